@@ -1,0 +1,107 @@
+# Weft. `make` lists the targets; CI calls the same ones (.ci/run).
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X github.com/weft-run/weft/daemon/api.Version=$(VERSION)
+TESTDATA ?= $(CURDIR)/.testdata
+DURATION ?= 5m
+FUZZTIME ?= 10s
+PYTHON   ?= python3
+TOOL     := $(GO) tool -modfile=.ci/tools.mod
+LEVELS   := ref avx2
+export CGO_ENABLED ?= 0
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## both programs into bin/
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./daemon/weftd ./daemon/weft
+
+.PHONY: build-arm64
+build-arm64: ## both programs for arm64 into bin/arm64/
+	GOARCH=arm64 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/arm64/ ./daemon/weftd ./daemon/weft
+
+.PHONY: check-static
+check-static: build build-arm64 ## fail if a program is not a static binary
+	@for f in bin/weftd bin/weft bin/arm64/weftd bin/arm64/weft; do \
+	  file -b $$f | grep -q 'statically linked' || { echo "$$f is not static: $$(file -b $$f)" >&2; exit 1; }; \
+	  echo "$$f: $$(file -b $$f | cut -d, -f1-4)"; done
+
+.PHONY: run
+run: build ## start the daemon on the built-in model in a folder of its own, ask it a question, stop it
+	@.ci/first-light bin
+
+.PHONY: test
+test: ## all tests, with invariants checked; needs Go alone
+	$(GO) test -tags invariants ./...
+
+.PHONY: test-noasm
+test-noasm: ## kernels and engine without any assembly
+	$(GO) test -short -tags noasm,invariants ./kernels/... ./runtime/...
+
+.PHONY: test-race
+test-race: ## short tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -short -tags invariants ./...
+
+.PHONY: test-levels
+test-levels: ## kernels, models and engine once for each CPU level; EXPECT_CPU=level fails where it did not run
+	@for l in $(LEVELS); do echo "WEFT_CPU=$$l"; \
+	  WEFT_CPU=$$l EXPECT_CPU=$${EXPECT_CPU:-} $(GO) test -count=1 -short -tags invariants ./kernels/... ./runtime/models ./runtime/engine; done
+
+.PHONY: test-arm64
+test-arm64: ## kernels and models on arm64 under qemu-user
+	@for c in max cortex-a76 cortex-a53; do echo "qemu -cpu $$c"; \
+	  GOARCH=arm64 QEMU_CPU=$$c $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/... ./runtime/models -run 'Kernel|Ref|Exact|Golden|Decode|Stories'; done
+
+.PHONY: test-clients
+test-clients: build ## the official openai clients for Python and Node against a live daemon (needs python3 and npm)
+	daemon/clienttest/run bin
+
+.PHONY: test-long
+test-long: ## the hammer: 64 clients for DURATION under the race detector
+	CGO_ENABLED=1 WEFT_LONG=$(DURATION) $(GO) test -race -count=1 -timeout 60m -run 'Long' ./daemon/... ./runtime/...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r f; do \
+	  for t in $$(grep -oE '^func (Fuzz[A-Za-z0-9_]+)' $$f | cut -d' ' -f2); do echo "$$(dirname $$f) $$t"; \
+	    $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f) | tail -n 2; done; done
+
+.PHONY: bench
+bench: ## Go benchmarks of kernels, sampler and tokenizer
+	$(GO) test -run '^$$' -bench . -benchtime 300ms ./kernels/... ./runtime/...
+
+.PHONY: lint
+lint: ## vet for every platform we build for, golangci-lint, formatting
+	@for a in amd64 arm64; do GOARCH=$$a $(GO) vet ./... && GOARCH=$$a $(GO) vet -tags noasm,invariants ./...; done
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: fmt
+fmt: ## format the code
+	$(TOOL) golangci-lint fmt ./...
+
+.PHONY: generate
+generate: ## assembly from kernels/_gen
+	cd kernels/_gen && $(GO) run . -out ../cpu
+
+.PHONY: check-generate
+check-generate: generate ## fail if generated files are not what the generators make
+	@git diff --exit-code -- kernels/cpu || { echo "generated files differ: run make generate and commit" >&2; exit 1; }
+
+.PHONY: tidy-check
+tidy-check: ## fail if go.mod or go.sum are not tidy
+	$(GO) mod tidy -diff
+
+.PHONY: testdata
+testdata: ## fetch the real models and vocabularies that some tests use into .testdata (needs python3 with pip)
+	.ci/testdata $(TESTDATA)
+
+.PHONY: ci
+ci: ## everything CI runs
+	.ci/run
