@@ -6,6 +6,11 @@
 // Functions are pure and safe for concurrent use.
 package quant
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Type is a ggml tensor type id as it stands in a GGUF file.
 type Type uint32
 
@@ -28,3 +33,39 @@ const (
 	BF16   Type = 30
 	MXFP4  Type = 39
 )
+
+// String returns the name of t as ggml writes it, "Q4_1", or "type 99" for an id that is not known.
+func (t Type) String() string {
+	if info, ok := Lookup(uint32(t)); ok {
+		return info.Name
+	}
+	return fmt.Sprintf("type %d", uint32(t))
+}
+
+// Info returns what is known of t. It panics for an id that Lookup does not know: check ids where they are read.
+func (t Type) Info() Info {
+	info, ok := Lookup(uint32(t))
+	if !ok {
+		panic(fmt.Sprintf("BUG: quant: type id %d is not known", uint32(t)))
+	}
+	return info
+}
+
+// RowBytes returns the size of a row of cols weights. It panics when cols is not a multiple of the block length.
+func (t Type) RowBytes(cols int) int {
+	info := t.Info()
+	if cols < 0 || cols%info.BlockLen != 0 {
+		panic(fmt.Sprintf("BUG: quant: %d columns are not whole blocks of %s, which hold %d", cols, info.Name, info.BlockLen))
+	}
+	return cols / info.BlockLen * info.BlockBytes
+}
+
+// Parse returns the type with the given name, in upper or lower case.
+func Parse(name string) (Type, bool) {
+	for _, info := range infos {
+		if strings.EqualFold(info.Name, name) {
+			return info.Type, true
+		}
+	}
+	return 0, false
+}
