@@ -1,0 +1,137 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Model is a model's own settings, from the TOML file beside it.
+type Model struct {
+	Ctx      int    // tokens; 0: as the daemon's
+	Parallel int    // sequences; 0: as the daemon's
+	KVType   string // "": as the daemon's
+	Template string // chat template: Jinja text, or the name of one that the program has; "": the model's own
+	Aliases  []string
+	Sampling map[string]float64 // defaults by the name of the request's field
+}
+
+// modelKeys are the keys of a model's file, the ones of later versions included.
+var modelKeys = []string{"version", "ctx", "parallel", "kv_type", "template", "aliases", "sampling", "tokenizer", "retriever", "default_adapters"}
+
+// laterModelKeys are keys of the contract that this version does not have yet.
+var laterModelKeys = []string{"tokenizer", "retriever", "default_adapters"}
+
+// samplingLimits are the fields of [sampling] with their limits, both inclusive.
+var samplingLimits = map[string][2]float64{
+	"temperature":        {0, 100},
+	"top_p":              {0, 1},
+	"top_k":              {0, math.MaxInt32},
+	"min_p":              {0, 1},
+	"typical_p":          {0, 1},
+	"repetition_penalty": {1e-3, 100},
+	"frequency_penalty":  {-2, 2},
+	"presence_penalty":   {-2, 2},
+	"max_tokens":         {1, math.MaxInt32},
+	"seed":               {0, 1 << 53},
+}
+
+// wholeSampling are the fields of [sampling] that are whole numbers.
+var wholeSampling = []string{"top_k", "max_tokens", "seed"}
+
+// ParseModel reads the text of a model's settings file.
+func ParseModel(data []byte) (Model, error) {
+	values, err := parseTOML(data)
+	if err != nil {
+		return Model{}, err
+	}
+	if err := migrate(values, nil); err != nil {
+		return Model{}, err
+	}
+	var m Model
+	table := map[string]setting{
+		"ctx":      {key: "ctx", to: &m.Ctx, min: 1, max: math.MaxInt32},
+		"parallel": {key: "parallel", to: &m.Parallel, min: 1, max: 1024},
+		"kv_type":  {key: "kv_type", to: &m.KVType, choices: kvTypes},
+		"template": {key: "template", to: &m.Template},
+	}
+	for _, k := range sortedKeys(values) {
+		v := values[k]
+		switch s, simple := table[k]; {
+		case simple:
+			err = s.assign(v)
+		case k == "aliases":
+			m.Aliases, err = aliases(v)
+		case k == "sampling":
+			m.Sampling, err = sampling(v)
+		case slices.Contains(laterModelKeys, k):
+			err = fmt.Errorf("key %q is %w; take it out to serve the model without it", k, ErrUnavailable)
+		default:
+			err = unknown("key", k, modelKeys)
+		}
+		if err != nil {
+			return Model{}, err
+		}
+	}
+	return m, nil
+}
+
+// aliases reads the other names of a model.
+func aliases(v any) ([]string, error) {
+	list, ok := v.([]any)
+	if !ok {
+		return nil, fmt.Errorf("aliases: %w", wrongType("a list of strings", v))
+	}
+	var names []string
+	for _, e := range list {
+		name, ok := e.(string)
+		if !ok {
+			return nil, fmt.Errorf("aliases: %w", wrongType("a list of strings", v))
+		}
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+			return nil, fmt.Errorf("aliases: %w: %q is not a name", ErrValue, name)
+		}
+		if slices.Contains(names, name) {
+			return nil, fmt.Errorf("aliases: %w: %q is listed twice", ErrValue, name)
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// sampling reads the table of sampling defaults.
+func sampling(v any) (map[string]float64, error) {
+	fields, ok := v.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("sampling: %w", wrongType("a table", v))
+	}
+	defaults := map[string]float64{}
+	for _, k := range sortedKeys(fields) {
+		limits, ok := samplingLimits[k]
+		if !ok {
+			known := make([]string, 0, len(samplingLimits))
+			for name := range samplingLimits {
+				known = append(known, name)
+			}
+			return nil, fmt.Errorf("sampling: %w", unknown("key", k, known))
+		}
+		var x float64
+		switch n := fields[k].(type) {
+		case int64:
+			x = float64(n)
+		case float64:
+			x = n
+		default:
+			return nil, fmt.Errorf("sampling.%s: %w", k, wrongType("a number", n))
+		}
+		if slices.Contains(wholeSampling, k) && x != math.Trunc(x) {
+			return nil, fmt.Errorf("sampling.%s: %w", k, wrongType("a whole number", x))
+		}
+		if !(x >= limits[0] && x <= limits[1]) {
+			return nil, fmt.Errorf("sampling.%s: %w: %v is outside %v to %v", k, ErrValue, x, limits[0], limits[1])
+		}
+		defaults[k] = x
+	}
+	return defaults, nil
+}

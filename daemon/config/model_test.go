@@ -1,0 +1,68 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParseModel(t *testing.T) {
+	got, err := ParseModel([]byte(`
+ctx = 2048
+parallel = 2
+kv_type = "f32"
+template = "chatml"
+aliases = ["small", "gpt-4o-mini"]
+
+[sampling]
+temperature = 0.6
+top_k = 40
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Model{
+		Ctx: 2048, Parallel: 2, KVType: "f32", Template: "chatml", Aliases: []string{"small", "gpt-4o-mini"},
+		Sampling: map[string]float64{"temperature": 0.6, "top_k": 40},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if empty, err := ParseModel(nil); err != nil || !cmp.Equal(empty, Model{}) {
+		t.Errorf("nothing reads as %v, %v", empty, err)
+	}
+}
+
+func TestModelMistakesAreNamed(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		is   error
+		want string
+	}{
+		{"contxt = 1", ErrUnknown, `unknown key "contxt"; the nearest known one is "ctx"`},
+		{"ctx = 0", ErrValue, "ctx: bad value: 0 is outside"},
+		{"kv_type = 'q4_0'", ErrUnavailable, `kv_type "q4_0" is not available in this version`},
+		{"kv_type = 'q5_9'", ErrValue, `"q5_9" is none of f16, f32`},
+		{"tokenizer = 'mine'", ErrUnavailable, `key "tokenizer" is not available in this version`},
+		{"retriever = 'mine'", ErrUnavailable, `key "retriever"`},
+		{"default_adapters = ['a']", ErrUnavailable, `key "default_adapters"`},
+		{"aliases = 'x'", ErrValue, "is not a list of strings"},
+		{"aliases = [1]", ErrValue, "is not a list of strings"},
+		{"aliases = ['']", ErrValue, "is not a name"},
+		{"aliases = ['a', 'a']", ErrValue, "listed twice"},
+		{"sampling = 1", ErrValue, "sampling: bad value: 1 is not a table"},
+		{"[sampling]\ntemprature = 1", ErrUnknown, `the nearest known one is "temperature"`},
+		{"[sampling]\ntemperature = nan", ErrValue, "sampling.temperature: bad value: NaN is outside"},
+		{"[sampling]\ntop_p = 1.5", ErrValue, "sampling.top_p: bad value: 1.5 is outside 0 to 1"},
+		{"[sampling]\ntop_k = 1.5", ErrValue, "1.5 is not a whole number"},
+		{"[sampling]\nseed = 'x'", ErrValue, `"x" is not a number`},
+		{"version = 7", ErrVersion, "version 7"},
+	} {
+		_, err := ParseModel([]byte(c.text))
+		if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: error is %v, want %s", c.text, err, c.want)
+		}
+	}
+}

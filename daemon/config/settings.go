@@ -1,0 +1,64 @@
+package config
+
+import "math"
+
+// A setting is one row of the table of settings. The key is its TOML spelling.
+type setting struct {
+	key     string
+	to      any      // pointer to the field of Config
+	choices []string // allowed values of a string setting; nil: any
+	min     int64    // limits of a number, inclusive; nanoseconds for a duration
+	max     int64
+	help    string // one sentence for the reference and for --help
+}
+
+const second = int64(1e9)
+
+// settings returns the table of all settings of c, in the order of the reference.
+func (c *Config) settings() []setting {
+	const most = math.MaxInt32
+	return []setting{
+		{key: "data_dir", to: &c.DataDir, help: "Folder that holds everything; the folders below lie in it unless moved by their own keys."},
+		{key: "models_dir", to: &c.ModelsDir, help: "Folder of models: `*.gguf`, split sets, and subfolders that hold one model."},
+		{key: "adapters_dir", to: &c.AdaptersDir, help: "Folder of LoRA adapters."},
+		{key: "plugins_dir", to: &c.PluginsDir, help: "Folder of extensions."},
+		{key: "documents_dir", to: &c.DocumentsDir, help: "Folder of texts to index for retrieval."},
+		{key: "state_dir", to: &c.StateDir, help: "Folder of what the daemon writes for itself."},
+
+		{key: "listen", to: &c.Listen, help: "Where to listen: `unix:///path` or `tcp://127.0.0.1:PORT`; several are allowed."},
+		{key: "socket_group", to: &c.SocketGroup, help: "Group that may use the Unix socket, if the machine has it."},
+		{key: "max_connections", to: &c.MaxConnections, min: 1, max: most, help: "Connections held open at once on each listener; more wait to be accepted."},
+
+		{key: "ctx", to: &c.Ctx, min: 0, max: most, help: "Most tokens of one sequence; 0 is the model's own limit, then what memory allows."},
+		{key: "parallel", to: &c.Parallel, min: 1, max: 1024, help: "Sequences decoded at once in each model."},
+		{key: "threads", to: &c.Threads, min: 0, max: 1024, help: "Worker threads for all models together; 0 is every processor the process may use."},
+		{key: "cpu", to: &c.CPU, help: "Highest instruction level to use, such as `ref` or `avx2`; empty is the best there is."},
+		{key: "memory_budget", to: &c.MemoryBudget, help: "Memory that models and their caches may take, as a size or as a share of the machine's."},
+		{key: "kv_type", to: &c.KVType, choices: kvTypes, help: "Type in which keys and values are cached: `f16` or `f32`."},
+		{key: "builtin", to: &c.Builtin, help: "Whether the built-in model is served."},
+
+		{key: "queue", to: &c.Queue, min: 1, max: most, help: "Requests that may wait in each model; one more is answered 429."},
+		{key: "step_tokens", to: &c.StepTokens, min: 1, max: 8192, help: "Most tokens computed in one step: how long a prompt may hold up the others."},
+		{key: "page_tokens", to: &c.PageTokens, min: 16, max: 64, help: "Tokens in one page of the cache: 16, 32 or 64."},
+
+		{key: "max_body", to: &c.MaxBody, help: "Largest request body, uploads of models excepted."},
+		{key: "header_timeout", to: &c.HeaderTimeout, min: second / 1000, max: 3600 * second, help: "How long a client may take to send the header of a request."},
+		{key: "body_timeout", to: &c.BodyTimeout, min: second / 1000, max: 24 * 3600 * second, help: "How long a client may take to send a request body, uploads of models excepted."},
+		{key: "idle_timeout", to: &c.IdleTimeout, min: second / 1000, max: 24 * 3600 * second, help: "How long a connection without a request stays open."},
+		{key: "stall_timeout", to: &c.StallTimeout, min: second / 1000, max: 3600 * second, help: "How long a client may read nothing of its answer before the request is cancelled."},
+		{key: "drain_timeout", to: &c.DrainTimeout, min: 0, max: 3600 * second, help: "How long running requests may go on after the daemon was told to stop."},
+
+		{key: "watch_events", to: &c.WatchEvents, help: "Whether file events make a look at the folders come sooner; the regular look happens anyway."},
+		{key: "rescan_interval", to: &c.RescanInterval, min: second / 100, max: 3600 * second, help: "Time between two regular looks at the folders."},
+		{key: "settle_time", to: &c.SettleTime, min: 0, max: 3600 * second, help: "How long a file's size and times must have been still before it counts."},
+
+		{key: "log_level", to: &c.LogLevel, help: "Least severe line that is logged: `debug`, `info`, `warn` or `error`."},
+		{key: "log_format", to: &c.LogFormat, choices: []string{"text", "json", "journal"}, help: "Form of the log on stderr: `text`, `json`, or `journal` (priority prefixes, no times)."},
+	}
+}
+
+// kvTypes are the cache types of this version.
+var kvTypes = []string{"f16", "f32"}
+
+// laterKVTypes are names of the contract that this version does not have yet.
+var laterKVTypes = []string{"q8_0", "q4_0"}
