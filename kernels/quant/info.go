@@ -65,4 +65,5 @@ var infos = [...]Info{
 	39: {Type: MXFP4, Name: "MXFP4", BlockLen: 32, BlockBytes: 1 + 16, Computable: true},
 	40: {Type: 40, Name: "NVFP4", BlockLen: 64, BlockBytes: 4 + 32},
 	41: {Type: 41, Name: "Q1_0", BlockLen: 128, BlockBytes: 2 + 16},
+	42: {Type: 42, Name: "Q2_0", BlockLen: 64, BlockBytes: 2 + 16},
 }
