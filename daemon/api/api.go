@@ -1,0 +1,49 @@
+// Package api owns the words of Weft's HTTP interface: OpenAI's wire types and Weft's own, the decoding of requests with its
+// checks and limits, the shape of errors, and the Go client over the Unix socket or TCP. It does not serve requests, load models
+// or know what a token means; daemon/server does that with the types of this package.
+//
+// Units: durations on the wire are milliseconds as floating-point numbers and say so in their names (`_ms`); sizes are bytes;
+// token counts are tokens. Values are plain data without locks: a decoded request belongs to whoever decoded it. A Client is safe
+// for concurrent use; a Stream belongs to one goroutine.
+//
+// The package is stable for programs outside this module and imports the standard library alone.
+package api
+
+// Limits of a request's shape. They bound memory and time before a model has seen a request; what depends on the model (its
+// context, its vocabulary) is checked by the server, which knows it.
+const (
+	MaxDepth         = 64      // nested arrays and objects in a body
+	MaxMessages      = 8192    // messages of one chat
+	MaxParts         = 1024    // text parts of one message
+	MaxTools         = 1024    // tools of one chat
+	MaxPrompts       = 256     // prompts of one completion request
+	MaxN             = 16      // choices for each prompt
+	MaxChoices       = 256     // prompts times n
+	MaxStops         = 64      // stop strings
+	MaxStopBytes     = 1024    // bytes of one stop string
+	MaxTopLogprobs   = 20      // alternatives for each token
+	MaxLogitBias     = 4096    // entries of logit_bias
+	MaxNameBytes     = 512     // a model's name, a role, a user's name
+	MaxIgnored       = 64      // names listed in weft.ignored
+	MaxTokens        = 1 << 30 // any count of tokens
+	MaxTokenID       = 1<<31 - 1
+	maxQuotedBytes   = 48 // bytes of a refused value that an error quotes
+	maxIgnoredLength = 64 // bytes of an ignored field's name that are listed
+)
+
+// Paths of the endpoints.
+const (
+	PathModels          = "/v1/models"
+	PathChatCompletions = "/v1/chat/completions"
+	PathCompletions     = "/v1/completions"
+	PathStatus          = "/weft/v1/status"
+	PathWeftModels      = "/weft/v1/models"
+	PathTokenize        = "/weft/v1/tokenize"
+	PathDetokenize      = "/weft/v1/detokenize"
+	PathRender          = "/weft/v1/render"
+	PathPerplexity      = "/weft/v1/perplexity"
+	PathHealth          = "/healthz"
+	PathReady           = "/readyz"
+	PathVersion         = "/version"
+	PathMetrics         = "/metrics"
+)

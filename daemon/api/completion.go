@@ -1,0 +1,136 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// DefaultCompletionTokens is what max_tokens means for a text completion that does not say: OpenAI's 16.
+const DefaultCompletionTokens = 16
+
+// Prompt is what a text completion continues: texts, or prompts given as token ids; never both.
+type Prompt struct {
+	Texts  []string
+	Tokens [][]int32
+}
+
+// Text returns a prompt of one text.
+func Text(s string) Prompt { return Prompt{Texts: []string{s}} }
+
+// Tokens returns a prompt of one list of token ids.
+func Tokens(ids []int32) Prompt { return Prompt{Tokens: [][]int32{ids}} }
+
+// Len is the number of prompts.
+func (p Prompt) Len() int { return len(p.Texts) + len(p.Tokens) }
+
+// MarshalJSON writes one prompt plainly and several as an array.
+func (p Prompt) MarshalJSON() ([]byte, error) {
+	switch {
+	case len(p.Tokens) == 1:
+		return json.Marshal(p.Tokens[0])
+	case len(p.Tokens) > 1:
+		return json.Marshal(p.Tokens)
+	case len(p.Texts) == 1:
+		return json.Marshal(p.Texts[0])
+	}
+	return json.Marshal(p.Texts)
+}
+
+// CompletionRequest is the body of POST /v1/completions.
+type CompletionRequest struct {
+	Model  string `json:"model"`
+	Prompt Prompt `json:"prompt"`
+	Sampling
+	MaxTokens *int `json:"max_tokens,omitempty"` // 0 only with echo
+	Logprobs  *int `json:"logprobs,omitempty"`
+	Echo      bool `json:"echo,omitempty"`
+
+	// Ignored names the fields of the body that Weft does not know. Filled by DecodeCompletion.
+	Ignored []string `json:"-"`
+}
+
+// Limit is the most tokens to generate. 0 means none: the prompt alone is wanted, with echo.
+func (r *CompletionRequest) Limit() int {
+	if r.MaxTokens == nil {
+		return DefaultCompletionTokens
+	}
+	return *r.MaxTokens
+}
+
+// DecodeCompletion reads and checks the body of a text completion. Errors are *FieldError, *UnsupportedError or wrap ErrBody.
+func DecodeCompletion(body []byte) (*CompletionRequest, error) {
+	v, err := parse(body)
+	if err != nil {
+		return nil, err
+	}
+	r := new(CompletionRequest)
+	var repeat *float64
+	var maxCompletion, bestOf *int
+	t := r.Sampling.table(&repeat)
+	t["model"] = text(&r.Model, MaxNameBytes)
+	t["prompt"] = prompts(&r.Prompt)
+	t["max_tokens"] = integer(&r.MaxTokens, 0, MaxTokens)
+	t["max_completion_tokens"] = integer(&maxCompletion, 0, MaxTokens)
+	t["logprobs"] = integer(&r.Logprobs, 0, MaxTopLogprobs)
+	t["echo"] = boolean(&r.Echo)
+	t["suffix"] = unsupported("filling in the middle is not yet available", `""`)
+	t["best_of"] = integer(&bestOf, 1, MaxN)
+	t["stream_options"] = streamOptions(&r.StreamOptions, &r.Ignored)
+	if err := t.read("", v, &r.Ignored); err != nil {
+		return nil, err
+	}
+	if maxCompletion != nil {
+		r.MaxTokens = maxCompletion
+	}
+	switch {
+	case r.Model == "":
+		return nil, &FieldError{Field: "model", Want: "a model's name"}
+	case r.Prompt.Len() == 0:
+		return nil, &FieldError{Field: "prompt", Want: "a string, token ids, or an array of either"}
+	case r.Prompt.Len()*r.Choices() > MaxChoices:
+		return nil, &FieldError{Field: "n", Want: fmt.Sprintf("at most %d choices in all", MaxChoices),
+			Got: fmt.Sprintf("%d prompts times %d", r.Prompt.Len(), r.Choices())}
+	case r.Limit() == 0 && !r.Echo:
+		return nil, &FieldError{Field: "max_tokens", Want: "at least 1, or 0 beside \"echo\": true", Got: "the number 0"}
+	case bestOf != nil && *bestOf != r.Choices():
+		return nil, &UnsupportedError{Field: "best_of", Reason: "choosing among more than n completions is not available"}
+	}
+	return r, r.settle(repeat)
+}
+
+func prompts(dst *Prompt) setter {
+	const want = "a string, token ids, or an array of either"
+	return func(path string, v value) error {
+		if v.isString() {
+			dst.Texts = []string{v.text()}
+			return nil
+		}
+		if !v.isArray() {
+			return &FieldError{Field: path, Want: want, Got: v.String()}
+		}
+		for i, e := range v.elements() {
+			if e.isNumber() && i == 0 {
+				var ids []int32
+				err := tokenIDs(&ids)(path, v)
+				dst.Tokens = [][]int32{ids}
+				return err
+			}
+			at := fmt.Sprintf("%s[%d]", path, i)
+			switch {
+			case i == MaxPrompts:
+				return &FieldError{Field: path, Want: fmt.Sprintf("at most %d prompts", MaxPrompts), Got: "more"}
+			case e.isString() && dst.Tokens == nil:
+				dst.Texts = append(dst.Texts, e.text())
+			case e.isArray() && dst.Texts == nil:
+				var ids []int32
+				if err := tokenIDs(&ids)(at, e); err != nil {
+					return err
+				}
+				dst.Tokens = append(dst.Tokens, ids)
+			default:
+				return &FieldError{Field: at, Want: "all strings or all arrays of token ids", Got: e.String()}
+			}
+		}
+		return nil
+	}
+}

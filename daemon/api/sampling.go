@@ -1,0 +1,212 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+)
+
+// Sampling holds the fields that chat and text completions share. A nil pointer is a field that was not given: the model's own
+// settings decide, then the server's defaults.
+type Sampling struct {
+	Temperature       *float64          `json:"temperature,omitempty"`
+	TopP              *float64          `json:"top_p,omitempty"`
+	TopK              *int              `json:"top_k,omitempty"` // 0 and -1: off
+	MinP              *float64          `json:"min_p,omitempty"`
+	TypicalP          *float64          `json:"typical_p,omitempty"`
+	RepetitionPenalty *float64          `json:"repetition_penalty,omitempty"` // also read as repeat_penalty
+	FrequencyPenalty  *float64          `json:"frequency_penalty,omitempty"`
+	PresencePenalty   *float64          `json:"presence_penalty,omitempty"`
+	LogitBias         map[int32]float32 `json:"logit_bias,omitempty"`
+	Seed              *int64            `json:"seed,omitempty"` // nil and -1: the server draws one and states it
+
+	N                      int            `json:"n,omitempty"` // 0 means 1
+	Stop                   Stops          `json:"stop,omitempty"`
+	Stream                 bool           `json:"stream,omitempty"`
+	StreamOptions          *StreamOptions `json:"stream_options,omitempty"`
+	IgnoreEOS              bool           `json:"ignore_eos,omitempty"`
+	ReturnTokenIDs         bool           `json:"return_token_ids,omitempty"`
+	ReturnTokensAsTokenIDs bool           `json:"return_tokens_as_token_ids,omitempty"`
+	User                   string         `json:"user,omitempty"`
+}
+
+// StreamOptions say what a stream carries besides its text.
+type StreamOptions struct {
+	IncludeUsage bool `json:"include_usage"`
+}
+
+// Stops are stop strings: on the wire one string or an array of them.
+type Stops []string
+
+// IncludeUsage says whether the stream is to end with its usage.
+func (s *Sampling) IncludeUsage() bool { return s.StreamOptions != nil && s.StreamOptions.IncludeUsage }
+
+// Choices is the number of choices wanted for each prompt, at least 1.
+func (s *Sampling) Choices() int { return max(s.N, 1) }
+
+// refused lists fields that other servers know and that change an answer: passing over them would be wrong without a word.
+var refused = map[string]string{
+	"adapters":           "adapters are not yet available",
+	"lora":               "adapters are not yet available",
+	"grammar":            "constrained output is not yet available",
+	"json_schema":        "constrained output is not yet available",
+	"structured_outputs": "constrained output is not yet available",
+	"guided_json":        "constrained output is not yet available",
+	"guided_regex":       "constrained output is not yet available",
+	"guided_choice":      "constrained output is not yet available",
+	"guided_grammar":     "constrained output is not yet available",
+	"chat_template":      "a template belongs to its model and is never taken from a request; see `template` in the model's settings",
+}
+
+// table lists the shared fields. repeat holds the value of repeat_penalty until the whole object is read.
+func (s *Sampling) table(repeat **float64) table {
+	t := table{
+		"temperature":        number(&s.Temperature, 0, 100),
+		"top_p":              number(&s.TopP, 0, 1),
+		"top_k":              integer(&s.TopK, -1, MaxTokens),
+		"min_p":              number(&s.MinP, 0, 1),
+		"typical_p":          number(&s.TypicalP, 0, 1),
+		"repetition_penalty": positive(&s.RepetitionPenalty, 100),
+		"repeat_penalty":     positive(repeat, 100),
+		"frequency_penalty":  number(&s.FrequencyPenalty, -2, 2),
+		"presence_penalty":   number(&s.PresencePenalty, -2, 2),
+		"logit_bias":         logitBias(&s.LogitBias),
+		"seed":               seed(&s.Seed),
+		"n": func(path string, v value) error {
+			n, err := v.integer(path, 1, MaxN)
+			s.N = int(n)
+			return err
+		},
+		"stop":                       stops(&s.Stop),
+		"stream":                     boolean(&s.Stream),
+		"ignore_eos":                 boolean(&s.IgnoreEOS),
+		"return_token_ids":           boolean(&s.ReturnTokenIDs),
+		"return_tokens_as_token_ids": boolean(&s.ReturnTokensAsTokenIDs),
+		"user":                       text(&s.User, MaxNameBytes),
+		"response_format":            responseFormat,
+	}
+	for name, reason := range refused {
+		t[name] = unsupported(reason, "[]", "false")
+	}
+	return t
+}
+
+// settle checks what only the whole object shows.
+func (s *Sampling) settle(repeat *float64) error {
+	if s.RepetitionPenalty == nil {
+		s.RepetitionPenalty = repeat
+	}
+	if s.StreamOptions != nil && !s.Stream {
+		return &FieldError{Field: "stream_options", Want: "it only beside \"stream\": true", Got: "it without"}
+	}
+	return nil
+}
+
+func streamOptions(dst **StreamOptions, ignored *[]string) setter {
+	return func(path string, v value) error {
+		if !v.isObject() {
+			return &FieldError{Field: path, Want: "an object", Got: v.String()}
+		}
+		var o StreamOptions
+		*dst = &o
+		return table{"include_usage": boolean(&o.IncludeUsage)}.read(path+".", v, ignored)
+	}
+}
+
+func seed(dst **int64) setter {
+	return func(path string, v value) error {
+		n, err := v.integer(path, -1, 1<<63-1)
+		if err != nil {
+			return err
+		}
+		if n >= 0 { // -1 is how users of other servers ask for a seed drawn at random
+			*dst = &n
+		}
+		return nil
+	}
+}
+
+func stops(dst *Stops) setter {
+	return func(path string, v value) error {
+		one := func(path string, v value) error {
+			var s string
+			if err := text(&s, MaxStopBytes)(path, v); err != nil {
+				return err
+			}
+			if s == "" {
+				return &FieldError{Field: path, Want: "a string that is not empty", Got: v.String()}
+			}
+			*dst = append(*dst, s)
+			return nil
+		}
+		switch {
+		case v.isString():
+			return one(path, v)
+		case v.isArray():
+			for i, e := range v.elements() {
+				if i == MaxStops {
+					return &FieldError{Field: path, Want: fmt.Sprintf("at most %d stop strings", MaxStops), Got: "more"}
+				}
+				if err := one(fmt.Sprintf("%s[%d]", path, i), e); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		return &FieldError{Field: path, Want: "a string or an array of strings", Got: v.String()}
+	}
+}
+
+func logitBias(dst *map[int32]float32) setter {
+	return func(path string, v value) error {
+		if !v.isObject() {
+			return &FieldError{Field: path, Want: "an object from token id to bias", Got: v.String()}
+		}
+		m := make(map[int32]float32)
+		for name, e := range v.members() {
+			path := fmt.Sprintf("%s[%q]", path, shorten(name))
+			id, err := strconv.ParseInt(name, 10, 32)
+			if err != nil || id < 0 {
+				return &FieldError{Field: path, Want: "a token id as the name", Got: strconv.Quote(shorten(name))}
+			}
+			f, ok := e.float()
+			if !ok || f < -100 || f > 100 {
+				return &FieldError{Field: path, Want: "a number from -100 to 100", Got: e.String()}
+			}
+			m[int32(id)] = float32(f)
+			if len(m) > MaxLogitBias {
+				return &FieldError{Field: path, Want: fmt.Sprintf("at most %d entries", MaxLogitBias), Got: "more"}
+			}
+		}
+		*dst = m
+		return nil
+	}
+}
+
+// responseFormat accepts plain text and refuses every constraint by its name.
+func responseFormat(path string, v value) error {
+	if !v.isObject() {
+		return &FieldError{Field: path, Want: "an object", Got: v.String()}
+	}
+	var kind string
+	if err := (table{"type": text(&kind, MaxNameBytes)}).read(path+".", v, nil); err != nil {
+		return err
+	}
+	switch kind {
+	case "text":
+		return nil
+	case "":
+		return &FieldError{Field: path + ".type", Want: "a string"}
+	}
+	return &UnsupportedError{Field: path, Reason: fmt.Sprintf("type %q is not yet available, only \"text\"", shorten(kind))}
+}
+
+// UnmarshalJSON reads one string or an array of them.
+func (s *Stops) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*s = Stops{one}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(s))
+}
