@@ -1,0 +1,115 @@
+package models
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/runtime/kvcache"
+)
+
+// llama is the decoder of Llama 2 and 3 (Touvron et al., 2023; Dubey et al., 2024), TinyLlama, SmolLM2 and Mistral (Jiang et
+// al., 2023): pre-norm with RMSNorm, rotary positions, grouped-query attention, SwiGLU.
+type llama struct {
+	config Config
+	embed  kernels.Tensor // [Vocab, Width]
+	layers []llamaLayer
+	norm   kernels.Tensor // [Width]
+	head   linear         // [Vocab, Width]; the embedding where the file has no head of its own
+
+	freqs      []float64 // angle per position of each rotated pair
+	angleScale float32
+	attnScale  float32
+}
+
+type llamaLayer struct {
+	attnNorm   kernels.Tensor
+	wq, wk, wv linear
+	wo         linear
+	ffnNorm    kernels.Tensor
+	wgate, wup linear
+	wdown      linear
+}
+
+func newLlama(c Config, w *weights) Model {
+	m := &llama{config: c}
+	m.embed = w.matrix("token_embd.weight", c.Vocab, c.Width)
+	m.norm = w.vector("output_norm.weight", c.Width)
+	m.head = linear{weight: m.embed}
+	if w.has("output.weight") {
+		m.head = w.linear("output", c.Vocab, c.Width)
+	}
+	m.layers = make([]llamaLayer, c.Layers)
+	for i := range m.layers {
+		blk := fmt.Sprintf("blk.%d.", i)
+		m.layers[i] = llamaLayer{
+			attnNorm: w.vector(blk+"attn_norm.weight", c.Width),
+			wq:       w.linear(blk+"attn_q", c.QWidth(), c.Width),
+			wk:       w.linear(blk+"attn_k", c.KVWidth(), c.Width),
+			wv:       w.linear(blk+"attn_v", c.KVWidth(), c.Width),
+			wo:       w.linear(blk+"attn_output", c.Width, c.QWidth()),
+			ffnNorm:  w.vector(blk+"ffn_norm.weight", c.Width),
+			wgate:    w.linear(blk+"ffn_gate", c.FFN, c.Width),
+			wup:      w.linear(blk+"ffn_up", c.FFN, c.Width),
+			wdown:    w.linear(blk+"ffn_down", c.Width, c.FFN),
+		}
+	}
+	m.freqs, m.angleScale = c.Rope.Frequencies()
+	m.attnScale = float32(1 / math.Sqrt(float64(c.HeadDim)))
+	return m
+}
+
+func (m *llama) Config() Config { return m.config }
+
+func (m *llama) Forward(b kernels.Backend, ws *Workspace, batch *Batch, pages *kvcache.Pages) kernels.Matrix {
+	ws.check(batch)
+	c, rows := &m.config, len(batch.Tokens)
+	x, h := ws.x.Head(rows), ws.h.Head(rows)
+	q, k, v, att := ws.q.Head(rows), ws.k.Head(rows), ws.v.Head(rows), ws.att.Head(rows)
+	gate, up := ws.gate.Head(rows), ws.up.Head(rows)
+	angles := ws.angles.Head(rows)
+
+	b.Embed(x, m.embed, batch.Tokens)
+	b.RotaryAngles(angles, batch.Positions, m.freqs, m.angleScale)
+	for i := range m.layers {
+		l := &m.layers[i]
+
+		// Attention: x = x + Wo Attend(RoPE(Wq h), RoPE(Wk h), Wv h) with h = RMSNorm(x).
+		b.RMSNorm(h, x, l.attnNorm, c.NormEps)
+		b.Project(h, ws.products(l.wq.to(q), l.wk.to(k), l.wv.to(v)))
+		b.Rotate(q, angles, c.HeadDim, kernels.PairAdjacent)
+		b.Rotate(k, angles, c.HeadDim, kernels.PairAdjacent)
+		b.StoreKV(pages.Cache, i, k, v, batch.Slots)
+		last := i == len(m.layers)-1
+		if last && len(batch.LogitRows) == 0 {
+			break // keys and values are stored, and nothing else of these rows is wanted
+		}
+		b.Attend(att, q, pages.Cache, i, batch.Spans, m.attnScale)
+		if last {
+			// What is left concerns each row alone: go on with the rows whose logits are wanted. h and q are free by now.
+			rows = len(batch.LogitRows)
+			b.GatherRows(h.Head(rows), x, batch.LogitRows)
+			b.GatherRows(q.Head(rows), att, batch.LogitRows)
+			x, h, att = h.Head(rows), x.Head(rows), q.Head(rows)
+			gate, up = gate.Head(rows), up.Head(rows)
+		}
+		b.Project(att, ws.products(l.wo.to(h)))
+		b.Add(x, h)
+
+		// Feed-forward: x = x + Wdown (silu(Wgate h) * Wup h) with h = RMSNorm(x).
+		b.RMSNorm(h, x, l.ffnNorm, c.NormEps)
+		b.Project(h, ws.products(l.wgate.to(gate), l.wup.to(up)))
+		b.SiluMul(gate, gate, up)
+		b.Project(gate, ws.products(l.wdown.to(h)))
+		b.Add(x, h)
+		batch.probe(i, x)
+	}
+
+	logits := ws.logits.Head(len(batch.LogitRows))
+	if logits.Rows > 0 {
+		b.RMSNorm(x, x, m.norm, c.NormEps)
+		batch.probe(len(m.layers), x)
+		b.Project(x, ws.products(m.head.to(logits)))
+	}
+	return logits
+}
