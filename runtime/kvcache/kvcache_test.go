@@ -1,0 +1,168 @@
+package kvcache_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/runtime/kvcache"
+	"github.com/weft-run/weft/runtime/modeltest"
+)
+
+// TestScripts runs testdata: "new PAGES PAGETOKENS", "grow TABLE TOKENS", "release TABLE", "slots TABLE POS COUNT", "count".
+func TestScripts(t *testing.T) {
+	modeltest.Scripts(t, "testdata/*.txt", func(t *testing.T) func([]string) string {
+		var m *kvcache.Manager
+		tables := map[string]*kvcache.Table{}
+		return func(words []string) string {
+			number := func(i int) int {
+				n, err := strconv.Atoi(words[i])
+				if err != nil {
+					t.Fatal(err)
+				}
+				return n
+			}
+			table := func() *kvcache.Table {
+				if tables[words[1]] == nil {
+					tables[words[1]] = &kvcache.Table{}
+				}
+				return tables[words[1]]
+			}
+			switch words[0] {
+			case "new":
+				var err error
+				if m, err = kvcache.New(number(1), number(2)); err != nil {
+					return err.Error()
+				}
+			case "grow":
+				ok := m.Grow(table(), number(2))
+				return fmt.Sprintf("%v %v room %d", ok, table().Pages(), m.Room(table()))
+			case "release":
+				m.Release(table())
+			case "slots":
+				return fmt.Sprint(kvcache.Slots(nil, table().Pages(), m.PageTokens(), number(2), number(3)))
+			case "count":
+				return fmt.Sprintf("free %d used %d of %d", m.Free(), m.Used(), m.Total())
+			default:
+				t.Fatalf("unknown command %q", words[0])
+			}
+			return ""
+		}
+	})
+}
+
+// TestNoPageLeaksOrIsShared grows and releases tables at random: every page is free or in exactly one table, always.
+func TestNoPageLeaksOrIsShared(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		total := rapid.IntRange(1, 40).Draw(t, "pages")
+		pageTokens := rapid.SampledFrom([]int{16, 32, 64}).Draw(t, "pageTokens")
+		m, err := kvcache.New(total, pageTokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables := make([]kvcache.Table, 4)
+		for range rapid.IntRange(1, 60).Draw(t, "operations") {
+			table := &tables[rapid.IntRange(0, len(tables)-1).Draw(t, "table")]
+			before := slices.Clone(table.Pages())
+			if rapid.Bool().Draw(t, "release") {
+				m.Release(table)
+				if len(table.Pages()) != 0 {
+					t.Fatal("a released table is not empty")
+				}
+			} else {
+				tokens := rapid.IntRange(0, total*pageTokens+20).Draw(t, "tokens")
+				free := m.Free()
+				ok := m.Grow(table, tokens)
+				if fits := m.PagesFor(tokens)-len(before) <= free; ok != fits {
+					t.Fatalf("Grow to %d tokens gave %v with %d pages free and %d held", tokens, ok, free, len(before))
+				}
+				if ok && m.Room(table) < tokens || !ok && !slices.Equal(before, table.Pages()) {
+					t.Fatalf("Grow(%d) = %v left %v, was %v", tokens, ok, table.Pages(), before)
+				}
+				if !slices.Equal(before, table.Pages()[:len(before)]) {
+					t.Fatal("growing moved pages")
+				}
+			}
+			seen := map[int32]bool{}
+			for i := range tables {
+				for _, page := range tables[i].Pages() {
+					if seen[page] || page < 0 || int(page) >= total {
+						t.Fatalf("page %d is in two tables or does not exist", page)
+					}
+					seen[page] = true
+				}
+			}
+			if m.Free()+len(seen) != total || m.Used() != len(seen) {
+				t.Fatalf("%d free, %d used, %d in tables, %d in all", m.Free(), m.Used(), len(seen), total)
+			}
+		}
+	})
+}
+
+func TestReleaseTwiceIsABug(t *testing.T) {
+	m, err := kvcache.New(4, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a kvcache.Table
+	m.Grow(&a, 30)
+	copied := a
+	m.Release(&a)
+	defer func() {
+		if recover() == nil {
+			t.Error("giving pages back twice did not panic")
+		}
+	}()
+	m.Release(&copied)
+}
+
+func TestReservedTableGrowsWithoutAllocating(t *testing.T) {
+	m, err := kvcache.New(64, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a kvcache.Table
+	m.Reserve(&a, 64*16)
+	tokens := 0
+	if n := testing.AllocsPerRun(50, func() { tokens += 16; m.Grow(&a, tokens) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+type fakeBackend struct {
+	kernels.Backend
+	err error
+}
+
+type fakeCache struct {
+	layout kernels.CacheLayout
+	freed  *bool
+}
+
+func (c fakeCache) Layout() kernels.CacheLayout { return c.layout }
+func (c fakeCache) Free()                       { *c.freed = true }
+
+func (b fakeBackend) NewCache(l kernels.CacheLayout) (kernels.Cache, error) {
+	return fakeCache{l, new(bool)}, b.err
+}
+
+func TestStorage(t *testing.T) {
+	layout := kernels.CacheLayout{Layers: 2, KVHeads: 1, HeadDim: 4, PageTokens: 16, Pages: 3}
+	p, err := kvcache.NewPages(fakeBackend{}, layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Free()
+	if c, ok := p.Cache.(fakeCache); !ok || !*c.freed || c.layout != layout {
+		t.Errorf("cache %+v", p.Cache)
+	}
+	noMemory := errors.New("no memory")
+	if _, err := kvcache.NewPages(fakeBackend{err: noMemory}, layout); !errors.Is(err, noMemory) {
+		t.Errorf("error %v does not wrap the backend's", err)
+	}
+}
