@@ -1,12 +1,14 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 )
 
 // Message is one message of a chat: its role, its content as one string, and whatever other fields it came with (name, tool_calls,
-// tool_call_id), which the model's template may look at.
+// tool_call_id), which the model's template may look at. In a decoded message role, content, name and tool_call_id are strings
+// (content may be nil) and all other fields are json.RawMessage, so that the order of their names is kept: a template may print it.
 type Message map[string]any
 
 // NewMessage returns a message of a role and a text.
@@ -23,13 +25,13 @@ type ChatRequest struct {
 	Model    string    `json:"model"`
 	Messages []Message `json:"messages"`
 	Sampling
-	MaxTokens           *int           `json:"max_tokens,omitempty"`
-	MaxCompletionTokens *int           `json:"max_completion_tokens,omitempty"` // wins over max_tokens
-	Logprobs            bool           `json:"logprobs,omitempty"`
-	TopLogprobs         *int           `json:"top_logprobs,omitempty"`
-	Tools               []any          `json:"tools,omitempty"`
-	ToolChoice          string         `json:"tool_choice,omitempty"` // "auto" or "none"
-	TemplateArguments   map[string]any `json:"chat_template_kwargs,omitempty"`
+	MaxTokens           *int              `json:"max_tokens,omitempty"`
+	MaxCompletionTokens *int              `json:"max_completion_tokens,omitempty"` // wins over max_tokens
+	Logprobs            bool              `json:"logprobs,omitempty"`
+	TopLogprobs         *int              `json:"top_logprobs,omitempty"`
+	Tools               []json.RawMessage `json:"tools,omitempty"`
+	ToolChoice          string            `json:"tool_choice,omitempty"` // "auto" or "none"
+	TemplateArguments   map[string]any    `json:"chat_template_kwargs,omitempty"`
 
 	// Ignored names the fields of the body that Weft does not know. Filled by DecodeChat.
 	Ignored []string `json:"-"`
@@ -71,7 +73,7 @@ func DecodeChat(body []byte) (*ChatRequest, error) {
 	}
 	switch {
 	case r.Model == "":
-		return nil, &FieldError{Field: "model", Want: "a model's name"}
+		return nil, missingModel()
 	case len(r.Messages) == 0:
 		return nil, &FieldError{Field: "messages", Want: "an array of at least one message"}
 	case r.TopLogprobs != nil && *r.TopLogprobs > 0 && !r.Logprobs:
@@ -127,7 +129,9 @@ func message(path string, v value) (Message, error) {
 			}
 			m[name] = s
 		default:
-			m[name] = e.plain()
+			if !e.isNull() {
+				m[name] = e.raw()
+			}
 		}
 	}
 	if m.Role() == "" {
@@ -136,7 +140,7 @@ func message(path string, v value) (Message, error) {
 	if _, ok := m["content"]; !ok {
 		m["content"] = nil
 	}
-	if m["content"] == nil && m["tool_calls"] == nil {
+	if m["content"] == nil && m["tool_calls"] == nil { // an assistant that only called tools says nothing
 		return nil, &FieldError{Field: path + ".content", Want: "a string or an array of text parts"}
 	}
 	return m, nil
@@ -177,7 +181,7 @@ func content(path string, v value) (any, error) {
 	return strings.Join(parts, "\n"), nil
 }
 
-func tools(dst *[]any) setter {
+func tools(dst *[]json.RawMessage) setter {
 	return func(path string, v value) error {
 		if !v.isArray() {
 			return &FieldError{Field: path, Want: "an array of tools", Got: v.String()}
@@ -190,7 +194,7 @@ func tools(dst *[]any) setter {
 			if !e.isObject() {
 				return &FieldError{Field: path, Want: "an object", Got: e.String()}
 			}
-			*dst = append(*dst, e.plain())
+			*dst = append(*dst, e.raw())
 		}
 		return nil
 	}
@@ -207,12 +211,17 @@ func toolChoice(dst *string) setter {
 	}
 }
 
+// object reads an object whose values are left as json.RawMessage.
 func object(dst *map[string]any) setter {
 	return func(path string, v value) error {
 		if !v.isObject() {
 			return &FieldError{Field: path, Want: "an object", Got: v.String()}
 		}
-		*dst, _ = v.plain().(map[string]any)
+		m := make(map[string]any)
+		for name, e := range v.members() {
+			m[name] = e.raw()
+		}
+		*dst = m
 		return nil
 	}
 }

@@ -84,7 +84,7 @@ func DecodeCompletion(body []byte) (*CompletionRequest, error) {
 	}
 	switch {
 	case r.Model == "":
-		return nil, &FieldError{Field: "model", Want: "a model's name"}
+		return nil, missingModel()
 	case r.Prompt.Len() == 0:
 		return nil, &FieldError{Field: "prompt", Want: "a string, token ids, or an array of either"}
 	case r.Prompt.Len()*r.Choices() > MaxChoices:

@@ -15,6 +15,7 @@ type Sampling struct {
 	MinP              *float64          `json:"min_p,omitempty"`
 	TypicalP          *float64          `json:"typical_p,omitempty"`
 	RepetitionPenalty *float64          `json:"repetition_penalty,omitempty"` // also read as repeat_penalty
+	RepeatLastN       *int              `json:"repeat_last_n,omitempty"`      // tokens the penalties look at; -1: all
 	FrequencyPenalty  *float64          `json:"frequency_penalty,omitempty"`
 	PresencePenalty   *float64          `json:"presence_penalty,omitempty"`
 	LogitBias         map[int32]float32 `json:"logit_bias,omitempty"`
@@ -65,9 +66,10 @@ func (s *Sampling) table(repeat **float64) table {
 		"top_p":              number(&s.TopP, 0, 1),
 		"top_k":              integer(&s.TopK, -1, MaxTokens),
 		"min_p":              number(&s.MinP, 0, 1),
-		"typical_p":          number(&s.TypicalP, 0, 1),
+		"typical_p":          positive(&s.TypicalP, 1),
 		"repetition_penalty": positive(&s.RepetitionPenalty, 100),
 		"repeat_penalty":     positive(repeat, 100),
+		"repeat_last_n":      integer(&s.RepeatLastN, -1, MaxTokens),
 		"frequency_penalty":  number(&s.FrequencyPenalty, -2, 2),
 		"presence_penalty":   number(&s.PresencePenalty, -2, 2),
 		"logit_bias":         logitBias(&s.LogitBias),

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"strconv"
 )
 
 // value is one JSON value inside a body that parse has found valid: a slice of that body without the white space around it. The
@@ -165,37 +164,8 @@ func (v value) text() string {
 	return s
 }
 
-// plain turns the value into the Go value a chat template sees: string, bool, int64 where the number is a whole one written as
-// such, float64, []any, nil or map[string]any.
-func (v value) plain() any {
-	switch v[0] {
-	case '{':
-		m := make(map[string]any)
-		for name, e := range v.members() {
-			m[name] = e.plain()
-		}
-		return m
-	case '[':
-		a := []any{}
-		for _, e := range v.elements() {
-			a = append(a, e.plain())
-		}
-		return a
-	case '"':
-		return v.text()
-	case 't':
-		return true
-	case 'f':
-		return false
-	case 'n':
-		return nil
-	}
-	if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
-		return n
-	}
-	f, _ := strconv.ParseFloat(string(v), 64) // out of range gives an infinity, which templates can print
-	return f
-}
+// raw is the value as it stands in the body, for what Weft hands on without looking into it.
+func (v value) raw() json.RawMessage { return json.RawMessage(v) }
 
 func skipSpace(b []byte, i int) int {
 	for b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r' {
@@ -245,8 +215,11 @@ func skipValue(b []byte, i int) int {
 			}
 		}
 	}
-	for i < len(b) && !bytes.ContainsRune([]byte(" \t\r\n,]}"), rune(b[i])) {
-		i++
+	for ; i < len(b); i++ {
+		switch b[i] {
+		case ' ', '\t', '\r', '\n', ',', ']', '}':
+			return i
+		}
 	}
 	return i
 }

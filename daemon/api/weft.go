@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // States of a model.
 const (
@@ -122,11 +125,11 @@ type DetokenizeResponse struct {
 
 // RenderRequest is the body of POST /weft/v1/render: a chat to be rendered and not answered.
 type RenderRequest struct {
-	Model               string         `json:"model"`
-	Messages            []Message      `json:"messages"`
-	Tools               []any          `json:"tools,omitempty"`
-	AddGenerationPrompt *bool          `json:"add_generation_prompt,omitempty"` // default true
-	TemplateArguments   map[string]any `json:"chat_template_kwargs,omitempty"`
+	Model               string            `json:"model"`
+	Messages            []Message         `json:"messages"`
+	Tools               []json.RawMessage `json:"tools,omitempty"`
+	AddGenerationPrompt *bool             `json:"add_generation_prompt,omitempty"` // default true
+	TemplateArguments   map[string]any    `json:"chat_template_kwargs,omitempty"`
 }
 
 // RenderResponse is its answer: the text, and the token ids that a chat completion would prefill.
