@@ -1,0 +1,147 @@
+// Package watch turns a folder into a stream of lists that say which files are in it and which of them are settled. It knows no
+// file format, opens no file, and decides nothing about what a file is good for.
+//
+// Events of the file system are hints that make the next look come sooner; what is reported is only what a look at the folder
+// itself has found. So the reports are the same with events switched off, only later. Times in a File are nanoseconds since 1970
+// by the file system's clock; stillness is measured on our own. Run is one goroutine and, where events are used, one more
+// that it starts and ends; the function it is given is called from Run's goroutine alone.
+package watch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// File is a regular file as a look found it, or a name that should have been one (then Problem is set and the rest is zero).
+type File struct {
+	Name       string // in its folder
+	Path       string
+	Device     uint64
+	Inode      uint64
+	Size       int64 // bytes
+	ModTime    int64 // nanoseconds since 1970
+	ChangeTime int64 // nanoseconds since 1970
+	Settled    bool  // still long enough to count
+	Problem    string
+}
+
+// Entry is one name in the watched folder: a file, or a subfolder with the files in it (not those of its own subfolders).
+type Entry struct {
+	Name   string
+	Folder bool
+	Files  []File // sorted by name; exactly one when Folder is false
+}
+
+// Settled says whether every file of the entry is settled.
+func (e Entry) Settled() bool {
+	for _, f := range e.Files {
+		if !f.Settled {
+			return false
+		}
+	}
+	return true
+}
+
+// Options say how a folder is watched.
+type Options struct {
+	Settle time.Duration // how long size and times must have been still
+	Rescan time.Duration // between two looks that nothing asked for
+	Events bool          // use events of the file system as hints
+	Log    *slog.Logger  // nil: no log
+}
+
+// minGap is the least time between two looks, so that a writer's stream of events costs ten looks a second and not thousands.
+const minGap = 100 * time.Millisecond
+
+// Watcher watches one folder. The folder need not exist, and may be deleted and made again.
+type Watcher struct {
+	dir string
+	opt Options
+}
+
+// New returns a watcher of dir.
+func New(dir string, opt Options) *Watcher {
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Watcher{dir: dir, opt: opt}
+}
+
+// Run looks at the folder until ctx ends. It calls report after the first look and then after each one that found something
+// else than before; the list is the caller's to keep. A slow report delays the next look and loses nothing.
+func (w *Watcher) Run(ctx context.Context, report func([]Entry)) {
+	var h *hints
+	hint := make(<-chan struct{})
+	if w.opt.Events {
+		if h = newHints(w.opt.Log); h != nil {
+			defer h.close()
+			hint = h.C
+		}
+	}
+	t := newTracker(w.opt.Settle)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	first := true
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hint:
+		case <-timer.C:
+		}
+		started := time.Now()
+		// Watches are put in place before the look: what happens after them gives a hint, what happened before is seen.
+		if h != nil {
+			h.follow(w.dir)
+		}
+		found, err := look(w.dir)
+		if (err != nil) != failing {
+			failing = err != nil
+			if failing {
+				w.opt.Log.Warn("the watched folder cannot be read; looking again regularly", "folder", w.dir, "reason", err)
+			} else {
+				w.opt.Log.Info("the watched folder is readable again", "folder", w.dir)
+			}
+		}
+		var wake time.Time
+		if err == nil || errors.Is(err, errGone) {
+			if h != nil {
+				h.followFolders(w.dir, found)
+			}
+			var list []Entry
+			var changed bool
+			list, changed, wake = t.update(started, found)
+			if changed || first {
+				report(list)
+			}
+			first = false
+		}
+		delay := w.opt.Rescan
+		if !wake.IsZero() {
+			delay = min(delay, max(time.Until(wake), minGap/10))
+		}
+		timer.Reset(delay)
+		// Hints wait out the gap here; the timer is checked by then too, and the look serves both.
+		if !pause(ctx, minGap-time.Since(started)) {
+			return
+		}
+	}
+}
+
+// pause waits for d, or less when ctx ends, which it tells by false.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
