@@ -122,8 +122,19 @@ func (s *Sampler) choose(logits []float32, best, position int) int32 {
 	return id
 }
 
-// draw cuts the distribution and takes the token at which the running sum of its weights, in index order, passes u of the whole.
+// draw takes the token at which the running sum of the weights that the cuts left, in index order, passes u of their total.
 func (s *Sampler) draw(logits []float32, best int, u float64) int32 {
+	d := s.cut(logits, best)
+	id := d.at(u)
+	s.kept = d.kept
+	if id < 0 || math.IsNaN(d.total) {
+		return int32(best)
+	}
+	return id
+}
+
+// cut applies temperature and cuts; best is the index of the largest logit.
+func (s *Sampler) cut(logits []float32, best int) distribution {
 	d := distribution{logits: logits, best: logits[best], inverse: s.inverse, sums: s.sums, kept: s.kept[:0]}
 	if s.params.TopK > 0 && s.params.TopK < len(logits) {
 		d.topK(s.params.TopK)
@@ -137,10 +148,5 @@ func (s *Sampler) draw(logits []float32, best int, u float64) int32 {
 	if s.params.MinP > 0 {
 		d.minP(s.params.MinP)
 	}
-	id := d.at(u)
-	s.kept = d.kept
-	if id < 0 || math.IsNaN(d.total) {
-		return int32(best)
-	}
-	return id
+	return d
 }
