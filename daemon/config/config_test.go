@@ -171,6 +171,14 @@ func TestNamedFileMustExist(t *testing.T) {
 	}
 }
 
+func TestEmptyConfigFlagReadsNothing(t *testing.T) {
+	in := inputs(t, "--config", "")
+	write(t, filepath.Join(in.Dir, ".config", "weft", "weftd.toml"), "not read")
+	if l, err := Load(in); err != nil || len(l.Files) != 0 {
+		t.Errorf("read %v, %v", l, err)
+	}
+}
+
 func TestUserWithoutHomeNeedsADataDir(t *testing.T) {
 	_, err := Load(Inputs{})
 	if err == nil || !strings.Contains(err.Error(), "--data-dir") {

@@ -10,6 +10,7 @@ import (
 // Flags is a parsed command line of the daemon. Its values are checked by Load, not before.
 type Flags struct {
 	Config  string // --config
+	NoFiles bool   // --config "": read no file at all
 	Version bool   // --version
 	Check   bool   // --check
 	Help    bool   // --help
@@ -27,7 +28,10 @@ func ParseFlags(args []string) (Flags, error) {
 	var f Flags
 	set := flag.NewFlagSet("weftd", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
-	set.StringVar(&f.Config, "config", "", "")
+	set.Func("config", "", func(path string) error {
+		f.Config, f.NoFiles = path, path == ""
+		return nil
+	})
 	set.BoolVar(&f.Version, "version", false, "")
 	set.BoolVar(&f.Check, "check", false, "")
 	set.BoolVar(&f.Help, "help", false, "")
@@ -84,7 +88,7 @@ Usage: weftd [flags]
 Each setting is also a key of weftd.toml (data_dir) and an environment variable (WEFT_DATA_DIR).
 
   --config FILE
-        Configuration file; conf.d/*.toml beside it are read after it.
+        Configuration file; conf.d/*.toml beside it are read after it. An empty name reads no file.
   --check
         Validate the configuration, print it, and exit.
   --version

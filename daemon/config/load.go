@@ -85,6 +85,9 @@ func Load(in Inputs) (*Loaded, error) {
 // files lists the configuration files that exist, in the order of reading: weftd.toml, then conf.d beside it in name order. A
 // file that was named must exist; the default one need not.
 func (in Inputs) files() ([]string, error) {
+	if in.Flags.NoFiles {
+		return nil, nil
+	}
 	main := in.Flags.Config
 	if main == "" {
 		main, _ = in.env("WEFT_CONFIG")

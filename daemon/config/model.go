@@ -27,10 +27,11 @@ var laterModelKeys = []string{"tokenizer", "retriever", "default_adapters"}
 var samplingLimits = map[string][2]float64{
 	"temperature":        {0, 100},
 	"top_p":              {0, 1},
-	"top_k":              {0, math.MaxInt32},
+	"top_k":              {-1, math.MaxInt32},
 	"min_p":              {0, 1},
-	"typical_p":          {0, 1},
+	"typical_p":          {1e-6, 1},
 	"repetition_penalty": {1e-3, 100},
+	"repeat_last_n":      {-1, math.MaxInt32},
 	"frequency_penalty":  {-2, 2},
 	"presence_penalty":   {-2, 2},
 	"max_tokens":         {1, math.MaxInt32},
@@ -38,7 +39,7 @@ var samplingLimits = map[string][2]float64{
 }
 
 // wholeSampling are the fields of [sampling] that are whole numbers.
-var wholeSampling = []string{"top_k", "max_tokens", "seed"}
+var wholeSampling = []string{"top_k", "repeat_last_n", "max_tokens", "seed"}
 
 // ParseModel reads the text of a model's settings file.
 func ParseModel(data []byte) (Model, error) {
