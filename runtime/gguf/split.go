@@ -85,10 +85,10 @@ func openNext(path string, lim Limits) (shard, error) {
 		return shard{}, err
 	}
 	s, err := openShard(f, lim)
-	if err != nil {
-		return shard{}, fmt.Errorf("%s: %w", path, err)
+	if refusal := (*parseError)(nil); errors.As(err, &refusal) {
+		return shard{}, refuse(refusal.class, "%s: %s", path, refusal.msg)
 	}
-	return s, nil
+	return s, err
 }
 
 // checkShard compares a file with the one that the set was opened by.
