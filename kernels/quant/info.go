@@ -21,6 +21,17 @@ func Lookup(id uint32) (Info, bool) {
 	return infos[id], true
 }
 
+// Computable returns the types that Decode, Encode and the kernels know, by ascending id.
+func Computable() []Type {
+	var types []Type
+	for _, info := range infos {
+		if info.Computable {
+			types = append(types, info.Type)
+		}
+	}
+	return types
+}
+
 // infos is indexed by type id. Sizes are sums in the order of the block's fields.
 var infos = [...]Info{
 	0:  {Type: F32, Name: "F32", BlockLen: 1, BlockBytes: 4, Computable: true},
