@@ -1,0 +1,120 @@
+package cpu
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/kernels/ref"
+)
+
+// table is everything that a level can do. It is filled with the functions of kernels/ref, then overlaid with those of
+// each level that the machine has, up to the cap. All give the same bits.
+type table struct {
+	name string
+
+	quantize       func(q []int8, scale []float32, sums []int16, x []float32, blockLen int)
+	widen          func(dst []int16, q []int8)
+	rmsNorm        func(dst, x, weight []float32, eps float32)
+	siluMul        func(dst, gate, up []float32)
+	add            func(dst, x []float32)
+	rotateAdjacent func(x, cos, sin []float32)
+	rotateHalves   func(x, cos, sin []float32)
+
+	scores         func(dst *[ref.Tile]float32, q, keys []float32, scale float32)
+	weights        func(p *[ref.Tile]float32, valid int, previous float32) (m, correction, sum float32)
+	mix            func(acc []float32, p *[ref.Tile]float32, values []float32, valid int, correction float32)
+	halvesToFloats func(dst []float32, stride int, src []uint16, cols int)
+	floatsToHalves func(dst []uint16, src []float32)
+
+	mulFloats func(dst []float32, stride int, w, x []float32, cols int)
+	products  map[quant.Type]*product
+}
+
+// product is how a weight type is multiplied. rows serves a single row of activations, unpack and mul serve many.
+type product struct {
+	typ       quant.Type
+	form      ref.Form
+	wide      bool                                         // mul reads Quants.Wide
+	rowsFloat func(dst []float32, w []byte, x []float32)   // float types
+	decode    func(dst []float32, w []byte)                // float types: consecutive weights
+	rowsQuant func(dst []float32, w []byte, x *ref.Quants) // quantized types
+	unpack    func(p *ref.Panel, w []byte, rows, cols int) // quantized types: up to ref.PanelRows rows
+	mul       func(dst []float32, stride int, p *ref.Panel, x *ref.Quants)
+}
+
+// level is one entry of the ladder.
+type level struct {
+	name    string
+	usable  func() bool
+	overlay func(*table)
+}
+
+// Levels returns the names that a cap may have, slowest first, whether this machine has them or not.
+func Levels() []string {
+	names := make([]string, len(levels))
+	for i, l := range levels {
+		names[i] = l.name
+	}
+	return names
+}
+
+// tableFor returns the table of the best usable level that is not above the cap.
+func tableFor(limit string) (*table, error) {
+	last := len(levels) - 1
+	if limit != "" {
+		last = -1
+		for i, l := range levels {
+			if l.name == limit {
+				last = i
+			}
+		}
+		if last < 0 {
+			return nil, fmt.Errorf("cpu: unknown level %q; levels are %s", limit, strings.Join(Levels(), ", "))
+		}
+	}
+	t := &table{}
+	for _, l := range levels[:last+1] {
+		if l.usable() {
+			l.overlay(t)
+			t.name = l.name
+		}
+	}
+	return t, nil
+}
+
+// overlayRef fills every entry.
+func overlayRef(t *table) {
+	*t = table{
+		quantize:       ref.Quantize,
+		widen:          ref.Widen,
+		rmsNorm:        ref.RMSNorm,
+		siluMul:        ref.SiluMul,
+		add:            ref.Add,
+		rotateAdjacent: ref.RotateAdjacent,
+		rotateHalves:   ref.RotateHalves,
+		scores:         ref.Scores,
+		weights:        ref.Weights,
+		mix:            ref.Mix,
+		halvesToFloats: ref.HalvesToFloats,
+		floatsToHalves: ref.FloatsToHalves,
+		mulFloats:      ref.MulFloats,
+		products:       make(map[quant.Type]*product),
+	}
+	for _, typ := range quant.Computable() {
+		p := &product{typ: typ, form: ref.FormOf(typ)}
+		if p.form == ref.Float {
+			p.rowsFloat = func(dst []float32, w []byte, x []float32) { ref.RowsFloat(typ, dst, w, x) }
+			p.decode = func(dst []float32, w []byte) { quant.Decode(typ, dst, w) }
+		} else {
+			minima := typ.HasMinima()
+			p.wide = true
+			p.rowsQuant = func(dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(typ, dst, w, x) }
+			p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { ref.UnpackPanel(typ, panel, w, rows, cols) }
+			p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
+				ref.MulPanel(dst, stride, panel, x, minima)
+			}
+		}
+		t.products[typ] = p
+	}
+}

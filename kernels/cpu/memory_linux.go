@@ -1,0 +1,29 @@
+package cpu
+
+import (
+	"fmt"
+	"syscall"
+)
+
+// reserve returns zeroed memory of n bytes whose pages take room from their first use on.
+func reserve(n int64) ([]byte, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	const flags = syscall.MAP_ANON | syscall.MAP_PRIVATE | syscall.MAP_NORESERVE
+	b, err := syscall.Mmap(-1, 0, int(n), syscall.PROT_READ|syscall.PROT_WRITE, flags)
+	if err != nil {
+		return nil, fmt.Errorf("cpu: reserve %d bytes: %w", n, err)
+	}
+	return b, nil
+}
+
+// release gives memory of reserve back.
+func release(b []byte) {
+	if b == nil {
+		return
+	}
+	if err := syscall.Munmap(b); err != nil {
+		panic("BUG: cpu: release of memory that reserve did not return: " + err.Error())
+	}
+}

@@ -1,0 +1,233 @@
+package cpu
+
+import (
+	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/kernels/ref"
+)
+
+// Rows of activations from which on a panel of weights is unpacked; below it each row meets the weights in the file.
+const panelFrom = 4
+
+// A kernel call computes at most maxCall multiply-adds, well under 200 microseconds on the slowest machine in mind: Go
+// cannot preempt it.
+const maxCall = 4 << 20
+
+// projectTask is one Project: the activations in each form that its products read, and the cutting into chunks.
+type projectTask struct {
+	b    *backend
+	x    kernels.Matrix
+	out  []kernels.Projection
+	per  int   // weight rows in a chunk, a multiple of ref.PanelRows
+	last []int // last[i] is the number of chunks of products 0 to i
+
+	panels bool
+	forms  [3]bool // which forms are needed
+	wide   bool    // int16 copies of the quants too
+	quants [3]ref.Quants
+	dense  []float32 // x without gaps, its columns padded with zeros to whole lanes, for panels of floats
+	padded int       // columns of dense
+}
+
+func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
+	if kernels.Invariants {
+		kernels.CheckProject(x, out)
+	}
+	if x.Rows == 0 || len(out) == 0 {
+		return
+	}
+	b.begin()
+	t := &b.project
+	t.x, t.out = x, out
+	t.panels = x.Rows >= panelFrom
+	t.forms, t.wide = [3]bool{}, false
+	rows := 0
+	for i := range out {
+		p := b.table.products[out[i].W.Type]
+		t.forms[p.form] = true
+		t.wide = t.wide || p.wide
+		rows += out[i].W.Rows
+	}
+	t.allocate()
+	b.rows = rowTask{}
+	if t.panels || t.forms[ref.Blocks] || t.forms[ref.Supers] {
+		b.eachRow(b.operation.prepare, x.Rows, x.Cols)
+	}
+	t.cut(rows)
+	b.device.pool.dispatch(t, t.last[len(out)-1])
+	t.x, t.out = kernels.Matrix{}, nil
+}
+
+// allocate makes room for the activations in the forms needed.
+func (t *projectTask) allocate() {
+	n := t.x.Rows * t.x.Cols
+	for form := ref.Blocks; form <= ref.Supers; form++ {
+		if !t.forms[form] {
+			continue
+		}
+		q := &t.quants[form]
+		q.Cols, q.BlockLen = t.x.Cols, form.BlockLen()
+		q.Q = grow(q.Q, n)
+		q.Scale = grow(q.Scale, n/q.BlockLen)
+		q.Sums = grow(q.Sums, n/16)
+		if t.panels && t.wide {
+			q.Wide = grow(q.Wide, n)
+		} else {
+			q.Wide = q.Wide[:0]
+		}
+	}
+	if t.panels && t.forms[ref.Float] {
+		t.padded = (t.x.Cols + ref.Lanes - 1) / ref.Lanes * ref.Lanes
+		t.dense = grow(t.dense, t.x.Rows*t.padded)
+	}
+}
+
+// prepareRows brings rows of the activations into the forms needed.
+func (b *backend) prepareRows(_ *scratch, first, last int) {
+	t := &b.project
+	for i := first; i < last; i++ {
+		x := row(t.x, i)
+		for form := ref.Blocks; form <= ref.Supers; form++ {
+			if !t.forms[form] {
+				continue
+			}
+			q := t.quants[form].Rows(i, 1)
+			b.table.quantize(q.Q, q.Scale, q.Sums, x, q.BlockLen)
+			if len(q.Wide) > 0 {
+				b.table.widen(q.Wide, q.Q)
+			}
+		}
+		if t.panels && t.forms[ref.Float] {
+			dense := t.dense[i*t.padded : (i+1)*t.padded]
+			clear(dense[copy(dense, x):])
+		}
+	}
+}
+
+// cut chooses how many weight rows a chunk has: enough chunks that a core which loses its time slice does not hold up
+// the rest, but not so few rows that taking a chunk costs more than computing it.
+func (t *projectTask) cut(rows int) {
+	const chunksPerThread, minWork = 12, 1 << 15
+	per := rows / (t.b.device.threads * chunksPerThread)
+	per = max(per, minWork/(t.x.Cols*t.x.Rows))
+	per = min(per, max(1, maxCall/t.x.Cols))
+	t.per = max(1, per/ref.PanelRows) * ref.PanelRows
+	t.last = t.last[:0]
+	chunks := 0
+	for i := range t.out {
+		chunks += (t.out[i].W.Rows + t.per - 1) / t.per
+		t.last = append(t.last, chunks)
+	}
+}
+
+func (t *projectTask) tensorAt(address uintptr) (string, bool) {
+	for i := range t.out {
+		if w := &t.out[i].W; holds(w, address) {
+			return w.Name, true
+		}
+		if bias := t.out[i].Bias; bias != nil && holds(bias, address) {
+			return bias.Name, true
+		}
+	}
+	return "", false
+}
+
+// run computes one chunk: some rows of one weight matrix with all rows of activations.
+func (t *projectTask) run(s *scratch, chunk int) {
+	i := 0
+	for chunk >= t.last[i] {
+		i++
+	}
+	if i > 0 {
+		chunk -= t.last[i-1]
+	}
+	out := &t.out[i]
+	first := chunk * t.per
+	last := min(first+t.per, out.W.Rows)
+	p := t.b.table.products[out.W.Type]
+	switch {
+	case !t.panels:
+		t.single(p, out, first, last)
+	case p.form == ref.Float:
+		t.floatPanels(s, p, out, first, last)
+	default:
+		t.quantPanels(s, p, out, first, last)
+	}
+	if out.Bias != nil {
+		bias := floats(out.Bias, &s.weight)[first:last]
+		for r := range t.x.Rows {
+			t.b.table.add(row(out.Dst, r)[first:last], bias)
+		}
+	}
+}
+
+// single multiplies weight rows where they lie with each row of activations.
+func (t *projectTask) single(p *product, out *kernels.Projection, first, last int) {
+	size := out.W.Type.RowBytes(out.W.Cols)
+	w := out.W.Data[first*size : last*size]
+	for r := range t.x.Rows {
+		dst := row(out.Dst, r)[first:last]
+		if p.form == ref.Float {
+			p.rowsFloat(dst, w, row(t.x, r))
+		} else {
+			x := t.quants[p.form].Rows(r, 1)
+			p.rowsQuant(dst, w, &x)
+		}
+	}
+}
+
+// quantPanels unpacks ref.PanelRows weight rows at a time and walks over the activations with each panel.
+func (t *projectTask) quantPanels(s *scratch, p *product, out *kernels.Projection, first, last int) {
+	cols := out.W.Cols
+	size := out.W.Type.RowBytes(cols)
+	s.growPanel(cols)
+	x := &t.quants[p.form]
+	step := max(1, maxCall/(cols*ref.PanelRows))
+	data, stride := out.Dst.Buf.(*buffer).data, out.Dst.Stride
+	for n := first; n < last; n += ref.PanelRows {
+		rows := min(ref.PanelRows, last-n)
+		p.unpack(&s.panel, out.W.Data[n*size:(n+rows)*size], rows, cols)
+		for r := 0; r < t.x.Rows; r += step {
+			count := min(step, t.x.Rows-r)
+			some := x.Rows(r, count)
+			if rows == ref.PanelRows {
+				p.mul(data[out.Dst.First+r*stride+n:], stride, &s.panel, &some)
+				continue
+			}
+			s.tile = grow(s.tile, count*ref.PanelRows)
+			p.mul(s.tile, ref.PanelRows, &s.panel, &some)
+			for i := range count {
+				copy(row(out.Dst, r+i)[n:n+rows], s.tile[i*ref.PanelRows:])
+			}
+		}
+	}
+}
+
+// floatPanels decodes ref.PanelRows weight rows at a time and walks over the activations with them.
+func (t *projectTask) floatPanels(s *scratch, p *product, out *kernels.Projection, first, last int) {
+	cols := out.W.Cols
+	size := out.W.Type.RowBytes(cols)
+	s.floats = grow(s.floats, ref.PanelRows*t.padded)
+	step := max(1, maxCall/(4*cols*ref.PanelRows))
+	data, stride := out.Dst.Buf.(*buffer).data, out.Dst.Stride
+	for n := first; n < last; n += ref.PanelRows {
+		rows := min(ref.PanelRows, last-n)
+		for r := range rows {
+			w := s.floats[r*t.padded : (r+1)*t.padded]
+			p.decode(w[:cols], out.W.Data[(n+r)*size:(n+r+1)*size])
+			clear(w[cols:])
+		}
+		for r := 0; r < t.x.Rows; r += step {
+			count := min(step, t.x.Rows-r)
+			t.b.table.mulFloats(data[out.Dst.First+r*stride+n:], stride, s.floats[:rows*t.padded],
+				t.dense[r*t.padded:(r+count)*t.padded], t.padded)
+		}
+	}
+}
+
+// growPanel makes room for a panel of cols columns in any format.
+func (s *scratch) growPanel(cols int) {
+	s.panel.Q = grow(s.panel.Q, cols*ref.PanelRows)
+	s.panel.Mins = grow(s.panel.Mins, cols/16*ref.PanelRows)
+	s.panel.D = grow(s.panel.D, cols/32*ref.PanelRows)
+	s.panel.M = grow(s.panel.M, cols/32*ref.PanelRows)
+}
