@@ -1,0 +1,212 @@
+package scheduler
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Schedule decides the next step. One that has rows must be given to Update before the next Schedule. A step without rows says
+// that every sequence is paused, or that there is none.
+//
+// Decoding goes first: it takes one row of each stream, and a stream that waits is a gap that its reader sees. Prompts fill the
+// rest of the budget, the oldest first, and what is left then admits sequences from the queue, in order: one that does not fit
+// holds up those behind it, so that a long prompt is not overtaken for ever.
+func (s *Scheduler) Schedule() Step {
+	if s.inStep {
+		panic("BUG: scheduler: Schedule before Update of the step before")
+	}
+	s.step = Step{Parts: s.step.Parts[:0]}
+	s.grow()
+	s.decode()
+	s.prefill()
+	s.admit()
+	s.inStep = s.step.Rows > 0
+	return s.step
+}
+
+// grow gives each sequence that decodes the page for its next token, the oldest first. When there is none it takes pages away:
+// from a paused sequence, else from the newest. A sequence that finds no newer one keeps what it has and sits this step out.
+func (s *Scheduler) grow() {
+	for i := 0; i < len(s.running); i++ {
+		q := s.running[i]
+		if q.paused {
+			continue
+		}
+		for !s.pages.Grow(&q.table, len(q.tokens)) {
+			victim := s.newestPaused()
+			if victim == nil {
+				victim = s.running[len(s.running)-1]
+			}
+			if victim == q {
+				break
+			}
+			s.preempt(victim)
+			i = slices.Index(s.running, q)
+		}
+	}
+}
+
+// newestPaused returns the newest running sequence that is paused, or nil.
+func (s *Scheduler) newestPaused() *sequence {
+	for i := len(s.running) - 1; i >= 0; i-- {
+		if s.running[i].paused {
+			return s.running[i]
+		}
+	}
+	return nil
+}
+
+// preempt takes the pages of v away. Its tokens stay; it waits in its place of the queue and is computed again, to the same bits
+// (docs/adr/0002-preemption-by-recompute.md).
+func (s *Scheduler) preempt(v *sequence) {
+	s.pages.Release(&v.table)
+	v.computed = 0
+	v.running = false
+	i := slices.Index(s.running, v)
+	s.running = slices.Delete(s.running, i, i+1)
+	s.waiting = insert(s.waiting, v)
+	s.step.Preempted++
+}
+
+// decode adds the sequences that lack one token. When a step is too small for all of them they take turns.
+func (s *Scheduler) decode() {
+	start := slices.IndexFunc(s.running, func(q *sequence) bool { return q.arrival >= s.turn })
+	s.turn = 0
+	for k := range s.running {
+		q := s.running[(max(start, 0)+k)%len(s.running)]
+		if q.paused || q.lacks() != 1 || s.pages.Room(&q.table) < len(q.tokens) {
+			continue
+		}
+		if !s.add(q) {
+			s.turn = q.arrival
+			return
+		}
+		s.step.DecodeRows++
+	}
+}
+
+// prefill adds chunks of the sequences that lack more than one token.
+func (s *Scheduler) prefill() {
+	for _, q := range s.running {
+		if !q.paused && q.lacks() > 1 {
+			s.add(q)
+		}
+	}
+}
+
+// admit takes sequences from the queue while there are budget and pages for all tokens they have. It takes pages from nobody
+// but paused sequences: those who run finish sooner when they are left alone.
+func (s *Scheduler) admit() {
+	active := 0
+	for _, q := range s.running {
+		if !q.paused {
+			active++
+		}
+	}
+	for i := 0; i < len(s.waiting); {
+		q := s.waiting[i]
+		if q.paused {
+			i++
+			continue
+		}
+		if active >= s.cfg.MaxBatch || len(s.step.Parts) >= s.cfg.MaxBatch || s.step.Rows >= s.cfg.StepTokens {
+			return
+		}
+		for !s.pages.Grow(&q.table, len(q.tokens)) {
+			victim := s.newestPaused()
+			if victim == nil {
+				return
+			}
+			s.preempt(victim)
+			i = slices.Index(s.waiting, q)
+		}
+		// All memory that the sequence will need, so that decoding allocates nothing.
+		q.tokens = slices.Grow(q.tokens, q.limit-len(q.tokens))
+		s.pages.Reserve(&q.table, q.limit)
+		s.waiting = slices.Delete(s.waiting, i, i+1)
+		s.running = insert(s.running, q)
+		q.running = true
+		active++
+		s.add(q)
+	}
+}
+
+// add puts as many rows of q into the step as its budgets allow. It returns false when that is none.
+func (s *Scheduler) add(q *sequence) bool {
+	rows := min(q.lacks(), s.cfg.StepTokens-s.step.Rows)
+	logits := s.cfg.LogitRows - s.step.LogitRows
+	// Prompt rows that are to be scored and were not before q was preempted: [from, to).
+	from, to := q.computed, q.computed
+	if q.promptLogits {
+		from = max(q.computed, q.scored)
+		to = max(from, min(q.prompt-1, q.computed+rows, from+logits))
+		if to < q.prompt-1 {
+			rows = min(rows, to-q.computed)
+		}
+	}
+	sample := q.sample && rows == q.lacks()
+	if sample && to-from >= logits {
+		sample = false
+		rows--
+	}
+	if rows < 1 || len(s.step.Parts) >= s.cfg.MaxBatch {
+		return false
+	}
+	s.step.Parts = append(s.step.Parts, Part{
+		ID: q.id, Pos: q.computed, Tokens: q.tokens[q.computed : q.computed+rows], Pages: q.table.Pages(),
+		ScoreFrom: from - q.computed, ScoreTo: to - q.computed, Sample: sample,
+	})
+	s.step.Rows += rows
+	s.step.LogitRows += to - from
+	if sample {
+		s.step.LogitRows++
+	}
+	return true
+}
+
+// Update takes the results of a step back: one Sampled for each part with Sample set, in the order of the parts, but for
+// sequences that were cancelled meanwhile. It returns those that are done, valid until the next Update.
+func (s *Scheduler) Update(step Step, sampled []Sampled) []Finished {
+	s.inStep = false
+	s.finished = s.finished[:0]
+	for i := range step.Parts {
+		part := &step.Parts[i]
+		mine := len(sampled) > 0 && sampled[0].ID == part.ID
+		q := s.byID[part.ID]
+		switch {
+		case q == nil:
+		case part.Sample && !mine:
+			panic(fmt.Sprintf("BUG: scheduler: no token was sampled for sequence %d", part.ID))
+		default:
+			q.computed += len(part.Tokens)
+			q.scored = max(q.scored, part.Pos+part.ScoreTo)
+			if part.Sample {
+				s.appendToken(q, sampled[0].Token)
+			} else if !q.sample && q.lacks() == 0 {
+				s.finish(q, Length)
+			}
+		}
+		if mine {
+			sampled = sampled[1:]
+		}
+	}
+	if len(sampled) > 0 {
+		panic(fmt.Sprintf("BUG: scheduler: a token was sampled for sequence %d, which did not ask", sampled[0].ID))
+	}
+	return s.finished
+}
+
+func (s *Scheduler) appendToken(q *sequence, token int32) {
+	q.tokens = append(q.tokens, token)
+	switch {
+	case !q.ignoreEOG && slices.Contains(s.cfg.EOG, token):
+		s.finish(q, Stop)
+	case len(q.tokens) >= q.limit:
+		s.finish(q, Length)
+	}
+}
+
+func (s *Scheduler) finish(q *sequence, reason Reason) {
+	s.remove(q)
+	s.finished = append(s.finished, Finished{ID: q.id, Reason: reason})
+}

@@ -1,0 +1,234 @@
+// Package scheduler decides what one engine computes next: which sequences, how many tokens of each, and which of them give
+// up their pages when there are too few. It is a pure state machine, plain data in and plain data out: it has no tensors,
+// no clock and no goroutine, and leaves computing to runtime/models, choosing tokens to runtime/sampler, and readers and
+// their patience to runtime/engine.
+//
+// There is no prefill phase and no decode phase. A sequence has tokens it wants computed and a count of those that are; a
+// step hands out rows from one budget so that the second catches up with the first. A sequence that lacks exactly one token
+// decodes, one that lacks more is prefilled in chunks, and one that was preempted is prefilled again, its own tokens included.
+//
+// Units: counts are in tokens, which are rows of a step, unless they say pages. Concurrency: none inside; one goroutine owns
+// a Scheduler and its kvcache.Manager.
+package scheduler
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/weft-run/weft/runtime/kvcache"
+)
+
+// SeqID names a sequence while it lives. The caller chooses it.
+type SeqID uint64
+
+// Config bounds what one step may hold. It does not change.
+type Config struct {
+	MaxBatch   int     // sequences in one step, and sequences admitted that are not paused
+	StepTokens int     // rows in one step
+	LogitRows  int     // rows in one step whose logits are wanted; at least MaxBatch, so that decoding never waits for them
+	ContextLen int     // tokens of one sequence, prompt and completion together
+	EOG        []int32 // tokens that end a sequence
+}
+
+// Sequence is what a caller wants computed.
+type Sequence struct {
+	ID     SeqID
+	Prompt []int32 // not kept; 1 to ContextLen tokens, and fewer than ContextLen where a token is to follow
+	// MaxTokens bounds the completion; 0 lets it run until the context is full. NoTokens asks for the prompt alone.
+	MaxTokens int
+	NoTokens  bool
+	IgnoreEOG bool
+	// PromptLogits asks for the logits of every prompt row that has a prompt token behind it, once each.
+	PromptLogits bool
+}
+
+// Part is what one sequence does in a step. Its slices belong to the scheduler and are valid until Update.
+type Part struct {
+	ID     SeqID
+	Pos    int     // position of the first row
+	Tokens []int32 // tokens of the rows
+	Pages  []int32 // page table
+	// The rows [ScoreFrom, ScoreTo) of the part want logits because the caller asked for the prompt's: those of row r speak
+	// about the prompt token at position Pos+r+1.
+	ScoreFrom, ScoreTo int
+	// Sample says that the last row's logits give the next token. It is never one of the rows to score.
+	Sample bool
+}
+
+// Step is what to compute next: parts that lack one token first, then chunks of prompts, each in order of arrival.
+type Step struct {
+	Parts      []Part
+	Rows       int
+	LogitRows  int
+	DecodeRows int // rows of parts that lacked one token
+	Preempted  int // sequences that gave up their pages for this step
+}
+
+// Sampled is the token that was chosen for a part with Sample set.
+type Sampled struct {
+	ID    SeqID
+	Token int32
+}
+
+// Reason says why a sequence finished.
+type Reason uint8
+
+// The reasons.
+const (
+	Stop   Reason = iota // a token that ends the sequence was sampled
+	Length               // MaxTokens are there, or the context is full
+)
+
+func (r Reason) String() string {
+	if r == Stop {
+		return "stop"
+	}
+	return "length"
+}
+
+// Finished is a sequence that is done; its pages are free again.
+type Finished struct {
+	ID     SeqID
+	Reason Reason
+}
+
+// Counts is how many sequences are where.
+type Counts struct {
+	Waiting int // hold no page
+	Running int // hold pages
+	Paused  int // of both, those that are not scheduled until they are resumed
+}
+
+// Scheduler holds all sequences of one engine.
+//
+// Invariants: waiting and running are both in order of arrival. A sequence is admitted with pages for all tokens it has, so only
+// decoding takes pages from others. The oldest sequence that runs and is not paused can take the pages of all others, and the
+// pool holds a whole context: so a step has rows whenever some sequence is not paused, and each becomes the oldest in its time.
+type Scheduler struct {
+	cfg      Config
+	pages    *kvcache.Manager
+	byID     map[SeqID]*sequence
+	waiting  []*sequence
+	running  []*sequence
+	paused   int    // sequences that are paused
+	arrivals uint64 // sequences added so far
+	turn     uint64 // arrival at which decoding starts in the next step; only a step too small for all rows moves it
+	inStep   bool   // between Schedule and Update
+	step     Step
+	finished []Finished
+}
+
+// sequence is a Sequence at work.
+type sequence struct {
+	id       SeqID
+	arrival  uint64
+	tokens   []int32 // prompt, then completion
+	prompt   int     // tokens of the prompt
+	limit    int     // length of tokens at which the sequence is done
+	computed int     // tokens whose keys and values are in the cache
+	scored   int     // prompt rows whose logits have been given, counted from the first
+	table    kvcache.Table
+
+	sample       bool // wants tokens
+	ignoreEOG    bool
+	promptLogits bool
+	paused       bool
+	running      bool
+}
+
+// lacks is the number of tokens still to be computed.
+func (s *sequence) lacks() int { return len(s.tokens) - s.computed }
+
+// New returns a scheduler over a pool of pages. The pool must hold one whole context.
+func New(cfg Config, pages *kvcache.Manager) (*Scheduler, error) {
+	if cfg.MaxBatch < 1 || cfg.StepTokens < 1 || cfg.ContextLen < 1 || cfg.LogitRows < cfg.MaxBatch {
+		return nil, fmt.Errorf("scheduler: batch of %d, step of %d tokens, context of %d, %d rows with logits: %w",
+			cfg.MaxBatch, cfg.StepTokens, cfg.ContextLen, cfg.LogitRows, ErrConfig)
+	}
+	if need := pages.PagesFor(cfg.ContextLen); need > pages.Total() {
+		return nil, fmt.Errorf("scheduler: a context of %d tokens needs %d pages of %d tokens, the pool has %d: %w",
+			cfg.ContextLen, need, pages.PageTokens(), pages.Total(), ErrConfig)
+	}
+	return &Scheduler{cfg: cfg, pages: pages, byID: map[SeqID]*sequence{}}, nil
+}
+
+// Add puts a sequence at the end of the queue.
+func (s *Scheduler) Add(seq *Sequence) error {
+	room := s.cfg.ContextLen - len(seq.Prompt)
+	if len(seq.Prompt) == 0 || room < 0 || room == 0 && !seq.NoTokens {
+		return fmt.Errorf("scheduler: a prompt of %d tokens in a context of %d: %w", len(seq.Prompt), s.cfg.ContextLen, ErrLength)
+	}
+	if s.byID[seq.ID] != nil {
+		panic(fmt.Sprintf("BUG: scheduler: sequence %d is added twice", seq.ID))
+	}
+	limit := s.cfg.ContextLen
+	switch {
+	case seq.NoTokens:
+		limit = len(seq.Prompt)
+	case seq.MaxTokens > 0 && seq.MaxTokens < room:
+		limit = len(seq.Prompt) + seq.MaxTokens
+	}
+	q := &sequence{
+		id: seq.ID, arrival: s.arrivals, tokens: slices.Clone(seq.Prompt), prompt: len(seq.Prompt), limit: limit,
+		sample: !seq.NoTokens, ignoreEOG: seq.IgnoreEOG, promptLogits: seq.PromptLogits,
+	}
+	s.arrivals++
+	s.byID[q.id] = q
+	s.waiting = append(s.waiting, q)
+	return nil
+}
+
+// Cancel forgets a sequence and frees its pages, at any moment; what a step in flight computes for it is dropped. It returns
+// false when there is no such sequence: it finished before.
+func (s *Scheduler) Cancel(id SeqID) bool {
+	q := s.byID[id]
+	if q == nil {
+		return false
+	}
+	s.remove(q)
+	return true
+}
+
+// Pause stops scheduling a sequence, or starts it again. It keeps its place in the queue, but others may take its pages. A
+// sequence that is no more is left alone.
+func (s *Scheduler) Pause(id SeqID, paused bool) {
+	q := s.byID[id]
+	if q == nil || q.paused == paused {
+		return
+	}
+	q.paused = paused
+	if paused {
+		s.paused++
+	} else {
+		s.paused--
+	}
+}
+
+// Counts returns how many sequences are where.
+func (s *Scheduler) Counts() Counts {
+	return Counts{Waiting: len(s.waiting), Running: len(s.running), Paused: s.paused}
+}
+
+// remove forgets q and frees its pages.
+func (s *Scheduler) remove(q *sequence) {
+	s.pages.Release(&q.table)
+	delete(s.byID, q.id)
+	if q.paused {
+		s.paused--
+	}
+	list := &s.waiting
+	if q.running {
+		list = &s.running
+	}
+	i := slices.Index(*list, q)
+	*list = slices.Delete(*list, i, i+1)
+}
+
+// insert puts q into a list in order of arrival.
+func insert(list []*sequence, q *sequence) []*sequence {
+	i := len(list)
+	for i > 0 && list[i-1].arrival > q.arrival {
+		i--
+	}
+	return slices.Insert(list, i, q)
+}
