@@ -1,0 +1,33 @@
+package daemon
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+func TestJournalLines(t *testing.T) {
+	var out bytes.Buffer
+	log := NewLog(&out, slog.LevelInfo, "journal").With("a", 1)
+	log.Debug("unseen")
+	log.Info("hello", "b", "two words")
+	log.WithGroup("g").Warn("careful", "time", 3)
+	log.Error("broken")
+	want := "<6>msg=hello a=1 b=\"two words\"\n<4>msg=careful a=1 g.time=3\n<3>msg=broken a=1\n"
+	if out.String() != want {
+		t.Errorf("the journal got\n%swant\n%s", out.String(), want)
+	}
+}
+
+func TestLogFormats(t *testing.T) {
+	for format, want := range map[string]string{"text": "level=WARN msg=hello", "json": `"level":"WARN","msg":"hello"`} {
+		var out bytes.Buffer
+		log := NewLog(&out, slog.LevelWarn, format)
+		log.Info("unseen")
+		log.Warn("hello")
+		if !strings.Contains(out.String(), want) || strings.Contains(out.String(), "unseen") {
+			t.Errorf("%s: %s", format, out.String())
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/weft-run/weft/daemon/watch"
+	"github.com/weft-run/weft/runtime/gguf"
+)
+
+var (
+	// ErrName says that a model's name cannot be the name of a file.
+	ErrName = errors.New("not a model name")
+	// ErrSize says that an upload ended before or after its stated size.
+	ErrSize = errors.New("upload of the wrong size")
+)
+
+// maxNameBytes leaves room in a file name (255 bytes) for the ending and for what an upload adds.
+const maxNameBytes = 200
+
+// uploadMark is in the names of files being uploaded, which also begin with a dot and so never count as models.
+const uploadMark = ".upload-"
+
+// modelStore puts models into the models folder and takes them out. It writes files only; that a model is then served or gone is
+// the watcher's doing. Safe for concurrent use: of two uploads to one name the one that ends last wins.
+type modelStore struct {
+	dir string
+}
+
+// Put streams a model into the folder: to a hidden file first, which takes the model's name when it is whole and on disk. size is
+// what the client announced, or -1.
+func (s *modelStore) Put(ctx context.Context, name string, r io.Reader, size int64) (err error) {
+	root, err := s.open(name)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if info, err := root.Lstat(name); err == nil && info.IsDir() {
+		return fmt.Errorf("daemon: %w: %q is a folder of models", ErrName, name)
+	}
+	if err := s.checkSpace(size); err != nil {
+		return err
+	}
+	hidden := "." + name + uploadMark + rand.Text()
+	f, err := root.OpenFile(hidden, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	if err != nil {
+		return fmt.Errorf("daemon: upload of %q: %w", name, err)
+	}
+	defer func() {
+		f.Close()
+		if err != nil {
+			_ = root.Remove(hidden) // of no use any more; cleaned at the next start if this fails
+			err = fmt.Errorf("daemon: upload of %q: %w", name, err)
+		}
+	}()
+	n, err := io.Copy(f, contextReader{ctx, r})
+	if err != nil {
+		return err
+	}
+	if size >= 0 && n != size {
+		return fmt.Errorf("%w: %d bytes came and %d were announced", ErrSize, n, size)
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := root.Rename(hidden, name+".gguf"); err != nil {
+		return err
+	}
+	return syncFolder(root)
+}
+
+// Delete takes a model's files out of the folder: its file, the files of its split set, or its subfolder. Its settings file stays for
+// the next model of that name. An error is fs.ErrNotExist when there is none.
+func (s *modelStore) Delete(_ context.Context, name string) error {
+	root, err := s.open(name)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	files, err := filesOf(root, name)
+	if err != nil {
+		return fmt.Errorf("daemon: deleting %q: %w", name, err)
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("daemon: deleting %q: %w", name, fs.ErrNotExist)
+	}
+	for _, f := range files {
+		if err := root.RemoveAll(f); err != nil {
+			return fmt.Errorf("daemon: deleting %q: %w", name, err)
+		}
+	}
+	return syncFolder(root)
+}
+
+// Clean removes what uploads left that a crash cut off. No upload may be running.
+func (s *modelStore) Clean() error {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") && strings.Contains(e.Name(), uploadMark) && e.Type().IsRegular() {
+			if err := os.Remove(s.dir + "/" + e.Name()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// filesOf lists what a model of a name consists of in the folder.
+func filesOf(root *os.Root, name string) ([]string, error) {
+	d, err := root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, n := range names {
+		base, _, _, isShard := gguf.ShardName(n)
+		if n == name+".gguf" || n == name || isShard && base == name {
+			files = append(files, n)
+		}
+	}
+	return files, nil
+}
+
+// open checks a name and opens the folder, out of which no name then leads. The folder is opened each time: it may have
+// been made anew.
+func (s *modelStore) open(name string) (*os.Root, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("daemon: models folder: %w", err)
+	}
+	return root, nil
+}
+
+// checkName refuses names that are no plain file names, or that the watcher would never count.
+func checkName(name string) error {
+	bad := func(why string) error {
+		return fmt.Errorf("daemon: %w: %q %s", ErrName, name, why)
+	}
+	switch {
+	case name == "":
+		return bad("is empty")
+	case len(name) > maxNameBytes:
+		return fmt.Errorf("daemon: %w: it has %d bytes and may have %d", ErrName, len(name), maxNameBytes)
+	case !utf8.ValidString(name):
+		return bad("is not UTF-8")
+	case strings.ContainsAny(name, `/\`):
+		return bad("holds a slash")
+	case strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f }):
+		return bad("holds a control character")
+	case watch.Ignored(name):
+		return bad("begins with a dot or ends like a file that is still being written")
+	case strings.HasSuffix(strings.ToLower(name), ".gguf"):
+		return bad("ends in .gguf; a model's name is that of its file without the ending")
+	}
+	return nil
+}
+
+// checkSpace refuses an upload that cannot fit before it has filled the disk.
+func (s *modelStore) checkSpace(size int64) error {
+	var st unix.Statfs_t
+	if size < 0 || unix.Statfs(s.dir, &st) != nil {
+		return nil
+	}
+	if free := int64(st.Bavail) * st.Bsize; size > free {
+		return fmt.Errorf("daemon: the upload has %d bytes and %s has room for %d: %w", size, s.dir, free, unix.ENOSPC)
+	}
+	return nil
+}
+
+// syncFolder makes a rename or removal in the folder last through a loss of power.
+func syncFolder(root *os.Root) error {
+	d, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// contextReader ends with the context, so that an upload stops when the daemon does.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
