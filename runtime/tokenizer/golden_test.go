@@ -1,0 +1,114 @@
+package tokenizer
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/weft-run/weft/runtime/gguf"
+	"github.com/weft-run/weft/runtime/modeltest"
+)
+
+// load makes the tokenizer of a fetched file.
+func load(t testing.TB, name string) *Tokenizer {
+	t.Helper()
+	return loadPath(t, modeltest.File(t, name))
+}
+
+func loadPath(t testing.TB, path string) *Tokenizer {
+	t.Helper()
+	tok, err := New(metadata(t, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+func metadata(t testing.TB, path string) gguf.Metadata {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := gguf.ParseHeader(f, info.Size(), gguf.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.Meta
+}
+
+// The texts and ids of llama.cpp's vocabulary tests.
+func TestVocabularyFiles(t *testing.T) {
+	for _, name := range []string{"llama-spm", "gpt-2"} {
+		t.Run(name, func(t *testing.T) {
+			tok := load(t, "vocab/ggml-vocab-"+name+".gguf")
+			inp, err := os.ReadFile(filepath.Join("testdata", name+".inp"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := os.ReadFile(filepath.Join("testdata", name+".out"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts := strings.Split(strings.TrimSuffix(string(inp), "\n__ggml_vocab_test__\n"), "\n__ggml_vocab_test__\n")
+			lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+			if len(texts) != len(lines) {
+				t.Fatalf("%d texts, %d lines of ids", len(texts), len(lines))
+			}
+			for i, text := range texts {
+				var want []int32
+				for _, f := range strings.Fields(lines[i]) {
+					n, err := strconv.Atoi(f)
+					if err != nil {
+						t.Fatal(err)
+					}
+					want = append(want, int32(n))
+				}
+				got := tok.Encode(text, EncodeOptions{})
+				if !slices.Equal(got, want) {
+					t.Errorf("text %d %q\n got %v\nwant %v", i, text, got, want)
+				}
+				if back := string(tok.Decode(got)); back != text {
+					t.Errorf("text %d %q comes back as %q", i, text, back)
+				}
+			}
+		})
+	}
+}
+
+// The same texts on SmolLM2's own vocabulary; the ids are llama.cpp's.
+func TestSmolLM2(t *testing.T) {
+	tok := load(t, "SmolLM2-135M-Instruct.Q4_1.gguf")
+	f, err := os.Open("testdata/smollm2.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	n := 0
+	for ; lines.Scan(); n++ {
+		var want struct {
+			Text string
+			IDs  []int32
+		}
+		if err := json.Unmarshal(lines.Bytes(), &want); err != nil {
+			t.Fatal(err)
+		}
+		if got := tok.Encode(want.Text, EncodeOptions{}); !slices.Equal(got, want.IDs) {
+			t.Errorf("line %d %q\n got %v\nwant %v", n+1, want.Text, got, want.IDs)
+		}
+	}
+	if n == 0 {
+		t.Fatal("no lines")
+	}
+}

@@ -1,0 +1,214 @@
+package tokenizer
+
+import "unicode/utf8"
+
+// symbol is a stretch of a word on its way to a token, in a doubly linked list.
+type symbol struct {
+	start, end int32 // bytes of the word; start == end: merged into its left neighbour
+	prev, next int32 // -1: none
+	id         int32 // the token, or for byte-level BPE a symbol of the pair table; -1: a character that is no token
+}
+
+// bigram is two neighbours that may merge.
+type bigram struct {
+	rank  int32 // lower merges first; equal ones from left to right
+	left  int32 // index of the left symbol
+	bytes int32 // length of both when it was found: another length means that one of them has changed since
+	id    int32 // what they become
+}
+
+// merger is the working memory of one merging.
+type merger struct {
+	syms  []symbol
+	queue []bigram // a heap in long words
+}
+
+// shortWord is the number of symbols up to which looking through all bigrams for the best one beats a heap.
+const shortWord = 24
+
+// keepSymbols bounds the memory an idle merger holds.
+const keepSymbols = 1 << 16
+
+func (m *merger) shrink() {
+	if cap(m.syms) > keepSymbols {
+		m.syms = nil
+	}
+	if cap(m.queue) > keepSymbols {
+		m.queue = nil
+	}
+}
+
+// merge splits a word into its smallest symbols and joins neighbours, the best pair first, until none is left to join.
+func (t *Tokenizer) merge(m *merger, word string, out []int32) []int32 {
+	t.split(m, word)
+	m.queue = m.queue[:0]
+	for i := 1; i < len(m.syms); i++ {
+		t.push(m, word, int32(i-1), int32(i))
+	}
+	heaped := len(m.syms) > shortWord
+	if heaped {
+		m.heapify()
+	}
+	for len(m.queue) > 0 {
+		var b bigram
+		if heaped {
+			b = m.popHeap()
+		} else {
+			b = m.popBest()
+		}
+		l := &m.syms[b.left]
+		if l.start == l.end || l.next < 0 {
+			continue
+		}
+		r := &m.syms[l.next]
+		if r.end-l.start != b.bytes {
+			continue // one of the two has grown since
+		}
+		l.end, l.id = r.end, b.id
+		r.start = r.end
+		l.next = r.next
+		if l.next >= 0 {
+			m.syms[l.next].prev = b.left
+		}
+		n := len(m.queue)
+		t.push(m, word, l.prev, b.left)
+		t.push(m, word, b.left, l.next)
+		if heaped {
+			for i := n; i < len(m.queue); i++ {
+				m.up(i)
+			}
+		}
+	}
+	for i := int32(0); i >= 0; i = m.syms[i].next {
+		s := m.syms[i]
+		out = t.emit(out, word[s.start:s.end], s.id)
+	}
+	return out
+}
+
+// split fills m.syms with the smallest symbols of a word: characters for SentencePiece, bytes for byte-level BPE.
+func (t *Tokenizer) split(m *merger, word string) {
+	m.syms = m.syms[:0]
+	for i := 0; i < len(word); {
+		n, id := 1, int32(-1)
+		if t.pairs != nil {
+			id = t.byteSyms[word[i]]
+		} else {
+			if word[i] >= utf8.RuneSelf {
+				n = min(charLen(word[i]), len(word)-i)
+			}
+			if found, ok := t.byPiece[word[i:i+n]]; ok {
+				id = found
+			}
+		}
+		k := int32(len(m.syms))
+		m.syms = append(m.syms, symbol{start: int32(i), end: int32(i + n), prev: k - 1, next: k + 1, id: id})
+		i += n
+	}
+	m.syms[len(m.syms)-1].next = -1
+}
+
+// charLen is the length of a UTF-8 character by its first byte. A byte that begins none stands alone, and a character cut
+// short takes what follows: broken text becomes byte tokens either way.
+func charLen(b byte) int {
+	switch {
+	case b >= 0xF0:
+		return 4
+	case b >= 0xE0:
+		return 3
+	case b >= 0xC0:
+		return 2
+	}
+	return 1
+}
+
+// push adds the bigram of two neighbours, if they merge.
+func (t *Tokenizer) push(m *merger, word string, left, right int32) {
+	if left < 0 || right < 0 {
+		return
+	}
+	l, r := &m.syms[left], &m.syms[right]
+	b := bigram{left: left, bytes: r.end - l.start}
+	if t.pairs != nil {
+		rank, id, ok := t.pairs.get(l.id, r.id)
+		if !ok {
+			return
+		}
+		b.rank, b.id = rank, id
+	} else {
+		if int(b.bytes) > t.maxPiece {
+			return
+		}
+		id, ok := t.byPiece[word[l.start:r.end]]
+		if !ok {
+			return
+		}
+		b.rank, b.id = t.spmRanks[id], id
+	}
+	m.queue = append(m.queue, b)
+}
+
+func (a bigram) before(b bigram) bool {
+	return a.rank < b.rank || a.rank == b.rank && a.left < b.left
+}
+
+func (m *merger) popBest() bigram {
+	best := 0
+	for i := 1; i < len(m.queue); i++ {
+		if m.queue[i].before(m.queue[best]) {
+			best = i
+		}
+	}
+	b := m.queue[best]
+	last := len(m.queue) - 1
+	m.queue[best] = m.queue[last]
+	m.queue = m.queue[:last]
+	return b
+}
+
+func (m *merger) heapify() {
+	for i := len(m.queue)/2 - 1; i >= 0; i-- {
+		m.down(i)
+	}
+}
+
+func (m *merger) popHeap() bigram {
+	b := m.queue[0]
+	last := len(m.queue) - 1
+	m.queue[0] = m.queue[last]
+	m.queue = m.queue[:last]
+	if last > 0 {
+		m.down(0)
+	}
+	return b
+}
+
+func (m *merger) up(i int) {
+	q := m.queue
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !q[i].before(q[parent]) {
+			return
+		}
+		q[i], q[parent] = q[parent], q[i]
+		i = parent
+	}
+}
+
+func (m *merger) down(i int) {
+	q := m.queue
+	for {
+		child := 2*i + 1
+		if child >= len(q) {
+			return
+		}
+		if child+1 < len(q) && q[child+1].before(q[child]) {
+			child++
+		}
+		if !q[child].before(q[i]) {
+			return
+		}
+		q[i], q[child] = q[child], q[i]
+		i = child
+	}
+}

@@ -1,0 +1,187 @@
+package tokenizer
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/weft-run/weft/runtime/gguf"
+)
+
+// initSPM reads what SentencePiece needs beside the tokens.
+//
+// The key remove_extra_whitespaces is left alone: it belongs to Unigram vocabularies, and the files of this model are
+// tokenized everywhere with their whitespace as it is.
+func (t *Tokenizer) initSPM(m gguf.Metadata) error {
+	if t.scores == nil {
+		return malformed("%s is absent; SentencePiece merges by it", keyScores)
+	}
+	var err error
+	if t.spacePrefix, err = m.Bool(keySpacePrefix, true); err != nil {
+		return err
+	}
+	t.addBOS = true
+	// Scores become ranks, so that both models merge by one comparison: the highest score first, equal ones together.
+	byScore := make([]int32, len(t.scores))
+	for i := range byScore {
+		byScore[i] = int32(i)
+	}
+	slices.SortFunc(byScore, func(a, b int32) int { return cmp.Compare(t.scores[b], t.scores[a]) })
+	t.spmRanks = make([]int32, len(t.scores))
+	rank := int32(0)
+	for i, id := range byScore {
+		if i > 0 && t.scores[id] != t.scores[byScore[i-1]] {
+			rank++
+		}
+		t.spmRanks[id] = rank
+	}
+	for piece := range t.byPiece {
+		if at := strings.LastIndexByte(piece, ' '); at > 0 && strings.Trim(piece[:at], " ") != "" {
+			t.crossesWords = true
+			break
+		}
+	}
+	return nil
+}
+
+// initBPE reads the merges and picks the pre-tokenizer.
+func (t *Tokenizer) initBPE(m gguf.Metadata) error {
+	name, err := m.Str(keyPre, "")
+	if err != nil {
+		return err
+	}
+	if !m.Has(keyPre) {
+		return fmt.Errorf("%w: key %q is absent, so how to split text into words is unknown (files made before May 2024 lack it); "+
+			"convert the model anew, or set the key to one of %s", ErrUnsupported, keyPre, knownPres())
+	}
+	pre, ok := preTokenizers[name]
+	if !ok {
+		return fmt.Errorf("%w: %s is %q; known are %s", ErrUnsupported, keyPre, name, knownPres())
+	}
+	t.scan, t.ignoreMerges, t.addBOS, t.normalizeNFC = pre.scan, pre.ignoreMerges, pre.addBOS, pre.nfc
+	t.classes = newClassTable()
+
+	if !m.Has(keyMerges) {
+		return malformed("key %q is absent; byte pair encoding needs it", keyMerges)
+	}
+	merges, err := m.Strings(keyMerges)
+	if err != nil {
+		return err
+	}
+	if len(merges) > maxMerges {
+		return malformed("%s has %d entries, at most %d are allowed", keyMerges, len(merges), maxMerges)
+	}
+	return t.readMerges(merges)
+}
+
+// readMerges fills the pair table. A side or a result that is no token is a symbol all the same: another merge may build
+// on it, and if none does, it falls apart into its bytes.
+func (t *Tokenizer) readMerges(merges []string) error {
+	a := newAlphabet()
+	extra := map[string]int32{} // spelled in the alphabet -> symbol, for what is no token
+	sym := func(text string) int32 {
+		if id, ok := t.ids[text]; ok && t.attrs[id].fromText() {
+			return id
+		}
+		id, ok := extra[text]
+		if !ok {
+			id = int32(len(t.texts) + len(extra))
+			extra[text] = id
+		}
+		return id
+	}
+	for b := range t.byteSyms {
+		t.byteSyms[b] = sym(a.text(byte(b)))
+	}
+	t.pairs = newPairTable(len(merges))
+	var joined []byte
+	for rank, merge := range merges {
+		at := -1
+		if len(merge) > 0 {
+			at = strings.IndexByte(merge[1:], ' ') + 1
+		}
+		if at <= 0 || at == len(merge)-1 {
+			return malformed("%s: entry %d is %q, want two pieces with a space between them", keyMerges, rank, merge)
+		}
+		left, right := merge[:at], merge[at+1:]
+		joined = append(append(joined[:0], left...), right...)
+		if id, ok := t.ids[string(joined)]; ok && !t.attrs[id].fromText() {
+			continue // text that merely spells a control token does not become it
+		}
+		t.pairs.add(sym(left), sym(right), int32(rank), sym(string(joined)))
+	}
+	return nil
+}
+
+// emit appends the token of a finished symbol, or the tokens of its bytes where it is none.
+func (t *Tokenizer) emit(out []int32, text string, id int32) []int32 {
+	if t.valid(id) {
+		return append(out, id)
+	}
+	if t.pairs != nil {
+		for i := range len(text) {
+			// A byte without a token is left out: the field does so, and a vocabulary with a hole has no better place.
+			if b := t.byteSyms[text[i]]; t.valid(b) {
+				out = append(out, b)
+			}
+		}
+		return out
+	}
+	for i := range len(text) {
+		if t.byteIDs[text[i]] < 0 {
+			if t.unknown >= 0 {
+				out = append(out, t.unknown)
+			}
+			return out
+		}
+	}
+	for i := range len(text) {
+		out = append(out, t.byteIDs[text[i]])
+	}
+	return out
+}
+
+// pairTable says which two symbols merge, at what rank, into what: a hash table with open addressing, since this look-up is
+// most of what encoding does.
+type pairTable struct {
+	mask uint64
+	keys []uint64 // left<<32|right + 1; 0: free
+	vals []uint64 // rank<<32|id
+}
+
+func newPairTable(n int) *pairTable {
+	size := 16
+	for size < 2*n {
+		size *= 2
+	}
+	return &pairTable{mask: uint64(size - 1), keys: make([]uint64, size), vals: make([]uint64, size)}
+}
+
+func (p *pairTable) slot(key uint64) uint64 {
+	h := key * 0x9E3779B97F4A7C15
+	return (h ^ h>>29) & p.mask
+}
+
+// add enters a pair; of two entries of the same pair the first, which has the lower rank, stays.
+func (p *pairTable) add(left, right, rank, id int32) {
+	key := uint64(left)<<32 | uint64(right) + 1
+	i := p.slot(key)
+	for p.keys[i] != 0 {
+		if p.keys[i] == key {
+			return
+		}
+		i = (i + 1) & p.mask
+	}
+	p.keys[i], p.vals[i] = key, uint64(rank)<<32|uint64(id)
+}
+
+func (p *pairTable) get(left, right int32) (rank, id int32, ok bool) {
+	key := uint64(left)<<32 | uint64(right) + 1
+	for i := p.slot(key); p.keys[i] != 0; i = (i + 1) & p.mask {
+		if p.keys[i] == key {
+			return int32(p.vals[i] >> 32), int32(uint32(p.vals[i])), true
+		}
+	}
+	return 0, 0, false
+}

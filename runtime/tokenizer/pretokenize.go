@@ -1,0 +1,243 @@
+package tokenizer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// scanner returns the end of the word that begins at byte i of text. It always moves on, and looks at no byte more than a
+// bounded number of times over a whole text.
+type scanner func(c *classTable, text string, i int) int
+
+// preTokenizer is how a byte-level vocabulary wants its text cut into words, and what else its name implies.
+type preTokenizer struct {
+	scan         scanner
+	ignoreMerges bool // see Tokenizer
+	addBOS       bool // unless the file says otherwise
+	nfc          bool // the tokenizer this name stands for brings its text to NFC first
+}
+
+// preTokenizers holds the values of tokenizer.ggml.pre that are implemented exactly. Each scanner has its regular
+// expression beside it; Go's regexp has no look-ahead and is slower.
+var preTokenizers = map[string]preTokenizer{
+	"gpt-2":     {scan: scanGPT2},
+	"phi-2":     {scan: scanGPT2},
+	"smollm":    {scan: scanSmolLM},
+	"llama-bpe": {scan: scanLlama3, ignoreMerges: true, addBOS: true},
+	"llama3":    {scan: scanLlama3, ignoreMerges: true, addBOS: true},
+	"llama-v3":  {scan: scanLlama3, ignoreMerges: true, addBOS: true},
+	"qwen2":     {scan: scanQwen2, nfc: true},
+}
+
+func knownPres() string {
+	names := make([]string, 0, len(preTokenizers))
+	for name := range preTokenizers {
+		names = append(names, fmt.Sprintf("%q", name))
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// class is what a regular expression asks of a character.
+type class uint8
+
+const (
+	other  class = iota // none of the below: punctuation, symbols, marks, bytes that are no character
+	letter              // \p{L}
+	number              // \p{N}
+	space               // \s: the Unicode property White_Space
+)
+
+// classTable gives the class of a character: by a table in the basic plane, by search above it.
+type classTable [1 << 16]class
+
+func newClassTable() *classTable {
+	c := new(classTable)
+	fill := func(t *unicode.RangeTable, k class) {
+		for _, r := range t.R16 {
+			for x := uint32(r.Lo); x <= uint32(r.Hi); x += uint32(r.Stride) {
+				c[x] = k
+			}
+		}
+	}
+	fill(unicode.L, letter)
+	fill(unicode.N, number)
+	fill(unicode.White_Space, space)
+	return c
+}
+
+// at returns the class and the length of the character at byte i of text, which is inside it.
+func (c *classTable) at(text string, i int) (class, int) {
+	if b := text[i]; b < utf8.RuneSelf {
+		return c[b], 1
+	}
+	r, n := utf8.DecodeRuneInString(text[i:])
+	switch {
+	case r < 1<<16:
+		return c[r], n
+	case unicode.Is(unicode.L, r):
+		return letter, n
+	case unicode.Is(unicode.N, r):
+		return number, n
+	}
+	return other, n // no White_Space above the basic plane
+}
+
+// run returns the end of the run of characters of class k that begins at i.
+func (c *classTable) run(text string, i int, k class) int {
+	for i < len(text) {
+		got, n := c.at(text, i)
+		if got != k {
+			break
+		}
+		i += n
+	}
+	return i
+}
+
+// spaces returns the end of the run of whitespace at i and where its last character begins.
+func (c *classTable) spaces(text string, i int) (end, last int) {
+	end, last = i, i
+	for end < len(text) {
+		got, n := c.at(text, end)
+		if got != space {
+			break
+		}
+		last = end
+		end += n
+	}
+	return end, last
+}
+
+// contraction returns the length of 's 't 'm 'd 're 've 'll at the apostrophe at i, or 0. With fold, case does not matter.
+func contraction(text string, i int, fold bool) int {
+	rest := text[i+1:]
+	if rest == "" {
+		return 0
+	}
+	lower := func(b byte) byte {
+		if fold && 'A' <= b && b <= 'Z' {
+			return b + 'a' - 'A'
+		}
+		return b
+	}
+	switch lower(rest[0]) {
+	case 's', 't', 'm', 'd':
+		return 2
+	}
+	if fold && strings.HasPrefix(rest, "ſ") {
+		return 1 + len("ſ") // the long s is an s to a match without case
+	}
+	if len(rest) > 1 {
+		switch string([]byte{lower(rest[0]), lower(rest[1])}) {
+		case "re", "ve", "ll":
+			return 3
+		}
+	}
+	return 0
+}
+
+// scanGPT2: 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+func scanGPT2(c *classTable, text string, i int) int {
+	return scanWords(c, text, i, false)
+}
+
+// scanSmolLM: \p{N} is cut out first, each by itself; then what is left is split as GPT-2 does.
+func scanSmolLM(c *classTable, text string, i int) int {
+	return scanWords(c, text, i, true)
+}
+
+func scanWords(c *classTable, text string, i int, digitsApart bool) int {
+	if text[i] == '\'' {
+		if n := contraction(text, i, false); n > 0 {
+			return i + n
+		}
+	}
+	j := i
+	if text[i] == ' ' && i+1 < len(text) {
+		j++
+	}
+	k, n := c.at(text, j)
+	switch {
+	case k == number && digitsApart:
+		if j == i {
+			return i + n
+		}
+	case k != space:
+		return c.run(text, j+n, k)
+	}
+	end, last := c.spaces(text, i)
+	if end == len(text) || last == i {
+		return end
+	}
+	if digitsApart {
+		if k, _ := c.at(text, end); k == number {
+			return end // the text ends here as far as the look-ahead can see
+		}
+	}
+	return last
+}
+
+// scanLlama3: (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+func scanLlama3(c *classTable, text string, i int) int {
+	return scanLines(c, text, i, 3)
+}
+
+// scanQwen2 is scanLlama3 with \p{N} in place of \p{N}{1,3}.
+func scanQwen2(c *classTable, text string, i int) int {
+	return scanLines(c, text, i, 1)
+}
+
+func scanLines(c *classTable, text string, i, digits int) int {
+	b := text[i]
+	if b == '\'' {
+		if n := contraction(text, i, true); n > 0 {
+			return i + n
+		}
+	}
+	k, n := c.at(text, i)
+	switch {
+	case k == letter:
+		return c.run(text, i+n, letter)
+	case k == number:
+		end := i + n
+		for range digits - 1 {
+			if end == len(text) {
+				break
+			}
+			k, n := c.at(text, end)
+			if k != number {
+				break
+			}
+			end += n
+		}
+		return end
+	case b != '\r' && b != '\n' && i+n < len(text):
+		if k, m := c.at(text, i+n); k == letter {
+			return c.run(text, i+n+m, letter)
+		}
+	}
+	j := i
+	if b == ' ' && i+1 < len(text) {
+		j++
+		k, _ = c.at(text, j)
+	}
+	if k == other {
+		end := c.run(text, j, other)
+		for end < len(text) && (text[end] == '\r' || text[end] == '\n') {
+			end++
+		}
+		return end
+	}
+	end, last := c.spaces(text, i)
+	if nl := strings.LastIndexAny(text[i:end], "\r\n"); nl >= 0 {
+		return i + nl + 1
+	}
+	if end == len(text) || last == i {
+		return end
+	}
+	return last
+}

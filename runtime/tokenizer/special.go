@@ -1,0 +1,306 @@
+package tokenizer
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/weft-run/weft/runtime/gguf"
+)
+
+// eogTexts are the pieces that end a generation wherever they occur, whatever type the file gives them. Files seldom name
+// more than one end token by key, and converters have often marked these as plain text; the list is the field's.
+var eogTexts = []string{
+	"<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>", "<|endoftext|>", "</s>",
+	"<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>",
+	"<｜end▁of▁sentence｜>", "[e~[",
+}
+
+// fillTexts are tokens of fill-in-the-middle training. The three with ends set end a generation: a model that writes
+// one has left the text asked for. Of each row the first that the vocabulary has counts.
+var fillTexts = []struct {
+	key   string
+	ends  bool
+	texts []string
+}{
+	{"tokenizer.ggml.fim_pre_token_id", false, []string{"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>", "<|code_prefix|>", "<|prefix|>"}},
+	{"tokenizer.ggml.fim_suf_token_id", false, []string{"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>", "<|code_suffix|>", "<|suffix|>"}},
+	{"tokenizer.ggml.fim_mid_token_id", false, []string{"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>", "<|code_middle|>", "<|middle|>"}},
+	{"tokenizer.ggml.fim_pad_token_id", true, []string{"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"}},
+	{"tokenizer.ggml.fim_rep_token_id", true, []string{"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"}},
+	{"tokenizer.ggml.fim_sep_token_id", true, []string{"<|file_sep|>"}},
+}
+
+// classifySpecial marks the tokens that their text makes special, before it is settled which tokens text may become.
+func (v *vocab) classifySpecial(m gguf.Metadata) {
+	for _, text := range eogTexts {
+		if id, ok := v.ids[text]; ok {
+			v.attrs[id] |= attrControl | attrEOG
+		}
+	}
+	for _, f := range fillTexts {
+		if m.Has(f.key) {
+			continue // the file says which it is
+		}
+		for _, text := range f.texts {
+			if id, ok := v.ids[text]; ok {
+				v.attrs[id] |= attrControl
+				if f.ends {
+					v.attrs[id] |= attrEOG
+				}
+				break
+			}
+		}
+	}
+	// Where a model has these channels, "<|end|>" ends a message and "</s>" is plain text; neither ends the turn.
+	set := func(text string, to attr, needs ...string) {
+		id, ok := v.ids[text]
+		for _, n := range needs {
+			_, there := v.ids[n]
+			ok = ok && there
+		}
+		if ok {
+			v.attrs[id] = to
+		}
+	}
+	set("<|end|>", attrUserDefined, "<|return|>", "<|call|>")
+	set("<|end|>", attrUserDefined, "<|calls|>", "<|flush|>")
+	set("</s>", attrNormal, "<|tool_response>")
+	for _, text := range []string{"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"} {
+		set(text, attrUserDefined) // their text is wanted in the output
+	}
+}
+
+// readSpecialIDs takes the ids with a role from the metadata. An id outside the vocabulary is an error: a file that says
+// so is not the one its author tested.
+func (t *Tokenizer) readSpecialIDs(m gguf.Metadata) error {
+	read := func(key string, def int32) (int32, error) {
+		if !m.Has(key) {
+			if !t.valid(def) {
+				def = -1
+			}
+			return def, nil
+		}
+		id, err := m.Uint(key, 0)
+		if err != nil {
+			return -1, err
+		}
+		if id >= uint64(len(t.texts)) {
+			return -1, malformed("%s is %d, the vocabulary has %d tokens", key, id, len(t.texts))
+		}
+		return int32(id), nil
+	}
+	// SentencePiece has these places by convention; a byte-level vocabulary has none.
+	bos, eos, unknown := int32(-1), int32(-1), int32(-1)
+	if t.model == modelSPM {
+		unknown, bos, eos = 0, 1, 2
+	}
+	var err error
+	if t.bos, err = read(keyBOS, bos); err != nil {
+		return err
+	}
+	if t.eos, err = read(keyEOS, eos); err != nil {
+		return err
+	}
+	if t.unknown, err = read(keyUnknown, unknown); err != nil {
+		return err
+	}
+	ends := []int32{t.eos}
+	for _, key := range []string{"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"} {
+		id, err := read(key, -1)
+		if err != nil {
+			return err
+		}
+		ends = append(ends, id)
+	}
+	for _, f := range fillTexts {
+		id, err := read(f.key, -1)
+		if err != nil {
+			return err
+		}
+		if f.ends {
+			ends = append(ends, id)
+		}
+	}
+	for _, id := range ends {
+		if id >= 0 {
+			t.attrs[id] |= attrEOG
+		}
+	}
+	for id, a := range t.attrs {
+		if a&attrEOG != 0 {
+			t.eog = append(t.eog, int32(id))
+		}
+	}
+	return t.readAddRules(m)
+}
+
+func (t *Tokenizer) readAddRules(m gguf.Metadata) error {
+	var err error
+	if t.addBOS, err = m.Bool(keyAddBOS, t.addBOS); err != nil {
+		return err
+	}
+	if t.addEOS, err = m.Bool(keyAddEOS, t.addEOS); err != nil {
+		return err
+	}
+	if m.Has(keyAddBOS) && t.addBOS && t.bos < 0 {
+		return malformed("%s is true and %s is absent", keyAddBOS, keyBOS)
+	}
+	if m.Has(keyAddEOS) && t.addEOS && t.eos < 0 {
+		return malformed("%s is true and %s is absent", keyAddEOS, keyEOS)
+	}
+	return nil
+}
+
+// specialSet finds the tokens that stand in a text as they are spelled: user-defined ones always, control and unknown
+// ones on request.
+type specialSet struct {
+	vocab *vocab
+	order []int32 // longest text first, then by id
+	first [256]bool
+	trie  map[uint64]int32 // node<<8|byte -> node; node 0 is the root
+	ends  map[int32]int32  // node -> place in order
+}
+
+func newSpecialSet(v *vocab, m gguf.Metadata) (*specialSet, error) {
+	s := &specialSet{vocab: v, trie: map[uint64]int32{}, ends: map[int32]int32{}}
+	for i, a := range v.attrs {
+		if a&(attrControl|attrUserDefined|attrUnknown) == 0 || v.texts[i] == "" {
+			continue
+		}
+		if n := len(v.texts[i]); n > maxSpecialBytes {
+			return nil, malformed("special token %d is %d bytes long, at most %d are allowed", i, n, maxSpecialBytes)
+		}
+		s.order = append(s.order, int32(i))
+	}
+	slices.SortFunc(s.order, func(a, b int32) int {
+		if d := len(v.texts[b]) - len(v.texts[a]); d != 0 {
+			return d
+		}
+		return int(a - b)
+	})
+	nodes := int32(0)
+	for place, id := range s.order {
+		text := v.texts[id]
+		s.first[text[0]] = true
+		node := int32(0)
+		for i := range len(text) {
+			key := uint64(node)<<8 | uint64(text[i])
+			next, ok := s.trie[key]
+			if !ok {
+				nodes++
+				next = nodes
+				s.trie[key] = next
+			}
+			node = next
+		}
+		s.ends[node] = int32(place)
+	}
+	return s, s.stripRules(m)
+}
+
+// stripRules marks the tokens that swallow the whitespace beside them. GGUF has no key for it; the one family among the
+// models served that needs it is known by its name.
+func (s *specialSet) stripRules(m gguf.Metadata) error {
+	name, err := m.Str("general.name", "")
+	if err != nil {
+		return err
+	}
+	name = strings.ToLower(name)
+	if !strings.Contains(name, "phi-3") && !strings.Contains(name, "phi3") {
+		return nil
+	}
+	for _, id := range s.order {
+		s.vocab.attrs[id] |= attrRStrip
+	}
+	for _, text := range []string{"<unk>", "<s>", "<|endoftext|>"} {
+		if id, ok := s.vocab.ids[text]; ok {
+			s.vocab.attrs[id] &^= attrRStrip
+		}
+	}
+	return nil
+}
+
+// fragment is a special token, or text between two.
+type fragment struct {
+	text  string
+	token int32 // -1: text
+}
+
+// partition takes the special tokens out of a text: the longest token first, each from left to right in what the longer
+// ones left. Only tokens that occur at all are tried.
+func (s *specialSet) partition(text string, parseSpecial bool) []fragment {
+	frags := []fragment{{text, -1}}
+	for _, place := range s.present(text, parseSpecial) {
+		id := s.order[place]
+		next := make([]fragment, 0, len(frags)+2)
+		for _, f := range frags {
+			if f.token >= 0 {
+				next = append(next, f)
+				continue
+			}
+			next = s.split(next, f.text, id)
+		}
+		frags = next
+	}
+	return frags
+}
+
+// present returns the places in order of the tokens that occur somewhere in text, ascending.
+func (s *specialSet) present(text string, parseSpecial bool) []int32 {
+	if len(s.order) == 0 {
+		return nil
+	}
+	seen := map[int32]bool{}
+	for i := 0; i < len(text); i++ {
+		if !s.first[text[i]] {
+			continue
+		}
+		node := int32(0)
+		for j := i; j < len(text); j++ {
+			next, ok := s.trie[uint64(node)<<8|uint64(text[j])]
+			if !ok {
+				break
+			}
+			node = next
+			if place, ok := s.ends[node]; ok {
+				seen[place] = true
+			}
+		}
+	}
+	places := make([]int32, 0, len(seen))
+	for place := range seen {
+		if parseSpecial || s.vocab.attrs[s.order[place]]&(attrControl|attrUnknown) == 0 {
+			places = append(places, place)
+		}
+	}
+	slices.Sort(places)
+	return places
+}
+
+func (s *specialSet) split(dst []fragment, text string, id int32) []fragment {
+	spelled, a := s.vocab.texts[id], s.vocab.attrs[id]
+	for {
+		at := strings.Index(text, spelled)
+		if at < 0 {
+			break
+		}
+		left := text[:at]
+		if a&attrLStrip != 0 {
+			left = strings.TrimRight(left, asciiSpace)
+		}
+		if left != "" {
+			dst = append(dst, fragment{left, -1})
+		}
+		dst = append(dst, fragment{"", id})
+		text = text[at+len(spelled):]
+		if a&attrRStrip != 0 {
+			text = strings.TrimLeft(text, asciiSpace)
+		}
+	}
+	if text != "" {
+		dst = append(dst, fragment{text, -1})
+	}
+	return dst
+}
+
+const asciiSpace = " \t\n\v\f\r"
