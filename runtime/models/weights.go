@@ -120,15 +120,9 @@ func derived(name string) bool {
 		(strings.HasSuffix(name, ".attn_rot_embd.weight") || strings.HasSuffix(name, ".attn_rot_embd"))
 }
 
-// computable refuses, by name, types that the format knows and kernels do not compute.
+// computable refuses, by name, types that runtime/gguf lets through and kernels do not compute.
 func computable(info gguf.TensorInfo) error {
-	known, ok := quant.Lookup(uint32(info.Type))
-	switch {
-	case !ok:
-		return unsupported("tensor %q has the unknown type id %d", info.Name, uint32(info.Type))
-	case known.Removed:
-		return unsupported("tensor %q has the type %s, which was removed from the format", info.Name, known.Name)
-	case !known.Computable:
+	if known := info.Type.Info(); !known.Computable {
 		return unsupported("tensor %q has the type %s, which is not computed", info.Name, known.Name)
 	}
 	return nil
