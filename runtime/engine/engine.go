@@ -1,0 +1,263 @@
+// Package engine owns one loaded model at work: the step loop that turns queued requests into streams of tokens. Token ids go
+// in and come out; text, stop strings and clients belong to daemon/server, files and names to runtime/repository.
+//
+// Concurrency: New starts one goroutine, the only one to touch the scheduler, the accounting of pages, the samplers, the
+// Backend and its memory; Close, or a failure of the model, stops it. Submit and the methods of Stream may be called from
+// any goroutine. The loop never waits for a reader: a stream whose buffer is full is paused, and cancelled when its reader
+// has taken nothing for ReadTimeout. Without work the loop sleeps.
+//
+// Units: lengths and counts are tokens unless they say pages; positions count from 0 at the first prompt token.
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/runtime/kvcache"
+	"github.com/weft-run/weft/runtime/models"
+	"github.com/weft-run/weft/runtime/sampler"
+	"github.com/weft-run/weft/runtime/scheduler"
+)
+
+// Config says what an engine works with and how much of it. Zero values of the sizes have the defaults named here.
+type Config struct {
+	Backend kernels.Backend // for this engine alone; the engine closes it
+	Model   models.Model
+	EOG     []int32 // tokens that end a sequence
+
+	ContextLen   int // of one sequence, prompt and completion together; default: the model's own
+	MaxBatch     int // sequences in one step; default 8
+	MaxQueue     int // requests that may wait beside MaxBatch at work; default 64
+	StepTokens   int // rows in one step; default 512
+	PageTokens   int // of a cache page, a power of two from 16 to 64; default 32
+	Pages        int // of the pool, which must hold one context; default: MaxBatch contexts
+	CacheType    kernels.CacheType
+	StreamTokens int           // that wait for a reader before its stream is paused; default 256
+	ReadTimeout  time.Duration // after which a paused stream whose reader takes nothing is cancelled; default 30 s
+
+	// Guard is asked after each step, before its tokens are released: an error says that the weights are not to be trusted.
+	Guard func() error
+	// OnFail is called once when the model is lost, after every stream has ended. It may call Close.
+	OnFail   func(error)
+	Observer Observer
+	Log      *slog.Logger
+}
+
+// logitRows is the least number of rows in a step whose logits are wanted. It exceeds the batch for prompts' logprobs: products
+// of some rows with the vocabulary cost little more than one, and the memory is rows * vocabulary.
+const logitRows = 32
+
+// withDefaults fills what is zero.
+func (c Config) withDefaults() Config {
+	set := func(field *int, def int) {
+		if *field == 0 {
+			*field = def
+		}
+	}
+	set(&c.ContextLen, c.Model.Config().ContextLen)
+	set(&c.MaxBatch, 8)
+	set(&c.MaxQueue, 64)
+	set(&c.StepTokens, 512)
+	set(&c.PageTokens, 32)
+	set(&c.Pages, c.MaxBatch*((c.ContextLen+c.PageTokens-1)/c.PageTokens))
+	set(&c.StreamTokens, 256)
+	if c.ReadTimeout == 0 {
+		c.ReadTimeout = 30 * time.Second
+	}
+	if c.Guard == nil {
+		c.Guard = func() error { return nil }
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func (c Config) logitRows() int { return max(c.MaxBatch, min(logitRows, c.StepTokens)) }
+
+func (c Config) layout() kernels.CacheLayout {
+	return c.Model.Config().CacheLayout(c.Pages, c.PageTokens, c.CacheType)
+}
+
+// Memory is what an engine of this configuration takes beside the model's file: the cache with all pages in use, and scratch.
+func (c Config) Memory() (cacheBytes, scratchBytes int64) {
+	c = c.withDefaults()
+	m := c.Model.Config()
+	logits := 4 * int64(c.logitRows()) * int64(m.Vocab)
+	return c.layout().Bytes(), models.WorkspaceBytes(m, c.StepTokens, c.logitRows()) + logits
+}
+
+// Engine is one model at work.
+type Engine struct {
+	cfg   Config
+	model models.Config
+	wake  chan struct{} // holds one signal that inbox or stop has news
+	done  chan struct{} // closed when the loop is over
+
+	mu      sync.Mutex // guards what follows
+	inbox   []event
+	stop    bool  // Close was called
+	ended   error // why no request is taken any more
+	live    int   // streams the loop has not dropped, those in the inbox included
+	lastID  scheduler.SeqID
+	service time.Duration // moving average of a request's time at work
+	stats   Stats
+
+	loop loop // of the engine's goroutine alone
+}
+
+// event is news for the loop.
+type event struct {
+	kind   eventKind
+	stream *Stream
+}
+
+type eventKind uint8
+
+const (
+	submitted eventKind = iota
+	cancelled
+	resumed // the reader has made room
+)
+
+// New makes an engine and starts its goroutine. When it fails, the Backend is still the caller's to close.
+func New(cfg Config) (*Engine, error) {
+	e, err := newEngine(cfg)
+	if err != nil {
+		return nil, err
+	}
+	go e.run()
+	return e, nil
+}
+
+// newEngine makes an engine whose loop nobody runs yet.
+func newEngine(cfg Config) (*Engine, error) {
+	cfg = cfg.withDefaults()
+	model := cfg.Model.Config()
+	if cfg.MaxQueue < 0 || cfg.StreamTokens < 1 {
+		return nil, fmt.Errorf("engine: queue of %d, %d tokens in a stream: %w", cfg.MaxQueue, cfg.StreamTokens, scheduler.ErrConfig)
+	}
+	if cfg.ContextLen > model.ContextLen {
+		return nil, fmt.Errorf("engine: a context of %d tokens; the model was made for %d: %w", cfg.ContextLen, model.ContextLen, scheduler.ErrConfig)
+	}
+	manager, err := kvcache.New(cfg.Pages, cfg.PageTokens)
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	sched, err := scheduler.New(scheduler.Config{
+		MaxBatch: cfg.MaxBatch, StepTokens: cfg.StepTokens, LogitRows: cfg.logitRows(), ContextLen: cfg.ContextLen, EOG: cfg.EOG,
+	}, manager)
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	pages, err := kvcache.NewPages(cfg.Backend, cfg.layout())
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	e := &Engine{
+		cfg: cfg, model: model, wake: make(chan struct{}, 1), done: make(chan struct{}),
+		stats: Stats{PagesTotal: cfg.Pages},
+	}
+	e.loop = newLoop(cfg, sched, manager, pages)
+	return e, nil
+}
+
+// Submit queues a request. The error is ErrClosed, a *LostError, a *QueueFullError, a *TooLongError, a *sampler.FieldError, or
+// Is ErrRequest.
+func (e *Engine) Submit(req Request) (*Stream, error) {
+	if err := e.check(&req); err != nil {
+		return nil, err
+	}
+	s := newStream(e, req)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ended != nil {
+		return nil, e.ended
+	}
+	if e.live >= e.cfg.MaxBatch+e.cfg.MaxQueue {
+		return nil, &QueueFullError{Queue: e.live - e.stats.Running, RetryAfter: e.retryAfter()}
+	}
+	e.live++
+	e.lastID++
+	s.id = e.lastID
+	e.stats.Queue = e.live - e.stats.Running
+	e.post(event{submitted, s})
+	return s, nil
+}
+
+// check refuses what cannot be computed.
+func (e *Engine) check(req *Request) error {
+	if len(req.Prompt) == 0 || req.MaxTokens < 0 {
+		return fmt.Errorf("engine: a prompt of %d tokens with up to %d to follow: %w", len(req.Prompt), req.MaxTokens, ErrRequest)
+	}
+	room := e.cfg.ContextLen - len(req.Prompt)
+	if room < 0 || room == 0 && !req.PromptOnly {
+		return &TooLongError{Prompt: len(req.Prompt), Context: e.cfg.ContextLen}
+	}
+	for i, id := range req.Prompt {
+		if id < 0 || int(id) >= e.model.Vocab {
+			return fmt.Errorf("engine: prompt token %d is id %d, the vocabulary has %d: %w", i, id, e.model.Vocab, ErrRequest)
+		}
+	}
+	return req.Sampling.Validate(e.model.Vocab)
+}
+
+// retryAfter guesses when a place becomes free. The caller holds mu.
+func (e *Engine) retryAfter() time.Duration {
+	guess := e.service / time.Duration(e.cfg.MaxBatch)
+	return min(max(guess.Truncate(time.Second)+time.Second, time.Second), time.Minute)
+}
+
+// post hands an event to the loop. The caller holds mu.
+func (e *Engine) post(ev event) {
+	e.inbox = append(e.inbox, ev)
+	e.signal()
+}
+
+func (e *Engine) signal() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// tell hands an event of a stream to the loop, if that still runs.
+func (e *Engine) tell(ev event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ended == nil {
+		e.post(ev)
+	}
+}
+
+// Close ends every stream with ErrClosed, frees the cache, closes the Backend, and waits until that is done. It may be called
+// more than once.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	e.stop = true
+	e.mu.Unlock()
+	e.signal()
+	<-e.done
+}
+
+// Context is the length of the context in tokens.
+func (e *Engine) Context() int { return e.cfg.ContextLen }
+
+// Request is one sequence to be computed. It must not be changed after Submit.
+type Request struct {
+	Prompt []int32
+	// MaxTokens bounds the completion; 0 lets it run until the context is full.
+	MaxTokens int
+	// PromptOnly asks for no completion at all: the stream ends when the prompt is computed.
+	PromptOnly bool
+	Sampling   sampler.Params
+	IgnoreEOS  bool
+	// PromptLogprobs asks for the logprobs of the prompt's own tokens, with as many of the best as Sampling.TopLogprobs says.
+	PromptLogprobs bool
+	// Tap, for tests, sees the logits that each token is sampled from, on the loop's goroutine; they are valid during the call. The
+	// position is that of the token to be sampled.
+	Tap func(position int, logits []float32)
+}

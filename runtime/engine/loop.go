@@ -1,0 +1,225 @@
+package engine
+
+import (
+	"slices"
+	"time"
+
+	"github.com/weft-run/weft/runtime/kvcache"
+	"github.com/weft-run/weft/runtime/models"
+	"github.com/weft-run/weft/runtime/sampler"
+	"github.com/weft-run/weft/runtime/scheduler"
+)
+
+// loop is what the engine's goroutine owns. Its slices keep their memory from step to step.
+type loop struct {
+	scheduler *scheduler.Scheduler
+	manager   *kvcache.Manager
+	pages     *kvcache.Pages
+	workspace *models.Workspace
+
+	streams map[scheduler.SeqID]*Stream
+	paused  []*Stream // whose readers are waited for
+	events  []event   // taken from the inbox
+	timer   *time.Timer
+
+	batch   models.Batch
+	logits  []float32 // [logit rows, Vocab] as read from the device
+	sampled []scheduler.Sampled
+	tokens  []sampler.Token // for sampled, the same index
+}
+
+func newLoop(cfg Config, s *scheduler.Scheduler, m *kvcache.Manager, pages *kvcache.Pages) loop {
+	model := cfg.Model.Config()
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	return loop{
+		scheduler: s, manager: m, pages: pages,
+		workspace: models.NewWorkspace(cfg.Backend, model, cfg.StepTokens, cfg.logitRows()),
+		streams:   map[scheduler.SeqID]*Stream{},
+		timer:     timer,
+		batch:     newBatch(cfg),
+		logits:    make([]float32, cfg.logitRows()*model.Vocab),
+		sampled:   make([]scheduler.Sampled, 0, cfg.MaxBatch),
+		tokens:    make([]sampler.Token, 0, cfg.MaxBatch),
+	}
+}
+
+// run is the engine's goroutine. Close, or the loss of the model, ends it.
+func (e *Engine) run() {
+	err := e.work()
+	e.shut(err)
+	close(e.done)
+	if err != ErrClosed && e.cfg.OnFail != nil {
+		// After done, so that OnFail may wait for locks whose holders call Close.
+		e.cfg.OnFail(err)
+	}
+}
+
+// work steps until the engine is closed or the model is lost, and returns why.
+func (e *Engine) work() error {
+	for {
+		if e.listen() {
+			return ErrClosed
+		}
+		e.loseSlowReaders(time.Now())
+		stepped, err := e.step()
+		if err != nil {
+			return err
+		}
+		if !stepped {
+			e.sleep()
+		}
+	}
+}
+
+// sleep waits for news, or for the moment at which a reader has been slow for too long.
+func (e *Engine) sleep() {
+	l := &e.loop
+	if len(l.paused) > 0 {
+		earliest := l.paused[0].pausedAt
+		for _, s := range l.paused {
+			if s.pausedAt.Before(earliest) {
+				earliest = s.pausedAt
+			}
+		}
+		l.timer.Reset(time.Until(earliest.Add(e.cfg.ReadTimeout)))
+		defer l.timer.Stop()
+	}
+	select {
+	case <-e.wake:
+	case <-l.timer.C:
+	}
+}
+
+// listen takes the news in. It returns true when the engine is to stop.
+func (e *Engine) listen() (stop bool) {
+	l := &e.loop
+	e.mu.Lock()
+	e.inbox, l.events = l.events[:0], e.inbox
+	stop = e.stop
+	e.mu.Unlock()
+	for i, ev := range l.events {
+		l.events[i] = event{}
+		s := ev.stream
+		switch ev.kind {
+		case submitted:
+			e.admit(s)
+		case cancelled:
+			if l.streams[s.id] == s {
+				l.scheduler.Cancel(s.id)
+				e.drop(s)
+			}
+		case resumed:
+			l.scheduler.Pause(s.id, false)
+			l.forgetPaused(s)
+		}
+	}
+	if len(l.events) > 0 && !stop {
+		e.note(scheduler.Step{})
+	}
+	return stop
+}
+
+func (e *Engine) admit(s *Stream) {
+	l := &e.loop
+	r := &s.request
+	l.streams[s.id] = s
+	err := l.scheduler.Add(&scheduler.Sequence{
+		ID: s.id, Prompt: r.Prompt, MaxTokens: r.MaxTokens, NoTokens: r.PromptOnly, IgnoreEOG: r.IgnoreEOS, PromptLogits: r.PromptLogprobs,
+	})
+	if err != nil { // Submit has checked all that could be wrong
+		e.finish(s, FinishError, err)
+	}
+}
+
+// finish ends a stream whose sequence the scheduler has let go.
+func (e *Engine) finish(s *Stream, reason string, err error) {
+	s.end(reason, err)
+	e.drop(s)
+}
+
+// drop forgets a stream and makes room for another request.
+func (e *Engine) drop(s *Stream) {
+	l := &e.loop
+	delete(l.streams, s.id)
+	l.forgetPaused(s)
+	r := s.Result()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.live--
+	if r.Queued > 0 {
+		e.service += (r.Total - r.Queued - e.service) / 8
+	}
+}
+
+// pause stops a stream whose buffer is full; its reader's time begins.
+func (e *Engine) pause(s *Stream, now time.Time) {
+	s.pausedAt, s.patience = now, s.read()
+	e.loop.scheduler.Pause(s.id, true)
+	e.loop.paused = append(e.loop.paused, s)
+}
+
+func (l *loop) forgetPaused(s *Stream) {
+	if i := slices.Index(l.paused, s); i >= 0 {
+		l.paused = slices.Delete(l.paused, i, i+1)
+	}
+}
+
+// loseSlowReaders cancels the paused streams whose readers have taken nothing for too long. One that takes a little keeps its
+// stream: it is slow, not gone.
+func (e *Engine) loseSlowReaders(now time.Time) {
+	l := &e.loop
+	for i := len(l.paused) - 1; i >= 0; i-- {
+		s := l.paused[i]
+		if now.Sub(s.pausedAt) < e.cfg.ReadTimeout {
+			continue
+		}
+		if taken := s.read(); taken != s.patience {
+			s.pausedAt, s.patience = now, taken
+			continue
+		}
+		e.cfg.Log.Info("engine: a reader took nothing and is given up", "waited", e.cfg.ReadTimeout)
+		l.scheduler.Cancel(s.id)
+		e.finish(s, FinishCancel, ErrSlowReader)
+	}
+}
+
+// shut ends all streams with err and frees what the engine holds.
+func (e *Engine) shut(err error) {
+	l := &e.loop
+	e.mu.Lock()
+	e.ended = err
+	inbox := e.inbox
+	e.inbox = nil
+	e.live = 0
+	e.stats = Stats{PagesTotal: e.stats.PagesTotal, Steps: e.stats.Steps, Preempted: e.stats.Preempted}
+	e.mu.Unlock()
+	for _, s := range l.streams {
+		s.end(FinishError, err)
+	}
+	for _, ev := range inbox {
+		if ev.kind == submitted {
+			ev.stream.end(FinishError, err)
+		}
+	}
+	l.pages.Free()
+	e.cfg.Backend.Close()
+	if err != ErrClosed {
+		e.cfg.Log.Error("engine: stopped", "error", err, "streams", len(l.streams)+len(inbox))
+	}
+	*l = loop{}
+}
+
+// note publishes how the engine stands, after a step or after news.
+func (e *Engine) note(step scheduler.Step) {
+	l := &e.loop
+	c := l.scheduler.Counts()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stats.Queue, e.stats.Running, e.stats.Paused = c.Waiting, c.Running, c.Paused
+	e.stats.PagesUsed = l.manager.Used()
+	if step.Rows > 0 {
+		e.stats.Steps++
+	}
+	e.stats.Preempted += uint64(step.Preempted)
+}

@@ -1,0 +1,37 @@
+package engine
+
+import "time"
+
+// Observer is told about every step, on the loop's goroutine: it must be quick and must not allocate.
+type Observer interface {
+	ObserveStep(StepInfo)
+}
+
+// StepInfo is what one step was.
+type StepInfo struct {
+	Duration   time.Duration // computing and sampling, waiting for the device included
+	Rows       int
+	DecodeRows int // rows that continue a stream by one token; the others are prefill
+	Sequences  int
+	Sampled    int // tokens released
+	Preempted  int // sequences that gave up their pages
+	Queue      int // requests that hold no page after the step
+}
+
+// Stats is how an engine stands between two steps.
+type Stats struct {
+	Queue      int // requests that hold no page: new, or preempted
+	Running    int // requests that hold pages
+	Paused     int // of all, those whose reader does not read
+	PagesUsed  int
+	PagesTotal int
+	Steps      uint64
+	Preempted  uint64 // times that a sequence gave up its pages
+}
+
+// Stats returns how the engine stands.
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stats
+}

@@ -1,0 +1,202 @@
+package engine
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/runtime/kvcache"
+	"github.com/weft-run/weft/runtime/models"
+	"github.com/weft-run/weft/runtime/sampler"
+	"github.com/weft-run/weft/runtime/scheduler"
+)
+
+// newBatch makes the arrays of the largest step.
+func newBatch(cfg Config) models.Batch {
+	rows := func(n int) []int32 { return make([]int32, 0, n) }
+	return models.Batch{
+		Tokens: rows(cfg.StepTokens), Positions: rows(cfg.StepTokens), Slots: rows(cfg.StepTokens),
+		Spans: make([]kernels.Span, 0, cfg.MaxBatch), LogitRows: rows(cfg.logitRows()),
+	}
+}
+
+// step computes one step. It returns false when there was nothing to compute, and an error when the model is lost.
+func (e *Engine) step() (stepped bool, err error) {
+	l := &e.loop
+	start := time.Now()
+	step := l.scheduler.Schedule()
+	if step.Rows == 0 {
+		return false, nil
+	}
+	l.fill(step, e.cfg.PageTokens)
+	for i := range step.Parts {
+		l.streams[step.Parts[i].ID].begin(start)
+	}
+	logits := e.cfg.Model.Forward(e.cfg.Backend, l.workspace, &l.batch, l.pages)
+	if step.LogitRows > 0 {
+		e.cfg.Backend.Read(l.logits[:step.LogitRows*e.model.Vocab], logits)
+	}
+	if err := e.trust(e.cfg.Backend.Sync()); err != nil {
+		return false, err
+	}
+	if err := e.sample(step); err != nil {
+		return false, err
+	}
+	e.release(step)
+	e.note(step)
+	e.observe(step, time.Since(start))
+	return true, nil
+}
+
+// fill makes the batch of a step.
+func (l *loop) fill(step scheduler.Step, pageTokens int) {
+	b := &l.batch
+	b.Tokens, b.Positions, b.Slots, b.Spans, b.LogitRows = b.Tokens[:0], b.Positions[:0], b.Slots[:0], b.Spans[:0], b.LogitRows[:0]
+	for i := range step.Parts {
+		p := &step.Parts[i]
+		first := len(b.Tokens)
+		b.Tokens = append(b.Tokens, p.Tokens...)
+		for r := range p.Tokens {
+			b.Positions = append(b.Positions, int32(p.Pos+r))
+		}
+		b.Slots = kvcache.Slots(b.Slots, p.Pages, pageTokens, p.Pos, len(p.Tokens))
+		b.Spans = append(b.Spans, kernels.Span{First: first, Count: len(p.Tokens), Pos: p.Pos, Pages: p.Pages})
+		for r := p.ScoreFrom; r < p.ScoreTo; r++ {
+			b.LogitRows = append(b.LogitRows, int32(first+r))
+		}
+		if p.Sample {
+			b.LogitRows = append(b.LogitRows, int32(first+len(p.Tokens)-1))
+		}
+	}
+}
+
+// trust says whether what was computed may be released: no read of the weights failed, and they are still the ones that were
+// loaded. A fault is asked for first: after one the results mean nothing.
+func (e *Engine) trust(fault error) error {
+	if fault == nil {
+		fault = e.cfg.Guard()
+	}
+	if fault == nil {
+		return nil
+	}
+	return &LostError{Cause: fault}
+}
+
+// sample chooses the tokens of a step and scores prompt tokens. A sequence whose logits are not finite ends here, alone.
+func (e *Engine) sample(step scheduler.Step) error {
+	l := &e.loop
+	l.sampled, l.tokens = l.sampled[:0], l.tokens[:0]
+	vocab := e.model.Vocab
+	next := 0 // row of l.logits
+	for i := range step.Parts {
+		p := &step.Parts[i]
+		s := l.streams[p.ID]
+		first := next
+		next += p.ScoreTo - p.ScoreFrom
+		if p.Sample {
+			next++
+		}
+		rows := l.logits[first*vocab : next*vocab]
+		if !sampler.Finite(rows) {
+			if err := e.fail(s, p, rows); err != nil {
+				return err
+			}
+			continue
+		}
+		for r := p.ScoreFrom; r < p.ScoreTo; r++ {
+			s.score(rows[:vocab])
+			rows = rows[vocab:]
+		}
+		if !p.Sample {
+			continue
+		}
+		position := p.Pos + len(p.Tokens)
+		if s.request.Tap != nil {
+			s.request.Tap(position, rows)
+		}
+		token := s.sampler.Sample(rows, position)
+		l.sampled = append(l.sampled, scheduler.Sampled{ID: p.ID, Token: token.ID})
+		l.tokens = append(l.tokens, token)
+	}
+	return nil
+}
+
+// release hands the tokens of a step to their readers and ends the streams that are done.
+func (e *Engine) release(step scheduler.Step) {
+	l := &e.loop
+	now := time.Now()
+	finished := l.scheduler.Update(step, l.sampled)
+	for i, t := range l.sampled {
+		if s := l.streams[t.ID]; s.push(l.tokens[i], now) {
+			e.pause(s, now)
+		}
+	}
+	for _, f := range finished {
+		reason := FinishLength
+		if f.Reason == scheduler.Stop {
+			reason = FinishStop
+		}
+		e.finish(l.streams[f.ID], reason, io.EOF)
+	}
+}
+
+func (e *Engine) observe(step scheduler.Step, took time.Duration) {
+	if e.cfg.Observer == nil {
+		return
+	}
+	e.cfg.Observer.ObserveStep(StepInfo{
+		Duration: took, Rows: step.Rows, DecodeRows: step.DecodeRows, Sequences: len(step.Parts), Sampled: len(e.loop.sampled),
+		Preempted: step.Preempted, Queue: e.loop.scheduler.Counts().Waiting,
+	})
+}
+
+// fail ends a stream because a row of its logits, [rows, Vocab], is not finite, with an error that names the layer. The error it
+// returns says that the model was lost meanwhile.
+func (e *Engine) fail(s *Stream, p *scheduler.Part, rows []float32) error {
+	vocab := e.model.Vocab
+	r := p.ScoreFrom
+	for r < p.ScoreTo && sampler.Finite(rows[:vocab]) {
+		rows = rows[vocab:]
+		r++
+	}
+	if r == p.ScoreTo { // not one of those to score, so it is the one to sample
+		r = len(p.Tokens) - 1
+	}
+	layer, err := e.locate(p, r)
+	if err != nil {
+		return e.trust(fmt.Errorf("looking for the layer that gave a non-finite value: %w", err))
+	}
+	lost := &NonFiniteError{Layer: layer, Layers: e.model.Layers, Position: p.Pos + r}
+	e.cfg.Log.Warn("engine: a request fails", "error", lost)
+	e.loop.scheduler.Cancel(s.id)
+	e.finish(s, FinishError, lost)
+	return nil
+}
+
+// locate computes row r of a part once more, alone, and returns the first layer whose output was not finite; Layers when all
+// were. The row's keys and values are stored again, with the same bits.
+func (e *Engine) locate(p *scheduler.Part, r int) (layer int, err error) {
+	l := &e.loop
+	position := p.Pos + r
+	read := make([][]float32, e.model.Layers+1)
+	again := models.Batch{
+		Tokens: p.Tokens[r : r+1], Positions: []int32{int32(position)}, LogitRows: []int32{0},
+		Slots: kvcache.Slots(nil, p.Pages, e.cfg.PageTokens, position, 1),
+		Spans: []kernels.Span{{Count: 1, Pos: position, Pages: p.Pages}},
+		Probe: func(layer int, x kernels.Matrix) {
+			read[layer] = make([]float32, x.Rows*x.Cols)
+			e.cfg.Backend.Read(read[layer], x)
+		},
+	}
+	e.cfg.Model.Forward(e.cfg.Backend, l.workspace, &again, l.pages)
+	if err := e.cfg.Backend.Sync(); err != nil {
+		return 0, err
+	}
+	for layer := range read {
+		if !sampler.Finite(read[layer]) {
+			return layer, nil
+		}
+	}
+	return e.model.Layers, nil
+}

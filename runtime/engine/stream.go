@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/weft-run/weft/runtime/sampler"
+	"github.com/weft-run/weft/runtime/scheduler"
+)
+
+// Stream is one request at work and the tokens on their way to its reader. Next is for one goroutine at a time; everything
+// else may be called from any.
+type Stream struct {
+	engine  *Engine
+	id      scheduler.SeqID
+	request Request
+	created time.Time
+	ready   chan struct{} // holds one signal that a token came
+	scored  chan struct{} // closed when prompt is complete
+	ended   chan struct{} // closed at the end
+
+	// Of the loop.
+	sampler  *sampler.Sampler
+	pausedAt time.Time // zero while the stream is not paused
+	patience int       // taken when the reader's time began
+
+	mu     sync.Mutex // guards what follows
+	ring   []sampler.Token
+	first  int  // oldest token in ring
+	count  int  // tokens in ring
+	taken  int  // tokens that Next returned
+	paused bool // the ring was full and has not been half empty since
+	prompt []PromptToken
+	nScore int   // prompt tokens with their logprob
+	err    error // why it ended; io.EOF is a regular end
+	result Result
+}
+
+// PromptToken is a token of the prompt with what the model thought of it.
+type PromptToken struct {
+	ID int32
+	// Logprob is of the model's own distribution after the tokens before it, Top lists the best tokens there. The first token has none:
+	// nothing is before it.
+	Logprob float64
+	Top     []sampler.Logprob
+}
+
+// The finish reasons.
+const (
+	FinishStop   = "stop"   // a token that ends the sequence was sampled
+	FinishLength = "length" // MaxTokens or the context's end was reached
+	FinishCancel = "cancel" // the reader cancelled, or did not read
+	FinishError  = "error"  // Next says which
+)
+
+// Result is what became of a stream. Durations that have no end yet are zero.
+type Result struct {
+	FinishReason     string // empty before the end
+	PromptTokens     int
+	CompletionTokens int           // tokens that Next has returned
+	Queued           time.Duration // from Submit to the first step
+	Prefill          time.Duration // from there to the first token, or to the end of a prompt alone
+	TTFT             time.Duration // from Submit to the first token
+	Total            time.Duration // from Submit to the end
+}
+
+func newStream(e *Engine, req Request) *Stream {
+	req.Prompt = slices.Clone(req.Prompt)
+	capacity := e.cfg.StreamTokens
+	if req.MaxTokens > 0 {
+		capacity = min(capacity, req.MaxTokens)
+	}
+	s := &Stream{
+		engine: e, request: req, created: time.Now(),
+		ready: make(chan struct{}, 1), scored: make(chan struct{}), ended: make(chan struct{}),
+		sampler: sampler.New(req.Sampling, e.model.Vocab), ring: make([]sampler.Token, capacity),
+		result: Result{PromptTokens: len(req.Prompt)},
+	}
+	s.sampler.Prime(req.Prompt)
+	if req.PromptLogprobs {
+		s.prompt = make([]PromptToken, len(req.Prompt))
+		for i, id := range req.Prompt {
+			s.prompt[i].ID = id
+		}
+		s.nScore = 1
+		if len(s.prompt) == 1 {
+			close(s.scored)
+		}
+	}
+	return s
+}
+
+// Next returns the next token. The token that ends a sequence is the last one returned. After the last one the error is io.EOF,
+// or what ended the stream: ErrCancelled, ErrSlowReader, ErrClosed, a *LostError or a *NonFiniteError.
+func (s *Stream) Next(ctx context.Context) (sampler.Token, error) {
+	for {
+		token, ok, err := s.take()
+		if ok || err != nil {
+			return token, err
+		}
+		select {
+		case <-s.ready:
+		case <-s.ended:
+		case <-ctx.Done():
+			return sampler.Token{}, ctx.Err()
+		}
+	}
+}
+
+// take returns the oldest token, or why there will be none, or neither.
+func (s *Stream) take() (token sampler.Token, ok bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.count == 0 {
+		return sampler.Token{}, false, s.err
+	}
+	token = s.ring[s.first]
+	s.ring[s.first] = sampler.Token{}
+	s.first = (s.first + 1) % len(s.ring)
+	s.count--
+	s.taken++
+	if s.paused && s.count <= len(s.ring)/2 {
+		s.paused = false
+		if s.err == nil {
+			s.engine.tell(event{resumed, s})
+		}
+	}
+	return token, true, nil
+}
+
+// Prompt waits for the logprobs of the prompt and returns them, where the request asked for them. The slice is the caller's.
+func (s *Stream) Prompt(ctx context.Context) ([]PromptToken, error) {
+	if !s.request.PromptLogprobs {
+		return nil, nil
+	}
+	select {
+	case <-s.scored:
+		return s.prompt, nil
+	default:
+	}
+	select {
+	case <-s.scored:
+		return s.prompt, nil
+	case <-s.ended:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case <-s.scored: // both happened; the scores are whole
+		return s.prompt, nil
+	default:
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return nil, s.err
+}
+
+// Result returns what became of the stream so far.
+func (s *Stream) Result() Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.result
+	r.CompletionTokens = s.taken
+	return r
+}
+
+// Cancel ends the stream at once; tokens that were not taken can still be. After the end it does nothing.
+func (s *Stream) Cancel() {
+	if s.end(FinishCancel, ErrCancelled) {
+		s.engine.tell(event{cancelled, s})
+	}
+}
+
+// end makes the stream end, once, and says whether it did.
+func (s *Stream) end(reason string, err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return false
+	}
+	s.err = err
+	s.result.FinishReason = reason
+	s.result.Total = time.Since(s.created)
+	if s.request.PromptOnly && s.result.Queued > 0 {
+		s.result.Prefill = s.result.Total - s.result.Queued
+	}
+	close(s.ended)
+	return true
+}
+
+// begin notes the time of the first step.
+func (s *Stream) begin(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.result.Queued == 0 {
+		s.result.Queued = max(now.Sub(s.created), 1)
+	}
+}
+
+// push hands a token to the reader. It returns true when that filled the buffer: the stream is paused and must not be pushed
+// to before it has resumed. It never blocks.
+func (s *Stream) push(token sampler.Token, now time.Time) (full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return false
+	}
+	if s.count == len(s.ring) {
+		panic("BUG: engine: a token for a stream that is full")
+	}
+	if s.result.TTFT == 0 {
+		s.result.TTFT = now.Sub(s.created)
+		s.result.Prefill = s.result.TTFT - s.result.Queued
+	}
+	s.ring[(s.first+s.count)%len(s.ring)] = token
+	s.count++
+	s.paused = s.count == len(s.ring)
+	select {
+	case s.ready <- struct{}{}:
+	default:
+	}
+	return s.paused
+}
+
+// score notes the logprob of the next prompt token.
+func (s *Stream) score(logits []float32) {
+	token := &s.prompt[s.nScore]
+	token.Logprob, token.Top = sampler.Logprobs(logits, token.ID, s.request.Sampling.TopLogprobs, nil)
+	s.nScore++
+	if s.nScore == len(s.prompt) {
+		close(s.scored)
+	}
+}
+
+// read returns how many tokens the reader has taken.
+func (s *Stream) read() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.taken
+}
