@@ -216,9 +216,16 @@ func (r *metaReader) refuseUnsupported() {
 		name    string
 		neutral float32
 	}{
-		{"logit_scale", 1}, {"residual_scale", 1}, {"embedding_scale", 1}, {"attention.scale", 0},
-		{"attention.clamp_kqv", 0}, {"attention.max_alibi_bias", 0}, {"attention.temperature_scale", 0},
-		{"attn_logit_softcapping", 0}, {"final_logit_softcapping", 0}, {"rope.scaling.alpha", 0},
+		{"logit_scale", 1},
+		{"residual_scale", 1},
+		{"embedding_scale", 1},
+		{"attention.scale", 0},
+		{"attention.clamp_kqv", 0},
+		{"attention.max_alibi_bias", 0},
+		{"attention.temperature_scale", 0},
+		{"attn_logit_softcapping", 0},
+		{"final_logit_softcapping", 0},
+		{"rope.scaling.alpha", 0},
 	} {
 		x, err := r.meta.F32(r.arch+"."+k.name, k.neutral)
 		if err != nil {

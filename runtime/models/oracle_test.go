@@ -63,9 +63,13 @@ func (m tiny) build(seed uint64) *tiny {
 			name       string
 			rows, cols int
 		}{
-			{"attn_q", m.heads * m.headDim, m.width}, {"attn_k", m.kvHeads * m.headDim, m.width},
-			{"attn_v", m.kvHeads * m.headDim, m.width}, {"attn_output", m.width, m.heads * m.headDim},
-			{"ffn_gate", m.ffn, m.width}, {"ffn_up", m.ffn, m.width}, {"ffn_down", m.width, m.ffn},
+			{"attn_q", m.heads * m.headDim, m.width},
+			{"attn_k", m.kvHeads * m.headDim, m.width},
+			{"attn_v", m.kvHeads * m.headDim, m.width},
+			{"attn_output", m.width, m.heads * m.headDim},
+			{"ffn_gate", m.ffn, m.width},
+			{"ffn_up", m.ffn, m.width},
+			{"ffn_down", m.width, m.ffn},
 		} {
 			m.add(r, name(i, l.name+".weight"), l.rows, l.cols, 1.5/math.Sqrt(float64(l.cols)))
 			if m.biases {

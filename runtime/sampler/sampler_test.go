@@ -170,8 +170,12 @@ func TestChain(t *testing.T) {
 		"k and p":     func(p *Params) { p.TopK, p.TopP = 40, 0.9 },
 		"typical p":   func(p *Params) { p.Typical, p.TopP, p.MinP = 0.8, 0.7, 0.3 },
 	}
+	sizes := []int{1, 257, 2, 50, 255, 256, 600}
+	if testing.Short() {
+		sizes = sizes[:2]
+	}
 	for name, set := range settings {
-		for _, n := range []int{1, 2, 50, 255, 256, 257, 600} {
+		for _, n := range sizes {
 			t.Run(fmt.Sprintf("%s/%d", name, n), func(t *testing.T) {
 				p := Default()
 				set(&p)
@@ -418,13 +422,26 @@ func TestFinite(t *testing.T) {
 func TestNotFinite(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	rows := [][]float32{
-		{nan, nan, nan}, {nan, 1, 2}, {1, nan, 2}, {inf, 1, 2}, {inf, inf, inf}, {-inf, -inf, -inf}, {-inf, 1, -inf}, {nan, inf, -inf},
+		{nan, nan, nan},
+		{nan, 1, 2},
+		{1, nan, 2},
+		{inf, 1, 2},
+		{inf, inf, inf},
+		{-inf, -inf, -inf},
+		{-inf, 1, -inf},
+		{nan, inf, -inf},
 		{math.MaxFloat32, -math.MaxFloat32, 0},
 	}
 	for _, logits := range rows {
 		for _, p := range []Params{
-			{Temperature: 0}, {Temperature: 1}, {Temperature: 1e-5}, {Temperature: 1, TopK: 2}, {Temperature: 2, TopP: 0.5},
-			{Temperature: 1, Typical: 0.5}, {Temperature: 1, MinP: 0.1}, {Temperature: 1, TopK: 2, Typical: 0.3, TopP: 0.3, MinP: 0.3},
+			{Temperature: 0},
+			{Temperature: 1},
+			{Temperature: 1e-5},
+			{Temperature: 1, TopK: 2},
+			{Temperature: 2, TopP: 0.5},
+			{Temperature: 1, Typical: 0.5},
+			{Temperature: 1, MinP: 0.1},
+			{Temperature: 1, TopK: 2, Typical: 0.3, TopP: 0.3, MinP: 0.3},
 			{Temperature: 1, TopLogprobs: 3, RepetitionPenalty: 2},
 		} {
 			d := Default()
