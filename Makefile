@@ -6,7 +6,7 @@ MAKEFLAGS += --no-builtin-rules
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS  := -s -w -X github.com/weft-run/weft/daemon/api.Version=$(VERSION)
+LDFLAGS  := -s -w -X github.com/weft-run/weft/daemon/api.build=$(VERSION)
 TESTDATA ?= $(CURDIR)/.testdata
 DURATION ?= 5m
 FUZZTIME ?= 10s

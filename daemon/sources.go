@@ -50,7 +50,7 @@ func candidates(dir string, list []watch.Entry) []candidate {
 			beside[name] = &top[i]
 		}
 	}
-	flat := models(top)
+	flat := modelsIn(top)
 	for i := range flat {
 		flat[i].settings = beside[flat[i].name]
 	}
@@ -61,7 +61,7 @@ func candidates(dir string, list []watch.Entry) []candidate {
 // inFolder makes a subfolder's one model a candidate under the folder's name. It is false for a folder that holds none.
 func inFolder(dir string, e watch.Entry) (candidate, bool) {
 	c := candidate{name: e.Name, where: filepath.Join(dir, e.Name)}
-	inside := models(e.Files)
+	inside := modelsIn(e.Files)
 	for i, f := range e.Files {
 		if f.Name == folderSettings {
 			c.settings = &e.Files[i]
@@ -87,8 +87,8 @@ func inFolder(dir string, e watch.Entry) (candidate, bool) {
 	return c, true
 }
 
-// models groups the GGUF files of one folder: a plain file is a model, the files of a split set are one together.
-func models(files []watch.File) []candidate {
+// modelsIn groups the GGUF files of one folder: a plain file is a model, the files of a split set are one together.
+func modelsIn(files []watch.File) []candidate {
 	var plain, split []candidate
 	sets := map[string]int{} // base and count of a set to its place in split
 	for _, f := range files {
