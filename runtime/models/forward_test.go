@@ -11,10 +11,14 @@ import (
 	"github.com/weft-run/weft/kernels/cpu"
 	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/runtime/gguf"
+	"github.com/weft-run/weft/runtime/modeltest"
 )
 
 // small is a model with grouped-query attention that every test can start from.
-var small = tiny{width: 48, layers: 3, heads: 6, kvHeads: 2, ffn: 96, vocab: 97}
+var small = tiny{Spec: modeltest.Spec{Width: 48, Layers: 3, Heads: 6, KVHeads: 2, FFN: 96, VocabSize: smallVocab, Context: 512}}
+
+// smallVocab is the size of its vocabulary: more than its tokens, and not a multiple of anything.
+const smallVocab = 487
 
 func randomTokens(seed uint64, n, vocab int) []int32 {
 	r := rand.New(rand.NewPCG(seed, 3))
@@ -47,32 +51,32 @@ func TestForward(t *testing.T) {
 	kv := func(key string, value any) gguf.KV { return gguf.KV{Key: "llama." + key, Value: value} }
 	for name, m := range map[string]tiny{
 		"grouped":    small,
-		"multi-head": with(small, func(m *tiny) { m.kvHeads = 6 }),
-		"one kv":     with(small, func(m *tiny) { m.kvHeads = 1 }),
-		"biases":     with(small, func(m *tiny) { m.biases = true }),
-		"untied":     with(small, func(m *tiny) { m.untied = true }),
-		"base":       with(small, func(m *tiny) { m.base = 500000 }),
-		"odd":        with(small, func(m *tiny) { m.width, m.heads, m.kvHeads, m.headDim, m.ffn, m.vocab = 37, 3, 3, 10, 51, 61 }),
-		"wide heads": with(small, func(m *tiny) { m.headDim = 16 }),
-		"part rope":  with(small, func(m *tiny) { m.headDim, m.ropeDims = 12, 6 }),
-		"one layer":  with(small, func(m *tiny) { m.layers = 1 }),
-		"f16":        with(small, func(m *tiny) { m.kind = quant.F16 }),
-		"bf16":       with(small, func(m *tiny) { m.kind = quant.BF16 }),
+		"multi-head": with(small, func(m *tiny) { m.KVHeads = 6 }),
+		"one kv":     with(small, func(m *tiny) { m.KVHeads = 1 }),
+		"biases":     with(small, func(m *tiny) { m.Biases = true }),
+		"untied":     with(small, func(m *tiny) { m.Untied = true }),
+		"base":       with(small, func(m *tiny) { m.RopeBase = 500000 }),
+		"odd":        with(small, func(m *tiny) { m.Width, m.Heads, m.KVHeads, m.HeadDim, m.FFN, m.VocabSize = 37, 3, 3, 10, 51, 491 }),
+		"wide heads": with(small, func(m *tiny) { m.HeadDim = 16 }),
+		"part rope":  with(small, func(m *tiny) { m.HeadDim, m.ropeDims = 12, 6 }),
+		"one layer":  with(small, func(m *tiny) { m.Layers = 1 }),
+		"f16":        with(small, func(m *tiny) { m.Type = quant.F16 }),
+		"bf16":       with(small, func(m *tiny) { m.Type = quant.BF16 }),
 		"linear": with(small, func(m *tiny) {
-			m.keys = []gguf.KV{kv("rope.scaling.type", "linear"), kv("rope.scaling.factor", float32(4))}
+			m.Set = []gguf.KV{kv("rope.scaling.type", "linear"), kv("rope.scaling.factor", float32(4))}
 			m.stretch = func(f float64, _ int) float64 { return f / 4 }
 		}),
 		"old linear key": with(small, func(m *tiny) {
-			m.keys = []gguf.KV{kv("rope.scale_linear", float32(2))}
+			m.Set = []gguf.KV{kv("rope.scale_linear", float32(2))}
 			m.stretch = func(f float64, _ int) float64 { return f / 2 }
 		}),
 		"no scaling": with(small, func(m *tiny) {
-			m.keys = []gguf.KV{kv("rope.scaling.type", "none"), kv("rope.scaling.factor", float32(4))}
+			m.Set = []gguf.KV{kv("rope.scaling.type", "none"), kv("rope.scaling.factor", float32(4))}
 		}),
-		"llama3 tensor": with(small, func(m *tiny) { m.factors = []float32{1, 1.5, 4, 8} }),
+		"llama3 tensor": with(small, func(m *tiny) { m.RopeFactors = []float32{1, 1.5, 4, 8} }),
 		"llama3 keys": with(small, func(m *tiny) {
-			m.headDim = 32
-			m.keys = []gguf.KV{
+			m.HeadDim = 32
+			m.Set = []gguf.KV{
 				kv("rope.scaling.type", "llama3"), kv("rope.scaling.factor", float32(8)),
 				kv("rope.scaling.low_freq_factor", float32(1)), kv("rope.scaling.high_freq_factor", float32(4)),
 				kv("rope.scaling.original_context_length", uint32(64)),
@@ -90,8 +94,8 @@ func TestForward(t *testing.T) {
 			}
 		}),
 		"yarn": with(small, func(m *tiny) {
-			m.headDim = 32
-			m.keys = []gguf.KV{
+			m.HeadDim = 32
+			m.Set = []gguf.KV{
 				kv("rope.scaling.type", "yarn"), kv("rope.scaling.factor", float32(4)),
 				kv("rope.scaling.original_context_length", uint32(128)),
 			}
@@ -102,8 +106,8 @@ func TestForward(t *testing.T) {
 			m.magnitude = 0.1*math.Log(4) + 1
 		}),
 		"yarn with all keys": with(small, func(m *tiny) {
-			m.headDim = 64
-			m.keys = []gguf.KV{
+			m.HeadDim = 64
+			m.Set = []gguf.KV{
 				kv("rope.scaling.type", "yarn"), kv("rope.scaling.factor", float32(16)),
 				kv("rope.scaling.original_context_length", uint32(256)), kv("rope.scaling.attn_factor", float32(1.25)),
 				kv("rope.scaling.yarn_beta_fast", float32(16)), kv("rope.scaling.yarn_beta_slow", float32(2)),
@@ -119,12 +123,12 @@ func TestForward(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := m.build(11)
 			r := newRunner(t, m.open(t), runnerOptions{cache: kernels.CacheF32, pages: 8, rows: 64, logitRows: 64})
-			tokens := randomTokens(1, 50, m.vocab)
+			tokens := randomTokens(1, 50, m.VocabSize)
 			got := r.prefill(&sequence{}, tokens, 50)
 			worst := 0.0
 			for i, row := range m.logits(tokens) {
 				for id, want := range row {
-					worst = max(worst, math.Abs(float64(got[i*m.vocab+id])-want))
+					worst = max(worst, math.Abs(float64(got[i*m.VocabSize+id])-want))
 				}
 			}
 			if !(worst < 2e-4) { // of logits around 10
@@ -143,11 +147,11 @@ func TestSameBits(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind.String(), func(t *testing.T) {
 			m := with(small, func(m *tiny) {
-				m.kind, m.layers, m.heads, m.headDim = kind, 2, 4, max(32, kind.Info().BlockLen/4)
-				m.width, m.ffn = max(64, kind.Info().BlockLen), max(96, kind.Info().BlockLen)
+				m.Type, m.Layers, m.Heads, m.HeadDim = kind, 2, 4, max(32, kind.Info().BlockLen/4)
+				m.Width, m.FFN = max(64, kind.Info().BlockLen), max(96, kind.Info().BlockLen)
 			}).build(5)
 			f := m.open(t)
-			tokens := randomTokens(2, 100, m.vocab)
+			tokens := randomTokens(2, 100, m.VocabSize)
 			options := runnerOptions{cpu: cpu.Options{Threads: 1}, pages: 80, rows: 300, logitRows: 300}
 			want := newRunner(t, f, options).prefill(&sequence{}, tokens, len(tokens))
 			for _, chunk := range []int{1, 7, 64} {
@@ -158,7 +162,7 @@ func TestSameBits(t *testing.T) {
 			two.cpu.Threads = 2
 			equal(t, "two threads", newRunner(t, f, two).prefill(&sequence{}, tokens, 64), want)
 			two.cpu.Level = "ref"
-			equal(t, "the reference level", newRunner(t, f, two).prefill(&sequence{}, tokens[:40], 40), want[:40*m.vocab])
+			equal(t, "the reference level", newRunner(t, f, two).prefill(&sequence{}, tokens[:40], 40), want[:40*m.VocabSize])
 		})
 	}
 }
@@ -209,7 +213,7 @@ func TestLogitRows(t *testing.T) {
 	m := small.build(3)
 	f := m.open(t)
 	options := runnerOptions{pages: 20, rows: 64, logitRows: 64}
-	tokens := randomTokens(4, 60, m.vocab)
+	tokens := randomTokens(4, 60, m.VocabSize)
 	all := newRunner(t, f, options).prefill(&sequence{}, tokens, 60)
 	options.logitRows = 2
 	r := newRunner(t, f, options)
@@ -217,7 +221,7 @@ func TestLogitRows(t *testing.T) {
 	if n := len(r.step(part{&seq, tokens[:20], 0})); n != 0 {
 		t.Fatalf("%d logits of no rows", n)
 	}
-	equal(t, "two rows", r.step(part{&seq, tokens[20:60], 2}), all[58*m.vocab:])
+	equal(t, "two rows", r.step(part{&seq, tokens[20:60], 2}), all[58*m.VocabSize:])
 }
 
 // TestProbe: the probe sees every layer once, in order, and what it sees ends in the logits.
@@ -227,11 +231,11 @@ func TestProbe(t *testing.T) {
 	var layers, rows []int
 	r.probe = func(layer int, x kernels.Matrix) {
 		layers, rows = append(layers, layer), append(rows, x.Rows)
-		if x.Cols != m.width {
+		if x.Cols != m.Width {
 			t.Errorf("layer %d has width %d", layer, x.Cols)
 		}
 	}
-	r.step(part{&sequence{}, randomTokens(1, 5, m.vocab), 2})
+	r.step(part{&sequence{}, randomTokens(1, 5, m.VocabSize), 2})
 	if !slices.Equal(layers, []int{0, 1, 2, 3}) || !slices.Equal(rows, []int{5, 5, 2, 2}) {
 		t.Errorf("layers %v with rows %v", layers, rows)
 	}
@@ -244,7 +248,7 @@ func TestForwardDoesNotAllocate(t *testing.T) {
 	}
 	m := small.build(3)
 	r := newRunner(t, m.open(t), runnerOptions{pages: 40, rows: 64, logitRows: 8})
-	tokens := randomTokens(4, 32, m.vocab)
+	tokens := randomTokens(4, 32, m.VocabSize)
 	var a, b sequence
 	r.step(part{&a, tokens, 1}, part{&b, tokens[:1], 1})
 	step := func(rows int) func() {

@@ -18,7 +18,7 @@ import (
 // TestLoadRefuses holds the class and the words of each refusal: what was asked of the file and what was found.
 func TestLoadRefuses(t *testing.T) {
 	set := func(key string, value any) func(*tiny) {
-		return func(m *tiny) { m.keys = append(m.keys, gguf.KV{Key: key, Value: value}) }
+		return func(m *tiny) { m.set(key, value) }
 	}
 	drop := func(name string) func(*tiny) {
 		return func(m *tiny) {
@@ -53,7 +53,7 @@ func TestLoadRefuses(t *testing.T) {
 	swap := func(name string, kind quant.Type, dims ...uint64) func(*tiny) {
 		return all(drop(name), add(name, kind, dims...))
 	}
-	words := make([]string, 97)
+	words := make([]string, 90)
 	for name, c := range map[string]struct {
 		change func(*tiny)
 		class  error
@@ -93,10 +93,9 @@ func TestLoadRefuses(t *testing.T) {
 		"more experts used":      {set("llama.expert_used_count", uint32(2)), ErrInvalid, "expert_used_count is 2, but expert_count is 0"},
 		"not causal":             {set("llama.attention.causal", false), ErrUnsupported, "attention.causal"},
 		"soft cap":               {set("llama.final_logit_softcapping", float32(30)), ErrUnsupported, "final_logit_softcapping is 30"},
-		"vocabulary size":        {set("llama.vocab_size", uint32(96)), ErrInvalid, `"token_embd.weight" has dimensions [48 97], want [48 96]`},
-		"vocabulary":             {all(set("llama.vocab_size", nil), set("tokenizer.ggml.tokens", words[:90])), ErrInvalid, "want [48 90]"},
-		"two vocabularies":       {set("tokenizer.ggml.tokens", words[:90]), ErrInvalid, "vocab_size is 97, but the vocabulary has 90 tokens"},
-		"no vocabulary":          {set("llama.vocab_size", nil), ErrInvalid, "the vocabulary has 0 tokens"},
+		"two vocabularies":       {set("llama.vocab_size", uint32(96)), ErrInvalid, "vocab_size is 96, but the vocabulary has 487 tokens"},
+		"vocabulary":             {all(set("llama.vocab_size", nil), set("tokenizer.ggml.tokens", words)), ErrInvalid, `"token_embd.weight" has dimensions [48 487], want [48 90]`},
+		"no vocabulary":          {all(set("llama.vocab_size", nil), set("tokenizer.ggml.tokens", nil)), ErrInvalid, "the vocabulary has 0 tokens"},
 		"tensor missing":         {drop("blk.1.ffn_up.weight"), ErrInvalid, `tensor "blk.1.ffn_up.weight" is missing`},
 		"tensor surplus":         {add("blk.1.attn_q_norm.weight", quant.F32, 8), ErrInvalid, `tensor "blk.1.attn_q_norm.weight" is surplus`},
 		"tensor turned":          {swap("blk.0.attn_k.weight", quant.F32, 16, 48), ErrInvalid, `"blk.0.attn_k.weight" has dimensions [16 48], want [48 16]`},
@@ -123,9 +122,8 @@ func TestLoadRefuses(t *testing.T) {
 func TestLoadAccepts(t *testing.T) {
 	for name, change := range map[string]func(*tiny){
 		"rows of one value": func(m *tiny) {
-			m.keys = []gguf.KV{
-				{Key: "llama.attention.head_count_kv", Value: []int32{2, 2, 2}}, {Key: "llama.feed_forward_length", Value: []uint32{96, 96, 96}},
-			}
+			m.set("llama.attention.head_count_kv", []int32{2, 2, 2})
+			m.set("llama.feed_forward_length", []uint32{96, 96, 96})
 		},
 		"old frequencies in every layer": func(m *tiny) {
 			m.tensors = append(m.tensors, gguf.TensorData{
@@ -133,7 +131,8 @@ func TestLoadAccepts(t *testing.T) {
 			})
 		},
 		"neutral scales": func(m *tiny) {
-			m.keys = []gguf.KV{{Key: "llama.logit_scale", Value: float32(1)}, {Key: "llama.expert_count", Value: uint32(0)}}
+			m.set("llama.logit_scale", float32(1))
+			m.set("llama.expert_count", uint32(0))
 		},
 		"norms in half precision": func(m *tiny) {
 			for i := range m.tensors {
@@ -155,9 +154,9 @@ func TestLoadAccepts(t *testing.T) {
 
 // TestWindow: a file with an attention window is served up to that window, where both are the same.
 func TestWindow(t *testing.T) {
-	m := small
-	m.keys = []gguf.KV{{Key: "llama.attention.sliding_window", Value: uint32(100)}}
-	model, err := Load(m.build(1).open(t))
+	m := small.build(1)
+	m.set("llama.attention.sliding_window", uint32(100))
+	model, err := Load(m.open(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +168,7 @@ func TestWindow(t *testing.T) {
 // TestLoadOfTruncatedFile: the small tensors are read at load, and a file that shrank since it was opened is an error.
 func TestLoadOfTruncatedFile(t *testing.T) {
 	m := small
-	m.factors = []float32{1, 2, 3, 4}
+	m.RopeFactors = []float32{1, 2, 3, 4}
 	built := m.build(1)
 	for i, tensor := range built.tensors { // to the end of the file
 		if tensor.Name == "rope_freqs.weight" {
@@ -181,7 +180,7 @@ func TestLoadOfTruncatedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := gguf.Write(out, built.meta(), built.tensors); err != nil {
+	if err := gguf.Write(out, built.meta, built.tensors); err != nil {
 		t.Fatal(err)
 	}
 	f := openFile(t, path)
@@ -200,7 +199,7 @@ func TestLoadOfTruncatedFile(t *testing.T) {
 func TestHostileKeys(t *testing.T) {
 	base := small.build(1)
 	var keys []string
-	for _, kv := range base.meta() {
+	for _, kv := range base.meta {
 		keys = append(keys, kv.Key)
 	}
 	keys = append(keys, "llama.rope.scaling.type", "llama.rope.scaling.factor", "llama.rope.scaling.original_context_length",
@@ -209,14 +208,11 @@ func TestHostileKeys(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := *base
 		for range rapid.IntRange(1, 3).Draw(t, "changes") {
-			m.keys = append(m.keys[:len(m.keys):len(m.keys)], gguf.KV{
-				Key: rapid.SampledFrom(keys).Draw(t, "key"),
-				Value: rapid.OneOf(
-					rapid.Uint32().AsAny(), rapid.Int64().AsAny(), rapid.Uint64().AsAny(), rapid.Float32().AsAny(), rapid.Bool().AsAny(),
-					rapid.SampledFrom([]string{"llama", "yarn", "linear", "llama3", "none", ""}).AsAny(),
-					rapid.SliceOfN(rapid.Int32(), 0, 4).AsAny(), rapid.Uint32Range(0, 100).AsAny(), rapid.Just[any](nil),
-				).Draw(t, "value"),
-			})
+			m.set(rapid.SampledFrom(keys).Draw(t, "key"), rapid.OneOf(
+				rapid.Uint32().AsAny(), rapid.Int64().AsAny(), rapid.Uint64().AsAny(), rapid.Float32().AsAny(), rapid.Bool().AsAny(),
+				rapid.SampledFrom([]string{"llama", "yarn", "linear", "llama3", "none", ""}).AsAny(),
+				rapid.SliceOfN(rapid.Int32(), 0, 4).AsAny(), rapid.Uint32Range(0, 100).AsAny(), rapid.Just[any](nil),
+			).Draw(t, "value"))
 		}
 		path := filepath.Join(dir, "hostile.gguf")
 		out, err := os.Create(path)
@@ -224,8 +220,8 @@ func TestHostileKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer out.Close()
-		if err := gguf.Write(out, m.meta(), m.tensors); err != nil {
-			t.Skip(err) // the same key twice, or general.alignment: not ours to refuse
+		if err := gguf.Write(out, m.meta, m.tensors); err != nil {
+			t.Skip(err) // not ours to refuse
 		}
 		f, err := gguf.Open(path, gguf.DefaultLimits())
 		if err != nil {
@@ -237,7 +233,7 @@ func TestHostileKeys(t *testing.T) {
 			return
 		}
 		c := model.Config()
-		if c.Layers != 3 || c.Width != 48 || c.Vocab != 97 || c.QWidth() != 48 || c.KVWidth() != 16 || c.FFN != 96 ||
+		if c.Layers != 3 || c.Width != 48 || c.Vocab != smallVocab || c.QWidth() != 48 || c.KVWidth() != 16 || c.FFN != 96 ||
 			c.Rope.Dims > c.HeadDim || c.ContextLen < 1 || c.ContextLen > maxContext {
 			t.Errorf("config %+v", c)
 		}

@@ -2,43 +2,45 @@ package models
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/runtime/gguf"
+	"github.com/weft-run/weft/runtime/modeltest"
 )
 
-// tiny is a seeded llama with every switch of the architecture. It writes itself as GGUF and, independently of the
-// package under test, computes itself in float64 by plain loops and the math package.
+// tiny is a seeded model that, independently of the package under test, computes itself in float64 by plain loops and the
+// math package.
 type tiny struct {
-	width, layers, heads, kvHeads, headDim, ffn, vocab int
-	ropeDims                                           int
-	base                                               float64
-	biases, untied                                     bool
-	factors                                            []float32 // rope_freqs.weight
-	stretch                                            func(freq float64, pair int) float64
-	magnitude                                          float64 // on cos and sin
-	keys                                               []gguf.KV
-	kind                                               quant.Type
+	modeltest.Spec
 
+	ropeDims  int // 0: all of a head
+	stretch   func(freq float64, pair int) float64
+	magnitude float64 // on cos and sin
+
+	meta    []gguf.KV
 	tensors []gguf.TensorData
 	values  map[string][]float64 // by tensor name, row-major
 }
 
-// build fills in defaults and draws the weights.
+// build draws the weights.
 func (m tiny) build(seed uint64) *tiny {
-	if m.headDim == 0 {
-		m.headDim = m.width / m.heads
+	m.Seed = seed
+	if m.HeadDim == 0 {
+		m.HeadDim = m.Width / m.Heads
 	}
 	if m.ropeDims == 0 {
-		m.ropeDims = m.headDim
+		m.ropeDims = m.HeadDim
+	} else {
+		m.Set = append(m.Set, gguf.KV{Key: "llama.rope.dimension_count", Value: uint32(m.ropeDims)})
 	}
-	if m.base == 0 {
-		m.base = 10000
+	if m.RopeBase == 0 {
+		m.RopeBase = 10000
 	}
 	if m.magnitude == 0 {
 		m.magnitude = 1
@@ -46,105 +48,30 @@ func (m tiny) build(seed uint64) *tiny {
 	if m.stretch == nil {
 		m.stretch = func(f float64, _ int) float64 { return f }
 	}
+	m.meta, m.tensors = modeltest.Parts(m.Spec)
 	m.values = map[string][]float64{}
-	r := rand.New(rand.NewPCG(seed, 7))
-	m.add(r, "token_embd.weight", m.vocab, m.width, 1)
-	if m.untied {
-		m.add(r, "output.weight", m.vocab, m.width, 1)
-	}
-	m.add(r, "output_norm.weight", 0, m.width, 0)
-	if m.factors != nil {
-		m.put("rope_freqs.weight", quant.F32, []uint64{uint64(len(m.factors))}, m.factors)
-	}
-	for i := range m.layers {
-		m.add(r, name(i, "attn_norm.weight"), 0, m.width, 0)
-		m.add(r, name(i, "ffn_norm.weight"), 0, m.width, 0)
-		for _, l := range []struct {
-			name       string
-			rows, cols int
-		}{
-			{"attn_q", m.heads * m.headDim, m.width},
-			{"attn_k", m.kvHeads * m.headDim, m.width},
-			{"attn_v", m.kvHeads * m.headDim, m.width},
-			{"attn_output", m.width, m.heads * m.headDim},
-			{"ffn_gate", m.ffn, m.width},
-			{"ffn_up", m.ffn, m.width},
-			{"ffn_down", m.width, m.ffn},
-		} {
-			m.add(r, name(i, l.name+".weight"), l.rows, l.cols, 1.5/math.Sqrt(float64(l.cols)))
-			if m.biases {
-				m.add(r, name(i, l.name+".bias"), 0, l.rows, 0.3)
-			}
+	for _, t := range m.tensors {
+		n := t.Dims[0]
+		for _, d := range t.Dims[1:] {
+			n *= d
+		}
+		x := make([]float32, n)
+		quant.Decode(t.Type, x, t.Data)
+		for _, v := range x {
+			m.values[t.Name] = append(m.values[t.Name], float64(v))
 		}
 	}
 	return &m
 }
 
-func name(layer int, suffix string) string {
-	return "blk." + string(rune('0'+layer)) + "." + suffix
-}
+func name(layer int, suffix string) string { return fmt.Sprintf("blk.%d.%s", layer, suffix) }
 
-// add draws a tensor: a matrix, or a vector where rows is 0, around 1 where sigma is 0.
-func (m *tiny) add(r *rand.Rand, name string, rows, cols int, sigma float64) {
-	dims, n, kind := []uint64{uint64(cols)}, cols, quant.F32
-	if rows > 0 {
-		dims, n, kind = append(dims, uint64(rows)), rows*cols, m.kind
+// set replaces a key, or leaves it out where value is nil.
+func (m *tiny) set(key string, value any) {
+	m.meta = slices.DeleteFunc(slices.Clone(m.meta), func(kv gguf.KV) bool { return kv.Key == key })
+	if value != nil {
+		m.meta = append(m.meta, gguf.KV{Key: key, Value: value})
 	}
-	x := make([]float32, n)
-	for i := range x {
-		if x[i] = float32(r.NormFloat64() * sigma); sigma == 0 {
-			x[i] = float32(1 + 0.2*r.NormFloat64())
-		}
-	}
-	m.put(name, kind, dims, x)
-}
-
-func (m *tiny) put(name string, kind quant.Type, dims []uint64, x []float32) {
-	data := make([]byte, kind.RowBytes(len(x)))
-	quant.Encode(kind, data, x)
-	quant.Decode(kind, x, data)
-	m.values[name] = make([]float64, len(x))
-	for i := range x {
-		m.values[name][i] = float64(x[i])
-	}
-	m.tensors = append(m.tensors, gguf.TensorData{TensorSpec: gguf.TensorSpec{Name: name, Type: kind, Dims: dims}, Data: data})
-}
-
-// meta are the keys of the model; keys of m replace those of the same name, and a nil value leaves a key out.
-func (m *tiny) meta() []gguf.KV {
-	all := []gguf.KV{
-		{Key: "general.architecture", Value: "llama"},
-		{Key: "llama.block_count", Value: uint32(m.layers)},
-		{Key: "llama.embedding_length", Value: uint32(m.width)},
-		{Key: "llama.attention.head_count", Value: uint32(m.heads)},
-		{Key: "llama.attention.head_count_kv", Value: uint32(m.kvHeads)},
-		{Key: "llama.attention.key_length", Value: uint32(m.headDim)},
-		{Key: "llama.attention.value_length", Value: uint32(m.headDim)},
-		{Key: "llama.feed_forward_length", Value: uint32(m.ffn)},
-		{Key: "llama.context_length", Value: uint32(512)},
-		{Key: "llama.attention.layer_norm_rms_epsilon", Value: float32(1e-5)},
-		{Key: "llama.rope.dimension_count", Value: uint32(m.ropeDims)},
-		{Key: "llama.rope.freq_base", Value: float32(m.base)},
-		{Key: "llama.vocab_size", Value: uint32(m.vocab)},
-	}
-	for _, kv := range m.keys {
-		replaced := false
-		for i := range all {
-			if all[i].Key == kv.Key {
-				all[i].Value, replaced = kv.Value, true
-			}
-		}
-		if !replaced {
-			all = append(all, kv)
-		}
-	}
-	var kept []gguf.KV
-	for _, kv := range all {
-		if kv.Value != nil {
-			kept = append(kept, kv)
-		}
-	}
-	return kept
 }
 
 // open writes the model and opens the file.
@@ -155,7 +82,7 @@ func (m *tiny) open(t testing.TB) *gguf.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := gguf.Write(out, m.meta(), m.tensors); err != nil {
+	if err := gguf.Write(out, m.meta, m.tensors); err != nil {
 		t.Fatal(err)
 	}
 	if err := out.Close(); err != nil {
@@ -176,19 +103,19 @@ func openFile(t testing.TB, path string) *gguf.File {
 
 // logits computes the logits of every token of one sequence.
 func (m *tiny) logits(tokens []int32) [][]float64 {
-	keys := make([][][]float64, m.layers) // [layer][position][KV heads * head dim]
-	values := make([][][]float64, m.layers)
+	keys := make([][][]float64, m.Layers) // [layer][position][KV heads * head dim]
+	values := make([][][]float64, m.Layers)
 	var out [][]float64
 	for position, token := range tokens {
-		x := append([]float64(nil), m.values["token_embd.weight"][int(token)*m.width:int(token+1)*m.width]...)
-		for i := range m.layers {
+		x := append([]float64(nil), m.values["token_embd.weight"][int(token)*m.Width:int(token+1)*m.Width]...)
+		for i := range m.Layers {
 			h := m.norm(x, name(i, "attn_norm.weight"))
 			q := m.rotate(m.linear(h, name(i, "attn_q")), position)
 			keys[i] = append(keys[i], m.rotate(m.linear(h, name(i, "attn_k")), position))
 			values[i] = append(values[i], m.linear(h, name(i, "attn_v")))
 			var att []float64
-			for head := range m.heads {
-				att = append(att, m.attend(q[head*m.headDim:(head+1)*m.headDim], keys[i], values[i], head*m.kvHeads/m.heads)...)
+			for head := range m.Heads {
+				att = append(att, m.attend(q[head*m.HeadDim:(head+1)*m.HeadDim], keys[i], values[i], head*m.KVHeads/m.Heads)...)
 			}
 			plus(x, m.linear(att, name(i, "attn_output")))
 			h = m.norm(x, name(i, "ffn_norm.weight"))
@@ -199,7 +126,7 @@ func (m *tiny) logits(tokens []int32) [][]float64 {
 			plus(x, m.linear(up, name(i, "ffn_down")))
 		}
 		head := "output"
-		if !m.untied {
+		if !m.Untied {
 			head = "token_embd"
 		}
 		out = append(out, m.linear(m.norm(x, "output_norm.weight"), head))
@@ -238,11 +165,11 @@ func (m *tiny) linear(x []float64, name string) []float64 {
 }
 
 func (m *tiny) rotate(x []float64, position int) []float64 {
-	for first := 0; first < len(x); first += m.headDim {
+	for first := 0; first < len(x); first += m.HeadDim {
 		for k := range m.ropeDims / 2 {
-			freq := 1 / math.Pow(m.base, float64(2*k)/float64(m.ropeDims))
-			if m.factors != nil {
-				freq /= float64(m.factors[k])
+			freq := 1 / math.Pow(float64(m.RopeBase), float64(2*k)/float64(m.ropeDims))
+			if m.RopeFactors != nil {
+				freq /= float64(m.RopeFactors[k])
 			}
 			sin, cos := math.Sincos(float64(position) * m.stretch(freq, k))
 			a, b := x[first+2*k], x[first+2*k+1]
@@ -257,17 +184,17 @@ func (m *tiny) attend(q []float64, keys, values [][]float64, kvHead int) []float
 	scores, most := make([]float64, len(keys)), math.Inf(-1)
 	for j := range keys {
 		for d, v := range q {
-			scores[j] += v * keys[j][kvHead*m.headDim+d]
+			scores[j] += v * keys[j][kvHead*m.HeadDim+d]
 		}
-		scores[j] /= math.Sqrt(float64(m.headDim))
+		scores[j] /= math.Sqrt(float64(m.HeadDim))
 		most = max(most, scores[j])
 	}
-	sum, out := 0.0, make([]float64, m.headDim)
+	sum, out := 0.0, make([]float64, m.HeadDim)
 	for j, s := range scores {
 		p := math.Exp(s - most)
 		sum += p
 		for d := range out {
-			out[d] += p * values[j][kvHead*m.headDim+d]
+			out[d] += p * values[j][kvHead*m.HeadDim+d]
 		}
 	}
 	for d := range out {
