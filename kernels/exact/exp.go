@@ -32,7 +32,11 @@ func exp(x double) float64 {
 	// The Taylor series from h^2/2 to h^13/13!; the next term is under 2^-57.
 	q := horner(h, expSeries[:])
 	tail := float64(float64(h*h)*q) + (r.lo + float64(r.lo*h))
-	return math.Ldexp(1+(h+tail), int(n))
+	y, k := 1+(h+tail), int(n)
+	if -1021 <= k && k < 1023 { // the result is normal: the product with a power of two is exact, and faster than Ldexp
+		return y * math.Float64frombits(uint64(k+1023)<<52)
+	}
+	return math.Ldexp(y, k)
 }
 
 // expSeries are the coefficients 1/k! from 1/13! down to 1/2!.
