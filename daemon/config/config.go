@@ -23,6 +23,9 @@ type Config struct {
 	Listen         []Address
 	SocketGroup    string
 	MaxConnections int
+	AllowedHosts   []string
+	AllowedOrigins []string
+	AdminTCP       bool
 
 	Ctx          int // tokens; 0: the model's own, then what memory allows
 	Parallel     int // sequences decoded at once in each model

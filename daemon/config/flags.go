@@ -65,7 +65,9 @@ func ParseFlags(args []string) (Flags, error) {
 
 // add notes one flag. Occurrences of a list are gathered; of anything else the last one counts.
 func (f *Flags) add(s setting, text string) {
-	if _, isList := s.to.(*[]Address); !isList {
+	_, addresses := s.to.(*[]Address)
+	_, texts := s.to.(*[]string)
+	if !addresses && !texts {
 		f.values = append(f.values, flagValue{s.key, text})
 		return
 	}

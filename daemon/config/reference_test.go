@@ -25,8 +25,11 @@ func TestReference(t *testing.T) {
 		value := "`" + s.format() + "`"
 		if value == "`\"\"`" || value == "`[]`" {
 			value = "see below"
-			if s.key == "cpu" {
+			switch s.key {
+			case "cpu":
 				value = "the best"
+			case "allowed_hosts", "allowed_origins":
+				value = "none"
 			}
 		}
 		fmt.Fprintf(&table, "| `%s` | `--%s` | `%s` | %s | %s |\n", s.key, flagName(s.key), variableName(s.key), value, s.help)

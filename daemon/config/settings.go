@@ -27,7 +27,10 @@ func (c *Config) settings() []setting {
 
 		{key: "listen", to: &c.Listen, help: "Where to listen: `unix:///path` or `tcp://127.0.0.1:PORT`; several are allowed."},
 		{key: "socket_group", to: &c.SocketGroup, help: "Group that may use the Unix socket, if the machine has it."},
-		{key: "max_connections", to: &c.MaxConnections, min: 1, max: most, help: "Connections held open at once on each listener; more wait to be accepted."},
+		{key: "max_connections", to: &c.MaxConnections, min: 1, max: most, help: "Connections held open at once over each of Unix sockets and TCP; for one more the longest idle is closed."},
+		{key: "allowed_hosts", to: &c.AllowedHosts, help: "Host names, beside localhost and plain addresses, that requests over TCP may be addressed to; `*` is any."},
+		{key: "allowed_origins", to: &c.AllowedOrigins, help: "Origins, such as `https://app.example`, whose pages may send requests over TCP from a browser; `*` is any."},
+		{key: "admin_tcp", to: &c.AdminTCP, help: "Whether every caller over TCP may upload and delete models."},
 
 		{key: "ctx", to: &c.Ctx, min: 0, max: most, help: "Most tokens of one sequence; 0 is the model's own limit, then what memory allows."},
 		{key: "parallel", to: &c.Parallel, min: 1, max: 1024, help: "Sequences decoded at once in each model."},

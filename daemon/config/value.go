@@ -88,11 +88,19 @@ func (s setting) store(v any) error {
 		}
 		*to = level
 	case *[]Address:
-		list, err := addresses(v)
+		texts, err := list(v)
 		if err != nil {
 			return err
 		}
-		*to = list
+		if *to, err = addresses(texts); err != nil {
+			return err
+		}
+	case *[]string:
+		texts, err := list(v)
+		if err != nil {
+			return err
+		}
+		*to = texts
 	default:
 		panic(fmt.Sprintf("BUG: config: setting %s has type %T", s.key, s.to))
 	}
@@ -110,15 +118,19 @@ func (s setting) notAChoice(text string) error {
 // levels are the names of the log levels.
 var levels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 
-// addresses reads a list of listeners from a TOML array, one string, or text with commas.
-func addresses(v any) ([]Address, error) {
-	var texts []string
+// list reads a list of strings from a TOML array, one string, or text with commas.
+func list(v any) ([]string, error) {
 	switch v := v.(type) {
 	case string:
-		texts = strings.Split(v, ",")
+		texts := strings.Split(v, ",")
+		for i := range texts {
+			texts[i] = strings.TrimSpace(texts[i])
+		}
+		return texts, nil
 	case []string:
-		texts = v
+		return v, nil
 	case []any:
+		var texts []string // stays nil when there is none
 		for _, e := range v {
 			text, ok := e.(string)
 			if !ok {
@@ -126,21 +138,25 @@ func addresses(v any) ([]Address, error) {
 			}
 			texts = append(texts, text)
 		}
-	default:
-		return nil, wrongType("a list of strings", v)
+		return texts, nil
 	}
-	list := make([]Address, 0, len(texts))
+	return nil, wrongType("a list of strings", v)
+}
+
+// addresses reads the addresses of listeners.
+func addresses(texts []string) ([]Address, error) {
+	all := make([]Address, 0, len(texts))
 	for _, text := range texts {
-		a, err := ParseAddress(strings.TrimSpace(text))
+		a, err := ParseAddress(text)
 		if err != nil {
 			return nil, err
 		}
-		if slices.Contains(list, a) {
+		if slices.Contains(all, a) {
 			return nil, fmt.Errorf("%w: %v is listed twice", ErrValue, a)
 		}
-		list = append(list, a)
+		all = append(all, a)
 	}
-	return list, nil
+	return all, nil
 }
 
 func wrongType(want string, got any) error {
@@ -169,6 +185,12 @@ func (s setting) format() string {
 		texts := make([]string, len(*to))
 		for i, a := range *to {
 			texts[i] = quote(a.String())
+		}
+		return "[" + strings.Join(texts, ", ") + "]"
+	case *[]string:
+		texts := make([]string, len(*to))
+		for i, text := range *to {
+			texts[i] = quote(text)
 		}
 		return "[" + strings.Join(texts, ", ") + "]"
 	}
