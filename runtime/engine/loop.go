@@ -181,6 +181,7 @@ func (e *Engine) loseSlowReaders(now time.Time) {
 		e.cfg.Log.Info("engine: a reader took nothing and is given up", "waited", e.cfg.ReadTimeout)
 		l.scheduler.Cancel(s.id)
 		e.finish(s, FinishCancel, ErrSlowReader)
+		e.note(scheduler.Step{})
 	}
 }
 
