@@ -14,11 +14,15 @@ type distribution struct {
 	logits  []float32
 	best    float32
 	inverse float64 // of the temperature
-	sums    []float64
 	total   float64 // of the weights, added in index order; valid when summed or cut
 	summed  bool
-	cut     bool // whether kept stands for the distribution
-	kept    []candidate
+	cut     bool        // whether kept stands for the distribution
+	kept    []candidate // by id
+
+	// Scratch, kept from token to token.
+	sums  []float64         // see sumExp
+	bins  [binCount]float64 // weights by depth, see survey
+	edges []ranked          // what mass sorts
 }
 
 // candidate is a token that may be drawn.
@@ -26,10 +30,17 @@ type candidate struct {
 	id     int32
 	depth  float64
 	weight float64
-	rank   float64 // what the cut at work sorts by, smallest first
 }
 
-func byRank(a, b candidate) int {
+// ranked is a candidate at its distance from the middle of a cut.
+type ranked struct {
+	id     int32
+	rank   float64
+	weight float64
+}
+
+// byRank puts the nearest first, of equals the lower id.
+func byRank(a, b ranked) int {
 	if c := cmp.Compare(a.rank, b.rank); c != 0 {
 		return c
 	}
@@ -37,6 +48,12 @@ func byRank(a, b candidate) int {
 }
 
 func byID(a, b candidate) int { return cmp.Compare(a.id, b.id) }
+
+// reset makes the whole vocabulary the distribution.
+func (d *distribution) reset(logits []float32, best float32, inverse float64) {
+	d.logits, d.best, d.inverse = logits, best, inverse
+	d.total, d.summed, d.cut, d.kept = 0, false, false, d.kept[:0]
+}
 
 // candidate returns a token of the vocabulary without its weight, which costs an exponential.
 func (d *distribution) candidate(id int32) candidate {
@@ -50,11 +67,9 @@ func (d *distribution) sum() {
 	}
 }
 
-// keep makes the first n candidates the distribution.
-func (d *distribution) keep(n int) {
-	d.kept, d.cut = d.kept[:n], true
-	slices.SortFunc(d.kept, byID)
-	d.total = 0
+// settle makes what is in kept the distribution.
+func (d *distribution) settle() {
+	d.cut, d.total = true, 0
 	for i := range d.kept {
 		d.total += d.kept[i].weight
 	}
@@ -81,7 +96,8 @@ func (d *distribution) topK(k int) {
 		heap[i].weight = exact.Exp(heap[i].depth)
 	}
 	d.kept = heap
-	d.keep(len(heap))
+	slices.SortFunc(d.kept, byID)
+	d.settle()
 }
 
 // worse orders the heap of topK: a is nearer to being thrown out.
@@ -118,70 +134,127 @@ func (d *distribution) siftDown(heap []candidate) {
 
 // topP keeps the smallest set of most probable tokens with at least the mass p.
 func (d *distribution) topP(p float64) {
-	d.sum()
+	if !d.cut {
+		d.survey()
+	}
 	d.mass(p, 0)
 }
 
 // typical keeps the smallest set with at least the mass p of the tokens whose information is nearest to the entropy. With
 // -log(p_i) = log(total) - depth_i, the distance of both is |mean depth - depth_i|: no logarithm is needed.
 func (d *distribution) typical(p float64) {
-	d.sum()
 	var weighted float64
 	if d.cut {
 		for _, c := range d.kept {
 			weighted += float64(c.weight * c.depth)
 		}
 	} else {
-		for id := range d.logits {
-			c := d.candidate(int32(id))
-			if w := exact.Exp(c.depth); w > 0 { // the depth of a weight of 0 may be infinite
-				weighted += float64(w * c.depth)
-			}
-		}
+		weighted = d.survey()
 	}
 	d.mass(p, weighted/d.total)
 }
 
-// mass keeps the smallest set of tokens with at least the mass p, those first whose depth is nearest to center. While the
-// vocabulary is whole it looks at a neighbourhood of center and widens that until the mass is found: a full sort is rarely needed.
+// Bins of depth: bin i is [i, i+1) / binsPerUnit below the best token, the last one everything deeper.
+const (
+	binCount    = 512
+	binsPerUnit = 8
+)
+
+// survey adds up the weights of the vocabulary, all together and by depth, and returns the sum of weight times depth.
+func (d *distribution) survey() (weighted float64) {
+	clear(d.bins[:])
+	d.total = 0
+	for id := range d.logits {
+		c := d.candidate(int32(id))
+		w := exact.Exp(c.depth)
+		d.total += w
+		bin := binCount - 1
+		if x := -c.depth * binsPerUnit; x < binCount-1 {
+			bin = int(x)
+		}
+		d.bins[bin] += w
+		if w > 0 { // the depth of a weight of 0 may be infinite
+			weighted += float64(w * c.depth)
+		}
+	}
+	return weighted
+}
+
+// radius returns a distance from center within which the vocabulary has the mass by its bins, and one within which it has not.
+func (d *distribution) radius(center, enough float64) (outer, inner float64) {
+	middle := 0
+	if x := -center * binsPerUnit; x > 0 && x < binCount-1 {
+		middle = int(x)
+	}
+	sum := d.bins[middle]
+	reach := 0 // the bins from middle-reach to middle+reach are in sum
+	for ; !(sum >= enough); reach++ {
+		if middle+reach+1 >= binCount-1 {
+			return math.Inf(1), -1
+		}
+		sum += d.bins[middle+reach+1]
+		if middle > reach {
+			sum += d.bins[middle-reach-1]
+		}
+	}
+	return float64(reach+1) / binsPerUnit, float64(reach-1) / binsPerUnit
+}
+
+// mass keeps the smallest set of tokens with at least the mass p, those first whose depth is nearest to center. Of the whole
+// vocabulary, which survey has seen, only tokens near the border of the set are sorted.
 func (d *distribution) mass(p, center float64) {
 	enough := float64(p * d.total)
 	if d.cut {
-		for i := range d.kept {
-			d.kept[i].rank = math.Abs(d.kept[i].depth - center)
-		}
-		slices.SortFunc(d.kept, byRank)
-		n, _ := prefix(d.kept, enough)
-		d.keep(n)
+		last, _ := d.border(center, -1, enough)
+		d.within(center, last)
 		return
 	}
-	for radius := 2.0; ; radius *= 2 {
-		whole := d.collect(center, radius)
-		slices.SortFunc(d.kept, byRank)
-		if n, found := prefix(d.kept, enough); found || whole {
-			d.keep(n)
-			return
-		}
+	outer, inner := d.radius(center, enough)
+	d.collect(center, outer)
+	last, found := d.border(center, inner, enough)
+	if !found { // the mass by bins and the mass by rank were rounded differently
+		d.collect(center, math.Inf(1))
+		last, _ = d.border(center, -1, enough)
 	}
+	d.within(center, last)
 }
 
-// prefix returns how many of the sorted candidates make up the mass, at least one, and whether they do.
-func prefix(sorted []candidate, enough float64) (n int, found bool) {
+// border returns the last of the nearest kept candidates that together have the mass, or the last of all where they have not.
+// Those nearer than inner are known to be among them.
+func (d *distribution) border(center, inner, enough float64) (last ranked, found bool) {
+	d.edges = d.edges[:0]
 	sum := 0.0
-	for i := range sorted {
-		sum += sorted[i].weight
-		if sum >= enough {
-			return i + 1, true
+	for _, c := range d.kept {
+		if rank := math.Abs(c.depth - center); rank < inner {
+			sum += c.weight
+		} else {
+			d.edges = append(d.edges, ranked{c.id, rank, c.weight})
 		}
 	}
-	return len(sorted), false
+	slices.SortFunc(d.edges, byRank)
+	for _, last = range d.edges {
+		if sum += last.weight; sum >= enough {
+			return last, true
+		}
+	}
+	return last, false
 }
 
-// deepest is beyond the depth of every finite logit at every temperature that is not greedy: 2 * MaxFloat32 / greedyBelow.
-const deepest = 1e44
+// within keeps the candidates up to and including last.
+func (d *distribution) within(center float64, last ranked) {
+	n := 0
+	for _, c := range d.kept {
+		if byRank(ranked{id: c.id, rank: math.Abs(c.depth - center)}, last) <= 0 {
+			d.kept[n] = c
+			n++
+		}
+	}
+	d.kept = d.kept[:n]
+	d.settle()
+}
 
-// collect fills kept with the tokens of the vocabulary whose depth is within radius of center, and says whether these are all.
-func (d *distribution) collect(center, radius float64) (whole bool) {
+// collect fills kept with the tokens of the vocabulary whose depth is within radius of center.
+func (d *distribution) collect(center, radius float64) {
 	d.kept = d.kept[:0]
 	// A first look in float32, a little wider than the radius, spares most tokens the exact one.
 	low := math.Nextafter32(float32(float64(d.best)+(center-1.01*radius)/d.inverse), float32(math.Inf(-1)))
@@ -190,12 +263,11 @@ func (d *distribution) collect(center, radius float64) (whole bool) {
 			continue
 		}
 		c := d.candidate(int32(id))
-		if c.rank = math.Abs(c.depth - center); c.rank <= radius {
+		if math.Abs(c.depth-center) <= radius {
 			c.weight = exact.Exp(c.depth)
 			d.kept = append(d.kept, c)
 		}
 	}
-	return len(d.kept) == len(d.logits) || radius > deepest
 }
 
 // minP keeps the tokens whose weight is at least p of the largest.
@@ -215,7 +287,8 @@ func (d *distribution) minP(p float64) {
 			n++
 		}
 	}
-	d.keep(n)
+	d.kept = d.kept[:n]
+	d.settle()
 }
 
 // at returns the token at which the running sum of the weights, in index order, passes u of their total, -1 if none does.

@@ -40,9 +40,8 @@ type Sampler struct {
 	inverse   float64 // of the temperature
 	biased    []int32 // ids of LogitBias, ascending
 	penalties *penalties
-	undo      []edit      // logits that were changed for the time of a call
-	sums      []float64   // running sums of the exponentials over the vocabulary
-	kept      []candidate // what the cuts left, by id
+	undo      []edit        // logits that were changed for the time of a call
+	left      *distribution // nil where the sampler is greedy
 }
 
 // edit is a logit as it was before it was changed.
@@ -56,7 +55,7 @@ func New(p Params, vocab int) *Sampler {
 	s := &Sampler{params: p, greedy: p.Temperature < greedyBelow}
 	if !s.greedy {
 		s.inverse = 1 / p.Temperature
-		s.sums = make([]float64, (vocab+sumStride-1)/sumStride)
+		s.left = &distribution{sums: make([]float64, (vocab+sumStride-1)/sumStride)}
 	}
 	s.biased = slices.Sorted(maps.Keys(p.LogitBias))
 	if p.PenaltyLastN != 0 && (p.RepetitionPenalty != 1 || p.FrequencyPenalty != 0 || p.PresencePenalty != 0) {
@@ -124,29 +123,28 @@ func (s *Sampler) choose(logits []float32, best, position int) int32 {
 
 // draw takes the token at which the running sum of the weights that the cuts left, in index order, passes u of their total.
 func (s *Sampler) draw(logits []float32, best int, u float64) int32 {
-	d := s.cut(logits, best)
-	id := d.at(u)
-	s.kept = d.kept
-	if id < 0 || math.IsNaN(d.total) {
+	s.cut(logits, best)
+	id := s.left.at(u)
+	if id < 0 || math.IsNaN(s.left.total) {
 		return int32(best)
 	}
 	return id
 }
 
 // cut applies temperature and cuts; best is the index of the largest logit.
-func (s *Sampler) cut(logits []float32, best int) distribution {
-	d := distribution{logits: logits, best: logits[best], inverse: s.inverse, sums: s.sums, kept: s.kept[:0]}
-	if s.params.TopK > 0 && s.params.TopK < len(logits) {
-		d.topK(s.params.TopK)
+func (s *Sampler) cut(logits []float32, best int) {
+	d, p := s.left, &s.params
+	d.reset(logits, logits[best], s.inverse)
+	if p.TopK > 0 && p.TopK < len(logits) {
+		d.topK(p.TopK)
 	}
-	if s.params.Typical < 1 {
-		d.typical(s.params.Typical)
+	if p.Typical < 1 {
+		d.typical(p.Typical)
 	}
-	if s.params.TopP < 1 {
-		d.topP(s.params.TopP)
+	if p.TopP < 1 {
+		d.topP(p.TopP)
 	}
-	if s.params.MinP > 0 {
-		d.minP(s.params.MinP)
+	if p.MinP > 0 {
+		d.minP(p.MinP)
 	}
-	return d
 }

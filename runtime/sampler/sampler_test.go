@@ -131,7 +131,8 @@ func reference(p Params, logits []float32, prompt, output []int32) []float64 {
 // distributionOf measures the sampler's distribution without chance: the length of the set of u that gives each token.
 // Tokens are drawn in index order, so the borders between them are found by bisection.
 func distributionOf(s *Sampler, logits []float32) []float64 {
-	d := s.cut(logits, argmax(logits))
+	s.cut(logits, argmax(logits))
+	d := s.left
 	probability := make([]float64, len(logits))
 	low, at, last := 0.0, d.at(0), d.at(math.Nextafter(1, 0))
 	for at != last {
@@ -271,6 +272,14 @@ func TestTopKTies(t *testing.T) {
 	p.TopK = 3
 	got := distributionOf(New(p, 8), []float32{1, 2, 1, 2, 2, 1, 2, 2})
 	compare(t, got, []float64{0, 1. / 3, 0, 1. / 3, 1. / 3, 0, 0, 0})
+}
+
+// TestTopPTies: a flat distribution is cut by id, and one that is all but certain at its best token.
+func TestTopPTies(t *testing.T) {
+	p := Default()
+	p.TopP = 0.5
+	compare(t, distributionOf(New(p, 8), make([]float32, 8)), []float64{0.25, 0.25, 0.25, 0.25, 0, 0, 0, 0})
+	compare(t, distributionOf(New(p, 3), []float32{-200, 0, -300}), []float64{0, 1, 0})
 }
 
 func TestSameSeedSamePositionSameToken(t *testing.T) {
