@@ -38,7 +38,7 @@ var allowed = map[string]struct{ ours, others []string }{
 	"runtime/tokenizer": {ours: []string{"runtime/gguf"}, others: []string{"golang.org/x/text"}},
 	"runtime/engine":    {ours: []string{"runtime/models", "runtime/scheduler", "runtime/kvcache", "runtime/sampler", "kernels"}},
 	"runtime/repository": {ours: []string{
-		"runtime/engine", "runtime/models", "runtime/tokenizer", "runtime/chat", "runtime/gguf", "runtime/kvcache", "kernels",
+		"runtime/engine", "runtime/models", "runtime/sampler", "runtime/tokenizer", "runtime/chat", "runtime/gguf", "runtime/kvcache", "kernels",
 	}, others: []string{"golang.org/x/sys", "github.com/agext/levenshtein"}},
 	"runtime/modeltest":         {ours: []string{"runtime/gguf", "kernels/quant"}},
 	"runtime/modeltest/tofloat": {ours: []string{"runtime/modeltest"}},

@@ -1,0 +1,137 @@
+package repository
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/agext/levenshtein"
+
+	"github.com/weft-run/weft/runtime/engine"
+)
+
+// The states of a model.
+const (
+	StateSettling = "settling" // its files are not complete and still, or it is being loaded
+	StateServing  = "serving"
+	StateRefused  = "refused"
+	StateRetiring = "retiring" // replaced or removed; requests that began on it still run
+)
+
+// Status is what one generation is, or why a name has none. Fields that come from the file are zero where it was never loaded.
+type Status struct {
+	Name  string
+	State string
+	// Reason says why the state is not serving; beside serving, why newer content under the name is not in service.
+	Reason          string
+	Aliases         []string
+	Builtin         bool
+	Files           []string
+	Bytes           int64 // of the files
+	Memory          int64 // reserved in the budget
+	Generation      uint64
+	Leases          int
+	Architecture    string
+	Quantization    string
+	Parameters      int64
+	ContextLen      int
+	CacheType       string
+	Template        bool
+	TemplateProblem string
+	HeaderDigest    string
+	Digest          string // "" while it is being computed
+	// Arrived is when the content was there: for a file that came by rename the time of the rename. Served is when its first
+	// token had been computed.
+	Arrived, Served time.Time
+	Engine          engine.Stats
+}
+
+// List says of every name, and of every generation that is still held, what it is and how it is: names in order, the newest
+// generation of a name first.
+func (r *Repository) List() []Status {
+	list, engines := r.list()
+	// Outside the lock: an engine calls back into the repository.
+	for i, e := range engines {
+		if e != nil {
+			list[i].Engine = e.Stats()
+		}
+	}
+	return list
+}
+
+func (r *Repository) list() ([]Status, []*engine.Engine) {
+	type item struct {
+		Status
+		engine *engine.Engine
+	}
+	var items []item
+	r.mu.Lock()
+	for name, e := range r.entries {
+		s := Status{Name: name, State: StateRefused, Files: e.source.Paths, Builtin: e.source.Builtin != nil, Arrived: e.seen}
+		var engine *engine.Engine
+		if e.current != nil {
+			s, engine = e.current.status(StateServing), e.current.Engine
+		} else if e.waiting {
+			s.State = StateSettling
+		}
+		s.Reason, s.Aliases = e.reason, slices.Clone(e.aliases)
+		items = append(items, item{s, engine})
+	}
+	for _, m := range r.retired {
+		items = append(items, item{m.status(StateRetiring), m.Engine})
+	}
+	r.mu.Unlock()
+	slices.SortFunc(items, func(a, b item) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(b.Generation, a.Generation))
+	})
+	list, engines := make([]Status, len(items)), make([]*engine.Engine, len(items))
+	for i, it := range items {
+		list[i], engines[i] = it.Status, it.engine
+	}
+	return list, engines
+}
+
+// status describes a generation. The caller holds Repository.mu.
+func (m *Model) status(state string) Status {
+	digest, _ := m.Digest()
+	return Status{
+		Name: m.Name, State: state, Builtin: m.Builtin, Files: m.Files, Bytes: m.Bytes, Memory: m.Memory,
+		Generation: m.Generation, Leases: m.leases, Architecture: m.Config.Architecture, Quantization: m.Quantization,
+		Parameters: m.Parameters, ContextLen: m.ContextLen, CacheType: m.Settings.CacheType,
+		Template: m.Template != nil, TemplateProblem: m.TemplateProblem,
+		HeaderDigest: m.HeaderDigest, Digest: digest, Arrived: m.Arrived, Served: m.Served,
+	}
+}
+
+// maxNear is how many names a NotFoundError lists.
+const maxNear = 3
+
+// near lists the names and aliases that look like name, or all when there are few. The caller holds mu.
+func (r *Repository) near(name string) []string {
+	type candidate struct {
+		name string
+		far  int
+	}
+	var all []candidate
+	add := func(known string) {
+		// Half of the longer name may differ. Levenshtein costs the product of the lengths, so monsters are not compared.
+		if len(name) > 256 {
+			return
+		}
+		if far := levenshtein.Distance(name, known, nil); far <= max(len(name), len(known))/2 {
+			all = append(all, candidate{known, far})
+		}
+	}
+	for known := range r.entries {
+		add(known)
+	}
+	for known := range r.aliases {
+		add(known)
+	}
+	slices.SortFunc(all, func(a, b candidate) int { return cmp.Or(cmp.Compare(a.far, b.far), cmp.Compare(a.name, b.name)) })
+	names := make([]string, 0, maxNear)
+	for _, c := range all[:min(len(all), maxNear)] {
+		names = append(names, c.name)
+	}
+	return names
+}

@@ -1,0 +1,204 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/runtime/engine"
+	"github.com/weft-run/weft/runtime/gguf"
+	"github.com/weft-run/weft/runtime/models"
+	"github.com/weft-run/weft/runtime/sampler"
+	"github.com/weft-run/weft/runtime/tokenizer"
+)
+
+// load makes a generation of what a source holds, up to its first token. replaced is the generation that it would replace,
+// or nil. On success its memory is reserved; on failure nothing is left of it.
+func (r *Repository) load(ctx context.Context, src *Source, key string, replaced *Model) (*Model, error) {
+	m := &Model{Name: src.Name, key: key, Builtin: src.Builtin != nil, Settings: src.Settings.or(r.o.Defaults)}
+	var err error
+	if m.file, err = r.open(src); err != nil {
+		return nil, err
+	}
+	if err := r.bringUp(ctx, m, replaced); err != nil {
+		r.discard(m)
+		return nil, err
+	}
+	m.Served = time.Now()
+	return m, nil
+}
+
+// bringUp does all of load that follows opening.
+func (r *Repository) bringUp(ctx context.Context, m, replaced *Model) error {
+	arch, err := r.read(m)
+	if err != nil {
+		return err
+	}
+	if err := r.run(m, arch, replaced); err != nil {
+		return err
+	}
+	if err := firstToken(ctx, m); err != nil {
+		return err
+	}
+	// A file that was written while it was read may have been read half and half.
+	return m.file.Changed()
+}
+
+// discard gives back all that a generation has which never was in service.
+func (r *Repository) discard(m *Model) {
+	m.free()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held -= m.Memory
+}
+
+// open maps the files, or the built-in bytes.
+func (r *Repository) open(src *Source) (*gguf.File, error) {
+	if src.Builtin == nil {
+		return gguf.Open(src.Paths[0], r.o.Limits)
+	}
+	f, err := memoryFile(src.Name, src.Builtin)
+	if err != nil {
+		return nil, err
+	}
+	return gguf.OpenFile(f, r.o.Limits)
+}
+
+// read makes everything that comes from the file and needs no engine, and checks that its parts are of one model.
+func (r *Repository) read(m *Model) (models.Model, error) {
+	f := m.file
+	arch, err := models.Load(f)
+	if err != nil {
+		return nil, err
+	}
+	m.Config = arch.Config()
+	if m.Tokenizer, err = tokenizer.New(f.Meta()); err != nil {
+		return nil, err
+	}
+	if n := m.Tokenizer.Size(); n != m.Config.Vocab {
+		return nil, fmt.Errorf("%w: the vocabulary has %d tokens, and the embedding has %d rows", ErrMismatch, n, m.Config.Vocab)
+	}
+	if err := m.readTemplate(); err != nil {
+		return nil, err
+	}
+	m.Files, m.Bytes, m.HeaderDigest = f.Files(), f.Size(), f.Identity().HeaderDigest
+	if m.Builtin {
+		m.Files = nil
+	}
+	m.Quantization, m.Parameters = weigh(f.Tensors())
+	return arch, nil
+}
+
+// weigh counts the weights and names the type that most of them have.
+func weigh(tensors []gguf.TensorInfo) (quantization string, parameters int64) {
+	byType := map[string]int64{}
+	for _, t := range tensors {
+		n := int64(t.Elements())
+		parameters += n
+		name := t.Type.String()
+		byType[name] += n
+		if best := byType[quantization]; byType[name] > best || byType[name] == best && name < quantization {
+			quantization = name
+		}
+	}
+	return quantization, parameters
+}
+
+// run reserves memory and starts the engine.
+func (r *Repository) run(m *Model, arch models.Model, replaced *Model) error {
+	cacheType, err := cacheTypeOf(m.Settings.CacheType)
+	if err != nil {
+		return err
+	}
+	cfg := engine.Config{
+		Model: arch, EOG: m.Tokenizer.EOG(), CacheType: cacheType,
+		MaxBatch: m.Settings.Parallel, MaxQueue: r.o.MaxQueue, StepTokens: r.o.StepTokens, PageTokens: r.o.PageTokens,
+		Guard:  m.file.Changed,
+		OnFail: func(err error) { r.fail(m, err) },
+		Log:    r.log.With("model", m.Name),
+	}
+	granted, err := r.reserve(cfg, m, replaced)
+	if err != nil {
+		return err
+	}
+	m.Memory, m.ContextLen = granted.memory, granted.context
+	cfg.ContextLen, cfg.Pages = granted.context, granted.pages
+	if r.o.Observer != nil {
+		cfg.Observer = r.o.Observer(m.Name)
+	}
+	m.file.Prefetch()
+	cfg.Backend = r.o.OpenBackend()
+	if m.Engine, err = engine.New(cfg); err != nil {
+		cfg.Backend.Close()
+		return err
+	}
+	return nil
+}
+
+func cacheTypeOf(name string) (kernels.CacheType, error) {
+	switch name {
+	case "", "f16":
+		return kernels.CacheF16, nil
+	case "f32":
+		return kernels.CacheF32, nil
+	}
+	return 0, fmt.Errorf(`%w: kv_type is %q, and the cache can be "f16" or "f32"`, ErrSetting, name)
+}
+
+// reserve takes a model's share out of the budget.
+func (r *Repository) reserve(cfg engine.Config, m, replaced *Model) (grant, error) {
+	want := demand{
+		config: cfg.Model.Config(), weights: m.file.Size(), context: m.Settings.ContextLen, parallel: cfg.MaxBatch,
+		pageTokens: cfg.PageTokens, cacheType: cfg.CacheType, have: -1, budget: r.o.Budget,
+	}
+	one := cfg
+	one.Pages = 1
+	_, want.workspace = one.Memory()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.o.Budget > 0 {
+		want.have = r.o.Budget - r.held
+		if replaced != nil {
+			// The two are there together only until the old one's requests have ended. Its weights are clean pages that the kernel can
+			// drop, and plan leaves half of the rest free: so a swap neither shrinks the context nor needs twice the memory at rest.
+			want.have += replaced.Memory
+		}
+	}
+	granted, err := plan(want)
+	if err != nil {
+		return grant{}, err
+	}
+	if want.context == 0 && granted.context < want.config.ContextLen {
+		r.log.Info("context is shorter than the model's own, to fit the memory budget", "model", m.Name,
+			"tokens", granted.context, "own", want.config.ContextLen, "budget", size(r.o.Budget))
+	}
+	r.held += granted.memory
+	return granted, nil
+}
+
+// firstToken has the engine compute one token, so that weights which cannot be read or give no numbers are refused before
+// a request meets them, and the first request finds them in memory.
+func firstToken(ctx context.Context, m *Model) error {
+	first, ok := m.Tokenizer.BOS()
+	if !ok {
+		first = 0
+	}
+	params := sampler.Default()
+	params.Temperature = 0
+	s, err := m.Engine.Submit(engine.Request{Prompt: []int32{first}, MaxTokens: 1, Sampling: params, IgnoreEOS: true})
+	if err != nil {
+		return err
+	}
+	if _, err := s.Next(ctx); err != nil {
+		s.Cancel()
+		return err
+	}
+	if _, err := s.Next(ctx); !errors.Is(err, io.EOF) {
+		s.Cancel()
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package repository
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/weft-run/weft/runtime/chat"
+	"github.com/weft-run/weft/runtime/engine"
+	"github.com/weft-run/weft/runtime/gguf"
+	"github.com/weft-run/weft/runtime/models"
+	"github.com/weft-run/weft/runtime/tokenizer"
+)
+
+// Model is one generation of a model. What is exported does not change once a lease gives it out.
+type Model struct {
+	Name       string
+	Generation uint64 // of all models of the process; a higher one came later
+	Config     models.Config
+	Tokenizer  *tokenizer.Tokenizer
+	// Template is the chat template, nil where there is none that can be used; TemplateProblem says why.
+	Template        *chat.Template
+	TemplateProblem string
+	Engine          *engine.Engine
+	Settings        Settings // with the defaults filled in
+	ContextLen      int      // tokens of one sequence, as served
+	HeaderDigest    string
+	Quantization    string // the tensor type that most weights have
+	Parameters      int64
+	Files           []string
+	Bytes           int64 // of all files
+	Memory          int64 // reserved in the budget: weights, cache and workspace
+	Builtin         bool
+	Arrived         time.Time // when the content was there
+	Served          time.Time // when it had given its first token
+
+	key    string // of content and settings
+	file   *gguf.File
+	digest atomic.Pointer[string]
+
+	// Guarded by Repository.mu.
+	leases  int
+	retired bool
+	buried  bool  // handed to the reaper
+	lost    error // why the weights are gone
+}
+
+// Digest is the sha256 of the file, in hex, once it is known. Of a split set it is the sha256 over the digests, in hex, of
+// its files.
+func (m *Model) Digest() (digest string, known bool) {
+	if d := m.digest.Load(); d != nil {
+		return *d, true
+	}
+	return "", false
+}
+
+// free closes the engine, which waits for the step that runs and gives back the backend, and then unmaps the weights.
+func (m *Model) free() {
+	if m.Engine != nil {
+		m.Engine.Close()
+	}
+	// Closing a file that was only read has nothing to report.
+	_ = m.file.Close()
+}
+
+// Lease holds a generation: it stays loaded until Release, whatever happens to its name.
+type Lease struct {
+	*Model
+	r        *Repository
+	released atomic.Bool
+}
+
+// Release gives the lease back, once. Streams of the model must have ended or been cancelled.
+func (l *Lease) Release() {
+	if l.released.Swap(true) {
+		panic("BUG: repository: lease released twice")
+	}
+	l.r.release(l.Model)
+}

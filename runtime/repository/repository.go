@@ -1,0 +1,309 @@
+// Package repository owns the models in service: which file stands behind a name, its mapping, engine, tokenizer and template,
+// the memory that all of them together may take, and the moment when each is let go. It watches no folder (daemon/watch does)
+// and computes nothing (runtime/engine does).
+//
+// It is level-triggered: Sync is told everything that there is now, compares it with what is in service, and loads, swaps
+// and retires until the two agree. What cannot be loaded is listed with the reason, is tried again when it changes, and never
+// takes down what was in service under its name.
+//
+// A model in service is one immutable generation. A request takes a lease on it and keeps that generation to its end: replacing
+// and removing a model only take it out of the list, and its engine is closed and its file unmapped after the last lease. A
+// generation whose file was truncated or written in place has lost its weights: it leaves service at once, and its
+// requests fail.
+//
+// Units: sizes are bytes, contexts are tokens. A Repository is safe for concurrent use. It runs two goroutines until Close: one
+// that buries what was retired, and one that computes digests in the background.
+package repository
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/runtime/engine"
+	"github.com/weft-run/weft/runtime/gguf"
+)
+
+// Options are what a Repository is made of.
+type Options struct {
+	// OpenBackend opens a backend for one engine.
+	OpenBackend func() kernels.Backend
+	// Budget bounds weights, caches and scratch memory of all models together; 0 does not.
+	Budget int64
+	// Defaults are the settings for what a Source leaves open.
+	Defaults Settings
+	// StepTokens, PageTokens and MaxQueue are those of every engine.
+	StepTokens, PageTokens, MaxQueue int
+	// Limits are those for reading files; the zero value means gguf.DefaultLimits.
+	Limits gguf.Limits
+	// StateDir is where digests are remembered; nil: nowhere.
+	StateDir *os.Root
+	// Observer makes the observer of a model's engine. May be nil.
+	Observer func(model string) engine.Observer
+	Log      *slog.Logger
+}
+
+// Settings are how a model is served. A generation includes them: a change is a swap. A zero field takes the default.
+type Settings struct {
+	ContextLen int    // tokens of one sequence; 0: the model's own, then what memory allows
+	Parallel   int    // sequences in one step
+	CacheType  string // "f16" or "f32"
+	Template   string // Jinja text, or the name of a template that the program has; "": the file's own
+	Sampling   map[string]float64
+	Aliases    []string
+}
+
+// Source is one name of the models folder as it lies there now.
+type Source struct {
+	Name string
+	// Paths are the model's files, a split set in the order of its numbers.
+	Paths []string
+	// Builtin is the model itself, in place of Paths.
+	Builtin  []byte
+	Settings Settings
+	// Waiting says why the files do not count yet: what was in service stays, and nothing is loaded.
+	Waiting string
+	// Problem says why this cannot be a model as it lies there.
+	Problem string
+}
+
+// Repository is the set of models.
+type Repository struct {
+	o     Options
+	log   *slog.Logger
+	start time.Time
+
+	syncing sync.Mutex // held by the one Sync that runs; taken before mu
+	last    []Source   // guarded by syncing: of the last Sync
+
+	mu         sync.Mutex
+	entries    map[string]*entry // by name
+	aliases    map[string]string // to names
+	retired    []*Model          // out of service, held by leases or about to be buried
+	dead       []*Model          // of retired: held by nobody
+	generation uint64
+	held       int64 // bytes that loaded models have reserved
+	closed     bool
+
+	wake    chan struct{} // one message: there may be dead
+	stop    context.CancelFunc
+	workers sync.WaitGroup
+	digests *digests
+}
+
+// entry is one name of the models folder.
+type entry struct {
+	source     Source
+	aliases    []string  // those that lead here
+	current    *Model    // in service, or nil
+	seenKey    string    // of what lies there
+	changed    time.Time // latest change of its files
+	seen       time.Time // when it came
+	waiting    bool
+	reason     string // why what lies there is not in service; "" when it is
+	refusedKey string // of the content that was refused for good: it is not tried again
+	short      bool   // refused for want of memory
+}
+
+// New returns an empty repository and starts its goroutines.
+func New(o Options) *Repository {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Limits == (gguf.Limits{}) {
+		o.Limits = gguf.DefaultLimits()
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	r := &Repository{
+		o: o, log: o.Log, start: time.Now(), stop: stop,
+		entries: map[string]*entry{}, aliases: map[string]string{},
+		wake: make(chan struct{}, 1),
+	}
+	r.digests = newDigests(o.StateDir, o.Log)
+	r.workers.Go(func() { r.reap(ctx) })
+	r.workers.Go(func() { r.digests.run(ctx) })
+	return r
+}
+
+// Close takes all models out of service, ends their streams, and unmaps their files: those on which leases are held with the last
+// of these. No Sync may be running whose context does not end.
+func (r *Repository) Close() {
+	r.mu.Lock()
+	r.closed = true
+	for _, e := range r.entries {
+		if e.current != nil {
+			r.retire(e.current)
+		}
+	}
+	clear(r.entries)
+	clear(r.aliases)
+	r.mu.Unlock()
+	r.stop()
+	r.workers.Wait()
+	// A Sync that was running publishes nothing any more; it is waited for, because it may hold a model.
+	r.syncing.Lock()
+	defer r.syncing.Unlock()
+	r.mu.Lock()
+	dead := r.dead
+	var held []*Model
+	for _, m := range r.retired {
+		switch {
+		case m.buried: // in dead, or by a Release
+		case m.leases == 0:
+			m.buried = true
+			dead = append(dead, m)
+		default:
+			held = append(held, m)
+		}
+	}
+	r.dead = nil
+	r.mu.Unlock()
+	for _, m := range held {
+		m.Engine.Close()
+	}
+	for _, m := range dead {
+		r.bury(m)
+	}
+}
+
+// Memory returns the bytes that models have reserved, and the budget, 0 when there is none.
+func (r *Repository) Memory() (held, budget int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.held, r.o.Budget
+}
+
+// Acquire leases the model of a name, or of an alias, exactly matched. The error is a *NotFoundError, a *RefusedError or ErrClosed.
+func (r *Repository) Acquire(name string) (*Lease, error) {
+	m, err := r.find(name)
+	if err != nil {
+		return nil, err
+	}
+	// Outside the lock: the file system may be slow. What was changed in place is refused here, before a request has begun.
+	if err := m.file.Changed(); err != nil {
+		r.fail(m, err)
+		r.release(m)
+		return nil, &RefusedError{Name: name, Reason: lostReason(err)}
+	}
+	return &Lease{Model: m, r: r}, nil
+}
+
+// find counts a lease on the model in service.
+func (r *Repository) find(name string) (*Model, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, ErrClosed
+	}
+	e := r.entries[name]
+	if e == nil {
+		e = r.entries[r.aliases[name]]
+	}
+	if e == nil {
+		return nil, &NotFoundError{Name: name, Near: r.near(name)}
+	}
+	if e.current == nil {
+		return nil, &RefusedError{Name: name, Reason: e.reason, Waiting: e.waiting}
+	}
+	e.current.leases++
+	return e.current, nil
+}
+
+func (r *Repository) release(m *Model) {
+	r.mu.Lock()
+	m.leases--
+	if m.leases < 0 {
+		panic("BUG: repository: more leases released than taken")
+	}
+	// Once the repository is closed there is no reaper, and the engine has ended, so that burying is quick.
+	last := r.closed && m.retired && m.leases == 0 && !m.buried
+	if last {
+		m.buried = true
+	} else {
+		r.buryIfFree(m)
+	}
+	r.mu.Unlock()
+	if last {
+		r.bury(m)
+	}
+}
+
+// retire takes a model out of service. The caller holds mu and has taken it out of its entry.
+func (r *Repository) retire(m *Model) {
+	m.retired = true
+	r.retired = append(r.retired, m)
+	r.buryIfFree(m)
+}
+
+// buryIfFree hands a retired model that nobody holds to the reaper. The caller holds mu.
+func (r *Repository) buryIfFree(m *Model) {
+	if r.closed || !m.retired || m.leases > 0 || m.buried {
+		return
+	}
+	m.buried = true
+	r.dead = append(r.dead, m)
+	select {
+	case r.wake <- struct{}{}:
+	default: // a message is there already
+	}
+}
+
+// fail takes a generation out of service whose weights are lost, for good: only other content comes into service under its
+// name. It is called by the generation's own engine too, so it waits for nothing.
+func (r *Repository) fail(m *Model, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m.lost == nil {
+		m.lost = err
+		r.log.Error("model lost its weights and is out of service", "model", m.Name, "generation", m.Generation, "reason", err)
+	}
+	e := r.entries[m.Name]
+	if e == nil || e.current != m {
+		return // replaced or removed meanwhile, or not yet in service
+	}
+	e.current = nil
+	e.note(lostReason(err), false)
+	e.refusedKey = m.key
+	r.retire(m)
+}
+
+func lostReason(err error) string {
+	return fmt.Sprintf("%v; to replace a model, copy the new one beside it under a name that begins with a dot and rename it over the old one", err)
+}
+
+// reap closes the engines and unmaps the files of retired models. It ends with ctx.
+func (r *Repository) reap(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.wake:
+		}
+		r.mu.Lock()
+		dead := r.dead
+		r.dead = nil
+		r.mu.Unlock()
+		for _, m := range dead {
+			r.bury(m)
+		}
+		if r.shortOfMemory() {
+			r.resync(ctx)
+		}
+	}
+}
+
+// bury gives back all that a retired model has. Nobody holds it, or the repository closes.
+func (r *Repository) bury(m *Model) {
+	r.digests.forget(m)
+	m.free()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held -= m.Memory
+	r.retired = slices.DeleteFunc(r.retired, func(x *Model) bool { return x == m })
+	r.log.Info("model unloaded", "model", m.Name, "generation", m.Generation, "bytes", m.Memory)
+}

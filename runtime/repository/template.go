@@ -1,0 +1,48 @@
+package repository
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/weft-run/weft/runtime/chat"
+	"github.com/weft-run/weft/runtime/tokenizer"
+)
+
+const keyTemplate = "tokenizer.chat_template"
+
+// readTemplate chooses and parses the chat template: what the settings say, else the file's own. One that the settings ask for must
+// be usable. A file without a usable one is served for completions.
+func (m *Model) readTemplate() error {
+	o := chat.Options{Name: m.Name, BOS: special(m.Tokenizer, m.Tokenizer.BOS), EOS: special(m.Tokenizer, m.Tokenizer.EOS)}
+	if m.Settings.Template != "" {
+		var err error
+		if m.Template, err = chat.Fallback(m.Settings.Template, o); errors.Is(err, chat.ErrUnknownTemplate) {
+			m.Template, err = chat.New(m.Settings.Template, o)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: template: %w", ErrSetting, err)
+		}
+		return nil
+	}
+	source, err := m.file.Meta().Str(keyTemplate, "")
+	if err != nil {
+		return err
+	}
+	if source == "" {
+		m.TemplateProblem = "the file has no chat template"
+		return nil
+	}
+	if m.Template, err = chat.New(source, o); err != nil {
+		m.Template, m.TemplateProblem = nil, err.Error()
+	}
+	return nil
+}
+
+// special is the text of a special token, "" where the model has none.
+func special(t *tokenizer.Tokenizer, which func() (int32, bool)) string {
+	id, ok := which()
+	if !ok {
+		return ""
+	}
+	return string(t.Piece(id))
+}
