@@ -146,7 +146,7 @@ func (t *projectTask) run(s *scratch, chunk int) {
 	p := t.b.table.products[out.W.Type]
 	switch {
 	case !t.panels:
-		t.single(p, out, first, last)
+		t.single(s, p, out, first, last)
 	case p.form == ref.Float:
 		t.floatPanels(s, p, out, first, last)
 	default:
@@ -161,7 +161,7 @@ func (t *projectTask) run(s *scratch, chunk int) {
 }
 
 // single multiplies weight rows where they lie with each row of activations.
-func (t *projectTask) single(p *product, out *kernels.Projection, first, last int) {
+func (t *projectTask) single(s *scratch, p *product, out *kernels.Projection, first, last int) {
 	size := out.W.Type.RowBytes(out.W.Cols)
 	w := out.W.Data[first*size : last*size]
 	for r := range t.x.Rows {
@@ -169,8 +169,8 @@ func (t *projectTask) single(p *product, out *kernels.Projection, first, last in
 		if p.form == ref.Float {
 			p.rowsFloat(dst, w, row(t.x, r))
 		} else {
-			x := t.quants[p.form].Rows(r, 1)
-			p.rowsQuant(dst, w, &x)
+			s.view = t.quants[p.form].Rows(r, 1)
+			p.rowsQuant(dst, w, &s.view)
 		}
 	}
 }
@@ -188,13 +188,13 @@ func (t *projectTask) quantPanels(s *scratch, p *product, out *kernels.Projectio
 		p.unpack(&s.panel, out.W.Data[n*size:(n+rows)*size], rows, cols)
 		for r := 0; r < t.x.Rows; r += step {
 			count := min(step, t.x.Rows-r)
-			some := x.Rows(r, count)
+			s.view = x.Rows(r, count)
 			if rows == ref.PanelRows {
-				p.mul(data[out.Dst.First+r*stride+n:], stride, &s.panel, &some)
+				p.mul(data[out.Dst.First+r*stride+n:], stride, &s.panel, &s.view)
 				continue
 			}
 			s.tile = grow(s.tile, count*ref.PanelRows)
-			p.mul(s.tile, ref.PanelRows, &s.panel, &some)
+			p.mul(s.tile, ref.PanelRows, &s.panel, &s.view)
 			for i := range count {
 				copy(row(out.Dst, r+i)[n:n+rows], s.tile[i*ref.PanelRows:])
 			}
@@ -227,6 +227,7 @@ func (t *projectTask) floatPanels(s *scratch, p *product, out *kernels.Projectio
 // growPanel makes room for a panel of cols columns in any format.
 func (s *scratch) growPanel(cols int) {
 	s.panel.Q = grow(s.panel.Q, cols*ref.PanelRows)
+	s.panel.Nibbles = grow(s.panel.Nibbles, cols*ref.PanelRows)
 	s.panel.Mins = grow(s.panel.Mins, cols/16*ref.PanelRows)
 	s.panel.D = grow(s.panel.D, cols/32*ref.PanelRows)
 	s.panel.M = grow(s.panel.M, cols/32*ref.PanelRows)

@@ -1,6 +1,8 @@
 package ref
 
 import (
+	"encoding/binary"
+
 	"github.com/weft-run/weft/kernels/exact"
 	"github.com/weft-run/weft/kernels/quant"
 )
@@ -16,6 +18,9 @@ type Panel struct {
 	Mins []int16   // [Cols/32][PanelRows][2]; unused in formats without minima
 	D    []float32 // [blocks][PanelRows]
 	M    []float32 // [blocks][PanelRows]; unused in formats without minima
+
+	// Nibbles holds the weights of a 4-bit format in place of Q, without an offset: entry [i][r][k] is weight 4i+k of row r.
+	Nibbles []uint8 // [Cols/4][PanelRows][4]
 }
 
 // UnpackPanel sets p to rows rows of weights of cols columns.
@@ -83,6 +88,67 @@ func mulPairs(pairs, x []int16) (sum [PanelRows]int32) {
 		p := pairs[i*PanelRows : i*PanelRows+2*PanelRows]
 		for r := range sum {
 			sum[r] += int32(p[2*r])*x0 + int32(p[2*r+1])*x1
+		}
+	}
+	return sum
+}
+
+// UnpackNibbles sets p to rows rows of weights of Q4_0 or Q4_1, by their nibbles.
+func UnpackNibbles(t quant.Type, p *Panel, w []byte, rows, cols int) {
+	info := t.Info()
+	size := t.RowBytes(cols)
+	if rows < PanelRows {
+		clear(p.Nibbles[:PanelRows*cols])
+		clear(p.D[:PanelRows*cols/info.BlockLen])
+		clear(p.M[:PanelRows*cols/info.BlockLen])
+	}
+	for r := range rows {
+		row := w[r*size : (r+1)*size]
+		for b := range cols / info.BlockLen {
+			block := row[b*info.BlockBytes : (b+1)*info.BlockBytes]
+			p.D[b*PanelRows+r] = quant.F16ToF32(binary.LittleEndian.Uint16(block))
+			if t == quant.Q4_1 {
+				p.M[b*PanelRows+r] = quant.F16ToF32(binary.LittleEndian.Uint16(block[2:]))
+			}
+			for i, q := range block[info.BlockBytes-16:] {
+				at := (32*b+i)/4*4*PanelRows + 4*r + i%4
+				p.Nibbles[at] = q & 15
+				p.Nibbles[at+16*PanelRows] = q >> 4
+			}
+		}
+	}
+}
+
+// MulNibbles is MulPanel for a panel of nibbles of Q4_0 or, with minima, of Q4_1.
+func MulNibbles(dst []float32, stride int, p *Panel, x *Quants, minima bool) {
+	blocks := x.Cols / 32
+	for t := range len(x.Scale) / blocks {
+		row := x.Rows(t, 1)
+		var acc [PanelRows]float32
+		for b, dx := range row.Scale {
+			sum := int32(row.Sums[2*b]) + int32(row.Sums[2*b+1])
+			dots := mulFours(p.Nibbles[b*32*PanelRows:], row.Q[32*b:32*b+32])
+			for r, d := range p.D[b*PanelRows : (b+1)*PanelRows] {
+				if !minima {
+					acc[r] = exact.FMA32(float32(d*dx), float32(dots[r]-8*sum), acc[r])
+					continue
+				}
+				acc[r] = exact.FMA32(float32(d*dx), float32(dots[r]), acc[r])
+				acc[r] = exact.FMA32(float32(p.M[b*PanelRows+r]*dx), float32(sum), acc[r])
+			}
+		}
+		copy(dst[t*stride:], acc[:])
+	}
+}
+
+// mulFours returns the exact integer products of x with the fours of each row.
+func mulFours(fours []uint8, x []int8) (sum [PanelRows]int32) {
+	for i := 0; i < len(x); i += 4 {
+		x0, x1, x2, x3 := int32(x[i]), int32(x[i+1]), int32(x[i+2]), int32(x[i+3])
+		f := fours[i*PanelRows : i*PanelRows+4*PanelRows]
+		for r := range sum {
+			q := f[4*r : 4*r+4]
+			sum[r] += int32(q[0])*x0 + int32(q[1])*x1 + int32(q[2])*x2 + int32(q[3])*x3
 		}
 	}
 	return sum

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"math"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+)
+
+// attention writes the three steps of a tile of 64 positions, and the conversions of the cache.
+func attention() {
+	scores()
+	weights()
+	mix()
+	halves()
+}
+
+func scores() {
+	TEXT("scores", NOSPLIT, "func(dst, q, keys *float32, dim int, scale float32)")
+	Doc("scores sets dst to the scores of 64 keys, which lie across: ref.Scores.")
+	Pragma("noescape")
+	dst, q, keys, dim := load("dst"), load("q"), load("keys"), load("dim")
+	acc := ymms(8)
+	zero(acc...)
+	loop(dim, 1, func() {
+		v := YMM()
+		VBROADCASTSS(Mem{Base: q}, v)
+		for i := range acc {
+			VFMADD231PS(Mem{Base: keys, Disp: 32 * i}, v, acc[i])
+		}
+		ADDQ(imm(4), q)
+		ADDQ(imm(256), keys)
+	})
+	s := YMM()
+	VBROADCASTSS(address("scale"), s)
+	for i := range acc {
+		VMULPS(s, acc[i], acc[i])
+		VMOVUPS(acc[i], Mem{Base: dst, Disp: 32 * i})
+	}
+	ret()
+}
+
+func weights() {
+	TEXT("weights", NOSPLIT, "func(p *float32, valid int, previous float32) (m, correction, sum float32)")
+	Doc("weights turns scores into softmax weights: ref.Weights.")
+	Pragma("noescape")
+	p, at, count := load("p"), GP64(), GP64()
+	valid, index, eight, largest := YMM(), YMM(), YMM(), YMM()
+	VPBROADCASTD(address("valid"), valid)
+	numbers := GLOBL("numbers", RODATA|NOPTR)
+	for i := range 8 {
+		DATA(4*i, U32(i))
+	}
+	VMOVDQU(numbers, index)
+	VMOVDQU(words("eights32", 8), eight)
+	VBROADCASTSS(address("previous"), largest)
+	lowest := YMM()
+	VMOVUPS(floats("negativeInfinity", float32(math.Inf(-1))), lowest)
+	MOVQ(p, at)
+	MOVQ(U32(8), count)
+	loop(count, 1, func() {
+		mask, v := YMM(), YMM()
+		VPCMPGTD(index, valid, mask)
+		VMOVUPS(lowest, v)
+		VBLENDVPS(mask, Mem{Base: at}, v, v)
+		VMAXPS(largest, v, largest) // a score that is NaN leaves largest as it is
+		VPADDD(eight, index, index)
+		ADDQ(imm(32), at)
+	})
+	upper := XMM()
+	VEXTRACTF128(Imm(1), largest, upper)
+	x := largest.AsX()
+	VMAXPS(upper, x, x)
+	VPERMILPS(Imm(0x4e), x, upper)
+	VMAXPS(upper, x, x)
+	VPERMILPS(Imm(0xb1), x, upper)
+	VMAXPS(upper, x, x)
+	Store(x, Return("m"))
+	VBROADCASTSS(x, largest)
+	VMOVDQU(numbers, index)
+	low, high := YMM(), YMM()
+	zero(low, high)
+	MOVQ(p, at)
+	MOVQ(U32(4), count)
+	loop(count, 1, func() {
+		for half, acc := range []Op{low, high} {
+			v, mask := YMM(), YMM()
+			VMOVUPS(Mem{Base: at, Disp: 32 * half}, v)
+			VSUBPS(largest, v, v)
+			exp(v)
+			VPCMPGTD(index, valid, mask)
+			VANDPS(mask, v, v)
+			VPADDD(eight, index, index)
+			VMOVUPS(v, Mem{Base: at, Disp: 32 * half})
+			VADDPS(v, acc, acc)
+		}
+		ADDQ(imm(64), at)
+	})
+	sum := horizontal(low, high)
+	Store(sum, Return("sum"))
+	v := YMM()
+	VBROADCASTSS(address("previous"), v)
+	VSUBPS(largest, v, v)
+	exp(v)
+	Store(v.AsX(), Return("correction"))
+	ret()
+}
+
+func mix() {
+	TEXT("mix", NOSPLIT, "func(acc, p, values *float32, dim, valid int, correction float32)")
+	Doc("mix adds the weighted values of valid positions to an output of dim elements, a multiple of eight: ref.Mix.")
+	Pragma("noescape")
+	acc, values, dim := load("acc"), load("values"), load("dim")
+	stride, correction := GP64(), YMM()
+	MOVQ(dim, stride)
+	SHLQ(Imm(2), stride)
+	VBROADCASTSS(address("correction"), correction)
+	columns := func(n int) {
+		sum := ymms(n)
+		for i := range sum {
+			VMULPS(Mem{Base: acc, Disp: 32 * i}, correction, sum[i])
+		}
+		p, at, count := load("p"), GP64(), load("valid")
+		MOVQ(values, at)
+		loop(count, 1, func() {
+			weight := YMM()
+			VBROADCASTSS(Mem{Base: p}, weight)
+			for i := range sum {
+				VFMADD231PS(Mem{Base: at, Disp: 32 * i}, weight, sum[i])
+			}
+			ADDQ(imm(4), p)
+			ADDQ(stride, at)
+		})
+		for i := range sum {
+			VMOVUPS(sum[i], Mem{Base: acc, Disp: 32 * i})
+		}
+		ADDQ(imm(32*n), acc)
+		ADDQ(imm(32*n), values)
+	}
+	loop(dim, 64, func() { columns(8) })
+	loop(dim, 8, func() { columns(1) })
+	ret()
+}
+
+func halves() {
+	TEXT("halvesToFloats", NOSPLIT, "func(dst *float32, stride int, src *uint16, rows, cols int)")
+	Doc("halvesToFloats converts rows of cols halves, a multiple of eight, to rows stride bytes apart: ref.HalvesToFloats.")
+	Pragma("noescape")
+	dst, stride, src, rows := load("dst"), load("stride"), load("src"), load("rows")
+	at, count := GP64(), GP64()
+	loop(rows, 1, func() {
+		Load(Param("cols"), count)
+		MOVQ(dst, at)
+		loop(count, 8, func() {
+			v := YMM()
+			VCVTPH2PS(Mem{Base: src}, v)
+			VMOVUPS(v, Mem{Base: at})
+			ADDQ(imm(16), src)
+			ADDQ(imm(32), at)
+		})
+		ADDQ(stride, dst)
+	})
+	ret()
+
+	TEXT("floatsToHalves", NOSPLIT, "func(dst *uint16, src *float32, n int)")
+	Doc("floatsToHalves rounds n floats, a multiple of eight, to halves: ref.FloatsToHalves.")
+	Pragma("noescape")
+	to, from, n := load("dst"), load("src"), load("n")
+	loop(n, 8, func() {
+		v := YMM()
+		VMOVUPS(Mem{Base: from}, v)
+		VCVTPS2PH(Imm(0), v, Mem{Base: to}) // to nearest, ties to even
+		ADDQ(imm(32), from)
+		ADDQ(imm(16), to)
+	})
+	ret()
+}

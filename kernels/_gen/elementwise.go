@@ -1,0 +1,164 @@
+package main
+
+import (
+	"math"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// elementwise writes what treats each element alone. Lengths are multiples of eight; rests are the reference's.
+func elementwise() {
+	addScaled()
+	siluMul()
+	rotate()
+}
+
+func addScaled() {
+	TEXT("add", NOSPLIT, "func(dst, x *float32, n int)")
+	Doc("add sets dst = dst + x for n elements: ref.Add.")
+	Pragma("noescape")
+	dst, x, n := load("dst"), load("x"), load("n")
+	loop(n, 8, func() {
+		v := YMM()
+		VMOVUPS(Mem{Base: dst}, v)
+		VADDPS(Mem{Base: x}, v, v)
+		VMOVUPS(v, Mem{Base: dst})
+		ADDQ(imm(32), dst)
+		ADDQ(imm(32), x)
+	})
+	ret()
+
+	TEXT("scaleMul", NOSPLIT, "func(dst, x, weight *float32, r float32, n int)")
+	Doc("scaleMul sets dst = x * r * weight for n elements: the second half of ref.RMSNorm.")
+	Pragma("noescape")
+	dst, x, n = load("dst"), load("x"), load("n")
+	weight := load("weight")
+	r := YMM()
+	VBROADCASTSS(address("r"), r)
+	loop(n, 8, func() {
+		v := YMM()
+		VMULPS(Mem{Base: x}, r, v)
+		VMULPS(Mem{Base: weight}, v, v)
+		VMOVUPS(v, Mem{Base: dst})
+		ADDQ(imm(32), dst)
+		ADDQ(imm(32), x)
+		ADDQ(imm(32), weight)
+	})
+	ret()
+}
+
+// address returns the place of a parameter.
+func address(name string) Mem {
+	b, err := Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return b.Addr
+}
+
+// exp replaces each lane of x by its exponential, step by step as exact.Exp32 does.
+func exp(x VecVirtual) {
+	t, n, r, p := YMM(), YMM(), YMM(), YMM()
+	VMOVUPS(floats("expMagic", 0x1.8p+23), t)
+	VFMADD231PS(floats("expLog2E", 0x1.715476p+0), x, t)
+	VSUBPS(floats("expMagic", 0x1.8p+23), t, n)
+	VMOVAPS(x, r)
+	VFNMADD231PS(floats("expLn2Hi", 0x1.62e43p-1), n, r)
+	VFNMADD231PS(floats("expLn2Lo", -0x1.05c61p-29), n, r)
+	VMOVUPS(floats("expC6", 0x1.6a4eccp-10), p)
+	VFMADD213PS(floats("expC5", 0x1.12399cp-7), r, p)
+	VFMADD213PS(floats("expC4", 0x1.5558bp-5), r, p)
+	VFMADD213PS(floats("expC3", 0x1.555492p-3), r, p)
+	VFMADD213PS(floats("expC2", 0x1.fffffcp-2), r, p)
+	VFMADD213PS(floats("one", 1), r, p)
+	VFMADD213PS(floats("one", 1), r, p)
+	VPSLLD(Imm(23), t, t)
+	VPADDD(t, p, p)
+	const less, greater, unordered = 1, 14, 3
+	VCMPPS(Imm(less), floats("expLow", -0x1.5d589ep+6), x, n)
+	VANDNPS(p, n, p)
+	VCMPPS(Imm(greater), floats("expHigh", 0x1.62e42ep+6), x, n)
+	VBLENDVPS(n, floats("infinity", float32(math.Inf(1))), p, p)
+	VCMPPS(Imm(unordered), x, x, n)
+	VBLENDVPS(n, x, p, x)
+}
+
+func siluMul() {
+	TEXT("siluMul", NOSPLIT, "func(dst, gate, up *float32, n int)")
+	Doc("siluMul sets dst = gate / (1 + exp(-gate)) * up for n elements: ref.SiluMul.")
+	Pragma("noescape")
+	dst, gate, up, n := load("dst"), load("gate"), load("up"), load("n")
+	loop(n, 8, func() {
+		g, e := YMM(), YMM()
+		VMOVUPS(Mem{Base: gate}, g)
+		VXORPS(words("signs", 0x80000000), g, e)
+		exp(e)
+		VADDPS(floats("one", 1), e, e)
+		VDIVPS(e, g, g)
+		VMULPS(Mem{Base: up}, g, g)
+		VMOVUPS(g, Mem{Base: dst})
+		ADDQ(imm(32), dst)
+		ADDQ(imm(32), gate)
+		ADDQ(imm(32), up)
+	})
+	ret()
+}
+
+func rotate() {
+	TEXT("rotateHalves", NOSPLIT, "func(x, cos, sin *float32, n int)")
+	Doc("rotateHalves turns the pairs (k, n+k) of a head, n a multiple of eight: ref.RotateHalves.")
+	Pragma("noescape")
+	x, cos, sin, n := load("x"), load("cos"), load("sin"), load("n")
+	second := GP64()
+	LEAQ(Mem{Base: x, Index: n, Scale: 4}, second)
+	loop(n, 8, func() {
+		x0, x1, c, s := YMM(), YMM(), YMM(), YMM()
+		VMOVUPS(Mem{Base: x}, x0)
+		VMOVUPS(Mem{Base: second}, x1)
+		VMOVUPS(Mem{Base: cos}, c)
+		VMOVUPS(Mem{Base: sin}, s)
+		y0, y1 := YMM(), YMM()
+		VMULPS(c, x0, y0)
+		VMULPS(s, x0, y1)
+		VMULPS(s, x1, s)
+		VMULPS(c, x1, c)
+		VSUBPS(s, y0, y0)
+		VADDPS(c, y1, y1)
+		VMOVUPS(y0, Mem{Base: x})
+		VMOVUPS(y1, Mem{Base: second})
+		for _, p := range []Register{x, second, cos, sin} {
+			ADDQ(imm(32), p)
+		}
+	})
+	ret()
+
+	TEXT("rotateAdjacent", NOSPLIT, "func(x, cos, sin *float32, n int)")
+	Doc("rotateAdjacent turns the n pairs (2k, 2k+1) of a head, n a multiple of four: ref.RotateAdjacent.")
+	Pragma("noescape")
+	x, cos, sin, n = load("x"), load("cos"), load("sin"), load("n")
+	twice := YMM()
+	doubled := GLOBL("doubled", RODATA|NOPTR)
+	for i, v := range []uint32{0, 0, 1, 1, 2, 2, 3, 3} {
+		DATA(4*i, U32(v))
+	}
+	VMOVDQU(doubled, twice)
+	loop(n, 4, func() {
+		v, swapped, c, s := YMM(), YMM(), YMM(), YMM()
+		VMOVUPS(Mem{Base: x}, v)
+		VMOVUPS(Mem{Base: cos}, c.AsX())
+		VMOVUPS(Mem{Base: sin}, s.AsX())
+		VPERMPS(c, twice, c)
+		VPERMPS(s, twice, s)
+		VPERMILPS(Imm(0xb1), v, swapped)
+		VMULPS(c, v, v)
+		VMULPS(s, swapped, swapped)
+		VADDSUBPS(swapped, v, v) // even elements less, odd elements plus
+		VMOVUPS(v, Mem{Base: x})
+		ADDQ(imm(32), x)
+		ADDQ(imm(16), cos)
+		ADDQ(imm(16), sin)
+	})
+	ret()
+}

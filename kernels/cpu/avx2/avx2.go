@@ -1,0 +1,362 @@
+//go:build amd64 && !noasm
+
+// Package avx2 owns the kernels for x86-64 processors with AVX2, FMA and F16C: the assembly that kernels/_gen writes and
+// the Go functions around it. It defines no result (each function gives the bits of the one of kernels/ref that it
+// names) and decides nothing about threads, tiles or dispatch.
+//
+// Lengths follow from the slices, as in kernels/ref. The functions around the assembly cut off what whole vectors do not
+// cover and leave it to kernels/ref, and tell the race detector what assembly touches. Everything is safe for concurrent
+// use as long as destinations do not overlap.
+package avx2
+
+import (
+	"math"
+	"unsafe"
+
+	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/kernels/ref"
+)
+
+// Built says whether this binary contains the assembly. It says nothing about the processor.
+const Built = true
+
+// rowsKernel is the assembly of a quantized format for one row of activations.
+type rowsKernel func(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
+
+// RowsQ4_0 is ref.RowsQuant for Q4_0.
+func RowsQ4_0(dst []float32, w []byte, x *ref.Quants) { rowsQuant(rowsQ4_0, quant.Q4_0, dst, w, x) }
+
+// RowsQ4_1 is ref.RowsQuant for Q4_1.
+func RowsQ4_1(dst []float32, w []byte, x *ref.Quants) { rowsQuant(rowsQ4_1, quant.Q4_1, dst, w, x) }
+
+// RowsQ8_0 is ref.RowsQuant for Q8_0.
+func RowsQ8_0(dst []float32, w []byte, x *ref.Quants) { rowsQuant(rowsQ8_0, quant.Q8_0, dst, w, x) }
+
+func rowsQuant(kernel rowsKernel, t quant.Type, dst []float32, w []byte, x *ref.Quants) {
+	size := t.RowBytes(x.Cols)
+	if len(dst) < 8 {
+		ref.RowsQuant(t, dst, w, x)
+		return
+	}
+	markRows(dst, w[:len(dst)*size], x)
+	call := func(first, groups int) {
+		kernel(&dst[first], &w[first*size], groups, len(x.Scale), &x.Q[0], &x.Scale[0], &x.Sums[0])
+	}
+	call(0, len(dst)/8)
+	if len(dst)%8 > 0 {
+		call(len(dst)-8, 1) // some rows twice, with the same bits
+	}
+}
+
+func markRows(dst []float32, w []byte, x *ref.Quants) {
+	writes(dst)
+	reads(w)
+	reads(x.Q)
+	reads(x.Scale)
+	reads(x.Sums)
+}
+
+// RowsF32 is ref.RowsFloat for F32.
+func RowsF32(dst []float32, w []byte, x []float32) {
+	if len(dst) == 0 {
+		return
+	}
+	markFloatRows(dst, w, x)
+	rowsF32(&dst[0], &w[0], len(dst), len(x), &x[0], &masks[len(x)%ref.Lanes][0])
+}
+
+// RowsF16 is ref.RowsFloat for F16.
+func RowsF16(dst []float32, w []byte, x []float32) {
+	if len(dst) == 0 || len(x)%ref.Lanes != 0 {
+		ref.RowsFloat(quant.F16, dst, w, x)
+		return
+	}
+	markFloatRows(dst, w, x)
+	rowsF16(&dst[0], &w[0], len(dst), len(x), &x[0], nil)
+}
+
+// RowsBF16 is ref.RowsFloat for BF16.
+func RowsBF16(dst []float32, w []byte, x []float32) {
+	if len(dst) == 0 || len(x)%ref.Lanes != 0 {
+		ref.RowsFloat(quant.BF16, dst, w, x)
+		return
+	}
+	markFloatRows(dst, w, x)
+	rowsBF16(&dst[0], &w[0], len(dst), len(x), &x[0], nil)
+}
+
+func markFloatRows(dst []float32, w []byte, x []float32) {
+	writes(dst)
+	reads(w)
+	reads(x)
+}
+
+// masks[n] selects the first n of sixteen lanes.
+var masks = func() (m [ref.Lanes][ref.Lanes]int32) {
+	for n := range m {
+		for i := range n {
+			m[n][i] = -1
+		}
+	}
+	return m
+}()
+
+// UnpackQ4_0 is ref.UnpackNibbles for Q4_0.
+func UnpackQ4_0(p *ref.Panel, w []byte, rows, cols int) {
+	unpackNibbles(unpackQ4_0, quant.Q4_0, p, w, rows, cols)
+}
+
+// UnpackQ4_1 is ref.UnpackNibbles for Q4_1.
+func UnpackQ4_1(p *ref.Panel, w []byte, rows, cols int) {
+	unpackNibbles(unpackQ4_1, quant.Q4_1, p, w, rows, cols)
+}
+
+func unpackNibbles(kernel func(panel *uint8, d, m *float32, w *byte, blocks int), t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
+	if rows < ref.PanelRows {
+		ref.UnpackNibbles(t, p, w, rows, cols)
+		return
+	}
+	reads(w)
+	writes(p.Nibbles[:cols*ref.PanelRows])
+	half := 8 * t.RowBytes(cols)
+	kernel(&p.Nibbles[0], &p.D[0], &p.M[0], &w[0], cols/32)
+	kernel(&p.Nibbles[32], &p.D[8], &p.M[8], &w[half], cols/32)
+}
+
+// MulNibbles is ref.MulNibbles.
+func MulNibbles(dst []float32, stride int, p *ref.Panel, x *ref.Quants, minima bool) {
+	blocks := x.Cols / 32
+	count := len(x.Scale) / blocks
+	if count == 0 {
+		return
+	}
+	markPanel(dst, stride, count)
+	reads(p.Nibbles[:x.Cols*ref.PanelRows])
+	reads(x.Q)
+	kernel := mulNibblesQ4_0
+	if minima {
+		kernel = mulNibblesQ4_1
+	}
+	kernel(&dst[0], 4*stride, &p.Nibbles[0], &p.D[0], &p.M[0], blocks, &x.Q[0], &x.Scale[0], &x.Sums[0], count)
+}
+
+// markPanel also panics when dst is too short for what the assembly writes.
+func markPanel(dst []float32, stride, count int) {
+	for t := range count {
+		writes(dst[t*stride : t*stride+ref.PanelRows])
+	}
+}
+
+// UnpackPanel is ref.UnpackPanel.
+func UnpackPanel(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
+	if rows < ref.PanelRows {
+		ref.UnpackPanel(t, p, w, rows, cols)
+		return
+	}
+	info := t.Info()
+	size := t.RowBytes(cols)
+	minima := t.HasMinima()
+	writes(p.Q[:cols*ref.PanelRows])
+	var block [ref.PanelRows]quant.Integers
+	const stride = int(unsafe.Sizeof(quant.Integers{}))
+	n := info.BlockLen
+	for i := range cols / n {
+		for r := range block {
+			b := &block[r]
+			b.Unpack(t, w[r*size+i*info.BlockBytes:r*size+(i+1)*info.BlockBytes])
+			p.D[i*ref.PanelRows+r] = b.D
+			p.M[i*ref.PanelRows+r] = b.M
+		}
+		interleave(&p.Q[i*n*ref.PanelRows], &block[0].Q[0], stride, n/2)
+		if !minima {
+			continue
+		}
+		if n == 256 {
+			interleave(&p.Mins[i*n/16*ref.PanelRows], &block[0].Mins[0], stride, n/32)
+			continue
+		}
+		line := p.Mins[i*2*ref.PanelRows : (i+1)*2*ref.PanelRows]
+		for r := range block {
+			line[2*r], line[2*r+1] = block[r].Mins[0], block[r].Mins[1]
+		}
+	}
+}
+
+// MulPanel is ref.MulPanel.
+func MulPanel(dst []float32, stride int, p *ref.Panel, x *ref.Quants, minima bool) {
+	blocks := x.Cols / x.BlockLen
+	count := len(x.Scale) / blocks
+	if count == 0 {
+		return
+	}
+	markPanel(dst, stride, count)
+	reads(p.Q[:x.Cols*ref.PanelRows])
+	reads(x.Wide)
+	kernel := mulWide
+	if minima {
+		kernel = mulWideMinima
+	}
+	kernel(&dst[0], 4*stride, &p.Q[0], &p.Mins[0], &p.D[0], &p.M[0], blocks, x.BlockLen, &x.Wide[0], &x.Scale[0], &x.Sums[0], count)
+}
+
+// MulFloats is ref.MulFloats.
+func MulFloats(dst []float32, stride int, w, x []float32, cols int) {
+	rows, count := len(w)/cols, len(x)/cols
+	even := rows &^ 1
+	if cols%ref.Lanes != 0 || count == 0 {
+		ref.MulFloats(dst, stride, w, x, cols)
+		return
+	}
+	reads(w)
+	reads(x)
+	for t := range count {
+		writes(dst[t*stride : t*stride+rows])
+	}
+	if even > 0 {
+		mulFloats(&dst[0], 4*stride, &w[0], even, &x[0], cols, count)
+	}
+	if even < rows {
+		ref.MulFloats(dst[even:], stride, w[even*cols:], x, cols)
+	}
+}
+
+// Quantize is ref.Quantize.
+func Quantize(q []int8, scale []float32, sums []int16, x []float32, blockLen int) {
+	if len(scale) == 0 {
+		return
+	}
+	n := len(scale) * blockLen
+	writes(q[:n])
+	writes(scale)
+	writes(sums[:n/16])
+	reads(x[:n])
+	quantize(&q[0], &scale[0], &sums[0], &x[0], len(scale), blockLen)
+}
+
+// Widen is ref.Widen.
+func Widen(dst []int16, q []int8) {
+	n := len(q) &^ 15
+	if n > 0 {
+		writes(dst[:n])
+		reads(q[:n])
+		widen(&dst[0], &q[0], n)
+	}
+	ref.Widen(dst[n:], q[n:])
+}
+
+// RMSNorm is ref.RMSNorm.
+func RMSNorm(dst, x, weight []float32, eps float32) {
+	n := len(x) &^ 7
+	if n == 0 {
+		ref.RMSNorm(dst, x, weight, eps)
+		return
+	}
+	reads(x)
+	reads(weight[:len(x)])
+	writes(dst[:len(x)])
+	var squares float32
+	rowsF32(&squares, (*byte)(unsafe.Pointer(&x[0])), 1, len(x), &x[0], &masks[len(x)%ref.Lanes][0])
+	r := 1 / float32(math.Sqrt(float64(squares/float32(len(x))+eps)))
+	scaleMul(&dst[0], &x[0], &weight[0], r, n)
+	for i := n; i < len(x); i++ {
+		dst[i] = float32(x[i]*r) * weight[i]
+	}
+}
+
+// SiluMul is ref.SiluMul.
+func SiluMul(dst, gate, up []float32) {
+	n := len(gate) &^ 7
+	if n > 0 {
+		writes(dst[:n])
+		reads(gate[:n])
+		reads(up[:n])
+		siluMul(&dst[0], &gate[0], &up[0], n)
+	}
+	ref.SiluMul(dst[n:], gate[n:], up[n:])
+}
+
+// Add is ref.Add.
+func Add(dst, x []float32) {
+	n := len(x) &^ 7
+	if n > 0 {
+		writes(dst[:n])
+		reads(x[:n])
+		add(&dst[0], &x[0], n)
+	}
+	ref.Add(dst[n:], x[n:])
+}
+
+// RotateAdjacent is ref.RotateAdjacent.
+func RotateAdjacent(x, cos, sin []float32) {
+	n := len(cos) &^ 3
+	if n > 0 {
+		writes(x[:2*n])
+		reads(cos)
+		reads(sin)
+		rotateAdjacent(&x[0], &cos[0], &sin[0], n)
+	}
+	ref.RotateAdjacent(x[2*n:], cos[n:], sin[n:])
+}
+
+// RotateHalves is ref.RotateHalves.
+func RotateHalves(x, cos, sin []float32) {
+	if len(cos) == 0 || len(cos)%8 != 0 {
+		ref.RotateHalves(x, cos, sin)
+		return
+	}
+	writes(x[:2*len(cos)])
+	reads(cos)
+	reads(sin)
+	rotateHalves(&x[0], &cos[0], &sin[0], len(cos))
+}
+
+// Scores is ref.Scores.
+func Scores(dst *[ref.Tile]float32, q, keys []float32, scale float32) {
+	writes(dst[:])
+	reads(q)
+	reads(keys[:len(q)*ref.Tile])
+	scores(&dst[0], &q[0], &keys[0], len(q), scale)
+}
+
+// Weights is ref.Weights.
+func Weights(p *[ref.Tile]float32, valid int, previous float32) (m, correction, sum float32) {
+	writes(p[:])
+	return weights(&p[0], valid, previous)
+}
+
+// Mix is ref.Mix.
+func Mix(acc []float32, p *[ref.Tile]float32, values []float32, valid int, correction float32) {
+	if len(acc)%8 != 0 {
+		ref.Mix(acc, p, values, valid, correction)
+		return
+	}
+	writes(acc)
+	reads(p[:])
+	reads(values[:valid*len(acc)])
+	mix(&acc[0], &p[0], &values[0], len(acc), valid, correction)
+}
+
+// HalvesToFloats is ref.HalvesToFloats.
+func HalvesToFloats(dst []float32, stride int, src []uint16, cols int) {
+	rows := len(src) / cols
+	if cols%8 != 0 || rows == 0 {
+		ref.HalvesToFloats(dst, stride, src, cols)
+		return
+	}
+	reads(src)
+	for r := range rows {
+		writes(dst[r*stride : r*stride+cols])
+	}
+	halvesToFloats(&dst[0], 4*stride, &src[0], rows, cols)
+}
+
+// FloatsToHalves is ref.FloatsToHalves.
+func FloatsToHalves(dst []uint16, src []float32) {
+	n := len(src) &^ 7
+	if n > 0 {
+		writes(dst[:n])
+		reads(src[:n])
+		floatsToHalves(&dst[0], &src[0], n)
+	}
+	ref.FloatsToHalves(dst[n:], src[n:])
+}

@@ -1,0 +1,93 @@
+package avx2
+
+import (
+	"testing"
+
+	"golang.org/x/sys/cpu"
+
+	"github.com/weft-run/weft/kernels/kerneltest"
+	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/kernels/ref"
+)
+
+// need skips a test on processors that the assembly does not run on. That CI has one is a test of kernels/cpu.
+func need(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	if Built && !(cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C) {
+		t.Skip("LOUD: skipped: this processor lacks AVX2, FMA or F16C")
+	}
+}
+
+func TestRowsQuant(t *testing.T) {
+	for typ, f := range map[quant.Type]func(dst []float32, w []byte, x *ref.Quants){
+		quant.Q4_0: RowsQ4_0, quant.Q4_1: RowsQ4_1, quant.Q8_0: RowsQ8_0,
+	} {
+		t.Run(typ.String(), func(t *testing.T) {
+			need(t)
+			kerneltest.TestRowsQuant(t, typ, f)
+		})
+	}
+}
+
+func TestRowsFloat(t *testing.T) {
+	for typ, f := range map[quant.Type]func(dst []float32, w []byte, x []float32){
+		quant.F32: RowsF32, quant.F16: RowsF16, quant.BF16: RowsBF16,
+	} {
+		t.Run(typ.String(), func(t *testing.T) {
+			need(t)
+			kerneltest.TestRowsFloat(t, typ, f)
+		})
+	}
+}
+
+func TestNibblePanels(t *testing.T) {
+	for typ, unpack := range map[quant.Type]func(p *ref.Panel, w []byte, rows, cols int){
+		quant.Q4_0: UnpackQ4_0, quant.Q4_1: UnpackQ4_1,
+	} {
+		t.Run(typ.String(), func(t *testing.T) {
+			need(t)
+			kerneltest.TestPanel(t, typ, unpack, func(dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
+				MulNibbles(dst, stride, p, x, typ.HasMinima())
+			})
+		})
+	}
+}
+
+func TestWidePanels(t *testing.T) {
+	for _, typ := range quant.Computable() {
+		if ref.FormOf(typ) == ref.Float {
+			continue
+		}
+		t.Run(typ.String(), func(t *testing.T) {
+			need(t)
+			unpack := func(p *ref.Panel, w []byte, rows, cols int) { UnpackPanel(typ, p, w, rows, cols) }
+			kerneltest.TestPanel(t, typ, unpack, func(dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
+				MulPanel(dst, stride, p, x, typ.HasMinima())
+			})
+		})
+	}
+}
+
+func TestOthers(t *testing.T) {
+	for name, f := range map[string]func(t *testing.T){
+		"mulFloats":      func(t *testing.T) { kerneltest.TestMulFloats(t, MulFloats) },
+		"quantize":       func(t *testing.T) { kerneltest.TestQuantize(t, Quantize) },
+		"widen":          func(t *testing.T) { kerneltest.TestWiden(t, Widen) },
+		"rmsNorm":        func(t *testing.T) { kerneltest.TestRMSNorm(t, RMSNorm) },
+		"siluMul":        func(t *testing.T) { kerneltest.TestSiluMul(t, SiluMul) },
+		"add":            func(t *testing.T) { kerneltest.TestAdd(t, Add) },
+		"rotateAdjacent": func(t *testing.T) { kerneltest.TestRotate(t, RotateAdjacent, ref.RotateAdjacent) },
+		"rotateHalves":   func(t *testing.T) { kerneltest.TestRotate(t, RotateHalves, ref.RotateHalves) },
+		"scores":         func(t *testing.T) { kerneltest.TestScores(t, Scores) },
+		"weights":        func(t *testing.T) { kerneltest.TestWeights(t, Weights) },
+		"mix":            func(t *testing.T) { kerneltest.TestMix(t, Mix) },
+		"halvesToFloats": func(t *testing.T) { kerneltest.TestHalvesToFloats(t, HalvesToFloats) },
+		"floatsToHalves": func(t *testing.T) { kerneltest.TestFloatsToHalves(t, FloatsToHalves) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			need(t)
+			f(t)
+		})
+	}
+}

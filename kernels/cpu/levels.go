@@ -1,0 +1,58 @@
+package cpu
+
+import (
+	"golang.org/x/sys/cpu"
+
+	"github.com/weft-run/weft/kernels/cpu/avx2"
+	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/kernels/ref"
+)
+
+// levels is the ladder, slowest first.
+var levels = []level{
+	{name: "ref", usable: func() bool { return true }, overlay: overlayRef},
+	{name: "avx2", usable: hasAVX2, overlay: overlayAVX2},
+}
+
+func hasAVX2() bool {
+	return avx2.Built && cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C
+}
+
+// overlayAVX2 sets what kernels/cpu/avx2 has; the other formats keep their own rows and share its panel products.
+func overlayAVX2(t *table) {
+	t.quantize, t.widen = avx2.Quantize, avx2.Widen
+	t.rmsNorm, t.siluMul, t.add = avx2.RMSNorm, avx2.SiluMul, avx2.Add
+	t.rotateAdjacent, t.rotateHalves = avx2.RotateAdjacent, avx2.RotateHalves
+	t.scores, t.weights, t.mix = avx2.Scores, avx2.Weights, avx2.Mix
+	t.halvesToFloats, t.floatsToHalves = avx2.HalvesToFloats, avx2.FloatsToHalves
+	t.mulFloats = avx2.MulFloats
+	for typ, p := range t.products {
+		if p.form == ref.Float {
+			continue
+		}
+		minima := typ.HasMinima()
+		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx2.UnpackPanel(typ, panel, w, rows, cols) }
+		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
+			avx2.MulPanel(dst, stride, panel, x, minima)
+		}
+	}
+	for typ, rows := range map[quant.Type]func(dst []float32, w []byte, x []float32){
+		quant.F32: avx2.RowsF32, quant.F16: avx2.RowsF16, quant.BF16: avx2.RowsBF16,
+	} {
+		t.products[typ].rowsFloat = rows
+	}
+	for typ, rows := range map[quant.Type]func(dst []float32, w []byte, x *ref.Quants){
+		quant.Q8_0: avx2.RowsQ8_0, quant.Q4_0: avx2.RowsQ4_0, quant.Q4_1: avx2.RowsQ4_1,
+	} {
+		t.products[typ].rowsQuant = rows
+	}
+	for typ, unpack := range map[quant.Type]func(p *ref.Panel, w []byte, rows, cols int){
+		quant.Q4_0: avx2.UnpackQ4_0, quant.Q4_1: avx2.UnpackQ4_1,
+	} {
+		p, minima := t.products[typ], typ.HasMinima()
+		p.unpack, p.wide = unpack, false
+		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
+			avx2.MulNibbles(dst, stride, panel, x, minima)
+		}
+	}
+}

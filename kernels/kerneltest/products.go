@@ -1,0 +1,231 @@
+package kerneltest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/kernels/ref"
+)
+
+// Quants returns the quantized form of rows rows of x, with room for its wide copy filled.
+func Quants(x []float32, rows, blockLen int) ref.Quants {
+	cols := len(x) / rows
+	q := ref.Quants{
+		Cols: cols, BlockLen: blockLen,
+		Q: make([]int8, len(x)), Wide: make([]int16, len(x)),
+		Scale: make([]float32, len(x)/blockLen), Sums: make([]int16, len(x)/16),
+	}
+	ref.Quantize(q.Q, q.Scale, q.Sums, x, blockLen)
+	ref.Widen(q.Wide, q.Q)
+	return q
+}
+
+// columns returns the row lengths to try for blocks of n: one and two blocks, and some long rows.
+func columns(n int) []int {
+	if n == 1 {
+		var c []int
+		for i := 1; i <= 67; i++ {
+			c = append(c, i)
+		}
+		return append(c, 172, 576)
+	}
+	return []int{n, 2 * n, 3 * n, 18 * 32 / n * n, 5 * n}
+}
+
+// TestQuantize holds a level's Quantize against ref.Quantize.
+func TestQuantize(t *testing.T, f func(q []int8, scale []float32, sums []int16, x []float32, blockLen int)) {
+	r := Rand()
+	for _, k := range Kinds() {
+		for _, blockLen := range []int{32, 256} {
+			for blocks := range 6 {
+				for offset := range 9 {
+					n := blocks * blockLen
+					x := shift(Floats(r, k, n), offset)
+					if k == Normal && n > 0 {
+						for i := range 16 { // halfway cases: the scale is 1
+							x[i] = float32(i) - 7.5
+						}
+						x[16] = 127
+					}
+					want := Quants(x, 1, blockLen)
+					q, checkQ := Guarded[int8](n, offset, 77)
+					scale, checkScale := Guarded(blocks, offset, mark)
+					sums, checkSums := Guarded[int16](n/16, offset, 7777)
+					f(q, scale, sums, x, blockLen)
+					what := fmt.Sprintf("%s values, %d blocks of %d", k, blocks, blockLen)
+					equal(t, what+": quants", q, want.Q)
+					Equal(t, what+": scales", scale, want.Scale)
+					equal(t, what+": sums", sums, want.Sums)
+					checkQ(t, what)
+					checkScale(t, what)
+					checkSums(t, what)
+				}
+			}
+		}
+	}
+}
+
+// TestWiden holds a level's Widen against ref.Widen.
+func TestWiden(t *testing.T, f func(dst []int16, q []int8)) {
+	r := Rand()
+	for n := range 70 {
+		q := make([]int8, n)
+		for i := range q {
+			q[i] = int8(r.Uint32())
+		}
+		want := make([]int16, n)
+		ref.Widen(want, q)
+		got, check := Guarded[int16](n, n%16, 7777)
+		f(got, shift(q, n%7))
+		equal(t, "quants", got, want)
+		check(t, "quants")
+	}
+}
+
+// TestRowsQuant holds a level's product with a single row of activations against ref.RowsQuant.
+func TestRowsQuant(t *testing.T, typ quant.Type, f func(dst []float32, w []byte, x *ref.Quants)) {
+	r := Rand()
+	blockLen := typ.Info().BlockLen
+	for _, k := range Kinds() {
+		for _, cols := range columns(blockLen) {
+			for rows := range 35 {
+				x := Quants(Floats(r, k, cols), 1, blockLen)
+				w := Weights(r, typ, k, rows, cols)
+				want := make([]float32, rows)
+				ref.RowsQuant(typ, want, w, &x)
+				got, check := Guarded(rows, rows%9, mark)
+				x.Q, x.Scale, x.Sums = shift(x.Q, rows%33), shift(x.Scale, rows%5), shift(x.Sums, rows%3)
+				f(got, shift(w, rows%64), &x)
+				what := fmt.Sprintf("%s [%d, %d], %s values", typ, rows, cols, k)
+				Equal(t, what, got, want)
+				check(t, what)
+			}
+		}
+	}
+	extremes(t, typ, f)
+}
+
+// extremes multiplies the largest weights with the largest activations: no intermediate may saturate.
+func extremes(t *testing.T, typ quant.Type, f func(dst []float32, w []byte, x *ref.Quants)) {
+	info := typ.Info()
+	for _, code := range []byte{0xff, 0x00, 0x80, 0x7f, 0x88, 0x77} {
+		for _, sign := range []float32{1, -1} {
+			values := make([]float32, 2*info.BlockLen)
+			for i := range values {
+				values[i] = sign
+			}
+			x := Quants(values, 1, info.BlockLen)
+			w := Weights(Rand(), typ, Normal, 8, len(values))
+			for b := 0; b < len(w); b += info.BlockBytes {
+				block := w[b : b+info.BlockBytes]
+				kept := append([]byte(nil), block...)
+				for i := range block {
+					block[i] = code
+				}
+				for _, at := range halvesIn(typ) {
+					copy(block[at:at+2], kept[at:at+2])
+				}
+			}
+			want, got := make([]float32, 8), make([]float32, 8)
+			ref.RowsQuant(typ, want, w, &x)
+			f(got, w, &x)
+			Equal(t, fmt.Sprintf("%s of bytes %#02x times %g", typ, code, sign), got, want)
+		}
+	}
+}
+
+// TestPanel holds a level's product with many rows of activations against ref.RowsQuant.
+func TestPanel(t *testing.T, typ quant.Type, unpack func(p *ref.Panel, w []byte, rows, cols int),
+	mul func(dst []float32, stride int, p *ref.Panel, x *ref.Quants)) {
+	r := Rand()
+	blockLen := typ.Info().BlockLen
+	for _, k := range Kinds() {
+		for _, cols := range columns(blockLen) {
+			p := newPanel(cols)
+			for _, rows := range []int{16, 1, 7, 8, 9, 15, 16} {
+				w := Weights(r, typ, k, rows, cols)
+				unpack(p, shift(w, rows), rows, cols)
+				for count := 1; count <= 10; count++ {
+					x := Quants(Floats(r, k, count*cols), count, blockLen)
+					stride := ref.PanelRows + count%3
+					got, check := Guarded((count-1)*stride+ref.PanelRows, count, mark)
+					mul(got, stride, p, &x)
+					what := fmt.Sprintf("%s [%d, %d] with %d rows, %s values", typ, rows, cols, count, k)
+					check(t, what)
+					want := make([]float32, rows)
+					for i := range count {
+						one := x.Rows(i, 1)
+						ref.RowsQuant(typ, want, w, &one)
+						Equal(t, what, got[i*stride:i*stride+rows], want)
+						if i+1 < count {
+							for _, v := range got[i*stride+ref.PanelRows : (i+1)*stride] {
+								if v != mark {
+									t.Fatalf("%s: written between rows", what)
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// newPanel returns a panel with what an earlier use may have left in it.
+func newPanel(cols int) *ref.Panel {
+	n := cols * ref.PanelRows
+	p := &ref.Panel{
+		Q: make([]int16, n), Nibbles: make([]uint8, n), Mins: make([]int16, n/16),
+		D: make([]float32, n/32), M: make([]float32, n/32),
+	}
+	for i := range p.Q {
+		p.Q[i], p.Nibbles[i] = -1, 255
+	}
+	for i := range p.D {
+		p.D[i], p.M[i] = mark, mark
+	}
+	return p
+}
+
+// TestRowsFloat holds a level's product of float weights with a single row of activations against ref.RowsFloat.
+func TestRowsFloat(t *testing.T, typ quant.Type, f func(dst []float32, w []byte, x []float32)) {
+	r := Rand()
+	for _, k := range Kinds() {
+		for _, cols := range columns(1) {
+			for rows := range 11 {
+				x := Floats(r, k, cols)
+				w := Weights(r, typ, k, rows, cols)
+				want := make([]float32, rows)
+				ref.RowsFloat(typ, want, w, x)
+				got, check := Guarded(rows, cols%9, mark)
+				f(got, shift(w, rows), shift(x, cols%8))
+				what := fmt.Sprintf("%s [%d, %d], %s values", typ, rows, cols, k)
+				Equal(t, what, got, want)
+				check(t, what)
+			}
+		}
+	}
+}
+
+// TestMulFloats holds a level's product of float32 rows with many rows of activations against ref.MulFloats.
+func TestMulFloats(t *testing.T, f func(dst []float32, stride int, w, x []float32, cols int)) {
+	r := Rand()
+	for _, k := range Kinds() {
+		for _, cols := range []int{16, 32, 48, 176, 17} {
+			for rows := range 9 {
+				for count := range 8 {
+					w, x := shift(Floats(r, k, rows*cols), rows), shift(Floats(r, k, count*cols), count)
+					stride := rows + count%3
+					want, _ := Guarded(max(0, (count-1)*stride+rows), 0, mark)
+					ref.MulFloats(want, stride, w, x, cols)
+					got, check := Guarded(len(want), rows, mark)
+					f(got, stride, w, x, cols)
+					what := fmt.Sprintf("[%d, %d] with %d rows, %s values", rows, cols, count, k)
+					Equal(t, what, got, want)
+					check(t, what)
+				}
+			}
+		}
+	}
+}
