@@ -37,15 +37,12 @@ type ChatRequest struct {
 	Ignored []string `json:"-"`
 }
 
-// Limit is the most tokens to generate; 0 means until the context is full.
-func (r *ChatRequest) Limit() int {
-	switch {
-	case r.MaxCompletionTokens != nil:
-		return *r.MaxCompletionTokens
-	case r.MaxTokens != nil:
-		return *r.MaxTokens
+// Limit is the most tokens to generate, or nil where the request does not say.
+func (r *ChatRequest) Limit() *int {
+	if r.MaxCompletionTokens != nil {
+		return r.MaxCompletionTokens
 	}
-	return 0
+	return r.MaxTokens
 }
 
 // DecodeChat reads and checks the body of a chat completion. Errors are *FieldError, *UnsupportedError or wrap ErrBody.

@@ -49,14 +49,6 @@ type CompletionRequest struct {
 	Ignored []string `json:"-"`
 }
 
-// Limit is the most tokens to generate. 0 means none: the prompt alone is wanted, with echo.
-func (r *CompletionRequest) Limit() int {
-	if r.MaxTokens == nil {
-		return DefaultCompletionTokens
-	}
-	return *r.MaxTokens
-}
-
 // DecodeCompletion reads and checks the body of a text completion. Errors are *FieldError, *UnsupportedError or wrap ErrBody.
 func DecodeCompletion(body []byte) (*CompletionRequest, error) {
 	v, err := parse(body)
@@ -90,7 +82,7 @@ func DecodeCompletion(body []byte) (*CompletionRequest, error) {
 	case r.Prompt.Len()*r.Choices() > MaxChoices:
 		return nil, &FieldError{Field: "n", Want: fmt.Sprintf("at most %d choices in all", MaxChoices),
 			Got: fmt.Sprintf("%d prompts times %d", r.Prompt.Len(), r.Choices())}
-	case r.Limit() == 0 && !r.Echo:
+	case r.MaxTokens != nil && *r.MaxTokens == 0 && !r.Echo:
 		return nil, &FieldError{Field: "max_tokens", Want: "at least 1, or 0 beside \"echo\": true", Got: "the number 0"}
 	case bestOf != nil && *bestOf != r.Choices():
 		return nil, &UnsupportedError{Field: "best_of", Reason: "choosing among more than n completions is not available"}

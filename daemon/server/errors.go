@@ -1,0 +1,181 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/weft-run/weft/daemon/api"
+	"github.com/weft-run/weft/daemon/server/door"
+	"github.com/weft-run/weft/runtime/chat"
+	"github.com/weft-run/weft/runtime/engine"
+	"github.com/weft-run/weft/runtime/repository"
+	"github.com/weft-run/weft/runtime/sampler"
+)
+
+// Sentinels of what the server itself refuses.
+var (
+	// ErrStarting says that the models have not all been looked at yet.
+	ErrStarting = errors.New("the daemon is starting, models are still being loaded")
+	// ErrDraining says that the daemon takes no new requests.
+	ErrDraining = errors.New("the daemon is stopping")
+	// ErrForbidden refuses an act of administration.
+	ErrForbidden = errors.New("only root and the daemon's own user may change models, over the Unix socket")
+	// ErrNoRoom is wrapped by a Store that cannot hold a file.
+	ErrNoRoom = errors.New("no room for the file")
+
+	errClientGone = errors.New("the client is gone")
+	errTooSlow    = errors.New("the request body did not arrive in time")
+	errBusy       = errors.New("too many large requests are being read, try again")
+	errCut        = errors.New("the request body ended before its length")
+	errNoTemplate = errors.New("the model has no chat template: name one by `template` in its settings, or use /v1/completions")
+	errPanic      = errors.New("internal error")
+)
+
+// statusClientGone is nginx's: the client left before its answer. Nobody receives it; the log and the metrics show it.
+const statusClientGone = 499
+
+// BodyTooLargeError refuses a body by its size.
+type BodyTooLargeError struct{ Limit int64 }
+
+func (e *BodyTooLargeError) Error() string {
+	return fmt.Sprintf("the request body is larger than the limit of %d bytes", e.Limit)
+}
+
+// routeError is a path that is not there, or is there for other methods.
+type routeError struct {
+	status  int
+	message string
+}
+
+func (e *routeError) Error() string { return e.message }
+
+// shape maps an error to the answer that tells it: the one place where errors get their statuses.
+func shape(err error) *api.Error {
+	var (
+		field       *api.FieldError
+		unsupported *api.UnsupportedError
+		sampling    *sampler.FieldError
+		notFound    *repository.NotFoundError
+		refused     *repository.RefusedError
+		tooLong     *engine.TooLongError
+		full        *engine.QueueFullError
+		lost        *engine.LostError
+		nonFinite   *engine.NonFiniteError
+		large       *BodyTooLargeError
+		foreign     *door.ForeignError
+		raised      *chat.RaisedError
+		route       *routeError
+	)
+	switch {
+	case errors.As(err, &field):
+		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeInvalidValue, field.Field, field.Error())
+	case errors.As(err, &unsupported):
+		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeUnsupported, unsupported.Field, unsupported.Error())
+	case errors.As(err, &sampling):
+		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeInvalidValue, sampling.Field,
+			fmt.Sprintf("field %q: want %s, got %v", sampling.Field, sampling.Want, sampling.Got))
+	case errors.Is(err, api.ErrBody):
+		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeInvalidBody, "", trim(err))
+	case errors.As(err, &tooLong):
+		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeContextLength, "prompt",
+			fmt.Sprintf("the prompt has %d tokens and the context holds %d, answer included: shorten the prompt", tooLong.Prompt, tooLong.Context))
+	case errors.As(err, &raised):
+		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeTemplate, "messages", "the model's chat template refuses these messages: "+raised.Message)
+	case errors.Is(err, chat.ErrTemplate), errors.Is(err, chat.ErrBudget):
+		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeTemplate, "messages", trim(err))
+	case errors.Is(err, errNoTemplate):
+		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeTemplate, "model", err.Error())
+	case errors.As(err, &foreign):
+		code := api.CodeForeignOrigin
+		if foreign.Header == "Host" {
+			code = api.CodeForeignHost
+		}
+		return answer(http.StatusForbidden, api.TypePermission, code, "", foreign.Error())
+	case errors.Is(err, ErrForbidden):
+		return answer(http.StatusForbidden, api.TypePermission, api.CodeForbidden, "", ErrForbidden.Error())
+	case errors.As(err, &notFound):
+		return answer(http.StatusNotFound, api.TypeNotFound, api.CodeModelNotFound, "model", trim(err))
+	case errors.Is(err, fs.ErrNotExist):
+		return answer(http.StatusNotFound, api.TypeNotFound, api.CodeNotFound, "", trim(err))
+	case errors.As(err, &route):
+		code := api.CodeNotFound
+		if route.status == http.StatusMethodNotAllowed {
+			code = api.CodeMethod
+		}
+		return answer(route.status, api.TypeInvalidRequest, code, "", route.message)
+	case errors.As(err, &large):
+		return answer(http.StatusRequestEntityTooLarge, api.TypeInvalidRequest, api.CodeBodyTooLarge, "", large.Error())
+	case errors.Is(err, errTooSlow):
+		return answer(http.StatusRequestTimeout, api.TypeInvalidRequest, api.CodeTimeout, "", errTooSlow.Error())
+	case errors.As(err, &full):
+		return later(answer(http.StatusTooManyRequests, api.TypeRateLimit, api.CodeQueueFull, "",
+			fmt.Sprintf("the queue of this model is full: %d requests wait", full.Queue)), full.RetryAfter)
+	case errors.Is(err, errBusy):
+		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeQueueFull, "", errBusy.Error()), time.Second)
+	case errors.Is(err, ErrStarting):
+		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeStarting, "", ErrStarting.Error()), time.Second)
+	case errors.Is(err, ErrDraining), errors.Is(err, engine.ErrClosed):
+		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeClosing, "", ErrDraining.Error()), 5*time.Second)
+	case errors.As(err, &refused):
+		return answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeModelRefused, "model", trim(err))
+	case errors.As(err, &lost):
+		return answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeWeightsLost, "model", trim(err))
+	case errors.As(err, &nonFinite):
+		return answer(http.StatusInternalServerError, api.TypeServer, api.CodeNonFinite, "model", trim(err))
+	case errors.Is(err, ErrNoRoom), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return answer(http.StatusInsufficientStorage, api.TypeServer, api.CodeInsufficientMem, "", trim(err))
+	case errors.Is(err, errCut):
+		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeInvalidBody, "", errCut.Error())
+	case errors.Is(err, errClientGone), errors.Is(err, context.Canceled):
+		return answer(statusClientGone, api.TypeServer, api.CodeClientGone, "", errClientGone.Error())
+	}
+	// What went wrong inside is for the log; a stranger learns the request's id, which finds it there.
+	return answer(http.StatusInternalServerError, api.TypeServer, api.CodeInternal, "", "internal error; the daemon's log has it under this request's X-Request-Id")
+}
+
+func answer(status int, kind, code, param, message string) *api.Error {
+	e := &api.Error{Message: message, Type: kind, Status: status, Code: &code}
+	if param != "" {
+		e.Param = &param
+	}
+	return e
+}
+
+func later(e *api.Error, after time.Duration) *api.Error {
+	e.RetryAfter = max(after, time.Second)
+	return e
+}
+
+// trim takes the package names that lead an error's text away: they are for the log.
+func trim(err error) string {
+	text := err.Error()
+	for _, p := range []string{"repository: ", "engine: ", "api: ", "chat: "} {
+		text = strings.TrimPrefix(text, p)
+	}
+	return text
+}
+
+// fail answers with an error, unless the answer has begun.
+func (s *Server) fail(w http.ResponseWriter, rec *record, err error) {
+	e := shape(err)
+	rec.err = err
+	if rec.status != 0 {
+		return
+	}
+	if e.Status == statusClientGone {
+		rec.status = e.Status
+		return
+	}
+	if e.RetryAfter > 0 {
+		seconds := int64((e.RetryAfter + time.Second - 1) / time.Second)
+		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+	_ = s.writeJSON(w, e.Status, api.ErrorResponse{Error: e}) // the client that does not read it is gone
+}

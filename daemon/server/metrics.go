@@ -1,0 +1,164 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/weft-run/weft/daemon/api"
+	"github.com/weft-run/weft/daemon/server/door"
+)
+
+// maxModelLabels bounds how many models have time series of their own; the rest share the name "other".
+const maxModelLabels = 100
+
+// Metrics are the daemon's figures for Prometheus, in a registry of their own. Every label has a bounded set of values: endpoints and
+// statuses by their lists, models by maxModelLabels. Safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+	handler  http.Handler
+
+	requests   *prometheus.CounterVec // endpoint, code
+	duration   *prometheus.HistogramVec
+	tokens     *prometheus.CounterVec // kind
+	firstToken prometheus.Histogram
+	interToken prometheus.Histogram
+	queue      prometheus.Histogram
+	stepRows   prometheus.Histogram
+	stepTime   prometheus.Histogram
+}
+
+// NewMetrics returns metrics at zero.
+func NewMetrics(version string) *Metrics {
+	seconds := prometheus.ExponentialBuckets(0.001, 2, 18) // 1 ms to 131 s
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weft_server_requests_total", Help: "Requests answered, by endpoint and status; 499 is a client that left.",
+		}, []string{"endpoint", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "weft_server_request_duration_seconds", Help: "From a request's arrival to the end of its answer.", Buckets: seconds,
+		}, []string{"endpoint"}),
+		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weft_server_tokens_total", Help: "Tokens of answered requests: prompt or completion.",
+		}, []string{"kind"}),
+		firstToken: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "weft_server_first_token_seconds", Help: "From a request's arrival to its first token.", Buckets: seconds,
+		}),
+		interToken: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "weft_server_inter_token_seconds", Help: "Between two tokens of one choice, as its handler received them.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14), // 0.5 ms to 4 s
+		}),
+		queue: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "weft_server_queue_seconds", Help: "From a request's arrival in its engine to its first step.", Buckets: seconds,
+		}),
+		stepRows: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "weft_engine_step_rows", Help: "Rows (tokens of all sequences) computed in one step.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 12),
+		}),
+		stepTime: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "weft_engine_step_duration_seconds", Help: "Time of one step.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
+		}),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "weft_build_info", Help: "Always 1; the version is the label.", ConstLabels: prometheus.Labels{"version": version},
+	})
+	build.Set(1)
+	m.registry.MustRegister(m.requests, m.duration, m.tokens, m.firstToken, m.interToken, m.queue, m.stepRows, m.stepTime, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+	return m
+}
+
+// Step notes one step of an engine.
+func (m *Metrics) Step(rows int, took time.Duration) {
+	m.stepRows.Observe(float64(rows))
+	m.stepTime.Observe(took.Seconds())
+}
+
+// observe counts a finished request.
+func (m *Metrics) observe(rec *record, total time.Duration) {
+	m.requests.WithLabelValues(rec.endpoint, strconv.Itoa(rec.status)).Inc()
+	m.duration.WithLabelValues(rec.endpoint).Observe(total.Seconds())
+	if rec.choices == 0 {
+		return
+	}
+	m.tokens.WithLabelValues("prompt").Add(float64(rec.prompt))
+	m.tokens.WithLabelValues("completion").Add(float64(rec.completion))
+	m.queue.Observe(rec.queue.Seconds())
+	if rec.firstToken > 0 {
+		m.firstToken.Observe(rec.firstToken.Seconds())
+	}
+}
+
+// watch adds the figures that are read off the models when Prometheus asks.
+func (m *Metrics) watch(models Models, connections *door.Connections) {
+	m.registry.MustRegister(&modelCollector{models: models})
+	if connections != nil {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weft_server_connections", Help: "Connections held now.",
+		}, func() float64 { return float64(connections.Held()) }))
+	}
+}
+
+// modelCollector reads the state of all models once for each scrape.
+type modelCollector struct{ models Models }
+
+var (
+	descModels     = prometheus.NewDesc("weft_repository_models", "Models known, by state.", []string{"state"}, nil)
+	descResident   = prometheus.NewDesc("weft_repository_resident_bytes", "Memory that a model holds: weights, cache and scratch.", []string{"model"}, nil)
+	descRunning    = prometheus.NewDesc("weft_engine_running_sequences", "Sequences being computed.", []string{"model"}, nil)
+	descQueued     = prometheus.NewDesc("weft_engine_queue_requests", "Requests that wait for their first step.", []string{"model"}, nil)
+	descPagesUsed  = prometheus.NewDesc("weft_engine_used_pages", "Pages of the cache in use.", []string{"model"}, nil)
+	descPagesTotal = prometheus.NewDesc("weft_engine_total_pages", "Pages of the cache.", []string{"model"}, nil)
+)
+
+func (c *modelCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descModels, descResident, descRunning, descQueued, descPagesUsed, descPagesTotal} {
+		ch <- d
+	}
+}
+
+func (c *modelCollector) Collect(ch chan<- prometheus.Metric) {
+	states := map[string]int{api.StateServing: 0, api.StateRefused: 0}
+	figures := map[string]api.ModelStatus{}
+	for _, st := range c.models.List() {
+		states[st.State]++
+		if st.Generation == 0 {
+			continue // never served: it has no engine
+		}
+		name := st.Name
+		if _, known := figures[name]; !known && len(figures) >= maxModelLabels {
+			name = "other"
+		}
+		sum := figures[name] // a replaced generation that still runs has its successor's name
+		sum.Resident += st.Resident
+		sum.Running += st.Running
+		sum.Queued += st.Queued
+		sum.PagesUsed += st.PagesUsed
+		sum.PagesTotal += st.PagesTotal
+		figures[name] = sum
+	}
+	gauge := func(d *prometheus.Desc, v float64, label string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, label)
+	}
+	for state, n := range states {
+		gauge(descModels, float64(n), state)
+	}
+	for name, f := range figures {
+		gauge(descResident, float64(f.Resident), name)
+		gauge(descRunning, float64(f.Running), name)
+		gauge(descQueued, float64(f.Queued), name)
+		gauge(descPagesUsed, float64(f.PagesUsed), name)
+		gauge(descPagesTotal, float64(f.PagesTotal), name)
+	}
+}
+
+func (s *Server) handleMetrics(w http.ResponseWriter, r *http.Request, _ *record) error {
+	s.o.Metrics.handler.ServeHTTP(w, r)
+	return nil
+}

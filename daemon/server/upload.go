@@ -1,0 +1,115 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/weft-run/weft/daemon/api"
+)
+
+// maxModelName bounds an uploaded model's name, so that its file's name and that of the hidden file before it stay within what file
+// systems take.
+const maxModelName = 200
+
+// modelName is the name of a model to be stored or deleted. It never becomes a path: what could steer one is refused.
+func modelName(r *http.Request) (string, error) {
+	name := strings.TrimSuffix(r.PathValue("name"), ".gguf")
+	bad := func(want string) error {
+		return &api.FieldError{Field: "name", Want: want, Got: fmt.Sprintf("%q", name[:min(len(name), maxModelName)])}
+	}
+	switch {
+	case name == "":
+		return "", bad("a model's name")
+	case len(name) > maxModelName:
+		return "", bad(fmt.Sprintf("a name of at most %d bytes", maxModelName))
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f || c == '/' || c == '\\' }):
+		return "", bad("a name without slashes and control characters")
+	case strings.HasPrefix(name, "."):
+		return "", bad("a name that does not begin with a dot")
+	}
+	return name, nil
+}
+
+// store is where models go, for a caller who may change them.
+func (s *Server) store(rec *record) (Store, error) {
+	if !s.isAdmin(rec.caller) {
+		return nil, ErrForbidden
+	}
+	if s.o.Store == nil {
+		return nil, fmt.Errorf("%w: %w", ErrForbidden, errNoStore)
+	}
+	if s.o.State() == StateDraining {
+		return nil, ErrDraining
+	}
+	return s.o.Store, nil
+}
+
+func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request, rec *record) error {
+	store, err := s.store(rec)
+	if err != nil {
+		return err
+	}
+	name, err := modelName(r)
+	if err != nil {
+		return err
+	}
+	rec.model = name
+	body := &upload{r: r.Body, control: http.NewResponseController(w), patience: s.o.BodyTimeout}
+	stored, err := store.Put(r.Context(), name, body, r.ContentLength)
+	_ = body.control.SetReadDeadline(time.Time{})
+	switch {
+	case body.err != nil && r.Context().Err() != nil:
+		return fmt.Errorf("%w: %w", errClientGone, body.err)
+	case errors.Is(body.err, os.ErrDeadlineExceeded):
+		return errTooSlow
+	case body.err != nil:
+		return fmt.Errorf("%w: %w", errCut, body.err)
+	case err != nil:
+		return err
+	}
+	return s.writeJSON(w, http.StatusCreated, stored)
+}
+
+func (s *Server) handleDelete(w http.ResponseWriter, r *http.Request, rec *record) error {
+	store, err := s.store(rec)
+	if err != nil {
+		return err
+	}
+	name, err := modelName(r)
+	if err != nil {
+		return err
+	}
+	rec.model = name
+	if err := store.Delete(r.Context(), name); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return &routeError{http.StatusNotFound, fmt.Sprintf("there is no file of a model called %q in the models folder", name)}
+		}
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// upload reads a body that may take hours, as long as it never pauses for longer than patience.
+type upload struct {
+	r        io.Reader
+	control  *http.ResponseController
+	patience time.Duration
+	err      error // what the body itself ended with, if not well
+}
+
+func (u *upload) Read(b []byte) (int, error) {
+	_ = u.control.SetReadDeadline(time.Now().Add(u.patience)) // a test's recorder has no deadlines
+	n, err := u.r.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		u.err = err
+	}
+	return n, err
+}
