@@ -1,0 +1,332 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weft-run/weft/daemon/builtin"
+	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/kernels/cpu"
+	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/runtime/gguf"
+	"github.com/weft-run/weft/runtime/models"
+	"github.com/weft-run/weft/runtime/modeltest"
+	"github.com/weft-run/weft/runtime/sampler"
+)
+
+// The metamorphic test: a random list of requests gives the same bits however it is computed. Each request is computed alone
+// first; then all together, with everything drawn that must not matter: tokens in a step, sequences in a batch, page size, pages
+// (few enough for preemption, or plenty), threads, CPU level, how long readers dawdle, and who cancels beside them.
+
+// answer is all that a request can tell.
+type answer struct {
+	Tokens []sampler.Token
+	Prompt []PromptToken
+	Finish string
+	Logits []uint64 // a hash of each sampled row's bits, by position
+}
+
+// devices holds one CPU device for each level and number of threads.
+type devices struct {
+	mu   sync.Mutex
+	open map[cpu.Options]*cpu.Device
+}
+
+func newDevices(t *testing.T) *devices {
+	d := &devices{open: map[cpu.Options]*cpu.Device{}}
+	t.Cleanup(func() {
+		for _, device := range d.open {
+			device.Close()
+		}
+	})
+	return d
+}
+
+func (d *devices) get(t *testing.T, o cpu.Options) *cpu.Device {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.open[o] == nil {
+		device, err := cpu.NewDevice(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.open[o] = device
+	}
+	return d.open[o]
+}
+
+// load opens a model that lives as long as the test.
+func load(t *testing.T, path string) models.Model {
+	t.Helper()
+	f, err := gguf.Open(path, gguf.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	m, err := models.Load(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func builtinFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), builtin.Name+".gguf")
+	if err := os.WriteFile(path, builtin.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// tap returns a Request.Tap that hashes the logits' bits into list.
+func tap(list *[]uint64) func(int, []float32) {
+	return func(position int, logits []float32) {
+		hash := uint64(position)
+		for _, x := range logits {
+			hash = (hash ^ uint64(math.Float32bits(x))) * 0x100000001B3
+		}
+		*list = append(*list, hash)
+	}
+}
+
+// ask computes a request and reads it to the end; dawdle waits before each token.
+func ask(t *testing.T, e *Engine, req Request, dawdle func()) answer {
+	var a answer
+	req.Tap = tap(&a.Logits)
+	s, err := e.Submit(req)
+	if err != nil {
+		t.Error(err)
+		return a
+	}
+	ctx := testContext(t)
+	for {
+		dawdle()
+		token, err := s.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Error(err)
+			return a
+		}
+		a.Tokens = append(a.Tokens, token)
+	}
+	if a.Prompt, err = s.Prompt(ctx); err != nil {
+		t.Error(err)
+	}
+	a.Finish = s.Result().FinishReason
+	return a
+}
+
+// drawRequest makes a random request for a model.
+func drawRequest(r *rand.Rand, vocab, contextLen int) Request {
+	n := 1 + r.IntN(20)
+	if r.IntN(3) == 0 {
+		n = 1 + r.IntN(contextLen-1)
+	}
+	req := Request{Prompt: make([]int32, n), MaxTokens: 1 + r.IntN(40), IgnoreEOS: r.IntN(2) == 0, Sampling: sampler.Default()}
+	for i := range req.Prompt {
+		req.Prompt[i] = int32(r.IntN(vocab))
+	}
+	if r.IntN(8) == 0 {
+		req.MaxTokens = 0
+	}
+	req.PromptLogprobs = r.IntN(4) == 0
+	req.PromptOnly = req.PromptLogprobs && r.IntN(2) == 0
+	p := &req.Sampling
+	p.Seed, p.TopLogprobs = r.Uint64(), r.IntN(5)-1
+	switch r.IntN(4) {
+	case 0:
+		p.Temperature = 0
+	case 1:
+		p.TopK, p.TopP, p.Temperature = 20, 0.9, 0.8
+	case 2:
+		p.RepetitionPenalty, p.FrequencyPenalty, p.PenaltyLastN, p.MinP = 1.2, 0.4, 1+r.IntN(30), 0.02
+	}
+	return req
+}
+
+// variant is what must not matter.
+type variant struct {
+	CPU          cpu.Options
+	MaxBatch     int
+	StepTokens   int
+	PageTokens   int
+	Spare        int // pages beside those of one context
+	StreamTokens int
+	Dawdle       bool
+	Cancels      int // requests beside the ones compared that are cancelled on the way
+}
+
+func drawVariant(r *rand.Rand, levels []string) variant {
+	pick := func(of ...int) int { return of[r.IntN(len(of))] }
+	return variant{
+		CPU:        cpu.Options{Threads: 1 + r.IntN(2), Level: levels[r.IntN(len(levels))]},
+		MaxBatch:   1 + r.IntN(8),
+		StepTokens: pick(1, 7, 64, 512), PageTokens: pick(16, 32, 64), Spare: pick(0, 1, 3, 100),
+		StreamTokens: pick(2, 64, 256), Dawdle: r.IntN(3) == 0, Cancels: pick(0, 0, 3),
+	}
+}
+
+// subject is a model under test with how its cache is kept.
+type subject struct {
+	name       string
+	path       func(t *testing.T) string
+	contextLen int
+	eog        []int32
+}
+
+func subjects() []subject {
+	tiny := func(s modeltest.Spec) func(t *testing.T) string {
+		return func(t *testing.T) string { return modeltest.WriteTiny(t, s) }
+	}
+	return []subject{
+		{"stories260K", builtinFile, 128, []int32{2}},
+		{"tiny Q8_0", tiny(modeltest.Spec{Seed: 1, Type: quant.Q8_0, Biases: true}), 96, []int32{2, 17, 18, 19}},
+		{"tiny Q4_1", tiny(modeltest.Spec{Seed: 2, Type: quant.Q4_1, Untied: true, Context: 192}), 192, []int32{2, 17, 18, 19}},
+		{"tiny Q4_K", tiny(modeltest.Spec{Seed: 3, Type: quant.Q4_K}), 100, []int32{2}},
+		{"tiny F16", tiny(modeltest.Spec{Seed: 4, Type: quant.F16, KVHeads: 1}), 80, []int32{2, 40, 41}},
+	}
+}
+
+// cpuLevels are the levels to compare: all that this machine has, or the one that WEFT_CPU names beside the reference.
+func cpuLevels() []string {
+	if level := os.Getenv("WEFT_CPU"); level != "" {
+		return []string{level}
+	}
+	return cpu.Levels()
+}
+
+func TestMetamorphic(t *testing.T) {
+	seeds := 12
+	if testing.Short() {
+		seeds = 3
+	}
+	first := uint64(1)
+	if text := os.Getenv("WEFT_SEED"); text != "" {
+		seed, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, seeds = seed, 1
+	}
+	d := newDevices(t)
+	preempted := uint64(0)
+	for seed := first; seed < first+uint64(seeds); seed++ {
+		preempted += metamorphic(t, d, seed)
+	}
+	t.Logf("%d seeds, %d preemptions", seeds, preempted)
+}
+
+// TestLongMetamorphic goes on for the time in WEFT_LONG.
+func TestLongMetamorphic(t *testing.T) {
+	text := os.Getenv("WEFT_LONG")
+	if text == "" {
+		t.Skip("set WEFT_LONG to a duration")
+	}
+	length, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDevices(t)
+	for seed, end := rand.Uint64()>>16, time.Now().Add(length); time.Now().Before(end) && !t.Failed(); seed++ {
+		metamorphic(t, d, seed)
+	}
+}
+
+// metamorphic runs one seed and returns how often a sequence was preempted.
+func metamorphic(t *testing.T, d *devices, seed uint64) (preempted uint64) {
+	r := rand.New(rand.NewPCG(seed, 0))
+	all := subjects()
+	of := all[r.IntN(len(all))]
+	cache := kernels.CacheType(r.IntN(2))
+	v := drawVariant(r, cpuLevels())
+	name := fmt.Sprintf("seed %d", seed)
+	ok := t.Run(name, func(t *testing.T) {
+		model := load(t, of.path(t))
+		vocab := model.Config().Vocab
+		requests := make([]Request, 1+r.IntN(9))
+		for i := range requests {
+			requests[i] = drawRequest(r, vocab, of.contextLen)
+		}
+		alone := make([]answer, len(requests))
+		reference := open(t, d, Config{
+			Model: model, EOG: of.eog, CacheType: cache, ContextLen: of.contextLen, PageTokens: 16, MaxBatch: 1,
+		}, cpu.Options{Threads: 1, Level: "ref"})
+		for i, req := range requests {
+			alone[i] = ask(t, reference, req, func() {})
+		}
+		reference.Close()
+
+		e := open(t, d, Config{
+			Model: model, EOG: of.eog, CacheType: cache, ContextLen: of.contextLen, PageTokens: v.PageTokens, MaxBatch: v.MaxBatch,
+			StepTokens: v.StepTokens, StreamTokens: v.StreamTokens, Pages: (of.contextLen+v.PageTokens-1)/v.PageTokens + v.Spare,
+		}, v.CPU)
+		defer e.Close()
+		var readers sync.WaitGroup
+		for range v.Cancels {
+			req, after := drawRequest(r, vocab, of.contextLen), r.IntN(6)
+			readers.Go(func() { leave(t, e, req, after) })
+		}
+		together := make([]answer, len(requests))
+		for i, req := range requests {
+			dawdle := func() {}
+			if v.Dawdle && i%2 == 0 {
+				dawdle = func() { <-time.After(200 * time.Microsecond) }
+			}
+			readers.Go(func() { together[i] = ask(t, e, req, dawdle) })
+		}
+		readers.Wait()
+		for i := range requests {
+			if diff := cmp.Diff(alone[i], together[i]); diff != "" {
+				t.Errorf("request %d of %d (prompt of %d tokens) is not what it is alone (-alone +together):\n%s",
+					i, len(requests), len(requests[i].Prompt), diff)
+			}
+		}
+		preempted = e.Stats().Preempted
+	})
+	if !ok {
+		t.Errorf("%s, cache type %d, %+v; repeat with\nWEFT_SEED=%d go test -run 'TestMetamorphic$' ./runtime/engine", of.name, cache, v, seed)
+	}
+	return preempted
+}
+
+// open starts an engine on a device.
+func open(t *testing.T, d *devices, cfg Config, o cpu.Options) *Engine {
+	t.Helper()
+	cfg.Backend = d.get(t, o).Open()
+	e, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e
+}
+
+// leave asks for something and goes away after some tokens.
+func leave(t *testing.T, e *Engine, req Request, after int) {
+	s, err := e.Submit(req)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for range after {
+		if _, err := s.Next(testContext(t)); err != nil {
+			break
+		}
+	}
+	s.Cancel()
+}
