@@ -3,6 +3,7 @@ package models
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -171,6 +172,31 @@ func TestStoriesSameBits(t *testing.T) {
 		}
 		equal(t, level, run(level), want)
 	}
+}
+
+// TestSmolLM2SameBits: on the real quantized file too, chunks, threads and the level change no bit.
+func TestSmolLM2SameBits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	f := openFile(t, modeltest.File(t, "SmolLM2-135M-Instruct.Q4_1.gguf"))
+	tokens := readGolden(t, "smollm2-f32.golden.jsonl")[6].IDs
+	run := func(threads int, level string, n, chunk int) []float32 {
+		o := runnerOptions{cpu: cpu.Options{Threads: threads, Level: level}, pages: 8, rows: 128, logitRows: 128}
+		return newRunner(t, f, o).prefill(&sequence{}, tokens[:n], chunk)
+	}
+	best := os.Getenv("WEFT_CPU")
+	n := len(tokens)
+	if best == "ref" {
+		n = 10
+	}
+	want := run(1, best, n, n)
+	vocab := len(want) / n
+	for _, chunk := range []int{1, 7, 64} {
+		equal(t, fmt.Sprintf("chunks of %d", chunk), run(1, best, n, chunk), want)
+	}
+	equal(t, "two threads", run(2, best, n, n), want)
+	equal(t, "the reference level", run(2, "ref", 9, 9), want[:9*vocab])
 }
 
 // real opens a fetched model where that is worth the time: not under -short and not by the reference level.
