@@ -2,151 +2,77 @@ package daemon
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
-	"path/filepath"
+	"io"
+	"os"
 	"slices"
-	"strings"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/weft-run/weft/daemon/builtin"
+	"github.com/weft-run/weft/daemon/config"
 	"github.com/weft-run/weft/daemon/watch"
-	"github.com/weft-run/weft/runtime/gguf"
+	"github.com/weft-run/weft/runtime/repository"
 )
 
-// folderSettings is the name of the settings file in a model's own folder.
-const folderSettings = "weft.toml"
+// maxSettingsBytes bounds a model's settings file: a template is some kilobytes.
+const maxSettingsBytes = 1 << 20
 
-// A candidate is what the models folder holds under one name: the files of one model, settled or not, or the reason why they
-// are none.
-type candidate struct {
-	name     string
-	where    string       // path of its first file, or of its folder
-	aliases  []string     // names that follow from the files' names
-	files    []watch.File // of the model; a split set in the order of its numbers
-	settings *watch.File  // the settings file beside them, if there is one
-	problem  string       // why this can never be a model as it lies there
-	missing  string       // what a split set waits for
-}
-
-// settled says whether every file counts.
-func (c *candidate) settled() bool {
-	return !slices.ContainsFunc(c.files, func(f watch.File) bool { return !f.Settled }) && (c.settings == nil || c.settings.Settled)
-}
-
-// candidates finds the models in a list of the models folder dir, sorted by name, each name once.
-func candidates(dir string, list []watch.Entry) []candidate {
-	var top []watch.File
-	var found []candidate
-	for _, e := range list {
-		if !e.Folder {
-			top = append(top, e.Files...)
-			continue
-		}
-		if c, ok := inFolder(dir, e); ok {
-			found = append(found, c)
-		}
+// sources is what the repository is to serve: what the models folder holds, and the built-in model where no file has its name.
+func sources(cfg config.Config, list []watch.Entry) []repository.Source {
+	var all []repository.Source
+	own := cfg.Builtin
+	for _, c := range candidates(cfg.ModelsDir, list) {
+		own = own && c.name != builtin.Name
+		all = append(all, c.source())
 	}
-	beside := map[string]*watch.File{}
-	for i, f := range top {
-		if name, ok := strings.CutSuffix(f.Name, ".toml"); ok {
-			beside[name] = &top[i]
-		}
+	if own {
+		all = append(all, repository.Source{Name: builtin.Name, Builtin: builtin.Bytes()})
 	}
-	flat := modelsIn(top)
-	for i := range flat {
-		flat[i].settings = beside[flat[i].name]
-	}
-	// A file goes before a split set, which goes before a folder, where they claim one name.
-	return unique(append(flat, found...))
-}
-
-// inFolder makes a subfolder's one model a candidate under the folder's name. It is false for a folder that holds none.
-func inFolder(dir string, e watch.Entry) (candidate, bool) {
-	c := candidate{name: e.Name, where: filepath.Join(dir, e.Name)}
-	inside := modelsIn(e.Files)
-	for i, f := range e.Files {
-		if f.Name == folderSettings {
-			c.settings = &e.Files[i]
-		}
-	}
-	switch {
-	case len(inside) == 1:
-		c.files, c.problem, c.missing = inside[0].files, inside[0].problem, inside[0].missing
-	case len(inside) > 1:
-		names := make([]string, len(inside))
-		for i, m := range inside {
-			names[i] = m.name
-			c.files = append(c.files, m.files...)
-		}
-		c.problem = fmt.Sprintf("the folder holds %d models (%s) and may hold one; give each a folder of its own", len(inside), strings.Join(names, ", "))
-	case len(e.Files) == 1 && e.Files[0].Problem != "":
-		c.files, c.problem = e.Files, e.Files[0].Problem
-	case strings.HasSuffix(e.Name, ".gguf"):
-		c.problem = "it is a folder without a model in it, not a file"
-	default:
-		return candidate{}, false
-	}
-	return c, true
-}
-
-// modelsIn groups the GGUF files of one folder: a plain file is a model, the files of a split set are one together.
-func modelsIn(files []watch.File) []candidate {
-	var plain, split []candidate
-	sets := map[string]int{} // base and count of a set to its place in split
-	for _, f := range files {
-		name, isModel := strings.CutSuffix(f.Name, ".gguf")
-		if !isModel {
-			continue
-		}
-		base, _, count, isShard := gguf.ShardName(f.Name)
-		if !isShard {
-			plain = append(plain, candidate{name: name, where: f.Path, files: []watch.File{f}, problem: f.Problem})
-			continue
-		}
-		first := strings.TrimSuffix(gguf.ShardPath(base, 1, count), ".gguf")
-		at, ok := sets[first]
-		if !ok {
-			at = len(split)
-			sets[first] = at
-			split = append(split, candidate{name: base, where: f.Path, aliases: []string{first}})
-		}
-		split[at].files = append(split[at].files, f)
-		if f.Problem != "" && split[at].problem == "" {
-			split[at].problem = f.Name + ": " + f.Problem
-		}
-	}
-	for i := range split {
-		split[i].missing = missingShards(split[i].files)
-	}
-	return append(plain, split...)
-}
-
-// missingShards names the first file that a split set lacks, or returns "".
-func missingShards(files []watch.File) string {
-	have := map[int]bool{}
-	base, count := "", 0
-	for _, f := range files {
-		var no int
-		base, no, count, _ = gguf.ShardName(f.Name)
-		have[no] = true
-	}
-	for no := 1; no <= count; no++ {
-		if !have[no] {
-			return fmt.Sprintf("%d of %d files of the split set are there; %s is missing", len(have), count, gguf.ShardPath(base, no, count))
-		}
-	}
-	return ""
-}
-
-// unique gives each name to its first candidate and makes the others refused entries under names that say what they are.
-func unique(all []candidate) []candidate {
-	taken := map[string]*candidate{}
-	for i := range all {
-		c := &all[i]
-		if first := taken[c.name]; first != nil {
-			c.problem = fmt.Sprintf("the name %q belongs to %s already; rename one of them", c.name, first.where)
-			c.name, c.aliases = fmt.Sprintf("%s (%s)", c.name, c.where), nil
-		}
-		taken[c.name] = c
-	}
-	slices.SortFunc(all, func(a, b candidate) int { return cmp.Compare(a.name, b.name) })
 	return all
+}
+
+// source reads a candidate's settings and makes it what the repository knows.
+func (c *candidate) source() repository.Source {
+	s := repository.Source{Name: c.name, Problem: c.problem, Waiting: c.missing}
+	for _, f := range c.files {
+		s.Paths = append(s.Paths, f.Path)
+	}
+	if s.Waiting == "" && !c.settled() {
+		s.Waiting = "its files are still being written, or have just been"
+	}
+	if c.settings == nil || !c.settings.Settled {
+		s.Settings.Aliases = c.aliases
+		return s
+	}
+	m, err := readSettings(c.settings)
+	if err != nil {
+		s.Problem = cmp.Or(s.Problem, fmt.Sprintf("its settings file %s: %v", c.settings.Name, err))
+	}
+	s.Settings = repository.Settings{
+		ContextLen: m.Ctx, Parallel: m.Parallel, CacheType: m.KVType, Template: m.Template, Sampling: m.Sampling,
+		Aliases: slices.Concat(m.Aliases, c.aliases),
+	}
+	return s
+}
+
+// readSettings reads a model's settings file. It was a regular file when it was looked at; opening does not wait if it is a FIFO by now.
+func readSettings(at *watch.File) (config.Model, error) {
+	if at.Problem != "" {
+		return config.Model{}, errors.New(at.Problem)
+	}
+	f, err := os.OpenFile(at.Path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return config.Model{}, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSettingsBytes+1))
+	if err != nil {
+		return config.Model{}, err
+	}
+	if len(text) > maxSettingsBytes {
+		return config.Model{}, fmt.Errorf("it is larger than %d bytes", maxSettingsBytes)
+	}
+	return config.ParseModel(text)
 }

@@ -3,16 +3,20 @@ package daemon
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/weft-run/weft/daemon/api"
 	"github.com/weft-run/weft/daemon/watch"
 	"github.com/weft-run/weft/runtime/gguf"
 )
@@ -38,22 +42,22 @@ type modelStore struct {
 
 // Put streams a model into the folder: to a hidden file first, which takes the model's name when it is whole and on disk. size is
 // what the client announced, or -1.
-func (s *modelStore) Put(ctx context.Context, name string, r io.Reader, size int64) (err error) {
+func (s *modelStore) Put(ctx context.Context, name string, r io.Reader, size int64) (stored api.Stored, err error) {
 	root, err := s.open(name)
 	if err != nil {
-		return err
+		return stored, err
 	}
 	defer root.Close()
 	if info, err := root.Lstat(name); err == nil && info.IsDir() {
-		return fmt.Errorf("daemon: %w: %q is a folder of models", ErrName, name)
+		return stored, badName(name, "a name that no folder has")
 	}
 	if err := s.checkSpace(size); err != nil {
-		return err
+		return stored, err
 	}
 	hidden := "." + name + uploadMark + rand.Text()
 	f, err := root.OpenFile(hidden, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 	if err != nil {
-		return fmt.Errorf("daemon: upload of %q: %w", name, err)
+		return stored, fmt.Errorf("daemon: upload of %q: %w", name, err)
 	}
 	defer func() {
 		f.Close()
@@ -62,20 +66,21 @@ func (s *modelStore) Put(ctx context.Context, name string, r io.Reader, size int
 			err = fmt.Errorf("daemon: upload of %q: %w", name, err)
 		}
 	}()
-	n, err := io.Copy(f, contextReader{ctx, r})
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(f, sum), contextReader{ctx, r})
 	if err != nil {
-		return err
+		return stored, err
 	}
 	if size >= 0 && n != size {
-		return fmt.Errorf("%w: %d bytes came and %d were announced", ErrSize, n, size)
+		return stored, fmt.Errorf("%w: %d bytes came and %d were announced", ErrSize, n, size)
 	}
 	if err := f.Sync(); err != nil {
-		return err
+		return stored, err
 	}
 	if err := root.Rename(hidden, name+".gguf"); err != nil {
-		return err
+		return stored, err
 	}
-	return syncFolder(root)
+	return api.Stored{Name: name, Bytes: n, SHA256: hex.EncodeToString(sum.Sum(nil))}, syncFolder(root)
 }
 
 // Delete takes a model's files out of the folder: its file, the files of its split set, or its subfolder. Its settings file stays for
@@ -153,26 +158,24 @@ func (s *modelStore) open(name string) (*os.Root, error) {
 
 // checkName refuses names that are no plain file names, or that the watcher would never count.
 func checkName(name string) error {
-	bad := func(why string) error {
-		return fmt.Errorf("daemon: %w: %q %s", ErrName, name, why)
-	}
 	switch {
 	case name == "":
-		return bad("is empty")
+		return badName(name, "a model's name")
 	case len(name) > maxNameBytes:
-		return fmt.Errorf("daemon: %w: it has %d bytes and may have %d", ErrName, len(name), maxNameBytes)
-	case !utf8.ValidString(name):
-		return bad("is not UTF-8")
-	case strings.ContainsAny(name, `/\`):
-		return bad("holds a slash")
-	case strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f }):
-		return bad("holds a control character")
+		return badName(name[:maxNameBytes], fmt.Sprintf("a name of at most %d bytes", maxNameBytes))
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '/' || r == '\\' }):
+		return badName(name, "a name without slashes and control characters")
 	case watch.Ignored(name):
-		return bad("begins with a dot or ends like a file that is still being written")
+		return badName(name, "a name that does not begin with a dot or end like a file that is still being written")
 	case strings.HasSuffix(strings.ToLower(name), ".gguf"):
-		return bad("ends in .gguf; a model's name is that of its file without the ending")
+		return badName(name, "a model's name, which is that of its file without the ending .gguf")
 	}
 	return nil
+}
+
+// badName is an error that is ErrName, and that the server shows as one of the request's field.
+func badName(name, want string) error {
+	return fmt.Errorf("daemon: %w: %w", ErrName, &api.FieldError{Field: "name", Want: want, Got: strconv.Quote(name)})
 }
 
 // checkSpace refuses an upload that cannot fit before it has filled the disk.

@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
@@ -27,10 +29,21 @@ func names(t *testing.T, dir string) string {
 	return strings.Join(list, " ")
 }
 
+// put uploads a text without saying its size.
+func put(t *testing.T, s *modelStore, name, text string) {
+	t.Helper()
+	stored, err := s.Put(context.Background(), name, strings.NewReader(text), -1)
+	must(t, err)
+	sum := sha256.Sum256([]byte(text))
+	if stored.Name != name || stored.Bytes != int64(len(text)) || stored.SHA256 != hex.EncodeToString(sum[:]) {
+		t.Errorf("stored %+v", stored)
+	}
+}
+
 func TestUploadLandsWhole(t *testing.T) {
 	s := &modelStore{dir: t.TempDir()}
-	must(t, s.Put(context.Background(), "a", strings.NewReader("one"), 3))
-	must(t, s.Put(context.Background(), "a", strings.NewReader("another"), -1))
+	put(t, s, "a", "one")
+	put(t, s, "a", "another")
 	got, err := os.ReadFile(filepath.Join(s.dir, "a.gguf"))
 	must(t, err)
 	if string(got) != "another" || names(t, s.dir) != "a.gguf" {
@@ -57,7 +70,7 @@ func TestFailedUploadLeavesTheOldModel(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := &modelStore{dir: t.TempDir()}
 			must(t, os.WriteFile(filepath.Join(s.dir, "a.gguf"), []byte("old"), 0o600))
-			if err := s.Put(c.ctx, "a", c.r, c.size); !errors.Is(err, c.want) {
+			if _, err := s.Put(c.ctx, "a", c.r, c.size); !errors.Is(err, c.want) {
 				t.Errorf("error is %v, want %v", err, c.want)
 			}
 			if got, _ := os.ReadFile(filepath.Join(s.dir, "a.gguf")); string(got) != "old" || names(t, s.dir) != "a.gguf" {
@@ -81,7 +94,7 @@ func TestNamesNeverLeadOutOfTheFolder(t *testing.T) {
 		"", ".", "..", "../x", "a/b", "/etc/passwd", `a\b`, "a\x00b", "a\nb", ".hidden", "a.part", "a.tmp", "a.gguf", "a.GGUF",
 		"\xff", strings.Repeat("x", 201),
 	} {
-		if err := s.Put(context.Background(), name, strings.NewReader("x"), 1); !errors.Is(err, ErrName) {
+		if _, err := s.Put(context.Background(), name, strings.NewReader("x"), 1); !errors.Is(err, ErrName) {
 			t.Errorf("putting %q: %v", name, err)
 		}
 		if err := s.Delete(context.Background(), name); !errors.Is(err, ErrName) {
@@ -101,7 +114,7 @@ func TestUploadReplacesALinkAndNotItsTarget(t *testing.T) {
 	must(t, os.WriteFile(target, []byte("precious"), 0o600))
 	s := &modelStore{dir: t.TempDir()}
 	must(t, os.Symlink(target, filepath.Join(s.dir, "a.gguf")))
-	must(t, s.Put(context.Background(), "a", strings.NewReader("new"), 3))
+	put(t, s, "a", "new")
 	if got, _ := os.ReadFile(target); string(got) != "precious" {
 		t.Errorf("the target has %q", got)
 	}
@@ -132,7 +145,7 @@ func TestDelete(t *testing.T) {
 			t.Errorf("deleting %s again: %v", c.name, err)
 		}
 	}
-	if err := s.Put(context.Background(), "a", strings.NewReader(""), 0); err != nil {
+	if _, err := s.Put(context.Background(), "a", strings.NewReader(""), 0); err != nil {
 		t.Error(err)
 	}
 }
@@ -140,7 +153,7 @@ func TestDelete(t *testing.T) {
 func TestUploadNeverReplacesAFolder(t *testing.T) {
 	s := &modelStore{dir: t.TempDir()}
 	must(t, os.Mkdir(filepath.Join(s.dir, "a"), 0o750))
-	if err := s.Put(context.Background(), "a", strings.NewReader("x"), 1); !errors.Is(err, ErrName) {
+	if _, err := s.Put(context.Background(), "a", strings.NewReader("x"), 1); !errors.Is(err, ErrName) {
 		t.Errorf("error is %v", err)
 	}
 }

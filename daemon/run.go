@@ -1,0 +1,212 @@
+// Package daemon is the composition root: it builds everything in order, joins it, drains, and closes in reverse. It owns what belongs to
+// the process as a whole (folders, the lock, listeners, the log, uploads into the models folder) and `weftd bench`; every
+// other thing is some other package's, and this is the only one that imports them all and that names kernels/cpu.
+//
+// Goroutines: Run's own, one for each listener, one that watches the models folder and brings the repository up to date. All end
+// before Run returns. Sizes are bytes.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/weft-run/weft/daemon/api"
+	"github.com/weft-run/weft/daemon/config"
+	"github.com/weft-run/weft/daemon/server"
+	"github.com/weft-run/weft/daemon/server/door"
+	"github.com/weft-run/weft/daemon/watch"
+	"github.com/weft-run/weft/kernels/cpu"
+	"github.com/weft-run/weft/kernels/ref"
+	"github.com/weft-run/weft/runtime/engine"
+	"github.com/weft-run/weft/runtime/repository"
+)
+
+// lastCall is how long handlers have to end after their requests were cancelled at the drain's deadline.
+const lastCall = 5 * time.Second
+
+// process is what Run has built.
+type process struct {
+	cfg     config.Config
+	log     *slog.Logger
+	started time.Time
+	budget  int64
+	device  *cpu.Device
+	models  *repository.Repository
+	metrics *server.Metrics
+	state   atomic.Value // string: server.StateStarting, StateReady or StateDraining
+	listens []string     // addresses in use, with the ports that were taken
+}
+
+// Run serves until ctx ends, then drains: no new connection is accepted, running requests go on until they are done or the drain
+// timeout is over. It returns nil after a clean stop.
+func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	if err := makeFolders(cfg); err != nil {
+		return err
+	}
+	lock, err := lockState(cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	store := &modelStore{dir: cfg.ModelsDir}
+	if err := store.Clean(); err != nil {
+		log.Warn("left-overs of uploads cannot be removed", "folder", cfg.ModelsDir, "reason", err)
+	}
+	state, err := os.OpenRoot(cfg.StateDir)
+	if err != nil {
+		return fmt.Errorf("daemon: state folder: %w", err)
+	}
+	defer state.Close()
+
+	p := &process{cfg: cfg, log: log, started: time.Now(), budget: cfg.MemoryBudget.Of(totalMemory(log))}
+	p.state.Store(server.StateStarting)
+	defer func() { log.Info("weftd stopped", "uptime", time.Since(p.started).Round(time.Millisecond)) }()
+	// The sockets are open before anything that takes time: who asks early is told that the daemon is starting.
+	listeners, err := listen(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, l := range listeners {
+			l.Close() // has happened already, but for a failure below
+		}
+	}()
+	for _, l := range listeners {
+		p.listens = append(p.listens, config.Address{Network: l.Addr().Network(), Address: l.Addr().String()}.String())
+	}
+	p.device, err = cpu.NewDevice(cpu.Options{Threads: cfg.Threads, Level: cfg.CPU})
+	if err != nil {
+		return err
+	}
+	defer p.device.Close()
+	// Workers sit in assembly that cannot be preempted; two more processors let the garbage collector and HTTP run meanwhile.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(p.device.Threads() + 2))
+	p.metrics = server.NewMetrics(api.Release())
+	p.models = repository.New(repository.Options{
+		OpenBackend: p.device.Open,
+		Budget:      p.budget,
+		Defaults:    repository.Settings{ContextLen: cfg.Ctx, Parallel: cfg.Parallel, CacheType: cfg.KVType},
+		StepTokens:  cfg.StepTokens, PageTokens: cfg.PageTokens, MaxQueue: cfg.Queue,
+		StateDir: state,
+		Observer: func(string) engine.Observer { return stepObserver{p.metrics} },
+		Log:      log,
+	})
+	defer p.models.Close()
+
+	connections := door.NewConnections(cfg.MaxConnections)
+	handler := server.New(server.Options{
+		Models: &book{p.models}, Store: store, Metrics: p.metrics, Log: log,
+		State: func() string { return p.state.Load().(string) }, Status: p.status,
+		Version: api.Release(), Numerics: strings.TrimPrefix(ref.Version, "numerics "),
+		Policy: door.Policy{Hosts: cfg.AllowedHosts, Origins: cfg.AllowedOrigins}, UID: os.Geteuid(), AdminTCP: cfg.AdminTCP,
+		MaxBody: cfg.MaxBody.Bytes, BodyTimeout: cfg.BodyTimeout, StallTimeout: cfg.StallTimeout,
+		Connections: connections,
+	})
+	log.Info("weftd started", "version", api.Release(), "pid", os.Getpid(), "listening", strings.Join(p.listens, " "), "data", cfg.DataDir,
+		"cpu", p.device.Level(), "threads", p.device.Threads(), "memory_budget", p.budget)
+
+	group, ctx := errgroup.WithContext(ctx)
+	requests, cancelRequests := context.WithCancel(context.Background())
+	defer cancelRequests()
+	web := &http.Server{
+		Handler:           handler,
+		ConnContext:       door.ConnContext,
+		ConnState:         connections.ConnState,
+		BaseContext:       func(net.Listener) context.Context { return requests },
+		ReadHeaderTimeout: cfg.HeaderTimeout,
+		IdleTimeout:       cfg.IdleTimeout,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	for _, l := range listeners {
+		group.Go(func() error {
+			if err := web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("daemon: serving %v: %w", l.Addr(), err)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		p.watchModels(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		return p.drain(web, cancelRequests)
+	})
+	return group.Wait()
+}
+
+// watchModels keeps the repository at what the models folder holds, until ctx ends. The daemon is ready after the first look.
+func (p *process) watchModels(ctx context.Context) {
+	w := watch.New(p.cfg.ModelsDir, watch.Options{
+		Settle: p.cfg.SettleTime, Rescan: p.cfg.RescanInterval, Events: p.cfg.WatchEvents, Log: p.log,
+	})
+	w.Run(ctx, func(list []watch.Entry) {
+		p.models.Sync(ctx, sources(p.cfg, list))
+		if ctx.Err() == nil && p.state.CompareAndSwap(server.StateStarting, server.StateReady) {
+			p.log.Info("weftd is ready", "models", p.serving(), "after", time.Since(p.started).Round(time.Millisecond))
+		}
+	})
+}
+
+// serving counts the models in service.
+func (p *process) serving() int {
+	n := 0
+	for _, m := range p.models.List() {
+		if m.State == repository.StateServing {
+			n++
+		}
+	}
+	return n
+}
+
+// drain ends the server: requests that run have the drain timeout to end, then they are cancelled.
+func (p *process) drain(web *http.Server, cancelRequests func()) error {
+	p.state.Store(server.StateDraining)
+	p.log.Info("weftd is stopping", "drain_timeout", p.cfg.DrainTimeout)
+	patience, cancel := context.WithTimeout(context.Background(), p.cfg.DrainTimeout)
+	defer cancel()
+	err := web.Shutdown(patience)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	p.log.Warn("requests are still running after the drain timeout and are cancelled")
+	cancelRequests()
+	patience, cancel = context.WithTimeout(context.Background(), lastCall)
+	defer cancel()
+	if err := web.Shutdown(patience); !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return web.Close()
+}
+
+// status is what the daemon knows of itself.
+func (p *process) status() api.Status {
+	resident := int64(0)
+	for _, m := range p.models.List() {
+		resident += m.Memory
+	}
+	return api.Status{
+		PID: os.Getpid(), Started: p.started, Uptime: float64(time.Since(p.started)) / float64(time.Millisecond),
+		CPU:     api.CPU{Level: p.device.Level(), Threads: p.device.Threads()},
+		Memory:  api.Memory{Budget: p.budget, Resident: resident},
+		DataDir: p.cfg.DataDir, Listeners: p.listens,
+	}
+}
+
+// stepObserver brings an engine's steps into the metrics.
+type stepObserver struct{ metrics *server.Metrics }
+
+func (o stepObserver) ObserveStep(s engine.StepInfo) { o.metrics.Step(s.Rows, s.Duration) }
