@@ -53,6 +53,9 @@ func TestSiluMul(t *testing.T, f func(dst, gate, up []float32)) {
 		v := float32(math.Ldexp(1.37, e))
 		gate = append(gate, v, -v)
 	}
+	for range 20000 {
+		gate = append(gate, float32(r.Float64()*180-90))
+	}
 	up := Floats(r, Normal, len(gate))
 	want, got := make([]float32, len(gate)), make([]float32, len(gate))
 	ref.SiluMul(want, gate, up)

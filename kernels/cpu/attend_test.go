@@ -1,0 +1,165 @@
+package cpu
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/kernels/kerneltest"
+	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/kernels/ref"
+)
+
+// history is a sequence as attention sees it.
+type history struct {
+	heads, kvHeads, dim, n int
+	q, k, v                []float32 // [n, heads*dim], [n, kvHeads*dim] twice
+}
+
+func newHistory(heads, kvHeads, dim, n int) history {
+	r := kerneltest.Rand()
+	return history{
+		heads: heads, kvHeads: kvHeads, dim: dim, n: n,
+		q: kerneltest.Floats(r, kerneltest.Normal, n*heads*dim),
+		k: kerneltest.Floats(r, kerneltest.Normal, n*kvHeads*dim),
+		v: kerneltest.Floats(r, kerneltest.Normal, n*kvHeads*dim),
+	}
+}
+
+// want computes all rows by the definition.
+func (h history) want(c kernels.CacheType, scale float32) []float32 {
+	round := func(s []float32, head int) []float32 {
+		out := make([]float32, 0, h.n*h.dim)
+		for i := range h.n {
+			for _, v := range s[(i*h.kvHeads+head)*h.dim : (i*h.kvHeads+head+1)*h.dim] {
+				if c == kernels.CacheF16 {
+					v = quant.F16ToF32(quant.F32ToF16(v))
+				}
+				out = append(out, v)
+			}
+		}
+		return out
+	}
+	want := make([]float32, len(h.q))
+	for head := range h.heads {
+		kv := head * h.kvHeads / h.heads
+		keys, values := round(h.k, kv), round(h.v, kv)
+		for i := range h.n {
+			at := (i*h.heads + head) * h.dim
+			ref.Attend(want[at:at+h.dim], h.q[at:at+h.dim], keys[:(i+1)*h.dim], values[:(i+1)*h.dim], scale)
+		}
+	}
+	return want
+}
+
+// run feeds the sequence in chunks through a cache with pages in random order and returns all outputs.
+func (h history) run(t *testing.T, b kernels.Backend, layout kernels.CacheLayout, chunk int, scale float32) []float32 {
+	t.Helper()
+	c, err := b.NewCache(layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Free()
+	pages := make([]int32, 0, layout.Pages)
+	for _, p := range rand.New(rand.NewPCG(1, uint64(chunk))).Perm(layout.Pages) {
+		pages = append(pages, int32(p))
+	}
+	var got []float32
+	for first := 0; first < h.n; first += chunk {
+		count := min(chunk, h.n-first)
+		slots := make([]int32, count)
+		for i := range slots {
+			p := first + i
+			slots[i] = pages[p/layout.PageTokens]*int32(layout.PageTokens) + int32(p%layout.PageTokens)
+		}
+		rows := func(s []float32, cols int) kernels.Matrix {
+			return matrix(b, s[first*cols:(first+count)*cols], count, 0)
+		}
+		layer := layout.Layers - 1
+		b.StoreKV(c, layer, rows(h.k, h.kvHeads*h.dim), rows(h.v, h.kvHeads*h.dim), slots)
+		q := rows(h.q, h.heads*h.dim)
+		dst := matrix(b, make([]float32, count*q.Cols), count, 0)
+		b.Attend(dst, q, c, layer, []kernels.Span{{Count: count, Pos: first, Pages: pages}}, scale)
+		if err := b.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, read(b, dst)...)
+	}
+	return got
+}
+
+// Chunks, page sizes, cache types, levels and threads: the bits of the definition.
+func TestAttendIsTheDefinition(t *testing.T) {
+	const scale = 0.25
+	for _, h := range []history{newHistory(8, 4, 8, 70), newHistory(6, 2, 64, 150), newHistory(3, 3, 12, 65), newHistory(4, 1, 128, 40)} {
+		for _, typ := range []kernels.CacheType{kernels.CacheF16, kernels.CacheF32} {
+			want := h.want(typ, scale)
+			devices(t, func(t *testing.T, d *Device) {
+				b := open(t, d)
+				for _, tokens := range []int{16, 32, 64} {
+					layout := kernels.CacheLayout{
+						Layers: 2, KVHeads: h.kvHeads, HeadDim: h.dim, PageTokens: tokens,
+						Pages: (h.n+tokens-1)/tokens + 2, Type: typ,
+					}
+					for _, chunk := range []int{1, 7, 64, h.n} {
+						what := fmt.Sprintf("%d heads of %d, pages of %d, chunks of %d", h.heads, h.dim, tokens, chunk)
+						kerneltest.Equal(t, what, h.run(t, b, layout, chunk, scale), want)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Sequences of one batch do not touch each other.
+func TestAttendSeveralSpans(t *testing.T) {
+	const scale, tokens = 0.3, 16
+	h := newHistory(4, 2, 16, 50)
+	want := h.want(kernels.CacheF16, scale)
+	devices(t, func(t *testing.T, d *Device) {
+		b := open(t, d)
+		layout := kernels.CacheLayout{Layers: 1, KVHeads: 2, HeadDim: 16, PageTokens: tokens, Pages: 9}
+		c, err := b.NewCache(layout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Free()
+		// The same sequence twice: once whole in pages 0-3, once from position 30 on in pages 4-7.
+		slots := make([]int32, h.n)
+		for half := range 2 {
+			for i := range slots {
+				slots[i] = int32(half*64 + i)
+			}
+			b.StoreKV(c, 0, matrix(b, h.k, h.n, 0), matrix(b, h.v, h.n, 0), slots)
+		}
+		const from = 30
+		q := append(append([]float32(nil), h.q[from*64:]...), h.q...)
+		rows := h.n - from + h.n
+		dst := matrix(b, make([]float32, rows*64), rows, 0)
+		b.Attend(dst, matrix(b, q, rows, 0), c, 0, []kernels.Span{
+			{First: 0, Count: h.n - from, Pos: from, Pages: []int32{4, 5, 6, 7}},
+			{First: h.n - from, Count: h.n, Pages: []int32{0, 1, 2, 3}},
+		}, scale)
+		if err := b.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		got := read(b, dst)
+		kerneltest.Equal(t, "first span", got[:(h.n-from)*64], want[from*64:])
+		kerneltest.Equal(t, "second span", got[(h.n-from)*64:], want)
+	})
+}
+
+func TestNewCacheRefusesOddPages(t *testing.T) {
+	d, err := NewDevice(Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	b := open(t, d)
+	for _, tokens := range []int{0, 8, 24, 128} {
+		if _, err := b.NewCache(kernels.CacheLayout{Layers: 1, KVHeads: 1, HeadDim: 8, PageTokens: tokens, Pages: 1}); err == nil {
+			t.Errorf("pages of %d tokens were accepted", tokens)
+		}
+	}
+}

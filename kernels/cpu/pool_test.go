@@ -1,0 +1,77 @@
+package cpu
+
+import (
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// counting counts its chunks.
+type counting struct{ done []atomic.Int32 }
+
+func (c *counting) run(_ *scratch, chunk int) { c.done[chunk].Add(1) }
+
+func (*counting) tensorAt(uintptr) (string, bool) { return "", false }
+
+// Every chunk runs once, whether the workers were awake or parked.
+func TestPoolRunsEveryChunkOnce(t *testing.T) {
+	for _, threads := range []int{1, 2, 4} {
+		p := newPool(threads)
+		for round := range 300 {
+			c := &counting{done: make([]atomic.Int32, 1+round%40)}
+			p.dispatch(c, len(c.done))
+			for i := range c.done {
+				if n := c.done[i].Load(); n != 1 {
+					t.Fatalf("%d threads, round %d: chunk %d ran %d times", threads, round, i, n)
+				}
+			}
+			if round%100 == 99 {
+				awaitParked(t, p)
+			}
+		}
+		p.close()
+	}
+}
+
+// awaitParked waits until no worker uses its core.
+func awaitParked(t *testing.T, p *pool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for _, w := range p.workers {
+		for !w.parked.Load() {
+			if time.Now().After(deadline) {
+				t.Fatal("an idle worker does not park")
+			}
+			runtime.Gosched()
+		}
+	}
+}
+
+func TestCloseStopsTheWorkers(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 5 {
+		d, err := NewDevice(Options{Threads: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Close()
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for runtime.NumGoroutine() > before {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+		runtime.Gosched()
+	}
+}
+
+// BenchmarkDispatch is what handing out an operation costs.
+func BenchmarkDispatch(b *testing.B) {
+	p := newPool(2)
+	defer p.close()
+	c := &counting{done: make([]atomic.Int32, 2)}
+	for b.Loop() {
+		p.dispatch(c, 2)
+	}
+}
