@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,14 +12,23 @@ import (
 	"github.com/weft-run/weft/runtime/repository"
 )
 
-// book shows the repository to the server in the server's own words.
-type book struct{ models *repository.Repository }
+// arrivalPatience is how long a request waits for a model that is just arriving: the settle time, a load, and some air.
+const arrivalPatience = 3 * time.Second
 
-// Acquire leases a model.
-func (b *book) Acquire(name string) (*server.Model, error) {
+// book shows the repository to the server in the server's own words.
+type book struct {
+	models *repository.Repository
+	look   func(context.Context) // brings the repository up to date with the folder
+}
+
+// Acquire leases a model. A no is only given after a fresh look at the folder, and a model whose files are there but not yet still is
+// waited for: so the request behind a copy or a replacement finds it, however quickly it follows.
+func (b *book) Acquire(ctx context.Context, name string) (*server.Model, error) {
 	lease, err := b.models.Acquire(name)
 	if err != nil {
-		return nil, err
+		if lease, err = b.await(ctx, name); err != nil {
+			return nil, err
+		}
 	}
 	digest, _ := lease.Digest()
 	return &server.Model{
@@ -31,6 +42,27 @@ func (b *book) Acquire(name string) (*server.Model, error) {
 		Sampling:      lease.Settings.Sampling,
 		Release:       lease.Release,
 	}, nil
+}
+
+// await looks again, and then waits as long as the model is on its way and arrivalPatience lasts.
+func (b *book) await(ctx context.Context, name string) (*repository.Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, arrivalPatience)
+	defer cancel()
+	b.look(ctx)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		lease, err := b.models.Acquire(name)
+		var refused *repository.RefusedError
+		if !errors.As(err, &refused) || !refused.Waiting {
+			return lease, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // engineOf gives an engine's streams the server's interface.

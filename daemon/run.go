@@ -43,6 +43,7 @@ type process struct {
 	budget  int64
 	device  *cpu.Device
 	models  *repository.Repository
+	watcher *watch.Watcher
 	metrics *server.Metrics
 	state   atomic.Value // string: server.StateStarting, StateReady or StateDraining
 	listens []string     // addresses in use, with the ports that were taken
@@ -104,9 +105,12 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	})
 	defer p.models.Close()
 
+	p.watcher = watch.New(cfg.ModelsDir, watch.Options{
+		Settle: cfg.SettleTime, Rescan: cfg.RescanInterval, Events: cfg.WatchEvents, Log: log,
+	})
 	connections := door.NewConnections(cfg.MaxConnections)
 	handler := server.New(server.Options{
-		Models: &book{p.models}, Store: store, Metrics: p.metrics, Log: log,
+		Models: &book{p.models, p.watcher.Look}, Store: store, Metrics: p.metrics, Log: log,
 		State: func() string { return p.state.Load().(string) }, Status: p.status,
 		Version: api.Release(), Numerics: strings.TrimPrefix(ref.Version, "numerics "),
 		Policy: door.Policy{Hosts: cfg.AllowedHosts, Origins: cfg.AllowedOrigins}, UID: os.Geteuid(), AdminTCP: cfg.AdminTCP,
@@ -150,10 +154,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 
 // watchModels keeps the repository at what the models folder holds, until ctx ends. The daemon is ready after the first look.
 func (p *process) watchModels(ctx context.Context) {
-	w := watch.New(p.cfg.ModelsDir, watch.Options{
-		Settle: p.cfg.SettleTime, Rescan: p.cfg.RescanInterval, Events: p.cfg.WatchEvents, Log: p.log,
-	})
-	w.Run(ctx, func(list []watch.Entry) {
+	p.watcher.Run(ctx, func(list []watch.Entry) {
 		p.models.Sync(ctx, sources(p.cfg, list))
 		if ctx.Err() == nil && p.state.CompareAndSwap(server.StateStarting, server.StateReady) {
 			p.log.Info("weftd is ready", "models", p.serving(), "after", time.Since(p.started).Round(time.Millisecond))

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,12 +15,12 @@ import (
 )
 
 // acquire leases the model that a request names.
-func (s *Server) acquire(rec *record, name string) (*Model, error) {
+func (s *Server) acquire(ctx context.Context, rec *record, name string) (*Model, error) {
 	state := s.o.State()
 	if state == StateDraining {
 		return nil, ErrDraining
 	}
-	model, err := s.o.Models.Acquire(name)
+	model, err := s.o.Models.Acquire(ctx, name)
 	if err != nil {
 		if state == StateStarting {
 			return nil, fmt.Errorf("%w: %w", ErrStarting, err)
@@ -39,7 +40,7 @@ func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record)
 	if err != nil {
 		return err
 	}
-	model, err := s.acquire(rec, req.Model)
+	model, err := s.acquire(r.Context(), rec, req.Model)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func (s *Server) handleCompletions(w http.ResponseWriter, r *http.Request, rec *
 	if err != nil {
 		return err
 	}
-	model, err := s.acquire(rec, req.Model)
+	model, err := s.acquire(r.Context(), rec, req.Model)
 	if err != nil {
 		return err
 	}

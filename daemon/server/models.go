@@ -13,8 +13,8 @@ import (
 
 // Models is what the server needs of the model repository.
 type Models interface {
-	// Acquire leases the model of a name, exactly matched.
-	Acquire(name string) (*Model, error)
+	// Acquire leases the model of a name, exactly matched. It may wait for a model that is just arriving, no longer than ctx.
+	Acquire(ctx context.Context, name string) (*Model, error)
 	// List says of every model what it is and how it is, ordered by name.
 	List() []api.ModelStatus
 }

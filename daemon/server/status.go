@@ -40,7 +40,7 @@ func (s *Server) handleModel(w http.ResponseWriter, r *http.Request, rec *record
 		return s.writeJSON(w, http.StatusOK, all[i])
 	}
 	// The lease's refusal says what is near, or why the model cannot be served.
-	model, err := s.acquire(rec, id)
+	model, err := s.acquire(r.Context(), rec, id)
 	if err != nil {
 		return err
 	}

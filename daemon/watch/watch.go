@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 )
 
@@ -59,6 +60,10 @@ const minGap = 100 * time.Millisecond
 type Watcher struct {
 	dir string
 	opt Options
+	ask chan struct{} // holds one signal that somebody waits for a look
+
+	mu    sync.Mutex
+	asked chan struct{} // closed after the next look and its report; nil when nobody waits; guarded by mu
 }
 
 // New returns a watcher of dir.
@@ -66,7 +71,35 @@ func New(dir string, opt Options) *Watcher {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Watcher{dir: dir, opt: opt}
+	return &Watcher{dir: dir, opt: opt, ask: make(chan struct{}, 1)}
+}
+
+// Look makes Run look at the folder soon, and returns when that look and its report are done, or ctx is. It may be called from any
+// goroutine but that of report.
+func (w *Watcher) Look(ctx context.Context) {
+	w.mu.Lock()
+	if w.asked == nil {
+		w.asked = make(chan struct{})
+	}
+	done := w.asked
+	w.mu.Unlock()
+	select {
+	case w.ask <- struct{}{}:
+	default: // a signal is there already
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// waiters returns what is to be closed after the look that begins now, or nil.
+func (w *Watcher) waiters() chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	done := w.asked
+	w.asked = nil
+	return done
 }
 
 // Run looks at the folder until ctx ends. It calls report after the first look and then after each one that found something
@@ -89,9 +122,11 @@ func (w *Watcher) Run(ctx context.Context, report func([]Entry)) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-w.ask:
 		case <-hint:
 		case <-timer.C:
 		}
+		done := w.waiters()
 		started := time.Now()
 		// Watches are put in place before the look: what happens after them gives a hint, what happened before is seen.
 		if h != nil {
@@ -118,6 +153,9 @@ func (w *Watcher) Run(ctx context.Context, report func([]Entry)) {
 				report(list)
 			}
 			first = false
+		}
+		if done != nil {
+			close(done)
 		}
 		delay := w.opt.Rescan
 		if !wake.IsZero() {

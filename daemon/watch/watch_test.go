@@ -19,6 +19,7 @@ type watched struct {
 	t    *testing.T
 	dir  string
 	stop func()
+	w    *Watcher
 
 	mu      sync.Mutex // guards what follows
 	list    []Entry
@@ -28,14 +29,19 @@ type watched struct {
 // start watches dir with short times. It ends with the test.
 func start(t *testing.T, dir string, events bool) *watched {
 	t.Helper()
-	w := &watched{t: t, dir: dir}
+	return startWith(t, dir, Options{Settle: 100 * time.Millisecond, Rescan: 100 * time.Millisecond, Events: events})
+}
+
+func startWith(t *testing.T, dir string, opt Options) *watched {
+	t.Helper()
+	w := &watched{t: t, dir: dir, w: New(dir, opt)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	w.stop = func() { cancel(); <-done }
 	t.Cleanup(w.stop)
 	go func() {
 		defer close(done)
-		New(dir, Options{Settle: 100 * time.Millisecond, Rescan: 100 * time.Millisecond, Events: events}).Run(ctx, func(list []Entry) {
+		w.w.Run(ctx, func(list []Entry) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.list = list
@@ -310,4 +316,26 @@ func TestStillFolderIsReportedOnce(t *testing.T) {
 	if n := w.count() - before; n > 2 { // b unsettled, b settled
 		t.Errorf("%d reports for one file", n)
 	}
+}
+
+// TestLookFindsAtOnce: what Look returns from has been reported, though neither event nor timer would have told it.
+func TestLookFindsAtOnce(t *testing.T) {
+	w := startWith(t, filepath.Join(mkdir(t), "models"), Options{Settle: 0, Rescan: time.Hour})
+	var all sync.WaitGroup
+	for i := range 20 {
+		w.write(string(rune('a'+i)), 1)
+		all.Go(func() {
+			w.w.Look(context.Background())
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if got := show(w.list); !strings.Contains(got, "/"+string(rune('a'+i))+":1") {
+				t.Errorf("file %c is not in %s", 'a'+i, got)
+			}
+		})
+	}
+	all.Wait()
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	w.stop()
+	w.w.Look(ended) // nobody looks any more: only its context ends it
 }
