@@ -118,6 +118,9 @@ func prompts(dst *Prompt) setter {
 				if err := tokenIDs(&ids)(at, e); err != nil {
 					return err
 				}
+				if len(ids) == 0 {
+					return &FieldError{Field: at, Want: "at least one token id", Got: "none"}
+				}
 				dst.Tokens = append(dst.Tokens, ids)
 			default:
 				return &FieldError{Field: at, Want: "all strings or all arrays of token ids", Got: e.String()}

@@ -88,9 +88,6 @@ func promptPath(p api.Prompt, i int) string {
 // checkTokens refuses token ids that the model does not have.
 func checkTokens(model *Model, path string, ids []int32) error {
 	size := model.Tokenizer.Size()
-	if len(ids) == 0 {
-		return &api.FieldError{Field: path, Want: "at least one token id", Got: "none"}
-	}
 	for i, id := range ids {
 		if int(id) >= size {
 			return &api.FieldError{Field: fmt.Sprintf("%s[%d]", path, i), Want: fmt.Sprintf("a token id below %d", size), Got: fmt.Sprintf("the number %d", id)}

@@ -60,10 +60,8 @@ func (s *Server) handleTokenize(w http.ResponseWriter, r *http.Request, rec *rec
 func (s *Server) handleDetokenize(w http.ResponseWriter, r *http.Request, rec *record) error {
 	name := func(in *api.DetokenizeRequest) string { return in.Model }
 	return ask(s, w, r, rec, api.DecodeDetokenize, name, func(in *api.DetokenizeRequest, model *Model) (*api.DetokenizeResponse, error) {
-		if len(in.Tokens) > 0 {
-			if err := checkTokens(model, "tokens", in.Tokens); err != nil {
-				return nil, err
-			}
+		if err := checkTokens(model, "tokens", in.Tokens); err != nil {
+			return nil, err
 		}
 		text := strings.ToValidUTF8(string(model.Tokenizer.Decode(in.Tokens)), "\uFFFD")
 		return &api.DetokenizeResponse{Model: model.Base.Name, Text: text}, nil
