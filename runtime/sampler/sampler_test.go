@@ -1,6 +1,7 @@
 package sampler
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
@@ -557,4 +558,29 @@ func BenchmarkSample(b *testing.B) {
 			Finite(logits)
 		}
 	})
+}
+
+// TestBits holds tokens and the bits of logprobs, which every platform gives.
+func TestBits(t *testing.T) {
+	logits := make([]float32, 4096)
+	for i := range logits {
+		x, _ := philox(11, uint64(i), 0)
+		logits[i] = float32(int32(x>>40)-1<<23) * (12.0 / (1 << 23))
+	}
+	p := Default()
+	p.Temperature, p.TopP, p.Typical, p.MinP, p.RepetitionPenalty, p.TopLogprobs = 1.7, 0.95, 0.97, 0.001, 1.1, 3
+	p.Seed = 5
+	s := New(p, len(logits))
+	sum := sha256.New()
+	for position := range 200 {
+		token := s.Sample(logits, position)
+		fmt.Fprintln(sum, token.ID, math.Float64bits(token.Logprob))
+		for _, l := range token.Top {
+			fmt.Fprintln(sum, l.ID, math.Float64bits(l.Logprob))
+		}
+	}
+	const want = "a04ca5c420bb20d45ef5b39f6ffe91dedd2dcc884da8bf30733062a1d06a1b04"
+	if got := fmt.Sprintf("%x", sum.Sum(nil)); got != want {
+		t.Errorf("sha256 of tokens and logprobs %s, want %s", got, want)
+	}
 }
