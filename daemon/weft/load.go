@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/weft-run/weft/daemon/api"
+	"github.com/weft-run/weft/runtime/gguf"
+)
+
+// How long and how often `weft load` looks whether a stored model is served.
+const (
+	serveDeadline = 60 * time.Second
+	serveInterval = 50 * time.Millisecond
+)
+
+func (a *app) loadCommand() *cobra.Command {
+	var noWait bool
+	cmd := &cobra.Command{
+		Use:   "load FILE [NAME]",
+		Short: "send a model file to the daemon",
+		Long: "load sends a GGUF file to the daemon's models folder, where it is served as NAME (default: the file's name), and waits until it is.\n" +
+			"A model of that name is replaced by rename: its running requests end on the old file. It needs an administrator.",
+		Args: arguments(1, 2, "a file and, if you like, a name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := strings.TrimSuffix(filepath.Base(args[0]), ".gguf")
+			if len(args) == 2 {
+				name = strings.TrimSuffix(args[1], ".gguf")
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			return a.load(cmd.Context(), c, args[0], name, !noWait)
+		},
+	}
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "return when the file is stored, before it is served")
+	return cmd
+}
+
+func (a *app) load(ctx context.Context, c *api.Client, path, name string, wait bool) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !st.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	// What is no model is better refused here than after gigabytes were sent.
+	header, err := gguf.ParseHeader(f, st.Size(), gguf.DefaultLimits())
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if header.SplitCount > 1 {
+		return fmt.Errorf("%s is one of %d files of a split model; copy all of them into the daemon's models folder instead", path, header.SplitCount)
+	}
+	started := time.Now()
+	bar := a.progress(st.Size(), "sending "+printable(name))
+	stored, err := c.Upload(ctx, name, io.TeeReader(f, bar), st.Size())
+	_ = bar.Clear()
+	if err != nil {
+		return fmt.Errorf("load %s as %s: %w", path, name, err)
+	}
+	if !wait {
+		if a.json {
+			return a.printJSON(stored)
+		}
+		_, err := fmt.Fprintf(a.out, "stored %s, %s\n", printable(name), bytesText(stored.Bytes))
+		return err
+	}
+	m, err := served(ctx, c, name, header.Digest, started)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(m)
+	}
+	_, err = fmt.Fprintf(a.out, "serving %s, %s, generation %d\n", printable(name), bytesText(m.Bytes), m.Generation)
+	return err
+}
+
+// served waits until the model called name is served from the file with the given header, or refused since then.
+func served(ctx context.Context, c *api.Client, name, digest string, since time.Time) (*api.ModelStatus, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, serveDeadline,
+		fmt.Errorf("%s is stored, but not served after %s; `weft ls` says what became of it", name, serveDeadline))
+	defer cancel()
+	tick := time.NewTicker(serveInterval)
+	defer tick.Stop()
+	for {
+		list, err := c.ModelStatuses(ctx)
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.DeadlineExceeded) {
+				return nil, cause
+			}
+			return nil, err
+		}
+		for _, m := range list.Models {
+			switch {
+			case m.Name != name:
+			case m.State == api.StateServing && strings.TrimPrefix(m.HeaderDigest, "sha256:") == digest:
+				return &m, nil
+			case m.Reason != "" && m.Seen != nil && m.Seen.After(since.Add(-time.Second)):
+				return nil, fmt.Errorf("%s is stored, but refused: %s", name, m.Reason)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// progress returns a bar on stderr where that is a terminal, and one that shows nothing elsewhere.
+func (a *app) progress(total int64, what string) *progressbar.ProgressBar {
+	if !isTerminal(a.err) {
+		return progressbar.DefaultBytesSilent(total)
+	}
+	return progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(a.err), progressbar.OptionSetDescription(what), progressbar.OptionShowBytes(true),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetWidth(30), progressbar.OptionFullWidth(),
+		progressbar.OptionEnableColorCodes(false), progressbar.OptionClearOnFinish())
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weft-run/weft/daemon/api"
+)
+
+func (a *app) psCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "ps",
+		Short: "show the loaded models and what they are doing",
+		Args:  arguments(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			list, err := c.ModelStatuses(cmd.Context())
+			if err != nil {
+				return err
+			}
+			loaded := api.ModelStatuses{Models: []api.ModelStatus{}}
+			for _, m := range list.Models {
+				if m.State == api.StateServing || m.State == api.StateRetiring {
+					loaded.Models = append(loaded.Models, m)
+				}
+			}
+			if a.json {
+				return a.printJSON(loaded)
+			}
+			return a.printLoaded(loaded.Models)
+		},
+	}
+}
+
+func (a *app) printLoaded(models []api.ModelStatus) error {
+	if len(models) == 0 {
+		_, err := fmt.Fprintln(a.out, "no model is loaded; `weft ls` says which are there and why they are not served")
+		return err
+	}
+	var rows [][]cell
+	for _, m := range models {
+		cache := "-"
+		if m.PagesTotal > 0 {
+			cache = fmt.Sprintf("%d/%d (%d %%)", m.PagesUsed, m.PagesTotal, 100*m.PagesUsed/m.PagesTotal)
+		}
+		rows = append(rows, []cell{
+			word(m.Name), styled(m.State, stateStyle(m.State)), count(m.Generation), count(m.Running), count(m.Queued),
+			number(cache), number(fmt.Sprint(m.Context)), number(bytesText(m.Resident)), word(agoText(m.Served)),
+		})
+	}
+	return a.table([]string{"NAME", "STATE", "GENERATION", "RUNNING", "QUEUED", "CACHE PAGES", "CONTEXT", "MEMORY", "SERVED"}, rows)
+}

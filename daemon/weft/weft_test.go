@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/weft-run/weft/daemon/builtin"
+	"github.com/weft-run/weft/runtime/gguf"
+	"github.com/weft-run/weft/runtime/modeltest"
+)
+
+var update = flag.Bool("update", false, "rewrite the expectations in testdata/*.txt")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"weft": main})
+}
+
+// TestScripts runs testdata/*.txt: each is a folder of its own and a list of commands with what they print. Beside the files in the
+// script itself, the folder has stories260K.gguf, tiny.gguf, bpe.gguf, vocab.gguf, foreign.gguf, and the two halves of a split set.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("WEFT_HOST", "unix://"+filepath.Join(env.WorkDir, "weftd.sock"))
+			return writeModels(env.WorkDir)
+		},
+	})
+}
+
+// writeModels writes the files that scripts use.
+func writeModels(dir string) error {
+	files := map[string][]byte{
+		"stories260K.gguf": builtin.Bytes(),
+		"tiny.gguf":        modeltest.Tiny(modeltest.Spec{Seed: 7}),
+		"bpe.gguf":         modeltest.Tiny(modeltest.Spec{Seed: 8, Vocab: modeltest.BPE}),
+		"foreign.gguf":     modeltest.Tiny(modeltest.Spec{Set: []gguf.KV{{Key: "general.architecture", Value: "mamba"}, {Key: "general.description", Value: "\x1b]0;title"}}}),
+	}
+	meta, tensors := modeltest.Parts(modeltest.Spec{Vocab: modeltest.BPE})
+	var err error
+	if files["vocab.gguf"], err = encode(meta, nil); err != nil {
+		return err
+	}
+	half := len(tensors) / 2
+	for no, part := range [][]gguf.TensorData{tensors[:half], tensors[half:]} {
+		own := []gguf.KV{
+			{Key: "split.no", Value: uint16(no)}, {Key: "split.count", Value: uint16(2)}, {Key: "split.tensors.count", Value: int32(len(tensors))},
+		}
+		if no == 0 {
+			own = append(meta, own...)
+		}
+		if files["split-0000"+strconv.Itoa(no+1)+"-of-00002.gguf"], err = encode(own, part); err != nil {
+			return err
+		}
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func encode(meta []gguf.KV, tensors []gguf.TensorData) ([]byte, error) {
+	var out bytes.Buffer
+	err := gguf.Write(&out, meta, tensors)
+	return out.Bytes(), err
+}
