@@ -46,8 +46,8 @@ type Status struct {
 	Engine          engine.Stats
 }
 
-// List says of every name, and of every generation that is still held, what it is and how it is: names in order, the newest
-// generation of a name first.
+// List says of every name, and of every generation that is still held, what it is and how it is: names in order, and for each
+// what is in service or why nothing is, then what is retiring, the newest first.
 func (r *Repository) List() []Status {
 	list, engines := r.list()
 	// Outside the lock: an engine calls back into the repository.
@@ -82,7 +82,13 @@ func (r *Repository) list() ([]Status, []*engine.Engine) {
 	}
 	r.mu.Unlock()
 	slices.SortFunc(items, func(a, b item) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(b.Generation, a.Generation))
+		retiring := func(it item) int {
+			if it.State == StateRetiring {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(retiring(a), retiring(b)), cmp.Compare(b.Generation, a.Generation))
 	})
 	list, engines := make([]Status, len(items)), make([]*engine.Engine, len(items))
 	for i, it := range items {

@@ -152,20 +152,18 @@ func cacheTypeOf(name string) (kernels.CacheType, error) {
 func (r *Repository) reserve(cfg engine.Config, m, replaced *Model) (grant, error) {
 	want := demand{
 		config: cfg.Model.Config(), weights: m.file.Size(), context: m.Settings.ContextLen, parallel: cfg.MaxBatch,
-		pageTokens: cfg.PageTokens, cacheType: cfg.CacheType, have: -1, budget: r.o.Budget,
+		pageTokens: cfg.PageTokens, cacheType: cfg.CacheType, budget: r.o.Budget,
 	}
 	one := cfg
 	one.Pages = 1
 	_, want.workspace = one.Memory()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.o.Budget > 0 {
-		want.have = r.o.Budget - r.held
-		if replaced != nil {
-			// The two are there together only until the old one's requests have ended. Its weights are clean pages that the kernel can
-			// drop, and plan leaves half of the rest free: so a swap neither shrinks the context nor needs twice the memory at rest.
-			want.have += replaced.Memory
-		}
+	want.have = r.o.Budget - r.held
+	if replaced != nil {
+		// The two are there together only until the old one's requests have ended. Its weights are clean pages that the kernel can
+		// drop, and plan leaves half of the rest free: so a swap neither shrinks the context nor needs twice the memory at rest.
+		want.have += replaced.Memory
 	}
 	granted, err := plan(want)
 	if err != nil {

@@ -21,8 +21,8 @@ type demand struct {
 	parallel   int
 	cacheType  kernels.CacheType
 	pageTokens int
-	have       int64 // memory that is left; negative: without bound
-	budget     int64
+	have       int64 // memory that is left; negative when a swap holds more than there is
+	budget     int64 // 0: without bound
 }
 
 // grant is what it gets.
@@ -44,7 +44,7 @@ func plan(q demand) (grant, error) {
 	page := q.config.CacheLayout(1, q.pageTokens, q.cacheType).Bytes()
 	pagesFor := func(tokens int) int64 { return (int64(tokens) + int64(q.pageTokens) - 1) / int64(q.pageTokens) }
 	fixed := q.weights + q.workspace
-	if q.have < 0 {
+	if q.budget == 0 {
 		pages := pagesFor(full) * parallel
 		return grant{full, int(pages), fixed + pages*page}, nil
 	}

@@ -1,0 +1,144 @@
+package repository
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/runtime/models"
+	"github.com/weft-run/weft/runtime/modeltest"
+)
+
+// A page of the planned model is 16 tokens of 1 KiB: 4 layers x 2 x 2 bytes x 64 elements.
+func planned(have int64, context, parallel int) demand {
+	return demand{
+		config:  models.Config{Layers: 4, KVHeads: 2, HeadDim: 32, ContextLen: 8192},
+		weights: 100 << 20, workspace: 28 << 20, context: context, parallel: parallel, pageTokens: 16,
+		cacheType: kernels.CacheF16, have: have, budget: 1 << 30,
+	}
+}
+
+func unbound(q demand) demand {
+	q.budget = 0
+	return q
+}
+
+func TestPlan(t *testing.T) {
+	const fixed, page = 128 << 20, 16 << 10
+	for name, c := range map[string]struct {
+		q       demand
+		context int // 0: refused
+		pages   int
+	}{
+		"without a budget":             {unbound(planned(0, 0, 4)), 8192, 4 * 512},
+		"without a budget, capped":     {unbound(planned(0, 100, 4)), 100, 4 * 7},
+		"held beyond the budget":       {planned(-1, 0, 4), 0, 0},
+		"room for all":                 {planned(fixed+100<<20, 0, 4), 8192, 4 * 512},
+		"room for some":                {planned(fixed+20<<20, 0, 4), 8192, 640},
+		"just the context in its half": {planned(fixed+16<<20, 0, 4), 8192, 512},
+		"less than that":               {planned(fixed+12<<20, 0, 4), 6144, 384},
+		"a short context takes all":    {planned(fixed+4<<20, 0, 4), 4096, 256},
+		"shorter still":                {planned(fixed+1<<20, 0, 4), 1024, 64},
+		"the shortest":                 {planned(fixed+512<<10, 0, 4), 512, 32},
+		"too short":                    {planned(fixed+512<<10-1, 0, 4), 0, 0},
+		"no room for weights":          {planned(100, 0, 4), 0, 0},
+		"nothing left":                 {planned(0, 0, 4), 0, 0},
+		"set and there":                {planned(fixed+8<<20, 8192, 4), 8192, 512},
+		"set and not there":            {planned(fixed+8<<20-1, 8192, 4), 0, 0},
+		"set beyond the model's own":   {planned(fixed+8<<20, 1<<20, 1), 8192, 512},
+		"set small":                    {planned(fixed+100<<20, 64, 4), 64, 16},
+		"set tiny and tight":           {planned(fixed+page, 16, 4), 16, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, err := plan(c.q)
+			var refused *MemoryError
+			switch {
+			case c.context == 0 && !errors.As(err, &refused):
+				t.Errorf("error is %v, want a *MemoryError", err)
+			case c.context == 0:
+				if refused.Need() <= refused.Have || !errors.Is(err, ErrMemory) {
+					t.Errorf("it needs %d and has %d: %v", refused.Need(), refused.Have, err)
+				}
+			case err != nil:
+				t.Error(err)
+			case g.context != c.context || g.pages != c.pages:
+				t.Errorf("context %d, %d pages; want %d, %d", g.context, g.pages, c.context, c.pages)
+			case g.memory != fixed+int64(g.pages)*page:
+				t.Errorf("memory is %d", g.memory)
+			}
+		})
+	}
+}
+
+// What is granted is never more than there is, holds one context, and grows with what there is.
+func TestPlanLaws(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		q := planned(rapid.Int64Range(0, 1<<29).Draw(t, "have"), rapid.IntRange(0, 10000).Draw(t, "context"), rapid.IntRange(0, 16).Draw(t, "parallel"))
+		q.config.ContextLen = rapid.IntRange(1, 20000).Draw(t, "own")
+		g, err := plan(q)
+		if err != nil {
+			return
+		}
+		if g.memory > q.have || g.context > q.config.ContextLen || g.context < 1 || g.pages*q.pageTokens < g.context {
+			t.Fatalf("granted %+v for %+v", g, q)
+		}
+		q.have += rapid.Int64Range(0, 1<<28).Draw(t, "more")
+		more, err := plan(q)
+		if err != nil || more.context < g.context || more.pages < g.pages {
+			t.Fatalf("granted %+v, and with more memory %+v, %v", g, more, err)
+		}
+	})
+}
+
+func TestMemoryErrorSaysNeedAndHave(t *testing.T) {
+	err := &MemoryError{Weights: 3 << 30, Cache: 512 << 20, Workspace: 1 << 20, Context: 4096, Have: 1000, Budget: 4 << 40}
+	const want = "repository: needs 3.5 GiB (weights 3.0 GiB, cache of 4096 tokens 512.0 MiB, workspace 1.0 MiB), have 1000 B of the budget of 4.0 TiB"
+	if err.Error() != want {
+		t.Errorf("got  %s\nwant %s", err, want)
+	}
+}
+
+func TestABudgetRefusesBeforeLoading(t *testing.T) {
+	spec := modeltest.Spec{Context: 4096}
+	unbound := newBench(t, nil)
+	unbound.put("a", spec)
+	unbound.sync(func(s *Source) { s.Settings.Parallel = 1 })
+	whole := unbound.want("a", StateServing).Memory
+	unbound.sync(func(s *Source) { s.Settings = Settings{Parallel: 1, ContextLen: 2048} })
+	half := unbound.want("a", StateServing).Memory
+
+	b := newBench(t, func(o *Options) { o.Budget, o.Defaults.Parallel = whole+half, 1 })
+	b.put("a", spec)
+	b.put("b", spec)
+	b.put("c", spec)
+	b.sync()
+	b.want("a", StateServing)
+	if n := b.want("b", StateServing).ContextLen; n != 2048 {
+		t.Errorf("the second model's context is %d, want 2048", n)
+	}
+	b.want("c", StateRefused, "needs", "weights", "have", "of the budget of")
+	b.refused("c", "needs", "have")
+	if held, budget := b.Memory(); held != budget || budget != whole+half {
+		t.Errorf("%d bytes are held of %d", held, budget)
+	}
+	// A swap needs no room for both.
+	b.put("a", modeltest.Spec{Context: 4096, Seed: 2})
+	b.sync()
+	if s := b.want("a", StateServing); s.ContextLen != 4096 || s.Generation != 3 {
+		t.Errorf("after the swap: %+v", s)
+	}
+	// A context that was asked for is not shortened.
+	b.sync(func(s *Source) {
+		if s.Name == "b" {
+			s.Settings.ContextLen = 4096
+		}
+	})
+	b.want("b", StateServing, "needs", "cache of 4096 tokens")
+	// Memory that becomes free goes to who was refused for want of it.
+	must(t, os.Remove(b.path("a")))
+	b.sync()
+	eventually(t, "the refused model is in service", func() bool { return b.status("c").State == StateServing })
+}
