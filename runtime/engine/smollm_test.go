@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -13,7 +12,7 @@ import (
 )
 
 // TestSmolLM2SameBits: on a real model a request has the same tokens, logprobs and logits alone or among seven others, on one
-// thread or two, its prompt computed whole or in chunks of 1, 7 and 64.
+// thread or two, its prompt computed whole or in chunks of 1, 7 and 64, at the best CPU level or by the reference.
 func TestSmolLM2SameBits(t *testing.T) {
 	if testing.Short() {
 		t.Skip("computes a real model")
@@ -35,24 +34,29 @@ func TestSmolLM2SameBits(t *testing.T) {
 	}
 	const contextLen = 96
 	var want answer
+	same := func(o cpu.Options, chunk, others int) {
+		t.Helper()
+		e := open(t, d, Config{Model: model, EOG: []int32{2}, ContextLen: contextLen, StepTokens: chunk}, o)
+		var running sync.WaitGroup
+		for _, req := range requests[1 : 1+others] {
+			running.Go(func() { ask(t, e, req, func() {}) })
+		}
+		got := ask(t, e, requests[0], func() {})
+		running.Wait()
+		e.Close()
+		if want.Tokens == nil {
+			want = got
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%+v, chunks of %d, %d others:\n%s", o, chunk, others, diff)
+		}
+	}
 	for _, threads := range []int{1, 2} {
 		for _, chunk := range []int{512, 64, 7, 1} {
 			for _, others := range []int{0, 7} {
-				e := open(t, d, Config{Model: model, EOG: []int32{2}, ContextLen: contextLen, StepTokens: chunk}, cpu.Options{Threads: threads})
-				var running sync.WaitGroup
-				for _, req := range requests[1 : 1+others] {
-					running.Go(func() { ask(t, e, req, func() {}) })
-				}
-				got := ask(t, e, requests[0], func() {})
-				running.Wait()
-				e.Close()
-				if want.Tokens == nil {
-					want = got
-				}
-				if diff := cmp.Diff(want, got); diff != "" {
-					t.Errorf("%s:\n%s", fmt.Sprintf("%d threads, chunks of %d, %d others", threads, chunk, others), diff)
-				}
+				same(cpu.Options{Threads: threads}, chunk, others)
 			}
 		}
 	}
+	same(cpu.Options{Threads: 2, Level: "ref"}, 64, 3)
 }
