@@ -121,10 +121,14 @@ func shape(err error) *api.Error {
 		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeQueueFull, "", errBusy.Error()), time.Second)
 	case errors.Is(err, ErrStarting):
 		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeStarting, "", ErrStarting.Error()), time.Second)
-	case errors.Is(err, ErrDraining), errors.Is(err, engine.ErrClosed):
+	case errors.Is(err, ErrDraining), errors.Is(err, engine.ErrClosed), errors.Is(err, repository.ErrClosed):
 		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeClosing, "", ErrDraining.Error()), 5*time.Second)
 	case errors.As(err, &refused):
-		return answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeModelRefused, "model", trim(err))
+		e := answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeModelRefused, "model", trim(err))
+		if refused.Waiting {
+			return later(e, time.Second)
+		}
+		return e
 	case errors.As(err, &lost):
 		return answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeWeightsLost, "model", trim(err))
 	case errors.As(err, &nonFinite):
@@ -133,7 +137,9 @@ func shape(err error) *api.Error {
 		return answer(http.StatusInsufficientStorage, api.TypeServer, api.CodeInsufficientMem, "", trim(err))
 	case errors.Is(err, errCut):
 		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeInvalidBody, "", errCut.Error())
-	case errors.Is(err, errClientGone), errors.Is(err, context.Canceled):
+	case errors.Is(err, engine.ErrRequest):
+		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeInvalidValue, "prompt", trim(err))
+	case errors.Is(err, errClientGone), errors.Is(err, context.Canceled), errors.Is(err, engine.ErrSlowReader), errors.Is(err, engine.ErrCancelled):
 		return answer(statusClientGone, api.TypeServer, api.CodeClientGone, "", errClientGone.Error())
 	}
 	// What went wrong inside is for the log; a stranger learns the request's id, which finds it there.

@@ -10,6 +10,7 @@ package server
 import (
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -89,7 +90,7 @@ type handler func(w http.ResponseWriter, r *http.Request, rec *record) error
 // routes is the list of all endpoints. The second column is the name in log and metrics.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	paths := map[string]bool{}
+	methods := map[string][]string{} // by path
 	for _, e := range []struct {
 		method, path, name string
 		handle             handler
@@ -114,17 +115,20 @@ func (s *Server) routes() http.Handler {
 		{"GET", api.PathMetrics, "metrics", s.handleMetrics},
 	} {
 		mux.Handle(e.method+" "+e.path, s.wrap(e.name, e.handle))
-		if !paths[e.path] {
-			paths[e.path] = true
-			mux.Handle(e.path, s.wrap("other", otherMethod)) // any method that has no handler above
-		}
+		methods[e.path] = append(methods[e.path], e.method)
+	}
+	for path, allowed := range methods { // any method that has no handler above
+		mux.Handle(path, s.wrap("other", otherMethod(strings.Join(allowed, ", "))))
 	}
 	mux.Handle("/", s.wrap("other", notFound))
 	return mux
 }
 
-func otherMethod(_ http.ResponseWriter, r *http.Request, _ *record) error {
-	return &routeError{http.StatusMethodNotAllowed, r.Method + " is not a method of " + r.URL.Path}
+func otherMethod(allowed string) handler {
+	return func(w http.ResponseWriter, r *http.Request, _ *record) error {
+		w.Header().Set("Allow", allowed)
+		return &routeError{http.StatusMethodNotAllowed, r.Method + " is not a method of " + r.URL.Path + ", only " + allowed}
+	}
 }
 
 func notFound(_ http.ResponseWriter, r *http.Request, _ *record) error {

@@ -1,0 +1,288 @@
+package server
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weft-run/weft/daemon/api"
+	"github.com/weft-run/weft/daemon/server/door"
+	"github.com/weft-run/weft/runtime/chat"
+	"github.com/weft-run/weft/runtime/engine"
+	"github.com/weft-run/weft/runtime/gguf"
+	"github.com/weft-run/weft/runtime/repository"
+	"github.com/weft-run/weft/runtime/sampler"
+	"github.com/weft-run/weft/runtime/tokenizer"
+)
+
+// testTemplate writes each message as "role: content" on a line of its own.
+const testTemplate = `{% for m in messages %}{% if m.role == 'boom' %}{{ raise_exception('roles must alternate') }}{% endif %}` +
+	"{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
+
+// builtinTokenizer reads the vocabulary of the built-in model.
+func builtinTokenizer(t testing.TB) *tokenizer.Tokenizer {
+	t.Helper()
+	f, err := gguf.Open(filepath.Join("..", "builtin", "stories260K-f32.gguf"), gguf.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	tok, err := tokenizer.New(f.Meta())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// fakeModels stands for the repository: models by name, each with an engine that says always the same.
+type fakeModels struct {
+	tok     *tokenizer.Tokenizer
+	engines map[string]*fakeEngine
+	refused map[string]*repository.RefusedError
+
+	mu     sync.Mutex
+	leases int // under mu
+}
+
+func newFakeModels(t testing.TB, engines map[string]*fakeEngine) *fakeModels {
+	t.Helper()
+	tok := builtinTokenizer(t)
+	for _, e := range engines {
+		e.tok = tok
+	}
+	return &fakeModels{tok: tok, engines: engines}
+}
+
+func (f *fakeModels) Acquire(_ context.Context, name string) (*Model, error) {
+	if r, ok := f.refused[name]; ok {
+		return nil, r
+	}
+	e, ok := f.engines[name]
+	if !ok {
+		return nil, &repository.NotFoundError{Name: name, Near: []string{"lily"}}
+	}
+	m := &Model{
+		Base:          api.Base{Name: name, Digest: "pending", HeaderDigest: "sha256:0123456789abcdef", Generation: 7},
+		ContextLength: 64, Tokenizer: f.tok, Engine: e, Sampling: e.defaults, Release: f.release,
+	}
+	if !e.noTemplate {
+		template, err := chat.New(testTemplate, chat.Options{Name: name})
+		if err != nil {
+			return nil, err
+		}
+		m.Template = template
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.leases++
+	return m, nil
+}
+
+func (f *fakeModels) release() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.leases--
+}
+
+func (f *fakeModels) held() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.leases
+}
+
+// List shows two of the models, so that answers stay short.
+func (f *fakeModels) List() []api.ModelStatus {
+	served := time.Unix(1700000000, 0).UTC()
+	return []api.ModelStatus{
+		{Name: "aaa", State: api.StateRefused, Reason: "it is no model"},
+		{Name: "lily", Aliases: []string{"flower"}, State: api.StateServing, Generation: 7, Served: &served, Context: 64, Resident: 1 << 20, Running: 1, Queued: 2},
+		{Name: "lily", State: api.StateRetiring, Generation: 6, Served: &served, Context: 64, Resident: 1 << 19, Running: 1},
+	}
+}
+
+// fakeEngine answers every request with one text.
+type fakeEngine struct {
+	tok        *tokenizer.Tokenizer
+	text       string
+	finish     string
+	fail       error         // ends the stream behind the text
+	refuse     error         // of Submit
+	endless    bool          // after the text the stream waits for ever
+	places     int           // streams at once; more are refused as a full queue would; 0: any number
+	slow       chan struct{} // when not nil, a token comes for each message
+	panics     bool
+	noTemplate bool
+	defaults   map[string]float64
+
+	mu       sync.Mutex
+	running  int              // under mu
+	requests []engine.Request // under mu
+}
+
+func (e *fakeEngine) Submit(r engine.Request) (Stream, error) {
+	if e.panics {
+		panic("the engine is a fake")
+	}
+	if e.refuse != nil {
+		return nil, e.refuse
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.places > 0 && e.running >= e.places {
+		return nil, &engine.QueueFullError{Queue: e.running, RetryAfter: 1500 * time.Millisecond}
+	}
+	e.running++
+	e.requests = append(e.requests, r)
+	ids := e.tok.Encode(e.text, tokenizer.EncodeOptions{})
+	if e.finish == engine.FinishStop {
+		eos, _ := e.tok.EOS()
+		ids = append(ids, eos)
+	}
+	finish := e.finish
+	if r.PromptOnly {
+		ids, finish = nil, engine.FinishLength
+	} else if r.MaxTokens > 0 && len(ids) > r.MaxTokens {
+		ids, finish = ids[:r.MaxTokens], engine.FinishLength
+	}
+	return &fakeStream{e: e, request: r, ids: ids, finish: finish, done: make(chan struct{})}, nil
+}
+
+func (e *fakeEngine) busy() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.running
+}
+
+type fakeStream struct {
+	e       *fakeEngine
+	request engine.Request
+	ids     []int32
+	finish  string
+	at      int
+
+	once sync.Once
+	done chan struct{} // closed by Cancel
+}
+
+// fakeLogprob gives the n-th token, counted from 0, a probability that a reader can check.
+func fakeLogprob(n int) float64 { return -0.25 * float64(n+1) }
+
+func (s *fakeStream) top(id int32, n int) []sampler.Logprob {
+	var top []sampler.Logprob
+	for i := range s.request.Sampling.TopLogprobs {
+		top = append(top, sampler.Logprob{ID: id + int32(i), Logprob: fakeLogprob(n) - float64(i)})
+	}
+	return top
+}
+
+func (s *fakeStream) Next(ctx context.Context) (sampler.Token, error) {
+	if s.e.slow != nil {
+		select {
+		case <-s.e.slow:
+		case <-ctx.Done():
+			return sampler.Token{}, ctx.Err()
+		}
+	}
+	if s.at == len(s.ids) {
+		if s.e.endless {
+			<-ctx.Done()
+			return sampler.Token{}, ctx.Err()
+		}
+		if s.e.fail != nil {
+			return sampler.Token{}, s.e.fail
+		}
+		return sampler.Token{}, io.EOF
+	}
+	id := s.ids[s.at]
+	token := sampler.Token{ID: id}
+	if s.request.Sampling.TopLogprobs >= 0 {
+		token.Logprob, token.Top = fakeLogprob(s.at), s.top(id, s.at)
+	}
+	s.at++
+	return token, nil
+}
+
+func (s *fakeStream) Prompt(context.Context) ([]engine.PromptToken, error) {
+	var out []engine.PromptToken
+	for i, id := range s.request.Prompt {
+		p := engine.PromptToken{ID: id}
+		if i > 0 {
+			p.Logprob, p.Top = fakeLogprob(i), s.top(id, i)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func (s *fakeStream) Result() engine.Result {
+	return engine.Result{FinishReason: s.finish, PromptTokens: len(s.request.Prompt), CompletionTokens: s.at, Queued: time.Millisecond}
+}
+
+func (s *fakeStream) Cancel() {
+	s.once.Do(func() {
+		close(s.done)
+		s.e.mu.Lock()
+		defer s.e.mu.Unlock()
+		s.e.running--
+	})
+}
+
+// fakeStore keeps uploads in memory.
+type fakeStore struct {
+	mu    sync.Mutex
+	files map[string]string
+}
+
+func (f *fakeStore) Put(_ context.Context, name string, r io.Reader, size int64) (api.Stored, error) {
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return api.Stored{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.files[name] = string(b)
+	return api.Stored{Name: name, Bytes: int64(len(b)), SHA256: "00"}, nil
+}
+
+func (f *fakeStore) Delete(_ context.Context, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.files[name]; !ok {
+		return os.ErrNotExist
+	}
+	delete(f.files, name)
+	return nil
+}
+
+// testOptions are those of a quiet server on fakes, whose caller is taken for this process itself.
+func testOptions(models Models) Options {
+	return Options{
+		Models: models, Metrics: NewMetrics("v0"), Log: slog.New(slog.DiscardHandler), Version: "v0", Numerics: "1", UID: os.Geteuid(),
+		Store: &fakeStore{files: map[string]string{}}, StallTimeout: 10 * time.Second,
+	}
+}
+
+// onSocket is the context of a request that came over the Unix socket.
+func onSocket(ctx context.Context) context.Context {
+	return door.WithCaller(ctx, door.Caller{Network: "unix", UID: os.Geteuid(), GID: os.Getegid(), PID: os.Getpid()})
+}
+
+// eventually waits until ok holds.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("waited in vain: %s", what)
+		case <-tick.C:
+		}
+	}
+}
