@@ -17,6 +17,7 @@ package repository
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -272,7 +273,11 @@ func (r *Repository) fail(m *Model, err error) {
 	r.retire(m)
 }
 
+// lostReason says what happened and how to replace a model, which an engine's error says already.
 func lostReason(err error) string {
+	if lost := (*engine.LostError)(nil); errors.As(err, &lost) {
+		return err.Error()
+	}
 	return fmt.Sprintf("%v; to replace a model, copy the new one beside it under a name that begins with a dot and rename it over the old one", err)
 }
 
