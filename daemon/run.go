@@ -33,7 +33,7 @@ import (
 )
 
 // lastCall is how long handlers have to end after their requests were cancelled at the drain's deadline.
-const lastCall = 5 * time.Second
+const lastCall = 2 * time.Second
 
 // process is what Run has built.
 type process struct {

@@ -32,7 +32,7 @@ type record struct {
 	finish     string
 }
 
-// quiet endpoints are asked all the time by machines: their successes are logged for debugging only.
+// quiet endpoints are asked all the time by machines: they are logged for debugging only, a daemon that is not ready yet included.
 var quiet = map[string]bool{"health": true, "ready": true, "version": true, "metrics": true}
 
 // wrap gives a handler everything that all requests share.
@@ -90,10 +90,10 @@ func (s *Server) finish(ctx context.Context, rec *record) {
 
 	level := slog.LevelInfo
 	switch {
-	case rec.status >= 500:
-		level = slog.LevelError
 	case quiet[rec.endpoint]:
 		level = slog.LevelDebug
+	case rec.status >= 500:
+		level = slog.LevelError
 	}
 	if !s.o.Log.Enabled(ctx, level) {
 		return
