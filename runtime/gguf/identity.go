@@ -36,7 +36,7 @@ func (id Identity) Key() string {
 
 func fileIdentity(st *unix.Stat_t) FileIdentity {
 	return FileIdentity{
-		Device: uint64(st.Dev), Inode: st.Ino, Size: st.Size,
+		Device: st.Dev, Inode: st.Ino, Size: st.Size,
 		ModTime: st.Mtim.Nano(), ChangeTime: st.Ctim.Nano(),
 	}
 }

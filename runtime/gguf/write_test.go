@@ -9,8 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/weft-run/weft/kernels/quant"
 	"pgregory.net/rapid"
+
+	"github.com/weft-run/weft/kernels/quant"
 )
 
 func TestWriterRoundTrip(t *testing.T) {

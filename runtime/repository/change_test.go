@@ -307,9 +307,13 @@ func TestModelWithoutAUsableTemplateIsServed(t *testing.T) {
 	}
 	b.sync(func(s *Source) { s.Settings.Template = "{% if %}" })
 	b.want("none", StateServing, "template")
-	b.sync(func(s *Source) { s.Settings.Template = "{{ messages[0].content }}" })
-	if s := b.want("none", StateServing); !s.Template {
-		t.Error("the template of the settings is not used")
+	b.sync(func(s *Source) { s.Settings.Template = "chatm" })
+	b.want("none", StateServing, "unknown template", "chatml")
+	for _, own := range []string{"{{ messages[0].content }}", "chatml"} {
+		b.sync(func(s *Source) { s.Settings.Template = own })
+		if s := b.want("none", StateServing); !s.Template {
+			t.Errorf("the template %q is not used", own)
+		}
 	}
 }
 

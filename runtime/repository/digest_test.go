@@ -179,3 +179,22 @@ func TestDigestIsGivenUp(t *testing.T) {
 	}
 	l.Release()
 }
+
+// Whatever the file holds, reading it ends in digests or in an error, and what was read can be written and read again.
+func FuzzDigestFile(f *testing.F) {
+	good := digestMagic + digestVersion + "\n" + strings.Repeat("cd", 32) + " x 1:2:3:4:5\n"
+	f.Add([]byte(good + "end " + sum([]byte(good))))
+	f.Add([]byte(good))
+	f.Add([]byte(digestMagic + "2\n"))
+	f.Add([]byte("end 00000000\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := &digestStore{log: slog.New(slog.DiscardHandler), known: map[string]string{}}
+		if s.parse(b) != nil {
+			return
+		}
+		again := &digestStore{log: s.log, known: map[string]string{}}
+		if err := again.parse(s.text()); err != nil || len(again.known) != len(s.known) {
+			t.Errorf("%d digests were read, and after writing %d, %v", len(s.known), len(again.known), err)
+		}
+	})
+}

@@ -132,15 +132,20 @@ func (s *digestStore) put(identity, digest string) {
 	if s.dir == nil {
 		return
 	}
+	if err := s.write(s.text()); err != nil {
+		s.log.Warn("digests cannot be remembered", "file", digestFile, "reason", err)
+	}
+}
+
+// text is the file that holds what is remembered.
+func (s *digestStore) text() []byte {
 	var b bytes.Buffer
 	b.WriteString(digestMagic + digestVersion + "\n")
 	for _, identity := range s.order {
 		fmt.Fprintf(&b, "%s %s\n", s.known[identity], identity)
 	}
 	b.WriteString("end " + sum(b.Bytes()))
-	if err := s.write(b.Bytes()); err != nil {
-		s.log.Warn("digests cannot be remembered", "file", digestFile, "reason", err)
-	}
+	return b.Bytes()
 }
 
 // write replaces the file: after a loss of power it is the old one or the new one.

@@ -1,8 +1,8 @@
 package repository
 
 import (
-	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/weft-run/weft/runtime/chat"
 	"github.com/weft-run/weft/runtime/tokenizer"
@@ -14,12 +14,14 @@ const keyTemplate = "tokenizer.chat_template"
 // be usable. A file without a usable one is served for completions.
 func (m *Model) readTemplate() error {
 	o := chat.Options{Name: m.Name, BOS: special(m.Tokenizer, m.Tokenizer.BOS), EOS: special(m.Tokenizer, m.Tokenizer.EOS)}
-	if m.Settings.Template != "" {
-		var err error
-		if m.Template, err = chat.Fallback(m.Settings.Template, o); errors.Is(err, chat.ErrUnknownTemplate) {
-			m.Template, err = chat.New(m.Settings.Template, o)
+	if own := m.Settings.Template; own != "" {
+		// Text without a brace would render as itself, whatever the messages: it is a name.
+		parse := chat.New
+		if !strings.Contains(own, "{") {
+			parse = chat.Fallback
 		}
-		if err != nil {
+		var err error
+		if m.Template, err = parse(own, o); err != nil {
 			return fmt.Errorf("%w: template: %w", ErrSetting, err)
 		}
 		return nil
