@@ -225,7 +225,7 @@ func TestSettingsBesideAModel(t *testing.T) {
 	}
 	l.rename("m.toml", []byte("ctx = 64\ncontext = 3\n"))
 	l.is("m", api.StateServing, `its settings file m.toml: unknown key "context"; the nearest known one is`)
-	if _, base := l.ask("m", 1); base.Generation != first.Generation {
+	if _, base := l.ask("other", 1); base.Generation != first.Generation {
 		t.Error("a settings file that cannot be read replaced the model")
 	}
 	l.rename("m.toml", []byte("ctx = 128\n"))

@@ -155,7 +155,11 @@ func (r *Repository) adoptAliases() {
 	for _, name := range slices.Sorted(maps.Keys(r.entries)) {
 		e := r.entries[name]
 		e.aliases = nil
-		for _, alias := range e.source.Settings.Aliases {
+		aliases := e.source.Settings.Aliases
+		if e.current != nil && (e.source.Waiting != "" || e.source.Problem != "") {
+			aliases = e.current.Settings.Aliases // what lies there may be half written: those in service hold
+		}
+		for _, alias := range aliases {
 			owner, taken := r.aliases[alias]
 			if r.entries[alias] != nil {
 				owner, taken = alias, true
@@ -229,7 +233,7 @@ func (r *Repository) replace(ctx context.Context, l *look, replaced *Model) {
 		"quantization", m.Quantization, "parameters", m.Parameters, "context", m.ContextLen, "bytes", m.Memory,
 		"load", m.Served.Sub(began), "since_arrival", m.Served.Sub(m.Arrived))
 	if m.TemplateProblem != "" {
-		r.log.Warn("model takes no chats", "model", m.Name, "reason", m.TemplateProblem)
+		r.log.Info("model takes no chats", "model", m.Name, "reason", m.TemplateProblem)
 	}
 }
 
