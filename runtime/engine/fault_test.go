@@ -119,8 +119,7 @@ func TestNonFiniteLogits(t *testing.T) {
 		"prompt row in a chunk": {append(prompt(30, 1), poison, 2, 3), true, 30},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var f fake
-			f = newFake(t, func(cfg *Config) { cfg.Model.(*fakeModel).poison = poison })
+			f := newFake(t, func(cfg *Config) { cfg.Model.(*fakeModel).poison = poison })
 			good := f.submit(t, Request{Prompt: prompt(5, 1), MaxTokens: 5})
 			bad := f.submit(t, Request{Prompt: c.prompt, PromptLogprobs: c.score})
 			_, err := drain(testContext(t), bad)

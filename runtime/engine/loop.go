@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -49,7 +50,7 @@ func (e *Engine) run() {
 	err := e.work()
 	e.shut(err)
 	close(e.done)
-	if err != ErrClosed && e.cfg.OnFail != nil {
+	if !errors.Is(err, ErrClosed) && e.cfg.OnFail != nil {
 		// After done, so that OnFail may wait for locks whose holders call Close.
 		e.cfg.OnFail(err)
 	}
@@ -205,7 +206,7 @@ func (e *Engine) shut(err error) {
 	}
 	l.pages.Free()
 	e.cfg.Backend.Close()
-	if err != ErrClosed {
+	if !errors.Is(err, ErrClosed) {
 		e.cfg.Log.Error("engine: stopped", "error", err, "streams", len(l.streams)+len(inbox))
 	}
 	*l = loop{}

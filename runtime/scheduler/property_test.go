@@ -251,7 +251,7 @@ func (w *world) drain() {
 	if len(w.alive) > 0 {
 		w.t.Fatalf("%d sequences do not finish", len(w.alive))
 	}
-	if c := (w.s.Counts()); c != (scheduler.Counts{}) || w.pages.Used() != 0 {
+	if c := w.s.Counts(); c != (scheduler.Counts{}) || w.pages.Used() != 0 {
 		w.t.Fatalf("at the end %+v, %d pages in use", c, w.pages.Used())
 	}
 }
