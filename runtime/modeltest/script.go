@@ -26,7 +26,7 @@ func Scripts(t *testing.T, pattern string, start func(t *testing.T) func(words [
 			}
 			got := runScript(string(text), start(t))
 			if os.Getenv("UPDATE_SCRIPTS") != "" {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+				if err := os.WriteFile(file, []byte(got), 0o640); err != nil {
 					t.Fatal(err)
 				}
 				return
