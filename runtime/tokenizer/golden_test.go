@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,42 +46,58 @@ func metadata(t testing.TB, path string) gguf.Metadata {
 	return h.Meta
 }
 
-// The texts and ids of llama.cpp's vocabulary tests.
+// The texts of testdata/texts.inp with the ids that Hugging Face's tokenizers and llama.cpp agree on.
 func TestVocabularyFiles(t *testing.T) {
 	for _, name := range []string{"llama-spm", "gpt-2"} {
 		t.Run(name, func(t *testing.T) {
-			tok := load(t, "vocab/ggml-vocab-"+name+".gguf")
-			inp, err := os.ReadFile(filepath.Join("testdata", name+".inp"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			out, err := os.ReadFile(filepath.Join("testdata", name+".out"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			texts := strings.Split(strings.TrimSuffix(string(inp), "\n__ggml_vocab_test__\n"), "\n__ggml_vocab_test__\n")
-			lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
-			if len(texts) != len(lines) {
-				t.Fatalf("%d texts, %d lines of ids", len(texts), len(lines))
-			}
-			for i, text := range texts {
-				var want []int32
-				for _, f := range strings.Fields(lines[i]) {
-					n, err := strconv.Atoi(f)
-					if err != nil {
-						t.Fatal(err)
-					}
-					want = append(want, int32(n))
-				}
-				got := tok.Encode(text, EncodeOptions{})
-				if !slices.Equal(got, want) {
-					t.Errorf("text %d %q\n got %v\nwant %v", i, text, got, want)
-				}
-				if back := string(tok.Decode(got)); back != text {
-					t.Errorf("text %d %q comes back as %q", i, text, back)
-				}
-			}
+			compare(t, load(t, "vocab/ggml-vocab-"+name+".gguf"), "testdata/texts.inp", "testdata/"+name+".out")
 		})
+	}
+}
+
+// The vocabularies that llama.cpp is tested with, each beside its own texts and ids.
+func TestFetchedVocabularies(t *testing.T) {
+	for _, name := range []string{"llama-spm", "gpt-2", "llama-bpe", "qwen2", "phi-3"} {
+		t.Run(name, func(t *testing.T) {
+			file := "vocab/ggml-vocab-" + name + ".gguf"
+			compare(t, load(t, file), modeltest.File(t, file+".inp"), modeltest.File(t, file+".out"))
+		})
+	}
+}
+
+// compare encodes the texts of a file, which stand between lines of __ggml_vocab_test__, and compares the ids with the
+// lines of another. Each text must come back.
+func compare(t *testing.T, tok *Tokenizer, texts, ids string) {
+	inp, err := os.ReadFile(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := os.ReadFile(ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const between = "\n__ggml_vocab_test__\n"
+	parts := strings.Split(strings.TrimSuffix(string(inp), between), between)
+	lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	if len(parts) != len(lines) {
+		t.Fatalf("%d texts, %d lines of ids", len(parts), len(lines))
+	}
+	for i, text := range parts {
+		var want []int32
+		for _, f := range strings.Fields(lines[i]) {
+			n, err := strconv.Atoi(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, int32(n))
+		}
+		got := tok.Encode(text, EncodeOptions{})
+		if !slices.Equal(got, want) {
+			t.Errorf("text %d %q\n got %v\nwant %v", i, text, got, want)
+		}
+		if back := string(tok.Decode(got)); back != text {
+			t.Errorf("text %d %q comes back as %q", i, text, back)
+		}
 	}
 }
 
