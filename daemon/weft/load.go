@@ -17,10 +17,12 @@ import (
 	"github.com/weft-run/weft/runtime/gguf"
 )
 
-// How long and how often `weft load` looks whether a stored model is served.
+// How long and how often `weft load` looks whether a stored model is served, and how long a reason beside a model of that name
+// stands until it is taken for the answer: the daemon looks at its folder at least every few seconds.
 const (
 	serveDeadline = 60 * time.Second
 	serveInterval = 50 * time.Millisecond
+	servePatience = 4 * time.Second
 )
 
 func (a *app) loadCommand() *cobra.Command {
@@ -68,7 +70,10 @@ func (a *app) load(ctx context.Context, c *api.Client, path, name string, wait b
 	if header.SplitCount > 1 {
 		return fmt.Errorf("%s is one of %d files of a split model; copy all of them into the daemon's models folder instead", path, header.SplitCount)
 	}
-	started := time.Now()
+	before, err := find(ctx, c, name)
+	if err != nil {
+		return err
+	}
 	bar := a.progress(st.Size(), "sending "+printable(name))
 	stored, err := c.Upload(ctx, name, io.TeeReader(f, bar), st.Size())
 	_ = bar.Clear()
@@ -82,7 +87,7 @@ func (a *app) load(ctx context.Context, c *api.Client, path, name string, wait b
 		_, err := fmt.Fprintf(a.out, "stored %s, %s\n", printable(name), bytesText(stored.Bytes))
 		return err
 	}
-	m, err := served(ctx, c, name, header.Digest, started)
+	m, err := served(ctx, c, name, header.Digest, before)
 	if err != nil {
 		return err
 	}
@@ -93,29 +98,44 @@ func (a *app) load(ctx context.Context, c *api.Client, path, name string, wait b
 	return err
 }
 
-// served waits until the model called name is served from the file with the given header, or refused since then.
-func served(ctx context.Context, c *api.Client, name, digest string, since time.Time) (*api.ModelStatus, error) {
+// find returns what the daemon knows of the name: what is in service, or why nothing is. A name that is not there is the zero value.
+func find(ctx context.Context, c *api.Client, name string) (api.ModelStatus, error) {
+	list, err := c.ModelStatuses(ctx)
+	if err != nil {
+		return api.ModelStatus{}, err
+	}
+	for _, m := range list.Models {
+		if m.Name == name && m.State != api.StateRetiring {
+			return m, nil
+		}
+	}
+	return api.ModelStatus{}, nil
+}
+
+// served waits until another generation than before is served from the file with the given header, or that file is refused.
+func served(ctx context.Context, c *api.Client, name, digest string, before api.ModelStatus) (*api.ModelStatus, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, serveDeadline,
 		fmt.Errorf("%s is stored, but not served after %s; `weft ls` says what became of it", name, serveDeadline))
 	defer cancel()
 	tick := time.NewTicker(serveInterval)
 	defer tick.Stop()
+	reason, since := "", time.Now()
 	for {
-		list, err := c.ModelStatuses(ctx)
-		if err != nil {
-			if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.DeadlineExceeded) {
-				return nil, cause
-			}
+		m, err := find(ctx, c, name)
+		switch {
+		case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+			return nil, context.Cause(ctx)
+		case err != nil:
 			return nil, err
+		case m.State == api.StateServing && m.Generation != before.Generation && strings.TrimPrefix(m.HeaderDigest, "sha256:") == digest:
+			return &m, nil
 		}
-		for _, m := range list.Models {
-			switch {
-			case m.Name != name:
-			case m.State == api.StateServing && strings.TrimPrefix(m.HeaderDigest, "sha256:") == digest:
-				return &m, nil
-			case m.Reason != "" && m.Seen != nil && m.Seen.After(since.Add(-time.Second)):
-				return nil, fmt.Errorf("%s is stored, but refused: %s", name, m.Reason)
-			}
+		if m.Reason != reason {
+			reason, since = m.Reason, time.Now()
+		}
+		fresh := m.State == api.StateRefused && !sameTime(m.Seen, before.Seen)
+		if m.Reason != "" && m.State != api.StateSettling && (fresh || time.Since(since) > servePatience) {
+			return nil, fmt.Errorf("%s is stored, but refused: %s", name, m.Reason)
 		}
 		select {
 		case <-ctx.Done():
@@ -123,6 +143,10 @@ func served(ctx context.Context, c *api.Client, name, digest string, since time.
 		case <-tick.C:
 		}
 	}
+}
+
+func sameTime(a, b *time.Time) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.Equal(*b)
 }
 
 // progress returns a bar on stderr where that is a terminal, and one that shows nothing elsewhere.

@@ -18,7 +18,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the expectations in testdata/*.txt")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"weft": main})
+	testscript.Main(m, map[string]func(){"weft": main, "weftd": serveDaemon})
 }
 
 // TestScripts runs testdata/*.txt: each is a folder of its own and a list of commands with what they print. Beside the files in the
@@ -28,12 +28,14 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata",
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("HOME", env.WorkDir)
-			env.Setenv("WEFT_HOST", "unix://"+filepath.Join(env.WorkDir, "weftd.sock"))
-			return writeModels(env.WorkDir)
-		},
+		Setup:               setup,
 	})
+}
+
+func setup(env *testscript.Env) error {
+	env.Setenv("HOME", env.WorkDir)
+	env.Setenv("WEFT_HOST", "unix://"+filepath.Join(env.WorkDir, "weftd.sock"))
+	return writeModels(env.WorkDir)
 }
 
 // writeModels writes the files that scripts use.
