@@ -20,6 +20,7 @@ func main() {
 	ConstraintExpr("amd64,!noasm")
 	rows()
 	rowsFloat()
+	unpack()
 	panels()
 	mulFloats()
 	activations()

@@ -399,5 +399,3 @@ func pairLoop(lines, panel, x, stride, stride3 GPVirtual, acc [][2]VecVirtual) {
 		ADDQ(imm(4), x)
 	})
 }
-
-var _ Register

@@ -233,5 +233,3 @@ func constant128(name string, low, high uint64) Mem {
 	constants[name] = m
 	return m
 }
-
-var _ Register

@@ -33,14 +33,14 @@ type table struct {
 
 // product is how a weight type is multiplied. rows serves a single row of activations, unpack and mul serve many.
 type product struct {
-	typ       quant.Type
-	form      ref.Form
-	wide      bool                                         // mul reads Quants.Wide
-	rowsFloat func(dst []float32, w []byte, x []float32)   // float types
-	decode    func(dst []float32, w []byte)                // float types: consecutive weights
-	rowsQuant func(dst []float32, w []byte, x *ref.Quants) // quantized types
-	unpack    func(p *ref.Panel, w []byte, rows, cols int) // quantized types: up to ref.PanelRows rows
-	mul       func(dst []float32, stride int, p *ref.Panel, x *ref.Quants)
+	typ                  quant.Type
+	form                 ref.Form
+	wideRows, widePanels bool                                         // rowsQuant, mul read Quants.Wide
+	rowsFloat            func(dst []float32, w []byte, x []float32)   // float types
+	decode               func(dst []float32, w []byte)                // float types: consecutive weights
+	rowsQuant            func(dst []float32, w []byte, x *ref.Quants) // quantized types
+	unpack               func(p *ref.Panel, w []byte, rows, cols int) // quantized types: up to ref.PanelRows rows
+	mul                  func(dst []float32, stride int, p *ref.Panel, x *ref.Quants)
 }
 
 // level is one entry of the ladder.
@@ -108,7 +108,7 @@ func overlayRef(t *table) {
 			p.decode = func(dst []float32, w []byte) { quant.Decode(typ, dst, w) }
 		} else {
 			minima := typ.HasMinima()
-			p.wide = true
+			p.widePanels = true
 			p.rowsQuant = func(dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(typ, dst, w, x) }
 			p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { ref.UnpackPanel(typ, panel, w, rows, cols) }
 			p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {

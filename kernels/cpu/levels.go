@@ -18,7 +18,7 @@ func hasAVX2() bool {
 	return avx2.Built && cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C
 }
 
-// overlayAVX2 sets what kernels/cpu/avx2 has; the other formats keep their own rows and share its panel products.
+// overlayAVX2 sets what kernels/cpu/avx2 has: for some formats kernels of their own, for the others one way through 16 bits.
 func overlayAVX2(t *table) {
 	t.quantize, t.widen = avx2.Quantize, avx2.Widen
 	t.rmsNorm, t.siluMul, t.add = avx2.RMSNorm, avx2.SiluMul, avx2.Add
@@ -31,6 +31,7 @@ func overlayAVX2(t *table) {
 			continue
 		}
 		minima := typ.HasMinima()
+		p.rowsQuant, p.wideRows = func(dst []float32, w []byte, x *ref.Quants) { avx2.RowsWide(typ, dst, w, x) }, true
 		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx2.UnpackPanel(typ, panel, w, rows, cols) }
 		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
 			avx2.MulPanel(dst, stride, panel, x, minima)
@@ -44,13 +45,13 @@ func overlayAVX2(t *table) {
 	for typ, rows := range map[quant.Type]func(dst []float32, w []byte, x *ref.Quants){
 		quant.Q8_0: avx2.RowsQ8_0, quant.Q4_0: avx2.RowsQ4_0, quant.Q4_1: avx2.RowsQ4_1,
 	} {
-		t.products[typ].rowsQuant = rows
+		t.products[typ].rowsQuant, t.products[typ].wideRows = rows, false
 	}
 	for typ, unpack := range map[quant.Type]func(p *ref.Panel, w []byte, rows, cols int){
 		quant.Q4_0: avx2.UnpackQ4_0, quant.Q4_1: avx2.UnpackQ4_1,
 	} {
 		p, minima := t.products[typ], typ.HasMinima()
-		p.unpack, p.wide = unpack, false
+		p.unpack, p.widePanels = unpack, false
 		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
 			avx2.MulNibbles(dst, stride, panel, x, minima)
 		}

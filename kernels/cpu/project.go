@@ -44,7 +44,7 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	for i := range out {
 		p := b.table.products[out[i].W.Type]
 		t.forms[p.form] = true
-		t.wide = t.wide || p.wide
+		t.wide = t.wide || t.panels && p.widePanels || !t.panels && p.wideRows
 		rows += out[i].W.Rows
 	}
 	t.allocate()
@@ -69,7 +69,7 @@ func (t *projectTask) allocate() {
 		q.Q = grow(q.Q, n)
 		q.Scale = grow(q.Scale, n/q.BlockLen)
 		q.Sums = grow(q.Sums, n/16)
-		if t.panels && t.wide {
+		if t.wide {
 			q.Wide = grow(q.Wide, n)
 		} else {
 			q.Wide = q.Wide[:0]

@@ -147,41 +147,6 @@ func markPanel(dst []float32, stride, count int) {
 	}
 }
 
-// UnpackPanel is ref.UnpackPanel.
-func UnpackPanel(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
-	if rows < ref.PanelRows {
-		ref.UnpackPanel(t, p, w, rows, cols)
-		return
-	}
-	info := t.Info()
-	size := t.RowBytes(cols)
-	minima := t.HasMinima()
-	writes(p.Q[:cols*ref.PanelRows])
-	var block [ref.PanelRows]quant.Integers
-	const stride = int(unsafe.Sizeof(quant.Integers{}))
-	n := info.BlockLen
-	for i := range cols / n {
-		for r := range block {
-			b := &block[r]
-			b.Unpack(t, w[r*size+i*info.BlockBytes:r*size+(i+1)*info.BlockBytes])
-			p.D[i*ref.PanelRows+r] = b.D
-			p.M[i*ref.PanelRows+r] = b.M
-		}
-		interleave(&p.Q[i*n*ref.PanelRows], &block[0].Q[0], stride, n/2)
-		if !minima {
-			continue
-		}
-		if n == 256 {
-			interleave(&p.Mins[i*n/16*ref.PanelRows], &block[0].Mins[0], stride, n/32)
-			continue
-		}
-		line := p.Mins[i*2*ref.PanelRows : (i+1)*2*ref.PanelRows]
-		for r := range block {
-			line[2*r], line[2*r+1] = block[r].Mins[0], block[r].Mins[1]
-		}
-	}
-}
-
 // MulPanel is ref.MulPanel.
 func MulPanel(dst []float32, stride int, p *ref.Panel, x *ref.Quants, minima bool) {
 	blocks := x.Cols / x.BlockLen

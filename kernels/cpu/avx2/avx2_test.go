@@ -54,13 +54,15 @@ func TestNibblePanels(t *testing.T) {
 	}
 }
 
-func TestWidePanels(t *testing.T) {
+// TestWide covers every format, those with kernels of their own too.
+func TestWide(t *testing.T) {
 	for _, typ := range quant.Computable() {
 		if ref.FormOf(typ) == ref.Float {
 			continue
 		}
 		t.Run(typ.String(), func(t *testing.T) {
 			need(t)
+			kerneltest.TestRowsQuant(t, typ, func(dst []float32, w []byte, x *ref.Quants) { RowsWide(typ, dst, w, x) })
 			unpack := func(p *ref.Panel, w []byte, rows, cols int) { UnpackPanel(typ, p, w, rows, cols) }
 			kerneltest.TestPanel(t, typ, unpack, func(dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
 				MulPanel(dst, stride, p, x, typ.HasMinima())

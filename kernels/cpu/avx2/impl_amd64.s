@@ -813,6 +813,878 @@ done36:
 	VZEROUPPER
 	RET
 
+// func unpackQ2_K(q *int16, scales *int16, qs *byte)
+// Requires: AVX, AVX2
+TEXT ·unpackQ2_K(SB), NOSPLIT, $0-24
+	MOVQ         q+0(FP), AX
+	MOVQ         scales+8(FP), CX
+	MOVQ         qs+16(FP), DX
+	VMOVDQU      bytes3<>+0(SB), Y0
+	VMOVDQU      (DX), Y1
+	VPAND        Y0, Y1, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPMOVZXBW    X2, Y2
+	VPBROADCASTW (CX), Y4
+	VPMULLW      Y4, Y2, Y2
+	VMOVDQU      Y2, (AX)
+	VPMOVZXBW    X3, Y3
+	VPBROADCASTW 2(CX), Y2
+	VPMULLW      Y2, Y3, Y3
+	VMOVDQU      Y3, 32(AX)
+	VPSRLW       $0x02, Y1, Y2
+	VPAND        Y0, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPMOVZXBW    X2, Y2
+	VPBROADCASTW 4(CX), Y4
+	VPMULLW      Y4, Y2, Y2
+	VMOVDQU      Y2, 64(AX)
+	VPMOVZXBW    X3, Y3
+	VPBROADCASTW 6(CX), Y2
+	VPMULLW      Y2, Y3, Y3
+	VMOVDQU      Y3, 96(AX)
+	VPSRLW       $0x04, Y1, Y2
+	VPAND        Y0, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPMOVZXBW    X2, Y2
+	VPBROADCASTW 8(CX), Y4
+	VPMULLW      Y4, Y2, Y2
+	VMOVDQU      Y2, 128(AX)
+	VPMOVZXBW    X3, Y3
+	VPBROADCASTW 10(CX), Y2
+	VPMULLW      Y2, Y3, Y3
+	VMOVDQU      Y3, 160(AX)
+	VPSRLW       $0x06, Y1, Y1
+	VPAND        Y0, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X2
+	VPMOVZXBW    X1, Y1
+	VPBROADCASTW 12(CX), Y3
+	VPMULLW      Y3, Y1, Y1
+	VMOVDQU      Y1, 192(AX)
+	VPMOVZXBW    X2, Y2
+	VPBROADCASTW 14(CX), Y1
+	VPMULLW      Y1, Y2, Y2
+	VMOVDQU      Y2, 224(AX)
+	VMOVDQU      32(DX), Y1
+	VPAND        Y0, Y1, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPMOVZXBW    X2, Y2
+	VPBROADCASTW 16(CX), Y4
+	VPMULLW      Y4, Y2, Y2
+	VMOVDQU      Y2, 256(AX)
+	VPMOVZXBW    X3, Y3
+	VPBROADCASTW 18(CX), Y2
+	VPMULLW      Y2, Y3, Y3
+	VMOVDQU      Y3, 288(AX)
+	VPSRLW       $0x02, Y1, Y2
+	VPAND        Y0, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPMOVZXBW    X2, Y2
+	VPBROADCASTW 20(CX), Y4
+	VPMULLW      Y4, Y2, Y2
+	VMOVDQU      Y2, 320(AX)
+	VPMOVZXBW    X3, Y3
+	VPBROADCASTW 22(CX), Y2
+	VPMULLW      Y2, Y3, Y3
+	VMOVDQU      Y3, 352(AX)
+	VPSRLW       $0x04, Y1, Y2
+	VPAND        Y0, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPMOVZXBW    X2, Y2
+	VPBROADCASTW 24(CX), Y4
+	VPMULLW      Y4, Y2, Y2
+	VMOVDQU      Y2, 384(AX)
+	VPMOVZXBW    X3, Y3
+	VPBROADCASTW 26(CX), Y2
+	VPMULLW      Y2, Y3, Y3
+	VMOVDQU      Y3, 416(AX)
+	VPSRLW       $0x06, Y1, Y1
+	VPAND        Y0, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXBW    X1, Y1
+	VPBROADCASTW 28(CX), Y2
+	VPMULLW      Y2, Y1, Y1
+	VMOVDQU      Y1, 448(AX)
+	VPMOVZXBW    X0, Y0
+	VPBROADCASTW 30(CX), Y1
+	VPMULLW      Y1, Y0, Y0
+	VMOVDQU      Y0, 480(AX)
+	VZEROUPPER
+	RET
+
+DATA bytes3<>+0(SB)/4, $0x03030303
+DATA bytes3<>+4(SB)/4, $0x03030303
+DATA bytes3<>+8(SB)/4, $0x03030303
+DATA bytes3<>+12(SB)/4, $0x03030303
+DATA bytes3<>+16(SB)/4, $0x03030303
+DATA bytes3<>+20(SB)/4, $0x03030303
+DATA bytes3<>+24(SB)/4, $0x03030303
+DATA bytes3<>+28(SB)/4, $0x03030303
+GLOBL bytes3<>(SB), RODATA|NOPTR, $32
+
+// func unpackQ3_K(q *int16, scales *int16, high *byte, qs *byte)
+// Requires: AVX, AVX2
+TEXT ·unpackQ3_K(SB), NOSPLIT, $0-32
+	MOVQ         q+0(FP), AX
+	MOVQ         scales+8(FP), CX
+	MOVQ         qs+24(FP), DX
+	VMOVDQU      bytes3<>+0(SB), Y0
+	VMOVDQU      bytes4<>+0(SB), Y2
+	MOVQ         high+16(FP), BX
+	VMOVDQU      (BX), Y1
+	VMOVDQU      fours16<>+0(SB), Y3
+	VMOVDQU      (DX), Y4
+	VPAND        Y0, Y4, Y5
+	VPSLLW       $0x02, Y1, Y6
+	VPAND        Y2, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPMOVZXBW    X5, Y5
+	VPSUBW       Y3, Y5, Y5
+	VPBROADCASTW (CX), Y7
+	VPMULLW      Y7, Y5, Y5
+	VMOVDQU      Y5, (AX)
+	VPMOVZXBW    X6, Y6
+	VPSUBW       Y3, Y6, Y6
+	VPBROADCASTW 2(CX), Y5
+	VPMULLW      Y5, Y6, Y6
+	VMOVDQU      Y6, 32(AX)
+	VPSRLW       $0x02, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VPSLLW       $0x01, Y1, Y6
+	VPAND        Y2, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPMOVZXBW    X5, Y5
+	VPSUBW       Y3, Y5, Y5
+	VPBROADCASTW 4(CX), Y7
+	VPMULLW      Y7, Y5, Y5
+	VMOVDQU      Y5, 64(AX)
+	VPMOVZXBW    X6, Y6
+	VPSUBW       Y3, Y6, Y6
+	VPBROADCASTW 6(CX), Y5
+	VPMULLW      Y5, Y6, Y6
+	VMOVDQU      Y6, 96(AX)
+	VPSRLW       $0x04, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VPAND        Y2, Y1, Y6
+	VPOR         Y6, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPMOVZXBW    X5, Y5
+	VPSUBW       Y3, Y5, Y5
+	VPBROADCASTW 8(CX), Y7
+	VPMULLW      Y7, Y5, Y5
+	VMOVDQU      Y5, 128(AX)
+	VPMOVZXBW    X6, Y6
+	VPSUBW       Y3, Y6, Y6
+	VPBROADCASTW 10(CX), Y5
+	VPMULLW      Y5, Y6, Y6
+	VMOVDQU      Y6, 160(AX)
+	VPSRLW       $0x06, Y4, Y4
+	VPAND        Y0, Y4, Y4
+	VPSRLW       $0x01, Y1, Y5
+	VPAND        Y2, Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X5
+	VPMOVZXBW    X4, Y4
+	VPSUBW       Y3, Y4, Y4
+	VPBROADCASTW 12(CX), Y6
+	VPMULLW      Y6, Y4, Y4
+	VMOVDQU      Y4, 192(AX)
+	VPMOVZXBW    X5, Y5
+	VPSUBW       Y3, Y5, Y5
+	VPBROADCASTW 14(CX), Y4
+	VPMULLW      Y4, Y5, Y5
+	VMOVDQU      Y5, 224(AX)
+	VMOVDQU      32(DX), Y4
+	VPAND        Y0, Y4, Y5
+	VPSRLW       $0x02, Y1, Y6
+	VPAND        Y2, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPMOVZXBW    X5, Y5
+	VPSUBW       Y3, Y5, Y5
+	VPBROADCASTW 16(CX), Y7
+	VPMULLW      Y7, Y5, Y5
+	VMOVDQU      Y5, 256(AX)
+	VPMOVZXBW    X6, Y6
+	VPSUBW       Y3, Y6, Y6
+	VPBROADCASTW 18(CX), Y5
+	VPMULLW      Y5, Y6, Y6
+	VMOVDQU      Y6, 288(AX)
+	VPSRLW       $0x02, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VPSRLW       $0x03, Y1, Y6
+	VPAND        Y2, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPMOVZXBW    X5, Y5
+	VPSUBW       Y3, Y5, Y5
+	VPBROADCASTW 20(CX), Y7
+	VPMULLW      Y7, Y5, Y5
+	VMOVDQU      Y5, 320(AX)
+	VPMOVZXBW    X6, Y6
+	VPSUBW       Y3, Y6, Y6
+	VPBROADCASTW 22(CX), Y5
+	VPMULLW      Y5, Y6, Y6
+	VMOVDQU      Y6, 352(AX)
+	VPSRLW       $0x04, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VPSRLW       $0x04, Y1, Y6
+	VPAND        Y2, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPMOVZXBW    X5, Y5
+	VPSUBW       Y3, Y5, Y5
+	VPBROADCASTW 24(CX), Y7
+	VPMULLW      Y7, Y5, Y5
+	VMOVDQU      Y5, 384(AX)
+	VPMOVZXBW    X6, Y6
+	VPSUBW       Y3, Y6, Y6
+	VPBROADCASTW 26(CX), Y5
+	VPMULLW      Y5, Y6, Y6
+	VMOVDQU      Y6, 416(AX)
+	VPSRLW       $0x06, Y4, Y4
+	VPAND        Y0, Y4, Y4
+	VPSRLW       $0x05, Y1, Y0
+	VPAND        Y2, Y0, Y0
+	VPOR         Y0, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X0
+	VPMOVZXBW    X4, Y4
+	VPSUBW       Y3, Y4, Y4
+	VPBROADCASTW 28(CX), Y1
+	VPMULLW      Y1, Y4, Y4
+	VMOVDQU      Y4, 448(AX)
+	VPMOVZXBW    X0, Y0
+	VPSUBW       Y3, Y0, Y0
+	VPBROADCASTW 30(CX), Y1
+	VPMULLW      Y1, Y0, Y0
+	VMOVDQU      Y0, 480(AX)
+	VZEROUPPER
+	RET
+
+DATA bytes4<>+0(SB)/4, $0x04040404
+DATA bytes4<>+4(SB)/4, $0x04040404
+DATA bytes4<>+8(SB)/4, $0x04040404
+DATA bytes4<>+12(SB)/4, $0x04040404
+DATA bytes4<>+16(SB)/4, $0x04040404
+DATA bytes4<>+20(SB)/4, $0x04040404
+DATA bytes4<>+24(SB)/4, $0x04040404
+DATA bytes4<>+28(SB)/4, $0x04040404
+GLOBL bytes4<>(SB), RODATA|NOPTR, $32
+
+DATA fours16<>+0(SB)/4, $0x00040004
+DATA fours16<>+4(SB)/4, $0x00040004
+DATA fours16<>+8(SB)/4, $0x00040004
+DATA fours16<>+12(SB)/4, $0x00040004
+DATA fours16<>+16(SB)/4, $0x00040004
+DATA fours16<>+20(SB)/4, $0x00040004
+DATA fours16<>+24(SB)/4, $0x00040004
+DATA fours16<>+28(SB)/4, $0x00040004
+GLOBL fours16<>(SB), RODATA|NOPTR, $32
+
+// func unpackQ4_K(q *int16, scales *int16, qs *byte)
+// Requires: AVX, AVX2
+TEXT ·unpackQ4_K(SB), NOSPLIT, $0-24
+	MOVQ         q+0(FP), AX
+	MOVQ         scales+8(FP), CX
+	MOVQ         qs+16(FP), DX
+	VMOVDQU      nibbles<>+0(SB), Y0
+	VMOVDQU      (DX), Y1
+	VPAND        Y0, Y1, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPMOVZXBW    X2, Y2
+	VPBROADCASTW (CX), Y4
+	VPMULLW      Y4, Y2, Y2
+	VMOVDQU      Y2, (AX)
+	VPMOVZXBW    X3, Y3
+	VPBROADCASTW 2(CX), Y2
+	VPMULLW      Y2, Y3, Y3
+	VMOVDQU      Y3, 32(AX)
+	VPSRLW       $0x04, Y1, Y1
+	VPAND        Y0, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X2
+	VPMOVZXBW    X1, Y1
+	VPBROADCASTW 4(CX), Y3
+	VPMULLW      Y3, Y1, Y1
+	VMOVDQU      Y1, 64(AX)
+	VPMOVZXBW    X2, Y2
+	VPBROADCASTW 6(CX), Y1
+	VPMULLW      Y1, Y2, Y2
+	VMOVDQU      Y2, 96(AX)
+	VMOVDQU      32(DX), Y1
+	VPAND        Y0, Y1, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPMOVZXBW    X2, Y2
+	VPBROADCASTW 8(CX), Y4
+	VPMULLW      Y4, Y2, Y2
+	VMOVDQU      Y2, 128(AX)
+	VPMOVZXBW    X3, Y3
+	VPBROADCASTW 10(CX), Y2
+	VPMULLW      Y2, Y3, Y3
+	VMOVDQU      Y3, 160(AX)
+	VPSRLW       $0x04, Y1, Y1
+	VPAND        Y0, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X2
+	VPMOVZXBW    X1, Y1
+	VPBROADCASTW 12(CX), Y3
+	VPMULLW      Y3, Y1, Y1
+	VMOVDQU      Y1, 192(AX)
+	VPMOVZXBW    X2, Y2
+	VPBROADCASTW 14(CX), Y1
+	VPMULLW      Y1, Y2, Y2
+	VMOVDQU      Y2, 224(AX)
+	VMOVDQU      64(DX), Y1
+	VPAND        Y0, Y1, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPMOVZXBW    X2, Y2
+	VPBROADCASTW 16(CX), Y4
+	VPMULLW      Y4, Y2, Y2
+	VMOVDQU      Y2, 256(AX)
+	VPMOVZXBW    X3, Y3
+	VPBROADCASTW 18(CX), Y2
+	VPMULLW      Y2, Y3, Y3
+	VMOVDQU      Y3, 288(AX)
+	VPSRLW       $0x04, Y1, Y1
+	VPAND        Y0, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X2
+	VPMOVZXBW    X1, Y1
+	VPBROADCASTW 20(CX), Y3
+	VPMULLW      Y3, Y1, Y1
+	VMOVDQU      Y1, 320(AX)
+	VPMOVZXBW    X2, Y2
+	VPBROADCASTW 22(CX), Y1
+	VPMULLW      Y1, Y2, Y2
+	VMOVDQU      Y2, 352(AX)
+	VMOVDQU      96(DX), Y1
+	VPAND        Y0, Y1, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPMOVZXBW    X2, Y2
+	VPBROADCASTW 24(CX), Y4
+	VPMULLW      Y4, Y2, Y2
+	VMOVDQU      Y2, 384(AX)
+	VPMOVZXBW    X3, Y3
+	VPBROADCASTW 26(CX), Y2
+	VPMULLW      Y2, Y3, Y3
+	VMOVDQU      Y3, 416(AX)
+	VPSRLW       $0x04, Y1, Y1
+	VPAND        Y0, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXBW    X1, Y1
+	VPBROADCASTW 28(CX), Y2
+	VPMULLW      Y2, Y1, Y1
+	VMOVDQU      Y1, 448(AX)
+	VPMOVZXBW    X0, Y0
+	VPBROADCASTW 30(CX), Y1
+	VPMULLW      Y1, Y0, Y0
+	VMOVDQU      Y0, 480(AX)
+	VZEROUPPER
+	RET
+
+// func unpackQ5_K(q *int16, scales *int16, high *byte, qs *byte)
+// Requires: AVX, AVX2
+TEXT ·unpackQ5_K(SB), NOSPLIT, $0-32
+	MOVQ         q+0(FP), AX
+	MOVQ         scales+8(FP), CX
+	MOVQ         qs+24(FP), DX
+	VMOVDQU      nibbles<>+0(SB), Y0
+	VMOVDQU      bytes16<>+0(SB), Y2
+	MOVQ         high+16(FP), BX
+	VMOVDQU      (BX), Y1
+	VMOVDQU      (DX), Y3
+	VPAND        Y0, Y3, Y4
+	VPSLLW       $0x04, Y1, Y5
+	VPAND        Y2, Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X5
+	VPMOVZXBW    X4, Y4
+	VPBROADCASTW (CX), Y6
+	VPMULLW      Y6, Y4, Y4
+	VMOVDQU      Y4, (AX)
+	VPMOVZXBW    X5, Y5
+	VPBROADCASTW 2(CX), Y4
+	VPMULLW      Y4, Y5, Y5
+	VMOVDQU      Y5, 32(AX)
+	VPSRLW       $0x04, Y3, Y3
+	VPAND        Y0, Y3, Y3
+	VPSLLW       $0x03, Y1, Y4
+	VPAND        Y2, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X4
+	VPMOVZXBW    X3, Y3
+	VPBROADCASTW 4(CX), Y5
+	VPMULLW      Y5, Y3, Y3
+	VMOVDQU      Y3, 64(AX)
+	VPMOVZXBW    X4, Y4
+	VPBROADCASTW 6(CX), Y3
+	VPMULLW      Y3, Y4, Y4
+	VMOVDQU      Y4, 96(AX)
+	VMOVDQU      32(DX), Y3
+	VPAND        Y0, Y3, Y4
+	VPSLLW       $0x02, Y1, Y5
+	VPAND        Y2, Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X5
+	VPMOVZXBW    X4, Y4
+	VPBROADCASTW 8(CX), Y6
+	VPMULLW      Y6, Y4, Y4
+	VMOVDQU      Y4, 128(AX)
+	VPMOVZXBW    X5, Y5
+	VPBROADCASTW 10(CX), Y4
+	VPMULLW      Y4, Y5, Y5
+	VMOVDQU      Y5, 160(AX)
+	VPSRLW       $0x04, Y3, Y3
+	VPAND        Y0, Y3, Y3
+	VPSLLW       $0x01, Y1, Y4
+	VPAND        Y2, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X4
+	VPMOVZXBW    X3, Y3
+	VPBROADCASTW 12(CX), Y5
+	VPMULLW      Y5, Y3, Y3
+	VMOVDQU      Y3, 192(AX)
+	VPMOVZXBW    X4, Y4
+	VPBROADCASTW 14(CX), Y3
+	VPMULLW      Y3, Y4, Y4
+	VMOVDQU      Y4, 224(AX)
+	VMOVDQU      64(DX), Y3
+	VPAND        Y0, Y3, Y4
+	VPAND        Y2, Y1, Y5
+	VPOR         Y5, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X5
+	VPMOVZXBW    X4, Y4
+	VPBROADCASTW 16(CX), Y6
+	VPMULLW      Y6, Y4, Y4
+	VMOVDQU      Y4, 256(AX)
+	VPMOVZXBW    X5, Y5
+	VPBROADCASTW 18(CX), Y4
+	VPMULLW      Y4, Y5, Y5
+	VMOVDQU      Y5, 288(AX)
+	VPSRLW       $0x04, Y3, Y3
+	VPAND        Y0, Y3, Y3
+	VPSRLW       $0x01, Y1, Y4
+	VPAND        Y2, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X4
+	VPMOVZXBW    X3, Y3
+	VPBROADCASTW 20(CX), Y5
+	VPMULLW      Y5, Y3, Y3
+	VMOVDQU      Y3, 320(AX)
+	VPMOVZXBW    X4, Y4
+	VPBROADCASTW 22(CX), Y3
+	VPMULLW      Y3, Y4, Y4
+	VMOVDQU      Y4, 352(AX)
+	VMOVDQU      96(DX), Y3
+	VPAND        Y0, Y3, Y4
+	VPSRLW       $0x02, Y1, Y5
+	VPAND        Y2, Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X5
+	VPMOVZXBW    X4, Y4
+	VPBROADCASTW 24(CX), Y6
+	VPMULLW      Y6, Y4, Y4
+	VMOVDQU      Y4, 384(AX)
+	VPMOVZXBW    X5, Y5
+	VPBROADCASTW 26(CX), Y4
+	VPMULLW      Y4, Y5, Y5
+	VMOVDQU      Y5, 416(AX)
+	VPSRLW       $0x04, Y3, Y3
+	VPAND        Y0, Y3, Y3
+	VPSRLW       $0x03, Y1, Y0
+	VPAND        Y2, Y0, Y0
+	VPOR         Y0, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X0
+	VPMOVZXBW    X3, Y3
+	VPBROADCASTW 28(CX), Y1
+	VPMULLW      Y1, Y3, Y3
+	VMOVDQU      Y3, 448(AX)
+	VPMOVZXBW    X0, Y0
+	VPBROADCASTW 30(CX), Y1
+	VPMULLW      Y1, Y0, Y0
+	VMOVDQU      Y0, 480(AX)
+	VZEROUPPER
+	RET
+
+DATA bytes16<>+0(SB)/4, $0x10101010
+DATA bytes16<>+4(SB)/4, $0x10101010
+DATA bytes16<>+8(SB)/4, $0x10101010
+DATA bytes16<>+12(SB)/4, $0x10101010
+DATA bytes16<>+16(SB)/4, $0x10101010
+DATA bytes16<>+20(SB)/4, $0x10101010
+DATA bytes16<>+24(SB)/4, $0x10101010
+DATA bytes16<>+28(SB)/4, $0x10101010
+GLOBL bytes16<>(SB), RODATA|NOPTR, $32
+
+// func unpackQ6_K(q *int16, scales *int16, low *byte, high *byte)
+// Requires: AVX, AVX2
+TEXT ·unpackQ6_K(SB), NOSPLIT, $0-32
+	MOVQ         q+0(FP), AX
+	MOVQ         scales+8(FP), CX
+	MOVQ         low+16(FP), DX
+	MOVQ         high+24(FP), BX
+	VMOVDQU      nibbles<>+0(SB), Y0
+	VMOVDQU      bytes48<>+0(SB), Y1
+	VMOVDQU      thirtytwos16<>+0(SB), Y2
+	VMOVDQU      (BX), Y3
+	VMOVDQU      (DX), Y4
+	VMOVDQU      32(DX), Y5
+	VPAND        Y0, Y4, Y6
+	VPSLLW       $0x04, Y3, Y7
+	VPAND        Y1, Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X7
+	VPMOVZXBW    X6, Y6
+	VPSUBW       Y2, Y6, Y6
+	VPBROADCASTW (CX), Y8
+	VPMULLW      Y8, Y6, Y6
+	VMOVDQU      Y6, (AX)
+	VPMOVZXBW    X7, Y7
+	VPSUBW       Y2, Y7, Y7
+	VPBROADCASTW 2(CX), Y6
+	VPMULLW      Y6, Y7, Y7
+	VMOVDQU      Y7, 32(AX)
+	VPAND        Y0, Y5, Y6
+	VPSLLW       $0x02, Y3, Y7
+	VPAND        Y1, Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X7
+	VPMOVZXBW    X6, Y6
+	VPSUBW       Y2, Y6, Y6
+	VPBROADCASTW 4(CX), Y8
+	VPMULLW      Y8, Y6, Y6
+	VMOVDQU      Y6, 64(AX)
+	VPMOVZXBW    X7, Y7
+	VPSUBW       Y2, Y7, Y7
+	VPBROADCASTW 6(CX), Y6
+	VPMULLW      Y6, Y7, Y7
+	VMOVDQU      Y7, 96(AX)
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y0, Y4, Y4
+	VPAND        Y1, Y3, Y6
+	VPOR         Y6, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X6
+	VPMOVZXBW    X4, Y4
+	VPSUBW       Y2, Y4, Y4
+	VPBROADCASTW 8(CX), Y7
+	VPMULLW      Y7, Y4, Y4
+	VMOVDQU      Y4, 128(AX)
+	VPMOVZXBW    X6, Y6
+	VPSUBW       Y2, Y6, Y6
+	VPBROADCASTW 10(CX), Y4
+	VPMULLW      Y4, Y6, Y6
+	VMOVDQU      Y6, 160(AX)
+	VPSRLW       $0x04, Y5, Y4
+	VPAND        Y0, Y4, Y4
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y1, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X3
+	VPMOVZXBW    X4, Y4
+	VPSUBW       Y2, Y4, Y4
+	VPBROADCASTW 12(CX), Y5
+	VPMULLW      Y5, Y4, Y4
+	VMOVDQU      Y4, 192(AX)
+	VPMOVZXBW    X3, Y3
+	VPSUBW       Y2, Y3, Y3
+	VPBROADCASTW 14(CX), Y4
+	VPMULLW      Y4, Y3, Y3
+	VMOVDQU      Y3, 224(AX)
+	VMOVDQU      32(BX), Y3
+	VMOVDQU      64(DX), Y4
+	VMOVDQU      96(DX), Y5
+	VPAND        Y0, Y4, Y6
+	VPSLLW       $0x04, Y3, Y7
+	VPAND        Y1, Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X7
+	VPMOVZXBW    X6, Y6
+	VPSUBW       Y2, Y6, Y6
+	VPBROADCASTW 16(CX), Y8
+	VPMULLW      Y8, Y6, Y6
+	VMOVDQU      Y6, 256(AX)
+	VPMOVZXBW    X7, Y7
+	VPSUBW       Y2, Y7, Y7
+	VPBROADCASTW 18(CX), Y6
+	VPMULLW      Y6, Y7, Y7
+	VMOVDQU      Y7, 288(AX)
+	VPAND        Y0, Y5, Y6
+	VPSLLW       $0x02, Y3, Y7
+	VPAND        Y1, Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X7
+	VPMOVZXBW    X6, Y6
+	VPSUBW       Y2, Y6, Y6
+	VPBROADCASTW 20(CX), Y8
+	VPMULLW      Y8, Y6, Y6
+	VMOVDQU      Y6, 320(AX)
+	VPMOVZXBW    X7, Y7
+	VPSUBW       Y2, Y7, Y7
+	VPBROADCASTW 22(CX), Y6
+	VPMULLW      Y6, Y7, Y7
+	VMOVDQU      Y7, 352(AX)
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y0, Y4, Y4
+	VPAND        Y1, Y3, Y6
+	VPOR         Y6, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X6
+	VPMOVZXBW    X4, Y4
+	VPSUBW       Y2, Y4, Y4
+	VPBROADCASTW 24(CX), Y7
+	VPMULLW      Y7, Y4, Y4
+	VMOVDQU      Y4, 384(AX)
+	VPMOVZXBW    X6, Y6
+	VPSUBW       Y2, Y6, Y6
+	VPBROADCASTW 26(CX), Y4
+	VPMULLW      Y4, Y6, Y6
+	VMOVDQU      Y6, 416(AX)
+	VPSRLW       $0x04, Y5, Y4
+	VPAND        Y0, Y4, Y4
+	VPSRLW       $0x02, Y3, Y0
+	VPAND        Y1, Y0, Y0
+	VPOR         Y0, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X0
+	VPMOVZXBW    X4, Y4
+	VPSUBW       Y2, Y4, Y4
+	VPBROADCASTW 28(CX), Y1
+	VPMULLW      Y1, Y4, Y4
+	VMOVDQU      Y4, 448(AX)
+	VPMOVZXBW    X0, Y0
+	VPSUBW       Y2, Y0, Y0
+	VPBROADCASTW 30(CX), Y1
+	VPMULLW      Y1, Y0, Y0
+	VMOVDQU      Y0, 480(AX)
+	VZEROUPPER
+	RET
+
+DATA bytes48<>+0(SB)/4, $0x30303030
+DATA bytes48<>+4(SB)/4, $0x30303030
+DATA bytes48<>+8(SB)/4, $0x30303030
+DATA bytes48<>+12(SB)/4, $0x30303030
+DATA bytes48<>+16(SB)/4, $0x30303030
+DATA bytes48<>+20(SB)/4, $0x30303030
+DATA bytes48<>+24(SB)/4, $0x30303030
+DATA bytes48<>+28(SB)/4, $0x30303030
+GLOBL bytes48<>(SB), RODATA|NOPTR, $32
+
+DATA thirtytwos16<>+0(SB)/4, $0x00200020
+DATA thirtytwos16<>+4(SB)/4, $0x00200020
+DATA thirtytwos16<>+8(SB)/4, $0x00200020
+DATA thirtytwos16<>+12(SB)/4, $0x00200020
+DATA thirtytwos16<>+16(SB)/4, $0x00200020
+DATA thirtytwos16<>+20(SB)/4, $0x00200020
+DATA thirtytwos16<>+24(SB)/4, $0x00200020
+DATA thirtytwos16<>+28(SB)/4, $0x00200020
+GLOBL thirtytwos16<>(SB), RODATA|NOPTR, $32
+
+// func unpackCodebook(q *int16, scales *int16, qs *byte, codebook *byte, n int)
+// Requires: AVX, AVX2
+TEXT ·unpackCodebook(SB), NOSPLIT, $0-40
+	MOVQ           q+0(FP), AX
+	MOVQ           scales+8(FP), CX
+	MOVQ           qs+16(FP), DX
+	MOVQ           n+32(FP), BX
+	VMOVDQU        nibbles<>+0(SB), Y0
+	MOVQ           codebook+24(FP), SI
+	VBROADCASTI128 (SI), Y1
+
+loop39:
+	CMPQ         BX, $0x01
+	JL           done40
+	VMOVDQU      (DX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y2
+	VPAND        Y0, Y2, Y2
+	VPSHUFB      Y2, Y1, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPMOVSXBW    X2, Y2
+	VPBROADCASTW (CX), Y4
+	VPMULLW      Y4, Y2, Y2
+	VMOVDQU      Y2, (AX)
+	VPMOVSXBW    X3, Y3
+	VPBROADCASTW 2(CX), Y4
+	VPMULLW      Y4, Y3, Y3
+	VMOVDQU      Y3, 32(AX)
+	ADDQ         $0x00000010, DX
+	ADDQ         $0x00000004, CX
+	ADDQ         $0x00000040, AX
+	SUBQ         $0x00000001, BX
+	JMP          loop39
+
+done40:
+	VZEROUPPER
+	RET
+
+// func unpackFifths(q *int16, scales *int16, qs *byte, high *byte, offset int)
+// Requires: AVX, AVX2
+TEXT ·unpackFifths(SB), NOSPLIT, $0-40
+	MOVQ         q+0(FP), AX
+	MOVQ         scales+8(FP), CX
+	VMOVDQU      nibbles<>+0(SB), Y0
+	VMOVDQU      bytes16<>+0(SB), Y1
+	MOVQ         qs+16(FP), DX
+	VMOVDQU      (DX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y2
+	VPAND        Y0, Y2, Y2
+	MOVQ         high+24(FP), DX
+	VPBROADCASTD (DX), Y0
+	VMOVDQU      eighths<>+0(SB), Y3
+	VPSHUFB      Y3, Y0, Y0
+	VMOVDQU      powers<>+0(SB), Y3
+	VPAND        Y3, Y0, Y0
+	VPCMPEQB     Y3, Y0, Y0
+	VPAND        Y1, Y0, Y0
+	VPOR         Y0, Y2, Y2
+	MOVQ         offset+32(FP), DX
+	VMOVQ        DX, X0
+	VPBROADCASTW X0, Y0
+	VEXTRACTI128 $0x01, Y2, X1
+	VPMOVZXBW    X2, Y2
+	VPSUBW       Y0, Y2, Y2
+	VPBROADCASTW (CX), Y3
+	VPMULLW      Y3, Y2, Y2
+	VMOVDQU      Y2, (AX)
+	VPMOVZXBW    X1, Y1
+	VPSUBW       Y0, Y1, Y1
+	VPBROADCASTW 2(CX), Y0
+	VPMULLW      Y0, Y1, Y1
+	VMOVDQU      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+DATA eighths<>+0(SB)/1, $0x00
+DATA eighths<>+1(SB)/1, $0x00
+DATA eighths<>+2(SB)/1, $0x00
+DATA eighths<>+3(SB)/1, $0x00
+DATA eighths<>+4(SB)/1, $0x00
+DATA eighths<>+5(SB)/1, $0x00
+DATA eighths<>+6(SB)/1, $0x00
+DATA eighths<>+7(SB)/1, $0x00
+DATA eighths<>+8(SB)/1, $0x01
+DATA eighths<>+9(SB)/1, $0x01
+DATA eighths<>+10(SB)/1, $0x01
+DATA eighths<>+11(SB)/1, $0x01
+DATA eighths<>+12(SB)/1, $0x01
+DATA eighths<>+13(SB)/1, $0x01
+DATA eighths<>+14(SB)/1, $0x01
+DATA eighths<>+15(SB)/1, $0x01
+DATA eighths<>+16(SB)/1, $0x02
+DATA eighths<>+17(SB)/1, $0x02
+DATA eighths<>+18(SB)/1, $0x02
+DATA eighths<>+19(SB)/1, $0x02
+DATA eighths<>+20(SB)/1, $0x02
+DATA eighths<>+21(SB)/1, $0x02
+DATA eighths<>+22(SB)/1, $0x02
+DATA eighths<>+23(SB)/1, $0x02
+DATA eighths<>+24(SB)/1, $0x03
+DATA eighths<>+25(SB)/1, $0x03
+DATA eighths<>+26(SB)/1, $0x03
+DATA eighths<>+27(SB)/1, $0x03
+DATA eighths<>+28(SB)/1, $0x03
+DATA eighths<>+29(SB)/1, $0x03
+DATA eighths<>+30(SB)/1, $0x03
+DATA eighths<>+31(SB)/1, $0x03
+GLOBL eighths<>(SB), RODATA|NOPTR, $32
+
+DATA powers<>+0(SB)/1, $0x01
+DATA powers<>+1(SB)/1, $0x02
+DATA powers<>+2(SB)/1, $0x04
+DATA powers<>+3(SB)/1, $0x08
+DATA powers<>+4(SB)/1, $0x10
+DATA powers<>+5(SB)/1, $0x20
+DATA powers<>+6(SB)/1, $0x40
+DATA powers<>+7(SB)/1, $0x80
+DATA powers<>+8(SB)/1, $0x01
+DATA powers<>+9(SB)/1, $0x02
+DATA powers<>+10(SB)/1, $0x04
+DATA powers<>+11(SB)/1, $0x08
+DATA powers<>+12(SB)/1, $0x10
+DATA powers<>+13(SB)/1, $0x20
+DATA powers<>+14(SB)/1, $0x40
+DATA powers<>+15(SB)/1, $0x80
+DATA powers<>+16(SB)/1, $0x01
+DATA powers<>+17(SB)/1, $0x02
+DATA powers<>+18(SB)/1, $0x04
+DATA powers<>+19(SB)/1, $0x08
+DATA powers<>+20(SB)/1, $0x10
+DATA powers<>+21(SB)/1, $0x20
+DATA powers<>+22(SB)/1, $0x40
+DATA powers<>+23(SB)/1, $0x80
+DATA powers<>+24(SB)/1, $0x01
+DATA powers<>+25(SB)/1, $0x02
+DATA powers<>+26(SB)/1, $0x04
+DATA powers<>+27(SB)/1, $0x08
+DATA powers<>+28(SB)/1, $0x10
+DATA powers<>+29(SB)/1, $0x20
+DATA powers<>+30(SB)/1, $0x40
+DATA powers<>+31(SB)/1, $0x80
+GLOBL powers<>(SB), RODATA|NOPTR, $32
+
+// func dotRows(acc *float32, q *int16, stride int, x *int16, n int, d *float32, dx *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dotRows(SB), NOSPLIT, $0-56
+	MOVQ   acc+0(FP), AX
+	MOVQ   x+24(FP), CX
+	MOVQ   n+32(FP), DX
+	MOVQ   q+8(FP), BX
+	MOVQ   stride+16(FP), DI
+	LEAQ   (DI)(DI*2), R8
+	LEAQ   (BX)(DI*4), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+loop41:
+	CMPQ     DX, $0x10
+	JL       done42
+	VMOVDQU  (CX), Y8
+	VPMADDWD (BX), Y8, Y9
+	VPADDD   Y9, Y0, Y0
+	VPMADDWD (BX)(DI*1), Y8, Y9
+	VPADDD   Y9, Y1, Y1
+	VPMADDWD (BX)(DI*2), Y8, Y9
+	VPADDD   Y9, Y2, Y2
+	VPMADDWD (BX)(R8*1), Y8, Y9
+	VPADDD   Y9, Y3, Y3
+	VPMADDWD (SI), Y8, Y9
+	VPADDD   Y9, Y4, Y4
+	VPMADDWD (SI)(DI*1), Y8, Y9
+	VPADDD   Y9, Y5, Y5
+	VPMADDWD (SI)(DI*2), Y8, Y9
+	VPADDD   Y9, Y6, Y6
+	VPMADDWD (SI)(R8*1), Y8, Y8
+	VPADDD   Y8, Y7, Y7
+	ADDQ     $0x00000020, CX
+	ADDQ     $0x00000020, BX
+	ADDQ     $0x00000020, SI
+	SUBQ     $0x00000010, DX
+	JMP      loop41
+
+done42:
+	VPHADDD      Y1, Y0, Y0
+	VPHADDD      Y3, Y2, Y2
+	VPHADDD      Y5, Y4, Y4
+	VPHADDD      Y7, Y6, Y6
+	VPHADDD      Y2, Y0, Y0
+	VPHADDD      Y6, Y4, Y4
+	VPERM2I128   $0x20, Y4, Y0, Y1
+	VPERM2I128   $0x31, Y4, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	MOVQ         dx+48(FP), CX
+	VBROADCASTSS (CX), Y1
+	MOVQ         d+40(FP), CX
+	VMULPS       (CX), Y1, Y1
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      (AX), Y2
+	VFMADD231PS  Y0, Y1, Y2
+	VMOVUPS      Y2, (AX)
+	VZEROUPPER
+	RET
+
 // func unpackQ4_0(panel *uint8, d *float32, m *float32, w *byte, blocks int)
 // Requires: AVX, AVX2, F16C
 TEXT ·unpackQ4_0(SB), NOSPLIT, $0-40
@@ -825,9 +1697,9 @@ TEXT ·unpackQ4_0(SB), NOSPLIT, $0-40
 	LEAQ    (AX)(DX*4), CX
 	VMOVDQU nibbles<>+0(SB), Y0
 
-loop39:
+loop43:
 	CMPQ        R8, $0x01
-	JL          done40
+	JL          done44
 	VMOVDQU     2(AX), X1
 	VINSERTI128 $0x01, 2(CX), Y1, Y1
 	VPSRLW      $0x04, Y1, Y2
@@ -888,9 +1760,9 @@ loop39:
 	ADDQ        $0x00000012, AX
 	ADDQ        $0x00000012, CX
 	SUBQ        $0x00000001, R8
-	JMP         loop39
+	JMP         loop43
 
-done40:
+done44:
 	VZEROUPPER
 	RET
 
@@ -907,9 +1779,9 @@ TEXT ·unpackQ4_1(SB), NOSPLIT, $0-40
 	LEAQ    (AX)(DX*4), CX
 	VMOVDQU nibbles<>+0(SB), Y0
 
-loop41:
+loop45:
 	CMPQ        R8, $0x01
-	JL          done42
+	JL          done46
 	VMOVDQU     4(AX), X1
 	VINSERTI128 $0x01, 4(CX), Y1, Y1
 	VPSRLW      $0x04, Y1, Y2
@@ -976,9 +1848,9 @@ loop41:
 	ADDQ        $0x00000014, AX
 	ADDQ        $0x00000014, CX
 	SUBQ        $0x00000001, R8
-	JMP         loop41
+	JMP         loop45
 
-done42:
+done46:
 	VZEROUPPER
 	RET
 
@@ -992,9 +1864,9 @@ TEXT ·interleave(SB), NOSPLIT, $0-32
 	LEAQ (DI)(DI*2), R8
 	LEAQ (BX)(DI*8), DX
 
-loop43:
+loop47:
 	CMPQ        CX, $0x04
-	JL          done44
+	JL          done48
 	LEAQ        (BX)(DI*4), SI
 	VMOVDQU     (BX), X0
 	VINSERTI128 $0x01, (SI), Y0, Y0
@@ -1041,9 +1913,9 @@ loop43:
 	ADDQ        $0x00000010, DX
 	ADDQ        $0x00000100, AX
 	SUBQ        $0x00000004, CX
-	JMP         loop43
+	JMP         loop47
 
-done44:
+done48:
 	VZEROUPPER
 	RET
 
@@ -1055,9 +1927,9 @@ TEXT ·mulNibblesQ4_0(SB), NOSPLIT, $256-80
 	MOVQ sums+64(FP), DX
 	MOVQ count+72(FP), BX
 
-loop45:
+loop49:
 	CMPQ    BX, $0x04
-	JL      done46
+	JL      done50
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -1084,9 +1956,9 @@ loop45:
 	LEAQ    (R9)(R9*2), R10
 	LEAQ    (R11)(R11*2), R12
 
-loop47:
+loop51:
 	CMPQ         R8, $0x01
-	JL           done48
+	JL           done52
 	VMOVDQU      (SI), Y0
 	VMOVDQU      32(SI), Y1
 	VPBROADCASTD (AX), Y2
@@ -1332,9 +2204,9 @@ loop47:
 	ADDQ         $0x00000004, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, R8
-	JMP          loop47
+	JMP          loop51
 
-done48:
+done52:
 	MOVQ    dst+0(FP), SI
 	MOVQ    dstStride+8(FP), DI
 	VMOVUPS (SP), Y0
@@ -1368,12 +2240,12 @@ done48:
 	ADDQ    R11, CX
 	ADDQ    R11, DX
 	SUBQ    $0x00000004, BX
-	JMP     loop45
+	JMP     loop49
 
-done46:
-loop49:
+done50:
+loop53:
 	CMPQ    BX, $0x01
-	JL      done50
+	JL      done54
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -1388,9 +2260,9 @@ loop49:
 	LEAQ    (R9)(R9*2), R9
 	LEAQ    (R10)(R10*2), R9
 
-loop51:
+loop55:
 	CMPQ         R8, $0x01
-	JL           done52
+	JL           done56
 	VMOVDQU      (SI), Y0
 	VMOVDQU      32(SI), Y1
 	VPBROADCASTD (AX), Y2
@@ -1471,9 +2343,9 @@ loop51:
 	ADDQ         $0x00000004, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, R8
-	JMP          loop51
+	JMP          loop55
 
-done52:
+done56:
 	MOVQ    dst+0(FP), SI
 	MOVQ    dstStride+8(FP), DI
 	VMOVUPS (SP), Y0
@@ -1483,9 +2355,9 @@ done52:
 	ADDQ    DI, SI
 	MOVQ    SI, dst+0(FP)
 	SUBQ    $0x00000001, BX
-	JMP     loop49
+	JMP     loop53
 
-done50:
+done54:
 	VZEROUPPER
 	RET
 
@@ -1497,9 +2369,9 @@ TEXT ·mulNibblesQ4_1(SB), NOSPLIT, $256-80
 	MOVQ sums+64(FP), DX
 	MOVQ count+72(FP), BX
 
-loop53:
+loop57:
 	CMPQ    BX, $0x04
-	JL      done54
+	JL      done58
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -1527,9 +2399,9 @@ loop53:
 	LEAQ    (R11)(R11*2), R12
 	MOVQ    m+32(FP), R13
 
-loop55:
+loop59:
 	CMPQ         R8, $0x01
-	JL           done56
+	JL           done60
 	VMOVDQU      (SI), Y0
 	VMOVDQU      32(SI), Y1
 	VPBROADCASTD (AX), Y2
@@ -1818,9 +2690,9 @@ loop55:
 	ADDQ         $0x00000004, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, R8
-	JMP          loop55
+	JMP          loop59
 
-done56:
+done60:
 	MOVQ    dst+0(FP), SI
 	MOVQ    dstStride+8(FP), DI
 	VMOVUPS (SP), Y0
@@ -1854,12 +2726,12 @@ done56:
 	ADDQ    R11, CX
 	ADDQ    R11, DX
 	SUBQ    $0x00000004, BX
-	JMP     loop53
+	JMP     loop57
 
-done54:
-loop57:
+done58:
+loop61:
 	CMPQ    BX, $0x01
-	JL      done58
+	JL      done62
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -1875,9 +2747,9 @@ loop57:
 	LEAQ    (R10)(R10*2), R9
 	MOVQ    m+32(FP), R9
 
-loop59:
+loop63:
 	CMPQ         R8, $0x01
-	JL           done60
+	JL           done64
 	VMOVDQU      (SI), Y0
 	VMOVDQU      32(SI), Y1
 	VPBROADCASTD (AX), Y2
@@ -1971,9 +2843,9 @@ loop59:
 	ADDQ         $0x00000004, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, R8
-	JMP          loop59
+	JMP          loop63
 
-done60:
+done64:
 	MOVQ    dst+0(FP), SI
 	MOVQ    dstStride+8(FP), DI
 	VMOVUPS (SP), Y0
@@ -1983,9 +2855,9 @@ done60:
 	ADDQ    DI, SI
 	MOVQ    SI, dst+0(FP)
 	SUBQ    $0x00000001, BX
-	JMP     loop57
+	JMP     loop61
 
-done58:
+done62:
 	VZEROUPPER
 	RET
 
@@ -1997,9 +2869,9 @@ TEXT ·mulWide(SB), NOSPLIT, $256-96
 	MOVQ sums+80(FP), DX
 	MOVQ count+88(FP), DX
 
-loop61:
+loop65:
 	CMPQ    DX, $0x04
-	JL      done62
+	JL      done66
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -2020,9 +2892,9 @@ loop61:
 	MOVQ    d+32(FP), SI
 	MOVQ    blocks+48(FP), DI
 
-loop63:
+loop67:
 	CMPQ   DI, $0x01
-	JL     done64
+	JL     done68
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2039,9 +2911,9 @@ loop63:
 	SHLQ   $0x01, R9
 	LEAQ   (R9)(R9*2), R10
 
-loop65:
+loop69:
 	CMPQ         R8, $0x01
-	JL           done66
+	JL           done70
 	VMOVDQU      (BX), Y8
 	VMOVDQU      32(BX), Y9
 	VPBROADCASTD (AX), Y10
@@ -2067,9 +2939,9 @@ loop65:
 	ADDQ         $0x00000040, BX
 	ADDQ         $0x00000004, AX
 	SUBQ         $0x00000001, R8
-	JMP          loop65
+	JMP          loop69
 
-done66:
+done70:
 	MOVQ         blocks+48(FP), R8
 	SHLQ         $0x02, R8
 	LEAQ         (R8)(R8*2), R9
@@ -2122,9 +2994,9 @@ done66:
 	ADDQ         $0x00000040, SI
 	ADDQ         $0x00000004, CX
 	SUBQ         $0x00000001, DI
-	JMP          loop63
+	JMP          loop67
 
-done64:
+done68:
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstStride+8(FP), SI
 	VMOVUPS (SP), Y0
@@ -2161,12 +3033,12 @@ done64:
 	ADDQ    BX, CX
 	ADDQ    BX, CX
 	SUBQ    $0x00000004, DX
-	JMP     loop61
+	JMP     loop65
 
-done62:
-loop67:
+done66:
+loop71:
 	CMPQ    DX, $0x01
-	JL      done68
+	JL      done72
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -2175,9 +3047,9 @@ loop67:
 	MOVQ    d+32(FP), SI
 	MOVQ    blocks+48(FP), DI
 
-loop69:
+loop73:
 	CMPQ   DI, $0x01
-	JL     done70
+	JL     done74
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   blockLen+56(FP), R8
@@ -2188,9 +3060,9 @@ loop69:
 	SHLQ   $0x01, R9
 	LEAQ   (R9)(R9*2), R9
 
-loop71:
+loop75:
 	CMPQ         R8, $0x01
-	JL           done72
+	JL           done76
 	VMOVDQU      (BX), Y2
 	VMOVDQU      32(BX), Y3
 	VPBROADCASTD (AX), Y4
@@ -2201,9 +3073,9 @@ loop71:
 	ADDQ         $0x00000040, BX
 	ADDQ         $0x00000004, AX
 	SUBQ         $0x00000001, R8
-	JMP          loop71
+	JMP          loop75
 
-done72:
+done76:
 	MOVQ         blocks+48(FP), R8
 	SHLQ         $0x02, R8
 	LEAQ         (R8)(R8*2), R8
@@ -2223,9 +3095,9 @@ done72:
 	ADDQ         $0x00000040, SI
 	ADDQ         $0x00000004, CX
 	SUBQ         $0x00000001, DI
-	JMP          loop69
+	JMP          loop73
 
-done70:
+done74:
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstStride+8(FP), SI
 	VMOVUPS (SP), Y0
@@ -2235,9 +3107,9 @@ done70:
 	ADDQ    SI, BX
 	MOVQ    BX, dst+0(FP)
 	SUBQ    $0x00000001, DX
-	JMP     loop67
+	JMP     loop71
 
-done68:
+done72:
 	VZEROUPPER
 	RET
 
@@ -2249,9 +3121,9 @@ TEXT ·mulWideMinima(SB), NOSPLIT, $256-96
 	MOVQ sums+80(FP), DX
 	MOVQ count+88(FP), BX
 
-loop73:
+loop77:
 	CMPQ    BX, $0x04
-	JL      done74
+	JL      done78
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -2272,9 +3144,9 @@ loop73:
 	MOVQ    d+32(FP), DI
 	MOVQ    blocks+48(FP), R8
 
-loop75:
+loop79:
 	CMPQ   R8, $0x01
-	JL     done76
+	JL     done80
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2291,9 +3163,9 @@ loop75:
 	SHLQ   $0x01, R10
 	LEAQ   (R10)(R10*2), R11
 
-loop77:
+loop81:
 	CMPQ         R9, $0x01
-	JL           done78
+	JL           done82
 	VMOVDQU      (SI), Y8
 	VMOVDQU      32(SI), Y9
 	VPBROADCASTD (AX), Y10
@@ -2319,9 +3191,9 @@ loop77:
 	ADDQ         $0x00000040, SI
 	ADDQ         $0x00000004, AX
 	SUBQ         $0x00000001, R9
-	JMP          loop77
+	JMP          loop81
 
-done78:
+done82:
 	MOVQ         blocks+48(FP), R12
 	SHLQ         $0x02, R12
 	LEAQ         (R12)(R12*2), R13
@@ -2388,9 +3260,9 @@ done78:
 	LEAQ         (R10)(R10*2), R11
 	MOVQ         mins+24(FP), R14
 
-loop79:
+loop83:
 	CMPQ         R9, $0x01
-	JL           done80
+	JL           done84
 	VMOVDQU      (R14), Y8
 	VMOVDQU      32(R14), Y9
 	VPBROADCASTD (DX), Y10
@@ -2416,9 +3288,9 @@ loop79:
 	ADDQ         $0x00000040, R14
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, R9
-	JMP          loop79
+	JMP          loop83
 
-done80:
+done84:
 	MOVQ         R14, mins+24(FP)
 	MOVQ         m+40(FP), R9
 	VMOVUPS      (R9), Y8
@@ -2472,9 +3344,9 @@ done80:
 	ADDQ         $0x00000040, DI
 	ADDQ         $0x00000004, CX
 	SUBQ         $0x00000001, R8
-	JMP          loop75
+	JMP          loop79
 
-done76:
+done80:
 	MOVQ    dst+0(FP), SI
 	MOVQ    dstStride+8(FP), DI
 	VMOVUPS (SP), Y0
@@ -2530,12 +3402,12 @@ done76:
 	ADDQ    SI, DX
 	ADDQ    SI, DX
 	SUBQ    $0x00000004, BX
-	JMP     loop73
+	JMP     loop77
 
-done74:
-loop81:
+done78:
+loop85:
 	CMPQ    BX, $0x01
-	JL      done82
+	JL      done86
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -2544,9 +3416,9 @@ loop81:
 	MOVQ    d+32(FP), DI
 	MOVQ    blocks+48(FP), R8
 
-loop83:
+loop87:
 	CMPQ   R8, $0x01
-	JL     done84
+	JL     done88
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   blockLen+56(FP), R9
@@ -2557,9 +3429,9 @@ loop83:
 	SHLQ   $0x01, R10
 	LEAQ   (R10)(R10*2), R10
 
-loop85:
+loop89:
 	CMPQ         R9, $0x01
-	JL           done86
+	JL           done90
 	VMOVDQU      (SI), Y2
 	VMOVDQU      32(SI), Y3
 	VPBROADCASTD (AX), Y4
@@ -2570,9 +3442,9 @@ loop85:
 	ADDQ         $0x00000040, SI
 	ADDQ         $0x00000004, AX
 	SUBQ         $0x00000001, R9
-	JMP          loop85
+	JMP          loop89
 
-done86:
+done90:
 	MOVQ         blocks+48(FP), R9
 	SHLQ         $0x02, R9
 	LEAQ         (R9)(R9*2), R9
@@ -2600,9 +3472,9 @@ done86:
 	LEAQ         (R10)(R10*2), R10
 	MOVQ         mins+24(FP), R10
 
-loop87:
+loop91:
 	CMPQ         R9, $0x01
-	JL           done88
+	JL           done92
 	VMOVDQU      (R10), Y2
 	VMOVDQU      32(R10), Y3
 	VPBROADCASTD (DX), Y4
@@ -2613,9 +3485,9 @@ loop87:
 	ADDQ         $0x00000040, R10
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, R9
-	JMP          loop87
+	JMP          loop91
 
-done88:
+done92:
 	MOVQ         R10, mins+24(FP)
 	MOVQ         m+40(FP), R9
 	VMOVUPS      (R9), Y2
@@ -2636,9 +3508,9 @@ done88:
 	ADDQ         $0x00000040, DI
 	ADDQ         $0x00000004, CX
 	SUBQ         $0x00000001, R8
-	JMP          loop83
+	JMP          loop87
 
-done84:
+done88:
 	MOVQ    dst+0(FP), SI
 	MOVQ    dstStride+8(FP), DI
 	VMOVUPS (SP), Y0
@@ -2660,9 +3532,9 @@ done84:
 	SUBQ    SI, DI
 	MOVQ    DI, m+40(FP)
 	SUBQ    $0x00000001, BX
-	JMP     loop81
+	JMP     loop85
 
-done82:
+done86:
 	VZEROUPPER
 	RET
 
@@ -2672,9 +3544,9 @@ TEXT ·mulFloats(SB), NOSPLIT, $0-56
 	MOVQ x+32(FP), AX
 	MOVQ count+48(FP), CX
 
-loop89:
+loop93:
 	CMPQ CX, $0x03
-	JL   done90
+	JL   done94
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -2682,9 +3554,9 @@ loop89:
 	MOVQ dstStride+8(FP), R8
 	SHLQ $0x02, SI
 
-loop91:
+loop95:
 	CMPQ   BX, $0x02
-	JL     done92
+	JL     done96
 	MOVQ   cols+40(FP), R10
 	MOVQ   AX, R9
 	VXORPS Y0, Y0, Y0
@@ -2700,9 +3572,9 @@ loop91:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-loop93:
+loop97:
 	CMPQ        R10, $0x10
-	JL          done94
+	JL          done98
 	VMOVUPS     (DX), Y12
 	VMOVUPS     (DX)(SI*1), Y13
 	VMOVUPS     (R9), Y14
@@ -2728,9 +3600,9 @@ loop93:
 	ADDQ        $0x00000040, R9
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R10
-	JMP         loop93
+	JMP         loop97
 
-done94:
+done98:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -2782,9 +3654,9 @@ done94:
 	ADDQ         SI, DX
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, BX
-	JMP          loop91
+	JMP          loop95
 
-done92:
+done96:
 	MOVQ dst+0(FP), DX
 	ADDQ R8, DX
 	ADDQ SI, AX
@@ -2794,12 +3666,12 @@ done92:
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000003, CX
-	JMP  loop89
+	JMP  loop93
 
-done90:
-loop95:
+done94:
+loop99:
 	CMPQ CX, $0x01
-	JL   done96
+	JL   done100
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -2807,9 +3679,9 @@ loop95:
 	MOVQ dstStride+8(FP), R8
 	SHLQ $0x02, SI
 
-loop97:
+loop101:
 	CMPQ   BX, $0x02
-	JL     done98
+	JL     done102
 	MOVQ   cols+40(FP), R10
 	MOVQ   AX, R9
 	VXORPS Y0, Y0, Y0
@@ -2817,9 +3689,9 @@ loop97:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-loop99:
+loop103:
 	CMPQ        R10, $0x10
-	JL          done100
+	JL          done104
 	VMOVUPS     (DX), Y4
 	VMOVUPS     (DX)(SI*1), Y5
 	VMOVUPS     (R9), Y6
@@ -2833,9 +3705,9 @@ loop99:
 	ADDQ        $0x00000040, R9
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R10
-	JMP         loop99
+	JMP         loop103
 
-done100:
+done104:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -2855,17 +3727,17 @@ done100:
 	ADDQ         SI, DX
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, BX
-	JMP          loop97
+	JMP          loop101
 
-done98:
+done102:
 	MOVQ dst+0(FP), DX
 	ADDQ R8, DX
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000001, CX
-	JMP  loop95
+	JMP  loop99
 
-done96:
+done100:
 	VZEROUPPER
 	RET
 
@@ -2883,16 +3755,16 @@ TEXT ·quantize(SB), NOSPLIT, $0-48
 	VMOVDQU magnitude<>+0(SB), Y3
 	VMOVSS  limit127<>+0(SB), X4
 
-loop101:
+loop105:
 	CMPQ  SI, $0x01
-	JL    done102
+	JL    done106
 	MOVQ  blockLen+40(FP), R8
 	VPXOR Y5, Y5, Y5
 	MOVQ  BX, DI
 
-loop103:
+loop107:
 	CMPQ    R8, $0x20
-	JL      done104
+	JL      done108
 	VPAND   (DI), Y3, Y6
 	VPMAXSD Y6, Y5, Y5
 	VPAND   32(DI), Y3, Y6
@@ -2903,9 +3775,9 @@ loop103:
 	VPMAXSD Y6, Y5, Y5
 	ADDQ    $0x00000080, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop103
+	JMP     loop107
 
-done104:
+done108:
 	VEXTRACTI128 $0x01, Y5, X6
 	VPMAXSD      X6, X5, X5
 	VPSHUFD      $0x4e, X5, X6
@@ -2914,19 +3786,19 @@ done104:
 	VPMAXSD      X6, X5, X5
 	VMOVD        X5, DI
 	CMPL         DI, $0x7f800000
-	JAE          notfinite105
+	JAE          notfinite109
 	VDIVSS       X5, X4, X6
 	VMOVD        X6, DI
 	CMPL         DI, $0x7f800000
-	JAE          tiny106
+	JAE          tiny110
 	VDIVSS       X4, X5, X5
 	VMOVSS       X5, (CX)
 	VBROADCASTSS X6, Y6
 	MOVQ         blockLen+40(FP), R8
 
-loop109:
+loop113:
 	CMPQ         R8, $0x20
-	JL           done110
+	JL           done114
 	VMULPS       (BX), Y6, Y5
 	VCVTPS2DQ    Y5, Y5
 	VMULPS       32(BX), Y6, Y7
@@ -2951,40 +3823,40 @@ loop109:
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000020, R8
-	JMP          loop109
+	JMP          loop113
 
-done110:
-	JMP next108
+done114:
+	JMP next112
 
-notfinite105:
+notfinite109:
 	MOVL $0x7fc00000, (CX)
-	JMP  zeros107
+	JMP  zeros111
 
-tiny106:
+tiny110:
 	MOVL $0x00000000, (CX)
 
-zeros107:
+zeros111:
 	MOVQ  blockLen+40(FP), R8
 	VPXOR Y5, Y5, Y5
 
-loop111:
+loop115:
 	CMPQ    R8, $0x20
-	JL      done112
+	JL      done116
 	VMOVDQU Y5, (AX)
 	VMOVD   X5, (DX)
 	ADDQ    $0x00000080, BX
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000004, DX
 	SUBQ    $0x00000020, R8
-	JMP     loop111
+	JMP     loop115
 
-done112:
-next108:
+done116:
+next112:
 	ADDQ $0x00000004, CX
 	SUBQ $0x00000001, SI
-	JMP  loop101
+	JMP  loop105
 
-done102:
+done106:
 	VZEROUPPER
 	RET
 
@@ -3035,17 +3907,17 @@ TEXT ·widen(SB), NOSPLIT, $0-24
 	MOVQ q+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop113:
+loop117:
 	CMPQ      DX, $0x10
-	JL        done114
+	JL        done118
 	VPMOVSXBW (CX), Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000010, DX
-	JMP       loop113
+	JMP       loop117
 
-done114:
+done118:
 	VZEROUPPER
 	RET
 
@@ -3056,18 +3928,18 @@ TEXT ·add(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop115:
+loop119:
 	CMPQ    DX, $0x08
-	JL      done116
+	JL      done120
 	VMOVUPS (AX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (AX)
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, CX
 	SUBQ    $0x00000008, DX
-	JMP     loop115
+	JMP     loop119
 
-done116:
+done120:
 	VZEROUPPER
 	RET
 
@@ -3080,9 +3952,9 @@ TEXT ·scaleMul(SB), NOSPLIT, $0-40
 	MOVQ         weight+16(FP), BX
 	VBROADCASTSS r+24(FP), Y0
 
-loop117:
+loop121:
 	CMPQ    DX, $0x08
-	JL      done118
+	JL      done122
 	VMULPS  (CX), Y0, Y1
 	VMULPS  (BX), Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -3090,9 +3962,9 @@ loop117:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, BX
 	SUBQ    $0x00000008, DX
-	JMP     loop117
+	JMP     loop121
 
-done118:
+done122:
 	VZEROUPPER
 	RET
 
@@ -3104,9 +3976,9 @@ TEXT ·siluMul(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 
-loop119:
+loop123:
 	CMPQ         BX, $0x08
-	JL           done120
+	JL           done124
 	VMOVUPS      (CX), Y0
 	VXORPS       signs<>+0(SB), Y0, Y1
 	VMOVUPS      expMagic<>+0(SB), Y2
@@ -3138,9 +4010,9 @@ loop119:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop119
+	JMP          loop123
 
-done120:
+done124:
 	VZEROUPPER
 	RET
 
@@ -3293,9 +4165,9 @@ TEXT ·rotateHalves(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	LEAQ (AX)(BX*4), SI
 
-loop121:
+loop125:
 	CMPQ    BX, $0x08
-	JL      done122
+	JL      done126
 	VMOVUPS (AX), Y0
 	VMOVUPS (SI), Y1
 	VMOVUPS (CX), Y2
@@ -3313,9 +4185,9 @@ loop121:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, DX
 	SUBQ    $0x00000008, BX
-	JMP     loop121
+	JMP     loop125
 
-done122:
+done126:
 	VZEROUPPER
 	RET
 
@@ -3328,9 +4200,9 @@ TEXT ·rotateAdjacent(SB), NOSPLIT, $0-32
 	MOVQ    n+24(FP), BX
 	VMOVDQU doubled<>+0(SB), Y0
 
-loop123:
+loop127:
 	CMPQ      BX, $0x04
-	JL        done124
+	JL        done128
 	VMOVUPS   (AX), Y1
 	VMOVUPS   (CX), X3
 	VMOVUPS   (DX), X4
@@ -3345,9 +4217,9 @@ loop123:
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000010, DX
 	SUBQ      $0x00000004, BX
-	JMP       loop123
+	JMP       loop127
 
-done124:
+done128:
 	VZEROUPPER
 	RET
 
@@ -3377,9 +4249,9 @@ TEXT ·scores(SB), NOSPLIT, $0-36
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop125:
+loop129:
 	CMPQ         BX, $0x01
-	JL           done126
+	JL           done130
 	VBROADCASTSS (CX), Y8
 	VFMADD231PS  (DX), Y8, Y0
 	VFMADD231PS  32(DX), Y8, Y1
@@ -3392,9 +4264,9 @@ loop125:
 	ADDQ         $0x00000004, CX
 	ADDQ         $0x00000100, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop125
+	JMP          loop129
 
-done126:
+done130:
 	VBROADCASTSS scale+32(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -3427,9 +4299,9 @@ TEXT ·weights(SB), NOSPLIT, $0-36
 	MOVQ         AX, CX
 	MOVQ         $0x00000008, DX
 
-loop127:
+loop131:
 	CMPQ      DX, $0x01
-	JL        done128
+	JL        done132
 	VPCMPGTD  Y1, Y0, Y5
 	VMOVUPS   Y4, Y6
 	VBLENDVPS Y5, (CX), Y6, Y6
@@ -3437,9 +4309,9 @@ loop127:
 	VPADDD    Y2, Y1, Y1
 	ADDQ      $0x00000020, CX
 	SUBQ      $0x00000001, DX
-	JMP       loop127
+	JMP       loop131
 
-done128:
+done132:
 	VEXTRACTF128 $0x01, Y3, X1
 	VMAXPS       X1, X3, X3
 	VPERMILPS    $0x4e, X3, X1
@@ -3454,9 +4326,9 @@ done128:
 	MOVQ         AX, CX
 	MOVQ         $0x00000004, DX
 
-loop129:
+loop133:
 	CMPQ         DX, $0x01
-	JL           done130
+	JL           done134
 	VMOVUPS      (CX), Y6
 	VSUBPS       Y3, Y6, Y6
 	VMOVUPS      expMagic<>+0(SB), Y7
@@ -3515,9 +4387,9 @@ loop129:
 	VADDPS       Y6, Y5, Y5
 	ADDQ         $0x00000040, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop129
+	JMP          loop133
 
-done130:
+done134:
 	VADDPS       Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPS       X0, X4, X4
@@ -3593,9 +4465,9 @@ TEXT ·mix(SB), NOSPLIT, $0-44
 	SHLQ         $0x02, BX
 	VBROADCASTSS correction+40(FP), Y0
 
-loop131:
+loop135:
 	CMPQ   DX, $0x40
-	JL     done132
+	JL     done136
 	VMULPS (AX), Y0, Y1
 	VMULPS 32(AX), Y0, Y2
 	VMULPS 64(AX), Y0, Y3
@@ -3608,9 +4480,9 @@ loop131:
 	MOVQ   valid+32(FP), R8
 	MOVQ   CX, DI
 
-loop133:
+loop137:
 	CMPQ         R8, $0x01
-	JL           done134
+	JL           done138
 	VBROADCASTSS (SI), Y9
 	VFMADD231PS  (DI), Y9, Y1
 	VFMADD231PS  32(DI), Y9, Y2
@@ -3623,9 +4495,9 @@ loop133:
 	ADDQ         $0x00000004, SI
 	ADDQ         BX, DI
 	SUBQ         $0x00000001, R8
-	JMP          loop133
+	JMP          loop137
 
-done134:
+done138:
 	VMOVUPS Y1, (AX)
 	VMOVUPS Y2, 32(AX)
 	VMOVUPS Y3, 64(AX)
@@ -3637,35 +4509,35 @@ done134:
 	ADDQ    $0x00000100, AX
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000040, DX
-	JMP     loop131
+	JMP     loop135
 
-done132:
-loop135:
+done136:
+loop139:
 	CMPQ   DX, $0x08
-	JL     done136
+	JL     done140
 	VMULPS (AX), Y0, Y1
 	MOVQ   p+8(FP), SI
 	MOVQ   valid+32(FP), R8
 	MOVQ   CX, DI
 
-loop137:
+loop141:
 	CMPQ         R8, $0x01
-	JL           done138
+	JL           done142
 	VBROADCASTSS (SI), Y2
 	VFMADD231PS  (DI), Y2, Y1
 	ADDQ         $0x00000004, SI
 	ADDQ         BX, DI
 	SUBQ         $0x00000001, R8
-	JMP          loop137
+	JMP          loop141
 
-done138:
+done142:
 	VMOVUPS Y1, (AX)
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, CX
 	SUBQ    $0x00000008, DX
-	JMP     loop135
+	JMP     loop139
 
-done136:
+done140:
 	VZEROUPPER
 	RET
 
@@ -3677,28 +4549,28 @@ TEXT ·halvesToFloats(SB), NOSPLIT, $0-40
 	MOVQ src+16(FP), DX
 	MOVQ rows+24(FP), BX
 
-loop139:
+loop143:
 	CMPQ BX, $0x01
-	JL   done140
+	JL   done144
 	MOVQ cols+32(FP), DI
 	MOVQ AX, SI
 
-loop141:
+loop145:
 	CMPQ      DI, $0x08
-	JL        done142
+	JL        done146
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	ADDQ      $0x00000010, DX
 	ADDQ      $0x00000020, SI
 	SUBQ      $0x00000008, DI
-	JMP       loop141
+	JMP       loop145
 
-done142:
+done146:
 	ADDQ CX, AX
 	SUBQ $0x00000001, BX
-	JMP  loop139
+	JMP  loop143
 
-done140:
+done144:
 	VZEROUPPER
 	RET
 
@@ -3709,16 +4581,16 @@ TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop143:
+loop147:
 	CMPQ      DX, $0x08
-	JL        done144
+	JL        done148
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $0x00000020, CX
 	ADDQ      $0x00000010, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop143
+	JMP       loop147
 
-done144:
+done148:
 	VZEROUPPER
 	RET

@@ -21,6 +21,9 @@ func RowsQ4_1(dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(quant.Q4_1
 // RowsQ8_0 is ref.RowsQuant for Q8_0.
 func RowsQ8_0(dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(quant.Q8_0, dst, w, x) }
 
+// RowsWide is ref.RowsQuant for any format.
+func RowsWide(t quant.Type, dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(t, dst, w, x) }
+
 // RowsF32 is ref.RowsFloat for F32.
 func RowsF32(dst []float32, w []byte, x []float32) { ref.RowsFloat(quant.F32, dst, w, x) }
 

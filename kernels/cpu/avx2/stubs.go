@@ -37,6 +37,47 @@ func rowsF16(dst *float32, w *byte, rows int, cols int, x *float32, mask *int32)
 //go:noescape
 func rowsBF16(dst *float32, w *byte, rows int, cols int, x *float32, mask *int32)
 
+// unpackQ2_K sets q to the integers of a block, multiplied by the scales of each sixteen: quant.Integers.
+//
+//go:noescape
+func unpackQ2_K(q *int16, scales *int16, qs *byte)
+
+// unpackQ3_K sets q to the integers of a block, multiplied by the scales of each sixteen: quant.Integers.
+//
+//go:noescape
+func unpackQ3_K(q *int16, scales *int16, high *byte, qs *byte)
+
+// unpackQ4_K sets q to the integers of a block, multiplied by the scales of each sixteen: quant.Integers.
+//
+//go:noescape
+func unpackQ4_K(q *int16, scales *int16, qs *byte)
+
+// unpackQ5_K sets q to the integers of a block, multiplied by the scales of each sixteen: quant.Integers.
+//
+//go:noescape
+func unpackQ5_K(q *int16, scales *int16, high *byte, qs *byte)
+
+// unpackQ6_K sets q to the integers of a block, multiplied by the scales of each sixteen: quant.Integers.
+//
+//go:noescape
+func unpackQ6_K(q *int16, scales *int16, low *byte, high *byte)
+
+// unpackCodebook sets q to the integers of a block, multiplied by the scales of each sixteen: quant.Integers.
+//
+//go:noescape
+func unpackCodebook(q *int16, scales *int16, qs *byte, codebook *byte, n int)
+
+// unpackFifths sets q to the integers of a block, multiplied by the scales of each sixteen: quant.Integers.
+//
+//go:noescape
+func unpackFifths(q *int16, scales *int16, qs *byte, high *byte, offset int)
+
+// dotRows adds to each of eight accumulators the exact product of x with n integers, a multiple of sixteen, of a row,
+// times d of the row, times dx. The rows begin stride bytes apart.
+//
+//go:noescape
+func dotRows(acc *float32, q *int16, stride int, x *int16, n int, d *float32, dx *float32)
+
 // unpackQ4_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: Panel.Nibbles.
 //
 //go:noescape

@@ -1,0 +1,93 @@
+package avx2
+
+import (
+	"testing"
+
+	"github.com/weft-run/weft/kernels/kerneltest"
+	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/kernels/ref"
+)
+
+// BenchmarkRows multiplies weights that lie in the cache: what the arithmetic allows when memory is not the limit.
+func BenchmarkRows(b *testing.B) {
+	const rows, cols = 64, 1024
+	x := kerneltest.Floats(kerneltest.Rand(), kerneltest.Normal, cols)
+	dst := make([]float32, rows)
+	for typ, f := range map[quant.Type]func(dst []float32, w []byte, x *ref.Quants){
+		quant.Q4_0: RowsQ4_0, quant.Q4_1: RowsQ4_1, quant.Q8_0: RowsQ8_0,
+		quant.Q4_K: wide(quant.Q4_K), quant.Q6_K: wide(quant.Q6_K), quant.Q5_0: wide(quant.Q5_0),
+	} {
+		b.Run(typ.String(), func(b *testing.B) {
+			w := kerneltest.Weights(kerneltest.Rand(), typ, kerneltest.Normal, rows, cols)
+			q := kerneltest.Quants(x, 1, ref.FormOf(typ).BlockLen())
+			b.SetBytes(int64(len(w)))
+			for b.Loop() {
+				f(dst, w, &q)
+			}
+			rate(b, rows*cols)
+		})
+	}
+	for typ, f := range map[quant.Type]func(dst []float32, w []byte, x []float32){quant.F32: RowsF32, quant.F16: RowsF16} {
+		b.Run(typ.String(), func(b *testing.B) {
+			w := kerneltest.Weights(kerneltest.Rand(), typ, kerneltest.Normal, rows, cols)
+			b.SetBytes(int64(len(w)))
+			for b.Loop() {
+				f(dst, w, x)
+			}
+			rate(b, rows*cols)
+		})
+	}
+}
+
+// rate reports multiply-adds per second.
+func rate(b *testing.B, perTurn int) {
+	b.ReportMetric(float64(b.N)*float64(perTurn)/b.Elapsed().Seconds()/1e9, "GMAC/s")
+}
+
+// BenchmarkPanels multiplies a panel with a batch, and unpacks it.
+func BenchmarkPanels(b *testing.B) {
+	const cols, count = 1024, 64
+	x := kerneltest.Floats(kerneltest.Rand(), kerneltest.Normal, count*cols)
+	dst := make([]float32, count*ref.PanelRows)
+	p := &ref.Panel{
+		Q: make([]int16, cols*ref.PanelRows), Nibbles: make([]uint8, cols*ref.PanelRows), Mins: make([]int16, cols),
+		D: make([]float32, cols/2), M: make([]float32, cols/2),
+	}
+	for _, typ := range []quant.Type{quant.Q4_0, quant.Q4_1, quant.Q8_0, quant.Q4_K, quant.Q6_K} {
+		w := kerneltest.Weights(kerneltest.Rand(), typ, kerneltest.Normal, ref.PanelRows, cols)
+		q := kerneltest.Quants(x, count, ref.FormOf(typ).BlockLen())
+		unpack := func() { UnpackPanel(typ, p, w, ref.PanelRows, cols) }
+		mul := func() { MulPanel(dst, ref.PanelRows, p, &q, typ.HasMinima()) }
+		if typ == quant.Q4_0 || typ == quant.Q4_1 {
+			unpack = func() { UnpackQ4_1(p, w, ref.PanelRows, cols) }
+			if typ == quant.Q4_0 {
+				unpack = func() { UnpackQ4_0(p, w, ref.PanelRows, cols) }
+			}
+			mul = func() { MulNibbles(dst, ref.PanelRows, p, &q, typ.HasMinima()) }
+		}
+		unpack()
+		b.Run(typ.String()+"/unpack", func(b *testing.B) {
+			b.SetBytes(int64(len(w)))
+			for b.Loop() {
+				unpack()
+			}
+		})
+		b.Run(typ.String()+"/mul", func(b *testing.B) {
+			for b.Loop() {
+				mul()
+			}
+			rate(b, count*ref.PanelRows*cols)
+		})
+	}
+	b.Run("F32/mul", func(b *testing.B) {
+		w := x[:ref.PanelRows*cols]
+		for b.Loop() {
+			MulFloats(dst, ref.PanelRows, w, x, cols)
+		}
+		rate(b, count*ref.PanelRows*cols)
+	})
+}
+
+func wide(t quant.Type) func(dst []float32, w []byte, x *ref.Quants) {
+	return func(dst []float32, w []byte, x *ref.Quants) { RowsWide(t, dst, w, x) }
+}
