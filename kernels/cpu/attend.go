@@ -1,8 +1,6 @@
 package cpu
 
 import (
-	"math"
-
 	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/kernels/ref"
 )
@@ -10,7 +8,9 @@ import (
 // unitQueries is about how many queries, rows times heads of a group, share one reading of keys and values.
 const unitQueries = 64
 
-// attendTask is one Attend, cut into units.
+// attendTask is one Attend, cut into units. A unit takes all positions of some queries, span after span; when there are
+// too few such units for the threads and the context is long, a unit takes one span, leaves its sums in parts, and a
+// second pass merges them. Both ways merge in the same order.
 type attendTask struct {
 	b     *backend
 	dst   kernels.Matrix
@@ -20,19 +20,20 @@ type attendTask struct {
 	spans []kernels.Span
 	scale float32
 	units []unit
+
+	group  int // query heads that share a key/value head
+	split  bool
+	most   int       // spans of ref.Span positions in the longest sequence, when split
+	parts  []float32 // [rows][heads][most][HeadDim]
+	states []ref.Softmax
 }
 
-// unit is consecutive rows of one span with the query heads of one key/value head.
+// unit is consecutive rows of one sequence with the query heads of one key/value head.
 type unit struct {
-	span  int
-	first int // row within the span
-	rows  int
-	head  int // key/value head
-}
-
-// softmax is the running state of one query: the largest score yet and the sum of weights.
-type softmax struct {
-	m, l float32
+	span        int // of attendTask.spans
+	first, rows int // rows within it
+	head        int // key/value head
+	part        int // the span of positions to take, when split
 }
 
 func (b *backend) Attend(dst, q kernels.Matrix, kv kernels.Cache, layer int, spans []kernels.Span, scale float32) {
@@ -43,25 +44,53 @@ func (b *backend) Attend(dst, q kernels.Matrix, kv kernels.Cache, layer int, spa
 	b.begin()
 	t := &b.attend
 	t.dst, t.q, t.cache, t.layer, t.spans, t.scale = dst, q, c, layer, spans, scale
+	t.group = q.Cols / (c.layout.HeadDim * c.layout.KVHeads)
 	t.cut()
 	if len(t.units) > 0 {
 		b.device.pool.dispatch(t, len(t.units))
+	}
+	if t.split {
+		b.rows = rowTask{}
+		b.eachRow(b.operation.merge, len(t.spans), chunkWork)
 	}
 	t.cache, t.spans = nil, nil
 	t.dst, t.q = kernels.Matrix{}, kernels.Matrix{}
 }
 
+// parts returns how many spans of positions the last of the first n rows of s sees.
+func partsOf(s *kernels.Span, n int) int {
+	return (s.Pos + n + ref.Span - 1) / ref.Span
+}
+
 // cut lists the units, those that see the most positions first.
 func (t *attendTask) cut() {
-	l := &t.cache.layout
-	group := t.q.Cols / (l.HeadDim * l.KVHeads)
-	per := max(1, unitQueries/group)
-	t.units = t.units[:0]
+	per := max(1, unitQueries/t.group)
+	kvHeads, threads := t.cache.layout.KVHeads, t.b.device.threads
+	t.units, t.most = t.units[:0], 0
+	rows := 0
 	for i := range t.spans {
-		count := t.spans[i].Count
-		for first := (count - 1) / per * per; first >= 0 && count > 0; first -= per {
-			for h := range l.KVHeads {
-				t.units = append(t.units, unit{span: i, first: first, rows: min(per, count-first), head: h})
+		s := &t.spans[i]
+		rows += s.Count
+		t.most = max(t.most, partsOf(s, s.Count))
+	}
+	t.split = t.most > 1 && rows*kvHeads < 4*threads
+	if t.split {
+		per = 1
+		n := t.q.Rows * t.group * kvHeads * t.most
+		t.states, t.parts = grow(t.states, n), grow(t.parts, n*t.cache.layout.HeadDim)
+	}
+	for i := range t.spans {
+		s := &t.spans[i]
+		for first := (s.Count - 1) / per * per; first >= 0 && s.Count > 0; first -= per {
+			u := unit{span: i, first: first, rows: min(per, s.Count-first)}
+			parts := 1
+			if t.split {
+				parts = partsOf(s, first+1)
+			}
+			for u.part = range parts {
+				for u.head = range kvHeads {
+					t.units = append(t.units, u)
+				}
 			}
 		}
 	}
@@ -69,43 +98,108 @@ func (t *attendTask) cut() {
 
 func (t *attendTask) tensorAt(uintptr) (string, bool) { return "", false }
 
-// run computes one unit tile by tile, as ref.Attend does for each of its queries.
+// query returns the row of the batch and the first column of query i of a unit: row by row, head by head.
+func (t *attendTask) query(u *unit, i int) (r, column int) {
+	return t.spans[u.span].First + u.first + i/t.group, (u.head*t.group + i%t.group) * t.cache.layout.HeadDim
+}
+
+// run computes one unit.
 func (t *attendTask) run(s *scratch, chunk int) {
-	u, l := t.units[chunk], &t.cache.layout
-	span := &t.spans[u.span]
-	dim := l.HeadDim
-	group := t.q.Cols / (dim * l.KVHeads)
-	queries := u.rows * group
+	u := &t.units[chunk]
+	dim, queries := t.cache.layout.HeadDim, u.rows*t.group
 	s.keys, s.values = grow(s.keys, dim*ref.Tile), grow(s.values, dim*ref.Tile)
-	s.states, s.outputs = grow(s.states, queries), grow(s.outputs, queries*dim)
-	for i := range s.states {
-		s.states[i] = softmax{m: float32(math.Inf(-1))}
-	}
-	clear(s.outputs)
-	table := t.b.table
-	positions := span.Pos + u.first + u.rows // the last row sees this many
-	for first := 0; first < positions; first += ref.Tile {
-		t.cache.tile(s, table, t.layer, u.head, span.Pages, first, min(ref.Tile, positions-first))
+	s.states, s.sums = grow(s.states, queries), grow(s.sums, queries*dim)
+	if t.split {
+		t.span(s, u, u.part)
 		for i := range queries {
-			r := u.first + i/group
-			valid := min(ref.Tile, span.Pos+r+1-first)
-			if valid <= 0 {
-				continue
+			r, column := t.query(u, i)
+			at := t.part(r, column/dim, u.part)
+			t.states[at] = s.states[i]
+			copy(t.parts[at*dim:(at+1)*dim], s.sums[i*dim:(i+1)*dim])
+		}
+		return
+	}
+	s.totals, s.outputs = grow(s.totals, queries), grow(s.outputs, queries*dim)
+	for part := range partsOf(&t.spans[u.span], u.first+u.rows) {
+		t.span(s, u, part)
+		for i := range queries {
+			sum, out := s.sums[i*dim:(i+1)*dim], s.outputs[i*dim:(i+1)*dim]
+			switch {
+			case part == 0:
+				copy(out, sum)
+				s.totals[i] = s.states[i]
+			case t.position(u, i) >= part*ref.Span:
+				s.totals[i] = ref.Merge(out, s.totals[i], sum, s.states[i])
 			}
-			at := (u.head*group + i%group) * dim
-			q := row(t.q, span.First+r)[at : at+dim]
-			state, acc := &s.states[i], s.outputs[i*dim:(i+1)*dim]
-			table.scores(&s.probs, q, s.keys, t.scale)
-			m, correction, sum := table.weights(&s.probs, valid, state.m)
-			state.m, state.l = m, float32(state.l*correction)+sum
-			table.mix(acc, &s.probs, s.values, valid, correction)
 		}
 	}
 	for i := range queries {
-		at := (u.head*group + i%group) * dim
-		dst := row(t.dst, span.First+u.first+i/group)[at : at+dim]
-		for d, v := range s.outputs[i*dim : (i+1)*dim] {
-			dst[d] = v / s.states[i].l
+		r, column := t.query(u, i)
+		divide(row(t.dst, r)[column:column+dim], s.outputs[i*dim:(i+1)*dim], s.totals[i].Sum)
+	}
+}
+
+// position returns the absolute position of query i of a unit.
+func (t *attendTask) position(u *unit, i int) int {
+	return t.spans[u.span].Pos + u.first + i/t.group
+}
+
+// part returns the index of what a query head of a row left for one span of positions.
+func (t *attendTask) part(r, head, part int) int {
+	heads := t.group * t.cache.layout.KVHeads
+	return (r*heads+head)*t.most + part
+}
+
+// span computes the sums of a unit's queries over one span of positions, tile by tile, as ref.Attend does.
+func (t *attendTask) span(s *scratch, u *unit, part int) {
+	dim, queries, table := t.cache.layout.HeadDim, u.rows*t.group, t.b.table
+	for i := range queries {
+		s.states[i] = ref.Empty
+	}
+	clear(s.sums)
+	sequence := &t.spans[u.span]
+	end := min((part+1)*ref.Span, sequence.Pos+u.first+u.rows)
+	for first := part * ref.Span; first < end; first += ref.Tile {
+		t.cache.tile(s, table, t.layer, u.head, sequence.Pages, first, min(ref.Tile, end-first))
+		for i := range queries {
+			valid := min(ref.Tile, t.position(u, i)+1-first)
+			if valid <= 0 {
+				continue
+			}
+			r, column := t.query(u, i)
+			state := &s.states[i]
+			table.scores(&s.probs, row(t.q, r)[column:column+dim], s.keys, t.scale)
+			m, correction, sum := table.weights(&s.probs, valid, state.Max)
+			*state = ref.Softmax{Max: m, Sum: float32(state.Sum*correction) + sum}
+			table.mix(s.sums[i*dim:(i+1)*dim], &s.probs, s.values, valid, correction)
 		}
+	}
+}
+
+// mergeRows merges what split units left, for the rows of sequences first to last-1.
+func (b *backend) mergeRows(_ *scratch, first, last int) {
+	t := &b.attend
+	dim := t.cache.layout.HeadDim
+	for i := first; i < last; i++ {
+		sequence := &t.spans[i]
+		for n := range sequence.Count {
+			r := sequence.First + n
+			dst := row(t.dst, r)
+			for h := range t.group * t.cache.layout.KVHeads {
+				at := t.part(r, h, 0)
+				out, total := t.parts[at*dim:(at+1)*dim], t.states[at]
+				for part := 1; part < partsOf(sequence, n+1); part++ {
+					total = ref.Merge(out, total, t.parts[(at+part)*dim:(at+part+1)*dim], t.states[at+part])
+				}
+				divide(dst[h*dim:(h+1)*dim], out, total.Sum)
+			}
+		}
+	}
+}
+
+// divide sets dst to x divided by l.
+func divide(dst, x []float32, l float32) {
+	for d, v := range x {
+		dst[d] = v / l
 	}
 }

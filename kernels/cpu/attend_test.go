@@ -150,6 +150,20 @@ func TestAttendSeveralSpans(t *testing.T) {
 	})
 }
 
+// A context of several spans, by threads that share them and by one that does not.
+func TestAttendLongContext(t *testing.T) {
+	const scale = 0.2
+	h := newHistory(4, 2, 16, 2*ref.Span+77)
+	want := h.want(kernels.CacheF16, scale)
+	devices(t, func(t *testing.T, d *Device) {
+		b := open(t, d)
+		layout := kernels.CacheLayout{Layers: 1, KVHeads: 2, HeadDim: 16, PageTokens: 64, Pages: 18}
+		kerneltest.Equal(t, "in one piece", h.run(t, b, layout, h.n, scale), want)
+		kerneltest.Equal(t, "in chunks", h.run(t, b, layout, 500, scale), want)
+		kerneltest.Equal(t, "in small chunks", h.run(t, b, layout, 1, scale), want)
+	})
+}
+
 func TestNewCacheRefusesOddPages(t *testing.T) {
 	d, err := NewDevice(Options{Threads: 1})
 	if err != nil {

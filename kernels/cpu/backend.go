@@ -23,7 +23,7 @@ type backend struct {
 
 // operations are the row functions as values, made once.
 type operations struct {
-	embed, rmsNorm, angles, rotate, store, siluMul, add, gather, prepare func(s *scratch, first, last int)
+	embed, rmsNorm, angles, rotate, store, siluMul, add, gather, prepare, merge func(s *scratch, first, last int)
 }
 
 func newBackend(d *Device) *backend {
@@ -31,7 +31,7 @@ func newBackend(d *Device) *backend {
 	b.project.b, b.attend.b = b, b
 	b.operation = operations{
 		embed: b.embedRows, rmsNorm: b.normRows, angles: b.angleRows, rotate: b.rotateRows, store: b.storeRows,
-		siluMul: b.siluMulRows, add: b.addRows, gather: b.gatherRows, prepare: b.prepareRows,
+		siluMul: b.siluMulRows, add: b.addRows, gather: b.gatherRows, prepare: b.prepareRows, merge: b.mergeRows,
 	}
 	return b
 }

@@ -5,17 +5,18 @@ import "github.com/weft-run/weft/kernels/ref"
 // scratch is a worker's own memory. It grows to what the operations need and is then kept, so a steady state allocates
 // nothing.
 type scratch struct {
-	panel   ref.Panel
-	view    ref.Quants // what a kernel reads of the activations; here because it would escape from a local variable
-	floats  []float32  // weights decoded to float32, one panel
-	tile    []float32  // results of a panel of which the matrix has not all rows
-	keys    []float32  // a tile of keys, across: [HeadDim][ref.Tile]
-	values  []float32  // a tile of values: [ref.Tile][HeadDim]
-	halves  []uint16   // one row of keys or values
-	weight  []float32  // a vector of weights decoded to float32
-	probs   [ref.Tile]float32
-	states  []softmax // one for each query of a unit of attention
-	outputs []float32 // their outputs
+	panel  ref.Panel
+	view   ref.Quants // what a kernel reads of the activations; here because it would escape from a local variable
+	floats []float32  // weights decoded to float32, one panel
+	tile   []float32  // results of a panel of which the matrix has not all rows
+	keys   []float32  // a tile of keys, across: [HeadDim][ref.Tile]
+	values []float32  // a tile of values: [ref.Tile][HeadDim]
+	halves []uint16   // one row of keys or values
+	weight []float32  // a vector of weights decoded to float32
+	probs  [ref.Tile]float32
+	// Of attention, for each query of a unit: the softmax and the sums over one span, then over all spans yet.
+	states, totals []ref.Softmax
+	sums, outputs  []float32
 }
 
 // grow returns s with length n, reallocated when its capacity is less. What it held is lost then.

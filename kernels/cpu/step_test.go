@@ -76,6 +76,7 @@ func benchmarkStep(b *testing.B, s stepShape, rows, depth int) {
 	for i := range slots {
 		slots[i] = int32(depth + i)
 	}
+	fill(backend, cache, layout)
 	spans := []kernels.Span{{Count: rows, Pos: depth, Pages: pages}}
 	if depth == 0 && rows < 16 { // a batch of sequences
 		spans = spans[:0]
@@ -106,4 +107,22 @@ func benchmarkStep(b *testing.B, s stepShape, rows, depth int) {
 		}
 	}
 	b.ReportMetric(float64(b.N)*float64(rows)/b.Elapsed().Seconds(), "tokens/s")
+}
+
+// fill writes every page, or reading them would only read the one page of zeros that untouched memory is.
+func fill(b kernels.Backend, c kernels.Cache, l kernels.CacheLayout) {
+	const rows = 16
+	values := kerneltest.Floats(kerneltest.Rand(), kerneltest.Normal, rows*l.KVHeads*l.HeadDim)
+	m := kernels.NewMatrix(b.NewBuffer(len(values)), rows, l.KVHeads*l.HeadDim)
+	b.Write(m, values)
+	slots := make([]int32, rows)
+	for layer := range l.Layers {
+		for first := 0; first < l.Pages*l.PageTokens; first += rows {
+			for i := range slots {
+				slots[i] = int32(first + i)
+			}
+			b.StoreKV(c, layer, m, m, slots)
+		}
+	}
+	_ = b.Sync()
 }

@@ -10,13 +10,45 @@ import (
 // Tile is the number of positions that attention takes in one step. Tiles are aligned to absolute position.
 const Tile = 64
 
+// Span is the number of positions whose softmax has a running state of its own: long contexts are cut into spans, aligned
+// to absolute position, whose states are merged in order. So many goroutines can share a long context.
+const Span = 512
+
+// Softmax is the running state of one query: the largest score yet and the sum of the weights.
+type Softmax struct {
+	Max, Sum float32
+}
+
+// Empty is the state before the first tile of a span.
+var Empty = Softmax{Max: float32(math.Inf(-1))}
+
 // Attend sets dst to the attention of one query head over n positions: keys [n, len(q)] and values [n, len(dst)] have
 // already been rounded to the cache's type. It is the definition in its plainest form; Scores, Weights and Mix are its
-// three steps on one tile, in which backends compute it.
+// steps on one tile, in which backends compute it.
 func Attend(dst, q, keys, values []float32, scale float32) {
 	n := len(keys) / len(q)
-	m, l := float32(math.Inf(-1)), float32(0)
-	clear(dst)
+	var total Softmax
+	acc := make([]float32, len(dst))
+	for first := 0; first < n; first += Span {
+		last := min(first+Span, n)
+		state := attendSpan(acc, q, keys[first*len(q):last*len(q)], values[first*len(dst):last*len(dst)], scale)
+		if first == 0 {
+			copy(dst, acc)
+			total = state
+		} else {
+			total = Merge(dst, total, acc, state)
+		}
+	}
+	for d := range dst {
+		dst[d] /= total.Sum
+	}
+}
+
+// attendSpan sets acc to the weighted sum of the values of one span and returns the state of its softmax.
+func attendSpan(acc, q, keys, values []float32, scale float32) Softmax {
+	n := len(keys) / len(q)
+	state := Empty
+	clear(acc)
 	across := make([]float32, len(q)*Tile)
 	var p [Tile]float32
 	for first := 0; first < n; first += Tile {
@@ -27,14 +59,24 @@ func Attend(dst, q, keys, values []float32, scale float32) {
 			}
 		}
 		Scores(&p, q, across, scale)
-		var correction, sum float32
-		m, correction, sum = Weights(&p, valid, m)
-		l = float32(l*correction) + sum
-		Mix(dst, &p, values[first*len(dst):], valid, correction)
+		m, correction, sum := Weights(&p, valid, state.Max)
+		state = Softmax{Max: m, Sum: float32(state.Sum*correction) + sum}
+		Mix(acc, &p, values[first*len(acc):], valid, correction)
 	}
-	for d := range dst {
-		dst[d] /= l
+	return state
+}
+
+// Merge adds a later span to a sum: both shrink by the exponential of their largest score less the larger of both.
+func Merge(acc []float32, total Softmax, span []float32, state Softmax) Softmax {
+	m := total.Max
+	if state.Max > m {
+		m = state.Max
 	}
+	a, b := exact.Exp32(total.Max-m), exact.Exp32(state.Max-m)
+	for d, v := range span {
+		acc[d] = float32(acc[d]*a) + float32(v*b)
+	}
+	return Softmax{Max: m, Sum: float32(total.Sum*a) + float32(state.Sum*b)}
 }
 
 // Scores sets dst[j] to scale times the product of q with key j of a tile, which lies across: keys[d*Tile+j]. The product
