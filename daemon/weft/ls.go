@@ -37,9 +37,9 @@ func (a *app) printModels(models []api.ModelStatus) error {
 	}
 	var rows [][]cell
 	for _, m := range models {
-		modified := agoText(m.ModTime)
+		arrived := agoText(m.Seen)
 		if m.BuiltIn {
-			modified = "built in"
+			arrived = "built in"
 		}
 		context := "-"
 		if m.Context > 0 {
@@ -47,10 +47,10 @@ func (a *app) printModels(models []api.ModelStatus) error {
 		}
 		rows = append(rows, []cell{
 			word(m.Name), styled(m.State, stateStyle(m.State)), number(bytesText(m.Bytes)), number(countText(m.Parameters)),
-			word(orDash(m.Quantization)), number(context), word(modified), styled(m.Reason, yellow),
+			word(orDash(m.Quantization)), number(context), word(arrived), styled(m.Reason, yellow),
 		})
 	}
-	return a.table([]string{"NAME", "STATE", "SIZE", "PARAMETERS", "TYPE", "CONTEXT", "MODIFIED", ""}, rows)
+	return a.table([]string{"NAME", "STATE", "SIZE", "PARAMETERS", "TYPE", "CONTEXT", "ARRIVED", ""}, rows)
 }
 
 func stateStyle(state string) style {
