@@ -25,7 +25,7 @@ var allowed = map[string]struct{ ours, others []string }{
 	"kernels/exact":      {},
 	"kernels":            {ours: []string{"kernels/quant"}},
 	"kernels/ref":        {ours: []string{"kernels/quant", "kernels/exact"}},
-	"kernels/cpu/avx2":   {ours: []string{"kernels/ref"}},
+	"kernels/cpu/avx2":   {ours: []string{"kernels/ref", "kernels/quant"}},
 	"kernels/cpu":        {ours: []string{"kernels", "kernels/ref", "kernels/quant", "kernels/cpu/avx2"}, others: []string{"golang.org/x/sys"}},
 	"kernels/kerneltest": {ours: []string{"kernels", "kernels/ref", "kernels/quant", "kernels/exact"}},
 
@@ -43,12 +43,13 @@ var allowed = map[string]struct{ ours, others []string }{
 	"runtime/modeltest":         {ours: []string{"runtime/gguf", "kernels/quant"}},
 	"runtime/modeltest/tofloat": {ours: []string{"runtime/modeltest"}},
 
-	"daemon/api":     {others: []string{"github.com/agext/levenshtein"}},
-	"daemon/config":  {others: []string{"github.com/pelletier/go-toml/v2", "github.com/agext/levenshtein"}},
-	"daemon/watch":   {others: []string{"github.com/fsnotify/fsnotify", "golang.org/x/sys"}},
-	"daemon/builtin": {},
+	"daemon/api":         {others: []string{"github.com/agext/levenshtein"}},
+	"daemon/config":      {others: []string{"github.com/pelletier/go-toml/v2", "github.com/agext/levenshtein"}},
+	"daemon/watch":       {others: []string{"github.com/fsnotify/fsnotify", "golang.org/x/sys"}},
+	"daemon/builtin":     {},
+	"daemon/server/door": {others: []string{"golang.org/x/sys"}},
 	"daemon/server": {ours: []string{
-		"daemon/api", "runtime/repository", "runtime/engine", "runtime/chat", "runtime/tokenizer", "runtime/sampler",
+		"daemon/api", "daemon/server/door", "runtime/repository", "runtime/engine", "runtime/chat", "runtime/tokenizer", "runtime/sampler",
 	}, others: []string{"github.com/prometheus/client_golang", "golang.org/x/sys"}},
 	"daemon":       {ours: []string{"*"}, others: []string{"golang.org/x/sync", "golang.org/x/sys"}},
 	"daemon/weftd": {ours: []string{"daemon", "daemon/config", "daemon/api"}},
