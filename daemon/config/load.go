@@ -33,8 +33,11 @@ type Loaded struct {
 	Sources []Source // one for each setting, in the order of the reference
 }
 
-// foreign are the variables with our prefix that belong to others: to the client, to the tests and to make.
-var foreign = []string{"WEFT_HOST", "WEFT_TESTDATA", "WEFT_REQUIRE_TESTDATA", "WEFT_CONFIG"}
+// foreign are the variables with our prefix that are no settings: they belong to the client, to the tests and to make. What
+// begins with testPrefix is the tests' too.
+var foreign = []string{"WEFT_HOST", "WEFT_CONFIG", "WEFT_REQUIRE_TESTDATA", "WEFT_CLIENTS", "WEFT_LONG", "WEFT_SEED"}
+
+const testPrefix = "WEFT_TEST"
 
 // Load reads files, environment and flags, each over the one before, fills what nobody said, and validates all of it.
 func Load(in Inputs) (*Loaded, error) {
@@ -170,7 +173,7 @@ func (in Inputs) readEnv(table map[string]setting, keys []string, from map[strin
 	}
 	for _, pair := range in.Env {
 		name, value, _ := strings.Cut(pair, "=")
-		if !strings.HasPrefix(name, "WEFT_") || slices.Contains(foreign, name) {
+		if !strings.HasPrefix(name, "WEFT_") || strings.HasPrefix(name, testPrefix) || slices.Contains(foreign, name) {
 			continue
 		}
 		key, ok := byVariable[name]
