@@ -5,6 +5,7 @@ import (
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
 )
 
 // attention writes the three steps of a tile of 64 positions, and the conversions of the cache.
@@ -13,6 +14,7 @@ func attention() {
 	weights()
 	mix()
 	halves()
+	prefetch()
 }
 
 func scores() {
@@ -147,15 +149,33 @@ func halves() {
 	Doc("halvesToFloats converts rows of cols halves, a multiple of eight, to rows stride bytes apart: ref.HalvesToFloats.")
 	Pragma("noescape")
 	dst, stride, src, rows := load("dst"), load("stride"), load("src"), load("rows")
-	at, count := GP64(), GP64()
+	convert := func(at GPVirtual, n int) {
+		for i := range n {
+			v := YMM()
+			VCVTPH2PS(Mem{Base: src, Disp: 16 * i}, v)
+			VMOVUPS(v, Mem{Base: at, Disp: 32 * i})
+		}
+		ADDQ(imm(16*n), src)
+	}
+	// Sixteen columns are the keys of a small page: the inner loop would cost more than its work.
+	others := label("others")
+	at, count := GP64(), load("cols")
+	CMPQ(count, imm(16))
+	JNE(LabelRef(others))
+	loop(rows, 1, func() {
+		convert(dst, 2)
+		ADDQ(stride, dst)
+	})
+	Label(others)
 	loop(rows, 1, func() {
 		Load(Param("cols"), count)
 		MOVQ(dst, at)
+		loop(count, 32, func() {
+			convert(at, 4)
+			ADDQ(imm(128), at)
+		})
 		loop(count, 8, func() {
-			v := YMM()
-			VCVTPH2PS(Mem{Base: src}, v)
-			VMOVUPS(v, Mem{Base: at})
-			ADDQ(imm(16), src)
+			convert(at, 1)
 			ADDQ(imm(32), at)
 		})
 		ADDQ(stride, dst)
@@ -172,6 +192,19 @@ func halves() {
 		VCVTPS2PH(Imm(0), v, Mem{Base: to}) // to nearest, ties to even
 		ADDQ(imm(32), from)
 		ADDQ(imm(16), to)
+	})
+	ret()
+}
+
+// prefetch writes the hint to fetch memory that the next tile will read.
+func prefetch() {
+	TEXT("prefetch", NOSPLIT, "func(p *byte, bytes int)")
+	Doc("prefetch asks for the cache lines of a piece of memory and changes nothing.")
+	Pragma("noescape")
+	p, bytes := load("p"), load("bytes")
+	loop(bytes, 64, func() {
+		PREFETCHT1(Mem{Base: p})
+		ADDQ(imm(64), p)
 	})
 	ret()
 }

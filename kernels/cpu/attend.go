@@ -161,6 +161,7 @@ func (t *attendTask) span(s *scratch, u *unit, part int) {
 	end := min((part+1)*ref.Span, sequence.Pos+u.first+u.rows)
 	for first := part * ref.Span; first < end; first += ref.Tile {
 		t.cache.tile(s, table, t.layer, u.head, sequence.Pages, first, min(ref.Tile, end-first))
+		t.cache.expect(table, t.layer, u.head, sequence.Pages, first+ref.Tile, min(ref.Tile, end-first-ref.Tile))
 		for i := range queries {
 			valid := min(ref.Tile, t.position(u, i)+1-first)
 			if valid <= 0 {

@@ -104,12 +104,22 @@ func (c *cache) tile(s *scratch, t *table, layer, head int, pages []int32, first
 		keys, values := s.keys[at:], s.values[at*dim:]
 		if c.layout.Type == kernels.CacheF16 {
 			t.halvesToFloats(keys, ref.Tile, c.half[base:middle], tokens)
-			t.halvesToFloats(values, dim, c.half[middle:end], dim)
+			t.halvesToFloats(values, dim*tokens, c.half[middle:end], dim*tokens)
 			continue
 		}
 		for d := range dim {
 			copy(keys[d*ref.Tile:], c.full[base+d*tokens:base+(d+1)*tokens])
 		}
 		copy(values, c.full[middle:end])
+	}
+}
+
+// expect asks for the memory of up to ref.Tile positions from first on, of which the next call of tile will read.
+func (c *cache) expect(t *table, layer, head int, pages []int32, first, n int) {
+	size := len(c.memory) / (c.layout.Layers * c.layout.Pages * c.layout.KVHeads)
+	for at := 0; at < n; at += c.layout.PageTokens {
+		page := int(pages[(first+at)/c.layout.PageTokens])
+		begin := ((layer*c.layout.Pages+page)*c.layout.KVHeads + head) * size
+		t.prefetch(c.memory[begin : begin+size])
 	}
 }

@@ -27,6 +27,8 @@ type table struct {
 	halvesToFloats func(dst []float32, stride int, src []uint16, cols int)
 	floatsToHalves func(dst []uint16, src []float32)
 
+	prefetch func(memory []byte) // a hint that it will be read
+
 	mulFloats func(dst []float32, stride int, w, x []float32, cols int)
 	products  map[quant.Type]*product
 }
@@ -98,6 +100,7 @@ func overlayRef(t *table) {
 		mix:            ref.Mix,
 		halvesToFloats: ref.HalvesToFloats,
 		floatsToHalves: ref.FloatsToHalves,
+		prefetch:       func([]byte) {},
 		mulFloats:      ref.MulFloats,
 		products:       make(map[quant.Type]*product),
 	}

@@ -25,7 +25,7 @@ func overlayAVX2(t *table) {
 	t.rotateAdjacent, t.rotateHalves = avx2.RotateAdjacent, avx2.RotateHalves
 	t.scores, t.weights, t.mix = avx2.Scores, avx2.Weights, avx2.Mix
 	t.halvesToFloats, t.floatsToHalves = avx2.HalvesToFloats, avx2.FloatsToHalves
-	t.mulFloats = avx2.MulFloats
+	t.prefetch, t.mulFloats = avx2.Prefetch, avx2.MulFloats
 	for typ, p := range t.products {
 		if p.form == ref.Float {
 			continue

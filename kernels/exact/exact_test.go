@@ -36,9 +36,17 @@ func TestFMA32Specials(t *testing.T) {
 	inf := float32(math.Inf(1))
 	nan := float32(math.NaN())
 	for _, c := range []struct{ a, b, c, want float32 }{
-		{inf, 1, 1, inf}, {-inf, 1, 1, -inf}, {inf, 0, 1, nan}, {1, 1, inf, inf}, {inf, 1, -inf, nan},
-		{nan, 1, 1, nan}, {1, 1, nan, nan}, {math.MaxFloat32, 2, 0, inf}, {math.MaxFloat32, 2, -math.MaxFloat32, math.MaxFloat32},
-		{0, 1, float32(math.Copysign(0, -1)), 0}, {1, 1, -1, 0},
+		{inf, 1, 1, inf},
+		{-inf, 1, 1, -inf},
+		{inf, 0, 1, nan},
+		{1, 1, inf, inf},
+		{inf, 1, -inf, nan},
+		{nan, 1, 1, nan},
+		{1, 1, nan, nan},
+		{math.MaxFloat32, 2, 0, inf},
+		{math.MaxFloat32, 2, -math.MaxFloat32, math.MaxFloat32},
+		{0, 1, float32(math.Copysign(0, -1)), 0},
+		{1, 1, -1, 0},
 	} {
 		got := FMA32(c.a, c.b, c.c)
 		if math.Float32bits(got) != math.Float32bits(c.want) && !(got != got && c.want != c.want) {
@@ -108,8 +116,16 @@ func TestExp32(t *testing.T) {
 func TestExp32Ends(t *testing.T) {
 	inf := float32(math.Inf(1))
 	for _, c := range []struct{ x, want float32 }{
-		{0, 1}, {float32(math.Copysign(0, -1)), 1}, {1e-30, 1}, {inf, inf}, {-inf, 0}, {100, inf}, {-100, 0},
-		{math.MaxFloat32, inf}, {-math.MaxFloat32, 0}, {math.SmallestNonzeroFloat32, 1},
+		{0, 1},
+		{float32(math.Copysign(0, -1)), 1},
+		{1e-30, 1},
+		{inf, inf},
+		{-inf, 0},
+		{100, inf},
+		{-100, 0},
+		{math.MaxFloat32, inf},
+		{-math.MaxFloat32, 0},
+		{math.SmallestNonzeroFloat32, 1},
 	} {
 		if got := Exp32(c.x); got != c.want {
 			t.Errorf("Exp32(%v) = %v, want %v", c.x, got, c.want)

@@ -18,7 +18,7 @@ const (
 )
 
 // Exp32 returns e^x with an error under 1 ULP. Results that would be subnormal are 0.
-
+//
 // Each step is one instruction on vectors: two FMA reduce x by a whole number of ln 2, six more are Horner's rule, the
 // power of two is added to the exponent bits, and the clamps are comparisons and blends.
 func Exp32(x float32) float32 {

@@ -87,8 +87,12 @@ func TestPowErrors(t *testing.T) {
 	var w worst
 	for range samples(t) / 3 {
 		for _, c := range [][2]float64{
-			{10000, -rng.Float64()}, {500000, -rng.Float64()}, {rng.ExpFloat64(), rng.NormFloat64()},
-			{anyPositive(rng), rng.NormFloat64()}, {1 + rng.Float64()*1e-3, rng.NormFloat64() * 1e5}, {2, float64(rng.IntN(2000) - 1000)},
+			{10000, -rng.Float64()},
+			{500000, -rng.Float64()},
+			{rng.ExpFloat64(), rng.NormFloat64()},
+			{anyPositive(rng), rng.NormFloat64()},
+			{1 + rng.Float64()*1e-3, rng.NormFloat64() * 1e5},
+			{2, float64(rng.IntN(2000) - 1000)},
 		} {
 			x, y := c[0], c[1]
 			if v := math.Pow(x, y); v == 0 || math.IsInf(v, 0) {

@@ -325,3 +325,10 @@ func FloatsToHalves(dst []uint16, src []float32) {
 	}
 	ref.FloatsToHalves(dst[n:], src[n:])
 }
+
+// Prefetch asks for the cache lines of a piece of memory.
+func Prefetch(p []byte) {
+	if len(p) > 0 {
+		prefetch(&p[0], len(p))
+	}
+}

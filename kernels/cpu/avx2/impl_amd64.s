@@ -4548,29 +4548,63 @@ TEXT ·halvesToFloats(SB), NOSPLIT, $0-40
 	MOVQ stride+8(FP), CX
 	MOVQ src+16(FP), DX
 	MOVQ rows+24(FP), BX
+	MOVQ cols+32(FP), DI
+	CMPQ DI, $0x00000010
+	JNE  others143
 
-loop143:
+loop144:
+	CMPQ      BX, $0x01
+	JL        done145
+	VCVTPH2PS (DX), Y0
+	VMOVUPS   Y0, (AX)
+	VCVTPH2PS 16(DX), Y0
+	VMOVUPS   Y0, 32(AX)
+	ADDQ      $0x00000020, DX
+	ADDQ      CX, AX
+	SUBQ      $0x00000001, BX
+	JMP       loop144
+
+done145:
+others143:
+loop146:
 	CMPQ BX, $0x01
-	JL   done144
+	JL   done147
 	MOVQ cols+32(FP), DI
 	MOVQ AX, SI
 
-loop145:
+loop148:
+	CMPQ      DI, $0x20
+	JL        done149
+	VCVTPH2PS (DX), Y0
+	VMOVUPS   Y0, (SI)
+	VCVTPH2PS 16(DX), Y0
+	VMOVUPS   Y0, 32(SI)
+	VCVTPH2PS 32(DX), Y0
+	VMOVUPS   Y0, 64(SI)
+	VCVTPH2PS 48(DX), Y0
+	VMOVUPS   Y0, 96(SI)
+	ADDQ      $0x00000040, DX
+	ADDQ      $0x00000080, SI
+	SUBQ      $0x00000020, DI
+	JMP       loop148
+
+done149:
+loop150:
 	CMPQ      DI, $0x08
-	JL        done146
+	JL        done151
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	ADDQ      $0x00000010, DX
 	ADDQ      $0x00000020, SI
 	SUBQ      $0x00000008, DI
-	JMP       loop145
+	JMP       loop150
 
-done146:
+done151:
 	ADDQ CX, AX
 	SUBQ $0x00000001, BX
-	JMP  loop143
+	JMP  loop146
 
-done144:
+done147:
 	VZEROUPPER
 	RET
 
@@ -4581,16 +4615,34 @@ TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop147:
+loop152:
 	CMPQ      DX, $0x08
-	JL        done148
+	JL        done153
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $0x00000020, CX
 	ADDQ      $0x00000010, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop147
+	JMP       loop152
 
-done148:
+done153:
+	VZEROUPPER
+	RET
+
+// func prefetch(p *byte, bytes int)
+// Requires: AVX, MMX+
+TEXT ·prefetch(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), AX
+	MOVQ bytes+8(FP), CX
+
+loop154:
+	CMPQ       CX, $0x40
+	JL         done155
+	PREFETCHT1 (AX)
+	ADDQ       $0x00000040, AX
+	SUBQ       $0x00000040, CX
+	JMP        loop154
+
+done155:
 	VZEROUPPER
 	RET

@@ -108,3 +108,6 @@ func HalvesToFloats(dst []float32, stride int, src []uint16, cols int) {
 
 // FloatsToHalves is ref.FloatsToHalves.
 func FloatsToHalves(dst []uint16, src []float32) { ref.FloatsToHalves(dst, src) }
+
+// Prefetch does nothing.
+func Prefetch([]byte) {}

@@ -179,3 +179,8 @@ func halvesToFloats(dst *float32, stride int, src *uint16, rows int, cols int)
 //
 //go:noescape
 func floatsToHalves(dst *uint16, src *float32, n int)
+
+// prefetch asks for the cache lines of a piece of memory and changes nothing.
+//
+//go:noescape
+func prefetch(p *byte, bytes int)
