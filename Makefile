@@ -41,6 +41,10 @@ run: build ## start the daemon on the built-in model in a folder of its own, ask
 test: ## all tests, with invariants checked; needs Go alone
 	$(GO) test -tags invariants ./...
 
+.PHONY: test-allocs
+test-allocs: ## that a step allocates nothing; apart, because checking invariants allocates
+	$(GO) test -count=1 -run 'Alloc' ./kernels/... ./runtime/...
+
 .PHONY: test-noasm
 test-noasm: ## kernels and engine without any assembly
 	$(GO) test -short -tags noasm,invariants ./kernels/... ./runtime/...
@@ -88,7 +92,7 @@ fmt: ## format the code
 
 .PHONY: generate
 generate: ## assembly from kernels/_gen
-	cd kernels/_gen && $(GO) run . -out ../cpu
+	cd kernels/_gen && $(GO) run .
 
 .PHONY: check-generate
 check-generate: generate ## fail if generated files are not what the generators make
