@@ -150,7 +150,7 @@ func measure(ctx context.Context, c *api.Client, w workload, prompt []int32) (s 
 		s.err = err
 		return s
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	last := started
 	for chunk, err := range stream.All() {
 		if err != nil {

@@ -130,7 +130,7 @@ func inspect(path string, o inspection) (*report, error) {
 	if err != nil {
 		r.refuse(err)
 	} else {
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		r.Files, r.Bytes = f.Files(), f.Size()
 		meta, tensors = f.Meta(), f.Tensors()
 	}

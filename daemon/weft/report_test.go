@@ -51,13 +51,24 @@ func TestSummarize(t *testing.T) {
 
 func TestTexts(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
-		{bytesText(0), "0 B"}, {bytesText(1023), "1023 B"}, {bytesText(1024), "1.0 KiB"}, {bytesText(1<<20 - 1), "1.0 MiB"},
-		{bytesText(98362432), "93.8 MiB"}, {bytesText(5 << 40), "5.0 TiB"},
-		{countText(0), "-"}, {countText(999), "999"}, {countText(260032), "260 K"}, {countText(134515008), "135 M"},
-		{countText(999_600_000), "1.0 B"}, {countText(7_240_000_000), "7.2 B"},
-		{millisText(0.123), "0.12 ms"}, {millisText(12.3), "12 ms"}, {millisText(2345), "2.35 s"},
+		{bytesText(0), "0 B"},
+		{bytesText(1023), "1023 B"},
+		{bytesText(1024), "1.0 KiB"},
+		{bytesText(1<<20 - 1), "1.0 MiB"},
+		{bytesText(98362432), "93.8 MiB"},
+		{bytesText(5 << 40), "5.0 TiB"},
+		{countText(0), "-"},
+		{countText(999), "999"},
+		{countText(260032), "260 K"},
+		{countText(134515008), "135 M"},
+		{countText(999_600_000), "1.0 B"},
+		{countText(7_240_000_000), "7.2 B"},
+		{millisText(0.123), "0.12 ms"},
+		{millisText(12.3), "12 ms"},
+		{millisText(2345), "2.35 s"},
 		{printable("a\x1b[31m\n\u009bb"), "a\ufffd[31m\ufffd\ufffdb"},
-		{shorten("short", 8), "short"}, {shorten("größer als acht", 8), "größe..."},
+		{shorten("short", 8), "short"},
+		{shorten("größer als acht", 8), "größe..."},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)

@@ -123,7 +123,7 @@ func (a *app) chat(ctx context.Context, c *api.Client, q asking, r api.ChatReque
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	p := a.newPrinter(q.stats)
 	for chunk, err := range stream.All() {
 		if err != nil {
@@ -156,7 +156,7 @@ func (a *app) complete(ctx context.Context, c *api.Client, q asking, r api.Compl
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	p := a.newPrinter(q.stats)
 	if !q.noEcho {
 		p.text(r.Prompt.Texts[0])

@@ -55,7 +55,7 @@ func Tiny(s Spec) []byte {
 func WriteTiny(t testing.TB, s Spec) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), s.filled().Name+".gguf")
-	if err := os.WriteFile(path, Tiny(s), 0o644); err != nil {
+	if err := os.WriteFile(path, Tiny(s), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -78,7 +78,7 @@ func WriteTinySplit(t testing.TB, s Spec, shards int) []string {
 		}
 		part := tensors[no*len(tensors)/shards : (no+1)*len(tensors)/shards]
 		path := gguf.ShardPath(base, no+1, shards)
-		if err := os.WriteFile(path, encode(own, part), 0o644); err != nil {
+		if err := os.WriteFile(path, encode(own, part), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		paths = append(paths, path)

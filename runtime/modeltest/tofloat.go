@@ -18,7 +18,7 @@ func ToFloat(to, from string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var specs []gguf.TensorSpec
 	for _, t := range f.Tensors() {
 		if !t.Type.Info().Computable {
