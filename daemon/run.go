@@ -33,7 +33,7 @@ import (
 )
 
 // lastCall is how long handlers have to end after their requests were cancelled at the drain's deadline.
-const lastCall = 2 * time.Second
+const lastCall = time.Second
 
 // process is what Run has built.
 type process struct {
@@ -98,7 +98,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		OpenBackend: p.device.Open,
 		Budget:      p.budget,
 		Defaults:    repository.Settings{ContextLen: cfg.Ctx, Parallel: cfg.Parallel, CacheType: cfg.KVType},
-		StepTokens:  cfg.StepTokens, PageTokens: cfg.PageTokens, MaxQueue: cfg.Queue,
+		StepTokens:  cfg.StepTokens, PageTokens: cfg.PageTokens, MaxQueue: cfg.Queue, ReadTimeout: cfg.StallTimeout,
 		StateDir: state,
 		Observer: func(string) engine.Observer { return stepObserver{p.metrics} },
 		Log:      log,

@@ -17,6 +17,7 @@ import (
 
 	"github.com/weft-run/weft/daemon/api"
 	"github.com/weft-run/weft/daemon/config"
+	"github.com/weft-run/weft/runtime/modeltest"
 )
 
 func TestBuiltinModelAnswersThroughTheSocket(t *testing.T) {
@@ -74,6 +75,32 @@ func TestNextRequestAfterACopyIsServed(t *testing.T) {
 				t.Errorf("a name that is not there: %v", err)
 			}
 		})
+	}
+}
+
+// TestRealModelIsServedWhenItArrives: a model of 98 MB answers the request right behind its rename, and its content's digest, which
+// takes longer, does not hold that up.
+func TestRealModelIsServedWhenItArrives(t *testing.T) {
+	if testing.Short() {
+		t.Skip("copies 98 MB")
+	}
+	data, err := os.ReadFile(modeltest.File(t, "SmolLM2-135M-Instruct.Q4_1.gguf"))
+	must(t, err)
+	l := startLive(t, liveSettings(dataDir(t)))
+	l.rename("smol.gguf", data)
+	n, cold := 8, 0.0
+	c, err := l.client.Chat(context.Background(), api.ChatRequest{
+		Model: "smol", Messages: []api.Message{{"role": "user", "content": "What is the capital of France?"}}, MaxTokens: &n,
+		Sampling: api.Sampling{Temperature: &cold},
+	})
+	must(t, err)
+	if text := fmt.Sprint(c.Choices[0].Message); !strings.Contains(text, "Paris") {
+		t.Errorf("the capital of France is %s", text)
+	}
+	m, _ := l.model("smol")
+	t.Logf("%.0f ms from rename to first token; digest %s", m.SeenToReady, m.Digest)
+	if m.SeenToReady <= 0 {
+		t.Errorf("the time from rename to first token is not known: %+v", m)
 	}
 }
 

@@ -116,9 +116,10 @@ func (r *Repository) run(m *Model, arch models.Model, replaced *Model) error {
 	cfg := engine.Config{
 		Model: arch, EOG: m.Tokenizer.EOG(), CacheType: cacheType,
 		MaxBatch: m.Settings.Parallel, MaxQueue: r.o.MaxQueue, StepTokens: r.o.StepTokens, PageTokens: r.o.PageTokens,
-		Guard:  m.file.Changed,
-		OnFail: func(err error) { r.fail(m, err) },
-		Log:    r.log.With("model", m.Name),
+		ReadTimeout: r.o.ReadTimeout,
+		Guard:       m.file.Changed,
+		OnFail:      func(err error) { r.fail(m, err) },
+		Log:         r.log.With("model", m.Name),
 	}
 	granted, err := r.reserve(cfg, m, replaced)
 	if err != nil {

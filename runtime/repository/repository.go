@@ -40,6 +40,8 @@ type Options struct {
 	Defaults Settings
 	// StepTokens, PageTokens and MaxQueue are those of every engine.
 	StepTokens, PageTokens, MaxQueue int
+	// ReadTimeout is how long an engine waits for a stream's reader; 0 is the engine's own choice.
+	ReadTimeout time.Duration
 	// Limits are those for reading files; the zero value means gguf.DefaultLimits.
 	Limits gguf.Limits
 	// StateDir is where digests are remembered; nil: nowhere.
