@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/weft-run/weft/daemon/server/door"
@@ -44,9 +45,15 @@ func (s *Server) wrap(endpoint string, h handler) http.Handler {
 		w := &response{ResponseWriter: inner, rec: rec}
 		w.Header().Set("X-Request-Id", rec.id)
 		s.extend(w) // the last answer on this connection left its own time limit
+		if r.ContentLength != 0 {
+			s.expect(w)
+		}
 		defer s.finish(r.Context(), rec)
 		defer func() {
 			if p := recover(); p != nil {
+				if p == http.ErrAbortHandler { // from fail: net/http cuts the connection and says nothing
+					panic(p)
+				}
 				s.panicked(r.Context(), rec, p)
 				begun := rec.status != 0
 				s.fail(w, rec, errPanic)
@@ -77,7 +84,7 @@ func (s *Server) panicked(ctx context.Context, rec *record, p any) {
 func (s *Server) finish(ctx context.Context, rec *record) {
 	s.bodies.Add(-rec.room)
 	if rec.status == 0 {
-		rec.status = http.StatusOK
+		rec.status = http.StatusOK // net/http's own when a handler writes nothing
 	}
 	if rec.err != nil {
 		rec.finish = "error"
@@ -92,8 +99,10 @@ func (s *Server) finish(ctx context.Context, rec *record) {
 	switch {
 	case quiet[rec.endpoint]:
 		level = slog.LevelDebug
-	case rec.status >= 500:
+	case rec.status == http.StatusInternalServerError:
 		level = slog.LevelError
+	case rec.status > http.StatusInternalServerError:
+		level = slog.LevelWarn
 	}
 	if !s.o.Log.Enabled(ctx, level) {
 		return
@@ -118,7 +127,8 @@ func (s *Server) finish(ctx context.Context, rec *record) {
 		if e := shape(rec.err); e.Status < 500 {
 			attrs = append(attrs, slog.String("code", *e.Code))
 			if e.Param != nil {
-				attrs = append(attrs, slog.String("field", *e.Param))
+				field, _, _ := strings.Cut(*e.Param, `["`) // in an object that the client filled, only its own name
+				attrs = append(attrs, slog.String("field", field))
 			}
 		} else {
 			attrs = append(attrs, slog.String("error", rec.err.Error()))

@@ -38,7 +38,8 @@ var (
 	errPanic      = errors.New("internal error")
 )
 
-// statusClientGone is nginx's: the client left before its answer. Nobody receives it; the log and the metrics show it.
+// statusClientGone is nginx's: the client left before its answer was whole. Nobody receives it: the connection is cut; the log and the
+// metrics show it.
 const statusClientGone = 499
 
 // BodyTooLargeError refuses a body by its size.
@@ -100,6 +101,8 @@ func shape(err error) *api.Error {
 		return answer(http.StatusForbidden, api.TypePermission, code, "", foreign.Error())
 	case errors.Is(err, ErrForbidden):
 		return answer(http.StatusForbidden, api.TypePermission, api.CodeForbidden, "", ErrForbidden.Error())
+	case errors.Is(err, ErrStarting): // before what is not found yet
+		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeStarting, "", ErrStarting.Error()), time.Second)
 	case errors.As(err, &notFound):
 		return answer(http.StatusNotFound, api.TypeNotFound, api.CodeModelNotFound, "model", trim(err))
 	case errors.Is(err, fs.ErrNotExist):
@@ -119,8 +122,6 @@ func shape(err error) *api.Error {
 			fmt.Sprintf("the queue of this model is full: %d requests wait", full.Queue)), full.RetryAfter)
 	case errors.Is(err, errBusy):
 		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeQueueFull, "", errBusy.Error()), time.Second)
-	case errors.Is(err, ErrStarting):
-		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeStarting, "", ErrStarting.Error()), time.Second)
 	case errors.Is(err, ErrDraining), errors.Is(err, engine.ErrClosed), errors.Is(err, repository.ErrClosed):
 		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeClosing, "", ErrDraining.Error()), 5*time.Second)
 	case errors.As(err, &refused):
@@ -172,11 +173,10 @@ func trim(err error) string {
 func (s *Server) fail(w http.ResponseWriter, rec *record, err error) {
 	e := shape(err)
 	rec.err = err
-	if rec.status != 0 {
-		return
-	}
 	if e.Status == statusClientGone {
-		rec.status = e.Status
+		panic(http.ErrAbortHandler)
+	}
+	if rec.status != 0 {
 		return
 	}
 	if e.RetryAfter > 0 {

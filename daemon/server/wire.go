@@ -17,16 +17,11 @@ import (
 // smallBody is how many bytes of a body are read without asking for room.
 const smallBody = 64 << 10
 
-// readBody reads a request's body within the limits of size and time. The body's room is held until the request ends.
+// readBody reads a request's body within the limits of size and of the time that expect gave. The body's room is held until the request ends.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, rec *record) ([]byte, error) {
 	if r.ContentLength > s.o.MaxBody {
 		return nil, &BodyTooLargeError{Limit: s.o.MaxBody}
 	}
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(s.o.BodyTimeout)) // a test's recorder has no deadlines
-	// net/http goes on reading to notice a client that leaves: that read must not fail of our deadline.
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-
 	src := http.MaxBytesReader(w, r.Body, s.o.MaxBody)
 	body := make([]byte, 0, 4096)
 	for {
@@ -39,6 +34,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, rec *record) (
 		body = body[:len(body)+n]
 		switch {
 		case errors.Is(err, io.EOF):
+			s.arrived(w)
 			return body, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, errTooSlow
@@ -50,6 +46,17 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, rec *record) (
 			return nil, fmt.Errorf("%w: %w", errClientGone, err)
 		}
 	}
+}
+
+// expect gives a request's body its time. Where a handler does not read it to its end, net/http does, and must not wait for ever either.
+func (s *Server) expect(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.o.BodyTimeout)) // a test's recorder has none
+}
+
+// arrived ends that time: net/http goes on reading behind a body to notice a client that leaves, and that read must not fail of our
+// deadline.
+func (s *Server) arrived(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 }
 
 // grow doubles a body's buffer, once it is not small any more against the room that all bodies share.
