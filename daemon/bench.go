@@ -74,7 +74,7 @@ func Bench(ctx context.Context, args []string, level string, out io.Writer) erro
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	model, err := models.Load(file)
 	if err != nil {
 		return err

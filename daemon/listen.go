@@ -45,7 +45,7 @@ func listen(ctx context.Context, cfg config.Config, log *slog.Logger) ([]net.Lis
 // listenUnix opens a Unix socket for the daemon's user and the group's members. A socket that a crashed daemon left is taken away; one
 // that somebody listens on is an error. Closing the listener removes the socket.
 func listenUnix(ctx context.Context, path, group string, log *slog.Logger) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // clients of other groups must get to the socket, whose own mode decides
 		return nil, err
 	}
 	if err := removeStale(ctx, path); err != nil {
@@ -80,7 +80,7 @@ func giveToGroup(path, group string, log *slog.Logger) error {
 			log.Warn("the socket cannot be given to the group; only this user and its own group may use it", "socket", path, "group", group, "reason", err)
 		}
 	}
-	return os.Chmod(path, 0o660)
+	return os.Chmod(path, 0o660) //nolint:gosec // the group is meant to connect
 }
 
 // removeStale takes away a socket that nobody listens on.
@@ -105,5 +105,5 @@ func removeStale(ctx context.Context, path string) error {
 		return os.Remove(path)
 	}
 	// A full backlog, or a socket that is not ours to open: somebody may be there.
-	return fmt.Errorf("%s may be %w: %v", path, ErrInUse, err)
+	return fmt.Errorf("%s may be %w: %w", path, ErrInUse, err)
 }

@@ -59,7 +59,7 @@ func (s *syncBuffer) telling() string {
 // dataDir is a folder whose path is short enough for a socket.
 func dataDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "weft")
+	dir, err := os.MkdirTemp("", "weft") //nolint:usetesting // the test's own folder may be too long a path
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir

@@ -21,7 +21,7 @@ type Address struct {
 func ParseAddress(text string) (Address, error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return Address{}, fmt.Errorf("%w: listener %q: %v", ErrValue, text, err)
+		return Address{}, fmt.Errorf("%w: listener %q: %w", ErrValue, text, err)
 	}
 	switch u.Scheme {
 	case "unix":

@@ -72,8 +72,11 @@ func (c *Config) fillPaths(in Inputs) error {
 		name string
 	}{
 		{&c.DataDir, ""},
-		{&c.ModelsDir, "models"}, {&c.AdaptersDir, "adapters"}, {&c.PluginsDir, "plugins"},
-		{&c.DocumentsDir, "documents"}, {&c.StateDir, "state"},
+		{&c.ModelsDir, "models"},
+		{&c.AdaptersDir, "adapters"},
+		{&c.PluginsDir, "plugins"},
+		{&c.DocumentsDir, "documents"},
+		{&c.StateDir, "state"},
 	} {
 		if *f.to == "" {
 			*f.to = filepath.Join(c.DataDir, f.name)
