@@ -159,8 +159,8 @@ func halves() {
 	}
 	// Sixteen columns are the keys of a small page: the inner loop would cost more than its work.
 	others := label("others")
-	at, count := GP64(), load("cols")
-	CMPQ(count, imm(16))
+	at, cols := GP64(), load("cols")
+	CMPQ(cols, imm(16))
 	JNE(LabelRef(others))
 	loop(rows, 1, func() {
 		convert(dst, 2)
@@ -168,17 +168,31 @@ func halves() {
 	})
 	Label(others)
 	loop(rows, 1, func() {
-		Load(Param("cols"), count)
+		Load(Param("cols"), cols)
 		MOVQ(dst, at)
-		loop(count, 32, func() {
+		loop(cols, 32, func() {
 			convert(at, 4)
 			ADDQ(imm(128), at)
 		})
-		loop(count, 8, func() {
+		loop(cols, 8, func() {
 			convert(at, 1)
 			ADDQ(imm(32), at)
 		})
 		ADDQ(stride, dst)
+	})
+	ret()
+
+	TEXT("bfloatsToFloats", NOSPLIT, "func(dst *float32, src *uint16, n int)")
+	Doc("bfloatsToFloats converts n bfloat16, a multiple of eight.")
+	Pragma("noescape")
+	wide, narrow, count := load("dst"), load("src"), load("n")
+	loop(count, 8, func() {
+		v := YMM()
+		VPMOVZXWD(Mem{Base: narrow}, v)
+		VPSLLD(Imm(16), v, v)
+		VMOVDQU(v, Mem{Base: wide})
+		ADDQ(imm(16), narrow)
+		ADDQ(imm(32), wide)
 	})
 	ret()
 

@@ -8,8 +8,8 @@ import (
 // unitQueries is about how many queries, rows times heads of a group, share one reading of keys and values.
 const unitQueries = 64
 
-// attendTask is one Attend, cut into units. A unit takes all positions of some queries, span after span; when there are
-// too few such units for the threads and the context is long, a unit takes one span, leaves its sums in parts, and a
+// attendTask is one Attend, cut into units. A unit takes all positions of some queries, stretch after stretch; when there are
+// too few such units for the threads and the context is long, a unit takes one stretch, leaves its sums in parts, and a
 // second pass merges them. Both ways merge in the same order.
 type attendTask struct {
 	b     *backend
@@ -23,7 +23,7 @@ type attendTask struct {
 
 	group  int // query heads that share a key/value head
 	split  bool
-	most   int       // spans of ref.Span positions in the longest sequence, when split
+	most   int       // stretches in the longest sequence
 	parts  []float32 // [rows][heads][most][HeadDim]
 	states []ref.Softmax
 }
@@ -33,7 +33,7 @@ type unit struct {
 	span        int // of attendTask.spans
 	first, rows int // rows within it
 	head        int // key/value head
-	part        int // the span of positions to take, when split
+	part        int // the stretch to take, when split
 }
 
 func (b *backend) Attend(dst, q kernels.Matrix, kv kernels.Cache, layer int, spans []kernels.Span, scale float32) {
@@ -57,9 +57,9 @@ func (b *backend) Attend(dst, q kernels.Matrix, kv kernels.Cache, layer int, spa
 	t.dst, t.q = kernels.Matrix{}, kernels.Matrix{}
 }
 
-// parts returns how many spans of positions the last of the first n rows of s sees.
+// partsOf returns how many stretches the last of the first n rows of s sees.
 func partsOf(s *kernels.Span, n int) int {
-	return (s.Pos + n + ref.Span - 1) / ref.Span
+	return (s.Pos + n + ref.Stretch - 1) / ref.Stretch
 }
 
 // cut lists the units, those that see the most positions first.
@@ -110,7 +110,7 @@ func (t *attendTask) run(s *scratch, chunk int) {
 	s.keys, s.values = grow(s.keys, dim*ref.Tile), grow(s.values, dim*ref.Tile)
 	s.states, s.sums = grow(s.states, queries), grow(s.sums, queries*dim)
 	if t.split {
-		t.span(s, u, u.part)
+		t.stretch(s, u, u.part)
 		for i := range queries {
 			r, column := t.query(u, i)
 			at := t.part(r, column/dim, u.part)
@@ -121,14 +121,14 @@ func (t *attendTask) run(s *scratch, chunk int) {
 	}
 	s.totals, s.outputs = grow(s.totals, queries), grow(s.outputs, queries*dim)
 	for part := range partsOf(&t.spans[u.span], u.first+u.rows) {
-		t.span(s, u, part)
+		t.stretch(s, u, part)
 		for i := range queries {
 			sum, out := s.sums[i*dim:(i+1)*dim], s.outputs[i*dim:(i+1)*dim]
 			switch {
 			case part == 0:
 				copy(out, sum)
 				s.totals[i] = s.states[i]
-			case t.position(u, i) >= part*ref.Span:
+			case t.position(u, i) >= part*ref.Stretch:
 				s.totals[i] = ref.Merge(out, s.totals[i], sum, s.states[i])
 			}
 		}
@@ -144,22 +144,22 @@ func (t *attendTask) position(u *unit, i int) int {
 	return t.spans[u.span].Pos + u.first + i/t.group
 }
 
-// part returns the index of what a query head of a row left for one span of positions.
+// part returns the index of what a query head of a row left for one stretch.
 func (t *attendTask) part(r, head, part int) int {
 	heads := t.group * t.cache.layout.KVHeads
 	return (r*heads+head)*t.most + part
 }
 
-// span computes the sums of a unit's queries over one span of positions, tile by tile, as ref.Attend does.
-func (t *attendTask) span(s *scratch, u *unit, part int) {
+// stretch computes the sums of a unit's queries over one stretch, tile by tile, as ref.Attend does.
+func (t *attendTask) stretch(s *scratch, u *unit, part int) {
 	dim, queries, table := t.cache.layout.HeadDim, u.rows*t.group, t.b.table
 	for i := range queries {
 		s.states[i] = ref.Empty
 	}
 	clear(s.sums)
 	sequence := &t.spans[u.span]
-	end := min((part+1)*ref.Span, sequence.Pos+u.first+u.rows)
-	for first := part * ref.Span; first < end; first += ref.Tile {
+	end := min((part+1)*ref.Stretch, sequence.Pos+u.first+u.rows)
+	for first := part * ref.Stretch; first < end; first += ref.Tile {
 		t.cache.tile(s, table, t.layer, u.head, sequence.Pages, first, min(ref.Tile, end-first))
 		t.cache.expect(table, t.layer, u.head, sequence.Pages, first+ref.Tile, min(ref.Tile, end-first-ref.Tile))
 		for i := range queries {

@@ -150,10 +150,10 @@ func TestAttendSeveralSpans(t *testing.T) {
 	})
 }
 
-// A context of several spans, by threads that share them and by one that does not.
+// A context of several stretches, by threads that share them and by one that does not.
 func TestAttendLongContext(t *testing.T) {
 	const scale = 0.2
-	h := newHistory(4, 2, 16, 2*ref.Span+77)
+	h := newHistory(4, 2, 16, 2*ref.Stretch+77)
 	want := h.want(kernels.CacheF16, scale)
 	devices(t, func(t *testing.T, d *Device) {
 		b := open(t, d)

@@ -89,14 +89,22 @@ func (b *backend) Close() {
 	_ = b.Sync()
 }
 
-// floats returns a weight vector as float32: where it lies, or decoded into scratch when it is of another type or not
-// aligned. Only a goroutine that survives faults may call it.
-func floats(t *kernels.Tensor, into *[]float32) []float32 {
-	n := t.Rows * t.Cols
-	if p := unsafe.Pointer(unsafe.SliceData(t.Data)); t.Type == quant.F32 && uintptr(p)%4 == 0 && littleEndian {
-		return unsafe.Slice((*float32)(p), n)
+// view returns weights as float32 where they lie, if they are and are aligned.
+func view(t *kernels.Tensor) ([]float32, bool) {
+	p := unsafe.Pointer(unsafe.SliceData(t.Data))
+	if t.Type != quant.F32 || uintptr(p)%4 != 0 || !littleEndian {
+		return nil, false
 	}
-	*into = grow(*into, n)
+	return unsafe.Slice((*float32)(p), t.Rows*t.Cols), true
+}
+
+// floats returns a weight vector as float32: where it lies, or decoded into scratch. Only a goroutine that survives
+// faults may call it.
+func floats(t *kernels.Tensor, into *[]float32) []float32 {
+	if v, ok := view(t); ok {
+		return v
+	}
+	*into = grow(*into, t.Rows*t.Cols)
 	quant.Decode(t.Type, *into, t.Data)
 	return *into
 }

@@ -42,6 +42,7 @@ func overlayAVX2(t *table) {
 	} {
 		t.products[typ].rowsFloat = rows
 	}
+	t.products[quant.F16].decode, t.products[quant.BF16].decode = avx2.DecodeF16, avx2.DecodeBF16
 	for typ, rows := range map[quant.Type]func(dst []float32, w []byte, x *ref.Quants){
 		quant.Q8_0: avx2.RowsQ8_0, quant.Q4_0: avx2.RowsQ4_0, quant.Q4_1: avx2.RowsQ4_1,
 	} {

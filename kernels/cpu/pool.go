@@ -20,6 +20,7 @@ type task interface {
 const (
 	workerSpin = 60 * time.Microsecond
 	callerSpin = 60 * time.Microsecond
+	spinPolls  = 1000 // between two looks at the clock
 )
 
 // pool runs one task at a time: the calling goroutine and every worker that is awake take chunks until none is left.
@@ -107,7 +108,7 @@ func (p *pool) awaitEmpty() {
 		return
 	}
 	for start := time.Now(); p.in.Load() != 0; {
-		for range 100 {
+		for range spinPolls {
 			if p.in.Load() == 0 {
 				return
 			}
@@ -151,7 +152,7 @@ func (p *pool) work(w *worker) {
 // await returns the epoch when it is another than seen: it spins for a while, then parks.
 func (p *pool) await(w *worker, seen uint32) uint32 {
 	for start := time.Now(); time.Since(start) < workerSpin; {
-		for range 100 {
+		for range spinPolls {
 			if e := p.epoch.Load(); e != seen {
 				return e
 			}

@@ -202,26 +202,38 @@ func (t *projectTask) quantPanels(s *scratch, p *product, out *kernels.Projectio
 	}
 }
 
-// floatPanels decodes ref.PanelRows weight rows at a time and walks over the activations with them.
+// floatPanels takes ref.PanelRows weight rows at a time, as float32, and walks over the activations with them.
 func (t *projectTask) floatPanels(s *scratch, p *product, out *kernels.Projection, first, last int) {
 	cols := out.W.Cols
-	size := out.W.Type.RowBytes(cols)
-	s.floats = grow(s.floats, ref.PanelRows*t.padded)
 	step := max(1, maxCall/(4*cols*ref.PanelRows))
 	data, stride := out.Dst.Buf.(*buffer).data, out.Dst.Stride
 	for n := first; n < last; n += ref.PanelRows {
 		rows := min(ref.PanelRows, last-n)
-		for r := range rows {
-			w := s.floats[r*t.padded : (r+1)*t.padded]
-			p.decode(w[:cols], out.W.Data[(n+r)*size:(n+r+1)*size])
-			clear(w[cols:])
-		}
+		w := t.decoded(s, p, &out.W, n, rows)
 		for r := 0; r < t.x.Rows; r += step {
 			count := min(step, t.x.Rows-r)
-			t.b.table.mulFloats(data[out.Dst.First+r*stride+n:], stride, s.floats[:rows*t.padded],
+			t.b.table.mulFloats(data[out.Dst.First+r*stride+n:], stride, w,
 				t.dense[r*t.padded:(r+count)*t.padded], t.padded)
 		}
 	}
+}
+
+// decoded returns rows of weights as float32 of t.padded columns: where they lie, if they lie so.
+func (t *projectTask) decoded(s *scratch, p *product, w *kernels.Tensor, first, rows int) []float32 {
+	cols := w.Cols
+	if t.padded == cols {
+		if view, ok := view(w); ok {
+			return view[first*cols : (first+rows)*cols]
+		}
+	}
+	size := w.Type.RowBytes(cols)
+	s.floats = grow(s.floats, rows*t.padded)
+	for r := range rows {
+		row := s.floats[r*t.padded : (r+1)*t.padded]
+		p.decode(row[:cols], w.Data[(first+r)*size:(first+r+1)*size])
+		clear(row[cols:])
+	}
+	return s.floats
 }
 
 // growPanel makes room for a panel of cols columns in any format.

@@ -14,7 +14,7 @@ type scratch struct {
 	halves []uint16   // one row of keys or values
 	weight []float32  // a vector of weights decoded to float32
 	probs  [ref.Tile]float32
-	// Of attention, for each query of a unit: the softmax and the sums over one span, then over all spans yet.
+	// Of attention, for each query of a unit: the softmax and the sums over one stretch, then over all yet.
 	states, totals []ref.Softmax
 	sums, outputs  []float32
 }

@@ -230,3 +230,24 @@ func TestMulFloats(t *testing.T, f func(dst []float32, stride int, w, x []float3
 		}
 	}
 }
+
+// TestDecode holds a level's decoding of a float type of 16 bits against quant.Decode, for every code.
+func TestDecode(t *testing.T, typ quant.Type, f func(dst []float32, w []byte)) {
+	all := make([]byte, 2<<16)
+	for i := range 1 << 16 {
+		all[2*i], all[2*i+1] = byte(i), byte(i>>8)
+	}
+	decode := func(w []byte, offset int) {
+		want := make([]float32, len(w)/2)
+		quant.Decode(typ, want, w)
+		got, check := Guarded(len(want), offset, mark)
+		f(got, shift(w, offset))
+		what := fmt.Sprintf("%d weights", len(want))
+		Equal(t, what, got, want)
+		check(t, what)
+	}
+	for n := range 40 {
+		decode(all[0x7f00:0x7f00+2*n], n%9)
+	}
+	decode(all, 0)
+}

@@ -10,16 +10,16 @@ import (
 // Tile is the number of positions that attention takes in one step. Tiles are aligned to absolute position.
 const Tile = 64
 
-// Span is the number of positions whose softmax has a running state of its own: long contexts are cut into spans, aligned
-// to absolute position, whose states are merged in order. So many goroutines can share a long context.
-const Span = 512
+// Stretch is the number of positions whose softmax has a running state of its own: long contexts are cut into stretches,
+// aligned to absolute position, whose states are merged in order. So many goroutines can share a long context.
+const Stretch = 512
 
 // Softmax is the running state of one query: the largest score yet and the sum of the weights.
 type Softmax struct {
 	Max, Sum float32
 }
 
-// Empty is the state before the first tile of a span.
+// Empty is the state before the first tile of a stretch.
 var Empty = Softmax{Max: float32(math.Inf(-1))}
 
 // Attend sets dst to the attention of one query head over n positions: keys [n, len(q)] and values [n, len(dst)] have
@@ -29,9 +29,9 @@ func Attend(dst, q, keys, values []float32, scale float32) {
 	n := len(keys) / len(q)
 	var total Softmax
 	acc := make([]float32, len(dst))
-	for first := 0; first < n; first += Span {
-		last := min(first+Span, n)
-		state := attendSpan(acc, q, keys[first*len(q):last*len(q)], values[first*len(dst):last*len(dst)], scale)
+	for first := 0; first < n; first += Stretch {
+		last := min(first+Stretch, n)
+		state := attendStretch(acc, q, keys[first*len(q):last*len(q)], values[first*len(dst):last*len(dst)], scale)
 		if first == 0 {
 			copy(dst, acc)
 			total = state
@@ -44,8 +44,8 @@ func Attend(dst, q, keys, values []float32, scale float32) {
 	}
 }
 
-// attendSpan sets acc to the weighted sum of the values of one span and returns the state of its softmax.
-func attendSpan(acc, q, keys, values []float32, scale float32) Softmax {
+// attendStretch sets acc to the weighted sum of the values of one stretch and returns the state of its softmax.
+func attendStretch(acc, q, keys, values []float32, scale float32) Softmax {
 	n := len(keys) / len(q)
 	state := Empty
 	clear(acc)
@@ -66,14 +66,14 @@ func attendSpan(acc, q, keys, values []float32, scale float32) Softmax {
 	return state
 }
 
-// Merge adds a later span to a sum: both shrink by the exponential of their largest score less the larger of both.
-func Merge(acc []float32, total Softmax, span []float32, state Softmax) Softmax {
+// Merge adds a later stretch to a sum: both shrink by the exponential of their largest score less the larger of both.
+func Merge(acc []float32, total Softmax, later []float32, state Softmax) Softmax {
 	m := total.Max
 	if state.Max > m {
 		m = state.Max
 	}
 	a, b := exact.Exp32(total.Max-m), exact.Exp32(state.Max-m)
-	for d, v := range span {
+	for d, v := range later {
 		acc[d] = float32(acc[d]*a) + float32(v*b)
 	}
 	return Softmax{Max: m, Sum: float32(total.Sum*a) + float32(state.Sum*b)}

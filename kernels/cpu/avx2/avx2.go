@@ -91,6 +91,28 @@ func markFloatRows(dst []float32, w []byte, x []float32) {
 	reads(x)
 }
 
+// DecodeF16 is quant.Decode for F16.
+func DecodeF16(dst []float32, w []byte) {
+	n := len(dst) &^ 7
+	if n > 0 {
+		reads(w)
+		writes(dst)
+		halvesToFloats(&dst[0], 0, (*uint16)(unsafe.Pointer(&w[:2*n][0])), 1, n)
+	}
+	quant.Decode(quant.F16, dst[n:], w[2*n:])
+}
+
+// DecodeBF16 is quant.Decode for BF16.
+func DecodeBF16(dst []float32, w []byte) {
+	n := len(dst) &^ 7
+	if n > 0 {
+		reads(w)
+		writes(dst)
+		bfloatsToFloats(&dst[0], (*uint16)(unsafe.Pointer(&w[:2*n][0])), n)
+	}
+	quant.Decode(quant.BF16, dst[n:], w[2*n:])
+}
+
 // masks[n] selects the first n of sixteen lanes.
 var masks = func() (m [ref.Lanes][ref.Lanes]int32) {
 	for n := range m {

@@ -41,6 +41,15 @@ func TestRowsFloat(t *testing.T) {
 	}
 }
 
+func TestDecode(t *testing.T) {
+	for typ, f := range map[quant.Type]func(dst []float32, w []byte){quant.F16: DecodeF16, quant.BF16: DecodeBF16} {
+		t.Run(typ.String(), func(t *testing.T) {
+			need(t)
+			kerneltest.TestDecode(t, typ, f)
+		})
+	}
+}
+
 func TestNibblePanels(t *testing.T) {
 	for typ, unpack := range map[quant.Type]func(p *ref.Panel, w []byte, rows, cols int){
 		quant.Q4_0: UnpackQ4_0, quant.Q4_1: UnpackQ4_1,

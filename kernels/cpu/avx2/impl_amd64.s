@@ -4608,9 +4608,9 @@ done147:
 	VZEROUPPER
 	RET
 
-// func floatsToHalves(dst *uint16, src *float32, n int)
-// Requires: AVX, F16C
-TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
+// func bfloatsToFloats(dst *float32, src *uint16, n int)
+// Requires: AVX, AVX2
+TEXT ·bfloatsToFloats(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
@@ -4618,14 +4618,36 @@ TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
 loop152:
 	CMPQ      DX, $0x08
 	JL        done153
+	VPMOVZXWD (CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVDQU   Y0, (AX)
+	ADDQ      $0x00000010, CX
+	ADDQ      $0x00000020, AX
+	SUBQ      $0x00000008, DX
+	JMP       loop152
+
+done153:
+	VZEROUPPER
+	RET
+
+// func floatsToHalves(dst *uint16, src *float32, n int)
+// Requires: AVX, F16C
+TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ n+16(FP), DX
+
+loop154:
+	CMPQ      DX, $0x08
+	JL        done155
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $0x00000020, CX
 	ADDQ      $0x00000010, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop152
+	JMP       loop154
 
-done153:
+done155:
 	VZEROUPPER
 	RET
 
@@ -4635,14 +4657,14 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ bytes+8(FP), CX
 
-loop154:
+loop156:
 	CMPQ       CX, $0x40
-	JL         done155
+	JL         done157
 	PREFETCHT1 (AX)
 	ADDQ       $0x00000040, AX
 	SUBQ       $0x00000040, CX
-	JMP        loop154
+	JMP        loop156
 
-done155:
+done157:
 	VZEROUPPER
 	RET

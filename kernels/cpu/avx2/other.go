@@ -33,6 +33,12 @@ func RowsF16(dst []float32, w []byte, x []float32) { ref.RowsFloat(quant.F16, ds
 // RowsBF16 is ref.RowsFloat for BF16.
 func RowsBF16(dst []float32, w []byte, x []float32) { ref.RowsFloat(quant.BF16, dst, w, x) }
 
+// DecodeF16 is quant.Decode for F16.
+func DecodeF16(dst []float32, w []byte) { quant.Decode(quant.F16, dst, w) }
+
+// DecodeBF16 is quant.Decode for BF16.
+func DecodeBF16(dst []float32, w []byte) { quant.Decode(quant.BF16, dst, w) }
+
 // UnpackQ4_0 is ref.UnpackNibbles for Q4_0.
 func UnpackQ4_0(p *ref.Panel, w []byte, rows, cols int) {
 	ref.UnpackNibbles(quant.Q4_0, p, w, rows, cols)

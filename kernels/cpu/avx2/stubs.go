@@ -175,6 +175,11 @@ func mix(acc *float32, p *float32, values *float32, dim int, valid int, correcti
 //go:noescape
 func halvesToFloats(dst *float32, stride int, src *uint16, rows int, cols int)
 
+// bfloatsToFloats converts n bfloat16, a multiple of eight.
+//
+//go:noescape
+func bfloatsToFloats(dst *float32, src *uint16, n int)
+
 // floatsToHalves rounds n floats, a multiple of eight, to halves: ref.FloatsToHalves.
 //
 //go:noescape
