@@ -38,6 +38,9 @@ func serveDaemon() {
 
 // TestLive runs testdata/live/*.txt against a daemon of their own. The command ready waits until it answers.
 func TestLive(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts daemons and computes with them")
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/live",
 		UpdateScripts:       *update,

@@ -42,9 +42,9 @@ func ulps64(got float64, want *big.Float) float64 {
 
 func samples(t *testing.T) int {
 	if testing.Short() {
-		return 300
+		return 200
 	}
-	return 3000
+	return 1000
 }
 
 func TestExpErrors(t *testing.T) {
