@@ -39,8 +39,9 @@ func (c *candidate) source() repository.Source {
 	for _, f := range c.files {
 		s.Paths = append(s.Paths, f.Path)
 	}
-	if s.Waiting == "" && !c.settled() {
-		s.Waiting = "its files are still being written, or have just been"
+	if !c.settled() {
+		// What it will be is not known yet, nor whether it has a problem.
+		s.Waiting, s.Problem = cmp.Or(s.Waiting, "its files are still being written, or have just been"), ""
 	}
 	if c.settings == nil || !c.settings.Settled {
 		s.Settings.Aliases = c.aliases
