@@ -28,7 +28,9 @@ func sources(cfg config.Config, list []watch.Entry) []repository.Source {
 		all = append(all, c.source())
 	}
 	if own {
-		all = append(all, repository.Source{Name: builtin.Name, Builtin: builtin.Bytes()})
+		all = append(all, repository.Source{
+			Name: builtin.Name, Builtin: builtin.Bytes(), Settings: repository.Settings{Template: builtin.Template},
+		})
 	}
 	return all
 }

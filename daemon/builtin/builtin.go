@@ -10,6 +10,10 @@ import _ "embed" // for the model's bytes
 // Name is the name under which the built-in model is served.
 const Name = "stories260K"
 
+// Template is its chat template. The model was trained on plain stories and knows no turns: a chat is the text of its messages, which
+// the answer continues.
+const Template = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
+
 //go:embed stories260K-f32.gguf
 var model []byte
 

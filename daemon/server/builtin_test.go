@@ -249,7 +249,40 @@ func TestBuiltinModel(t *testing.T) {
 		}
 	})
 
-	t.Run("biased and penalized", func(t *testing.T) {
+	t.Run("a chat, whole and streamed", func(t *testing.T) {
+		r := api.ChatRequest{Model: builtin.Name, Messages: []api.Message{api.NewMessage("user", "Tell me a story.")}, MaxTokens: ptr(24), Logprobs: true}
+		r.Temperature = ptr(0.0)
+		whole, err := c.Chat(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rendered, err := c.Render(t.Context(), api.RenderRequest{Model: builtin.Name, Messages: r.Messages})
+		if err != nil || rendered.Text != "Tell me a story.\n" || len(rendered.Tokens) != whole.Usage.PromptTokens {
+			t.Errorf("rendered %+v (%v), the prompt had %d tokens", rendered, err, whole.Usage.PromptTokens)
+		}
+		if len(whole.Choices[0].Logprobs.Content) != whole.Usage.CompletionTokens {
+			t.Errorf("%d entries for %d tokens", len(whole.Choices[0].Logprobs.Content), whole.Usage.CompletionTokens)
+		}
+		stream, err := c.ChatStream(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Close()
+		var text strings.Builder
+		for chunk, err := range stream.All() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := chunk.Choices[0].Delta.Content; d != nil {
+				text.WriteString(*d)
+			}
+		}
+		if text.String() != whole.Choices[0].Message.Content || text.Len() == 0 {
+			t.Errorf("streamed %q, whole %q", text.String(), whole.Choices[0].Message.Content)
+		}
+	})
+
+	t.Run("a bias rules", func(t *testing.T) {
 		r := story(8)
 		r.LogitBias = map[int32]float32{410: 100}
 		if got := complete(t, c, r).Choices[0].Text; got != strings.Repeat(" ", 8) {
