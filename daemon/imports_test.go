@@ -25,7 +25,7 @@ var allowed = map[string]struct{ ours, others []string }{
 	"kernels/exact":      {},
 	"kernels":            {ours: []string{"kernels/quant"}},
 	"kernels/ref":        {ours: []string{"kernels/quant", "kernels/exact"}},
-	"kernels/cpu/avx2":   {ours: []string{"kernels/ref", "kernels/quant"}},
+	"kernels/cpu/avx2":   {ours: []string{"kernels/ref", "kernels/quant", "kernels/exact"}},
 	"kernels/cpu":        {ours: []string{"kernels", "kernels/ref", "kernels/quant", "kernels/cpu/avx2"}, others: []string{"golang.org/x/sys"}},
 	"kernels/kerneltest": {ours: []string{"kernels", "kernels/ref", "kernels/quant", "kernels/exact"}},
 

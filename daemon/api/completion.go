@@ -80,8 +80,10 @@ func DecodeCompletion(body []byte) (*CompletionRequest, error) {
 	case r.Prompt.Len() == 0:
 		return nil, &FieldError{Field: "prompt", Want: "a string, token ids, or an array of either"}
 	case r.Prompt.Len()*r.Choices() > MaxChoices:
-		return nil, &FieldError{Field: "n", Want: fmt.Sprintf("at most %d choices in all", MaxChoices),
-			Got: fmt.Sprintf("%d prompts times %d", r.Prompt.Len(), r.Choices())}
+		return nil, &FieldError{
+			Field: "n", Want: fmt.Sprintf("at most %d choices in all", MaxChoices),
+			Got: fmt.Sprintf("%d prompts times %d", r.Prompt.Len(), r.Choices()),
+		}
 	case r.MaxTokens != nil && *r.MaxTokens == 0 && !r.Echo:
 		return nil, &FieldError{Field: "max_tokens", Want: "at least 1, or 0 beside \"echo\": true", Got: "the number 0"}
 	case bestOf != nil && *bestOf != r.Choices():

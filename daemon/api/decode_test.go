@@ -19,11 +19,16 @@ func TestHostileNumbers(t *testing.T) {
 	t.Parallel()
 	numbers := []string{"temperature", "top_p", "min_p", "typical_p", "repetition_penalty", "repeat_penalty", "frequency_penalty", "presence_penalty"}
 	integers := []string{"top_k", "repeat_last_n", "seed", "n", "max_tokens", "max_completion_tokens"}
-	never := []string{`"1"`, `"NaN"`, `"hot"`, `[]`, `[1]`, `{}`, `true`, `1e309`, `-1e309`, `-1e308`, `1e308`, `-2.5`, `-9223372036854775808`,
-		`9223372036854775808`, `18446744073709551616`, strings.Repeat("9", 400), "0." + strings.Repeat("0", 400) + "1e999"}
+	never := []string{
+		`"1"`, `"NaN"`, `"hot"`, `[]`, `[1]`, `{}`, `true`, `1e309`, `-1e309`, `-1e308`, `1e308`, `-2.5`, `-9223372036854775808`,
+		`9223372036854775808`, `18446744073709551616`, strings.Repeat("9", 400), "0." + strings.Repeat("0", 400) + "1e999",
+	}
 	decoders := map[string]func(string) error{
-		"chat":       func(extra string) error { _, err := DecodeChat(fmt.Appendf(nil, chatBase, extra)); return err },
-		"completion": func(extra string) error { _, err := DecodeCompletion(fmt.Appendf(nil, completionBase, extra)); return err },
+		"chat": func(extra string) error { _, err := DecodeChat(fmt.Appendf(nil, chatBase, extra)); return err },
+		"completion": func(extra string) error {
+			_, err := DecodeCompletion(fmt.Appendf(nil, completionBase, extra))
+			return err
+		},
 	}
 	check := func(endpoint, field, value string) {
 		t.Helper()

@@ -132,7 +132,7 @@ func (v value) members() iter.Seq2[string, value] {
 		i := skipSpace(v, 1)
 		for v[i] != '}' {
 			end := skipString(v, i)
-			name := value(v[i:end]).text()
+			name := v[i:end].text()
 			i = skipSpace(v, end)
 			i = skipSpace(v, i+1) // the colon
 			end = skipValue(v, i)

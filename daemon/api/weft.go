@@ -83,7 +83,6 @@ type ModelStatus struct {
 	Digest       string   `json:"digest,omitempty"` // "sha256:..." or "pending"
 	Resident     int64    `json:"resident_bytes,omitempty"`
 
-	ModTime     *time.Time `json:"modified,omitempty"`
 	Seen        *time.Time `json:"seen,omitempty"`
 	Served      *time.Time `json:"served,omitempty"`
 	SeenToReady float64    `json:"seen_to_ready_ms,omitempty"` // from the file's arrival to the first token it could give

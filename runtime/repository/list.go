@@ -3,6 +3,7 @@ package repository
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/agext/levenshtein"
@@ -112,21 +113,32 @@ func (m *Model) status(state string) Status {
 // maxNear is how many names a NotFoundError lists.
 const maxNear = 3
 
-// near lists the names and aliases that look like name, or all when there are few. The caller holds mu.
+// maxNameLen bounds what is compared: no file has a longer name.
+const maxNameLen = 256
+
+// near lists the names and aliases that look like name: those that name begins or lies in, whatever the case, then those that differ
+// in at most half of their letters. When none does, it lists what there is. The caller holds mu.
 func (r *Repository) near(name string) []string {
 	type candidate struct {
 		name string
 		far  int
 	}
 	var all []candidate
+	looksLike := false
 	add := func(known string) {
-		// Half of the longer name may differ. Levenshtein costs the product of the lengths, so monsters are not compared.
-		if len(name) > 256 {
-			return
+		far := len(known) + maxNameLen
+		switch lower, within := strings.ToLower(known), strings.ToLower(name); {
+		case len(name) > maxNameLen:
+			// Levenshtein costs the product of the lengths, so monsters are not compared.
+		case len(name) > 1 && strings.Contains(lower, within):
+			far = strings.Index(lower, within)
+		default:
+			if d := levenshtein.Distance(name, known, nil); d <= max(len(name), len(known))/2 {
+				far = d
+			}
 		}
-		if far := levenshtein.Distance(name, known, nil); far <= max(len(name), len(known))/2 {
-			all = append(all, candidate{known, far})
-		}
+		looksLike = looksLike || far < maxNameLen
+		all = append(all, candidate{known, far})
 	}
 	for known := range r.entries {
 		add(known)
@@ -137,7 +149,9 @@ func (r *Repository) near(name string) []string {
 	slices.SortFunc(all, func(a, b candidate) int { return cmp.Or(cmp.Compare(a.far, b.far), cmp.Compare(a.name, b.name)) })
 	names := make([]string, 0, maxNear)
 	for _, c := range all[:min(len(all), maxNear)] {
-		names = append(names, c.name)
+		if c.far < maxNameLen || !looksLike {
+			names = append(names, c.name)
+		}
 	}
 	return names
 }
