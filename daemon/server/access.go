@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -51,7 +52,7 @@ func (s *Server) wrap(endpoint string, h handler) http.Handler {
 		defer s.finish(r.Context(), rec)
 		defer func() {
 			if p := recover(); p != nil {
-				if p == http.ErrAbortHandler { // from fail: net/http cuts the connection and says nothing
+				if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) { // from fail: net/http cuts the connection and says nothing
 					panic(p)
 				}
 				s.panicked(r.Context(), rec, p)
@@ -82,7 +83,7 @@ func (s *Server) panicked(ctx context.Context, rec *record, p any) {
 
 // finish counts a request and writes its one line. There is no text of a prompt or an answer in it.
 func (s *Server) finish(ctx context.Context, rec *record) {
-	s.bodies.Add(-rec.room)
+	s.leave(rec)
 	if rec.status == 0 {
 		rec.status = http.StatusOK // net/http's own when a handler writes nothing
 	}

@@ -49,6 +49,8 @@ func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record)
 	if err != nil {
 		return err
 	}
+	req.Messages, req.Tools, req.TemplateArguments = nil, nil, nil // they refer to the body, which is large and of no more use
+	s.leave(rec)
 	params, err := settleSampling(&req.Sampling, model)
 	if err != nil {
 		return err
@@ -176,6 +178,7 @@ func (a *chatAnswer) whole(w http.ResponseWriter, r *http.Request) error {
 
 func (a *chatAnswer) stream(w http.ResponseWriter, r *http.Request) error {
 	out := a.s.newEvents(w)
+	defer out.close()
 	chunk := func(c ...api.ChatChunkChoice) *api.ChatChunk {
 		if c == nil {
 			c = []api.ChatChunkChoice{}

@@ -30,6 +30,7 @@ func (s *Server) handleCompletions(w http.ResponseWriter, r *http.Request, rec *
 	if err != nil {
 		return err
 	}
+	s.leave(rec) // texts and ids were copied out of the body
 	params, err := settleSampling(&req.Sampling, model)
 	if err != nil {
 		return err
@@ -222,6 +223,7 @@ func (a *completionAnswer) whole(w http.ResponseWriter, r *http.Request) error {
 
 func (a *completionAnswer) stream(w http.ResponseWriter, r *http.Request) error {
 	out := a.s.newEvents(w)
+	defer out.close()
 	out.warm()
 	var last *api.Completion
 	timings, err := a.s.generate(r.Context(), a.rec, a.job, func(ev event) error {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -65,8 +66,8 @@ func TestScripts(t *testing.T) {
 			w := httptest.NewRecorder()
 			func() {
 				defer func() {
-					if p := recover(); p != nil && p != http.ErrAbortHandler {
-						t.Errorf("%s %s panicked: %v", words[0], words[1], p)
+					if err, ok := recover().(error); ok && !errors.Is(err, http.ErrAbortHandler) {
+						t.Errorf("%s %s panicked: %v", words[0], words[1], err)
 					}
 				}()
 				handler.ServeHTTP(w, r)

@@ -17,7 +17,7 @@ import (
 // smallBody is how many bytes of a body are read without asking for room.
 const smallBody = 64 << 10
 
-// readBody reads a request's body within the limits of size and of the time that expect gave. The body's room is held until the request ends.
+// readBody reads a request's body within the limits of size and of the time that expect gave. Its room is held until leave.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, rec *record) ([]byte, error) {
 	if r.ContentLength > s.o.MaxBody {
 		return nil, &BodyTooLargeError{Limit: s.o.MaxBody}
@@ -72,6 +72,12 @@ func (s *Server) grow(body *[]byte, rec *record) error {
 	}
 	*body = append(make([]byte, 0, next), *body...)
 	return nil
+}
+
+// leave gives up the room of a request's body, once nothing refers to the body any more.
+func (s *Server) leave(rec *record) {
+	s.bodies.Add(-rec.room)
+	rec.room = 0
 }
 
 // writeJSON answers with one JSON value.
@@ -172,14 +178,21 @@ func (e *events) write(b []byte) error {
 	return e.err
 }
 
-// end closes the stream: with [DONE] where err is nil, with an error event where the stream had begun. Where it had not, the error
-// is returned for an answer with a status. Nothing is written after it.
-func (e *events) end(err error) error {
+// close ends what warm began and lets nothing be written any more. Every handler defers it, for the case of a panic.
+func (e *events) close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.ended = true
 	if e.idle != nil {
 		e.idle.Stop()
 	}
+}
+
+// end finishes the stream: with [DONE] where err is nil, with an error event where the stream had begun. Where it had not, the error
+// is returned for an answer with a status.
+func (e *events) end(err error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	defer func() { e.ended = true }()
 	switch {
 	case err == nil:

@@ -2,6 +2,7 @@ package door
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -56,8 +57,9 @@ func TestPolicy(t *testing.T) {
 			}
 			cross, err := c.policy.Check(r.WithContext(WithCaller(r.Context(), caller)))
 			refused := ""
-			if e, ok := err.(*ForeignError); ok {
-				refused = e.Header
+			var foreign *ForeignError
+			if errors.As(err, &foreign) {
+				refused = foreign.Header
 			}
 			if refused != c.refused || cross != c.cross {
 				t.Errorf("got cross %v, %v", cross, err)
