@@ -87,15 +87,19 @@ const (
 	Wild
 	Broken
 	Sparse
-	kinds
 )
 
 func (k Kind) String() string {
 	return [...]string{"normal", "wild", "broken", "sparse"}[k]
 }
 
-// Kinds returns all kinds.
-func Kinds() []Kind { return []Kind{Normal, Wild, Broken, Sparse} }
+// Kinds returns all kinds, or two under -short.
+func Kinds() []Kind {
+	if testing.Short() {
+		return []Kind{Normal, Broken}
+	}
+	return []Kind{Normal, Wild, Broken, Sparse}
+}
 
 // Floats returns n values of a kind.
 func Floats(r *rand.Rand, k Kind, n int) []float32 {

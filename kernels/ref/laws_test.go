@@ -126,7 +126,7 @@ func TestAttendLaws(t *testing.T) {
 		got := make([]float32, dim)
 		ref.Attend(got, q, keys, values, 0.01)
 		for d, v := range got {
-			if !near(v, float64(values[d]), 1e-6) {
+			if !near(v, float64(values[d]), 5e-6) {
 				t.Fatalf("element %d of the mean over %d positions is %v, want %v", d, n, v, values[d])
 			}
 		}
