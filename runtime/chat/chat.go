@@ -4,10 +4,7 @@
 package chat
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nikolalohinski/gonja/v2/config"
@@ -39,7 +36,9 @@ type Template struct {
 	source string
 	bos    string
 	eos    string
-	parsed *exec.Template
+
+	translated *rewritten
+	parsed     *exec.Template
 }
 
 // MaxSourceBytes is the length of the longest template that is read.
@@ -56,11 +55,15 @@ func New(source string, o Options) (t *Template, err error) {
 	}
 	defer t.recovered(&err)
 	cfg := config.New()
-	cfg.TrimBlocks = true
-	cfg.LeftStripBlocks = true
-	t.parsed, err = exec.NewTemplate(rootName, cfg, soleLoader{source}, newEnvironment())
+	cfg.KeepTrailingNewline = true
+	env := newEnvironment()
+	t.translated, err = rewrite(source, env.Filters.Exists)
 	if err != nil {
-		return nil, t.fail(reason(err))
+		return nil, t.fail(err.Error())
+	}
+	t.parsed, err = exec.NewTemplate(rootName, cfg, soleLoader{t.translated.text.String()}, env)
+	if err != nil {
+		return nil, t.fail(t.reason(err))
 	}
 	return t, nil
 }
@@ -72,8 +75,8 @@ func (t *Template) Name() string { return t.name }
 func (t *Template) Source() string { return t.source }
 
 // Render writes the prompt of a conversation.
-func (t *Template) Render(in Input) (text string, err error) {
-	r := &rendering{now: in.Now}
+func (t *Template) Render(in Input) (prompt string, err error) {
+	r := &rendering{now: in.Now, budget: newBudget()}
 	if r.now.IsZero() {
 		r.now = time.Now()
 	}
@@ -82,26 +85,27 @@ func (t *Template) Render(in Input) (text string, err error) {
 		return "", t.fail(err.Error())
 	}
 	defer t.recovered(&err)
-	var out bytes.Buffer
-	err = t.parsed.Execute(&limitedWriter{w: &out, left: maxOutputBytes}, exec.NewContext(vars))
-	if r.raised != nil {
+	out := &limitedWriter{left: maxOutputBytes, budget: r.budget}
+	err = t.parsed.Execute(out, exec.NewContext(vars))
+	// The library drops an error here and there, in the condition of a loop for one; what refused says so itself.
+	switch {
+	case r.spent != nil:
+		return "", fmt.Errorf("template %q: %w", t.name, r.spent)
+	case r.raised != nil:
 		r.raised.Template = t.name
 		if err != nil {
-			r.raised.Line = lineOf(err.Error())
+			r.raised.Line = t.translated.sourceLine(lineOf(err.Error()))
 		}
 		return "", r.raised
+	case err != nil:
+		return "", t.fail(t.reason(err))
 	}
-	if err != nil {
-		if errors.Is(err, ErrBudget) || strings.Contains(err.Error(), ErrBudget.Error()) {
-			return "", fmt.Errorf("%w: template %q writes more than %d bytes", ErrBudget, t.name, maxOutputBytes)
-		}
-		return "", t.fail(reason(err))
-	}
-	return out.String(), nil
+	return out.text.String(), nil
 }
 
 // rendering is what one call of Render shares with the functions it gives the template.
 type rendering struct {
+	*budget
 	now    time.Time
 	raised *RaisedError // by raise_exception
 }
@@ -113,6 +117,7 @@ func (t *Template) variables(in Input, r *rendering) (map[string]any, error) {
 		"add_generation_prompt": in.AddGenerationPrompt,
 		"raise_exception":       r.raise,
 		"strftime_now":          r.strftimeNow,
+		budgetKey:               r.budget,
 	}
 	given := map[string]any{"messages": in.Messages, "tools": nil, "documents": nil}
 	if in.Tools != nil {

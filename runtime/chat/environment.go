@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/nikolalohinski/gonja/v2/builtins"
@@ -20,31 +21,32 @@ const (
 	maxOutputBytes = 32 << 20
 )
 
-// newEnvironment makes what a template finds beside its variables: the library's own filters, tests, methods and
-// statements, with those replaced that differ from Python's and those left out that reach beyond the template.
+// newEnvironment makes what a template finds beside its variables: our filters, and of the library its statements but for
+// those that reach beyond the template.
 func newEnvironment() *exec.Environment {
-	env := &exec.Environment{
-		Context:           exec.EmptyContext().Update(builtins.GlobalFunctions),
-		Filters:           exec.NewFilterSet(map[string]exec.FilterFunction{}).Update(builtins.Filters),
-		Tests:             exec.NewTestSet(map[string]exec.TestFunction{}).Update(builtins.Tests),
+	return &exec.Environment{
+		Context: exec.NewContext(map[string]any{
+			"none": none{}, emptyName: map[string]any{},
+			"range": rangeOf, "namespace": namespace, "dict": dict,
+		}),
+		Filters:           filterSet(),
+		Tests:             exec.NewTestSet(map[string]exec.TestFunction{}),
 		ControlStructures: statements(),
 		Methods:           builtins.Methods,
 	}
-	env.Filters.Update(exec.NewFilterSet(maps.Clone(filters)))
-	env.Tests.Update(exec.NewTestSet(maps.Clone(tests)))
-	env.Context.Set("none", none{})
-	env.Context.Set("range", rangeOf)
-	return env
 }
 
 // statements are those a chat template has a use for: none that reads another template.
 func statements() *exec.ControlStructureSet {
 	set := map[string]parser.ControlStructureParser{"generation": parseGeneration}
 	for _, name := range []string{"if", "for", "set", "macro", "call", "filter", "with", "raw", "break", "continue"} {
-		if p, ok := builtins.ControlStructures.Get(name); ok {
-			set[name] = p
+		parse, ok := builtins.ControlStructures.Get(name)
+		if !ok {
+			panic("BUG: chat: the library has no statement " + name)
 		}
+		set[name] = parse
 	}
+	set["for"], set["macro"] = counted(set["for"]), counted(set["macro"])
 	return exec.NewControlStructureSet(set)
 }
 
@@ -92,42 +94,53 @@ func (l soleLoader) Inherit(string) (loaders.Loader, error) { return nil, errAlo
 
 // limitedWriter ends a rendering whose output grows beyond all measure.
 type limitedWriter struct {
-	w    io.Writer
-	left int
+	text   strings.Builder
+	left   int
+	budget *budget
 }
 
 func (l *limitedWriter) Write(p []byte) (int, error) {
 	if l.left -= len(p); l.left < 0 {
-		return 0, ErrBudget
+		return 0, l.budget.refuse("bytes of output", maxOutputBytes)
 	}
-	return l.w.Write(p)
+	if err := l.budget.made(len(p)); err != nil {
+		return 0, err
+	}
+	return l.text.Write(p)
 }
 
-func (r *rendering) raise(message string) (any, error) {
+// raise is raise_exception.
+func (r *rendering) raise(args *exec.VarArgs) (any, error) {
+	message := text(r.budget, args.First())
 	if r.raised == nil {
 		r.raised = &RaisedError{Message: message}
 	}
 	return nil, errors.New(message)
 }
 
-func (r *rendering) strftimeNow(format string) string { return strftime(r.now, format) }
+func (r *rendering) strftimeNow(args *exec.VarArgs) (any, error) {
+	if format := args.First(); format.IsString() {
+		return strftime(r.now, format.String()), nil
+	}
+	return nil, errors.New("strftime_now() takes a format")
+}
 
 const maxRange = 100_000
 
 // rangeOf is range within the bounds of Jinja's sandbox. The library's own feeds a channel from a goroutine that lives on
 // when the loop is left early.
-func rangeOf(args *exec.VarArgs) (any, error) {
+func rangeOf(e *exec.Evaluator, args *exec.VarArgs) (any, error) {
 	n := [3]int{0, 0, 1}
+	if len(args.Args) == 0 || len(args.Args) > 3 {
+		return nil, errors.New("range() takes one to three integers")
+	}
 	for i, a := range args.Args {
-		if i >= 3 || !a.IsInteger() {
+		if !isIntegral(a) {
 			return nil, errors.New("range() takes one to three integers")
 		}
-		n[i] = a.Integer()
+		n[i] = integer(a)
 	}
-	switch len(args.Args) {
-	case 0:
-		return nil, errors.New("range() takes one to three integers")
-	case 1:
+	if len(args.Args) == 1 {
 		n[0], n[1] = 0, n[0]
 	}
 	start, stop, step := n[0], n[1], n[2]
@@ -141,5 +154,31 @@ func rangeOf(args *exec.VarArgs) (any, error) {
 		}
 		out = append(out, i)
 	}
-	return out, nil
+	return out, budgetOf(e.Environment.Context).steps(len(out))
+}
+
+// namespace is namespace, which the library would give no mapping to begin with.
+func namespace(args *exec.VarArgs) (any, error) {
+	ns := map[string]any{}
+	for _, a := range args.Args {
+		for _, p := range pairsOf(a) {
+			ns[p.Key.String()] = p.Value.Interface()
+		}
+	}
+	for name, v := range args.KwArgs {
+		ns[name] = v.Interface()
+	}
+	return ns, nil
+}
+
+// dict is dict. Its keys come in sorted order, since the library does not keep that of arguments.
+func dict(args *exec.VarArgs) (any, error) {
+	d := exec.NewDict()
+	for _, a := range args.Args {
+		d.Pairs = append(d.Pairs, pairsOf(a)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(args.KwArgs)) {
+		d.Pairs = append(d.Pairs, &exec.Pair{Key: exec.AsValue(name), Value: args.KwArgs[name]})
+	}
+	return d, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 )
 
 // The classes of errors; every error of this package but a RaisedError is one of them.
@@ -45,13 +46,16 @@ func lineOf(message string) int {
 }
 
 // reason makes one sentence of an error of the library, which wraps every level of a template in words of its own.
-func reason(err error) string {
+func (t *Template) reason(err error) string {
 	message := err.Error()
 	cause := message
 	for e := err; e != nil; e = errors.Unwrap(e) {
 		cause = e.Error()
 	}
-	if line := lineOf(message); line > 0 {
+	if at := strings.LastIndex(cause, ": "); at >= 0 && linePattern.MatchString(cause) {
+		cause = cause[at+2:]
+	}
+	if line := t.translated.sourceLine(lineOf(message)); line > 0 {
 		return fmt.Sprintf("line %d: %s", line, cause)
 	}
 	return cause

@@ -1,8 +1,10 @@
 package chat
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,63 +14,73 @@ import (
 // jsonWriter is Hugging Face's tojson: Python's json.dumps, with ensure_ascii off unless asked for, nothing escaped for
 // HTML, and keys in their order.
 type jsonWriter struct {
+	*budget
 	b         strings.Builder
+	counted   int // bytes of b the budget knows of
+	sorted    bool
 	ascii     bool
 	lines     bool
 	indent    string
 	item, key string
 }
 
-func toJSON(_ *exec.Evaluator, in *exec.Value, params *exec.VarArgs) *exec.Value {
-	if in.IsError() {
-		return in
-	}
-	a, err := bind("tojson", params, "ensure_ascii", "indent", "separators", "sort_keys")
+func toJSON(c *call, x *exec.Value) (any, error) {
+	a, err := c.bind(0, "ensure_ascii", "indent", "separators", "sort_keys")
 	if err != nil {
-		return exec.AsValue(err)
+		return nil, err
 	}
-	w := &jsonWriter{ascii: a[0] != nil && a[0].IsTrue(), item: ", ", key: ": "}
-	if v := a[1]; v != nil && !isNone(v) && !v.IsNil() {
+	w := &jsonWriter{budget: c.budget, ascii: isTrue(a[0]), sorted: isTrue(a[3]), item: ", ", key: ": "}
+	if v := a[1]; given(v) {
 		w.lines, w.item = true, ","
 		if v.IsString() {
 			w.indent = v.String()
-		} else if n := v.Integer(); n > 0 && n <= 64 {
-			w.indent = strings.Repeat(" ", n)
+		} else {
+			n, err := c.num(v, 0)
+			if err != nil {
+				return nil, err
+			}
+			if w.indent, err = c.repeat(" ", n); err != nil {
+				return nil, err
+			}
 		}
 	}
-	if v := a[2]; v != nil && v.IsList() && v.Len() == 2 {
-		w.item, w.key = v.Index(0).String(), v.Index(1).String()
+	if v := a[2]; given(v) {
+		if !isList(v) || v.Len() != 2 {
+			return nil, errors.New("tojson(): separators must be two strings")
+		}
+		w.item, w.key = text(c.budget, v.Index(0)), text(c.budget, v.Index(1))
 	}
-	if a[3] != nil && a[3].IsTrue() {
-		return exec.AsValue(fmt.Errorf("tojson: sort_keys is not supported"))
+	if err := w.value(x, 0); err != nil {
+		return nil, err
 	}
-	if err := w.value(in, 0); err != nil {
-		return exec.AsValue(err)
-	}
-	return exec.AsValue(w.b.String())
+	return w.b.String(), nil
 }
 
-func (w *jsonWriter) newline(depth int) {
+// account tells the budget what has been written since the last time.
+func (w *jsonWriter) account() error {
+	n := w.b.Len() - w.counted
+	w.counted += n
+	if err := w.steps(1); err != nil {
+		return err
+	}
+	return w.made(n)
+}
+
+func (w *jsonWriter) newline(depth int) error {
 	if w.lines {
 		w.b.WriteByte('\n')
 		for range depth {
 			w.b.WriteString(w.indent)
 		}
 	}
+	return w.account()
 }
 
 func (w *jsonWriter) value(v *exec.Value, depth int) error {
 	if depth > maxInputDepth {
-		return fmt.Errorf("tojson: a value is nested deeper than %d", maxInputDepth)
-	}
-	if w.b.Len() > maxOutputBytes {
-		return ErrBudget
+		return fmt.Errorf("tojson(): a value is nested deeper than %d", maxInputDepth)
 	}
 	switch {
-	case v.IsError():
-		return v
-	case v.IsNil():
-		return fmt.Errorf("tojson: object of type Undefined is not JSON serializable")
 	case isNone(v):
 		w.b.WriteString("null")
 	case v.IsBool():
@@ -84,9 +96,9 @@ func (w *jsonWriter) value(v *exec.Value, depth int) error {
 	case v.IsList():
 		return w.list(v, depth)
 	default:
-		return fmt.Errorf("tojson: object is not JSON serializable")
+		return fmt.Errorf("tojson(): object of type %s is not JSON serializable", typeName(v))
 	}
-	return nil
+	return w.account()
 }
 
 func (w *jsonWriter) list(v *exec.Value, depth int) error {
@@ -96,26 +108,37 @@ func (w *jsonWriter) list(v *exec.Value, depth int) error {
 		if i > 0 {
 			w.b.WriteString(w.item)
 		}
-		w.newline(depth + 1)
+		if err := w.newline(depth + 1); err != nil {
+			return err
+		}
 		if err := w.value(v.Index(i), depth+1); err != nil {
 			return err
 		}
 	}
 	if n > 0 {
-		w.newline(depth)
+		if err := w.newline(depth); err != nil {
+			return err
+		}
 	}
 	w.b.WriteByte(']')
-	return nil
+	return w.account()
 }
 
 func (w *jsonWriter) dict(v *exec.Value, depth int) error {
 	w.b.WriteByte('{')
 	n := 0
-	for _, p := range pairsOf(v) {
+	pairs := pairsOf(v)
+	if w.sorted {
+		pairs = slices.Clone(pairs)
+		slices.SortStableFunc(pairs, func(a, b *exec.Pair) int { return strings.Compare(a.Key.String(), b.Key.String()) })
+	}
+	for _, p := range pairs {
 		if n++; n > 1 {
 			w.b.WriteString(w.item)
 		}
-		w.newline(depth + 1)
+		if err := w.newline(depth + 1); err != nil {
+			return err
+		}
 		switch k := p.Key; {
 		case k.IsString():
 			w.quote(k.String())
@@ -132,10 +155,12 @@ func (w *jsonWriter) dict(v *exec.Value, depth int) error {
 		}
 	}
 	if n > 0 {
-		w.newline(depth)
+		if err := w.newline(depth); err != nil {
+			return err
+		}
 	}
 	w.b.WriteByte('}')
-	return nil
+	return w.account()
 }
 
 // floatText is Python's repr of a float, with JSON's names for what is no number.

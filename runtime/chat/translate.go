@@ -1,0 +1,515 @@
+package chat
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// translator reads the expressions of one tag by Jinja's grammar and writes them in the part of it that the library reads
+// the same way: every operation whose meaning differs there becomes a filter of ours (see operations), and a conditional
+// expression, which the library knows only at the top of a tag, becomes (test and [a] or [b])[0].
+type translator struct {
+	toks    []token
+	i       int
+	depth   int
+	filters func(name string) bool // whether there is such a filter
+	blocks  []string               // see rewrite
+}
+
+const maxExpressionDepth = 100
+
+// frag is an expression in the library's dialect, which may stand as an operand.
+type frag struct {
+	text      string
+	name      bool   // a bare name
+	obj, attr string // attr != "": text is the attribute attr of obj
+}
+
+func operand(text string) frag { return frag{text: text} }
+
+// apply writes x|name(args).
+func apply(x, name string, args ...string) frag {
+	if len(args) == 0 {
+		return operand("(" + x + "|" + name + ")")
+	}
+	return operand("(" + x + "|" + name + "(" + strings.Join(args, ", ") + "))")
+}
+
+// quote writes a string literal that the library reads back as s, whatever is in it.
+func quote(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\x5c`, `'`, `\x27`, "\n", `\n`, "\r", `\r`).Replace(s) + "'"
+}
+
+func (p *translator) cur() token { return p.toks[p.i] }
+
+func (p *translator) next() token {
+	t := p.toks[p.i]
+	if t.kind != kEOF {
+		p.i++
+	}
+	return t
+}
+
+func (p *translator) end() bool             { return p.cur().kind == kEOF }
+func (p *translator) isOp(op string) bool   { return p.cur().is(kOp, op) }
+func (p *translator) isName(n string) bool  { return p.cur().is(kName, n) }
+func (p *translator) skipOp(op string) bool { return p.skip(kOp, op) }
+
+func (p *translator) skipName(n string) bool { return p.skip(kName, n) }
+
+func (p *translator) skip(k kind, text string) bool {
+	if !p.cur().is(k, text) {
+		return false
+	}
+	p.i++
+	return true
+}
+
+func (p *translator) fail(format string, args ...any) error {
+	return &syntaxError{p.cur().line, fmt.Sprintf(format, args...)}
+}
+
+func (p *translator) expectOp(op string) error {
+	if !p.skipOp(op) {
+		return p.fail("expected '%s', got %s", op, p.cur())
+	}
+	return nil
+}
+
+func (p *translator) ident() (string, error) {
+	if p.cur().kind != kName {
+		return "", p.fail("expected a name, got %s", p.cur())
+	}
+	return p.next().text, nil
+}
+
+func (p *translator) enter() error {
+	if p.depth++; p.depth > maxExpressionDepth {
+		return p.fail("an expression is nested deeper than %d", maxExpressionDepth)
+	}
+	return nil
+}
+
+// tuple reads one expression, or several with commas between them.
+func (p *translator) tuple(conditional bool) (string, error) {
+	one := p.expression
+	if !conditional {
+		one = p.or
+	}
+	x, err := one()
+	if err != nil || !p.isOp(",") {
+		return x.text, err
+	}
+	items := []string{x.text}
+	for p.skipOp(",") {
+		if p.end() || p.isOp(")") || p.isName("recursive") {
+			break
+		}
+		x, err := one()
+		if err != nil {
+			return "", err
+		}
+		items = append(items, x.text)
+	}
+	return "(" + strings.Join(items, ", ") + ",)", nil
+}
+
+// expression reads an expression, `a if b else c` included.
+func (p *translator) expression() (frag, error) {
+	if err := p.enter(); err != nil {
+		return frag{}, err
+	}
+	defer func() { p.depth-- }()
+	x, err := p.or()
+	for err == nil && p.skipName("if") {
+		var test frag
+		if test, err = p.or(); err != nil {
+			break
+		}
+		els := operand(undefinedName)
+		if p.skipName("else") {
+			if els, err = p.expression(); err != nil {
+				break
+			}
+		}
+		x = operand("((" + test.text + " and [" + x.text + "]) or [" + els.text + "])[0]")
+		x = operand("(" + x.text + ")")
+	}
+	return x, err
+}
+
+func (p *translator) or() (frag, error)  { return p.logic(p.and, "or") }
+func (p *translator) and() (frag, error) { return p.logic(p.not, "and") }
+
+func (p *translator) logic(next func() (frag, error), word string) (frag, error) {
+	x, err := next()
+	for err == nil && p.skipName(word) {
+		var y frag
+		y, err = next()
+		x = operand("(" + x.text + " " + word + " " + y.text + ")")
+	}
+	return x, err
+}
+
+func (p *translator) not() (frag, error) {
+	if !p.skipName("not") {
+		return p.compare()
+	}
+	if err := p.enter(); err != nil {
+		return frag{}, err
+	}
+	defer func() { p.depth-- }()
+	x, err := p.not()
+	return apply(x.text, "weft_not"), err
+}
+
+func (p *translator) compare() (frag, error) {
+	left, err := p.sum()
+	if err != nil {
+		return left, err
+	}
+	var parts []string
+	for {
+		op := ""
+		switch t := p.cur(); {
+		case t.kind == kOp && (t.text == "==" || t.text == "!=" || t.text == "<" || t.text == "<=" || t.text == ">" || t.text == ">="):
+			op = p.next().text
+		case p.skipName("in"):
+			op = "in"
+		case p.isName("not") && p.toks[p.i+1].is(kName, "in"):
+			p.i += 2
+			op = "not in"
+		}
+		if op == "" {
+			break
+		}
+		right, err := p.sum()
+		if err != nil {
+			return right, err
+		}
+		parts = append(parts, apply(left.text, "weft_compare", quote(op), right.text).text)
+		left = right
+	}
+	switch len(parts) {
+	case 0:
+		return left, nil
+	case 1:
+		return operand(parts[0]), nil
+	}
+	return operand("(" + strings.Join(parts, " and ") + ")"), nil
+}
+
+// binary reads operands with operators of one precedence between them, which group to the left.
+func (p *translator) binary(next func() (frag, error), ops ...string) (frag, error) {
+	x, err := next()
+	for err == nil {
+		op := ""
+		for _, o := range ops {
+			if p.skipOp(o) {
+				op = o
+				break
+			}
+		}
+		if op == "" {
+			break
+		}
+		var y frag
+		y, err = next()
+		x = apply(x.text, "weft_operate", quote(op), y.text)
+	}
+	return x, err
+}
+
+func (p *translator) sum() (frag, error) { return p.binary(p.concat, "+", "-") }
+
+func (p *translator) concat() (frag, error) {
+	x, err := p.product()
+	for err == nil && p.skipOp("~") {
+		var y frag
+		y, err = p.product()
+		x = apply(x.text, "weft_operate", quote("~"), y.text)
+	}
+	return x, err
+}
+
+func (p *translator) product() (frag, error) { return p.binary(p.power, "*", "//", "/", "%") }
+
+func (p *translator) power() (frag, error) {
+	return p.binary(func() (frag, error) { return p.unary(true) }, "**")
+}
+
+func (p *translator) unary(filters bool) (x frag, err error) {
+	if p.isOp("-") || p.isOp("+") {
+		op := p.next().text
+		if err := p.enter(); err != nil {
+			return x, err
+		}
+		x, err = p.unary(false)
+		p.depth--
+		x = apply("0", "weft_operate", quote(op), x.text)
+	} else {
+		x, err = p.primary()
+	}
+	if err == nil {
+		x, err = p.postfix(x)
+	}
+	for err == nil && filters {
+		switch {
+		case p.isOp("|"):
+			x, err = p.filter(x)
+		case p.skipName("is"):
+			x, err = p.test(x)
+		case p.isOp("("):
+			x, err = p.call(x)
+		default:
+			return x, nil
+		}
+	}
+	return x, err
+}
+
+func (p *translator) primary() (frag, error) {
+	t := p.next()
+	switch t.kind {
+	case kName:
+		switch t.text {
+		case "true", "True", "false", "False", "none", "None":
+			return operand(strings.ToLower(t.text)), nil
+		case "nil":
+			return operand(undefinedName), nil // none to the library, a name like any other to Jinja
+		}
+		return frag{text: t.text, name: true}, nil
+	case kString:
+		s := t.text
+		for p.cur().kind == kString {
+			s += p.next().text
+		}
+		return operand(quote(s)), nil
+	case kInt:
+		if _, err := strconv.Atoi(t.text); err != nil {
+			return frag{}, &syntaxError{t.line, "the number " + t.text + " is too large"}
+		}
+		return operand(t.text), nil
+	case kFloat:
+		f, err := strconv.ParseFloat(t.text, 64)
+		if err != nil {
+			return frag{}, &syntaxError{t.line, "the number " + t.text + " is too large"}
+		}
+		return operand(floatText(f)), nil
+	case kOp:
+		switch t.text {
+		case "(":
+			if p.skipOp(")") {
+				return operand("()"), nil
+			}
+			x, err := p.tuple(true)
+			if err != nil {
+				return frag{}, err
+			}
+			return operand("(" + x + ")"), p.expectOp(")")
+		case "[":
+			items, err := p.list("]", false)
+			return operand("[" + strings.Join(items, ", ") + "]"), err
+		case "{":
+			items, err := p.list("}", true)
+			if len(items) == 0 {
+				return operand(emptyName), err
+			}
+			return operand("{" + strings.Join(items, ", ") + "}"), err
+		}
+	}
+	return frag{}, &syntaxError{t.line, "unexpected " + t.String()}
+}
+
+// list reads expressions up to a closing bracket, or pairs of them.
+func (p *translator) list(end string, pairs bool) ([]string, error) {
+	var items []string
+	for !p.skipOp(end) {
+		if len(items) > 0 {
+			if err := p.expectOp(","); err != nil {
+				return nil, err
+			}
+			if p.skipOp(end) {
+				break
+			}
+		}
+		x, err := p.expression()
+		if err != nil {
+			return nil, err
+		}
+		if pairs {
+			if err := p.expectOp(":"); err != nil {
+				return nil, err
+			}
+			v, err := p.expression()
+			if err != nil {
+				return nil, err
+			}
+			x.text += ": " + v.text
+		}
+		items = append(items, x.text)
+	}
+	return items, nil
+}
+
+// postfix reads what follows a value directly: attributes, subscripts and calls.
+func (p *translator) postfix(x frag) (frag, error) {
+	for {
+		var err error
+		switch {
+		case p.skipOp("."):
+			switch t := p.next(); t.kind {
+			case kName:
+				x = attribute(x, t.text)
+			case kInt:
+				x = apply(x.text, "weft_item", t.text)
+			default:
+				return x, &syntaxError{t.line, "expected name or number, got " + t.String()}
+			}
+		case p.skipOp("["):
+			x, err = p.subscript(x)
+		case p.isOp("("):
+			x, err = p.call(x)
+		default:
+			return x, nil
+		}
+		if err != nil {
+			return x, err
+		}
+	}
+}
+
+func attribute(x frag, name string) frag {
+	f := apply(x.text, "weft_attr", quote(name))
+	f.obj, f.attr = x.text, name
+	return f
+}
+
+func (p *translator) subscript(x frag) (frag, error) {
+	part := func() (string, error) {
+		if p.isOp(":") || p.isOp("]") {
+			return "none", nil
+		}
+		f, err := p.expression()
+		return f.text, err
+	}
+	if p.isOp("]") {
+		return x, p.fail("expected subscript expression")
+	}
+	start, err := part()
+	if err != nil {
+		return x, err
+	}
+	if p.skipOp("]") {
+		return apply(x.text, "weft_item", start), nil
+	}
+	bounds := []string{start, "none", "none"}
+	for i := 1; i < 3 && p.skipOp(":"); i++ {
+		if bounds[i], err = part(); err != nil {
+			return x, err
+		}
+	}
+	return apply(x.text, "weft_slice", bounds...), p.expectOp("]")
+}
+
+// call reads the arguments of a call of x. A method is a filter of ours, which evaluates its object once.
+func (p *translator) call(x frag) (frag, error) {
+	args, err := p.arguments()
+	switch {
+	case err != nil:
+		return x, err
+	case x.attr != "":
+		return apply(x.obj, "weft_call", append([]string{quote(x.attr)}, args...)...), nil
+	case x.name:
+		return operand(x.text + "(" + strings.Join(args, ", ") + ")"), nil
+	}
+	return x, p.fail("only a name or a method can be called")
+}
+
+func (p *translator) arguments() ([]string, error) {
+	var args []string
+	if err := p.expectOp("("); err != nil {
+		return nil, err
+	}
+	named := false
+	for !p.skipOp(")") {
+		if len(args) > 0 {
+			if err := p.expectOp(","); err != nil {
+				return nil, err
+			}
+			if p.skipOp(")") {
+				break
+			}
+		}
+		name := ""
+		switch {
+		case p.isOp("*") || p.isOp("**"):
+			return nil, p.fail("arguments unpacked with %s are not supported", p.cur())
+		case p.cur().kind == kName && p.toks[p.i+1].is(kOp, "="):
+			name = p.next().text + "="
+			p.next()
+			named = true
+		case named:
+			return nil, p.fail("a positional argument follows a named one")
+		}
+		x, err := p.expression()
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, name+x.text)
+	}
+	return args, nil
+}
+
+func (p *translator) filter(x frag) (frag, error) {
+	p.next()
+	line := p.cur().line
+	name, err := p.ident()
+	if err != nil {
+		return x, err
+	}
+	if !p.filters(name) {
+		return x, &syntaxError{line, "no filter named '" + name + "'"}
+	}
+	var args []string
+	if p.isOp("(") {
+		if args, err = p.arguments(); err != nil {
+			return x, err
+		}
+	}
+	return apply(x.text, name, args...), nil
+}
+
+func (p *translator) test(x frag) (frag, error) {
+	negate := p.skipName("not")
+	line := p.cur().line
+	name, err := p.ident()
+	if err != nil {
+		return x, err
+	}
+	if _, ok := tests[name]; !ok {
+		return x, &syntaxError{line, "no test named '" + name + "'"}
+	}
+	var args []string
+	c := p.cur()
+	switch {
+	case p.isOp("("):
+		args, err = p.arguments()
+	case c.kind == kString || c.kind == kInt || c.kind == kFloat || p.isOp("[") || p.isOp("{") ||
+		c.kind == kName && c.text != "else" && c.text != "or" && c.text != "and":
+		if p.isName("is") {
+			return x, p.fail("you cannot chain multiple tests with is")
+		}
+		var arg frag
+		if arg, err = p.primary(); err == nil {
+			arg, err = p.postfix(arg)
+		}
+		args = []string{arg.text}
+	}
+	x = apply(x.text, "weft_test", append([]string{quote(name)}, args...)...)
+	if negate {
+		x = apply(x.text, "weft_not")
+	}
+	return x, err
+}
