@@ -87,14 +87,15 @@ func New(o Options) http.Handler {
 // handler answers one request. An error it returns becomes the answer, if none was begun, and stands in the log.
 type handler func(w http.ResponseWriter, r *http.Request, rec *record) error
 
-// routes is the list of all endpoints. The second column is the name in log and metrics.
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
-	methods := map[string][]string{} // by path
-	for _, e := range []struct {
-		method, path, name string
-		handle             handler
-	}{
+// endpoint is one method of one path. Its name stands in log and metrics.
+type endpoint struct {
+	method, path, name string
+	handle             handler
+}
+
+// endpoints lists all there are.
+func (s *Server) endpoints() []endpoint {
+	return []endpoint{
 		{"GET", api.PathModels, "models", s.handleModels},
 		{"GET", api.PathModels + "/{id...}", "model", s.handleModel},
 		{"POST", api.PathChatCompletions, "chat", s.handleChat},
@@ -113,7 +114,14 @@ func (s *Server) routes() http.Handler {
 		{"GET", api.PathReady, "ready", s.handleReady},
 		{"GET", api.PathVersion, "version", s.handleVersion},
 		{"GET", api.PathMetrics, "metrics", s.handleMetrics},
-	} {
+	}
+}
+
+// routes makes one handler of them.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	methods := map[string][]string{} // by path
+	for _, e := range s.endpoints() {
 		mux.Handle(e.method+" "+e.path, s.wrap(e.name, e.handle))
 		methods[e.path] = append(methods[e.path], e.method)
 	}
