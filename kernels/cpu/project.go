@@ -8,9 +8,12 @@ import (
 // Rows of activations from which on a panel of weights is unpacked; below it each row meets the weights in the file.
 const panelFrom = 4
 
-// A kernel call computes at most maxCall multiply-adds, well under 200 microseconds on the slowest machine in mind: Go
-// cannot preempt it.
-const maxCall = 4 << 20
+// A kernel call computes at most maxCall multiply-adds with panels, and reads at most maxRead bytes of weights without:
+// well under 200 microseconds, because Go cannot preempt it.
+const (
+	maxCall = 4 << 20
+	maxRead = 1 << 20
+)
 
 // projectTask is one Project: the activations in each form that its products read, and the cutting into chunks.
 type projectTask struct {
@@ -40,8 +43,9 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	t.x, t.out = x, out
 	t.panels = x.Rows >= panelFrom
 	t.forms, t.wide = [3]bool{}, false
-	rows := 0
+	rows, size := 0, 0
 	for i := range out {
+		size = max(size, out[i].W.Type.RowBytes(x.Cols))
 		p := b.table.products[out[i].W.Type]
 		t.forms[p.form] = true
 		t.wide = t.wide || t.panels && p.widePanels || !t.panels && p.wideRows
@@ -52,7 +56,7 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	if t.panels || t.forms[ref.Blocks] || t.forms[ref.Supers] {
 		b.eachRow(b.operation.prepare, x.Rows, x.Cols)
 	}
-	t.cut(rows)
+	t.cut(rows, size)
 	b.device.pool.dispatch(t, t.last[len(out)-1])
 	t.x, t.out = kernels.Matrix{}, nil
 }
@@ -104,12 +108,12 @@ func (b *backend) prepareRows(_ *scratch, first, last int) {
 }
 
 // cut chooses how many weight rows a chunk has: enough chunks that a core which loses its time slice does not hold up
-// the rest, but not so few rows that taking a chunk costs more than computing it.
-func (t *projectTask) cut(rows int) {
+// the rest, but not so few rows that taking a chunk costs more than computing it. The longest rows have size bytes.
+func (t *projectTask) cut(rows, size int) {
 	const chunksPerThread, minWork = 12, 1 << 15
 	per := rows / (t.b.device.threads * chunksPerThread)
 	per = max(per, minWork/(t.x.Cols*t.x.Rows))
-	per = min(per, max(1, maxCall/t.x.Cols))
+	per = min(per, maxRead/size)
 	t.per = max(1, per/ref.PanelRows) * ref.PanelRows
 	t.last = t.last[:0]
 	chunks := 0

@@ -141,7 +141,8 @@ func extremes(t *testing.T, typ quant.Type, f func(dst []float32, w []byte, x *r
 
 // TestPanel holds a level's product with many rows of activations against ref.RowsQuant.
 func TestPanel(t *testing.T, typ quant.Type, unpack func(p *ref.Panel, w []byte, rows, cols int),
-	mul func(dst []float32, stride int, p *ref.Panel, x *ref.Quants)) {
+	mul func(dst []float32, stride int, p *ref.Panel, x *ref.Quants),
+) {
 	r := Rand()
 	blockLen := typ.Info().BlockLen
 	for _, k := range Kinds() {
