@@ -144,6 +144,9 @@ type PerplexityRequest struct {
 	Text   string  `json:"text,omitempty"`
 	Tokens []int32 `json:"tokens,omitempty"`
 	Window int     `json:"window,omitempty"` // tokens of each window; 0: the model's context
+
+	// Ignored names the fields of the body that Weft does not know. Filled by DecodePerplexity.
+	Ignored []string `json:"-"`
 }
 
 // PerplexityResponse is its answer. Every token but the first of each window is scored given those before it in its window.

@@ -10,7 +10,7 @@ func DecodeTokenize(body []byte) (*TokenizeRequest, error) {
 		"add_special":   optionalBoolean(&r.AddSpecial),
 		"parse_special": boolean(&r.ParseSpecial),
 		"pieces":        boolean(&r.Pieces),
-	})
+	}, nil)
 	switch {
 	case err != nil:
 		return nil, err
@@ -26,7 +26,7 @@ func DecodeTokenize(body []byte) (*TokenizeRequest, error) {
 // DecodeDetokenize reads and checks the body of POST /weft/v1/detokenize.
 func DecodeDetokenize(body []byte) (*DetokenizeRequest, error) {
 	r := new(DetokenizeRequest)
-	err := decode(body, table{"model": text(&r.Model, MaxNameBytes), "tokens": tokenIDs(&r.Tokens)})
+	err := decode(body, table{"model": text(&r.Model, MaxNameBytes), "tokens": tokenIDs(&r.Tokens)}, nil)
 	switch {
 	case err != nil:
 		return nil, err
@@ -48,7 +48,7 @@ func DecodeRender(body []byte) (*RenderRequest, error) {
 		"add_generation_prompt": optionalBoolean(&r.AddGenerationPrompt),
 		"chat_template_kwargs":  object(&r.TemplateArguments),
 		"chat_template":         unsupported(refused["chat_template"]),
-	})
+	}, nil)
 	switch {
 	case err != nil:
 		return nil, err
@@ -69,7 +69,7 @@ func DecodePerplexity(body []byte) (*PerplexityRequest, error) {
 		"text":   text(&r.Text, 0),
 		"tokens": tokenIDs(&r.Tokens),
 		"window": integer(&window, 2, MaxTokens),
-	})
+	}, &r.Ignored)
 	switch {
 	case err != nil:
 		return nil, err
@@ -84,13 +84,13 @@ func DecodePerplexity(body []byte) (*PerplexityRequest, error) {
 	return r, nil
 }
 
-// decode reads a body by a table. Fields that the table lacks are passed over.
-func decode(body []byte, t table) error {
+// decode reads a body by a table. Fields that the table lacks are collected in ignored, or passed over where it is nil.
+func decode(body []byte, t table, ignored *[]string) error {
 	v, err := parse(body)
 	if err != nil {
 		return err
 	}
-	return t.read("", v, nil)
+	return t.read("", v, ignored)
 }
 
 func missingModel() error { return &FieldError{Field: "model", Want: "a model's name"} }
