@@ -45,8 +45,12 @@ func (a *app) printModels(models []api.ModelStatus) error {
 		if m.Context > 0 {
 			context = fmt.Sprint(m.Context)
 		}
+		size := "-"
+		if m.Bytes > 0 {
+			size = bytesText(m.Bytes)
+		}
 		rows = append(rows, []cell{
-			word(m.Name), styled(m.State, stateStyle(m.State)), number(bytesText(m.Bytes)), number(countText(m.Parameters)),
+			word(m.Name), styled(m.State, stateStyle(m.State)), number(size), number(countText(m.Parameters)),
 			word(orDash(m.Quantization)), number(context), word(arrived), styled(m.Reason, yellow),
 		})
 	}
