@@ -166,7 +166,8 @@ func TestTruncatedUnderLoad(t *testing.T) {
 					t.Errorf("a stream ended with %v", err)
 				}
 			}
-			if err := <-told; keep == 0.5 && !errors.Is(err, kernels.ErrFault) {
+			// A step that had read its weights already is stopped by the guard, any other by the fault.
+			if err := <-told; !errors.Is(err, kernels.ErrFault) && !errors.Is(err, gguf.ErrChanged) {
 				t.Errorf("OnFail was told %v", err)
 			}
 		})
