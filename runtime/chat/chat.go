@@ -1,6 +1,18 @@
 // Package chat turns messages into the prompt text that a model was trained on, with the Jinja template the model itself
 // carries. It knows no tokens and no HTTP: the caller encodes the text, and maps a RaisedError or ErrTemplate to its own
 // answers.
+//
+// Templates run as Hugging Face's renderer runs them: Jinja2's immutable sandbox with trim_blocks, lstrip_blocks, break and
+// continue, the tag generation (passed through), the functions raise_exception and strftime_now, and its tojson. The
+// library, gonja, supplies statements, scopes and evaluation; its expressions and its whitespace control differ from
+// Jinja's in ways that change prompts, so a template is first translated (see rewrite and translator) into what it does
+// right, with filters of ours for the operations. What is still not as in Jinja2 stands in the test's list of differences:
+// tuples are lists and filters give lists, a macro's default does not see the parameters before it, and a few statements,
+// methods and filters that chat templates have no use for are refused by name.
+//
+// A template is not trusted. It reaches the conversation and nothing of Go, reads no file and no other template, and a
+// rendering is bounded in steps, in the text it makes, in its output and in recursion (see budget). Time is bounded by the
+// steps alone: there is no deadline, so a slow machine takes longer to give up, and none of it can be cancelled.
 package chat
 
 import (
@@ -36,6 +48,7 @@ type Template struct {
 	source string
 	bos    string
 	eos    string
+	steps  int // of one rendering
 
 	translated *rewritten
 	parsed     *exec.Template
@@ -46,7 +59,7 @@ const MaxSourceBytes = 1 << 20
 
 // New parses a template.
 func New(source string, o Options) (t *Template, err error) {
-	t = &Template{name: o.Name, source: source, bos: o.BOS, eos: o.EOS}
+	t = &Template{name: o.Name, source: source, bos: o.BOS, eos: o.EOS, steps: maxSteps}
 	if t.name == "" {
 		t.name = "template"
 	}
@@ -63,7 +76,7 @@ func New(source string, o Options) (t *Template, err error) {
 	}
 	t.parsed, err = exec.NewTemplate(rootName, cfg, soleLoader{t.translated.text.String()}, env)
 	if err != nil {
-		return nil, t.fail(t.reason(err))
+		return nil, t.fail(t.reason(err, nil))
 	}
 	return t, nil
 }
@@ -76,7 +89,7 @@ func (t *Template) Source() string { return t.source }
 
 // Render writes the prompt of a conversation.
 func (t *Template) Render(in Input) (prompt string, err error) {
-	r := &rendering{now: in.Now, budget: newBudget()}
+	r := &rendering{now: in.Now, budget: newBudget(t.steps)}
 	if r.now.IsZero() {
 		r.now = time.Now()
 	}
@@ -98,7 +111,7 @@ func (t *Template) Render(in Input) (prompt string, err error) {
 		}
 		return "", r.raised
 	case err != nil:
-		return "", t.fail(t.reason(err))
+		return "", t.fail(t.reason(err, r.failure))
 	}
 	return out.text.String(), nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nikolalohinski/gonja/v2/builtins/control_structures"
 	"github.com/nikolalohinski/gonja/v2/exec"
 )
 
@@ -93,22 +94,35 @@ func (m method) String() string { return "<method " + m.name + ">" }
 // attributeOf returns what a value has by a name of its type: the fields of loop, or the fact that there is such a method.
 // No name reaches a field or a method of a Go type.
 func attributeOf(x *exec.Value, name string) *exec.Value {
-	if g, ok := x.Interface().(exec.AttributeGetter); ok {
-		switch name { // of recursion, which the library mistakes for nesting
-		case "depth":
-			return exec.AsValue(1)
-		case "depth0":
-			return exec.AsValue(0)
-		}
-		if v, found := g.GetAttribute(name); found {
-			return v
-		}
-		return exec.AsValue(nil)
+	if l, ok := x.Interface().(*controlStructures.LoopInfos); ok {
+		return loopAttribute(l, name)
 	}
 	_, isNamespace := x.Interface().(map[string]any)
 	if (x.IsString() && stringMethods[name] != nil) || (x.IsDict() && !isNamespace && slices.Contains(dictMethods, name)) ||
 		(isList(x) && slices.Contains(listMethods, name)) {
 		return exec.AsValue(method{name})
+	}
+	return exec.AsValue(nil)
+}
+
+// loopAttribute returns what a template knows of the loop around it.
+func loopAttribute(l *controlStructures.LoopInfos, name string) *exec.Value {
+	switch name {
+	case "index", "index0", "revindex", "revindex0", "first", "last", "length", "previtem", "nextitem":
+		v, _ := l.GetAttribute(name)
+		return v
+	case "depth": // of recursion, which the library takes for nesting
+		return exec.AsValue(1)
+	case "depth0":
+		return exec.AsValue(0)
+	case "cycle":
+		i, _ := l.GetAttribute("index0")
+		return exec.AsValue(func(args *exec.VarArgs) *exec.Value {
+			if len(args.Args) == 0 {
+				return exec.AsValue(errors.New("no items for cycling given"))
+			}
+			return args.Args[i.Integer()%len(args.Args)]
+		})
 	}
 	return exec.AsValue(nil)
 }

@@ -30,7 +30,11 @@ func (e *RaisedError) Error() string {
 	return fmt.Sprintf("chat: template %q, line %d: %s", e.Template, e.Line, e.Message)
 }
 
-var linePattern = regexp.MustCompile(`(?:at line |Line: |Line=)(\d+)`)
+var (
+	linePattern = regexp.MustCompile(`(?:at line |Line: |Line=)(\d+)`)
+	// placePattern is how the library ends the message of a syntax error.
+	placePattern = regexp.MustCompile(`\s*\(Line: \d+ Col: \d+, near ".*"\)$`)
+)
 
 // lineOf finds the line in a message of the library: the last one named is the innermost.
 func lineOf(message string) int {
@@ -45,16 +49,18 @@ func lineOf(message string) int {
 	return n
 }
 
-// reason makes one sentence of an error of the library, which wraps every level of a template in words of its own.
-func (t *Template) reason(err error) string {
+// reason makes one sentence of an error of the library, which wraps every level of a template in words of its own. failure
+// is what the last operation of ours that failed said, if one did.
+func (t *Template) reason(err, failure error) string {
 	message := err.Error()
 	cause := message
 	for e := err; e != nil; e = errors.Unwrap(e) {
 		cause = e.Error()
 	}
-	if at := strings.LastIndex(cause, ": "); at >= 0 && linePattern.MatchString(cause) {
-		cause = cause[at+2:]
+	if failure != nil && strings.HasSuffix(message, failure.Error()) {
+		cause = failure.Error()
 	}
+	cause = placePattern.ReplaceAllString(cause, "")
 	if line := t.translated.sourceLine(lineOf(message)); line > 0 {
 		return fmt.Sprintf("line %d: %s", line, cause)
 	}

@@ -31,6 +31,7 @@ func filterSet() *exec.FilterSet {
 			}
 			v, err := f(c, x)
 			if err != nil {
+				c.failure = err
 				return exec.AsValue(err)
 			}
 			return exec.ToValue(v)
@@ -59,7 +60,10 @@ func allFilters() map[string]filterFunc {
 		"weft_test": func(c *call, x *exec.Value) (any, error) {
 			return runTest(c.budget, c.args.First().String(), x, c.args.Args[1:])
 		},
-		"weft_str":     func(c *call, x *exec.Value) (any, error) { return text(c.budget, x), nil },
+		"weft_str": func(c *call, x *exec.Value) (any, error) {
+			s := text(c.budget, x)
+			return s, c.made(len(s))
+		},
 		"weft_iterate": weftIterate,
 		"weft_unpack":  weftUnpack,
 
@@ -159,7 +163,7 @@ func filterLength(c *call, x *exec.Value) (any, error) {
 		return 0, nil
 	}
 	if x.IsString() {
-		return len([]rune(x.String())), c.steps(len(x.String()) / 16)
+		return len([]rune(x.String())), c.steps(len(x.String()) / 256)
 	}
 	if !x.IsDict() && !isList(x) {
 		return nil, fmt.Errorf("object of type '%s' has no len()", typeName(x))

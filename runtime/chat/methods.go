@@ -186,7 +186,7 @@ func all(ok func(r rune) bool) stringMethod {
 		if _, err := c.bind(0); err != nil {
 			return nil, err
 		}
-		return s != "" && strings.IndexFunc(s, func(r rune) bool { return !ok(r) }) < 0, c.steps(len(s) / 16)
+		return s != "" && strings.IndexFunc(s, func(r rune) bool { return !ok(r) }) < 0, c.steps(len(s) / 256)
 	}
 }
 
@@ -210,7 +210,7 @@ func strip(left, right bool) stringMethod {
 		if right {
 			s = strings.TrimRightFunc(s, cut)
 		}
-		return s, c.steps(len(s) / 16)
+		return s, c.steps(len(s) / 256)
 	}
 }
 
@@ -243,7 +243,7 @@ func (c *call) within(s string) (sub *exec.Value, part string, start int, err er
 	if err != nil {
 		return nil, "", 0, err
 	}
-	if err := c.steps(len(s) / 16); err != nil {
+	if err := c.steps(len(s) / 256); err != nil {
 		return nil, "", 0, err
 	}
 	if a[1] == nil && a[2] == nil {
@@ -335,7 +335,7 @@ func cased(want, not func(r rune) bool) stringMethod {
 		if _, err := c.bind(0); err != nil {
 			return nil, err
 		}
-		return strings.ContainsFunc(s, want) && !strings.ContainsFunc(s, not), c.steps(len(s) / 16)
+		return strings.ContainsFunc(s, want) && !strings.ContainsFunc(s, not), c.steps(len(s) / 256)
 	}
 }
 

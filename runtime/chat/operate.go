@@ -87,8 +87,8 @@ func operate(b *budget, op string, x, y *exec.Value) (any, error) {
 		return b.repeat(y.String(), integer(x))
 	case isList(x) && isIntegral(y) && op == "*":
 		n := max(0, integer(y))
-		if x.Len() > 0 && n > maxSteps/x.Len() {
-			return nil, b.refuse("steps", maxSteps)
+		if x.Len() > 0 && n > b.maxSteps/x.Len() {
+			return nil, b.refuse("steps", b.maxSteps)
 		}
 		out := []any{}
 		for range n {
@@ -222,9 +222,10 @@ func compare(b *budget, op string, x, y *exec.Value) (bool, error) {
 }
 
 func equal(b *budget, x, y *exec.Value) (bool, error) {
-	if err := b.steps(1); err != nil {
+	if err := b.descend(); err != nil {
 		return false, err
 	}
+	defer b.ascend()
 	switch {
 	case isNumber(x) && isNumber(y):
 		if isIntegral(x) && isIntegral(y) {
@@ -267,9 +268,10 @@ func equal(b *budget, x, y *exec.Value) (bool, error) {
 }
 
 func less(b *budget, x, y *exec.Value) (bool, error) {
-	if err := b.steps(1); err != nil {
+	if err := b.descend(); err != nil {
 		return false, err
 	}
+	defer b.ascend()
 	switch {
 	case isIntegral(x) && isIntegral(y):
 		return integer(x) < integer(y), nil
@@ -300,7 +302,7 @@ func contains(b *budget, box, v *exec.Value) (bool, error) {
 		if !v.IsString() {
 			return false, fmt.Errorf("'in <string>' requires string as left operand, not %s", typeName(v))
 		}
-		return strings.Contains(box.String(), v.String()), b.steps(len(box.String()) / 16)
+		return strings.Contains(box.String(), v.String()), b.steps(len(box.String()) / 256)
 	case box.IsDict():
 		_, ok := element(box, v)
 		return ok, nil

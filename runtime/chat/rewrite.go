@@ -19,8 +19,8 @@ type syntaxError struct {
 
 func (e *syntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.msg) }
 
-// rewritten is a template in the library's dialect. Each tag stands on one line there, so lines have the source's line of
-// the first tag on each of its lines, 0 where there is none.
+// rewritten is a template in the library's dialect. Each tag stands on a line of its own there, behind a comment with a
+// newline inside; lines has the source's line of the tag on each line, 0 where there is none.
 type rewritten struct {
 	text  strings.Builder
 	lines []int
@@ -35,6 +35,7 @@ func rewrite(source string, filters func(name string) bool) (*rewritten, error) 
 	}
 	out := &rewritten{lines: []int{0}}
 	var blocks []string // what closes the assignments of a block that are open
+	open := 0           // statements that are not closed
 	for _, p := range pieces {
 		if p.kind == kText {
 			out.text.WriteString(verbatim(p.text))
@@ -44,9 +45,9 @@ func rewrite(source string, filters func(name string) bool) (*rewritten, error) 
 		tr := &translator{toks: p.toks, filters: filters, blocks: blocks}
 		body := ""
 		if p.kind == kVarBegin {
-			if body, err = tr.tuple(true); err == nil {
-				body = "{{ " + apply(body, "weft_str").text + " }}"
-			}
+			var x frag
+			x, err = tr.tuple(true)
+			body = "{{ " + apply(x, "weft_str").text + " }}"
 		} else if body, err = tr.statement(); err == nil {
 			body = "{% " + body + " %}"
 		}
@@ -57,10 +58,11 @@ func rewrite(source string, filters func(name string) bool) (*rewritten, error) 
 			return nil, err
 		}
 		blocks = tr.blocks
-		out.text.WriteString(body)
-		if last := &out.lines[len(out.lines)-1]; *last == 0 {
-			*last = p.line
+		if open += tr.opens; open > maxNesting {
+			return nil, &syntaxError{p.line, fmt.Sprintf("statements are nested deeper than %d", maxNesting)}
 		}
+		out.text.WriteString("{#\n#}" + body)
+		out.lines = append(out.lines, p.line)
 	}
 	return out, nil
 }
@@ -93,27 +95,41 @@ func (p *translator) statement() (string, error) {
 	}
 	switch name {
 	case "if", "elif":
+		if name == "if" {
+			p.opens = 1
+		}
 		x, err := p.tuple(false)
-		return name + " " + x, err
+		return name + " " + x.text, err
 	case "for":
+		p.opens = 1
 		return p.forHead()
 	case "set":
 		return p.setHead()
 	case "macro":
+		p.opens = 1
 		return p.macroHead()
 	case "call":
 		if p.isOp("(") {
 			return "", p.fail("a call with parameters is not supported")
 		}
+		p.opens = 1
 		x, err := p.expression()
 		return "call " + x.text, err
 	case "filter":
+		p.opens = 1
 		return p.filterHead()
 	case "with":
+		p.opens = 1
 		return p.withHead()
 	case "endset":
 		return p.endSet()
-	case "else", "endif", "endfor", "endmacro", "endcall", "endfilter", "endwith", "break", "continue", "generation", "endgeneration":
+	case "generation":
+		p.opens = 1
+		return name, nil
+	case "endif", "endfor", "endmacro", "endcall", "endfilter", "endwith", "endgeneration":
+		p.opens = -1
+		return name, nil
+	case "else", "break", "continue":
 		p.skipOp(":")
 		return name, nil
 	case "include", "import", "from", "extends", "block":
@@ -137,7 +153,7 @@ func (p *translator) forHead() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	head := "for " + strings.Join(targets, ", ") + " in " + apply(x, "weft_iterate", fmt.Sprint(len(targets))).text
+	head := "for " + strings.Join(targets, ", ") + " in " + apply(x, "weft_iterate", operand(fmt.Sprint(len(targets)))).text
 	if p.skipName("if") {
 		cond, err := p.expression()
 		if err != nil {
@@ -194,15 +210,17 @@ func (p *translator) setHead() (string, error) {
 	}
 	if p.skipOp("|") {
 		filter, err := p.filterHead()
+		p.opens = 1
 		p.blocks = append(p.blocks, "endfilter %}{% endset")
 		return "set " + name + " %}{% " + filter, err
 	}
 	if !p.skipOp("=") {
+		p.opens = 1
 		p.blocks = append(p.blocks, "endset")
 		return "set " + name, nil
 	}
 	x, err := p.tuple(true)
-	return "set " + name + " = " + x, err
+	return "set " + name + " = " + x.text, err
 }
 
 // endSet closes the innermost assignment of a block.
@@ -213,6 +231,7 @@ func (p *translator) endSet() (string, error) {
 	}
 	end := p.blocks[last]
 	p.blocks = p.blocks[:last]
+	p.opens = -1
 	return end, nil
 }
 
@@ -229,7 +248,7 @@ func (p *translator) setMany() (string, error) {
 		return "", err
 	}
 	const held = "weft_held"
-	out := "set " + held + " = " + apply(x, "weft_unpack", fmt.Sprint(len(names))).text
+	out := "set " + held + " = " + apply(x, "weft_unpack", operand(fmt.Sprint(len(names)))).text
 	for i, name := range names {
 		out += fmt.Sprintf(" %%}{%% set %s = %s[%d]", name, held, i)
 	}
@@ -307,7 +326,7 @@ func (p *translator) filterHead() (string, error) {
 			if err != nil {
 				return "", err
 			}
-			out += "(" + strings.Join(args, ", ") + ")"
+			out += "(" + texts(args, ", ") + ")"
 		}
 		if !p.skipOp("|") {
 			return "filter " + out, nil

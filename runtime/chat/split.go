@@ -20,7 +20,7 @@ func split(fromRight bool) stringMethod {
 		if most < 0 || most > len(s) {
 			most = len(s)
 		}
-		if err := c.steps(len(s) / 16); err != nil {
+		if err := c.steps(len(s) / 256); err != nil {
 			return nil, err
 		}
 		var parts []string
@@ -40,11 +40,11 @@ func split(fromRight bool) stringMethod {
 				parts = strings.SplitN(s, sep, most+1)
 			}
 		}
-		return texts(parts), c.steps(len(parts))
+		return values(parts), c.steps(len(parts))
 	}
 }
 
-func texts(parts []string) []any {
+func values(parts []string) []any {
 	out := make([]any, len(parts))
 	for i, p := range parts {
 		out[i] = p
@@ -105,7 +105,7 @@ func splitLines(c *call, s string) (any, error) {
 		return nil, err
 	}
 	lines := lines(s, a[0] != nil && a[0].IsTrue())
-	return texts(lines), c.steps(len(lines) + len(s)/16)
+	return values(lines), c.steps(len(lines) + len(s)/256)
 }
 
 func lines(s string, keepEnds bool) []string {

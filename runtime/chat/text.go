@@ -19,13 +19,18 @@ func text(b *budget, v *exec.Value) string {
 		return v.String()
 	}
 	var out strings.Builder
-	repr(b, &out, v, 0)
+	repr(b, &out, v)
 	return out.String()
 }
 
 // repr writes Python's repr of a value.
-func repr(b *budget, out *strings.Builder, v *exec.Value, depth int) {
-	if b.steps(1) != nil || depth > maxInputDepth || out.Len() > maxTextBytes {
+func repr(b *budget, out *strings.Builder, v *exec.Value) {
+	defer b.ascend()
+	if b.descend() != nil {
+		return
+	}
+	if out.Len() > maxTextBytes {
+		b.spent = b.refuse("bytes of text", maxTextBytes)
 		return
 	}
 	switch {
@@ -47,9 +52,9 @@ func repr(b *budget, out *strings.Builder, v *exec.Value, depth int) {
 			if i > 0 {
 				out.WriteString(", ")
 			}
-			repr(b, out, p.Key, depth+1)
+			repr(b, out, p.Key)
 			out.WriteString(": ")
-			repr(b, out, p.Value, depth+1)
+			repr(b, out, p.Value)
 		}
 		out.WriteString("}")
 	case v.IsList():
@@ -58,7 +63,7 @@ func repr(b *budget, out *strings.Builder, v *exec.Value, depth int) {
 			if i > 0 {
 				out.WriteString(", ")
 			}
-			repr(b, out, v.Index(i), depth+1)
+			repr(b, out, v.Index(i))
 		}
 		out.WriteString("]")
 	default:
@@ -147,7 +152,7 @@ func percent(b *budget, s string, v *exec.Value) (any, error) {
 			fmt.Fprintf(&out, "%"+spec+"s", text(b, x))
 		case verb == 'r':
 			var q strings.Builder
-			repr(b, &q, x, 0)
+			repr(b, &q, x)
 			fmt.Fprintf(&out, "%"+spec+"s", q.String())
 		case strings.IndexByte("dixX", verb) >= 0 && isNumber(x):
 			if verb == 'i' {

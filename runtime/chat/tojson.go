@@ -77,8 +77,9 @@ func (w *jsonWriter) newline(depth int) error {
 }
 
 func (w *jsonWriter) value(v *exec.Value, depth int) error {
-	if depth > maxInputDepth {
-		return fmt.Errorf("tojson(): a value is nested deeper than %d", maxInputDepth)
+	defer w.ascend()
+	if err := w.descend(); err != nil {
+		return err
 	}
 	switch {
 	case isNone(v):

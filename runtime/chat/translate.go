@@ -15,26 +15,59 @@ type translator struct {
 	depth   int
 	filters func(name string) bool // whether there is such a filter
 	blocks  []string               // see rewrite
+	opens   int                    // 1: the tag opens a statement that another tag closes; -1: it closes one
 }
 
-const maxExpressionDepth = 100
+// maxNesting bounds how deep an expression is nested, as written and as translated: the library parses and evaluates by
+// recursion, and a stack that overflows ends the process.
+const maxNesting = 200
+
+// maxChain bounds the operations in a row, as in a + b + c, which take no nesting.
+const maxChain = 500
 
 // frag is an expression in the library's dialect, which may stand as an operand.
 type frag struct {
-	text      string
-	name      bool   // a bare name
-	obj, attr string // attr != "": text is the attribute attr of obj
+	text  string
+	depth int    // of its nesting
+	name  bool   // a bare name
+	links int    // not 0: a value and so many filters in parentheses, to which more may be added
+	obj   *frag  // with attr: text is the attribute attr of obj
+	attr  string // "" but for an attribute
 }
 
-func operand(text string) frag { return frag{text: text} }
-
-// apply writes x|name(args).
-func apply(x, name string, args ...string) frag {
-	if len(args) == 0 {
-		return operand("(" + x + "|" + name + ")")
+func operand(text string, parts ...frag) frag {
+	f := frag{text: text}
+	for _, p := range parts {
+		f.depth = max(f.depth, p.depth+1)
 	}
-	return operand("(" + x + "|" + name + "(" + strings.Join(args, ", ") + "))")
+	return f
 }
+
+// apply writes x|name(args). A chain of operations stays flat.
+func apply(x frag, name string, args ...frag) frag {
+	call := "|" + name
+	if len(args) > 0 {
+		call += "(" + texts(args, ", ") + ")"
+	}
+	f := operand("("+x.text+call+")", append(args, x)...)
+	if x.links > 0 {
+		f = operand(strings.TrimSuffix(x.text, ")")+call+")", args...)
+		f.depth = max(f.depth, x.depth)
+	}
+	f.links = x.links + 1
+	return f
+}
+
+func texts(parts []frag, sep string) string {
+	out := make([]string, len(parts))
+	for i, p := range parts {
+		out[i] = p.text
+	}
+	return strings.Join(out, sep)
+}
+
+// literal is a string.
+func literal(s string) frag { return operand(quote(s)) }
 
 // quote writes a string literal that the library reads back as s, whatever is in it.
 func quote(s string) string {
@@ -85,34 +118,47 @@ func (p *translator) ident() (string, error) {
 }
 
 func (p *translator) enter() error {
-	if p.depth++; p.depth > maxExpressionDepth {
-		return p.fail("an expression is nested deeper than %d", maxExpressionDepth)
+	p.depth++
+	return p.bound(p.depth)
+}
+
+// boundChain is asked wherever a chain grows.
+func (p *translator) boundChain(x frag) error {
+	if x.links > maxChain {
+		return p.fail("an expression has more than %d operations in a row", maxChain)
+	}
+	return p.bound(x.depth)
+}
+
+func (p *translator) bound(depth int) error {
+	if depth > maxNesting {
+		return p.fail("an expression is nested deeper than %d", maxNesting)
 	}
 	return nil
 }
 
 // tuple reads one expression, or several with commas between them.
-func (p *translator) tuple(conditional bool) (string, error) {
+func (p *translator) tuple(conditional bool) (frag, error) {
 	one := p.expression
 	if !conditional {
 		one = p.or
 	}
 	x, err := one()
 	if err != nil || !p.isOp(",") {
-		return x.text, err
+		return x, err
 	}
-	items := []string{x.text}
+	items := []frag{x}
 	for p.skipOp(",") {
 		if p.end() || p.isOp(")") || p.isName("recursive") {
 			break
 		}
 		x, err := one()
 		if err != nil {
-			return "", err
+			return x, err
 		}
-		items = append(items, x.text)
+		items = append(items, x)
 	}
-	return "(" + strings.Join(items, ", ") + ",)", nil
+	return operand("("+texts(items, ", ")+",)", items...), nil
 }
 
 // expression reads an expression, `a if b else c` included.
@@ -133,8 +179,9 @@ func (p *translator) expression() (frag, error) {
 				break
 			}
 		}
-		x = operand("((" + test.text + " and [" + x.text + "]) or [" + els.text + "])[0]")
-		x = operand("(" + x.text + ")")
+		x = operand("(("+test.text+" and ["+x.text+"] or ["+els.text+"])[0])", x, test, els)
+		x.depth++
+		err = p.bound(x.depth)
 	}
 	return x, err
 }
@@ -144,12 +191,17 @@ func (p *translator) and() (frag, error) { return p.logic(p.not, "and") }
 
 func (p *translator) logic(next func() (frag, error), word string) (frag, error) {
 	x, err := next()
+	parts := []frag{x}
 	for err == nil && p.skipName(word) {
-		var y frag
-		y, err = next()
-		x = operand("(" + x.text + " " + word + " " + y.text + ")")
+		if x, err = next(); err == nil {
+			parts = append(parts, x)
+			err = p.bound(len(parts))
+		}
 	}
-	return x, err
+	if len(parts) == 1 {
+		return x, err
+	}
+	return operand("("+texts(parts, " "+word+" ")+")", parts...), err
 }
 
 func (p *translator) not() (frag, error) {
@@ -161,7 +213,7 @@ func (p *translator) not() (frag, error) {
 	}
 	defer func() { p.depth-- }()
 	x, err := p.not()
-	return apply(x.text, "weft_not"), err
+	return apply(x, "weft_not"), err
 }
 
 func (p *translator) compare() (frag, error) {
@@ -169,7 +221,7 @@ func (p *translator) compare() (frag, error) {
 	if err != nil {
 		return left, err
 	}
-	var parts []string
+	var parts []frag
 	for {
 		op := ""
 		switch t := p.cur(); {
@@ -188,16 +240,19 @@ func (p *translator) compare() (frag, error) {
 		if err != nil {
 			return right, err
 		}
-		parts = append(parts, apply(left.text, "weft_compare", quote(op), right.text).text)
+		parts = append(parts, apply(left, "weft_compare", literal(op), right))
 		left = right
+		if err := p.bound(len(parts)); err != nil {
+			return left, err
+		}
 	}
 	switch len(parts) {
 	case 0:
 		return left, nil
 	case 1:
-		return operand(parts[0]), nil
+		return parts[0], nil
 	}
-	return operand("(" + strings.Join(parts, " and ") + ")"), nil
+	return operand("("+texts(parts, " and ")+")", parts...), nil
 }
 
 // binary reads operands with operators of one precedence between them, which group to the left.
@@ -216,7 +271,10 @@ func (p *translator) binary(next func() (frag, error), ops ...string) (frag, err
 		}
 		var y frag
 		y, err = next()
-		x = apply(x.text, "weft_operate", quote(op), y.text)
+		x = apply(x, "weft_operate", literal(op), y)
+		if err == nil {
+			err = p.boundChain(x)
+		}
 	}
 	return x, err
 }
@@ -228,7 +286,10 @@ func (p *translator) concat() (frag, error) {
 	for err == nil && p.skipOp("~") {
 		var y frag
 		y, err = p.product()
-		x = apply(x.text, "weft_operate", quote("~"), y.text)
+		x = apply(x, "weft_operate", literal("~"), y)
+		if err == nil {
+			err = p.boundChain(x)
+		}
 	}
 	return x, err
 }
@@ -247,7 +308,7 @@ func (p *translator) unary(filters bool) (x frag, err error) {
 		}
 		x, err = p.unary(false)
 		p.depth--
-		x = apply("0", "weft_operate", quote(op), x.text)
+		x = apply(operand("0"), "weft_operate", literal(op), x)
 	} else {
 		x, err = p.primary()
 	}
@@ -263,7 +324,10 @@ func (p *translator) unary(filters bool) (x frag, err error) {
 		case p.isOp("("):
 			x, err = p.call(x)
 		default:
-			return x, nil
+			return x, p.boundChain(x)
+		}
+		if err == nil {
+			err = p.boundChain(x)
 		}
 	}
 	return x, err
@@ -307,24 +371,24 @@ func (p *translator) primary() (frag, error) {
 			if err != nil {
 				return frag{}, err
 			}
-			return operand("(" + x + ")"), p.expectOp(")")
+			return operand("("+x.text+")", x), p.expectOp(")")
 		case "[":
 			items, err := p.list("]", false)
-			return operand("[" + strings.Join(items, ", ") + "]"), err
+			return operand("["+texts(items, ", ")+"]", items...), err
 		case "{":
 			items, err := p.list("}", true)
 			if len(items) == 0 {
 				return operand(emptyName), err
 			}
-			return operand("{" + strings.Join(items, ", ") + "}"), err
+			return operand("{"+texts(items, ", ")+"}", items...), err
 		}
 	}
 	return frag{}, &syntaxError{t.line, "unexpected " + t.String()}
 }
 
 // list reads expressions up to a closing bracket, or pairs of them.
-func (p *translator) list(end string, pairs bool) ([]string, error) {
-	var items []string
+func (p *translator) list(end string, pairs bool) ([]frag, error) {
+	var items []frag
 	for !p.skipOp(end) {
 		if len(items) > 0 {
 			if err := p.expectOp(","); err != nil {
@@ -346,9 +410,9 @@ func (p *translator) list(end string, pairs bool) ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			x.text += ": " + v.text
+			x = operand(x.text+": "+v.text, x, v)
 		}
-		items = append(items, x.text)
+		items = append(items, x)
 	}
 	return items, nil
 }
@@ -363,7 +427,7 @@ func (p *translator) postfix(x frag) (frag, error) {
 			case kName:
 				x = attribute(x, t.text)
 			case kInt:
-				x = apply(x.text, "weft_item", t.text)
+				x = apply(x, "weft_item", operand(t.text))
 			default:
 				return x, &syntaxError{t.line, "expected name or number, got " + t.String()}
 			}
@@ -374,6 +438,9 @@ func (p *translator) postfix(x frag) (frag, error) {
 		default:
 			return x, nil
 		}
+		if err == nil {
+			err = p.boundChain(x)
+		}
 		if err != nil {
 			return x, err
 		}
@@ -381,18 +448,17 @@ func (p *translator) postfix(x frag) (frag, error) {
 }
 
 func attribute(x frag, name string) frag {
-	f := apply(x.text, "weft_attr", quote(name))
-	f.obj, f.attr = x.text, name
+	f := apply(x, "weft_attr", literal(name))
+	f.obj, f.attr = &x, name
 	return f
 }
 
 func (p *translator) subscript(x frag) (frag, error) {
-	part := func() (string, error) {
+	part := func() (frag, error) {
 		if p.isOp(":") || p.isOp("]") {
-			return "none", nil
+			return operand("none"), nil
 		}
-		f, err := p.expression()
-		return f.text, err
+		return p.expression()
 	}
 	if p.isOp("]") {
 		return x, p.fail("expected subscript expression")
@@ -402,15 +468,15 @@ func (p *translator) subscript(x frag) (frag, error) {
 		return x, err
 	}
 	if p.skipOp("]") {
-		return apply(x.text, "weft_item", start), nil
+		return apply(x, "weft_item", start), nil
 	}
-	bounds := []string{start, "none", "none"}
+	bounds := []frag{start, operand("none"), operand("none")}
 	for i := 1; i < 3 && p.skipOp(":"); i++ {
 		if bounds[i], err = part(); err != nil {
 			return x, err
 		}
 	}
-	return apply(x.text, "weft_slice", bounds...), p.expectOp("]")
+	return apply(x, "weft_slice", bounds...), p.expectOp("]")
 }
 
 // call reads the arguments of a call of x. A method is a filter of ours, which evaluates its object once.
@@ -420,15 +486,15 @@ func (p *translator) call(x frag) (frag, error) {
 	case err != nil:
 		return x, err
 	case x.attr != "":
-		return apply(x.obj, "weft_call", append([]string{quote(x.attr)}, args...)...), nil
+		return apply(*x.obj, "weft_call", append([]frag{literal(x.attr)}, args...)...), nil
 	case x.name:
-		return operand(x.text + "(" + strings.Join(args, ", ") + ")"), nil
+		return operand(x.text+"("+texts(args, ", ")+")", args...), nil
 	}
 	return x, p.fail("only a name or a method can be called")
 }
 
-func (p *translator) arguments() ([]string, error) {
-	var args []string
+func (p *translator) arguments() ([]frag, error) {
+	var args []frag
 	if err := p.expectOp("("); err != nil {
 		return nil, err
 	}
@@ -457,7 +523,8 @@ func (p *translator) arguments() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		args = append(args, name+x.text)
+		x.text = name + x.text
+		args = append(args, x)
 	}
 	return args, nil
 }
@@ -472,13 +539,13 @@ func (p *translator) filter(x frag) (frag, error) {
 	if !p.filters(name) {
 		return x, &syntaxError{line, "no filter named '" + name + "'"}
 	}
-	var args []string
+	var args []frag
 	if p.isOp("(") {
 		if args, err = p.arguments(); err != nil {
 			return x, err
 		}
 	}
-	return apply(x.text, name, args...), nil
+	return apply(x, name, args...), nil
 }
 
 func (p *translator) test(x frag) (frag, error) {
@@ -491,7 +558,7 @@ func (p *translator) test(x frag) (frag, error) {
 	if _, ok := tests[name]; !ok {
 		return x, &syntaxError{line, "no test named '" + name + "'"}
 	}
-	var args []string
+	var args []frag
 	c := p.cur()
 	switch {
 	case p.isOp("("):
@@ -505,11 +572,11 @@ func (p *translator) test(x frag) (frag, error) {
 		if arg, err = p.primary(); err == nil {
 			arg, err = p.postfix(arg)
 		}
-		args = []string{arg.text}
+		args = []frag{arg}
 	}
-	x = apply(x.text, "weft_test", append([]string{quote(name)}, args...)...)
+	x = apply(x, "weft_test", append([]frag{literal(name)}, args...)...)
 	if negate {
-		x = apply(x.text, "weft_not")
+		x = apply(x, "weft_not")
 	}
 	return x, err
 }
