@@ -9,6 +9,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X github.com/weft-run/weft/daemon/api.build=$(VERSION)
 TESTDATA ?= $(CURDIR)/.testdata
 DURATION ?= 5m
+ENGINE_DURATION ?= 1m
 FUZZTIME ?= 10s
 PYTHON   ?= python3
 TOOL     := $(GO) tool -modfile=.ci/tools.mod
@@ -68,8 +69,9 @@ test-clients: build ## the official openai clients for Python and Node against a
 	daemon/clienttest/run bin
 
 .PHONY: test-long
-test-long: ## the hammer: 64 clients for DURATION under the race detector
-	CGO_ENABLED=1 WEFT_LONG=$(DURATION) $(GO) test -race -count=1 -timeout 60m -run 'Long' ./daemon/... ./runtime/...
+test-long: ## under the race detector: 64 clients for DURATION, then the engine's random runs for ENGINE_DURATION each
+	CGO_ENABLED=1 WEFT_LONG=$(DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLong' ./daemon
+	CGO_ENABLED=1 WEFT_LONG=$(ENGINE_DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLong' ./runtime/engine
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME
