@@ -86,7 +86,7 @@ func replaceInvalid(src []byte, final bool) (text string, rest []byte) {
 
 // charPrefix returns how many bytes at the beginning of b are, or could begin, one character (table 3-7 of the Unicode
 // standard): 0 if the first byte begins none. whole says that the character is complete.
-func charPrefix(b []byte) (n int, whole bool) {
+func charPrefix[T string | []byte](b T) (n int, whole bool) {
 	lead := b[0]
 	lo, hi := byte(0x80), byte(0xBF) // of the second byte
 	var want int

@@ -95,7 +95,10 @@ func (t *Tokenizer) split(m *merger, word string) {
 			id = t.byteSyms[word[i]]
 		} else {
 			if word[i] >= utf8.RuneSelf {
-				n = min(charLen(word[i]), len(word)-i)
+				// Of broken text each byte stands alone, and becomes a byte token.
+				if k, whole := charPrefix(word[i:]); whole {
+					n = k
+				}
 			}
 			if found, ok := t.byPiece[word[i:i+n]]; ok {
 				id = found
@@ -106,20 +109,6 @@ func (t *Tokenizer) split(m *merger, word string) {
 		i += n
 	}
 	m.syms[len(m.syms)-1].next = -1
-}
-
-// charLen is the length of a UTF-8 character by its first byte. A byte that begins none stands alone, and a character cut
-// short takes what follows: broken text becomes byte tokens either way.
-func charLen(b byte) int {
-	switch {
-	case b >= 0xF0:
-		return 4
-	case b >= 0xE0:
-		return 3
-	case b >= 0xC0:
-		return 2
-	}
-	return 1
 }
 
 // push adds the bigram of two neighbours, if they merge.

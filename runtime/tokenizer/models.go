@@ -3,8 +3,10 @@ package tokenizer
 import (
 	"cmp"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/weft-run/weft/runtime/gguf"
 )
@@ -80,22 +82,22 @@ func (t *Tokenizer) initBPE(m gguf.Metadata) error {
 func (t *Tokenizer) readMerges(merges []string) error {
 	a := newAlphabet()
 	extra := map[string]int32{} // spelled in the alphabet -> symbol, for what is no token
-	sym := func(text string) int32 {
-		if id, ok := t.ids[text]; ok && t.attrs[id].fromText() {
+	sym := func(text []byte) int32 {
+		if id, ok := t.ids[string(text)]; ok && t.attrs[id].fromText() {
 			return id
 		}
-		id, ok := extra[text]
+		id, ok := extra[string(text)]
 		if !ok {
 			id = int32(len(t.texts) + len(extra))
-			extra[text] = id
+			extra[string(text)] = id
 		}
 		return id
 	}
+	var buf []byte
 	for b := range t.byteSyms {
-		t.byteSyms[b] = sym(a.text(byte(b)))
+		t.byteSyms[b] = sym(utf8.AppendRune(buf[:0], a.runes[b]))
 	}
 	t.pairs = newPairTable(len(merges))
-	var joined []byte
 	for rank, merge := range merges {
 		at := -1
 		if len(merge) > 0 {
@@ -104,12 +106,11 @@ func (t *Tokenizer) readMerges(merges []string) error {
 		if at <= 0 || at == len(merge)-1 {
 			return malformed("%s: entry %d is %q, want two pieces with a space between them", keyMerges, rank, merge)
 		}
-		left, right := merge[:at], merge[at+1:]
-		joined = append(append(joined[:0], left...), right...)
-		if id, ok := t.ids[string(joined)]; ok && !t.attrs[id].fromText() {
+		buf = append(append(buf[:0], merge[:at]...), merge[at+1:]...)
+		if id, ok := t.ids[string(buf)]; ok && !t.attrs[id].fromText() {
 			continue // text that merely spells a control token does not become it
 		}
-		t.pairs.add(sym(left), sym(right), int32(rank), sym(string(joined)))
+		t.pairs.add(sym(buf[:at]), sym(buf[at:]), int32(rank), sym(buf))
 	}
 	return nil
 }
@@ -145,43 +146,40 @@ func (t *Tokenizer) emit(out []int32, text string, id int32) []int32 {
 // pairTable says which two symbols merge, at what rank, into what: a hash table with open addressing, since this look-up is
 // most of what encoding does.
 type pairTable struct {
-	mask uint64
-	keys []uint64 // left<<32|right + 1; 0: free
-	vals []uint64 // rank<<32|id
+	shift   int // of a hash to a place
+	entries []pairEntry
+}
+
+type pairEntry struct {
+	key uint64 // left<<32|right + 1; 0: free
+	val uint64 // rank<<32|id
 }
 
 func newPairTable(n int) *pairTable {
-	size := 16
-	for size < 2*n {
-		size *= 2
-	}
-	return &pairTable{mask: uint64(size - 1), keys: make([]uint64, size), vals: make([]uint64, size)}
+	size := bits.Len(uint(2*n + 16))
+	return &pairTable{64 - size, make([]pairEntry, 1<<size)}
 }
 
-func (p *pairTable) slot(key uint64) uint64 {
-	h := key * 0x9E3779B97F4A7C15
-	return (h ^ h>>29) & p.mask
+// entry returns the entry of a key, or the free one where it would be.
+func (p *pairTable) entry(key uint64) *pairEntry {
+	mask := uint64(len(p.entries) - 1)
+	for i := (key * 0x9E3779B97F4A7C15) >> p.shift; ; i = (i + 1) & mask {
+		if e := &p.entries[i]; e.key == key || e.key == 0 {
+			return e
+		}
+	}
 }
+
+func pairKey(left, right int32) uint64 { return uint64(left)<<32 | uint64(right) + 1 }
 
 // add enters a pair; of two entries of the same pair the first, which has the lower rank, stays.
 func (p *pairTable) add(left, right, rank, id int32) {
-	key := uint64(left)<<32 | uint64(right) + 1
-	i := p.slot(key)
-	for p.keys[i] != 0 {
-		if p.keys[i] == key {
-			return
-		}
-		i = (i + 1) & p.mask
+	if e := p.entry(pairKey(left, right)); e.key == 0 {
+		*e = pairEntry{pairKey(left, right), uint64(rank)<<32 | uint64(id)}
 	}
-	p.keys[i], p.vals[i] = key, uint64(rank)<<32|uint64(id)
 }
 
 func (p *pairTable) get(left, right int32) (rank, id int32, ok bool) {
-	key := uint64(left)<<32 | uint64(right) + 1
-	for i := p.slot(key); p.keys[i] != 0; i = (i + 1) & p.mask {
-		if p.keys[i] == key {
-			return int32(p.vals[i] >> 32), int32(uint32(p.vals[i])), true
-		}
-	}
-	return 0, 0, false
+	e := p.entry(pairKey(left, right))
+	return int32(e.val >> 32), int32(uint32(e.val)), e.key != 0
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // scanner returns the end of the word that begins at byte i of text. It always moves on, and looks at no byte more than a
@@ -39,77 +37,6 @@ func knownPres() string {
 	}
 	slices.Sort(names)
 	return strings.Join(names, ", ")
-}
-
-// class is what a regular expression asks of a character.
-type class uint8
-
-const (
-	other  class = iota // none of the below: punctuation, symbols, marks, bytes that are no character
-	letter              // \p{L}
-	number              // \p{N}
-	space               // \s: the Unicode property White_Space
-)
-
-// classTable gives the class of a character: by a table in the basic plane, by search above it.
-type classTable [1 << 16]class
-
-func newClassTable() *classTable {
-	c := new(classTable)
-	fill := func(t *unicode.RangeTable, k class) {
-		for _, r := range t.R16 {
-			for x := uint32(r.Lo); x <= uint32(r.Hi); x += uint32(r.Stride) {
-				c[x] = k
-			}
-		}
-	}
-	fill(unicode.L, letter)
-	fill(unicode.N, number)
-	fill(unicode.White_Space, space)
-	return c
-}
-
-// at returns the class and the length of the character at byte i of text, which is inside it.
-func (c *classTable) at(text string, i int) (class, int) {
-	if b := text[i]; b < utf8.RuneSelf {
-		return c[b], 1
-	}
-	r, n := utf8.DecodeRuneInString(text[i:])
-	switch {
-	case r < 1<<16:
-		return c[r], n
-	case unicode.Is(unicode.L, r):
-		return letter, n
-	case unicode.Is(unicode.N, r):
-		return number, n
-	}
-	return other, n // no White_Space above the basic plane
-}
-
-// run returns the end of the run of characters of class k that begins at i.
-func (c *classTable) run(text string, i int, k class) int {
-	for i < len(text) {
-		got, n := c.at(text, i)
-		if got != k {
-			break
-		}
-		i += n
-	}
-	return i
-}
-
-// spaces returns the end of the run of whitespace at i and where its last character begins.
-func (c *classTable) spaces(text string, i int) (end, last int) {
-	end, last = i, i
-	for end < len(text) {
-		got, n := c.at(text, end)
-		if got != space {
-			break
-		}
-		last = end
-		end += n
-	}
-	return end, last
 }
 
 // contraction returns the length of 's 't 'm 'd 're 've 'll at the apostrophe at i, or 0. With fold, case does not matter.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/weft-run/weft/runtime/gguf"
 )
@@ -245,11 +244,16 @@ const hexDigits = "0123456789ABCDEF"
 // the 68 others for U+0100 and up in order.
 type alphabet struct {
 	runes [256]rune
-	bytes map[rune]byte
+	bytes [alphabetEnd]int16 // -1: no byte
 }
 
+const alphabetEnd = 256 + 68
+
 func newAlphabet() *alphabet {
-	a := &alphabet{bytes: make(map[rune]byte, 256)}
+	a := &alphabet{}
+	for i := range a.bytes {
+		a.bytes[i] = -1
+	}
 	next := rune(256)
 	for b := range a.runes {
 		r := rune(b)
@@ -258,14 +262,21 @@ func newAlphabet() *alphabet {
 			next++
 		}
 		a.runes[b] = r
-		a.bytes[r] = byte(b)
+		a.bytes[r] = int16(b)
 	}
 	return a
 }
 
+func (a *alphabet) byteOf(r rune) (byte, bool) {
+	if r < alphabetEnd && a.bytes[r] >= 0 {
+		return byte(a.bytes[r]), true
+	}
+	return 0, false
+}
+
 func (a *alphabet) covers(text string) bool {
 	for _, r := range text {
-		if _, ok := a.bytes[r]; !ok {
+		if _, ok := a.byteOf(r); !ok {
 			return false
 		}
 	}
@@ -277,16 +288,11 @@ func (a *alphabet) covers(text string) bool {
 func (a *alphabet) appendBytes(dst []byte, text string) []byte {
 	n := len(dst)
 	for _, r := range text {
-		b, ok := a.bytes[r]
+		b, ok := a.byteOf(r)
 		if !ok {
 			return append(dst[:n], text...)
 		}
 		dst = append(dst, b)
 	}
 	return dst
-}
-
-func (a *alphabet) text(b byte) string {
-	var buf [utf8.UTFMax]byte
-	return string(utf8.AppendRune(buf[:0], a.runes[b]))
 }

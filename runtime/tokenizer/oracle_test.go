@@ -1,0 +1,145 @@
+package tokenizer
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/weft-run/weft/runtime/modeltest"
+)
+
+// jsonLines calls f with each line of a file.
+func jsonLines[T any](t testing.TB, path string, f func(line int, v T)) {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for n := 1; lines.Scan(); n++ {
+		var v T
+		if err := json.Unmarshal(lines.Bytes(), &v); err != nil {
+			t.Fatalf("%s:%d: %v", path, n, err)
+		}
+		f(n, v)
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The words of each scanner are those of its regular expression, and the classes of characters those it was written for.
+func TestScannersAgainstRegularExpressions(t *testing.T) {
+	classes := newClassTable()
+	texts := 0
+	jsonLines(t, "testdata/splits.jsonl", func(line int, v struct {
+		Text    string
+		Words   map[string][]int
+		Classes map[string][][2]rune
+	}) {
+		for name, want := range v.Words {
+			var got []int
+			for i := 0; i < len(v.Text); {
+				end := preTokenizers[name].scan(classes, v.Text, i)
+				got = append(got, end-i)
+				i = end
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("line %d: %s cuts %q into %v, want %v", line, name, v.Text, got, want)
+			}
+			texts++
+		}
+		if v.Classes == nil {
+			return
+		}
+		want := map[rune]class{}
+		for name, k := range map[string]class{"letter": letter, "number": number, "space": space} {
+			for _, r := range v.Classes[name] {
+				for c := r[0]; c <= r[1]; c++ {
+					want[c] = k
+				}
+			}
+		}
+		for c := rune(0); c <= 0x10FFFF; c++ {
+			if c >= 0xD800 && c < 0xE000 {
+				continue // no character
+			}
+			if got, _ := classes.at(string(c), 0); got != want[c] {
+				t.Errorf("U+%04X is of class %d, want %d", c, got, want[c])
+			}
+		}
+	})
+	if texts < 1000 {
+		t.Fatalf("only %d texts", texts)
+	}
+}
+
+// llama.cpp gives the same ids to random texts, with special tokens parsed or not, and ends on the same tokens.
+func TestAgainstLlamaCpp(t *testing.T) {
+	var tok *Tokenizer
+	var vocab string
+	jsonLines(t, "testdata/oracle.jsonl", func(line int, v struct {
+		Vocab        string
+		EOG          []int32
+		Text         string
+		Plain, Whole []int32
+	}) {
+		if v.Vocab != "" {
+			vocab = v.Vocab
+			tok = nil
+			t.Run(vocab, func(t *testing.T) {
+				tok = loadPath(t, vocabPath(t, vocab))
+				if got := tok.EOG(); !slices.Equal(got, v.EOG) {
+					t.Errorf("the end tokens are %v, want %v", got, v.EOG)
+				}
+			})
+			return
+		}
+		if tok == nil {
+			return // skipped, with a loud line
+		}
+		if got := tok.Encode(v.Text, EncodeOptions{}); !slices.Equal(got, v.Plain) {
+			t.Errorf("%s, line %d: plain %q\n got %v\nwant %v", vocab, line, v.Text, got, v.Plain)
+		}
+		if got := tok.Encode(v.Text, EncodeOptions{ParseSpecial: true, AddSpecial: true}); !slices.Equal(got, v.Whole) {
+			t.Errorf("%s, line %d: whole %q\n got %v\nwant %v", vocab, line, v.Text, got, v.Whole)
+		}
+	})
+}
+
+const builtinPath = "../../daemon/builtin/stories260K-f32.gguf"
+
+func vocabPath(t testing.TB, name string) string {
+	t.Helper()
+	switch name {
+	case "stories260K":
+		return builtinPath
+	case "smollm2":
+		return modeltest.File(t, "SmolLM2-135M-Instruct.Q4_1.gguf")
+	}
+	return modeltest.File(t, "vocab/ggml-vocab-"+name+".gguf")
+}
+
+// One tokenizer serves many goroutines; the ids do not depend on who came first.
+func TestConcurrentEncoding(t *testing.T) {
+	text, err := os.ReadFile("testdata/english.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok := loadPath(t, builtinPath)
+	want := loadPath(t, builtinPath).Encode(string(text), EncodeOptions{})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if got := tok.Encode(string(text), EncodeOptions{}); !slices.Equal(got, want) {
+				t.Error("the ids differ")
+			}
+		})
+	}
+	wg.Wait()
+}

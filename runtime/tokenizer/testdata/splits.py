@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Writes splits.jsonl: how the regular expressions of the pre-tokenizers cut texts into words, by Hugging Face's tokenizers.
+
+usage: python3 splits.py > splits.jsonl      (needs: pip install tokenizers)
+A line holds a text and, for each pre-tokenizer, the lengths of its words in bytes. The texts are edge cases and random
+ones from a fixed seed; the last line holds the classes of all characters as ranges.
+"""
+import json
+import random
+
+from tokenizers import Regex, pre_tokenizers as pre
+
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+QWEN2 = LLAMA3.replace("{1,3}", "")
+
+
+def split(pattern):
+    return pre.Split(Regex(pattern), "isolated")
+
+
+PRES = {
+    "gpt-2": split(GPT2),
+    "smollm": pre.Sequence([pre.Digits(individual_digits=True), split(GPT2)]),
+    "llama-bpe": split(LLAMA3),
+    "qwen2": split(QWEN2),
+}
+
+EDGES = [
+    "", " ", "  ", "   ", "\n", "\n\n", " \n", "\n ", "\r\n", "\r", "\t", " \t ", "a", " a", "  a", "   a", "a ", "a  ", "\na", "\n\na", " \n a", "\n \na", "a\n", "a \n b",
+    "a\r\nb", "a\r\n\r\n b", "!\n\n", "! \n", "!!\r\n\r\nx", " !", "  !", " !a", ".a", "..a", " .a", "a.b", "a!b", "-1", " -1", "1", "12", "123", "1234", "12345678", " 1", "  1", "   12",
+    "a1", "1a", " 1a", "1 a", "1.5", "½¾", "٣٤", "Ⅷ", "'s", "'S", "it's", "it'S", "IT'S", "we've", "WE'VE", "I'll", "I'LL", "I'Ll", "'t's", "' s", "'", "''", "'''s", "'re", "'Re", "'r", "'v", "'l", "'x",
+    "it'ſ", "'ſ", "don't  do", " 's", "  's", "\n's", "a\u00a0b", "\u00a0", "\u00a0a", "\u00a0\u00a0a", "\u2003x", "\u3000", "a\u3000\u3000b", "\u200b", "a\u200bb", "\u0085", "a\u0085b", "\x1c", "a\x1c", "\x00", "a\x00b",
+    "é", "e\u0301", "e\u0301e\u0301", "\u0301", " \u0301", "नमस्ते", "សួស្តី", "日本語", "日 本", "🦙", " 🦙", "🦙🦙", "👨‍👩‍👧", "a🦙b", "😶‍🌫️", "🇨🇭", "\U000143fa", "\U0002ebf0", "\U0001e5f1", "\ufeff", "\ufffd",
+    "\u1c89", "ǅ", "ª", "²", "①", "〇", "_a", "a_b", "__", "#!", "<|im_end|>", "[INST] x [/INST]", "http://a.b/c?d=e&f", "a@b.c", "\\n", "3.14e-10", "x=1;y=2", "if (a) {\n\treturn b;\n}\n", "\n\t\tx", "    x", "\t\tx", " \tx",
+]
+ALPHABET = ["a", "b", "Z", "é", "ß", "日", "本", "я", " ", " ", " ", "  ", "\n", "\r\n", "\r", "\t", "\u00a0", "\u2003", "\u3000", "\u0085", "1", "2", "9", "½", "٣", "'", "'s", "'S", "'re", "'LL", "'ſ",
+            ".", ",", "!", "-", "_", "(", "🦙", "\u0301", "\u200d", "\x00", "\x1c", "\U000143fa", "\U0001e5f1", "ª", "²", "\ufffd"]
+
+
+def ranges(pattern):
+    pt = pre.Split(Regex(pattern), "removed")
+    out = []
+    for c in range(0x110000):
+        if 0xD800 <= c < 0xE000 or pt.pre_tokenize_str(chr(c)):
+            continue
+        if out and out[-1][1] == c - 1:
+            out[-1][1] = c
+        else:
+            out.append([c, c])
+    return out
+
+
+if __name__ == "__main__":
+    rng = random.Random(7)
+    texts = EDGES + ["".join(rng.choice(ALPHABET) for _ in range(rng.randrange(1, 40))) for _ in range(400)]
+    for text in texts:
+        words = {name: [len(w.encode()) for w, _ in pt.pre_tokenize_str(text)] for name, pt in PRES.items()}
+        print(json.dumps({"text": text, "words": words}))
+    print(json.dumps({"classes": {"letter": ranges(r"\p{L}"), "number": ranges(r"\p{N}"), "space": ranges(r"\s")}}))
