@@ -41,7 +41,8 @@ func TestScannersAgainstRegularExpressions(t *testing.T) {
 		Text    string
 		Words   map[string][]int
 		Classes map[string][][2]rune
-	}) {
+	},
+	) {
 		for name, want := range v.Words {
 			var got []int
 			for i := 0; i < len(v.Text); {
@@ -88,7 +89,8 @@ func TestAgainstLlamaCpp(t *testing.T) {
 		EOG          []int32
 		Text         string
 		Plain, Whole []int32
-	}) {
+	},
+	) {
 		if v.Vocab != "" {
 			vocab = v.Vocab
 			tok = nil
