@@ -41,6 +41,8 @@ run: build ## start the daemon on the built-in model in a folder of its own, ask
 .PHONY: test
 test: ## all tests, with invariants checked; needs Go alone
 	$(GO) test -tags invariants ./...
+	@test -f $(TESTDATA)/smollm2-f32.gguf -a -d $(TESTDATA)/vocab || \
+	  echo "LOUD: the tests on real models and vocabularies were SKIPPED: $(TESTDATA) lacks them; run 'make testdata'" >&2
 
 .PHONY: test-allocs
 test-allocs: ## that a step allocates nothing; apart, because checking invariants allocates
