@@ -33,6 +33,8 @@ func NewClient(h Host) *Client {
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true,
+		// Without it the body of an upload is sent at once, and a refusal is lost behind a broken pipe.
+		ExpectContinueTimeout: 5 * time.Second,
 	}
 	base := h.URL
 	if h.Socket != "" {

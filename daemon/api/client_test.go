@@ -151,6 +151,29 @@ func TestUpload(t *testing.T) {
 	}
 }
 
+// TestUploadRefused: a refusal that comes before the body was read is what the caller sees, not a broken pipe.
+func TestUploadRefused(t *testing.T) {
+	t.Parallel()
+	c := serveSocket(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusInsufficientStorage)
+		fmt.Fprint(w, `{"error":{"message":"no space","type":"server_error","param":null,"code":null}}`)
+	})
+	const size = 64 << 20
+	_, err := c.Upload(context.Background(), "m", io.LimitReader(zeros{}, size), size)
+	var e *Error
+	if !errors.As(err, &e) || e.Status != http.StatusInsufficientStorage || e.Message != "no space" {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
 func TestHost(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]string{
