@@ -2,49 +2,15 @@ package daemon
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"runtime"
-	"strconv"
-	"strings"
 
 	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/kernels/cpu"
 	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/models"
 )
-
-// benchUsage is the help of `weftd bench`.
-const benchUsage = `Usage: weftd bench FILE [flags]
-
-Measures the engine on a model, in this process: prefill (pp) and decode (tg) in tokens per second. Lists are written with
-commas; every test is done for every thread count.
-
-  -p LIST        prompt lengths to prefill (default 512; 0: none)
-  -n LIST        numbers of tokens to decode (default 64; 0: none)
-  -d LIST        depths: tokens in the cache before a test begins (default 0)
-  -b LIST        sequences decoded together (default 1)
-  -t LIST        threads (default 0: every processor the process may use)
-  -r N           timed runs of each test (default 5)
-  -u TOKENS      most tokens of a prompt in one step (default 512)
-  --kv TYPE      cache type: f16 or f32 (default f16)
-  --cpu LEVEL    highest instruction level (default $WEFT_CPU, then the best)
-  --json         print an array of objects
-  --markdown     print a markdown table
-`
-
-// benchPlan is what to measure.
-type benchPlan struct {
-	file                                       string
-	prompts, outputs, depths, batches, threads []int
-	runs, stepTokens                           int
-	cache                                      kernels.CacheType
-	level                                      string
-	form                                       string // "text", "json" or "markdown"
-	help                                       bool
-}
 
 // benchResult is one row of the result, and one object of the JSON.
 type benchResult struct {
@@ -57,6 +23,8 @@ type benchResult struct {
 	Threads         int       `json:"threads"`
 	Level           string    `json:"level"`
 	TokensPerSecond []float64 `json:"tokens_per_second"`
+	// Roofline is there with --roofline.
+	Roofline *benchRoofline `json:"roofline,omitempty"`
 }
 
 // Bench runs `weftd bench` with the arguments behind the word. level is the instruction level unless a flag says otherwise. Wrong
@@ -70,10 +38,30 @@ func Bench(ctx context.Context, args []string, level string, out io.Writer) erro
 		_, err := io.WriteString(out, benchUsage)
 		return err
 	}
-	file, err := gguf.Open(plan.file, gguf.DefaultLimits())
-	if err != nil {
-		return err
+	w := newBenchWriter(out, plan.form, plan.roofline)
+	if plan.file != "" {
+		file, err := gguf.Open(plan.file, gguf.DefaultLimits())
+		if err != nil {
+			return err
+		}
+		if err := benchFile(ctx, plan, file, w.add); err != nil {
+			return err
+		}
 	}
+	for _, m := range plan.synthetic {
+		file, err := writeSynthetic(ctx, m, plan.keep)
+		if err != nil {
+			return err
+		}
+		if err := benchFile(ctx, plan, file, w.add); err != nil {
+			return err
+		}
+	}
+	return w.close()
+}
+
+// benchFile does every test on one file and closes it.
+func benchFile(ctx context.Context, plan benchPlan, file *gguf.File, report func(benchResult) error) error {
 	defer func() { _ = file.Close() }() // it was only read
 	model, err := models.Load(file)
 	if err != nil {
@@ -81,17 +69,19 @@ func Bench(ctx context.Context, args []string, level string, out io.Writer) erro
 	}
 	row := describe(file, model)
 	row.KVType = map[kernels.CacheType]string{kernels.CacheF16: "f16", kernels.CacheF32: "f32"}[plan.cache]
-	w := newBenchWriter(out, plan.form)
+	cost := costOf(file, model.Config(), plan)
 	for _, threads := range plan.threads {
-		if err := benchThreads(ctx, plan, model, threads, row, w.add); err != nil {
+		if err := benchThreads(ctx, plan, model, cost, threads, row, report); err != nil {
 			return err
 		}
 	}
-	return w.close()
+	return nil
 }
 
 // benchThreads does every test on one number of threads.
-func benchThreads(ctx context.Context, plan benchPlan, model models.Model, threads int, row benchResult, report func(benchResult) error) error {
+func benchThreads(ctx context.Context, plan benchPlan, model models.Model, cost benchCost, threads int, row benchResult,
+	report func(benchResult) error,
+) error {
 	device, err := cpu.NewDevice(cpu.Options{Threads: threads, Level: plan.level})
 	if err != nil {
 		return err
@@ -102,8 +92,17 @@ func benchThreads(ctx context.Context, plan benchPlan, model models.Model, threa
 	for _, depth := range plan.depths {
 		for _, t := range plan.tests(depth) {
 			row.Test = t.name()
+			var limits cpu.Roofline
+			if plan.roofline {
+				if limits, err = device.Roofline(); err != nil {
+					return err
+				}
+			}
 			if row.TokensPerSecond, err = measure(ctx, device, model, plan, t); err != nil {
 				return fmt.Errorf("%s: %w", row.Test, err)
+			}
+			if plan.roofline {
+				row.Roofline = cost.against(limits, t, median(row.TokensPerSecond))
 			}
 			if err := report(row); err != nil {
 				return err
@@ -171,79 +170,4 @@ func describe(f *gguf.File, m models.Model) benchResult {
 		}
 	}
 	return row
-}
-
-// parseBench reads the arguments. The file may stand before, between or behind the flags.
-func parseBench(args []string, level string) (benchPlan, error) {
-	p := benchPlan{form: "text", level: level}
-	set := flag.NewFlagSet("bench", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	list := func(name string, to *[]int, start int, low, high int) {
-		*to = []int{start}
-		set.Func(name, "", func(text string) error {
-			numbers, err := parseList(text, low, high)
-			*to = numbers
-			return err
-		})
-	}
-	list("p", &p.prompts, 512, 0, 1<<20)
-	list("n", &p.outputs, 64, 0, 1<<20)
-	list("d", &p.depths, 0, 0, 1<<20)
-	list("b", &p.batches, 1, 1, 1024)
-	list("t", &p.threads, 0, 0, 1024)
-	set.IntVar(&p.runs, "r", 5, "")
-	set.IntVar(&p.stepTokens, "u", 512, "")
-	set.StringVar(&p.level, "cpu", level, "")
-	kv := set.String("kv", "f16", "")
-	asJSON := set.Bool("json", false, "")
-	asMarkdown := set.Bool("markdown", false, "")
-	var files []string
-	for rest := args; ; {
-		if err := set.Parse(rest); errors.Is(err, flag.ErrHelp) {
-			return benchPlan{help: true}, nil
-		} else if err != nil {
-			return p, fmt.Errorf("%w; weftd bench --help lists the flags", err)
-		}
-		if rest = set.Args(); len(rest) == 0 {
-			break
-		}
-		files, rest = append(files, rest[0]), rest[1:]
-	}
-	if len(files) != 1 {
-		return p, fmt.Errorf("%d files named, and one model can be measured: weftd bench FILE [flags]", len(files))
-	}
-	p.file = files[0]
-	if p.runs < 1 || p.stepTokens < 1 || p.stepTokens > 1<<16 {
-		return p, fmt.Errorf("-r %d -u %d: at least one run, and 1 to 65536 tokens in a step", p.runs, p.stepTokens)
-	}
-	switch *kv {
-	case "f16":
-		p.cache = kernels.CacheF16
-	case "f32":
-		p.cache = kernels.CacheF32
-	default:
-		return p, fmt.Errorf("--kv %q is neither f16 nor f32", *kv)
-	}
-	switch {
-	case *asJSON && *asMarkdown:
-		return p, errors.New("--json and --markdown exclude each other")
-	case *asJSON:
-		p.form = "json"
-	case *asMarkdown:
-		p.form = "markdown"
-	}
-	return p, nil
-}
-
-// parseList reads numbers with commas between them.
-func parseList(text string, low, high int) ([]int, error) {
-	var numbers []int
-	for word := range strings.SplitSeq(text, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(word))
-		if err != nil || n < low || n > high {
-			return nil, fmt.Errorf("%q is not a number from %d to %d", word, low, high)
-		}
-		numbers = append(numbers, n)
-	}
-	return numbers, nil
 }

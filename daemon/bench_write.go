@@ -13,14 +13,17 @@ import (
 type benchWriter struct {
 	out  io.Writer
 	form string
+	head []string
 	rows []benchResult
 }
 
-func newBenchWriter(out io.Writer, form string) *benchWriter {
-	return &benchWriter{out: out, form: form, rows: []benchResult{}}
+func newBenchWriter(out io.Writer, form string, roofline bool) *benchWriter {
+	head := []string{"model", "type", "size", "kv", "threads", "level", "test", "tokens/s"}
+	if roofline {
+		head = append(head, "GB/s read", "G multiply-adds/s")
+	}
+	return &benchWriter{out: out, form: form, head: head, rows: []benchResult{}}
 }
-
-var benchHead = []string{"model", "type", "size", "kv", "threads", "level", "test", "tokens/s"}
 
 func (w *benchWriter) add(r benchResult) error {
 	w.rows = append(w.rows, r)
@@ -28,18 +31,22 @@ func (w *benchWriter) add(r benchResult) error {
 		return nil
 	}
 	if len(w.rows) == 1 {
-		if err := w.line(benchHead); err != nil {
+		if err := w.line(w.head); err != nil {
 			return err
 		}
 		if w.form == "markdown" {
-			if _, err := fmt.Fprintln(w.out, strings.Repeat("| --- ", len(benchHead))+"|"); err != nil {
+			if _, err := fmt.Fprintln(w.out, strings.Repeat("| --- ", len(w.head))+"|"); err != nil {
 				return err
 			}
 		}
 	}
-	return w.line([]string{
+	cells := []string{
 		r.Model, r.Type, fmt.Sprintf("%.1f MiB", float64(r.Size)/(1<<20)), r.KVType, fmt.Sprint(r.Threads), r.Level, r.Test, rate(r.TokensPerSecond),
-	})
+	}
+	if r.Roofline != nil {
+		cells = append(cells, r.Roofline.memory(), r.Roofline.arithmetic())
+	}
+	return w.line(cells)
 }
 
 func (w *benchWriter) line(cells []string) error {
@@ -47,8 +54,15 @@ func (w *benchWriter) line(cells []string) error {
 		_, err := fmt.Fprintln(w.out, "| "+strings.Join(cells, " | ")+" |")
 		return err
 	}
-	_, err := fmt.Fprintf(w.out, "%-28.28s %-6s %12s %-4s %7s %-8s %-14s %s\n",
-		cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6], cells[7])
+	widths := []int{-28, -6, 12, -4, 7, -8, -14, -16, -22, 0}
+	var line strings.Builder
+	for i, cell := range cells {
+		if i == 0 {
+			cell = fmt.Sprintf("%.28s", cell)
+		}
+		fmt.Fprintf(&line, "%*s ", widths[i], cell)
+	}
+	_, err := fmt.Fprintln(w.out, strings.TrimRight(line.String(), " "))
 	return err
 }
 
@@ -61,14 +75,18 @@ func (w *benchWriter) close() error {
 	return e.Encode(w.rows)
 }
 
-// rate is the median of the runs and how far the runs lie apart, half of the span.
-func rate(runs []float64) string {
+// median is the middle of the runs.
+func median(runs []float64) float64 {
 	sorted := slices.Sorted(slices.Values(runs))
 	n := len(sorted)
-	median := (sorted[(n-1)/2] + sorted[n/2]) / 2
-	digits := 1
-	if math.Abs(median) < 10 {
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// rate is the median of the runs and how far the runs lie apart, half of the span.
+func rate(runs []float64) string {
+	middle, digits := median(runs), 1
+	if math.Abs(middle) < 10 {
 		digits = 2
 	}
-	return fmt.Sprintf("%.*f ± %.*f", digits, median, digits, (sorted[n-1]-sorted[0])/2)
+	return fmt.Sprintf("%.*f ± %.*f", digits, middle, digits, (slices.Max(runs)-slices.Min(runs))/2)
 }

@@ -26,5 +26,6 @@ func main() {
 	activations()
 	elementwise()
 	attention()
+	limits()
 	Generate()
 }

@@ -31,6 +31,8 @@ type table struct {
 
 	mulFloats func(dst []float32, stride int, w, x []float32, cols int)
 	products  map[quant.Type]*product
+
+	limits limits // measure the machine; no result comes of them
 }
 
 // product is how a weight type is multiplied. rows serves a single row of activations, unpack and mul serve many.
@@ -103,6 +105,7 @@ func overlayRef(t *table) {
 		prefetch:       func([]byte) {},
 		mulFloats:      ref.MulFloats,
 		products:       make(map[quant.Type]*product),
+		limits:         plainLimits,
 	}
 	for _, typ := range quant.Computable() {
 		p := &product{typ: typ, form: ref.FormOf(typ)}

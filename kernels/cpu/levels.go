@@ -26,6 +26,10 @@ func overlayAVX2(t *table) {
 	t.scores, t.weights, t.mix = avx2.Scores, avx2.Weights, avx2.Mix
 	t.halvesToFloats, t.floatsToHalves = avx2.HalvesToFloats, avx2.FloatsToHalves
 	t.prefetch, t.mulFloats = avx2.Prefetch, avx2.MulFloats
+	t.limits = limits{
+		read: avx2.LimitRead, bytes: avx2.LimitBytes, bytesTurn: avx2.LimitBytesTurn, bytesBy: "VPMADDUBSW",
+		floats: avx2.LimitFloats, floatsTurn: avx2.LimitFloatsTurn, floatsBy: "VFMADD231PS (256 bits)",
+	}
 	for typ, p := range t.products {
 		if p.form == ref.Float {
 			continue

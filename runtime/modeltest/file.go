@@ -1,5 +1,6 @@
 // Package modeltest makes and finds models for tests: seeded tiny models of every architecture, written as GGUF, and the
-// real ones that `make testdata` fetched. It is test support and no product code imports it, but for synthetic benchmarks.
+// real ones that `make testdata` fetched. It is test support and no product code imports it: models to measure speed with,
+// which `weftd bench` makes, are in modeltest/synthetic.
 package modeltest
 
 import (

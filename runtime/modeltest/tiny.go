@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/runtime/gguf"
+	"github.com/weft-run/weft/runtime/modeltest/synthetic"
 )
 
 // Spec describes a tiny model of the llama architecture. The zero Spec is a working model; equal Specs give equal bytes on
@@ -173,7 +173,7 @@ func (s Spec) tensors() []gguf.TensorData {
 		if cols%typ.Info().BlockLen != 0 {
 			panic(fmt.Sprintf("BUG: modeltest: tensor %s has rows of %d, which are not whole blocks of %s", name, cols, typ))
 		}
-		weights := random(s.Seed, name, rows*cols, center, spread)
+		weights := synthetic.Normal(s.Seed, name, rows*cols, center, spread)
 		data := make([]byte, typ.RowBytes(rows*cols))
 		quant.Encode(typ, data, weights)
 		list = append(list, gguf.TensorData{TensorSpec: gguf.TensorSpec{Name: name, Type: typ, Dims: dims}, Data: data})
@@ -214,26 +214,4 @@ func vector(name string, values []float32) gguf.TensorData {
 	data := make([]byte, quant.F32.RowBytes(len(values)))
 	quant.Encode(quant.F32, data, values)
 	return gguf.TensorData{TensorSpec: gguf.TensorSpec{Name: name, Type: quant.F32, Dims: []uint64{uint64(len(values))}}, Data: data}
-}
-
-// random returns n numbers around center whose standard deviation is spread. They are sums of four uniform ones: close to
-// a normal distribution and, unlike one made with a logarithm, the same bits everywhere.
-func random(seed uint64, name string, n int, center, spread float32) []float32 {
-	stream := uint64(14695981039346656037) // FNV-1a of the name
-	for i := range len(name) {
-		stream = (stream ^ uint64(name[i])) * 1099511628211
-	}
-	rng := rand.New(rand.NewPCG(seed, stream))
-	// A uniform number on 16 bits has a variance of 2^32/12.
-	const unit = 1.7320508 / (2 * 65536)
-	weights := make([]float32, n)
-	for i := range weights {
-		bits, sum := rng.Uint64(), int32(-2*65535)
-		for range 4 {
-			sum += int32(bits & 0xffff)
-			bits >>= 16
-		}
-		weights[i] = center + float32(spread*float32(float32(sum)*(2*unit)))
-	}
-	return weights
 }

@@ -189,3 +189,14 @@ func floatsToHalves(dst *uint16, src *float32, n int)
 //
 //go:noescape
 func prefetch(p *byte, bytes int)
+
+// limitBytes does turns times 1024 multiply-adds of bytes in registers.
+func limitBytes(turns int)
+
+// limitFloats does turns times 96 multiply-adds of float32 in registers.
+func limitFloats(turns int)
+
+// limitRead reads turns times 256 bytes.
+//
+//go:noescape
+func limitRead(p *byte, turns int)
