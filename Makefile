@@ -62,9 +62,11 @@ test-levels: ## kernels, models and engine once for each CPU level; EXPECT_CPU=l
 	  WEFT_CPU=$$l EXPECT_CPU=$${EXPECT_CPU:-} $(GO) test -count=1 -short -tags invariants ./kernels/... ./runtime/models ./runtime/engine; done
 
 .PHONY: test-arm64
-test-arm64: ## kernels and models on arm64 under qemu-user
-	@for c in max cortex-a76 cortex-a53; do echo "qemu -cpu $$c"; \
-	  GOARCH=arm64 QEMU_CPU=$$c $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/... ./runtime/models -run 'Kernel|Ref|Exact|Golden|Decode|Stories'; done
+test-arm64: ## kernels and models on arm64 under qemu-user, each level on a processor whose best it is
+	@for c in max:neoni8mm cortex-a76:neondot cortex-a53:neon; do echo "qemu -cpu $$c"; export QEMU_CPU=$${c%:*} EXPECT_CPU=$${c#*:}; \
+	  GOARCH=arm64 $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/cpu/neon; \
+	  GOARCH=arm64 $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/cpu -run 'Level|Tables|Project|Attend|Row|Embed|Rotate'; \
+	  GOARCH=arm64 $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/... ./runtime/models -run 'Kernel|Ref|Exact|Golden|Decode|Stories'; done
 
 .PHONY: test-clients
 test-clients: build ## the official openai clients for Python and Node against a live daemon (needs python3 and npm)
@@ -96,7 +98,7 @@ fmt: ## format the code
 
 .PHONY: generate
 generate: ## assembly from kernels/_gen
-	cd kernels/_gen && $(GO) run .
+	cd kernels/_gen && $(GO) run . && $(GO) run ./neon
 
 .PHONY: check-generate
 check-generate: generate ## fail if generated files are not what the generators make

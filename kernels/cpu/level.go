@@ -54,10 +54,10 @@ type level struct {
 	overlay func(*table)
 }
 
-// Levels returns the names that a cap may have, slowest first, whether this machine has them or not.
+// Levels returns the names that a cap may have on this architecture, slowest first, whether this machine has them or not.
 func Levels() []string {
-	names := make([]string, len(levels))
-	for i, l := range levels {
+	names := make([]string, len(ladder))
+	for i, l := range ladder {
 		names[i] = l.name
 	}
 	return names
@@ -65,10 +65,10 @@ func Levels() []string {
 
 // tableFor returns the table of the best usable level that is not above the cap.
 func tableFor(limit string) (*table, error) {
-	last := len(levels) - 1
+	last := len(ladder) - 1
 	if limit != "" {
 		last = -1
-		for i, l := range levels {
+		for i, l := range ladder {
 			if l.name == limit {
 				last = i
 			}
@@ -78,7 +78,7 @@ func tableFor(limit string) (*table, error) {
 		}
 	}
 	t := &table{}
-	for _, l := range levels[:last+1] {
+	for _, l := range ladder[:last+1] {
 		if l.usable() {
 			l.overlay(t)
 			t.name = l.name

@@ -3,6 +3,7 @@ package cpu
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -27,11 +28,22 @@ func TestExpectedLevel(t *testing.T) {
 
 func TestUnknownLevelNamesTheLevels(t *testing.T) {
 	_, err := NewDevice(Options{Level: "avx3"})
-	if err == nil || !strings.Contains(err.Error(), `"avx3"`) || !strings.Contains(err.Error(), "ref, avx2") {
+	if err == nil || !strings.Contains(err.Error(), `"avx3"`) || !strings.Contains(err.Error(), strings.Join(Levels(), ", ")) {
 		t.Fatalf("error %v does not name the level and those there are", err)
 	}
 	if _, err := NewDevice(Options{Threads: -1}); err == nil {
 		t.Fatal("a negative number of threads was accepted")
+	}
+}
+
+// A level of another architecture is an error too, not a silent fall to ref.
+func TestLevelsOfTheArchitecture(t *testing.T) {
+	other := map[string]string{"arm64": "avx2"}[runtime.GOARCH]
+	if other == "" {
+		other = "neondot"
+	}
+	if _, err := NewDevice(Options{Level: other}); err == nil || !strings.Contains(err.Error(), "levels are ref, ") {
+		t.Fatalf("error %v does not name the levels there are", err)
 	}
 }
 

@@ -1,0 +1,132 @@
+//go:build !arm64 || noasm
+
+// Package neon owns the kernels for arm64 processors; in this build it holds none and leaves everything to kernels/ref. It defines no result and decides nothing about threads, tiles or dispatch.
+package neon
+
+import (
+	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/kernels/ref"
+)
+
+// Built says whether this binary contains the assembly.
+const Built = false
+
+// RowsQ4_0 is ref.RowsQuant for Q4_0.
+func RowsQ4_0(dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(quant.Q4_0, dst, w, x) }
+
+// RowsQ4_1 is ref.RowsQuant for Q4_1.
+func RowsQ4_1(dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(quant.Q4_1, dst, w, x) }
+
+// RowsQ8_0 is ref.RowsQuant for Q8_0.
+func RowsQ8_0(dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(quant.Q8_0, dst, w, x) }
+
+// RowsWide is ref.RowsQuant for any format.
+func RowsWide(t quant.Type, dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(t, dst, w, x) }
+
+// RowsF32 is ref.RowsFloat for F32.
+func RowsF32(dst []float32, w []byte, x []float32) { ref.RowsFloat(quant.F32, dst, w, x) }
+
+// RowsF16 is ref.RowsFloat for F16.
+func RowsF16(dst []float32, w []byte, x []float32) { ref.RowsFloat(quant.F16, dst, w, x) }
+
+// RowsBF16 is ref.RowsFloat for BF16.
+func RowsBF16(dst []float32, w []byte, x []float32) { ref.RowsFloat(quant.BF16, dst, w, x) }
+
+// DecodeF16 is quant.Decode for F16.
+func DecodeF16(dst []float32, w []byte) { quant.Decode(quant.F16, dst, w) }
+
+// DecodeBF16 is quant.Decode for BF16.
+func DecodeBF16(dst []float32, w []byte) { quant.Decode(quant.BF16, dst, w) }
+
+// RowsQ4_0Dot is ref.RowsQuant for Q4_0.
+func RowsQ4_0Dot(dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(quant.Q4_0, dst, w, x) }
+
+// RowsQ4_1Dot is ref.RowsQuant for Q4_1.
+func RowsQ4_1Dot(dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(quant.Q4_1, dst, w, x) }
+
+// RowsQ8_0Dot is ref.RowsQuant for Q8_0.
+func RowsQ8_0Dot(dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(quant.Q8_0, dst, w, x) }
+
+// UnpackBytes is ref.UnpackPanel.
+func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
+	ref.UnpackPanel(t, p, w, rows, cols)
+}
+
+// MulNibbles is ref.MulPanel.
+func MulNibbles(t quant.Type, dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
+	ref.MulPanel(dst, stride, p, x, t.HasMinima())
+}
+
+// MulDot is ref.MulPanel.
+func MulDot(t quant.Type, dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
+	ref.MulPanel(dst, stride, p, x, t.HasMinima())
+}
+
+// MulMatrix is ref.MulPanel.
+func MulMatrix(t quant.Type, dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
+	ref.MulPanel(dst, stride, p, x, t.HasMinima())
+}
+
+// UnpackPanel is ref.UnpackPanel.
+func UnpackPanel(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
+	ref.UnpackPanel(t, p, w, rows, cols)
+}
+
+// MulPanel is ref.MulPanel.
+func MulPanel(dst []float32, stride int, p *ref.Panel, x *ref.Quants, minima bool) {
+	ref.MulPanel(dst, stride, p, x, minima)
+}
+
+// MulFloats is ref.MulFloats.
+func MulFloats(dst []float32, stride int, w, x []float32, cols int) {
+	ref.MulFloats(dst, stride, w, x, cols)
+}
+
+// Quantize is ref.Quantize.
+func Quantize(q []int8, scale []float32, sums []int16, x []float32, blockLen int) {
+	ref.Quantize(q, scale, sums, x, blockLen)
+}
+
+// Widen is ref.Widen.
+func Widen(dst []int16, q []int8) { ref.Widen(dst, q) }
+
+// RMSNorm is ref.RMSNorm.
+func RMSNorm(dst, x, weight []float32, eps float32) { ref.RMSNorm(dst, x, weight, eps) }
+
+// SiluMul is ref.SiluMul.
+func SiluMul(dst, gate, up []float32) { ref.SiluMul(dst, gate, up) }
+
+// Add is ref.Add.
+func Add(dst, x []float32) { ref.Add(dst, x) }
+
+// RotateAdjacent is ref.RotateAdjacent.
+func RotateAdjacent(x, cos, sin []float32) { ref.RotateAdjacent(x, cos, sin) }
+
+// RotateHalves is ref.RotateHalves.
+func RotateHalves(x, cos, sin []float32) { ref.RotateHalves(x, cos, sin) }
+
+// Scores is ref.Scores.
+func Scores(dst *[ref.Tile]float32, q, keys []float32, scale float32) {
+	ref.Scores(dst, q, keys, scale)
+}
+
+// Weights is ref.Weights.
+func Weights(p *[ref.Tile]float32, valid int, previous float32) (m, correction, sum float32) {
+	return ref.Weights(p, valid, previous)
+}
+
+// Mix is ref.Mix.
+func Mix(acc []float32, p *[ref.Tile]float32, values []float32, valid int, correction float32) {
+	ref.Mix(acc, p, values, valid, correction)
+}
+
+// HalvesToFloats is ref.HalvesToFloats.
+func HalvesToFloats(dst []float32, stride int, src []uint16, cols int) {
+	ref.HalvesToFloats(dst, stride, src, cols)
+}
+
+// FloatsToHalves is ref.FloatsToHalves.
+func FloatsToHalves(dst []uint16, src []float32) { ref.FloatsToHalves(dst, src) }
+
+// Prefetch does nothing.
+func Prefetch([]byte) {}
