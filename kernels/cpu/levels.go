@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/weft-run/weft/kernels/cpu/avx2"
+	"github.com/weft-run/weft/kernels/cpu/avx512"
 	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/kernels/ref"
 )
@@ -12,6 +13,7 @@ import (
 var levels = []level{
 	{name: "ref", usable: func() bool { return true }, overlay: overlayRef},
 	{name: "avx2", usable: hasAVX2, overlay: overlayAVX2},
+	{name: "avx512", usable: hasAVX512, overlay: overlayAVX512},
 }
 
 func hasAVX2() bool {
@@ -55,6 +57,31 @@ func overlayAVX2(t *table) {
 		p.unpack, p.widePanels = unpack, false
 		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
 			avx2.MulNibbles(dst, stride, panel, x, minima)
+		}
+	}
+}
+
+// hasAVX512 asks for AVX2 too: the level lies on top of it.
+func hasAVX512() bool {
+	x := &cpu.X86
+	return avx512.Built && hasAVX2() &&
+		x.HasAVX512F && x.HasAVX512BW && x.HasAVX512VL && x.HasAVX512DQ && x.HasAVX512VNNI
+}
+
+// overlayAVX512 sets the quantized products: all formats by panels of bytes, the common ones with a kernel for one row.
+func overlayAVX512(t *table) {
+	for typ, p := range t.products {
+		if p.form == ref.Float {
+			continue
+		}
+		p.tiles, p.widePanels, p.panelFrom = true, false, 1
+		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx512.UnpackBytes(typ, panel, w, rows, cols) }
+		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
+			avx512.MulBytes(typ, dst, stride, panel, x)
+		}
+		if avx512.HasRows(typ) {
+			p.rowsQuant, p.wideRows = func(dst []float32, w []byte, x *ref.Quants) { avx512.RowsQuant(typ, dst, w, x) }, false
+			p.panelFrom = 2
 		}
 	}
 }
