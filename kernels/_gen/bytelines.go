@@ -21,8 +21,9 @@ type byteFormat struct {
 	// scales are for 32, of the even numbers of both halves) are complete.
 	setup func(add int) (emit func(k *sixteenRows, line func(i int, bytes VecVirtual), done func(subs ...int)))
 
-	// scales returns d and m of a block of 32.
-	scales func(k *sixteenRows) (d, m VecVirtual)
+	// scales returns d and m of a block of 32, superScales what a super-block has.
+	scales      func(k *sixteenRows) (d, m VecVirtual)
+	superScales func(k *sixteenRows) *superScales
 }
 
 // plus returns what adds a constant to each byte.
@@ -62,13 +63,13 @@ var byteFormats = []byteFormat{
 	{name: "Q5_1", blockBytes: 24, minima: true, setup: fifthLines(4), scales: halvesAndMinima},
 	{name: "Q8_0", blockBytes: 34, offset: 128, setup: byteLines, scales: onlyHalves},
 	{name: "IQ4_NL", blockBytes: 18, offset: 128, setup: nibbleLines(2, &iq4Codes), scales: onlyHalves},
-	{name: "MXFP4", blockBytes: 17, offset: 128, setup: nibbleLines(1, &mxfp4Codes)},
-	{name: "Q2_K", blockBytes: 84, super: true, minima: true, setup: quarterLines(16, none)},
-	{name: "Q3_K", blockBytes: 110, super: true, offset: 4, setup: quarterLines(32, 0)},
-	{name: "Q4_K", blockBytes: 144, super: true, minima: true, setup: pairLines(16, none)},
-	{name: "Q5_K", blockBytes: 176, super: true, minima: true, setup: pairLines(48, 16)},
-	{name: "Q6_K", blockBytes: 210, super: true, offset: 32, setup: sixLines},
-	{name: "IQ4_XS", blockBytes: 136, super: true, offset: 128, setup: codebookLines},
+	{name: "MXFP4", blockBytes: 17, offset: 128, setup: nibbleLines(1, &mxfp4Codes), scales: scaleE8M0},
+	{name: "Q2_K", blockBytes: 84, super: true, minima: true, setup: quarterLines(16, none), superScales: scalesQ2},
+	{name: "Q3_K", blockBytes: 110, super: true, offset: 4, setup: quarterLines(32, 0), superScales: scalesQ3},
+	{name: "Q4_K", blockBytes: 144, super: true, minima: true, setup: pairLines(16, none), superScales: scalesQ4},
+	{name: "Q5_K", blockBytes: 176, super: true, minima: true, setup: pairLines(48, 16), superScales: scalesQ4},
+	{name: "Q6_K", blockBytes: 210, super: true, offset: 32, setup: sixLines, superScales: scalesQ6},
+	{name: "IQ4_XS", blockBytes: 136, super: true, offset: 128, setup: codebookLines, superScales: scalesIQ4},
 }
 
 type emitter = func(k *sixteenRows, line func(i int, bytes VecVirtual), done func(subs ...int))
@@ -114,7 +115,7 @@ func codebookLines(int) emitter {
 	return func(k *sixteenRows, line func(i int, bytes VecVirtual), done func(subs ...int)) {
 		for sub := range 8 {
 			emitNibbles(k, 8+16*sub, 8*sub, nibble, up, line)
-			done(2*sub, 2*sub+1)
+			done(2 * sub)
 		}
 	}
 }

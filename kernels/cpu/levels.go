@@ -68,20 +68,17 @@ func hasAVX512() bool {
 		x.HasAVX512F && x.HasAVX512BW && x.HasAVX512VL && x.HasAVX512DQ && x.HasAVX512VNNI
 }
 
-// overlayAVX512 sets the quantized products: all formats by panels of bytes, the common ones with a kernel for one row.
+// overlayAVX512 sets the quantized products: by panels of bytes from two rows of activations on.
 func overlayAVX512(t *table) {
 	for typ, p := range t.products {
 		if p.form == ref.Float {
 			continue
 		}
-		p.tiles, p.widePanels, p.panelFrom = true, false, 1
+		p.tiles, p.widePanels, p.wideRows, p.panelFrom = true, false, false, 2
 		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx512.UnpackBytes(typ, panel, w, rows, cols) }
 		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
 			avx512.MulBytes(typ, dst, stride, panel, x)
 		}
-		if avx512.HasRows(typ) {
-			p.rowsQuant, p.wideRows = func(dst []float32, w []byte, x *ref.Quants) { avx512.RowsQuant(typ, dst, w, x) }, false
-			p.panelFrom = 2
-		}
+		p.rowsQuant = func(dst []float32, w []byte, x *ref.Quants) { avx512.RowsQuant(typ, dst, w, x) }
 	}
 }

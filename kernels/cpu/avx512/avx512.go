@@ -25,9 +25,8 @@ type (
 
 // kernel is the assembly of a format.
 type kernel struct {
-	rows   rowsKernel // nil: by panels
+	rows   rowsKernel
 	unpack unpackKernel
-	scales bool // unpack leaves the scales to Go
 }
 
 var kernels = map[quant.Type]kernel{
@@ -37,16 +36,16 @@ var kernels = map[quant.Type]kernel{
 	quant.Q5_1:   {rows: rowsQ5_1, unpack: unpackQ5_1},
 	quant.Q8_0:   {rows: rowsQ8_0, unpack: unpackQ8_0},
 	quant.IQ4_NL: {rows: rowsIQ4_NL, unpack: unpackIQ4_NL},
-	quant.MXFP4:  {unpack: unpackMXFP4, scales: true},
-	quant.Q2_K:   {unpack: unpackQ2_K, scales: true},
-	quant.Q3_K:   {unpack: unpackQ3_K, scales: true},
+	quant.MXFP4:  {rows: rowsMXFP4, unpack: unpackMXFP4},
+	quant.Q2_K:   {rows: rowsQ2_K, unpack: unpackQ2_K},
+	quant.Q3_K:   {rows: rowsQ3_K, unpack: unpackQ3_K},
 	quant.Q4_K:   {rows: rowsQ4_K, unpack: unpackQ4_K},
 	quant.Q5_K:   {rows: rowsQ5_K, unpack: unpackQ5_K},
 	quant.Q6_K:   {rows: rowsQ6_K, unpack: unpackQ6_K},
-	quant.IQ4_XS: {unpack: unpackIQ4_XS, scales: true},
+	quant.IQ4_XS: {rows: rowsIQ4_XS, unpack: unpackIQ4_XS},
 }
 
-// RowsQuant is ref.RowsQuant for a format that HasRows.
+// RowsQuant is ref.RowsQuant.
 func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) {
 	size := t.RowBytes(x.Cols)
 	if len(dst) < ref.PanelRows {
@@ -66,9 +65,6 @@ func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) {
 	}
 }
 
-// HasRows says whether t has a kernel for a single row of activations.
-func HasRows(t quant.Type) bool { return kernels[t].rows != nil }
-
 // UnpackBytes is ref.UnpackBytes, except that formats of blocks of 32 get neither Scales nor Mins.
 func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
 	if rows < ref.PanelRows {
@@ -77,20 +73,9 @@ func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
 	}
 	info, size := t.Info(), t.RowBytes(cols)
 	blocks := cols / info.BlockLen
-	k := kernels[t]
 	reads(w[:rows*size])
 	writes(p.Bytes[:cols*ref.PanelRows])
-	k.unpack(&p.Bytes[0], &p.Scales[0], &p.Mins[0], &p.D[0], &p.M[0], &w[0], blocks)
-	if !k.scales {
-		return
-	}
-	var b quant.Integers
-	for r := range rows {
-		for i := range blocks {
-			b.UnpackScales(t, w[r*size+i*info.BlockBytes:r*size+(i+1)*info.BlockBytes])
-			p.SetScales(t, &b, i, r)
-		}
-	}
+	kernels[t].unpack(&p.Bytes[0], &p.Scales[0], &p.Mins[0], &p.D[0], &p.M[0], &w[0], blocks)
 }
 
 // MulBytes is ref.MulBytes for a panel of UnpackBytes. x must have tiles.

@@ -1214,7 +1214,7 @@ DATA codes1<>+63(SB)/1, $0xf1
 GLOBL codes1<>(SB), RODATA|NOPTR, $64
 
 // func unpackMXFP4(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX512BW, AVX512F, MMX+
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
 TEXT ·unpackMXFP4(SB), NOSPLIT, $0-56
 	MOVQ         w+40(FP), DX
 	MOVQ         blocks+48(FP), AX
@@ -1292,6 +1292,36 @@ loop13:
 	VMOVDQU32       Z5, 192(R8)
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 448(R8)
+	VPXORD          X2, X2, X2
+	VPINSRB         $0x00, (DX), X2, X2
+	VPINSRB         $0x01, (DX)(AX*1), X2, X2
+	VPINSRB         $0x02, (DX)(AX*2), X2, X2
+	VPINSRB         $0x03, (DX)(CX*1), X2, X2
+	VPINSRB         $0x04, (BX), X2, X2
+	VPINSRB         $0x05, (BX)(AX*1), X2, X2
+	VPINSRB         $0x06, (BX)(AX*2), X2, X2
+	VPINSRB         $0x07, (BX)(CX*1), X2, X2
+	VPINSRB         $0x08, (SI), X2, X2
+	VPINSRB         $0x09, (SI)(AX*1), X2, X2
+	VPINSRB         $0x0a, (SI)(AX*2), X2, X2
+	VPINSRB         $0x0b, (SI)(CX*1), X2, X2
+	VPINSRB         $0x0c, (DI), X2, X2
+	VPINSRB         $0x0d, (DI)(AX*1), X2, X2
+	VPINSRB         $0x0e, (DI)(AX*2), X2, X2
+	VPINSRB         $0x0f, (DI)(CX*1), X2, X2
+	VPMOVZXBD       X2, Z2
+	VPBROADCASTD    one32<>+0(SB), Z3
+	VPBROADCASTD    two32<>+0(SB), Z4
+	VPBROADCASTD    tiny<>+0(SB), Z5
+	VPSLLVD         Z2, Z5, Z5
+	VPCMPUD         $0x01, Z4, Z2, K1
+	VPSUBD          Z3, Z2, Z2
+	VPSLLD          $0x17, Z2, Z2
+	VMOVDQU32       Z5, K1, Z2
+	MOVQ            d+24(FP), R11
+	VMOVDQU32       Z2, (R11)
+	ADDQ            $0x00000040, R11
+	MOVQ            R11, d+24(FP)
 	ADDQ            $0x00000011, DX
 	ADDQ            $0x00000011, BX
 	ADDQ            $0x00000011, SI
@@ -1369,6 +1399,36 @@ DATA codes128<>+61(SB)/1, $0x7a
 DATA codes128<>+62(SB)/1, $0x78
 DATA codes128<>+63(SB)/1, $0x74
 GLOBL codes128<>(SB), RODATA|NOPTR, $64
+
+DATA one32<>+0(SB)/4, $0x00000001
+DATA one32<>+4(SB)/4, $0x00000001
+DATA one32<>+8(SB)/4, $0x00000001
+DATA one32<>+12(SB)/4, $0x00000001
+DATA one32<>+16(SB)/4, $0x00000001
+DATA one32<>+20(SB)/4, $0x00000001
+DATA one32<>+24(SB)/4, $0x00000001
+DATA one32<>+28(SB)/4, $0x00000001
+GLOBL one32<>(SB), RODATA|NOPTR, $32
+
+DATA two32<>+0(SB)/4, $0x00000002
+DATA two32<>+4(SB)/4, $0x00000002
+DATA two32<>+8(SB)/4, $0x00000002
+DATA two32<>+12(SB)/4, $0x00000002
+DATA two32<>+16(SB)/4, $0x00000002
+DATA two32<>+20(SB)/4, $0x00000002
+DATA two32<>+24(SB)/4, $0x00000002
+DATA two32<>+28(SB)/4, $0x00000002
+GLOBL two32<>(SB), RODATA|NOPTR, $32
+
+DATA tiny<>+0(SB)/4, $0x00200000
+DATA tiny<>+4(SB)/4, $0x00200000
+DATA tiny<>+8(SB)/4, $0x00200000
+DATA tiny<>+12(SB)/4, $0x00200000
+DATA tiny<>+16(SB)/4, $0x00200000
+DATA tiny<>+20(SB)/4, $0x00200000
+DATA tiny<>+24(SB)/4, $0x00200000
+DATA tiny<>+28(SB)/4, $0x00200000
+GLOBL tiny<>(SB), RODATA|NOPTR, $32
 
 // func unpackQ2_K(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
@@ -1684,6 +1744,131 @@ loop15:
 	VPSRLW          $0x06, Z4, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 4032(R8)
+	VPBROADCASTD    nibbles<>+0(SB), Z1
+	VBROADCASTI32X4 (DX), Z2
+	VINSERTI32X4    $0x01, (BX), Z2, Z2
+	VINSERTI32X4    $0x02, (SI), Z2, Z2
+	VINSERTI32X4    $0x03, (DI), Z2, Z2
+	VBROADCASTI32X4 (DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 (DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 (DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPSRLW          $0x04, Z2, Z3
+	VPANDD          Z1, Z3, Z3
+	VPANDD          Z1, Z2, Z2
+	VPSRLW          $0x04, Z6, Z7
+	VPANDD          Z1, Z7, Z7
+	VPANDD          Z1, Z6, Z6
+	VPSRLW          $0x04, Z4, Z8
+	VPANDD          Z1, Z8, Z8
+	VPANDD          Z1, Z4, Z4
+	VPSRLW          $0x04, Z5, Z9
+	VPANDD          Z1, Z9, Z9
+	VPANDD          Z1, Z5, Z5
+	VPBROADCASTD    80(DX), Z1
+	VPINSRD         $0x01, 80(DX)(AX*1), X1, X1
+	VPINSRD         $0x02, 80(DX)(AX*2), X1, X1
+	VPINSRD         $0x03, 80(DX)(CX*1), X1, X1
+	VMOVD           80(BX), X10
+	VPINSRD         $0x01, 80(BX)(AX*1), X10, X10
+	VPINSRD         $0x02, 80(BX)(AX*2), X10, X10
+	VPINSRD         $0x03, 80(BX)(CX*1), X10, X10
+	VINSERTI32X4    $0x01, X10, Z1, Z1
+	VMOVD           80(SI), X10
+	VPINSRD         $0x01, 80(SI)(AX*1), X10, X10
+	VPINSRD         $0x02, 80(SI)(AX*2), X10, X10
+	VPINSRD         $0x03, 80(SI)(CX*1), X10, X10
+	VINSERTI32X4    $0x02, X10, Z1, Z1
+	VMOVD           80(DI), X10
+	VPINSRD         $0x01, 80(DI)(AX*1), X10, X10
+	VPINSRD         $0x02, 80(DI)(AX*2), X10, X10
+	VPINSRD         $0x03, 80(DI)(CX*1), X10, X10
+	VINSERTI32X4    $0x03, X10, Z1, Z1
+	VPMOVDW         Z1, Y10
+	VCVTPH2PS       Y10, Z10
+	VPSRLD          $0x10, Z1, Z1
+	VPMOVDW         Z1, Y1
+	VCVTPH2PS       Y1, Z1
+	VPBROADCASTD    sign<>+0(SB), Z11
+	VPXORD          Z11, Z1, Z1
+	MOVQ            d+24(FP), R11
+	VMOVDQU32       Z10, (R11)
+	ADDQ            $0x00000040, R11
+	MOVQ            R11, d+24(FP)
+	MOVQ            m+32(FP), R11
+	VMOVDQU32       Z1, (R11)
+	ADDQ            $0x00000040, R11
+	MOVQ            R11, m+32(FP)
+	MOVQ            scales+8(FP), R11
+	MOVQ            mins+16(FP), R12
+	VPSHUFB         order1_0_0_0<>+0(SB), Z2, Z1
+	VPMOVDB         Z1, (R11)
+	VPSHUFB         order2_0_0_0<>+0(SB), Z2, Z1
+	VPMOVDB         Z1, 16(R11)
+	VPSHUFB         order3_0_0_0<>+0(SB), Z2, Z1
+	VPMOVDB         Z1, 32(R11)
+	VPSHUFB         order4_0_0_0<>+0(SB), Z2, Z1
+	VPMOVDB         Z1, 48(R11)
+	VPSHUFB         order1_0_0_0<>+0(SB), Z6, Z1
+	VPMOVDB         Z1, 64(R11)
+	VPSHUFB         order2_0_0_0<>+0(SB), Z6, Z1
+	VPMOVDB         Z1, 80(R11)
+	VPSHUFB         order3_0_0_0<>+0(SB), Z6, Z1
+	VPMOVDB         Z1, 96(R11)
+	VPSHUFB         order4_0_0_0<>+0(SB), Z6, Z1
+	VPMOVDB         Z1, 112(R11)
+	VPSHUFB         order1_0_0_0<>+0(SB), Z4, Z1
+	VPMOVDB         Z1, 128(R11)
+	VPSHUFB         order2_0_0_0<>+0(SB), Z4, Z1
+	VPMOVDB         Z1, 144(R11)
+	VPSHUFB         order3_0_0_0<>+0(SB), Z4, Z1
+	VPMOVDB         Z1, 160(R11)
+	VPSHUFB         order4_0_0_0<>+0(SB), Z4, Z1
+	VPMOVDB         Z1, 176(R11)
+	VPSHUFB         order1_0_0_0<>+0(SB), Z5, Z1
+	VPMOVDB         Z1, 192(R11)
+	VPSHUFB         order2_0_0_0<>+0(SB), Z5, Z1
+	VPMOVDB         Z1, 208(R11)
+	VPSHUFB         order3_0_0_0<>+0(SB), Z5, Z1
+	VPMOVDB         Z1, 224(R11)
+	VPSHUFB         order4_0_0_0<>+0(SB), Z5, Z1
+	VPMOVDB         Z1, 240(R11)
+	VPSHUFB         order1_0_2_0<>+0(SB), Z3, Z1
+	VMOVDQU32       Z1, (R12)
+	VPSHUFB         order3_0_4_0<>+0(SB), Z3, Z1
+	VMOVDQU32       Z1, 64(R12)
+	VPSHUFB         order1_0_2_0<>+0(SB), Z7, Z1
+	VMOVDQU32       Z1, 128(R12)
+	VPSHUFB         order3_0_4_0<>+0(SB), Z7, Z1
+	VMOVDQU32       Z1, 192(R12)
+	VPSHUFB         order1_0_2_0<>+0(SB), Z8, Z1
+	VMOVDQU32       Z1, 256(R12)
+	VPSHUFB         order3_0_4_0<>+0(SB), Z8, Z1
+	VMOVDQU32       Z1, 320(R12)
+	VPSHUFB         order1_0_2_0<>+0(SB), Z9, Z1
+	VMOVDQU32       Z1, 384(R12)
+	VPSHUFB         order3_0_4_0<>+0(SB), Z9, Z1
+	VMOVDQU32       Z1, 448(R12)
+	ADDQ            $0x00000100, R11
+	ADDQ            $0x00000200, R12
+	MOVQ            R11, scales+8(FP)
+	MOVQ            R12, mins+16(FP)
 	ADDQ            $0x00000054, DX
 	ADDQ            $0x00000054, BX
 	ADDQ            $0x00000054, SI
@@ -1706,8 +1891,414 @@ DATA bytes3<>+24(SB)/4, $0x03030303
 DATA bytes3<>+28(SB)/4, $0x03030303
 GLOBL bytes3<>(SB), RODATA|NOPTR, $32
 
+DATA sign<>+0(SB)/4, $0x80000000
+DATA sign<>+4(SB)/4, $0x80000000
+DATA sign<>+8(SB)/4, $0x80000000
+DATA sign<>+12(SB)/4, $0x80000000
+DATA sign<>+16(SB)/4, $0x80000000
+DATA sign<>+20(SB)/4, $0x80000000
+DATA sign<>+24(SB)/4, $0x80000000
+DATA sign<>+28(SB)/4, $0x80000000
+GLOBL sign<>(SB), RODATA|NOPTR, $32
+
+DATA order1_0_0_0<>+0(SB)/1, $0x00
+DATA order1_0_0_0<>+1(SB)/1, $0x80
+DATA order1_0_0_0<>+2(SB)/1, $0x80
+DATA order1_0_0_0<>+3(SB)/1, $0x80
+DATA order1_0_0_0<>+4(SB)/1, $0x04
+DATA order1_0_0_0<>+5(SB)/1, $0x80
+DATA order1_0_0_0<>+6(SB)/1, $0x80
+DATA order1_0_0_0<>+7(SB)/1, $0x80
+DATA order1_0_0_0<>+8(SB)/1, $0x08
+DATA order1_0_0_0<>+9(SB)/1, $0x80
+DATA order1_0_0_0<>+10(SB)/1, $0x80
+DATA order1_0_0_0<>+11(SB)/1, $0x80
+DATA order1_0_0_0<>+12(SB)/1, $0x0c
+DATA order1_0_0_0<>+13(SB)/1, $0x80
+DATA order1_0_0_0<>+14(SB)/1, $0x80
+DATA order1_0_0_0<>+15(SB)/1, $0x80
+DATA order1_0_0_0<>+16(SB)/1, $0x00
+DATA order1_0_0_0<>+17(SB)/1, $0x80
+DATA order1_0_0_0<>+18(SB)/1, $0x80
+DATA order1_0_0_0<>+19(SB)/1, $0x80
+DATA order1_0_0_0<>+20(SB)/1, $0x04
+DATA order1_0_0_0<>+21(SB)/1, $0x80
+DATA order1_0_0_0<>+22(SB)/1, $0x80
+DATA order1_0_0_0<>+23(SB)/1, $0x80
+DATA order1_0_0_0<>+24(SB)/1, $0x08
+DATA order1_0_0_0<>+25(SB)/1, $0x80
+DATA order1_0_0_0<>+26(SB)/1, $0x80
+DATA order1_0_0_0<>+27(SB)/1, $0x80
+DATA order1_0_0_0<>+28(SB)/1, $0x0c
+DATA order1_0_0_0<>+29(SB)/1, $0x80
+DATA order1_0_0_0<>+30(SB)/1, $0x80
+DATA order1_0_0_0<>+31(SB)/1, $0x80
+DATA order1_0_0_0<>+32(SB)/1, $0x00
+DATA order1_0_0_0<>+33(SB)/1, $0x80
+DATA order1_0_0_0<>+34(SB)/1, $0x80
+DATA order1_0_0_0<>+35(SB)/1, $0x80
+DATA order1_0_0_0<>+36(SB)/1, $0x04
+DATA order1_0_0_0<>+37(SB)/1, $0x80
+DATA order1_0_0_0<>+38(SB)/1, $0x80
+DATA order1_0_0_0<>+39(SB)/1, $0x80
+DATA order1_0_0_0<>+40(SB)/1, $0x08
+DATA order1_0_0_0<>+41(SB)/1, $0x80
+DATA order1_0_0_0<>+42(SB)/1, $0x80
+DATA order1_0_0_0<>+43(SB)/1, $0x80
+DATA order1_0_0_0<>+44(SB)/1, $0x0c
+DATA order1_0_0_0<>+45(SB)/1, $0x80
+DATA order1_0_0_0<>+46(SB)/1, $0x80
+DATA order1_0_0_0<>+47(SB)/1, $0x80
+DATA order1_0_0_0<>+48(SB)/1, $0x00
+DATA order1_0_0_0<>+49(SB)/1, $0x80
+DATA order1_0_0_0<>+50(SB)/1, $0x80
+DATA order1_0_0_0<>+51(SB)/1, $0x80
+DATA order1_0_0_0<>+52(SB)/1, $0x04
+DATA order1_0_0_0<>+53(SB)/1, $0x80
+DATA order1_0_0_0<>+54(SB)/1, $0x80
+DATA order1_0_0_0<>+55(SB)/1, $0x80
+DATA order1_0_0_0<>+56(SB)/1, $0x08
+DATA order1_0_0_0<>+57(SB)/1, $0x80
+DATA order1_0_0_0<>+58(SB)/1, $0x80
+DATA order1_0_0_0<>+59(SB)/1, $0x80
+DATA order1_0_0_0<>+60(SB)/1, $0x0c
+DATA order1_0_0_0<>+61(SB)/1, $0x80
+DATA order1_0_0_0<>+62(SB)/1, $0x80
+DATA order1_0_0_0<>+63(SB)/1, $0x80
+GLOBL order1_0_0_0<>(SB), RODATA|NOPTR, $64
+
+DATA order2_0_0_0<>+0(SB)/1, $0x01
+DATA order2_0_0_0<>+1(SB)/1, $0x80
+DATA order2_0_0_0<>+2(SB)/1, $0x80
+DATA order2_0_0_0<>+3(SB)/1, $0x80
+DATA order2_0_0_0<>+4(SB)/1, $0x05
+DATA order2_0_0_0<>+5(SB)/1, $0x80
+DATA order2_0_0_0<>+6(SB)/1, $0x80
+DATA order2_0_0_0<>+7(SB)/1, $0x80
+DATA order2_0_0_0<>+8(SB)/1, $0x09
+DATA order2_0_0_0<>+9(SB)/1, $0x80
+DATA order2_0_0_0<>+10(SB)/1, $0x80
+DATA order2_0_0_0<>+11(SB)/1, $0x80
+DATA order2_0_0_0<>+12(SB)/1, $0x0d
+DATA order2_0_0_0<>+13(SB)/1, $0x80
+DATA order2_0_0_0<>+14(SB)/1, $0x80
+DATA order2_0_0_0<>+15(SB)/1, $0x80
+DATA order2_0_0_0<>+16(SB)/1, $0x01
+DATA order2_0_0_0<>+17(SB)/1, $0x80
+DATA order2_0_0_0<>+18(SB)/1, $0x80
+DATA order2_0_0_0<>+19(SB)/1, $0x80
+DATA order2_0_0_0<>+20(SB)/1, $0x05
+DATA order2_0_0_0<>+21(SB)/1, $0x80
+DATA order2_0_0_0<>+22(SB)/1, $0x80
+DATA order2_0_0_0<>+23(SB)/1, $0x80
+DATA order2_0_0_0<>+24(SB)/1, $0x09
+DATA order2_0_0_0<>+25(SB)/1, $0x80
+DATA order2_0_0_0<>+26(SB)/1, $0x80
+DATA order2_0_0_0<>+27(SB)/1, $0x80
+DATA order2_0_0_0<>+28(SB)/1, $0x0d
+DATA order2_0_0_0<>+29(SB)/1, $0x80
+DATA order2_0_0_0<>+30(SB)/1, $0x80
+DATA order2_0_0_0<>+31(SB)/1, $0x80
+DATA order2_0_0_0<>+32(SB)/1, $0x01
+DATA order2_0_0_0<>+33(SB)/1, $0x80
+DATA order2_0_0_0<>+34(SB)/1, $0x80
+DATA order2_0_0_0<>+35(SB)/1, $0x80
+DATA order2_0_0_0<>+36(SB)/1, $0x05
+DATA order2_0_0_0<>+37(SB)/1, $0x80
+DATA order2_0_0_0<>+38(SB)/1, $0x80
+DATA order2_0_0_0<>+39(SB)/1, $0x80
+DATA order2_0_0_0<>+40(SB)/1, $0x09
+DATA order2_0_0_0<>+41(SB)/1, $0x80
+DATA order2_0_0_0<>+42(SB)/1, $0x80
+DATA order2_0_0_0<>+43(SB)/1, $0x80
+DATA order2_0_0_0<>+44(SB)/1, $0x0d
+DATA order2_0_0_0<>+45(SB)/1, $0x80
+DATA order2_0_0_0<>+46(SB)/1, $0x80
+DATA order2_0_0_0<>+47(SB)/1, $0x80
+DATA order2_0_0_0<>+48(SB)/1, $0x01
+DATA order2_0_0_0<>+49(SB)/1, $0x80
+DATA order2_0_0_0<>+50(SB)/1, $0x80
+DATA order2_0_0_0<>+51(SB)/1, $0x80
+DATA order2_0_0_0<>+52(SB)/1, $0x05
+DATA order2_0_0_0<>+53(SB)/1, $0x80
+DATA order2_0_0_0<>+54(SB)/1, $0x80
+DATA order2_0_0_0<>+55(SB)/1, $0x80
+DATA order2_0_0_0<>+56(SB)/1, $0x09
+DATA order2_0_0_0<>+57(SB)/1, $0x80
+DATA order2_0_0_0<>+58(SB)/1, $0x80
+DATA order2_0_0_0<>+59(SB)/1, $0x80
+DATA order2_0_0_0<>+60(SB)/1, $0x0d
+DATA order2_0_0_0<>+61(SB)/1, $0x80
+DATA order2_0_0_0<>+62(SB)/1, $0x80
+DATA order2_0_0_0<>+63(SB)/1, $0x80
+GLOBL order2_0_0_0<>(SB), RODATA|NOPTR, $64
+
+DATA order3_0_0_0<>+0(SB)/1, $0x02
+DATA order3_0_0_0<>+1(SB)/1, $0x80
+DATA order3_0_0_0<>+2(SB)/1, $0x80
+DATA order3_0_0_0<>+3(SB)/1, $0x80
+DATA order3_0_0_0<>+4(SB)/1, $0x06
+DATA order3_0_0_0<>+5(SB)/1, $0x80
+DATA order3_0_0_0<>+6(SB)/1, $0x80
+DATA order3_0_0_0<>+7(SB)/1, $0x80
+DATA order3_0_0_0<>+8(SB)/1, $0x0a
+DATA order3_0_0_0<>+9(SB)/1, $0x80
+DATA order3_0_0_0<>+10(SB)/1, $0x80
+DATA order3_0_0_0<>+11(SB)/1, $0x80
+DATA order3_0_0_0<>+12(SB)/1, $0x0e
+DATA order3_0_0_0<>+13(SB)/1, $0x80
+DATA order3_0_0_0<>+14(SB)/1, $0x80
+DATA order3_0_0_0<>+15(SB)/1, $0x80
+DATA order3_0_0_0<>+16(SB)/1, $0x02
+DATA order3_0_0_0<>+17(SB)/1, $0x80
+DATA order3_0_0_0<>+18(SB)/1, $0x80
+DATA order3_0_0_0<>+19(SB)/1, $0x80
+DATA order3_0_0_0<>+20(SB)/1, $0x06
+DATA order3_0_0_0<>+21(SB)/1, $0x80
+DATA order3_0_0_0<>+22(SB)/1, $0x80
+DATA order3_0_0_0<>+23(SB)/1, $0x80
+DATA order3_0_0_0<>+24(SB)/1, $0x0a
+DATA order3_0_0_0<>+25(SB)/1, $0x80
+DATA order3_0_0_0<>+26(SB)/1, $0x80
+DATA order3_0_0_0<>+27(SB)/1, $0x80
+DATA order3_0_0_0<>+28(SB)/1, $0x0e
+DATA order3_0_0_0<>+29(SB)/1, $0x80
+DATA order3_0_0_0<>+30(SB)/1, $0x80
+DATA order3_0_0_0<>+31(SB)/1, $0x80
+DATA order3_0_0_0<>+32(SB)/1, $0x02
+DATA order3_0_0_0<>+33(SB)/1, $0x80
+DATA order3_0_0_0<>+34(SB)/1, $0x80
+DATA order3_0_0_0<>+35(SB)/1, $0x80
+DATA order3_0_0_0<>+36(SB)/1, $0x06
+DATA order3_0_0_0<>+37(SB)/1, $0x80
+DATA order3_0_0_0<>+38(SB)/1, $0x80
+DATA order3_0_0_0<>+39(SB)/1, $0x80
+DATA order3_0_0_0<>+40(SB)/1, $0x0a
+DATA order3_0_0_0<>+41(SB)/1, $0x80
+DATA order3_0_0_0<>+42(SB)/1, $0x80
+DATA order3_0_0_0<>+43(SB)/1, $0x80
+DATA order3_0_0_0<>+44(SB)/1, $0x0e
+DATA order3_0_0_0<>+45(SB)/1, $0x80
+DATA order3_0_0_0<>+46(SB)/1, $0x80
+DATA order3_0_0_0<>+47(SB)/1, $0x80
+DATA order3_0_0_0<>+48(SB)/1, $0x02
+DATA order3_0_0_0<>+49(SB)/1, $0x80
+DATA order3_0_0_0<>+50(SB)/1, $0x80
+DATA order3_0_0_0<>+51(SB)/1, $0x80
+DATA order3_0_0_0<>+52(SB)/1, $0x06
+DATA order3_0_0_0<>+53(SB)/1, $0x80
+DATA order3_0_0_0<>+54(SB)/1, $0x80
+DATA order3_0_0_0<>+55(SB)/1, $0x80
+DATA order3_0_0_0<>+56(SB)/1, $0x0a
+DATA order3_0_0_0<>+57(SB)/1, $0x80
+DATA order3_0_0_0<>+58(SB)/1, $0x80
+DATA order3_0_0_0<>+59(SB)/1, $0x80
+DATA order3_0_0_0<>+60(SB)/1, $0x0e
+DATA order3_0_0_0<>+61(SB)/1, $0x80
+DATA order3_0_0_0<>+62(SB)/1, $0x80
+DATA order3_0_0_0<>+63(SB)/1, $0x80
+GLOBL order3_0_0_0<>(SB), RODATA|NOPTR, $64
+
+DATA order4_0_0_0<>+0(SB)/1, $0x03
+DATA order4_0_0_0<>+1(SB)/1, $0x80
+DATA order4_0_0_0<>+2(SB)/1, $0x80
+DATA order4_0_0_0<>+3(SB)/1, $0x80
+DATA order4_0_0_0<>+4(SB)/1, $0x07
+DATA order4_0_0_0<>+5(SB)/1, $0x80
+DATA order4_0_0_0<>+6(SB)/1, $0x80
+DATA order4_0_0_0<>+7(SB)/1, $0x80
+DATA order4_0_0_0<>+8(SB)/1, $0x0b
+DATA order4_0_0_0<>+9(SB)/1, $0x80
+DATA order4_0_0_0<>+10(SB)/1, $0x80
+DATA order4_0_0_0<>+11(SB)/1, $0x80
+DATA order4_0_0_0<>+12(SB)/1, $0x0f
+DATA order4_0_0_0<>+13(SB)/1, $0x80
+DATA order4_0_0_0<>+14(SB)/1, $0x80
+DATA order4_0_0_0<>+15(SB)/1, $0x80
+DATA order4_0_0_0<>+16(SB)/1, $0x03
+DATA order4_0_0_0<>+17(SB)/1, $0x80
+DATA order4_0_0_0<>+18(SB)/1, $0x80
+DATA order4_0_0_0<>+19(SB)/1, $0x80
+DATA order4_0_0_0<>+20(SB)/1, $0x07
+DATA order4_0_0_0<>+21(SB)/1, $0x80
+DATA order4_0_0_0<>+22(SB)/1, $0x80
+DATA order4_0_0_0<>+23(SB)/1, $0x80
+DATA order4_0_0_0<>+24(SB)/1, $0x0b
+DATA order4_0_0_0<>+25(SB)/1, $0x80
+DATA order4_0_0_0<>+26(SB)/1, $0x80
+DATA order4_0_0_0<>+27(SB)/1, $0x80
+DATA order4_0_0_0<>+28(SB)/1, $0x0f
+DATA order4_0_0_0<>+29(SB)/1, $0x80
+DATA order4_0_0_0<>+30(SB)/1, $0x80
+DATA order4_0_0_0<>+31(SB)/1, $0x80
+DATA order4_0_0_0<>+32(SB)/1, $0x03
+DATA order4_0_0_0<>+33(SB)/1, $0x80
+DATA order4_0_0_0<>+34(SB)/1, $0x80
+DATA order4_0_0_0<>+35(SB)/1, $0x80
+DATA order4_0_0_0<>+36(SB)/1, $0x07
+DATA order4_0_0_0<>+37(SB)/1, $0x80
+DATA order4_0_0_0<>+38(SB)/1, $0x80
+DATA order4_0_0_0<>+39(SB)/1, $0x80
+DATA order4_0_0_0<>+40(SB)/1, $0x0b
+DATA order4_0_0_0<>+41(SB)/1, $0x80
+DATA order4_0_0_0<>+42(SB)/1, $0x80
+DATA order4_0_0_0<>+43(SB)/1, $0x80
+DATA order4_0_0_0<>+44(SB)/1, $0x0f
+DATA order4_0_0_0<>+45(SB)/1, $0x80
+DATA order4_0_0_0<>+46(SB)/1, $0x80
+DATA order4_0_0_0<>+47(SB)/1, $0x80
+DATA order4_0_0_0<>+48(SB)/1, $0x03
+DATA order4_0_0_0<>+49(SB)/1, $0x80
+DATA order4_0_0_0<>+50(SB)/1, $0x80
+DATA order4_0_0_0<>+51(SB)/1, $0x80
+DATA order4_0_0_0<>+52(SB)/1, $0x07
+DATA order4_0_0_0<>+53(SB)/1, $0x80
+DATA order4_0_0_0<>+54(SB)/1, $0x80
+DATA order4_0_0_0<>+55(SB)/1, $0x80
+DATA order4_0_0_0<>+56(SB)/1, $0x0b
+DATA order4_0_0_0<>+57(SB)/1, $0x80
+DATA order4_0_0_0<>+58(SB)/1, $0x80
+DATA order4_0_0_0<>+59(SB)/1, $0x80
+DATA order4_0_0_0<>+60(SB)/1, $0x0f
+DATA order4_0_0_0<>+61(SB)/1, $0x80
+DATA order4_0_0_0<>+62(SB)/1, $0x80
+DATA order4_0_0_0<>+63(SB)/1, $0x80
+GLOBL order4_0_0_0<>(SB), RODATA|NOPTR, $64
+
+DATA order1_0_2_0<>+0(SB)/1, $0x00
+DATA order1_0_2_0<>+1(SB)/1, $0x80
+DATA order1_0_2_0<>+2(SB)/1, $0x01
+DATA order1_0_2_0<>+3(SB)/1, $0x80
+DATA order1_0_2_0<>+4(SB)/1, $0x04
+DATA order1_0_2_0<>+5(SB)/1, $0x80
+DATA order1_0_2_0<>+6(SB)/1, $0x05
+DATA order1_0_2_0<>+7(SB)/1, $0x80
+DATA order1_0_2_0<>+8(SB)/1, $0x08
+DATA order1_0_2_0<>+9(SB)/1, $0x80
+DATA order1_0_2_0<>+10(SB)/1, $0x09
+DATA order1_0_2_0<>+11(SB)/1, $0x80
+DATA order1_0_2_0<>+12(SB)/1, $0x0c
+DATA order1_0_2_0<>+13(SB)/1, $0x80
+DATA order1_0_2_0<>+14(SB)/1, $0x0d
+DATA order1_0_2_0<>+15(SB)/1, $0x80
+DATA order1_0_2_0<>+16(SB)/1, $0x00
+DATA order1_0_2_0<>+17(SB)/1, $0x80
+DATA order1_0_2_0<>+18(SB)/1, $0x01
+DATA order1_0_2_0<>+19(SB)/1, $0x80
+DATA order1_0_2_0<>+20(SB)/1, $0x04
+DATA order1_0_2_0<>+21(SB)/1, $0x80
+DATA order1_0_2_0<>+22(SB)/1, $0x05
+DATA order1_0_2_0<>+23(SB)/1, $0x80
+DATA order1_0_2_0<>+24(SB)/1, $0x08
+DATA order1_0_2_0<>+25(SB)/1, $0x80
+DATA order1_0_2_0<>+26(SB)/1, $0x09
+DATA order1_0_2_0<>+27(SB)/1, $0x80
+DATA order1_0_2_0<>+28(SB)/1, $0x0c
+DATA order1_0_2_0<>+29(SB)/1, $0x80
+DATA order1_0_2_0<>+30(SB)/1, $0x0d
+DATA order1_0_2_0<>+31(SB)/1, $0x80
+DATA order1_0_2_0<>+32(SB)/1, $0x00
+DATA order1_0_2_0<>+33(SB)/1, $0x80
+DATA order1_0_2_0<>+34(SB)/1, $0x01
+DATA order1_0_2_0<>+35(SB)/1, $0x80
+DATA order1_0_2_0<>+36(SB)/1, $0x04
+DATA order1_0_2_0<>+37(SB)/1, $0x80
+DATA order1_0_2_0<>+38(SB)/1, $0x05
+DATA order1_0_2_0<>+39(SB)/1, $0x80
+DATA order1_0_2_0<>+40(SB)/1, $0x08
+DATA order1_0_2_0<>+41(SB)/1, $0x80
+DATA order1_0_2_0<>+42(SB)/1, $0x09
+DATA order1_0_2_0<>+43(SB)/1, $0x80
+DATA order1_0_2_0<>+44(SB)/1, $0x0c
+DATA order1_0_2_0<>+45(SB)/1, $0x80
+DATA order1_0_2_0<>+46(SB)/1, $0x0d
+DATA order1_0_2_0<>+47(SB)/1, $0x80
+DATA order1_0_2_0<>+48(SB)/1, $0x00
+DATA order1_0_2_0<>+49(SB)/1, $0x80
+DATA order1_0_2_0<>+50(SB)/1, $0x01
+DATA order1_0_2_0<>+51(SB)/1, $0x80
+DATA order1_0_2_0<>+52(SB)/1, $0x04
+DATA order1_0_2_0<>+53(SB)/1, $0x80
+DATA order1_0_2_0<>+54(SB)/1, $0x05
+DATA order1_0_2_0<>+55(SB)/1, $0x80
+DATA order1_0_2_0<>+56(SB)/1, $0x08
+DATA order1_0_2_0<>+57(SB)/1, $0x80
+DATA order1_0_2_0<>+58(SB)/1, $0x09
+DATA order1_0_2_0<>+59(SB)/1, $0x80
+DATA order1_0_2_0<>+60(SB)/1, $0x0c
+DATA order1_0_2_0<>+61(SB)/1, $0x80
+DATA order1_0_2_0<>+62(SB)/1, $0x0d
+DATA order1_0_2_0<>+63(SB)/1, $0x80
+GLOBL order1_0_2_0<>(SB), RODATA|NOPTR, $64
+
+DATA order3_0_4_0<>+0(SB)/1, $0x02
+DATA order3_0_4_0<>+1(SB)/1, $0x80
+DATA order3_0_4_0<>+2(SB)/1, $0x03
+DATA order3_0_4_0<>+3(SB)/1, $0x80
+DATA order3_0_4_0<>+4(SB)/1, $0x06
+DATA order3_0_4_0<>+5(SB)/1, $0x80
+DATA order3_0_4_0<>+6(SB)/1, $0x07
+DATA order3_0_4_0<>+7(SB)/1, $0x80
+DATA order3_0_4_0<>+8(SB)/1, $0x0a
+DATA order3_0_4_0<>+9(SB)/1, $0x80
+DATA order3_0_4_0<>+10(SB)/1, $0x0b
+DATA order3_0_4_0<>+11(SB)/1, $0x80
+DATA order3_0_4_0<>+12(SB)/1, $0x0e
+DATA order3_0_4_0<>+13(SB)/1, $0x80
+DATA order3_0_4_0<>+14(SB)/1, $0x0f
+DATA order3_0_4_0<>+15(SB)/1, $0x80
+DATA order3_0_4_0<>+16(SB)/1, $0x02
+DATA order3_0_4_0<>+17(SB)/1, $0x80
+DATA order3_0_4_0<>+18(SB)/1, $0x03
+DATA order3_0_4_0<>+19(SB)/1, $0x80
+DATA order3_0_4_0<>+20(SB)/1, $0x06
+DATA order3_0_4_0<>+21(SB)/1, $0x80
+DATA order3_0_4_0<>+22(SB)/1, $0x07
+DATA order3_0_4_0<>+23(SB)/1, $0x80
+DATA order3_0_4_0<>+24(SB)/1, $0x0a
+DATA order3_0_4_0<>+25(SB)/1, $0x80
+DATA order3_0_4_0<>+26(SB)/1, $0x0b
+DATA order3_0_4_0<>+27(SB)/1, $0x80
+DATA order3_0_4_0<>+28(SB)/1, $0x0e
+DATA order3_0_4_0<>+29(SB)/1, $0x80
+DATA order3_0_4_0<>+30(SB)/1, $0x0f
+DATA order3_0_4_0<>+31(SB)/1, $0x80
+DATA order3_0_4_0<>+32(SB)/1, $0x02
+DATA order3_0_4_0<>+33(SB)/1, $0x80
+DATA order3_0_4_0<>+34(SB)/1, $0x03
+DATA order3_0_4_0<>+35(SB)/1, $0x80
+DATA order3_0_4_0<>+36(SB)/1, $0x06
+DATA order3_0_4_0<>+37(SB)/1, $0x80
+DATA order3_0_4_0<>+38(SB)/1, $0x07
+DATA order3_0_4_0<>+39(SB)/1, $0x80
+DATA order3_0_4_0<>+40(SB)/1, $0x0a
+DATA order3_0_4_0<>+41(SB)/1, $0x80
+DATA order3_0_4_0<>+42(SB)/1, $0x0b
+DATA order3_0_4_0<>+43(SB)/1, $0x80
+DATA order3_0_4_0<>+44(SB)/1, $0x0e
+DATA order3_0_4_0<>+45(SB)/1, $0x80
+DATA order3_0_4_0<>+46(SB)/1, $0x0f
+DATA order3_0_4_0<>+47(SB)/1, $0x80
+DATA order3_0_4_0<>+48(SB)/1, $0x02
+DATA order3_0_4_0<>+49(SB)/1, $0x80
+DATA order3_0_4_0<>+50(SB)/1, $0x03
+DATA order3_0_4_0<>+51(SB)/1, $0x80
+DATA order3_0_4_0<>+52(SB)/1, $0x06
+DATA order3_0_4_0<>+53(SB)/1, $0x80
+DATA order3_0_4_0<>+54(SB)/1, $0x07
+DATA order3_0_4_0<>+55(SB)/1, $0x80
+DATA order3_0_4_0<>+56(SB)/1, $0x0a
+DATA order3_0_4_0<>+57(SB)/1, $0x80
+DATA order3_0_4_0<>+58(SB)/1, $0x0b
+DATA order3_0_4_0<>+59(SB)/1, $0x80
+DATA order3_0_4_0<>+60(SB)/1, $0x0e
+DATA order3_0_4_0<>+61(SB)/1, $0x80
+DATA order3_0_4_0<>+62(SB)/1, $0x0f
+DATA order3_0_4_0<>+63(SB)/1, $0x80
+GLOBL order3_0_4_0<>(SB), RODATA|NOPTR, $64
+
 // func unpackQ3_K(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX512BW, AVX512F, MMX+
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
 TEXT ·unpackQ3_K(SB), NOSPLIT, $0-56
 	MOVQ         w+40(FP), DX
 	MOVQ         blocks+48(FP), AX
@@ -2325,6 +2916,172 @@ loop17:
 	VPORD           Z4, Z3, Z3
 	VPADDB          Z1, Z3, Z3
 	VMOVDQU32       Z3, 4032(R8)
+	VPBROADCASTD    nibbles<>+0(SB), Z3
+	VPBROADCASTD    bytes48<>+0(SB), Z4
+	VBROADCASTI32X4 92(DX), Z5
+	VINSERTI32X4    $0x01, 92(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 92(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 92(DI), Z5, Z5
+	VBROADCASTI32X4 92(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 92(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 92(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 92(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 92(DX)(AX*2), Z7
+	VINSERTI32X4    $0x01, 92(BX)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x02, 92(SI)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x03, 92(DI)(AX*2), Z7, Z7
+	VBROADCASTI32X4 92(DX)(CX*1), Z8
+	VINSERTI32X4    $0x01, 92(BX)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 92(SI)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 92(DI)(CX*1), Z8, Z8
+	VPUNPCKLDQ      Z6, Z5, Z9
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z8, Z7, Z10
+	VPUNPCKHDQ      Z8, Z7, Z8
+	VPUNPCKLQDQ     Z10, Z9, Z5
+	VPUNPCKHQDQ     Z10, Z9, Z9
+	VPUNPCKLQDQ     Z8, Z6, Z7
+	VPUNPCKHQDQ     Z8, Z6, Z8
+	VPANDD          Z3, Z9, Z5
+	VPSLLW          $0x04, Z8, Z6
+	VPANDD          Z4, Z6, Z6
+	VPORD           Z6, Z5, Z5
+	VPANDD          Z3, Z7, Z6
+	VPSLLW          $0x02, Z8, Z10
+	VPANDD          Z4, Z10, Z10
+	VPORD           Z10, Z6, Z6
+	VPSRLW          $0x04, Z9, Z9
+	VPANDD          Z3, Z9, Z9
+	VPANDD          Z4, Z8, Z10
+	VPORD           Z10, Z9, Z9
+	VPSRLW          $0x04, Z7, Z7
+	VPANDD          Z3, Z7, Z7
+	VPSRLW          $0x02, Z8, Z3
+	VPANDD          Z4, Z3, Z3
+	VPORD           Z3, Z7, Z7
+	VPBROADCASTD    bytes224<>+0(SB), Z3
+	VPADDB          Z3, Z5, Z5
+	VPADDB          Z3, Z6, Z6
+	VPADDB          Z3, Z9, Z9
+	VPADDB          Z3, Z7, Z7
+	VPXORD          Y3, Y3, Y3
+	VPINSRW         $0x00, 108(DX), X3, X3
+	VPINSRW         $0x01, 108(DX)(AX*1), X3, X3
+	VPINSRW         $0x02, 108(DX)(AX*2), X3, X3
+	VPINSRW         $0x03, 108(DX)(CX*1), X3, X3
+	VPINSRW         $0x04, 108(BX), X3, X3
+	VPINSRW         $0x05, 108(BX)(AX*1), X3, X3
+	VPINSRW         $0x06, 108(BX)(AX*2), X3, X3
+	VPINSRW         $0x07, 108(BX)(CX*1), X3, X3
+	VPXORD          X4, X4, X4
+	VPINSRW         $0x00, 108(SI), X4, X4
+	VPINSRW         $0x01, 108(SI)(AX*1), X4, X4
+	VPINSRW         $0x02, 108(SI)(AX*2), X4, X4
+	VPINSRW         $0x03, 108(SI)(CX*1), X4, X4
+	VPINSRW         $0x04, 108(DI), X4, X4
+	VPINSRW         $0x05, 108(DI)(AX*1), X4, X4
+	VPINSRW         $0x06, 108(DI)(AX*2), X4, X4
+	VPINSRW         $0x07, 108(DI)(CX*1), X4, X4
+	VINSERTI32X4    $0x01, X4, Y3, Y3
+	VCVTPH2PS       Y3, Z3
+	MOVQ            d+24(FP), R11
+	VMOVDQU32       Z3, (R11)
+	ADDQ            $0x00000040, R11
+	MOVQ            R11, d+24(FP)
+	MOVQ            scales+8(FP), R11
+	MOVQ            mins+16(FP), R12
+	VPSHUFB         order0_0_0_1<>+0(SB), Z5, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, (R11)
+	VPSHUFB         order0_0_0_2<>+0(SB), Z5, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 16(R11)
+	VPSHUFB         order0_0_0_3<>+0(SB), Z5, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 32(R11)
+	VPSHUFB         order0_0_0_4<>+0(SB), Z5, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 48(R11)
+	VPSHUFB         order0_0_0_1<>+0(SB), Z6, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 64(R11)
+	VPSHUFB         order0_0_0_2<>+0(SB), Z6, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 80(R11)
+	VPSHUFB         order0_0_0_3<>+0(SB), Z6, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 96(R11)
+	VPSHUFB         order0_0_0_4<>+0(SB), Z6, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 112(R11)
+	VPSHUFB         order0_0_0_1<>+0(SB), Z9, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 128(R11)
+	VPSHUFB         order0_0_0_2<>+0(SB), Z9, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 144(R11)
+	VPSHUFB         order0_0_0_3<>+0(SB), Z9, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 160(R11)
+	VPSHUFB         order0_0_0_4<>+0(SB), Z9, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 176(R11)
+	VPSHUFB         order0_0_0_1<>+0(SB), Z7, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 192(R11)
+	VPSHUFB         order0_0_0_2<>+0(SB), Z7, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 208(R11)
+	VPSHUFB         order0_0_0_3<>+0(SB), Z7, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 224(R11)
+	VPSHUFB         order0_0_0_4<>+0(SB), Z7, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 240(R11)
+	VPSHUFB         order0_1_0_2<>+0(SB), Z5, Z3
+	VPSRAW          $0x01, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPSUBW          Z3, Z4, Z3
+	VMOVDQU32       Z3, (R12)
+	VPSHUFB         order0_3_0_4<>+0(SB), Z5, Z3
+	VPSRAW          $0x01, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPSUBW          Z3, Z4, Z3
+	VMOVDQU32       Z3, 64(R12)
+	VPSHUFB         order0_1_0_2<>+0(SB), Z6, Z3
+	VPSRAW          $0x01, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPSUBW          Z3, Z4, Z3
+	VMOVDQU32       Z3, 128(R12)
+	VPSHUFB         order0_3_0_4<>+0(SB), Z6, Z3
+	VPSRAW          $0x01, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPSUBW          Z3, Z4, Z3
+	VMOVDQU32       Z3, 192(R12)
+	VPSHUFB         order0_1_0_2<>+0(SB), Z9, Z3
+	VPSRAW          $0x01, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPSUBW          Z3, Z4, Z3
+	VMOVDQU32       Z3, 256(R12)
+	VPSHUFB         order0_3_0_4<>+0(SB), Z9, Z3
+	VPSRAW          $0x01, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPSUBW          Z3, Z4, Z3
+	VMOVDQU32       Z3, 320(R12)
+	VPSHUFB         order0_1_0_2<>+0(SB), Z7, Z3
+	VPSRAW          $0x01, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPSUBW          Z3, Z4, Z3
+	VMOVDQU32       Z3, 384(R12)
+	VPSHUFB         order0_3_0_4<>+0(SB), Z7, Z3
+	VPSRAW          $0x01, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPSUBW          Z3, Z4, Z3
+	VMOVDQU32       Z3, 448(R12)
+	ADDQ            $0x00000100, R11
+	ADDQ            $0x00000200, R12
+	MOVQ            R11, scales+8(FP)
+	MOVQ            R12, mins+16(FP)
 	ADDQ            $0x0000006e, DX
 	ADDQ            $0x0000006e, BX
 	ADDQ            $0x0000006e, SI
@@ -2356,6 +3113,422 @@ DATA bytes4<>+20(SB)/4, $0x04040404
 DATA bytes4<>+24(SB)/4, $0x04040404
 DATA bytes4<>+28(SB)/4, $0x04040404
 GLOBL bytes4<>(SB), RODATA|NOPTR, $32
+
+DATA bytes48<>+0(SB)/4, $0x30303030
+DATA bytes48<>+4(SB)/4, $0x30303030
+DATA bytes48<>+8(SB)/4, $0x30303030
+DATA bytes48<>+12(SB)/4, $0x30303030
+DATA bytes48<>+16(SB)/4, $0x30303030
+DATA bytes48<>+20(SB)/4, $0x30303030
+DATA bytes48<>+24(SB)/4, $0x30303030
+DATA bytes48<>+28(SB)/4, $0x30303030
+GLOBL bytes48<>(SB), RODATA|NOPTR, $32
+
+DATA bytes224<>+0(SB)/4, $0xe0e0e0e0
+DATA bytes224<>+4(SB)/4, $0xe0e0e0e0
+DATA bytes224<>+8(SB)/4, $0xe0e0e0e0
+DATA bytes224<>+12(SB)/4, $0xe0e0e0e0
+DATA bytes224<>+16(SB)/4, $0xe0e0e0e0
+DATA bytes224<>+20(SB)/4, $0xe0e0e0e0
+DATA bytes224<>+24(SB)/4, $0xe0e0e0e0
+DATA bytes224<>+28(SB)/4, $0xe0e0e0e0
+GLOBL bytes224<>(SB), RODATA|NOPTR, $32
+
+DATA order0_0_0_1<>+0(SB)/1, $0x80
+DATA order0_0_0_1<>+1(SB)/1, $0x80
+DATA order0_0_0_1<>+2(SB)/1, $0x80
+DATA order0_0_0_1<>+3(SB)/1, $0x00
+DATA order0_0_0_1<>+4(SB)/1, $0x80
+DATA order0_0_0_1<>+5(SB)/1, $0x80
+DATA order0_0_0_1<>+6(SB)/1, $0x80
+DATA order0_0_0_1<>+7(SB)/1, $0x04
+DATA order0_0_0_1<>+8(SB)/1, $0x80
+DATA order0_0_0_1<>+9(SB)/1, $0x80
+DATA order0_0_0_1<>+10(SB)/1, $0x80
+DATA order0_0_0_1<>+11(SB)/1, $0x08
+DATA order0_0_0_1<>+12(SB)/1, $0x80
+DATA order0_0_0_1<>+13(SB)/1, $0x80
+DATA order0_0_0_1<>+14(SB)/1, $0x80
+DATA order0_0_0_1<>+15(SB)/1, $0x0c
+DATA order0_0_0_1<>+16(SB)/1, $0x80
+DATA order0_0_0_1<>+17(SB)/1, $0x80
+DATA order0_0_0_1<>+18(SB)/1, $0x80
+DATA order0_0_0_1<>+19(SB)/1, $0x00
+DATA order0_0_0_1<>+20(SB)/1, $0x80
+DATA order0_0_0_1<>+21(SB)/1, $0x80
+DATA order0_0_0_1<>+22(SB)/1, $0x80
+DATA order0_0_0_1<>+23(SB)/1, $0x04
+DATA order0_0_0_1<>+24(SB)/1, $0x80
+DATA order0_0_0_1<>+25(SB)/1, $0x80
+DATA order0_0_0_1<>+26(SB)/1, $0x80
+DATA order0_0_0_1<>+27(SB)/1, $0x08
+DATA order0_0_0_1<>+28(SB)/1, $0x80
+DATA order0_0_0_1<>+29(SB)/1, $0x80
+DATA order0_0_0_1<>+30(SB)/1, $0x80
+DATA order0_0_0_1<>+31(SB)/1, $0x0c
+DATA order0_0_0_1<>+32(SB)/1, $0x80
+DATA order0_0_0_1<>+33(SB)/1, $0x80
+DATA order0_0_0_1<>+34(SB)/1, $0x80
+DATA order0_0_0_1<>+35(SB)/1, $0x00
+DATA order0_0_0_1<>+36(SB)/1, $0x80
+DATA order0_0_0_1<>+37(SB)/1, $0x80
+DATA order0_0_0_1<>+38(SB)/1, $0x80
+DATA order0_0_0_1<>+39(SB)/1, $0x04
+DATA order0_0_0_1<>+40(SB)/1, $0x80
+DATA order0_0_0_1<>+41(SB)/1, $0x80
+DATA order0_0_0_1<>+42(SB)/1, $0x80
+DATA order0_0_0_1<>+43(SB)/1, $0x08
+DATA order0_0_0_1<>+44(SB)/1, $0x80
+DATA order0_0_0_1<>+45(SB)/1, $0x80
+DATA order0_0_0_1<>+46(SB)/1, $0x80
+DATA order0_0_0_1<>+47(SB)/1, $0x0c
+DATA order0_0_0_1<>+48(SB)/1, $0x80
+DATA order0_0_0_1<>+49(SB)/1, $0x80
+DATA order0_0_0_1<>+50(SB)/1, $0x80
+DATA order0_0_0_1<>+51(SB)/1, $0x00
+DATA order0_0_0_1<>+52(SB)/1, $0x80
+DATA order0_0_0_1<>+53(SB)/1, $0x80
+DATA order0_0_0_1<>+54(SB)/1, $0x80
+DATA order0_0_0_1<>+55(SB)/1, $0x04
+DATA order0_0_0_1<>+56(SB)/1, $0x80
+DATA order0_0_0_1<>+57(SB)/1, $0x80
+DATA order0_0_0_1<>+58(SB)/1, $0x80
+DATA order0_0_0_1<>+59(SB)/1, $0x08
+DATA order0_0_0_1<>+60(SB)/1, $0x80
+DATA order0_0_0_1<>+61(SB)/1, $0x80
+DATA order0_0_0_1<>+62(SB)/1, $0x80
+DATA order0_0_0_1<>+63(SB)/1, $0x0c
+GLOBL order0_0_0_1<>(SB), RODATA|NOPTR, $64
+
+DATA order0_0_0_2<>+0(SB)/1, $0x80
+DATA order0_0_0_2<>+1(SB)/1, $0x80
+DATA order0_0_0_2<>+2(SB)/1, $0x80
+DATA order0_0_0_2<>+3(SB)/1, $0x01
+DATA order0_0_0_2<>+4(SB)/1, $0x80
+DATA order0_0_0_2<>+5(SB)/1, $0x80
+DATA order0_0_0_2<>+6(SB)/1, $0x80
+DATA order0_0_0_2<>+7(SB)/1, $0x05
+DATA order0_0_0_2<>+8(SB)/1, $0x80
+DATA order0_0_0_2<>+9(SB)/1, $0x80
+DATA order0_0_0_2<>+10(SB)/1, $0x80
+DATA order0_0_0_2<>+11(SB)/1, $0x09
+DATA order0_0_0_2<>+12(SB)/1, $0x80
+DATA order0_0_0_2<>+13(SB)/1, $0x80
+DATA order0_0_0_2<>+14(SB)/1, $0x80
+DATA order0_0_0_2<>+15(SB)/1, $0x0d
+DATA order0_0_0_2<>+16(SB)/1, $0x80
+DATA order0_0_0_2<>+17(SB)/1, $0x80
+DATA order0_0_0_2<>+18(SB)/1, $0x80
+DATA order0_0_0_2<>+19(SB)/1, $0x01
+DATA order0_0_0_2<>+20(SB)/1, $0x80
+DATA order0_0_0_2<>+21(SB)/1, $0x80
+DATA order0_0_0_2<>+22(SB)/1, $0x80
+DATA order0_0_0_2<>+23(SB)/1, $0x05
+DATA order0_0_0_2<>+24(SB)/1, $0x80
+DATA order0_0_0_2<>+25(SB)/1, $0x80
+DATA order0_0_0_2<>+26(SB)/1, $0x80
+DATA order0_0_0_2<>+27(SB)/1, $0x09
+DATA order0_0_0_2<>+28(SB)/1, $0x80
+DATA order0_0_0_2<>+29(SB)/1, $0x80
+DATA order0_0_0_2<>+30(SB)/1, $0x80
+DATA order0_0_0_2<>+31(SB)/1, $0x0d
+DATA order0_0_0_2<>+32(SB)/1, $0x80
+DATA order0_0_0_2<>+33(SB)/1, $0x80
+DATA order0_0_0_2<>+34(SB)/1, $0x80
+DATA order0_0_0_2<>+35(SB)/1, $0x01
+DATA order0_0_0_2<>+36(SB)/1, $0x80
+DATA order0_0_0_2<>+37(SB)/1, $0x80
+DATA order0_0_0_2<>+38(SB)/1, $0x80
+DATA order0_0_0_2<>+39(SB)/1, $0x05
+DATA order0_0_0_2<>+40(SB)/1, $0x80
+DATA order0_0_0_2<>+41(SB)/1, $0x80
+DATA order0_0_0_2<>+42(SB)/1, $0x80
+DATA order0_0_0_2<>+43(SB)/1, $0x09
+DATA order0_0_0_2<>+44(SB)/1, $0x80
+DATA order0_0_0_2<>+45(SB)/1, $0x80
+DATA order0_0_0_2<>+46(SB)/1, $0x80
+DATA order0_0_0_2<>+47(SB)/1, $0x0d
+DATA order0_0_0_2<>+48(SB)/1, $0x80
+DATA order0_0_0_2<>+49(SB)/1, $0x80
+DATA order0_0_0_2<>+50(SB)/1, $0x80
+DATA order0_0_0_2<>+51(SB)/1, $0x01
+DATA order0_0_0_2<>+52(SB)/1, $0x80
+DATA order0_0_0_2<>+53(SB)/1, $0x80
+DATA order0_0_0_2<>+54(SB)/1, $0x80
+DATA order0_0_0_2<>+55(SB)/1, $0x05
+DATA order0_0_0_2<>+56(SB)/1, $0x80
+DATA order0_0_0_2<>+57(SB)/1, $0x80
+DATA order0_0_0_2<>+58(SB)/1, $0x80
+DATA order0_0_0_2<>+59(SB)/1, $0x09
+DATA order0_0_0_2<>+60(SB)/1, $0x80
+DATA order0_0_0_2<>+61(SB)/1, $0x80
+DATA order0_0_0_2<>+62(SB)/1, $0x80
+DATA order0_0_0_2<>+63(SB)/1, $0x0d
+GLOBL order0_0_0_2<>(SB), RODATA|NOPTR, $64
+
+DATA order0_0_0_3<>+0(SB)/1, $0x80
+DATA order0_0_0_3<>+1(SB)/1, $0x80
+DATA order0_0_0_3<>+2(SB)/1, $0x80
+DATA order0_0_0_3<>+3(SB)/1, $0x02
+DATA order0_0_0_3<>+4(SB)/1, $0x80
+DATA order0_0_0_3<>+5(SB)/1, $0x80
+DATA order0_0_0_3<>+6(SB)/1, $0x80
+DATA order0_0_0_3<>+7(SB)/1, $0x06
+DATA order0_0_0_3<>+8(SB)/1, $0x80
+DATA order0_0_0_3<>+9(SB)/1, $0x80
+DATA order0_0_0_3<>+10(SB)/1, $0x80
+DATA order0_0_0_3<>+11(SB)/1, $0x0a
+DATA order0_0_0_3<>+12(SB)/1, $0x80
+DATA order0_0_0_3<>+13(SB)/1, $0x80
+DATA order0_0_0_3<>+14(SB)/1, $0x80
+DATA order0_0_0_3<>+15(SB)/1, $0x0e
+DATA order0_0_0_3<>+16(SB)/1, $0x80
+DATA order0_0_0_3<>+17(SB)/1, $0x80
+DATA order0_0_0_3<>+18(SB)/1, $0x80
+DATA order0_0_0_3<>+19(SB)/1, $0x02
+DATA order0_0_0_3<>+20(SB)/1, $0x80
+DATA order0_0_0_3<>+21(SB)/1, $0x80
+DATA order0_0_0_3<>+22(SB)/1, $0x80
+DATA order0_0_0_3<>+23(SB)/1, $0x06
+DATA order0_0_0_3<>+24(SB)/1, $0x80
+DATA order0_0_0_3<>+25(SB)/1, $0x80
+DATA order0_0_0_3<>+26(SB)/1, $0x80
+DATA order0_0_0_3<>+27(SB)/1, $0x0a
+DATA order0_0_0_3<>+28(SB)/1, $0x80
+DATA order0_0_0_3<>+29(SB)/1, $0x80
+DATA order0_0_0_3<>+30(SB)/1, $0x80
+DATA order0_0_0_3<>+31(SB)/1, $0x0e
+DATA order0_0_0_3<>+32(SB)/1, $0x80
+DATA order0_0_0_3<>+33(SB)/1, $0x80
+DATA order0_0_0_3<>+34(SB)/1, $0x80
+DATA order0_0_0_3<>+35(SB)/1, $0x02
+DATA order0_0_0_3<>+36(SB)/1, $0x80
+DATA order0_0_0_3<>+37(SB)/1, $0x80
+DATA order0_0_0_3<>+38(SB)/1, $0x80
+DATA order0_0_0_3<>+39(SB)/1, $0x06
+DATA order0_0_0_3<>+40(SB)/1, $0x80
+DATA order0_0_0_3<>+41(SB)/1, $0x80
+DATA order0_0_0_3<>+42(SB)/1, $0x80
+DATA order0_0_0_3<>+43(SB)/1, $0x0a
+DATA order0_0_0_3<>+44(SB)/1, $0x80
+DATA order0_0_0_3<>+45(SB)/1, $0x80
+DATA order0_0_0_3<>+46(SB)/1, $0x80
+DATA order0_0_0_3<>+47(SB)/1, $0x0e
+DATA order0_0_0_3<>+48(SB)/1, $0x80
+DATA order0_0_0_3<>+49(SB)/1, $0x80
+DATA order0_0_0_3<>+50(SB)/1, $0x80
+DATA order0_0_0_3<>+51(SB)/1, $0x02
+DATA order0_0_0_3<>+52(SB)/1, $0x80
+DATA order0_0_0_3<>+53(SB)/1, $0x80
+DATA order0_0_0_3<>+54(SB)/1, $0x80
+DATA order0_0_0_3<>+55(SB)/1, $0x06
+DATA order0_0_0_3<>+56(SB)/1, $0x80
+DATA order0_0_0_3<>+57(SB)/1, $0x80
+DATA order0_0_0_3<>+58(SB)/1, $0x80
+DATA order0_0_0_3<>+59(SB)/1, $0x0a
+DATA order0_0_0_3<>+60(SB)/1, $0x80
+DATA order0_0_0_3<>+61(SB)/1, $0x80
+DATA order0_0_0_3<>+62(SB)/1, $0x80
+DATA order0_0_0_3<>+63(SB)/1, $0x0e
+GLOBL order0_0_0_3<>(SB), RODATA|NOPTR, $64
+
+DATA order0_0_0_4<>+0(SB)/1, $0x80
+DATA order0_0_0_4<>+1(SB)/1, $0x80
+DATA order0_0_0_4<>+2(SB)/1, $0x80
+DATA order0_0_0_4<>+3(SB)/1, $0x03
+DATA order0_0_0_4<>+4(SB)/1, $0x80
+DATA order0_0_0_4<>+5(SB)/1, $0x80
+DATA order0_0_0_4<>+6(SB)/1, $0x80
+DATA order0_0_0_4<>+7(SB)/1, $0x07
+DATA order0_0_0_4<>+8(SB)/1, $0x80
+DATA order0_0_0_4<>+9(SB)/1, $0x80
+DATA order0_0_0_4<>+10(SB)/1, $0x80
+DATA order0_0_0_4<>+11(SB)/1, $0x0b
+DATA order0_0_0_4<>+12(SB)/1, $0x80
+DATA order0_0_0_4<>+13(SB)/1, $0x80
+DATA order0_0_0_4<>+14(SB)/1, $0x80
+DATA order0_0_0_4<>+15(SB)/1, $0x0f
+DATA order0_0_0_4<>+16(SB)/1, $0x80
+DATA order0_0_0_4<>+17(SB)/1, $0x80
+DATA order0_0_0_4<>+18(SB)/1, $0x80
+DATA order0_0_0_4<>+19(SB)/1, $0x03
+DATA order0_0_0_4<>+20(SB)/1, $0x80
+DATA order0_0_0_4<>+21(SB)/1, $0x80
+DATA order0_0_0_4<>+22(SB)/1, $0x80
+DATA order0_0_0_4<>+23(SB)/1, $0x07
+DATA order0_0_0_4<>+24(SB)/1, $0x80
+DATA order0_0_0_4<>+25(SB)/1, $0x80
+DATA order0_0_0_4<>+26(SB)/1, $0x80
+DATA order0_0_0_4<>+27(SB)/1, $0x0b
+DATA order0_0_0_4<>+28(SB)/1, $0x80
+DATA order0_0_0_4<>+29(SB)/1, $0x80
+DATA order0_0_0_4<>+30(SB)/1, $0x80
+DATA order0_0_0_4<>+31(SB)/1, $0x0f
+DATA order0_0_0_4<>+32(SB)/1, $0x80
+DATA order0_0_0_4<>+33(SB)/1, $0x80
+DATA order0_0_0_4<>+34(SB)/1, $0x80
+DATA order0_0_0_4<>+35(SB)/1, $0x03
+DATA order0_0_0_4<>+36(SB)/1, $0x80
+DATA order0_0_0_4<>+37(SB)/1, $0x80
+DATA order0_0_0_4<>+38(SB)/1, $0x80
+DATA order0_0_0_4<>+39(SB)/1, $0x07
+DATA order0_0_0_4<>+40(SB)/1, $0x80
+DATA order0_0_0_4<>+41(SB)/1, $0x80
+DATA order0_0_0_4<>+42(SB)/1, $0x80
+DATA order0_0_0_4<>+43(SB)/1, $0x0b
+DATA order0_0_0_4<>+44(SB)/1, $0x80
+DATA order0_0_0_4<>+45(SB)/1, $0x80
+DATA order0_0_0_4<>+46(SB)/1, $0x80
+DATA order0_0_0_4<>+47(SB)/1, $0x0f
+DATA order0_0_0_4<>+48(SB)/1, $0x80
+DATA order0_0_0_4<>+49(SB)/1, $0x80
+DATA order0_0_0_4<>+50(SB)/1, $0x80
+DATA order0_0_0_4<>+51(SB)/1, $0x03
+DATA order0_0_0_4<>+52(SB)/1, $0x80
+DATA order0_0_0_4<>+53(SB)/1, $0x80
+DATA order0_0_0_4<>+54(SB)/1, $0x80
+DATA order0_0_0_4<>+55(SB)/1, $0x07
+DATA order0_0_0_4<>+56(SB)/1, $0x80
+DATA order0_0_0_4<>+57(SB)/1, $0x80
+DATA order0_0_0_4<>+58(SB)/1, $0x80
+DATA order0_0_0_4<>+59(SB)/1, $0x0b
+DATA order0_0_0_4<>+60(SB)/1, $0x80
+DATA order0_0_0_4<>+61(SB)/1, $0x80
+DATA order0_0_0_4<>+62(SB)/1, $0x80
+DATA order0_0_0_4<>+63(SB)/1, $0x0f
+GLOBL order0_0_0_4<>(SB), RODATA|NOPTR, $64
+
+DATA order0_1_0_2<>+0(SB)/1, $0x80
+DATA order0_1_0_2<>+1(SB)/1, $0x00
+DATA order0_1_0_2<>+2(SB)/1, $0x80
+DATA order0_1_0_2<>+3(SB)/1, $0x01
+DATA order0_1_0_2<>+4(SB)/1, $0x80
+DATA order0_1_0_2<>+5(SB)/1, $0x04
+DATA order0_1_0_2<>+6(SB)/1, $0x80
+DATA order0_1_0_2<>+7(SB)/1, $0x05
+DATA order0_1_0_2<>+8(SB)/1, $0x80
+DATA order0_1_0_2<>+9(SB)/1, $0x08
+DATA order0_1_0_2<>+10(SB)/1, $0x80
+DATA order0_1_0_2<>+11(SB)/1, $0x09
+DATA order0_1_0_2<>+12(SB)/1, $0x80
+DATA order0_1_0_2<>+13(SB)/1, $0x0c
+DATA order0_1_0_2<>+14(SB)/1, $0x80
+DATA order0_1_0_2<>+15(SB)/1, $0x0d
+DATA order0_1_0_2<>+16(SB)/1, $0x80
+DATA order0_1_0_2<>+17(SB)/1, $0x00
+DATA order0_1_0_2<>+18(SB)/1, $0x80
+DATA order0_1_0_2<>+19(SB)/1, $0x01
+DATA order0_1_0_2<>+20(SB)/1, $0x80
+DATA order0_1_0_2<>+21(SB)/1, $0x04
+DATA order0_1_0_2<>+22(SB)/1, $0x80
+DATA order0_1_0_2<>+23(SB)/1, $0x05
+DATA order0_1_0_2<>+24(SB)/1, $0x80
+DATA order0_1_0_2<>+25(SB)/1, $0x08
+DATA order0_1_0_2<>+26(SB)/1, $0x80
+DATA order0_1_0_2<>+27(SB)/1, $0x09
+DATA order0_1_0_2<>+28(SB)/1, $0x80
+DATA order0_1_0_2<>+29(SB)/1, $0x0c
+DATA order0_1_0_2<>+30(SB)/1, $0x80
+DATA order0_1_0_2<>+31(SB)/1, $0x0d
+DATA order0_1_0_2<>+32(SB)/1, $0x80
+DATA order0_1_0_2<>+33(SB)/1, $0x00
+DATA order0_1_0_2<>+34(SB)/1, $0x80
+DATA order0_1_0_2<>+35(SB)/1, $0x01
+DATA order0_1_0_2<>+36(SB)/1, $0x80
+DATA order0_1_0_2<>+37(SB)/1, $0x04
+DATA order0_1_0_2<>+38(SB)/1, $0x80
+DATA order0_1_0_2<>+39(SB)/1, $0x05
+DATA order0_1_0_2<>+40(SB)/1, $0x80
+DATA order0_1_0_2<>+41(SB)/1, $0x08
+DATA order0_1_0_2<>+42(SB)/1, $0x80
+DATA order0_1_0_2<>+43(SB)/1, $0x09
+DATA order0_1_0_2<>+44(SB)/1, $0x80
+DATA order0_1_0_2<>+45(SB)/1, $0x0c
+DATA order0_1_0_2<>+46(SB)/1, $0x80
+DATA order0_1_0_2<>+47(SB)/1, $0x0d
+DATA order0_1_0_2<>+48(SB)/1, $0x80
+DATA order0_1_0_2<>+49(SB)/1, $0x00
+DATA order0_1_0_2<>+50(SB)/1, $0x80
+DATA order0_1_0_2<>+51(SB)/1, $0x01
+DATA order0_1_0_2<>+52(SB)/1, $0x80
+DATA order0_1_0_2<>+53(SB)/1, $0x04
+DATA order0_1_0_2<>+54(SB)/1, $0x80
+DATA order0_1_0_2<>+55(SB)/1, $0x05
+DATA order0_1_0_2<>+56(SB)/1, $0x80
+DATA order0_1_0_2<>+57(SB)/1, $0x08
+DATA order0_1_0_2<>+58(SB)/1, $0x80
+DATA order0_1_0_2<>+59(SB)/1, $0x09
+DATA order0_1_0_2<>+60(SB)/1, $0x80
+DATA order0_1_0_2<>+61(SB)/1, $0x0c
+DATA order0_1_0_2<>+62(SB)/1, $0x80
+DATA order0_1_0_2<>+63(SB)/1, $0x0d
+GLOBL order0_1_0_2<>(SB), RODATA|NOPTR, $64
+
+DATA order0_3_0_4<>+0(SB)/1, $0x80
+DATA order0_3_0_4<>+1(SB)/1, $0x02
+DATA order0_3_0_4<>+2(SB)/1, $0x80
+DATA order0_3_0_4<>+3(SB)/1, $0x03
+DATA order0_3_0_4<>+4(SB)/1, $0x80
+DATA order0_3_0_4<>+5(SB)/1, $0x06
+DATA order0_3_0_4<>+6(SB)/1, $0x80
+DATA order0_3_0_4<>+7(SB)/1, $0x07
+DATA order0_3_0_4<>+8(SB)/1, $0x80
+DATA order0_3_0_4<>+9(SB)/1, $0x0a
+DATA order0_3_0_4<>+10(SB)/1, $0x80
+DATA order0_3_0_4<>+11(SB)/1, $0x0b
+DATA order0_3_0_4<>+12(SB)/1, $0x80
+DATA order0_3_0_4<>+13(SB)/1, $0x0e
+DATA order0_3_0_4<>+14(SB)/1, $0x80
+DATA order0_3_0_4<>+15(SB)/1, $0x0f
+DATA order0_3_0_4<>+16(SB)/1, $0x80
+DATA order0_3_0_4<>+17(SB)/1, $0x02
+DATA order0_3_0_4<>+18(SB)/1, $0x80
+DATA order0_3_0_4<>+19(SB)/1, $0x03
+DATA order0_3_0_4<>+20(SB)/1, $0x80
+DATA order0_3_0_4<>+21(SB)/1, $0x06
+DATA order0_3_0_4<>+22(SB)/1, $0x80
+DATA order0_3_0_4<>+23(SB)/1, $0x07
+DATA order0_3_0_4<>+24(SB)/1, $0x80
+DATA order0_3_0_4<>+25(SB)/1, $0x0a
+DATA order0_3_0_4<>+26(SB)/1, $0x80
+DATA order0_3_0_4<>+27(SB)/1, $0x0b
+DATA order0_3_0_4<>+28(SB)/1, $0x80
+DATA order0_3_0_4<>+29(SB)/1, $0x0e
+DATA order0_3_0_4<>+30(SB)/1, $0x80
+DATA order0_3_0_4<>+31(SB)/1, $0x0f
+DATA order0_3_0_4<>+32(SB)/1, $0x80
+DATA order0_3_0_4<>+33(SB)/1, $0x02
+DATA order0_3_0_4<>+34(SB)/1, $0x80
+DATA order0_3_0_4<>+35(SB)/1, $0x03
+DATA order0_3_0_4<>+36(SB)/1, $0x80
+DATA order0_3_0_4<>+37(SB)/1, $0x06
+DATA order0_3_0_4<>+38(SB)/1, $0x80
+DATA order0_3_0_4<>+39(SB)/1, $0x07
+DATA order0_3_0_4<>+40(SB)/1, $0x80
+DATA order0_3_0_4<>+41(SB)/1, $0x0a
+DATA order0_3_0_4<>+42(SB)/1, $0x80
+DATA order0_3_0_4<>+43(SB)/1, $0x0b
+DATA order0_3_0_4<>+44(SB)/1, $0x80
+DATA order0_3_0_4<>+45(SB)/1, $0x0e
+DATA order0_3_0_4<>+46(SB)/1, $0x80
+DATA order0_3_0_4<>+47(SB)/1, $0x0f
+DATA order0_3_0_4<>+48(SB)/1, $0x80
+DATA order0_3_0_4<>+49(SB)/1, $0x02
+DATA order0_3_0_4<>+50(SB)/1, $0x80
+DATA order0_3_0_4<>+51(SB)/1, $0x03
+DATA order0_3_0_4<>+52(SB)/1, $0x80
+DATA order0_3_0_4<>+53(SB)/1, $0x06
+DATA order0_3_0_4<>+54(SB)/1, $0x80
+DATA order0_3_0_4<>+55(SB)/1, $0x07
+DATA order0_3_0_4<>+56(SB)/1, $0x80
+DATA order0_3_0_4<>+57(SB)/1, $0x0a
+DATA order0_3_0_4<>+58(SB)/1, $0x80
+DATA order0_3_0_4<>+59(SB)/1, $0x0b
+DATA order0_3_0_4<>+60(SB)/1, $0x80
+DATA order0_3_0_4<>+61(SB)/1, $0x0e
+DATA order0_3_0_4<>+62(SB)/1, $0x80
+DATA order0_3_0_4<>+63(SB)/1, $0x0f
+GLOBL order0_3_0_4<>(SB), RODATA|NOPTR, $64
 
 // func unpackQ4_K(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
@@ -2821,45 +3994,53 @@ loop19:
 	MOVQ            R11, m+32(FP)
 	MOVQ            scales+8(FP), R11
 	MOVQ            mins+16(FP), R12
-	VPSHUFB         byte0<>+0(SB), Z5, Z1
+	VPSHUFB         order1_0_0_0<>+0(SB), Z5, Z1
 	VPMOVDB         Z1, (R11)
+	VPSHUFB         order1_0_0_0<>+0(SB), Z5, Z1
 	VPMOVDB         Z1, 16(R11)
-	VPSHUFB         pair0<>+0(SB), Z3, Z1
-	VMOVDQU32       Z1, (R12)
-	VPSHUFB         byte1<>+0(SB), Z5, Z1
+	VPSHUFB         order2_0_0_0<>+0(SB), Z5, Z1
 	VPMOVDB         Z1, 32(R11)
+	VPSHUFB         order2_0_0_0<>+0(SB), Z5, Z1
 	VPMOVDB         Z1, 48(R11)
-	VPSHUFB         pair1<>+0(SB), Z3, Z1
-	VMOVDQU32       Z1, 64(R12)
-	VPSHUFB         byte2<>+0(SB), Z5, Z1
+	VPSHUFB         order3_0_0_0<>+0(SB), Z5, Z1
 	VPMOVDB         Z1, 64(R11)
+	VPSHUFB         order3_0_0_0<>+0(SB), Z5, Z1
 	VPMOVDB         Z1, 80(R11)
-	VPSHUFB         pair2<>+0(SB), Z3, Z1
-	VMOVDQU32       Z1, 128(R12)
-	VPSHUFB         byte3<>+0(SB), Z5, Z1
+	VPSHUFB         order4_0_0_0<>+0(SB), Z5, Z1
 	VPMOVDB         Z1, 96(R11)
+	VPSHUFB         order4_0_0_0<>+0(SB), Z5, Z1
 	VPMOVDB         Z1, 112(R11)
-	VPSHUFB         pair3<>+0(SB), Z3, Z1
-	VMOVDQU32       Z1, 192(R12)
-	VPSHUFB         byte0<>+0(SB), Z8, Z1
+	VPSHUFB         order1_0_0_0<>+0(SB), Z8, Z1
 	VPMOVDB         Z1, 128(R11)
+	VPSHUFB         order1_0_0_0<>+0(SB), Z8, Z1
 	VPMOVDB         Z1, 144(R11)
-	VPSHUFB         pair0<>+0(SB), Z4, Z1
-	VMOVDQU32       Z1, 256(R12)
-	VPSHUFB         byte1<>+0(SB), Z8, Z1
+	VPSHUFB         order2_0_0_0<>+0(SB), Z8, Z1
 	VPMOVDB         Z1, 160(R11)
+	VPSHUFB         order2_0_0_0<>+0(SB), Z8, Z1
 	VPMOVDB         Z1, 176(R11)
-	VPSHUFB         pair1<>+0(SB), Z4, Z1
-	VMOVDQU32       Z1, 320(R12)
-	VPSHUFB         byte2<>+0(SB), Z8, Z1
+	VPSHUFB         order3_0_0_0<>+0(SB), Z8, Z1
 	VPMOVDB         Z1, 192(R11)
+	VPSHUFB         order3_0_0_0<>+0(SB), Z8, Z1
 	VPMOVDB         Z1, 208(R11)
-	VPSHUFB         pair2<>+0(SB), Z4, Z1
-	VMOVDQU32       Z1, 384(R12)
-	VPSHUFB         byte3<>+0(SB), Z8, Z1
+	VPSHUFB         order4_0_0_0<>+0(SB), Z8, Z1
 	VPMOVDB         Z1, 224(R11)
+	VPSHUFB         order4_0_0_0<>+0(SB), Z8, Z1
 	VPMOVDB         Z1, 240(R11)
-	VPSHUFB         pair3<>+0(SB), Z4, Z1
+	VPSHUFB         order1_0_1_0<>+0(SB), Z3, Z1
+	VMOVDQU32       Z1, (R12)
+	VPSHUFB         order2_0_2_0<>+0(SB), Z3, Z1
+	VMOVDQU32       Z1, 64(R12)
+	VPSHUFB         order3_0_3_0<>+0(SB), Z3, Z1
+	VMOVDQU32       Z1, 128(R12)
+	VPSHUFB         order4_0_4_0<>+0(SB), Z3, Z1
+	VMOVDQU32       Z1, 192(R12)
+	VPSHUFB         order1_0_1_0<>+0(SB), Z4, Z1
+	VMOVDQU32       Z1, 256(R12)
+	VPSHUFB         order2_0_2_0<>+0(SB), Z4, Z1
+	VMOVDQU32       Z1, 320(R12)
+	VPSHUFB         order3_0_3_0<>+0(SB), Z4, Z1
+	VMOVDQU32       Z1, 384(R12)
+	VPSHUFB         order4_0_4_0<>+0(SB), Z4, Z1
 	VMOVDQU32       Z1, 448(R12)
 	ADDQ            $0x00000100, R11
 	ADDQ            $0x00000200, R12
@@ -2887,553 +4068,269 @@ DATA bytes63<>+24(SB)/4, $0x3f3f3f3f
 DATA bytes63<>+28(SB)/4, $0x3f3f3f3f
 GLOBL bytes63<>(SB), RODATA|NOPTR, $32
 
-DATA bytes48<>+0(SB)/4, $0x30303030
-DATA bytes48<>+4(SB)/4, $0x30303030
-DATA bytes48<>+8(SB)/4, $0x30303030
-DATA bytes48<>+12(SB)/4, $0x30303030
-DATA bytes48<>+16(SB)/4, $0x30303030
-DATA bytes48<>+20(SB)/4, $0x30303030
-DATA bytes48<>+24(SB)/4, $0x30303030
-DATA bytes48<>+28(SB)/4, $0x30303030
-GLOBL bytes48<>(SB), RODATA|NOPTR, $32
+DATA order1_0_1_0<>+0(SB)/1, $0x00
+DATA order1_0_1_0<>+1(SB)/1, $0x80
+DATA order1_0_1_0<>+2(SB)/1, $0x00
+DATA order1_0_1_0<>+3(SB)/1, $0x80
+DATA order1_0_1_0<>+4(SB)/1, $0x04
+DATA order1_0_1_0<>+5(SB)/1, $0x80
+DATA order1_0_1_0<>+6(SB)/1, $0x04
+DATA order1_0_1_0<>+7(SB)/1, $0x80
+DATA order1_0_1_0<>+8(SB)/1, $0x08
+DATA order1_0_1_0<>+9(SB)/1, $0x80
+DATA order1_0_1_0<>+10(SB)/1, $0x08
+DATA order1_0_1_0<>+11(SB)/1, $0x80
+DATA order1_0_1_0<>+12(SB)/1, $0x0c
+DATA order1_0_1_0<>+13(SB)/1, $0x80
+DATA order1_0_1_0<>+14(SB)/1, $0x0c
+DATA order1_0_1_0<>+15(SB)/1, $0x80
+DATA order1_0_1_0<>+16(SB)/1, $0x00
+DATA order1_0_1_0<>+17(SB)/1, $0x80
+DATA order1_0_1_0<>+18(SB)/1, $0x00
+DATA order1_0_1_0<>+19(SB)/1, $0x80
+DATA order1_0_1_0<>+20(SB)/1, $0x04
+DATA order1_0_1_0<>+21(SB)/1, $0x80
+DATA order1_0_1_0<>+22(SB)/1, $0x04
+DATA order1_0_1_0<>+23(SB)/1, $0x80
+DATA order1_0_1_0<>+24(SB)/1, $0x08
+DATA order1_0_1_0<>+25(SB)/1, $0x80
+DATA order1_0_1_0<>+26(SB)/1, $0x08
+DATA order1_0_1_0<>+27(SB)/1, $0x80
+DATA order1_0_1_0<>+28(SB)/1, $0x0c
+DATA order1_0_1_0<>+29(SB)/1, $0x80
+DATA order1_0_1_0<>+30(SB)/1, $0x0c
+DATA order1_0_1_0<>+31(SB)/1, $0x80
+DATA order1_0_1_0<>+32(SB)/1, $0x00
+DATA order1_0_1_0<>+33(SB)/1, $0x80
+DATA order1_0_1_0<>+34(SB)/1, $0x00
+DATA order1_0_1_0<>+35(SB)/1, $0x80
+DATA order1_0_1_0<>+36(SB)/1, $0x04
+DATA order1_0_1_0<>+37(SB)/1, $0x80
+DATA order1_0_1_0<>+38(SB)/1, $0x04
+DATA order1_0_1_0<>+39(SB)/1, $0x80
+DATA order1_0_1_0<>+40(SB)/1, $0x08
+DATA order1_0_1_0<>+41(SB)/1, $0x80
+DATA order1_0_1_0<>+42(SB)/1, $0x08
+DATA order1_0_1_0<>+43(SB)/1, $0x80
+DATA order1_0_1_0<>+44(SB)/1, $0x0c
+DATA order1_0_1_0<>+45(SB)/1, $0x80
+DATA order1_0_1_0<>+46(SB)/1, $0x0c
+DATA order1_0_1_0<>+47(SB)/1, $0x80
+DATA order1_0_1_0<>+48(SB)/1, $0x00
+DATA order1_0_1_0<>+49(SB)/1, $0x80
+DATA order1_0_1_0<>+50(SB)/1, $0x00
+DATA order1_0_1_0<>+51(SB)/1, $0x80
+DATA order1_0_1_0<>+52(SB)/1, $0x04
+DATA order1_0_1_0<>+53(SB)/1, $0x80
+DATA order1_0_1_0<>+54(SB)/1, $0x04
+DATA order1_0_1_0<>+55(SB)/1, $0x80
+DATA order1_0_1_0<>+56(SB)/1, $0x08
+DATA order1_0_1_0<>+57(SB)/1, $0x80
+DATA order1_0_1_0<>+58(SB)/1, $0x08
+DATA order1_0_1_0<>+59(SB)/1, $0x80
+DATA order1_0_1_0<>+60(SB)/1, $0x0c
+DATA order1_0_1_0<>+61(SB)/1, $0x80
+DATA order1_0_1_0<>+62(SB)/1, $0x0c
+DATA order1_0_1_0<>+63(SB)/1, $0x80
+GLOBL order1_0_1_0<>(SB), RODATA|NOPTR, $64
 
-DATA sign<>+0(SB)/4, $0x80000000
-DATA sign<>+4(SB)/4, $0x80000000
-DATA sign<>+8(SB)/4, $0x80000000
-DATA sign<>+12(SB)/4, $0x80000000
-DATA sign<>+16(SB)/4, $0x80000000
-DATA sign<>+20(SB)/4, $0x80000000
-DATA sign<>+24(SB)/4, $0x80000000
-DATA sign<>+28(SB)/4, $0x80000000
-GLOBL sign<>(SB), RODATA|NOPTR, $32
+DATA order2_0_2_0<>+0(SB)/1, $0x01
+DATA order2_0_2_0<>+1(SB)/1, $0x80
+DATA order2_0_2_0<>+2(SB)/1, $0x01
+DATA order2_0_2_0<>+3(SB)/1, $0x80
+DATA order2_0_2_0<>+4(SB)/1, $0x05
+DATA order2_0_2_0<>+5(SB)/1, $0x80
+DATA order2_0_2_0<>+6(SB)/1, $0x05
+DATA order2_0_2_0<>+7(SB)/1, $0x80
+DATA order2_0_2_0<>+8(SB)/1, $0x09
+DATA order2_0_2_0<>+9(SB)/1, $0x80
+DATA order2_0_2_0<>+10(SB)/1, $0x09
+DATA order2_0_2_0<>+11(SB)/1, $0x80
+DATA order2_0_2_0<>+12(SB)/1, $0x0d
+DATA order2_0_2_0<>+13(SB)/1, $0x80
+DATA order2_0_2_0<>+14(SB)/1, $0x0d
+DATA order2_0_2_0<>+15(SB)/1, $0x80
+DATA order2_0_2_0<>+16(SB)/1, $0x01
+DATA order2_0_2_0<>+17(SB)/1, $0x80
+DATA order2_0_2_0<>+18(SB)/1, $0x01
+DATA order2_0_2_0<>+19(SB)/1, $0x80
+DATA order2_0_2_0<>+20(SB)/1, $0x05
+DATA order2_0_2_0<>+21(SB)/1, $0x80
+DATA order2_0_2_0<>+22(SB)/1, $0x05
+DATA order2_0_2_0<>+23(SB)/1, $0x80
+DATA order2_0_2_0<>+24(SB)/1, $0x09
+DATA order2_0_2_0<>+25(SB)/1, $0x80
+DATA order2_0_2_0<>+26(SB)/1, $0x09
+DATA order2_0_2_0<>+27(SB)/1, $0x80
+DATA order2_0_2_0<>+28(SB)/1, $0x0d
+DATA order2_0_2_0<>+29(SB)/1, $0x80
+DATA order2_0_2_0<>+30(SB)/1, $0x0d
+DATA order2_0_2_0<>+31(SB)/1, $0x80
+DATA order2_0_2_0<>+32(SB)/1, $0x01
+DATA order2_0_2_0<>+33(SB)/1, $0x80
+DATA order2_0_2_0<>+34(SB)/1, $0x01
+DATA order2_0_2_0<>+35(SB)/1, $0x80
+DATA order2_0_2_0<>+36(SB)/1, $0x05
+DATA order2_0_2_0<>+37(SB)/1, $0x80
+DATA order2_0_2_0<>+38(SB)/1, $0x05
+DATA order2_0_2_0<>+39(SB)/1, $0x80
+DATA order2_0_2_0<>+40(SB)/1, $0x09
+DATA order2_0_2_0<>+41(SB)/1, $0x80
+DATA order2_0_2_0<>+42(SB)/1, $0x09
+DATA order2_0_2_0<>+43(SB)/1, $0x80
+DATA order2_0_2_0<>+44(SB)/1, $0x0d
+DATA order2_0_2_0<>+45(SB)/1, $0x80
+DATA order2_0_2_0<>+46(SB)/1, $0x0d
+DATA order2_0_2_0<>+47(SB)/1, $0x80
+DATA order2_0_2_0<>+48(SB)/1, $0x01
+DATA order2_0_2_0<>+49(SB)/1, $0x80
+DATA order2_0_2_0<>+50(SB)/1, $0x01
+DATA order2_0_2_0<>+51(SB)/1, $0x80
+DATA order2_0_2_0<>+52(SB)/1, $0x05
+DATA order2_0_2_0<>+53(SB)/1, $0x80
+DATA order2_0_2_0<>+54(SB)/1, $0x05
+DATA order2_0_2_0<>+55(SB)/1, $0x80
+DATA order2_0_2_0<>+56(SB)/1, $0x09
+DATA order2_0_2_0<>+57(SB)/1, $0x80
+DATA order2_0_2_0<>+58(SB)/1, $0x09
+DATA order2_0_2_0<>+59(SB)/1, $0x80
+DATA order2_0_2_0<>+60(SB)/1, $0x0d
+DATA order2_0_2_0<>+61(SB)/1, $0x80
+DATA order2_0_2_0<>+62(SB)/1, $0x0d
+DATA order2_0_2_0<>+63(SB)/1, $0x80
+GLOBL order2_0_2_0<>(SB), RODATA|NOPTR, $64
 
-DATA byte0<>+0(SB)/1, $0x00
-DATA byte0<>+1(SB)/1, $0x80
-DATA byte0<>+2(SB)/1, $0x80
-DATA byte0<>+3(SB)/1, $0x80
-DATA byte0<>+4(SB)/1, $0x04
-DATA byte0<>+5(SB)/1, $0x80
-DATA byte0<>+6(SB)/1, $0x80
-DATA byte0<>+7(SB)/1, $0x80
-DATA byte0<>+8(SB)/1, $0x08
-DATA byte0<>+9(SB)/1, $0x80
-DATA byte0<>+10(SB)/1, $0x80
-DATA byte0<>+11(SB)/1, $0x80
-DATA byte0<>+12(SB)/1, $0x0c
-DATA byte0<>+13(SB)/1, $0x80
-DATA byte0<>+14(SB)/1, $0x80
-DATA byte0<>+15(SB)/1, $0x80
-DATA byte0<>+16(SB)/1, $0x00
-DATA byte0<>+17(SB)/1, $0x80
-DATA byte0<>+18(SB)/1, $0x80
-DATA byte0<>+19(SB)/1, $0x80
-DATA byte0<>+20(SB)/1, $0x04
-DATA byte0<>+21(SB)/1, $0x80
-DATA byte0<>+22(SB)/1, $0x80
-DATA byte0<>+23(SB)/1, $0x80
-DATA byte0<>+24(SB)/1, $0x08
-DATA byte0<>+25(SB)/1, $0x80
-DATA byte0<>+26(SB)/1, $0x80
-DATA byte0<>+27(SB)/1, $0x80
-DATA byte0<>+28(SB)/1, $0x0c
-DATA byte0<>+29(SB)/1, $0x80
-DATA byte0<>+30(SB)/1, $0x80
-DATA byte0<>+31(SB)/1, $0x80
-DATA byte0<>+32(SB)/1, $0x00
-DATA byte0<>+33(SB)/1, $0x80
-DATA byte0<>+34(SB)/1, $0x80
-DATA byte0<>+35(SB)/1, $0x80
-DATA byte0<>+36(SB)/1, $0x04
-DATA byte0<>+37(SB)/1, $0x80
-DATA byte0<>+38(SB)/1, $0x80
-DATA byte0<>+39(SB)/1, $0x80
-DATA byte0<>+40(SB)/1, $0x08
-DATA byte0<>+41(SB)/1, $0x80
-DATA byte0<>+42(SB)/1, $0x80
-DATA byte0<>+43(SB)/1, $0x80
-DATA byte0<>+44(SB)/1, $0x0c
-DATA byte0<>+45(SB)/1, $0x80
-DATA byte0<>+46(SB)/1, $0x80
-DATA byte0<>+47(SB)/1, $0x80
-DATA byte0<>+48(SB)/1, $0x00
-DATA byte0<>+49(SB)/1, $0x80
-DATA byte0<>+50(SB)/1, $0x80
-DATA byte0<>+51(SB)/1, $0x80
-DATA byte0<>+52(SB)/1, $0x04
-DATA byte0<>+53(SB)/1, $0x80
-DATA byte0<>+54(SB)/1, $0x80
-DATA byte0<>+55(SB)/1, $0x80
-DATA byte0<>+56(SB)/1, $0x08
-DATA byte0<>+57(SB)/1, $0x80
-DATA byte0<>+58(SB)/1, $0x80
-DATA byte0<>+59(SB)/1, $0x80
-DATA byte0<>+60(SB)/1, $0x0c
-DATA byte0<>+61(SB)/1, $0x80
-DATA byte0<>+62(SB)/1, $0x80
-DATA byte0<>+63(SB)/1, $0x80
-GLOBL byte0<>(SB), RODATA|NOPTR, $64
+DATA order3_0_3_0<>+0(SB)/1, $0x02
+DATA order3_0_3_0<>+1(SB)/1, $0x80
+DATA order3_0_3_0<>+2(SB)/1, $0x02
+DATA order3_0_3_0<>+3(SB)/1, $0x80
+DATA order3_0_3_0<>+4(SB)/1, $0x06
+DATA order3_0_3_0<>+5(SB)/1, $0x80
+DATA order3_0_3_0<>+6(SB)/1, $0x06
+DATA order3_0_3_0<>+7(SB)/1, $0x80
+DATA order3_0_3_0<>+8(SB)/1, $0x0a
+DATA order3_0_3_0<>+9(SB)/1, $0x80
+DATA order3_0_3_0<>+10(SB)/1, $0x0a
+DATA order3_0_3_0<>+11(SB)/1, $0x80
+DATA order3_0_3_0<>+12(SB)/1, $0x0e
+DATA order3_0_3_0<>+13(SB)/1, $0x80
+DATA order3_0_3_0<>+14(SB)/1, $0x0e
+DATA order3_0_3_0<>+15(SB)/1, $0x80
+DATA order3_0_3_0<>+16(SB)/1, $0x02
+DATA order3_0_3_0<>+17(SB)/1, $0x80
+DATA order3_0_3_0<>+18(SB)/1, $0x02
+DATA order3_0_3_0<>+19(SB)/1, $0x80
+DATA order3_0_3_0<>+20(SB)/1, $0x06
+DATA order3_0_3_0<>+21(SB)/1, $0x80
+DATA order3_0_3_0<>+22(SB)/1, $0x06
+DATA order3_0_3_0<>+23(SB)/1, $0x80
+DATA order3_0_3_0<>+24(SB)/1, $0x0a
+DATA order3_0_3_0<>+25(SB)/1, $0x80
+DATA order3_0_3_0<>+26(SB)/1, $0x0a
+DATA order3_0_3_0<>+27(SB)/1, $0x80
+DATA order3_0_3_0<>+28(SB)/1, $0x0e
+DATA order3_0_3_0<>+29(SB)/1, $0x80
+DATA order3_0_3_0<>+30(SB)/1, $0x0e
+DATA order3_0_3_0<>+31(SB)/1, $0x80
+DATA order3_0_3_0<>+32(SB)/1, $0x02
+DATA order3_0_3_0<>+33(SB)/1, $0x80
+DATA order3_0_3_0<>+34(SB)/1, $0x02
+DATA order3_0_3_0<>+35(SB)/1, $0x80
+DATA order3_0_3_0<>+36(SB)/1, $0x06
+DATA order3_0_3_0<>+37(SB)/1, $0x80
+DATA order3_0_3_0<>+38(SB)/1, $0x06
+DATA order3_0_3_0<>+39(SB)/1, $0x80
+DATA order3_0_3_0<>+40(SB)/1, $0x0a
+DATA order3_0_3_0<>+41(SB)/1, $0x80
+DATA order3_0_3_0<>+42(SB)/1, $0x0a
+DATA order3_0_3_0<>+43(SB)/1, $0x80
+DATA order3_0_3_0<>+44(SB)/1, $0x0e
+DATA order3_0_3_0<>+45(SB)/1, $0x80
+DATA order3_0_3_0<>+46(SB)/1, $0x0e
+DATA order3_0_3_0<>+47(SB)/1, $0x80
+DATA order3_0_3_0<>+48(SB)/1, $0x02
+DATA order3_0_3_0<>+49(SB)/1, $0x80
+DATA order3_0_3_0<>+50(SB)/1, $0x02
+DATA order3_0_3_0<>+51(SB)/1, $0x80
+DATA order3_0_3_0<>+52(SB)/1, $0x06
+DATA order3_0_3_0<>+53(SB)/1, $0x80
+DATA order3_0_3_0<>+54(SB)/1, $0x06
+DATA order3_0_3_0<>+55(SB)/1, $0x80
+DATA order3_0_3_0<>+56(SB)/1, $0x0a
+DATA order3_0_3_0<>+57(SB)/1, $0x80
+DATA order3_0_3_0<>+58(SB)/1, $0x0a
+DATA order3_0_3_0<>+59(SB)/1, $0x80
+DATA order3_0_3_0<>+60(SB)/1, $0x0e
+DATA order3_0_3_0<>+61(SB)/1, $0x80
+DATA order3_0_3_0<>+62(SB)/1, $0x0e
+DATA order3_0_3_0<>+63(SB)/1, $0x80
+GLOBL order3_0_3_0<>(SB), RODATA|NOPTR, $64
 
-DATA pair0<>+0(SB)/1, $0x00
-DATA pair0<>+1(SB)/1, $0x80
-DATA pair0<>+2(SB)/1, $0x00
-DATA pair0<>+3(SB)/1, $0x80
-DATA pair0<>+4(SB)/1, $0x04
-DATA pair0<>+5(SB)/1, $0x80
-DATA pair0<>+6(SB)/1, $0x04
-DATA pair0<>+7(SB)/1, $0x80
-DATA pair0<>+8(SB)/1, $0x08
-DATA pair0<>+9(SB)/1, $0x80
-DATA pair0<>+10(SB)/1, $0x08
-DATA pair0<>+11(SB)/1, $0x80
-DATA pair0<>+12(SB)/1, $0x0c
-DATA pair0<>+13(SB)/1, $0x80
-DATA pair0<>+14(SB)/1, $0x0c
-DATA pair0<>+15(SB)/1, $0x80
-DATA pair0<>+16(SB)/1, $0x00
-DATA pair0<>+17(SB)/1, $0x80
-DATA pair0<>+18(SB)/1, $0x00
-DATA pair0<>+19(SB)/1, $0x80
-DATA pair0<>+20(SB)/1, $0x04
-DATA pair0<>+21(SB)/1, $0x80
-DATA pair0<>+22(SB)/1, $0x04
-DATA pair0<>+23(SB)/1, $0x80
-DATA pair0<>+24(SB)/1, $0x08
-DATA pair0<>+25(SB)/1, $0x80
-DATA pair0<>+26(SB)/1, $0x08
-DATA pair0<>+27(SB)/1, $0x80
-DATA pair0<>+28(SB)/1, $0x0c
-DATA pair0<>+29(SB)/1, $0x80
-DATA pair0<>+30(SB)/1, $0x0c
-DATA pair0<>+31(SB)/1, $0x80
-DATA pair0<>+32(SB)/1, $0x00
-DATA pair0<>+33(SB)/1, $0x80
-DATA pair0<>+34(SB)/1, $0x00
-DATA pair0<>+35(SB)/1, $0x80
-DATA pair0<>+36(SB)/1, $0x04
-DATA pair0<>+37(SB)/1, $0x80
-DATA pair0<>+38(SB)/1, $0x04
-DATA pair0<>+39(SB)/1, $0x80
-DATA pair0<>+40(SB)/1, $0x08
-DATA pair0<>+41(SB)/1, $0x80
-DATA pair0<>+42(SB)/1, $0x08
-DATA pair0<>+43(SB)/1, $0x80
-DATA pair0<>+44(SB)/1, $0x0c
-DATA pair0<>+45(SB)/1, $0x80
-DATA pair0<>+46(SB)/1, $0x0c
-DATA pair0<>+47(SB)/1, $0x80
-DATA pair0<>+48(SB)/1, $0x00
-DATA pair0<>+49(SB)/1, $0x80
-DATA pair0<>+50(SB)/1, $0x00
-DATA pair0<>+51(SB)/1, $0x80
-DATA pair0<>+52(SB)/1, $0x04
-DATA pair0<>+53(SB)/1, $0x80
-DATA pair0<>+54(SB)/1, $0x04
-DATA pair0<>+55(SB)/1, $0x80
-DATA pair0<>+56(SB)/1, $0x08
-DATA pair0<>+57(SB)/1, $0x80
-DATA pair0<>+58(SB)/1, $0x08
-DATA pair0<>+59(SB)/1, $0x80
-DATA pair0<>+60(SB)/1, $0x0c
-DATA pair0<>+61(SB)/1, $0x80
-DATA pair0<>+62(SB)/1, $0x0c
-DATA pair0<>+63(SB)/1, $0x80
-GLOBL pair0<>(SB), RODATA|NOPTR, $64
-
-DATA byte1<>+0(SB)/1, $0x01
-DATA byte1<>+1(SB)/1, $0x80
-DATA byte1<>+2(SB)/1, $0x80
-DATA byte1<>+3(SB)/1, $0x80
-DATA byte1<>+4(SB)/1, $0x05
-DATA byte1<>+5(SB)/1, $0x80
-DATA byte1<>+6(SB)/1, $0x80
-DATA byte1<>+7(SB)/1, $0x80
-DATA byte1<>+8(SB)/1, $0x09
-DATA byte1<>+9(SB)/1, $0x80
-DATA byte1<>+10(SB)/1, $0x80
-DATA byte1<>+11(SB)/1, $0x80
-DATA byte1<>+12(SB)/1, $0x0d
-DATA byte1<>+13(SB)/1, $0x80
-DATA byte1<>+14(SB)/1, $0x80
-DATA byte1<>+15(SB)/1, $0x80
-DATA byte1<>+16(SB)/1, $0x01
-DATA byte1<>+17(SB)/1, $0x80
-DATA byte1<>+18(SB)/1, $0x80
-DATA byte1<>+19(SB)/1, $0x80
-DATA byte1<>+20(SB)/1, $0x05
-DATA byte1<>+21(SB)/1, $0x80
-DATA byte1<>+22(SB)/1, $0x80
-DATA byte1<>+23(SB)/1, $0x80
-DATA byte1<>+24(SB)/1, $0x09
-DATA byte1<>+25(SB)/1, $0x80
-DATA byte1<>+26(SB)/1, $0x80
-DATA byte1<>+27(SB)/1, $0x80
-DATA byte1<>+28(SB)/1, $0x0d
-DATA byte1<>+29(SB)/1, $0x80
-DATA byte1<>+30(SB)/1, $0x80
-DATA byte1<>+31(SB)/1, $0x80
-DATA byte1<>+32(SB)/1, $0x01
-DATA byte1<>+33(SB)/1, $0x80
-DATA byte1<>+34(SB)/1, $0x80
-DATA byte1<>+35(SB)/1, $0x80
-DATA byte1<>+36(SB)/1, $0x05
-DATA byte1<>+37(SB)/1, $0x80
-DATA byte1<>+38(SB)/1, $0x80
-DATA byte1<>+39(SB)/1, $0x80
-DATA byte1<>+40(SB)/1, $0x09
-DATA byte1<>+41(SB)/1, $0x80
-DATA byte1<>+42(SB)/1, $0x80
-DATA byte1<>+43(SB)/1, $0x80
-DATA byte1<>+44(SB)/1, $0x0d
-DATA byte1<>+45(SB)/1, $0x80
-DATA byte1<>+46(SB)/1, $0x80
-DATA byte1<>+47(SB)/1, $0x80
-DATA byte1<>+48(SB)/1, $0x01
-DATA byte1<>+49(SB)/1, $0x80
-DATA byte1<>+50(SB)/1, $0x80
-DATA byte1<>+51(SB)/1, $0x80
-DATA byte1<>+52(SB)/1, $0x05
-DATA byte1<>+53(SB)/1, $0x80
-DATA byte1<>+54(SB)/1, $0x80
-DATA byte1<>+55(SB)/1, $0x80
-DATA byte1<>+56(SB)/1, $0x09
-DATA byte1<>+57(SB)/1, $0x80
-DATA byte1<>+58(SB)/1, $0x80
-DATA byte1<>+59(SB)/1, $0x80
-DATA byte1<>+60(SB)/1, $0x0d
-DATA byte1<>+61(SB)/1, $0x80
-DATA byte1<>+62(SB)/1, $0x80
-DATA byte1<>+63(SB)/1, $0x80
-GLOBL byte1<>(SB), RODATA|NOPTR, $64
-
-DATA pair1<>+0(SB)/1, $0x01
-DATA pair1<>+1(SB)/1, $0x80
-DATA pair1<>+2(SB)/1, $0x01
-DATA pair1<>+3(SB)/1, $0x80
-DATA pair1<>+4(SB)/1, $0x05
-DATA pair1<>+5(SB)/1, $0x80
-DATA pair1<>+6(SB)/1, $0x05
-DATA pair1<>+7(SB)/1, $0x80
-DATA pair1<>+8(SB)/1, $0x09
-DATA pair1<>+9(SB)/1, $0x80
-DATA pair1<>+10(SB)/1, $0x09
-DATA pair1<>+11(SB)/1, $0x80
-DATA pair1<>+12(SB)/1, $0x0d
-DATA pair1<>+13(SB)/1, $0x80
-DATA pair1<>+14(SB)/1, $0x0d
-DATA pair1<>+15(SB)/1, $0x80
-DATA pair1<>+16(SB)/1, $0x01
-DATA pair1<>+17(SB)/1, $0x80
-DATA pair1<>+18(SB)/1, $0x01
-DATA pair1<>+19(SB)/1, $0x80
-DATA pair1<>+20(SB)/1, $0x05
-DATA pair1<>+21(SB)/1, $0x80
-DATA pair1<>+22(SB)/1, $0x05
-DATA pair1<>+23(SB)/1, $0x80
-DATA pair1<>+24(SB)/1, $0x09
-DATA pair1<>+25(SB)/1, $0x80
-DATA pair1<>+26(SB)/1, $0x09
-DATA pair1<>+27(SB)/1, $0x80
-DATA pair1<>+28(SB)/1, $0x0d
-DATA pair1<>+29(SB)/1, $0x80
-DATA pair1<>+30(SB)/1, $0x0d
-DATA pair1<>+31(SB)/1, $0x80
-DATA pair1<>+32(SB)/1, $0x01
-DATA pair1<>+33(SB)/1, $0x80
-DATA pair1<>+34(SB)/1, $0x01
-DATA pair1<>+35(SB)/1, $0x80
-DATA pair1<>+36(SB)/1, $0x05
-DATA pair1<>+37(SB)/1, $0x80
-DATA pair1<>+38(SB)/1, $0x05
-DATA pair1<>+39(SB)/1, $0x80
-DATA pair1<>+40(SB)/1, $0x09
-DATA pair1<>+41(SB)/1, $0x80
-DATA pair1<>+42(SB)/1, $0x09
-DATA pair1<>+43(SB)/1, $0x80
-DATA pair1<>+44(SB)/1, $0x0d
-DATA pair1<>+45(SB)/1, $0x80
-DATA pair1<>+46(SB)/1, $0x0d
-DATA pair1<>+47(SB)/1, $0x80
-DATA pair1<>+48(SB)/1, $0x01
-DATA pair1<>+49(SB)/1, $0x80
-DATA pair1<>+50(SB)/1, $0x01
-DATA pair1<>+51(SB)/1, $0x80
-DATA pair1<>+52(SB)/1, $0x05
-DATA pair1<>+53(SB)/1, $0x80
-DATA pair1<>+54(SB)/1, $0x05
-DATA pair1<>+55(SB)/1, $0x80
-DATA pair1<>+56(SB)/1, $0x09
-DATA pair1<>+57(SB)/1, $0x80
-DATA pair1<>+58(SB)/1, $0x09
-DATA pair1<>+59(SB)/1, $0x80
-DATA pair1<>+60(SB)/1, $0x0d
-DATA pair1<>+61(SB)/1, $0x80
-DATA pair1<>+62(SB)/1, $0x0d
-DATA pair1<>+63(SB)/1, $0x80
-GLOBL pair1<>(SB), RODATA|NOPTR, $64
-
-DATA byte2<>+0(SB)/1, $0x02
-DATA byte2<>+1(SB)/1, $0x80
-DATA byte2<>+2(SB)/1, $0x80
-DATA byte2<>+3(SB)/1, $0x80
-DATA byte2<>+4(SB)/1, $0x06
-DATA byte2<>+5(SB)/1, $0x80
-DATA byte2<>+6(SB)/1, $0x80
-DATA byte2<>+7(SB)/1, $0x80
-DATA byte2<>+8(SB)/1, $0x0a
-DATA byte2<>+9(SB)/1, $0x80
-DATA byte2<>+10(SB)/1, $0x80
-DATA byte2<>+11(SB)/1, $0x80
-DATA byte2<>+12(SB)/1, $0x0e
-DATA byte2<>+13(SB)/1, $0x80
-DATA byte2<>+14(SB)/1, $0x80
-DATA byte2<>+15(SB)/1, $0x80
-DATA byte2<>+16(SB)/1, $0x02
-DATA byte2<>+17(SB)/1, $0x80
-DATA byte2<>+18(SB)/1, $0x80
-DATA byte2<>+19(SB)/1, $0x80
-DATA byte2<>+20(SB)/1, $0x06
-DATA byte2<>+21(SB)/1, $0x80
-DATA byte2<>+22(SB)/1, $0x80
-DATA byte2<>+23(SB)/1, $0x80
-DATA byte2<>+24(SB)/1, $0x0a
-DATA byte2<>+25(SB)/1, $0x80
-DATA byte2<>+26(SB)/1, $0x80
-DATA byte2<>+27(SB)/1, $0x80
-DATA byte2<>+28(SB)/1, $0x0e
-DATA byte2<>+29(SB)/1, $0x80
-DATA byte2<>+30(SB)/1, $0x80
-DATA byte2<>+31(SB)/1, $0x80
-DATA byte2<>+32(SB)/1, $0x02
-DATA byte2<>+33(SB)/1, $0x80
-DATA byte2<>+34(SB)/1, $0x80
-DATA byte2<>+35(SB)/1, $0x80
-DATA byte2<>+36(SB)/1, $0x06
-DATA byte2<>+37(SB)/1, $0x80
-DATA byte2<>+38(SB)/1, $0x80
-DATA byte2<>+39(SB)/1, $0x80
-DATA byte2<>+40(SB)/1, $0x0a
-DATA byte2<>+41(SB)/1, $0x80
-DATA byte2<>+42(SB)/1, $0x80
-DATA byte2<>+43(SB)/1, $0x80
-DATA byte2<>+44(SB)/1, $0x0e
-DATA byte2<>+45(SB)/1, $0x80
-DATA byte2<>+46(SB)/1, $0x80
-DATA byte2<>+47(SB)/1, $0x80
-DATA byte2<>+48(SB)/1, $0x02
-DATA byte2<>+49(SB)/1, $0x80
-DATA byte2<>+50(SB)/1, $0x80
-DATA byte2<>+51(SB)/1, $0x80
-DATA byte2<>+52(SB)/1, $0x06
-DATA byte2<>+53(SB)/1, $0x80
-DATA byte2<>+54(SB)/1, $0x80
-DATA byte2<>+55(SB)/1, $0x80
-DATA byte2<>+56(SB)/1, $0x0a
-DATA byte2<>+57(SB)/1, $0x80
-DATA byte2<>+58(SB)/1, $0x80
-DATA byte2<>+59(SB)/1, $0x80
-DATA byte2<>+60(SB)/1, $0x0e
-DATA byte2<>+61(SB)/1, $0x80
-DATA byte2<>+62(SB)/1, $0x80
-DATA byte2<>+63(SB)/1, $0x80
-GLOBL byte2<>(SB), RODATA|NOPTR, $64
-
-DATA pair2<>+0(SB)/1, $0x02
-DATA pair2<>+1(SB)/1, $0x80
-DATA pair2<>+2(SB)/1, $0x02
-DATA pair2<>+3(SB)/1, $0x80
-DATA pair2<>+4(SB)/1, $0x06
-DATA pair2<>+5(SB)/1, $0x80
-DATA pair2<>+6(SB)/1, $0x06
-DATA pair2<>+7(SB)/1, $0x80
-DATA pair2<>+8(SB)/1, $0x0a
-DATA pair2<>+9(SB)/1, $0x80
-DATA pair2<>+10(SB)/1, $0x0a
-DATA pair2<>+11(SB)/1, $0x80
-DATA pair2<>+12(SB)/1, $0x0e
-DATA pair2<>+13(SB)/1, $0x80
-DATA pair2<>+14(SB)/1, $0x0e
-DATA pair2<>+15(SB)/1, $0x80
-DATA pair2<>+16(SB)/1, $0x02
-DATA pair2<>+17(SB)/1, $0x80
-DATA pair2<>+18(SB)/1, $0x02
-DATA pair2<>+19(SB)/1, $0x80
-DATA pair2<>+20(SB)/1, $0x06
-DATA pair2<>+21(SB)/1, $0x80
-DATA pair2<>+22(SB)/1, $0x06
-DATA pair2<>+23(SB)/1, $0x80
-DATA pair2<>+24(SB)/1, $0x0a
-DATA pair2<>+25(SB)/1, $0x80
-DATA pair2<>+26(SB)/1, $0x0a
-DATA pair2<>+27(SB)/1, $0x80
-DATA pair2<>+28(SB)/1, $0x0e
-DATA pair2<>+29(SB)/1, $0x80
-DATA pair2<>+30(SB)/1, $0x0e
-DATA pair2<>+31(SB)/1, $0x80
-DATA pair2<>+32(SB)/1, $0x02
-DATA pair2<>+33(SB)/1, $0x80
-DATA pair2<>+34(SB)/1, $0x02
-DATA pair2<>+35(SB)/1, $0x80
-DATA pair2<>+36(SB)/1, $0x06
-DATA pair2<>+37(SB)/1, $0x80
-DATA pair2<>+38(SB)/1, $0x06
-DATA pair2<>+39(SB)/1, $0x80
-DATA pair2<>+40(SB)/1, $0x0a
-DATA pair2<>+41(SB)/1, $0x80
-DATA pair2<>+42(SB)/1, $0x0a
-DATA pair2<>+43(SB)/1, $0x80
-DATA pair2<>+44(SB)/1, $0x0e
-DATA pair2<>+45(SB)/1, $0x80
-DATA pair2<>+46(SB)/1, $0x0e
-DATA pair2<>+47(SB)/1, $0x80
-DATA pair2<>+48(SB)/1, $0x02
-DATA pair2<>+49(SB)/1, $0x80
-DATA pair2<>+50(SB)/1, $0x02
-DATA pair2<>+51(SB)/1, $0x80
-DATA pair2<>+52(SB)/1, $0x06
-DATA pair2<>+53(SB)/1, $0x80
-DATA pair2<>+54(SB)/1, $0x06
-DATA pair2<>+55(SB)/1, $0x80
-DATA pair2<>+56(SB)/1, $0x0a
-DATA pair2<>+57(SB)/1, $0x80
-DATA pair2<>+58(SB)/1, $0x0a
-DATA pair2<>+59(SB)/1, $0x80
-DATA pair2<>+60(SB)/1, $0x0e
-DATA pair2<>+61(SB)/1, $0x80
-DATA pair2<>+62(SB)/1, $0x0e
-DATA pair2<>+63(SB)/1, $0x80
-GLOBL pair2<>(SB), RODATA|NOPTR, $64
-
-DATA byte3<>+0(SB)/1, $0x03
-DATA byte3<>+1(SB)/1, $0x80
-DATA byte3<>+2(SB)/1, $0x80
-DATA byte3<>+3(SB)/1, $0x80
-DATA byte3<>+4(SB)/1, $0x07
-DATA byte3<>+5(SB)/1, $0x80
-DATA byte3<>+6(SB)/1, $0x80
-DATA byte3<>+7(SB)/1, $0x80
-DATA byte3<>+8(SB)/1, $0x0b
-DATA byte3<>+9(SB)/1, $0x80
-DATA byte3<>+10(SB)/1, $0x80
-DATA byte3<>+11(SB)/1, $0x80
-DATA byte3<>+12(SB)/1, $0x0f
-DATA byte3<>+13(SB)/1, $0x80
-DATA byte3<>+14(SB)/1, $0x80
-DATA byte3<>+15(SB)/1, $0x80
-DATA byte3<>+16(SB)/1, $0x03
-DATA byte3<>+17(SB)/1, $0x80
-DATA byte3<>+18(SB)/1, $0x80
-DATA byte3<>+19(SB)/1, $0x80
-DATA byte3<>+20(SB)/1, $0x07
-DATA byte3<>+21(SB)/1, $0x80
-DATA byte3<>+22(SB)/1, $0x80
-DATA byte3<>+23(SB)/1, $0x80
-DATA byte3<>+24(SB)/1, $0x0b
-DATA byte3<>+25(SB)/1, $0x80
-DATA byte3<>+26(SB)/1, $0x80
-DATA byte3<>+27(SB)/1, $0x80
-DATA byte3<>+28(SB)/1, $0x0f
-DATA byte3<>+29(SB)/1, $0x80
-DATA byte3<>+30(SB)/1, $0x80
-DATA byte3<>+31(SB)/1, $0x80
-DATA byte3<>+32(SB)/1, $0x03
-DATA byte3<>+33(SB)/1, $0x80
-DATA byte3<>+34(SB)/1, $0x80
-DATA byte3<>+35(SB)/1, $0x80
-DATA byte3<>+36(SB)/1, $0x07
-DATA byte3<>+37(SB)/1, $0x80
-DATA byte3<>+38(SB)/1, $0x80
-DATA byte3<>+39(SB)/1, $0x80
-DATA byte3<>+40(SB)/1, $0x0b
-DATA byte3<>+41(SB)/1, $0x80
-DATA byte3<>+42(SB)/1, $0x80
-DATA byte3<>+43(SB)/1, $0x80
-DATA byte3<>+44(SB)/1, $0x0f
-DATA byte3<>+45(SB)/1, $0x80
-DATA byte3<>+46(SB)/1, $0x80
-DATA byte3<>+47(SB)/1, $0x80
-DATA byte3<>+48(SB)/1, $0x03
-DATA byte3<>+49(SB)/1, $0x80
-DATA byte3<>+50(SB)/1, $0x80
-DATA byte3<>+51(SB)/1, $0x80
-DATA byte3<>+52(SB)/1, $0x07
-DATA byte3<>+53(SB)/1, $0x80
-DATA byte3<>+54(SB)/1, $0x80
-DATA byte3<>+55(SB)/1, $0x80
-DATA byte3<>+56(SB)/1, $0x0b
-DATA byte3<>+57(SB)/1, $0x80
-DATA byte3<>+58(SB)/1, $0x80
-DATA byte3<>+59(SB)/1, $0x80
-DATA byte3<>+60(SB)/1, $0x0f
-DATA byte3<>+61(SB)/1, $0x80
-DATA byte3<>+62(SB)/1, $0x80
-DATA byte3<>+63(SB)/1, $0x80
-GLOBL byte3<>(SB), RODATA|NOPTR, $64
-
-DATA pair3<>+0(SB)/1, $0x03
-DATA pair3<>+1(SB)/1, $0x80
-DATA pair3<>+2(SB)/1, $0x03
-DATA pair3<>+3(SB)/1, $0x80
-DATA pair3<>+4(SB)/1, $0x07
-DATA pair3<>+5(SB)/1, $0x80
-DATA pair3<>+6(SB)/1, $0x07
-DATA pair3<>+7(SB)/1, $0x80
-DATA pair3<>+8(SB)/1, $0x0b
-DATA pair3<>+9(SB)/1, $0x80
-DATA pair3<>+10(SB)/1, $0x0b
-DATA pair3<>+11(SB)/1, $0x80
-DATA pair3<>+12(SB)/1, $0x0f
-DATA pair3<>+13(SB)/1, $0x80
-DATA pair3<>+14(SB)/1, $0x0f
-DATA pair3<>+15(SB)/1, $0x80
-DATA pair3<>+16(SB)/1, $0x03
-DATA pair3<>+17(SB)/1, $0x80
-DATA pair3<>+18(SB)/1, $0x03
-DATA pair3<>+19(SB)/1, $0x80
-DATA pair3<>+20(SB)/1, $0x07
-DATA pair3<>+21(SB)/1, $0x80
-DATA pair3<>+22(SB)/1, $0x07
-DATA pair3<>+23(SB)/1, $0x80
-DATA pair3<>+24(SB)/1, $0x0b
-DATA pair3<>+25(SB)/1, $0x80
-DATA pair3<>+26(SB)/1, $0x0b
-DATA pair3<>+27(SB)/1, $0x80
-DATA pair3<>+28(SB)/1, $0x0f
-DATA pair3<>+29(SB)/1, $0x80
-DATA pair3<>+30(SB)/1, $0x0f
-DATA pair3<>+31(SB)/1, $0x80
-DATA pair3<>+32(SB)/1, $0x03
-DATA pair3<>+33(SB)/1, $0x80
-DATA pair3<>+34(SB)/1, $0x03
-DATA pair3<>+35(SB)/1, $0x80
-DATA pair3<>+36(SB)/1, $0x07
-DATA pair3<>+37(SB)/1, $0x80
-DATA pair3<>+38(SB)/1, $0x07
-DATA pair3<>+39(SB)/1, $0x80
-DATA pair3<>+40(SB)/1, $0x0b
-DATA pair3<>+41(SB)/1, $0x80
-DATA pair3<>+42(SB)/1, $0x0b
-DATA pair3<>+43(SB)/1, $0x80
-DATA pair3<>+44(SB)/1, $0x0f
-DATA pair3<>+45(SB)/1, $0x80
-DATA pair3<>+46(SB)/1, $0x0f
-DATA pair3<>+47(SB)/1, $0x80
-DATA pair3<>+48(SB)/1, $0x03
-DATA pair3<>+49(SB)/1, $0x80
-DATA pair3<>+50(SB)/1, $0x03
-DATA pair3<>+51(SB)/1, $0x80
-DATA pair3<>+52(SB)/1, $0x07
-DATA pair3<>+53(SB)/1, $0x80
-DATA pair3<>+54(SB)/1, $0x07
-DATA pair3<>+55(SB)/1, $0x80
-DATA pair3<>+56(SB)/1, $0x0b
-DATA pair3<>+57(SB)/1, $0x80
-DATA pair3<>+58(SB)/1, $0x0b
-DATA pair3<>+59(SB)/1, $0x80
-DATA pair3<>+60(SB)/1, $0x0f
-DATA pair3<>+61(SB)/1, $0x80
-DATA pair3<>+62(SB)/1, $0x0f
-DATA pair3<>+63(SB)/1, $0x80
-GLOBL pair3<>(SB), RODATA|NOPTR, $64
+DATA order4_0_4_0<>+0(SB)/1, $0x03
+DATA order4_0_4_0<>+1(SB)/1, $0x80
+DATA order4_0_4_0<>+2(SB)/1, $0x03
+DATA order4_0_4_0<>+3(SB)/1, $0x80
+DATA order4_0_4_0<>+4(SB)/1, $0x07
+DATA order4_0_4_0<>+5(SB)/1, $0x80
+DATA order4_0_4_0<>+6(SB)/1, $0x07
+DATA order4_0_4_0<>+7(SB)/1, $0x80
+DATA order4_0_4_0<>+8(SB)/1, $0x0b
+DATA order4_0_4_0<>+9(SB)/1, $0x80
+DATA order4_0_4_0<>+10(SB)/1, $0x0b
+DATA order4_0_4_0<>+11(SB)/1, $0x80
+DATA order4_0_4_0<>+12(SB)/1, $0x0f
+DATA order4_0_4_0<>+13(SB)/1, $0x80
+DATA order4_0_4_0<>+14(SB)/1, $0x0f
+DATA order4_0_4_0<>+15(SB)/1, $0x80
+DATA order4_0_4_0<>+16(SB)/1, $0x03
+DATA order4_0_4_0<>+17(SB)/1, $0x80
+DATA order4_0_4_0<>+18(SB)/1, $0x03
+DATA order4_0_4_0<>+19(SB)/1, $0x80
+DATA order4_0_4_0<>+20(SB)/1, $0x07
+DATA order4_0_4_0<>+21(SB)/1, $0x80
+DATA order4_0_4_0<>+22(SB)/1, $0x07
+DATA order4_0_4_0<>+23(SB)/1, $0x80
+DATA order4_0_4_0<>+24(SB)/1, $0x0b
+DATA order4_0_4_0<>+25(SB)/1, $0x80
+DATA order4_0_4_0<>+26(SB)/1, $0x0b
+DATA order4_0_4_0<>+27(SB)/1, $0x80
+DATA order4_0_4_0<>+28(SB)/1, $0x0f
+DATA order4_0_4_0<>+29(SB)/1, $0x80
+DATA order4_0_4_0<>+30(SB)/1, $0x0f
+DATA order4_0_4_0<>+31(SB)/1, $0x80
+DATA order4_0_4_0<>+32(SB)/1, $0x03
+DATA order4_0_4_0<>+33(SB)/1, $0x80
+DATA order4_0_4_0<>+34(SB)/1, $0x03
+DATA order4_0_4_0<>+35(SB)/1, $0x80
+DATA order4_0_4_0<>+36(SB)/1, $0x07
+DATA order4_0_4_0<>+37(SB)/1, $0x80
+DATA order4_0_4_0<>+38(SB)/1, $0x07
+DATA order4_0_4_0<>+39(SB)/1, $0x80
+DATA order4_0_4_0<>+40(SB)/1, $0x0b
+DATA order4_0_4_0<>+41(SB)/1, $0x80
+DATA order4_0_4_0<>+42(SB)/1, $0x0b
+DATA order4_0_4_0<>+43(SB)/1, $0x80
+DATA order4_0_4_0<>+44(SB)/1, $0x0f
+DATA order4_0_4_0<>+45(SB)/1, $0x80
+DATA order4_0_4_0<>+46(SB)/1, $0x0f
+DATA order4_0_4_0<>+47(SB)/1, $0x80
+DATA order4_0_4_0<>+48(SB)/1, $0x03
+DATA order4_0_4_0<>+49(SB)/1, $0x80
+DATA order4_0_4_0<>+50(SB)/1, $0x03
+DATA order4_0_4_0<>+51(SB)/1, $0x80
+DATA order4_0_4_0<>+52(SB)/1, $0x07
+DATA order4_0_4_0<>+53(SB)/1, $0x80
+DATA order4_0_4_0<>+54(SB)/1, $0x07
+DATA order4_0_4_0<>+55(SB)/1, $0x80
+DATA order4_0_4_0<>+56(SB)/1, $0x0b
+DATA order4_0_4_0<>+57(SB)/1, $0x80
+DATA order4_0_4_0<>+58(SB)/1, $0x0b
+DATA order4_0_4_0<>+59(SB)/1, $0x80
+DATA order4_0_4_0<>+60(SB)/1, $0x0f
+DATA order4_0_4_0<>+61(SB)/1, $0x80
+DATA order4_0_4_0<>+62(SB)/1, $0x0f
+DATA order4_0_4_0<>+63(SB)/1, $0x80
+GLOBL order4_0_4_0<>(SB), RODATA|NOPTR, $64
 
 // func unpackQ5_K(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
@@ -4140,45 +5037,53 @@ loop21:
 	MOVQ            R11, m+32(FP)
 	MOVQ            scales+8(FP), R11
 	MOVQ            mins+16(FP), R12
-	VPSHUFB         byte0<>+0(SB), Z6, Z2
+	VPSHUFB         order1_0_0_0<>+0(SB), Z6, Z2
 	VPMOVDB         Z2, (R11)
+	VPSHUFB         order1_0_0_0<>+0(SB), Z6, Z2
 	VPMOVDB         Z2, 16(R11)
-	VPSHUFB         pair0<>+0(SB), Z4, Z2
-	VMOVDQU32       Z2, (R12)
-	VPSHUFB         byte1<>+0(SB), Z6, Z2
+	VPSHUFB         order2_0_0_0<>+0(SB), Z6, Z2
 	VPMOVDB         Z2, 32(R11)
+	VPSHUFB         order2_0_0_0<>+0(SB), Z6, Z2
 	VPMOVDB         Z2, 48(R11)
-	VPSHUFB         pair1<>+0(SB), Z4, Z2
-	VMOVDQU32       Z2, 64(R12)
-	VPSHUFB         byte2<>+0(SB), Z6, Z2
+	VPSHUFB         order3_0_0_0<>+0(SB), Z6, Z2
 	VPMOVDB         Z2, 64(R11)
+	VPSHUFB         order3_0_0_0<>+0(SB), Z6, Z2
 	VPMOVDB         Z2, 80(R11)
-	VPSHUFB         pair2<>+0(SB), Z4, Z2
-	VMOVDQU32       Z2, 128(R12)
-	VPSHUFB         byte3<>+0(SB), Z6, Z2
+	VPSHUFB         order4_0_0_0<>+0(SB), Z6, Z2
 	VPMOVDB         Z2, 96(R11)
+	VPSHUFB         order4_0_0_0<>+0(SB), Z6, Z2
 	VPMOVDB         Z2, 112(R11)
-	VPSHUFB         pair3<>+0(SB), Z4, Z2
-	VMOVDQU32       Z2, 192(R12)
-	VPSHUFB         byte0<>+0(SB), Z9, Z2
+	VPSHUFB         order1_0_0_0<>+0(SB), Z9, Z2
 	VPMOVDB         Z2, 128(R11)
+	VPSHUFB         order1_0_0_0<>+0(SB), Z9, Z2
 	VPMOVDB         Z2, 144(R11)
-	VPSHUFB         pair0<>+0(SB), Z5, Z2
-	VMOVDQU32       Z2, 256(R12)
-	VPSHUFB         byte1<>+0(SB), Z9, Z2
+	VPSHUFB         order2_0_0_0<>+0(SB), Z9, Z2
 	VPMOVDB         Z2, 160(R11)
+	VPSHUFB         order2_0_0_0<>+0(SB), Z9, Z2
 	VPMOVDB         Z2, 176(R11)
-	VPSHUFB         pair1<>+0(SB), Z5, Z2
-	VMOVDQU32       Z2, 320(R12)
-	VPSHUFB         byte2<>+0(SB), Z9, Z2
+	VPSHUFB         order3_0_0_0<>+0(SB), Z9, Z2
 	VPMOVDB         Z2, 192(R11)
+	VPSHUFB         order3_0_0_0<>+0(SB), Z9, Z2
 	VPMOVDB         Z2, 208(R11)
-	VPSHUFB         pair2<>+0(SB), Z5, Z2
-	VMOVDQU32       Z2, 384(R12)
-	VPSHUFB         byte3<>+0(SB), Z9, Z2
+	VPSHUFB         order4_0_0_0<>+0(SB), Z9, Z2
 	VPMOVDB         Z2, 224(R11)
+	VPSHUFB         order4_0_0_0<>+0(SB), Z9, Z2
 	VPMOVDB         Z2, 240(R11)
-	VPSHUFB         pair3<>+0(SB), Z5, Z2
+	VPSHUFB         order1_0_1_0<>+0(SB), Z4, Z2
+	VMOVDQU32       Z2, (R12)
+	VPSHUFB         order2_0_2_0<>+0(SB), Z4, Z2
+	VMOVDQU32       Z2, 64(R12)
+	VPSHUFB         order3_0_3_0<>+0(SB), Z4, Z2
+	VMOVDQU32       Z2, 128(R12)
+	VPSHUFB         order4_0_4_0<>+0(SB), Z4, Z2
+	VMOVDQU32       Z2, 192(R12)
+	VPSHUFB         order1_0_1_0<>+0(SB), Z5, Z2
+	VMOVDQU32       Z2, 256(R12)
+	VPSHUFB         order2_0_2_0<>+0(SB), Z5, Z2
+	VMOVDQU32       Z2, 320(R12)
+	VPSHUFB         order3_0_3_0<>+0(SB), Z5, Z2
+	VMOVDQU32       Z2, 384(R12)
+	VPSHUFB         order4_0_4_0<>+0(SB), Z5, Z2
 	VMOVDQU32       Z2, 448(R12)
 	ADDQ            $0x00000100, R11
 	ADDQ            $0x00000200, R12
@@ -4980,108 +5885,124 @@ loop23:
 	VPINSRW         $0x07, 208(DI)(CX*1), X4, X4
 	VINSERTI32X4    $0x01, X4, Y3, Y3
 	VCVTPH2PS       Y3, Z3
+	VBROADCASTI32X4 192(DX), Z4
+	VINSERTI32X4    $0x01, 192(BX), Z4, Z4
+	VINSERTI32X4    $0x02, 192(SI), Z4, Z4
+	VINSERTI32X4    $0x03, 192(DI), Z4, Z4
+	VBROADCASTI32X4 192(DX)(AX*1), Z5
+	VINSERTI32X4    $0x01, 192(BX)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 192(SI)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 192(DI)(AX*1), Z5, Z5
+	VBROADCASTI32X4 192(DX)(AX*2), Z6
+	VINSERTI32X4    $0x01, 192(BX)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 192(SI)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 192(DI)(AX*2), Z6, Z6
+	VBROADCASTI32X4 192(DX)(CX*1), Z7
+	VINSERTI32X4    $0x01, 192(BX)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 192(SI)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 192(DI)(CX*1), Z7, Z7
+	VPUNPCKLDQ      Z5, Z4, Z8
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLDQ      Z7, Z6, Z9
+	VPUNPCKHDQ      Z7, Z6, Z7
+	VPUNPCKLQDQ     Z9, Z8, Z4
+	VPUNPCKHQDQ     Z9, Z8, Z8
+	VPUNPCKLQDQ     Z7, Z5, Z6
+	VPUNPCKHQDQ     Z7, Z5, Z7
 	MOVQ            d+24(FP), R11
 	VMOVDQU32       Z3, (R11)
 	ADDQ            $0x00000040, R11
 	MOVQ            R11, d+24(FP)
 	MOVQ            scales+8(FP), R11
 	MOVQ            mins+16(FP), R12
-	VBROADCASTI32X4 192(DX), Z3
-	VINSERTI32X4    $0x01, 192(BX), Z3, Z3
-	VINSERTI32X4    $0x02, 192(SI), Z3, Z3
-	VINSERTI32X4    $0x03, 192(DI), Z3, Z3
-	VBROADCASTI32X4 192(DX)(AX*1), Z4
-	VINSERTI32X4    $0x01, 192(BX)(AX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 192(SI)(AX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 192(DI)(AX*1), Z4, Z4
-	VBROADCASTI32X4 192(DX)(AX*2), Z5
-	VINSERTI32X4    $0x01, 192(BX)(AX*2), Z5, Z5
-	VINSERTI32X4    $0x02, 192(SI)(AX*2), Z5, Z5
-	VINSERTI32X4    $0x03, 192(DI)(AX*2), Z5, Z5
-	VBROADCASTI32X4 192(DX)(CX*1), Z6
-	VINSERTI32X4    $0x01, 192(BX)(CX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 192(SI)(CX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 192(DI)(CX*1), Z6, Z6
-	VPUNPCKLDQ      Z4, Z3, Z7
-	VPUNPCKHDQ      Z4, Z3, Z4
-	VPUNPCKLDQ      Z6, Z5, Z8
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLQDQ     Z8, Z7, Z3
-	VPUNPCKHQDQ     Z8, Z7, Z7
-	VPUNPCKLQDQ     Z6, Z4, Z5
-	VPUNPCKHQDQ     Z6, Z4, Z6
-	VPSHUFB         upperpairs0<>+0(SB), Z3, Z4
-	VPSRAW          $0x01, Z4, Z4
-	VPXORD          Z8, Z8, Z8
-	VPSUBW          Z4, Z8, Z4
-	VMOVDQU32       Z4, (R12)
-	VPSHUFB         upperpairs1<>+0(SB), Z3, Z4
-	VPSRAW          $0x01, Z4, Z4
-	VPXORD          Z8, Z8, Z8
-	VPSUBW          Z4, Z8, Z4
-	VMOVDQU32       Z4, 64(R12)
+	VPSHUFB         order0_0_0_1<>+0(SB), Z4, Z3
+	VPSRAD          $0x18, Z3, Z3
 	VPMOVDB         Z3, (R11)
-	VPSRLD          $0x08, Z3, Z3
+	VPSHUFB         order0_0_0_2<>+0(SB), Z4, Z3
+	VPSRAD          $0x18, Z3, Z3
 	VPMOVDB         Z3, 16(R11)
-	VPSRLD          $0x08, Z3, Z3
+	VPSHUFB         order0_0_0_3<>+0(SB), Z4, Z3
+	VPSRAD          $0x18, Z3, Z3
 	VPMOVDB         Z3, 32(R11)
-	VPSRLD          $0x08, Z3, Z3
+	VPSHUFB         order0_0_0_4<>+0(SB), Z4, Z3
+	VPSRAD          $0x18, Z3, Z3
 	VPMOVDB         Z3, 48(R11)
-	VPSRLD          $0x08, Z3, Z3
-	VPSHUFB         upperpairs0<>+0(SB), Z7, Z3
+	VPSHUFB         order0_0_0_1<>+0(SB), Z8, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 64(R11)
+	VPSHUFB         order0_0_0_2<>+0(SB), Z8, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 80(R11)
+	VPSHUFB         order0_0_0_3<>+0(SB), Z8, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 96(R11)
+	VPSHUFB         order0_0_0_4<>+0(SB), Z8, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 112(R11)
+	VPSHUFB         order0_0_0_1<>+0(SB), Z6, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 128(R11)
+	VPSHUFB         order0_0_0_2<>+0(SB), Z6, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 144(R11)
+	VPSHUFB         order0_0_0_3<>+0(SB), Z6, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 160(R11)
+	VPSHUFB         order0_0_0_4<>+0(SB), Z6, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 176(R11)
+	VPSHUFB         order0_0_0_1<>+0(SB), Z7, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 192(R11)
+	VPSHUFB         order0_0_0_2<>+0(SB), Z7, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 208(R11)
+	VPSHUFB         order0_0_0_3<>+0(SB), Z7, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 224(R11)
+	VPSHUFB         order0_0_0_4<>+0(SB), Z7, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VPMOVDB         Z3, 240(R11)
+	VPSHUFB         order0_1_0_2<>+0(SB), Z4, Z3
+	VPSRAW          $0x01, Z3, Z3
+	VPXORD          Z5, Z5, Z5
+	VPSUBW          Z3, Z5, Z3
+	VMOVDQU32       Z3, (R12)
+	VPSHUFB         order0_3_0_4<>+0(SB), Z4, Z3
+	VPSRAW          $0x01, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPSUBW          Z3, Z4, Z3
+	VMOVDQU32       Z3, 64(R12)
+	VPSHUFB         order0_1_0_2<>+0(SB), Z8, Z3
 	VPSRAW          $0x01, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPSUBW          Z3, Z4, Z3
 	VMOVDQU32       Z3, 128(R12)
-	VPSHUFB         upperpairs1<>+0(SB), Z7, Z3
+	VPSHUFB         order0_3_0_4<>+0(SB), Z8, Z3
 	VPSRAW          $0x01, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPSUBW          Z3, Z4, Z3
 	VMOVDQU32       Z3, 192(R12)
-	VPMOVDB         Z7, 64(R11)
-	VPSRLD          $0x08, Z7, Z7
-	VPMOVDB         Z7, 80(R11)
-	VPSRLD          $0x08, Z7, Z7
-	VPMOVDB         Z7, 96(R11)
-	VPSRLD          $0x08, Z7, Z7
-	VPMOVDB         Z7, 112(R11)
-	VPSRLD          $0x08, Z7, Z7
-	VPSHUFB         upperpairs0<>+0(SB), Z5, Z3
+	VPSHUFB         order0_1_0_2<>+0(SB), Z6, Z3
 	VPSRAW          $0x01, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPSUBW          Z3, Z4, Z3
 	VMOVDQU32       Z3, 256(R12)
-	VPSHUFB         upperpairs1<>+0(SB), Z5, Z3
+	VPSHUFB         order0_3_0_4<>+0(SB), Z6, Z3
 	VPSRAW          $0x01, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPSUBW          Z3, Z4, Z3
 	VMOVDQU32       Z3, 320(R12)
-	VPMOVDB         Z5, 128(R11)
-	VPSRLD          $0x08, Z5, Z5
-	VPMOVDB         Z5, 144(R11)
-	VPSRLD          $0x08, Z5, Z5
-	VPMOVDB         Z5, 160(R11)
-	VPSRLD          $0x08, Z5, Z5
-	VPMOVDB         Z5, 176(R11)
-	VPSRLD          $0x08, Z5, Z5
-	VPSHUFB         upperpairs0<>+0(SB), Z6, Z3
+	VPSHUFB         order0_1_0_2<>+0(SB), Z7, Z3
 	VPSRAW          $0x01, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPSUBW          Z3, Z4, Z3
 	VMOVDQU32       Z3, 384(R12)
-	VPSHUFB         upperpairs1<>+0(SB), Z6, Z3
+	VPSHUFB         order0_3_0_4<>+0(SB), Z7, Z3
 	VPSRAW          $0x01, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPSUBW          Z3, Z4, Z3
 	VMOVDQU32       Z3, 448(R12)
-	VPMOVDB         Z6, 192(R11)
-	VPSRLD          $0x08, Z6, Z6
-	VPMOVDB         Z6, 208(R11)
-	VPSRLD          $0x08, Z6, Z6
-	VPMOVDB         Z6, 224(R11)
-	VPSRLD          $0x08, Z6, Z6
-	VPMOVDB         Z6, 240(R11)
-	VPSRLD          $0x08, Z6, Z6
 	ADDQ            $0x00000100, R11
 	ADDQ            $0x00000200, R12
 	MOVQ            R11, scales+8(FP)
@@ -5107,138 +6028,6 @@ DATA bytes96<>+20(SB)/4, $0x60606060
 DATA bytes96<>+24(SB)/4, $0x60606060
 DATA bytes96<>+28(SB)/4, $0x60606060
 GLOBL bytes96<>(SB), RODATA|NOPTR, $32
-
-DATA upperpairs0<>+0(SB)/1, $0x80
-DATA upperpairs0<>+1(SB)/1, $0x00
-DATA upperpairs0<>+2(SB)/1, $0x80
-DATA upperpairs0<>+3(SB)/1, $0x01
-DATA upperpairs0<>+4(SB)/1, $0x80
-DATA upperpairs0<>+5(SB)/1, $0x04
-DATA upperpairs0<>+6(SB)/1, $0x80
-DATA upperpairs0<>+7(SB)/1, $0x05
-DATA upperpairs0<>+8(SB)/1, $0x80
-DATA upperpairs0<>+9(SB)/1, $0x08
-DATA upperpairs0<>+10(SB)/1, $0x80
-DATA upperpairs0<>+11(SB)/1, $0x09
-DATA upperpairs0<>+12(SB)/1, $0x80
-DATA upperpairs0<>+13(SB)/1, $0x0c
-DATA upperpairs0<>+14(SB)/1, $0x80
-DATA upperpairs0<>+15(SB)/1, $0x0d
-DATA upperpairs0<>+16(SB)/1, $0x80
-DATA upperpairs0<>+17(SB)/1, $0x00
-DATA upperpairs0<>+18(SB)/1, $0x80
-DATA upperpairs0<>+19(SB)/1, $0x01
-DATA upperpairs0<>+20(SB)/1, $0x80
-DATA upperpairs0<>+21(SB)/1, $0x04
-DATA upperpairs0<>+22(SB)/1, $0x80
-DATA upperpairs0<>+23(SB)/1, $0x05
-DATA upperpairs0<>+24(SB)/1, $0x80
-DATA upperpairs0<>+25(SB)/1, $0x08
-DATA upperpairs0<>+26(SB)/1, $0x80
-DATA upperpairs0<>+27(SB)/1, $0x09
-DATA upperpairs0<>+28(SB)/1, $0x80
-DATA upperpairs0<>+29(SB)/1, $0x0c
-DATA upperpairs0<>+30(SB)/1, $0x80
-DATA upperpairs0<>+31(SB)/1, $0x0d
-DATA upperpairs0<>+32(SB)/1, $0x80
-DATA upperpairs0<>+33(SB)/1, $0x00
-DATA upperpairs0<>+34(SB)/1, $0x80
-DATA upperpairs0<>+35(SB)/1, $0x01
-DATA upperpairs0<>+36(SB)/1, $0x80
-DATA upperpairs0<>+37(SB)/1, $0x04
-DATA upperpairs0<>+38(SB)/1, $0x80
-DATA upperpairs0<>+39(SB)/1, $0x05
-DATA upperpairs0<>+40(SB)/1, $0x80
-DATA upperpairs0<>+41(SB)/1, $0x08
-DATA upperpairs0<>+42(SB)/1, $0x80
-DATA upperpairs0<>+43(SB)/1, $0x09
-DATA upperpairs0<>+44(SB)/1, $0x80
-DATA upperpairs0<>+45(SB)/1, $0x0c
-DATA upperpairs0<>+46(SB)/1, $0x80
-DATA upperpairs0<>+47(SB)/1, $0x0d
-DATA upperpairs0<>+48(SB)/1, $0x80
-DATA upperpairs0<>+49(SB)/1, $0x00
-DATA upperpairs0<>+50(SB)/1, $0x80
-DATA upperpairs0<>+51(SB)/1, $0x01
-DATA upperpairs0<>+52(SB)/1, $0x80
-DATA upperpairs0<>+53(SB)/1, $0x04
-DATA upperpairs0<>+54(SB)/1, $0x80
-DATA upperpairs0<>+55(SB)/1, $0x05
-DATA upperpairs0<>+56(SB)/1, $0x80
-DATA upperpairs0<>+57(SB)/1, $0x08
-DATA upperpairs0<>+58(SB)/1, $0x80
-DATA upperpairs0<>+59(SB)/1, $0x09
-DATA upperpairs0<>+60(SB)/1, $0x80
-DATA upperpairs0<>+61(SB)/1, $0x0c
-DATA upperpairs0<>+62(SB)/1, $0x80
-DATA upperpairs0<>+63(SB)/1, $0x0d
-GLOBL upperpairs0<>(SB), RODATA|NOPTR, $64
-
-DATA upperpairs1<>+0(SB)/1, $0x80
-DATA upperpairs1<>+1(SB)/1, $0x02
-DATA upperpairs1<>+2(SB)/1, $0x80
-DATA upperpairs1<>+3(SB)/1, $0x03
-DATA upperpairs1<>+4(SB)/1, $0x80
-DATA upperpairs1<>+5(SB)/1, $0x06
-DATA upperpairs1<>+6(SB)/1, $0x80
-DATA upperpairs1<>+7(SB)/1, $0x07
-DATA upperpairs1<>+8(SB)/1, $0x80
-DATA upperpairs1<>+9(SB)/1, $0x0a
-DATA upperpairs1<>+10(SB)/1, $0x80
-DATA upperpairs1<>+11(SB)/1, $0x0b
-DATA upperpairs1<>+12(SB)/1, $0x80
-DATA upperpairs1<>+13(SB)/1, $0x0e
-DATA upperpairs1<>+14(SB)/1, $0x80
-DATA upperpairs1<>+15(SB)/1, $0x0f
-DATA upperpairs1<>+16(SB)/1, $0x80
-DATA upperpairs1<>+17(SB)/1, $0x02
-DATA upperpairs1<>+18(SB)/1, $0x80
-DATA upperpairs1<>+19(SB)/1, $0x03
-DATA upperpairs1<>+20(SB)/1, $0x80
-DATA upperpairs1<>+21(SB)/1, $0x06
-DATA upperpairs1<>+22(SB)/1, $0x80
-DATA upperpairs1<>+23(SB)/1, $0x07
-DATA upperpairs1<>+24(SB)/1, $0x80
-DATA upperpairs1<>+25(SB)/1, $0x0a
-DATA upperpairs1<>+26(SB)/1, $0x80
-DATA upperpairs1<>+27(SB)/1, $0x0b
-DATA upperpairs1<>+28(SB)/1, $0x80
-DATA upperpairs1<>+29(SB)/1, $0x0e
-DATA upperpairs1<>+30(SB)/1, $0x80
-DATA upperpairs1<>+31(SB)/1, $0x0f
-DATA upperpairs1<>+32(SB)/1, $0x80
-DATA upperpairs1<>+33(SB)/1, $0x02
-DATA upperpairs1<>+34(SB)/1, $0x80
-DATA upperpairs1<>+35(SB)/1, $0x03
-DATA upperpairs1<>+36(SB)/1, $0x80
-DATA upperpairs1<>+37(SB)/1, $0x06
-DATA upperpairs1<>+38(SB)/1, $0x80
-DATA upperpairs1<>+39(SB)/1, $0x07
-DATA upperpairs1<>+40(SB)/1, $0x80
-DATA upperpairs1<>+41(SB)/1, $0x0a
-DATA upperpairs1<>+42(SB)/1, $0x80
-DATA upperpairs1<>+43(SB)/1, $0x0b
-DATA upperpairs1<>+44(SB)/1, $0x80
-DATA upperpairs1<>+45(SB)/1, $0x0e
-DATA upperpairs1<>+46(SB)/1, $0x80
-DATA upperpairs1<>+47(SB)/1, $0x0f
-DATA upperpairs1<>+48(SB)/1, $0x80
-DATA upperpairs1<>+49(SB)/1, $0x02
-DATA upperpairs1<>+50(SB)/1, $0x80
-DATA upperpairs1<>+51(SB)/1, $0x03
-DATA upperpairs1<>+52(SB)/1, $0x80
-DATA upperpairs1<>+53(SB)/1, $0x06
-DATA upperpairs1<>+54(SB)/1, $0x80
-DATA upperpairs1<>+55(SB)/1, $0x07
-DATA upperpairs1<>+56(SB)/1, $0x80
-DATA upperpairs1<>+57(SB)/1, $0x0a
-DATA upperpairs1<>+58(SB)/1, $0x80
-DATA upperpairs1<>+59(SB)/1, $0x0b
-DATA upperpairs1<>+60(SB)/1, $0x80
-DATA upperpairs1<>+61(SB)/1, $0x0e
-DATA upperpairs1<>+62(SB)/1, $0x80
-DATA upperpairs1<>+63(SB)/1, $0x0f
-GLOBL upperpairs1<>(SB), RODATA|NOPTR, $64
 
 // func unpackIQ4_XS(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
@@ -5712,6 +6501,180 @@ loop25:
 	VMOVDQU32       Z5, 3776(R8)
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 4032(R8)
+	VBROADCASTI32X4 (DX), Z2
+	VINSERTI32X4    $0x01, (BX), Z2, Z2
+	VINSERTI32X4    $0x02, (SI), Z2, Z2
+	VINSERTI32X4    $0x03, (DI), Z2, Z2
+	VBROADCASTI32X4 (DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 (DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 (DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPBROADCASTD    evennibbles<>+0(SB), Z3
+	VPBROADCASTD    oddnibbles<>+0(SB), Z4
+	VPSHUFB         order1_1_2_2<>+0(SB), Z6, Z5
+	VPSRLW          $0x04, Z5, Z7
+	VPANDD          Z4, Z7, Z7
+	VPANDD          Z3, Z5, Z5
+	VPORD           Z5, Z7, Z7
+	VPSHUFB         order3_3_3_3<>+0(SB), Z2, Z5
+	VPBROADCASTD    high0<>+0(SB), Z8
+	VPSLLW          $0x04, Z5, Z9
+	VPANDD          Z8, Z9, Z9
+	VPORD           Z9, Z7, Z7
+	VPBROADCASTD    high1<>+0(SB), Z8
+	VPSLLW          $0x02, Z5, Z9
+	VPANDD          Z8, Z9, Z9
+	VPORD           Z9, Z7, Z7
+	VPBROADCASTD    high2<>+0(SB), Z8
+	VPANDD          Z8, Z5, Z8
+	VPORD           Z8, Z7, Z7
+	VPBROADCASTD    high3<>+0(SB), Z8
+	VPSRLW          $0x02, Z5, Z5
+	VPANDD          Z8, Z5, Z5
+	VPORD           Z5, Z7, Z7
+	VPSHUFB         order3_3_4_4<>+0(SB), Z6, Z5
+	VPSRLW          $0x04, Z5, Z6
+	VPANDD          Z4, Z6, Z6
+	VPANDD          Z3, Z5, Z5
+	VPORD           Z5, Z6, Z6
+	VPSHUFB         order4_4_4_4<>+0(SB), Z2, Z3
+	VPBROADCASTD    high0<>+0(SB), Z4
+	VPSLLW          $0x04, Z3, Z5
+	VPANDD          Z4, Z5, Z5
+	VPORD           Z5, Z6, Z6
+	VPBROADCASTD    high1<>+0(SB), Z4
+	VPSLLW          $0x02, Z3, Z5
+	VPANDD          Z4, Z5, Z5
+	VPORD           Z5, Z6, Z6
+	VPBROADCASTD    high2<>+0(SB), Z4
+	VPANDD          Z4, Z3, Z4
+	VPORD           Z4, Z6, Z6
+	VPBROADCASTD    high3<>+0(SB), Z4
+	VPSRLW          $0x02, Z3, Z3
+	VPANDD          Z4, Z3, Z3
+	VPORD           Z3, Z6, Z6
+	VPBROADCASTD    bytes224<>+0(SB), Z3
+	VPADDB          Z3, Z7, Z7
+	VPADDB          Z3, Z6, Z6
+	VPMOVDW         Z2, Y3
+	VCVTPH2PS       Y3, Z3
+	VPSRLD          $0x10, Z2, Z2
+	VPMOVDW         Z2, Y2
+	VCVTPH2PS       Y2, Z2
+	MOVQ            d+24(FP), R11
+	VMOVDQU32       Z3, (R11)
+	ADDQ            $0x00000040, R11
+	MOVQ            R11, d+24(FP)
+	MOVQ            scales+8(FP), R11
+	MOVQ            mins+16(FP), R12
+	VPSHUFB         order0_0_0_1<>+0(SB), Z7, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, (R11)
+	VPSHUFB         order0_0_0_1<>+0(SB), Z7, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, 16(R11)
+	VPSHUFB         order0_0_0_2<>+0(SB), Z7, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, 32(R11)
+	VPSHUFB         order0_0_0_2<>+0(SB), Z7, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, 48(R11)
+	VPSHUFB         order0_0_0_3<>+0(SB), Z7, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, 64(R11)
+	VPSHUFB         order0_0_0_3<>+0(SB), Z7, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, 80(R11)
+	VPSHUFB         order0_0_0_4<>+0(SB), Z7, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, 96(R11)
+	VPSHUFB         order0_0_0_4<>+0(SB), Z7, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, 112(R11)
+	VPSHUFB         order0_0_0_1<>+0(SB), Z6, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, 128(R11)
+	VPSHUFB         order0_0_0_1<>+0(SB), Z6, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, 144(R11)
+	VPSHUFB         order0_0_0_2<>+0(SB), Z6, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, 160(R11)
+	VPSHUFB         order0_0_0_2<>+0(SB), Z6, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, 176(R11)
+	VPSHUFB         order0_0_0_3<>+0(SB), Z6, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, 192(R11)
+	VPSHUFB         order0_0_0_3<>+0(SB), Z6, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, 208(R11)
+	VPSHUFB         order0_0_0_4<>+0(SB), Z6, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, 224(R11)
+	VPSHUFB         order0_0_0_4<>+0(SB), Z6, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VPMOVDB         Z2, 240(R11)
+	VPSHUFB         order0_1_0_1<>+0(SB), Z7, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, (R12)
+	VPSHUFB         order0_2_0_2<>+0(SB), Z7, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, 64(R12)
+	VPSHUFB         order0_3_0_3<>+0(SB), Z7, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, 128(R12)
+	VPSHUFB         order0_4_0_4<>+0(SB), Z7, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, 192(R12)
+	VPSHUFB         order0_1_0_1<>+0(SB), Z6, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, 256(R12)
+	VPSHUFB         order0_2_0_2<>+0(SB), Z6, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, 320(R12)
+	VPSHUFB         order0_3_0_3<>+0(SB), Z6, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, 384(R12)
+	VPSHUFB         order0_4_0_4<>+0(SB), Z6, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, 448(R12)
+	ADDQ            $0x00000100, R11
+	ADDQ            $0x00000200, R12
+	MOVQ            R11, scales+8(FP)
+	MOVQ            R12, mins+16(FP)
 	ADDQ            $0x00000088, DX
 	ADDQ            $0x00000088, BX
 	ADDQ            $0x00000088, SI
@@ -5723,6 +6686,594 @@ loop25:
 done26:
 	VZEROUPPER
 	RET
+
+DATA evennibbles<>+0(SB)/4, $0x000f000f
+DATA evennibbles<>+4(SB)/4, $0x000f000f
+DATA evennibbles<>+8(SB)/4, $0x000f000f
+DATA evennibbles<>+12(SB)/4, $0x000f000f
+DATA evennibbles<>+16(SB)/4, $0x000f000f
+DATA evennibbles<>+20(SB)/4, $0x000f000f
+DATA evennibbles<>+24(SB)/4, $0x000f000f
+DATA evennibbles<>+28(SB)/4, $0x000f000f
+GLOBL evennibbles<>(SB), RODATA|NOPTR, $32
+
+DATA oddnibbles<>+0(SB)/4, $0x0f000f00
+DATA oddnibbles<>+4(SB)/4, $0x0f000f00
+DATA oddnibbles<>+8(SB)/4, $0x0f000f00
+DATA oddnibbles<>+12(SB)/4, $0x0f000f00
+DATA oddnibbles<>+16(SB)/4, $0x0f000f00
+DATA oddnibbles<>+20(SB)/4, $0x0f000f00
+DATA oddnibbles<>+24(SB)/4, $0x0f000f00
+DATA oddnibbles<>+28(SB)/4, $0x0f000f00
+GLOBL oddnibbles<>(SB), RODATA|NOPTR, $32
+
+DATA order1_1_2_2<>+0(SB)/1, $0x00
+DATA order1_1_2_2<>+1(SB)/1, $0x00
+DATA order1_1_2_2<>+2(SB)/1, $0x01
+DATA order1_1_2_2<>+3(SB)/1, $0x01
+DATA order1_1_2_2<>+4(SB)/1, $0x04
+DATA order1_1_2_2<>+5(SB)/1, $0x04
+DATA order1_1_2_2<>+6(SB)/1, $0x05
+DATA order1_1_2_2<>+7(SB)/1, $0x05
+DATA order1_1_2_2<>+8(SB)/1, $0x08
+DATA order1_1_2_2<>+9(SB)/1, $0x08
+DATA order1_1_2_2<>+10(SB)/1, $0x09
+DATA order1_1_2_2<>+11(SB)/1, $0x09
+DATA order1_1_2_2<>+12(SB)/1, $0x0c
+DATA order1_1_2_2<>+13(SB)/1, $0x0c
+DATA order1_1_2_2<>+14(SB)/1, $0x0d
+DATA order1_1_2_2<>+15(SB)/1, $0x0d
+DATA order1_1_2_2<>+16(SB)/1, $0x00
+DATA order1_1_2_2<>+17(SB)/1, $0x00
+DATA order1_1_2_2<>+18(SB)/1, $0x01
+DATA order1_1_2_2<>+19(SB)/1, $0x01
+DATA order1_1_2_2<>+20(SB)/1, $0x04
+DATA order1_1_2_2<>+21(SB)/1, $0x04
+DATA order1_1_2_2<>+22(SB)/1, $0x05
+DATA order1_1_2_2<>+23(SB)/1, $0x05
+DATA order1_1_2_2<>+24(SB)/1, $0x08
+DATA order1_1_2_2<>+25(SB)/1, $0x08
+DATA order1_1_2_2<>+26(SB)/1, $0x09
+DATA order1_1_2_2<>+27(SB)/1, $0x09
+DATA order1_1_2_2<>+28(SB)/1, $0x0c
+DATA order1_1_2_2<>+29(SB)/1, $0x0c
+DATA order1_1_2_2<>+30(SB)/1, $0x0d
+DATA order1_1_2_2<>+31(SB)/1, $0x0d
+DATA order1_1_2_2<>+32(SB)/1, $0x00
+DATA order1_1_2_2<>+33(SB)/1, $0x00
+DATA order1_1_2_2<>+34(SB)/1, $0x01
+DATA order1_1_2_2<>+35(SB)/1, $0x01
+DATA order1_1_2_2<>+36(SB)/1, $0x04
+DATA order1_1_2_2<>+37(SB)/1, $0x04
+DATA order1_1_2_2<>+38(SB)/1, $0x05
+DATA order1_1_2_2<>+39(SB)/1, $0x05
+DATA order1_1_2_2<>+40(SB)/1, $0x08
+DATA order1_1_2_2<>+41(SB)/1, $0x08
+DATA order1_1_2_2<>+42(SB)/1, $0x09
+DATA order1_1_2_2<>+43(SB)/1, $0x09
+DATA order1_1_2_2<>+44(SB)/1, $0x0c
+DATA order1_1_2_2<>+45(SB)/1, $0x0c
+DATA order1_1_2_2<>+46(SB)/1, $0x0d
+DATA order1_1_2_2<>+47(SB)/1, $0x0d
+DATA order1_1_2_2<>+48(SB)/1, $0x00
+DATA order1_1_2_2<>+49(SB)/1, $0x00
+DATA order1_1_2_2<>+50(SB)/1, $0x01
+DATA order1_1_2_2<>+51(SB)/1, $0x01
+DATA order1_1_2_2<>+52(SB)/1, $0x04
+DATA order1_1_2_2<>+53(SB)/1, $0x04
+DATA order1_1_2_2<>+54(SB)/1, $0x05
+DATA order1_1_2_2<>+55(SB)/1, $0x05
+DATA order1_1_2_2<>+56(SB)/1, $0x08
+DATA order1_1_2_2<>+57(SB)/1, $0x08
+DATA order1_1_2_2<>+58(SB)/1, $0x09
+DATA order1_1_2_2<>+59(SB)/1, $0x09
+DATA order1_1_2_2<>+60(SB)/1, $0x0c
+DATA order1_1_2_2<>+61(SB)/1, $0x0c
+DATA order1_1_2_2<>+62(SB)/1, $0x0d
+DATA order1_1_2_2<>+63(SB)/1, $0x0d
+GLOBL order1_1_2_2<>(SB), RODATA|NOPTR, $64
+
+DATA order3_3_3_3<>+0(SB)/1, $0x02
+DATA order3_3_3_3<>+1(SB)/1, $0x02
+DATA order3_3_3_3<>+2(SB)/1, $0x02
+DATA order3_3_3_3<>+3(SB)/1, $0x02
+DATA order3_3_3_3<>+4(SB)/1, $0x06
+DATA order3_3_3_3<>+5(SB)/1, $0x06
+DATA order3_3_3_3<>+6(SB)/1, $0x06
+DATA order3_3_3_3<>+7(SB)/1, $0x06
+DATA order3_3_3_3<>+8(SB)/1, $0x0a
+DATA order3_3_3_3<>+9(SB)/1, $0x0a
+DATA order3_3_3_3<>+10(SB)/1, $0x0a
+DATA order3_3_3_3<>+11(SB)/1, $0x0a
+DATA order3_3_3_3<>+12(SB)/1, $0x0e
+DATA order3_3_3_3<>+13(SB)/1, $0x0e
+DATA order3_3_3_3<>+14(SB)/1, $0x0e
+DATA order3_3_3_3<>+15(SB)/1, $0x0e
+DATA order3_3_3_3<>+16(SB)/1, $0x02
+DATA order3_3_3_3<>+17(SB)/1, $0x02
+DATA order3_3_3_3<>+18(SB)/1, $0x02
+DATA order3_3_3_3<>+19(SB)/1, $0x02
+DATA order3_3_3_3<>+20(SB)/1, $0x06
+DATA order3_3_3_3<>+21(SB)/1, $0x06
+DATA order3_3_3_3<>+22(SB)/1, $0x06
+DATA order3_3_3_3<>+23(SB)/1, $0x06
+DATA order3_3_3_3<>+24(SB)/1, $0x0a
+DATA order3_3_3_3<>+25(SB)/1, $0x0a
+DATA order3_3_3_3<>+26(SB)/1, $0x0a
+DATA order3_3_3_3<>+27(SB)/1, $0x0a
+DATA order3_3_3_3<>+28(SB)/1, $0x0e
+DATA order3_3_3_3<>+29(SB)/1, $0x0e
+DATA order3_3_3_3<>+30(SB)/1, $0x0e
+DATA order3_3_3_3<>+31(SB)/1, $0x0e
+DATA order3_3_3_3<>+32(SB)/1, $0x02
+DATA order3_3_3_3<>+33(SB)/1, $0x02
+DATA order3_3_3_3<>+34(SB)/1, $0x02
+DATA order3_3_3_3<>+35(SB)/1, $0x02
+DATA order3_3_3_3<>+36(SB)/1, $0x06
+DATA order3_3_3_3<>+37(SB)/1, $0x06
+DATA order3_3_3_3<>+38(SB)/1, $0x06
+DATA order3_3_3_3<>+39(SB)/1, $0x06
+DATA order3_3_3_3<>+40(SB)/1, $0x0a
+DATA order3_3_3_3<>+41(SB)/1, $0x0a
+DATA order3_3_3_3<>+42(SB)/1, $0x0a
+DATA order3_3_3_3<>+43(SB)/1, $0x0a
+DATA order3_3_3_3<>+44(SB)/1, $0x0e
+DATA order3_3_3_3<>+45(SB)/1, $0x0e
+DATA order3_3_3_3<>+46(SB)/1, $0x0e
+DATA order3_3_3_3<>+47(SB)/1, $0x0e
+DATA order3_3_3_3<>+48(SB)/1, $0x02
+DATA order3_3_3_3<>+49(SB)/1, $0x02
+DATA order3_3_3_3<>+50(SB)/1, $0x02
+DATA order3_3_3_3<>+51(SB)/1, $0x02
+DATA order3_3_3_3<>+52(SB)/1, $0x06
+DATA order3_3_3_3<>+53(SB)/1, $0x06
+DATA order3_3_3_3<>+54(SB)/1, $0x06
+DATA order3_3_3_3<>+55(SB)/1, $0x06
+DATA order3_3_3_3<>+56(SB)/1, $0x0a
+DATA order3_3_3_3<>+57(SB)/1, $0x0a
+DATA order3_3_3_3<>+58(SB)/1, $0x0a
+DATA order3_3_3_3<>+59(SB)/1, $0x0a
+DATA order3_3_3_3<>+60(SB)/1, $0x0e
+DATA order3_3_3_3<>+61(SB)/1, $0x0e
+DATA order3_3_3_3<>+62(SB)/1, $0x0e
+DATA order3_3_3_3<>+63(SB)/1, $0x0e
+GLOBL order3_3_3_3<>(SB), RODATA|NOPTR, $64
+
+DATA high0<>+0(SB)/4, $0x00000030
+DATA high0<>+4(SB)/4, $0x00000030
+DATA high0<>+8(SB)/4, $0x00000030
+DATA high0<>+12(SB)/4, $0x00000030
+DATA high0<>+16(SB)/4, $0x00000030
+DATA high0<>+20(SB)/4, $0x00000030
+DATA high0<>+24(SB)/4, $0x00000030
+DATA high0<>+28(SB)/4, $0x00000030
+GLOBL high0<>(SB), RODATA|NOPTR, $32
+
+DATA high1<>+0(SB)/4, $0x00003000
+DATA high1<>+4(SB)/4, $0x00003000
+DATA high1<>+8(SB)/4, $0x00003000
+DATA high1<>+12(SB)/4, $0x00003000
+DATA high1<>+16(SB)/4, $0x00003000
+DATA high1<>+20(SB)/4, $0x00003000
+DATA high1<>+24(SB)/4, $0x00003000
+DATA high1<>+28(SB)/4, $0x00003000
+GLOBL high1<>(SB), RODATA|NOPTR, $32
+
+DATA high2<>+0(SB)/4, $0x00300000
+DATA high2<>+4(SB)/4, $0x00300000
+DATA high2<>+8(SB)/4, $0x00300000
+DATA high2<>+12(SB)/4, $0x00300000
+DATA high2<>+16(SB)/4, $0x00300000
+DATA high2<>+20(SB)/4, $0x00300000
+DATA high2<>+24(SB)/4, $0x00300000
+DATA high2<>+28(SB)/4, $0x00300000
+GLOBL high2<>(SB), RODATA|NOPTR, $32
+
+DATA high3<>+0(SB)/4, $0x30000000
+DATA high3<>+4(SB)/4, $0x30000000
+DATA high3<>+8(SB)/4, $0x30000000
+DATA high3<>+12(SB)/4, $0x30000000
+DATA high3<>+16(SB)/4, $0x30000000
+DATA high3<>+20(SB)/4, $0x30000000
+DATA high3<>+24(SB)/4, $0x30000000
+DATA high3<>+28(SB)/4, $0x30000000
+GLOBL high3<>(SB), RODATA|NOPTR, $32
+
+DATA order3_3_4_4<>+0(SB)/1, $0x02
+DATA order3_3_4_4<>+1(SB)/1, $0x02
+DATA order3_3_4_4<>+2(SB)/1, $0x03
+DATA order3_3_4_4<>+3(SB)/1, $0x03
+DATA order3_3_4_4<>+4(SB)/1, $0x06
+DATA order3_3_4_4<>+5(SB)/1, $0x06
+DATA order3_3_4_4<>+6(SB)/1, $0x07
+DATA order3_3_4_4<>+7(SB)/1, $0x07
+DATA order3_3_4_4<>+8(SB)/1, $0x0a
+DATA order3_3_4_4<>+9(SB)/1, $0x0a
+DATA order3_3_4_4<>+10(SB)/1, $0x0b
+DATA order3_3_4_4<>+11(SB)/1, $0x0b
+DATA order3_3_4_4<>+12(SB)/1, $0x0e
+DATA order3_3_4_4<>+13(SB)/1, $0x0e
+DATA order3_3_4_4<>+14(SB)/1, $0x0f
+DATA order3_3_4_4<>+15(SB)/1, $0x0f
+DATA order3_3_4_4<>+16(SB)/1, $0x02
+DATA order3_3_4_4<>+17(SB)/1, $0x02
+DATA order3_3_4_4<>+18(SB)/1, $0x03
+DATA order3_3_4_4<>+19(SB)/1, $0x03
+DATA order3_3_4_4<>+20(SB)/1, $0x06
+DATA order3_3_4_4<>+21(SB)/1, $0x06
+DATA order3_3_4_4<>+22(SB)/1, $0x07
+DATA order3_3_4_4<>+23(SB)/1, $0x07
+DATA order3_3_4_4<>+24(SB)/1, $0x0a
+DATA order3_3_4_4<>+25(SB)/1, $0x0a
+DATA order3_3_4_4<>+26(SB)/1, $0x0b
+DATA order3_3_4_4<>+27(SB)/1, $0x0b
+DATA order3_3_4_4<>+28(SB)/1, $0x0e
+DATA order3_3_4_4<>+29(SB)/1, $0x0e
+DATA order3_3_4_4<>+30(SB)/1, $0x0f
+DATA order3_3_4_4<>+31(SB)/1, $0x0f
+DATA order3_3_4_4<>+32(SB)/1, $0x02
+DATA order3_3_4_4<>+33(SB)/1, $0x02
+DATA order3_3_4_4<>+34(SB)/1, $0x03
+DATA order3_3_4_4<>+35(SB)/1, $0x03
+DATA order3_3_4_4<>+36(SB)/1, $0x06
+DATA order3_3_4_4<>+37(SB)/1, $0x06
+DATA order3_3_4_4<>+38(SB)/1, $0x07
+DATA order3_3_4_4<>+39(SB)/1, $0x07
+DATA order3_3_4_4<>+40(SB)/1, $0x0a
+DATA order3_3_4_4<>+41(SB)/1, $0x0a
+DATA order3_3_4_4<>+42(SB)/1, $0x0b
+DATA order3_3_4_4<>+43(SB)/1, $0x0b
+DATA order3_3_4_4<>+44(SB)/1, $0x0e
+DATA order3_3_4_4<>+45(SB)/1, $0x0e
+DATA order3_3_4_4<>+46(SB)/1, $0x0f
+DATA order3_3_4_4<>+47(SB)/1, $0x0f
+DATA order3_3_4_4<>+48(SB)/1, $0x02
+DATA order3_3_4_4<>+49(SB)/1, $0x02
+DATA order3_3_4_4<>+50(SB)/1, $0x03
+DATA order3_3_4_4<>+51(SB)/1, $0x03
+DATA order3_3_4_4<>+52(SB)/1, $0x06
+DATA order3_3_4_4<>+53(SB)/1, $0x06
+DATA order3_3_4_4<>+54(SB)/1, $0x07
+DATA order3_3_4_4<>+55(SB)/1, $0x07
+DATA order3_3_4_4<>+56(SB)/1, $0x0a
+DATA order3_3_4_4<>+57(SB)/1, $0x0a
+DATA order3_3_4_4<>+58(SB)/1, $0x0b
+DATA order3_3_4_4<>+59(SB)/1, $0x0b
+DATA order3_3_4_4<>+60(SB)/1, $0x0e
+DATA order3_3_4_4<>+61(SB)/1, $0x0e
+DATA order3_3_4_4<>+62(SB)/1, $0x0f
+DATA order3_3_4_4<>+63(SB)/1, $0x0f
+GLOBL order3_3_4_4<>(SB), RODATA|NOPTR, $64
+
+DATA order4_4_4_4<>+0(SB)/1, $0x03
+DATA order4_4_4_4<>+1(SB)/1, $0x03
+DATA order4_4_4_4<>+2(SB)/1, $0x03
+DATA order4_4_4_4<>+3(SB)/1, $0x03
+DATA order4_4_4_4<>+4(SB)/1, $0x07
+DATA order4_4_4_4<>+5(SB)/1, $0x07
+DATA order4_4_4_4<>+6(SB)/1, $0x07
+DATA order4_4_4_4<>+7(SB)/1, $0x07
+DATA order4_4_4_4<>+8(SB)/1, $0x0b
+DATA order4_4_4_4<>+9(SB)/1, $0x0b
+DATA order4_4_4_4<>+10(SB)/1, $0x0b
+DATA order4_4_4_4<>+11(SB)/1, $0x0b
+DATA order4_4_4_4<>+12(SB)/1, $0x0f
+DATA order4_4_4_4<>+13(SB)/1, $0x0f
+DATA order4_4_4_4<>+14(SB)/1, $0x0f
+DATA order4_4_4_4<>+15(SB)/1, $0x0f
+DATA order4_4_4_4<>+16(SB)/1, $0x03
+DATA order4_4_4_4<>+17(SB)/1, $0x03
+DATA order4_4_4_4<>+18(SB)/1, $0x03
+DATA order4_4_4_4<>+19(SB)/1, $0x03
+DATA order4_4_4_4<>+20(SB)/1, $0x07
+DATA order4_4_4_4<>+21(SB)/1, $0x07
+DATA order4_4_4_4<>+22(SB)/1, $0x07
+DATA order4_4_4_4<>+23(SB)/1, $0x07
+DATA order4_4_4_4<>+24(SB)/1, $0x0b
+DATA order4_4_4_4<>+25(SB)/1, $0x0b
+DATA order4_4_4_4<>+26(SB)/1, $0x0b
+DATA order4_4_4_4<>+27(SB)/1, $0x0b
+DATA order4_4_4_4<>+28(SB)/1, $0x0f
+DATA order4_4_4_4<>+29(SB)/1, $0x0f
+DATA order4_4_4_4<>+30(SB)/1, $0x0f
+DATA order4_4_4_4<>+31(SB)/1, $0x0f
+DATA order4_4_4_4<>+32(SB)/1, $0x03
+DATA order4_4_4_4<>+33(SB)/1, $0x03
+DATA order4_4_4_4<>+34(SB)/1, $0x03
+DATA order4_4_4_4<>+35(SB)/1, $0x03
+DATA order4_4_4_4<>+36(SB)/1, $0x07
+DATA order4_4_4_4<>+37(SB)/1, $0x07
+DATA order4_4_4_4<>+38(SB)/1, $0x07
+DATA order4_4_4_4<>+39(SB)/1, $0x07
+DATA order4_4_4_4<>+40(SB)/1, $0x0b
+DATA order4_4_4_4<>+41(SB)/1, $0x0b
+DATA order4_4_4_4<>+42(SB)/1, $0x0b
+DATA order4_4_4_4<>+43(SB)/1, $0x0b
+DATA order4_4_4_4<>+44(SB)/1, $0x0f
+DATA order4_4_4_4<>+45(SB)/1, $0x0f
+DATA order4_4_4_4<>+46(SB)/1, $0x0f
+DATA order4_4_4_4<>+47(SB)/1, $0x0f
+DATA order4_4_4_4<>+48(SB)/1, $0x03
+DATA order4_4_4_4<>+49(SB)/1, $0x03
+DATA order4_4_4_4<>+50(SB)/1, $0x03
+DATA order4_4_4_4<>+51(SB)/1, $0x03
+DATA order4_4_4_4<>+52(SB)/1, $0x07
+DATA order4_4_4_4<>+53(SB)/1, $0x07
+DATA order4_4_4_4<>+54(SB)/1, $0x07
+DATA order4_4_4_4<>+55(SB)/1, $0x07
+DATA order4_4_4_4<>+56(SB)/1, $0x0b
+DATA order4_4_4_4<>+57(SB)/1, $0x0b
+DATA order4_4_4_4<>+58(SB)/1, $0x0b
+DATA order4_4_4_4<>+59(SB)/1, $0x0b
+DATA order4_4_4_4<>+60(SB)/1, $0x0f
+DATA order4_4_4_4<>+61(SB)/1, $0x0f
+DATA order4_4_4_4<>+62(SB)/1, $0x0f
+DATA order4_4_4_4<>+63(SB)/1, $0x0f
+GLOBL order4_4_4_4<>(SB), RODATA|NOPTR, $64
+
+DATA order0_1_0_1<>+0(SB)/1, $0x80
+DATA order0_1_0_1<>+1(SB)/1, $0x00
+DATA order0_1_0_1<>+2(SB)/1, $0x80
+DATA order0_1_0_1<>+3(SB)/1, $0x00
+DATA order0_1_0_1<>+4(SB)/1, $0x80
+DATA order0_1_0_1<>+5(SB)/1, $0x04
+DATA order0_1_0_1<>+6(SB)/1, $0x80
+DATA order0_1_0_1<>+7(SB)/1, $0x04
+DATA order0_1_0_1<>+8(SB)/1, $0x80
+DATA order0_1_0_1<>+9(SB)/1, $0x08
+DATA order0_1_0_1<>+10(SB)/1, $0x80
+DATA order0_1_0_1<>+11(SB)/1, $0x08
+DATA order0_1_0_1<>+12(SB)/1, $0x80
+DATA order0_1_0_1<>+13(SB)/1, $0x0c
+DATA order0_1_0_1<>+14(SB)/1, $0x80
+DATA order0_1_0_1<>+15(SB)/1, $0x0c
+DATA order0_1_0_1<>+16(SB)/1, $0x80
+DATA order0_1_0_1<>+17(SB)/1, $0x00
+DATA order0_1_0_1<>+18(SB)/1, $0x80
+DATA order0_1_0_1<>+19(SB)/1, $0x00
+DATA order0_1_0_1<>+20(SB)/1, $0x80
+DATA order0_1_0_1<>+21(SB)/1, $0x04
+DATA order0_1_0_1<>+22(SB)/1, $0x80
+DATA order0_1_0_1<>+23(SB)/1, $0x04
+DATA order0_1_0_1<>+24(SB)/1, $0x80
+DATA order0_1_0_1<>+25(SB)/1, $0x08
+DATA order0_1_0_1<>+26(SB)/1, $0x80
+DATA order0_1_0_1<>+27(SB)/1, $0x08
+DATA order0_1_0_1<>+28(SB)/1, $0x80
+DATA order0_1_0_1<>+29(SB)/1, $0x0c
+DATA order0_1_0_1<>+30(SB)/1, $0x80
+DATA order0_1_0_1<>+31(SB)/1, $0x0c
+DATA order0_1_0_1<>+32(SB)/1, $0x80
+DATA order0_1_0_1<>+33(SB)/1, $0x00
+DATA order0_1_0_1<>+34(SB)/1, $0x80
+DATA order0_1_0_1<>+35(SB)/1, $0x00
+DATA order0_1_0_1<>+36(SB)/1, $0x80
+DATA order0_1_0_1<>+37(SB)/1, $0x04
+DATA order0_1_0_1<>+38(SB)/1, $0x80
+DATA order0_1_0_1<>+39(SB)/1, $0x04
+DATA order0_1_0_1<>+40(SB)/1, $0x80
+DATA order0_1_0_1<>+41(SB)/1, $0x08
+DATA order0_1_0_1<>+42(SB)/1, $0x80
+DATA order0_1_0_1<>+43(SB)/1, $0x08
+DATA order0_1_0_1<>+44(SB)/1, $0x80
+DATA order0_1_0_1<>+45(SB)/1, $0x0c
+DATA order0_1_0_1<>+46(SB)/1, $0x80
+DATA order0_1_0_1<>+47(SB)/1, $0x0c
+DATA order0_1_0_1<>+48(SB)/1, $0x80
+DATA order0_1_0_1<>+49(SB)/1, $0x00
+DATA order0_1_0_1<>+50(SB)/1, $0x80
+DATA order0_1_0_1<>+51(SB)/1, $0x00
+DATA order0_1_0_1<>+52(SB)/1, $0x80
+DATA order0_1_0_1<>+53(SB)/1, $0x04
+DATA order0_1_0_1<>+54(SB)/1, $0x80
+DATA order0_1_0_1<>+55(SB)/1, $0x04
+DATA order0_1_0_1<>+56(SB)/1, $0x80
+DATA order0_1_0_1<>+57(SB)/1, $0x08
+DATA order0_1_0_1<>+58(SB)/1, $0x80
+DATA order0_1_0_1<>+59(SB)/1, $0x08
+DATA order0_1_0_1<>+60(SB)/1, $0x80
+DATA order0_1_0_1<>+61(SB)/1, $0x0c
+DATA order0_1_0_1<>+62(SB)/1, $0x80
+DATA order0_1_0_1<>+63(SB)/1, $0x0c
+GLOBL order0_1_0_1<>(SB), RODATA|NOPTR, $64
+
+DATA order0_2_0_2<>+0(SB)/1, $0x80
+DATA order0_2_0_2<>+1(SB)/1, $0x01
+DATA order0_2_0_2<>+2(SB)/1, $0x80
+DATA order0_2_0_2<>+3(SB)/1, $0x01
+DATA order0_2_0_2<>+4(SB)/1, $0x80
+DATA order0_2_0_2<>+5(SB)/1, $0x05
+DATA order0_2_0_2<>+6(SB)/1, $0x80
+DATA order0_2_0_2<>+7(SB)/1, $0x05
+DATA order0_2_0_2<>+8(SB)/1, $0x80
+DATA order0_2_0_2<>+9(SB)/1, $0x09
+DATA order0_2_0_2<>+10(SB)/1, $0x80
+DATA order0_2_0_2<>+11(SB)/1, $0x09
+DATA order0_2_0_2<>+12(SB)/1, $0x80
+DATA order0_2_0_2<>+13(SB)/1, $0x0d
+DATA order0_2_0_2<>+14(SB)/1, $0x80
+DATA order0_2_0_2<>+15(SB)/1, $0x0d
+DATA order0_2_0_2<>+16(SB)/1, $0x80
+DATA order0_2_0_2<>+17(SB)/1, $0x01
+DATA order0_2_0_2<>+18(SB)/1, $0x80
+DATA order0_2_0_2<>+19(SB)/1, $0x01
+DATA order0_2_0_2<>+20(SB)/1, $0x80
+DATA order0_2_0_2<>+21(SB)/1, $0x05
+DATA order0_2_0_2<>+22(SB)/1, $0x80
+DATA order0_2_0_2<>+23(SB)/1, $0x05
+DATA order0_2_0_2<>+24(SB)/1, $0x80
+DATA order0_2_0_2<>+25(SB)/1, $0x09
+DATA order0_2_0_2<>+26(SB)/1, $0x80
+DATA order0_2_0_2<>+27(SB)/1, $0x09
+DATA order0_2_0_2<>+28(SB)/1, $0x80
+DATA order0_2_0_2<>+29(SB)/1, $0x0d
+DATA order0_2_0_2<>+30(SB)/1, $0x80
+DATA order0_2_0_2<>+31(SB)/1, $0x0d
+DATA order0_2_0_2<>+32(SB)/1, $0x80
+DATA order0_2_0_2<>+33(SB)/1, $0x01
+DATA order0_2_0_2<>+34(SB)/1, $0x80
+DATA order0_2_0_2<>+35(SB)/1, $0x01
+DATA order0_2_0_2<>+36(SB)/1, $0x80
+DATA order0_2_0_2<>+37(SB)/1, $0x05
+DATA order0_2_0_2<>+38(SB)/1, $0x80
+DATA order0_2_0_2<>+39(SB)/1, $0x05
+DATA order0_2_0_2<>+40(SB)/1, $0x80
+DATA order0_2_0_2<>+41(SB)/1, $0x09
+DATA order0_2_0_2<>+42(SB)/1, $0x80
+DATA order0_2_0_2<>+43(SB)/1, $0x09
+DATA order0_2_0_2<>+44(SB)/1, $0x80
+DATA order0_2_0_2<>+45(SB)/1, $0x0d
+DATA order0_2_0_2<>+46(SB)/1, $0x80
+DATA order0_2_0_2<>+47(SB)/1, $0x0d
+DATA order0_2_0_2<>+48(SB)/1, $0x80
+DATA order0_2_0_2<>+49(SB)/1, $0x01
+DATA order0_2_0_2<>+50(SB)/1, $0x80
+DATA order0_2_0_2<>+51(SB)/1, $0x01
+DATA order0_2_0_2<>+52(SB)/1, $0x80
+DATA order0_2_0_2<>+53(SB)/1, $0x05
+DATA order0_2_0_2<>+54(SB)/1, $0x80
+DATA order0_2_0_2<>+55(SB)/1, $0x05
+DATA order0_2_0_2<>+56(SB)/1, $0x80
+DATA order0_2_0_2<>+57(SB)/1, $0x09
+DATA order0_2_0_2<>+58(SB)/1, $0x80
+DATA order0_2_0_2<>+59(SB)/1, $0x09
+DATA order0_2_0_2<>+60(SB)/1, $0x80
+DATA order0_2_0_2<>+61(SB)/1, $0x0d
+DATA order0_2_0_2<>+62(SB)/1, $0x80
+DATA order0_2_0_2<>+63(SB)/1, $0x0d
+GLOBL order0_2_0_2<>(SB), RODATA|NOPTR, $64
+
+DATA order0_3_0_3<>+0(SB)/1, $0x80
+DATA order0_3_0_3<>+1(SB)/1, $0x02
+DATA order0_3_0_3<>+2(SB)/1, $0x80
+DATA order0_3_0_3<>+3(SB)/1, $0x02
+DATA order0_3_0_3<>+4(SB)/1, $0x80
+DATA order0_3_0_3<>+5(SB)/1, $0x06
+DATA order0_3_0_3<>+6(SB)/1, $0x80
+DATA order0_3_0_3<>+7(SB)/1, $0x06
+DATA order0_3_0_3<>+8(SB)/1, $0x80
+DATA order0_3_0_3<>+9(SB)/1, $0x0a
+DATA order0_3_0_3<>+10(SB)/1, $0x80
+DATA order0_3_0_3<>+11(SB)/1, $0x0a
+DATA order0_3_0_3<>+12(SB)/1, $0x80
+DATA order0_3_0_3<>+13(SB)/1, $0x0e
+DATA order0_3_0_3<>+14(SB)/1, $0x80
+DATA order0_3_0_3<>+15(SB)/1, $0x0e
+DATA order0_3_0_3<>+16(SB)/1, $0x80
+DATA order0_3_0_3<>+17(SB)/1, $0x02
+DATA order0_3_0_3<>+18(SB)/1, $0x80
+DATA order0_3_0_3<>+19(SB)/1, $0x02
+DATA order0_3_0_3<>+20(SB)/1, $0x80
+DATA order0_3_0_3<>+21(SB)/1, $0x06
+DATA order0_3_0_3<>+22(SB)/1, $0x80
+DATA order0_3_0_3<>+23(SB)/1, $0x06
+DATA order0_3_0_3<>+24(SB)/1, $0x80
+DATA order0_3_0_3<>+25(SB)/1, $0x0a
+DATA order0_3_0_3<>+26(SB)/1, $0x80
+DATA order0_3_0_3<>+27(SB)/1, $0x0a
+DATA order0_3_0_3<>+28(SB)/1, $0x80
+DATA order0_3_0_3<>+29(SB)/1, $0x0e
+DATA order0_3_0_3<>+30(SB)/1, $0x80
+DATA order0_3_0_3<>+31(SB)/1, $0x0e
+DATA order0_3_0_3<>+32(SB)/1, $0x80
+DATA order0_3_0_3<>+33(SB)/1, $0x02
+DATA order0_3_0_3<>+34(SB)/1, $0x80
+DATA order0_3_0_3<>+35(SB)/1, $0x02
+DATA order0_3_0_3<>+36(SB)/1, $0x80
+DATA order0_3_0_3<>+37(SB)/1, $0x06
+DATA order0_3_0_3<>+38(SB)/1, $0x80
+DATA order0_3_0_3<>+39(SB)/1, $0x06
+DATA order0_3_0_3<>+40(SB)/1, $0x80
+DATA order0_3_0_3<>+41(SB)/1, $0x0a
+DATA order0_3_0_3<>+42(SB)/1, $0x80
+DATA order0_3_0_3<>+43(SB)/1, $0x0a
+DATA order0_3_0_3<>+44(SB)/1, $0x80
+DATA order0_3_0_3<>+45(SB)/1, $0x0e
+DATA order0_3_0_3<>+46(SB)/1, $0x80
+DATA order0_3_0_3<>+47(SB)/1, $0x0e
+DATA order0_3_0_3<>+48(SB)/1, $0x80
+DATA order0_3_0_3<>+49(SB)/1, $0x02
+DATA order0_3_0_3<>+50(SB)/1, $0x80
+DATA order0_3_0_3<>+51(SB)/1, $0x02
+DATA order0_3_0_3<>+52(SB)/1, $0x80
+DATA order0_3_0_3<>+53(SB)/1, $0x06
+DATA order0_3_0_3<>+54(SB)/1, $0x80
+DATA order0_3_0_3<>+55(SB)/1, $0x06
+DATA order0_3_0_3<>+56(SB)/1, $0x80
+DATA order0_3_0_3<>+57(SB)/1, $0x0a
+DATA order0_3_0_3<>+58(SB)/1, $0x80
+DATA order0_3_0_3<>+59(SB)/1, $0x0a
+DATA order0_3_0_3<>+60(SB)/1, $0x80
+DATA order0_3_0_3<>+61(SB)/1, $0x0e
+DATA order0_3_0_3<>+62(SB)/1, $0x80
+DATA order0_3_0_3<>+63(SB)/1, $0x0e
+GLOBL order0_3_0_3<>(SB), RODATA|NOPTR, $64
+
+DATA order0_4_0_4<>+0(SB)/1, $0x80
+DATA order0_4_0_4<>+1(SB)/1, $0x03
+DATA order0_4_0_4<>+2(SB)/1, $0x80
+DATA order0_4_0_4<>+3(SB)/1, $0x03
+DATA order0_4_0_4<>+4(SB)/1, $0x80
+DATA order0_4_0_4<>+5(SB)/1, $0x07
+DATA order0_4_0_4<>+6(SB)/1, $0x80
+DATA order0_4_0_4<>+7(SB)/1, $0x07
+DATA order0_4_0_4<>+8(SB)/1, $0x80
+DATA order0_4_0_4<>+9(SB)/1, $0x0b
+DATA order0_4_0_4<>+10(SB)/1, $0x80
+DATA order0_4_0_4<>+11(SB)/1, $0x0b
+DATA order0_4_0_4<>+12(SB)/1, $0x80
+DATA order0_4_0_4<>+13(SB)/1, $0x0f
+DATA order0_4_0_4<>+14(SB)/1, $0x80
+DATA order0_4_0_4<>+15(SB)/1, $0x0f
+DATA order0_4_0_4<>+16(SB)/1, $0x80
+DATA order0_4_0_4<>+17(SB)/1, $0x03
+DATA order0_4_0_4<>+18(SB)/1, $0x80
+DATA order0_4_0_4<>+19(SB)/1, $0x03
+DATA order0_4_0_4<>+20(SB)/1, $0x80
+DATA order0_4_0_4<>+21(SB)/1, $0x07
+DATA order0_4_0_4<>+22(SB)/1, $0x80
+DATA order0_4_0_4<>+23(SB)/1, $0x07
+DATA order0_4_0_4<>+24(SB)/1, $0x80
+DATA order0_4_0_4<>+25(SB)/1, $0x0b
+DATA order0_4_0_4<>+26(SB)/1, $0x80
+DATA order0_4_0_4<>+27(SB)/1, $0x0b
+DATA order0_4_0_4<>+28(SB)/1, $0x80
+DATA order0_4_0_4<>+29(SB)/1, $0x0f
+DATA order0_4_0_4<>+30(SB)/1, $0x80
+DATA order0_4_0_4<>+31(SB)/1, $0x0f
+DATA order0_4_0_4<>+32(SB)/1, $0x80
+DATA order0_4_0_4<>+33(SB)/1, $0x03
+DATA order0_4_0_4<>+34(SB)/1, $0x80
+DATA order0_4_0_4<>+35(SB)/1, $0x03
+DATA order0_4_0_4<>+36(SB)/1, $0x80
+DATA order0_4_0_4<>+37(SB)/1, $0x07
+DATA order0_4_0_4<>+38(SB)/1, $0x80
+DATA order0_4_0_4<>+39(SB)/1, $0x07
+DATA order0_4_0_4<>+40(SB)/1, $0x80
+DATA order0_4_0_4<>+41(SB)/1, $0x0b
+DATA order0_4_0_4<>+42(SB)/1, $0x80
+DATA order0_4_0_4<>+43(SB)/1, $0x0b
+DATA order0_4_0_4<>+44(SB)/1, $0x80
+DATA order0_4_0_4<>+45(SB)/1, $0x0f
+DATA order0_4_0_4<>+46(SB)/1, $0x80
+DATA order0_4_0_4<>+47(SB)/1, $0x0f
+DATA order0_4_0_4<>+48(SB)/1, $0x80
+DATA order0_4_0_4<>+49(SB)/1, $0x03
+DATA order0_4_0_4<>+50(SB)/1, $0x80
+DATA order0_4_0_4<>+51(SB)/1, $0x03
+DATA order0_4_0_4<>+52(SB)/1, $0x80
+DATA order0_4_0_4<>+53(SB)/1, $0x07
+DATA order0_4_0_4<>+54(SB)/1, $0x80
+DATA order0_4_0_4<>+55(SB)/1, $0x07
+DATA order0_4_0_4<>+56(SB)/1, $0x80
+DATA order0_4_0_4<>+57(SB)/1, $0x0b
+DATA order0_4_0_4<>+58(SB)/1, $0x80
+DATA order0_4_0_4<>+59(SB)/1, $0x0b
+DATA order0_4_0_4<>+60(SB)/1, $0x80
+DATA order0_4_0_4<>+61(SB)/1, $0x0f
+DATA order0_4_0_4<>+62(SB)/1, $0x80
+DATA order0_4_0_4<>+63(SB)/1, $0x0f
+GLOBL order0_4_0_4<>(SB), RODATA|NOPTR, $64
 
 // func mulBytes(dst *float32, dstStride int, panel *uint8, scales *int8, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
 // Requires: AVX, AVX512F, AVX512VNNI
@@ -10632,16 +12183,18 @@ done131:
 	VZEROUPPER
 	RET
 
-// func rowsQ4_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·rowsQ4_K(SB), NOSPLIT, $0-56
+// func rowsMXFP4(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·rowsMXFP4(SB), NOSPLIT, $0-56
 	MOVQ         w+8(FP), DX
 	MOVQ         blocks+24(FP), AX
-	IMUL3Q       $0x00000090, AX, AX
+	IMUL3Q       $0x00000011, AX, AX
 	LEAQ         (AX)(AX*2), CX
 	MOVQ         dst+0(FP), R11
 	MOVQ         groups+16(FP), R12
-	VPBROADCASTD nibbles<>+0(SB), Z0
+	VPBROADCASTD nibbles<>+0(SB), Z1
+	VMOVDQU32    codes128<>+0(SB), Z2
+	VPBROADCASTD factor65408<>+0(SB), Z0
 
 loop134:
 	CMPQ   R12, $0x01
@@ -10656,11 +12209,1425 @@ loop134:
 	MOVQ   scale+40(FP), R9
 	MOVQ   sums+48(FP), R10
 	MOVQ   blocks+24(FP), R13
-	VPXORD Z1, Z1, Z1
+	VPXORD Z3, Z3, Z3
 
 loop136:
 	CMPQ            R13, $0x01
 	JL              done137
+	PREFETCHT0      (R14)
+	PREFETCHT0      64(R14)
+	PREFETCHT0      128(R14)
+	PREFETCHT0      192(R14)
+	PREFETCHT0      256(R14)
+	ADDQ            $0x00000110, R14
+	VPBROADCASTD    (R10), Z4
+	VPMADDWD        Z0, Z4, Z4
+	VMOVDQU32       Z4, Z4
+	VBROADCASTI32X4 1(DX), Z5
+	VINSERTI32X4    $0x01, 1(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 1(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 1(DI), Z5, Z5
+	VBROADCASTI32X4 1(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 1(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 1(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 1(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 1(DX)(AX*2), Z7
+	VINSERTI32X4    $0x01, 1(BX)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x02, 1(SI)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x03, 1(DI)(AX*2), Z7, Z7
+	VBROADCASTI32X4 1(DX)(CX*1), Z8
+	VINSERTI32X4    $0x01, 1(BX)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 1(SI)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 1(DI)(CX*1), Z8, Z8
+	VPUNPCKLDQ      Z6, Z5, Z9
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z8, Z7, Z10
+	VPUNPCKHDQ      Z8, Z7, Z8
+	VPUNPCKLQDQ     Z10, Z9, Z5
+	VPUNPCKHQDQ     Z10, Z9, Z9
+	VPUNPCKLQDQ     Z8, Z6, Z7
+	VPUNPCKHQDQ     Z8, Z6, Z8
+	VPSRLW          $0x04, Z5, Z6
+	VPANDD          Z1, Z6, Z6
+	VPANDD          Z1, Z5, Z5
+	VPSHUFB         Z5, Z2, Z5
+	VPDPBUSD.BCST   (R8), Z5, Z4
+	VPSHUFB         Z6, Z2, Z6
+	VPDPBUSD.BCST   16(R8), Z6, Z4
+	VPSRLW          $0x04, Z9, Z5
+	VPANDD          Z1, Z5, Z5
+	VPANDD          Z1, Z9, Z9
+	VPSHUFB         Z9, Z2, Z9
+	VPDPBUSD.BCST   4(R8), Z9, Z4
+	VPSHUFB         Z5, Z2, Z5
+	VPDPBUSD.BCST   20(R8), Z5, Z4
+	VPSRLW          $0x04, Z7, Z5
+	VPANDD          Z1, Z5, Z5
+	VPANDD          Z1, Z7, Z7
+	VPSHUFB         Z7, Z2, Z7
+	VPDPBUSD.BCST   8(R8), Z7, Z4
+	VPSHUFB         Z5, Z2, Z5
+	VPDPBUSD.BCST   24(R8), Z5, Z4
+	VPSRLW          $0x04, Z8, Z5
+	VPANDD          Z1, Z5, Z5
+	VPANDD          Z1, Z8, Z8
+	VPSHUFB         Z8, Z2, Z8
+	VPDPBUSD.BCST   12(R8), Z8, Z4
+	VPSHUFB         Z5, Z2, Z5
+	VPDPBUSD.BCST   28(R8), Z5, Z4
+	VPXORD          X5, X5, X5
+	VPINSRB         $0x00, (DX), X5, X5
+	VPINSRB         $0x01, (DX)(AX*1), X5, X5
+	VPINSRB         $0x02, (DX)(AX*2), X5, X5
+	VPINSRB         $0x03, (DX)(CX*1), X5, X5
+	VPINSRB         $0x04, (BX), X5, X5
+	VPINSRB         $0x05, (BX)(AX*1), X5, X5
+	VPINSRB         $0x06, (BX)(AX*2), X5, X5
+	VPINSRB         $0x07, (BX)(CX*1), X5, X5
+	VPINSRB         $0x08, (SI), X5, X5
+	VPINSRB         $0x09, (SI)(AX*1), X5, X5
+	VPINSRB         $0x0a, (SI)(AX*2), X5, X5
+	VPINSRB         $0x0b, (SI)(CX*1), X5, X5
+	VPINSRB         $0x0c, (DI), X5, X5
+	VPINSRB         $0x0d, (DI)(AX*1), X5, X5
+	VPINSRB         $0x0e, (DI)(AX*2), X5, X5
+	VPINSRB         $0x0f, (DI)(CX*1), X5, X5
+	VPMOVZXBD       X5, Z5
+	VPBROADCASTD    one32<>+0(SB), Z6
+	VPBROADCASTD    two32<>+0(SB), Z7
+	VPBROADCASTD    tiny<>+0(SB), Z8
+	VPSLLVD         Z5, Z8, Z8
+	VPCMPUD         $0x01, Z7, Z5, K1
+	VPSUBD          Z6, Z5, Z5
+	VPSLLD          $0x17, Z5, Z5
+	VMOVDQU32       Z8, K1, Z5
+	VBROADCASTSS    (R9), Z6
+	VMULPS          Z6, Z5, Z5
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z5, Z3
+	ADDQ            $0x00000011, DX
+	ADDQ            $0x00000011, BX
+	ADDQ            $0x00000011, SI
+	ADDQ            $0x00000011, DI
+	ADDQ            $0x00000020, R8
+	ADDQ            $0x00000004, R9
+	ADDQ            $0x00000004, R10
+	SUBQ            $0x00000001, R13
+	JMP             loop136
+
+done137:
+	VMOVUPS Z3, (R11)
+	ADDQ    $0x00000040, R11
+	LEAQ    (DI)(CX*1), DX
+	SUBQ    $0x00000001, R12
+	JMP     loop134
+
+done135:
+	VZEROUPPER
+	RET
+
+// func rowsQ2_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·rowsQ2_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000054, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	MOVQ         dst+0(FP), R11
+	MOVQ         groups+16(FP), R12
+	VPBROADCASTD bytes3<>+0(SB), Z0
+
+loop138:
+	CMPQ   R12, $0x01
+	JL     done139
+	LEAQ   (DX)(AX*4), BX
+	LEAQ   (BX)(AX*4), SI
+	LEAQ   (SI)(AX*4), DI
+	MOVQ   AX, R14
+	SHLQ   $0x05, R14
+	ADDQ   DX, R14
+	MOVQ   q+32(FP), R8
+	MOVQ   scale+40(FP), R9
+	MOVQ   sums+48(FP), R10
+	MOVQ   blocks+24(FP), R13
+	VPXORD Z1, Z1, Z1
+
+loop140:
+	CMPQ            R13, $0x01
+	JL              done141
+	PREFETCHT0      (R14)
+	PREFETCHT0      64(R14)
+	PREFETCHT0      128(R14)
+	PREFETCHT0      192(R14)
+	PREFETCHT0      256(R14)
+	PREFETCHT0      320(R14)
+	PREFETCHT0      384(R14)
+	PREFETCHT0      448(R14)
+	PREFETCHT0      512(R14)
+	PREFETCHT0      576(R14)
+	PREFETCHT0      640(R14)
+	PREFETCHT0      704(R14)
+	PREFETCHT0      768(R14)
+	PREFETCHT0      832(R14)
+	PREFETCHT0      896(R14)
+	PREFETCHT0      960(R14)
+	PREFETCHT0      1024(R14)
+	PREFETCHT0      1088(R14)
+	PREFETCHT0      1152(R14)
+	PREFETCHT0      1216(R14)
+	PREFETCHT0      1280(R14)
+	ADDQ            $0x00000540, R14
+	VPBROADCASTD    nibbles<>+0(SB), Z2
+	VBROADCASTI32X4 (DX), Z3
+	VINSERTI32X4    $0x01, (BX), Z3, Z3
+	VINSERTI32X4    $0x02, (SI), Z3, Z3
+	VINSERTI32X4    $0x03, (DI), Z3, Z3
+	VBROADCASTI32X4 (DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 (DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 (DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VPSRLW          $0x04, Z3, Z4
+	VPANDD          Z2, Z4, Z4
+	VPANDD          Z2, Z3, Z3
+	VPSRLW          $0x04, Z7, Z8
+	VPANDD          Z2, Z8, Z8
+	VPANDD          Z2, Z7, Z7
+	VPSRLW          $0x04, Z5, Z9
+	VPANDD          Z2, Z9, Z9
+	VPANDD          Z2, Z5, Z5
+	VPSRLW          $0x04, Z6, Z10
+	VPANDD          Z2, Z10, Z10
+	VPANDD          Z2, Z6, Z6
+	VPBROADCASTD    80(DX), Z2
+	VPINSRD         $0x01, 80(DX)(AX*1), X2, X2
+	VPINSRD         $0x02, 80(DX)(AX*2), X2, X2
+	VPINSRD         $0x03, 80(DX)(CX*1), X2, X2
+	VMOVD           80(BX), X11
+	VPINSRD         $0x01, 80(BX)(AX*1), X11, X11
+	VPINSRD         $0x02, 80(BX)(AX*2), X11, X11
+	VPINSRD         $0x03, 80(BX)(CX*1), X11, X11
+	VINSERTI32X4    $0x01, X11, Z2, Z2
+	VMOVD           80(SI), X11
+	VPINSRD         $0x01, 80(SI)(AX*1), X11, X11
+	VPINSRD         $0x02, 80(SI)(AX*2), X11, X11
+	VPINSRD         $0x03, 80(SI)(CX*1), X11, X11
+	VINSERTI32X4    $0x02, X11, Z2, Z2
+	VMOVD           80(DI), X11
+	VPINSRD         $0x01, 80(DI)(AX*1), X11, X11
+	VPINSRD         $0x02, 80(DI)(AX*2), X11, X11
+	VPINSRD         $0x03, 80(DI)(CX*1), X11, X11
+	VINSERTI32X4    $0x03, X11, Z2, Z2
+	VPMOVDW         Z2, Y11
+	VCVTPH2PS       Y11, Z11
+	VPSRLD          $0x10, Z2, Z2
+	VPMOVDW         Z2, Y2
+	VCVTPH2PS       Y2, Z2
+	VPBROADCASTD    sign<>+0(SB), Z12
+	VPXORD          Z12, Z2, Z2
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPSHUFB         order1_0_2_0<>+0(SB), Z4, Z14
+	VPDPWSSD.BCST   (R10), Z14, Z13
+	VPSHUFB         order3_0_4_0<>+0(SB), Z4, Z4
+	VPDPWSSD.BCST   4(R10), Z4, Z13
+	VPSHUFB         order1_0_2_0<>+0(SB), Z8, Z4
+	VPDPWSSD.BCST   8(R10), Z4, Z13
+	VPSHUFB         order3_0_4_0<>+0(SB), Z8, Z4
+	VPDPWSSD.BCST   12(R10), Z4, Z13
+	VPSHUFB         order1_0_2_0<>+0(SB), Z9, Z4
+	VPDPWSSD.BCST   16(R10), Z4, Z13
+	VPSHUFB         order3_0_4_0<>+0(SB), Z9, Z4
+	VPDPWSSD.BCST   20(R10), Z4, Z13
+	VPSHUFB         order1_0_2_0<>+0(SB), Z10, Z4
+	VPDPWSSD.BCST   24(R10), Z4, Z13
+	VPSHUFB         order3_0_4_0<>+0(SB), Z10, Z4
+	VPDPWSSD.BCST   28(R10), Z4, Z13
+	VBROADCASTI32X4 16(DX), Z4
+	VINSERTI32X4    $0x01, 16(BX), Z4, Z4
+	VINSERTI32X4    $0x02, 16(SI), Z4, Z4
+	VINSERTI32X4    $0x03, 16(DI), Z4, Z4
+	VBROADCASTI32X4 16(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 16(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 16(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z10, Z10
+	VPUNPCKLDQ      Z8, Z4, Z14
+	VPUNPCKHDQ      Z8, Z4, Z8
+	VPUNPCKLDQ      Z10, Z9, Z15
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLQDQ     Z15, Z14, Z4
+	VPUNPCKHQDQ     Z15, Z14, Z14
+	VPUNPCKLQDQ     Z10, Z8, Z9
+	VPUNPCKHQDQ     Z10, Z8, Z10
+	VPANDD          Z0, Z4, Z8
+	VPXORD          Z15, Z15, Z15
+	VPDPBUSD.BCST   (R8), Z8, Z15
+	VPANDD          Z0, Z14, Z8
+	VPDPBUSD.BCST   4(R8), Z8, Z15
+	VPANDD          Z0, Z9, Z8
+	VPDPBUSD.BCST   8(R8), Z8, Z15
+	VPANDD          Z0, Z10, Z8
+	VPDPBUSD.BCST   12(R8), Z8, Z15
+	VPSHUFB         order1_0_0_0<>+0(SB), Z3, Z8
+	VPMULLD         Z8, Z15, Z15
+	VPADDD          Z15, Z12, Z12
+	VPSRLW          $0x02, Z4, Z8
+	VPANDD          Z0, Z8, Z8
+	VPXORD          Z15, Z15, Z15
+	VPDPBUSD.BCST   32(R8), Z8, Z15
+	VPSRLW          $0x02, Z14, Z8
+	VPANDD          Z0, Z8, Z8
+	VPDPBUSD.BCST   36(R8), Z8, Z15
+	VPSRLW          $0x02, Z9, Z8
+	VPANDD          Z0, Z8, Z8
+	VPDPBUSD.BCST   40(R8), Z8, Z15
+	VPSRLW          $0x02, Z10, Z8
+	VPANDD          Z0, Z8, Z8
+	VPDPBUSD.BCST   44(R8), Z8, Z15
+	VPSHUFB         order3_0_0_0<>+0(SB), Z3, Z8
+	VPMULLD         Z8, Z15, Z15
+	VPADDD          Z15, Z12, Z12
+	VPSRLW          $0x04, Z4, Z8
+	VPANDD          Z0, Z8, Z8
+	VPXORD          Z15, Z15, Z15
+	VPDPBUSD.BCST   64(R8), Z8, Z15
+	VPSRLW          $0x04, Z14, Z8
+	VPANDD          Z0, Z8, Z8
+	VPDPBUSD.BCST   68(R8), Z8, Z15
+	VPSRLW          $0x04, Z9, Z8
+	VPANDD          Z0, Z8, Z8
+	VPDPBUSD.BCST   72(R8), Z8, Z15
+	VPSRLW          $0x04, Z10, Z8
+	VPANDD          Z0, Z8, Z8
+	VPDPBUSD.BCST   76(R8), Z8, Z15
+	VPSHUFB         order1_0_0_0<>+0(SB), Z7, Z8
+	VPMULLD         Z8, Z15, Z15
+	VPADDD          Z15, Z12, Z12
+	VPSRLW          $0x06, Z4, Z4
+	VPANDD          Z0, Z4, Z4
+	VPXORD          Z8, Z8, Z8
+	VPDPBUSD.BCST   96(R8), Z4, Z8
+	VPSRLW          $0x06, Z14, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   100(R8), Z4, Z8
+	VPSRLW          $0x06, Z9, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   104(R8), Z4, Z8
+	VPSRLW          $0x06, Z10, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   108(R8), Z4, Z8
+	VPSHUFB         order3_0_0_0<>+0(SB), Z7, Z4
+	VPMULLD         Z4, Z8, Z8
+	VPADDD          Z8, Z12, Z12
+	VBROADCASTI32X4 48(DX), Z4
+	VINSERTI32X4    $0x01, 48(BX), Z4, Z4
+	VINSERTI32X4    $0x02, 48(SI), Z4, Z4
+	VINSERTI32X4    $0x03, 48(DI), Z4, Z4
+	VBROADCASTI32X4 48(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 48(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 48(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z10, Z10
+	VPUNPCKLDQ      Z8, Z4, Z14
+	VPUNPCKHDQ      Z8, Z4, Z8
+	VPUNPCKLDQ      Z10, Z9, Z15
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLQDQ     Z15, Z14, Z4
+	VPUNPCKHQDQ     Z15, Z14, Z14
+	VPUNPCKLQDQ     Z10, Z8, Z9
+	VPUNPCKHQDQ     Z10, Z8, Z10
+	VPANDD          Z0, Z4, Z8
+	VPXORD          Z15, Z15, Z15
+	VPDPBUSD.BCST   128(R8), Z8, Z15
+	VPANDD          Z0, Z14, Z8
+	VPDPBUSD.BCST   132(R8), Z8, Z15
+	VPANDD          Z0, Z9, Z8
+	VPDPBUSD.BCST   136(R8), Z8, Z15
+	VPANDD          Z0, Z10, Z8
+	VPDPBUSD.BCST   140(R8), Z8, Z15
+	VPSHUFB         order1_0_0_0<>+0(SB), Z5, Z8
+	VPMULLD         Z8, Z15, Z15
+	VPADDD          Z15, Z12, Z12
+	VPSRLW          $0x02, Z4, Z8
+	VPANDD          Z0, Z8, Z8
+	VPXORD          Z15, Z15, Z15
+	VPDPBUSD.BCST   160(R8), Z8, Z15
+	VPSRLW          $0x02, Z14, Z8
+	VPANDD          Z0, Z8, Z8
+	VPDPBUSD.BCST   164(R8), Z8, Z15
+	VPSRLW          $0x02, Z9, Z8
+	VPANDD          Z0, Z8, Z8
+	VPDPBUSD.BCST   168(R8), Z8, Z15
+	VPSRLW          $0x02, Z10, Z8
+	VPANDD          Z0, Z8, Z8
+	VPDPBUSD.BCST   172(R8), Z8, Z15
+	VPSHUFB         order3_0_0_0<>+0(SB), Z5, Z8
+	VPMULLD         Z8, Z15, Z15
+	VPADDD          Z15, Z12, Z12
+	VPSRLW          $0x04, Z4, Z8
+	VPANDD          Z0, Z8, Z8
+	VPXORD          Z15, Z15, Z15
+	VPDPBUSD.BCST   192(R8), Z8, Z15
+	VPSRLW          $0x04, Z14, Z8
+	VPANDD          Z0, Z8, Z8
+	VPDPBUSD.BCST   196(R8), Z8, Z15
+	VPSRLW          $0x04, Z9, Z8
+	VPANDD          Z0, Z8, Z8
+	VPDPBUSD.BCST   200(R8), Z8, Z15
+	VPSRLW          $0x04, Z10, Z8
+	VPANDD          Z0, Z8, Z8
+	VPDPBUSD.BCST   204(R8), Z8, Z15
+	VPSHUFB         order1_0_0_0<>+0(SB), Z6, Z8
+	VPMULLD         Z8, Z15, Z15
+	VPADDD          Z15, Z12, Z12
+	VPSRLW          $0x06, Z4, Z4
+	VPANDD          Z0, Z4, Z4
+	VPXORD          Z8, Z8, Z8
+	VPDPBUSD.BCST   224(R8), Z4, Z8
+	VPSRLW          $0x06, Z14, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   228(R8), Z4, Z8
+	VPSRLW          $0x06, Z9, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   232(R8), Z4, Z8
+	VPSRLW          $0x06, Z10, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   236(R8), Z4, Z8
+	VPSHUFB         order3_0_0_0<>+0(SB), Z6, Z4
+	VPMULLD         Z4, Z8, Z8
+	VPADDD          Z8, Z12, Z12
+	VBROADCASTI32X4 32(DX), Z4
+	VINSERTI32X4    $0x01, 32(BX), Z4, Z4
+	VINSERTI32X4    $0x02, 32(SI), Z4, Z4
+	VINSERTI32X4    $0x03, 32(DI), Z4, Z4
+	VBROADCASTI32X4 32(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 32(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 32(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z10, Z10
+	VPUNPCKLDQ      Z8, Z4, Z14
+	VPUNPCKHDQ      Z8, Z4, Z8
+	VPUNPCKLDQ      Z10, Z9, Z15
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLQDQ     Z15, Z14, Z4
+	VPUNPCKHQDQ     Z15, Z14, Z14
+	VPUNPCKLQDQ     Z10, Z8, Z9
+	VPUNPCKHQDQ     Z10, Z8, Z10
+	VPANDD          Z0, Z4, Z8
+	VPXORD          Z15, Z15, Z15
+	VPDPBUSD.BCST   16(R8), Z8, Z15
+	VPANDD          Z0, Z14, Z8
+	VPDPBUSD.BCST   20(R8), Z8, Z15
+	VPANDD          Z0, Z9, Z8
+	VPDPBUSD.BCST   24(R8), Z8, Z15
+	VPANDD          Z0, Z10, Z8
+	VPDPBUSD.BCST   28(R8), Z8, Z15
+	VPSHUFB         order2_0_0_0<>+0(SB), Z3, Z8
+	VPMULLD         Z8, Z15, Z15
+	VPADDD          Z15, Z12, Z12
+	VPSRLW          $0x02, Z4, Z8
+	VPANDD          Z0, Z8, Z8
+	VPXORD          Z15, Z15, Z15
+	VPDPBUSD.BCST   48(R8), Z8, Z15
+	VPSRLW          $0x02, Z14, Z8
+	VPANDD          Z0, Z8, Z8
+	VPDPBUSD.BCST   52(R8), Z8, Z15
+	VPSRLW          $0x02, Z9, Z8
+	VPANDD          Z0, Z8, Z8
+	VPDPBUSD.BCST   56(R8), Z8, Z15
+	VPSRLW          $0x02, Z10, Z8
+	VPANDD          Z0, Z8, Z8
+	VPDPBUSD.BCST   60(R8), Z8, Z15
+	VPSHUFB         order4_0_0_0<>+0(SB), Z3, Z3
+	VPMULLD         Z3, Z15, Z15
+	VPADDD          Z15, Z12, Z12
+	VPSRLW          $0x04, Z4, Z3
+	VPANDD          Z0, Z3, Z3
+	VPXORD          Z8, Z8, Z8
+	VPDPBUSD.BCST   80(R8), Z3, Z8
+	VPSRLW          $0x04, Z14, Z3
+	VPANDD          Z0, Z3, Z3
+	VPDPBUSD.BCST   84(R8), Z3, Z8
+	VPSRLW          $0x04, Z9, Z3
+	VPANDD          Z0, Z3, Z3
+	VPDPBUSD.BCST   88(R8), Z3, Z8
+	VPSRLW          $0x04, Z10, Z3
+	VPANDD          Z0, Z3, Z3
+	VPDPBUSD.BCST   92(R8), Z3, Z8
+	VPSHUFB         order2_0_0_0<>+0(SB), Z7, Z3
+	VPMULLD         Z3, Z8, Z8
+	VPADDD          Z8, Z12, Z12
+	VPSRLW          $0x06, Z4, Z3
+	VPANDD          Z0, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPDPBUSD.BCST   112(R8), Z3, Z4
+	VPSRLW          $0x06, Z14, Z3
+	VPANDD          Z0, Z3, Z3
+	VPDPBUSD.BCST   116(R8), Z3, Z4
+	VPSRLW          $0x06, Z9, Z3
+	VPANDD          Z0, Z3, Z3
+	VPDPBUSD.BCST   120(R8), Z3, Z4
+	VPSRLW          $0x06, Z10, Z3
+	VPANDD          Z0, Z3, Z3
+	VPDPBUSD.BCST   124(R8), Z3, Z4
+	VPSHUFB         order4_0_0_0<>+0(SB), Z7, Z3
+	VPMULLD         Z3, Z4, Z4
+	VPADDD          Z4, Z12, Z12
+	VBROADCASTI32X4 64(DX), Z3
+	VINSERTI32X4    $0x01, 64(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 64(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 64(DI), Z3, Z3
+	VBROADCASTI32X4 64(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 64(DX)(AX*2), Z7
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z7, Z7
+	VBROADCASTI32X4 64(DX)(CX*1), Z8
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z8, Z8
+	VPUNPCKLDQ      Z4, Z3, Z9
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z8, Z7, Z10
+	VPUNPCKHDQ      Z8, Z7, Z8
+	VPUNPCKLQDQ     Z10, Z9, Z3
+	VPUNPCKHQDQ     Z10, Z9, Z9
+	VPUNPCKLQDQ     Z8, Z4, Z7
+	VPUNPCKHQDQ     Z8, Z4, Z8
+	VPANDD          Z0, Z3, Z4
+	VPXORD          Z10, Z10, Z10
+	VPDPBUSD.BCST   144(R8), Z4, Z10
+	VPANDD          Z0, Z9, Z4
+	VPDPBUSD.BCST   148(R8), Z4, Z10
+	VPANDD          Z0, Z7, Z4
+	VPDPBUSD.BCST   152(R8), Z4, Z10
+	VPANDD          Z0, Z8, Z4
+	VPDPBUSD.BCST   156(R8), Z4, Z10
+	VPSHUFB         order2_0_0_0<>+0(SB), Z5, Z4
+	VPMULLD         Z4, Z10, Z10
+	VPADDD          Z10, Z12, Z12
+	VPSRLW          $0x02, Z3, Z4
+	VPANDD          Z0, Z4, Z4
+	VPXORD          Z10, Z10, Z10
+	VPDPBUSD.BCST   176(R8), Z4, Z10
+	VPSRLW          $0x02, Z9, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   180(R8), Z4, Z10
+	VPSRLW          $0x02, Z7, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   184(R8), Z4, Z10
+	VPSRLW          $0x02, Z8, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   188(R8), Z4, Z10
+	VPSHUFB         order4_0_0_0<>+0(SB), Z5, Z4
+	VPMULLD         Z4, Z10, Z10
+	VPADDD          Z10, Z12, Z12
+	VPSRLW          $0x04, Z3, Z4
+	VPANDD          Z0, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPDPBUSD.BCST   208(R8), Z4, Z5
+	VPSRLW          $0x04, Z9, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   212(R8), Z4, Z5
+	VPSRLW          $0x04, Z7, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   216(R8), Z4, Z5
+	VPSRLW          $0x04, Z8, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   220(R8), Z4, Z5
+	VPSHUFB         order2_0_0_0<>+0(SB), Z6, Z4
+	VPMULLD         Z4, Z5, Z5
+	VPADDD          Z5, Z12, Z12
+	VPSRLW          $0x06, Z3, Z3
+	VPANDD          Z0, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPDPBUSD.BCST   240(R8), Z3, Z4
+	VPSRLW          $0x06, Z9, Z3
+	VPANDD          Z0, Z3, Z3
+	VPDPBUSD.BCST   244(R8), Z3, Z4
+	VPSRLW          $0x06, Z7, Z3
+	VPANDD          Z0, Z3, Z3
+	VPDPBUSD.BCST   248(R8), Z3, Z4
+	VPSRLW          $0x06, Z8, Z3
+	VPANDD          Z0, Z3, Z3
+	VPDPBUSD.BCST   252(R8), Z3, Z4
+	VPSHUFB         order4_0_0_0<>+0(SB), Z6, Z3
+	VPMULLD         Z3, Z4, Z4
+	VPADDD          Z4, Z12, Z12
+	VBROADCASTSS    (R9), Z3
+	VMULPS          Z3, Z11, Z11
+	VCVTDQ2PS       Z12, Z12
+	VFMADD231PS     Z12, Z11, Z1
+	VMULPS          Z3, Z2, Z2
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z13, Z2, Z1
+	ADDQ            $0x00000054, DX
+	ADDQ            $0x00000054, BX
+	ADDQ            $0x00000054, SI
+	ADDQ            $0x00000054, DI
+	ADDQ            $0x00000100, R8
+	ADDQ            $0x00000004, R9
+	ADDQ            $0x00000020, R10
+	SUBQ            $0x00000001, R13
+	JMP             loop140
+
+done141:
+	VMOVUPS Z1, (R11)
+	ADDQ    $0x00000040, R11
+	LEAQ    (DI)(CX*1), DX
+	SUBQ    $0x00000001, R12
+	JMP     loop138
+
+done139:
+	VZEROUPPER
+	RET
+
+// func rowsQ3_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·rowsQ3_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x0000006e, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	MOVQ         dst+0(FP), R11
+	MOVQ         groups+16(FP), R12
+	VPBROADCASTD bytes3<>+0(SB), Z0
+	VPBROADCASTD bytes4<>+0(SB), Z1
+
+loop142:
+	CMPQ   R12, $0x01
+	JL     done143
+	LEAQ   (DX)(AX*4), BX
+	LEAQ   (BX)(AX*4), SI
+	LEAQ   (SI)(AX*4), DI
+	MOVQ   AX, R14
+	SHLQ   $0x05, R14
+	ADDQ   DX, R14
+	MOVQ   q+32(FP), R8
+	MOVQ   scale+40(FP), R9
+	MOVQ   sums+48(FP), R10
+	MOVQ   blocks+24(FP), R13
+	VPXORD Z2, Z2, Z2
+
+loop144:
+	CMPQ            R13, $0x01
+	JL              done145
+	PREFETCHT0      (R14)
+	PREFETCHT0      64(R14)
+	PREFETCHT0      128(R14)
+	PREFETCHT0      192(R14)
+	PREFETCHT0      256(R14)
+	PREFETCHT0      320(R14)
+	PREFETCHT0      384(R14)
+	PREFETCHT0      448(R14)
+	PREFETCHT0      512(R14)
+	PREFETCHT0      576(R14)
+	PREFETCHT0      640(R14)
+	PREFETCHT0      704(R14)
+	PREFETCHT0      768(R14)
+	PREFETCHT0      832(R14)
+	PREFETCHT0      896(R14)
+	PREFETCHT0      960(R14)
+	PREFETCHT0      1024(R14)
+	PREFETCHT0      1088(R14)
+	PREFETCHT0      1152(R14)
+	PREFETCHT0      1216(R14)
+	PREFETCHT0      1280(R14)
+	PREFETCHT0      1344(R14)
+	PREFETCHT0      1408(R14)
+	PREFETCHT0      1472(R14)
+	PREFETCHT0      1536(R14)
+	PREFETCHT0      1600(R14)
+	PREFETCHT0      1664(R14)
+	PREFETCHT0      1728(R14)
+	ADDQ            $0x000006e0, R14
+	VPBROADCASTD    nibbles<>+0(SB), Z3
+	VPBROADCASTD    bytes48<>+0(SB), Z4
+	VBROADCASTI32X4 92(DX), Z5
+	VINSERTI32X4    $0x01, 92(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 92(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 92(DI), Z5, Z5
+	VBROADCASTI32X4 92(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 92(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 92(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 92(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 92(DX)(AX*2), Z7
+	VINSERTI32X4    $0x01, 92(BX)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x02, 92(SI)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x03, 92(DI)(AX*2), Z7, Z7
+	VBROADCASTI32X4 92(DX)(CX*1), Z8
+	VINSERTI32X4    $0x01, 92(BX)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 92(SI)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 92(DI)(CX*1), Z8, Z8
+	VPUNPCKLDQ      Z6, Z5, Z9
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z8, Z7, Z10
+	VPUNPCKHDQ      Z8, Z7, Z8
+	VPUNPCKLQDQ     Z10, Z9, Z5
+	VPUNPCKHQDQ     Z10, Z9, Z9
+	VPUNPCKLQDQ     Z8, Z6, Z7
+	VPUNPCKHQDQ     Z8, Z6, Z8
+	VPANDD          Z3, Z9, Z5
+	VPSLLW          $0x04, Z8, Z6
+	VPANDD          Z4, Z6, Z6
+	VPORD           Z6, Z5, Z5
+	VPANDD          Z3, Z7, Z6
+	VPSLLW          $0x02, Z8, Z10
+	VPANDD          Z4, Z10, Z10
+	VPORD           Z10, Z6, Z6
+	VPSRLW          $0x04, Z9, Z9
+	VPANDD          Z3, Z9, Z9
+	VPANDD          Z4, Z8, Z10
+	VPORD           Z10, Z9, Z9
+	VPSRLW          $0x04, Z7, Z7
+	VPANDD          Z3, Z7, Z7
+	VPSRLW          $0x02, Z8, Z3
+	VPANDD          Z4, Z3, Z3
+	VPORD           Z3, Z7, Z7
+	VPBROADCASTD    bytes224<>+0(SB), Z3
+	VPADDB          Z3, Z5, Z5
+	VPADDB          Z3, Z6, Z6
+	VPADDB          Z3, Z9, Z9
+	VPADDB          Z3, Z7, Z7
+	VPXORD          Y3, Y3, Y3
+	VPINSRW         $0x00, 108(DX), X3, X3
+	VPINSRW         $0x01, 108(DX)(AX*1), X3, X3
+	VPINSRW         $0x02, 108(DX)(AX*2), X3, X3
+	VPINSRW         $0x03, 108(DX)(CX*1), X3, X3
+	VPINSRW         $0x04, 108(BX), X3, X3
+	VPINSRW         $0x05, 108(BX)(AX*1), X3, X3
+	VPINSRW         $0x06, 108(BX)(AX*2), X3, X3
+	VPINSRW         $0x07, 108(BX)(CX*1), X3, X3
+	VPXORD          X4, X4, X4
+	VPINSRW         $0x00, 108(SI), X4, X4
+	VPINSRW         $0x01, 108(SI)(AX*1), X4, X4
+	VPINSRW         $0x02, 108(SI)(AX*2), X4, X4
+	VPINSRW         $0x03, 108(SI)(CX*1), X4, X4
+	VPINSRW         $0x04, 108(DI), X4, X4
+	VPINSRW         $0x05, 108(DI)(AX*1), X4, X4
+	VPINSRW         $0x06, 108(DI)(AX*2), X4, X4
+	VPINSRW         $0x07, 108(DI)(CX*1), X4, X4
+	VINSERTI32X4    $0x01, X4, Y3, Y3
+	VCVTPH2PS       Y3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPSHUFB         order0_1_0_2<>+0(SB), Z5, Z8
+	VPSRAW          $0x06, Z8, Z8
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z8, Z10, Z8
+	VPDPWSSD.BCST   (R10), Z8, Z4
+	VPSHUFB         order0_3_0_4<>+0(SB), Z5, Z8
+	VPSRAW          $0x06, Z8, Z8
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z8, Z10, Z8
+	VPDPWSSD.BCST   4(R10), Z8, Z4
+	VPSHUFB         order0_1_0_2<>+0(SB), Z6, Z8
+	VPSRAW          $0x06, Z8, Z8
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z8, Z10, Z8
+	VPDPWSSD.BCST   8(R10), Z8, Z4
+	VPSHUFB         order0_3_0_4<>+0(SB), Z6, Z8
+	VPSRAW          $0x06, Z8, Z8
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z8, Z10, Z8
+	VPDPWSSD.BCST   12(R10), Z8, Z4
+	VPSHUFB         order0_1_0_2<>+0(SB), Z9, Z8
+	VPSRAW          $0x06, Z8, Z8
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z8, Z10, Z8
+	VPDPWSSD.BCST   16(R10), Z8, Z4
+	VPSHUFB         order0_3_0_4<>+0(SB), Z9, Z8
+	VPSRAW          $0x06, Z8, Z8
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z8, Z10, Z8
+	VPDPWSSD.BCST   20(R10), Z8, Z4
+	VPSHUFB         order0_1_0_2<>+0(SB), Z7, Z8
+	VPSRAW          $0x06, Z8, Z8
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z8, Z10, Z8
+	VPDPWSSD.BCST   24(R10), Z8, Z4
+	VPSHUFB         order0_3_0_4<>+0(SB), Z7, Z8
+	VPSRAW          $0x06, Z8, Z8
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z8, Z10, Z8
+	VPDPWSSD.BCST   28(R10), Z8, Z4
+	VBROADCASTI32X4 (DX), Z8
+	VINSERTI32X4    $0x01, (BX), Z8, Z8
+	VINSERTI32X4    $0x02, (SI), Z8, Z8
+	VINSERTI32X4    $0x03, (DI), Z8, Z8
+	VBROADCASTI32X4 (DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z10, Z10
+	VBROADCASTI32X4 (DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z11, Z11
+	VBROADCASTI32X4 (DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z12, Z12
+	VPUNPCKLDQ      Z10, Z8, Z13
+	VPUNPCKHDQ      Z10, Z8, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z8
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VBROADCASTI32X4 32(DX), Z10
+	VINSERTI32X4    $0x01, 32(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 32(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 32(DI), Z10, Z10
+	VBROADCASTI32X4 32(DX)(AX*1), Z14
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z14, Z14
+	VBROADCASTI32X4 32(DX)(AX*2), Z15
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z15, Z15
+	VBROADCASTI32X4 32(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z14, Z10, Z17
+	VPUNPCKHDQ      Z14, Z10, Z14
+	VPUNPCKLDQ      Z16, Z15, Z18
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z10
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z14, Z15
+	VPUNPCKHQDQ     Z16, Z14, Z16
+	VPANDD          Z0, Z10, Z14
+	VPSLLW          $0x02, Z8, Z18
+	VPANDD          Z1, Z18, Z18
+	VPORD           Z18, Z14, Z14
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD.BCST   (R8), Z14, Z18
+	VPANDD          Z0, Z17, Z14
+	VPSLLW          $0x02, Z13, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   4(R8), Z14, Z18
+	VPANDD          Z0, Z15, Z14
+	VPSLLW          $0x02, Z11, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   8(R8), Z14, Z18
+	VPANDD          Z0, Z16, Z14
+	VPSLLW          $0x02, Z12, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   12(R8), Z14, Z18
+	VPSHUFB         order0_0_0_1<>+0(SB), Z5, Z14
+	VPSRAD          $0x18, Z14, Z14
+	VPMULLD         Z14, Z18, Z18
+	VPADDD          Z18, Z4, Z4
+	VPSRLW          $0x02, Z10, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSLLW          $0x01, Z8, Z18
+	VPANDD          Z1, Z18, Z18
+	VPORD           Z18, Z14, Z14
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD.BCST   32(R8), Z14, Z18
+	VPSRLW          $0x02, Z17, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSLLW          $0x01, Z13, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   36(R8), Z14, Z18
+	VPSRLW          $0x02, Z15, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSLLW          $0x01, Z11, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   40(R8), Z14, Z18
+	VPSRLW          $0x02, Z16, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSLLW          $0x01, Z12, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   44(R8), Z14, Z18
+	VPSHUFB         order0_0_0_3<>+0(SB), Z5, Z14
+	VPSRAD          $0x18, Z14, Z14
+	VPMULLD         Z14, Z18, Z18
+	VPADDD          Z18, Z4, Z4
+	VPSRLW          $0x04, Z10, Z14
+	VPANDD          Z0, Z14, Z14
+	VPANDD          Z1, Z8, Z18
+	VPORD           Z18, Z14, Z14
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD.BCST   64(R8), Z14, Z18
+	VPSRLW          $0x04, Z17, Z14
+	VPANDD          Z0, Z14, Z14
+	VPANDD          Z1, Z13, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   68(R8), Z14, Z18
+	VPSRLW          $0x04, Z15, Z14
+	VPANDD          Z0, Z14, Z14
+	VPANDD          Z1, Z11, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   72(R8), Z14, Z18
+	VPSRLW          $0x04, Z16, Z14
+	VPANDD          Z0, Z14, Z14
+	VPANDD          Z1, Z12, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   76(R8), Z14, Z18
+	VPSHUFB         order0_0_0_1<>+0(SB), Z6, Z14
+	VPSRAD          $0x18, Z14, Z14
+	VPMULLD         Z14, Z18, Z18
+	VPADDD          Z18, Z4, Z4
+	VPSRLW          $0x06, Z10, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x01, Z8, Z14
+	VPANDD          Z1, Z14, Z14
+	VPORD           Z14, Z10, Z10
+	VPXORD          Z14, Z14, Z14
+	VPDPBUSD.BCST   96(R8), Z10, Z14
+	VPSRLW          $0x06, Z17, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x01, Z13, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z10, Z10
+	VPDPBUSD.BCST   100(R8), Z10, Z14
+	VPSRLW          $0x06, Z15, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x01, Z11, Z15
+	VPANDD          Z1, Z15, Z15
+	VPORD           Z15, Z10, Z10
+	VPDPBUSD.BCST   104(R8), Z10, Z14
+	VPSRLW          $0x06, Z16, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x01, Z12, Z15
+	VPANDD          Z1, Z15, Z15
+	VPORD           Z15, Z10, Z10
+	VPDPBUSD.BCST   108(R8), Z10, Z14
+	VPSHUFB         order0_0_0_3<>+0(SB), Z6, Z10
+	VPSRAD          $0x18, Z10, Z10
+	VPMULLD         Z10, Z14, Z14
+	VPADDD          Z14, Z4, Z4
+	VBROADCASTI32X4 64(DX), Z10
+	VINSERTI32X4    $0x01, 64(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 64(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 64(DI), Z10, Z10
+	VBROADCASTI32X4 64(DX)(AX*1), Z14
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z14, Z14
+	VBROADCASTI32X4 64(DX)(AX*2), Z15
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z15, Z15
+	VBROADCASTI32X4 64(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z14, Z10, Z17
+	VPUNPCKHDQ      Z14, Z10, Z14
+	VPUNPCKLDQ      Z16, Z15, Z18
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z10
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z14, Z15
+	VPUNPCKHQDQ     Z16, Z14, Z16
+	VPANDD          Z0, Z10, Z14
+	VPSRLW          $0x02, Z8, Z18
+	VPANDD          Z1, Z18, Z18
+	VPORD           Z18, Z14, Z14
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD.BCST   128(R8), Z14, Z18
+	VPANDD          Z0, Z17, Z14
+	VPSRLW          $0x02, Z13, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   132(R8), Z14, Z18
+	VPANDD          Z0, Z15, Z14
+	VPSRLW          $0x02, Z11, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   136(R8), Z14, Z18
+	VPANDD          Z0, Z16, Z14
+	VPSRLW          $0x02, Z12, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   140(R8), Z14, Z18
+	VPSHUFB         order0_0_0_1<>+0(SB), Z9, Z14
+	VPSRAD          $0x18, Z14, Z14
+	VPMULLD         Z14, Z18, Z18
+	VPADDD          Z18, Z4, Z4
+	VPSRLW          $0x02, Z10, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSRLW          $0x03, Z8, Z18
+	VPANDD          Z1, Z18, Z18
+	VPORD           Z18, Z14, Z14
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD.BCST   160(R8), Z14, Z18
+	VPSRLW          $0x02, Z17, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSRLW          $0x03, Z13, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   164(R8), Z14, Z18
+	VPSRLW          $0x02, Z15, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSRLW          $0x03, Z11, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   168(R8), Z14, Z18
+	VPSRLW          $0x02, Z16, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSRLW          $0x03, Z12, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   172(R8), Z14, Z18
+	VPSHUFB         order0_0_0_3<>+0(SB), Z9, Z14
+	VPSRAD          $0x18, Z14, Z14
+	VPMULLD         Z14, Z18, Z18
+	VPADDD          Z18, Z4, Z4
+	VPSRLW          $0x04, Z10, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSRLW          $0x04, Z8, Z18
+	VPANDD          Z1, Z18, Z18
+	VPORD           Z18, Z14, Z14
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD.BCST   192(R8), Z14, Z18
+	VPSRLW          $0x04, Z17, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSRLW          $0x04, Z13, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   196(R8), Z14, Z18
+	VPSRLW          $0x04, Z15, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSRLW          $0x04, Z11, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   200(R8), Z14, Z18
+	VPSRLW          $0x04, Z16, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSRLW          $0x04, Z12, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   204(R8), Z14, Z18
+	VPSHUFB         order0_0_0_1<>+0(SB), Z7, Z14
+	VPSRAD          $0x18, Z14, Z14
+	VPMULLD         Z14, Z18, Z18
+	VPADDD          Z18, Z4, Z4
+	VPSRLW          $0x06, Z10, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x05, Z8, Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z10, Z10
+	VPXORD          Z8, Z8, Z8
+	VPDPBUSD.BCST   224(R8), Z10, Z8
+	VPSRLW          $0x06, Z17, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x05, Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPORD           Z13, Z10, Z10
+	VPDPBUSD.BCST   228(R8), Z10, Z8
+	VPSRLW          $0x06, Z15, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x05, Z11, Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VPDPBUSD.BCST   232(R8), Z10, Z8
+	VPSRLW          $0x06, Z16, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x05, Z12, Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VPDPBUSD.BCST   236(R8), Z10, Z8
+	VPSHUFB         order0_0_0_3<>+0(SB), Z7, Z10
+	VPSRAD          $0x18, Z10, Z10
+	VPMULLD         Z10, Z8, Z8
+	VPADDD          Z8, Z4, Z4
+	VBROADCASTI32X4 16(DX), Z8
+	VINSERTI32X4    $0x01, 16(BX), Z8, Z8
+	VINSERTI32X4    $0x02, 16(SI), Z8, Z8
+	VINSERTI32X4    $0x03, 16(DI), Z8, Z8
+	VBROADCASTI32X4 16(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z10, Z10
+	VBROADCASTI32X4 16(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z11, Z11
+	VBROADCASTI32X4 16(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z12, Z12
+	VPUNPCKLDQ      Z10, Z8, Z13
+	VPUNPCKHDQ      Z10, Z8, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z8
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VBROADCASTI32X4 48(DX), Z10
+	VINSERTI32X4    $0x01, 48(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 48(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 48(DI), Z10, Z10
+	VBROADCASTI32X4 48(DX)(AX*1), Z14
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z14, Z14
+	VBROADCASTI32X4 48(DX)(AX*2), Z15
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z15, Z15
+	VBROADCASTI32X4 48(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z14, Z10, Z17
+	VPUNPCKHDQ      Z14, Z10, Z14
+	VPUNPCKLDQ      Z16, Z15, Z18
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z10
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z14, Z15
+	VPUNPCKHQDQ     Z16, Z14, Z16
+	VPANDD          Z0, Z10, Z14
+	VPSLLW          $0x02, Z8, Z18
+	VPANDD          Z1, Z18, Z18
+	VPORD           Z18, Z14, Z14
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD.BCST   16(R8), Z14, Z18
+	VPANDD          Z0, Z17, Z14
+	VPSLLW          $0x02, Z13, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   20(R8), Z14, Z18
+	VPANDD          Z0, Z15, Z14
+	VPSLLW          $0x02, Z11, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   24(R8), Z14, Z18
+	VPANDD          Z0, Z16, Z14
+	VPSLLW          $0x02, Z12, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   28(R8), Z14, Z18
+	VPSHUFB         order0_0_0_2<>+0(SB), Z5, Z14
+	VPSRAD          $0x18, Z14, Z14
+	VPMULLD         Z14, Z18, Z18
+	VPADDD          Z18, Z4, Z4
+	VPSRLW          $0x02, Z10, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSLLW          $0x01, Z8, Z18
+	VPANDD          Z1, Z18, Z18
+	VPORD           Z18, Z14, Z14
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD.BCST   48(R8), Z14, Z18
+	VPSRLW          $0x02, Z17, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSLLW          $0x01, Z13, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   52(R8), Z14, Z18
+	VPSRLW          $0x02, Z15, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSLLW          $0x01, Z11, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   56(R8), Z14, Z18
+	VPSRLW          $0x02, Z16, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSLLW          $0x01, Z12, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z14, Z14
+	VPDPBUSD.BCST   60(R8), Z14, Z18
+	VPSHUFB         order0_0_0_4<>+0(SB), Z5, Z5
+	VPSRAD          $0x18, Z5, Z5
+	VPMULLD         Z5, Z18, Z18
+	VPADDD          Z18, Z4, Z4
+	VPSRLW          $0x04, Z10, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z1, Z8, Z14
+	VPORD           Z14, Z5, Z5
+	VPXORD          Z14, Z14, Z14
+	VPDPBUSD.BCST   80(R8), Z5, Z14
+	VPSRLW          $0x04, Z17, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z1, Z13, Z18
+	VPORD           Z18, Z5, Z5
+	VPDPBUSD.BCST   84(R8), Z5, Z14
+	VPSRLW          $0x04, Z15, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z1, Z11, Z18
+	VPORD           Z18, Z5, Z5
+	VPDPBUSD.BCST   88(R8), Z5, Z14
+	VPSRLW          $0x04, Z16, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z1, Z12, Z18
+	VPORD           Z18, Z5, Z5
+	VPDPBUSD.BCST   92(R8), Z5, Z14
+	VPSHUFB         order0_0_0_2<>+0(SB), Z6, Z5
+	VPSRAD          $0x18, Z5, Z5
+	VPMULLD         Z5, Z14, Z14
+	VPADDD          Z14, Z4, Z4
+	VPSRLW          $0x06, Z10, Z5
+	VPANDD          Z0, Z5, Z5
+	VPSRLW          $0x01, Z8, Z10
+	VPANDD          Z1, Z10, Z10
+	VPORD           Z10, Z5, Z5
+	VPXORD          Z10, Z10, Z10
+	VPDPBUSD.BCST   112(R8), Z5, Z10
+	VPSRLW          $0x06, Z17, Z5
+	VPANDD          Z0, Z5, Z5
+	VPSRLW          $0x01, Z13, Z14
+	VPANDD          Z1, Z14, Z14
+	VPORD           Z14, Z5, Z5
+	VPDPBUSD.BCST   116(R8), Z5, Z10
+	VPSRLW          $0x06, Z15, Z5
+	VPANDD          Z0, Z5, Z5
+	VPSRLW          $0x01, Z11, Z14
+	VPANDD          Z1, Z14, Z14
+	VPORD           Z14, Z5, Z5
+	VPDPBUSD.BCST   120(R8), Z5, Z10
+	VPSRLW          $0x06, Z16, Z5
+	VPANDD          Z0, Z5, Z5
+	VPSRLW          $0x01, Z12, Z14
+	VPANDD          Z1, Z14, Z14
+	VPORD           Z14, Z5, Z5
+	VPDPBUSD.BCST   124(R8), Z5, Z10
+	VPSHUFB         order0_0_0_4<>+0(SB), Z6, Z5
+	VPSRAD          $0x18, Z5, Z5
+	VPMULLD         Z5, Z10, Z10
+	VPADDD          Z10, Z4, Z4
+	VBROADCASTI32X4 80(DX), Z5
+	VINSERTI32X4    $0x01, 80(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 80(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 80(DI), Z5, Z5
+	VBROADCASTI32X4 80(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 80(DX)(AX*2), Z10
+	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z10, Z10
+	VBROADCASTI32X4 80(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z14, Z14
+	VPUNPCKLDQ      Z6, Z5, Z15
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z14, Z10, Z16
+	VPUNPCKHDQ      Z14, Z10, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z5
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z6, Z10
+	VPUNPCKHQDQ     Z14, Z6, Z14
+	VPANDD          Z0, Z5, Z6
+	VPSRLW          $0x02, Z8, Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z6, Z6
+	VPXORD          Z16, Z16, Z16
+	VPDPBUSD.BCST   144(R8), Z6, Z16
+	VPANDD          Z0, Z15, Z6
+	VPSRLW          $0x02, Z13, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z6, Z6
+	VPDPBUSD.BCST   148(R8), Z6, Z16
+	VPANDD          Z0, Z10, Z6
+	VPSRLW          $0x02, Z11, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z6, Z6
+	VPDPBUSD.BCST   152(R8), Z6, Z16
+	VPANDD          Z0, Z14, Z6
+	VPSRLW          $0x02, Z12, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z6, Z6
+	VPDPBUSD.BCST   156(R8), Z6, Z16
+	VPSHUFB         order0_0_0_2<>+0(SB), Z9, Z6
+	VPSRAD          $0x18, Z6, Z6
+	VPMULLD         Z6, Z16, Z16
+	VPADDD          Z16, Z4, Z4
+	VPSRLW          $0x02, Z5, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x03, Z8, Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z6, Z6
+	VPXORD          Z16, Z16, Z16
+	VPDPBUSD.BCST   176(R8), Z6, Z16
+	VPSRLW          $0x02, Z15, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x03, Z13, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z6, Z6
+	VPDPBUSD.BCST   180(R8), Z6, Z16
+	VPSRLW          $0x02, Z10, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x03, Z11, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z6, Z6
+	VPDPBUSD.BCST   184(R8), Z6, Z16
+	VPSRLW          $0x02, Z14, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x03, Z12, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z6, Z6
+	VPDPBUSD.BCST   188(R8), Z6, Z16
+	VPSHUFB         order0_0_0_4<>+0(SB), Z9, Z6
+	VPSRAD          $0x18, Z6, Z6
+	VPMULLD         Z6, Z16, Z16
+	VPADDD          Z16, Z4, Z4
+	VPSRLW          $0x04, Z5, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x04, Z8, Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPXORD          Z9, Z9, Z9
+	VPDPBUSD.BCST   208(R8), Z6, Z9
+	VPSRLW          $0x04, Z15, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x04, Z13, Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z6, Z6
+	VPDPBUSD.BCST   212(R8), Z6, Z9
+	VPSRLW          $0x04, Z10, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x04, Z11, Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z6, Z6
+	VPDPBUSD.BCST   216(R8), Z6, Z9
+	VPSRLW          $0x04, Z14, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x04, Z12, Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z6, Z6
+	VPDPBUSD.BCST   220(R8), Z6, Z9
+	VPSHUFB         order0_0_0_2<>+0(SB), Z7, Z6
+	VPSRAD          $0x18, Z6, Z6
+	VPMULLD         Z6, Z9, Z9
+	VPADDD          Z9, Z4, Z4
+	VPSRLW          $0x06, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPSRLW          $0x05, Z8, Z6
+	VPANDD          Z1, Z6, Z6
+	VPORD           Z6, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPDPBUSD.BCST   240(R8), Z5, Z6
+	VPSRLW          $0x06, Z15, Z5
+	VPANDD          Z0, Z5, Z5
+	VPSRLW          $0x05, Z13, Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z5, Z5
+	VPDPBUSD.BCST   244(R8), Z5, Z6
+	VPSRLW          $0x06, Z10, Z5
+	VPANDD          Z0, Z5, Z5
+	VPSRLW          $0x05, Z11, Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z5, Z5
+	VPDPBUSD.BCST   248(R8), Z5, Z6
+	VPSRLW          $0x06, Z14, Z5
+	VPANDD          Z0, Z5, Z5
+	VPSRLW          $0x05, Z12, Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z5, Z5
+	VPDPBUSD.BCST   252(R8), Z5, Z6
+	VPSHUFB         order0_0_0_4<>+0(SB), Z7, Z5
+	VPSRAD          $0x18, Z5, Z5
+	VPMULLD         Z5, Z6, Z6
+	VPADDD          Z6, Z4, Z4
+	VBROADCASTSS    (R9), Z5
+	VMULPS          Z5, Z3, Z3
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z3, Z2
+	ADDQ            $0x0000006e, DX
+	ADDQ            $0x0000006e, BX
+	ADDQ            $0x0000006e, SI
+	ADDQ            $0x0000006e, DI
+	ADDQ            $0x00000100, R8
+	ADDQ            $0x00000004, R9
+	ADDQ            $0x00000020, R10
+	SUBQ            $0x00000001, R13
+	JMP             loop144
+
+done145:
+	VMOVUPS Z2, (R11)
+	ADDQ    $0x00000040, R11
+	LEAQ    (DI)(CX*1), DX
+	SUBQ    $0x00000001, R12
+	JMP     loop142
+
+done143:
+	VZEROUPPER
+	RET
+
+// func rowsQ4_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·rowsQ4_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000090, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	MOVQ         dst+0(FP), R11
+	MOVQ         groups+16(FP), R12
+	VPBROADCASTD nibbles<>+0(SB), Z0
+
+loop146:
+	CMPQ   R12, $0x01
+	JL     done147
+	LEAQ   (DX)(AX*4), BX
+	LEAQ   (BX)(AX*4), SI
+	LEAQ   (SI)(AX*4), DI
+	MOVQ   AX, R14
+	SHLQ   $0x05, R14
+	ADDQ   DX, R14
+	MOVQ   q+32(FP), R8
+	MOVQ   scale+40(FP), R9
+	MOVQ   sums+48(FP), R10
+	MOVQ   blocks+24(FP), R13
+	VPXORD Z1, Z1, Z1
+
+loop148:
+	CMPQ            R13, $0x01
+	JL              done149
 	PREFETCHT0      (R14)
 	PREFETCHT0      64(R14)
 	PREFETCHT0      128(R14)
@@ -10698,7 +13665,556 @@ loop136:
 	PREFETCHT0      2176(R14)
 	PREFETCHT0      2240(R14)
 	ADDQ            $0x00000900, R14
-	VPXORD          Z2, Z2, Z2
+	VBROADCASTI32X4 (DX), Z2
+	VINSERTI32X4    $0x01, (BX), Z2, Z2
+	VINSERTI32X4    $0x02, (SI), Z2, Z2
+	VINSERTI32X4    $0x03, (DI), Z2, Z2
+	VBROADCASTI32X4 (DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 (DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 (DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPBROADCASTD    nibbles<>+0(SB), Z3
+	VPBROADCASTD    bytes63<>+0(SB), Z7
+	VPBROADCASTD    bytes48<>+0(SB), Z8
+	VPANDD          Z3, Z5, Z9
+	VPSRLW          $0x02, Z6, Z10
+	VPANDD          Z8, Z10, Z10
+	VPANDD          Z7, Z6, Z6
+	VPORD           Z10, Z9, Z9
+	VPSRLW          $0x04, Z5, Z5
+	VPANDD          Z3, Z5, Z5
+	VPSRLW          $0x02, Z4, Z3
+	VPANDD          Z8, Z3, Z3
+	VPANDD          Z7, Z4, Z4
+	VPORD           Z3, Z5, Z5
+	VPMOVDW         Z2, Y3
+	VCVTPH2PS       Y3, Z3
+	VPSRLD          $0x10, Z2, Z2
+	VPMOVDW         Z2, Y2
+	VCVTPH2PS       Y2, Z2
+	VPBROADCASTD    sign<>+0(SB), Z7
+	VPXORD          Z7, Z2, Z2
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPSHUFB         order1_0_1_0<>+0(SB), Z4, Z10
+	VPDPWSSD.BCST   (R10), Z10, Z8
+	VPSHUFB         order2_0_2_0<>+0(SB), Z4, Z10
+	VPDPWSSD.BCST   4(R10), Z10, Z8
+	VPSHUFB         order3_0_3_0<>+0(SB), Z4, Z10
+	VPDPWSSD.BCST   8(R10), Z10, Z8
+	VPSHUFB         order4_0_4_0<>+0(SB), Z4, Z4
+	VPDPWSSD.BCST   12(R10), Z4, Z8
+	VPSHUFB         order1_0_1_0<>+0(SB), Z5, Z4
+	VPDPWSSD.BCST   16(R10), Z4, Z8
+	VPSHUFB         order2_0_2_0<>+0(SB), Z5, Z4
+	VPDPWSSD.BCST   20(R10), Z4, Z8
+	VPSHUFB         order3_0_3_0<>+0(SB), Z5, Z4
+	VPDPWSSD.BCST   24(R10), Z4, Z8
+	VPSHUFB         order4_0_4_0<>+0(SB), Z5, Z4
+	VPDPWSSD.BCST   28(R10), Z4, Z8
+	VBROADCASTI32X4 16(DX), Z4
+	VINSERTI32X4    $0x01, 16(BX), Z4, Z4
+	VINSERTI32X4    $0x02, 16(SI), Z4, Z4
+	VINSERTI32X4    $0x03, 16(DI), Z4, Z4
+	VBROADCASTI32X4 16(DX)(AX*1), Z5
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z5, Z5
+	VBROADCASTI32X4 16(DX)(AX*2), Z10
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z10, Z10
+	VBROADCASTI32X4 16(DX)(CX*1), Z11
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z11, Z11
+	VPUNPCKLDQ      Z5, Z4, Z12
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLDQ      Z11, Z10, Z13
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLQDQ     Z13, Z12, Z4
+	VPUNPCKHQDQ     Z13, Z12, Z12
+	VPUNPCKLQDQ     Z11, Z5, Z10
+	VPUNPCKHQDQ     Z11, Z5, Z11
+	VPANDD          Z0, Z4, Z5
+	VPXORD          Z13, Z13, Z13
+	VPDPBUSD.BCST   (R8), Z5, Z13
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z0, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPDPBUSD.BCST   32(R8), Z4, Z5
+	VPANDD          Z0, Z12, Z4
+	VPDPBUSD.BCST   4(R8), Z4, Z13
+	VPSRLW          $0x04, Z12, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   36(R8), Z4, Z5
+	VPANDD          Z0, Z10, Z4
+	VPDPBUSD.BCST   8(R8), Z4, Z13
+	VPSRLW          $0x04, Z10, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   40(R8), Z4, Z5
+	VPANDD          Z0, Z11, Z4
+	VPDPBUSD.BCST   12(R8), Z4, Z13
+	VPSRLW          $0x04, Z11, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   44(R8), Z4, Z5
+	VBROADCASTI32X4 32(DX), Z4
+	VINSERTI32X4    $0x01, 32(BX), Z4, Z4
+	VINSERTI32X4    $0x02, 32(SI), Z4, Z4
+	VINSERTI32X4    $0x03, 32(DI), Z4, Z4
+	VBROADCASTI32X4 32(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z10, Z10
+	VBROADCASTI32X4 32(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z11, Z11
+	VBROADCASTI32X4 32(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z12, Z12
+	VPUNPCKLDQ      Z10, Z4, Z14
+	VPUNPCKHDQ      Z10, Z4, Z10
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z15, Z14, Z4
+	VPUNPCKHQDQ     Z15, Z14, Z14
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VPANDD          Z0, Z4, Z10
+	VPDPBUSD.BCST   16(R8), Z10, Z13
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   48(R8), Z4, Z5
+	VPANDD          Z0, Z14, Z4
+	VPDPBUSD.BCST   20(R8), Z4, Z13
+	VPSRLW          $0x04, Z14, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   52(R8), Z4, Z5
+	VPANDD          Z0, Z11, Z4
+	VPDPBUSD.BCST   24(R8), Z4, Z13
+	VPSRLW          $0x04, Z11, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   56(R8), Z4, Z5
+	VPANDD          Z0, Z12, Z4
+	VPDPBUSD.BCST   28(R8), Z4, Z13
+	VPSRLW          $0x04, Z12, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   60(R8), Z4, Z5
+	VPSHUFB         order1_0_0_0<>+0(SB), Z6, Z4
+	VPMULLD         Z4, Z13, Z13
+	VPADDD          Z13, Z7, Z7
+	VPSHUFB         order2_0_0_0<>+0(SB), Z6, Z4
+	VPMULLD         Z4, Z5, Z5
+	VPADDD          Z5, Z7, Z7
+	VBROADCASTI32X4 48(DX), Z4
+	VINSERTI32X4    $0x01, 48(BX), Z4, Z4
+	VINSERTI32X4    $0x02, 48(SI), Z4, Z4
+	VINSERTI32X4    $0x03, 48(DI), Z4, Z4
+	VBROADCASTI32X4 48(DX)(AX*1), Z5
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z5, Z5
+	VBROADCASTI32X4 48(DX)(AX*2), Z10
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z10, Z10
+	VBROADCASTI32X4 48(DX)(CX*1), Z11
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z11, Z11
+	VPUNPCKLDQ      Z5, Z4, Z12
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLDQ      Z11, Z10, Z13
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLQDQ     Z13, Z12, Z4
+	VPUNPCKHQDQ     Z13, Z12, Z12
+	VPUNPCKLQDQ     Z11, Z5, Z10
+	VPUNPCKHQDQ     Z11, Z5, Z11
+	VPANDD          Z0, Z4, Z5
+	VPXORD          Z13, Z13, Z13
+	VPDPBUSD.BCST   64(R8), Z5, Z13
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z0, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPDPBUSD.BCST   96(R8), Z4, Z5
+	VPANDD          Z0, Z12, Z4
+	VPDPBUSD.BCST   68(R8), Z4, Z13
+	VPSRLW          $0x04, Z12, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   100(R8), Z4, Z5
+	VPANDD          Z0, Z10, Z4
+	VPDPBUSD.BCST   72(R8), Z4, Z13
+	VPSRLW          $0x04, Z10, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   104(R8), Z4, Z5
+	VPANDD          Z0, Z11, Z4
+	VPDPBUSD.BCST   76(R8), Z4, Z13
+	VPSRLW          $0x04, Z11, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   108(R8), Z4, Z5
+	VBROADCASTI32X4 64(DX), Z4
+	VINSERTI32X4    $0x01, 64(BX), Z4, Z4
+	VINSERTI32X4    $0x02, 64(SI), Z4, Z4
+	VINSERTI32X4    $0x03, 64(DI), Z4, Z4
+	VBROADCASTI32X4 64(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z10, Z10
+	VBROADCASTI32X4 64(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z11, Z11
+	VBROADCASTI32X4 64(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z12, Z12
+	VPUNPCKLDQ      Z10, Z4, Z14
+	VPUNPCKHDQ      Z10, Z4, Z10
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z15, Z14, Z4
+	VPUNPCKHQDQ     Z15, Z14, Z14
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VPANDD          Z0, Z4, Z10
+	VPDPBUSD.BCST   80(R8), Z10, Z13
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   112(R8), Z4, Z5
+	VPANDD          Z0, Z14, Z4
+	VPDPBUSD.BCST   84(R8), Z4, Z13
+	VPSRLW          $0x04, Z14, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   116(R8), Z4, Z5
+	VPANDD          Z0, Z11, Z4
+	VPDPBUSD.BCST   88(R8), Z4, Z13
+	VPSRLW          $0x04, Z11, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   120(R8), Z4, Z5
+	VPANDD          Z0, Z12, Z4
+	VPDPBUSD.BCST   92(R8), Z4, Z13
+	VPSRLW          $0x04, Z12, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   124(R8), Z4, Z5
+	VPSHUFB         order3_0_0_0<>+0(SB), Z6, Z4
+	VPMULLD         Z4, Z13, Z13
+	VPADDD          Z13, Z7, Z7
+	VPSHUFB         order4_0_0_0<>+0(SB), Z6, Z4
+	VPMULLD         Z4, Z5, Z5
+	VPADDD          Z5, Z7, Z7
+	VBROADCASTI32X4 80(DX), Z4
+	VINSERTI32X4    $0x01, 80(BX), Z4, Z4
+	VINSERTI32X4    $0x02, 80(SI), Z4, Z4
+	VINSERTI32X4    $0x03, 80(DI), Z4, Z4
+	VBROADCASTI32X4 80(DX)(AX*1), Z5
+	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z5, Z5
+	VBROADCASTI32X4 80(DX)(AX*2), Z6
+	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z6, Z6
+	VBROADCASTI32X4 80(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z10, Z10
+	VPUNPCKLDQ      Z5, Z4, Z11
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLDQ      Z10, Z6, Z12
+	VPUNPCKHDQ      Z10, Z6, Z10
+	VPUNPCKLQDQ     Z12, Z11, Z4
+	VPUNPCKHQDQ     Z12, Z11, Z11
+	VPUNPCKLQDQ     Z10, Z5, Z6
+	VPUNPCKHQDQ     Z10, Z5, Z10
+	VPANDD          Z0, Z4, Z5
+	VPXORD          Z12, Z12, Z12
+	VPDPBUSD.BCST   128(R8), Z5, Z12
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z0, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPDPBUSD.BCST   160(R8), Z4, Z5
+	VPANDD          Z0, Z11, Z4
+	VPDPBUSD.BCST   132(R8), Z4, Z12
+	VPSRLW          $0x04, Z11, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   164(R8), Z4, Z5
+	VPANDD          Z0, Z6, Z4
+	VPDPBUSD.BCST   136(R8), Z4, Z12
+	VPSRLW          $0x04, Z6, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   168(R8), Z4, Z5
+	VPANDD          Z0, Z10, Z4
+	VPDPBUSD.BCST   140(R8), Z4, Z12
+	VPSRLW          $0x04, Z10, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   172(R8), Z4, Z5
+	VBROADCASTI32X4 96(DX), Z4
+	VINSERTI32X4    $0x01, 96(BX), Z4, Z4
+	VINSERTI32X4    $0x02, 96(SI), Z4, Z4
+	VINSERTI32X4    $0x03, 96(DI), Z4, Z4
+	VBROADCASTI32X4 96(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 96(DX)(AX*2), Z10
+	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z10, Z10
+	VBROADCASTI32X4 96(DX)(CX*1), Z11
+	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z11, Z11
+	VPUNPCKLDQ      Z6, Z4, Z13
+	VPUNPCKHDQ      Z6, Z4, Z6
+	VPUNPCKLDQ      Z11, Z10, Z14
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLQDQ     Z14, Z13, Z4
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z11, Z6, Z10
+	VPUNPCKHQDQ     Z11, Z6, Z11
+	VPANDD          Z0, Z4, Z6
+	VPDPBUSD.BCST   144(R8), Z6, Z12
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   176(R8), Z4, Z5
+	VPANDD          Z0, Z13, Z4
+	VPDPBUSD.BCST   148(R8), Z4, Z12
+	VPSRLW          $0x04, Z13, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   180(R8), Z4, Z5
+	VPANDD          Z0, Z10, Z4
+	VPDPBUSD.BCST   152(R8), Z4, Z12
+	VPSRLW          $0x04, Z10, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   184(R8), Z4, Z5
+	VPANDD          Z0, Z11, Z4
+	VPDPBUSD.BCST   156(R8), Z4, Z12
+	VPSRLW          $0x04, Z11, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   188(R8), Z4, Z5
+	VPSHUFB         order1_0_0_0<>+0(SB), Z9, Z4
+	VPMULLD         Z4, Z12, Z12
+	VPADDD          Z12, Z7, Z7
+	VPSHUFB         order2_0_0_0<>+0(SB), Z9, Z4
+	VPMULLD         Z4, Z5, Z5
+	VPADDD          Z5, Z7, Z7
+	VBROADCASTI32X4 112(DX), Z4
+	VINSERTI32X4    $0x01, 112(BX), Z4, Z4
+	VINSERTI32X4    $0x02, 112(SI), Z4, Z4
+	VINSERTI32X4    $0x03, 112(DI), Z4, Z4
+	VBROADCASTI32X4 112(DX)(AX*1), Z5
+	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z5, Z5
+	VBROADCASTI32X4 112(DX)(AX*2), Z6
+	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z6, Z6
+	VBROADCASTI32X4 112(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z10, Z10
+	VPUNPCKLDQ      Z5, Z4, Z11
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLDQ      Z10, Z6, Z12
+	VPUNPCKHDQ      Z10, Z6, Z10
+	VPUNPCKLQDQ     Z12, Z11, Z4
+	VPUNPCKHQDQ     Z12, Z11, Z11
+	VPUNPCKLQDQ     Z10, Z5, Z6
+	VPUNPCKHQDQ     Z10, Z5, Z10
+	VPANDD          Z0, Z4, Z5
+	VPXORD          Z12, Z12, Z12
+	VPDPBUSD.BCST   192(R8), Z5, Z12
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z0, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPDPBUSD.BCST   224(R8), Z4, Z5
+	VPANDD          Z0, Z11, Z4
+	VPDPBUSD.BCST   196(R8), Z4, Z12
+	VPSRLW          $0x04, Z11, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   228(R8), Z4, Z5
+	VPANDD          Z0, Z6, Z4
+	VPDPBUSD.BCST   200(R8), Z4, Z12
+	VPSRLW          $0x04, Z6, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   232(R8), Z4, Z5
+	VPANDD          Z0, Z10, Z4
+	VPDPBUSD.BCST   204(R8), Z4, Z12
+	VPSRLW          $0x04, Z10, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   236(R8), Z4, Z5
+	VBROADCASTI32X4 128(DX), Z4
+	VINSERTI32X4    $0x01, 128(BX), Z4, Z4
+	VINSERTI32X4    $0x02, 128(SI), Z4, Z4
+	VINSERTI32X4    $0x03, 128(DI), Z4, Z4
+	VBROADCASTI32X4 128(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 128(DX)(AX*2), Z10
+	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z10, Z10
+	VBROADCASTI32X4 128(DX)(CX*1), Z11
+	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z11, Z11
+	VPUNPCKLDQ      Z6, Z4, Z13
+	VPUNPCKHDQ      Z6, Z4, Z6
+	VPUNPCKLDQ      Z11, Z10, Z14
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLQDQ     Z14, Z13, Z4
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z11, Z6, Z10
+	VPUNPCKHQDQ     Z11, Z6, Z11
+	VPANDD          Z0, Z4, Z6
+	VPDPBUSD.BCST   208(R8), Z6, Z12
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   240(R8), Z4, Z5
+	VPANDD          Z0, Z13, Z4
+	VPDPBUSD.BCST   212(R8), Z4, Z12
+	VPSRLW          $0x04, Z13, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   244(R8), Z4, Z5
+	VPANDD          Z0, Z10, Z4
+	VPDPBUSD.BCST   216(R8), Z4, Z12
+	VPSRLW          $0x04, Z10, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   248(R8), Z4, Z5
+	VPANDD          Z0, Z11, Z4
+	VPDPBUSD.BCST   220(R8), Z4, Z12
+	VPSRLW          $0x04, Z11, Z4
+	VPANDD          Z0, Z4, Z4
+	VPDPBUSD.BCST   252(R8), Z4, Z5
+	VPSHUFB         order3_0_0_0<>+0(SB), Z9, Z4
+	VPMULLD         Z4, Z12, Z12
+	VPADDD          Z12, Z7, Z7
+	VPSHUFB         order4_0_0_0<>+0(SB), Z9, Z4
+	VPMULLD         Z4, Z5, Z5
+	VPADDD          Z5, Z7, Z7
+	VBROADCASTSS    (R9), Z4
+	VMULPS          Z4, Z3, Z3
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z3, Z1
+	VMULPS          Z4, Z2, Z2
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z2, Z1
+	ADDQ            $0x00000090, DX
+	ADDQ            $0x00000090, BX
+	ADDQ            $0x00000090, SI
+	ADDQ            $0x00000090, DI
+	ADDQ            $0x00000100, R8
+	ADDQ            $0x00000004, R9
+	ADDQ            $0x00000020, R10
+	SUBQ            $0x00000001, R13
+	JMP             loop148
+
+done149:
+	VMOVUPS Z1, (R11)
+	ADDQ    $0x00000040, R11
+	LEAQ    (DI)(CX*1), DX
+	SUBQ    $0x00000001, R12
+	JMP     loop146
+
+done147:
+	VZEROUPPER
+	RET
+
+// func rowsQ5_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·rowsQ5_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x000000b0, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	MOVQ         dst+0(FP), R11
+	MOVQ         groups+16(FP), R12
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VPBROADCASTD bytes16<>+0(SB), Z1
+
+loop150:
+	CMPQ   R12, $0x01
+	JL     done151
+	LEAQ   (DX)(AX*4), BX
+	LEAQ   (BX)(AX*4), SI
+	LEAQ   (SI)(AX*4), DI
+	MOVQ   AX, R14
+	SHLQ   $0x05, R14
+	ADDQ   DX, R14
+	MOVQ   q+32(FP), R8
+	MOVQ   scale+40(FP), R9
+	MOVQ   sums+48(FP), R10
+	MOVQ   blocks+24(FP), R13
+	VPXORD Z2, Z2, Z2
+
+loop152:
+	CMPQ            R13, $0x01
+	JL              done153
+	PREFETCHT0      (R14)
+	PREFETCHT0      64(R14)
+	PREFETCHT0      128(R14)
+	PREFETCHT0      192(R14)
+	PREFETCHT0      256(R14)
+	PREFETCHT0      320(R14)
+	PREFETCHT0      384(R14)
+	PREFETCHT0      448(R14)
+	PREFETCHT0      512(R14)
+	PREFETCHT0      576(R14)
+	PREFETCHT0      640(R14)
+	PREFETCHT0      704(R14)
+	PREFETCHT0      768(R14)
+	PREFETCHT0      832(R14)
+	PREFETCHT0      896(R14)
+	PREFETCHT0      960(R14)
+	PREFETCHT0      1024(R14)
+	PREFETCHT0      1088(R14)
+	PREFETCHT0      1152(R14)
+	PREFETCHT0      1216(R14)
+	PREFETCHT0      1280(R14)
+	PREFETCHT0      1344(R14)
+	PREFETCHT0      1408(R14)
+	PREFETCHT0      1472(R14)
+	PREFETCHT0      1536(R14)
+	PREFETCHT0      1600(R14)
+	PREFETCHT0      1664(R14)
+	PREFETCHT0      1728(R14)
+	PREFETCHT0      1792(R14)
+	PREFETCHT0      1856(R14)
+	PREFETCHT0      1920(R14)
+	PREFETCHT0      1984(R14)
+	PREFETCHT0      2048(R14)
+	PREFETCHT0      2112(R14)
+	PREFETCHT0      2176(R14)
+	PREFETCHT0      2240(R14)
+	PREFETCHT0      2304(R14)
+	PREFETCHT0      2368(R14)
+	PREFETCHT0      2432(R14)
+	PREFETCHT0      2496(R14)
+	PREFETCHT0      2560(R14)
+	PREFETCHT0      2624(R14)
+	PREFETCHT0      2688(R14)
+	PREFETCHT0      2752(R14)
+	ADDQ            $0x00000b00, R14
 	VBROADCASTI32X4 (DX), Z3
 	VINSERTI32X4    $0x01, (BX), Z3, Z3
 	VINSERTI32X4    $0x02, (SI), Z3, Z3
@@ -10745,601 +14261,51 @@ loop136:
 	VPBROADCASTD    sign<>+0(SB), Z8
 	VPXORD          Z8, Z3, Z3
 	VPXORD          Z8, Z8, Z8
-	VPSHUFB         pair0<>+0(SB), Z5, Z9
-	VPDPWSSD.BCST   (R10), Z9, Z8
-	VPSHUFB         pair1<>+0(SB), Z5, Z9
-	VPDPWSSD.BCST   4(R10), Z9, Z8
-	VPSHUFB         pair2<>+0(SB), Z5, Z9
-	VPDPWSSD.BCST   8(R10), Z9, Z8
-	VPSHUFB         pair3<>+0(SB), Z5, Z5
-	VPDPWSSD.BCST   12(R10), Z5, Z8
-	VPSHUFB         pair0<>+0(SB), Z6, Z5
-	VPDPWSSD.BCST   16(R10), Z5, Z8
-	VPSHUFB         pair1<>+0(SB), Z6, Z5
-	VPDPWSSD.BCST   20(R10), Z5, Z8
-	VPSHUFB         pair2<>+0(SB), Z6, Z5
-	VPDPWSSD.BCST   24(R10), Z5, Z8
-	VPSHUFB         pair3<>+0(SB), Z6, Z5
-	VPDPWSSD.BCST   28(R10), Z5, Z8
-	VCVTDQ2PS       Z8, Z5
-	VBROADCASTI32X4 16(DX), Z6
-	VINSERTI32X4    $0x01, 16(BX), Z6, Z6
-	VINSERTI32X4    $0x02, 16(SI), Z6, Z6
-	VINSERTI32X4    $0x03, 16(DI), Z6, Z6
-	VBROADCASTI32X4 16(DX)(AX*1), Z8
-	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z8, Z8
-	VBROADCASTI32X4 16(DX)(AX*2), Z9
-	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z9, Z9
-	VBROADCASTI32X4 16(DX)(CX*1), Z11
-	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z11, Z11
-	VPUNPCKLDQ      Z8, Z6, Z12
-	VPUNPCKHDQ      Z8, Z6, Z8
-	VPUNPCKLDQ      Z11, Z9, Z13
-	VPUNPCKHDQ      Z11, Z9, Z11
-	VPUNPCKLQDQ     Z13, Z12, Z6
-	VPUNPCKHQDQ     Z13, Z12, Z12
-	VPUNPCKLQDQ     Z11, Z8, Z9
-	VPUNPCKHQDQ     Z11, Z8, Z11
-	VPANDD          Z0, Z6, Z8
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD.BCST   (R8), Z8, Z13
-	VPSRLW          $0x04, Z6, Z6
-	VPANDD          Z0, Z6, Z6
-	VPXORD          Z8, Z8, Z8
-	VPDPBUSD.BCST   32(R8), Z6, Z8
-	VPANDD          Z0, Z12, Z6
-	VPDPBUSD.BCST   4(R8), Z6, Z13
-	VPSRLW          $0x04, Z12, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   36(R8), Z6, Z8
-	VPANDD          Z0, Z9, Z6
-	VPDPBUSD.BCST   8(R8), Z6, Z13
-	VPSRLW          $0x04, Z9, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   40(R8), Z6, Z8
-	VPANDD          Z0, Z11, Z6
-	VPDPBUSD.BCST   12(R8), Z6, Z13
-	VPSRLW          $0x04, Z11, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   44(R8), Z6, Z8
-	VBROADCASTI32X4 32(DX), Z6
-	VINSERTI32X4    $0x01, 32(BX), Z6, Z6
-	VINSERTI32X4    $0x02, 32(SI), Z6, Z6
-	VINSERTI32X4    $0x03, 32(DI), Z6, Z6
-	VBROADCASTI32X4 32(DX)(AX*1), Z9
-	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z9, Z9
-	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z9, Z9
-	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z9, Z9
-	VBROADCASTI32X4 32(DX)(AX*2), Z11
-	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z11, Z11
-	VBROADCASTI32X4 32(DX)(CX*1), Z12
-	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z12, Z12
-	VPUNPCKLDQ      Z9, Z6, Z14
-	VPUNPCKHDQ      Z9, Z6, Z9
-	VPUNPCKLDQ      Z12, Z11, Z15
-	VPUNPCKHDQ      Z12, Z11, Z12
-	VPUNPCKLQDQ     Z15, Z14, Z6
-	VPUNPCKHQDQ     Z15, Z14, Z14
-	VPUNPCKLQDQ     Z12, Z9, Z11
-	VPUNPCKHQDQ     Z12, Z9, Z12
-	VPANDD          Z0, Z6, Z9
-	VPDPBUSD.BCST   16(R8), Z9, Z13
-	VPSRLW          $0x04, Z6, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   48(R8), Z6, Z8
-	VPANDD          Z0, Z14, Z6
-	VPDPBUSD.BCST   20(R8), Z6, Z13
-	VPSRLW          $0x04, Z14, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   52(R8), Z6, Z8
-	VPANDD          Z0, Z11, Z6
-	VPDPBUSD.BCST   24(R8), Z6, Z13
-	VPSRLW          $0x04, Z11, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   56(R8), Z6, Z8
-	VPANDD          Z0, Z12, Z6
-	VPDPBUSD.BCST   28(R8), Z6, Z13
-	VPSRLW          $0x04, Z12, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   60(R8), Z6, Z8
-	VPSHUFB         byte0<>+0(SB), Z7, Z6
-	VPMULLD         Z6, Z13, Z13
-	VPADDD          Z13, Z2, Z2
-	VPSHUFB         byte1<>+0(SB), Z7, Z6
-	VPMULLD         Z6, Z8, Z8
-	VPADDD          Z8, Z2, Z2
-	VBROADCASTI32X4 48(DX), Z6
-	VINSERTI32X4    $0x01, 48(BX), Z6, Z6
-	VINSERTI32X4    $0x02, 48(SI), Z6, Z6
-	VINSERTI32X4    $0x03, 48(DI), Z6, Z6
-	VBROADCASTI32X4 48(DX)(AX*1), Z8
-	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z8, Z8
-	VBROADCASTI32X4 48(DX)(AX*2), Z9
-	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z9, Z9
-	VBROADCASTI32X4 48(DX)(CX*1), Z11
-	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z11, Z11
-	VPUNPCKLDQ      Z8, Z6, Z12
-	VPUNPCKHDQ      Z8, Z6, Z8
-	VPUNPCKLDQ      Z11, Z9, Z13
-	VPUNPCKHDQ      Z11, Z9, Z11
-	VPUNPCKLQDQ     Z13, Z12, Z6
-	VPUNPCKHQDQ     Z13, Z12, Z12
-	VPUNPCKLQDQ     Z11, Z8, Z9
-	VPUNPCKHQDQ     Z11, Z8, Z11
-	VPANDD          Z0, Z6, Z8
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD.BCST   64(R8), Z8, Z13
-	VPSRLW          $0x04, Z6, Z6
-	VPANDD          Z0, Z6, Z6
-	VPXORD          Z8, Z8, Z8
-	VPDPBUSD.BCST   96(R8), Z6, Z8
-	VPANDD          Z0, Z12, Z6
-	VPDPBUSD.BCST   68(R8), Z6, Z13
-	VPSRLW          $0x04, Z12, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   100(R8), Z6, Z8
-	VPANDD          Z0, Z9, Z6
-	VPDPBUSD.BCST   72(R8), Z6, Z13
-	VPSRLW          $0x04, Z9, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   104(R8), Z6, Z8
-	VPANDD          Z0, Z11, Z6
-	VPDPBUSD.BCST   76(R8), Z6, Z13
-	VPSRLW          $0x04, Z11, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   108(R8), Z6, Z8
-	VBROADCASTI32X4 64(DX), Z6
-	VINSERTI32X4    $0x01, 64(BX), Z6, Z6
-	VINSERTI32X4    $0x02, 64(SI), Z6, Z6
-	VINSERTI32X4    $0x03, 64(DI), Z6, Z6
-	VBROADCASTI32X4 64(DX)(AX*1), Z9
-	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z9, Z9
-	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z9, Z9
-	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z9, Z9
-	VBROADCASTI32X4 64(DX)(AX*2), Z11
-	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z11, Z11
-	VBROADCASTI32X4 64(DX)(CX*1), Z12
-	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z12, Z12
-	VPUNPCKLDQ      Z9, Z6, Z14
-	VPUNPCKHDQ      Z9, Z6, Z9
-	VPUNPCKLDQ      Z12, Z11, Z15
-	VPUNPCKHDQ      Z12, Z11, Z12
-	VPUNPCKLQDQ     Z15, Z14, Z6
-	VPUNPCKHQDQ     Z15, Z14, Z14
-	VPUNPCKLQDQ     Z12, Z9, Z11
-	VPUNPCKHQDQ     Z12, Z9, Z12
-	VPANDD          Z0, Z6, Z9
-	VPDPBUSD.BCST   80(R8), Z9, Z13
-	VPSRLW          $0x04, Z6, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   112(R8), Z6, Z8
-	VPANDD          Z0, Z14, Z6
-	VPDPBUSD.BCST   84(R8), Z6, Z13
-	VPSRLW          $0x04, Z14, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   116(R8), Z6, Z8
-	VPANDD          Z0, Z11, Z6
-	VPDPBUSD.BCST   88(R8), Z6, Z13
-	VPSRLW          $0x04, Z11, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   120(R8), Z6, Z8
-	VPANDD          Z0, Z12, Z6
-	VPDPBUSD.BCST   92(R8), Z6, Z13
-	VPSRLW          $0x04, Z12, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   124(R8), Z6, Z8
-	VPSHUFB         byte2<>+0(SB), Z7, Z6
-	VPMULLD         Z6, Z13, Z13
-	VPADDD          Z13, Z2, Z2
-	VPSHUFB         byte3<>+0(SB), Z7, Z6
-	VPMULLD         Z6, Z8, Z8
-	VPADDD          Z8, Z2, Z2
-	VBROADCASTI32X4 80(DX), Z6
-	VINSERTI32X4    $0x01, 80(BX), Z6, Z6
-	VINSERTI32X4    $0x02, 80(SI), Z6, Z6
-	VINSERTI32X4    $0x03, 80(DI), Z6, Z6
-	VBROADCASTI32X4 80(DX)(AX*1), Z7
-	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z7, Z7
-	VBROADCASTI32X4 80(DX)(AX*2), Z8
-	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z8, Z8
-	VBROADCASTI32X4 80(DX)(CX*1), Z9
-	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z9, Z9
-	VPUNPCKLDQ      Z7, Z6, Z11
-	VPUNPCKHDQ      Z7, Z6, Z7
-	VPUNPCKLDQ      Z9, Z8, Z12
-	VPUNPCKHDQ      Z9, Z8, Z9
-	VPUNPCKLQDQ     Z12, Z11, Z6
-	VPUNPCKHQDQ     Z12, Z11, Z11
-	VPUNPCKLQDQ     Z9, Z7, Z8
-	VPUNPCKHQDQ     Z9, Z7, Z9
-	VPANDD          Z0, Z6, Z7
-	VPXORD          Z12, Z12, Z12
-	VPDPBUSD.BCST   128(R8), Z7, Z12
-	VPSRLW          $0x04, Z6, Z6
-	VPANDD          Z0, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VPDPBUSD.BCST   160(R8), Z6, Z7
-	VPANDD          Z0, Z11, Z6
-	VPDPBUSD.BCST   132(R8), Z6, Z12
-	VPSRLW          $0x04, Z11, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   164(R8), Z6, Z7
-	VPANDD          Z0, Z8, Z6
-	VPDPBUSD.BCST   136(R8), Z6, Z12
-	VPSRLW          $0x04, Z8, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   168(R8), Z6, Z7
-	VPANDD          Z0, Z9, Z6
-	VPDPBUSD.BCST   140(R8), Z6, Z12
-	VPSRLW          $0x04, Z9, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   172(R8), Z6, Z7
-	VBROADCASTI32X4 96(DX), Z6
-	VINSERTI32X4    $0x01, 96(BX), Z6, Z6
-	VINSERTI32X4    $0x02, 96(SI), Z6, Z6
-	VINSERTI32X4    $0x03, 96(DI), Z6, Z6
-	VBROADCASTI32X4 96(DX)(AX*1), Z8
-	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z8, Z8
-	VBROADCASTI32X4 96(DX)(AX*2), Z9
-	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z9, Z9
-	VBROADCASTI32X4 96(DX)(CX*1), Z11
-	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z11, Z11
-	VPUNPCKLDQ      Z8, Z6, Z13
-	VPUNPCKHDQ      Z8, Z6, Z8
-	VPUNPCKLDQ      Z11, Z9, Z14
-	VPUNPCKHDQ      Z11, Z9, Z11
-	VPUNPCKLQDQ     Z14, Z13, Z6
-	VPUNPCKHQDQ     Z14, Z13, Z13
-	VPUNPCKLQDQ     Z11, Z8, Z9
-	VPUNPCKHQDQ     Z11, Z8, Z11
-	VPANDD          Z0, Z6, Z8
-	VPDPBUSD.BCST   144(R8), Z8, Z12
-	VPSRLW          $0x04, Z6, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   176(R8), Z6, Z7
-	VPANDD          Z0, Z13, Z6
-	VPDPBUSD.BCST   148(R8), Z6, Z12
-	VPSRLW          $0x04, Z13, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   180(R8), Z6, Z7
-	VPANDD          Z0, Z9, Z6
-	VPDPBUSD.BCST   152(R8), Z6, Z12
-	VPSRLW          $0x04, Z9, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   184(R8), Z6, Z7
-	VPANDD          Z0, Z11, Z6
-	VPDPBUSD.BCST   156(R8), Z6, Z12
-	VPSRLW          $0x04, Z11, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   188(R8), Z6, Z7
-	VPSHUFB         byte0<>+0(SB), Z10, Z6
-	VPMULLD         Z6, Z12, Z12
-	VPADDD          Z12, Z2, Z2
-	VPSHUFB         byte1<>+0(SB), Z10, Z6
-	VPMULLD         Z6, Z7, Z7
-	VPADDD          Z7, Z2, Z2
-	VBROADCASTI32X4 112(DX), Z6
-	VINSERTI32X4    $0x01, 112(BX), Z6, Z6
-	VINSERTI32X4    $0x02, 112(SI), Z6, Z6
-	VINSERTI32X4    $0x03, 112(DI), Z6, Z6
-	VBROADCASTI32X4 112(DX)(AX*1), Z7
-	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z7, Z7
-	VBROADCASTI32X4 112(DX)(AX*2), Z8
-	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z8, Z8
-	VBROADCASTI32X4 112(DX)(CX*1), Z9
-	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z9, Z9
-	VPUNPCKLDQ      Z7, Z6, Z11
-	VPUNPCKHDQ      Z7, Z6, Z7
-	VPUNPCKLDQ      Z9, Z8, Z12
-	VPUNPCKHDQ      Z9, Z8, Z9
-	VPUNPCKLQDQ     Z12, Z11, Z6
-	VPUNPCKHQDQ     Z12, Z11, Z11
-	VPUNPCKLQDQ     Z9, Z7, Z8
-	VPUNPCKHQDQ     Z9, Z7, Z9
-	VPANDD          Z0, Z6, Z7
-	VPXORD          Z12, Z12, Z12
-	VPDPBUSD.BCST   192(R8), Z7, Z12
-	VPSRLW          $0x04, Z6, Z6
-	VPANDD          Z0, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VPDPBUSD.BCST   224(R8), Z6, Z7
-	VPANDD          Z0, Z11, Z6
-	VPDPBUSD.BCST   196(R8), Z6, Z12
-	VPSRLW          $0x04, Z11, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   228(R8), Z6, Z7
-	VPANDD          Z0, Z8, Z6
-	VPDPBUSD.BCST   200(R8), Z6, Z12
-	VPSRLW          $0x04, Z8, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   232(R8), Z6, Z7
-	VPANDD          Z0, Z9, Z6
-	VPDPBUSD.BCST   204(R8), Z6, Z12
-	VPSRLW          $0x04, Z9, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   236(R8), Z6, Z7
-	VBROADCASTI32X4 128(DX), Z6
-	VINSERTI32X4    $0x01, 128(BX), Z6, Z6
-	VINSERTI32X4    $0x02, 128(SI), Z6, Z6
-	VINSERTI32X4    $0x03, 128(DI), Z6, Z6
-	VBROADCASTI32X4 128(DX)(AX*1), Z8
-	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z8, Z8
-	VBROADCASTI32X4 128(DX)(AX*2), Z9
-	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z9, Z9
-	VBROADCASTI32X4 128(DX)(CX*1), Z11
-	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z11, Z11
-	VPUNPCKLDQ      Z8, Z6, Z13
-	VPUNPCKHDQ      Z8, Z6, Z8
-	VPUNPCKLDQ      Z11, Z9, Z14
-	VPUNPCKHDQ      Z11, Z9, Z11
-	VPUNPCKLQDQ     Z14, Z13, Z6
-	VPUNPCKHQDQ     Z14, Z13, Z13
-	VPUNPCKLQDQ     Z11, Z8, Z9
-	VPUNPCKHQDQ     Z11, Z8, Z11
-	VPANDD          Z0, Z6, Z8
-	VPDPBUSD.BCST   208(R8), Z8, Z12
-	VPSRLW          $0x04, Z6, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   240(R8), Z6, Z7
-	VPANDD          Z0, Z13, Z6
-	VPDPBUSD.BCST   212(R8), Z6, Z12
-	VPSRLW          $0x04, Z13, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   244(R8), Z6, Z7
-	VPANDD          Z0, Z9, Z6
-	VPDPBUSD.BCST   216(R8), Z6, Z12
-	VPSRLW          $0x04, Z9, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   248(R8), Z6, Z7
-	VPANDD          Z0, Z11, Z6
-	VPDPBUSD.BCST   220(R8), Z6, Z12
-	VPSRLW          $0x04, Z11, Z6
-	VPANDD          Z0, Z6, Z6
-	VPDPBUSD.BCST   252(R8), Z6, Z7
-	VPSHUFB         byte2<>+0(SB), Z10, Z6
-	VPMULLD         Z6, Z12, Z12
-	VPADDD          Z12, Z2, Z2
-	VPSHUFB         byte3<>+0(SB), Z10, Z6
-	VPMULLD         Z6, Z7, Z7
-	VPADDD          Z7, Z2, Z2
-	VBROADCASTSS    (R9), Z6
-	VMULPS          Z6, Z4, Z4
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z4, Z1
-	VMULPS          Z6, Z3, Z3
-	VFMADD231PS     Z5, Z3, Z1
-	ADDQ            $0x00000090, DX
-	ADDQ            $0x00000090, BX
-	ADDQ            $0x00000090, SI
-	ADDQ            $0x00000090, DI
-	ADDQ            $0x00000100, R8
-	ADDQ            $0x00000004, R9
-	ADDQ            $0x00000020, R10
-	SUBQ            $0x00000001, R13
-	JMP             loop136
-
-done137:
-	VMOVUPS Z1, (R11)
-	ADDQ    $0x00000040, R11
-	LEAQ    (DI)(CX*1), DX
-	SUBQ    $0x00000001, R12
-	JMP     loop134
-
-done135:
-	VZEROUPPER
-	RET
-
-// func rowsQ5_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·rowsQ5_K(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), DX
-	MOVQ         blocks+24(FP), AX
-	IMUL3Q       $0x000000b0, AX, AX
-	LEAQ         (AX)(AX*2), CX
-	MOVQ         dst+0(FP), R11
-	MOVQ         groups+16(FP), R12
-	VPBROADCASTD nibbles<>+0(SB), Z0
-	VPBROADCASTD bytes16<>+0(SB), Z1
-
-loop138:
-	CMPQ   R12, $0x01
-	JL     done139
-	LEAQ   (DX)(AX*4), BX
-	LEAQ   (BX)(AX*4), SI
-	LEAQ   (SI)(AX*4), DI
-	MOVQ   AX, R14
-	SHLQ   $0x05, R14
-	ADDQ   DX, R14
-	MOVQ   q+32(FP), R8
-	MOVQ   scale+40(FP), R9
-	MOVQ   sums+48(FP), R10
-	MOVQ   blocks+24(FP), R13
-	VPXORD Z2, Z2, Z2
-
-loop140:
-	CMPQ            R13, $0x01
-	JL              done141
-	PREFETCHT0      (R14)
-	PREFETCHT0      64(R14)
-	PREFETCHT0      128(R14)
-	PREFETCHT0      192(R14)
-	PREFETCHT0      256(R14)
-	PREFETCHT0      320(R14)
-	PREFETCHT0      384(R14)
-	PREFETCHT0      448(R14)
-	PREFETCHT0      512(R14)
-	PREFETCHT0      576(R14)
-	PREFETCHT0      640(R14)
-	PREFETCHT0      704(R14)
-	PREFETCHT0      768(R14)
-	PREFETCHT0      832(R14)
-	PREFETCHT0      896(R14)
-	PREFETCHT0      960(R14)
-	PREFETCHT0      1024(R14)
-	PREFETCHT0      1088(R14)
-	PREFETCHT0      1152(R14)
-	PREFETCHT0      1216(R14)
-	PREFETCHT0      1280(R14)
-	PREFETCHT0      1344(R14)
-	PREFETCHT0      1408(R14)
-	PREFETCHT0      1472(R14)
-	PREFETCHT0      1536(R14)
-	PREFETCHT0      1600(R14)
-	PREFETCHT0      1664(R14)
-	PREFETCHT0      1728(R14)
-	PREFETCHT0      1792(R14)
-	PREFETCHT0      1856(R14)
-	PREFETCHT0      1920(R14)
-	PREFETCHT0      1984(R14)
-	PREFETCHT0      2048(R14)
-	PREFETCHT0      2112(R14)
-	PREFETCHT0      2176(R14)
-	PREFETCHT0      2240(R14)
-	PREFETCHT0      2304(R14)
-	PREFETCHT0      2368(R14)
-	PREFETCHT0      2432(R14)
-	PREFETCHT0      2496(R14)
-	PREFETCHT0      2560(R14)
-	PREFETCHT0      2624(R14)
-	PREFETCHT0      2688(R14)
-	PREFETCHT0      2752(R14)
-	ADDQ            $0x00000b00, R14
-	VPXORD          Z3, Z3, Z3
-	VBROADCASTI32X4 (DX), Z4
-	VINSERTI32X4    $0x01, (BX), Z4, Z4
-	VINSERTI32X4    $0x02, (SI), Z4, Z4
-	VINSERTI32X4    $0x03, (DI), Z4, Z4
-	VBROADCASTI32X4 (DX)(AX*1), Z5
-	VINSERTI32X4    $0x01, (BX)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, (SI)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, (DI)(AX*1), Z5, Z5
-	VBROADCASTI32X4 (DX)(AX*2), Z6
-	VINSERTI32X4    $0x01, (BX)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x02, (SI)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x03, (DI)(AX*2), Z6, Z6
-	VBROADCASTI32X4 (DX)(CX*1), Z7
-	VINSERTI32X4    $0x01, (BX)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x02, (SI)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x03, (DI)(CX*1), Z7, Z7
-	VPUNPCKLDQ      Z5, Z4, Z8
-	VPUNPCKHDQ      Z5, Z4, Z5
-	VPUNPCKLDQ      Z7, Z6, Z9
-	VPUNPCKHDQ      Z7, Z6, Z7
-	VPUNPCKLQDQ     Z9, Z8, Z4
-	VPUNPCKHQDQ     Z9, Z8, Z8
-	VPUNPCKLQDQ     Z7, Z5, Z6
-	VPUNPCKHQDQ     Z7, Z5, Z7
-	VPBROADCASTD    nibbles<>+0(SB), Z5
-	VPBROADCASTD    bytes63<>+0(SB), Z9
-	VPBROADCASTD    bytes48<>+0(SB), Z10
-	VPANDD          Z5, Z7, Z11
-	VPSRLW          $0x02, Z8, Z12
-	VPANDD          Z10, Z12, Z12
-	VPANDD          Z9, Z8, Z8
-	VPORD           Z12, Z11, Z11
-	VPSRLW          $0x04, Z7, Z7
-	VPANDD          Z5, Z7, Z7
-	VPSRLW          $0x02, Z6, Z5
-	VPANDD          Z10, Z5, Z5
-	VPANDD          Z9, Z6, Z6
-	VPORD           Z5, Z7, Z7
-	VPMOVDW         Z4, Y5
-	VCVTPH2PS       Y5, Z5
-	VPSRLD          $0x10, Z4, Z4
-	VPMOVDW         Z4, Y4
-	VCVTPH2PS       Y4, Z4
-	VPBROADCASTD    sign<>+0(SB), Z9
-	VPXORD          Z9, Z4, Z4
 	VPXORD          Z9, Z9, Z9
-	VPSHUFB         pair0<>+0(SB), Z6, Z10
-	VPDPWSSD.BCST   (R10), Z10, Z9
-	VPSHUFB         pair1<>+0(SB), Z6, Z10
-	VPDPWSSD.BCST   4(R10), Z10, Z9
-	VPSHUFB         pair2<>+0(SB), Z6, Z10
-	VPDPWSSD.BCST   8(R10), Z10, Z9
-	VPSHUFB         pair3<>+0(SB), Z6, Z6
-	VPDPWSSD.BCST   12(R10), Z6, Z9
-	VPSHUFB         pair0<>+0(SB), Z7, Z6
-	VPDPWSSD.BCST   16(R10), Z6, Z9
-	VPSHUFB         pair1<>+0(SB), Z7, Z6
-	VPDPWSSD.BCST   20(R10), Z6, Z9
-	VPSHUFB         pair2<>+0(SB), Z7, Z6
-	VPDPWSSD.BCST   24(R10), Z6, Z9
-	VPSHUFB         pair3<>+0(SB), Z7, Z6
-	VPDPWSSD.BCST   28(R10), Z6, Z9
-	VCVTDQ2PS       Z9, Z6
-	VBROADCASTI32X4 16(DX), Z7
-	VINSERTI32X4    $0x01, 16(BX), Z7, Z7
-	VINSERTI32X4    $0x02, 16(SI), Z7, Z7
-	VINSERTI32X4    $0x03, 16(DI), Z7, Z7
-	VBROADCASTI32X4 16(DX)(AX*1), Z9
-	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z9, Z9
-	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z9, Z9
-	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z9, Z9
-	VBROADCASTI32X4 16(DX)(AX*2), Z10
-	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z10, Z10
+	VPSHUFB         order1_0_1_0<>+0(SB), Z5, Z11
+	VPDPWSSD.BCST   (R10), Z11, Z9
+	VPSHUFB         order2_0_2_0<>+0(SB), Z5, Z11
+	VPDPWSSD.BCST   4(R10), Z11, Z9
+	VPSHUFB         order3_0_3_0<>+0(SB), Z5, Z11
+	VPDPWSSD.BCST   8(R10), Z11, Z9
+	VPSHUFB         order4_0_4_0<>+0(SB), Z5, Z5
+	VPDPWSSD.BCST   12(R10), Z5, Z9
+	VPSHUFB         order1_0_1_0<>+0(SB), Z6, Z5
+	VPDPWSSD.BCST   16(R10), Z5, Z9
+	VPSHUFB         order2_0_2_0<>+0(SB), Z6, Z5
+	VPDPWSSD.BCST   20(R10), Z5, Z9
+	VPSHUFB         order3_0_3_0<>+0(SB), Z6, Z5
+	VPDPWSSD.BCST   24(R10), Z5, Z9
+	VPSHUFB         order4_0_4_0<>+0(SB), Z6, Z5
+	VPDPWSSD.BCST   28(R10), Z5, Z9
+	VBROADCASTI32X4 16(DX), Z5
+	VINSERTI32X4    $0x01, 16(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 16(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 16(DI), Z5, Z5
+	VBROADCASTI32X4 16(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 16(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z11, Z11
 	VBROADCASTI32X4 16(DX)(CX*1), Z12
 	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z12, Z12
 	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z12, Z12
 	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z12, Z12
-	VPUNPCKLDQ      Z9, Z7, Z13
-	VPUNPCKHDQ      Z9, Z7, Z9
-	VPUNPCKLDQ      Z12, Z10, Z14
-	VPUNPCKHDQ      Z12, Z10, Z12
-	VPUNPCKLQDQ     Z14, Z13, Z7
+	VPUNPCKLDQ      Z6, Z5, Z13
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z5
 	VPUNPCKHQDQ     Z14, Z13, Z13
-	VPUNPCKLQDQ     Z12, Z9, Z10
-	VPUNPCKHQDQ     Z12, Z9, Z12
-	VBROADCASTI32X4 32(DX), Z9
-	VINSERTI32X4    $0x01, 32(BX), Z9, Z9
-	VINSERTI32X4    $0x02, 32(SI), Z9, Z9
-	VINSERTI32X4    $0x03, 32(DI), Z9, Z9
+	VPUNPCKLQDQ     Z12, Z6, Z11
+	VPUNPCKHQDQ     Z12, Z6, Z12
+	VBROADCASTI32X4 32(DX), Z6
+	VINSERTI32X4    $0x01, 32(BX), Z6, Z6
+	VINSERTI32X4    $0x02, 32(SI), Z6, Z6
+	VINSERTI32X4    $0x03, 32(DI), Z6, Z6
 	VBROADCASTI32X4 32(DX)(AX*1), Z14
 	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z14, Z14
 	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z14, Z14
@@ -11352,11 +14318,11 @@ loop140:
 	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z16, Z16
 	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z16, Z16
 	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z16, Z16
-	VPUNPCKLDQ      Z14, Z9, Z17
-	VPUNPCKHDQ      Z14, Z9, Z14
+	VPUNPCKLDQ      Z14, Z6, Z17
+	VPUNPCKHDQ      Z14, Z6, Z14
 	VPUNPCKLDQ      Z16, Z15, Z18
 	VPUNPCKHDQ      Z16, Z15, Z16
-	VPUNPCKLQDQ     Z18, Z17, Z9
+	VPUNPCKLQDQ     Z18, Z17, Z6
 	VPUNPCKHQDQ     Z18, Z17, Z17
 	VPUNPCKLQDQ     Z16, Z14, Z15
 	VPUNPCKHQDQ     Z16, Z14, Z16
@@ -11385,14 +14351,14 @@ loop140:
 	VPUNPCKLQDQ     Z20, Z18, Z19
 	VPUNPCKHQDQ     Z20, Z18, Z20
 	VPANDD          Z0, Z14, Z18
-	VPSLLW          $0x04, Z7, Z22
+	VPSLLW          $0x04, Z5, Z22
 	VPANDD          Z1, Z22, Z22
 	VPORD           Z22, Z18, Z18
 	VPXORD          Z22, Z22, Z22
 	VPDPBUSD.BCST   (R8), Z18, Z22
 	VPSRLW          $0x04, Z14, Z14
 	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x03, Z7, Z18
+	VPSLLW          $0x03, Z5, Z18
 	VPANDD          Z1, Z18, Z18
 	VPORD           Z18, Z14, Z14
 	VPXORD          Z18, Z18, Z18
@@ -11409,13 +14375,13 @@ loop140:
 	VPORD           Z21, Z14, Z14
 	VPDPBUSD.BCST   36(R8), Z14, Z18
 	VPANDD          Z0, Z19, Z14
-	VPSLLW          $0x04, Z10, Z21
+	VPSLLW          $0x04, Z11, Z21
 	VPANDD          Z1, Z21, Z21
 	VPORD           Z21, Z14, Z14
 	VPDPBUSD.BCST   8(R8), Z14, Z22
 	VPSRLW          $0x04, Z19, Z14
 	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x03, Z10, Z19
+	VPSLLW          $0x03, Z11, Z19
 	VPANDD          Z1, Z19, Z19
 	VPORD           Z19, Z14, Z14
 	VPDPBUSD.BCST   40(R8), Z14, Z18
@@ -11455,13 +14421,13 @@ loop140:
 	VPUNPCKLQDQ     Z21, Z19, Z20
 	VPUNPCKHQDQ     Z21, Z19, Z21
 	VPANDD          Z0, Z14, Z19
-	VPSLLW          $0x04, Z9, Z24
+	VPSLLW          $0x04, Z6, Z24
 	VPANDD          Z1, Z24, Z24
 	VPORD           Z24, Z19, Z19
 	VPDPBUSD.BCST   16(R8), Z19, Z22
 	VPSRLW          $0x04, Z14, Z14
 	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x03, Z9, Z19
+	VPSLLW          $0x03, Z6, Z19
 	VPANDD          Z1, Z19, Z19
 	VPORD           Z19, Z14, Z14
 	VPDPBUSD.BCST   48(R8), Z14, Z18
@@ -11498,12 +14464,12 @@ loop140:
 	VPANDD          Z1, Z19, Z19
 	VPORD           Z19, Z14, Z14
 	VPDPBUSD.BCST   60(R8), Z14, Z18
-	VPSHUFB         byte0<>+0(SB), Z8, Z14
+	VPSHUFB         order1_0_0_0<>+0(SB), Z7, Z14
 	VPMULLD         Z14, Z22, Z22
-	VPADDD          Z22, Z3, Z3
-	VPSHUFB         byte1<>+0(SB), Z8, Z14
+	VPADDD          Z22, Z8, Z8
+	VPSHUFB         order2_0_0_0<>+0(SB), Z7, Z14
 	VPMULLD         Z14, Z18, Z18
-	VPADDD          Z18, Z3, Z3
+	VPADDD          Z18, Z8, Z8
 	VBROADCASTI32X4 80(DX), Z14
 	VINSERTI32X4    $0x01, 80(BX), Z14, Z14
 	VINSERTI32X4    $0x02, 80(SI), Z14, Z14
@@ -11529,14 +14495,14 @@ loop140:
 	VPUNPCKLQDQ     Z20, Z18, Z19
 	VPUNPCKHQDQ     Z20, Z18, Z20
 	VPANDD          Z0, Z14, Z18
-	VPSLLW          $0x02, Z7, Z22
+	VPSLLW          $0x02, Z5, Z22
 	VPANDD          Z1, Z22, Z22
 	VPORD           Z22, Z18, Z18
 	VPXORD          Z22, Z22, Z22
 	VPDPBUSD.BCST   64(R8), Z18, Z22
 	VPSRLW          $0x04, Z14, Z14
 	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z7, Z18
+	VPSLLW          $0x01, Z5, Z18
 	VPANDD          Z1, Z18, Z18
 	VPORD           Z18, Z14, Z14
 	VPXORD          Z18, Z18, Z18
@@ -11553,13 +14519,13 @@ loop140:
 	VPORD           Z21, Z14, Z14
 	VPDPBUSD.BCST   100(R8), Z14, Z18
 	VPANDD          Z0, Z19, Z14
-	VPSLLW          $0x02, Z10, Z21
+	VPSLLW          $0x02, Z11, Z21
 	VPANDD          Z1, Z21, Z21
 	VPORD           Z21, Z14, Z14
 	VPDPBUSD.BCST   72(R8), Z14, Z22
 	VPSRLW          $0x04, Z19, Z14
 	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z10, Z19
+	VPSLLW          $0x01, Z11, Z19
 	VPANDD          Z1, Z19, Z19
 	VPORD           Z19, Z14, Z14
 	VPDPBUSD.BCST   104(R8), Z14, Z18
@@ -11599,13 +14565,13 @@ loop140:
 	VPUNPCKLQDQ     Z21, Z19, Z20
 	VPUNPCKHQDQ     Z21, Z19, Z21
 	VPANDD          Z0, Z14, Z19
-	VPSLLW          $0x02, Z9, Z24
+	VPSLLW          $0x02, Z6, Z24
 	VPANDD          Z1, Z24, Z24
 	VPORD           Z24, Z19, Z19
 	VPDPBUSD.BCST   80(R8), Z19, Z22
 	VPSRLW          $0x04, Z14, Z14
 	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z9, Z19
+	VPSLLW          $0x01, Z6, Z19
 	VPANDD          Z1, Z19, Z19
 	VPORD           Z19, Z14, Z14
 	VPDPBUSD.BCST   112(R8), Z14, Z18
@@ -11642,16 +14608,16 @@ loop140:
 	VPANDD          Z1, Z19, Z19
 	VPORD           Z19, Z14, Z14
 	VPDPBUSD.BCST   124(R8), Z14, Z18
-	VPSHUFB         byte2<>+0(SB), Z8, Z14
+	VPSHUFB         order3_0_0_0<>+0(SB), Z7, Z14
 	VPMULLD         Z14, Z22, Z22
-	VPADDD          Z22, Z3, Z3
-	VPSHUFB         byte3<>+0(SB), Z8, Z8
-	VPMULLD         Z8, Z18, Z18
-	VPADDD          Z18, Z3, Z3
-	VBROADCASTI32X4 112(DX), Z8
-	VINSERTI32X4    $0x01, 112(BX), Z8, Z8
-	VINSERTI32X4    $0x02, 112(SI), Z8, Z8
-	VINSERTI32X4    $0x03, 112(DI), Z8, Z8
+	VPADDD          Z22, Z8, Z8
+	VPSHUFB         order4_0_0_0<>+0(SB), Z7, Z7
+	VPMULLD         Z7, Z18, Z18
+	VPADDD          Z18, Z8, Z8
+	VBROADCASTI32X4 112(DX), Z7
+	VINSERTI32X4    $0x01, 112(BX), Z7, Z7
+	VINSERTI32X4    $0x02, 112(SI), Z7, Z7
+	VINSERTI32X4    $0x03, 112(DI), Z7, Z7
 	VBROADCASTI32X4 112(DX)(AX*1), Z14
 	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z14, Z14
 	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z14, Z14
@@ -11664,60 +14630,60 @@ loop140:
 	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z19, Z19
 	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z19, Z19
 	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z19, Z19
-	VPUNPCKLDQ      Z14, Z8, Z20
-	VPUNPCKHDQ      Z14, Z8, Z14
+	VPUNPCKLDQ      Z14, Z7, Z20
+	VPUNPCKHDQ      Z14, Z7, Z14
 	VPUNPCKLDQ      Z19, Z18, Z21
 	VPUNPCKHDQ      Z19, Z18, Z19
-	VPUNPCKLQDQ     Z21, Z20, Z8
+	VPUNPCKLQDQ     Z21, Z20, Z7
 	VPUNPCKHQDQ     Z21, Z20, Z20
 	VPUNPCKLQDQ     Z19, Z14, Z18
 	VPUNPCKHQDQ     Z19, Z14, Z19
-	VPANDD          Z0, Z8, Z14
-	VPANDD          Z1, Z7, Z21
+	VPANDD          Z0, Z7, Z14
+	VPANDD          Z1, Z5, Z21
 	VPORD           Z21, Z14, Z14
 	VPXORD          Z21, Z21, Z21
 	VPDPBUSD.BCST   128(R8), Z14, Z21
-	VPSRLW          $0x04, Z8, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x01, Z7, Z14
+	VPSRLW          $0x04, Z7, Z7
+	VPANDD          Z0, Z7, Z7
+	VPSRLW          $0x01, Z5, Z14
 	VPANDD          Z1, Z14, Z14
-	VPORD           Z14, Z8, Z8
+	VPORD           Z14, Z7, Z7
 	VPXORD          Z14, Z14, Z14
-	VPDPBUSD.BCST   160(R8), Z8, Z14
-	VPANDD          Z0, Z20, Z8
+	VPDPBUSD.BCST   160(R8), Z7, Z14
+	VPANDD          Z0, Z20, Z7
 	VPANDD          Z1, Z13, Z22
-	VPORD           Z22, Z8, Z8
-	VPDPBUSD.BCST   132(R8), Z8, Z21
-	VPSRLW          $0x04, Z20, Z8
-	VPANDD          Z0, Z8, Z8
+	VPORD           Z22, Z7, Z7
+	VPDPBUSD.BCST   132(R8), Z7, Z21
+	VPSRLW          $0x04, Z20, Z7
+	VPANDD          Z0, Z7, Z7
 	VPSRLW          $0x01, Z13, Z20
 	VPANDD          Z1, Z20, Z20
-	VPORD           Z20, Z8, Z8
-	VPDPBUSD.BCST   164(R8), Z8, Z14
-	VPANDD          Z0, Z18, Z8
-	VPANDD          Z1, Z10, Z20
-	VPORD           Z20, Z8, Z8
-	VPDPBUSD.BCST   136(R8), Z8, Z21
-	VPSRLW          $0x04, Z18, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x01, Z10, Z18
+	VPORD           Z20, Z7, Z7
+	VPDPBUSD.BCST   164(R8), Z7, Z14
+	VPANDD          Z0, Z18, Z7
+	VPANDD          Z1, Z11, Z20
+	VPORD           Z20, Z7, Z7
+	VPDPBUSD.BCST   136(R8), Z7, Z21
+	VPSRLW          $0x04, Z18, Z7
+	VPANDD          Z0, Z7, Z7
+	VPSRLW          $0x01, Z11, Z18
 	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z8, Z8
-	VPDPBUSD.BCST   168(R8), Z8, Z14
-	VPANDD          Z0, Z19, Z8
+	VPORD           Z18, Z7, Z7
+	VPDPBUSD.BCST   168(R8), Z7, Z14
+	VPANDD          Z0, Z19, Z7
 	VPANDD          Z1, Z12, Z18
-	VPORD           Z18, Z8, Z8
-	VPDPBUSD.BCST   140(R8), Z8, Z21
-	VPSRLW          $0x04, Z19, Z8
-	VPANDD          Z0, Z8, Z8
+	VPORD           Z18, Z7, Z7
+	VPDPBUSD.BCST   140(R8), Z7, Z21
+	VPSRLW          $0x04, Z19, Z7
+	VPANDD          Z0, Z7, Z7
 	VPSRLW          $0x01, Z12, Z18
 	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z8, Z8
-	VPDPBUSD.BCST   172(R8), Z8, Z14
-	VBROADCASTI32X4 128(DX), Z8
-	VINSERTI32X4    $0x01, 128(BX), Z8, Z8
-	VINSERTI32X4    $0x02, 128(SI), Z8, Z8
-	VINSERTI32X4    $0x03, 128(DI), Z8, Z8
+	VPORD           Z18, Z7, Z7
+	VPDPBUSD.BCST   172(R8), Z7, Z14
+	VBROADCASTI32X4 128(DX), Z7
+	VINSERTI32X4    $0x01, 128(BX), Z7, Z7
+	VINSERTI32X4    $0x02, 128(SI), Z7, Z7
+	VINSERTI32X4    $0x03, 128(DI), Z7, Z7
 	VBROADCASTI32X4 128(DX)(AX*1), Z18
 	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z18, Z18
 	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z18, Z18
@@ -11730,64 +14696,64 @@ loop140:
 	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z20, Z20
 	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z20, Z20
 	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z20, Z20
-	VPUNPCKLDQ      Z18, Z8, Z22
-	VPUNPCKHDQ      Z18, Z8, Z18
+	VPUNPCKLDQ      Z18, Z7, Z22
+	VPUNPCKHDQ      Z18, Z7, Z18
 	VPUNPCKLDQ      Z20, Z19, Z23
 	VPUNPCKHDQ      Z20, Z19, Z20
-	VPUNPCKLQDQ     Z23, Z22, Z8
+	VPUNPCKLQDQ     Z23, Z22, Z7
 	VPUNPCKHQDQ     Z23, Z22, Z22
 	VPUNPCKLQDQ     Z20, Z18, Z19
 	VPUNPCKHQDQ     Z20, Z18, Z20
-	VPANDD          Z0, Z8, Z18
-	VPANDD          Z1, Z9, Z23
+	VPANDD          Z0, Z7, Z18
+	VPANDD          Z1, Z6, Z23
 	VPORD           Z23, Z18, Z18
 	VPDPBUSD.BCST   144(R8), Z18, Z21
-	VPSRLW          $0x04, Z8, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x01, Z9, Z18
+	VPSRLW          $0x04, Z7, Z7
+	VPANDD          Z0, Z7, Z7
+	VPSRLW          $0x01, Z6, Z18
 	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z8, Z8
-	VPDPBUSD.BCST   176(R8), Z8, Z14
-	VPANDD          Z0, Z22, Z8
+	VPORD           Z18, Z7, Z7
+	VPDPBUSD.BCST   176(R8), Z7, Z14
+	VPANDD          Z0, Z22, Z7
 	VPANDD          Z1, Z17, Z18
-	VPORD           Z18, Z8, Z8
-	VPDPBUSD.BCST   148(R8), Z8, Z21
-	VPSRLW          $0x04, Z22, Z8
-	VPANDD          Z0, Z8, Z8
+	VPORD           Z18, Z7, Z7
+	VPDPBUSD.BCST   148(R8), Z7, Z21
+	VPSRLW          $0x04, Z22, Z7
+	VPANDD          Z0, Z7, Z7
 	VPSRLW          $0x01, Z17, Z18
 	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z8, Z8
-	VPDPBUSD.BCST   180(R8), Z8, Z14
-	VPANDD          Z0, Z19, Z8
+	VPORD           Z18, Z7, Z7
+	VPDPBUSD.BCST   180(R8), Z7, Z14
+	VPANDD          Z0, Z19, Z7
 	VPANDD          Z1, Z15, Z18
-	VPORD           Z18, Z8, Z8
-	VPDPBUSD.BCST   152(R8), Z8, Z21
-	VPSRLW          $0x04, Z19, Z8
-	VPANDD          Z0, Z8, Z8
+	VPORD           Z18, Z7, Z7
+	VPDPBUSD.BCST   152(R8), Z7, Z21
+	VPSRLW          $0x04, Z19, Z7
+	VPANDD          Z0, Z7, Z7
 	VPSRLW          $0x01, Z15, Z18
 	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z8, Z8
-	VPDPBUSD.BCST   184(R8), Z8, Z14
-	VPANDD          Z0, Z20, Z8
+	VPORD           Z18, Z7, Z7
+	VPDPBUSD.BCST   184(R8), Z7, Z14
+	VPANDD          Z0, Z20, Z7
 	VPANDD          Z1, Z16, Z18
-	VPORD           Z18, Z8, Z8
-	VPDPBUSD.BCST   156(R8), Z8, Z21
-	VPSRLW          $0x04, Z20, Z8
-	VPANDD          Z0, Z8, Z8
+	VPORD           Z18, Z7, Z7
+	VPDPBUSD.BCST   156(R8), Z7, Z21
+	VPSRLW          $0x04, Z20, Z7
+	VPANDD          Z0, Z7, Z7
 	VPSRLW          $0x01, Z16, Z18
 	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z8, Z8
-	VPDPBUSD.BCST   188(R8), Z8, Z14
-	VPSHUFB         byte0<>+0(SB), Z11, Z8
-	VPMULLD         Z8, Z21, Z21
-	VPADDD          Z21, Z3, Z3
-	VPSHUFB         byte1<>+0(SB), Z11, Z8
-	VPMULLD         Z8, Z14, Z14
-	VPADDD          Z14, Z3, Z3
-	VBROADCASTI32X4 144(DX), Z8
-	VINSERTI32X4    $0x01, 144(BX), Z8, Z8
-	VINSERTI32X4    $0x02, 144(SI), Z8, Z8
-	VINSERTI32X4    $0x03, 144(DI), Z8, Z8
+	VPORD           Z18, Z7, Z7
+	VPDPBUSD.BCST   188(R8), Z7, Z14
+	VPSHUFB         order1_0_0_0<>+0(SB), Z10, Z7
+	VPMULLD         Z7, Z21, Z21
+	VPADDD          Z21, Z8, Z8
+	VPSHUFB         order2_0_0_0<>+0(SB), Z10, Z7
+	VPMULLD         Z7, Z14, Z14
+	VPADDD          Z14, Z8, Z8
+	VBROADCASTI32X4 144(DX), Z7
+	VINSERTI32X4    $0x01, 144(BX), Z7, Z7
+	VINSERTI32X4    $0x02, 144(SI), Z7, Z7
+	VINSERTI32X4    $0x03, 144(DI), Z7, Z7
 	VBROADCASTI32X4 144(DX)(AX*1), Z14
 	VINSERTI32X4    $0x01, 144(BX)(AX*1), Z14, Z14
 	VINSERTI32X4    $0x02, 144(SI)(AX*1), Z14, Z14
@@ -11800,68 +14766,68 @@ loop140:
 	VINSERTI32X4    $0x01, 144(BX)(CX*1), Z19, Z19
 	VINSERTI32X4    $0x02, 144(SI)(CX*1), Z19, Z19
 	VINSERTI32X4    $0x03, 144(DI)(CX*1), Z19, Z19
-	VPUNPCKLDQ      Z14, Z8, Z20
-	VPUNPCKHDQ      Z14, Z8, Z14
+	VPUNPCKLDQ      Z14, Z7, Z20
+	VPUNPCKHDQ      Z14, Z7, Z14
 	VPUNPCKLDQ      Z19, Z18, Z21
 	VPUNPCKHDQ      Z19, Z18, Z19
-	VPUNPCKLQDQ     Z21, Z20, Z8
+	VPUNPCKLQDQ     Z21, Z20, Z7
 	VPUNPCKHQDQ     Z21, Z20, Z20
 	VPUNPCKLQDQ     Z19, Z14, Z18
 	VPUNPCKHQDQ     Z19, Z14, Z19
-	VPANDD          Z0, Z8, Z14
-	VPSRLW          $0x02, Z7, Z21
+	VPANDD          Z0, Z7, Z14
+	VPSRLW          $0x02, Z5, Z21
 	VPANDD          Z1, Z21, Z21
 	VPORD           Z21, Z14, Z14
 	VPXORD          Z21, Z21, Z21
 	VPDPBUSD.BCST   192(R8), Z14, Z21
-	VPSRLW          $0x04, Z8, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x03, Z7, Z7
-	VPANDD          Z1, Z7, Z7
-	VPORD           Z7, Z8, Z8
-	VPXORD          Z7, Z7, Z7
-	VPDPBUSD.BCST   224(R8), Z8, Z7
-	VPANDD          Z0, Z20, Z8
+	VPSRLW          $0x04, Z7, Z7
+	VPANDD          Z0, Z7, Z7
+	VPSRLW          $0x03, Z5, Z5
+	VPANDD          Z1, Z5, Z5
+	VPORD           Z5, Z7, Z7
+	VPXORD          Z5, Z5, Z5
+	VPDPBUSD.BCST   224(R8), Z7, Z5
+	VPANDD          Z0, Z20, Z7
 	VPSRLW          $0x02, Z13, Z14
 	VPANDD          Z1, Z14, Z14
-	VPORD           Z14, Z8, Z8
-	VPDPBUSD.BCST   196(R8), Z8, Z21
-	VPSRLW          $0x04, Z20, Z8
-	VPANDD          Z0, Z8, Z8
+	VPORD           Z14, Z7, Z7
+	VPDPBUSD.BCST   196(R8), Z7, Z21
+	VPSRLW          $0x04, Z20, Z7
+	VPANDD          Z0, Z7, Z7
 	VPSRLW          $0x03, Z13, Z13
 	VPANDD          Z1, Z13, Z13
-	VPORD           Z13, Z8, Z8
-	VPDPBUSD.BCST   228(R8), Z8, Z7
-	VPANDD          Z0, Z18, Z8
-	VPSRLW          $0x02, Z10, Z13
+	VPORD           Z13, Z7, Z7
+	VPDPBUSD.BCST   228(R8), Z7, Z5
+	VPANDD          Z0, Z18, Z7
+	VPSRLW          $0x02, Z11, Z13
 	VPANDD          Z1, Z13, Z13
-	VPORD           Z13, Z8, Z8
-	VPDPBUSD.BCST   200(R8), Z8, Z21
-	VPSRLW          $0x04, Z18, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x03, Z10, Z10
-	VPANDD          Z1, Z10, Z10
-	VPORD           Z10, Z8, Z8
-	VPDPBUSD.BCST   232(R8), Z8, Z7
-	VPANDD          Z0, Z19, Z8
-	VPSRLW          $0x02, Z12, Z10
-	VPANDD          Z1, Z10, Z10
-	VPORD           Z10, Z8, Z8
-	VPDPBUSD.BCST   204(R8), Z8, Z21
-	VPSRLW          $0x04, Z19, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x03, Z12, Z10
-	VPANDD          Z1, Z10, Z10
-	VPORD           Z10, Z8, Z8
-	VPDPBUSD.BCST   236(R8), Z8, Z7
-	VBROADCASTI32X4 160(DX), Z8
-	VINSERTI32X4    $0x01, 160(BX), Z8, Z8
-	VINSERTI32X4    $0x02, 160(SI), Z8, Z8
-	VINSERTI32X4    $0x03, 160(DI), Z8, Z8
-	VBROADCASTI32X4 160(DX)(AX*1), Z10
-	VINSERTI32X4    $0x01, 160(BX)(AX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 160(SI)(AX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 160(DI)(AX*1), Z10, Z10
+	VPORD           Z13, Z7, Z7
+	VPDPBUSD.BCST   200(R8), Z7, Z21
+	VPSRLW          $0x04, Z18, Z7
+	VPANDD          Z0, Z7, Z7
+	VPSRLW          $0x03, Z11, Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z7, Z7
+	VPDPBUSD.BCST   232(R8), Z7, Z5
+	VPANDD          Z0, Z19, Z7
+	VPSRLW          $0x02, Z12, Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z7, Z7
+	VPDPBUSD.BCST   204(R8), Z7, Z21
+	VPSRLW          $0x04, Z19, Z7
+	VPANDD          Z0, Z7, Z7
+	VPSRLW          $0x03, Z12, Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z7, Z7
+	VPDPBUSD.BCST   236(R8), Z7, Z5
+	VBROADCASTI32X4 160(DX), Z7
+	VINSERTI32X4    $0x01, 160(BX), Z7, Z7
+	VINSERTI32X4    $0x02, 160(SI), Z7, Z7
+	VINSERTI32X4    $0x03, 160(DI), Z7, Z7
+	VBROADCASTI32X4 160(DX)(AX*1), Z11
+	VINSERTI32X4    $0x01, 160(BX)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 160(SI)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 160(DI)(AX*1), Z11, Z11
 	VBROADCASTI32X4 160(DX)(AX*2), Z12
 	VINSERTI32X4    $0x01, 160(BX)(AX*2), Z12, Z12
 	VINSERTI32X4    $0x02, 160(SI)(AX*2), Z12, Z12
@@ -11870,70 +14836,71 @@ loop140:
 	VINSERTI32X4    $0x01, 160(BX)(CX*1), Z13, Z13
 	VINSERTI32X4    $0x02, 160(SI)(CX*1), Z13, Z13
 	VINSERTI32X4    $0x03, 160(DI)(CX*1), Z13, Z13
-	VPUNPCKLDQ      Z10, Z8, Z14
-	VPUNPCKHDQ      Z10, Z8, Z10
+	VPUNPCKLDQ      Z11, Z7, Z14
+	VPUNPCKHDQ      Z11, Z7, Z11
 	VPUNPCKLDQ      Z13, Z12, Z18
 	VPUNPCKHDQ      Z13, Z12, Z13
-	VPUNPCKLQDQ     Z18, Z14, Z8
+	VPUNPCKLQDQ     Z18, Z14, Z7
 	VPUNPCKHQDQ     Z18, Z14, Z14
-	VPUNPCKLQDQ     Z13, Z10, Z12
-	VPUNPCKHQDQ     Z13, Z10, Z13
-	VPANDD          Z0, Z8, Z10
-	VPSRLW          $0x02, Z9, Z18
+	VPUNPCKLQDQ     Z13, Z11, Z12
+	VPUNPCKHQDQ     Z13, Z11, Z13
+	VPANDD          Z0, Z7, Z11
+	VPSRLW          $0x02, Z6, Z18
 	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z10, Z10
-	VPDPBUSD.BCST   208(R8), Z10, Z21
-	VPSRLW          $0x04, Z8, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x03, Z9, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z8, Z8
-	VPDPBUSD.BCST   240(R8), Z8, Z7
-	VPANDD          Z0, Z14, Z8
-	VPSRLW          $0x02, Z17, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z8, Z8
-	VPDPBUSD.BCST   212(R8), Z8, Z21
-	VPSRLW          $0x04, Z14, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x03, Z17, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z8, Z8
-	VPDPBUSD.BCST   244(R8), Z8, Z7
-	VPANDD          Z0, Z12, Z8
-	VPSRLW          $0x02, Z15, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z8, Z8
-	VPDPBUSD.BCST   216(R8), Z8, Z21
-	VPSRLW          $0x04, Z12, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x03, Z15, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z8, Z8
-	VPDPBUSD.BCST   248(R8), Z8, Z7
-	VPANDD          Z0, Z13, Z8
-	VPSRLW          $0x02, Z16, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z8, Z8
-	VPDPBUSD.BCST   220(R8), Z8, Z21
-	VPSRLW          $0x04, Z13, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x03, Z16, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z8, Z8
-	VPDPBUSD.BCST   252(R8), Z8, Z7
-	VPSHUFB         byte2<>+0(SB), Z11, Z8
-	VPMULLD         Z8, Z21, Z21
-	VPADDD          Z21, Z3, Z3
-	VPSHUFB         byte3<>+0(SB), Z11, Z8
-	VPMULLD         Z8, Z7, Z7
-	VPADDD          Z7, Z3, Z3
-	VBROADCASTSS    (R9), Z7
-	VMULPS          Z7, Z5, Z5
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z5, Z2
-	VMULPS          Z7, Z4, Z4
-	VFMADD231PS     Z6, Z4, Z2
+	VPORD           Z18, Z11, Z11
+	VPDPBUSD.BCST   208(R8), Z11, Z21
+	VPSRLW          $0x04, Z7, Z7
+	VPANDD          Z0, Z7, Z7
+	VPSRLW          $0x03, Z6, Z6
+	VPANDD          Z1, Z6, Z6
+	VPORD           Z6, Z7, Z7
+	VPDPBUSD.BCST   240(R8), Z7, Z5
+	VPANDD          Z0, Z14, Z6
+	VPSRLW          $0x02, Z17, Z7
+	VPANDD          Z1, Z7, Z7
+	VPORD           Z7, Z6, Z6
+	VPDPBUSD.BCST   212(R8), Z6, Z21
+	VPSRLW          $0x04, Z14, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x03, Z17, Z7
+	VPANDD          Z1, Z7, Z7
+	VPORD           Z7, Z6, Z6
+	VPDPBUSD.BCST   244(R8), Z6, Z5
+	VPANDD          Z0, Z12, Z6
+	VPSRLW          $0x02, Z15, Z7
+	VPANDD          Z1, Z7, Z7
+	VPORD           Z7, Z6, Z6
+	VPDPBUSD.BCST   216(R8), Z6, Z21
+	VPSRLW          $0x04, Z12, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x03, Z15, Z7
+	VPANDD          Z1, Z7, Z7
+	VPORD           Z7, Z6, Z6
+	VPDPBUSD.BCST   248(R8), Z6, Z5
+	VPANDD          Z0, Z13, Z6
+	VPSRLW          $0x02, Z16, Z7
+	VPANDD          Z1, Z7, Z7
+	VPORD           Z7, Z6, Z6
+	VPDPBUSD.BCST   220(R8), Z6, Z21
+	VPSRLW          $0x04, Z13, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x03, Z16, Z7
+	VPANDD          Z1, Z7, Z7
+	VPORD           Z7, Z6, Z6
+	VPDPBUSD.BCST   252(R8), Z6, Z5
+	VPSHUFB         order3_0_0_0<>+0(SB), Z10, Z6
+	VPMULLD         Z6, Z21, Z21
+	VPADDD          Z21, Z8, Z8
+	VPSHUFB         order4_0_0_0<>+0(SB), Z10, Z6
+	VPMULLD         Z6, Z5, Z5
+	VPADDD          Z5, Z8, Z8
+	VBROADCASTSS    (R9), Z5
+	VMULPS          Z5, Z4, Z4
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z4, Z2
+	VMULPS          Z5, Z3, Z3
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z3, Z2
 	ADDQ            $0x000000b0, DX
 	ADDQ            $0x000000b0, BX
 	ADDQ            $0x000000b0, SI
@@ -11942,16 +14909,16 @@ loop140:
 	ADDQ            $0x00000004, R9
 	ADDQ            $0x00000020, R10
 	SUBQ            $0x00000001, R13
-	JMP             loop140
+	JMP             loop152
 
-done141:
+done153:
 	VMOVUPS Z2, (R11)
 	ADDQ    $0x00000040, R11
 	LEAQ    (DI)(CX*1), DX
 	SUBQ    $0x00000001, R12
-	JMP     loop138
+	JMP     loop150
 
-done139:
+done151:
 	VZEROUPPER
 	RET
 
@@ -11967,9 +14934,9 @@ TEXT ·rowsQ6_K(SB), NOSPLIT, $0-56
 	VPBROADCASTD nibbles<>+0(SB), Z0
 	VPBROADCASTD bytes48<>+0(SB), Z1
 
-loop142:
+loop154:
 	CMPQ   R12, $0x01
-	JL     done143
+	JL     done155
 	LEAQ   (DX)(AX*4), BX
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
@@ -11982,9 +14949,9 @@ loop142:
 	MOVQ   blocks+24(FP), R13
 	VPXORD Z2, Z2, Z2
 
-loop144:
+loop156:
 	CMPQ            R13, $0x01
-	JL              done145
+	JL              done157
 	PREFETCHT0      (R14)
 	PREFETCHT0      64(R14)
 	PREFETCHT0      128(R14)
@@ -12039,7 +15006,26 @@ loop144:
 	PREFETCHT0      3264(R14)
 	PREFETCHT0      3328(R14)
 	ADDQ            $0x00000d20, R14
-	VPXORD          Z3, Z3, Z3
+	VPXORD          Y3, Y3, Y3
+	VPINSRW         $0x00, 208(DX), X3, X3
+	VPINSRW         $0x01, 208(DX)(AX*1), X3, X3
+	VPINSRW         $0x02, 208(DX)(AX*2), X3, X3
+	VPINSRW         $0x03, 208(DX)(CX*1), X3, X3
+	VPINSRW         $0x04, 208(BX), X3, X3
+	VPINSRW         $0x05, 208(BX)(AX*1), X3, X3
+	VPINSRW         $0x06, 208(BX)(AX*2), X3, X3
+	VPINSRW         $0x07, 208(BX)(CX*1), X3, X3
+	VPXORD          X4, X4, X4
+	VPINSRW         $0x00, 208(SI), X4, X4
+	VPINSRW         $0x01, 208(SI)(AX*1), X4, X4
+	VPINSRW         $0x02, 208(SI)(AX*2), X4, X4
+	VPINSRW         $0x03, 208(SI)(CX*1), X4, X4
+	VPINSRW         $0x04, 208(DI), X4, X4
+	VPINSRW         $0x05, 208(DI)(AX*1), X4, X4
+	VPINSRW         $0x06, 208(DI)(AX*2), X4, X4
+	VPINSRW         $0x07, 208(DI)(CX*1), X4, X4
+	VINSERTI32X4    $0x01, X4, Y3, Y3
+	VCVTPH2PS       Y3, Z3
 	VBROADCASTI32X4 192(DX), Z4
 	VINSERTI32X4    $0x01, 192(BX), Z4, Z4
 	VINSERTI32X4    $0x02, 192(SI), Z4, Z4
@@ -12064,774 +15050,755 @@ loop144:
 	VPUNPCKHQDQ     Z9, Z8, Z8
 	VPUNPCKLQDQ     Z7, Z5, Z6
 	VPUNPCKHQDQ     Z7, Z5, Z7
-	VPSHUFB         upperpairs0<>+0(SB), Z4, Z5
-	VPSRAW          $0x03, Z5, Z5
-	VPXORD          Z9, Z9, Z9
-	VPSUBW          Z5, Z9, Z5
-	VPDPWSSD.BCST   (R10), Z5, Z3
-	VPSHUFB         upperpairs1<>+0(SB), Z4, Z5
-	VPSRAW          $0x03, Z5, Z5
-	VPXORD          Z9, Z9, Z9
-	VPSUBW          Z5, Z9, Z5
-	VPDPWSSD.BCST   4(R10), Z5, Z3
-	VPSHUFB         upperpairs0<>+0(SB), Z8, Z5
-	VPSRAW          $0x03, Z5, Z5
-	VPXORD          Z9, Z9, Z9
-	VPSUBW          Z5, Z9, Z5
-	VPDPWSSD.BCST   8(R10), Z5, Z3
-	VPSHUFB         upperpairs1<>+0(SB), Z8, Z5
-	VPSRAW          $0x03, Z5, Z5
-	VPXORD          Z9, Z9, Z9
-	VPSUBW          Z5, Z9, Z5
-	VPDPWSSD.BCST   12(R10), Z5, Z3
-	VPSHUFB         upperpairs0<>+0(SB), Z6, Z5
-	VPSRAW          $0x03, Z5, Z5
-	VPXORD          Z9, Z9, Z9
-	VPSUBW          Z5, Z9, Z5
-	VPDPWSSD.BCST   16(R10), Z5, Z3
-	VPSHUFB         upperpairs1<>+0(SB), Z6, Z5
-	VPSRAW          $0x03, Z5, Z5
-	VPXORD          Z9, Z9, Z9
-	VPSUBW          Z5, Z9, Z5
-	VPDPWSSD.BCST   20(R10), Z5, Z3
-	VPSHUFB         upperpairs0<>+0(SB), Z7, Z5
-	VPSRAW          $0x03, Z5, Z5
-	VPXORD          Z9, Z9, Z9
-	VPSUBW          Z5, Z9, Z5
-	VPDPWSSD.BCST   24(R10), Z5, Z3
-	VPSHUFB         upperpairs1<>+0(SB), Z7, Z5
-	VPSRAW          $0x03, Z5, Z5
-	VPXORD          Z9, Z9, Z9
-	VPSUBW          Z5, Z9, Z5
-	VPDPWSSD.BCST   28(R10), Z5, Z3
-	VBROADCASTI32X4 128(DX), Z5
-	VINSERTI32X4    $0x01, 128(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 128(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 128(DI), Z5, Z5
-	VBROADCASTI32X4 128(DX)(AX*1), Z9
-	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z9, Z9
-	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z9, Z9
-	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z9, Z9
-	VBROADCASTI32X4 128(DX)(AX*2), Z10
-	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z10, Z10
-	VBROADCASTI32X4 128(DX)(CX*1), Z11
-	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z11, Z11
-	VPUNPCKLDQ      Z9, Z5, Z12
-	VPUNPCKHDQ      Z9, Z5, Z9
-	VPUNPCKLDQ      Z11, Z10, Z13
-	VPUNPCKHDQ      Z11, Z10, Z11
-	VPUNPCKLQDQ     Z13, Z12, Z5
-	VPUNPCKHQDQ     Z13, Z12, Z12
-	VPUNPCKLQDQ     Z11, Z9, Z10
-	VPUNPCKHQDQ     Z11, Z9, Z11
-	VBROADCASTI32X4 (DX), Z9
-	VINSERTI32X4    $0x01, (BX), Z9, Z9
-	VINSERTI32X4    $0x02, (SI), Z9, Z9
-	VINSERTI32X4    $0x03, (DI), Z9, Z9
-	VBROADCASTI32X4 (DX)(AX*1), Z13
-	VINSERTI32X4    $0x01, (BX)(AX*1), Z13, Z13
-	VINSERTI32X4    $0x02, (SI)(AX*1), Z13, Z13
-	VINSERTI32X4    $0x03, (DI)(AX*1), Z13, Z13
-	VBROADCASTI32X4 (DX)(AX*2), Z14
-	VINSERTI32X4    $0x01, (BX)(AX*2), Z14, Z14
-	VINSERTI32X4    $0x02, (SI)(AX*2), Z14, Z14
-	VINSERTI32X4    $0x03, (DI)(AX*2), Z14, Z14
-	VBROADCASTI32X4 (DX)(CX*1), Z15
-	VINSERTI32X4    $0x01, (BX)(CX*1), Z15, Z15
-	VINSERTI32X4    $0x02, (SI)(CX*1), Z15, Z15
-	VINSERTI32X4    $0x03, (DI)(CX*1), Z15, Z15
-	VPUNPCKLDQ      Z13, Z9, Z16
-	VPUNPCKHDQ      Z13, Z9, Z13
-	VPUNPCKLDQ      Z15, Z14, Z17
-	VPUNPCKHDQ      Z15, Z14, Z15
-	VPUNPCKLQDQ     Z17, Z16, Z9
-	VPUNPCKHQDQ     Z17, Z16, Z16
-	VPUNPCKLQDQ     Z15, Z13, Z14
-	VPUNPCKHQDQ     Z15, Z13, Z15
-	VPANDD          Z0, Z9, Z13
-	VPSLLW          $0x04, Z5, Z17
-	VPANDD          Z1, Z17, Z17
-	VPORD           Z17, Z13, Z13
-	VPXORD          Z17, Z17, Z17
-	VPDPBUSD.BCST   (R8), Z13, Z17
-	VPSRLW          $0x04, Z9, Z9
-	VPANDD          Z0, Z9, Z9
-	VPANDD          Z1, Z5, Z13
-	VPORD           Z13, Z9, Z9
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD.BCST   64(R8), Z9, Z13
-	VPANDD          Z0, Z16, Z9
-	VPSLLW          $0x04, Z12, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z9, Z9
-	VPDPBUSD.BCST   4(R8), Z9, Z17
-	VPSRLW          $0x04, Z16, Z9
-	VPANDD          Z0, Z9, Z9
-	VPANDD          Z1, Z12, Z16
-	VPORD           Z16, Z9, Z9
-	VPDPBUSD.BCST   68(R8), Z9, Z13
-	VPANDD          Z0, Z14, Z9
-	VPSLLW          $0x04, Z10, Z16
-	VPANDD          Z1, Z16, Z16
-	VPORD           Z16, Z9, Z9
-	VPDPBUSD.BCST   8(R8), Z9, Z17
-	VPSRLW          $0x04, Z14, Z9
-	VPANDD          Z0, Z9, Z9
-	VPANDD          Z1, Z10, Z14
-	VPORD           Z14, Z9, Z9
-	VPDPBUSD.BCST   72(R8), Z9, Z13
-	VPANDD          Z0, Z15, Z9
-	VPSLLW          $0x04, Z11, Z14
-	VPANDD          Z1, Z14, Z14
-	VPORD           Z14, Z9, Z9
-	VPDPBUSD.BCST   12(R8), Z9, Z17
-	VPSRLW          $0x04, Z15, Z9
-	VPANDD          Z0, Z9, Z9
-	VPANDD          Z1, Z11, Z14
-	VPORD           Z14, Z9, Z9
-	VPDPBUSD.BCST   76(R8), Z9, Z13
-	VPSHUFB         top0<>+0(SB), Z4, Z9
-	VPSRAD          $0x18, Z9, Z9
-	VPMULLD         Z9, Z17, Z17
-	VPADDD          Z17, Z3, Z3
-	VPSHUFB         top0<>+0(SB), Z8, Z9
-	VPSRAD          $0x18, Z9, Z9
-	VPMULLD         Z9, Z13, Z13
-	VPADDD          Z13, Z3, Z3
-	VBROADCASTI32X4 32(DX), Z9
-	VINSERTI32X4    $0x01, 32(BX), Z9, Z9
-	VINSERTI32X4    $0x02, 32(SI), Z9, Z9
-	VINSERTI32X4    $0x03, 32(DI), Z9, Z9
-	VBROADCASTI32X4 32(DX)(AX*1), Z13
-	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z13, Z13
-	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z13, Z13
-	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z13, Z13
-	VBROADCASTI32X4 32(DX)(AX*2), Z14
-	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z14, Z14
-	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z14, Z14
-	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z14, Z14
-	VBROADCASTI32X4 32(DX)(CX*1), Z15
-	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z15, Z15
-	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z15, Z15
-	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z15, Z15
-	VPUNPCKLDQ      Z13, Z9, Z16
-	VPUNPCKHDQ      Z13, Z9, Z13
-	VPUNPCKLDQ      Z15, Z14, Z17
-	VPUNPCKHDQ      Z15, Z14, Z15
-	VPUNPCKLQDQ     Z17, Z16, Z9
-	VPUNPCKHQDQ     Z17, Z16, Z16
-	VPUNPCKLQDQ     Z15, Z13, Z14
-	VPUNPCKHQDQ     Z15, Z13, Z15
-	VPANDD          Z0, Z9, Z13
-	VPSLLW          $0x02, Z5, Z17
-	VPANDD          Z1, Z17, Z17
-	VPORD           Z17, Z13, Z13
-	VPXORD          Z17, Z17, Z17
-	VPDPBUSD.BCST   32(R8), Z13, Z17
-	VPSRLW          $0x04, Z9, Z9
-	VPANDD          Z0, Z9, Z9
-	VPSRLW          $0x02, Z5, Z5
-	VPANDD          Z1, Z5, Z5
-	VPORD           Z5, Z9, Z9
 	VPXORD          Z5, Z5, Z5
-	VPDPBUSD.BCST   96(R8), Z9, Z5
-	VPANDD          Z0, Z16, Z9
-	VPSLLW          $0x02, Z12, Z13
-	VPANDD          Z1, Z13, Z13
-	VPORD           Z13, Z9, Z9
-	VPDPBUSD.BCST   36(R8), Z9, Z17
-	VPSRLW          $0x04, Z16, Z9
-	VPANDD          Z0, Z9, Z9
-	VPSRLW          $0x02, Z12, Z12
-	VPANDD          Z1, Z12, Z12
-	VPORD           Z12, Z9, Z9
-	VPDPBUSD.BCST   100(R8), Z9, Z5
-	VPANDD          Z0, Z14, Z9
-	VPSLLW          $0x02, Z10, Z12
-	VPANDD          Z1, Z12, Z12
-	VPORD           Z12, Z9, Z9
-	VPDPBUSD.BCST   40(R8), Z9, Z17
-	VPSRLW          $0x04, Z14, Z9
-	VPANDD          Z0, Z9, Z9
-	VPSRLW          $0x02, Z10, Z10
-	VPANDD          Z1, Z10, Z10
-	VPORD           Z10, Z9, Z9
-	VPDPBUSD.BCST   104(R8), Z9, Z5
-	VPANDD          Z0, Z15, Z9
-	VPSLLW          $0x02, Z11, Z10
-	VPANDD          Z1, Z10, Z10
-	VPORD           Z10, Z9, Z9
-	VPDPBUSD.BCST   44(R8), Z9, Z17
-	VPSRLW          $0x04, Z15, Z9
-	VPANDD          Z0, Z9, Z9
-	VPSRLW          $0x02, Z11, Z10
-	VPANDD          Z1, Z10, Z10
-	VPORD           Z10, Z9, Z9
-	VPDPBUSD.BCST   108(R8), Z9, Z5
-	VPSHUFB         top2<>+0(SB), Z4, Z9
-	VPSRAD          $0x18, Z9, Z9
-	VPMULLD         Z9, Z17, Z17
-	VPADDD          Z17, Z3, Z3
-	VPSHUFB         top2<>+0(SB), Z8, Z9
-	VPSRAD          $0x18, Z9, Z9
-	VPMULLD         Z9, Z5, Z5
-	VPADDD          Z5, Z3, Z3
-	VBROADCASTI32X4 144(DX), Z5
-	VINSERTI32X4    $0x01, 144(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 144(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 144(DI), Z5, Z5
-	VBROADCASTI32X4 144(DX)(AX*1), Z9
-	VINSERTI32X4    $0x01, 144(BX)(AX*1), Z9, Z9
-	VINSERTI32X4    $0x02, 144(SI)(AX*1), Z9, Z9
-	VINSERTI32X4    $0x03, 144(DI)(AX*1), Z9, Z9
-	VBROADCASTI32X4 144(DX)(AX*2), Z10
-	VINSERTI32X4    $0x01, 144(BX)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x02, 144(SI)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x03, 144(DI)(AX*2), Z10, Z10
-	VBROADCASTI32X4 144(DX)(CX*1), Z11
-	VINSERTI32X4    $0x01, 144(BX)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x02, 144(SI)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x03, 144(DI)(CX*1), Z11, Z11
-	VPUNPCKLDQ      Z9, Z5, Z12
-	VPUNPCKHDQ      Z9, Z5, Z9
-	VPUNPCKLDQ      Z11, Z10, Z13
-	VPUNPCKHDQ      Z11, Z10, Z11
-	VPUNPCKLQDQ     Z13, Z12, Z5
-	VPUNPCKHQDQ     Z13, Z12, Z12
-	VPUNPCKLQDQ     Z11, Z9, Z10
-	VPUNPCKHQDQ     Z11, Z9, Z11
-	VBROADCASTI32X4 16(DX), Z9
-	VINSERTI32X4    $0x01, 16(BX), Z9, Z9
-	VINSERTI32X4    $0x02, 16(SI), Z9, Z9
-	VINSERTI32X4    $0x03, 16(DI), Z9, Z9
-	VBROADCASTI32X4 16(DX)(AX*1), Z13
-	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z13, Z13
-	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z13, Z13
-	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z13, Z13
-	VBROADCASTI32X4 16(DX)(AX*2), Z14
-	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z14, Z14
-	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z14, Z14
-	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z14, Z14
-	VBROADCASTI32X4 16(DX)(CX*1), Z15
-	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z15, Z15
-	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z15, Z15
-	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z15, Z15
-	VPUNPCKLDQ      Z13, Z9, Z16
-	VPUNPCKHDQ      Z13, Z9, Z13
-	VPUNPCKLDQ      Z15, Z14, Z17
-	VPUNPCKHDQ      Z15, Z14, Z15
-	VPUNPCKLQDQ     Z17, Z16, Z9
-	VPUNPCKHQDQ     Z17, Z16, Z16
-	VPUNPCKLQDQ     Z15, Z13, Z14
-	VPUNPCKHQDQ     Z15, Z13, Z15
-	VPANDD          Z0, Z9, Z13
-	VPSLLW          $0x04, Z5, Z17
-	VPANDD          Z1, Z17, Z17
-	VPORD           Z17, Z13, Z13
-	VPXORD          Z17, Z17, Z17
-	VPDPBUSD.BCST   16(R8), Z13, Z17
-	VPSRLW          $0x04, Z9, Z9
-	VPANDD          Z0, Z9, Z9
-	VPANDD          Z1, Z5, Z13
-	VPORD           Z13, Z9, Z9
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD.BCST   80(R8), Z9, Z13
-	VPANDD          Z0, Z16, Z9
-	VPSLLW          $0x04, Z12, Z18
+	VPSHUFB         order0_1_0_2<>+0(SB), Z4, Z9
+	VPSRAW          $0x03, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z9, Z10, Z9
+	VPDPWSSD.BCST   (R10), Z9, Z5
+	VPSHUFB         order0_3_0_4<>+0(SB), Z4, Z9
+	VPSRAW          $0x03, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z9, Z10, Z9
+	VPDPWSSD.BCST   4(R10), Z9, Z5
+	VPSHUFB         order0_1_0_2<>+0(SB), Z8, Z9
+	VPSRAW          $0x03, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z9, Z10, Z9
+	VPDPWSSD.BCST   8(R10), Z9, Z5
+	VPSHUFB         order0_3_0_4<>+0(SB), Z8, Z9
+	VPSRAW          $0x03, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z9, Z10, Z9
+	VPDPWSSD.BCST   12(R10), Z9, Z5
+	VPSHUFB         order0_1_0_2<>+0(SB), Z6, Z9
+	VPSRAW          $0x03, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z9, Z10, Z9
+	VPDPWSSD.BCST   16(R10), Z9, Z5
+	VPSHUFB         order0_3_0_4<>+0(SB), Z6, Z9
+	VPSRAW          $0x03, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z9, Z10, Z9
+	VPDPWSSD.BCST   20(R10), Z9, Z5
+	VPSHUFB         order0_1_0_2<>+0(SB), Z7, Z9
+	VPSRAW          $0x03, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z9, Z10, Z9
+	VPDPWSSD.BCST   24(R10), Z9, Z5
+	VPSHUFB         order0_3_0_4<>+0(SB), Z7, Z9
+	VPSRAW          $0x03, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPSUBW          Z9, Z10, Z9
+	VPDPWSSD.BCST   28(R10), Z9, Z5
+	VBROADCASTI32X4 128(DX), Z9
+	VINSERTI32X4    $0x01, 128(BX), Z9, Z9
+	VINSERTI32X4    $0x02, 128(SI), Z9, Z9
+	VINSERTI32X4    $0x03, 128(DI), Z9, Z9
+	VBROADCASTI32X4 128(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z10, Z10
+	VBROADCASTI32X4 128(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z11, Z11
+	VBROADCASTI32X4 128(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z12, Z12
+	VPUNPCKLDQ      Z10, Z9, Z13
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z9
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VBROADCASTI32X4 (DX), Z10
+	VINSERTI32X4    $0x01, (BX), Z10, Z10
+	VINSERTI32X4    $0x02, (SI), Z10, Z10
+	VINSERTI32X4    $0x03, (DI), Z10, Z10
+	VBROADCASTI32X4 (DX)(AX*1), Z14
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z14, Z14
+	VBROADCASTI32X4 (DX)(AX*2), Z15
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z15, Z15
+	VBROADCASTI32X4 (DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z14, Z10, Z17
+	VPUNPCKHDQ      Z14, Z10, Z14
+	VPUNPCKLDQ      Z16, Z15, Z18
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z10
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z14, Z15
+	VPUNPCKHQDQ     Z16, Z14, Z16
+	VPANDD          Z0, Z10, Z14
+	VPSLLW          $0x04, Z9, Z18
 	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z9, Z9
-	VPDPBUSD.BCST   20(R8), Z9, Z17
-	VPSRLW          $0x04, Z16, Z9
-	VPANDD          Z0, Z9, Z9
-	VPANDD          Z1, Z12, Z16
-	VPORD           Z16, Z9, Z9
-	VPDPBUSD.BCST   84(R8), Z9, Z13
-	VPANDD          Z0, Z14, Z9
-	VPSLLW          $0x04, Z10, Z16
-	VPANDD          Z1, Z16, Z16
-	VPORD           Z16, Z9, Z9
-	VPDPBUSD.BCST   24(R8), Z9, Z17
-	VPSRLW          $0x04, Z14, Z9
-	VPANDD          Z0, Z9, Z9
-	VPANDD          Z1, Z10, Z14
-	VPORD           Z14, Z9, Z9
-	VPDPBUSD.BCST   88(R8), Z9, Z13
-	VPANDD          Z0, Z15, Z9
-	VPSLLW          $0x04, Z11, Z14
-	VPANDD          Z1, Z14, Z14
-	VPORD           Z14, Z9, Z9
-	VPDPBUSD.BCST   28(R8), Z9, Z17
-	VPSRLW          $0x04, Z15, Z9
-	VPANDD          Z0, Z9, Z9
-	VPANDD          Z1, Z11, Z14
-	VPORD           Z14, Z9, Z9
-	VPDPBUSD.BCST   92(R8), Z9, Z13
-	VPSHUFB         top1<>+0(SB), Z4, Z9
-	VPSRAD          $0x18, Z9, Z9
-	VPMULLD         Z9, Z17, Z17
-	VPADDD          Z17, Z3, Z3
-	VPSHUFB         top1<>+0(SB), Z8, Z9
-	VPSRAD          $0x18, Z9, Z9
-	VPMULLD         Z9, Z13, Z13
-	VPADDD          Z13, Z3, Z3
-	VBROADCASTI32X4 48(DX), Z9
-	VINSERTI32X4    $0x01, 48(BX), Z9, Z9
-	VINSERTI32X4    $0x02, 48(SI), Z9, Z9
-	VINSERTI32X4    $0x03, 48(DI), Z9, Z9
-	VBROADCASTI32X4 48(DX)(AX*1), Z13
-	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z13, Z13
-	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z13, Z13
-	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z13, Z13
-	VBROADCASTI32X4 48(DX)(AX*2), Z14
-	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z14, Z14
-	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z14, Z14
-	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z14, Z14
-	VBROADCASTI32X4 48(DX)(CX*1), Z15
-	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z15, Z15
-	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z15, Z15
-	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z15, Z15
-	VPUNPCKLDQ      Z13, Z9, Z16
-	VPUNPCKHDQ      Z13, Z9, Z13
-	VPUNPCKLDQ      Z15, Z14, Z17
-	VPUNPCKHDQ      Z15, Z14, Z15
-	VPUNPCKLQDQ     Z17, Z16, Z9
-	VPUNPCKHQDQ     Z17, Z16, Z16
-	VPUNPCKLQDQ     Z15, Z13, Z14
-	VPUNPCKHQDQ     Z15, Z13, Z15
-	VPANDD          Z0, Z9, Z13
-	VPSLLW          $0x02, Z5, Z17
+	VPORD           Z18, Z14, Z14
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD.BCST   (R8), Z14, Z18
+	VPSRLW          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z1, Z9, Z14
+	VPORD           Z14, Z10, Z10
+	VPXORD          Z14, Z14, Z14
+	VPDPBUSD.BCST   64(R8), Z10, Z14
+	VPANDD          Z0, Z17, Z10
+	VPSLLW          $0x04, Z13, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z10, Z10
+	VPDPBUSD.BCST   4(R8), Z10, Z18
+	VPSRLW          $0x04, Z17, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z1, Z13, Z17
+	VPORD           Z17, Z10, Z10
+	VPDPBUSD.BCST   68(R8), Z10, Z14
+	VPANDD          Z0, Z15, Z10
+	VPSLLW          $0x04, Z11, Z17
 	VPANDD          Z1, Z17, Z17
-	VPORD           Z17, Z13, Z13
-	VPXORD          Z17, Z17, Z17
-	VPDPBUSD.BCST   48(R8), Z13, Z17
-	VPSRLW          $0x04, Z9, Z9
-	VPANDD          Z0, Z9, Z9
-	VPSRLW          $0x02, Z5, Z5
-	VPANDD          Z1, Z5, Z5
-	VPORD           Z5, Z9, Z9
-	VPXORD          Z5, Z5, Z5
-	VPDPBUSD.BCST   112(R8), Z9, Z5
-	VPANDD          Z0, Z16, Z9
-	VPSLLW          $0x02, Z12, Z13
+	VPORD           Z17, Z10, Z10
+	VPDPBUSD.BCST   8(R8), Z10, Z18
+	VPSRLW          $0x04, Z15, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z1, Z11, Z15
+	VPORD           Z15, Z10, Z10
+	VPDPBUSD.BCST   72(R8), Z10, Z14
+	VPANDD          Z0, Z16, Z10
+	VPSLLW          $0x04, Z12, Z15
+	VPANDD          Z1, Z15, Z15
+	VPORD           Z15, Z10, Z10
+	VPDPBUSD.BCST   12(R8), Z10, Z18
+	VPSRLW          $0x04, Z16, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z1, Z12, Z15
+	VPORD           Z15, Z10, Z10
+	VPDPBUSD.BCST   76(R8), Z10, Z14
+	VPSHUFB         order0_0_0_1<>+0(SB), Z4, Z10
+	VPSRAD          $0x18, Z10, Z10
+	VPMULLD         Z10, Z18, Z18
+	VPADDD          Z18, Z5, Z5
+	VPSHUFB         order0_0_0_1<>+0(SB), Z8, Z10
+	VPSRAD          $0x18, Z10, Z10
+	VPMULLD         Z10, Z14, Z14
+	VPADDD          Z14, Z5, Z5
+	VBROADCASTI32X4 32(DX), Z10
+	VINSERTI32X4    $0x01, 32(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 32(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 32(DI), Z10, Z10
+	VBROADCASTI32X4 32(DX)(AX*1), Z14
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z14, Z14
+	VBROADCASTI32X4 32(DX)(AX*2), Z15
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z15, Z15
+	VBROADCASTI32X4 32(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z14, Z10, Z17
+	VPUNPCKHDQ      Z14, Z10, Z14
+	VPUNPCKLDQ      Z16, Z15, Z18
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z10
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z14, Z15
+	VPUNPCKHQDQ     Z16, Z14, Z16
+	VPANDD          Z0, Z10, Z14
+	VPSLLW          $0x02, Z9, Z18
+	VPANDD          Z1, Z18, Z18
+	VPORD           Z18, Z14, Z14
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD.BCST   32(R8), Z14, Z18
+	VPSRLW          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x02, Z9, Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z10, Z10
+	VPXORD          Z9, Z9, Z9
+	VPDPBUSD.BCST   96(R8), Z10, Z9
+	VPANDD          Z0, Z17, Z10
+	VPSLLW          $0x02, Z13, Z14
+	VPANDD          Z1, Z14, Z14
+	VPORD           Z14, Z10, Z10
+	VPDPBUSD.BCST   36(R8), Z10, Z18
+	VPSRLW          $0x04, Z17, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x02, Z13, Z13
 	VPANDD          Z1, Z13, Z13
-	VPORD           Z13, Z9, Z9
-	VPDPBUSD.BCST   52(R8), Z9, Z17
-	VPSRLW          $0x04, Z16, Z9
-	VPANDD          Z0, Z9, Z9
-	VPSRLW          $0x02, Z12, Z12
-	VPANDD          Z1, Z12, Z12
-	VPORD           Z12, Z9, Z9
-	VPDPBUSD.BCST   116(R8), Z9, Z5
-	VPANDD          Z0, Z14, Z9
-	VPSLLW          $0x02, Z10, Z12
-	VPANDD          Z1, Z12, Z12
-	VPORD           Z12, Z9, Z9
-	VPDPBUSD.BCST   56(R8), Z9, Z17
-	VPSRLW          $0x04, Z14, Z9
-	VPANDD          Z0, Z9, Z9
-	VPSRLW          $0x02, Z10, Z10
-	VPANDD          Z1, Z10, Z10
-	VPORD           Z10, Z9, Z9
-	VPDPBUSD.BCST   120(R8), Z9, Z5
-	VPANDD          Z0, Z15, Z9
-	VPSLLW          $0x02, Z11, Z10
-	VPANDD          Z1, Z10, Z10
-	VPORD           Z10, Z9, Z9
-	VPDPBUSD.BCST   60(R8), Z9, Z17
-	VPSRLW          $0x04, Z15, Z9
-	VPANDD          Z0, Z9, Z9
-	VPSRLW          $0x02, Z11, Z10
-	VPANDD          Z1, Z10, Z10
-	VPORD           Z10, Z9, Z9
-	VPDPBUSD.BCST   124(R8), Z9, Z5
-	VPSHUFB         top3<>+0(SB), Z4, Z4
+	VPORD           Z13, Z10, Z10
+	VPDPBUSD.BCST   100(R8), Z10, Z9
+	VPANDD          Z0, Z15, Z10
+	VPSLLW          $0x02, Z11, Z13
+	VPANDD          Z1, Z13, Z13
+	VPORD           Z13, Z10, Z10
+	VPDPBUSD.BCST   40(R8), Z10, Z18
+	VPSRLW          $0x04, Z15, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x02, Z11, Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VPDPBUSD.BCST   104(R8), Z10, Z9
+	VPANDD          Z0, Z16, Z10
+	VPSLLW          $0x02, Z12, Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VPDPBUSD.BCST   44(R8), Z10, Z18
+	VPSRLW          $0x04, Z16, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x02, Z12, Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VPDPBUSD.BCST   108(R8), Z10, Z9
+	VPSHUFB         order0_0_0_3<>+0(SB), Z4, Z10
+	VPSRAD          $0x18, Z10, Z10
+	VPMULLD         Z10, Z18, Z18
+	VPADDD          Z18, Z5, Z5
+	VPSHUFB         order0_0_0_3<>+0(SB), Z8, Z10
+	VPSRAD          $0x18, Z10, Z10
+	VPMULLD         Z10, Z9, Z9
+	VPADDD          Z9, Z5, Z5
+	VBROADCASTI32X4 144(DX), Z9
+	VINSERTI32X4    $0x01, 144(BX), Z9, Z9
+	VINSERTI32X4    $0x02, 144(SI), Z9, Z9
+	VINSERTI32X4    $0x03, 144(DI), Z9, Z9
+	VBROADCASTI32X4 144(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 144(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 144(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 144(DI)(AX*1), Z10, Z10
+	VBROADCASTI32X4 144(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 144(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 144(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 144(DI)(AX*2), Z11, Z11
+	VBROADCASTI32X4 144(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 144(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 144(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 144(DI)(CX*1), Z12, Z12
+	VPUNPCKLDQ      Z10, Z9, Z13
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z9
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VBROADCASTI32X4 16(DX), Z10
+	VINSERTI32X4    $0x01, 16(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 16(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 16(DI), Z10, Z10
+	VBROADCASTI32X4 16(DX)(AX*1), Z14
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z14, Z14
+	VBROADCASTI32X4 16(DX)(AX*2), Z15
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z15, Z15
+	VBROADCASTI32X4 16(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z14, Z10, Z17
+	VPUNPCKHDQ      Z14, Z10, Z14
+	VPUNPCKLDQ      Z16, Z15, Z18
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z10
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z14, Z15
+	VPUNPCKHQDQ     Z16, Z14, Z16
+	VPANDD          Z0, Z10, Z14
+	VPSLLW          $0x04, Z9, Z18
+	VPANDD          Z1, Z18, Z18
+	VPORD           Z18, Z14, Z14
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD.BCST   16(R8), Z14, Z18
+	VPSRLW          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z1, Z9, Z14
+	VPORD           Z14, Z10, Z10
+	VPXORD          Z14, Z14, Z14
+	VPDPBUSD.BCST   80(R8), Z10, Z14
+	VPANDD          Z0, Z17, Z10
+	VPSLLW          $0x04, Z13, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z10, Z10
+	VPDPBUSD.BCST   20(R8), Z10, Z18
+	VPSRLW          $0x04, Z17, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z1, Z13, Z17
+	VPORD           Z17, Z10, Z10
+	VPDPBUSD.BCST   84(R8), Z10, Z14
+	VPANDD          Z0, Z15, Z10
+	VPSLLW          $0x04, Z11, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z10, Z10
+	VPDPBUSD.BCST   24(R8), Z10, Z18
+	VPSRLW          $0x04, Z15, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z1, Z11, Z15
+	VPORD           Z15, Z10, Z10
+	VPDPBUSD.BCST   88(R8), Z10, Z14
+	VPANDD          Z0, Z16, Z10
+	VPSLLW          $0x04, Z12, Z15
+	VPANDD          Z1, Z15, Z15
+	VPORD           Z15, Z10, Z10
+	VPDPBUSD.BCST   28(R8), Z10, Z18
+	VPSRLW          $0x04, Z16, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z1, Z12, Z15
+	VPORD           Z15, Z10, Z10
+	VPDPBUSD.BCST   92(R8), Z10, Z14
+	VPSHUFB         order0_0_0_2<>+0(SB), Z4, Z10
+	VPSRAD          $0x18, Z10, Z10
+	VPMULLD         Z10, Z18, Z18
+	VPADDD          Z18, Z5, Z5
+	VPSHUFB         order0_0_0_2<>+0(SB), Z8, Z10
+	VPSRAD          $0x18, Z10, Z10
+	VPMULLD         Z10, Z14, Z14
+	VPADDD          Z14, Z5, Z5
+	VBROADCASTI32X4 48(DX), Z10
+	VINSERTI32X4    $0x01, 48(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 48(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 48(DI), Z10, Z10
+	VBROADCASTI32X4 48(DX)(AX*1), Z14
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z14, Z14
+	VBROADCASTI32X4 48(DX)(AX*2), Z15
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z15, Z15
+	VBROADCASTI32X4 48(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z14, Z10, Z17
+	VPUNPCKHDQ      Z14, Z10, Z14
+	VPUNPCKLDQ      Z16, Z15, Z18
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z10
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z14, Z15
+	VPUNPCKHQDQ     Z16, Z14, Z16
+	VPANDD          Z0, Z10, Z14
+	VPSLLW          $0x02, Z9, Z18
+	VPANDD          Z1, Z18, Z18
+	VPORD           Z18, Z14, Z14
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD.BCST   48(R8), Z14, Z18
+	VPSRLW          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x02, Z9, Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z10, Z10
+	VPXORD          Z9, Z9, Z9
+	VPDPBUSD.BCST   112(R8), Z10, Z9
+	VPANDD          Z0, Z17, Z10
+	VPSLLW          $0x02, Z13, Z14
+	VPANDD          Z1, Z14, Z14
+	VPORD           Z14, Z10, Z10
+	VPDPBUSD.BCST   52(R8), Z10, Z18
+	VPSRLW          $0x04, Z17, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x02, Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPORD           Z13, Z10, Z10
+	VPDPBUSD.BCST   116(R8), Z10, Z9
+	VPANDD          Z0, Z15, Z10
+	VPSLLW          $0x02, Z11, Z13
+	VPANDD          Z1, Z13, Z13
+	VPORD           Z13, Z10, Z10
+	VPDPBUSD.BCST   56(R8), Z10, Z18
+	VPSRLW          $0x04, Z15, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x02, Z11, Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VPDPBUSD.BCST   120(R8), Z10, Z9
+	VPANDD          Z0, Z16, Z10
+	VPSLLW          $0x02, Z12, Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VPDPBUSD.BCST   60(R8), Z10, Z18
+	VPSRLW          $0x04, Z16, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x02, Z12, Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VPDPBUSD.BCST   124(R8), Z10, Z9
+	VPSHUFB         order0_0_0_4<>+0(SB), Z4, Z4
 	VPSRAD          $0x18, Z4, Z4
-	VPMULLD         Z4, Z17, Z17
-	VPADDD          Z17, Z3, Z3
-	VPSHUFB         top3<>+0(SB), Z8, Z4
+	VPMULLD         Z4, Z18, Z18
+	VPADDD          Z18, Z5, Z5
+	VPSHUFB         order0_0_0_4<>+0(SB), Z8, Z4
 	VPSRAD          $0x18, Z4, Z4
-	VPMULLD         Z4, Z5, Z5
-	VPADDD          Z5, Z3, Z3
+	VPMULLD         Z4, Z9, Z9
+	VPADDD          Z9, Z5, Z5
 	VBROADCASTI32X4 160(DX), Z4
 	VINSERTI32X4    $0x01, 160(BX), Z4, Z4
 	VINSERTI32X4    $0x02, 160(SI), Z4, Z4
 	VINSERTI32X4    $0x03, 160(DI), Z4, Z4
-	VBROADCASTI32X4 160(DX)(AX*1), Z5
-	VINSERTI32X4    $0x01, 160(BX)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 160(SI)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 160(DI)(AX*1), Z5, Z5
-	VBROADCASTI32X4 160(DX)(AX*2), Z8
-	VINSERTI32X4    $0x01, 160(BX)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x02, 160(SI)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x03, 160(DI)(AX*2), Z8, Z8
-	VBROADCASTI32X4 160(DX)(CX*1), Z9
-	VINSERTI32X4    $0x01, 160(BX)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x02, 160(SI)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x03, 160(DI)(CX*1), Z9, Z9
-	VPUNPCKLDQ      Z5, Z4, Z10
-	VPUNPCKHDQ      Z5, Z4, Z5
-	VPUNPCKLDQ      Z9, Z8, Z11
-	VPUNPCKHDQ      Z9, Z8, Z9
-	VPUNPCKLQDQ     Z11, Z10, Z4
-	VPUNPCKHQDQ     Z11, Z10, Z10
-	VPUNPCKLQDQ     Z9, Z5, Z8
-	VPUNPCKHQDQ     Z9, Z5, Z9
-	VBROADCASTI32X4 64(DX), Z5
-	VINSERTI32X4    $0x01, 64(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 64(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 64(DI), Z5, Z5
-	VBROADCASTI32X4 64(DX)(AX*1), Z11
-	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z11, Z11
-	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z11, Z11
-	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z11, Z11
-	VBROADCASTI32X4 64(DX)(AX*2), Z12
-	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z12, Z12
-	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z12, Z12
-	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z12, Z12
-	VBROADCASTI32X4 64(DX)(CX*1), Z13
-	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z13, Z13
-	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z13, Z13
-	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z13, Z13
-	VPUNPCKLDQ      Z11, Z5, Z14
-	VPUNPCKHDQ      Z11, Z5, Z11
-	VPUNPCKLDQ      Z13, Z12, Z15
-	VPUNPCKHDQ      Z13, Z12, Z13
-	VPUNPCKLQDQ     Z15, Z14, Z5
-	VPUNPCKHQDQ     Z15, Z14, Z14
-	VPUNPCKLQDQ     Z13, Z11, Z12
-	VPUNPCKHQDQ     Z13, Z11, Z13
-	VPANDD          Z0, Z5, Z11
-	VPSLLW          $0x04, Z4, Z15
-	VPANDD          Z1, Z15, Z15
-	VPORD           Z15, Z11, Z11
-	VPXORD          Z15, Z15, Z15
-	VPDPBUSD.BCST   128(R8), Z11, Z15
-	VPSRLW          $0x04, Z5, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z1, Z4, Z11
-	VPORD           Z11, Z5, Z5
-	VPXORD          Z11, Z11, Z11
-	VPDPBUSD.BCST   192(R8), Z5, Z11
-	VPANDD          Z0, Z14, Z5
-	VPSLLW          $0x04, Z10, Z16
+	VBROADCASTI32X4 160(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 160(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 160(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 160(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 160(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 160(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 160(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 160(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 160(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 160(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 160(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 160(DI)(CX*1), Z10, Z10
+	VPUNPCKLDQ      Z8, Z4, Z11
+	VPUNPCKHDQ      Z8, Z4, Z8
+	VPUNPCKLDQ      Z10, Z9, Z12
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLQDQ     Z12, Z11, Z4
+	VPUNPCKHQDQ     Z12, Z11, Z11
+	VPUNPCKLQDQ     Z10, Z8, Z9
+	VPUNPCKHQDQ     Z10, Z8, Z10
+	VBROADCASTI32X4 64(DX), Z8
+	VINSERTI32X4    $0x01, 64(BX), Z8, Z8
+	VINSERTI32X4    $0x02, 64(SI), Z8, Z8
+	VINSERTI32X4    $0x03, 64(DI), Z8, Z8
+	VBROADCASTI32X4 64(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z12, Z12
+	VBROADCASTI32X4 64(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z13, Z13
+	VBROADCASTI32X4 64(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z14, Z14
+	VPUNPCKLDQ      Z12, Z8, Z15
+	VPUNPCKHDQ      Z12, Z8, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z8
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	VPANDD          Z0, Z8, Z12
+	VPSLLW          $0x04, Z4, Z16
 	VPANDD          Z1, Z16, Z16
-	VPORD           Z16, Z5, Z5
-	VPDPBUSD.BCST   132(R8), Z5, Z15
-	VPSRLW          $0x04, Z14, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z1, Z10, Z14
-	VPORD           Z14, Z5, Z5
-	VPDPBUSD.BCST   196(R8), Z5, Z11
-	VPANDD          Z0, Z12, Z5
-	VPSLLW          $0x04, Z8, Z14
-	VPANDD          Z1, Z14, Z14
-	VPORD           Z14, Z5, Z5
-	VPDPBUSD.BCST   136(R8), Z5, Z15
-	VPSRLW          $0x04, Z12, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z1, Z8, Z12
-	VPORD           Z12, Z5, Z5
-	VPDPBUSD.BCST   200(R8), Z5, Z11
-	VPANDD          Z0, Z13, Z5
-	VPSLLW          $0x04, Z9, Z12
-	VPANDD          Z1, Z12, Z12
-	VPORD           Z12, Z5, Z5
-	VPDPBUSD.BCST   140(R8), Z5, Z15
-	VPSRLW          $0x04, Z13, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z1, Z9, Z12
-	VPORD           Z12, Z5, Z5
-	VPDPBUSD.BCST   204(R8), Z5, Z11
-	VPSHUFB         top0<>+0(SB), Z6, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z15, Z15
-	VPADDD          Z15, Z3, Z3
-	VPSHUFB         top0<>+0(SB), Z7, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z11, Z11
-	VPADDD          Z11, Z3, Z3
-	VBROADCASTI32X4 96(DX), Z5
-	VINSERTI32X4    $0x01, 96(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 96(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 96(DI), Z5, Z5
-	VBROADCASTI32X4 96(DX)(AX*1), Z11
-	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z11, Z11
-	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z11, Z11
-	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z11, Z11
-	VBROADCASTI32X4 96(DX)(AX*2), Z12
-	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z12, Z12
-	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z12, Z12
-	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z12, Z12
-	VBROADCASTI32X4 96(DX)(CX*1), Z13
-	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z13, Z13
-	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z13, Z13
-	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z13, Z13
-	VPUNPCKLDQ      Z11, Z5, Z14
-	VPUNPCKHDQ      Z11, Z5, Z11
-	VPUNPCKLDQ      Z13, Z12, Z15
-	VPUNPCKHDQ      Z13, Z12, Z13
-	VPUNPCKLQDQ     Z15, Z14, Z5
-	VPUNPCKHQDQ     Z15, Z14, Z14
-	VPUNPCKLQDQ     Z13, Z11, Z12
-	VPUNPCKHQDQ     Z13, Z11, Z13
-	VPANDD          Z0, Z5, Z11
-	VPSLLW          $0x02, Z4, Z15
+	VPORD           Z16, Z12, Z12
+	VPXORD          Z16, Z16, Z16
+	VPDPBUSD.BCST   128(R8), Z12, Z16
+	VPSRLW          $0x04, Z8, Z8
+	VPANDD          Z0, Z8, Z8
+	VPANDD          Z1, Z4, Z12
+	VPORD           Z12, Z8, Z8
+	VPXORD          Z12, Z12, Z12
+	VPDPBUSD.BCST   192(R8), Z8, Z12
+	VPANDD          Z0, Z15, Z8
+	VPSLLW          $0x04, Z11, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z8, Z8
+	VPDPBUSD.BCST   132(R8), Z8, Z16
+	VPSRLW          $0x04, Z15, Z8
+	VPANDD          Z0, Z8, Z8
+	VPANDD          Z1, Z11, Z15
+	VPORD           Z15, Z8, Z8
+	VPDPBUSD.BCST   196(R8), Z8, Z12
+	VPANDD          Z0, Z13, Z8
+	VPSLLW          $0x04, Z9, Z15
 	VPANDD          Z1, Z15, Z15
-	VPORD           Z15, Z11, Z11
-	VPXORD          Z15, Z15, Z15
-	VPDPBUSD.BCST   160(R8), Z11, Z15
-	VPSRLW          $0x04, Z5, Z5
-	VPANDD          Z0, Z5, Z5
+	VPORD           Z15, Z8, Z8
+	VPDPBUSD.BCST   136(R8), Z8, Z16
+	VPSRLW          $0x04, Z13, Z8
+	VPANDD          Z0, Z8, Z8
+	VPANDD          Z1, Z9, Z13
+	VPORD           Z13, Z8, Z8
+	VPDPBUSD.BCST   200(R8), Z8, Z12
+	VPANDD          Z0, Z14, Z8
+	VPSLLW          $0x04, Z10, Z13
+	VPANDD          Z1, Z13, Z13
+	VPORD           Z13, Z8, Z8
+	VPDPBUSD.BCST   140(R8), Z8, Z16
+	VPSRLW          $0x04, Z14, Z8
+	VPANDD          Z0, Z8, Z8
+	VPANDD          Z1, Z10, Z13
+	VPORD           Z13, Z8, Z8
+	VPDPBUSD.BCST   204(R8), Z8, Z12
+	VPSHUFB         order0_0_0_1<>+0(SB), Z6, Z8
+	VPSRAD          $0x18, Z8, Z8
+	VPMULLD         Z8, Z16, Z16
+	VPADDD          Z16, Z5, Z5
+	VPSHUFB         order0_0_0_1<>+0(SB), Z7, Z8
+	VPSRAD          $0x18, Z8, Z8
+	VPMULLD         Z8, Z12, Z12
+	VPADDD          Z12, Z5, Z5
+	VBROADCASTI32X4 96(DX), Z8
+	VINSERTI32X4    $0x01, 96(BX), Z8, Z8
+	VINSERTI32X4    $0x02, 96(SI), Z8, Z8
+	VINSERTI32X4    $0x03, 96(DI), Z8, Z8
+	VBROADCASTI32X4 96(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z12, Z12
+	VBROADCASTI32X4 96(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z13, Z13
+	VBROADCASTI32X4 96(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z14, Z14
+	VPUNPCKLDQ      Z12, Z8, Z15
+	VPUNPCKHDQ      Z12, Z8, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z8
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	VPANDD          Z0, Z8, Z12
+	VPSLLW          $0x02, Z4, Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPXORD          Z16, Z16, Z16
+	VPDPBUSD.BCST   160(R8), Z12, Z16
+	VPSRLW          $0x04, Z8, Z8
+	VPANDD          Z0, Z8, Z8
 	VPSRLW          $0x02, Z4, Z4
 	VPANDD          Z1, Z4, Z4
-	VPORD           Z4, Z5, Z5
+	VPORD           Z4, Z8, Z8
 	VPXORD          Z4, Z4, Z4
-	VPDPBUSD.BCST   224(R8), Z5, Z4
-	VPANDD          Z0, Z14, Z5
-	VPSLLW          $0x02, Z10, Z11
+	VPDPBUSD.BCST   224(R8), Z8, Z4
+	VPANDD          Z0, Z15, Z8
+	VPSLLW          $0x02, Z11, Z12
+	VPANDD          Z1, Z12, Z12
+	VPORD           Z12, Z8, Z8
+	VPDPBUSD.BCST   164(R8), Z8, Z16
+	VPSRLW          $0x04, Z15, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLW          $0x02, Z11, Z11
 	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z5, Z5
-	VPDPBUSD.BCST   164(R8), Z5, Z15
-	VPSRLW          $0x04, Z14, Z5
-	VPANDD          Z0, Z5, Z5
-	VPSRLW          $0x02, Z10, Z10
-	VPANDD          Z1, Z10, Z10
-	VPORD           Z10, Z5, Z5
-	VPDPBUSD.BCST   228(R8), Z5, Z4
-	VPANDD          Z0, Z12, Z5
-	VPSLLW          $0x02, Z8, Z10
-	VPANDD          Z1, Z10, Z10
-	VPORD           Z10, Z5, Z5
-	VPDPBUSD.BCST   168(R8), Z5, Z15
-	VPSRLW          $0x04, Z12, Z5
-	VPANDD          Z0, Z5, Z5
-	VPSRLW          $0x02, Z8, Z8
-	VPANDD          Z1, Z8, Z8
-	VPORD           Z8, Z5, Z5
-	VPDPBUSD.BCST   232(R8), Z5, Z4
-	VPANDD          Z0, Z13, Z5
-	VPSLLW          $0x02, Z9, Z8
-	VPANDD          Z1, Z8, Z8
-	VPORD           Z8, Z5, Z5
-	VPDPBUSD.BCST   172(R8), Z5, Z15
-	VPSRLW          $0x04, Z13, Z5
-	VPANDD          Z0, Z5, Z5
-	VPSRLW          $0x02, Z9, Z8
-	VPANDD          Z1, Z8, Z8
-	VPORD           Z8, Z5, Z5
-	VPDPBUSD.BCST   236(R8), Z5, Z4
-	VPSHUFB         top2<>+0(SB), Z6, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z15, Z15
-	VPADDD          Z15, Z3, Z3
-	VPSHUFB         top2<>+0(SB), Z7, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z4, Z4
-	VPADDD          Z4, Z3, Z3
+	VPORD           Z11, Z8, Z8
+	VPDPBUSD.BCST   228(R8), Z8, Z4
+	VPANDD          Z0, Z13, Z8
+	VPSLLW          $0x02, Z9, Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z8, Z8
+	VPDPBUSD.BCST   168(R8), Z8, Z16
+	VPSRLW          $0x04, Z13, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLW          $0x02, Z9, Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z8, Z8
+	VPDPBUSD.BCST   232(R8), Z8, Z4
+	VPANDD          Z0, Z14, Z8
+	VPSLLW          $0x02, Z10, Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z8, Z8
+	VPDPBUSD.BCST   172(R8), Z8, Z16
+	VPSRLW          $0x04, Z14, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLW          $0x02, Z10, Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z8, Z8
+	VPDPBUSD.BCST   236(R8), Z8, Z4
+	VPSHUFB         order0_0_0_3<>+0(SB), Z6, Z8
+	VPSRAD          $0x18, Z8, Z8
+	VPMULLD         Z8, Z16, Z16
+	VPADDD          Z16, Z5, Z5
+	VPSHUFB         order0_0_0_3<>+0(SB), Z7, Z8
+	VPSRAD          $0x18, Z8, Z8
+	VPMULLD         Z8, Z4, Z4
+	VPADDD          Z4, Z5, Z5
 	VBROADCASTI32X4 176(DX), Z4
 	VINSERTI32X4    $0x01, 176(BX), Z4, Z4
 	VINSERTI32X4    $0x02, 176(SI), Z4, Z4
 	VINSERTI32X4    $0x03, 176(DI), Z4, Z4
-	VBROADCASTI32X4 176(DX)(AX*1), Z5
-	VINSERTI32X4    $0x01, 176(BX)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 176(SI)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 176(DI)(AX*1), Z5, Z5
-	VBROADCASTI32X4 176(DX)(AX*2), Z8
-	VINSERTI32X4    $0x01, 176(BX)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x02, 176(SI)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x03, 176(DI)(AX*2), Z8, Z8
-	VBROADCASTI32X4 176(DX)(CX*1), Z9
-	VINSERTI32X4    $0x01, 176(BX)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x02, 176(SI)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x03, 176(DI)(CX*1), Z9, Z9
-	VPUNPCKLDQ      Z5, Z4, Z10
-	VPUNPCKHDQ      Z5, Z4, Z5
-	VPUNPCKLDQ      Z9, Z8, Z11
-	VPUNPCKHDQ      Z9, Z8, Z9
-	VPUNPCKLQDQ     Z11, Z10, Z4
-	VPUNPCKHQDQ     Z11, Z10, Z10
-	VPUNPCKLQDQ     Z9, Z5, Z8
-	VPUNPCKHQDQ     Z9, Z5, Z9
-	VBROADCASTI32X4 80(DX), Z5
-	VINSERTI32X4    $0x01, 80(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 80(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 80(DI), Z5, Z5
-	VBROADCASTI32X4 80(DX)(AX*1), Z11
-	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z11, Z11
-	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z11, Z11
-	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z11, Z11
-	VBROADCASTI32X4 80(DX)(AX*2), Z12
-	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z12, Z12
-	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z12, Z12
-	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z12, Z12
-	VBROADCASTI32X4 80(DX)(CX*1), Z13
-	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z13, Z13
-	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z13, Z13
-	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z13, Z13
-	VPUNPCKLDQ      Z11, Z5, Z14
-	VPUNPCKHDQ      Z11, Z5, Z11
-	VPUNPCKLDQ      Z13, Z12, Z15
-	VPUNPCKHDQ      Z13, Z12, Z13
-	VPUNPCKLQDQ     Z15, Z14, Z5
-	VPUNPCKHQDQ     Z15, Z14, Z14
-	VPUNPCKLQDQ     Z13, Z11, Z12
-	VPUNPCKHQDQ     Z13, Z11, Z13
-	VPANDD          Z0, Z5, Z11
-	VPSLLW          $0x04, Z4, Z15
-	VPANDD          Z1, Z15, Z15
-	VPORD           Z15, Z11, Z11
-	VPXORD          Z15, Z15, Z15
-	VPDPBUSD.BCST   144(R8), Z11, Z15
-	VPSRLW          $0x04, Z5, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z1, Z4, Z11
-	VPORD           Z11, Z5, Z5
-	VPXORD          Z11, Z11, Z11
-	VPDPBUSD.BCST   208(R8), Z5, Z11
-	VPANDD          Z0, Z14, Z5
-	VPSLLW          $0x04, Z10, Z16
+	VBROADCASTI32X4 176(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 176(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 176(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 176(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 176(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 176(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 176(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 176(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 176(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 176(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 176(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 176(DI)(CX*1), Z10, Z10
+	VPUNPCKLDQ      Z8, Z4, Z11
+	VPUNPCKHDQ      Z8, Z4, Z8
+	VPUNPCKLDQ      Z10, Z9, Z12
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLQDQ     Z12, Z11, Z4
+	VPUNPCKHQDQ     Z12, Z11, Z11
+	VPUNPCKLQDQ     Z10, Z8, Z9
+	VPUNPCKHQDQ     Z10, Z8, Z10
+	VBROADCASTI32X4 80(DX), Z8
+	VINSERTI32X4    $0x01, 80(BX), Z8, Z8
+	VINSERTI32X4    $0x02, 80(SI), Z8, Z8
+	VINSERTI32X4    $0x03, 80(DI), Z8, Z8
+	VBROADCASTI32X4 80(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z12, Z12
+	VBROADCASTI32X4 80(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z13, Z13
+	VBROADCASTI32X4 80(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z14, Z14
+	VPUNPCKLDQ      Z12, Z8, Z15
+	VPUNPCKHDQ      Z12, Z8, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z8
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	VPANDD          Z0, Z8, Z12
+	VPSLLW          $0x04, Z4, Z16
 	VPANDD          Z1, Z16, Z16
-	VPORD           Z16, Z5, Z5
-	VPDPBUSD.BCST   148(R8), Z5, Z15
-	VPSRLW          $0x04, Z14, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z1, Z10, Z14
-	VPORD           Z14, Z5, Z5
-	VPDPBUSD.BCST   212(R8), Z5, Z11
-	VPANDD          Z0, Z12, Z5
-	VPSLLW          $0x04, Z8, Z14
-	VPANDD          Z1, Z14, Z14
-	VPORD           Z14, Z5, Z5
-	VPDPBUSD.BCST   152(R8), Z5, Z15
-	VPSRLW          $0x04, Z12, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z1, Z8, Z12
-	VPORD           Z12, Z5, Z5
-	VPDPBUSD.BCST   216(R8), Z5, Z11
-	VPANDD          Z0, Z13, Z5
-	VPSLLW          $0x04, Z9, Z12
-	VPANDD          Z1, Z12, Z12
-	VPORD           Z12, Z5, Z5
-	VPDPBUSD.BCST   156(R8), Z5, Z15
-	VPSRLW          $0x04, Z13, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z1, Z9, Z12
-	VPORD           Z12, Z5, Z5
-	VPDPBUSD.BCST   220(R8), Z5, Z11
-	VPSHUFB         top1<>+0(SB), Z6, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z15, Z15
-	VPADDD          Z15, Z3, Z3
-	VPSHUFB         top1<>+0(SB), Z7, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z11, Z11
-	VPADDD          Z11, Z3, Z3
-	VBROADCASTI32X4 112(DX), Z5
-	VINSERTI32X4    $0x01, 112(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 112(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 112(DI), Z5, Z5
-	VBROADCASTI32X4 112(DX)(AX*1), Z11
-	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z11, Z11
-	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z11, Z11
-	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z11, Z11
-	VBROADCASTI32X4 112(DX)(AX*2), Z12
-	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z12, Z12
-	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z12, Z12
-	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z12, Z12
-	VBROADCASTI32X4 112(DX)(CX*1), Z13
-	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z13, Z13
-	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z13, Z13
-	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z13, Z13
-	VPUNPCKLDQ      Z11, Z5, Z14
-	VPUNPCKHDQ      Z11, Z5, Z11
-	VPUNPCKLDQ      Z13, Z12, Z15
-	VPUNPCKHDQ      Z13, Z12, Z13
-	VPUNPCKLQDQ     Z15, Z14, Z5
-	VPUNPCKHQDQ     Z15, Z14, Z14
-	VPUNPCKLQDQ     Z13, Z11, Z12
-	VPUNPCKHQDQ     Z13, Z11, Z13
-	VPANDD          Z0, Z5, Z11
-	VPSLLW          $0x02, Z4, Z15
+	VPORD           Z16, Z12, Z12
+	VPXORD          Z16, Z16, Z16
+	VPDPBUSD.BCST   144(R8), Z12, Z16
+	VPSRLW          $0x04, Z8, Z8
+	VPANDD          Z0, Z8, Z8
+	VPANDD          Z1, Z4, Z12
+	VPORD           Z12, Z8, Z8
+	VPXORD          Z12, Z12, Z12
+	VPDPBUSD.BCST   208(R8), Z8, Z12
+	VPANDD          Z0, Z15, Z8
+	VPSLLW          $0x04, Z11, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z8, Z8
+	VPDPBUSD.BCST   148(R8), Z8, Z16
+	VPSRLW          $0x04, Z15, Z8
+	VPANDD          Z0, Z8, Z8
+	VPANDD          Z1, Z11, Z15
+	VPORD           Z15, Z8, Z8
+	VPDPBUSD.BCST   212(R8), Z8, Z12
+	VPANDD          Z0, Z13, Z8
+	VPSLLW          $0x04, Z9, Z15
 	VPANDD          Z1, Z15, Z15
-	VPORD           Z15, Z11, Z11
-	VPXORD          Z15, Z15, Z15
-	VPDPBUSD.BCST   176(R8), Z11, Z15
-	VPSRLW          $0x04, Z5, Z5
-	VPANDD          Z0, Z5, Z5
+	VPORD           Z15, Z8, Z8
+	VPDPBUSD.BCST   152(R8), Z8, Z16
+	VPSRLW          $0x04, Z13, Z8
+	VPANDD          Z0, Z8, Z8
+	VPANDD          Z1, Z9, Z13
+	VPORD           Z13, Z8, Z8
+	VPDPBUSD.BCST   216(R8), Z8, Z12
+	VPANDD          Z0, Z14, Z8
+	VPSLLW          $0x04, Z10, Z13
+	VPANDD          Z1, Z13, Z13
+	VPORD           Z13, Z8, Z8
+	VPDPBUSD.BCST   156(R8), Z8, Z16
+	VPSRLW          $0x04, Z14, Z8
+	VPANDD          Z0, Z8, Z8
+	VPANDD          Z1, Z10, Z13
+	VPORD           Z13, Z8, Z8
+	VPDPBUSD.BCST   220(R8), Z8, Z12
+	VPSHUFB         order0_0_0_2<>+0(SB), Z6, Z8
+	VPSRAD          $0x18, Z8, Z8
+	VPMULLD         Z8, Z16, Z16
+	VPADDD          Z16, Z5, Z5
+	VPSHUFB         order0_0_0_2<>+0(SB), Z7, Z8
+	VPSRAD          $0x18, Z8, Z8
+	VPMULLD         Z8, Z12, Z12
+	VPADDD          Z12, Z5, Z5
+	VBROADCASTI32X4 112(DX), Z8
+	VINSERTI32X4    $0x01, 112(BX), Z8, Z8
+	VINSERTI32X4    $0x02, 112(SI), Z8, Z8
+	VINSERTI32X4    $0x03, 112(DI), Z8, Z8
+	VBROADCASTI32X4 112(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z12, Z12
+	VBROADCASTI32X4 112(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z13, Z13
+	VBROADCASTI32X4 112(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z14, Z14
+	VPUNPCKLDQ      Z12, Z8, Z15
+	VPUNPCKHDQ      Z12, Z8, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z8
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	VPANDD          Z0, Z8, Z12
+	VPSLLW          $0x02, Z4, Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPXORD          Z16, Z16, Z16
+	VPDPBUSD.BCST   176(R8), Z12, Z16
+	VPSRLW          $0x04, Z8, Z8
+	VPANDD          Z0, Z8, Z8
 	VPSRLW          $0x02, Z4, Z4
 	VPANDD          Z1, Z4, Z4
-	VPORD           Z4, Z5, Z5
+	VPORD           Z4, Z8, Z8
 	VPXORD          Z4, Z4, Z4
-	VPDPBUSD.BCST   240(R8), Z5, Z4
-	VPANDD          Z0, Z14, Z5
-	VPSLLW          $0x02, Z10, Z11
+	VPDPBUSD.BCST   240(R8), Z8, Z4
+	VPANDD          Z0, Z15, Z8
+	VPSLLW          $0x02, Z11, Z12
+	VPANDD          Z1, Z12, Z12
+	VPORD           Z12, Z8, Z8
+	VPDPBUSD.BCST   180(R8), Z8, Z16
+	VPSRLW          $0x04, Z15, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLW          $0x02, Z11, Z11
 	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z5, Z5
-	VPDPBUSD.BCST   180(R8), Z5, Z15
-	VPSRLW          $0x04, Z14, Z5
-	VPANDD          Z0, Z5, Z5
-	VPSRLW          $0x02, Z10, Z10
-	VPANDD          Z1, Z10, Z10
-	VPORD           Z10, Z5, Z5
-	VPDPBUSD.BCST   244(R8), Z5, Z4
-	VPANDD          Z0, Z12, Z5
-	VPSLLW          $0x02, Z8, Z10
-	VPANDD          Z1, Z10, Z10
-	VPORD           Z10, Z5, Z5
-	VPDPBUSD.BCST   184(R8), Z5, Z15
-	VPSRLW          $0x04, Z12, Z5
-	VPANDD          Z0, Z5, Z5
-	VPSRLW          $0x02, Z8, Z8
-	VPANDD          Z1, Z8, Z8
-	VPORD           Z8, Z5, Z5
-	VPDPBUSD.BCST   248(R8), Z5, Z4
-	VPANDD          Z0, Z13, Z5
-	VPSLLW          $0x02, Z9, Z8
-	VPANDD          Z1, Z8, Z8
-	VPORD           Z8, Z5, Z5
-	VPDPBUSD.BCST   188(R8), Z5, Z15
-	VPSRLW          $0x04, Z13, Z5
-	VPANDD          Z0, Z5, Z5
-	VPSRLW          $0x02, Z9, Z8
-	VPANDD          Z1, Z8, Z8
-	VPORD           Z8, Z5, Z5
-	VPDPBUSD.BCST   252(R8), Z5, Z4
-	VPSHUFB         top3<>+0(SB), Z6, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z15, Z15
-	VPADDD          Z15, Z3, Z3
-	VPSHUFB         top3<>+0(SB), Z7, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z4, Z4
-	VPADDD          Z4, Z3, Z3
+	VPORD           Z11, Z8, Z8
+	VPDPBUSD.BCST   244(R8), Z8, Z4
+	VPANDD          Z0, Z13, Z8
+	VPSLLW          $0x02, Z9, Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z8, Z8
+	VPDPBUSD.BCST   184(R8), Z8, Z16
+	VPSRLW          $0x04, Z13, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLW          $0x02, Z9, Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z8, Z8
+	VPDPBUSD.BCST   248(R8), Z8, Z4
+	VPANDD          Z0, Z14, Z8
+	VPSLLW          $0x02, Z10, Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z8, Z8
+	VPDPBUSD.BCST   188(R8), Z8, Z16
+	VPSRLW          $0x04, Z14, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLW          $0x02, Z10, Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z8, Z8
+	VPDPBUSD.BCST   252(R8), Z8, Z4
+	VPSHUFB         order0_0_0_4<>+0(SB), Z6, Z6
+	VPSRAD          $0x18, Z6, Z6
+	VPMULLD         Z6, Z16, Z16
+	VPADDD          Z16, Z5, Z5
+	VPSHUFB         order0_0_0_4<>+0(SB), Z7, Z6
+	VPSRAD          $0x18, Z6, Z6
+	VPMULLD         Z6, Z4, Z4
+	VPADDD          Z4, Z5, Z5
 	VBROADCASTSS    (R9), Z4
-	VPXORD          Y5, Y5, Y5
-	VPINSRW         $0x00, 208(DX), X5, X5
-	VPINSRW         $0x01, 208(DX)(AX*1), X5, X5
-	VPINSRW         $0x02, 208(DX)(AX*2), X5, X5
-	VPINSRW         $0x03, 208(DX)(CX*1), X5, X5
-	VPINSRW         $0x04, 208(BX), X5, X5
-	VPINSRW         $0x05, 208(BX)(AX*1), X5, X5
-	VPINSRW         $0x06, 208(BX)(AX*2), X5, X5
-	VPINSRW         $0x07, 208(BX)(CX*1), X5, X5
-	VPXORD          X6, X6, X6
-	VPINSRW         $0x00, 208(SI), X6, X6
-	VPINSRW         $0x01, 208(SI)(AX*1), X6, X6
-	VPINSRW         $0x02, 208(SI)(AX*2), X6, X6
-	VPINSRW         $0x03, 208(SI)(CX*1), X6, X6
-	VPINSRW         $0x04, 208(DI), X6, X6
-	VPINSRW         $0x05, 208(DI)(AX*1), X6, X6
-	VPINSRW         $0x06, 208(DI)(AX*2), X6, X6
-	VPINSRW         $0x07, 208(DI)(CX*1), X6, X6
-	VINSERTI32X4    $0x01, X6, Y5, Y5
-	VCVTPH2PS       Y5, Z5
-	VMULPS          Z4, Z5, Z5
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z5, Z2
+	VMULPS          Z4, Z3, Z3
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z3, Z2
 	ADDQ            $0x000000d2, DX
 	ADDQ            $0x000000d2, BX
 	ADDQ            $0x000000d2, SI
@@ -12840,279 +15807,678 @@ loop144:
 	ADDQ            $0x00000004, R9
 	ADDQ            $0x00000020, R10
 	SUBQ            $0x00000001, R13
-	JMP             loop144
+	JMP             loop156
 
-done145:
+done157:
 	VMOVUPS Z2, (R11)
 	ADDQ    $0x00000040, R11
 	LEAQ    (DI)(CX*1), DX
 	SUBQ    $0x00000001, R12
-	JMP     loop142
+	JMP     loop154
 
-done143:
+done155:
 	VZEROUPPER
 	RET
 
-DATA top0<>+0(SB)/1, $0x80
-DATA top0<>+1(SB)/1, $0x80
-DATA top0<>+2(SB)/1, $0x80
-DATA top0<>+3(SB)/1, $0x00
-DATA top0<>+4(SB)/1, $0x80
-DATA top0<>+5(SB)/1, $0x80
-DATA top0<>+6(SB)/1, $0x80
-DATA top0<>+7(SB)/1, $0x04
-DATA top0<>+8(SB)/1, $0x80
-DATA top0<>+9(SB)/1, $0x80
-DATA top0<>+10(SB)/1, $0x80
-DATA top0<>+11(SB)/1, $0x08
-DATA top0<>+12(SB)/1, $0x80
-DATA top0<>+13(SB)/1, $0x80
-DATA top0<>+14(SB)/1, $0x80
-DATA top0<>+15(SB)/1, $0x0c
-DATA top0<>+16(SB)/1, $0x80
-DATA top0<>+17(SB)/1, $0x80
-DATA top0<>+18(SB)/1, $0x80
-DATA top0<>+19(SB)/1, $0x00
-DATA top0<>+20(SB)/1, $0x80
-DATA top0<>+21(SB)/1, $0x80
-DATA top0<>+22(SB)/1, $0x80
-DATA top0<>+23(SB)/1, $0x04
-DATA top0<>+24(SB)/1, $0x80
-DATA top0<>+25(SB)/1, $0x80
-DATA top0<>+26(SB)/1, $0x80
-DATA top0<>+27(SB)/1, $0x08
-DATA top0<>+28(SB)/1, $0x80
-DATA top0<>+29(SB)/1, $0x80
-DATA top0<>+30(SB)/1, $0x80
-DATA top0<>+31(SB)/1, $0x0c
-DATA top0<>+32(SB)/1, $0x80
-DATA top0<>+33(SB)/1, $0x80
-DATA top0<>+34(SB)/1, $0x80
-DATA top0<>+35(SB)/1, $0x00
-DATA top0<>+36(SB)/1, $0x80
-DATA top0<>+37(SB)/1, $0x80
-DATA top0<>+38(SB)/1, $0x80
-DATA top0<>+39(SB)/1, $0x04
-DATA top0<>+40(SB)/1, $0x80
-DATA top0<>+41(SB)/1, $0x80
-DATA top0<>+42(SB)/1, $0x80
-DATA top0<>+43(SB)/1, $0x08
-DATA top0<>+44(SB)/1, $0x80
-DATA top0<>+45(SB)/1, $0x80
-DATA top0<>+46(SB)/1, $0x80
-DATA top0<>+47(SB)/1, $0x0c
-DATA top0<>+48(SB)/1, $0x80
-DATA top0<>+49(SB)/1, $0x80
-DATA top0<>+50(SB)/1, $0x80
-DATA top0<>+51(SB)/1, $0x00
-DATA top0<>+52(SB)/1, $0x80
-DATA top0<>+53(SB)/1, $0x80
-DATA top0<>+54(SB)/1, $0x80
-DATA top0<>+55(SB)/1, $0x04
-DATA top0<>+56(SB)/1, $0x80
-DATA top0<>+57(SB)/1, $0x80
-DATA top0<>+58(SB)/1, $0x80
-DATA top0<>+59(SB)/1, $0x08
-DATA top0<>+60(SB)/1, $0x80
-DATA top0<>+61(SB)/1, $0x80
-DATA top0<>+62(SB)/1, $0x80
-DATA top0<>+63(SB)/1, $0x0c
-GLOBL top0<>(SB), RODATA|NOPTR, $64
+// func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·rowsIQ4_XS(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000088, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	MOVQ         dst+0(FP), R11
+	MOVQ         groups+16(FP), R12
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VMOVDQU32    codes1<>+0(SB), Z1
 
-DATA top2<>+0(SB)/1, $0x80
-DATA top2<>+1(SB)/1, $0x80
-DATA top2<>+2(SB)/1, $0x80
-DATA top2<>+3(SB)/1, $0x02
-DATA top2<>+4(SB)/1, $0x80
-DATA top2<>+5(SB)/1, $0x80
-DATA top2<>+6(SB)/1, $0x80
-DATA top2<>+7(SB)/1, $0x06
-DATA top2<>+8(SB)/1, $0x80
-DATA top2<>+9(SB)/1, $0x80
-DATA top2<>+10(SB)/1, $0x80
-DATA top2<>+11(SB)/1, $0x0a
-DATA top2<>+12(SB)/1, $0x80
-DATA top2<>+13(SB)/1, $0x80
-DATA top2<>+14(SB)/1, $0x80
-DATA top2<>+15(SB)/1, $0x0e
-DATA top2<>+16(SB)/1, $0x80
-DATA top2<>+17(SB)/1, $0x80
-DATA top2<>+18(SB)/1, $0x80
-DATA top2<>+19(SB)/1, $0x02
-DATA top2<>+20(SB)/1, $0x80
-DATA top2<>+21(SB)/1, $0x80
-DATA top2<>+22(SB)/1, $0x80
-DATA top2<>+23(SB)/1, $0x06
-DATA top2<>+24(SB)/1, $0x80
-DATA top2<>+25(SB)/1, $0x80
-DATA top2<>+26(SB)/1, $0x80
-DATA top2<>+27(SB)/1, $0x0a
-DATA top2<>+28(SB)/1, $0x80
-DATA top2<>+29(SB)/1, $0x80
-DATA top2<>+30(SB)/1, $0x80
-DATA top2<>+31(SB)/1, $0x0e
-DATA top2<>+32(SB)/1, $0x80
-DATA top2<>+33(SB)/1, $0x80
-DATA top2<>+34(SB)/1, $0x80
-DATA top2<>+35(SB)/1, $0x02
-DATA top2<>+36(SB)/1, $0x80
-DATA top2<>+37(SB)/1, $0x80
-DATA top2<>+38(SB)/1, $0x80
-DATA top2<>+39(SB)/1, $0x06
-DATA top2<>+40(SB)/1, $0x80
-DATA top2<>+41(SB)/1, $0x80
-DATA top2<>+42(SB)/1, $0x80
-DATA top2<>+43(SB)/1, $0x0a
-DATA top2<>+44(SB)/1, $0x80
-DATA top2<>+45(SB)/1, $0x80
-DATA top2<>+46(SB)/1, $0x80
-DATA top2<>+47(SB)/1, $0x0e
-DATA top2<>+48(SB)/1, $0x80
-DATA top2<>+49(SB)/1, $0x80
-DATA top2<>+50(SB)/1, $0x80
-DATA top2<>+51(SB)/1, $0x02
-DATA top2<>+52(SB)/1, $0x80
-DATA top2<>+53(SB)/1, $0x80
-DATA top2<>+54(SB)/1, $0x80
-DATA top2<>+55(SB)/1, $0x06
-DATA top2<>+56(SB)/1, $0x80
-DATA top2<>+57(SB)/1, $0x80
-DATA top2<>+58(SB)/1, $0x80
-DATA top2<>+59(SB)/1, $0x0a
-DATA top2<>+60(SB)/1, $0x80
-DATA top2<>+61(SB)/1, $0x80
-DATA top2<>+62(SB)/1, $0x80
-DATA top2<>+63(SB)/1, $0x0e
-GLOBL top2<>(SB), RODATA|NOPTR, $64
+loop158:
+	CMPQ   R12, $0x01
+	JL     done159
+	LEAQ   (DX)(AX*4), BX
+	LEAQ   (BX)(AX*4), SI
+	LEAQ   (SI)(AX*4), DI
+	MOVQ   AX, R14
+	SHLQ   $0x05, R14
+	ADDQ   DX, R14
+	MOVQ   q+32(FP), R8
+	MOVQ   scale+40(FP), R9
+	MOVQ   sums+48(FP), R10
+	MOVQ   blocks+24(FP), R13
+	VPXORD Z2, Z2, Z2
 
-DATA top1<>+0(SB)/1, $0x80
-DATA top1<>+1(SB)/1, $0x80
-DATA top1<>+2(SB)/1, $0x80
-DATA top1<>+3(SB)/1, $0x01
-DATA top1<>+4(SB)/1, $0x80
-DATA top1<>+5(SB)/1, $0x80
-DATA top1<>+6(SB)/1, $0x80
-DATA top1<>+7(SB)/1, $0x05
-DATA top1<>+8(SB)/1, $0x80
-DATA top1<>+9(SB)/1, $0x80
-DATA top1<>+10(SB)/1, $0x80
-DATA top1<>+11(SB)/1, $0x09
-DATA top1<>+12(SB)/1, $0x80
-DATA top1<>+13(SB)/1, $0x80
-DATA top1<>+14(SB)/1, $0x80
-DATA top1<>+15(SB)/1, $0x0d
-DATA top1<>+16(SB)/1, $0x80
-DATA top1<>+17(SB)/1, $0x80
-DATA top1<>+18(SB)/1, $0x80
-DATA top1<>+19(SB)/1, $0x01
-DATA top1<>+20(SB)/1, $0x80
-DATA top1<>+21(SB)/1, $0x80
-DATA top1<>+22(SB)/1, $0x80
-DATA top1<>+23(SB)/1, $0x05
-DATA top1<>+24(SB)/1, $0x80
-DATA top1<>+25(SB)/1, $0x80
-DATA top1<>+26(SB)/1, $0x80
-DATA top1<>+27(SB)/1, $0x09
-DATA top1<>+28(SB)/1, $0x80
-DATA top1<>+29(SB)/1, $0x80
-DATA top1<>+30(SB)/1, $0x80
-DATA top1<>+31(SB)/1, $0x0d
-DATA top1<>+32(SB)/1, $0x80
-DATA top1<>+33(SB)/1, $0x80
-DATA top1<>+34(SB)/1, $0x80
-DATA top1<>+35(SB)/1, $0x01
-DATA top1<>+36(SB)/1, $0x80
-DATA top1<>+37(SB)/1, $0x80
-DATA top1<>+38(SB)/1, $0x80
-DATA top1<>+39(SB)/1, $0x05
-DATA top1<>+40(SB)/1, $0x80
-DATA top1<>+41(SB)/1, $0x80
-DATA top1<>+42(SB)/1, $0x80
-DATA top1<>+43(SB)/1, $0x09
-DATA top1<>+44(SB)/1, $0x80
-DATA top1<>+45(SB)/1, $0x80
-DATA top1<>+46(SB)/1, $0x80
-DATA top1<>+47(SB)/1, $0x0d
-DATA top1<>+48(SB)/1, $0x80
-DATA top1<>+49(SB)/1, $0x80
-DATA top1<>+50(SB)/1, $0x80
-DATA top1<>+51(SB)/1, $0x01
-DATA top1<>+52(SB)/1, $0x80
-DATA top1<>+53(SB)/1, $0x80
-DATA top1<>+54(SB)/1, $0x80
-DATA top1<>+55(SB)/1, $0x05
-DATA top1<>+56(SB)/1, $0x80
-DATA top1<>+57(SB)/1, $0x80
-DATA top1<>+58(SB)/1, $0x80
-DATA top1<>+59(SB)/1, $0x09
-DATA top1<>+60(SB)/1, $0x80
-DATA top1<>+61(SB)/1, $0x80
-DATA top1<>+62(SB)/1, $0x80
-DATA top1<>+63(SB)/1, $0x0d
-GLOBL top1<>(SB), RODATA|NOPTR, $64
+loop160:
+	CMPQ            R13, $0x01
+	JL              done161
+	PREFETCHT0      (R14)
+	PREFETCHT0      64(R14)
+	PREFETCHT0      128(R14)
+	PREFETCHT0      192(R14)
+	PREFETCHT0      256(R14)
+	PREFETCHT0      320(R14)
+	PREFETCHT0      384(R14)
+	PREFETCHT0      448(R14)
+	PREFETCHT0      512(R14)
+	PREFETCHT0      576(R14)
+	PREFETCHT0      640(R14)
+	PREFETCHT0      704(R14)
+	PREFETCHT0      768(R14)
+	PREFETCHT0      832(R14)
+	PREFETCHT0      896(R14)
+	PREFETCHT0      960(R14)
+	PREFETCHT0      1024(R14)
+	PREFETCHT0      1088(R14)
+	PREFETCHT0      1152(R14)
+	PREFETCHT0      1216(R14)
+	PREFETCHT0      1280(R14)
+	PREFETCHT0      1344(R14)
+	PREFETCHT0      1408(R14)
+	PREFETCHT0      1472(R14)
+	PREFETCHT0      1536(R14)
+	PREFETCHT0      1600(R14)
+	PREFETCHT0      1664(R14)
+	PREFETCHT0      1728(R14)
+	PREFETCHT0      1792(R14)
+	PREFETCHT0      1856(R14)
+	PREFETCHT0      1920(R14)
+	PREFETCHT0      1984(R14)
+	PREFETCHT0      2048(R14)
+	PREFETCHT0      2112(R14)
+	ADDQ            $0x00000880, R14
+	VBROADCASTI32X4 (DX), Z3
+	VINSERTI32X4    $0x01, (BX), Z3, Z3
+	VINSERTI32X4    $0x02, (SI), Z3, Z3
+	VINSERTI32X4    $0x03, (DI), Z3, Z3
+	VBROADCASTI32X4 (DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 (DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 (DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VPBROADCASTD    evennibbles<>+0(SB), Z4
+	VPBROADCASTD    oddnibbles<>+0(SB), Z5
+	VPSHUFB         order1_1_2_2<>+0(SB), Z7, Z6
+	VPSRLW          $0x04, Z6, Z8
+	VPANDD          Z5, Z8, Z8
+	VPANDD          Z4, Z6, Z6
+	VPORD           Z6, Z8, Z8
+	VPSHUFB         order3_3_3_3<>+0(SB), Z3, Z6
+	VPBROADCASTD    high0<>+0(SB), Z9
+	VPSLLW          $0x04, Z6, Z10
+	VPANDD          Z9, Z10, Z10
+	VPORD           Z10, Z8, Z8
+	VPBROADCASTD    high1<>+0(SB), Z9
+	VPSLLW          $0x02, Z6, Z10
+	VPANDD          Z9, Z10, Z10
+	VPORD           Z10, Z8, Z8
+	VPBROADCASTD    high2<>+0(SB), Z9
+	VPANDD          Z9, Z6, Z9
+	VPORD           Z9, Z8, Z8
+	VPBROADCASTD    high3<>+0(SB), Z9
+	VPSRLW          $0x02, Z6, Z6
+	VPANDD          Z9, Z6, Z6
+	VPORD           Z6, Z8, Z8
+	VPSHUFB         order3_3_4_4<>+0(SB), Z7, Z6
+	VPSRLW          $0x04, Z6, Z7
+	VPANDD          Z5, Z7, Z7
+	VPANDD          Z4, Z6, Z6
+	VPORD           Z6, Z7, Z7
+	VPSHUFB         order4_4_4_4<>+0(SB), Z3, Z4
+	VPBROADCASTD    high0<>+0(SB), Z5
+	VPSLLW          $0x04, Z4, Z6
+	VPANDD          Z5, Z6, Z6
+	VPORD           Z6, Z7, Z7
+	VPBROADCASTD    high1<>+0(SB), Z5
+	VPSLLW          $0x02, Z4, Z6
+	VPANDD          Z5, Z6, Z6
+	VPORD           Z6, Z7, Z7
+	VPBROADCASTD    high2<>+0(SB), Z5
+	VPANDD          Z5, Z4, Z5
+	VPORD           Z5, Z7, Z7
+	VPBROADCASTD    high3<>+0(SB), Z5
+	VPSRLW          $0x02, Z4, Z4
+	VPANDD          Z5, Z4, Z4
+	VPORD           Z4, Z7, Z7
+	VPBROADCASTD    bytes224<>+0(SB), Z4
+	VPADDB          Z4, Z8, Z8
+	VPADDB          Z4, Z7, Z7
+	VPMOVDW         Z3, Y4
+	VCVTPH2PS       Y4, Z4
+	VPSRLD          $0x10, Z3, Z3
+	VPMOVDW         Z3, Y3
+	VCVTPH2PS       Y3, Z3
+	VPXORD          Z3, Z3, Z3
+	VPSHUFB         order0_1_0_1<>+0(SB), Z8, Z5
+	VPSRAW          $0x01, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPSUBW          Z5, Z6, Z5
+	VPDPWSSD.BCST   (R10), Z5, Z3
+	VPSHUFB         order0_2_0_2<>+0(SB), Z8, Z5
+	VPSRAW          $0x01, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPSUBW          Z5, Z6, Z5
+	VPDPWSSD.BCST   4(R10), Z5, Z3
+	VPSHUFB         order0_3_0_3<>+0(SB), Z8, Z5
+	VPSRAW          $0x01, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPSUBW          Z5, Z6, Z5
+	VPDPWSSD.BCST   8(R10), Z5, Z3
+	VPSHUFB         order0_4_0_4<>+0(SB), Z8, Z5
+	VPSRAW          $0x01, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPSUBW          Z5, Z6, Z5
+	VPDPWSSD.BCST   12(R10), Z5, Z3
+	VPSHUFB         order0_1_0_1<>+0(SB), Z7, Z5
+	VPSRAW          $0x01, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPSUBW          Z5, Z6, Z5
+	VPDPWSSD.BCST   16(R10), Z5, Z3
+	VPSHUFB         order0_2_0_2<>+0(SB), Z7, Z5
+	VPSRAW          $0x01, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPSUBW          Z5, Z6, Z5
+	VPDPWSSD.BCST   20(R10), Z5, Z3
+	VPSHUFB         order0_3_0_3<>+0(SB), Z7, Z5
+	VPSRAW          $0x01, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPSUBW          Z5, Z6, Z5
+	VPDPWSSD.BCST   24(R10), Z5, Z3
+	VPSHUFB         order0_4_0_4<>+0(SB), Z7, Z5
+	VPSRAW          $0x01, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPSUBW          Z5, Z6, Z5
+	VPDPWSSD.BCST   28(R10), Z5, Z3
+	VBROADCASTI32X4 8(DX), Z5
+	VINSERTI32X4    $0x01, 8(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 8(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 8(DI), Z5, Z5
+	VBROADCASTI32X4 8(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 8(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 8(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 8(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 8(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 8(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 8(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 8(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 8(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 8(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 8(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 8(DI)(CX*1), Z10, Z10
+	VPUNPCKLDQ      Z6, Z5, Z11
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z10, Z9, Z12
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLQDQ     Z12, Z11, Z5
+	VPUNPCKHQDQ     Z12, Z11, Z11
+	VPUNPCKLQDQ     Z10, Z6, Z9
+	VPUNPCKHQDQ     Z10, Z6, Z10
+	VPSRLW          $0x04, Z5, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VPXORD          Z12, Z12, Z12
+	VPDPBUSD.BCST   (R8), Z5, Z12
+	VPSHUFB         Z6, Z1, Z6
+	VPDPBUSD.BCST   16(R8), Z6, Z12
+	VPSRLW          $0x04, Z11, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   4(R8), Z11, Z12
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   20(R8), Z5, Z12
+	VPSRLW          $0x04, Z9, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z9, Z9
+	VPSHUFB         Z9, Z1, Z9
+	VPDPBUSD.BCST   8(R8), Z9, Z12
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   24(R8), Z5, Z12
+	VPSRLW          $0x04, Z10, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   12(R8), Z10, Z12
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   28(R8), Z5, Z12
+	VPSHUFB         order0_0_0_1<>+0(SB), Z8, Z5
+	VPSRAD          $0x18, Z5, Z5
+	VPMULLD         Z5, Z12, Z12
+	VPADDD          Z12, Z3, Z3
+	VBROADCASTI32X4 24(DX), Z5
+	VINSERTI32X4    $0x01, 24(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 24(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 24(DI), Z5, Z5
+	VBROADCASTI32X4 24(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 24(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 24(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 24(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 24(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 24(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 24(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 24(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 24(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 24(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 24(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 24(DI)(CX*1), Z10, Z10
+	VPUNPCKLDQ      Z6, Z5, Z11
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z10, Z9, Z12
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLQDQ     Z12, Z11, Z5
+	VPUNPCKHQDQ     Z12, Z11, Z11
+	VPUNPCKLQDQ     Z10, Z6, Z9
+	VPUNPCKHQDQ     Z10, Z6, Z10
+	VPSRLW          $0x04, Z5, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VPXORD          Z12, Z12, Z12
+	VPDPBUSD.BCST   32(R8), Z5, Z12
+	VPSHUFB         Z6, Z1, Z6
+	VPDPBUSD.BCST   48(R8), Z6, Z12
+	VPSRLW          $0x04, Z11, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   36(R8), Z11, Z12
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   52(R8), Z5, Z12
+	VPSRLW          $0x04, Z9, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z9, Z9
+	VPSHUFB         Z9, Z1, Z9
+	VPDPBUSD.BCST   40(R8), Z9, Z12
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   56(R8), Z5, Z12
+	VPSRLW          $0x04, Z10, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   44(R8), Z10, Z12
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   60(R8), Z5, Z12
+	VPSHUFB         order0_0_0_2<>+0(SB), Z8, Z5
+	VPSRAD          $0x18, Z5, Z5
+	VPMULLD         Z5, Z12, Z12
+	VPADDD          Z12, Z3, Z3
+	VBROADCASTI32X4 40(DX), Z5
+	VINSERTI32X4    $0x01, 40(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 40(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 40(DI), Z5, Z5
+	VBROADCASTI32X4 40(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 40(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 40(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 40(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 40(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 40(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 40(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 40(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 40(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 40(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 40(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 40(DI)(CX*1), Z10, Z10
+	VPUNPCKLDQ      Z6, Z5, Z11
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z10, Z9, Z12
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLQDQ     Z12, Z11, Z5
+	VPUNPCKHQDQ     Z12, Z11, Z11
+	VPUNPCKLQDQ     Z10, Z6, Z9
+	VPUNPCKHQDQ     Z10, Z6, Z10
+	VPSRLW          $0x04, Z5, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VPXORD          Z12, Z12, Z12
+	VPDPBUSD.BCST   64(R8), Z5, Z12
+	VPSHUFB         Z6, Z1, Z6
+	VPDPBUSD.BCST   80(R8), Z6, Z12
+	VPSRLW          $0x04, Z11, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   68(R8), Z11, Z12
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   84(R8), Z5, Z12
+	VPSRLW          $0x04, Z9, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z9, Z9
+	VPSHUFB         Z9, Z1, Z9
+	VPDPBUSD.BCST   72(R8), Z9, Z12
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   88(R8), Z5, Z12
+	VPSRLW          $0x04, Z10, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   76(R8), Z10, Z12
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   92(R8), Z5, Z12
+	VPSHUFB         order0_0_0_3<>+0(SB), Z8, Z5
+	VPSRAD          $0x18, Z5, Z5
+	VPMULLD         Z5, Z12, Z12
+	VPADDD          Z12, Z3, Z3
+	VBROADCASTI32X4 56(DX), Z5
+	VINSERTI32X4    $0x01, 56(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 56(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 56(DI), Z5, Z5
+	VBROADCASTI32X4 56(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 56(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 56(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 56(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 56(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 56(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 56(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 56(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 56(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 56(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 56(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 56(DI)(CX*1), Z10, Z10
+	VPUNPCKLDQ      Z6, Z5, Z11
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z10, Z9, Z12
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLQDQ     Z12, Z11, Z5
+	VPUNPCKHQDQ     Z12, Z11, Z11
+	VPUNPCKLQDQ     Z10, Z6, Z9
+	VPUNPCKHQDQ     Z10, Z6, Z10
+	VPSRLW          $0x04, Z5, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VPXORD          Z12, Z12, Z12
+	VPDPBUSD.BCST   96(R8), Z5, Z12
+	VPSHUFB         Z6, Z1, Z6
+	VPDPBUSD.BCST   112(R8), Z6, Z12
+	VPSRLW          $0x04, Z11, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   100(R8), Z11, Z12
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   116(R8), Z5, Z12
+	VPSRLW          $0x04, Z9, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z9, Z9
+	VPSHUFB         Z9, Z1, Z9
+	VPDPBUSD.BCST   104(R8), Z9, Z12
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   120(R8), Z5, Z12
+	VPSRLW          $0x04, Z10, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   108(R8), Z10, Z12
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   124(R8), Z5, Z12
+	VPSHUFB         order0_0_0_4<>+0(SB), Z8, Z5
+	VPSRAD          $0x18, Z5, Z5
+	VPMULLD         Z5, Z12, Z12
+	VPADDD          Z12, Z3, Z3
+	VBROADCASTI32X4 72(DX), Z5
+	VINSERTI32X4    $0x01, 72(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 72(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 72(DI), Z5, Z5
+	VBROADCASTI32X4 72(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 72(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 72(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 72(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 72(DX)(AX*2), Z8
+	VINSERTI32X4    $0x01, 72(BX)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x02, 72(SI)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x03, 72(DI)(AX*2), Z8, Z8
+	VBROADCASTI32X4 72(DX)(CX*1), Z9
+	VINSERTI32X4    $0x01, 72(BX)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x02, 72(SI)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x03, 72(DI)(CX*1), Z9, Z9
+	VPUNPCKLDQ      Z6, Z5, Z10
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z9, Z8, Z11
+	VPUNPCKHDQ      Z9, Z8, Z9
+	VPUNPCKLQDQ     Z11, Z10, Z5
+	VPUNPCKHQDQ     Z11, Z10, Z10
+	VPUNPCKLQDQ     Z9, Z6, Z8
+	VPUNPCKHQDQ     Z9, Z6, Z9
+	VPSRLW          $0x04, Z5, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VPXORD          Z11, Z11, Z11
+	VPDPBUSD.BCST   128(R8), Z5, Z11
+	VPSHUFB         Z6, Z1, Z6
+	VPDPBUSD.BCST   144(R8), Z6, Z11
+	VPSRLW          $0x04, Z10, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   132(R8), Z10, Z11
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   148(R8), Z5, Z11
+	VPSRLW          $0x04, Z8, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z8, Z8
+	VPSHUFB         Z8, Z1, Z8
+	VPDPBUSD.BCST   136(R8), Z8, Z11
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   152(R8), Z5, Z11
+	VPSRLW          $0x04, Z9, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z9, Z9
+	VPSHUFB         Z9, Z1, Z9
+	VPDPBUSD.BCST   140(R8), Z9, Z11
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   156(R8), Z5, Z11
+	VPSHUFB         order0_0_0_1<>+0(SB), Z7, Z5
+	VPSRAD          $0x18, Z5, Z5
+	VPMULLD         Z5, Z11, Z11
+	VPADDD          Z11, Z3, Z3
+	VBROADCASTI32X4 88(DX), Z5
+	VINSERTI32X4    $0x01, 88(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 88(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 88(DI), Z5, Z5
+	VBROADCASTI32X4 88(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 88(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 88(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 88(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 88(DX)(AX*2), Z8
+	VINSERTI32X4    $0x01, 88(BX)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x02, 88(SI)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x03, 88(DI)(AX*2), Z8, Z8
+	VBROADCASTI32X4 88(DX)(CX*1), Z9
+	VINSERTI32X4    $0x01, 88(BX)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x02, 88(SI)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x03, 88(DI)(CX*1), Z9, Z9
+	VPUNPCKLDQ      Z6, Z5, Z10
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z9, Z8, Z11
+	VPUNPCKHDQ      Z9, Z8, Z9
+	VPUNPCKLQDQ     Z11, Z10, Z5
+	VPUNPCKHQDQ     Z11, Z10, Z10
+	VPUNPCKLQDQ     Z9, Z6, Z8
+	VPUNPCKHQDQ     Z9, Z6, Z9
+	VPSRLW          $0x04, Z5, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VPXORD          Z11, Z11, Z11
+	VPDPBUSD.BCST   160(R8), Z5, Z11
+	VPSHUFB         Z6, Z1, Z6
+	VPDPBUSD.BCST   176(R8), Z6, Z11
+	VPSRLW          $0x04, Z10, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   164(R8), Z10, Z11
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   180(R8), Z5, Z11
+	VPSRLW          $0x04, Z8, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z8, Z8
+	VPSHUFB         Z8, Z1, Z8
+	VPDPBUSD.BCST   168(R8), Z8, Z11
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   184(R8), Z5, Z11
+	VPSRLW          $0x04, Z9, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z9, Z9
+	VPSHUFB         Z9, Z1, Z9
+	VPDPBUSD.BCST   172(R8), Z9, Z11
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   188(R8), Z5, Z11
+	VPSHUFB         order0_0_0_2<>+0(SB), Z7, Z5
+	VPSRAD          $0x18, Z5, Z5
+	VPMULLD         Z5, Z11, Z11
+	VPADDD          Z11, Z3, Z3
+	VBROADCASTI32X4 104(DX), Z5
+	VINSERTI32X4    $0x01, 104(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 104(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 104(DI), Z5, Z5
+	VBROADCASTI32X4 104(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 104(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 104(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 104(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 104(DX)(AX*2), Z8
+	VINSERTI32X4    $0x01, 104(BX)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x02, 104(SI)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x03, 104(DI)(AX*2), Z8, Z8
+	VBROADCASTI32X4 104(DX)(CX*1), Z9
+	VINSERTI32X4    $0x01, 104(BX)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x02, 104(SI)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x03, 104(DI)(CX*1), Z9, Z9
+	VPUNPCKLDQ      Z6, Z5, Z10
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z9, Z8, Z11
+	VPUNPCKHDQ      Z9, Z8, Z9
+	VPUNPCKLQDQ     Z11, Z10, Z5
+	VPUNPCKHQDQ     Z11, Z10, Z10
+	VPUNPCKLQDQ     Z9, Z6, Z8
+	VPUNPCKHQDQ     Z9, Z6, Z9
+	VPSRLW          $0x04, Z5, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VPXORD          Z11, Z11, Z11
+	VPDPBUSD.BCST   192(R8), Z5, Z11
+	VPSHUFB         Z6, Z1, Z6
+	VPDPBUSD.BCST   208(R8), Z6, Z11
+	VPSRLW          $0x04, Z10, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   196(R8), Z10, Z11
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   212(R8), Z5, Z11
+	VPSRLW          $0x04, Z8, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z8, Z8
+	VPSHUFB         Z8, Z1, Z8
+	VPDPBUSD.BCST   200(R8), Z8, Z11
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   216(R8), Z5, Z11
+	VPSRLW          $0x04, Z9, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z9, Z9
+	VPSHUFB         Z9, Z1, Z9
+	VPDPBUSD.BCST   204(R8), Z9, Z11
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   220(R8), Z5, Z11
+	VPSHUFB         order0_0_0_3<>+0(SB), Z7, Z5
+	VPSRAD          $0x18, Z5, Z5
+	VPMULLD         Z5, Z11, Z11
+	VPADDD          Z11, Z3, Z3
+	VBROADCASTI32X4 120(DX), Z5
+	VINSERTI32X4    $0x01, 120(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 120(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 120(DI), Z5, Z5
+	VBROADCASTI32X4 120(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 120(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 120(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 120(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 120(DX)(AX*2), Z8
+	VINSERTI32X4    $0x01, 120(BX)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x02, 120(SI)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x03, 120(DI)(AX*2), Z8, Z8
+	VBROADCASTI32X4 120(DX)(CX*1), Z9
+	VINSERTI32X4    $0x01, 120(BX)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x02, 120(SI)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x03, 120(DI)(CX*1), Z9, Z9
+	VPUNPCKLDQ      Z6, Z5, Z10
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z9, Z8, Z11
+	VPUNPCKHDQ      Z9, Z8, Z9
+	VPUNPCKLQDQ     Z11, Z10, Z5
+	VPUNPCKHQDQ     Z11, Z10, Z10
+	VPUNPCKLQDQ     Z9, Z6, Z8
+	VPUNPCKHQDQ     Z9, Z6, Z9
+	VPSRLW          $0x04, Z5, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VPXORD          Z11, Z11, Z11
+	VPDPBUSD.BCST   224(R8), Z5, Z11
+	VPSHUFB         Z6, Z1, Z6
+	VPDPBUSD.BCST   240(R8), Z6, Z11
+	VPSRLW          $0x04, Z10, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   228(R8), Z10, Z11
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   244(R8), Z5, Z11
+	VPSRLW          $0x04, Z8, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z8, Z8
+	VPSHUFB         Z8, Z1, Z8
+	VPDPBUSD.BCST   232(R8), Z8, Z11
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   248(R8), Z5, Z11
+	VPSRLW          $0x04, Z9, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z9, Z9
+	VPSHUFB         Z9, Z1, Z9
+	VPDPBUSD.BCST   236(R8), Z9, Z11
+	VPSHUFB         Z5, Z1, Z5
+	VPDPBUSD.BCST   252(R8), Z5, Z11
+	VPSHUFB         order0_0_0_4<>+0(SB), Z7, Z5
+	VPSRAD          $0x18, Z5, Z5
+	VPMULLD         Z5, Z11, Z11
+	VPADDD          Z11, Z3, Z3
+	VBROADCASTSS    (R9), Z5
+	VMULPS          Z5, Z4, Z4
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z4, Z2
+	ADDQ            $0x00000088, DX
+	ADDQ            $0x00000088, BX
+	ADDQ            $0x00000088, SI
+	ADDQ            $0x00000088, DI
+	ADDQ            $0x00000100, R8
+	ADDQ            $0x00000004, R9
+	ADDQ            $0x00000020, R10
+	SUBQ            $0x00000001, R13
+	JMP             loop160
 
-DATA top3<>+0(SB)/1, $0x80
-DATA top3<>+1(SB)/1, $0x80
-DATA top3<>+2(SB)/1, $0x80
-DATA top3<>+3(SB)/1, $0x03
-DATA top3<>+4(SB)/1, $0x80
-DATA top3<>+5(SB)/1, $0x80
-DATA top3<>+6(SB)/1, $0x80
-DATA top3<>+7(SB)/1, $0x07
-DATA top3<>+8(SB)/1, $0x80
-DATA top3<>+9(SB)/1, $0x80
-DATA top3<>+10(SB)/1, $0x80
-DATA top3<>+11(SB)/1, $0x0b
-DATA top3<>+12(SB)/1, $0x80
-DATA top3<>+13(SB)/1, $0x80
-DATA top3<>+14(SB)/1, $0x80
-DATA top3<>+15(SB)/1, $0x0f
-DATA top3<>+16(SB)/1, $0x80
-DATA top3<>+17(SB)/1, $0x80
-DATA top3<>+18(SB)/1, $0x80
-DATA top3<>+19(SB)/1, $0x03
-DATA top3<>+20(SB)/1, $0x80
-DATA top3<>+21(SB)/1, $0x80
-DATA top3<>+22(SB)/1, $0x80
-DATA top3<>+23(SB)/1, $0x07
-DATA top3<>+24(SB)/1, $0x80
-DATA top3<>+25(SB)/1, $0x80
-DATA top3<>+26(SB)/1, $0x80
-DATA top3<>+27(SB)/1, $0x0b
-DATA top3<>+28(SB)/1, $0x80
-DATA top3<>+29(SB)/1, $0x80
-DATA top3<>+30(SB)/1, $0x80
-DATA top3<>+31(SB)/1, $0x0f
-DATA top3<>+32(SB)/1, $0x80
-DATA top3<>+33(SB)/1, $0x80
-DATA top3<>+34(SB)/1, $0x80
-DATA top3<>+35(SB)/1, $0x03
-DATA top3<>+36(SB)/1, $0x80
-DATA top3<>+37(SB)/1, $0x80
-DATA top3<>+38(SB)/1, $0x80
-DATA top3<>+39(SB)/1, $0x07
-DATA top3<>+40(SB)/1, $0x80
-DATA top3<>+41(SB)/1, $0x80
-DATA top3<>+42(SB)/1, $0x80
-DATA top3<>+43(SB)/1, $0x0b
-DATA top3<>+44(SB)/1, $0x80
-DATA top3<>+45(SB)/1, $0x80
-DATA top3<>+46(SB)/1, $0x80
-DATA top3<>+47(SB)/1, $0x0f
-DATA top3<>+48(SB)/1, $0x80
-DATA top3<>+49(SB)/1, $0x80
-DATA top3<>+50(SB)/1, $0x80
-DATA top3<>+51(SB)/1, $0x03
-DATA top3<>+52(SB)/1, $0x80
-DATA top3<>+53(SB)/1, $0x80
-DATA top3<>+54(SB)/1, $0x80
-DATA top3<>+55(SB)/1, $0x07
-DATA top3<>+56(SB)/1, $0x80
-DATA top3<>+57(SB)/1, $0x80
-DATA top3<>+58(SB)/1, $0x80
-DATA top3<>+59(SB)/1, $0x0b
-DATA top3<>+60(SB)/1, $0x80
-DATA top3<>+61(SB)/1, $0x80
-DATA top3<>+62(SB)/1, $0x80
-DATA top3<>+63(SB)/1, $0x0f
-GLOBL top3<>(SB), RODATA|NOPTR, $64
+done161:
+	VMOVUPS Z2, (R11)
+	ADDQ    $0x00000040, R11
+	LEAQ    (DI)(CX*1), DX
+	SUBQ    $0x00000001, R12
+	JMP     loop158
+
+done159:
+	VZEROUPPER
+	RET

@@ -15,9 +15,6 @@ const Built = false
 // RowsQuant is ref.RowsQuant.
 func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(t, dst, w, x) }
 
-// HasRows says that every format is served.
-func HasRows(quant.Type) bool { return true }
-
 // UnpackBytes is ref.UnpackBytes.
 func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
 	ref.UnpackBytes(t, p, w, rows, cols)

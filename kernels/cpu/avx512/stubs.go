@@ -4,80 +4,67 @@
 
 package avx512
 
-// unpackQ4_0 unpacks sixteen rows of weights into a panel: Panel.Bytes, and the scales and minima of the formats of which
-// it knows them.
+// unpackQ4_0 unpacks sixteen rows of weights into a panel: ref.UnpackBytes.
 //
 //go:noescape
 func unpackQ4_0(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackQ4_1 unpacks sixteen rows of weights into a panel: Panel.Bytes, and the scales and minima of the formats of which
-// it knows them.
+// unpackQ4_1 unpacks sixteen rows of weights into a panel: ref.UnpackBytes.
 //
 //go:noescape
 func unpackQ4_1(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackQ5_0 unpacks sixteen rows of weights into a panel: Panel.Bytes, and the scales and minima of the formats of which
-// it knows them.
+// unpackQ5_0 unpacks sixteen rows of weights into a panel: ref.UnpackBytes.
 //
 //go:noescape
 func unpackQ5_0(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackQ5_1 unpacks sixteen rows of weights into a panel: Panel.Bytes, and the scales and minima of the formats of which
-// it knows them.
+// unpackQ5_1 unpacks sixteen rows of weights into a panel: ref.UnpackBytes.
 //
 //go:noescape
 func unpackQ5_1(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackQ8_0 unpacks sixteen rows of weights into a panel: Panel.Bytes, and the scales and minima of the formats of which
-// it knows them.
+// unpackQ8_0 unpacks sixteen rows of weights into a panel: ref.UnpackBytes.
 //
 //go:noescape
 func unpackQ8_0(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackIQ4_NL unpacks sixteen rows of weights into a panel: Panel.Bytes, and the scales and minima of the formats of which
-// it knows them.
+// unpackIQ4_NL unpacks sixteen rows of weights into a panel: ref.UnpackBytes.
 //
 //go:noescape
 func unpackIQ4_NL(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackMXFP4 unpacks sixteen rows of weights into a panel: Panel.Bytes, and the scales and minima of the formats of which
-// it knows them.
+// unpackMXFP4 unpacks sixteen rows of weights into a panel: ref.UnpackBytes.
 //
 //go:noescape
 func unpackMXFP4(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackQ2_K unpacks sixteen rows of weights into a panel: Panel.Bytes, and the scales and minima of the formats of which
-// it knows them.
+// unpackQ2_K unpacks sixteen rows of weights into a panel: ref.UnpackBytes.
 //
 //go:noescape
 func unpackQ2_K(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackQ3_K unpacks sixteen rows of weights into a panel: Panel.Bytes, and the scales and minima of the formats of which
-// it knows them.
+// unpackQ3_K unpacks sixteen rows of weights into a panel: ref.UnpackBytes.
 //
 //go:noescape
 func unpackQ3_K(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackQ4_K unpacks sixteen rows of weights into a panel: Panel.Bytes, and the scales and minima of the formats of which
-// it knows them.
+// unpackQ4_K unpacks sixteen rows of weights into a panel: ref.UnpackBytes.
 //
 //go:noescape
 func unpackQ4_K(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackQ5_K unpacks sixteen rows of weights into a panel: Panel.Bytes, and the scales and minima of the formats of which
-// it knows them.
+// unpackQ5_K unpacks sixteen rows of weights into a panel: ref.UnpackBytes.
 //
 //go:noescape
 func unpackQ5_K(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackQ6_K unpacks sixteen rows of weights into a panel: Panel.Bytes, and the scales and minima of the formats of which
-// it knows them.
+// unpackQ6_K unpacks sixteen rows of weights into a panel: ref.UnpackBytes.
 //
 //go:noescape
 func unpackQ6_K(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackIQ4_XS unpacks sixteen rows of weights into a panel: Panel.Bytes, and the scales and minima of the formats of which
-// it knows them.
+// unpackIQ4_XS unpacks sixteen rows of weights into a panel: ref.UnpackBytes.
 //
 //go:noescape
 func unpackIQ4_XS(panel *uint8, scales *int8, mins *int16, d *float32, m *float32, w *byte, blocks int)
@@ -137,6 +124,21 @@ func rowsQ8_0(dst *float32, w *byte, groups int, blocks int, q *int8, scale *flo
 //go:noescape
 func rowsIQ4_NL(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
 
+// rowsMXFP4 sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsMXFP4(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsQ2_K sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsQ2_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsQ3_K sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsQ3_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
 // rowsQ4_K sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
 //
 //go:noescape
@@ -151,3 +153,8 @@ func rowsQ5_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *flo
 //
 //go:noescape
 func rowsQ6_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsIQ4_XS sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
