@@ -38,7 +38,7 @@ func emitSixteen(f byteFormat, blockLen int, setup func(), block func(k *rowsFra
 	loop(groups, 1, func() {
 		k.spread()
 		MOVQ(k.size, ahead)
-		SHLQ(Imm(5), ahead) // the next group but one
+		SHLQ(Imm(4), ahead) // the next group
 		ADDQ(k.w[0], ahead)
 		Load(Param("q"), k.q)
 		Load(Param("scale"), k.scale)

@@ -25,7 +25,7 @@ func prefetchGroup(ahead GPVirtual, n int) {
 func unpackBytes(f byteFormat) {
 	name := "unpack" + f.name
 	TEXT(name, NOSPLIT, "func(panel *uint8, scales *int8, mins *int16, d, m *float32, w *byte, blocks int)")
-	Doc(name+" unpacks sixteen rows of weights into a panel: ref.UnpackBytes.")
+	Doc(name + " unpacks sixteen rows of weights into a panel: ref.UnpackBytes.")
 	Pragma("noescape")
 	k := newSixteenRows(f.blockBytes)
 	k.spread()

@@ -79,6 +79,11 @@ func overlayAVX512(t *table) {
 		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
 			avx512.MulBytes(typ, dst, stride, panel, x)
 		}
-		p.rowsQuant = func(dst []float32, w []byte, x *ref.Quants) { avx512.RowsQuant(typ, dst, w, x) }
+		switch typ {
+		case quant.Q4_0, quant.Q4_1, quant.Q8_0:
+			// AVX2's eight rows a turn are faster for one row of activations: 162 to 146 tokens/s, SmolLM2-135M Q4_1 on Zen 4.
+		default:
+			p.rowsQuant = func(dst []float32, w []byte, x *ref.Quants) { avx512.RowsQuant(typ, dst, w, x) }
+		}
 	}
 }

@@ -11241,7 +11241,7 @@ loop110:
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
 	MOVQ   AX, R14
-	SHLQ   $0x05, R14
+	SHLQ   $0x04, R14
 	ADDQ   DX, R14
 	MOVQ   q+32(FP), R8
 	MOVQ   scale+40(FP), R9
@@ -11379,7 +11379,7 @@ loop114:
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
 	MOVQ   AX, R14
-	SHLQ   $0x05, R14
+	SHLQ   $0x04, R14
 	ADDQ   DX, R14
 	MOVQ   q+32(FP), R8
 	MOVQ   scale+40(FP), R9
@@ -11525,7 +11525,7 @@ loop118:
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
 	MOVQ   AX, R14
-	SHLQ   $0x05, R14
+	SHLQ   $0x04, R14
 	ADDQ   DX, R14
 	MOVQ   q+32(FP), R8
 	MOVQ   scale+40(FP), R9
@@ -11716,7 +11716,7 @@ loop122:
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
 	MOVQ   AX, R14
-	SHLQ   $0x05, R14
+	SHLQ   $0x04, R14
 	ADDQ   DX, R14
 	MOVQ   q+32(FP), R8
 	MOVQ   scale+40(FP), R9
@@ -11903,7 +11903,7 @@ loop126:
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
 	MOVQ   AX, R14
-	SHLQ   $0x05, R14
+	SHLQ   $0x04, R14
 	ADDQ   DX, R14
 	MOVQ   q+32(FP), R8
 	MOVQ   scale+40(FP), R9
@@ -12066,7 +12066,7 @@ loop130:
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
 	MOVQ   AX, R14
-	SHLQ   $0x05, R14
+	SHLQ   $0x04, R14
 	ADDQ   DX, R14
 	MOVQ   q+32(FP), R8
 	MOVQ   scale+40(FP), R9
@@ -12203,7 +12203,7 @@ loop134:
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
 	MOVQ   AX, R14
-	SHLQ   $0x05, R14
+	SHLQ   $0x04, R14
 	ADDQ   DX, R14
 	MOVQ   q+32(FP), R8
 	MOVQ   scale+40(FP), R9
@@ -12344,7 +12344,7 @@ loop138:
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
 	MOVQ   AX, R14
-	SHLQ   $0x05, R14
+	SHLQ   $0x04, R14
 	ADDQ   DX, R14
 	MOVQ   q+32(FP), R8
 	MOVQ   scale+40(FP), R9
@@ -12841,7 +12841,7 @@ loop142:
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
 	MOVQ   AX, R14
-	SHLQ   $0x05, R14
+	SHLQ   $0x04, R14
 	ADDQ   DX, R14
 	MOVQ   q+32(FP), R8
 	MOVQ   scale+40(FP), R9
@@ -13617,7 +13617,7 @@ loop146:
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
 	MOVQ   AX, R14
-	SHLQ   $0x05, R14
+	SHLQ   $0x04, R14
 	ADDQ   DX, R14
 	MOVQ   q+32(FP), R8
 	MOVQ   scale+40(FP), R9
@@ -14159,7 +14159,7 @@ loop150:
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
 	MOVQ   AX, R14
-	SHLQ   $0x05, R14
+	SHLQ   $0x04, R14
 	ADDQ   DX, R14
 	MOVQ   q+32(FP), R8
 	MOVQ   scale+40(FP), R9
@@ -14941,7 +14941,7 @@ loop154:
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
 	MOVQ   AX, R14
-	SHLQ   $0x05, R14
+	SHLQ   $0x04, R14
 	ADDQ   DX, R14
 	MOVQ   q+32(FP), R8
 	MOVQ   scale+40(FP), R9
@@ -15839,7 +15839,7 @@ loop158:
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
 	MOVQ   AX, R14
-	SHLQ   $0x05, R14
+	SHLQ   $0x04, R14
 	ADDQ   DX, R14
 	MOVQ   q+32(FP), R8
 	MOVQ   scale+40(FP), R9
