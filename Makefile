@@ -13,7 +13,7 @@ ENGINE_DURATION ?= 1m
 FUZZTIME ?= 10s
 PYTHON   ?= python3
 TOOL     := $(GO) tool -modfile=.ci/tools.mod
-LEVELS   := ref avx2
+LEVELS   := ref avx2 avx512
 export CGO_ENABLED ?= 0
 
 .PHONY: help

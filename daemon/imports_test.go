@@ -27,7 +27,10 @@ var allowed = map[string]struct{ ours, others []string }{
 	"kernels/ref":        {ours: []string{"kernels/quant", "kernels/exact"}},
 	"kernels/cpu/avx2":   {ours: []string{"kernels/ref", "kernels/quant", "kernels/exact"}},
 	"kernels/cpu/neon":   {ours: []string{"kernels/ref", "kernels/quant", "kernels/exact"}},
-	"kernels/cpu":        {ours: []string{"kernels", "kernels/ref", "kernels/quant", "kernels/cpu/avx2", "kernels/cpu/neon"}, others: []string{"golang.org/x/sys"}},
+	"kernels/cpu/avx512": {ours: []string{"kernels/ref", "kernels/quant"}},
+	"kernels/cpu": {ours: []string{
+		"kernels", "kernels/ref", "kernels/quant", "kernels/cpu/avx2", "kernels/cpu/avx512", "kernels/cpu/neon",
+	}, others: []string{"golang.org/x/sys"}},
 	"kernels/kerneltest": {ours: []string{"kernels", "kernels/ref", "kernels/quant", "kernels/exact"}},
 
 	"runtime/gguf":      {ours: []string{"kernels/quant"}, others: []string{"golang.org/x/sys"}},

@@ -26,7 +26,7 @@ func transpose(v [4]VecVirtual) [4]VecVirtual {
 // consecutive inputs a line of 64 bytes, four for each of sixteen rows.
 func unpackQ4(name string, blockBytes int, minima bool) {
 	TEXT(name, NOSPLIT, "func(panel *uint8, d, m *float32, w *byte, blocks int)")
-	Doc(name + " unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: Panel.Nibbles.")
+	Doc(name + " unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: Panel.Bytes.")
 	Pragma("noescape")
 	k := &eightRows{w: load("w"), w4: GP64(), size: GP64(), size3: GP64()}
 	panel, d, count := load("panel"), load("d"), load("blocks")

@@ -35,11 +35,14 @@ type table struct {
 	limits limits // measure the machine; no result comes of them
 }
 
-// product is how a weight type is multiplied. rows serves a single row of activations, unpack and mul serve many.
+// product is how a weight type is multiplied. rows serves a single row of activations, unpack and mul serve
+// many.
 type product struct {
 	typ                  quant.Type
 	form                 ref.Form
+	panelFrom            int                                          // rows of activations from which on panels serve
 	wideRows, widePanels bool                                         // rowsQuant, mul read Quants.Wide
+	tiles                bool                                         // mul reads Quants.Tiles
 	rowsFloat            func(dst []float32, w []byte, x []float32)   // float types
 	decode               func(dst []float32, w []byte)                // float types: consecutive weights
 	rowsQuant            func(dst []float32, w []byte, x *ref.Quants) // quantized types
@@ -108,7 +111,7 @@ func overlayRef(t *table) {
 		limits:         plainLimits,
 	}
 	for _, typ := range quant.Computable() {
-		p := &product{typ: typ, form: ref.FormOf(typ)}
+		p := &product{typ: typ, form: ref.FormOf(typ), panelFrom: panelFrom}
 		if p.form == ref.Float {
 			p.rowsFloat = func(dst []float32, w []byte, x []float32) { ref.RowsFloat(typ, dst, w, x) }
 			p.decode = func(dst []float32, w []byte) { quant.Decode(typ, dst, w) }

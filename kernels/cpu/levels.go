@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/weft-run/weft/kernels/cpu/avx2"
+	"github.com/weft-run/weft/kernels/cpu/avx512"
 	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/kernels/ref"
 )
@@ -12,6 +13,7 @@ import (
 var levels = []level{
 	{name: "ref", usable: func() bool { return true }, overlay: overlayRef},
 	{name: "avx2", usable: hasAVX2, overlay: overlayAVX2},
+	{name: "avx512", usable: hasAVX512, overlay: overlayAVX512},
 }
 
 func hasAVX2() bool {
@@ -59,6 +61,33 @@ func overlayAVX2(t *table) {
 		p.unpack, p.widePanels = unpack, false
 		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
 			avx2.MulNibbles(dst, stride, panel, x, minima)
+		}
+	}
+}
+
+// hasAVX512 asks for AVX2 too: the level lies on top of it.
+func hasAVX512() bool {
+	x := &cpu.X86
+	return avx512.Built && hasAVX2() &&
+		x.HasAVX512F && x.HasAVX512BW && x.HasAVX512VL && x.HasAVX512DQ && x.HasAVX512VNNI
+}
+
+// overlayAVX512 sets the quantized products: by panels of bytes from two rows of activations on.
+func overlayAVX512(t *table) {
+	for typ, p := range t.products {
+		if p.form == ref.Float {
+			continue
+		}
+		p.tiles, p.widePanels, p.wideRows, p.panelFrom = true, false, false, 2
+		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx512.UnpackBytes(typ, panel, w, rows, cols) }
+		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
+			avx512.MulBytes(typ, dst, stride, panel, x)
+		}
+		switch typ {
+		case quant.Q4_0, quant.Q4_1, quant.Q8_0:
+			// AVX2's eight rows a turn are faster for one row of activations: 162 to 146 tokens/s, SmolLM2-135M Q4_1 on Zen 4.
+		default:
+			p.rowsQuant = func(dst []float32, w []byte, x *ref.Quants) { avx512.RowsQuant(typ, dst, w, x) }
 		}
 	}
 }

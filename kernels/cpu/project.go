@@ -5,7 +5,8 @@ import (
 	"github.com/weft-run/weft/kernels/ref"
 )
 
-// Rows of activations from which on a panel of weights is unpacked; below it each row meets the weights in the file.
+// Rows of activations from which on a panel of weights is unpacked, unless a level has its own limit; below it each row
+// meets the weights in the file.
 const panelFrom = 4
 
 // A kernel call computes at most maxCall multiply-adds with panels, and reads at most maxRead bytes of weights without:
@@ -23,9 +24,10 @@ type projectTask struct {
 	per  int   // weight rows in a chunk, a multiple of ref.PanelRows
 	last []int // last[i] is the number of chunks of products 0 to i
 
-	panels bool
 	forms  [3]bool // which forms are needed
 	wide   bool    // int16 copies of the quants too
+	tiles  bool    // their tiles too
+	floats bool    // dense too
 	quants [3]ref.Quants
 	dense  []float32 // x without gaps, its columns padded with zeros to whole lanes, for panels of floats
 	padded int       // columns of dense
@@ -41,19 +43,21 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	b.begin()
 	t := &b.project
 	t.x, t.out = x, out
-	t.panels = x.Rows >= panelFrom
-	t.forms, t.wide = [3]bool{}, false
+	t.forms, t.wide, t.tiles, t.floats = [3]bool{}, false, false, false
 	rows, size := 0, 0
 	for i := range out {
 		size = max(size, out[i].W.Type.RowBytes(x.Cols))
 		p := b.table.products[out[i].W.Type]
 		t.forms[p.form] = true
-		t.wide = t.wide || t.panels && p.widePanels || !t.panels && p.wideRows
+		panels := x.Rows >= p.panelFrom
+		t.wide = t.wide || panels && p.widePanels || !panels && p.wideRows
+		t.tiles = t.tiles || panels && p.tiles
+		t.floats = t.floats || panels && p.form == ref.Float
 		rows += out[i].W.Rows
 	}
 	t.allocate()
 	b.rows = rowTask{}
-	if t.panels || t.forms[ref.Blocks] || t.forms[ref.Supers] {
+	if t.floats || t.forms[ref.Blocks] || t.forms[ref.Supers] {
 		b.eachRow(b.operation.prepare, x.Rows, x.Cols)
 	}
 	t.cut(rows, size)
@@ -78,8 +82,12 @@ func (t *projectTask) allocate() {
 		} else {
 			q.Wide = q.Wide[:0]
 		}
+		q.Tiles = q.Tiles[:0]
+		if t.tiles {
+			q.Tiles = grow(q.Tiles, ref.TilesLen(t.x.Rows, t.x.Cols, q.BlockLen))
+		}
 	}
-	if t.panels && t.forms[ref.Float] {
+	if t.floats {
 		t.padded = (t.x.Cols + ref.Lanes - 1) / ref.Lanes * ref.Lanes
 		t.dense = grow(t.dense, t.x.Rows*t.padded)
 	}
@@ -99,8 +107,11 @@ func (b *backend) prepareRows(_ *scratch, first, last int) {
 			if len(q.Wide) > 0 {
 				b.table.widen(q.Wide, q.Q)
 			}
+			if t.tiles {
+				t.quants[form].PackRow(i)
+			}
 		}
-		if t.panels && t.forms[ref.Float] {
+		if t.floats {
 			dense := t.dense[i*t.padded : (i+1)*t.padded]
 			clear(dense[copy(dense, x):])
 		}
@@ -149,7 +160,7 @@ func (t *projectTask) run(s *scratch, chunk int) {
 	last := min(first+t.per, out.W.Rows)
 	p := t.b.table.products[out.W.Type]
 	switch {
-	case !t.panels:
+	case t.x.Rows < p.panelFrom:
 		t.single(s, p, out, first, last)
 	case p.form == ref.Float:
 		t.floatPanels(s, p, out, first, last)
@@ -185,7 +196,7 @@ func (t *projectTask) quantPanels(s *scratch, p *product, out *kernels.Projectio
 	size := out.W.Type.RowBytes(cols)
 	s.growPanel(cols)
 	x := &t.quants[p.form]
-	step := max(1, maxCall/(cols*ref.PanelRows))
+	step := max(1, maxCall/(cols*ref.PanelRows)/ref.TileRows) * ref.TileRows // whole tiles
 	data, stride := out.Dst.Buf.(*buffer).data, out.Dst.Stride
 	for n := first; n < last; n += ref.PanelRows {
 		rows := min(ref.PanelRows, last-n)
@@ -243,7 +254,8 @@ func (t *projectTask) decoded(s *scratch, p *product, w *kernels.Tensor, first, 
 // growPanel makes room for a panel of cols columns in any format.
 func (s *scratch) growPanel(cols int) {
 	s.panel.Q = grow(s.panel.Q, cols*ref.PanelRows)
-	s.panel.Nibbles = grow(s.panel.Nibbles, cols*ref.PanelRows)
+	s.panel.Bytes = grow(s.panel.Bytes, cols*ref.PanelRows)
+	s.panel.Scales = grow(s.panel.Scales, cols/16*ref.PanelRows)
 	s.panel.Mins = grow(s.panel.Mins, cols/16*ref.PanelRows)
 	s.panel.D = grow(s.panel.D, cols/32*ref.PanelRows)
 	s.panel.M = grow(s.panel.M, cols/32*ref.PanelRows)

@@ -8,7 +8,7 @@ import (
 	"github.com/weft-run/weft/kernels/ref"
 )
 
-// Quants returns the quantized form of rows rows of x, with room for its wide copy filled.
+// Quants returns the quantized form of rows rows of x, its wide copy and its tiles too.
 func Quants(x []float32, rows, blockLen int) ref.Quants {
 	cols := len(x) / rows
 	q := ref.Quants{
@@ -18,6 +18,15 @@ func Quants(x []float32, rows, blockLen int) ref.Quants {
 	}
 	ref.Quantize(q.Q, q.Scale, q.Sums, x, blockLen)
 	ref.Widen(q.Wide, q.Q)
+	q.Tiles = make([]int32, ref.TilesLen(rows, cols, blockLen))
+	for i := range q.Tiles {
+		q.Tiles[i] = -1 // a NaN where it is a scale
+	}
+	if cols > 0 {
+		for t := range rows {
+			q.PackRow(t)
+		}
+	}
 	return q
 }
 
@@ -151,7 +160,7 @@ func TestPanel(t *testing.T, typ quant.Type, unpack func(p *ref.Panel, w []byte,
 			for _, rows := range []int{16, 1, 7, 8, 9, 15, 16} {
 				w := Weights(r, typ, k, rows, cols)
 				unpack(p, shift(w, rows), rows, cols)
-				for count := 1; count <= 10; count++ {
+				for _, count := range counts() {
 					x := Quants(Floats(r, k, count*cols), count, blockLen)
 					stride := ref.PanelRows + count%3
 					got, check := Guarded((count-1)*stride+ref.PanelRows, count, mark)
@@ -177,15 +186,23 @@ func TestPanel(t *testing.T, typ quant.Type, unpack func(p *ref.Panel, w []byte,
 	}
 }
 
+// counts are the numbers of rows of activations to try: each remainder of the tiles in use.
+func counts() []int {
+	if testing.Short() {
+		return []int{1, 2, 3, 4, 5, 9, 14, 28}
+	}
+	return []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 17, 24, 27}
+}
+
 // newPanel returns a panel with what an earlier use may have left in it.
 func newPanel(cols int) *ref.Panel {
 	n := cols * ref.PanelRows
 	p := &ref.Panel{
-		Q: make([]int16, n), Nibbles: make([]uint8, n), Mins: make([]int16, n/16),
+		Q: make([]int16, n), Bytes: make([]uint8, n), Mins: make([]int16, n/16), Scales: make([]int8, n/16),
 		D: make([]float32, n/32), M: make([]float32, n/32),
 	}
 	for i := range p.Q {
-		p.Q[i], p.Nibbles[i] = -1, 255
+		p.Q[i], p.Bytes[i] = -1, 255
 	}
 	for i := range p.D {
 		p.D[i], p.M[i] = mark, mark

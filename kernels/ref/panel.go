@@ -19,8 +19,10 @@ type Panel struct {
 	D    []float32 // [blocks][PanelRows]
 	M    []float32 // [blocks][PanelRows]; unused in formats without minima
 
-	// Nibbles holds the weights of a 4-bit format in place of Q, without an offset: entry [i][r][k] is weight 4i+k of row r.
-	Nibbles []uint8 // [Cols/4][PanelRows][4]
+	// Bytes holds the weights in place of Q where they are multiplied as bytes: entry [i][r][k] is weight 4i+k of row r,
+	// with an offset that makes it unsigned and without the scale of its sub-block, which Scales has for each 16 weights.
+	Bytes  []uint8 // [Cols/4][PanelRows][4]
+	Scales []int8  // [Cols/16][PanelRows]
 }
 
 // UnpackPanel sets p to rows rows of weights of cols columns.
@@ -98,7 +100,7 @@ func UnpackNibbles(t quant.Type, p *Panel, w []byte, rows, cols int) {
 	info := t.Info()
 	size := t.RowBytes(cols)
 	if rows < PanelRows {
-		clear(p.Nibbles[:PanelRows*cols])
+		clear(p.Bytes[:PanelRows*cols])
 		clear(p.D[:PanelRows*cols/info.BlockLen])
 		clear(p.M[:PanelRows*cols/info.BlockLen])
 	}
@@ -112,8 +114,8 @@ func UnpackNibbles(t quant.Type, p *Panel, w []byte, rows, cols int) {
 			}
 			for i, q := range block[info.BlockBytes-16:] {
 				at := (32*b+i)/4*4*PanelRows + 4*r + i%4
-				p.Nibbles[at] = q & 15
-				p.Nibbles[at+16*PanelRows] = q >> 4
+				p.Bytes[at] = q & 15
+				p.Bytes[at+16*PanelRows] = q >> 4
 			}
 		}
 	}
@@ -127,7 +129,7 @@ func MulNibbles(dst []float32, stride int, p *Panel, x *Quants, minima bool) {
 		var acc [PanelRows]float32
 		for b, dx := range row.Scale {
 			sum := int32(row.Sums[2*b]) + int32(row.Sums[2*b+1])
-			dots := mulFours(p.Nibbles[b*32*PanelRows:], row.Q[32*b:32*b+32])
+			dots := mulFours(p.Bytes[b*32*PanelRows:], row.Q[32*b:32*b+32])
 			for r, d := range p.D[b*PanelRows : (b+1)*PanelRows] {
 				if !minima {
 					acc[r] = exact.FMA32(float32(d*dx), float32(dots[r]-8*sum), acc[r])

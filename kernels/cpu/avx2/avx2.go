@@ -138,10 +138,10 @@ func unpackNibbles(kernel func(panel *uint8, d, m *float32, w *byte, blocks int)
 		return
 	}
 	reads(w)
-	writes(p.Nibbles[:cols*ref.PanelRows])
+	writes(p.Bytes[:cols*ref.PanelRows])
 	half := 8 * t.RowBytes(cols)
-	kernel(&p.Nibbles[0], &p.D[0], &p.M[0], &w[0], cols/32)
-	kernel(&p.Nibbles[32], &p.D[8], &p.M[8], &w[half], cols/32)
+	kernel(&p.Bytes[0], &p.D[0], &p.M[0], &w[0], cols/32)
+	kernel(&p.Bytes[32], &p.D[8], &p.M[8], &w[half], cols/32)
 }
 
 // MulNibbles is ref.MulNibbles.
@@ -152,13 +152,13 @@ func MulNibbles(dst []float32, stride int, p *ref.Panel, x *ref.Quants, minima b
 		return
 	}
 	markPanel(dst, stride, count)
-	reads(p.Nibbles[:x.Cols*ref.PanelRows])
+	reads(p.Bytes[:x.Cols*ref.PanelRows])
 	reads(x.Q)
 	kernel := mulNibblesQ4_0
 	if minima {
 		kernel = mulNibblesQ4_1
 	}
-	kernel(&dst[0], 4*stride, &p.Nibbles[0], &p.D[0], &p.M[0], blocks, &x.Q[0], &x.Scale[0], &x.Sums[0], count)
+	kernel(&dst[0], 4*stride, &p.Bytes[0], &p.D[0], &p.M[0], blocks, &x.Q[0], &x.Scale[0], &x.Sums[0], count)
 }
 
 // markPanel also panics when dst is too short for what the assembly writes.

@@ -50,7 +50,7 @@ func BenchmarkPanels(b *testing.B) {
 	x := kerneltest.Floats(kerneltest.Rand(), kerneltest.Normal, count*cols)
 	dst := make([]float32, count*ref.PanelRows)
 	p := &ref.Panel{
-		Q: make([]int16, cols*ref.PanelRows), Nibbles: make([]uint8, cols*ref.PanelRows), Mins: make([]int16, cols),
+		Q: make([]int16, cols*ref.PanelRows), Bytes: make([]uint8, cols*ref.PanelRows), Mins: make([]int16, cols),
 		D: make([]float32, cols/2), M: make([]float32, cols/2),
 	}
 	for _, typ := range []quant.Type{quant.Q4_0, quant.Q4_1, quant.Q8_0, quant.Q4_K, quant.Q6_K} {

@@ -78,12 +78,12 @@ func unpackFifths(q *int16, scales *int16, qs *byte, high *byte, offset int)
 //go:noescape
 func dotRows(acc *float32, q *int16, stride int, x *int16, n int, d *float32, dx *float32)
 
-// unpackQ4_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: Panel.Nibbles.
+// unpackQ4_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: Panel.Bytes.
 //
 //go:noescape
 func unpackQ4_0(panel *uint8, d *float32, m *float32, w *byte, blocks int)
 
-// unpackQ4_1 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: Panel.Nibbles.
+// unpackQ4_1 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: Panel.Bytes.
 //
 //go:noescape
 func unpackQ4_1(panel *uint8, d *float32, m *float32, w *byte, blocks int)

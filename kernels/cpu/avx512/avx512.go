@@ -1,0 +1,109 @@
+//go:build amd64 && !noasm
+
+// Package avx512 owns the kernels for x86-64 processors with AVX-512 (F, BW, VL, DQ) and its VNNI: the assembly that
+// kernels/_gen writes and the Go functions around it. It defines no result (each function gives the bits of the one of
+// kernels/ref that it names), decides nothing about threads, tiles or dispatch, and has only what is faster so than in
+// kernels/cpu/avx2.
+//
+// Weights meet activations as unsigned bytes, four products a lane: VPDPBUSD neither saturates nor rounds. Everything is
+// safe for concurrent use as long as destinations do not overlap.
+package avx512
+
+import (
+	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/kernels/ref"
+)
+
+// Built says whether this binary contains the assembly. It says nothing about the processor.
+const Built = true
+
+type (
+	rowsKernel   func(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
+	unpackKernel func(panel *uint8, scales *int8, mins *int16, d, m *float32, w *byte, blocks int)
+	mulKernel    func(dst *float32, dstStride int, panel *uint8, scales *int8, mins *int16, d, m *float32, blocks int, tiles *int32, count int)
+)
+
+// kernel is the assembly of a format.
+type kernel struct {
+	rows   rowsKernel
+	unpack unpackKernel
+}
+
+var kernels = map[quant.Type]kernel{
+	quant.Q4_0:   {rows: rowsQ4_0, unpack: unpackQ4_0},
+	quant.Q4_1:   {rows: rowsQ4_1, unpack: unpackQ4_1},
+	quant.Q5_0:   {rows: rowsQ5_0, unpack: unpackQ5_0},
+	quant.Q5_1:   {rows: rowsQ5_1, unpack: unpackQ5_1},
+	quant.Q8_0:   {rows: rowsQ8_0, unpack: unpackQ8_0},
+	quant.IQ4_NL: {rows: rowsIQ4_NL, unpack: unpackIQ4_NL},
+	quant.MXFP4:  {rows: rowsMXFP4, unpack: unpackMXFP4},
+	quant.Q2_K:   {rows: rowsQ2_K, unpack: unpackQ2_K},
+	quant.Q3_K:   {rows: rowsQ3_K, unpack: unpackQ3_K},
+	quant.Q4_K:   {rows: rowsQ4_K, unpack: unpackQ4_K},
+	quant.Q5_K:   {rows: rowsQ5_K, unpack: unpackQ5_K},
+	quant.Q6_K:   {rows: rowsQ6_K, unpack: unpackQ6_K},
+	quant.IQ4_XS: {rows: rowsIQ4_XS, unpack: unpackIQ4_XS},
+}
+
+// RowsQuant is ref.RowsQuant.
+func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) {
+	size := t.RowBytes(x.Cols)
+	if len(dst) < ref.PanelRows {
+		ref.RowsQuant(t, dst, w, x)
+		return
+	}
+	writes(dst)
+	reads(w[:len(dst)*size])
+	reads(x.Q)
+	reads(x.Scale)
+	reads(x.Sums)
+	rows := kernels[t].rows
+	rows(&dst[0], &w[0], len(dst)/ref.PanelRows, len(x.Scale), &x.Q[0], &x.Scale[0], &x.Sums[0])
+	if len(dst)%ref.PanelRows > 0 {
+		first := len(dst) - ref.PanelRows // some rows twice, with the same bits
+		rows(&dst[first], &w[first*size], 1, len(x.Scale), &x.Q[0], &x.Scale[0], &x.Sums[0])
+	}
+}
+
+// UnpackBytes is ref.UnpackBytes, except that formats of blocks of 32 get neither Scales nor Mins.
+func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
+	if rows < ref.PanelRows {
+		ref.UnpackBytes(t, p, w, rows, cols)
+		return
+	}
+	info, size := t.Info(), t.RowBytes(cols)
+	blocks := cols / info.BlockLen
+	reads(w[:rows*size])
+	writes(p.Bytes[:cols*ref.PanelRows])
+	kernels[t].unpack(&p.Bytes[0], &p.Scales[0], &p.Mins[0], &p.D[0], &p.M[0], &w[0], blocks)
+}
+
+// MulBytes is ref.MulBytes for a panel of UnpackBytes. x must have tiles.
+func MulBytes(t quant.Type, dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
+	blocks := x.Cols / x.BlockLen
+	count := len(x.Scale) / blocks
+	if count == 0 {
+		return
+	}
+	for i := range count { // panics when dst is too short for what the assembly writes
+		writes(dst[i*stride : i*stride+ref.PanelRows])
+	}
+	reads(p.Bytes[:x.Cols*ref.PanelRows])
+	tiles := x.Tiles[:ref.TilesLen(count, x.Cols, x.BlockLen)]
+	reads(tiles)
+	mulOf(t)(&dst[0], 4*stride, &p.Bytes[0], &p.Scales[0], &p.Mins[0], &p.D[0], &p.M[0], blocks, &tiles[0], count)
+}
+
+func mulOf(t quant.Type) mulKernel {
+	switch {
+	case t == quant.Q4_K || t == quant.Q5_K:
+		return mulSupersMinima32
+	case t == quant.Q2_K:
+		return mulSupersMinima
+	case ref.FormOf(t) == ref.Supers:
+		return mulSupers
+	case t.HasMinima():
+		return mulBytesMinima
+	}
+	return mulBytes
+}

@@ -1,0 +1,40 @@
+package avx512
+
+import (
+	"testing"
+
+	"golang.org/x/sys/cpu"
+
+	"github.com/weft-run/weft/kernels/kerneltest"
+	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/kernels/ref"
+)
+
+// need skips a test on processors that the assembly does not run on. That CI has one is a test of kernels/cpu.
+func need(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	x := &cpu.X86
+	if Built && !(x.HasAVX512F && x.HasAVX512BW && x.HasAVX512VL && x.HasAVX512DQ && x.HasAVX512VNNI) {
+		t.Skip("LOUD: skipped: this processor lacks AVX-512 or its VNNI")
+	}
+}
+
+func TestQuantized(t *testing.T) {
+	for _, typ := range quant.Computable() {
+		if ref.FormOf(typ) == ref.Float {
+			continue
+		}
+		t.Run(typ.String()+"/panel", func(t *testing.T) {
+			need(t)
+			unpack := func(p *ref.Panel, w []byte, rows, cols int) { UnpackBytes(typ, p, w, rows, cols) }
+			kerneltest.TestPanel(t, typ, unpack, func(dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
+				MulBytes(typ, dst, stride, p, x)
+			})
+		})
+		t.Run(typ.String()+"/rows", func(t *testing.T) {
+			need(t)
+			kerneltest.TestRowsQuant(t, typ, func(dst []float32, w []byte, x *ref.Quants) { RowsQuant(typ, dst, w, x) })
+		})
+	}
+}

@@ -1,0 +1,68 @@
+package avx512
+
+import (
+	"testing"
+
+	"github.com/weft-run/weft/kernels/kerneltest"
+	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/kernels/ref"
+)
+
+// rate reports multiply-adds per second.
+func rate(b *testing.B, perTurn int) {
+	b.ReportMetric(float64(b.N)*float64(perTurn)/b.Elapsed().Seconds()/1e9, "GMAC/s")
+}
+
+// BenchmarkRows multiplies weights that lie in the cache: what the arithmetic allows when memory is not the limit.
+func BenchmarkRows(b *testing.B) {
+	const rows, cols = 64, 1024
+	x := kerneltest.Floats(kerneltest.Rand(), kerneltest.Normal, cols)
+	dst := make([]float32, rows)
+	for _, typ := range quant.Computable() {
+		if ref.FormOf(typ) == ref.Float {
+			continue
+		}
+		b.Run(typ.String(), func(b *testing.B) {
+			w := kerneltest.Weights(kerneltest.Rand(), typ, kerneltest.Normal, rows, cols)
+			q := kerneltest.Quants(x, 1, ref.FormOf(typ).BlockLen())
+			b.SetBytes(int64(len(w)))
+			for b.Loop() {
+				RowsQuant(typ, dst, w, &q)
+			}
+			rate(b, rows*cols)
+		})
+	}
+}
+
+// BenchmarkPanels multiplies a panel with a batch, and unpacks it.
+func BenchmarkPanels(b *testing.B) {
+	const cols, count = 1024, 60
+	x := kerneltest.Floats(kerneltest.Rand(), kerneltest.Normal, count*cols)
+	dst := make([]float32, count*ref.PanelRows)
+	p := &ref.Panel{
+		Bytes: make([]uint8, cols*ref.PanelRows), Scales: make([]int8, cols), Mins: make([]int16, cols),
+		D: make([]float32, cols/2), M: make([]float32, cols/2),
+	}
+	for _, typ := range quant.Computable() {
+		if ref.FormOf(typ) == ref.Float {
+			continue
+		}
+		w := kerneltest.Weights(kerneltest.Rand(), typ, kerneltest.Normal, ref.PanelRows, cols)
+		UnpackBytes(typ, p, w, ref.PanelRows, cols)
+		b.Run(typ.String()+"/unpack", func(b *testing.B) {
+			b.SetBytes(int64(len(w)))
+			for b.Loop() {
+				UnpackBytes(typ, p, w, ref.PanelRows, cols)
+			}
+		})
+		for name, n := range map[string]int{"mul": count, "mul8": 8, "mul4": 4} {
+			q := kerneltest.Quants(x[:n*cols], n, ref.FormOf(typ).BlockLen())
+			b.Run(typ.String()+"/"+name, func(b *testing.B) {
+				for b.Loop() {
+					MulBytes(typ, dst, ref.PanelRows, p, &q)
+				}
+				rate(b, n*ref.PanelRows*cols)
+			})
+		}
+	}
+}

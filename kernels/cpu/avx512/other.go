@@ -1,0 +1,26 @@
+//go:build !amd64 || noasm
+
+// Package avx512 owns the kernels for x86-64 processors with AVX-512 and its VNNI; in this build it holds none and
+// leaves everything to kernels/ref. It defines no result and decides nothing about threads, tiles or dispatch.
+package avx512
+
+import (
+	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/kernels/ref"
+)
+
+// Built says whether this binary contains the assembly.
+const Built = false
+
+// RowsQuant is ref.RowsQuant.
+func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(t, dst, w, x) }
+
+// UnpackBytes is ref.UnpackBytes.
+func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
+	ref.UnpackBytes(t, p, w, rows, cols)
+}
+
+// MulBytes is ref.MulBytes.
+func MulBytes(t quant.Type, dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
+	ref.MulBytes(dst, stride, p, x, t.HasMinima())
+}

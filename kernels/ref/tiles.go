@@ -1,0 +1,66 @@
+package ref
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// TileRows is the number of rows of activations that stand side by side in a tile.
+const TileRows = 12
+
+// tileWords is the number of 32-bit words of one row in a tile.
+func tileWords(cols, blockLen int) int {
+	words := cols/4 + cols/blockLen
+	if blockLen == 32 {
+		return words + 2*cols/32
+	}
+	return words + cols/32
+}
+
+// TilesLen is the length of Tiles for rows of activations: the last tile has a multiple of four rows.
+func TilesLen(rows, cols, blockLen int) int {
+	return (rows + 3) / 4 * 4 * tileWords(cols, blockLen)
+}
+
+// PackRow writes row t to its tile. What a panel product reads of n rows for one block lies together, so that it is read
+// from one end to the other with a single pointer:
+//
+//	blocks of 32     n scales | n times -128 * sum of quants | n sums as float32 | 8 [n] words of four quants
+//	super-blocks     n scales | 8 [n] pairs of sums of 16 quants                 | 64 [n] words of four quants
+//
+// The words of rows that a last tile has beyond the last row mean nothing.
+func (x *Quants) PackRow(t int) {
+	blocks := x.Cols / x.BlockLen
+	first := t / TileRows * TileRows
+	n := min(TileRows, (len(x.Scale)/blocks-first+3)/4*4)
+	words := x.BlockLen / 4
+	out := x.Tiles[first*tileWords(x.Cols, x.BlockLen)+t-first:]
+	q := x.Q[t*x.Cols : (t+1)*x.Cols]
+	sums := x.Sums[t*x.Cols/16 : (t+1)*x.Cols/16]
+	at := 0
+	for b, scale := range x.Scale[t*blocks : (t+1)*blocks] {
+		out[at] = int32(math.Float32bits(scale))
+		at += n
+		if x.BlockLen == 32 {
+			sum := int32(sums[2*b]) + int32(sums[2*b+1])
+			out[at] = -128 * sum
+			out[at+n] = int32(math.Float32bits(float32(sum)))
+			at += 2 * n
+		} else {
+			for i := 16 * b; i < 16*b+16; i += 2 {
+				out[at] = int32(uint32(uint16(sums[i])) | uint32(uint16(sums[i+1]))<<16)
+				at += n
+			}
+		}
+		for i := b * words; i < (b+1)*words; i++ {
+			out[at] = int32(binary.LittleEndian.Uint32(bytesOf(q[4*i:])))
+			at += n
+		}
+	}
+}
+
+// bytesOf returns the first four quants as they lie in memory.
+func bytesOf(q []int8) []byte {
+	b := [4]byte{byte(q[0]), byte(q[1]), byte(q[2]), byte(q[3])}
+	return b[:]
+}
