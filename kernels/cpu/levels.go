@@ -74,6 +74,7 @@ func hasAVX512() bool {
 
 // overlayAVX512 sets the quantized products: by panels of bytes from two rows of activations on.
 func overlayAVX512(t *table) {
+	t.limits.bytes, t.limits.bytesTurn, t.limits.bytesBy = avx512.LimitBytes, avx512.LimitBytesTurn, "VPDPBUSD"
 	for typ, p := range t.products {
 		if p.form == ref.Float {
 			continue

@@ -3,7 +3,7 @@ package main
 import "fmt"
 
 // panels writes the products of sixteen weight rows, unpacked to bytes, with rows of activations. A line of a panel
-// holds four consecutive inputs of each row, as ref.Panel.Nibbles does.
+// holds four consecutive inputs of each row, as ref.Panel.Bytes does.
 func panels() {
 	for _, form := range []string{"", "Q4_0", "Q4_1"} {
 		if form != "" {

@@ -158,3 +158,6 @@ func rowsQ6_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *flo
 //
 //go:noescape
 func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// limitBytes does turns times 768 multiply-adds of bytes in registers.
+func limitBytes(turns int)

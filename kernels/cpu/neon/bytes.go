@@ -66,7 +66,7 @@ func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
 	}
 	size := t.RowBytes(cols)
 	if rows < ref.PanelRows {
-		clear(p.Nibbles[:cols*ref.PanelRows])
+		clear(p.Bytes[:cols*ref.PanelRows])
 		clear(p.D[:cols/32*ref.PanelRows])
 	}
 	for r := range rows {
@@ -74,7 +74,7 @@ func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
 		for b := range cols / 32 {
 			block := row[34*b : 34*b+34]
 			p.D[b*ref.PanelRows+r] = quant.F16ToF32(binary.LittleEndian.Uint16(block))
-			out := p.Nibbles[32*b*ref.PanelRows+4*r:]
+			out := p.Bytes[32*b*ref.PanelRows+4*r:]
 			for i := range 8 {
 				copy(out[4*i*ref.PanelRows:4*i*ref.PanelRows+4], block[2+4*i:6+4*i])
 			}
@@ -132,12 +132,12 @@ func mulBytes(dst []float32, stride int, p *ref.Panel, x *ref.Quants, steps ...s
 	blocks := x.Cols / 32
 	count := len(x.Scale) / blocks
 	markPanel(dst, stride, count)
-	reads(p.Nibbles[:x.Cols*ref.PanelRows])
+	reads(p.Bytes[:x.Cols*ref.PanelRows])
 	reads(x.Q)
 	t := 0
 	for _, s := range steps {
 		for ; t+s.rows <= count; t += s.rows {
-			s.kernel(&dst[t*stride], 4*stride, &p.Nibbles[0], &p.D[0], &p.M[0], blocks,
+			s.kernel(&dst[t*stride], 4*stride, &p.Bytes[0], &p.D[0], &p.M[0], blocks,
 				&x.Q[t*x.Cols], &x.Scale[t*blocks], &x.Sums[t*x.Cols/16])
 		}
 	}
