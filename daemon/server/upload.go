@@ -36,30 +36,30 @@ func modelName(r *http.Request) (string, error) {
 	return name, nil
 }
 
-// store is where models go, for a caller who may change them.
-func (s *Server) store(rec *record) (Store, error) {
+// target is where models go, for a caller who may change them, and the name of the one that the request is about.
+func (s *Server) target(r *http.Request, rec *record) (Store, string, error) {
 	if !s.isAdmin(rec.caller) {
-		return nil, ErrForbidden
+		return nil, "", ErrForbidden
 	}
 	if s.o.Store == nil {
-		return nil, fmt.Errorf("%w: %w", ErrForbidden, errNoStore)
+		return nil, "", fmt.Errorf("%w: %w", ErrForbidden, errNoStore)
 	}
 	if s.o.State() == StateDraining {
-		return nil, ErrDraining
-	}
-	return s.o.Store, nil
-}
-
-func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request, rec *record) error {
-	store, err := s.store(rec)
-	if err != nil {
-		return err
+		return nil, "", ErrDraining
 	}
 	name, err := modelName(r)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	rec.model = name
+	return s.o.Store, name, nil
+}
+
+func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request, rec *record) error {
+	store, name, err := s.target(r, rec)
+	if err != nil {
+		return err
+	}
 	body := &upload{s: s, w: w, r: r.Body}
 	stored, err := store.Put(r.Context(), name, body, r.ContentLength)
 	switch {
@@ -76,15 +76,10 @@ func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request, rec *recor
 }
 
 func (s *Server) handleDelete(w http.ResponseWriter, r *http.Request, rec *record) error {
-	store, err := s.store(rec)
+	store, name, err := s.target(r, rec)
 	if err != nil {
 		return err
 	}
-	name, err := modelName(r)
-	if err != nil {
-		return err
-	}
-	rec.model = name
 	if err := store.Delete(r.Context(), name); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return &routeError{http.StatusNotFound, fmt.Sprintf("there is no file of a model called %q in the models folder", name)}
