@@ -17,7 +17,7 @@ func byteUnpacking() {
 // prefetchGroup asks for n bytes of the rows after the next sixteen, in the order in which they lie.
 func prefetchGroup(ahead GPVirtual, n int) {
 	for line := 0; line < n; line += 64 {
-		PREFETCHT0(Mem{Base: ahead, Disp: line})
+		PREFETCHT1(Mem{Base: ahead, Disp: line})
 	}
 	ADDQ(imm(n), ahead)
 }

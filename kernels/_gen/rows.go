@@ -67,7 +67,7 @@ func emitRows(name string, blockBytes int, setup func(), block func(k *eightRows
 		zero(k.acc)
 		loop(count, 1, func() {
 			for line := 0; line < 8*blockBytes; line += 64 {
-				PREFETCHT0(Mem{Base: ahead, Disp: line})
+				PREFETCHT1(Mem{Base: ahead, Disp: line})
 			}
 			ADDQ(imm(8*blockBytes), ahead)
 			block(k)
