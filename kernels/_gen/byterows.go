@@ -12,9 +12,7 @@ import (
 // of bytes in registers as in a panel.
 func byteRows() {
 	for _, f := range byteFormats {
-		if f.super {
-			rowsOfSupers(f)
-		} else {
+		if !f.super {
 			rowsOfBlocks(f)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 var levels = map[string]func(){
 	"avx2": func() {
 		rows()
+		laneSupers(false)
 		rowsFloat()
 		unpack()
 		panels()
@@ -27,6 +28,7 @@ var levels = map[string]func(){
 	"avx512": func() {
 		byteUnpacking()
 		byteProducts()
+		laneSupers(true)
 		byteRows()
 		limitDots()
 	},

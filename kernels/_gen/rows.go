@@ -14,6 +14,10 @@ func rows() {
 	rowsQ4("rowsQ4_0", 18, false)
 	rowsQ4("rowsQ4_1", 20, true)
 	rowsQ8()
+	rowsFifths("rowsQ5_0", 22, false)
+	rowsFifths("rowsQ5_1", 24, true)
+	rowsCodes("rowsIQ4_NL", 18, iq4Codes, halvesOfRows)
+	rowsCodes("rowsMXFP4", 17, mxfp4Codes, exponentsOfRows)
 }
 
 // eightRows is the frame of a row kernel.

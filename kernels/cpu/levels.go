@@ -37,7 +37,7 @@ func overlayAVX2(t *table) {
 			continue
 		}
 		minima := typ.HasMinima()
-		p.rowsQuant, p.wideRows = func(dst []float32, w []byte, x *ref.Quants) { avx2.RowsWide(typ, dst, w, x) }, true
+		p.rowsQuant = func(dst []float32, w []byte, x *ref.Quants) { avx2.RowsQuant(typ, dst, w, x) }
 		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx2.UnpackPanel(typ, panel, w, rows, cols) }
 		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
 			avx2.MulPanel(dst, stride, panel, x, minima)
@@ -49,11 +49,6 @@ func overlayAVX2(t *table) {
 		t.products[typ].rowsFloat = rows
 	}
 	t.products[quant.F16].decode, t.products[quant.BF16].decode = avx2.DecodeF16, avx2.DecodeBF16
-	for typ, rows := range map[quant.Type]func(dst []float32, w []byte, x *ref.Quants){
-		quant.Q8_0: avx2.RowsQ8_0, quant.Q4_0: avx2.RowsQ4_0, quant.Q4_1: avx2.RowsQ4_1,
-	} {
-		t.products[typ].rowsQuant, t.products[typ].wideRows = rows, false
-	}
 	for typ, unpack := range map[quant.Type]func(p *ref.Panel, w []byte, rows, cols int){
 		quant.Q4_0: avx2.UnpackQ4_0, quant.Q4_1: avx2.UnpackQ4_1,
 	} {

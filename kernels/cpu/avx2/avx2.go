@@ -22,28 +22,32 @@ const Built = true
 // rowsKernel is the assembly of a quantized format for one row of activations.
 type rowsKernel func(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
 
-// RowsQ4_0 is ref.RowsQuant for Q4_0.
-func RowsQ4_0(dst []float32, w []byte, x *ref.Quants) { rowsQuant(rowsQ4_0, quant.Q4_0, dst, w, x) }
+// rowsKernels take four rows of super-blocks or eight of other blocks at a time.
+var rowsKernels = map[quant.Type]rowsKernel{
+	quant.Q4_0: rowsQ4_0, quant.Q4_1: rowsQ4_1, quant.Q5_0: rowsQ5_0, quant.Q5_1: rowsQ5_1, quant.Q8_0: rowsQ8_0,
+	quant.IQ4_NL: rowsIQ4_NL, quant.MXFP4: rowsMXFP4,
+	quant.Q2_K: rowsQ2_K, quant.Q3_K: rowsQ3_K, quant.Q4_K: rowsQ4_K, quant.Q5_K: rowsQ5_K, quant.Q6_K: rowsQ6_K,
+	quant.IQ4_XS: rowsIQ4_XS,
+}
 
-// RowsQ4_1 is ref.RowsQuant for Q4_1.
-func RowsQ4_1(dst []float32, w []byte, x *ref.Quants) { rowsQuant(rowsQ4_1, quant.Q4_1, dst, w, x) }
-
-// RowsQ8_0 is ref.RowsQuant for Q8_0.
-func RowsQ8_0(dst []float32, w []byte, x *ref.Quants) { rowsQuant(rowsQ8_0, quant.Q8_0, dst, w, x) }
-
-func rowsQuant(kernel rowsKernel, t quant.Type, dst []float32, w []byte, x *ref.Quants) {
-	size := t.RowBytes(x.Cols)
-	if len(dst) < 8 {
+// RowsQuant is ref.RowsQuant.
+func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) {
+	size, group := t.RowBytes(x.Cols), 8
+	if ref.FormOf(t) == ref.Supers {
+		group = 4
+	}
+	if len(dst) < group {
 		ref.RowsQuant(t, dst, w, x)
 		return
 	}
 	markRows(dst, w[:len(dst)*size], x)
+	kernel := rowsKernels[t]
 	call := func(first, groups int) {
 		kernel(&dst[first], &w[first*size], groups, len(x.Scale), &x.Q[0], &x.Scale[0], &x.Sums[0])
 	}
-	call(0, len(dst)/8)
-	if len(dst)%8 > 0 {
-		call(len(dst)-8, 1) // some rows twice, with the same bits
+	call(0, len(dst)/group)
+	if len(dst)%group > 0 {
+		call(len(dst)-group, 1) // some rows twice, with the same bits
 	}
 }
 

@@ -20,12 +20,13 @@ func need(t *testing.T) {
 }
 
 func TestRowsQuant(t *testing.T) {
-	for typ, f := range map[quant.Type]func(dst []float32, w []byte, x *ref.Quants){
-		quant.Q4_0: RowsQ4_0, quant.Q4_1: RowsQ4_1, quant.Q8_0: RowsQ8_0,
-	} {
+	for _, typ := range quant.Computable() {
+		if ref.FormOf(typ) == ref.Float {
+			continue
+		}
 		t.Run(typ.String(), func(t *testing.T) {
 			need(t)
-			kerneltest.TestRowsQuant(t, typ, f)
+			kerneltest.TestRowsQuant(t, typ, func(dst []float32, w []byte, x *ref.Quants) { RowsQuant(typ, dst, w, x) })
 		})
 	}
 }
@@ -71,7 +72,6 @@ func TestWide(t *testing.T) {
 		}
 		t.Run(typ.String(), func(t *testing.T) {
 			need(t)
-			kerneltest.TestRowsQuant(t, typ, func(dst []float32, w []byte, x *ref.Quants) { RowsWide(typ, dst, w, x) })
 			unpack := func(p *ref.Panel, w []byte, rows, cols int) { UnpackPanel(typ, p, w, rows, cols) }
 			kerneltest.TestPanel(t, typ, unpack, func(dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
 				MulPanel(dst, stride, p, x, typ.HasMinima())

@@ -13,16 +13,16 @@ func BenchmarkRows(b *testing.B) {
 	const rows, cols = 64, 1024
 	x := kerneltest.Floats(kerneltest.Rand(), kerneltest.Normal, cols)
 	dst := make([]float32, rows)
-	for typ, f := range map[quant.Type]func(dst []float32, w []byte, x *ref.Quants){
-		quant.Q4_0: RowsQ4_0, quant.Q4_1: RowsQ4_1, quant.Q8_0: RowsQ8_0,
-		quant.Q4_K: wide(quant.Q4_K), quant.Q6_K: wide(quant.Q6_K), quant.Q5_0: wide(quant.Q5_0),
-	} {
+	for _, typ := range quant.Computable() {
+		if ref.FormOf(typ) == ref.Float {
+			continue
+		}
 		b.Run(typ.String(), func(b *testing.B) {
 			w := kerneltest.Weights(kerneltest.Rand(), typ, kerneltest.Normal, rows, cols)
 			q := kerneltest.Quants(x, 1, ref.FormOf(typ).BlockLen())
 			b.SetBytes(int64(len(w)))
 			for b.Loop() {
-				f(dst, w, &q)
+				RowsQuant(typ, dst, w, &q)
 			}
 			rate(b, rows*cols)
 		})
@@ -86,8 +86,4 @@ func BenchmarkPanels(b *testing.B) {
 		}
 		rate(b, count*ref.PanelRows*cols)
 	})
-}
-
-func wide(t quant.Type) func(dst []float32, w []byte, x *ref.Quants) {
-	return func(dst []float32, w []byte, x *ref.Quants) { RowsWide(t, dst, w, x) }
 }

@@ -376,6 +376,4704 @@ done10:
 	VZEROUPPER
 	RET
 
+DATA bitofbyte<>+0(SB)/1, $0x01
+DATA bitofbyte<>+1(SB)/1, $0x02
+DATA bitofbyte<>+2(SB)/1, $0x04
+DATA bitofbyte<>+3(SB)/1, $0x08
+DATA bitofbyte<>+4(SB)/1, $0x10
+DATA bitofbyte<>+5(SB)/1, $0x20
+DATA bitofbyte<>+6(SB)/1, $0x40
+DATA bitofbyte<>+7(SB)/1, $0x80
+DATA bitofbyte<>+8(SB)/1, $0x01
+DATA bitofbyte<>+9(SB)/1, $0x02
+DATA bitofbyte<>+10(SB)/1, $0x04
+DATA bitofbyte<>+11(SB)/1, $0x08
+DATA bitofbyte<>+12(SB)/1, $0x10
+DATA bitofbyte<>+13(SB)/1, $0x20
+DATA bitofbyte<>+14(SB)/1, $0x40
+DATA bitofbyte<>+15(SB)/1, $0x80
+DATA bitofbyte<>+16(SB)/1, $0x01
+DATA bitofbyte<>+17(SB)/1, $0x02
+DATA bitofbyte<>+18(SB)/1, $0x04
+DATA bitofbyte<>+19(SB)/1, $0x08
+DATA bitofbyte<>+20(SB)/1, $0x10
+DATA bitofbyte<>+21(SB)/1, $0x20
+DATA bitofbyte<>+22(SB)/1, $0x40
+DATA bitofbyte<>+23(SB)/1, $0x80
+DATA bitofbyte<>+24(SB)/1, $0x01
+DATA bitofbyte<>+25(SB)/1, $0x02
+DATA bitofbyte<>+26(SB)/1, $0x04
+DATA bitofbyte<>+27(SB)/1, $0x08
+DATA bitofbyte<>+28(SB)/1, $0x10
+DATA bitofbyte<>+29(SB)/1, $0x20
+DATA bitofbyte<>+30(SB)/1, $0x40
+DATA bitofbyte<>+31(SB)/1, $0x80
+DATA bitofbyte<>+32(SB)/1, $0x01
+DATA bitofbyte<>+33(SB)/1, $0x02
+DATA bitofbyte<>+34(SB)/1, $0x04
+DATA bitofbyte<>+35(SB)/1, $0x08
+DATA bitofbyte<>+36(SB)/1, $0x10
+DATA bitofbyte<>+37(SB)/1, $0x20
+DATA bitofbyte<>+38(SB)/1, $0x40
+DATA bitofbyte<>+39(SB)/1, $0x80
+DATA bitofbyte<>+40(SB)/1, $0x01
+DATA bitofbyte<>+41(SB)/1, $0x02
+DATA bitofbyte<>+42(SB)/1, $0x04
+DATA bitofbyte<>+43(SB)/1, $0x08
+DATA bitofbyte<>+44(SB)/1, $0x10
+DATA bitofbyte<>+45(SB)/1, $0x20
+DATA bitofbyte<>+46(SB)/1, $0x40
+DATA bitofbyte<>+47(SB)/1, $0x80
+DATA bitofbyte<>+48(SB)/1, $0x01
+DATA bitofbyte<>+49(SB)/1, $0x02
+DATA bitofbyte<>+50(SB)/1, $0x04
+DATA bitofbyte<>+51(SB)/1, $0x08
+DATA bitofbyte<>+52(SB)/1, $0x10
+DATA bitofbyte<>+53(SB)/1, $0x20
+DATA bitofbyte<>+54(SB)/1, $0x40
+DATA bitofbyte<>+55(SB)/1, $0x80
+DATA bitofbyte<>+56(SB)/1, $0x01
+DATA bitofbyte<>+57(SB)/1, $0x02
+DATA bitofbyte<>+58(SB)/1, $0x04
+DATA bitofbyte<>+59(SB)/1, $0x08
+DATA bitofbyte<>+60(SB)/1, $0x10
+DATA bitofbyte<>+61(SB)/1, $0x20
+DATA bitofbyte<>+62(SB)/1, $0x40
+DATA bitofbyte<>+63(SB)/1, $0x80
+GLOBL bitofbyte<>(SB), RODATA|NOPTR, $64
+
+// func rowsQ5_0(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·rowsQ5_0(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), R9
+	MOVQ    groups+16(FP), R10
+	MOVQ    w+8(FP), AX
+	MOVQ    blocks+24(FP), DX
+	IMUL3Q  $0x00000016, DX, DX
+	LEAQ    (DX)(DX*2), BX
+	VMOVDQU nibbles<>+0(SB), Y0
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU bytes16<>+0(SB), Y2
+
+loop13:
+	CMPQ   R10, $0x01
+	JL     done14
+	LEAQ   (AX)(DX*4), CX
+	MOVQ   DX, R12
+	SHLQ   $0x04, R12
+	ADDQ   AX, R12
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R11
+	VXORPS Y3, Y3, Y3
+
+loop15:
+	CMPQ           R11, $0x01
+	JL             done16
+	PREFETCHT1     (R12)
+	PREFETCHT1     64(R12)
+	PREFETCHT1     128(R12)
+	ADDQ           $0x000000b0, R12
+	VBROADCASTI128 (SI), Y4
+	VBROADCASTI128 16(SI), Y5
+	VMOVDQU        6(AX), X6
+	VINSERTI128    $0x01, 6(CX), Y6, Y6
+	VPSRLW         $0x04, Y6, Y7
+	VPAND          Y0, Y6, Y6
+	VPAND          Y0, Y7, Y7
+	VPBROADCASTD   2(AX), Y8
+	VPBROADCASTD   2(CX), Y9
+	VPBLENDD       $0xf0, Y9, Y8, Y8
+	VPSHUFB        fifths0<>+0(SB), Y8, Y9
+	VPAND          bitofbyte<>+0(SB), Y9, Y9
+	VPCMPEQB       bitofbyte<>+0(SB), Y9, Y9
+	VPAND          Y2, Y9, Y9
+	VPOR           Y9, Y6, Y6
+	VPSHUFB        fifths1<>+0(SB), Y8, Y8
+	VPAND          bitofbyte<>+0(SB), Y8, Y8
+	VPCMPEQB       bitofbyte<>+0(SB), Y8, Y8
+	VPAND          Y2, Y8, Y8
+	VPOR           Y8, Y7, Y7
+	VPMADDUBSW     Y4, Y6, Y6
+	VPMADDUBSW     Y5, Y7, Y7
+	VPADDW         Y7, Y6, Y6
+	VPMADDWD       Y1, Y6, Y6
+	VMOVDQU        6(AX)(DX*1), X10
+	VINSERTI128    $0x01, 6(CX)(DX*1), Y10, Y10
+	VPSRLW         $0x04, Y10, Y7
+	VPAND          Y0, Y10, Y10
+	VPAND          Y0, Y7, Y7
+	VPBROADCASTD   2(AX)(DX*1), Y8
+	VPBROADCASTD   2(CX)(DX*1), Y9
+	VPBLENDD       $0xf0, Y9, Y8, Y8
+	VPSHUFB        fifths0<>+0(SB), Y8, Y9
+	VPAND          bitofbyte<>+0(SB), Y9, Y9
+	VPCMPEQB       bitofbyte<>+0(SB), Y9, Y9
+	VPAND          Y2, Y9, Y9
+	VPOR           Y9, Y10, Y10
+	VPSHUFB        fifths1<>+0(SB), Y8, Y8
+	VPAND          bitofbyte<>+0(SB), Y8, Y8
+	VPCMPEQB       bitofbyte<>+0(SB), Y8, Y8
+	VPAND          Y2, Y8, Y8
+	VPOR           Y8, Y7, Y7
+	VPMADDUBSW     Y4, Y10, Y10
+	VPMADDUBSW     Y5, Y7, Y7
+	VPADDW         Y7, Y10, Y10
+	VPMADDWD       Y1, Y10, Y10
+	VPHADDD        Y10, Y6, Y6
+	VMOVDQU        6(AX)(DX*2), X11
+	VINSERTI128    $0x01, 6(CX)(DX*2), Y11, Y11
+	VPSRLW         $0x04, Y11, Y7
+	VPAND          Y0, Y11, Y11
+	VPAND          Y0, Y7, Y7
+	VPBROADCASTD   2(AX)(DX*2), Y8
+	VPBROADCASTD   2(CX)(DX*2), Y9
+	VPBLENDD       $0xf0, Y9, Y8, Y8
+	VPSHUFB        fifths0<>+0(SB), Y8, Y9
+	VPAND          bitofbyte<>+0(SB), Y9, Y9
+	VPCMPEQB       bitofbyte<>+0(SB), Y9, Y9
+	VPAND          Y2, Y9, Y9
+	VPOR           Y9, Y11, Y11
+	VPSHUFB        fifths1<>+0(SB), Y8, Y8
+	VPAND          bitofbyte<>+0(SB), Y8, Y8
+	VPCMPEQB       bitofbyte<>+0(SB), Y8, Y8
+	VPAND          Y2, Y8, Y8
+	VPOR           Y8, Y7, Y7
+	VPMADDUBSW     Y4, Y11, Y11
+	VPMADDUBSW     Y5, Y7, Y7
+	VPADDW         Y7, Y11, Y11
+	VPMADDWD       Y1, Y11, Y11
+	VMOVDQU        6(AX)(BX*1), X12
+	VINSERTI128    $0x01, 6(CX)(BX*1), Y12, Y12
+	VPSRLW         $0x04, Y12, Y7
+	VPAND          Y0, Y12, Y12
+	VPAND          Y0, Y7, Y7
+	VPBROADCASTD   2(AX)(BX*1), Y8
+	VPBROADCASTD   2(CX)(BX*1), Y9
+	VPBLENDD       $0xf0, Y9, Y8, Y8
+	VPSHUFB        fifths0<>+0(SB), Y8, Y9
+	VPAND          bitofbyte<>+0(SB), Y9, Y9
+	VPCMPEQB       bitofbyte<>+0(SB), Y9, Y9
+	VPAND          Y2, Y9, Y9
+	VPOR           Y9, Y12, Y12
+	VPSHUFB        fifths1<>+0(SB), Y8, Y8
+	VPAND          bitofbyte<>+0(SB), Y8, Y8
+	VPCMPEQB       bitofbyte<>+0(SB), Y8, Y8
+	VPAND          Y2, Y8, Y8
+	VPOR           Y8, Y7, Y7
+	VPMADDUBSW     Y4, Y12, Y12
+	VPMADDUBSW     Y5, Y7, Y7
+	VPADDW         Y7, Y12, Y12
+	VPMADDWD       Y1, Y12, Y12
+	VPHADDD        Y12, Y11, Y11
+	VPHADDD        Y11, Y6, Y6
+	VPBROADCASTD   (R8), Y4
+	VPMADDWD       Y1, Y4, Y4
+	VPSLLD         $0x04, Y4, Y4
+	VPSUBD         Y4, Y6, Y6
+	VPXOR          X4, X4, X4
+	VPINSRW        $0x00, (AX), X4, X4
+	VPINSRW        $0x01, (AX)(DX*1), X4, X4
+	VPINSRW        $0x02, (AX)(DX*2), X4, X4
+	VPINSRW        $0x03, (AX)(BX*1), X4, X4
+	VPINSRW        $0x04, (CX), X4, X4
+	VPINSRW        $0x05, (CX)(DX*1), X4, X4
+	VPINSRW        $0x06, (CX)(DX*2), X4, X4
+	VPINSRW        $0x07, (CX)(BX*1), X4, X4
+	VCVTPH2PS      X4, Y4
+	VBROADCASTSS   (DI), Y5
+	VMULPS         Y5, Y4, Y4
+	VCVTDQ2PS      Y6, Y5
+	VFMADD231PS    Y5, Y4, Y3
+	ADDQ           $0x00000016, AX
+	ADDQ           $0x00000016, CX
+	ADDQ           $0x00000020, SI
+	ADDQ           $0x00000004, DI
+	ADDQ           $0x00000004, R8
+	SUBQ           $0x00000001, R11
+	JMP            loop15
+
+done16:
+	VMOVUPS Y3, (R9)
+	ADDQ    $0x00000020, R9
+	LEAQ    (AX)(DX*4), AX
+	ADDQ    BX, AX
+	SUBQ    $0x00000001, R10
+	JMP     loop13
+
+done14:
+	VZEROUPPER
+	RET
+
+DATA bytes16<>+0(SB)/4, $0x10101010
+DATA bytes16<>+4(SB)/4, $0x10101010
+DATA bytes16<>+8(SB)/4, $0x10101010
+DATA bytes16<>+12(SB)/4, $0x10101010
+DATA bytes16<>+16(SB)/4, $0x10101010
+DATA bytes16<>+20(SB)/4, $0x10101010
+DATA bytes16<>+24(SB)/4, $0x10101010
+DATA bytes16<>+28(SB)/4, $0x10101010
+GLOBL bytes16<>(SB), RODATA|NOPTR, $32
+
+DATA fifths0<>+0(SB)/1, $0x00
+DATA fifths0<>+1(SB)/1, $0x00
+DATA fifths0<>+2(SB)/1, $0x00
+DATA fifths0<>+3(SB)/1, $0x00
+DATA fifths0<>+4(SB)/1, $0x00
+DATA fifths0<>+5(SB)/1, $0x00
+DATA fifths0<>+6(SB)/1, $0x00
+DATA fifths0<>+7(SB)/1, $0x00
+DATA fifths0<>+8(SB)/1, $0x01
+DATA fifths0<>+9(SB)/1, $0x01
+DATA fifths0<>+10(SB)/1, $0x01
+DATA fifths0<>+11(SB)/1, $0x01
+DATA fifths0<>+12(SB)/1, $0x01
+DATA fifths0<>+13(SB)/1, $0x01
+DATA fifths0<>+14(SB)/1, $0x01
+DATA fifths0<>+15(SB)/1, $0x01
+DATA fifths0<>+16(SB)/1, $0x00
+DATA fifths0<>+17(SB)/1, $0x00
+DATA fifths0<>+18(SB)/1, $0x00
+DATA fifths0<>+19(SB)/1, $0x00
+DATA fifths0<>+20(SB)/1, $0x00
+DATA fifths0<>+21(SB)/1, $0x00
+DATA fifths0<>+22(SB)/1, $0x00
+DATA fifths0<>+23(SB)/1, $0x00
+DATA fifths0<>+24(SB)/1, $0x01
+DATA fifths0<>+25(SB)/1, $0x01
+DATA fifths0<>+26(SB)/1, $0x01
+DATA fifths0<>+27(SB)/1, $0x01
+DATA fifths0<>+28(SB)/1, $0x01
+DATA fifths0<>+29(SB)/1, $0x01
+DATA fifths0<>+30(SB)/1, $0x01
+DATA fifths0<>+31(SB)/1, $0x01
+DATA fifths0<>+32(SB)/1, $0x00
+DATA fifths0<>+33(SB)/1, $0x00
+DATA fifths0<>+34(SB)/1, $0x00
+DATA fifths0<>+35(SB)/1, $0x00
+DATA fifths0<>+36(SB)/1, $0x00
+DATA fifths0<>+37(SB)/1, $0x00
+DATA fifths0<>+38(SB)/1, $0x00
+DATA fifths0<>+39(SB)/1, $0x00
+DATA fifths0<>+40(SB)/1, $0x01
+DATA fifths0<>+41(SB)/1, $0x01
+DATA fifths0<>+42(SB)/1, $0x01
+DATA fifths0<>+43(SB)/1, $0x01
+DATA fifths0<>+44(SB)/1, $0x01
+DATA fifths0<>+45(SB)/1, $0x01
+DATA fifths0<>+46(SB)/1, $0x01
+DATA fifths0<>+47(SB)/1, $0x01
+DATA fifths0<>+48(SB)/1, $0x00
+DATA fifths0<>+49(SB)/1, $0x00
+DATA fifths0<>+50(SB)/1, $0x00
+DATA fifths0<>+51(SB)/1, $0x00
+DATA fifths0<>+52(SB)/1, $0x00
+DATA fifths0<>+53(SB)/1, $0x00
+DATA fifths0<>+54(SB)/1, $0x00
+DATA fifths0<>+55(SB)/1, $0x00
+DATA fifths0<>+56(SB)/1, $0x01
+DATA fifths0<>+57(SB)/1, $0x01
+DATA fifths0<>+58(SB)/1, $0x01
+DATA fifths0<>+59(SB)/1, $0x01
+DATA fifths0<>+60(SB)/1, $0x01
+DATA fifths0<>+61(SB)/1, $0x01
+DATA fifths0<>+62(SB)/1, $0x01
+DATA fifths0<>+63(SB)/1, $0x01
+GLOBL fifths0<>(SB), RODATA|NOPTR, $64
+
+DATA fifths1<>+0(SB)/1, $0x02
+DATA fifths1<>+1(SB)/1, $0x02
+DATA fifths1<>+2(SB)/1, $0x02
+DATA fifths1<>+3(SB)/1, $0x02
+DATA fifths1<>+4(SB)/1, $0x02
+DATA fifths1<>+5(SB)/1, $0x02
+DATA fifths1<>+6(SB)/1, $0x02
+DATA fifths1<>+7(SB)/1, $0x02
+DATA fifths1<>+8(SB)/1, $0x03
+DATA fifths1<>+9(SB)/1, $0x03
+DATA fifths1<>+10(SB)/1, $0x03
+DATA fifths1<>+11(SB)/1, $0x03
+DATA fifths1<>+12(SB)/1, $0x03
+DATA fifths1<>+13(SB)/1, $0x03
+DATA fifths1<>+14(SB)/1, $0x03
+DATA fifths1<>+15(SB)/1, $0x03
+DATA fifths1<>+16(SB)/1, $0x02
+DATA fifths1<>+17(SB)/1, $0x02
+DATA fifths1<>+18(SB)/1, $0x02
+DATA fifths1<>+19(SB)/1, $0x02
+DATA fifths1<>+20(SB)/1, $0x02
+DATA fifths1<>+21(SB)/1, $0x02
+DATA fifths1<>+22(SB)/1, $0x02
+DATA fifths1<>+23(SB)/1, $0x02
+DATA fifths1<>+24(SB)/1, $0x03
+DATA fifths1<>+25(SB)/1, $0x03
+DATA fifths1<>+26(SB)/1, $0x03
+DATA fifths1<>+27(SB)/1, $0x03
+DATA fifths1<>+28(SB)/1, $0x03
+DATA fifths1<>+29(SB)/1, $0x03
+DATA fifths1<>+30(SB)/1, $0x03
+DATA fifths1<>+31(SB)/1, $0x03
+DATA fifths1<>+32(SB)/1, $0x02
+DATA fifths1<>+33(SB)/1, $0x02
+DATA fifths1<>+34(SB)/1, $0x02
+DATA fifths1<>+35(SB)/1, $0x02
+DATA fifths1<>+36(SB)/1, $0x02
+DATA fifths1<>+37(SB)/1, $0x02
+DATA fifths1<>+38(SB)/1, $0x02
+DATA fifths1<>+39(SB)/1, $0x02
+DATA fifths1<>+40(SB)/1, $0x03
+DATA fifths1<>+41(SB)/1, $0x03
+DATA fifths1<>+42(SB)/1, $0x03
+DATA fifths1<>+43(SB)/1, $0x03
+DATA fifths1<>+44(SB)/1, $0x03
+DATA fifths1<>+45(SB)/1, $0x03
+DATA fifths1<>+46(SB)/1, $0x03
+DATA fifths1<>+47(SB)/1, $0x03
+DATA fifths1<>+48(SB)/1, $0x02
+DATA fifths1<>+49(SB)/1, $0x02
+DATA fifths1<>+50(SB)/1, $0x02
+DATA fifths1<>+51(SB)/1, $0x02
+DATA fifths1<>+52(SB)/1, $0x02
+DATA fifths1<>+53(SB)/1, $0x02
+DATA fifths1<>+54(SB)/1, $0x02
+DATA fifths1<>+55(SB)/1, $0x02
+DATA fifths1<>+56(SB)/1, $0x03
+DATA fifths1<>+57(SB)/1, $0x03
+DATA fifths1<>+58(SB)/1, $0x03
+DATA fifths1<>+59(SB)/1, $0x03
+DATA fifths1<>+60(SB)/1, $0x03
+DATA fifths1<>+61(SB)/1, $0x03
+DATA fifths1<>+62(SB)/1, $0x03
+DATA fifths1<>+63(SB)/1, $0x03
+GLOBL fifths1<>(SB), RODATA|NOPTR, $64
+
+// func rowsQ5_1(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·rowsQ5_1(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), R9
+	MOVQ    groups+16(FP), R10
+	MOVQ    w+8(FP), AX
+	MOVQ    blocks+24(FP), DX
+	IMUL3Q  $0x00000018, DX, DX
+	LEAQ    (DX)(DX*2), BX
+	VMOVDQU nibbles<>+0(SB), Y0
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU bytes16<>+0(SB), Y2
+
+loop17:
+	CMPQ   R10, $0x01
+	JL     done18
+	LEAQ   (AX)(DX*4), CX
+	MOVQ   DX, R12
+	SHLQ   $0x04, R12
+	ADDQ   AX, R12
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R11
+	VXORPS Y3, Y3, Y3
+
+loop19:
+	CMPQ           R11, $0x01
+	JL             done20
+	PREFETCHT1     (R12)
+	PREFETCHT1     64(R12)
+	PREFETCHT1     128(R12)
+	ADDQ           $0x000000c0, R12
+	VBROADCASTI128 (SI), Y4
+	VBROADCASTI128 16(SI), Y5
+	VMOVDQU        8(AX), X6
+	VINSERTI128    $0x01, 8(CX), Y6, Y6
+	VPSRLW         $0x04, Y6, Y7
+	VPAND          Y0, Y6, Y6
+	VPAND          Y0, Y7, Y7
+	VPBROADCASTD   4(AX), Y8
+	VPBROADCASTD   4(CX), Y9
+	VPBLENDD       $0xf0, Y9, Y8, Y8
+	VPSHUFB        fifths0<>+0(SB), Y8, Y9
+	VPAND          bitofbyte<>+0(SB), Y9, Y9
+	VPCMPEQB       bitofbyte<>+0(SB), Y9, Y9
+	VPAND          Y2, Y9, Y9
+	VPOR           Y9, Y6, Y6
+	VPSHUFB        fifths1<>+0(SB), Y8, Y8
+	VPAND          bitofbyte<>+0(SB), Y8, Y8
+	VPCMPEQB       bitofbyte<>+0(SB), Y8, Y8
+	VPAND          Y2, Y8, Y8
+	VPOR           Y8, Y7, Y7
+	VPMADDUBSW     Y4, Y6, Y6
+	VPMADDUBSW     Y5, Y7, Y7
+	VPADDW         Y7, Y6, Y6
+	VPMADDWD       Y1, Y6, Y6
+	VMOVDQU        8(AX)(DX*1), X10
+	VINSERTI128    $0x01, 8(CX)(DX*1), Y10, Y10
+	VPSRLW         $0x04, Y10, Y7
+	VPAND          Y0, Y10, Y10
+	VPAND          Y0, Y7, Y7
+	VPBROADCASTD   4(AX)(DX*1), Y8
+	VPBROADCASTD   4(CX)(DX*1), Y9
+	VPBLENDD       $0xf0, Y9, Y8, Y8
+	VPSHUFB        fifths0<>+0(SB), Y8, Y9
+	VPAND          bitofbyte<>+0(SB), Y9, Y9
+	VPCMPEQB       bitofbyte<>+0(SB), Y9, Y9
+	VPAND          Y2, Y9, Y9
+	VPOR           Y9, Y10, Y10
+	VPSHUFB        fifths1<>+0(SB), Y8, Y8
+	VPAND          bitofbyte<>+0(SB), Y8, Y8
+	VPCMPEQB       bitofbyte<>+0(SB), Y8, Y8
+	VPAND          Y2, Y8, Y8
+	VPOR           Y8, Y7, Y7
+	VPMADDUBSW     Y4, Y10, Y10
+	VPMADDUBSW     Y5, Y7, Y7
+	VPADDW         Y7, Y10, Y10
+	VPMADDWD       Y1, Y10, Y10
+	VPHADDD        Y10, Y6, Y6
+	VMOVDQU        8(AX)(DX*2), X11
+	VINSERTI128    $0x01, 8(CX)(DX*2), Y11, Y11
+	VPSRLW         $0x04, Y11, Y7
+	VPAND          Y0, Y11, Y11
+	VPAND          Y0, Y7, Y7
+	VPBROADCASTD   4(AX)(DX*2), Y8
+	VPBROADCASTD   4(CX)(DX*2), Y9
+	VPBLENDD       $0xf0, Y9, Y8, Y8
+	VPSHUFB        fifths0<>+0(SB), Y8, Y9
+	VPAND          bitofbyte<>+0(SB), Y9, Y9
+	VPCMPEQB       bitofbyte<>+0(SB), Y9, Y9
+	VPAND          Y2, Y9, Y9
+	VPOR           Y9, Y11, Y11
+	VPSHUFB        fifths1<>+0(SB), Y8, Y8
+	VPAND          bitofbyte<>+0(SB), Y8, Y8
+	VPCMPEQB       bitofbyte<>+0(SB), Y8, Y8
+	VPAND          Y2, Y8, Y8
+	VPOR           Y8, Y7, Y7
+	VPMADDUBSW     Y4, Y11, Y11
+	VPMADDUBSW     Y5, Y7, Y7
+	VPADDW         Y7, Y11, Y11
+	VPMADDWD       Y1, Y11, Y11
+	VMOVDQU        8(AX)(BX*1), X12
+	VINSERTI128    $0x01, 8(CX)(BX*1), Y12, Y12
+	VPSRLW         $0x04, Y12, Y7
+	VPAND          Y0, Y12, Y12
+	VPAND          Y0, Y7, Y7
+	VPBROADCASTD   4(AX)(BX*1), Y8
+	VPBROADCASTD   4(CX)(BX*1), Y9
+	VPBLENDD       $0xf0, Y9, Y8, Y8
+	VPSHUFB        fifths0<>+0(SB), Y8, Y9
+	VPAND          bitofbyte<>+0(SB), Y9, Y9
+	VPCMPEQB       bitofbyte<>+0(SB), Y9, Y9
+	VPAND          Y2, Y9, Y9
+	VPOR           Y9, Y12, Y12
+	VPSHUFB        fifths1<>+0(SB), Y8, Y8
+	VPAND          bitofbyte<>+0(SB), Y8, Y8
+	VPCMPEQB       bitofbyte<>+0(SB), Y8, Y8
+	VPAND          Y2, Y8, Y8
+	VPOR           Y8, Y7, Y7
+	VPMADDUBSW     Y4, Y12, Y12
+	VPMADDUBSW     Y5, Y7, Y7
+	VPADDW         Y7, Y12, Y12
+	VPMADDWD       Y1, Y12, Y12
+	VPHADDD        Y12, Y11, Y11
+	VPHADDD        Y11, Y6, Y6
+	VPBROADCASTD   (R8), Y4
+	VPMADDWD       Y1, Y4, Y4
+	VMOVD          (AX), X7
+	VPINSRD        $0x01, (AX)(DX*1), X7, X7
+	VPINSRD        $0x02, (AX)(DX*2), X7, X7
+	VPINSRD        $0x03, (AX)(BX*1), X7, X7
+	VMOVD          (CX), X5
+	VPINSRD        $0x01, (CX)(DX*1), X5, X5
+	VPINSRD        $0x02, (CX)(DX*2), X5, X5
+	VPINSRD        $0x03, (CX)(BX*1), X5, X5
+	VPSHUFB        pickhalves<>+0(SB), X7, X7
+	VPSHUFB        pickhalves<>+0(SB), X5, X5
+	VPUNPCKLQDQ    X5, X7, X8
+	VPUNPCKHQDQ    X5, X7, X7
+	VCVTPH2PS      X8, Y5
+	VCVTPH2PS      X7, Y7
+	VBROADCASTSS   (DI), Y8
+	VMULPS         Y8, Y5, Y5
+	VCVTDQ2PS      Y6, Y8
+	VFMADD231PS    Y8, Y5, Y3
+	VBROADCASTSS   (DI), Y5
+	VMULPS         Y5, Y7, Y7
+	VCVTDQ2PS      Y4, Y4
+	VFMADD231PS    Y4, Y7, Y3
+	ADDQ           $0x00000018, AX
+	ADDQ           $0x00000018, CX
+	ADDQ           $0x00000020, SI
+	ADDQ           $0x00000004, DI
+	ADDQ           $0x00000004, R8
+	SUBQ           $0x00000001, R11
+	JMP            loop19
+
+done20:
+	VMOVUPS Y3, (R9)
+	ADDQ    $0x00000020, R9
+	LEAQ    (AX)(DX*4), AX
+	ADDQ    BX, AX
+	SUBQ    $0x00000001, R10
+	JMP     loop17
+
+done18:
+	VZEROUPPER
+	RET
+
+// func rowsIQ4_NL(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·rowsIQ4_NL(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), R9
+	MOVQ    groups+16(FP), R10
+	MOVQ    w+8(FP), AX
+	MOVQ    blocks+24(FP), DX
+	IMUL3Q  $0x00000012, DX, DX
+	LEAQ    (DX)(DX*2), BX
+	VMOVDQU nibbles<>+0(SB), Y0
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU rowsIQ4_NLcodes<>+0(SB), Y2
+
+loop21:
+	CMPQ   R10, $0x01
+	JL     done22
+	LEAQ   (AX)(DX*4), CX
+	MOVQ   DX, R12
+	SHLQ   $0x04, R12
+	ADDQ   AX, R12
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R11
+	VXORPS Y3, Y3, Y3
+
+loop23:
+	CMPQ           R11, $0x01
+	JL             done24
+	PREFETCHT1     (R12)
+	PREFETCHT1     64(R12)
+	PREFETCHT1     128(R12)
+	ADDQ           $0x00000090, R12
+	VBROADCASTI128 (SI), Y4
+	VBROADCASTI128 16(SI), Y5
+	VMOVDQU        2(AX), X6
+	VINSERTI128    $0x01, 2(CX), Y6, Y6
+	VPSRLW         $0x04, Y6, Y7
+	VPAND          Y0, Y6, Y6
+	VPSHUFB        Y6, Y2, Y6
+	VPSIGNB        Y6, Y4, Y8
+	VPABSB         Y6, Y6
+	VPMADDUBSW     Y8, Y6, Y6
+	VPMADDWD       Y1, Y6, Y6
+	VPAND          Y0, Y7, Y7
+	VPSHUFB        Y7, Y2, Y7
+	VPSIGNB        Y7, Y5, Y8
+	VPABSB         Y7, Y7
+	VPMADDUBSW     Y8, Y7, Y7
+	VPMADDWD       Y1, Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VMOVDQU        2(AX)(DX*1), X9
+	VINSERTI128    $0x01, 2(CX)(DX*1), Y9, Y9
+	VPSRLW         $0x04, Y9, Y7
+	VPAND          Y0, Y9, Y9
+	VPSHUFB        Y9, Y2, Y9
+	VPSIGNB        Y9, Y4, Y8
+	VPABSB         Y9, Y9
+	VPMADDUBSW     Y8, Y9, Y9
+	VPMADDWD       Y1, Y9, Y9
+	VPAND          Y0, Y7, Y7
+	VPSHUFB        Y7, Y2, Y7
+	VPSIGNB        Y7, Y5, Y8
+	VPABSB         Y7, Y7
+	VPMADDUBSW     Y8, Y7, Y7
+	VPMADDWD       Y1, Y7, Y7
+	VPADDD         Y7, Y9, Y9
+	VPHADDD        Y9, Y6, Y6
+	VMOVDQU        2(AX)(DX*2), X10
+	VINSERTI128    $0x01, 2(CX)(DX*2), Y10, Y10
+	VPSRLW         $0x04, Y10, Y7
+	VPAND          Y0, Y10, Y10
+	VPSHUFB        Y10, Y2, Y10
+	VPSIGNB        Y10, Y4, Y8
+	VPABSB         Y10, Y10
+	VPMADDUBSW     Y8, Y10, Y10
+	VPMADDWD       Y1, Y10, Y10
+	VPAND          Y0, Y7, Y7
+	VPSHUFB        Y7, Y2, Y7
+	VPSIGNB        Y7, Y5, Y8
+	VPABSB         Y7, Y7
+	VPMADDUBSW     Y8, Y7, Y7
+	VPMADDWD       Y1, Y7, Y7
+	VPADDD         Y7, Y10, Y10
+	VMOVDQU        2(AX)(BX*1), X11
+	VINSERTI128    $0x01, 2(CX)(BX*1), Y11, Y11
+	VPSRLW         $0x04, Y11, Y7
+	VPAND          Y0, Y11, Y11
+	VPSHUFB        Y11, Y2, Y11
+	VPSIGNB        Y11, Y4, Y4
+	VPABSB         Y11, Y11
+	VPMADDUBSW     Y4, Y11, Y11
+	VPMADDWD       Y1, Y11, Y11
+	VPAND          Y0, Y7, Y7
+	VPSHUFB        Y7, Y2, Y7
+	VPSIGNB        Y7, Y5, Y4
+	VPABSB         Y7, Y7
+	VPMADDUBSW     Y4, Y7, Y7
+	VPMADDWD       Y1, Y7, Y7
+	VPADDD         Y7, Y11, Y11
+	VPHADDD        Y11, Y10, Y10
+	VPHADDD        Y10, Y6, Y6
+	VPXOR          X4, X4, X4
+	VPINSRW        $0x00, (AX), X4, X4
+	VPINSRW        $0x01, (AX)(DX*1), X4, X4
+	VPINSRW        $0x02, (AX)(DX*2), X4, X4
+	VPINSRW        $0x03, (AX)(BX*1), X4, X4
+	VPINSRW        $0x04, (CX), X4, X4
+	VPINSRW        $0x05, (CX)(DX*1), X4, X4
+	VPINSRW        $0x06, (CX)(DX*2), X4, X4
+	VPINSRW        $0x07, (CX)(BX*1), X4, X4
+	VCVTPH2PS      X4, Y4
+	VBROADCASTSS   (DI), Y5
+	VMULPS         Y5, Y4, Y4
+	VCVTDQ2PS      Y6, Y5
+	VFMADD231PS    Y5, Y4, Y3
+	ADDQ           $0x00000012, AX
+	ADDQ           $0x00000012, CX
+	ADDQ           $0x00000020, SI
+	ADDQ           $0x00000004, DI
+	ADDQ           $0x00000004, R8
+	SUBQ           $0x00000001, R11
+	JMP            loop23
+
+done24:
+	VMOVUPS Y3, (R9)
+	ADDQ    $0x00000020, R9
+	LEAQ    (AX)(DX*4), AX
+	ADDQ    BX, AX
+	SUBQ    $0x00000001, R10
+	JMP     loop21
+
+done22:
+	VZEROUPPER
+	RET
+
+DATA rowsIQ4_NLcodes<>+0(SB)/1, $0x81
+DATA rowsIQ4_NLcodes<>+1(SB)/1, $0x98
+DATA rowsIQ4_NLcodes<>+2(SB)/1, $0xad
+DATA rowsIQ4_NLcodes<>+3(SB)/1, $0xbf
+DATA rowsIQ4_NLcodes<>+4(SB)/1, $0xcf
+DATA rowsIQ4_NLcodes<>+5(SB)/1, $0xdd
+DATA rowsIQ4_NLcodes<>+6(SB)/1, $0xea
+DATA rowsIQ4_NLcodes<>+7(SB)/1, $0xf6
+DATA rowsIQ4_NLcodes<>+8(SB)/1, $0x01
+DATA rowsIQ4_NLcodes<>+9(SB)/1, $0x0d
+DATA rowsIQ4_NLcodes<>+10(SB)/1, $0x19
+DATA rowsIQ4_NLcodes<>+11(SB)/1, $0x26
+DATA rowsIQ4_NLcodes<>+12(SB)/1, $0x35
+DATA rowsIQ4_NLcodes<>+13(SB)/1, $0x45
+DATA rowsIQ4_NLcodes<>+14(SB)/1, $0x59
+DATA rowsIQ4_NLcodes<>+15(SB)/1, $0x71
+DATA rowsIQ4_NLcodes<>+16(SB)/1, $0x81
+DATA rowsIQ4_NLcodes<>+17(SB)/1, $0x98
+DATA rowsIQ4_NLcodes<>+18(SB)/1, $0xad
+DATA rowsIQ4_NLcodes<>+19(SB)/1, $0xbf
+DATA rowsIQ4_NLcodes<>+20(SB)/1, $0xcf
+DATA rowsIQ4_NLcodes<>+21(SB)/1, $0xdd
+DATA rowsIQ4_NLcodes<>+22(SB)/1, $0xea
+DATA rowsIQ4_NLcodes<>+23(SB)/1, $0xf6
+DATA rowsIQ4_NLcodes<>+24(SB)/1, $0x01
+DATA rowsIQ4_NLcodes<>+25(SB)/1, $0x0d
+DATA rowsIQ4_NLcodes<>+26(SB)/1, $0x19
+DATA rowsIQ4_NLcodes<>+27(SB)/1, $0x26
+DATA rowsIQ4_NLcodes<>+28(SB)/1, $0x35
+DATA rowsIQ4_NLcodes<>+29(SB)/1, $0x45
+DATA rowsIQ4_NLcodes<>+30(SB)/1, $0x59
+DATA rowsIQ4_NLcodes<>+31(SB)/1, $0x71
+DATA rowsIQ4_NLcodes<>+32(SB)/1, $0x81
+DATA rowsIQ4_NLcodes<>+33(SB)/1, $0x98
+DATA rowsIQ4_NLcodes<>+34(SB)/1, $0xad
+DATA rowsIQ4_NLcodes<>+35(SB)/1, $0xbf
+DATA rowsIQ4_NLcodes<>+36(SB)/1, $0xcf
+DATA rowsIQ4_NLcodes<>+37(SB)/1, $0xdd
+DATA rowsIQ4_NLcodes<>+38(SB)/1, $0xea
+DATA rowsIQ4_NLcodes<>+39(SB)/1, $0xf6
+DATA rowsIQ4_NLcodes<>+40(SB)/1, $0x01
+DATA rowsIQ4_NLcodes<>+41(SB)/1, $0x0d
+DATA rowsIQ4_NLcodes<>+42(SB)/1, $0x19
+DATA rowsIQ4_NLcodes<>+43(SB)/1, $0x26
+DATA rowsIQ4_NLcodes<>+44(SB)/1, $0x35
+DATA rowsIQ4_NLcodes<>+45(SB)/1, $0x45
+DATA rowsIQ4_NLcodes<>+46(SB)/1, $0x59
+DATA rowsIQ4_NLcodes<>+47(SB)/1, $0x71
+DATA rowsIQ4_NLcodes<>+48(SB)/1, $0x81
+DATA rowsIQ4_NLcodes<>+49(SB)/1, $0x98
+DATA rowsIQ4_NLcodes<>+50(SB)/1, $0xad
+DATA rowsIQ4_NLcodes<>+51(SB)/1, $0xbf
+DATA rowsIQ4_NLcodes<>+52(SB)/1, $0xcf
+DATA rowsIQ4_NLcodes<>+53(SB)/1, $0xdd
+DATA rowsIQ4_NLcodes<>+54(SB)/1, $0xea
+DATA rowsIQ4_NLcodes<>+55(SB)/1, $0xf6
+DATA rowsIQ4_NLcodes<>+56(SB)/1, $0x01
+DATA rowsIQ4_NLcodes<>+57(SB)/1, $0x0d
+DATA rowsIQ4_NLcodes<>+58(SB)/1, $0x19
+DATA rowsIQ4_NLcodes<>+59(SB)/1, $0x26
+DATA rowsIQ4_NLcodes<>+60(SB)/1, $0x35
+DATA rowsIQ4_NLcodes<>+61(SB)/1, $0x45
+DATA rowsIQ4_NLcodes<>+62(SB)/1, $0x59
+DATA rowsIQ4_NLcodes<>+63(SB)/1, $0x71
+GLOBL rowsIQ4_NLcodes<>(SB), RODATA|NOPTR, $64
+
+// func rowsMXFP4(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·rowsMXFP4(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), R9
+	MOVQ    groups+16(FP), R10
+	MOVQ    w+8(FP), AX
+	MOVQ    blocks+24(FP), DX
+	IMUL3Q  $0x00000011, DX, DX
+	LEAQ    (DX)(DX*2), BX
+	VMOVDQU nibbles<>+0(SB), Y0
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU rowsMXFP4codes<>+0(SB), Y2
+
+loop25:
+	CMPQ   R10, $0x01
+	JL     done26
+	LEAQ   (AX)(DX*4), CX
+	MOVQ   DX, R12
+	SHLQ   $0x04, R12
+	ADDQ   AX, R12
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R11
+	VXORPS Y3, Y3, Y3
+
+loop27:
+	CMPQ           R11, $0x01
+	JL             done28
+	PREFETCHT1     (R12)
+	PREFETCHT1     64(R12)
+	PREFETCHT1     128(R12)
+	ADDQ           $0x00000088, R12
+	VBROADCASTI128 (SI), Y4
+	VBROADCASTI128 16(SI), Y5
+	VMOVDQU        1(AX), X6
+	VINSERTI128    $0x01, 1(CX), Y6, Y6
+	VPSRLW         $0x04, Y6, Y7
+	VPAND          Y0, Y6, Y6
+	VPSHUFB        Y6, Y2, Y6
+	VPSIGNB        Y6, Y4, Y8
+	VPABSB         Y6, Y6
+	VPMADDUBSW     Y8, Y6, Y6
+	VPMADDWD       Y1, Y6, Y6
+	VPAND          Y0, Y7, Y7
+	VPSHUFB        Y7, Y2, Y7
+	VPSIGNB        Y7, Y5, Y8
+	VPABSB         Y7, Y7
+	VPMADDUBSW     Y8, Y7, Y7
+	VPMADDWD       Y1, Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VMOVDQU        1(AX)(DX*1), X9
+	VINSERTI128    $0x01, 1(CX)(DX*1), Y9, Y9
+	VPSRLW         $0x04, Y9, Y7
+	VPAND          Y0, Y9, Y9
+	VPSHUFB        Y9, Y2, Y9
+	VPSIGNB        Y9, Y4, Y8
+	VPABSB         Y9, Y9
+	VPMADDUBSW     Y8, Y9, Y9
+	VPMADDWD       Y1, Y9, Y9
+	VPAND          Y0, Y7, Y7
+	VPSHUFB        Y7, Y2, Y7
+	VPSIGNB        Y7, Y5, Y8
+	VPABSB         Y7, Y7
+	VPMADDUBSW     Y8, Y7, Y7
+	VPMADDWD       Y1, Y7, Y7
+	VPADDD         Y7, Y9, Y9
+	VPHADDD        Y9, Y6, Y6
+	VMOVDQU        1(AX)(DX*2), X10
+	VINSERTI128    $0x01, 1(CX)(DX*2), Y10, Y10
+	VPSRLW         $0x04, Y10, Y7
+	VPAND          Y0, Y10, Y10
+	VPSHUFB        Y10, Y2, Y10
+	VPSIGNB        Y10, Y4, Y8
+	VPABSB         Y10, Y10
+	VPMADDUBSW     Y8, Y10, Y10
+	VPMADDWD       Y1, Y10, Y10
+	VPAND          Y0, Y7, Y7
+	VPSHUFB        Y7, Y2, Y7
+	VPSIGNB        Y7, Y5, Y8
+	VPABSB         Y7, Y7
+	VPMADDUBSW     Y8, Y7, Y7
+	VPMADDWD       Y1, Y7, Y7
+	VPADDD         Y7, Y10, Y10
+	VMOVDQU        1(AX)(BX*1), X11
+	VINSERTI128    $0x01, 1(CX)(BX*1), Y11, Y11
+	VPSRLW         $0x04, Y11, Y7
+	VPAND          Y0, Y11, Y11
+	VPSHUFB        Y11, Y2, Y11
+	VPSIGNB        Y11, Y4, Y4
+	VPABSB         Y11, Y11
+	VPMADDUBSW     Y4, Y11, Y11
+	VPMADDWD       Y1, Y11, Y11
+	VPAND          Y0, Y7, Y7
+	VPSHUFB        Y7, Y2, Y7
+	VPSIGNB        Y7, Y5, Y4
+	VPABSB         Y7, Y7
+	VPMADDUBSW     Y4, Y7, Y7
+	VPMADDWD       Y1, Y7, Y7
+	VPADDD         Y7, Y11, Y11
+	VPHADDD        Y11, Y10, Y10
+	VPHADDD        Y10, Y6, Y6
+	VPXOR          X4, X4, X4
+	VPINSRB        $0x00, (AX), X4, X4
+	VPINSRB        $0x01, (AX)(DX*1), X4, X4
+	VPINSRB        $0x02, (AX)(DX*2), X4, X4
+	VPINSRB        $0x03, (AX)(BX*1), X4, X4
+	VPINSRB        $0x04, (CX), X4, X4
+	VPINSRB        $0x05, (CX)(DX*1), X4, X4
+	VPINSRB        $0x06, (CX)(DX*2), X4, X4
+	VPINSRB        $0x07, (CX)(BX*1), X4, X4
+	VPMOVZXBD      X4, Y4
+	VMOVDQU        tiny<>+0(SB), Y5
+	VPSLLVD        Y4, Y5, Y5
+	VMOVDQU        two32<>+0(SB), Y7
+	VPCMPGTD       Y4, Y7, Y7
+	VPSUBD         one32<>+0(SB), Y4, Y4
+	VPSLLD         $0x17, Y4, Y4
+	VPBLENDVB      Y7, Y5, Y4, Y4
+	VBROADCASTSS   (DI), Y5
+	VMULPS         Y5, Y4, Y4
+	VCVTDQ2PS      Y6, Y5
+	VFMADD231PS    Y5, Y4, Y3
+	ADDQ           $0x00000011, AX
+	ADDQ           $0x00000011, CX
+	ADDQ           $0x00000020, SI
+	ADDQ           $0x00000004, DI
+	ADDQ           $0x00000004, R8
+	SUBQ           $0x00000001, R11
+	JMP            loop27
+
+done28:
+	VMOVUPS Y3, (R9)
+	ADDQ    $0x00000020, R9
+	LEAQ    (AX)(DX*4), AX
+	ADDQ    BX, AX
+	SUBQ    $0x00000001, R10
+	JMP     loop25
+
+done26:
+	VZEROUPPER
+	RET
+
+DATA rowsMXFP4codes<>+0(SB)/1, $0x00
+DATA rowsMXFP4codes<>+1(SB)/1, $0x01
+DATA rowsMXFP4codes<>+2(SB)/1, $0x02
+DATA rowsMXFP4codes<>+3(SB)/1, $0x03
+DATA rowsMXFP4codes<>+4(SB)/1, $0x04
+DATA rowsMXFP4codes<>+5(SB)/1, $0x06
+DATA rowsMXFP4codes<>+6(SB)/1, $0x08
+DATA rowsMXFP4codes<>+7(SB)/1, $0x0c
+DATA rowsMXFP4codes<>+8(SB)/1, $0x00
+DATA rowsMXFP4codes<>+9(SB)/1, $0xff
+DATA rowsMXFP4codes<>+10(SB)/1, $0xfe
+DATA rowsMXFP4codes<>+11(SB)/1, $0xfd
+DATA rowsMXFP4codes<>+12(SB)/1, $0xfc
+DATA rowsMXFP4codes<>+13(SB)/1, $0xfa
+DATA rowsMXFP4codes<>+14(SB)/1, $0xf8
+DATA rowsMXFP4codes<>+15(SB)/1, $0xf4
+DATA rowsMXFP4codes<>+16(SB)/1, $0x00
+DATA rowsMXFP4codes<>+17(SB)/1, $0x01
+DATA rowsMXFP4codes<>+18(SB)/1, $0x02
+DATA rowsMXFP4codes<>+19(SB)/1, $0x03
+DATA rowsMXFP4codes<>+20(SB)/1, $0x04
+DATA rowsMXFP4codes<>+21(SB)/1, $0x06
+DATA rowsMXFP4codes<>+22(SB)/1, $0x08
+DATA rowsMXFP4codes<>+23(SB)/1, $0x0c
+DATA rowsMXFP4codes<>+24(SB)/1, $0x00
+DATA rowsMXFP4codes<>+25(SB)/1, $0xff
+DATA rowsMXFP4codes<>+26(SB)/1, $0xfe
+DATA rowsMXFP4codes<>+27(SB)/1, $0xfd
+DATA rowsMXFP4codes<>+28(SB)/1, $0xfc
+DATA rowsMXFP4codes<>+29(SB)/1, $0xfa
+DATA rowsMXFP4codes<>+30(SB)/1, $0xf8
+DATA rowsMXFP4codes<>+31(SB)/1, $0xf4
+DATA rowsMXFP4codes<>+32(SB)/1, $0x00
+DATA rowsMXFP4codes<>+33(SB)/1, $0x01
+DATA rowsMXFP4codes<>+34(SB)/1, $0x02
+DATA rowsMXFP4codes<>+35(SB)/1, $0x03
+DATA rowsMXFP4codes<>+36(SB)/1, $0x04
+DATA rowsMXFP4codes<>+37(SB)/1, $0x06
+DATA rowsMXFP4codes<>+38(SB)/1, $0x08
+DATA rowsMXFP4codes<>+39(SB)/1, $0x0c
+DATA rowsMXFP4codes<>+40(SB)/1, $0x00
+DATA rowsMXFP4codes<>+41(SB)/1, $0xff
+DATA rowsMXFP4codes<>+42(SB)/1, $0xfe
+DATA rowsMXFP4codes<>+43(SB)/1, $0xfd
+DATA rowsMXFP4codes<>+44(SB)/1, $0xfc
+DATA rowsMXFP4codes<>+45(SB)/1, $0xfa
+DATA rowsMXFP4codes<>+46(SB)/1, $0xf8
+DATA rowsMXFP4codes<>+47(SB)/1, $0xf4
+DATA rowsMXFP4codes<>+48(SB)/1, $0x00
+DATA rowsMXFP4codes<>+49(SB)/1, $0x01
+DATA rowsMXFP4codes<>+50(SB)/1, $0x02
+DATA rowsMXFP4codes<>+51(SB)/1, $0x03
+DATA rowsMXFP4codes<>+52(SB)/1, $0x04
+DATA rowsMXFP4codes<>+53(SB)/1, $0x06
+DATA rowsMXFP4codes<>+54(SB)/1, $0x08
+DATA rowsMXFP4codes<>+55(SB)/1, $0x0c
+DATA rowsMXFP4codes<>+56(SB)/1, $0x00
+DATA rowsMXFP4codes<>+57(SB)/1, $0xff
+DATA rowsMXFP4codes<>+58(SB)/1, $0xfe
+DATA rowsMXFP4codes<>+59(SB)/1, $0xfd
+DATA rowsMXFP4codes<>+60(SB)/1, $0xfc
+DATA rowsMXFP4codes<>+61(SB)/1, $0xfa
+DATA rowsMXFP4codes<>+62(SB)/1, $0xf8
+DATA rowsMXFP4codes<>+63(SB)/1, $0xf4
+GLOBL rowsMXFP4codes<>(SB), RODATA|NOPTR, $64
+
+DATA tiny<>+0(SB)/4, $0x00200000
+DATA tiny<>+4(SB)/4, $0x00200000
+DATA tiny<>+8(SB)/4, $0x00200000
+DATA tiny<>+12(SB)/4, $0x00200000
+DATA tiny<>+16(SB)/4, $0x00200000
+DATA tiny<>+20(SB)/4, $0x00200000
+DATA tiny<>+24(SB)/4, $0x00200000
+DATA tiny<>+28(SB)/4, $0x00200000
+GLOBL tiny<>(SB), RODATA|NOPTR, $32
+
+DATA two32<>+0(SB)/4, $0x00000002
+DATA two32<>+4(SB)/4, $0x00000002
+DATA two32<>+8(SB)/4, $0x00000002
+DATA two32<>+12(SB)/4, $0x00000002
+DATA two32<>+16(SB)/4, $0x00000002
+DATA two32<>+20(SB)/4, $0x00000002
+DATA two32<>+24(SB)/4, $0x00000002
+DATA two32<>+28(SB)/4, $0x00000002
+GLOBL two32<>(SB), RODATA|NOPTR, $32
+
+DATA one32<>+0(SB)/4, $0x00000001
+DATA one32<>+4(SB)/4, $0x00000001
+DATA one32<>+8(SB)/4, $0x00000001
+DATA one32<>+12(SB)/4, $0x00000001
+DATA one32<>+16(SB)/4, $0x00000001
+DATA one32<>+20(SB)/4, $0x00000001
+DATA one32<>+24(SB)/4, $0x00000001
+DATA one32<>+28(SB)/4, $0x00000001
+GLOBL one32<>(SB), RODATA|NOPTR, $32
+
+// func rowsQ2_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·rowsQ2_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), AX
+	MOVQ         blocks+24(FP), CX
+	IMUL3Q       $0x00000054, CX, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         16384(AX), BX
+	VPBROADCASTD bytes3<>+0(SB), Y1
+	MOVQ         groups+16(FP), R9
+
+loop29:
+	CMPQ   R9, $0x01
+	JL     done30
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R10
+	VXORPS X0, X0, X0
+
+loop31:
+	CMPQ         R10, $0x01
+	JL           done32
+	PREFETCHT1   (BX)
+	PREFETCHT1   64(BX)
+	PREFETCHT1   128(BX)
+	PREFETCHT1   192(BX)
+	PREFETCHT1   256(BX)
+	PREFETCHT1   320(BX)
+	ADDQ         $0x00000150, BX
+	VMOVDQU      (AX), X2
+	VPAND        nibbles128<>+0(SB), X2, X2
+	VPMOVZXBW    X2, Y3
+	VMOVDQU      (AX), X2
+	VPSRLW       $0x04, X2, X2
+	VPAND        nibbles128<>+0(SB), X2, X2
+	VPMOVZXBW    X2, Y2
+	VPMADDWD     (R8), Y2, Y4
+	VMOVDQU      16(AX), Y5
+	VPAND        Y1, Y5, Y2
+	VPERM2I128   $0x00, Y3, Y3, Y6
+	VPSHUFB      words0_1<>+0(SB), Y6, Y6
+	VPMADDUBSW   (SI), Y2, Y2
+	VPMADDWD     Y6, Y2, Y2
+	VPSRLW       $0x02, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPERM2I128   $0x00, Y3, Y3, Y7
+	VPSHUFB      words2_3<>+0(SB), Y7, Y7
+	VPMADDUBSW   32(SI), Y6, Y6
+	VPMADDWD     Y7, Y6, Y6
+	VPADDD       Y6, Y2, Y2
+	VPSRLW       $0x04, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPERM2I128   $0x00, Y3, Y3, Y7
+	VPSHUFB      words4_5<>+0(SB), Y7, Y7
+	VPMADDUBSW   64(SI), Y6, Y6
+	VPMADDWD     Y7, Y6, Y6
+	VPADDD       Y6, Y2, Y2
+	VPSRLW       $0x06, Y5, Y5
+	VPAND        Y1, Y5, Y5
+	VPERM2I128   $0x00, Y3, Y3, Y6
+	VPSHUFB      words6_7<>+0(SB), Y6, Y6
+	VPMADDUBSW   96(SI), Y5, Y5
+	VPMADDWD     Y6, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	VMOVDQU      48(AX), Y5
+	VPAND        Y1, Y5, Y6
+	VPERM2I128   $0x11, Y3, Y3, Y7
+	VPSHUFB      words0_1<>+0(SB), Y7, Y7
+	VPMADDUBSW   128(SI), Y6, Y6
+	VPMADDWD     Y7, Y6, Y6
+	VPADDD       Y6, Y2, Y2
+	VPSRLW       $0x02, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPERM2I128   $0x11, Y3, Y3, Y7
+	VPSHUFB      words2_3<>+0(SB), Y7, Y7
+	VPMADDUBSW   160(SI), Y6, Y6
+	VPMADDWD     Y7, Y6, Y6
+	VPADDD       Y6, Y2, Y2
+	VPSRLW       $0x04, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPERM2I128   $0x11, Y3, Y3, Y7
+	VPSHUFB      words4_5<>+0(SB), Y7, Y7
+	VPMADDUBSW   192(SI), Y6, Y6
+	VPMADDWD     Y7, Y6, Y6
+	VPADDD       Y6, Y2, Y2
+	VPSRLW       $0x06, Y5, Y5
+	VPAND        Y1, Y5, Y5
+	VPERM2I128   $0x11, Y3, Y3, Y3
+	VPSHUFB      words6_7<>+0(SB), Y3, Y3
+	VPMADDUBSW   224(SI), Y5, Y5
+	VPMADDWD     Y3, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	VMOVDQU      (AX)(CX*1), X3
+	VPAND        nibbles128<>+0(SB), X3, X3
+	VPMOVZXBW    X3, Y5
+	VMOVDQU      (AX)(CX*1), X3
+	VPSRLW       $0x04, X3, X3
+	VPAND        nibbles128<>+0(SB), X3, X3
+	VPMOVZXBW    X3, Y3
+	VPMADDWD     (R8), Y3, Y6
+	VMOVDQU      16(AX)(CX*1), Y7
+	VPAND        Y1, Y7, Y3
+	VPERM2I128   $0x00, Y5, Y5, Y8
+	VPSHUFB      words0_1<>+0(SB), Y8, Y8
+	VPMADDUBSW   (SI), Y3, Y3
+	VPMADDWD     Y8, Y3, Y3
+	VPSRLW       $0x02, Y7, Y8
+	VPAND        Y1, Y8, Y8
+	VPERM2I128   $0x00, Y5, Y5, Y9
+	VPSHUFB      words2_3<>+0(SB), Y9, Y9
+	VPMADDUBSW   32(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPSRLW       $0x04, Y7, Y8
+	VPAND        Y1, Y8, Y8
+	VPERM2I128   $0x00, Y5, Y5, Y9
+	VPSHUFB      words4_5<>+0(SB), Y9, Y9
+	VPMADDUBSW   64(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPSRLW       $0x06, Y7, Y7
+	VPAND        Y1, Y7, Y7
+	VPERM2I128   $0x00, Y5, Y5, Y8
+	VPSHUFB      words6_7<>+0(SB), Y8, Y8
+	VPMADDUBSW   96(SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VMOVDQU      48(AX)(CX*1), Y7
+	VPAND        Y1, Y7, Y8
+	VPERM2I128   $0x11, Y5, Y5, Y9
+	VPSHUFB      words0_1<>+0(SB), Y9, Y9
+	VPMADDUBSW   128(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPSRLW       $0x02, Y7, Y8
+	VPAND        Y1, Y8, Y8
+	VPERM2I128   $0x11, Y5, Y5, Y9
+	VPSHUFB      words2_3<>+0(SB), Y9, Y9
+	VPMADDUBSW   160(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPSRLW       $0x04, Y7, Y8
+	VPAND        Y1, Y8, Y8
+	VPERM2I128   $0x11, Y5, Y5, Y9
+	VPSHUFB      words4_5<>+0(SB), Y9, Y9
+	VPMADDUBSW   192(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPSRLW       $0x06, Y7, Y7
+	VPAND        Y1, Y7, Y7
+	VPERM2I128   $0x11, Y5, Y5, Y5
+	VPSHUFB      words6_7<>+0(SB), Y5, Y5
+	VPMADDUBSW   224(SI), Y7, Y7
+	VPMADDWD     Y5, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VMOVDQU      (AX)(CX*2), X5
+	VPAND        nibbles128<>+0(SB), X5, X5
+	VPMOVZXBW    X5, Y7
+	VMOVDQU      (AX)(CX*2), X5
+	VPSRLW       $0x04, X5, X5
+	VPAND        nibbles128<>+0(SB), X5, X5
+	VPMOVZXBW    X5, Y5
+	VPMADDWD     (R8), Y5, Y8
+	VMOVDQU      16(AX)(CX*2), Y9
+	VPAND        Y1, Y9, Y5
+	VPERM2I128   $0x00, Y7, Y7, Y10
+	VPSHUFB      words0_1<>+0(SB), Y10, Y10
+	VPMADDUBSW   (SI), Y5, Y5
+	VPMADDWD     Y10, Y5, Y5
+	VPSRLW       $0x02, Y9, Y10
+	VPAND        Y1, Y10, Y10
+	VPERM2I128   $0x00, Y7, Y7, Y11
+	VPSHUFB      words2_3<>+0(SB), Y11, Y11
+	VPMADDUBSW   32(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPSRLW       $0x04, Y9, Y10
+	VPAND        Y1, Y10, Y10
+	VPERM2I128   $0x00, Y7, Y7, Y11
+	VPSHUFB      words4_5<>+0(SB), Y11, Y11
+	VPMADDUBSW   64(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPSRLW       $0x06, Y9, Y9
+	VPAND        Y1, Y9, Y9
+	VPERM2I128   $0x00, Y7, Y7, Y10
+	VPSHUFB      words6_7<>+0(SB), Y10, Y10
+	VPMADDUBSW   96(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y5, Y5
+	VMOVDQU      48(AX)(CX*2), Y9
+	VPAND        Y1, Y9, Y10
+	VPERM2I128   $0x11, Y7, Y7, Y11
+	VPSHUFB      words0_1<>+0(SB), Y11, Y11
+	VPMADDUBSW   128(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPSRLW       $0x02, Y9, Y10
+	VPAND        Y1, Y10, Y10
+	VPERM2I128   $0x11, Y7, Y7, Y11
+	VPSHUFB      words2_3<>+0(SB), Y11, Y11
+	VPMADDUBSW   160(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPSRLW       $0x04, Y9, Y10
+	VPAND        Y1, Y10, Y10
+	VPERM2I128   $0x11, Y7, Y7, Y11
+	VPSHUFB      words4_5<>+0(SB), Y11, Y11
+	VPMADDUBSW   192(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPSRLW       $0x06, Y9, Y9
+	VPAND        Y1, Y9, Y9
+	VPERM2I128   $0x11, Y7, Y7, Y7
+	VPSHUFB      words6_7<>+0(SB), Y7, Y7
+	VPMADDUBSW   224(SI), Y9, Y9
+	VPMADDWD     Y7, Y9, Y9
+	VPADDD       Y9, Y5, Y5
+	VMOVDQU      (AX)(DX*1), X7
+	VPAND        nibbles128<>+0(SB), X7, X7
+	VPMOVZXBW    X7, Y9
+	VMOVDQU      (AX)(DX*1), X7
+	VPSRLW       $0x04, X7, X7
+	VPAND        nibbles128<>+0(SB), X7, X7
+	VPMOVZXBW    X7, Y7
+	VPMADDWD     (R8), Y7, Y10
+	VMOVDQU      16(AX)(DX*1), Y11
+	VPAND        Y1, Y11, Y7
+	VPERM2I128   $0x00, Y9, Y9, Y12
+	VPSHUFB      words0_1<>+0(SB), Y12, Y12
+	VPMADDUBSW   (SI), Y7, Y7
+	VPMADDWD     Y12, Y7, Y7
+	VPSRLW       $0x02, Y11, Y12
+	VPAND        Y1, Y12, Y12
+	VPERM2I128   $0x00, Y9, Y9, Y13
+	VPSHUFB      words2_3<>+0(SB), Y13, Y13
+	VPMADDUBSW   32(SI), Y12, Y12
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPSRLW       $0x04, Y11, Y12
+	VPAND        Y1, Y12, Y12
+	VPERM2I128   $0x00, Y9, Y9, Y13
+	VPSHUFB      words4_5<>+0(SB), Y13, Y13
+	VPMADDUBSW   64(SI), Y12, Y12
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPSRLW       $0x06, Y11, Y11
+	VPAND        Y1, Y11, Y11
+	VPERM2I128   $0x00, Y9, Y9, Y12
+	VPSHUFB      words6_7<>+0(SB), Y12, Y12
+	VPMADDUBSW   96(SI), Y11, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VMOVDQU      48(AX)(DX*1), Y11
+	VPAND        Y1, Y11, Y12
+	VPERM2I128   $0x11, Y9, Y9, Y13
+	VPSHUFB      words0_1<>+0(SB), Y13, Y13
+	VPMADDUBSW   128(SI), Y12, Y12
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPSRLW       $0x02, Y11, Y12
+	VPAND        Y1, Y12, Y12
+	VPERM2I128   $0x11, Y9, Y9, Y13
+	VPSHUFB      words2_3<>+0(SB), Y13, Y13
+	VPMADDUBSW   160(SI), Y12, Y12
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPSRLW       $0x04, Y11, Y12
+	VPAND        Y1, Y12, Y12
+	VPERM2I128   $0x11, Y9, Y9, Y13
+	VPSHUFB      words4_5<>+0(SB), Y13, Y13
+	VPMADDUBSW   192(SI), Y12, Y12
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPSRLW       $0x06, Y11, Y11
+	VPAND        Y1, Y11, Y11
+	VPERM2I128   $0x11, Y9, Y9, Y9
+	VPSHUFB      words6_7<>+0(SB), Y9, Y9
+	VPMADDUBSW   224(SI), Y11, Y11
+	VPMADDWD     Y9, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y2
+	VPADDD       Y9, Y2, Y2
+	VPUNPCKLDQ   Y7, Y5, Y3
+	VPUNPCKHDQ   Y7, Y5, Y5
+	VPADDD       Y3, Y5, Y5
+	VPUNPCKLQDQ  Y5, Y2, Y3
+	VPUNPCKHQDQ  Y5, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPADDD       X3, X2, X2
+	VMOVD        80(AX), X3
+	VPINSRD      $0x01, 80(AX)(CX*1), X3, X3
+	VPINSRD      $0x02, 80(AX)(CX*2), X3, X3
+	VPINSRD      $0x03, 80(AX)(DX*1), X3, X3
+	VPSHUFB      pickhalves<>+0(SB), X3, X3
+	VPSRLDQ      $0x08, X3, X5
+	VCVTPH2PS    X3, X3
+	VCVTPH2PS    X5, X5
+	VBROADCASTSS (DI), X7
+	VMULPS       X7, X3, X3
+	VCVTDQ2PS    X2, X2
+	VFMADD231PS  X2, X3, X0
+	VPUNPCKLDQ   Y6, Y4, Y2
+	VPUNPCKHDQ   Y6, Y4, Y4
+	VPADDD       Y2, Y4, Y4
+	VPUNPCKLDQ   Y10, Y8, Y2
+	VPUNPCKHDQ   Y10, Y8, Y8
+	VPADDD       Y2, Y8, Y8
+	VPUNPCKLQDQ  Y8, Y4, Y2
+	VPUNPCKHQDQ  Y8, Y4, Y4
+	VPADDD       Y2, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X2
+	VPADDD       X2, X4, X4
+	VMULPS       X7, X5, X5
+	VCVTDQ2PS    X4, X4
+	VFNMADD231PS X4, X5, X0
+	ADDQ         $0x00000054, AX
+	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000020, R8
+	SUBQ         $0x00000001, R10
+	JMP          loop31
+
+done32:
+	MOVQ    dst+0(FP), SI
+	VMOVUPS X0, (SI)
+	ADDQ    $0x00000010, SI
+	MOVQ    SI, dst+0(FP)
+	ADDQ    DX, AX
+	SUBQ    $0x00000001, R9
+	JMP     loop29
+
+done30:
+	VZEROUPPER
+	RET
+
+DATA bytes3<>+0(SB)/4, $0x03030303
+DATA bytes3<>+4(SB)/4, $0x03030303
+DATA bytes3<>+8(SB)/4, $0x03030303
+DATA bytes3<>+12(SB)/4, $0x03030303
+DATA bytes3<>+16(SB)/4, $0x03030303
+DATA bytes3<>+20(SB)/4, $0x03030303
+DATA bytes3<>+24(SB)/4, $0x03030303
+DATA bytes3<>+28(SB)/4, $0x03030303
+GLOBL bytes3<>(SB), RODATA|NOPTR, $32
+
+DATA words0_1<>+0(SB)/1, $0x00
+DATA words0_1<>+1(SB)/1, $0x01
+DATA words0_1<>+2(SB)/1, $0x00
+DATA words0_1<>+3(SB)/1, $0x01
+DATA words0_1<>+4(SB)/1, $0x00
+DATA words0_1<>+5(SB)/1, $0x01
+DATA words0_1<>+6(SB)/1, $0x00
+DATA words0_1<>+7(SB)/1, $0x01
+DATA words0_1<>+8(SB)/1, $0x00
+DATA words0_1<>+9(SB)/1, $0x01
+DATA words0_1<>+10(SB)/1, $0x00
+DATA words0_1<>+11(SB)/1, $0x01
+DATA words0_1<>+12(SB)/1, $0x00
+DATA words0_1<>+13(SB)/1, $0x01
+DATA words0_1<>+14(SB)/1, $0x00
+DATA words0_1<>+15(SB)/1, $0x01
+DATA words0_1<>+16(SB)/1, $0x02
+DATA words0_1<>+17(SB)/1, $0x03
+DATA words0_1<>+18(SB)/1, $0x02
+DATA words0_1<>+19(SB)/1, $0x03
+DATA words0_1<>+20(SB)/1, $0x02
+DATA words0_1<>+21(SB)/1, $0x03
+DATA words0_1<>+22(SB)/1, $0x02
+DATA words0_1<>+23(SB)/1, $0x03
+DATA words0_1<>+24(SB)/1, $0x02
+DATA words0_1<>+25(SB)/1, $0x03
+DATA words0_1<>+26(SB)/1, $0x02
+DATA words0_1<>+27(SB)/1, $0x03
+DATA words0_1<>+28(SB)/1, $0x02
+DATA words0_1<>+29(SB)/1, $0x03
+DATA words0_1<>+30(SB)/1, $0x02
+DATA words0_1<>+31(SB)/1, $0x03
+DATA words0_1<>+32(SB)/1, $0x00
+DATA words0_1<>+33(SB)/1, $0x01
+DATA words0_1<>+34(SB)/1, $0x00
+DATA words0_1<>+35(SB)/1, $0x01
+DATA words0_1<>+36(SB)/1, $0x00
+DATA words0_1<>+37(SB)/1, $0x01
+DATA words0_1<>+38(SB)/1, $0x00
+DATA words0_1<>+39(SB)/1, $0x01
+DATA words0_1<>+40(SB)/1, $0x00
+DATA words0_1<>+41(SB)/1, $0x01
+DATA words0_1<>+42(SB)/1, $0x00
+DATA words0_1<>+43(SB)/1, $0x01
+DATA words0_1<>+44(SB)/1, $0x00
+DATA words0_1<>+45(SB)/1, $0x01
+DATA words0_1<>+46(SB)/1, $0x00
+DATA words0_1<>+47(SB)/1, $0x01
+DATA words0_1<>+48(SB)/1, $0x02
+DATA words0_1<>+49(SB)/1, $0x03
+DATA words0_1<>+50(SB)/1, $0x02
+DATA words0_1<>+51(SB)/1, $0x03
+DATA words0_1<>+52(SB)/1, $0x02
+DATA words0_1<>+53(SB)/1, $0x03
+DATA words0_1<>+54(SB)/1, $0x02
+DATA words0_1<>+55(SB)/1, $0x03
+DATA words0_1<>+56(SB)/1, $0x02
+DATA words0_1<>+57(SB)/1, $0x03
+DATA words0_1<>+58(SB)/1, $0x02
+DATA words0_1<>+59(SB)/1, $0x03
+DATA words0_1<>+60(SB)/1, $0x02
+DATA words0_1<>+61(SB)/1, $0x03
+DATA words0_1<>+62(SB)/1, $0x02
+DATA words0_1<>+63(SB)/1, $0x03
+GLOBL words0_1<>(SB), RODATA|NOPTR, $64
+
+DATA words2_3<>+0(SB)/1, $0x04
+DATA words2_3<>+1(SB)/1, $0x05
+DATA words2_3<>+2(SB)/1, $0x04
+DATA words2_3<>+3(SB)/1, $0x05
+DATA words2_3<>+4(SB)/1, $0x04
+DATA words2_3<>+5(SB)/1, $0x05
+DATA words2_3<>+6(SB)/1, $0x04
+DATA words2_3<>+7(SB)/1, $0x05
+DATA words2_3<>+8(SB)/1, $0x04
+DATA words2_3<>+9(SB)/1, $0x05
+DATA words2_3<>+10(SB)/1, $0x04
+DATA words2_3<>+11(SB)/1, $0x05
+DATA words2_3<>+12(SB)/1, $0x04
+DATA words2_3<>+13(SB)/1, $0x05
+DATA words2_3<>+14(SB)/1, $0x04
+DATA words2_3<>+15(SB)/1, $0x05
+DATA words2_3<>+16(SB)/1, $0x06
+DATA words2_3<>+17(SB)/1, $0x07
+DATA words2_3<>+18(SB)/1, $0x06
+DATA words2_3<>+19(SB)/1, $0x07
+DATA words2_3<>+20(SB)/1, $0x06
+DATA words2_3<>+21(SB)/1, $0x07
+DATA words2_3<>+22(SB)/1, $0x06
+DATA words2_3<>+23(SB)/1, $0x07
+DATA words2_3<>+24(SB)/1, $0x06
+DATA words2_3<>+25(SB)/1, $0x07
+DATA words2_3<>+26(SB)/1, $0x06
+DATA words2_3<>+27(SB)/1, $0x07
+DATA words2_3<>+28(SB)/1, $0x06
+DATA words2_3<>+29(SB)/1, $0x07
+DATA words2_3<>+30(SB)/1, $0x06
+DATA words2_3<>+31(SB)/1, $0x07
+DATA words2_3<>+32(SB)/1, $0x04
+DATA words2_3<>+33(SB)/1, $0x05
+DATA words2_3<>+34(SB)/1, $0x04
+DATA words2_3<>+35(SB)/1, $0x05
+DATA words2_3<>+36(SB)/1, $0x04
+DATA words2_3<>+37(SB)/1, $0x05
+DATA words2_3<>+38(SB)/1, $0x04
+DATA words2_3<>+39(SB)/1, $0x05
+DATA words2_3<>+40(SB)/1, $0x04
+DATA words2_3<>+41(SB)/1, $0x05
+DATA words2_3<>+42(SB)/1, $0x04
+DATA words2_3<>+43(SB)/1, $0x05
+DATA words2_3<>+44(SB)/1, $0x04
+DATA words2_3<>+45(SB)/1, $0x05
+DATA words2_3<>+46(SB)/1, $0x04
+DATA words2_3<>+47(SB)/1, $0x05
+DATA words2_3<>+48(SB)/1, $0x06
+DATA words2_3<>+49(SB)/1, $0x07
+DATA words2_3<>+50(SB)/1, $0x06
+DATA words2_3<>+51(SB)/1, $0x07
+DATA words2_3<>+52(SB)/1, $0x06
+DATA words2_3<>+53(SB)/1, $0x07
+DATA words2_3<>+54(SB)/1, $0x06
+DATA words2_3<>+55(SB)/1, $0x07
+DATA words2_3<>+56(SB)/1, $0x06
+DATA words2_3<>+57(SB)/1, $0x07
+DATA words2_3<>+58(SB)/1, $0x06
+DATA words2_3<>+59(SB)/1, $0x07
+DATA words2_3<>+60(SB)/1, $0x06
+DATA words2_3<>+61(SB)/1, $0x07
+DATA words2_3<>+62(SB)/1, $0x06
+DATA words2_3<>+63(SB)/1, $0x07
+GLOBL words2_3<>(SB), RODATA|NOPTR, $64
+
+DATA words4_5<>+0(SB)/1, $0x08
+DATA words4_5<>+1(SB)/1, $0x09
+DATA words4_5<>+2(SB)/1, $0x08
+DATA words4_5<>+3(SB)/1, $0x09
+DATA words4_5<>+4(SB)/1, $0x08
+DATA words4_5<>+5(SB)/1, $0x09
+DATA words4_5<>+6(SB)/1, $0x08
+DATA words4_5<>+7(SB)/1, $0x09
+DATA words4_5<>+8(SB)/1, $0x08
+DATA words4_5<>+9(SB)/1, $0x09
+DATA words4_5<>+10(SB)/1, $0x08
+DATA words4_5<>+11(SB)/1, $0x09
+DATA words4_5<>+12(SB)/1, $0x08
+DATA words4_5<>+13(SB)/1, $0x09
+DATA words4_5<>+14(SB)/1, $0x08
+DATA words4_5<>+15(SB)/1, $0x09
+DATA words4_5<>+16(SB)/1, $0x0a
+DATA words4_5<>+17(SB)/1, $0x0b
+DATA words4_5<>+18(SB)/1, $0x0a
+DATA words4_5<>+19(SB)/1, $0x0b
+DATA words4_5<>+20(SB)/1, $0x0a
+DATA words4_5<>+21(SB)/1, $0x0b
+DATA words4_5<>+22(SB)/1, $0x0a
+DATA words4_5<>+23(SB)/1, $0x0b
+DATA words4_5<>+24(SB)/1, $0x0a
+DATA words4_5<>+25(SB)/1, $0x0b
+DATA words4_5<>+26(SB)/1, $0x0a
+DATA words4_5<>+27(SB)/1, $0x0b
+DATA words4_5<>+28(SB)/1, $0x0a
+DATA words4_5<>+29(SB)/1, $0x0b
+DATA words4_5<>+30(SB)/1, $0x0a
+DATA words4_5<>+31(SB)/1, $0x0b
+DATA words4_5<>+32(SB)/1, $0x08
+DATA words4_5<>+33(SB)/1, $0x09
+DATA words4_5<>+34(SB)/1, $0x08
+DATA words4_5<>+35(SB)/1, $0x09
+DATA words4_5<>+36(SB)/1, $0x08
+DATA words4_5<>+37(SB)/1, $0x09
+DATA words4_5<>+38(SB)/1, $0x08
+DATA words4_5<>+39(SB)/1, $0x09
+DATA words4_5<>+40(SB)/1, $0x08
+DATA words4_5<>+41(SB)/1, $0x09
+DATA words4_5<>+42(SB)/1, $0x08
+DATA words4_5<>+43(SB)/1, $0x09
+DATA words4_5<>+44(SB)/1, $0x08
+DATA words4_5<>+45(SB)/1, $0x09
+DATA words4_5<>+46(SB)/1, $0x08
+DATA words4_5<>+47(SB)/1, $0x09
+DATA words4_5<>+48(SB)/1, $0x0a
+DATA words4_5<>+49(SB)/1, $0x0b
+DATA words4_5<>+50(SB)/1, $0x0a
+DATA words4_5<>+51(SB)/1, $0x0b
+DATA words4_5<>+52(SB)/1, $0x0a
+DATA words4_5<>+53(SB)/1, $0x0b
+DATA words4_5<>+54(SB)/1, $0x0a
+DATA words4_5<>+55(SB)/1, $0x0b
+DATA words4_5<>+56(SB)/1, $0x0a
+DATA words4_5<>+57(SB)/1, $0x0b
+DATA words4_5<>+58(SB)/1, $0x0a
+DATA words4_5<>+59(SB)/1, $0x0b
+DATA words4_5<>+60(SB)/1, $0x0a
+DATA words4_5<>+61(SB)/1, $0x0b
+DATA words4_5<>+62(SB)/1, $0x0a
+DATA words4_5<>+63(SB)/1, $0x0b
+GLOBL words4_5<>(SB), RODATA|NOPTR, $64
+
+DATA words6_7<>+0(SB)/1, $0x0c
+DATA words6_7<>+1(SB)/1, $0x0d
+DATA words6_7<>+2(SB)/1, $0x0c
+DATA words6_7<>+3(SB)/1, $0x0d
+DATA words6_7<>+4(SB)/1, $0x0c
+DATA words6_7<>+5(SB)/1, $0x0d
+DATA words6_7<>+6(SB)/1, $0x0c
+DATA words6_7<>+7(SB)/1, $0x0d
+DATA words6_7<>+8(SB)/1, $0x0c
+DATA words6_7<>+9(SB)/1, $0x0d
+DATA words6_7<>+10(SB)/1, $0x0c
+DATA words6_7<>+11(SB)/1, $0x0d
+DATA words6_7<>+12(SB)/1, $0x0c
+DATA words6_7<>+13(SB)/1, $0x0d
+DATA words6_7<>+14(SB)/1, $0x0c
+DATA words6_7<>+15(SB)/1, $0x0d
+DATA words6_7<>+16(SB)/1, $0x0e
+DATA words6_7<>+17(SB)/1, $0x0f
+DATA words6_7<>+18(SB)/1, $0x0e
+DATA words6_7<>+19(SB)/1, $0x0f
+DATA words6_7<>+20(SB)/1, $0x0e
+DATA words6_7<>+21(SB)/1, $0x0f
+DATA words6_7<>+22(SB)/1, $0x0e
+DATA words6_7<>+23(SB)/1, $0x0f
+DATA words6_7<>+24(SB)/1, $0x0e
+DATA words6_7<>+25(SB)/1, $0x0f
+DATA words6_7<>+26(SB)/1, $0x0e
+DATA words6_7<>+27(SB)/1, $0x0f
+DATA words6_7<>+28(SB)/1, $0x0e
+DATA words6_7<>+29(SB)/1, $0x0f
+DATA words6_7<>+30(SB)/1, $0x0e
+DATA words6_7<>+31(SB)/1, $0x0f
+DATA words6_7<>+32(SB)/1, $0x0c
+DATA words6_7<>+33(SB)/1, $0x0d
+DATA words6_7<>+34(SB)/1, $0x0c
+DATA words6_7<>+35(SB)/1, $0x0d
+DATA words6_7<>+36(SB)/1, $0x0c
+DATA words6_7<>+37(SB)/1, $0x0d
+DATA words6_7<>+38(SB)/1, $0x0c
+DATA words6_7<>+39(SB)/1, $0x0d
+DATA words6_7<>+40(SB)/1, $0x0c
+DATA words6_7<>+41(SB)/1, $0x0d
+DATA words6_7<>+42(SB)/1, $0x0c
+DATA words6_7<>+43(SB)/1, $0x0d
+DATA words6_7<>+44(SB)/1, $0x0c
+DATA words6_7<>+45(SB)/1, $0x0d
+DATA words6_7<>+46(SB)/1, $0x0c
+DATA words6_7<>+47(SB)/1, $0x0d
+DATA words6_7<>+48(SB)/1, $0x0e
+DATA words6_7<>+49(SB)/1, $0x0f
+DATA words6_7<>+50(SB)/1, $0x0e
+DATA words6_7<>+51(SB)/1, $0x0f
+DATA words6_7<>+52(SB)/1, $0x0e
+DATA words6_7<>+53(SB)/1, $0x0f
+DATA words6_7<>+54(SB)/1, $0x0e
+DATA words6_7<>+55(SB)/1, $0x0f
+DATA words6_7<>+56(SB)/1, $0x0e
+DATA words6_7<>+57(SB)/1, $0x0f
+DATA words6_7<>+58(SB)/1, $0x0e
+DATA words6_7<>+59(SB)/1, $0x0f
+DATA words6_7<>+60(SB)/1, $0x0e
+DATA words6_7<>+61(SB)/1, $0x0f
+DATA words6_7<>+62(SB)/1, $0x0e
+DATA words6_7<>+63(SB)/1, $0x0f
+GLOBL words6_7<>(SB), RODATA|NOPTR, $64
+
+DATA nibbles128<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA nibbles128<>+8(SB)/8, $0x0f0f0f0f0f0f0f0f
+GLOBL nibbles128<>(SB), RODATA|NOPTR, $16
+
+// func rowsQ3_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·rowsQ3_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), AX
+	MOVQ         blocks+24(FP), CX
+	IMUL3Q       $0x0000006e, CX, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         16384(AX), BX
+	VPBROADCASTD bytes3<>+0(SB), Y1
+	VPBROADCASTD bytes4<>+0(SB), Y2
+	MOVQ         groups+16(FP), R9
+
+loop33:
+	CMPQ   R9, $0x01
+	JL     done34
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R10
+	VXORPS X0, X0, X0
+
+loop35:
+	CMPQ         R10, $0x01
+	JL           done36
+	PREFETCHT1   (BX)
+	PREFETCHT1   64(BX)
+	PREFETCHT1   128(BX)
+	PREFETCHT1   192(BX)
+	PREFETCHT1   256(BX)
+	PREFETCHT1   320(BX)
+	PREFETCHT1   384(BX)
+	ADDQ         $0x000001b8, BX
+	MOVQ         96(AX), R11
+	MOVL         104(AX), R13
+	MOVQ         R13, R14
+	SHLQ         $0x1e, R14
+	MOVQ         $0xffffffff00000000, R15
+	ANDQ         R15, R14
+	ORQ          R14, R13
+	MOVQ         R11, R12
+	SHRQ         $0x04, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R15
+	ANDQ         R15, R11
+	ANDQ         R15, R12
+	MOVQ         $0x3030303030303030, R15
+	MOVQ         R13, R14
+	SHLQ         $0x04, R14
+	ANDQ         R15, R14
+	ANDQ         R15, R13
+	ORQ          R14, R11
+	ORQ          R13, R12
+	VMOVQ        R11, X3
+	VPINSRQ      $0x01, R12, X3, X3
+	VPMOVZXBW    X3, Y3
+	VPSUBW       words32<>+0(SB), Y3, Y3
+	VPMADDWD     (R8), Y3, Y5
+	VPSLLD       $0x02, Y5, Y5
+	VXORPS       Y4, Y4, Y4
+	VPSUBD       Y5, Y4, Y4
+	VMOVDQU      (AX), Y5
+	VMOVDQU      32(AX), Y6
+	VPAND        Y1, Y6, Y7
+	VPSLLW       $0x02, Y5, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPERM2I128   $0x00, Y3, Y3, Y8
+	VPSHUFB      words0_1<>+0(SB), Y8, Y8
+	VPMADDUBSW   (SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VPSRLW       $0x02, Y6, Y7
+	VPAND        Y1, Y7, Y7
+	VPSLLW       $0x01, Y5, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPERM2I128   $0x00, Y3, Y3, Y8
+	VPSHUFB      words2_3<>+0(SB), Y8, Y8
+	VPMADDUBSW   32(SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VPSRLW       $0x04, Y6, Y7
+	VPAND        Y1, Y7, Y7
+	VPAND        Y2, Y5, Y8
+	VPOR         Y8, Y7, Y7
+	VPERM2I128   $0x00, Y3, Y3, Y8
+	VPSHUFB      words4_5<>+0(SB), Y8, Y8
+	VPMADDUBSW   64(SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VPSRLW       $0x06, Y6, Y6
+	VPAND        Y1, Y6, Y6
+	VPSRLW       $0x01, Y5, Y7
+	VPAND        Y2, Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPERM2I128   $0x00, Y3, Y3, Y7
+	VPSHUFB      words6_7<>+0(SB), Y7, Y7
+	VPMADDUBSW   96(SI), Y6, Y6
+	VPMADDWD     Y7, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVDQU      64(AX), Y6
+	VPAND        Y1, Y6, Y7
+	VPSRLW       $0x02, Y5, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPERM2I128   $0x11, Y3, Y3, Y8
+	VPSHUFB      words0_1<>+0(SB), Y8, Y8
+	VPMADDUBSW   128(SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VPSRLW       $0x02, Y6, Y7
+	VPAND        Y1, Y7, Y7
+	VPSRLW       $0x03, Y5, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPERM2I128   $0x11, Y3, Y3, Y8
+	VPSHUFB      words2_3<>+0(SB), Y8, Y8
+	VPMADDUBSW   160(SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VPSRLW       $0x04, Y6, Y7
+	VPAND        Y1, Y7, Y7
+	VPSRLW       $0x04, Y5, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPERM2I128   $0x11, Y3, Y3, Y8
+	VPSHUFB      words4_5<>+0(SB), Y8, Y8
+	VPMADDUBSW   192(SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VPSRLW       $0x06, Y6, Y6
+	VPAND        Y1, Y6, Y6
+	VPSRLW       $0x05, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VPOR         Y5, Y6, Y6
+	VPERM2I128   $0x11, Y3, Y3, Y3
+	VPSHUFB      words6_7<>+0(SB), Y3, Y3
+	VPMADDUBSW   224(SI), Y6, Y6
+	VPMADDWD     Y3, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	MOVQ         96(AX)(CX*1), R11
+	MOVL         104(AX)(CX*1), R13
+	MOVQ         R13, R14
+	SHLQ         $0x1e, R14
+	MOVQ         $0xffffffff00000000, R15
+	ANDQ         R15, R14
+	ORQ          R14, R13
+	MOVQ         R11, R12
+	SHRQ         $0x04, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R15
+	ANDQ         R15, R11
+	ANDQ         R15, R12
+	MOVQ         $0x3030303030303030, R15
+	MOVQ         R13, R14
+	SHLQ         $0x04, R14
+	ANDQ         R15, R14
+	ANDQ         R15, R13
+	ORQ          R14, R11
+	ORQ          R13, R12
+	VMOVQ        R11, X3
+	VPINSRQ      $0x01, R12, X3, X3
+	VPMOVZXBW    X3, Y3
+	VPSUBW       words32<>+0(SB), Y3, Y3
+	VPMADDWD     (R8), Y3, Y6
+	VPSLLD       $0x02, Y6, Y6
+	VXORPS       Y5, Y5, Y5
+	VPSUBD       Y6, Y5, Y5
+	VMOVDQU      (AX)(CX*1), Y6
+	VMOVDQU      32(AX)(CX*1), Y7
+	VPAND        Y1, Y7, Y8
+	VPSLLW       $0x02, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x00, Y3, Y3, Y9
+	VPSHUFB      words0_1<>+0(SB), Y9, Y9
+	VPMADDUBSW   (SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VPSRLW       $0x02, Y7, Y8
+	VPAND        Y1, Y8, Y8
+	VPSLLW       $0x01, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x00, Y3, Y3, Y9
+	VPSHUFB      words2_3<>+0(SB), Y9, Y9
+	VPMADDUBSW   32(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VPSRLW       $0x04, Y7, Y8
+	VPAND        Y1, Y8, Y8
+	VPAND        Y2, Y6, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x00, Y3, Y3, Y9
+	VPSHUFB      words4_5<>+0(SB), Y9, Y9
+	VPMADDUBSW   64(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VPSRLW       $0x06, Y7, Y7
+	VPAND        Y1, Y7, Y7
+	VPSRLW       $0x01, Y6, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPERM2I128   $0x00, Y3, Y3, Y8
+	VPSHUFB      words6_7<>+0(SB), Y8, Y8
+	VPMADDUBSW   96(SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y5, Y5
+	VMOVDQU      64(AX)(CX*1), Y7
+	VPAND        Y1, Y7, Y8
+	VPSRLW       $0x02, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x11, Y3, Y3, Y9
+	VPSHUFB      words0_1<>+0(SB), Y9, Y9
+	VPMADDUBSW   128(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VPSRLW       $0x02, Y7, Y8
+	VPAND        Y1, Y8, Y8
+	VPSRLW       $0x03, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x11, Y3, Y3, Y9
+	VPSHUFB      words2_3<>+0(SB), Y9, Y9
+	VPMADDUBSW   160(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VPSRLW       $0x04, Y7, Y8
+	VPAND        Y1, Y8, Y8
+	VPSRLW       $0x04, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x11, Y3, Y3, Y9
+	VPSHUFB      words4_5<>+0(SB), Y9, Y9
+	VPMADDUBSW   192(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VPSRLW       $0x06, Y7, Y7
+	VPAND        Y1, Y7, Y7
+	VPSRLW       $0x05, Y6, Y6
+	VPAND        Y2, Y6, Y6
+	VPOR         Y6, Y7, Y7
+	VPERM2I128   $0x11, Y3, Y3, Y3
+	VPSHUFB      words6_7<>+0(SB), Y3, Y3
+	VPMADDUBSW   224(SI), Y7, Y7
+	VPMADDWD     Y3, Y7, Y7
+	VPADDD       Y7, Y5, Y5
+	MOVQ         96(AX)(CX*2), R11
+	MOVL         104(AX)(CX*2), R13
+	MOVQ         R13, R14
+	SHLQ         $0x1e, R14
+	MOVQ         $0xffffffff00000000, R15
+	ANDQ         R15, R14
+	ORQ          R14, R13
+	MOVQ         R11, R12
+	SHRQ         $0x04, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R15
+	ANDQ         R15, R11
+	ANDQ         R15, R12
+	MOVQ         $0x3030303030303030, R15
+	MOVQ         R13, R14
+	SHLQ         $0x04, R14
+	ANDQ         R15, R14
+	ANDQ         R15, R13
+	ORQ          R14, R11
+	ORQ          R13, R12
+	VMOVQ        R11, X3
+	VPINSRQ      $0x01, R12, X3, X3
+	VPMOVZXBW    X3, Y3
+	VPSUBW       words32<>+0(SB), Y3, Y3
+	VPMADDWD     (R8), Y3, Y7
+	VPSLLD       $0x02, Y7, Y7
+	VXORPS       Y6, Y6, Y6
+	VPSUBD       Y7, Y6, Y6
+	VMOVDQU      (AX)(CX*2), Y7
+	VMOVDQU      32(AX)(CX*2), Y8
+	VPAND        Y1, Y8, Y9
+	VPSLLW       $0x02, Y7, Y10
+	VPAND        Y2, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x00, Y3, Y3, Y10
+	VPSHUFB      words0_1<>+0(SB), Y10, Y10
+	VPMADDUBSW   (SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y6, Y6
+	VPSRLW       $0x02, Y8, Y9
+	VPAND        Y1, Y9, Y9
+	VPSLLW       $0x01, Y7, Y10
+	VPAND        Y2, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x00, Y3, Y3, Y10
+	VPSHUFB      words2_3<>+0(SB), Y10, Y10
+	VPMADDUBSW   32(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y6, Y6
+	VPSRLW       $0x04, Y8, Y9
+	VPAND        Y1, Y9, Y9
+	VPAND        Y2, Y7, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x00, Y3, Y3, Y10
+	VPSHUFB      words4_5<>+0(SB), Y10, Y10
+	VPMADDUBSW   64(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y6, Y6
+	VPSRLW       $0x06, Y8, Y8
+	VPAND        Y1, Y8, Y8
+	VPSRLW       $0x01, Y7, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x00, Y3, Y3, Y9
+	VPSHUFB      words6_7<>+0(SB), Y9, Y9
+	VPMADDUBSW   96(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVDQU      64(AX)(CX*2), Y8
+	VPAND        Y1, Y8, Y9
+	VPSRLW       $0x02, Y7, Y10
+	VPAND        Y2, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x11, Y3, Y3, Y10
+	VPSHUFB      words0_1<>+0(SB), Y10, Y10
+	VPMADDUBSW   128(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y6, Y6
+	VPSRLW       $0x02, Y8, Y9
+	VPAND        Y1, Y9, Y9
+	VPSRLW       $0x03, Y7, Y10
+	VPAND        Y2, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x11, Y3, Y3, Y10
+	VPSHUFB      words2_3<>+0(SB), Y10, Y10
+	VPMADDUBSW   160(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y6, Y6
+	VPSRLW       $0x04, Y8, Y9
+	VPAND        Y1, Y9, Y9
+	VPSRLW       $0x04, Y7, Y10
+	VPAND        Y2, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x11, Y3, Y3, Y10
+	VPSHUFB      words4_5<>+0(SB), Y10, Y10
+	VPMADDUBSW   192(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y6, Y6
+	VPSRLW       $0x06, Y8, Y8
+	VPAND        Y1, Y8, Y8
+	VPSRLW       $0x05, Y7, Y7
+	VPAND        Y2, Y7, Y7
+	VPOR         Y7, Y8, Y8
+	VPERM2I128   $0x11, Y3, Y3, Y3
+	VPSHUFB      words6_7<>+0(SB), Y3, Y3
+	VPMADDUBSW   224(SI), Y8, Y8
+	VPMADDWD     Y3, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	MOVQ         96(AX)(DX*1), R11
+	MOVL         104(AX)(DX*1), R13
+	MOVQ         R13, R14
+	SHLQ         $0x1e, R14
+	MOVQ         $0xffffffff00000000, R15
+	ANDQ         R15, R14
+	ORQ          R14, R13
+	MOVQ         R11, R12
+	SHRQ         $0x04, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R15
+	ANDQ         R15, R11
+	ANDQ         R15, R12
+	MOVQ         $0x3030303030303030, R15
+	MOVQ         R13, R14
+	SHLQ         $0x04, R14
+	ANDQ         R15, R14
+	ANDQ         R15, R13
+	ORQ          R14, R11
+	ORQ          R13, R12
+	VMOVQ        R11, X3
+	VPINSRQ      $0x01, R12, X3, X3
+	VPMOVZXBW    X3, Y3
+	VPSUBW       words32<>+0(SB), Y3, Y3
+	VPMADDWD     (R8), Y3, Y8
+	VPSLLD       $0x02, Y8, Y8
+	VXORPS       Y7, Y7, Y7
+	VPSUBD       Y8, Y7, Y7
+	VMOVDQU      (AX)(DX*1), Y8
+	VMOVDQU      32(AX)(DX*1), Y9
+	VPAND        Y1, Y9, Y10
+	VPSLLW       $0x02, Y8, Y11
+	VPAND        Y2, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPERM2I128   $0x00, Y3, Y3, Y11
+	VPSHUFB      words0_1<>+0(SB), Y11, Y11
+	VPMADDUBSW   (SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPSRLW       $0x02, Y9, Y10
+	VPAND        Y1, Y10, Y10
+	VPSLLW       $0x01, Y8, Y11
+	VPAND        Y2, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPERM2I128   $0x00, Y3, Y3, Y11
+	VPSHUFB      words2_3<>+0(SB), Y11, Y11
+	VPMADDUBSW   32(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPSRLW       $0x04, Y9, Y10
+	VPAND        Y1, Y10, Y10
+	VPAND        Y2, Y8, Y11
+	VPOR         Y11, Y10, Y10
+	VPERM2I128   $0x00, Y3, Y3, Y11
+	VPSHUFB      words4_5<>+0(SB), Y11, Y11
+	VPMADDUBSW   64(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPSRLW       $0x06, Y9, Y9
+	VPAND        Y1, Y9, Y9
+	VPSRLW       $0x01, Y8, Y10
+	VPAND        Y2, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x00, Y3, Y3, Y10
+	VPSHUFB      words6_7<>+0(SB), Y10, Y10
+	VPMADDUBSW   96(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VMOVDQU      64(AX)(DX*1), Y9
+	VPAND        Y1, Y9, Y10
+	VPSRLW       $0x02, Y8, Y11
+	VPAND        Y2, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPERM2I128   $0x11, Y3, Y3, Y11
+	VPSHUFB      words0_1<>+0(SB), Y11, Y11
+	VPMADDUBSW   128(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPSRLW       $0x02, Y9, Y10
+	VPAND        Y1, Y10, Y10
+	VPSRLW       $0x03, Y8, Y11
+	VPAND        Y2, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPERM2I128   $0x11, Y3, Y3, Y11
+	VPSHUFB      words2_3<>+0(SB), Y11, Y11
+	VPMADDUBSW   160(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPSRLW       $0x04, Y9, Y10
+	VPAND        Y1, Y10, Y10
+	VPSRLW       $0x04, Y8, Y11
+	VPAND        Y2, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPERM2I128   $0x11, Y3, Y3, Y11
+	VPSHUFB      words4_5<>+0(SB), Y11, Y11
+	VPMADDUBSW   192(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPSRLW       $0x06, Y9, Y9
+	VPAND        Y1, Y9, Y9
+	VPSRLW       $0x05, Y8, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VPERM2I128   $0x11, Y3, Y3, Y3
+	VPSHUFB      words6_7<>+0(SB), Y3, Y3
+	VPMADDUBSW   224(SI), Y9, Y9
+	VPMADDWD     Y3, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VPUNPCKLDQ   Y5, Y4, Y3
+	VPUNPCKHDQ   Y5, Y4, Y4
+	VPADDD       Y3, Y4, Y4
+	VPUNPCKLDQ   Y7, Y6, Y3
+	VPUNPCKHDQ   Y7, Y6, Y6
+	VPADDD       Y3, Y6, Y6
+	VPUNPCKLQDQ  Y6, Y4, Y3
+	VPUNPCKHQDQ  Y6, Y4, Y4
+	VPADDD       Y3, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X3
+	VPADDD       X3, X4, X4
+	VXORPS       X3, X3, X3
+	VPINSRW      $0x00, 108(AX), X3, X3
+	VPINSRW      $0x01, 108(AX)(CX*1), X3, X3
+	VPINSRW      $0x02, 108(AX)(CX*2), X3, X3
+	VPINSRW      $0x03, 108(AX)(DX*1), X3, X3
+	VCVTPH2PS    X3, X3
+	VBROADCASTSS (DI), X5
+	VMULPS       X5, X3, X3
+	VCVTDQ2PS    X4, X4
+	VFMADD231PS  X4, X3, X0
+	ADDQ         $0x0000006e, AX
+	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000020, R8
+	SUBQ         $0x00000001, R10
+	JMP          loop35
+
+done36:
+	MOVQ    dst+0(FP), SI
+	VMOVUPS X0, (SI)
+	ADDQ    $0x00000010, SI
+	MOVQ    SI, dst+0(FP)
+	ADDQ    DX, AX
+	SUBQ    $0x00000001, R9
+	JMP     loop33
+
+done34:
+	VZEROUPPER
+	RET
+
+DATA bytes4<>+0(SB)/4, $0x04040404
+DATA bytes4<>+4(SB)/4, $0x04040404
+DATA bytes4<>+8(SB)/4, $0x04040404
+DATA bytes4<>+12(SB)/4, $0x04040404
+DATA bytes4<>+16(SB)/4, $0x04040404
+DATA bytes4<>+20(SB)/4, $0x04040404
+DATA bytes4<>+24(SB)/4, $0x04040404
+DATA bytes4<>+28(SB)/4, $0x04040404
+GLOBL bytes4<>(SB), RODATA|NOPTR, $32
+
+DATA words32<>+0(SB)/1, $0x20
+DATA words32<>+1(SB)/1, $0x00
+DATA words32<>+2(SB)/1, $0x20
+DATA words32<>+3(SB)/1, $0x00
+DATA words32<>+4(SB)/1, $0x20
+DATA words32<>+5(SB)/1, $0x00
+DATA words32<>+6(SB)/1, $0x20
+DATA words32<>+7(SB)/1, $0x00
+DATA words32<>+8(SB)/1, $0x20
+DATA words32<>+9(SB)/1, $0x00
+DATA words32<>+10(SB)/1, $0x20
+DATA words32<>+11(SB)/1, $0x00
+DATA words32<>+12(SB)/1, $0x20
+DATA words32<>+13(SB)/1, $0x00
+DATA words32<>+14(SB)/1, $0x20
+DATA words32<>+15(SB)/1, $0x00
+DATA words32<>+16(SB)/1, $0x20
+DATA words32<>+17(SB)/1, $0x00
+DATA words32<>+18(SB)/1, $0x20
+DATA words32<>+19(SB)/1, $0x00
+DATA words32<>+20(SB)/1, $0x20
+DATA words32<>+21(SB)/1, $0x00
+DATA words32<>+22(SB)/1, $0x20
+DATA words32<>+23(SB)/1, $0x00
+DATA words32<>+24(SB)/1, $0x20
+DATA words32<>+25(SB)/1, $0x00
+DATA words32<>+26(SB)/1, $0x20
+DATA words32<>+27(SB)/1, $0x00
+DATA words32<>+28(SB)/1, $0x20
+DATA words32<>+29(SB)/1, $0x00
+DATA words32<>+30(SB)/1, $0x20
+DATA words32<>+31(SB)/1, $0x00
+DATA words32<>+32(SB)/1, $0x20
+DATA words32<>+33(SB)/1, $0x00
+DATA words32<>+34(SB)/1, $0x20
+DATA words32<>+35(SB)/1, $0x00
+DATA words32<>+36(SB)/1, $0x20
+DATA words32<>+37(SB)/1, $0x00
+DATA words32<>+38(SB)/1, $0x20
+DATA words32<>+39(SB)/1, $0x00
+DATA words32<>+40(SB)/1, $0x20
+DATA words32<>+41(SB)/1, $0x00
+DATA words32<>+42(SB)/1, $0x20
+DATA words32<>+43(SB)/1, $0x00
+DATA words32<>+44(SB)/1, $0x20
+DATA words32<>+45(SB)/1, $0x00
+DATA words32<>+46(SB)/1, $0x20
+DATA words32<>+47(SB)/1, $0x00
+DATA words32<>+48(SB)/1, $0x20
+DATA words32<>+49(SB)/1, $0x00
+DATA words32<>+50(SB)/1, $0x20
+DATA words32<>+51(SB)/1, $0x00
+DATA words32<>+52(SB)/1, $0x20
+DATA words32<>+53(SB)/1, $0x00
+DATA words32<>+54(SB)/1, $0x20
+DATA words32<>+55(SB)/1, $0x00
+DATA words32<>+56(SB)/1, $0x20
+DATA words32<>+57(SB)/1, $0x00
+DATA words32<>+58(SB)/1, $0x20
+DATA words32<>+59(SB)/1, $0x00
+DATA words32<>+60(SB)/1, $0x20
+DATA words32<>+61(SB)/1, $0x00
+DATA words32<>+62(SB)/1, $0x20
+DATA words32<>+63(SB)/1, $0x00
+GLOBL words32<>(SB), RODATA|NOPTR, $64
+
+// func rowsQ4_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·rowsQ4_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), AX
+	MOVQ         blocks+24(FP), CX
+	IMUL3Q       $0x00000090, CX, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         16384(AX), BX
+	VPBROADCASTD nibbles<>+0(SB), Y1
+	MOVQ         groups+16(FP), R9
+
+loop37:
+	CMPQ   R9, $0x01
+	JL     done38
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R10
+	VXORPS X0, X0, X0
+
+loop39:
+	CMPQ         R10, $0x01
+	JL           done40
+	PREFETCHT1   (BX)
+	PREFETCHT1   64(BX)
+	PREFETCHT1   128(BX)
+	PREFETCHT1   192(BX)
+	PREFETCHT1   256(BX)
+	PREFETCHT1   320(BX)
+	PREFETCHT1   384(BX)
+	PREFETCHT1   448(BX)
+	PREFETCHT1   512(BX)
+	ADDQ         $0x00000240, BX
+	VMOVDQU      16(R8), X3
+	VMOVDQU      (R8), X2
+	VPHADDW      X3, X2, X2
+	VPERMQ       $0x62, Y2, Y2
+	MOVQ         4(AX), R11
+	MOVL         12(AX), R12
+	MOVQ         R12, R13
+	SHLQ         $0x1c, R13
+	ORQ          R13, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ         R14, R12
+	MOVQ         R11, R13
+	SHRQ         $0x02, R13
+	MOVQ         $0x3030303030303030, R14
+	ANDQ         R14, R13
+	ORQ          R13, R12
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ         R14, R11
+	VMOVQ        R11, X3
+	VPINSRQ      $0x01, R12, X3, X3
+	VPMOVZXBW    X3, Y3
+	VPMADDWD     Y2, Y3, Y5
+	VMOVDQU      16(AX), Y6
+	VPAND        Y1, Y6, Y4
+	VPERM2I128   $0x00, Y3, Y3, Y7
+	VPSHUFB      words0_0<>+0(SB), Y7, Y7
+	VPMADDUBSW   (SI), Y4, Y4
+	VPMADDWD     Y7, Y4, Y4
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y1, Y6, Y6
+	VPERM2I128   $0x00, Y3, Y3, Y7
+	VPSHUFB      words1_1<>+0(SB), Y7, Y7
+	VPMADDUBSW   32(SI), Y6, Y6
+	VPMADDWD     Y7, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVDQU      48(AX), Y6
+	VPAND        Y1, Y6, Y7
+	VPERM2I128   $0x00, Y3, Y3, Y8
+	VPSHUFB      words2_2<>+0(SB), Y8, Y8
+	VPMADDUBSW   64(SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y1, Y6, Y6
+	VPERM2I128   $0x00, Y3, Y3, Y7
+	VPSHUFB      words3_3<>+0(SB), Y7, Y7
+	VPMADDUBSW   96(SI), Y6, Y6
+	VPMADDWD     Y7, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVDQU      80(AX), Y6
+	VPAND        Y1, Y6, Y7
+	VPERM2I128   $0x11, Y3, Y3, Y8
+	VPSHUFB      words0_0<>+0(SB), Y8, Y8
+	VPMADDUBSW   128(SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y1, Y6, Y6
+	VPERM2I128   $0x11, Y3, Y3, Y7
+	VPSHUFB      words1_1<>+0(SB), Y7, Y7
+	VPMADDUBSW   160(SI), Y6, Y6
+	VPMADDWD     Y7, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVDQU      112(AX), Y6
+	VPAND        Y1, Y6, Y7
+	VPERM2I128   $0x11, Y3, Y3, Y8
+	VPSHUFB      words2_2<>+0(SB), Y8, Y8
+	VPMADDUBSW   192(SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y1, Y6, Y6
+	VPERM2I128   $0x11, Y3, Y3, Y3
+	VPSHUFB      words3_3<>+0(SB), Y3, Y3
+	VPMADDUBSW   224(SI), Y6, Y6
+	VPMADDWD     Y3, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	MOVQ         4(AX)(CX*1), R11
+	MOVL         12(AX)(CX*1), R12
+	MOVQ         R12, R13
+	SHLQ         $0x1c, R13
+	ORQ          R13, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ         R14, R12
+	MOVQ         R11, R13
+	SHRQ         $0x02, R13
+	MOVQ         $0x3030303030303030, R14
+	ANDQ         R14, R13
+	ORQ          R13, R12
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ         R14, R11
+	VMOVQ        R11, X3
+	VPINSRQ      $0x01, R12, X3, X3
+	VPMOVZXBW    X3, Y3
+	VPMADDWD     Y2, Y3, Y7
+	VMOVDQU      16(AX)(CX*1), Y8
+	VPAND        Y1, Y8, Y6
+	VPERM2I128   $0x00, Y3, Y3, Y9
+	VPSHUFB      words0_0<>+0(SB), Y9, Y9
+	VPMADDUBSW   (SI), Y6, Y6
+	VPMADDWD     Y9, Y6, Y6
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y1, Y8, Y8
+	VPERM2I128   $0x00, Y3, Y3, Y9
+	VPSHUFB      words1_1<>+0(SB), Y9, Y9
+	VPMADDUBSW   32(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVDQU      48(AX)(CX*1), Y8
+	VPAND        Y1, Y8, Y9
+	VPERM2I128   $0x00, Y3, Y3, Y10
+	VPSHUFB      words2_2<>+0(SB), Y10, Y10
+	VPMADDUBSW   64(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y6, Y6
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y1, Y8, Y8
+	VPERM2I128   $0x00, Y3, Y3, Y9
+	VPSHUFB      words3_3<>+0(SB), Y9, Y9
+	VPMADDUBSW   96(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVDQU      80(AX)(CX*1), Y8
+	VPAND        Y1, Y8, Y9
+	VPERM2I128   $0x11, Y3, Y3, Y10
+	VPSHUFB      words0_0<>+0(SB), Y10, Y10
+	VPMADDUBSW   128(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y6, Y6
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y1, Y8, Y8
+	VPERM2I128   $0x11, Y3, Y3, Y9
+	VPSHUFB      words1_1<>+0(SB), Y9, Y9
+	VPMADDUBSW   160(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVDQU      112(AX)(CX*1), Y8
+	VPAND        Y1, Y8, Y9
+	VPERM2I128   $0x11, Y3, Y3, Y10
+	VPSHUFB      words2_2<>+0(SB), Y10, Y10
+	VPMADDUBSW   192(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y6, Y6
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y1, Y8, Y8
+	VPERM2I128   $0x11, Y3, Y3, Y3
+	VPSHUFB      words3_3<>+0(SB), Y3, Y3
+	VPMADDUBSW   224(SI), Y8, Y8
+	VPMADDWD     Y3, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	MOVQ         4(AX)(CX*2), R11
+	MOVL         12(AX)(CX*2), R12
+	MOVQ         R12, R13
+	SHLQ         $0x1c, R13
+	ORQ          R13, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ         R14, R12
+	MOVQ         R11, R13
+	SHRQ         $0x02, R13
+	MOVQ         $0x3030303030303030, R14
+	ANDQ         R14, R13
+	ORQ          R13, R12
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ         R14, R11
+	VMOVQ        R11, X3
+	VPINSRQ      $0x01, R12, X3, X3
+	VPMOVZXBW    X3, Y3
+	VPMADDWD     Y2, Y3, Y9
+	VMOVDQU      16(AX)(CX*2), Y10
+	VPAND        Y1, Y10, Y8
+	VPERM2I128   $0x00, Y3, Y3, Y11
+	VPSHUFB      words0_0<>+0(SB), Y11, Y11
+	VPMADDUBSW   (SI), Y8, Y8
+	VPMADDWD     Y11, Y8, Y8
+	VPSRLW       $0x04, Y10, Y10
+	VPAND        Y1, Y10, Y10
+	VPERM2I128   $0x00, Y3, Y3, Y11
+	VPSHUFB      words1_1<>+0(SB), Y11, Y11
+	VPMADDUBSW   32(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	VMOVDQU      48(AX)(CX*2), Y10
+	VPAND        Y1, Y10, Y11
+	VPERM2I128   $0x00, Y3, Y3, Y12
+	VPSHUFB      words2_2<>+0(SB), Y12, Y12
+	VPMADDUBSW   64(SI), Y11, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VPSRLW       $0x04, Y10, Y10
+	VPAND        Y1, Y10, Y10
+	VPERM2I128   $0x00, Y3, Y3, Y11
+	VPSHUFB      words3_3<>+0(SB), Y11, Y11
+	VPMADDUBSW   96(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	VMOVDQU      80(AX)(CX*2), Y10
+	VPAND        Y1, Y10, Y11
+	VPERM2I128   $0x11, Y3, Y3, Y12
+	VPSHUFB      words0_0<>+0(SB), Y12, Y12
+	VPMADDUBSW   128(SI), Y11, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VPSRLW       $0x04, Y10, Y10
+	VPAND        Y1, Y10, Y10
+	VPERM2I128   $0x11, Y3, Y3, Y11
+	VPSHUFB      words1_1<>+0(SB), Y11, Y11
+	VPMADDUBSW   160(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	VMOVDQU      112(AX)(CX*2), Y10
+	VPAND        Y1, Y10, Y11
+	VPERM2I128   $0x11, Y3, Y3, Y12
+	VPSHUFB      words2_2<>+0(SB), Y12, Y12
+	VPMADDUBSW   192(SI), Y11, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VPSRLW       $0x04, Y10, Y10
+	VPAND        Y1, Y10, Y10
+	VPERM2I128   $0x11, Y3, Y3, Y3
+	VPSHUFB      words3_3<>+0(SB), Y3, Y3
+	VPMADDUBSW   224(SI), Y10, Y10
+	VPMADDWD     Y3, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	MOVQ         4(AX)(DX*1), R11
+	MOVL         12(AX)(DX*1), R12
+	MOVQ         R12, R13
+	SHLQ         $0x1c, R13
+	ORQ          R13, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ         R14, R12
+	MOVQ         R11, R13
+	SHRQ         $0x02, R13
+	MOVQ         $0x3030303030303030, R14
+	ANDQ         R14, R13
+	ORQ          R13, R12
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ         R14, R11
+	VMOVQ        R11, X3
+	VPINSRQ      $0x01, R12, X3, X3
+	VPMOVZXBW    X3, Y3
+	VPMADDWD     Y2, Y3, Y10
+	VMOVDQU      16(AX)(DX*1), Y11
+	VPAND        Y1, Y11, Y2
+	VPERM2I128   $0x00, Y3, Y3, Y12
+	VPSHUFB      words0_0<>+0(SB), Y12, Y12
+	VPMADDUBSW   (SI), Y2, Y2
+	VPMADDWD     Y12, Y2, Y2
+	VPSRLW       $0x04, Y11, Y11
+	VPAND        Y1, Y11, Y11
+	VPERM2I128   $0x00, Y3, Y3, Y12
+	VPSHUFB      words1_1<>+0(SB), Y12, Y12
+	VPMADDUBSW   32(SI), Y11, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VMOVDQU      48(AX)(DX*1), Y11
+	VPAND        Y1, Y11, Y12
+	VPERM2I128   $0x00, Y3, Y3, Y13
+	VPSHUFB      words2_2<>+0(SB), Y13, Y13
+	VPMADDUBSW   64(SI), Y12, Y12
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPSRLW       $0x04, Y11, Y11
+	VPAND        Y1, Y11, Y11
+	VPERM2I128   $0x00, Y3, Y3, Y12
+	VPSHUFB      words3_3<>+0(SB), Y12, Y12
+	VPMADDUBSW   96(SI), Y11, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VMOVDQU      80(AX)(DX*1), Y11
+	VPAND        Y1, Y11, Y12
+	VPERM2I128   $0x11, Y3, Y3, Y13
+	VPSHUFB      words0_0<>+0(SB), Y13, Y13
+	VPMADDUBSW   128(SI), Y12, Y12
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPSRLW       $0x04, Y11, Y11
+	VPAND        Y1, Y11, Y11
+	VPERM2I128   $0x11, Y3, Y3, Y12
+	VPSHUFB      words1_1<>+0(SB), Y12, Y12
+	VPMADDUBSW   160(SI), Y11, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VMOVDQU      112(AX)(DX*1), Y11
+	VPAND        Y1, Y11, Y12
+	VPERM2I128   $0x11, Y3, Y3, Y13
+	VPSHUFB      words2_2<>+0(SB), Y13, Y13
+	VPMADDUBSW   192(SI), Y12, Y12
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPSRLW       $0x04, Y11, Y11
+	VPAND        Y1, Y11, Y11
+	VPERM2I128   $0x11, Y3, Y3, Y3
+	VPSHUFB      words3_3<>+0(SB), Y3, Y3
+	VPMADDUBSW   224(SI), Y11, Y11
+	VPMADDWD     Y3, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPUNPCKLDQ   Y6, Y4, Y3
+	VPUNPCKHDQ   Y6, Y4, Y4
+	VPADDD       Y3, Y4, Y4
+	VPUNPCKLDQ   Y2, Y8, Y3
+	VPUNPCKHDQ   Y2, Y8, Y8
+	VPADDD       Y3, Y8, Y8
+	VPUNPCKLQDQ  Y8, Y4, Y2
+	VPUNPCKHQDQ  Y8, Y4, Y4
+	VPADDD       Y2, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X2
+	VPADDD       X2, X4, X4
+	VMOVD        (AX), X2
+	VPINSRD      $0x01, (AX)(CX*1), X2, X2
+	VPINSRD      $0x02, (AX)(CX*2), X2, X2
+	VPINSRD      $0x03, (AX)(DX*1), X2, X2
+	VPSHUFB      pickhalves<>+0(SB), X2, X2
+	VPSRLDQ      $0x08, X2, X3
+	VCVTPH2PS    X2, X2
+	VCVTPH2PS    X3, X3
+	VBROADCASTSS (DI), X6
+	VMULPS       X6, X2, X2
+	VCVTDQ2PS    X4, X4
+	VFMADD231PS  X4, X2, X0
+	VPUNPCKLDQ   Y7, Y5, Y2
+	VPUNPCKHDQ   Y7, Y5, Y5
+	VPADDD       Y2, Y5, Y5
+	VPUNPCKLDQ   Y10, Y9, Y2
+	VPUNPCKHDQ   Y10, Y9, Y9
+	VPADDD       Y2, Y9, Y9
+	VPUNPCKLQDQ  Y9, Y5, Y2
+	VPUNPCKHQDQ  Y9, Y5, Y5
+	VPADDD       Y2, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X2
+	VPADDD       X2, X5, X5
+	VMULPS       X6, X3, X3
+	VCVTDQ2PS    X5, X5
+	VFNMADD231PS X5, X3, X0
+	ADDQ         $0x00000090, AX
+	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000020, R8
+	SUBQ         $0x00000001, R10
+	JMP          loop39
+
+done40:
+	MOVQ    dst+0(FP), SI
+	VMOVUPS X0, (SI)
+	ADDQ    $0x00000010, SI
+	MOVQ    SI, dst+0(FP)
+	ADDQ    DX, AX
+	SUBQ    $0x00000001, R9
+	JMP     loop37
+
+done38:
+	VZEROUPPER
+	RET
+
+DATA words0_0<>+0(SB)/1, $0x00
+DATA words0_0<>+1(SB)/1, $0x01
+DATA words0_0<>+2(SB)/1, $0x00
+DATA words0_0<>+3(SB)/1, $0x01
+DATA words0_0<>+4(SB)/1, $0x00
+DATA words0_0<>+5(SB)/1, $0x01
+DATA words0_0<>+6(SB)/1, $0x00
+DATA words0_0<>+7(SB)/1, $0x01
+DATA words0_0<>+8(SB)/1, $0x00
+DATA words0_0<>+9(SB)/1, $0x01
+DATA words0_0<>+10(SB)/1, $0x00
+DATA words0_0<>+11(SB)/1, $0x01
+DATA words0_0<>+12(SB)/1, $0x00
+DATA words0_0<>+13(SB)/1, $0x01
+DATA words0_0<>+14(SB)/1, $0x00
+DATA words0_0<>+15(SB)/1, $0x01
+DATA words0_0<>+16(SB)/1, $0x00
+DATA words0_0<>+17(SB)/1, $0x01
+DATA words0_0<>+18(SB)/1, $0x00
+DATA words0_0<>+19(SB)/1, $0x01
+DATA words0_0<>+20(SB)/1, $0x00
+DATA words0_0<>+21(SB)/1, $0x01
+DATA words0_0<>+22(SB)/1, $0x00
+DATA words0_0<>+23(SB)/1, $0x01
+DATA words0_0<>+24(SB)/1, $0x00
+DATA words0_0<>+25(SB)/1, $0x01
+DATA words0_0<>+26(SB)/1, $0x00
+DATA words0_0<>+27(SB)/1, $0x01
+DATA words0_0<>+28(SB)/1, $0x00
+DATA words0_0<>+29(SB)/1, $0x01
+DATA words0_0<>+30(SB)/1, $0x00
+DATA words0_0<>+31(SB)/1, $0x01
+DATA words0_0<>+32(SB)/1, $0x00
+DATA words0_0<>+33(SB)/1, $0x01
+DATA words0_0<>+34(SB)/1, $0x00
+DATA words0_0<>+35(SB)/1, $0x01
+DATA words0_0<>+36(SB)/1, $0x00
+DATA words0_0<>+37(SB)/1, $0x01
+DATA words0_0<>+38(SB)/1, $0x00
+DATA words0_0<>+39(SB)/1, $0x01
+DATA words0_0<>+40(SB)/1, $0x00
+DATA words0_0<>+41(SB)/1, $0x01
+DATA words0_0<>+42(SB)/1, $0x00
+DATA words0_0<>+43(SB)/1, $0x01
+DATA words0_0<>+44(SB)/1, $0x00
+DATA words0_0<>+45(SB)/1, $0x01
+DATA words0_0<>+46(SB)/1, $0x00
+DATA words0_0<>+47(SB)/1, $0x01
+DATA words0_0<>+48(SB)/1, $0x00
+DATA words0_0<>+49(SB)/1, $0x01
+DATA words0_0<>+50(SB)/1, $0x00
+DATA words0_0<>+51(SB)/1, $0x01
+DATA words0_0<>+52(SB)/1, $0x00
+DATA words0_0<>+53(SB)/1, $0x01
+DATA words0_0<>+54(SB)/1, $0x00
+DATA words0_0<>+55(SB)/1, $0x01
+DATA words0_0<>+56(SB)/1, $0x00
+DATA words0_0<>+57(SB)/1, $0x01
+DATA words0_0<>+58(SB)/1, $0x00
+DATA words0_0<>+59(SB)/1, $0x01
+DATA words0_0<>+60(SB)/1, $0x00
+DATA words0_0<>+61(SB)/1, $0x01
+DATA words0_0<>+62(SB)/1, $0x00
+DATA words0_0<>+63(SB)/1, $0x01
+GLOBL words0_0<>(SB), RODATA|NOPTR, $64
+
+DATA words1_1<>+0(SB)/1, $0x02
+DATA words1_1<>+1(SB)/1, $0x03
+DATA words1_1<>+2(SB)/1, $0x02
+DATA words1_1<>+3(SB)/1, $0x03
+DATA words1_1<>+4(SB)/1, $0x02
+DATA words1_1<>+5(SB)/1, $0x03
+DATA words1_1<>+6(SB)/1, $0x02
+DATA words1_1<>+7(SB)/1, $0x03
+DATA words1_1<>+8(SB)/1, $0x02
+DATA words1_1<>+9(SB)/1, $0x03
+DATA words1_1<>+10(SB)/1, $0x02
+DATA words1_1<>+11(SB)/1, $0x03
+DATA words1_1<>+12(SB)/1, $0x02
+DATA words1_1<>+13(SB)/1, $0x03
+DATA words1_1<>+14(SB)/1, $0x02
+DATA words1_1<>+15(SB)/1, $0x03
+DATA words1_1<>+16(SB)/1, $0x02
+DATA words1_1<>+17(SB)/1, $0x03
+DATA words1_1<>+18(SB)/1, $0x02
+DATA words1_1<>+19(SB)/1, $0x03
+DATA words1_1<>+20(SB)/1, $0x02
+DATA words1_1<>+21(SB)/1, $0x03
+DATA words1_1<>+22(SB)/1, $0x02
+DATA words1_1<>+23(SB)/1, $0x03
+DATA words1_1<>+24(SB)/1, $0x02
+DATA words1_1<>+25(SB)/1, $0x03
+DATA words1_1<>+26(SB)/1, $0x02
+DATA words1_1<>+27(SB)/1, $0x03
+DATA words1_1<>+28(SB)/1, $0x02
+DATA words1_1<>+29(SB)/1, $0x03
+DATA words1_1<>+30(SB)/1, $0x02
+DATA words1_1<>+31(SB)/1, $0x03
+DATA words1_1<>+32(SB)/1, $0x02
+DATA words1_1<>+33(SB)/1, $0x03
+DATA words1_1<>+34(SB)/1, $0x02
+DATA words1_1<>+35(SB)/1, $0x03
+DATA words1_1<>+36(SB)/1, $0x02
+DATA words1_1<>+37(SB)/1, $0x03
+DATA words1_1<>+38(SB)/1, $0x02
+DATA words1_1<>+39(SB)/1, $0x03
+DATA words1_1<>+40(SB)/1, $0x02
+DATA words1_1<>+41(SB)/1, $0x03
+DATA words1_1<>+42(SB)/1, $0x02
+DATA words1_1<>+43(SB)/1, $0x03
+DATA words1_1<>+44(SB)/1, $0x02
+DATA words1_1<>+45(SB)/1, $0x03
+DATA words1_1<>+46(SB)/1, $0x02
+DATA words1_1<>+47(SB)/1, $0x03
+DATA words1_1<>+48(SB)/1, $0x02
+DATA words1_1<>+49(SB)/1, $0x03
+DATA words1_1<>+50(SB)/1, $0x02
+DATA words1_1<>+51(SB)/1, $0x03
+DATA words1_1<>+52(SB)/1, $0x02
+DATA words1_1<>+53(SB)/1, $0x03
+DATA words1_1<>+54(SB)/1, $0x02
+DATA words1_1<>+55(SB)/1, $0x03
+DATA words1_1<>+56(SB)/1, $0x02
+DATA words1_1<>+57(SB)/1, $0x03
+DATA words1_1<>+58(SB)/1, $0x02
+DATA words1_1<>+59(SB)/1, $0x03
+DATA words1_1<>+60(SB)/1, $0x02
+DATA words1_1<>+61(SB)/1, $0x03
+DATA words1_1<>+62(SB)/1, $0x02
+DATA words1_1<>+63(SB)/1, $0x03
+GLOBL words1_1<>(SB), RODATA|NOPTR, $64
+
+DATA words2_2<>+0(SB)/1, $0x04
+DATA words2_2<>+1(SB)/1, $0x05
+DATA words2_2<>+2(SB)/1, $0x04
+DATA words2_2<>+3(SB)/1, $0x05
+DATA words2_2<>+4(SB)/1, $0x04
+DATA words2_2<>+5(SB)/1, $0x05
+DATA words2_2<>+6(SB)/1, $0x04
+DATA words2_2<>+7(SB)/1, $0x05
+DATA words2_2<>+8(SB)/1, $0x04
+DATA words2_2<>+9(SB)/1, $0x05
+DATA words2_2<>+10(SB)/1, $0x04
+DATA words2_2<>+11(SB)/1, $0x05
+DATA words2_2<>+12(SB)/1, $0x04
+DATA words2_2<>+13(SB)/1, $0x05
+DATA words2_2<>+14(SB)/1, $0x04
+DATA words2_2<>+15(SB)/1, $0x05
+DATA words2_2<>+16(SB)/1, $0x04
+DATA words2_2<>+17(SB)/1, $0x05
+DATA words2_2<>+18(SB)/1, $0x04
+DATA words2_2<>+19(SB)/1, $0x05
+DATA words2_2<>+20(SB)/1, $0x04
+DATA words2_2<>+21(SB)/1, $0x05
+DATA words2_2<>+22(SB)/1, $0x04
+DATA words2_2<>+23(SB)/1, $0x05
+DATA words2_2<>+24(SB)/1, $0x04
+DATA words2_2<>+25(SB)/1, $0x05
+DATA words2_2<>+26(SB)/1, $0x04
+DATA words2_2<>+27(SB)/1, $0x05
+DATA words2_2<>+28(SB)/1, $0x04
+DATA words2_2<>+29(SB)/1, $0x05
+DATA words2_2<>+30(SB)/1, $0x04
+DATA words2_2<>+31(SB)/1, $0x05
+DATA words2_2<>+32(SB)/1, $0x04
+DATA words2_2<>+33(SB)/1, $0x05
+DATA words2_2<>+34(SB)/1, $0x04
+DATA words2_2<>+35(SB)/1, $0x05
+DATA words2_2<>+36(SB)/1, $0x04
+DATA words2_2<>+37(SB)/1, $0x05
+DATA words2_2<>+38(SB)/1, $0x04
+DATA words2_2<>+39(SB)/1, $0x05
+DATA words2_2<>+40(SB)/1, $0x04
+DATA words2_2<>+41(SB)/1, $0x05
+DATA words2_2<>+42(SB)/1, $0x04
+DATA words2_2<>+43(SB)/1, $0x05
+DATA words2_2<>+44(SB)/1, $0x04
+DATA words2_2<>+45(SB)/1, $0x05
+DATA words2_2<>+46(SB)/1, $0x04
+DATA words2_2<>+47(SB)/1, $0x05
+DATA words2_2<>+48(SB)/1, $0x04
+DATA words2_2<>+49(SB)/1, $0x05
+DATA words2_2<>+50(SB)/1, $0x04
+DATA words2_2<>+51(SB)/1, $0x05
+DATA words2_2<>+52(SB)/1, $0x04
+DATA words2_2<>+53(SB)/1, $0x05
+DATA words2_2<>+54(SB)/1, $0x04
+DATA words2_2<>+55(SB)/1, $0x05
+DATA words2_2<>+56(SB)/1, $0x04
+DATA words2_2<>+57(SB)/1, $0x05
+DATA words2_2<>+58(SB)/1, $0x04
+DATA words2_2<>+59(SB)/1, $0x05
+DATA words2_2<>+60(SB)/1, $0x04
+DATA words2_2<>+61(SB)/1, $0x05
+DATA words2_2<>+62(SB)/1, $0x04
+DATA words2_2<>+63(SB)/1, $0x05
+GLOBL words2_2<>(SB), RODATA|NOPTR, $64
+
+DATA words3_3<>+0(SB)/1, $0x06
+DATA words3_3<>+1(SB)/1, $0x07
+DATA words3_3<>+2(SB)/1, $0x06
+DATA words3_3<>+3(SB)/1, $0x07
+DATA words3_3<>+4(SB)/1, $0x06
+DATA words3_3<>+5(SB)/1, $0x07
+DATA words3_3<>+6(SB)/1, $0x06
+DATA words3_3<>+7(SB)/1, $0x07
+DATA words3_3<>+8(SB)/1, $0x06
+DATA words3_3<>+9(SB)/1, $0x07
+DATA words3_3<>+10(SB)/1, $0x06
+DATA words3_3<>+11(SB)/1, $0x07
+DATA words3_3<>+12(SB)/1, $0x06
+DATA words3_3<>+13(SB)/1, $0x07
+DATA words3_3<>+14(SB)/1, $0x06
+DATA words3_3<>+15(SB)/1, $0x07
+DATA words3_3<>+16(SB)/1, $0x06
+DATA words3_3<>+17(SB)/1, $0x07
+DATA words3_3<>+18(SB)/1, $0x06
+DATA words3_3<>+19(SB)/1, $0x07
+DATA words3_3<>+20(SB)/1, $0x06
+DATA words3_3<>+21(SB)/1, $0x07
+DATA words3_3<>+22(SB)/1, $0x06
+DATA words3_3<>+23(SB)/1, $0x07
+DATA words3_3<>+24(SB)/1, $0x06
+DATA words3_3<>+25(SB)/1, $0x07
+DATA words3_3<>+26(SB)/1, $0x06
+DATA words3_3<>+27(SB)/1, $0x07
+DATA words3_3<>+28(SB)/1, $0x06
+DATA words3_3<>+29(SB)/1, $0x07
+DATA words3_3<>+30(SB)/1, $0x06
+DATA words3_3<>+31(SB)/1, $0x07
+DATA words3_3<>+32(SB)/1, $0x06
+DATA words3_3<>+33(SB)/1, $0x07
+DATA words3_3<>+34(SB)/1, $0x06
+DATA words3_3<>+35(SB)/1, $0x07
+DATA words3_3<>+36(SB)/1, $0x06
+DATA words3_3<>+37(SB)/1, $0x07
+DATA words3_3<>+38(SB)/1, $0x06
+DATA words3_3<>+39(SB)/1, $0x07
+DATA words3_3<>+40(SB)/1, $0x06
+DATA words3_3<>+41(SB)/1, $0x07
+DATA words3_3<>+42(SB)/1, $0x06
+DATA words3_3<>+43(SB)/1, $0x07
+DATA words3_3<>+44(SB)/1, $0x06
+DATA words3_3<>+45(SB)/1, $0x07
+DATA words3_3<>+46(SB)/1, $0x06
+DATA words3_3<>+47(SB)/1, $0x07
+DATA words3_3<>+48(SB)/1, $0x06
+DATA words3_3<>+49(SB)/1, $0x07
+DATA words3_3<>+50(SB)/1, $0x06
+DATA words3_3<>+51(SB)/1, $0x07
+DATA words3_3<>+52(SB)/1, $0x06
+DATA words3_3<>+53(SB)/1, $0x07
+DATA words3_3<>+54(SB)/1, $0x06
+DATA words3_3<>+55(SB)/1, $0x07
+DATA words3_3<>+56(SB)/1, $0x06
+DATA words3_3<>+57(SB)/1, $0x07
+DATA words3_3<>+58(SB)/1, $0x06
+DATA words3_3<>+59(SB)/1, $0x07
+DATA words3_3<>+60(SB)/1, $0x06
+DATA words3_3<>+61(SB)/1, $0x07
+DATA words3_3<>+62(SB)/1, $0x06
+DATA words3_3<>+63(SB)/1, $0x07
+GLOBL words3_3<>(SB), RODATA|NOPTR, $64
+
+// func rowsQ5_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·rowsQ5_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), AX
+	MOVQ         blocks+24(FP), CX
+	IMUL3Q       $0x000000b0, CX, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         16384(AX), BX
+	VPBROADCASTD nibbles<>+0(SB), Y1
+	VPBROADCASTD bytes16<>+0(SB), Y2
+	MOVQ         groups+16(FP), R9
+
+loop41:
+	CMPQ   R9, $0x01
+	JL     done42
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R10
+	VXORPS X0, X0, X0
+
+loop43:
+	CMPQ         R10, $0x01
+	JL           done44
+	PREFETCHT1   (BX)
+	PREFETCHT1   64(BX)
+	PREFETCHT1   128(BX)
+	PREFETCHT1   192(BX)
+	PREFETCHT1   256(BX)
+	PREFETCHT1   320(BX)
+	PREFETCHT1   384(BX)
+	PREFETCHT1   448(BX)
+	PREFETCHT1   512(BX)
+	PREFETCHT1   576(BX)
+	PREFETCHT1   640(BX)
+	ADDQ         $0x000002c0, BX
+	VMOVDQU      16(R8), X4
+	VMOVDQU      (R8), X3
+	VPHADDW      X4, X3, X3
+	VPERMQ       $0x62, Y3, Y3
+	MOVQ         4(AX), R11
+	MOVL         12(AX), R12
+	MOVQ         R12, R13
+	SHLQ         $0x1c, R13
+	ORQ          R13, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ         R14, R12
+	MOVQ         R11, R13
+	SHRQ         $0x02, R13
+	MOVQ         $0x3030303030303030, R14
+	ANDQ         R14, R13
+	ORQ          R13, R12
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ         R14, R11
+	VMOVQ        R11, X4
+	VPINSRQ      $0x01, R12, X4, X4
+	VPMOVZXBW    X4, Y4
+	VPMADDWD     Y3, Y4, Y6
+	VMOVDQU      16(AX), Y7
+	VMOVDQU      48(AX), Y8
+	VPAND        Y1, Y8, Y5
+	VPSLLW       $0x04, Y7, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y5, Y5
+	VPERM2I128   $0x00, Y4, Y4, Y9
+	VPSHUFB      words0_0<>+0(SB), Y9, Y9
+	VPMADDUBSW   (SI), Y5, Y5
+	VPMADDWD     Y9, Y5, Y5
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y1, Y8, Y8
+	VPSLLW       $0x03, Y7, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x00, Y4, Y4, Y9
+	VPSHUFB      words1_1<>+0(SB), Y9, Y9
+	VPMADDUBSW   32(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVDQU      80(AX), Y8
+	VPAND        Y1, Y8, Y9
+	VPSLLW       $0x02, Y7, Y10
+	VPAND        Y2, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x00, Y4, Y4, Y10
+	VPSHUFB      words2_2<>+0(SB), Y10, Y10
+	VPMADDUBSW   64(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y5, Y5
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y1, Y8, Y8
+	VPSLLW       $0x01, Y7, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x00, Y4, Y4, Y9
+	VPSHUFB      words3_3<>+0(SB), Y9, Y9
+	VPMADDUBSW   96(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVDQU      112(AX), Y8
+	VPAND        Y1, Y8, Y9
+	VPAND        Y2, Y7, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x11, Y4, Y4, Y10
+	VPSHUFB      words0_0<>+0(SB), Y10, Y10
+	VPMADDUBSW   128(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y5, Y5
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y1, Y8, Y8
+	VPSRLW       $0x01, Y7, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x11, Y4, Y4, Y9
+	VPSHUFB      words1_1<>+0(SB), Y9, Y9
+	VPMADDUBSW   160(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVDQU      144(AX), Y8
+	VPAND        Y1, Y8, Y9
+	VPSRLW       $0x02, Y7, Y10
+	VPAND        Y2, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x11, Y4, Y4, Y10
+	VPSHUFB      words2_2<>+0(SB), Y10, Y10
+	VPMADDUBSW   192(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y5, Y5
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y1, Y8, Y8
+	VPSRLW       $0x03, Y7, Y7
+	VPAND        Y2, Y7, Y7
+	VPOR         Y7, Y8, Y8
+	VPERM2I128   $0x11, Y4, Y4, Y4
+	VPSHUFB      words3_3<>+0(SB), Y4, Y4
+	VPMADDUBSW   224(SI), Y8, Y8
+	VPMADDWD     Y4, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	MOVQ         4(AX)(CX*1), R11
+	MOVL         12(AX)(CX*1), R12
+	MOVQ         R12, R13
+	SHLQ         $0x1c, R13
+	ORQ          R13, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ         R14, R12
+	MOVQ         R11, R13
+	SHRQ         $0x02, R13
+	MOVQ         $0x3030303030303030, R14
+	ANDQ         R14, R13
+	ORQ          R13, R12
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ         R14, R11
+	VMOVQ        R11, X4
+	VPINSRQ      $0x01, R12, X4, X4
+	VPMOVZXBW    X4, Y4
+	VPMADDWD     Y3, Y4, Y8
+	VMOVDQU      16(AX)(CX*1), Y9
+	VMOVDQU      48(AX)(CX*1), Y10
+	VPAND        Y1, Y10, Y7
+	VPSLLW       $0x04, Y9, Y11
+	VPAND        Y2, Y11, Y11
+	VPOR         Y11, Y7, Y7
+	VPERM2I128   $0x00, Y4, Y4, Y11
+	VPSHUFB      words0_0<>+0(SB), Y11, Y11
+	VPMADDUBSW   (SI), Y7, Y7
+	VPMADDWD     Y11, Y7, Y7
+	VPSRLW       $0x04, Y10, Y10
+	VPAND        Y1, Y10, Y10
+	VPSLLW       $0x03, Y9, Y11
+	VPAND        Y2, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPERM2I128   $0x00, Y4, Y4, Y11
+	VPSHUFB      words1_1<>+0(SB), Y11, Y11
+	VPMADDUBSW   32(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      80(AX)(CX*1), Y10
+	VPAND        Y1, Y10, Y11
+	VPSLLW       $0x02, Y9, Y12
+	VPAND        Y2, Y12, Y12
+	VPOR         Y12, Y11, Y11
+	VPERM2I128   $0x00, Y4, Y4, Y12
+	VPSHUFB      words2_2<>+0(SB), Y12, Y12
+	VPMADDUBSW   64(SI), Y11, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSRLW       $0x04, Y10, Y10
+	VPAND        Y1, Y10, Y10
+	VPSLLW       $0x01, Y9, Y11
+	VPAND        Y2, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPERM2I128   $0x00, Y4, Y4, Y11
+	VPSHUFB      words3_3<>+0(SB), Y11, Y11
+	VPMADDUBSW   96(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      112(AX)(CX*1), Y10
+	VPAND        Y1, Y10, Y11
+	VPAND        Y2, Y9, Y12
+	VPOR         Y12, Y11, Y11
+	VPERM2I128   $0x11, Y4, Y4, Y12
+	VPSHUFB      words0_0<>+0(SB), Y12, Y12
+	VPMADDUBSW   128(SI), Y11, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSRLW       $0x04, Y10, Y10
+	VPAND        Y1, Y10, Y10
+	VPSRLW       $0x01, Y9, Y11
+	VPAND        Y2, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPERM2I128   $0x11, Y4, Y4, Y11
+	VPSHUFB      words1_1<>+0(SB), Y11, Y11
+	VPMADDUBSW   160(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      144(AX)(CX*1), Y10
+	VPAND        Y1, Y10, Y11
+	VPSRLW       $0x02, Y9, Y12
+	VPAND        Y2, Y12, Y12
+	VPOR         Y12, Y11, Y11
+	VPERM2I128   $0x11, Y4, Y4, Y12
+	VPSHUFB      words2_2<>+0(SB), Y12, Y12
+	VPMADDUBSW   192(SI), Y11, Y11
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSRLW       $0x04, Y10, Y10
+	VPAND        Y1, Y10, Y10
+	VPSRLW       $0x03, Y9, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VPERM2I128   $0x11, Y4, Y4, Y4
+	VPSHUFB      words3_3<>+0(SB), Y4, Y4
+	VPMADDUBSW   224(SI), Y10, Y10
+	VPMADDWD     Y4, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	MOVQ         4(AX)(CX*2), R11
+	MOVL         12(AX)(CX*2), R12
+	MOVQ         R12, R13
+	SHLQ         $0x1c, R13
+	ORQ          R13, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ         R14, R12
+	MOVQ         R11, R13
+	SHRQ         $0x02, R13
+	MOVQ         $0x3030303030303030, R14
+	ANDQ         R14, R13
+	ORQ          R13, R12
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ         R14, R11
+	VMOVQ        R11, X4
+	VPINSRQ      $0x01, R12, X4, X4
+	VPMOVZXBW    X4, Y4
+	VPMADDWD     Y3, Y4, Y10
+	VMOVDQU      16(AX)(CX*2), Y11
+	VMOVDQU      48(AX)(CX*2), Y12
+	VPAND        Y1, Y12, Y9
+	VPSLLW       $0x04, Y11, Y13
+	VPAND        Y2, Y13, Y13
+	VPOR         Y13, Y9, Y9
+	VPERM2I128   $0x00, Y4, Y4, Y13
+	VPSHUFB      words0_0<>+0(SB), Y13, Y13
+	VPMADDUBSW   (SI), Y9, Y9
+	VPMADDWD     Y13, Y9, Y9
+	VPSRLW       $0x04, Y12, Y12
+	VPAND        Y1, Y12, Y12
+	VPSLLW       $0x03, Y11, Y13
+	VPAND        Y2, Y13, Y13
+	VPOR         Y13, Y12, Y12
+	VPERM2I128   $0x00, Y4, Y4, Y13
+	VPSHUFB      words1_1<>+0(SB), Y13, Y13
+	VPMADDUBSW   32(SI), Y12, Y12
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VMOVDQU      80(AX)(CX*2), Y12
+	VPAND        Y1, Y12, Y13
+	VPSLLW       $0x02, Y11, Y14
+	VPAND        Y2, Y14, Y14
+	VPOR         Y14, Y13, Y13
+	VPERM2I128   $0x00, Y4, Y4, Y14
+	VPSHUFB      words2_2<>+0(SB), Y14, Y14
+	VPMADDUBSW   64(SI), Y13, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y9, Y9
+	VPSRLW       $0x04, Y12, Y12
+	VPAND        Y1, Y12, Y12
+	VPSLLW       $0x01, Y11, Y13
+	VPAND        Y2, Y13, Y13
+	VPOR         Y13, Y12, Y12
+	VPERM2I128   $0x00, Y4, Y4, Y13
+	VPSHUFB      words3_3<>+0(SB), Y13, Y13
+	VPMADDUBSW   96(SI), Y12, Y12
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VMOVDQU      112(AX)(CX*2), Y12
+	VPAND        Y1, Y12, Y13
+	VPAND        Y2, Y11, Y14
+	VPOR         Y14, Y13, Y13
+	VPERM2I128   $0x11, Y4, Y4, Y14
+	VPSHUFB      words0_0<>+0(SB), Y14, Y14
+	VPMADDUBSW   128(SI), Y13, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y9, Y9
+	VPSRLW       $0x04, Y12, Y12
+	VPAND        Y1, Y12, Y12
+	VPSRLW       $0x01, Y11, Y13
+	VPAND        Y2, Y13, Y13
+	VPOR         Y13, Y12, Y12
+	VPERM2I128   $0x11, Y4, Y4, Y13
+	VPSHUFB      words1_1<>+0(SB), Y13, Y13
+	VPMADDUBSW   160(SI), Y12, Y12
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VMOVDQU      144(AX)(CX*2), Y12
+	VPAND        Y1, Y12, Y13
+	VPSRLW       $0x02, Y11, Y14
+	VPAND        Y2, Y14, Y14
+	VPOR         Y14, Y13, Y13
+	VPERM2I128   $0x11, Y4, Y4, Y14
+	VPSHUFB      words2_2<>+0(SB), Y14, Y14
+	VPMADDUBSW   192(SI), Y13, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y9, Y9
+	VPSRLW       $0x04, Y12, Y12
+	VPAND        Y1, Y12, Y12
+	VPSRLW       $0x03, Y11, Y11
+	VPAND        Y2, Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VPERM2I128   $0x11, Y4, Y4, Y4
+	VPSHUFB      words3_3<>+0(SB), Y4, Y4
+	VPMADDUBSW   224(SI), Y12, Y12
+	VPMADDWD     Y4, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	MOVQ         4(AX)(DX*1), R11
+	MOVL         12(AX)(DX*1), R12
+	MOVQ         R12, R13
+	SHLQ         $0x1c, R13
+	ORQ          R13, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ         R14, R12
+	MOVQ         R11, R13
+	SHRQ         $0x02, R13
+	MOVQ         $0x3030303030303030, R14
+	ANDQ         R14, R13
+	ORQ          R13, R12
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ         R14, R11
+	VMOVQ        R11, X4
+	VPINSRQ      $0x01, R12, X4, X4
+	VPMOVZXBW    X4, Y4
+	VPMADDWD     Y3, Y4, Y11
+	VMOVDQU      16(AX)(DX*1), Y12
+	VMOVDQU      48(AX)(DX*1), Y13
+	VPAND        Y1, Y13, Y3
+	VPSLLW       $0x04, Y12, Y14
+	VPAND        Y2, Y14, Y14
+	VPOR         Y14, Y3, Y3
+	VPERM2I128   $0x00, Y4, Y4, Y14
+	VPSHUFB      words0_0<>+0(SB), Y14, Y14
+	VPMADDUBSW   (SI), Y3, Y3
+	VPMADDWD     Y14, Y3, Y3
+	VPSRLW       $0x04, Y13, Y13
+	VPAND        Y1, Y13, Y13
+	VPSLLW       $0x03, Y12, Y14
+	VPAND        Y2, Y14, Y14
+	VPOR         Y14, Y13, Y13
+	VPERM2I128   $0x00, Y4, Y4, Y14
+	VPSHUFB      words1_1<>+0(SB), Y14, Y14
+	VPMADDUBSW   32(SI), Y13, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y3, Y3
+	VMOVDQU      80(AX)(DX*1), Y13
+	VPAND        Y1, Y13, Y14
+	VPSLLW       $0x02, Y12, Y15
+	VPAND        Y2, Y15, Y15
+	VPOR         Y15, Y14, Y14
+	VPERM2I128   $0x00, Y4, Y4, Y15
+	VPSHUFB      words2_2<>+0(SB), Y15, Y15
+	VPMADDUBSW   64(SI), Y14, Y14
+	VPMADDWD     Y15, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPSRLW       $0x04, Y13, Y13
+	VPAND        Y1, Y13, Y13
+	VPSLLW       $0x01, Y12, Y14
+	VPAND        Y2, Y14, Y14
+	VPOR         Y14, Y13, Y13
+	VPERM2I128   $0x00, Y4, Y4, Y14
+	VPSHUFB      words3_3<>+0(SB), Y14, Y14
+	VPMADDUBSW   96(SI), Y13, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y3, Y3
+	VMOVDQU      112(AX)(DX*1), Y13
+	VPAND        Y1, Y13, Y14
+	VPAND        Y2, Y12, Y15
+	VPOR         Y15, Y14, Y14
+	VPERM2I128   $0x11, Y4, Y4, Y15
+	VPSHUFB      words0_0<>+0(SB), Y15, Y15
+	VPMADDUBSW   128(SI), Y14, Y14
+	VPMADDWD     Y15, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPSRLW       $0x04, Y13, Y13
+	VPAND        Y1, Y13, Y13
+	VPSRLW       $0x01, Y12, Y14
+	VPAND        Y2, Y14, Y14
+	VPOR         Y14, Y13, Y13
+	VPERM2I128   $0x11, Y4, Y4, Y14
+	VPSHUFB      words1_1<>+0(SB), Y14, Y14
+	VPMADDUBSW   160(SI), Y13, Y13
+	VPMADDWD     Y14, Y13, Y13
+	VPADDD       Y13, Y3, Y3
+	VMOVDQU      144(AX)(DX*1), Y13
+	VPAND        Y1, Y13, Y14
+	VPSRLW       $0x02, Y12, Y15
+	VPAND        Y2, Y15, Y15
+	VPOR         Y15, Y14, Y14
+	VPERM2I128   $0x11, Y4, Y4, Y15
+	VPSHUFB      words2_2<>+0(SB), Y15, Y15
+	VPMADDUBSW   192(SI), Y14, Y14
+	VPMADDWD     Y15, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPSRLW       $0x04, Y13, Y13
+	VPAND        Y1, Y13, Y13
+	VPSRLW       $0x03, Y12, Y12
+	VPAND        Y2, Y12, Y12
+	VPOR         Y12, Y13, Y13
+	VPERM2I128   $0x11, Y4, Y4, Y4
+	VPSHUFB      words3_3<>+0(SB), Y4, Y4
+	VPMADDUBSW   224(SI), Y13, Y13
+	VPMADDWD     Y4, Y13, Y13
+	VPADDD       Y13, Y3, Y3
+	VPUNPCKLDQ   Y7, Y5, Y4
+	VPUNPCKHDQ   Y7, Y5, Y5
+	VPADDD       Y4, Y5, Y5
+	VPUNPCKLDQ   Y3, Y9, Y4
+	VPUNPCKHDQ   Y3, Y9, Y9
+	VPADDD       Y4, Y9, Y9
+	VPUNPCKLQDQ  Y9, Y5, Y3
+	VPUNPCKHQDQ  Y9, Y5, Y5
+	VPADDD       Y3, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X3
+	VPADDD       X3, X5, X5
+	VMOVD        (AX), X3
+	VPINSRD      $0x01, (AX)(CX*1), X3, X3
+	VPINSRD      $0x02, (AX)(CX*2), X3, X3
+	VPINSRD      $0x03, (AX)(DX*1), X3, X3
+	VPSHUFB      pickhalves<>+0(SB), X3, X3
+	VPSRLDQ      $0x08, X3, X4
+	VCVTPH2PS    X3, X3
+	VCVTPH2PS    X4, X4
+	VBROADCASTSS (DI), X7
+	VMULPS       X7, X3, X3
+	VCVTDQ2PS    X5, X5
+	VFMADD231PS  X5, X3, X0
+	VPUNPCKLDQ   Y8, Y6, Y3
+	VPUNPCKHDQ   Y8, Y6, Y6
+	VPADDD       Y3, Y6, Y6
+	VPUNPCKLDQ   Y11, Y10, Y3
+	VPUNPCKHDQ   Y11, Y10, Y10
+	VPADDD       Y3, Y10, Y10
+	VPUNPCKLQDQ  Y10, Y6, Y3
+	VPUNPCKHQDQ  Y10, Y6, Y6
+	VPADDD       Y3, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X3
+	VPADDD       X3, X6, X6
+	VMULPS       X7, X4, X4
+	VCVTDQ2PS    X6, X6
+	VFNMADD231PS X6, X4, X0
+	ADDQ         $0x000000b0, AX
+	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000020, R8
+	SUBQ         $0x00000001, R10
+	JMP          loop43
+
+done44:
+	MOVQ    dst+0(FP), SI
+	VMOVUPS X0, (SI)
+	ADDQ    $0x00000010, SI
+	MOVQ    SI, dst+0(FP)
+	ADDQ    DX, AX
+	SUBQ    $0x00000001, R9
+	JMP     loop41
+
+done42:
+	VZEROUPPER
+	RET
+
+// func rowsQ6_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·rowsQ6_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), AX
+	MOVQ         blocks+24(FP), CX
+	IMUL3Q       $0x000000d2, CX, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         16384(AX), BX
+	VPBROADCASTD nibbles<>+0(SB), Y1
+	VPBROADCASTD bytes48<>+0(SB), Y2
+	MOVQ         groups+16(FP), R9
+
+loop45:
+	CMPQ   R9, $0x01
+	JL     done46
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R10
+	VXORPS X0, X0, X0
+
+loop47:
+	CMPQ         R10, $0x01
+	JL           done48
+	PREFETCHT1   (BX)
+	PREFETCHT1   64(BX)
+	PREFETCHT1   128(BX)
+	PREFETCHT1   192(BX)
+	PREFETCHT1   256(BX)
+	PREFETCHT1   320(BX)
+	PREFETCHT1   384(BX)
+	PREFETCHT1   448(BX)
+	PREFETCHT1   512(BX)
+	PREFETCHT1   576(BX)
+	PREFETCHT1   640(BX)
+	PREFETCHT1   704(BX)
+	PREFETCHT1   768(BX)
+	PREFETCHT1   832(BX)
+	ADDQ         $0x00000348, BX
+	VPMOVSXBW    192(AX), Y3
+	VPMADDWD     (R8), Y3, Y5
+	VPSLLD       $0x05, Y5, Y5
+	VXORPS       Y4, Y4, Y4
+	VPSUBD       Y5, Y4, Y4
+	VMOVDQU      128(AX), Y5
+	VMOVDQU      (AX), Y6
+	VPAND        Y1, Y6, Y7
+	VPSLLW       $0x04, Y5, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPERM2I128   $0x00, Y3, Y3, Y8
+	VPSHUFB      words0_1<>+0(SB), Y8, Y8
+	VPMADDUBSW   (SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y1, Y6, Y6
+	VPAND        Y2, Y5, Y7
+	VPOR         Y7, Y6, Y6
+	VPERM2I128   $0x00, Y3, Y3, Y7
+	VPSHUFB      words4_5<>+0(SB), Y7, Y7
+	VPMADDUBSW   64(SI), Y6, Y6
+	VPMADDWD     Y7, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVDQU      32(AX), Y6
+	VPAND        Y1, Y6, Y7
+	VPSLLW       $0x02, Y5, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPERM2I128   $0x00, Y3, Y3, Y8
+	VPSHUFB      words2_3<>+0(SB), Y8, Y8
+	VPMADDUBSW   32(SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y1, Y6, Y6
+	VPSRLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VPOR         Y5, Y6, Y6
+	VPERM2I128   $0x00, Y3, Y3, Y5
+	VPSHUFB      words6_7<>+0(SB), Y5, Y5
+	VPMADDUBSW   96(SI), Y6, Y6
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVDQU      160(AX), Y5
+	VMOVDQU      64(AX), Y6
+	VPAND        Y1, Y6, Y7
+	VPSLLW       $0x04, Y5, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPERM2I128   $0x11, Y3, Y3, Y8
+	VPSHUFB      words0_1<>+0(SB), Y8, Y8
+	VPMADDUBSW   128(SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y1, Y6, Y6
+	VPAND        Y2, Y5, Y7
+	VPOR         Y7, Y6, Y6
+	VPERM2I128   $0x11, Y3, Y3, Y7
+	VPSHUFB      words4_5<>+0(SB), Y7, Y7
+	VPMADDUBSW   192(SI), Y6, Y6
+	VPMADDWD     Y7, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVDQU      96(AX), Y6
+	VPAND        Y1, Y6, Y7
+	VPSLLW       $0x02, Y5, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPERM2I128   $0x11, Y3, Y3, Y8
+	VPSHUFB      words2_3<>+0(SB), Y8, Y8
+	VPMADDUBSW   160(SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y1, Y6, Y6
+	VPSRLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VPOR         Y5, Y6, Y6
+	VPERM2I128   $0x11, Y3, Y3, Y3
+	VPSHUFB      words6_7<>+0(SB), Y3, Y3
+	VPMADDUBSW   224(SI), Y6, Y6
+	VPMADDWD     Y3, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VPMOVSXBW    192(AX)(CX*1), Y3
+	VPMADDWD     (R8), Y3, Y6
+	VPSLLD       $0x05, Y6, Y6
+	VXORPS       Y5, Y5, Y5
+	VPSUBD       Y6, Y5, Y5
+	VMOVDQU      128(AX)(CX*1), Y6
+	VMOVDQU      (AX)(CX*1), Y7
+	VPAND        Y1, Y7, Y8
+	VPSLLW       $0x04, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x00, Y3, Y3, Y9
+	VPSHUFB      words0_1<>+0(SB), Y9, Y9
+	VPMADDUBSW   (SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VPSRLW       $0x04, Y7, Y7
+	VPAND        Y1, Y7, Y7
+	VPAND        Y2, Y6, Y8
+	VPOR         Y8, Y7, Y7
+	VPERM2I128   $0x00, Y3, Y3, Y8
+	VPSHUFB      words4_5<>+0(SB), Y8, Y8
+	VPMADDUBSW   64(SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y5, Y5
+	VMOVDQU      32(AX)(CX*1), Y7
+	VPAND        Y1, Y7, Y8
+	VPSLLW       $0x02, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x00, Y3, Y3, Y9
+	VPSHUFB      words2_3<>+0(SB), Y9, Y9
+	VPMADDUBSW   32(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VPSRLW       $0x04, Y7, Y7
+	VPAND        Y1, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VPAND        Y2, Y6, Y6
+	VPOR         Y6, Y7, Y7
+	VPERM2I128   $0x00, Y3, Y3, Y6
+	VPSHUFB      words6_7<>+0(SB), Y6, Y6
+	VPMADDUBSW   96(SI), Y7, Y7
+	VPMADDWD     Y6, Y7, Y7
+	VPADDD       Y7, Y5, Y5
+	VMOVDQU      160(AX)(CX*1), Y6
+	VMOVDQU      64(AX)(CX*1), Y7
+	VPAND        Y1, Y7, Y8
+	VPSLLW       $0x04, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x11, Y3, Y3, Y9
+	VPSHUFB      words0_1<>+0(SB), Y9, Y9
+	VPMADDUBSW   128(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VPSRLW       $0x04, Y7, Y7
+	VPAND        Y1, Y7, Y7
+	VPAND        Y2, Y6, Y8
+	VPOR         Y8, Y7, Y7
+	VPERM2I128   $0x11, Y3, Y3, Y8
+	VPSHUFB      words4_5<>+0(SB), Y8, Y8
+	VPMADDUBSW   192(SI), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y5, Y5
+	VMOVDQU      96(AX)(CX*1), Y7
+	VPAND        Y1, Y7, Y8
+	VPSLLW       $0x02, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x11, Y3, Y3, Y9
+	VPSHUFB      words2_3<>+0(SB), Y9, Y9
+	VPMADDUBSW   160(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VPSRLW       $0x04, Y7, Y7
+	VPAND        Y1, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VPAND        Y2, Y6, Y6
+	VPOR         Y6, Y7, Y7
+	VPERM2I128   $0x11, Y3, Y3, Y3
+	VPSHUFB      words6_7<>+0(SB), Y3, Y3
+	VPMADDUBSW   224(SI), Y7, Y7
+	VPMADDWD     Y3, Y7, Y7
+	VPADDD       Y7, Y5, Y5
+	VPMOVSXBW    192(AX)(CX*2), Y3
+	VPMADDWD     (R8), Y3, Y7
+	VPSLLD       $0x05, Y7, Y7
+	VXORPS       Y6, Y6, Y6
+	VPSUBD       Y7, Y6, Y6
+	VMOVDQU      128(AX)(CX*2), Y7
+	VMOVDQU      (AX)(CX*2), Y8
+	VPAND        Y1, Y8, Y9
+	VPSLLW       $0x04, Y7, Y10
+	VPAND        Y2, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x00, Y3, Y3, Y10
+	VPSHUFB      words0_1<>+0(SB), Y10, Y10
+	VPMADDUBSW   (SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y6, Y6
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y1, Y8, Y8
+	VPAND        Y2, Y7, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x00, Y3, Y3, Y9
+	VPSHUFB      words4_5<>+0(SB), Y9, Y9
+	VPMADDUBSW   64(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVDQU      32(AX)(CX*2), Y8
+	VPAND        Y1, Y8, Y9
+	VPSLLW       $0x02, Y7, Y10
+	VPAND        Y2, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x00, Y3, Y3, Y10
+	VPSHUFB      words2_3<>+0(SB), Y10, Y10
+	VPMADDUBSW   32(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y6, Y6
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y1, Y8, Y8
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y2, Y7, Y7
+	VPOR         Y7, Y8, Y8
+	VPERM2I128   $0x00, Y3, Y3, Y7
+	VPSHUFB      words6_7<>+0(SB), Y7, Y7
+	VPMADDUBSW   96(SI), Y8, Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVDQU      160(AX)(CX*2), Y7
+	VMOVDQU      64(AX)(CX*2), Y8
+	VPAND        Y1, Y8, Y9
+	VPSLLW       $0x04, Y7, Y10
+	VPAND        Y2, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x11, Y3, Y3, Y10
+	VPSHUFB      words0_1<>+0(SB), Y10, Y10
+	VPMADDUBSW   128(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y6, Y6
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y1, Y8, Y8
+	VPAND        Y2, Y7, Y9
+	VPOR         Y9, Y8, Y8
+	VPERM2I128   $0x11, Y3, Y3, Y9
+	VPSHUFB      words4_5<>+0(SB), Y9, Y9
+	VPMADDUBSW   192(SI), Y8, Y8
+	VPMADDWD     Y9, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVDQU      96(AX)(CX*2), Y8
+	VPAND        Y1, Y8, Y9
+	VPSLLW       $0x02, Y7, Y10
+	VPAND        Y2, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x11, Y3, Y3, Y10
+	VPSHUFB      words2_3<>+0(SB), Y10, Y10
+	VPMADDUBSW   160(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y6, Y6
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y1, Y8, Y8
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y2, Y7, Y7
+	VPOR         Y7, Y8, Y8
+	VPERM2I128   $0x11, Y3, Y3, Y3
+	VPSHUFB      words6_7<>+0(SB), Y3, Y3
+	VPMADDUBSW   224(SI), Y8, Y8
+	VPMADDWD     Y3, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMOVSXBW    192(AX)(DX*1), Y3
+	VPMADDWD     (R8), Y3, Y8
+	VPSLLD       $0x05, Y8, Y8
+	VXORPS       Y7, Y7, Y7
+	VPSUBD       Y8, Y7, Y7
+	VMOVDQU      128(AX)(DX*1), Y8
+	VMOVDQU      (AX)(DX*1), Y9
+	VPAND        Y1, Y9, Y10
+	VPSLLW       $0x04, Y8, Y11
+	VPAND        Y2, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPERM2I128   $0x00, Y3, Y3, Y11
+	VPSHUFB      words0_1<>+0(SB), Y11, Y11
+	VPMADDUBSW   (SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPSRLW       $0x04, Y9, Y9
+	VPAND        Y1, Y9, Y9
+	VPAND        Y2, Y8, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x00, Y3, Y3, Y10
+	VPSHUFB      words4_5<>+0(SB), Y10, Y10
+	VPMADDUBSW   64(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VMOVDQU      32(AX)(DX*1), Y9
+	VPAND        Y1, Y9, Y10
+	VPSLLW       $0x02, Y8, Y11
+	VPAND        Y2, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPERM2I128   $0x00, Y3, Y3, Y11
+	VPSHUFB      words2_3<>+0(SB), Y11, Y11
+	VPMADDUBSW   32(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPSRLW       $0x04, Y9, Y9
+	VPAND        Y1, Y9, Y9
+	VPSRLW       $0x02, Y8, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VPERM2I128   $0x00, Y3, Y3, Y8
+	VPSHUFB      words6_7<>+0(SB), Y8, Y8
+	VPMADDUBSW   96(SI), Y9, Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VMOVDQU      160(AX)(DX*1), Y8
+	VMOVDQU      64(AX)(DX*1), Y9
+	VPAND        Y1, Y9, Y10
+	VPSLLW       $0x04, Y8, Y11
+	VPAND        Y2, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPERM2I128   $0x11, Y3, Y3, Y11
+	VPSHUFB      words0_1<>+0(SB), Y11, Y11
+	VPMADDUBSW   128(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPSRLW       $0x04, Y9, Y9
+	VPAND        Y1, Y9, Y9
+	VPAND        Y2, Y8, Y10
+	VPOR         Y10, Y9, Y9
+	VPERM2I128   $0x11, Y3, Y3, Y10
+	VPSHUFB      words4_5<>+0(SB), Y10, Y10
+	VPMADDUBSW   192(SI), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VMOVDQU      96(AX)(DX*1), Y9
+	VPAND        Y1, Y9, Y10
+	VPSLLW       $0x02, Y8, Y11
+	VPAND        Y2, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPERM2I128   $0x11, Y3, Y3, Y11
+	VPSHUFB      words2_3<>+0(SB), Y11, Y11
+	VPMADDUBSW   160(SI), Y10, Y10
+	VPMADDWD     Y11, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPSRLW       $0x04, Y9, Y9
+	VPAND        Y1, Y9, Y9
+	VPSRLW       $0x02, Y8, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VPERM2I128   $0x11, Y3, Y3, Y3
+	VPSHUFB      words6_7<>+0(SB), Y3, Y3
+	VPMADDUBSW   224(SI), Y9, Y9
+	VPMADDWD     Y3, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VPUNPCKLDQ   Y5, Y4, Y3
+	VPUNPCKHDQ   Y5, Y4, Y4
+	VPADDD       Y3, Y4, Y4
+	VPUNPCKLDQ   Y7, Y6, Y3
+	VPUNPCKHDQ   Y7, Y6, Y6
+	VPADDD       Y3, Y6, Y6
+	VPUNPCKLQDQ  Y6, Y4, Y3
+	VPUNPCKHQDQ  Y6, Y4, Y4
+	VPADDD       Y3, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X3
+	VPADDD       X3, X4, X4
+	VXORPS       X3, X3, X3
+	VPINSRW      $0x00, 208(AX), X3, X3
+	VPINSRW      $0x01, 208(AX)(CX*1), X3, X3
+	VPINSRW      $0x02, 208(AX)(CX*2), X3, X3
+	VPINSRW      $0x03, 208(AX)(DX*1), X3, X3
+	VCVTPH2PS    X3, X3
+	VBROADCASTSS (DI), X5
+	VMULPS       X5, X3, X3
+	VCVTDQ2PS    X4, X4
+	VFMADD231PS  X4, X3, X0
+	ADDQ         $0x000000d2, AX
+	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000020, R8
+	SUBQ         $0x00000001, R10
+	JMP          loop47
+
+done48:
+	MOVQ    dst+0(FP), SI
+	VMOVUPS X0, (SI)
+	ADDQ    $0x00000010, SI
+	MOVQ    SI, dst+0(FP)
+	ADDQ    DX, AX
+	SUBQ    $0x00000001, R9
+	JMP     loop45
+
+done46:
+	VZEROUPPER
+	RET
+
+DATA bytes48<>+0(SB)/4, $0x30303030
+DATA bytes48<>+4(SB)/4, $0x30303030
+DATA bytes48<>+8(SB)/4, $0x30303030
+DATA bytes48<>+12(SB)/4, $0x30303030
+DATA bytes48<>+16(SB)/4, $0x30303030
+DATA bytes48<>+20(SB)/4, $0x30303030
+DATA bytes48<>+24(SB)/4, $0x30303030
+DATA bytes48<>+28(SB)/4, $0x30303030
+GLOBL bytes48<>(SB), RODATA|NOPTR, $32
+
+// func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·rowsIQ4_XS(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), AX
+	MOVQ         blocks+24(FP), CX
+	IMUL3Q       $0x00000088, CX, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         16384(AX), BX
+	VPBROADCASTD nibbles<>+0(SB), Y1
+	VMOVDQU      magnitudes<>+0(SB), Y2
+	VMOVDQU      codes<>+0(SB), Y3
+	MOVQ         groups+16(FP), R9
+
+loop49:
+	CMPQ   R9, $0x01
+	JL     done50
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R10
+	VXORPS X0, X0, X0
+
+loop51:
+	CMPQ           R10, $0x01
+	JL             done52
+	PREFETCHT1     (BX)
+	PREFETCHT1     64(BX)
+	PREFETCHT1     128(BX)
+	PREFETCHT1     192(BX)
+	PREFETCHT1     256(BX)
+	PREFETCHT1     320(BX)
+	PREFETCHT1     384(BX)
+	PREFETCHT1     448(BX)
+	PREFETCHT1     512(BX)
+	ADDQ           $0x00000220, BX
+	VPBROADCASTD   4(AX), Y4
+	VPBROADCASTD   (AX), Y5
+	VPSRLVD        nibbleshifts<>+0(SB), Y4, Y4
+	VPSRLVD        pairshifts<>+0(SB), Y5, Y5
+	VPAND          dwords15<>+0(SB), Y4, Y4
+	VPAND          dwords3<>+0(SB), Y5, Y5
+	VPSLLD         $0x04, Y5, Y5
+	VPOR           Y5, Y4, Y4
+	VPSUBD         dwords32<>+0(SB), Y4, Y4
+	VPACKSSDW      Y4, Y4, Y4
+	VPERMQ         $0x08, Y4, Y4
+	VBROADCASTI128 8(AX), Y5
+	VPSRLVD        halfshifts<>+0(SB), Y5, Y5
+	VPAND          Y1, Y5, Y5
+	VPSHUFB        Y5, Y2, Y7
+	VPSHUFB        Y5, Y3, Y5
+	VMOVDQU        (SI), Y6
+	VPSIGNB        Y5, Y6, Y6
+	VPERM2I128     $0x00, Y4, Y4, Y5
+	VPSHUFB        words0_0<>+0(SB), Y5, Y5
+	VPMADDUBSW     Y6, Y7, Y7
+	VPMADDWD       Y5, Y7, Y5
+	VBROADCASTI128 24(AX), Y6
+	VPSRLVD        halfshifts<>+0(SB), Y6, Y6
+	VPAND          Y1, Y6, Y6
+	VPSHUFB        Y6, Y2, Y8
+	VPSHUFB        Y6, Y3, Y6
+	VMOVDQU        32(SI), Y7
+	VPSIGNB        Y6, Y7, Y7
+	VPERM2I128     $0x00, Y4, Y4, Y6
+	VPSHUFB        words1_1<>+0(SB), Y6, Y6
+	VPMADDUBSW     Y7, Y8, Y8
+	VPMADDWD       Y6, Y8, Y8
+	VPADDD         Y8, Y5, Y5
+	VBROADCASTI128 40(AX), Y6
+	VPSRLVD        halfshifts<>+0(SB), Y6, Y6
+	VPAND          Y1, Y6, Y6
+	VPSHUFB        Y6, Y2, Y8
+	VPSHUFB        Y6, Y3, Y6
+	VMOVDQU        64(SI), Y7
+	VPSIGNB        Y6, Y7, Y7
+	VPERM2I128     $0x00, Y4, Y4, Y6
+	VPSHUFB        words2_2<>+0(SB), Y6, Y6
+	VPMADDUBSW     Y7, Y8, Y8
+	VPMADDWD       Y6, Y8, Y8
+	VPADDD         Y8, Y5, Y5
+	VBROADCASTI128 56(AX), Y6
+	VPSRLVD        halfshifts<>+0(SB), Y6, Y6
+	VPAND          Y1, Y6, Y6
+	VPSHUFB        Y6, Y2, Y8
+	VPSHUFB        Y6, Y3, Y6
+	VMOVDQU        96(SI), Y7
+	VPSIGNB        Y6, Y7, Y7
+	VPERM2I128     $0x00, Y4, Y4, Y6
+	VPSHUFB        words3_3<>+0(SB), Y6, Y6
+	VPMADDUBSW     Y7, Y8, Y8
+	VPMADDWD       Y6, Y8, Y8
+	VPADDD         Y8, Y5, Y5
+	VBROADCASTI128 72(AX), Y6
+	VPSRLVD        halfshifts<>+0(SB), Y6, Y6
+	VPAND          Y1, Y6, Y6
+	VPSHUFB        Y6, Y2, Y8
+	VPSHUFB        Y6, Y3, Y6
+	VMOVDQU        128(SI), Y7
+	VPSIGNB        Y6, Y7, Y7
+	VPERM2I128     $0x00, Y4, Y4, Y6
+	VPSHUFB        words4_4<>+0(SB), Y6, Y6
+	VPMADDUBSW     Y7, Y8, Y8
+	VPMADDWD       Y6, Y8, Y8
+	VPADDD         Y8, Y5, Y5
+	VBROADCASTI128 88(AX), Y6
+	VPSRLVD        halfshifts<>+0(SB), Y6, Y6
+	VPAND          Y1, Y6, Y6
+	VPSHUFB        Y6, Y2, Y8
+	VPSHUFB        Y6, Y3, Y6
+	VMOVDQU        160(SI), Y7
+	VPSIGNB        Y6, Y7, Y7
+	VPERM2I128     $0x00, Y4, Y4, Y6
+	VPSHUFB        words5_5<>+0(SB), Y6, Y6
+	VPMADDUBSW     Y7, Y8, Y8
+	VPMADDWD       Y6, Y8, Y8
+	VPADDD         Y8, Y5, Y5
+	VBROADCASTI128 104(AX), Y6
+	VPSRLVD        halfshifts<>+0(SB), Y6, Y6
+	VPAND          Y1, Y6, Y6
+	VPSHUFB        Y6, Y2, Y8
+	VPSHUFB        Y6, Y3, Y6
+	VMOVDQU        192(SI), Y7
+	VPSIGNB        Y6, Y7, Y7
+	VPERM2I128     $0x00, Y4, Y4, Y6
+	VPSHUFB        words6_6<>+0(SB), Y6, Y6
+	VPMADDUBSW     Y7, Y8, Y8
+	VPMADDWD       Y6, Y8, Y8
+	VPADDD         Y8, Y5, Y5
+	VBROADCASTI128 120(AX), Y6
+	VPSRLVD        halfshifts<>+0(SB), Y6, Y6
+	VPAND          Y1, Y6, Y6
+	VPSHUFB        Y6, Y2, Y8
+	VPSHUFB        Y6, Y3, Y6
+	VMOVDQU        224(SI), Y7
+	VPSIGNB        Y6, Y7, Y7
+	VPERM2I128     $0x00, Y4, Y4, Y4
+	VPSHUFB        words7_7<>+0(SB), Y4, Y4
+	VPMADDUBSW     Y7, Y8, Y8
+	VPMADDWD       Y4, Y8, Y8
+	VPADDD         Y8, Y5, Y5
+	VPBROADCASTD   4(AX)(CX*1), Y4
+	VPBROADCASTD   (AX)(CX*1), Y6
+	VPSRLVD        nibbleshifts<>+0(SB), Y4, Y4
+	VPSRLVD        pairshifts<>+0(SB), Y6, Y6
+	VPAND          dwords15<>+0(SB), Y4, Y4
+	VPAND          dwords3<>+0(SB), Y6, Y6
+	VPSLLD         $0x04, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPSUBD         dwords32<>+0(SB), Y4, Y4
+	VPACKSSDW      Y4, Y4, Y4
+	VPERMQ         $0x08, Y4, Y4
+	VBROADCASTI128 8(AX)(CX*1), Y6
+	VPSRLVD        halfshifts<>+0(SB), Y6, Y6
+	VPAND          Y1, Y6, Y6
+	VPSHUFB        Y6, Y2, Y8
+	VPSHUFB        Y6, Y3, Y6
+	VMOVDQU        (SI), Y7
+	VPSIGNB        Y6, Y7, Y7
+	VPERM2I128     $0x00, Y4, Y4, Y6
+	VPSHUFB        words0_0<>+0(SB), Y6, Y6
+	VPMADDUBSW     Y7, Y8, Y8
+	VPMADDWD       Y6, Y8, Y6
+	VBROADCASTI128 24(AX)(CX*1), Y7
+	VPSRLVD        halfshifts<>+0(SB), Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPSHUFB        Y7, Y2, Y9
+	VPSHUFB        Y7, Y3, Y7
+	VMOVDQU        32(SI), Y8
+	VPSIGNB        Y7, Y8, Y8
+	VPERM2I128     $0x00, Y4, Y4, Y7
+	VPSHUFB        words1_1<>+0(SB), Y7, Y7
+	VPMADDUBSW     Y8, Y9, Y9
+	VPMADDWD       Y7, Y9, Y9
+	VPADDD         Y9, Y6, Y6
+	VBROADCASTI128 40(AX)(CX*1), Y7
+	VPSRLVD        halfshifts<>+0(SB), Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPSHUFB        Y7, Y2, Y9
+	VPSHUFB        Y7, Y3, Y7
+	VMOVDQU        64(SI), Y8
+	VPSIGNB        Y7, Y8, Y8
+	VPERM2I128     $0x00, Y4, Y4, Y7
+	VPSHUFB        words2_2<>+0(SB), Y7, Y7
+	VPMADDUBSW     Y8, Y9, Y9
+	VPMADDWD       Y7, Y9, Y9
+	VPADDD         Y9, Y6, Y6
+	VBROADCASTI128 56(AX)(CX*1), Y7
+	VPSRLVD        halfshifts<>+0(SB), Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPSHUFB        Y7, Y2, Y9
+	VPSHUFB        Y7, Y3, Y7
+	VMOVDQU        96(SI), Y8
+	VPSIGNB        Y7, Y8, Y8
+	VPERM2I128     $0x00, Y4, Y4, Y7
+	VPSHUFB        words3_3<>+0(SB), Y7, Y7
+	VPMADDUBSW     Y8, Y9, Y9
+	VPMADDWD       Y7, Y9, Y9
+	VPADDD         Y9, Y6, Y6
+	VBROADCASTI128 72(AX)(CX*1), Y7
+	VPSRLVD        halfshifts<>+0(SB), Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPSHUFB        Y7, Y2, Y9
+	VPSHUFB        Y7, Y3, Y7
+	VMOVDQU        128(SI), Y8
+	VPSIGNB        Y7, Y8, Y8
+	VPERM2I128     $0x00, Y4, Y4, Y7
+	VPSHUFB        words4_4<>+0(SB), Y7, Y7
+	VPMADDUBSW     Y8, Y9, Y9
+	VPMADDWD       Y7, Y9, Y9
+	VPADDD         Y9, Y6, Y6
+	VBROADCASTI128 88(AX)(CX*1), Y7
+	VPSRLVD        halfshifts<>+0(SB), Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPSHUFB        Y7, Y2, Y9
+	VPSHUFB        Y7, Y3, Y7
+	VMOVDQU        160(SI), Y8
+	VPSIGNB        Y7, Y8, Y8
+	VPERM2I128     $0x00, Y4, Y4, Y7
+	VPSHUFB        words5_5<>+0(SB), Y7, Y7
+	VPMADDUBSW     Y8, Y9, Y9
+	VPMADDWD       Y7, Y9, Y9
+	VPADDD         Y9, Y6, Y6
+	VBROADCASTI128 104(AX)(CX*1), Y7
+	VPSRLVD        halfshifts<>+0(SB), Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPSHUFB        Y7, Y2, Y9
+	VPSHUFB        Y7, Y3, Y7
+	VMOVDQU        192(SI), Y8
+	VPSIGNB        Y7, Y8, Y8
+	VPERM2I128     $0x00, Y4, Y4, Y7
+	VPSHUFB        words6_6<>+0(SB), Y7, Y7
+	VPMADDUBSW     Y8, Y9, Y9
+	VPMADDWD       Y7, Y9, Y9
+	VPADDD         Y9, Y6, Y6
+	VBROADCASTI128 120(AX)(CX*1), Y7
+	VPSRLVD        halfshifts<>+0(SB), Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPSHUFB        Y7, Y2, Y9
+	VPSHUFB        Y7, Y3, Y7
+	VMOVDQU        224(SI), Y8
+	VPSIGNB        Y7, Y8, Y8
+	VPERM2I128     $0x00, Y4, Y4, Y4
+	VPSHUFB        words7_7<>+0(SB), Y4, Y4
+	VPMADDUBSW     Y8, Y9, Y9
+	VPMADDWD       Y4, Y9, Y9
+	VPADDD         Y9, Y6, Y6
+	VPBROADCASTD   4(AX)(CX*2), Y4
+	VPBROADCASTD   (AX)(CX*2), Y7
+	VPSRLVD        nibbleshifts<>+0(SB), Y4, Y4
+	VPSRLVD        pairshifts<>+0(SB), Y7, Y7
+	VPAND          dwords15<>+0(SB), Y4, Y4
+	VPAND          dwords3<>+0(SB), Y7, Y7
+	VPSLLD         $0x04, Y7, Y7
+	VPOR           Y7, Y4, Y4
+	VPSUBD         dwords32<>+0(SB), Y4, Y4
+	VPACKSSDW      Y4, Y4, Y4
+	VPERMQ         $0x08, Y4, Y4
+	VBROADCASTI128 8(AX)(CX*2), Y7
+	VPSRLVD        halfshifts<>+0(SB), Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPSHUFB        Y7, Y2, Y9
+	VPSHUFB        Y7, Y3, Y7
+	VMOVDQU        (SI), Y8
+	VPSIGNB        Y7, Y8, Y8
+	VPERM2I128     $0x00, Y4, Y4, Y7
+	VPSHUFB        words0_0<>+0(SB), Y7, Y7
+	VPMADDUBSW     Y8, Y9, Y9
+	VPMADDWD       Y7, Y9, Y7
+	VBROADCASTI128 24(AX)(CX*2), Y8
+	VPSRLVD        halfshifts<>+0(SB), Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPSHUFB        Y8, Y2, Y10
+	VPSHUFB        Y8, Y3, Y8
+	VMOVDQU        32(SI), Y9
+	VPSIGNB        Y8, Y9, Y9
+	VPERM2I128     $0x00, Y4, Y4, Y8
+	VPSHUFB        words1_1<>+0(SB), Y8, Y8
+	VPMADDUBSW     Y9, Y10, Y10
+	VPMADDWD       Y8, Y10, Y10
+	VPADDD         Y10, Y7, Y7
+	VBROADCASTI128 40(AX)(CX*2), Y8
+	VPSRLVD        halfshifts<>+0(SB), Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPSHUFB        Y8, Y2, Y10
+	VPSHUFB        Y8, Y3, Y8
+	VMOVDQU        64(SI), Y9
+	VPSIGNB        Y8, Y9, Y9
+	VPERM2I128     $0x00, Y4, Y4, Y8
+	VPSHUFB        words2_2<>+0(SB), Y8, Y8
+	VPMADDUBSW     Y9, Y10, Y10
+	VPMADDWD       Y8, Y10, Y10
+	VPADDD         Y10, Y7, Y7
+	VBROADCASTI128 56(AX)(CX*2), Y8
+	VPSRLVD        halfshifts<>+0(SB), Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPSHUFB        Y8, Y2, Y10
+	VPSHUFB        Y8, Y3, Y8
+	VMOVDQU        96(SI), Y9
+	VPSIGNB        Y8, Y9, Y9
+	VPERM2I128     $0x00, Y4, Y4, Y8
+	VPSHUFB        words3_3<>+0(SB), Y8, Y8
+	VPMADDUBSW     Y9, Y10, Y10
+	VPMADDWD       Y8, Y10, Y10
+	VPADDD         Y10, Y7, Y7
+	VBROADCASTI128 72(AX)(CX*2), Y8
+	VPSRLVD        halfshifts<>+0(SB), Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPSHUFB        Y8, Y2, Y10
+	VPSHUFB        Y8, Y3, Y8
+	VMOVDQU        128(SI), Y9
+	VPSIGNB        Y8, Y9, Y9
+	VPERM2I128     $0x00, Y4, Y4, Y8
+	VPSHUFB        words4_4<>+0(SB), Y8, Y8
+	VPMADDUBSW     Y9, Y10, Y10
+	VPMADDWD       Y8, Y10, Y10
+	VPADDD         Y10, Y7, Y7
+	VBROADCASTI128 88(AX)(CX*2), Y8
+	VPSRLVD        halfshifts<>+0(SB), Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPSHUFB        Y8, Y2, Y10
+	VPSHUFB        Y8, Y3, Y8
+	VMOVDQU        160(SI), Y9
+	VPSIGNB        Y8, Y9, Y9
+	VPERM2I128     $0x00, Y4, Y4, Y8
+	VPSHUFB        words5_5<>+0(SB), Y8, Y8
+	VPMADDUBSW     Y9, Y10, Y10
+	VPMADDWD       Y8, Y10, Y10
+	VPADDD         Y10, Y7, Y7
+	VBROADCASTI128 104(AX)(CX*2), Y8
+	VPSRLVD        halfshifts<>+0(SB), Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPSHUFB        Y8, Y2, Y10
+	VPSHUFB        Y8, Y3, Y8
+	VMOVDQU        192(SI), Y9
+	VPSIGNB        Y8, Y9, Y9
+	VPERM2I128     $0x00, Y4, Y4, Y8
+	VPSHUFB        words6_6<>+0(SB), Y8, Y8
+	VPMADDUBSW     Y9, Y10, Y10
+	VPMADDWD       Y8, Y10, Y10
+	VPADDD         Y10, Y7, Y7
+	VBROADCASTI128 120(AX)(CX*2), Y8
+	VPSRLVD        halfshifts<>+0(SB), Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPSHUFB        Y8, Y2, Y10
+	VPSHUFB        Y8, Y3, Y8
+	VMOVDQU        224(SI), Y9
+	VPSIGNB        Y8, Y9, Y9
+	VPERM2I128     $0x00, Y4, Y4, Y4
+	VPSHUFB        words7_7<>+0(SB), Y4, Y4
+	VPMADDUBSW     Y9, Y10, Y10
+	VPMADDWD       Y4, Y10, Y10
+	VPADDD         Y10, Y7, Y7
+	VPBROADCASTD   4(AX)(DX*1), Y4
+	VPBROADCASTD   (AX)(DX*1), Y8
+	VPSRLVD        nibbleshifts<>+0(SB), Y4, Y4
+	VPSRLVD        pairshifts<>+0(SB), Y8, Y8
+	VPAND          dwords15<>+0(SB), Y4, Y4
+	VPAND          dwords3<>+0(SB), Y8, Y8
+	VPSLLD         $0x04, Y8, Y8
+	VPOR           Y8, Y4, Y4
+	VPSUBD         dwords32<>+0(SB), Y4, Y4
+	VPACKSSDW      Y4, Y4, Y4
+	VPERMQ         $0x08, Y4, Y4
+	VBROADCASTI128 8(AX)(DX*1), Y8
+	VPSRLVD        halfshifts<>+0(SB), Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPSHUFB        Y8, Y2, Y10
+	VPSHUFB        Y8, Y3, Y8
+	VMOVDQU        (SI), Y9
+	VPSIGNB        Y8, Y9, Y9
+	VPERM2I128     $0x00, Y4, Y4, Y8
+	VPSHUFB        words0_0<>+0(SB), Y8, Y8
+	VPMADDUBSW     Y9, Y10, Y10
+	VPMADDWD       Y8, Y10, Y8
+	VBROADCASTI128 24(AX)(DX*1), Y9
+	VPSRLVD        halfshifts<>+0(SB), Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPSHUFB        Y9, Y2, Y11
+	VPSHUFB        Y9, Y3, Y9
+	VMOVDQU        32(SI), Y10
+	VPSIGNB        Y9, Y10, Y10
+	VPERM2I128     $0x00, Y4, Y4, Y9
+	VPSHUFB        words1_1<>+0(SB), Y9, Y9
+	VPMADDUBSW     Y10, Y11, Y11
+	VPMADDWD       Y9, Y11, Y11
+	VPADDD         Y11, Y8, Y8
+	VBROADCASTI128 40(AX)(DX*1), Y9
+	VPSRLVD        halfshifts<>+0(SB), Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPSHUFB        Y9, Y2, Y11
+	VPSHUFB        Y9, Y3, Y9
+	VMOVDQU        64(SI), Y10
+	VPSIGNB        Y9, Y10, Y10
+	VPERM2I128     $0x00, Y4, Y4, Y9
+	VPSHUFB        words2_2<>+0(SB), Y9, Y9
+	VPMADDUBSW     Y10, Y11, Y11
+	VPMADDWD       Y9, Y11, Y11
+	VPADDD         Y11, Y8, Y8
+	VBROADCASTI128 56(AX)(DX*1), Y9
+	VPSRLVD        halfshifts<>+0(SB), Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPSHUFB        Y9, Y2, Y11
+	VPSHUFB        Y9, Y3, Y9
+	VMOVDQU        96(SI), Y10
+	VPSIGNB        Y9, Y10, Y10
+	VPERM2I128     $0x00, Y4, Y4, Y9
+	VPSHUFB        words3_3<>+0(SB), Y9, Y9
+	VPMADDUBSW     Y10, Y11, Y11
+	VPMADDWD       Y9, Y11, Y11
+	VPADDD         Y11, Y8, Y8
+	VBROADCASTI128 72(AX)(DX*1), Y9
+	VPSRLVD        halfshifts<>+0(SB), Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPSHUFB        Y9, Y2, Y11
+	VPSHUFB        Y9, Y3, Y9
+	VMOVDQU        128(SI), Y10
+	VPSIGNB        Y9, Y10, Y10
+	VPERM2I128     $0x00, Y4, Y4, Y9
+	VPSHUFB        words4_4<>+0(SB), Y9, Y9
+	VPMADDUBSW     Y10, Y11, Y11
+	VPMADDWD       Y9, Y11, Y11
+	VPADDD         Y11, Y8, Y8
+	VBROADCASTI128 88(AX)(DX*1), Y9
+	VPSRLVD        halfshifts<>+0(SB), Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPSHUFB        Y9, Y2, Y11
+	VPSHUFB        Y9, Y3, Y9
+	VMOVDQU        160(SI), Y10
+	VPSIGNB        Y9, Y10, Y10
+	VPERM2I128     $0x00, Y4, Y4, Y9
+	VPSHUFB        words5_5<>+0(SB), Y9, Y9
+	VPMADDUBSW     Y10, Y11, Y11
+	VPMADDWD       Y9, Y11, Y11
+	VPADDD         Y11, Y8, Y8
+	VBROADCASTI128 104(AX)(DX*1), Y9
+	VPSRLVD        halfshifts<>+0(SB), Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPSHUFB        Y9, Y2, Y11
+	VPSHUFB        Y9, Y3, Y9
+	VMOVDQU        192(SI), Y10
+	VPSIGNB        Y9, Y10, Y10
+	VPERM2I128     $0x00, Y4, Y4, Y9
+	VPSHUFB        words6_6<>+0(SB), Y9, Y9
+	VPMADDUBSW     Y10, Y11, Y11
+	VPMADDWD       Y9, Y11, Y11
+	VPADDD         Y11, Y8, Y8
+	VBROADCASTI128 120(AX)(DX*1), Y9
+	VPSRLVD        halfshifts<>+0(SB), Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPSHUFB        Y9, Y2, Y11
+	VPSHUFB        Y9, Y3, Y9
+	VMOVDQU        224(SI), Y10
+	VPSIGNB        Y9, Y10, Y10
+	VPERM2I128     $0x00, Y4, Y4, Y4
+	VPSHUFB        words7_7<>+0(SB), Y4, Y4
+	VPMADDUBSW     Y10, Y11, Y11
+	VPMADDWD       Y4, Y11, Y11
+	VPADDD         Y11, Y8, Y8
+	VPUNPCKLDQ     Y6, Y5, Y4
+	VPUNPCKHDQ     Y6, Y5, Y5
+	VPADDD         Y4, Y5, Y5
+	VPUNPCKLDQ     Y8, Y7, Y4
+	VPUNPCKHDQ     Y8, Y7, Y7
+	VPADDD         Y4, Y7, Y7
+	VPUNPCKLQDQ    Y7, Y5, Y4
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPADDD         Y4, Y5, Y5
+	VEXTRACTI128   $0x01, Y5, X4
+	VPADDD         X4, X5, X5
+	VXORPS         X4, X4, X4
+	VPINSRW        $0x00, (AX), X4, X4
+	VPINSRW        $0x01, (AX)(CX*1), X4, X4
+	VPINSRW        $0x02, (AX)(CX*2), X4, X4
+	VPINSRW        $0x03, (AX)(DX*1), X4, X4
+	VCVTPH2PS      X4, X4
+	VBROADCASTSS   (DI), X6
+	VMULPS         X6, X4, X4
+	VCVTDQ2PS      X5, X5
+	VFMADD231PS    X5, X4, X0
+	ADDQ           $0x00000088, AX
+	ADDQ           $0x00000100, SI
+	ADDQ           $0x00000004, DI
+	ADDQ           $0x00000020, R8
+	SUBQ           $0x00000001, R10
+	JMP            loop51
+
+done52:
+	MOVQ    dst+0(FP), SI
+	VMOVUPS X0, (SI)
+	ADDQ    $0x00000010, SI
+	MOVQ    SI, dst+0(FP)
+	ADDQ    DX, AX
+	SUBQ    $0x00000001, R9
+	JMP     loop49
+
+done50:
+	VZEROUPPER
+	RET
+
+DATA magnitudes<>+0(SB)/1, $0x7f
+DATA magnitudes<>+1(SB)/1, $0x68
+DATA magnitudes<>+2(SB)/1, $0x53
+DATA magnitudes<>+3(SB)/1, $0x41
+DATA magnitudes<>+4(SB)/1, $0x31
+DATA magnitudes<>+5(SB)/1, $0x23
+DATA magnitudes<>+6(SB)/1, $0x16
+DATA magnitudes<>+7(SB)/1, $0x0a
+DATA magnitudes<>+8(SB)/1, $0x01
+DATA magnitudes<>+9(SB)/1, $0x0d
+DATA magnitudes<>+10(SB)/1, $0x19
+DATA magnitudes<>+11(SB)/1, $0x26
+DATA magnitudes<>+12(SB)/1, $0x35
+DATA magnitudes<>+13(SB)/1, $0x45
+DATA magnitudes<>+14(SB)/1, $0x59
+DATA magnitudes<>+15(SB)/1, $0x71
+DATA magnitudes<>+16(SB)/1, $0x7f
+DATA magnitudes<>+17(SB)/1, $0x68
+DATA magnitudes<>+18(SB)/1, $0x53
+DATA magnitudes<>+19(SB)/1, $0x41
+DATA magnitudes<>+20(SB)/1, $0x31
+DATA magnitudes<>+21(SB)/1, $0x23
+DATA magnitudes<>+22(SB)/1, $0x16
+DATA magnitudes<>+23(SB)/1, $0x0a
+DATA magnitudes<>+24(SB)/1, $0x01
+DATA magnitudes<>+25(SB)/1, $0x0d
+DATA magnitudes<>+26(SB)/1, $0x19
+DATA magnitudes<>+27(SB)/1, $0x26
+DATA magnitudes<>+28(SB)/1, $0x35
+DATA magnitudes<>+29(SB)/1, $0x45
+DATA magnitudes<>+30(SB)/1, $0x59
+DATA magnitudes<>+31(SB)/1, $0x71
+DATA magnitudes<>+32(SB)/1, $0x7f
+DATA magnitudes<>+33(SB)/1, $0x68
+DATA magnitudes<>+34(SB)/1, $0x53
+DATA magnitudes<>+35(SB)/1, $0x41
+DATA magnitudes<>+36(SB)/1, $0x31
+DATA magnitudes<>+37(SB)/1, $0x23
+DATA magnitudes<>+38(SB)/1, $0x16
+DATA magnitudes<>+39(SB)/1, $0x0a
+DATA magnitudes<>+40(SB)/1, $0x01
+DATA magnitudes<>+41(SB)/1, $0x0d
+DATA magnitudes<>+42(SB)/1, $0x19
+DATA magnitudes<>+43(SB)/1, $0x26
+DATA magnitudes<>+44(SB)/1, $0x35
+DATA magnitudes<>+45(SB)/1, $0x45
+DATA magnitudes<>+46(SB)/1, $0x59
+DATA magnitudes<>+47(SB)/1, $0x71
+DATA magnitudes<>+48(SB)/1, $0x7f
+DATA magnitudes<>+49(SB)/1, $0x68
+DATA magnitudes<>+50(SB)/1, $0x53
+DATA magnitudes<>+51(SB)/1, $0x41
+DATA magnitudes<>+52(SB)/1, $0x31
+DATA magnitudes<>+53(SB)/1, $0x23
+DATA magnitudes<>+54(SB)/1, $0x16
+DATA magnitudes<>+55(SB)/1, $0x0a
+DATA magnitudes<>+56(SB)/1, $0x01
+DATA magnitudes<>+57(SB)/1, $0x0d
+DATA magnitudes<>+58(SB)/1, $0x19
+DATA magnitudes<>+59(SB)/1, $0x26
+DATA magnitudes<>+60(SB)/1, $0x35
+DATA magnitudes<>+61(SB)/1, $0x45
+DATA magnitudes<>+62(SB)/1, $0x59
+DATA magnitudes<>+63(SB)/1, $0x71
+GLOBL magnitudes<>(SB), RODATA|NOPTR, $64
+
+DATA codes<>+0(SB)/1, $0x81
+DATA codes<>+1(SB)/1, $0x98
+DATA codes<>+2(SB)/1, $0xad
+DATA codes<>+3(SB)/1, $0xbf
+DATA codes<>+4(SB)/1, $0xcf
+DATA codes<>+5(SB)/1, $0xdd
+DATA codes<>+6(SB)/1, $0xea
+DATA codes<>+7(SB)/1, $0xf6
+DATA codes<>+8(SB)/1, $0x01
+DATA codes<>+9(SB)/1, $0x0d
+DATA codes<>+10(SB)/1, $0x19
+DATA codes<>+11(SB)/1, $0x26
+DATA codes<>+12(SB)/1, $0x35
+DATA codes<>+13(SB)/1, $0x45
+DATA codes<>+14(SB)/1, $0x59
+DATA codes<>+15(SB)/1, $0x71
+DATA codes<>+16(SB)/1, $0x81
+DATA codes<>+17(SB)/1, $0x98
+DATA codes<>+18(SB)/1, $0xad
+DATA codes<>+19(SB)/1, $0xbf
+DATA codes<>+20(SB)/1, $0xcf
+DATA codes<>+21(SB)/1, $0xdd
+DATA codes<>+22(SB)/1, $0xea
+DATA codes<>+23(SB)/1, $0xf6
+DATA codes<>+24(SB)/1, $0x01
+DATA codes<>+25(SB)/1, $0x0d
+DATA codes<>+26(SB)/1, $0x19
+DATA codes<>+27(SB)/1, $0x26
+DATA codes<>+28(SB)/1, $0x35
+DATA codes<>+29(SB)/1, $0x45
+DATA codes<>+30(SB)/1, $0x59
+DATA codes<>+31(SB)/1, $0x71
+DATA codes<>+32(SB)/1, $0x81
+DATA codes<>+33(SB)/1, $0x98
+DATA codes<>+34(SB)/1, $0xad
+DATA codes<>+35(SB)/1, $0xbf
+DATA codes<>+36(SB)/1, $0xcf
+DATA codes<>+37(SB)/1, $0xdd
+DATA codes<>+38(SB)/1, $0xea
+DATA codes<>+39(SB)/1, $0xf6
+DATA codes<>+40(SB)/1, $0x01
+DATA codes<>+41(SB)/1, $0x0d
+DATA codes<>+42(SB)/1, $0x19
+DATA codes<>+43(SB)/1, $0x26
+DATA codes<>+44(SB)/1, $0x35
+DATA codes<>+45(SB)/1, $0x45
+DATA codes<>+46(SB)/1, $0x59
+DATA codes<>+47(SB)/1, $0x71
+DATA codes<>+48(SB)/1, $0x81
+DATA codes<>+49(SB)/1, $0x98
+DATA codes<>+50(SB)/1, $0xad
+DATA codes<>+51(SB)/1, $0xbf
+DATA codes<>+52(SB)/1, $0xcf
+DATA codes<>+53(SB)/1, $0xdd
+DATA codes<>+54(SB)/1, $0xea
+DATA codes<>+55(SB)/1, $0xf6
+DATA codes<>+56(SB)/1, $0x01
+DATA codes<>+57(SB)/1, $0x0d
+DATA codes<>+58(SB)/1, $0x19
+DATA codes<>+59(SB)/1, $0x26
+DATA codes<>+60(SB)/1, $0x35
+DATA codes<>+61(SB)/1, $0x45
+DATA codes<>+62(SB)/1, $0x59
+DATA codes<>+63(SB)/1, $0x71
+GLOBL codes<>(SB), RODATA|NOPTR, $64
+
+DATA words4_4<>+0(SB)/1, $0x08
+DATA words4_4<>+1(SB)/1, $0x09
+DATA words4_4<>+2(SB)/1, $0x08
+DATA words4_4<>+3(SB)/1, $0x09
+DATA words4_4<>+4(SB)/1, $0x08
+DATA words4_4<>+5(SB)/1, $0x09
+DATA words4_4<>+6(SB)/1, $0x08
+DATA words4_4<>+7(SB)/1, $0x09
+DATA words4_4<>+8(SB)/1, $0x08
+DATA words4_4<>+9(SB)/1, $0x09
+DATA words4_4<>+10(SB)/1, $0x08
+DATA words4_4<>+11(SB)/1, $0x09
+DATA words4_4<>+12(SB)/1, $0x08
+DATA words4_4<>+13(SB)/1, $0x09
+DATA words4_4<>+14(SB)/1, $0x08
+DATA words4_4<>+15(SB)/1, $0x09
+DATA words4_4<>+16(SB)/1, $0x08
+DATA words4_4<>+17(SB)/1, $0x09
+DATA words4_4<>+18(SB)/1, $0x08
+DATA words4_4<>+19(SB)/1, $0x09
+DATA words4_4<>+20(SB)/1, $0x08
+DATA words4_4<>+21(SB)/1, $0x09
+DATA words4_4<>+22(SB)/1, $0x08
+DATA words4_4<>+23(SB)/1, $0x09
+DATA words4_4<>+24(SB)/1, $0x08
+DATA words4_4<>+25(SB)/1, $0x09
+DATA words4_4<>+26(SB)/1, $0x08
+DATA words4_4<>+27(SB)/1, $0x09
+DATA words4_4<>+28(SB)/1, $0x08
+DATA words4_4<>+29(SB)/1, $0x09
+DATA words4_4<>+30(SB)/1, $0x08
+DATA words4_4<>+31(SB)/1, $0x09
+DATA words4_4<>+32(SB)/1, $0x08
+DATA words4_4<>+33(SB)/1, $0x09
+DATA words4_4<>+34(SB)/1, $0x08
+DATA words4_4<>+35(SB)/1, $0x09
+DATA words4_4<>+36(SB)/1, $0x08
+DATA words4_4<>+37(SB)/1, $0x09
+DATA words4_4<>+38(SB)/1, $0x08
+DATA words4_4<>+39(SB)/1, $0x09
+DATA words4_4<>+40(SB)/1, $0x08
+DATA words4_4<>+41(SB)/1, $0x09
+DATA words4_4<>+42(SB)/1, $0x08
+DATA words4_4<>+43(SB)/1, $0x09
+DATA words4_4<>+44(SB)/1, $0x08
+DATA words4_4<>+45(SB)/1, $0x09
+DATA words4_4<>+46(SB)/1, $0x08
+DATA words4_4<>+47(SB)/1, $0x09
+DATA words4_4<>+48(SB)/1, $0x08
+DATA words4_4<>+49(SB)/1, $0x09
+DATA words4_4<>+50(SB)/1, $0x08
+DATA words4_4<>+51(SB)/1, $0x09
+DATA words4_4<>+52(SB)/1, $0x08
+DATA words4_4<>+53(SB)/1, $0x09
+DATA words4_4<>+54(SB)/1, $0x08
+DATA words4_4<>+55(SB)/1, $0x09
+DATA words4_4<>+56(SB)/1, $0x08
+DATA words4_4<>+57(SB)/1, $0x09
+DATA words4_4<>+58(SB)/1, $0x08
+DATA words4_4<>+59(SB)/1, $0x09
+DATA words4_4<>+60(SB)/1, $0x08
+DATA words4_4<>+61(SB)/1, $0x09
+DATA words4_4<>+62(SB)/1, $0x08
+DATA words4_4<>+63(SB)/1, $0x09
+GLOBL words4_4<>(SB), RODATA|NOPTR, $64
+
+DATA words5_5<>+0(SB)/1, $0x0a
+DATA words5_5<>+1(SB)/1, $0x0b
+DATA words5_5<>+2(SB)/1, $0x0a
+DATA words5_5<>+3(SB)/1, $0x0b
+DATA words5_5<>+4(SB)/1, $0x0a
+DATA words5_5<>+5(SB)/1, $0x0b
+DATA words5_5<>+6(SB)/1, $0x0a
+DATA words5_5<>+7(SB)/1, $0x0b
+DATA words5_5<>+8(SB)/1, $0x0a
+DATA words5_5<>+9(SB)/1, $0x0b
+DATA words5_5<>+10(SB)/1, $0x0a
+DATA words5_5<>+11(SB)/1, $0x0b
+DATA words5_5<>+12(SB)/1, $0x0a
+DATA words5_5<>+13(SB)/1, $0x0b
+DATA words5_5<>+14(SB)/1, $0x0a
+DATA words5_5<>+15(SB)/1, $0x0b
+DATA words5_5<>+16(SB)/1, $0x0a
+DATA words5_5<>+17(SB)/1, $0x0b
+DATA words5_5<>+18(SB)/1, $0x0a
+DATA words5_5<>+19(SB)/1, $0x0b
+DATA words5_5<>+20(SB)/1, $0x0a
+DATA words5_5<>+21(SB)/1, $0x0b
+DATA words5_5<>+22(SB)/1, $0x0a
+DATA words5_5<>+23(SB)/1, $0x0b
+DATA words5_5<>+24(SB)/1, $0x0a
+DATA words5_5<>+25(SB)/1, $0x0b
+DATA words5_5<>+26(SB)/1, $0x0a
+DATA words5_5<>+27(SB)/1, $0x0b
+DATA words5_5<>+28(SB)/1, $0x0a
+DATA words5_5<>+29(SB)/1, $0x0b
+DATA words5_5<>+30(SB)/1, $0x0a
+DATA words5_5<>+31(SB)/1, $0x0b
+DATA words5_5<>+32(SB)/1, $0x0a
+DATA words5_5<>+33(SB)/1, $0x0b
+DATA words5_5<>+34(SB)/1, $0x0a
+DATA words5_5<>+35(SB)/1, $0x0b
+DATA words5_5<>+36(SB)/1, $0x0a
+DATA words5_5<>+37(SB)/1, $0x0b
+DATA words5_5<>+38(SB)/1, $0x0a
+DATA words5_5<>+39(SB)/1, $0x0b
+DATA words5_5<>+40(SB)/1, $0x0a
+DATA words5_5<>+41(SB)/1, $0x0b
+DATA words5_5<>+42(SB)/1, $0x0a
+DATA words5_5<>+43(SB)/1, $0x0b
+DATA words5_5<>+44(SB)/1, $0x0a
+DATA words5_5<>+45(SB)/1, $0x0b
+DATA words5_5<>+46(SB)/1, $0x0a
+DATA words5_5<>+47(SB)/1, $0x0b
+DATA words5_5<>+48(SB)/1, $0x0a
+DATA words5_5<>+49(SB)/1, $0x0b
+DATA words5_5<>+50(SB)/1, $0x0a
+DATA words5_5<>+51(SB)/1, $0x0b
+DATA words5_5<>+52(SB)/1, $0x0a
+DATA words5_5<>+53(SB)/1, $0x0b
+DATA words5_5<>+54(SB)/1, $0x0a
+DATA words5_5<>+55(SB)/1, $0x0b
+DATA words5_5<>+56(SB)/1, $0x0a
+DATA words5_5<>+57(SB)/1, $0x0b
+DATA words5_5<>+58(SB)/1, $0x0a
+DATA words5_5<>+59(SB)/1, $0x0b
+DATA words5_5<>+60(SB)/1, $0x0a
+DATA words5_5<>+61(SB)/1, $0x0b
+DATA words5_5<>+62(SB)/1, $0x0a
+DATA words5_5<>+63(SB)/1, $0x0b
+GLOBL words5_5<>(SB), RODATA|NOPTR, $64
+
+DATA words6_6<>+0(SB)/1, $0x0c
+DATA words6_6<>+1(SB)/1, $0x0d
+DATA words6_6<>+2(SB)/1, $0x0c
+DATA words6_6<>+3(SB)/1, $0x0d
+DATA words6_6<>+4(SB)/1, $0x0c
+DATA words6_6<>+5(SB)/1, $0x0d
+DATA words6_6<>+6(SB)/1, $0x0c
+DATA words6_6<>+7(SB)/1, $0x0d
+DATA words6_6<>+8(SB)/1, $0x0c
+DATA words6_6<>+9(SB)/1, $0x0d
+DATA words6_6<>+10(SB)/1, $0x0c
+DATA words6_6<>+11(SB)/1, $0x0d
+DATA words6_6<>+12(SB)/1, $0x0c
+DATA words6_6<>+13(SB)/1, $0x0d
+DATA words6_6<>+14(SB)/1, $0x0c
+DATA words6_6<>+15(SB)/1, $0x0d
+DATA words6_6<>+16(SB)/1, $0x0c
+DATA words6_6<>+17(SB)/1, $0x0d
+DATA words6_6<>+18(SB)/1, $0x0c
+DATA words6_6<>+19(SB)/1, $0x0d
+DATA words6_6<>+20(SB)/1, $0x0c
+DATA words6_6<>+21(SB)/1, $0x0d
+DATA words6_6<>+22(SB)/1, $0x0c
+DATA words6_6<>+23(SB)/1, $0x0d
+DATA words6_6<>+24(SB)/1, $0x0c
+DATA words6_6<>+25(SB)/1, $0x0d
+DATA words6_6<>+26(SB)/1, $0x0c
+DATA words6_6<>+27(SB)/1, $0x0d
+DATA words6_6<>+28(SB)/1, $0x0c
+DATA words6_6<>+29(SB)/1, $0x0d
+DATA words6_6<>+30(SB)/1, $0x0c
+DATA words6_6<>+31(SB)/1, $0x0d
+DATA words6_6<>+32(SB)/1, $0x0c
+DATA words6_6<>+33(SB)/1, $0x0d
+DATA words6_6<>+34(SB)/1, $0x0c
+DATA words6_6<>+35(SB)/1, $0x0d
+DATA words6_6<>+36(SB)/1, $0x0c
+DATA words6_6<>+37(SB)/1, $0x0d
+DATA words6_6<>+38(SB)/1, $0x0c
+DATA words6_6<>+39(SB)/1, $0x0d
+DATA words6_6<>+40(SB)/1, $0x0c
+DATA words6_6<>+41(SB)/1, $0x0d
+DATA words6_6<>+42(SB)/1, $0x0c
+DATA words6_6<>+43(SB)/1, $0x0d
+DATA words6_6<>+44(SB)/1, $0x0c
+DATA words6_6<>+45(SB)/1, $0x0d
+DATA words6_6<>+46(SB)/1, $0x0c
+DATA words6_6<>+47(SB)/1, $0x0d
+DATA words6_6<>+48(SB)/1, $0x0c
+DATA words6_6<>+49(SB)/1, $0x0d
+DATA words6_6<>+50(SB)/1, $0x0c
+DATA words6_6<>+51(SB)/1, $0x0d
+DATA words6_6<>+52(SB)/1, $0x0c
+DATA words6_6<>+53(SB)/1, $0x0d
+DATA words6_6<>+54(SB)/1, $0x0c
+DATA words6_6<>+55(SB)/1, $0x0d
+DATA words6_6<>+56(SB)/1, $0x0c
+DATA words6_6<>+57(SB)/1, $0x0d
+DATA words6_6<>+58(SB)/1, $0x0c
+DATA words6_6<>+59(SB)/1, $0x0d
+DATA words6_6<>+60(SB)/1, $0x0c
+DATA words6_6<>+61(SB)/1, $0x0d
+DATA words6_6<>+62(SB)/1, $0x0c
+DATA words6_6<>+63(SB)/1, $0x0d
+GLOBL words6_6<>(SB), RODATA|NOPTR, $64
+
+DATA words7_7<>+0(SB)/1, $0x0e
+DATA words7_7<>+1(SB)/1, $0x0f
+DATA words7_7<>+2(SB)/1, $0x0e
+DATA words7_7<>+3(SB)/1, $0x0f
+DATA words7_7<>+4(SB)/1, $0x0e
+DATA words7_7<>+5(SB)/1, $0x0f
+DATA words7_7<>+6(SB)/1, $0x0e
+DATA words7_7<>+7(SB)/1, $0x0f
+DATA words7_7<>+8(SB)/1, $0x0e
+DATA words7_7<>+9(SB)/1, $0x0f
+DATA words7_7<>+10(SB)/1, $0x0e
+DATA words7_7<>+11(SB)/1, $0x0f
+DATA words7_7<>+12(SB)/1, $0x0e
+DATA words7_7<>+13(SB)/1, $0x0f
+DATA words7_7<>+14(SB)/1, $0x0e
+DATA words7_7<>+15(SB)/1, $0x0f
+DATA words7_7<>+16(SB)/1, $0x0e
+DATA words7_7<>+17(SB)/1, $0x0f
+DATA words7_7<>+18(SB)/1, $0x0e
+DATA words7_7<>+19(SB)/1, $0x0f
+DATA words7_7<>+20(SB)/1, $0x0e
+DATA words7_7<>+21(SB)/1, $0x0f
+DATA words7_7<>+22(SB)/1, $0x0e
+DATA words7_7<>+23(SB)/1, $0x0f
+DATA words7_7<>+24(SB)/1, $0x0e
+DATA words7_7<>+25(SB)/1, $0x0f
+DATA words7_7<>+26(SB)/1, $0x0e
+DATA words7_7<>+27(SB)/1, $0x0f
+DATA words7_7<>+28(SB)/1, $0x0e
+DATA words7_7<>+29(SB)/1, $0x0f
+DATA words7_7<>+30(SB)/1, $0x0e
+DATA words7_7<>+31(SB)/1, $0x0f
+DATA words7_7<>+32(SB)/1, $0x0e
+DATA words7_7<>+33(SB)/1, $0x0f
+DATA words7_7<>+34(SB)/1, $0x0e
+DATA words7_7<>+35(SB)/1, $0x0f
+DATA words7_7<>+36(SB)/1, $0x0e
+DATA words7_7<>+37(SB)/1, $0x0f
+DATA words7_7<>+38(SB)/1, $0x0e
+DATA words7_7<>+39(SB)/1, $0x0f
+DATA words7_7<>+40(SB)/1, $0x0e
+DATA words7_7<>+41(SB)/1, $0x0f
+DATA words7_7<>+42(SB)/1, $0x0e
+DATA words7_7<>+43(SB)/1, $0x0f
+DATA words7_7<>+44(SB)/1, $0x0e
+DATA words7_7<>+45(SB)/1, $0x0f
+DATA words7_7<>+46(SB)/1, $0x0e
+DATA words7_7<>+47(SB)/1, $0x0f
+DATA words7_7<>+48(SB)/1, $0x0e
+DATA words7_7<>+49(SB)/1, $0x0f
+DATA words7_7<>+50(SB)/1, $0x0e
+DATA words7_7<>+51(SB)/1, $0x0f
+DATA words7_7<>+52(SB)/1, $0x0e
+DATA words7_7<>+53(SB)/1, $0x0f
+DATA words7_7<>+54(SB)/1, $0x0e
+DATA words7_7<>+55(SB)/1, $0x0f
+DATA words7_7<>+56(SB)/1, $0x0e
+DATA words7_7<>+57(SB)/1, $0x0f
+DATA words7_7<>+58(SB)/1, $0x0e
+DATA words7_7<>+59(SB)/1, $0x0f
+DATA words7_7<>+60(SB)/1, $0x0e
+DATA words7_7<>+61(SB)/1, $0x0f
+DATA words7_7<>+62(SB)/1, $0x0e
+DATA words7_7<>+63(SB)/1, $0x0f
+GLOBL words7_7<>(SB), RODATA|NOPTR, $64
+
+DATA nibbleshifts<>+0(SB)/4, $0x00000000
+DATA nibbleshifts<>+4(SB)/4, $0x00000004
+DATA nibbleshifts<>+8(SB)/4, $0x00000008
+DATA nibbleshifts<>+12(SB)/4, $0x0000000c
+DATA nibbleshifts<>+16(SB)/4, $0x00000010
+DATA nibbleshifts<>+20(SB)/4, $0x00000014
+DATA nibbleshifts<>+24(SB)/4, $0x00000018
+DATA nibbleshifts<>+28(SB)/4, $0x0000001c
+GLOBL nibbleshifts<>(SB), RODATA|NOPTR, $32
+
+DATA pairshifts<>+0(SB)/4, $0x00000010
+DATA pairshifts<>+4(SB)/4, $0x00000012
+DATA pairshifts<>+8(SB)/4, $0x00000014
+DATA pairshifts<>+12(SB)/4, $0x00000016
+DATA pairshifts<>+16(SB)/4, $0x00000018
+DATA pairshifts<>+20(SB)/4, $0x0000001a
+DATA pairshifts<>+24(SB)/4, $0x0000001c
+DATA pairshifts<>+28(SB)/4, $0x0000001e
+GLOBL pairshifts<>(SB), RODATA|NOPTR, $32
+
+DATA dwords15<>+0(SB)/4, $0x0000000f
+DATA dwords15<>+4(SB)/4, $0x0000000f
+DATA dwords15<>+8(SB)/4, $0x0000000f
+DATA dwords15<>+12(SB)/4, $0x0000000f
+DATA dwords15<>+16(SB)/4, $0x0000000f
+DATA dwords15<>+20(SB)/4, $0x0000000f
+DATA dwords15<>+24(SB)/4, $0x0000000f
+DATA dwords15<>+28(SB)/4, $0x0000000f
+GLOBL dwords15<>(SB), RODATA|NOPTR, $32
+
+DATA dwords3<>+0(SB)/4, $0x00000003
+DATA dwords3<>+4(SB)/4, $0x00000003
+DATA dwords3<>+8(SB)/4, $0x00000003
+DATA dwords3<>+12(SB)/4, $0x00000003
+DATA dwords3<>+16(SB)/4, $0x00000003
+DATA dwords3<>+20(SB)/4, $0x00000003
+DATA dwords3<>+24(SB)/4, $0x00000003
+DATA dwords3<>+28(SB)/4, $0x00000003
+GLOBL dwords3<>(SB), RODATA|NOPTR, $32
+
+DATA dwords32<>+0(SB)/4, $0x00000020
+DATA dwords32<>+4(SB)/4, $0x00000020
+DATA dwords32<>+8(SB)/4, $0x00000020
+DATA dwords32<>+12(SB)/4, $0x00000020
+DATA dwords32<>+16(SB)/4, $0x00000020
+DATA dwords32<>+20(SB)/4, $0x00000020
+DATA dwords32<>+24(SB)/4, $0x00000020
+DATA dwords32<>+28(SB)/4, $0x00000020
+GLOBL dwords32<>(SB), RODATA|NOPTR, $32
+
+DATA halfshifts<>+0(SB)/4, $0x00000000
+DATA halfshifts<>+4(SB)/4, $0x00000000
+DATA halfshifts<>+8(SB)/4, $0x00000000
+DATA halfshifts<>+12(SB)/4, $0x00000000
+DATA halfshifts<>+16(SB)/4, $0x00000004
+DATA halfshifts<>+20(SB)/4, $0x00000004
+DATA halfshifts<>+24(SB)/4, $0x00000004
+DATA halfshifts<>+28(SB)/4, $0x00000004
+GLOBL halfshifts<>(SB), RODATA|NOPTR, $32
+
 // func rowsF32(dst *float32, w *byte, rows int, cols int, x *float32, mask *int32)
 // Requires: AVX, FMA3
 TEXT ·rowsF32(SB), NOSPLIT, $0-48
@@ -386,9 +5084,9 @@ TEXT ·rowsF32(SB), NOSPLIT, $0-48
 	MOVQ   BX, SI
 	IMUL3Q $0x00000004, SI, SI
 
-loop13:
+loop53:
 	CMPQ   DX, $0x04
-	JL     done14
+	JL     done54
 	MOVQ   x+32(FP), DI
 	MOVQ   CX, R8
 	LEAQ   (SI)(SI*2), R10
@@ -402,9 +5100,9 @@ loop13:
 	VXORPS Y7, Y7, Y7
 	MOVQ   BX, R9
 
-loop15:
+loop55:
 	CMPQ        R9, $0x10
-	JL          done16
+	JL          done56
 	VMOVUPS     (DI), Y8
 	VMOVUPS     32(DI), Y9
 	VFMADD231PS (R8), Y8, Y0
@@ -418,11 +5116,11 @@ loop15:
 	ADDQ        $0x00000040, R8
 	ADDQ        $0x00000040, DI
 	SUBQ        $0x00000010, R9
-	JMP         loop15
+	JMP         loop55
 
-done16:
+done56:
 	TESTQ       R9, R9
-	JZ          whole17
+	JZ          whole57
 	MOVQ        mask+40(FP), R9
 	VMOVDQU     (R9), Y8
 	VMASKMOVPS  (DI), Y8, Y9
@@ -445,7 +5143,7 @@ done16:
 	VMASKMOVPS  32(R8)(R10*1), Y8, Y8
 	VFMADD231PS Y8, Y9, Y7
 
-whole17:
+whole57:
 	VADDPS       Y4, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X4
 	VADDPS       X4, X0, X0
@@ -481,12 +5179,12 @@ whole17:
 	ADDQ         $0x00000010, AX
 	LEAQ         (CX)(SI*4), CX
 	SUBQ         $0x00000004, DX
-	JMP          loop13
+	JMP          loop53
 
-done14:
-loop18:
+done54:
+loop58:
 	CMPQ   DX, $0x01
-	JL     done19
+	JL     done59
 	MOVQ   x+32(FP), DI
 	MOVQ   CX, R8
 	LEAQ   (SI)(SI*2), R9
@@ -494,9 +5192,9 @@ loop18:
 	VXORPS Y1, Y1, Y1
 	MOVQ   BX, R9
 
-loop20:
+loop60:
 	CMPQ        R9, $0x10
-	JL          done21
+	JL          done61
 	VMOVUPS     (DI), Y2
 	VMOVUPS     32(DI), Y3
 	VFMADD231PS (R8), Y2, Y0
@@ -504,11 +5202,11 @@ loop20:
 	ADDQ        $0x00000040, R8
 	ADDQ        $0x00000040, DI
 	SUBQ        $0x00000010, R9
-	JMP         loop20
+	JMP         loop60
 
-done21:
+done61:
 	TESTQ       R9, R9
-	JZ          whole22
+	JZ          whole62
 	MOVQ        mask+40(FP), R9
 	VMOVDQU     (R9), Y2
 	VMASKMOVPS  (DI), Y2, Y3
@@ -519,7 +5217,7 @@ done21:
 	VMASKMOVPS  32(R8), Y2, Y2
 	VFMADD231PS Y2, Y3, Y1
 
-whole22:
+whole62:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -531,9 +5229,9 @@ whole22:
 	ADDQ         $0x00000004, AX
 	ADDQ         SI, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop18
+	JMP          loop58
 
-done19:
+done59:
 	VZEROUPPER
 	RET
 
@@ -547,9 +5245,9 @@ TEXT ·rowsF16(SB), NOSPLIT, $0-48
 	MOVQ   BX, SI
 	IMUL3Q $0x00000002, SI, SI
 
-loop23:
+loop63:
 	CMPQ   DX, $0x04
-	JL     done24
+	JL     done64
 	MOVQ   x+32(FP), DI
 	MOVQ   CX, R8
 	LEAQ   (SI)(SI*2), R10
@@ -563,9 +5261,9 @@ loop23:
 	VXORPS Y7, Y7, Y7
 	MOVQ   BX, R9
 
-loop25:
+loop65:
 	CMPQ        R9, $0x10
-	JL          done26
+	JL          done66
 	VMOVUPS     (DI), Y8
 	VMOVUPS     32(DI), Y9
 	VCVTPH2PS   (R8), Y10
@@ -587,9 +5285,9 @@ loop25:
 	ADDQ        $0x00000020, R8
 	ADDQ        $0x00000040, DI
 	SUBQ        $0x00000010, R9
-	JMP         loop25
+	JMP         loop65
 
-done26:
+done66:
 	VADDPS       Y4, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X4
 	VADDPS       X4, X0, X0
@@ -625,12 +5323,12 @@ done26:
 	ADDQ         $0x00000010, AX
 	LEAQ         (CX)(SI*4), CX
 	SUBQ         $0x00000004, DX
-	JMP          loop23
+	JMP          loop63
 
-done24:
-loop27:
+done64:
+loop67:
 	CMPQ   DX, $0x01
-	JL     done28
+	JL     done68
 	MOVQ   x+32(FP), DI
 	MOVQ   CX, R8
 	LEAQ   (SI)(SI*2), R9
@@ -638,9 +5336,9 @@ loop27:
 	VXORPS Y1, Y1, Y1
 	MOVQ   BX, R9
 
-loop29:
+loop69:
 	CMPQ        R9, $0x10
-	JL          done30
+	JL          done70
 	VMOVUPS     (DI), Y2
 	VMOVUPS     32(DI), Y3
 	VCVTPH2PS   (R8), Y4
@@ -650,9 +5348,9 @@ loop29:
 	ADDQ        $0x00000020, R8
 	ADDQ        $0x00000040, DI
 	SUBQ        $0x00000010, R9
-	JMP         loop29
+	JMP         loop69
 
-done30:
+done70:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -664,9 +5362,9 @@ done30:
 	ADDQ         $0x00000004, AX
 	ADDQ         SI, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop27
+	JMP          loop67
 
-done28:
+done68:
 	VZEROUPPER
 	RET
 
@@ -680,9 +5378,9 @@ TEXT ·rowsBF16(SB), NOSPLIT, $0-48
 	MOVQ   BX, SI
 	IMUL3Q $0x00000002, SI, SI
 
-loop31:
+loop71:
 	CMPQ   DX, $0x04
-	JL     done32
+	JL     done72
 	MOVQ   x+32(FP), DI
 	MOVQ   CX, R8
 	LEAQ   (SI)(SI*2), R10
@@ -696,9 +5394,9 @@ loop31:
 	VXORPS Y7, Y7, Y7
 	MOVQ   BX, R9
 
-loop33:
+loop73:
 	CMPQ        R9, $0x10
-	JL          done34
+	JL          done74
 	VMOVUPS     (DI), Y8
 	VMOVUPS     32(DI), Y9
 	VPMOVZXWD   (R8), Y10
@@ -728,9 +5426,9 @@ loop33:
 	ADDQ        $0x00000020, R8
 	ADDQ        $0x00000040, DI
 	SUBQ        $0x00000010, R9
-	JMP         loop33
+	JMP         loop73
 
-done34:
+done74:
 	VADDPS       Y4, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X4
 	VADDPS       X4, X0, X0
@@ -766,12 +5464,12 @@ done34:
 	ADDQ         $0x00000010, AX
 	LEAQ         (CX)(SI*4), CX
 	SUBQ         $0x00000004, DX
-	JMP          loop31
+	JMP          loop71
 
-done32:
-loop35:
+done72:
+loop75:
 	CMPQ   DX, $0x01
-	JL     done36
+	JL     done76
 	MOVQ   x+32(FP), DI
 	MOVQ   CX, R8
 	LEAQ   (SI)(SI*2), R9
@@ -779,9 +5477,9 @@ loop35:
 	VXORPS Y1, Y1, Y1
 	MOVQ   BX, R9
 
-loop37:
+loop77:
 	CMPQ        R9, $0x10
-	JL          done38
+	JL          done78
 	VMOVUPS     (DI), Y2
 	VMOVUPS     32(DI), Y3
 	VPMOVZXWD   (R8), Y4
@@ -793,9 +5491,9 @@ loop37:
 	ADDQ        $0x00000020, R8
 	ADDQ        $0x00000040, DI
 	SUBQ        $0x00000010, R9
-	JMP         loop37
+	JMP         loop77
 
-done38:
+done78:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -807,9 +5505,9 @@ done38:
 	ADDQ         $0x00000004, AX
 	ADDQ         SI, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop35
+	JMP          loop75
 
-done36:
+done76:
 	VZEROUPPER
 	RET
 
@@ -910,16 +5608,6 @@ TEXT ·unpackQ2_K(SB), NOSPLIT, $0-24
 	VMOVDQU      Y0, 480(AX)
 	VZEROUPPER
 	RET
-
-DATA bytes3<>+0(SB)/4, $0x03030303
-DATA bytes3<>+4(SB)/4, $0x03030303
-DATA bytes3<>+8(SB)/4, $0x03030303
-DATA bytes3<>+12(SB)/4, $0x03030303
-DATA bytes3<>+16(SB)/4, $0x03030303
-DATA bytes3<>+20(SB)/4, $0x03030303
-DATA bytes3<>+24(SB)/4, $0x03030303
-DATA bytes3<>+28(SB)/4, $0x03030303
-GLOBL bytes3<>(SB), RODATA|NOPTR, $32
 
 // func unpackQ3_K(q *int16, scales *int16, high *byte, qs *byte)
 // Requires: AVX, AVX2
@@ -1061,16 +5749,6 @@ TEXT ·unpackQ3_K(SB), NOSPLIT, $0-32
 	VMOVDQU      Y0, 480(AX)
 	VZEROUPPER
 	RET
-
-DATA bytes4<>+0(SB)/4, $0x04040404
-DATA bytes4<>+4(SB)/4, $0x04040404
-DATA bytes4<>+8(SB)/4, $0x04040404
-DATA bytes4<>+12(SB)/4, $0x04040404
-DATA bytes4<>+16(SB)/4, $0x04040404
-DATA bytes4<>+20(SB)/4, $0x04040404
-DATA bytes4<>+24(SB)/4, $0x04040404
-DATA bytes4<>+28(SB)/4, $0x04040404
-GLOBL bytes4<>(SB), RODATA|NOPTR, $32
 
 DATA fours16<>+0(SB)/4, $0x00040004
 DATA fours16<>+4(SB)/4, $0x00040004
@@ -1304,16 +5982,6 @@ TEXT ·unpackQ5_K(SB), NOSPLIT, $0-32
 	VZEROUPPER
 	RET
 
-DATA bytes16<>+0(SB)/4, $0x10101010
-DATA bytes16<>+4(SB)/4, $0x10101010
-DATA bytes16<>+8(SB)/4, $0x10101010
-DATA bytes16<>+12(SB)/4, $0x10101010
-DATA bytes16<>+16(SB)/4, $0x10101010
-DATA bytes16<>+20(SB)/4, $0x10101010
-DATA bytes16<>+24(SB)/4, $0x10101010
-DATA bytes16<>+28(SB)/4, $0x10101010
-GLOBL bytes16<>(SB), RODATA|NOPTR, $32
-
 // func unpackQ6_K(q *int16, scales *int16, low *byte, high *byte)
 // Requires: AVX, AVX2
 TEXT ·unpackQ6_K(SB), NOSPLIT, $0-32
@@ -1455,16 +6123,6 @@ TEXT ·unpackQ6_K(SB), NOSPLIT, $0-32
 	VZEROUPPER
 	RET
 
-DATA bytes48<>+0(SB)/4, $0x30303030
-DATA bytes48<>+4(SB)/4, $0x30303030
-DATA bytes48<>+8(SB)/4, $0x30303030
-DATA bytes48<>+12(SB)/4, $0x30303030
-DATA bytes48<>+16(SB)/4, $0x30303030
-DATA bytes48<>+20(SB)/4, $0x30303030
-DATA bytes48<>+24(SB)/4, $0x30303030
-DATA bytes48<>+28(SB)/4, $0x30303030
-GLOBL bytes48<>(SB), RODATA|NOPTR, $32
-
 DATA thirtytwos16<>+0(SB)/4, $0x00200020
 DATA thirtytwos16<>+4(SB)/4, $0x00200020
 DATA thirtytwos16<>+8(SB)/4, $0x00200020
@@ -1486,9 +6144,9 @@ TEXT ·unpackCodebook(SB), NOSPLIT, $0-40
 	MOVQ           codebook+24(FP), SI
 	VBROADCASTI128 (SI), Y1
 
-loop39:
+loop79:
 	CMPQ         BX, $0x01
-	JL           done40
+	JL           done80
 	VMOVDQU      (DX), X2
 	VPSRLW       $0x04, X2, X3
 	VINSERTI128  $0x01, X3, Y2, Y2
@@ -1507,9 +6165,9 @@ loop39:
 	ADDQ         $0x00000004, CX
 	ADDQ         $0x00000040, AX
 	SUBQ         $0x00000001, BX
-	JMP          loop39
+	JMP          loop79
 
-done40:
+done80:
 	VZEROUPPER
 	RET
 
@@ -1638,9 +6296,9 @@ TEXT ·dotRows(SB), NOSPLIT, $0-56
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop41:
+loop81:
 	CMPQ     DX, $0x10
-	JL       done42
+	JL       done82
 	VMOVDQU  (CX), Y8
 	VPMADDWD (BX), Y8, Y9
 	VPADDD   Y9, Y0, Y0
@@ -1662,9 +6320,9 @@ loop41:
 	ADDQ     $0x00000020, BX
 	ADDQ     $0x00000020, SI
 	SUBQ     $0x00000010, DX
-	JMP      loop41
+	JMP      loop81
 
-done42:
+done82:
 	VPHADDD      Y1, Y0, Y0
 	VPHADDD      Y3, Y2, Y2
 	VPHADDD      Y5, Y4, Y4
@@ -1697,9 +6355,9 @@ TEXT ·unpackQ4_0(SB), NOSPLIT, $0-40
 	LEAQ    (AX)(DX*4), CX
 	VMOVDQU nibbles<>+0(SB), Y0
 
-loop43:
+loop83:
 	CMPQ        R8, $0x01
-	JL          done44
+	JL          done84
 	VMOVDQU     2(AX), X1
 	VINSERTI128 $0x01, 2(CX), Y1, Y1
 	VPSRLW      $0x04, Y1, Y2
@@ -1760,9 +6418,9 @@ loop43:
 	ADDQ        $0x00000012, AX
 	ADDQ        $0x00000012, CX
 	SUBQ        $0x00000001, R8
-	JMP         loop43
+	JMP         loop83
 
-done44:
+done84:
 	VZEROUPPER
 	RET
 
@@ -1779,9 +6437,9 @@ TEXT ·unpackQ4_1(SB), NOSPLIT, $0-40
 	LEAQ    (AX)(DX*4), CX
 	VMOVDQU nibbles<>+0(SB), Y0
 
-loop45:
+loop85:
 	CMPQ        R8, $0x01
-	JL          done46
+	JL          done86
 	VMOVDQU     4(AX), X1
 	VINSERTI128 $0x01, 4(CX), Y1, Y1
 	VPSRLW      $0x04, Y1, Y2
@@ -1848,9 +6506,9 @@ loop45:
 	ADDQ        $0x00000014, AX
 	ADDQ        $0x00000014, CX
 	SUBQ        $0x00000001, R8
-	JMP         loop45
+	JMP         loop85
 
-done46:
+done86:
 	VZEROUPPER
 	RET
 
@@ -1864,9 +6522,9 @@ TEXT ·interleave(SB), NOSPLIT, $0-32
 	LEAQ (DI)(DI*2), R8
 	LEAQ (BX)(DI*8), DX
 
-loop47:
+loop87:
 	CMPQ        CX, $0x04
-	JL          done48
+	JL          done88
 	LEAQ        (BX)(DI*4), SI
 	VMOVDQU     (BX), X0
 	VINSERTI128 $0x01, (SI), Y0, Y0
@@ -1913,9 +6571,9 @@ loop47:
 	ADDQ        $0x00000010, DX
 	ADDQ        $0x00000100, AX
 	SUBQ        $0x00000004, CX
-	JMP         loop47
+	JMP         loop87
 
-done48:
+done88:
 	VZEROUPPER
 	RET
 
@@ -1927,9 +6585,9 @@ TEXT ·mulNibblesQ4_0(SB), NOSPLIT, $256-80
 	MOVQ sums+64(FP), DX
 	MOVQ count+72(FP), BX
 
-loop49:
+loop89:
 	CMPQ    BX, $0x04
-	JL      done50
+	JL      done90
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -1956,9 +6614,9 @@ loop49:
 	LEAQ    (R9)(R9*2), R10
 	LEAQ    (R11)(R11*2), R12
 
-loop51:
+loop91:
 	CMPQ         R8, $0x01
-	JL           done52
+	JL           done92
 	VMOVDQU      (SI), Y0
 	VMOVDQU      32(SI), Y1
 	VPBROADCASTD (AX), Y2
@@ -2204,9 +6862,9 @@ loop51:
 	ADDQ         $0x00000004, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, R8
-	JMP          loop51
+	JMP          loop91
 
-done52:
+done92:
 	MOVQ    dst+0(FP), SI
 	MOVQ    dstStride+8(FP), DI
 	VMOVUPS (SP), Y0
@@ -2240,12 +6898,12 @@ done52:
 	ADDQ    R11, CX
 	ADDQ    R11, DX
 	SUBQ    $0x00000004, BX
-	JMP     loop49
+	JMP     loop89
 
-done50:
-loop53:
+done90:
+loop93:
 	CMPQ    BX, $0x01
-	JL      done54
+	JL      done94
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -2260,9 +6918,9 @@ loop53:
 	LEAQ    (R9)(R9*2), R9
 	LEAQ    (R10)(R10*2), R9
 
-loop55:
+loop95:
 	CMPQ         R8, $0x01
-	JL           done56
+	JL           done96
 	VMOVDQU      (SI), Y0
 	VMOVDQU      32(SI), Y1
 	VPBROADCASTD (AX), Y2
@@ -2343,9 +7001,9 @@ loop55:
 	ADDQ         $0x00000004, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, R8
-	JMP          loop55
+	JMP          loop95
 
-done56:
+done96:
 	MOVQ    dst+0(FP), SI
 	MOVQ    dstStride+8(FP), DI
 	VMOVUPS (SP), Y0
@@ -2355,9 +7013,9 @@ done56:
 	ADDQ    DI, SI
 	MOVQ    SI, dst+0(FP)
 	SUBQ    $0x00000001, BX
-	JMP     loop53
+	JMP     loop93
 
-done54:
+done94:
 	VZEROUPPER
 	RET
 
@@ -2369,9 +7027,9 @@ TEXT ·mulNibblesQ4_1(SB), NOSPLIT, $256-80
 	MOVQ sums+64(FP), DX
 	MOVQ count+72(FP), BX
 
-loop57:
+loop97:
 	CMPQ    BX, $0x04
-	JL      done58
+	JL      done98
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -2399,9 +7057,9 @@ loop57:
 	LEAQ    (R11)(R11*2), R12
 	MOVQ    m+32(FP), R13
 
-loop59:
+loop99:
 	CMPQ         R8, $0x01
-	JL           done60
+	JL           done100
 	VMOVDQU      (SI), Y0
 	VMOVDQU      32(SI), Y1
 	VPBROADCASTD (AX), Y2
@@ -2690,9 +7348,9 @@ loop59:
 	ADDQ         $0x00000004, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, R8
-	JMP          loop59
+	JMP          loop99
 
-done60:
+done100:
 	MOVQ    dst+0(FP), SI
 	MOVQ    dstStride+8(FP), DI
 	VMOVUPS (SP), Y0
@@ -2726,12 +7384,12 @@ done60:
 	ADDQ    R11, CX
 	ADDQ    R11, DX
 	SUBQ    $0x00000004, BX
-	JMP     loop57
+	JMP     loop97
 
-done58:
-loop61:
+done98:
+loop101:
 	CMPQ    BX, $0x01
-	JL      done62
+	JL      done102
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -2747,9 +7405,9 @@ loop61:
 	LEAQ    (R10)(R10*2), R9
 	MOVQ    m+32(FP), R9
 
-loop63:
+loop103:
 	CMPQ         R8, $0x01
-	JL           done64
+	JL           done104
 	VMOVDQU      (SI), Y0
 	VMOVDQU      32(SI), Y1
 	VPBROADCASTD (AX), Y2
@@ -2843,9 +7501,9 @@ loop63:
 	ADDQ         $0x00000004, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, R8
-	JMP          loop63
+	JMP          loop103
 
-done64:
+done104:
 	MOVQ    dst+0(FP), SI
 	MOVQ    dstStride+8(FP), DI
 	VMOVUPS (SP), Y0
@@ -2855,9 +7513,9 @@ done64:
 	ADDQ    DI, SI
 	MOVQ    SI, dst+0(FP)
 	SUBQ    $0x00000001, BX
-	JMP     loop61
+	JMP     loop101
 
-done62:
+done102:
 	VZEROUPPER
 	RET
 
@@ -2869,9 +7527,9 @@ TEXT ·mulWide(SB), NOSPLIT, $256-96
 	MOVQ sums+80(FP), DX
 	MOVQ count+88(FP), DX
 
-loop65:
+loop105:
 	CMPQ    DX, $0x04
-	JL      done66
+	JL      done106
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -2892,9 +7550,9 @@ loop65:
 	MOVQ    d+32(FP), SI
 	MOVQ    blocks+48(FP), DI
 
-loop67:
+loop107:
 	CMPQ   DI, $0x01
-	JL     done68
+	JL     done108
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2911,9 +7569,9 @@ loop67:
 	SHLQ   $0x01, R9
 	LEAQ   (R9)(R9*2), R10
 
-loop69:
+loop109:
 	CMPQ         R8, $0x01
-	JL           done70
+	JL           done110
 	VMOVDQU      (BX), Y8
 	VMOVDQU      32(BX), Y9
 	VPBROADCASTD (AX), Y10
@@ -2939,9 +7597,9 @@ loop69:
 	ADDQ         $0x00000040, BX
 	ADDQ         $0x00000004, AX
 	SUBQ         $0x00000001, R8
-	JMP          loop69
+	JMP          loop109
 
-done70:
+done110:
 	MOVQ         blocks+48(FP), R8
 	SHLQ         $0x02, R8
 	LEAQ         (R8)(R8*2), R9
@@ -2994,9 +7652,9 @@ done70:
 	ADDQ         $0x00000040, SI
 	ADDQ         $0x00000004, CX
 	SUBQ         $0x00000001, DI
-	JMP          loop67
+	JMP          loop107
 
-done68:
+done108:
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstStride+8(FP), SI
 	VMOVUPS (SP), Y0
@@ -3033,12 +7691,12 @@ done68:
 	ADDQ    BX, CX
 	ADDQ    BX, CX
 	SUBQ    $0x00000004, DX
-	JMP     loop65
+	JMP     loop105
 
-done66:
-loop71:
+done106:
+loop111:
 	CMPQ    DX, $0x01
-	JL      done72
+	JL      done112
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -3047,9 +7705,9 @@ loop71:
 	MOVQ    d+32(FP), SI
 	MOVQ    blocks+48(FP), DI
 
-loop73:
+loop113:
 	CMPQ   DI, $0x01
-	JL     done74
+	JL     done114
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   blockLen+56(FP), R8
@@ -3060,9 +7718,9 @@ loop73:
 	SHLQ   $0x01, R9
 	LEAQ   (R9)(R9*2), R9
 
-loop75:
+loop115:
 	CMPQ         R8, $0x01
-	JL           done76
+	JL           done116
 	VMOVDQU      (BX), Y2
 	VMOVDQU      32(BX), Y3
 	VPBROADCASTD (AX), Y4
@@ -3073,9 +7731,9 @@ loop75:
 	ADDQ         $0x00000040, BX
 	ADDQ         $0x00000004, AX
 	SUBQ         $0x00000001, R8
-	JMP          loop75
+	JMP          loop115
 
-done76:
+done116:
 	MOVQ         blocks+48(FP), R8
 	SHLQ         $0x02, R8
 	LEAQ         (R8)(R8*2), R8
@@ -3095,9 +7753,9 @@ done76:
 	ADDQ         $0x00000040, SI
 	ADDQ         $0x00000004, CX
 	SUBQ         $0x00000001, DI
-	JMP          loop73
+	JMP          loop113
 
-done74:
+done114:
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstStride+8(FP), SI
 	VMOVUPS (SP), Y0
@@ -3107,9 +7765,9 @@ done74:
 	ADDQ    SI, BX
 	MOVQ    BX, dst+0(FP)
 	SUBQ    $0x00000001, DX
-	JMP     loop71
+	JMP     loop111
 
-done72:
+done112:
 	VZEROUPPER
 	RET
 
@@ -3121,9 +7779,9 @@ TEXT ·mulWideMinima(SB), NOSPLIT, $256-96
 	MOVQ sums+80(FP), DX
 	MOVQ count+88(FP), BX
 
-loop77:
+loop117:
 	CMPQ    BX, $0x04
-	JL      done78
+	JL      done118
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -3144,9 +7802,9 @@ loop77:
 	MOVQ    d+32(FP), DI
 	MOVQ    blocks+48(FP), R8
 
-loop79:
+loop119:
 	CMPQ   R8, $0x01
-	JL     done80
+	JL     done120
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -3163,9 +7821,9 @@ loop79:
 	SHLQ   $0x01, R10
 	LEAQ   (R10)(R10*2), R11
 
-loop81:
+loop121:
 	CMPQ         R9, $0x01
-	JL           done82
+	JL           done122
 	VMOVDQU      (SI), Y8
 	VMOVDQU      32(SI), Y9
 	VPBROADCASTD (AX), Y10
@@ -3191,9 +7849,9 @@ loop81:
 	ADDQ         $0x00000040, SI
 	ADDQ         $0x00000004, AX
 	SUBQ         $0x00000001, R9
-	JMP          loop81
+	JMP          loop121
 
-done82:
+done122:
 	MOVQ         blocks+48(FP), R12
 	SHLQ         $0x02, R12
 	LEAQ         (R12)(R12*2), R13
@@ -3260,9 +7918,9 @@ done82:
 	LEAQ         (R10)(R10*2), R11
 	MOVQ         mins+24(FP), R14
 
-loop83:
+loop123:
 	CMPQ         R9, $0x01
-	JL           done84
+	JL           done124
 	VMOVDQU      (R14), Y8
 	VMOVDQU      32(R14), Y9
 	VPBROADCASTD (DX), Y10
@@ -3288,9 +7946,9 @@ loop83:
 	ADDQ         $0x00000040, R14
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, R9
-	JMP          loop83
+	JMP          loop123
 
-done84:
+done124:
 	MOVQ         R14, mins+24(FP)
 	MOVQ         m+40(FP), R9
 	VMOVUPS      (R9), Y8
@@ -3344,9 +8002,9 @@ done84:
 	ADDQ         $0x00000040, DI
 	ADDQ         $0x00000004, CX
 	SUBQ         $0x00000001, R8
-	JMP          loop79
+	JMP          loop119
 
-done80:
+done120:
 	MOVQ    dst+0(FP), SI
 	MOVQ    dstStride+8(FP), DI
 	VMOVUPS (SP), Y0
@@ -3402,12 +8060,12 @@ done80:
 	ADDQ    SI, DX
 	ADDQ    SI, DX
 	SUBQ    $0x00000004, BX
-	JMP     loop77
+	JMP     loop117
 
-done78:
-loop85:
+done118:
+loop125:
 	CMPQ    BX, $0x01
-	JL      done86
+	JL      done126
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VXORPS  Y0, Y0, Y0
@@ -3416,9 +8074,9 @@ loop85:
 	MOVQ    d+32(FP), DI
 	MOVQ    blocks+48(FP), R8
 
-loop87:
+loop127:
 	CMPQ   R8, $0x01
-	JL     done88
+	JL     done128
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   blockLen+56(FP), R9
@@ -3429,9 +8087,9 @@ loop87:
 	SHLQ   $0x01, R10
 	LEAQ   (R10)(R10*2), R10
 
-loop89:
+loop129:
 	CMPQ         R9, $0x01
-	JL           done90
+	JL           done130
 	VMOVDQU      (SI), Y2
 	VMOVDQU      32(SI), Y3
 	VPBROADCASTD (AX), Y4
@@ -3442,9 +8100,9 @@ loop89:
 	ADDQ         $0x00000040, SI
 	ADDQ         $0x00000004, AX
 	SUBQ         $0x00000001, R9
-	JMP          loop89
+	JMP          loop129
 
-done90:
+done130:
 	MOVQ         blocks+48(FP), R9
 	SHLQ         $0x02, R9
 	LEAQ         (R9)(R9*2), R9
@@ -3472,9 +8130,9 @@ done90:
 	LEAQ         (R10)(R10*2), R10
 	MOVQ         mins+24(FP), R10
 
-loop91:
+loop131:
 	CMPQ         R9, $0x01
-	JL           done92
+	JL           done132
 	VMOVDQU      (R10), Y2
 	VMOVDQU      32(R10), Y3
 	VPBROADCASTD (DX), Y4
@@ -3485,9 +8143,9 @@ loop91:
 	ADDQ         $0x00000040, R10
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, R9
-	JMP          loop91
+	JMP          loop131
 
-done92:
+done132:
 	MOVQ         R10, mins+24(FP)
 	MOVQ         m+40(FP), R9
 	VMOVUPS      (R9), Y2
@@ -3508,9 +8166,9 @@ done92:
 	ADDQ         $0x00000040, DI
 	ADDQ         $0x00000004, CX
 	SUBQ         $0x00000001, R8
-	JMP          loop87
+	JMP          loop127
 
-done88:
+done128:
 	MOVQ    dst+0(FP), SI
 	MOVQ    dstStride+8(FP), DI
 	VMOVUPS (SP), Y0
@@ -3532,9 +8190,9 @@ done88:
 	SUBQ    SI, DI
 	MOVQ    DI, m+40(FP)
 	SUBQ    $0x00000001, BX
-	JMP     loop85
+	JMP     loop125
 
-done86:
+done126:
 	VZEROUPPER
 	RET
 
@@ -3544,9 +8202,9 @@ TEXT ·mulFloats(SB), NOSPLIT, $0-56
 	MOVQ x+32(FP), AX
 	MOVQ count+48(FP), CX
 
-loop93:
+loop133:
 	CMPQ CX, $0x03
-	JL   done94
+	JL   done134
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -3554,9 +8212,9 @@ loop93:
 	MOVQ dstStride+8(FP), R8
 	SHLQ $0x02, SI
 
-loop95:
+loop135:
 	CMPQ   BX, $0x02
-	JL     done96
+	JL     done136
 	MOVQ   cols+40(FP), R10
 	MOVQ   AX, R9
 	VXORPS Y0, Y0, Y0
@@ -3572,9 +8230,9 @@ loop95:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-loop97:
+loop137:
 	CMPQ        R10, $0x10
-	JL          done98
+	JL          done138
 	VMOVUPS     (DX), Y12
 	VMOVUPS     (DX)(SI*1), Y13
 	VMOVUPS     (R9), Y14
@@ -3600,9 +8258,9 @@ loop97:
 	ADDQ        $0x00000040, R9
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R10
-	JMP         loop97
+	JMP         loop137
 
-done98:
+done138:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -3654,9 +8312,9 @@ done98:
 	ADDQ         SI, DX
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, BX
-	JMP          loop95
+	JMP          loop135
 
-done96:
+done136:
 	MOVQ dst+0(FP), DX
 	ADDQ R8, DX
 	ADDQ SI, AX
@@ -3666,12 +8324,12 @@ done96:
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000003, CX
-	JMP  loop93
+	JMP  loop133
 
-done94:
-loop99:
+done134:
+loop139:
 	CMPQ CX, $0x01
-	JL   done100
+	JL   done140
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -3679,9 +8337,9 @@ loop99:
 	MOVQ dstStride+8(FP), R8
 	SHLQ $0x02, SI
 
-loop101:
+loop141:
 	CMPQ   BX, $0x02
-	JL     done102
+	JL     done142
 	MOVQ   cols+40(FP), R10
 	MOVQ   AX, R9
 	VXORPS Y0, Y0, Y0
@@ -3689,9 +8347,9 @@ loop101:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-loop103:
+loop143:
 	CMPQ        R10, $0x10
-	JL          done104
+	JL          done144
 	VMOVUPS     (DX), Y4
 	VMOVUPS     (DX)(SI*1), Y5
 	VMOVUPS     (R9), Y6
@@ -3705,9 +8363,9 @@ loop103:
 	ADDQ        $0x00000040, R9
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R10
-	JMP         loop103
+	JMP         loop143
 
-done104:
+done144:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -3727,17 +8385,17 @@ done104:
 	ADDQ         SI, DX
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, BX
-	JMP          loop101
+	JMP          loop141
 
-done102:
+done142:
 	MOVQ dst+0(FP), DX
 	ADDQ R8, DX
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000001, CX
-	JMP  loop99
+	JMP  loop139
 
-done100:
+done140:
 	VZEROUPPER
 	RET
 
@@ -3755,16 +8413,16 @@ TEXT ·quantize(SB), NOSPLIT, $0-48
 	VMOVDQU magnitude<>+0(SB), Y3
 	VMOVSS  limit127<>+0(SB), X4
 
-loop105:
+loop145:
 	CMPQ  SI, $0x01
-	JL    done106
+	JL    done146
 	MOVQ  blockLen+40(FP), R8
 	VPXOR Y5, Y5, Y5
 	MOVQ  BX, DI
 
-loop107:
+loop147:
 	CMPQ    R8, $0x20
-	JL      done108
+	JL      done148
 	VPAND   (DI), Y3, Y6
 	VPMAXSD Y6, Y5, Y5
 	VPAND   32(DI), Y3, Y6
@@ -3775,9 +8433,9 @@ loop107:
 	VPMAXSD Y6, Y5, Y5
 	ADDQ    $0x00000080, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop107
+	JMP     loop147
 
-done108:
+done148:
 	VEXTRACTI128 $0x01, Y5, X6
 	VPMAXSD      X6, X5, X5
 	VPSHUFD      $0x4e, X5, X6
@@ -3786,19 +8444,19 @@ done108:
 	VPMAXSD      X6, X5, X5
 	VMOVD        X5, DI
 	CMPL         DI, $0x7f800000
-	JAE          notfinite109
+	JAE          notfinite149
 	VDIVSS       X5, X4, X6
 	VMOVD        X6, DI
 	CMPL         DI, $0x7f800000
-	JAE          tiny110
+	JAE          tiny150
 	VDIVSS       X4, X5, X5
 	VMOVSS       X5, (CX)
 	VBROADCASTSS X6, Y6
 	MOVQ         blockLen+40(FP), R8
 
-loop113:
+loop153:
 	CMPQ         R8, $0x20
-	JL           done114
+	JL           done154
 	VMULPS       (BX), Y6, Y5
 	VCVTPS2DQ    Y5, Y5
 	VMULPS       32(BX), Y6, Y7
@@ -3823,40 +8481,40 @@ loop113:
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000020, R8
-	JMP          loop113
+	JMP          loop153
 
-done114:
-	JMP next112
+done154:
+	JMP next152
 
-notfinite109:
+notfinite149:
 	MOVL $0x7fc00000, (CX)
-	JMP  zeros111
+	JMP  zeros151
 
-tiny110:
+tiny150:
 	MOVL $0x00000000, (CX)
 
-zeros111:
+zeros151:
 	MOVQ  blockLen+40(FP), R8
 	VPXOR Y5, Y5, Y5
 
-loop115:
+loop155:
 	CMPQ    R8, $0x20
-	JL      done116
+	JL      done156
 	VMOVDQU Y5, (AX)
 	VMOVD   X5, (DX)
 	ADDQ    $0x00000080, BX
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000004, DX
 	SUBQ    $0x00000020, R8
-	JMP     loop115
+	JMP     loop155
 
-done116:
-next112:
+done156:
+next152:
 	ADDQ $0x00000004, CX
 	SUBQ $0x00000001, SI
-	JMP  loop105
+	JMP  loop145
 
-done106:
+done146:
 	VZEROUPPER
 	RET
 
@@ -3907,17 +8565,17 @@ TEXT ·widen(SB), NOSPLIT, $0-24
 	MOVQ q+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop117:
+loop157:
 	CMPQ      DX, $0x10
-	JL        done118
+	JL        done158
 	VPMOVSXBW (CX), Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000010, DX
-	JMP       loop117
+	JMP       loop157
 
-done118:
+done158:
 	VZEROUPPER
 	RET
 
@@ -3928,18 +8586,18 @@ TEXT ·add(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop119:
+loop159:
 	CMPQ    DX, $0x08
-	JL      done120
+	JL      done160
 	VMOVUPS (AX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (AX)
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, CX
 	SUBQ    $0x00000008, DX
-	JMP     loop119
+	JMP     loop159
 
-done120:
+done160:
 	VZEROUPPER
 	RET
 
@@ -3952,9 +8610,9 @@ TEXT ·scaleMul(SB), NOSPLIT, $0-40
 	MOVQ         weight+16(FP), BX
 	VBROADCASTSS r+24(FP), Y0
 
-loop121:
+loop161:
 	CMPQ    DX, $0x08
-	JL      done122
+	JL      done162
 	VMULPS  (CX), Y0, Y1
 	VMULPS  (BX), Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -3962,9 +8620,9 @@ loop121:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, BX
 	SUBQ    $0x00000008, DX
-	JMP     loop121
+	JMP     loop161
 
-done122:
+done162:
 	VZEROUPPER
 	RET
 
@@ -3976,9 +8634,9 @@ TEXT ·siluMul(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 
-loop123:
+loop163:
 	CMPQ         BX, $0x08
-	JL           done124
+	JL           done164
 	VMOVUPS      (CX), Y0
 	VXORPS       signs<>+0(SB), Y0, Y1
 	VMOVUPS      expMagic<>+0(SB), Y2
@@ -4010,9 +8668,9 @@ loop123:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop123
+	JMP          loop163
 
-done124:
+done164:
 	VZEROUPPER
 	RET
 
@@ -4165,9 +8823,9 @@ TEXT ·rotateHalves(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	LEAQ (AX)(BX*4), SI
 
-loop125:
+loop165:
 	CMPQ    BX, $0x08
-	JL      done126
+	JL      done166
 	VMOVUPS (AX), Y0
 	VMOVUPS (SI), Y1
 	VMOVUPS (CX), Y2
@@ -4185,9 +8843,9 @@ loop125:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, DX
 	SUBQ    $0x00000008, BX
-	JMP     loop125
+	JMP     loop165
 
-done126:
+done166:
 	VZEROUPPER
 	RET
 
@@ -4200,9 +8858,9 @@ TEXT ·rotateAdjacent(SB), NOSPLIT, $0-32
 	MOVQ    n+24(FP), BX
 	VMOVDQU doubled<>+0(SB), Y0
 
-loop127:
+loop167:
 	CMPQ      BX, $0x04
-	JL        done128
+	JL        done168
 	VMOVUPS   (AX), Y1
 	VMOVUPS   (CX), X3
 	VMOVUPS   (DX), X4
@@ -4217,9 +8875,9 @@ loop127:
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000010, DX
 	SUBQ      $0x00000004, BX
-	JMP       loop127
+	JMP       loop167
 
-done128:
+done168:
 	VZEROUPPER
 	RET
 
@@ -4249,9 +8907,9 @@ TEXT ·scores(SB), NOSPLIT, $0-36
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop129:
+loop169:
 	CMPQ         BX, $0x01
-	JL           done130
+	JL           done170
 	VBROADCASTSS (CX), Y8
 	VFMADD231PS  (DX), Y8, Y0
 	VFMADD231PS  32(DX), Y8, Y1
@@ -4264,9 +8922,9 @@ loop129:
 	ADDQ         $0x00000004, CX
 	ADDQ         $0x00000100, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop129
+	JMP          loop169
 
-done130:
+done170:
 	VBROADCASTSS scale+32(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -4299,9 +8957,9 @@ TEXT ·weights(SB), NOSPLIT, $0-36
 	MOVQ         AX, CX
 	MOVQ         $0x00000008, DX
 
-loop131:
+loop171:
 	CMPQ      DX, $0x01
-	JL        done132
+	JL        done172
 	VPCMPGTD  Y1, Y0, Y5
 	VMOVUPS   Y4, Y6
 	VBLENDVPS Y5, (CX), Y6, Y6
@@ -4309,9 +8967,9 @@ loop131:
 	VPADDD    Y2, Y1, Y1
 	ADDQ      $0x00000020, CX
 	SUBQ      $0x00000001, DX
-	JMP       loop131
+	JMP       loop171
 
-done132:
+done172:
 	VEXTRACTF128 $0x01, Y3, X1
 	VMAXPS       X1, X3, X3
 	VPERMILPS    $0x4e, X3, X1
@@ -4326,9 +8984,9 @@ done132:
 	MOVQ         AX, CX
 	MOVQ         $0x00000004, DX
 
-loop133:
+loop173:
 	CMPQ         DX, $0x01
-	JL           done134
+	JL           done174
 	VMOVUPS      (CX), Y6
 	VSUBPS       Y3, Y6, Y6
 	VMOVUPS      expMagic<>+0(SB), Y7
@@ -4387,9 +9045,9 @@ loop133:
 	VADDPS       Y6, Y5, Y5
 	ADDQ         $0x00000040, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop133
+	JMP          loop173
 
-done134:
+done174:
 	VADDPS       Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPS       X0, X4, X4
@@ -4465,9 +9123,9 @@ TEXT ·mix(SB), NOSPLIT, $0-44
 	SHLQ         $0x02, BX
 	VBROADCASTSS correction+40(FP), Y0
 
-loop135:
+loop175:
 	CMPQ   DX, $0x40
-	JL     done136
+	JL     done176
 	VMULPS (AX), Y0, Y1
 	VMULPS 32(AX), Y0, Y2
 	VMULPS 64(AX), Y0, Y3
@@ -4480,9 +9138,9 @@ loop135:
 	MOVQ   valid+32(FP), R8
 	MOVQ   CX, DI
 
-loop137:
+loop177:
 	CMPQ         R8, $0x01
-	JL           done138
+	JL           done178
 	VBROADCASTSS (SI), Y9
 	VFMADD231PS  (DI), Y9, Y1
 	VFMADD231PS  32(DI), Y9, Y2
@@ -4495,9 +9153,9 @@ loop137:
 	ADDQ         $0x00000004, SI
 	ADDQ         BX, DI
 	SUBQ         $0x00000001, R8
-	JMP          loop137
+	JMP          loop177
 
-done138:
+done178:
 	VMOVUPS Y1, (AX)
 	VMOVUPS Y2, 32(AX)
 	VMOVUPS Y3, 64(AX)
@@ -4509,35 +9167,35 @@ done138:
 	ADDQ    $0x00000100, AX
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000040, DX
-	JMP     loop135
+	JMP     loop175
 
-done136:
-loop139:
+done176:
+loop179:
 	CMPQ   DX, $0x08
-	JL     done140
+	JL     done180
 	VMULPS (AX), Y0, Y1
 	MOVQ   p+8(FP), SI
 	MOVQ   valid+32(FP), R8
 	MOVQ   CX, DI
 
-loop141:
+loop181:
 	CMPQ         R8, $0x01
-	JL           done142
+	JL           done182
 	VBROADCASTSS (SI), Y2
 	VFMADD231PS  (DI), Y2, Y1
 	ADDQ         $0x00000004, SI
 	ADDQ         BX, DI
 	SUBQ         $0x00000001, R8
-	JMP          loop141
+	JMP          loop181
 
-done142:
+done182:
 	VMOVUPS Y1, (AX)
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, CX
 	SUBQ    $0x00000008, DX
-	JMP     loop139
+	JMP     loop179
 
-done140:
+done180:
 	VZEROUPPER
 	RET
 
@@ -4550,11 +9208,11 @@ TEXT ·halvesToFloats(SB), NOSPLIT, $0-40
 	MOVQ rows+24(FP), BX
 	MOVQ cols+32(FP), DI
 	CMPQ DI, $0x00000010
-	JNE  others143
+	JNE  others183
 
-loop144:
+loop184:
 	CMPQ      BX, $0x01
-	JL        done145
+	JL        done185
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (AX)
 	VCVTPH2PS 16(DX), Y0
@@ -4562,19 +9220,19 @@ loop144:
 	ADDQ      $0x00000020, DX
 	ADDQ      CX, AX
 	SUBQ      $0x00000001, BX
-	JMP       loop144
+	JMP       loop184
 
-done145:
-others143:
-loop146:
+done185:
+others183:
+loop186:
 	CMPQ BX, $0x01
-	JL   done147
+	JL   done187
 	MOVQ cols+32(FP), DI
 	MOVQ AX, SI
 
-loop148:
+loop188:
 	CMPQ      DI, $0x20
-	JL        done149
+	JL        done189
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	VCVTPH2PS 16(DX), Y0
@@ -4586,25 +9244,25 @@ loop148:
 	ADDQ      $0x00000040, DX
 	ADDQ      $0x00000080, SI
 	SUBQ      $0x00000020, DI
-	JMP       loop148
+	JMP       loop188
 
-done149:
-loop150:
+done189:
+loop190:
 	CMPQ      DI, $0x08
-	JL        done151
+	JL        done191
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	ADDQ      $0x00000010, DX
 	ADDQ      $0x00000020, SI
 	SUBQ      $0x00000008, DI
-	JMP       loop150
+	JMP       loop190
 
-done151:
+done191:
 	ADDQ CX, AX
 	SUBQ $0x00000001, BX
-	JMP  loop146
+	JMP  loop186
 
-done147:
+done187:
 	VZEROUPPER
 	RET
 
@@ -4615,18 +9273,18 @@ TEXT ·bfloatsToFloats(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop152:
+loop192:
 	CMPQ      DX, $0x08
-	JL        done153
+	JL        done193
 	VPMOVZXWD (CX), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop152
+	JMP       loop192
 
-done153:
+done193:
 	VZEROUPPER
 	RET
 
@@ -4637,17 +9295,17 @@ TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop154:
+loop194:
 	CMPQ      DX, $0x08
-	JL        done155
+	JL        done195
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $0x00000020, CX
 	ADDQ      $0x00000010, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop154
+	JMP       loop194
 
-done155:
+done195:
 	VZEROUPPER
 	RET
 
@@ -4657,15 +9315,15 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ bytes+8(FP), CX
 
-loop156:
+loop196:
 	CMPQ       CX, $0x40
-	JL         done157
+	JL         done197
 	PREFETCHT1 (AX)
 	ADDQ       $0x00000040, AX
 	SUBQ       $0x00000040, CX
-	JMP        loop156
+	JMP        loop196
 
-done157:
+done197:
 	VZEROUPPER
 	RET
 
@@ -4680,9 +9338,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 
-loop158:
+loop198:
 	CMPQ       AX, $0x01
-	JL         done159
+	JL         done199
 	VPMADDUBSW Y9, Y9, Y0
 	VPMADDUBSW Y9, Y9, Y1
 	VPMADDUBSW Y9, Y9, Y2
@@ -4752,9 +9410,9 @@ loop158:
 	VPMADDWD   Y8, Y3, Y3
 	VPADDD     Y3, Y7, Y7
 	SUBQ       $0x00000001, AX
-	JMP        loop158
+	JMP        loop198
 
-done159:
+done199:
 	VZEROUPPER
 	RET
 
@@ -4786,9 +9444,9 @@ TEXT ·limitFloats(SB), NOSPLIT, $0-8
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 
-loop160:
+loop200:
 	CMPQ        AX, $0x01
-	JL          done161
+	JL          done201
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -4802,9 +9460,9 @@ loop160:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	SUBQ        $0x00000001, AX
-	JMP         loop160
+	JMP         loop200
 
-done161:
+done201:
 	VZEROUPPER
 	RET
 
@@ -4824,9 +9482,9 @@ TEXT ·limitRead(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ turns+8(FP), CX
 
-loop162:
+loop202:
 	CMPQ       CX, $0x01
-	JL         done163
+	JL         done203
 	PREFETCHT0 4096(AX)
 	PREFETCHT0 4160(AX)
 	PREFETCHT0 4224(AX)
@@ -4841,8 +9499,8 @@ loop162:
 	VMOVDQU    224(AX), Y0
 	ADDQ       $0x00000100, AX
 	SUBQ       $0x00000001, CX
-	JMP        loop162
+	JMP        loop202
 
-done163:
+done203:
 	VZEROUPPER
 	RET

@@ -12,17 +12,8 @@ import (
 // Built says whether this binary contains the assembly.
 const Built = false
 
-// RowsQ4_0 is ref.RowsQuant for Q4_0.
-func RowsQ4_0(dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(quant.Q4_0, dst, w, x) }
-
-// RowsQ4_1 is ref.RowsQuant for Q4_1.
-func RowsQ4_1(dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(quant.Q4_1, dst, w, x) }
-
-// RowsQ8_0 is ref.RowsQuant for Q8_0.
-func RowsQ8_0(dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(quant.Q8_0, dst, w, x) }
-
-// RowsWide is ref.RowsQuant for any format.
-func RowsWide(t quant.Type, dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(t, dst, w, x) }
+// RowsQuant is ref.RowsQuant.
+func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(t, dst, w, x) }
 
 // RowsF32 is ref.RowsFloat for F32.
 func RowsF32(dst []float32, w []byte, x []float32) { ref.RowsFloat(quant.F32, dst, w, x) }

@@ -19,6 +19,56 @@ func rowsQ4_1(dst *float32, w *byte, groups int, blocks int, q *int8, scale *flo
 //go:noescape
 func rowsQ8_0(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
 
+// rowsQ5_0 sets dst to the products of 8*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsQ5_0(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsQ5_1 sets dst to the products of 8*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsQ5_1(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsIQ4_NL sets dst to the products of 8*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsIQ4_NL(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsMXFP4 sets dst to the products of 8*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsMXFP4(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsQ2_K sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsQ2_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsQ3_K sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsQ3_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsQ4_K sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsQ4_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsQ5_K sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsQ5_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsQ6_K sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsQ6_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsIQ4_XS sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
 // rowsF32 sets dst to the products of rows rows of weights with x: ref.RowsFloat. mask selects the last cols%16
 // columns, which only float32 weights may have.
 //

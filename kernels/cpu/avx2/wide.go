@@ -5,7 +5,6 @@ package avx2
 import (
 	"unsafe"
 
-	"github.com/weft-run/weft/kernels/exact"
 	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/kernels/ref"
 )
@@ -50,47 +49,6 @@ func unpack(t quant.Type, b *quant.Integers, src []byte) {
 
 func codes(t quant.Type) *byte {
 	return (*byte)(unsafe.Pointer(&t.Codebook()[0]))
-}
-
-// RowsWide is ref.RowsQuant for any format. x must be wide.
-func RowsWide(t quant.Type, dst []float32, w []byte, x *ref.Quants) {
-	size := t.RowBytes(x.Cols)
-	if len(dst) < 8 {
-		ref.RowsQuant(t, dst, w, x)
-		return
-	}
-	reads(x.Wide)
-	for first := 0; first < len(dst); first += 8 {
-		first = min(first, len(dst)-8) // the last rows perhaps twice, with the same bits
-		eightRowsWide(t, (*[8]float32)(dst[first:]), w[first*size:(first+8)*size], x)
-	}
-}
-
-func eightRowsWide(t quant.Type, dst *[8]float32, w []byte, x *ref.Quants) {
-	var blocks [8]quant.Integers
-	var d, m [8]float32
-	info := t.Info()
-	n, size := info.BlockLen, len(w)/8
-	minima := t.HasMinima()
-	*dst = [8]float32{}
-	for i := range x.Scale {
-		for r := range blocks {
-			b := &blocks[r]
-			unpack(t, b, w[r*size+i*info.BlockBytes:r*size+(i+1)*info.BlockBytes])
-			d[r], m[r] = b.D, b.M
-		}
-		dotRows(&dst[0], &blocks[0].Q[0], integersSize, &x.Wide[i*n], n, &d[0], &x.Scale[i])
-		switch {
-		case !minima:
-		case n == 256:
-			dotRows(&dst[0], &blocks[0].Mins[0], integersSize, &x.Sums[16*i], 16, &m[0], &x.Scale[i])
-		default: // the minima are all 1
-			sum := float32(int32(x.Sums[2*i]) + int32(x.Sums[2*i+1]))
-			for r := range dst {
-				dst[r] = exact.FMA32(float32(m[r]*x.Scale[i]), sum, dst[r])
-			}
-		}
-	}
 }
 
 // UnpackPanel is ref.UnpackPanel.

@@ -47,8 +47,11 @@ var kernels = map[quant.Type]kernel{
 
 // RowsQuant is ref.RowsQuant.
 func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) {
-	size := t.RowBytes(x.Cols)
-	if len(dst) < ref.PanelRows {
+	size, group := t.RowBytes(x.Cols), ref.PanelRows
+	if ref.FormOf(t) == ref.Supers {
+		group = 4
+	}
+	if len(dst) < group {
 		ref.RowsQuant(t, dst, w, x)
 		return
 	}
@@ -58,9 +61,9 @@ func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) {
 	reads(x.Scale)
 	reads(x.Sums)
 	rows := kernels[t].rows
-	rows(&dst[0], &w[0], len(dst)/ref.PanelRows, len(x.Scale), &x.Q[0], &x.Scale[0], &x.Sums[0])
-	if len(dst)%ref.PanelRows > 0 {
-		first := len(dst) - ref.PanelRows // some rows twice, with the same bits
+	rows(&dst[0], &w[0], len(dst)/group, len(x.Scale), &x.Q[0], &x.Scale[0], &x.Sums[0])
+	if len(dst)%group > 0 {
+		first := len(dst) - group // some rows twice, with the same bits
 		rows(&dst[first], &w[first*size], 1, len(x.Scale), &x.Q[0], &x.Scale[0], &x.Sums[0])
 	}
 }

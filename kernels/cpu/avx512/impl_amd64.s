@@ -11222,6 +11222,3171 @@ end93:
 	VZEROUPPER
 	RET
 
+// func rowsQ2_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, F16C, FMA3, MMX+
+TEXT ·rowsQ2_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), AX
+	MOVQ         blocks+24(FP), CX
+	IMUL3Q       $0x00000054, CX, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         16384(AX), BX
+	VPBROADCASTD bytes3<>+0(SB), Z1
+	VMOVDQU32    pick0_1_2_3<>+0(SB), Z2
+	VMOVDQU32    pick4_5_6_7<>+0(SB), Z3
+	VMOVDQU32    pick8_9_10_11<>+0(SB), Z4
+	VMOVDQU32    pick12_13_14_15<>+0(SB), Z5
+	MOVQ         groups+16(FP), R9
+
+loop110:
+	CMPQ   R9, $0x01
+	JL     done111
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R10
+	VXORPS X0, X0, X0
+
+loop112:
+	CMPQ            R10, $0x01
+	JL              done113
+	PREFETCHT1      (BX)
+	PREFETCHT1      64(BX)
+	PREFETCHT1      128(BX)
+	PREFETCHT1      192(BX)
+	PREFETCHT1      256(BX)
+	PREFETCHT1      320(BX)
+	ADDQ            $0x00000150, BX
+	VMOVDQU         (AX), X6
+	VPAND           nibbles128<>+0(SB), X6, X6
+	VPMOVZXBW       X6, Y7
+	VMOVDQU         (AX), X6
+	VPSRLW          $0x04, X6, X6
+	VPAND           nibbles128<>+0(SB), X6, X6
+	VPMOVZXBW       X6, Y6
+	VPMADDWD        (R8), Y6, Y8
+	VBROADCASTI64X4 16(AX), Z9
+	VPSRLVW         shifts0_2<>+0(SB), Z9, Z6
+	VPANDD          Z1, Z6, Z6
+	VPERMW          Z7, Z2, Z10
+	VPMADDUBSW      (SI), Z6, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPSRLVW         shifts4_6<>+0(SB), Z9, Z9
+	VPANDD          Z1, Z9, Z9
+	VPERMW          Z7, Z3, Z10
+	VPMADDUBSW      64(SI), Z9, Z9
+	VPDPWSSD        Z10, Z9, Z6
+	VBROADCASTI64X4 48(AX), Z9
+	VPSRLVW         shifts0_2<>+0(SB), Z9, Z10
+	VPANDD          Z1, Z10, Z10
+	VPERMW          Z7, Z4, Z11
+	VPMADDUBSW      128(SI), Z10, Z10
+	VPDPWSSD        Z11, Z10, Z6
+	VPSRLVW         shifts4_6<>+0(SB), Z9, Z9
+	VPANDD          Z1, Z9, Z9
+	VPERMW          Z7, Z5, Z7
+	VPMADDUBSW      192(SI), Z9, Z9
+	VPDPWSSD        Z7, Z9, Z6
+	VMOVDQU         (AX)(CX*1), X7
+	VPAND           nibbles128<>+0(SB), X7, X7
+	VPMOVZXBW       X7, Y9
+	VMOVDQU         (AX)(CX*1), X7
+	VPSRLW          $0x04, X7, X7
+	VPAND           nibbles128<>+0(SB), X7, X7
+	VPMOVZXBW       X7, Y7
+	VPMADDWD        (R8), Y7, Y10
+	VBROADCASTI64X4 16(AX)(CX*1), Z11
+	VPSRLVW         shifts0_2<>+0(SB), Z11, Z7
+	VPANDD          Z1, Z7, Z7
+	VPERMW          Z9, Z2, Z12
+	VPMADDUBSW      (SI), Z7, Z7
+	VPMADDWD        Z12, Z7, Z7
+	VPSRLVW         shifts4_6<>+0(SB), Z11, Z11
+	VPANDD          Z1, Z11, Z11
+	VPERMW          Z9, Z3, Z12
+	VPMADDUBSW      64(SI), Z11, Z11
+	VPDPWSSD        Z12, Z11, Z7
+	VBROADCASTI64X4 48(AX)(CX*1), Z11
+	VPSRLVW         shifts0_2<>+0(SB), Z11, Z12
+	VPANDD          Z1, Z12, Z12
+	VPERMW          Z9, Z4, Z13
+	VPMADDUBSW      128(SI), Z12, Z12
+	VPDPWSSD        Z13, Z12, Z7
+	VPSRLVW         shifts4_6<>+0(SB), Z11, Z11
+	VPANDD          Z1, Z11, Z11
+	VPERMW          Z9, Z5, Z9
+	VPMADDUBSW      192(SI), Z11, Z11
+	VPDPWSSD        Z9, Z11, Z7
+	VMOVDQU         (AX)(CX*2), X9
+	VPAND           nibbles128<>+0(SB), X9, X9
+	VPMOVZXBW       X9, Y11
+	VMOVDQU         (AX)(CX*2), X9
+	VPSRLW          $0x04, X9, X9
+	VPAND           nibbles128<>+0(SB), X9, X9
+	VPMOVZXBW       X9, Y9
+	VPMADDWD        (R8), Y9, Y12
+	VBROADCASTI64X4 16(AX)(CX*2), Z13
+	VPSRLVW         shifts0_2<>+0(SB), Z13, Z9
+	VPANDD          Z1, Z9, Z9
+	VPERMW          Z11, Z2, Z14
+	VPMADDUBSW      (SI), Z9, Z9
+	VPMADDWD        Z14, Z9, Z9
+	VPSRLVW         shifts4_6<>+0(SB), Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPERMW          Z11, Z3, Z14
+	VPMADDUBSW      64(SI), Z13, Z13
+	VPDPWSSD        Z14, Z13, Z9
+	VBROADCASTI64X4 48(AX)(CX*2), Z13
+	VPSRLVW         shifts0_2<>+0(SB), Z13, Z14
+	VPANDD          Z1, Z14, Z14
+	VPERMW          Z11, Z4, Z15
+	VPMADDUBSW      128(SI), Z14, Z14
+	VPDPWSSD        Z15, Z14, Z9
+	VPSRLVW         shifts4_6<>+0(SB), Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPERMW          Z11, Z5, Z11
+	VPMADDUBSW      192(SI), Z13, Z13
+	VPDPWSSD        Z11, Z13, Z9
+	VMOVDQU         (AX)(DX*1), X11
+	VPAND           nibbles128<>+0(SB), X11, X11
+	VPMOVZXBW       X11, Y13
+	VMOVDQU         (AX)(DX*1), X11
+	VPSRLW          $0x04, X11, X11
+	VPAND           nibbles128<>+0(SB), X11, X11
+	VPMOVZXBW       X11, Y11
+	VPMADDWD        (R8), Y11, Y14
+	VBROADCASTI64X4 16(AX)(DX*1), Z15
+	VPSRLVW         shifts0_2<>+0(SB), Z15, Z11
+	VPANDD          Z1, Z11, Z11
+	VPERMW          Z13, Z2, Z16
+	VPMADDUBSW      (SI), Z11, Z11
+	VPMADDWD        Z16, Z11, Z11
+	VPSRLVW         shifts4_6<>+0(SB), Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPERMW          Z13, Z3, Z16
+	VPMADDUBSW      64(SI), Z15, Z15
+	VPDPWSSD        Z16, Z15, Z11
+	VBROADCASTI64X4 48(AX)(DX*1), Z15
+	VPSRLVW         shifts0_2<>+0(SB), Z15, Z16
+	VPANDD          Z1, Z16, Z16
+	VPERMW          Z13, Z4, Z17
+	VPMADDUBSW      128(SI), Z16, Z16
+	VPDPWSSD        Z17, Z16, Z11
+	VPSRLVW         shifts4_6<>+0(SB), Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPERMW          Z13, Z5, Z13
+	VPMADDUBSW      192(SI), Z15, Z15
+	VPDPWSSD        Z13, Z15, Z11
+	VPUNPCKLDQ      Z7, Z6, Z13
+	VPUNPCKHDQ      Z7, Z6, Z6
+	VPADDD          Z13, Z6, Z6
+	VPUNPCKLDQ      Z11, Z9, Z7
+	VPUNPCKHDQ      Z11, Z9, Z9
+	VPADDD          Z7, Z9, Z9
+	VPUNPCKLQDQ     Z9, Z6, Z7
+	VPUNPCKHQDQ     Z9, Z6, Z6
+	VPADDD          Z7, Z6, Z6
+	VEXTRACTI64X4   $0x01, Z6, Y7
+	VPADDD          Y7, Y6, Y6
+	VEXTRACTI128    $0x01, Y6, X7
+	VPADDD          X7, X6, X6
+	VMOVD           80(AX), X7
+	VPINSRD         $0x01, 80(AX)(CX*1), X7, X7
+	VPINSRD         $0x02, 80(AX)(CX*2), X7, X7
+	VPINSRD         $0x03, 80(AX)(DX*1), X7, X7
+	VPSHUFB         pickhalves<>+0(SB), X7, X7
+	VPSRLDQ         $0x08, X7, X9
+	VCVTPH2PS       X7, X7
+	VCVTPH2PS       X9, X9
+	VBROADCASTSS    (DI), X11
+	VMULPS          X11, X7, X7
+	VCVTDQ2PS       X6, X6
+	VFMADD231PS     X6, X7, X0
+	VPUNPCKLDQ      Y10, Y8, Y6
+	VPUNPCKHDQ      Y10, Y8, Y8
+	VPADDD          Y6, Y8, Y8
+	VPUNPCKLDQ      Y14, Y12, Y6
+	VPUNPCKHDQ      Y14, Y12, Y12
+	VPADDD          Y6, Y12, Y12
+	VPUNPCKLQDQ     Y12, Y8, Y6
+	VPUNPCKHQDQ     Y12, Y8, Y8
+	VPADDD          Y6, Y8, Y8
+	VEXTRACTI128    $0x01, Y8, X6
+	VPADDD          X6, X8, X8
+	VMULPS          X11, X9, X9
+	VCVTDQ2PS       X8, X8
+	VFNMADD231PS    X8, X9, X0
+	ADDQ            $0x00000054, AX
+	ADDQ            $0x00000100, SI
+	ADDQ            $0x00000004, DI
+	ADDQ            $0x00000020, R8
+	SUBQ            $0x00000001, R10
+	JMP             loop112
+
+done113:
+	MOVQ    dst+0(FP), SI
+	VMOVUPS X0, (SI)
+	ADDQ    $0x00000010, SI
+	MOVQ    SI, dst+0(FP)
+	ADDQ    DX, AX
+	SUBQ    $0x00000001, R9
+	JMP     loop110
+
+done111:
+	VZEROUPPER
+	RET
+
+DATA pick0_1_2_3<>+0(SB)/1, $0x00
+DATA pick0_1_2_3<>+1(SB)/1, $0x00
+DATA pick0_1_2_3<>+2(SB)/1, $0x00
+DATA pick0_1_2_3<>+3(SB)/1, $0x00
+DATA pick0_1_2_3<>+4(SB)/1, $0x00
+DATA pick0_1_2_3<>+5(SB)/1, $0x00
+DATA pick0_1_2_3<>+6(SB)/1, $0x00
+DATA pick0_1_2_3<>+7(SB)/1, $0x00
+DATA pick0_1_2_3<>+8(SB)/1, $0x00
+DATA pick0_1_2_3<>+9(SB)/1, $0x00
+DATA pick0_1_2_3<>+10(SB)/1, $0x00
+DATA pick0_1_2_3<>+11(SB)/1, $0x00
+DATA pick0_1_2_3<>+12(SB)/1, $0x00
+DATA pick0_1_2_3<>+13(SB)/1, $0x00
+DATA pick0_1_2_3<>+14(SB)/1, $0x00
+DATA pick0_1_2_3<>+15(SB)/1, $0x00
+DATA pick0_1_2_3<>+16(SB)/1, $0x01
+DATA pick0_1_2_3<>+17(SB)/1, $0x00
+DATA pick0_1_2_3<>+18(SB)/1, $0x01
+DATA pick0_1_2_3<>+19(SB)/1, $0x00
+DATA pick0_1_2_3<>+20(SB)/1, $0x01
+DATA pick0_1_2_3<>+21(SB)/1, $0x00
+DATA pick0_1_2_3<>+22(SB)/1, $0x01
+DATA pick0_1_2_3<>+23(SB)/1, $0x00
+DATA pick0_1_2_3<>+24(SB)/1, $0x01
+DATA pick0_1_2_3<>+25(SB)/1, $0x00
+DATA pick0_1_2_3<>+26(SB)/1, $0x01
+DATA pick0_1_2_3<>+27(SB)/1, $0x00
+DATA pick0_1_2_3<>+28(SB)/1, $0x01
+DATA pick0_1_2_3<>+29(SB)/1, $0x00
+DATA pick0_1_2_3<>+30(SB)/1, $0x01
+DATA pick0_1_2_3<>+31(SB)/1, $0x00
+DATA pick0_1_2_3<>+32(SB)/1, $0x02
+DATA pick0_1_2_3<>+33(SB)/1, $0x00
+DATA pick0_1_2_3<>+34(SB)/1, $0x02
+DATA pick0_1_2_3<>+35(SB)/1, $0x00
+DATA pick0_1_2_3<>+36(SB)/1, $0x02
+DATA pick0_1_2_3<>+37(SB)/1, $0x00
+DATA pick0_1_2_3<>+38(SB)/1, $0x02
+DATA pick0_1_2_3<>+39(SB)/1, $0x00
+DATA pick0_1_2_3<>+40(SB)/1, $0x02
+DATA pick0_1_2_3<>+41(SB)/1, $0x00
+DATA pick0_1_2_3<>+42(SB)/1, $0x02
+DATA pick0_1_2_3<>+43(SB)/1, $0x00
+DATA pick0_1_2_3<>+44(SB)/1, $0x02
+DATA pick0_1_2_3<>+45(SB)/1, $0x00
+DATA pick0_1_2_3<>+46(SB)/1, $0x02
+DATA pick0_1_2_3<>+47(SB)/1, $0x00
+DATA pick0_1_2_3<>+48(SB)/1, $0x03
+DATA pick0_1_2_3<>+49(SB)/1, $0x00
+DATA pick0_1_2_3<>+50(SB)/1, $0x03
+DATA pick0_1_2_3<>+51(SB)/1, $0x00
+DATA pick0_1_2_3<>+52(SB)/1, $0x03
+DATA pick0_1_2_3<>+53(SB)/1, $0x00
+DATA pick0_1_2_3<>+54(SB)/1, $0x03
+DATA pick0_1_2_3<>+55(SB)/1, $0x00
+DATA pick0_1_2_3<>+56(SB)/1, $0x03
+DATA pick0_1_2_3<>+57(SB)/1, $0x00
+DATA pick0_1_2_3<>+58(SB)/1, $0x03
+DATA pick0_1_2_3<>+59(SB)/1, $0x00
+DATA pick0_1_2_3<>+60(SB)/1, $0x03
+DATA pick0_1_2_3<>+61(SB)/1, $0x00
+DATA pick0_1_2_3<>+62(SB)/1, $0x03
+DATA pick0_1_2_3<>+63(SB)/1, $0x00
+GLOBL pick0_1_2_3<>(SB), RODATA|NOPTR, $64
+
+DATA pick4_5_6_7<>+0(SB)/1, $0x04
+DATA pick4_5_6_7<>+1(SB)/1, $0x00
+DATA pick4_5_6_7<>+2(SB)/1, $0x04
+DATA pick4_5_6_7<>+3(SB)/1, $0x00
+DATA pick4_5_6_7<>+4(SB)/1, $0x04
+DATA pick4_5_6_7<>+5(SB)/1, $0x00
+DATA pick4_5_6_7<>+6(SB)/1, $0x04
+DATA pick4_5_6_7<>+7(SB)/1, $0x00
+DATA pick4_5_6_7<>+8(SB)/1, $0x04
+DATA pick4_5_6_7<>+9(SB)/1, $0x00
+DATA pick4_5_6_7<>+10(SB)/1, $0x04
+DATA pick4_5_6_7<>+11(SB)/1, $0x00
+DATA pick4_5_6_7<>+12(SB)/1, $0x04
+DATA pick4_5_6_7<>+13(SB)/1, $0x00
+DATA pick4_5_6_7<>+14(SB)/1, $0x04
+DATA pick4_5_6_7<>+15(SB)/1, $0x00
+DATA pick4_5_6_7<>+16(SB)/1, $0x05
+DATA pick4_5_6_7<>+17(SB)/1, $0x00
+DATA pick4_5_6_7<>+18(SB)/1, $0x05
+DATA pick4_5_6_7<>+19(SB)/1, $0x00
+DATA pick4_5_6_7<>+20(SB)/1, $0x05
+DATA pick4_5_6_7<>+21(SB)/1, $0x00
+DATA pick4_5_6_7<>+22(SB)/1, $0x05
+DATA pick4_5_6_7<>+23(SB)/1, $0x00
+DATA pick4_5_6_7<>+24(SB)/1, $0x05
+DATA pick4_5_6_7<>+25(SB)/1, $0x00
+DATA pick4_5_6_7<>+26(SB)/1, $0x05
+DATA pick4_5_6_7<>+27(SB)/1, $0x00
+DATA pick4_5_6_7<>+28(SB)/1, $0x05
+DATA pick4_5_6_7<>+29(SB)/1, $0x00
+DATA pick4_5_6_7<>+30(SB)/1, $0x05
+DATA pick4_5_6_7<>+31(SB)/1, $0x00
+DATA pick4_5_6_7<>+32(SB)/1, $0x06
+DATA pick4_5_6_7<>+33(SB)/1, $0x00
+DATA pick4_5_6_7<>+34(SB)/1, $0x06
+DATA pick4_5_6_7<>+35(SB)/1, $0x00
+DATA pick4_5_6_7<>+36(SB)/1, $0x06
+DATA pick4_5_6_7<>+37(SB)/1, $0x00
+DATA pick4_5_6_7<>+38(SB)/1, $0x06
+DATA pick4_5_6_7<>+39(SB)/1, $0x00
+DATA pick4_5_6_7<>+40(SB)/1, $0x06
+DATA pick4_5_6_7<>+41(SB)/1, $0x00
+DATA pick4_5_6_7<>+42(SB)/1, $0x06
+DATA pick4_5_6_7<>+43(SB)/1, $0x00
+DATA pick4_5_6_7<>+44(SB)/1, $0x06
+DATA pick4_5_6_7<>+45(SB)/1, $0x00
+DATA pick4_5_6_7<>+46(SB)/1, $0x06
+DATA pick4_5_6_7<>+47(SB)/1, $0x00
+DATA pick4_5_6_7<>+48(SB)/1, $0x07
+DATA pick4_5_6_7<>+49(SB)/1, $0x00
+DATA pick4_5_6_7<>+50(SB)/1, $0x07
+DATA pick4_5_6_7<>+51(SB)/1, $0x00
+DATA pick4_5_6_7<>+52(SB)/1, $0x07
+DATA pick4_5_6_7<>+53(SB)/1, $0x00
+DATA pick4_5_6_7<>+54(SB)/1, $0x07
+DATA pick4_5_6_7<>+55(SB)/1, $0x00
+DATA pick4_5_6_7<>+56(SB)/1, $0x07
+DATA pick4_5_6_7<>+57(SB)/1, $0x00
+DATA pick4_5_6_7<>+58(SB)/1, $0x07
+DATA pick4_5_6_7<>+59(SB)/1, $0x00
+DATA pick4_5_6_7<>+60(SB)/1, $0x07
+DATA pick4_5_6_7<>+61(SB)/1, $0x00
+DATA pick4_5_6_7<>+62(SB)/1, $0x07
+DATA pick4_5_6_7<>+63(SB)/1, $0x00
+GLOBL pick4_5_6_7<>(SB), RODATA|NOPTR, $64
+
+DATA pick8_9_10_11<>+0(SB)/1, $0x08
+DATA pick8_9_10_11<>+1(SB)/1, $0x00
+DATA pick8_9_10_11<>+2(SB)/1, $0x08
+DATA pick8_9_10_11<>+3(SB)/1, $0x00
+DATA pick8_9_10_11<>+4(SB)/1, $0x08
+DATA pick8_9_10_11<>+5(SB)/1, $0x00
+DATA pick8_9_10_11<>+6(SB)/1, $0x08
+DATA pick8_9_10_11<>+7(SB)/1, $0x00
+DATA pick8_9_10_11<>+8(SB)/1, $0x08
+DATA pick8_9_10_11<>+9(SB)/1, $0x00
+DATA pick8_9_10_11<>+10(SB)/1, $0x08
+DATA pick8_9_10_11<>+11(SB)/1, $0x00
+DATA pick8_9_10_11<>+12(SB)/1, $0x08
+DATA pick8_9_10_11<>+13(SB)/1, $0x00
+DATA pick8_9_10_11<>+14(SB)/1, $0x08
+DATA pick8_9_10_11<>+15(SB)/1, $0x00
+DATA pick8_9_10_11<>+16(SB)/1, $0x09
+DATA pick8_9_10_11<>+17(SB)/1, $0x00
+DATA pick8_9_10_11<>+18(SB)/1, $0x09
+DATA pick8_9_10_11<>+19(SB)/1, $0x00
+DATA pick8_9_10_11<>+20(SB)/1, $0x09
+DATA pick8_9_10_11<>+21(SB)/1, $0x00
+DATA pick8_9_10_11<>+22(SB)/1, $0x09
+DATA pick8_9_10_11<>+23(SB)/1, $0x00
+DATA pick8_9_10_11<>+24(SB)/1, $0x09
+DATA pick8_9_10_11<>+25(SB)/1, $0x00
+DATA pick8_9_10_11<>+26(SB)/1, $0x09
+DATA pick8_9_10_11<>+27(SB)/1, $0x00
+DATA pick8_9_10_11<>+28(SB)/1, $0x09
+DATA pick8_9_10_11<>+29(SB)/1, $0x00
+DATA pick8_9_10_11<>+30(SB)/1, $0x09
+DATA pick8_9_10_11<>+31(SB)/1, $0x00
+DATA pick8_9_10_11<>+32(SB)/1, $0x0a
+DATA pick8_9_10_11<>+33(SB)/1, $0x00
+DATA pick8_9_10_11<>+34(SB)/1, $0x0a
+DATA pick8_9_10_11<>+35(SB)/1, $0x00
+DATA pick8_9_10_11<>+36(SB)/1, $0x0a
+DATA pick8_9_10_11<>+37(SB)/1, $0x00
+DATA pick8_9_10_11<>+38(SB)/1, $0x0a
+DATA pick8_9_10_11<>+39(SB)/1, $0x00
+DATA pick8_9_10_11<>+40(SB)/1, $0x0a
+DATA pick8_9_10_11<>+41(SB)/1, $0x00
+DATA pick8_9_10_11<>+42(SB)/1, $0x0a
+DATA pick8_9_10_11<>+43(SB)/1, $0x00
+DATA pick8_9_10_11<>+44(SB)/1, $0x0a
+DATA pick8_9_10_11<>+45(SB)/1, $0x00
+DATA pick8_9_10_11<>+46(SB)/1, $0x0a
+DATA pick8_9_10_11<>+47(SB)/1, $0x00
+DATA pick8_9_10_11<>+48(SB)/1, $0x0b
+DATA pick8_9_10_11<>+49(SB)/1, $0x00
+DATA pick8_9_10_11<>+50(SB)/1, $0x0b
+DATA pick8_9_10_11<>+51(SB)/1, $0x00
+DATA pick8_9_10_11<>+52(SB)/1, $0x0b
+DATA pick8_9_10_11<>+53(SB)/1, $0x00
+DATA pick8_9_10_11<>+54(SB)/1, $0x0b
+DATA pick8_9_10_11<>+55(SB)/1, $0x00
+DATA pick8_9_10_11<>+56(SB)/1, $0x0b
+DATA pick8_9_10_11<>+57(SB)/1, $0x00
+DATA pick8_9_10_11<>+58(SB)/1, $0x0b
+DATA pick8_9_10_11<>+59(SB)/1, $0x00
+DATA pick8_9_10_11<>+60(SB)/1, $0x0b
+DATA pick8_9_10_11<>+61(SB)/1, $0x00
+DATA pick8_9_10_11<>+62(SB)/1, $0x0b
+DATA pick8_9_10_11<>+63(SB)/1, $0x00
+GLOBL pick8_9_10_11<>(SB), RODATA|NOPTR, $64
+
+DATA pick12_13_14_15<>+0(SB)/1, $0x0c
+DATA pick12_13_14_15<>+1(SB)/1, $0x00
+DATA pick12_13_14_15<>+2(SB)/1, $0x0c
+DATA pick12_13_14_15<>+3(SB)/1, $0x00
+DATA pick12_13_14_15<>+4(SB)/1, $0x0c
+DATA pick12_13_14_15<>+5(SB)/1, $0x00
+DATA pick12_13_14_15<>+6(SB)/1, $0x0c
+DATA pick12_13_14_15<>+7(SB)/1, $0x00
+DATA pick12_13_14_15<>+8(SB)/1, $0x0c
+DATA pick12_13_14_15<>+9(SB)/1, $0x00
+DATA pick12_13_14_15<>+10(SB)/1, $0x0c
+DATA pick12_13_14_15<>+11(SB)/1, $0x00
+DATA pick12_13_14_15<>+12(SB)/1, $0x0c
+DATA pick12_13_14_15<>+13(SB)/1, $0x00
+DATA pick12_13_14_15<>+14(SB)/1, $0x0c
+DATA pick12_13_14_15<>+15(SB)/1, $0x00
+DATA pick12_13_14_15<>+16(SB)/1, $0x0d
+DATA pick12_13_14_15<>+17(SB)/1, $0x00
+DATA pick12_13_14_15<>+18(SB)/1, $0x0d
+DATA pick12_13_14_15<>+19(SB)/1, $0x00
+DATA pick12_13_14_15<>+20(SB)/1, $0x0d
+DATA pick12_13_14_15<>+21(SB)/1, $0x00
+DATA pick12_13_14_15<>+22(SB)/1, $0x0d
+DATA pick12_13_14_15<>+23(SB)/1, $0x00
+DATA pick12_13_14_15<>+24(SB)/1, $0x0d
+DATA pick12_13_14_15<>+25(SB)/1, $0x00
+DATA pick12_13_14_15<>+26(SB)/1, $0x0d
+DATA pick12_13_14_15<>+27(SB)/1, $0x00
+DATA pick12_13_14_15<>+28(SB)/1, $0x0d
+DATA pick12_13_14_15<>+29(SB)/1, $0x00
+DATA pick12_13_14_15<>+30(SB)/1, $0x0d
+DATA pick12_13_14_15<>+31(SB)/1, $0x00
+DATA pick12_13_14_15<>+32(SB)/1, $0x0e
+DATA pick12_13_14_15<>+33(SB)/1, $0x00
+DATA pick12_13_14_15<>+34(SB)/1, $0x0e
+DATA pick12_13_14_15<>+35(SB)/1, $0x00
+DATA pick12_13_14_15<>+36(SB)/1, $0x0e
+DATA pick12_13_14_15<>+37(SB)/1, $0x00
+DATA pick12_13_14_15<>+38(SB)/1, $0x0e
+DATA pick12_13_14_15<>+39(SB)/1, $0x00
+DATA pick12_13_14_15<>+40(SB)/1, $0x0e
+DATA pick12_13_14_15<>+41(SB)/1, $0x00
+DATA pick12_13_14_15<>+42(SB)/1, $0x0e
+DATA pick12_13_14_15<>+43(SB)/1, $0x00
+DATA pick12_13_14_15<>+44(SB)/1, $0x0e
+DATA pick12_13_14_15<>+45(SB)/1, $0x00
+DATA pick12_13_14_15<>+46(SB)/1, $0x0e
+DATA pick12_13_14_15<>+47(SB)/1, $0x00
+DATA pick12_13_14_15<>+48(SB)/1, $0x0f
+DATA pick12_13_14_15<>+49(SB)/1, $0x00
+DATA pick12_13_14_15<>+50(SB)/1, $0x0f
+DATA pick12_13_14_15<>+51(SB)/1, $0x00
+DATA pick12_13_14_15<>+52(SB)/1, $0x0f
+DATA pick12_13_14_15<>+53(SB)/1, $0x00
+DATA pick12_13_14_15<>+54(SB)/1, $0x0f
+DATA pick12_13_14_15<>+55(SB)/1, $0x00
+DATA pick12_13_14_15<>+56(SB)/1, $0x0f
+DATA pick12_13_14_15<>+57(SB)/1, $0x00
+DATA pick12_13_14_15<>+58(SB)/1, $0x0f
+DATA pick12_13_14_15<>+59(SB)/1, $0x00
+DATA pick12_13_14_15<>+60(SB)/1, $0x0f
+DATA pick12_13_14_15<>+61(SB)/1, $0x00
+DATA pick12_13_14_15<>+62(SB)/1, $0x0f
+DATA pick12_13_14_15<>+63(SB)/1, $0x00
+GLOBL pick12_13_14_15<>(SB), RODATA|NOPTR, $64
+
+DATA nibbles128<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA nibbles128<>+8(SB)/8, $0x0f0f0f0f0f0f0f0f
+GLOBL nibbles128<>(SB), RODATA|NOPTR, $16
+
+DATA shifts0_2<>+0(SB)/1, $0x00
+DATA shifts0_2<>+1(SB)/1, $0x00
+DATA shifts0_2<>+2(SB)/1, $0x00
+DATA shifts0_2<>+3(SB)/1, $0x00
+DATA shifts0_2<>+4(SB)/1, $0x00
+DATA shifts0_2<>+5(SB)/1, $0x00
+DATA shifts0_2<>+6(SB)/1, $0x00
+DATA shifts0_2<>+7(SB)/1, $0x00
+DATA shifts0_2<>+8(SB)/1, $0x00
+DATA shifts0_2<>+9(SB)/1, $0x00
+DATA shifts0_2<>+10(SB)/1, $0x00
+DATA shifts0_2<>+11(SB)/1, $0x00
+DATA shifts0_2<>+12(SB)/1, $0x00
+DATA shifts0_2<>+13(SB)/1, $0x00
+DATA shifts0_2<>+14(SB)/1, $0x00
+DATA shifts0_2<>+15(SB)/1, $0x00
+DATA shifts0_2<>+16(SB)/1, $0x00
+DATA shifts0_2<>+17(SB)/1, $0x00
+DATA shifts0_2<>+18(SB)/1, $0x00
+DATA shifts0_2<>+19(SB)/1, $0x00
+DATA shifts0_2<>+20(SB)/1, $0x00
+DATA shifts0_2<>+21(SB)/1, $0x00
+DATA shifts0_2<>+22(SB)/1, $0x00
+DATA shifts0_2<>+23(SB)/1, $0x00
+DATA shifts0_2<>+24(SB)/1, $0x00
+DATA shifts0_2<>+25(SB)/1, $0x00
+DATA shifts0_2<>+26(SB)/1, $0x00
+DATA shifts0_2<>+27(SB)/1, $0x00
+DATA shifts0_2<>+28(SB)/1, $0x00
+DATA shifts0_2<>+29(SB)/1, $0x00
+DATA shifts0_2<>+30(SB)/1, $0x00
+DATA shifts0_2<>+31(SB)/1, $0x00
+DATA shifts0_2<>+32(SB)/1, $0x02
+DATA shifts0_2<>+33(SB)/1, $0x00
+DATA shifts0_2<>+34(SB)/1, $0x02
+DATA shifts0_2<>+35(SB)/1, $0x00
+DATA shifts0_2<>+36(SB)/1, $0x02
+DATA shifts0_2<>+37(SB)/1, $0x00
+DATA shifts0_2<>+38(SB)/1, $0x02
+DATA shifts0_2<>+39(SB)/1, $0x00
+DATA shifts0_2<>+40(SB)/1, $0x02
+DATA shifts0_2<>+41(SB)/1, $0x00
+DATA shifts0_2<>+42(SB)/1, $0x02
+DATA shifts0_2<>+43(SB)/1, $0x00
+DATA shifts0_2<>+44(SB)/1, $0x02
+DATA shifts0_2<>+45(SB)/1, $0x00
+DATA shifts0_2<>+46(SB)/1, $0x02
+DATA shifts0_2<>+47(SB)/1, $0x00
+DATA shifts0_2<>+48(SB)/1, $0x02
+DATA shifts0_2<>+49(SB)/1, $0x00
+DATA shifts0_2<>+50(SB)/1, $0x02
+DATA shifts0_2<>+51(SB)/1, $0x00
+DATA shifts0_2<>+52(SB)/1, $0x02
+DATA shifts0_2<>+53(SB)/1, $0x00
+DATA shifts0_2<>+54(SB)/1, $0x02
+DATA shifts0_2<>+55(SB)/1, $0x00
+DATA shifts0_2<>+56(SB)/1, $0x02
+DATA shifts0_2<>+57(SB)/1, $0x00
+DATA shifts0_2<>+58(SB)/1, $0x02
+DATA shifts0_2<>+59(SB)/1, $0x00
+DATA shifts0_2<>+60(SB)/1, $0x02
+DATA shifts0_2<>+61(SB)/1, $0x00
+DATA shifts0_2<>+62(SB)/1, $0x02
+DATA shifts0_2<>+63(SB)/1, $0x00
+GLOBL shifts0_2<>(SB), RODATA|NOPTR, $64
+
+DATA shifts4_6<>+0(SB)/1, $0x04
+DATA shifts4_6<>+1(SB)/1, $0x00
+DATA shifts4_6<>+2(SB)/1, $0x04
+DATA shifts4_6<>+3(SB)/1, $0x00
+DATA shifts4_6<>+4(SB)/1, $0x04
+DATA shifts4_6<>+5(SB)/1, $0x00
+DATA shifts4_6<>+6(SB)/1, $0x04
+DATA shifts4_6<>+7(SB)/1, $0x00
+DATA shifts4_6<>+8(SB)/1, $0x04
+DATA shifts4_6<>+9(SB)/1, $0x00
+DATA shifts4_6<>+10(SB)/1, $0x04
+DATA shifts4_6<>+11(SB)/1, $0x00
+DATA shifts4_6<>+12(SB)/1, $0x04
+DATA shifts4_6<>+13(SB)/1, $0x00
+DATA shifts4_6<>+14(SB)/1, $0x04
+DATA shifts4_6<>+15(SB)/1, $0x00
+DATA shifts4_6<>+16(SB)/1, $0x04
+DATA shifts4_6<>+17(SB)/1, $0x00
+DATA shifts4_6<>+18(SB)/1, $0x04
+DATA shifts4_6<>+19(SB)/1, $0x00
+DATA shifts4_6<>+20(SB)/1, $0x04
+DATA shifts4_6<>+21(SB)/1, $0x00
+DATA shifts4_6<>+22(SB)/1, $0x04
+DATA shifts4_6<>+23(SB)/1, $0x00
+DATA shifts4_6<>+24(SB)/1, $0x04
+DATA shifts4_6<>+25(SB)/1, $0x00
+DATA shifts4_6<>+26(SB)/1, $0x04
+DATA shifts4_6<>+27(SB)/1, $0x00
+DATA shifts4_6<>+28(SB)/1, $0x04
+DATA shifts4_6<>+29(SB)/1, $0x00
+DATA shifts4_6<>+30(SB)/1, $0x04
+DATA shifts4_6<>+31(SB)/1, $0x00
+DATA shifts4_6<>+32(SB)/1, $0x06
+DATA shifts4_6<>+33(SB)/1, $0x00
+DATA shifts4_6<>+34(SB)/1, $0x06
+DATA shifts4_6<>+35(SB)/1, $0x00
+DATA shifts4_6<>+36(SB)/1, $0x06
+DATA shifts4_6<>+37(SB)/1, $0x00
+DATA shifts4_6<>+38(SB)/1, $0x06
+DATA shifts4_6<>+39(SB)/1, $0x00
+DATA shifts4_6<>+40(SB)/1, $0x06
+DATA shifts4_6<>+41(SB)/1, $0x00
+DATA shifts4_6<>+42(SB)/1, $0x06
+DATA shifts4_6<>+43(SB)/1, $0x00
+DATA shifts4_6<>+44(SB)/1, $0x06
+DATA shifts4_6<>+45(SB)/1, $0x00
+DATA shifts4_6<>+46(SB)/1, $0x06
+DATA shifts4_6<>+47(SB)/1, $0x00
+DATA shifts4_6<>+48(SB)/1, $0x06
+DATA shifts4_6<>+49(SB)/1, $0x00
+DATA shifts4_6<>+50(SB)/1, $0x06
+DATA shifts4_6<>+51(SB)/1, $0x00
+DATA shifts4_6<>+52(SB)/1, $0x06
+DATA shifts4_6<>+53(SB)/1, $0x00
+DATA shifts4_6<>+54(SB)/1, $0x06
+DATA shifts4_6<>+55(SB)/1, $0x00
+DATA shifts4_6<>+56(SB)/1, $0x06
+DATA shifts4_6<>+57(SB)/1, $0x00
+DATA shifts4_6<>+58(SB)/1, $0x06
+DATA shifts4_6<>+59(SB)/1, $0x00
+DATA shifts4_6<>+60(SB)/1, $0x06
+DATA shifts4_6<>+61(SB)/1, $0x00
+DATA shifts4_6<>+62(SB)/1, $0x06
+DATA shifts4_6<>+63(SB)/1, $0x00
+GLOBL shifts4_6<>(SB), RODATA|NOPTR, $64
+
+DATA pickhalves<>+0(SB)/8, $0x0d0c090805040100
+DATA pickhalves<>+8(SB)/8, $0x0f0e0b0a07060302
+GLOBL pickhalves<>(SB), RODATA|NOPTR, $16
+
+// func rowsQ3_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, F16C, FMA3, MMX+
+TEXT ·rowsQ3_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), AX
+	MOVQ         blocks+24(FP), CX
+	IMUL3Q       $0x0000006e, CX, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         16384(AX), BX
+	VPBROADCASTD bytes3<>+0(SB), Z1
+	VPBROADCASTD bytes4<>+0(SB), Z2
+	VMOVDQU32    pick0_1_2_3<>+0(SB), Z3
+	VMOVDQU32    pick4_5_6_7<>+0(SB), Z4
+	VMOVDQU32    pick8_9_10_11<>+0(SB), Z5
+	VMOVDQU32    pick12_13_14_15<>+0(SB), Z6
+	MOVQ         groups+16(FP), R9
+
+loop114:
+	CMPQ   R9, $0x01
+	JL     done115
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R10
+	VXORPS X0, X0, X0
+
+loop116:
+	CMPQ            R10, $0x01
+	JL              done117
+	PREFETCHT1      (BX)
+	PREFETCHT1      64(BX)
+	PREFETCHT1      128(BX)
+	PREFETCHT1      192(BX)
+	PREFETCHT1      256(BX)
+	PREFETCHT1      320(BX)
+	PREFETCHT1      384(BX)
+	ADDQ            $0x000001b8, BX
+	MOVQ            96(AX), R11
+	MOVL            104(AX), R13
+	MOVQ            R13, R14
+	SHLQ            $0x1e, R14
+	MOVQ            $0xffffffff00000000, R15
+	ANDQ            R15, R14
+	ORQ             R14, R13
+	MOVQ            R11, R12
+	SHRQ            $0x04, R12
+	MOVQ            $0x0f0f0f0f0f0f0f0f, R15
+	ANDQ            R15, R11
+	ANDQ            R15, R12
+	MOVQ            $0x3030303030303030, R15
+	MOVQ            R13, R14
+	SHLQ            $0x04, R14
+	ANDQ            R15, R14
+	ANDQ            R15, R13
+	ORQ             R14, R11
+	ORQ             R13, R12
+	VMOVQ           R11, X7
+	VPINSRQ         $0x01, R12, X7, X7
+	VPMOVZXBW       X7, Y7
+	VPSUBW          words32<>+0(SB), Z7, Z7
+	VPMADDWD        (R8), Y7, Y9
+	VPSLLD          $0x02, Y9, Y9
+	VPXORD          Z8, Z8, Z8
+	VPSUBD          Z9, Z8, Z8
+	VBROADCASTI64X4 (AX), Z9
+	VBROADCASTI64X4 32(AX), Z10
+	VPSRLVW         shifts0_2<>+0(SB), Z10, Z11
+	VPANDD          Z1, Z11, Z11
+	VPTESTMB        bits0<>+0(SB), Z9, K1
+	VPADDB          Z2, Z11, K1, Z11
+	VPERMW          Z7, Z3, Z12
+	VPMADDUBSW      (SI), Z11, Z11
+	VPDPWSSD        Z12, Z11, Z8
+	VPSRLVW         shifts4_6<>+0(SB), Z10, Z10
+	VPANDD          Z1, Z10, Z10
+	VPTESTMB        bits2<>+0(SB), Z9, K1
+	VPADDB          Z2, Z10, K1, Z10
+	VPERMW          Z7, Z4, Z11
+	VPMADDUBSW      64(SI), Z10, Z10
+	VPDPWSSD        Z11, Z10, Z8
+	VBROADCASTI64X4 64(AX), Z10
+	VPSRLVW         shifts0_2<>+0(SB), Z10, Z11
+	VPANDD          Z1, Z11, Z11
+	VPTESTMB        bits4<>+0(SB), Z9, K1
+	VPADDB          Z2, Z11, K1, Z11
+	VPERMW          Z7, Z5, Z12
+	VPMADDUBSW      128(SI), Z11, Z11
+	VPDPWSSD        Z12, Z11, Z8
+	VPSRLVW         shifts4_6<>+0(SB), Z10, Z10
+	VPANDD          Z1, Z10, Z10
+	VPTESTMB        bits6<>+0(SB), Z9, K1
+	VPADDB          Z2, Z10, K1, Z10
+	VPERMW          Z7, Z6, Z7
+	VPMADDUBSW      192(SI), Z10, Z10
+	VPDPWSSD        Z7, Z10, Z8
+	MOVQ            96(AX)(CX*1), R11
+	MOVL            104(AX)(CX*1), R13
+	MOVQ            R13, R14
+	SHLQ            $0x1e, R14
+	MOVQ            $0xffffffff00000000, R15
+	ANDQ            R15, R14
+	ORQ             R14, R13
+	MOVQ            R11, R12
+	SHRQ            $0x04, R12
+	MOVQ            $0x0f0f0f0f0f0f0f0f, R15
+	ANDQ            R15, R11
+	ANDQ            R15, R12
+	MOVQ            $0x3030303030303030, R15
+	MOVQ            R13, R14
+	SHLQ            $0x04, R14
+	ANDQ            R15, R14
+	ANDQ            R15, R13
+	ORQ             R14, R11
+	ORQ             R13, R12
+	VMOVQ           R11, X7
+	VPINSRQ         $0x01, R12, X7, X7
+	VPMOVZXBW       X7, Y7
+	VPSUBW          words32<>+0(SB), Z7, Z7
+	VPMADDWD        (R8), Y7, Y10
+	VPSLLD          $0x02, Y10, Y10
+	VPXORD          Z9, Z9, Z9
+	VPSUBD          Z10, Z9, Z9
+	VBROADCASTI64X4 (AX)(CX*1), Z10
+	VBROADCASTI64X4 32(AX)(CX*1), Z11
+	VPSRLVW         shifts0_2<>+0(SB), Z11, Z12
+	VPANDD          Z1, Z12, Z12
+	VPTESTMB        bits0<>+0(SB), Z10, K1
+	VPADDB          Z2, Z12, K1, Z12
+	VPERMW          Z7, Z3, Z13
+	VPMADDUBSW      (SI), Z12, Z12
+	VPDPWSSD        Z13, Z12, Z9
+	VPSRLVW         shifts4_6<>+0(SB), Z11, Z11
+	VPANDD          Z1, Z11, Z11
+	VPTESTMB        bits2<>+0(SB), Z10, K1
+	VPADDB          Z2, Z11, K1, Z11
+	VPERMW          Z7, Z4, Z12
+	VPMADDUBSW      64(SI), Z11, Z11
+	VPDPWSSD        Z12, Z11, Z9
+	VBROADCASTI64X4 64(AX)(CX*1), Z11
+	VPSRLVW         shifts0_2<>+0(SB), Z11, Z12
+	VPANDD          Z1, Z12, Z12
+	VPTESTMB        bits4<>+0(SB), Z10, K1
+	VPADDB          Z2, Z12, K1, Z12
+	VPERMW          Z7, Z5, Z13
+	VPMADDUBSW      128(SI), Z12, Z12
+	VPDPWSSD        Z13, Z12, Z9
+	VPSRLVW         shifts4_6<>+0(SB), Z11, Z11
+	VPANDD          Z1, Z11, Z11
+	VPTESTMB        bits6<>+0(SB), Z10, K1
+	VPADDB          Z2, Z11, K1, Z11
+	VPERMW          Z7, Z6, Z7
+	VPMADDUBSW      192(SI), Z11, Z11
+	VPDPWSSD        Z7, Z11, Z9
+	MOVQ            96(AX)(CX*2), R11
+	MOVL            104(AX)(CX*2), R13
+	MOVQ            R13, R14
+	SHLQ            $0x1e, R14
+	MOVQ            $0xffffffff00000000, R15
+	ANDQ            R15, R14
+	ORQ             R14, R13
+	MOVQ            R11, R12
+	SHRQ            $0x04, R12
+	MOVQ            $0x0f0f0f0f0f0f0f0f, R15
+	ANDQ            R15, R11
+	ANDQ            R15, R12
+	MOVQ            $0x3030303030303030, R15
+	MOVQ            R13, R14
+	SHLQ            $0x04, R14
+	ANDQ            R15, R14
+	ANDQ            R15, R13
+	ORQ             R14, R11
+	ORQ             R13, R12
+	VMOVQ           R11, X7
+	VPINSRQ         $0x01, R12, X7, X7
+	VPMOVZXBW       X7, Y7
+	VPSUBW          words32<>+0(SB), Z7, Z7
+	VPMADDWD        (R8), Y7, Y11
+	VPSLLD          $0x02, Y11, Y11
+	VPXORD          Z10, Z10, Z10
+	VPSUBD          Z11, Z10, Z10
+	VBROADCASTI64X4 (AX)(CX*2), Z11
+	VBROADCASTI64X4 32(AX)(CX*2), Z12
+	VPSRLVW         shifts0_2<>+0(SB), Z12, Z13
+	VPANDD          Z1, Z13, Z13
+	VPTESTMB        bits0<>+0(SB), Z11, K1
+	VPADDB          Z2, Z13, K1, Z13
+	VPERMW          Z7, Z3, Z14
+	VPMADDUBSW      (SI), Z13, Z13
+	VPDPWSSD        Z14, Z13, Z10
+	VPSRLVW         shifts4_6<>+0(SB), Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPTESTMB        bits2<>+0(SB), Z11, K1
+	VPADDB          Z2, Z12, K1, Z12
+	VPERMW          Z7, Z4, Z13
+	VPMADDUBSW      64(SI), Z12, Z12
+	VPDPWSSD        Z13, Z12, Z10
+	VBROADCASTI64X4 64(AX)(CX*2), Z12
+	VPSRLVW         shifts0_2<>+0(SB), Z12, Z13
+	VPANDD          Z1, Z13, Z13
+	VPTESTMB        bits4<>+0(SB), Z11, K1
+	VPADDB          Z2, Z13, K1, Z13
+	VPERMW          Z7, Z5, Z14
+	VPMADDUBSW      128(SI), Z13, Z13
+	VPDPWSSD        Z14, Z13, Z10
+	VPSRLVW         shifts4_6<>+0(SB), Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPTESTMB        bits6<>+0(SB), Z11, K1
+	VPADDB          Z2, Z12, K1, Z12
+	VPERMW          Z7, Z6, Z7
+	VPMADDUBSW      192(SI), Z12, Z12
+	VPDPWSSD        Z7, Z12, Z10
+	MOVQ            96(AX)(DX*1), R11
+	MOVL            104(AX)(DX*1), R13
+	MOVQ            R13, R14
+	SHLQ            $0x1e, R14
+	MOVQ            $0xffffffff00000000, R15
+	ANDQ            R15, R14
+	ORQ             R14, R13
+	MOVQ            R11, R12
+	SHRQ            $0x04, R12
+	MOVQ            $0x0f0f0f0f0f0f0f0f, R15
+	ANDQ            R15, R11
+	ANDQ            R15, R12
+	MOVQ            $0x3030303030303030, R15
+	MOVQ            R13, R14
+	SHLQ            $0x04, R14
+	ANDQ            R15, R14
+	ANDQ            R15, R13
+	ORQ             R14, R11
+	ORQ             R13, R12
+	VMOVQ           R11, X7
+	VPINSRQ         $0x01, R12, X7, X7
+	VPMOVZXBW       X7, Y7
+	VPSUBW          words32<>+0(SB), Z7, Z7
+	VPMADDWD        (R8), Y7, Y12
+	VPSLLD          $0x02, Y12, Y12
+	VPXORD          Z11, Z11, Z11
+	VPSUBD          Z12, Z11, Z11
+	VBROADCASTI64X4 (AX)(DX*1), Z12
+	VBROADCASTI64X4 32(AX)(DX*1), Z13
+	VPSRLVW         shifts0_2<>+0(SB), Z13, Z14
+	VPANDD          Z1, Z14, Z14
+	VPTESTMB        bits0<>+0(SB), Z12, K1
+	VPADDB          Z2, Z14, K1, Z14
+	VPERMW          Z7, Z3, Z15
+	VPMADDUBSW      (SI), Z14, Z14
+	VPDPWSSD        Z15, Z14, Z11
+	VPSRLVW         shifts4_6<>+0(SB), Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPTESTMB        bits2<>+0(SB), Z12, K1
+	VPADDB          Z2, Z13, K1, Z13
+	VPERMW          Z7, Z4, Z14
+	VPMADDUBSW      64(SI), Z13, Z13
+	VPDPWSSD        Z14, Z13, Z11
+	VBROADCASTI64X4 64(AX)(DX*1), Z13
+	VPSRLVW         shifts0_2<>+0(SB), Z13, Z14
+	VPANDD          Z1, Z14, Z14
+	VPTESTMB        bits4<>+0(SB), Z12, K1
+	VPADDB          Z2, Z14, K1, Z14
+	VPERMW          Z7, Z5, Z15
+	VPMADDUBSW      128(SI), Z14, Z14
+	VPDPWSSD        Z15, Z14, Z11
+	VPSRLVW         shifts4_6<>+0(SB), Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPTESTMB        bits6<>+0(SB), Z12, K1
+	VPADDB          Z2, Z13, K1, Z13
+	VPERMW          Z7, Z6, Z7
+	VPMADDUBSW      192(SI), Z13, Z13
+	VPDPWSSD        Z7, Z13, Z11
+	VPUNPCKLDQ      Z9, Z8, Z7
+	VPUNPCKHDQ      Z9, Z8, Z8
+	VPADDD          Z7, Z8, Z8
+	VPUNPCKLDQ      Z11, Z10, Z7
+	VPUNPCKHDQ      Z11, Z10, Z10
+	VPADDD          Z7, Z10, Z10
+	VPUNPCKLQDQ     Z10, Z8, Z7
+	VPUNPCKHQDQ     Z10, Z8, Z8
+	VPADDD          Z7, Z8, Z8
+	VEXTRACTI64X4   $0x01, Z8, Y7
+	VPADDD          Y7, Y8, Y8
+	VEXTRACTI128    $0x01, Y8, X7
+	VPADDD          X7, X8, X8
+	VXORPS          X7, X7, X7
+	VPINSRW         $0x00, 108(AX), X7, X7
+	VPINSRW         $0x01, 108(AX)(CX*1), X7, X7
+	VPINSRW         $0x02, 108(AX)(CX*2), X7, X7
+	VPINSRW         $0x03, 108(AX)(DX*1), X7, X7
+	VCVTPH2PS       X7, X7
+	VBROADCASTSS    (DI), X9
+	VMULPS          X9, X7, X7
+	VCVTDQ2PS       X8, X8
+	VFMADD231PS     X8, X7, X0
+	ADDQ            $0x0000006e, AX
+	ADDQ            $0x00000100, SI
+	ADDQ            $0x00000004, DI
+	ADDQ            $0x00000020, R8
+	SUBQ            $0x00000001, R10
+	JMP             loop116
+
+done117:
+	MOVQ    dst+0(FP), SI
+	VMOVUPS X0, (SI)
+	ADDQ    $0x00000010, SI
+	MOVQ    SI, dst+0(FP)
+	ADDQ    DX, AX
+	SUBQ    $0x00000001, R9
+	JMP     loop114
+
+done115:
+	VZEROUPPER
+	RET
+
+DATA words32<>+0(SB)/1, $0x20
+DATA words32<>+1(SB)/1, $0x00
+DATA words32<>+2(SB)/1, $0x20
+DATA words32<>+3(SB)/1, $0x00
+DATA words32<>+4(SB)/1, $0x20
+DATA words32<>+5(SB)/1, $0x00
+DATA words32<>+6(SB)/1, $0x20
+DATA words32<>+7(SB)/1, $0x00
+DATA words32<>+8(SB)/1, $0x20
+DATA words32<>+9(SB)/1, $0x00
+DATA words32<>+10(SB)/1, $0x20
+DATA words32<>+11(SB)/1, $0x00
+DATA words32<>+12(SB)/1, $0x20
+DATA words32<>+13(SB)/1, $0x00
+DATA words32<>+14(SB)/1, $0x20
+DATA words32<>+15(SB)/1, $0x00
+DATA words32<>+16(SB)/1, $0x20
+DATA words32<>+17(SB)/1, $0x00
+DATA words32<>+18(SB)/1, $0x20
+DATA words32<>+19(SB)/1, $0x00
+DATA words32<>+20(SB)/1, $0x20
+DATA words32<>+21(SB)/1, $0x00
+DATA words32<>+22(SB)/1, $0x20
+DATA words32<>+23(SB)/1, $0x00
+DATA words32<>+24(SB)/1, $0x20
+DATA words32<>+25(SB)/1, $0x00
+DATA words32<>+26(SB)/1, $0x20
+DATA words32<>+27(SB)/1, $0x00
+DATA words32<>+28(SB)/1, $0x20
+DATA words32<>+29(SB)/1, $0x00
+DATA words32<>+30(SB)/1, $0x20
+DATA words32<>+31(SB)/1, $0x00
+DATA words32<>+32(SB)/1, $0x20
+DATA words32<>+33(SB)/1, $0x00
+DATA words32<>+34(SB)/1, $0x20
+DATA words32<>+35(SB)/1, $0x00
+DATA words32<>+36(SB)/1, $0x20
+DATA words32<>+37(SB)/1, $0x00
+DATA words32<>+38(SB)/1, $0x20
+DATA words32<>+39(SB)/1, $0x00
+DATA words32<>+40(SB)/1, $0x20
+DATA words32<>+41(SB)/1, $0x00
+DATA words32<>+42(SB)/1, $0x20
+DATA words32<>+43(SB)/1, $0x00
+DATA words32<>+44(SB)/1, $0x20
+DATA words32<>+45(SB)/1, $0x00
+DATA words32<>+46(SB)/1, $0x20
+DATA words32<>+47(SB)/1, $0x00
+DATA words32<>+48(SB)/1, $0x20
+DATA words32<>+49(SB)/1, $0x00
+DATA words32<>+50(SB)/1, $0x20
+DATA words32<>+51(SB)/1, $0x00
+DATA words32<>+52(SB)/1, $0x20
+DATA words32<>+53(SB)/1, $0x00
+DATA words32<>+54(SB)/1, $0x20
+DATA words32<>+55(SB)/1, $0x00
+DATA words32<>+56(SB)/1, $0x20
+DATA words32<>+57(SB)/1, $0x00
+DATA words32<>+58(SB)/1, $0x20
+DATA words32<>+59(SB)/1, $0x00
+DATA words32<>+60(SB)/1, $0x20
+DATA words32<>+61(SB)/1, $0x00
+DATA words32<>+62(SB)/1, $0x20
+DATA words32<>+63(SB)/1, $0x00
+GLOBL words32<>(SB), RODATA|NOPTR, $64
+
+DATA bits0<>+0(SB)/1, $0x01
+DATA bits0<>+1(SB)/1, $0x01
+DATA bits0<>+2(SB)/1, $0x01
+DATA bits0<>+3(SB)/1, $0x01
+DATA bits0<>+4(SB)/1, $0x01
+DATA bits0<>+5(SB)/1, $0x01
+DATA bits0<>+6(SB)/1, $0x01
+DATA bits0<>+7(SB)/1, $0x01
+DATA bits0<>+8(SB)/1, $0x01
+DATA bits0<>+9(SB)/1, $0x01
+DATA bits0<>+10(SB)/1, $0x01
+DATA bits0<>+11(SB)/1, $0x01
+DATA bits0<>+12(SB)/1, $0x01
+DATA bits0<>+13(SB)/1, $0x01
+DATA bits0<>+14(SB)/1, $0x01
+DATA bits0<>+15(SB)/1, $0x01
+DATA bits0<>+16(SB)/1, $0x01
+DATA bits0<>+17(SB)/1, $0x01
+DATA bits0<>+18(SB)/1, $0x01
+DATA bits0<>+19(SB)/1, $0x01
+DATA bits0<>+20(SB)/1, $0x01
+DATA bits0<>+21(SB)/1, $0x01
+DATA bits0<>+22(SB)/1, $0x01
+DATA bits0<>+23(SB)/1, $0x01
+DATA bits0<>+24(SB)/1, $0x01
+DATA bits0<>+25(SB)/1, $0x01
+DATA bits0<>+26(SB)/1, $0x01
+DATA bits0<>+27(SB)/1, $0x01
+DATA bits0<>+28(SB)/1, $0x01
+DATA bits0<>+29(SB)/1, $0x01
+DATA bits0<>+30(SB)/1, $0x01
+DATA bits0<>+31(SB)/1, $0x01
+DATA bits0<>+32(SB)/1, $0x02
+DATA bits0<>+33(SB)/1, $0x02
+DATA bits0<>+34(SB)/1, $0x02
+DATA bits0<>+35(SB)/1, $0x02
+DATA bits0<>+36(SB)/1, $0x02
+DATA bits0<>+37(SB)/1, $0x02
+DATA bits0<>+38(SB)/1, $0x02
+DATA bits0<>+39(SB)/1, $0x02
+DATA bits0<>+40(SB)/1, $0x02
+DATA bits0<>+41(SB)/1, $0x02
+DATA bits0<>+42(SB)/1, $0x02
+DATA bits0<>+43(SB)/1, $0x02
+DATA bits0<>+44(SB)/1, $0x02
+DATA bits0<>+45(SB)/1, $0x02
+DATA bits0<>+46(SB)/1, $0x02
+DATA bits0<>+47(SB)/1, $0x02
+DATA bits0<>+48(SB)/1, $0x02
+DATA bits0<>+49(SB)/1, $0x02
+DATA bits0<>+50(SB)/1, $0x02
+DATA bits0<>+51(SB)/1, $0x02
+DATA bits0<>+52(SB)/1, $0x02
+DATA bits0<>+53(SB)/1, $0x02
+DATA bits0<>+54(SB)/1, $0x02
+DATA bits0<>+55(SB)/1, $0x02
+DATA bits0<>+56(SB)/1, $0x02
+DATA bits0<>+57(SB)/1, $0x02
+DATA bits0<>+58(SB)/1, $0x02
+DATA bits0<>+59(SB)/1, $0x02
+DATA bits0<>+60(SB)/1, $0x02
+DATA bits0<>+61(SB)/1, $0x02
+DATA bits0<>+62(SB)/1, $0x02
+DATA bits0<>+63(SB)/1, $0x02
+GLOBL bits0<>(SB), RODATA|NOPTR, $64
+
+DATA bits2<>+0(SB)/1, $0x04
+DATA bits2<>+1(SB)/1, $0x04
+DATA bits2<>+2(SB)/1, $0x04
+DATA bits2<>+3(SB)/1, $0x04
+DATA bits2<>+4(SB)/1, $0x04
+DATA bits2<>+5(SB)/1, $0x04
+DATA bits2<>+6(SB)/1, $0x04
+DATA bits2<>+7(SB)/1, $0x04
+DATA bits2<>+8(SB)/1, $0x04
+DATA bits2<>+9(SB)/1, $0x04
+DATA bits2<>+10(SB)/1, $0x04
+DATA bits2<>+11(SB)/1, $0x04
+DATA bits2<>+12(SB)/1, $0x04
+DATA bits2<>+13(SB)/1, $0x04
+DATA bits2<>+14(SB)/1, $0x04
+DATA bits2<>+15(SB)/1, $0x04
+DATA bits2<>+16(SB)/1, $0x04
+DATA bits2<>+17(SB)/1, $0x04
+DATA bits2<>+18(SB)/1, $0x04
+DATA bits2<>+19(SB)/1, $0x04
+DATA bits2<>+20(SB)/1, $0x04
+DATA bits2<>+21(SB)/1, $0x04
+DATA bits2<>+22(SB)/1, $0x04
+DATA bits2<>+23(SB)/1, $0x04
+DATA bits2<>+24(SB)/1, $0x04
+DATA bits2<>+25(SB)/1, $0x04
+DATA bits2<>+26(SB)/1, $0x04
+DATA bits2<>+27(SB)/1, $0x04
+DATA bits2<>+28(SB)/1, $0x04
+DATA bits2<>+29(SB)/1, $0x04
+DATA bits2<>+30(SB)/1, $0x04
+DATA bits2<>+31(SB)/1, $0x04
+DATA bits2<>+32(SB)/1, $0x08
+DATA bits2<>+33(SB)/1, $0x08
+DATA bits2<>+34(SB)/1, $0x08
+DATA bits2<>+35(SB)/1, $0x08
+DATA bits2<>+36(SB)/1, $0x08
+DATA bits2<>+37(SB)/1, $0x08
+DATA bits2<>+38(SB)/1, $0x08
+DATA bits2<>+39(SB)/1, $0x08
+DATA bits2<>+40(SB)/1, $0x08
+DATA bits2<>+41(SB)/1, $0x08
+DATA bits2<>+42(SB)/1, $0x08
+DATA bits2<>+43(SB)/1, $0x08
+DATA bits2<>+44(SB)/1, $0x08
+DATA bits2<>+45(SB)/1, $0x08
+DATA bits2<>+46(SB)/1, $0x08
+DATA bits2<>+47(SB)/1, $0x08
+DATA bits2<>+48(SB)/1, $0x08
+DATA bits2<>+49(SB)/1, $0x08
+DATA bits2<>+50(SB)/1, $0x08
+DATA bits2<>+51(SB)/1, $0x08
+DATA bits2<>+52(SB)/1, $0x08
+DATA bits2<>+53(SB)/1, $0x08
+DATA bits2<>+54(SB)/1, $0x08
+DATA bits2<>+55(SB)/1, $0x08
+DATA bits2<>+56(SB)/1, $0x08
+DATA bits2<>+57(SB)/1, $0x08
+DATA bits2<>+58(SB)/1, $0x08
+DATA bits2<>+59(SB)/1, $0x08
+DATA bits2<>+60(SB)/1, $0x08
+DATA bits2<>+61(SB)/1, $0x08
+DATA bits2<>+62(SB)/1, $0x08
+DATA bits2<>+63(SB)/1, $0x08
+GLOBL bits2<>(SB), RODATA|NOPTR, $64
+
+DATA bits4<>+0(SB)/1, $0x10
+DATA bits4<>+1(SB)/1, $0x10
+DATA bits4<>+2(SB)/1, $0x10
+DATA bits4<>+3(SB)/1, $0x10
+DATA bits4<>+4(SB)/1, $0x10
+DATA bits4<>+5(SB)/1, $0x10
+DATA bits4<>+6(SB)/1, $0x10
+DATA bits4<>+7(SB)/1, $0x10
+DATA bits4<>+8(SB)/1, $0x10
+DATA bits4<>+9(SB)/1, $0x10
+DATA bits4<>+10(SB)/1, $0x10
+DATA bits4<>+11(SB)/1, $0x10
+DATA bits4<>+12(SB)/1, $0x10
+DATA bits4<>+13(SB)/1, $0x10
+DATA bits4<>+14(SB)/1, $0x10
+DATA bits4<>+15(SB)/1, $0x10
+DATA bits4<>+16(SB)/1, $0x10
+DATA bits4<>+17(SB)/1, $0x10
+DATA bits4<>+18(SB)/1, $0x10
+DATA bits4<>+19(SB)/1, $0x10
+DATA bits4<>+20(SB)/1, $0x10
+DATA bits4<>+21(SB)/1, $0x10
+DATA bits4<>+22(SB)/1, $0x10
+DATA bits4<>+23(SB)/1, $0x10
+DATA bits4<>+24(SB)/1, $0x10
+DATA bits4<>+25(SB)/1, $0x10
+DATA bits4<>+26(SB)/1, $0x10
+DATA bits4<>+27(SB)/1, $0x10
+DATA bits4<>+28(SB)/1, $0x10
+DATA bits4<>+29(SB)/1, $0x10
+DATA bits4<>+30(SB)/1, $0x10
+DATA bits4<>+31(SB)/1, $0x10
+DATA bits4<>+32(SB)/1, $0x20
+DATA bits4<>+33(SB)/1, $0x20
+DATA bits4<>+34(SB)/1, $0x20
+DATA bits4<>+35(SB)/1, $0x20
+DATA bits4<>+36(SB)/1, $0x20
+DATA bits4<>+37(SB)/1, $0x20
+DATA bits4<>+38(SB)/1, $0x20
+DATA bits4<>+39(SB)/1, $0x20
+DATA bits4<>+40(SB)/1, $0x20
+DATA bits4<>+41(SB)/1, $0x20
+DATA bits4<>+42(SB)/1, $0x20
+DATA bits4<>+43(SB)/1, $0x20
+DATA bits4<>+44(SB)/1, $0x20
+DATA bits4<>+45(SB)/1, $0x20
+DATA bits4<>+46(SB)/1, $0x20
+DATA bits4<>+47(SB)/1, $0x20
+DATA bits4<>+48(SB)/1, $0x20
+DATA bits4<>+49(SB)/1, $0x20
+DATA bits4<>+50(SB)/1, $0x20
+DATA bits4<>+51(SB)/1, $0x20
+DATA bits4<>+52(SB)/1, $0x20
+DATA bits4<>+53(SB)/1, $0x20
+DATA bits4<>+54(SB)/1, $0x20
+DATA bits4<>+55(SB)/1, $0x20
+DATA bits4<>+56(SB)/1, $0x20
+DATA bits4<>+57(SB)/1, $0x20
+DATA bits4<>+58(SB)/1, $0x20
+DATA bits4<>+59(SB)/1, $0x20
+DATA bits4<>+60(SB)/1, $0x20
+DATA bits4<>+61(SB)/1, $0x20
+DATA bits4<>+62(SB)/1, $0x20
+DATA bits4<>+63(SB)/1, $0x20
+GLOBL bits4<>(SB), RODATA|NOPTR, $64
+
+DATA bits6<>+0(SB)/1, $0x40
+DATA bits6<>+1(SB)/1, $0x40
+DATA bits6<>+2(SB)/1, $0x40
+DATA bits6<>+3(SB)/1, $0x40
+DATA bits6<>+4(SB)/1, $0x40
+DATA bits6<>+5(SB)/1, $0x40
+DATA bits6<>+6(SB)/1, $0x40
+DATA bits6<>+7(SB)/1, $0x40
+DATA bits6<>+8(SB)/1, $0x40
+DATA bits6<>+9(SB)/1, $0x40
+DATA bits6<>+10(SB)/1, $0x40
+DATA bits6<>+11(SB)/1, $0x40
+DATA bits6<>+12(SB)/1, $0x40
+DATA bits6<>+13(SB)/1, $0x40
+DATA bits6<>+14(SB)/1, $0x40
+DATA bits6<>+15(SB)/1, $0x40
+DATA bits6<>+16(SB)/1, $0x40
+DATA bits6<>+17(SB)/1, $0x40
+DATA bits6<>+18(SB)/1, $0x40
+DATA bits6<>+19(SB)/1, $0x40
+DATA bits6<>+20(SB)/1, $0x40
+DATA bits6<>+21(SB)/1, $0x40
+DATA bits6<>+22(SB)/1, $0x40
+DATA bits6<>+23(SB)/1, $0x40
+DATA bits6<>+24(SB)/1, $0x40
+DATA bits6<>+25(SB)/1, $0x40
+DATA bits6<>+26(SB)/1, $0x40
+DATA bits6<>+27(SB)/1, $0x40
+DATA bits6<>+28(SB)/1, $0x40
+DATA bits6<>+29(SB)/1, $0x40
+DATA bits6<>+30(SB)/1, $0x40
+DATA bits6<>+31(SB)/1, $0x40
+DATA bits6<>+32(SB)/1, $0x80
+DATA bits6<>+33(SB)/1, $0x80
+DATA bits6<>+34(SB)/1, $0x80
+DATA bits6<>+35(SB)/1, $0x80
+DATA bits6<>+36(SB)/1, $0x80
+DATA bits6<>+37(SB)/1, $0x80
+DATA bits6<>+38(SB)/1, $0x80
+DATA bits6<>+39(SB)/1, $0x80
+DATA bits6<>+40(SB)/1, $0x80
+DATA bits6<>+41(SB)/1, $0x80
+DATA bits6<>+42(SB)/1, $0x80
+DATA bits6<>+43(SB)/1, $0x80
+DATA bits6<>+44(SB)/1, $0x80
+DATA bits6<>+45(SB)/1, $0x80
+DATA bits6<>+46(SB)/1, $0x80
+DATA bits6<>+47(SB)/1, $0x80
+DATA bits6<>+48(SB)/1, $0x80
+DATA bits6<>+49(SB)/1, $0x80
+DATA bits6<>+50(SB)/1, $0x80
+DATA bits6<>+51(SB)/1, $0x80
+DATA bits6<>+52(SB)/1, $0x80
+DATA bits6<>+53(SB)/1, $0x80
+DATA bits6<>+54(SB)/1, $0x80
+DATA bits6<>+55(SB)/1, $0x80
+DATA bits6<>+56(SB)/1, $0x80
+DATA bits6<>+57(SB)/1, $0x80
+DATA bits6<>+58(SB)/1, $0x80
+DATA bits6<>+59(SB)/1, $0x80
+DATA bits6<>+60(SB)/1, $0x80
+DATA bits6<>+61(SB)/1, $0x80
+DATA bits6<>+62(SB)/1, $0x80
+DATA bits6<>+63(SB)/1, $0x80
+GLOBL bits6<>(SB), RODATA|NOPTR, $64
+
+// func rowsQ4_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, F16C, FMA3, MMX+
+TEXT ·rowsQ4_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), AX
+	MOVQ         blocks+24(FP), CX
+	IMUL3Q       $0x00000090, CX, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         16384(AX), BX
+	VPBROADCASTD nibbles<>+0(SB), Z1
+	VMOVDQU32    pick0_0_1_1<>+0(SB), Z2
+	VMOVDQU32    pick2_2_3_3<>+0(SB), Z3
+	VMOVDQU32    pick8_8_9_9<>+0(SB), Z4
+	VMOVDQU32    pick10_10_11_11<>+0(SB), Z5
+	MOVQ         groups+16(FP), R9
+
+loop118:
+	CMPQ   R9, $0x01
+	JL     done119
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R10
+	VXORPS X0, X0, X0
+
+loop120:
+	CMPQ            R10, $0x01
+	JL              done121
+	PREFETCHT1      (BX)
+	PREFETCHT1      64(BX)
+	PREFETCHT1      128(BX)
+	PREFETCHT1      192(BX)
+	PREFETCHT1      256(BX)
+	PREFETCHT1      320(BX)
+	PREFETCHT1      384(BX)
+	PREFETCHT1      448(BX)
+	PREFETCHT1      512(BX)
+	ADDQ            $0x00000240, BX
+	VMOVDQU         16(R8), X7
+	VMOVDQU         (R8), X6
+	VPHADDW         X7, X6, X6
+	VPERMQ          $0x62, Y6, Y6
+	MOVQ            4(AX), R11
+	MOVL            12(AX), R12
+	MOVQ            R12, R13
+	SHLQ            $0x1c, R13
+	ORQ             R13, R12
+	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ            R14, R12
+	MOVQ            R11, R13
+	SHRQ            $0x02, R13
+	MOVQ            $0x3030303030303030, R14
+	ANDQ            R14, R13
+	ORQ             R13, R12
+	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ            R14, R11
+	VMOVQ           R11, X7
+	VPINSRQ         $0x01, R12, X7, X7
+	VPMOVZXBW       X7, Y7
+	VPMADDWD        Y6, Y7, Y9
+	VBROADCASTI64X4 16(AX), Z8
+	VPSRLVW         shifts0_4<>+0(SB), Z8, Z8
+	VPANDD          Z1, Z8, Z8
+	VPERMW          Z7, Z2, Z10
+	VPMADDUBSW      (SI), Z8, Z8
+	VPMADDWD        Z10, Z8, Z8
+	VBROADCASTI64X4 48(AX), Z10
+	VPSRLVW         shifts0_4<>+0(SB), Z10, Z10
+	VPANDD          Z1, Z10, Z10
+	VPERMW          Z7, Z3, Z11
+	VPMADDUBSW      64(SI), Z10, Z10
+	VPDPWSSD        Z11, Z10, Z8
+	VBROADCASTI64X4 80(AX), Z10
+	VPSRLVW         shifts0_4<>+0(SB), Z10, Z10
+	VPANDD          Z1, Z10, Z10
+	VPERMW          Z7, Z4, Z11
+	VPMADDUBSW      128(SI), Z10, Z10
+	VPDPWSSD        Z11, Z10, Z8
+	VBROADCASTI64X4 112(AX), Z10
+	VPSRLVW         shifts0_4<>+0(SB), Z10, Z10
+	VPANDD          Z1, Z10, Z10
+	VPERMW          Z7, Z5, Z7
+	VPMADDUBSW      192(SI), Z10, Z10
+	VPDPWSSD        Z7, Z10, Z8
+	MOVQ            4(AX)(CX*1), R11
+	MOVL            12(AX)(CX*1), R12
+	MOVQ            R12, R13
+	SHLQ            $0x1c, R13
+	ORQ             R13, R12
+	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ            R14, R12
+	MOVQ            R11, R13
+	SHRQ            $0x02, R13
+	MOVQ            $0x3030303030303030, R14
+	ANDQ            R14, R13
+	ORQ             R13, R12
+	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ            R14, R11
+	VMOVQ           R11, X7
+	VPINSRQ         $0x01, R12, X7, X7
+	VPMOVZXBW       X7, Y7
+	VPMADDWD        Y6, Y7, Y11
+	VBROADCASTI64X4 16(AX)(CX*1), Z10
+	VPSRLVW         shifts0_4<>+0(SB), Z10, Z10
+	VPANDD          Z1, Z10, Z10
+	VPERMW          Z7, Z2, Z12
+	VPMADDUBSW      (SI), Z10, Z10
+	VPMADDWD        Z12, Z10, Z10
+	VBROADCASTI64X4 48(AX)(CX*1), Z12
+	VPSRLVW         shifts0_4<>+0(SB), Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPERMW          Z7, Z3, Z13
+	VPMADDUBSW      64(SI), Z12, Z12
+	VPDPWSSD        Z13, Z12, Z10
+	VBROADCASTI64X4 80(AX)(CX*1), Z12
+	VPSRLVW         shifts0_4<>+0(SB), Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPERMW          Z7, Z4, Z13
+	VPMADDUBSW      128(SI), Z12, Z12
+	VPDPWSSD        Z13, Z12, Z10
+	VBROADCASTI64X4 112(AX)(CX*1), Z12
+	VPSRLVW         shifts0_4<>+0(SB), Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPERMW          Z7, Z5, Z7
+	VPMADDUBSW      192(SI), Z12, Z12
+	VPDPWSSD        Z7, Z12, Z10
+	MOVQ            4(AX)(CX*2), R11
+	MOVL            12(AX)(CX*2), R12
+	MOVQ            R12, R13
+	SHLQ            $0x1c, R13
+	ORQ             R13, R12
+	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ            R14, R12
+	MOVQ            R11, R13
+	SHRQ            $0x02, R13
+	MOVQ            $0x3030303030303030, R14
+	ANDQ            R14, R13
+	ORQ             R13, R12
+	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ            R14, R11
+	VMOVQ           R11, X7
+	VPINSRQ         $0x01, R12, X7, X7
+	VPMOVZXBW       X7, Y7
+	VPMADDWD        Y6, Y7, Y13
+	VBROADCASTI64X4 16(AX)(CX*2), Z12
+	VPSRLVW         shifts0_4<>+0(SB), Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPERMW          Z7, Z2, Z14
+	VPMADDUBSW      (SI), Z12, Z12
+	VPMADDWD        Z14, Z12, Z12
+	VBROADCASTI64X4 48(AX)(CX*2), Z14
+	VPSRLVW         shifts0_4<>+0(SB), Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPERMW          Z7, Z3, Z15
+	VPMADDUBSW      64(SI), Z14, Z14
+	VPDPWSSD        Z15, Z14, Z12
+	VBROADCASTI64X4 80(AX)(CX*2), Z14
+	VPSRLVW         shifts0_4<>+0(SB), Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPERMW          Z7, Z4, Z15
+	VPMADDUBSW      128(SI), Z14, Z14
+	VPDPWSSD        Z15, Z14, Z12
+	VBROADCASTI64X4 112(AX)(CX*2), Z14
+	VPSRLVW         shifts0_4<>+0(SB), Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPERMW          Z7, Z5, Z7
+	VPMADDUBSW      192(SI), Z14, Z14
+	VPDPWSSD        Z7, Z14, Z12
+	MOVQ            4(AX)(DX*1), R11
+	MOVL            12(AX)(DX*1), R12
+	MOVQ            R12, R13
+	SHLQ            $0x1c, R13
+	ORQ             R13, R12
+	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ            R14, R12
+	MOVQ            R11, R13
+	SHRQ            $0x02, R13
+	MOVQ            $0x3030303030303030, R14
+	ANDQ            R14, R13
+	ORQ             R13, R12
+	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ            R14, R11
+	VMOVQ           R11, X7
+	VPINSRQ         $0x01, R12, X7, X7
+	VPMOVZXBW       X7, Y7
+	VPMADDWD        Y6, Y7, Y14
+	VBROADCASTI64X4 16(AX)(DX*1), Z6
+	VPSRLVW         shifts0_4<>+0(SB), Z6, Z6
+	VPANDD          Z1, Z6, Z6
+	VPERMW          Z7, Z2, Z15
+	VPMADDUBSW      (SI), Z6, Z6
+	VPMADDWD        Z15, Z6, Z6
+	VBROADCASTI64X4 48(AX)(DX*1), Z15
+	VPSRLVW         shifts0_4<>+0(SB), Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPERMW          Z7, Z3, Z16
+	VPMADDUBSW      64(SI), Z15, Z15
+	VPDPWSSD        Z16, Z15, Z6
+	VBROADCASTI64X4 80(AX)(DX*1), Z15
+	VPSRLVW         shifts0_4<>+0(SB), Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPERMW          Z7, Z4, Z16
+	VPMADDUBSW      128(SI), Z15, Z15
+	VPDPWSSD        Z16, Z15, Z6
+	VBROADCASTI64X4 112(AX)(DX*1), Z15
+	VPSRLVW         shifts0_4<>+0(SB), Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPERMW          Z7, Z5, Z7
+	VPMADDUBSW      192(SI), Z15, Z15
+	VPDPWSSD        Z7, Z15, Z6
+	VPUNPCKLDQ      Z10, Z8, Z7
+	VPUNPCKHDQ      Z10, Z8, Z8
+	VPADDD          Z7, Z8, Z8
+	VPUNPCKLDQ      Z6, Z12, Z7
+	VPUNPCKHDQ      Z6, Z12, Z12
+	VPADDD          Z7, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z8, Z6
+	VPUNPCKHQDQ     Z12, Z8, Z8
+	VPADDD          Z6, Z8, Z8
+	VEXTRACTI64X4   $0x01, Z8, Y6
+	VPADDD          Y6, Y8, Y8
+	VEXTRACTI128    $0x01, Y8, X6
+	VPADDD          X6, X8, X8
+	VMOVD           (AX), X6
+	VPINSRD         $0x01, (AX)(CX*1), X6, X6
+	VPINSRD         $0x02, (AX)(CX*2), X6, X6
+	VPINSRD         $0x03, (AX)(DX*1), X6, X6
+	VPSHUFB         pickhalves<>+0(SB), X6, X6
+	VPSRLDQ         $0x08, X6, X7
+	VCVTPH2PS       X6, X6
+	VCVTPH2PS       X7, X7
+	VBROADCASTSS    (DI), X10
+	VMULPS          X10, X6, X6
+	VCVTDQ2PS       X8, X8
+	VFMADD231PS     X8, X6, X0
+	VPUNPCKLDQ      Y11, Y9, Y6
+	VPUNPCKHDQ      Y11, Y9, Y9
+	VPADDD          Y6, Y9, Y9
+	VPUNPCKLDQ      Y14, Y13, Y6
+	VPUNPCKHDQ      Y14, Y13, Y13
+	VPADDD          Y6, Y13, Y13
+	VPUNPCKLQDQ     Y13, Y9, Y6
+	VPUNPCKHQDQ     Y13, Y9, Y9
+	VPADDD          Y6, Y9, Y9
+	VEXTRACTI128    $0x01, Y9, X6
+	VPADDD          X6, X9, X9
+	VMULPS          X10, X7, X7
+	VCVTDQ2PS       X9, X9
+	VFNMADD231PS    X9, X7, X0
+	ADDQ            $0x00000090, AX
+	ADDQ            $0x00000100, SI
+	ADDQ            $0x00000004, DI
+	ADDQ            $0x00000020, R8
+	SUBQ            $0x00000001, R10
+	JMP             loop120
+
+done121:
+	MOVQ    dst+0(FP), SI
+	VMOVUPS X0, (SI)
+	ADDQ    $0x00000010, SI
+	MOVQ    SI, dst+0(FP)
+	ADDQ    DX, AX
+	SUBQ    $0x00000001, R9
+	JMP     loop118
+
+done119:
+	VZEROUPPER
+	RET
+
+DATA pick0_0_1_1<>+0(SB)/1, $0x00
+DATA pick0_0_1_1<>+1(SB)/1, $0x00
+DATA pick0_0_1_1<>+2(SB)/1, $0x00
+DATA pick0_0_1_1<>+3(SB)/1, $0x00
+DATA pick0_0_1_1<>+4(SB)/1, $0x00
+DATA pick0_0_1_1<>+5(SB)/1, $0x00
+DATA pick0_0_1_1<>+6(SB)/1, $0x00
+DATA pick0_0_1_1<>+7(SB)/1, $0x00
+DATA pick0_0_1_1<>+8(SB)/1, $0x00
+DATA pick0_0_1_1<>+9(SB)/1, $0x00
+DATA pick0_0_1_1<>+10(SB)/1, $0x00
+DATA pick0_0_1_1<>+11(SB)/1, $0x00
+DATA pick0_0_1_1<>+12(SB)/1, $0x00
+DATA pick0_0_1_1<>+13(SB)/1, $0x00
+DATA pick0_0_1_1<>+14(SB)/1, $0x00
+DATA pick0_0_1_1<>+15(SB)/1, $0x00
+DATA pick0_0_1_1<>+16(SB)/1, $0x00
+DATA pick0_0_1_1<>+17(SB)/1, $0x00
+DATA pick0_0_1_1<>+18(SB)/1, $0x00
+DATA pick0_0_1_1<>+19(SB)/1, $0x00
+DATA pick0_0_1_1<>+20(SB)/1, $0x00
+DATA pick0_0_1_1<>+21(SB)/1, $0x00
+DATA pick0_0_1_1<>+22(SB)/1, $0x00
+DATA pick0_0_1_1<>+23(SB)/1, $0x00
+DATA pick0_0_1_1<>+24(SB)/1, $0x00
+DATA pick0_0_1_1<>+25(SB)/1, $0x00
+DATA pick0_0_1_1<>+26(SB)/1, $0x00
+DATA pick0_0_1_1<>+27(SB)/1, $0x00
+DATA pick0_0_1_1<>+28(SB)/1, $0x00
+DATA pick0_0_1_1<>+29(SB)/1, $0x00
+DATA pick0_0_1_1<>+30(SB)/1, $0x00
+DATA pick0_0_1_1<>+31(SB)/1, $0x00
+DATA pick0_0_1_1<>+32(SB)/1, $0x01
+DATA pick0_0_1_1<>+33(SB)/1, $0x00
+DATA pick0_0_1_1<>+34(SB)/1, $0x01
+DATA pick0_0_1_1<>+35(SB)/1, $0x00
+DATA pick0_0_1_1<>+36(SB)/1, $0x01
+DATA pick0_0_1_1<>+37(SB)/1, $0x00
+DATA pick0_0_1_1<>+38(SB)/1, $0x01
+DATA pick0_0_1_1<>+39(SB)/1, $0x00
+DATA pick0_0_1_1<>+40(SB)/1, $0x01
+DATA pick0_0_1_1<>+41(SB)/1, $0x00
+DATA pick0_0_1_1<>+42(SB)/1, $0x01
+DATA pick0_0_1_1<>+43(SB)/1, $0x00
+DATA pick0_0_1_1<>+44(SB)/1, $0x01
+DATA pick0_0_1_1<>+45(SB)/1, $0x00
+DATA pick0_0_1_1<>+46(SB)/1, $0x01
+DATA pick0_0_1_1<>+47(SB)/1, $0x00
+DATA pick0_0_1_1<>+48(SB)/1, $0x01
+DATA pick0_0_1_1<>+49(SB)/1, $0x00
+DATA pick0_0_1_1<>+50(SB)/1, $0x01
+DATA pick0_0_1_1<>+51(SB)/1, $0x00
+DATA pick0_0_1_1<>+52(SB)/1, $0x01
+DATA pick0_0_1_1<>+53(SB)/1, $0x00
+DATA pick0_0_1_1<>+54(SB)/1, $0x01
+DATA pick0_0_1_1<>+55(SB)/1, $0x00
+DATA pick0_0_1_1<>+56(SB)/1, $0x01
+DATA pick0_0_1_1<>+57(SB)/1, $0x00
+DATA pick0_0_1_1<>+58(SB)/1, $0x01
+DATA pick0_0_1_1<>+59(SB)/1, $0x00
+DATA pick0_0_1_1<>+60(SB)/1, $0x01
+DATA pick0_0_1_1<>+61(SB)/1, $0x00
+DATA pick0_0_1_1<>+62(SB)/1, $0x01
+DATA pick0_0_1_1<>+63(SB)/1, $0x00
+GLOBL pick0_0_1_1<>(SB), RODATA|NOPTR, $64
+
+DATA pick2_2_3_3<>+0(SB)/1, $0x02
+DATA pick2_2_3_3<>+1(SB)/1, $0x00
+DATA pick2_2_3_3<>+2(SB)/1, $0x02
+DATA pick2_2_3_3<>+3(SB)/1, $0x00
+DATA pick2_2_3_3<>+4(SB)/1, $0x02
+DATA pick2_2_3_3<>+5(SB)/1, $0x00
+DATA pick2_2_3_3<>+6(SB)/1, $0x02
+DATA pick2_2_3_3<>+7(SB)/1, $0x00
+DATA pick2_2_3_3<>+8(SB)/1, $0x02
+DATA pick2_2_3_3<>+9(SB)/1, $0x00
+DATA pick2_2_3_3<>+10(SB)/1, $0x02
+DATA pick2_2_3_3<>+11(SB)/1, $0x00
+DATA pick2_2_3_3<>+12(SB)/1, $0x02
+DATA pick2_2_3_3<>+13(SB)/1, $0x00
+DATA pick2_2_3_3<>+14(SB)/1, $0x02
+DATA pick2_2_3_3<>+15(SB)/1, $0x00
+DATA pick2_2_3_3<>+16(SB)/1, $0x02
+DATA pick2_2_3_3<>+17(SB)/1, $0x00
+DATA pick2_2_3_3<>+18(SB)/1, $0x02
+DATA pick2_2_3_3<>+19(SB)/1, $0x00
+DATA pick2_2_3_3<>+20(SB)/1, $0x02
+DATA pick2_2_3_3<>+21(SB)/1, $0x00
+DATA pick2_2_3_3<>+22(SB)/1, $0x02
+DATA pick2_2_3_3<>+23(SB)/1, $0x00
+DATA pick2_2_3_3<>+24(SB)/1, $0x02
+DATA pick2_2_3_3<>+25(SB)/1, $0x00
+DATA pick2_2_3_3<>+26(SB)/1, $0x02
+DATA pick2_2_3_3<>+27(SB)/1, $0x00
+DATA pick2_2_3_3<>+28(SB)/1, $0x02
+DATA pick2_2_3_3<>+29(SB)/1, $0x00
+DATA pick2_2_3_3<>+30(SB)/1, $0x02
+DATA pick2_2_3_3<>+31(SB)/1, $0x00
+DATA pick2_2_3_3<>+32(SB)/1, $0x03
+DATA pick2_2_3_3<>+33(SB)/1, $0x00
+DATA pick2_2_3_3<>+34(SB)/1, $0x03
+DATA pick2_2_3_3<>+35(SB)/1, $0x00
+DATA pick2_2_3_3<>+36(SB)/1, $0x03
+DATA pick2_2_3_3<>+37(SB)/1, $0x00
+DATA pick2_2_3_3<>+38(SB)/1, $0x03
+DATA pick2_2_3_3<>+39(SB)/1, $0x00
+DATA pick2_2_3_3<>+40(SB)/1, $0x03
+DATA pick2_2_3_3<>+41(SB)/1, $0x00
+DATA pick2_2_3_3<>+42(SB)/1, $0x03
+DATA pick2_2_3_3<>+43(SB)/1, $0x00
+DATA pick2_2_3_3<>+44(SB)/1, $0x03
+DATA pick2_2_3_3<>+45(SB)/1, $0x00
+DATA pick2_2_3_3<>+46(SB)/1, $0x03
+DATA pick2_2_3_3<>+47(SB)/1, $0x00
+DATA pick2_2_3_3<>+48(SB)/1, $0x03
+DATA pick2_2_3_3<>+49(SB)/1, $0x00
+DATA pick2_2_3_3<>+50(SB)/1, $0x03
+DATA pick2_2_3_3<>+51(SB)/1, $0x00
+DATA pick2_2_3_3<>+52(SB)/1, $0x03
+DATA pick2_2_3_3<>+53(SB)/1, $0x00
+DATA pick2_2_3_3<>+54(SB)/1, $0x03
+DATA pick2_2_3_3<>+55(SB)/1, $0x00
+DATA pick2_2_3_3<>+56(SB)/1, $0x03
+DATA pick2_2_3_3<>+57(SB)/1, $0x00
+DATA pick2_2_3_3<>+58(SB)/1, $0x03
+DATA pick2_2_3_3<>+59(SB)/1, $0x00
+DATA pick2_2_3_3<>+60(SB)/1, $0x03
+DATA pick2_2_3_3<>+61(SB)/1, $0x00
+DATA pick2_2_3_3<>+62(SB)/1, $0x03
+DATA pick2_2_3_3<>+63(SB)/1, $0x00
+GLOBL pick2_2_3_3<>(SB), RODATA|NOPTR, $64
+
+DATA pick8_8_9_9<>+0(SB)/1, $0x08
+DATA pick8_8_9_9<>+1(SB)/1, $0x00
+DATA pick8_8_9_9<>+2(SB)/1, $0x08
+DATA pick8_8_9_9<>+3(SB)/1, $0x00
+DATA pick8_8_9_9<>+4(SB)/1, $0x08
+DATA pick8_8_9_9<>+5(SB)/1, $0x00
+DATA pick8_8_9_9<>+6(SB)/1, $0x08
+DATA pick8_8_9_9<>+7(SB)/1, $0x00
+DATA pick8_8_9_9<>+8(SB)/1, $0x08
+DATA pick8_8_9_9<>+9(SB)/1, $0x00
+DATA pick8_8_9_9<>+10(SB)/1, $0x08
+DATA pick8_8_9_9<>+11(SB)/1, $0x00
+DATA pick8_8_9_9<>+12(SB)/1, $0x08
+DATA pick8_8_9_9<>+13(SB)/1, $0x00
+DATA pick8_8_9_9<>+14(SB)/1, $0x08
+DATA pick8_8_9_9<>+15(SB)/1, $0x00
+DATA pick8_8_9_9<>+16(SB)/1, $0x08
+DATA pick8_8_9_9<>+17(SB)/1, $0x00
+DATA pick8_8_9_9<>+18(SB)/1, $0x08
+DATA pick8_8_9_9<>+19(SB)/1, $0x00
+DATA pick8_8_9_9<>+20(SB)/1, $0x08
+DATA pick8_8_9_9<>+21(SB)/1, $0x00
+DATA pick8_8_9_9<>+22(SB)/1, $0x08
+DATA pick8_8_9_9<>+23(SB)/1, $0x00
+DATA pick8_8_9_9<>+24(SB)/1, $0x08
+DATA pick8_8_9_9<>+25(SB)/1, $0x00
+DATA pick8_8_9_9<>+26(SB)/1, $0x08
+DATA pick8_8_9_9<>+27(SB)/1, $0x00
+DATA pick8_8_9_9<>+28(SB)/1, $0x08
+DATA pick8_8_9_9<>+29(SB)/1, $0x00
+DATA pick8_8_9_9<>+30(SB)/1, $0x08
+DATA pick8_8_9_9<>+31(SB)/1, $0x00
+DATA pick8_8_9_9<>+32(SB)/1, $0x09
+DATA pick8_8_9_9<>+33(SB)/1, $0x00
+DATA pick8_8_9_9<>+34(SB)/1, $0x09
+DATA pick8_8_9_9<>+35(SB)/1, $0x00
+DATA pick8_8_9_9<>+36(SB)/1, $0x09
+DATA pick8_8_9_9<>+37(SB)/1, $0x00
+DATA pick8_8_9_9<>+38(SB)/1, $0x09
+DATA pick8_8_9_9<>+39(SB)/1, $0x00
+DATA pick8_8_9_9<>+40(SB)/1, $0x09
+DATA pick8_8_9_9<>+41(SB)/1, $0x00
+DATA pick8_8_9_9<>+42(SB)/1, $0x09
+DATA pick8_8_9_9<>+43(SB)/1, $0x00
+DATA pick8_8_9_9<>+44(SB)/1, $0x09
+DATA pick8_8_9_9<>+45(SB)/1, $0x00
+DATA pick8_8_9_9<>+46(SB)/1, $0x09
+DATA pick8_8_9_9<>+47(SB)/1, $0x00
+DATA pick8_8_9_9<>+48(SB)/1, $0x09
+DATA pick8_8_9_9<>+49(SB)/1, $0x00
+DATA pick8_8_9_9<>+50(SB)/1, $0x09
+DATA pick8_8_9_9<>+51(SB)/1, $0x00
+DATA pick8_8_9_9<>+52(SB)/1, $0x09
+DATA pick8_8_9_9<>+53(SB)/1, $0x00
+DATA pick8_8_9_9<>+54(SB)/1, $0x09
+DATA pick8_8_9_9<>+55(SB)/1, $0x00
+DATA pick8_8_9_9<>+56(SB)/1, $0x09
+DATA pick8_8_9_9<>+57(SB)/1, $0x00
+DATA pick8_8_9_9<>+58(SB)/1, $0x09
+DATA pick8_8_9_9<>+59(SB)/1, $0x00
+DATA pick8_8_9_9<>+60(SB)/1, $0x09
+DATA pick8_8_9_9<>+61(SB)/1, $0x00
+DATA pick8_8_9_9<>+62(SB)/1, $0x09
+DATA pick8_8_9_9<>+63(SB)/1, $0x00
+GLOBL pick8_8_9_9<>(SB), RODATA|NOPTR, $64
+
+DATA pick10_10_11_11<>+0(SB)/1, $0x0a
+DATA pick10_10_11_11<>+1(SB)/1, $0x00
+DATA pick10_10_11_11<>+2(SB)/1, $0x0a
+DATA pick10_10_11_11<>+3(SB)/1, $0x00
+DATA pick10_10_11_11<>+4(SB)/1, $0x0a
+DATA pick10_10_11_11<>+5(SB)/1, $0x00
+DATA pick10_10_11_11<>+6(SB)/1, $0x0a
+DATA pick10_10_11_11<>+7(SB)/1, $0x00
+DATA pick10_10_11_11<>+8(SB)/1, $0x0a
+DATA pick10_10_11_11<>+9(SB)/1, $0x00
+DATA pick10_10_11_11<>+10(SB)/1, $0x0a
+DATA pick10_10_11_11<>+11(SB)/1, $0x00
+DATA pick10_10_11_11<>+12(SB)/1, $0x0a
+DATA pick10_10_11_11<>+13(SB)/1, $0x00
+DATA pick10_10_11_11<>+14(SB)/1, $0x0a
+DATA pick10_10_11_11<>+15(SB)/1, $0x00
+DATA pick10_10_11_11<>+16(SB)/1, $0x0a
+DATA pick10_10_11_11<>+17(SB)/1, $0x00
+DATA pick10_10_11_11<>+18(SB)/1, $0x0a
+DATA pick10_10_11_11<>+19(SB)/1, $0x00
+DATA pick10_10_11_11<>+20(SB)/1, $0x0a
+DATA pick10_10_11_11<>+21(SB)/1, $0x00
+DATA pick10_10_11_11<>+22(SB)/1, $0x0a
+DATA pick10_10_11_11<>+23(SB)/1, $0x00
+DATA pick10_10_11_11<>+24(SB)/1, $0x0a
+DATA pick10_10_11_11<>+25(SB)/1, $0x00
+DATA pick10_10_11_11<>+26(SB)/1, $0x0a
+DATA pick10_10_11_11<>+27(SB)/1, $0x00
+DATA pick10_10_11_11<>+28(SB)/1, $0x0a
+DATA pick10_10_11_11<>+29(SB)/1, $0x00
+DATA pick10_10_11_11<>+30(SB)/1, $0x0a
+DATA pick10_10_11_11<>+31(SB)/1, $0x00
+DATA pick10_10_11_11<>+32(SB)/1, $0x0b
+DATA pick10_10_11_11<>+33(SB)/1, $0x00
+DATA pick10_10_11_11<>+34(SB)/1, $0x0b
+DATA pick10_10_11_11<>+35(SB)/1, $0x00
+DATA pick10_10_11_11<>+36(SB)/1, $0x0b
+DATA pick10_10_11_11<>+37(SB)/1, $0x00
+DATA pick10_10_11_11<>+38(SB)/1, $0x0b
+DATA pick10_10_11_11<>+39(SB)/1, $0x00
+DATA pick10_10_11_11<>+40(SB)/1, $0x0b
+DATA pick10_10_11_11<>+41(SB)/1, $0x00
+DATA pick10_10_11_11<>+42(SB)/1, $0x0b
+DATA pick10_10_11_11<>+43(SB)/1, $0x00
+DATA pick10_10_11_11<>+44(SB)/1, $0x0b
+DATA pick10_10_11_11<>+45(SB)/1, $0x00
+DATA pick10_10_11_11<>+46(SB)/1, $0x0b
+DATA pick10_10_11_11<>+47(SB)/1, $0x00
+DATA pick10_10_11_11<>+48(SB)/1, $0x0b
+DATA pick10_10_11_11<>+49(SB)/1, $0x00
+DATA pick10_10_11_11<>+50(SB)/1, $0x0b
+DATA pick10_10_11_11<>+51(SB)/1, $0x00
+DATA pick10_10_11_11<>+52(SB)/1, $0x0b
+DATA pick10_10_11_11<>+53(SB)/1, $0x00
+DATA pick10_10_11_11<>+54(SB)/1, $0x0b
+DATA pick10_10_11_11<>+55(SB)/1, $0x00
+DATA pick10_10_11_11<>+56(SB)/1, $0x0b
+DATA pick10_10_11_11<>+57(SB)/1, $0x00
+DATA pick10_10_11_11<>+58(SB)/1, $0x0b
+DATA pick10_10_11_11<>+59(SB)/1, $0x00
+DATA pick10_10_11_11<>+60(SB)/1, $0x0b
+DATA pick10_10_11_11<>+61(SB)/1, $0x00
+DATA pick10_10_11_11<>+62(SB)/1, $0x0b
+DATA pick10_10_11_11<>+63(SB)/1, $0x00
+GLOBL pick10_10_11_11<>(SB), RODATA|NOPTR, $64
+
+DATA shifts0_4<>+0(SB)/1, $0x00
+DATA shifts0_4<>+1(SB)/1, $0x00
+DATA shifts0_4<>+2(SB)/1, $0x00
+DATA shifts0_4<>+3(SB)/1, $0x00
+DATA shifts0_4<>+4(SB)/1, $0x00
+DATA shifts0_4<>+5(SB)/1, $0x00
+DATA shifts0_4<>+6(SB)/1, $0x00
+DATA shifts0_4<>+7(SB)/1, $0x00
+DATA shifts0_4<>+8(SB)/1, $0x00
+DATA shifts0_4<>+9(SB)/1, $0x00
+DATA shifts0_4<>+10(SB)/1, $0x00
+DATA shifts0_4<>+11(SB)/1, $0x00
+DATA shifts0_4<>+12(SB)/1, $0x00
+DATA shifts0_4<>+13(SB)/1, $0x00
+DATA shifts0_4<>+14(SB)/1, $0x00
+DATA shifts0_4<>+15(SB)/1, $0x00
+DATA shifts0_4<>+16(SB)/1, $0x00
+DATA shifts0_4<>+17(SB)/1, $0x00
+DATA shifts0_4<>+18(SB)/1, $0x00
+DATA shifts0_4<>+19(SB)/1, $0x00
+DATA shifts0_4<>+20(SB)/1, $0x00
+DATA shifts0_4<>+21(SB)/1, $0x00
+DATA shifts0_4<>+22(SB)/1, $0x00
+DATA shifts0_4<>+23(SB)/1, $0x00
+DATA shifts0_4<>+24(SB)/1, $0x00
+DATA shifts0_4<>+25(SB)/1, $0x00
+DATA shifts0_4<>+26(SB)/1, $0x00
+DATA shifts0_4<>+27(SB)/1, $0x00
+DATA shifts0_4<>+28(SB)/1, $0x00
+DATA shifts0_4<>+29(SB)/1, $0x00
+DATA shifts0_4<>+30(SB)/1, $0x00
+DATA shifts0_4<>+31(SB)/1, $0x00
+DATA shifts0_4<>+32(SB)/1, $0x04
+DATA shifts0_4<>+33(SB)/1, $0x00
+DATA shifts0_4<>+34(SB)/1, $0x04
+DATA shifts0_4<>+35(SB)/1, $0x00
+DATA shifts0_4<>+36(SB)/1, $0x04
+DATA shifts0_4<>+37(SB)/1, $0x00
+DATA shifts0_4<>+38(SB)/1, $0x04
+DATA shifts0_4<>+39(SB)/1, $0x00
+DATA shifts0_4<>+40(SB)/1, $0x04
+DATA shifts0_4<>+41(SB)/1, $0x00
+DATA shifts0_4<>+42(SB)/1, $0x04
+DATA shifts0_4<>+43(SB)/1, $0x00
+DATA shifts0_4<>+44(SB)/1, $0x04
+DATA shifts0_4<>+45(SB)/1, $0x00
+DATA shifts0_4<>+46(SB)/1, $0x04
+DATA shifts0_4<>+47(SB)/1, $0x00
+DATA shifts0_4<>+48(SB)/1, $0x04
+DATA shifts0_4<>+49(SB)/1, $0x00
+DATA shifts0_4<>+50(SB)/1, $0x04
+DATA shifts0_4<>+51(SB)/1, $0x00
+DATA shifts0_4<>+52(SB)/1, $0x04
+DATA shifts0_4<>+53(SB)/1, $0x00
+DATA shifts0_4<>+54(SB)/1, $0x04
+DATA shifts0_4<>+55(SB)/1, $0x00
+DATA shifts0_4<>+56(SB)/1, $0x04
+DATA shifts0_4<>+57(SB)/1, $0x00
+DATA shifts0_4<>+58(SB)/1, $0x04
+DATA shifts0_4<>+59(SB)/1, $0x00
+DATA shifts0_4<>+60(SB)/1, $0x04
+DATA shifts0_4<>+61(SB)/1, $0x00
+DATA shifts0_4<>+62(SB)/1, $0x04
+DATA shifts0_4<>+63(SB)/1, $0x00
+GLOBL shifts0_4<>(SB), RODATA|NOPTR, $64
+
+// func rowsQ5_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, F16C, FMA3, MMX+
+TEXT ·rowsQ5_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), AX
+	MOVQ         blocks+24(FP), CX
+	IMUL3Q       $0x000000b0, CX, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         16384(AX), BX
+	VPBROADCASTD nibbles<>+0(SB), Z1
+	VPBROADCASTD bytes16<>+0(SB), Z2
+	VMOVDQU32    pick0_0_1_1<>+0(SB), Z3
+	VMOVDQU32    pick2_2_3_3<>+0(SB), Z4
+	VMOVDQU32    pick8_8_9_9<>+0(SB), Z5
+	VMOVDQU32    pick10_10_11_11<>+0(SB), Z6
+	MOVQ         groups+16(FP), R9
+
+loop122:
+	CMPQ   R9, $0x01
+	JL     done123
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R10
+	VXORPS X0, X0, X0
+
+loop124:
+	CMPQ            R10, $0x01
+	JL              done125
+	PREFETCHT1      (BX)
+	PREFETCHT1      64(BX)
+	PREFETCHT1      128(BX)
+	PREFETCHT1      192(BX)
+	PREFETCHT1      256(BX)
+	PREFETCHT1      320(BX)
+	PREFETCHT1      384(BX)
+	PREFETCHT1      448(BX)
+	PREFETCHT1      512(BX)
+	PREFETCHT1      576(BX)
+	PREFETCHT1      640(BX)
+	ADDQ            $0x000002c0, BX
+	VMOVDQU         16(R8), X8
+	VMOVDQU         (R8), X7
+	VPHADDW         X8, X7, X7
+	VPERMQ          $0x62, Y7, Y7
+	MOVQ            4(AX), R11
+	MOVL            12(AX), R12
+	MOVQ            R12, R13
+	SHLQ            $0x1c, R13
+	ORQ             R13, R12
+	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ            R14, R12
+	MOVQ            R11, R13
+	SHRQ            $0x02, R13
+	MOVQ            $0x3030303030303030, R14
+	ANDQ            R14, R13
+	ORQ             R13, R12
+	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ            R14, R11
+	VMOVQ           R11, X8
+	VPINSRQ         $0x01, R12, X8, X8
+	VPMOVZXBW       X8, Y8
+	VPMADDWD        Y7, Y8, Y10
+	VBROADCASTI64X4 16(AX), Z11
+	VBROADCASTI64X4 48(AX), Z9
+	VPSRLVW         shifts0_4<>+0(SB), Z9, Z9
+	VPANDD          Z1, Z9, Z9
+	VPTESTMB        bits0<>+0(SB), Z11, K1
+	VPADDB          Z2, Z9, K1, Z9
+	VPERMW          Z8, Z3, Z12
+	VPMADDUBSW      (SI), Z9, Z9
+	VPMADDWD        Z12, Z9, Z9
+	VBROADCASTI64X4 80(AX), Z12
+	VPSRLVW         shifts0_4<>+0(SB), Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPTESTMB        bits2<>+0(SB), Z11, K1
+	VPADDB          Z2, Z12, K1, Z12
+	VPERMW          Z8, Z4, Z13
+	VPMADDUBSW      64(SI), Z12, Z12
+	VPDPWSSD        Z13, Z12, Z9
+	VBROADCASTI64X4 112(AX), Z12
+	VPSRLVW         shifts0_4<>+0(SB), Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPTESTMB        bits4<>+0(SB), Z11, K1
+	VPADDB          Z2, Z12, K1, Z12
+	VPERMW          Z8, Z5, Z13
+	VPMADDUBSW      128(SI), Z12, Z12
+	VPDPWSSD        Z13, Z12, Z9
+	VBROADCASTI64X4 144(AX), Z12
+	VPSRLVW         shifts0_4<>+0(SB), Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPTESTMB        bits6<>+0(SB), Z11, K1
+	VPADDB          Z2, Z12, K1, Z12
+	VPERMW          Z8, Z6, Z8
+	VPMADDUBSW      192(SI), Z12, Z12
+	VPDPWSSD        Z8, Z12, Z9
+	MOVQ            4(AX)(CX*1), R11
+	MOVL            12(AX)(CX*1), R12
+	MOVQ            R12, R13
+	SHLQ            $0x1c, R13
+	ORQ             R13, R12
+	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ            R14, R12
+	MOVQ            R11, R13
+	SHRQ            $0x02, R13
+	MOVQ            $0x3030303030303030, R14
+	ANDQ            R14, R13
+	ORQ             R13, R12
+	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ            R14, R11
+	VMOVQ           R11, X8
+	VPINSRQ         $0x01, R12, X8, X8
+	VPMOVZXBW       X8, Y8
+	VPMADDWD        Y7, Y8, Y12
+	VBROADCASTI64X4 16(AX)(CX*1), Z13
+	VBROADCASTI64X4 48(AX)(CX*1), Z11
+	VPSRLVW         shifts0_4<>+0(SB), Z11, Z11
+	VPANDD          Z1, Z11, Z11
+	VPTESTMB        bits0<>+0(SB), Z13, K1
+	VPADDB          Z2, Z11, K1, Z11
+	VPERMW          Z8, Z3, Z14
+	VPMADDUBSW      (SI), Z11, Z11
+	VPMADDWD        Z14, Z11, Z11
+	VBROADCASTI64X4 80(AX)(CX*1), Z14
+	VPSRLVW         shifts0_4<>+0(SB), Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPTESTMB        bits2<>+0(SB), Z13, K1
+	VPADDB          Z2, Z14, K1, Z14
+	VPERMW          Z8, Z4, Z15
+	VPMADDUBSW      64(SI), Z14, Z14
+	VPDPWSSD        Z15, Z14, Z11
+	VBROADCASTI64X4 112(AX)(CX*1), Z14
+	VPSRLVW         shifts0_4<>+0(SB), Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPTESTMB        bits4<>+0(SB), Z13, K1
+	VPADDB          Z2, Z14, K1, Z14
+	VPERMW          Z8, Z5, Z15
+	VPMADDUBSW      128(SI), Z14, Z14
+	VPDPWSSD        Z15, Z14, Z11
+	VBROADCASTI64X4 144(AX)(CX*1), Z14
+	VPSRLVW         shifts0_4<>+0(SB), Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPTESTMB        bits6<>+0(SB), Z13, K1
+	VPADDB          Z2, Z14, K1, Z14
+	VPERMW          Z8, Z6, Z8
+	VPMADDUBSW      192(SI), Z14, Z14
+	VPDPWSSD        Z8, Z14, Z11
+	MOVQ            4(AX)(CX*2), R11
+	MOVL            12(AX)(CX*2), R12
+	MOVQ            R12, R13
+	SHLQ            $0x1c, R13
+	ORQ             R13, R12
+	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ            R14, R12
+	MOVQ            R11, R13
+	SHRQ            $0x02, R13
+	MOVQ            $0x3030303030303030, R14
+	ANDQ            R14, R13
+	ORQ             R13, R12
+	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ            R14, R11
+	VMOVQ           R11, X8
+	VPINSRQ         $0x01, R12, X8, X8
+	VPMOVZXBW       X8, Y8
+	VPMADDWD        Y7, Y8, Y14
+	VBROADCASTI64X4 16(AX)(CX*2), Z15
+	VBROADCASTI64X4 48(AX)(CX*2), Z13
+	VPSRLVW         shifts0_4<>+0(SB), Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPTESTMB        bits0<>+0(SB), Z15, K1
+	VPADDB          Z2, Z13, K1, Z13
+	VPERMW          Z8, Z3, Z16
+	VPMADDUBSW      (SI), Z13, Z13
+	VPMADDWD        Z16, Z13, Z13
+	VBROADCASTI64X4 80(AX)(CX*2), Z16
+	VPSRLVW         shifts0_4<>+0(SB), Z16, Z16
+	VPANDD          Z1, Z16, Z16
+	VPTESTMB        bits2<>+0(SB), Z15, K1
+	VPADDB          Z2, Z16, K1, Z16
+	VPERMW          Z8, Z4, Z17
+	VPMADDUBSW      64(SI), Z16, Z16
+	VPDPWSSD        Z17, Z16, Z13
+	VBROADCASTI64X4 112(AX)(CX*2), Z16
+	VPSRLVW         shifts0_4<>+0(SB), Z16, Z16
+	VPANDD          Z1, Z16, Z16
+	VPTESTMB        bits4<>+0(SB), Z15, K1
+	VPADDB          Z2, Z16, K1, Z16
+	VPERMW          Z8, Z5, Z17
+	VPMADDUBSW      128(SI), Z16, Z16
+	VPDPWSSD        Z17, Z16, Z13
+	VBROADCASTI64X4 144(AX)(CX*2), Z16
+	VPSRLVW         shifts0_4<>+0(SB), Z16, Z16
+	VPANDD          Z1, Z16, Z16
+	VPTESTMB        bits6<>+0(SB), Z15, K1
+	VPADDB          Z2, Z16, K1, Z16
+	VPERMW          Z8, Z6, Z8
+	VPMADDUBSW      192(SI), Z16, Z16
+	VPDPWSSD        Z8, Z16, Z13
+	MOVQ            4(AX)(DX*1), R11
+	MOVL            12(AX)(DX*1), R12
+	MOVQ            R12, R13
+	SHLQ            $0x1c, R13
+	ORQ             R13, R12
+	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ            R14, R12
+	MOVQ            R11, R13
+	SHRQ            $0x02, R13
+	MOVQ            $0x3030303030303030, R14
+	ANDQ            R14, R13
+	ORQ             R13, R12
+	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ            R14, R11
+	VMOVQ           R11, X8
+	VPINSRQ         $0x01, R12, X8, X8
+	VPMOVZXBW       X8, Y8
+	VPMADDWD        Y7, Y8, Y15
+	VBROADCASTI64X4 16(AX)(DX*1), Z16
+	VBROADCASTI64X4 48(AX)(DX*1), Z7
+	VPSRLVW         shifts0_4<>+0(SB), Z7, Z7
+	VPANDD          Z1, Z7, Z7
+	VPTESTMB        bits0<>+0(SB), Z16, K1
+	VPADDB          Z2, Z7, K1, Z7
+	VPERMW          Z8, Z3, Z17
+	VPMADDUBSW      (SI), Z7, Z7
+	VPMADDWD        Z17, Z7, Z7
+	VBROADCASTI64X4 80(AX)(DX*1), Z17
+	VPSRLVW         shifts0_4<>+0(SB), Z17, Z17
+	VPANDD          Z1, Z17, Z17
+	VPTESTMB        bits2<>+0(SB), Z16, K1
+	VPADDB          Z2, Z17, K1, Z17
+	VPERMW          Z8, Z4, Z18
+	VPMADDUBSW      64(SI), Z17, Z17
+	VPDPWSSD        Z18, Z17, Z7
+	VBROADCASTI64X4 112(AX)(DX*1), Z17
+	VPSRLVW         shifts0_4<>+0(SB), Z17, Z17
+	VPANDD          Z1, Z17, Z17
+	VPTESTMB        bits4<>+0(SB), Z16, K1
+	VPADDB          Z2, Z17, K1, Z17
+	VPERMW          Z8, Z5, Z18
+	VPMADDUBSW      128(SI), Z17, Z17
+	VPDPWSSD        Z18, Z17, Z7
+	VBROADCASTI64X4 144(AX)(DX*1), Z17
+	VPSRLVW         shifts0_4<>+0(SB), Z17, Z17
+	VPANDD          Z1, Z17, Z17
+	VPTESTMB        bits6<>+0(SB), Z16, K1
+	VPADDB          Z2, Z17, K1, Z17
+	VPERMW          Z8, Z6, Z8
+	VPMADDUBSW      192(SI), Z17, Z17
+	VPDPWSSD        Z8, Z17, Z7
+	VPUNPCKLDQ      Z11, Z9, Z8
+	VPUNPCKHDQ      Z11, Z9, Z9
+	VPADDD          Z8, Z9, Z9
+	VPUNPCKLDQ      Z7, Z13, Z8
+	VPUNPCKHDQ      Z7, Z13, Z13
+	VPADDD          Z8, Z13, Z13
+	VPUNPCKLQDQ     Z13, Z9, Z7
+	VPUNPCKHQDQ     Z13, Z9, Z9
+	VPADDD          Z7, Z9, Z9
+	VEXTRACTI64X4   $0x01, Z9, Y7
+	VPADDD          Y7, Y9, Y9
+	VEXTRACTI128    $0x01, Y9, X7
+	VPADDD          X7, X9, X9
+	VMOVD           (AX), X7
+	VPINSRD         $0x01, (AX)(CX*1), X7, X7
+	VPINSRD         $0x02, (AX)(CX*2), X7, X7
+	VPINSRD         $0x03, (AX)(DX*1), X7, X7
+	VPSHUFB         pickhalves<>+0(SB), X7, X7
+	VPSRLDQ         $0x08, X7, X8
+	VCVTPH2PS       X7, X7
+	VCVTPH2PS       X8, X8
+	VBROADCASTSS    (DI), X11
+	VMULPS          X11, X7, X7
+	VCVTDQ2PS       X9, X9
+	VFMADD231PS     X9, X7, X0
+	VPUNPCKLDQ      Y12, Y10, Y7
+	VPUNPCKHDQ      Y12, Y10, Y10
+	VPADDD          Y7, Y10, Y10
+	VPUNPCKLDQ      Y15, Y14, Y7
+	VPUNPCKHDQ      Y15, Y14, Y14
+	VPADDD          Y7, Y14, Y14
+	VPUNPCKLQDQ     Y14, Y10, Y7
+	VPUNPCKHQDQ     Y14, Y10, Y10
+	VPADDD          Y7, Y10, Y10
+	VEXTRACTI128    $0x01, Y10, X7
+	VPADDD          X7, X10, X10
+	VMULPS          X11, X8, X8
+	VCVTDQ2PS       X10, X10
+	VFNMADD231PS    X10, X8, X0
+	ADDQ            $0x000000b0, AX
+	ADDQ            $0x00000100, SI
+	ADDQ            $0x00000004, DI
+	ADDQ            $0x00000020, R8
+	SUBQ            $0x00000001, R10
+	JMP             loop124
+
+done125:
+	MOVQ    dst+0(FP), SI
+	VMOVUPS X0, (SI)
+	ADDQ    $0x00000010, SI
+	MOVQ    SI, dst+0(FP)
+	ADDQ    DX, AX
+	SUBQ    $0x00000001, R9
+	JMP     loop122
+
+done123:
+	VZEROUPPER
+	RET
+
+// func rowsQ6_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, F16C, FMA3, MMX+
+TEXT ·rowsQ6_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), AX
+	MOVQ         blocks+24(FP), CX
+	IMUL3Q       $0x000000d2, CX, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         16384(AX), BX
+	VPBROADCASTD nibbles<>+0(SB), Z1
+	VPBROADCASTD bytes48<>+0(SB), Z2
+	VMOVDQU32    pick0_1_2_3<>+0(SB), Z3
+	VMOVDQU32    pick4_5_6_7<>+0(SB), Z4
+	VMOVDQU32    pick8_9_10_11<>+0(SB), Z5
+	VMOVDQU32    pick12_13_14_15<>+0(SB), Z6
+	MOVQ         groups+16(FP), R9
+
+loop126:
+	CMPQ   R9, $0x01
+	JL     done127
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R10
+	VXORPS X0, X0, X0
+
+loop128:
+	CMPQ            R10, $0x01
+	JL              done129
+	PREFETCHT1      (BX)
+	PREFETCHT1      64(BX)
+	PREFETCHT1      128(BX)
+	PREFETCHT1      192(BX)
+	PREFETCHT1      256(BX)
+	PREFETCHT1      320(BX)
+	PREFETCHT1      384(BX)
+	PREFETCHT1      448(BX)
+	PREFETCHT1      512(BX)
+	PREFETCHT1      576(BX)
+	PREFETCHT1      640(BX)
+	PREFETCHT1      704(BX)
+	PREFETCHT1      768(BX)
+	PREFETCHT1      832(BX)
+	ADDQ            $0x00000348, BX
+	VPMOVSXBW       192(AX), Y7
+	VPMADDWD        (R8), Y7, Y9
+	VPSLLD          $0x05, Y9, Y9
+	VPXORD          Z8, Z8, Z8
+	VPSUBD          Z9, Z8, Z8
+	VBROADCASTI64X4 128(AX), Z9
+	VMOVDQU32       (AX), Z10
+	VPANDD          Z1, Z10, Z11
+	VPSLLVW         shifts4_2<>+0(SB), Z9, Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPERMW          Z7, Z3, Z12
+	VPMADDUBSW      (SI), Z11, Z11
+	VPDPWSSD        Z12, Z11, Z8
+	VPSRLW          $0x04, Z10, Z10
+	VPANDD          Z1, Z10, Z10
+	VPSRLVW         shifts0_2<>+0(SB), Z9, Z9
+	VPANDD          Z2, Z9, Z9
+	VPORD           Z9, Z10, Z10
+	VPERMW          Z7, Z4, Z9
+	VPMADDUBSW      64(SI), Z10, Z10
+	VPDPWSSD        Z9, Z10, Z8
+	VBROADCASTI64X4 160(AX), Z9
+	VMOVDQU32       64(AX), Z10
+	VPANDD          Z1, Z10, Z11
+	VPSLLVW         shifts4_2<>+0(SB), Z9, Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPERMW          Z7, Z5, Z12
+	VPMADDUBSW      128(SI), Z11, Z11
+	VPDPWSSD        Z12, Z11, Z8
+	VPSRLW          $0x04, Z10, Z10
+	VPANDD          Z1, Z10, Z10
+	VPSRLVW         shifts0_2<>+0(SB), Z9, Z9
+	VPANDD          Z2, Z9, Z9
+	VPORD           Z9, Z10, Z10
+	VPERMW          Z7, Z6, Z7
+	VPMADDUBSW      192(SI), Z10, Z10
+	VPDPWSSD        Z7, Z10, Z8
+	VPMOVSXBW       192(AX)(CX*1), Y7
+	VPMADDWD        (R8), Y7, Y10
+	VPSLLD          $0x05, Y10, Y10
+	VPXORD          Z9, Z9, Z9
+	VPSUBD          Z10, Z9, Z9
+	VBROADCASTI64X4 128(AX)(CX*1), Z10
+	VMOVDQU32       (AX)(CX*1), Z11
+	VPANDD          Z1, Z11, Z12
+	VPSLLVW         shifts4_2<>+0(SB), Z10, Z13
+	VPANDD          Z2, Z13, Z13
+	VPORD           Z13, Z12, Z12
+	VPERMW          Z7, Z3, Z13
+	VPMADDUBSW      (SI), Z12, Z12
+	VPDPWSSD        Z13, Z12, Z9
+	VPSRLW          $0x04, Z11, Z11
+	VPANDD          Z1, Z11, Z11
+	VPSRLVW         shifts0_2<>+0(SB), Z10, Z10
+	VPANDD          Z2, Z10, Z10
+	VPORD           Z10, Z11, Z11
+	VPERMW          Z7, Z4, Z10
+	VPMADDUBSW      64(SI), Z11, Z11
+	VPDPWSSD        Z10, Z11, Z9
+	VBROADCASTI64X4 160(AX)(CX*1), Z10
+	VMOVDQU32       64(AX)(CX*1), Z11
+	VPANDD          Z1, Z11, Z12
+	VPSLLVW         shifts4_2<>+0(SB), Z10, Z13
+	VPANDD          Z2, Z13, Z13
+	VPORD           Z13, Z12, Z12
+	VPERMW          Z7, Z5, Z13
+	VPMADDUBSW      128(SI), Z12, Z12
+	VPDPWSSD        Z13, Z12, Z9
+	VPSRLW          $0x04, Z11, Z11
+	VPANDD          Z1, Z11, Z11
+	VPSRLVW         shifts0_2<>+0(SB), Z10, Z10
+	VPANDD          Z2, Z10, Z10
+	VPORD           Z10, Z11, Z11
+	VPERMW          Z7, Z6, Z7
+	VPMADDUBSW      192(SI), Z11, Z11
+	VPDPWSSD        Z7, Z11, Z9
+	VPMOVSXBW       192(AX)(CX*2), Y7
+	VPMADDWD        (R8), Y7, Y11
+	VPSLLD          $0x05, Y11, Y11
+	VPXORD          Z10, Z10, Z10
+	VPSUBD          Z11, Z10, Z10
+	VBROADCASTI64X4 128(AX)(CX*2), Z11
+	VMOVDQU32       (AX)(CX*2), Z12
+	VPANDD          Z1, Z12, Z13
+	VPSLLVW         shifts4_2<>+0(SB), Z11, Z14
+	VPANDD          Z2, Z14, Z14
+	VPORD           Z14, Z13, Z13
+	VPERMW          Z7, Z3, Z14
+	VPMADDUBSW      (SI), Z13, Z13
+	VPDPWSSD        Z14, Z13, Z10
+	VPSRLW          $0x04, Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPSRLVW         shifts0_2<>+0(SB), Z11, Z11
+	VPANDD          Z2, Z11, Z11
+	VPORD           Z11, Z12, Z12
+	VPERMW          Z7, Z4, Z11
+	VPMADDUBSW      64(SI), Z12, Z12
+	VPDPWSSD        Z11, Z12, Z10
+	VBROADCASTI64X4 160(AX)(CX*2), Z11
+	VMOVDQU32       64(AX)(CX*2), Z12
+	VPANDD          Z1, Z12, Z13
+	VPSLLVW         shifts4_2<>+0(SB), Z11, Z14
+	VPANDD          Z2, Z14, Z14
+	VPORD           Z14, Z13, Z13
+	VPERMW          Z7, Z5, Z14
+	VPMADDUBSW      128(SI), Z13, Z13
+	VPDPWSSD        Z14, Z13, Z10
+	VPSRLW          $0x04, Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPSRLVW         shifts0_2<>+0(SB), Z11, Z11
+	VPANDD          Z2, Z11, Z11
+	VPORD           Z11, Z12, Z12
+	VPERMW          Z7, Z6, Z7
+	VPMADDUBSW      192(SI), Z12, Z12
+	VPDPWSSD        Z7, Z12, Z10
+	VPMOVSXBW       192(AX)(DX*1), Y7
+	VPMADDWD        (R8), Y7, Y12
+	VPSLLD          $0x05, Y12, Y12
+	VPXORD          Z11, Z11, Z11
+	VPSUBD          Z12, Z11, Z11
+	VBROADCASTI64X4 128(AX)(DX*1), Z12
+	VMOVDQU32       (AX)(DX*1), Z13
+	VPANDD          Z1, Z13, Z14
+	VPSLLVW         shifts4_2<>+0(SB), Z12, Z15
+	VPANDD          Z2, Z15, Z15
+	VPORD           Z15, Z14, Z14
+	VPERMW          Z7, Z3, Z15
+	VPMADDUBSW      (SI), Z14, Z14
+	VPDPWSSD        Z15, Z14, Z11
+	VPSRLW          $0x04, Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPSRLVW         shifts0_2<>+0(SB), Z12, Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z13, Z13
+	VPERMW          Z7, Z4, Z12
+	VPMADDUBSW      64(SI), Z13, Z13
+	VPDPWSSD        Z12, Z13, Z11
+	VBROADCASTI64X4 160(AX)(DX*1), Z12
+	VMOVDQU32       64(AX)(DX*1), Z13
+	VPANDD          Z1, Z13, Z14
+	VPSLLVW         shifts4_2<>+0(SB), Z12, Z15
+	VPANDD          Z2, Z15, Z15
+	VPORD           Z15, Z14, Z14
+	VPERMW          Z7, Z5, Z15
+	VPMADDUBSW      128(SI), Z14, Z14
+	VPDPWSSD        Z15, Z14, Z11
+	VPSRLW          $0x04, Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPSRLVW         shifts0_2<>+0(SB), Z12, Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z13, Z13
+	VPERMW          Z7, Z6, Z7
+	VPMADDUBSW      192(SI), Z13, Z13
+	VPDPWSSD        Z7, Z13, Z11
+	VPUNPCKLDQ      Z9, Z8, Z7
+	VPUNPCKHDQ      Z9, Z8, Z8
+	VPADDD          Z7, Z8, Z8
+	VPUNPCKLDQ      Z11, Z10, Z7
+	VPUNPCKHDQ      Z11, Z10, Z10
+	VPADDD          Z7, Z10, Z10
+	VPUNPCKLQDQ     Z10, Z8, Z7
+	VPUNPCKHQDQ     Z10, Z8, Z8
+	VPADDD          Z7, Z8, Z8
+	VEXTRACTI64X4   $0x01, Z8, Y7
+	VPADDD          Y7, Y8, Y8
+	VEXTRACTI128    $0x01, Y8, X7
+	VPADDD          X7, X8, X8
+	VXORPS          X7, X7, X7
+	VPINSRW         $0x00, 208(AX), X7, X7
+	VPINSRW         $0x01, 208(AX)(CX*1), X7, X7
+	VPINSRW         $0x02, 208(AX)(CX*2), X7, X7
+	VPINSRW         $0x03, 208(AX)(DX*1), X7, X7
+	VCVTPH2PS       X7, X7
+	VBROADCASTSS    (DI), X9
+	VMULPS          X9, X7, X7
+	VCVTDQ2PS       X8, X8
+	VFMADD231PS     X8, X7, X0
+	ADDQ            $0x000000d2, AX
+	ADDQ            $0x00000100, SI
+	ADDQ            $0x00000004, DI
+	ADDQ            $0x00000020, R8
+	SUBQ            $0x00000001, R10
+	JMP             loop128
+
+done129:
+	MOVQ    dst+0(FP), SI
+	VMOVUPS X0, (SI)
+	ADDQ    $0x00000010, SI
+	MOVQ    SI, dst+0(FP)
+	ADDQ    DX, AX
+	SUBQ    $0x00000001, R9
+	JMP     loop126
+
+done127:
+	VZEROUPPER
+	RET
+
+DATA shifts4_2<>+0(SB)/1, $0x04
+DATA shifts4_2<>+1(SB)/1, $0x00
+DATA shifts4_2<>+2(SB)/1, $0x04
+DATA shifts4_2<>+3(SB)/1, $0x00
+DATA shifts4_2<>+4(SB)/1, $0x04
+DATA shifts4_2<>+5(SB)/1, $0x00
+DATA shifts4_2<>+6(SB)/1, $0x04
+DATA shifts4_2<>+7(SB)/1, $0x00
+DATA shifts4_2<>+8(SB)/1, $0x04
+DATA shifts4_2<>+9(SB)/1, $0x00
+DATA shifts4_2<>+10(SB)/1, $0x04
+DATA shifts4_2<>+11(SB)/1, $0x00
+DATA shifts4_2<>+12(SB)/1, $0x04
+DATA shifts4_2<>+13(SB)/1, $0x00
+DATA shifts4_2<>+14(SB)/1, $0x04
+DATA shifts4_2<>+15(SB)/1, $0x00
+DATA shifts4_2<>+16(SB)/1, $0x04
+DATA shifts4_2<>+17(SB)/1, $0x00
+DATA shifts4_2<>+18(SB)/1, $0x04
+DATA shifts4_2<>+19(SB)/1, $0x00
+DATA shifts4_2<>+20(SB)/1, $0x04
+DATA shifts4_2<>+21(SB)/1, $0x00
+DATA shifts4_2<>+22(SB)/1, $0x04
+DATA shifts4_2<>+23(SB)/1, $0x00
+DATA shifts4_2<>+24(SB)/1, $0x04
+DATA shifts4_2<>+25(SB)/1, $0x00
+DATA shifts4_2<>+26(SB)/1, $0x04
+DATA shifts4_2<>+27(SB)/1, $0x00
+DATA shifts4_2<>+28(SB)/1, $0x04
+DATA shifts4_2<>+29(SB)/1, $0x00
+DATA shifts4_2<>+30(SB)/1, $0x04
+DATA shifts4_2<>+31(SB)/1, $0x00
+DATA shifts4_2<>+32(SB)/1, $0x02
+DATA shifts4_2<>+33(SB)/1, $0x00
+DATA shifts4_2<>+34(SB)/1, $0x02
+DATA shifts4_2<>+35(SB)/1, $0x00
+DATA shifts4_2<>+36(SB)/1, $0x02
+DATA shifts4_2<>+37(SB)/1, $0x00
+DATA shifts4_2<>+38(SB)/1, $0x02
+DATA shifts4_2<>+39(SB)/1, $0x00
+DATA shifts4_2<>+40(SB)/1, $0x02
+DATA shifts4_2<>+41(SB)/1, $0x00
+DATA shifts4_2<>+42(SB)/1, $0x02
+DATA shifts4_2<>+43(SB)/1, $0x00
+DATA shifts4_2<>+44(SB)/1, $0x02
+DATA shifts4_2<>+45(SB)/1, $0x00
+DATA shifts4_2<>+46(SB)/1, $0x02
+DATA shifts4_2<>+47(SB)/1, $0x00
+DATA shifts4_2<>+48(SB)/1, $0x02
+DATA shifts4_2<>+49(SB)/1, $0x00
+DATA shifts4_2<>+50(SB)/1, $0x02
+DATA shifts4_2<>+51(SB)/1, $0x00
+DATA shifts4_2<>+52(SB)/1, $0x02
+DATA shifts4_2<>+53(SB)/1, $0x00
+DATA shifts4_2<>+54(SB)/1, $0x02
+DATA shifts4_2<>+55(SB)/1, $0x00
+DATA shifts4_2<>+56(SB)/1, $0x02
+DATA shifts4_2<>+57(SB)/1, $0x00
+DATA shifts4_2<>+58(SB)/1, $0x02
+DATA shifts4_2<>+59(SB)/1, $0x00
+DATA shifts4_2<>+60(SB)/1, $0x02
+DATA shifts4_2<>+61(SB)/1, $0x00
+DATA shifts4_2<>+62(SB)/1, $0x02
+DATA shifts4_2<>+63(SB)/1, $0x00
+GLOBL shifts4_2<>(SB), RODATA|NOPTR, $64
+
+// func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, F16C, FMA3, MMX+
+TEXT ·rowsIQ4_XS(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), AX
+	MOVQ         blocks+24(FP), CX
+	IMUL3Q       $0x00000088, CX, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         16384(AX), BX
+	VPBROADCASTD nibbles<>+0(SB), Z1
+	VMOVDQU32    magnitudes<>+0(SB), Z2
+	VPBROADCASTD bytes8<>+0(SB), Z4
+	VMOVDQU32    twice<>+0(SB), Z3
+	VPXORD       Z5, Z5, Z5
+	VMOVDQU32    pick0_0_1_1<>+0(SB), Z6
+	VMOVDQU32    pick2_2_3_3<>+0(SB), Z7
+	VMOVDQU32    pick4_4_5_5<>+0(SB), Z8
+	VMOVDQU32    pick6_6_7_7<>+0(SB), Z9
+	MOVQ         groups+16(FP), R9
+
+loop130:
+	CMPQ   R9, $0x01
+	JL     done131
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R10
+	VXORPS X0, X0, X0
+
+loop132:
+	CMPQ            R10, $0x01
+	JL              done133
+	PREFETCHT1      (BX)
+	PREFETCHT1      64(BX)
+	PREFETCHT1      128(BX)
+	PREFETCHT1      192(BX)
+	PREFETCHT1      256(BX)
+	PREFETCHT1      320(BX)
+	PREFETCHT1      384(BX)
+	PREFETCHT1      448(BX)
+	PREFETCHT1      512(BX)
+	ADDQ            $0x00000220, BX
+	VPBROADCASTD    4(AX), Y10
+	VPBROADCASTD    (AX), Y11
+	VPSRLVD         nibbleshifts<>+0(SB), Y10, Y10
+	VPSRLVD         pairshifts<>+0(SB), Y11, Y11
+	VPAND           dwords15<>+0(SB), Y10, Y10
+	VPAND           dwords3<>+0(SB), Y11, Y11
+	VPSLLD          $0x04, Y11, Y11
+	VPOR            Y11, Y10, Y10
+	VPSUBD          dwords32<>+0(SB), Y10, Y10
+	VPACKSSDW       Y10, Y10, Y10
+	VPERMQ          $0x08, Y10, Y10
+	VBROADCASTI64X4 8(AX), Z11
+	VPERMQ          Z11, Z3, Z11
+	VPSRLVW         alternate<>+0(SB), Z11, Z11
+	VPANDD          Z1, Z11, Z11
+	VPTESTNMB       Z4, Z11, K1
+	VPSHUFB         Z11, Z2, Z11
+	VMOVDQU32       (SI), Z12
+	VPSUBB          Z12, Z5, K1, Z12
+	VPERMW          Z10, Z6, Z13
+	VPMADDUBSW      Z12, Z11, Z11
+	VPMADDWD        Z13, Z11, Z11
+	VBROADCASTI64X4 40(AX), Z12
+	VPERMQ          Z12, Z3, Z12
+	VPSRLVW         alternate<>+0(SB), Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPTESTNMB       Z4, Z12, K1
+	VPSHUFB         Z12, Z2, Z12
+	VMOVDQU32       64(SI), Z13
+	VPSUBB          Z13, Z5, K1, Z13
+	VPERMW          Z10, Z7, Z14
+	VPMADDUBSW      Z13, Z12, Z12
+	VPDPWSSD        Z14, Z12, Z11
+	VBROADCASTI64X4 72(AX), Z12
+	VPERMQ          Z12, Z3, Z12
+	VPSRLVW         alternate<>+0(SB), Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPTESTNMB       Z4, Z12, K1
+	VPSHUFB         Z12, Z2, Z12
+	VMOVDQU32       128(SI), Z13
+	VPSUBB          Z13, Z5, K1, Z13
+	VPERMW          Z10, Z8, Z14
+	VPMADDUBSW      Z13, Z12, Z12
+	VPDPWSSD        Z14, Z12, Z11
+	VBROADCASTI64X4 104(AX), Z12
+	VPERMQ          Z12, Z3, Z12
+	VPSRLVW         alternate<>+0(SB), Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPTESTNMB       Z4, Z12, K1
+	VPSHUFB         Z12, Z2, Z12
+	VMOVDQU32       192(SI), Z13
+	VPSUBB          Z13, Z5, K1, Z13
+	VPERMW          Z10, Z9, Z10
+	VPMADDUBSW      Z13, Z12, Z12
+	VPDPWSSD        Z10, Z12, Z11
+	VPBROADCASTD    4(AX)(CX*1), Y10
+	VPBROADCASTD    (AX)(CX*1), Y12
+	VPSRLVD         nibbleshifts<>+0(SB), Y10, Y10
+	VPSRLVD         pairshifts<>+0(SB), Y12, Y12
+	VPAND           dwords15<>+0(SB), Y10, Y10
+	VPAND           dwords3<>+0(SB), Y12, Y12
+	VPSLLD          $0x04, Y12, Y12
+	VPOR            Y12, Y10, Y10
+	VPSUBD          dwords32<>+0(SB), Y10, Y10
+	VPACKSSDW       Y10, Y10, Y10
+	VPERMQ          $0x08, Y10, Y10
+	VBROADCASTI64X4 8(AX)(CX*1), Z12
+	VPERMQ          Z12, Z3, Z12
+	VPSRLVW         alternate<>+0(SB), Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPTESTNMB       Z4, Z12, K1
+	VPSHUFB         Z12, Z2, Z12
+	VMOVDQU32       (SI), Z13
+	VPSUBB          Z13, Z5, K1, Z13
+	VPERMW          Z10, Z6, Z14
+	VPMADDUBSW      Z13, Z12, Z12
+	VPMADDWD        Z14, Z12, Z12
+	VBROADCASTI64X4 40(AX)(CX*1), Z13
+	VPERMQ          Z13, Z3, Z13
+	VPSRLVW         alternate<>+0(SB), Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPTESTNMB       Z4, Z13, K1
+	VPSHUFB         Z13, Z2, Z13
+	VMOVDQU32       64(SI), Z14
+	VPSUBB          Z14, Z5, K1, Z14
+	VPERMW          Z10, Z7, Z15
+	VPMADDUBSW      Z14, Z13, Z13
+	VPDPWSSD        Z15, Z13, Z12
+	VBROADCASTI64X4 72(AX)(CX*1), Z13
+	VPERMQ          Z13, Z3, Z13
+	VPSRLVW         alternate<>+0(SB), Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPTESTNMB       Z4, Z13, K1
+	VPSHUFB         Z13, Z2, Z13
+	VMOVDQU32       128(SI), Z14
+	VPSUBB          Z14, Z5, K1, Z14
+	VPERMW          Z10, Z8, Z15
+	VPMADDUBSW      Z14, Z13, Z13
+	VPDPWSSD        Z15, Z13, Z12
+	VBROADCASTI64X4 104(AX)(CX*1), Z13
+	VPERMQ          Z13, Z3, Z13
+	VPSRLVW         alternate<>+0(SB), Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPTESTNMB       Z4, Z13, K1
+	VPSHUFB         Z13, Z2, Z13
+	VMOVDQU32       192(SI), Z14
+	VPSUBB          Z14, Z5, K1, Z14
+	VPERMW          Z10, Z9, Z10
+	VPMADDUBSW      Z14, Z13, Z13
+	VPDPWSSD        Z10, Z13, Z12
+	VPBROADCASTD    4(AX)(CX*2), Y10
+	VPBROADCASTD    (AX)(CX*2), Y13
+	VPSRLVD         nibbleshifts<>+0(SB), Y10, Y10
+	VPSRLVD         pairshifts<>+0(SB), Y13, Y13
+	VPAND           dwords15<>+0(SB), Y10, Y10
+	VPAND           dwords3<>+0(SB), Y13, Y13
+	VPSLLD          $0x04, Y13, Y13
+	VPOR            Y13, Y10, Y10
+	VPSUBD          dwords32<>+0(SB), Y10, Y10
+	VPACKSSDW       Y10, Y10, Y10
+	VPERMQ          $0x08, Y10, Y10
+	VBROADCASTI64X4 8(AX)(CX*2), Z13
+	VPERMQ          Z13, Z3, Z13
+	VPSRLVW         alternate<>+0(SB), Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPTESTNMB       Z4, Z13, K1
+	VPSHUFB         Z13, Z2, Z13
+	VMOVDQU32       (SI), Z14
+	VPSUBB          Z14, Z5, K1, Z14
+	VPERMW          Z10, Z6, Z15
+	VPMADDUBSW      Z14, Z13, Z13
+	VPMADDWD        Z15, Z13, Z13
+	VBROADCASTI64X4 40(AX)(CX*2), Z14
+	VPERMQ          Z14, Z3, Z14
+	VPSRLVW         alternate<>+0(SB), Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPTESTNMB       Z4, Z14, K1
+	VPSHUFB         Z14, Z2, Z14
+	VMOVDQU32       64(SI), Z15
+	VPSUBB          Z15, Z5, K1, Z15
+	VPERMW          Z10, Z7, Z16
+	VPMADDUBSW      Z15, Z14, Z14
+	VPDPWSSD        Z16, Z14, Z13
+	VBROADCASTI64X4 72(AX)(CX*2), Z14
+	VPERMQ          Z14, Z3, Z14
+	VPSRLVW         alternate<>+0(SB), Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPTESTNMB       Z4, Z14, K1
+	VPSHUFB         Z14, Z2, Z14
+	VMOVDQU32       128(SI), Z15
+	VPSUBB          Z15, Z5, K1, Z15
+	VPERMW          Z10, Z8, Z16
+	VPMADDUBSW      Z15, Z14, Z14
+	VPDPWSSD        Z16, Z14, Z13
+	VBROADCASTI64X4 104(AX)(CX*2), Z14
+	VPERMQ          Z14, Z3, Z14
+	VPSRLVW         alternate<>+0(SB), Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPTESTNMB       Z4, Z14, K1
+	VPSHUFB         Z14, Z2, Z14
+	VMOVDQU32       192(SI), Z15
+	VPSUBB          Z15, Z5, K1, Z15
+	VPERMW          Z10, Z9, Z10
+	VPMADDUBSW      Z15, Z14, Z14
+	VPDPWSSD        Z10, Z14, Z13
+	VPBROADCASTD    4(AX)(DX*1), Y10
+	VPBROADCASTD    (AX)(DX*1), Y14
+	VPSRLVD         nibbleshifts<>+0(SB), Y10, Y10
+	VPSRLVD         pairshifts<>+0(SB), Y14, Y14
+	VPAND           dwords15<>+0(SB), Y10, Y10
+	VPAND           dwords3<>+0(SB), Y14, Y14
+	VPSLLD          $0x04, Y14, Y14
+	VPOR            Y14, Y10, Y10
+	VPSUBD          dwords32<>+0(SB), Y10, Y10
+	VPACKSSDW       Y10, Y10, Y10
+	VPERMQ          $0x08, Y10, Y10
+	VBROADCASTI64X4 8(AX)(DX*1), Z14
+	VPERMQ          Z14, Z3, Z14
+	VPSRLVW         alternate<>+0(SB), Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPTESTNMB       Z4, Z14, K1
+	VPSHUFB         Z14, Z2, Z14
+	VMOVDQU32       (SI), Z15
+	VPSUBB          Z15, Z5, K1, Z15
+	VPERMW          Z10, Z6, Z16
+	VPMADDUBSW      Z15, Z14, Z14
+	VPMADDWD        Z16, Z14, Z14
+	VBROADCASTI64X4 40(AX)(DX*1), Z15
+	VPERMQ          Z15, Z3, Z15
+	VPSRLVW         alternate<>+0(SB), Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPTESTNMB       Z4, Z15, K1
+	VPSHUFB         Z15, Z2, Z15
+	VMOVDQU32       64(SI), Z16
+	VPSUBB          Z16, Z5, K1, Z16
+	VPERMW          Z10, Z7, Z17
+	VPMADDUBSW      Z16, Z15, Z15
+	VPDPWSSD        Z17, Z15, Z14
+	VBROADCASTI64X4 72(AX)(DX*1), Z15
+	VPERMQ          Z15, Z3, Z15
+	VPSRLVW         alternate<>+0(SB), Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPTESTNMB       Z4, Z15, K1
+	VPSHUFB         Z15, Z2, Z15
+	VMOVDQU32       128(SI), Z16
+	VPSUBB          Z16, Z5, K1, Z16
+	VPERMW          Z10, Z8, Z17
+	VPMADDUBSW      Z16, Z15, Z15
+	VPDPWSSD        Z17, Z15, Z14
+	VBROADCASTI64X4 104(AX)(DX*1), Z15
+	VPERMQ          Z15, Z3, Z15
+	VPSRLVW         alternate<>+0(SB), Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPTESTNMB       Z4, Z15, K1
+	VPSHUFB         Z15, Z2, Z15
+	VMOVDQU32       192(SI), Z16
+	VPSUBB          Z16, Z5, K1, Z16
+	VPERMW          Z10, Z9, Z10
+	VPMADDUBSW      Z16, Z15, Z15
+	VPDPWSSD        Z10, Z15, Z14
+	VPUNPCKLDQ      Z12, Z11, Z10
+	VPUNPCKHDQ      Z12, Z11, Z11
+	VPADDD          Z10, Z11, Z11
+	VPUNPCKLDQ      Z14, Z13, Z10
+	VPUNPCKHDQ      Z14, Z13, Z13
+	VPADDD          Z10, Z13, Z13
+	VPUNPCKLQDQ     Z13, Z11, Z10
+	VPUNPCKHQDQ     Z13, Z11, Z11
+	VPADDD          Z10, Z11, Z11
+	VEXTRACTI64X4   $0x01, Z11, Y10
+	VPADDD          Y10, Y11, Y11
+	VEXTRACTI128    $0x01, Y11, X10
+	VPADDD          X10, X11, X11
+	VXORPS          X10, X10, X10
+	VPINSRW         $0x00, (AX), X10, X10
+	VPINSRW         $0x01, (AX)(CX*1), X10, X10
+	VPINSRW         $0x02, (AX)(CX*2), X10, X10
+	VPINSRW         $0x03, (AX)(DX*1), X10, X10
+	VCVTPH2PS       X10, X10
+	VBROADCASTSS    (DI), X12
+	VMULPS          X12, X10, X10
+	VCVTDQ2PS       X11, X11
+	VFMADD231PS     X11, X10, X0
+	ADDQ            $0x00000088, AX
+	ADDQ            $0x00000100, SI
+	ADDQ            $0x00000004, DI
+	ADDQ            $0x00000020, R8
+	SUBQ            $0x00000001, R10
+	JMP             loop132
+
+done133:
+	MOVQ    dst+0(FP), SI
+	VMOVUPS X0, (SI)
+	ADDQ    $0x00000010, SI
+	MOVQ    SI, dst+0(FP)
+	ADDQ    DX, AX
+	SUBQ    $0x00000001, R9
+	JMP     loop130
+
+done131:
+	VZEROUPPER
+	RET
+
+DATA magnitudes<>+0(SB)/1, $0x7f
+DATA magnitudes<>+1(SB)/1, $0x68
+DATA magnitudes<>+2(SB)/1, $0x53
+DATA magnitudes<>+3(SB)/1, $0x41
+DATA magnitudes<>+4(SB)/1, $0x31
+DATA magnitudes<>+5(SB)/1, $0x23
+DATA magnitudes<>+6(SB)/1, $0x16
+DATA magnitudes<>+7(SB)/1, $0x0a
+DATA magnitudes<>+8(SB)/1, $0x01
+DATA magnitudes<>+9(SB)/1, $0x0d
+DATA magnitudes<>+10(SB)/1, $0x19
+DATA magnitudes<>+11(SB)/1, $0x26
+DATA magnitudes<>+12(SB)/1, $0x35
+DATA magnitudes<>+13(SB)/1, $0x45
+DATA magnitudes<>+14(SB)/1, $0x59
+DATA magnitudes<>+15(SB)/1, $0x71
+DATA magnitudes<>+16(SB)/1, $0x7f
+DATA magnitudes<>+17(SB)/1, $0x68
+DATA magnitudes<>+18(SB)/1, $0x53
+DATA magnitudes<>+19(SB)/1, $0x41
+DATA magnitudes<>+20(SB)/1, $0x31
+DATA magnitudes<>+21(SB)/1, $0x23
+DATA magnitudes<>+22(SB)/1, $0x16
+DATA magnitudes<>+23(SB)/1, $0x0a
+DATA magnitudes<>+24(SB)/1, $0x01
+DATA magnitudes<>+25(SB)/1, $0x0d
+DATA magnitudes<>+26(SB)/1, $0x19
+DATA magnitudes<>+27(SB)/1, $0x26
+DATA magnitudes<>+28(SB)/1, $0x35
+DATA magnitudes<>+29(SB)/1, $0x45
+DATA magnitudes<>+30(SB)/1, $0x59
+DATA magnitudes<>+31(SB)/1, $0x71
+DATA magnitudes<>+32(SB)/1, $0x7f
+DATA magnitudes<>+33(SB)/1, $0x68
+DATA magnitudes<>+34(SB)/1, $0x53
+DATA magnitudes<>+35(SB)/1, $0x41
+DATA magnitudes<>+36(SB)/1, $0x31
+DATA magnitudes<>+37(SB)/1, $0x23
+DATA magnitudes<>+38(SB)/1, $0x16
+DATA magnitudes<>+39(SB)/1, $0x0a
+DATA magnitudes<>+40(SB)/1, $0x01
+DATA magnitudes<>+41(SB)/1, $0x0d
+DATA magnitudes<>+42(SB)/1, $0x19
+DATA magnitudes<>+43(SB)/1, $0x26
+DATA magnitudes<>+44(SB)/1, $0x35
+DATA magnitudes<>+45(SB)/1, $0x45
+DATA magnitudes<>+46(SB)/1, $0x59
+DATA magnitudes<>+47(SB)/1, $0x71
+DATA magnitudes<>+48(SB)/1, $0x7f
+DATA magnitudes<>+49(SB)/1, $0x68
+DATA magnitudes<>+50(SB)/1, $0x53
+DATA magnitudes<>+51(SB)/1, $0x41
+DATA magnitudes<>+52(SB)/1, $0x31
+DATA magnitudes<>+53(SB)/1, $0x23
+DATA magnitudes<>+54(SB)/1, $0x16
+DATA magnitudes<>+55(SB)/1, $0x0a
+DATA magnitudes<>+56(SB)/1, $0x01
+DATA magnitudes<>+57(SB)/1, $0x0d
+DATA magnitudes<>+58(SB)/1, $0x19
+DATA magnitudes<>+59(SB)/1, $0x26
+DATA magnitudes<>+60(SB)/1, $0x35
+DATA magnitudes<>+61(SB)/1, $0x45
+DATA magnitudes<>+62(SB)/1, $0x59
+DATA magnitudes<>+63(SB)/1, $0x71
+GLOBL magnitudes<>(SB), RODATA|NOPTR, $64
+
+DATA bytes8<>+0(SB)/4, $0x08080808
+DATA bytes8<>+4(SB)/4, $0x08080808
+DATA bytes8<>+8(SB)/4, $0x08080808
+DATA bytes8<>+12(SB)/4, $0x08080808
+DATA bytes8<>+16(SB)/4, $0x08080808
+DATA bytes8<>+20(SB)/4, $0x08080808
+DATA bytes8<>+24(SB)/4, $0x08080808
+DATA bytes8<>+28(SB)/4, $0x08080808
+GLOBL bytes8<>(SB), RODATA|NOPTR, $32
+
+DATA twice<>+0(SB)/1, $0x00
+DATA twice<>+1(SB)/1, $0x00
+DATA twice<>+2(SB)/1, $0x00
+DATA twice<>+3(SB)/1, $0x00
+DATA twice<>+4(SB)/1, $0x00
+DATA twice<>+5(SB)/1, $0x00
+DATA twice<>+6(SB)/1, $0x00
+DATA twice<>+7(SB)/1, $0x00
+DATA twice<>+8(SB)/1, $0x01
+DATA twice<>+9(SB)/1, $0x00
+DATA twice<>+10(SB)/1, $0x00
+DATA twice<>+11(SB)/1, $0x00
+DATA twice<>+12(SB)/1, $0x00
+DATA twice<>+13(SB)/1, $0x00
+DATA twice<>+14(SB)/1, $0x00
+DATA twice<>+15(SB)/1, $0x00
+DATA twice<>+16(SB)/1, $0x00
+DATA twice<>+17(SB)/1, $0x00
+DATA twice<>+18(SB)/1, $0x00
+DATA twice<>+19(SB)/1, $0x00
+DATA twice<>+20(SB)/1, $0x00
+DATA twice<>+21(SB)/1, $0x00
+DATA twice<>+22(SB)/1, $0x00
+DATA twice<>+23(SB)/1, $0x00
+DATA twice<>+24(SB)/1, $0x01
+DATA twice<>+25(SB)/1, $0x00
+DATA twice<>+26(SB)/1, $0x00
+DATA twice<>+27(SB)/1, $0x00
+DATA twice<>+28(SB)/1, $0x00
+DATA twice<>+29(SB)/1, $0x00
+DATA twice<>+30(SB)/1, $0x00
+DATA twice<>+31(SB)/1, $0x00
+DATA twice<>+32(SB)/1, $0x02
+DATA twice<>+33(SB)/1, $0x00
+DATA twice<>+34(SB)/1, $0x00
+DATA twice<>+35(SB)/1, $0x00
+DATA twice<>+36(SB)/1, $0x00
+DATA twice<>+37(SB)/1, $0x00
+DATA twice<>+38(SB)/1, $0x00
+DATA twice<>+39(SB)/1, $0x00
+DATA twice<>+40(SB)/1, $0x03
+DATA twice<>+41(SB)/1, $0x00
+DATA twice<>+42(SB)/1, $0x00
+DATA twice<>+43(SB)/1, $0x00
+DATA twice<>+44(SB)/1, $0x00
+DATA twice<>+45(SB)/1, $0x00
+DATA twice<>+46(SB)/1, $0x00
+DATA twice<>+47(SB)/1, $0x00
+DATA twice<>+48(SB)/1, $0x02
+DATA twice<>+49(SB)/1, $0x00
+DATA twice<>+50(SB)/1, $0x00
+DATA twice<>+51(SB)/1, $0x00
+DATA twice<>+52(SB)/1, $0x00
+DATA twice<>+53(SB)/1, $0x00
+DATA twice<>+54(SB)/1, $0x00
+DATA twice<>+55(SB)/1, $0x00
+DATA twice<>+56(SB)/1, $0x03
+DATA twice<>+57(SB)/1, $0x00
+DATA twice<>+58(SB)/1, $0x00
+DATA twice<>+59(SB)/1, $0x00
+DATA twice<>+60(SB)/1, $0x00
+DATA twice<>+61(SB)/1, $0x00
+DATA twice<>+62(SB)/1, $0x00
+DATA twice<>+63(SB)/1, $0x00
+GLOBL twice<>(SB), RODATA|NOPTR, $64
+
+DATA pick4_4_5_5<>+0(SB)/1, $0x04
+DATA pick4_4_5_5<>+1(SB)/1, $0x00
+DATA pick4_4_5_5<>+2(SB)/1, $0x04
+DATA pick4_4_5_5<>+3(SB)/1, $0x00
+DATA pick4_4_5_5<>+4(SB)/1, $0x04
+DATA pick4_4_5_5<>+5(SB)/1, $0x00
+DATA pick4_4_5_5<>+6(SB)/1, $0x04
+DATA pick4_4_5_5<>+7(SB)/1, $0x00
+DATA pick4_4_5_5<>+8(SB)/1, $0x04
+DATA pick4_4_5_5<>+9(SB)/1, $0x00
+DATA pick4_4_5_5<>+10(SB)/1, $0x04
+DATA pick4_4_5_5<>+11(SB)/1, $0x00
+DATA pick4_4_5_5<>+12(SB)/1, $0x04
+DATA pick4_4_5_5<>+13(SB)/1, $0x00
+DATA pick4_4_5_5<>+14(SB)/1, $0x04
+DATA pick4_4_5_5<>+15(SB)/1, $0x00
+DATA pick4_4_5_5<>+16(SB)/1, $0x04
+DATA pick4_4_5_5<>+17(SB)/1, $0x00
+DATA pick4_4_5_5<>+18(SB)/1, $0x04
+DATA pick4_4_5_5<>+19(SB)/1, $0x00
+DATA pick4_4_5_5<>+20(SB)/1, $0x04
+DATA pick4_4_5_5<>+21(SB)/1, $0x00
+DATA pick4_4_5_5<>+22(SB)/1, $0x04
+DATA pick4_4_5_5<>+23(SB)/1, $0x00
+DATA pick4_4_5_5<>+24(SB)/1, $0x04
+DATA pick4_4_5_5<>+25(SB)/1, $0x00
+DATA pick4_4_5_5<>+26(SB)/1, $0x04
+DATA pick4_4_5_5<>+27(SB)/1, $0x00
+DATA pick4_4_5_5<>+28(SB)/1, $0x04
+DATA pick4_4_5_5<>+29(SB)/1, $0x00
+DATA pick4_4_5_5<>+30(SB)/1, $0x04
+DATA pick4_4_5_5<>+31(SB)/1, $0x00
+DATA pick4_4_5_5<>+32(SB)/1, $0x05
+DATA pick4_4_5_5<>+33(SB)/1, $0x00
+DATA pick4_4_5_5<>+34(SB)/1, $0x05
+DATA pick4_4_5_5<>+35(SB)/1, $0x00
+DATA pick4_4_5_5<>+36(SB)/1, $0x05
+DATA pick4_4_5_5<>+37(SB)/1, $0x00
+DATA pick4_4_5_5<>+38(SB)/1, $0x05
+DATA pick4_4_5_5<>+39(SB)/1, $0x00
+DATA pick4_4_5_5<>+40(SB)/1, $0x05
+DATA pick4_4_5_5<>+41(SB)/1, $0x00
+DATA pick4_4_5_5<>+42(SB)/1, $0x05
+DATA pick4_4_5_5<>+43(SB)/1, $0x00
+DATA pick4_4_5_5<>+44(SB)/1, $0x05
+DATA pick4_4_5_5<>+45(SB)/1, $0x00
+DATA pick4_4_5_5<>+46(SB)/1, $0x05
+DATA pick4_4_5_5<>+47(SB)/1, $0x00
+DATA pick4_4_5_5<>+48(SB)/1, $0x05
+DATA pick4_4_5_5<>+49(SB)/1, $0x00
+DATA pick4_4_5_5<>+50(SB)/1, $0x05
+DATA pick4_4_5_5<>+51(SB)/1, $0x00
+DATA pick4_4_5_5<>+52(SB)/1, $0x05
+DATA pick4_4_5_5<>+53(SB)/1, $0x00
+DATA pick4_4_5_5<>+54(SB)/1, $0x05
+DATA pick4_4_5_5<>+55(SB)/1, $0x00
+DATA pick4_4_5_5<>+56(SB)/1, $0x05
+DATA pick4_4_5_5<>+57(SB)/1, $0x00
+DATA pick4_4_5_5<>+58(SB)/1, $0x05
+DATA pick4_4_5_5<>+59(SB)/1, $0x00
+DATA pick4_4_5_5<>+60(SB)/1, $0x05
+DATA pick4_4_5_5<>+61(SB)/1, $0x00
+DATA pick4_4_5_5<>+62(SB)/1, $0x05
+DATA pick4_4_5_5<>+63(SB)/1, $0x00
+GLOBL pick4_4_5_5<>(SB), RODATA|NOPTR, $64
+
+DATA pick6_6_7_7<>+0(SB)/1, $0x06
+DATA pick6_6_7_7<>+1(SB)/1, $0x00
+DATA pick6_6_7_7<>+2(SB)/1, $0x06
+DATA pick6_6_7_7<>+3(SB)/1, $0x00
+DATA pick6_6_7_7<>+4(SB)/1, $0x06
+DATA pick6_6_7_7<>+5(SB)/1, $0x00
+DATA pick6_6_7_7<>+6(SB)/1, $0x06
+DATA pick6_6_7_7<>+7(SB)/1, $0x00
+DATA pick6_6_7_7<>+8(SB)/1, $0x06
+DATA pick6_6_7_7<>+9(SB)/1, $0x00
+DATA pick6_6_7_7<>+10(SB)/1, $0x06
+DATA pick6_6_7_7<>+11(SB)/1, $0x00
+DATA pick6_6_7_7<>+12(SB)/1, $0x06
+DATA pick6_6_7_7<>+13(SB)/1, $0x00
+DATA pick6_6_7_7<>+14(SB)/1, $0x06
+DATA pick6_6_7_7<>+15(SB)/1, $0x00
+DATA pick6_6_7_7<>+16(SB)/1, $0x06
+DATA pick6_6_7_7<>+17(SB)/1, $0x00
+DATA pick6_6_7_7<>+18(SB)/1, $0x06
+DATA pick6_6_7_7<>+19(SB)/1, $0x00
+DATA pick6_6_7_7<>+20(SB)/1, $0x06
+DATA pick6_6_7_7<>+21(SB)/1, $0x00
+DATA pick6_6_7_7<>+22(SB)/1, $0x06
+DATA pick6_6_7_7<>+23(SB)/1, $0x00
+DATA pick6_6_7_7<>+24(SB)/1, $0x06
+DATA pick6_6_7_7<>+25(SB)/1, $0x00
+DATA pick6_6_7_7<>+26(SB)/1, $0x06
+DATA pick6_6_7_7<>+27(SB)/1, $0x00
+DATA pick6_6_7_7<>+28(SB)/1, $0x06
+DATA pick6_6_7_7<>+29(SB)/1, $0x00
+DATA pick6_6_7_7<>+30(SB)/1, $0x06
+DATA pick6_6_7_7<>+31(SB)/1, $0x00
+DATA pick6_6_7_7<>+32(SB)/1, $0x07
+DATA pick6_6_7_7<>+33(SB)/1, $0x00
+DATA pick6_6_7_7<>+34(SB)/1, $0x07
+DATA pick6_6_7_7<>+35(SB)/1, $0x00
+DATA pick6_6_7_7<>+36(SB)/1, $0x07
+DATA pick6_6_7_7<>+37(SB)/1, $0x00
+DATA pick6_6_7_7<>+38(SB)/1, $0x07
+DATA pick6_6_7_7<>+39(SB)/1, $0x00
+DATA pick6_6_7_7<>+40(SB)/1, $0x07
+DATA pick6_6_7_7<>+41(SB)/1, $0x00
+DATA pick6_6_7_7<>+42(SB)/1, $0x07
+DATA pick6_6_7_7<>+43(SB)/1, $0x00
+DATA pick6_6_7_7<>+44(SB)/1, $0x07
+DATA pick6_6_7_7<>+45(SB)/1, $0x00
+DATA pick6_6_7_7<>+46(SB)/1, $0x07
+DATA pick6_6_7_7<>+47(SB)/1, $0x00
+DATA pick6_6_7_7<>+48(SB)/1, $0x07
+DATA pick6_6_7_7<>+49(SB)/1, $0x00
+DATA pick6_6_7_7<>+50(SB)/1, $0x07
+DATA pick6_6_7_7<>+51(SB)/1, $0x00
+DATA pick6_6_7_7<>+52(SB)/1, $0x07
+DATA pick6_6_7_7<>+53(SB)/1, $0x00
+DATA pick6_6_7_7<>+54(SB)/1, $0x07
+DATA pick6_6_7_7<>+55(SB)/1, $0x00
+DATA pick6_6_7_7<>+56(SB)/1, $0x07
+DATA pick6_6_7_7<>+57(SB)/1, $0x00
+DATA pick6_6_7_7<>+58(SB)/1, $0x07
+DATA pick6_6_7_7<>+59(SB)/1, $0x00
+DATA pick6_6_7_7<>+60(SB)/1, $0x07
+DATA pick6_6_7_7<>+61(SB)/1, $0x00
+DATA pick6_6_7_7<>+62(SB)/1, $0x07
+DATA pick6_6_7_7<>+63(SB)/1, $0x00
+GLOBL pick6_6_7_7<>(SB), RODATA|NOPTR, $64
+
+DATA nibbleshifts<>+0(SB)/4, $0x00000000
+DATA nibbleshifts<>+4(SB)/4, $0x00000004
+DATA nibbleshifts<>+8(SB)/4, $0x00000008
+DATA nibbleshifts<>+12(SB)/4, $0x0000000c
+DATA nibbleshifts<>+16(SB)/4, $0x00000010
+DATA nibbleshifts<>+20(SB)/4, $0x00000014
+DATA nibbleshifts<>+24(SB)/4, $0x00000018
+DATA nibbleshifts<>+28(SB)/4, $0x0000001c
+GLOBL nibbleshifts<>(SB), RODATA|NOPTR, $32
+
+DATA pairshifts<>+0(SB)/4, $0x00000010
+DATA pairshifts<>+4(SB)/4, $0x00000012
+DATA pairshifts<>+8(SB)/4, $0x00000014
+DATA pairshifts<>+12(SB)/4, $0x00000016
+DATA pairshifts<>+16(SB)/4, $0x00000018
+DATA pairshifts<>+20(SB)/4, $0x0000001a
+DATA pairshifts<>+24(SB)/4, $0x0000001c
+DATA pairshifts<>+28(SB)/4, $0x0000001e
+GLOBL pairshifts<>(SB), RODATA|NOPTR, $32
+
+DATA dwords15<>+0(SB)/4, $0x0000000f
+DATA dwords15<>+4(SB)/4, $0x0000000f
+DATA dwords15<>+8(SB)/4, $0x0000000f
+DATA dwords15<>+12(SB)/4, $0x0000000f
+DATA dwords15<>+16(SB)/4, $0x0000000f
+DATA dwords15<>+20(SB)/4, $0x0000000f
+DATA dwords15<>+24(SB)/4, $0x0000000f
+DATA dwords15<>+28(SB)/4, $0x0000000f
+GLOBL dwords15<>(SB), RODATA|NOPTR, $32
+
+DATA dwords3<>+0(SB)/4, $0x00000003
+DATA dwords3<>+4(SB)/4, $0x00000003
+DATA dwords3<>+8(SB)/4, $0x00000003
+DATA dwords3<>+12(SB)/4, $0x00000003
+DATA dwords3<>+16(SB)/4, $0x00000003
+DATA dwords3<>+20(SB)/4, $0x00000003
+DATA dwords3<>+24(SB)/4, $0x00000003
+DATA dwords3<>+28(SB)/4, $0x00000003
+GLOBL dwords3<>(SB), RODATA|NOPTR, $32
+
+DATA dwords32<>+0(SB)/4, $0x00000020
+DATA dwords32<>+4(SB)/4, $0x00000020
+DATA dwords32<>+8(SB)/4, $0x00000020
+DATA dwords32<>+12(SB)/4, $0x00000020
+DATA dwords32<>+16(SB)/4, $0x00000020
+DATA dwords32<>+20(SB)/4, $0x00000020
+DATA dwords32<>+24(SB)/4, $0x00000020
+DATA dwords32<>+28(SB)/4, $0x00000020
+GLOBL dwords32<>(SB), RODATA|NOPTR, $32
+
+DATA alternate<>+0(SB)/1, $0x00
+DATA alternate<>+1(SB)/1, $0x00
+DATA alternate<>+2(SB)/1, $0x00
+DATA alternate<>+3(SB)/1, $0x00
+DATA alternate<>+4(SB)/1, $0x00
+DATA alternate<>+5(SB)/1, $0x00
+DATA alternate<>+6(SB)/1, $0x00
+DATA alternate<>+7(SB)/1, $0x00
+DATA alternate<>+8(SB)/1, $0x00
+DATA alternate<>+9(SB)/1, $0x00
+DATA alternate<>+10(SB)/1, $0x00
+DATA alternate<>+11(SB)/1, $0x00
+DATA alternate<>+12(SB)/1, $0x00
+DATA alternate<>+13(SB)/1, $0x00
+DATA alternate<>+14(SB)/1, $0x00
+DATA alternate<>+15(SB)/1, $0x00
+DATA alternate<>+16(SB)/1, $0x04
+DATA alternate<>+17(SB)/1, $0x00
+DATA alternate<>+18(SB)/1, $0x04
+DATA alternate<>+19(SB)/1, $0x00
+DATA alternate<>+20(SB)/1, $0x04
+DATA alternate<>+21(SB)/1, $0x00
+DATA alternate<>+22(SB)/1, $0x04
+DATA alternate<>+23(SB)/1, $0x00
+DATA alternate<>+24(SB)/1, $0x04
+DATA alternate<>+25(SB)/1, $0x00
+DATA alternate<>+26(SB)/1, $0x04
+DATA alternate<>+27(SB)/1, $0x00
+DATA alternate<>+28(SB)/1, $0x04
+DATA alternate<>+29(SB)/1, $0x00
+DATA alternate<>+30(SB)/1, $0x04
+DATA alternate<>+31(SB)/1, $0x00
+DATA alternate<>+32(SB)/1, $0x00
+DATA alternate<>+33(SB)/1, $0x00
+DATA alternate<>+34(SB)/1, $0x00
+DATA alternate<>+35(SB)/1, $0x00
+DATA alternate<>+36(SB)/1, $0x00
+DATA alternate<>+37(SB)/1, $0x00
+DATA alternate<>+38(SB)/1, $0x00
+DATA alternate<>+39(SB)/1, $0x00
+DATA alternate<>+40(SB)/1, $0x00
+DATA alternate<>+41(SB)/1, $0x00
+DATA alternate<>+42(SB)/1, $0x00
+DATA alternate<>+43(SB)/1, $0x00
+DATA alternate<>+44(SB)/1, $0x00
+DATA alternate<>+45(SB)/1, $0x00
+DATA alternate<>+46(SB)/1, $0x00
+DATA alternate<>+47(SB)/1, $0x00
+DATA alternate<>+48(SB)/1, $0x04
+DATA alternate<>+49(SB)/1, $0x00
+DATA alternate<>+50(SB)/1, $0x04
+DATA alternate<>+51(SB)/1, $0x00
+DATA alternate<>+52(SB)/1, $0x04
+DATA alternate<>+53(SB)/1, $0x00
+DATA alternate<>+54(SB)/1, $0x04
+DATA alternate<>+55(SB)/1, $0x00
+DATA alternate<>+56(SB)/1, $0x04
+DATA alternate<>+57(SB)/1, $0x00
+DATA alternate<>+58(SB)/1, $0x04
+DATA alternate<>+59(SB)/1, $0x00
+DATA alternate<>+60(SB)/1, $0x04
+DATA alternate<>+61(SB)/1, $0x00
+DATA alternate<>+62(SB)/1, $0x04
+DATA alternate<>+63(SB)/1, $0x00
+GLOBL alternate<>(SB), RODATA|NOPTR, $64
+
 // func rowsQ4_0(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
 TEXT ·rowsQ4_0(SB), NOSPLIT, $0-56
@@ -11234,9 +14399,9 @@ TEXT ·rowsQ4_0(SB), NOSPLIT, $0-56
 	VPBROADCASTD nibbles<>+0(SB), Z1
 	VPBROADCASTD factor65528<>+0(SB), Z0
 
-loop110:
+loop134:
 	CMPQ   R12, $0x01
-	JL     done111
+	JL     done135
 	LEAQ   (DX)(AX*4), BX
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
@@ -11249,9 +14414,9 @@ loop110:
 	MOVQ   blocks+24(FP), R13
 	VPXORD Z2, Z2, Z2
 
-loop112:
+loop136:
 	CMPQ            R13, $0x01
-	JL              done113
+	JL              done137
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	PREFETCHT1      128(R14)
@@ -11337,16 +14502,16 @@ loop112:
 	ADDQ            $0x00000004, R9
 	ADDQ            $0x00000004, R10
 	SUBQ            $0x00000001, R13
-	JMP             loop112
+	JMP             loop136
 
-done113:
+done137:
 	VMOVUPS Z2, (R11)
 	ADDQ    $0x00000040, R11
 	LEAQ    (DI)(CX*1), DX
 	SUBQ    $0x00000001, R12
-	JMP     loop110
+	JMP     loop134
 
-done111:
+done135:
 	VZEROUPPER
 	RET
 
@@ -11372,9 +14537,9 @@ TEXT ·rowsQ4_1(SB), NOSPLIT, $0-56
 	VPBROADCASTD nibbles<>+0(SB), Z1
 	VPBROADCASTD factor1<>+0(SB), Z0
 
-loop114:
+loop138:
 	CMPQ   R12, $0x01
-	JL     done115
+	JL     done139
 	LEAQ   (DX)(AX*4), BX
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
@@ -11387,9 +14552,9 @@ loop114:
 	MOVQ   blocks+24(FP), R13
 	VPXORD Z2, Z2, Z2
 
-loop116:
+loop140:
 	CMPQ            R13, $0x01
-	JL              done117
+	JL              done141
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	PREFETCHT1      128(R14)
@@ -11482,16 +14647,16 @@ loop116:
 	ADDQ            $0x00000004, R9
 	ADDQ            $0x00000004, R10
 	SUBQ            $0x00000001, R13
-	JMP             loop116
+	JMP             loop140
 
-done117:
+done141:
 	VMOVUPS Z2, (R11)
 	ADDQ    $0x00000040, R11
 	LEAQ    (DI)(CX*1), DX
 	SUBQ    $0x00000001, R12
-	JMP     loop114
+	JMP     loop138
 
-done115:
+done139:
 	VZEROUPPER
 	RET
 
@@ -11518,9 +14683,9 @@ TEXT ·rowsQ5_0(SB), NOSPLIT, $0-56
 	VPBROADCASTD bytes16<>+0(SB), Z2
 	VPBROADCASTD factor65520<>+0(SB), Z0
 
-loop118:
+loop142:
 	CMPQ   R12, $0x01
-	JL     done119
+	JL     done143
 	LEAQ   (DX)(AX*4), BX
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
@@ -11533,9 +14698,9 @@ loop118:
 	MOVQ   blocks+24(FP), R13
 	VPXORD Z3, Z3, Z3
 
-loop120:
+loop144:
 	CMPQ            R13, $0x01
-	JL              done121
+	JL              done145
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	PREFETCHT1      128(R14)
@@ -11673,16 +14838,16 @@ loop120:
 	ADDQ            $0x00000004, R9
 	ADDQ            $0x00000004, R10
 	SUBQ            $0x00000001, R13
-	JMP             loop120
+	JMP             loop144
 
-done121:
+done145:
 	VMOVUPS Z3, (R11)
 	ADDQ    $0x00000040, R11
 	LEAQ    (DI)(CX*1), DX
 	SUBQ    $0x00000001, R12
-	JMP     loop118
+	JMP     loop142
 
-done119:
+done143:
 	VZEROUPPER
 	RET
 
@@ -11709,9 +14874,9 @@ TEXT ·rowsQ5_1(SB), NOSPLIT, $0-56
 	VPBROADCASTD bytes16<>+0(SB), Z2
 	VPBROADCASTD factor1<>+0(SB), Z0
 
-loop122:
+loop146:
 	CMPQ   R12, $0x01
-	JL     done123
+	JL     done147
 	LEAQ   (DX)(AX*4), BX
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
@@ -11724,9 +14889,9 @@ loop122:
 	MOVQ   blocks+24(FP), R13
 	VPXORD Z3, Z3, Z3
 
-loop124:
+loop148:
 	CMPQ            R13, $0x01
-	JL              done125
+	JL              done149
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	PREFETCHT1      128(R14)
@@ -11871,16 +15036,16 @@ loop124:
 	ADDQ            $0x00000004, R9
 	ADDQ            $0x00000004, R10
 	SUBQ            $0x00000001, R13
-	JMP             loop124
+	JMP             loop148
 
-done125:
+done149:
 	VMOVUPS Z3, (R11)
 	ADDQ    $0x00000040, R11
 	LEAQ    (DI)(CX*1), DX
 	SUBQ    $0x00000001, R12
-	JMP     loop122
+	JMP     loop146
 
-done123:
+done147:
 	VZEROUPPER
 	RET
 
@@ -11896,9 +15061,9 @@ TEXT ·rowsQ8_0(SB), NOSPLIT, $0-56
 	VPBROADCASTD bytes128<>+0(SB), Z1
 	VPBROADCASTD factor65408<>+0(SB), Z0
 
-loop126:
+loop150:
 	CMPQ   R12, $0x01
-	JL     done127
+	JL     done151
 	LEAQ   (DX)(AX*4), BX
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
@@ -11911,9 +15076,9 @@ loop126:
 	MOVQ   blocks+24(FP), R13
 	VPXORD Z2, Z2, Z2
 
-loop128:
+loop152:
 	CMPQ            R13, $0x01
-	JL              done129
+	JL              done153
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	PREFETCHT1      128(R14)
@@ -12023,16 +15188,16 @@ loop128:
 	ADDQ            $0x00000004, R9
 	ADDQ            $0x00000004, R10
 	SUBQ            $0x00000001, R13
-	JMP             loop128
+	JMP             loop152
 
-done129:
+done153:
 	VMOVUPS Z2, (R11)
 	ADDQ    $0x00000040, R11
 	LEAQ    (DI)(CX*1), DX
 	SUBQ    $0x00000001, R12
-	JMP     loop126
+	JMP     loop150
 
-done127:
+done151:
 	VZEROUPPER
 	RET
 
@@ -12059,9 +15224,9 @@ TEXT ·rowsIQ4_NL(SB), NOSPLIT, $0-56
 	VMOVDQU32    codes1<>+0(SB), Z2
 	VPBROADCASTD factor65408<>+0(SB), Z0
 
-loop130:
+loop154:
 	CMPQ   R12, $0x01
-	JL     done131
+	JL     done155
 	LEAQ   (DX)(AX*4), BX
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
@@ -12074,9 +15239,9 @@ loop130:
 	MOVQ   blocks+24(FP), R13
 	VPXORD Z3, Z3, Z3
 
-loop132:
+loop156:
 	CMPQ            R13, $0x01
-	JL              done133
+	JL              done157
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	PREFETCHT1      128(R14)
@@ -12170,16 +15335,16 @@ loop132:
 	ADDQ            $0x00000004, R9
 	ADDQ            $0x00000004, R10
 	SUBQ            $0x00000001, R13
-	JMP             loop132
+	JMP             loop156
 
-done133:
+done157:
 	VMOVUPS Z3, (R11)
 	ADDQ    $0x00000040, R11
 	LEAQ    (DI)(CX*1), DX
 	SUBQ    $0x00000001, R12
-	JMP     loop130
+	JMP     loop154
 
-done131:
+done155:
 	VZEROUPPER
 	RET
 
@@ -12196,9 +15361,9 @@ TEXT ·rowsMXFP4(SB), NOSPLIT, $0-56
 	VMOVDQU32    codes128<>+0(SB), Z2
 	VPBROADCASTD factor65408<>+0(SB), Z0
 
-loop134:
+loop158:
 	CMPQ   R12, $0x01
-	JL     done135
+	JL     done159
 	LEAQ   (DX)(AX*4), BX
 	LEAQ   (BX)(AX*4), SI
 	LEAQ   (SI)(AX*4), DI
@@ -12211,9 +15376,9 @@ loop134:
 	MOVQ   blocks+24(FP), R13
 	VPXORD Z3, Z3, Z3
 
-loop136:
+loop160:
 	CMPQ            R13, $0x01
-	JL              done137
+	JL              done161
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	PREFETCHT1      128(R14)
@@ -12313,4167 +15478,10 @@ loop136:
 	ADDQ            $0x00000004, R9
 	ADDQ            $0x00000004, R10
 	SUBQ            $0x00000001, R13
-	JMP             loop136
-
-done137:
-	VMOVUPS Z3, (R11)
-	ADDQ    $0x00000040, R11
-	LEAQ    (DI)(CX*1), DX
-	SUBQ    $0x00000001, R12
-	JMP     loop134
-
-done135:
-	VZEROUPPER
-	RET
-
-// func rowsQ2_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·rowsQ2_K(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), DX
-	MOVQ         blocks+24(FP), AX
-	IMUL3Q       $0x00000054, AX, AX
-	LEAQ         (AX)(AX*2), CX
-	MOVQ         dst+0(FP), R11
-	MOVQ         groups+16(FP), R12
-	VPBROADCASTD bytes3<>+0(SB), Z0
-
-loop138:
-	CMPQ   R12, $0x01
-	JL     done139
-	LEAQ   (DX)(AX*4), BX
-	LEAQ   (BX)(AX*4), SI
-	LEAQ   (SI)(AX*4), DI
-	MOVQ   AX, R14
-	SHLQ   $0x04, R14
-	ADDQ   DX, R14
-	MOVQ   q+32(FP), R8
-	MOVQ   scale+40(FP), R9
-	MOVQ   sums+48(FP), R10
-	MOVQ   blocks+24(FP), R13
-	VPXORD Z1, Z1, Z1
-
-loop140:
-	CMPQ            R13, $0x01
-	JL              done141
-	PREFETCHT1      (R14)
-	PREFETCHT1      64(R14)
-	PREFETCHT1      128(R14)
-	PREFETCHT1      192(R14)
-	PREFETCHT1      256(R14)
-	PREFETCHT1      320(R14)
-	PREFETCHT1      384(R14)
-	PREFETCHT1      448(R14)
-	PREFETCHT1      512(R14)
-	PREFETCHT1      576(R14)
-	PREFETCHT1      640(R14)
-	PREFETCHT1      704(R14)
-	PREFETCHT1      768(R14)
-	PREFETCHT1      832(R14)
-	PREFETCHT1      896(R14)
-	PREFETCHT1      960(R14)
-	PREFETCHT1      1024(R14)
-	PREFETCHT1      1088(R14)
-	PREFETCHT1      1152(R14)
-	PREFETCHT1      1216(R14)
-	PREFETCHT1      1280(R14)
-	ADDQ            $0x00000540, R14
-	VPBROADCASTD    nibbles<>+0(SB), Z2
-	VBROADCASTI32X4 (DX), Z3
-	VINSERTI32X4    $0x01, (BX), Z3, Z3
-	VINSERTI32X4    $0x02, (SI), Z3, Z3
-	VINSERTI32X4    $0x03, (DI), Z3, Z3
-	VBROADCASTI32X4 (DX)(AX*1), Z4
-	VINSERTI32X4    $0x01, (BX)(AX*1), Z4, Z4
-	VINSERTI32X4    $0x02, (SI)(AX*1), Z4, Z4
-	VINSERTI32X4    $0x03, (DI)(AX*1), Z4, Z4
-	VBROADCASTI32X4 (DX)(AX*2), Z5
-	VINSERTI32X4    $0x01, (BX)(AX*2), Z5, Z5
-	VINSERTI32X4    $0x02, (SI)(AX*2), Z5, Z5
-	VINSERTI32X4    $0x03, (DI)(AX*2), Z5, Z5
-	VBROADCASTI32X4 (DX)(CX*1), Z6
-	VINSERTI32X4    $0x01, (BX)(CX*1), Z6, Z6
-	VINSERTI32X4    $0x02, (SI)(CX*1), Z6, Z6
-	VINSERTI32X4    $0x03, (DI)(CX*1), Z6, Z6
-	VPUNPCKLDQ      Z4, Z3, Z7
-	VPUNPCKHDQ      Z4, Z3, Z4
-	VPUNPCKLDQ      Z6, Z5, Z8
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLQDQ     Z8, Z7, Z3
-	VPUNPCKHQDQ     Z8, Z7, Z7
-	VPUNPCKLQDQ     Z6, Z4, Z5
-	VPUNPCKHQDQ     Z6, Z4, Z6
-	VPSRLW          $0x04, Z3, Z4
-	VPANDD          Z2, Z4, Z4
-	VPANDD          Z2, Z3, Z3
-	VPSRLW          $0x04, Z7, Z8
-	VPANDD          Z2, Z8, Z8
-	VPANDD          Z2, Z7, Z7
-	VPSRLW          $0x04, Z5, Z9
-	VPANDD          Z2, Z9, Z9
-	VPANDD          Z2, Z5, Z5
-	VPSRLW          $0x04, Z6, Z10
-	VPANDD          Z2, Z10, Z10
-	VPANDD          Z2, Z6, Z6
-	VPBROADCASTD    80(DX), Z2
-	VPINSRD         $0x01, 80(DX)(AX*1), X2, X2
-	VPINSRD         $0x02, 80(DX)(AX*2), X2, X2
-	VPINSRD         $0x03, 80(DX)(CX*1), X2, X2
-	VMOVD           80(BX), X11
-	VPINSRD         $0x01, 80(BX)(AX*1), X11, X11
-	VPINSRD         $0x02, 80(BX)(AX*2), X11, X11
-	VPINSRD         $0x03, 80(BX)(CX*1), X11, X11
-	VINSERTI32X4    $0x01, X11, Z2, Z2
-	VMOVD           80(SI), X11
-	VPINSRD         $0x01, 80(SI)(AX*1), X11, X11
-	VPINSRD         $0x02, 80(SI)(AX*2), X11, X11
-	VPINSRD         $0x03, 80(SI)(CX*1), X11, X11
-	VINSERTI32X4    $0x02, X11, Z2, Z2
-	VMOVD           80(DI), X11
-	VPINSRD         $0x01, 80(DI)(AX*1), X11, X11
-	VPINSRD         $0x02, 80(DI)(AX*2), X11, X11
-	VPINSRD         $0x03, 80(DI)(CX*1), X11, X11
-	VINSERTI32X4    $0x03, X11, Z2, Z2
-	VPMOVDW         Z2, Y11
-	VCVTPH2PS       Y11, Z11
-	VPSRLD          $0x10, Z2, Z2
-	VPMOVDW         Z2, Y2
-	VCVTPH2PS       Y2, Z2
-	VPBROADCASTD    sign<>+0(SB), Z12
-	VPXORD          Z12, Z2, Z2
-	VPXORD          Z12, Z12, Z12
-	VPXORD          Z13, Z13, Z13
-	VPSHUFB         order1_0_2_0<>+0(SB), Z4, Z14
-	VPDPWSSD.BCST   (R10), Z14, Z13
-	VPSHUFB         order3_0_4_0<>+0(SB), Z4, Z4
-	VPDPWSSD.BCST   4(R10), Z4, Z13
-	VPSHUFB         order1_0_2_0<>+0(SB), Z8, Z4
-	VPDPWSSD.BCST   8(R10), Z4, Z13
-	VPSHUFB         order3_0_4_0<>+0(SB), Z8, Z4
-	VPDPWSSD.BCST   12(R10), Z4, Z13
-	VPSHUFB         order1_0_2_0<>+0(SB), Z9, Z4
-	VPDPWSSD.BCST   16(R10), Z4, Z13
-	VPSHUFB         order3_0_4_0<>+0(SB), Z9, Z4
-	VPDPWSSD.BCST   20(R10), Z4, Z13
-	VPSHUFB         order1_0_2_0<>+0(SB), Z10, Z4
-	VPDPWSSD.BCST   24(R10), Z4, Z13
-	VPSHUFB         order3_0_4_0<>+0(SB), Z10, Z4
-	VPDPWSSD.BCST   28(R10), Z4, Z13
-	VBROADCASTI32X4 16(DX), Z4
-	VINSERTI32X4    $0x01, 16(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 16(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 16(DI), Z4, Z4
-	VBROADCASTI32X4 16(DX)(AX*1), Z8
-	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z8, Z8
-	VBROADCASTI32X4 16(DX)(AX*2), Z9
-	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z9, Z9
-	VBROADCASTI32X4 16(DX)(CX*1), Z10
-	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z10, Z10
-	VPUNPCKLDQ      Z8, Z4, Z14
-	VPUNPCKHDQ      Z8, Z4, Z8
-	VPUNPCKLDQ      Z10, Z9, Z15
-	VPUNPCKHDQ      Z10, Z9, Z10
-	VPUNPCKLQDQ     Z15, Z14, Z4
-	VPUNPCKHQDQ     Z15, Z14, Z14
-	VPUNPCKLQDQ     Z10, Z8, Z9
-	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPANDD          Z0, Z4, Z8
-	VPXORD          Z15, Z15, Z15
-	VPDPBUSD.BCST   (R8), Z8, Z15
-	VPANDD          Z0, Z14, Z8
-	VPDPBUSD.BCST   4(R8), Z8, Z15
-	VPANDD          Z0, Z9, Z8
-	VPDPBUSD.BCST   8(R8), Z8, Z15
-	VPANDD          Z0, Z10, Z8
-	VPDPBUSD.BCST   12(R8), Z8, Z15
-	VPSHUFB         order1_0_0_0<>+0(SB), Z3, Z8
-	VPMULLD         Z8, Z15, Z15
-	VPADDD          Z15, Z12, Z12
-	VPSRLW          $0x02, Z4, Z8
-	VPANDD          Z0, Z8, Z8
-	VPXORD          Z15, Z15, Z15
-	VPDPBUSD.BCST   32(R8), Z8, Z15
-	VPSRLW          $0x02, Z14, Z8
-	VPANDD          Z0, Z8, Z8
-	VPDPBUSD.BCST   36(R8), Z8, Z15
-	VPSRLW          $0x02, Z9, Z8
-	VPANDD          Z0, Z8, Z8
-	VPDPBUSD.BCST   40(R8), Z8, Z15
-	VPSRLW          $0x02, Z10, Z8
-	VPANDD          Z0, Z8, Z8
-	VPDPBUSD.BCST   44(R8), Z8, Z15
-	VPSHUFB         order3_0_0_0<>+0(SB), Z3, Z8
-	VPMULLD         Z8, Z15, Z15
-	VPADDD          Z15, Z12, Z12
-	VPSRLW          $0x04, Z4, Z8
-	VPANDD          Z0, Z8, Z8
-	VPXORD          Z15, Z15, Z15
-	VPDPBUSD.BCST   64(R8), Z8, Z15
-	VPSRLW          $0x04, Z14, Z8
-	VPANDD          Z0, Z8, Z8
-	VPDPBUSD.BCST   68(R8), Z8, Z15
-	VPSRLW          $0x04, Z9, Z8
-	VPANDD          Z0, Z8, Z8
-	VPDPBUSD.BCST   72(R8), Z8, Z15
-	VPSRLW          $0x04, Z10, Z8
-	VPANDD          Z0, Z8, Z8
-	VPDPBUSD.BCST   76(R8), Z8, Z15
-	VPSHUFB         order1_0_0_0<>+0(SB), Z7, Z8
-	VPMULLD         Z8, Z15, Z15
-	VPADDD          Z15, Z12, Z12
-	VPSRLW          $0x06, Z4, Z4
-	VPANDD          Z0, Z4, Z4
-	VPXORD          Z8, Z8, Z8
-	VPDPBUSD.BCST   96(R8), Z4, Z8
-	VPSRLW          $0x06, Z14, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   100(R8), Z4, Z8
-	VPSRLW          $0x06, Z9, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   104(R8), Z4, Z8
-	VPSRLW          $0x06, Z10, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   108(R8), Z4, Z8
-	VPSHUFB         order3_0_0_0<>+0(SB), Z7, Z4
-	VPMULLD         Z4, Z8, Z8
-	VPADDD          Z8, Z12, Z12
-	VBROADCASTI32X4 48(DX), Z4
-	VINSERTI32X4    $0x01, 48(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 48(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 48(DI), Z4, Z4
-	VBROADCASTI32X4 48(DX)(AX*1), Z8
-	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z8, Z8
-	VBROADCASTI32X4 48(DX)(AX*2), Z9
-	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z9, Z9
-	VBROADCASTI32X4 48(DX)(CX*1), Z10
-	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z10, Z10
-	VPUNPCKLDQ      Z8, Z4, Z14
-	VPUNPCKHDQ      Z8, Z4, Z8
-	VPUNPCKLDQ      Z10, Z9, Z15
-	VPUNPCKHDQ      Z10, Z9, Z10
-	VPUNPCKLQDQ     Z15, Z14, Z4
-	VPUNPCKHQDQ     Z15, Z14, Z14
-	VPUNPCKLQDQ     Z10, Z8, Z9
-	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPANDD          Z0, Z4, Z8
-	VPXORD          Z15, Z15, Z15
-	VPDPBUSD.BCST   128(R8), Z8, Z15
-	VPANDD          Z0, Z14, Z8
-	VPDPBUSD.BCST   132(R8), Z8, Z15
-	VPANDD          Z0, Z9, Z8
-	VPDPBUSD.BCST   136(R8), Z8, Z15
-	VPANDD          Z0, Z10, Z8
-	VPDPBUSD.BCST   140(R8), Z8, Z15
-	VPSHUFB         order1_0_0_0<>+0(SB), Z5, Z8
-	VPMULLD         Z8, Z15, Z15
-	VPADDD          Z15, Z12, Z12
-	VPSRLW          $0x02, Z4, Z8
-	VPANDD          Z0, Z8, Z8
-	VPXORD          Z15, Z15, Z15
-	VPDPBUSD.BCST   160(R8), Z8, Z15
-	VPSRLW          $0x02, Z14, Z8
-	VPANDD          Z0, Z8, Z8
-	VPDPBUSD.BCST   164(R8), Z8, Z15
-	VPSRLW          $0x02, Z9, Z8
-	VPANDD          Z0, Z8, Z8
-	VPDPBUSD.BCST   168(R8), Z8, Z15
-	VPSRLW          $0x02, Z10, Z8
-	VPANDD          Z0, Z8, Z8
-	VPDPBUSD.BCST   172(R8), Z8, Z15
-	VPSHUFB         order3_0_0_0<>+0(SB), Z5, Z8
-	VPMULLD         Z8, Z15, Z15
-	VPADDD          Z15, Z12, Z12
-	VPSRLW          $0x04, Z4, Z8
-	VPANDD          Z0, Z8, Z8
-	VPXORD          Z15, Z15, Z15
-	VPDPBUSD.BCST   192(R8), Z8, Z15
-	VPSRLW          $0x04, Z14, Z8
-	VPANDD          Z0, Z8, Z8
-	VPDPBUSD.BCST   196(R8), Z8, Z15
-	VPSRLW          $0x04, Z9, Z8
-	VPANDD          Z0, Z8, Z8
-	VPDPBUSD.BCST   200(R8), Z8, Z15
-	VPSRLW          $0x04, Z10, Z8
-	VPANDD          Z0, Z8, Z8
-	VPDPBUSD.BCST   204(R8), Z8, Z15
-	VPSHUFB         order1_0_0_0<>+0(SB), Z6, Z8
-	VPMULLD         Z8, Z15, Z15
-	VPADDD          Z15, Z12, Z12
-	VPSRLW          $0x06, Z4, Z4
-	VPANDD          Z0, Z4, Z4
-	VPXORD          Z8, Z8, Z8
-	VPDPBUSD.BCST   224(R8), Z4, Z8
-	VPSRLW          $0x06, Z14, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   228(R8), Z4, Z8
-	VPSRLW          $0x06, Z9, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   232(R8), Z4, Z8
-	VPSRLW          $0x06, Z10, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   236(R8), Z4, Z8
-	VPSHUFB         order3_0_0_0<>+0(SB), Z6, Z4
-	VPMULLD         Z4, Z8, Z8
-	VPADDD          Z8, Z12, Z12
-	VBROADCASTI32X4 32(DX), Z4
-	VINSERTI32X4    $0x01, 32(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 32(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 32(DI), Z4, Z4
-	VBROADCASTI32X4 32(DX)(AX*1), Z8
-	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z8, Z8
-	VBROADCASTI32X4 32(DX)(AX*2), Z9
-	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z9, Z9
-	VBROADCASTI32X4 32(DX)(CX*1), Z10
-	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z10, Z10
-	VPUNPCKLDQ      Z8, Z4, Z14
-	VPUNPCKHDQ      Z8, Z4, Z8
-	VPUNPCKLDQ      Z10, Z9, Z15
-	VPUNPCKHDQ      Z10, Z9, Z10
-	VPUNPCKLQDQ     Z15, Z14, Z4
-	VPUNPCKHQDQ     Z15, Z14, Z14
-	VPUNPCKLQDQ     Z10, Z8, Z9
-	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPANDD          Z0, Z4, Z8
-	VPXORD          Z15, Z15, Z15
-	VPDPBUSD.BCST   16(R8), Z8, Z15
-	VPANDD          Z0, Z14, Z8
-	VPDPBUSD.BCST   20(R8), Z8, Z15
-	VPANDD          Z0, Z9, Z8
-	VPDPBUSD.BCST   24(R8), Z8, Z15
-	VPANDD          Z0, Z10, Z8
-	VPDPBUSD.BCST   28(R8), Z8, Z15
-	VPSHUFB         order2_0_0_0<>+0(SB), Z3, Z8
-	VPMULLD         Z8, Z15, Z15
-	VPADDD          Z15, Z12, Z12
-	VPSRLW          $0x02, Z4, Z8
-	VPANDD          Z0, Z8, Z8
-	VPXORD          Z15, Z15, Z15
-	VPDPBUSD.BCST   48(R8), Z8, Z15
-	VPSRLW          $0x02, Z14, Z8
-	VPANDD          Z0, Z8, Z8
-	VPDPBUSD.BCST   52(R8), Z8, Z15
-	VPSRLW          $0x02, Z9, Z8
-	VPANDD          Z0, Z8, Z8
-	VPDPBUSD.BCST   56(R8), Z8, Z15
-	VPSRLW          $0x02, Z10, Z8
-	VPANDD          Z0, Z8, Z8
-	VPDPBUSD.BCST   60(R8), Z8, Z15
-	VPSHUFB         order4_0_0_0<>+0(SB), Z3, Z3
-	VPMULLD         Z3, Z15, Z15
-	VPADDD          Z15, Z12, Z12
-	VPSRLW          $0x04, Z4, Z3
-	VPANDD          Z0, Z3, Z3
-	VPXORD          Z8, Z8, Z8
-	VPDPBUSD.BCST   80(R8), Z3, Z8
-	VPSRLW          $0x04, Z14, Z3
-	VPANDD          Z0, Z3, Z3
-	VPDPBUSD.BCST   84(R8), Z3, Z8
-	VPSRLW          $0x04, Z9, Z3
-	VPANDD          Z0, Z3, Z3
-	VPDPBUSD.BCST   88(R8), Z3, Z8
-	VPSRLW          $0x04, Z10, Z3
-	VPANDD          Z0, Z3, Z3
-	VPDPBUSD.BCST   92(R8), Z3, Z8
-	VPSHUFB         order2_0_0_0<>+0(SB), Z7, Z3
-	VPMULLD         Z3, Z8, Z8
-	VPADDD          Z8, Z12, Z12
-	VPSRLW          $0x06, Z4, Z3
-	VPANDD          Z0, Z3, Z3
-	VPXORD          Z4, Z4, Z4
-	VPDPBUSD.BCST   112(R8), Z3, Z4
-	VPSRLW          $0x06, Z14, Z3
-	VPANDD          Z0, Z3, Z3
-	VPDPBUSD.BCST   116(R8), Z3, Z4
-	VPSRLW          $0x06, Z9, Z3
-	VPANDD          Z0, Z3, Z3
-	VPDPBUSD.BCST   120(R8), Z3, Z4
-	VPSRLW          $0x06, Z10, Z3
-	VPANDD          Z0, Z3, Z3
-	VPDPBUSD.BCST   124(R8), Z3, Z4
-	VPSHUFB         order4_0_0_0<>+0(SB), Z7, Z3
-	VPMULLD         Z3, Z4, Z4
-	VPADDD          Z4, Z12, Z12
-	VBROADCASTI32X4 64(DX), Z3
-	VINSERTI32X4    $0x01, 64(BX), Z3, Z3
-	VINSERTI32X4    $0x02, 64(SI), Z3, Z3
-	VINSERTI32X4    $0x03, 64(DI), Z3, Z3
-	VBROADCASTI32X4 64(DX)(AX*1), Z4
-	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z4, Z4
-	VBROADCASTI32X4 64(DX)(AX*2), Z7
-	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z7, Z7
-	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z7, Z7
-	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z7, Z7
-	VBROADCASTI32X4 64(DX)(CX*1), Z8
-	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z8, Z8
-	VPUNPCKLDQ      Z4, Z3, Z9
-	VPUNPCKHDQ      Z4, Z3, Z4
-	VPUNPCKLDQ      Z8, Z7, Z10
-	VPUNPCKHDQ      Z8, Z7, Z8
-	VPUNPCKLQDQ     Z10, Z9, Z3
-	VPUNPCKHQDQ     Z10, Z9, Z9
-	VPUNPCKLQDQ     Z8, Z4, Z7
-	VPUNPCKHQDQ     Z8, Z4, Z8
-	VPANDD          Z0, Z3, Z4
-	VPXORD          Z10, Z10, Z10
-	VPDPBUSD.BCST   144(R8), Z4, Z10
-	VPANDD          Z0, Z9, Z4
-	VPDPBUSD.BCST   148(R8), Z4, Z10
-	VPANDD          Z0, Z7, Z4
-	VPDPBUSD.BCST   152(R8), Z4, Z10
-	VPANDD          Z0, Z8, Z4
-	VPDPBUSD.BCST   156(R8), Z4, Z10
-	VPSHUFB         order2_0_0_0<>+0(SB), Z5, Z4
-	VPMULLD         Z4, Z10, Z10
-	VPADDD          Z10, Z12, Z12
-	VPSRLW          $0x02, Z3, Z4
-	VPANDD          Z0, Z4, Z4
-	VPXORD          Z10, Z10, Z10
-	VPDPBUSD.BCST   176(R8), Z4, Z10
-	VPSRLW          $0x02, Z9, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   180(R8), Z4, Z10
-	VPSRLW          $0x02, Z7, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   184(R8), Z4, Z10
-	VPSRLW          $0x02, Z8, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   188(R8), Z4, Z10
-	VPSHUFB         order4_0_0_0<>+0(SB), Z5, Z4
-	VPMULLD         Z4, Z10, Z10
-	VPADDD          Z10, Z12, Z12
-	VPSRLW          $0x04, Z3, Z4
-	VPANDD          Z0, Z4, Z4
-	VPXORD          Z5, Z5, Z5
-	VPDPBUSD.BCST   208(R8), Z4, Z5
-	VPSRLW          $0x04, Z9, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   212(R8), Z4, Z5
-	VPSRLW          $0x04, Z7, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   216(R8), Z4, Z5
-	VPSRLW          $0x04, Z8, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   220(R8), Z4, Z5
-	VPSHUFB         order2_0_0_0<>+0(SB), Z6, Z4
-	VPMULLD         Z4, Z5, Z5
-	VPADDD          Z5, Z12, Z12
-	VPSRLW          $0x06, Z3, Z3
-	VPANDD          Z0, Z3, Z3
-	VPXORD          Z4, Z4, Z4
-	VPDPBUSD.BCST   240(R8), Z3, Z4
-	VPSRLW          $0x06, Z9, Z3
-	VPANDD          Z0, Z3, Z3
-	VPDPBUSD.BCST   244(R8), Z3, Z4
-	VPSRLW          $0x06, Z7, Z3
-	VPANDD          Z0, Z3, Z3
-	VPDPBUSD.BCST   248(R8), Z3, Z4
-	VPSRLW          $0x06, Z8, Z3
-	VPANDD          Z0, Z3, Z3
-	VPDPBUSD.BCST   252(R8), Z3, Z4
-	VPSHUFB         order4_0_0_0<>+0(SB), Z6, Z3
-	VPMULLD         Z3, Z4, Z4
-	VPADDD          Z4, Z12, Z12
-	VBROADCASTSS    (R9), Z3
-	VMULPS          Z3, Z11, Z11
-	VCVTDQ2PS       Z12, Z12
-	VFMADD231PS     Z12, Z11, Z1
-	VMULPS          Z3, Z2, Z2
-	VCVTDQ2PS       Z13, Z13
-	VFMADD231PS     Z13, Z2, Z1
-	ADDQ            $0x00000054, DX
-	ADDQ            $0x00000054, BX
-	ADDQ            $0x00000054, SI
-	ADDQ            $0x00000054, DI
-	ADDQ            $0x00000100, R8
-	ADDQ            $0x00000004, R9
-	ADDQ            $0x00000020, R10
-	SUBQ            $0x00000001, R13
-	JMP             loop140
-
-done141:
-	VMOVUPS Z1, (R11)
-	ADDQ    $0x00000040, R11
-	LEAQ    (DI)(CX*1), DX
-	SUBQ    $0x00000001, R12
-	JMP     loop138
-
-done139:
-	VZEROUPPER
-	RET
-
-// func rowsQ3_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·rowsQ3_K(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), DX
-	MOVQ         blocks+24(FP), AX
-	IMUL3Q       $0x0000006e, AX, AX
-	LEAQ         (AX)(AX*2), CX
-	MOVQ         dst+0(FP), R11
-	MOVQ         groups+16(FP), R12
-	VPBROADCASTD bytes3<>+0(SB), Z0
-	VPBROADCASTD bytes4<>+0(SB), Z1
-
-loop142:
-	CMPQ   R12, $0x01
-	JL     done143
-	LEAQ   (DX)(AX*4), BX
-	LEAQ   (BX)(AX*4), SI
-	LEAQ   (SI)(AX*4), DI
-	MOVQ   AX, R14
-	SHLQ   $0x04, R14
-	ADDQ   DX, R14
-	MOVQ   q+32(FP), R8
-	MOVQ   scale+40(FP), R9
-	MOVQ   sums+48(FP), R10
-	MOVQ   blocks+24(FP), R13
-	VPXORD Z2, Z2, Z2
-
-loop144:
-	CMPQ            R13, $0x01
-	JL              done145
-	PREFETCHT1      (R14)
-	PREFETCHT1      64(R14)
-	PREFETCHT1      128(R14)
-	PREFETCHT1      192(R14)
-	PREFETCHT1      256(R14)
-	PREFETCHT1      320(R14)
-	PREFETCHT1      384(R14)
-	PREFETCHT1      448(R14)
-	PREFETCHT1      512(R14)
-	PREFETCHT1      576(R14)
-	PREFETCHT1      640(R14)
-	PREFETCHT1      704(R14)
-	PREFETCHT1      768(R14)
-	PREFETCHT1      832(R14)
-	PREFETCHT1      896(R14)
-	PREFETCHT1      960(R14)
-	PREFETCHT1      1024(R14)
-	PREFETCHT1      1088(R14)
-	PREFETCHT1      1152(R14)
-	PREFETCHT1      1216(R14)
-	PREFETCHT1      1280(R14)
-	PREFETCHT1      1344(R14)
-	PREFETCHT1      1408(R14)
-	PREFETCHT1      1472(R14)
-	PREFETCHT1      1536(R14)
-	PREFETCHT1      1600(R14)
-	PREFETCHT1      1664(R14)
-	PREFETCHT1      1728(R14)
-	ADDQ            $0x000006e0, R14
-	VPBROADCASTD    nibbles<>+0(SB), Z3
-	VPBROADCASTD    bytes48<>+0(SB), Z4
-	VBROADCASTI32X4 92(DX), Z5
-	VINSERTI32X4    $0x01, 92(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 92(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 92(DI), Z5, Z5
-	VBROADCASTI32X4 92(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 92(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 92(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 92(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 92(DX)(AX*2), Z7
-	VINSERTI32X4    $0x01, 92(BX)(AX*2), Z7, Z7
-	VINSERTI32X4    $0x02, 92(SI)(AX*2), Z7, Z7
-	VINSERTI32X4    $0x03, 92(DI)(AX*2), Z7, Z7
-	VBROADCASTI32X4 92(DX)(CX*1), Z8
-	VINSERTI32X4    $0x01, 92(BX)(CX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 92(SI)(CX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 92(DI)(CX*1), Z8, Z8
-	VPUNPCKLDQ      Z6, Z5, Z9
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLDQ      Z8, Z7, Z10
-	VPUNPCKHDQ      Z8, Z7, Z8
-	VPUNPCKLQDQ     Z10, Z9, Z5
-	VPUNPCKHQDQ     Z10, Z9, Z9
-	VPUNPCKLQDQ     Z8, Z6, Z7
-	VPUNPCKHQDQ     Z8, Z6, Z8
-	VPANDD          Z3, Z9, Z5
-	VPSLLW          $0x04, Z8, Z6
-	VPANDD          Z4, Z6, Z6
-	VPORD           Z6, Z5, Z5
-	VPANDD          Z3, Z7, Z6
-	VPSLLW          $0x02, Z8, Z10
-	VPANDD          Z4, Z10, Z10
-	VPORD           Z10, Z6, Z6
-	VPSRLW          $0x04, Z9, Z9
-	VPANDD          Z3, Z9, Z9
-	VPANDD          Z4, Z8, Z10
-	VPORD           Z10, Z9, Z9
-	VPSRLW          $0x04, Z7, Z7
-	VPANDD          Z3, Z7, Z7
-	VPSRLW          $0x02, Z8, Z3
-	VPANDD          Z4, Z3, Z3
-	VPORD           Z3, Z7, Z7
-	VPBROADCASTD    bytes224<>+0(SB), Z3
-	VPADDB          Z3, Z5, Z5
-	VPADDB          Z3, Z6, Z6
-	VPADDB          Z3, Z9, Z9
-	VPADDB          Z3, Z7, Z7
-	VPXORD          Y3, Y3, Y3
-	VPINSRW         $0x00, 108(DX), X3, X3
-	VPINSRW         $0x01, 108(DX)(AX*1), X3, X3
-	VPINSRW         $0x02, 108(DX)(AX*2), X3, X3
-	VPINSRW         $0x03, 108(DX)(CX*1), X3, X3
-	VPINSRW         $0x04, 108(BX), X3, X3
-	VPINSRW         $0x05, 108(BX)(AX*1), X3, X3
-	VPINSRW         $0x06, 108(BX)(AX*2), X3, X3
-	VPINSRW         $0x07, 108(BX)(CX*1), X3, X3
-	VPXORD          X4, X4, X4
-	VPINSRW         $0x00, 108(SI), X4, X4
-	VPINSRW         $0x01, 108(SI)(AX*1), X4, X4
-	VPINSRW         $0x02, 108(SI)(AX*2), X4, X4
-	VPINSRW         $0x03, 108(SI)(CX*1), X4, X4
-	VPINSRW         $0x04, 108(DI), X4, X4
-	VPINSRW         $0x05, 108(DI)(AX*1), X4, X4
-	VPINSRW         $0x06, 108(DI)(AX*2), X4, X4
-	VPINSRW         $0x07, 108(DI)(CX*1), X4, X4
-	VINSERTI32X4    $0x01, X4, Y3, Y3
-	VCVTPH2PS       Y3, Z3
-	VPXORD          Z4, Z4, Z4
-	VPSHUFB         order0_1_0_2<>+0(SB), Z5, Z8
-	VPSRAW          $0x06, Z8, Z8
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z8, Z10, Z8
-	VPDPWSSD.BCST   (R10), Z8, Z4
-	VPSHUFB         order0_3_0_4<>+0(SB), Z5, Z8
-	VPSRAW          $0x06, Z8, Z8
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z8, Z10, Z8
-	VPDPWSSD.BCST   4(R10), Z8, Z4
-	VPSHUFB         order0_1_0_2<>+0(SB), Z6, Z8
-	VPSRAW          $0x06, Z8, Z8
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z8, Z10, Z8
-	VPDPWSSD.BCST   8(R10), Z8, Z4
-	VPSHUFB         order0_3_0_4<>+0(SB), Z6, Z8
-	VPSRAW          $0x06, Z8, Z8
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z8, Z10, Z8
-	VPDPWSSD.BCST   12(R10), Z8, Z4
-	VPSHUFB         order0_1_0_2<>+0(SB), Z9, Z8
-	VPSRAW          $0x06, Z8, Z8
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z8, Z10, Z8
-	VPDPWSSD.BCST   16(R10), Z8, Z4
-	VPSHUFB         order0_3_0_4<>+0(SB), Z9, Z8
-	VPSRAW          $0x06, Z8, Z8
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z8, Z10, Z8
-	VPDPWSSD.BCST   20(R10), Z8, Z4
-	VPSHUFB         order0_1_0_2<>+0(SB), Z7, Z8
-	VPSRAW          $0x06, Z8, Z8
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z8, Z10, Z8
-	VPDPWSSD.BCST   24(R10), Z8, Z4
-	VPSHUFB         order0_3_0_4<>+0(SB), Z7, Z8
-	VPSRAW          $0x06, Z8, Z8
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z8, Z10, Z8
-	VPDPWSSD.BCST   28(R10), Z8, Z4
-	VBROADCASTI32X4 (DX), Z8
-	VINSERTI32X4    $0x01, (BX), Z8, Z8
-	VINSERTI32X4    $0x02, (SI), Z8, Z8
-	VINSERTI32X4    $0x03, (DI), Z8, Z8
-	VBROADCASTI32X4 (DX)(AX*1), Z10
-	VINSERTI32X4    $0x01, (BX)(AX*1), Z10, Z10
-	VINSERTI32X4    $0x02, (SI)(AX*1), Z10, Z10
-	VINSERTI32X4    $0x03, (DI)(AX*1), Z10, Z10
-	VBROADCASTI32X4 (DX)(AX*2), Z11
-	VINSERTI32X4    $0x01, (BX)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x02, (SI)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x03, (DI)(AX*2), Z11, Z11
-	VBROADCASTI32X4 (DX)(CX*1), Z12
-	VINSERTI32X4    $0x01, (BX)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x02, (SI)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x03, (DI)(CX*1), Z12, Z12
-	VPUNPCKLDQ      Z10, Z8, Z13
-	VPUNPCKHDQ      Z10, Z8, Z10
-	VPUNPCKLDQ      Z12, Z11, Z14
-	VPUNPCKHDQ      Z12, Z11, Z12
-	VPUNPCKLQDQ     Z14, Z13, Z8
-	VPUNPCKHQDQ     Z14, Z13, Z13
-	VPUNPCKLQDQ     Z12, Z10, Z11
-	VPUNPCKHQDQ     Z12, Z10, Z12
-	VBROADCASTI32X4 32(DX), Z10
-	VINSERTI32X4    $0x01, 32(BX), Z10, Z10
-	VINSERTI32X4    $0x02, 32(SI), Z10, Z10
-	VINSERTI32X4    $0x03, 32(DI), Z10, Z10
-	VBROADCASTI32X4 32(DX)(AX*1), Z14
-	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z14, Z14
-	VBROADCASTI32X4 32(DX)(AX*2), Z15
-	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z15, Z15
-	VBROADCASTI32X4 32(DX)(CX*1), Z16
-	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z16, Z16
-	VPUNPCKLDQ      Z14, Z10, Z17
-	VPUNPCKHDQ      Z14, Z10, Z14
-	VPUNPCKLDQ      Z16, Z15, Z18
-	VPUNPCKHDQ      Z16, Z15, Z16
-	VPUNPCKLQDQ     Z18, Z17, Z10
-	VPUNPCKHQDQ     Z18, Z17, Z17
-	VPUNPCKLQDQ     Z16, Z14, Z15
-	VPUNPCKHQDQ     Z16, Z14, Z16
-	VPANDD          Z0, Z10, Z14
-	VPSLLW          $0x02, Z8, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z14, Z14
-	VPXORD          Z18, Z18, Z18
-	VPDPBUSD.BCST   (R8), Z14, Z18
-	VPANDD          Z0, Z17, Z14
-	VPSLLW          $0x02, Z13, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   4(R8), Z14, Z18
-	VPANDD          Z0, Z15, Z14
-	VPSLLW          $0x02, Z11, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   8(R8), Z14, Z18
-	VPANDD          Z0, Z16, Z14
-	VPSLLW          $0x02, Z12, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   12(R8), Z14, Z18
-	VPSHUFB         order0_0_0_1<>+0(SB), Z5, Z14
-	VPSRAD          $0x18, Z14, Z14
-	VPMULLD         Z14, Z18, Z18
-	VPADDD          Z18, Z4, Z4
-	VPSRLW          $0x02, Z10, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z8, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z14, Z14
-	VPXORD          Z18, Z18, Z18
-	VPDPBUSD.BCST   32(R8), Z14, Z18
-	VPSRLW          $0x02, Z17, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z13, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   36(R8), Z14, Z18
-	VPSRLW          $0x02, Z15, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z11, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   40(R8), Z14, Z18
-	VPSRLW          $0x02, Z16, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z12, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   44(R8), Z14, Z18
-	VPSHUFB         order0_0_0_3<>+0(SB), Z5, Z14
-	VPSRAD          $0x18, Z14, Z14
-	VPMULLD         Z14, Z18, Z18
-	VPADDD          Z18, Z4, Z4
-	VPSRLW          $0x04, Z10, Z14
-	VPANDD          Z0, Z14, Z14
-	VPANDD          Z1, Z8, Z18
-	VPORD           Z18, Z14, Z14
-	VPXORD          Z18, Z18, Z18
-	VPDPBUSD.BCST   64(R8), Z14, Z18
-	VPSRLW          $0x04, Z17, Z14
-	VPANDD          Z0, Z14, Z14
-	VPANDD          Z1, Z13, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   68(R8), Z14, Z18
-	VPSRLW          $0x04, Z15, Z14
-	VPANDD          Z0, Z14, Z14
-	VPANDD          Z1, Z11, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   72(R8), Z14, Z18
-	VPSRLW          $0x04, Z16, Z14
-	VPANDD          Z0, Z14, Z14
-	VPANDD          Z1, Z12, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   76(R8), Z14, Z18
-	VPSHUFB         order0_0_0_1<>+0(SB), Z6, Z14
-	VPSRAD          $0x18, Z14, Z14
-	VPMULLD         Z14, Z18, Z18
-	VPADDD          Z18, Z4, Z4
-	VPSRLW          $0x06, Z10, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x01, Z8, Z14
-	VPANDD          Z1, Z14, Z14
-	VPORD           Z14, Z10, Z10
-	VPXORD          Z14, Z14, Z14
-	VPDPBUSD.BCST   96(R8), Z10, Z14
-	VPSRLW          $0x06, Z17, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x01, Z13, Z17
-	VPANDD          Z1, Z17, Z17
-	VPORD           Z17, Z10, Z10
-	VPDPBUSD.BCST   100(R8), Z10, Z14
-	VPSRLW          $0x06, Z15, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x01, Z11, Z15
-	VPANDD          Z1, Z15, Z15
-	VPORD           Z15, Z10, Z10
-	VPDPBUSD.BCST   104(R8), Z10, Z14
-	VPSRLW          $0x06, Z16, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x01, Z12, Z15
-	VPANDD          Z1, Z15, Z15
-	VPORD           Z15, Z10, Z10
-	VPDPBUSD.BCST   108(R8), Z10, Z14
-	VPSHUFB         order0_0_0_3<>+0(SB), Z6, Z10
-	VPSRAD          $0x18, Z10, Z10
-	VPMULLD         Z10, Z14, Z14
-	VPADDD          Z14, Z4, Z4
-	VBROADCASTI32X4 64(DX), Z10
-	VINSERTI32X4    $0x01, 64(BX), Z10, Z10
-	VINSERTI32X4    $0x02, 64(SI), Z10, Z10
-	VINSERTI32X4    $0x03, 64(DI), Z10, Z10
-	VBROADCASTI32X4 64(DX)(AX*1), Z14
-	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z14, Z14
-	VBROADCASTI32X4 64(DX)(AX*2), Z15
-	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z15, Z15
-	VBROADCASTI32X4 64(DX)(CX*1), Z16
-	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z16, Z16
-	VPUNPCKLDQ      Z14, Z10, Z17
-	VPUNPCKHDQ      Z14, Z10, Z14
-	VPUNPCKLDQ      Z16, Z15, Z18
-	VPUNPCKHDQ      Z16, Z15, Z16
-	VPUNPCKLQDQ     Z18, Z17, Z10
-	VPUNPCKHQDQ     Z18, Z17, Z17
-	VPUNPCKLQDQ     Z16, Z14, Z15
-	VPUNPCKHQDQ     Z16, Z14, Z16
-	VPANDD          Z0, Z10, Z14
-	VPSRLW          $0x02, Z8, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z14, Z14
-	VPXORD          Z18, Z18, Z18
-	VPDPBUSD.BCST   128(R8), Z14, Z18
-	VPANDD          Z0, Z17, Z14
-	VPSRLW          $0x02, Z13, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   132(R8), Z14, Z18
-	VPANDD          Z0, Z15, Z14
-	VPSRLW          $0x02, Z11, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   136(R8), Z14, Z18
-	VPANDD          Z0, Z16, Z14
-	VPSRLW          $0x02, Z12, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   140(R8), Z14, Z18
-	VPSHUFB         order0_0_0_1<>+0(SB), Z9, Z14
-	VPSRAD          $0x18, Z14, Z14
-	VPMULLD         Z14, Z18, Z18
-	VPADDD          Z18, Z4, Z4
-	VPSRLW          $0x02, Z10, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSRLW          $0x03, Z8, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z14, Z14
-	VPXORD          Z18, Z18, Z18
-	VPDPBUSD.BCST   160(R8), Z14, Z18
-	VPSRLW          $0x02, Z17, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSRLW          $0x03, Z13, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   164(R8), Z14, Z18
-	VPSRLW          $0x02, Z15, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSRLW          $0x03, Z11, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   168(R8), Z14, Z18
-	VPSRLW          $0x02, Z16, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSRLW          $0x03, Z12, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   172(R8), Z14, Z18
-	VPSHUFB         order0_0_0_3<>+0(SB), Z9, Z14
-	VPSRAD          $0x18, Z14, Z14
-	VPMULLD         Z14, Z18, Z18
-	VPADDD          Z18, Z4, Z4
-	VPSRLW          $0x04, Z10, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSRLW          $0x04, Z8, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z14, Z14
-	VPXORD          Z18, Z18, Z18
-	VPDPBUSD.BCST   192(R8), Z14, Z18
-	VPSRLW          $0x04, Z17, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSRLW          $0x04, Z13, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   196(R8), Z14, Z18
-	VPSRLW          $0x04, Z15, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSRLW          $0x04, Z11, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   200(R8), Z14, Z18
-	VPSRLW          $0x04, Z16, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSRLW          $0x04, Z12, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   204(R8), Z14, Z18
-	VPSHUFB         order0_0_0_1<>+0(SB), Z7, Z14
-	VPSRAD          $0x18, Z14, Z14
-	VPMULLD         Z14, Z18, Z18
-	VPADDD          Z18, Z4, Z4
-	VPSRLW          $0x06, Z10, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x05, Z8, Z8
-	VPANDD          Z1, Z8, Z8
-	VPORD           Z8, Z10, Z10
-	VPXORD          Z8, Z8, Z8
-	VPDPBUSD.BCST   224(R8), Z10, Z8
-	VPSRLW          $0x06, Z17, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x05, Z13, Z13
-	VPANDD          Z1, Z13, Z13
-	VPORD           Z13, Z10, Z10
-	VPDPBUSD.BCST   228(R8), Z10, Z8
-	VPSRLW          $0x06, Z15, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x05, Z11, Z11
-	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z10, Z10
-	VPDPBUSD.BCST   232(R8), Z10, Z8
-	VPSRLW          $0x06, Z16, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x05, Z12, Z11
-	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z10, Z10
-	VPDPBUSD.BCST   236(R8), Z10, Z8
-	VPSHUFB         order0_0_0_3<>+0(SB), Z7, Z10
-	VPSRAD          $0x18, Z10, Z10
-	VPMULLD         Z10, Z8, Z8
-	VPADDD          Z8, Z4, Z4
-	VBROADCASTI32X4 16(DX), Z8
-	VINSERTI32X4    $0x01, 16(BX), Z8, Z8
-	VINSERTI32X4    $0x02, 16(SI), Z8, Z8
-	VINSERTI32X4    $0x03, 16(DI), Z8, Z8
-	VBROADCASTI32X4 16(DX)(AX*1), Z10
-	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z10, Z10
-	VBROADCASTI32X4 16(DX)(AX*2), Z11
-	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z11, Z11
-	VBROADCASTI32X4 16(DX)(CX*1), Z12
-	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z12, Z12
-	VPUNPCKLDQ      Z10, Z8, Z13
-	VPUNPCKHDQ      Z10, Z8, Z10
-	VPUNPCKLDQ      Z12, Z11, Z14
-	VPUNPCKHDQ      Z12, Z11, Z12
-	VPUNPCKLQDQ     Z14, Z13, Z8
-	VPUNPCKHQDQ     Z14, Z13, Z13
-	VPUNPCKLQDQ     Z12, Z10, Z11
-	VPUNPCKHQDQ     Z12, Z10, Z12
-	VBROADCASTI32X4 48(DX), Z10
-	VINSERTI32X4    $0x01, 48(BX), Z10, Z10
-	VINSERTI32X4    $0x02, 48(SI), Z10, Z10
-	VINSERTI32X4    $0x03, 48(DI), Z10, Z10
-	VBROADCASTI32X4 48(DX)(AX*1), Z14
-	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z14, Z14
-	VBROADCASTI32X4 48(DX)(AX*2), Z15
-	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z15, Z15
-	VBROADCASTI32X4 48(DX)(CX*1), Z16
-	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z16, Z16
-	VPUNPCKLDQ      Z14, Z10, Z17
-	VPUNPCKHDQ      Z14, Z10, Z14
-	VPUNPCKLDQ      Z16, Z15, Z18
-	VPUNPCKHDQ      Z16, Z15, Z16
-	VPUNPCKLQDQ     Z18, Z17, Z10
-	VPUNPCKHQDQ     Z18, Z17, Z17
-	VPUNPCKLQDQ     Z16, Z14, Z15
-	VPUNPCKHQDQ     Z16, Z14, Z16
-	VPANDD          Z0, Z10, Z14
-	VPSLLW          $0x02, Z8, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z14, Z14
-	VPXORD          Z18, Z18, Z18
-	VPDPBUSD.BCST   16(R8), Z14, Z18
-	VPANDD          Z0, Z17, Z14
-	VPSLLW          $0x02, Z13, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   20(R8), Z14, Z18
-	VPANDD          Z0, Z15, Z14
-	VPSLLW          $0x02, Z11, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   24(R8), Z14, Z18
-	VPANDD          Z0, Z16, Z14
-	VPSLLW          $0x02, Z12, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   28(R8), Z14, Z18
-	VPSHUFB         order0_0_0_2<>+0(SB), Z5, Z14
-	VPSRAD          $0x18, Z14, Z14
-	VPMULLD         Z14, Z18, Z18
-	VPADDD          Z18, Z4, Z4
-	VPSRLW          $0x02, Z10, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z8, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z14, Z14
-	VPXORD          Z18, Z18, Z18
-	VPDPBUSD.BCST   48(R8), Z14, Z18
-	VPSRLW          $0x02, Z17, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z13, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   52(R8), Z14, Z18
-	VPSRLW          $0x02, Z15, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z11, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   56(R8), Z14, Z18
-	VPSRLW          $0x02, Z16, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z12, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   60(R8), Z14, Z18
-	VPSHUFB         order0_0_0_4<>+0(SB), Z5, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z18, Z18
-	VPADDD          Z18, Z4, Z4
-	VPSRLW          $0x04, Z10, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z1, Z8, Z14
-	VPORD           Z14, Z5, Z5
-	VPXORD          Z14, Z14, Z14
-	VPDPBUSD.BCST   80(R8), Z5, Z14
-	VPSRLW          $0x04, Z17, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z1, Z13, Z18
-	VPORD           Z18, Z5, Z5
-	VPDPBUSD.BCST   84(R8), Z5, Z14
-	VPSRLW          $0x04, Z15, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z1, Z11, Z18
-	VPORD           Z18, Z5, Z5
-	VPDPBUSD.BCST   88(R8), Z5, Z14
-	VPSRLW          $0x04, Z16, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z1, Z12, Z18
-	VPORD           Z18, Z5, Z5
-	VPDPBUSD.BCST   92(R8), Z5, Z14
-	VPSHUFB         order0_0_0_2<>+0(SB), Z6, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z14, Z14
-	VPADDD          Z14, Z4, Z4
-	VPSRLW          $0x06, Z10, Z5
-	VPANDD          Z0, Z5, Z5
-	VPSRLW          $0x01, Z8, Z10
-	VPANDD          Z1, Z10, Z10
-	VPORD           Z10, Z5, Z5
-	VPXORD          Z10, Z10, Z10
-	VPDPBUSD.BCST   112(R8), Z5, Z10
-	VPSRLW          $0x06, Z17, Z5
-	VPANDD          Z0, Z5, Z5
-	VPSRLW          $0x01, Z13, Z14
-	VPANDD          Z1, Z14, Z14
-	VPORD           Z14, Z5, Z5
-	VPDPBUSD.BCST   116(R8), Z5, Z10
-	VPSRLW          $0x06, Z15, Z5
-	VPANDD          Z0, Z5, Z5
-	VPSRLW          $0x01, Z11, Z14
-	VPANDD          Z1, Z14, Z14
-	VPORD           Z14, Z5, Z5
-	VPDPBUSD.BCST   120(R8), Z5, Z10
-	VPSRLW          $0x06, Z16, Z5
-	VPANDD          Z0, Z5, Z5
-	VPSRLW          $0x01, Z12, Z14
-	VPANDD          Z1, Z14, Z14
-	VPORD           Z14, Z5, Z5
-	VPDPBUSD.BCST   124(R8), Z5, Z10
-	VPSHUFB         order0_0_0_4<>+0(SB), Z6, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z10, Z10
-	VPADDD          Z10, Z4, Z4
-	VBROADCASTI32X4 80(DX), Z5
-	VINSERTI32X4    $0x01, 80(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 80(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 80(DI), Z5, Z5
-	VBROADCASTI32X4 80(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 80(DX)(AX*2), Z10
-	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z10, Z10
-	VBROADCASTI32X4 80(DX)(CX*1), Z14
-	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z14, Z14
-	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z14, Z14
-	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z14, Z14
-	VPUNPCKLDQ      Z6, Z5, Z15
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLDQ      Z14, Z10, Z16
-	VPUNPCKHDQ      Z14, Z10, Z14
-	VPUNPCKLQDQ     Z16, Z15, Z5
-	VPUNPCKHQDQ     Z16, Z15, Z15
-	VPUNPCKLQDQ     Z14, Z6, Z10
-	VPUNPCKHQDQ     Z14, Z6, Z14
-	VPANDD          Z0, Z5, Z6
-	VPSRLW          $0x02, Z8, Z16
-	VPANDD          Z1, Z16, Z16
-	VPORD           Z16, Z6, Z6
-	VPXORD          Z16, Z16, Z16
-	VPDPBUSD.BCST   144(R8), Z6, Z16
-	VPANDD          Z0, Z15, Z6
-	VPSRLW          $0x02, Z13, Z17
-	VPANDD          Z1, Z17, Z17
-	VPORD           Z17, Z6, Z6
-	VPDPBUSD.BCST   148(R8), Z6, Z16
-	VPANDD          Z0, Z10, Z6
-	VPSRLW          $0x02, Z11, Z17
-	VPANDD          Z1, Z17, Z17
-	VPORD           Z17, Z6, Z6
-	VPDPBUSD.BCST   152(R8), Z6, Z16
-	VPANDD          Z0, Z14, Z6
-	VPSRLW          $0x02, Z12, Z17
-	VPANDD          Z1, Z17, Z17
-	VPORD           Z17, Z6, Z6
-	VPDPBUSD.BCST   156(R8), Z6, Z16
-	VPSHUFB         order0_0_0_2<>+0(SB), Z9, Z6
-	VPSRAD          $0x18, Z6, Z6
-	VPMULLD         Z6, Z16, Z16
-	VPADDD          Z16, Z4, Z4
-	VPSRLW          $0x02, Z5, Z6
-	VPANDD          Z0, Z6, Z6
-	VPSRLW          $0x03, Z8, Z16
-	VPANDD          Z1, Z16, Z16
-	VPORD           Z16, Z6, Z6
-	VPXORD          Z16, Z16, Z16
-	VPDPBUSD.BCST   176(R8), Z6, Z16
-	VPSRLW          $0x02, Z15, Z6
-	VPANDD          Z0, Z6, Z6
-	VPSRLW          $0x03, Z13, Z17
-	VPANDD          Z1, Z17, Z17
-	VPORD           Z17, Z6, Z6
-	VPDPBUSD.BCST   180(R8), Z6, Z16
-	VPSRLW          $0x02, Z10, Z6
-	VPANDD          Z0, Z6, Z6
-	VPSRLW          $0x03, Z11, Z17
-	VPANDD          Z1, Z17, Z17
-	VPORD           Z17, Z6, Z6
-	VPDPBUSD.BCST   184(R8), Z6, Z16
-	VPSRLW          $0x02, Z14, Z6
-	VPANDD          Z0, Z6, Z6
-	VPSRLW          $0x03, Z12, Z17
-	VPANDD          Z1, Z17, Z17
-	VPORD           Z17, Z6, Z6
-	VPDPBUSD.BCST   188(R8), Z6, Z16
-	VPSHUFB         order0_0_0_4<>+0(SB), Z9, Z6
-	VPSRAD          $0x18, Z6, Z6
-	VPMULLD         Z6, Z16, Z16
-	VPADDD          Z16, Z4, Z4
-	VPSRLW          $0x04, Z5, Z6
-	VPANDD          Z0, Z6, Z6
-	VPSRLW          $0x04, Z8, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z6, Z6
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD.BCST   208(R8), Z6, Z9
-	VPSRLW          $0x04, Z15, Z6
-	VPANDD          Z0, Z6, Z6
-	VPSRLW          $0x04, Z13, Z16
-	VPANDD          Z1, Z16, Z16
-	VPORD           Z16, Z6, Z6
-	VPDPBUSD.BCST   212(R8), Z6, Z9
-	VPSRLW          $0x04, Z10, Z6
-	VPANDD          Z0, Z6, Z6
-	VPSRLW          $0x04, Z11, Z16
-	VPANDD          Z1, Z16, Z16
-	VPORD           Z16, Z6, Z6
-	VPDPBUSD.BCST   216(R8), Z6, Z9
-	VPSRLW          $0x04, Z14, Z6
-	VPANDD          Z0, Z6, Z6
-	VPSRLW          $0x04, Z12, Z16
-	VPANDD          Z1, Z16, Z16
-	VPORD           Z16, Z6, Z6
-	VPDPBUSD.BCST   220(R8), Z6, Z9
-	VPSHUFB         order0_0_0_2<>+0(SB), Z7, Z6
-	VPSRAD          $0x18, Z6, Z6
-	VPMULLD         Z6, Z9, Z9
-	VPADDD          Z9, Z4, Z4
-	VPSRLW          $0x06, Z5, Z5
-	VPANDD          Z0, Z5, Z5
-	VPSRLW          $0x05, Z8, Z6
-	VPANDD          Z1, Z6, Z6
-	VPORD           Z6, Z5, Z5
-	VPXORD          Z6, Z6, Z6
-	VPDPBUSD.BCST   240(R8), Z5, Z6
-	VPSRLW          $0x06, Z15, Z5
-	VPANDD          Z0, Z5, Z5
-	VPSRLW          $0x05, Z13, Z8
-	VPANDD          Z1, Z8, Z8
-	VPORD           Z8, Z5, Z5
-	VPDPBUSD.BCST   244(R8), Z5, Z6
-	VPSRLW          $0x06, Z10, Z5
-	VPANDD          Z0, Z5, Z5
-	VPSRLW          $0x05, Z11, Z8
-	VPANDD          Z1, Z8, Z8
-	VPORD           Z8, Z5, Z5
-	VPDPBUSD.BCST   248(R8), Z5, Z6
-	VPSRLW          $0x06, Z14, Z5
-	VPANDD          Z0, Z5, Z5
-	VPSRLW          $0x05, Z12, Z8
-	VPANDD          Z1, Z8, Z8
-	VPORD           Z8, Z5, Z5
-	VPDPBUSD.BCST   252(R8), Z5, Z6
-	VPSHUFB         order0_0_0_4<>+0(SB), Z7, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z6, Z6
-	VPADDD          Z6, Z4, Z4
-	VBROADCASTSS    (R9), Z5
-	VMULPS          Z5, Z3, Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z3, Z2
-	ADDQ            $0x0000006e, DX
-	ADDQ            $0x0000006e, BX
-	ADDQ            $0x0000006e, SI
-	ADDQ            $0x0000006e, DI
-	ADDQ            $0x00000100, R8
-	ADDQ            $0x00000004, R9
-	ADDQ            $0x00000020, R10
-	SUBQ            $0x00000001, R13
-	JMP             loop144
-
-done145:
-	VMOVUPS Z2, (R11)
-	ADDQ    $0x00000040, R11
-	LEAQ    (DI)(CX*1), DX
-	SUBQ    $0x00000001, R12
-	JMP     loop142
-
-done143:
-	VZEROUPPER
-	RET
-
-// func rowsQ4_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·rowsQ4_K(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), DX
-	MOVQ         blocks+24(FP), AX
-	IMUL3Q       $0x00000090, AX, AX
-	LEAQ         (AX)(AX*2), CX
-	MOVQ         dst+0(FP), R11
-	MOVQ         groups+16(FP), R12
-	VPBROADCASTD nibbles<>+0(SB), Z0
-
-loop146:
-	CMPQ   R12, $0x01
-	JL     done147
-	LEAQ   (DX)(AX*4), BX
-	LEAQ   (BX)(AX*4), SI
-	LEAQ   (SI)(AX*4), DI
-	MOVQ   AX, R14
-	SHLQ   $0x04, R14
-	ADDQ   DX, R14
-	MOVQ   q+32(FP), R8
-	MOVQ   scale+40(FP), R9
-	MOVQ   sums+48(FP), R10
-	MOVQ   blocks+24(FP), R13
-	VPXORD Z1, Z1, Z1
-
-loop148:
-	CMPQ            R13, $0x01
-	JL              done149
-	PREFETCHT1      (R14)
-	PREFETCHT1      64(R14)
-	PREFETCHT1      128(R14)
-	PREFETCHT1      192(R14)
-	PREFETCHT1      256(R14)
-	PREFETCHT1      320(R14)
-	PREFETCHT1      384(R14)
-	PREFETCHT1      448(R14)
-	PREFETCHT1      512(R14)
-	PREFETCHT1      576(R14)
-	PREFETCHT1      640(R14)
-	PREFETCHT1      704(R14)
-	PREFETCHT1      768(R14)
-	PREFETCHT1      832(R14)
-	PREFETCHT1      896(R14)
-	PREFETCHT1      960(R14)
-	PREFETCHT1      1024(R14)
-	PREFETCHT1      1088(R14)
-	PREFETCHT1      1152(R14)
-	PREFETCHT1      1216(R14)
-	PREFETCHT1      1280(R14)
-	PREFETCHT1      1344(R14)
-	PREFETCHT1      1408(R14)
-	PREFETCHT1      1472(R14)
-	PREFETCHT1      1536(R14)
-	PREFETCHT1      1600(R14)
-	PREFETCHT1      1664(R14)
-	PREFETCHT1      1728(R14)
-	PREFETCHT1      1792(R14)
-	PREFETCHT1      1856(R14)
-	PREFETCHT1      1920(R14)
-	PREFETCHT1      1984(R14)
-	PREFETCHT1      2048(R14)
-	PREFETCHT1      2112(R14)
-	PREFETCHT1      2176(R14)
-	PREFETCHT1      2240(R14)
-	ADDQ            $0x00000900, R14
-	VBROADCASTI32X4 (DX), Z2
-	VINSERTI32X4    $0x01, (BX), Z2, Z2
-	VINSERTI32X4    $0x02, (SI), Z2, Z2
-	VINSERTI32X4    $0x03, (DI), Z2, Z2
-	VBROADCASTI32X4 (DX)(AX*1), Z3
-	VINSERTI32X4    $0x01, (BX)(AX*1), Z3, Z3
-	VINSERTI32X4    $0x02, (SI)(AX*1), Z3, Z3
-	VINSERTI32X4    $0x03, (DI)(AX*1), Z3, Z3
-	VBROADCASTI32X4 (DX)(AX*2), Z4
-	VINSERTI32X4    $0x01, (BX)(AX*2), Z4, Z4
-	VINSERTI32X4    $0x02, (SI)(AX*2), Z4, Z4
-	VINSERTI32X4    $0x03, (DI)(AX*2), Z4, Z4
-	VBROADCASTI32X4 (DX)(CX*1), Z5
-	VINSERTI32X4    $0x01, (BX)(CX*1), Z5, Z5
-	VINSERTI32X4    $0x02, (SI)(CX*1), Z5, Z5
-	VINSERTI32X4    $0x03, (DI)(CX*1), Z5, Z5
-	VPUNPCKLDQ      Z3, Z2, Z6
-	VPUNPCKHDQ      Z3, Z2, Z3
-	VPUNPCKLDQ      Z5, Z4, Z7
-	VPUNPCKHDQ      Z5, Z4, Z5
-	VPUNPCKLQDQ     Z7, Z6, Z2
-	VPUNPCKHQDQ     Z7, Z6, Z6
-	VPUNPCKLQDQ     Z5, Z3, Z4
-	VPUNPCKHQDQ     Z5, Z3, Z5
-	VPBROADCASTD    nibbles<>+0(SB), Z3
-	VPBROADCASTD    bytes63<>+0(SB), Z7
-	VPBROADCASTD    bytes48<>+0(SB), Z8
-	VPANDD          Z3, Z5, Z9
-	VPSRLW          $0x02, Z6, Z10
-	VPANDD          Z8, Z10, Z10
-	VPANDD          Z7, Z6, Z6
-	VPORD           Z10, Z9, Z9
-	VPSRLW          $0x04, Z5, Z5
-	VPANDD          Z3, Z5, Z5
-	VPSRLW          $0x02, Z4, Z3
-	VPANDD          Z8, Z3, Z3
-	VPANDD          Z7, Z4, Z4
-	VPORD           Z3, Z5, Z5
-	VPMOVDW         Z2, Y3
-	VCVTPH2PS       Y3, Z3
-	VPSRLD          $0x10, Z2, Z2
-	VPMOVDW         Z2, Y2
-	VCVTPH2PS       Y2, Z2
-	VPBROADCASTD    sign<>+0(SB), Z7
-	VPXORD          Z7, Z2, Z2
-	VPXORD          Z7, Z7, Z7
-	VPXORD          Z8, Z8, Z8
-	VPSHUFB         order1_0_1_0<>+0(SB), Z4, Z10
-	VPDPWSSD.BCST   (R10), Z10, Z8
-	VPSHUFB         order2_0_2_0<>+0(SB), Z4, Z10
-	VPDPWSSD.BCST   4(R10), Z10, Z8
-	VPSHUFB         order3_0_3_0<>+0(SB), Z4, Z10
-	VPDPWSSD.BCST   8(R10), Z10, Z8
-	VPSHUFB         order4_0_4_0<>+0(SB), Z4, Z4
-	VPDPWSSD.BCST   12(R10), Z4, Z8
-	VPSHUFB         order1_0_1_0<>+0(SB), Z5, Z4
-	VPDPWSSD.BCST   16(R10), Z4, Z8
-	VPSHUFB         order2_0_2_0<>+0(SB), Z5, Z4
-	VPDPWSSD.BCST   20(R10), Z4, Z8
-	VPSHUFB         order3_0_3_0<>+0(SB), Z5, Z4
-	VPDPWSSD.BCST   24(R10), Z4, Z8
-	VPSHUFB         order4_0_4_0<>+0(SB), Z5, Z4
-	VPDPWSSD.BCST   28(R10), Z4, Z8
-	VBROADCASTI32X4 16(DX), Z4
-	VINSERTI32X4    $0x01, 16(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 16(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 16(DI), Z4, Z4
-	VBROADCASTI32X4 16(DX)(AX*1), Z5
-	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z5, Z5
-	VBROADCASTI32X4 16(DX)(AX*2), Z10
-	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z10, Z10
-	VBROADCASTI32X4 16(DX)(CX*1), Z11
-	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z11, Z11
-	VPUNPCKLDQ      Z5, Z4, Z12
-	VPUNPCKHDQ      Z5, Z4, Z5
-	VPUNPCKLDQ      Z11, Z10, Z13
-	VPUNPCKHDQ      Z11, Z10, Z11
-	VPUNPCKLQDQ     Z13, Z12, Z4
-	VPUNPCKHQDQ     Z13, Z12, Z12
-	VPUNPCKLQDQ     Z11, Z5, Z10
-	VPUNPCKHQDQ     Z11, Z5, Z11
-	VPANDD          Z0, Z4, Z5
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD.BCST   (R8), Z5, Z13
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z0, Z4, Z4
-	VPXORD          Z5, Z5, Z5
-	VPDPBUSD.BCST   32(R8), Z4, Z5
-	VPANDD          Z0, Z12, Z4
-	VPDPBUSD.BCST   4(R8), Z4, Z13
-	VPSRLW          $0x04, Z12, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   36(R8), Z4, Z5
-	VPANDD          Z0, Z10, Z4
-	VPDPBUSD.BCST   8(R8), Z4, Z13
-	VPSRLW          $0x04, Z10, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   40(R8), Z4, Z5
-	VPANDD          Z0, Z11, Z4
-	VPDPBUSD.BCST   12(R8), Z4, Z13
-	VPSRLW          $0x04, Z11, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   44(R8), Z4, Z5
-	VBROADCASTI32X4 32(DX), Z4
-	VINSERTI32X4    $0x01, 32(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 32(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 32(DI), Z4, Z4
-	VBROADCASTI32X4 32(DX)(AX*1), Z10
-	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z10, Z10
-	VBROADCASTI32X4 32(DX)(AX*2), Z11
-	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z11, Z11
-	VBROADCASTI32X4 32(DX)(CX*1), Z12
-	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z12, Z12
-	VPUNPCKLDQ      Z10, Z4, Z14
-	VPUNPCKHDQ      Z10, Z4, Z10
-	VPUNPCKLDQ      Z12, Z11, Z15
-	VPUNPCKHDQ      Z12, Z11, Z12
-	VPUNPCKLQDQ     Z15, Z14, Z4
-	VPUNPCKHQDQ     Z15, Z14, Z14
-	VPUNPCKLQDQ     Z12, Z10, Z11
-	VPUNPCKHQDQ     Z12, Z10, Z12
-	VPANDD          Z0, Z4, Z10
-	VPDPBUSD.BCST   16(R8), Z10, Z13
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   48(R8), Z4, Z5
-	VPANDD          Z0, Z14, Z4
-	VPDPBUSD.BCST   20(R8), Z4, Z13
-	VPSRLW          $0x04, Z14, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   52(R8), Z4, Z5
-	VPANDD          Z0, Z11, Z4
-	VPDPBUSD.BCST   24(R8), Z4, Z13
-	VPSRLW          $0x04, Z11, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   56(R8), Z4, Z5
-	VPANDD          Z0, Z12, Z4
-	VPDPBUSD.BCST   28(R8), Z4, Z13
-	VPSRLW          $0x04, Z12, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   60(R8), Z4, Z5
-	VPSHUFB         order1_0_0_0<>+0(SB), Z6, Z4
-	VPMULLD         Z4, Z13, Z13
-	VPADDD          Z13, Z7, Z7
-	VPSHUFB         order2_0_0_0<>+0(SB), Z6, Z4
-	VPMULLD         Z4, Z5, Z5
-	VPADDD          Z5, Z7, Z7
-	VBROADCASTI32X4 48(DX), Z4
-	VINSERTI32X4    $0x01, 48(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 48(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 48(DI), Z4, Z4
-	VBROADCASTI32X4 48(DX)(AX*1), Z5
-	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z5, Z5
-	VBROADCASTI32X4 48(DX)(AX*2), Z10
-	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z10, Z10
-	VBROADCASTI32X4 48(DX)(CX*1), Z11
-	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z11, Z11
-	VPUNPCKLDQ      Z5, Z4, Z12
-	VPUNPCKHDQ      Z5, Z4, Z5
-	VPUNPCKLDQ      Z11, Z10, Z13
-	VPUNPCKHDQ      Z11, Z10, Z11
-	VPUNPCKLQDQ     Z13, Z12, Z4
-	VPUNPCKHQDQ     Z13, Z12, Z12
-	VPUNPCKLQDQ     Z11, Z5, Z10
-	VPUNPCKHQDQ     Z11, Z5, Z11
-	VPANDD          Z0, Z4, Z5
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD.BCST   64(R8), Z5, Z13
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z0, Z4, Z4
-	VPXORD          Z5, Z5, Z5
-	VPDPBUSD.BCST   96(R8), Z4, Z5
-	VPANDD          Z0, Z12, Z4
-	VPDPBUSD.BCST   68(R8), Z4, Z13
-	VPSRLW          $0x04, Z12, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   100(R8), Z4, Z5
-	VPANDD          Z0, Z10, Z4
-	VPDPBUSD.BCST   72(R8), Z4, Z13
-	VPSRLW          $0x04, Z10, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   104(R8), Z4, Z5
-	VPANDD          Z0, Z11, Z4
-	VPDPBUSD.BCST   76(R8), Z4, Z13
-	VPSRLW          $0x04, Z11, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   108(R8), Z4, Z5
-	VBROADCASTI32X4 64(DX), Z4
-	VINSERTI32X4    $0x01, 64(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 64(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 64(DI), Z4, Z4
-	VBROADCASTI32X4 64(DX)(AX*1), Z10
-	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z10, Z10
-	VBROADCASTI32X4 64(DX)(AX*2), Z11
-	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z11, Z11
-	VBROADCASTI32X4 64(DX)(CX*1), Z12
-	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z12, Z12
-	VPUNPCKLDQ      Z10, Z4, Z14
-	VPUNPCKHDQ      Z10, Z4, Z10
-	VPUNPCKLDQ      Z12, Z11, Z15
-	VPUNPCKHDQ      Z12, Z11, Z12
-	VPUNPCKLQDQ     Z15, Z14, Z4
-	VPUNPCKHQDQ     Z15, Z14, Z14
-	VPUNPCKLQDQ     Z12, Z10, Z11
-	VPUNPCKHQDQ     Z12, Z10, Z12
-	VPANDD          Z0, Z4, Z10
-	VPDPBUSD.BCST   80(R8), Z10, Z13
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   112(R8), Z4, Z5
-	VPANDD          Z0, Z14, Z4
-	VPDPBUSD.BCST   84(R8), Z4, Z13
-	VPSRLW          $0x04, Z14, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   116(R8), Z4, Z5
-	VPANDD          Z0, Z11, Z4
-	VPDPBUSD.BCST   88(R8), Z4, Z13
-	VPSRLW          $0x04, Z11, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   120(R8), Z4, Z5
-	VPANDD          Z0, Z12, Z4
-	VPDPBUSD.BCST   92(R8), Z4, Z13
-	VPSRLW          $0x04, Z12, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   124(R8), Z4, Z5
-	VPSHUFB         order3_0_0_0<>+0(SB), Z6, Z4
-	VPMULLD         Z4, Z13, Z13
-	VPADDD          Z13, Z7, Z7
-	VPSHUFB         order4_0_0_0<>+0(SB), Z6, Z4
-	VPMULLD         Z4, Z5, Z5
-	VPADDD          Z5, Z7, Z7
-	VBROADCASTI32X4 80(DX), Z4
-	VINSERTI32X4    $0x01, 80(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 80(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 80(DI), Z4, Z4
-	VBROADCASTI32X4 80(DX)(AX*1), Z5
-	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z5, Z5
-	VBROADCASTI32X4 80(DX)(AX*2), Z6
-	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z6, Z6
-	VBROADCASTI32X4 80(DX)(CX*1), Z10
-	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z10, Z10
-	VPUNPCKLDQ      Z5, Z4, Z11
-	VPUNPCKHDQ      Z5, Z4, Z5
-	VPUNPCKLDQ      Z10, Z6, Z12
-	VPUNPCKHDQ      Z10, Z6, Z10
-	VPUNPCKLQDQ     Z12, Z11, Z4
-	VPUNPCKHQDQ     Z12, Z11, Z11
-	VPUNPCKLQDQ     Z10, Z5, Z6
-	VPUNPCKHQDQ     Z10, Z5, Z10
-	VPANDD          Z0, Z4, Z5
-	VPXORD          Z12, Z12, Z12
-	VPDPBUSD.BCST   128(R8), Z5, Z12
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z0, Z4, Z4
-	VPXORD          Z5, Z5, Z5
-	VPDPBUSD.BCST   160(R8), Z4, Z5
-	VPANDD          Z0, Z11, Z4
-	VPDPBUSD.BCST   132(R8), Z4, Z12
-	VPSRLW          $0x04, Z11, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   164(R8), Z4, Z5
-	VPANDD          Z0, Z6, Z4
-	VPDPBUSD.BCST   136(R8), Z4, Z12
-	VPSRLW          $0x04, Z6, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   168(R8), Z4, Z5
-	VPANDD          Z0, Z10, Z4
-	VPDPBUSD.BCST   140(R8), Z4, Z12
-	VPSRLW          $0x04, Z10, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   172(R8), Z4, Z5
-	VBROADCASTI32X4 96(DX), Z4
-	VINSERTI32X4    $0x01, 96(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 96(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 96(DI), Z4, Z4
-	VBROADCASTI32X4 96(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 96(DX)(AX*2), Z10
-	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z10, Z10
-	VBROADCASTI32X4 96(DX)(CX*1), Z11
-	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z11, Z11
-	VPUNPCKLDQ      Z6, Z4, Z13
-	VPUNPCKHDQ      Z6, Z4, Z6
-	VPUNPCKLDQ      Z11, Z10, Z14
-	VPUNPCKHDQ      Z11, Z10, Z11
-	VPUNPCKLQDQ     Z14, Z13, Z4
-	VPUNPCKHQDQ     Z14, Z13, Z13
-	VPUNPCKLQDQ     Z11, Z6, Z10
-	VPUNPCKHQDQ     Z11, Z6, Z11
-	VPANDD          Z0, Z4, Z6
-	VPDPBUSD.BCST   144(R8), Z6, Z12
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   176(R8), Z4, Z5
-	VPANDD          Z0, Z13, Z4
-	VPDPBUSD.BCST   148(R8), Z4, Z12
-	VPSRLW          $0x04, Z13, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   180(R8), Z4, Z5
-	VPANDD          Z0, Z10, Z4
-	VPDPBUSD.BCST   152(R8), Z4, Z12
-	VPSRLW          $0x04, Z10, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   184(R8), Z4, Z5
-	VPANDD          Z0, Z11, Z4
-	VPDPBUSD.BCST   156(R8), Z4, Z12
-	VPSRLW          $0x04, Z11, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   188(R8), Z4, Z5
-	VPSHUFB         order1_0_0_0<>+0(SB), Z9, Z4
-	VPMULLD         Z4, Z12, Z12
-	VPADDD          Z12, Z7, Z7
-	VPSHUFB         order2_0_0_0<>+0(SB), Z9, Z4
-	VPMULLD         Z4, Z5, Z5
-	VPADDD          Z5, Z7, Z7
-	VBROADCASTI32X4 112(DX), Z4
-	VINSERTI32X4    $0x01, 112(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 112(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 112(DI), Z4, Z4
-	VBROADCASTI32X4 112(DX)(AX*1), Z5
-	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z5, Z5
-	VBROADCASTI32X4 112(DX)(AX*2), Z6
-	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z6, Z6
-	VBROADCASTI32X4 112(DX)(CX*1), Z10
-	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z10, Z10
-	VPUNPCKLDQ      Z5, Z4, Z11
-	VPUNPCKHDQ      Z5, Z4, Z5
-	VPUNPCKLDQ      Z10, Z6, Z12
-	VPUNPCKHDQ      Z10, Z6, Z10
-	VPUNPCKLQDQ     Z12, Z11, Z4
-	VPUNPCKHQDQ     Z12, Z11, Z11
-	VPUNPCKLQDQ     Z10, Z5, Z6
-	VPUNPCKHQDQ     Z10, Z5, Z10
-	VPANDD          Z0, Z4, Z5
-	VPXORD          Z12, Z12, Z12
-	VPDPBUSD.BCST   192(R8), Z5, Z12
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z0, Z4, Z4
-	VPXORD          Z5, Z5, Z5
-	VPDPBUSD.BCST   224(R8), Z4, Z5
-	VPANDD          Z0, Z11, Z4
-	VPDPBUSD.BCST   196(R8), Z4, Z12
-	VPSRLW          $0x04, Z11, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   228(R8), Z4, Z5
-	VPANDD          Z0, Z6, Z4
-	VPDPBUSD.BCST   200(R8), Z4, Z12
-	VPSRLW          $0x04, Z6, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   232(R8), Z4, Z5
-	VPANDD          Z0, Z10, Z4
-	VPDPBUSD.BCST   204(R8), Z4, Z12
-	VPSRLW          $0x04, Z10, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   236(R8), Z4, Z5
-	VBROADCASTI32X4 128(DX), Z4
-	VINSERTI32X4    $0x01, 128(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 128(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 128(DI), Z4, Z4
-	VBROADCASTI32X4 128(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 128(DX)(AX*2), Z10
-	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z10, Z10
-	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z10, Z10
-	VBROADCASTI32X4 128(DX)(CX*1), Z11
-	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z11, Z11
-	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z11, Z11
-	VPUNPCKLDQ      Z6, Z4, Z13
-	VPUNPCKHDQ      Z6, Z4, Z6
-	VPUNPCKLDQ      Z11, Z10, Z14
-	VPUNPCKHDQ      Z11, Z10, Z11
-	VPUNPCKLQDQ     Z14, Z13, Z4
-	VPUNPCKHQDQ     Z14, Z13, Z13
-	VPUNPCKLQDQ     Z11, Z6, Z10
-	VPUNPCKHQDQ     Z11, Z6, Z11
-	VPANDD          Z0, Z4, Z6
-	VPDPBUSD.BCST   208(R8), Z6, Z12
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   240(R8), Z4, Z5
-	VPANDD          Z0, Z13, Z4
-	VPDPBUSD.BCST   212(R8), Z4, Z12
-	VPSRLW          $0x04, Z13, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   244(R8), Z4, Z5
-	VPANDD          Z0, Z10, Z4
-	VPDPBUSD.BCST   216(R8), Z4, Z12
-	VPSRLW          $0x04, Z10, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   248(R8), Z4, Z5
-	VPANDD          Z0, Z11, Z4
-	VPDPBUSD.BCST   220(R8), Z4, Z12
-	VPSRLW          $0x04, Z11, Z4
-	VPANDD          Z0, Z4, Z4
-	VPDPBUSD.BCST   252(R8), Z4, Z5
-	VPSHUFB         order3_0_0_0<>+0(SB), Z9, Z4
-	VPMULLD         Z4, Z12, Z12
-	VPADDD          Z12, Z7, Z7
-	VPSHUFB         order4_0_0_0<>+0(SB), Z9, Z4
-	VPMULLD         Z4, Z5, Z5
-	VPADDD          Z5, Z7, Z7
-	VBROADCASTSS    (R9), Z4
-	VMULPS          Z4, Z3, Z3
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z3, Z1
-	VMULPS          Z4, Z2, Z2
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z2, Z1
-	ADDQ            $0x00000090, DX
-	ADDQ            $0x00000090, BX
-	ADDQ            $0x00000090, SI
-	ADDQ            $0x00000090, DI
-	ADDQ            $0x00000100, R8
-	ADDQ            $0x00000004, R9
-	ADDQ            $0x00000020, R10
-	SUBQ            $0x00000001, R13
-	JMP             loop148
-
-done149:
-	VMOVUPS Z1, (R11)
-	ADDQ    $0x00000040, R11
-	LEAQ    (DI)(CX*1), DX
-	SUBQ    $0x00000001, R12
-	JMP     loop146
-
-done147:
-	VZEROUPPER
-	RET
-
-// func rowsQ5_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·rowsQ5_K(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), DX
-	MOVQ         blocks+24(FP), AX
-	IMUL3Q       $0x000000b0, AX, AX
-	LEAQ         (AX)(AX*2), CX
-	MOVQ         dst+0(FP), R11
-	MOVQ         groups+16(FP), R12
-	VPBROADCASTD nibbles<>+0(SB), Z0
-	VPBROADCASTD bytes16<>+0(SB), Z1
-
-loop150:
-	CMPQ   R12, $0x01
-	JL     done151
-	LEAQ   (DX)(AX*4), BX
-	LEAQ   (BX)(AX*4), SI
-	LEAQ   (SI)(AX*4), DI
-	MOVQ   AX, R14
-	SHLQ   $0x04, R14
-	ADDQ   DX, R14
-	MOVQ   q+32(FP), R8
-	MOVQ   scale+40(FP), R9
-	MOVQ   sums+48(FP), R10
-	MOVQ   blocks+24(FP), R13
-	VPXORD Z2, Z2, Z2
-
-loop152:
-	CMPQ            R13, $0x01
-	JL              done153
-	PREFETCHT1      (R14)
-	PREFETCHT1      64(R14)
-	PREFETCHT1      128(R14)
-	PREFETCHT1      192(R14)
-	PREFETCHT1      256(R14)
-	PREFETCHT1      320(R14)
-	PREFETCHT1      384(R14)
-	PREFETCHT1      448(R14)
-	PREFETCHT1      512(R14)
-	PREFETCHT1      576(R14)
-	PREFETCHT1      640(R14)
-	PREFETCHT1      704(R14)
-	PREFETCHT1      768(R14)
-	PREFETCHT1      832(R14)
-	PREFETCHT1      896(R14)
-	PREFETCHT1      960(R14)
-	PREFETCHT1      1024(R14)
-	PREFETCHT1      1088(R14)
-	PREFETCHT1      1152(R14)
-	PREFETCHT1      1216(R14)
-	PREFETCHT1      1280(R14)
-	PREFETCHT1      1344(R14)
-	PREFETCHT1      1408(R14)
-	PREFETCHT1      1472(R14)
-	PREFETCHT1      1536(R14)
-	PREFETCHT1      1600(R14)
-	PREFETCHT1      1664(R14)
-	PREFETCHT1      1728(R14)
-	PREFETCHT1      1792(R14)
-	PREFETCHT1      1856(R14)
-	PREFETCHT1      1920(R14)
-	PREFETCHT1      1984(R14)
-	PREFETCHT1      2048(R14)
-	PREFETCHT1      2112(R14)
-	PREFETCHT1      2176(R14)
-	PREFETCHT1      2240(R14)
-	PREFETCHT1      2304(R14)
-	PREFETCHT1      2368(R14)
-	PREFETCHT1      2432(R14)
-	PREFETCHT1      2496(R14)
-	PREFETCHT1      2560(R14)
-	PREFETCHT1      2624(R14)
-	PREFETCHT1      2688(R14)
-	PREFETCHT1      2752(R14)
-	ADDQ            $0x00000b00, R14
-	VBROADCASTI32X4 (DX), Z3
-	VINSERTI32X4    $0x01, (BX), Z3, Z3
-	VINSERTI32X4    $0x02, (SI), Z3, Z3
-	VINSERTI32X4    $0x03, (DI), Z3, Z3
-	VBROADCASTI32X4 (DX)(AX*1), Z4
-	VINSERTI32X4    $0x01, (BX)(AX*1), Z4, Z4
-	VINSERTI32X4    $0x02, (SI)(AX*1), Z4, Z4
-	VINSERTI32X4    $0x03, (DI)(AX*1), Z4, Z4
-	VBROADCASTI32X4 (DX)(AX*2), Z5
-	VINSERTI32X4    $0x01, (BX)(AX*2), Z5, Z5
-	VINSERTI32X4    $0x02, (SI)(AX*2), Z5, Z5
-	VINSERTI32X4    $0x03, (DI)(AX*2), Z5, Z5
-	VBROADCASTI32X4 (DX)(CX*1), Z6
-	VINSERTI32X4    $0x01, (BX)(CX*1), Z6, Z6
-	VINSERTI32X4    $0x02, (SI)(CX*1), Z6, Z6
-	VINSERTI32X4    $0x03, (DI)(CX*1), Z6, Z6
-	VPUNPCKLDQ      Z4, Z3, Z7
-	VPUNPCKHDQ      Z4, Z3, Z4
-	VPUNPCKLDQ      Z6, Z5, Z8
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLQDQ     Z8, Z7, Z3
-	VPUNPCKHQDQ     Z8, Z7, Z7
-	VPUNPCKLQDQ     Z6, Z4, Z5
-	VPUNPCKHQDQ     Z6, Z4, Z6
-	VPBROADCASTD    nibbles<>+0(SB), Z4
-	VPBROADCASTD    bytes63<>+0(SB), Z8
-	VPBROADCASTD    bytes48<>+0(SB), Z9
-	VPANDD          Z4, Z6, Z10
-	VPSRLW          $0x02, Z7, Z11
-	VPANDD          Z9, Z11, Z11
-	VPANDD          Z8, Z7, Z7
-	VPORD           Z11, Z10, Z10
-	VPSRLW          $0x04, Z6, Z6
-	VPANDD          Z4, Z6, Z6
-	VPSRLW          $0x02, Z5, Z4
-	VPANDD          Z9, Z4, Z4
-	VPANDD          Z8, Z5, Z5
-	VPORD           Z4, Z6, Z6
-	VPMOVDW         Z3, Y4
-	VCVTPH2PS       Y4, Z4
-	VPSRLD          $0x10, Z3, Z3
-	VPMOVDW         Z3, Y3
-	VCVTPH2PS       Y3, Z3
-	VPBROADCASTD    sign<>+0(SB), Z8
-	VPXORD          Z8, Z3, Z3
-	VPXORD          Z8, Z8, Z8
-	VPXORD          Z9, Z9, Z9
-	VPSHUFB         order1_0_1_0<>+0(SB), Z5, Z11
-	VPDPWSSD.BCST   (R10), Z11, Z9
-	VPSHUFB         order2_0_2_0<>+0(SB), Z5, Z11
-	VPDPWSSD.BCST   4(R10), Z11, Z9
-	VPSHUFB         order3_0_3_0<>+0(SB), Z5, Z11
-	VPDPWSSD.BCST   8(R10), Z11, Z9
-	VPSHUFB         order4_0_4_0<>+0(SB), Z5, Z5
-	VPDPWSSD.BCST   12(R10), Z5, Z9
-	VPSHUFB         order1_0_1_0<>+0(SB), Z6, Z5
-	VPDPWSSD.BCST   16(R10), Z5, Z9
-	VPSHUFB         order2_0_2_0<>+0(SB), Z6, Z5
-	VPDPWSSD.BCST   20(R10), Z5, Z9
-	VPSHUFB         order3_0_3_0<>+0(SB), Z6, Z5
-	VPDPWSSD.BCST   24(R10), Z5, Z9
-	VPSHUFB         order4_0_4_0<>+0(SB), Z6, Z5
-	VPDPWSSD.BCST   28(R10), Z5, Z9
-	VBROADCASTI32X4 16(DX), Z5
-	VINSERTI32X4    $0x01, 16(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 16(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 16(DI), Z5, Z5
-	VBROADCASTI32X4 16(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 16(DX)(AX*2), Z11
-	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z11, Z11
-	VBROADCASTI32X4 16(DX)(CX*1), Z12
-	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z12, Z12
-	VPUNPCKLDQ      Z6, Z5, Z13
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLDQ      Z12, Z11, Z14
-	VPUNPCKHDQ      Z12, Z11, Z12
-	VPUNPCKLQDQ     Z14, Z13, Z5
-	VPUNPCKHQDQ     Z14, Z13, Z13
-	VPUNPCKLQDQ     Z12, Z6, Z11
-	VPUNPCKHQDQ     Z12, Z6, Z12
-	VBROADCASTI32X4 32(DX), Z6
-	VINSERTI32X4    $0x01, 32(BX), Z6, Z6
-	VINSERTI32X4    $0x02, 32(SI), Z6, Z6
-	VINSERTI32X4    $0x03, 32(DI), Z6, Z6
-	VBROADCASTI32X4 32(DX)(AX*1), Z14
-	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z14, Z14
-	VBROADCASTI32X4 32(DX)(AX*2), Z15
-	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z15, Z15
-	VBROADCASTI32X4 32(DX)(CX*1), Z16
-	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z16, Z16
-	VPUNPCKLDQ      Z14, Z6, Z17
-	VPUNPCKHDQ      Z14, Z6, Z14
-	VPUNPCKLDQ      Z16, Z15, Z18
-	VPUNPCKHDQ      Z16, Z15, Z16
-	VPUNPCKLQDQ     Z18, Z17, Z6
-	VPUNPCKHQDQ     Z18, Z17, Z17
-	VPUNPCKLQDQ     Z16, Z14, Z15
-	VPUNPCKHQDQ     Z16, Z14, Z16
-	VBROADCASTI32X4 48(DX), Z14
-	VINSERTI32X4    $0x01, 48(BX), Z14, Z14
-	VINSERTI32X4    $0x02, 48(SI), Z14, Z14
-	VINSERTI32X4    $0x03, 48(DI), Z14, Z14
-	VBROADCASTI32X4 48(DX)(AX*1), Z18
-	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z18, Z18
-	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z18, Z18
-	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z18, Z18
-	VBROADCASTI32X4 48(DX)(AX*2), Z19
-	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z19, Z19
-	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z19, Z19
-	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z19, Z19
-	VBROADCASTI32X4 48(DX)(CX*1), Z20
-	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z20, Z20
-	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z20, Z20
-	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z20, Z20
-	VPUNPCKLDQ      Z18, Z14, Z21
-	VPUNPCKHDQ      Z18, Z14, Z18
-	VPUNPCKLDQ      Z20, Z19, Z22
-	VPUNPCKHDQ      Z20, Z19, Z20
-	VPUNPCKLQDQ     Z22, Z21, Z14
-	VPUNPCKHQDQ     Z22, Z21, Z21
-	VPUNPCKLQDQ     Z20, Z18, Z19
-	VPUNPCKHQDQ     Z20, Z18, Z20
-	VPANDD          Z0, Z14, Z18
-	VPSLLW          $0x04, Z5, Z22
-	VPANDD          Z1, Z22, Z22
-	VPORD           Z22, Z18, Z18
-	VPXORD          Z22, Z22, Z22
-	VPDPBUSD.BCST   (R8), Z18, Z22
-	VPSRLW          $0x04, Z14, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x03, Z5, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z14, Z14
-	VPXORD          Z18, Z18, Z18
-	VPDPBUSD.BCST   32(R8), Z14, Z18
-	VPANDD          Z0, Z21, Z14
-	VPSLLW          $0x04, Z13, Z23
-	VPANDD          Z1, Z23, Z23
-	VPORD           Z23, Z14, Z14
-	VPDPBUSD.BCST   4(R8), Z14, Z22
-	VPSRLW          $0x04, Z21, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x03, Z13, Z21
-	VPANDD          Z1, Z21, Z21
-	VPORD           Z21, Z14, Z14
-	VPDPBUSD.BCST   36(R8), Z14, Z18
-	VPANDD          Z0, Z19, Z14
-	VPSLLW          $0x04, Z11, Z21
-	VPANDD          Z1, Z21, Z21
-	VPORD           Z21, Z14, Z14
-	VPDPBUSD.BCST   8(R8), Z14, Z22
-	VPSRLW          $0x04, Z19, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x03, Z11, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   40(R8), Z14, Z18
-	VPANDD          Z0, Z20, Z14
-	VPSLLW          $0x04, Z12, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   12(R8), Z14, Z22
-	VPSRLW          $0x04, Z20, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x03, Z12, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   44(R8), Z14, Z18
-	VBROADCASTI32X4 64(DX), Z14
-	VINSERTI32X4    $0x01, 64(BX), Z14, Z14
-	VINSERTI32X4    $0x02, 64(SI), Z14, Z14
-	VINSERTI32X4    $0x03, 64(DI), Z14, Z14
-	VBROADCASTI32X4 64(DX)(AX*1), Z19
-	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z19, Z19
-	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z19, Z19
-	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z19, Z19
-	VBROADCASTI32X4 64(DX)(AX*2), Z20
-	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z20, Z20
-	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z20, Z20
-	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z20, Z20
-	VBROADCASTI32X4 64(DX)(CX*1), Z21
-	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z21, Z21
-	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z21, Z21
-	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z21, Z21
-	VPUNPCKLDQ      Z19, Z14, Z23
-	VPUNPCKHDQ      Z19, Z14, Z19
-	VPUNPCKLDQ      Z21, Z20, Z24
-	VPUNPCKHDQ      Z21, Z20, Z21
-	VPUNPCKLQDQ     Z24, Z23, Z14
-	VPUNPCKHQDQ     Z24, Z23, Z23
-	VPUNPCKLQDQ     Z21, Z19, Z20
-	VPUNPCKHQDQ     Z21, Z19, Z21
-	VPANDD          Z0, Z14, Z19
-	VPSLLW          $0x04, Z6, Z24
-	VPANDD          Z1, Z24, Z24
-	VPORD           Z24, Z19, Z19
-	VPDPBUSD.BCST   16(R8), Z19, Z22
-	VPSRLW          $0x04, Z14, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x03, Z6, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   48(R8), Z14, Z18
-	VPANDD          Z0, Z23, Z14
-	VPSLLW          $0x04, Z17, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   20(R8), Z14, Z22
-	VPSRLW          $0x04, Z23, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x03, Z17, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   52(R8), Z14, Z18
-	VPANDD          Z0, Z20, Z14
-	VPSLLW          $0x04, Z15, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   24(R8), Z14, Z22
-	VPSRLW          $0x04, Z20, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x03, Z15, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   56(R8), Z14, Z18
-	VPANDD          Z0, Z21, Z14
-	VPSLLW          $0x04, Z16, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   28(R8), Z14, Z22
-	VPSRLW          $0x04, Z21, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x03, Z16, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   60(R8), Z14, Z18
-	VPSHUFB         order1_0_0_0<>+0(SB), Z7, Z14
-	VPMULLD         Z14, Z22, Z22
-	VPADDD          Z22, Z8, Z8
-	VPSHUFB         order2_0_0_0<>+0(SB), Z7, Z14
-	VPMULLD         Z14, Z18, Z18
-	VPADDD          Z18, Z8, Z8
-	VBROADCASTI32X4 80(DX), Z14
-	VINSERTI32X4    $0x01, 80(BX), Z14, Z14
-	VINSERTI32X4    $0x02, 80(SI), Z14, Z14
-	VINSERTI32X4    $0x03, 80(DI), Z14, Z14
-	VBROADCASTI32X4 80(DX)(AX*1), Z18
-	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z18, Z18
-	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z18, Z18
-	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z18, Z18
-	VBROADCASTI32X4 80(DX)(AX*2), Z19
-	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z19, Z19
-	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z19, Z19
-	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z19, Z19
-	VBROADCASTI32X4 80(DX)(CX*1), Z20
-	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z20, Z20
-	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z20, Z20
-	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z20, Z20
-	VPUNPCKLDQ      Z18, Z14, Z21
-	VPUNPCKHDQ      Z18, Z14, Z18
-	VPUNPCKLDQ      Z20, Z19, Z22
-	VPUNPCKHDQ      Z20, Z19, Z20
-	VPUNPCKLQDQ     Z22, Z21, Z14
-	VPUNPCKHQDQ     Z22, Z21, Z21
-	VPUNPCKLQDQ     Z20, Z18, Z19
-	VPUNPCKHQDQ     Z20, Z18, Z20
-	VPANDD          Z0, Z14, Z18
-	VPSLLW          $0x02, Z5, Z22
-	VPANDD          Z1, Z22, Z22
-	VPORD           Z22, Z18, Z18
-	VPXORD          Z22, Z22, Z22
-	VPDPBUSD.BCST   64(R8), Z18, Z22
-	VPSRLW          $0x04, Z14, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z5, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z14, Z14
-	VPXORD          Z18, Z18, Z18
-	VPDPBUSD.BCST   96(R8), Z14, Z18
-	VPANDD          Z0, Z21, Z14
-	VPSLLW          $0x02, Z13, Z23
-	VPANDD          Z1, Z23, Z23
-	VPORD           Z23, Z14, Z14
-	VPDPBUSD.BCST   68(R8), Z14, Z22
-	VPSRLW          $0x04, Z21, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z13, Z21
-	VPANDD          Z1, Z21, Z21
-	VPORD           Z21, Z14, Z14
-	VPDPBUSD.BCST   100(R8), Z14, Z18
-	VPANDD          Z0, Z19, Z14
-	VPSLLW          $0x02, Z11, Z21
-	VPANDD          Z1, Z21, Z21
-	VPORD           Z21, Z14, Z14
-	VPDPBUSD.BCST   72(R8), Z14, Z22
-	VPSRLW          $0x04, Z19, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z11, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   104(R8), Z14, Z18
-	VPANDD          Z0, Z20, Z14
-	VPSLLW          $0x02, Z12, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   76(R8), Z14, Z22
-	VPSRLW          $0x04, Z20, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z12, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   108(R8), Z14, Z18
-	VBROADCASTI32X4 96(DX), Z14
-	VINSERTI32X4    $0x01, 96(BX), Z14, Z14
-	VINSERTI32X4    $0x02, 96(SI), Z14, Z14
-	VINSERTI32X4    $0x03, 96(DI), Z14, Z14
-	VBROADCASTI32X4 96(DX)(AX*1), Z19
-	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z19, Z19
-	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z19, Z19
-	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z19, Z19
-	VBROADCASTI32X4 96(DX)(AX*2), Z20
-	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z20, Z20
-	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z20, Z20
-	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z20, Z20
-	VBROADCASTI32X4 96(DX)(CX*1), Z21
-	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z21, Z21
-	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z21, Z21
-	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z21, Z21
-	VPUNPCKLDQ      Z19, Z14, Z23
-	VPUNPCKHDQ      Z19, Z14, Z19
-	VPUNPCKLDQ      Z21, Z20, Z24
-	VPUNPCKHDQ      Z21, Z20, Z21
-	VPUNPCKLQDQ     Z24, Z23, Z14
-	VPUNPCKHQDQ     Z24, Z23, Z23
-	VPUNPCKLQDQ     Z21, Z19, Z20
-	VPUNPCKHQDQ     Z21, Z19, Z21
-	VPANDD          Z0, Z14, Z19
-	VPSLLW          $0x02, Z6, Z24
-	VPANDD          Z1, Z24, Z24
-	VPORD           Z24, Z19, Z19
-	VPDPBUSD.BCST   80(R8), Z19, Z22
-	VPSRLW          $0x04, Z14, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z6, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   112(R8), Z14, Z18
-	VPANDD          Z0, Z23, Z14
-	VPSLLW          $0x02, Z17, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   84(R8), Z14, Z22
-	VPSRLW          $0x04, Z23, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z17, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   116(R8), Z14, Z18
-	VPANDD          Z0, Z20, Z14
-	VPSLLW          $0x02, Z15, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   88(R8), Z14, Z22
-	VPSRLW          $0x04, Z20, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z15, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   120(R8), Z14, Z18
-	VPANDD          Z0, Z21, Z14
-	VPSLLW          $0x02, Z16, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   92(R8), Z14, Z22
-	VPSRLW          $0x04, Z21, Z14
-	VPANDD          Z0, Z14, Z14
-	VPSLLW          $0x01, Z16, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z14, Z14
-	VPDPBUSD.BCST   124(R8), Z14, Z18
-	VPSHUFB         order3_0_0_0<>+0(SB), Z7, Z14
-	VPMULLD         Z14, Z22, Z22
-	VPADDD          Z22, Z8, Z8
-	VPSHUFB         order4_0_0_0<>+0(SB), Z7, Z7
-	VPMULLD         Z7, Z18, Z18
-	VPADDD          Z18, Z8, Z8
-	VBROADCASTI32X4 112(DX), Z7
-	VINSERTI32X4    $0x01, 112(BX), Z7, Z7
-	VINSERTI32X4    $0x02, 112(SI), Z7, Z7
-	VINSERTI32X4    $0x03, 112(DI), Z7, Z7
-	VBROADCASTI32X4 112(DX)(AX*1), Z14
-	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z14, Z14
-	VBROADCASTI32X4 112(DX)(AX*2), Z18
-	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z18, Z18
-	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z18, Z18
-	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z18, Z18
-	VBROADCASTI32X4 112(DX)(CX*1), Z19
-	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z19, Z19
-	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z19, Z19
-	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z19, Z19
-	VPUNPCKLDQ      Z14, Z7, Z20
-	VPUNPCKHDQ      Z14, Z7, Z14
-	VPUNPCKLDQ      Z19, Z18, Z21
-	VPUNPCKHDQ      Z19, Z18, Z19
-	VPUNPCKLQDQ     Z21, Z20, Z7
-	VPUNPCKHQDQ     Z21, Z20, Z20
-	VPUNPCKLQDQ     Z19, Z14, Z18
-	VPUNPCKHQDQ     Z19, Z14, Z19
-	VPANDD          Z0, Z7, Z14
-	VPANDD          Z1, Z5, Z21
-	VPORD           Z21, Z14, Z14
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD.BCST   128(R8), Z14, Z21
-	VPSRLW          $0x04, Z7, Z7
-	VPANDD          Z0, Z7, Z7
-	VPSRLW          $0x01, Z5, Z14
-	VPANDD          Z1, Z14, Z14
-	VPORD           Z14, Z7, Z7
-	VPXORD          Z14, Z14, Z14
-	VPDPBUSD.BCST   160(R8), Z7, Z14
-	VPANDD          Z0, Z20, Z7
-	VPANDD          Z1, Z13, Z22
-	VPORD           Z22, Z7, Z7
-	VPDPBUSD.BCST   132(R8), Z7, Z21
-	VPSRLW          $0x04, Z20, Z7
-	VPANDD          Z0, Z7, Z7
-	VPSRLW          $0x01, Z13, Z20
-	VPANDD          Z1, Z20, Z20
-	VPORD           Z20, Z7, Z7
-	VPDPBUSD.BCST   164(R8), Z7, Z14
-	VPANDD          Z0, Z18, Z7
-	VPANDD          Z1, Z11, Z20
-	VPORD           Z20, Z7, Z7
-	VPDPBUSD.BCST   136(R8), Z7, Z21
-	VPSRLW          $0x04, Z18, Z7
-	VPANDD          Z0, Z7, Z7
-	VPSRLW          $0x01, Z11, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z7, Z7
-	VPDPBUSD.BCST   168(R8), Z7, Z14
-	VPANDD          Z0, Z19, Z7
-	VPANDD          Z1, Z12, Z18
-	VPORD           Z18, Z7, Z7
-	VPDPBUSD.BCST   140(R8), Z7, Z21
-	VPSRLW          $0x04, Z19, Z7
-	VPANDD          Z0, Z7, Z7
-	VPSRLW          $0x01, Z12, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z7, Z7
-	VPDPBUSD.BCST   172(R8), Z7, Z14
-	VBROADCASTI32X4 128(DX), Z7
-	VINSERTI32X4    $0x01, 128(BX), Z7, Z7
-	VINSERTI32X4    $0x02, 128(SI), Z7, Z7
-	VINSERTI32X4    $0x03, 128(DI), Z7, Z7
-	VBROADCASTI32X4 128(DX)(AX*1), Z18
-	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z18, Z18
-	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z18, Z18
-	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z18, Z18
-	VBROADCASTI32X4 128(DX)(AX*2), Z19
-	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z19, Z19
-	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z19, Z19
-	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z19, Z19
-	VBROADCASTI32X4 128(DX)(CX*1), Z20
-	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z20, Z20
-	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z20, Z20
-	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z20, Z20
-	VPUNPCKLDQ      Z18, Z7, Z22
-	VPUNPCKHDQ      Z18, Z7, Z18
-	VPUNPCKLDQ      Z20, Z19, Z23
-	VPUNPCKHDQ      Z20, Z19, Z20
-	VPUNPCKLQDQ     Z23, Z22, Z7
-	VPUNPCKHQDQ     Z23, Z22, Z22
-	VPUNPCKLQDQ     Z20, Z18, Z19
-	VPUNPCKHQDQ     Z20, Z18, Z20
-	VPANDD          Z0, Z7, Z18
-	VPANDD          Z1, Z6, Z23
-	VPORD           Z23, Z18, Z18
-	VPDPBUSD.BCST   144(R8), Z18, Z21
-	VPSRLW          $0x04, Z7, Z7
-	VPANDD          Z0, Z7, Z7
-	VPSRLW          $0x01, Z6, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z7, Z7
-	VPDPBUSD.BCST   176(R8), Z7, Z14
-	VPANDD          Z0, Z22, Z7
-	VPANDD          Z1, Z17, Z18
-	VPORD           Z18, Z7, Z7
-	VPDPBUSD.BCST   148(R8), Z7, Z21
-	VPSRLW          $0x04, Z22, Z7
-	VPANDD          Z0, Z7, Z7
-	VPSRLW          $0x01, Z17, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z7, Z7
-	VPDPBUSD.BCST   180(R8), Z7, Z14
-	VPANDD          Z0, Z19, Z7
-	VPANDD          Z1, Z15, Z18
-	VPORD           Z18, Z7, Z7
-	VPDPBUSD.BCST   152(R8), Z7, Z21
-	VPSRLW          $0x04, Z19, Z7
-	VPANDD          Z0, Z7, Z7
-	VPSRLW          $0x01, Z15, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z7, Z7
-	VPDPBUSD.BCST   184(R8), Z7, Z14
-	VPANDD          Z0, Z20, Z7
-	VPANDD          Z1, Z16, Z18
-	VPORD           Z18, Z7, Z7
-	VPDPBUSD.BCST   156(R8), Z7, Z21
-	VPSRLW          $0x04, Z20, Z7
-	VPANDD          Z0, Z7, Z7
-	VPSRLW          $0x01, Z16, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z7, Z7
-	VPDPBUSD.BCST   188(R8), Z7, Z14
-	VPSHUFB         order1_0_0_0<>+0(SB), Z10, Z7
-	VPMULLD         Z7, Z21, Z21
-	VPADDD          Z21, Z8, Z8
-	VPSHUFB         order2_0_0_0<>+0(SB), Z10, Z7
-	VPMULLD         Z7, Z14, Z14
-	VPADDD          Z14, Z8, Z8
-	VBROADCASTI32X4 144(DX), Z7
-	VINSERTI32X4    $0x01, 144(BX), Z7, Z7
-	VINSERTI32X4    $0x02, 144(SI), Z7, Z7
-	VINSERTI32X4    $0x03, 144(DI), Z7, Z7
-	VBROADCASTI32X4 144(DX)(AX*1), Z14
-	VINSERTI32X4    $0x01, 144(BX)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x02, 144(SI)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x03, 144(DI)(AX*1), Z14, Z14
-	VBROADCASTI32X4 144(DX)(AX*2), Z18
-	VINSERTI32X4    $0x01, 144(BX)(AX*2), Z18, Z18
-	VINSERTI32X4    $0x02, 144(SI)(AX*2), Z18, Z18
-	VINSERTI32X4    $0x03, 144(DI)(AX*2), Z18, Z18
-	VBROADCASTI32X4 144(DX)(CX*1), Z19
-	VINSERTI32X4    $0x01, 144(BX)(CX*1), Z19, Z19
-	VINSERTI32X4    $0x02, 144(SI)(CX*1), Z19, Z19
-	VINSERTI32X4    $0x03, 144(DI)(CX*1), Z19, Z19
-	VPUNPCKLDQ      Z14, Z7, Z20
-	VPUNPCKHDQ      Z14, Z7, Z14
-	VPUNPCKLDQ      Z19, Z18, Z21
-	VPUNPCKHDQ      Z19, Z18, Z19
-	VPUNPCKLQDQ     Z21, Z20, Z7
-	VPUNPCKHQDQ     Z21, Z20, Z20
-	VPUNPCKLQDQ     Z19, Z14, Z18
-	VPUNPCKHQDQ     Z19, Z14, Z19
-	VPANDD          Z0, Z7, Z14
-	VPSRLW          $0x02, Z5, Z21
-	VPANDD          Z1, Z21, Z21
-	VPORD           Z21, Z14, Z14
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD.BCST   192(R8), Z14, Z21
-	VPSRLW          $0x04, Z7, Z7
-	VPANDD          Z0, Z7, Z7
-	VPSRLW          $0x03, Z5, Z5
-	VPANDD          Z1, Z5, Z5
-	VPORD           Z5, Z7, Z7
-	VPXORD          Z5, Z5, Z5
-	VPDPBUSD.BCST   224(R8), Z7, Z5
-	VPANDD          Z0, Z20, Z7
-	VPSRLW          $0x02, Z13, Z14
-	VPANDD          Z1, Z14, Z14
-	VPORD           Z14, Z7, Z7
-	VPDPBUSD.BCST   196(R8), Z7, Z21
-	VPSRLW          $0x04, Z20, Z7
-	VPANDD          Z0, Z7, Z7
-	VPSRLW          $0x03, Z13, Z13
-	VPANDD          Z1, Z13, Z13
-	VPORD           Z13, Z7, Z7
-	VPDPBUSD.BCST   228(R8), Z7, Z5
-	VPANDD          Z0, Z18, Z7
-	VPSRLW          $0x02, Z11, Z13
-	VPANDD          Z1, Z13, Z13
-	VPORD           Z13, Z7, Z7
-	VPDPBUSD.BCST   200(R8), Z7, Z21
-	VPSRLW          $0x04, Z18, Z7
-	VPANDD          Z0, Z7, Z7
-	VPSRLW          $0x03, Z11, Z11
-	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z7, Z7
-	VPDPBUSD.BCST   232(R8), Z7, Z5
-	VPANDD          Z0, Z19, Z7
-	VPSRLW          $0x02, Z12, Z11
-	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z7, Z7
-	VPDPBUSD.BCST   204(R8), Z7, Z21
-	VPSRLW          $0x04, Z19, Z7
-	VPANDD          Z0, Z7, Z7
-	VPSRLW          $0x03, Z12, Z11
-	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z7, Z7
-	VPDPBUSD.BCST   236(R8), Z7, Z5
-	VBROADCASTI32X4 160(DX), Z7
-	VINSERTI32X4    $0x01, 160(BX), Z7, Z7
-	VINSERTI32X4    $0x02, 160(SI), Z7, Z7
-	VINSERTI32X4    $0x03, 160(DI), Z7, Z7
-	VBROADCASTI32X4 160(DX)(AX*1), Z11
-	VINSERTI32X4    $0x01, 160(BX)(AX*1), Z11, Z11
-	VINSERTI32X4    $0x02, 160(SI)(AX*1), Z11, Z11
-	VINSERTI32X4    $0x03, 160(DI)(AX*1), Z11, Z11
-	VBROADCASTI32X4 160(DX)(AX*2), Z12
-	VINSERTI32X4    $0x01, 160(BX)(AX*2), Z12, Z12
-	VINSERTI32X4    $0x02, 160(SI)(AX*2), Z12, Z12
-	VINSERTI32X4    $0x03, 160(DI)(AX*2), Z12, Z12
-	VBROADCASTI32X4 160(DX)(CX*1), Z13
-	VINSERTI32X4    $0x01, 160(BX)(CX*1), Z13, Z13
-	VINSERTI32X4    $0x02, 160(SI)(CX*1), Z13, Z13
-	VINSERTI32X4    $0x03, 160(DI)(CX*1), Z13, Z13
-	VPUNPCKLDQ      Z11, Z7, Z14
-	VPUNPCKHDQ      Z11, Z7, Z11
-	VPUNPCKLDQ      Z13, Z12, Z18
-	VPUNPCKHDQ      Z13, Z12, Z13
-	VPUNPCKLQDQ     Z18, Z14, Z7
-	VPUNPCKHQDQ     Z18, Z14, Z14
-	VPUNPCKLQDQ     Z13, Z11, Z12
-	VPUNPCKHQDQ     Z13, Z11, Z13
-	VPANDD          Z0, Z7, Z11
-	VPSRLW          $0x02, Z6, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z11, Z11
-	VPDPBUSD.BCST   208(R8), Z11, Z21
-	VPSRLW          $0x04, Z7, Z7
-	VPANDD          Z0, Z7, Z7
-	VPSRLW          $0x03, Z6, Z6
-	VPANDD          Z1, Z6, Z6
-	VPORD           Z6, Z7, Z7
-	VPDPBUSD.BCST   240(R8), Z7, Z5
-	VPANDD          Z0, Z14, Z6
-	VPSRLW          $0x02, Z17, Z7
-	VPANDD          Z1, Z7, Z7
-	VPORD           Z7, Z6, Z6
-	VPDPBUSD.BCST   212(R8), Z6, Z21
-	VPSRLW          $0x04, Z14, Z6
-	VPANDD          Z0, Z6, Z6
-	VPSRLW          $0x03, Z17, Z7
-	VPANDD          Z1, Z7, Z7
-	VPORD           Z7, Z6, Z6
-	VPDPBUSD.BCST   244(R8), Z6, Z5
-	VPANDD          Z0, Z12, Z6
-	VPSRLW          $0x02, Z15, Z7
-	VPANDD          Z1, Z7, Z7
-	VPORD           Z7, Z6, Z6
-	VPDPBUSD.BCST   216(R8), Z6, Z21
-	VPSRLW          $0x04, Z12, Z6
-	VPANDD          Z0, Z6, Z6
-	VPSRLW          $0x03, Z15, Z7
-	VPANDD          Z1, Z7, Z7
-	VPORD           Z7, Z6, Z6
-	VPDPBUSD.BCST   248(R8), Z6, Z5
-	VPANDD          Z0, Z13, Z6
-	VPSRLW          $0x02, Z16, Z7
-	VPANDD          Z1, Z7, Z7
-	VPORD           Z7, Z6, Z6
-	VPDPBUSD.BCST   220(R8), Z6, Z21
-	VPSRLW          $0x04, Z13, Z6
-	VPANDD          Z0, Z6, Z6
-	VPSRLW          $0x03, Z16, Z7
-	VPANDD          Z1, Z7, Z7
-	VPORD           Z7, Z6, Z6
-	VPDPBUSD.BCST   252(R8), Z6, Z5
-	VPSHUFB         order3_0_0_0<>+0(SB), Z10, Z6
-	VPMULLD         Z6, Z21, Z21
-	VPADDD          Z21, Z8, Z8
-	VPSHUFB         order4_0_0_0<>+0(SB), Z10, Z6
-	VPMULLD         Z6, Z5, Z5
-	VPADDD          Z5, Z8, Z8
-	VBROADCASTSS    (R9), Z5
-	VMULPS          Z5, Z4, Z4
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z4, Z2
-	VMULPS          Z5, Z3, Z3
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z3, Z2
-	ADDQ            $0x000000b0, DX
-	ADDQ            $0x000000b0, BX
-	ADDQ            $0x000000b0, SI
-	ADDQ            $0x000000b0, DI
-	ADDQ            $0x00000100, R8
-	ADDQ            $0x00000004, R9
-	ADDQ            $0x00000020, R10
-	SUBQ            $0x00000001, R13
-	JMP             loop152
-
-done153:
-	VMOVUPS Z2, (R11)
-	ADDQ    $0x00000040, R11
-	LEAQ    (DI)(CX*1), DX
-	SUBQ    $0x00000001, R12
-	JMP     loop150
-
-done151:
-	VZEROUPPER
-	RET
-
-// func rowsQ6_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·rowsQ6_K(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), DX
-	MOVQ         blocks+24(FP), AX
-	IMUL3Q       $0x000000d2, AX, AX
-	LEAQ         (AX)(AX*2), CX
-	MOVQ         dst+0(FP), R11
-	MOVQ         groups+16(FP), R12
-	VPBROADCASTD nibbles<>+0(SB), Z0
-	VPBROADCASTD bytes48<>+0(SB), Z1
-
-loop154:
-	CMPQ   R12, $0x01
-	JL     done155
-	LEAQ   (DX)(AX*4), BX
-	LEAQ   (BX)(AX*4), SI
-	LEAQ   (SI)(AX*4), DI
-	MOVQ   AX, R14
-	SHLQ   $0x04, R14
-	ADDQ   DX, R14
-	MOVQ   q+32(FP), R8
-	MOVQ   scale+40(FP), R9
-	MOVQ   sums+48(FP), R10
-	MOVQ   blocks+24(FP), R13
-	VPXORD Z2, Z2, Z2
-
-loop156:
-	CMPQ            R13, $0x01
-	JL              done157
-	PREFETCHT1      (R14)
-	PREFETCHT1      64(R14)
-	PREFETCHT1      128(R14)
-	PREFETCHT1      192(R14)
-	PREFETCHT1      256(R14)
-	PREFETCHT1      320(R14)
-	PREFETCHT1      384(R14)
-	PREFETCHT1      448(R14)
-	PREFETCHT1      512(R14)
-	PREFETCHT1      576(R14)
-	PREFETCHT1      640(R14)
-	PREFETCHT1      704(R14)
-	PREFETCHT1      768(R14)
-	PREFETCHT1      832(R14)
-	PREFETCHT1      896(R14)
-	PREFETCHT1      960(R14)
-	PREFETCHT1      1024(R14)
-	PREFETCHT1      1088(R14)
-	PREFETCHT1      1152(R14)
-	PREFETCHT1      1216(R14)
-	PREFETCHT1      1280(R14)
-	PREFETCHT1      1344(R14)
-	PREFETCHT1      1408(R14)
-	PREFETCHT1      1472(R14)
-	PREFETCHT1      1536(R14)
-	PREFETCHT1      1600(R14)
-	PREFETCHT1      1664(R14)
-	PREFETCHT1      1728(R14)
-	PREFETCHT1      1792(R14)
-	PREFETCHT1      1856(R14)
-	PREFETCHT1      1920(R14)
-	PREFETCHT1      1984(R14)
-	PREFETCHT1      2048(R14)
-	PREFETCHT1      2112(R14)
-	PREFETCHT1      2176(R14)
-	PREFETCHT1      2240(R14)
-	PREFETCHT1      2304(R14)
-	PREFETCHT1      2368(R14)
-	PREFETCHT1      2432(R14)
-	PREFETCHT1      2496(R14)
-	PREFETCHT1      2560(R14)
-	PREFETCHT1      2624(R14)
-	PREFETCHT1      2688(R14)
-	PREFETCHT1      2752(R14)
-	PREFETCHT1      2816(R14)
-	PREFETCHT1      2880(R14)
-	PREFETCHT1      2944(R14)
-	PREFETCHT1      3008(R14)
-	PREFETCHT1      3072(R14)
-	PREFETCHT1      3136(R14)
-	PREFETCHT1      3200(R14)
-	PREFETCHT1      3264(R14)
-	PREFETCHT1      3328(R14)
-	ADDQ            $0x00000d20, R14
-	VPXORD          Y3, Y3, Y3
-	VPINSRW         $0x00, 208(DX), X3, X3
-	VPINSRW         $0x01, 208(DX)(AX*1), X3, X3
-	VPINSRW         $0x02, 208(DX)(AX*2), X3, X3
-	VPINSRW         $0x03, 208(DX)(CX*1), X3, X3
-	VPINSRW         $0x04, 208(BX), X3, X3
-	VPINSRW         $0x05, 208(BX)(AX*1), X3, X3
-	VPINSRW         $0x06, 208(BX)(AX*2), X3, X3
-	VPINSRW         $0x07, 208(BX)(CX*1), X3, X3
-	VPXORD          X4, X4, X4
-	VPINSRW         $0x00, 208(SI), X4, X4
-	VPINSRW         $0x01, 208(SI)(AX*1), X4, X4
-	VPINSRW         $0x02, 208(SI)(AX*2), X4, X4
-	VPINSRW         $0x03, 208(SI)(CX*1), X4, X4
-	VPINSRW         $0x04, 208(DI), X4, X4
-	VPINSRW         $0x05, 208(DI)(AX*1), X4, X4
-	VPINSRW         $0x06, 208(DI)(AX*2), X4, X4
-	VPINSRW         $0x07, 208(DI)(CX*1), X4, X4
-	VINSERTI32X4    $0x01, X4, Y3, Y3
-	VCVTPH2PS       Y3, Z3
-	VBROADCASTI32X4 192(DX), Z4
-	VINSERTI32X4    $0x01, 192(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 192(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 192(DI), Z4, Z4
-	VBROADCASTI32X4 192(DX)(AX*1), Z5
-	VINSERTI32X4    $0x01, 192(BX)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 192(SI)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 192(DI)(AX*1), Z5, Z5
-	VBROADCASTI32X4 192(DX)(AX*2), Z6
-	VINSERTI32X4    $0x01, 192(BX)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 192(SI)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 192(DI)(AX*2), Z6, Z6
-	VBROADCASTI32X4 192(DX)(CX*1), Z7
-	VINSERTI32X4    $0x01, 192(BX)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 192(SI)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 192(DI)(CX*1), Z7, Z7
-	VPUNPCKLDQ      Z5, Z4, Z8
-	VPUNPCKHDQ      Z5, Z4, Z5
-	VPUNPCKLDQ      Z7, Z6, Z9
-	VPUNPCKHDQ      Z7, Z6, Z7
-	VPUNPCKLQDQ     Z9, Z8, Z4
-	VPUNPCKHQDQ     Z9, Z8, Z8
-	VPUNPCKLQDQ     Z7, Z5, Z6
-	VPUNPCKHQDQ     Z7, Z5, Z7
-	VPXORD          Z5, Z5, Z5
-	VPSHUFB         order0_1_0_2<>+0(SB), Z4, Z9
-	VPSRAW          $0x03, Z9, Z9
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z9, Z10, Z9
-	VPDPWSSD.BCST   (R10), Z9, Z5
-	VPSHUFB         order0_3_0_4<>+0(SB), Z4, Z9
-	VPSRAW          $0x03, Z9, Z9
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z9, Z10, Z9
-	VPDPWSSD.BCST   4(R10), Z9, Z5
-	VPSHUFB         order0_1_0_2<>+0(SB), Z8, Z9
-	VPSRAW          $0x03, Z9, Z9
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z9, Z10, Z9
-	VPDPWSSD.BCST   8(R10), Z9, Z5
-	VPSHUFB         order0_3_0_4<>+0(SB), Z8, Z9
-	VPSRAW          $0x03, Z9, Z9
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z9, Z10, Z9
-	VPDPWSSD.BCST   12(R10), Z9, Z5
-	VPSHUFB         order0_1_0_2<>+0(SB), Z6, Z9
-	VPSRAW          $0x03, Z9, Z9
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z9, Z10, Z9
-	VPDPWSSD.BCST   16(R10), Z9, Z5
-	VPSHUFB         order0_3_0_4<>+0(SB), Z6, Z9
-	VPSRAW          $0x03, Z9, Z9
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z9, Z10, Z9
-	VPDPWSSD.BCST   20(R10), Z9, Z5
-	VPSHUFB         order0_1_0_2<>+0(SB), Z7, Z9
-	VPSRAW          $0x03, Z9, Z9
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z9, Z10, Z9
-	VPDPWSSD.BCST   24(R10), Z9, Z5
-	VPSHUFB         order0_3_0_4<>+0(SB), Z7, Z9
-	VPSRAW          $0x03, Z9, Z9
-	VPXORD          Z10, Z10, Z10
-	VPSUBW          Z9, Z10, Z9
-	VPDPWSSD.BCST   28(R10), Z9, Z5
-	VBROADCASTI32X4 128(DX), Z9
-	VINSERTI32X4    $0x01, 128(BX), Z9, Z9
-	VINSERTI32X4    $0x02, 128(SI), Z9, Z9
-	VINSERTI32X4    $0x03, 128(DI), Z9, Z9
-	VBROADCASTI32X4 128(DX)(AX*1), Z10
-	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z10, Z10
-	VBROADCASTI32X4 128(DX)(AX*2), Z11
-	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z11, Z11
-	VBROADCASTI32X4 128(DX)(CX*1), Z12
-	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z12, Z12
-	VPUNPCKLDQ      Z10, Z9, Z13
-	VPUNPCKHDQ      Z10, Z9, Z10
-	VPUNPCKLDQ      Z12, Z11, Z14
-	VPUNPCKHDQ      Z12, Z11, Z12
-	VPUNPCKLQDQ     Z14, Z13, Z9
-	VPUNPCKHQDQ     Z14, Z13, Z13
-	VPUNPCKLQDQ     Z12, Z10, Z11
-	VPUNPCKHQDQ     Z12, Z10, Z12
-	VBROADCASTI32X4 (DX), Z10
-	VINSERTI32X4    $0x01, (BX), Z10, Z10
-	VINSERTI32X4    $0x02, (SI), Z10, Z10
-	VINSERTI32X4    $0x03, (DI), Z10, Z10
-	VBROADCASTI32X4 (DX)(AX*1), Z14
-	VINSERTI32X4    $0x01, (BX)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x02, (SI)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x03, (DI)(AX*1), Z14, Z14
-	VBROADCASTI32X4 (DX)(AX*2), Z15
-	VINSERTI32X4    $0x01, (BX)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x02, (SI)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x03, (DI)(AX*2), Z15, Z15
-	VBROADCASTI32X4 (DX)(CX*1), Z16
-	VINSERTI32X4    $0x01, (BX)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x02, (SI)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x03, (DI)(CX*1), Z16, Z16
-	VPUNPCKLDQ      Z14, Z10, Z17
-	VPUNPCKHDQ      Z14, Z10, Z14
-	VPUNPCKLDQ      Z16, Z15, Z18
-	VPUNPCKHDQ      Z16, Z15, Z16
-	VPUNPCKLQDQ     Z18, Z17, Z10
-	VPUNPCKHQDQ     Z18, Z17, Z17
-	VPUNPCKLQDQ     Z16, Z14, Z15
-	VPUNPCKHQDQ     Z16, Z14, Z16
-	VPANDD          Z0, Z10, Z14
-	VPSLLW          $0x04, Z9, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z14, Z14
-	VPXORD          Z18, Z18, Z18
-	VPDPBUSD.BCST   (R8), Z14, Z18
-	VPSRLW          $0x04, Z10, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z1, Z9, Z14
-	VPORD           Z14, Z10, Z10
-	VPXORD          Z14, Z14, Z14
-	VPDPBUSD.BCST   64(R8), Z10, Z14
-	VPANDD          Z0, Z17, Z10
-	VPSLLW          $0x04, Z13, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z10, Z10
-	VPDPBUSD.BCST   4(R8), Z10, Z18
-	VPSRLW          $0x04, Z17, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z1, Z13, Z17
-	VPORD           Z17, Z10, Z10
-	VPDPBUSD.BCST   68(R8), Z10, Z14
-	VPANDD          Z0, Z15, Z10
-	VPSLLW          $0x04, Z11, Z17
-	VPANDD          Z1, Z17, Z17
-	VPORD           Z17, Z10, Z10
-	VPDPBUSD.BCST   8(R8), Z10, Z18
-	VPSRLW          $0x04, Z15, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z1, Z11, Z15
-	VPORD           Z15, Z10, Z10
-	VPDPBUSD.BCST   72(R8), Z10, Z14
-	VPANDD          Z0, Z16, Z10
-	VPSLLW          $0x04, Z12, Z15
-	VPANDD          Z1, Z15, Z15
-	VPORD           Z15, Z10, Z10
-	VPDPBUSD.BCST   12(R8), Z10, Z18
-	VPSRLW          $0x04, Z16, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z1, Z12, Z15
-	VPORD           Z15, Z10, Z10
-	VPDPBUSD.BCST   76(R8), Z10, Z14
-	VPSHUFB         order0_0_0_1<>+0(SB), Z4, Z10
-	VPSRAD          $0x18, Z10, Z10
-	VPMULLD         Z10, Z18, Z18
-	VPADDD          Z18, Z5, Z5
-	VPSHUFB         order0_0_0_1<>+0(SB), Z8, Z10
-	VPSRAD          $0x18, Z10, Z10
-	VPMULLD         Z10, Z14, Z14
-	VPADDD          Z14, Z5, Z5
-	VBROADCASTI32X4 32(DX), Z10
-	VINSERTI32X4    $0x01, 32(BX), Z10, Z10
-	VINSERTI32X4    $0x02, 32(SI), Z10, Z10
-	VINSERTI32X4    $0x03, 32(DI), Z10, Z10
-	VBROADCASTI32X4 32(DX)(AX*1), Z14
-	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z14, Z14
-	VBROADCASTI32X4 32(DX)(AX*2), Z15
-	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z15, Z15
-	VBROADCASTI32X4 32(DX)(CX*1), Z16
-	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z16, Z16
-	VPUNPCKLDQ      Z14, Z10, Z17
-	VPUNPCKHDQ      Z14, Z10, Z14
-	VPUNPCKLDQ      Z16, Z15, Z18
-	VPUNPCKHDQ      Z16, Z15, Z16
-	VPUNPCKLQDQ     Z18, Z17, Z10
-	VPUNPCKHQDQ     Z18, Z17, Z17
-	VPUNPCKLQDQ     Z16, Z14, Z15
-	VPUNPCKHQDQ     Z16, Z14, Z16
-	VPANDD          Z0, Z10, Z14
-	VPSLLW          $0x02, Z9, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z14, Z14
-	VPXORD          Z18, Z18, Z18
-	VPDPBUSD.BCST   32(R8), Z14, Z18
-	VPSRLW          $0x04, Z10, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x02, Z9, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z10, Z10
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD.BCST   96(R8), Z10, Z9
-	VPANDD          Z0, Z17, Z10
-	VPSLLW          $0x02, Z13, Z14
-	VPANDD          Z1, Z14, Z14
-	VPORD           Z14, Z10, Z10
-	VPDPBUSD.BCST   36(R8), Z10, Z18
-	VPSRLW          $0x04, Z17, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x02, Z13, Z13
-	VPANDD          Z1, Z13, Z13
-	VPORD           Z13, Z10, Z10
-	VPDPBUSD.BCST   100(R8), Z10, Z9
-	VPANDD          Z0, Z15, Z10
-	VPSLLW          $0x02, Z11, Z13
-	VPANDD          Z1, Z13, Z13
-	VPORD           Z13, Z10, Z10
-	VPDPBUSD.BCST   40(R8), Z10, Z18
-	VPSRLW          $0x04, Z15, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x02, Z11, Z11
-	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z10, Z10
-	VPDPBUSD.BCST   104(R8), Z10, Z9
-	VPANDD          Z0, Z16, Z10
-	VPSLLW          $0x02, Z12, Z11
-	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z10, Z10
-	VPDPBUSD.BCST   44(R8), Z10, Z18
-	VPSRLW          $0x04, Z16, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x02, Z12, Z11
-	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z10, Z10
-	VPDPBUSD.BCST   108(R8), Z10, Z9
-	VPSHUFB         order0_0_0_3<>+0(SB), Z4, Z10
-	VPSRAD          $0x18, Z10, Z10
-	VPMULLD         Z10, Z18, Z18
-	VPADDD          Z18, Z5, Z5
-	VPSHUFB         order0_0_0_3<>+0(SB), Z8, Z10
-	VPSRAD          $0x18, Z10, Z10
-	VPMULLD         Z10, Z9, Z9
-	VPADDD          Z9, Z5, Z5
-	VBROADCASTI32X4 144(DX), Z9
-	VINSERTI32X4    $0x01, 144(BX), Z9, Z9
-	VINSERTI32X4    $0x02, 144(SI), Z9, Z9
-	VINSERTI32X4    $0x03, 144(DI), Z9, Z9
-	VBROADCASTI32X4 144(DX)(AX*1), Z10
-	VINSERTI32X4    $0x01, 144(BX)(AX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 144(SI)(AX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 144(DI)(AX*1), Z10, Z10
-	VBROADCASTI32X4 144(DX)(AX*2), Z11
-	VINSERTI32X4    $0x01, 144(BX)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x02, 144(SI)(AX*2), Z11, Z11
-	VINSERTI32X4    $0x03, 144(DI)(AX*2), Z11, Z11
-	VBROADCASTI32X4 144(DX)(CX*1), Z12
-	VINSERTI32X4    $0x01, 144(BX)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x02, 144(SI)(CX*1), Z12, Z12
-	VINSERTI32X4    $0x03, 144(DI)(CX*1), Z12, Z12
-	VPUNPCKLDQ      Z10, Z9, Z13
-	VPUNPCKHDQ      Z10, Z9, Z10
-	VPUNPCKLDQ      Z12, Z11, Z14
-	VPUNPCKHDQ      Z12, Z11, Z12
-	VPUNPCKLQDQ     Z14, Z13, Z9
-	VPUNPCKHQDQ     Z14, Z13, Z13
-	VPUNPCKLQDQ     Z12, Z10, Z11
-	VPUNPCKHQDQ     Z12, Z10, Z12
-	VBROADCASTI32X4 16(DX), Z10
-	VINSERTI32X4    $0x01, 16(BX), Z10, Z10
-	VINSERTI32X4    $0x02, 16(SI), Z10, Z10
-	VINSERTI32X4    $0x03, 16(DI), Z10, Z10
-	VBROADCASTI32X4 16(DX)(AX*1), Z14
-	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z14, Z14
-	VBROADCASTI32X4 16(DX)(AX*2), Z15
-	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z15, Z15
-	VBROADCASTI32X4 16(DX)(CX*1), Z16
-	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z16, Z16
-	VPUNPCKLDQ      Z14, Z10, Z17
-	VPUNPCKHDQ      Z14, Z10, Z14
-	VPUNPCKLDQ      Z16, Z15, Z18
-	VPUNPCKHDQ      Z16, Z15, Z16
-	VPUNPCKLQDQ     Z18, Z17, Z10
-	VPUNPCKHQDQ     Z18, Z17, Z17
-	VPUNPCKLQDQ     Z16, Z14, Z15
-	VPUNPCKHQDQ     Z16, Z14, Z16
-	VPANDD          Z0, Z10, Z14
-	VPSLLW          $0x04, Z9, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z14, Z14
-	VPXORD          Z18, Z18, Z18
-	VPDPBUSD.BCST   16(R8), Z14, Z18
-	VPSRLW          $0x04, Z10, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z1, Z9, Z14
-	VPORD           Z14, Z10, Z10
-	VPXORD          Z14, Z14, Z14
-	VPDPBUSD.BCST   80(R8), Z10, Z14
-	VPANDD          Z0, Z17, Z10
-	VPSLLW          $0x04, Z13, Z19
-	VPANDD          Z1, Z19, Z19
-	VPORD           Z19, Z10, Z10
-	VPDPBUSD.BCST   20(R8), Z10, Z18
-	VPSRLW          $0x04, Z17, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z1, Z13, Z17
-	VPORD           Z17, Z10, Z10
-	VPDPBUSD.BCST   84(R8), Z10, Z14
-	VPANDD          Z0, Z15, Z10
-	VPSLLW          $0x04, Z11, Z17
-	VPANDD          Z1, Z17, Z17
-	VPORD           Z17, Z10, Z10
-	VPDPBUSD.BCST   24(R8), Z10, Z18
-	VPSRLW          $0x04, Z15, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z1, Z11, Z15
-	VPORD           Z15, Z10, Z10
-	VPDPBUSD.BCST   88(R8), Z10, Z14
-	VPANDD          Z0, Z16, Z10
-	VPSLLW          $0x04, Z12, Z15
-	VPANDD          Z1, Z15, Z15
-	VPORD           Z15, Z10, Z10
-	VPDPBUSD.BCST   28(R8), Z10, Z18
-	VPSRLW          $0x04, Z16, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z1, Z12, Z15
-	VPORD           Z15, Z10, Z10
-	VPDPBUSD.BCST   92(R8), Z10, Z14
-	VPSHUFB         order0_0_0_2<>+0(SB), Z4, Z10
-	VPSRAD          $0x18, Z10, Z10
-	VPMULLD         Z10, Z18, Z18
-	VPADDD          Z18, Z5, Z5
-	VPSHUFB         order0_0_0_2<>+0(SB), Z8, Z10
-	VPSRAD          $0x18, Z10, Z10
-	VPMULLD         Z10, Z14, Z14
-	VPADDD          Z14, Z5, Z5
-	VBROADCASTI32X4 48(DX), Z10
-	VINSERTI32X4    $0x01, 48(BX), Z10, Z10
-	VINSERTI32X4    $0x02, 48(SI), Z10, Z10
-	VINSERTI32X4    $0x03, 48(DI), Z10, Z10
-	VBROADCASTI32X4 48(DX)(AX*1), Z14
-	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z14, Z14
-	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z14, Z14
-	VBROADCASTI32X4 48(DX)(AX*2), Z15
-	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z15, Z15
-	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z15, Z15
-	VBROADCASTI32X4 48(DX)(CX*1), Z16
-	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z16, Z16
-	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z16, Z16
-	VPUNPCKLDQ      Z14, Z10, Z17
-	VPUNPCKHDQ      Z14, Z10, Z14
-	VPUNPCKLDQ      Z16, Z15, Z18
-	VPUNPCKHDQ      Z16, Z15, Z16
-	VPUNPCKLQDQ     Z18, Z17, Z10
-	VPUNPCKHQDQ     Z18, Z17, Z17
-	VPUNPCKLQDQ     Z16, Z14, Z15
-	VPUNPCKHQDQ     Z16, Z14, Z16
-	VPANDD          Z0, Z10, Z14
-	VPSLLW          $0x02, Z9, Z18
-	VPANDD          Z1, Z18, Z18
-	VPORD           Z18, Z14, Z14
-	VPXORD          Z18, Z18, Z18
-	VPDPBUSD.BCST   48(R8), Z14, Z18
-	VPSRLW          $0x04, Z10, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x02, Z9, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z10, Z10
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD.BCST   112(R8), Z10, Z9
-	VPANDD          Z0, Z17, Z10
-	VPSLLW          $0x02, Z13, Z14
-	VPANDD          Z1, Z14, Z14
-	VPORD           Z14, Z10, Z10
-	VPDPBUSD.BCST   52(R8), Z10, Z18
-	VPSRLW          $0x04, Z17, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x02, Z13, Z13
-	VPANDD          Z1, Z13, Z13
-	VPORD           Z13, Z10, Z10
-	VPDPBUSD.BCST   116(R8), Z10, Z9
-	VPANDD          Z0, Z15, Z10
-	VPSLLW          $0x02, Z11, Z13
-	VPANDD          Z1, Z13, Z13
-	VPORD           Z13, Z10, Z10
-	VPDPBUSD.BCST   56(R8), Z10, Z18
-	VPSRLW          $0x04, Z15, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x02, Z11, Z11
-	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z10, Z10
-	VPDPBUSD.BCST   120(R8), Z10, Z9
-	VPANDD          Z0, Z16, Z10
-	VPSLLW          $0x02, Z12, Z11
-	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z10, Z10
-	VPDPBUSD.BCST   60(R8), Z10, Z18
-	VPSRLW          $0x04, Z16, Z10
-	VPANDD          Z0, Z10, Z10
-	VPSRLW          $0x02, Z12, Z11
-	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z10, Z10
-	VPDPBUSD.BCST   124(R8), Z10, Z9
-	VPSHUFB         order0_0_0_4<>+0(SB), Z4, Z4
-	VPSRAD          $0x18, Z4, Z4
-	VPMULLD         Z4, Z18, Z18
-	VPADDD          Z18, Z5, Z5
-	VPSHUFB         order0_0_0_4<>+0(SB), Z8, Z4
-	VPSRAD          $0x18, Z4, Z4
-	VPMULLD         Z4, Z9, Z9
-	VPADDD          Z9, Z5, Z5
-	VBROADCASTI32X4 160(DX), Z4
-	VINSERTI32X4    $0x01, 160(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 160(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 160(DI), Z4, Z4
-	VBROADCASTI32X4 160(DX)(AX*1), Z8
-	VINSERTI32X4    $0x01, 160(BX)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 160(SI)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 160(DI)(AX*1), Z8, Z8
-	VBROADCASTI32X4 160(DX)(AX*2), Z9
-	VINSERTI32X4    $0x01, 160(BX)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x02, 160(SI)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x03, 160(DI)(AX*2), Z9, Z9
-	VBROADCASTI32X4 160(DX)(CX*1), Z10
-	VINSERTI32X4    $0x01, 160(BX)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 160(SI)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 160(DI)(CX*1), Z10, Z10
-	VPUNPCKLDQ      Z8, Z4, Z11
-	VPUNPCKHDQ      Z8, Z4, Z8
-	VPUNPCKLDQ      Z10, Z9, Z12
-	VPUNPCKHDQ      Z10, Z9, Z10
-	VPUNPCKLQDQ     Z12, Z11, Z4
-	VPUNPCKHQDQ     Z12, Z11, Z11
-	VPUNPCKLQDQ     Z10, Z8, Z9
-	VPUNPCKHQDQ     Z10, Z8, Z10
-	VBROADCASTI32X4 64(DX), Z8
-	VINSERTI32X4    $0x01, 64(BX), Z8, Z8
-	VINSERTI32X4    $0x02, 64(SI), Z8, Z8
-	VINSERTI32X4    $0x03, 64(DI), Z8, Z8
-	VBROADCASTI32X4 64(DX)(AX*1), Z12
-	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z12, Z12
-	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z12, Z12
-	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z12, Z12
-	VBROADCASTI32X4 64(DX)(AX*2), Z13
-	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z13, Z13
-	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z13, Z13
-	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z13, Z13
-	VBROADCASTI32X4 64(DX)(CX*1), Z14
-	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z14, Z14
-	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z14, Z14
-	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z14, Z14
-	VPUNPCKLDQ      Z12, Z8, Z15
-	VPUNPCKHDQ      Z12, Z8, Z12
-	VPUNPCKLDQ      Z14, Z13, Z16
-	VPUNPCKHDQ      Z14, Z13, Z14
-	VPUNPCKLQDQ     Z16, Z15, Z8
-	VPUNPCKHQDQ     Z16, Z15, Z15
-	VPUNPCKLQDQ     Z14, Z12, Z13
-	VPUNPCKHQDQ     Z14, Z12, Z14
-	VPANDD          Z0, Z8, Z12
-	VPSLLW          $0x04, Z4, Z16
-	VPANDD          Z1, Z16, Z16
-	VPORD           Z16, Z12, Z12
-	VPXORD          Z16, Z16, Z16
-	VPDPBUSD.BCST   128(R8), Z12, Z16
-	VPSRLW          $0x04, Z8, Z8
-	VPANDD          Z0, Z8, Z8
-	VPANDD          Z1, Z4, Z12
-	VPORD           Z12, Z8, Z8
-	VPXORD          Z12, Z12, Z12
-	VPDPBUSD.BCST   192(R8), Z8, Z12
-	VPANDD          Z0, Z15, Z8
-	VPSLLW          $0x04, Z11, Z17
-	VPANDD          Z1, Z17, Z17
-	VPORD           Z17, Z8, Z8
-	VPDPBUSD.BCST   132(R8), Z8, Z16
-	VPSRLW          $0x04, Z15, Z8
-	VPANDD          Z0, Z8, Z8
-	VPANDD          Z1, Z11, Z15
-	VPORD           Z15, Z8, Z8
-	VPDPBUSD.BCST   196(R8), Z8, Z12
-	VPANDD          Z0, Z13, Z8
-	VPSLLW          $0x04, Z9, Z15
-	VPANDD          Z1, Z15, Z15
-	VPORD           Z15, Z8, Z8
-	VPDPBUSD.BCST   136(R8), Z8, Z16
-	VPSRLW          $0x04, Z13, Z8
-	VPANDD          Z0, Z8, Z8
-	VPANDD          Z1, Z9, Z13
-	VPORD           Z13, Z8, Z8
-	VPDPBUSD.BCST   200(R8), Z8, Z12
-	VPANDD          Z0, Z14, Z8
-	VPSLLW          $0x04, Z10, Z13
-	VPANDD          Z1, Z13, Z13
-	VPORD           Z13, Z8, Z8
-	VPDPBUSD.BCST   140(R8), Z8, Z16
-	VPSRLW          $0x04, Z14, Z8
-	VPANDD          Z0, Z8, Z8
-	VPANDD          Z1, Z10, Z13
-	VPORD           Z13, Z8, Z8
-	VPDPBUSD.BCST   204(R8), Z8, Z12
-	VPSHUFB         order0_0_0_1<>+0(SB), Z6, Z8
-	VPSRAD          $0x18, Z8, Z8
-	VPMULLD         Z8, Z16, Z16
-	VPADDD          Z16, Z5, Z5
-	VPSHUFB         order0_0_0_1<>+0(SB), Z7, Z8
-	VPSRAD          $0x18, Z8, Z8
-	VPMULLD         Z8, Z12, Z12
-	VPADDD          Z12, Z5, Z5
-	VBROADCASTI32X4 96(DX), Z8
-	VINSERTI32X4    $0x01, 96(BX), Z8, Z8
-	VINSERTI32X4    $0x02, 96(SI), Z8, Z8
-	VINSERTI32X4    $0x03, 96(DI), Z8, Z8
-	VBROADCASTI32X4 96(DX)(AX*1), Z12
-	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z12, Z12
-	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z12, Z12
-	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z12, Z12
-	VBROADCASTI32X4 96(DX)(AX*2), Z13
-	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z13, Z13
-	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z13, Z13
-	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z13, Z13
-	VBROADCASTI32X4 96(DX)(CX*1), Z14
-	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z14, Z14
-	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z14, Z14
-	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z14, Z14
-	VPUNPCKLDQ      Z12, Z8, Z15
-	VPUNPCKHDQ      Z12, Z8, Z12
-	VPUNPCKLDQ      Z14, Z13, Z16
-	VPUNPCKHDQ      Z14, Z13, Z14
-	VPUNPCKLQDQ     Z16, Z15, Z8
-	VPUNPCKHQDQ     Z16, Z15, Z15
-	VPUNPCKLQDQ     Z14, Z12, Z13
-	VPUNPCKHQDQ     Z14, Z12, Z14
-	VPANDD          Z0, Z8, Z12
-	VPSLLW          $0x02, Z4, Z16
-	VPANDD          Z1, Z16, Z16
-	VPORD           Z16, Z12, Z12
-	VPXORD          Z16, Z16, Z16
-	VPDPBUSD.BCST   160(R8), Z12, Z16
-	VPSRLW          $0x04, Z8, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x02, Z4, Z4
-	VPANDD          Z1, Z4, Z4
-	VPORD           Z4, Z8, Z8
-	VPXORD          Z4, Z4, Z4
-	VPDPBUSD.BCST   224(R8), Z8, Z4
-	VPANDD          Z0, Z15, Z8
-	VPSLLW          $0x02, Z11, Z12
-	VPANDD          Z1, Z12, Z12
-	VPORD           Z12, Z8, Z8
-	VPDPBUSD.BCST   164(R8), Z8, Z16
-	VPSRLW          $0x04, Z15, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x02, Z11, Z11
-	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z8, Z8
-	VPDPBUSD.BCST   228(R8), Z8, Z4
-	VPANDD          Z0, Z13, Z8
-	VPSLLW          $0x02, Z9, Z11
-	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z8, Z8
-	VPDPBUSD.BCST   168(R8), Z8, Z16
-	VPSRLW          $0x04, Z13, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x02, Z9, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z8, Z8
-	VPDPBUSD.BCST   232(R8), Z8, Z4
-	VPANDD          Z0, Z14, Z8
-	VPSLLW          $0x02, Z10, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z8, Z8
-	VPDPBUSD.BCST   172(R8), Z8, Z16
-	VPSRLW          $0x04, Z14, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x02, Z10, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z8, Z8
-	VPDPBUSD.BCST   236(R8), Z8, Z4
-	VPSHUFB         order0_0_0_3<>+0(SB), Z6, Z8
-	VPSRAD          $0x18, Z8, Z8
-	VPMULLD         Z8, Z16, Z16
-	VPADDD          Z16, Z5, Z5
-	VPSHUFB         order0_0_0_3<>+0(SB), Z7, Z8
-	VPSRAD          $0x18, Z8, Z8
-	VPMULLD         Z8, Z4, Z4
-	VPADDD          Z4, Z5, Z5
-	VBROADCASTI32X4 176(DX), Z4
-	VINSERTI32X4    $0x01, 176(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 176(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 176(DI), Z4, Z4
-	VBROADCASTI32X4 176(DX)(AX*1), Z8
-	VINSERTI32X4    $0x01, 176(BX)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 176(SI)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 176(DI)(AX*1), Z8, Z8
-	VBROADCASTI32X4 176(DX)(AX*2), Z9
-	VINSERTI32X4    $0x01, 176(BX)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x02, 176(SI)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x03, 176(DI)(AX*2), Z9, Z9
-	VBROADCASTI32X4 176(DX)(CX*1), Z10
-	VINSERTI32X4    $0x01, 176(BX)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 176(SI)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 176(DI)(CX*1), Z10, Z10
-	VPUNPCKLDQ      Z8, Z4, Z11
-	VPUNPCKHDQ      Z8, Z4, Z8
-	VPUNPCKLDQ      Z10, Z9, Z12
-	VPUNPCKHDQ      Z10, Z9, Z10
-	VPUNPCKLQDQ     Z12, Z11, Z4
-	VPUNPCKHQDQ     Z12, Z11, Z11
-	VPUNPCKLQDQ     Z10, Z8, Z9
-	VPUNPCKHQDQ     Z10, Z8, Z10
-	VBROADCASTI32X4 80(DX), Z8
-	VINSERTI32X4    $0x01, 80(BX), Z8, Z8
-	VINSERTI32X4    $0x02, 80(SI), Z8, Z8
-	VINSERTI32X4    $0x03, 80(DI), Z8, Z8
-	VBROADCASTI32X4 80(DX)(AX*1), Z12
-	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z12, Z12
-	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z12, Z12
-	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z12, Z12
-	VBROADCASTI32X4 80(DX)(AX*2), Z13
-	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z13, Z13
-	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z13, Z13
-	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z13, Z13
-	VBROADCASTI32X4 80(DX)(CX*1), Z14
-	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z14, Z14
-	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z14, Z14
-	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z14, Z14
-	VPUNPCKLDQ      Z12, Z8, Z15
-	VPUNPCKHDQ      Z12, Z8, Z12
-	VPUNPCKLDQ      Z14, Z13, Z16
-	VPUNPCKHDQ      Z14, Z13, Z14
-	VPUNPCKLQDQ     Z16, Z15, Z8
-	VPUNPCKHQDQ     Z16, Z15, Z15
-	VPUNPCKLQDQ     Z14, Z12, Z13
-	VPUNPCKHQDQ     Z14, Z12, Z14
-	VPANDD          Z0, Z8, Z12
-	VPSLLW          $0x04, Z4, Z16
-	VPANDD          Z1, Z16, Z16
-	VPORD           Z16, Z12, Z12
-	VPXORD          Z16, Z16, Z16
-	VPDPBUSD.BCST   144(R8), Z12, Z16
-	VPSRLW          $0x04, Z8, Z8
-	VPANDD          Z0, Z8, Z8
-	VPANDD          Z1, Z4, Z12
-	VPORD           Z12, Z8, Z8
-	VPXORD          Z12, Z12, Z12
-	VPDPBUSD.BCST   208(R8), Z8, Z12
-	VPANDD          Z0, Z15, Z8
-	VPSLLW          $0x04, Z11, Z17
-	VPANDD          Z1, Z17, Z17
-	VPORD           Z17, Z8, Z8
-	VPDPBUSD.BCST   148(R8), Z8, Z16
-	VPSRLW          $0x04, Z15, Z8
-	VPANDD          Z0, Z8, Z8
-	VPANDD          Z1, Z11, Z15
-	VPORD           Z15, Z8, Z8
-	VPDPBUSD.BCST   212(R8), Z8, Z12
-	VPANDD          Z0, Z13, Z8
-	VPSLLW          $0x04, Z9, Z15
-	VPANDD          Z1, Z15, Z15
-	VPORD           Z15, Z8, Z8
-	VPDPBUSD.BCST   152(R8), Z8, Z16
-	VPSRLW          $0x04, Z13, Z8
-	VPANDD          Z0, Z8, Z8
-	VPANDD          Z1, Z9, Z13
-	VPORD           Z13, Z8, Z8
-	VPDPBUSD.BCST   216(R8), Z8, Z12
-	VPANDD          Z0, Z14, Z8
-	VPSLLW          $0x04, Z10, Z13
-	VPANDD          Z1, Z13, Z13
-	VPORD           Z13, Z8, Z8
-	VPDPBUSD.BCST   156(R8), Z8, Z16
-	VPSRLW          $0x04, Z14, Z8
-	VPANDD          Z0, Z8, Z8
-	VPANDD          Z1, Z10, Z13
-	VPORD           Z13, Z8, Z8
-	VPDPBUSD.BCST   220(R8), Z8, Z12
-	VPSHUFB         order0_0_0_2<>+0(SB), Z6, Z8
-	VPSRAD          $0x18, Z8, Z8
-	VPMULLD         Z8, Z16, Z16
-	VPADDD          Z16, Z5, Z5
-	VPSHUFB         order0_0_0_2<>+0(SB), Z7, Z8
-	VPSRAD          $0x18, Z8, Z8
-	VPMULLD         Z8, Z12, Z12
-	VPADDD          Z12, Z5, Z5
-	VBROADCASTI32X4 112(DX), Z8
-	VINSERTI32X4    $0x01, 112(BX), Z8, Z8
-	VINSERTI32X4    $0x02, 112(SI), Z8, Z8
-	VINSERTI32X4    $0x03, 112(DI), Z8, Z8
-	VBROADCASTI32X4 112(DX)(AX*1), Z12
-	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z12, Z12
-	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z12, Z12
-	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z12, Z12
-	VBROADCASTI32X4 112(DX)(AX*2), Z13
-	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z13, Z13
-	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z13, Z13
-	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z13, Z13
-	VBROADCASTI32X4 112(DX)(CX*1), Z14
-	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z14, Z14
-	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z14, Z14
-	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z14, Z14
-	VPUNPCKLDQ      Z12, Z8, Z15
-	VPUNPCKHDQ      Z12, Z8, Z12
-	VPUNPCKLDQ      Z14, Z13, Z16
-	VPUNPCKHDQ      Z14, Z13, Z14
-	VPUNPCKLQDQ     Z16, Z15, Z8
-	VPUNPCKHQDQ     Z16, Z15, Z15
-	VPUNPCKLQDQ     Z14, Z12, Z13
-	VPUNPCKHQDQ     Z14, Z12, Z14
-	VPANDD          Z0, Z8, Z12
-	VPSLLW          $0x02, Z4, Z16
-	VPANDD          Z1, Z16, Z16
-	VPORD           Z16, Z12, Z12
-	VPXORD          Z16, Z16, Z16
-	VPDPBUSD.BCST   176(R8), Z12, Z16
-	VPSRLW          $0x04, Z8, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x02, Z4, Z4
-	VPANDD          Z1, Z4, Z4
-	VPORD           Z4, Z8, Z8
-	VPXORD          Z4, Z4, Z4
-	VPDPBUSD.BCST   240(R8), Z8, Z4
-	VPANDD          Z0, Z15, Z8
-	VPSLLW          $0x02, Z11, Z12
-	VPANDD          Z1, Z12, Z12
-	VPORD           Z12, Z8, Z8
-	VPDPBUSD.BCST   180(R8), Z8, Z16
-	VPSRLW          $0x04, Z15, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x02, Z11, Z11
-	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z8, Z8
-	VPDPBUSD.BCST   244(R8), Z8, Z4
-	VPANDD          Z0, Z13, Z8
-	VPSLLW          $0x02, Z9, Z11
-	VPANDD          Z1, Z11, Z11
-	VPORD           Z11, Z8, Z8
-	VPDPBUSD.BCST   184(R8), Z8, Z16
-	VPSRLW          $0x04, Z13, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x02, Z9, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z8, Z8
-	VPDPBUSD.BCST   248(R8), Z8, Z4
-	VPANDD          Z0, Z14, Z8
-	VPSLLW          $0x02, Z10, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z8, Z8
-	VPDPBUSD.BCST   188(R8), Z8, Z16
-	VPSRLW          $0x04, Z14, Z8
-	VPANDD          Z0, Z8, Z8
-	VPSRLW          $0x02, Z10, Z9
-	VPANDD          Z1, Z9, Z9
-	VPORD           Z9, Z8, Z8
-	VPDPBUSD.BCST   252(R8), Z8, Z4
-	VPSHUFB         order0_0_0_4<>+0(SB), Z6, Z6
-	VPSRAD          $0x18, Z6, Z6
-	VPMULLD         Z6, Z16, Z16
-	VPADDD          Z16, Z5, Z5
-	VPSHUFB         order0_0_0_4<>+0(SB), Z7, Z6
-	VPSRAD          $0x18, Z6, Z6
-	VPMULLD         Z6, Z4, Z4
-	VPADDD          Z4, Z5, Z5
-	VBROADCASTSS    (R9), Z4
-	VMULPS          Z4, Z3, Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z3, Z2
-	ADDQ            $0x000000d2, DX
-	ADDQ            $0x000000d2, BX
-	ADDQ            $0x000000d2, SI
-	ADDQ            $0x000000d2, DI
-	ADDQ            $0x00000100, R8
-	ADDQ            $0x00000004, R9
-	ADDQ            $0x00000020, R10
-	SUBQ            $0x00000001, R13
-	JMP             loop156
-
-done157:
-	VMOVUPS Z2, (R11)
-	ADDQ    $0x00000040, R11
-	LEAQ    (DI)(CX*1), DX
-	SUBQ    $0x00000001, R12
-	JMP     loop154
-
-done155:
-	VZEROUPPER
-	RET
-
-// func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·rowsIQ4_XS(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), DX
-	MOVQ         blocks+24(FP), AX
-	IMUL3Q       $0x00000088, AX, AX
-	LEAQ         (AX)(AX*2), CX
-	MOVQ         dst+0(FP), R11
-	MOVQ         groups+16(FP), R12
-	VPBROADCASTD nibbles<>+0(SB), Z0
-	VMOVDQU32    codes1<>+0(SB), Z1
-
-loop158:
-	CMPQ   R12, $0x01
-	JL     done159
-	LEAQ   (DX)(AX*4), BX
-	LEAQ   (BX)(AX*4), SI
-	LEAQ   (SI)(AX*4), DI
-	MOVQ   AX, R14
-	SHLQ   $0x04, R14
-	ADDQ   DX, R14
-	MOVQ   q+32(FP), R8
-	MOVQ   scale+40(FP), R9
-	MOVQ   sums+48(FP), R10
-	MOVQ   blocks+24(FP), R13
-	VPXORD Z2, Z2, Z2
-
-loop160:
-	CMPQ            R13, $0x01
-	JL              done161
-	PREFETCHT1      (R14)
-	PREFETCHT1      64(R14)
-	PREFETCHT1      128(R14)
-	PREFETCHT1      192(R14)
-	PREFETCHT1      256(R14)
-	PREFETCHT1      320(R14)
-	PREFETCHT1      384(R14)
-	PREFETCHT1      448(R14)
-	PREFETCHT1      512(R14)
-	PREFETCHT1      576(R14)
-	PREFETCHT1      640(R14)
-	PREFETCHT1      704(R14)
-	PREFETCHT1      768(R14)
-	PREFETCHT1      832(R14)
-	PREFETCHT1      896(R14)
-	PREFETCHT1      960(R14)
-	PREFETCHT1      1024(R14)
-	PREFETCHT1      1088(R14)
-	PREFETCHT1      1152(R14)
-	PREFETCHT1      1216(R14)
-	PREFETCHT1      1280(R14)
-	PREFETCHT1      1344(R14)
-	PREFETCHT1      1408(R14)
-	PREFETCHT1      1472(R14)
-	PREFETCHT1      1536(R14)
-	PREFETCHT1      1600(R14)
-	PREFETCHT1      1664(R14)
-	PREFETCHT1      1728(R14)
-	PREFETCHT1      1792(R14)
-	PREFETCHT1      1856(R14)
-	PREFETCHT1      1920(R14)
-	PREFETCHT1      1984(R14)
-	PREFETCHT1      2048(R14)
-	PREFETCHT1      2112(R14)
-	ADDQ            $0x00000880, R14
-	VBROADCASTI32X4 (DX), Z3
-	VINSERTI32X4    $0x01, (BX), Z3, Z3
-	VINSERTI32X4    $0x02, (SI), Z3, Z3
-	VINSERTI32X4    $0x03, (DI), Z3, Z3
-	VBROADCASTI32X4 (DX)(AX*1), Z4
-	VINSERTI32X4    $0x01, (BX)(AX*1), Z4, Z4
-	VINSERTI32X4    $0x02, (SI)(AX*1), Z4, Z4
-	VINSERTI32X4    $0x03, (DI)(AX*1), Z4, Z4
-	VBROADCASTI32X4 (DX)(AX*2), Z5
-	VINSERTI32X4    $0x01, (BX)(AX*2), Z5, Z5
-	VINSERTI32X4    $0x02, (SI)(AX*2), Z5, Z5
-	VINSERTI32X4    $0x03, (DI)(AX*2), Z5, Z5
-	VBROADCASTI32X4 (DX)(CX*1), Z6
-	VINSERTI32X4    $0x01, (BX)(CX*1), Z6, Z6
-	VINSERTI32X4    $0x02, (SI)(CX*1), Z6, Z6
-	VINSERTI32X4    $0x03, (DI)(CX*1), Z6, Z6
-	VPUNPCKLDQ      Z4, Z3, Z7
-	VPUNPCKHDQ      Z4, Z3, Z4
-	VPUNPCKLDQ      Z6, Z5, Z8
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLQDQ     Z8, Z7, Z3
-	VPUNPCKHQDQ     Z8, Z7, Z7
-	VPUNPCKLQDQ     Z6, Z4, Z5
-	VPUNPCKHQDQ     Z6, Z4, Z6
-	VPBROADCASTD    evennibbles<>+0(SB), Z4
-	VPBROADCASTD    oddnibbles<>+0(SB), Z5
-	VPSHUFB         order1_1_2_2<>+0(SB), Z7, Z6
-	VPSRLW          $0x04, Z6, Z8
-	VPANDD          Z5, Z8, Z8
-	VPANDD          Z4, Z6, Z6
-	VPORD           Z6, Z8, Z8
-	VPSHUFB         order3_3_3_3<>+0(SB), Z3, Z6
-	VPBROADCASTD    high0<>+0(SB), Z9
-	VPSLLW          $0x04, Z6, Z10
-	VPANDD          Z9, Z10, Z10
-	VPORD           Z10, Z8, Z8
-	VPBROADCASTD    high1<>+0(SB), Z9
-	VPSLLW          $0x02, Z6, Z10
-	VPANDD          Z9, Z10, Z10
-	VPORD           Z10, Z8, Z8
-	VPBROADCASTD    high2<>+0(SB), Z9
-	VPANDD          Z9, Z6, Z9
-	VPORD           Z9, Z8, Z8
-	VPBROADCASTD    high3<>+0(SB), Z9
-	VPSRLW          $0x02, Z6, Z6
-	VPANDD          Z9, Z6, Z6
-	VPORD           Z6, Z8, Z8
-	VPSHUFB         order3_3_4_4<>+0(SB), Z7, Z6
-	VPSRLW          $0x04, Z6, Z7
-	VPANDD          Z5, Z7, Z7
-	VPANDD          Z4, Z6, Z6
-	VPORD           Z6, Z7, Z7
-	VPSHUFB         order4_4_4_4<>+0(SB), Z3, Z4
-	VPBROADCASTD    high0<>+0(SB), Z5
-	VPSLLW          $0x04, Z4, Z6
-	VPANDD          Z5, Z6, Z6
-	VPORD           Z6, Z7, Z7
-	VPBROADCASTD    high1<>+0(SB), Z5
-	VPSLLW          $0x02, Z4, Z6
-	VPANDD          Z5, Z6, Z6
-	VPORD           Z6, Z7, Z7
-	VPBROADCASTD    high2<>+0(SB), Z5
-	VPANDD          Z5, Z4, Z5
-	VPORD           Z5, Z7, Z7
-	VPBROADCASTD    high3<>+0(SB), Z5
-	VPSRLW          $0x02, Z4, Z4
-	VPANDD          Z5, Z4, Z4
-	VPORD           Z4, Z7, Z7
-	VPBROADCASTD    bytes224<>+0(SB), Z4
-	VPADDB          Z4, Z8, Z8
-	VPADDB          Z4, Z7, Z7
-	VPMOVDW         Z3, Y4
-	VCVTPH2PS       Y4, Z4
-	VPSRLD          $0x10, Z3, Z3
-	VPMOVDW         Z3, Y3
-	VCVTPH2PS       Y3, Z3
-	VPXORD          Z3, Z3, Z3
-	VPSHUFB         order0_1_0_1<>+0(SB), Z8, Z5
-	VPSRAW          $0x01, Z5, Z5
-	VPXORD          Z6, Z6, Z6
-	VPSUBW          Z5, Z6, Z5
-	VPDPWSSD.BCST   (R10), Z5, Z3
-	VPSHUFB         order0_2_0_2<>+0(SB), Z8, Z5
-	VPSRAW          $0x01, Z5, Z5
-	VPXORD          Z6, Z6, Z6
-	VPSUBW          Z5, Z6, Z5
-	VPDPWSSD.BCST   4(R10), Z5, Z3
-	VPSHUFB         order0_3_0_3<>+0(SB), Z8, Z5
-	VPSRAW          $0x01, Z5, Z5
-	VPXORD          Z6, Z6, Z6
-	VPSUBW          Z5, Z6, Z5
-	VPDPWSSD.BCST   8(R10), Z5, Z3
-	VPSHUFB         order0_4_0_4<>+0(SB), Z8, Z5
-	VPSRAW          $0x01, Z5, Z5
-	VPXORD          Z6, Z6, Z6
-	VPSUBW          Z5, Z6, Z5
-	VPDPWSSD.BCST   12(R10), Z5, Z3
-	VPSHUFB         order0_1_0_1<>+0(SB), Z7, Z5
-	VPSRAW          $0x01, Z5, Z5
-	VPXORD          Z6, Z6, Z6
-	VPSUBW          Z5, Z6, Z5
-	VPDPWSSD.BCST   16(R10), Z5, Z3
-	VPSHUFB         order0_2_0_2<>+0(SB), Z7, Z5
-	VPSRAW          $0x01, Z5, Z5
-	VPXORD          Z6, Z6, Z6
-	VPSUBW          Z5, Z6, Z5
-	VPDPWSSD.BCST   20(R10), Z5, Z3
-	VPSHUFB         order0_3_0_3<>+0(SB), Z7, Z5
-	VPSRAW          $0x01, Z5, Z5
-	VPXORD          Z6, Z6, Z6
-	VPSUBW          Z5, Z6, Z5
-	VPDPWSSD.BCST   24(R10), Z5, Z3
-	VPSHUFB         order0_4_0_4<>+0(SB), Z7, Z5
-	VPSRAW          $0x01, Z5, Z5
-	VPXORD          Z6, Z6, Z6
-	VPSUBW          Z5, Z6, Z5
-	VPDPWSSD.BCST   28(R10), Z5, Z3
-	VBROADCASTI32X4 8(DX), Z5
-	VINSERTI32X4    $0x01, 8(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 8(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 8(DI), Z5, Z5
-	VBROADCASTI32X4 8(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 8(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 8(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 8(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 8(DX)(AX*2), Z9
-	VINSERTI32X4    $0x01, 8(BX)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x02, 8(SI)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x03, 8(DI)(AX*2), Z9, Z9
-	VBROADCASTI32X4 8(DX)(CX*1), Z10
-	VINSERTI32X4    $0x01, 8(BX)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 8(SI)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 8(DI)(CX*1), Z10, Z10
-	VPUNPCKLDQ      Z6, Z5, Z11
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLDQ      Z10, Z9, Z12
-	VPUNPCKHDQ      Z10, Z9, Z10
-	VPUNPCKLQDQ     Z12, Z11, Z5
-	VPUNPCKHQDQ     Z12, Z11, Z11
-	VPUNPCKLQDQ     Z10, Z6, Z9
-	VPUNPCKHQDQ     Z10, Z6, Z10
-	VPSRLW          $0x04, Z5, Z6
-	VPANDD          Z0, Z6, Z6
-	VPANDD          Z0, Z5, Z5
-	VPSHUFB         Z5, Z1, Z5
-	VPXORD          Z12, Z12, Z12
-	VPDPBUSD.BCST   (R8), Z5, Z12
-	VPSHUFB         Z6, Z1, Z6
-	VPDPBUSD.BCST   16(R8), Z6, Z12
-	VPSRLW          $0x04, Z11, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z11, Z11
-	VPSHUFB         Z11, Z1, Z11
-	VPDPBUSD.BCST   4(R8), Z11, Z12
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   20(R8), Z5, Z12
-	VPSRLW          $0x04, Z9, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z9, Z9
-	VPSHUFB         Z9, Z1, Z9
-	VPDPBUSD.BCST   8(R8), Z9, Z12
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   24(R8), Z5, Z12
-	VPSRLW          $0x04, Z10, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z10, Z10
-	VPSHUFB         Z10, Z1, Z10
-	VPDPBUSD.BCST   12(R8), Z10, Z12
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   28(R8), Z5, Z12
-	VPSHUFB         order0_0_0_1<>+0(SB), Z8, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z12, Z12
-	VPADDD          Z12, Z3, Z3
-	VBROADCASTI32X4 24(DX), Z5
-	VINSERTI32X4    $0x01, 24(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 24(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 24(DI), Z5, Z5
-	VBROADCASTI32X4 24(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 24(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 24(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 24(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 24(DX)(AX*2), Z9
-	VINSERTI32X4    $0x01, 24(BX)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x02, 24(SI)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x03, 24(DI)(AX*2), Z9, Z9
-	VBROADCASTI32X4 24(DX)(CX*1), Z10
-	VINSERTI32X4    $0x01, 24(BX)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 24(SI)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 24(DI)(CX*1), Z10, Z10
-	VPUNPCKLDQ      Z6, Z5, Z11
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLDQ      Z10, Z9, Z12
-	VPUNPCKHDQ      Z10, Z9, Z10
-	VPUNPCKLQDQ     Z12, Z11, Z5
-	VPUNPCKHQDQ     Z12, Z11, Z11
-	VPUNPCKLQDQ     Z10, Z6, Z9
-	VPUNPCKHQDQ     Z10, Z6, Z10
-	VPSRLW          $0x04, Z5, Z6
-	VPANDD          Z0, Z6, Z6
-	VPANDD          Z0, Z5, Z5
-	VPSHUFB         Z5, Z1, Z5
-	VPXORD          Z12, Z12, Z12
-	VPDPBUSD.BCST   32(R8), Z5, Z12
-	VPSHUFB         Z6, Z1, Z6
-	VPDPBUSD.BCST   48(R8), Z6, Z12
-	VPSRLW          $0x04, Z11, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z11, Z11
-	VPSHUFB         Z11, Z1, Z11
-	VPDPBUSD.BCST   36(R8), Z11, Z12
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   52(R8), Z5, Z12
-	VPSRLW          $0x04, Z9, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z9, Z9
-	VPSHUFB         Z9, Z1, Z9
-	VPDPBUSD.BCST   40(R8), Z9, Z12
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   56(R8), Z5, Z12
-	VPSRLW          $0x04, Z10, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z10, Z10
-	VPSHUFB         Z10, Z1, Z10
-	VPDPBUSD.BCST   44(R8), Z10, Z12
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   60(R8), Z5, Z12
-	VPSHUFB         order0_0_0_2<>+0(SB), Z8, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z12, Z12
-	VPADDD          Z12, Z3, Z3
-	VBROADCASTI32X4 40(DX), Z5
-	VINSERTI32X4    $0x01, 40(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 40(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 40(DI), Z5, Z5
-	VBROADCASTI32X4 40(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 40(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 40(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 40(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 40(DX)(AX*2), Z9
-	VINSERTI32X4    $0x01, 40(BX)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x02, 40(SI)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x03, 40(DI)(AX*2), Z9, Z9
-	VBROADCASTI32X4 40(DX)(CX*1), Z10
-	VINSERTI32X4    $0x01, 40(BX)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 40(SI)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 40(DI)(CX*1), Z10, Z10
-	VPUNPCKLDQ      Z6, Z5, Z11
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLDQ      Z10, Z9, Z12
-	VPUNPCKHDQ      Z10, Z9, Z10
-	VPUNPCKLQDQ     Z12, Z11, Z5
-	VPUNPCKHQDQ     Z12, Z11, Z11
-	VPUNPCKLQDQ     Z10, Z6, Z9
-	VPUNPCKHQDQ     Z10, Z6, Z10
-	VPSRLW          $0x04, Z5, Z6
-	VPANDD          Z0, Z6, Z6
-	VPANDD          Z0, Z5, Z5
-	VPSHUFB         Z5, Z1, Z5
-	VPXORD          Z12, Z12, Z12
-	VPDPBUSD.BCST   64(R8), Z5, Z12
-	VPSHUFB         Z6, Z1, Z6
-	VPDPBUSD.BCST   80(R8), Z6, Z12
-	VPSRLW          $0x04, Z11, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z11, Z11
-	VPSHUFB         Z11, Z1, Z11
-	VPDPBUSD.BCST   68(R8), Z11, Z12
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   84(R8), Z5, Z12
-	VPSRLW          $0x04, Z9, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z9, Z9
-	VPSHUFB         Z9, Z1, Z9
-	VPDPBUSD.BCST   72(R8), Z9, Z12
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   88(R8), Z5, Z12
-	VPSRLW          $0x04, Z10, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z10, Z10
-	VPSHUFB         Z10, Z1, Z10
-	VPDPBUSD.BCST   76(R8), Z10, Z12
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   92(R8), Z5, Z12
-	VPSHUFB         order0_0_0_3<>+0(SB), Z8, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z12, Z12
-	VPADDD          Z12, Z3, Z3
-	VBROADCASTI32X4 56(DX), Z5
-	VINSERTI32X4    $0x01, 56(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 56(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 56(DI), Z5, Z5
-	VBROADCASTI32X4 56(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 56(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 56(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 56(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 56(DX)(AX*2), Z9
-	VINSERTI32X4    $0x01, 56(BX)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x02, 56(SI)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x03, 56(DI)(AX*2), Z9, Z9
-	VBROADCASTI32X4 56(DX)(CX*1), Z10
-	VINSERTI32X4    $0x01, 56(BX)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 56(SI)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 56(DI)(CX*1), Z10, Z10
-	VPUNPCKLDQ      Z6, Z5, Z11
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLDQ      Z10, Z9, Z12
-	VPUNPCKHDQ      Z10, Z9, Z10
-	VPUNPCKLQDQ     Z12, Z11, Z5
-	VPUNPCKHQDQ     Z12, Z11, Z11
-	VPUNPCKLQDQ     Z10, Z6, Z9
-	VPUNPCKHQDQ     Z10, Z6, Z10
-	VPSRLW          $0x04, Z5, Z6
-	VPANDD          Z0, Z6, Z6
-	VPANDD          Z0, Z5, Z5
-	VPSHUFB         Z5, Z1, Z5
-	VPXORD          Z12, Z12, Z12
-	VPDPBUSD.BCST   96(R8), Z5, Z12
-	VPSHUFB         Z6, Z1, Z6
-	VPDPBUSD.BCST   112(R8), Z6, Z12
-	VPSRLW          $0x04, Z11, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z11, Z11
-	VPSHUFB         Z11, Z1, Z11
-	VPDPBUSD.BCST   100(R8), Z11, Z12
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   116(R8), Z5, Z12
-	VPSRLW          $0x04, Z9, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z9, Z9
-	VPSHUFB         Z9, Z1, Z9
-	VPDPBUSD.BCST   104(R8), Z9, Z12
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   120(R8), Z5, Z12
-	VPSRLW          $0x04, Z10, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z10, Z10
-	VPSHUFB         Z10, Z1, Z10
-	VPDPBUSD.BCST   108(R8), Z10, Z12
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   124(R8), Z5, Z12
-	VPSHUFB         order0_0_0_4<>+0(SB), Z8, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z12, Z12
-	VPADDD          Z12, Z3, Z3
-	VBROADCASTI32X4 72(DX), Z5
-	VINSERTI32X4    $0x01, 72(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 72(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 72(DI), Z5, Z5
-	VBROADCASTI32X4 72(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 72(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 72(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 72(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 72(DX)(AX*2), Z8
-	VINSERTI32X4    $0x01, 72(BX)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x02, 72(SI)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x03, 72(DI)(AX*2), Z8, Z8
-	VBROADCASTI32X4 72(DX)(CX*1), Z9
-	VINSERTI32X4    $0x01, 72(BX)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x02, 72(SI)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x03, 72(DI)(CX*1), Z9, Z9
-	VPUNPCKLDQ      Z6, Z5, Z10
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLDQ      Z9, Z8, Z11
-	VPUNPCKHDQ      Z9, Z8, Z9
-	VPUNPCKLQDQ     Z11, Z10, Z5
-	VPUNPCKHQDQ     Z11, Z10, Z10
-	VPUNPCKLQDQ     Z9, Z6, Z8
-	VPUNPCKHQDQ     Z9, Z6, Z9
-	VPSRLW          $0x04, Z5, Z6
-	VPANDD          Z0, Z6, Z6
-	VPANDD          Z0, Z5, Z5
-	VPSHUFB         Z5, Z1, Z5
-	VPXORD          Z11, Z11, Z11
-	VPDPBUSD.BCST   128(R8), Z5, Z11
-	VPSHUFB         Z6, Z1, Z6
-	VPDPBUSD.BCST   144(R8), Z6, Z11
-	VPSRLW          $0x04, Z10, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z10, Z10
-	VPSHUFB         Z10, Z1, Z10
-	VPDPBUSD.BCST   132(R8), Z10, Z11
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   148(R8), Z5, Z11
-	VPSRLW          $0x04, Z8, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z8, Z8
-	VPSHUFB         Z8, Z1, Z8
-	VPDPBUSD.BCST   136(R8), Z8, Z11
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   152(R8), Z5, Z11
-	VPSRLW          $0x04, Z9, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z9, Z9
-	VPSHUFB         Z9, Z1, Z9
-	VPDPBUSD.BCST   140(R8), Z9, Z11
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   156(R8), Z5, Z11
-	VPSHUFB         order0_0_0_1<>+0(SB), Z7, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z11, Z11
-	VPADDD          Z11, Z3, Z3
-	VBROADCASTI32X4 88(DX), Z5
-	VINSERTI32X4    $0x01, 88(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 88(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 88(DI), Z5, Z5
-	VBROADCASTI32X4 88(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 88(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 88(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 88(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 88(DX)(AX*2), Z8
-	VINSERTI32X4    $0x01, 88(BX)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x02, 88(SI)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x03, 88(DI)(AX*2), Z8, Z8
-	VBROADCASTI32X4 88(DX)(CX*1), Z9
-	VINSERTI32X4    $0x01, 88(BX)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x02, 88(SI)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x03, 88(DI)(CX*1), Z9, Z9
-	VPUNPCKLDQ      Z6, Z5, Z10
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLDQ      Z9, Z8, Z11
-	VPUNPCKHDQ      Z9, Z8, Z9
-	VPUNPCKLQDQ     Z11, Z10, Z5
-	VPUNPCKHQDQ     Z11, Z10, Z10
-	VPUNPCKLQDQ     Z9, Z6, Z8
-	VPUNPCKHQDQ     Z9, Z6, Z9
-	VPSRLW          $0x04, Z5, Z6
-	VPANDD          Z0, Z6, Z6
-	VPANDD          Z0, Z5, Z5
-	VPSHUFB         Z5, Z1, Z5
-	VPXORD          Z11, Z11, Z11
-	VPDPBUSD.BCST   160(R8), Z5, Z11
-	VPSHUFB         Z6, Z1, Z6
-	VPDPBUSD.BCST   176(R8), Z6, Z11
-	VPSRLW          $0x04, Z10, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z10, Z10
-	VPSHUFB         Z10, Z1, Z10
-	VPDPBUSD.BCST   164(R8), Z10, Z11
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   180(R8), Z5, Z11
-	VPSRLW          $0x04, Z8, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z8, Z8
-	VPSHUFB         Z8, Z1, Z8
-	VPDPBUSD.BCST   168(R8), Z8, Z11
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   184(R8), Z5, Z11
-	VPSRLW          $0x04, Z9, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z9, Z9
-	VPSHUFB         Z9, Z1, Z9
-	VPDPBUSD.BCST   172(R8), Z9, Z11
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   188(R8), Z5, Z11
-	VPSHUFB         order0_0_0_2<>+0(SB), Z7, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z11, Z11
-	VPADDD          Z11, Z3, Z3
-	VBROADCASTI32X4 104(DX), Z5
-	VINSERTI32X4    $0x01, 104(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 104(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 104(DI), Z5, Z5
-	VBROADCASTI32X4 104(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 104(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 104(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 104(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 104(DX)(AX*2), Z8
-	VINSERTI32X4    $0x01, 104(BX)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x02, 104(SI)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x03, 104(DI)(AX*2), Z8, Z8
-	VBROADCASTI32X4 104(DX)(CX*1), Z9
-	VINSERTI32X4    $0x01, 104(BX)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x02, 104(SI)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x03, 104(DI)(CX*1), Z9, Z9
-	VPUNPCKLDQ      Z6, Z5, Z10
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLDQ      Z9, Z8, Z11
-	VPUNPCKHDQ      Z9, Z8, Z9
-	VPUNPCKLQDQ     Z11, Z10, Z5
-	VPUNPCKHQDQ     Z11, Z10, Z10
-	VPUNPCKLQDQ     Z9, Z6, Z8
-	VPUNPCKHQDQ     Z9, Z6, Z9
-	VPSRLW          $0x04, Z5, Z6
-	VPANDD          Z0, Z6, Z6
-	VPANDD          Z0, Z5, Z5
-	VPSHUFB         Z5, Z1, Z5
-	VPXORD          Z11, Z11, Z11
-	VPDPBUSD.BCST   192(R8), Z5, Z11
-	VPSHUFB         Z6, Z1, Z6
-	VPDPBUSD.BCST   208(R8), Z6, Z11
-	VPSRLW          $0x04, Z10, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z10, Z10
-	VPSHUFB         Z10, Z1, Z10
-	VPDPBUSD.BCST   196(R8), Z10, Z11
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   212(R8), Z5, Z11
-	VPSRLW          $0x04, Z8, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z8, Z8
-	VPSHUFB         Z8, Z1, Z8
-	VPDPBUSD.BCST   200(R8), Z8, Z11
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   216(R8), Z5, Z11
-	VPSRLW          $0x04, Z9, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z9, Z9
-	VPSHUFB         Z9, Z1, Z9
-	VPDPBUSD.BCST   204(R8), Z9, Z11
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   220(R8), Z5, Z11
-	VPSHUFB         order0_0_0_3<>+0(SB), Z7, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z11, Z11
-	VPADDD          Z11, Z3, Z3
-	VBROADCASTI32X4 120(DX), Z5
-	VINSERTI32X4    $0x01, 120(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 120(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 120(DI), Z5, Z5
-	VBROADCASTI32X4 120(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 120(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 120(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 120(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 120(DX)(AX*2), Z8
-	VINSERTI32X4    $0x01, 120(BX)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x02, 120(SI)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x03, 120(DI)(AX*2), Z8, Z8
-	VBROADCASTI32X4 120(DX)(CX*1), Z9
-	VINSERTI32X4    $0x01, 120(BX)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x02, 120(SI)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x03, 120(DI)(CX*1), Z9, Z9
-	VPUNPCKLDQ      Z6, Z5, Z10
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLDQ      Z9, Z8, Z11
-	VPUNPCKHDQ      Z9, Z8, Z9
-	VPUNPCKLQDQ     Z11, Z10, Z5
-	VPUNPCKHQDQ     Z11, Z10, Z10
-	VPUNPCKLQDQ     Z9, Z6, Z8
-	VPUNPCKHQDQ     Z9, Z6, Z9
-	VPSRLW          $0x04, Z5, Z6
-	VPANDD          Z0, Z6, Z6
-	VPANDD          Z0, Z5, Z5
-	VPSHUFB         Z5, Z1, Z5
-	VPXORD          Z11, Z11, Z11
-	VPDPBUSD.BCST   224(R8), Z5, Z11
-	VPSHUFB         Z6, Z1, Z6
-	VPDPBUSD.BCST   240(R8), Z6, Z11
-	VPSRLW          $0x04, Z10, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z10, Z10
-	VPSHUFB         Z10, Z1, Z10
-	VPDPBUSD.BCST   228(R8), Z10, Z11
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   244(R8), Z5, Z11
-	VPSRLW          $0x04, Z8, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z8, Z8
-	VPSHUFB         Z8, Z1, Z8
-	VPDPBUSD.BCST   232(R8), Z8, Z11
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   248(R8), Z5, Z11
-	VPSRLW          $0x04, Z9, Z5
-	VPANDD          Z0, Z5, Z5
-	VPANDD          Z0, Z9, Z9
-	VPSHUFB         Z9, Z1, Z9
-	VPDPBUSD.BCST   236(R8), Z9, Z11
-	VPSHUFB         Z5, Z1, Z5
-	VPDPBUSD.BCST   252(R8), Z5, Z11
-	VPSHUFB         order0_0_0_4<>+0(SB), Z7, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VPMULLD         Z5, Z11, Z11
-	VPADDD          Z11, Z3, Z3
-	VBROADCASTSS    (R9), Z5
-	VMULPS          Z5, Z4, Z4
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z4, Z2
-	ADDQ            $0x00000088, DX
-	ADDQ            $0x00000088, BX
-	ADDQ            $0x00000088, SI
-	ADDQ            $0x00000088, DI
-	ADDQ            $0x00000100, R8
-	ADDQ            $0x00000004, R9
-	ADDQ            $0x00000020, R10
-	SUBQ            $0x00000001, R13
 	JMP             loop160
 
 done161:
-	VMOVUPS Z2, (R11)
+	VMOVUPS Z3, (R11)
 	ADDQ    $0x00000040, R11
 	LEAQ    (DI)(CX*1), DX
 	SUBQ    $0x00000001, R12

@@ -94,6 +94,36 @@ func mulSupersMinima(dst *float32, dstStride int, panel *uint8, scales *int8, mi
 //go:noescape
 func mulSupersMinima32(dst *float32, dstStride int, panel *uint8, scales *int8, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
 
+// rowsQ2_K sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsQ2_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsQ3_K sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsQ3_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsQ4_K sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsQ4_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsQ5_K sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsQ5_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsQ6_K sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsQ6_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
+// rowsIQ4_XS sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
 // rowsQ4_0 sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
 //
 //go:noescape
@@ -128,36 +158,6 @@ func rowsIQ4_NL(dst *float32, w *byte, groups int, blocks int, q *int8, scale *f
 //
 //go:noescape
 func rowsMXFP4(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-
-// rowsQ2_K sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
-//
-//go:noescape
-func rowsQ2_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-
-// rowsQ3_K sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
-//
-//go:noescape
-func rowsQ3_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-
-// rowsQ4_K sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
-//
-//go:noescape
-func rowsQ4_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-
-// rowsQ5_K sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
-//
-//go:noescape
-func rowsQ5_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-
-// rowsQ6_K sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
-//
-//go:noescape
-func rowsQ6_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-
-// rowsIQ4_XS sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
-//
-//go:noescape
-func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
 
 // limitBytes does turns times 768 multiply-adds of bytes in registers.
 func limitBytes(turns int)
