@@ -40,7 +40,7 @@ func onlyHalves(k *sixteenRows) (d, m VecVirtual) { return k.halves(0), nil }
 func halvesAndMinima(k *sixteenRows) (d, m VecVirtual) { return splitHalves(k.words(0)) }
 
 // masked returns v shifted right (or, if negative, left) by n bits and masked; n may cross bytes because of the mask.
-func masked(v, mask VecVirtual, n int) VecVirtual {
+func masked(v Op, mask VecVirtual, n int) VecVirtual {
 	out := ZMM()
 	switch {
 	case n > 0:
@@ -50,7 +50,7 @@ func masked(v, mask VecVirtual, n int) VecVirtual {
 		VPSLLW(Imm(uint64(-n)), v, out)
 		VPANDD(mask, out, out)
 	default:
-		VPANDD(mask, v, out)
+		VPANDD(v, mask, out)
 	}
 	return out
 }
@@ -197,9 +197,9 @@ func pairLines(disp, high int) func(add int) emitter {
 			sixteen = repeated("bytes16", 16)
 		}
 		return func(k *sixteenRows, line func(i int, bytes VecVirtual), done func(subs ...int)) {
-			var bits [2][4]VecVirtual
+			var bits [2][4]Op
 			if high != none {
-				bits = [2][4]VecVirtual{k.lines(high), k.lines(high + 16)}
+				bits = [2][4]Op{k.parked(0, k.lines(high)), k.parked(4, k.lines(high+16))}
 			}
 			for pair := range 4 {
 				for chunk := range 2 {

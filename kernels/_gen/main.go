@@ -29,7 +29,7 @@ var levels = map[string]func(){
 		byteUnpacking()
 		byteProducts()
 		laneSupers(true)
-		byteRows()
+		fewRows()
 		limitDots()
 	},
 }

@@ -11,6 +11,21 @@ import (
 type sixteenRows struct {
 	w           [4]GPVirtual
 	size, size3 GPVirtual
+	park        Mem // where lines wait for their use; none: in registers
+}
+
+// parked returns four lines where they wait for their use, the first being number i there.
+func (k *sixteenRows) parked(i int, v [4]VecVirtual) [4]Op {
+	out := [4]Op{v[0], v[1], v[2], v[3]}
+	if k.park.Base == nil {
+		return out
+	}
+	for j, line := range v {
+		m := k.park.Offset(64 * (i + j))
+		VMOVDQU32(line, m)
+		out[j] = m
+	}
+	return out
 }
 
 // newSixteenRows takes the rows from the parameters w and blocks.

@@ -67,22 +67,26 @@ func hasAVX512() bool {
 		x.HasAVX512F && x.HasAVX512BW && x.HasAVX512VL && x.HasAVX512DQ && x.HasAVX512VNNI
 }
 
-// overlayAVX512 sets the quantized products: by panels of bytes from two rows of activations on.
+// panelsOfBytesFrom is the number of rows of activations from which on unpacking weights to a panel costs less than meeting
+// them in registers again for every few rows.
+const panelsOfBytesFrom = 17
+
+// overlayAVX512 sets the quantized products.
 func overlayAVX512(t *table) {
 	t.limits.bytes, t.limits.bytesTurn, t.limits.bytesBy = avx512.LimitBytes, avx512.LimitBytesTurn, "VPDPBUSD"
 	for typ, p := range t.products {
 		if p.form == ref.Float {
 			continue
 		}
-		p.tiles, p.widePanels, p.wideRows, p.panelFrom = true, false, false, 2
+		p.tiles, p.widePanels, p.wideRows, p.panelFrom = true, false, false, panelsOfBytesFrom
 		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx512.UnpackBytes(typ, panel, w, rows, cols) }
 		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
 			avx512.MulBytes(typ, dst, stride, panel, x)
 		}
-		switch typ {
-		case quant.Q4_0, quant.Q4_1, quant.Q8_0:
-			// AVX2's eight rows a turn are faster for one row of activations: 162 to 146 tokens/s, SmolLM2-135M Q4_1 on Zen 4.
-		default:
+		p.few = func(dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
+			avx512.FewRows(typ, dst, stride, w, rows, x)
+		}
+		if p.form == ref.Supers { // others are read by avx2 as fast as memory allows
 			p.rowsQuant = func(dst []float32, w []byte, x *ref.Quants) { avx512.RowsQuant(typ, dst, w, x) }
 		}
 	}

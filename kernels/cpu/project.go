@@ -27,6 +27,7 @@ type projectTask struct {
 	forms  [3]bool // which forms are needed
 	wide   bool    // int16 copies of the quants too
 	tiles  bool    // their tiles too
+	narrow bool    // their tiles too, and narrow ones
 	floats bool    // dense too
 	quants [3]ref.Quants
 	dense  []float32 // x without gaps, its columns padded with zeros to whole lanes, for panels of floats
@@ -43,7 +44,7 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	b.begin()
 	t := &b.project
 	t.x, t.out = x, out
-	t.forms, t.wide, t.tiles, t.floats = [3]bool{}, false, false, false
+	t.forms, t.wide, t.tiles, t.narrow, t.floats = [3]bool{}, false, false, false, false
 	rows, size := 0, 0
 	for i := range out {
 		size = max(size, out[i].W.Type.RowBytes(x.Cols))
@@ -52,6 +53,7 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 		panels := x.Rows >= p.panelFrom
 		t.wide = t.wide || panels && p.widePanels || !panels && p.wideRows
 		t.tiles = t.tiles || panels && p.tiles
+		t.narrow = t.narrow || t.fits(p)
 		t.floats = t.floats || panels && p.form == ref.Float
 		rows += out[i].W.Rows
 	}
@@ -83,7 +85,11 @@ func (t *projectTask) allocate() {
 			q.Wide = q.Wide[:0]
 		}
 		q.Tiles = q.Tiles[:0]
-		if t.tiles {
+		q.PerTile = ref.TileRows
+		if t.narrow {
+			q.PerTile = ref.NarrowTileRows
+		}
+		if t.tiles || t.narrow {
 			q.Tiles = grow(q.Tiles, ref.TilesLen(t.x.Rows, t.x.Cols, q.BlockLen))
 		}
 	}
@@ -107,7 +113,7 @@ func (b *backend) prepareRows(_ *scratch, first, last int) {
 			if len(q.Wide) > 0 {
 				b.table.widen(q.Wide, q.Q)
 			}
-			if t.tiles {
+			if len(t.quants[form].Tiles) > 0 {
 				t.quants[form].PackRow(i)
 			}
 		}
@@ -160,6 +166,8 @@ func (t *projectTask) run(s *scratch, chunk int) {
 	last := min(first+t.per, out.W.Rows)
 	p := t.b.table.products[out.W.Type]
 	switch {
+	case t.fits(p):
+		t.few(p, out, first, last)
 	case t.x.Rows < p.panelFrom:
 		t.single(s, p, out, first, last)
 	case p.form == ref.Float:
@@ -188,6 +196,18 @@ func (t *projectTask) single(s *scratch, p *product, out *kernels.Projection, fi
 			p.rowsQuant(dst, w, &s.view)
 		}
 	}
+}
+
+// fits says whether p multiplies few rows, and x has so many.
+func (t *projectTask) fits(p *product) bool {
+	return p.few != nil && t.x.Rows > 1 && t.x.Rows < p.panelFrom
+}
+
+// few multiplies weight rows where they lie with all rows of activations.
+func (t *projectTask) few(p *product, out *kernels.Projection, first, last int) {
+	size := out.W.Type.RowBytes(out.W.Cols)
+	at := out.Dst.First + first
+	p.few(out.Dst.Buf.(*buffer).data[at:], out.Dst.Stride, out.W.Data[first*size:last*size], last-first, &t.quants[p.form])
 }
 
 // quantPanels unpacks ref.PanelRows weight rows at a time and walks over the activations with each panel.

@@ -11,14 +11,15 @@ type Quants struct {
 	Wide     []int16   // Q once more as int16, where a panel product reads it; empty otherwise
 	Scale    []float32 // [rows, Cols/BlockLen]
 	Sums     []int16   // [rows, Cols/16]
-	Tiles    []int32   // all of it once more in the order of PackRow, where a panel product reads that; empty otherwise
+	Tiles    []int32   // all of it once more in the order of PackRow, where a product reads that; empty otherwise
+	PerTile  int       // rows in a tile: TileRows or NarrowTileRows
 }
 
 // Rows returns the view of rows first to first+count-1. It has tiles when it is made of whole tiles.
 func (x *Quants) Rows(first, count int) Quants {
 	blocks, sums := x.Cols/x.BlockLen, x.Cols/16
 	v := Quants{
-		Cols: x.Cols, BlockLen: x.BlockLen,
+		Cols: x.Cols, BlockLen: x.BlockLen, PerTile: x.PerTile,
 		Q:     x.Q[first*x.Cols : (first+count)*x.Cols],
 		Scale: x.Scale[first*blocks : (first+count)*blocks],
 		Sums:  x.Sums[first*sums : (first+count)*sums],
@@ -26,7 +27,7 @@ func (x *Quants) Rows(first, count int) Quants {
 	if len(x.Wide) > 0 {
 		v.Wide = x.Wide[first*x.Cols : (first+count)*x.Cols]
 	}
-	if len(x.Tiles) > 0 && first%TileRows == 0 {
+	if len(x.Tiles) > 0 && first%x.PerTile == 0 {
 		v.Tiles = x.Tiles[first*tileWords(x.Cols, x.BlockLen):]
 	}
 	return v

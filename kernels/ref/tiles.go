@@ -5,8 +5,12 @@ import (
 	"math"
 )
 
-// TileRows is the number of rows of activations that stand side by side in a tile.
-const TileRows = 12
+// TileRows is the number of rows of activations that stand side by side in a tile of a panel product, NarrowTileRows in one
+// of a product with few rows.
+const (
+	TileRows       = 12
+	NarrowTileRows = 4
+)
 
 // tileWords is the number of 32-bit words of one row in a tile.
 func tileWords(cols, blockLen int) int {
@@ -31,8 +35,8 @@ func TilesLen(rows, cols, blockLen int) int {
 // The words of rows that a last tile has beyond the last row mean nothing.
 func (x *Quants) PackRow(t int) {
 	blocks := x.Cols / x.BlockLen
-	first := t / TileRows * TileRows
-	n := min(TileRows, (len(x.Scale)/blocks-first+3)/4*4)
+	first := t / x.PerTile * x.PerTile
+	n := min(x.PerTile, (len(x.Scale)/blocks-first+3)/4*4)
 	words := x.BlockLen / 4
 	out := x.Tiles[first*tileWords(x.Cols, x.BlockLen)+t-first:]
 	q := x.Q[t*x.Cols : (t+1)*x.Cols]

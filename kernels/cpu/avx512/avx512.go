@@ -19,38 +19,38 @@ const Built = true
 
 type (
 	rowsKernel   func(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
+	fewKernel    func(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes, count int)
 	unpackKernel func(panel *uint8, scales *int8, mins *int16, d, m *float32, w *byte, blocks int)
 	mulKernel    func(dst *float32, dstStride int, panel *uint8, scales *int8, mins *int16, d, m *float32, blocks int, tiles *int32, count int)
 )
 
-// kernel is the assembly of a format.
+// kernel is the assembly of a format. rows is nil where avx2's is as fast, few8 where registers do not suffice.
 type kernel struct {
-	rows   rowsKernel
-	unpack unpackKernel
+	rows      rowsKernel
+	few, few8 fewKernel
+	unpack    unpackKernel
 }
 
 var kernels = map[quant.Type]kernel{
-	quant.Q4_0:   {rows: rowsQ4_0, unpack: unpackQ4_0},
-	quant.Q4_1:   {rows: rowsQ4_1, unpack: unpackQ4_1},
-	quant.Q5_0:   {rows: rowsQ5_0, unpack: unpackQ5_0},
-	quant.Q5_1:   {rows: rowsQ5_1, unpack: unpackQ5_1},
-	quant.Q8_0:   {rows: rowsQ8_0, unpack: unpackQ8_0},
-	quant.IQ4_NL: {rows: rowsIQ4_NL, unpack: unpackIQ4_NL},
-	quant.MXFP4:  {rows: rowsMXFP4, unpack: unpackMXFP4},
-	quant.Q2_K:   {rows: rowsQ2_K, unpack: unpackQ2_K},
-	quant.Q3_K:   {rows: rowsQ3_K, unpack: unpackQ3_K},
-	quant.Q4_K:   {rows: rowsQ4_K, unpack: unpackQ4_K},
-	quant.Q5_K:   {rows: rowsQ5_K, unpack: unpackQ5_K},
-	quant.Q6_K:   {rows: rowsQ6_K, unpack: unpackQ6_K},
-	quant.IQ4_XS: {rows: rowsIQ4_XS, unpack: unpackIQ4_XS},
+	quant.Q4_0:   {few: fewQ4_0, few8: fewQ4_0x8, unpack: unpackQ4_0},
+	quant.Q4_1:   {few: fewQ4_1, few8: fewQ4_1x8, unpack: unpackQ4_1},
+	quant.Q5_0:   {few: fewQ5_0, few8: fewQ5_0x8, unpack: unpackQ5_0},
+	quant.Q5_1:   {few: fewQ5_1, few8: fewQ5_1x8, unpack: unpackQ5_1},
+	quant.Q8_0:   {few: fewQ8_0, few8: fewQ8_0x8, unpack: unpackQ8_0},
+	quant.IQ4_NL: {few: fewIQ4_NL, few8: fewIQ4_NLx8, unpack: unpackIQ4_NL},
+	quant.MXFP4:  {few: fewMXFP4, few8: fewMXFP4x8, unpack: unpackMXFP4},
+	quant.Q2_K:   {rows: rowsQ2_K, few: fewQ2_K, unpack: unpackQ2_K},
+	quant.Q3_K:   {rows: rowsQ3_K, few: fewQ3_K, unpack: unpackQ3_K},
+	quant.Q4_K:   {rows: rowsQ4_K, few: fewQ4_K, unpack: unpackQ4_K},
+	quant.Q5_K:   {rows: rowsQ5_K, few: fewQ5_K, unpack: unpackQ5_K},
+	quant.Q6_K:   {rows: rowsQ6_K, few: fewQ6_K, unpack: unpackQ6_K},
+	quant.IQ4_XS: {rows: rowsIQ4_XS, few: fewIQ4_XS, unpack: unpackIQ4_XS},
 }
 
-// RowsQuant is ref.RowsQuant.
+// RowsQuant is ref.RowsQuant, for formats of super-blocks.
 func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) {
-	size, group := t.RowBytes(x.Cols), ref.PanelRows
-	if ref.FormOf(t) == ref.Supers {
-		group = 4
-	}
+	const group = 4 // rows that the assembly takes at a time
+	size := t.RowBytes(x.Cols)
 	if len(dst) < group {
 		ref.RowsQuant(t, dst, w, x)
 		return
@@ -65,6 +65,39 @@ func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) {
 	if len(dst)%group > 0 {
 		first := len(dst) - group // some rows twice, with the same bits
 		rows(&dst[first], &w[first*size], 1, len(x.Scale), &x.Q[0], &x.Scale[0], &x.Sums[0])
+	}
+}
+
+// FewRows sets element r of row t of dst, rows being stride elements apart, to what ref.RowsQuant makes of row r of the
+// weights and row t of x, which must have narrow tiles. rows is the number of rows of weights.
+func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
+	size, blocks := t.RowBytes(x.Cols), x.Cols/x.BlockLen
+	count := len(x.Scale) / blocks
+	if rows < ref.PanelRows {
+		for i := range count {
+			one := x.Rows(i, 1)
+			ref.RowsQuant(t, dst[i*stride:i*stride+rows], w, &one)
+		}
+		return
+	}
+	for i := range count { // panics when dst is too short for what the assembly writes
+		writes(dst[i*stride : i*stride+rows])
+	}
+	reads(w[:rows*size])
+	tiles := x.Tiles[:ref.TilesLen(count, x.Cols, x.BlockLen)]
+	reads(tiles)
+	tileLen := ref.TilesLen(ref.NarrowTileRows, x.Cols, x.BlockLen)
+	k := kernels[t]
+	for n := 0; n < rows; n += ref.PanelRows {
+		n = min(n, rows-ref.PanelRows) // the last rows perhaps twice, with the same bits
+		for i := 0; i < count; {
+			kernel, most := k.few, ref.NarrowTileRows
+			if k.few8 != nil && count-i > ref.NarrowTileRows {
+				kernel, most = k.few8, 2*ref.NarrowTileRows
+			}
+			kernel(&dst[i*stride+n], 4*stride, &w[n*size], blocks, &tiles[i/ref.NarrowTileRows*tileLen], 4*tileLen, min(most, count-i))
+			i += most
+		}
 	}
 }
 

@@ -32,6 +32,15 @@ func TestQuantized(t *testing.T) {
 				MulBytes(typ, dst, stride, p, x)
 			})
 		})
+		t.Run(typ.String()+"/few", func(t *testing.T) {
+			need(t)
+			kerneltest.TestFewRows(t, typ, func(dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
+				FewRows(typ, dst, stride, w, rows, x)
+			})
+		})
+		if ref.FormOf(typ) != ref.Supers {
+			continue
+		}
 		t.Run(typ.String()+"/rows", func(t *testing.T) {
 			need(t)
 			kerneltest.TestRowsQuant(t, typ, func(dst []float32, w []byte, x *ref.Quants) { RowsQuant(typ, dst, w, x) })

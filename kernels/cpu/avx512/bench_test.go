@@ -1,6 +1,7 @@
 package avx512
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/weft-run/weft/kernels/kerneltest"
@@ -16,21 +17,29 @@ func rate(b *testing.B, perTurn int) {
 // BenchmarkRows multiplies weights that lie in the cache: what the arithmetic allows when memory is not the limit.
 func BenchmarkRows(b *testing.B) {
 	const rows, cols = 64, 1024
-	x := kerneltest.Floats(kerneltest.Rand(), kerneltest.Normal, cols)
-	dst := make([]float32, rows)
+	dst := make([]float32, 16*rows)
 	for _, typ := range quant.Computable() {
 		if ref.FormOf(typ) == ref.Float {
 			continue
 		}
-		b.Run(typ.String(), func(b *testing.B) {
-			w := kerneltest.Weights(kerneltest.Rand(), typ, kerneltest.Normal, rows, cols)
-			q := kerneltest.Quants(x, 1, ref.FormOf(typ).BlockLen())
-			b.SetBytes(int64(len(w)))
-			for b.Loop() {
-				RowsQuant(typ, dst, w, &q)
-			}
-			rate(b, rows*cols)
-		})
+		w := kerneltest.Weights(kerneltest.Rand(), typ, kerneltest.Normal, rows, cols)
+		run := func(name string, count int, f func(x *ref.Quants)) {
+			x := kerneltest.Floats(kerneltest.Rand(), kerneltest.Normal, count*cols)
+			q := kerneltest.NarrowQuants(x, count, ref.FormOf(typ).BlockLen())
+			b.Run(typ.String()+name, func(b *testing.B) {
+				b.SetBytes(int64(len(w)))
+				for b.Loop() {
+					f(&q)
+				}
+				rate(b, count*rows*cols)
+			})
+		}
+		if ref.FormOf(typ) == ref.Supers {
+			run("", 1, func(x *ref.Quants) { RowsQuant(typ, dst[:rows], w, x) })
+		}
+		for _, count := range []int{2, 4, 8, 16} {
+			run(fmt.Sprintf("/few%d", count), count, func(x *ref.Quants) { FewRows(typ, dst, rows, w, rows, x) })
+		}
 	}
 }
 

@@ -1496,13 +1496,13 @@ loop15:
 	VPUNPCKHQDQ     Z6, Z5, Z5
 	VPUNPCKLQDQ     Z4, Z2, Z3
 	VPUNPCKHQDQ     Z4, Z2, Z4
-	VPANDD          Z0, Z1, Z2
+	VPANDD          Z1, Z0, Z2
 	VMOVDQU32       Z2, (R8)
-	VPANDD          Z0, Z5, Z2
+	VPANDD          Z5, Z0, Z2
 	VMOVDQU32       Z2, 64(R8)
-	VPANDD          Z0, Z3, Z2
+	VPANDD          Z3, Z0, Z2
 	VMOVDQU32       Z2, 128(R8)
-	VPANDD          Z0, Z4, Z2
+	VPANDD          Z4, Z0, Z2
 	VMOVDQU32       Z2, 192(R8)
 	VPSRLW          $0x02, Z1, Z2
 	VPANDD          Z0, Z2, Z2
@@ -1564,13 +1564,13 @@ loop15:
 	VPUNPCKHQDQ     Z6, Z5, Z5
 	VPUNPCKLQDQ     Z4, Z2, Z3
 	VPUNPCKHQDQ     Z4, Z2, Z4
-	VPANDD          Z0, Z1, Z2
+	VPANDD          Z1, Z0, Z2
 	VMOVDQU32       Z2, 2048(R8)
-	VPANDD          Z0, Z5, Z2
+	VPANDD          Z5, Z0, Z2
 	VMOVDQU32       Z2, 2112(R8)
-	VPANDD          Z0, Z3, Z2
+	VPANDD          Z3, Z0, Z2
 	VMOVDQU32       Z2, 2176(R8)
-	VPANDD          Z0, Z4, Z2
+	VPANDD          Z4, Z0, Z2
 	VMOVDQU32       Z2, 2240(R8)
 	VPSRLW          $0x02, Z1, Z2
 	VPANDD          Z0, Z2, Z2
@@ -1632,13 +1632,13 @@ loop15:
 	VPUNPCKHQDQ     Z6, Z5, Z5
 	VPUNPCKLQDQ     Z4, Z2, Z3
 	VPUNPCKHQDQ     Z4, Z2, Z4
-	VPANDD          Z0, Z1, Z2
+	VPANDD          Z1, Z0, Z2
 	VMOVDQU32       Z2, 256(R8)
-	VPANDD          Z0, Z5, Z2
+	VPANDD          Z5, Z0, Z2
 	VMOVDQU32       Z2, 320(R8)
-	VPANDD          Z0, Z3, Z2
+	VPANDD          Z3, Z0, Z2
 	VMOVDQU32       Z2, 384(R8)
-	VPANDD          Z0, Z4, Z2
+	VPANDD          Z4, Z0, Z2
 	VMOVDQU32       Z2, 448(R8)
 	VPSRLW          $0x02, Z1, Z2
 	VPANDD          Z0, Z2, Z2
@@ -1700,13 +1700,13 @@ loop15:
 	VPUNPCKHQDQ     Z6, Z5, Z5
 	VPUNPCKLQDQ     Z4, Z2, Z3
 	VPUNPCKHQDQ     Z4, Z2, Z4
-	VPANDD          Z0, Z1, Z2
+	VPANDD          Z1, Z0, Z2
 	VMOVDQU32       Z2, 2304(R8)
-	VPANDD          Z0, Z5, Z2
+	VPANDD          Z5, Z0, Z2
 	VMOVDQU32       Z2, 2368(R8)
-	VPANDD          Z0, Z3, Z2
+	VPANDD          Z3, Z0, Z2
 	VMOVDQU32       Z2, 2432(R8)
-	VPANDD          Z0, Z4, Z2
+	VPANDD          Z4, Z0, Z2
 	VMOVDQU32       Z2, 2496(R8)
 	VPSRLW          $0x02, Z1, Z2
 	VPANDD          Z0, Z2, Z2
@@ -2396,25 +2396,25 @@ loop17:
 	VPUNPCKHQDQ     Z12, Z11, Z11
 	VPUNPCKLQDQ     Z10, Z8, Z9
 	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPANDD          Z0, Z4, Z8
+	VPANDD          Z4, Z0, Z8
 	VPSLLW          $0x02, Z3, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, (R8)
-	VPANDD          Z0, Z11, Z8
+	VPANDD          Z11, Z0, Z8
 	VPSLLW          $0x02, Z7, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 64(R8)
-	VPANDD          Z0, Z9, Z8
+	VPANDD          Z9, Z0, Z8
 	VPSLLW          $0x02, Z5, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 128(R8)
-	VPANDD          Z0, Z10, Z8
+	VPANDD          Z10, Z0, Z8
 	VPSLLW          $0x02, Z6, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
@@ -2450,25 +2450,25 @@ loop17:
 	VMOVDQU32       Z8, 704(R8)
 	VPSRLW          $0x04, Z4, Z8
 	VPANDD          Z0, Z8, Z8
-	VPANDD          Z2, Z3, Z12
+	VPANDD          Z3, Z2, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 1024(R8)
 	VPSRLW          $0x04, Z11, Z8
 	VPANDD          Z0, Z8, Z8
-	VPANDD          Z2, Z7, Z12
+	VPANDD          Z7, Z2, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 1088(R8)
 	VPSRLW          $0x04, Z9, Z8
 	VPANDD          Z0, Z8, Z8
-	VPANDD          Z2, Z5, Z12
+	VPANDD          Z5, Z2, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 1152(R8)
 	VPSRLW          $0x04, Z10, Z8
 	VPANDD          Z0, Z8, Z8
-	VPANDD          Z2, Z6, Z12
+	VPANDD          Z6, Z2, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 1216(R8)
@@ -2524,25 +2524,25 @@ loop17:
 	VPUNPCKHQDQ     Z12, Z11, Z11
 	VPUNPCKLQDQ     Z10, Z8, Z9
 	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPANDD          Z0, Z4, Z8
+	VPANDD          Z4, Z0, Z8
 	VPSRLW          $0x02, Z3, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 2048(R8)
-	VPANDD          Z0, Z11, Z8
+	VPANDD          Z11, Z0, Z8
 	VPSRLW          $0x02, Z7, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 2112(R8)
-	VPANDD          Z0, Z9, Z8
+	VPANDD          Z9, Z0, Z8
 	VPSRLW          $0x02, Z5, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 2176(R8)
-	VPANDD          Z0, Z10, Z8
+	VPANDD          Z10, Z0, Z8
 	VPSRLW          $0x02, Z6, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
@@ -2680,25 +2680,25 @@ loop17:
 	VPUNPCKHQDQ     Z12, Z11, Z11
 	VPUNPCKLQDQ     Z10, Z8, Z9
 	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPANDD          Z0, Z4, Z8
+	VPANDD          Z4, Z0, Z8
 	VPSLLW          $0x02, Z3, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 256(R8)
-	VPANDD          Z0, Z11, Z8
+	VPANDD          Z11, Z0, Z8
 	VPSLLW          $0x02, Z7, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 320(R8)
-	VPANDD          Z0, Z9, Z8
+	VPANDD          Z9, Z0, Z8
 	VPSLLW          $0x02, Z5, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 384(R8)
-	VPANDD          Z0, Z10, Z8
+	VPANDD          Z10, Z0, Z8
 	VPSLLW          $0x02, Z6, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
@@ -2734,25 +2734,25 @@ loop17:
 	VMOVDQU32       Z8, 960(R8)
 	VPSRLW          $0x04, Z4, Z8
 	VPANDD          Z0, Z8, Z8
-	VPANDD          Z2, Z3, Z12
+	VPANDD          Z3, Z2, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 1280(R8)
 	VPSRLW          $0x04, Z11, Z8
 	VPANDD          Z0, Z8, Z8
-	VPANDD          Z2, Z7, Z12
+	VPANDD          Z7, Z2, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 1344(R8)
 	VPSRLW          $0x04, Z9, Z8
 	VPANDD          Z0, Z8, Z8
-	VPANDD          Z2, Z5, Z12
+	VPANDD          Z5, Z2, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 1408(R8)
 	VPSRLW          $0x04, Z10, Z8
 	VPANDD          Z0, Z8, Z8
-	VPANDD          Z2, Z6, Z12
+	VPANDD          Z6, Z2, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 1472(R8)
@@ -2808,25 +2808,25 @@ loop17:
 	VPUNPCKHQDQ     Z12, Z11, Z11
 	VPUNPCKLQDQ     Z10, Z8, Z9
 	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPANDD          Z0, Z4, Z8
+	VPANDD          Z4, Z0, Z8
 	VPSRLW          $0x02, Z3, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 2304(R8)
-	VPANDD          Z0, Z11, Z8
+	VPANDD          Z11, Z0, Z8
 	VPSRLW          $0x02, Z7, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 2368(R8)
-	VPANDD          Z0, Z9, Z8
+	VPANDD          Z9, Z0, Z8
 	VPSRLW          $0x02, Z5, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
 	VPADDB          Z1, Z8, Z8
 	VMOVDQU32       Z8, 2432(R8)
-	VPANDD          Z0, Z10, Z8
+	VPANDD          Z10, Z0, Z8
 	VPSRLW          $0x02, Z6, Z12
 	VPANDD          Z2, Z12, Z12
 	VPORD           Z12, Z8, Z8
@@ -2942,17 +2942,17 @@ loop17:
 	VPUNPCKHQDQ     Z10, Z9, Z9
 	VPUNPCKLQDQ     Z8, Z6, Z7
 	VPUNPCKHQDQ     Z8, Z6, Z8
-	VPANDD          Z3, Z9, Z5
+	VPANDD          Z9, Z3, Z5
 	VPSLLW          $0x04, Z8, Z6
 	VPANDD          Z4, Z6, Z6
 	VPORD           Z6, Z5, Z5
-	VPANDD          Z3, Z7, Z6
+	VPANDD          Z7, Z3, Z6
 	VPSLLW          $0x02, Z8, Z10
 	VPANDD          Z4, Z10, Z10
 	VPORD           Z10, Z6, Z6
 	VPSRLW          $0x04, Z9, Z9
 	VPANDD          Z3, Z9, Z9
-	VPANDD          Z4, Z8, Z10
+	VPANDD          Z8, Z4, Z10
 	VPORD           Z10, Z9, Z9
 	VPSRLW          $0x04, Z7, Z7
 	VPANDD          Z3, Z7, Z7
@@ -3611,22 +3611,22 @@ loop19:
 	VPUNPCKHQDQ     Z6, Z5, Z5
 	VPUNPCKLQDQ     Z4, Z2, Z3
 	VPUNPCKHQDQ     Z4, Z2, Z4
-	VPANDD          Z0, Z1, Z2
+	VPANDD          Z1, Z0, Z2
 	VMOVDQU32       Z2, (R8)
 	VPSRLW          $0x04, Z1, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 512(R8)
-	VPANDD          Z0, Z5, Z1
+	VPANDD          Z5, Z0, Z1
 	VMOVDQU32       Z1, 64(R8)
 	VPSRLW          $0x04, Z5, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 576(R8)
-	VPANDD          Z0, Z3, Z1
+	VPANDD          Z3, Z0, Z1
 	VMOVDQU32       Z1, 128(R8)
 	VPSRLW          $0x04, Z3, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 640(R8)
-	VPANDD          Z0, Z4, Z1
+	VPANDD          Z4, Z0, Z1
 	VMOVDQU32       Z1, 192(R8)
 	VPSRLW          $0x04, Z4, Z1
 	VPANDD          Z0, Z1, Z1
@@ -3655,22 +3655,22 @@ loop19:
 	VPUNPCKHQDQ     Z6, Z5, Z5
 	VPUNPCKLQDQ     Z4, Z2, Z3
 	VPUNPCKHQDQ     Z4, Z2, Z4
-	VPANDD          Z0, Z1, Z2
+	VPANDD          Z1, Z0, Z2
 	VMOVDQU32       Z2, 256(R8)
 	VPSRLW          $0x04, Z1, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 768(R8)
-	VPANDD          Z0, Z5, Z1
+	VPANDD          Z5, Z0, Z1
 	VMOVDQU32       Z1, 320(R8)
 	VPSRLW          $0x04, Z5, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 832(R8)
-	VPANDD          Z0, Z3, Z1
+	VPANDD          Z3, Z0, Z1
 	VMOVDQU32       Z1, 384(R8)
 	VPSRLW          $0x04, Z3, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 896(R8)
-	VPANDD          Z0, Z4, Z1
+	VPANDD          Z4, Z0, Z1
 	VMOVDQU32       Z1, 448(R8)
 	VPSRLW          $0x04, Z4, Z1
 	VPANDD          Z0, Z1, Z1
@@ -3699,22 +3699,22 @@ loop19:
 	VPUNPCKHQDQ     Z6, Z5, Z5
 	VPUNPCKLQDQ     Z4, Z2, Z3
 	VPUNPCKHQDQ     Z4, Z2, Z4
-	VPANDD          Z0, Z1, Z2
+	VPANDD          Z1, Z0, Z2
 	VMOVDQU32       Z2, 1024(R8)
 	VPSRLW          $0x04, Z1, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 1536(R8)
-	VPANDD          Z0, Z5, Z1
+	VPANDD          Z5, Z0, Z1
 	VMOVDQU32       Z1, 1088(R8)
 	VPSRLW          $0x04, Z5, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 1600(R8)
-	VPANDD          Z0, Z3, Z1
+	VPANDD          Z3, Z0, Z1
 	VMOVDQU32       Z1, 1152(R8)
 	VPSRLW          $0x04, Z3, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 1664(R8)
-	VPANDD          Z0, Z4, Z1
+	VPANDD          Z4, Z0, Z1
 	VMOVDQU32       Z1, 1216(R8)
 	VPSRLW          $0x04, Z4, Z1
 	VPANDD          Z0, Z1, Z1
@@ -3743,22 +3743,22 @@ loop19:
 	VPUNPCKHQDQ     Z6, Z5, Z5
 	VPUNPCKLQDQ     Z4, Z2, Z3
 	VPUNPCKHQDQ     Z4, Z2, Z4
-	VPANDD          Z0, Z1, Z2
+	VPANDD          Z1, Z0, Z2
 	VMOVDQU32       Z2, 1280(R8)
 	VPSRLW          $0x04, Z1, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 1792(R8)
-	VPANDD          Z0, Z5, Z1
+	VPANDD          Z5, Z0, Z1
 	VMOVDQU32       Z1, 1344(R8)
 	VPSRLW          $0x04, Z5, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 1856(R8)
-	VPANDD          Z0, Z3, Z1
+	VPANDD          Z3, Z0, Z1
 	VMOVDQU32       Z1, 1408(R8)
 	VPSRLW          $0x04, Z3, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 1920(R8)
-	VPANDD          Z0, Z4, Z1
+	VPANDD          Z4, Z0, Z1
 	VMOVDQU32       Z1, 1472(R8)
 	VPSRLW          $0x04, Z4, Z1
 	VPANDD          Z0, Z1, Z1
@@ -3787,22 +3787,22 @@ loop19:
 	VPUNPCKHQDQ     Z6, Z5, Z5
 	VPUNPCKLQDQ     Z4, Z2, Z3
 	VPUNPCKHQDQ     Z4, Z2, Z4
-	VPANDD          Z0, Z1, Z2
+	VPANDD          Z1, Z0, Z2
 	VMOVDQU32       Z2, 2048(R8)
 	VPSRLW          $0x04, Z1, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 2560(R8)
-	VPANDD          Z0, Z5, Z1
+	VPANDD          Z5, Z0, Z1
 	VMOVDQU32       Z1, 2112(R8)
 	VPSRLW          $0x04, Z5, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 2624(R8)
-	VPANDD          Z0, Z3, Z1
+	VPANDD          Z3, Z0, Z1
 	VMOVDQU32       Z1, 2176(R8)
 	VPSRLW          $0x04, Z3, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 2688(R8)
-	VPANDD          Z0, Z4, Z1
+	VPANDD          Z4, Z0, Z1
 	VMOVDQU32       Z1, 2240(R8)
 	VPSRLW          $0x04, Z4, Z1
 	VPANDD          Z0, Z1, Z1
@@ -3831,22 +3831,22 @@ loop19:
 	VPUNPCKHQDQ     Z6, Z5, Z5
 	VPUNPCKLQDQ     Z4, Z2, Z3
 	VPUNPCKHQDQ     Z4, Z2, Z4
-	VPANDD          Z0, Z1, Z2
+	VPANDD          Z1, Z0, Z2
 	VMOVDQU32       Z2, 2304(R8)
 	VPSRLW          $0x04, Z1, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 2816(R8)
-	VPANDD          Z0, Z5, Z1
+	VPANDD          Z5, Z0, Z1
 	VMOVDQU32       Z1, 2368(R8)
 	VPSRLW          $0x04, Z5, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 2880(R8)
-	VPANDD          Z0, Z3, Z1
+	VPANDD          Z3, Z0, Z1
 	VMOVDQU32       Z1, 2432(R8)
 	VPSRLW          $0x04, Z3, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 2944(R8)
-	VPANDD          Z0, Z4, Z1
+	VPANDD          Z4, Z0, Z1
 	VMOVDQU32       Z1, 2496(R8)
 	VPSRLW          $0x04, Z4, Z1
 	VPANDD          Z0, Z1, Z1
@@ -3875,22 +3875,22 @@ loop19:
 	VPUNPCKHQDQ     Z6, Z5, Z5
 	VPUNPCKLQDQ     Z4, Z2, Z3
 	VPUNPCKHQDQ     Z4, Z2, Z4
-	VPANDD          Z0, Z1, Z2
+	VPANDD          Z1, Z0, Z2
 	VMOVDQU32       Z2, 3072(R8)
 	VPSRLW          $0x04, Z1, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 3584(R8)
-	VPANDD          Z0, Z5, Z1
+	VPANDD          Z5, Z0, Z1
 	VMOVDQU32       Z1, 3136(R8)
 	VPSRLW          $0x04, Z5, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 3648(R8)
-	VPANDD          Z0, Z3, Z1
+	VPANDD          Z3, Z0, Z1
 	VMOVDQU32       Z1, 3200(R8)
 	VPSRLW          $0x04, Z3, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 3712(R8)
-	VPANDD          Z0, Z4, Z1
+	VPANDD          Z4, Z0, Z1
 	VMOVDQU32       Z1, 3264(R8)
 	VPSRLW          $0x04, Z4, Z1
 	VPANDD          Z0, Z1, Z1
@@ -3919,22 +3919,22 @@ loop19:
 	VPUNPCKHQDQ     Z6, Z5, Z5
 	VPUNPCKLQDQ     Z4, Z2, Z3
 	VPUNPCKHQDQ     Z4, Z2, Z4
-	VPANDD          Z0, Z1, Z2
+	VPANDD          Z1, Z0, Z2
 	VMOVDQU32       Z2, 3328(R8)
 	VPSRLW          $0x04, Z1, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 3840(R8)
-	VPANDD          Z0, Z5, Z1
+	VPANDD          Z5, Z0, Z1
 	VMOVDQU32       Z1, 3392(R8)
 	VPSRLW          $0x04, Z5, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 3904(R8)
-	VPANDD          Z0, Z3, Z1
+	VPANDD          Z3, Z0, Z1
 	VMOVDQU32       Z1, 3456(R8)
 	VPSRLW          $0x04, Z3, Z1
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 3968(R8)
-	VPANDD          Z0, Z4, Z1
+	VPANDD          Z4, Z0, Z1
 	VMOVDQU32       Z1, 3520(R8)
 	VPSRLW          $0x04, Z4, Z1
 	VPANDD          Z0, Z1, Z1
@@ -3966,7 +3966,7 @@ loop19:
 	VPBROADCASTD    nibbles<>+0(SB), Z2
 	VPBROADCASTD    bytes63<>+0(SB), Z6
 	VPBROADCASTD    bytes48<>+0(SB), Z7
-	VPANDD          Z2, Z4, Z8
+	VPANDD          Z4, Z2, Z8
 	VPSRLW          $0x02, Z5, Z9
 	VPANDD          Z7, Z9, Z9
 	VPANDD          Z6, Z5, Z5
@@ -4470,7 +4470,7 @@ loop21:
 	VPUNPCKHQDQ     Z15, Z14, Z14
 	VPUNPCKLQDQ     Z13, Z11, Z12
 	VPUNPCKHQDQ     Z13, Z11, Z13
-	VPANDD          Z0, Z7, Z11
+	VPANDD          Z7, Z0, Z11
 	VPSLLW          $0x04, Z2, Z15
 	VPANDD          Z1, Z15, Z15
 	VPORD           Z15, Z11, Z11
@@ -4481,7 +4481,7 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 512(R8)
-	VPANDD          Z0, Z14, Z7
+	VPANDD          Z14, Z0, Z7
 	VPSLLW          $0x04, Z6, Z11
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
@@ -4492,7 +4492,7 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 576(R8)
-	VPANDD          Z0, Z12, Z7
+	VPANDD          Z12, Z0, Z7
 	VPSLLW          $0x04, Z4, Z11
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
@@ -4503,7 +4503,7 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 640(R8)
-	VPANDD          Z0, Z13, Z7
+	VPANDD          Z13, Z0, Z7
 	VPSLLW          $0x04, Z5, Z11
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
@@ -4538,7 +4538,7 @@ loop21:
 	VPUNPCKHQDQ     Z15, Z14, Z14
 	VPUNPCKLQDQ     Z13, Z11, Z12
 	VPUNPCKHQDQ     Z13, Z11, Z13
-	VPANDD          Z0, Z7, Z11
+	VPANDD          Z7, Z0, Z11
 	VPSLLW          $0x04, Z3, Z15
 	VPANDD          Z1, Z15, Z15
 	VPORD           Z15, Z11, Z11
@@ -4549,7 +4549,7 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 768(R8)
-	VPANDD          Z0, Z14, Z7
+	VPANDD          Z14, Z0, Z7
 	VPSLLW          $0x04, Z10, Z11
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
@@ -4560,7 +4560,7 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 832(R8)
-	VPANDD          Z0, Z12, Z7
+	VPANDD          Z12, Z0, Z7
 	VPSLLW          $0x04, Z8, Z11
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
@@ -4571,7 +4571,7 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 896(R8)
-	VPANDD          Z0, Z13, Z7
+	VPANDD          Z13, Z0, Z7
 	VPSLLW          $0x04, Z9, Z11
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
@@ -4606,7 +4606,7 @@ loop21:
 	VPUNPCKHQDQ     Z15, Z14, Z14
 	VPUNPCKLQDQ     Z13, Z11, Z12
 	VPUNPCKHQDQ     Z13, Z11, Z13
-	VPANDD          Z0, Z7, Z11
+	VPANDD          Z7, Z0, Z11
 	VPSLLW          $0x02, Z2, Z15
 	VPANDD          Z1, Z15, Z15
 	VPORD           Z15, Z11, Z11
@@ -4617,7 +4617,7 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 1536(R8)
-	VPANDD          Z0, Z14, Z7
+	VPANDD          Z14, Z0, Z7
 	VPSLLW          $0x02, Z6, Z11
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
@@ -4628,7 +4628,7 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 1600(R8)
-	VPANDD          Z0, Z12, Z7
+	VPANDD          Z12, Z0, Z7
 	VPSLLW          $0x02, Z4, Z11
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
@@ -4639,7 +4639,7 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 1664(R8)
-	VPANDD          Z0, Z13, Z7
+	VPANDD          Z13, Z0, Z7
 	VPSLLW          $0x02, Z5, Z11
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
@@ -4674,7 +4674,7 @@ loop21:
 	VPUNPCKHQDQ     Z15, Z14, Z14
 	VPUNPCKLQDQ     Z13, Z11, Z12
 	VPUNPCKHQDQ     Z13, Z11, Z13
-	VPANDD          Z0, Z7, Z11
+	VPANDD          Z7, Z0, Z11
 	VPSLLW          $0x02, Z3, Z15
 	VPANDD          Z1, Z15, Z15
 	VPORD           Z15, Z11, Z11
@@ -4685,7 +4685,7 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 1792(R8)
-	VPANDD          Z0, Z14, Z7
+	VPANDD          Z14, Z0, Z7
 	VPSLLW          $0x02, Z10, Z11
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
@@ -4696,7 +4696,7 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 1856(R8)
-	VPANDD          Z0, Z12, Z7
+	VPANDD          Z12, Z0, Z7
 	VPSLLW          $0x02, Z8, Z11
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
@@ -4707,7 +4707,7 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 1920(R8)
-	VPANDD          Z0, Z13, Z7
+	VPANDD          Z13, Z0, Z7
 	VPSLLW          $0x02, Z9, Z11
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
@@ -4742,8 +4742,8 @@ loop21:
 	VPUNPCKHQDQ     Z15, Z14, Z14
 	VPUNPCKLQDQ     Z13, Z11, Z12
 	VPUNPCKHQDQ     Z13, Z11, Z13
-	VPANDD          Z0, Z7, Z11
-	VPANDD          Z1, Z2, Z15
+	VPANDD          Z7, Z0, Z11
+	VPANDD          Z2, Z1, Z15
 	VPORD           Z15, Z11, Z11
 	VMOVDQU32       Z11, 2048(R8)
 	VPSRLW          $0x04, Z7, Z7
@@ -4752,8 +4752,8 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 2560(R8)
-	VPANDD          Z0, Z14, Z7
-	VPANDD          Z1, Z6, Z11
+	VPANDD          Z14, Z0, Z7
+	VPANDD          Z6, Z1, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 2112(R8)
 	VPSRLW          $0x04, Z14, Z7
@@ -4762,8 +4762,8 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 2624(R8)
-	VPANDD          Z0, Z12, Z7
-	VPANDD          Z1, Z4, Z11
+	VPANDD          Z12, Z0, Z7
+	VPANDD          Z4, Z1, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 2176(R8)
 	VPSRLW          $0x04, Z12, Z7
@@ -4772,8 +4772,8 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 2688(R8)
-	VPANDD          Z0, Z13, Z7
-	VPANDD          Z1, Z5, Z11
+	VPANDD          Z13, Z0, Z7
+	VPANDD          Z5, Z1, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 2240(R8)
 	VPSRLW          $0x04, Z13, Z7
@@ -4806,8 +4806,8 @@ loop21:
 	VPUNPCKHQDQ     Z15, Z14, Z14
 	VPUNPCKLQDQ     Z13, Z11, Z12
 	VPUNPCKHQDQ     Z13, Z11, Z13
-	VPANDD          Z0, Z7, Z11
-	VPANDD          Z1, Z3, Z15
+	VPANDD          Z7, Z0, Z11
+	VPANDD          Z3, Z1, Z15
 	VPORD           Z15, Z11, Z11
 	VMOVDQU32       Z11, 2304(R8)
 	VPSRLW          $0x04, Z7, Z7
@@ -4816,8 +4816,8 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 2816(R8)
-	VPANDD          Z0, Z14, Z7
-	VPANDD          Z1, Z10, Z11
+	VPANDD          Z14, Z0, Z7
+	VPANDD          Z10, Z1, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 2368(R8)
 	VPSRLW          $0x04, Z14, Z7
@@ -4826,8 +4826,8 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 2880(R8)
-	VPANDD          Z0, Z12, Z7
-	VPANDD          Z1, Z8, Z11
+	VPANDD          Z12, Z0, Z7
+	VPANDD          Z8, Z1, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 2432(R8)
 	VPSRLW          $0x04, Z12, Z7
@@ -4836,8 +4836,8 @@ loop21:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 2944(R8)
-	VPANDD          Z0, Z13, Z7
-	VPANDD          Z1, Z9, Z11
+	VPANDD          Z13, Z0, Z7
+	VPANDD          Z9, Z1, Z11
 	VPORD           Z11, Z7, Z7
 	VMOVDQU32       Z7, 2496(R8)
 	VPSRLW          $0x04, Z13, Z7
@@ -4870,7 +4870,7 @@ loop21:
 	VPUNPCKHQDQ     Z15, Z14, Z14
 	VPUNPCKLQDQ     Z13, Z11, Z12
 	VPUNPCKHQDQ     Z13, Z11, Z13
-	VPANDD          Z0, Z7, Z11
+	VPANDD          Z7, Z0, Z11
 	VPSRLW          $0x02, Z2, Z15
 	VPANDD          Z1, Z15, Z15
 	VPORD           Z15, Z11, Z11
@@ -4881,7 +4881,7 @@ loop21:
 	VPANDD          Z1, Z2, Z2
 	VPORD           Z2, Z7, Z7
 	VMOVDQU32       Z7, 3584(R8)
-	VPANDD          Z0, Z14, Z2
+	VPANDD          Z14, Z0, Z2
 	VPSRLW          $0x02, Z6, Z7
 	VPANDD          Z1, Z7, Z7
 	VPORD           Z7, Z2, Z2
@@ -4892,7 +4892,7 @@ loop21:
 	VPANDD          Z1, Z6, Z6
 	VPORD           Z6, Z2, Z2
 	VMOVDQU32       Z2, 3648(R8)
-	VPANDD          Z0, Z12, Z2
+	VPANDD          Z12, Z0, Z2
 	VPSRLW          $0x02, Z4, Z6
 	VPANDD          Z1, Z6, Z6
 	VPORD           Z6, Z2, Z2
@@ -4903,7 +4903,7 @@ loop21:
 	VPANDD          Z1, Z4, Z4
 	VPORD           Z4, Z2, Z2
 	VMOVDQU32       Z2, 3712(R8)
-	VPANDD          Z0, Z13, Z2
+	VPANDD          Z13, Z0, Z2
 	VPSRLW          $0x02, Z5, Z4
 	VPANDD          Z1, Z4, Z4
 	VPORD           Z4, Z2, Z2
@@ -4938,7 +4938,7 @@ loop21:
 	VPUNPCKHQDQ     Z11, Z7, Z7
 	VPUNPCKLQDQ     Z6, Z4, Z5
 	VPUNPCKHQDQ     Z6, Z4, Z6
-	VPANDD          Z0, Z2, Z4
+	VPANDD          Z2, Z0, Z4
 	VPSRLW          $0x02, Z3, Z11
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z4, Z4
@@ -4949,7 +4949,7 @@ loop21:
 	VPANDD          Z1, Z3, Z3
 	VPORD           Z3, Z2, Z2
 	VMOVDQU32       Z2, 3840(R8)
-	VPANDD          Z0, Z7, Z2
+	VPANDD          Z7, Z0, Z2
 	VPSRLW          $0x02, Z10, Z3
 	VPANDD          Z1, Z3, Z3
 	VPORD           Z3, Z2, Z2
@@ -4960,7 +4960,7 @@ loop21:
 	VPANDD          Z1, Z3, Z3
 	VPORD           Z3, Z2, Z2
 	VMOVDQU32       Z2, 3904(R8)
-	VPANDD          Z0, Z5, Z2
+	VPANDD          Z5, Z0, Z2
 	VPSRLW          $0x02, Z8, Z3
 	VPANDD          Z1, Z3, Z3
 	VPORD           Z3, Z2, Z2
@@ -4971,7 +4971,7 @@ loop21:
 	VPANDD          Z1, Z3, Z3
 	VPORD           Z3, Z2, Z2
 	VMOVDQU32       Z2, 3968(R8)
-	VPANDD          Z0, Z6, Z2
+	VPANDD          Z6, Z0, Z2
 	VPSRLW          $0x02, Z9, Z3
 	VPANDD          Z1, Z3, Z3
 	VPORD           Z3, Z2, Z2
@@ -5009,7 +5009,7 @@ loop21:
 	VPBROADCASTD    nibbles<>+0(SB), Z3
 	VPBROADCASTD    bytes63<>+0(SB), Z7
 	VPBROADCASTD    bytes48<>+0(SB), Z8
-	VPANDD          Z3, Z5, Z9
+	VPANDD          Z5, Z3, Z9
 	VPSRLW          $0x02, Z6, Z10
 	VPANDD          Z8, Z10, Z10
 	VPANDD          Z7, Z6, Z6
@@ -5225,7 +5225,7 @@ loop23:
 	VPUNPCKHQDQ     Z12, Z11, Z11
 	VPUNPCKLQDQ     Z10, Z8, Z9
 	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPANDD          Z0, Z4, Z8
+	VPANDD          Z4, Z0, Z8
 	VPSLLW          $0x04, Z3, Z12
 	VPANDD          Z1, Z12, Z12
 	VPORD           Z12, Z8, Z8
@@ -5233,11 +5233,11 @@ loop23:
 	VMOVDQU32       Z8, (R8)
 	VPSRLW          $0x04, Z4, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z3, Z8
+	VPANDD          Z3, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 1024(R8)
-	VPANDD          Z0, Z11, Z4
+	VPANDD          Z11, Z0, Z4
 	VPSLLW          $0x04, Z7, Z8
 	VPANDD          Z1, Z8, Z8
 	VPORD           Z8, Z4, Z4
@@ -5245,11 +5245,11 @@ loop23:
 	VMOVDQU32       Z4, 64(R8)
 	VPSRLW          $0x04, Z11, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z7, Z8
+	VPANDD          Z7, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 1088(R8)
-	VPANDD          Z0, Z9, Z4
+	VPANDD          Z9, Z0, Z4
 	VPSLLW          $0x04, Z5, Z8
 	VPANDD          Z1, Z8, Z8
 	VPORD           Z8, Z4, Z4
@@ -5257,11 +5257,11 @@ loop23:
 	VMOVDQU32       Z4, 128(R8)
 	VPSRLW          $0x04, Z9, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z5, Z8
+	VPANDD          Z5, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 1152(R8)
-	VPANDD          Z0, Z10, Z4
+	VPANDD          Z10, Z0, Z4
 	VPSLLW          $0x04, Z6, Z8
 	VPANDD          Z1, Z8, Z8
 	VPORD           Z8, Z4, Z4
@@ -5269,7 +5269,7 @@ loop23:
 	VMOVDQU32       Z4, 192(R8)
 	VPSRLW          $0x04, Z10, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z6, Z8
+	VPANDD          Z6, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 1216(R8)
@@ -5297,7 +5297,7 @@ loop23:
 	VPUNPCKHQDQ     Z12, Z11, Z11
 	VPUNPCKLQDQ     Z10, Z8, Z9
 	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPANDD          Z0, Z4, Z8
+	VPANDD          Z4, Z0, Z8
 	VPSLLW          $0x02, Z3, Z12
 	VPANDD          Z1, Z12, Z12
 	VPORD           Z12, Z8, Z8
@@ -5310,7 +5310,7 @@ loop23:
 	VPORD           Z3, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 1536(R8)
-	VPANDD          Z0, Z11, Z3
+	VPANDD          Z11, Z0, Z3
 	VPSLLW          $0x02, Z7, Z4
 	VPANDD          Z1, Z4, Z4
 	VPORD           Z4, Z3, Z3
@@ -5323,7 +5323,7 @@ loop23:
 	VPORD           Z4, Z3, Z3
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 1600(R8)
-	VPANDD          Z0, Z9, Z3
+	VPANDD          Z9, Z0, Z3
 	VPSLLW          $0x02, Z5, Z4
 	VPANDD          Z1, Z4, Z4
 	VPORD           Z4, Z3, Z3
@@ -5336,7 +5336,7 @@ loop23:
 	VPORD           Z4, Z3, Z3
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 1664(R8)
-	VPANDD          Z0, Z10, Z3
+	VPANDD          Z10, Z0, Z3
 	VPSLLW          $0x02, Z6, Z4
 	VPANDD          Z1, Z4, Z4
 	VPORD           Z4, Z3, Z3
@@ -5397,7 +5397,7 @@ loop23:
 	VPUNPCKHQDQ     Z12, Z11, Z11
 	VPUNPCKLQDQ     Z10, Z8, Z9
 	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPANDD          Z0, Z4, Z8
+	VPANDD          Z4, Z0, Z8
 	VPSLLW          $0x04, Z3, Z12
 	VPANDD          Z1, Z12, Z12
 	VPORD           Z12, Z8, Z8
@@ -5405,11 +5405,11 @@ loop23:
 	VMOVDQU32       Z8, 256(R8)
 	VPSRLW          $0x04, Z4, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z3, Z8
+	VPANDD          Z3, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 1280(R8)
-	VPANDD          Z0, Z11, Z4
+	VPANDD          Z11, Z0, Z4
 	VPSLLW          $0x04, Z7, Z8
 	VPANDD          Z1, Z8, Z8
 	VPORD           Z8, Z4, Z4
@@ -5417,11 +5417,11 @@ loop23:
 	VMOVDQU32       Z4, 320(R8)
 	VPSRLW          $0x04, Z11, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z7, Z8
+	VPANDD          Z7, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 1344(R8)
-	VPANDD          Z0, Z9, Z4
+	VPANDD          Z9, Z0, Z4
 	VPSLLW          $0x04, Z5, Z8
 	VPANDD          Z1, Z8, Z8
 	VPORD           Z8, Z4, Z4
@@ -5429,11 +5429,11 @@ loop23:
 	VMOVDQU32       Z4, 384(R8)
 	VPSRLW          $0x04, Z9, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z5, Z8
+	VPANDD          Z5, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 1408(R8)
-	VPANDD          Z0, Z10, Z4
+	VPANDD          Z10, Z0, Z4
 	VPSLLW          $0x04, Z6, Z8
 	VPANDD          Z1, Z8, Z8
 	VPORD           Z8, Z4, Z4
@@ -5441,7 +5441,7 @@ loop23:
 	VMOVDQU32       Z4, 448(R8)
 	VPSRLW          $0x04, Z10, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z6, Z8
+	VPANDD          Z6, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 1472(R8)
@@ -5469,7 +5469,7 @@ loop23:
 	VPUNPCKHQDQ     Z12, Z11, Z11
 	VPUNPCKLQDQ     Z10, Z8, Z9
 	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPANDD          Z0, Z4, Z8
+	VPANDD          Z4, Z0, Z8
 	VPSLLW          $0x02, Z3, Z12
 	VPANDD          Z1, Z12, Z12
 	VPORD           Z12, Z8, Z8
@@ -5482,7 +5482,7 @@ loop23:
 	VPORD           Z3, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 1792(R8)
-	VPANDD          Z0, Z11, Z3
+	VPANDD          Z11, Z0, Z3
 	VPSLLW          $0x02, Z7, Z4
 	VPANDD          Z1, Z4, Z4
 	VPORD           Z4, Z3, Z3
@@ -5495,7 +5495,7 @@ loop23:
 	VPORD           Z4, Z3, Z3
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 1856(R8)
-	VPANDD          Z0, Z9, Z3
+	VPANDD          Z9, Z0, Z3
 	VPSLLW          $0x02, Z5, Z4
 	VPANDD          Z1, Z4, Z4
 	VPORD           Z4, Z3, Z3
@@ -5508,7 +5508,7 @@ loop23:
 	VPORD           Z4, Z3, Z3
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 1920(R8)
-	VPANDD          Z0, Z10, Z3
+	VPANDD          Z10, Z0, Z3
 	VPSLLW          $0x02, Z6, Z4
 	VPANDD          Z1, Z4, Z4
 	VPORD           Z4, Z3, Z3
@@ -5569,7 +5569,7 @@ loop23:
 	VPUNPCKHQDQ     Z12, Z11, Z11
 	VPUNPCKLQDQ     Z10, Z8, Z9
 	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPANDD          Z0, Z4, Z8
+	VPANDD          Z4, Z0, Z8
 	VPSLLW          $0x04, Z3, Z12
 	VPANDD          Z1, Z12, Z12
 	VPORD           Z12, Z8, Z8
@@ -5577,11 +5577,11 @@ loop23:
 	VMOVDQU32       Z8, 2048(R8)
 	VPSRLW          $0x04, Z4, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z3, Z8
+	VPANDD          Z3, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 3072(R8)
-	VPANDD          Z0, Z11, Z4
+	VPANDD          Z11, Z0, Z4
 	VPSLLW          $0x04, Z7, Z8
 	VPANDD          Z1, Z8, Z8
 	VPORD           Z8, Z4, Z4
@@ -5589,11 +5589,11 @@ loop23:
 	VMOVDQU32       Z4, 2112(R8)
 	VPSRLW          $0x04, Z11, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z7, Z8
+	VPANDD          Z7, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 3136(R8)
-	VPANDD          Z0, Z9, Z4
+	VPANDD          Z9, Z0, Z4
 	VPSLLW          $0x04, Z5, Z8
 	VPANDD          Z1, Z8, Z8
 	VPORD           Z8, Z4, Z4
@@ -5601,11 +5601,11 @@ loop23:
 	VMOVDQU32       Z4, 2176(R8)
 	VPSRLW          $0x04, Z9, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z5, Z8
+	VPANDD          Z5, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 3200(R8)
-	VPANDD          Z0, Z10, Z4
+	VPANDD          Z10, Z0, Z4
 	VPSLLW          $0x04, Z6, Z8
 	VPANDD          Z1, Z8, Z8
 	VPORD           Z8, Z4, Z4
@@ -5613,7 +5613,7 @@ loop23:
 	VMOVDQU32       Z4, 2240(R8)
 	VPSRLW          $0x04, Z10, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z6, Z8
+	VPANDD          Z6, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 3264(R8)
@@ -5641,7 +5641,7 @@ loop23:
 	VPUNPCKHQDQ     Z12, Z11, Z11
 	VPUNPCKLQDQ     Z10, Z8, Z9
 	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPANDD          Z0, Z4, Z8
+	VPANDD          Z4, Z0, Z8
 	VPSLLW          $0x02, Z3, Z12
 	VPANDD          Z1, Z12, Z12
 	VPORD           Z12, Z8, Z8
@@ -5654,7 +5654,7 @@ loop23:
 	VPORD           Z3, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 3584(R8)
-	VPANDD          Z0, Z11, Z3
+	VPANDD          Z11, Z0, Z3
 	VPSLLW          $0x02, Z7, Z4
 	VPANDD          Z1, Z4, Z4
 	VPORD           Z4, Z3, Z3
@@ -5667,7 +5667,7 @@ loop23:
 	VPORD           Z4, Z3, Z3
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 3648(R8)
-	VPANDD          Z0, Z9, Z3
+	VPANDD          Z9, Z0, Z3
 	VPSLLW          $0x02, Z5, Z4
 	VPANDD          Z1, Z4, Z4
 	VPORD           Z4, Z3, Z3
@@ -5680,7 +5680,7 @@ loop23:
 	VPORD           Z4, Z3, Z3
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 3712(R8)
-	VPANDD          Z0, Z10, Z3
+	VPANDD          Z10, Z0, Z3
 	VPSLLW          $0x02, Z6, Z4
 	VPANDD          Z1, Z4, Z4
 	VPORD           Z4, Z3, Z3
@@ -5741,7 +5741,7 @@ loop23:
 	VPUNPCKHQDQ     Z12, Z11, Z11
 	VPUNPCKLQDQ     Z10, Z8, Z9
 	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPANDD          Z0, Z4, Z8
+	VPANDD          Z4, Z0, Z8
 	VPSLLW          $0x04, Z3, Z12
 	VPANDD          Z1, Z12, Z12
 	VPORD           Z12, Z8, Z8
@@ -5749,11 +5749,11 @@ loop23:
 	VMOVDQU32       Z8, 2304(R8)
 	VPSRLW          $0x04, Z4, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z3, Z8
+	VPANDD          Z3, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 3328(R8)
-	VPANDD          Z0, Z11, Z4
+	VPANDD          Z11, Z0, Z4
 	VPSLLW          $0x04, Z7, Z8
 	VPANDD          Z1, Z8, Z8
 	VPORD           Z8, Z4, Z4
@@ -5761,11 +5761,11 @@ loop23:
 	VMOVDQU32       Z4, 2368(R8)
 	VPSRLW          $0x04, Z11, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z7, Z8
+	VPANDD          Z7, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 3392(R8)
-	VPANDD          Z0, Z9, Z4
+	VPANDD          Z9, Z0, Z4
 	VPSLLW          $0x04, Z5, Z8
 	VPANDD          Z1, Z8, Z8
 	VPORD           Z8, Z4, Z4
@@ -5773,11 +5773,11 @@ loop23:
 	VMOVDQU32       Z4, 2432(R8)
 	VPSRLW          $0x04, Z9, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z5, Z8
+	VPANDD          Z5, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 3456(R8)
-	VPANDD          Z0, Z10, Z4
+	VPANDD          Z10, Z0, Z4
 	VPSLLW          $0x04, Z6, Z8
 	VPANDD          Z1, Z8, Z8
 	VPORD           Z8, Z4, Z4
@@ -5785,7 +5785,7 @@ loop23:
 	VMOVDQU32       Z4, 2496(R8)
 	VPSRLW          $0x04, Z10, Z4
 	VPANDD          Z0, Z4, Z4
-	VPANDD          Z1, Z6, Z8
+	VPANDD          Z6, Z1, Z8
 	VPORD           Z8, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 3520(R8)
@@ -5813,7 +5813,7 @@ loop23:
 	VPUNPCKHQDQ     Z12, Z11, Z11
 	VPUNPCKLQDQ     Z10, Z8, Z9
 	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPANDD          Z0, Z4, Z8
+	VPANDD          Z4, Z0, Z8
 	VPSLLW          $0x02, Z3, Z12
 	VPANDD          Z1, Z12, Z12
 	VPORD           Z12, Z8, Z8
@@ -5826,7 +5826,7 @@ loop23:
 	VPORD           Z3, Z4, Z4
 	VPADDB          Z2, Z4, Z4
 	VMOVDQU32       Z4, 3840(R8)
-	VPANDD          Z0, Z11, Z3
+	VPANDD          Z11, Z0, Z3
 	VPSLLW          $0x02, Z7, Z4
 	VPANDD          Z1, Z4, Z4
 	VPORD           Z4, Z3, Z3
@@ -5839,7 +5839,7 @@ loop23:
 	VPORD           Z4, Z3, Z3
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 3904(R8)
-	VPANDD          Z0, Z9, Z3
+	VPANDD          Z9, Z0, Z3
 	VPSLLW          $0x02, Z5, Z4
 	VPANDD          Z1, Z4, Z4
 	VPORD           Z4, Z3, Z3
@@ -5852,7 +5852,7 @@ loop23:
 	VPORD           Z4, Z3, Z3
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 3968(R8)
-	VPANDD          Z0, Z10, Z3
+	VPANDD          Z10, Z0, Z3
 	VPSLLW          $0x02, Z6, Z4
 	VPANDD          Z1, Z4, Z4
 	VPORD           Z4, Z3, Z3
@@ -6542,7 +6542,7 @@ loop25:
 	VPANDD          Z8, Z9, Z9
 	VPORD           Z9, Z7, Z7
 	VPBROADCASTD    high2<>+0(SB), Z8
-	VPANDD          Z8, Z5, Z8
+	VPANDD          Z5, Z8, Z8
 	VPORD           Z8, Z7, Z7
 	VPBROADCASTD    high3<>+0(SB), Z8
 	VPSRLW          $0x02, Z5, Z5
@@ -6563,7 +6563,7 @@ loop25:
 	VPANDD          Z4, Z5, Z5
 	VPORD           Z5, Z6, Z6
 	VPBROADCASTD    high2<>+0(SB), Z4
-	VPANDD          Z4, Z3, Z4
+	VPANDD          Z3, Z4, Z4
 	VPORD           Z4, Z6, Z6
 	VPBROADCASTD    high3<>+0(SB), Z4
 	VPSRLW          $0x02, Z3, Z3
@@ -14387,365 +14387,3284 @@ DATA alternate<>+62(SB)/1, $0x04
 DATA alternate<>+63(SB)/1, $0x00
 GLOBL alternate<>(SB), RODATA|NOPTR, $64
 
-// func rowsQ4_0(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// func fewQ4_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·rowsQ4_0(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), DX
+TEXT ·fewQ4_0(SB), $0-56
+	MOVQ         w+16(FP), DX
 	MOVQ         blocks+24(FP), AX
 	IMUL3Q       $0x00000012, AX, AX
 	LEAQ         (AX)(AX*2), CX
-	MOVQ         dst+0(FP), R11
-	MOVQ         groups+16(FP), R12
-	VPBROADCASTD nibbles<>+0(SB), Z1
-	VPBROADCASTD factor65528<>+0(SB), Z0
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         AX, R10
+	SHLQ         $0x04, R10
+	ADDQ         DX, R10
+	MOVQ         blocks+24(FP), R9
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VPBROADCASTD bytes120<>+0(SB), Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
 
 loop134:
-	CMPQ   R12, $0x01
-	JL     done135
-	LEAQ   (DX)(AX*4), BX
-	LEAQ   (BX)(AX*4), SI
-	LEAQ   (SI)(AX*4), DI
-	MOVQ   AX, R14
-	SHLQ   $0x04, R14
-	ADDQ   DX, R14
-	MOVQ   q+32(FP), R8
-	MOVQ   scale+40(FP), R9
-	MOVQ   sums+48(FP), R10
-	MOVQ   blocks+24(FP), R13
-	VPXORD Z2, Z2, Z2
-
-loop136:
-	CMPQ            R13, $0x01
-	JL              done137
-	PREFETCHT1      (R14)
-	PREFETCHT1      64(R14)
-	PREFETCHT1      128(R14)
-	PREFETCHT1      192(R14)
-	PREFETCHT1      256(R14)
-	ADDQ            $0x00000120, R14
-	VPBROADCASTD    (R10), Z3
-	VPMADDWD        Z0, Z3, Z3
-	VMOVDQU32       Z3, Z3
-	VBROADCASTI32X4 2(DX), Z4
-	VINSERTI32X4    $0x01, 2(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 2(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 2(DI), Z4, Z4
-	VBROADCASTI32X4 2(DX)(AX*1), Z5
-	VINSERTI32X4    $0x01, 2(BX)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 2(SI)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 2(DI)(AX*1), Z5, Z5
-	VBROADCASTI32X4 2(DX)(AX*2), Z6
-	VINSERTI32X4    $0x01, 2(BX)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 2(SI)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 2(DI)(AX*2), Z6, Z6
-	VBROADCASTI32X4 2(DX)(CX*1), Z7
-	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z7, Z7
-	VPUNPCKLDQ      Z5, Z4, Z8
-	VPUNPCKHDQ      Z5, Z4, Z5
-	VPUNPCKLDQ      Z7, Z6, Z9
-	VPUNPCKHDQ      Z7, Z6, Z7
-	VPUNPCKLQDQ     Z9, Z8, Z4
-	VPUNPCKHQDQ     Z9, Z8, Z8
-	VPUNPCKLQDQ     Z7, Z5, Z6
-	VPUNPCKHQDQ     Z7, Z5, Z7
-	VPSRLW          $0x04, Z4, Z5
-	VPANDD          Z1, Z5, Z5
-	VPANDD          Z1, Z4, Z4
-	VPDPBUSD.BCST   (R8), Z4, Z3
-	VPDPBUSD.BCST   16(R8), Z5, Z3
-	VPSRLW          $0x04, Z8, Z4
-	VPANDD          Z1, Z4, Z4
-	VPANDD          Z1, Z8, Z8
-	VPDPBUSD.BCST   4(R8), Z8, Z3
-	VPDPBUSD.BCST   20(R8), Z4, Z3
-	VPSRLW          $0x04, Z6, Z4
-	VPANDD          Z1, Z4, Z4
-	VPANDD          Z1, Z6, Z6
-	VPDPBUSD.BCST   8(R8), Z6, Z3
-	VPDPBUSD.BCST   24(R8), Z4, Z3
-	VPSRLW          $0x04, Z7, Z4
-	VPANDD          Z1, Z4, Z4
-	VPANDD          Z1, Z7, Z7
-	VPDPBUSD.BCST   12(R8), Z7, Z3
-	VPDPBUSD.BCST   28(R8), Z4, Z3
-	VPXORD          Y4, Y4, Y4
-	VPINSRW         $0x00, (DX), X4, X4
-	VPINSRW         $0x01, (DX)(AX*1), X4, X4
-	VPINSRW         $0x02, (DX)(AX*2), X4, X4
-	VPINSRW         $0x03, (DX)(CX*1), X4, X4
-	VPINSRW         $0x04, (BX), X4, X4
-	VPINSRW         $0x05, (BX)(AX*1), X4, X4
-	VPINSRW         $0x06, (BX)(AX*2), X4, X4
-	VPINSRW         $0x07, (BX)(CX*1), X4, X4
-	VPXORD          X5, X5, X5
-	VPINSRW         $0x00, (SI), X5, X5
-	VPINSRW         $0x01, (SI)(AX*1), X5, X5
-	VPINSRW         $0x02, (SI)(AX*2), X5, X5
-	VPINSRW         $0x03, (SI)(CX*1), X5, X5
-	VPINSRW         $0x04, (DI), X5, X5
-	VPINSRW         $0x05, (DI)(AX*1), X5, X5
-	VPINSRW         $0x06, (DI)(AX*2), X5, X5
-	VPINSRW         $0x07, (DI)(CX*1), X5, X5
-	VINSERTI32X4    $0x01, X5, Y4, Y4
-	VCVTPH2PS       Y4, Z4
-	VBROADCASTSS    (R9), Z5
-	VMULPS          Z5, Z4, Z4
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z4, Z2
+	CMPQ            R9, $0x01
+	JL              done135
+	PREFETCHT1      (R10)
+	PREFETCHT1      64(R10)
+	PREFETCHT1      128(R10)
+	PREFETCHT1      192(R10)
+	PREFETCHT1      256(R10)
+	ADDQ            $0x00000120, R10
+	VPBROADCASTD    16(R8), Z6
+	VPBROADCASTD    20(R8), Z7
+	VPBROADCASTD    24(R8), Z8
+	VPBROADCASTD    28(R8), Z9
+	VBROADCASTI32X4 2(DX), Z10
+	VINSERTI32X4    $0x01, 2(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 2(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 2(DI), Z10, Z10
+	VBROADCASTI32X4 2(DX)(AX*1), Z11
+	VINSERTI32X4    $0x01, 2(BX)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 2(SI)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 2(DI)(AX*1), Z11, Z11
+	VBROADCASTI32X4 2(DX)(AX*2), Z12
+	VINSERTI32X4    $0x01, 2(BX)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x02, 2(SI)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x03, 2(DI)(AX*2), Z12, Z12
+	VBROADCASTI32X4 2(DX)(CX*1), Z13
+	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z13, Z13
+	VPUNPCKLDQ      Z11, Z10, Z14
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLDQ      Z13, Z12, Z15
+	VPUNPCKHDQ      Z13, Z12, Z13
+	VPUNPCKLQDQ     Z15, Z14, Z10
+	VPUNPCKHQDQ     Z15, Z14, Z14
+	VPUNPCKLQDQ     Z13, Z11, Z12
+	VPUNPCKHQDQ     Z13, Z11, Z13
+	VPSRLW          $0x04, Z10, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z10, Z10
+	VPADDB          Z1, Z10, Z10
+	VPDPBUSD.BCST   48(R8), Z10, Z6
+	VPDPBUSD.BCST   52(R8), Z10, Z7
+	VPDPBUSD.BCST   56(R8), Z10, Z8
+	VPDPBUSD.BCST   60(R8), Z10, Z9
+	VPADDB          Z1, Z11, Z11
+	VPDPBUSD.BCST   112(R8), Z11, Z6
+	VPDPBUSD.BCST   116(R8), Z11, Z7
+	VPDPBUSD.BCST   120(R8), Z11, Z8
+	VPDPBUSD.BCST   124(R8), Z11, Z9
+	VPSRLW          $0x04, Z14, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z14, Z14
+	VPADDB          Z1, Z14, Z14
+	VPDPBUSD.BCST   64(R8), Z14, Z6
+	VPDPBUSD.BCST   68(R8), Z14, Z7
+	VPDPBUSD.BCST   72(R8), Z14, Z8
+	VPDPBUSD.BCST   76(R8), Z14, Z9
+	VPADDB          Z1, Z10, Z10
+	VPDPBUSD.BCST   128(R8), Z10, Z6
+	VPDPBUSD.BCST   132(R8), Z10, Z7
+	VPDPBUSD.BCST   136(R8), Z10, Z8
+	VPDPBUSD.BCST   140(R8), Z10, Z9
+	VPSRLW          $0x04, Z12, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VPDPBUSD.BCST   80(R8), Z12, Z6
+	VPDPBUSD.BCST   84(R8), Z12, Z7
+	VPDPBUSD.BCST   88(R8), Z12, Z8
+	VPDPBUSD.BCST   92(R8), Z12, Z9
+	VPADDB          Z1, Z10, Z10
+	VPDPBUSD.BCST   144(R8), Z10, Z6
+	VPDPBUSD.BCST   148(R8), Z10, Z7
+	VPDPBUSD.BCST   152(R8), Z10, Z8
+	VPDPBUSD.BCST   156(R8), Z10, Z9
+	VPSRLW          $0x04, Z13, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z13, Z13
+	VPADDB          Z1, Z13, Z13
+	VPDPBUSD.BCST   96(R8), Z13, Z6
+	VPDPBUSD.BCST   100(R8), Z13, Z7
+	VPDPBUSD.BCST   104(R8), Z13, Z8
+	VPDPBUSD.BCST   108(R8), Z13, Z9
+	VPADDB          Z1, Z10, Z10
+	VPDPBUSD.BCST   160(R8), Z10, Z6
+	VPDPBUSD.BCST   164(R8), Z10, Z7
+	VPDPBUSD.BCST   168(R8), Z10, Z8
+	VPDPBUSD.BCST   172(R8), Z10, Z9
+	VPXORD          Y10, Y10, Y10
+	VPINSRW         $0x00, (DX), X10, X10
+	VPINSRW         $0x01, (DX)(AX*1), X10, X10
+	VPINSRW         $0x02, (DX)(AX*2), X10, X10
+	VPINSRW         $0x03, (DX)(CX*1), X10, X10
+	VPINSRW         $0x04, (BX), X10, X10
+	VPINSRW         $0x05, (BX)(AX*1), X10, X10
+	VPINSRW         $0x06, (BX)(AX*2), X10, X10
+	VPINSRW         $0x07, (BX)(CX*1), X10, X10
+	VPXORD          X11, X11, X11
+	VPINSRW         $0x00, (SI), X11, X11
+	VPINSRW         $0x01, (SI)(AX*1), X11, X11
+	VPINSRW         $0x02, (SI)(AX*2), X11, X11
+	VPINSRW         $0x03, (SI)(CX*1), X11, X11
+	VPINSRW         $0x04, (DI), X11, X11
+	VPINSRW         $0x05, (DI)(AX*1), X11, X11
+	VPINSRW         $0x06, (DI)(AX*2), X11, X11
+	VPINSRW         $0x07, (DI)(CX*1), X11, X11
+	VINSERTI32X4    $0x01, X11, Y10, Y10
+	VCVTPH2PS       Y10, Z10
+	VMULPS.BCST     (R8), Z10, Z11
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z11, Z2
+	VMULPS.BCST     4(R8), Z10, Z6
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z6, Z3
+	VMULPS.BCST     8(R8), Z10, Z6
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z6, Z4
+	VMULPS.BCST     12(R8), Z10, Z6
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z6, Z5
 	ADDQ            $0x00000012, DX
 	ADDQ            $0x00000012, BX
 	ADDQ            $0x00000012, SI
 	ADDQ            $0x00000012, DI
-	ADDQ            $0x00000020, R8
-	ADDQ            $0x00000004, R9
-	ADDQ            $0x00000004, R10
-	SUBQ            $0x00000001, R13
-	JMP             loop136
-
-done137:
-	VMOVUPS Z2, (R11)
-	ADDQ    $0x00000040, R11
-	LEAQ    (DI)(CX*1), DX
-	SUBQ    $0x00000001, R12
-	JMP     loop134
+	ADDQ            $0x000000b0, R8
+	SUBQ            $0x00000001, R9
+	JMP             loop134
 
 done135:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored136
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored136
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored136
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+
+stored136:
 	VZEROUPPER
 	RET
 
-DATA factor65528<>+0(SB)/4, $0xfff8fff8
-DATA factor65528<>+4(SB)/4, $0xfff8fff8
-DATA factor65528<>+8(SB)/4, $0xfff8fff8
-DATA factor65528<>+12(SB)/4, $0xfff8fff8
-DATA factor65528<>+16(SB)/4, $0xfff8fff8
-DATA factor65528<>+20(SB)/4, $0xfff8fff8
-DATA factor65528<>+24(SB)/4, $0xfff8fff8
-DATA factor65528<>+28(SB)/4, $0xfff8fff8
-GLOBL factor65528<>(SB), RODATA|NOPTR, $32
+// func fewQ4_0x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewQ4_0x8(SB), $0-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000012, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         tileBytes+40(FP), R9
+	ADDQ         R8, R9
+	MOVQ         AX, R11
+	SHLQ         $0x04, R11
+	ADDQ         DX, R11
+	MOVQ         blocks+24(FP), R10
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VPBROADCASTD bytes120<>+0(SB), Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPXORD       Z8, Z8, Z8
+	VPXORD       Z9, Z9, Z9
 
-// func rowsQ4_1(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+loop137:
+	CMPQ            R10, $0x01
+	JL              done138
+	PREFETCHT1      (R11)
+	PREFETCHT1      64(R11)
+	PREFETCHT1      128(R11)
+	PREFETCHT1      192(R11)
+	PREFETCHT1      256(R11)
+	ADDQ            $0x00000120, R11
+	VPBROADCASTD    16(R8), Z10
+	VPBROADCASTD    20(R8), Z11
+	VPBROADCASTD    24(R8), Z12
+	VPBROADCASTD    28(R8), Z13
+	VPBROADCASTD    16(R9), Z14
+	VPBROADCASTD    20(R9), Z15
+	VPBROADCASTD    24(R9), Z16
+	VPBROADCASTD    28(R9), Z17
+	VBROADCASTI32X4 2(DX), Z18
+	VINSERTI32X4    $0x01, 2(BX), Z18, Z18
+	VINSERTI32X4    $0x02, 2(SI), Z18, Z18
+	VINSERTI32X4    $0x03, 2(DI), Z18, Z18
+	VBROADCASTI32X4 2(DX)(AX*1), Z19
+	VINSERTI32X4    $0x01, 2(BX)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x02, 2(SI)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x03, 2(DI)(AX*1), Z19, Z19
+	VBROADCASTI32X4 2(DX)(AX*2), Z20
+	VINSERTI32X4    $0x01, 2(BX)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x02, 2(SI)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x03, 2(DI)(AX*2), Z20, Z20
+	VBROADCASTI32X4 2(DX)(CX*1), Z21
+	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z21, Z21
+	VPUNPCKLDQ      Z19, Z18, Z22
+	VPUNPCKHDQ      Z19, Z18, Z19
+	VPUNPCKLDQ      Z21, Z20, Z23
+	VPUNPCKHDQ      Z21, Z20, Z21
+	VPUNPCKLQDQ     Z23, Z22, Z18
+	VPUNPCKHQDQ     Z23, Z22, Z22
+	VPUNPCKLQDQ     Z21, Z19, Z20
+	VPUNPCKHQDQ     Z21, Z19, Z21
+	VPSRLW          $0x04, Z18, Z19
+	VPANDD          Z0, Z19, Z19
+	VPANDD          Z0, Z18, Z18
+	VPADDB          Z1, Z18, Z18
+	VPDPBUSD.BCST   48(R8), Z18, Z10
+	VPDPBUSD.BCST   52(R8), Z18, Z11
+	VPDPBUSD.BCST   56(R8), Z18, Z12
+	VPDPBUSD.BCST   60(R8), Z18, Z13
+	VPDPBUSD.BCST   48(R9), Z18, Z14
+	VPDPBUSD.BCST   52(R9), Z18, Z15
+	VPDPBUSD.BCST   56(R9), Z18, Z16
+	VPDPBUSD.BCST   60(R9), Z18, Z17
+	VPADDB          Z1, Z19, Z19
+	VPDPBUSD.BCST   112(R8), Z19, Z10
+	VPDPBUSD.BCST   116(R8), Z19, Z11
+	VPDPBUSD.BCST   120(R8), Z19, Z12
+	VPDPBUSD.BCST   124(R8), Z19, Z13
+	VPDPBUSD.BCST   112(R9), Z19, Z14
+	VPDPBUSD.BCST   116(R9), Z19, Z15
+	VPDPBUSD.BCST   120(R9), Z19, Z16
+	VPDPBUSD.BCST   124(R9), Z19, Z17
+	VPSRLW          $0x04, Z22, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z22, Z22
+	VPADDB          Z1, Z22, Z22
+	VPDPBUSD.BCST   64(R8), Z22, Z10
+	VPDPBUSD.BCST   68(R8), Z22, Z11
+	VPDPBUSD.BCST   72(R8), Z22, Z12
+	VPDPBUSD.BCST   76(R8), Z22, Z13
+	VPDPBUSD.BCST   64(R9), Z22, Z14
+	VPDPBUSD.BCST   68(R9), Z22, Z15
+	VPDPBUSD.BCST   72(R9), Z22, Z16
+	VPDPBUSD.BCST   76(R9), Z22, Z17
+	VPADDB          Z1, Z18, Z18
+	VPDPBUSD.BCST   128(R8), Z18, Z10
+	VPDPBUSD.BCST   132(R8), Z18, Z11
+	VPDPBUSD.BCST   136(R8), Z18, Z12
+	VPDPBUSD.BCST   140(R8), Z18, Z13
+	VPDPBUSD.BCST   128(R9), Z18, Z14
+	VPDPBUSD.BCST   132(R9), Z18, Z15
+	VPDPBUSD.BCST   136(R9), Z18, Z16
+	VPDPBUSD.BCST   140(R9), Z18, Z17
+	VPSRLW          $0x04, Z20, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VPDPBUSD.BCST   80(R8), Z20, Z10
+	VPDPBUSD.BCST   84(R8), Z20, Z11
+	VPDPBUSD.BCST   88(R8), Z20, Z12
+	VPDPBUSD.BCST   92(R8), Z20, Z13
+	VPDPBUSD.BCST   80(R9), Z20, Z14
+	VPDPBUSD.BCST   84(R9), Z20, Z15
+	VPDPBUSD.BCST   88(R9), Z20, Z16
+	VPDPBUSD.BCST   92(R9), Z20, Z17
+	VPADDB          Z1, Z18, Z18
+	VPDPBUSD.BCST   144(R8), Z18, Z10
+	VPDPBUSD.BCST   148(R8), Z18, Z11
+	VPDPBUSD.BCST   152(R8), Z18, Z12
+	VPDPBUSD.BCST   156(R8), Z18, Z13
+	VPDPBUSD.BCST   144(R9), Z18, Z14
+	VPDPBUSD.BCST   148(R9), Z18, Z15
+	VPDPBUSD.BCST   152(R9), Z18, Z16
+	VPDPBUSD.BCST   156(R9), Z18, Z17
+	VPSRLW          $0x04, Z21, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z21, Z21
+	VPADDB          Z1, Z21, Z21
+	VPDPBUSD.BCST   96(R8), Z21, Z10
+	VPDPBUSD.BCST   100(R8), Z21, Z11
+	VPDPBUSD.BCST   104(R8), Z21, Z12
+	VPDPBUSD.BCST   108(R8), Z21, Z13
+	VPDPBUSD.BCST   96(R9), Z21, Z14
+	VPDPBUSD.BCST   100(R9), Z21, Z15
+	VPDPBUSD.BCST   104(R9), Z21, Z16
+	VPDPBUSD.BCST   108(R9), Z21, Z17
+	VPADDB          Z1, Z18, Z18
+	VPDPBUSD.BCST   160(R8), Z18, Z10
+	VPDPBUSD.BCST   164(R8), Z18, Z11
+	VPDPBUSD.BCST   168(R8), Z18, Z12
+	VPDPBUSD.BCST   172(R8), Z18, Z13
+	VPDPBUSD.BCST   160(R9), Z18, Z14
+	VPDPBUSD.BCST   164(R9), Z18, Z15
+	VPDPBUSD.BCST   168(R9), Z18, Z16
+	VPDPBUSD.BCST   172(R9), Z18, Z17
+	VPXORD          Y18, Y18, Y18
+	VPINSRW         $0x00, (DX), X18, X18
+	VPINSRW         $0x01, (DX)(AX*1), X18, X18
+	VPINSRW         $0x02, (DX)(AX*2), X18, X18
+	VPINSRW         $0x03, (DX)(CX*1), X18, X18
+	VPINSRW         $0x04, (BX), X18, X18
+	VPINSRW         $0x05, (BX)(AX*1), X18, X18
+	VPINSRW         $0x06, (BX)(AX*2), X18, X18
+	VPINSRW         $0x07, (BX)(CX*1), X18, X18
+	VPXORD          X19, X19, X19
+	VPINSRW         $0x00, (SI), X19, X19
+	VPINSRW         $0x01, (SI)(AX*1), X19, X19
+	VPINSRW         $0x02, (SI)(AX*2), X19, X19
+	VPINSRW         $0x03, (SI)(CX*1), X19, X19
+	VPINSRW         $0x04, (DI), X19, X19
+	VPINSRW         $0x05, (DI)(AX*1), X19, X19
+	VPINSRW         $0x06, (DI)(AX*2), X19, X19
+	VPINSRW         $0x07, (DI)(CX*1), X19, X19
+	VINSERTI32X4    $0x01, X19, Y18, Y18
+	VCVTPH2PS       Y18, Z18
+	VMULPS.BCST     (R8), Z18, Z19
+	VCVTDQ2PS       Z10, Z10
+	VFMADD231PS     Z10, Z19, Z2
+	VMULPS.BCST     4(R8), Z18, Z10
+	VCVTDQ2PS       Z11, Z11
+	VFMADD231PS     Z11, Z10, Z3
+	VMULPS.BCST     8(R8), Z18, Z10
+	VCVTDQ2PS       Z12, Z12
+	VFMADD231PS     Z12, Z10, Z4
+	VMULPS.BCST     12(R8), Z18, Z10
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z13, Z10, Z5
+	VMULPS.BCST     (R9), Z18, Z10
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z14, Z10, Z6
+	VMULPS.BCST     4(R9), Z18, Z10
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z15, Z10, Z7
+	VMULPS.BCST     8(R9), Z18, Z10
+	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z16, Z10, Z8
+	VMULPS.BCST     12(R9), Z18, Z10
+	VCVTDQ2PS       Z17, Z17
+	VFMADD231PS     Z17, Z10, Z9
+	ADDQ            $0x00000012, DX
+	ADDQ            $0x00000012, BX
+	ADDQ            $0x00000012, SI
+	ADDQ            $0x00000012, DI
+	ADDQ            $0x000000b0, R8
+	ADDQ            $0x000000b0, R9
+	SUBQ            $0x00000001, R10
+	JMP             loop137
+
+done138:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored139
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored139
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored139
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x04
+	JLE     stored139
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x05
+	JLE     stored139
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x06
+	JLE     stored139
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x07
+	JLE     stored139
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
+
+stored139:
+	VZEROUPPER
+	RET
+
+// func fewQ4_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·rowsQ4_1(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), DX
+TEXT ·fewQ4_1(SB), $0-56
+	MOVQ         w+16(FP), DX
 	MOVQ         blocks+24(FP), AX
 	IMUL3Q       $0x00000014, AX, AX
 	LEAQ         (AX)(AX*2), CX
-	MOVQ         dst+0(FP), R11
-	MOVQ         groups+16(FP), R12
-	VPBROADCASTD nibbles<>+0(SB), Z1
-	VPBROADCASTD factor1<>+0(SB), Z0
-
-loop138:
-	CMPQ   R12, $0x01
-	JL     done139
-	LEAQ   (DX)(AX*4), BX
-	LEAQ   (BX)(AX*4), SI
-	LEAQ   (SI)(AX*4), DI
-	MOVQ   AX, R14
-	SHLQ   $0x04, R14
-	ADDQ   DX, R14
-	MOVQ   q+32(FP), R8
-	MOVQ   scale+40(FP), R9
-	MOVQ   sums+48(FP), R10
-	MOVQ   blocks+24(FP), R13
-	VPXORD Z2, Z2, Z2
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         AX, R10
+	SHLQ         $0x04, R10
+	ADDQ         DX, R10
+	MOVQ         blocks+24(FP), R9
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
 
 loop140:
-	CMPQ            R13, $0x01
-	JL              done141
-	PREFETCHT1      (R14)
-	PREFETCHT1      64(R14)
-	PREFETCHT1      128(R14)
-	PREFETCHT1      192(R14)
-	PREFETCHT1      256(R14)
-	ADDQ            $0x00000140, R14
-	VPBROADCASTD    (R10), Z3
-	VPMADDWD        Z0, Z3, Z3
-	VPXORD          Z4, Z4, Z4
-	VBROADCASTI32X4 4(DX), Z5
-	VINSERTI32X4    $0x01, 4(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 4(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 4(DI), Z5, Z5
-	VBROADCASTI32X4 4(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 4(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 4(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 4(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 4(DX)(AX*2), Z7
-	VINSERTI32X4    $0x01, 4(BX)(AX*2), Z7, Z7
-	VINSERTI32X4    $0x02, 4(SI)(AX*2), Z7, Z7
-	VINSERTI32X4    $0x03, 4(DI)(AX*2), Z7, Z7
-	VBROADCASTI32X4 4(DX)(CX*1), Z8
-	VINSERTI32X4    $0x01, 4(BX)(CX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 4(SI)(CX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 4(DI)(CX*1), Z8, Z8
-	VPUNPCKLDQ      Z6, Z5, Z9
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLDQ      Z8, Z7, Z10
-	VPUNPCKHDQ      Z8, Z7, Z8
-	VPUNPCKLQDQ     Z10, Z9, Z5
-	VPUNPCKHQDQ     Z10, Z9, Z9
-	VPUNPCKLQDQ     Z8, Z6, Z7
-	VPUNPCKHQDQ     Z8, Z6, Z8
-	VPSRLW          $0x04, Z5, Z6
-	VPANDD          Z1, Z6, Z6
-	VPANDD          Z1, Z5, Z5
-	VPDPBUSD.BCST   (R8), Z5, Z4
-	VPDPBUSD.BCST   16(R8), Z6, Z4
-	VPSRLW          $0x04, Z9, Z5
-	VPANDD          Z1, Z5, Z5
-	VPANDD          Z1, Z9, Z9
-	VPDPBUSD.BCST   4(R8), Z9, Z4
-	VPDPBUSD.BCST   20(R8), Z5, Z4
-	VPSRLW          $0x04, Z7, Z5
-	VPANDD          Z1, Z5, Z5
-	VPANDD          Z1, Z7, Z7
-	VPDPBUSD.BCST   8(R8), Z7, Z4
-	VPDPBUSD.BCST   24(R8), Z5, Z4
-	VPSRLW          $0x04, Z8, Z5
-	VPANDD          Z1, Z5, Z5
-	VPANDD          Z1, Z8, Z8
-	VPDPBUSD.BCST   12(R8), Z8, Z4
-	VPDPBUSD.BCST   28(R8), Z5, Z4
-	VPBROADCASTD    (DX), Z5
-	VPINSRD         $0x01, (DX)(AX*1), X5, X5
-	VPINSRD         $0x02, (DX)(AX*2), X5, X5
-	VPINSRD         $0x03, (DX)(CX*1), X5, X5
-	VMOVD           (BX), X6
-	VPINSRD         $0x01, (BX)(AX*1), X6, X6
-	VPINSRD         $0x02, (BX)(AX*2), X6, X6
-	VPINSRD         $0x03, (BX)(CX*1), X6, X6
-	VINSERTI32X4    $0x01, X6, Z5, Z5
-	VMOVD           (SI), X6
-	VPINSRD         $0x01, (SI)(AX*1), X6, X6
-	VPINSRD         $0x02, (SI)(AX*2), X6, X6
-	VPINSRD         $0x03, (SI)(CX*1), X6, X6
-	VINSERTI32X4    $0x02, X6, Z5, Z5
-	VMOVD           (DI), X6
-	VPINSRD         $0x01, (DI)(AX*1), X6, X6
-	VPINSRD         $0x02, (DI)(AX*2), X6, X6
-	VPINSRD         $0x03, (DI)(CX*1), X6, X6
-	VINSERTI32X4    $0x03, X6, Z5, Z5
-	VPMOVDW         Z5, Y6
-	VCVTPH2PS       Y6, Z6
-	VPSRLD          $0x10, Z5, Z5
-	VPMOVDW         Z5, Y5
-	VCVTPH2PS       Y5, Z5
-	VBROADCASTSS    (R9), Z7
-	VMULPS          Z7, Z6, Z6
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z6, Z2
-	VMULPS          Z7, Z5, Z5
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z5, Z2
-	ADDQ            $0x00000014, DX
-	ADDQ            $0x00000014, BX
-	ADDQ            $0x00000014, SI
-	ADDQ            $0x00000014, DI
-	ADDQ            $0x00000020, R8
-	ADDQ            $0x00000004, R9
-	ADDQ            $0x00000004, R10
-	SUBQ            $0x00000001, R13
-	JMP             loop140
+	CMPQ             R9, $0x01
+	JL               done141
+	PREFETCHT1       (R10)
+	PREFETCHT1       64(R10)
+	PREFETCHT1       128(R10)
+	PREFETCHT1       192(R10)
+	PREFETCHT1       256(R10)
+	ADDQ             $0x00000140, R10
+	VPXORD           Z5, Z5, Z5
+	VPXORD           Z6, Z6, Z6
+	VPXORD           Z7, Z7, Z7
+	VPXORD           Z8, Z8, Z8
+	VBROADCASTI32X4  4(DX), Z9
+	VINSERTI32X4     $0x01, 4(BX), Z9, Z9
+	VINSERTI32X4     $0x02, 4(SI), Z9, Z9
+	VINSERTI32X4     $0x03, 4(DI), Z9, Z9
+	VBROADCASTI32X4  4(DX)(AX*1), Z10
+	VINSERTI32X4     $0x01, 4(BX)(AX*1), Z10, Z10
+	VINSERTI32X4     $0x02, 4(SI)(AX*1), Z10, Z10
+	VINSERTI32X4     $0x03, 4(DI)(AX*1), Z10, Z10
+	VBROADCASTI32X4  4(DX)(AX*2), Z11
+	VINSERTI32X4     $0x01, 4(BX)(AX*2), Z11, Z11
+	VINSERTI32X4     $0x02, 4(SI)(AX*2), Z11, Z11
+	VINSERTI32X4     $0x03, 4(DI)(AX*2), Z11, Z11
+	VBROADCASTI32X4  4(DX)(CX*1), Z12
+	VINSERTI32X4     $0x01, 4(BX)(CX*1), Z12, Z12
+	VINSERTI32X4     $0x02, 4(SI)(CX*1), Z12, Z12
+	VINSERTI32X4     $0x03, 4(DI)(CX*1), Z12, Z12
+	VPUNPCKLDQ       Z10, Z9, Z13
+	VPUNPCKHDQ       Z10, Z9, Z10
+	VPUNPCKLDQ       Z12, Z11, Z14
+	VPUNPCKHDQ       Z12, Z11, Z12
+	VPUNPCKLQDQ      Z14, Z13, Z9
+	VPUNPCKHQDQ      Z14, Z13, Z13
+	VPUNPCKLQDQ      Z12, Z10, Z11
+	VPUNPCKHQDQ      Z12, Z10, Z12
+	VPSRLW           $0x04, Z9, Z10
+	VPANDD           Z0, Z10, Z10
+	VPANDD           Z0, Z9, Z9
+	VPDPBUSD.BCST    48(R8), Z9, Z5
+	VPDPBUSD.BCST    52(R8), Z9, Z6
+	VPDPBUSD.BCST    56(R8), Z9, Z7
+	VPDPBUSD.BCST    60(R8), Z9, Z8
+	VPDPBUSD.BCST    112(R8), Z10, Z5
+	VPDPBUSD.BCST    116(R8), Z10, Z6
+	VPDPBUSD.BCST    120(R8), Z10, Z7
+	VPDPBUSD.BCST    124(R8), Z10, Z8
+	VPSRLW           $0x04, Z13, Z9
+	VPANDD           Z0, Z9, Z9
+	VPANDD           Z0, Z13, Z13
+	VPDPBUSD.BCST    64(R8), Z13, Z5
+	VPDPBUSD.BCST    68(R8), Z13, Z6
+	VPDPBUSD.BCST    72(R8), Z13, Z7
+	VPDPBUSD.BCST    76(R8), Z13, Z8
+	VPDPBUSD.BCST    128(R8), Z9, Z5
+	VPDPBUSD.BCST    132(R8), Z9, Z6
+	VPDPBUSD.BCST    136(R8), Z9, Z7
+	VPDPBUSD.BCST    140(R8), Z9, Z8
+	VPSRLW           $0x04, Z11, Z9
+	VPANDD           Z0, Z9, Z9
+	VPANDD           Z0, Z11, Z11
+	VPDPBUSD.BCST    80(R8), Z11, Z5
+	VPDPBUSD.BCST    84(R8), Z11, Z6
+	VPDPBUSD.BCST    88(R8), Z11, Z7
+	VPDPBUSD.BCST    92(R8), Z11, Z8
+	VPDPBUSD.BCST    144(R8), Z9, Z5
+	VPDPBUSD.BCST    148(R8), Z9, Z6
+	VPDPBUSD.BCST    152(R8), Z9, Z7
+	VPDPBUSD.BCST    156(R8), Z9, Z8
+	VPSRLW           $0x04, Z12, Z9
+	VPANDD           Z0, Z9, Z9
+	VPANDD           Z0, Z12, Z12
+	VPDPBUSD.BCST    96(R8), Z12, Z5
+	VPDPBUSD.BCST    100(R8), Z12, Z6
+	VPDPBUSD.BCST    104(R8), Z12, Z7
+	VPDPBUSD.BCST    108(R8), Z12, Z8
+	VPDPBUSD.BCST    160(R8), Z9, Z5
+	VPDPBUSD.BCST    164(R8), Z9, Z6
+	VPDPBUSD.BCST    168(R8), Z9, Z7
+	VPDPBUSD.BCST    172(R8), Z9, Z8
+	VPBROADCASTD     (DX), Z9
+	VPINSRD          $0x01, (DX)(AX*1), X9, X9
+	VPINSRD          $0x02, (DX)(AX*2), X9, X9
+	VPINSRD          $0x03, (DX)(CX*1), X9, X9
+	VMOVD            (BX), X10
+	VPINSRD          $0x01, (BX)(AX*1), X10, X10
+	VPINSRD          $0x02, (BX)(AX*2), X10, X10
+	VPINSRD          $0x03, (BX)(CX*1), X10, X10
+	VINSERTI32X4     $0x01, X10, Z9, Z9
+	VMOVD            (SI), X10
+	VPINSRD          $0x01, (SI)(AX*1), X10, X10
+	VPINSRD          $0x02, (SI)(AX*2), X10, X10
+	VPINSRD          $0x03, (SI)(CX*1), X10, X10
+	VINSERTI32X4     $0x02, X10, Z9, Z9
+	VMOVD            (DI), X10
+	VPINSRD          $0x01, (DI)(AX*1), X10, X10
+	VPINSRD          $0x02, (DI)(AX*2), X10, X10
+	VPINSRD          $0x03, (DI)(CX*1), X10, X10
+	VINSERTI32X4     $0x03, X10, Z9, Z9
+	VPMOVDW          Z9, Y10
+	VCVTPH2PS        Y10, Z10
+	VPSRLD           $0x10, Z9, Z9
+	VPMOVDW          Z9, Y9
+	VCVTPH2PS        Y9, Z9
+	VMULPS.BCST      (R8), Z10, Z11
+	VCVTDQ2PS        Z5, Z5
+	VFMADD231PS      Z5, Z11, Z1
+	VMULPS.BCST      4(R8), Z10, Z5
+	VCVTDQ2PS        Z6, Z6
+	VFMADD231PS      Z6, Z5, Z2
+	VMULPS.BCST      8(R8), Z10, Z5
+	VCVTDQ2PS        Z7, Z7
+	VFMADD231PS      Z7, Z5, Z3
+	VMULPS.BCST      12(R8), Z10, Z5
+	VCVTDQ2PS        Z8, Z8
+	VFMADD231PS      Z8, Z5, Z4
+	VMULPS.BCST      (R8), Z9, Z5
+	VFMADD231PS.BCST 32(R8), Z5, Z1
+	VMULPS.BCST      4(R8), Z9, Z5
+	VFMADD231PS.BCST 36(R8), Z5, Z2
+	VMULPS.BCST      8(R8), Z9, Z5
+	VFMADD231PS.BCST 40(R8), Z5, Z3
+	VMULPS.BCST      12(R8), Z9, Z5
+	VFMADD231PS.BCST 44(R8), Z5, Z4
+	ADDQ             $0x00000014, DX
+	ADDQ             $0x00000014, BX
+	ADDQ             $0x00000014, SI
+	ADDQ             $0x00000014, DI
+	ADDQ             $0x000000b0, R8
+	SUBQ             $0x00000001, R9
+	JMP              loop140
 
 done141:
-	VMOVUPS Z2, (R11)
-	ADDQ    $0x00000040, R11
-	LEAQ    (DI)(CX*1), DX
-	SUBQ    $0x00000001, R12
-	JMP     loop138
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored142
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored142
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored142
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
 
-done139:
+stored142:
 	VZEROUPPER
 	RET
 
-DATA factor1<>+0(SB)/4, $0x00010001
-DATA factor1<>+4(SB)/4, $0x00010001
-DATA factor1<>+8(SB)/4, $0x00010001
-DATA factor1<>+12(SB)/4, $0x00010001
-DATA factor1<>+16(SB)/4, $0x00010001
-DATA factor1<>+20(SB)/4, $0x00010001
-DATA factor1<>+24(SB)/4, $0x00010001
-DATA factor1<>+28(SB)/4, $0x00010001
-GLOBL factor1<>(SB), RODATA|NOPTR, $32
+// func fewQ4_1x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·fewQ4_1x8(SB), $0-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000014, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         tileBytes+40(FP), R9
+	ADDQ         R8, R9
+	MOVQ         AX, R11
+	SHLQ         $0x04, R11
+	ADDQ         DX, R11
+	MOVQ         blocks+24(FP), R10
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPXORD       Z8, Z8, Z8
 
-// func rowsQ5_0(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+loop143:
+	CMPQ             R10, $0x01
+	JL               done144
+	PREFETCHT1       (R11)
+	PREFETCHT1       64(R11)
+	PREFETCHT1       128(R11)
+	PREFETCHT1       192(R11)
+	PREFETCHT1       256(R11)
+	ADDQ             $0x00000140, R11
+	VPXORD           Z9, Z9, Z9
+	VPXORD           Z10, Z10, Z10
+	VPXORD           Z11, Z11, Z11
+	VPXORD           Z12, Z12, Z12
+	VPXORD           Z13, Z13, Z13
+	VPXORD           Z14, Z14, Z14
+	VPXORD           Z15, Z15, Z15
+	VPXORD           Z16, Z16, Z16
+	VBROADCASTI32X4  4(DX), Z17
+	VINSERTI32X4     $0x01, 4(BX), Z17, Z17
+	VINSERTI32X4     $0x02, 4(SI), Z17, Z17
+	VINSERTI32X4     $0x03, 4(DI), Z17, Z17
+	VBROADCASTI32X4  4(DX)(AX*1), Z18
+	VINSERTI32X4     $0x01, 4(BX)(AX*1), Z18, Z18
+	VINSERTI32X4     $0x02, 4(SI)(AX*1), Z18, Z18
+	VINSERTI32X4     $0x03, 4(DI)(AX*1), Z18, Z18
+	VBROADCASTI32X4  4(DX)(AX*2), Z19
+	VINSERTI32X4     $0x01, 4(BX)(AX*2), Z19, Z19
+	VINSERTI32X4     $0x02, 4(SI)(AX*2), Z19, Z19
+	VINSERTI32X4     $0x03, 4(DI)(AX*2), Z19, Z19
+	VBROADCASTI32X4  4(DX)(CX*1), Z20
+	VINSERTI32X4     $0x01, 4(BX)(CX*1), Z20, Z20
+	VINSERTI32X4     $0x02, 4(SI)(CX*1), Z20, Z20
+	VINSERTI32X4     $0x03, 4(DI)(CX*1), Z20, Z20
+	VPUNPCKLDQ       Z18, Z17, Z21
+	VPUNPCKHDQ       Z18, Z17, Z18
+	VPUNPCKLDQ       Z20, Z19, Z22
+	VPUNPCKHDQ       Z20, Z19, Z20
+	VPUNPCKLQDQ      Z22, Z21, Z17
+	VPUNPCKHQDQ      Z22, Z21, Z21
+	VPUNPCKLQDQ      Z20, Z18, Z19
+	VPUNPCKHQDQ      Z20, Z18, Z20
+	VPSRLW           $0x04, Z17, Z18
+	VPANDD           Z0, Z18, Z18
+	VPANDD           Z0, Z17, Z17
+	VPDPBUSD.BCST    48(R8), Z17, Z9
+	VPDPBUSD.BCST    52(R8), Z17, Z10
+	VPDPBUSD.BCST    56(R8), Z17, Z11
+	VPDPBUSD.BCST    60(R8), Z17, Z12
+	VPDPBUSD.BCST    48(R9), Z17, Z13
+	VPDPBUSD.BCST    52(R9), Z17, Z14
+	VPDPBUSD.BCST    56(R9), Z17, Z15
+	VPDPBUSD.BCST    60(R9), Z17, Z16
+	VPDPBUSD.BCST    112(R8), Z18, Z9
+	VPDPBUSD.BCST    116(R8), Z18, Z10
+	VPDPBUSD.BCST    120(R8), Z18, Z11
+	VPDPBUSD.BCST    124(R8), Z18, Z12
+	VPDPBUSD.BCST    112(R9), Z18, Z13
+	VPDPBUSD.BCST    116(R9), Z18, Z14
+	VPDPBUSD.BCST    120(R9), Z18, Z15
+	VPDPBUSD.BCST    124(R9), Z18, Z16
+	VPSRLW           $0x04, Z21, Z17
+	VPANDD           Z0, Z17, Z17
+	VPANDD           Z0, Z21, Z21
+	VPDPBUSD.BCST    64(R8), Z21, Z9
+	VPDPBUSD.BCST    68(R8), Z21, Z10
+	VPDPBUSD.BCST    72(R8), Z21, Z11
+	VPDPBUSD.BCST    76(R8), Z21, Z12
+	VPDPBUSD.BCST    64(R9), Z21, Z13
+	VPDPBUSD.BCST    68(R9), Z21, Z14
+	VPDPBUSD.BCST    72(R9), Z21, Z15
+	VPDPBUSD.BCST    76(R9), Z21, Z16
+	VPDPBUSD.BCST    128(R8), Z17, Z9
+	VPDPBUSD.BCST    132(R8), Z17, Z10
+	VPDPBUSD.BCST    136(R8), Z17, Z11
+	VPDPBUSD.BCST    140(R8), Z17, Z12
+	VPDPBUSD.BCST    128(R9), Z17, Z13
+	VPDPBUSD.BCST    132(R9), Z17, Z14
+	VPDPBUSD.BCST    136(R9), Z17, Z15
+	VPDPBUSD.BCST    140(R9), Z17, Z16
+	VPSRLW           $0x04, Z19, Z17
+	VPANDD           Z0, Z17, Z17
+	VPANDD           Z0, Z19, Z19
+	VPDPBUSD.BCST    80(R8), Z19, Z9
+	VPDPBUSD.BCST    84(R8), Z19, Z10
+	VPDPBUSD.BCST    88(R8), Z19, Z11
+	VPDPBUSD.BCST    92(R8), Z19, Z12
+	VPDPBUSD.BCST    80(R9), Z19, Z13
+	VPDPBUSD.BCST    84(R9), Z19, Z14
+	VPDPBUSD.BCST    88(R9), Z19, Z15
+	VPDPBUSD.BCST    92(R9), Z19, Z16
+	VPDPBUSD.BCST    144(R8), Z17, Z9
+	VPDPBUSD.BCST    148(R8), Z17, Z10
+	VPDPBUSD.BCST    152(R8), Z17, Z11
+	VPDPBUSD.BCST    156(R8), Z17, Z12
+	VPDPBUSD.BCST    144(R9), Z17, Z13
+	VPDPBUSD.BCST    148(R9), Z17, Z14
+	VPDPBUSD.BCST    152(R9), Z17, Z15
+	VPDPBUSD.BCST    156(R9), Z17, Z16
+	VPSRLW           $0x04, Z20, Z17
+	VPANDD           Z0, Z17, Z17
+	VPANDD           Z0, Z20, Z20
+	VPDPBUSD.BCST    96(R8), Z20, Z9
+	VPDPBUSD.BCST    100(R8), Z20, Z10
+	VPDPBUSD.BCST    104(R8), Z20, Z11
+	VPDPBUSD.BCST    108(R8), Z20, Z12
+	VPDPBUSD.BCST    96(R9), Z20, Z13
+	VPDPBUSD.BCST    100(R9), Z20, Z14
+	VPDPBUSD.BCST    104(R9), Z20, Z15
+	VPDPBUSD.BCST    108(R9), Z20, Z16
+	VPDPBUSD.BCST    160(R8), Z17, Z9
+	VPDPBUSD.BCST    164(R8), Z17, Z10
+	VPDPBUSD.BCST    168(R8), Z17, Z11
+	VPDPBUSD.BCST    172(R8), Z17, Z12
+	VPDPBUSD.BCST    160(R9), Z17, Z13
+	VPDPBUSD.BCST    164(R9), Z17, Z14
+	VPDPBUSD.BCST    168(R9), Z17, Z15
+	VPDPBUSD.BCST    172(R9), Z17, Z16
+	VPBROADCASTD     (DX), Z17
+	VPINSRD          $0x01, (DX)(AX*1), X17, X17
+	VPINSRD          $0x02, (DX)(AX*2), X17, X17
+	VPINSRD          $0x03, (DX)(CX*1), X17, X17
+	VMOVD            (BX), X18
+	VPINSRD          $0x01, (BX)(AX*1), X18, X18
+	VPINSRD          $0x02, (BX)(AX*2), X18, X18
+	VPINSRD          $0x03, (BX)(CX*1), X18, X18
+	VINSERTI32X4     $0x01, X18, Z17, Z17
+	VMOVD            (SI), X18
+	VPINSRD          $0x01, (SI)(AX*1), X18, X18
+	VPINSRD          $0x02, (SI)(AX*2), X18, X18
+	VPINSRD          $0x03, (SI)(CX*1), X18, X18
+	VINSERTI32X4     $0x02, X18, Z17, Z17
+	VMOVD            (DI), X18
+	VPINSRD          $0x01, (DI)(AX*1), X18, X18
+	VPINSRD          $0x02, (DI)(AX*2), X18, X18
+	VPINSRD          $0x03, (DI)(CX*1), X18, X18
+	VINSERTI32X4     $0x03, X18, Z17, Z17
+	VPMOVDW          Z17, Y18
+	VCVTPH2PS        Y18, Z18
+	VPSRLD           $0x10, Z17, Z17
+	VPMOVDW          Z17, Y17
+	VCVTPH2PS        Y17, Z17
+	VMULPS.BCST      (R8), Z18, Z19
+	VCVTDQ2PS        Z9, Z9
+	VFMADD231PS      Z9, Z19, Z1
+	VMULPS.BCST      4(R8), Z18, Z9
+	VCVTDQ2PS        Z10, Z10
+	VFMADD231PS      Z10, Z9, Z2
+	VMULPS.BCST      8(R8), Z18, Z9
+	VCVTDQ2PS        Z11, Z11
+	VFMADD231PS      Z11, Z9, Z3
+	VMULPS.BCST      12(R8), Z18, Z9
+	VCVTDQ2PS        Z12, Z12
+	VFMADD231PS      Z12, Z9, Z4
+	VMULPS.BCST      (R9), Z18, Z9
+	VCVTDQ2PS        Z13, Z13
+	VFMADD231PS      Z13, Z9, Z5
+	VMULPS.BCST      4(R9), Z18, Z9
+	VCVTDQ2PS        Z14, Z14
+	VFMADD231PS      Z14, Z9, Z6
+	VMULPS.BCST      8(R9), Z18, Z9
+	VCVTDQ2PS        Z15, Z15
+	VFMADD231PS      Z15, Z9, Z7
+	VMULPS.BCST      12(R9), Z18, Z9
+	VCVTDQ2PS        Z16, Z16
+	VFMADD231PS      Z16, Z9, Z8
+	VMULPS.BCST      (R8), Z17, Z9
+	VFMADD231PS.BCST 32(R8), Z9, Z1
+	VMULPS.BCST      4(R8), Z17, Z9
+	VFMADD231PS.BCST 36(R8), Z9, Z2
+	VMULPS.BCST      8(R8), Z17, Z9
+	VFMADD231PS.BCST 40(R8), Z9, Z3
+	VMULPS.BCST      12(R8), Z17, Z9
+	VFMADD231PS.BCST 44(R8), Z9, Z4
+	VMULPS.BCST      (R9), Z17, Z9
+	VFMADD231PS.BCST 32(R9), Z9, Z5
+	VMULPS.BCST      4(R9), Z17, Z9
+	VFMADD231PS.BCST 36(R9), Z9, Z6
+	VMULPS.BCST      8(R9), Z17, Z9
+	VFMADD231PS.BCST 40(R9), Z9, Z7
+	VMULPS.BCST      12(R9), Z17, Z9
+	VFMADD231PS.BCST 44(R9), Z9, Z8
+	ADDQ             $0x00000014, DX
+	ADDQ             $0x00000014, BX
+	ADDQ             $0x00000014, SI
+	ADDQ             $0x00000014, DI
+	ADDQ             $0x000000b0, R8
+	ADDQ             $0x000000b0, R9
+	SUBQ             $0x00000001, R10
+	JMP              loop143
+
+done144:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored145
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored145
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored145
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x04
+	JLE     stored145
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x05
+	JLE     stored145
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x06
+	JLE     stored145
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x07
+	JLE     stored145
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+
+stored145:
+	VZEROUPPER
+	RET
+
+// func fewQ5_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·rowsQ5_0(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), DX
+TEXT ·fewQ5_0(SB), $0-56
+	MOVQ         w+16(FP), DX
 	MOVQ         blocks+24(FP), AX
 	IMUL3Q       $0x00000016, AX, AX
 	LEAQ         (AX)(AX*2), CX
-	MOVQ         dst+0(FP), R11
-	MOVQ         groups+16(FP), R12
-	VPBROADCASTD nibbles<>+0(SB), Z1
-	VPBROADCASTD bytes16<>+0(SB), Z2
-	VPBROADCASTD factor65520<>+0(SB), Z0
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         AX, R10
+	SHLQ         $0x04, R10
+	ADDQ         DX, R10
+	MOVQ         blocks+24(FP), R9
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VPBROADCASTD bytes16<>+0(SB), Z1
+	VPBROADCASTD bytes112<>+0(SB), Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
 
-loop142:
-	CMPQ   R12, $0x01
-	JL     done143
-	LEAQ   (DX)(AX*4), BX
-	LEAQ   (BX)(AX*4), SI
-	LEAQ   (SI)(AX*4), DI
-	MOVQ   AX, R14
-	SHLQ   $0x04, R14
-	ADDQ   DX, R14
-	MOVQ   q+32(FP), R8
-	MOVQ   scale+40(FP), R9
-	MOVQ   sums+48(FP), R10
-	MOVQ   blocks+24(FP), R13
-	VPXORD Z3, Z3, Z3
+loop146:
+	CMPQ            R9, $0x01
+	JL              done147
+	PREFETCHT1      (R10)
+	PREFETCHT1      64(R10)
+	PREFETCHT1      128(R10)
+	PREFETCHT1      192(R10)
+	PREFETCHT1      256(R10)
+	PREFETCHT1      320(R10)
+	ADDQ            $0x00000160, R10
+	VPBROADCASTD    16(R8), Z7
+	VPBROADCASTD    20(R8), Z8
+	VPBROADCASTD    24(R8), Z9
+	VPBROADCASTD    28(R8), Z10
+	VPBROADCASTD    2(DX), Z11
+	VPINSRD         $0x01, 2(DX)(AX*1), X11, X11
+	VPINSRD         $0x02, 2(DX)(AX*2), X11, X11
+	VPINSRD         $0x03, 2(DX)(CX*1), X11, X11
+	VMOVD           2(BX), X12
+	VPINSRD         $0x01, 2(BX)(AX*1), X12, X12
+	VPINSRD         $0x02, 2(BX)(AX*2), X12, X12
+	VPINSRD         $0x03, 2(BX)(CX*1), X12, X12
+	VINSERTI32X4    $0x01, X12, Z11, Z11
+	VMOVD           2(SI), X12
+	VPINSRD         $0x01, 2(SI)(AX*1), X12, X12
+	VPINSRD         $0x02, 2(SI)(AX*2), X12, X12
+	VPINSRD         $0x03, 2(SI)(CX*1), X12, X12
+	VINSERTI32X4    $0x02, X12, Z11, Z11
+	VMOVD           2(DI), X12
+	VPINSRD         $0x01, 2(DI)(AX*1), X12, X12
+	VPINSRD         $0x02, 2(DI)(AX*2), X12, X12
+	VPINSRD         $0x03, 2(DI)(CX*1), X12, X12
+	VINSERTI32X4    $0x03, X12, Z11, Z11
+	VBROADCASTI32X4 6(DX), Z12
+	VINSERTI32X4    $0x01, 6(BX), Z12, Z12
+	VINSERTI32X4    $0x02, 6(SI), Z12, Z12
+	VINSERTI32X4    $0x03, 6(DI), Z12, Z12
+	VBROADCASTI32X4 6(DX)(AX*1), Z13
+	VINSERTI32X4    $0x01, 6(BX)(AX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 6(SI)(AX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 6(DI)(AX*1), Z13, Z13
+	VBROADCASTI32X4 6(DX)(AX*2), Z14
+	VINSERTI32X4    $0x01, 6(BX)(AX*2), Z14, Z14
+	VINSERTI32X4    $0x02, 6(SI)(AX*2), Z14, Z14
+	VINSERTI32X4    $0x03, 6(DI)(AX*2), Z14, Z14
+	VBROADCASTI32X4 6(DX)(CX*1), Z15
+	VINSERTI32X4    $0x01, 6(BX)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x02, 6(SI)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x03, 6(DI)(CX*1), Z15, Z15
+	VPUNPCKLDQ      Z13, Z12, Z16
+	VPUNPCKHDQ      Z13, Z12, Z13
+	VPUNPCKLDQ      Z15, Z14, Z17
+	VPUNPCKHDQ      Z15, Z14, Z15
+	VPUNPCKLQDQ     Z17, Z16, Z12
+	VPUNPCKHQDQ     Z17, Z16, Z16
+	VPUNPCKLQDQ     Z15, Z13, Z14
+	VPUNPCKHQDQ     Z15, Z13, Z15
+	VPSRLW          $0x04, Z12, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VPSHUFB         all0<>+0(SB), Z11, Z17
+	VPBROADCASTD    tests0<>+0(SB), Z18
+	VPTESTMB        Z18, Z17, K1
+	VPADDB          Z1, Z12, K1, Z12
+	VPDPBUSD.BCST   48(R8), Z12, Z7
+	VPDPBUSD.BCST   52(R8), Z12, Z8
+	VPDPBUSD.BCST   56(R8), Z12, Z9
+	VPDPBUSD.BCST   60(R8), Z12, Z10
+	VPADDB          Z2, Z13, Z13
+	VPSHUFB         all2<>+0(SB), Z11, Z12
+	VPBROADCASTD    tests0<>+0(SB), Z17
+	VPTESTMB        Z17, Z12, K1
+	VPADDB          Z1, Z13, K1, Z13
+	VPDPBUSD.BCST   112(R8), Z13, Z7
+	VPDPBUSD.BCST   116(R8), Z13, Z8
+	VPDPBUSD.BCST   120(R8), Z13, Z9
+	VPDPBUSD.BCST   124(R8), Z13, Z10
+	VPSRLW          $0x04, Z16, Z12
+	VPANDD          Z0, Z12, Z12
+	VPANDD          Z0, Z16, Z16
+	VPADDB          Z2, Z16, Z16
+	VPSHUFB         all0<>+0(SB), Z11, Z13
+	VPBROADCASTD    tests1<>+0(SB), Z17
+	VPTESTMB        Z17, Z13, K1
+	VPADDB          Z1, Z16, K1, Z16
+	VPDPBUSD.BCST   64(R8), Z16, Z7
+	VPDPBUSD.BCST   68(R8), Z16, Z8
+	VPDPBUSD.BCST   72(R8), Z16, Z9
+	VPDPBUSD.BCST   76(R8), Z16, Z10
+	VPADDB          Z2, Z12, Z12
+	VPSHUFB         all2<>+0(SB), Z11, Z13
+	VPBROADCASTD    tests1<>+0(SB), Z16
+	VPTESTMB        Z16, Z13, K1
+	VPADDB          Z1, Z12, K1, Z12
+	VPDPBUSD.BCST   128(R8), Z12, Z7
+	VPDPBUSD.BCST   132(R8), Z12, Z8
+	VPDPBUSD.BCST   136(R8), Z12, Z9
+	VPDPBUSD.BCST   140(R8), Z12, Z10
+	VPSRLW          $0x04, Z14, Z12
+	VPANDD          Z0, Z12, Z12
+	VPANDD          Z0, Z14, Z14
+	VPADDB          Z2, Z14, Z14
+	VPSHUFB         all1<>+0(SB), Z11, Z13
+	VPBROADCASTD    tests0<>+0(SB), Z16
+	VPTESTMB        Z16, Z13, K1
+	VPADDB          Z1, Z14, K1, Z14
+	VPDPBUSD.BCST   80(R8), Z14, Z7
+	VPDPBUSD.BCST   84(R8), Z14, Z8
+	VPDPBUSD.BCST   88(R8), Z14, Z9
+	VPDPBUSD.BCST   92(R8), Z14, Z10
+	VPADDB          Z2, Z12, Z12
+	VPSHUFB         all3<>+0(SB), Z11, Z13
+	VPBROADCASTD    tests0<>+0(SB), Z14
+	VPTESTMB        Z14, Z13, K1
+	VPADDB          Z1, Z12, K1, Z12
+	VPDPBUSD.BCST   144(R8), Z12, Z7
+	VPDPBUSD.BCST   148(R8), Z12, Z8
+	VPDPBUSD.BCST   152(R8), Z12, Z9
+	VPDPBUSD.BCST   156(R8), Z12, Z10
+	VPSRLW          $0x04, Z15, Z12
+	VPANDD          Z0, Z12, Z12
+	VPANDD          Z0, Z15, Z15
+	VPADDB          Z2, Z15, Z15
+	VPSHUFB         all1<>+0(SB), Z11, Z13
+	VPBROADCASTD    tests1<>+0(SB), Z14
+	VPTESTMB        Z14, Z13, K1
+	VPADDB          Z1, Z15, K1, Z15
+	VPDPBUSD.BCST   96(R8), Z15, Z7
+	VPDPBUSD.BCST   100(R8), Z15, Z8
+	VPDPBUSD.BCST   104(R8), Z15, Z9
+	VPDPBUSD.BCST   108(R8), Z15, Z10
+	VPADDB          Z2, Z12, Z12
+	VPSHUFB         all3<>+0(SB), Z11, Z11
+	VPBROADCASTD    tests1<>+0(SB), Z13
+	VPTESTMB        Z13, Z11, K1
+	VPADDB          Z1, Z12, K1, Z12
+	VPDPBUSD.BCST   160(R8), Z12, Z7
+	VPDPBUSD.BCST   164(R8), Z12, Z8
+	VPDPBUSD.BCST   168(R8), Z12, Z9
+	VPDPBUSD.BCST   172(R8), Z12, Z10
+	VPXORD          Y11, Y11, Y11
+	VPINSRW         $0x00, (DX), X11, X11
+	VPINSRW         $0x01, (DX)(AX*1), X11, X11
+	VPINSRW         $0x02, (DX)(AX*2), X11, X11
+	VPINSRW         $0x03, (DX)(CX*1), X11, X11
+	VPINSRW         $0x04, (BX), X11, X11
+	VPINSRW         $0x05, (BX)(AX*1), X11, X11
+	VPINSRW         $0x06, (BX)(AX*2), X11, X11
+	VPINSRW         $0x07, (BX)(CX*1), X11, X11
+	VPXORD          X12, X12, X12
+	VPINSRW         $0x00, (SI), X12, X12
+	VPINSRW         $0x01, (SI)(AX*1), X12, X12
+	VPINSRW         $0x02, (SI)(AX*2), X12, X12
+	VPINSRW         $0x03, (SI)(CX*1), X12, X12
+	VPINSRW         $0x04, (DI), X12, X12
+	VPINSRW         $0x05, (DI)(AX*1), X12, X12
+	VPINSRW         $0x06, (DI)(AX*2), X12, X12
+	VPINSRW         $0x07, (DI)(CX*1), X12, X12
+	VINSERTI32X4    $0x01, X12, Y11, Y11
+	VCVTPH2PS       Y11, Z11
+	VMULPS.BCST     (R8), Z11, Z12
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z12, Z3
+	VMULPS.BCST     4(R8), Z11, Z7
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z7, Z4
+	VMULPS.BCST     8(R8), Z11, Z7
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z7, Z5
+	VMULPS.BCST     12(R8), Z11, Z7
+	VCVTDQ2PS       Z10, Z10
+	VFMADD231PS     Z10, Z7, Z6
+	ADDQ            $0x00000016, DX
+	ADDQ            $0x00000016, BX
+	ADDQ            $0x00000016, SI
+	ADDQ            $0x00000016, DI
+	ADDQ            $0x000000b0, R8
+	SUBQ            $0x00000001, R9
+	JMP             loop146
 
-loop144:
-	CMPQ            R13, $0x01
-	JL              done145
-	PREFETCHT1      (R14)
-	PREFETCHT1      64(R14)
-	PREFETCHT1      128(R14)
-	PREFETCHT1      192(R14)
-	PREFETCHT1      256(R14)
-	PREFETCHT1      320(R14)
-	ADDQ            $0x00000160, R14
-	VPBROADCASTD    (R10), Z4
-	VPMADDWD        Z0, Z4, Z4
-	VMOVDQU32       Z4, Z4
-	VPBROADCASTD    2(DX), Z5
-	VPINSRD         $0x01, 2(DX)(AX*1), X5, X5
-	VPINSRD         $0x02, 2(DX)(AX*2), X5, X5
-	VPINSRD         $0x03, 2(DX)(CX*1), X5, X5
-	VMOVD           2(BX), X6
-	VPINSRD         $0x01, 2(BX)(AX*1), X6, X6
-	VPINSRD         $0x02, 2(BX)(AX*2), X6, X6
-	VPINSRD         $0x03, 2(BX)(CX*1), X6, X6
-	VINSERTI32X4    $0x01, X6, Z5, Z5
-	VMOVD           2(SI), X6
-	VPINSRD         $0x01, 2(SI)(AX*1), X6, X6
-	VPINSRD         $0x02, 2(SI)(AX*2), X6, X6
-	VPINSRD         $0x03, 2(SI)(CX*1), X6, X6
-	VINSERTI32X4    $0x02, X6, Z5, Z5
-	VMOVD           2(DI), X6
-	VPINSRD         $0x01, 2(DI)(AX*1), X6, X6
-	VPINSRD         $0x02, 2(DI)(AX*2), X6, X6
-	VPINSRD         $0x03, 2(DI)(CX*1), X6, X6
-	VINSERTI32X4    $0x03, X6, Z5, Z5
-	VBROADCASTI32X4 6(DX), Z6
-	VINSERTI32X4    $0x01, 6(BX), Z6, Z6
-	VINSERTI32X4    $0x02, 6(SI), Z6, Z6
-	VINSERTI32X4    $0x03, 6(DI), Z6, Z6
-	VBROADCASTI32X4 6(DX)(AX*1), Z7
-	VINSERTI32X4    $0x01, 6(BX)(AX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 6(SI)(AX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 6(DI)(AX*1), Z7, Z7
-	VBROADCASTI32X4 6(DX)(AX*2), Z8
-	VINSERTI32X4    $0x01, 6(BX)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x02, 6(SI)(AX*2), Z8, Z8
-	VINSERTI32X4    $0x03, 6(DI)(AX*2), Z8, Z8
-	VBROADCASTI32X4 6(DX)(CX*1), Z9
-	VINSERTI32X4    $0x01, 6(BX)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x02, 6(SI)(CX*1), Z9, Z9
-	VINSERTI32X4    $0x03, 6(DI)(CX*1), Z9, Z9
+done147:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored148
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored148
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored148
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+
+stored148:
+	VZEROUPPER
+	RET
+
+// func fewQ5_0x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewQ5_0x8(SB), $0-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000016, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         tileBytes+40(FP), R9
+	ADDQ         R8, R9
+	MOVQ         AX, R11
+	SHLQ         $0x04, R11
+	ADDQ         DX, R11
+	MOVQ         blocks+24(FP), R10
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VPBROADCASTD bytes16<>+0(SB), Z1
+	VPBROADCASTD bytes112<>+0(SB), Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPXORD       Z8, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPXORD       Z10, Z10, Z10
+
+loop149:
+	CMPQ            R10, $0x01
+	JL              done150
+	PREFETCHT1      (R11)
+	PREFETCHT1      64(R11)
+	PREFETCHT1      128(R11)
+	PREFETCHT1      192(R11)
+	PREFETCHT1      256(R11)
+	PREFETCHT1      320(R11)
+	ADDQ            $0x00000160, R11
+	VPBROADCASTD    16(R8), Z11
+	VPBROADCASTD    20(R8), Z12
+	VPBROADCASTD    24(R8), Z13
+	VPBROADCASTD    28(R8), Z14
+	VPBROADCASTD    16(R9), Z15
+	VPBROADCASTD    20(R9), Z16
+	VPBROADCASTD    24(R9), Z17
+	VPBROADCASTD    28(R9), Z18
+	VPBROADCASTD    2(DX), Z19
+	VPINSRD         $0x01, 2(DX)(AX*1), X19, X19
+	VPINSRD         $0x02, 2(DX)(AX*2), X19, X19
+	VPINSRD         $0x03, 2(DX)(CX*1), X19, X19
+	VMOVD           2(BX), X20
+	VPINSRD         $0x01, 2(BX)(AX*1), X20, X20
+	VPINSRD         $0x02, 2(BX)(AX*2), X20, X20
+	VPINSRD         $0x03, 2(BX)(CX*1), X20, X20
+	VINSERTI32X4    $0x01, X20, Z19, Z19
+	VMOVD           2(SI), X20
+	VPINSRD         $0x01, 2(SI)(AX*1), X20, X20
+	VPINSRD         $0x02, 2(SI)(AX*2), X20, X20
+	VPINSRD         $0x03, 2(SI)(CX*1), X20, X20
+	VINSERTI32X4    $0x02, X20, Z19, Z19
+	VMOVD           2(DI), X20
+	VPINSRD         $0x01, 2(DI)(AX*1), X20, X20
+	VPINSRD         $0x02, 2(DI)(AX*2), X20, X20
+	VPINSRD         $0x03, 2(DI)(CX*1), X20, X20
+	VINSERTI32X4    $0x03, X20, Z19, Z19
+	VBROADCASTI32X4 6(DX), Z20
+	VINSERTI32X4    $0x01, 6(BX), Z20, Z20
+	VINSERTI32X4    $0x02, 6(SI), Z20, Z20
+	VINSERTI32X4    $0x03, 6(DI), Z20, Z20
+	VBROADCASTI32X4 6(DX)(AX*1), Z21
+	VINSERTI32X4    $0x01, 6(BX)(AX*1), Z21, Z21
+	VINSERTI32X4    $0x02, 6(SI)(AX*1), Z21, Z21
+	VINSERTI32X4    $0x03, 6(DI)(AX*1), Z21, Z21
+	VBROADCASTI32X4 6(DX)(AX*2), Z22
+	VINSERTI32X4    $0x01, 6(BX)(AX*2), Z22, Z22
+	VINSERTI32X4    $0x02, 6(SI)(AX*2), Z22, Z22
+	VINSERTI32X4    $0x03, 6(DI)(AX*2), Z22, Z22
+	VBROADCASTI32X4 6(DX)(CX*1), Z23
+	VINSERTI32X4    $0x01, 6(BX)(CX*1), Z23, Z23
+	VINSERTI32X4    $0x02, 6(SI)(CX*1), Z23, Z23
+	VINSERTI32X4    $0x03, 6(DI)(CX*1), Z23, Z23
+	VPUNPCKLDQ      Z21, Z20, Z24
+	VPUNPCKHDQ      Z21, Z20, Z21
+	VPUNPCKLDQ      Z23, Z22, Z25
+	VPUNPCKHDQ      Z23, Z22, Z23
+	VPUNPCKLQDQ     Z25, Z24, Z20
+	VPUNPCKHQDQ     Z25, Z24, Z24
+	VPUNPCKLQDQ     Z23, Z21, Z22
+	VPUNPCKHQDQ     Z23, Z21, Z23
+	VPSRLW          $0x04, Z20, Z21
+	VPANDD          Z0, Z21, Z21
+	VPANDD          Z0, Z20, Z20
+	VPADDB          Z2, Z20, Z20
+	VPSHUFB         all0<>+0(SB), Z19, Z25
+	VPBROADCASTD    tests0<>+0(SB), Z26
+	VPTESTMB        Z26, Z25, K1
+	VPADDB          Z1, Z20, K1, Z20
+	VPDPBUSD.BCST   48(R8), Z20, Z11
+	VPDPBUSD.BCST   52(R8), Z20, Z12
+	VPDPBUSD.BCST   56(R8), Z20, Z13
+	VPDPBUSD.BCST   60(R8), Z20, Z14
+	VPDPBUSD.BCST   48(R9), Z20, Z15
+	VPDPBUSD.BCST   52(R9), Z20, Z16
+	VPDPBUSD.BCST   56(R9), Z20, Z17
+	VPDPBUSD.BCST   60(R9), Z20, Z18
+	VPADDB          Z2, Z21, Z21
+	VPSHUFB         all2<>+0(SB), Z19, Z20
+	VPBROADCASTD    tests0<>+0(SB), Z25
+	VPTESTMB        Z25, Z20, K1
+	VPADDB          Z1, Z21, K1, Z21
+	VPDPBUSD.BCST   112(R8), Z21, Z11
+	VPDPBUSD.BCST   116(R8), Z21, Z12
+	VPDPBUSD.BCST   120(R8), Z21, Z13
+	VPDPBUSD.BCST   124(R8), Z21, Z14
+	VPDPBUSD.BCST   112(R9), Z21, Z15
+	VPDPBUSD.BCST   116(R9), Z21, Z16
+	VPDPBUSD.BCST   120(R9), Z21, Z17
+	VPDPBUSD.BCST   124(R9), Z21, Z18
+	VPSRLW          $0x04, Z24, Z20
+	VPANDD          Z0, Z20, Z20
+	VPANDD          Z0, Z24, Z24
+	VPADDB          Z2, Z24, Z24
+	VPSHUFB         all0<>+0(SB), Z19, Z21
+	VPBROADCASTD    tests1<>+0(SB), Z25
+	VPTESTMB        Z25, Z21, K1
+	VPADDB          Z1, Z24, K1, Z24
+	VPDPBUSD.BCST   64(R8), Z24, Z11
+	VPDPBUSD.BCST   68(R8), Z24, Z12
+	VPDPBUSD.BCST   72(R8), Z24, Z13
+	VPDPBUSD.BCST   76(R8), Z24, Z14
+	VPDPBUSD.BCST   64(R9), Z24, Z15
+	VPDPBUSD.BCST   68(R9), Z24, Z16
+	VPDPBUSD.BCST   72(R9), Z24, Z17
+	VPDPBUSD.BCST   76(R9), Z24, Z18
+	VPADDB          Z2, Z20, Z20
+	VPSHUFB         all2<>+0(SB), Z19, Z21
+	VPBROADCASTD    tests1<>+0(SB), Z24
+	VPTESTMB        Z24, Z21, K1
+	VPADDB          Z1, Z20, K1, Z20
+	VPDPBUSD.BCST   128(R8), Z20, Z11
+	VPDPBUSD.BCST   132(R8), Z20, Z12
+	VPDPBUSD.BCST   136(R8), Z20, Z13
+	VPDPBUSD.BCST   140(R8), Z20, Z14
+	VPDPBUSD.BCST   128(R9), Z20, Z15
+	VPDPBUSD.BCST   132(R9), Z20, Z16
+	VPDPBUSD.BCST   136(R9), Z20, Z17
+	VPDPBUSD.BCST   140(R9), Z20, Z18
+	VPSRLW          $0x04, Z22, Z20
+	VPANDD          Z0, Z20, Z20
+	VPANDD          Z0, Z22, Z22
+	VPADDB          Z2, Z22, Z22
+	VPSHUFB         all1<>+0(SB), Z19, Z21
+	VPBROADCASTD    tests0<>+0(SB), Z24
+	VPTESTMB        Z24, Z21, K1
+	VPADDB          Z1, Z22, K1, Z22
+	VPDPBUSD.BCST   80(R8), Z22, Z11
+	VPDPBUSD.BCST   84(R8), Z22, Z12
+	VPDPBUSD.BCST   88(R8), Z22, Z13
+	VPDPBUSD.BCST   92(R8), Z22, Z14
+	VPDPBUSD.BCST   80(R9), Z22, Z15
+	VPDPBUSD.BCST   84(R9), Z22, Z16
+	VPDPBUSD.BCST   88(R9), Z22, Z17
+	VPDPBUSD.BCST   92(R9), Z22, Z18
+	VPADDB          Z2, Z20, Z20
+	VPSHUFB         all3<>+0(SB), Z19, Z21
+	VPBROADCASTD    tests0<>+0(SB), Z22
+	VPTESTMB        Z22, Z21, K1
+	VPADDB          Z1, Z20, K1, Z20
+	VPDPBUSD.BCST   144(R8), Z20, Z11
+	VPDPBUSD.BCST   148(R8), Z20, Z12
+	VPDPBUSD.BCST   152(R8), Z20, Z13
+	VPDPBUSD.BCST   156(R8), Z20, Z14
+	VPDPBUSD.BCST   144(R9), Z20, Z15
+	VPDPBUSD.BCST   148(R9), Z20, Z16
+	VPDPBUSD.BCST   152(R9), Z20, Z17
+	VPDPBUSD.BCST   156(R9), Z20, Z18
+	VPSRLW          $0x04, Z23, Z20
+	VPANDD          Z0, Z20, Z20
+	VPANDD          Z0, Z23, Z23
+	VPADDB          Z2, Z23, Z23
+	VPSHUFB         all1<>+0(SB), Z19, Z21
+	VPBROADCASTD    tests1<>+0(SB), Z22
+	VPTESTMB        Z22, Z21, K1
+	VPADDB          Z1, Z23, K1, Z23
+	VPDPBUSD.BCST   96(R8), Z23, Z11
+	VPDPBUSD.BCST   100(R8), Z23, Z12
+	VPDPBUSD.BCST   104(R8), Z23, Z13
+	VPDPBUSD.BCST   108(R8), Z23, Z14
+	VPDPBUSD.BCST   96(R9), Z23, Z15
+	VPDPBUSD.BCST   100(R9), Z23, Z16
+	VPDPBUSD.BCST   104(R9), Z23, Z17
+	VPDPBUSD.BCST   108(R9), Z23, Z18
+	VPADDB          Z2, Z20, Z20
+	VPSHUFB         all3<>+0(SB), Z19, Z19
+	VPBROADCASTD    tests1<>+0(SB), Z21
+	VPTESTMB        Z21, Z19, K1
+	VPADDB          Z1, Z20, K1, Z20
+	VPDPBUSD.BCST   160(R8), Z20, Z11
+	VPDPBUSD.BCST   164(R8), Z20, Z12
+	VPDPBUSD.BCST   168(R8), Z20, Z13
+	VPDPBUSD.BCST   172(R8), Z20, Z14
+	VPDPBUSD.BCST   160(R9), Z20, Z15
+	VPDPBUSD.BCST   164(R9), Z20, Z16
+	VPDPBUSD.BCST   168(R9), Z20, Z17
+	VPDPBUSD.BCST   172(R9), Z20, Z18
+	VPXORD          Y19, Y19, Y19
+	VPINSRW         $0x00, (DX), X19, X19
+	VPINSRW         $0x01, (DX)(AX*1), X19, X19
+	VPINSRW         $0x02, (DX)(AX*2), X19, X19
+	VPINSRW         $0x03, (DX)(CX*1), X19, X19
+	VPINSRW         $0x04, (BX), X19, X19
+	VPINSRW         $0x05, (BX)(AX*1), X19, X19
+	VPINSRW         $0x06, (BX)(AX*2), X19, X19
+	VPINSRW         $0x07, (BX)(CX*1), X19, X19
+	VPXORD          X20, X20, X20
+	VPINSRW         $0x00, (SI), X20, X20
+	VPINSRW         $0x01, (SI)(AX*1), X20, X20
+	VPINSRW         $0x02, (SI)(AX*2), X20, X20
+	VPINSRW         $0x03, (SI)(CX*1), X20, X20
+	VPINSRW         $0x04, (DI), X20, X20
+	VPINSRW         $0x05, (DI)(AX*1), X20, X20
+	VPINSRW         $0x06, (DI)(AX*2), X20, X20
+	VPINSRW         $0x07, (DI)(CX*1), X20, X20
+	VINSERTI32X4    $0x01, X20, Y19, Y19
+	VCVTPH2PS       Y19, Z19
+	VMULPS.BCST     (R8), Z19, Z20
+	VCVTDQ2PS       Z11, Z11
+	VFMADD231PS     Z11, Z20, Z3
+	VMULPS.BCST     4(R8), Z19, Z11
+	VCVTDQ2PS       Z12, Z12
+	VFMADD231PS     Z12, Z11, Z4
+	VMULPS.BCST     8(R8), Z19, Z11
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z13, Z11, Z5
+	VMULPS.BCST     12(R8), Z19, Z11
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z14, Z11, Z6
+	VMULPS.BCST     (R9), Z19, Z11
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z15, Z11, Z7
+	VMULPS.BCST     4(R9), Z19, Z11
+	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z16, Z11, Z8
+	VMULPS.BCST     8(R9), Z19, Z11
+	VCVTDQ2PS       Z17, Z17
+	VFMADD231PS     Z17, Z11, Z9
+	VMULPS.BCST     12(R9), Z19, Z11
+	VCVTDQ2PS       Z18, Z18
+	VFMADD231PS     Z18, Z11, Z10
+	ADDQ            $0x00000016, DX
+	ADDQ            $0x00000016, BX
+	ADDQ            $0x00000016, SI
+	ADDQ            $0x00000016, DI
+	ADDQ            $0x000000b0, R8
+	ADDQ            $0x000000b0, R9
+	SUBQ            $0x00000001, R10
+	JMP             loop149
+
+done150:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored151
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored151
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored151
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x04
+	JLE     stored151
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x05
+	JLE     stored151
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x06
+	JLE     stored151
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x07
+	JLE     stored151
+	VMOVUPS Z10, (AX)
+	ADDQ    CX, AX
+
+stored151:
+	VZEROUPPER
+	RET
+
+// func fewQ5_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·fewQ5_1(SB), $0-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000018, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         AX, R10
+	SHLQ         $0x04, R10
+	ADDQ         DX, R10
+	MOVQ         blocks+24(FP), R9
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VPBROADCASTD bytes16<>+0(SB), Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+
+loop152:
+	CMPQ             R9, $0x01
+	JL               done153
+	PREFETCHT1       (R10)
+	PREFETCHT1       64(R10)
+	PREFETCHT1       128(R10)
+	PREFETCHT1       192(R10)
+	PREFETCHT1       256(R10)
+	PREFETCHT1       320(R10)
+	ADDQ             $0x00000180, R10
+	VPXORD           Z6, Z6, Z6
+	VPXORD           Z7, Z7, Z7
+	VPXORD           Z8, Z8, Z8
+	VPXORD           Z9, Z9, Z9
+	VPBROADCASTD     4(DX), Z10
+	VPINSRD          $0x01, 4(DX)(AX*1), X10, X10
+	VPINSRD          $0x02, 4(DX)(AX*2), X10, X10
+	VPINSRD          $0x03, 4(DX)(CX*1), X10, X10
+	VMOVD            4(BX), X11
+	VPINSRD          $0x01, 4(BX)(AX*1), X11, X11
+	VPINSRD          $0x02, 4(BX)(AX*2), X11, X11
+	VPINSRD          $0x03, 4(BX)(CX*1), X11, X11
+	VINSERTI32X4     $0x01, X11, Z10, Z10
+	VMOVD            4(SI), X11
+	VPINSRD          $0x01, 4(SI)(AX*1), X11, X11
+	VPINSRD          $0x02, 4(SI)(AX*2), X11, X11
+	VPINSRD          $0x03, 4(SI)(CX*1), X11, X11
+	VINSERTI32X4     $0x02, X11, Z10, Z10
+	VMOVD            4(DI), X11
+	VPINSRD          $0x01, 4(DI)(AX*1), X11, X11
+	VPINSRD          $0x02, 4(DI)(AX*2), X11, X11
+	VPINSRD          $0x03, 4(DI)(CX*1), X11, X11
+	VINSERTI32X4     $0x03, X11, Z10, Z10
+	VBROADCASTI32X4  8(DX), Z11
+	VINSERTI32X4     $0x01, 8(BX), Z11, Z11
+	VINSERTI32X4     $0x02, 8(SI), Z11, Z11
+	VINSERTI32X4     $0x03, 8(DI), Z11, Z11
+	VBROADCASTI32X4  8(DX)(AX*1), Z12
+	VINSERTI32X4     $0x01, 8(BX)(AX*1), Z12, Z12
+	VINSERTI32X4     $0x02, 8(SI)(AX*1), Z12, Z12
+	VINSERTI32X4     $0x03, 8(DI)(AX*1), Z12, Z12
+	VBROADCASTI32X4  8(DX)(AX*2), Z13
+	VINSERTI32X4     $0x01, 8(BX)(AX*2), Z13, Z13
+	VINSERTI32X4     $0x02, 8(SI)(AX*2), Z13, Z13
+	VINSERTI32X4     $0x03, 8(DI)(AX*2), Z13, Z13
+	VBROADCASTI32X4  8(DX)(CX*1), Z14
+	VINSERTI32X4     $0x01, 8(BX)(CX*1), Z14, Z14
+	VINSERTI32X4     $0x02, 8(SI)(CX*1), Z14, Z14
+	VINSERTI32X4     $0x03, 8(DI)(CX*1), Z14, Z14
+	VPUNPCKLDQ       Z12, Z11, Z15
+	VPUNPCKHDQ       Z12, Z11, Z12
+	VPUNPCKLDQ       Z14, Z13, Z16
+	VPUNPCKHDQ       Z14, Z13, Z14
+	VPUNPCKLQDQ      Z16, Z15, Z11
+	VPUNPCKHQDQ      Z16, Z15, Z15
+	VPUNPCKLQDQ      Z14, Z12, Z13
+	VPUNPCKHQDQ      Z14, Z12, Z14
+	VPSRLW           $0x04, Z11, Z12
+	VPANDD           Z0, Z12, Z12
+	VPANDD           Z0, Z11, Z11
+	VPSHUFB          all0<>+0(SB), Z10, Z16
+	VPBROADCASTD     tests0<>+0(SB), Z17
+	VPTESTMB         Z17, Z16, K1
+	VPADDB           Z1, Z11, K1, Z11
+	VPDPBUSD.BCST    48(R8), Z11, Z6
+	VPDPBUSD.BCST    52(R8), Z11, Z7
+	VPDPBUSD.BCST    56(R8), Z11, Z8
+	VPDPBUSD.BCST    60(R8), Z11, Z9
+	VPSHUFB          all2<>+0(SB), Z10, Z11
+	VPBROADCASTD     tests0<>+0(SB), Z16
+	VPTESTMB         Z16, Z11, K1
+	VPADDB           Z1, Z12, K1, Z12
+	VPDPBUSD.BCST    112(R8), Z12, Z6
+	VPDPBUSD.BCST    116(R8), Z12, Z7
+	VPDPBUSD.BCST    120(R8), Z12, Z8
+	VPDPBUSD.BCST    124(R8), Z12, Z9
+	VPSRLW           $0x04, Z15, Z11
+	VPANDD           Z0, Z11, Z11
+	VPANDD           Z0, Z15, Z15
+	VPSHUFB          all0<>+0(SB), Z10, Z12
+	VPBROADCASTD     tests1<>+0(SB), Z16
+	VPTESTMB         Z16, Z12, K1
+	VPADDB           Z1, Z15, K1, Z15
+	VPDPBUSD.BCST    64(R8), Z15, Z6
+	VPDPBUSD.BCST    68(R8), Z15, Z7
+	VPDPBUSD.BCST    72(R8), Z15, Z8
+	VPDPBUSD.BCST    76(R8), Z15, Z9
+	VPSHUFB          all2<>+0(SB), Z10, Z12
+	VPBROADCASTD     tests1<>+0(SB), Z15
+	VPTESTMB         Z15, Z12, K1
+	VPADDB           Z1, Z11, K1, Z11
+	VPDPBUSD.BCST    128(R8), Z11, Z6
+	VPDPBUSD.BCST    132(R8), Z11, Z7
+	VPDPBUSD.BCST    136(R8), Z11, Z8
+	VPDPBUSD.BCST    140(R8), Z11, Z9
+	VPSRLW           $0x04, Z13, Z11
+	VPANDD           Z0, Z11, Z11
+	VPANDD           Z0, Z13, Z13
+	VPSHUFB          all1<>+0(SB), Z10, Z12
+	VPBROADCASTD     tests0<>+0(SB), Z15
+	VPTESTMB         Z15, Z12, K1
+	VPADDB           Z1, Z13, K1, Z13
+	VPDPBUSD.BCST    80(R8), Z13, Z6
+	VPDPBUSD.BCST    84(R8), Z13, Z7
+	VPDPBUSD.BCST    88(R8), Z13, Z8
+	VPDPBUSD.BCST    92(R8), Z13, Z9
+	VPSHUFB          all3<>+0(SB), Z10, Z12
+	VPBROADCASTD     tests0<>+0(SB), Z13
+	VPTESTMB         Z13, Z12, K1
+	VPADDB           Z1, Z11, K1, Z11
+	VPDPBUSD.BCST    144(R8), Z11, Z6
+	VPDPBUSD.BCST    148(R8), Z11, Z7
+	VPDPBUSD.BCST    152(R8), Z11, Z8
+	VPDPBUSD.BCST    156(R8), Z11, Z9
+	VPSRLW           $0x04, Z14, Z11
+	VPANDD           Z0, Z11, Z11
+	VPANDD           Z0, Z14, Z14
+	VPSHUFB          all1<>+0(SB), Z10, Z12
+	VPBROADCASTD     tests1<>+0(SB), Z13
+	VPTESTMB         Z13, Z12, K1
+	VPADDB           Z1, Z14, K1, Z14
+	VPDPBUSD.BCST    96(R8), Z14, Z6
+	VPDPBUSD.BCST    100(R8), Z14, Z7
+	VPDPBUSD.BCST    104(R8), Z14, Z8
+	VPDPBUSD.BCST    108(R8), Z14, Z9
+	VPSHUFB          all3<>+0(SB), Z10, Z10
+	VPBROADCASTD     tests1<>+0(SB), Z12
+	VPTESTMB         Z12, Z10, K1
+	VPADDB           Z1, Z11, K1, Z11
+	VPDPBUSD.BCST    160(R8), Z11, Z6
+	VPDPBUSD.BCST    164(R8), Z11, Z7
+	VPDPBUSD.BCST    168(R8), Z11, Z8
+	VPDPBUSD.BCST    172(R8), Z11, Z9
+	VPBROADCASTD     (DX), Z10
+	VPINSRD          $0x01, (DX)(AX*1), X10, X10
+	VPINSRD          $0x02, (DX)(AX*2), X10, X10
+	VPINSRD          $0x03, (DX)(CX*1), X10, X10
+	VMOVD            (BX), X11
+	VPINSRD          $0x01, (BX)(AX*1), X11, X11
+	VPINSRD          $0x02, (BX)(AX*2), X11, X11
+	VPINSRD          $0x03, (BX)(CX*1), X11, X11
+	VINSERTI32X4     $0x01, X11, Z10, Z10
+	VMOVD            (SI), X11
+	VPINSRD          $0x01, (SI)(AX*1), X11, X11
+	VPINSRD          $0x02, (SI)(AX*2), X11, X11
+	VPINSRD          $0x03, (SI)(CX*1), X11, X11
+	VINSERTI32X4     $0x02, X11, Z10, Z10
+	VMOVD            (DI), X11
+	VPINSRD          $0x01, (DI)(AX*1), X11, X11
+	VPINSRD          $0x02, (DI)(AX*2), X11, X11
+	VPINSRD          $0x03, (DI)(CX*1), X11, X11
+	VINSERTI32X4     $0x03, X11, Z10, Z10
+	VPMOVDW          Z10, Y11
+	VCVTPH2PS        Y11, Z11
+	VPSRLD           $0x10, Z10, Z10
+	VPMOVDW          Z10, Y10
+	VCVTPH2PS        Y10, Z10
+	VMULPS.BCST      (R8), Z11, Z12
+	VCVTDQ2PS        Z6, Z6
+	VFMADD231PS      Z6, Z12, Z2
+	VMULPS.BCST      4(R8), Z11, Z6
+	VCVTDQ2PS        Z7, Z7
+	VFMADD231PS      Z7, Z6, Z3
+	VMULPS.BCST      8(R8), Z11, Z6
+	VCVTDQ2PS        Z8, Z8
+	VFMADD231PS      Z8, Z6, Z4
+	VMULPS.BCST      12(R8), Z11, Z6
+	VCVTDQ2PS        Z9, Z9
+	VFMADD231PS      Z9, Z6, Z5
+	VMULPS.BCST      (R8), Z10, Z6
+	VFMADD231PS.BCST 32(R8), Z6, Z2
+	VMULPS.BCST      4(R8), Z10, Z6
+	VFMADD231PS.BCST 36(R8), Z6, Z3
+	VMULPS.BCST      8(R8), Z10, Z6
+	VFMADD231PS.BCST 40(R8), Z6, Z4
+	VMULPS.BCST      12(R8), Z10, Z6
+	VFMADD231PS.BCST 44(R8), Z6, Z5
+	ADDQ             $0x00000018, DX
+	ADDQ             $0x00000018, BX
+	ADDQ             $0x00000018, SI
+	ADDQ             $0x00000018, DI
+	ADDQ             $0x000000b0, R8
+	SUBQ             $0x00000001, R9
+	JMP              loop152
+
+done153:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored154
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored154
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored154
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+
+stored154:
+	VZEROUPPER
+	RET
+
+// func fewQ5_1x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·fewQ5_1x8(SB), $0-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000018, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         tileBytes+40(FP), R9
+	ADDQ         R8, R9
+	MOVQ         AX, R11
+	SHLQ         $0x04, R11
+	ADDQ         DX, R11
+	MOVQ         blocks+24(FP), R10
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VPBROADCASTD bytes16<>+0(SB), Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPXORD       Z8, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+
+loop155:
+	CMPQ             R10, $0x01
+	JL               done156
+	PREFETCHT1       (R11)
+	PREFETCHT1       64(R11)
+	PREFETCHT1       128(R11)
+	PREFETCHT1       192(R11)
+	PREFETCHT1       256(R11)
+	PREFETCHT1       320(R11)
+	ADDQ             $0x00000180, R11
+	VPXORD           Z10, Z10, Z10
+	VPXORD           Z11, Z11, Z11
+	VPXORD           Z12, Z12, Z12
+	VPXORD           Z13, Z13, Z13
+	VPXORD           Z14, Z14, Z14
+	VPXORD           Z15, Z15, Z15
+	VPXORD           Z16, Z16, Z16
+	VPXORD           Z17, Z17, Z17
+	VPBROADCASTD     4(DX), Z18
+	VPINSRD          $0x01, 4(DX)(AX*1), X18, X18
+	VPINSRD          $0x02, 4(DX)(AX*2), X18, X18
+	VPINSRD          $0x03, 4(DX)(CX*1), X18, X18
+	VMOVD            4(BX), X19
+	VPINSRD          $0x01, 4(BX)(AX*1), X19, X19
+	VPINSRD          $0x02, 4(BX)(AX*2), X19, X19
+	VPINSRD          $0x03, 4(BX)(CX*1), X19, X19
+	VINSERTI32X4     $0x01, X19, Z18, Z18
+	VMOVD            4(SI), X19
+	VPINSRD          $0x01, 4(SI)(AX*1), X19, X19
+	VPINSRD          $0x02, 4(SI)(AX*2), X19, X19
+	VPINSRD          $0x03, 4(SI)(CX*1), X19, X19
+	VINSERTI32X4     $0x02, X19, Z18, Z18
+	VMOVD            4(DI), X19
+	VPINSRD          $0x01, 4(DI)(AX*1), X19, X19
+	VPINSRD          $0x02, 4(DI)(AX*2), X19, X19
+	VPINSRD          $0x03, 4(DI)(CX*1), X19, X19
+	VINSERTI32X4     $0x03, X19, Z18, Z18
+	VBROADCASTI32X4  8(DX), Z19
+	VINSERTI32X4     $0x01, 8(BX), Z19, Z19
+	VINSERTI32X4     $0x02, 8(SI), Z19, Z19
+	VINSERTI32X4     $0x03, 8(DI), Z19, Z19
+	VBROADCASTI32X4  8(DX)(AX*1), Z20
+	VINSERTI32X4     $0x01, 8(BX)(AX*1), Z20, Z20
+	VINSERTI32X4     $0x02, 8(SI)(AX*1), Z20, Z20
+	VINSERTI32X4     $0x03, 8(DI)(AX*1), Z20, Z20
+	VBROADCASTI32X4  8(DX)(AX*2), Z21
+	VINSERTI32X4     $0x01, 8(BX)(AX*2), Z21, Z21
+	VINSERTI32X4     $0x02, 8(SI)(AX*2), Z21, Z21
+	VINSERTI32X4     $0x03, 8(DI)(AX*2), Z21, Z21
+	VBROADCASTI32X4  8(DX)(CX*1), Z22
+	VINSERTI32X4     $0x01, 8(BX)(CX*1), Z22, Z22
+	VINSERTI32X4     $0x02, 8(SI)(CX*1), Z22, Z22
+	VINSERTI32X4     $0x03, 8(DI)(CX*1), Z22, Z22
+	VPUNPCKLDQ       Z20, Z19, Z23
+	VPUNPCKHDQ       Z20, Z19, Z20
+	VPUNPCKLDQ       Z22, Z21, Z24
+	VPUNPCKHDQ       Z22, Z21, Z22
+	VPUNPCKLQDQ      Z24, Z23, Z19
+	VPUNPCKHQDQ      Z24, Z23, Z23
+	VPUNPCKLQDQ      Z22, Z20, Z21
+	VPUNPCKHQDQ      Z22, Z20, Z22
+	VPSRLW           $0x04, Z19, Z20
+	VPANDD           Z0, Z20, Z20
+	VPANDD           Z0, Z19, Z19
+	VPSHUFB          all0<>+0(SB), Z18, Z24
+	VPBROADCASTD     tests0<>+0(SB), Z25
+	VPTESTMB         Z25, Z24, K1
+	VPADDB           Z1, Z19, K1, Z19
+	VPDPBUSD.BCST    48(R8), Z19, Z10
+	VPDPBUSD.BCST    52(R8), Z19, Z11
+	VPDPBUSD.BCST    56(R8), Z19, Z12
+	VPDPBUSD.BCST    60(R8), Z19, Z13
+	VPDPBUSD.BCST    48(R9), Z19, Z14
+	VPDPBUSD.BCST    52(R9), Z19, Z15
+	VPDPBUSD.BCST    56(R9), Z19, Z16
+	VPDPBUSD.BCST    60(R9), Z19, Z17
+	VPSHUFB          all2<>+0(SB), Z18, Z19
+	VPBROADCASTD     tests0<>+0(SB), Z24
+	VPTESTMB         Z24, Z19, K1
+	VPADDB           Z1, Z20, K1, Z20
+	VPDPBUSD.BCST    112(R8), Z20, Z10
+	VPDPBUSD.BCST    116(R8), Z20, Z11
+	VPDPBUSD.BCST    120(R8), Z20, Z12
+	VPDPBUSD.BCST    124(R8), Z20, Z13
+	VPDPBUSD.BCST    112(R9), Z20, Z14
+	VPDPBUSD.BCST    116(R9), Z20, Z15
+	VPDPBUSD.BCST    120(R9), Z20, Z16
+	VPDPBUSD.BCST    124(R9), Z20, Z17
+	VPSRLW           $0x04, Z23, Z19
+	VPANDD           Z0, Z19, Z19
+	VPANDD           Z0, Z23, Z23
+	VPSHUFB          all0<>+0(SB), Z18, Z20
+	VPBROADCASTD     tests1<>+0(SB), Z24
+	VPTESTMB         Z24, Z20, K1
+	VPADDB           Z1, Z23, K1, Z23
+	VPDPBUSD.BCST    64(R8), Z23, Z10
+	VPDPBUSD.BCST    68(R8), Z23, Z11
+	VPDPBUSD.BCST    72(R8), Z23, Z12
+	VPDPBUSD.BCST    76(R8), Z23, Z13
+	VPDPBUSD.BCST    64(R9), Z23, Z14
+	VPDPBUSD.BCST    68(R9), Z23, Z15
+	VPDPBUSD.BCST    72(R9), Z23, Z16
+	VPDPBUSD.BCST    76(R9), Z23, Z17
+	VPSHUFB          all2<>+0(SB), Z18, Z20
+	VPBROADCASTD     tests1<>+0(SB), Z23
+	VPTESTMB         Z23, Z20, K1
+	VPADDB           Z1, Z19, K1, Z19
+	VPDPBUSD.BCST    128(R8), Z19, Z10
+	VPDPBUSD.BCST    132(R8), Z19, Z11
+	VPDPBUSD.BCST    136(R8), Z19, Z12
+	VPDPBUSD.BCST    140(R8), Z19, Z13
+	VPDPBUSD.BCST    128(R9), Z19, Z14
+	VPDPBUSD.BCST    132(R9), Z19, Z15
+	VPDPBUSD.BCST    136(R9), Z19, Z16
+	VPDPBUSD.BCST    140(R9), Z19, Z17
+	VPSRLW           $0x04, Z21, Z19
+	VPANDD           Z0, Z19, Z19
+	VPANDD           Z0, Z21, Z21
+	VPSHUFB          all1<>+0(SB), Z18, Z20
+	VPBROADCASTD     tests0<>+0(SB), Z23
+	VPTESTMB         Z23, Z20, K1
+	VPADDB           Z1, Z21, K1, Z21
+	VPDPBUSD.BCST    80(R8), Z21, Z10
+	VPDPBUSD.BCST    84(R8), Z21, Z11
+	VPDPBUSD.BCST    88(R8), Z21, Z12
+	VPDPBUSD.BCST    92(R8), Z21, Z13
+	VPDPBUSD.BCST    80(R9), Z21, Z14
+	VPDPBUSD.BCST    84(R9), Z21, Z15
+	VPDPBUSD.BCST    88(R9), Z21, Z16
+	VPDPBUSD.BCST    92(R9), Z21, Z17
+	VPSHUFB          all3<>+0(SB), Z18, Z20
+	VPBROADCASTD     tests0<>+0(SB), Z21
+	VPTESTMB         Z21, Z20, K1
+	VPADDB           Z1, Z19, K1, Z19
+	VPDPBUSD.BCST    144(R8), Z19, Z10
+	VPDPBUSD.BCST    148(R8), Z19, Z11
+	VPDPBUSD.BCST    152(R8), Z19, Z12
+	VPDPBUSD.BCST    156(R8), Z19, Z13
+	VPDPBUSD.BCST    144(R9), Z19, Z14
+	VPDPBUSD.BCST    148(R9), Z19, Z15
+	VPDPBUSD.BCST    152(R9), Z19, Z16
+	VPDPBUSD.BCST    156(R9), Z19, Z17
+	VPSRLW           $0x04, Z22, Z19
+	VPANDD           Z0, Z19, Z19
+	VPANDD           Z0, Z22, Z22
+	VPSHUFB          all1<>+0(SB), Z18, Z20
+	VPBROADCASTD     tests1<>+0(SB), Z21
+	VPTESTMB         Z21, Z20, K1
+	VPADDB           Z1, Z22, K1, Z22
+	VPDPBUSD.BCST    96(R8), Z22, Z10
+	VPDPBUSD.BCST    100(R8), Z22, Z11
+	VPDPBUSD.BCST    104(R8), Z22, Z12
+	VPDPBUSD.BCST    108(R8), Z22, Z13
+	VPDPBUSD.BCST    96(R9), Z22, Z14
+	VPDPBUSD.BCST    100(R9), Z22, Z15
+	VPDPBUSD.BCST    104(R9), Z22, Z16
+	VPDPBUSD.BCST    108(R9), Z22, Z17
+	VPSHUFB          all3<>+0(SB), Z18, Z18
+	VPBROADCASTD     tests1<>+0(SB), Z20
+	VPTESTMB         Z20, Z18, K1
+	VPADDB           Z1, Z19, K1, Z19
+	VPDPBUSD.BCST    160(R8), Z19, Z10
+	VPDPBUSD.BCST    164(R8), Z19, Z11
+	VPDPBUSD.BCST    168(R8), Z19, Z12
+	VPDPBUSD.BCST    172(R8), Z19, Z13
+	VPDPBUSD.BCST    160(R9), Z19, Z14
+	VPDPBUSD.BCST    164(R9), Z19, Z15
+	VPDPBUSD.BCST    168(R9), Z19, Z16
+	VPDPBUSD.BCST    172(R9), Z19, Z17
+	VPBROADCASTD     (DX), Z18
+	VPINSRD          $0x01, (DX)(AX*1), X18, X18
+	VPINSRD          $0x02, (DX)(AX*2), X18, X18
+	VPINSRD          $0x03, (DX)(CX*1), X18, X18
+	VMOVD            (BX), X19
+	VPINSRD          $0x01, (BX)(AX*1), X19, X19
+	VPINSRD          $0x02, (BX)(AX*2), X19, X19
+	VPINSRD          $0x03, (BX)(CX*1), X19, X19
+	VINSERTI32X4     $0x01, X19, Z18, Z18
+	VMOVD            (SI), X19
+	VPINSRD          $0x01, (SI)(AX*1), X19, X19
+	VPINSRD          $0x02, (SI)(AX*2), X19, X19
+	VPINSRD          $0x03, (SI)(CX*1), X19, X19
+	VINSERTI32X4     $0x02, X19, Z18, Z18
+	VMOVD            (DI), X19
+	VPINSRD          $0x01, (DI)(AX*1), X19, X19
+	VPINSRD          $0x02, (DI)(AX*2), X19, X19
+	VPINSRD          $0x03, (DI)(CX*1), X19, X19
+	VINSERTI32X4     $0x03, X19, Z18, Z18
+	VPMOVDW          Z18, Y19
+	VCVTPH2PS        Y19, Z19
+	VPSRLD           $0x10, Z18, Z18
+	VPMOVDW          Z18, Y18
+	VCVTPH2PS        Y18, Z18
+	VMULPS.BCST      (R8), Z19, Z20
+	VCVTDQ2PS        Z10, Z10
+	VFMADD231PS      Z10, Z20, Z2
+	VMULPS.BCST      4(R8), Z19, Z10
+	VCVTDQ2PS        Z11, Z11
+	VFMADD231PS      Z11, Z10, Z3
+	VMULPS.BCST      8(R8), Z19, Z10
+	VCVTDQ2PS        Z12, Z12
+	VFMADD231PS      Z12, Z10, Z4
+	VMULPS.BCST      12(R8), Z19, Z10
+	VCVTDQ2PS        Z13, Z13
+	VFMADD231PS      Z13, Z10, Z5
+	VMULPS.BCST      (R9), Z19, Z10
+	VCVTDQ2PS        Z14, Z14
+	VFMADD231PS      Z14, Z10, Z6
+	VMULPS.BCST      4(R9), Z19, Z10
+	VCVTDQ2PS        Z15, Z15
+	VFMADD231PS      Z15, Z10, Z7
+	VMULPS.BCST      8(R9), Z19, Z10
+	VCVTDQ2PS        Z16, Z16
+	VFMADD231PS      Z16, Z10, Z8
+	VMULPS.BCST      12(R9), Z19, Z10
+	VCVTDQ2PS        Z17, Z17
+	VFMADD231PS      Z17, Z10, Z9
+	VMULPS.BCST      (R8), Z18, Z10
+	VFMADD231PS.BCST 32(R8), Z10, Z2
+	VMULPS.BCST      4(R8), Z18, Z10
+	VFMADD231PS.BCST 36(R8), Z10, Z3
+	VMULPS.BCST      8(R8), Z18, Z10
+	VFMADD231PS.BCST 40(R8), Z10, Z4
+	VMULPS.BCST      12(R8), Z18, Z10
+	VFMADD231PS.BCST 44(R8), Z10, Z5
+	VMULPS.BCST      (R9), Z18, Z10
+	VFMADD231PS.BCST 32(R9), Z10, Z6
+	VMULPS.BCST      4(R9), Z18, Z10
+	VFMADD231PS.BCST 36(R9), Z10, Z7
+	VMULPS.BCST      8(R9), Z18, Z10
+	VFMADD231PS.BCST 40(R9), Z10, Z8
+	VMULPS.BCST      12(R9), Z18, Z10
+	VFMADD231PS.BCST 44(R9), Z10, Z9
+	ADDQ             $0x00000018, DX
+	ADDQ             $0x00000018, BX
+	ADDQ             $0x00000018, SI
+	ADDQ             $0x00000018, DI
+	ADDQ             $0x000000b0, R8
+	ADDQ             $0x000000b0, R9
+	SUBQ             $0x00000001, R10
+	JMP              loop155
+
+done156:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored157
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored157
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored157
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x04
+	JLE     stored157
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x05
+	JLE     stored157
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x06
+	JLE     stored157
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x07
+	JLE     stored157
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
+
+stored157:
+	VZEROUPPER
+	RET
+
+// func fewQ8_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewQ8_0(SB), $0-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000022, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         AX, R10
+	SHLQ         $0x04, R10
+	ADDQ         DX, R10
+	MOVQ         blocks+24(FP), R9
+	VPBROADCASTD bytes128<>+0(SB), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+
+loop158:
+	CMPQ            R9, $0x01
+	JL              done159
+	PREFETCHT1      (R10)
+	PREFETCHT1      64(R10)
+	PREFETCHT1      128(R10)
+	PREFETCHT1      192(R10)
+	PREFETCHT1      256(R10)
+	PREFETCHT1      320(R10)
+	PREFETCHT1      384(R10)
+	PREFETCHT1      448(R10)
+	PREFETCHT1      512(R10)
+	ADDQ            $0x00000220, R10
+	VPBROADCASTD    16(R8), Z5
+	VPBROADCASTD    20(R8), Z6
+	VPBROADCASTD    24(R8), Z7
+	VPBROADCASTD    28(R8), Z8
+	VBROADCASTI32X4 2(DX), Z9
+	VINSERTI32X4    $0x01, 2(BX), Z9, Z9
+	VINSERTI32X4    $0x02, 2(SI), Z9, Z9
+	VINSERTI32X4    $0x03, 2(DI), Z9, Z9
+	VBROADCASTI32X4 2(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 2(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 2(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 2(DI)(AX*1), Z10, Z10
+	VBROADCASTI32X4 2(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 2(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 2(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 2(DI)(AX*2), Z11, Z11
+	VBROADCASTI32X4 2(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z12, Z12
+	VPUNPCKLDQ      Z10, Z9, Z13
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z9
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VPXORD          Z0, Z9, Z9
+	VPDPBUSD.BCST   48(R8), Z9, Z5
+	VPDPBUSD.BCST   52(R8), Z9, Z6
+	VPDPBUSD.BCST   56(R8), Z9, Z7
+	VPDPBUSD.BCST   60(R8), Z9, Z8
+	VPXORD          Z0, Z13, Z13
+	VPDPBUSD.BCST   64(R8), Z13, Z5
+	VPDPBUSD.BCST   68(R8), Z13, Z6
+	VPDPBUSD.BCST   72(R8), Z13, Z7
+	VPDPBUSD.BCST   76(R8), Z13, Z8
+	VPXORD          Z0, Z11, Z11
+	VPDPBUSD.BCST   80(R8), Z11, Z5
+	VPDPBUSD.BCST   84(R8), Z11, Z6
+	VPDPBUSD.BCST   88(R8), Z11, Z7
+	VPDPBUSD.BCST   92(R8), Z11, Z8
+	VPXORD          Z0, Z12, Z12
+	VPDPBUSD.BCST   96(R8), Z12, Z5
+	VPDPBUSD.BCST   100(R8), Z12, Z6
+	VPDPBUSD.BCST   104(R8), Z12, Z7
+	VPDPBUSD.BCST   108(R8), Z12, Z8
+	VBROADCASTI32X4 18(DX), Z9
+	VINSERTI32X4    $0x01, 18(BX), Z9, Z9
+	VINSERTI32X4    $0x02, 18(SI), Z9, Z9
+	VINSERTI32X4    $0x03, 18(DI), Z9, Z9
+	VBROADCASTI32X4 18(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 18(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 18(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 18(DI)(AX*1), Z10, Z10
+	VBROADCASTI32X4 18(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 18(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 18(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 18(DI)(AX*2), Z11, Z11
+	VBROADCASTI32X4 18(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 18(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 18(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 18(DI)(CX*1), Z12, Z12
+	VPUNPCKLDQ      Z10, Z9, Z13
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z9
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VPXORD          Z0, Z9, Z9
+	VPDPBUSD.BCST   112(R8), Z9, Z5
+	VPDPBUSD.BCST   116(R8), Z9, Z6
+	VPDPBUSD.BCST   120(R8), Z9, Z7
+	VPDPBUSD.BCST   124(R8), Z9, Z8
+	VPXORD          Z0, Z13, Z13
+	VPDPBUSD.BCST   128(R8), Z13, Z5
+	VPDPBUSD.BCST   132(R8), Z13, Z6
+	VPDPBUSD.BCST   136(R8), Z13, Z7
+	VPDPBUSD.BCST   140(R8), Z13, Z8
+	VPXORD          Z0, Z11, Z11
+	VPDPBUSD.BCST   144(R8), Z11, Z5
+	VPDPBUSD.BCST   148(R8), Z11, Z6
+	VPDPBUSD.BCST   152(R8), Z11, Z7
+	VPDPBUSD.BCST   156(R8), Z11, Z8
+	VPXORD          Z0, Z12, Z12
+	VPDPBUSD.BCST   160(R8), Z12, Z5
+	VPDPBUSD.BCST   164(R8), Z12, Z6
+	VPDPBUSD.BCST   168(R8), Z12, Z7
+	VPDPBUSD.BCST   172(R8), Z12, Z8
+	VPXORD          Y9, Y9, Y9
+	VPINSRW         $0x00, (DX), X9, X9
+	VPINSRW         $0x01, (DX)(AX*1), X9, X9
+	VPINSRW         $0x02, (DX)(AX*2), X9, X9
+	VPINSRW         $0x03, (DX)(CX*1), X9, X9
+	VPINSRW         $0x04, (BX), X9, X9
+	VPINSRW         $0x05, (BX)(AX*1), X9, X9
+	VPINSRW         $0x06, (BX)(AX*2), X9, X9
+	VPINSRW         $0x07, (BX)(CX*1), X9, X9
+	VPXORD          X10, X10, X10
+	VPINSRW         $0x00, (SI), X10, X10
+	VPINSRW         $0x01, (SI)(AX*1), X10, X10
+	VPINSRW         $0x02, (SI)(AX*2), X10, X10
+	VPINSRW         $0x03, (SI)(CX*1), X10, X10
+	VPINSRW         $0x04, (DI), X10, X10
+	VPINSRW         $0x05, (DI)(AX*1), X10, X10
+	VPINSRW         $0x06, (DI)(AX*2), X10, X10
+	VPINSRW         $0x07, (DI)(CX*1), X10, X10
+	VINSERTI32X4    $0x01, X10, Y9, Y9
+	VCVTPH2PS       Y9, Z9
+	VMULPS.BCST     (R8), Z9, Z10
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z10, Z1
+	VMULPS.BCST     4(R8), Z9, Z5
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z5, Z2
+	VMULPS.BCST     8(R8), Z9, Z5
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z5, Z3
+	VMULPS.BCST     12(R8), Z9, Z5
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z5, Z4
+	ADDQ            $0x00000022, DX
+	ADDQ            $0x00000022, BX
+	ADDQ            $0x00000022, SI
+	ADDQ            $0x00000022, DI
+	ADDQ            $0x000000b0, R8
+	SUBQ            $0x00000001, R9
+	JMP             loop158
+
+done159:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored160
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored160
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored160
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+
+stored160:
+	VZEROUPPER
+	RET
+
+// func fewQ8_0x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewQ8_0x8(SB), $0-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000022, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         tileBytes+40(FP), R9
+	ADDQ         R8, R9
+	MOVQ         AX, R11
+	SHLQ         $0x04, R11
+	ADDQ         DX, R11
+	MOVQ         blocks+24(FP), R10
+	VPBROADCASTD bytes128<>+0(SB), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPXORD       Z8, Z8, Z8
+
+loop161:
+	CMPQ            R10, $0x01
+	JL              done162
+	PREFETCHT1      (R11)
+	PREFETCHT1      64(R11)
+	PREFETCHT1      128(R11)
+	PREFETCHT1      192(R11)
+	PREFETCHT1      256(R11)
+	PREFETCHT1      320(R11)
+	PREFETCHT1      384(R11)
+	PREFETCHT1      448(R11)
+	PREFETCHT1      512(R11)
+	ADDQ            $0x00000220, R11
+	VPBROADCASTD    16(R8), Z9
+	VPBROADCASTD    20(R8), Z10
+	VPBROADCASTD    24(R8), Z11
+	VPBROADCASTD    28(R8), Z12
+	VPBROADCASTD    16(R9), Z13
+	VPBROADCASTD    20(R9), Z14
+	VPBROADCASTD    24(R9), Z15
+	VPBROADCASTD    28(R9), Z16
+	VBROADCASTI32X4 2(DX), Z17
+	VINSERTI32X4    $0x01, 2(BX), Z17, Z17
+	VINSERTI32X4    $0x02, 2(SI), Z17, Z17
+	VINSERTI32X4    $0x03, 2(DI), Z17, Z17
+	VBROADCASTI32X4 2(DX)(AX*1), Z18
+	VINSERTI32X4    $0x01, 2(BX)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 2(SI)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 2(DI)(AX*1), Z18, Z18
+	VBROADCASTI32X4 2(DX)(AX*2), Z19
+	VINSERTI32X4    $0x01, 2(BX)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x02, 2(SI)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x03, 2(DI)(AX*2), Z19, Z19
+	VBROADCASTI32X4 2(DX)(CX*1), Z20
+	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z20, Z20
+	VPUNPCKLDQ      Z18, Z17, Z21
+	VPUNPCKHDQ      Z18, Z17, Z18
+	VPUNPCKLDQ      Z20, Z19, Z22
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLQDQ     Z22, Z21, Z17
+	VPUNPCKHQDQ     Z22, Z21, Z21
+	VPUNPCKLQDQ     Z20, Z18, Z19
+	VPUNPCKHQDQ     Z20, Z18, Z20
+	VPXORD          Z0, Z17, Z17
+	VPDPBUSD.BCST   48(R8), Z17, Z9
+	VPDPBUSD.BCST   52(R8), Z17, Z10
+	VPDPBUSD.BCST   56(R8), Z17, Z11
+	VPDPBUSD.BCST   60(R8), Z17, Z12
+	VPDPBUSD.BCST   48(R9), Z17, Z13
+	VPDPBUSD.BCST   52(R9), Z17, Z14
+	VPDPBUSD.BCST   56(R9), Z17, Z15
+	VPDPBUSD.BCST   60(R9), Z17, Z16
+	VPXORD          Z0, Z21, Z21
+	VPDPBUSD.BCST   64(R8), Z21, Z9
+	VPDPBUSD.BCST   68(R8), Z21, Z10
+	VPDPBUSD.BCST   72(R8), Z21, Z11
+	VPDPBUSD.BCST   76(R8), Z21, Z12
+	VPDPBUSD.BCST   64(R9), Z21, Z13
+	VPDPBUSD.BCST   68(R9), Z21, Z14
+	VPDPBUSD.BCST   72(R9), Z21, Z15
+	VPDPBUSD.BCST   76(R9), Z21, Z16
+	VPXORD          Z0, Z19, Z19
+	VPDPBUSD.BCST   80(R8), Z19, Z9
+	VPDPBUSD.BCST   84(R8), Z19, Z10
+	VPDPBUSD.BCST   88(R8), Z19, Z11
+	VPDPBUSD.BCST   92(R8), Z19, Z12
+	VPDPBUSD.BCST   80(R9), Z19, Z13
+	VPDPBUSD.BCST   84(R9), Z19, Z14
+	VPDPBUSD.BCST   88(R9), Z19, Z15
+	VPDPBUSD.BCST   92(R9), Z19, Z16
+	VPXORD          Z0, Z20, Z20
+	VPDPBUSD.BCST   96(R8), Z20, Z9
+	VPDPBUSD.BCST   100(R8), Z20, Z10
+	VPDPBUSD.BCST   104(R8), Z20, Z11
+	VPDPBUSD.BCST   108(R8), Z20, Z12
+	VPDPBUSD.BCST   96(R9), Z20, Z13
+	VPDPBUSD.BCST   100(R9), Z20, Z14
+	VPDPBUSD.BCST   104(R9), Z20, Z15
+	VPDPBUSD.BCST   108(R9), Z20, Z16
+	VBROADCASTI32X4 18(DX), Z17
+	VINSERTI32X4    $0x01, 18(BX), Z17, Z17
+	VINSERTI32X4    $0x02, 18(SI), Z17, Z17
+	VINSERTI32X4    $0x03, 18(DI), Z17, Z17
+	VBROADCASTI32X4 18(DX)(AX*1), Z18
+	VINSERTI32X4    $0x01, 18(BX)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 18(SI)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 18(DI)(AX*1), Z18, Z18
+	VBROADCASTI32X4 18(DX)(AX*2), Z19
+	VINSERTI32X4    $0x01, 18(BX)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x02, 18(SI)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x03, 18(DI)(AX*2), Z19, Z19
+	VBROADCASTI32X4 18(DX)(CX*1), Z20
+	VINSERTI32X4    $0x01, 18(BX)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 18(SI)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 18(DI)(CX*1), Z20, Z20
+	VPUNPCKLDQ      Z18, Z17, Z21
+	VPUNPCKHDQ      Z18, Z17, Z18
+	VPUNPCKLDQ      Z20, Z19, Z22
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLQDQ     Z22, Z21, Z17
+	VPUNPCKHQDQ     Z22, Z21, Z21
+	VPUNPCKLQDQ     Z20, Z18, Z19
+	VPUNPCKHQDQ     Z20, Z18, Z20
+	VPXORD          Z0, Z17, Z17
+	VPDPBUSD.BCST   112(R8), Z17, Z9
+	VPDPBUSD.BCST   116(R8), Z17, Z10
+	VPDPBUSD.BCST   120(R8), Z17, Z11
+	VPDPBUSD.BCST   124(R8), Z17, Z12
+	VPDPBUSD.BCST   112(R9), Z17, Z13
+	VPDPBUSD.BCST   116(R9), Z17, Z14
+	VPDPBUSD.BCST   120(R9), Z17, Z15
+	VPDPBUSD.BCST   124(R9), Z17, Z16
+	VPXORD          Z0, Z21, Z21
+	VPDPBUSD.BCST   128(R8), Z21, Z9
+	VPDPBUSD.BCST   132(R8), Z21, Z10
+	VPDPBUSD.BCST   136(R8), Z21, Z11
+	VPDPBUSD.BCST   140(R8), Z21, Z12
+	VPDPBUSD.BCST   128(R9), Z21, Z13
+	VPDPBUSD.BCST   132(R9), Z21, Z14
+	VPDPBUSD.BCST   136(R9), Z21, Z15
+	VPDPBUSD.BCST   140(R9), Z21, Z16
+	VPXORD          Z0, Z19, Z19
+	VPDPBUSD.BCST   144(R8), Z19, Z9
+	VPDPBUSD.BCST   148(R8), Z19, Z10
+	VPDPBUSD.BCST   152(R8), Z19, Z11
+	VPDPBUSD.BCST   156(R8), Z19, Z12
+	VPDPBUSD.BCST   144(R9), Z19, Z13
+	VPDPBUSD.BCST   148(R9), Z19, Z14
+	VPDPBUSD.BCST   152(R9), Z19, Z15
+	VPDPBUSD.BCST   156(R9), Z19, Z16
+	VPXORD          Z0, Z20, Z20
+	VPDPBUSD.BCST   160(R8), Z20, Z9
+	VPDPBUSD.BCST   164(R8), Z20, Z10
+	VPDPBUSD.BCST   168(R8), Z20, Z11
+	VPDPBUSD.BCST   172(R8), Z20, Z12
+	VPDPBUSD.BCST   160(R9), Z20, Z13
+	VPDPBUSD.BCST   164(R9), Z20, Z14
+	VPDPBUSD.BCST   168(R9), Z20, Z15
+	VPDPBUSD.BCST   172(R9), Z20, Z16
+	VPXORD          Y17, Y17, Y17
+	VPINSRW         $0x00, (DX), X17, X17
+	VPINSRW         $0x01, (DX)(AX*1), X17, X17
+	VPINSRW         $0x02, (DX)(AX*2), X17, X17
+	VPINSRW         $0x03, (DX)(CX*1), X17, X17
+	VPINSRW         $0x04, (BX), X17, X17
+	VPINSRW         $0x05, (BX)(AX*1), X17, X17
+	VPINSRW         $0x06, (BX)(AX*2), X17, X17
+	VPINSRW         $0x07, (BX)(CX*1), X17, X17
+	VPXORD          X18, X18, X18
+	VPINSRW         $0x00, (SI), X18, X18
+	VPINSRW         $0x01, (SI)(AX*1), X18, X18
+	VPINSRW         $0x02, (SI)(AX*2), X18, X18
+	VPINSRW         $0x03, (SI)(CX*1), X18, X18
+	VPINSRW         $0x04, (DI), X18, X18
+	VPINSRW         $0x05, (DI)(AX*1), X18, X18
+	VPINSRW         $0x06, (DI)(AX*2), X18, X18
+	VPINSRW         $0x07, (DI)(CX*1), X18, X18
+	VINSERTI32X4    $0x01, X18, Y17, Y17
+	VCVTPH2PS       Y17, Z17
+	VMULPS.BCST     (R8), Z17, Z18
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z18, Z1
+	VMULPS.BCST     4(R8), Z17, Z9
+	VCVTDQ2PS       Z10, Z10
+	VFMADD231PS     Z10, Z9, Z2
+	VMULPS.BCST     8(R8), Z17, Z9
+	VCVTDQ2PS       Z11, Z11
+	VFMADD231PS     Z11, Z9, Z3
+	VMULPS.BCST     12(R8), Z17, Z9
+	VCVTDQ2PS       Z12, Z12
+	VFMADD231PS     Z12, Z9, Z4
+	VMULPS.BCST     (R9), Z17, Z9
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z13, Z9, Z5
+	VMULPS.BCST     4(R9), Z17, Z9
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z14, Z9, Z6
+	VMULPS.BCST     8(R9), Z17, Z9
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z15, Z9, Z7
+	VMULPS.BCST     12(R9), Z17, Z9
+	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z16, Z9, Z8
+	ADDQ            $0x00000022, DX
+	ADDQ            $0x00000022, BX
+	ADDQ            $0x00000022, SI
+	ADDQ            $0x00000022, DI
+	ADDQ            $0x000000b0, R8
+	ADDQ            $0x000000b0, R9
+	SUBQ            $0x00000001, R10
+	JMP             loop161
+
+done162:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored163
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored163
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored163
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x04
+	JLE     stored163
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x05
+	JLE     stored163
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x06
+	JLE     stored163
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x07
+	JLE     stored163
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+
+stored163:
+	VZEROUPPER
+	RET
+
+// func fewIQ4_NL(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewIQ4_NL(SB), $0-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000012, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         AX, R10
+	SHLQ         $0x04, R10
+	ADDQ         DX, R10
+	MOVQ         blocks+24(FP), R9
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VMOVDQU32    codes1<>+0(SB), Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+
+loop164:
+	CMPQ            R9, $0x01
+	JL              done165
+	PREFETCHT1      (R10)
+	PREFETCHT1      64(R10)
+	PREFETCHT1      128(R10)
+	PREFETCHT1      192(R10)
+	PREFETCHT1      256(R10)
+	ADDQ            $0x00000120, R10
+	VPBROADCASTD    16(R8), Z6
+	VPBROADCASTD    20(R8), Z7
+	VPBROADCASTD    24(R8), Z8
+	VPBROADCASTD    28(R8), Z9
+	VBROADCASTI32X4 2(DX), Z10
+	VINSERTI32X4    $0x01, 2(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 2(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 2(DI), Z10, Z10
+	VBROADCASTI32X4 2(DX)(AX*1), Z11
+	VINSERTI32X4    $0x01, 2(BX)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 2(SI)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 2(DI)(AX*1), Z11, Z11
+	VBROADCASTI32X4 2(DX)(AX*2), Z12
+	VINSERTI32X4    $0x01, 2(BX)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x02, 2(SI)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x03, 2(DI)(AX*2), Z12, Z12
+	VBROADCASTI32X4 2(DX)(CX*1), Z13
+	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z13, Z13
+	VPUNPCKLDQ      Z11, Z10, Z14
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLDQ      Z13, Z12, Z15
+	VPUNPCKHDQ      Z13, Z12, Z13
+	VPUNPCKLQDQ     Z15, Z14, Z10
+	VPUNPCKHQDQ     Z15, Z14, Z14
+	VPUNPCKLQDQ     Z13, Z11, Z12
+	VPUNPCKHQDQ     Z13, Z11, Z13
+	VPSRLW          $0x04, Z10, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   48(R8), Z10, Z6
+	VPDPBUSD.BCST   52(R8), Z10, Z7
+	VPDPBUSD.BCST   56(R8), Z10, Z8
+	VPDPBUSD.BCST   60(R8), Z10, Z9
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   112(R8), Z11, Z6
+	VPDPBUSD.BCST   116(R8), Z11, Z7
+	VPDPBUSD.BCST   120(R8), Z11, Z8
+	VPDPBUSD.BCST   124(R8), Z11, Z9
+	VPSRLW          $0x04, Z14, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z14, Z14
+	VPSHUFB         Z14, Z1, Z14
+	VPDPBUSD.BCST   64(R8), Z14, Z6
+	VPDPBUSD.BCST   68(R8), Z14, Z7
+	VPDPBUSD.BCST   72(R8), Z14, Z8
+	VPDPBUSD.BCST   76(R8), Z14, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   128(R8), Z10, Z6
+	VPDPBUSD.BCST   132(R8), Z10, Z7
+	VPDPBUSD.BCST   136(R8), Z10, Z8
+	VPDPBUSD.BCST   140(R8), Z10, Z9
+	VPSRLW          $0x04, Z12, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z12, Z12
+	VPSHUFB         Z12, Z1, Z12
+	VPDPBUSD.BCST   80(R8), Z12, Z6
+	VPDPBUSD.BCST   84(R8), Z12, Z7
+	VPDPBUSD.BCST   88(R8), Z12, Z8
+	VPDPBUSD.BCST   92(R8), Z12, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   144(R8), Z10, Z6
+	VPDPBUSD.BCST   148(R8), Z10, Z7
+	VPDPBUSD.BCST   152(R8), Z10, Z8
+	VPDPBUSD.BCST   156(R8), Z10, Z9
+	VPSRLW          $0x04, Z13, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z13, Z13
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   96(R8), Z13, Z6
+	VPDPBUSD.BCST   100(R8), Z13, Z7
+	VPDPBUSD.BCST   104(R8), Z13, Z8
+	VPDPBUSD.BCST   108(R8), Z13, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   160(R8), Z10, Z6
+	VPDPBUSD.BCST   164(R8), Z10, Z7
+	VPDPBUSD.BCST   168(R8), Z10, Z8
+	VPDPBUSD.BCST   172(R8), Z10, Z9
+	VPXORD          Y10, Y10, Y10
+	VPINSRW         $0x00, (DX), X10, X10
+	VPINSRW         $0x01, (DX)(AX*1), X10, X10
+	VPINSRW         $0x02, (DX)(AX*2), X10, X10
+	VPINSRW         $0x03, (DX)(CX*1), X10, X10
+	VPINSRW         $0x04, (BX), X10, X10
+	VPINSRW         $0x05, (BX)(AX*1), X10, X10
+	VPINSRW         $0x06, (BX)(AX*2), X10, X10
+	VPINSRW         $0x07, (BX)(CX*1), X10, X10
+	VPXORD          X11, X11, X11
+	VPINSRW         $0x00, (SI), X11, X11
+	VPINSRW         $0x01, (SI)(AX*1), X11, X11
+	VPINSRW         $0x02, (SI)(AX*2), X11, X11
+	VPINSRW         $0x03, (SI)(CX*1), X11, X11
+	VPINSRW         $0x04, (DI), X11, X11
+	VPINSRW         $0x05, (DI)(AX*1), X11, X11
+	VPINSRW         $0x06, (DI)(AX*2), X11, X11
+	VPINSRW         $0x07, (DI)(CX*1), X11, X11
+	VINSERTI32X4    $0x01, X11, Y10, Y10
+	VCVTPH2PS       Y10, Z10
+	VMULPS.BCST     (R8), Z10, Z11
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z11, Z2
+	VMULPS.BCST     4(R8), Z10, Z6
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z6, Z3
+	VMULPS.BCST     8(R8), Z10, Z6
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z6, Z4
+	VMULPS.BCST     12(R8), Z10, Z6
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z6, Z5
+	ADDQ            $0x00000012, DX
+	ADDQ            $0x00000012, BX
+	ADDQ            $0x00000012, SI
+	ADDQ            $0x00000012, DI
+	ADDQ            $0x000000b0, R8
+	SUBQ            $0x00000001, R9
+	JMP             loop164
+
+done165:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored166
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored166
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored166
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+
+stored166:
+	VZEROUPPER
+	RET
+
+// func fewIQ4_NLx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewIQ4_NLx8(SB), $0-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000012, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         tileBytes+40(FP), R9
+	ADDQ         R8, R9
+	MOVQ         AX, R11
+	SHLQ         $0x04, R11
+	ADDQ         DX, R11
+	MOVQ         blocks+24(FP), R10
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VMOVDQU32    codes1<>+0(SB), Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPXORD       Z8, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+
+loop167:
+	CMPQ            R10, $0x01
+	JL              done168
+	PREFETCHT1      (R11)
+	PREFETCHT1      64(R11)
+	PREFETCHT1      128(R11)
+	PREFETCHT1      192(R11)
+	PREFETCHT1      256(R11)
+	ADDQ            $0x00000120, R11
+	VPBROADCASTD    16(R8), Z10
+	VPBROADCASTD    20(R8), Z11
+	VPBROADCASTD    24(R8), Z12
+	VPBROADCASTD    28(R8), Z13
+	VPBROADCASTD    16(R9), Z14
+	VPBROADCASTD    20(R9), Z15
+	VPBROADCASTD    24(R9), Z16
+	VPBROADCASTD    28(R9), Z17
+	VBROADCASTI32X4 2(DX), Z18
+	VINSERTI32X4    $0x01, 2(BX), Z18, Z18
+	VINSERTI32X4    $0x02, 2(SI), Z18, Z18
+	VINSERTI32X4    $0x03, 2(DI), Z18, Z18
+	VBROADCASTI32X4 2(DX)(AX*1), Z19
+	VINSERTI32X4    $0x01, 2(BX)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x02, 2(SI)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x03, 2(DI)(AX*1), Z19, Z19
+	VBROADCASTI32X4 2(DX)(AX*2), Z20
+	VINSERTI32X4    $0x01, 2(BX)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x02, 2(SI)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x03, 2(DI)(AX*2), Z20, Z20
+	VBROADCASTI32X4 2(DX)(CX*1), Z21
+	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z21, Z21
+	VPUNPCKLDQ      Z19, Z18, Z22
+	VPUNPCKHDQ      Z19, Z18, Z19
+	VPUNPCKLDQ      Z21, Z20, Z23
+	VPUNPCKHDQ      Z21, Z20, Z21
+	VPUNPCKLQDQ     Z23, Z22, Z18
+	VPUNPCKHQDQ     Z23, Z22, Z22
+	VPUNPCKLQDQ     Z21, Z19, Z20
+	VPUNPCKHQDQ     Z21, Z19, Z21
+	VPSRLW          $0x04, Z18, Z19
+	VPANDD          Z0, Z19, Z19
+	VPANDD          Z0, Z18, Z18
+	VPSHUFB         Z18, Z1, Z18
+	VPDPBUSD.BCST   48(R8), Z18, Z10
+	VPDPBUSD.BCST   52(R8), Z18, Z11
+	VPDPBUSD.BCST   56(R8), Z18, Z12
+	VPDPBUSD.BCST   60(R8), Z18, Z13
+	VPDPBUSD.BCST   48(R9), Z18, Z14
+	VPDPBUSD.BCST   52(R9), Z18, Z15
+	VPDPBUSD.BCST   56(R9), Z18, Z16
+	VPDPBUSD.BCST   60(R9), Z18, Z17
+	VPSHUFB         Z19, Z1, Z19
+	VPDPBUSD.BCST   112(R8), Z19, Z10
+	VPDPBUSD.BCST   116(R8), Z19, Z11
+	VPDPBUSD.BCST   120(R8), Z19, Z12
+	VPDPBUSD.BCST   124(R8), Z19, Z13
+	VPDPBUSD.BCST   112(R9), Z19, Z14
+	VPDPBUSD.BCST   116(R9), Z19, Z15
+	VPDPBUSD.BCST   120(R9), Z19, Z16
+	VPDPBUSD.BCST   124(R9), Z19, Z17
+	VPSRLW          $0x04, Z22, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z22, Z22
+	VPSHUFB         Z22, Z1, Z22
+	VPDPBUSD.BCST   64(R8), Z22, Z10
+	VPDPBUSD.BCST   68(R8), Z22, Z11
+	VPDPBUSD.BCST   72(R8), Z22, Z12
+	VPDPBUSD.BCST   76(R8), Z22, Z13
+	VPDPBUSD.BCST   64(R9), Z22, Z14
+	VPDPBUSD.BCST   68(R9), Z22, Z15
+	VPDPBUSD.BCST   72(R9), Z22, Z16
+	VPDPBUSD.BCST   76(R9), Z22, Z17
+	VPSHUFB         Z18, Z1, Z18
+	VPDPBUSD.BCST   128(R8), Z18, Z10
+	VPDPBUSD.BCST   132(R8), Z18, Z11
+	VPDPBUSD.BCST   136(R8), Z18, Z12
+	VPDPBUSD.BCST   140(R8), Z18, Z13
+	VPDPBUSD.BCST   128(R9), Z18, Z14
+	VPDPBUSD.BCST   132(R9), Z18, Z15
+	VPDPBUSD.BCST   136(R9), Z18, Z16
+	VPDPBUSD.BCST   140(R9), Z18, Z17
+	VPSRLW          $0x04, Z20, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z20, Z20
+	VPSHUFB         Z20, Z1, Z20
+	VPDPBUSD.BCST   80(R8), Z20, Z10
+	VPDPBUSD.BCST   84(R8), Z20, Z11
+	VPDPBUSD.BCST   88(R8), Z20, Z12
+	VPDPBUSD.BCST   92(R8), Z20, Z13
+	VPDPBUSD.BCST   80(R9), Z20, Z14
+	VPDPBUSD.BCST   84(R9), Z20, Z15
+	VPDPBUSD.BCST   88(R9), Z20, Z16
+	VPDPBUSD.BCST   92(R9), Z20, Z17
+	VPSHUFB         Z18, Z1, Z18
+	VPDPBUSD.BCST   144(R8), Z18, Z10
+	VPDPBUSD.BCST   148(R8), Z18, Z11
+	VPDPBUSD.BCST   152(R8), Z18, Z12
+	VPDPBUSD.BCST   156(R8), Z18, Z13
+	VPDPBUSD.BCST   144(R9), Z18, Z14
+	VPDPBUSD.BCST   148(R9), Z18, Z15
+	VPDPBUSD.BCST   152(R9), Z18, Z16
+	VPDPBUSD.BCST   156(R9), Z18, Z17
+	VPSRLW          $0x04, Z21, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z21, Z21
+	VPSHUFB         Z21, Z1, Z21
+	VPDPBUSD.BCST   96(R8), Z21, Z10
+	VPDPBUSD.BCST   100(R8), Z21, Z11
+	VPDPBUSD.BCST   104(R8), Z21, Z12
+	VPDPBUSD.BCST   108(R8), Z21, Z13
+	VPDPBUSD.BCST   96(R9), Z21, Z14
+	VPDPBUSD.BCST   100(R9), Z21, Z15
+	VPDPBUSD.BCST   104(R9), Z21, Z16
+	VPDPBUSD.BCST   108(R9), Z21, Z17
+	VPSHUFB         Z18, Z1, Z18
+	VPDPBUSD.BCST   160(R8), Z18, Z10
+	VPDPBUSD.BCST   164(R8), Z18, Z11
+	VPDPBUSD.BCST   168(R8), Z18, Z12
+	VPDPBUSD.BCST   172(R8), Z18, Z13
+	VPDPBUSD.BCST   160(R9), Z18, Z14
+	VPDPBUSD.BCST   164(R9), Z18, Z15
+	VPDPBUSD.BCST   168(R9), Z18, Z16
+	VPDPBUSD.BCST   172(R9), Z18, Z17
+	VPXORD          Y18, Y18, Y18
+	VPINSRW         $0x00, (DX), X18, X18
+	VPINSRW         $0x01, (DX)(AX*1), X18, X18
+	VPINSRW         $0x02, (DX)(AX*2), X18, X18
+	VPINSRW         $0x03, (DX)(CX*1), X18, X18
+	VPINSRW         $0x04, (BX), X18, X18
+	VPINSRW         $0x05, (BX)(AX*1), X18, X18
+	VPINSRW         $0x06, (BX)(AX*2), X18, X18
+	VPINSRW         $0x07, (BX)(CX*1), X18, X18
+	VPXORD          X19, X19, X19
+	VPINSRW         $0x00, (SI), X19, X19
+	VPINSRW         $0x01, (SI)(AX*1), X19, X19
+	VPINSRW         $0x02, (SI)(AX*2), X19, X19
+	VPINSRW         $0x03, (SI)(CX*1), X19, X19
+	VPINSRW         $0x04, (DI), X19, X19
+	VPINSRW         $0x05, (DI)(AX*1), X19, X19
+	VPINSRW         $0x06, (DI)(AX*2), X19, X19
+	VPINSRW         $0x07, (DI)(CX*1), X19, X19
+	VINSERTI32X4    $0x01, X19, Y18, Y18
+	VCVTPH2PS       Y18, Z18
+	VMULPS.BCST     (R8), Z18, Z19
+	VCVTDQ2PS       Z10, Z10
+	VFMADD231PS     Z10, Z19, Z2
+	VMULPS.BCST     4(R8), Z18, Z10
+	VCVTDQ2PS       Z11, Z11
+	VFMADD231PS     Z11, Z10, Z3
+	VMULPS.BCST     8(R8), Z18, Z10
+	VCVTDQ2PS       Z12, Z12
+	VFMADD231PS     Z12, Z10, Z4
+	VMULPS.BCST     12(R8), Z18, Z10
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z13, Z10, Z5
+	VMULPS.BCST     (R9), Z18, Z10
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z14, Z10, Z6
+	VMULPS.BCST     4(R9), Z18, Z10
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z15, Z10, Z7
+	VMULPS.BCST     8(R9), Z18, Z10
+	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z16, Z10, Z8
+	VMULPS.BCST     12(R9), Z18, Z10
+	VCVTDQ2PS       Z17, Z17
+	VFMADD231PS     Z17, Z10, Z9
+	ADDQ            $0x00000012, DX
+	ADDQ            $0x00000012, BX
+	ADDQ            $0x00000012, SI
+	ADDQ            $0x00000012, DI
+	ADDQ            $0x000000b0, R8
+	ADDQ            $0x000000b0, R9
+	SUBQ            $0x00000001, R10
+	JMP             loop167
+
+done168:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored169
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored169
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored169
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x04
+	JLE     stored169
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x05
+	JLE     stored169
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x06
+	JLE     stored169
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x07
+	JLE     stored169
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
+
+stored169:
+	VZEROUPPER
+	RET
+
+// func fewMXFP4(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewMXFP4(SB), $0-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000011, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         AX, R10
+	SHLQ         $0x04, R10
+	ADDQ         DX, R10
+	MOVQ         blocks+24(FP), R9
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VMOVDQU32    codes128<>+0(SB), Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+
+loop170:
+	CMPQ            R9, $0x01
+	JL              done171
+	PREFETCHT1      (R10)
+	PREFETCHT1      64(R10)
+	PREFETCHT1      128(R10)
+	PREFETCHT1      192(R10)
+	PREFETCHT1      256(R10)
+	ADDQ            $0x00000110, R10
+	VPBROADCASTD    16(R8), Z6
+	VPBROADCASTD    20(R8), Z7
+	VPBROADCASTD    24(R8), Z8
+	VPBROADCASTD    28(R8), Z9
+	VBROADCASTI32X4 1(DX), Z10
+	VINSERTI32X4    $0x01, 1(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 1(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 1(DI), Z10, Z10
+	VBROADCASTI32X4 1(DX)(AX*1), Z11
+	VINSERTI32X4    $0x01, 1(BX)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 1(SI)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 1(DI)(AX*1), Z11, Z11
+	VBROADCASTI32X4 1(DX)(AX*2), Z12
+	VINSERTI32X4    $0x01, 1(BX)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x02, 1(SI)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x03, 1(DI)(AX*2), Z12, Z12
+	VBROADCASTI32X4 1(DX)(CX*1), Z13
+	VINSERTI32X4    $0x01, 1(BX)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 1(SI)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 1(DI)(CX*1), Z13, Z13
+	VPUNPCKLDQ      Z11, Z10, Z14
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLDQ      Z13, Z12, Z15
+	VPUNPCKHDQ      Z13, Z12, Z13
+	VPUNPCKLQDQ     Z15, Z14, Z10
+	VPUNPCKHQDQ     Z15, Z14, Z14
+	VPUNPCKLQDQ     Z13, Z11, Z12
+	VPUNPCKHQDQ     Z13, Z11, Z13
+	VPSRLW          $0x04, Z10, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   48(R8), Z10, Z6
+	VPDPBUSD.BCST   52(R8), Z10, Z7
+	VPDPBUSD.BCST   56(R8), Z10, Z8
+	VPDPBUSD.BCST   60(R8), Z10, Z9
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   112(R8), Z11, Z6
+	VPDPBUSD.BCST   116(R8), Z11, Z7
+	VPDPBUSD.BCST   120(R8), Z11, Z8
+	VPDPBUSD.BCST   124(R8), Z11, Z9
+	VPSRLW          $0x04, Z14, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z14, Z14
+	VPSHUFB         Z14, Z1, Z14
+	VPDPBUSD.BCST   64(R8), Z14, Z6
+	VPDPBUSD.BCST   68(R8), Z14, Z7
+	VPDPBUSD.BCST   72(R8), Z14, Z8
+	VPDPBUSD.BCST   76(R8), Z14, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   128(R8), Z10, Z6
+	VPDPBUSD.BCST   132(R8), Z10, Z7
+	VPDPBUSD.BCST   136(R8), Z10, Z8
+	VPDPBUSD.BCST   140(R8), Z10, Z9
+	VPSRLW          $0x04, Z12, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z12, Z12
+	VPSHUFB         Z12, Z1, Z12
+	VPDPBUSD.BCST   80(R8), Z12, Z6
+	VPDPBUSD.BCST   84(R8), Z12, Z7
+	VPDPBUSD.BCST   88(R8), Z12, Z8
+	VPDPBUSD.BCST   92(R8), Z12, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   144(R8), Z10, Z6
+	VPDPBUSD.BCST   148(R8), Z10, Z7
+	VPDPBUSD.BCST   152(R8), Z10, Z8
+	VPDPBUSD.BCST   156(R8), Z10, Z9
+	VPSRLW          $0x04, Z13, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z13, Z13
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   96(R8), Z13, Z6
+	VPDPBUSD.BCST   100(R8), Z13, Z7
+	VPDPBUSD.BCST   104(R8), Z13, Z8
+	VPDPBUSD.BCST   108(R8), Z13, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VPDPBUSD.BCST   160(R8), Z10, Z6
+	VPDPBUSD.BCST   164(R8), Z10, Z7
+	VPDPBUSD.BCST   168(R8), Z10, Z8
+	VPDPBUSD.BCST   172(R8), Z10, Z9
+	VPXORD          X10, X10, X10
+	VPINSRB         $0x00, (DX), X10, X10
+	VPINSRB         $0x01, (DX)(AX*1), X10, X10
+	VPINSRB         $0x02, (DX)(AX*2), X10, X10
+	VPINSRB         $0x03, (DX)(CX*1), X10, X10
+	VPINSRB         $0x04, (BX), X10, X10
+	VPINSRB         $0x05, (BX)(AX*1), X10, X10
+	VPINSRB         $0x06, (BX)(AX*2), X10, X10
+	VPINSRB         $0x07, (BX)(CX*1), X10, X10
+	VPINSRB         $0x08, (SI), X10, X10
+	VPINSRB         $0x09, (SI)(AX*1), X10, X10
+	VPINSRB         $0x0a, (SI)(AX*2), X10, X10
+	VPINSRB         $0x0b, (SI)(CX*1), X10, X10
+	VPINSRB         $0x0c, (DI), X10, X10
+	VPINSRB         $0x0d, (DI)(AX*1), X10, X10
+	VPINSRB         $0x0e, (DI)(AX*2), X10, X10
+	VPINSRB         $0x0f, (DI)(CX*1), X10, X10
+	VPMOVZXBD       X10, Z10
+	VPBROADCASTD    one32<>+0(SB), Z11
+	VPBROADCASTD    two32<>+0(SB), Z12
+	VPBROADCASTD    tiny<>+0(SB), Z13
+	VPSLLVD         Z10, Z13, Z13
+	VPCMPUD         $0x01, Z12, Z10, K1
+	VPSUBD          Z11, Z10, Z10
+	VPSLLD          $0x17, Z10, Z10
+	VMOVDQU32       Z13, K1, Z10
+	VMULPS.BCST     (R8), Z10, Z11
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z11, Z2
+	VMULPS.BCST     4(R8), Z10, Z6
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z6, Z3
+	VMULPS.BCST     8(R8), Z10, Z6
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z6, Z4
+	VMULPS.BCST     12(R8), Z10, Z6
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z6, Z5
+	ADDQ            $0x00000011, DX
+	ADDQ            $0x00000011, BX
+	ADDQ            $0x00000011, SI
+	ADDQ            $0x00000011, DI
+	ADDQ            $0x000000b0, R8
+	SUBQ            $0x00000001, R9
+	JMP             loop170
+
+done171:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored172
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored172
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored172
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+
+stored172:
+	VZEROUPPER
+	RET
+
+// func fewMXFP4x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewMXFP4x8(SB), $0-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000011, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         tileBytes+40(FP), R9
+	ADDQ         R8, R9
+	MOVQ         AX, R11
+	SHLQ         $0x04, R11
+	ADDQ         DX, R11
+	MOVQ         blocks+24(FP), R10
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VMOVDQU32    codes128<>+0(SB), Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPXORD       Z8, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+
+loop173:
+	CMPQ            R10, $0x01
+	JL              done174
+	PREFETCHT1      (R11)
+	PREFETCHT1      64(R11)
+	PREFETCHT1      128(R11)
+	PREFETCHT1      192(R11)
+	PREFETCHT1      256(R11)
+	ADDQ            $0x00000110, R11
+	VPBROADCASTD    16(R8), Z10
+	VPBROADCASTD    20(R8), Z11
+	VPBROADCASTD    24(R8), Z12
+	VPBROADCASTD    28(R8), Z13
+	VPBROADCASTD    16(R9), Z14
+	VPBROADCASTD    20(R9), Z15
+	VPBROADCASTD    24(R9), Z16
+	VPBROADCASTD    28(R9), Z17
+	VBROADCASTI32X4 1(DX), Z18
+	VINSERTI32X4    $0x01, 1(BX), Z18, Z18
+	VINSERTI32X4    $0x02, 1(SI), Z18, Z18
+	VINSERTI32X4    $0x03, 1(DI), Z18, Z18
+	VBROADCASTI32X4 1(DX)(AX*1), Z19
+	VINSERTI32X4    $0x01, 1(BX)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x02, 1(SI)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x03, 1(DI)(AX*1), Z19, Z19
+	VBROADCASTI32X4 1(DX)(AX*2), Z20
+	VINSERTI32X4    $0x01, 1(BX)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x02, 1(SI)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x03, 1(DI)(AX*2), Z20, Z20
+	VBROADCASTI32X4 1(DX)(CX*1), Z21
+	VINSERTI32X4    $0x01, 1(BX)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x02, 1(SI)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x03, 1(DI)(CX*1), Z21, Z21
+	VPUNPCKLDQ      Z19, Z18, Z22
+	VPUNPCKHDQ      Z19, Z18, Z19
+	VPUNPCKLDQ      Z21, Z20, Z23
+	VPUNPCKHDQ      Z21, Z20, Z21
+	VPUNPCKLQDQ     Z23, Z22, Z18
+	VPUNPCKHQDQ     Z23, Z22, Z22
+	VPUNPCKLQDQ     Z21, Z19, Z20
+	VPUNPCKHQDQ     Z21, Z19, Z21
+	VPSRLW          $0x04, Z18, Z19
+	VPANDD          Z0, Z19, Z19
+	VPANDD          Z0, Z18, Z18
+	VPSHUFB         Z18, Z1, Z18
+	VPDPBUSD.BCST   48(R8), Z18, Z10
+	VPDPBUSD.BCST   52(R8), Z18, Z11
+	VPDPBUSD.BCST   56(R8), Z18, Z12
+	VPDPBUSD.BCST   60(R8), Z18, Z13
+	VPDPBUSD.BCST   48(R9), Z18, Z14
+	VPDPBUSD.BCST   52(R9), Z18, Z15
+	VPDPBUSD.BCST   56(R9), Z18, Z16
+	VPDPBUSD.BCST   60(R9), Z18, Z17
+	VPSHUFB         Z19, Z1, Z19
+	VPDPBUSD.BCST   112(R8), Z19, Z10
+	VPDPBUSD.BCST   116(R8), Z19, Z11
+	VPDPBUSD.BCST   120(R8), Z19, Z12
+	VPDPBUSD.BCST   124(R8), Z19, Z13
+	VPDPBUSD.BCST   112(R9), Z19, Z14
+	VPDPBUSD.BCST   116(R9), Z19, Z15
+	VPDPBUSD.BCST   120(R9), Z19, Z16
+	VPDPBUSD.BCST   124(R9), Z19, Z17
+	VPSRLW          $0x04, Z22, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z22, Z22
+	VPSHUFB         Z22, Z1, Z22
+	VPDPBUSD.BCST   64(R8), Z22, Z10
+	VPDPBUSD.BCST   68(R8), Z22, Z11
+	VPDPBUSD.BCST   72(R8), Z22, Z12
+	VPDPBUSD.BCST   76(R8), Z22, Z13
+	VPDPBUSD.BCST   64(R9), Z22, Z14
+	VPDPBUSD.BCST   68(R9), Z22, Z15
+	VPDPBUSD.BCST   72(R9), Z22, Z16
+	VPDPBUSD.BCST   76(R9), Z22, Z17
+	VPSHUFB         Z18, Z1, Z18
+	VPDPBUSD.BCST   128(R8), Z18, Z10
+	VPDPBUSD.BCST   132(R8), Z18, Z11
+	VPDPBUSD.BCST   136(R8), Z18, Z12
+	VPDPBUSD.BCST   140(R8), Z18, Z13
+	VPDPBUSD.BCST   128(R9), Z18, Z14
+	VPDPBUSD.BCST   132(R9), Z18, Z15
+	VPDPBUSD.BCST   136(R9), Z18, Z16
+	VPDPBUSD.BCST   140(R9), Z18, Z17
+	VPSRLW          $0x04, Z20, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z20, Z20
+	VPSHUFB         Z20, Z1, Z20
+	VPDPBUSD.BCST   80(R8), Z20, Z10
+	VPDPBUSD.BCST   84(R8), Z20, Z11
+	VPDPBUSD.BCST   88(R8), Z20, Z12
+	VPDPBUSD.BCST   92(R8), Z20, Z13
+	VPDPBUSD.BCST   80(R9), Z20, Z14
+	VPDPBUSD.BCST   84(R9), Z20, Z15
+	VPDPBUSD.BCST   88(R9), Z20, Z16
+	VPDPBUSD.BCST   92(R9), Z20, Z17
+	VPSHUFB         Z18, Z1, Z18
+	VPDPBUSD.BCST   144(R8), Z18, Z10
+	VPDPBUSD.BCST   148(R8), Z18, Z11
+	VPDPBUSD.BCST   152(R8), Z18, Z12
+	VPDPBUSD.BCST   156(R8), Z18, Z13
+	VPDPBUSD.BCST   144(R9), Z18, Z14
+	VPDPBUSD.BCST   148(R9), Z18, Z15
+	VPDPBUSD.BCST   152(R9), Z18, Z16
+	VPDPBUSD.BCST   156(R9), Z18, Z17
+	VPSRLW          $0x04, Z21, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z21, Z21
+	VPSHUFB         Z21, Z1, Z21
+	VPDPBUSD.BCST   96(R8), Z21, Z10
+	VPDPBUSD.BCST   100(R8), Z21, Z11
+	VPDPBUSD.BCST   104(R8), Z21, Z12
+	VPDPBUSD.BCST   108(R8), Z21, Z13
+	VPDPBUSD.BCST   96(R9), Z21, Z14
+	VPDPBUSD.BCST   100(R9), Z21, Z15
+	VPDPBUSD.BCST   104(R9), Z21, Z16
+	VPDPBUSD.BCST   108(R9), Z21, Z17
+	VPSHUFB         Z18, Z1, Z18
+	VPDPBUSD.BCST   160(R8), Z18, Z10
+	VPDPBUSD.BCST   164(R8), Z18, Z11
+	VPDPBUSD.BCST   168(R8), Z18, Z12
+	VPDPBUSD.BCST   172(R8), Z18, Z13
+	VPDPBUSD.BCST   160(R9), Z18, Z14
+	VPDPBUSD.BCST   164(R9), Z18, Z15
+	VPDPBUSD.BCST   168(R9), Z18, Z16
+	VPDPBUSD.BCST   172(R9), Z18, Z17
+	VPXORD          X18, X18, X18
+	VPINSRB         $0x00, (DX), X18, X18
+	VPINSRB         $0x01, (DX)(AX*1), X18, X18
+	VPINSRB         $0x02, (DX)(AX*2), X18, X18
+	VPINSRB         $0x03, (DX)(CX*1), X18, X18
+	VPINSRB         $0x04, (BX), X18, X18
+	VPINSRB         $0x05, (BX)(AX*1), X18, X18
+	VPINSRB         $0x06, (BX)(AX*2), X18, X18
+	VPINSRB         $0x07, (BX)(CX*1), X18, X18
+	VPINSRB         $0x08, (SI), X18, X18
+	VPINSRB         $0x09, (SI)(AX*1), X18, X18
+	VPINSRB         $0x0a, (SI)(AX*2), X18, X18
+	VPINSRB         $0x0b, (SI)(CX*1), X18, X18
+	VPINSRB         $0x0c, (DI), X18, X18
+	VPINSRB         $0x0d, (DI)(AX*1), X18, X18
+	VPINSRB         $0x0e, (DI)(AX*2), X18, X18
+	VPINSRB         $0x0f, (DI)(CX*1), X18, X18
+	VPMOVZXBD       X18, Z18
+	VPBROADCASTD    one32<>+0(SB), Z19
+	VPBROADCASTD    two32<>+0(SB), Z20
+	VPBROADCASTD    tiny<>+0(SB), Z21
+	VPSLLVD         Z18, Z21, Z21
+	VPCMPUD         $0x01, Z20, Z18, K1
+	VPSUBD          Z19, Z18, Z18
+	VPSLLD          $0x17, Z18, Z18
+	VMOVDQU32       Z21, K1, Z18
+	VMULPS.BCST     (R8), Z18, Z19
+	VCVTDQ2PS       Z10, Z10
+	VFMADD231PS     Z10, Z19, Z2
+	VMULPS.BCST     4(R8), Z18, Z10
+	VCVTDQ2PS       Z11, Z11
+	VFMADD231PS     Z11, Z10, Z3
+	VMULPS.BCST     8(R8), Z18, Z10
+	VCVTDQ2PS       Z12, Z12
+	VFMADD231PS     Z12, Z10, Z4
+	VMULPS.BCST     12(R8), Z18, Z10
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z13, Z10, Z5
+	VMULPS.BCST     (R9), Z18, Z10
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z14, Z10, Z6
+	VMULPS.BCST     4(R9), Z18, Z10
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z15, Z10, Z7
+	VMULPS.BCST     8(R9), Z18, Z10
+	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z16, Z10, Z8
+	VMULPS.BCST     12(R9), Z18, Z10
+	VCVTDQ2PS       Z17, Z17
+	VFMADD231PS     Z17, Z10, Z9
+	ADDQ            $0x00000011, DX
+	ADDQ            $0x00000011, BX
+	ADDQ            $0x00000011, SI
+	ADDQ            $0x00000011, DI
+	ADDQ            $0x000000b0, R8
+	ADDQ            $0x000000b0, R9
+	SUBQ            $0x00000001, R10
+	JMP             loop173
+
+done174:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored175
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored175
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored175
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x04
+	JLE     stored175
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x05
+	JLE     stored175
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x06
+	JLE     stored175
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x07
+	JLE     stored175
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
+
+stored175:
+	VZEROUPPER
+	RET
+
+// func fewQ2_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·fewQ2_K(SB), $832-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000054, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         AX, R10
+	SHLQ         $0x04, R10
+	ADDQ         DX, R10
+	MOVQ         blocks+24(FP), R9
+	VPBROADCASTD bytes3<>+0(SB), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+
+loop176:
+	CMPQ            R9, $0x01
+	JL              done177
+	PREFETCHT1      (R10)
+	PREFETCHT1      64(R10)
+	PREFETCHT1      128(R10)
+	PREFETCHT1      192(R10)
+	PREFETCHT1      256(R10)
+	PREFETCHT1      320(R10)
+	PREFETCHT1      384(R10)
+	PREFETCHT1      448(R10)
+	PREFETCHT1      512(R10)
+	PREFETCHT1      576(R10)
+	PREFETCHT1      640(R10)
+	PREFETCHT1      704(R10)
+	PREFETCHT1      768(R10)
+	PREFETCHT1      832(R10)
+	PREFETCHT1      896(R10)
+	PREFETCHT1      960(R10)
+	PREFETCHT1      1024(R10)
+	PREFETCHT1      1088(R10)
+	PREFETCHT1      1152(R10)
+	PREFETCHT1      1216(R10)
+	PREFETCHT1      1280(R10)
+	ADDQ            $0x00000540, R10
+	VPBROADCASTD    nibbles<>+0(SB), Z5
+	VBROADCASTI32X4 (DX), Z6
+	VINSERTI32X4    $0x01, (BX), Z6, Z6
+	VINSERTI32X4    $0x02, (SI), Z6, Z6
+	VINSERTI32X4    $0x03, (DI), Z6, Z6
+	VBROADCASTI32X4 (DX)(AX*1), Z7
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z7, Z7
+	VBROADCASTI32X4 (DX)(AX*2), Z8
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z8, Z8
+	VBROADCASTI32X4 (DX)(CX*1), Z9
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z9, Z9
 	VPUNPCKLDQ      Z7, Z6, Z10
 	VPUNPCKHDQ      Z7, Z6, Z7
 	VPUNPCKLDQ      Z9, Z8, Z11
@@ -14755,188 +17674,4067 @@ loop144:
 	VPUNPCKLQDQ     Z9, Z7, Z8
 	VPUNPCKHQDQ     Z9, Z7, Z9
 	VPSRLW          $0x04, Z6, Z7
-	VPANDD          Z1, Z7, Z7
-	VPANDD          Z1, Z6, Z6
-	VPSHUFB         all0<>+0(SB), Z5, Z11
-	VPBROADCASTD    tests0<>+0(SB), Z12
-	VPTESTMB        Z12, Z11, K1
-	VPADDB          Z2, Z6, K1, Z6
-	VPDPBUSD.BCST   (R8), Z6, Z4
-	VPSHUFB         all2<>+0(SB), Z5, Z6
-	VPBROADCASTD    tests0<>+0(SB), Z11
-	VPTESTMB        Z11, Z6, K1
-	VPADDB          Z2, Z7, K1, Z7
-	VPDPBUSD.BCST   16(R8), Z7, Z4
-	VPSRLW          $0x04, Z10, Z6
-	VPANDD          Z1, Z6, Z6
-	VPANDD          Z1, Z10, Z10
-	VPSHUFB         all0<>+0(SB), Z5, Z7
-	VPBROADCASTD    tests1<>+0(SB), Z11
-	VPTESTMB        Z11, Z7, K1
-	VPADDB          Z2, Z10, K1, Z10
-	VPDPBUSD.BCST   4(R8), Z10, Z4
-	VPSHUFB         all2<>+0(SB), Z5, Z7
-	VPBROADCASTD    tests1<>+0(SB), Z10
-	VPTESTMB        Z10, Z7, K1
-	VPADDB          Z2, Z6, K1, Z6
-	VPDPBUSD.BCST   20(R8), Z6, Z4
-	VPSRLW          $0x04, Z8, Z6
-	VPANDD          Z1, Z6, Z6
-	VPANDD          Z1, Z8, Z8
-	VPSHUFB         all1<>+0(SB), Z5, Z7
-	VPBROADCASTD    tests0<>+0(SB), Z10
-	VPTESTMB        Z10, Z7, K1
-	VPADDB          Z2, Z8, K1, Z8
-	VPDPBUSD.BCST   8(R8), Z8, Z4
-	VPSHUFB         all3<>+0(SB), Z5, Z7
-	VPBROADCASTD    tests0<>+0(SB), Z8
-	VPTESTMB        Z8, Z7, K1
-	VPADDB          Z2, Z6, K1, Z6
-	VPDPBUSD.BCST   24(R8), Z6, Z4
-	VPSRLW          $0x04, Z9, Z6
-	VPANDD          Z1, Z6, Z6
-	VPANDD          Z1, Z9, Z9
-	VPSHUFB         all1<>+0(SB), Z5, Z7
-	VPBROADCASTD    tests1<>+0(SB), Z8
-	VPTESTMB        Z8, Z7, K1
-	VPADDB          Z2, Z9, K1, Z9
-	VPDPBUSD.BCST   12(R8), Z9, Z4
-	VPSHUFB         all3<>+0(SB), Z5, Z5
-	VPBROADCASTD    tests1<>+0(SB), Z7
-	VPTESTMB        Z7, Z5, K1
-	VPADDB          Z2, Z6, K1, Z6
-	VPDPBUSD.BCST   28(R8), Z6, Z4
-	VPXORD          Y5, Y5, Y5
-	VPINSRW         $0x00, (DX), X5, X5
-	VPINSRW         $0x01, (DX)(AX*1), X5, X5
-	VPINSRW         $0x02, (DX)(AX*2), X5, X5
-	VPINSRW         $0x03, (DX)(CX*1), X5, X5
-	VPINSRW         $0x04, (BX), X5, X5
-	VPINSRW         $0x05, (BX)(AX*1), X5, X5
-	VPINSRW         $0x06, (BX)(AX*2), X5, X5
-	VPINSRW         $0x07, (BX)(CX*1), X5, X5
-	VPXORD          X6, X6, X6
-	VPINSRW         $0x00, (SI), X6, X6
-	VPINSRW         $0x01, (SI)(AX*1), X6, X6
-	VPINSRW         $0x02, (SI)(AX*2), X6, X6
-	VPINSRW         $0x03, (SI)(CX*1), X6, X6
-	VPINSRW         $0x04, (DI), X6, X6
-	VPINSRW         $0x05, (DI)(AX*1), X6, X6
-	VPINSRW         $0x06, (DI)(AX*2), X6, X6
-	VPINSRW         $0x07, (DI)(CX*1), X6, X6
-	VINSERTI32X4    $0x01, X6, Y5, Y5
+	VPANDD          Z5, Z7, Z7
+	VPANDD          Z5, Z6, Z6
+	VPSRLW          $0x04, Z10, Z11
+	VPANDD          Z5, Z11, Z11
+	VPANDD          Z5, Z10, Z10
+	VPSRLW          $0x04, Z8, Z12
+	VPANDD          Z5, Z12, Z12
+	VPANDD          Z5, Z8, Z8
+	VPSRLW          $0x04, Z9, Z13
+	VPANDD          Z5, Z13, Z13
+	VPANDD          Z5, Z9, Z9
+	VPBROADCASTD    80(DX), Z5
+	VPINSRD         $0x01, 80(DX)(AX*1), X5, X5
+	VPINSRD         $0x02, 80(DX)(AX*2), X5, X5
+	VPINSRD         $0x03, 80(DX)(CX*1), X5, X5
+	VMOVD           80(BX), X14
+	VPINSRD         $0x01, 80(BX)(AX*1), X14, X14
+	VPINSRD         $0x02, 80(BX)(AX*2), X14, X14
+	VPINSRD         $0x03, 80(BX)(CX*1), X14, X14
+	VINSERTI32X4    $0x01, X14, Z5, Z5
+	VMOVD           80(SI), X14
+	VPINSRD         $0x01, 80(SI)(AX*1), X14, X14
+	VPINSRD         $0x02, 80(SI)(AX*2), X14, X14
+	VPINSRD         $0x03, 80(SI)(CX*1), X14, X14
+	VINSERTI32X4    $0x02, X14, Z5, Z5
+	VMOVD           80(DI), X14
+	VPINSRD         $0x01, 80(DI)(AX*1), X14, X14
+	VPINSRD         $0x02, 80(DI)(AX*2), X14, X14
+	VPINSRD         $0x03, 80(DI)(CX*1), X14, X14
+	VINSERTI32X4    $0x03, X14, Z5, Z5
+	VPMOVDW         Z5, Y14
+	VCVTPH2PS       Y14, Z14
+	VPSRLD          $0x10, Z5, Z5
+	VPMOVDW         Z5, Y5
 	VCVTPH2PS       Y5, Z5
-	VBROADCASTSS    (R9), Z6
-	VMULPS          Z6, Z5, Z5
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z5, Z3
-	ADDQ            $0x00000016, DX
-	ADDQ            $0x00000016, BX
-	ADDQ            $0x00000016, SI
-	ADDQ            $0x00000016, DI
-	ADDQ            $0x00000020, R8
-	ADDQ            $0x00000004, R9
-	ADDQ            $0x00000004, R10
-	SUBQ            $0x00000001, R13
-	JMP             loop144
+	VPBROADCASTD    sign<>+0(SB), Z15
+	VPXORD          Z15, Z5, Z5
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z17, Z17, Z17
+	VPXORD          Z18, Z18, Z18
+	VPSHUFB         order1_0_2_0<>+0(SB), Z7, Z19
+	VPDPWSSD.BCST   16(R8), Z19, Z15
+	VPDPWSSD.BCST   20(R8), Z19, Z16
+	VPDPWSSD.BCST   24(R8), Z19, Z17
+	VPDPWSSD.BCST   28(R8), Z19, Z18
+	VPSHUFB         order3_0_4_0<>+0(SB), Z7, Z7
+	VPDPWSSD.BCST   32(R8), Z7, Z15
+	VPDPWSSD.BCST   36(R8), Z7, Z16
+	VPDPWSSD.BCST   40(R8), Z7, Z17
+	VPDPWSSD.BCST   44(R8), Z7, Z18
+	VPSHUFB         order1_0_2_0<>+0(SB), Z11, Z7
+	VPDPWSSD.BCST   48(R8), Z7, Z15
+	VPDPWSSD.BCST   52(R8), Z7, Z16
+	VPDPWSSD.BCST   56(R8), Z7, Z17
+	VPDPWSSD.BCST   60(R8), Z7, Z18
+	VPSHUFB         order3_0_4_0<>+0(SB), Z11, Z7
+	VPDPWSSD.BCST   64(R8), Z7, Z15
+	VPDPWSSD.BCST   68(R8), Z7, Z16
+	VPDPWSSD.BCST   72(R8), Z7, Z17
+	VPDPWSSD.BCST   76(R8), Z7, Z18
+	VPSHUFB         order1_0_2_0<>+0(SB), Z12, Z7
+	VPDPWSSD.BCST   80(R8), Z7, Z15
+	VPDPWSSD.BCST   84(R8), Z7, Z16
+	VPDPWSSD.BCST   88(R8), Z7, Z17
+	VPDPWSSD.BCST   92(R8), Z7, Z18
+	VPSHUFB         order3_0_4_0<>+0(SB), Z12, Z7
+	VPDPWSSD.BCST   96(R8), Z7, Z15
+	VPDPWSSD.BCST   100(R8), Z7, Z16
+	VPDPWSSD.BCST   104(R8), Z7, Z17
+	VPDPWSSD.BCST   108(R8), Z7, Z18
+	VPSHUFB         order1_0_2_0<>+0(SB), Z13, Z7
+	VPDPWSSD.BCST   112(R8), Z7, Z15
+	VPDPWSSD.BCST   116(R8), Z7, Z16
+	VPDPWSSD.BCST   120(R8), Z7, Z17
+	VPDPWSSD.BCST   124(R8), Z7, Z18
+	VPSHUFB         order3_0_4_0<>+0(SB), Z13, Z7
+	VPDPWSSD.BCST   128(R8), Z7, Z15
+	VPDPWSSD.BCST   132(R8), Z7, Z16
+	VPDPWSSD.BCST   136(R8), Z7, Z17
+	VPDPWSSD.BCST   140(R8), Z7, Z18
+	VCVTDQ2PS       Z15, Z15
+	VMOVUPS         Z15, 512(SP)
+	VPXORD          Z15, Z15, Z15
+	VCVTDQ2PS       Z16, Z16
+	VMOVUPS         Z16, 576(SP)
+	VPXORD          Z16, Z16, Z16
+	VCVTDQ2PS       Z17, Z17
+	VMOVUPS         Z17, 640(SP)
+	VPXORD          Z17, Z17, Z17
+	VCVTDQ2PS       Z18, Z18
+	VMOVUPS         Z18, 704(SP)
+	VPXORD          Z18, Z18, Z18
+	VMOVUPS         Z5, 768(SP)
+	VBROADCASTI32X4 16(DX), Z5
+	VINSERTI32X4    $0x01, 16(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 16(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 16(DI), Z5, Z5
+	VBROADCASTI32X4 16(DX)(AX*1), Z7
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z7, Z7
+	VBROADCASTI32X4 16(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z11, Z11
+	VBROADCASTI32X4 16(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z12, Z12
+	VPUNPCKLDQ      Z7, Z5, Z13
+	VPUNPCKHDQ      Z7, Z5, Z7
+	VPUNPCKLDQ      Z12, Z11, Z19
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z19, Z13, Z5
+	VPUNPCKHQDQ     Z19, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z7, Z11
+	VPUNPCKHQDQ     Z12, Z7, Z12
+	VPANDD          Z5, Z0, Z7
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPXORD          Z22, Z22, Z22
+	VPDPBUSD.BCST   144(R8), Z7, Z19
+	VPDPBUSD.BCST   148(R8), Z7, Z20
+	VPDPBUSD.BCST   152(R8), Z7, Z21
+	VPDPBUSD.BCST   156(R8), Z7, Z22
+	VPANDD          Z13, Z0, Z7
+	VPDPBUSD.BCST   160(R8), Z7, Z19
+	VPDPBUSD.BCST   164(R8), Z7, Z20
+	VPDPBUSD.BCST   168(R8), Z7, Z21
+	VPDPBUSD.BCST   172(R8), Z7, Z22
+	VPANDD          Z11, Z0, Z7
+	VPDPBUSD.BCST   176(R8), Z7, Z19
+	VPDPBUSD.BCST   180(R8), Z7, Z20
+	VPDPBUSD.BCST   184(R8), Z7, Z21
+	VPDPBUSD.BCST   188(R8), Z7, Z22
+	VPANDD          Z12, Z0, Z7
+	VPDPBUSD.BCST   192(R8), Z7, Z19
+	VPDPBUSD.BCST   196(R8), Z7, Z20
+	VPDPBUSD.BCST   200(R8), Z7, Z21
+	VPDPBUSD.BCST   204(R8), Z7, Z22
+	VPSHUFB         order1_0_0_0<>+0(SB), Z6, Z7
+	VPMULLD         Z7, Z19, Z19
+	VPADDD          Z19, Z15, Z15
+	VPMULLD         Z7, Z20, Z20
+	VPADDD          Z20, Z16, Z16
+	VPMULLD         Z7, Z21, Z21
+	VPADDD          Z21, Z17, Z17
+	VPMULLD         Z7, Z22, Z22
+	VPADDD          Z22, Z18, Z18
+	VPSRLW          $0x02, Z5, Z7
+	VPANDD          Z0, Z7, Z7
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPXORD          Z22, Z22, Z22
+	VPDPBUSD.BCST   272(R8), Z7, Z19
+	VPDPBUSD.BCST   276(R8), Z7, Z20
+	VPDPBUSD.BCST   280(R8), Z7, Z21
+	VPDPBUSD.BCST   284(R8), Z7, Z22
+	VPSRLW          $0x02, Z13, Z7
+	VPANDD          Z0, Z7, Z7
+	VPDPBUSD.BCST   288(R8), Z7, Z19
+	VPDPBUSD.BCST   292(R8), Z7, Z20
+	VPDPBUSD.BCST   296(R8), Z7, Z21
+	VPDPBUSD.BCST   300(R8), Z7, Z22
+	VPSRLW          $0x02, Z11, Z7
+	VPANDD          Z0, Z7, Z7
+	VPDPBUSD.BCST   304(R8), Z7, Z19
+	VPDPBUSD.BCST   308(R8), Z7, Z20
+	VPDPBUSD.BCST   312(R8), Z7, Z21
+	VPDPBUSD.BCST   316(R8), Z7, Z22
+	VPSRLW          $0x02, Z12, Z7
+	VPANDD          Z0, Z7, Z7
+	VPDPBUSD.BCST   320(R8), Z7, Z19
+	VPDPBUSD.BCST   324(R8), Z7, Z20
+	VPDPBUSD.BCST   328(R8), Z7, Z21
+	VPDPBUSD.BCST   332(R8), Z7, Z22
+	VPSHUFB         order3_0_0_0<>+0(SB), Z6, Z7
+	VPMULLD         Z7, Z19, Z19
+	VPADDD          Z19, Z15, Z15
+	VPMULLD         Z7, Z20, Z20
+	VPADDD          Z20, Z16, Z16
+	VPMULLD         Z7, Z21, Z21
+	VPADDD          Z21, Z17, Z17
+	VPMULLD         Z7, Z22, Z22
+	VPADDD          Z22, Z18, Z18
+	VPSRLW          $0x04, Z5, Z7
+	VPANDD          Z0, Z7, Z7
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPXORD          Z22, Z22, Z22
+	VPDPBUSD.BCST   400(R8), Z7, Z19
+	VPDPBUSD.BCST   404(R8), Z7, Z20
+	VPDPBUSD.BCST   408(R8), Z7, Z21
+	VPDPBUSD.BCST   412(R8), Z7, Z22
+	VPSRLW          $0x04, Z13, Z7
+	VPANDD          Z0, Z7, Z7
+	VPDPBUSD.BCST   416(R8), Z7, Z19
+	VPDPBUSD.BCST   420(R8), Z7, Z20
+	VPDPBUSD.BCST   424(R8), Z7, Z21
+	VPDPBUSD.BCST   428(R8), Z7, Z22
+	VPSRLW          $0x04, Z11, Z7
+	VPANDD          Z0, Z7, Z7
+	VPDPBUSD.BCST   432(R8), Z7, Z19
+	VPDPBUSD.BCST   436(R8), Z7, Z20
+	VPDPBUSD.BCST   440(R8), Z7, Z21
+	VPDPBUSD.BCST   444(R8), Z7, Z22
+	VPSRLW          $0x04, Z12, Z7
+	VPANDD          Z0, Z7, Z7
+	VPDPBUSD.BCST   448(R8), Z7, Z19
+	VPDPBUSD.BCST   452(R8), Z7, Z20
+	VPDPBUSD.BCST   456(R8), Z7, Z21
+	VPDPBUSD.BCST   460(R8), Z7, Z22
+	VPSHUFB         order1_0_0_0<>+0(SB), Z10, Z7
+	VPMULLD         Z7, Z19, Z19
+	VPADDD          Z19, Z15, Z15
+	VPMULLD         Z7, Z20, Z20
+	VPADDD          Z20, Z16, Z16
+	VPMULLD         Z7, Z21, Z21
+	VPADDD          Z21, Z17, Z17
+	VPMULLD         Z7, Z22, Z22
+	VPADDD          Z22, Z18, Z18
+	VPSRLW          $0x06, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPDPBUSD.BCST   528(R8), Z5, Z7
+	VPDPBUSD.BCST   532(R8), Z5, Z19
+	VPDPBUSD.BCST   536(R8), Z5, Z20
+	VPDPBUSD.BCST   540(R8), Z5, Z21
+	VPSRLW          $0x06, Z13, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   544(R8), Z5, Z7
+	VPDPBUSD.BCST   548(R8), Z5, Z19
+	VPDPBUSD.BCST   552(R8), Z5, Z20
+	VPDPBUSD.BCST   556(R8), Z5, Z21
+	VPSRLW          $0x06, Z11, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   560(R8), Z5, Z7
+	VPDPBUSD.BCST   564(R8), Z5, Z19
+	VPDPBUSD.BCST   568(R8), Z5, Z20
+	VPDPBUSD.BCST   572(R8), Z5, Z21
+	VPSRLW          $0x06, Z12, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   576(R8), Z5, Z7
+	VPDPBUSD.BCST   580(R8), Z5, Z19
+	VPDPBUSD.BCST   584(R8), Z5, Z20
+	VPDPBUSD.BCST   588(R8), Z5, Z21
+	VPSHUFB         order3_0_0_0<>+0(SB), Z10, Z5
+	VPMULLD         Z5, Z7, Z7
+	VPADDD          Z7, Z15, Z15
+	VPMULLD         Z5, Z19, Z19
+	VPADDD          Z19, Z16, Z16
+	VPMULLD         Z5, Z20, Z20
+	VPADDD          Z20, Z17, Z17
+	VPMULLD         Z5, Z21, Z21
+	VPADDD          Z21, Z18, Z18
+	VBROADCASTI32X4 48(DX), Z5
+	VINSERTI32X4    $0x01, 48(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 48(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 48(DI), Z5, Z5
+	VBROADCASTI32X4 48(DX)(AX*1), Z7
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z7, Z7
+	VBROADCASTI32X4 48(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z11, Z11
+	VBROADCASTI32X4 48(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z12, Z12
+	VPUNPCKLDQ      Z7, Z5, Z13
+	VPUNPCKHDQ      Z7, Z5, Z7
+	VPUNPCKLDQ      Z12, Z11, Z19
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z19, Z13, Z5
+	VPUNPCKHQDQ     Z19, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z7, Z11
+	VPUNPCKHQDQ     Z12, Z7, Z12
+	VPANDD          Z5, Z0, Z7
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPXORD          Z22, Z22, Z22
+	VPDPBUSD.BCST   656(R8), Z7, Z19
+	VPDPBUSD.BCST   660(R8), Z7, Z20
+	VPDPBUSD.BCST   664(R8), Z7, Z21
+	VPDPBUSD.BCST   668(R8), Z7, Z22
+	VPANDD          Z13, Z0, Z7
+	VPDPBUSD.BCST   672(R8), Z7, Z19
+	VPDPBUSD.BCST   676(R8), Z7, Z20
+	VPDPBUSD.BCST   680(R8), Z7, Z21
+	VPDPBUSD.BCST   684(R8), Z7, Z22
+	VPANDD          Z11, Z0, Z7
+	VPDPBUSD.BCST   688(R8), Z7, Z19
+	VPDPBUSD.BCST   692(R8), Z7, Z20
+	VPDPBUSD.BCST   696(R8), Z7, Z21
+	VPDPBUSD.BCST   700(R8), Z7, Z22
+	VPANDD          Z12, Z0, Z7
+	VPDPBUSD.BCST   704(R8), Z7, Z19
+	VPDPBUSD.BCST   708(R8), Z7, Z20
+	VPDPBUSD.BCST   712(R8), Z7, Z21
+	VPDPBUSD.BCST   716(R8), Z7, Z22
+	VPSHUFB         order1_0_0_0<>+0(SB), Z8, Z7
+	VPMULLD         Z7, Z19, Z19
+	VPADDD          Z19, Z15, Z15
+	VPMULLD         Z7, Z20, Z20
+	VPADDD          Z20, Z16, Z16
+	VPMULLD         Z7, Z21, Z21
+	VPADDD          Z21, Z17, Z17
+	VPMULLD         Z7, Z22, Z22
+	VPADDD          Z22, Z18, Z18
+	VPSRLW          $0x02, Z5, Z7
+	VPANDD          Z0, Z7, Z7
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPXORD          Z22, Z22, Z22
+	VPDPBUSD.BCST   784(R8), Z7, Z19
+	VPDPBUSD.BCST   788(R8), Z7, Z20
+	VPDPBUSD.BCST   792(R8), Z7, Z21
+	VPDPBUSD.BCST   796(R8), Z7, Z22
+	VPSRLW          $0x02, Z13, Z7
+	VPANDD          Z0, Z7, Z7
+	VPDPBUSD.BCST   800(R8), Z7, Z19
+	VPDPBUSD.BCST   804(R8), Z7, Z20
+	VPDPBUSD.BCST   808(R8), Z7, Z21
+	VPDPBUSD.BCST   812(R8), Z7, Z22
+	VPSRLW          $0x02, Z11, Z7
+	VPANDD          Z0, Z7, Z7
+	VPDPBUSD.BCST   816(R8), Z7, Z19
+	VPDPBUSD.BCST   820(R8), Z7, Z20
+	VPDPBUSD.BCST   824(R8), Z7, Z21
+	VPDPBUSD.BCST   828(R8), Z7, Z22
+	VPSRLW          $0x02, Z12, Z7
+	VPANDD          Z0, Z7, Z7
+	VPDPBUSD.BCST   832(R8), Z7, Z19
+	VPDPBUSD.BCST   836(R8), Z7, Z20
+	VPDPBUSD.BCST   840(R8), Z7, Z21
+	VPDPBUSD.BCST   844(R8), Z7, Z22
+	VPSHUFB         order3_0_0_0<>+0(SB), Z8, Z7
+	VPMULLD         Z7, Z19, Z19
+	VPADDD          Z19, Z15, Z15
+	VPMULLD         Z7, Z20, Z20
+	VPADDD          Z20, Z16, Z16
+	VPMULLD         Z7, Z21, Z21
+	VPADDD          Z21, Z17, Z17
+	VPMULLD         Z7, Z22, Z22
+	VPADDD          Z22, Z18, Z18
+	VPSRLW          $0x04, Z5, Z7
+	VPANDD          Z0, Z7, Z7
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPXORD          Z22, Z22, Z22
+	VPDPBUSD.BCST   912(R8), Z7, Z19
+	VPDPBUSD.BCST   916(R8), Z7, Z20
+	VPDPBUSD.BCST   920(R8), Z7, Z21
+	VPDPBUSD.BCST   924(R8), Z7, Z22
+	VPSRLW          $0x04, Z13, Z7
+	VPANDD          Z0, Z7, Z7
+	VPDPBUSD.BCST   928(R8), Z7, Z19
+	VPDPBUSD.BCST   932(R8), Z7, Z20
+	VPDPBUSD.BCST   936(R8), Z7, Z21
+	VPDPBUSD.BCST   940(R8), Z7, Z22
+	VPSRLW          $0x04, Z11, Z7
+	VPANDD          Z0, Z7, Z7
+	VPDPBUSD.BCST   944(R8), Z7, Z19
+	VPDPBUSD.BCST   948(R8), Z7, Z20
+	VPDPBUSD.BCST   952(R8), Z7, Z21
+	VPDPBUSD.BCST   956(R8), Z7, Z22
+	VPSRLW          $0x04, Z12, Z7
+	VPANDD          Z0, Z7, Z7
+	VPDPBUSD.BCST   960(R8), Z7, Z19
+	VPDPBUSD.BCST   964(R8), Z7, Z20
+	VPDPBUSD.BCST   968(R8), Z7, Z21
+	VPDPBUSD.BCST   972(R8), Z7, Z22
+	VPSHUFB         order1_0_0_0<>+0(SB), Z9, Z7
+	VPMULLD         Z7, Z19, Z19
+	VPADDD          Z19, Z15, Z15
+	VPMULLD         Z7, Z20, Z20
+	VPADDD          Z20, Z16, Z16
+	VPMULLD         Z7, Z21, Z21
+	VPADDD          Z21, Z17, Z17
+	VPMULLD         Z7, Z22, Z22
+	VPADDD          Z22, Z18, Z18
+	VPSRLW          $0x06, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPDPBUSD.BCST   1040(R8), Z5, Z7
+	VPDPBUSD.BCST   1044(R8), Z5, Z19
+	VPDPBUSD.BCST   1048(R8), Z5, Z20
+	VPDPBUSD.BCST   1052(R8), Z5, Z21
+	VPSRLW          $0x06, Z13, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   1056(R8), Z5, Z7
+	VPDPBUSD.BCST   1060(R8), Z5, Z19
+	VPDPBUSD.BCST   1064(R8), Z5, Z20
+	VPDPBUSD.BCST   1068(R8), Z5, Z21
+	VPSRLW          $0x06, Z11, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   1072(R8), Z5, Z7
+	VPDPBUSD.BCST   1076(R8), Z5, Z19
+	VPDPBUSD.BCST   1080(R8), Z5, Z20
+	VPDPBUSD.BCST   1084(R8), Z5, Z21
+	VPSRLW          $0x06, Z12, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   1088(R8), Z5, Z7
+	VPDPBUSD.BCST   1092(R8), Z5, Z19
+	VPDPBUSD.BCST   1096(R8), Z5, Z20
+	VPDPBUSD.BCST   1100(R8), Z5, Z21
+	VPSHUFB         order3_0_0_0<>+0(SB), Z9, Z5
+	VPMULLD         Z5, Z7, Z7
+	VPADDD          Z7, Z15, Z15
+	VPMULLD         Z5, Z19, Z19
+	VPADDD          Z19, Z16, Z16
+	VPMULLD         Z5, Z20, Z20
+	VPADDD          Z20, Z17, Z17
+	VPMULLD         Z5, Z21, Z21
+	VPADDD          Z21, Z18, Z18
+	VBROADCASTI32X4 32(DX), Z5
+	VINSERTI32X4    $0x01, 32(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 32(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 32(DI), Z5, Z5
+	VBROADCASTI32X4 32(DX)(AX*1), Z7
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z7, Z7
+	VBROADCASTI32X4 32(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z11, Z11
+	VBROADCASTI32X4 32(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z12, Z12
+	VPUNPCKLDQ      Z7, Z5, Z13
+	VPUNPCKHDQ      Z7, Z5, Z7
+	VPUNPCKLDQ      Z12, Z11, Z19
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z19, Z13, Z5
+	VPUNPCKHQDQ     Z19, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z7, Z11
+	VPUNPCKHQDQ     Z12, Z7, Z12
+	VPANDD          Z5, Z0, Z7
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPXORD          Z22, Z22, Z22
+	VPDPBUSD.BCST   208(R8), Z7, Z19
+	VPDPBUSD.BCST   212(R8), Z7, Z20
+	VPDPBUSD.BCST   216(R8), Z7, Z21
+	VPDPBUSD.BCST   220(R8), Z7, Z22
+	VPANDD          Z13, Z0, Z7
+	VPDPBUSD.BCST   224(R8), Z7, Z19
+	VPDPBUSD.BCST   228(R8), Z7, Z20
+	VPDPBUSD.BCST   232(R8), Z7, Z21
+	VPDPBUSD.BCST   236(R8), Z7, Z22
+	VPANDD          Z11, Z0, Z7
+	VPDPBUSD.BCST   240(R8), Z7, Z19
+	VPDPBUSD.BCST   244(R8), Z7, Z20
+	VPDPBUSD.BCST   248(R8), Z7, Z21
+	VPDPBUSD.BCST   252(R8), Z7, Z22
+	VPANDD          Z12, Z0, Z7
+	VPDPBUSD.BCST   256(R8), Z7, Z19
+	VPDPBUSD.BCST   260(R8), Z7, Z20
+	VPDPBUSD.BCST   264(R8), Z7, Z21
+	VPDPBUSD.BCST   268(R8), Z7, Z22
+	VPSHUFB         order2_0_0_0<>+0(SB), Z6, Z7
+	VPMULLD         Z7, Z19, Z19
+	VPADDD          Z19, Z15, Z15
+	VPMULLD         Z7, Z20, Z20
+	VPADDD          Z20, Z16, Z16
+	VPMULLD         Z7, Z21, Z21
+	VPADDD          Z21, Z17, Z17
+	VPMULLD         Z7, Z22, Z22
+	VPADDD          Z22, Z18, Z18
+	VPSRLW          $0x02, Z5, Z7
+	VPANDD          Z0, Z7, Z7
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPXORD          Z22, Z22, Z22
+	VPDPBUSD.BCST   336(R8), Z7, Z19
+	VPDPBUSD.BCST   340(R8), Z7, Z20
+	VPDPBUSD.BCST   344(R8), Z7, Z21
+	VPDPBUSD.BCST   348(R8), Z7, Z22
+	VPSRLW          $0x02, Z13, Z7
+	VPANDD          Z0, Z7, Z7
+	VPDPBUSD.BCST   352(R8), Z7, Z19
+	VPDPBUSD.BCST   356(R8), Z7, Z20
+	VPDPBUSD.BCST   360(R8), Z7, Z21
+	VPDPBUSD.BCST   364(R8), Z7, Z22
+	VPSRLW          $0x02, Z11, Z7
+	VPANDD          Z0, Z7, Z7
+	VPDPBUSD.BCST   368(R8), Z7, Z19
+	VPDPBUSD.BCST   372(R8), Z7, Z20
+	VPDPBUSD.BCST   376(R8), Z7, Z21
+	VPDPBUSD.BCST   380(R8), Z7, Z22
+	VPSRLW          $0x02, Z12, Z7
+	VPANDD          Z0, Z7, Z7
+	VPDPBUSD.BCST   384(R8), Z7, Z19
+	VPDPBUSD.BCST   388(R8), Z7, Z20
+	VPDPBUSD.BCST   392(R8), Z7, Z21
+	VPDPBUSD.BCST   396(R8), Z7, Z22
+	VPSHUFB         order4_0_0_0<>+0(SB), Z6, Z6
+	VPMULLD         Z6, Z19, Z19
+	VPADDD          Z19, Z15, Z15
+	VPMULLD         Z6, Z20, Z20
+	VPADDD          Z20, Z16, Z16
+	VPMULLD         Z6, Z21, Z21
+	VPADDD          Z21, Z17, Z17
+	VPMULLD         Z6, Z22, Z22
+	VPADDD          Z22, Z18, Z18
+	VPSRLW          $0x04, Z5, Z6
+	VPANDD          Z0, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPDPBUSD.BCST   464(R8), Z6, Z7
+	VPDPBUSD.BCST   468(R8), Z6, Z19
+	VPDPBUSD.BCST   472(R8), Z6, Z20
+	VPDPBUSD.BCST   476(R8), Z6, Z21
+	VPSRLW          $0x04, Z13, Z6
+	VPANDD          Z0, Z6, Z6
+	VPDPBUSD.BCST   480(R8), Z6, Z7
+	VPDPBUSD.BCST   484(R8), Z6, Z19
+	VPDPBUSD.BCST   488(R8), Z6, Z20
+	VPDPBUSD.BCST   492(R8), Z6, Z21
+	VPSRLW          $0x04, Z11, Z6
+	VPANDD          Z0, Z6, Z6
+	VPDPBUSD.BCST   496(R8), Z6, Z7
+	VPDPBUSD.BCST   500(R8), Z6, Z19
+	VPDPBUSD.BCST   504(R8), Z6, Z20
+	VPDPBUSD.BCST   508(R8), Z6, Z21
+	VPSRLW          $0x04, Z12, Z6
+	VPANDD          Z0, Z6, Z6
+	VPDPBUSD.BCST   512(R8), Z6, Z7
+	VPDPBUSD.BCST   516(R8), Z6, Z19
+	VPDPBUSD.BCST   520(R8), Z6, Z20
+	VPDPBUSD.BCST   524(R8), Z6, Z21
+	VPSHUFB         order2_0_0_0<>+0(SB), Z10, Z6
+	VPMULLD         Z6, Z7, Z7
+	VPADDD          Z7, Z15, Z15
+	VPMULLD         Z6, Z19, Z19
+	VPADDD          Z19, Z16, Z16
+	VPMULLD         Z6, Z20, Z20
+	VPADDD          Z20, Z17, Z17
+	VPMULLD         Z6, Z21, Z21
+	VPADDD          Z21, Z18, Z18
+	VPSRLW          $0x06, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPDPBUSD.BCST   592(R8), Z5, Z6
+	VPDPBUSD.BCST   596(R8), Z5, Z7
+	VPDPBUSD.BCST   600(R8), Z5, Z19
+	VPDPBUSD.BCST   604(R8), Z5, Z20
+	VPSRLW          $0x06, Z13, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   608(R8), Z5, Z6
+	VPDPBUSD.BCST   612(R8), Z5, Z7
+	VPDPBUSD.BCST   616(R8), Z5, Z19
+	VPDPBUSD.BCST   620(R8), Z5, Z20
+	VPSRLW          $0x06, Z11, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   624(R8), Z5, Z6
+	VPDPBUSD.BCST   628(R8), Z5, Z7
+	VPDPBUSD.BCST   632(R8), Z5, Z19
+	VPDPBUSD.BCST   636(R8), Z5, Z20
+	VPSRLW          $0x06, Z12, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   640(R8), Z5, Z6
+	VPDPBUSD.BCST   644(R8), Z5, Z7
+	VPDPBUSD.BCST   648(R8), Z5, Z19
+	VPDPBUSD.BCST   652(R8), Z5, Z20
+	VPSHUFB         order4_0_0_0<>+0(SB), Z10, Z5
+	VPMULLD         Z5, Z6, Z6
+	VPADDD          Z6, Z15, Z15
+	VPMULLD         Z5, Z7, Z7
+	VPADDD          Z7, Z16, Z16
+	VPMULLD         Z5, Z19, Z19
+	VPADDD          Z19, Z17, Z17
+	VPMULLD         Z5, Z20, Z20
+	VPADDD          Z20, Z18, Z18
+	VBROADCASTI32X4 64(DX), Z5
+	VINSERTI32X4    $0x01, 64(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 64(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 64(DI), Z5, Z5
+	VBROADCASTI32X4 64(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 64(DX)(AX*2), Z7
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z7, Z7
+	VBROADCASTI32X4 64(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z10, Z10
+	VPUNPCKLDQ      Z6, Z5, Z11
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z10, Z7, Z12
+	VPUNPCKHDQ      Z10, Z7, Z10
+	VPUNPCKLQDQ     Z12, Z11, Z5
+	VPUNPCKHQDQ     Z12, Z11, Z11
+	VPUNPCKLQDQ     Z10, Z6, Z7
+	VPUNPCKHQDQ     Z10, Z6, Z10
+	VPANDD          Z5, Z0, Z6
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPDPBUSD.BCST   720(R8), Z6, Z12
+	VPDPBUSD.BCST   724(R8), Z6, Z13
+	VPDPBUSD.BCST   728(R8), Z6, Z19
+	VPDPBUSD.BCST   732(R8), Z6, Z20
+	VPANDD          Z11, Z0, Z6
+	VPDPBUSD.BCST   736(R8), Z6, Z12
+	VPDPBUSD.BCST   740(R8), Z6, Z13
+	VPDPBUSD.BCST   744(R8), Z6, Z19
+	VPDPBUSD.BCST   748(R8), Z6, Z20
+	VPANDD          Z7, Z0, Z6
+	VPDPBUSD.BCST   752(R8), Z6, Z12
+	VPDPBUSD.BCST   756(R8), Z6, Z13
+	VPDPBUSD.BCST   760(R8), Z6, Z19
+	VPDPBUSD.BCST   764(R8), Z6, Z20
+	VPANDD          Z10, Z0, Z6
+	VPDPBUSD.BCST   768(R8), Z6, Z12
+	VPDPBUSD.BCST   772(R8), Z6, Z13
+	VPDPBUSD.BCST   776(R8), Z6, Z19
+	VPDPBUSD.BCST   780(R8), Z6, Z20
+	VPSHUFB         order2_0_0_0<>+0(SB), Z8, Z6
+	VPMULLD         Z6, Z12, Z12
+	VPADDD          Z12, Z15, Z15
+	VPMULLD         Z6, Z13, Z13
+	VPADDD          Z13, Z16, Z16
+	VPMULLD         Z6, Z19, Z19
+	VPADDD          Z19, Z17, Z17
+	VPMULLD         Z6, Z20, Z20
+	VPADDD          Z20, Z18, Z18
+	VPSRLW          $0x02, Z5, Z6
+	VPANDD          Z0, Z6, Z6
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPDPBUSD.BCST   848(R8), Z6, Z12
+	VPDPBUSD.BCST   852(R8), Z6, Z13
+	VPDPBUSD.BCST   856(R8), Z6, Z19
+	VPDPBUSD.BCST   860(R8), Z6, Z20
+	VPSRLW          $0x02, Z11, Z6
+	VPANDD          Z0, Z6, Z6
+	VPDPBUSD.BCST   864(R8), Z6, Z12
+	VPDPBUSD.BCST   868(R8), Z6, Z13
+	VPDPBUSD.BCST   872(R8), Z6, Z19
+	VPDPBUSD.BCST   876(R8), Z6, Z20
+	VPSRLW          $0x02, Z7, Z6
+	VPANDD          Z0, Z6, Z6
+	VPDPBUSD.BCST   880(R8), Z6, Z12
+	VPDPBUSD.BCST   884(R8), Z6, Z13
+	VPDPBUSD.BCST   888(R8), Z6, Z19
+	VPDPBUSD.BCST   892(R8), Z6, Z20
+	VPSRLW          $0x02, Z10, Z6
+	VPANDD          Z0, Z6, Z6
+	VPDPBUSD.BCST   896(R8), Z6, Z12
+	VPDPBUSD.BCST   900(R8), Z6, Z13
+	VPDPBUSD.BCST   904(R8), Z6, Z19
+	VPDPBUSD.BCST   908(R8), Z6, Z20
+	VPSHUFB         order4_0_0_0<>+0(SB), Z8, Z6
+	VPMULLD         Z6, Z12, Z12
+	VPADDD          Z12, Z15, Z15
+	VPMULLD         Z6, Z13, Z13
+	VPADDD          Z13, Z16, Z16
+	VPMULLD         Z6, Z19, Z19
+	VPADDD          Z19, Z17, Z17
+	VPMULLD         Z6, Z20, Z20
+	VPADDD          Z20, Z18, Z18
+	VPSRLW          $0x04, Z5, Z6
+	VPANDD          Z0, Z6, Z6
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z19, Z19, Z19
+	VPDPBUSD.BCST   976(R8), Z6, Z8
+	VPDPBUSD.BCST   980(R8), Z6, Z12
+	VPDPBUSD.BCST   984(R8), Z6, Z13
+	VPDPBUSD.BCST   988(R8), Z6, Z19
+	VPSRLW          $0x04, Z11, Z6
+	VPANDD          Z0, Z6, Z6
+	VPDPBUSD.BCST   992(R8), Z6, Z8
+	VPDPBUSD.BCST   996(R8), Z6, Z12
+	VPDPBUSD.BCST   1000(R8), Z6, Z13
+	VPDPBUSD.BCST   1004(R8), Z6, Z19
+	VPSRLW          $0x04, Z7, Z6
+	VPANDD          Z0, Z6, Z6
+	VPDPBUSD.BCST   1008(R8), Z6, Z8
+	VPDPBUSD.BCST   1012(R8), Z6, Z12
+	VPDPBUSD.BCST   1016(R8), Z6, Z13
+	VPDPBUSD.BCST   1020(R8), Z6, Z19
+	VPSRLW          $0x04, Z10, Z6
+	VPANDD          Z0, Z6, Z6
+	VPDPBUSD.BCST   1024(R8), Z6, Z8
+	VPDPBUSD.BCST   1028(R8), Z6, Z12
+	VPDPBUSD.BCST   1032(R8), Z6, Z13
+	VPDPBUSD.BCST   1036(R8), Z6, Z19
+	VPSHUFB         order2_0_0_0<>+0(SB), Z9, Z6
+	VPMULLD         Z6, Z8, Z8
+	VPADDD          Z8, Z15, Z15
+	VPMULLD         Z6, Z12, Z12
+	VPADDD          Z12, Z16, Z16
+	VPMULLD         Z6, Z13, Z13
+	VPADDD          Z13, Z17, Z17
+	VPMULLD         Z6, Z19, Z19
+	VPADDD          Z19, Z18, Z18
+	VPSRLW          $0x06, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPDPBUSD.BCST   1104(R8), Z5, Z6
+	VPDPBUSD.BCST   1108(R8), Z5, Z8
+	VPDPBUSD.BCST   1112(R8), Z5, Z12
+	VPDPBUSD.BCST   1116(R8), Z5, Z13
+	VPSRLW          $0x06, Z11, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   1120(R8), Z5, Z6
+	VPDPBUSD.BCST   1124(R8), Z5, Z8
+	VPDPBUSD.BCST   1128(R8), Z5, Z12
+	VPDPBUSD.BCST   1132(R8), Z5, Z13
+	VPSRLW          $0x06, Z7, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   1136(R8), Z5, Z6
+	VPDPBUSD.BCST   1140(R8), Z5, Z8
+	VPDPBUSD.BCST   1144(R8), Z5, Z12
+	VPDPBUSD.BCST   1148(R8), Z5, Z13
+	VPSRLW          $0x06, Z10, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   1152(R8), Z5, Z6
+	VPDPBUSD.BCST   1156(R8), Z5, Z8
+	VPDPBUSD.BCST   1160(R8), Z5, Z12
+	VPDPBUSD.BCST   1164(R8), Z5, Z13
+	VPSHUFB         order4_0_0_0<>+0(SB), Z9, Z5
+	VPMULLD         Z5, Z6, Z6
+	VPADDD          Z6, Z15, Z15
+	VPMULLD         Z5, Z8, Z8
+	VPADDD          Z8, Z16, Z16
+	VPMULLD         Z5, Z12, Z12
+	VPADDD          Z12, Z17, Z17
+	VPMULLD         Z5, Z13, Z13
+	VPADDD          Z13, Z18, Z18
+	VMULPS.BCST     (R8), Z14, Z5
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z15, Z5, Z1
+	VMULPS.BCST     4(R8), Z14, Z5
+	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z16, Z5, Z2
+	VMULPS.BCST     8(R8), Z14, Z5
+	VCVTDQ2PS       Z17, Z17
+	VFMADD231PS     Z17, Z5, Z3
+	VMULPS.BCST     12(R8), Z14, Z5
+	VCVTDQ2PS       Z18, Z18
+	VFMADD231PS     Z18, Z5, Z4
+	VMOVUPS         768(SP), Z5
+	VMULPS.BCST     (R8), Z5, Z6
+	VFMADD231PS     512(SP), Z6, Z1
+	VMULPS.BCST     4(R8), Z5, Z6
+	VFMADD231PS     576(SP), Z6, Z2
+	VMULPS.BCST     8(R8), Z5, Z6
+	VFMADD231PS     640(SP), Z6, Z3
+	VMULPS.BCST     12(R8), Z5, Z5
+	VFMADD231PS     704(SP), Z5, Z4
+	ADDQ            $0x00000054, DX
+	ADDQ            $0x00000054, BX
+	ADDQ            $0x00000054, SI
+	ADDQ            $0x00000054, DI
+	ADDQ            $0x00000490, R8
+	SUBQ            $0x00000001, R9
+	JMP             loop176
 
-done145:
-	VMOVUPS Z3, (R11)
-	ADDQ    $0x00000040, R11
-	LEAQ    (DI)(CX*1), DX
-	SUBQ    $0x00000001, R12
-	JMP     loop142
+done177:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored178
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored178
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored178
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
 
-done143:
+stored178:
 	VZEROUPPER
 	RET
 
-DATA factor65520<>+0(SB)/4, $0xfff0fff0
-DATA factor65520<>+4(SB)/4, $0xfff0fff0
-DATA factor65520<>+8(SB)/4, $0xfff0fff0
-DATA factor65520<>+12(SB)/4, $0xfff0fff0
-DATA factor65520<>+16(SB)/4, $0xfff0fff0
-DATA factor65520<>+20(SB)/4, $0xfff0fff0
-DATA factor65520<>+24(SB)/4, $0xfff0fff0
-DATA factor65520<>+28(SB)/4, $0xfff0fff0
-GLOBL factor65520<>(SB), RODATA|NOPTR, $32
-
-// func rowsQ5_1(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·rowsQ5_1(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), DX
+// func fewQ3_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewQ3_K(SB), $832-56
+	MOVQ         w+16(FP), DX
 	MOVQ         blocks+24(FP), AX
-	IMUL3Q       $0x00000018, AX, AX
+	IMUL3Q       $0x0000006e, AX, AX
 	LEAQ         (AX)(AX*2), CX
-	MOVQ         dst+0(FP), R11
-	MOVQ         groups+16(FP), R12
-	VPBROADCASTD nibbles<>+0(SB), Z1
-	VPBROADCASTD bytes16<>+0(SB), Z2
-	VPBROADCASTD factor1<>+0(SB), Z0
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         AX, R10
+	SHLQ         $0x04, R10
+	ADDQ         DX, R10
+	MOVQ         blocks+24(FP), R9
+	VPBROADCASTD bytes3<>+0(SB), Z0
+	VPBROADCASTD bytes4<>+0(SB), Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
 
-loop146:
-	CMPQ   R12, $0x01
-	JL     done147
-	LEAQ   (DX)(AX*4), BX
-	LEAQ   (BX)(AX*4), SI
-	LEAQ   (SI)(AX*4), DI
-	MOVQ   AX, R14
-	SHLQ   $0x04, R14
-	ADDQ   DX, R14
-	MOVQ   q+32(FP), R8
-	MOVQ   scale+40(FP), R9
-	MOVQ   sums+48(FP), R10
-	MOVQ   blocks+24(FP), R13
-	VPXORD Z3, Z3, Z3
+loop179:
+	CMPQ            R9, $0x01
+	JL              done180
+	PREFETCHT1      (R10)
+	PREFETCHT1      64(R10)
+	PREFETCHT1      128(R10)
+	PREFETCHT1      192(R10)
+	PREFETCHT1      256(R10)
+	PREFETCHT1      320(R10)
+	PREFETCHT1      384(R10)
+	PREFETCHT1      448(R10)
+	PREFETCHT1      512(R10)
+	PREFETCHT1      576(R10)
+	PREFETCHT1      640(R10)
+	PREFETCHT1      704(R10)
+	PREFETCHT1      768(R10)
+	PREFETCHT1      832(R10)
+	PREFETCHT1      896(R10)
+	PREFETCHT1      960(R10)
+	PREFETCHT1      1024(R10)
+	PREFETCHT1      1088(R10)
+	PREFETCHT1      1152(R10)
+	PREFETCHT1      1216(R10)
+	PREFETCHT1      1280(R10)
+	PREFETCHT1      1344(R10)
+	PREFETCHT1      1408(R10)
+	PREFETCHT1      1472(R10)
+	PREFETCHT1      1536(R10)
+	PREFETCHT1      1600(R10)
+	PREFETCHT1      1664(R10)
+	PREFETCHT1      1728(R10)
+	ADDQ            $0x000006e0, R10
+	VPBROADCASTD    nibbles<>+0(SB), Z6
+	VPBROADCASTD    bytes48<>+0(SB), Z7
+	VBROADCASTI32X4 92(DX), Z8
+	VINSERTI32X4    $0x01, 92(BX), Z8, Z8
+	VINSERTI32X4    $0x02, 92(SI), Z8, Z8
+	VINSERTI32X4    $0x03, 92(DI), Z8, Z8
+	VBROADCASTI32X4 92(DX)(AX*1), Z9
+	VINSERTI32X4    $0x01, 92(BX)(AX*1), Z9, Z9
+	VINSERTI32X4    $0x02, 92(SI)(AX*1), Z9, Z9
+	VINSERTI32X4    $0x03, 92(DI)(AX*1), Z9, Z9
+	VBROADCASTI32X4 92(DX)(AX*2), Z10
+	VINSERTI32X4    $0x01, 92(BX)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x02, 92(SI)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x03, 92(DI)(AX*2), Z10, Z10
+	VBROADCASTI32X4 92(DX)(CX*1), Z11
+	VINSERTI32X4    $0x01, 92(BX)(CX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 92(SI)(CX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 92(DI)(CX*1), Z11, Z11
+	VPUNPCKLDQ      Z9, Z8, Z12
+	VPUNPCKHDQ      Z9, Z8, Z9
+	VPUNPCKLDQ      Z11, Z10, Z13
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLQDQ     Z13, Z12, Z8
+	VPUNPCKHQDQ     Z13, Z12, Z12
+	VPUNPCKLQDQ     Z11, Z9, Z10
+	VPUNPCKHQDQ     Z11, Z9, Z11
+	VPANDD          Z12, Z6, Z8
+	VPSLLW          $0x04, Z11, Z9
+	VPANDD          Z7, Z9, Z9
+	VPORD           Z9, Z8, Z8
+	VPANDD          Z10, Z6, Z9
+	VPSLLW          $0x02, Z11, Z13
+	VPANDD          Z7, Z13, Z13
+	VPORD           Z13, Z9, Z9
+	VPSRLW          $0x04, Z12, Z12
+	VPANDD          Z6, Z12, Z12
+	VPANDD          Z11, Z7, Z13
+	VPORD           Z13, Z12, Z12
+	VPSRLW          $0x04, Z10, Z10
+	VPANDD          Z6, Z10, Z10
+	VPSRLW          $0x02, Z11, Z6
+	VPANDD          Z7, Z6, Z6
+	VPORD           Z6, Z10, Z10
+	VPBROADCASTD    bytes224<>+0(SB), Z6
+	VPADDB          Z6, Z8, Z8
+	VPADDB          Z6, Z9, Z9
+	VPADDB          Z6, Z12, Z12
+	VPADDB          Z6, Z10, Z10
+	VPXORD          Y6, Y6, Y6
+	VPINSRW         $0x00, 108(DX), X6, X6
+	VPINSRW         $0x01, 108(DX)(AX*1), X6, X6
+	VPINSRW         $0x02, 108(DX)(AX*2), X6, X6
+	VPINSRW         $0x03, 108(DX)(CX*1), X6, X6
+	VPINSRW         $0x04, 108(BX), X6, X6
+	VPINSRW         $0x05, 108(BX)(AX*1), X6, X6
+	VPINSRW         $0x06, 108(BX)(AX*2), X6, X6
+	VPINSRW         $0x07, 108(BX)(CX*1), X6, X6
+	VPXORD          X7, X7, X7
+	VPINSRW         $0x00, 108(SI), X7, X7
+	VPINSRW         $0x01, 108(SI)(AX*1), X7, X7
+	VPINSRW         $0x02, 108(SI)(AX*2), X7, X7
+	VPINSRW         $0x03, 108(SI)(CX*1), X7, X7
+	VPINSRW         $0x04, 108(DI), X7, X7
+	VPINSRW         $0x05, 108(DI)(AX*1), X7, X7
+	VPINSRW         $0x06, 108(DI)(AX*2), X7, X7
+	VPINSRW         $0x07, 108(DI)(CX*1), X7, X7
+	VINSERTI32X4    $0x01, X7, Y6, Y6
+	VCVTPH2PS       Y6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPSHUFB         order0_1_0_2<>+0(SB), Z8, Z15
+	VPSRAW          $0x06, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   16(R8), Z15, Z7
+	VPDPWSSD.BCST   20(R8), Z15, Z11
+	VPDPWSSD.BCST   24(R8), Z15, Z13
+	VPDPWSSD.BCST   28(R8), Z15, Z14
+	VPSHUFB         order0_3_0_4<>+0(SB), Z8, Z15
+	VPSRAW          $0x06, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   32(R8), Z15, Z7
+	VPDPWSSD.BCST   36(R8), Z15, Z11
+	VPDPWSSD.BCST   40(R8), Z15, Z13
+	VPDPWSSD.BCST   44(R8), Z15, Z14
+	VPSHUFB         order0_1_0_2<>+0(SB), Z9, Z15
+	VPSRAW          $0x06, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   48(R8), Z15, Z7
+	VPDPWSSD.BCST   52(R8), Z15, Z11
+	VPDPWSSD.BCST   56(R8), Z15, Z13
+	VPDPWSSD.BCST   60(R8), Z15, Z14
+	VPSHUFB         order0_3_0_4<>+0(SB), Z9, Z15
+	VPSRAW          $0x06, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   64(R8), Z15, Z7
+	VPDPWSSD.BCST   68(R8), Z15, Z11
+	VPDPWSSD.BCST   72(R8), Z15, Z13
+	VPDPWSSD.BCST   76(R8), Z15, Z14
+	VPSHUFB         order0_1_0_2<>+0(SB), Z12, Z15
+	VPSRAW          $0x06, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   80(R8), Z15, Z7
+	VPDPWSSD.BCST   84(R8), Z15, Z11
+	VPDPWSSD.BCST   88(R8), Z15, Z13
+	VPDPWSSD.BCST   92(R8), Z15, Z14
+	VPSHUFB         order0_3_0_4<>+0(SB), Z12, Z15
+	VPSRAW          $0x06, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   96(R8), Z15, Z7
+	VPDPWSSD.BCST   100(R8), Z15, Z11
+	VPDPWSSD.BCST   104(R8), Z15, Z13
+	VPDPWSSD.BCST   108(R8), Z15, Z14
+	VPSHUFB         order0_1_0_2<>+0(SB), Z10, Z15
+	VPSRAW          $0x06, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   112(R8), Z15, Z7
+	VPDPWSSD.BCST   116(R8), Z15, Z11
+	VPDPWSSD.BCST   120(R8), Z15, Z13
+	VPDPWSSD.BCST   124(R8), Z15, Z14
+	VPSHUFB         order0_3_0_4<>+0(SB), Z10, Z15
+	VPSRAW          $0x06, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   128(R8), Z15, Z7
+	VPDPWSSD.BCST   132(R8), Z15, Z11
+	VPDPWSSD.BCST   136(R8), Z15, Z13
+	VPDPWSSD.BCST   140(R8), Z15, Z14
+	VBROADCASTI32X4 (DX), Z15
+	VINSERTI32X4    $0x01, (BX), Z15, Z15
+	VINSERTI32X4    $0x02, (SI), Z15, Z15
+	VINSERTI32X4    $0x03, (DI), Z15, Z15
+	VBROADCASTI32X4 (DX)(AX*1), Z16
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z16, Z16
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z16, Z16
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z16, Z16
+	VBROADCASTI32X4 (DX)(AX*2), Z17
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z17, Z17
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z17, Z17
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z17, Z17
+	VBROADCASTI32X4 (DX)(CX*1), Z18
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z18, Z18
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z18, Z18
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z18, Z18
+	VPUNPCKLDQ      Z16, Z15, Z19
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLDQ      Z18, Z17, Z20
+	VPUNPCKHDQ      Z18, Z17, Z18
+	VPUNPCKLQDQ     Z20, Z19, Z15
+	VPUNPCKHQDQ     Z20, Z19, Z19
+	VPUNPCKLQDQ     Z18, Z16, Z17
+	VPUNPCKHQDQ     Z18, Z16, Z18
+	VBROADCASTI32X4 32(DX), Z16
+	VINSERTI32X4    $0x01, 32(BX), Z16, Z16
+	VINSERTI32X4    $0x02, 32(SI), Z16, Z16
+	VINSERTI32X4    $0x03, 32(DI), Z16, Z16
+	VBROADCASTI32X4 32(DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z20, Z20
+	VBROADCASTI32X4 32(DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z21, Z21
+	VBROADCASTI32X4 32(DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z22, Z22
+	VPUNPCKLDQ      Z20, Z16, Z23
+	VPUNPCKHDQ      Z20, Z16, Z20
+	VPUNPCKLDQ      Z22, Z21, Z24
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z24, Z23, Z16
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	VPANDD          Z16, Z0, Z20
+	VPSLLW          $0x02, Z15, Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPDPBUSD.BCST   144(R8), Z20, Z24
+	VPDPBUSD.BCST   148(R8), Z20, Z25
+	VPDPBUSD.BCST   152(R8), Z20, Z26
+	VPDPBUSD.BCST   156(R8), Z20, Z27
+	VPANDD          Z23, Z0, Z20
+	VPSLLW          $0x02, Z19, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   160(R8), Z20, Z24
+	VPDPBUSD.BCST   164(R8), Z20, Z25
+	VPDPBUSD.BCST   168(R8), Z20, Z26
+	VPDPBUSD.BCST   172(R8), Z20, Z27
+	VPANDD          Z21, Z0, Z20
+	VPSLLW          $0x02, Z17, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   176(R8), Z20, Z24
+	VPDPBUSD.BCST   180(R8), Z20, Z25
+	VPDPBUSD.BCST   184(R8), Z20, Z26
+	VPDPBUSD.BCST   188(R8), Z20, Z27
+	VPANDD          Z22, Z0, Z20
+	VPSLLW          $0x02, Z18, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   192(R8), Z20, Z24
+	VPDPBUSD.BCST   196(R8), Z20, Z25
+	VPDPBUSD.BCST   200(R8), Z20, Z26
+	VPDPBUSD.BCST   204(R8), Z20, Z27
+	VPSHUFB         order0_0_0_1<>+0(SB), Z8, Z20
+	VPSRAD          $0x18, Z20, Z20
+	VPMULLD         Z20, Z24, Z24
+	VPADDD          Z24, Z7, Z7
+	VPMULLD         Z20, Z25, Z25
+	VPADDD          Z25, Z11, Z11
+	VPMULLD         Z20, Z26, Z26
+	VPADDD          Z26, Z13, Z13
+	VPMULLD         Z20, Z27, Z27
+	VPADDD          Z27, Z14, Z14
+	VPSRLW          $0x02, Z16, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSLLW          $0x01, Z15, Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPDPBUSD.BCST   272(R8), Z20, Z24
+	VPDPBUSD.BCST   276(R8), Z20, Z25
+	VPDPBUSD.BCST   280(R8), Z20, Z26
+	VPDPBUSD.BCST   284(R8), Z20, Z27
+	VPSRLW          $0x02, Z23, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSLLW          $0x01, Z19, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   288(R8), Z20, Z24
+	VPDPBUSD.BCST   292(R8), Z20, Z25
+	VPDPBUSD.BCST   296(R8), Z20, Z26
+	VPDPBUSD.BCST   300(R8), Z20, Z27
+	VPSRLW          $0x02, Z21, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSLLW          $0x01, Z17, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   304(R8), Z20, Z24
+	VPDPBUSD.BCST   308(R8), Z20, Z25
+	VPDPBUSD.BCST   312(R8), Z20, Z26
+	VPDPBUSD.BCST   316(R8), Z20, Z27
+	VPSRLW          $0x02, Z22, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSLLW          $0x01, Z18, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   320(R8), Z20, Z24
+	VPDPBUSD.BCST   324(R8), Z20, Z25
+	VPDPBUSD.BCST   328(R8), Z20, Z26
+	VPDPBUSD.BCST   332(R8), Z20, Z27
+	VPSHUFB         order0_0_0_3<>+0(SB), Z8, Z20
+	VPSRAD          $0x18, Z20, Z20
+	VPMULLD         Z20, Z24, Z24
+	VPADDD          Z24, Z7, Z7
+	VPMULLD         Z20, Z25, Z25
+	VPADDD          Z25, Z11, Z11
+	VPMULLD         Z20, Z26, Z26
+	VPADDD          Z26, Z13, Z13
+	VPMULLD         Z20, Z27, Z27
+	VPADDD          Z27, Z14, Z14
+	VPSRLW          $0x04, Z16, Z20
+	VPANDD          Z0, Z20, Z20
+	VPANDD          Z15, Z1, Z24
+	VPORD           Z24, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPDPBUSD.BCST   400(R8), Z20, Z24
+	VPDPBUSD.BCST   404(R8), Z20, Z25
+	VPDPBUSD.BCST   408(R8), Z20, Z26
+	VPDPBUSD.BCST   412(R8), Z20, Z27
+	VPSRLW          $0x04, Z23, Z20
+	VPANDD          Z0, Z20, Z20
+	VPANDD          Z19, Z1, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   416(R8), Z20, Z24
+	VPDPBUSD.BCST   420(R8), Z20, Z25
+	VPDPBUSD.BCST   424(R8), Z20, Z26
+	VPDPBUSD.BCST   428(R8), Z20, Z27
+	VPSRLW          $0x04, Z21, Z20
+	VPANDD          Z0, Z20, Z20
+	VPANDD          Z17, Z1, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   432(R8), Z20, Z24
+	VPDPBUSD.BCST   436(R8), Z20, Z25
+	VPDPBUSD.BCST   440(R8), Z20, Z26
+	VPDPBUSD.BCST   444(R8), Z20, Z27
+	VPSRLW          $0x04, Z22, Z20
+	VPANDD          Z0, Z20, Z20
+	VPANDD          Z18, Z1, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   448(R8), Z20, Z24
+	VPDPBUSD.BCST   452(R8), Z20, Z25
+	VPDPBUSD.BCST   456(R8), Z20, Z26
+	VPDPBUSD.BCST   460(R8), Z20, Z27
+	VPSHUFB         order0_0_0_1<>+0(SB), Z9, Z20
+	VPSRAD          $0x18, Z20, Z20
+	VPMULLD         Z20, Z24, Z24
+	VPADDD          Z24, Z7, Z7
+	VPMULLD         Z20, Z25, Z25
+	VPADDD          Z25, Z11, Z11
+	VPMULLD         Z20, Z26, Z26
+	VPADDD          Z26, Z13, Z13
+	VPMULLD         Z20, Z27, Z27
+	VPADDD          Z27, Z14, Z14
+	VPSRLW          $0x06, Z16, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x01, Z15, Z20
+	VPANDD          Z1, Z20, Z20
+	VPORD           Z20, Z16, Z16
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPXORD          Z26, Z26, Z26
+	VPDPBUSD.BCST   528(R8), Z16, Z20
+	VPDPBUSD.BCST   532(R8), Z16, Z24
+	VPDPBUSD.BCST   536(R8), Z16, Z25
+	VPDPBUSD.BCST   540(R8), Z16, Z26
+	VPSRLW          $0x06, Z23, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x01, Z19, Z23
+	VPANDD          Z1, Z23, Z23
+	VPORD           Z23, Z16, Z16
+	VPDPBUSD.BCST   544(R8), Z16, Z20
+	VPDPBUSD.BCST   548(R8), Z16, Z24
+	VPDPBUSD.BCST   552(R8), Z16, Z25
+	VPDPBUSD.BCST   556(R8), Z16, Z26
+	VPSRLW          $0x06, Z21, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x01, Z17, Z21
+	VPANDD          Z1, Z21, Z21
+	VPORD           Z21, Z16, Z16
+	VPDPBUSD.BCST   560(R8), Z16, Z20
+	VPDPBUSD.BCST   564(R8), Z16, Z24
+	VPDPBUSD.BCST   568(R8), Z16, Z25
+	VPDPBUSD.BCST   572(R8), Z16, Z26
+	VPSRLW          $0x06, Z22, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x01, Z18, Z21
+	VPANDD          Z1, Z21, Z21
+	VPORD           Z21, Z16, Z16
+	VPDPBUSD.BCST   576(R8), Z16, Z20
+	VPDPBUSD.BCST   580(R8), Z16, Z24
+	VPDPBUSD.BCST   584(R8), Z16, Z25
+	VPDPBUSD.BCST   588(R8), Z16, Z26
+	VPSHUFB         order0_0_0_3<>+0(SB), Z9, Z16
+	VPSRAD          $0x18, Z16, Z16
+	VPMULLD         Z16, Z20, Z20
+	VPADDD          Z20, Z7, Z7
+	VPMULLD         Z16, Z24, Z24
+	VPADDD          Z24, Z11, Z11
+	VPMULLD         Z16, Z25, Z25
+	VPADDD          Z25, Z13, Z13
+	VPMULLD         Z16, Z26, Z26
+	VPADDD          Z26, Z14, Z14
+	VBROADCASTI32X4 64(DX), Z16
+	VINSERTI32X4    $0x01, 64(BX), Z16, Z16
+	VINSERTI32X4    $0x02, 64(SI), Z16, Z16
+	VINSERTI32X4    $0x03, 64(DI), Z16, Z16
+	VBROADCASTI32X4 64(DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z20, Z20
+	VBROADCASTI32X4 64(DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z21, Z21
+	VBROADCASTI32X4 64(DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z22, Z22
+	VPUNPCKLDQ      Z20, Z16, Z23
+	VPUNPCKHDQ      Z20, Z16, Z20
+	VPUNPCKLDQ      Z22, Z21, Z24
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z24, Z23, Z16
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	VPANDD          Z16, Z0, Z20
+	VPSRLW          $0x02, Z15, Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPDPBUSD.BCST   656(R8), Z20, Z24
+	VPDPBUSD.BCST   660(R8), Z20, Z25
+	VPDPBUSD.BCST   664(R8), Z20, Z26
+	VPDPBUSD.BCST   668(R8), Z20, Z27
+	VPANDD          Z23, Z0, Z20
+	VPSRLW          $0x02, Z19, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   672(R8), Z20, Z24
+	VPDPBUSD.BCST   676(R8), Z20, Z25
+	VPDPBUSD.BCST   680(R8), Z20, Z26
+	VPDPBUSD.BCST   684(R8), Z20, Z27
+	VPANDD          Z21, Z0, Z20
+	VPSRLW          $0x02, Z17, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   688(R8), Z20, Z24
+	VPDPBUSD.BCST   692(R8), Z20, Z25
+	VPDPBUSD.BCST   696(R8), Z20, Z26
+	VPDPBUSD.BCST   700(R8), Z20, Z27
+	VPANDD          Z22, Z0, Z20
+	VPSRLW          $0x02, Z18, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   704(R8), Z20, Z24
+	VPDPBUSD.BCST   708(R8), Z20, Z25
+	VPDPBUSD.BCST   712(R8), Z20, Z26
+	VPDPBUSD.BCST   716(R8), Z20, Z27
+	VPSHUFB         order0_0_0_1<>+0(SB), Z12, Z20
+	VPSRAD          $0x18, Z20, Z20
+	VPMULLD         Z20, Z24, Z24
+	VPADDD          Z24, Z7, Z7
+	VPMULLD         Z20, Z25, Z25
+	VPADDD          Z25, Z11, Z11
+	VPMULLD         Z20, Z26, Z26
+	VPADDD          Z26, Z13, Z13
+	VPMULLD         Z20, Z27, Z27
+	VPADDD          Z27, Z14, Z14
+	VPSRLW          $0x02, Z16, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSRLW          $0x03, Z15, Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPDPBUSD.BCST   784(R8), Z20, Z24
+	VPDPBUSD.BCST   788(R8), Z20, Z25
+	VPDPBUSD.BCST   792(R8), Z20, Z26
+	VPDPBUSD.BCST   796(R8), Z20, Z27
+	VPSRLW          $0x02, Z23, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSRLW          $0x03, Z19, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   800(R8), Z20, Z24
+	VPDPBUSD.BCST   804(R8), Z20, Z25
+	VPDPBUSD.BCST   808(R8), Z20, Z26
+	VPDPBUSD.BCST   812(R8), Z20, Z27
+	VPSRLW          $0x02, Z21, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSRLW          $0x03, Z17, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   816(R8), Z20, Z24
+	VPDPBUSD.BCST   820(R8), Z20, Z25
+	VPDPBUSD.BCST   824(R8), Z20, Z26
+	VPDPBUSD.BCST   828(R8), Z20, Z27
+	VPSRLW          $0x02, Z22, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSRLW          $0x03, Z18, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   832(R8), Z20, Z24
+	VPDPBUSD.BCST   836(R8), Z20, Z25
+	VPDPBUSD.BCST   840(R8), Z20, Z26
+	VPDPBUSD.BCST   844(R8), Z20, Z27
+	VPSHUFB         order0_0_0_3<>+0(SB), Z12, Z20
+	VPSRAD          $0x18, Z20, Z20
+	VPMULLD         Z20, Z24, Z24
+	VPADDD          Z24, Z7, Z7
+	VPMULLD         Z20, Z25, Z25
+	VPADDD          Z25, Z11, Z11
+	VPMULLD         Z20, Z26, Z26
+	VPADDD          Z26, Z13, Z13
+	VPMULLD         Z20, Z27, Z27
+	VPADDD          Z27, Z14, Z14
+	VPSRLW          $0x04, Z16, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSRLW          $0x04, Z15, Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPDPBUSD.BCST   912(R8), Z20, Z24
+	VPDPBUSD.BCST   916(R8), Z20, Z25
+	VPDPBUSD.BCST   920(R8), Z20, Z26
+	VPDPBUSD.BCST   924(R8), Z20, Z27
+	VPSRLW          $0x04, Z23, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSRLW          $0x04, Z19, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   928(R8), Z20, Z24
+	VPDPBUSD.BCST   932(R8), Z20, Z25
+	VPDPBUSD.BCST   936(R8), Z20, Z26
+	VPDPBUSD.BCST   940(R8), Z20, Z27
+	VPSRLW          $0x04, Z21, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSRLW          $0x04, Z17, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   944(R8), Z20, Z24
+	VPDPBUSD.BCST   948(R8), Z20, Z25
+	VPDPBUSD.BCST   952(R8), Z20, Z26
+	VPDPBUSD.BCST   956(R8), Z20, Z27
+	VPSRLW          $0x04, Z22, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSRLW          $0x04, Z18, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   960(R8), Z20, Z24
+	VPDPBUSD.BCST   964(R8), Z20, Z25
+	VPDPBUSD.BCST   968(R8), Z20, Z26
+	VPDPBUSD.BCST   972(R8), Z20, Z27
+	VPSHUFB         order0_0_0_1<>+0(SB), Z10, Z20
+	VPSRAD          $0x18, Z20, Z20
+	VPMULLD         Z20, Z24, Z24
+	VPADDD          Z24, Z7, Z7
+	VPMULLD         Z20, Z25, Z25
+	VPADDD          Z25, Z11, Z11
+	VPMULLD         Z20, Z26, Z26
+	VPADDD          Z26, Z13, Z13
+	VPMULLD         Z20, Z27, Z27
+	VPADDD          Z27, Z14, Z14
+	VPSRLW          $0x06, Z16, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x05, Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPORD           Z15, Z16, Z16
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPDPBUSD.BCST   1040(R8), Z16, Z15
+	VPDPBUSD.BCST   1044(R8), Z16, Z20
+	VPDPBUSD.BCST   1048(R8), Z16, Z24
+	VPDPBUSD.BCST   1052(R8), Z16, Z25
+	VPSRLW          $0x06, Z23, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x05, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z16, Z16
+	VPDPBUSD.BCST   1056(R8), Z16, Z15
+	VPDPBUSD.BCST   1060(R8), Z16, Z20
+	VPDPBUSD.BCST   1064(R8), Z16, Z24
+	VPDPBUSD.BCST   1068(R8), Z16, Z25
+	VPSRLW          $0x06, Z21, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x05, Z17, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z16, Z16
+	VPDPBUSD.BCST   1072(R8), Z16, Z15
+	VPDPBUSD.BCST   1076(R8), Z16, Z20
+	VPDPBUSD.BCST   1080(R8), Z16, Z24
+	VPDPBUSD.BCST   1084(R8), Z16, Z25
+	VPSRLW          $0x06, Z22, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x05, Z18, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z16, Z16
+	VPDPBUSD.BCST   1088(R8), Z16, Z15
+	VPDPBUSD.BCST   1092(R8), Z16, Z20
+	VPDPBUSD.BCST   1096(R8), Z16, Z24
+	VPDPBUSD.BCST   1100(R8), Z16, Z25
+	VPSHUFB         order0_0_0_3<>+0(SB), Z10, Z16
+	VPSRAD          $0x18, Z16, Z16
+	VPMULLD         Z16, Z15, Z15
+	VPADDD          Z15, Z7, Z7
+	VPMULLD         Z16, Z20, Z20
+	VPADDD          Z20, Z11, Z11
+	VPMULLD         Z16, Z24, Z24
+	VPADDD          Z24, Z13, Z13
+	VPMULLD         Z16, Z25, Z25
+	VPADDD          Z25, Z14, Z14
+	VBROADCASTI32X4 16(DX), Z15
+	VINSERTI32X4    $0x01, 16(BX), Z15, Z15
+	VINSERTI32X4    $0x02, 16(SI), Z15, Z15
+	VINSERTI32X4    $0x03, 16(DI), Z15, Z15
+	VBROADCASTI32X4 16(DX)(AX*1), Z16
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z16, Z16
+	VBROADCASTI32X4 16(DX)(AX*2), Z17
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z17, Z17
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z17, Z17
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z17, Z17
+	VBROADCASTI32X4 16(DX)(CX*1), Z18
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z18, Z18
+	VPUNPCKLDQ      Z16, Z15, Z19
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLDQ      Z18, Z17, Z20
+	VPUNPCKHDQ      Z18, Z17, Z18
+	VPUNPCKLQDQ     Z20, Z19, Z15
+	VPUNPCKHQDQ     Z20, Z19, Z19
+	VPUNPCKLQDQ     Z18, Z16, Z17
+	VPUNPCKHQDQ     Z18, Z16, Z18
+	VBROADCASTI32X4 48(DX), Z16
+	VINSERTI32X4    $0x01, 48(BX), Z16, Z16
+	VINSERTI32X4    $0x02, 48(SI), Z16, Z16
+	VINSERTI32X4    $0x03, 48(DI), Z16, Z16
+	VBROADCASTI32X4 48(DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z20, Z20
+	VBROADCASTI32X4 48(DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z21, Z21
+	VBROADCASTI32X4 48(DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z22, Z22
+	VPUNPCKLDQ      Z20, Z16, Z23
+	VPUNPCKHDQ      Z20, Z16, Z20
+	VPUNPCKLDQ      Z22, Z21, Z24
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z24, Z23, Z16
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	VPANDD          Z16, Z0, Z20
+	VPSLLW          $0x02, Z15, Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPDPBUSD.BCST   208(R8), Z20, Z24
+	VPDPBUSD.BCST   212(R8), Z20, Z25
+	VPDPBUSD.BCST   216(R8), Z20, Z26
+	VPDPBUSD.BCST   220(R8), Z20, Z27
+	VPANDD          Z23, Z0, Z20
+	VPSLLW          $0x02, Z19, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   224(R8), Z20, Z24
+	VPDPBUSD.BCST   228(R8), Z20, Z25
+	VPDPBUSD.BCST   232(R8), Z20, Z26
+	VPDPBUSD.BCST   236(R8), Z20, Z27
+	VPANDD          Z21, Z0, Z20
+	VPSLLW          $0x02, Z17, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   240(R8), Z20, Z24
+	VPDPBUSD.BCST   244(R8), Z20, Z25
+	VPDPBUSD.BCST   248(R8), Z20, Z26
+	VPDPBUSD.BCST   252(R8), Z20, Z27
+	VPANDD          Z22, Z0, Z20
+	VPSLLW          $0x02, Z18, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   256(R8), Z20, Z24
+	VPDPBUSD.BCST   260(R8), Z20, Z25
+	VPDPBUSD.BCST   264(R8), Z20, Z26
+	VPDPBUSD.BCST   268(R8), Z20, Z27
+	VPSHUFB         order0_0_0_2<>+0(SB), Z8, Z20
+	VPSRAD          $0x18, Z20, Z20
+	VPMULLD         Z20, Z24, Z24
+	VPADDD          Z24, Z7, Z7
+	VPMULLD         Z20, Z25, Z25
+	VPADDD          Z25, Z11, Z11
+	VPMULLD         Z20, Z26, Z26
+	VPADDD          Z26, Z13, Z13
+	VPMULLD         Z20, Z27, Z27
+	VPADDD          Z27, Z14, Z14
+	VPSRLW          $0x02, Z16, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSLLW          $0x01, Z15, Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPDPBUSD.BCST   336(R8), Z20, Z24
+	VPDPBUSD.BCST   340(R8), Z20, Z25
+	VPDPBUSD.BCST   344(R8), Z20, Z26
+	VPDPBUSD.BCST   348(R8), Z20, Z27
+	VPSRLW          $0x02, Z23, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSLLW          $0x01, Z19, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   352(R8), Z20, Z24
+	VPDPBUSD.BCST   356(R8), Z20, Z25
+	VPDPBUSD.BCST   360(R8), Z20, Z26
+	VPDPBUSD.BCST   364(R8), Z20, Z27
+	VPSRLW          $0x02, Z21, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSLLW          $0x01, Z17, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   368(R8), Z20, Z24
+	VPDPBUSD.BCST   372(R8), Z20, Z25
+	VPDPBUSD.BCST   376(R8), Z20, Z26
+	VPDPBUSD.BCST   380(R8), Z20, Z27
+	VPSRLW          $0x02, Z22, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSLLW          $0x01, Z18, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z20, Z20
+	VPDPBUSD.BCST   384(R8), Z20, Z24
+	VPDPBUSD.BCST   388(R8), Z20, Z25
+	VPDPBUSD.BCST   392(R8), Z20, Z26
+	VPDPBUSD.BCST   396(R8), Z20, Z27
+	VPSHUFB         order0_0_0_4<>+0(SB), Z8, Z8
+	VPSRAD          $0x18, Z8, Z8
+	VPMULLD         Z8, Z24, Z24
+	VPADDD          Z24, Z7, Z7
+	VPMULLD         Z8, Z25, Z25
+	VPADDD          Z25, Z11, Z11
+	VPMULLD         Z8, Z26, Z26
+	VPADDD          Z26, Z13, Z13
+	VPMULLD         Z8, Z27, Z27
+	VPADDD          Z27, Z14, Z14
+	VPSRLW          $0x04, Z16, Z8
+	VPANDD          Z0, Z8, Z8
+	VPANDD          Z15, Z1, Z20
+	VPORD           Z20, Z8, Z8
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPXORD          Z26, Z26, Z26
+	VPDPBUSD.BCST   464(R8), Z8, Z20
+	VPDPBUSD.BCST   468(R8), Z8, Z24
+	VPDPBUSD.BCST   472(R8), Z8, Z25
+	VPDPBUSD.BCST   476(R8), Z8, Z26
+	VPSRLW          $0x04, Z23, Z8
+	VPANDD          Z0, Z8, Z8
+	VPANDD          Z19, Z1, Z27
+	VPORD           Z27, Z8, Z8
+	VPDPBUSD.BCST   480(R8), Z8, Z20
+	VPDPBUSD.BCST   484(R8), Z8, Z24
+	VPDPBUSD.BCST   488(R8), Z8, Z25
+	VPDPBUSD.BCST   492(R8), Z8, Z26
+	VPSRLW          $0x04, Z21, Z8
+	VPANDD          Z0, Z8, Z8
+	VPANDD          Z17, Z1, Z27
+	VPORD           Z27, Z8, Z8
+	VPDPBUSD.BCST   496(R8), Z8, Z20
+	VPDPBUSD.BCST   500(R8), Z8, Z24
+	VPDPBUSD.BCST   504(R8), Z8, Z25
+	VPDPBUSD.BCST   508(R8), Z8, Z26
+	VPSRLW          $0x04, Z22, Z8
+	VPANDD          Z0, Z8, Z8
+	VPANDD          Z18, Z1, Z27
+	VPORD           Z27, Z8, Z8
+	VPDPBUSD.BCST   512(R8), Z8, Z20
+	VPDPBUSD.BCST   516(R8), Z8, Z24
+	VPDPBUSD.BCST   520(R8), Z8, Z25
+	VPDPBUSD.BCST   524(R8), Z8, Z26
+	VPSHUFB         order0_0_0_2<>+0(SB), Z9, Z8
+	VPSRAD          $0x18, Z8, Z8
+	VPMULLD         Z8, Z20, Z20
+	VPADDD          Z20, Z7, Z7
+	VPMULLD         Z8, Z24, Z24
+	VPADDD          Z24, Z11, Z11
+	VPMULLD         Z8, Z25, Z25
+	VPADDD          Z25, Z13, Z13
+	VPMULLD         Z8, Z26, Z26
+	VPADDD          Z26, Z14, Z14
+	VPSRLW          $0x06, Z16, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLW          $0x01, Z15, Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z8, Z8
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPDPBUSD.BCST   592(R8), Z8, Z16
+	VPDPBUSD.BCST   596(R8), Z8, Z20
+	VPDPBUSD.BCST   600(R8), Z8, Z24
+	VPDPBUSD.BCST   604(R8), Z8, Z25
+	VPSRLW          $0x06, Z23, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLW          $0x01, Z19, Z23
+	VPANDD          Z1, Z23, Z23
+	VPORD           Z23, Z8, Z8
+	VPDPBUSD.BCST   608(R8), Z8, Z16
+	VPDPBUSD.BCST   612(R8), Z8, Z20
+	VPDPBUSD.BCST   616(R8), Z8, Z24
+	VPDPBUSD.BCST   620(R8), Z8, Z25
+	VPSRLW          $0x06, Z21, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLW          $0x01, Z17, Z21
+	VPANDD          Z1, Z21, Z21
+	VPORD           Z21, Z8, Z8
+	VPDPBUSD.BCST   624(R8), Z8, Z16
+	VPDPBUSD.BCST   628(R8), Z8, Z20
+	VPDPBUSD.BCST   632(R8), Z8, Z24
+	VPDPBUSD.BCST   636(R8), Z8, Z25
+	VPSRLW          $0x06, Z22, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLW          $0x01, Z18, Z21
+	VPANDD          Z1, Z21, Z21
+	VPORD           Z21, Z8, Z8
+	VPDPBUSD.BCST   640(R8), Z8, Z16
+	VPDPBUSD.BCST   644(R8), Z8, Z20
+	VPDPBUSD.BCST   648(R8), Z8, Z24
+	VPDPBUSD.BCST   652(R8), Z8, Z25
+	VPSHUFB         order0_0_0_4<>+0(SB), Z9, Z8
+	VPSRAD          $0x18, Z8, Z8
+	VPMULLD         Z8, Z16, Z16
+	VPADDD          Z16, Z7, Z7
+	VPMULLD         Z8, Z20, Z20
+	VPADDD          Z20, Z11, Z11
+	VPMULLD         Z8, Z24, Z24
+	VPADDD          Z24, Z13, Z13
+	VPMULLD         Z8, Z25, Z25
+	VPADDD          Z25, Z14, Z14
+	VBROADCASTI32X4 80(DX), Z8
+	VINSERTI32X4    $0x01, 80(BX), Z8, Z8
+	VINSERTI32X4    $0x02, 80(SI), Z8, Z8
+	VINSERTI32X4    $0x03, 80(DI), Z8, Z8
+	VBROADCASTI32X4 80(DX)(AX*1), Z9
+	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z9, Z9
+	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z9, Z9
+	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z9, Z9
+	VBROADCASTI32X4 80(DX)(AX*2), Z16
+	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z16, Z16
+	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z16, Z16
+	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z16, Z16
+	VBROADCASTI32X4 80(DX)(CX*1), Z20
+	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z20, Z20
+	VPUNPCKLDQ      Z9, Z8, Z21
+	VPUNPCKHDQ      Z9, Z8, Z9
+	VPUNPCKLDQ      Z20, Z16, Z22
+	VPUNPCKHDQ      Z20, Z16, Z20
+	VPUNPCKLQDQ     Z22, Z21, Z8
+	VPUNPCKHQDQ     Z22, Z21, Z21
+	VPUNPCKLQDQ     Z20, Z9, Z16
+	VPUNPCKHQDQ     Z20, Z9, Z20
+	VPANDD          Z8, Z0, Z9
+	VPSRLW          $0x02, Z15, Z22
+	VPANDD          Z1, Z22, Z22
+	VPORD           Z22, Z9, Z9
+	VPXORD          Z22, Z22, Z22
+	VPXORD          Z23, Z23, Z23
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPDPBUSD.BCST   720(R8), Z9, Z22
+	VPDPBUSD.BCST   724(R8), Z9, Z23
+	VPDPBUSD.BCST   728(R8), Z9, Z24
+	VPDPBUSD.BCST   732(R8), Z9, Z25
+	VPANDD          Z21, Z0, Z9
+	VPSRLW          $0x02, Z19, Z26
+	VPANDD          Z1, Z26, Z26
+	VPORD           Z26, Z9, Z9
+	VPDPBUSD.BCST   736(R8), Z9, Z22
+	VPDPBUSD.BCST   740(R8), Z9, Z23
+	VPDPBUSD.BCST   744(R8), Z9, Z24
+	VPDPBUSD.BCST   748(R8), Z9, Z25
+	VPANDD          Z16, Z0, Z9
+	VPSRLW          $0x02, Z17, Z26
+	VPANDD          Z1, Z26, Z26
+	VPORD           Z26, Z9, Z9
+	VPDPBUSD.BCST   752(R8), Z9, Z22
+	VPDPBUSD.BCST   756(R8), Z9, Z23
+	VPDPBUSD.BCST   760(R8), Z9, Z24
+	VPDPBUSD.BCST   764(R8), Z9, Z25
+	VPANDD          Z20, Z0, Z9
+	VPSRLW          $0x02, Z18, Z26
+	VPANDD          Z1, Z26, Z26
+	VPORD           Z26, Z9, Z9
+	VPDPBUSD.BCST   768(R8), Z9, Z22
+	VPDPBUSD.BCST   772(R8), Z9, Z23
+	VPDPBUSD.BCST   776(R8), Z9, Z24
+	VPDPBUSD.BCST   780(R8), Z9, Z25
+	VPSHUFB         order0_0_0_2<>+0(SB), Z12, Z9
+	VPSRAD          $0x18, Z9, Z9
+	VPMULLD         Z9, Z22, Z22
+	VPADDD          Z22, Z7, Z7
+	VPMULLD         Z9, Z23, Z23
+	VPADDD          Z23, Z11, Z11
+	VPMULLD         Z9, Z24, Z24
+	VPADDD          Z24, Z13, Z13
+	VPMULLD         Z9, Z25, Z25
+	VPADDD          Z25, Z14, Z14
+	VPSRLW          $0x02, Z8, Z9
+	VPANDD          Z0, Z9, Z9
+	VPSRLW          $0x03, Z15, Z22
+	VPANDD          Z1, Z22, Z22
+	VPORD           Z22, Z9, Z9
+	VPXORD          Z22, Z22, Z22
+	VPXORD          Z23, Z23, Z23
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPDPBUSD.BCST   848(R8), Z9, Z22
+	VPDPBUSD.BCST   852(R8), Z9, Z23
+	VPDPBUSD.BCST   856(R8), Z9, Z24
+	VPDPBUSD.BCST   860(R8), Z9, Z25
+	VPSRLW          $0x02, Z21, Z9
+	VPANDD          Z0, Z9, Z9
+	VPSRLW          $0x03, Z19, Z26
+	VPANDD          Z1, Z26, Z26
+	VPORD           Z26, Z9, Z9
+	VPDPBUSD.BCST   864(R8), Z9, Z22
+	VPDPBUSD.BCST   868(R8), Z9, Z23
+	VPDPBUSD.BCST   872(R8), Z9, Z24
+	VPDPBUSD.BCST   876(R8), Z9, Z25
+	VPSRLW          $0x02, Z16, Z9
+	VPANDD          Z0, Z9, Z9
+	VPSRLW          $0x03, Z17, Z26
+	VPANDD          Z1, Z26, Z26
+	VPORD           Z26, Z9, Z9
+	VPDPBUSD.BCST   880(R8), Z9, Z22
+	VPDPBUSD.BCST   884(R8), Z9, Z23
+	VPDPBUSD.BCST   888(R8), Z9, Z24
+	VPDPBUSD.BCST   892(R8), Z9, Z25
+	VPSRLW          $0x02, Z20, Z9
+	VPANDD          Z0, Z9, Z9
+	VPSRLW          $0x03, Z18, Z26
+	VPANDD          Z1, Z26, Z26
+	VPORD           Z26, Z9, Z9
+	VPDPBUSD.BCST   896(R8), Z9, Z22
+	VPDPBUSD.BCST   900(R8), Z9, Z23
+	VPDPBUSD.BCST   904(R8), Z9, Z24
+	VPDPBUSD.BCST   908(R8), Z9, Z25
+	VPSHUFB         order0_0_0_4<>+0(SB), Z12, Z9
+	VPSRAD          $0x18, Z9, Z9
+	VPMULLD         Z9, Z22, Z22
+	VPADDD          Z22, Z7, Z7
+	VPMULLD         Z9, Z23, Z23
+	VPADDD          Z23, Z11, Z11
+	VPMULLD         Z9, Z24, Z24
+	VPADDD          Z24, Z13, Z13
+	VPMULLD         Z9, Z25, Z25
+	VPADDD          Z25, Z14, Z14
+	VPSRLW          $0x04, Z8, Z9
+	VPANDD          Z0, Z9, Z9
+	VPSRLW          $0x04, Z15, Z12
+	VPANDD          Z1, Z12, Z12
+	VPORD           Z12, Z9, Z9
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z22, Z22, Z22
+	VPXORD          Z23, Z23, Z23
+	VPXORD          Z24, Z24, Z24
+	VPDPBUSD.BCST   976(R8), Z9, Z12
+	VPDPBUSD.BCST   980(R8), Z9, Z22
+	VPDPBUSD.BCST   984(R8), Z9, Z23
+	VPDPBUSD.BCST   988(R8), Z9, Z24
+	VPSRLW          $0x04, Z21, Z9
+	VPANDD          Z0, Z9, Z9
+	VPSRLW          $0x04, Z19, Z25
+	VPANDD          Z1, Z25, Z25
+	VPORD           Z25, Z9, Z9
+	VPDPBUSD.BCST   992(R8), Z9, Z12
+	VPDPBUSD.BCST   996(R8), Z9, Z22
+	VPDPBUSD.BCST   1000(R8), Z9, Z23
+	VPDPBUSD.BCST   1004(R8), Z9, Z24
+	VPSRLW          $0x04, Z16, Z9
+	VPANDD          Z0, Z9, Z9
+	VPSRLW          $0x04, Z17, Z25
+	VPANDD          Z1, Z25, Z25
+	VPORD           Z25, Z9, Z9
+	VPDPBUSD.BCST   1008(R8), Z9, Z12
+	VPDPBUSD.BCST   1012(R8), Z9, Z22
+	VPDPBUSD.BCST   1016(R8), Z9, Z23
+	VPDPBUSD.BCST   1020(R8), Z9, Z24
+	VPSRLW          $0x04, Z20, Z9
+	VPANDD          Z0, Z9, Z9
+	VPSRLW          $0x04, Z18, Z25
+	VPANDD          Z1, Z25, Z25
+	VPORD           Z25, Z9, Z9
+	VPDPBUSD.BCST   1024(R8), Z9, Z12
+	VPDPBUSD.BCST   1028(R8), Z9, Z22
+	VPDPBUSD.BCST   1032(R8), Z9, Z23
+	VPDPBUSD.BCST   1036(R8), Z9, Z24
+	VPSHUFB         order0_0_0_2<>+0(SB), Z10, Z9
+	VPSRAD          $0x18, Z9, Z9
+	VPMULLD         Z9, Z12, Z12
+	VPADDD          Z12, Z7, Z7
+	VPMULLD         Z9, Z22, Z22
+	VPADDD          Z22, Z11, Z11
+	VPMULLD         Z9, Z23, Z23
+	VPADDD          Z23, Z13, Z13
+	VPMULLD         Z9, Z24, Z24
+	VPADDD          Z24, Z14, Z14
+	VPSRLW          $0x06, Z8, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLW          $0x05, Z15, Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z22, Z22, Z22
+	VPDPBUSD.BCST   1104(R8), Z8, Z9
+	VPDPBUSD.BCST   1108(R8), Z8, Z12
+	VPDPBUSD.BCST   1112(R8), Z8, Z15
+	VPDPBUSD.BCST   1116(R8), Z8, Z22
+	VPSRLW          $0x06, Z21, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLW          $0x05, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z8, Z8
+	VPDPBUSD.BCST   1120(R8), Z8, Z9
+	VPDPBUSD.BCST   1124(R8), Z8, Z12
+	VPDPBUSD.BCST   1128(R8), Z8, Z15
+	VPDPBUSD.BCST   1132(R8), Z8, Z22
+	VPSRLW          $0x06, Z16, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLW          $0x05, Z17, Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z8, Z8
+	VPDPBUSD.BCST   1136(R8), Z8, Z9
+	VPDPBUSD.BCST   1140(R8), Z8, Z12
+	VPDPBUSD.BCST   1144(R8), Z8, Z15
+	VPDPBUSD.BCST   1148(R8), Z8, Z22
+	VPSRLW          $0x06, Z20, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLW          $0x05, Z18, Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z8, Z8
+	VPDPBUSD.BCST   1152(R8), Z8, Z9
+	VPDPBUSD.BCST   1156(R8), Z8, Z12
+	VPDPBUSD.BCST   1160(R8), Z8, Z15
+	VPDPBUSD.BCST   1164(R8), Z8, Z22
+	VPSHUFB         order0_0_0_4<>+0(SB), Z10, Z8
+	VPSRAD          $0x18, Z8, Z8
+	VPMULLD         Z8, Z9, Z9
+	VPADDD          Z9, Z7, Z7
+	VPMULLD         Z8, Z12, Z12
+	VPADDD          Z12, Z11, Z11
+	VPMULLD         Z8, Z15, Z15
+	VPADDD          Z15, Z13, Z13
+	VPMULLD         Z8, Z22, Z22
+	VPADDD          Z22, Z14, Z14
+	VMULPS.BCST     (R8), Z6, Z8
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z8, Z2
+	VMULPS.BCST     4(R8), Z6, Z7
+	VCVTDQ2PS       Z11, Z11
+	VFMADD231PS     Z11, Z7, Z3
+	VMULPS.BCST     8(R8), Z6, Z7
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z13, Z7, Z4
+	VMULPS.BCST     12(R8), Z6, Z6
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z14, Z6, Z5
+	ADDQ            $0x0000006e, DX
+	ADDQ            $0x0000006e, BX
+	ADDQ            $0x0000006e, SI
+	ADDQ            $0x0000006e, DI
+	ADDQ            $0x00000490, R8
+	SUBQ            $0x00000001, R9
+	JMP             loop179
 
-loop148:
-	CMPQ            R13, $0x01
-	JL              done149
-	PREFETCHT1      (R14)
-	PREFETCHT1      64(R14)
-	PREFETCHT1      128(R14)
-	PREFETCHT1      192(R14)
-	PREFETCHT1      256(R14)
-	PREFETCHT1      320(R14)
-	ADDQ            $0x00000180, R14
-	VPBROADCASTD    (R10), Z4
-	VPMADDWD        Z0, Z4, Z4
-	VPXORD          Z5, Z5, Z5
-	VPBROADCASTD    4(DX), Z6
-	VPINSRD         $0x01, 4(DX)(AX*1), X6, X6
-	VPINSRD         $0x02, 4(DX)(AX*2), X6, X6
-	VPINSRD         $0x03, 4(DX)(CX*1), X6, X6
-	VMOVD           4(BX), X7
-	VPINSRD         $0x01, 4(BX)(AX*1), X7, X7
-	VPINSRD         $0x02, 4(BX)(AX*2), X7, X7
-	VPINSRD         $0x03, 4(BX)(CX*1), X7, X7
-	VINSERTI32X4    $0x01, X7, Z6, Z6
-	VMOVD           4(SI), X7
-	VPINSRD         $0x01, 4(SI)(AX*1), X7, X7
-	VPINSRD         $0x02, 4(SI)(AX*2), X7, X7
-	VPINSRD         $0x03, 4(SI)(CX*1), X7, X7
-	VINSERTI32X4    $0x02, X7, Z6, Z6
-	VMOVD           4(DI), X7
-	VPINSRD         $0x01, 4(DI)(AX*1), X7, X7
-	VPINSRD         $0x02, 4(DI)(AX*2), X7, X7
-	VPINSRD         $0x03, 4(DI)(CX*1), X7, X7
-	VINSERTI32X4    $0x03, X7, Z6, Z6
-	VBROADCASTI32X4 8(DX), Z7
-	VINSERTI32X4    $0x01, 8(BX), Z7, Z7
-	VINSERTI32X4    $0x02, 8(SI), Z7, Z7
-	VINSERTI32X4    $0x03, 8(DI), Z7, Z7
-	VBROADCASTI32X4 8(DX)(AX*1), Z8
-	VINSERTI32X4    $0x01, 8(BX)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 8(SI)(AX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 8(DI)(AX*1), Z8, Z8
-	VBROADCASTI32X4 8(DX)(AX*2), Z9
-	VINSERTI32X4    $0x01, 8(BX)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x02, 8(SI)(AX*2), Z9, Z9
-	VINSERTI32X4    $0x03, 8(DI)(AX*2), Z9, Z9
-	VBROADCASTI32X4 8(DX)(CX*1), Z10
-	VINSERTI32X4    $0x01, 8(BX)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x02, 8(SI)(CX*1), Z10, Z10
-	VINSERTI32X4    $0x03, 8(DI)(CX*1), Z10, Z10
+done180:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored181
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored181
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored181
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+
+stored181:
+	VZEROUPPER
+	RET
+
+// func fewQ4_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·fewQ4_K(SB), $832-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000090, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         AX, R10
+	SHLQ         $0x04, R10
+	ADDQ         DX, R10
+	MOVQ         blocks+24(FP), R9
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+
+loop182:
+	CMPQ            R9, $0x01
+	JL              done183
+	PREFETCHT1      (R10)
+	PREFETCHT1      64(R10)
+	PREFETCHT1      128(R10)
+	PREFETCHT1      192(R10)
+	PREFETCHT1      256(R10)
+	PREFETCHT1      320(R10)
+	PREFETCHT1      384(R10)
+	PREFETCHT1      448(R10)
+	PREFETCHT1      512(R10)
+	PREFETCHT1      576(R10)
+	PREFETCHT1      640(R10)
+	PREFETCHT1      704(R10)
+	PREFETCHT1      768(R10)
+	PREFETCHT1      832(R10)
+	PREFETCHT1      896(R10)
+	PREFETCHT1      960(R10)
+	PREFETCHT1      1024(R10)
+	PREFETCHT1      1088(R10)
+	PREFETCHT1      1152(R10)
+	PREFETCHT1      1216(R10)
+	PREFETCHT1      1280(R10)
+	PREFETCHT1      1344(R10)
+	PREFETCHT1      1408(R10)
+	PREFETCHT1      1472(R10)
+	PREFETCHT1      1536(R10)
+	PREFETCHT1      1600(R10)
+	PREFETCHT1      1664(R10)
+	PREFETCHT1      1728(R10)
+	PREFETCHT1      1792(R10)
+	PREFETCHT1      1856(R10)
+	PREFETCHT1      1920(R10)
+	PREFETCHT1      1984(R10)
+	PREFETCHT1      2048(R10)
+	PREFETCHT1      2112(R10)
+	PREFETCHT1      2176(R10)
+	PREFETCHT1      2240(R10)
+	ADDQ            $0x00000900, R10
+	VBROADCASTI32X4 (DX), Z5
+	VINSERTI32X4    $0x01, (BX), Z5, Z5
+	VINSERTI32X4    $0x02, (SI), Z5, Z5
+	VINSERTI32X4    $0x03, (DI), Z5, Z5
+	VBROADCASTI32X4 (DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 (DX)(AX*2), Z7
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z7, Z7
+	VBROADCASTI32X4 (DX)(CX*1), Z8
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z8, Z8
+	VPUNPCKLDQ      Z6, Z5, Z9
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z8, Z7, Z10
+	VPUNPCKHDQ      Z8, Z7, Z8
+	VPUNPCKLQDQ     Z10, Z9, Z5
+	VPUNPCKHQDQ     Z10, Z9, Z9
+	VPUNPCKLQDQ     Z8, Z6, Z7
+	VPUNPCKHQDQ     Z8, Z6, Z8
+	VPBROADCASTD    nibbles<>+0(SB), Z6
+	VPBROADCASTD    bytes63<>+0(SB), Z10
+	VPBROADCASTD    bytes48<>+0(SB), Z11
+	VPANDD          Z8, Z6, Z12
+	VPSRLW          $0x02, Z9, Z13
+	VPANDD          Z11, Z13, Z13
+	VPANDD          Z10, Z9, Z9
+	VPORD           Z13, Z12, Z12
+	VPSRLW          $0x04, Z8, Z8
+	VPANDD          Z6, Z8, Z8
+	VPSRLW          $0x02, Z7, Z6
+	VPANDD          Z11, Z6, Z6
+	VPANDD          Z10, Z7, Z7
+	VPORD           Z6, Z8, Z8
+	VPMOVDW         Z5, Y6
+	VCVTPH2PS       Y6, Z6
+	VPSRLD          $0x10, Z5, Z5
+	VPMOVDW         Z5, Y5
+	VCVTPH2PS       Y5, Z5
+	VPBROADCASTD    sign<>+0(SB), Z10
+	VPXORD          Z10, Z5, Z5
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPSHUFB         order1_0_1_0<>+0(SB), Z7, Z15
+	VPDPWSSD.BCST   16(R8), Z15, Z10
+	VPDPWSSD.BCST   20(R8), Z15, Z11
+	VPDPWSSD.BCST   24(R8), Z15, Z13
+	VPDPWSSD.BCST   28(R8), Z15, Z14
+	VPSHUFB         order2_0_2_0<>+0(SB), Z7, Z15
+	VPDPWSSD.BCST   32(R8), Z15, Z10
+	VPDPWSSD.BCST   36(R8), Z15, Z11
+	VPDPWSSD.BCST   40(R8), Z15, Z13
+	VPDPWSSD.BCST   44(R8), Z15, Z14
+	VPSHUFB         order3_0_3_0<>+0(SB), Z7, Z15
+	VPDPWSSD.BCST   48(R8), Z15, Z10
+	VPDPWSSD.BCST   52(R8), Z15, Z11
+	VPDPWSSD.BCST   56(R8), Z15, Z13
+	VPDPWSSD.BCST   60(R8), Z15, Z14
+	VPSHUFB         order4_0_4_0<>+0(SB), Z7, Z7
+	VPDPWSSD.BCST   64(R8), Z7, Z10
+	VPDPWSSD.BCST   68(R8), Z7, Z11
+	VPDPWSSD.BCST   72(R8), Z7, Z13
+	VPDPWSSD.BCST   76(R8), Z7, Z14
+	VPSHUFB         order1_0_1_0<>+0(SB), Z8, Z7
+	VPDPWSSD.BCST   80(R8), Z7, Z10
+	VPDPWSSD.BCST   84(R8), Z7, Z11
+	VPDPWSSD.BCST   88(R8), Z7, Z13
+	VPDPWSSD.BCST   92(R8), Z7, Z14
+	VPSHUFB         order2_0_2_0<>+0(SB), Z8, Z7
+	VPDPWSSD.BCST   96(R8), Z7, Z10
+	VPDPWSSD.BCST   100(R8), Z7, Z11
+	VPDPWSSD.BCST   104(R8), Z7, Z13
+	VPDPWSSD.BCST   108(R8), Z7, Z14
+	VPSHUFB         order3_0_3_0<>+0(SB), Z8, Z7
+	VPDPWSSD.BCST   112(R8), Z7, Z10
+	VPDPWSSD.BCST   116(R8), Z7, Z11
+	VPDPWSSD.BCST   120(R8), Z7, Z13
+	VPDPWSSD.BCST   124(R8), Z7, Z14
+	VPSHUFB         order4_0_4_0<>+0(SB), Z8, Z7
+	VPDPWSSD.BCST   128(R8), Z7, Z10
+	VPDPWSSD.BCST   132(R8), Z7, Z11
+	VPDPWSSD.BCST   136(R8), Z7, Z13
+	VPDPWSSD.BCST   140(R8), Z7, Z14
+	VCVTDQ2PS       Z10, Z10
+	VMOVUPS         Z10, 512(SP)
+	VPXORD          Z10, Z10, Z10
+	VCVTDQ2PS       Z11, Z11
+	VMOVUPS         Z11, 576(SP)
+	VPXORD          Z11, Z11, Z11
+	VCVTDQ2PS       Z13, Z13
+	VMOVUPS         Z13, 640(SP)
+	VPXORD          Z13, Z13, Z13
+	VCVTDQ2PS       Z14, Z14
+	VMOVUPS         Z14, 704(SP)
+	VPXORD          Z14, Z14, Z14
+	VMOVUPS         Z5, 768(SP)
+	VBROADCASTI32X4 16(DX), Z5
+	VINSERTI32X4    $0x01, 16(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 16(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 16(DI), Z5, Z5
+	VBROADCASTI32X4 16(DX)(AX*1), Z7
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z7, Z7
+	VBROADCASTI32X4 16(DX)(AX*2), Z8
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z8, Z8
+	VBROADCASTI32X4 16(DX)(CX*1), Z15
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z15, Z15
+	VPUNPCKLDQ      Z7, Z5, Z16
+	VPUNPCKHDQ      Z7, Z5, Z7
+	VPUNPCKLDQ      Z15, Z8, Z17
+	VPUNPCKHDQ      Z15, Z8, Z15
+	VPUNPCKLQDQ     Z17, Z16, Z5
+	VPUNPCKHQDQ     Z17, Z16, Z16
+	VPUNPCKLQDQ     Z15, Z7, Z8
+	VPUNPCKHQDQ     Z15, Z7, Z15
+	VPANDD          Z5, Z0, Z7
+	VPXORD          Z17, Z17, Z17
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPDPBUSD.BCST   144(R8), Z7, Z17
+	VPDPBUSD.BCST   148(R8), Z7, Z18
+	VPDPBUSD.BCST   152(R8), Z7, Z19
+	VPDPBUSD.BCST   156(R8), Z7, Z20
+	VPSRLW          $0x04, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z21, Z21, Z21
+	VPXORD          Z22, Z22, Z22
+	VPXORD          Z23, Z23, Z23
+	VPDPBUSD.BCST   272(R8), Z5, Z7
+	VPDPBUSD.BCST   276(R8), Z5, Z21
+	VPDPBUSD.BCST   280(R8), Z5, Z22
+	VPDPBUSD.BCST   284(R8), Z5, Z23
+	VPANDD          Z16, Z0, Z5
+	VPDPBUSD.BCST   160(R8), Z5, Z17
+	VPDPBUSD.BCST   164(R8), Z5, Z18
+	VPDPBUSD.BCST   168(R8), Z5, Z19
+	VPDPBUSD.BCST   172(R8), Z5, Z20
+	VPSRLW          $0x04, Z16, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   288(R8), Z5, Z7
+	VPDPBUSD.BCST   292(R8), Z5, Z21
+	VPDPBUSD.BCST   296(R8), Z5, Z22
+	VPDPBUSD.BCST   300(R8), Z5, Z23
+	VPANDD          Z8, Z0, Z5
+	VPDPBUSD.BCST   176(R8), Z5, Z17
+	VPDPBUSD.BCST   180(R8), Z5, Z18
+	VPDPBUSD.BCST   184(R8), Z5, Z19
+	VPDPBUSD.BCST   188(R8), Z5, Z20
+	VPSRLW          $0x04, Z8, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   304(R8), Z5, Z7
+	VPDPBUSD.BCST   308(R8), Z5, Z21
+	VPDPBUSD.BCST   312(R8), Z5, Z22
+	VPDPBUSD.BCST   316(R8), Z5, Z23
+	VPANDD          Z15, Z0, Z5
+	VPDPBUSD.BCST   192(R8), Z5, Z17
+	VPDPBUSD.BCST   196(R8), Z5, Z18
+	VPDPBUSD.BCST   200(R8), Z5, Z19
+	VPDPBUSD.BCST   204(R8), Z5, Z20
+	VPSRLW          $0x04, Z15, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   320(R8), Z5, Z7
+	VPDPBUSD.BCST   324(R8), Z5, Z21
+	VPDPBUSD.BCST   328(R8), Z5, Z22
+	VPDPBUSD.BCST   332(R8), Z5, Z23
+	VBROADCASTI32X4 32(DX), Z5
+	VINSERTI32X4    $0x01, 32(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 32(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 32(DI), Z5, Z5
+	VBROADCASTI32X4 32(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 32(DX)(AX*2), Z15
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z15, Z15
+	VBROADCASTI32X4 32(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z8, Z5, Z24
+	VPUNPCKHDQ      Z8, Z5, Z8
+	VPUNPCKLDQ      Z16, Z15, Z25
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLQDQ     Z25, Z24, Z5
+	VPUNPCKHQDQ     Z25, Z24, Z24
+	VPUNPCKLQDQ     Z16, Z8, Z15
+	VPUNPCKHQDQ     Z16, Z8, Z16
+	VPANDD          Z5, Z0, Z8
+	VPDPBUSD.BCST   208(R8), Z8, Z17
+	VPDPBUSD.BCST   212(R8), Z8, Z18
+	VPDPBUSD.BCST   216(R8), Z8, Z19
+	VPDPBUSD.BCST   220(R8), Z8, Z20
+	VPSRLW          $0x04, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   336(R8), Z5, Z7
+	VPDPBUSD.BCST   340(R8), Z5, Z21
+	VPDPBUSD.BCST   344(R8), Z5, Z22
+	VPDPBUSD.BCST   348(R8), Z5, Z23
+	VPANDD          Z24, Z0, Z5
+	VPDPBUSD.BCST   224(R8), Z5, Z17
+	VPDPBUSD.BCST   228(R8), Z5, Z18
+	VPDPBUSD.BCST   232(R8), Z5, Z19
+	VPDPBUSD.BCST   236(R8), Z5, Z20
+	VPSRLW          $0x04, Z24, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   352(R8), Z5, Z7
+	VPDPBUSD.BCST   356(R8), Z5, Z21
+	VPDPBUSD.BCST   360(R8), Z5, Z22
+	VPDPBUSD.BCST   364(R8), Z5, Z23
+	VPANDD          Z15, Z0, Z5
+	VPDPBUSD.BCST   240(R8), Z5, Z17
+	VPDPBUSD.BCST   244(R8), Z5, Z18
+	VPDPBUSD.BCST   248(R8), Z5, Z19
+	VPDPBUSD.BCST   252(R8), Z5, Z20
+	VPSRLW          $0x04, Z15, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   368(R8), Z5, Z7
+	VPDPBUSD.BCST   372(R8), Z5, Z21
+	VPDPBUSD.BCST   376(R8), Z5, Z22
+	VPDPBUSD.BCST   380(R8), Z5, Z23
+	VPANDD          Z16, Z0, Z5
+	VPDPBUSD.BCST   256(R8), Z5, Z17
+	VPDPBUSD.BCST   260(R8), Z5, Z18
+	VPDPBUSD.BCST   264(R8), Z5, Z19
+	VPDPBUSD.BCST   268(R8), Z5, Z20
+	VPSRLW          $0x04, Z16, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   384(R8), Z5, Z7
+	VPDPBUSD.BCST   388(R8), Z5, Z21
+	VPDPBUSD.BCST   392(R8), Z5, Z22
+	VPDPBUSD.BCST   396(R8), Z5, Z23
+	VPSHUFB         order1_0_0_0<>+0(SB), Z9, Z5
+	VPMULLD         Z5, Z17, Z17
+	VPADDD          Z17, Z10, Z10
+	VPMULLD         Z5, Z18, Z18
+	VPADDD          Z18, Z11, Z11
+	VPMULLD         Z5, Z19, Z19
+	VPADDD          Z19, Z13, Z13
+	VPMULLD         Z5, Z20, Z20
+	VPADDD          Z20, Z14, Z14
+	VPSHUFB         order2_0_0_0<>+0(SB), Z9, Z5
+	VPMULLD         Z5, Z7, Z7
+	VPADDD          Z7, Z10, Z10
+	VPMULLD         Z5, Z21, Z21
+	VPADDD          Z21, Z11, Z11
+	VPMULLD         Z5, Z22, Z22
+	VPADDD          Z22, Z13, Z13
+	VPMULLD         Z5, Z23, Z23
+	VPADDD          Z23, Z14, Z14
+	VBROADCASTI32X4 48(DX), Z5
+	VINSERTI32X4    $0x01, 48(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 48(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 48(DI), Z5, Z5
+	VBROADCASTI32X4 48(DX)(AX*1), Z7
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z7, Z7
+	VBROADCASTI32X4 48(DX)(AX*2), Z8
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z8, Z8
+	VBROADCASTI32X4 48(DX)(CX*1), Z15
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z15, Z15
+	VPUNPCKLDQ      Z7, Z5, Z16
+	VPUNPCKHDQ      Z7, Z5, Z7
+	VPUNPCKLDQ      Z15, Z8, Z17
+	VPUNPCKHDQ      Z15, Z8, Z15
+	VPUNPCKLQDQ     Z17, Z16, Z5
+	VPUNPCKHQDQ     Z17, Z16, Z16
+	VPUNPCKLQDQ     Z15, Z7, Z8
+	VPUNPCKHQDQ     Z15, Z7, Z15
+	VPANDD          Z5, Z0, Z7
+	VPXORD          Z17, Z17, Z17
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPDPBUSD.BCST   400(R8), Z7, Z17
+	VPDPBUSD.BCST   404(R8), Z7, Z18
+	VPDPBUSD.BCST   408(R8), Z7, Z19
+	VPDPBUSD.BCST   412(R8), Z7, Z20
+	VPSRLW          $0x04, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z21, Z21, Z21
+	VPXORD          Z22, Z22, Z22
+	VPXORD          Z23, Z23, Z23
+	VPDPBUSD.BCST   528(R8), Z5, Z7
+	VPDPBUSD.BCST   532(R8), Z5, Z21
+	VPDPBUSD.BCST   536(R8), Z5, Z22
+	VPDPBUSD.BCST   540(R8), Z5, Z23
+	VPANDD          Z16, Z0, Z5
+	VPDPBUSD.BCST   416(R8), Z5, Z17
+	VPDPBUSD.BCST   420(R8), Z5, Z18
+	VPDPBUSD.BCST   424(R8), Z5, Z19
+	VPDPBUSD.BCST   428(R8), Z5, Z20
+	VPSRLW          $0x04, Z16, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   544(R8), Z5, Z7
+	VPDPBUSD.BCST   548(R8), Z5, Z21
+	VPDPBUSD.BCST   552(R8), Z5, Z22
+	VPDPBUSD.BCST   556(R8), Z5, Z23
+	VPANDD          Z8, Z0, Z5
+	VPDPBUSD.BCST   432(R8), Z5, Z17
+	VPDPBUSD.BCST   436(R8), Z5, Z18
+	VPDPBUSD.BCST   440(R8), Z5, Z19
+	VPDPBUSD.BCST   444(R8), Z5, Z20
+	VPSRLW          $0x04, Z8, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   560(R8), Z5, Z7
+	VPDPBUSD.BCST   564(R8), Z5, Z21
+	VPDPBUSD.BCST   568(R8), Z5, Z22
+	VPDPBUSD.BCST   572(R8), Z5, Z23
+	VPANDD          Z15, Z0, Z5
+	VPDPBUSD.BCST   448(R8), Z5, Z17
+	VPDPBUSD.BCST   452(R8), Z5, Z18
+	VPDPBUSD.BCST   456(R8), Z5, Z19
+	VPDPBUSD.BCST   460(R8), Z5, Z20
+	VPSRLW          $0x04, Z15, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   576(R8), Z5, Z7
+	VPDPBUSD.BCST   580(R8), Z5, Z21
+	VPDPBUSD.BCST   584(R8), Z5, Z22
+	VPDPBUSD.BCST   588(R8), Z5, Z23
+	VBROADCASTI32X4 64(DX), Z5
+	VINSERTI32X4    $0x01, 64(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 64(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 64(DI), Z5, Z5
+	VBROADCASTI32X4 64(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 64(DX)(AX*2), Z15
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z15, Z15
+	VBROADCASTI32X4 64(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z8, Z5, Z24
+	VPUNPCKHDQ      Z8, Z5, Z8
+	VPUNPCKLDQ      Z16, Z15, Z25
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLQDQ     Z25, Z24, Z5
+	VPUNPCKHQDQ     Z25, Z24, Z24
+	VPUNPCKLQDQ     Z16, Z8, Z15
+	VPUNPCKHQDQ     Z16, Z8, Z16
+	VPANDD          Z5, Z0, Z8
+	VPDPBUSD.BCST   464(R8), Z8, Z17
+	VPDPBUSD.BCST   468(R8), Z8, Z18
+	VPDPBUSD.BCST   472(R8), Z8, Z19
+	VPDPBUSD.BCST   476(R8), Z8, Z20
+	VPSRLW          $0x04, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   592(R8), Z5, Z7
+	VPDPBUSD.BCST   596(R8), Z5, Z21
+	VPDPBUSD.BCST   600(R8), Z5, Z22
+	VPDPBUSD.BCST   604(R8), Z5, Z23
+	VPANDD          Z24, Z0, Z5
+	VPDPBUSD.BCST   480(R8), Z5, Z17
+	VPDPBUSD.BCST   484(R8), Z5, Z18
+	VPDPBUSD.BCST   488(R8), Z5, Z19
+	VPDPBUSD.BCST   492(R8), Z5, Z20
+	VPSRLW          $0x04, Z24, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   608(R8), Z5, Z7
+	VPDPBUSD.BCST   612(R8), Z5, Z21
+	VPDPBUSD.BCST   616(R8), Z5, Z22
+	VPDPBUSD.BCST   620(R8), Z5, Z23
+	VPANDD          Z15, Z0, Z5
+	VPDPBUSD.BCST   496(R8), Z5, Z17
+	VPDPBUSD.BCST   500(R8), Z5, Z18
+	VPDPBUSD.BCST   504(R8), Z5, Z19
+	VPDPBUSD.BCST   508(R8), Z5, Z20
+	VPSRLW          $0x04, Z15, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   624(R8), Z5, Z7
+	VPDPBUSD.BCST   628(R8), Z5, Z21
+	VPDPBUSD.BCST   632(R8), Z5, Z22
+	VPDPBUSD.BCST   636(R8), Z5, Z23
+	VPANDD          Z16, Z0, Z5
+	VPDPBUSD.BCST   512(R8), Z5, Z17
+	VPDPBUSD.BCST   516(R8), Z5, Z18
+	VPDPBUSD.BCST   520(R8), Z5, Z19
+	VPDPBUSD.BCST   524(R8), Z5, Z20
+	VPSRLW          $0x04, Z16, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   640(R8), Z5, Z7
+	VPDPBUSD.BCST   644(R8), Z5, Z21
+	VPDPBUSD.BCST   648(R8), Z5, Z22
+	VPDPBUSD.BCST   652(R8), Z5, Z23
+	VPSHUFB         order3_0_0_0<>+0(SB), Z9, Z5
+	VPMULLD         Z5, Z17, Z17
+	VPADDD          Z17, Z10, Z10
+	VPMULLD         Z5, Z18, Z18
+	VPADDD          Z18, Z11, Z11
+	VPMULLD         Z5, Z19, Z19
+	VPADDD          Z19, Z13, Z13
+	VPMULLD         Z5, Z20, Z20
+	VPADDD          Z20, Z14, Z14
+	VPSHUFB         order4_0_0_0<>+0(SB), Z9, Z5
+	VPMULLD         Z5, Z7, Z7
+	VPADDD          Z7, Z10, Z10
+	VPMULLD         Z5, Z21, Z21
+	VPADDD          Z21, Z11, Z11
+	VPMULLD         Z5, Z22, Z22
+	VPADDD          Z22, Z13, Z13
+	VPMULLD         Z5, Z23, Z23
+	VPADDD          Z23, Z14, Z14
+	VBROADCASTI32X4 80(DX), Z5
+	VINSERTI32X4    $0x01, 80(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 80(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 80(DI), Z5, Z5
+	VBROADCASTI32X4 80(DX)(AX*1), Z7
+	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z7, Z7
+	VBROADCASTI32X4 80(DX)(AX*2), Z8
+	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z8, Z8
+	VBROADCASTI32X4 80(DX)(CX*1), Z9
+	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z9, Z9
+	VPUNPCKLDQ      Z7, Z5, Z15
+	VPUNPCKHDQ      Z7, Z5, Z7
+	VPUNPCKLDQ      Z9, Z8, Z16
+	VPUNPCKHDQ      Z9, Z8, Z9
+	VPUNPCKLQDQ     Z16, Z15, Z5
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z9, Z7, Z8
+	VPUNPCKHQDQ     Z9, Z7, Z9
+	VPANDD          Z5, Z0, Z7
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z17, Z17, Z17
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPDPBUSD.BCST   656(R8), Z7, Z16
+	VPDPBUSD.BCST   660(R8), Z7, Z17
+	VPDPBUSD.BCST   664(R8), Z7, Z18
+	VPDPBUSD.BCST   668(R8), Z7, Z19
+	VPSRLW          $0x04, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPXORD          Z22, Z22, Z22
+	VPDPBUSD.BCST   784(R8), Z5, Z7
+	VPDPBUSD.BCST   788(R8), Z5, Z20
+	VPDPBUSD.BCST   792(R8), Z5, Z21
+	VPDPBUSD.BCST   796(R8), Z5, Z22
+	VPANDD          Z15, Z0, Z5
+	VPDPBUSD.BCST   672(R8), Z5, Z16
+	VPDPBUSD.BCST   676(R8), Z5, Z17
+	VPDPBUSD.BCST   680(R8), Z5, Z18
+	VPDPBUSD.BCST   684(R8), Z5, Z19
+	VPSRLW          $0x04, Z15, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   800(R8), Z5, Z7
+	VPDPBUSD.BCST   804(R8), Z5, Z20
+	VPDPBUSD.BCST   808(R8), Z5, Z21
+	VPDPBUSD.BCST   812(R8), Z5, Z22
+	VPANDD          Z8, Z0, Z5
+	VPDPBUSD.BCST   688(R8), Z5, Z16
+	VPDPBUSD.BCST   692(R8), Z5, Z17
+	VPDPBUSD.BCST   696(R8), Z5, Z18
+	VPDPBUSD.BCST   700(R8), Z5, Z19
+	VPSRLW          $0x04, Z8, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   816(R8), Z5, Z7
+	VPDPBUSD.BCST   820(R8), Z5, Z20
+	VPDPBUSD.BCST   824(R8), Z5, Z21
+	VPDPBUSD.BCST   828(R8), Z5, Z22
+	VPANDD          Z9, Z0, Z5
+	VPDPBUSD.BCST   704(R8), Z5, Z16
+	VPDPBUSD.BCST   708(R8), Z5, Z17
+	VPDPBUSD.BCST   712(R8), Z5, Z18
+	VPDPBUSD.BCST   716(R8), Z5, Z19
+	VPSRLW          $0x04, Z9, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   832(R8), Z5, Z7
+	VPDPBUSD.BCST   836(R8), Z5, Z20
+	VPDPBUSD.BCST   840(R8), Z5, Z21
+	VPDPBUSD.BCST   844(R8), Z5, Z22
+	VBROADCASTI32X4 96(DX), Z5
+	VINSERTI32X4    $0x01, 96(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 96(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 96(DI), Z5, Z5
+	VBROADCASTI32X4 96(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 96(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 96(DX)(CX*1), Z15
+	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z15, Z15
+	VPUNPCKLDQ      Z8, Z5, Z23
+	VPUNPCKHDQ      Z8, Z5, Z8
+	VPUNPCKLDQ      Z15, Z9, Z24
+	VPUNPCKHDQ      Z15, Z9, Z15
+	VPUNPCKLQDQ     Z24, Z23, Z5
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z15, Z8, Z9
+	VPUNPCKHQDQ     Z15, Z8, Z15
+	VPANDD          Z5, Z0, Z8
+	VPDPBUSD.BCST   720(R8), Z8, Z16
+	VPDPBUSD.BCST   724(R8), Z8, Z17
+	VPDPBUSD.BCST   728(R8), Z8, Z18
+	VPDPBUSD.BCST   732(R8), Z8, Z19
+	VPSRLW          $0x04, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   848(R8), Z5, Z7
+	VPDPBUSD.BCST   852(R8), Z5, Z20
+	VPDPBUSD.BCST   856(R8), Z5, Z21
+	VPDPBUSD.BCST   860(R8), Z5, Z22
+	VPANDD          Z23, Z0, Z5
+	VPDPBUSD.BCST   736(R8), Z5, Z16
+	VPDPBUSD.BCST   740(R8), Z5, Z17
+	VPDPBUSD.BCST   744(R8), Z5, Z18
+	VPDPBUSD.BCST   748(R8), Z5, Z19
+	VPSRLW          $0x04, Z23, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   864(R8), Z5, Z7
+	VPDPBUSD.BCST   868(R8), Z5, Z20
+	VPDPBUSD.BCST   872(R8), Z5, Z21
+	VPDPBUSD.BCST   876(R8), Z5, Z22
+	VPANDD          Z9, Z0, Z5
+	VPDPBUSD.BCST   752(R8), Z5, Z16
+	VPDPBUSD.BCST   756(R8), Z5, Z17
+	VPDPBUSD.BCST   760(R8), Z5, Z18
+	VPDPBUSD.BCST   764(R8), Z5, Z19
+	VPSRLW          $0x04, Z9, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   880(R8), Z5, Z7
+	VPDPBUSD.BCST   884(R8), Z5, Z20
+	VPDPBUSD.BCST   888(R8), Z5, Z21
+	VPDPBUSD.BCST   892(R8), Z5, Z22
+	VPANDD          Z15, Z0, Z5
+	VPDPBUSD.BCST   768(R8), Z5, Z16
+	VPDPBUSD.BCST   772(R8), Z5, Z17
+	VPDPBUSD.BCST   776(R8), Z5, Z18
+	VPDPBUSD.BCST   780(R8), Z5, Z19
+	VPSRLW          $0x04, Z15, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   896(R8), Z5, Z7
+	VPDPBUSD.BCST   900(R8), Z5, Z20
+	VPDPBUSD.BCST   904(R8), Z5, Z21
+	VPDPBUSD.BCST   908(R8), Z5, Z22
+	VPSHUFB         order1_0_0_0<>+0(SB), Z12, Z5
+	VPMULLD         Z5, Z16, Z16
+	VPADDD          Z16, Z10, Z10
+	VPMULLD         Z5, Z17, Z17
+	VPADDD          Z17, Z11, Z11
+	VPMULLD         Z5, Z18, Z18
+	VPADDD          Z18, Z13, Z13
+	VPMULLD         Z5, Z19, Z19
+	VPADDD          Z19, Z14, Z14
+	VPSHUFB         order2_0_0_0<>+0(SB), Z12, Z5
+	VPMULLD         Z5, Z7, Z7
+	VPADDD          Z7, Z10, Z10
+	VPMULLD         Z5, Z20, Z20
+	VPADDD          Z20, Z11, Z11
+	VPMULLD         Z5, Z21, Z21
+	VPADDD          Z21, Z13, Z13
+	VPMULLD         Z5, Z22, Z22
+	VPADDD          Z22, Z14, Z14
+	VBROADCASTI32X4 112(DX), Z5
+	VINSERTI32X4    $0x01, 112(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 112(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 112(DI), Z5, Z5
+	VBROADCASTI32X4 112(DX)(AX*1), Z7
+	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z7, Z7
+	VBROADCASTI32X4 112(DX)(AX*2), Z8
+	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z8, Z8
+	VBROADCASTI32X4 112(DX)(CX*1), Z9
+	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z9, Z9
+	VPUNPCKLDQ      Z7, Z5, Z15
+	VPUNPCKHDQ      Z7, Z5, Z7
+	VPUNPCKLDQ      Z9, Z8, Z16
+	VPUNPCKHDQ      Z9, Z8, Z9
+	VPUNPCKLQDQ     Z16, Z15, Z5
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z9, Z7, Z8
+	VPUNPCKHQDQ     Z9, Z7, Z9
+	VPANDD          Z5, Z0, Z7
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z17, Z17, Z17
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPDPBUSD.BCST   912(R8), Z7, Z16
+	VPDPBUSD.BCST   916(R8), Z7, Z17
+	VPDPBUSD.BCST   920(R8), Z7, Z18
+	VPDPBUSD.BCST   924(R8), Z7, Z19
+	VPSRLW          $0x04, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPXORD          Z22, Z22, Z22
+	VPDPBUSD.BCST   1040(R8), Z5, Z7
+	VPDPBUSD.BCST   1044(R8), Z5, Z20
+	VPDPBUSD.BCST   1048(R8), Z5, Z21
+	VPDPBUSD.BCST   1052(R8), Z5, Z22
+	VPANDD          Z15, Z0, Z5
+	VPDPBUSD.BCST   928(R8), Z5, Z16
+	VPDPBUSD.BCST   932(R8), Z5, Z17
+	VPDPBUSD.BCST   936(R8), Z5, Z18
+	VPDPBUSD.BCST   940(R8), Z5, Z19
+	VPSRLW          $0x04, Z15, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   1056(R8), Z5, Z7
+	VPDPBUSD.BCST   1060(R8), Z5, Z20
+	VPDPBUSD.BCST   1064(R8), Z5, Z21
+	VPDPBUSD.BCST   1068(R8), Z5, Z22
+	VPANDD          Z8, Z0, Z5
+	VPDPBUSD.BCST   944(R8), Z5, Z16
+	VPDPBUSD.BCST   948(R8), Z5, Z17
+	VPDPBUSD.BCST   952(R8), Z5, Z18
+	VPDPBUSD.BCST   956(R8), Z5, Z19
+	VPSRLW          $0x04, Z8, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   1072(R8), Z5, Z7
+	VPDPBUSD.BCST   1076(R8), Z5, Z20
+	VPDPBUSD.BCST   1080(R8), Z5, Z21
+	VPDPBUSD.BCST   1084(R8), Z5, Z22
+	VPANDD          Z9, Z0, Z5
+	VPDPBUSD.BCST   960(R8), Z5, Z16
+	VPDPBUSD.BCST   964(R8), Z5, Z17
+	VPDPBUSD.BCST   968(R8), Z5, Z18
+	VPDPBUSD.BCST   972(R8), Z5, Z19
+	VPSRLW          $0x04, Z9, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   1088(R8), Z5, Z7
+	VPDPBUSD.BCST   1092(R8), Z5, Z20
+	VPDPBUSD.BCST   1096(R8), Z5, Z21
+	VPDPBUSD.BCST   1100(R8), Z5, Z22
+	VBROADCASTI32X4 128(DX), Z5
+	VINSERTI32X4    $0x01, 128(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 128(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 128(DI), Z5, Z5
+	VBROADCASTI32X4 128(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 128(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 128(DX)(CX*1), Z15
+	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z15, Z15
+	VPUNPCKLDQ      Z8, Z5, Z23
+	VPUNPCKHDQ      Z8, Z5, Z8
+	VPUNPCKLDQ      Z15, Z9, Z24
+	VPUNPCKHDQ      Z15, Z9, Z15
+	VPUNPCKLQDQ     Z24, Z23, Z5
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z15, Z8, Z9
+	VPUNPCKHQDQ     Z15, Z8, Z15
+	VPANDD          Z5, Z0, Z8
+	VPDPBUSD.BCST   976(R8), Z8, Z16
+	VPDPBUSD.BCST   980(R8), Z8, Z17
+	VPDPBUSD.BCST   984(R8), Z8, Z18
+	VPDPBUSD.BCST   988(R8), Z8, Z19
+	VPSRLW          $0x04, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   1104(R8), Z5, Z7
+	VPDPBUSD.BCST   1108(R8), Z5, Z20
+	VPDPBUSD.BCST   1112(R8), Z5, Z21
+	VPDPBUSD.BCST   1116(R8), Z5, Z22
+	VPANDD          Z23, Z0, Z5
+	VPDPBUSD.BCST   992(R8), Z5, Z16
+	VPDPBUSD.BCST   996(R8), Z5, Z17
+	VPDPBUSD.BCST   1000(R8), Z5, Z18
+	VPDPBUSD.BCST   1004(R8), Z5, Z19
+	VPSRLW          $0x04, Z23, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   1120(R8), Z5, Z7
+	VPDPBUSD.BCST   1124(R8), Z5, Z20
+	VPDPBUSD.BCST   1128(R8), Z5, Z21
+	VPDPBUSD.BCST   1132(R8), Z5, Z22
+	VPANDD          Z9, Z0, Z5
+	VPDPBUSD.BCST   1008(R8), Z5, Z16
+	VPDPBUSD.BCST   1012(R8), Z5, Z17
+	VPDPBUSD.BCST   1016(R8), Z5, Z18
+	VPDPBUSD.BCST   1020(R8), Z5, Z19
+	VPSRLW          $0x04, Z9, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   1136(R8), Z5, Z7
+	VPDPBUSD.BCST   1140(R8), Z5, Z20
+	VPDPBUSD.BCST   1144(R8), Z5, Z21
+	VPDPBUSD.BCST   1148(R8), Z5, Z22
+	VPANDD          Z15, Z0, Z5
+	VPDPBUSD.BCST   1024(R8), Z5, Z16
+	VPDPBUSD.BCST   1028(R8), Z5, Z17
+	VPDPBUSD.BCST   1032(R8), Z5, Z18
+	VPDPBUSD.BCST   1036(R8), Z5, Z19
+	VPSRLW          $0x04, Z15, Z5
+	VPANDD          Z0, Z5, Z5
+	VPDPBUSD.BCST   1152(R8), Z5, Z7
+	VPDPBUSD.BCST   1156(R8), Z5, Z20
+	VPDPBUSD.BCST   1160(R8), Z5, Z21
+	VPDPBUSD.BCST   1164(R8), Z5, Z22
+	VPSHUFB         order3_0_0_0<>+0(SB), Z12, Z5
+	VPMULLD         Z5, Z16, Z16
+	VPADDD          Z16, Z10, Z10
+	VPMULLD         Z5, Z17, Z17
+	VPADDD          Z17, Z11, Z11
+	VPMULLD         Z5, Z18, Z18
+	VPADDD          Z18, Z13, Z13
+	VPMULLD         Z5, Z19, Z19
+	VPADDD          Z19, Z14, Z14
+	VPSHUFB         order4_0_0_0<>+0(SB), Z12, Z5
+	VPMULLD         Z5, Z7, Z7
+	VPADDD          Z7, Z10, Z10
+	VPMULLD         Z5, Z20, Z20
+	VPADDD          Z20, Z11, Z11
+	VPMULLD         Z5, Z21, Z21
+	VPADDD          Z21, Z13, Z13
+	VPMULLD         Z5, Z22, Z22
+	VPADDD          Z22, Z14, Z14
+	VMULPS.BCST     (R8), Z6, Z5
+	VCVTDQ2PS       Z10, Z10
+	VFMADD231PS     Z10, Z5, Z1
+	VMULPS.BCST     4(R8), Z6, Z5
+	VCVTDQ2PS       Z11, Z11
+	VFMADD231PS     Z11, Z5, Z2
+	VMULPS.BCST     8(R8), Z6, Z5
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z13, Z5, Z3
+	VMULPS.BCST     12(R8), Z6, Z5
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z14, Z5, Z4
+	VMOVUPS         768(SP), Z5
+	VMULPS.BCST     (R8), Z5, Z6
+	VFMADD231PS     512(SP), Z6, Z1
+	VMULPS.BCST     4(R8), Z5, Z6
+	VFMADD231PS     576(SP), Z6, Z2
+	VMULPS.BCST     8(R8), Z5, Z6
+	VFMADD231PS     640(SP), Z6, Z3
+	VMULPS.BCST     12(R8), Z5, Z5
+	VFMADD231PS     704(SP), Z5, Z4
+	ADDQ            $0x00000090, DX
+	ADDQ            $0x00000090, BX
+	ADDQ            $0x00000090, SI
+	ADDQ            $0x00000090, DI
+	ADDQ            $0x00000490, R8
+	SUBQ            $0x00000001, R9
+	JMP             loop182
+
+done183:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored184
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored184
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored184
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+
+stored184:
+	VZEROUPPER
+	RET
+
+// func fewQ5_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·fewQ5_K(SB), $832-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x000000b0, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         AX, R10
+	SHLQ         $0x04, R10
+	ADDQ         DX, R10
+	MOVQ         blocks+24(FP), R9
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VPBROADCASTD bytes16<>+0(SB), Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+
+loop185:
+	CMPQ            R9, $0x01
+	JL              done186
+	PREFETCHT1      (R10)
+	PREFETCHT1      64(R10)
+	PREFETCHT1      128(R10)
+	PREFETCHT1      192(R10)
+	PREFETCHT1      256(R10)
+	PREFETCHT1      320(R10)
+	PREFETCHT1      384(R10)
+	PREFETCHT1      448(R10)
+	PREFETCHT1      512(R10)
+	PREFETCHT1      576(R10)
+	PREFETCHT1      640(R10)
+	PREFETCHT1      704(R10)
+	PREFETCHT1      768(R10)
+	PREFETCHT1      832(R10)
+	PREFETCHT1      896(R10)
+	PREFETCHT1      960(R10)
+	PREFETCHT1      1024(R10)
+	PREFETCHT1      1088(R10)
+	PREFETCHT1      1152(R10)
+	PREFETCHT1      1216(R10)
+	PREFETCHT1      1280(R10)
+	PREFETCHT1      1344(R10)
+	PREFETCHT1      1408(R10)
+	PREFETCHT1      1472(R10)
+	PREFETCHT1      1536(R10)
+	PREFETCHT1      1600(R10)
+	PREFETCHT1      1664(R10)
+	PREFETCHT1      1728(R10)
+	PREFETCHT1      1792(R10)
+	PREFETCHT1      1856(R10)
+	PREFETCHT1      1920(R10)
+	PREFETCHT1      1984(R10)
+	PREFETCHT1      2048(R10)
+	PREFETCHT1      2112(R10)
+	PREFETCHT1      2176(R10)
+	PREFETCHT1      2240(R10)
+	PREFETCHT1      2304(R10)
+	PREFETCHT1      2368(R10)
+	PREFETCHT1      2432(R10)
+	PREFETCHT1      2496(R10)
+	PREFETCHT1      2560(R10)
+	PREFETCHT1      2624(R10)
+	PREFETCHT1      2688(R10)
+	PREFETCHT1      2752(R10)
+	ADDQ            $0x00000b00, R10
+	VBROADCASTI32X4 (DX), Z6
+	VINSERTI32X4    $0x01, (BX), Z6, Z6
+	VINSERTI32X4    $0x02, (SI), Z6, Z6
+	VINSERTI32X4    $0x03, (DI), Z6, Z6
+	VBROADCASTI32X4 (DX)(AX*1), Z7
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z7, Z7
+	VBROADCASTI32X4 (DX)(AX*2), Z8
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z8, Z8
+	VBROADCASTI32X4 (DX)(CX*1), Z9
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z9, Z9
+	VPUNPCKLDQ      Z7, Z6, Z10
+	VPUNPCKHDQ      Z7, Z6, Z7
+	VPUNPCKLDQ      Z9, Z8, Z11
+	VPUNPCKHDQ      Z9, Z8, Z9
+	VPUNPCKLQDQ     Z11, Z10, Z6
+	VPUNPCKHQDQ     Z11, Z10, Z10
+	VPUNPCKLQDQ     Z9, Z7, Z8
+	VPUNPCKHQDQ     Z9, Z7, Z9
+	VPBROADCASTD    nibbles<>+0(SB), Z7
+	VPBROADCASTD    bytes63<>+0(SB), Z11
+	VPBROADCASTD    bytes48<>+0(SB), Z12
+	VPANDD          Z9, Z7, Z13
+	VPSRLW          $0x02, Z10, Z14
+	VPANDD          Z12, Z14, Z14
+	VPANDD          Z11, Z10, Z10
+	VPORD           Z14, Z13, Z13
+	VPSRLW          $0x04, Z9, Z9
+	VPANDD          Z7, Z9, Z9
+	VPSRLW          $0x02, Z8, Z7
+	VPANDD          Z12, Z7, Z7
+	VPANDD          Z11, Z8, Z8
+	VPORD           Z7, Z9, Z9
+	VPMOVDW         Z6, Y7
+	VCVTPH2PS       Y7, Z7
+	VPSRLD          $0x10, Z6, Z6
+	VPMOVDW         Z6, Y6
+	VCVTPH2PS       Y6, Z6
+	VPBROADCASTD    sign<>+0(SB), Z11
+	VPXORD          Z11, Z6, Z6
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPSHUFB         order1_0_1_0<>+0(SB), Z8, Z16
+	VPDPWSSD.BCST   16(R8), Z16, Z11
+	VPDPWSSD.BCST   20(R8), Z16, Z12
+	VPDPWSSD.BCST   24(R8), Z16, Z14
+	VPDPWSSD.BCST   28(R8), Z16, Z15
+	VPSHUFB         order2_0_2_0<>+0(SB), Z8, Z16
+	VPDPWSSD.BCST   32(R8), Z16, Z11
+	VPDPWSSD.BCST   36(R8), Z16, Z12
+	VPDPWSSD.BCST   40(R8), Z16, Z14
+	VPDPWSSD.BCST   44(R8), Z16, Z15
+	VPSHUFB         order3_0_3_0<>+0(SB), Z8, Z16
+	VPDPWSSD.BCST   48(R8), Z16, Z11
+	VPDPWSSD.BCST   52(R8), Z16, Z12
+	VPDPWSSD.BCST   56(R8), Z16, Z14
+	VPDPWSSD.BCST   60(R8), Z16, Z15
+	VPSHUFB         order4_0_4_0<>+0(SB), Z8, Z8
+	VPDPWSSD.BCST   64(R8), Z8, Z11
+	VPDPWSSD.BCST   68(R8), Z8, Z12
+	VPDPWSSD.BCST   72(R8), Z8, Z14
+	VPDPWSSD.BCST   76(R8), Z8, Z15
+	VPSHUFB         order1_0_1_0<>+0(SB), Z9, Z8
+	VPDPWSSD.BCST   80(R8), Z8, Z11
+	VPDPWSSD.BCST   84(R8), Z8, Z12
+	VPDPWSSD.BCST   88(R8), Z8, Z14
+	VPDPWSSD.BCST   92(R8), Z8, Z15
+	VPSHUFB         order2_0_2_0<>+0(SB), Z9, Z8
+	VPDPWSSD.BCST   96(R8), Z8, Z11
+	VPDPWSSD.BCST   100(R8), Z8, Z12
+	VPDPWSSD.BCST   104(R8), Z8, Z14
+	VPDPWSSD.BCST   108(R8), Z8, Z15
+	VPSHUFB         order3_0_3_0<>+0(SB), Z9, Z8
+	VPDPWSSD.BCST   112(R8), Z8, Z11
+	VPDPWSSD.BCST   116(R8), Z8, Z12
+	VPDPWSSD.BCST   120(R8), Z8, Z14
+	VPDPWSSD.BCST   124(R8), Z8, Z15
+	VPSHUFB         order4_0_4_0<>+0(SB), Z9, Z8
+	VPDPWSSD.BCST   128(R8), Z8, Z11
+	VPDPWSSD.BCST   132(R8), Z8, Z12
+	VPDPWSSD.BCST   136(R8), Z8, Z14
+	VPDPWSSD.BCST   140(R8), Z8, Z15
+	VCVTDQ2PS       Z11, Z11
+	VMOVUPS         Z11, 512(SP)
+	VPXORD          Z11, Z11, Z11
+	VCVTDQ2PS       Z12, Z12
+	VMOVUPS         Z12, 576(SP)
+	VPXORD          Z12, Z12, Z12
+	VCVTDQ2PS       Z14, Z14
+	VMOVUPS         Z14, 640(SP)
+	VPXORD          Z14, Z14, Z14
+	VCVTDQ2PS       Z15, Z15
+	VMOVUPS         Z15, 704(SP)
+	VPXORD          Z15, Z15, Z15
+	VMOVUPS         Z6, 768(SP)
+	VBROADCASTI32X4 16(DX), Z6
+	VINSERTI32X4    $0x01, 16(BX), Z6, Z6
+	VINSERTI32X4    $0x02, 16(SI), Z6, Z6
+	VINSERTI32X4    $0x03, 16(DI), Z6, Z6
+	VBROADCASTI32X4 16(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 16(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 16(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z8, Z6, Z17
+	VPUNPCKHDQ      Z8, Z6, Z8
+	VPUNPCKLDQ      Z16, Z9, Z18
+	VPUNPCKHDQ      Z16, Z9, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z6
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z8, Z9
+	VPUNPCKHQDQ     Z16, Z8, Z16
+	VMOVDQU32       Z6, (SP)
+	VMOVDQU32       Z17, 64(SP)
+	VMOVDQU32       Z9, 128(SP)
+	VMOVDQU32       Z16, 192(SP)
+	VBROADCASTI32X4 32(DX), Z6
+	VINSERTI32X4    $0x01, 32(BX), Z6, Z6
+	VINSERTI32X4    $0x02, 32(SI), Z6, Z6
+	VINSERTI32X4    $0x03, 32(DI), Z6, Z6
+	VBROADCASTI32X4 32(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 32(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 32(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z8, Z6, Z17
+	VPUNPCKHDQ      Z8, Z6, Z8
+	VPUNPCKLDQ      Z16, Z9, Z18
+	VPUNPCKHDQ      Z16, Z9, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z6
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z8, Z9
+	VPUNPCKHQDQ     Z16, Z8, Z16
+	VMOVDQU32       Z6, 256(SP)
+	VMOVDQU32       Z17, 320(SP)
+	VMOVDQU32       Z9, 384(SP)
+	VMOVDQU32       Z16, 448(SP)
+	VBROADCASTI32X4 48(DX), Z6
+	VINSERTI32X4    $0x01, 48(BX), Z6, Z6
+	VINSERTI32X4    $0x02, 48(SI), Z6, Z6
+	VINSERTI32X4    $0x03, 48(DI), Z6, Z6
+	VBROADCASTI32X4 48(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 48(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 48(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z8, Z6, Z17
+	VPUNPCKHDQ      Z8, Z6, Z8
+	VPUNPCKLDQ      Z16, Z9, Z18
+	VPUNPCKHDQ      Z16, Z9, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z6
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z8, Z9
+	VPUNPCKHQDQ     Z16, Z8, Z16
+	VPANDD          Z6, Z0, Z8
+	VPSLLW          $0x04, (SP), Z18
+	VPANDD          Z1, Z18, Z18
+	VPORD           Z18, Z8, Z8
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPDPBUSD.BCST   144(R8), Z8, Z18
+	VPDPBUSD.BCST   148(R8), Z8, Z19
+	VPDPBUSD.BCST   152(R8), Z8, Z20
+	VPDPBUSD.BCST   156(R8), Z8, Z21
+	VPSRLW          $0x04, Z6, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x03, (SP), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z6, Z6
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z22, Z22, Z22
+	VPXORD          Z23, Z23, Z23
+	VPXORD          Z24, Z24, Z24
+	VPDPBUSD.BCST   272(R8), Z6, Z8
+	VPDPBUSD.BCST   276(R8), Z6, Z22
+	VPDPBUSD.BCST   280(R8), Z6, Z23
+	VPDPBUSD.BCST   284(R8), Z6, Z24
+	VPANDD          Z17, Z0, Z6
+	VPSLLW          $0x04, 64(SP), Z25
+	VPANDD          Z1, Z25, Z25
+	VPORD           Z25, Z6, Z6
+	VPDPBUSD.BCST   160(R8), Z6, Z18
+	VPDPBUSD.BCST   164(R8), Z6, Z19
+	VPDPBUSD.BCST   168(R8), Z6, Z20
+	VPDPBUSD.BCST   172(R8), Z6, Z21
+	VPSRLW          $0x04, Z17, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x03, 64(SP), Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z6, Z6
+	VPDPBUSD.BCST   288(R8), Z6, Z8
+	VPDPBUSD.BCST   292(R8), Z6, Z22
+	VPDPBUSD.BCST   296(R8), Z6, Z23
+	VPDPBUSD.BCST   300(R8), Z6, Z24
+	VPANDD          Z9, Z0, Z6
+	VPSLLW          $0x04, 128(SP), Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z6, Z6
+	VPDPBUSD.BCST   176(R8), Z6, Z18
+	VPDPBUSD.BCST   180(R8), Z6, Z19
+	VPDPBUSD.BCST   184(R8), Z6, Z20
+	VPDPBUSD.BCST   188(R8), Z6, Z21
+	VPSRLW          $0x04, Z9, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x03, 128(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   304(R8), Z6, Z8
+	VPDPBUSD.BCST   308(R8), Z6, Z22
+	VPDPBUSD.BCST   312(R8), Z6, Z23
+	VPDPBUSD.BCST   316(R8), Z6, Z24
+	VPANDD          Z16, Z0, Z6
+	VPSLLW          $0x04, 192(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   192(R8), Z6, Z18
+	VPDPBUSD.BCST   196(R8), Z6, Z19
+	VPDPBUSD.BCST   200(R8), Z6, Z20
+	VPDPBUSD.BCST   204(R8), Z6, Z21
+	VPSRLW          $0x04, Z16, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x03, 192(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   320(R8), Z6, Z8
+	VPDPBUSD.BCST   324(R8), Z6, Z22
+	VPDPBUSD.BCST   328(R8), Z6, Z23
+	VPDPBUSD.BCST   332(R8), Z6, Z24
+	VBROADCASTI32X4 64(DX), Z6
+	VINSERTI32X4    $0x01, 64(BX), Z6, Z6
+	VINSERTI32X4    $0x02, 64(SI), Z6, Z6
+	VINSERTI32X4    $0x03, 64(DI), Z6, Z6
+	VBROADCASTI32X4 64(DX)(AX*1), Z9
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z9, Z9
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z9, Z9
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z9, Z9
+	VBROADCASTI32X4 64(DX)(AX*2), Z16
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z16, Z16
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z16, Z16
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z16, Z16
+	VBROADCASTI32X4 64(DX)(CX*1), Z17
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z17, Z17
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z17, Z17
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z17, Z17
+	VPUNPCKLDQ      Z9, Z6, Z25
+	VPUNPCKHDQ      Z9, Z6, Z9
+	VPUNPCKLDQ      Z17, Z16, Z26
+	VPUNPCKHDQ      Z17, Z16, Z17
+	VPUNPCKLQDQ     Z26, Z25, Z6
+	VPUNPCKHQDQ     Z26, Z25, Z25
+	VPUNPCKLQDQ     Z17, Z9, Z16
+	VPUNPCKHQDQ     Z17, Z9, Z17
+	VPANDD          Z6, Z0, Z9
+	VPSLLW          $0x04, 256(SP), Z26
+	VPANDD          Z1, Z26, Z26
+	VPORD           Z26, Z9, Z9
+	VPDPBUSD.BCST   208(R8), Z9, Z18
+	VPDPBUSD.BCST   212(R8), Z9, Z19
+	VPDPBUSD.BCST   216(R8), Z9, Z20
+	VPDPBUSD.BCST   220(R8), Z9, Z21
+	VPSRLW          $0x04, Z6, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x03, 256(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   336(R8), Z6, Z8
+	VPDPBUSD.BCST   340(R8), Z6, Z22
+	VPDPBUSD.BCST   344(R8), Z6, Z23
+	VPDPBUSD.BCST   348(R8), Z6, Z24
+	VPANDD          Z25, Z0, Z6
+	VPSLLW          $0x04, 320(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   224(R8), Z6, Z18
+	VPDPBUSD.BCST   228(R8), Z6, Z19
+	VPDPBUSD.BCST   232(R8), Z6, Z20
+	VPDPBUSD.BCST   236(R8), Z6, Z21
+	VPSRLW          $0x04, Z25, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x03, 320(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   352(R8), Z6, Z8
+	VPDPBUSD.BCST   356(R8), Z6, Z22
+	VPDPBUSD.BCST   360(R8), Z6, Z23
+	VPDPBUSD.BCST   364(R8), Z6, Z24
+	VPANDD          Z16, Z0, Z6
+	VPSLLW          $0x04, 384(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   240(R8), Z6, Z18
+	VPDPBUSD.BCST   244(R8), Z6, Z19
+	VPDPBUSD.BCST   248(R8), Z6, Z20
+	VPDPBUSD.BCST   252(R8), Z6, Z21
+	VPSRLW          $0x04, Z16, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x03, 384(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   368(R8), Z6, Z8
+	VPDPBUSD.BCST   372(R8), Z6, Z22
+	VPDPBUSD.BCST   376(R8), Z6, Z23
+	VPDPBUSD.BCST   380(R8), Z6, Z24
+	VPANDD          Z17, Z0, Z6
+	VPSLLW          $0x04, 448(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   256(R8), Z6, Z18
+	VPDPBUSD.BCST   260(R8), Z6, Z19
+	VPDPBUSD.BCST   264(R8), Z6, Z20
+	VPDPBUSD.BCST   268(R8), Z6, Z21
+	VPSRLW          $0x04, Z17, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x03, 448(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   384(R8), Z6, Z8
+	VPDPBUSD.BCST   388(R8), Z6, Z22
+	VPDPBUSD.BCST   392(R8), Z6, Z23
+	VPDPBUSD.BCST   396(R8), Z6, Z24
+	VPSHUFB         order1_0_0_0<>+0(SB), Z10, Z6
+	VPMULLD         Z6, Z18, Z18
+	VPADDD          Z18, Z11, Z11
+	VPMULLD         Z6, Z19, Z19
+	VPADDD          Z19, Z12, Z12
+	VPMULLD         Z6, Z20, Z20
+	VPADDD          Z20, Z14, Z14
+	VPMULLD         Z6, Z21, Z21
+	VPADDD          Z21, Z15, Z15
+	VPSHUFB         order2_0_0_0<>+0(SB), Z10, Z6
+	VPMULLD         Z6, Z8, Z8
+	VPADDD          Z8, Z11, Z11
+	VPMULLD         Z6, Z22, Z22
+	VPADDD          Z22, Z12, Z12
+	VPMULLD         Z6, Z23, Z23
+	VPADDD          Z23, Z14, Z14
+	VPMULLD         Z6, Z24, Z24
+	VPADDD          Z24, Z15, Z15
+	VBROADCASTI32X4 80(DX), Z6
+	VINSERTI32X4    $0x01, 80(BX), Z6, Z6
+	VINSERTI32X4    $0x02, 80(SI), Z6, Z6
+	VINSERTI32X4    $0x03, 80(DI), Z6, Z6
+	VBROADCASTI32X4 80(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 80(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 80(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z8, Z6, Z17
+	VPUNPCKHDQ      Z8, Z6, Z8
+	VPUNPCKLDQ      Z16, Z9, Z18
+	VPUNPCKHDQ      Z16, Z9, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z6
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z8, Z9
+	VPUNPCKHQDQ     Z16, Z8, Z16
+	VPANDD          Z6, Z0, Z8
+	VPSLLW          $0x02, (SP), Z18
+	VPANDD          Z1, Z18, Z18
+	VPORD           Z18, Z8, Z8
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPDPBUSD.BCST   400(R8), Z8, Z18
+	VPDPBUSD.BCST   404(R8), Z8, Z19
+	VPDPBUSD.BCST   408(R8), Z8, Z20
+	VPDPBUSD.BCST   412(R8), Z8, Z21
+	VPSRLW          $0x04, Z6, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x01, (SP), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z6, Z6
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z22, Z22, Z22
+	VPXORD          Z23, Z23, Z23
+	VPXORD          Z24, Z24, Z24
+	VPDPBUSD.BCST   528(R8), Z6, Z8
+	VPDPBUSD.BCST   532(R8), Z6, Z22
+	VPDPBUSD.BCST   536(R8), Z6, Z23
+	VPDPBUSD.BCST   540(R8), Z6, Z24
+	VPANDD          Z17, Z0, Z6
+	VPSLLW          $0x02, 64(SP), Z25
+	VPANDD          Z1, Z25, Z25
+	VPORD           Z25, Z6, Z6
+	VPDPBUSD.BCST   416(R8), Z6, Z18
+	VPDPBUSD.BCST   420(R8), Z6, Z19
+	VPDPBUSD.BCST   424(R8), Z6, Z20
+	VPDPBUSD.BCST   428(R8), Z6, Z21
+	VPSRLW          $0x04, Z17, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x01, 64(SP), Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z6, Z6
+	VPDPBUSD.BCST   544(R8), Z6, Z8
+	VPDPBUSD.BCST   548(R8), Z6, Z22
+	VPDPBUSD.BCST   552(R8), Z6, Z23
+	VPDPBUSD.BCST   556(R8), Z6, Z24
+	VPANDD          Z9, Z0, Z6
+	VPSLLW          $0x02, 128(SP), Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z6, Z6
+	VPDPBUSD.BCST   432(R8), Z6, Z18
+	VPDPBUSD.BCST   436(R8), Z6, Z19
+	VPDPBUSD.BCST   440(R8), Z6, Z20
+	VPDPBUSD.BCST   444(R8), Z6, Z21
+	VPSRLW          $0x04, Z9, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x01, 128(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   560(R8), Z6, Z8
+	VPDPBUSD.BCST   564(R8), Z6, Z22
+	VPDPBUSD.BCST   568(R8), Z6, Z23
+	VPDPBUSD.BCST   572(R8), Z6, Z24
+	VPANDD          Z16, Z0, Z6
+	VPSLLW          $0x02, 192(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   448(R8), Z6, Z18
+	VPDPBUSD.BCST   452(R8), Z6, Z19
+	VPDPBUSD.BCST   456(R8), Z6, Z20
+	VPDPBUSD.BCST   460(R8), Z6, Z21
+	VPSRLW          $0x04, Z16, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x01, 192(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   576(R8), Z6, Z8
+	VPDPBUSD.BCST   580(R8), Z6, Z22
+	VPDPBUSD.BCST   584(R8), Z6, Z23
+	VPDPBUSD.BCST   588(R8), Z6, Z24
+	VBROADCASTI32X4 96(DX), Z6
+	VINSERTI32X4    $0x01, 96(BX), Z6, Z6
+	VINSERTI32X4    $0x02, 96(SI), Z6, Z6
+	VINSERTI32X4    $0x03, 96(DI), Z6, Z6
+	VBROADCASTI32X4 96(DX)(AX*1), Z9
+	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z9, Z9
+	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z9, Z9
+	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z9, Z9
+	VBROADCASTI32X4 96(DX)(AX*2), Z16
+	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z16, Z16
+	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z16, Z16
+	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z16, Z16
+	VBROADCASTI32X4 96(DX)(CX*1), Z17
+	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z17, Z17
+	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z17, Z17
+	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z17, Z17
+	VPUNPCKLDQ      Z9, Z6, Z25
+	VPUNPCKHDQ      Z9, Z6, Z9
+	VPUNPCKLDQ      Z17, Z16, Z26
+	VPUNPCKHDQ      Z17, Z16, Z17
+	VPUNPCKLQDQ     Z26, Z25, Z6
+	VPUNPCKHQDQ     Z26, Z25, Z25
+	VPUNPCKLQDQ     Z17, Z9, Z16
+	VPUNPCKHQDQ     Z17, Z9, Z17
+	VPANDD          Z6, Z0, Z9
+	VPSLLW          $0x02, 256(SP), Z26
+	VPANDD          Z1, Z26, Z26
+	VPORD           Z26, Z9, Z9
+	VPDPBUSD.BCST   464(R8), Z9, Z18
+	VPDPBUSD.BCST   468(R8), Z9, Z19
+	VPDPBUSD.BCST   472(R8), Z9, Z20
+	VPDPBUSD.BCST   476(R8), Z9, Z21
+	VPSRLW          $0x04, Z6, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x01, 256(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   592(R8), Z6, Z8
+	VPDPBUSD.BCST   596(R8), Z6, Z22
+	VPDPBUSD.BCST   600(R8), Z6, Z23
+	VPDPBUSD.BCST   604(R8), Z6, Z24
+	VPANDD          Z25, Z0, Z6
+	VPSLLW          $0x02, 320(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   480(R8), Z6, Z18
+	VPDPBUSD.BCST   484(R8), Z6, Z19
+	VPDPBUSD.BCST   488(R8), Z6, Z20
+	VPDPBUSD.BCST   492(R8), Z6, Z21
+	VPSRLW          $0x04, Z25, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x01, 320(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   608(R8), Z6, Z8
+	VPDPBUSD.BCST   612(R8), Z6, Z22
+	VPDPBUSD.BCST   616(R8), Z6, Z23
+	VPDPBUSD.BCST   620(R8), Z6, Z24
+	VPANDD          Z16, Z0, Z6
+	VPSLLW          $0x02, 384(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   496(R8), Z6, Z18
+	VPDPBUSD.BCST   500(R8), Z6, Z19
+	VPDPBUSD.BCST   504(R8), Z6, Z20
+	VPDPBUSD.BCST   508(R8), Z6, Z21
+	VPSRLW          $0x04, Z16, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x01, 384(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   624(R8), Z6, Z8
+	VPDPBUSD.BCST   628(R8), Z6, Z22
+	VPDPBUSD.BCST   632(R8), Z6, Z23
+	VPDPBUSD.BCST   636(R8), Z6, Z24
+	VPANDD          Z17, Z0, Z6
+	VPSLLW          $0x02, 448(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   512(R8), Z6, Z18
+	VPDPBUSD.BCST   516(R8), Z6, Z19
+	VPDPBUSD.BCST   520(R8), Z6, Z20
+	VPDPBUSD.BCST   524(R8), Z6, Z21
+	VPSRLW          $0x04, Z17, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSLLW          $0x01, 448(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   640(R8), Z6, Z8
+	VPDPBUSD.BCST   644(R8), Z6, Z22
+	VPDPBUSD.BCST   648(R8), Z6, Z23
+	VPDPBUSD.BCST   652(R8), Z6, Z24
+	VPSHUFB         order3_0_0_0<>+0(SB), Z10, Z6
+	VPMULLD         Z6, Z18, Z18
+	VPADDD          Z18, Z11, Z11
+	VPMULLD         Z6, Z19, Z19
+	VPADDD          Z19, Z12, Z12
+	VPMULLD         Z6, Z20, Z20
+	VPADDD          Z20, Z14, Z14
+	VPMULLD         Z6, Z21, Z21
+	VPADDD          Z21, Z15, Z15
+	VPSHUFB         order4_0_0_0<>+0(SB), Z10, Z6
+	VPMULLD         Z6, Z8, Z8
+	VPADDD          Z8, Z11, Z11
+	VPMULLD         Z6, Z22, Z22
+	VPADDD          Z22, Z12, Z12
+	VPMULLD         Z6, Z23, Z23
+	VPADDD          Z23, Z14, Z14
+	VPMULLD         Z6, Z24, Z24
+	VPADDD          Z24, Z15, Z15
+	VBROADCASTI32X4 112(DX), Z6
+	VINSERTI32X4    $0x01, 112(BX), Z6, Z6
+	VINSERTI32X4    $0x02, 112(SI), Z6, Z6
+	VINSERTI32X4    $0x03, 112(DI), Z6, Z6
+	VBROADCASTI32X4 112(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 112(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 112(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z10, Z10
+	VPUNPCKLDQ      Z8, Z6, Z16
+	VPUNPCKHDQ      Z8, Z6, Z8
+	VPUNPCKLDQ      Z10, Z9, Z17
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLQDQ     Z17, Z16, Z6
+	VPUNPCKHQDQ     Z17, Z16, Z16
+	VPUNPCKLQDQ     Z10, Z8, Z9
+	VPUNPCKHQDQ     Z10, Z8, Z10
+	VPANDD          Z6, Z0, Z8
+	VPANDD          (SP), Z1, Z17
+	VPORD           Z17, Z8, Z8
+	VPXORD          Z17, Z17, Z17
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPDPBUSD.BCST   656(R8), Z8, Z17
+	VPDPBUSD.BCST   660(R8), Z8, Z18
+	VPDPBUSD.BCST   664(R8), Z8, Z19
+	VPDPBUSD.BCST   668(R8), Z8, Z20
+	VPSRLW          $0x04, Z6, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x01, (SP), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z6, Z6
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z21, Z21, Z21
+	VPXORD          Z22, Z22, Z22
+	VPXORD          Z23, Z23, Z23
+	VPDPBUSD.BCST   784(R8), Z6, Z8
+	VPDPBUSD.BCST   788(R8), Z6, Z21
+	VPDPBUSD.BCST   792(R8), Z6, Z22
+	VPDPBUSD.BCST   796(R8), Z6, Z23
+	VPANDD          Z16, Z0, Z6
+	VPANDD          64(SP), Z1, Z24
+	VPORD           Z24, Z6, Z6
+	VPDPBUSD.BCST   672(R8), Z6, Z17
+	VPDPBUSD.BCST   676(R8), Z6, Z18
+	VPDPBUSD.BCST   680(R8), Z6, Z19
+	VPDPBUSD.BCST   684(R8), Z6, Z20
+	VPSRLW          $0x04, Z16, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x01, 64(SP), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z6, Z6
+	VPDPBUSD.BCST   800(R8), Z6, Z8
+	VPDPBUSD.BCST   804(R8), Z6, Z21
+	VPDPBUSD.BCST   808(R8), Z6, Z22
+	VPDPBUSD.BCST   812(R8), Z6, Z23
+	VPANDD          Z9, Z0, Z6
+	VPANDD          128(SP), Z1, Z16
+	VPORD           Z16, Z6, Z6
+	VPDPBUSD.BCST   688(R8), Z6, Z17
+	VPDPBUSD.BCST   692(R8), Z6, Z18
+	VPDPBUSD.BCST   696(R8), Z6, Z19
+	VPDPBUSD.BCST   700(R8), Z6, Z20
+	VPSRLW          $0x04, Z9, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x01, 128(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   816(R8), Z6, Z8
+	VPDPBUSD.BCST   820(R8), Z6, Z21
+	VPDPBUSD.BCST   824(R8), Z6, Z22
+	VPDPBUSD.BCST   828(R8), Z6, Z23
+	VPANDD          Z10, Z0, Z6
+	VPANDD          192(SP), Z1, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   704(R8), Z6, Z17
+	VPDPBUSD.BCST   708(R8), Z6, Z18
+	VPDPBUSD.BCST   712(R8), Z6, Z19
+	VPDPBUSD.BCST   716(R8), Z6, Z20
+	VPSRLW          $0x04, Z10, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x01, 192(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   832(R8), Z6, Z8
+	VPDPBUSD.BCST   836(R8), Z6, Z21
+	VPDPBUSD.BCST   840(R8), Z6, Z22
+	VPDPBUSD.BCST   844(R8), Z6, Z23
+	VBROADCASTI32X4 128(DX), Z6
+	VINSERTI32X4    $0x01, 128(BX), Z6, Z6
+	VINSERTI32X4    $0x02, 128(SI), Z6, Z6
+	VINSERTI32X4    $0x03, 128(DI), Z6, Z6
+	VBROADCASTI32X4 128(DX)(AX*1), Z9
+	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z9, Z9
+	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z9, Z9
+	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z9, Z9
+	VBROADCASTI32X4 128(DX)(AX*2), Z10
+	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z10, Z10
+	VBROADCASTI32X4 128(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z9, Z6, Z24
+	VPUNPCKHDQ      Z9, Z6, Z9
+	VPUNPCKLDQ      Z16, Z10, Z25
+	VPUNPCKHDQ      Z16, Z10, Z16
+	VPUNPCKLQDQ     Z25, Z24, Z6
+	VPUNPCKHQDQ     Z25, Z24, Z24
+	VPUNPCKLQDQ     Z16, Z9, Z10
+	VPUNPCKHQDQ     Z16, Z9, Z16
+	VPANDD          Z6, Z0, Z9
+	VPANDD          256(SP), Z1, Z25
+	VPORD           Z25, Z9, Z9
+	VPDPBUSD.BCST   720(R8), Z9, Z17
+	VPDPBUSD.BCST   724(R8), Z9, Z18
+	VPDPBUSD.BCST   728(R8), Z9, Z19
+	VPDPBUSD.BCST   732(R8), Z9, Z20
+	VPSRLW          $0x04, Z6, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x01, 256(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   848(R8), Z6, Z8
+	VPDPBUSD.BCST   852(R8), Z6, Z21
+	VPDPBUSD.BCST   856(R8), Z6, Z22
+	VPDPBUSD.BCST   860(R8), Z6, Z23
+	VPANDD          Z24, Z0, Z6
+	VPANDD          320(SP), Z1, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   736(R8), Z6, Z17
+	VPDPBUSD.BCST   740(R8), Z6, Z18
+	VPDPBUSD.BCST   744(R8), Z6, Z19
+	VPDPBUSD.BCST   748(R8), Z6, Z20
+	VPSRLW          $0x04, Z24, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x01, 320(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   864(R8), Z6, Z8
+	VPDPBUSD.BCST   868(R8), Z6, Z21
+	VPDPBUSD.BCST   872(R8), Z6, Z22
+	VPDPBUSD.BCST   876(R8), Z6, Z23
+	VPANDD          Z10, Z0, Z6
+	VPANDD          384(SP), Z1, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   752(R8), Z6, Z17
+	VPDPBUSD.BCST   756(R8), Z6, Z18
+	VPDPBUSD.BCST   760(R8), Z6, Z19
+	VPDPBUSD.BCST   764(R8), Z6, Z20
+	VPSRLW          $0x04, Z10, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x01, 384(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   880(R8), Z6, Z8
+	VPDPBUSD.BCST   884(R8), Z6, Z21
+	VPDPBUSD.BCST   888(R8), Z6, Z22
+	VPDPBUSD.BCST   892(R8), Z6, Z23
+	VPANDD          Z16, Z0, Z6
+	VPANDD          448(SP), Z1, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   768(R8), Z6, Z17
+	VPDPBUSD.BCST   772(R8), Z6, Z18
+	VPDPBUSD.BCST   776(R8), Z6, Z19
+	VPDPBUSD.BCST   780(R8), Z6, Z20
+	VPSRLW          $0x04, Z16, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x01, 448(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   896(R8), Z6, Z8
+	VPDPBUSD.BCST   900(R8), Z6, Z21
+	VPDPBUSD.BCST   904(R8), Z6, Z22
+	VPDPBUSD.BCST   908(R8), Z6, Z23
+	VPSHUFB         order1_0_0_0<>+0(SB), Z13, Z6
+	VPMULLD         Z6, Z17, Z17
+	VPADDD          Z17, Z11, Z11
+	VPMULLD         Z6, Z18, Z18
+	VPADDD          Z18, Z12, Z12
+	VPMULLD         Z6, Z19, Z19
+	VPADDD          Z19, Z14, Z14
+	VPMULLD         Z6, Z20, Z20
+	VPADDD          Z20, Z15, Z15
+	VPSHUFB         order2_0_0_0<>+0(SB), Z13, Z6
+	VPMULLD         Z6, Z8, Z8
+	VPADDD          Z8, Z11, Z11
+	VPMULLD         Z6, Z21, Z21
+	VPADDD          Z21, Z12, Z12
+	VPMULLD         Z6, Z22, Z22
+	VPADDD          Z22, Z14, Z14
+	VPMULLD         Z6, Z23, Z23
+	VPADDD          Z23, Z15, Z15
+	VBROADCASTI32X4 144(DX), Z6
+	VINSERTI32X4    $0x01, 144(BX), Z6, Z6
+	VINSERTI32X4    $0x02, 144(SI), Z6, Z6
+	VINSERTI32X4    $0x03, 144(DI), Z6, Z6
+	VBROADCASTI32X4 144(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 144(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 144(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 144(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 144(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 144(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 144(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 144(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 144(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 144(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 144(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 144(DI)(CX*1), Z10, Z10
+	VPUNPCKLDQ      Z8, Z6, Z16
+	VPUNPCKHDQ      Z8, Z6, Z8
+	VPUNPCKLDQ      Z10, Z9, Z17
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLQDQ     Z17, Z16, Z6
+	VPUNPCKHQDQ     Z17, Z16, Z16
+	VPUNPCKLQDQ     Z10, Z8, Z9
+	VPUNPCKHQDQ     Z10, Z8, Z10
+	VPANDD          Z6, Z0, Z8
+	VPSRLW          $0x02, (SP), Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z8, Z8
+	VPXORD          Z17, Z17, Z17
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPDPBUSD.BCST   912(R8), Z8, Z17
+	VPDPBUSD.BCST   916(R8), Z8, Z18
+	VPDPBUSD.BCST   920(R8), Z8, Z19
+	VPDPBUSD.BCST   924(R8), Z8, Z20
+	VPSRLW          $0x04, Z6, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x03, (SP), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z6, Z6
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z21, Z21, Z21
+	VPXORD          Z22, Z22, Z22
+	VPXORD          Z23, Z23, Z23
+	VPDPBUSD.BCST   1040(R8), Z6, Z8
+	VPDPBUSD.BCST   1044(R8), Z6, Z21
+	VPDPBUSD.BCST   1048(R8), Z6, Z22
+	VPDPBUSD.BCST   1052(R8), Z6, Z23
+	VPANDD          Z16, Z0, Z6
+	VPSRLW          $0x02, 64(SP), Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z6, Z6
+	VPDPBUSD.BCST   928(R8), Z6, Z17
+	VPDPBUSD.BCST   932(R8), Z6, Z18
+	VPDPBUSD.BCST   936(R8), Z6, Z19
+	VPDPBUSD.BCST   940(R8), Z6, Z20
+	VPSRLW          $0x04, Z16, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x03, 64(SP), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z6, Z6
+	VPDPBUSD.BCST   1056(R8), Z6, Z8
+	VPDPBUSD.BCST   1060(R8), Z6, Z21
+	VPDPBUSD.BCST   1064(R8), Z6, Z22
+	VPDPBUSD.BCST   1068(R8), Z6, Z23
+	VPANDD          Z9, Z0, Z6
+	VPSRLW          $0x02, 128(SP), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z6, Z6
+	VPDPBUSD.BCST   944(R8), Z6, Z17
+	VPDPBUSD.BCST   948(R8), Z6, Z18
+	VPDPBUSD.BCST   952(R8), Z6, Z19
+	VPDPBUSD.BCST   956(R8), Z6, Z20
+	VPSRLW          $0x04, Z9, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x03, 128(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   1072(R8), Z6, Z8
+	VPDPBUSD.BCST   1076(R8), Z6, Z21
+	VPDPBUSD.BCST   1080(R8), Z6, Z22
+	VPDPBUSD.BCST   1084(R8), Z6, Z23
+	VPANDD          Z10, Z0, Z6
+	VPSRLW          $0x02, 192(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   960(R8), Z6, Z17
+	VPDPBUSD.BCST   964(R8), Z6, Z18
+	VPDPBUSD.BCST   968(R8), Z6, Z19
+	VPDPBUSD.BCST   972(R8), Z6, Z20
+	VPSRLW          $0x04, Z10, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x03, 192(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   1088(R8), Z6, Z8
+	VPDPBUSD.BCST   1092(R8), Z6, Z21
+	VPDPBUSD.BCST   1096(R8), Z6, Z22
+	VPDPBUSD.BCST   1100(R8), Z6, Z23
+	VBROADCASTI32X4 160(DX), Z6
+	VINSERTI32X4    $0x01, 160(BX), Z6, Z6
+	VINSERTI32X4    $0x02, 160(SI), Z6, Z6
+	VINSERTI32X4    $0x03, 160(DI), Z6, Z6
+	VBROADCASTI32X4 160(DX)(AX*1), Z9
+	VINSERTI32X4    $0x01, 160(BX)(AX*1), Z9, Z9
+	VINSERTI32X4    $0x02, 160(SI)(AX*1), Z9, Z9
+	VINSERTI32X4    $0x03, 160(DI)(AX*1), Z9, Z9
+	VBROADCASTI32X4 160(DX)(AX*2), Z10
+	VINSERTI32X4    $0x01, 160(BX)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x02, 160(SI)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x03, 160(DI)(AX*2), Z10, Z10
+	VBROADCASTI32X4 160(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 160(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 160(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 160(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z9, Z6, Z24
+	VPUNPCKHDQ      Z9, Z6, Z9
+	VPUNPCKLDQ      Z16, Z10, Z25
+	VPUNPCKHDQ      Z16, Z10, Z16
+	VPUNPCKLQDQ     Z25, Z24, Z6
+	VPUNPCKHQDQ     Z25, Z24, Z24
+	VPUNPCKLQDQ     Z16, Z9, Z10
+	VPUNPCKHQDQ     Z16, Z9, Z16
+	VPANDD          Z6, Z0, Z9
+	VPSRLW          $0x02, 256(SP), Z25
+	VPANDD          Z1, Z25, Z25
+	VPORD           Z25, Z9, Z9
+	VPDPBUSD.BCST   976(R8), Z9, Z17
+	VPDPBUSD.BCST   980(R8), Z9, Z18
+	VPDPBUSD.BCST   984(R8), Z9, Z19
+	VPDPBUSD.BCST   988(R8), Z9, Z20
+	VPSRLW          $0x04, Z6, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x03, 256(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   1104(R8), Z6, Z8
+	VPDPBUSD.BCST   1108(R8), Z6, Z21
+	VPDPBUSD.BCST   1112(R8), Z6, Z22
+	VPDPBUSD.BCST   1116(R8), Z6, Z23
+	VPANDD          Z24, Z0, Z6
+	VPSRLW          $0x02, 320(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   992(R8), Z6, Z17
+	VPDPBUSD.BCST   996(R8), Z6, Z18
+	VPDPBUSD.BCST   1000(R8), Z6, Z19
+	VPDPBUSD.BCST   1004(R8), Z6, Z20
+	VPSRLW          $0x04, Z24, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x03, 320(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   1120(R8), Z6, Z8
+	VPDPBUSD.BCST   1124(R8), Z6, Z21
+	VPDPBUSD.BCST   1128(R8), Z6, Z22
+	VPDPBUSD.BCST   1132(R8), Z6, Z23
+	VPANDD          Z10, Z0, Z6
+	VPSRLW          $0x02, 384(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   1008(R8), Z6, Z17
+	VPDPBUSD.BCST   1012(R8), Z6, Z18
+	VPDPBUSD.BCST   1016(R8), Z6, Z19
+	VPDPBUSD.BCST   1020(R8), Z6, Z20
+	VPSRLW          $0x04, Z10, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x03, 384(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   1136(R8), Z6, Z8
+	VPDPBUSD.BCST   1140(R8), Z6, Z21
+	VPDPBUSD.BCST   1144(R8), Z6, Z22
+	VPDPBUSD.BCST   1148(R8), Z6, Z23
+	VPANDD          Z16, Z0, Z6
+	VPSRLW          $0x02, 448(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   1024(R8), Z6, Z17
+	VPDPBUSD.BCST   1028(R8), Z6, Z18
+	VPDPBUSD.BCST   1032(R8), Z6, Z19
+	VPDPBUSD.BCST   1036(R8), Z6, Z20
+	VPSRLW          $0x04, Z16, Z6
+	VPANDD          Z0, Z6, Z6
+	VPSRLW          $0x03, 448(SP), Z9
+	VPANDD          Z1, Z9, Z9
+	VPORD           Z9, Z6, Z6
+	VPDPBUSD.BCST   1152(R8), Z6, Z8
+	VPDPBUSD.BCST   1156(R8), Z6, Z21
+	VPDPBUSD.BCST   1160(R8), Z6, Z22
+	VPDPBUSD.BCST   1164(R8), Z6, Z23
+	VPSHUFB         order3_0_0_0<>+0(SB), Z13, Z6
+	VPMULLD         Z6, Z17, Z17
+	VPADDD          Z17, Z11, Z11
+	VPMULLD         Z6, Z18, Z18
+	VPADDD          Z18, Z12, Z12
+	VPMULLD         Z6, Z19, Z19
+	VPADDD          Z19, Z14, Z14
+	VPMULLD         Z6, Z20, Z20
+	VPADDD          Z20, Z15, Z15
+	VPSHUFB         order4_0_0_0<>+0(SB), Z13, Z6
+	VPMULLD         Z6, Z8, Z8
+	VPADDD          Z8, Z11, Z11
+	VPMULLD         Z6, Z21, Z21
+	VPADDD          Z21, Z12, Z12
+	VPMULLD         Z6, Z22, Z22
+	VPADDD          Z22, Z14, Z14
+	VPMULLD         Z6, Z23, Z23
+	VPADDD          Z23, Z15, Z15
+	VMULPS.BCST     (R8), Z7, Z6
+	VCVTDQ2PS       Z11, Z11
+	VFMADD231PS     Z11, Z6, Z2
+	VMULPS.BCST     4(R8), Z7, Z6
+	VCVTDQ2PS       Z12, Z12
+	VFMADD231PS     Z12, Z6, Z3
+	VMULPS.BCST     8(R8), Z7, Z6
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z14, Z6, Z4
+	VMULPS.BCST     12(R8), Z7, Z6
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z15, Z6, Z5
+	VMOVUPS         768(SP), Z6
+	VMULPS.BCST     (R8), Z6, Z7
+	VFMADD231PS     512(SP), Z7, Z2
+	VMULPS.BCST     4(R8), Z6, Z7
+	VFMADD231PS     576(SP), Z7, Z3
+	VMULPS.BCST     8(R8), Z6, Z7
+	VFMADD231PS     640(SP), Z7, Z4
+	VMULPS.BCST     12(R8), Z6, Z6
+	VFMADD231PS     704(SP), Z6, Z5
+	ADDQ            $0x000000b0, DX
+	ADDQ            $0x000000b0, BX
+	ADDQ            $0x000000b0, SI
+	ADDQ            $0x000000b0, DI
+	ADDQ            $0x00000490, R8
+	SUBQ            $0x00000001, R9
+	JMP             loop185
+
+done186:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored187
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored187
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored187
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+
+stored187:
+	VZEROUPPER
+	RET
+
+// func fewQ6_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewQ6_K(SB), $832-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x000000d2, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         AX, R10
+	SHLQ         $0x04, R10
+	ADDQ         DX, R10
+	MOVQ         blocks+24(FP), R9
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VPBROADCASTD bytes48<>+0(SB), Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+
+loop188:
+	CMPQ            R9, $0x01
+	JL              done189
+	PREFETCHT1      (R10)
+	PREFETCHT1      64(R10)
+	PREFETCHT1      128(R10)
+	PREFETCHT1      192(R10)
+	PREFETCHT1      256(R10)
+	PREFETCHT1      320(R10)
+	PREFETCHT1      384(R10)
+	PREFETCHT1      448(R10)
+	PREFETCHT1      512(R10)
+	PREFETCHT1      576(R10)
+	PREFETCHT1      640(R10)
+	PREFETCHT1      704(R10)
+	PREFETCHT1      768(R10)
+	PREFETCHT1      832(R10)
+	PREFETCHT1      896(R10)
+	PREFETCHT1      960(R10)
+	PREFETCHT1      1024(R10)
+	PREFETCHT1      1088(R10)
+	PREFETCHT1      1152(R10)
+	PREFETCHT1      1216(R10)
+	PREFETCHT1      1280(R10)
+	PREFETCHT1      1344(R10)
+	PREFETCHT1      1408(R10)
+	PREFETCHT1      1472(R10)
+	PREFETCHT1      1536(R10)
+	PREFETCHT1      1600(R10)
+	PREFETCHT1      1664(R10)
+	PREFETCHT1      1728(R10)
+	PREFETCHT1      1792(R10)
+	PREFETCHT1      1856(R10)
+	PREFETCHT1      1920(R10)
+	PREFETCHT1      1984(R10)
+	PREFETCHT1      2048(R10)
+	PREFETCHT1      2112(R10)
+	PREFETCHT1      2176(R10)
+	PREFETCHT1      2240(R10)
+	PREFETCHT1      2304(R10)
+	PREFETCHT1      2368(R10)
+	PREFETCHT1      2432(R10)
+	PREFETCHT1      2496(R10)
+	PREFETCHT1      2560(R10)
+	PREFETCHT1      2624(R10)
+	PREFETCHT1      2688(R10)
+	PREFETCHT1      2752(R10)
+	PREFETCHT1      2816(R10)
+	PREFETCHT1      2880(R10)
+	PREFETCHT1      2944(R10)
+	PREFETCHT1      3008(R10)
+	PREFETCHT1      3072(R10)
+	PREFETCHT1      3136(R10)
+	PREFETCHT1      3200(R10)
+	PREFETCHT1      3264(R10)
+	PREFETCHT1      3328(R10)
+	ADDQ            $0x00000d20, R10
+	VPXORD          Y6, Y6, Y6
+	VPINSRW         $0x00, 208(DX), X6, X6
+	VPINSRW         $0x01, 208(DX)(AX*1), X6, X6
+	VPINSRW         $0x02, 208(DX)(AX*2), X6, X6
+	VPINSRW         $0x03, 208(DX)(CX*1), X6, X6
+	VPINSRW         $0x04, 208(BX), X6, X6
+	VPINSRW         $0x05, 208(BX)(AX*1), X6, X6
+	VPINSRW         $0x06, 208(BX)(AX*2), X6, X6
+	VPINSRW         $0x07, 208(BX)(CX*1), X6, X6
+	VPXORD          X7, X7, X7
+	VPINSRW         $0x00, 208(SI), X7, X7
+	VPINSRW         $0x01, 208(SI)(AX*1), X7, X7
+	VPINSRW         $0x02, 208(SI)(AX*2), X7, X7
+	VPINSRW         $0x03, 208(SI)(CX*1), X7, X7
+	VPINSRW         $0x04, 208(DI), X7, X7
+	VPINSRW         $0x05, 208(DI)(AX*1), X7, X7
+	VPINSRW         $0x06, 208(DI)(AX*2), X7, X7
+	VPINSRW         $0x07, 208(DI)(CX*1), X7, X7
+	VINSERTI32X4    $0x01, X7, Y6, Y6
+	VCVTPH2PS       Y6, Z6
+	VBROADCASTI32X4 192(DX), Z7
+	VINSERTI32X4    $0x01, 192(BX), Z7, Z7
+	VINSERTI32X4    $0x02, 192(SI), Z7, Z7
+	VINSERTI32X4    $0x03, 192(DI), Z7, Z7
+	VBROADCASTI32X4 192(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 192(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 192(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 192(DI)(AX*1), Z8, Z8
+	VBROADCASTI32X4 192(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 192(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 192(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 192(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 192(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 192(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 192(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 192(DI)(CX*1), Z10, Z10
 	VPUNPCKLDQ      Z8, Z7, Z11
 	VPUNPCKHDQ      Z8, Z7, Z8
 	VPUNPCKLDQ      Z10, Z9, Z12
@@ -14945,549 +21743,2121 @@ loop148:
 	VPUNPCKHQDQ     Z12, Z11, Z11
 	VPUNPCKLQDQ     Z10, Z8, Z9
 	VPUNPCKHQDQ     Z10, Z8, Z10
-	VPSRLW          $0x04, Z7, Z8
-	VPANDD          Z1, Z8, Z8
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPSHUFB         order0_1_0_2<>+0(SB), Z7, Z15
+	VPSRAW          $0x03, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   16(R8), Z15, Z8
+	VPDPWSSD.BCST   20(R8), Z15, Z12
+	VPDPWSSD.BCST   24(R8), Z15, Z13
+	VPDPWSSD.BCST   28(R8), Z15, Z14
+	VPSHUFB         order0_3_0_4<>+0(SB), Z7, Z15
+	VPSRAW          $0x03, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   32(R8), Z15, Z8
+	VPDPWSSD.BCST   36(R8), Z15, Z12
+	VPDPWSSD.BCST   40(R8), Z15, Z13
+	VPDPWSSD.BCST   44(R8), Z15, Z14
+	VPSHUFB         order0_1_0_2<>+0(SB), Z11, Z15
+	VPSRAW          $0x03, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   48(R8), Z15, Z8
+	VPDPWSSD.BCST   52(R8), Z15, Z12
+	VPDPWSSD.BCST   56(R8), Z15, Z13
+	VPDPWSSD.BCST   60(R8), Z15, Z14
+	VPSHUFB         order0_3_0_4<>+0(SB), Z11, Z15
+	VPSRAW          $0x03, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   64(R8), Z15, Z8
+	VPDPWSSD.BCST   68(R8), Z15, Z12
+	VPDPWSSD.BCST   72(R8), Z15, Z13
+	VPDPWSSD.BCST   76(R8), Z15, Z14
+	VPSHUFB         order0_1_0_2<>+0(SB), Z9, Z15
+	VPSRAW          $0x03, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   80(R8), Z15, Z8
+	VPDPWSSD.BCST   84(R8), Z15, Z12
+	VPDPWSSD.BCST   88(R8), Z15, Z13
+	VPDPWSSD.BCST   92(R8), Z15, Z14
+	VPSHUFB         order0_3_0_4<>+0(SB), Z9, Z15
+	VPSRAW          $0x03, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   96(R8), Z15, Z8
+	VPDPWSSD.BCST   100(R8), Z15, Z12
+	VPDPWSSD.BCST   104(R8), Z15, Z13
+	VPDPWSSD.BCST   108(R8), Z15, Z14
+	VPSHUFB         order0_1_0_2<>+0(SB), Z10, Z15
+	VPSRAW          $0x03, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   112(R8), Z15, Z8
+	VPDPWSSD.BCST   116(R8), Z15, Z12
+	VPDPWSSD.BCST   120(R8), Z15, Z13
+	VPDPWSSD.BCST   124(R8), Z15, Z14
+	VPSHUFB         order0_3_0_4<>+0(SB), Z10, Z15
+	VPSRAW          $0x03, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPSUBW          Z15, Z16, Z15
+	VPDPWSSD.BCST   128(R8), Z15, Z8
+	VPDPWSSD.BCST   132(R8), Z15, Z12
+	VPDPWSSD.BCST   136(R8), Z15, Z13
+	VPDPWSSD.BCST   140(R8), Z15, Z14
+	VBROADCASTI32X4 128(DX), Z15
+	VINSERTI32X4    $0x01, 128(BX), Z15, Z15
+	VINSERTI32X4    $0x02, 128(SI), Z15, Z15
+	VINSERTI32X4    $0x03, 128(DI), Z15, Z15
+	VBROADCASTI32X4 128(DX)(AX*1), Z16
+	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z16, Z16
+	VBROADCASTI32X4 128(DX)(AX*2), Z17
+	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z17, Z17
+	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z17, Z17
+	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z17, Z17
+	VBROADCASTI32X4 128(DX)(CX*1), Z18
+	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z18, Z18
+	VPUNPCKLDQ      Z16, Z15, Z19
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLDQ      Z18, Z17, Z20
+	VPUNPCKHDQ      Z18, Z17, Z18
+	VPUNPCKLQDQ     Z20, Z19, Z15
+	VPUNPCKHQDQ     Z20, Z19, Z19
+	VPUNPCKLQDQ     Z18, Z16, Z17
+	VPUNPCKHQDQ     Z18, Z16, Z18
+	VBROADCASTI32X4 (DX), Z16
+	VINSERTI32X4    $0x01, (BX), Z16, Z16
+	VINSERTI32X4    $0x02, (SI), Z16, Z16
+	VINSERTI32X4    $0x03, (DI), Z16, Z16
+	VBROADCASTI32X4 (DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z20, Z20
+	VBROADCASTI32X4 (DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z21, Z21
+	VBROADCASTI32X4 (DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z22, Z22
+	VPUNPCKLDQ      Z20, Z16, Z23
+	VPUNPCKHDQ      Z20, Z16, Z20
+	VPUNPCKLDQ      Z22, Z21, Z24
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z24, Z23, Z16
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	VPANDD          Z16, Z0, Z20
+	VPSLLW          $0x04, Z15, Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPDPBUSD.BCST   144(R8), Z20, Z24
+	VPDPBUSD.BCST   148(R8), Z20, Z25
+	VPDPBUSD.BCST   152(R8), Z20, Z26
+	VPDPBUSD.BCST   156(R8), Z20, Z27
+	VPSRLW          $0x04, Z16, Z16
+	VPANDD          Z0, Z16, Z16
+	VPANDD          Z15, Z1, Z20
+	VPORD           Z20, Z16, Z16
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z28, Z28, Z28
+	VPXORD          Z29, Z29, Z29
+	VPXORD          Z30, Z30, Z30
+	VPDPBUSD.BCST   400(R8), Z16, Z20
+	VPDPBUSD.BCST   404(R8), Z16, Z28
+	VPDPBUSD.BCST   408(R8), Z16, Z29
+	VPDPBUSD.BCST   412(R8), Z16, Z30
+	VPANDD          Z23, Z0, Z16
+	VPSLLW          $0x04, Z19, Z31
+	VPANDD          Z1, Z31, Z31
+	VPORD           Z31, Z16, Z16
+	VPDPBUSD.BCST   160(R8), Z16, Z24
+	VPDPBUSD.BCST   164(R8), Z16, Z25
+	VPDPBUSD.BCST   168(R8), Z16, Z26
+	VPDPBUSD.BCST   172(R8), Z16, Z27
+	VPSRLW          $0x04, Z23, Z16
+	VPANDD          Z0, Z16, Z16
+	VPANDD          Z19, Z1, Z23
+	VPORD           Z23, Z16, Z16
+	VPDPBUSD.BCST   416(R8), Z16, Z20
+	VPDPBUSD.BCST   420(R8), Z16, Z28
+	VPDPBUSD.BCST   424(R8), Z16, Z29
+	VPDPBUSD.BCST   428(R8), Z16, Z30
+	VPANDD          Z21, Z0, Z16
+	VPSLLW          $0x04, Z17, Z23
+	VPANDD          Z1, Z23, Z23
+	VPORD           Z23, Z16, Z16
+	VPDPBUSD.BCST   176(R8), Z16, Z24
+	VPDPBUSD.BCST   180(R8), Z16, Z25
+	VPDPBUSD.BCST   184(R8), Z16, Z26
+	VPDPBUSD.BCST   188(R8), Z16, Z27
+	VPSRLW          $0x04, Z21, Z16
+	VPANDD          Z0, Z16, Z16
+	VPANDD          Z17, Z1, Z21
+	VPORD           Z21, Z16, Z16
+	VPDPBUSD.BCST   432(R8), Z16, Z20
+	VPDPBUSD.BCST   436(R8), Z16, Z28
+	VPDPBUSD.BCST   440(R8), Z16, Z29
+	VPDPBUSD.BCST   444(R8), Z16, Z30
+	VPANDD          Z22, Z0, Z16
+	VPSLLW          $0x04, Z18, Z21
+	VPANDD          Z1, Z21, Z21
+	VPORD           Z21, Z16, Z16
+	VPDPBUSD.BCST   192(R8), Z16, Z24
+	VPDPBUSD.BCST   196(R8), Z16, Z25
+	VPDPBUSD.BCST   200(R8), Z16, Z26
+	VPDPBUSD.BCST   204(R8), Z16, Z27
+	VPSRLW          $0x04, Z22, Z16
+	VPANDD          Z0, Z16, Z16
+	VPANDD          Z18, Z1, Z21
+	VPORD           Z21, Z16, Z16
+	VPDPBUSD.BCST   448(R8), Z16, Z20
+	VPDPBUSD.BCST   452(R8), Z16, Z28
+	VPDPBUSD.BCST   456(R8), Z16, Z29
+	VPDPBUSD.BCST   460(R8), Z16, Z30
+	VPSHUFB         order0_0_0_1<>+0(SB), Z7, Z16
+	VPSRAD          $0x18, Z16, Z16
+	VPMULLD         Z16, Z24, Z24
+	VPADDD          Z24, Z8, Z8
+	VPMULLD         Z16, Z25, Z25
+	VPADDD          Z25, Z12, Z12
+	VPMULLD         Z16, Z26, Z26
+	VPADDD          Z26, Z13, Z13
+	VPMULLD         Z16, Z27, Z27
+	VPADDD          Z27, Z14, Z14
+	VPSHUFB         order0_0_0_1<>+0(SB), Z11, Z16
+	VPSRAD          $0x18, Z16, Z16
+	VPMULLD         Z16, Z20, Z20
+	VPADDD          Z20, Z8, Z8
+	VPMULLD         Z16, Z28, Z28
+	VPADDD          Z28, Z12, Z12
+	VPMULLD         Z16, Z29, Z29
+	VPADDD          Z29, Z13, Z13
+	VPMULLD         Z16, Z30, Z30
+	VPADDD          Z30, Z14, Z14
+	VBROADCASTI32X4 32(DX), Z16
+	VINSERTI32X4    $0x01, 32(BX), Z16, Z16
+	VINSERTI32X4    $0x02, 32(SI), Z16, Z16
+	VINSERTI32X4    $0x03, 32(DI), Z16, Z16
+	VBROADCASTI32X4 32(DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z20, Z20
+	VBROADCASTI32X4 32(DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z21, Z21
+	VBROADCASTI32X4 32(DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z22, Z22
+	VPUNPCKLDQ      Z20, Z16, Z23
+	VPUNPCKHDQ      Z20, Z16, Z20
+	VPUNPCKLDQ      Z22, Z21, Z24
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z24, Z23, Z16
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	VPANDD          Z16, Z0, Z20
+	VPSLLW          $0x02, Z15, Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPDPBUSD.BCST   272(R8), Z20, Z24
+	VPDPBUSD.BCST   276(R8), Z20, Z25
+	VPDPBUSD.BCST   280(R8), Z20, Z26
+	VPDPBUSD.BCST   284(R8), Z20, Z27
+	VPSRLW          $0x04, Z16, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x02, Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPORD           Z15, Z16, Z16
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z28, Z28, Z28
+	VPXORD          Z29, Z29, Z29
+	VPDPBUSD.BCST   528(R8), Z16, Z15
+	VPDPBUSD.BCST   532(R8), Z16, Z20
+	VPDPBUSD.BCST   536(R8), Z16, Z28
+	VPDPBUSD.BCST   540(R8), Z16, Z29
+	VPANDD          Z23, Z0, Z16
+	VPSLLW          $0x02, Z19, Z30
+	VPANDD          Z1, Z30, Z30
+	VPORD           Z30, Z16, Z16
+	VPDPBUSD.BCST   288(R8), Z16, Z24
+	VPDPBUSD.BCST   292(R8), Z16, Z25
+	VPDPBUSD.BCST   296(R8), Z16, Z26
+	VPDPBUSD.BCST   300(R8), Z16, Z27
+	VPSRLW          $0x04, Z23, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x02, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z16, Z16
+	VPDPBUSD.BCST   544(R8), Z16, Z15
+	VPDPBUSD.BCST   548(R8), Z16, Z20
+	VPDPBUSD.BCST   552(R8), Z16, Z28
+	VPDPBUSD.BCST   556(R8), Z16, Z29
+	VPANDD          Z21, Z0, Z16
+	VPSLLW          $0x02, Z17, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z16, Z16
+	VPDPBUSD.BCST   304(R8), Z16, Z24
+	VPDPBUSD.BCST   308(R8), Z16, Z25
+	VPDPBUSD.BCST   312(R8), Z16, Z26
+	VPDPBUSD.BCST   316(R8), Z16, Z27
+	VPSRLW          $0x04, Z21, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x02, Z17, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z16, Z16
+	VPDPBUSD.BCST   560(R8), Z16, Z15
+	VPDPBUSD.BCST   564(R8), Z16, Z20
+	VPDPBUSD.BCST   568(R8), Z16, Z28
+	VPDPBUSD.BCST   572(R8), Z16, Z29
+	VPANDD          Z22, Z0, Z16
+	VPSLLW          $0x02, Z18, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z16, Z16
+	VPDPBUSD.BCST   320(R8), Z16, Z24
+	VPDPBUSD.BCST   324(R8), Z16, Z25
+	VPDPBUSD.BCST   328(R8), Z16, Z26
+	VPDPBUSD.BCST   332(R8), Z16, Z27
+	VPSRLW          $0x04, Z22, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x02, Z18, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z16, Z16
+	VPDPBUSD.BCST   576(R8), Z16, Z15
+	VPDPBUSD.BCST   580(R8), Z16, Z20
+	VPDPBUSD.BCST   584(R8), Z16, Z28
+	VPDPBUSD.BCST   588(R8), Z16, Z29
+	VPSHUFB         order0_0_0_3<>+0(SB), Z7, Z16
+	VPSRAD          $0x18, Z16, Z16
+	VPMULLD         Z16, Z24, Z24
+	VPADDD          Z24, Z8, Z8
+	VPMULLD         Z16, Z25, Z25
+	VPADDD          Z25, Z12, Z12
+	VPMULLD         Z16, Z26, Z26
+	VPADDD          Z26, Z13, Z13
+	VPMULLD         Z16, Z27, Z27
+	VPADDD          Z27, Z14, Z14
+	VPSHUFB         order0_0_0_3<>+0(SB), Z11, Z16
+	VPSRAD          $0x18, Z16, Z16
+	VPMULLD         Z16, Z15, Z15
+	VPADDD          Z15, Z8, Z8
+	VPMULLD         Z16, Z20, Z20
+	VPADDD          Z20, Z12, Z12
+	VPMULLD         Z16, Z28, Z28
+	VPADDD          Z28, Z13, Z13
+	VPMULLD         Z16, Z29, Z29
+	VPADDD          Z29, Z14, Z14
+	VBROADCASTI32X4 144(DX), Z15
+	VINSERTI32X4    $0x01, 144(BX), Z15, Z15
+	VINSERTI32X4    $0x02, 144(SI), Z15, Z15
+	VINSERTI32X4    $0x03, 144(DI), Z15, Z15
+	VBROADCASTI32X4 144(DX)(AX*1), Z16
+	VINSERTI32X4    $0x01, 144(BX)(AX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 144(SI)(AX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 144(DI)(AX*1), Z16, Z16
+	VBROADCASTI32X4 144(DX)(AX*2), Z17
+	VINSERTI32X4    $0x01, 144(BX)(AX*2), Z17, Z17
+	VINSERTI32X4    $0x02, 144(SI)(AX*2), Z17, Z17
+	VINSERTI32X4    $0x03, 144(DI)(AX*2), Z17, Z17
+	VBROADCASTI32X4 144(DX)(CX*1), Z18
+	VINSERTI32X4    $0x01, 144(BX)(CX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 144(SI)(CX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 144(DI)(CX*1), Z18, Z18
+	VPUNPCKLDQ      Z16, Z15, Z19
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLDQ      Z18, Z17, Z20
+	VPUNPCKHDQ      Z18, Z17, Z18
+	VPUNPCKLQDQ     Z20, Z19, Z15
+	VPUNPCKHQDQ     Z20, Z19, Z19
+	VPUNPCKLQDQ     Z18, Z16, Z17
+	VPUNPCKHQDQ     Z18, Z16, Z18
+	VBROADCASTI32X4 16(DX), Z16
+	VINSERTI32X4    $0x01, 16(BX), Z16, Z16
+	VINSERTI32X4    $0x02, 16(SI), Z16, Z16
+	VINSERTI32X4    $0x03, 16(DI), Z16, Z16
+	VBROADCASTI32X4 16(DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z20, Z20
+	VBROADCASTI32X4 16(DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z21, Z21
+	VBROADCASTI32X4 16(DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z22, Z22
+	VPUNPCKLDQ      Z20, Z16, Z23
+	VPUNPCKHDQ      Z20, Z16, Z20
+	VPUNPCKLDQ      Z22, Z21, Z24
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z24, Z23, Z16
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	VPANDD          Z16, Z0, Z20
+	VPSLLW          $0x04, Z15, Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPDPBUSD.BCST   208(R8), Z20, Z24
+	VPDPBUSD.BCST   212(R8), Z20, Z25
+	VPDPBUSD.BCST   216(R8), Z20, Z26
+	VPDPBUSD.BCST   220(R8), Z20, Z27
+	VPSRLW          $0x04, Z16, Z16
+	VPANDD          Z0, Z16, Z16
+	VPANDD          Z15, Z1, Z20
+	VPORD           Z20, Z16, Z16
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z28, Z28, Z28
+	VPXORD          Z29, Z29, Z29
+	VPXORD          Z30, Z30, Z30
+	VPDPBUSD.BCST   464(R8), Z16, Z20
+	VPDPBUSD.BCST   468(R8), Z16, Z28
+	VPDPBUSD.BCST   472(R8), Z16, Z29
+	VPDPBUSD.BCST   476(R8), Z16, Z30
+	VPANDD          Z23, Z0, Z16
+	VPSLLW          $0x04, Z19, Z31
+	VPANDD          Z1, Z31, Z31
+	VPORD           Z31, Z16, Z16
+	VPDPBUSD.BCST   224(R8), Z16, Z24
+	VPDPBUSD.BCST   228(R8), Z16, Z25
+	VPDPBUSD.BCST   232(R8), Z16, Z26
+	VPDPBUSD.BCST   236(R8), Z16, Z27
+	VPSRLW          $0x04, Z23, Z16
+	VPANDD          Z0, Z16, Z16
+	VPANDD          Z19, Z1, Z23
+	VPORD           Z23, Z16, Z16
+	VPDPBUSD.BCST   480(R8), Z16, Z20
+	VPDPBUSD.BCST   484(R8), Z16, Z28
+	VPDPBUSD.BCST   488(R8), Z16, Z29
+	VPDPBUSD.BCST   492(R8), Z16, Z30
+	VPANDD          Z21, Z0, Z16
+	VPSLLW          $0x04, Z17, Z23
+	VPANDD          Z1, Z23, Z23
+	VPORD           Z23, Z16, Z16
+	VPDPBUSD.BCST   240(R8), Z16, Z24
+	VPDPBUSD.BCST   244(R8), Z16, Z25
+	VPDPBUSD.BCST   248(R8), Z16, Z26
+	VPDPBUSD.BCST   252(R8), Z16, Z27
+	VPSRLW          $0x04, Z21, Z16
+	VPANDD          Z0, Z16, Z16
+	VPANDD          Z17, Z1, Z21
+	VPORD           Z21, Z16, Z16
+	VPDPBUSD.BCST   496(R8), Z16, Z20
+	VPDPBUSD.BCST   500(R8), Z16, Z28
+	VPDPBUSD.BCST   504(R8), Z16, Z29
+	VPDPBUSD.BCST   508(R8), Z16, Z30
+	VPANDD          Z22, Z0, Z16
+	VPSLLW          $0x04, Z18, Z21
+	VPANDD          Z1, Z21, Z21
+	VPORD           Z21, Z16, Z16
+	VPDPBUSD.BCST   256(R8), Z16, Z24
+	VPDPBUSD.BCST   260(R8), Z16, Z25
+	VPDPBUSD.BCST   264(R8), Z16, Z26
+	VPDPBUSD.BCST   268(R8), Z16, Z27
+	VPSRLW          $0x04, Z22, Z16
+	VPANDD          Z0, Z16, Z16
+	VPANDD          Z18, Z1, Z21
+	VPORD           Z21, Z16, Z16
+	VPDPBUSD.BCST   512(R8), Z16, Z20
+	VPDPBUSD.BCST   516(R8), Z16, Z28
+	VPDPBUSD.BCST   520(R8), Z16, Z29
+	VPDPBUSD.BCST   524(R8), Z16, Z30
+	VPSHUFB         order0_0_0_2<>+0(SB), Z7, Z16
+	VPSRAD          $0x18, Z16, Z16
+	VPMULLD         Z16, Z24, Z24
+	VPADDD          Z24, Z8, Z8
+	VPMULLD         Z16, Z25, Z25
+	VPADDD          Z25, Z12, Z12
+	VPMULLD         Z16, Z26, Z26
+	VPADDD          Z26, Z13, Z13
+	VPMULLD         Z16, Z27, Z27
+	VPADDD          Z27, Z14, Z14
+	VPSHUFB         order0_0_0_2<>+0(SB), Z11, Z16
+	VPSRAD          $0x18, Z16, Z16
+	VPMULLD         Z16, Z20, Z20
+	VPADDD          Z20, Z8, Z8
+	VPMULLD         Z16, Z28, Z28
+	VPADDD          Z28, Z12, Z12
+	VPMULLD         Z16, Z29, Z29
+	VPADDD          Z29, Z13, Z13
+	VPMULLD         Z16, Z30, Z30
+	VPADDD          Z30, Z14, Z14
+	VBROADCASTI32X4 48(DX), Z16
+	VINSERTI32X4    $0x01, 48(BX), Z16, Z16
+	VINSERTI32X4    $0x02, 48(SI), Z16, Z16
+	VINSERTI32X4    $0x03, 48(DI), Z16, Z16
+	VBROADCASTI32X4 48(DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z20, Z20
+	VBROADCASTI32X4 48(DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z21, Z21
+	VBROADCASTI32X4 48(DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z22, Z22
+	VPUNPCKLDQ      Z20, Z16, Z23
+	VPUNPCKHDQ      Z20, Z16, Z20
+	VPUNPCKLDQ      Z22, Z21, Z24
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z24, Z23, Z16
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	VPANDD          Z16, Z0, Z20
+	VPSLLW          $0x02, Z15, Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPDPBUSD.BCST   336(R8), Z20, Z24
+	VPDPBUSD.BCST   340(R8), Z20, Z25
+	VPDPBUSD.BCST   344(R8), Z20, Z26
+	VPDPBUSD.BCST   348(R8), Z20, Z27
+	VPSRLW          $0x04, Z16, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x02, Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPORD           Z15, Z16, Z16
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z28, Z28, Z28
+	VPXORD          Z29, Z29, Z29
+	VPDPBUSD.BCST   592(R8), Z16, Z15
+	VPDPBUSD.BCST   596(R8), Z16, Z20
+	VPDPBUSD.BCST   600(R8), Z16, Z28
+	VPDPBUSD.BCST   604(R8), Z16, Z29
+	VPANDD          Z23, Z0, Z16
+	VPSLLW          $0x02, Z19, Z30
+	VPANDD          Z1, Z30, Z30
+	VPORD           Z30, Z16, Z16
+	VPDPBUSD.BCST   352(R8), Z16, Z24
+	VPDPBUSD.BCST   356(R8), Z16, Z25
+	VPDPBUSD.BCST   360(R8), Z16, Z26
+	VPDPBUSD.BCST   364(R8), Z16, Z27
+	VPSRLW          $0x04, Z23, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x02, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z16, Z16
+	VPDPBUSD.BCST   608(R8), Z16, Z15
+	VPDPBUSD.BCST   612(R8), Z16, Z20
+	VPDPBUSD.BCST   616(R8), Z16, Z28
+	VPDPBUSD.BCST   620(R8), Z16, Z29
+	VPANDD          Z21, Z0, Z16
+	VPSLLW          $0x02, Z17, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z16, Z16
+	VPDPBUSD.BCST   368(R8), Z16, Z24
+	VPDPBUSD.BCST   372(R8), Z16, Z25
+	VPDPBUSD.BCST   376(R8), Z16, Z26
+	VPDPBUSD.BCST   380(R8), Z16, Z27
+	VPSRLW          $0x04, Z21, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x02, Z17, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z16, Z16
+	VPDPBUSD.BCST   624(R8), Z16, Z15
+	VPDPBUSD.BCST   628(R8), Z16, Z20
+	VPDPBUSD.BCST   632(R8), Z16, Z28
+	VPDPBUSD.BCST   636(R8), Z16, Z29
+	VPANDD          Z22, Z0, Z16
+	VPSLLW          $0x02, Z18, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z16, Z16
+	VPDPBUSD.BCST   384(R8), Z16, Z24
+	VPDPBUSD.BCST   388(R8), Z16, Z25
+	VPDPBUSD.BCST   392(R8), Z16, Z26
+	VPDPBUSD.BCST   396(R8), Z16, Z27
+	VPSRLW          $0x04, Z22, Z16
+	VPANDD          Z0, Z16, Z16
+	VPSRLW          $0x02, Z18, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z16, Z16
+	VPDPBUSD.BCST   640(R8), Z16, Z15
+	VPDPBUSD.BCST   644(R8), Z16, Z20
+	VPDPBUSD.BCST   648(R8), Z16, Z28
+	VPDPBUSD.BCST   652(R8), Z16, Z29
+	VPSHUFB         order0_0_0_4<>+0(SB), Z7, Z7
+	VPSRAD          $0x18, Z7, Z7
+	VPMULLD         Z7, Z24, Z24
+	VPADDD          Z24, Z8, Z8
+	VPMULLD         Z7, Z25, Z25
+	VPADDD          Z25, Z12, Z12
+	VPMULLD         Z7, Z26, Z26
+	VPADDD          Z26, Z13, Z13
+	VPMULLD         Z7, Z27, Z27
+	VPADDD          Z27, Z14, Z14
+	VPSHUFB         order0_0_0_4<>+0(SB), Z11, Z7
+	VPSRAD          $0x18, Z7, Z7
+	VPMULLD         Z7, Z15, Z15
+	VPADDD          Z15, Z8, Z8
+	VPMULLD         Z7, Z20, Z20
+	VPADDD          Z20, Z12, Z12
+	VPMULLD         Z7, Z28, Z28
+	VPADDD          Z28, Z13, Z13
+	VPMULLD         Z7, Z29, Z29
+	VPADDD          Z29, Z14, Z14
+	VBROADCASTI32X4 160(DX), Z7
+	VINSERTI32X4    $0x01, 160(BX), Z7, Z7
+	VINSERTI32X4    $0x02, 160(SI), Z7, Z7
+	VINSERTI32X4    $0x03, 160(DI), Z7, Z7
+	VBROADCASTI32X4 160(DX)(AX*1), Z11
+	VINSERTI32X4    $0x01, 160(BX)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 160(SI)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 160(DI)(AX*1), Z11, Z11
+	VBROADCASTI32X4 160(DX)(AX*2), Z15
+	VINSERTI32X4    $0x01, 160(BX)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x02, 160(SI)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x03, 160(DI)(AX*2), Z15, Z15
+	VBROADCASTI32X4 160(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 160(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 160(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 160(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z11, Z7, Z17
+	VPUNPCKHDQ      Z11, Z7, Z11
+	VPUNPCKLDQ      Z16, Z15, Z18
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z7
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z11, Z15
+	VPUNPCKHQDQ     Z16, Z11, Z16
+	VBROADCASTI32X4 64(DX), Z11
+	VINSERTI32X4    $0x01, 64(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 64(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 64(DI), Z11, Z11
+	VBROADCASTI32X4 64(DX)(AX*1), Z18
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z18, Z18
+	VBROADCASTI32X4 64(DX)(AX*2), Z19
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z19, Z19
+	VBROADCASTI32X4 64(DX)(CX*1), Z20
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z20, Z20
+	VPUNPCKLDQ      Z18, Z11, Z21
+	VPUNPCKHDQ      Z18, Z11, Z18
+	VPUNPCKLDQ      Z20, Z19, Z22
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLQDQ     Z22, Z21, Z11
+	VPUNPCKHQDQ     Z22, Z21, Z21
+	VPUNPCKLQDQ     Z20, Z18, Z19
+	VPUNPCKHQDQ     Z20, Z18, Z20
+	VPANDD          Z11, Z0, Z18
+	VPSLLW          $0x04, Z7, Z22
+	VPANDD          Z1, Z22, Z22
+	VPORD           Z22, Z18, Z18
+	VPXORD          Z22, Z22, Z22
+	VPXORD          Z23, Z23, Z23
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPDPBUSD.BCST   656(R8), Z18, Z22
+	VPDPBUSD.BCST   660(R8), Z18, Z23
+	VPDPBUSD.BCST   664(R8), Z18, Z24
+	VPDPBUSD.BCST   668(R8), Z18, Z25
+	VPSRLW          $0x04, Z11, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z7, Z1, Z18
+	VPORD           Z18, Z11, Z11
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPXORD          Z28, Z28, Z28
+	VPDPBUSD.BCST   912(R8), Z11, Z18
+	VPDPBUSD.BCST   916(R8), Z11, Z26
+	VPDPBUSD.BCST   920(R8), Z11, Z27
+	VPDPBUSD.BCST   924(R8), Z11, Z28
+	VPANDD          Z21, Z0, Z11
+	VPSLLW          $0x04, Z17, Z29
+	VPANDD          Z1, Z29, Z29
+	VPORD           Z29, Z11, Z11
+	VPDPBUSD.BCST   672(R8), Z11, Z22
+	VPDPBUSD.BCST   676(R8), Z11, Z23
+	VPDPBUSD.BCST   680(R8), Z11, Z24
+	VPDPBUSD.BCST   684(R8), Z11, Z25
+	VPSRLW          $0x04, Z21, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z17, Z1, Z21
+	VPORD           Z21, Z11, Z11
+	VPDPBUSD.BCST   928(R8), Z11, Z18
+	VPDPBUSD.BCST   932(R8), Z11, Z26
+	VPDPBUSD.BCST   936(R8), Z11, Z27
+	VPDPBUSD.BCST   940(R8), Z11, Z28
+	VPANDD          Z19, Z0, Z11
+	VPSLLW          $0x04, Z15, Z21
+	VPANDD          Z1, Z21, Z21
+	VPORD           Z21, Z11, Z11
+	VPDPBUSD.BCST   688(R8), Z11, Z22
+	VPDPBUSD.BCST   692(R8), Z11, Z23
+	VPDPBUSD.BCST   696(R8), Z11, Z24
+	VPDPBUSD.BCST   700(R8), Z11, Z25
+	VPSRLW          $0x04, Z19, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z15, Z1, Z19
+	VPORD           Z19, Z11, Z11
+	VPDPBUSD.BCST   944(R8), Z11, Z18
+	VPDPBUSD.BCST   948(R8), Z11, Z26
+	VPDPBUSD.BCST   952(R8), Z11, Z27
+	VPDPBUSD.BCST   956(R8), Z11, Z28
+	VPANDD          Z20, Z0, Z11
+	VPSLLW          $0x04, Z16, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z11, Z11
+	VPDPBUSD.BCST   704(R8), Z11, Z22
+	VPDPBUSD.BCST   708(R8), Z11, Z23
+	VPDPBUSD.BCST   712(R8), Z11, Z24
+	VPDPBUSD.BCST   716(R8), Z11, Z25
+	VPSRLW          $0x04, Z20, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z16, Z1, Z19
+	VPORD           Z19, Z11, Z11
+	VPDPBUSD.BCST   960(R8), Z11, Z18
+	VPDPBUSD.BCST   964(R8), Z11, Z26
+	VPDPBUSD.BCST   968(R8), Z11, Z27
+	VPDPBUSD.BCST   972(R8), Z11, Z28
+	VPSHUFB         order0_0_0_1<>+0(SB), Z9, Z11
+	VPSRAD          $0x18, Z11, Z11
+	VPMULLD         Z11, Z22, Z22
+	VPADDD          Z22, Z8, Z8
+	VPMULLD         Z11, Z23, Z23
+	VPADDD          Z23, Z12, Z12
+	VPMULLD         Z11, Z24, Z24
+	VPADDD          Z24, Z13, Z13
+	VPMULLD         Z11, Z25, Z25
+	VPADDD          Z25, Z14, Z14
+	VPSHUFB         order0_0_0_1<>+0(SB), Z10, Z11
+	VPSRAD          $0x18, Z11, Z11
+	VPMULLD         Z11, Z18, Z18
+	VPADDD          Z18, Z8, Z8
+	VPMULLD         Z11, Z26, Z26
+	VPADDD          Z26, Z12, Z12
+	VPMULLD         Z11, Z27, Z27
+	VPADDD          Z27, Z13, Z13
+	VPMULLD         Z11, Z28, Z28
+	VPADDD          Z28, Z14, Z14
+	VBROADCASTI32X4 96(DX), Z11
+	VINSERTI32X4    $0x01, 96(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 96(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 96(DI), Z11, Z11
+	VBROADCASTI32X4 96(DX)(AX*1), Z18
+	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z18, Z18
+	VBROADCASTI32X4 96(DX)(AX*2), Z19
+	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z19, Z19
+	VBROADCASTI32X4 96(DX)(CX*1), Z20
+	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z20, Z20
+	VPUNPCKLDQ      Z18, Z11, Z21
+	VPUNPCKHDQ      Z18, Z11, Z18
+	VPUNPCKLDQ      Z20, Z19, Z22
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLQDQ     Z22, Z21, Z11
+	VPUNPCKHQDQ     Z22, Z21, Z21
+	VPUNPCKLQDQ     Z20, Z18, Z19
+	VPUNPCKHQDQ     Z20, Z18, Z20
+	VPANDD          Z11, Z0, Z18
+	VPSLLW          $0x02, Z7, Z22
+	VPANDD          Z1, Z22, Z22
+	VPORD           Z22, Z18, Z18
+	VPXORD          Z22, Z22, Z22
+	VPXORD          Z23, Z23, Z23
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPDPBUSD.BCST   784(R8), Z18, Z22
+	VPDPBUSD.BCST   788(R8), Z18, Z23
+	VPDPBUSD.BCST   792(R8), Z18, Z24
+	VPDPBUSD.BCST   796(R8), Z18, Z25
+	VPSRLW          $0x04, Z11, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, Z7, Z7
 	VPANDD          Z1, Z7, Z7
-	VPSHUFB         all0<>+0(SB), Z6, Z12
-	VPBROADCASTD    tests0<>+0(SB), Z13
-	VPTESTMB        Z13, Z12, K1
-	VPADDB          Z2, Z7, K1, Z7
-	VPDPBUSD.BCST   (R8), Z7, Z5
-	VPSHUFB         all2<>+0(SB), Z6, Z7
-	VPBROADCASTD    tests0<>+0(SB), Z12
-	VPTESTMB        Z12, Z7, K1
-	VPADDB          Z2, Z8, K1, Z8
-	VPDPBUSD.BCST   16(R8), Z8, Z5
-	VPSRLW          $0x04, Z11, Z7
+	VPORD           Z7, Z11, Z11
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPDPBUSD.BCST   1040(R8), Z11, Z7
+	VPDPBUSD.BCST   1044(R8), Z11, Z18
+	VPDPBUSD.BCST   1048(R8), Z11, Z26
+	VPDPBUSD.BCST   1052(R8), Z11, Z27
+	VPANDD          Z21, Z0, Z11
+	VPSLLW          $0x02, Z17, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z11, Z11
+	VPDPBUSD.BCST   800(R8), Z11, Z22
+	VPDPBUSD.BCST   804(R8), Z11, Z23
+	VPDPBUSD.BCST   808(R8), Z11, Z24
+	VPDPBUSD.BCST   812(R8), Z11, Z25
+	VPSRLW          $0x04, Z21, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, Z17, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z11, Z11
+	VPDPBUSD.BCST   1056(R8), Z11, Z7
+	VPDPBUSD.BCST   1060(R8), Z11, Z18
+	VPDPBUSD.BCST   1064(R8), Z11, Z26
+	VPDPBUSD.BCST   1068(R8), Z11, Z27
+	VPANDD          Z19, Z0, Z11
+	VPSLLW          $0x02, Z15, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z11, Z11
+	VPDPBUSD.BCST   816(R8), Z11, Z22
+	VPDPBUSD.BCST   820(R8), Z11, Z23
+	VPDPBUSD.BCST   824(R8), Z11, Z24
+	VPDPBUSD.BCST   828(R8), Z11, Z25
+	VPSRLW          $0x04, Z19, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPORD           Z15, Z11, Z11
+	VPDPBUSD.BCST   1072(R8), Z11, Z7
+	VPDPBUSD.BCST   1076(R8), Z11, Z18
+	VPDPBUSD.BCST   1080(R8), Z11, Z26
+	VPDPBUSD.BCST   1084(R8), Z11, Z27
+	VPANDD          Z20, Z0, Z11
+	VPSLLW          $0x02, Z16, Z15
+	VPANDD          Z1, Z15, Z15
+	VPORD           Z15, Z11, Z11
+	VPDPBUSD.BCST   832(R8), Z11, Z22
+	VPDPBUSD.BCST   836(R8), Z11, Z23
+	VPDPBUSD.BCST   840(R8), Z11, Z24
+	VPDPBUSD.BCST   844(R8), Z11, Z25
+	VPSRLW          $0x04, Z20, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, Z16, Z15
+	VPANDD          Z1, Z15, Z15
+	VPORD           Z15, Z11, Z11
+	VPDPBUSD.BCST   1088(R8), Z11, Z7
+	VPDPBUSD.BCST   1092(R8), Z11, Z18
+	VPDPBUSD.BCST   1096(R8), Z11, Z26
+	VPDPBUSD.BCST   1100(R8), Z11, Z27
+	VPSHUFB         order0_0_0_3<>+0(SB), Z9, Z11
+	VPSRAD          $0x18, Z11, Z11
+	VPMULLD         Z11, Z22, Z22
+	VPADDD          Z22, Z8, Z8
+	VPMULLD         Z11, Z23, Z23
+	VPADDD          Z23, Z12, Z12
+	VPMULLD         Z11, Z24, Z24
+	VPADDD          Z24, Z13, Z13
+	VPMULLD         Z11, Z25, Z25
+	VPADDD          Z25, Z14, Z14
+	VPSHUFB         order0_0_0_3<>+0(SB), Z10, Z11
+	VPSRAD          $0x18, Z11, Z11
+	VPMULLD         Z11, Z7, Z7
+	VPADDD          Z7, Z8, Z8
+	VPMULLD         Z11, Z18, Z18
+	VPADDD          Z18, Z12, Z12
+	VPMULLD         Z11, Z26, Z26
+	VPADDD          Z26, Z13, Z13
+	VPMULLD         Z11, Z27, Z27
+	VPADDD          Z27, Z14, Z14
+	VBROADCASTI32X4 176(DX), Z7
+	VINSERTI32X4    $0x01, 176(BX), Z7, Z7
+	VINSERTI32X4    $0x02, 176(SI), Z7, Z7
+	VINSERTI32X4    $0x03, 176(DI), Z7, Z7
+	VBROADCASTI32X4 176(DX)(AX*1), Z11
+	VINSERTI32X4    $0x01, 176(BX)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 176(SI)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 176(DI)(AX*1), Z11, Z11
+	VBROADCASTI32X4 176(DX)(AX*2), Z15
+	VINSERTI32X4    $0x01, 176(BX)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x02, 176(SI)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x03, 176(DI)(AX*2), Z15, Z15
+	VBROADCASTI32X4 176(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 176(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 176(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 176(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z11, Z7, Z17
+	VPUNPCKHDQ      Z11, Z7, Z11
+	VPUNPCKLDQ      Z16, Z15, Z18
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z7
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z11, Z15
+	VPUNPCKHQDQ     Z16, Z11, Z16
+	VBROADCASTI32X4 80(DX), Z11
+	VINSERTI32X4    $0x01, 80(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 80(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 80(DI), Z11, Z11
+	VBROADCASTI32X4 80(DX)(AX*1), Z18
+	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z18, Z18
+	VBROADCASTI32X4 80(DX)(AX*2), Z19
+	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z19, Z19
+	VBROADCASTI32X4 80(DX)(CX*1), Z20
+	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z20, Z20
+	VPUNPCKLDQ      Z18, Z11, Z21
+	VPUNPCKHDQ      Z18, Z11, Z18
+	VPUNPCKLDQ      Z20, Z19, Z22
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLQDQ     Z22, Z21, Z11
+	VPUNPCKHQDQ     Z22, Z21, Z21
+	VPUNPCKLQDQ     Z20, Z18, Z19
+	VPUNPCKHQDQ     Z20, Z18, Z20
+	VPANDD          Z11, Z0, Z18
+	VPSLLW          $0x04, Z7, Z22
+	VPANDD          Z1, Z22, Z22
+	VPORD           Z22, Z18, Z18
+	VPXORD          Z22, Z22, Z22
+	VPXORD          Z23, Z23, Z23
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPDPBUSD.BCST   720(R8), Z18, Z22
+	VPDPBUSD.BCST   724(R8), Z18, Z23
+	VPDPBUSD.BCST   728(R8), Z18, Z24
+	VPDPBUSD.BCST   732(R8), Z18, Z25
+	VPSRLW          $0x04, Z11, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z7, Z1, Z18
+	VPORD           Z18, Z11, Z11
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPXORD          Z28, Z28, Z28
+	VPDPBUSD.BCST   976(R8), Z11, Z18
+	VPDPBUSD.BCST   980(R8), Z11, Z26
+	VPDPBUSD.BCST   984(R8), Z11, Z27
+	VPDPBUSD.BCST   988(R8), Z11, Z28
+	VPANDD          Z21, Z0, Z11
+	VPSLLW          $0x04, Z17, Z29
+	VPANDD          Z1, Z29, Z29
+	VPORD           Z29, Z11, Z11
+	VPDPBUSD.BCST   736(R8), Z11, Z22
+	VPDPBUSD.BCST   740(R8), Z11, Z23
+	VPDPBUSD.BCST   744(R8), Z11, Z24
+	VPDPBUSD.BCST   748(R8), Z11, Z25
+	VPSRLW          $0x04, Z21, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z17, Z1, Z21
+	VPORD           Z21, Z11, Z11
+	VPDPBUSD.BCST   992(R8), Z11, Z18
+	VPDPBUSD.BCST   996(R8), Z11, Z26
+	VPDPBUSD.BCST   1000(R8), Z11, Z27
+	VPDPBUSD.BCST   1004(R8), Z11, Z28
+	VPANDD          Z19, Z0, Z11
+	VPSLLW          $0x04, Z15, Z21
+	VPANDD          Z1, Z21, Z21
+	VPORD           Z21, Z11, Z11
+	VPDPBUSD.BCST   752(R8), Z11, Z22
+	VPDPBUSD.BCST   756(R8), Z11, Z23
+	VPDPBUSD.BCST   760(R8), Z11, Z24
+	VPDPBUSD.BCST   764(R8), Z11, Z25
+	VPSRLW          $0x04, Z19, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z15, Z1, Z19
+	VPORD           Z19, Z11, Z11
+	VPDPBUSD.BCST   1008(R8), Z11, Z18
+	VPDPBUSD.BCST   1012(R8), Z11, Z26
+	VPDPBUSD.BCST   1016(R8), Z11, Z27
+	VPDPBUSD.BCST   1020(R8), Z11, Z28
+	VPANDD          Z20, Z0, Z11
+	VPSLLW          $0x04, Z16, Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z11, Z11
+	VPDPBUSD.BCST   768(R8), Z11, Z22
+	VPDPBUSD.BCST   772(R8), Z11, Z23
+	VPDPBUSD.BCST   776(R8), Z11, Z24
+	VPDPBUSD.BCST   780(R8), Z11, Z25
+	VPSRLW          $0x04, Z20, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z16, Z1, Z19
+	VPORD           Z19, Z11, Z11
+	VPDPBUSD.BCST   1024(R8), Z11, Z18
+	VPDPBUSD.BCST   1028(R8), Z11, Z26
+	VPDPBUSD.BCST   1032(R8), Z11, Z27
+	VPDPBUSD.BCST   1036(R8), Z11, Z28
+	VPSHUFB         order0_0_0_2<>+0(SB), Z9, Z11
+	VPSRAD          $0x18, Z11, Z11
+	VPMULLD         Z11, Z22, Z22
+	VPADDD          Z22, Z8, Z8
+	VPMULLD         Z11, Z23, Z23
+	VPADDD          Z23, Z12, Z12
+	VPMULLD         Z11, Z24, Z24
+	VPADDD          Z24, Z13, Z13
+	VPMULLD         Z11, Z25, Z25
+	VPADDD          Z25, Z14, Z14
+	VPSHUFB         order0_0_0_2<>+0(SB), Z10, Z11
+	VPSRAD          $0x18, Z11, Z11
+	VPMULLD         Z11, Z18, Z18
+	VPADDD          Z18, Z8, Z8
+	VPMULLD         Z11, Z26, Z26
+	VPADDD          Z26, Z12, Z12
+	VPMULLD         Z11, Z27, Z27
+	VPADDD          Z27, Z13, Z13
+	VPMULLD         Z11, Z28, Z28
+	VPADDD          Z28, Z14, Z14
+	VBROADCASTI32X4 112(DX), Z11
+	VINSERTI32X4    $0x01, 112(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 112(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 112(DI), Z11, Z11
+	VBROADCASTI32X4 112(DX)(AX*1), Z18
+	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z18, Z18
+	VBROADCASTI32X4 112(DX)(AX*2), Z19
+	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z19, Z19
+	VBROADCASTI32X4 112(DX)(CX*1), Z20
+	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z20, Z20
+	VPUNPCKLDQ      Z18, Z11, Z21
+	VPUNPCKHDQ      Z18, Z11, Z18
+	VPUNPCKLDQ      Z20, Z19, Z22
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLQDQ     Z22, Z21, Z11
+	VPUNPCKHQDQ     Z22, Z21, Z21
+	VPUNPCKLQDQ     Z20, Z18, Z19
+	VPUNPCKHQDQ     Z20, Z18, Z20
+	VPANDD          Z11, Z0, Z18
+	VPSLLW          $0x02, Z7, Z22
+	VPANDD          Z1, Z22, Z22
+	VPORD           Z22, Z18, Z18
+	VPXORD          Z22, Z22, Z22
+	VPXORD          Z23, Z23, Z23
+	VPXORD          Z24, Z24, Z24
+	VPXORD          Z25, Z25, Z25
+	VPDPBUSD.BCST   848(R8), Z18, Z22
+	VPDPBUSD.BCST   852(R8), Z18, Z23
+	VPDPBUSD.BCST   856(R8), Z18, Z24
+	VPDPBUSD.BCST   860(R8), Z18, Z25
+	VPSRLW          $0x04, Z11, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, Z7, Z7
 	VPANDD          Z1, Z7, Z7
-	VPANDD          Z1, Z11, Z11
-	VPSHUFB         all0<>+0(SB), Z6, Z8
-	VPBROADCASTD    tests1<>+0(SB), Z12
-	VPTESTMB        Z12, Z8, K1
-	VPADDB          Z2, Z11, K1, Z11
-	VPDPBUSD.BCST   4(R8), Z11, Z5
-	VPSHUFB         all2<>+0(SB), Z6, Z8
-	VPBROADCASTD    tests1<>+0(SB), Z11
-	VPTESTMB        Z11, Z8, K1
-	VPADDB          Z2, Z7, K1, Z7
-	VPDPBUSD.BCST   20(R8), Z7, Z5
-	VPSRLW          $0x04, Z9, Z7
-	VPANDD          Z1, Z7, Z7
-	VPANDD          Z1, Z9, Z9
-	VPSHUFB         all1<>+0(SB), Z6, Z8
-	VPBROADCASTD    tests0<>+0(SB), Z11
-	VPTESTMB        Z11, Z8, K1
-	VPADDB          Z2, Z9, K1, Z9
-	VPDPBUSD.BCST   8(R8), Z9, Z5
-	VPSHUFB         all3<>+0(SB), Z6, Z8
-	VPBROADCASTD    tests0<>+0(SB), Z9
-	VPTESTMB        Z9, Z8, K1
-	VPADDB          Z2, Z7, K1, Z7
-	VPDPBUSD.BCST   24(R8), Z7, Z5
-	VPSRLW          $0x04, Z10, Z7
-	VPANDD          Z1, Z7, Z7
-	VPANDD          Z1, Z10, Z10
-	VPSHUFB         all1<>+0(SB), Z6, Z8
-	VPBROADCASTD    tests1<>+0(SB), Z9
-	VPTESTMB        Z9, Z8, K1
-	VPADDB          Z2, Z10, K1, Z10
-	VPDPBUSD.BCST   12(R8), Z10, Z5
-	VPSHUFB         all3<>+0(SB), Z6, Z6
-	VPBROADCASTD    tests1<>+0(SB), Z8
-	VPTESTMB        Z8, Z6, K1
-	VPADDB          Z2, Z7, K1, Z7
-	VPDPBUSD.BCST   28(R8), Z7, Z5
-	VPBROADCASTD    (DX), Z6
-	VPINSRD         $0x01, (DX)(AX*1), X6, X6
-	VPINSRD         $0x02, (DX)(AX*2), X6, X6
-	VPINSRD         $0x03, (DX)(CX*1), X6, X6
-	VMOVD           (BX), X7
-	VPINSRD         $0x01, (BX)(AX*1), X7, X7
-	VPINSRD         $0x02, (BX)(AX*2), X7, X7
-	VPINSRD         $0x03, (BX)(CX*1), X7, X7
-	VINSERTI32X4    $0x01, X7, Z6, Z6
-	VMOVD           (SI), X7
-	VPINSRD         $0x01, (SI)(AX*1), X7, X7
-	VPINSRD         $0x02, (SI)(AX*2), X7, X7
-	VPINSRD         $0x03, (SI)(CX*1), X7, X7
-	VINSERTI32X4    $0x02, X7, Z6, Z6
-	VMOVD           (DI), X7
-	VPINSRD         $0x01, (DI)(AX*1), X7, X7
-	VPINSRD         $0x02, (DI)(AX*2), X7, X7
-	VPINSRD         $0x03, (DI)(CX*1), X7, X7
-	VINSERTI32X4    $0x03, X7, Z6, Z6
+	VPORD           Z7, Z11, Z11
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z26, Z26, Z26
+	VPXORD          Z27, Z27, Z27
+	VPDPBUSD.BCST   1104(R8), Z11, Z7
+	VPDPBUSD.BCST   1108(R8), Z11, Z18
+	VPDPBUSD.BCST   1112(R8), Z11, Z26
+	VPDPBUSD.BCST   1116(R8), Z11, Z27
+	VPANDD          Z21, Z0, Z11
+	VPSLLW          $0x02, Z17, Z28
+	VPANDD          Z1, Z28, Z28
+	VPORD           Z28, Z11, Z11
+	VPDPBUSD.BCST   864(R8), Z11, Z22
+	VPDPBUSD.BCST   868(R8), Z11, Z23
+	VPDPBUSD.BCST   872(R8), Z11, Z24
+	VPDPBUSD.BCST   876(R8), Z11, Z25
+	VPSRLW          $0x04, Z21, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, Z17, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z11, Z11
+	VPDPBUSD.BCST   1120(R8), Z11, Z7
+	VPDPBUSD.BCST   1124(R8), Z11, Z18
+	VPDPBUSD.BCST   1128(R8), Z11, Z26
+	VPDPBUSD.BCST   1132(R8), Z11, Z27
+	VPANDD          Z19, Z0, Z11
+	VPSLLW          $0x02, Z15, Z17
+	VPANDD          Z1, Z17, Z17
+	VPORD           Z17, Z11, Z11
+	VPDPBUSD.BCST   880(R8), Z11, Z22
+	VPDPBUSD.BCST   884(R8), Z11, Z23
+	VPDPBUSD.BCST   888(R8), Z11, Z24
+	VPDPBUSD.BCST   892(R8), Z11, Z25
+	VPSRLW          $0x04, Z19, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPORD           Z15, Z11, Z11
+	VPDPBUSD.BCST   1136(R8), Z11, Z7
+	VPDPBUSD.BCST   1140(R8), Z11, Z18
+	VPDPBUSD.BCST   1144(R8), Z11, Z26
+	VPDPBUSD.BCST   1148(R8), Z11, Z27
+	VPANDD          Z20, Z0, Z11
+	VPSLLW          $0x02, Z16, Z15
+	VPANDD          Z1, Z15, Z15
+	VPORD           Z15, Z11, Z11
+	VPDPBUSD.BCST   896(R8), Z11, Z22
+	VPDPBUSD.BCST   900(R8), Z11, Z23
+	VPDPBUSD.BCST   904(R8), Z11, Z24
+	VPDPBUSD.BCST   908(R8), Z11, Z25
+	VPSRLW          $0x04, Z20, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, Z16, Z15
+	VPANDD          Z1, Z15, Z15
+	VPORD           Z15, Z11, Z11
+	VPDPBUSD.BCST   1152(R8), Z11, Z7
+	VPDPBUSD.BCST   1156(R8), Z11, Z18
+	VPDPBUSD.BCST   1160(R8), Z11, Z26
+	VPDPBUSD.BCST   1164(R8), Z11, Z27
+	VPSHUFB         order0_0_0_4<>+0(SB), Z9, Z9
+	VPSRAD          $0x18, Z9, Z9
+	VPMULLD         Z9, Z22, Z22
+	VPADDD          Z22, Z8, Z8
+	VPMULLD         Z9, Z23, Z23
+	VPADDD          Z23, Z12, Z12
+	VPMULLD         Z9, Z24, Z24
+	VPADDD          Z24, Z13, Z13
+	VPMULLD         Z9, Z25, Z25
+	VPADDD          Z25, Z14, Z14
+	VPSHUFB         order0_0_0_4<>+0(SB), Z10, Z9
+	VPSRAD          $0x18, Z9, Z9
+	VPMULLD         Z9, Z7, Z7
+	VPADDD          Z7, Z8, Z8
+	VPMULLD         Z9, Z18, Z18
+	VPADDD          Z18, Z12, Z12
+	VPMULLD         Z9, Z26, Z26
+	VPADDD          Z26, Z13, Z13
+	VPMULLD         Z9, Z27, Z27
+	VPADDD          Z27, Z14, Z14
+	VMULPS.BCST     (R8), Z6, Z7
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z7, Z2
+	VMULPS.BCST     4(R8), Z6, Z7
+	VCVTDQ2PS       Z12, Z12
+	VFMADD231PS     Z12, Z7, Z3
+	VMULPS.BCST     8(R8), Z6, Z7
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z13, Z7, Z4
+	VMULPS.BCST     12(R8), Z6, Z6
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z14, Z6, Z5
+	ADDQ            $0x000000d2, DX
+	ADDQ            $0x000000d2, BX
+	ADDQ            $0x000000d2, SI
+	ADDQ            $0x000000d2, DI
+	ADDQ            $0x00000490, R8
+	SUBQ            $0x00000001, R9
+	JMP             loop188
+
+done189:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored190
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored190
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored190
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+
+stored190:
+	VZEROUPPER
+	RET
+
+// func fewIQ4_XS(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·fewIQ4_XS(SB), $832-56
+	MOVQ         w+16(FP), DX
+	MOVQ         blocks+24(FP), AX
+	IMUL3Q       $0x00000088, AX, AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DX)(AX*4), BX
+	LEAQ         (BX)(AX*4), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         tiles+32(FP), R8
+	MOVQ         AX, R10
+	SHLQ         $0x04, R10
+	ADDQ         DX, R10
+	MOVQ         blocks+24(FP), R9
+	VPBROADCASTD nibbles<>+0(SB), Z0
+	VMOVDQU32    codes1<>+0(SB), Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+
+loop191:
+	CMPQ            R9, $0x01
+	JL              done192
+	PREFETCHT1      (R10)
+	PREFETCHT1      64(R10)
+	PREFETCHT1      128(R10)
+	PREFETCHT1      192(R10)
+	PREFETCHT1      256(R10)
+	PREFETCHT1      320(R10)
+	PREFETCHT1      384(R10)
+	PREFETCHT1      448(R10)
+	PREFETCHT1      512(R10)
+	PREFETCHT1      576(R10)
+	PREFETCHT1      640(R10)
+	PREFETCHT1      704(R10)
+	PREFETCHT1      768(R10)
+	PREFETCHT1      832(R10)
+	PREFETCHT1      896(R10)
+	PREFETCHT1      960(R10)
+	PREFETCHT1      1024(R10)
+	PREFETCHT1      1088(R10)
+	PREFETCHT1      1152(R10)
+	PREFETCHT1      1216(R10)
+	PREFETCHT1      1280(R10)
+	PREFETCHT1      1344(R10)
+	PREFETCHT1      1408(R10)
+	PREFETCHT1      1472(R10)
+	PREFETCHT1      1536(R10)
+	PREFETCHT1      1600(R10)
+	PREFETCHT1      1664(R10)
+	PREFETCHT1      1728(R10)
+	PREFETCHT1      1792(R10)
+	PREFETCHT1      1856(R10)
+	PREFETCHT1      1920(R10)
+	PREFETCHT1      1984(R10)
+	PREFETCHT1      2048(R10)
+	PREFETCHT1      2112(R10)
+	ADDQ            $0x00000880, R10
+	VBROADCASTI32X4 (DX), Z6
+	VINSERTI32X4    $0x01, (BX), Z6, Z6
+	VINSERTI32X4    $0x02, (SI), Z6, Z6
+	VINSERTI32X4    $0x03, (DI), Z6, Z6
+	VBROADCASTI32X4 (DX)(AX*1), Z7
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z7, Z7
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z7, Z7
+	VBROADCASTI32X4 (DX)(AX*2), Z8
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z8, Z8
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z8, Z8
+	VBROADCASTI32X4 (DX)(CX*1), Z9
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z9, Z9
+	VPUNPCKLDQ      Z7, Z6, Z10
+	VPUNPCKHDQ      Z7, Z6, Z7
+	VPUNPCKLDQ      Z9, Z8, Z11
+	VPUNPCKHDQ      Z9, Z8, Z9
+	VPUNPCKLQDQ     Z11, Z10, Z6
+	VPUNPCKHQDQ     Z11, Z10, Z10
+	VPUNPCKLQDQ     Z9, Z7, Z8
+	VPUNPCKHQDQ     Z9, Z7, Z9
+	VPBROADCASTD    evennibbles<>+0(SB), Z7
+	VPBROADCASTD    oddnibbles<>+0(SB), Z8
+	VPSHUFB         order1_1_2_2<>+0(SB), Z10, Z9
+	VPSRLW          $0x04, Z9, Z11
+	VPANDD          Z8, Z11, Z11
+	VPANDD          Z7, Z9, Z9
+	VPORD           Z9, Z11, Z11
+	VPSHUFB         order3_3_3_3<>+0(SB), Z6, Z9
+	VPBROADCASTD    high0<>+0(SB), Z12
+	VPSLLW          $0x04, Z9, Z13
+	VPANDD          Z12, Z13, Z13
+	VPORD           Z13, Z11, Z11
+	VPBROADCASTD    high1<>+0(SB), Z12
+	VPSLLW          $0x02, Z9, Z13
+	VPANDD          Z12, Z13, Z13
+	VPORD           Z13, Z11, Z11
+	VPBROADCASTD    high2<>+0(SB), Z12
+	VPANDD          Z9, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPBROADCASTD    high3<>+0(SB), Z12
+	VPSRLW          $0x02, Z9, Z9
+	VPANDD          Z12, Z9, Z9
+	VPORD           Z9, Z11, Z11
+	VPSHUFB         order3_3_4_4<>+0(SB), Z10, Z9
+	VPSRLW          $0x04, Z9, Z10
+	VPANDD          Z8, Z10, Z10
+	VPANDD          Z7, Z9, Z9
+	VPORD           Z9, Z10, Z10
+	VPSHUFB         order4_4_4_4<>+0(SB), Z6, Z7
+	VPBROADCASTD    high0<>+0(SB), Z8
+	VPSLLW          $0x04, Z7, Z9
+	VPANDD          Z8, Z9, Z9
+	VPORD           Z9, Z10, Z10
+	VPBROADCASTD    high1<>+0(SB), Z8
+	VPSLLW          $0x02, Z7, Z9
+	VPANDD          Z8, Z9, Z9
+	VPORD           Z9, Z10, Z10
+	VPBROADCASTD    high2<>+0(SB), Z8
+	VPANDD          Z7, Z8, Z8
+	VPORD           Z8, Z10, Z10
+	VPBROADCASTD    high3<>+0(SB), Z8
+	VPSRLW          $0x02, Z7, Z7
+	VPANDD          Z8, Z7, Z7
+	VPORD           Z7, Z10, Z10
+	VPBROADCASTD    bytes224<>+0(SB), Z7
+	VPADDB          Z7, Z11, Z11
+	VPADDB          Z7, Z10, Z10
 	VPMOVDW         Z6, Y7
 	VCVTPH2PS       Y7, Z7
 	VPSRLD          $0x10, Z6, Z6
 	VPMOVDW         Z6, Y6
 	VCVTPH2PS       Y6, Z6
-	VBROADCASTSS    (R9), Z8
-	VMULPS          Z8, Z7, Z7
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z7, Z3
-	VMULPS          Z8, Z6, Z6
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z6, Z3
-	ADDQ            $0x00000018, DX
-	ADDQ            $0x00000018, BX
-	ADDQ            $0x00000018, SI
-	ADDQ            $0x00000018, DI
-	ADDQ            $0x00000020, R8
-	ADDQ            $0x00000004, R9
-	ADDQ            $0x00000004, R10
-	SUBQ            $0x00000001, R13
-	JMP             loop148
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z12, Z12, Z12
+	VPSHUFB         order0_1_0_1<>+0(SB), Z11, Z13
+	VPSRAW          $0x01, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPSUBW          Z13, Z14, Z13
+	VPDPWSSD.BCST   16(R8), Z13, Z6
+	VPDPWSSD.BCST   20(R8), Z13, Z8
+	VPDPWSSD.BCST   24(R8), Z13, Z9
+	VPDPWSSD.BCST   28(R8), Z13, Z12
+	VPSHUFB         order0_2_0_2<>+0(SB), Z11, Z13
+	VPSRAW          $0x01, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPSUBW          Z13, Z14, Z13
+	VPDPWSSD.BCST   32(R8), Z13, Z6
+	VPDPWSSD.BCST   36(R8), Z13, Z8
+	VPDPWSSD.BCST   40(R8), Z13, Z9
+	VPDPWSSD.BCST   44(R8), Z13, Z12
+	VPSHUFB         order0_3_0_3<>+0(SB), Z11, Z13
+	VPSRAW          $0x01, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPSUBW          Z13, Z14, Z13
+	VPDPWSSD.BCST   48(R8), Z13, Z6
+	VPDPWSSD.BCST   52(R8), Z13, Z8
+	VPDPWSSD.BCST   56(R8), Z13, Z9
+	VPDPWSSD.BCST   60(R8), Z13, Z12
+	VPSHUFB         order0_4_0_4<>+0(SB), Z11, Z13
+	VPSRAW          $0x01, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPSUBW          Z13, Z14, Z13
+	VPDPWSSD.BCST   64(R8), Z13, Z6
+	VPDPWSSD.BCST   68(R8), Z13, Z8
+	VPDPWSSD.BCST   72(R8), Z13, Z9
+	VPDPWSSD.BCST   76(R8), Z13, Z12
+	VPSHUFB         order0_1_0_1<>+0(SB), Z10, Z13
+	VPSRAW          $0x01, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPSUBW          Z13, Z14, Z13
+	VPDPWSSD.BCST   80(R8), Z13, Z6
+	VPDPWSSD.BCST   84(R8), Z13, Z8
+	VPDPWSSD.BCST   88(R8), Z13, Z9
+	VPDPWSSD.BCST   92(R8), Z13, Z12
+	VPSHUFB         order0_2_0_2<>+0(SB), Z10, Z13
+	VPSRAW          $0x01, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPSUBW          Z13, Z14, Z13
+	VPDPWSSD.BCST   96(R8), Z13, Z6
+	VPDPWSSD.BCST   100(R8), Z13, Z8
+	VPDPWSSD.BCST   104(R8), Z13, Z9
+	VPDPWSSD.BCST   108(R8), Z13, Z12
+	VPSHUFB         order0_3_0_3<>+0(SB), Z10, Z13
+	VPSRAW          $0x01, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPSUBW          Z13, Z14, Z13
+	VPDPWSSD.BCST   112(R8), Z13, Z6
+	VPDPWSSD.BCST   116(R8), Z13, Z8
+	VPDPWSSD.BCST   120(R8), Z13, Z9
+	VPDPWSSD.BCST   124(R8), Z13, Z12
+	VPSHUFB         order0_4_0_4<>+0(SB), Z10, Z13
+	VPSRAW          $0x01, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPSUBW          Z13, Z14, Z13
+	VPDPWSSD.BCST   128(R8), Z13, Z6
+	VPDPWSSD.BCST   132(R8), Z13, Z8
+	VPDPWSSD.BCST   136(R8), Z13, Z9
+	VPDPWSSD.BCST   140(R8), Z13, Z12
+	VBROADCASTI32X4 8(DX), Z13
+	VINSERTI32X4    $0x01, 8(BX), Z13, Z13
+	VINSERTI32X4    $0x02, 8(SI), Z13, Z13
+	VINSERTI32X4    $0x03, 8(DI), Z13, Z13
+	VBROADCASTI32X4 8(DX)(AX*1), Z14
+	VINSERTI32X4    $0x01, 8(BX)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 8(SI)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 8(DI)(AX*1), Z14, Z14
+	VBROADCASTI32X4 8(DX)(AX*2), Z15
+	VINSERTI32X4    $0x01, 8(BX)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x02, 8(SI)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x03, 8(DI)(AX*2), Z15, Z15
+	VBROADCASTI32X4 8(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 8(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 8(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 8(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z14, Z13, Z17
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLDQ      Z16, Z15, Z18
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z13
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z14, Z15
+	VPUNPCKHQDQ     Z16, Z14, Z16
+	VPSRLW          $0x04, Z13, Z14
+	VPANDD          Z0, Z14, Z14
+	VPANDD          Z0, Z13, Z13
+	VPSHUFB         Z13, Z1, Z13
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPDPBUSD.BCST   144(R8), Z13, Z18
+	VPDPBUSD.BCST   148(R8), Z13, Z19
+	VPDPBUSD.BCST   152(R8), Z13, Z20
+	VPDPBUSD.BCST   156(R8), Z13, Z21
+	VPSHUFB         Z14, Z1, Z14
+	VPDPBUSD.BCST   208(R8), Z14, Z18
+	VPDPBUSD.BCST   212(R8), Z14, Z19
+	VPDPBUSD.BCST   216(R8), Z14, Z20
+	VPDPBUSD.BCST   220(R8), Z14, Z21
+	VPSRLW          $0x04, Z17, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z17, Z17
+	VPSHUFB         Z17, Z1, Z17
+	VPDPBUSD.BCST   160(R8), Z17, Z18
+	VPDPBUSD.BCST   164(R8), Z17, Z19
+	VPDPBUSD.BCST   168(R8), Z17, Z20
+	VPDPBUSD.BCST   172(R8), Z17, Z21
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   224(R8), Z13, Z18
+	VPDPBUSD.BCST   228(R8), Z13, Z19
+	VPDPBUSD.BCST   232(R8), Z13, Z20
+	VPDPBUSD.BCST   236(R8), Z13, Z21
+	VPSRLW          $0x04, Z15, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z15, Z15
+	VPSHUFB         Z15, Z1, Z15
+	VPDPBUSD.BCST   176(R8), Z15, Z18
+	VPDPBUSD.BCST   180(R8), Z15, Z19
+	VPDPBUSD.BCST   184(R8), Z15, Z20
+	VPDPBUSD.BCST   188(R8), Z15, Z21
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   240(R8), Z13, Z18
+	VPDPBUSD.BCST   244(R8), Z13, Z19
+	VPDPBUSD.BCST   248(R8), Z13, Z20
+	VPDPBUSD.BCST   252(R8), Z13, Z21
+	VPSRLW          $0x04, Z16, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z16, Z16
+	VPSHUFB         Z16, Z1, Z16
+	VPDPBUSD.BCST   192(R8), Z16, Z18
+	VPDPBUSD.BCST   196(R8), Z16, Z19
+	VPDPBUSD.BCST   200(R8), Z16, Z20
+	VPDPBUSD.BCST   204(R8), Z16, Z21
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   256(R8), Z13, Z18
+	VPDPBUSD.BCST   260(R8), Z13, Z19
+	VPDPBUSD.BCST   264(R8), Z13, Z20
+	VPDPBUSD.BCST   268(R8), Z13, Z21
+	VPSHUFB         order0_0_0_1<>+0(SB), Z11, Z13
+	VPSRAD          $0x18, Z13, Z13
+	VPMULLD         Z13, Z18, Z18
+	VPADDD          Z18, Z6, Z6
+	VPMULLD         Z13, Z19, Z19
+	VPADDD          Z19, Z8, Z8
+	VPMULLD         Z13, Z20, Z20
+	VPADDD          Z20, Z9, Z9
+	VPMULLD         Z13, Z21, Z21
+	VPADDD          Z21, Z12, Z12
+	VBROADCASTI32X4 24(DX), Z13
+	VINSERTI32X4    $0x01, 24(BX), Z13, Z13
+	VINSERTI32X4    $0x02, 24(SI), Z13, Z13
+	VINSERTI32X4    $0x03, 24(DI), Z13, Z13
+	VBROADCASTI32X4 24(DX)(AX*1), Z14
+	VINSERTI32X4    $0x01, 24(BX)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 24(SI)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 24(DI)(AX*1), Z14, Z14
+	VBROADCASTI32X4 24(DX)(AX*2), Z15
+	VINSERTI32X4    $0x01, 24(BX)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x02, 24(SI)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x03, 24(DI)(AX*2), Z15, Z15
+	VBROADCASTI32X4 24(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 24(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 24(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 24(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z14, Z13, Z17
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLDQ      Z16, Z15, Z18
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z13
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z14, Z15
+	VPUNPCKHQDQ     Z16, Z14, Z16
+	VPSRLW          $0x04, Z13, Z14
+	VPANDD          Z0, Z14, Z14
+	VPANDD          Z0, Z13, Z13
+	VPSHUFB         Z13, Z1, Z13
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPDPBUSD.BCST   272(R8), Z13, Z18
+	VPDPBUSD.BCST   276(R8), Z13, Z19
+	VPDPBUSD.BCST   280(R8), Z13, Z20
+	VPDPBUSD.BCST   284(R8), Z13, Z21
+	VPSHUFB         Z14, Z1, Z14
+	VPDPBUSD.BCST   336(R8), Z14, Z18
+	VPDPBUSD.BCST   340(R8), Z14, Z19
+	VPDPBUSD.BCST   344(R8), Z14, Z20
+	VPDPBUSD.BCST   348(R8), Z14, Z21
+	VPSRLW          $0x04, Z17, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z17, Z17
+	VPSHUFB         Z17, Z1, Z17
+	VPDPBUSD.BCST   288(R8), Z17, Z18
+	VPDPBUSD.BCST   292(R8), Z17, Z19
+	VPDPBUSD.BCST   296(R8), Z17, Z20
+	VPDPBUSD.BCST   300(R8), Z17, Z21
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   352(R8), Z13, Z18
+	VPDPBUSD.BCST   356(R8), Z13, Z19
+	VPDPBUSD.BCST   360(R8), Z13, Z20
+	VPDPBUSD.BCST   364(R8), Z13, Z21
+	VPSRLW          $0x04, Z15, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z15, Z15
+	VPSHUFB         Z15, Z1, Z15
+	VPDPBUSD.BCST   304(R8), Z15, Z18
+	VPDPBUSD.BCST   308(R8), Z15, Z19
+	VPDPBUSD.BCST   312(R8), Z15, Z20
+	VPDPBUSD.BCST   316(R8), Z15, Z21
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   368(R8), Z13, Z18
+	VPDPBUSD.BCST   372(R8), Z13, Z19
+	VPDPBUSD.BCST   376(R8), Z13, Z20
+	VPDPBUSD.BCST   380(R8), Z13, Z21
+	VPSRLW          $0x04, Z16, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z16, Z16
+	VPSHUFB         Z16, Z1, Z16
+	VPDPBUSD.BCST   320(R8), Z16, Z18
+	VPDPBUSD.BCST   324(R8), Z16, Z19
+	VPDPBUSD.BCST   328(R8), Z16, Z20
+	VPDPBUSD.BCST   332(R8), Z16, Z21
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   384(R8), Z13, Z18
+	VPDPBUSD.BCST   388(R8), Z13, Z19
+	VPDPBUSD.BCST   392(R8), Z13, Z20
+	VPDPBUSD.BCST   396(R8), Z13, Z21
+	VPSHUFB         order0_0_0_2<>+0(SB), Z11, Z13
+	VPSRAD          $0x18, Z13, Z13
+	VPMULLD         Z13, Z18, Z18
+	VPADDD          Z18, Z6, Z6
+	VPMULLD         Z13, Z19, Z19
+	VPADDD          Z19, Z8, Z8
+	VPMULLD         Z13, Z20, Z20
+	VPADDD          Z20, Z9, Z9
+	VPMULLD         Z13, Z21, Z21
+	VPADDD          Z21, Z12, Z12
+	VBROADCASTI32X4 40(DX), Z13
+	VINSERTI32X4    $0x01, 40(BX), Z13, Z13
+	VINSERTI32X4    $0x02, 40(SI), Z13, Z13
+	VINSERTI32X4    $0x03, 40(DI), Z13, Z13
+	VBROADCASTI32X4 40(DX)(AX*1), Z14
+	VINSERTI32X4    $0x01, 40(BX)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 40(SI)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 40(DI)(AX*1), Z14, Z14
+	VBROADCASTI32X4 40(DX)(AX*2), Z15
+	VINSERTI32X4    $0x01, 40(BX)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x02, 40(SI)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x03, 40(DI)(AX*2), Z15, Z15
+	VBROADCASTI32X4 40(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 40(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 40(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 40(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z14, Z13, Z17
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLDQ      Z16, Z15, Z18
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z13
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z14, Z15
+	VPUNPCKHQDQ     Z16, Z14, Z16
+	VPSRLW          $0x04, Z13, Z14
+	VPANDD          Z0, Z14, Z14
+	VPANDD          Z0, Z13, Z13
+	VPSHUFB         Z13, Z1, Z13
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPDPBUSD.BCST   400(R8), Z13, Z18
+	VPDPBUSD.BCST   404(R8), Z13, Z19
+	VPDPBUSD.BCST   408(R8), Z13, Z20
+	VPDPBUSD.BCST   412(R8), Z13, Z21
+	VPSHUFB         Z14, Z1, Z14
+	VPDPBUSD.BCST   464(R8), Z14, Z18
+	VPDPBUSD.BCST   468(R8), Z14, Z19
+	VPDPBUSD.BCST   472(R8), Z14, Z20
+	VPDPBUSD.BCST   476(R8), Z14, Z21
+	VPSRLW          $0x04, Z17, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z17, Z17
+	VPSHUFB         Z17, Z1, Z17
+	VPDPBUSD.BCST   416(R8), Z17, Z18
+	VPDPBUSD.BCST   420(R8), Z17, Z19
+	VPDPBUSD.BCST   424(R8), Z17, Z20
+	VPDPBUSD.BCST   428(R8), Z17, Z21
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   480(R8), Z13, Z18
+	VPDPBUSD.BCST   484(R8), Z13, Z19
+	VPDPBUSD.BCST   488(R8), Z13, Z20
+	VPDPBUSD.BCST   492(R8), Z13, Z21
+	VPSRLW          $0x04, Z15, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z15, Z15
+	VPSHUFB         Z15, Z1, Z15
+	VPDPBUSD.BCST   432(R8), Z15, Z18
+	VPDPBUSD.BCST   436(R8), Z15, Z19
+	VPDPBUSD.BCST   440(R8), Z15, Z20
+	VPDPBUSD.BCST   444(R8), Z15, Z21
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   496(R8), Z13, Z18
+	VPDPBUSD.BCST   500(R8), Z13, Z19
+	VPDPBUSD.BCST   504(R8), Z13, Z20
+	VPDPBUSD.BCST   508(R8), Z13, Z21
+	VPSRLW          $0x04, Z16, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z16, Z16
+	VPSHUFB         Z16, Z1, Z16
+	VPDPBUSD.BCST   448(R8), Z16, Z18
+	VPDPBUSD.BCST   452(R8), Z16, Z19
+	VPDPBUSD.BCST   456(R8), Z16, Z20
+	VPDPBUSD.BCST   460(R8), Z16, Z21
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   512(R8), Z13, Z18
+	VPDPBUSD.BCST   516(R8), Z13, Z19
+	VPDPBUSD.BCST   520(R8), Z13, Z20
+	VPDPBUSD.BCST   524(R8), Z13, Z21
+	VPSHUFB         order0_0_0_3<>+0(SB), Z11, Z13
+	VPSRAD          $0x18, Z13, Z13
+	VPMULLD         Z13, Z18, Z18
+	VPADDD          Z18, Z6, Z6
+	VPMULLD         Z13, Z19, Z19
+	VPADDD          Z19, Z8, Z8
+	VPMULLD         Z13, Z20, Z20
+	VPADDD          Z20, Z9, Z9
+	VPMULLD         Z13, Z21, Z21
+	VPADDD          Z21, Z12, Z12
+	VBROADCASTI32X4 56(DX), Z13
+	VINSERTI32X4    $0x01, 56(BX), Z13, Z13
+	VINSERTI32X4    $0x02, 56(SI), Z13, Z13
+	VINSERTI32X4    $0x03, 56(DI), Z13, Z13
+	VBROADCASTI32X4 56(DX)(AX*1), Z14
+	VINSERTI32X4    $0x01, 56(BX)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 56(SI)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 56(DI)(AX*1), Z14, Z14
+	VBROADCASTI32X4 56(DX)(AX*2), Z15
+	VINSERTI32X4    $0x01, 56(BX)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x02, 56(SI)(AX*2), Z15, Z15
+	VINSERTI32X4    $0x03, 56(DI)(AX*2), Z15, Z15
+	VBROADCASTI32X4 56(DX)(CX*1), Z16
+	VINSERTI32X4    $0x01, 56(BX)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x02, 56(SI)(CX*1), Z16, Z16
+	VINSERTI32X4    $0x03, 56(DI)(CX*1), Z16, Z16
+	VPUNPCKLDQ      Z14, Z13, Z17
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLDQ      Z16, Z15, Z18
+	VPUNPCKHDQ      Z16, Z15, Z16
+	VPUNPCKLQDQ     Z18, Z17, Z13
+	VPUNPCKHQDQ     Z18, Z17, Z17
+	VPUNPCKLQDQ     Z16, Z14, Z15
+	VPUNPCKHQDQ     Z16, Z14, Z16
+	VPSRLW          $0x04, Z13, Z14
+	VPANDD          Z0, Z14, Z14
+	VPANDD          Z0, Z13, Z13
+	VPSHUFB         Z13, Z1, Z13
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPXORD          Z21, Z21, Z21
+	VPDPBUSD.BCST   528(R8), Z13, Z18
+	VPDPBUSD.BCST   532(R8), Z13, Z19
+	VPDPBUSD.BCST   536(R8), Z13, Z20
+	VPDPBUSD.BCST   540(R8), Z13, Z21
+	VPSHUFB         Z14, Z1, Z14
+	VPDPBUSD.BCST   592(R8), Z14, Z18
+	VPDPBUSD.BCST   596(R8), Z14, Z19
+	VPDPBUSD.BCST   600(R8), Z14, Z20
+	VPDPBUSD.BCST   604(R8), Z14, Z21
+	VPSRLW          $0x04, Z17, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z17, Z17
+	VPSHUFB         Z17, Z1, Z17
+	VPDPBUSD.BCST   544(R8), Z17, Z18
+	VPDPBUSD.BCST   548(R8), Z17, Z19
+	VPDPBUSD.BCST   552(R8), Z17, Z20
+	VPDPBUSD.BCST   556(R8), Z17, Z21
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   608(R8), Z13, Z18
+	VPDPBUSD.BCST   612(R8), Z13, Z19
+	VPDPBUSD.BCST   616(R8), Z13, Z20
+	VPDPBUSD.BCST   620(R8), Z13, Z21
+	VPSRLW          $0x04, Z15, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z15, Z15
+	VPSHUFB         Z15, Z1, Z15
+	VPDPBUSD.BCST   560(R8), Z15, Z18
+	VPDPBUSD.BCST   564(R8), Z15, Z19
+	VPDPBUSD.BCST   568(R8), Z15, Z20
+	VPDPBUSD.BCST   572(R8), Z15, Z21
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   624(R8), Z13, Z18
+	VPDPBUSD.BCST   628(R8), Z13, Z19
+	VPDPBUSD.BCST   632(R8), Z13, Z20
+	VPDPBUSD.BCST   636(R8), Z13, Z21
+	VPSRLW          $0x04, Z16, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z16, Z16
+	VPSHUFB         Z16, Z1, Z16
+	VPDPBUSD.BCST   576(R8), Z16, Z18
+	VPDPBUSD.BCST   580(R8), Z16, Z19
+	VPDPBUSD.BCST   584(R8), Z16, Z20
+	VPDPBUSD.BCST   588(R8), Z16, Z21
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   640(R8), Z13, Z18
+	VPDPBUSD.BCST   644(R8), Z13, Z19
+	VPDPBUSD.BCST   648(R8), Z13, Z20
+	VPDPBUSD.BCST   652(R8), Z13, Z21
+	VPSHUFB         order0_0_0_4<>+0(SB), Z11, Z11
+	VPSRAD          $0x18, Z11, Z11
+	VPMULLD         Z11, Z18, Z18
+	VPADDD          Z18, Z6, Z6
+	VPMULLD         Z11, Z19, Z19
+	VPADDD          Z19, Z8, Z8
+	VPMULLD         Z11, Z20, Z20
+	VPADDD          Z20, Z9, Z9
+	VPMULLD         Z11, Z21, Z21
+	VPADDD          Z21, Z12, Z12
+	VBROADCASTI32X4 72(DX), Z11
+	VINSERTI32X4    $0x01, 72(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 72(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 72(DI), Z11, Z11
+	VBROADCASTI32X4 72(DX)(AX*1), Z13
+	VINSERTI32X4    $0x01, 72(BX)(AX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 72(SI)(AX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 72(DI)(AX*1), Z13, Z13
+	VBROADCASTI32X4 72(DX)(AX*2), Z14
+	VINSERTI32X4    $0x01, 72(BX)(AX*2), Z14, Z14
+	VINSERTI32X4    $0x02, 72(SI)(AX*2), Z14, Z14
+	VINSERTI32X4    $0x03, 72(DI)(AX*2), Z14, Z14
+	VBROADCASTI32X4 72(DX)(CX*1), Z15
+	VINSERTI32X4    $0x01, 72(BX)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x02, 72(SI)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x03, 72(DI)(CX*1), Z15, Z15
+	VPUNPCKLDQ      Z13, Z11, Z16
+	VPUNPCKHDQ      Z13, Z11, Z13
+	VPUNPCKLDQ      Z15, Z14, Z17
+	VPUNPCKHDQ      Z15, Z14, Z15
+	VPUNPCKLQDQ     Z17, Z16, Z11
+	VPUNPCKHQDQ     Z17, Z16, Z16
+	VPUNPCKLQDQ     Z15, Z13, Z14
+	VPUNPCKHQDQ     Z15, Z13, Z15
+	VPSRLW          $0x04, Z11, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         Z11, Z1, Z11
+	VPXORD          Z17, Z17, Z17
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPDPBUSD.BCST   656(R8), Z11, Z17
+	VPDPBUSD.BCST   660(R8), Z11, Z18
+	VPDPBUSD.BCST   664(R8), Z11, Z19
+	VPDPBUSD.BCST   668(R8), Z11, Z20
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   720(R8), Z13, Z17
+	VPDPBUSD.BCST   724(R8), Z13, Z18
+	VPDPBUSD.BCST   728(R8), Z13, Z19
+	VPDPBUSD.BCST   732(R8), Z13, Z20
+	VPSRLW          $0x04, Z16, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z16, Z16
+	VPSHUFB         Z16, Z1, Z16
+	VPDPBUSD.BCST   672(R8), Z16, Z17
+	VPDPBUSD.BCST   676(R8), Z16, Z18
+	VPDPBUSD.BCST   680(R8), Z16, Z19
+	VPDPBUSD.BCST   684(R8), Z16, Z20
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   736(R8), Z11, Z17
+	VPDPBUSD.BCST   740(R8), Z11, Z18
+	VPDPBUSD.BCST   744(R8), Z11, Z19
+	VPDPBUSD.BCST   748(R8), Z11, Z20
+	VPSRLW          $0x04, Z14, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z14, Z14
+	VPSHUFB         Z14, Z1, Z14
+	VPDPBUSD.BCST   688(R8), Z14, Z17
+	VPDPBUSD.BCST   692(R8), Z14, Z18
+	VPDPBUSD.BCST   696(R8), Z14, Z19
+	VPDPBUSD.BCST   700(R8), Z14, Z20
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   752(R8), Z11, Z17
+	VPDPBUSD.BCST   756(R8), Z11, Z18
+	VPDPBUSD.BCST   760(R8), Z11, Z19
+	VPDPBUSD.BCST   764(R8), Z11, Z20
+	VPSRLW          $0x04, Z15, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z15, Z15
+	VPSHUFB         Z15, Z1, Z15
+	VPDPBUSD.BCST   704(R8), Z15, Z17
+	VPDPBUSD.BCST   708(R8), Z15, Z18
+	VPDPBUSD.BCST   712(R8), Z15, Z19
+	VPDPBUSD.BCST   716(R8), Z15, Z20
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   768(R8), Z11, Z17
+	VPDPBUSD.BCST   772(R8), Z11, Z18
+	VPDPBUSD.BCST   776(R8), Z11, Z19
+	VPDPBUSD.BCST   780(R8), Z11, Z20
+	VPSHUFB         order0_0_0_1<>+0(SB), Z10, Z11
+	VPSRAD          $0x18, Z11, Z11
+	VPMULLD         Z11, Z17, Z17
+	VPADDD          Z17, Z6, Z6
+	VPMULLD         Z11, Z18, Z18
+	VPADDD          Z18, Z8, Z8
+	VPMULLD         Z11, Z19, Z19
+	VPADDD          Z19, Z9, Z9
+	VPMULLD         Z11, Z20, Z20
+	VPADDD          Z20, Z12, Z12
+	VBROADCASTI32X4 88(DX), Z11
+	VINSERTI32X4    $0x01, 88(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 88(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 88(DI), Z11, Z11
+	VBROADCASTI32X4 88(DX)(AX*1), Z13
+	VINSERTI32X4    $0x01, 88(BX)(AX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 88(SI)(AX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 88(DI)(AX*1), Z13, Z13
+	VBROADCASTI32X4 88(DX)(AX*2), Z14
+	VINSERTI32X4    $0x01, 88(BX)(AX*2), Z14, Z14
+	VINSERTI32X4    $0x02, 88(SI)(AX*2), Z14, Z14
+	VINSERTI32X4    $0x03, 88(DI)(AX*2), Z14, Z14
+	VBROADCASTI32X4 88(DX)(CX*1), Z15
+	VINSERTI32X4    $0x01, 88(BX)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x02, 88(SI)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x03, 88(DI)(CX*1), Z15, Z15
+	VPUNPCKLDQ      Z13, Z11, Z16
+	VPUNPCKHDQ      Z13, Z11, Z13
+	VPUNPCKLDQ      Z15, Z14, Z17
+	VPUNPCKHDQ      Z15, Z14, Z15
+	VPUNPCKLQDQ     Z17, Z16, Z11
+	VPUNPCKHQDQ     Z17, Z16, Z16
+	VPUNPCKLQDQ     Z15, Z13, Z14
+	VPUNPCKHQDQ     Z15, Z13, Z15
+	VPSRLW          $0x04, Z11, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         Z11, Z1, Z11
+	VPXORD          Z17, Z17, Z17
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPDPBUSD.BCST   784(R8), Z11, Z17
+	VPDPBUSD.BCST   788(R8), Z11, Z18
+	VPDPBUSD.BCST   792(R8), Z11, Z19
+	VPDPBUSD.BCST   796(R8), Z11, Z20
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   848(R8), Z13, Z17
+	VPDPBUSD.BCST   852(R8), Z13, Z18
+	VPDPBUSD.BCST   856(R8), Z13, Z19
+	VPDPBUSD.BCST   860(R8), Z13, Z20
+	VPSRLW          $0x04, Z16, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z16, Z16
+	VPSHUFB         Z16, Z1, Z16
+	VPDPBUSD.BCST   800(R8), Z16, Z17
+	VPDPBUSD.BCST   804(R8), Z16, Z18
+	VPDPBUSD.BCST   808(R8), Z16, Z19
+	VPDPBUSD.BCST   812(R8), Z16, Z20
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   864(R8), Z11, Z17
+	VPDPBUSD.BCST   868(R8), Z11, Z18
+	VPDPBUSD.BCST   872(R8), Z11, Z19
+	VPDPBUSD.BCST   876(R8), Z11, Z20
+	VPSRLW          $0x04, Z14, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z14, Z14
+	VPSHUFB         Z14, Z1, Z14
+	VPDPBUSD.BCST   816(R8), Z14, Z17
+	VPDPBUSD.BCST   820(R8), Z14, Z18
+	VPDPBUSD.BCST   824(R8), Z14, Z19
+	VPDPBUSD.BCST   828(R8), Z14, Z20
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   880(R8), Z11, Z17
+	VPDPBUSD.BCST   884(R8), Z11, Z18
+	VPDPBUSD.BCST   888(R8), Z11, Z19
+	VPDPBUSD.BCST   892(R8), Z11, Z20
+	VPSRLW          $0x04, Z15, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z15, Z15
+	VPSHUFB         Z15, Z1, Z15
+	VPDPBUSD.BCST   832(R8), Z15, Z17
+	VPDPBUSD.BCST   836(R8), Z15, Z18
+	VPDPBUSD.BCST   840(R8), Z15, Z19
+	VPDPBUSD.BCST   844(R8), Z15, Z20
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   896(R8), Z11, Z17
+	VPDPBUSD.BCST   900(R8), Z11, Z18
+	VPDPBUSD.BCST   904(R8), Z11, Z19
+	VPDPBUSD.BCST   908(R8), Z11, Z20
+	VPSHUFB         order0_0_0_2<>+0(SB), Z10, Z11
+	VPSRAD          $0x18, Z11, Z11
+	VPMULLD         Z11, Z17, Z17
+	VPADDD          Z17, Z6, Z6
+	VPMULLD         Z11, Z18, Z18
+	VPADDD          Z18, Z8, Z8
+	VPMULLD         Z11, Z19, Z19
+	VPADDD          Z19, Z9, Z9
+	VPMULLD         Z11, Z20, Z20
+	VPADDD          Z20, Z12, Z12
+	VBROADCASTI32X4 104(DX), Z11
+	VINSERTI32X4    $0x01, 104(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 104(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 104(DI), Z11, Z11
+	VBROADCASTI32X4 104(DX)(AX*1), Z13
+	VINSERTI32X4    $0x01, 104(BX)(AX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 104(SI)(AX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 104(DI)(AX*1), Z13, Z13
+	VBROADCASTI32X4 104(DX)(AX*2), Z14
+	VINSERTI32X4    $0x01, 104(BX)(AX*2), Z14, Z14
+	VINSERTI32X4    $0x02, 104(SI)(AX*2), Z14, Z14
+	VINSERTI32X4    $0x03, 104(DI)(AX*2), Z14, Z14
+	VBROADCASTI32X4 104(DX)(CX*1), Z15
+	VINSERTI32X4    $0x01, 104(BX)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x02, 104(SI)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x03, 104(DI)(CX*1), Z15, Z15
+	VPUNPCKLDQ      Z13, Z11, Z16
+	VPUNPCKHDQ      Z13, Z11, Z13
+	VPUNPCKLDQ      Z15, Z14, Z17
+	VPUNPCKHDQ      Z15, Z14, Z15
+	VPUNPCKLQDQ     Z17, Z16, Z11
+	VPUNPCKHQDQ     Z17, Z16, Z16
+	VPUNPCKLQDQ     Z15, Z13, Z14
+	VPUNPCKHQDQ     Z15, Z13, Z15
+	VPSRLW          $0x04, Z11, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         Z11, Z1, Z11
+	VPXORD          Z17, Z17, Z17
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPDPBUSD.BCST   912(R8), Z11, Z17
+	VPDPBUSD.BCST   916(R8), Z11, Z18
+	VPDPBUSD.BCST   920(R8), Z11, Z19
+	VPDPBUSD.BCST   924(R8), Z11, Z20
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   976(R8), Z13, Z17
+	VPDPBUSD.BCST   980(R8), Z13, Z18
+	VPDPBUSD.BCST   984(R8), Z13, Z19
+	VPDPBUSD.BCST   988(R8), Z13, Z20
+	VPSRLW          $0x04, Z16, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z16, Z16
+	VPSHUFB         Z16, Z1, Z16
+	VPDPBUSD.BCST   928(R8), Z16, Z17
+	VPDPBUSD.BCST   932(R8), Z16, Z18
+	VPDPBUSD.BCST   936(R8), Z16, Z19
+	VPDPBUSD.BCST   940(R8), Z16, Z20
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   992(R8), Z11, Z17
+	VPDPBUSD.BCST   996(R8), Z11, Z18
+	VPDPBUSD.BCST   1000(R8), Z11, Z19
+	VPDPBUSD.BCST   1004(R8), Z11, Z20
+	VPSRLW          $0x04, Z14, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z14, Z14
+	VPSHUFB         Z14, Z1, Z14
+	VPDPBUSD.BCST   944(R8), Z14, Z17
+	VPDPBUSD.BCST   948(R8), Z14, Z18
+	VPDPBUSD.BCST   952(R8), Z14, Z19
+	VPDPBUSD.BCST   956(R8), Z14, Z20
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   1008(R8), Z11, Z17
+	VPDPBUSD.BCST   1012(R8), Z11, Z18
+	VPDPBUSD.BCST   1016(R8), Z11, Z19
+	VPDPBUSD.BCST   1020(R8), Z11, Z20
+	VPSRLW          $0x04, Z15, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z15, Z15
+	VPSHUFB         Z15, Z1, Z15
+	VPDPBUSD.BCST   960(R8), Z15, Z17
+	VPDPBUSD.BCST   964(R8), Z15, Z18
+	VPDPBUSD.BCST   968(R8), Z15, Z19
+	VPDPBUSD.BCST   972(R8), Z15, Z20
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   1024(R8), Z11, Z17
+	VPDPBUSD.BCST   1028(R8), Z11, Z18
+	VPDPBUSD.BCST   1032(R8), Z11, Z19
+	VPDPBUSD.BCST   1036(R8), Z11, Z20
+	VPSHUFB         order0_0_0_3<>+0(SB), Z10, Z11
+	VPSRAD          $0x18, Z11, Z11
+	VPMULLD         Z11, Z17, Z17
+	VPADDD          Z17, Z6, Z6
+	VPMULLD         Z11, Z18, Z18
+	VPADDD          Z18, Z8, Z8
+	VPMULLD         Z11, Z19, Z19
+	VPADDD          Z19, Z9, Z9
+	VPMULLD         Z11, Z20, Z20
+	VPADDD          Z20, Z12, Z12
+	VBROADCASTI32X4 120(DX), Z11
+	VINSERTI32X4    $0x01, 120(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 120(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 120(DI), Z11, Z11
+	VBROADCASTI32X4 120(DX)(AX*1), Z13
+	VINSERTI32X4    $0x01, 120(BX)(AX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 120(SI)(AX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 120(DI)(AX*1), Z13, Z13
+	VBROADCASTI32X4 120(DX)(AX*2), Z14
+	VINSERTI32X4    $0x01, 120(BX)(AX*2), Z14, Z14
+	VINSERTI32X4    $0x02, 120(SI)(AX*2), Z14, Z14
+	VINSERTI32X4    $0x03, 120(DI)(AX*2), Z14, Z14
+	VBROADCASTI32X4 120(DX)(CX*1), Z15
+	VINSERTI32X4    $0x01, 120(BX)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x02, 120(SI)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x03, 120(DI)(CX*1), Z15, Z15
+	VPUNPCKLDQ      Z13, Z11, Z16
+	VPUNPCKHDQ      Z13, Z11, Z13
+	VPUNPCKLDQ      Z15, Z14, Z17
+	VPUNPCKHDQ      Z15, Z14, Z15
+	VPUNPCKLQDQ     Z17, Z16, Z11
+	VPUNPCKHQDQ     Z17, Z16, Z16
+	VPUNPCKLQDQ     Z15, Z13, Z14
+	VPUNPCKHQDQ     Z15, Z13, Z15
+	VPSRLW          $0x04, Z11, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         Z11, Z1, Z11
+	VPXORD          Z17, Z17, Z17
+	VPXORD          Z18, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPXORD          Z20, Z20, Z20
+	VPDPBUSD.BCST   1040(R8), Z11, Z17
+	VPDPBUSD.BCST   1044(R8), Z11, Z18
+	VPDPBUSD.BCST   1048(R8), Z11, Z19
+	VPDPBUSD.BCST   1052(R8), Z11, Z20
+	VPSHUFB         Z13, Z1, Z13
+	VPDPBUSD.BCST   1104(R8), Z13, Z17
+	VPDPBUSD.BCST   1108(R8), Z13, Z18
+	VPDPBUSD.BCST   1112(R8), Z13, Z19
+	VPDPBUSD.BCST   1116(R8), Z13, Z20
+	VPSRLW          $0x04, Z16, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z16, Z16
+	VPSHUFB         Z16, Z1, Z16
+	VPDPBUSD.BCST   1056(R8), Z16, Z17
+	VPDPBUSD.BCST   1060(R8), Z16, Z18
+	VPDPBUSD.BCST   1064(R8), Z16, Z19
+	VPDPBUSD.BCST   1068(R8), Z16, Z20
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   1120(R8), Z11, Z17
+	VPDPBUSD.BCST   1124(R8), Z11, Z18
+	VPDPBUSD.BCST   1128(R8), Z11, Z19
+	VPDPBUSD.BCST   1132(R8), Z11, Z20
+	VPSRLW          $0x04, Z14, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z14, Z14
+	VPSHUFB         Z14, Z1, Z14
+	VPDPBUSD.BCST   1072(R8), Z14, Z17
+	VPDPBUSD.BCST   1076(R8), Z14, Z18
+	VPDPBUSD.BCST   1080(R8), Z14, Z19
+	VPDPBUSD.BCST   1084(R8), Z14, Z20
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   1136(R8), Z11, Z17
+	VPDPBUSD.BCST   1140(R8), Z11, Z18
+	VPDPBUSD.BCST   1144(R8), Z11, Z19
+	VPDPBUSD.BCST   1148(R8), Z11, Z20
+	VPSRLW          $0x04, Z15, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z15, Z15
+	VPSHUFB         Z15, Z1, Z15
+	VPDPBUSD.BCST   1088(R8), Z15, Z17
+	VPDPBUSD.BCST   1092(R8), Z15, Z18
+	VPDPBUSD.BCST   1096(R8), Z15, Z19
+	VPDPBUSD.BCST   1100(R8), Z15, Z20
+	VPSHUFB         Z11, Z1, Z11
+	VPDPBUSD.BCST   1152(R8), Z11, Z17
+	VPDPBUSD.BCST   1156(R8), Z11, Z18
+	VPDPBUSD.BCST   1160(R8), Z11, Z19
+	VPDPBUSD.BCST   1164(R8), Z11, Z20
+	VPSHUFB         order0_0_0_4<>+0(SB), Z10, Z10
+	VPSRAD          $0x18, Z10, Z10
+	VPMULLD         Z10, Z17, Z17
+	VPADDD          Z17, Z6, Z6
+	VPMULLD         Z10, Z18, Z18
+	VPADDD          Z18, Z8, Z8
+	VPMULLD         Z10, Z19, Z19
+	VPADDD          Z19, Z9, Z9
+	VPMULLD         Z10, Z20, Z20
+	VPADDD          Z20, Z12, Z12
+	VMULPS.BCST     (R8), Z7, Z10
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z10, Z2
+	VMULPS.BCST     4(R8), Z7, Z6
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z6, Z3
+	VMULPS.BCST     8(R8), Z7, Z6
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z6, Z4
+	VMULPS.BCST     12(R8), Z7, Z6
+	VCVTDQ2PS       Z12, Z12
+	VFMADD231PS     Z12, Z6, Z5
+	ADDQ            $0x00000088, DX
+	ADDQ            $0x00000088, BX
+	ADDQ            $0x00000088, SI
+	ADDQ            $0x00000088, DI
+	ADDQ            $0x00000490, R8
+	SUBQ            $0x00000001, R9
+	JMP             loop191
 
-done149:
-	VMOVUPS Z3, (R11)
-	ADDQ    $0x00000040, R11
-	LEAQ    (DI)(CX*1), DX
-	SUBQ    $0x00000001, R12
-	JMP     loop146
+done192:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    count+48(FP), DX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x01
+	JLE     stored193
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x02
+	JLE     stored193
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	CMPQ    DX, $0x03
+	JLE     stored193
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
 
-done147:
-	VZEROUPPER
-	RET
-
-// func rowsQ8_0(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·rowsQ8_0(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), DX
-	MOVQ         blocks+24(FP), AX
-	IMUL3Q       $0x00000022, AX, AX
-	LEAQ         (AX)(AX*2), CX
-	MOVQ         dst+0(FP), R11
-	MOVQ         groups+16(FP), R12
-	VPBROADCASTD bytes128<>+0(SB), Z1
-	VPBROADCASTD factor65408<>+0(SB), Z0
-
-loop150:
-	CMPQ   R12, $0x01
-	JL     done151
-	LEAQ   (DX)(AX*4), BX
-	LEAQ   (BX)(AX*4), SI
-	LEAQ   (SI)(AX*4), DI
-	MOVQ   AX, R14
-	SHLQ   $0x04, R14
-	ADDQ   DX, R14
-	MOVQ   q+32(FP), R8
-	MOVQ   scale+40(FP), R9
-	MOVQ   sums+48(FP), R10
-	MOVQ   blocks+24(FP), R13
-	VPXORD Z2, Z2, Z2
-
-loop152:
-	CMPQ            R13, $0x01
-	JL              done153
-	PREFETCHT1      (R14)
-	PREFETCHT1      64(R14)
-	PREFETCHT1      128(R14)
-	PREFETCHT1      192(R14)
-	PREFETCHT1      256(R14)
-	PREFETCHT1      320(R14)
-	PREFETCHT1      384(R14)
-	PREFETCHT1      448(R14)
-	PREFETCHT1      512(R14)
-	ADDQ            $0x00000220, R14
-	VPBROADCASTD    (R10), Z3
-	VPMADDWD        Z0, Z3, Z3
-	VMOVDQU32       Z3, Z3
-	VBROADCASTI32X4 2(DX), Z4
-	VINSERTI32X4    $0x01, 2(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 2(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 2(DI), Z4, Z4
-	VBROADCASTI32X4 2(DX)(AX*1), Z5
-	VINSERTI32X4    $0x01, 2(BX)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 2(SI)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 2(DI)(AX*1), Z5, Z5
-	VBROADCASTI32X4 2(DX)(AX*2), Z6
-	VINSERTI32X4    $0x01, 2(BX)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 2(SI)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 2(DI)(AX*2), Z6, Z6
-	VBROADCASTI32X4 2(DX)(CX*1), Z7
-	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z7, Z7
-	VPUNPCKLDQ      Z5, Z4, Z8
-	VPUNPCKHDQ      Z5, Z4, Z5
-	VPUNPCKLDQ      Z7, Z6, Z9
-	VPUNPCKHDQ      Z7, Z6, Z7
-	VPUNPCKLQDQ     Z9, Z8, Z4
-	VPUNPCKHQDQ     Z9, Z8, Z8
-	VPUNPCKLQDQ     Z7, Z5, Z6
-	VPUNPCKHQDQ     Z7, Z5, Z7
-	VPXORD          Z1, Z4, Z4
-	VPDPBUSD.BCST   (R8), Z4, Z3
-	VPXORD          Z1, Z8, Z8
-	VPDPBUSD.BCST   4(R8), Z8, Z3
-	VPXORD          Z1, Z6, Z6
-	VPDPBUSD.BCST   8(R8), Z6, Z3
-	VPXORD          Z1, Z7, Z7
-	VPDPBUSD.BCST   12(R8), Z7, Z3
-	VBROADCASTI32X4 18(DX), Z4
-	VINSERTI32X4    $0x01, 18(BX), Z4, Z4
-	VINSERTI32X4    $0x02, 18(SI), Z4, Z4
-	VINSERTI32X4    $0x03, 18(DI), Z4, Z4
-	VBROADCASTI32X4 18(DX)(AX*1), Z5
-	VINSERTI32X4    $0x01, 18(BX)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 18(SI)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 18(DI)(AX*1), Z5, Z5
-	VBROADCASTI32X4 18(DX)(AX*2), Z6
-	VINSERTI32X4    $0x01, 18(BX)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 18(SI)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 18(DI)(AX*2), Z6, Z6
-	VBROADCASTI32X4 18(DX)(CX*1), Z7
-	VINSERTI32X4    $0x01, 18(BX)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 18(SI)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 18(DI)(CX*1), Z7, Z7
-	VPUNPCKLDQ      Z5, Z4, Z8
-	VPUNPCKHDQ      Z5, Z4, Z5
-	VPUNPCKLDQ      Z7, Z6, Z9
-	VPUNPCKHDQ      Z7, Z6, Z7
-	VPUNPCKLQDQ     Z9, Z8, Z4
-	VPUNPCKHQDQ     Z9, Z8, Z8
-	VPUNPCKLQDQ     Z7, Z5, Z6
-	VPUNPCKHQDQ     Z7, Z5, Z7
-	VPXORD          Z1, Z4, Z4
-	VPDPBUSD.BCST   16(R8), Z4, Z3
-	VPXORD          Z1, Z8, Z8
-	VPDPBUSD.BCST   20(R8), Z8, Z3
-	VPXORD          Z1, Z6, Z6
-	VPDPBUSD.BCST   24(R8), Z6, Z3
-	VPXORD          Z1, Z7, Z7
-	VPDPBUSD.BCST   28(R8), Z7, Z3
-	VPXORD          Y4, Y4, Y4
-	VPINSRW         $0x00, (DX), X4, X4
-	VPINSRW         $0x01, (DX)(AX*1), X4, X4
-	VPINSRW         $0x02, (DX)(AX*2), X4, X4
-	VPINSRW         $0x03, (DX)(CX*1), X4, X4
-	VPINSRW         $0x04, (BX), X4, X4
-	VPINSRW         $0x05, (BX)(AX*1), X4, X4
-	VPINSRW         $0x06, (BX)(AX*2), X4, X4
-	VPINSRW         $0x07, (BX)(CX*1), X4, X4
-	VPXORD          X5, X5, X5
-	VPINSRW         $0x00, (SI), X5, X5
-	VPINSRW         $0x01, (SI)(AX*1), X5, X5
-	VPINSRW         $0x02, (SI)(AX*2), X5, X5
-	VPINSRW         $0x03, (SI)(CX*1), X5, X5
-	VPINSRW         $0x04, (DI), X5, X5
-	VPINSRW         $0x05, (DI)(AX*1), X5, X5
-	VPINSRW         $0x06, (DI)(AX*2), X5, X5
-	VPINSRW         $0x07, (DI)(CX*1), X5, X5
-	VINSERTI32X4    $0x01, X5, Y4, Y4
-	VCVTPH2PS       Y4, Z4
-	VBROADCASTSS    (R9), Z5
-	VMULPS          Z5, Z4, Z4
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z4, Z2
-	ADDQ            $0x00000022, DX
-	ADDQ            $0x00000022, BX
-	ADDQ            $0x00000022, SI
-	ADDQ            $0x00000022, DI
-	ADDQ            $0x00000020, R8
-	ADDQ            $0x00000004, R9
-	ADDQ            $0x00000004, R10
-	SUBQ            $0x00000001, R13
-	JMP             loop152
-
-done153:
-	VMOVUPS Z2, (R11)
-	ADDQ    $0x00000040, R11
-	LEAQ    (DI)(CX*1), DX
-	SUBQ    $0x00000001, R12
-	JMP     loop150
-
-done151:
-	VZEROUPPER
-	RET
-
-DATA factor65408<>+0(SB)/4, $0xff80ff80
-DATA factor65408<>+4(SB)/4, $0xff80ff80
-DATA factor65408<>+8(SB)/4, $0xff80ff80
-DATA factor65408<>+12(SB)/4, $0xff80ff80
-DATA factor65408<>+16(SB)/4, $0xff80ff80
-DATA factor65408<>+20(SB)/4, $0xff80ff80
-DATA factor65408<>+24(SB)/4, $0xff80ff80
-DATA factor65408<>+28(SB)/4, $0xff80ff80
-GLOBL factor65408<>(SB), RODATA|NOPTR, $32
-
-// func rowsIQ4_NL(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·rowsIQ4_NL(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), DX
-	MOVQ         blocks+24(FP), AX
-	IMUL3Q       $0x00000012, AX, AX
-	LEAQ         (AX)(AX*2), CX
-	MOVQ         dst+0(FP), R11
-	MOVQ         groups+16(FP), R12
-	VPBROADCASTD nibbles<>+0(SB), Z1
-	VMOVDQU32    codes1<>+0(SB), Z2
-	VPBROADCASTD factor65408<>+0(SB), Z0
-
-loop154:
-	CMPQ   R12, $0x01
-	JL     done155
-	LEAQ   (DX)(AX*4), BX
-	LEAQ   (BX)(AX*4), SI
-	LEAQ   (SI)(AX*4), DI
-	MOVQ   AX, R14
-	SHLQ   $0x04, R14
-	ADDQ   DX, R14
-	MOVQ   q+32(FP), R8
-	MOVQ   scale+40(FP), R9
-	MOVQ   sums+48(FP), R10
-	MOVQ   blocks+24(FP), R13
-	VPXORD Z3, Z3, Z3
-
-loop156:
-	CMPQ            R13, $0x01
-	JL              done157
-	PREFETCHT1      (R14)
-	PREFETCHT1      64(R14)
-	PREFETCHT1      128(R14)
-	PREFETCHT1      192(R14)
-	PREFETCHT1      256(R14)
-	ADDQ            $0x00000120, R14
-	VPBROADCASTD    (R10), Z4
-	VPMADDWD        Z0, Z4, Z4
-	VMOVDQU32       Z4, Z4
-	VBROADCASTI32X4 2(DX), Z5
-	VINSERTI32X4    $0x01, 2(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 2(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 2(DI), Z5, Z5
-	VBROADCASTI32X4 2(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 2(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 2(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 2(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 2(DX)(AX*2), Z7
-	VINSERTI32X4    $0x01, 2(BX)(AX*2), Z7, Z7
-	VINSERTI32X4    $0x02, 2(SI)(AX*2), Z7, Z7
-	VINSERTI32X4    $0x03, 2(DI)(AX*2), Z7, Z7
-	VBROADCASTI32X4 2(DX)(CX*1), Z8
-	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z8, Z8
-	VPUNPCKLDQ      Z6, Z5, Z9
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLDQ      Z8, Z7, Z10
-	VPUNPCKHDQ      Z8, Z7, Z8
-	VPUNPCKLQDQ     Z10, Z9, Z5
-	VPUNPCKHQDQ     Z10, Z9, Z9
-	VPUNPCKLQDQ     Z8, Z6, Z7
-	VPUNPCKHQDQ     Z8, Z6, Z8
-	VPSRLW          $0x04, Z5, Z6
-	VPANDD          Z1, Z6, Z6
-	VPANDD          Z1, Z5, Z5
-	VPSHUFB         Z5, Z2, Z5
-	VPDPBUSD.BCST   (R8), Z5, Z4
-	VPSHUFB         Z6, Z2, Z6
-	VPDPBUSD.BCST   16(R8), Z6, Z4
-	VPSRLW          $0x04, Z9, Z5
-	VPANDD          Z1, Z5, Z5
-	VPANDD          Z1, Z9, Z9
-	VPSHUFB         Z9, Z2, Z9
-	VPDPBUSD.BCST   4(R8), Z9, Z4
-	VPSHUFB         Z5, Z2, Z5
-	VPDPBUSD.BCST   20(R8), Z5, Z4
-	VPSRLW          $0x04, Z7, Z5
-	VPANDD          Z1, Z5, Z5
-	VPANDD          Z1, Z7, Z7
-	VPSHUFB         Z7, Z2, Z7
-	VPDPBUSD.BCST   8(R8), Z7, Z4
-	VPSHUFB         Z5, Z2, Z5
-	VPDPBUSD.BCST   24(R8), Z5, Z4
-	VPSRLW          $0x04, Z8, Z5
-	VPANDD          Z1, Z5, Z5
-	VPANDD          Z1, Z8, Z8
-	VPSHUFB         Z8, Z2, Z8
-	VPDPBUSD.BCST   12(R8), Z8, Z4
-	VPSHUFB         Z5, Z2, Z5
-	VPDPBUSD.BCST   28(R8), Z5, Z4
-	VPXORD          Y5, Y5, Y5
-	VPINSRW         $0x00, (DX), X5, X5
-	VPINSRW         $0x01, (DX)(AX*1), X5, X5
-	VPINSRW         $0x02, (DX)(AX*2), X5, X5
-	VPINSRW         $0x03, (DX)(CX*1), X5, X5
-	VPINSRW         $0x04, (BX), X5, X5
-	VPINSRW         $0x05, (BX)(AX*1), X5, X5
-	VPINSRW         $0x06, (BX)(AX*2), X5, X5
-	VPINSRW         $0x07, (BX)(CX*1), X5, X5
-	VPXORD          X6, X6, X6
-	VPINSRW         $0x00, (SI), X6, X6
-	VPINSRW         $0x01, (SI)(AX*1), X6, X6
-	VPINSRW         $0x02, (SI)(AX*2), X6, X6
-	VPINSRW         $0x03, (SI)(CX*1), X6, X6
-	VPINSRW         $0x04, (DI), X6, X6
-	VPINSRW         $0x05, (DI)(AX*1), X6, X6
-	VPINSRW         $0x06, (DI)(AX*2), X6, X6
-	VPINSRW         $0x07, (DI)(CX*1), X6, X6
-	VINSERTI32X4    $0x01, X6, Y5, Y5
-	VCVTPH2PS       Y5, Z5
-	VBROADCASTSS    (R9), Z6
-	VMULPS          Z6, Z5, Z5
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z5, Z3
-	ADDQ            $0x00000012, DX
-	ADDQ            $0x00000012, BX
-	ADDQ            $0x00000012, SI
-	ADDQ            $0x00000012, DI
-	ADDQ            $0x00000020, R8
-	ADDQ            $0x00000004, R9
-	ADDQ            $0x00000004, R10
-	SUBQ            $0x00000001, R13
-	JMP             loop156
-
-done157:
-	VMOVUPS Z3, (R11)
-	ADDQ    $0x00000040, R11
-	LEAQ    (DI)(CX*1), DX
-	SUBQ    $0x00000001, R12
-	JMP     loop154
-
-done155:
-	VZEROUPPER
-	RET
-
-// func rowsMXFP4(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·rowsMXFP4(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), DX
-	MOVQ         blocks+24(FP), AX
-	IMUL3Q       $0x00000011, AX, AX
-	LEAQ         (AX)(AX*2), CX
-	MOVQ         dst+0(FP), R11
-	MOVQ         groups+16(FP), R12
-	VPBROADCASTD nibbles<>+0(SB), Z1
-	VMOVDQU32    codes128<>+0(SB), Z2
-	VPBROADCASTD factor65408<>+0(SB), Z0
-
-loop158:
-	CMPQ   R12, $0x01
-	JL     done159
-	LEAQ   (DX)(AX*4), BX
-	LEAQ   (BX)(AX*4), SI
-	LEAQ   (SI)(AX*4), DI
-	MOVQ   AX, R14
-	SHLQ   $0x04, R14
-	ADDQ   DX, R14
-	MOVQ   q+32(FP), R8
-	MOVQ   scale+40(FP), R9
-	MOVQ   sums+48(FP), R10
-	MOVQ   blocks+24(FP), R13
-	VPXORD Z3, Z3, Z3
-
-loop160:
-	CMPQ            R13, $0x01
-	JL              done161
-	PREFETCHT1      (R14)
-	PREFETCHT1      64(R14)
-	PREFETCHT1      128(R14)
-	PREFETCHT1      192(R14)
-	PREFETCHT1      256(R14)
-	ADDQ            $0x00000110, R14
-	VPBROADCASTD    (R10), Z4
-	VPMADDWD        Z0, Z4, Z4
-	VMOVDQU32       Z4, Z4
-	VBROADCASTI32X4 1(DX), Z5
-	VINSERTI32X4    $0x01, 1(BX), Z5, Z5
-	VINSERTI32X4    $0x02, 1(SI), Z5, Z5
-	VINSERTI32X4    $0x03, 1(DI), Z5, Z5
-	VBROADCASTI32X4 1(DX)(AX*1), Z6
-	VINSERTI32X4    $0x01, 1(BX)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x02, 1(SI)(AX*1), Z6, Z6
-	VINSERTI32X4    $0x03, 1(DI)(AX*1), Z6, Z6
-	VBROADCASTI32X4 1(DX)(AX*2), Z7
-	VINSERTI32X4    $0x01, 1(BX)(AX*2), Z7, Z7
-	VINSERTI32X4    $0x02, 1(SI)(AX*2), Z7, Z7
-	VINSERTI32X4    $0x03, 1(DI)(AX*2), Z7, Z7
-	VBROADCASTI32X4 1(DX)(CX*1), Z8
-	VINSERTI32X4    $0x01, 1(BX)(CX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 1(SI)(CX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 1(DI)(CX*1), Z8, Z8
-	VPUNPCKLDQ      Z6, Z5, Z9
-	VPUNPCKHDQ      Z6, Z5, Z6
-	VPUNPCKLDQ      Z8, Z7, Z10
-	VPUNPCKHDQ      Z8, Z7, Z8
-	VPUNPCKLQDQ     Z10, Z9, Z5
-	VPUNPCKHQDQ     Z10, Z9, Z9
-	VPUNPCKLQDQ     Z8, Z6, Z7
-	VPUNPCKHQDQ     Z8, Z6, Z8
-	VPSRLW          $0x04, Z5, Z6
-	VPANDD          Z1, Z6, Z6
-	VPANDD          Z1, Z5, Z5
-	VPSHUFB         Z5, Z2, Z5
-	VPDPBUSD.BCST   (R8), Z5, Z4
-	VPSHUFB         Z6, Z2, Z6
-	VPDPBUSD.BCST   16(R8), Z6, Z4
-	VPSRLW          $0x04, Z9, Z5
-	VPANDD          Z1, Z5, Z5
-	VPANDD          Z1, Z9, Z9
-	VPSHUFB         Z9, Z2, Z9
-	VPDPBUSD.BCST   4(R8), Z9, Z4
-	VPSHUFB         Z5, Z2, Z5
-	VPDPBUSD.BCST   20(R8), Z5, Z4
-	VPSRLW          $0x04, Z7, Z5
-	VPANDD          Z1, Z5, Z5
-	VPANDD          Z1, Z7, Z7
-	VPSHUFB         Z7, Z2, Z7
-	VPDPBUSD.BCST   8(R8), Z7, Z4
-	VPSHUFB         Z5, Z2, Z5
-	VPDPBUSD.BCST   24(R8), Z5, Z4
-	VPSRLW          $0x04, Z8, Z5
-	VPANDD          Z1, Z5, Z5
-	VPANDD          Z1, Z8, Z8
-	VPSHUFB         Z8, Z2, Z8
-	VPDPBUSD.BCST   12(R8), Z8, Z4
-	VPSHUFB         Z5, Z2, Z5
-	VPDPBUSD.BCST   28(R8), Z5, Z4
-	VPXORD          X5, X5, X5
-	VPINSRB         $0x00, (DX), X5, X5
-	VPINSRB         $0x01, (DX)(AX*1), X5, X5
-	VPINSRB         $0x02, (DX)(AX*2), X5, X5
-	VPINSRB         $0x03, (DX)(CX*1), X5, X5
-	VPINSRB         $0x04, (BX), X5, X5
-	VPINSRB         $0x05, (BX)(AX*1), X5, X5
-	VPINSRB         $0x06, (BX)(AX*2), X5, X5
-	VPINSRB         $0x07, (BX)(CX*1), X5, X5
-	VPINSRB         $0x08, (SI), X5, X5
-	VPINSRB         $0x09, (SI)(AX*1), X5, X5
-	VPINSRB         $0x0a, (SI)(AX*2), X5, X5
-	VPINSRB         $0x0b, (SI)(CX*1), X5, X5
-	VPINSRB         $0x0c, (DI), X5, X5
-	VPINSRB         $0x0d, (DI)(AX*1), X5, X5
-	VPINSRB         $0x0e, (DI)(AX*2), X5, X5
-	VPINSRB         $0x0f, (DI)(CX*1), X5, X5
-	VPMOVZXBD       X5, Z5
-	VPBROADCASTD    one32<>+0(SB), Z6
-	VPBROADCASTD    two32<>+0(SB), Z7
-	VPBROADCASTD    tiny<>+0(SB), Z8
-	VPSLLVD         Z5, Z8, Z8
-	VPCMPUD         $0x01, Z7, Z5, K1
-	VPSUBD          Z6, Z5, Z5
-	VPSLLD          $0x17, Z5, Z5
-	VMOVDQU32       Z8, K1, Z5
-	VBROADCASTSS    (R9), Z6
-	VMULPS          Z6, Z5, Z5
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z5, Z3
-	ADDQ            $0x00000011, DX
-	ADDQ            $0x00000011, BX
-	ADDQ            $0x00000011, SI
-	ADDQ            $0x00000011, DI
-	ADDQ            $0x00000020, R8
-	ADDQ            $0x00000004, R9
-	ADDQ            $0x00000004, R10
-	SUBQ            $0x00000001, R13
-	JMP             loop160
-
-done161:
-	VMOVUPS Z3, (R11)
-	ADDQ    $0x00000040, R11
-	LEAQ    (DI)(CX*1), DX
-	SUBQ    $0x00000001, R12
-	JMP     loop158
-
-done159:
+stored193:
 	VZEROUPPER
 	RET
 
@@ -15509,9 +23879,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VPXORD       Z10, Z10, Z10
 	VPXORD       Z11, Z11, Z11
 
-loop162:
+loop194:
 	CMPQ     AX, $0x01
-	JL       done163
+	JL       done195
 	VPDPBUSD Z12, Z12, Z0
 	VPDPBUSD Z12, Z12, Z1
 	VPDPBUSD Z12, Z12, Z2
@@ -15525,9 +23895,9 @@ loop162:
 	VPDPBUSD Z12, Z12, Z10
 	VPDPBUSD Z12, Z12, Z11
 	SUBQ     $0x00000001, AX
-	JMP      loop162
+	JMP      loop194
 
-done163:
+done195:
 	VZEROUPPER
 	RET
 

@@ -15,6 +15,14 @@ const Built = false
 // RowsQuant is ref.RowsQuant.
 func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(t, dst, w, x) }
 
+// FewRows is ref.RowsQuant for each row of x.
+func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
+	for i := range len(x.Scale) / (x.Cols / x.BlockLen) {
+		one := x.Rows(i, 1)
+		ref.RowsQuant(t, dst[i*stride:i*stride+rows], w, &one)
+	}
+}
+
 // UnpackBytes is ref.UnpackBytes.
 func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
 	ref.UnpackBytes(t, p, w, rows, cols)

@@ -124,40 +124,125 @@ func rowsQ6_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *flo
 //go:noescape
 func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
 
-// rowsQ4_0 sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
+// fewQ4_0 sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func rowsQ4_0(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+func fewQ4_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 
-// rowsQ4_1 sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
+// fewQ4_0x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func rowsQ4_1(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+func fewQ4_0x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 
-// rowsQ5_0 sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
+// fewQ4_1 sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func rowsQ5_0(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+func fewQ4_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 
-// rowsQ5_1 sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
+// fewQ4_1x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func rowsQ5_1(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+func fewQ4_1x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 
-// rowsQ8_0 sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
+// fewQ5_0 sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func rowsQ8_0(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+func fewQ5_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 
-// rowsIQ4_NL sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
+// fewQ5_0x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func rowsIQ4_NL(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+func fewQ5_0x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 
-// rowsMXFP4 sets dst to the products of 16*groups rows of weights with one row of activations: ref.RowsQuant.
+// fewQ5_1 sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func rowsMXFP4(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+func fewQ5_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ5_1x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ5_1x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ8_0 sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ8_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ8_0x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ8_0x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewIQ4_NL sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewIQ4_NL(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewIQ4_NLx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewIQ4_NLx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewMXFP4 sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewMXFP4(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewMXFP4x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewMXFP4x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ2_K sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ2_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ3_K sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ3_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ4_K sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ4_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ5_K sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ5_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ6_K sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ6_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewIQ4_XS sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewIQ4_XS(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 
 // limitBytes does turns times 768 multiply-adds of bytes in registers.
 func limitBytes(turns int)
