@@ -163,9 +163,9 @@ func quarterLines(disp, high int) func(add int) emitter {
 		}
 		return func(k *sixteenRows, line func(i int, bytes VecVirtual), done func(subs ...int)) {
 			for chunk := range 2 {
-				var bits [4]VecVirtual
+				var bits [4]Op
 				if high != none {
-					bits = k.lines(high + 16*chunk)
+					bits = k.parked(0, k.lines(high+16*chunk))
 				}
 				for half := range 2 {
 					v := k.lines(disp + 32*half + 16*chunk)
@@ -202,9 +202,10 @@ func pairLines(disp, high int) func(add int) emitter {
 				bits = [2][4]Op{k.parked(0, k.lines(high)), k.parked(4, k.lines(high+16))}
 			}
 			for pair := range 4 {
-				for chunk := range 2 {
-					for i, v := range k.lines(disp + 32*pair + 16*chunk) {
-						for half := range 2 {
+				lines := [2][4]VecVirtual{k.lines(disp + 32*pair), k.lines(disp + 32*pair + 16)}
+				for half := range 2 {
+					for chunk := range 2 {
+						for i, v := range lines[chunk] {
 							code := masked(v, nibble, 4*half)
 							if high != none {
 								// Bit 2*pair+half of each byte to bit 4.
@@ -213,8 +214,8 @@ func pairLines(disp, high int) func(add int) emitter {
 							line(16*pair+8*half+4*chunk+i, code)
 						}
 					}
+					done(4*pair + 2*half)
 				}
-				done(4*pair, 4*pair+2)
 			}
 		}
 	}
@@ -226,17 +227,18 @@ func sixLines(add int) emitter {
 	return func(k *sixteenRows, line func(i int, bytes VecVirtual), done func(subs ...int)) {
 		for half := range 2 {
 			for chunk := range 2 {
-				bits := k.lines(128 + 32*half + 16*chunk)
+				bits := k.parked(0, k.lines(128+32*half+16*chunk))
 				for j := chunk; j < 4; j += 2 {
-					for i, v := range k.lines(64*half + 16*j) {
-						for high := range 2 {
+					lines := k.lines(64*half + 16*j)
+					for high := range 2 {
+						for i, v := range lines {
 							code := masked(v, nibble, 4*high)
 							VPORD(masked(bits[i], upper, 4*high+j/2*2-4), code, code)
 							up(code)
 							line(4*(8*half+4*high+j)+i, code)
 						}
+						done(8*half + 4*high + j)
 					}
-					done(8*half+j, 8*half+4+j)
 				}
 			}
 		}

@@ -13,7 +13,8 @@ import (
 func fewRows() {
 	for _, f := range byteFormats {
 		if f.super {
-			fewOfSupers(f)
+			fewOfSupers(f, 4)
+			fewOfSupers(f, 8)
 		} else {
 			fewOfBlocks(f, 4)
 			fewOfBlocks(f, 8)
@@ -36,8 +37,9 @@ func (k *fewFrame) word(i, t int) Mem {
 	return Mem{Base: k.x[t/narrowTile], Disp: 4 * (narrowTile*i + t%narrowTile)}
 }
 
-// emitFew writes a kernel for n rows. tileWords is how many words of a row a block has in a tile.
-func emitFew(f byteFormat, n, tileWords, local int, setup func(), block func(k *fewFrame, acc []VecVirtual)) {
+// emitFew writes a kernel for n rows. tileWords is how many words of a row a block has in a tile; with local memory the sums
+// are there.
+func emitFew(f byteFormat, n, tileWords, local int, setup func(k *fewFrame), block func(k *fewFrame, acc []VecVirtual)) {
 	name := fmt.Sprintf("few%s", f.name)
 	if n != narrowTile {
 		name += fmt.Sprintf("x%d", n)
@@ -49,8 +51,6 @@ func emitFew(f byteFormat, n, tileWords, local int, setup func(), block func(k *
 	k := &fewFrame{sixteenRows: newSixteenRows(f.blockBytes)}
 	if local > 0 {
 		k.local = AllocLocal(local)
-		k.park = k.local
-		k.local = k.local.Offset(64 * 8)
 	}
 	k.spread()
 	for i := range n / narrowTile {
@@ -67,9 +67,14 @@ func emitFew(f byteFormat, n, tileWords, local int, setup func(), block func(k *
 	SHLQ(Imm(4), ahead) // the next group
 	ADDQ(k.w[0], ahead)
 	Load(Param("blocks"), blocks)
-	setup()
+	setup(k)
 	acc := zmms(n)
 	clearZ(acc...)
+	if local > 0 {
+		for t := range acc {
+			VMOVUPS(acc[t], k.local.Offset(64*t))
+		}
+	}
 	loop(blocks, 1, func() {
 		prefetchGroup(ahead, 16*f.blockBytes)
 		block(k, acc)
@@ -80,6 +85,9 @@ func emitFew(f byteFormat, n, tileWords, local int, setup func(), block func(k *
 	})
 	dst, stride, count, stored := load("dst"), load("dstStride"), load("count"), label("stored")
 	for t := range n {
+		if local > 0 {
+			VMOVUPS(k.local.Offset(64*t), acc[t])
+		}
 		VMOVUPS(acc[t], Mem{Base: dst})
 		ADDQ(stride, dst)
 		if t < n-1 {
@@ -95,7 +103,7 @@ func emitFew(f byteFormat, n, tileWords, local int, setup func(), block func(k *
 // eight words of quants.
 func fewOfBlocks(f byteFormat, n int) {
 	var emit emitter
-	setup := func() {
+	setup := func(*fewFrame) {
 		add := 0
 		if !f.minima {
 			add = 128 - f.offset
@@ -137,11 +145,17 @@ func fewOfBlocks(f byteFormat, n int) {
 }
 
 // fewOfSupers: of each super-block a tile holds, for each row, its scale, eight pairs of sums of 16 quants and 64 words of
-// quants.
-func fewOfSupers(f byteFormat) {
-	const n = narrowTile
+// quants. What is used once in a super-block waits in memory, which is the first-level cache.
+func fewOfSupers(f byteFormat, n int) {
+	const lines = 8 // of bits, parked
 	var emit emitter
-	emitFew(f, n, 73, 64*(8+n+1), func() { emit = f.setup(0) }, func(k *fewFrame, acc []VecVirtual) {
+	var corrections, scale Mem
+	emitFew(f, n, 73, 64*(lines+2*n+2), func(k *fewFrame) {
+		k.park = k.local
+		k.local = k.local.Offset(64 * lines)
+		corrections, scale = k.local.Offset(64*n), k.local.Offset(128*n)
+		emit = f.setup(0)
+	}, func(k *fewFrame, _ []VecVirtual) {
 		s := f.superScales(k.sixteenRows)
 		total := zmms(n)
 		clearZ(total...)
@@ -151,52 +165,53 @@ func fewOfSupers(f byteFormat) {
 				VPDPWSSD_BCST(k.word(1+i, t), pair, total[t])
 			}
 		}
+		VMOVUPS(s.d, scale)
 		if f.minima {
-			// The corrections wait until the sum of products has been added.
+			VMOVUPS(s.m, scale.Offset(64))
+		}
+		if f.minima {
 			for t := range total {
 				VCVTDQ2PS(total[t], total[t])
-				VMOVUPS(total[t], k.local.Offset(64*t))
+				VMOVUPS(total[t], corrections.Offset(64*t))
 				clearZ(total[t])
 			}
-			VMOVUPS(s.m, k.local.Offset(64*n))
 		}
-		sums := map[int][]VecVirtual{}
 		per := 16
 		if f.name != "Q2_K" && f.name != "Q3_K" && f.name != "Q6_K" {
 			per = 32
 		}
+		var sum []VecVirtual
 		emit(k.sixteenRows, func(i int, v VecVirtual) {
-			sub := 4 * i / per
-			if sums[sub] == nil {
-				sums[sub] = zmms(n)
-				clearZ(sums[sub]...)
+			if 4*i%per == 0 {
+				sum = zmms(n)
+				clearZ(sum...)
 			}
-			for t, sum := range sums[sub] {
-				VPDPBUSD_BCST(k.word(9+i, t), v, sum)
+			for t := range sum {
+				VPDPBUSD_BCST(k.word(9+i, t), v, sum[t])
 			}
 		}, func(subs ...int) {
-			for _, sub := range subs {
-				scale := s.scale(sub)
-				for t, sum := range sums[sub*16/per] {
-					VPMULLD(scale, sum, sum)
-					VPADDD(sum, total[t], total[t])
-				}
+			scale := s.scale(subs[0])
+			for t := range sum {
+				VPMULLD(scale, sum[t], sum[t])
+				VPADDD(sum[t], total[t], total[t])
 			}
 		})
-		for t := range total {
-			both := ZMM()
-			VMULPS_BCST(k.word(0, t), s.d, both)
-			VCVTDQ2PS(total[t], total[t])
-			VFMADD231PS(total[t], both, acc[t])
-		}
+		d, m := ZMM(), ZMM()
+		VMOVUPS(scale, d)
 		if f.minima {
-			m := ZMM()
-			VMOVUPS(k.local.Offset(64*n), m)
-			for t := range total {
-				both := ZMM()
+			VMOVUPS(scale.Offset(64), m)
+		}
+		for t := range total {
+			both, acc := ZMM(), ZMM()
+			VMULPS_BCST(k.word(0, t), d, both)
+			VCVTDQ2PS(total[t], total[t])
+			VMOVUPS(k.local.Offset(64*t), acc)
+			VFMADD231PS(total[t], both, acc)
+			if f.minima {
 				VMULPS_BCST(k.word(0, t), m, both)
-				VFMADD231PS(k.local.Offset(64*t), both, acc[t])
+				VFMADD231PS(corrections.Offset(64*t), both, acc)
 			}
+			VMOVUPS(acc, k.local.Offset(64*t))
 		}
 	})
 }

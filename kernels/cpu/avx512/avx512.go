@@ -24,7 +24,7 @@ type (
 	mulKernel    func(dst *float32, dstStride int, panel *uint8, scales *int8, mins *int16, d, m *float32, blocks int, tiles *int32, count int)
 )
 
-// kernel is the assembly of a format. rows is nil where avx2's is as fast, few8 where registers do not suffice.
+// kernel is the assembly of a format. few takes up to four rows of activations, few8 eight. rows is nil where avx2's is as fast.
 type kernel struct {
 	rows      rowsKernel
 	few, few8 fewKernel
@@ -39,12 +39,12 @@ var kernels = map[quant.Type]kernel{
 	quant.Q8_0:   {few: fewQ8_0, few8: fewQ8_0x8, unpack: unpackQ8_0},
 	quant.IQ4_NL: {few: fewIQ4_NL, few8: fewIQ4_NLx8, unpack: unpackIQ4_NL},
 	quant.MXFP4:  {few: fewMXFP4, few8: fewMXFP4x8, unpack: unpackMXFP4},
-	quant.Q2_K:   {rows: rowsQ2_K, few: fewQ2_K, unpack: unpackQ2_K},
-	quant.Q3_K:   {rows: rowsQ3_K, few: fewQ3_K, unpack: unpackQ3_K},
-	quant.Q4_K:   {rows: rowsQ4_K, few: fewQ4_K, unpack: unpackQ4_K},
-	quant.Q5_K:   {rows: rowsQ5_K, few: fewQ5_K, unpack: unpackQ5_K},
-	quant.Q6_K:   {rows: rowsQ6_K, few: fewQ6_K, unpack: unpackQ6_K},
-	quant.IQ4_XS: {rows: rowsIQ4_XS, few: fewIQ4_XS, unpack: unpackIQ4_XS},
+	quant.Q2_K:   {rows: rowsQ2_K, few: fewQ2_K, few8: fewQ2_Kx8, unpack: unpackQ2_K},
+	quant.Q3_K:   {rows: rowsQ3_K, few: fewQ3_K, few8: fewQ3_Kx8, unpack: unpackQ3_K},
+	quant.Q4_K:   {rows: rowsQ4_K, few: fewQ4_K, few8: fewQ4_Kx8, unpack: unpackQ4_K},
+	quant.Q5_K:   {rows: rowsQ5_K, few: fewQ5_K, few8: fewQ5_Kx8, unpack: unpackQ5_K},
+	quant.Q6_K:   {rows: rowsQ6_K, few: fewQ6_K, few8: fewQ6_Kx8, unpack: unpackQ6_K},
+	quant.IQ4_XS: {rows: rowsIQ4_XS, few: fewIQ4_XS, few8: fewIQ4_XSx8, unpack: unpackIQ4_XS},
 }
 
 // RowsQuant is ref.RowsQuant, for formats of super-blocks.
@@ -92,7 +92,7 @@ func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref
 		n = min(n, rows-ref.PanelRows) // the last rows perhaps twice, with the same bits
 		for i := 0; i < count; {
 			kernel, most := k.few, ref.NarrowTileRows
-			if k.few8 != nil && count-i > ref.NarrowTileRows {
+			if count-i > ref.NarrowTileRows {
 				kernel, most = k.few8, 2*ref.NarrowTileRows
 			}
 			kernel(&dst[i*stride+n], 4*stride, &w[n*size], blocks, &tiles[i/ref.NarrowTileRows*tileLen], 4*tileLen, min(most, count-i))

@@ -214,11 +214,23 @@ func fewMXFP4x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, 
 //go:noescape
 func fewQ2_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 
+// fewQ2_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ2_Kx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
 // fewQ3_K sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
 // of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
 func fewQ3_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ3_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ3_Kx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 
 // fewQ4_K sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
 // of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
@@ -226,11 +238,23 @@ func fewQ3_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, til
 //go:noescape
 func fewQ4_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 
+// fewQ4_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ4_Kx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
 // fewQ5_K sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
 // of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
 func fewQ5_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ5_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ5_Kx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 
 // fewQ6_K sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
 // of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
@@ -238,11 +262,23 @@ func fewQ5_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, til
 //go:noescape
 func fewQ6_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 
+// fewQ6_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ6_Kx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
 // fewIQ4_XS sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
 // of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
 func fewIQ4_XS(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewIQ4_XSx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewIQ4_XSx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 
 // limitBytes does turns times 768 multiply-adds of bytes in registers.
 func limitBytes(turns int)
