@@ -153,7 +153,11 @@ func (b *backend) eachRow(op func(s *scratch, first, last int), count, cost int)
 	b.begin()
 	t := &b.rows
 	t.op, t.count, t.per = op, count, max(1, chunkWork/max(cost, 1))
-	b.device.pool.dispatch(t, (count+t.per-1)/t.per)
+	if count <= t.per && t.weight.Data == nil {
+		op(&b.device.pool.callers, 0, count) // reads no mapped memory: nothing to survive, and nobody to share with
+	} else {
+		b.device.pool.dispatch(t, (count+t.per-1)/t.per)
+	}
 	*t = rowTask{}
 }
 

@@ -21,6 +21,8 @@ type projectTask struct {
 	b    *backend
 	x    kernels.Matrix
 	out  []kernels.Projection
+	with []*product // with[i] multiplies out[i], size[i] is a row of its weights in bytes
+	size []int
 	per  int   // weight rows in a chunk, a multiple of ref.PanelRows
 	last []int // last[i] is the number of chunks of products 0 to i
 
@@ -46,9 +48,11 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	t.x, t.out = x, out
 	t.forms, t.wide, t.tiles, t.narrow, t.floats = [3]bool{}, false, false, false, false
 	rows, size := 0, 0
+	t.with, t.size = grow(t.with, len(out)), grow(t.size, len(out))
 	for i := range out {
-		size = max(size, out[i].W.Type.RowBytes(x.Cols))
 		p := b.table.products[out[i].W.Type]
+		t.with[i], t.size[i] = p, p.typ.RowBytes(x.Cols)
+		size = max(size, t.size[i])
 		t.forms[p.form] = true
 		panels := x.Rows >= p.panelFrom
 		t.wide = t.wide || panels && p.widePanels || !panels && p.wideRows
@@ -127,7 +131,7 @@ func (b *backend) prepareRows(_ *scratch, first, last int) {
 // cut chooses how many weight rows a chunk has: enough chunks that a core which loses its time slice does not hold up
 // the rest, but not so few rows that taking a chunk costs more than computing it. The longest rows have size bytes.
 func (t *projectTask) cut(rows, size int) {
-	const chunksPerThread, minWork = 12, 1 << 15
+	const chunksPerThread, minWork = 12, 1 << 16
 	per := rows / (t.b.device.threads * chunksPerThread)
 	per = max(per, minWork/(t.x.Cols*t.x.Rows))
 	per = min(per, maxRead/size)
@@ -164,16 +168,16 @@ func (t *projectTask) run(s *scratch, chunk int) {
 	out := &t.out[i]
 	first := chunk * t.per
 	last := min(first+t.per, out.W.Rows)
-	p := t.b.table.products[out.W.Type]
+	p, w := t.with[i], out.W.Data[first*t.size[i]:last*t.size[i]]
 	switch {
 	case t.fits(p):
-		t.few(p, out, first, last)
+		p.few(out.Dst.Buf.(*buffer).data[out.Dst.First+first:], out.Dst.Stride, w, last-first, &t.quants[p.form])
 	case t.x.Rows < p.panelFrom:
-		t.single(s, p, out, first, last)
+		t.single(s, p, out, w, first, last)
 	case p.form == ref.Float:
 		t.floatPanels(s, p, out, first, last)
 	default:
-		t.quantPanels(s, p, out, first, last)
+		t.quantPanels(s, p, out, t.size[i], first, last)
 	}
 	if out.Bias != nil {
 		bias := floats(out.Bias, &s.weight)[first:last]
@@ -184,14 +188,15 @@ func (t *projectTask) run(s *scratch, chunk int) {
 }
 
 // single multiplies weight rows where they lie with each row of activations.
-func (t *projectTask) single(s *scratch, p *product, out *kernels.Projection, first, last int) {
-	size := out.W.Type.RowBytes(out.W.Cols)
-	w := out.W.Data[first*size : last*size]
+func (t *projectTask) single(s *scratch, p *product, out *kernels.Projection, w []byte, first, last int) {
 	for r := range t.x.Rows {
 		dst := row(out.Dst, r)[first:last]
-		if p.form == ref.Float {
+		switch {
+		case p.form == ref.Float:
 			p.rowsFloat(dst, w, row(t.x, r))
-		} else {
+		case t.x.Rows == 1:
+			p.rowsQuant(dst, w, &t.quants[p.form])
+		default:
 			s.view = t.quants[p.form].Rows(r, 1)
 			p.rowsQuant(dst, w, &s.view)
 		}
@@ -203,17 +208,9 @@ func (t *projectTask) fits(p *product) bool {
 	return p.few != nil && t.x.Rows > 1 && t.x.Rows < p.panelFrom
 }
 
-// few multiplies weight rows where they lie with all rows of activations.
-func (t *projectTask) few(p *product, out *kernels.Projection, first, last int) {
-	size := out.W.Type.RowBytes(out.W.Cols)
-	at := out.Dst.First + first
-	p.few(out.Dst.Buf.(*buffer).data[at:], out.Dst.Stride, out.W.Data[first*size:last*size], last-first, &t.quants[p.form])
-}
-
 // quantPanels unpacks ref.PanelRows weight rows at a time and walks over the activations with each panel.
-func (t *projectTask) quantPanels(s *scratch, p *product, out *kernels.Projection, first, last int) {
+func (t *projectTask) quantPanels(s *scratch, p *product, out *kernels.Projection, size, first, last int) {
 	cols := out.W.Cols
-	size := out.W.Type.RowBytes(cols)
 	s.growPanel(cols)
 	x := &t.quants[p.form]
 	step := max(1, maxCall/(cols*ref.PanelRows)/ref.TileRows) * ref.TileRows // whole tiles

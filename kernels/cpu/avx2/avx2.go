@@ -23,7 +23,7 @@ const Built = true
 type rowsKernel func(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
 
 // rowsKernels take four rows of super-blocks or eight of other blocks at a time.
-var rowsKernels = map[quant.Type]rowsKernel{
+var rowsKernels = [...]rowsKernel{
 	quant.Q4_0: rowsQ4_0, quant.Q4_1: rowsQ4_1, quant.Q5_0: rowsQ5_0, quant.Q5_1: rowsQ5_1, quant.Q8_0: rowsQ8_0,
 	quant.IQ4_NL: rowsIQ4_NL, quant.MXFP4: rowsMXFP4,
 	quant.Q2_K: rowsQ2_K, quant.Q3_K: rowsQ3_K, quant.Q4_K: rowsQ4_K, quant.Q5_K: rowsQ5_K, quant.Q6_K: rowsQ6_K,
@@ -32,15 +32,16 @@ var rowsKernels = map[quant.Type]rowsKernel{
 
 // RowsQuant is ref.RowsQuant.
 func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) {
-	size, group := t.RowBytes(x.Cols), 8
-	if ref.FormOf(t) == ref.Supers {
+	group := 8
+	if x.BlockLen == 256 {
 		group = 4
 	}
 	if len(dst) < group {
 		ref.RowsQuant(t, dst, w, x)
 		return
 	}
-	markRows(dst, w[:len(dst)*size], x)
+	size := len(w) / len(dst)
+	markRows(dst, w, x)
 	kernel := rowsKernels[t]
 	call := func(first, groups int) {
 		kernel(&dst[first], &w[first*size], groups, len(x.Scale), &x.Q[0], &x.Scale[0], &x.Sums[0])

@@ -31,7 +31,7 @@ type kernel struct {
 	unpack    unpackKernel
 }
 
-var kernels = map[quant.Type]kernel{
+var kernels = [...]kernel{
 	quant.Q4_0:   {few: fewQ4_0, few8: fewQ4_0x8, unpack: unpackQ4_0},
 	quant.Q4_1:   {few: fewQ4_1, few8: fewQ4_1x8, unpack: unpackQ4_1},
 	quant.Q5_0:   {few: fewQ5_0, few8: fewQ5_0x8, unpack: unpackQ5_0},
@@ -50,13 +50,13 @@ var kernels = map[quant.Type]kernel{
 // RowsQuant is ref.RowsQuant, for formats of super-blocks.
 func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) {
 	const group = 4 // rows that the assembly takes at a time
-	size := t.RowBytes(x.Cols)
 	if len(dst) < group {
 		ref.RowsQuant(t, dst, w, x)
 		return
 	}
+	size := len(w) / len(dst)
 	writes(dst)
-	reads(w[:len(dst)*size])
+	reads(w)
 	reads(x.Q)
 	reads(x.Scale)
 	reads(x.Sums)
