@@ -78,7 +78,11 @@ func horizontal(low, high VecVirtual) Register {
 	VADDPS(high, low, low) // i and i+8
 	upper := XMM()
 	VEXTRACTF128(Imm(1), low, upper)
-	x := low.AsX()
+	return lastLanes(low.AsX(), upper)
+}
+
+// lastLanes adds the lanes of two narrow registers, the last eight.
+func lastLanes(x Register, upper VecVirtual) Register {
 	VADDPS(upper, x, x) // i and i+4
 	VMOVHLPS(x, x, upper)
 	VADDPS(upper, x, x) // i and i+2

@@ -162,16 +162,19 @@ func addTransposed(v [4]VecVirtual) VecVirtual {
 
 // addLanes adds the 128-bit parts of a register into one.
 func addLanes(v VecVirtual) VecVirtual {
-	if v.Size() == 64 {
-		upper := YMM()
-		VEXTRACTI64X4(Imm(1), v, upper)
-		VPADDD(upper, v.AsY(), v.AsY())
+	upper := XMM()
+	switch v.Size() {
+	case 64:
+		half := YMM()
+		VEXTRACTI64X4(Imm(1), v, half)
+		VPADDD(half, v.AsY(), v.AsY())
+		VEXTRACTI32X4(Imm(1), v.AsY(), upper) // reaches all 32 registers, unlike VEXTRACTI128
+	case 32:
+		VEXTRACTI128(Imm(1), v, upper)
+	default:
+		return v
 	}
-	if v.Size() >= 32 {
-		upper := XMM()
-		VEXTRACTI128(Imm(1), v.AsY(), upper)
-		VPADDD(upper, v.AsX(), v.AsX())
-	}
+	VPADDD(upper, v.AsX(), v.AsX())
 	return v.AsX().(VecVirtual)
 }
 

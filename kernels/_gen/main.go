@@ -30,6 +30,7 @@ var levels = map[string]func(){
 		byteProducts()
 		laneSupers(true)
 		fewRows()
+		wideFloats()
 		limitDots()
 	},
 }

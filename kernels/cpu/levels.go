@@ -73,6 +73,7 @@ const panelsOfBytesFrom = 17
 
 // overlayAVX512 sets the quantized products.
 func overlayAVX512(t *table) {
+	t.mulFloats = avx512.MulFloats
 	t.limits.bytes, t.limits.bytesTurn, t.limits.bytesBy = avx512.LimitBytes, avx512.LimitBytesTurn, "VPDPBUSD"
 	for typ, p := range t.products {
 		if p.form == ref.Float {

@@ -101,6 +101,27 @@ func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref
 	}
 }
 
+// MulFloats is ref.MulFloats.
+func MulFloats(dst []float32, stride int, w, x []float32, cols int) {
+	rows, count := len(w)/cols, len(x)/cols
+	fours := rows &^ 3
+	if cols%ref.Lanes != 0 || count == 0 {
+		ref.MulFloats(dst, stride, w, x, cols)
+		return
+	}
+	reads(w)
+	reads(x)
+	for t := range count {
+		writes(dst[t*stride : t*stride+rows])
+	}
+	if fours > 0 {
+		mulFloats(&dst[0], 4*stride, &w[0], fours, &x[0], cols, count)
+	}
+	if fours < rows {
+		ref.MulFloats(dst[fours:], stride, w[fours*cols:], x, cols)
+	}
+}
+
 // UnpackBytes is ref.UnpackBytes, except that formats of blocks of 32 get neither Scales nor Mins.
 func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
 	if rows < ref.PanelRows {

@@ -47,3 +47,8 @@ func TestQuantized(t *testing.T) {
 		})
 	}
 }
+
+func TestMulFloats(t *testing.T) {
+	need(t)
+	kerneltest.TestMulFloats(t, MulFloats)
+}

@@ -75,3 +75,14 @@ func BenchmarkPanels(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkMulFloats(b *testing.B) {
+	const cols, count = 1024, 60
+	w := kerneltest.Floats(kerneltest.Rand(), kerneltest.Normal, ref.PanelRows*cols)
+	x := kerneltest.Floats(kerneltest.Rand(), kerneltest.Normal, count*cols)
+	dst := make([]float32, count*ref.PanelRows)
+	for b.Loop() {
+		MulFloats(dst, ref.PanelRows, w, x, cols)
+	}
+	rate(b, count*ref.PanelRows*cols)
+}

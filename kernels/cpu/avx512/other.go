@@ -23,6 +23,11 @@ func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref
 	}
 }
 
+// MulFloats is ref.MulFloats.
+func MulFloats(dst []float32, stride int, w, x []float32, cols int) {
+	ref.MulFloats(dst, stride, w, x, cols)
+}
+
 // UnpackBytes is ref.UnpackBytes.
 func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
 	ref.UnpackBytes(t, p, w, rows, cols)

@@ -280,5 +280,11 @@ func fewIQ4_XS(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, t
 //go:noescape
 func fewIQ4_XSx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
 
+// mulFloats multiplies rows rows of weights, a multiple of four, with count rows of activations, all of cols columns, a
+// multiple of sixteen: ref.MulFloats. dstStride is in bytes.
+//
+//go:noescape
+func mulFloats(dst *float32, dstStride int, w *float32, rows int, x *float32, cols int, count int)
+
 // limitBytes does turns times 768 multiply-adds of bytes in registers.
 func limitBytes(turns int)
