@@ -56,6 +56,15 @@ test-noasm: ## kernels and engine without any assembly
 test-race: ## short tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short -tags invariants ./...
 
+.PHONY: test-v3
+test-v3: ## the definition and the bits of logits, compiled with fused multiply-adds allowed (the machine needs AVX2)
+	GOAMD64=v3 $(GO) test -count=1 -short ./kernels/ref ./kernels/exact ./runtime/sampler
+	GOAMD64=v3 $(GO) test -count=1 -short ./runtime/models -run Bits
+
+.PHONY: bits
+bits: ## write the committed hashes of logits again; only where a change of the numerics is meant
+	$(GO) test -count=1 ./runtime/models -run '^TestBits$$' -update
+
 .PHONY: test-levels
 test-levels: ## kernels, models and engine once for each CPU level; EXPECT_CPU=level fails where it did not run
 	@for l in $(LEVELS); do echo "WEFT_CPU=$$l"; \
@@ -66,7 +75,7 @@ test-arm64: ## kernels and models on arm64 under qemu-user, each level on a proc
 	@for c in max:neoni8mm cortex-a76:neondot cortex-a53:neon; do echo "qemu -cpu $$c"; export QEMU_CPU=$${c%:*} EXPECT_CPU=$${c#*:}; \
 	  GOARCH=arm64 $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/cpu/neon; \
 	  GOARCH=arm64 $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/cpu -run 'Level|Tables|Project|Attend|Row|Embed|Rotate'; \
-	  GOARCH=arm64 $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/... ./runtime/models -run 'Kernel|Ref|Exact|Golden|Decode|Stories'; done
+	  GOARCH=arm64 $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/... ./runtime/models -run 'Kernel|Ref|Exact|Golden|Decode|Stories|Bits'; done
 
 .PHONY: test-clients
 test-clients: build ## the official openai clients for Python and Node against a live daemon (needs python3 and npm)

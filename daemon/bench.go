@@ -22,7 +22,11 @@ type benchResult struct {
 	KVType          string    `json:"kv_type"`
 	Threads         int       `json:"threads"`
 	Level           string    `json:"level"`
-	TokensPerSecond []float64 `json:"tokens_per_second"`
+	TokensPerSecond []float64 `json:"tokens_per_second,omitempty"`
+	// LoadMillis is there with --load: from the start of loading to the first token.
+	LoadMillis []float64 `json:"load_ms,omitempty"`
+	// Perplexity is there with --perplexity.
+	Perplexity *benchPerplexity `json:"perplexity,omitempty"`
 	// Roofline is there with --roofline.
 	Roofline *benchRoofline `json:"roofline,omitempty"`
 }
@@ -38,7 +42,7 @@ func Bench(ctx context.Context, args []string, level string, out io.Writer) erro
 		_, err := io.WriteString(out, benchUsage)
 		return err
 	}
-	w := newBenchWriter(out, plan.form, plan.roofline)
+	w := newBenchWriter(out, plan)
 	if plan.file != "" {
 		file, err := gguf.Open(plan.file, gguf.DefaultLimits())
 		if err != nil {
@@ -69,17 +73,26 @@ func benchFile(ctx context.Context, plan benchPlan, file *gguf.File, report func
 	}
 	row := describe(file, model)
 	row.KVType = map[kernels.CacheType]string{kernels.CacheF16: "f16", kernels.CacheF32: "f32"}[plan.cache]
+	if plan.load {
+		return benchLoad(ctx, plan, row, report)
+	}
+	var chunks [][]int32
+	if plan.perplexity.text != "" {
+		if chunks, err = textChunks(file, plan.perplexity); err != nil {
+			return err
+		}
+	}
 	cost := costOf(file, model.Config(), plan)
 	for _, threads := range plan.threads {
-		if err := benchThreads(ctx, plan, model, cost, threads, row, report); err != nil {
+		if err := benchThreads(ctx, plan, model, cost, chunks, threads, row, report); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// benchThreads does every test on one number of threads.
-func benchThreads(ctx context.Context, plan benchPlan, model models.Model, cost benchCost, threads int, row benchResult,
+// benchThreads does every test on one number of threads; where there are chunks, these are the test.
+func benchThreads(ctx context.Context, plan benchPlan, model models.Model, cost benchCost, chunks [][]int32, threads int, row benchResult,
 	report func(benchResult) error,
 ) error {
 	device, err := cpu.NewDevice(cpu.Options{Threads: threads, Level: plan.level})
@@ -89,6 +102,15 @@ func benchThreads(ctx context.Context, plan benchPlan, model models.Model, cost 
 	defer device.Close()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(device.Threads() + 2)) // as the daemon runs
 	row.Threads, row.Level = device.Threads(), device.Level()
+	if chunks != nil {
+		row.Test = fmt.Sprintf("ppl%dx%d", plan.perplexity.chunk, len(chunks))
+		var rate float64
+		if row.Perplexity, rate, err = measurePerplexity(ctx, device, model, plan, chunks); err != nil {
+			return fmt.Errorf("%s: %w", row.Test, err)
+		}
+		row.TokensPerSecond = []float64{rate}
+		return report(row)
+	}
 	for _, depth := range plan.depths {
 		for _, t := range plan.tests(depth) {
 			row.Test = t.name()

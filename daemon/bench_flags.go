@@ -16,9 +16,11 @@ import (
 var benchUsage = `Usage: weftd bench FILE [flags]
        weftd bench --synthetic SHAPE:TYPE [flags]
        weftd bench --synthetic SHAPE --types LIST [flags]
+       weftd bench FILE --perplexity TEXT [flags]
+       weftd bench FILE --load [flags]
 
 Measures the engine on a model, in this process: prefill (pp) and decode (tg) in tokens per second. Lists are written with
-commas; every test is done for every thread count.
+commas; every test is done for every thread count. --perplexity and --load measure something else instead.
 
   -p LIST        prompt lengths to prefill (default 512; 0: none)
   -n LIST        numbers of tokens to decode (default 64; 0: none)
@@ -37,6 +39,12 @@ commas; every test is done for every thread count.
   --keep FILE    write the synthetic model to FILE, a new one, and leave it there; one type only
   --roofline     measure before each test what memory and arithmetic units can do, and print the fractions reached: weights and
                  cache read in a step against memory, multiply-adds against the level's own instructions in registers
+  --load         measure the time from the start of loading to the first token, in ms, as the daemon loads; -r times
+  --perplexity TEXT  how well the model foretells the text of this file: cut in chunks, the second half of each is scored, as
+                 llama-perplexity does; with the error of the mean
+  --chunk TOKENS tokens in a chunk of --perplexity (default 512)
+  --logits-out FILE  write the logits that were scored to FILE, a new one (4 bytes for each token of the vocabulary and position)
+  --against FILE compare with the logits in FILE: mean Kullback-Leibler divergence from them, and how often the best token is the same
   --json         print an array of objects
   --markdown     print a markdown table
 `
@@ -52,6 +60,8 @@ type benchPlan struct {
 	cache                                      kernels.CacheType
 	level                                      string
 	form                                       string // "text", "json" or "markdown"
+	load                                       bool
+	perplexity                                 perplexityPlan
 	help                                       bool
 }
 
@@ -83,6 +93,8 @@ func parseBench(args []string, level string) (benchPlan, error) {
 	types := set.String("types", "", "")
 	set.StringVar(&p.keep, "keep", "", "")
 	set.BoolVar(&p.roofline, "roofline", false, "")
+	set.BoolVar(&p.load, "load", false, "")
+	p.perplexity.flags(set)
 	var files []string
 	for rest := args; ; {
 		if err := set.Parse(rest); errors.Is(err, flag.ErrHelp) {
@@ -97,6 +109,12 @@ func parseBench(args []string, level string) (benchPlan, error) {
 	}
 	if err := p.choose(files, *shape, *types); err != nil {
 		return p, err
+	}
+	if err := p.perplexity.check(); err != nil {
+		return p, err
+	}
+	if p.load && p.perplexity.text != "" || p.roofline && (p.load || p.perplexity.text != "") {
+		return p, errors.New("--load, --perplexity and --roofline exclude each other")
 	}
 	if p.runs < 1 || p.stepTokens < 1 || p.stepTokens > 1<<16 {
 		return p, fmt.Errorf("-r %d -u %d: at least one run, and 1 to 65536 tokens in a step", p.runs, p.stepTokens)
@@ -123,6 +141,8 @@ func parseBench(args []string, level string) (benchPlan, error) {
 // choose says which models are measured: the one file, or the synthetic ones.
 func (p *benchPlan) choose(files []string, shape, types string) error {
 	switch {
+	case shape != "" && p.load && p.keep == "":
+		return errors.New("--load opens a file by its name: with --synthetic give it one by --keep FILE")
 	case shape == "" && len(files) == 1:
 		if types != "" || p.keep != "" {
 			return errors.New("--types and --keep want --synthetic SHAPE in place of a file")

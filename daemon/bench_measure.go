@@ -36,7 +36,7 @@ func measure(ctx context.Context, device *cpu.Device, model models.Model, plan b
 	if limit := model.Config().ContextLen; tokens > limit {
 		return nil, fmt.Errorf("%d tokens in one sequence, and the model was made for %d", tokens, limit)
 	}
-	b, err := newBench(backend, model, plan, t.batch, tokens)
+	b, err := newBench(backend, model, plan, t.batch, tokens, t.batch)
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +67,9 @@ func measure(ctx context.Context, device *cpu.Device, model models.Model, plan b
 	return rates, nil
 }
 
-// newBench makes a cache for sequences of tokens tokens each. Each has pages of its own, as sequences of the daemon do.
-func newBench(backend kernels.Backend, model models.Model, plan benchPlan, sequences, tokens int) (*bench, error) {
+// newBench makes a cache for sequences of tokens tokens each. Each has pages of its own, as sequences of the daemon do. A step
+// gives up to logitRows rows of logits.
+func newBench(backend kernels.Backend, model models.Model, plan benchPlan, sequences, tokens, logitRows int) (*bench, error) {
 	perSequence := (tokens + benchPageTokens - 1) / benchPageTokens
 	account, err := kvcache.New(sequences*perSequence, benchPageTokens)
 	if err != nil {
@@ -81,7 +82,7 @@ func newBench(backend kernels.Backend, model models.Model, plan benchPlan, seque
 	step := max(plan.stepTokens, sequences)
 	b := &bench{
 		backend: backend, model: model, pages: pages, step: step,
-		ws:     models.NewWorkspace(backend, model.Config(), step, sequences),
+		ws:     models.NewWorkspace(backend, model.Config(), step, logitRows),
 		random: rand.New(rand.NewPCG(1, 2)),
 	}
 	for range sequences {

@@ -129,7 +129,7 @@ func TestBenchManPage(t *testing.T) {
 	page, err := os.ReadFile("../packaging/man/weftd.1")
 	must(t, err)
 	text := strings.ReplaceAll(string(page), `\-`, "-")
-	flags := regexp.MustCompile(`(?m)^  (--?[a-z]+) `).FindAllStringSubmatch(benchUsage, -1)
+	flags := regexp.MustCompile(`(?m)^  (--?[a-z-]+) `).FindAllStringSubmatch(benchUsage, -1)
 	if len(flags) < 10 {
 		t.Fatalf("only %d flags found in the help", len(flags))
 	}

@@ -17,12 +17,20 @@ type benchWriter struct {
 	rows []benchResult
 }
 
-func newBenchWriter(out io.Writer, form string, roofline bool) *benchWriter {
+func newBenchWriter(out io.Writer, plan benchPlan) *benchWriter {
 	head := []string{"model", "type", "size", "kv", "threads", "level", "test", "tokens/s"}
-	if roofline {
+	switch {
+	case plan.load:
+		head[len(head)-1] = "ms"
+	case plan.perplexity.text != "":
+		head = append(head, "perplexity")
+		if plan.perplexity.against != "" {
+			head = append(head, "mean KL", "same best")
+		}
+	case plan.roofline:
 		head = append(head, "GB/s read", "G multiply-adds/s")
 	}
-	return &benchWriter{out: out, form: form, head: head, rows: []benchResult{}}
+	return &benchWriter{out: out, form: plan.form, head: head, rows: []benchResult{}}
 }
 
 func (w *benchWriter) add(r benchResult) error {
@@ -41,7 +49,13 @@ func (w *benchWriter) add(r benchResult) error {
 		}
 	}
 	cells := []string{
-		r.Model, r.Type, fmt.Sprintf("%.1f MiB", float64(r.Size)/(1<<20)), r.KVType, fmt.Sprint(r.Threads), r.Level, r.Test, rate(r.TokensPerSecond),
+		r.Model, r.Type, fmt.Sprintf("%.1f MiB", float64(r.Size)/(1<<20)), r.KVType, fmt.Sprint(r.Threads), r.Level, r.Test, rate(slices.Concat(r.TokensPerSecond, r.LoadMillis)),
+	}
+	if p := r.Perplexity; p != nil {
+		cells = append(cells, fmt.Sprintf("%.4f ± %.4f", p.Perplexity, p.Error))
+		if d := p.Divergence; d != nil {
+			cells = append(cells, fmt.Sprintf("%.6f ± %.6f", d.Mean, d.Error), fmt.Sprintf("%.2f %%", 100*d.SameBest))
+		}
 	}
 	if r.Roofline != nil {
 		cells = append(cells, r.Roofline.memory(), r.Roofline.arithmetic())
@@ -54,7 +68,7 @@ func (w *benchWriter) line(cells []string) error {
 		_, err := fmt.Fprintln(w.out, "| "+strings.Join(cells, " | ")+" |")
 		return err
 	}
-	widths := []int{-28, -6, 12, -4, 7, -8, -14, -16, -22, 0}
+	widths := []int{-28, -6, 12, -4, 7, -8, -14, -16, -22, -22, 0}
 	var line strings.Builder
 	for i, cell := range cells {
 		if i == 0 {

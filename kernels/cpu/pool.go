@@ -1,7 +1,6 @@
 package cpu
 
 import (
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -47,6 +46,9 @@ type pool struct {
 	in    atomic.Int32 // workers that came in
 	_     [60]byte
 
+	asleep atomic.Bool   // the caller sleeps until the last worker leaves
+	left   chan struct{} // sent once by the worker that clears asleep
+
 	stop atomic.Bool
 
 	mu       sync.Mutex // guards what follows
@@ -62,7 +64,7 @@ type worker struct {
 
 // newPool starts threads-1 workers; the caller is the last thread.
 func newPool(threads int) *pool {
-	p := &pool{}
+	p := &pool{left: make(chan struct{}, 1)}
 	for range threads - 1 {
 		w := &worker{wake: make(chan struct{}, 1)}
 		p.workers = append(p.workers, w)
@@ -102,20 +104,30 @@ func (p *pool) dispatch(t task, chunks int) {
 	}
 }
 
-// awaitEmpty returns when every worker that came in has left.
+// awaitEmpty returns when every worker that came in has left. After a while it sleeps: a worker that takes so long over its last chunk
+// has lost its core to another process, and the kernel moves it to the one that is given up here.
 func (p *pool) awaitEmpty() {
-	if p.in.Load() == 0 {
-		return
-	}
-	for start := time.Now(); p.in.Load() != 0; {
+	for start := time.Now(); ; {
 		for range spinPolls {
 			if p.in.Load() == 0 {
 				return
 			}
 		}
 		if time.Since(start) > callerSpin {
-			runtime.Gosched()
+			break
 		}
+	}
+	p.asleep.Store(true)
+	if p.in.Load() == 0 && p.asleep.CompareAndSwap(true, false) {
+		return
+	}
+	<-p.left
+}
+
+// leaveTask counts a worker out, and wakes the caller if it is the last one and the caller sleeps.
+func (p *pool) leaveTask() {
+	if p.in.Add(-1) == 0 && p.asleep.Load() && p.asleep.CompareAndSwap(true, false) {
+		p.left <- struct{}{}
 	}
 }
 
@@ -145,7 +157,7 @@ func (p *pool) work(w *worker) {
 		if p.open.Load() {
 			p.drain(&w.scratch)
 		}
-		p.in.Add(-1)
+		p.leaveTask()
 	}
 }
 

@@ -1,0 +1,119 @@
+package models
+
+import (
+	"context"
+	"crypto/sha256"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/kernels/cpu"
+	"github.com/weft-run/weft/runtime/gguf"
+	"github.com/weft-run/weft/runtime/modeltest/synthetic"
+	"github.com/weft-run/weft/runtime/tokenizer"
+)
+
+var update = flag.Bool("update", false, "write testdata/bits.txt again")
+
+// bitsFile holds a line for each model: its name, and the sha256 of all logits of three prompts with 32 greedy tokens each.
+const bitsFile = "testdata/bits.txt"
+
+// TestBits holds the bits of logits: of the built-in model with both types of cache, and of a tiny model in each mix of types. Every
+// platform and level gives these. A change of them is a change of the numerics (docs/numerics.md); where it is meant, -update
+// writes the new ones. It computes at every level of the machine; under -short, or with WEFT_CPU, at one.
+func TestBits(t *testing.T) {
+	committed, err := os.ReadFile(bitsFile)
+	if err != nil && !*update {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for line := range strings.Lines(string(committed)) {
+		if name, sum, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+			want[name] = sum
+		}
+	}
+	var now strings.Builder
+	check := func(name string, f *gguf.File, cache kernels.CacheType) {
+		t.Run(name, func(t *testing.T) {
+			for i, level := range levelsHere(t) {
+				got := bitsOf(t, f, level, cache)
+				if i == 0 {
+					fmt.Fprintf(&now, "%s %s\n", name, got)
+					if *update {
+						want[name] = got
+					}
+				}
+				if got != want[name] {
+					t.Errorf("level %q: sha256 of the logits is %s, want %s", level, got, want[name])
+				}
+			}
+		})
+	}
+	check("stories260K:f16-cache", openFile(t, builtin), kernels.CacheF16)
+	check("stories260K:f32-cache", openFile(t, builtin), kernels.CacheF32)
+	for _, mix := range synthetic.Mixes() {
+		m, err := synthetic.Parse("tiny:" + mix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), mix+".gguf")
+		if err := m.WriteFile(context.Background(), path); err != nil {
+			t.Fatal(err)
+		}
+		check(m.Name(), openFile(t, path), kernels.CacheF16)
+	}
+	if *update {
+		if err := os.WriteFile(bitsFile, []byte(now.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// levelsHere lists the levels to compute at: of WEFT_CPU, the best one under -short, else all that the machine has.
+func levelsHere(t *testing.T) (names []string) {
+	t.Helper()
+	if level := os.Getenv("WEFT_CPU"); level != "" || testing.Short() {
+		return []string{level}
+	}
+	for _, level := range cpu.Levels() {
+		d, err := cpu.NewDevice(cpu.Options{Threads: 1, Level: level})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Level() == level { // else the machine lacks it
+			names = append(names, level)
+		}
+		d.Close()
+	}
+	return names
+}
+
+// bitsOf plays three prompts in one batch and returns the digest of the logits as little-endian float32.
+func bitsOf(t *testing.T, f *gguf.File, level string, cache kernels.CacheType) string {
+	t.Helper()
+	text, err := tokenizer.New(f.Meta())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []golden
+	for _, prompt := range []string{"Once upon a time", "Tom and his dog went to the big lake. It was", "\"I am sorry,\" said the cat"} {
+		list = append(list, golden{IDs: text.Encode(prompt, tokenizer.EncodeOptions{AddSpecial: true}), Greedy: make([]int32, 33)})
+	}
+	sum := sha256.New()
+	r := newRunner(t, f, runnerOptions{cpu: cpu.Options{Level: level}, cache: cache, pages: 32, rows: 32, logitRows: 8})
+	play(t, r, list, 8, func(prompt, step int, logits []float32) {
+		for i, x := range logits {
+			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+				t.Fatalf("prompt %d, step %d: logit %d is %v", prompt, step, i, x)
+			}
+		}
+		list[prompt].Greedy[step] = greedy(logits)
+		sum.Write(floats(logits...))
+	})
+	return fmt.Sprintf("%x", sum.Sum(nil))
+}
