@@ -18,6 +18,8 @@ var levels = map[string]func(){
 		rowsFloat()
 		unpack()
 		panels()
+		eightUnpacking()
+		fourProducts()
 		mulFloats()
 		activations()
 		elementwise()

@@ -54,13 +54,14 @@ func overlayAVX2(t *table) {
 	} {
 		t.products[typ].rowsQuant, t.products[typ].wideRows = rows, false
 	}
-	for typ, unpack := range map[quant.Type]func(p *ref.Panel, w []byte, rows, cols int){
-		quant.Q4_0: avx2.UnpackQ4_0, quant.Q4_1: avx2.UnpackQ4_1,
-	} {
-		p, minima := t.products[typ], typ.HasMinima()
-		p.unpack, p.widePanels = unpack, false
+	for typ, p := range t.products {
+		if p.form == ref.Float || !avx2.HasBytes(typ) {
+			continue
+		}
+		p.widePanels, p.fours = false, true
+		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx2.UnpackBytes(typ, panel, w, rows, cols) }
 		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
-			avx2.MulNibbles(dst, stride, panel, x, minima)
+			avx2.MulBytes(typ, dst, stride, panel, x)
 		}
 	}
 }
@@ -79,7 +80,7 @@ func overlayAVX512(t *table) {
 		if p.form == ref.Float {
 			continue
 		}
-		p.tiles, p.widePanels, p.wideRows, p.panelFrom = true, false, false, 2
+		p.tiles, p.fours, p.widePanels, p.wideRows, p.panelFrom = true, false, false, false, 2
 		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx512.UnpackBytes(typ, panel, w, rows, cols) }
 		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
 			avx512.MulBytes(typ, dst, stride, panel, x)

@@ -27,6 +27,7 @@ type projectTask struct {
 	forms  [3]bool // which forms are needed
 	wide   bool    // int16 copies of the quants too
 	tiles  bool    // their tiles too
+	fours  bool    // their tiles of four rows too
 	floats bool    // dense too
 	quants [3]ref.Quants
 	dense  []float32 // x without gaps, its columns padded with zeros to whole lanes, for panels of floats
@@ -43,7 +44,7 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	b.begin()
 	t := &b.project
 	t.x, t.out = x, out
-	t.forms, t.wide, t.tiles, t.floats = [3]bool{}, false, false, false
+	t.forms, t.wide, t.tiles, t.fours, t.floats = [3]bool{}, false, false, false, false
 	rows, size := 0, 0
 	for i := range out {
 		size = max(size, out[i].W.Type.RowBytes(x.Cols))
@@ -52,6 +53,7 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 		panels := x.Rows >= p.panelFrom
 		t.wide = t.wide || panels && p.widePanels || !panels && p.wideRows
 		t.tiles = t.tiles || panels && p.tiles
+		t.fours = t.fours || panels && p.fours
 		t.floats = t.floats || panels && p.form == ref.Float
 		rows += out[i].W.Rows
 	}
@@ -86,6 +88,10 @@ func (t *projectTask) allocate() {
 		if t.tiles {
 			q.Tiles = grow(q.Tiles, ref.TilesLen(t.x.Rows, t.x.Cols, q.BlockLen))
 		}
+		q.Fours = q.Fours[:0]
+		if t.fours {
+			q.Fours = grow(q.Fours, ref.FoursLen(t.x.Rows, t.x.Cols, q.BlockLen))
+		}
 	}
 	if t.floats {
 		t.padded = (t.x.Cols + ref.Lanes - 1) / ref.Lanes * ref.Lanes
@@ -109,6 +115,9 @@ func (b *backend) prepareRows(_ *scratch, first, last int) {
 			}
 			if t.tiles {
 				t.quants[form].PackRow(i)
+			}
+			if t.fours {
+				t.quants[form].PackFours(i)
 			}
 		}
 		if t.floats {
@@ -256,6 +265,7 @@ func (s *scratch) growPanel(cols int) {
 	s.panel.Q = grow(s.panel.Q, cols*ref.PanelRows)
 	s.panel.Bytes = grow(s.panel.Bytes, cols*ref.PanelRows)
 	s.panel.Scales = grow(s.panel.Scales, cols/16*ref.PanelRows)
+	s.panel.Pairs = grow(s.panel.Pairs, cols/8*ref.PanelRows)
 	s.panel.Mins = grow(s.panel.Mins, cols/16*ref.PanelRows)
 	s.panel.D = grow(s.panel.D, cols/32*ref.PanelRows)
 	s.panel.M = grow(s.panel.M, cols/32*ref.PanelRows)

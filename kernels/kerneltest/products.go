@@ -22,9 +22,14 @@ func Quants(x []float32, rows, blockLen int) ref.Quants {
 	for i := range q.Tiles {
 		q.Tiles[i] = -1 // a NaN where it is a scale
 	}
+	q.Fours = make([]int32, ref.FoursLen(rows, cols, blockLen))
+	for i := range q.Fours {
+		q.Fours[i] = -1
+	}
 	if cols > 0 {
 		for t := range rows {
 			q.PackRow(t)
+			q.PackFours(t)
 		}
 	}
 	return q
@@ -198,7 +203,7 @@ func counts() []int {
 func newPanel(cols int) *ref.Panel {
 	n := cols * ref.PanelRows
 	p := &ref.Panel{
-		Q: make([]int16, n), Bytes: make([]uint8, n), Mins: make([]int16, n/16), Scales: make([]int8, n/16),
+		Q: make([]int16, n), Bytes: make([]uint8, n), Mins: make([]int16, n/16), Scales: make([]int8, n/16), Pairs: make([]int16, n/8),
 		D: make([]float32, n/32), M: make([]float32, n/32),
 	}
 	for i := range p.Q {

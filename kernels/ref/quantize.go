@@ -12,6 +12,7 @@ type Quants struct {
 	Scale    []float32 // [rows, Cols/BlockLen]
 	Sums     []int16   // [rows, Cols/16]
 	Tiles    []int32   // all of it once more in the order of PackRow, where a panel product reads that; empty otherwise
+	Fours    []int32   // likewise in the order of PackFours
 }
 
 // Rows returns the view of rows first to first+count-1. It has tiles when it is made of whole tiles.
@@ -28,6 +29,9 @@ func (x *Quants) Rows(first, count int) Quants {
 	}
 	if len(x.Tiles) > 0 && first%TileRows == 0 {
 		v.Tiles = x.Tiles[first*tileWords(x.Cols, x.BlockLen):]
+	}
+	if len(x.Fours) > 0 && first%FourRows == 0 {
+		v.Fours = x.Fours[first*fourWords(x.Cols, x.BlockLen):]
 	}
 	return v
 }

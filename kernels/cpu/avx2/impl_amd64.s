@@ -3538,15 +3538,6924 @@ done86:
 	VZEROUPPER
 	RET
 
+// func unpackBytesQ4_0(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·unpackBytesQ4_0(SB), NOSPLIT, $0-56
+	MOVQ   w+40(FP), AX
+	MOVQ   panel+0(FP), SI
+	MOVQ   blocks+48(FP), DI
+	MOVQ   d+24(FP), R8
+	MOVQ   m+32(FP), R9
+	MOVQ   pairs+8(FP), CX
+	MOVQ   mins+16(FP), CX
+	IMUL3Q $0x00000012, DI, DX
+	LEAQ   (DX)(DX*2), BX
+	LEAQ   (AX)(DX*4), CX
+
+loop93:
+	CMPQ           DI, $0x01
+	JL             done94
+	VBROADCASTI128 2(AX), Y0
+	VINSERTI128    $0x01, 2(CX), Y0, Y0
+	VBROADCASTI128 2(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 2(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 2(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 2(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 2(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 2(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VPADDB         bytes8<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, (SI)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPADDB         bytes8<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 256(SI)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VPADDB         bytes8<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 64(SI)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPADDB         bytes8<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 320(SI)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VPADDB         bytes8<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 128(SI)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPADDB         bytes8<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 384(SI)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VPADDB         bytes8<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 192(SI)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPADDB         bytes8<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 448(SI)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, (AX), X0, X0
+	VPINSRW        $0x01, (AX)(DX*1), X0, X0
+	VPINSRW        $0x02, (AX)(DX*2), X0, X0
+	VPINSRW        $0x03, (AX)(BX*1), X0, X0
+	VPINSRW        $0x04, (CX), X0, X0
+	VPINSRW        $0x05, (CX)(DX*1), X0, X0
+	VPINSRW        $0x06, (CX)(DX*2), X0, X0
+	VPINSRW        $0x07, (CX)(BX*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, (R8)
+	ADDQ           $0x00000200, SI
+	ADDQ           $0x00000040, R8
+	ADDQ           $0x00000040, R9
+	ADDQ           $0x00000012, AX
+	ADDQ           $0x00000012, CX
+	SUBQ           $0x00000001, DI
+	JMP            loop93
+
+done94:
+	VZEROUPPER
+	RET
+
+DATA bytes15<>+0(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+4(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+8(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+12(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+16(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+20(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+24(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+28(SB)/4, $0x0f0f0f0f
+GLOBL bytes15<>(SB), RODATA|NOPTR, $32
+
+DATA bytes8<>+0(SB)/4, $0x08080808
+DATA bytes8<>+4(SB)/4, $0x08080808
+DATA bytes8<>+8(SB)/4, $0x08080808
+DATA bytes8<>+12(SB)/4, $0x08080808
+DATA bytes8<>+16(SB)/4, $0x08080808
+DATA bytes8<>+20(SB)/4, $0x08080808
+DATA bytes8<>+24(SB)/4, $0x08080808
+DATA bytes8<>+28(SB)/4, $0x08080808
+GLOBL bytes8<>(SB), RODATA|NOPTR, $32
+
+// func unpackBytesQ4_1(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·unpackBytesQ4_1(SB), NOSPLIT, $0-56
+	MOVQ   w+40(FP), AX
+	MOVQ   panel+0(FP), SI
+	MOVQ   blocks+48(FP), DI
+	MOVQ   d+24(FP), R8
+	MOVQ   m+32(FP), R9
+	MOVQ   pairs+8(FP), CX
+	MOVQ   mins+16(FP), CX
+	IMUL3Q $0x00000014, DI, DX
+	LEAQ   (DX)(DX*2), BX
+	LEAQ   (AX)(DX*4), CX
+
+loop95:
+	CMPQ           DI, $0x01
+	JL             done96
+	VBROADCASTI128 4(AX), Y0
+	VINSERTI128    $0x01, 4(CX), Y0, Y0
+	VBROADCASTI128 4(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 4(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 4(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 4(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 4(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 4(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, (SI)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 256(SI)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 64(SI)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 320(SI)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 128(SI)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 384(SI)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 192(SI)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 448(SI)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, (AX), X0, X0
+	VPINSRW        $0x01, (AX)(DX*1), X0, X0
+	VPINSRW        $0x02, (AX)(DX*2), X0, X0
+	VPINSRW        $0x03, (AX)(BX*1), X0, X0
+	VPINSRW        $0x04, (CX), X0, X0
+	VPINSRW        $0x05, (CX)(DX*1), X0, X0
+	VPINSRW        $0x06, (CX)(DX*2), X0, X0
+	VPINSRW        $0x07, (CX)(BX*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, (R8)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 2(AX), X0, X0
+	VPINSRW        $0x01, 2(AX)(DX*1), X0, X0
+	VPINSRW        $0x02, 2(AX)(DX*2), X0, X0
+	VPINSRW        $0x03, 2(AX)(BX*1), X0, X0
+	VPINSRW        $0x04, 2(CX), X0, X0
+	VPINSRW        $0x05, 2(CX)(DX*1), X0, X0
+	VPINSRW        $0x06, 2(CX)(DX*2), X0, X0
+	VPINSRW        $0x07, 2(CX)(BX*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, (R9)
+	ADDQ           $0x00000200, SI
+	ADDQ           $0x00000040, R8
+	ADDQ           $0x00000040, R9
+	ADDQ           $0x00000014, AX
+	ADDQ           $0x00000014, CX
+	SUBQ           $0x00000001, DI
+	JMP            loop95
+
+done96:
+	VZEROUPPER
+	RET
+
+// func unpackBytesQ5_0(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·unpackBytesQ5_0(SB), NOSPLIT, $0-56
+	MOVQ   w+40(FP), AX
+	MOVQ   panel+0(FP), SI
+	MOVQ   blocks+48(FP), DI
+	MOVQ   d+24(FP), R8
+	MOVQ   m+32(FP), R9
+	MOVQ   pairs+8(FP), CX
+	MOVQ   mins+16(FP), CX
+	IMUL3Q $0x00000016, DI, DX
+	LEAQ   (DX)(DX*2), BX
+	LEAQ   (AX)(DX*4), CX
+
+loop97:
+	CMPQ           DI, $0x01
+	JL             done98
+	VPBROADCASTD   2(AX), Y0
+	VMOVD          2(CX), X1
+	VPINSRD        $0x01, 2(AX)(DX*1), X0, X0
+	VPINSRD        $0x01, 2(CX)(DX*1), X1, X1
+	VPINSRD        $0x02, 2(AX)(DX*2), X0, X0
+	VPINSRD        $0x02, 2(CX)(DX*2), X1, X1
+	VPINSRD        $0x03, 2(AX)(BX*1), X0, X0
+	VPINSRD        $0x03, 2(CX)(BX*1), X1, X1
+	VINSERTI128    $0x01, X1, Y0, Y0
+	VMOVDQU        bytes16<>+0(SB), Y1
+	VBROADCASTI128 6(AX), Y2
+	VINSERTI128    $0x01, 6(CX), Y2, Y2
+	VBROADCASTI128 6(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 6(CX)(DX*1), Y3, Y3
+	VBROADCASTI128 6(AX)(DX*2), Y4
+	VINSERTI128    $0x01, 6(CX)(DX*2), Y4, Y4
+	VBROADCASTI128 6(AX)(BX*1), Y5
+	VINSERTI128    $0x01, 6(CX)(BX*1), Y5, Y5
+	VPUNPCKLDQ     Y3, Y2, Y6
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y5, Y4, Y5
+	VPUNPCKLQDQ    Y7, Y6, Y2
+	VPUNPCKHQDQ    Y7, Y6, Y4
+	VPUNPCKLQDQ    Y5, Y3, Y6
+	VPUNPCKHQDQ    Y5, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y2, Y5
+	VPSHUFB        all0<>+0(SB), Y0, Y7
+	VMOVDQU        tests0<>+0(SB), Y8
+	VPAND          Y8, Y7, Y7
+	VPCMPEQB       Y8, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPOR           Y7, Y5, Y5
+	VMOVDQU        Y5, (SI)
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all2<>+0(SB), Y0, Y5
+	VMOVDQU        tests0<>+0(SB), Y7
+	VPAND          Y7, Y5, Y5
+	VPCMPEQB       Y7, Y5, Y5
+	VPAND          Y1, Y5, Y5
+	VPOR           Y5, Y2, Y2
+	VMOVDQU        Y2, 256(SI)
+	VPAND          bytes15<>+0(SB), Y4, Y2
+	VPSHUFB        all0<>+0(SB), Y0, Y5
+	VMOVDQU        tests1<>+0(SB), Y7
+	VPAND          Y7, Y5, Y5
+	VPCMPEQB       Y7, Y5, Y5
+	VPAND          Y1, Y5, Y5
+	VPOR           Y5, Y2, Y2
+	VMOVDQU        Y2, 64(SI)
+	VPSRLW         $0x04, Y4, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all2<>+0(SB), Y0, Y4
+	VMOVDQU        tests1<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 320(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y2
+	VPSHUFB        all1<>+0(SB), Y0, Y4
+	VMOVDQU        tests0<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 128(SI)
+	VPSRLW         $0x04, Y6, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all3<>+0(SB), Y0, Y4
+	VMOVDQU        tests0<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 384(SI)
+	VPAND          bytes15<>+0(SB), Y3, Y2
+	VPSHUFB        all1<>+0(SB), Y0, Y4
+	VMOVDQU        tests1<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 192(SI)
+	VPSRLW         $0x04, Y3, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all3<>+0(SB), Y0, Y0
+	VMOVDQU        tests1<>+0(SB), Y3
+	VPAND          Y3, Y0, Y0
+	VPCMPEQB       Y3, Y0, Y0
+	VPAND          Y1, Y0, Y0
+	VPOR           Y0, Y2, Y2
+	VMOVDQU        Y2, 448(SI)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, (AX), X0, X0
+	VPINSRW        $0x01, (AX)(DX*1), X0, X0
+	VPINSRW        $0x02, (AX)(DX*2), X0, X0
+	VPINSRW        $0x03, (AX)(BX*1), X0, X0
+	VPINSRW        $0x04, (CX), X0, X0
+	VPINSRW        $0x05, (CX)(DX*1), X0, X0
+	VPINSRW        $0x06, (CX)(DX*2), X0, X0
+	VPINSRW        $0x07, (CX)(BX*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, (R8)
+	ADDQ           $0x00000200, SI
+	ADDQ           $0x00000040, R8
+	ADDQ           $0x00000040, R9
+	ADDQ           $0x00000016, AX
+	ADDQ           $0x00000016, CX
+	SUBQ           $0x00000001, DI
+	JMP            loop97
+
+done98:
+	VZEROUPPER
+	RET
+
+DATA all0<>+0(SB)/1, $0x00
+DATA all0<>+1(SB)/1, $0x00
+DATA all0<>+2(SB)/1, $0x00
+DATA all0<>+3(SB)/1, $0x00
+DATA all0<>+4(SB)/1, $0x04
+DATA all0<>+5(SB)/1, $0x04
+DATA all0<>+6(SB)/1, $0x04
+DATA all0<>+7(SB)/1, $0x04
+DATA all0<>+8(SB)/1, $0x08
+DATA all0<>+9(SB)/1, $0x08
+DATA all0<>+10(SB)/1, $0x08
+DATA all0<>+11(SB)/1, $0x08
+DATA all0<>+12(SB)/1, $0x0c
+DATA all0<>+13(SB)/1, $0x0c
+DATA all0<>+14(SB)/1, $0x0c
+DATA all0<>+15(SB)/1, $0x0c
+DATA all0<>+16(SB)/1, $0x00
+DATA all0<>+17(SB)/1, $0x00
+DATA all0<>+18(SB)/1, $0x00
+DATA all0<>+19(SB)/1, $0x00
+DATA all0<>+20(SB)/1, $0x04
+DATA all0<>+21(SB)/1, $0x04
+DATA all0<>+22(SB)/1, $0x04
+DATA all0<>+23(SB)/1, $0x04
+DATA all0<>+24(SB)/1, $0x08
+DATA all0<>+25(SB)/1, $0x08
+DATA all0<>+26(SB)/1, $0x08
+DATA all0<>+27(SB)/1, $0x08
+DATA all0<>+28(SB)/1, $0x0c
+DATA all0<>+29(SB)/1, $0x0c
+DATA all0<>+30(SB)/1, $0x0c
+DATA all0<>+31(SB)/1, $0x0c
+DATA all0<>+32(SB)/1, $0x00
+DATA all0<>+33(SB)/1, $0x00
+DATA all0<>+34(SB)/1, $0x00
+DATA all0<>+35(SB)/1, $0x00
+DATA all0<>+36(SB)/1, $0x04
+DATA all0<>+37(SB)/1, $0x04
+DATA all0<>+38(SB)/1, $0x04
+DATA all0<>+39(SB)/1, $0x04
+DATA all0<>+40(SB)/1, $0x08
+DATA all0<>+41(SB)/1, $0x08
+DATA all0<>+42(SB)/1, $0x08
+DATA all0<>+43(SB)/1, $0x08
+DATA all0<>+44(SB)/1, $0x0c
+DATA all0<>+45(SB)/1, $0x0c
+DATA all0<>+46(SB)/1, $0x0c
+DATA all0<>+47(SB)/1, $0x0c
+DATA all0<>+48(SB)/1, $0x00
+DATA all0<>+49(SB)/1, $0x00
+DATA all0<>+50(SB)/1, $0x00
+DATA all0<>+51(SB)/1, $0x00
+DATA all0<>+52(SB)/1, $0x04
+DATA all0<>+53(SB)/1, $0x04
+DATA all0<>+54(SB)/1, $0x04
+DATA all0<>+55(SB)/1, $0x04
+DATA all0<>+56(SB)/1, $0x08
+DATA all0<>+57(SB)/1, $0x08
+DATA all0<>+58(SB)/1, $0x08
+DATA all0<>+59(SB)/1, $0x08
+DATA all0<>+60(SB)/1, $0x0c
+DATA all0<>+61(SB)/1, $0x0c
+DATA all0<>+62(SB)/1, $0x0c
+DATA all0<>+63(SB)/1, $0x0c
+GLOBL all0<>(SB), RODATA|NOPTR, $64
+
+DATA tests0<>+0(SB)/4, $0x08040201
+DATA tests0<>+4(SB)/4, $0x08040201
+DATA tests0<>+8(SB)/4, $0x08040201
+DATA tests0<>+12(SB)/4, $0x08040201
+DATA tests0<>+16(SB)/4, $0x08040201
+DATA tests0<>+20(SB)/4, $0x08040201
+DATA tests0<>+24(SB)/4, $0x08040201
+DATA tests0<>+28(SB)/4, $0x08040201
+GLOBL tests0<>(SB), RODATA|NOPTR, $32
+
+DATA all2<>+0(SB)/1, $0x02
+DATA all2<>+1(SB)/1, $0x02
+DATA all2<>+2(SB)/1, $0x02
+DATA all2<>+3(SB)/1, $0x02
+DATA all2<>+4(SB)/1, $0x06
+DATA all2<>+5(SB)/1, $0x06
+DATA all2<>+6(SB)/1, $0x06
+DATA all2<>+7(SB)/1, $0x06
+DATA all2<>+8(SB)/1, $0x0a
+DATA all2<>+9(SB)/1, $0x0a
+DATA all2<>+10(SB)/1, $0x0a
+DATA all2<>+11(SB)/1, $0x0a
+DATA all2<>+12(SB)/1, $0x0e
+DATA all2<>+13(SB)/1, $0x0e
+DATA all2<>+14(SB)/1, $0x0e
+DATA all2<>+15(SB)/1, $0x0e
+DATA all2<>+16(SB)/1, $0x02
+DATA all2<>+17(SB)/1, $0x02
+DATA all2<>+18(SB)/1, $0x02
+DATA all2<>+19(SB)/1, $0x02
+DATA all2<>+20(SB)/1, $0x06
+DATA all2<>+21(SB)/1, $0x06
+DATA all2<>+22(SB)/1, $0x06
+DATA all2<>+23(SB)/1, $0x06
+DATA all2<>+24(SB)/1, $0x0a
+DATA all2<>+25(SB)/1, $0x0a
+DATA all2<>+26(SB)/1, $0x0a
+DATA all2<>+27(SB)/1, $0x0a
+DATA all2<>+28(SB)/1, $0x0e
+DATA all2<>+29(SB)/1, $0x0e
+DATA all2<>+30(SB)/1, $0x0e
+DATA all2<>+31(SB)/1, $0x0e
+DATA all2<>+32(SB)/1, $0x02
+DATA all2<>+33(SB)/1, $0x02
+DATA all2<>+34(SB)/1, $0x02
+DATA all2<>+35(SB)/1, $0x02
+DATA all2<>+36(SB)/1, $0x06
+DATA all2<>+37(SB)/1, $0x06
+DATA all2<>+38(SB)/1, $0x06
+DATA all2<>+39(SB)/1, $0x06
+DATA all2<>+40(SB)/1, $0x0a
+DATA all2<>+41(SB)/1, $0x0a
+DATA all2<>+42(SB)/1, $0x0a
+DATA all2<>+43(SB)/1, $0x0a
+DATA all2<>+44(SB)/1, $0x0e
+DATA all2<>+45(SB)/1, $0x0e
+DATA all2<>+46(SB)/1, $0x0e
+DATA all2<>+47(SB)/1, $0x0e
+DATA all2<>+48(SB)/1, $0x02
+DATA all2<>+49(SB)/1, $0x02
+DATA all2<>+50(SB)/1, $0x02
+DATA all2<>+51(SB)/1, $0x02
+DATA all2<>+52(SB)/1, $0x06
+DATA all2<>+53(SB)/1, $0x06
+DATA all2<>+54(SB)/1, $0x06
+DATA all2<>+55(SB)/1, $0x06
+DATA all2<>+56(SB)/1, $0x0a
+DATA all2<>+57(SB)/1, $0x0a
+DATA all2<>+58(SB)/1, $0x0a
+DATA all2<>+59(SB)/1, $0x0a
+DATA all2<>+60(SB)/1, $0x0e
+DATA all2<>+61(SB)/1, $0x0e
+DATA all2<>+62(SB)/1, $0x0e
+DATA all2<>+63(SB)/1, $0x0e
+GLOBL all2<>(SB), RODATA|NOPTR, $64
+
+DATA tests1<>+0(SB)/4, $0x80402010
+DATA tests1<>+4(SB)/4, $0x80402010
+DATA tests1<>+8(SB)/4, $0x80402010
+DATA tests1<>+12(SB)/4, $0x80402010
+DATA tests1<>+16(SB)/4, $0x80402010
+DATA tests1<>+20(SB)/4, $0x80402010
+DATA tests1<>+24(SB)/4, $0x80402010
+DATA tests1<>+28(SB)/4, $0x80402010
+GLOBL tests1<>(SB), RODATA|NOPTR, $32
+
+DATA all1<>+0(SB)/1, $0x01
+DATA all1<>+1(SB)/1, $0x01
+DATA all1<>+2(SB)/1, $0x01
+DATA all1<>+3(SB)/1, $0x01
+DATA all1<>+4(SB)/1, $0x05
+DATA all1<>+5(SB)/1, $0x05
+DATA all1<>+6(SB)/1, $0x05
+DATA all1<>+7(SB)/1, $0x05
+DATA all1<>+8(SB)/1, $0x09
+DATA all1<>+9(SB)/1, $0x09
+DATA all1<>+10(SB)/1, $0x09
+DATA all1<>+11(SB)/1, $0x09
+DATA all1<>+12(SB)/1, $0x0d
+DATA all1<>+13(SB)/1, $0x0d
+DATA all1<>+14(SB)/1, $0x0d
+DATA all1<>+15(SB)/1, $0x0d
+DATA all1<>+16(SB)/1, $0x01
+DATA all1<>+17(SB)/1, $0x01
+DATA all1<>+18(SB)/1, $0x01
+DATA all1<>+19(SB)/1, $0x01
+DATA all1<>+20(SB)/1, $0x05
+DATA all1<>+21(SB)/1, $0x05
+DATA all1<>+22(SB)/1, $0x05
+DATA all1<>+23(SB)/1, $0x05
+DATA all1<>+24(SB)/1, $0x09
+DATA all1<>+25(SB)/1, $0x09
+DATA all1<>+26(SB)/1, $0x09
+DATA all1<>+27(SB)/1, $0x09
+DATA all1<>+28(SB)/1, $0x0d
+DATA all1<>+29(SB)/1, $0x0d
+DATA all1<>+30(SB)/1, $0x0d
+DATA all1<>+31(SB)/1, $0x0d
+DATA all1<>+32(SB)/1, $0x01
+DATA all1<>+33(SB)/1, $0x01
+DATA all1<>+34(SB)/1, $0x01
+DATA all1<>+35(SB)/1, $0x01
+DATA all1<>+36(SB)/1, $0x05
+DATA all1<>+37(SB)/1, $0x05
+DATA all1<>+38(SB)/1, $0x05
+DATA all1<>+39(SB)/1, $0x05
+DATA all1<>+40(SB)/1, $0x09
+DATA all1<>+41(SB)/1, $0x09
+DATA all1<>+42(SB)/1, $0x09
+DATA all1<>+43(SB)/1, $0x09
+DATA all1<>+44(SB)/1, $0x0d
+DATA all1<>+45(SB)/1, $0x0d
+DATA all1<>+46(SB)/1, $0x0d
+DATA all1<>+47(SB)/1, $0x0d
+DATA all1<>+48(SB)/1, $0x01
+DATA all1<>+49(SB)/1, $0x01
+DATA all1<>+50(SB)/1, $0x01
+DATA all1<>+51(SB)/1, $0x01
+DATA all1<>+52(SB)/1, $0x05
+DATA all1<>+53(SB)/1, $0x05
+DATA all1<>+54(SB)/1, $0x05
+DATA all1<>+55(SB)/1, $0x05
+DATA all1<>+56(SB)/1, $0x09
+DATA all1<>+57(SB)/1, $0x09
+DATA all1<>+58(SB)/1, $0x09
+DATA all1<>+59(SB)/1, $0x09
+DATA all1<>+60(SB)/1, $0x0d
+DATA all1<>+61(SB)/1, $0x0d
+DATA all1<>+62(SB)/1, $0x0d
+DATA all1<>+63(SB)/1, $0x0d
+GLOBL all1<>(SB), RODATA|NOPTR, $64
+
+DATA all3<>+0(SB)/1, $0x03
+DATA all3<>+1(SB)/1, $0x03
+DATA all3<>+2(SB)/1, $0x03
+DATA all3<>+3(SB)/1, $0x03
+DATA all3<>+4(SB)/1, $0x07
+DATA all3<>+5(SB)/1, $0x07
+DATA all3<>+6(SB)/1, $0x07
+DATA all3<>+7(SB)/1, $0x07
+DATA all3<>+8(SB)/1, $0x0b
+DATA all3<>+9(SB)/1, $0x0b
+DATA all3<>+10(SB)/1, $0x0b
+DATA all3<>+11(SB)/1, $0x0b
+DATA all3<>+12(SB)/1, $0x0f
+DATA all3<>+13(SB)/1, $0x0f
+DATA all3<>+14(SB)/1, $0x0f
+DATA all3<>+15(SB)/1, $0x0f
+DATA all3<>+16(SB)/1, $0x03
+DATA all3<>+17(SB)/1, $0x03
+DATA all3<>+18(SB)/1, $0x03
+DATA all3<>+19(SB)/1, $0x03
+DATA all3<>+20(SB)/1, $0x07
+DATA all3<>+21(SB)/1, $0x07
+DATA all3<>+22(SB)/1, $0x07
+DATA all3<>+23(SB)/1, $0x07
+DATA all3<>+24(SB)/1, $0x0b
+DATA all3<>+25(SB)/1, $0x0b
+DATA all3<>+26(SB)/1, $0x0b
+DATA all3<>+27(SB)/1, $0x0b
+DATA all3<>+28(SB)/1, $0x0f
+DATA all3<>+29(SB)/1, $0x0f
+DATA all3<>+30(SB)/1, $0x0f
+DATA all3<>+31(SB)/1, $0x0f
+DATA all3<>+32(SB)/1, $0x03
+DATA all3<>+33(SB)/1, $0x03
+DATA all3<>+34(SB)/1, $0x03
+DATA all3<>+35(SB)/1, $0x03
+DATA all3<>+36(SB)/1, $0x07
+DATA all3<>+37(SB)/1, $0x07
+DATA all3<>+38(SB)/1, $0x07
+DATA all3<>+39(SB)/1, $0x07
+DATA all3<>+40(SB)/1, $0x0b
+DATA all3<>+41(SB)/1, $0x0b
+DATA all3<>+42(SB)/1, $0x0b
+DATA all3<>+43(SB)/1, $0x0b
+DATA all3<>+44(SB)/1, $0x0f
+DATA all3<>+45(SB)/1, $0x0f
+DATA all3<>+46(SB)/1, $0x0f
+DATA all3<>+47(SB)/1, $0x0f
+DATA all3<>+48(SB)/1, $0x03
+DATA all3<>+49(SB)/1, $0x03
+DATA all3<>+50(SB)/1, $0x03
+DATA all3<>+51(SB)/1, $0x03
+DATA all3<>+52(SB)/1, $0x07
+DATA all3<>+53(SB)/1, $0x07
+DATA all3<>+54(SB)/1, $0x07
+DATA all3<>+55(SB)/1, $0x07
+DATA all3<>+56(SB)/1, $0x0b
+DATA all3<>+57(SB)/1, $0x0b
+DATA all3<>+58(SB)/1, $0x0b
+DATA all3<>+59(SB)/1, $0x0b
+DATA all3<>+60(SB)/1, $0x0f
+DATA all3<>+61(SB)/1, $0x0f
+DATA all3<>+62(SB)/1, $0x0f
+DATA all3<>+63(SB)/1, $0x0f
+GLOBL all3<>(SB), RODATA|NOPTR, $64
+
+// func unpackBytesQ5_1(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·unpackBytesQ5_1(SB), NOSPLIT, $0-56
+	MOVQ   w+40(FP), AX
+	MOVQ   panel+0(FP), SI
+	MOVQ   blocks+48(FP), DI
+	MOVQ   d+24(FP), R8
+	MOVQ   m+32(FP), R9
+	MOVQ   pairs+8(FP), CX
+	MOVQ   mins+16(FP), CX
+	IMUL3Q $0x00000018, DI, DX
+	LEAQ   (DX)(DX*2), BX
+	LEAQ   (AX)(DX*4), CX
+
+loop99:
+	CMPQ           DI, $0x01
+	JL             done100
+	VPBROADCASTD   4(AX), Y0
+	VMOVD          4(CX), X1
+	VPINSRD        $0x01, 4(AX)(DX*1), X0, X0
+	VPINSRD        $0x01, 4(CX)(DX*1), X1, X1
+	VPINSRD        $0x02, 4(AX)(DX*2), X0, X0
+	VPINSRD        $0x02, 4(CX)(DX*2), X1, X1
+	VPINSRD        $0x03, 4(AX)(BX*1), X0, X0
+	VPINSRD        $0x03, 4(CX)(BX*1), X1, X1
+	VINSERTI128    $0x01, X1, Y0, Y0
+	VMOVDQU        bytes16<>+0(SB), Y1
+	VBROADCASTI128 8(AX), Y2
+	VINSERTI128    $0x01, 8(CX), Y2, Y2
+	VBROADCASTI128 8(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 8(CX)(DX*1), Y3, Y3
+	VBROADCASTI128 8(AX)(DX*2), Y4
+	VINSERTI128    $0x01, 8(CX)(DX*2), Y4, Y4
+	VBROADCASTI128 8(AX)(BX*1), Y5
+	VINSERTI128    $0x01, 8(CX)(BX*1), Y5, Y5
+	VPUNPCKLDQ     Y3, Y2, Y6
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y5, Y4, Y5
+	VPUNPCKLQDQ    Y7, Y6, Y2
+	VPUNPCKHQDQ    Y7, Y6, Y4
+	VPUNPCKLQDQ    Y5, Y3, Y6
+	VPUNPCKHQDQ    Y5, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y2, Y5
+	VPSHUFB        all0<>+0(SB), Y0, Y7
+	VMOVDQU        tests0<>+0(SB), Y8
+	VPAND          Y8, Y7, Y7
+	VPCMPEQB       Y8, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPOR           Y7, Y5, Y5
+	VMOVDQU        Y5, (SI)
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all2<>+0(SB), Y0, Y5
+	VMOVDQU        tests0<>+0(SB), Y7
+	VPAND          Y7, Y5, Y5
+	VPCMPEQB       Y7, Y5, Y5
+	VPAND          Y1, Y5, Y5
+	VPOR           Y5, Y2, Y2
+	VMOVDQU        Y2, 256(SI)
+	VPAND          bytes15<>+0(SB), Y4, Y2
+	VPSHUFB        all0<>+0(SB), Y0, Y5
+	VMOVDQU        tests1<>+0(SB), Y7
+	VPAND          Y7, Y5, Y5
+	VPCMPEQB       Y7, Y5, Y5
+	VPAND          Y1, Y5, Y5
+	VPOR           Y5, Y2, Y2
+	VMOVDQU        Y2, 64(SI)
+	VPSRLW         $0x04, Y4, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all2<>+0(SB), Y0, Y4
+	VMOVDQU        tests1<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 320(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y2
+	VPSHUFB        all1<>+0(SB), Y0, Y4
+	VMOVDQU        tests0<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 128(SI)
+	VPSRLW         $0x04, Y6, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all3<>+0(SB), Y0, Y4
+	VMOVDQU        tests0<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 384(SI)
+	VPAND          bytes15<>+0(SB), Y3, Y2
+	VPSHUFB        all1<>+0(SB), Y0, Y4
+	VMOVDQU        tests1<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 192(SI)
+	VPSRLW         $0x04, Y3, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all3<>+0(SB), Y0, Y0
+	VMOVDQU        tests1<>+0(SB), Y3
+	VPAND          Y3, Y0, Y0
+	VPCMPEQB       Y3, Y0, Y0
+	VPAND          Y1, Y0, Y0
+	VPOR           Y0, Y2, Y2
+	VMOVDQU        Y2, 448(SI)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, (AX), X0, X0
+	VPINSRW        $0x01, (AX)(DX*1), X0, X0
+	VPINSRW        $0x02, (AX)(DX*2), X0, X0
+	VPINSRW        $0x03, (AX)(BX*1), X0, X0
+	VPINSRW        $0x04, (CX), X0, X0
+	VPINSRW        $0x05, (CX)(DX*1), X0, X0
+	VPINSRW        $0x06, (CX)(DX*2), X0, X0
+	VPINSRW        $0x07, (CX)(BX*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, (R8)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 2(AX), X0, X0
+	VPINSRW        $0x01, 2(AX)(DX*1), X0, X0
+	VPINSRW        $0x02, 2(AX)(DX*2), X0, X0
+	VPINSRW        $0x03, 2(AX)(BX*1), X0, X0
+	VPINSRW        $0x04, 2(CX), X0, X0
+	VPINSRW        $0x05, 2(CX)(DX*1), X0, X0
+	VPINSRW        $0x06, 2(CX)(DX*2), X0, X0
+	VPINSRW        $0x07, 2(CX)(BX*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, (R9)
+	ADDQ           $0x00000200, SI
+	ADDQ           $0x00000040, R8
+	ADDQ           $0x00000040, R9
+	ADDQ           $0x00000018, AX
+	ADDQ           $0x00000018, CX
+	SUBQ           $0x00000001, DI
+	JMP            loop99
+
+done100:
+	VZEROUPPER
+	RET
+
+// func unpackBytesMXFP4(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+// Requires: AVX, AVX2
+TEXT ·unpackBytesMXFP4(SB), NOSPLIT, $0-56
+	MOVQ   w+40(FP), AX
+	MOVQ   panel+0(FP), SI
+	MOVQ   blocks+48(FP), DI
+	MOVQ   d+24(FP), R8
+	MOVQ   m+32(FP), R9
+	MOVQ   pairs+8(FP), CX
+	MOVQ   mins+16(FP), CX
+	IMUL3Q $0x00000011, DI, DX
+	LEAQ   (DX)(DX*2), BX
+	LEAQ   (AX)(DX*4), CX
+
+loop101:
+	CMPQ           DI, $0x01
+	JL             done102
+	VBROADCASTI128 1(AX), Y0
+	VINSERTI128    $0x01, 1(CX), Y0, Y0
+	VBROADCASTI128 1(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 1(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 1(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 1(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 1(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 1(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        codes16<>+0(SB), Y5
+	VPSHUFB        Y3, Y5, Y3
+	VMOVDQU        Y3, (SI)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes16<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VMOVDQU        Y0, 256(SI)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        codes16<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VMOVDQU        Y0, 64(SI)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes16<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 320(SI)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        codes16<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 128(SI)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes16<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 384(SI)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        codes16<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 192(SI)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes16<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 448(SI)
+	VPXOR          X0, X0, X0
+	VPINSRB        $0x00, (AX), X0, X0
+	VPINSRB        $0x01, (AX)(DX*1), X0, X0
+	VPINSRB        $0x02, (AX)(DX*2), X0, X0
+	VPINSRB        $0x03, (AX)(BX*1), X0, X0
+	VPINSRB        $0x04, (CX), X0, X0
+	VPINSRB        $0x05, (CX)(DX*1), X0, X0
+	VPINSRB        $0x06, (CX)(DX*2), X0, X0
+	VPINSRB        $0x07, (CX)(BX*1), X0, X0
+	VPMOVZXBD      X0, Y0
+	VMOVDQU        tiny<>+0(SB), Y1
+	VPSLLVD        Y0, Y1, Y1
+	VMOVDQU        two32<>+0(SB), Y2
+	VPCMPGTD       Y0, Y2, Y2
+	VPSUBD         one32<>+0(SB), Y0, Y0
+	VPSLLD         $0x17, Y0, Y0
+	VPBLENDVB      Y2, Y1, Y0, Y0
+	VMOVUPS        Y0, (R8)
+	ADDQ           $0x00000200, SI
+	ADDQ           $0x00000040, R8
+	ADDQ           $0x00000040, R9
+	ADDQ           $0x00000011, AX
+	ADDQ           $0x00000011, CX
+	SUBQ           $0x00000001, DI
+	JMP            loop101
+
+done102:
+	VZEROUPPER
+	RET
+
+DATA codes16<>+0(SB)/1, $0x10
+DATA codes16<>+1(SB)/1, $0x11
+DATA codes16<>+2(SB)/1, $0x12
+DATA codes16<>+3(SB)/1, $0x13
+DATA codes16<>+4(SB)/1, $0x14
+DATA codes16<>+5(SB)/1, $0x16
+DATA codes16<>+6(SB)/1, $0x18
+DATA codes16<>+7(SB)/1, $0x1c
+DATA codes16<>+8(SB)/1, $0x10
+DATA codes16<>+9(SB)/1, $0x0f
+DATA codes16<>+10(SB)/1, $0x0e
+DATA codes16<>+11(SB)/1, $0x0d
+DATA codes16<>+12(SB)/1, $0x0c
+DATA codes16<>+13(SB)/1, $0x0a
+DATA codes16<>+14(SB)/1, $0x08
+DATA codes16<>+15(SB)/1, $0x04
+DATA codes16<>+16(SB)/1, $0x10
+DATA codes16<>+17(SB)/1, $0x11
+DATA codes16<>+18(SB)/1, $0x12
+DATA codes16<>+19(SB)/1, $0x13
+DATA codes16<>+20(SB)/1, $0x14
+DATA codes16<>+21(SB)/1, $0x16
+DATA codes16<>+22(SB)/1, $0x18
+DATA codes16<>+23(SB)/1, $0x1c
+DATA codes16<>+24(SB)/1, $0x10
+DATA codes16<>+25(SB)/1, $0x0f
+DATA codes16<>+26(SB)/1, $0x0e
+DATA codes16<>+27(SB)/1, $0x0d
+DATA codes16<>+28(SB)/1, $0x0c
+DATA codes16<>+29(SB)/1, $0x0a
+DATA codes16<>+30(SB)/1, $0x08
+DATA codes16<>+31(SB)/1, $0x04
+DATA codes16<>+32(SB)/1, $0x10
+DATA codes16<>+33(SB)/1, $0x11
+DATA codes16<>+34(SB)/1, $0x12
+DATA codes16<>+35(SB)/1, $0x13
+DATA codes16<>+36(SB)/1, $0x14
+DATA codes16<>+37(SB)/1, $0x16
+DATA codes16<>+38(SB)/1, $0x18
+DATA codes16<>+39(SB)/1, $0x1c
+DATA codes16<>+40(SB)/1, $0x10
+DATA codes16<>+41(SB)/1, $0x0f
+DATA codes16<>+42(SB)/1, $0x0e
+DATA codes16<>+43(SB)/1, $0x0d
+DATA codes16<>+44(SB)/1, $0x0c
+DATA codes16<>+45(SB)/1, $0x0a
+DATA codes16<>+46(SB)/1, $0x08
+DATA codes16<>+47(SB)/1, $0x04
+DATA codes16<>+48(SB)/1, $0x10
+DATA codes16<>+49(SB)/1, $0x11
+DATA codes16<>+50(SB)/1, $0x12
+DATA codes16<>+51(SB)/1, $0x13
+DATA codes16<>+52(SB)/1, $0x14
+DATA codes16<>+53(SB)/1, $0x16
+DATA codes16<>+54(SB)/1, $0x18
+DATA codes16<>+55(SB)/1, $0x1c
+DATA codes16<>+56(SB)/1, $0x10
+DATA codes16<>+57(SB)/1, $0x0f
+DATA codes16<>+58(SB)/1, $0x0e
+DATA codes16<>+59(SB)/1, $0x0d
+DATA codes16<>+60(SB)/1, $0x0c
+DATA codes16<>+61(SB)/1, $0x0a
+DATA codes16<>+62(SB)/1, $0x08
+DATA codes16<>+63(SB)/1, $0x04
+GLOBL codes16<>(SB), RODATA|NOPTR, $64
+
+DATA tiny<>+0(SB)/4, $0x00200000
+DATA tiny<>+4(SB)/4, $0x00200000
+DATA tiny<>+8(SB)/4, $0x00200000
+DATA tiny<>+12(SB)/4, $0x00200000
+DATA tiny<>+16(SB)/4, $0x00200000
+DATA tiny<>+20(SB)/4, $0x00200000
+DATA tiny<>+24(SB)/4, $0x00200000
+DATA tiny<>+28(SB)/4, $0x00200000
+GLOBL tiny<>(SB), RODATA|NOPTR, $32
+
+DATA two32<>+0(SB)/4, $0x00000002
+DATA two32<>+4(SB)/4, $0x00000002
+DATA two32<>+8(SB)/4, $0x00000002
+DATA two32<>+12(SB)/4, $0x00000002
+DATA two32<>+16(SB)/4, $0x00000002
+DATA two32<>+20(SB)/4, $0x00000002
+DATA two32<>+24(SB)/4, $0x00000002
+DATA two32<>+28(SB)/4, $0x00000002
+GLOBL two32<>(SB), RODATA|NOPTR, $32
+
+DATA one32<>+0(SB)/4, $0x00000001
+DATA one32<>+4(SB)/4, $0x00000001
+DATA one32<>+8(SB)/4, $0x00000001
+DATA one32<>+12(SB)/4, $0x00000001
+DATA one32<>+16(SB)/4, $0x00000001
+DATA one32<>+20(SB)/4, $0x00000001
+DATA one32<>+24(SB)/4, $0x00000001
+DATA one32<>+28(SB)/4, $0x00000001
+GLOBL one32<>(SB), RODATA|NOPTR, $32
+
+// func unpackBytesQ2_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·unpackBytesQ2_K(SB), NOSPLIT, $0-56
+	MOVQ   w+40(FP), AX
+	MOVQ   panel+0(FP), SI
+	MOVQ   blocks+48(FP), DI
+	MOVQ   d+24(FP), R8
+	MOVQ   m+32(FP), R9
+	MOVQ   pairs+8(FP), R10
+	MOVQ   mins+16(FP), R11
+	IMUL3Q $0x00000054, DI, DX
+	LEAQ   (DX)(DX*2), BX
+	LEAQ   (AX)(DX*4), CX
+
+loop103:
+	CMPQ           DI, $0x01
+	JL             done104
+	VBROADCASTI128 16(AX), Y0
+	VINSERTI128    $0x01, 16(CX), Y0, Y0
+	VBROADCASTI128 16(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 16(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 16(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 16(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 16(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 16(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes3<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, (SI)
+	VPSRLW         $0x02, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 512(SI)
+	VPSRLW         $0x04, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1024(SI)
+	VPSRLW         $0x06, Y0, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1536(SI)
+	VPAND          bytes3<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 64(SI)
+	VPSRLW         $0x02, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 576(SI)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1088(SI)
+	VPSRLW         $0x06, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1600(SI)
+	VPAND          bytes3<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 128(SI)
+	VPSRLW         $0x02, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 640(SI)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1152(SI)
+	VPSRLW         $0x06, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1664(SI)
+	VPAND          bytes3<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 192(SI)
+	VPSRLW         $0x02, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 704(SI)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1216(SI)
+	VPSRLW         $0x06, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1728(SI)
+	VBROADCASTI128 48(AX), Y0
+	VINSERTI128    $0x01, 48(CX), Y0, Y0
+	VBROADCASTI128 48(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 48(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 48(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 48(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 48(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 48(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes3<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 2048(SI)
+	VPSRLW         $0x02, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 2560(SI)
+	VPSRLW         $0x04, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 3072(SI)
+	VPSRLW         $0x06, Y0, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3584(SI)
+	VPAND          bytes3<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 2112(SI)
+	VPSRLW         $0x02, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2624(SI)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3136(SI)
+	VPSRLW         $0x06, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3648(SI)
+	VPAND          bytes3<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 2176(SI)
+	VPSRLW         $0x02, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2688(SI)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3200(SI)
+	VPSRLW         $0x06, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3712(SI)
+	VPAND          bytes3<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 2240(SI)
+	VPSRLW         $0x02, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2752(SI)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3264(SI)
+	VPSRLW         $0x06, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3776(SI)
+	VBROADCASTI128 32(AX), Y0
+	VINSERTI128    $0x01, 32(CX), Y0, Y0
+	VBROADCASTI128 32(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 32(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 32(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 32(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 32(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 32(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes3<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 256(SI)
+	VPSRLW         $0x02, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 768(SI)
+	VPSRLW         $0x04, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1280(SI)
+	VPSRLW         $0x06, Y0, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1792(SI)
+	VPAND          bytes3<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 320(SI)
+	VPSRLW         $0x02, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 832(SI)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1344(SI)
+	VPSRLW         $0x06, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1856(SI)
+	VPAND          bytes3<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 384(SI)
+	VPSRLW         $0x02, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 896(SI)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1408(SI)
+	VPSRLW         $0x06, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1920(SI)
+	VPAND          bytes3<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 448(SI)
+	VPSRLW         $0x02, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 960(SI)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1472(SI)
+	VPSRLW         $0x06, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1984(SI)
+	VBROADCASTI128 64(AX), Y0
+	VINSERTI128    $0x01, 64(CX), Y0, Y0
+	VBROADCASTI128 64(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 64(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 64(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 64(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 64(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 64(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes3<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 2304(SI)
+	VPSRLW         $0x02, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 2816(SI)
+	VPSRLW         $0x04, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 3328(SI)
+	VPSRLW         $0x06, Y0, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3840(SI)
+	VPAND          bytes3<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 2368(SI)
+	VPSRLW         $0x02, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2880(SI)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3392(SI)
+	VPSRLW         $0x06, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3904(SI)
+	VPAND          bytes3<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 2432(SI)
+	VPSRLW         $0x02, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2944(SI)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3456(SI)
+	VPSRLW         $0x06, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3968(SI)
+	VPAND          bytes3<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 2496(SI)
+	VPSRLW         $0x02, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3008(SI)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3520(SI)
+	VPSRLW         $0x06, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 4032(SI)
+	VBROADCASTI128 (AX), Y0
+	VINSERTI128    $0x01, (CX), Y0, Y0
+	VBROADCASTI128 (AX)(DX*1), Y1
+	VINSERTI128    $0x01, (CX)(DX*1), Y1, Y1
+	VBROADCASTI128 (AX)(DX*2), Y2
+	VINSERTI128    $0x01, (CX)(DX*2), Y2, Y2
+	VBROADCASTI128 (AX)(BX*1), Y3
+	VINSERTI128    $0x01, (CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSHUFB        order1_0_1_0<>+0(SB), Y3, Y5
+	VMOVDQU        Y5, (R10)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y3, Y5
+	VMOVDQU        Y5, 64(R10)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y3, Y5
+	VMOVDQU        Y5, 128(R10)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 192(R10)
+	VPSHUFB        order1_0_2_0<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, (R11)
+	VPSHUFB        order3_0_4_0<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 64(R11)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        order1_0_1_0<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 256(R10)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 320(R10)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 384(R10)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 448(R10)
+	VPSHUFB        order1_0_2_0<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 128(R11)
+	VPSHUFB        order3_0_4_0<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 192(R11)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VPSRLW         $0x04, Y4, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        order1_0_1_0<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 512(R10)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 576(R10)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 640(R10)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 704(R10)
+	VPSHUFB        order1_0_2_0<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 256(R11)
+	VPSHUFB        order3_0_4_0<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 320(R11)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y1, Y1
+	VPSHUFB        order1_0_1_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 768(R10)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 832(R10)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 896(R10)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 960(R10)
+	VPSHUFB        order1_0_2_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 384(R11)
+	VPSHUFB        order3_0_4_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 448(R11)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 80(AX), X0, X0
+	VPINSRW        $0x01, 80(AX)(DX*1), X0, X0
+	VPINSRW        $0x02, 80(AX)(DX*2), X0, X0
+	VPINSRW        $0x03, 80(AX)(BX*1), X0, X0
+	VPINSRW        $0x04, 80(CX), X0, X0
+	VPINSRW        $0x05, 80(CX)(DX*1), X0, X0
+	VPINSRW        $0x06, 80(CX)(DX*2), X0, X0
+	VPINSRW        $0x07, 80(CX)(BX*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, (R8)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 82(AX), X0, X0
+	VPINSRW        $0x01, 82(AX)(DX*1), X0, X0
+	VPINSRW        $0x02, 82(AX)(DX*2), X0, X0
+	VPINSRW        $0x03, 82(AX)(BX*1), X0, X0
+	VPINSRW        $0x04, 82(CX), X0, X0
+	VPINSRW        $0x05, 82(CX)(DX*1), X0, X0
+	VPINSRW        $0x06, 82(CX)(DX*2), X0, X0
+	VPINSRW        $0x07, 82(CX)(BX*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VPXOR          sign<>+0(SB), Y0, Y0
+	VMOVUPS        Y0, (R9)
+	ADDQ           $0x00001000, SI
+	ADDQ           $0x00000040, R8
+	ADDQ           $0x00000040, R9
+	ADDQ           $0x00000400, R10
+	ADDQ           $0x00000200, R11
+	ADDQ           $0x00000054, AX
+	ADDQ           $0x00000054, CX
+	SUBQ           $0x00000001, DI
+	JMP            loop103
+
+done104:
+	VZEROUPPER
+	RET
+
+DATA order1_0_1_0<>+0(SB)/1, $0x00
+DATA order1_0_1_0<>+1(SB)/1, $0x80
+DATA order1_0_1_0<>+2(SB)/1, $0x00
+DATA order1_0_1_0<>+3(SB)/1, $0x80
+DATA order1_0_1_0<>+4(SB)/1, $0x04
+DATA order1_0_1_0<>+5(SB)/1, $0x80
+DATA order1_0_1_0<>+6(SB)/1, $0x04
+DATA order1_0_1_0<>+7(SB)/1, $0x80
+DATA order1_0_1_0<>+8(SB)/1, $0x08
+DATA order1_0_1_0<>+9(SB)/1, $0x80
+DATA order1_0_1_0<>+10(SB)/1, $0x08
+DATA order1_0_1_0<>+11(SB)/1, $0x80
+DATA order1_0_1_0<>+12(SB)/1, $0x0c
+DATA order1_0_1_0<>+13(SB)/1, $0x80
+DATA order1_0_1_0<>+14(SB)/1, $0x0c
+DATA order1_0_1_0<>+15(SB)/1, $0x80
+DATA order1_0_1_0<>+16(SB)/1, $0x00
+DATA order1_0_1_0<>+17(SB)/1, $0x80
+DATA order1_0_1_0<>+18(SB)/1, $0x00
+DATA order1_0_1_0<>+19(SB)/1, $0x80
+DATA order1_0_1_0<>+20(SB)/1, $0x04
+DATA order1_0_1_0<>+21(SB)/1, $0x80
+DATA order1_0_1_0<>+22(SB)/1, $0x04
+DATA order1_0_1_0<>+23(SB)/1, $0x80
+DATA order1_0_1_0<>+24(SB)/1, $0x08
+DATA order1_0_1_0<>+25(SB)/1, $0x80
+DATA order1_0_1_0<>+26(SB)/1, $0x08
+DATA order1_0_1_0<>+27(SB)/1, $0x80
+DATA order1_0_1_0<>+28(SB)/1, $0x0c
+DATA order1_0_1_0<>+29(SB)/1, $0x80
+DATA order1_0_1_0<>+30(SB)/1, $0x0c
+DATA order1_0_1_0<>+31(SB)/1, $0x80
+DATA order1_0_1_0<>+32(SB)/1, $0x00
+DATA order1_0_1_0<>+33(SB)/1, $0x80
+DATA order1_0_1_0<>+34(SB)/1, $0x00
+DATA order1_0_1_0<>+35(SB)/1, $0x80
+DATA order1_0_1_0<>+36(SB)/1, $0x04
+DATA order1_0_1_0<>+37(SB)/1, $0x80
+DATA order1_0_1_0<>+38(SB)/1, $0x04
+DATA order1_0_1_0<>+39(SB)/1, $0x80
+DATA order1_0_1_0<>+40(SB)/1, $0x08
+DATA order1_0_1_0<>+41(SB)/1, $0x80
+DATA order1_0_1_0<>+42(SB)/1, $0x08
+DATA order1_0_1_0<>+43(SB)/1, $0x80
+DATA order1_0_1_0<>+44(SB)/1, $0x0c
+DATA order1_0_1_0<>+45(SB)/1, $0x80
+DATA order1_0_1_0<>+46(SB)/1, $0x0c
+DATA order1_0_1_0<>+47(SB)/1, $0x80
+DATA order1_0_1_0<>+48(SB)/1, $0x00
+DATA order1_0_1_0<>+49(SB)/1, $0x80
+DATA order1_0_1_0<>+50(SB)/1, $0x00
+DATA order1_0_1_0<>+51(SB)/1, $0x80
+DATA order1_0_1_0<>+52(SB)/1, $0x04
+DATA order1_0_1_0<>+53(SB)/1, $0x80
+DATA order1_0_1_0<>+54(SB)/1, $0x04
+DATA order1_0_1_0<>+55(SB)/1, $0x80
+DATA order1_0_1_0<>+56(SB)/1, $0x08
+DATA order1_0_1_0<>+57(SB)/1, $0x80
+DATA order1_0_1_0<>+58(SB)/1, $0x08
+DATA order1_0_1_0<>+59(SB)/1, $0x80
+DATA order1_0_1_0<>+60(SB)/1, $0x0c
+DATA order1_0_1_0<>+61(SB)/1, $0x80
+DATA order1_0_1_0<>+62(SB)/1, $0x0c
+DATA order1_0_1_0<>+63(SB)/1, $0x80
+GLOBL order1_0_1_0<>(SB), RODATA|NOPTR, $64
+
+DATA order2_0_2_0<>+0(SB)/1, $0x01
+DATA order2_0_2_0<>+1(SB)/1, $0x80
+DATA order2_0_2_0<>+2(SB)/1, $0x01
+DATA order2_0_2_0<>+3(SB)/1, $0x80
+DATA order2_0_2_0<>+4(SB)/1, $0x05
+DATA order2_0_2_0<>+5(SB)/1, $0x80
+DATA order2_0_2_0<>+6(SB)/1, $0x05
+DATA order2_0_2_0<>+7(SB)/1, $0x80
+DATA order2_0_2_0<>+8(SB)/1, $0x09
+DATA order2_0_2_0<>+9(SB)/1, $0x80
+DATA order2_0_2_0<>+10(SB)/1, $0x09
+DATA order2_0_2_0<>+11(SB)/1, $0x80
+DATA order2_0_2_0<>+12(SB)/1, $0x0d
+DATA order2_0_2_0<>+13(SB)/1, $0x80
+DATA order2_0_2_0<>+14(SB)/1, $0x0d
+DATA order2_0_2_0<>+15(SB)/1, $0x80
+DATA order2_0_2_0<>+16(SB)/1, $0x01
+DATA order2_0_2_0<>+17(SB)/1, $0x80
+DATA order2_0_2_0<>+18(SB)/1, $0x01
+DATA order2_0_2_0<>+19(SB)/1, $0x80
+DATA order2_0_2_0<>+20(SB)/1, $0x05
+DATA order2_0_2_0<>+21(SB)/1, $0x80
+DATA order2_0_2_0<>+22(SB)/1, $0x05
+DATA order2_0_2_0<>+23(SB)/1, $0x80
+DATA order2_0_2_0<>+24(SB)/1, $0x09
+DATA order2_0_2_0<>+25(SB)/1, $0x80
+DATA order2_0_2_0<>+26(SB)/1, $0x09
+DATA order2_0_2_0<>+27(SB)/1, $0x80
+DATA order2_0_2_0<>+28(SB)/1, $0x0d
+DATA order2_0_2_0<>+29(SB)/1, $0x80
+DATA order2_0_2_0<>+30(SB)/1, $0x0d
+DATA order2_0_2_0<>+31(SB)/1, $0x80
+DATA order2_0_2_0<>+32(SB)/1, $0x01
+DATA order2_0_2_0<>+33(SB)/1, $0x80
+DATA order2_0_2_0<>+34(SB)/1, $0x01
+DATA order2_0_2_0<>+35(SB)/1, $0x80
+DATA order2_0_2_0<>+36(SB)/1, $0x05
+DATA order2_0_2_0<>+37(SB)/1, $0x80
+DATA order2_0_2_0<>+38(SB)/1, $0x05
+DATA order2_0_2_0<>+39(SB)/1, $0x80
+DATA order2_0_2_0<>+40(SB)/1, $0x09
+DATA order2_0_2_0<>+41(SB)/1, $0x80
+DATA order2_0_2_0<>+42(SB)/1, $0x09
+DATA order2_0_2_0<>+43(SB)/1, $0x80
+DATA order2_0_2_0<>+44(SB)/1, $0x0d
+DATA order2_0_2_0<>+45(SB)/1, $0x80
+DATA order2_0_2_0<>+46(SB)/1, $0x0d
+DATA order2_0_2_0<>+47(SB)/1, $0x80
+DATA order2_0_2_0<>+48(SB)/1, $0x01
+DATA order2_0_2_0<>+49(SB)/1, $0x80
+DATA order2_0_2_0<>+50(SB)/1, $0x01
+DATA order2_0_2_0<>+51(SB)/1, $0x80
+DATA order2_0_2_0<>+52(SB)/1, $0x05
+DATA order2_0_2_0<>+53(SB)/1, $0x80
+DATA order2_0_2_0<>+54(SB)/1, $0x05
+DATA order2_0_2_0<>+55(SB)/1, $0x80
+DATA order2_0_2_0<>+56(SB)/1, $0x09
+DATA order2_0_2_0<>+57(SB)/1, $0x80
+DATA order2_0_2_0<>+58(SB)/1, $0x09
+DATA order2_0_2_0<>+59(SB)/1, $0x80
+DATA order2_0_2_0<>+60(SB)/1, $0x0d
+DATA order2_0_2_0<>+61(SB)/1, $0x80
+DATA order2_0_2_0<>+62(SB)/1, $0x0d
+DATA order2_0_2_0<>+63(SB)/1, $0x80
+GLOBL order2_0_2_0<>(SB), RODATA|NOPTR, $64
+
+DATA order3_0_3_0<>+0(SB)/1, $0x02
+DATA order3_0_3_0<>+1(SB)/1, $0x80
+DATA order3_0_3_0<>+2(SB)/1, $0x02
+DATA order3_0_3_0<>+3(SB)/1, $0x80
+DATA order3_0_3_0<>+4(SB)/1, $0x06
+DATA order3_0_3_0<>+5(SB)/1, $0x80
+DATA order3_0_3_0<>+6(SB)/1, $0x06
+DATA order3_0_3_0<>+7(SB)/1, $0x80
+DATA order3_0_3_0<>+8(SB)/1, $0x0a
+DATA order3_0_3_0<>+9(SB)/1, $0x80
+DATA order3_0_3_0<>+10(SB)/1, $0x0a
+DATA order3_0_3_0<>+11(SB)/1, $0x80
+DATA order3_0_3_0<>+12(SB)/1, $0x0e
+DATA order3_0_3_0<>+13(SB)/1, $0x80
+DATA order3_0_3_0<>+14(SB)/1, $0x0e
+DATA order3_0_3_0<>+15(SB)/1, $0x80
+DATA order3_0_3_0<>+16(SB)/1, $0x02
+DATA order3_0_3_0<>+17(SB)/1, $0x80
+DATA order3_0_3_0<>+18(SB)/1, $0x02
+DATA order3_0_3_0<>+19(SB)/1, $0x80
+DATA order3_0_3_0<>+20(SB)/1, $0x06
+DATA order3_0_3_0<>+21(SB)/1, $0x80
+DATA order3_0_3_0<>+22(SB)/1, $0x06
+DATA order3_0_3_0<>+23(SB)/1, $0x80
+DATA order3_0_3_0<>+24(SB)/1, $0x0a
+DATA order3_0_3_0<>+25(SB)/1, $0x80
+DATA order3_0_3_0<>+26(SB)/1, $0x0a
+DATA order3_0_3_0<>+27(SB)/1, $0x80
+DATA order3_0_3_0<>+28(SB)/1, $0x0e
+DATA order3_0_3_0<>+29(SB)/1, $0x80
+DATA order3_0_3_0<>+30(SB)/1, $0x0e
+DATA order3_0_3_0<>+31(SB)/1, $0x80
+DATA order3_0_3_0<>+32(SB)/1, $0x02
+DATA order3_0_3_0<>+33(SB)/1, $0x80
+DATA order3_0_3_0<>+34(SB)/1, $0x02
+DATA order3_0_3_0<>+35(SB)/1, $0x80
+DATA order3_0_3_0<>+36(SB)/1, $0x06
+DATA order3_0_3_0<>+37(SB)/1, $0x80
+DATA order3_0_3_0<>+38(SB)/1, $0x06
+DATA order3_0_3_0<>+39(SB)/1, $0x80
+DATA order3_0_3_0<>+40(SB)/1, $0x0a
+DATA order3_0_3_0<>+41(SB)/1, $0x80
+DATA order3_0_3_0<>+42(SB)/1, $0x0a
+DATA order3_0_3_0<>+43(SB)/1, $0x80
+DATA order3_0_3_0<>+44(SB)/1, $0x0e
+DATA order3_0_3_0<>+45(SB)/1, $0x80
+DATA order3_0_3_0<>+46(SB)/1, $0x0e
+DATA order3_0_3_0<>+47(SB)/1, $0x80
+DATA order3_0_3_0<>+48(SB)/1, $0x02
+DATA order3_0_3_0<>+49(SB)/1, $0x80
+DATA order3_0_3_0<>+50(SB)/1, $0x02
+DATA order3_0_3_0<>+51(SB)/1, $0x80
+DATA order3_0_3_0<>+52(SB)/1, $0x06
+DATA order3_0_3_0<>+53(SB)/1, $0x80
+DATA order3_0_3_0<>+54(SB)/1, $0x06
+DATA order3_0_3_0<>+55(SB)/1, $0x80
+DATA order3_0_3_0<>+56(SB)/1, $0x0a
+DATA order3_0_3_0<>+57(SB)/1, $0x80
+DATA order3_0_3_0<>+58(SB)/1, $0x0a
+DATA order3_0_3_0<>+59(SB)/1, $0x80
+DATA order3_0_3_0<>+60(SB)/1, $0x0e
+DATA order3_0_3_0<>+61(SB)/1, $0x80
+DATA order3_0_3_0<>+62(SB)/1, $0x0e
+DATA order3_0_3_0<>+63(SB)/1, $0x80
+GLOBL order3_0_3_0<>(SB), RODATA|NOPTR, $64
+
+DATA order4_0_4_0<>+0(SB)/1, $0x03
+DATA order4_0_4_0<>+1(SB)/1, $0x80
+DATA order4_0_4_0<>+2(SB)/1, $0x03
+DATA order4_0_4_0<>+3(SB)/1, $0x80
+DATA order4_0_4_0<>+4(SB)/1, $0x07
+DATA order4_0_4_0<>+5(SB)/1, $0x80
+DATA order4_0_4_0<>+6(SB)/1, $0x07
+DATA order4_0_4_0<>+7(SB)/1, $0x80
+DATA order4_0_4_0<>+8(SB)/1, $0x0b
+DATA order4_0_4_0<>+9(SB)/1, $0x80
+DATA order4_0_4_0<>+10(SB)/1, $0x0b
+DATA order4_0_4_0<>+11(SB)/1, $0x80
+DATA order4_0_4_0<>+12(SB)/1, $0x0f
+DATA order4_0_4_0<>+13(SB)/1, $0x80
+DATA order4_0_4_0<>+14(SB)/1, $0x0f
+DATA order4_0_4_0<>+15(SB)/1, $0x80
+DATA order4_0_4_0<>+16(SB)/1, $0x03
+DATA order4_0_4_0<>+17(SB)/1, $0x80
+DATA order4_0_4_0<>+18(SB)/1, $0x03
+DATA order4_0_4_0<>+19(SB)/1, $0x80
+DATA order4_0_4_0<>+20(SB)/1, $0x07
+DATA order4_0_4_0<>+21(SB)/1, $0x80
+DATA order4_0_4_0<>+22(SB)/1, $0x07
+DATA order4_0_4_0<>+23(SB)/1, $0x80
+DATA order4_0_4_0<>+24(SB)/1, $0x0b
+DATA order4_0_4_0<>+25(SB)/1, $0x80
+DATA order4_0_4_0<>+26(SB)/1, $0x0b
+DATA order4_0_4_0<>+27(SB)/1, $0x80
+DATA order4_0_4_0<>+28(SB)/1, $0x0f
+DATA order4_0_4_0<>+29(SB)/1, $0x80
+DATA order4_0_4_0<>+30(SB)/1, $0x0f
+DATA order4_0_4_0<>+31(SB)/1, $0x80
+DATA order4_0_4_0<>+32(SB)/1, $0x03
+DATA order4_0_4_0<>+33(SB)/1, $0x80
+DATA order4_0_4_0<>+34(SB)/1, $0x03
+DATA order4_0_4_0<>+35(SB)/1, $0x80
+DATA order4_0_4_0<>+36(SB)/1, $0x07
+DATA order4_0_4_0<>+37(SB)/1, $0x80
+DATA order4_0_4_0<>+38(SB)/1, $0x07
+DATA order4_0_4_0<>+39(SB)/1, $0x80
+DATA order4_0_4_0<>+40(SB)/1, $0x0b
+DATA order4_0_4_0<>+41(SB)/1, $0x80
+DATA order4_0_4_0<>+42(SB)/1, $0x0b
+DATA order4_0_4_0<>+43(SB)/1, $0x80
+DATA order4_0_4_0<>+44(SB)/1, $0x0f
+DATA order4_0_4_0<>+45(SB)/1, $0x80
+DATA order4_0_4_0<>+46(SB)/1, $0x0f
+DATA order4_0_4_0<>+47(SB)/1, $0x80
+DATA order4_0_4_0<>+48(SB)/1, $0x03
+DATA order4_0_4_0<>+49(SB)/1, $0x80
+DATA order4_0_4_0<>+50(SB)/1, $0x03
+DATA order4_0_4_0<>+51(SB)/1, $0x80
+DATA order4_0_4_0<>+52(SB)/1, $0x07
+DATA order4_0_4_0<>+53(SB)/1, $0x80
+DATA order4_0_4_0<>+54(SB)/1, $0x07
+DATA order4_0_4_0<>+55(SB)/1, $0x80
+DATA order4_0_4_0<>+56(SB)/1, $0x0b
+DATA order4_0_4_0<>+57(SB)/1, $0x80
+DATA order4_0_4_0<>+58(SB)/1, $0x0b
+DATA order4_0_4_0<>+59(SB)/1, $0x80
+DATA order4_0_4_0<>+60(SB)/1, $0x0f
+DATA order4_0_4_0<>+61(SB)/1, $0x80
+DATA order4_0_4_0<>+62(SB)/1, $0x0f
+DATA order4_0_4_0<>+63(SB)/1, $0x80
+GLOBL order4_0_4_0<>(SB), RODATA|NOPTR, $64
+
+DATA order1_0_2_0<>+0(SB)/1, $0x00
+DATA order1_0_2_0<>+1(SB)/1, $0x80
+DATA order1_0_2_0<>+2(SB)/1, $0x01
+DATA order1_0_2_0<>+3(SB)/1, $0x80
+DATA order1_0_2_0<>+4(SB)/1, $0x04
+DATA order1_0_2_0<>+5(SB)/1, $0x80
+DATA order1_0_2_0<>+6(SB)/1, $0x05
+DATA order1_0_2_0<>+7(SB)/1, $0x80
+DATA order1_0_2_0<>+8(SB)/1, $0x08
+DATA order1_0_2_0<>+9(SB)/1, $0x80
+DATA order1_0_2_0<>+10(SB)/1, $0x09
+DATA order1_0_2_0<>+11(SB)/1, $0x80
+DATA order1_0_2_0<>+12(SB)/1, $0x0c
+DATA order1_0_2_0<>+13(SB)/1, $0x80
+DATA order1_0_2_0<>+14(SB)/1, $0x0d
+DATA order1_0_2_0<>+15(SB)/1, $0x80
+DATA order1_0_2_0<>+16(SB)/1, $0x00
+DATA order1_0_2_0<>+17(SB)/1, $0x80
+DATA order1_0_2_0<>+18(SB)/1, $0x01
+DATA order1_0_2_0<>+19(SB)/1, $0x80
+DATA order1_0_2_0<>+20(SB)/1, $0x04
+DATA order1_0_2_0<>+21(SB)/1, $0x80
+DATA order1_0_2_0<>+22(SB)/1, $0x05
+DATA order1_0_2_0<>+23(SB)/1, $0x80
+DATA order1_0_2_0<>+24(SB)/1, $0x08
+DATA order1_0_2_0<>+25(SB)/1, $0x80
+DATA order1_0_2_0<>+26(SB)/1, $0x09
+DATA order1_0_2_0<>+27(SB)/1, $0x80
+DATA order1_0_2_0<>+28(SB)/1, $0x0c
+DATA order1_0_2_0<>+29(SB)/1, $0x80
+DATA order1_0_2_0<>+30(SB)/1, $0x0d
+DATA order1_0_2_0<>+31(SB)/1, $0x80
+DATA order1_0_2_0<>+32(SB)/1, $0x00
+DATA order1_0_2_0<>+33(SB)/1, $0x80
+DATA order1_0_2_0<>+34(SB)/1, $0x01
+DATA order1_0_2_0<>+35(SB)/1, $0x80
+DATA order1_0_2_0<>+36(SB)/1, $0x04
+DATA order1_0_2_0<>+37(SB)/1, $0x80
+DATA order1_0_2_0<>+38(SB)/1, $0x05
+DATA order1_0_2_0<>+39(SB)/1, $0x80
+DATA order1_0_2_0<>+40(SB)/1, $0x08
+DATA order1_0_2_0<>+41(SB)/1, $0x80
+DATA order1_0_2_0<>+42(SB)/1, $0x09
+DATA order1_0_2_0<>+43(SB)/1, $0x80
+DATA order1_0_2_0<>+44(SB)/1, $0x0c
+DATA order1_0_2_0<>+45(SB)/1, $0x80
+DATA order1_0_2_0<>+46(SB)/1, $0x0d
+DATA order1_0_2_0<>+47(SB)/1, $0x80
+DATA order1_0_2_0<>+48(SB)/1, $0x00
+DATA order1_0_2_0<>+49(SB)/1, $0x80
+DATA order1_0_2_0<>+50(SB)/1, $0x01
+DATA order1_0_2_0<>+51(SB)/1, $0x80
+DATA order1_0_2_0<>+52(SB)/1, $0x04
+DATA order1_0_2_0<>+53(SB)/1, $0x80
+DATA order1_0_2_0<>+54(SB)/1, $0x05
+DATA order1_0_2_0<>+55(SB)/1, $0x80
+DATA order1_0_2_0<>+56(SB)/1, $0x08
+DATA order1_0_2_0<>+57(SB)/1, $0x80
+DATA order1_0_2_0<>+58(SB)/1, $0x09
+DATA order1_0_2_0<>+59(SB)/1, $0x80
+DATA order1_0_2_0<>+60(SB)/1, $0x0c
+DATA order1_0_2_0<>+61(SB)/1, $0x80
+DATA order1_0_2_0<>+62(SB)/1, $0x0d
+DATA order1_0_2_0<>+63(SB)/1, $0x80
+GLOBL order1_0_2_0<>(SB), RODATA|NOPTR, $64
+
+DATA order3_0_4_0<>+0(SB)/1, $0x02
+DATA order3_0_4_0<>+1(SB)/1, $0x80
+DATA order3_0_4_0<>+2(SB)/1, $0x03
+DATA order3_0_4_0<>+3(SB)/1, $0x80
+DATA order3_0_4_0<>+4(SB)/1, $0x06
+DATA order3_0_4_0<>+5(SB)/1, $0x80
+DATA order3_0_4_0<>+6(SB)/1, $0x07
+DATA order3_0_4_0<>+7(SB)/1, $0x80
+DATA order3_0_4_0<>+8(SB)/1, $0x0a
+DATA order3_0_4_0<>+9(SB)/1, $0x80
+DATA order3_0_4_0<>+10(SB)/1, $0x0b
+DATA order3_0_4_0<>+11(SB)/1, $0x80
+DATA order3_0_4_0<>+12(SB)/1, $0x0e
+DATA order3_0_4_0<>+13(SB)/1, $0x80
+DATA order3_0_4_0<>+14(SB)/1, $0x0f
+DATA order3_0_4_0<>+15(SB)/1, $0x80
+DATA order3_0_4_0<>+16(SB)/1, $0x02
+DATA order3_0_4_0<>+17(SB)/1, $0x80
+DATA order3_0_4_0<>+18(SB)/1, $0x03
+DATA order3_0_4_0<>+19(SB)/1, $0x80
+DATA order3_0_4_0<>+20(SB)/1, $0x06
+DATA order3_0_4_0<>+21(SB)/1, $0x80
+DATA order3_0_4_0<>+22(SB)/1, $0x07
+DATA order3_0_4_0<>+23(SB)/1, $0x80
+DATA order3_0_4_0<>+24(SB)/1, $0x0a
+DATA order3_0_4_0<>+25(SB)/1, $0x80
+DATA order3_0_4_0<>+26(SB)/1, $0x0b
+DATA order3_0_4_0<>+27(SB)/1, $0x80
+DATA order3_0_4_0<>+28(SB)/1, $0x0e
+DATA order3_0_4_0<>+29(SB)/1, $0x80
+DATA order3_0_4_0<>+30(SB)/1, $0x0f
+DATA order3_0_4_0<>+31(SB)/1, $0x80
+DATA order3_0_4_0<>+32(SB)/1, $0x02
+DATA order3_0_4_0<>+33(SB)/1, $0x80
+DATA order3_0_4_0<>+34(SB)/1, $0x03
+DATA order3_0_4_0<>+35(SB)/1, $0x80
+DATA order3_0_4_0<>+36(SB)/1, $0x06
+DATA order3_0_4_0<>+37(SB)/1, $0x80
+DATA order3_0_4_0<>+38(SB)/1, $0x07
+DATA order3_0_4_0<>+39(SB)/1, $0x80
+DATA order3_0_4_0<>+40(SB)/1, $0x0a
+DATA order3_0_4_0<>+41(SB)/1, $0x80
+DATA order3_0_4_0<>+42(SB)/1, $0x0b
+DATA order3_0_4_0<>+43(SB)/1, $0x80
+DATA order3_0_4_0<>+44(SB)/1, $0x0e
+DATA order3_0_4_0<>+45(SB)/1, $0x80
+DATA order3_0_4_0<>+46(SB)/1, $0x0f
+DATA order3_0_4_0<>+47(SB)/1, $0x80
+DATA order3_0_4_0<>+48(SB)/1, $0x02
+DATA order3_0_4_0<>+49(SB)/1, $0x80
+DATA order3_0_4_0<>+50(SB)/1, $0x03
+DATA order3_0_4_0<>+51(SB)/1, $0x80
+DATA order3_0_4_0<>+52(SB)/1, $0x06
+DATA order3_0_4_0<>+53(SB)/1, $0x80
+DATA order3_0_4_0<>+54(SB)/1, $0x07
+DATA order3_0_4_0<>+55(SB)/1, $0x80
+DATA order3_0_4_0<>+56(SB)/1, $0x0a
+DATA order3_0_4_0<>+57(SB)/1, $0x80
+DATA order3_0_4_0<>+58(SB)/1, $0x0b
+DATA order3_0_4_0<>+59(SB)/1, $0x80
+DATA order3_0_4_0<>+60(SB)/1, $0x0e
+DATA order3_0_4_0<>+61(SB)/1, $0x80
+DATA order3_0_4_0<>+62(SB)/1, $0x0f
+DATA order3_0_4_0<>+63(SB)/1, $0x80
+GLOBL order3_0_4_0<>(SB), RODATA|NOPTR, $64
+
+DATA sign<>+0(SB)/4, $0x80000000
+DATA sign<>+4(SB)/4, $0x80000000
+DATA sign<>+8(SB)/4, $0x80000000
+DATA sign<>+12(SB)/4, $0x80000000
+DATA sign<>+16(SB)/4, $0x80000000
+DATA sign<>+20(SB)/4, $0x80000000
+DATA sign<>+24(SB)/4, $0x80000000
+DATA sign<>+28(SB)/4, $0x80000000
+GLOBL sign<>(SB), RODATA|NOPTR, $32
+
+// func unpackBytesQ3_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·unpackBytesQ3_K(SB), NOSPLIT, $0-56
+	MOVQ   w+40(FP), AX
+	MOVQ   panel+0(FP), SI
+	MOVQ   blocks+48(FP), DI
+	MOVQ   d+24(FP), R8
+	MOVQ   m+32(FP), R9
+	MOVQ   pairs+8(FP), R10
+	MOVQ   mins+16(FP), R11
+	IMUL3Q $0x0000006e, DI, DX
+	LEAQ   (DX)(DX*2), BX
+	LEAQ   (AX)(DX*4), CX
+
+loop105:
+	CMPQ           DI, $0x01
+	JL             done106
+	VBROADCASTI128 (AX), Y0
+	VINSERTI128    $0x01, (CX), Y0, Y0
+	VBROADCASTI128 (AX)(DX*1), Y1
+	VINSERTI128    $0x01, (CX)(DX*1), Y1, Y1
+	VBROADCASTI128 (AX)(DX*2), Y2
+	VINSERTI128    $0x01, (CX)(DX*2), Y2, Y2
+	VBROADCASTI128 (AX)(BX*1), Y3
+	VINSERTI128    $0x01, (CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 32(AX), Y3
+	VINSERTI128    $0x01, 32(CX), Y3, Y3
+	VBROADCASTI128 32(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 32(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 32(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 32(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 32(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 32(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes3<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, (SI)
+	VPSRLW         $0x02, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPSLLW         $0x01, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 512(SI)
+	VPSRLW         $0x04, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPAND          bytes4<>+0(SB), Y0, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 1024(SI)
+	VPSRLW         $0x06, Y3, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y0, Y7
+	VPAND          bytes4<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1536(SI)
+	VPAND          bytes3<>+0(SB), Y6, Y3
+	VPSLLW         $0x02, Y2, Y7
+	VPAND          bytes4<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 64(SI)
+	VPSRLW         $0x02, Y6, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y2, Y7
+	VPAND          bytes4<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 576(SI)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPAND          bytes4<>+0(SB), Y2, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1088(SI)
+	VPSRLW         $0x06, Y6, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y2, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1600(SI)
+	VPAND          bytes3<>+0(SB), Y8, Y3
+	VPSLLW         $0x02, Y4, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 128(SI)
+	VPSRLW         $0x02, Y8, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y4, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 640(SI)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPAND          bytes4<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1152(SI)
+	VPSRLW         $0x06, Y8, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y4, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1664(SI)
+	VPAND          bytes3<>+0(SB), Y5, Y3
+	VPSLLW         $0x02, Y1, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 192(SI)
+	VPSRLW         $0x02, Y5, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y1, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 704(SI)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPAND          bytes4<>+0(SB), Y1, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1216(SI)
+	VPSRLW         $0x06, Y5, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y1, Y5
+	VPAND          bytes4<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1728(SI)
+	VBROADCASTI128 64(AX), Y3
+	VINSERTI128    $0x01, 64(CX), Y3, Y3
+	VBROADCASTI128 64(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 64(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 64(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 64(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 64(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 64(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes3<>+0(SB), Y3, Y7
+	VPSRLW         $0x02, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 2048(SI)
+	VPSRLW         $0x02, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPSRLW         $0x03, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 2560(SI)
+	VPSRLW         $0x04, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPSRLW         $0x04, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 3072(SI)
+	VPSRLW         $0x06, Y3, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x05, Y0, Y0
+	VPAND          bytes4<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 3584(SI)
+	VPAND          bytes3<>+0(SB), Y6, Y0
+	VPSRLW         $0x02, Y2, Y3
+	VPAND          bytes4<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2112(SI)
+	VPSRLW         $0x02, Y6, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y2, Y3
+	VPAND          bytes4<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2624(SI)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x04, Y2, Y3
+	VPAND          bytes4<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3136(SI)
+	VPSRLW         $0x06, Y6, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x05, Y2, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3648(SI)
+	VPAND          bytes3<>+0(SB), Y8, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2176(SI)
+	VPSRLW         $0x02, Y8, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2688(SI)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x04, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3200(SI)
+	VPSRLW         $0x06, Y8, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x05, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3712(SI)
+	VPAND          bytes3<>+0(SB), Y5, Y0
+	VPSRLW         $0x02, Y1, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2240(SI)
+	VPSRLW         $0x02, Y5, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y1, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2752(SI)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x04, Y1, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3264(SI)
+	VPSRLW         $0x06, Y5, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x05, Y1, Y1
+	VPAND          bytes4<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3776(SI)
+	VBROADCASTI128 16(AX), Y0
+	VINSERTI128    $0x01, 16(CX), Y0, Y0
+	VBROADCASTI128 16(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 16(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 16(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 16(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 16(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 16(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 48(AX), Y3
+	VINSERTI128    $0x01, 48(CX), Y3, Y3
+	VBROADCASTI128 48(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 48(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 48(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 48(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 48(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 48(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes3<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 256(SI)
+	VPSRLW         $0x02, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPSLLW         $0x01, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 768(SI)
+	VPSRLW         $0x04, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPAND          bytes4<>+0(SB), Y0, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 1280(SI)
+	VPSRLW         $0x06, Y3, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y0, Y7
+	VPAND          bytes4<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1792(SI)
+	VPAND          bytes3<>+0(SB), Y6, Y3
+	VPSLLW         $0x02, Y2, Y7
+	VPAND          bytes4<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 320(SI)
+	VPSRLW         $0x02, Y6, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y2, Y7
+	VPAND          bytes4<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 832(SI)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPAND          bytes4<>+0(SB), Y2, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1344(SI)
+	VPSRLW         $0x06, Y6, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y2, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1856(SI)
+	VPAND          bytes3<>+0(SB), Y8, Y3
+	VPSLLW         $0x02, Y4, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 384(SI)
+	VPSRLW         $0x02, Y8, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y4, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 896(SI)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPAND          bytes4<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1408(SI)
+	VPSRLW         $0x06, Y8, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y4, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1920(SI)
+	VPAND          bytes3<>+0(SB), Y5, Y3
+	VPSLLW         $0x02, Y1, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 448(SI)
+	VPSRLW         $0x02, Y5, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y1, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 960(SI)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPAND          bytes4<>+0(SB), Y1, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1472(SI)
+	VPSRLW         $0x06, Y5, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y1, Y5
+	VPAND          bytes4<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1984(SI)
+	VBROADCASTI128 80(AX), Y3
+	VINSERTI128    $0x01, 80(CX), Y3, Y3
+	VBROADCASTI128 80(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 80(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 80(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 80(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 80(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 80(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes3<>+0(SB), Y3, Y7
+	VPSRLW         $0x02, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 2304(SI)
+	VPSRLW         $0x02, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPSRLW         $0x03, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 2816(SI)
+	VPSRLW         $0x04, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPSRLW         $0x04, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 3328(SI)
+	VPSRLW         $0x06, Y3, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x05, Y0, Y0
+	VPAND          bytes4<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 3840(SI)
+	VPAND          bytes3<>+0(SB), Y6, Y0
+	VPSRLW         $0x02, Y2, Y3
+	VPAND          bytes4<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2368(SI)
+	VPSRLW         $0x02, Y6, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y2, Y3
+	VPAND          bytes4<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2880(SI)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x04, Y2, Y3
+	VPAND          bytes4<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3392(SI)
+	VPSRLW         $0x06, Y6, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x05, Y2, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3904(SI)
+	VPAND          bytes3<>+0(SB), Y8, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2432(SI)
+	VPSRLW         $0x02, Y8, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2944(SI)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x04, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3456(SI)
+	VPSRLW         $0x06, Y8, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x05, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3968(SI)
+	VPAND          bytes3<>+0(SB), Y5, Y0
+	VPSRLW         $0x02, Y1, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2496(SI)
+	VPSRLW         $0x02, Y5, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y1, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3008(SI)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x04, Y1, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3520(SI)
+	VPSRLW         $0x06, Y5, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x05, Y1, Y1
+	VPAND          bytes4<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 4032(SI)
+	VBROADCASTI128 92(AX), Y0
+	VINSERTI128    $0x01, 92(CX), Y0, Y0
+	VBROADCASTI128 92(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 92(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 92(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 92(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 92(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 92(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y0
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y2, Y3
+	VPSLLW         $0x04, Y1, Y4
+	VPAND          bytes48<>+0(SB), Y4, Y4
+	VPOR           Y4, Y3, Y3
+	VPADDB         bytes224<>+0(SB), Y3, Y3
+	VPSHUFB        order0_1_0_1<>+0(SB), Y3, Y4
+	VPSRAW         $0x08, Y4, Y4
+	VMOVDQU        Y4, (R10)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y3, Y4
+	VPSRAW         $0x08, Y4, Y4
+	VMOVDQU        Y4, 64(R10)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y3, Y4
+	VPSRAW         $0x08, Y4, Y4
+	VMOVDQU        Y4, 128(R10)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y3, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 192(R10)
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VPSLLW         $0x02, Y1, Y4
+	VPAND          bytes48<>+0(SB), Y4, Y4
+	VPOR           Y4, Y3, Y3
+	VPADDB         bytes224<>+0(SB), Y3, Y3
+	VPSHUFB        order0_1_0_1<>+0(SB), Y3, Y4
+	VPSRAW         $0x08, Y4, Y4
+	VMOVDQU        Y4, 256(R10)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y3, Y4
+	VPSRAW         $0x08, Y4, Y4
+	VMOVDQU        Y4, 320(R10)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y3, Y4
+	VPSRAW         $0x08, Y4, Y4
+	VMOVDQU        Y4, 384(R10)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y3, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 448(R10)
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPAND          bytes48<>+0(SB), Y1, Y3
+	VPOR           Y3, Y2, Y2
+	VPADDB         bytes224<>+0(SB), Y2, Y2
+	VPSHUFB        order0_1_0_1<>+0(SB), Y2, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 512(R10)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y2, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 576(R10)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y2, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 640(R10)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y2, Y2
+	VPSRAW         $0x08, Y2, Y2
+	VMOVDQU        Y2, 704(R10)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y1, Y1
+	VPAND          bytes48<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VPADDB         bytes224<>+0(SB), Y0, Y0
+	VPSHUFB        order0_1_0_1<>+0(SB), Y0, Y1
+	VPSRAW         $0x08, Y1, Y1
+	VMOVDQU        Y1, 768(R10)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y0, Y1
+	VPSRAW         $0x08, Y1, Y1
+	VMOVDQU        Y1, 832(R10)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y0, Y1
+	VPSRAW         $0x08, Y1, Y1
+	VMOVDQU        Y1, 896(R10)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y0, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 960(R10)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 108(AX), X0, X0
+	VPINSRW        $0x01, 108(AX)(DX*1), X0, X0
+	VPINSRW        $0x02, 108(AX)(DX*2), X0, X0
+	VPINSRW        $0x03, 108(AX)(BX*1), X0, X0
+	VPINSRW        $0x04, 108(CX), X0, X0
+	VPINSRW        $0x05, 108(CX)(DX*1), X0, X0
+	VPINSRW        $0x06, 108(CX)(DX*2), X0, X0
+	VPINSRW        $0x07, 108(CX)(BX*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, (R8)
+	ADDQ           $0x00001000, SI
+	ADDQ           $0x00000040, R8
+	ADDQ           $0x00000040, R9
+	ADDQ           $0x00000400, R10
+	ADDQ           $0x00000200, R11
+	ADDQ           $0x0000006e, AX
+	ADDQ           $0x0000006e, CX
+	SUBQ           $0x00000001, DI
+	JMP            loop105
+
+done106:
+	VZEROUPPER
+	RET
+
+DATA bytes28<>+0(SB)/4, $0x1c1c1c1c
+DATA bytes28<>+4(SB)/4, $0x1c1c1c1c
+DATA bytes28<>+8(SB)/4, $0x1c1c1c1c
+DATA bytes28<>+12(SB)/4, $0x1c1c1c1c
+DATA bytes28<>+16(SB)/4, $0x1c1c1c1c
+DATA bytes28<>+20(SB)/4, $0x1c1c1c1c
+DATA bytes28<>+24(SB)/4, $0x1c1c1c1c
+DATA bytes28<>+28(SB)/4, $0x1c1c1c1c
+GLOBL bytes28<>(SB), RODATA|NOPTR, $32
+
+DATA bytes224<>+0(SB)/4, $0xe0e0e0e0
+DATA bytes224<>+4(SB)/4, $0xe0e0e0e0
+DATA bytes224<>+8(SB)/4, $0xe0e0e0e0
+DATA bytes224<>+12(SB)/4, $0xe0e0e0e0
+DATA bytes224<>+16(SB)/4, $0xe0e0e0e0
+DATA bytes224<>+20(SB)/4, $0xe0e0e0e0
+DATA bytes224<>+24(SB)/4, $0xe0e0e0e0
+DATA bytes224<>+28(SB)/4, $0xe0e0e0e0
+GLOBL bytes224<>(SB), RODATA|NOPTR, $32
+
+DATA order0_1_0_1<>+0(SB)/1, $0x80
+DATA order0_1_0_1<>+1(SB)/1, $0x00
+DATA order0_1_0_1<>+2(SB)/1, $0x80
+DATA order0_1_0_1<>+3(SB)/1, $0x00
+DATA order0_1_0_1<>+4(SB)/1, $0x80
+DATA order0_1_0_1<>+5(SB)/1, $0x04
+DATA order0_1_0_1<>+6(SB)/1, $0x80
+DATA order0_1_0_1<>+7(SB)/1, $0x04
+DATA order0_1_0_1<>+8(SB)/1, $0x80
+DATA order0_1_0_1<>+9(SB)/1, $0x08
+DATA order0_1_0_1<>+10(SB)/1, $0x80
+DATA order0_1_0_1<>+11(SB)/1, $0x08
+DATA order0_1_0_1<>+12(SB)/1, $0x80
+DATA order0_1_0_1<>+13(SB)/1, $0x0c
+DATA order0_1_0_1<>+14(SB)/1, $0x80
+DATA order0_1_0_1<>+15(SB)/1, $0x0c
+DATA order0_1_0_1<>+16(SB)/1, $0x80
+DATA order0_1_0_1<>+17(SB)/1, $0x00
+DATA order0_1_0_1<>+18(SB)/1, $0x80
+DATA order0_1_0_1<>+19(SB)/1, $0x00
+DATA order0_1_0_1<>+20(SB)/1, $0x80
+DATA order0_1_0_1<>+21(SB)/1, $0x04
+DATA order0_1_0_1<>+22(SB)/1, $0x80
+DATA order0_1_0_1<>+23(SB)/1, $0x04
+DATA order0_1_0_1<>+24(SB)/1, $0x80
+DATA order0_1_0_1<>+25(SB)/1, $0x08
+DATA order0_1_0_1<>+26(SB)/1, $0x80
+DATA order0_1_0_1<>+27(SB)/1, $0x08
+DATA order0_1_0_1<>+28(SB)/1, $0x80
+DATA order0_1_0_1<>+29(SB)/1, $0x0c
+DATA order0_1_0_1<>+30(SB)/1, $0x80
+DATA order0_1_0_1<>+31(SB)/1, $0x0c
+DATA order0_1_0_1<>+32(SB)/1, $0x80
+DATA order0_1_0_1<>+33(SB)/1, $0x00
+DATA order0_1_0_1<>+34(SB)/1, $0x80
+DATA order0_1_0_1<>+35(SB)/1, $0x00
+DATA order0_1_0_1<>+36(SB)/1, $0x80
+DATA order0_1_0_1<>+37(SB)/1, $0x04
+DATA order0_1_0_1<>+38(SB)/1, $0x80
+DATA order0_1_0_1<>+39(SB)/1, $0x04
+DATA order0_1_0_1<>+40(SB)/1, $0x80
+DATA order0_1_0_1<>+41(SB)/1, $0x08
+DATA order0_1_0_1<>+42(SB)/1, $0x80
+DATA order0_1_0_1<>+43(SB)/1, $0x08
+DATA order0_1_0_1<>+44(SB)/1, $0x80
+DATA order0_1_0_1<>+45(SB)/1, $0x0c
+DATA order0_1_0_1<>+46(SB)/1, $0x80
+DATA order0_1_0_1<>+47(SB)/1, $0x0c
+DATA order0_1_0_1<>+48(SB)/1, $0x80
+DATA order0_1_0_1<>+49(SB)/1, $0x00
+DATA order0_1_0_1<>+50(SB)/1, $0x80
+DATA order0_1_0_1<>+51(SB)/1, $0x00
+DATA order0_1_0_1<>+52(SB)/1, $0x80
+DATA order0_1_0_1<>+53(SB)/1, $0x04
+DATA order0_1_0_1<>+54(SB)/1, $0x80
+DATA order0_1_0_1<>+55(SB)/1, $0x04
+DATA order0_1_0_1<>+56(SB)/1, $0x80
+DATA order0_1_0_1<>+57(SB)/1, $0x08
+DATA order0_1_0_1<>+58(SB)/1, $0x80
+DATA order0_1_0_1<>+59(SB)/1, $0x08
+DATA order0_1_0_1<>+60(SB)/1, $0x80
+DATA order0_1_0_1<>+61(SB)/1, $0x0c
+DATA order0_1_0_1<>+62(SB)/1, $0x80
+DATA order0_1_0_1<>+63(SB)/1, $0x0c
+GLOBL order0_1_0_1<>(SB), RODATA|NOPTR, $64
+
+DATA order0_2_0_2<>+0(SB)/1, $0x80
+DATA order0_2_0_2<>+1(SB)/1, $0x01
+DATA order0_2_0_2<>+2(SB)/1, $0x80
+DATA order0_2_0_2<>+3(SB)/1, $0x01
+DATA order0_2_0_2<>+4(SB)/1, $0x80
+DATA order0_2_0_2<>+5(SB)/1, $0x05
+DATA order0_2_0_2<>+6(SB)/1, $0x80
+DATA order0_2_0_2<>+7(SB)/1, $0x05
+DATA order0_2_0_2<>+8(SB)/1, $0x80
+DATA order0_2_0_2<>+9(SB)/1, $0x09
+DATA order0_2_0_2<>+10(SB)/1, $0x80
+DATA order0_2_0_2<>+11(SB)/1, $0x09
+DATA order0_2_0_2<>+12(SB)/1, $0x80
+DATA order0_2_0_2<>+13(SB)/1, $0x0d
+DATA order0_2_0_2<>+14(SB)/1, $0x80
+DATA order0_2_0_2<>+15(SB)/1, $0x0d
+DATA order0_2_0_2<>+16(SB)/1, $0x80
+DATA order0_2_0_2<>+17(SB)/1, $0x01
+DATA order0_2_0_2<>+18(SB)/1, $0x80
+DATA order0_2_0_2<>+19(SB)/1, $0x01
+DATA order0_2_0_2<>+20(SB)/1, $0x80
+DATA order0_2_0_2<>+21(SB)/1, $0x05
+DATA order0_2_0_2<>+22(SB)/1, $0x80
+DATA order0_2_0_2<>+23(SB)/1, $0x05
+DATA order0_2_0_2<>+24(SB)/1, $0x80
+DATA order0_2_0_2<>+25(SB)/1, $0x09
+DATA order0_2_0_2<>+26(SB)/1, $0x80
+DATA order0_2_0_2<>+27(SB)/1, $0x09
+DATA order0_2_0_2<>+28(SB)/1, $0x80
+DATA order0_2_0_2<>+29(SB)/1, $0x0d
+DATA order0_2_0_2<>+30(SB)/1, $0x80
+DATA order0_2_0_2<>+31(SB)/1, $0x0d
+DATA order0_2_0_2<>+32(SB)/1, $0x80
+DATA order0_2_0_2<>+33(SB)/1, $0x01
+DATA order0_2_0_2<>+34(SB)/1, $0x80
+DATA order0_2_0_2<>+35(SB)/1, $0x01
+DATA order0_2_0_2<>+36(SB)/1, $0x80
+DATA order0_2_0_2<>+37(SB)/1, $0x05
+DATA order0_2_0_2<>+38(SB)/1, $0x80
+DATA order0_2_0_2<>+39(SB)/1, $0x05
+DATA order0_2_0_2<>+40(SB)/1, $0x80
+DATA order0_2_0_2<>+41(SB)/1, $0x09
+DATA order0_2_0_2<>+42(SB)/1, $0x80
+DATA order0_2_0_2<>+43(SB)/1, $0x09
+DATA order0_2_0_2<>+44(SB)/1, $0x80
+DATA order0_2_0_2<>+45(SB)/1, $0x0d
+DATA order0_2_0_2<>+46(SB)/1, $0x80
+DATA order0_2_0_2<>+47(SB)/1, $0x0d
+DATA order0_2_0_2<>+48(SB)/1, $0x80
+DATA order0_2_0_2<>+49(SB)/1, $0x01
+DATA order0_2_0_2<>+50(SB)/1, $0x80
+DATA order0_2_0_2<>+51(SB)/1, $0x01
+DATA order0_2_0_2<>+52(SB)/1, $0x80
+DATA order0_2_0_2<>+53(SB)/1, $0x05
+DATA order0_2_0_2<>+54(SB)/1, $0x80
+DATA order0_2_0_2<>+55(SB)/1, $0x05
+DATA order0_2_0_2<>+56(SB)/1, $0x80
+DATA order0_2_0_2<>+57(SB)/1, $0x09
+DATA order0_2_0_2<>+58(SB)/1, $0x80
+DATA order0_2_0_2<>+59(SB)/1, $0x09
+DATA order0_2_0_2<>+60(SB)/1, $0x80
+DATA order0_2_0_2<>+61(SB)/1, $0x0d
+DATA order0_2_0_2<>+62(SB)/1, $0x80
+DATA order0_2_0_2<>+63(SB)/1, $0x0d
+GLOBL order0_2_0_2<>(SB), RODATA|NOPTR, $64
+
+DATA order0_3_0_3<>+0(SB)/1, $0x80
+DATA order0_3_0_3<>+1(SB)/1, $0x02
+DATA order0_3_0_3<>+2(SB)/1, $0x80
+DATA order0_3_0_3<>+3(SB)/1, $0x02
+DATA order0_3_0_3<>+4(SB)/1, $0x80
+DATA order0_3_0_3<>+5(SB)/1, $0x06
+DATA order0_3_0_3<>+6(SB)/1, $0x80
+DATA order0_3_0_3<>+7(SB)/1, $0x06
+DATA order0_3_0_3<>+8(SB)/1, $0x80
+DATA order0_3_0_3<>+9(SB)/1, $0x0a
+DATA order0_3_0_3<>+10(SB)/1, $0x80
+DATA order0_3_0_3<>+11(SB)/1, $0x0a
+DATA order0_3_0_3<>+12(SB)/1, $0x80
+DATA order0_3_0_3<>+13(SB)/1, $0x0e
+DATA order0_3_0_3<>+14(SB)/1, $0x80
+DATA order0_3_0_3<>+15(SB)/1, $0x0e
+DATA order0_3_0_3<>+16(SB)/1, $0x80
+DATA order0_3_0_3<>+17(SB)/1, $0x02
+DATA order0_3_0_3<>+18(SB)/1, $0x80
+DATA order0_3_0_3<>+19(SB)/1, $0x02
+DATA order0_3_0_3<>+20(SB)/1, $0x80
+DATA order0_3_0_3<>+21(SB)/1, $0x06
+DATA order0_3_0_3<>+22(SB)/1, $0x80
+DATA order0_3_0_3<>+23(SB)/1, $0x06
+DATA order0_3_0_3<>+24(SB)/1, $0x80
+DATA order0_3_0_3<>+25(SB)/1, $0x0a
+DATA order0_3_0_3<>+26(SB)/1, $0x80
+DATA order0_3_0_3<>+27(SB)/1, $0x0a
+DATA order0_3_0_3<>+28(SB)/1, $0x80
+DATA order0_3_0_3<>+29(SB)/1, $0x0e
+DATA order0_3_0_3<>+30(SB)/1, $0x80
+DATA order0_3_0_3<>+31(SB)/1, $0x0e
+DATA order0_3_0_3<>+32(SB)/1, $0x80
+DATA order0_3_0_3<>+33(SB)/1, $0x02
+DATA order0_3_0_3<>+34(SB)/1, $0x80
+DATA order0_3_0_3<>+35(SB)/1, $0x02
+DATA order0_3_0_3<>+36(SB)/1, $0x80
+DATA order0_3_0_3<>+37(SB)/1, $0x06
+DATA order0_3_0_3<>+38(SB)/1, $0x80
+DATA order0_3_0_3<>+39(SB)/1, $0x06
+DATA order0_3_0_3<>+40(SB)/1, $0x80
+DATA order0_3_0_3<>+41(SB)/1, $0x0a
+DATA order0_3_0_3<>+42(SB)/1, $0x80
+DATA order0_3_0_3<>+43(SB)/1, $0x0a
+DATA order0_3_0_3<>+44(SB)/1, $0x80
+DATA order0_3_0_3<>+45(SB)/1, $0x0e
+DATA order0_3_0_3<>+46(SB)/1, $0x80
+DATA order0_3_0_3<>+47(SB)/1, $0x0e
+DATA order0_3_0_3<>+48(SB)/1, $0x80
+DATA order0_3_0_3<>+49(SB)/1, $0x02
+DATA order0_3_0_3<>+50(SB)/1, $0x80
+DATA order0_3_0_3<>+51(SB)/1, $0x02
+DATA order0_3_0_3<>+52(SB)/1, $0x80
+DATA order0_3_0_3<>+53(SB)/1, $0x06
+DATA order0_3_0_3<>+54(SB)/1, $0x80
+DATA order0_3_0_3<>+55(SB)/1, $0x06
+DATA order0_3_0_3<>+56(SB)/1, $0x80
+DATA order0_3_0_3<>+57(SB)/1, $0x0a
+DATA order0_3_0_3<>+58(SB)/1, $0x80
+DATA order0_3_0_3<>+59(SB)/1, $0x0a
+DATA order0_3_0_3<>+60(SB)/1, $0x80
+DATA order0_3_0_3<>+61(SB)/1, $0x0e
+DATA order0_3_0_3<>+62(SB)/1, $0x80
+DATA order0_3_0_3<>+63(SB)/1, $0x0e
+GLOBL order0_3_0_3<>(SB), RODATA|NOPTR, $64
+
+DATA order0_4_0_4<>+0(SB)/1, $0x80
+DATA order0_4_0_4<>+1(SB)/1, $0x03
+DATA order0_4_0_4<>+2(SB)/1, $0x80
+DATA order0_4_0_4<>+3(SB)/1, $0x03
+DATA order0_4_0_4<>+4(SB)/1, $0x80
+DATA order0_4_0_4<>+5(SB)/1, $0x07
+DATA order0_4_0_4<>+6(SB)/1, $0x80
+DATA order0_4_0_4<>+7(SB)/1, $0x07
+DATA order0_4_0_4<>+8(SB)/1, $0x80
+DATA order0_4_0_4<>+9(SB)/1, $0x0b
+DATA order0_4_0_4<>+10(SB)/1, $0x80
+DATA order0_4_0_4<>+11(SB)/1, $0x0b
+DATA order0_4_0_4<>+12(SB)/1, $0x80
+DATA order0_4_0_4<>+13(SB)/1, $0x0f
+DATA order0_4_0_4<>+14(SB)/1, $0x80
+DATA order0_4_0_4<>+15(SB)/1, $0x0f
+DATA order0_4_0_4<>+16(SB)/1, $0x80
+DATA order0_4_0_4<>+17(SB)/1, $0x03
+DATA order0_4_0_4<>+18(SB)/1, $0x80
+DATA order0_4_0_4<>+19(SB)/1, $0x03
+DATA order0_4_0_4<>+20(SB)/1, $0x80
+DATA order0_4_0_4<>+21(SB)/1, $0x07
+DATA order0_4_0_4<>+22(SB)/1, $0x80
+DATA order0_4_0_4<>+23(SB)/1, $0x07
+DATA order0_4_0_4<>+24(SB)/1, $0x80
+DATA order0_4_0_4<>+25(SB)/1, $0x0b
+DATA order0_4_0_4<>+26(SB)/1, $0x80
+DATA order0_4_0_4<>+27(SB)/1, $0x0b
+DATA order0_4_0_4<>+28(SB)/1, $0x80
+DATA order0_4_0_4<>+29(SB)/1, $0x0f
+DATA order0_4_0_4<>+30(SB)/1, $0x80
+DATA order0_4_0_4<>+31(SB)/1, $0x0f
+DATA order0_4_0_4<>+32(SB)/1, $0x80
+DATA order0_4_0_4<>+33(SB)/1, $0x03
+DATA order0_4_0_4<>+34(SB)/1, $0x80
+DATA order0_4_0_4<>+35(SB)/1, $0x03
+DATA order0_4_0_4<>+36(SB)/1, $0x80
+DATA order0_4_0_4<>+37(SB)/1, $0x07
+DATA order0_4_0_4<>+38(SB)/1, $0x80
+DATA order0_4_0_4<>+39(SB)/1, $0x07
+DATA order0_4_0_4<>+40(SB)/1, $0x80
+DATA order0_4_0_4<>+41(SB)/1, $0x0b
+DATA order0_4_0_4<>+42(SB)/1, $0x80
+DATA order0_4_0_4<>+43(SB)/1, $0x0b
+DATA order0_4_0_4<>+44(SB)/1, $0x80
+DATA order0_4_0_4<>+45(SB)/1, $0x0f
+DATA order0_4_0_4<>+46(SB)/1, $0x80
+DATA order0_4_0_4<>+47(SB)/1, $0x0f
+DATA order0_4_0_4<>+48(SB)/1, $0x80
+DATA order0_4_0_4<>+49(SB)/1, $0x03
+DATA order0_4_0_4<>+50(SB)/1, $0x80
+DATA order0_4_0_4<>+51(SB)/1, $0x03
+DATA order0_4_0_4<>+52(SB)/1, $0x80
+DATA order0_4_0_4<>+53(SB)/1, $0x07
+DATA order0_4_0_4<>+54(SB)/1, $0x80
+DATA order0_4_0_4<>+55(SB)/1, $0x07
+DATA order0_4_0_4<>+56(SB)/1, $0x80
+DATA order0_4_0_4<>+57(SB)/1, $0x0b
+DATA order0_4_0_4<>+58(SB)/1, $0x80
+DATA order0_4_0_4<>+59(SB)/1, $0x0b
+DATA order0_4_0_4<>+60(SB)/1, $0x80
+DATA order0_4_0_4<>+61(SB)/1, $0x0f
+DATA order0_4_0_4<>+62(SB)/1, $0x80
+DATA order0_4_0_4<>+63(SB)/1, $0x0f
+GLOBL order0_4_0_4<>(SB), RODATA|NOPTR, $64
+
+// func unpackBytesQ4_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·unpackBytesQ4_K(SB), NOSPLIT, $0-56
+	MOVQ   w+40(FP), AX
+	MOVQ   panel+0(FP), SI
+	MOVQ   blocks+48(FP), DI
+	MOVQ   d+24(FP), R8
+	MOVQ   m+32(FP), R9
+	MOVQ   pairs+8(FP), R10
+	MOVQ   mins+16(FP), R11
+	IMUL3Q $0x00000090, DI, DX
+	LEAQ   (DX)(DX*2), BX
+	LEAQ   (AX)(DX*4), CX
+
+loop107:
+	CMPQ           DI, $0x01
+	JL             done108
+	VBROADCASTI128 16(AX), Y0
+	VINSERTI128    $0x01, 16(CX), Y0, Y0
+	VBROADCASTI128 16(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 16(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 16(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 16(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 16(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 16(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, (SI)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 512(SI)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 64(SI)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 576(SI)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 128(SI)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 640(SI)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 192(SI)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 704(SI)
+	VBROADCASTI128 48(AX), Y0
+	VINSERTI128    $0x01, 48(CX), Y0, Y0
+	VBROADCASTI128 48(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 48(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 48(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 48(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 48(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 48(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 1024(SI)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1536(SI)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 1088(SI)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1600(SI)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 1152(SI)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1664(SI)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 1216(SI)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1728(SI)
+	VBROADCASTI128 80(AX), Y0
+	VINSERTI128    $0x01, 80(CX), Y0, Y0
+	VBROADCASTI128 80(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 80(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 80(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 80(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 80(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 80(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 2048(SI)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2560(SI)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 2112(SI)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2624(SI)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 2176(SI)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2688(SI)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 2240(SI)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2752(SI)
+	VBROADCASTI128 112(AX), Y0
+	VINSERTI128    $0x01, 112(CX), Y0, Y0
+	VBROADCASTI128 112(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 112(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 112(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 112(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 112(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 112(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 3072(SI)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3584(SI)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 3136(SI)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3648(SI)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 3200(SI)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3712(SI)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 3264(SI)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3776(SI)
+	VBROADCASTI128 32(AX), Y0
+	VINSERTI128    $0x01, 32(CX), Y0, Y0
+	VBROADCASTI128 32(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 32(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 32(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 32(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 32(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 32(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 256(SI)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 768(SI)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 320(SI)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 832(SI)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 384(SI)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 896(SI)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 448(SI)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 960(SI)
+	VBROADCASTI128 64(AX), Y0
+	VINSERTI128    $0x01, 64(CX), Y0, Y0
+	VBROADCASTI128 64(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 64(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 64(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 64(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 64(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 64(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 1280(SI)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1792(SI)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 1344(SI)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1856(SI)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 1408(SI)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1920(SI)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 1472(SI)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1984(SI)
+	VBROADCASTI128 96(AX), Y0
+	VINSERTI128    $0x01, 96(CX), Y0, Y0
+	VBROADCASTI128 96(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 96(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 96(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 96(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 96(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 96(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 2304(SI)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2816(SI)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 2368(SI)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2880(SI)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 2432(SI)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2944(SI)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 2496(SI)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3008(SI)
+	VBROADCASTI128 128(AX), Y0
+	VINSERTI128    $0x01, 128(CX), Y0, Y0
+	VBROADCASTI128 128(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 128(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 128(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 128(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 128(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 128(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 3328(SI)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3840(SI)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 3392(SI)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3904(SI)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 3456(SI)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3968(SI)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 3520(SI)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 4032(SI)
+	VBROADCASTI128 (AX), Y0
+	VINSERTI128    $0x01, (CX), Y0, Y0
+	VBROADCASTI128 (AX)(DX*1), Y1
+	VINSERTI128    $0x01, (CX)(DX*1), Y1, Y1
+	VBROADCASTI128 (AX)(DX*2), Y2
+	VINSERTI128    $0x01, (CX)(DX*2), Y2, Y2
+	VBROADCASTI128 (AX)(BX*1), Y3
+	VINSERTI128    $0x01, (CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y0
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y1, Y3
+	VPSRLW         $0x02, Y2, Y4
+	VPAND          bytes48<>+0(SB), Y4, Y4
+	VPOR           Y4, Y3, Y3
+	VPAND          bytes63<>+0(SB), Y2, Y2
+	VPSHUFB        order1_0_1_0<>+0(SB), Y2, Y4
+	VMOVDQU        Y4, (R10)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y2, Y4
+	VMOVDQU        Y4, 64(R10)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y2, Y4
+	VMOVDQU        Y4, 128(R10)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y2, Y2
+	VMOVDQU        Y2, 192(R10)
+	VPSHUFB        order1_0_1_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 256(R10)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 320(R10)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 384(R10)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 448(R10)
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y1, Y1
+	VPSRLW         $0x02, Y0, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y1, Y1
+	VPAND          bytes63<>+0(SB), Y0, Y0
+	VPSHUFB        order1_0_1_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, (R11)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 64(R11)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 128(R11)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 192(R11)
+	VPSHUFB        order1_0_1_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 256(R11)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 320(R11)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 384(R11)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 448(R11)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, (AX), X0, X0
+	VPINSRW        $0x01, (AX)(DX*1), X0, X0
+	VPINSRW        $0x02, (AX)(DX*2), X0, X0
+	VPINSRW        $0x03, (AX)(BX*1), X0, X0
+	VPINSRW        $0x04, (CX), X0, X0
+	VPINSRW        $0x05, (CX)(DX*1), X0, X0
+	VPINSRW        $0x06, (CX)(DX*2), X0, X0
+	VPINSRW        $0x07, (CX)(BX*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, (R8)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 2(AX), X0, X0
+	VPINSRW        $0x01, 2(AX)(DX*1), X0, X0
+	VPINSRW        $0x02, 2(AX)(DX*2), X0, X0
+	VPINSRW        $0x03, 2(AX)(BX*1), X0, X0
+	VPINSRW        $0x04, 2(CX), X0, X0
+	VPINSRW        $0x05, 2(CX)(DX*1), X0, X0
+	VPINSRW        $0x06, 2(CX)(DX*2), X0, X0
+	VPINSRW        $0x07, 2(CX)(BX*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VPXOR          sign<>+0(SB), Y0, Y0
+	VMOVUPS        Y0, (R9)
+	ADDQ           $0x00001000, SI
+	ADDQ           $0x00000040, R8
+	ADDQ           $0x00000040, R9
+	ADDQ           $0x00000400, R10
+	ADDQ           $0x00000200, R11
+	ADDQ           $0x00000090, AX
+	ADDQ           $0x00000090, CX
+	SUBQ           $0x00000001, DI
+	JMP            loop107
+
+done108:
+	VZEROUPPER
+	RET
+
+DATA bytes63<>+0(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+4(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+8(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+12(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+16(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+20(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+24(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+28(SB)/4, $0x3f3f3f3f
+GLOBL bytes63<>(SB), RODATA|NOPTR, $32
+
+// func unpackBytesQ5_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·unpackBytesQ5_K(SB), NOSPLIT, $0-56
+	MOVQ   w+40(FP), AX
+	MOVQ   panel+0(FP), SI
+	MOVQ   blocks+48(FP), DI
+	MOVQ   d+24(FP), R8
+	MOVQ   m+32(FP), R9
+	MOVQ   pairs+8(FP), R10
+	MOVQ   mins+16(FP), R11
+	IMUL3Q $0x000000b0, DI, DX
+	LEAQ   (DX)(DX*2), BX
+	LEAQ   (AX)(DX*4), CX
+
+loop109:
+	CMPQ           DI, $0x01
+	JL             done110
+	VBROADCASTI128 16(AX), Y0
+	VINSERTI128    $0x01, 16(CX), Y0, Y0
+	VBROADCASTI128 16(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 16(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 16(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 16(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 16(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 16(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 48(AX), Y3
+	VINSERTI128    $0x01, 48(CX), Y3, Y3
+	VBROADCASTI128 48(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 48(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 48(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 48(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 48(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 48(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x04, Y0, Y9
+	VPAND          bytes16<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, (SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y0, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 512(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x04, Y2, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 64(SI)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y2, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 576(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x04, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 128(SI)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 640(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x04, Y1, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 192(SI)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y1, Y5
+	VPAND          bytes16<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 704(SI)
+	VBROADCASTI128 80(AX), Y3
+	VINSERTI128    $0x01, 80(CX), Y3, Y3
+	VBROADCASTI128 80(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 80(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 80(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 80(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 80(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 80(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes16<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 1024(SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y0, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 1536(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x02, Y2, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 1088(SI)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y2, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1600(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x02, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1152(SI)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1664(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x02, Y1, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1216(SI)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y1, Y5
+	VPAND          bytes16<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 1728(SI)
+	VBROADCASTI128 112(AX), Y3
+	VINSERTI128    $0x01, 112(CX), Y3, Y3
+	VBROADCASTI128 112(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 112(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 112(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 112(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 112(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 112(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPAND          bytes16<>+0(SB), Y0, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 2048(SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y0, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 2560(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPAND          bytes16<>+0(SB), Y2, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 2112(SI)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y2, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2624(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPAND          bytes16<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2176(SI)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2688(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPAND          bytes16<>+0(SB), Y1, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2240(SI)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y1, Y5
+	VPAND          bytes16<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 2752(SI)
+	VBROADCASTI128 144(AX), Y3
+	VINSERTI128    $0x01, 144(CX), Y3, Y3
+	VBROADCASTI128 144(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 144(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 144(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 144(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 144(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 144(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSRLW         $0x02, Y0, Y9
+	VPAND          bytes16<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 3072(SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x03, Y0, Y0
+	VPAND          bytes16<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VMOVDQU        Y3, 3584(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y0
+	VPSRLW         $0x02, Y2, Y3
+	VPAND          bytes16<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VMOVDQU        Y0, 3136(SI)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y2, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3648(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3200(SI)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y4, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3712(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y0
+	VPSRLW         $0x02, Y1, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3264(SI)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y1, Y1
+	VPAND          bytes16<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VMOVDQU        Y0, 3776(SI)
+	VBROADCASTI128 32(AX), Y0
+	VINSERTI128    $0x01, 32(CX), Y0, Y0
+	VBROADCASTI128 32(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 32(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 32(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 32(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 32(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 32(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 64(AX), Y3
+	VINSERTI128    $0x01, 64(CX), Y3, Y3
+	VBROADCASTI128 64(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 64(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 64(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 64(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 64(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 64(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x04, Y0, Y9
+	VPAND          bytes16<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 256(SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y0, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 768(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x04, Y2, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 320(SI)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y2, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 832(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x04, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 384(SI)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 896(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x04, Y1, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 448(SI)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y1, Y5
+	VPAND          bytes16<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 960(SI)
+	VBROADCASTI128 96(AX), Y3
+	VINSERTI128    $0x01, 96(CX), Y3, Y3
+	VBROADCASTI128 96(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 96(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 96(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 96(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 96(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 96(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes16<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 1280(SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y0, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 1792(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x02, Y2, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 1344(SI)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y2, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1856(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x02, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1408(SI)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1920(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x02, Y1, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1472(SI)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y1, Y5
+	VPAND          bytes16<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 1984(SI)
+	VBROADCASTI128 128(AX), Y3
+	VINSERTI128    $0x01, 128(CX), Y3, Y3
+	VBROADCASTI128 128(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 128(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 128(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 128(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 128(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 128(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPAND          bytes16<>+0(SB), Y0, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 2304(SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y0, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 2816(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPAND          bytes16<>+0(SB), Y2, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 2368(SI)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y2, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2880(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPAND          bytes16<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2432(SI)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2944(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPAND          bytes16<>+0(SB), Y1, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2496(SI)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y1, Y5
+	VPAND          bytes16<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 3008(SI)
+	VBROADCASTI128 160(AX), Y3
+	VINSERTI128    $0x01, 160(CX), Y3, Y3
+	VBROADCASTI128 160(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 160(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 160(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 160(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 160(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 160(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSRLW         $0x02, Y0, Y9
+	VPAND          bytes16<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 3328(SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x03, Y0, Y0
+	VPAND          bytes16<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VMOVDQU        Y3, 3840(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y0
+	VPSRLW         $0x02, Y2, Y3
+	VPAND          bytes16<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VMOVDQU        Y0, 3392(SI)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y2, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3904(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3456(SI)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y4, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3968(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y0
+	VPSRLW         $0x02, Y1, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3520(SI)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y1, Y1
+	VPAND          bytes16<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VMOVDQU        Y0, 4032(SI)
+	VBROADCASTI128 (AX), Y0
+	VINSERTI128    $0x01, (CX), Y0, Y0
+	VBROADCASTI128 (AX)(DX*1), Y1
+	VINSERTI128    $0x01, (CX)(DX*1), Y1, Y1
+	VBROADCASTI128 (AX)(DX*2), Y2
+	VINSERTI128    $0x01, (CX)(DX*2), Y2, Y2
+	VBROADCASTI128 (AX)(BX*1), Y3
+	VINSERTI128    $0x01, (CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y0
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y1, Y3
+	VPSRLW         $0x02, Y2, Y4
+	VPAND          bytes48<>+0(SB), Y4, Y4
+	VPOR           Y4, Y3, Y3
+	VPAND          bytes63<>+0(SB), Y2, Y2
+	VPSHUFB        order1_0_1_0<>+0(SB), Y2, Y4
+	VMOVDQU        Y4, (R10)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y2, Y4
+	VMOVDQU        Y4, 64(R10)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y2, Y4
+	VMOVDQU        Y4, 128(R10)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y2, Y2
+	VMOVDQU        Y2, 192(R10)
+	VPSHUFB        order1_0_1_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 256(R10)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 320(R10)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 384(R10)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 448(R10)
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y1, Y1
+	VPSRLW         $0x02, Y0, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y1, Y1
+	VPAND          bytes63<>+0(SB), Y0, Y0
+	VPSHUFB        order1_0_1_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, (R11)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 64(R11)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 128(R11)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 192(R11)
+	VPSHUFB        order1_0_1_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 256(R11)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 320(R11)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 384(R11)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 448(R11)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, (AX), X0, X0
+	VPINSRW        $0x01, (AX)(DX*1), X0, X0
+	VPINSRW        $0x02, (AX)(DX*2), X0, X0
+	VPINSRW        $0x03, (AX)(BX*1), X0, X0
+	VPINSRW        $0x04, (CX), X0, X0
+	VPINSRW        $0x05, (CX)(DX*1), X0, X0
+	VPINSRW        $0x06, (CX)(DX*2), X0, X0
+	VPINSRW        $0x07, (CX)(BX*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, (R8)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 2(AX), X0, X0
+	VPINSRW        $0x01, 2(AX)(DX*1), X0, X0
+	VPINSRW        $0x02, 2(AX)(DX*2), X0, X0
+	VPINSRW        $0x03, 2(AX)(BX*1), X0, X0
+	VPINSRW        $0x04, 2(CX), X0, X0
+	VPINSRW        $0x05, 2(CX)(DX*1), X0, X0
+	VPINSRW        $0x06, 2(CX)(DX*2), X0, X0
+	VPINSRW        $0x07, 2(CX)(BX*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VPXOR          sign<>+0(SB), Y0, Y0
+	VMOVUPS        Y0, (R9)
+	ADDQ           $0x00001000, SI
+	ADDQ           $0x00000040, R8
+	ADDQ           $0x00000040, R9
+	ADDQ           $0x00000400, R10
+	ADDQ           $0x00000200, R11
+	ADDQ           $0x000000b0, AX
+	ADDQ           $0x000000b0, CX
+	SUBQ           $0x00000001, DI
+	JMP            loop109
+
+done110:
+	VZEROUPPER
+	RET
+
+// func unpackBytesQ6_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·unpackBytesQ6_K(SB), NOSPLIT, $0-56
+	MOVQ   w+40(FP), AX
+	MOVQ   panel+0(FP), SI
+	MOVQ   blocks+48(FP), DI
+	MOVQ   d+24(FP), R8
+	MOVQ   m+32(FP), R9
+	MOVQ   pairs+8(FP), R10
+	MOVQ   mins+16(FP), R11
+	IMUL3Q $0x000000d2, DI, DX
+	LEAQ   (DX)(DX*2), BX
+	LEAQ   (AX)(DX*4), CX
+
+loop111:
+	CMPQ           DI, $0x01
+	JL             done112
+	VBROADCASTI128 128(AX), Y0
+	VINSERTI128    $0x01, 128(CX), Y0, Y0
+	VBROADCASTI128 128(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 128(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 128(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 128(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 128(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 128(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 (AX), Y3
+	VINSERTI128    $0x01, (CX), Y3, Y3
+	VBROADCASTI128 (AX)(DX*1), Y5
+	VINSERTI128    $0x01, (CX)(DX*1), Y5, Y5
+	VBROADCASTI128 (AX)(DX*2), Y6
+	VINSERTI128    $0x01, (CX)(DX*2), Y6, Y6
+	VBROADCASTI128 (AX)(BX*1), Y7
+	VINSERTI128    $0x01, (CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x04, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, (SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y0, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 1024(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x04, Y2, Y7
+	VPAND          bytes48<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 64(SI)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y2, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1088(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x04, Y4, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 128(SI)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1152(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x04, Y1, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 192(SI)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y1, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 1216(SI)
+	VBROADCASTI128 32(AX), Y3
+	VINSERTI128    $0x01, 32(CX), Y3, Y3
+	VBROADCASTI128 32(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 32(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 32(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 32(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 32(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 32(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 512(SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x02, Y0, Y0
+	VPAND          bytes48<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VMOVDQU        Y3, 1536(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y0
+	VPSLLW         $0x02, Y2, Y3
+	VPAND          bytes48<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VMOVDQU        Y0, 576(SI)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y2, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 1600(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y0
+	VPSLLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 640(SI)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 1664(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y0
+	VPSLLW         $0x02, Y1, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 704(SI)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y1, Y1
+	VPAND          bytes48<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VMOVDQU        Y0, 1728(SI)
+	VBROADCASTI128 144(AX), Y0
+	VINSERTI128    $0x01, 144(CX), Y0, Y0
+	VBROADCASTI128 144(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 144(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 144(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 144(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 144(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 144(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 16(AX), Y3
+	VINSERTI128    $0x01, 16(CX), Y3, Y3
+	VBROADCASTI128 16(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 16(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 16(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 16(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 16(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 16(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x04, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 256(SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y0, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 1280(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x04, Y2, Y7
+	VPAND          bytes48<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 320(SI)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y2, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1344(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x04, Y4, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 384(SI)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1408(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x04, Y1, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 448(SI)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y1, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 1472(SI)
+	VBROADCASTI128 48(AX), Y3
+	VINSERTI128    $0x01, 48(CX), Y3, Y3
+	VBROADCASTI128 48(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 48(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 48(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 48(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 48(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 48(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 768(SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x02, Y0, Y0
+	VPAND          bytes48<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VMOVDQU        Y3, 1792(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y0
+	VPSLLW         $0x02, Y2, Y3
+	VPAND          bytes48<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VMOVDQU        Y0, 832(SI)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y2, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 1856(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y0
+	VPSLLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 896(SI)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 1920(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y0
+	VPSLLW         $0x02, Y1, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 960(SI)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y1, Y1
+	VPAND          bytes48<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VMOVDQU        Y0, 1984(SI)
+	VBROADCASTI128 160(AX), Y0
+	VINSERTI128    $0x01, 160(CX), Y0, Y0
+	VBROADCASTI128 160(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 160(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 160(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 160(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 160(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 160(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 64(AX), Y3
+	VINSERTI128    $0x01, 64(CX), Y3, Y3
+	VBROADCASTI128 64(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 64(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 64(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 64(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 64(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 64(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x04, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 2048(SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y0, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 3072(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x04, Y2, Y7
+	VPAND          bytes48<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 2112(SI)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y2, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 3136(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x04, Y4, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2176(SI)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 3200(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x04, Y1, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2240(SI)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y1, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 3264(SI)
+	VBROADCASTI128 96(AX), Y3
+	VINSERTI128    $0x01, 96(CX), Y3, Y3
+	VBROADCASTI128 96(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 96(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 96(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 96(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 96(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 96(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 2560(SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x02, Y0, Y0
+	VPAND          bytes48<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VMOVDQU        Y3, 3584(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y0
+	VPSLLW         $0x02, Y2, Y3
+	VPAND          bytes48<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VMOVDQU        Y0, 2624(SI)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y2, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3648(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y0
+	VPSLLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 2688(SI)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3712(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y0
+	VPSLLW         $0x02, Y1, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 2752(SI)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y1, Y1
+	VPAND          bytes48<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VMOVDQU        Y0, 3776(SI)
+	VBROADCASTI128 176(AX), Y0
+	VINSERTI128    $0x01, 176(CX), Y0, Y0
+	VBROADCASTI128 176(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 176(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 176(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 176(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 176(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 176(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 80(AX), Y3
+	VINSERTI128    $0x01, 80(CX), Y3, Y3
+	VBROADCASTI128 80(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 80(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 80(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 80(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 80(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 80(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x04, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 2304(SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y0, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 3328(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x04, Y2, Y7
+	VPAND          bytes48<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 2368(SI)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y2, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 3392(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x04, Y4, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2432(SI)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 3456(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x04, Y1, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2496(SI)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y1, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 3520(SI)
+	VBROADCASTI128 112(AX), Y3
+	VINSERTI128    $0x01, 112(CX), Y3, Y3
+	VBROADCASTI128 112(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 112(CX)(DX*1), Y5, Y5
+	VBROADCASTI128 112(AX)(DX*2), Y6
+	VINSERTI128    $0x01, 112(CX)(DX*2), Y6, Y6
+	VBROADCASTI128 112(AX)(BX*1), Y7
+	VINSERTI128    $0x01, 112(CX)(BX*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 2816(SI)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x02, Y0, Y0
+	VPAND          bytes48<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VMOVDQU        Y3, 3840(SI)
+	VPAND          bytes15<>+0(SB), Y6, Y0
+	VPSLLW         $0x02, Y2, Y3
+	VPAND          bytes48<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VMOVDQU        Y0, 2880(SI)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y2, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3904(SI)
+	VPAND          bytes15<>+0(SB), Y8, Y0
+	VPSLLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 2944(SI)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3968(SI)
+	VPAND          bytes15<>+0(SB), Y5, Y0
+	VPSLLW         $0x02, Y1, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3008(SI)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y1, Y1
+	VPAND          bytes48<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VMOVDQU        Y0, 4032(SI)
+	VBROADCASTI128 192(AX), Y0
+	VINSERTI128    $0x01, 192(CX), Y0, Y0
+	VBROADCASTI128 192(AX)(DX*1), Y1
+	VINSERTI128    $0x01, 192(CX)(DX*1), Y1, Y1
+	VBROADCASTI128 192(AX)(DX*2), Y2
+	VINSERTI128    $0x01, 192(CX)(DX*2), Y2, Y2
+	VBROADCASTI128 192(AX)(BX*1), Y3
+	VINSERTI128    $0x01, 192(CX)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPSHUFB        order0_1_0_1<>+0(SB), Y0, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, (R10)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y0, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 64(R10)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y0, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 128(R10)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y0, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 192(R10)
+	VPSHUFB        order0_1_0_1<>+0(SB), Y2, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 256(R10)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y2, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 320(R10)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y2, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 384(R10)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y2, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 448(R10)
+	VPSHUFB        order0_1_0_1<>+0(SB), Y4, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 512(R10)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y4, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 576(R10)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y4, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 640(R10)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y4, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 704(R10)
+	VPSHUFB        order0_1_0_1<>+0(SB), Y1, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 768(R10)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y1, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 832(R10)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y1, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 896(R10)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y1, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 960(R10)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 208(AX), X0, X0
+	VPINSRW        $0x01, 208(AX)(DX*1), X0, X0
+	VPINSRW        $0x02, 208(AX)(DX*2), X0, X0
+	VPINSRW        $0x03, 208(AX)(BX*1), X0, X0
+	VPINSRW        $0x04, 208(CX), X0, X0
+	VPINSRW        $0x05, 208(CX)(DX*1), X0, X0
+	VPINSRW        $0x06, 208(CX)(DX*2), X0, X0
+	VPINSRW        $0x07, 208(CX)(BX*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, (R8)
+	ADDQ           $0x00001000, SI
+	ADDQ           $0x00000040, R8
+	ADDQ           $0x00000040, R9
+	ADDQ           $0x00000400, R10
+	ADDQ           $0x00000200, R11
+	ADDQ           $0x000000d2, AX
+	ADDQ           $0x000000d2, CX
+	SUBQ           $0x00000001, DI
+	JMP            loop111
+
+done112:
+	VZEROUPPER
+	RET
+
+// func mulBytes(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·mulBytes(SB), $512-80
+	MOVQ tiles+64(FP), AX
+
+tile113:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
+	MOVQ    panel+16(FP), CX
+	MOVQ    d+40(FP), DX
+	MOVQ    blocks+56(FP), BX
+
+loop115:
+	CMPQ         BX, $0x01
+	JL           done116
+	VPBROADCASTD 16(AX), Y0
+	VPMULLW      minus16<>+0(SB), Y0, Y0
+	VMOVDQA      Y0, Y1
+	VPBROADCASTD 20(AX), Y2
+	VPMULLW      minus16<>+0(SB), Y2, Y2
+	VMOVDQA      Y2, Y3
+	VPBROADCASTD 24(AX), Y4
+	VPMULLW      minus16<>+0(SB), Y4, Y4
+	VMOVDQA      Y4, Y5
+	VPBROADCASTD 28(AX), Y6
+	VPMULLW      minus16<>+0(SB), Y6, Y6
+	VMOVDQA      Y6, Y7
+	VMOVDQU      (CX), Y8
+	VMOVDQU      32(CX), Y9
+	VPBROADCASTD 48(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 52(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 56(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 60(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      64(CX), Y8
+	VMOVDQU      96(CX), Y9
+	VPBROADCASTD 64(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 68(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 72(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 76(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(CX), Y8
+	VMOVDQU      160(CX), Y9
+	VPBROADCASTD 80(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 84(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 88(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 92(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(CX), Y8
+	VMOVDQU      224(CX), Y9
+	VPBROADCASTD 96(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 100(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 104(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 108(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(CX), Y8
+	VMOVDQU      288(CX), Y9
+	VPBROADCASTD 112(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 116(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 120(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 124(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(CX), Y8
+	VMOVDQU      352(CX), Y9
+	VPBROADCASTD 128(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 132(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 136(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 140(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(CX), Y8
+	VMOVDQU      416(CX), Y9
+	VPBROADCASTD 144(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 148(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 152(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 156(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(CX), Y8
+	VMOVDQU      480(CX), Y9
+	VPBROADCASTD 160(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 164(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 168(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 172(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, CX
+	VMOVDQU      ones16<>+0(SB), Y8
+	VPMADDWD     Y8, Y0, Y0
+	VPMADDWD     Y8, Y1, Y1
+	VPMADDWD     Y8, Y2, Y2
+	VPMADDWD     Y8, Y3, Y3
+	VPMADDWD     Y8, Y4, Y4
+	VPMADDWD     Y8, Y5, Y5
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y8, Y7, Y7
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	ADDQ         $0x00000040, DX
+	VBROADCASTSS (AX), Y10
+	VMULPS       Y10, Y8, Y11
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      (SP), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (SP)
+	VMULPS       Y10, Y9, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      32(SP), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(SP)
+	VBROADCASTSS 4(AX), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMOVUPS      64(SP), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      96(SP), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(SP)
+	VBROADCASTSS 8(AX), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y4, Y4
+	VMOVUPS      128(SP), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y5, Y5
+	VMOVUPS      160(SP), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(SP)
+	VBROADCASTSS 12(AX), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y6, Y6
+	VMOVUPS      192(SP), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y7, Y7
+	VMOVUPS      224(SP), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(SP)
+	ADDQ         $0x000000b0, AX
+	SUBQ         $0x00000001, BX
+	JMP          loop115
+
+done116:
+	MOVQ    dst+0(FP), CX
+	MOVQ    dstStride+8(FP), DX
+	MOVQ    count+72(FP), BX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end114
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end114
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end114
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end114
+	MOVQ    CX, dst+0(FP)
+	MOVQ    BX, count+72(FP)
+	JMP     tile113
+
+end114:
+	VZEROUPPER
+	RET
+
+DATA minus16<>+0(SB)/4, $0xfff0fff0
+DATA minus16<>+4(SB)/4, $0xfff0fff0
+DATA minus16<>+8(SB)/4, $0xfff0fff0
+DATA minus16<>+12(SB)/4, $0xfff0fff0
+DATA minus16<>+16(SB)/4, $0xfff0fff0
+DATA minus16<>+20(SB)/4, $0xfff0fff0
+DATA minus16<>+24(SB)/4, $0xfff0fff0
+DATA minus16<>+28(SB)/4, $0xfff0fff0
+GLOBL minus16<>(SB), RODATA|NOPTR, $32
+
+// func mulBytesMinima(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·mulBytesMinima(SB), $512-80
+	MOVQ tiles+64(FP), AX
+
+tile117:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
+	MOVQ    panel+16(FP), CX
+	MOVQ    d+40(FP), DX
+	MOVQ    blocks+56(FP), BX
+	MOVQ    m+48(FP), SI
+
+loop119:
+	CMPQ         BX, $0x01
+	JL           done120
+	VPBROADCASTD 16(AX), Y0
+	VPMULLW      minus16<>+0(SB), Y0, Y0
+	VMOVDQA      Y0, Y1
+	VPBROADCASTD 20(AX), Y2
+	VPMULLW      minus16<>+0(SB), Y2, Y2
+	VMOVDQA      Y2, Y3
+	VPBROADCASTD 24(AX), Y4
+	VPMULLW      minus16<>+0(SB), Y4, Y4
+	VMOVDQA      Y4, Y5
+	VPBROADCASTD 28(AX), Y6
+	VPMULLW      minus16<>+0(SB), Y6, Y6
+	VMOVDQA      Y6, Y7
+	VMOVDQU      (CX), Y8
+	VMOVDQU      32(CX), Y9
+	VPBROADCASTD 48(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 52(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 56(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 60(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      64(CX), Y8
+	VMOVDQU      96(CX), Y9
+	VPBROADCASTD 64(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 68(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 72(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 76(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(CX), Y8
+	VMOVDQU      160(CX), Y9
+	VPBROADCASTD 80(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 84(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 88(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 92(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(CX), Y8
+	VMOVDQU      224(CX), Y9
+	VPBROADCASTD 96(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 100(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 104(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 108(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(CX), Y8
+	VMOVDQU      288(CX), Y9
+	VPBROADCASTD 112(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 116(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 120(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 124(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(CX), Y8
+	VMOVDQU      352(CX), Y9
+	VPBROADCASTD 128(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 132(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 136(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 140(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(CX), Y8
+	VMOVDQU      416(CX), Y9
+	VPBROADCASTD 144(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 148(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 152(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 156(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(CX), Y8
+	VMOVDQU      480(CX), Y9
+	VPBROADCASTD 160(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 164(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 168(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 172(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, CX
+	VMOVDQU      ones16<>+0(SB), Y8
+	VPMADDWD     Y8, Y0, Y0
+	VPMADDWD     Y8, Y1, Y1
+	VPBROADCASTD 16(AX), Y9
+	VPMADDWD     plus16<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPADDD       Y9, Y1, Y1
+	VPMADDWD     Y8, Y2, Y2
+	VPMADDWD     Y8, Y3, Y3
+	VPBROADCASTD 20(AX), Y9
+	VPMADDWD     plus16<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPADDD       Y9, Y3, Y3
+	VPMADDWD     Y8, Y4, Y4
+	VPMADDWD     Y8, Y5, Y5
+	VPBROADCASTD 24(AX), Y9
+	VPMADDWD     plus16<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y4, Y4
+	VPADDD       Y9, Y5, Y5
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y8, Y7, Y7
+	VPBROADCASTD 28(AX), Y8
+	VPMADDWD     plus16<>+0(SB), Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPADDD       Y8, Y7, Y7
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	ADDQ         $0x00000040, DX
+	VBROADCASTSS (AX), Y10
+	VMULPS       Y10, Y8, Y11
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      (SP), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (SP)
+	VMULPS       Y10, Y9, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      32(SP), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(SP)
+	VBROADCASTSS 4(AX), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMOVUPS      64(SP), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      96(SP), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(SP)
+	VBROADCASTSS 8(AX), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y4, Y4
+	VMOVUPS      128(SP), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y5, Y5
+	VMOVUPS      160(SP), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(SP)
+	VBROADCASTSS 12(AX), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y6, Y6
+	VMOVUPS      192(SP), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y7, Y7
+	VMOVUPS      224(SP), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(SP)
+	VBROADCASTSS 32(AX), Y0
+	VMOVAPS      Y0, Y1
+	VBROADCASTSS 36(AX), Y2
+	VMOVAPS      Y2, Y3
+	VBROADCASTSS 40(AX), Y4
+	VMOVAPS      Y4, Y5
+	VBROADCASTSS 44(AX), Y6
+	VMOVAPS      Y6, Y7
+	VMOVUPS      (SI), Y8
+	VMOVUPS      32(SI), Y9
+	ADDQ         $0x00000040, SI
+	VBROADCASTSS (AX), Y10
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (SP), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (SP)
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(SP), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(SP)
+	VBROADCASTSS 4(AX), Y0
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(SP), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(SP)
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(SP), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(SP)
+	VBROADCASTSS 8(AX), Y0
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(SP), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(SP)
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(SP), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(SP)
+	VBROADCASTSS 12(AX), Y0
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(SP), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(SP)
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(SP), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(SP)
+	ADDQ         $0x000000b0, AX
+	SUBQ         $0x00000001, BX
+	JMP          loop119
+
+done120:
+	MOVQ    dst+0(FP), CX
+	MOVQ    dstStride+8(FP), DX
+	MOVQ    count+72(FP), BX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end118
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end118
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end118
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end118
+	MOVQ    CX, dst+0(FP)
+	MOVQ    BX, count+72(FP)
+	JMP     tile117
+
+end118:
+	VZEROUPPER
+	RET
+
+DATA plus16<>+0(SB)/4, $0x00100010
+DATA plus16<>+4(SB)/4, $0x00100010
+DATA plus16<>+8(SB)/4, $0x00100010
+DATA plus16<>+12(SB)/4, $0x00100010
+DATA plus16<>+16(SB)/4, $0x00100010
+DATA plus16<>+20(SB)/4, $0x00100010
+DATA plus16<>+24(SB)/4, $0x00100010
+DATA plus16<>+28(SB)/4, $0x00100010
+GLOBL plus16<>(SB), RODATA|NOPTR, $32
+
+// func mulSupers(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·mulSupers(SB), $512-80
+	MOVQ tiles+64(FP), AX
+
+tile121:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
+	MOVQ    panel+16(FP), CX
+	MOVQ    d+40(FP), DX
+	MOVQ    blocks+56(FP), BX
+	MOVQ    pairs+24(FP), SI
+	MOVQ    mins+32(FP), DI
+	MOVQ    m+48(FP), DI
+
+loop123:
+	CMPQ    BX, $0x01
+	JL      done124
+	MOVQ    AX, DI
+	VXORPS  Y0, Y0, Y0
+	VMOVDQU Y0, 256(SP)
+	VMOVDQU Y0, 288(SP)
+	VMOVDQU Y0, 320(SP)
+	VMOVDQU Y0, 352(SP)
+	VMOVDQU Y0, 384(SP)
+	VMOVDQU Y0, 416(SP)
+	VMOVDQU Y0, 448(SP)
+	VMOVDQU Y0, 480(SP)
+	LEAQ    144(DI), R9
+	MOVQ    $0x00000010, R8
+
+loop125:
+	CMPQ         R8, $0x01
+	JL           done126
+	VPBROADCASTD (R9), Y0
+	VPMULLW      minus32<>+0(SB), Y0, Y0
+	VMOVDQA      Y0, Y1
+	VPBROADCASTD 4(R9), Y2
+	VPMULLW      minus32<>+0(SB), Y2, Y2
+	VMOVDQA      Y2, Y3
+	VPBROADCASTD 8(R9), Y4
+	VPMULLW      minus32<>+0(SB), Y4, Y4
+	VMOVDQA      Y4, Y5
+	VPBROADCASTD 12(R9), Y6
+	VPMULLW      minus32<>+0(SB), Y6, Y6
+	VMOVDQA      Y6, Y7
+	ADDQ         $0x00000010, R9
+	VMOVDQU      (CX), Y8
+	VMOVDQU      32(CX), Y9
+	VPBROADCASTD 400(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 404(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 408(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 412(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      64(CX), Y8
+	VMOVDQU      96(CX), Y9
+	VPBROADCASTD 416(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 420(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 424(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 428(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(CX), Y8
+	VMOVDQU      160(CX), Y9
+	VPBROADCASTD 432(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 436(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 440(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 444(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(CX), Y8
+	VMOVDQU      224(CX), Y9
+	VPBROADCASTD 448(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 452(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 456(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 460(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000100, CX
+	VMOVDQU      (SI), Y8
+	VMOVDQU      32(SI), Y9
+	VPMADDWD     Y8, Y0, Y0
+	VPADDD       256(SP), Y0, Y0
+	VMOVDQU      Y0, 256(SP)
+	VPMADDWD     Y9, Y1, Y1
+	VPADDD       288(SP), Y1, Y1
+	VMOVDQU      Y1, 288(SP)
+	VPMADDWD     Y8, Y2, Y2
+	VPADDD       320(SP), Y2, Y2
+	VMOVDQU      Y2, 320(SP)
+	VPMADDWD     Y9, Y3, Y3
+	VPADDD       352(SP), Y3, Y3
+	VMOVDQU      Y3, 352(SP)
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       384(SP), Y4, Y4
+	VMOVDQU      Y4, 384(SP)
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       416(SP), Y5, Y5
+	VMOVDQU      Y5, 416(SP)
+	VPMADDWD     Y8, Y6, Y6
+	VPADDD       448(SP), Y6, Y6
+	VMOVDQU      Y6, 448(SP)
+	VPMADDWD     Y9, Y7, Y7
+	VPADDD       480(SP), Y7, Y7
+	VMOVDQU      Y7, 480(SP)
+	ADDQ         $0x00000040, SI
+	ADDQ         $0x00000040, AX
+	SUBQ         $0x00000001, R8
+	JMP          loop125
+
+done126:
+	VMOVDQU      256(SP), Y0
+	VMOVDQU      288(SP), Y1
+	VMOVDQU      320(SP), Y2
+	VMOVDQU      352(SP), Y3
+	VMOVDQU      384(SP), Y4
+	VMOVDQU      416(SP), Y5
+	VMOVDQU      448(SP), Y6
+	VMOVDQU      480(SP), Y7
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	ADDQ         $0x00000040, DX
+	VBROADCASTSS (DI), Y10
+	VMULPS       Y10, Y8, Y11
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      (SP), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (SP)
+	VMULPS       Y10, Y9, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      32(SP), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(SP)
+	VBROADCASTSS 4(DI), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMOVUPS      64(SP), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      96(SP), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(SP)
+	VBROADCASTSS 8(DI), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y4, Y4
+	VMOVUPS      128(SP), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y5, Y5
+	VMOVUPS      160(SP), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(SP)
+	VBROADCASTSS 12(DI), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y6, Y6
+	VMOVUPS      192(SP), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y7, Y7
+	VMOVUPS      224(SP), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(SP)
+	ADDQ         $0x00000190, AX
+	SUBQ         $0x00000001, BX
+	JMP          loop123
+
+done124:
+	MOVQ    dst+0(FP), CX
+	MOVQ    dstStride+8(FP), DX
+	MOVQ    count+72(FP), BX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end122
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end122
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end122
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end122
+	MOVQ    CX, dst+0(FP)
+	MOVQ    BX, count+72(FP)
+	JMP     tile121
+
+end122:
+	VZEROUPPER
+	RET
+
+DATA minus32<>+0(SB)/4, $0xffe0ffe0
+DATA minus32<>+4(SB)/4, $0xffe0ffe0
+DATA minus32<>+8(SB)/4, $0xffe0ffe0
+DATA minus32<>+12(SB)/4, $0xffe0ffe0
+DATA minus32<>+16(SB)/4, $0xffe0ffe0
+DATA minus32<>+20(SB)/4, $0xffe0ffe0
+DATA minus32<>+24(SB)/4, $0xffe0ffe0
+DATA minus32<>+28(SB)/4, $0xffe0ffe0
+GLOBL minus32<>(SB), RODATA|NOPTR, $32
+
+// func mulSupersMinima2(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·mulSupersMinima2(SB), $512-80
+	MOVQ tiles+64(FP), AX
+
+tile127:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
+	MOVQ    panel+16(FP), CX
+	MOVQ    d+40(FP), DX
+	MOVQ    blocks+56(FP), BX
+	MOVQ    pairs+24(FP), SI
+	MOVQ    mins+32(FP), DI
+	MOVQ    m+48(FP), R8
+
+loop129:
+	CMPQ    BX, $0x01
+	JL      done130
+	MOVQ    AX, R9
+	VXORPS  Y0, Y0, Y0
+	VMOVDQU Y0, 256(SP)
+	VMOVDQU Y0, 288(SP)
+	VMOVDQU Y0, 320(SP)
+	VMOVDQU Y0, 352(SP)
+	VMOVDQU Y0, 384(SP)
+	VMOVDQU Y0, 416(SP)
+	VMOVDQU Y0, 448(SP)
+	VMOVDQU Y0, 480(SP)
+	MOVQ    $0x00000010, R10
+
+loop131:
+	CMPQ         R10, $0x01
+	JL           done132
+	VMOVDQU      (CX), Y6
+	VMOVDQU      32(CX), Y7
+	VPBROADCASTD 400(AX), Y1
+	VPMADDUBSW   Y1, Y6, Y0
+	VPMADDUBSW   Y1, Y7, Y1
+	VPBROADCASTD 404(AX), Y3
+	VPMADDUBSW   Y3, Y6, Y2
+	VPMADDUBSW   Y3, Y7, Y3
+	VPBROADCASTD 408(AX), Y5
+	VPMADDUBSW   Y5, Y6, Y4
+	VPMADDUBSW   Y5, Y7, Y5
+	VPBROADCASTD 412(AX), Y8
+	VPMADDUBSW   Y8, Y6, Y6
+	VPMADDUBSW   Y8, Y7, Y7
+	VMOVDQU      64(CX), Y8
+	VMOVDQU      96(CX), Y9
+	VPBROADCASTD 416(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 420(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 424(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 428(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(CX), Y8
+	VMOVDQU      160(CX), Y9
+	VPBROADCASTD 432(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 436(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 440(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 444(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(CX), Y8
+	VMOVDQU      224(CX), Y9
+	VPBROADCASTD 448(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 452(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 456(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 460(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000100, CX
+	VMOVDQU      (SI), Y8
+	VMOVDQU      32(SI), Y9
+	VPMADDWD     Y8, Y0, Y0
+	VPADDD       256(SP), Y0, Y0
+	VMOVDQU      Y0, 256(SP)
+	VPMADDWD     Y9, Y1, Y1
+	VPADDD       288(SP), Y1, Y1
+	VMOVDQU      Y1, 288(SP)
+	VPMADDWD     Y8, Y2, Y2
+	VPADDD       320(SP), Y2, Y2
+	VMOVDQU      Y2, 320(SP)
+	VPMADDWD     Y9, Y3, Y3
+	VPADDD       352(SP), Y3, Y3
+	VMOVDQU      Y3, 352(SP)
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       384(SP), Y4, Y4
+	VMOVDQU      Y4, 384(SP)
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       416(SP), Y5, Y5
+	VMOVDQU      Y5, 416(SP)
+	VPMADDWD     Y8, Y6, Y6
+	VPADDD       448(SP), Y6, Y6
+	VMOVDQU      Y6, 448(SP)
+	VPMADDWD     Y9, Y7, Y7
+	VPADDD       480(SP), Y7, Y7
+	VMOVDQU      Y7, 480(SP)
+	ADDQ         $0x00000040, SI
+	ADDQ         $0x00000040, AX
+	SUBQ         $0x00000001, R10
+	JMP          loop131
+
+done132:
+	VMOVDQU      256(SP), Y0
+	VMOVDQU      288(SP), Y1
+	VMOVDQU      320(SP), Y2
+	VMOVDQU      352(SP), Y3
+	VMOVDQU      384(SP), Y4
+	VMOVDQU      416(SP), Y5
+	VMOVDQU      448(SP), Y6
+	VMOVDQU      480(SP), Y7
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	ADDQ         $0x00000040, DX
+	VBROADCASTSS (R9), Y10
+	VMULPS       Y10, Y8, Y11
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      (SP), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (SP)
+	VMULPS       Y10, Y9, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      32(SP), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(SP)
+	VBROADCASTSS 4(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMOVUPS      64(SP), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      96(SP), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(SP)
+	VBROADCASTSS 8(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y4, Y4
+	VMOVUPS      128(SP), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y5, Y5
+	VMOVUPS      160(SP), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(SP)
+	VBROADCASTSS 12(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y6, Y6
+	VMOVUPS      192(SP), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y7, Y7
+	VMOVUPS      224(SP), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(SP)
+	VMOVDQU      (DI), Y6
+	VMOVDQU      32(DI), Y7
+	VPBROADCASTD 16(R9), Y1
+	VPMADDWD     Y1, Y6, Y0
+	VPMADDWD     Y1, Y7, Y1
+	VPBROADCASTD 20(R9), Y3
+	VPMADDWD     Y3, Y6, Y2
+	VPMADDWD     Y3, Y7, Y3
+	VPBROADCASTD 24(R9), Y5
+	VPMADDWD     Y5, Y6, Y4
+	VPMADDWD     Y5, Y7, Y5
+	VPBROADCASTD 28(R9), Y8
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y8, Y7, Y7
+	VMOVDQU      64(DI), Y8
+	VMOVDQU      96(DI), Y9
+	VPBROADCASTD 32(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 36(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 40(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 44(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      128(DI), Y8
+	VMOVDQU      160(DI), Y9
+	VPBROADCASTD 48(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 52(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 56(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 60(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      192(DI), Y8
+	VMOVDQU      224(DI), Y9
+	VPBROADCASTD 64(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 68(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 72(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 76(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      256(DI), Y8
+	VMOVDQU      288(DI), Y9
+	VPBROADCASTD 80(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 84(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 88(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 92(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      320(DI), Y8
+	VMOVDQU      352(DI), Y9
+	VPBROADCASTD 96(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 100(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 104(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 108(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      384(DI), Y8
+	VMOVDQU      416(DI), Y9
+	VPBROADCASTD 112(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 116(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 120(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 124(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      448(DI), Y8
+	VMOVDQU      480(DI), Y9
+	VPBROADCASTD 128(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 132(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 136(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 140(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	ADDQ         $0x00000200, DI
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	ADDQ         $0x00000040, R8
+	VBROADCASTSS (R9), Y10
+	VMULPS       Y10, Y8, Y11
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      (SP), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (SP)
+	VMULPS       Y10, Y9, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      32(SP), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(SP)
+	VBROADCASTSS 4(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMOVUPS      64(SP), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      96(SP), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(SP)
+	VBROADCASTSS 8(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y4, Y4
+	VMOVUPS      128(SP), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y5, Y5
+	VMOVUPS      160(SP), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(SP)
+	VBROADCASTSS 12(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y6, Y6
+	VMOVUPS      192(SP), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y7, Y7
+	VMOVUPS      224(SP), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(SP)
+	ADDQ         $0x00000190, AX
+	SUBQ         $0x00000001, BX
+	JMP          loop129
+
+done130:
+	MOVQ    dst+0(FP), CX
+	MOVQ    dstStride+8(FP), DX
+	MOVQ    count+72(FP), BX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end128
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end128
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end128
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end128
+	MOVQ    CX, dst+0(FP)
+	MOVQ    BX, count+72(FP)
+	JMP     tile127
+
+end128:
+	VZEROUPPER
+	RET
+
+// func mulSupersMinima4(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·mulSupersMinima4(SB), $512-80
+	MOVQ tiles+64(FP), AX
+
+tile133:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
+	MOVQ    panel+16(FP), CX
+	MOVQ    d+40(FP), DX
+	MOVQ    blocks+56(FP), BX
+	MOVQ    pairs+24(FP), SI
+	MOVQ    mins+32(FP), DI
+	MOVQ    m+48(FP), R8
+
+loop135:
+	CMPQ    BX, $0x01
+	JL      done136
+	MOVQ    AX, R9
+	VXORPS  Y0, Y0, Y0
+	VMOVDQU Y0, 256(SP)
+	VMOVDQU Y0, 288(SP)
+	VMOVDQU Y0, 320(SP)
+	VMOVDQU Y0, 352(SP)
+	VMOVDQU Y0, 384(SP)
+	VMOVDQU Y0, 416(SP)
+	VMOVDQU Y0, 448(SP)
+	VMOVDQU Y0, 480(SP)
+	MOVQ    $0x00000008, R10
+
+loop137:
+	CMPQ         R10, $0x01
+	JL           done138
+	VMOVDQU      (CX), Y6
+	VMOVDQU      32(CX), Y7
+	VPBROADCASTD 400(AX), Y1
+	VPMADDUBSW   Y1, Y6, Y0
+	VPMADDUBSW   Y1, Y7, Y1
+	VPBROADCASTD 404(AX), Y3
+	VPMADDUBSW   Y3, Y6, Y2
+	VPMADDUBSW   Y3, Y7, Y3
+	VPBROADCASTD 408(AX), Y5
+	VPMADDUBSW   Y5, Y6, Y4
+	VPMADDUBSW   Y5, Y7, Y5
+	VPBROADCASTD 412(AX), Y8
+	VPMADDUBSW   Y8, Y6, Y6
+	VPMADDUBSW   Y8, Y7, Y7
+	VMOVDQU      64(CX), Y8
+	VMOVDQU      96(CX), Y9
+	VPBROADCASTD 416(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 420(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 424(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 428(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(CX), Y8
+	VMOVDQU      160(CX), Y9
+	VPBROADCASTD 432(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 436(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 440(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 444(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(CX), Y8
+	VMOVDQU      224(CX), Y9
+	VPBROADCASTD 448(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 452(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 456(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 460(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(CX), Y8
+	VMOVDQU      288(CX), Y9
+	VPBROADCASTD 464(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 468(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 472(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 476(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(CX), Y8
+	VMOVDQU      352(CX), Y9
+	VPBROADCASTD 480(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 484(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 488(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 492(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(CX), Y8
+	VMOVDQU      416(CX), Y9
+	VPBROADCASTD 496(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 500(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 504(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 508(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(CX), Y8
+	VMOVDQU      480(CX), Y9
+	VPBROADCASTD 512(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 516(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 520(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 524(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, CX
+	VMOVDQU      (SI), Y8
+	VMOVDQU      32(SI), Y9
+	VPMADDWD     Y8, Y0, Y0
+	VPADDD       256(SP), Y0, Y0
+	VMOVDQU      Y0, 256(SP)
+	VPMADDWD     Y9, Y1, Y1
+	VPADDD       288(SP), Y1, Y1
+	VMOVDQU      Y1, 288(SP)
+	VPMADDWD     Y8, Y2, Y2
+	VPADDD       320(SP), Y2, Y2
+	VMOVDQU      Y2, 320(SP)
+	VPMADDWD     Y9, Y3, Y3
+	VPADDD       352(SP), Y3, Y3
+	VMOVDQU      Y3, 352(SP)
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       384(SP), Y4, Y4
+	VMOVDQU      Y4, 384(SP)
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       416(SP), Y5, Y5
+	VMOVDQU      Y5, 416(SP)
+	VPMADDWD     Y8, Y6, Y6
+	VPADDD       448(SP), Y6, Y6
+	VMOVDQU      Y6, 448(SP)
+	VPMADDWD     Y9, Y7, Y7
+	VPADDD       480(SP), Y7, Y7
+	VMOVDQU      Y7, 480(SP)
+	ADDQ         $0x00000040, SI
+	ADDQ         $0x00000080, AX
+	SUBQ         $0x00000001, R10
+	JMP          loop137
+
+done138:
+	VMOVDQU      256(SP), Y0
+	VMOVDQU      288(SP), Y1
+	VMOVDQU      320(SP), Y2
+	VMOVDQU      352(SP), Y3
+	VMOVDQU      384(SP), Y4
+	VMOVDQU      416(SP), Y5
+	VMOVDQU      448(SP), Y6
+	VMOVDQU      480(SP), Y7
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	ADDQ         $0x00000040, DX
+	VBROADCASTSS (R9), Y10
+	VMULPS       Y10, Y8, Y11
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      (SP), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (SP)
+	VMULPS       Y10, Y9, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      32(SP), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(SP)
+	VBROADCASTSS 4(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMOVUPS      64(SP), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      96(SP), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(SP)
+	VBROADCASTSS 8(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y4, Y4
+	VMOVUPS      128(SP), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y5, Y5
+	VMOVUPS      160(SP), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(SP)
+	VBROADCASTSS 12(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y6, Y6
+	VMOVUPS      192(SP), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y7, Y7
+	VMOVUPS      224(SP), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(SP)
+	ADDQ         $0x00000200, SI
+	VMOVDQU      (DI), Y6
+	VMOVDQU      32(DI), Y7
+	VPBROADCASTD 16(R9), Y1
+	VPMADDWD     Y1, Y6, Y0
+	VPMADDWD     Y1, Y7, Y1
+	VPBROADCASTD 20(R9), Y3
+	VPMADDWD     Y3, Y6, Y2
+	VPMADDWD     Y3, Y7, Y3
+	VPBROADCASTD 24(R9), Y5
+	VPMADDWD     Y5, Y6, Y4
+	VPMADDWD     Y5, Y7, Y5
+	VPBROADCASTD 28(R9), Y8
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y8, Y7, Y7
+	VMOVDQU      64(DI), Y8
+	VMOVDQU      96(DI), Y9
+	VPBROADCASTD 32(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 36(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 40(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 44(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      128(DI), Y8
+	VMOVDQU      160(DI), Y9
+	VPBROADCASTD 48(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 52(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 56(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 60(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      192(DI), Y8
+	VMOVDQU      224(DI), Y9
+	VPBROADCASTD 64(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 68(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 72(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 76(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      256(DI), Y8
+	VMOVDQU      288(DI), Y9
+	VPBROADCASTD 80(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 84(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 88(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 92(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      320(DI), Y8
+	VMOVDQU      352(DI), Y9
+	VPBROADCASTD 96(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 100(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 104(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 108(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      384(DI), Y8
+	VMOVDQU      416(DI), Y9
+	VPBROADCASTD 112(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 116(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 120(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 124(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      448(DI), Y8
+	VMOVDQU      480(DI), Y9
+	VPBROADCASTD 128(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 132(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 136(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 140(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	ADDQ         $0x00000200, DI
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	ADDQ         $0x00000040, R8
+	VBROADCASTSS (R9), Y10
+	VMULPS       Y10, Y8, Y11
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      (SP), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (SP)
+	VMULPS       Y10, Y9, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      32(SP), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(SP)
+	VBROADCASTSS 4(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMOVUPS      64(SP), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      96(SP), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(SP)
+	VBROADCASTSS 8(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y4, Y4
+	VMOVUPS      128(SP), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y5, Y5
+	VMOVUPS      160(SP), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(SP)
+	VBROADCASTSS 12(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y6, Y6
+	VMOVUPS      192(SP), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y7, Y7
+	VMOVUPS      224(SP), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(SP)
+	ADDQ         $0x00000190, AX
+	SUBQ         $0x00000001, BX
+	JMP          loop135
+
+done136:
+	MOVQ    dst+0(FP), CX
+	MOVQ    dstStride+8(FP), DX
+	MOVQ    count+72(FP), BX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end134
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end134
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end134
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end134
+	MOVQ    CX, dst+0(FP)
+	MOVQ    BX, count+72(FP)
+	JMP     tile133
+
+end134:
+	VZEROUPPER
+	RET
+
+// func mulSupersMinima5(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·mulSupersMinima5(SB), $512-80
+	MOVQ tiles+64(FP), AX
+
+tile139:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
+	MOVQ    panel+16(FP), CX
+	MOVQ    d+40(FP), DX
+	MOVQ    blocks+56(FP), BX
+	MOVQ    pairs+24(FP), SI
+	MOVQ    mins+32(FP), DI
+	MOVQ    m+48(FP), R8
+
+loop141:
+	CMPQ    BX, $0x01
+	JL      done142
+	MOVQ    AX, R9
+	VXORPS  Y0, Y0, Y0
+	VMOVDQU Y0, 256(SP)
+	VMOVDQU Y0, 288(SP)
+	VMOVDQU Y0, 320(SP)
+	VMOVDQU Y0, 352(SP)
+	VMOVDQU Y0, 384(SP)
+	VMOVDQU Y0, 416(SP)
+	VMOVDQU Y0, 448(SP)
+	VMOVDQU Y0, 480(SP)
+	MOVQ    $0x00000008, R10
+
+loop143:
+	CMPQ         R10, $0x01
+	JL           done144
+	VMOVDQU      (CX), Y6
+	VMOVDQU      32(CX), Y7
+	VPBROADCASTD 400(AX), Y1
+	VPMADDUBSW   Y1, Y6, Y0
+	VPMADDUBSW   Y1, Y7, Y1
+	VPBROADCASTD 404(AX), Y3
+	VPMADDUBSW   Y3, Y6, Y2
+	VPMADDUBSW   Y3, Y7, Y3
+	VPBROADCASTD 408(AX), Y5
+	VPMADDUBSW   Y5, Y6, Y4
+	VPMADDUBSW   Y5, Y7, Y5
+	VPBROADCASTD 412(AX), Y8
+	VPMADDUBSW   Y8, Y6, Y6
+	VPMADDUBSW   Y8, Y7, Y7
+	VMOVDQU      64(CX), Y8
+	VMOVDQU      96(CX), Y9
+	VPBROADCASTD 416(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 420(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 424(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 428(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(CX), Y8
+	VMOVDQU      160(CX), Y9
+	VPBROADCASTD 432(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 436(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 440(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 444(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(CX), Y8
+	VMOVDQU      224(CX), Y9
+	VPBROADCASTD 448(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 452(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 456(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 460(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000100, CX
+	VMOVDQU      (SI), Y8
+	VMOVDQU      32(SI), Y9
+	VPMADDWD     Y8, Y0, Y0
+	VPADDD       256(SP), Y0, Y0
+	VMOVDQU      Y0, 256(SP)
+	VPMADDWD     Y9, Y1, Y1
+	VPADDD       288(SP), Y1, Y1
+	VMOVDQU      Y1, 288(SP)
+	VPMADDWD     Y8, Y2, Y2
+	VPADDD       320(SP), Y2, Y2
+	VMOVDQU      Y2, 320(SP)
+	VPMADDWD     Y9, Y3, Y3
+	VPADDD       352(SP), Y3, Y3
+	VMOVDQU      Y3, 352(SP)
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       384(SP), Y4, Y4
+	VMOVDQU      Y4, 384(SP)
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       416(SP), Y5, Y5
+	VMOVDQU      Y5, 416(SP)
+	VPMADDWD     Y8, Y6, Y6
+	VPADDD       448(SP), Y6, Y6
+	VMOVDQU      Y6, 448(SP)
+	VPMADDWD     Y9, Y7, Y7
+	VPADDD       480(SP), Y7, Y7
+	VMOVDQU      Y7, 480(SP)
+	VMOVDQU      (CX), Y6
+	VMOVDQU      32(CX), Y7
+	VPBROADCASTD 464(AX), Y1
+	VPMADDUBSW   Y1, Y6, Y0
+	VPMADDUBSW   Y1, Y7, Y1
+	VPBROADCASTD 468(AX), Y3
+	VPMADDUBSW   Y3, Y6, Y2
+	VPMADDUBSW   Y3, Y7, Y3
+	VPBROADCASTD 472(AX), Y5
+	VPMADDUBSW   Y5, Y6, Y4
+	VPMADDUBSW   Y5, Y7, Y5
+	VPBROADCASTD 476(AX), Y8
+	VPMADDUBSW   Y8, Y6, Y6
+	VPMADDUBSW   Y8, Y7, Y7
+	VMOVDQU      64(CX), Y8
+	VMOVDQU      96(CX), Y9
+	VPBROADCASTD 480(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 484(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 488(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 492(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(CX), Y8
+	VMOVDQU      160(CX), Y9
+	VPBROADCASTD 496(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 500(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 504(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 508(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(CX), Y8
+	VMOVDQU      224(CX), Y9
+	VPBROADCASTD 512(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 516(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 520(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 524(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000100, CX
+	VMOVDQU      (SI), Y8
+	VMOVDQU      32(SI), Y9
+	VPMADDWD     Y8, Y0, Y0
+	VPADDD       256(SP), Y0, Y0
+	VMOVDQU      Y0, 256(SP)
+	VPMADDWD     Y9, Y1, Y1
+	VPADDD       288(SP), Y1, Y1
+	VMOVDQU      Y1, 288(SP)
+	VPMADDWD     Y8, Y2, Y2
+	VPADDD       320(SP), Y2, Y2
+	VMOVDQU      Y2, 320(SP)
+	VPMADDWD     Y9, Y3, Y3
+	VPADDD       352(SP), Y3, Y3
+	VMOVDQU      Y3, 352(SP)
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       384(SP), Y4, Y4
+	VMOVDQU      Y4, 384(SP)
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       416(SP), Y5, Y5
+	VMOVDQU      Y5, 416(SP)
+	VPMADDWD     Y8, Y6, Y6
+	VPADDD       448(SP), Y6, Y6
+	VMOVDQU      Y6, 448(SP)
+	VPMADDWD     Y9, Y7, Y7
+	VPADDD       480(SP), Y7, Y7
+	VMOVDQU      Y7, 480(SP)
+	ADDQ         $0x00000040, SI
+	ADDQ         $0x00000080, AX
+	SUBQ         $0x00000001, R10
+	JMP          loop143
+
+done144:
+	VMOVDQU      256(SP), Y0
+	VMOVDQU      288(SP), Y1
+	VMOVDQU      320(SP), Y2
+	VMOVDQU      352(SP), Y3
+	VMOVDQU      384(SP), Y4
+	VMOVDQU      416(SP), Y5
+	VMOVDQU      448(SP), Y6
+	VMOVDQU      480(SP), Y7
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	ADDQ         $0x00000040, DX
+	VBROADCASTSS (R9), Y10
+	VMULPS       Y10, Y8, Y11
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      (SP), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (SP)
+	VMULPS       Y10, Y9, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      32(SP), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(SP)
+	VBROADCASTSS 4(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMOVUPS      64(SP), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      96(SP), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(SP)
+	VBROADCASTSS 8(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y4, Y4
+	VMOVUPS      128(SP), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y5, Y5
+	VMOVUPS      160(SP), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(SP)
+	VBROADCASTSS 12(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y6, Y6
+	VMOVUPS      192(SP), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y7, Y7
+	VMOVUPS      224(SP), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(SP)
+	ADDQ         $0x00000200, SI
+	VMOVDQU      (DI), Y6
+	VMOVDQU      32(DI), Y7
+	VPBROADCASTD 16(R9), Y1
+	VPMADDWD     Y1, Y6, Y0
+	VPMADDWD     Y1, Y7, Y1
+	VPBROADCASTD 20(R9), Y3
+	VPMADDWD     Y3, Y6, Y2
+	VPMADDWD     Y3, Y7, Y3
+	VPBROADCASTD 24(R9), Y5
+	VPMADDWD     Y5, Y6, Y4
+	VPMADDWD     Y5, Y7, Y5
+	VPBROADCASTD 28(R9), Y8
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y8, Y7, Y7
+	VMOVDQU      64(DI), Y8
+	VMOVDQU      96(DI), Y9
+	VPBROADCASTD 32(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 36(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 40(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 44(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      128(DI), Y8
+	VMOVDQU      160(DI), Y9
+	VPBROADCASTD 48(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 52(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 56(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 60(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      192(DI), Y8
+	VMOVDQU      224(DI), Y9
+	VPBROADCASTD 64(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 68(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 72(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 76(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      256(DI), Y8
+	VMOVDQU      288(DI), Y9
+	VPBROADCASTD 80(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 84(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 88(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 92(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      320(DI), Y8
+	VMOVDQU      352(DI), Y9
+	VPBROADCASTD 96(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 100(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 104(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 108(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      384(DI), Y8
+	VMOVDQU      416(DI), Y9
+	VPBROADCASTD 112(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 116(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 120(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 124(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      448(DI), Y8
+	VMOVDQU      480(DI), Y9
+	VPBROADCASTD 128(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 132(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 136(R9), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 140(R9), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	ADDQ         $0x00000200, DI
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	ADDQ         $0x00000040, R8
+	VBROADCASTSS (R9), Y10
+	VMULPS       Y10, Y8, Y11
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      (SP), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (SP)
+	VMULPS       Y10, Y9, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      32(SP), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(SP)
+	VBROADCASTSS 4(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMOVUPS      64(SP), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      96(SP), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(SP)
+	VBROADCASTSS 8(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y4, Y4
+	VMOVUPS      128(SP), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y5, Y5
+	VMOVUPS      160(SP), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(SP)
+	VBROADCASTSS 12(R9), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y6, Y6
+	VMOVUPS      192(SP), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y7, Y7
+	VMOVUPS      224(SP), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(SP)
+	ADDQ         $0x00000190, AX
+	SUBQ         $0x00000001, BX
+	JMP          loop141
+
+done142:
+	MOVQ    dst+0(FP), CX
+	MOVQ    dstStride+8(FP), DX
+	MOVQ    count+72(FP), BX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end140
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end140
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end140
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end140
+	MOVQ    CX, dst+0(FP)
+	MOVQ    BX, count+72(FP)
+	JMP     tile139
+
+end140:
+	VZEROUPPER
+	RET
+
 // func mulFloats(dst *float32, dstStride int, w *float32, rows int, x *float32, cols int, count int)
 // Requires: AVX, FMA3
 TEXT ·mulFloats(SB), NOSPLIT, $0-56
 	MOVQ x+32(FP), AX
 	MOVQ count+48(FP), CX
 
-loop93:
+loop145:
 	CMPQ CX, $0x03
-	JL   done94
+	JL   done146
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -3554,9 +10463,9 @@ loop93:
 	MOVQ dstStride+8(FP), R8
 	SHLQ $0x02, SI
 
-loop95:
+loop147:
 	CMPQ   BX, $0x02
-	JL     done96
+	JL     done148
 	MOVQ   cols+40(FP), R10
 	MOVQ   AX, R9
 	VXORPS Y0, Y0, Y0
@@ -3572,9 +10481,9 @@ loop95:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-loop97:
+loop149:
 	CMPQ        R10, $0x10
-	JL          done98
+	JL          done150
 	VMOVUPS     (DX), Y12
 	VMOVUPS     (DX)(SI*1), Y13
 	VMOVUPS     (R9), Y14
@@ -3600,9 +10509,9 @@ loop97:
 	ADDQ        $0x00000040, R9
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R10
-	JMP         loop97
+	JMP         loop149
 
-done98:
+done150:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -3654,9 +10563,9 @@ done98:
 	ADDQ         SI, DX
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, BX
-	JMP          loop95
+	JMP          loop147
 
-done96:
+done148:
 	MOVQ dst+0(FP), DX
 	ADDQ R8, DX
 	ADDQ SI, AX
@@ -3666,12 +10575,12 @@ done96:
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000003, CX
-	JMP  loop93
+	JMP  loop145
 
-done94:
-loop99:
+done146:
+loop151:
 	CMPQ CX, $0x01
-	JL   done100
+	JL   done152
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -3679,9 +10588,9 @@ loop99:
 	MOVQ dstStride+8(FP), R8
 	SHLQ $0x02, SI
 
-loop101:
+loop153:
 	CMPQ   BX, $0x02
-	JL     done102
+	JL     done154
 	MOVQ   cols+40(FP), R10
 	MOVQ   AX, R9
 	VXORPS Y0, Y0, Y0
@@ -3689,9 +10598,9 @@ loop101:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-loop103:
+loop155:
 	CMPQ        R10, $0x10
-	JL          done104
+	JL          done156
 	VMOVUPS     (DX), Y4
 	VMOVUPS     (DX)(SI*1), Y5
 	VMOVUPS     (R9), Y6
@@ -3705,9 +10614,9 @@ loop103:
 	ADDQ        $0x00000040, R9
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R10
-	JMP         loop103
+	JMP         loop155
 
-done104:
+done156:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -3727,17 +10636,17 @@ done104:
 	ADDQ         SI, DX
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, BX
-	JMP          loop101
+	JMP          loop153
 
-done102:
+done154:
 	MOVQ dst+0(FP), DX
 	ADDQ R8, DX
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000001, CX
-	JMP  loop99
+	JMP  loop151
 
-done100:
+done152:
 	VZEROUPPER
 	RET
 
@@ -3755,16 +10664,16 @@ TEXT ·quantize(SB), NOSPLIT, $0-48
 	VMOVDQU magnitude<>+0(SB), Y3
 	VMOVSS  limit127<>+0(SB), X4
 
-loop105:
+loop157:
 	CMPQ  SI, $0x01
-	JL    done106
+	JL    done158
 	MOVQ  blockLen+40(FP), R8
 	VPXOR Y5, Y5, Y5
 	MOVQ  BX, DI
 
-loop107:
+loop159:
 	CMPQ    R8, $0x20
-	JL      done108
+	JL      done160
 	VPAND   (DI), Y3, Y6
 	VPMAXSD Y6, Y5, Y5
 	VPAND   32(DI), Y3, Y6
@@ -3775,9 +10684,9 @@ loop107:
 	VPMAXSD Y6, Y5, Y5
 	ADDQ    $0x00000080, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop107
+	JMP     loop159
 
-done108:
+done160:
 	VEXTRACTI128 $0x01, Y5, X6
 	VPMAXSD      X6, X5, X5
 	VPSHUFD      $0x4e, X5, X6
@@ -3786,19 +10695,19 @@ done108:
 	VPMAXSD      X6, X5, X5
 	VMOVD        X5, DI
 	CMPL         DI, $0x7f800000
-	JAE          notfinite109
+	JAE          notfinite161
 	VDIVSS       X5, X4, X6
 	VMOVD        X6, DI
 	CMPL         DI, $0x7f800000
-	JAE          tiny110
+	JAE          tiny162
 	VDIVSS       X4, X5, X5
 	VMOVSS       X5, (CX)
 	VBROADCASTSS X6, Y6
 	MOVQ         blockLen+40(FP), R8
 
-loop113:
+loop165:
 	CMPQ         R8, $0x20
-	JL           done114
+	JL           done166
 	VMULPS       (BX), Y6, Y5
 	VCVTPS2DQ    Y5, Y5
 	VMULPS       32(BX), Y6, Y7
@@ -3823,40 +10732,40 @@ loop113:
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000020, R8
-	JMP          loop113
+	JMP          loop165
 
-done114:
-	JMP next112
+done166:
+	JMP next164
 
-notfinite109:
+notfinite161:
 	MOVL $0x7fc00000, (CX)
-	JMP  zeros111
+	JMP  zeros163
 
-tiny110:
+tiny162:
 	MOVL $0x00000000, (CX)
 
-zeros111:
+zeros163:
 	MOVQ  blockLen+40(FP), R8
 	VPXOR Y5, Y5, Y5
 
-loop115:
+loop167:
 	CMPQ    R8, $0x20
-	JL      done116
+	JL      done168
 	VMOVDQU Y5, (AX)
 	VMOVD   X5, (DX)
 	ADDQ    $0x00000080, BX
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000004, DX
 	SUBQ    $0x00000020, R8
-	JMP     loop115
+	JMP     loop167
 
-done116:
-next112:
+done168:
+next164:
 	ADDQ $0x00000004, CX
 	SUBQ $0x00000001, SI
-	JMP  loop105
+	JMP  loop157
 
-done106:
+done158:
 	VZEROUPPER
 	RET
 
@@ -3907,17 +10816,17 @@ TEXT ·widen(SB), NOSPLIT, $0-24
 	MOVQ q+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop117:
+loop169:
 	CMPQ      DX, $0x10
-	JL        done118
+	JL        done170
 	VPMOVSXBW (CX), Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000010, DX
-	JMP       loop117
+	JMP       loop169
 
-done118:
+done170:
 	VZEROUPPER
 	RET
 
@@ -3928,18 +10837,18 @@ TEXT ·add(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop119:
+loop171:
 	CMPQ    DX, $0x08
-	JL      done120
+	JL      done172
 	VMOVUPS (AX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (AX)
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, CX
 	SUBQ    $0x00000008, DX
-	JMP     loop119
+	JMP     loop171
 
-done120:
+done172:
 	VZEROUPPER
 	RET
 
@@ -3952,9 +10861,9 @@ TEXT ·scaleMul(SB), NOSPLIT, $0-40
 	MOVQ         weight+16(FP), BX
 	VBROADCASTSS r+24(FP), Y0
 
-loop121:
+loop173:
 	CMPQ    DX, $0x08
-	JL      done122
+	JL      done174
 	VMULPS  (CX), Y0, Y1
 	VMULPS  (BX), Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -3962,9 +10871,9 @@ loop121:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, BX
 	SUBQ    $0x00000008, DX
-	JMP     loop121
+	JMP     loop173
 
-done122:
+done174:
 	VZEROUPPER
 	RET
 
@@ -3976,9 +10885,9 @@ TEXT ·siluMul(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 
-loop123:
+loop175:
 	CMPQ         BX, $0x08
-	JL           done124
+	JL           done176
 	VMOVUPS      (CX), Y0
 	VXORPS       signs<>+0(SB), Y0, Y1
 	VMOVUPS      expMagic<>+0(SB), Y2
@@ -4010,9 +10919,9 @@ loop123:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop123
+	JMP          loop175
 
-done124:
+done176:
 	VZEROUPPER
 	RET
 
@@ -4165,9 +11074,9 @@ TEXT ·rotateHalves(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	LEAQ (AX)(BX*4), SI
 
-loop125:
+loop177:
 	CMPQ    BX, $0x08
-	JL      done126
+	JL      done178
 	VMOVUPS (AX), Y0
 	VMOVUPS (SI), Y1
 	VMOVUPS (CX), Y2
@@ -4185,9 +11094,9 @@ loop125:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, DX
 	SUBQ    $0x00000008, BX
-	JMP     loop125
+	JMP     loop177
 
-done126:
+done178:
 	VZEROUPPER
 	RET
 
@@ -4200,9 +11109,9 @@ TEXT ·rotateAdjacent(SB), NOSPLIT, $0-32
 	MOVQ    n+24(FP), BX
 	VMOVDQU doubled<>+0(SB), Y0
 
-loop127:
+loop179:
 	CMPQ      BX, $0x04
-	JL        done128
+	JL        done180
 	VMOVUPS   (AX), Y1
 	VMOVUPS   (CX), X3
 	VMOVUPS   (DX), X4
@@ -4217,9 +11126,9 @@ loop127:
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000010, DX
 	SUBQ      $0x00000004, BX
-	JMP       loop127
+	JMP       loop179
 
-done128:
+done180:
 	VZEROUPPER
 	RET
 
@@ -4249,9 +11158,9 @@ TEXT ·scores(SB), NOSPLIT, $0-36
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop129:
+loop181:
 	CMPQ         BX, $0x01
-	JL           done130
+	JL           done182
 	VBROADCASTSS (CX), Y8
 	VFMADD231PS  (DX), Y8, Y0
 	VFMADD231PS  32(DX), Y8, Y1
@@ -4264,9 +11173,9 @@ loop129:
 	ADDQ         $0x00000004, CX
 	ADDQ         $0x00000100, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop129
+	JMP          loop181
 
-done130:
+done182:
 	VBROADCASTSS scale+32(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -4299,9 +11208,9 @@ TEXT ·weights(SB), NOSPLIT, $0-36
 	MOVQ         AX, CX
 	MOVQ         $0x00000008, DX
 
-loop131:
+loop183:
 	CMPQ      DX, $0x01
-	JL        done132
+	JL        done184
 	VPCMPGTD  Y1, Y0, Y5
 	VMOVUPS   Y4, Y6
 	VBLENDVPS Y5, (CX), Y6, Y6
@@ -4309,9 +11218,9 @@ loop131:
 	VPADDD    Y2, Y1, Y1
 	ADDQ      $0x00000020, CX
 	SUBQ      $0x00000001, DX
-	JMP       loop131
+	JMP       loop183
 
-done132:
+done184:
 	VEXTRACTF128 $0x01, Y3, X1
 	VMAXPS       X1, X3, X3
 	VPERMILPS    $0x4e, X3, X1
@@ -4326,9 +11235,9 @@ done132:
 	MOVQ         AX, CX
 	MOVQ         $0x00000004, DX
 
-loop133:
+loop185:
 	CMPQ         DX, $0x01
-	JL           done134
+	JL           done186
 	VMOVUPS      (CX), Y6
 	VSUBPS       Y3, Y6, Y6
 	VMOVUPS      expMagic<>+0(SB), Y7
@@ -4387,9 +11296,9 @@ loop133:
 	VADDPS       Y6, Y5, Y5
 	ADDQ         $0x00000040, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop133
+	JMP          loop185
 
-done134:
+done186:
 	VADDPS       Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPS       X0, X4, X4
@@ -4465,9 +11374,9 @@ TEXT ·mix(SB), NOSPLIT, $0-44
 	SHLQ         $0x02, BX
 	VBROADCASTSS correction+40(FP), Y0
 
-loop135:
+loop187:
 	CMPQ   DX, $0x40
-	JL     done136
+	JL     done188
 	VMULPS (AX), Y0, Y1
 	VMULPS 32(AX), Y0, Y2
 	VMULPS 64(AX), Y0, Y3
@@ -4480,9 +11389,9 @@ loop135:
 	MOVQ   valid+32(FP), R8
 	MOVQ   CX, DI
 
-loop137:
+loop189:
 	CMPQ         R8, $0x01
-	JL           done138
+	JL           done190
 	VBROADCASTSS (SI), Y9
 	VFMADD231PS  (DI), Y9, Y1
 	VFMADD231PS  32(DI), Y9, Y2
@@ -4495,9 +11404,9 @@ loop137:
 	ADDQ         $0x00000004, SI
 	ADDQ         BX, DI
 	SUBQ         $0x00000001, R8
-	JMP          loop137
+	JMP          loop189
 
-done138:
+done190:
 	VMOVUPS Y1, (AX)
 	VMOVUPS Y2, 32(AX)
 	VMOVUPS Y3, 64(AX)
@@ -4509,35 +11418,35 @@ done138:
 	ADDQ    $0x00000100, AX
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000040, DX
-	JMP     loop135
+	JMP     loop187
 
-done136:
-loop139:
+done188:
+loop191:
 	CMPQ   DX, $0x08
-	JL     done140
+	JL     done192
 	VMULPS (AX), Y0, Y1
 	MOVQ   p+8(FP), SI
 	MOVQ   valid+32(FP), R8
 	MOVQ   CX, DI
 
-loop141:
+loop193:
 	CMPQ         R8, $0x01
-	JL           done142
+	JL           done194
 	VBROADCASTSS (SI), Y2
 	VFMADD231PS  (DI), Y2, Y1
 	ADDQ         $0x00000004, SI
 	ADDQ         BX, DI
 	SUBQ         $0x00000001, R8
-	JMP          loop141
+	JMP          loop193
 
-done142:
+done194:
 	VMOVUPS Y1, (AX)
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, CX
 	SUBQ    $0x00000008, DX
-	JMP     loop139
+	JMP     loop191
 
-done140:
+done192:
 	VZEROUPPER
 	RET
 
@@ -4550,11 +11459,11 @@ TEXT ·halvesToFloats(SB), NOSPLIT, $0-40
 	MOVQ rows+24(FP), BX
 	MOVQ cols+32(FP), DI
 	CMPQ DI, $0x00000010
-	JNE  others143
+	JNE  others195
 
-loop144:
+loop196:
 	CMPQ      BX, $0x01
-	JL        done145
+	JL        done197
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (AX)
 	VCVTPH2PS 16(DX), Y0
@@ -4562,19 +11471,19 @@ loop144:
 	ADDQ      $0x00000020, DX
 	ADDQ      CX, AX
 	SUBQ      $0x00000001, BX
-	JMP       loop144
+	JMP       loop196
 
-done145:
-others143:
-loop146:
+done197:
+others195:
+loop198:
 	CMPQ BX, $0x01
-	JL   done147
+	JL   done199
 	MOVQ cols+32(FP), DI
 	MOVQ AX, SI
 
-loop148:
+loop200:
 	CMPQ      DI, $0x20
-	JL        done149
+	JL        done201
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	VCVTPH2PS 16(DX), Y0
@@ -4586,25 +11495,25 @@ loop148:
 	ADDQ      $0x00000040, DX
 	ADDQ      $0x00000080, SI
 	SUBQ      $0x00000020, DI
-	JMP       loop148
+	JMP       loop200
 
-done149:
-loop150:
+done201:
+loop202:
 	CMPQ      DI, $0x08
-	JL        done151
+	JL        done203
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	ADDQ      $0x00000010, DX
 	ADDQ      $0x00000020, SI
 	SUBQ      $0x00000008, DI
-	JMP       loop150
+	JMP       loop202
 
-done151:
+done203:
 	ADDQ CX, AX
 	SUBQ $0x00000001, BX
-	JMP  loop146
+	JMP  loop198
 
-done147:
+done199:
 	VZEROUPPER
 	RET
 
@@ -4615,18 +11524,18 @@ TEXT ·bfloatsToFloats(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop152:
+loop204:
 	CMPQ      DX, $0x08
-	JL        done153
+	JL        done205
 	VPMOVZXWD (CX), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop152
+	JMP       loop204
 
-done153:
+done205:
 	VZEROUPPER
 	RET
 
@@ -4637,17 +11546,17 @@ TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop154:
+loop206:
 	CMPQ      DX, $0x08
-	JL        done155
+	JL        done207
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $0x00000020, CX
 	ADDQ      $0x00000010, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop154
+	JMP       loop206
 
-done155:
+done207:
 	VZEROUPPER
 	RET
 
@@ -4657,15 +11566,15 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ bytes+8(FP), CX
 
-loop156:
+loop208:
 	CMPQ       CX, $0x40
-	JL         done157
+	JL         done209
 	PREFETCHT1 (AX)
 	ADDQ       $0x00000040, AX
 	SUBQ       $0x00000040, CX
-	JMP        loop156
+	JMP        loop208
 
-done157:
+done209:
 	VZEROUPPER
 	RET
 
@@ -4680,9 +11589,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 
-loop158:
+loop210:
 	CMPQ       AX, $0x01
-	JL         done159
+	JL         done211
 	VPMADDUBSW Y9, Y9, Y0
 	VPMADDUBSW Y9, Y9, Y1
 	VPMADDUBSW Y9, Y9, Y2
@@ -4752,9 +11661,9 @@ loop158:
 	VPMADDWD   Y8, Y3, Y3
 	VPADDD     Y3, Y7, Y7
 	SUBQ       $0x00000001, AX
-	JMP        loop158
+	JMP        loop210
 
-done159:
+done211:
 	VZEROUPPER
 	RET
 
@@ -4786,9 +11695,9 @@ TEXT ·limitFloats(SB), NOSPLIT, $0-8
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 
-loop160:
+loop212:
 	CMPQ        AX, $0x01
-	JL          done161
+	JL          done213
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -4802,9 +11711,9 @@ loop160:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	SUBQ        $0x00000001, AX
-	JMP         loop160
+	JMP         loop212
 
-done161:
+done213:
 	VZEROUPPER
 	RET
 
@@ -4824,9 +11733,9 @@ TEXT ·limitRead(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ turns+8(FP), CX
 
-loop162:
+loop214:
 	CMPQ       CX, $0x01
-	JL         done163
+	JL         done215
 	PREFETCHT0 4096(AX)
 	PREFETCHT0 4160(AX)
 	PREFETCHT0 4224(AX)
@@ -4841,8 +11750,8 @@ loop162:
 	VMOVDQU    224(AX), Y0
 	ADDQ       $0x00000100, AX
 	SUBQ       $0x00000001, CX
-	JMP        loop162
+	JMP        loop214
 
-done163:
+done215:
 	VZEROUPPER
 	RET

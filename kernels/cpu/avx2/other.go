@@ -54,6 +54,19 @@ func MulNibbles(dst []float32, stride int, p *ref.Panel, x *ref.Quants, minima b
 	ref.MulNibbles(dst, stride, p, x, minima)
 }
 
+// HasBytes says whether UnpackBytes and MulBytes take a type.
+func HasBytes(quant.Type) bool { return true }
+
+// UnpackBytes is ref.UnpackBytes.
+func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
+	ref.UnpackBytes(t, p, w, rows, cols)
+}
+
+// MulBytes is ref.MulBytes.
+func MulBytes(t quant.Type, dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
+	ref.MulBytes(dst, stride, p, x, t.HasMinima())
+}
+
 // UnpackPanel is ref.UnpackPanel.
 func UnpackPanel(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
 	ref.UnpackPanel(t, p, w, rows, cols)

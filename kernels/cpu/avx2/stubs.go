@@ -114,6 +114,86 @@ func mulWide(dst *float32, dstStride int, panel *int16, mins *int16, d *float32,
 //go:noescape
 func mulWideMinima(dst *float32, dstStride int, panel *int16, mins *int16, d *float32, m *float32, blocks int, blockLen int, x *int16, scale *float32, sums *int16, count int)
 
+// unpackBytesQ4_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+//
+//go:noescape
+func unpackBytesQ4_0(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ4_1 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+//
+//go:noescape
+func unpackBytesQ4_1(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ5_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+//
+//go:noescape
+func unpackBytesQ5_0(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ5_1 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+//
+//go:noescape
+func unpackBytesQ5_1(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesMXFP4 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+//
+//go:noescape
+func unpackBytesMXFP4(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ2_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+//
+//go:noescape
+func unpackBytesQ2_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ3_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+//
+//go:noescape
+func unpackBytesQ3_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ4_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+//
+//go:noescape
+func unpackBytesQ4_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ5_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+//
+//go:noescape
+func unpackBytesQ5_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ6_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+//
+//go:noescape
+func unpackBytesQ6_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// mulBytes multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulBytes(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+
+// mulBytesMinima multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulBytesMinima(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+
+// mulSupers multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulSupers(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+
+// mulSupersMinima2 multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulSupersMinima2(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+
+// mulSupersMinima4 multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulSupersMinima4(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+
+// mulSupersMinima5 multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulSupersMinima5(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+
 // mulFloats multiplies rows rows of weights, an even number, with count rows of activations, all of cols columns, a
 // multiple of sixteen: ref.MulFloats. dstStride is in bytes.
 //
