@@ -16,21 +16,25 @@ type eightFormat struct {
 	blockBytes int
 	emit       func(k *eightRows, line func(i int, bytes VecVirtual))
 	scales     func(k *eightRows, out *panelOut)
+	signed     bool // lines are of signed bytes
 }
 
 // eightFormats are the formats whose bytes VPMADDUBSW multiplies. Where there are no minima, 16 or 32 is added to the
 // weights, whatever the offset of the format itself.
 var eightFormats = []eightFormat{
-	{"Q4_0", 18, eightNibbles(2, 8, nil), eightHalves},
-	{"Q4_1", 20, eightNibbles(4, 0, nil), eightPairs},
-	{"Q5_0", 22, eightFifths(2), eightHalves},
-	{"Q5_1", 24, eightFifths(4), eightPairs},
-	{"MXFP4", 17, eightNibbles(1, 0, &mxfp4Sixteen), eightE8M0},
-	{"Q2_K", 84, eightQuarters(16, none, 0), eightScalesQ2},
-	{"Q3_K", 110, eightQuarters(32, 0, 28), eightScalesQ3},
-	{"Q4_K", 144, eightHalfBytes(16, none), eightScalesQ4},
-	{"Q5_K", 176, eightHalfBytes(48, 16), eightScalesQ4},
-	{"Q6_K", 210, eightSixes, eightScalesQ6},
+	{name: "Q4_0", blockBytes: 18, emit: eightNibbles(2, 8, nil), scales: eightHalves},
+	{name: "Q4_1", blockBytes: 20, emit: eightNibbles(4, 0, nil), scales: eightPairs},
+	{name: "Q5_0", blockBytes: 22, emit: eightFifths(2), scales: eightHalves},
+	{name: "Q5_1", blockBytes: 24, emit: eightFifths(4), scales: eightPairs},
+	{name: "MXFP4", blockBytes: 17, emit: eightNibbles(1, 0, &mxfp4Sixteen), scales: eightE8M0},
+	{name: "Q2_K", blockBytes: 84, emit: eightQuarters(16, none, 0), scales: eightScalesQ2},
+	{name: "Q3_K", blockBytes: 110, emit: eightQuarters(32, 0, 28), scales: eightScalesQ3},
+	{name: "Q4_K", blockBytes: 144, emit: eightHalfBytes(16, none), scales: eightScalesQ4},
+	{name: "Q5_K", blockBytes: 176, emit: eightHalfBytes(48, 16), scales: eightScalesQ4},
+	{name: "Q6_K", blockBytes: 210, emit: eightSixes, scales: eightScalesQ6},
+	{name: "Q8_0", blockBytes: 34, emit: eightBytes, scales: eightHalves, signed: true},
+	{name: "IQ4_NL", blockBytes: 18, emit: eightNibbles(2, 128, &iq4Codes), scales: eightHalves, signed: true},
+	{name: "IQ4_XS", blockBytes: 136, emit: eightCodes, scales: eightScalesIQ4, signed: true},
 }
 
 // mxfp4Sixteen is the codebook, 16 added.
@@ -88,6 +92,22 @@ func eightNibbles(disp, add int, codes *[16]uint8) func(k *eightRows, line func(
 				addBytes(code, add)
 				line(4*half+i, code)
 			}
+		}
+	}
+}
+
+// eightCodes reads 128 bytes of indices of the codebook.
+func eightCodes(k *eightRows, line func(i int, bytes VecVirtual)) {
+	for sub := range 8 {
+		eightNibbles(8+16*sub, 128, &iq4Codes)(k, func(i int, v VecVirtual) { line(8*sub+i, v) })
+	}
+}
+
+// eightBytes reads int8.
+func eightBytes(k *eightRows, line func(i int, bytes VecVirtual)) {
+	for half := range 2 {
+		for i, v := range eightLines(k, 2+16*half) {
+			line(4*half+i, v)
 		}
 	}
 }

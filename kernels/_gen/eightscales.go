@@ -134,3 +134,32 @@ func eightScalesQ4(k *eightRows, out *panelOut) {
 	out.scale(halvesAt(k, 0))
 	out.minusHalves(k, 2)
 }
+
+// eightScalesIQ4 reads 16 bits with the high two of eight scales and 32 bits with their low four.
+func eightScalesIQ4(k *eightRows, out *panelOut) {
+	v := eightLines(k, 0)
+	for i := range 2 {
+		b := moved(v[1], [4]int{2 * i, 2 * i, 2*i + 1, 2*i + 1})
+		odd := YMM()
+		VPSRLW(Imm(4), b, odd)
+		VPAND(words("oddnibbles", 0x0f000f00), odd, odd)
+		VPAND(words("evennibbles", 0x000f000f), b, b)
+		VPOR(b, odd, b)
+		high := moved(v[0], [4]int{2 + i, 2 + i, 2 + i, 2 + i})
+		for j := range 4 {
+			bits := YMM()
+			if j < 2 {
+				VPSLLW(Imm(uint64(4-2*j)), high, bits)
+			} else {
+				VPSRLW(Imm(uint64(2*j-4)), high, bits) // by 0 once
+			}
+			VPAND(words(fmt.Sprintf("high%d", j), 0x30<<(8*j)), bits, bits)
+			VPOR(bits, b, b)
+		}
+		addBytes(b, 224) // less 32
+		for j := range 4 {
+			out.pair(4*i+j, twiceSigned(b, j))
+		}
+	}
+	out.scale(halvesAt(k, 0))
+}

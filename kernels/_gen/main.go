@@ -17,7 +17,7 @@ var levels = map[string]func(){
 		rows()
 		rowsFloat()
 		unpack()
-		panels()
+		mulWide()
 		eightUnpacking()
 		fourProducts()
 		mulFloats()

@@ -36,11 +36,16 @@ func overlayAVX2(t *table) {
 		if p.form == ref.Float {
 			continue
 		}
-		minima := typ.HasMinima()
 		p.rowsQuant, p.wideRows = func(dst []float32, w []byte, x *ref.Quants) { avx2.RowsWide(typ, dst, w, x) }, true
-		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx2.UnpackPanel(typ, panel, w, rows, cols) }
+		if !avx2.HasBytes(typ) {
+			p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx2.UnpackPanel(typ, panel, w, rows, cols) }
+			p.mul = avx2.MulPanel
+			continue
+		}
+		p.widePanels, p.fours = false, true
+		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx2.UnpackBytes(typ, panel, w, rows, cols) }
 		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
-			avx2.MulPanel(dst, stride, panel, x, minima)
+			avx2.MulBytes(typ, dst, stride, panel, x)
 		}
 	}
 	for typ, rows := range map[quant.Type]func(dst []float32, w []byte, x []float32){
@@ -53,16 +58,6 @@ func overlayAVX2(t *table) {
 		quant.Q8_0: avx2.RowsQ8_0, quant.Q4_0: avx2.RowsQ4_0, quant.Q4_1: avx2.RowsQ4_1,
 	} {
 		t.products[typ].rowsQuant, t.products[typ].wideRows = rows, false
-	}
-	for typ, p := range t.products {
-		if p.form == ref.Float || !avx2.HasBytes(typ) {
-			continue
-		}
-		p.widePanels, p.fours = false, true
-		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx2.UnpackBytes(typ, panel, w, rows, cols) }
-		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
-			avx2.MulBytes(typ, dst, stride, panel, x)
-		}
 	}
 }
 

@@ -50,13 +50,18 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-func TestBytePanels(t *testing.T) {
+func TestPanels(t *testing.T) {
 	for _, typ := range quant.Computable() {
-		if ref.FormOf(typ) == ref.Float || !HasBytes(typ) {
+		if ref.FormOf(typ) == ref.Float {
 			continue
 		}
 		t.Run(typ.String(), func(t *testing.T) {
 			need(t)
+			if !HasBytes(typ) {
+				unpack := func(p *ref.Panel, w []byte, rows, cols int) { UnpackPanel(typ, p, w, rows, cols) }
+				kerneltest.TestPanel(t, typ, unpack, MulPanel)
+				return
+			}
 			unpack := func(p *ref.Panel, w []byte, rows, cols int) { UnpackBytes(typ, p, w, rows, cols) }
 			kerneltest.TestPanel(t, typ, unpack, func(dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
 				MulBytes(typ, dst, stride, p, x)
@@ -74,10 +79,6 @@ func TestWide(t *testing.T) {
 		t.Run(typ.String(), func(t *testing.T) {
 			need(t)
 			kerneltest.TestRowsQuant(t, typ, func(dst []float32, w []byte, x *ref.Quants) { RowsWide(typ, dst, w, x) })
-			unpack := func(p *ref.Panel, w []byte, rows, cols int) { UnpackPanel(typ, p, w, rows, cols) }
-			kerneltest.TestPanel(t, typ, unpack, func(dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
-				MulPanel(dst, stride, p, x, typ.HasMinima())
-			})
 		})
 	}
 }

@@ -61,7 +61,7 @@ func BenchmarkPanels(b *testing.B) {
 		w := kerneltest.Weights(kerneltest.Rand(), typ, kerneltest.Normal, ref.PanelRows, cols)
 		q := kerneltest.Quants(x, count, ref.FormOf(typ).BlockLen())
 		unpack := func() { UnpackPanel(typ, p, w, ref.PanelRows, cols) }
-		mul := func() { MulPanel(dst, ref.PanelRows, p, &q, typ.HasMinima()) }
+		mul := func() { MulPanel(dst, ref.PanelRows, p, &q) }
 		if HasBytes(typ) {
 			unpack = func() { UnpackBytes(typ, p, w, ref.PanelRows, cols) }
 			mul = func() { MulBytes(typ, dst, ref.PanelRows, p, &q) }

@@ -29,28 +29,40 @@ var byteKernels = map[quant.Type]struct {
 	quant.Q4_K:  {unpackBytesQ4_K, mulSupersMinima4},
 	quant.Q5_K:  {unpackBytesQ5_K, mulSupersMinima5},
 	quant.Q6_K:  {unpackBytesQ6_K, mulSupers},
+
+	// VPMADDUBSW saturates with these.
+	quant.Q8_0:   {unpackBytesQ8_0, nil},
+	quant.IQ4_NL: {unpackBytesIQ4_NL, nil},
+	quant.IQ4_XS: {unpackBytesIQ4_XS, nil},
 }
 
-// HasBytes says whether UnpackBytes and MulBytes take a type.
+// HasBytes says whether MulBytes takes a type.
 func HasBytes(t quant.Type) bool { return byteKernels[t].mul != nil }
 
-// UnpackBytes sets p to rows rows of weights for MulBytes. Bytes have an offset of 16 in blocks of 32 and of 32 in
-// super-blocks, none where there are minima; Pairs has a line for each scale of the format.
+// UnpackBytes sets p to rows rows of weights as bytes. They have an offset of 16 in blocks of 32 and of 32 in
+// super-blocks, of 128 in the types that fill a signed byte, none where there are minima; Pairs has a line for each scale
+// of the format.
 func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
 	info, half := t.Info(), 8*t.RowBytes(cols)
 	reads(w)
-	if rows < ref.PanelRows {
-		if cap(p.Rest) < 2*half {
-			p.Rest = make([]byte, 2*half)
-		}
-		p.Rest = p.Rest[:2*half]
-		clear(p.Rest[copy(p.Rest, w):])
-		w = p.Rest
-	}
+	w = sixteenRows(p, w[:rows*t.RowBytes(cols)], 2*half)
 	writes(p.Bytes[:cols*ref.PanelRows])
 	unpack := byteKernels[t].unpack
 	unpack(&p.Bytes[0], &p.Pairs[0], &p.Mins[0], &p.D[0], &p.M[0], &w[0], cols/info.BlockLen)
 	unpack(&p.Bytes[32], &p.Pairs[16], &p.Mins[16], &p.D[8], &p.M[8], &w[half], cols/info.BlockLen)
+}
+
+// sixteenRows returns the weights of a panel, those of the last rows of a matrix filled up with zeros to size bytes.
+func sixteenRows(p *ref.Panel, w []byte, size int) []byte {
+	if len(w) == size {
+		return w
+	}
+	if cap(p.Rest) < size {
+		p.Rest = make([]byte, size)
+	}
+	p.Rest = p.Rest[:size]
+	clear(p.Rest[copy(p.Rest, w):])
+	return p.Rest
 }
 
 // MulBytes is ref.MulBytes for a panel of UnpackBytes. x must have Fours.

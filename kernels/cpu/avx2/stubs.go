@@ -78,91 +78,90 @@ func unpackFifths(q *int16, scales *int16, qs *byte, high *byte, offset int)
 //go:noescape
 func dotRows(acc *float32, q *int16, stride int, x *int16, n int, d *float32, dx *float32)
 
-// unpackQ4_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: Panel.Bytes.
-//
-//go:noescape
-func unpackQ4_0(panel *uint8, d *float32, m *float32, w *byte, blocks int)
-
-// unpackQ4_1 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: Panel.Bytes.
-//
-//go:noescape
-func unpackQ4_1(panel *uint8, d *float32, m *float32, w *byte, blocks int)
-
-// interleave writes pair i of each of sixteen rows, which begin stride bytes apart, to line i of a panel. lines is a
-// multiple of four.
-//
-//go:noescape
-func interleave(panel *int16, src *int16, stride int, lines int)
-
-// mulNibblesQ4_0 multiplies a panel of nibbles with count rows of activations: ref.MulPanel. dstStride is in bytes.
-//
-//go:noescape
-func mulNibblesQ4_0(dst *float32, dstStride int, panel *uint8, d *float32, m *float32, blocks int, q *int8, scale *float32, sums *int16, count int)
-
-// mulNibblesQ4_1 multiplies a panel of nibbles with count rows of activations: ref.MulPanel. dstStride is in bytes.
-//
-//go:noescape
-func mulNibblesQ4_1(dst *float32, dstStride int, panel *uint8, d *float32, m *float32, blocks int, q *int8, scale *float32, sums *int16, count int)
-
 // mulWide multiplies a panel of 16-bit weights with count rows of activations: ref.MulPanel. dstStride is in bytes.
 //
 //go:noescape
-func mulWide(dst *float32, dstStride int, panel *int16, mins *int16, d *float32, m *float32, blocks int, blockLen int, x *int16, scale *float32, sums *int16, count int)
+func mulWide(dst *float32, dstStride int, panel *int16, d *float32, blocks int, blockLen int, x *int16, scale *float32, count int)
 
-// mulWideMinima multiplies a panel of 16-bit weights with count rows of activations: ref.MulPanel. dstStride is in bytes.
-//
-//go:noescape
-func mulWideMinima(dst *float32, dstStride int, panel *int16, mins *int16, d *float32, m *float32, blocks int, blockLen int, x *int16, scale *float32, sums *int16, count int)
-
-// unpackBytesQ4_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+// unpackBytesQ4_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
 //
 //go:noescape
 func unpackBytesQ4_0(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackBytesQ4_1 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+// unpackBytesQ4_1 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
 //
 //go:noescape
 func unpackBytesQ4_1(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackBytesQ5_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+// unpackBytesQ5_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
 //
 //go:noescape
 func unpackBytesQ5_0(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackBytesQ5_1 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+// unpackBytesQ5_1 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
 //
 //go:noescape
 func unpackBytesQ5_1(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackBytesMXFP4 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+// unpackBytesMXFP4 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
 //
 //go:noescape
 func unpackBytesMXFP4(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackBytesQ2_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+// unpackBytesQ2_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
 //
 //go:noescape
 func unpackBytesQ2_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackBytesQ3_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+// unpackBytesQ3_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
 //
 //go:noescape
 func unpackBytesQ3_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackBytesQ4_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+// unpackBytesQ4_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
 //
 //go:noescape
 func unpackBytesQ4_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackBytesQ5_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+// unpackBytesQ5_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
 //
 //go:noescape
 func unpackBytesQ5_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
-// unpackBytesQ6_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: UnpackBytes.
+// unpackBytesQ6_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
 //
 //go:noescape
 func unpackBytesQ6_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ8_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackBytesQ8_0(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackWideQ8_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackWideQ8_0(panel *int16, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesIQ4_NL unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackBytesIQ4_NL(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackWideIQ4_NL unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackWideIQ4_NL(panel *int16, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesIQ4_XS unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackBytesIQ4_XS(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackWideIQ4_XS unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackWideIQ4_XS(panel *int16, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
 
 // mulBytes multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
 //

@@ -93,35 +93,31 @@ func eightRowsWide(t quant.Type, dst *[8]float32, w []byte, x *ref.Quants) {
 	}
 }
 
-// UnpackPanel is ref.UnpackPanel.
+// wideUnpackers are the unpacking of the formats that have no MulBytes.
+var wideUnpackers = map[quant.Type]func(panel, pairs, mins *int16, d, m *float32, w *byte, blocks int){
+	quant.Q8_0: unpackWideQ8_0, quant.IQ4_NL: unpackWideIQ4_NL, quant.IQ4_XS: unpackWideIQ4_XS,
+}
+
+// UnpackPanel is ref.UnpackPanel for the formats that have no MulBytes.
 func UnpackPanel(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
-	if rows < ref.PanelRows {
-		ref.UnpackPanel(t, p, w, rows, cols)
+	info, half := t.Info(), 8*t.RowBytes(cols)
+	reads(w)
+	w = sixteenRows(p, w[:rows*t.RowBytes(cols)], 2*half)
+	writes(p.Q[:cols*ref.PanelRows])
+	unpack := wideUnpackers[t]
+	unpack(&p.Q[0], &p.Pairs[0], &p.Mins[0], &p.D[0], &p.M[0], &w[0], cols/info.BlockLen)
+	unpack(&p.Q[16], &p.Pairs[16], &p.Mins[16], &p.D[8], &p.M[8], &w[half], cols/info.BlockLen)
+}
+
+// MulPanel is ref.MulPanel for formats without minima. x must be wide.
+func MulPanel(dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
+	blocks := x.Cols / x.BlockLen
+	count := len(x.Scale) / blocks
+	if count == 0 {
 		return
 	}
-	info := t.Info()
-	size := t.RowBytes(cols)
-	minima := t.HasMinima()
-	n := info.BlockLen
-	writes(p.Q[:cols*ref.PanelRows])
-	var blocks [ref.PanelRows]quant.Integers
-	for i := range cols / n {
-		for r := range blocks {
-			b := &blocks[r]
-			unpack(t, b, w[r*size+i*info.BlockBytes:r*size+(i+1)*info.BlockBytes])
-			p.D[i*ref.PanelRows+r] = b.D
-			p.M[i*ref.PanelRows+r] = b.M
-		}
-		interleave(&p.Q[i*n*ref.PanelRows], &blocks[0].Q[0], integersSize, n/2)
-		switch {
-		case !minima:
-		case n == 256:
-			interleave(&p.Mins[i*16*ref.PanelRows], &blocks[0].Mins[0], integersSize, 8)
-		default:
-			line := p.Mins[i*2*ref.PanelRows : (i+1)*2*ref.PanelRows]
-			for r := range blocks {
-				line[2*r], line[2*r+1] = blocks[r].Mins[0], blocks[r].Mins[1]
-			}
-		}
-	}
+	markPanel(dst, stride, count)
+	reads(p.Q[:x.Cols*ref.PanelRows])
+	reads(x.Wide)
+	mulWide(&dst[0], 4*stride, &p.Q[0], &p.D[0], blocks, x.BlockLen, &x.Wide[0], &x.Scale[0], count)
 }
