@@ -5,6 +5,7 @@ import (
 
 	"github.com/weft-run/weft/kernels/cpu/avx2"
 	"github.com/weft-run/weft/kernels/cpu/avx512"
+	"github.com/weft-run/weft/kernels/cpu/avxvnni"
 	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/kernels/ref"
 )
@@ -13,6 +14,7 @@ import (
 var levels = []level{
 	{name: "ref", usable: func() bool { return true }, overlay: overlayRef},
 	{name: "avx2", usable: hasAVX2, overlay: overlayAVX2},
+	{name: "avxvnni", usable: hasAVXVNNI, overlay: overlayAVXVNNI},
 	{name: "avx512", usable: hasAVX512, overlay: overlayAVX512},
 }
 
@@ -58,6 +60,29 @@ func overlayAVX2(t *table) {
 		quant.Q8_0: avx2.RowsQ8_0, quant.Q4_0: avx2.RowsQ4_0, quant.Q4_1: avx2.RowsQ4_1,
 	} {
 		t.products[typ].rowsQuant, t.products[typ].wideRows = rows, false
+	}
+}
+
+// hasAVXVNNI asks for AVX2 too: the level lies on top of it.
+func hasAVXVNNI() bool {
+	if avxvnni.EVEX {
+		return avxvnni.Built && hasAVX2() && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512VNNI
+	}
+	return avxvnni.Built && hasAVX2() && cpu.X86.HasAVXVNNI
+}
+
+// overlayAVXVNNI sets the product of panels of bytes, for all quantized types.
+func overlayAVXVNNI(t *table) {
+	t.limits.bytes, t.limits.bytesTurn, t.limits.bytesBy = avxvnni.LimitBytes, avxvnni.LimitBytesTurn, "VPDPBUSD (256 bits)"
+	for typ, p := range t.products {
+		if p.form == ref.Float {
+			continue
+		}
+		p.widePanels, p.fours = false, true
+		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx2.UnpackBytes(typ, panel, w, rows, cols) }
+		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
+			avxvnni.MulBytes(typ, dst, stride, panel, x)
+		}
 	}
 }
 
