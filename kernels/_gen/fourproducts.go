@@ -12,8 +12,9 @@ import (
 // Sums wait in 16 bits as long as their end cannot leave them. They may wrap on the way: that they begin at -16 or -32
 // times the sums of the same quants makes the end that of the signed weights, half as large as of the unsigned.
 func fourProducts() {
-	mulFours("mulBytes", func(k *fourProduct) { k.blocks(false) })
-	mulFours("mulBytesMinima", func(k *fourProduct) { k.blocks(true) })
+	mulFours("mulBytes", func(k *fourProduct) { k.blocks(true, false) })
+	mulFours("mulBytesMinima4", func(k *fourProduct) { k.blocks(false, true) })
+	mulFours("mulBytesMinima5", func(k *fourProduct) { k.blocks(true, true) })
 	mulFours("mulSupers", func(k *fourProduct) { k.supers(superShape{lines: 4, offset: true}) })
 	mulFours("mulSupersMinima2", func(k *fourProduct) { k.supers(superShape{lines: 4, minima: true}) })
 	mulFours("mulSupersMinima4", func(k *fourProduct) { k.supers(superShape{lines: 8, minima: true}) })
@@ -128,8 +129,8 @@ func (k *fourProduct) finish(acc *fourSums, scales, dx GPVirtual, convert bool) 
 }
 
 // blocks multiplies in blocks of 32. A word of the tile holds, for four rows, 0 the scale, 1 the pair of sums, 2 the sum
-// as float32, 3-10 the quants.
-func (k *fourProduct) blocks(minima bool) {
+// as float32, 3-10 the quants. Nibbles need no start: eight times 2*15*127 are 30480.
+func (k *fourProduct) blocks(start, minima bool) {
 	panel, d, blocks := load("panel"), load("d"), load("blocks")
 	var m GPVirtual
 	if minima {
@@ -137,15 +138,17 @@ func (k *fourProduct) blocks(minima bool) {
 	}
 	loop(blocks, 1, func() {
 		acc := newFourSums()
-		k.start(acc, 1, words("minus16", 0xfff0fff0))
-		k.dots(acc, panel, 3, 8, true)
+		if start {
+			k.start(acc, 1, words("minus16", 0xfff0fff0))
+		}
+		k.dots(acc, panel, 3, 8, start)
 		ones := YMM()
 		VMOVDQU(words("ones16", 0x00010001), ones)
 		for t := range acc {
 			for h := range 2 {
 				VPMADDWD(ones, acc[t][h], acc[t][h])
 			}
-			if minima { // their bytes have no offset
+			if start && minima { // their bytes have no offset
 				back := YMM()
 				VPBROADCASTD(k.at(1, t), back)
 				VPMADDWD(words("plus16", 0x00100010), back, back)

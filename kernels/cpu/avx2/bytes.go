@@ -20,9 +20,9 @@ var byteKernels = map[quant.Type]struct {
 	mul    mulKernel
 }{
 	quant.Q4_0:  {unpackBytesQ4_0, mulBytes},
-	quant.Q4_1:  {unpackBytesQ4_1, mulBytesMinima},
+	quant.Q4_1:  {unpackBytesQ4_1, mulBytesMinima4},
 	quant.Q5_0:  {unpackBytesQ5_0, mulBytes},
-	quant.Q5_1:  {unpackBytesQ5_1, mulBytesMinima},
+	quant.Q5_1:  {unpackBytesQ5_1, mulBytesMinima5},
 	quant.MXFP4: {unpackBytesMXFP4, mulBytes},
 	quant.Q2_K:  {unpackBytesQ2_K, mulSupersMinima2},
 	quant.Q3_K:  {unpackBytesQ3_K, mulSupers},

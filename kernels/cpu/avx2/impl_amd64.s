@@ -9700,9 +9700,9 @@ DATA minus16<>+24(SB)/4, $0xfff0fff0
 DATA minus16<>+28(SB)/4, $0xfff0fff0
 GLOBL minus16<>(SB), RODATA|NOPTR, $32
 
-// func mulBytesMinima(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+// func mulBytesMinima4(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·mulBytesMinima(SB), $512-80
+TEXT ·mulBytesMinima4(SB), $512-80
 	MOVQ tiles+64(FP), AX
 
 tile91:
@@ -9723,6 +9723,345 @@ tile91:
 loop93:
 	CMPQ         BX, $0x01
 	JL           done94
+	VMOVDQU      (CX), Y6
+	VMOVDQU      32(CX), Y7
+	VPBROADCASTD 48(AX), Y1
+	VPMADDUBSW   Y1, Y6, Y0
+	VPMADDUBSW   Y1, Y7, Y1
+	VPBROADCASTD 52(AX), Y3
+	VPMADDUBSW   Y3, Y6, Y2
+	VPMADDUBSW   Y3, Y7, Y3
+	VPBROADCASTD 56(AX), Y5
+	VPMADDUBSW   Y5, Y6, Y4
+	VPMADDUBSW   Y5, Y7, Y5
+	VPBROADCASTD 60(AX), Y8
+	VPMADDUBSW   Y8, Y6, Y6
+	VPMADDUBSW   Y8, Y7, Y7
+	VMOVDQU      64(CX), Y8
+	VMOVDQU      96(CX), Y9
+	VPBROADCASTD 64(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 68(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 72(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 76(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(CX), Y8
+	VMOVDQU      160(CX), Y9
+	VPBROADCASTD 80(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 84(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 88(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 92(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(CX), Y8
+	VMOVDQU      224(CX), Y9
+	VPBROADCASTD 96(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 100(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 104(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 108(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(CX), Y8
+	VMOVDQU      288(CX), Y9
+	VPBROADCASTD 112(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 116(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 120(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 124(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(CX), Y8
+	VMOVDQU      352(CX), Y9
+	VPBROADCASTD 128(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 132(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 136(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 140(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(CX), Y8
+	VMOVDQU      416(CX), Y9
+	VPBROADCASTD 144(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 148(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 152(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 156(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(CX), Y8
+	VMOVDQU      480(CX), Y9
+	VPBROADCASTD 160(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 164(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 168(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 172(AX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, CX
+	VMOVDQU      ones16<>+0(SB), Y8
+	VPMADDWD     Y8, Y0, Y0
+	VPMADDWD     Y8, Y1, Y1
+	VPMADDWD     Y8, Y2, Y2
+	VPMADDWD     Y8, Y3, Y3
+	VPMADDWD     Y8, Y4, Y4
+	VPMADDWD     Y8, Y5, Y5
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y8, Y7, Y7
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	ADDQ         $0x00000040, DX
+	VBROADCASTSS (AX), Y10
+	VMULPS       Y10, Y8, Y11
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      (SP), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (SP)
+	VMULPS       Y10, Y9, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      32(SP), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(SP)
+	VBROADCASTSS 4(AX), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMOVUPS      64(SP), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      96(SP), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(SP)
+	VBROADCASTSS 8(AX), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y4, Y4
+	VMOVUPS      128(SP), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y5, Y5
+	VMOVUPS      160(SP), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(SP)
+	VBROADCASTSS 12(AX), Y0
+	VMULPS       Y0, Y8, Y1
+	VCVTDQ2PS    Y6, Y6
+	VMOVUPS      192(SP), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(SP)
+	VMULPS       Y0, Y9, Y0
+	VCVTDQ2PS    Y7, Y7
+	VMOVUPS      224(SP), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(SP)
+	VBROADCASTSS 32(AX), Y0
+	VMOVAPS      Y0, Y1
+	VBROADCASTSS 36(AX), Y2
+	VMOVAPS      Y2, Y3
+	VBROADCASTSS 40(AX), Y4
+	VMOVAPS      Y4, Y5
+	VBROADCASTSS 44(AX), Y6
+	VMOVAPS      Y6, Y7
+	VMOVUPS      (SI), Y8
+	VMOVUPS      32(SI), Y9
+	ADDQ         $0x00000040, SI
+	VBROADCASTSS (AX), Y10
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (SP), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (SP)
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(SP), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(SP)
+	VBROADCASTSS 4(AX), Y0
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(SP), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(SP)
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(SP), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(SP)
+	VBROADCASTSS 8(AX), Y0
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(SP), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(SP)
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(SP), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(SP)
+	VBROADCASTSS 12(AX), Y0
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(SP), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(SP)
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(SP), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(SP)
+	ADDQ         $0x000000b0, AX
+	SUBQ         $0x00000001, BX
+	JMP          loop93
+
+done94:
+	MOVQ    dst+0(FP), CX
+	MOVQ    dstStride+8(FP), DX
+	MOVQ    count+72(FP), BX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end92
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end92
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end92
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JZ      end92
+	MOVQ    CX, dst+0(FP)
+	MOVQ    BX, count+72(FP)
+	JMP     tile91
+
+end92:
+	VZEROUPPER
+	RET
+
+// func mulBytesMinima5(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·mulBytesMinima5(SB), $512-80
+	MOVQ tiles+64(FP), AX
+
+tile95:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
+	MOVQ    panel+16(FP), CX
+	MOVQ    d+40(FP), DX
+	MOVQ    blocks+56(FP), BX
+	MOVQ    m+48(FP), SI
+
+loop97:
+	CMPQ         BX, $0x01
+	JL           done98
 	VPBROADCASTD 16(AX), Y0
 	VPMULLW      minus16<>+0(SB), Y0, Y0
 	VMOVDQA      Y0, Y1
@@ -10033,9 +10372,9 @@ loop93:
 	VMOVUPS      Y1, 224(SP)
 	ADDQ         $0x000000b0, AX
 	SUBQ         $0x00000001, BX
-	JMP          loop93
+	JMP          loop97
 
-done94:
+done98:
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstStride+8(FP), DX
 	MOVQ    count+72(FP), BX
@@ -10045,33 +10384,33 @@ done94:
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end92
+	JZ      end96
 	VMOVUPS 64(SP), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 96(SP), Y0
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end92
+	JZ      end96
 	VMOVUPS 128(SP), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 160(SP), Y0
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end92
+	JZ      end96
 	VMOVUPS 192(SP), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 224(SP), Y0
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end92
+	JZ      end96
 	MOVQ    CX, dst+0(FP)
 	MOVQ    BX, count+72(FP)
-	JMP     tile91
+	JMP     tile95
 
-end92:
+end96:
 	VZEROUPPER
 	RET
 
@@ -10090,7 +10429,7 @@ GLOBL plus16<>(SB), RODATA|NOPTR, $32
 TEXT ·mulSupers(SB), $512-80
 	MOVQ tiles+64(FP), AX
 
-tile95:
+tile99:
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
@@ -10107,9 +10446,9 @@ tile95:
 	MOVQ    mins+32(FP), DI
 	MOVQ    m+48(FP), DI
 
-loop97:
+loop101:
 	CMPQ    BX, $0x01
-	JL      done98
+	JL      done102
 	MOVQ    AX, DI
 	VXORPS  Y0, Y0, Y0
 	VMOVDQU Y0, 256(SP)
@@ -10123,9 +10462,9 @@ loop97:
 	LEAQ    144(DI), R9
 	MOVQ    $0x00000010, R8
 
-loop99:
+loop103:
 	CMPQ         R8, $0x01
-	JL           done100
+	JL           done104
 	VPBROADCASTD (R9), Y0
 	VPMULLW      minus32<>+0(SB), Y0, Y0
 	VMOVDQA      Y0, Y1
@@ -10257,9 +10596,9 @@ loop99:
 	ADDQ         $0x00000040, SI
 	ADDQ         $0x00000040, AX
 	SUBQ         $0x00000001, R8
-	JMP          loop99
+	JMP          loop103
 
-done100:
+done104:
 	VMOVDQU      256(SP), Y0
 	VMOVDQU      288(SP), Y1
 	VMOVDQU      320(SP), Y2
@@ -10317,9 +10656,9 @@ done100:
 	VMOVUPS      Y1, 224(SP)
 	ADDQ         $0x00000190, AX
 	SUBQ         $0x00000001, BX
-	JMP          loop97
+	JMP          loop101
 
-done98:
+done102:
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstStride+8(FP), DX
 	MOVQ    count+72(FP), BX
@@ -10329,33 +10668,33 @@ done98:
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end96
+	JZ      end100
 	VMOVUPS 64(SP), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 96(SP), Y0
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end96
+	JZ      end100
 	VMOVUPS 128(SP), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 160(SP), Y0
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end96
+	JZ      end100
 	VMOVUPS 192(SP), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 224(SP), Y0
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end96
+	JZ      end100
 	MOVQ    CX, dst+0(FP)
 	MOVQ    BX, count+72(FP)
-	JMP     tile95
+	JMP     tile99
 
-end96:
+end100:
 	VZEROUPPER
 	RET
 
@@ -10374,7 +10713,7 @@ GLOBL minus32<>(SB), RODATA|NOPTR, $32
 TEXT ·mulSupersMinima2(SB), $512-80
 	MOVQ tiles+64(FP), AX
 
-tile101:
+tile105:
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
@@ -10391,9 +10730,9 @@ tile101:
 	MOVQ    mins+32(FP), DI
 	MOVQ    m+48(FP), R8
 
-loop103:
+loop107:
 	CMPQ    BX, $0x01
-	JL      done104
+	JL      done108
 	MOVQ    AX, R9
 	VXORPS  Y0, Y0, Y0
 	VMOVDQU Y0, 256(SP)
@@ -10406,9 +10745,9 @@ loop103:
 	VMOVDQU Y0, 480(SP)
 	MOVQ    $0x00000010, R10
 
-loop105:
+loop109:
 	CMPQ         R10, $0x01
-	JL           done106
+	JL           done110
 	VMOVDQU      (CX), Y6
 	VMOVDQU      32(CX), Y7
 	VPBROADCASTD 400(AX), Y1
@@ -10519,9 +10858,9 @@ loop105:
 	ADDQ         $0x00000040, SI
 	ADDQ         $0x00000040, AX
 	SUBQ         $0x00000001, R10
-	JMP          loop105
+	JMP          loop109
 
-done106:
+done110:
 	VMOVDQU      256(SP), Y0
 	VMOVDQU      288(SP), Y1
 	VMOVDQU      320(SP), Y2
@@ -10795,9 +11134,9 @@ done106:
 	VMOVUPS      Y1, 224(SP)
 	ADDQ         $0x00000190, AX
 	SUBQ         $0x00000001, BX
-	JMP          loop103
+	JMP          loop107
 
-done104:
+done108:
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstStride+8(FP), DX
 	MOVQ    count+72(FP), BX
@@ -10807,33 +11146,33 @@ done104:
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end102
+	JZ      end106
 	VMOVUPS 64(SP), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 96(SP), Y0
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end102
+	JZ      end106
 	VMOVUPS 128(SP), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 160(SP), Y0
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end102
+	JZ      end106
 	VMOVUPS 192(SP), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 224(SP), Y0
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end102
+	JZ      end106
 	MOVQ    CX, dst+0(FP)
 	MOVQ    BX, count+72(FP)
-	JMP     tile101
+	JMP     tile105
 
-end102:
+end106:
 	VZEROUPPER
 	RET
 
@@ -10842,7 +11181,7 @@ end102:
 TEXT ·mulSupersMinima4(SB), $512-80
 	MOVQ tiles+64(FP), AX
 
-tile107:
+tile111:
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
@@ -10859,9 +11198,9 @@ tile107:
 	MOVQ    mins+32(FP), DI
 	MOVQ    m+48(FP), R8
 
-loop109:
+loop113:
 	CMPQ    BX, $0x01
-	JL      done110
+	JL      done114
 	MOVQ    AX, R9
 	VXORPS  Y0, Y0, Y0
 	VMOVDQU Y0, 256(SP)
@@ -10874,9 +11213,9 @@ loop109:
 	VMOVDQU Y0, 480(SP)
 	MOVQ    $0x00000008, R10
 
-loop111:
+loop115:
 	CMPQ         R10, $0x01
-	JL           done112
+	JL           done116
 	VMOVDQU      (CX), Y6
 	VMOVDQU      32(CX), Y7
 	VPBROADCASTD 400(AX), Y1
@@ -11075,9 +11414,9 @@ loop111:
 	ADDQ         $0x00000040, SI
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, R10
-	JMP          loop111
+	JMP          loop115
 
-done112:
+done116:
 	VMOVDQU      256(SP), Y0
 	VMOVDQU      288(SP), Y1
 	VMOVDQU      320(SP), Y2
@@ -11352,9 +11691,9 @@ done112:
 	VMOVUPS      Y1, 224(SP)
 	ADDQ         $0x00000190, AX
 	SUBQ         $0x00000001, BX
-	JMP          loop109
+	JMP          loop113
 
-done110:
+done114:
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstStride+8(FP), DX
 	MOVQ    count+72(FP), BX
@@ -11364,33 +11703,33 @@ done110:
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end108
+	JZ      end112
 	VMOVUPS 64(SP), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 96(SP), Y0
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end108
+	JZ      end112
 	VMOVUPS 128(SP), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 160(SP), Y0
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end108
+	JZ      end112
 	VMOVUPS 192(SP), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 224(SP), Y0
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end108
+	JZ      end112
 	MOVQ    CX, dst+0(FP)
 	MOVQ    BX, count+72(FP)
-	JMP     tile107
+	JMP     tile111
 
-end108:
+end112:
 	VZEROUPPER
 	RET
 
@@ -11399,7 +11738,7 @@ end108:
 TEXT ·mulSupersMinima5(SB), $512-80
 	MOVQ tiles+64(FP), AX
 
-tile113:
+tile117:
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
@@ -11416,9 +11755,9 @@ tile113:
 	MOVQ    mins+32(FP), DI
 	MOVQ    m+48(FP), R8
 
-loop115:
+loop119:
 	CMPQ    BX, $0x01
-	JL      done116
+	JL      done120
 	MOVQ    AX, R9
 	VXORPS  Y0, Y0, Y0
 	VMOVDQU Y0, 256(SP)
@@ -11431,9 +11770,9 @@ loop115:
 	VMOVDQU Y0, 480(SP)
 	MOVQ    $0x00000008, R10
 
-loop117:
+loop121:
 	CMPQ         R10, $0x01
-	JL           done118
+	JL           done122
 	VMOVDQU      (CX), Y6
 	VMOVDQU      32(CX), Y7
 	VPBROADCASTD 400(AX), Y1
@@ -11651,9 +11990,9 @@ loop117:
 	ADDQ         $0x00000040, SI
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, R10
-	JMP          loop117
+	JMP          loop121
 
-done118:
+done122:
 	VMOVDQU      256(SP), Y0
 	VMOVDQU      288(SP), Y1
 	VMOVDQU      320(SP), Y2
@@ -11928,9 +12267,9 @@ done118:
 	VMOVUPS      Y1, 224(SP)
 	ADDQ         $0x00000190, AX
 	SUBQ         $0x00000001, BX
-	JMP          loop115
+	JMP          loop119
 
-done116:
+done120:
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstStride+8(FP), DX
 	MOVQ    count+72(FP), BX
@@ -11940,33 +12279,33 @@ done116:
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end114
+	JZ      end118
 	VMOVUPS 64(SP), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 96(SP), Y0
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end114
+	JZ      end118
 	VMOVUPS 128(SP), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 160(SP), Y0
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end114
+	JZ      end118
 	VMOVUPS 192(SP), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 224(SP), Y0
 	VMOVUPS Y0, 32(CX)
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JZ      end114
+	JZ      end118
 	MOVQ    CX, dst+0(FP)
 	MOVQ    BX, count+72(FP)
-	JMP     tile113
+	JMP     tile117
 
-end114:
+end118:
 	VZEROUPPER
 	RET
 
@@ -11976,9 +12315,9 @@ TEXT ·mulFloats(SB), NOSPLIT, $0-56
 	MOVQ x+32(FP), AX
 	MOVQ count+48(FP), CX
 
-loop119:
+loop123:
 	CMPQ CX, $0x03
-	JL   done120
+	JL   done124
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -11986,9 +12325,9 @@ loop119:
 	MOVQ dstStride+8(FP), R8
 	SHLQ $0x02, SI
 
-loop121:
+loop125:
 	CMPQ   BX, $0x02
-	JL     done122
+	JL     done126
 	MOVQ   cols+40(FP), R10
 	MOVQ   AX, R9
 	VXORPS Y0, Y0, Y0
@@ -12004,9 +12343,9 @@ loop121:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-loop123:
+loop127:
 	CMPQ        R10, $0x10
-	JL          done124
+	JL          done128
 	VMOVUPS     (DX), Y12
 	VMOVUPS     (DX)(SI*1), Y13
 	VMOVUPS     (R9), Y14
@@ -12032,9 +12371,9 @@ loop123:
 	ADDQ        $0x00000040, R9
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R10
-	JMP         loop123
+	JMP         loop127
 
-done124:
+done128:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -12086,9 +12425,9 @@ done124:
 	ADDQ         SI, DX
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, BX
-	JMP          loop121
+	JMP          loop125
 
-done122:
+done126:
 	MOVQ dst+0(FP), DX
 	ADDQ R8, DX
 	ADDQ SI, AX
@@ -12098,12 +12437,12 @@ done122:
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000003, CX
-	JMP  loop119
+	JMP  loop123
 
-done120:
-loop125:
+done124:
+loop129:
 	CMPQ CX, $0x01
-	JL   done126
+	JL   done130
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -12111,9 +12450,9 @@ loop125:
 	MOVQ dstStride+8(FP), R8
 	SHLQ $0x02, SI
 
-loop127:
+loop131:
 	CMPQ   BX, $0x02
-	JL     done128
+	JL     done132
 	MOVQ   cols+40(FP), R10
 	MOVQ   AX, R9
 	VXORPS Y0, Y0, Y0
@@ -12121,9 +12460,9 @@ loop127:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-loop129:
+loop133:
 	CMPQ        R10, $0x10
-	JL          done130
+	JL          done134
 	VMOVUPS     (DX), Y4
 	VMOVUPS     (DX)(SI*1), Y5
 	VMOVUPS     (R9), Y6
@@ -12137,9 +12476,9 @@ loop129:
 	ADDQ        $0x00000040, R9
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R10
-	JMP         loop129
+	JMP         loop133
 
-done130:
+done134:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -12159,17 +12498,17 @@ done130:
 	ADDQ         SI, DX
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, BX
-	JMP          loop127
+	JMP          loop131
 
-done128:
+done132:
 	MOVQ dst+0(FP), DX
 	ADDQ R8, DX
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000001, CX
-	JMP  loop125
+	JMP  loop129
 
-done126:
+done130:
 	VZEROUPPER
 	RET
 
@@ -12187,16 +12526,16 @@ TEXT ·quantize(SB), NOSPLIT, $0-48
 	VMOVDQU magnitude<>+0(SB), Y3
 	VMOVSS  limit127<>+0(SB), X4
 
-loop131:
+loop135:
 	CMPQ  SI, $0x01
-	JL    done132
+	JL    done136
 	MOVQ  blockLen+40(FP), R8
 	VPXOR Y5, Y5, Y5
 	MOVQ  BX, DI
 
-loop133:
+loop137:
 	CMPQ    R8, $0x20
-	JL      done134
+	JL      done138
 	VPAND   (DI), Y3, Y6
 	VPMAXSD Y6, Y5, Y5
 	VPAND   32(DI), Y3, Y6
@@ -12207,9 +12546,9 @@ loop133:
 	VPMAXSD Y6, Y5, Y5
 	ADDQ    $0x00000080, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop133
+	JMP     loop137
 
-done134:
+done138:
 	VEXTRACTI128 $0x01, Y5, X6
 	VPMAXSD      X6, X5, X5
 	VPSHUFD      $0x4e, X5, X6
@@ -12218,19 +12557,19 @@ done134:
 	VPMAXSD      X6, X5, X5
 	VMOVD        X5, DI
 	CMPL         DI, $0x7f800000
-	JAE          notfinite135
+	JAE          notfinite139
 	VDIVSS       X5, X4, X6
 	VMOVD        X6, DI
 	CMPL         DI, $0x7f800000
-	JAE          tiny136
+	JAE          tiny140
 	VDIVSS       X4, X5, X5
 	VMOVSS       X5, (CX)
 	VBROADCASTSS X6, Y6
 	MOVQ         blockLen+40(FP), R8
 
-loop139:
+loop143:
 	CMPQ         R8, $0x20
-	JL           done140
+	JL           done144
 	VMULPS       (BX), Y6, Y5
 	VCVTPS2DQ    Y5, Y5
 	VMULPS       32(BX), Y6, Y7
@@ -12255,40 +12594,40 @@ loop139:
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000020, R8
-	JMP          loop139
+	JMP          loop143
 
-done140:
-	JMP next138
+done144:
+	JMP next142
 
-notfinite135:
+notfinite139:
 	MOVL $0x7fc00000, (CX)
-	JMP  zeros137
+	JMP  zeros141
 
-tiny136:
+tiny140:
 	MOVL $0x00000000, (CX)
 
-zeros137:
+zeros141:
 	MOVQ  blockLen+40(FP), R8
 	VPXOR Y5, Y5, Y5
 
-loop141:
+loop145:
 	CMPQ    R8, $0x20
-	JL      done142
+	JL      done146
 	VMOVDQU Y5, (AX)
 	VMOVD   X5, (DX)
 	ADDQ    $0x00000080, BX
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000004, DX
 	SUBQ    $0x00000020, R8
-	JMP     loop141
+	JMP     loop145
 
-done142:
-next138:
+done146:
+next142:
 	ADDQ $0x00000004, CX
 	SUBQ $0x00000001, SI
-	JMP  loop131
+	JMP  loop135
 
-done132:
+done136:
 	VZEROUPPER
 	RET
 
@@ -12339,17 +12678,17 @@ TEXT ·widen(SB), NOSPLIT, $0-24
 	MOVQ q+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop143:
+loop147:
 	CMPQ      DX, $0x10
-	JL        done144
+	JL        done148
 	VPMOVSXBW (CX), Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000010, DX
-	JMP       loop143
+	JMP       loop147
 
-done144:
+done148:
 	VZEROUPPER
 	RET
 
@@ -12360,18 +12699,18 @@ TEXT ·add(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop145:
+loop149:
 	CMPQ    DX, $0x08
-	JL      done146
+	JL      done150
 	VMOVUPS (AX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (AX)
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, CX
 	SUBQ    $0x00000008, DX
-	JMP     loop145
+	JMP     loop149
 
-done146:
+done150:
 	VZEROUPPER
 	RET
 
@@ -12384,9 +12723,9 @@ TEXT ·scaleMul(SB), NOSPLIT, $0-40
 	MOVQ         weight+16(FP), BX
 	VBROADCASTSS r+24(FP), Y0
 
-loop147:
+loop151:
 	CMPQ    DX, $0x08
-	JL      done148
+	JL      done152
 	VMULPS  (CX), Y0, Y1
 	VMULPS  (BX), Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -12394,9 +12733,9 @@ loop147:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, BX
 	SUBQ    $0x00000008, DX
-	JMP     loop147
+	JMP     loop151
 
-done148:
+done152:
 	VZEROUPPER
 	RET
 
@@ -12408,9 +12747,9 @@ TEXT ·siluMul(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 
-loop149:
+loop153:
 	CMPQ         BX, $0x08
-	JL           done150
+	JL           done154
 	VMOVUPS      (CX), Y0
 	VXORPS       signs<>+0(SB), Y0, Y1
 	VMOVUPS      expMagic<>+0(SB), Y2
@@ -12442,9 +12781,9 @@ loop149:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop149
+	JMP          loop153
 
-done150:
+done154:
 	VZEROUPPER
 	RET
 
@@ -12597,9 +12936,9 @@ TEXT ·rotateHalves(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	LEAQ (AX)(BX*4), SI
 
-loop151:
+loop155:
 	CMPQ    BX, $0x08
-	JL      done152
+	JL      done156
 	VMOVUPS (AX), Y0
 	VMOVUPS (SI), Y1
 	VMOVUPS (CX), Y2
@@ -12617,9 +12956,9 @@ loop151:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, DX
 	SUBQ    $0x00000008, BX
-	JMP     loop151
+	JMP     loop155
 
-done152:
+done156:
 	VZEROUPPER
 	RET
 
@@ -12632,9 +12971,9 @@ TEXT ·rotateAdjacent(SB), NOSPLIT, $0-32
 	MOVQ    n+24(FP), BX
 	VMOVDQU doubled<>+0(SB), Y0
 
-loop153:
+loop157:
 	CMPQ      BX, $0x04
-	JL        done154
+	JL        done158
 	VMOVUPS   (AX), Y1
 	VMOVUPS   (CX), X3
 	VMOVUPS   (DX), X4
@@ -12649,9 +12988,9 @@ loop153:
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000010, DX
 	SUBQ      $0x00000004, BX
-	JMP       loop153
+	JMP       loop157
 
-done154:
+done158:
 	VZEROUPPER
 	RET
 
@@ -12681,9 +13020,9 @@ TEXT ·scores(SB), NOSPLIT, $0-36
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop155:
+loop159:
 	CMPQ         BX, $0x01
-	JL           done156
+	JL           done160
 	VBROADCASTSS (CX), Y8
 	VFMADD231PS  (DX), Y8, Y0
 	VFMADD231PS  32(DX), Y8, Y1
@@ -12696,9 +13035,9 @@ loop155:
 	ADDQ         $0x00000004, CX
 	ADDQ         $0x00000100, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop155
+	JMP          loop159
 
-done156:
+done160:
 	VBROADCASTSS scale+32(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -12731,9 +13070,9 @@ TEXT ·weights(SB), NOSPLIT, $0-36
 	MOVQ         AX, CX
 	MOVQ         $0x00000008, DX
 
-loop157:
+loop161:
 	CMPQ      DX, $0x01
-	JL        done158
+	JL        done162
 	VPCMPGTD  Y1, Y0, Y5
 	VMOVUPS   Y4, Y6
 	VBLENDVPS Y5, (CX), Y6, Y6
@@ -12741,9 +13080,9 @@ loop157:
 	VPADDD    Y2, Y1, Y1
 	ADDQ      $0x00000020, CX
 	SUBQ      $0x00000001, DX
-	JMP       loop157
+	JMP       loop161
 
-done158:
+done162:
 	VEXTRACTF128 $0x01, Y3, X1
 	VMAXPS       X1, X3, X3
 	VPERMILPS    $0x4e, X3, X1
@@ -12758,9 +13097,9 @@ done158:
 	MOVQ         AX, CX
 	MOVQ         $0x00000004, DX
 
-loop159:
+loop163:
 	CMPQ         DX, $0x01
-	JL           done160
+	JL           done164
 	VMOVUPS      (CX), Y6
 	VSUBPS       Y3, Y6, Y6
 	VMOVUPS      expMagic<>+0(SB), Y7
@@ -12819,9 +13158,9 @@ loop159:
 	VADDPS       Y6, Y5, Y5
 	ADDQ         $0x00000040, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop159
+	JMP          loop163
 
-done160:
+done164:
 	VADDPS       Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPS       X0, X4, X4
@@ -12897,9 +13236,9 @@ TEXT ·mix(SB), NOSPLIT, $0-44
 	SHLQ         $0x02, BX
 	VBROADCASTSS correction+40(FP), Y0
 
-loop161:
+loop165:
 	CMPQ   DX, $0x40
-	JL     done162
+	JL     done166
 	VMULPS (AX), Y0, Y1
 	VMULPS 32(AX), Y0, Y2
 	VMULPS 64(AX), Y0, Y3
@@ -12912,9 +13251,9 @@ loop161:
 	MOVQ   valid+32(FP), R8
 	MOVQ   CX, DI
 
-loop163:
+loop167:
 	CMPQ         R8, $0x01
-	JL           done164
+	JL           done168
 	VBROADCASTSS (SI), Y9
 	VFMADD231PS  (DI), Y9, Y1
 	VFMADD231PS  32(DI), Y9, Y2
@@ -12927,9 +13266,9 @@ loop163:
 	ADDQ         $0x00000004, SI
 	ADDQ         BX, DI
 	SUBQ         $0x00000001, R8
-	JMP          loop163
+	JMP          loop167
 
-done164:
+done168:
 	VMOVUPS Y1, (AX)
 	VMOVUPS Y2, 32(AX)
 	VMOVUPS Y3, 64(AX)
@@ -12941,35 +13280,35 @@ done164:
 	ADDQ    $0x00000100, AX
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000040, DX
-	JMP     loop161
+	JMP     loop165
 
-done162:
-loop165:
+done166:
+loop169:
 	CMPQ   DX, $0x08
-	JL     done166
+	JL     done170
 	VMULPS (AX), Y0, Y1
 	MOVQ   p+8(FP), SI
 	MOVQ   valid+32(FP), R8
 	MOVQ   CX, DI
 
-loop167:
+loop171:
 	CMPQ         R8, $0x01
-	JL           done168
+	JL           done172
 	VBROADCASTSS (SI), Y2
 	VFMADD231PS  (DI), Y2, Y1
 	ADDQ         $0x00000004, SI
 	ADDQ         BX, DI
 	SUBQ         $0x00000001, R8
-	JMP          loop167
+	JMP          loop171
 
-done168:
+done172:
 	VMOVUPS Y1, (AX)
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, CX
 	SUBQ    $0x00000008, DX
-	JMP     loop165
+	JMP     loop169
 
-done166:
+done170:
 	VZEROUPPER
 	RET
 
@@ -12982,11 +13321,11 @@ TEXT ·halvesToFloats(SB), NOSPLIT, $0-40
 	MOVQ rows+24(FP), BX
 	MOVQ cols+32(FP), DI
 	CMPQ DI, $0x00000010
-	JNE  others169
+	JNE  others173
 
-loop170:
+loop174:
 	CMPQ      BX, $0x01
-	JL        done171
+	JL        done175
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (AX)
 	VCVTPH2PS 16(DX), Y0
@@ -12994,19 +13333,19 @@ loop170:
 	ADDQ      $0x00000020, DX
 	ADDQ      CX, AX
 	SUBQ      $0x00000001, BX
-	JMP       loop170
+	JMP       loop174
 
-done171:
-others169:
-loop172:
+done175:
+others173:
+loop176:
 	CMPQ BX, $0x01
-	JL   done173
+	JL   done177
 	MOVQ cols+32(FP), DI
 	MOVQ AX, SI
 
-loop174:
+loop178:
 	CMPQ      DI, $0x20
-	JL        done175
+	JL        done179
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	VCVTPH2PS 16(DX), Y0
@@ -13018,25 +13357,25 @@ loop174:
 	ADDQ      $0x00000040, DX
 	ADDQ      $0x00000080, SI
 	SUBQ      $0x00000020, DI
-	JMP       loop174
+	JMP       loop178
 
-done175:
-loop176:
+done179:
+loop180:
 	CMPQ      DI, $0x08
-	JL        done177
+	JL        done181
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	ADDQ      $0x00000010, DX
 	ADDQ      $0x00000020, SI
 	SUBQ      $0x00000008, DI
-	JMP       loop176
+	JMP       loop180
 
-done177:
+done181:
 	ADDQ CX, AX
 	SUBQ $0x00000001, BX
-	JMP  loop172
+	JMP  loop176
 
-done173:
+done177:
 	VZEROUPPER
 	RET
 
@@ -13047,18 +13386,18 @@ TEXT ·bfloatsToFloats(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop178:
+loop182:
 	CMPQ      DX, $0x08
-	JL        done179
+	JL        done183
 	VPMOVZXWD (CX), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop178
+	JMP       loop182
 
-done179:
+done183:
 	VZEROUPPER
 	RET
 
@@ -13069,17 +13408,17 @@ TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop180:
+loop184:
 	CMPQ      DX, $0x08
-	JL        done181
+	JL        done185
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $0x00000020, CX
 	ADDQ      $0x00000010, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop180
+	JMP       loop184
 
-done181:
+done185:
 	VZEROUPPER
 	RET
 
@@ -13089,15 +13428,15 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ bytes+8(FP), CX
 
-loop182:
+loop186:
 	CMPQ       CX, $0x40
-	JL         done183
+	JL         done187
 	PREFETCHT1 (AX)
 	ADDQ       $0x00000040, AX
 	SUBQ       $0x00000040, CX
-	JMP        loop182
+	JMP        loop186
 
-done183:
+done187:
 	VZEROUPPER
 	RET
 
@@ -13112,9 +13451,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 
-loop184:
+loop188:
 	CMPQ       AX, $0x01
-	JL         done185
+	JL         done189
 	VPMADDUBSW Y9, Y9, Y0
 	VPMADDUBSW Y9, Y9, Y1
 	VPMADDUBSW Y9, Y9, Y2
@@ -13184,9 +13523,9 @@ loop184:
 	VPMADDWD   Y8, Y3, Y3
 	VPADDD     Y3, Y7, Y7
 	SUBQ       $0x00000001, AX
-	JMP        loop184
+	JMP        loop188
 
-done185:
+done189:
 	VZEROUPPER
 	RET
 
@@ -13218,9 +13557,9 @@ TEXT ·limitFloats(SB), NOSPLIT, $0-8
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 
-loop186:
+loop190:
 	CMPQ        AX, $0x01
-	JL          done187
+	JL          done191
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -13234,9 +13573,9 @@ loop186:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	SUBQ        $0x00000001, AX
-	JMP         loop186
+	JMP         loop190
 
-done187:
+done191:
 	VZEROUPPER
 	RET
 
@@ -13256,9 +13595,9 @@ TEXT ·limitRead(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ turns+8(FP), CX
 
-loop188:
+loop192:
 	CMPQ       CX, $0x01
-	JL         done189
+	JL         done193
 	PREFETCHT0 4096(AX)
 	PREFETCHT0 4160(AX)
 	PREFETCHT0 4224(AX)
@@ -13273,8 +13612,8 @@ loop188:
 	VMOVDQU    224(AX), Y0
 	ADDQ       $0x00000100, AX
 	SUBQ       $0x00000001, CX
-	JMP        loop188
+	JMP        loop192
 
-done189:
+done193:
 	VZEROUPPER
 	RET

@@ -168,10 +168,15 @@ func unpackWideIQ4_XS(panel *int16, pairs *int16, mins *int16, d *float32, m *fl
 //go:noescape
 func mulBytes(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
 
-// mulBytesMinima multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+// mulBytesMinima4 multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
 //
 //go:noescape
-func mulBytesMinima(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+func mulBytesMinima4(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+
+// mulBytesMinima5 multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulBytesMinima5(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
 
 // mulSupers multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
 //
