@@ -204,6 +204,7 @@ func (t *projectTask) quantPanels(s *scratch, p *product, out *kernels.Projectio
 	cols := out.W.Cols
 	size := out.W.Type.RowBytes(cols)
 	s.growPanel(cols)
+	s.panel.Rest = grow(s.panel.Rest, ref.PanelRows*size)
 	x := &t.quants[p.form]
 	step := max(1, maxCall/(cols*ref.PanelRows)/ref.TileRows) * ref.TileRows // whole tiles
 	data, stride := out.Dst.Buf.(*buffer).data, out.Dst.Stride
