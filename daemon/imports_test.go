@@ -21,15 +21,16 @@ const module = "github.com/weft-run/weft/"
 // allowed is the import table of docs/architecture.md: for each package what it may import of ours, and which third-party
 // modules. The standard library is always allowed. A package that is not listed fails the test: decide where it stands first.
 var allowed = map[string]struct{ ours, others []string }{
-	"kernels/quant":      {},
-	"kernels/exact":      {},
-	"kernels":            {ours: []string{"kernels/quant"}},
-	"kernels/ref":        {ours: []string{"kernels/quant", "kernels/exact"}},
-	"kernels/cpu/avx2":   {ours: []string{"kernels/ref", "kernels/quant", "kernels/exact"}},
-	"kernels/cpu/neon":   {ours: []string{"kernels/ref", "kernels/quant", "kernels/exact"}},
-	"kernels/cpu/avx512": {ours: []string{"kernels/ref", "kernels/quant"}},
+	"kernels/quant":       {},
+	"kernels/exact":       {},
+	"kernels":             {ours: []string{"kernels/quant"}},
+	"kernels/ref":         {ours: []string{"kernels/quant", "kernels/exact"}},
+	"kernels/cpu/avx2":    {ours: []string{"kernels/ref", "kernels/quant", "kernels/exact"}},
+	"kernels/cpu/neon":    {ours: []string{"kernels/ref", "kernels/quant", "kernels/exact"}},
+	"kernels/cpu/avxvnni": {ours: []string{"kernels/ref", "kernels/quant"}},
+	"kernels/cpu/avx512":  {ours: []string{"kernels/ref", "kernels/quant"}},
 	"kernels/cpu": {ours: []string{
-		"kernels", "kernels/ref", "kernels/quant", "kernels/cpu/avx2", "kernels/cpu/avx512", "kernels/cpu/neon",
+		"kernels", "kernels/ref", "kernels/quant", "kernels/cpu/avx2", "kernels/cpu/avxvnni", "kernels/cpu/avx512", "kernels/cpu/neon",
 	}, others: []string{"golang.org/x/sys"}},
 	"kernels/kerneltest": {ours: []string{"kernels", "kernels/ref", "kernels/quant", "kernels/exact"}},
 

@@ -1,4 +1,4 @@
-// Command _gen writes the assembly of kernels/cpu/avx2 and kernels/cpu/avx512. Run it by `go run .` in this folder; it
+// Command _gen writes the assembly of kernels/cpu/avx2, avxvnni and avx512. Run it by `go run .` in this folder; it
 // takes no arguments. README.md says what each kernel does and what was tried.
 package main
 
@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"strings"
 
 	. "github.com/mmcloughlin/avo/build"
 )
@@ -17,14 +18,17 @@ var levels = map[string]func(){
 		rows()
 		laneSupers(false)
 		rowsFloat()
-		unpack()
-		panels()
+		mulWide()
+		eightUnpacking()
+		fourProducts()
 		mulFloats()
 		activations()
 		elementwise()
 		attention()
 		limits()
 	},
+	"avxvnni":      func() { vnniProducts(false) },
+	"avxvnni/evex": func() { vnniProducts(true) },
 	"avx512": func() {
 		byteUnpacking()
 		byteProducts()
@@ -46,16 +50,25 @@ func main() {
 		}
 		return
 	}
+	// The tag evex replaces the assembly of a package by a variant of it.
 	name := os.Args[1]
+	pkg, variant, _ := strings.Cut(name, "/")
+	constraint, suffix := "amd64,!noasm", ""
+	if variant != "" {
+		constraint, suffix = constraint+","+variant, "_"+variant
+	} else if levels[name+"/evex"] != nil {
+		constraint += ",!evex"
+	}
 	for flagName, value := range map[string]string{
-		"out": "../cpu/" + name + "/impl_amd64.s", "stubs": "../cpu/" + name + "/stubs.go", "pkg": name,
+		"out": "../cpu/" + pkg + "/impl" + suffix + "_amd64.s", "stubs": "../cpu/" + pkg + "/stubs" + suffix + ".go", "pkg": pkg,
 	} {
 		if err := flag.Set(flagName, value); err != nil {
 			log.Fatal(err)
 		}
 	}
+	generate := levels[name]
 	os.Args = []string{"main"} // avo names the command in what it writes
-	ConstraintExpr("amd64,!noasm")
-	levels[name]()
+	ConstraintExpr(constraint)
+	generate()
 	Generate()
 }

@@ -162,6 +162,9 @@ func TestNoAllocationsInTheSteadyState(t *testing.T) {
 		b := open(t, d)
 		for _, rows := range []int{1, 20} {
 			step := steady(t, b, rows)
+			for range 10 { // on a busy machine a worker may come to its first chunk, and make room, only then
+				step()
+			}
 			if n := testing.AllocsPerRun(20, step); n != 0 {
 				t.Errorf("%d rows: %v allocations", rows, n)
 			}

@@ -43,6 +43,7 @@ type product struct {
 	panelFrom            int                                          // rows of activations from which on panels serve
 	wideRows, widePanels bool                                         // rowsQuant, mul read Quants.Wide
 	tiles                bool                                         // mul reads Quants.Tiles
+	fours                bool                                         // mul reads Quants.Fours
 	rowsFloat            func(dst []float32, w []byte, x []float32)   // float types
 	decode               func(dst []float32, w []byte)                // float types: consecutive weights
 	rowsQuant            func(dst []float32, w []byte, x *ref.Quants) // quantized types

@@ -5,6 +5,7 @@ import (
 
 	"github.com/weft-run/weft/kernels/cpu/avx2"
 	"github.com/weft-run/weft/kernels/cpu/avx512"
+	"github.com/weft-run/weft/kernels/cpu/avxvnni"
 	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/kernels/ref"
 )
@@ -13,6 +14,7 @@ import (
 var levels = []level{
 	{name: "ref", usable: func() bool { return true }, overlay: overlayRef},
 	{name: "avx2", usable: hasAVX2, overlay: overlayAVX2},
+	{name: "avxvnni", usable: hasAVXVNNI, overlay: overlayAVXVNNI},
 	{name: "avx512", usable: hasAVX512, overlay: overlayAVX512},
 }
 
@@ -36,11 +38,16 @@ func overlayAVX2(t *table) {
 		if p.form == ref.Float {
 			continue
 		}
-		minima := typ.HasMinima()
 		p.rowsQuant = func(dst []float32, w []byte, x *ref.Quants) { avx2.RowsQuant(typ, dst, w, x) }
-		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx2.UnpackPanel(typ, panel, w, rows, cols) }
+		if !avx2.HasBytes(typ) {
+			p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx2.UnpackPanel(typ, panel, w, rows, cols) }
+			p.mul = avx2.MulPanel
+			continue
+		}
+		p.widePanels, p.fours = false, true
+		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx2.UnpackBytes(typ, panel, w, rows, cols) }
 		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
-			avx2.MulPanel(dst, stride, panel, x, minima)
+			avx2.MulBytes(typ, dst, stride, panel, x)
 		}
 	}
 	for typ, rows := range map[quant.Type]func(dst []float32, w []byte, x []float32){
@@ -49,13 +56,27 @@ func overlayAVX2(t *table) {
 		t.products[typ].rowsFloat = rows
 	}
 	t.products[quant.F16].decode, t.products[quant.BF16].decode = avx2.DecodeF16, avx2.DecodeBF16
-	for typ, unpack := range map[quant.Type]func(p *ref.Panel, w []byte, rows, cols int){
-		quant.Q4_0: avx2.UnpackQ4_0, quant.Q4_1: avx2.UnpackQ4_1,
-	} {
-		p, minima := t.products[typ], typ.HasMinima()
-		p.unpack, p.widePanels = unpack, false
+}
+
+// hasAVXVNNI asks for AVX2 too: the level lies on top of it.
+func hasAVXVNNI() bool {
+	if avxvnni.EVEX {
+		return avxvnni.Built && hasAVX2() && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512VNNI
+	}
+	return avxvnni.Built && hasAVX2() && cpu.X86.HasAVXVNNI
+}
+
+// overlayAVXVNNI sets the product of panels of bytes, for all quantized types.
+func overlayAVXVNNI(t *table) {
+	t.limits.bytes, t.limits.bytesTurn, t.limits.bytesBy = avxvnni.LimitBytes, avxvnni.LimitBytesTurn, "VPDPBUSD (256 bits)"
+	for typ, p := range t.products {
+		if p.form == ref.Float {
+			continue
+		}
+		p.widePanels, p.fours = false, true
+		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx2.UnpackBytes(typ, panel, w, rows, cols) }
 		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
-			avx2.MulNibbles(dst, stride, panel, x, minima)
+			avxvnni.MulBytes(typ, dst, stride, panel, x)
 		}
 	}
 }
@@ -79,7 +100,7 @@ func overlayAVX512(t *table) {
 		if p.form == ref.Float {
 			continue
 		}
-		p.tiles, p.widePanels, p.wideRows, p.panelFrom = true, false, false, panelsOfBytesFrom
+		p.tiles, p.fours, p.widePanels, p.wideRows, p.panelFrom = true, false, false, false, panelsOfBytesFrom
 		p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx512.UnpackBytes(typ, panel, w, rows, cols) }
 		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
 			avx512.MulBytes(typ, dst, stride, panel, x)

@@ -30,6 +30,7 @@ type projectTask struct {
 	wide   bool    // int16 copies of the quants too
 	tiles  bool    // their tiles too
 	narrow bool    // their tiles too, and narrow ones
+	fours  bool    // their tiles of four rows too
 	floats bool    // dense too
 	quants [3]ref.Quants
 	dense  []float32 // x without gaps, its columns padded with zeros to whole lanes, for panels of floats
@@ -46,7 +47,7 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	b.begin()
 	t := &b.project
 	t.x, t.out = x, out
-	t.forms, t.wide, t.tiles, t.narrow, t.floats = [3]bool{}, false, false, false, false
+	t.forms, t.wide, t.tiles, t.narrow, t.fours, t.floats = [3]bool{}, false, false, false, false, false
 	rows, size := 0, 0
 	t.with, t.size = grow(t.with, len(out)), grow(t.size, len(out))
 	for i := range out {
@@ -58,6 +59,7 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 		t.wide = t.wide || panels && p.widePanels || !panels && p.wideRows
 		t.tiles = t.tiles || panels && p.tiles
 		t.narrow = t.narrow || t.fits(p)
+		t.fours = t.fours || panels && p.fours
 		t.floats = t.floats || panels && p.form == ref.Float
 		rows += out[i].W.Rows
 	}
@@ -96,6 +98,10 @@ func (t *projectTask) allocate() {
 		if t.tiles || t.narrow {
 			q.Tiles = grow(q.Tiles, ref.TilesLen(t.x.Rows, t.x.Cols, q.BlockLen))
 		}
+		q.Fours = q.Fours[:0]
+		if t.fours {
+			q.Fours = grow(q.Fours, ref.FoursLen(t.x.Rows, t.x.Cols, q.BlockLen))
+		}
 	}
 	if t.floats {
 		t.padded = (t.x.Cols + ref.Lanes - 1) / ref.Lanes * ref.Lanes
@@ -119,6 +125,9 @@ func (b *backend) prepareRows(_ *scratch, first, last int) {
 			}
 			if len(t.quants[form].Tiles) > 0 {
 				t.quants[form].PackRow(i)
+			}
+			if t.fours {
+				t.quants[form].PackFours(i)
 			}
 		}
 		if t.floats {
@@ -212,6 +221,7 @@ func (t *projectTask) fits(p *product) bool {
 func (t *projectTask) quantPanels(s *scratch, p *product, out *kernels.Projection, size, first, last int) {
 	cols := out.W.Cols
 	s.growPanel(cols)
+	s.panel.Rest = grow(s.panel.Rest, ref.PanelRows*size)
 	x := &t.quants[p.form]
 	step := max(1, maxCall/(cols*ref.PanelRows)/ref.TileRows) * ref.TileRows // whole tiles
 	data, stride := out.Dst.Buf.(*buffer).data, out.Dst.Stride
@@ -273,6 +283,7 @@ func (s *scratch) growPanel(cols int) {
 	s.panel.Q = grow(s.panel.Q, cols*ref.PanelRows)
 	s.panel.Bytes = grow(s.panel.Bytes, cols*ref.PanelRows)
 	s.panel.Scales = grow(s.panel.Scales, cols/16*ref.PanelRows)
+	s.panel.Pairs = grow(s.panel.Pairs, cols/8*ref.PanelRows)
 	s.panel.Mins = grow(s.panel.Mins, cols/16*ref.PanelRows)
 	s.panel.D = grow(s.panel.D, cols/32*ref.PanelRows)
 	s.panel.M = grow(s.panel.M, cols/32*ref.PanelRows)

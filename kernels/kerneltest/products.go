@@ -31,9 +31,14 @@ func quantsInTiles(x []float32, rows, blockLen, perTile int) ref.Quants {
 	for i := range q.Tiles {
 		q.Tiles[i] = -1 // a NaN where it is a scale
 	}
+	q.Fours = make([]int32, ref.FoursLen(rows, cols, blockLen))
+	for i := range q.Fours {
+		q.Fours[i] = -1
+	}
 	if cols > 0 {
 		for t := range rows {
 			q.PackRow(t)
+			q.PackFours(t)
 		}
 	}
 	return q
@@ -130,29 +135,42 @@ func TestRowsQuant(t *testing.T, typ quant.Type, f func(dst []float32, w []byte,
 
 // extremes multiplies the largest weights with the largest activations: no intermediate may saturate.
 func extremes(t *testing.T, typ quant.Type, f func(dst []float32, w []byte, x *ref.Quants)) {
+	eachExtreme(typ, 8, func(what string, w []byte, x *ref.Quants) {
+		want, got := make([]float32, 8), make([]float32, 8)
+		ref.RowsQuant(typ, want, w, x)
+		f(got, w, x)
+		Equal(t, what, got, want)
+	})
+}
+
+// eachExtreme calls f with rows rows of two blocks of the same byte, but for their scales, and with a row of activations
+// of the largest magnitude: all of one sign, or signs that change with each pair or each weight.
+func eachExtreme(typ quant.Type, rows int, f func(what string, w []byte, x *ref.Quants)) {
 	info := typ.Info()
 	for _, code := range []byte{0xff, 0x00, 0x80, 0x7f, 0x88, 0x77} {
-		for _, sign := range []float32{1, -1} {
-			values := make([]float32, 2*info.BlockLen)
-			for i := range values {
-				values[i] = sign
-			}
-			x := Quants(values, 1, info.BlockLen)
-			w := Weights(Rand(), typ, Normal, 8, len(values))
-			for b := 0; b < len(w); b += info.BlockBytes {
-				block := w[b : b+info.BlockBytes]
-				kept := append([]byte(nil), block...)
-				for i := range block {
-					block[i] = code
+		for period := range 3 {
+			for _, sign := range []float32{1, -1} {
+				values := make([]float32, 2*info.BlockLen)
+				for i := range values {
+					values[i] = sign
+					if period > 0 && i/period%2 == 1 {
+						values[i] = -sign
+					}
 				}
-				for _, at := range halvesIn(typ) {
-					copy(block[at:at+2], kept[at:at+2])
+				x := Quants(values, 1, info.BlockLen)
+				w := Weights(Rand(), typ, Normal, rows, len(values))
+				for b := 0; b < len(w); b += info.BlockBytes {
+					block := w[b : b+info.BlockBytes]
+					kept := append([]byte(nil), block...)
+					for i := range block {
+						block[i] = code
+					}
+					for _, at := range halvesIn(typ) {
+						copy(block[at:at+2], kept[at:at+2])
+					}
 				}
+				f(fmt.Sprintf("%s of bytes %#02x times %g, period %d", typ, code, sign, period), w, &x)
 			}
-			want, got := make([]float32, 8), make([]float32, 8)
-			ref.RowsQuant(typ, want, w, &x)
-			f(got, w, &x)
-			Equal(t, fmt.Sprintf("%s of bytes %#02x times %g", typ, code, sign), got, want)
 		}
 	}
 }
@@ -193,6 +211,21 @@ func TestPanel(t *testing.T, typ quant.Type, unpack func(p *ref.Panel, w []byte,
 			}
 		}
 	}
+	panelExtremes(t, typ, unpack, mul)
+}
+
+// panelExtremes is extremes for panels.
+func panelExtremes(t *testing.T, typ quant.Type, unpack func(p *ref.Panel, w []byte, rows, cols int),
+	mul func(dst []float32, stride int, p *ref.Panel, x *ref.Quants),
+) {
+	p := newPanel(2 * typ.Info().BlockLen)
+	eachExtreme(typ, ref.PanelRows, func(what string, w []byte, x *ref.Quants) {
+		want, got := make([]float32, ref.PanelRows), make([]float32, ref.PanelRows)
+		ref.RowsQuant(typ, want, w, x)
+		unpack(p, w, ref.PanelRows, x.Cols)
+		mul(got, ref.PanelRows, p, x)
+		Equal(t, what, got, want)
+	})
 }
 
 // counts are the numbers of rows of activations to try: each remainder of the tiles in use.
@@ -207,7 +240,7 @@ func counts() []int {
 func newPanel(cols int) *ref.Panel {
 	n := cols * ref.PanelRows
 	p := &ref.Panel{
-		Q: make([]int16, n), Bytes: make([]uint8, n), Mins: make([]int16, n/16), Scales: make([]int8, n/16),
+		Q: make([]int16, n), Bytes: make([]uint8, n), Mins: make([]int16, n/16), Scales: make([]int8, n/16), Pairs: make([]int16, n/8),
 		D: make([]float32, n/32), M: make([]float32, n/32),
 	}
 	for i := range p.Q {

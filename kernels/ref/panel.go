@@ -23,6 +23,11 @@ type Panel struct {
 	// with an offset that makes it unsigned and without the scale of its sub-block, which Scales has for each 16 weights.
 	Bytes  []uint8 // [Cols/4][PanelRows][4]
 	Scales []int8  // [Cols/16][PanelRows]
+
+	// Pairs holds the scales of sub-blocks in place of Scales where they are multiplied in pairs of 16 bits, each twice, in
+	// the order of sub-blocks. Rest is room for the last rows of a matrix, filled up to PanelRows.
+	Pairs []int16 // [Cols/16][PanelRows][2]
+	Rest  []byte
 }
 
 // UnpackPanel sets p to rows rows of weights of cols columns.

@@ -13,6 +13,7 @@ type Quants struct {
 	Sums     []int16   // [rows, Cols/16]
 	Tiles    []int32   // all of it once more in the order of PackRow, where a product reads that; empty otherwise
 	PerTile  int       // rows in a tile: TileRows or NarrowTileRows
+	Fours    []int32   // likewise in the order of PackFours
 }
 
 // Rows returns the view of rows first to first+count-1. It has tiles when it is made of whole tiles.
@@ -29,6 +30,9 @@ func (x *Quants) Rows(first, count int) Quants {
 	}
 	if len(x.Tiles) > 0 && first%x.PerTile == 0 {
 		v.Tiles = x.Tiles[first*tileWords(x.Cols, x.BlockLen):]
+	}
+	if len(x.Fours) > 0 && first%FourRows == 0 {
+		v.Fours = x.Fours[first*fourWords(x.Cols, x.BlockLen):]
 	}
 	return v
 }

@@ -127,67 +127,11 @@ var masks = func() (m [ref.Lanes][ref.Lanes]int32) {
 	return m
 }()
 
-// UnpackQ4_0 is ref.UnpackNibbles for Q4_0.
-func UnpackQ4_0(p *ref.Panel, w []byte, rows, cols int) {
-	unpackNibbles(unpackQ4_0, quant.Q4_0, p, w, rows, cols)
-}
-
-// UnpackQ4_1 is ref.UnpackNibbles for Q4_1.
-func UnpackQ4_1(p *ref.Panel, w []byte, rows, cols int) {
-	unpackNibbles(unpackQ4_1, quant.Q4_1, p, w, rows, cols)
-}
-
-func unpackNibbles(kernel func(panel *uint8, d, m *float32, w *byte, blocks int), t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
-	if rows < ref.PanelRows {
-		ref.UnpackNibbles(t, p, w, rows, cols)
-		return
-	}
-	reads(w)
-	writes(p.Bytes[:cols*ref.PanelRows])
-	half := 8 * t.RowBytes(cols)
-	kernel(&p.Bytes[0], &p.D[0], &p.M[0], &w[0], cols/32)
-	kernel(&p.Bytes[32], &p.D[8], &p.M[8], &w[half], cols/32)
-}
-
-// MulNibbles is ref.MulNibbles.
-func MulNibbles(dst []float32, stride int, p *ref.Panel, x *ref.Quants, minima bool) {
-	blocks := x.Cols / 32
-	count := len(x.Scale) / blocks
-	if count == 0 {
-		return
-	}
-	markPanel(dst, stride, count)
-	reads(p.Bytes[:x.Cols*ref.PanelRows])
-	reads(x.Q)
-	kernel := mulNibblesQ4_0
-	if minima {
-		kernel = mulNibblesQ4_1
-	}
-	kernel(&dst[0], 4*stride, &p.Bytes[0], &p.D[0], &p.M[0], blocks, &x.Q[0], &x.Scale[0], &x.Sums[0], count)
-}
-
 // markPanel also panics when dst is too short for what the assembly writes.
 func markPanel(dst []float32, stride, count int) {
 	for t := range count {
 		writes(dst[t*stride : t*stride+ref.PanelRows])
 	}
-}
-
-// MulPanel is ref.MulPanel.
-func MulPanel(dst []float32, stride int, p *ref.Panel, x *ref.Quants, minima bool) {
-	blocks := x.Cols / x.BlockLen
-	count := len(x.Scale) / blocks
-	if count == 0 {
-		return
-	}
-	markPanel(dst, stride, count)
-	reads(p.Q[:x.Cols*ref.PanelRows])
-	reads(x.Wide)
-	kernel := mulWide
-	if minima {
-		kernel = mulWideMinima
-	}
-	kernel(&dst[0], 4*stride, &p.Q[0], &p.Mins[0], &p.D[0], &p.M[0], blocks, x.BlockLen, &x.Wide[0], &x.Scale[0], &x.Sums[0], count)
 }
 
 // MulFloats is ref.MulFloats.

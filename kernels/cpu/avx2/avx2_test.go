@@ -51,30 +51,21 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-func TestNibblePanels(t *testing.T) {
-	for typ, unpack := range map[quant.Type]func(p *ref.Panel, w []byte, rows, cols int){
-		quant.Q4_0: UnpackQ4_0, quant.Q4_1: UnpackQ4_1,
-	} {
-		t.Run(typ.String(), func(t *testing.T) {
-			need(t)
-			kerneltest.TestPanel(t, typ, unpack, func(dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
-				MulNibbles(dst, stride, p, x, typ.HasMinima())
-			})
-		})
-	}
-}
-
-// TestWide covers every format, those with kernels of their own too.
-func TestWide(t *testing.T) {
+func TestPanels(t *testing.T) {
 	for _, typ := range quant.Computable() {
 		if ref.FormOf(typ) == ref.Float {
 			continue
 		}
 		t.Run(typ.String(), func(t *testing.T) {
 			need(t)
-			unpack := func(p *ref.Panel, w []byte, rows, cols int) { UnpackPanel(typ, p, w, rows, cols) }
+			if !HasBytes(typ) {
+				unpack := func(p *ref.Panel, w []byte, rows, cols int) { UnpackPanel(typ, p, w, rows, cols) }
+				kerneltest.TestPanel(t, typ, unpack, MulPanel)
+				return
+			}
+			unpack := func(p *ref.Panel, w []byte, rows, cols int) { UnpackBytes(typ, p, w, rows, cols) }
 			kerneltest.TestPanel(t, typ, unpack, func(dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
-				MulPanel(dst, stride, p, x, typ.HasMinima())
+				MulBytes(typ, dst, stride, p, x)
 			})
 		})
 	}

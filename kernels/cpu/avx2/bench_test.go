@@ -51,19 +51,20 @@ func BenchmarkPanels(b *testing.B) {
 	dst := make([]float32, count*ref.PanelRows)
 	p := &ref.Panel{
 		Q: make([]int16, cols*ref.PanelRows), Bytes: make([]uint8, cols*ref.PanelRows), Mins: make([]int16, cols),
-		D: make([]float32, cols/2), M: make([]float32, cols/2),
+		Pairs: make([]int16, 2*cols),
+		D:     make([]float32, cols/2), M: make([]float32, cols/2),
 	}
-	for _, typ := range []quant.Type{quant.Q4_0, quant.Q4_1, quant.Q8_0, quant.Q4_K, quant.Q6_K} {
+	for _, typ := range quant.Computable() {
+		if ref.FormOf(typ) == ref.Float {
+			continue
+		}
 		w := kerneltest.Weights(kerneltest.Rand(), typ, kerneltest.Normal, ref.PanelRows, cols)
 		q := kerneltest.Quants(x, count, ref.FormOf(typ).BlockLen())
 		unpack := func() { UnpackPanel(typ, p, w, ref.PanelRows, cols) }
-		mul := func() { MulPanel(dst, ref.PanelRows, p, &q, typ.HasMinima()) }
-		if typ == quant.Q4_0 || typ == quant.Q4_1 {
-			unpack = func() { UnpackQ4_1(p, w, ref.PanelRows, cols) }
-			if typ == quant.Q4_0 {
-				unpack = func() { UnpackQ4_0(p, w, ref.PanelRows, cols) }
-			}
-			mul = func() { MulNibbles(dst, ref.PanelRows, p, &q, typ.HasMinima()) }
+		mul := func() { MulPanel(dst, ref.PanelRows, p, &q) }
+		if HasBytes(typ) {
+			unpack = func() { UnpackBytes(typ, p, w, ref.PanelRows, cols) }
+			mul = func() { MulBytes(typ, dst, ref.PanelRows, p, &q) }
 		}
 		unpack()
 		b.Run(typ.String()+"/unpack", func(b *testing.B) {

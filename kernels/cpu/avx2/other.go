@@ -30,19 +30,17 @@ func DecodeF16(dst []float32, w []byte) { quant.Decode(quant.F16, dst, w) }
 // DecodeBF16 is quant.Decode for BF16.
 func DecodeBF16(dst []float32, w []byte) { quant.Decode(quant.BF16, dst, w) }
 
-// UnpackQ4_0 is ref.UnpackNibbles for Q4_0.
-func UnpackQ4_0(p *ref.Panel, w []byte, rows, cols int) {
-	ref.UnpackNibbles(quant.Q4_0, p, w, rows, cols)
+// HasBytes says whether MulBytes takes a type.
+func HasBytes(quant.Type) bool { return true }
+
+// UnpackBytes is ref.UnpackBytes.
+func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
+	ref.UnpackBytes(t, p, w, rows, cols)
 }
 
-// UnpackQ4_1 is ref.UnpackNibbles for Q4_1.
-func UnpackQ4_1(p *ref.Panel, w []byte, rows, cols int) {
-	ref.UnpackNibbles(quant.Q4_1, p, w, rows, cols)
-}
-
-// MulNibbles is ref.MulNibbles.
-func MulNibbles(dst []float32, stride int, p *ref.Panel, x *ref.Quants, minima bool) {
-	ref.MulNibbles(dst, stride, p, x, minima)
+// MulBytes is ref.MulBytes.
+func MulBytes(t quant.Type, dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
+	ref.MulBytes(dst, stride, p, x, t.HasMinima())
 }
 
 // UnpackPanel is ref.UnpackPanel.
@@ -51,8 +49,8 @@ func UnpackPanel(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
 }
 
 // MulPanel is ref.MulPanel.
-func MulPanel(dst []float32, stride int, p *ref.Panel, x *ref.Quants, minima bool) {
-	ref.MulPanel(dst, stride, p, x, minima)
+func MulPanel(dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
+	ref.MulPanel(dst, stride, p, x, false)
 }
 
 // MulFloats is ref.MulFloats.

@@ -87,82 +87,125 @@ func rowsF16(dst *float32, w *byte, rows int, cols int, x *float32, mask *int32)
 //go:noescape
 func rowsBF16(dst *float32, w *byte, rows int, cols int, x *float32, mask *int32)
 
-// unpackQ2_K sets q to the integers of a block, multiplied by the scales of each sixteen: quant.Integers.
-//
-//go:noescape
-func unpackQ2_K(q *int16, scales *int16, qs *byte)
-
-// unpackQ3_K sets q to the integers of a block, multiplied by the scales of each sixteen: quant.Integers.
-//
-//go:noescape
-func unpackQ3_K(q *int16, scales *int16, high *byte, qs *byte)
-
-// unpackQ4_K sets q to the integers of a block, multiplied by the scales of each sixteen: quant.Integers.
-//
-//go:noescape
-func unpackQ4_K(q *int16, scales *int16, qs *byte)
-
-// unpackQ5_K sets q to the integers of a block, multiplied by the scales of each sixteen: quant.Integers.
-//
-//go:noescape
-func unpackQ5_K(q *int16, scales *int16, high *byte, qs *byte)
-
-// unpackQ6_K sets q to the integers of a block, multiplied by the scales of each sixteen: quant.Integers.
-//
-//go:noescape
-func unpackQ6_K(q *int16, scales *int16, low *byte, high *byte)
-
-// unpackCodebook sets q to the integers of a block, multiplied by the scales of each sixteen: quant.Integers.
-//
-//go:noescape
-func unpackCodebook(q *int16, scales *int16, qs *byte, codebook *byte, n int)
-
-// unpackFifths sets q to the integers of a block, multiplied by the scales of each sixteen: quant.Integers.
-//
-//go:noescape
-func unpackFifths(q *int16, scales *int16, qs *byte, high *byte, offset int)
-
-// dotRows adds to each of eight accumulators the exact product of x with n integers, a multiple of sixteen, of a row,
-// times d of the row, times dx. The rows begin stride bytes apart.
-//
-//go:noescape
-func dotRows(acc *float32, q *int16, stride int, x *int16, n int, d *float32, dx *float32)
-
-// unpackQ4_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: Panel.Bytes.
-//
-//go:noescape
-func unpackQ4_0(panel *uint8, d *float32, m *float32, w *byte, blocks int)
-
-// unpackQ4_1 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes: Panel.Bytes.
-//
-//go:noescape
-func unpackQ4_1(panel *uint8, d *float32, m *float32, w *byte, blocks int)
-
-// interleave writes pair i of each of sixteen rows, which begin stride bytes apart, to line i of a panel. lines is a
-// multiple of four.
-//
-//go:noescape
-func interleave(panel *int16, src *int16, stride int, lines int)
-
-// mulNibblesQ4_0 multiplies a panel of nibbles with count rows of activations: ref.MulPanel. dstStride is in bytes.
-//
-//go:noescape
-func mulNibblesQ4_0(dst *float32, dstStride int, panel *uint8, d *float32, m *float32, blocks int, q *int8, scale *float32, sums *int16, count int)
-
-// mulNibblesQ4_1 multiplies a panel of nibbles with count rows of activations: ref.MulPanel. dstStride is in bytes.
-//
-//go:noescape
-func mulNibblesQ4_1(dst *float32, dstStride int, panel *uint8, d *float32, m *float32, blocks int, q *int8, scale *float32, sums *int16, count int)
-
 // mulWide multiplies a panel of 16-bit weights with count rows of activations: ref.MulPanel. dstStride is in bytes.
 //
 //go:noescape
-func mulWide(dst *float32, dstStride int, panel *int16, mins *int16, d *float32, m *float32, blocks int, blockLen int, x *int16, scale *float32, sums *int16, count int)
+func mulWide(dst *float32, dstStride int, panel *int16, d *float32, blocks int, blockLen int, x *int16, scale *float32, count int)
 
-// mulWideMinima multiplies a panel of 16-bit weights with count rows of activations: ref.MulPanel. dstStride is in bytes.
+// unpackBytesQ4_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
 //
 //go:noescape
-func mulWideMinima(dst *float32, dstStride int, panel *int16, mins *int16, d *float32, m *float32, blocks int, blockLen int, x *int16, scale *float32, sums *int16, count int)
+func unpackBytesQ4_0(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ4_1 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackBytesQ4_1(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ5_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackBytesQ5_0(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ5_1 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackBytesQ5_1(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesMXFP4 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackBytesMXFP4(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ2_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackBytesQ2_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ3_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackBytesQ3_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ4_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackBytesQ4_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ5_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackBytesQ5_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ6_K unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackBytesQ6_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesQ8_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackBytesQ8_0(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackWideQ8_0 unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackWideQ8_0(panel *int16, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesIQ4_NL unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackBytesIQ4_NL(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackWideIQ4_NL unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackWideIQ4_NL(panel *int16, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackBytesIQ4_XS unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackBytesIQ4_XS(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// unpackWideIQ4_XS unpacks eight rows of weights into half of a panel, whose lines are 64 bytes.
+//
+//go:noescape
+func unpackWideIQ4_XS(panel *int16, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
+
+// mulBytes multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulBytes(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+
+// mulBytesMinima4 multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulBytesMinima4(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+
+// mulBytesMinima5 multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulBytesMinima5(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+
+// mulSupers multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulSupers(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+
+// mulSupersMinima2 multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulSupersMinima2(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+
+// mulSupersMinima4 multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulSupersMinima4(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+
+// mulSupersMinima5 multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulSupersMinima5(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
 
 // mulFloats multiplies rows rows of weights, an even number, with count rows of activations, all of cols columns, a
 // multiple of sixteen: ref.MulFloats. dstStride is in bytes.

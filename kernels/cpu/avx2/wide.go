@@ -3,83 +3,35 @@
 package avx2
 
 import (
-	"unsafe"
-
 	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/kernels/ref"
 )
 
-// The way of the formats without a kernel of their own: blocks are unpacked to 16-bit integers, then met with the
-// activations in 16 bits.
-
-// integersSize is the distance of the blocks of several rows.
-const integersSize = int(unsafe.Sizeof(quant.Integers{}))
-
-// unpack is b.Unpack.
-func unpack(t quant.Type, b *quant.Integers, src []byte) {
-	b.UnpackScales(t, src)
-	q, scales := &b.Q[0], &b.Scales[0]
-	switch t {
-	case quant.Q8_0:
-		widen(q, (*int8)(unsafe.Pointer(&src[2:34][0])), 32)
-	case quant.Q5_0:
-		unpackFifths(q, scales, &src[6:22][0], &src[2], 16)
-	case quant.Q5_1:
-		unpackFifths(q, scales, &src[8:24][0], &src[4], 0)
-	case quant.Q2_K:
-		unpackQ2_K(q, scales, &src[16:80][0])
-	case quant.Q3_K:
-		unpackQ3_K(q, scales, &src[0], &src[32:96][0])
-	case quant.Q4_K:
-		unpackQ4_K(q, scales, &src[16:144][0])
-	case quant.Q5_K:
-		unpackQ5_K(q, scales, &src[16], &src[48:176][0])
-	case quant.Q6_K:
-		unpackQ6_K(q, scales, &src[0], &src[128:192][0])
-	case quant.IQ4_NL:
-		unpackCodebook(q, scales, &src[2:18][0], codes(t), 1)
-	case quant.MXFP4:
-		unpackCodebook(q, scales, &src[1:17][0], codes(t), 1)
-	case quant.IQ4_XS:
-		unpackCodebook(q, scales, &src[8:136][0], codes(t), 8)
-	default:
-		b.Unpack(t, src)
-	}
+// wideUnpackers are the unpacking of the formats that have no MulBytes: their panels are of 16-bit integers.
+var wideUnpackers = map[quant.Type]func(panel, pairs, mins *int16, d, m *float32, w *byte, blocks int){
+	quant.Q8_0: unpackWideQ8_0, quant.IQ4_NL: unpackWideIQ4_NL, quant.IQ4_XS: unpackWideIQ4_XS,
 }
 
-func codes(t quant.Type) *byte {
-	return (*byte)(unsafe.Pointer(&t.Codebook()[0]))
-}
-
-// UnpackPanel is ref.UnpackPanel.
+// UnpackPanel is ref.UnpackPanel for the formats that have no MulBytes.
 func UnpackPanel(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
-	if rows < ref.PanelRows {
-		ref.UnpackPanel(t, p, w, rows, cols)
+	info, half := t.Info(), 8*t.RowBytes(cols)
+	reads(w)
+	w = sixteenRows(p, w[:rows*t.RowBytes(cols)], 2*half)
+	writes(p.Q[:cols*ref.PanelRows])
+	unpack := wideUnpackers[t]
+	unpack(&p.Q[0], &p.Pairs[0], &p.Mins[0], &p.D[0], &p.M[0], &w[0], cols/info.BlockLen)
+	unpack(&p.Q[16], &p.Pairs[16], &p.Mins[16], &p.D[8], &p.M[8], &w[half], cols/info.BlockLen)
+}
+
+// MulPanel is ref.MulPanel for formats without minima. x must be wide.
+func MulPanel(dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
+	blocks := x.Cols / x.BlockLen
+	count := len(x.Scale) / blocks
+	if count == 0 {
 		return
 	}
-	info := t.Info()
-	size := t.RowBytes(cols)
-	minima := t.HasMinima()
-	n := info.BlockLen
-	writes(p.Q[:cols*ref.PanelRows])
-	var blocks [ref.PanelRows]quant.Integers
-	for i := range cols / n {
-		for r := range blocks {
-			b := &blocks[r]
-			unpack(t, b, w[r*size+i*info.BlockBytes:r*size+(i+1)*info.BlockBytes])
-			p.D[i*ref.PanelRows+r] = b.D
-			p.M[i*ref.PanelRows+r] = b.M
-		}
-		interleave(&p.Q[i*n*ref.PanelRows], &blocks[0].Q[0], integersSize, n/2)
-		switch {
-		case !minima:
-		case n == 256:
-			interleave(&p.Mins[i*16*ref.PanelRows], &blocks[0].Mins[0], integersSize, 8)
-		default:
-			line := p.Mins[i*2*ref.PanelRows : (i+1)*2*ref.PanelRows]
-			for r := range blocks {
-				line[2*r], line[2*r+1] = blocks[r].Mins[0], blocks[r].Mins[1]
-			}
-		}
-	}
+	markPanel(dst, stride, count)
+	reads(p.Q[:x.Cols*ref.PanelRows])
+	reads(x.Wide)
+	mulWide(&dst[0], 4*stride, &p.Q[0], &p.D[0], blocks, x.BlockLen, &x.Wide[0], &x.Scale[0], count)
 }

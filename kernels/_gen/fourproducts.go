@@ -1,0 +1,273 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// fourProducts writes what multiplies a panel of sixteen rows of bytes with tiles of four rows of activations
+// (ref.Quants.PackFours) by VPMADDUBSW. Lane = weight row.
+//
+// Sums wait in 16 bits as long as their end cannot leave them. They may wrap on the way: that they begin at -16 or -32
+// times the sums of the same quants makes the end that of the signed weights, half as large as of the unsigned.
+func fourProducts() {
+	mulFours("mulBytes", func(k *fourProduct) { k.blocks(true, false) })
+	mulFours("mulBytesMinima4", func(k *fourProduct) { k.blocks(false, true) })
+	mulFours("mulBytesMinima5", func(k *fourProduct) { k.blocks(true, true) })
+	mulFours("mulSupers", func(k *fourProduct) { k.supers(superShape{lines: 4, offset: true}) })
+	mulFours("mulSupersMinima2", func(k *fourProduct) { k.supers(superShape{lines: 4, minima: true}) })
+	mulFours("mulSupersMinima4", func(k *fourProduct) { k.supers(superShape{lines: 8, minima: true}) })
+	mulFours("mulSupersMinima5", func(k *fourProduct) { k.supers(superShape{lines: 8, again: 4, minima: true}) })
+}
+
+// fourProduct is the frame of a product with one tile of four rows.
+type fourProduct struct {
+	x     GPVirtual // the tile, read from one end to the other
+	local Mem       // float32 sums, then 32-bit integer sums of super-blocks
+}
+
+func mulFours(name string, body func(k *fourProduct)) {
+	TEXT(name, 0, "func(dst *float32, dstStride int, panel *uint8, pairs, mins *int16, d, m *float32, blocks int, tiles *int32, count int)")
+	Doc(name + " multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.")
+	Pragma("noescape")
+	k := &fourProduct{x: load("tiles"), local: AllocLocal(2 * 64 * tokens)}
+	top, done := label("tile"), label("end")
+	Label(top)
+	none := YMM()
+	zero(none)
+	for i := range 2 * tokens {
+		VMOVUPS(none, k.local.Offset(32*i))
+	}
+	body(k)
+	dst, stride, left := load("dst"), load("dstStride"), load("count")
+	for t := range tokens {
+		for h := range 2 {
+			v := YMM()
+			VMOVUPS(k.local.Offset(64*t+32*h), v)
+			VMOVUPS(v, Mem{Base: dst, Disp: 32 * h})
+		}
+		ADDQ(stride, dst)
+		SUBQ(imm(1), left)
+		JZ(LabelRef(done))
+	}
+	Store(dst, Param("dst"))
+	Store(left, Param("count"))
+	JMP(LabelRef(top))
+	Label(done)
+	ret()
+}
+
+type fourSums [tokens][2]VecVirtual
+
+func newFourSums() *fourSums {
+	s := &fourSums{}
+	for t := range s {
+		copy(s[t][:], ymms(2))
+	}
+	return s
+}
+
+// at returns the address of word i of the tile for token t.
+func (k *fourProduct) at(i, t int) Mem { return Mem{Base: k.x, Disp: 16*i + 4*t} }
+
+// start sets the sums of each token to factor times the pair at word i of the tile.
+func (k *fourProduct) start(acc *fourSums, i int, factor Mem) {
+	for t := range acc {
+		VPBROADCASTD(k.at(i, t), acc[t][0])
+		VPMULLW(factor, acc[t][0], acc[t][0])
+		VMOVDQA(acc[t][0], acc[t][1])
+	}
+}
+
+// dots adds products of lines from word first of the tile on, in 16 bits. Without a start the sums begin with them.
+func (k *fourProduct) dots(acc *fourSums, panel GPVirtual, first, lines int, started bool) {
+	for i := range lines {
+		w := ymms(2)
+		VMOVDQU(Mem{Base: panel, Disp: 64 * i}, w[0])
+		VMOVDQU(Mem{Base: panel, Disp: 64*i + 32}, w[1])
+		for t := range acc {
+			x := YMM()
+			VPBROADCASTD(k.at(first+i, t), x)
+			for h := range 2 {
+				if i == 0 && !started {
+					VPMADDUBSW(x, w[h], acc[t][h])
+					continue
+				}
+				product := x
+				if h == 0 {
+					product = YMM()
+				}
+				VPMADDUBSW(x, w[h], product)
+				VPADDW(product, acc[t][h], acc[t][h])
+			}
+		}
+	}
+	ADDQ(imm(64*lines), panel)
+}
+
+// finish adds integer sums times both scales to the float32 sums. The tile's scales are at pointer dx.
+func (k *fourProduct) finish(acc *fourSums, scales, dx GPVirtual, convert bool) {
+	d := ymms(2)
+	VMOVUPS(Mem{Base: scales}, d[0])
+	VMOVUPS(Mem{Base: scales, Disp: 32}, d[1])
+	ADDQ(imm(64), scales)
+	for t, halves := range acc {
+		x := YMM()
+		VBROADCASTSS(Mem{Base: dx, Disp: 4 * t}, x)
+		for h, sum := range halves {
+			both, total := YMM(), YMM()
+			VMULPS(x, d[h], both)
+			if convert {
+				VCVTDQ2PS(sum, sum)
+			}
+			VMOVUPS(k.local.Offset(64*t+32*h), total)
+			VFMADD231PS(sum, both, total)
+			VMOVUPS(total, k.local.Offset(64*t+32*h))
+		}
+	}
+}
+
+// blocks multiplies in blocks of 32. A word of the tile holds, for four rows, 0 the scale, 1 the pair of sums, 2 the sum
+// as float32, 3-10 the quants. Nibbles need no start: eight times 2*15*127 are 30480.
+func (k *fourProduct) blocks(start, minima bool) {
+	panel, d, blocks := load("panel"), load("d"), load("blocks")
+	var m GPVirtual
+	if minima {
+		m = load("m")
+	}
+	loop(blocks, 1, func() {
+		acc := newFourSums()
+		if start {
+			k.start(acc, 1, words("minus16", 0xfff0fff0))
+		}
+		k.dots(acc, panel, 3, 8, start)
+		ones := YMM()
+		VMOVDQU(words("ones16", 0x00010001), ones)
+		for t := range acc {
+			for h := range 2 {
+				VPMADDWD(ones, acc[t][h], acc[t][h])
+			}
+			if start && minima { // their bytes have no offset
+				back := YMM()
+				VPBROADCASTD(k.at(1, t), back)
+				VPMADDWD(words("plus16", 0x00100010), back, back)
+				for h := range 2 {
+					VPADDD(back, acc[t][h], acc[t][h])
+				}
+			}
+		}
+		k.finish(acc, d, k.x, true)
+		if minima {
+			for t := range acc {
+				VBROADCASTSS(k.at(2, t), acc[t][0])
+				VMOVAPS(acc[t][0], acc[t][1])
+			}
+			k.finish(acc, m, k.x, false)
+		}
+		ADDQ(imm(16*11), k.x)
+	})
+}
+
+// superShape is what super-blocks differ in: lines share a scale; after again lines 16 bits are full; the bytes have an
+// offset of 32; there are minima.
+type superShape struct {
+	lines, again   int
+	offset, minima bool
+}
+
+// supers multiplies in super-blocks of 256. A word of the tile holds, for four rows, 0 the scale, 1-8 pairs of sums of 16
+// quants, 9-24 the pairs of sums inside each 16, 25-88 the quants.
+func (k *fourProduct) supers(s superShape) {
+	panel, d, blocks, pairs := load("panel"), load("d"), load("blocks"), load("pairs")
+	mins, m, head, subs := load("mins"), load("m"), GP64(), GP64()
+	total := func(t, h int) Mem { return k.local.Offset(64*(tokens+t) + 32*h) }
+	loop(blocks, 1, func() {
+		MOVQ(k.x, head)
+		none := YMM()
+		zero(none)
+		for t := range tokens {
+			VMOVDQU(none, total(t, 0))
+			VMOVDQU(none, total(t, 1))
+		}
+		inside := GP64()
+		if s.offset {
+			LEAQ(Mem{Base: head, Disp: 16 * 9}, inside)
+		}
+		MOVQ(U32(64/s.lines), subs)
+		loop(subs, 1, func() {
+			acc := newFourSums()
+			flush := func() {
+				scale := ymms(2)
+				VMOVDQU(Mem{Base: pairs}, scale[0])
+				VMOVDQU(Mem{Base: pairs, Disp: 32}, scale[1])
+				for t := range acc {
+					for h, sum := range acc[t] {
+						VPMADDWD(scale[h], sum, sum)
+						VPADDD(total(t, h), sum, sum)
+						VMOVDQU(sum, total(t, h))
+					}
+				}
+			}
+			if s.offset {
+				quants := k.x
+				k.x = inside
+				k.start(acc, 0, words("minus32", 0xffe0ffe0))
+				k.x = quants
+				ADDQ(imm(16), inside)
+			}
+			if s.again > 0 {
+				k.dots(acc, panel, 25, s.again, s.offset)
+				flush()
+				k.dots(acc, panel, 25+s.again, s.lines-s.again, s.offset)
+			} else {
+				k.dots(acc, panel, 25, s.lines, s.offset)
+			}
+			flush()
+			ADDQ(imm(64), pairs)
+			ADDQ(imm(16*s.lines), k.x)
+		})
+		acc := newFourSums()
+		for t := range acc {
+			for h := range 2 {
+				VMOVDQU(total(t, h), acc[t][h])
+			}
+		}
+		k.finish(acc, d, head, true)
+		if s.lines == 8 {
+			ADDQ(imm(512), pairs) // the panel has room for sixteen
+		}
+		if s.minima {
+			acc = newFourSums()
+			k.minima(acc, mins, head)
+			k.finish(acc, m, head, true)
+		}
+		ADDQ(imm(16*25), k.x)
+	})
+}
+
+// minima sets sums to the products of minima with the sums of 16 quants.
+func (k *fourProduct) minima(acc *fourSums, mins, head GPVirtual) {
+	for i := range 8 {
+		w := ymms(2)
+		VMOVDQU(Mem{Base: mins, Disp: 64 * i}, w[0])
+		VMOVDQU(Mem{Base: mins, Disp: 64*i + 32}, w[1])
+		for t := range acc {
+			x := YMM()
+			VPBROADCASTD(Mem{Base: head, Disp: 16*(1+i) + 4*t}, x)
+			for h := range 2 {
+				if i == 0 {
+					VPMADDWD(x, w[h], acc[t][h])
+					continue
+				}
+				product := x
+				if h == 0 {
+					product = YMM()
+				}
+				VPMADDWD(x, w[h], product)
+				VPADDD(product, acc[t][h], acc[t][h])
+			}
+		}
+	}
+	ADDQ(imm(512), mins)
+}
