@@ -28,6 +28,7 @@ var levels = map[string]func(){
 		byteUnpacking()
 		byteProducts()
 		byteRows()
+		attention512()
 		limitDots()
 	},
 }

@@ -159,5 +159,20 @@ func rowsQ6_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *flo
 //go:noescape
 func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
 
+// scores sets dst to the scores of n queries with 64 keys, which lie across: ref.Scores.
+//
+//go:noescape
+func scores(dst *float32, q *float32, keys *float32, n int, dim int, scale float32)
+
+// weights turns the scores of n queries into softmax weights: ref.Weights. mask has a bit for each position that they see.
+//
+//go:noescape
+func weights(p *float32, n int, mask uint64, states *float32, corrections *float32)
+
+// mix adds count weighted values to the sums of n queries, dim elements each, a multiple of sixteen: ref.Mix.
+//
+//go:noescape
+func mix(acc *float32, p *float32, values *float32, n int, dim int, count int, corrections *float32)
+
 // limitBytes does turns times 768 multiply-adds of bytes in registers.
 func limitBytes(turns int)
