@@ -205,8 +205,11 @@ func (t *attendTask) stretch(s *scratch, u *unit, part int) {
 	first := max(part*ref.Stretch, t.from(span.Pos+u.first)/ref.Tile*ref.Tile)
 	for ; first < end; first += ref.Tile {
 		t.cache.tile(s, t.b.table, t.layer, u.head, span.Pages, first, min(ref.Tile, end-first))
-		t.cache.expect(t.b.table, t.layer, u.head, span.Pages, first+ref.Tile, min(ref.Tile, end-first-ref.Tile))
+		s.next, s.nextEnd = first+ref.Tile, min(end, first+2*ref.Tile)
 		t.tile(s, u, first)
+		for s.next < s.nextEnd {
+			t.expect(s, u)
+		}
 	}
 }
 
@@ -230,16 +233,29 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 		if from < to {
 			a, b := n*t.group, last*t.group
 			p, corrections := s.probs[a*ref.Tile:b*ref.Tile], s.corrections[a:b]
+			t.expect(s, u)
 			table.scores(p, s.queries[a*dim:b*dim], s.keys, dim, t.how.Scale)
 			if t.how.SoftCap != 0 {
 				for i := 0; i < len(p); i += ref.Tile {
 					ref.SoftCap(p[i+from:i+to], t.how.SoftCap)
 				}
 			}
+			t.expect(s, u)
 			table.weights(p, from, to, s.states[a:b], corrections)
+			t.expect(s, u)
 			table.mix(s.sums[a*dim:b*dim], p, s.values, dim, from, to, corrections)
 		}
 		n = last
+	}
+}
+
+// expect asks for the memory of a page of the next tile. That is done page by page between the steps of a tile, because
+// the memory drops a good part of larger bursts.
+func (t *attendTask) expect(s *scratch, u *unit) {
+	if s.next < s.nextEnd {
+		tokens := t.cache.layout.PageTokens
+		t.b.table.prefetch(t.cache.page(t.layer, int(t.spans[u.span].Pages[s.next/tokens]), u.head))
+		s.next += tokens
 	}
 }
 
