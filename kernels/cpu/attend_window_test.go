@@ -14,9 +14,15 @@ func TestAttendWindowsAndSoftCaps(t *testing.T) {
 	for _, h := range []history{newHistory(4, 2, 8, 140), newHistory(2, 2, 16, 70)} {
 		all := h.want(kernels.CacheF16, kernels.Attention{Scale: 0.25})
 		for _, how := range []kernels.Attention{
-			{Scale: 0.25, Window: 1}, {Scale: 0.25, Window: 15}, {Scale: 0.25, Window: 16}, {Scale: 0.25, Window: 63},
-			{Scale: 0.25, Window: 64}, {Scale: 0.25, Window: 65}, {Scale: 0.25, Window: h.n},
-			{Scale: 0.25, SoftCap: 0.5}, {Scale: 0.25, Window: 33, SoftCap: 30},
+			{Scale: 0.25, Window: 1},
+			{Scale: 0.25, Window: 15},
+			{Scale: 0.25, Window: 16},
+			{Scale: 0.25, Window: 63},
+			{Scale: 0.25, Window: 64},
+			{Scale: 0.25, Window: 65},
+			{Scale: 0.25, Window: h.n},
+			{Scale: 0.25, SoftCap: 0.5},
+			{Scale: 0.25, Window: 33, SoftCap: 30},
 		} {
 			want := h.want(kernels.CacheF16, how)
 			if how.Window >= h.n {
