@@ -249,8 +249,8 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 	}
 }
 
-// expect asks for the memory of a page of the next tile. That is done page by page between the steps of a tile, because
-// the memory drops a good part of larger bursts.
+// expect asks for the memory of a page of the next tile. That is done page by page between the steps of a tile:
+// in one burst it is slower when the cache comes from memory (kernels/_gen/README.md), presumably as part of it is dropped.
 func (t *attendTask) expect(s *scratch, u *unit) {
 	if s.next < s.nextEnd {
 		tokens := t.cache.layout.PageTokens
