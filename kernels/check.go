@@ -122,8 +122,10 @@ func CheckStoreKV(l CacheLayout, layer int, k, v Matrix, slots []int32) {
 }
 
 // CheckAttend checks the arguments of Attend.
-func CheckAttend(dst, q Matrix, l CacheLayout, layer int, spans []Span) {
+func CheckAttend(dst, q Matrix, l CacheLayout, layer int, spans []Span, how Attention) {
 	const op = "Attend"
+	must(how.Window >= 0, op, "a window of %d positions", how.Window)
+	must(how.SoftCap >= 0, op, "a soft cap of %g", how.SoftCap)
 	must(layer >= 0 && layer < l.Layers, op, "layer %d of %d", layer, l.Layers)
 	CheckSame(op, dst, q)
 	must(dst.Buf != q.Buf || dst.First == q.First || !dst.overlaps(q), op, "dst overlaps q in part")

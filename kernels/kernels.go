@@ -96,6 +96,13 @@ type Span struct {
 	Pages []int32 // page table of the sequence: position p is in page Pages[p/PageTokens]
 }
 
+// Attention is what models differ in when they attend.
+type Attention struct {
+	Scale   float32
+	Window  int     // a row sees the last Window positions, its own included; 0: all
+	SoftCap float32 // scores s become SoftCap * tanh(s / SoftCap); 0: they stay
+}
+
 // Pairing says which elements of a head RoPE rotates together.
 type Pairing uint8
 
@@ -132,7 +139,7 @@ type Backend interface {
 	StoreKV(c Cache, layer int, k, v Matrix, slots []int32)
 	// Attend computes causal grouped-query attention: dst = softmax(scale * q K^T) V for each head of each row of spans.
 	// q and dst are [rows, heads*HeadDim]; query head h uses key/value head h*KVHeads/heads.
-	Attend(dst, q Matrix, c Cache, layer int, spans []Span, scale float32)
+	Attend(dst, q Matrix, c Cache, layer int, spans []Span, how Attention)
 	// SiluMul sets dst = silu(gate) * up, element by element. dst may be gate or up.
 	SiluMul(dst, gate, up Matrix)
 	// Add sets dst = dst + x.

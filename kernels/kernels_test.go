@@ -69,8 +69,8 @@ func TestChecks(t *testing.T) {
 		"rotate":       {func() { CheckRotate(in, m(0, 2, 4, 4), 2) }, "angles of 4 columns for heads of 2"},
 		"slot":         {func() { CheckStoreKV(layout, 0, in, in, []int32{0, 32}) }, "slot 1 is 32 of 32"},
 		"layer":        {func() { CheckStoreKV(layout, 1, in, in, []int32{0, 1}) }, "layer 1 of 1"},
-		"span pages":   {func() { CheckAttend(in, in, layout, 0, []Span{{Count: 2, Pos: 15, Pages: []int32{0}}}) }, "1 pages, 2 are needed"},
-		"span rows":    {func() { CheckAttend(in, in, layout, 0, []Span{{First: 1, Count: 2, Pages: []int32{0}}}) }, "rows 1 to 3 of 2"},
+		"span pages":   {func() { CheckAttend(in, in, layout, 0, []Span{{Count: 2, Pos: 15, Pages: []int32{0}}}, Attention{}) }, "1 pages, 2 are needed"},
+		"span rows":    {func() { CheckAttend(in, in, layout, 0, []Span{{First: 1, Count: 2, Pages: []int32{0}}}, Attention{}) }, "rows 1 to 3 of 2"},
 		"gather":       {func() { CheckGatherRows(m(0, 2, 4, 4), in, []int32{1, 2}) }, "row 1 is 2 of 2"},
 		"unknown type": {func() { CheckEmbed(in, Tensor{Name: "t", Type: 9, Rows: 1, Cols: 32}, nil) }, "Q8_1"},
 	} {

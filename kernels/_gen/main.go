@@ -35,6 +35,7 @@ var levels = map[string]func(){
 		laneSupers(true)
 		fewRows()
 		wideFloats()
+		attention512()
 		limitDots()
 	},
 }

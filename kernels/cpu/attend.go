@@ -8,9 +8,13 @@ import (
 // unitQueries is about how many queries, rows times heads of a group, share one reading of keys and values.
 const unitQueries = 64
 
+// roundParts is how many stretches are shared out at once before they are merged, so that the memory for their sums does
+// not grow with the context: 4096 positions, enough for many threads.
+const roundParts = 8
+
 // attendTask is one Attend, cut into units. A unit takes all positions of some queries, stretch after stretch; when there are
 // too few such units for the threads and the context is long, a unit takes one stretch, leaves its sums in parts, and a
-// second pass merges them. Both ways merge in the same order.
+// second pass merges them, round after round. Both ways merge in the same order.
 type attendTask struct {
 	b     *backend
 	dst   kernels.Matrix
@@ -18,13 +22,13 @@ type attendTask struct {
 	cache *cache
 	layer int
 	spans []kernels.Span
-	scale float32
+	how   kernels.Attention
 	units []unit
 
 	group  int // query heads that share a key/value head
 	split  bool
-	most   int       // stretches in the longest sequence
-	parts  []float32 // [rows][heads][most][HeadDim]
+	round  int       // the first stretch of the round, when split
+	parts  []float32 // [rows][heads][1+roundParts][HeadDim]: what is merged yet, then what a round left
 	states []ref.Softmax
 }
 
@@ -36,20 +40,23 @@ type unit struct {
 	part        int // the stretch to take, when split
 }
 
-func (b *backend) Attend(dst, q kernels.Matrix, kv kernels.Cache, layer int, spans []kernels.Span, scale float32) {
+func (b *backend) Attend(dst, q kernels.Matrix, kv kernels.Cache, layer int, spans []kernels.Span, how kernels.Attention) {
 	c := kv.(*cache)
 	if kernels.Invariants {
-		kernels.CheckAttend(dst, q, c.layout, layer, spans)
+		kernels.CheckAttend(dst, q, c.layout, layer, spans, how)
 	}
 	b.begin()
 	t := &b.attend
-	t.dst, t.q, t.cache, t.layer, t.spans, t.scale = dst, q, c, layer, spans, scale
+	t.dst, t.q, t.cache, t.layer, t.spans, t.how = dst, q, c, layer, spans, how
 	t.group = q.Cols / (c.layout.HeadDim * c.layout.KVHeads)
-	t.cut()
-	if len(t.units) > 0 {
-		b.device.pool.dispatch(t, len(t.units))
+	first, last := t.plan()
+	if !t.split {
+		t.cut(0, 1)
+		t.dispatch()
 	}
-	if t.split {
+	for t.round = first; t.split && t.round < last; t.round += roundParts {
+		t.cut(t.round, min(t.round+roundParts, last))
+		t.dispatch()
 		b.rows = rowTask{}
 		b.eachRow(b.operation.merge, len(t.spans), chunkWork)
 	}
@@ -57,37 +64,68 @@ func (b *backend) Attend(dst, q kernels.Matrix, kv kernels.Cache, layer int, spa
 	t.dst, t.q = kernels.Matrix{}, kernels.Matrix{}
 }
 
-// partsOf returns how many stretches the last of the first n rows of s sees.
-func partsOf(s *kernels.Span, n int) int {
-	return (s.Pos + n + ref.Stretch - 1) / ref.Stretch
+func (t *attendTask) dispatch() {
+	if len(t.units) > 0 {
+		t.b.device.pool.dispatch(t, len(t.units))
+	}
 }
 
-// cut lists the units, those that see the most positions first.
-func (t *attendTask) cut() {
-	per := max(1, unitQueries/t.group)
-	kvHeads, threads := t.cache.layout.KVHeads, t.b.device.threads
-	t.units, t.most = t.units[:0], 0
-	rows := 0
+// stretches returns which stretches rows first to last-1 of s see: from the first's first on, up to the last's last.
+func (t *attendTask) stretches(s *kernels.Span, first, last int) (from, to int) {
+	return t.from(s.Pos+first) / ref.Stretch, (s.Pos + last + ref.Stretch - 1) / ref.Stretch
+}
+
+// from returns the first position that one at pos sees.
+func (t *attendTask) from(pos int) int {
+	if t.how.Window == 0 {
+		return 0
+	}
+	return max(0, pos+1-t.how.Window)
+}
+
+// plan decides whether stretches are shared out, and returns those that are seen by any row then.
+func (t *attendTask) plan() (first, last int) {
+	l := &t.cache.layout
+	rows, most := 0, 0
+	first = int(^uint(0) >> 1)
 	for i := range t.spans {
 		s := &t.spans[i]
+		if s.Count == 0 {
+			continue
+		}
 		rows += s.Count
-		t.most = max(t.most, partsOf(s, s.Count))
+		from, to := t.stretches(s, 0, s.Count)
+		first, last, most = min(first, from), max(last, to), max(most, to-from)
 	}
-	t.split = t.most > 1 && rows*kvHeads < 4*threads
+	few := rows*l.KVHeads < 4*t.b.device.threads
+	t.split = few && most > 1
+	if few { // in a short context too, so that memory does not grow with it
+		n := t.q.Rows * t.group * l.KVHeads * (1 + roundParts)
+		t.states, t.parts = grow(t.states, n), grow(t.parts, n*l.HeadDim)
+		if n := rows * l.KVHeads * roundParts; cap(t.units) < n {
+			t.units = make([]unit, 0, n)
+		}
+	}
+	return first, last
+}
+
+// cut lists the units, those that see the most positions first: when split, those of stretches first to last-1.
+func (t *attendTask) cut(first, last int) {
+	per, kvHeads := max(1, unitQueries/t.group), t.cache.layout.KVHeads
 	if t.split {
 		per = 1
-		n := t.q.Rows * t.group * kvHeads * t.most
-		t.states, t.parts = grow(t.states, n), grow(t.parts, n*t.cache.layout.HeadDim)
 	}
+	t.units = t.units[:0]
 	for i := range t.spans {
 		s := &t.spans[i]
-		for first := (s.Count - 1) / per * per; first >= 0 && s.Count > 0; first -= per {
-			u := unit{span: i, first: first, rows: min(per, s.Count-first)}
-			parts := 1
+		for at := (s.Count - 1) / per * per; at >= 0 && s.Count > 0; at -= per {
+			u := unit{span: i, first: at, rows: min(per, s.Count-at)}
+			from, to := 0, 1
 			if t.split {
-				parts = partsOf(s, first+1)
+				from, to = t.stretches(s, at, at+1)
+				from, to = max(from, first), min(to, last)
 			}
-			for u.part = range parts {
+			for u.part = from; u.part < to; u.part++ {
 				for u.head = range kvHeads {
 					t.units = append(t.units, u)
 				}
@@ -98,9 +136,10 @@ func (t *attendTask) cut() {
 
 func (t *attendTask) tensorAt(uintptr) (string, bool) { return "", false }
 
-// query returns the row of the batch and the first column of query i of a unit: row by row, head by head.
-func (t *attendTask) query(u *unit, i int) (r, column int) {
-	return t.spans[u.span].First + u.first + i/t.group, (u.head*t.group + i%t.group) * t.cache.layout.HeadDim
+// queries returns the queries of row n of a unit, [group, HeadDim], as they lie in m.
+func (t *attendTask) queries(m kernels.Matrix, u *unit, n int) []float32 {
+	wide := t.group * t.cache.layout.HeadDim
+	return row(m, t.spans[u.span].First+u.first+n)[u.head*wide : (u.head+1)*wide]
 }
 
 // run computes one unit.
@@ -108,91 +147,144 @@ func (t *attendTask) run(s *scratch, chunk int) {
 	u := &t.units[chunk]
 	dim, queries := t.cache.layout.HeadDim, u.rows*t.group
 	s.keys, s.values = grow(s.keys, dim*ref.Tile), grow(s.values, dim*ref.Tile)
-	s.states, s.sums = grow(s.states, queries), grow(s.sums, queries*dim)
+	s.probs, s.corrections = grow(s.probs, queries*ref.Tile), grow(s.corrections, queries)
+	s.states, s.sums, s.queries = grow(s.states, queries), grow(s.sums, queries*dim), grow(s.queries, queries*dim)
+	wide := t.group * dim
+	for n := range u.rows {
+		copy(s.queries[n*wide:], t.queries(t.q, u, n))
+	}
 	if t.split {
 		t.stretch(s, u, u.part)
+		r := t.spans[u.span].First + u.first
 		for i := range queries {
-			r, column := t.query(u, i)
-			at := t.part(r, column/dim, u.part)
+			at := t.part(r, u.head*t.group+i) + 1 + u.part - t.round
 			t.states[at] = s.states[i]
 			copy(t.parts[at*dim:(at+1)*dim], s.sums[i*dim:(i+1)*dim])
 		}
 		return
 	}
 	s.totals, s.outputs = grow(s.totals, queries), grow(s.outputs, queries*dim)
-	for part := range partsOf(&t.spans[u.span], u.first+u.rows) {
+	span := &t.spans[u.span]
+	from, to := t.stretches(span, u.first, u.first+u.rows)
+	for part := from; part < to; part++ {
 		t.stretch(s, u, part)
 		for i := range queries {
 			sum, out := s.sums[i*dim:(i+1)*dim], s.outputs[i*dim:(i+1)*dim]
-			switch {
-			case part == 0:
+			own := u.first + i/t.group
+			switch first, last := t.stretches(span, own, own+1); {
+			case part == first:
 				copy(out, sum)
 				s.totals[i] = s.states[i]
-			case t.position(u, i) >= part*ref.Stretch:
+			case part > first && part < last:
 				s.totals[i] = ref.Merge(out, s.totals[i], sum, s.states[i])
 			}
 		}
 	}
-	for i := range queries {
-		r, column := t.query(u, i)
-		divide(row(t.dst, r)[column:column+dim], s.outputs[i*dim:(i+1)*dim], s.totals[i].Sum)
-	}
-}
-
-// position returns the absolute position of query i of a unit.
-func (t *attendTask) position(u *unit, i int) int {
-	return t.spans[u.span].Pos + u.first + i/t.group
-}
-
-// part returns the index of what a query head of a row left for one stretch.
-func (t *attendTask) part(r, head, part int) int {
-	heads := t.group * t.cache.layout.KVHeads
-	return (r*heads+head)*t.most + part
-}
-
-// stretch computes the sums of a unit's queries over one stretch, tile by tile, as ref.Attend does.
-func (t *attendTask) stretch(s *scratch, u *unit, part int) {
-	dim, queries, table := t.cache.layout.HeadDim, u.rows*t.group, t.b.table
-	for i := range queries {
-		s.states[i] = ref.Empty
-	}
-	clear(s.sums)
-	sequence := &t.spans[u.span]
-	end := min((part+1)*ref.Stretch, sequence.Pos+u.first+u.rows)
-	for first := part * ref.Stretch; first < end; first += ref.Tile {
-		t.cache.tile(s, table, t.layer, u.head, sequence.Pages, first, min(ref.Tile, end-first))
-		t.cache.expect(table, t.layer, u.head, sequence.Pages, first+ref.Tile, min(ref.Tile, end-first-ref.Tile))
-		for i := range queries {
-			valid := min(ref.Tile, t.position(u, i)+1-first)
-			if valid <= 0 {
-				continue
-			}
-			r, column := t.query(u, i)
-			state := &s.states[i]
-			table.scores(&s.probs, row(t.q, r)[column:column+dim], s.keys, t.scale)
-			m, correction, sum := table.weights(&s.probs, valid, state.Max)
-			*state = ref.Softmax{Max: m, Sum: float32(state.Sum*correction) + sum}
-			table.mix(s.sums[i*dim:(i+1)*dim], &s.probs, s.values, valid, correction)
+	for n := range u.rows {
+		dst := t.queries(t.dst, u, n)
+		for h := range t.group {
+			i := n*t.group + h
+			divide(dst[h*dim:(h+1)*dim], s.outputs[i*dim:(i+1)*dim], s.totals[i].Sum)
 		}
 	}
 }
 
-// mergeRows merges what split units left, for the rows of sequences first to last-1.
+// part returns the index of what is merged yet of a query head of a row; what a round left lies behind it.
+func (t *attendTask) part(r, head int) int {
+	return (r*t.group*t.cache.layout.KVHeads + head) * (1 + roundParts)
+}
+
+// stretch computes the sums of a unit's queries over one stretch, tile by tile, as ref.Attend does.
+func (t *attendTask) stretch(s *scratch, u *unit, part int) {
+	for i := range s.states {
+		s.states[i] = ref.Empty
+	}
+	clear(s.sums)
+	span := &t.spans[u.span]
+	end := min((part+1)*ref.Stretch, span.Pos+u.first+u.rows)
+	first := max(part*ref.Stretch, t.from(span.Pos+u.first)/ref.Tile*ref.Tile)
+	for ; first < end; first += ref.Tile {
+		t.cache.tile(s, t.b.table, t.layer, u.head, span.Pages, first, min(ref.Tile, end-first))
+		s.next, s.nextEnd = first+ref.Tile, min(end, first+2*ref.Tile)
+		t.tile(s, u, first)
+		for s.next < s.nextEnd {
+			t.expect(s, u)
+		}
+	}
+}
+
+// seen returns which positions of the tile that begins at first a row of a unit sees: none when to is not above from.
+func (t *attendTask) seen(u *unit, n, first int) (from, to int) {
+	pos := t.spans[u.span].Pos + u.first + n
+	return max(0, t.from(pos)-first), min(ref.Tile, pos+1-first)
+}
+
+// tile adds one tile to the sums of a unit's queries: rows that see the same positions of it together.
+func (t *attendTask) tile(s *scratch, u *unit, first int) {
+	dim, table := t.cache.layout.HeadDim, t.b.table
+	for n := 0; n < u.rows; {
+		from, to := t.seen(u, n, first)
+		last := n + 1
+		for ; last < u.rows; last++ {
+			if f, l := t.seen(u, last, first); f != from || l != to {
+				break
+			}
+		}
+		if from < to {
+			a, b := n*t.group, last*t.group
+			p, corrections := s.probs[a*ref.Tile:b*ref.Tile], s.corrections[a:b]
+			t.expect(s, u)
+			table.scores(p, s.queries[a*dim:b*dim], s.keys, dim, t.how.Scale)
+			if t.how.SoftCap != 0 {
+				for i := 0; i < len(p); i += ref.Tile {
+					ref.SoftCap(p[i+from:i+to], t.how.SoftCap)
+				}
+			}
+			t.expect(s, u)
+			table.weights(p, from, to, s.states[a:b], corrections)
+			t.expect(s, u)
+			table.mix(s.sums[a*dim:b*dim], p, s.values, dim, from, to, corrections)
+		}
+		n = last
+	}
+}
+
+// expect asks for the memory of a page of the next tile. That is done page by page between the steps of a tile:
+// in one burst it is slower when the cache comes from memory (kernels/_gen/README.md), presumably as part of it is dropped.
+func (t *attendTask) expect(s *scratch, u *unit) {
+	if s.next < s.nextEnd {
+		tokens := t.cache.layout.PageTokens
+		t.b.table.prefetch(t.cache.page(t.layer, int(t.spans[u.span].Pages[s.next/tokens]), u.head))
+		s.next += tokens
+	}
+}
+
+// mergeRows merges what a round left, for the rows of sequences first to last-1, and divides after the last.
 func (b *backend) mergeRows(_ *scratch, first, last int) {
 	t := &b.attend
 	dim := t.cache.layout.HeadDim
 	for i := first; i < last; i++ {
-		sequence := &t.spans[i]
-		for n := range sequence.Count {
-			r := sequence.First + n
+		span := &t.spans[i]
+		for n := range span.Count {
+			r := span.First + n
 			dst := row(t.dst, r)
+			from, to := t.stretches(span, n, n+1)
 			for h := range t.group * t.cache.layout.KVHeads {
-				at := t.part(r, h, 0)
-				out, total := t.parts[at*dim:(at+1)*dim], t.states[at]
-				for part := 1; part < partsOf(sequence, n+1); part++ {
-					total = ref.Merge(out, total, t.parts[(at+part)*dim:(at+part+1)*dim], t.states[at+part])
+				at := t.part(r, h)
+				out := t.parts[at*dim : (at+1)*dim]
+				for part := max(from, t.round); part < min(to, t.round+roundParts); part++ {
+					left := at + 1 + part - t.round
+					sum := t.parts[left*dim : (left+1)*dim]
+					if part == from {
+						copy(out, sum)
+						t.states[at] = t.states[left]
+					} else {
+						t.states[at] = ref.Merge(out, t.states[at], sum, t.states[left])
+					}
 				}
-				divide(dst[h*dim:(h+1)*dim], out, total.Sum)
+				if t.round < to && to <= t.round+roundParts {
+					divide(dst[h*dim:(h+1)*dim], out, t.states[at].Sum)
+				}
 			}
 		}
 	}

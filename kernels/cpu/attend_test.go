@@ -28,7 +28,7 @@ func newHistory(heads, kvHeads, dim, n int) history {
 }
 
 // want computes all rows by the definition.
-func (h history) want(c kernels.CacheType, scale float32) []float32 {
+func (h history) want(c kernels.CacheType, how kernels.Attention) []float32 {
 	round := func(s []float32, head int) []float32 {
 		out := make([]float32, 0, h.n*h.dim)
 		for i := range h.n {
@@ -47,14 +47,14 @@ func (h history) want(c kernels.CacheType, scale float32) []float32 {
 		keys, values := round(h.k, kv), round(h.v, kv)
 		for i := range h.n {
 			at := (i*h.heads + head) * h.dim
-			ref.Attend(want[at:at+h.dim], h.q[at:at+h.dim], keys[:(i+1)*h.dim], values[:(i+1)*h.dim], scale)
+			ref.Attend(want[at:at+h.dim], h.q[at:at+h.dim], keys[:(i+1)*h.dim], values[:(i+1)*h.dim], how.Scale, how.Window, how.SoftCap)
 		}
 	}
 	return want
 }
 
 // run feeds the sequence in chunks through a cache with pages in random order and returns all outputs.
-func (h history) run(t *testing.T, b kernels.Backend, layout kernels.CacheLayout, chunk int, scale float32) []float32 {
+func (h history) run(t *testing.T, b kernels.Backend, layout kernels.CacheLayout, chunk int, how kernels.Attention) []float32 {
 	t.Helper()
 	c, err := b.NewCache(layout)
 	if err != nil {
@@ -80,7 +80,7 @@ func (h history) run(t *testing.T, b kernels.Backend, layout kernels.CacheLayout
 		b.StoreKV(c, layer, rows(h.k, h.kvHeads*h.dim), rows(h.v, h.kvHeads*h.dim), slots)
 		q := rows(h.q, h.heads*h.dim)
 		dst := matrix(b, make([]float32, count*q.Cols), count, 0)
-		b.Attend(dst, q, c, layer, []kernels.Span{{Count: count, Pos: first, Pages: pages}}, scale)
+		b.Attend(dst, q, c, layer, []kernels.Span{{Count: count, Pos: first, Pages: pages}}, how)
 		if err := b.Sync(); err != nil {
 			t.Fatal(err)
 		}
@@ -91,14 +91,14 @@ func (h history) run(t *testing.T, b kernels.Backend, layout kernels.CacheLayout
 
 // Chunks, page sizes, cache types, levels and threads: the bits of the definition.
 func TestAttendIsTheDefinition(t *testing.T) {
-	const scale = 0.25
+	how := kernels.Attention{Scale: 0.25}
 	histories := []history{newHistory(8, 4, 8, 70), newHistory(3, 3, 12, 65)}
 	if !testing.Short() {
 		histories = append(histories, newHistory(6, 2, 64, 135), newHistory(4, 1, 128, 40))
 	}
 	for _, h := range histories {
 		for _, typ := range []kernels.CacheType{kernels.CacheF16, kernels.CacheF32} {
-			want := h.want(typ, scale)
+			want := h.want(typ, how)
 			devices(t, func(t *testing.T, d *Device) {
 				b := open(t, d)
 				for _, tokens := range []int{16, 32, 64} {
@@ -108,7 +108,7 @@ func TestAttendIsTheDefinition(t *testing.T) {
 					}
 					for _, chunk := range []int{1, 7, 64, h.n} {
 						what := fmt.Sprintf("%d heads of %d, pages of %d, chunks of %d", h.heads, h.dim, tokens, chunk)
-						kerneltest.Equal(t, what, h.run(t, b, layout, chunk, scale), want)
+						kerneltest.Equal(t, what, h.run(t, b, layout, chunk, how), want)
 					}
 				}
 			})
@@ -118,9 +118,10 @@ func TestAttendIsTheDefinition(t *testing.T) {
 
 // Sequences of one batch do not touch each other.
 func TestAttendSeveralSpans(t *testing.T) {
-	const scale, tokens = 0.3, 16
+	const tokens = 16
+	how := kernels.Attention{Scale: 0.3}
 	h := newHistory(4, 2, 16, 50)
-	want := h.want(kernels.CacheF16, scale)
+	want := h.want(kernels.CacheF16, how)
 	devices(t, func(t *testing.T, d *Device) {
 		b := open(t, d)
 		layout := kernels.CacheLayout{Layers: 1, KVHeads: 2, HeadDim: 16, PageTokens: tokens, Pages: 9}
@@ -144,7 +145,7 @@ func TestAttendSeveralSpans(t *testing.T) {
 		b.Attend(dst, matrix(b, q, rows, 0), c, 0, []kernels.Span{
 			{First: 0, Count: h.n - from, Pos: from, Pages: []int32{4, 5, 6, 7}},
 			{First: h.n - from, Count: h.n, Pages: []int32{0, 1, 2, 3}},
-		}, scale)
+		}, how)
 		if err := b.Sync(); err != nil {
 			t.Fatal(err)
 		}
@@ -156,18 +157,18 @@ func TestAttendSeveralSpans(t *testing.T) {
 
 // A context of several stretches, by threads that share them and by one that does not.
 func TestAttendLongContext(t *testing.T) {
-	const scale = 0.2
+	how := kernels.Attention{Scale: 0.2}
 	if testing.Short() {
 		t.Skip("over a second on the reference")
 	}
 	h := newHistory(4, 2, 16, 2*ref.Stretch+77)
-	want := h.want(kernels.CacheF16, scale)
+	want := h.want(kernels.CacheF16, how)
 	devices(t, func(t *testing.T, d *Device) {
 		b := open(t, d)
 		layout := kernels.CacheLayout{Layers: 1, KVHeads: 2, HeadDim: 16, PageTokens: 64, Pages: 18}
-		kerneltest.Equal(t, "in one piece", h.run(t, b, layout, h.n, scale), want)
-		kerneltest.Equal(t, "in chunks", h.run(t, b, layout, 500, scale), want)
-		kerneltest.Equal(t, "in small chunks", h.run(t, b, layout, 1, scale), want)
+		kerneltest.Equal(t, "in one piece", h.run(t, b, layout, h.n, how), want)
+		kerneltest.Equal(t, "in chunks", h.run(t, b, layout, 500, how), want)
+		kerneltest.Equal(t, "in small chunks", h.run(t, b, layout, 1, how), want)
 	})
 }
 

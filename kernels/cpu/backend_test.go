@@ -142,7 +142,7 @@ func steady(t testing.TB, b kernels.Backend, rows int) func() {
 		b.Project(n, qkv)
 		b.Rotate(q, angles, dim, kernels.PairHalves)
 		b.StoreKV(c, 0, k, v, slots)
-		b.Attend(n, q, c, 0, spans, 0.125)
+		b.Attend(n, q, c, 0, spans, kernels.Attention{Scale: 0.125})
 		b.Project(n, mlp)
 		b.SiluMul(gate, gate, up)
 		b.Project(gate, down)

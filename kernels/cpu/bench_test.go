@@ -61,39 +61,3 @@ func benchmarkProject(b *testing.B, typ quant.Type, rows, cols, tokens int) {
 	_ = backend.Sync()
 	b.ReportMetric(float64(b.N)*float64(rows*cols)*float64(tokens)/b.Elapsed().Seconds()/1e9, "GMAC/s")
 }
-
-// BenchmarkAttend is one query after 4096 positions, layer after layer, so that the cache comes from memory.
-func BenchmarkAttend(b *testing.B) {
-	const heads, dim, depth = 9, 64, 4096
-	for threads := 1; threads <= 2; threads++ {
-		b.Run(fmt.Sprintf("threads=%d", threads), func(b *testing.B) {
-			d, err := NewDevice(Options{Threads: threads})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer d.Close()
-			backend := d.Open()
-			defer backend.Close()
-			layout := kernels.CacheLayout{Layers: 30, KVHeads: 3, HeadDim: dim, PageTokens: 16, Pages: depth / 16}
-			c, err := backend.NewCache(layout)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer c.Free()
-			fill(backend, c, layout)
-			pages := make([]int32, layout.Pages)
-			for i := range pages {
-				pages[i] = int32(i)
-			}
-			q := kernels.NewMatrix(backend.NewBuffer(heads*dim), 1, heads*dim)
-			spans := []kernels.Span{{Count: 1, Pos: depth - 1, Pages: pages}}
-			b.SetBytes(layout.Bytes() / int64(layout.Layers))
-			i := 0
-			for b.Loop() {
-				backend.Attend(q, q, c, i%layout.Layers, spans, 0.125)
-				i++
-			}
-			_ = backend.Sync()
-		})
-	}
-}

@@ -114,12 +114,9 @@ func (c *cache) tile(s *scratch, t *table, layer, head int, pages []int32, first
 	}
 }
 
-// expect asks for the memory of up to ref.Tile positions from first on, of which the next call of tile will read.
-func (c *cache) expect(t *table, layer, head int, pages []int32, first, n int) {
+// page returns the memory of a head's keys and values in a page.
+func (c *cache) page(layer, page, head int) []byte {
 	size := len(c.memory) / (c.layout.Layers * c.layout.Pages * c.layout.KVHeads)
-	for at := 0; at < n; at += c.layout.PageTokens {
-		page := int(pages[(first+at)/c.layout.PageTokens])
-		begin := ((layer*c.layout.Pages+page)*c.layout.KVHeads + head) * size
-		t.prefetch(c.memory[begin : begin+size])
-	}
+	begin := ((layer*c.layout.Pages+page)*c.layout.KVHeads + head) * size
+	return c.memory[begin : begin+size]
 }

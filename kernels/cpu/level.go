@@ -21,9 +21,9 @@ type table struct {
 	rotateAdjacent func(x, cos, sin []float32)
 	rotateHalves   func(x, cos, sin []float32)
 
-	scores         func(dst *[ref.Tile]float32, q, keys []float32, scale float32)
-	weights        func(p *[ref.Tile]float32, valid int, previous float32) (m, correction, sum float32)
-	mix            func(acc []float32, p *[ref.Tile]float32, values []float32, valid int, correction float32)
+	scores         func(dst, q, keys []float32, dim int, scale float32)
+	weights        func(p []float32, first, last int, states []ref.Softmax, corrections []float32)
+	mix            func(acc, p, values []float32, dim, first, last int, corrections []float32)
 	halvesToFloats func(dst []float32, stride int, src []uint16, cols int)
 	floatsToHalves func(dst []uint16, src []float32)
 

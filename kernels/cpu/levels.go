@@ -96,6 +96,14 @@ const panelsOfBytesFrom = 17
 func overlayAVX512(t *table) {
 	t.mulFloats = avx512.MulFloats
 	t.limits.bytes, t.limits.bytesTurn, t.limits.bytesBy = avx512.LimitBytes, avx512.LimitBytesTurn, "VPDPBUSD"
+	t.scores, t.weights = avx512.Scores, avx512.Weights
+	t.mix = func(acc, p, values []float32, dim, first, last int, corrections []float32) {
+		if dim%16 == 0 {
+			avx512.Mix(acc, p, values, dim, first, last, corrections)
+		} else {
+			avx2.Mix(acc, p, values, dim, first, last, corrections)
+		}
+	}
 	for typ, p := range t.products {
 		if p.form == ref.Float {
 			continue

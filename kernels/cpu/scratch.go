@@ -13,10 +13,12 @@ type scratch struct {
 	values []float32  // a tile of values: [ref.Tile][HeadDim]
 	halves []uint16   // one row of keys or values
 	weight []float32  // a vector of weights decoded to float32
-	probs  [ref.Tile]float32
 	// Of attention, for each query of a unit: the softmax and the sums over one stretch, then over all yet.
 	states, totals []ref.Softmax
 	sums, outputs  []float32
+	queries, probs []float32 // the queries of a unit, [queries][HeadDim], and their weights of a tile, [queries][ref.Tile]
+	corrections    []float32
+	next, nextEnd  int // positions of the next tile whose memory has not been asked for yet
 }
 
 // grow returns s with length n, reallocated when its capacity is less. What it held is lost then.

@@ -93,7 +93,7 @@ func benchmarkStep(b *testing.B, s stepShape, rows, depth int) {
 			backend.Rotate(q, angles, dim, kernels.PairAdjacent)
 			backend.Rotate(k, angles, dim, kernels.PairAdjacent)
 			backend.StoreKV(cache, i, k, v, slots)
-			backend.Attend(n, q, cache, i, spans, 0.125)
+			backend.Attend(n, q, cache, i, spans, kernels.Attention{Scale: 0.125})
 			backend.Project(n, l.o)
 			backend.RMSNorm(n, x, norm, 1e-5)
 			backend.Project(n, l.mlp)

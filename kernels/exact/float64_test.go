@@ -182,3 +182,24 @@ func anyPositive(rng *rand.Rand) float64 {
 		}
 	}
 }
+
+// TestTanh32 holds the stated error of Tanh32 against float64's, over both its thresholds.
+func TestTanh32(t *testing.T) {
+	for x := float32(0x1p-20); x < 100; x *= 1.00013 {
+		for _, x := range []float32{x, -x} {
+			got, want := Tanh32(x), math.Tanh(float64(x))
+			ulp := float64(math.Nextafter32(float32(math.Abs(want)), 2)) - float64(float32(math.Abs(want)))
+			if math.Abs(float64(got)-want) > ulp {
+				t.Fatalf("Tanh32(%v) = %v, want %v", x, got, want)
+			}
+		}
+	}
+	for _, c := range []struct{ x, want float32 }{{0, 0}, {float32(math.Inf(1)), 1}, {float32(math.Inf(-1)), -1}, {1e-40, 1e-40}} {
+		if got := Tanh32(c.x); got != c.want {
+			t.Errorf("Tanh32(%v) = %v, want %v", c.x, got, c.want)
+		}
+	}
+	if got := Tanh32(float32(math.NaN())); got == got {
+		t.Errorf("Tanh32(NaN) = %v", got)
+	}
+}

@@ -99,66 +99,6 @@ func TestRotate(t *testing.T, f, reference func(x, cos, sin []float32)) {
 	}
 }
 
-// TestScores holds a level's Scores against ref.Scores.
-func TestScores(t *testing.T, f func(dst *[ref.Tile]float32, q, keys []float32, scale float32)) {
-	r := Rand()
-	for _, k := range Kinds() {
-		for _, dim := range []int{1, 2, 7, 8, 64, 80, 128} {
-			q, keys := Floats(r, k, dim), Floats(r, k, dim*ref.Tile)
-			var want [ref.Tile]float32
-			ref.Scores(&want, q, keys, 0.125)
-			got, check := Guarded(ref.Tile, dim%9, mark)
-			f((*[ref.Tile]float32)(got), shift(q, dim%5), shift(keys, dim%3), 0.125)
-			what := fmt.Sprintf("heads of %d, %s values", dim, k)
-			Equal(t, what, got, want[:])
-			check(t, what)
-		}
-	}
-}
-
-// TestWeights holds a level's Weights against ref.Weights.
-func TestWeights(t *testing.T, f func(p *[ref.Tile]float32, valid int, previous float32) (m, correction, sum float32)) {
-	r := Rand()
-	for _, k := range Kinds() {
-		for valid := 1; valid <= ref.Tile; valid++ {
-			for _, previous := range []float32{float32(math.Inf(-1)), -3, 0.5, 1000} {
-				want := [ref.Tile]float32(Floats(r, k, ref.Tile))
-				got, check := Guarded(ref.Tile, valid%9, mark)
-				copy(got, want[:])
-				m, correction, sum := ref.Weights(&want, valid, previous)
-				gotM, gotCorrection, gotSum := f((*[ref.Tile]float32)(got), valid, previous)
-				what := fmt.Sprintf("%d of %s values", valid, k)
-				Equal(t, what, got, want[:])
-				check(t, what)
-				Equal(t, what+": correction and sum", []float32{gotCorrection, gotSum}, []float32{correction, sum})
-				if gotM != m { // zeros of either sign are the same maximum
-					t.Fatalf("%s: largest is %g, want %g", what, gotM, m)
-				}
-			}
-		}
-	}
-}
-
-// TestMix holds a level's Mix against ref.Mix.
-func TestMix(t *testing.T, f func(acc []float32, p *[ref.Tile]float32, values []float32, valid int, correction float32)) {
-	r := Rand()
-	for _, k := range Kinds() {
-		for _, dim := range []int{1, 7, 8, 16, 64, 72, 80, 128, 256} {
-			for _, valid := range []int{1, 2, 15, 63, 64} {
-				p := [ref.Tile]float32(Floats(r, Normal, ref.Tile))
-				acc, values := Floats(r, k, dim), Floats(r, k, valid*dim)
-				got, check := Guarded(dim, dim%9, mark)
-				copy(got, acc)
-				ref.Mix(acc, &p, values, valid, 0.75)
-				f(got, &p, shift(values, dim%5), valid, 0.75)
-				what := fmt.Sprintf("heads of %d, %d of %s values", dim, valid, k)
-				Equal(t, what, got, acc)
-				check(t, what)
-			}
-		}
-	}
-}
-
 // TestHalvesToFloats holds a level's HalvesToFloats against ref.HalvesToFloats, for every half.
 func TestHalvesToFloats(t *testing.T, f func(dst []float32, stride int, src []uint16, cols int)) {
 	all := make([]uint16, 1<<16)

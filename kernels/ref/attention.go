@@ -22,17 +22,23 @@ type Softmax struct {
 // Empty is the state before the first tile of a stretch.
 var Empty = Softmax{Max: float32(math.Inf(-1))}
 
-// Attend sets dst to the attention of one query head over n positions: keys [n, len(q)] and values [n, len(dst)] have
-// already been rounded to the cache's type. It is the definition in its plainest form; Scores, Weights and Mix are its
-// steps on one tile, in which backends compute it.
-func Attend(dst, q, keys, values []float32, scale float32) {
+// Attend sets dst to the attention of one query head at the last of n positions: keys [n, len(q)] and values
+// [n, len(dst)] have already been rounded to the cache's type. It sees the last window positions, or all when window is 0.
+// Scores are bent by SoftCap when softCap is not 0. It is the definition in its plainest form; Scores, Weights and Mix are
+// its steps on one tile, in which backends compute it.
+func Attend(dst, q, keys, values []float32, scale float32, window int, softCap float32) {
 	n := len(keys) / len(q)
+	from := 0
+	if window > 0 {
+		from = max(0, n-window)
+	}
 	var total Softmax
 	acc := make([]float32, len(dst))
-	for first := 0; first < n; first += Stretch {
+	seen := from / Stretch * Stretch // a stretch of which nothing is seen takes no part
+	for first := seen; first < n; first += Stretch {
 		last := min(first+Stretch, n)
-		state := attendStretch(acc, q, keys[first*len(q):last*len(q)], values[first*len(dst):last*len(dst)], scale)
-		if first == 0 {
+		state := attendStretch(acc, q, keys[first*len(q):last*len(q)], values[first*len(dst):last*len(dst)], from-first, scale, softCap)
+		if first == seen {
 			copy(dst, acc)
 			total = state
 		} else {
@@ -44,26 +50,29 @@ func Attend(dst, q, keys, values []float32, scale float32) {
 	}
 }
 
-// attendStretch sets acc to the weighted sum of the values of one stretch and returns the state of its softmax.
-func attendStretch(acc, q, keys, values []float32, scale float32) Softmax {
+// attendStretch sets acc to the weighted sum of the values of one stretch, from position from of it on, and returns the
+// state of its softmax.
+func attendStretch(acc, q, keys, values []float32, from int, scale, softCap float32) Softmax {
 	n := len(keys) / len(q)
-	state := Empty
+	state, correction := []Softmax{Empty}, []float32{0}
 	clear(acc)
 	across := make([]float32, len(q)*Tile)
-	var p [Tile]float32
-	for first := 0; first < n; first += Tile {
-		valid := min(Tile, n-first)
-		for j := range valid {
+	p := make([]float32, Tile)
+	for at := max(from, 0) / Tile * Tile; at < n; at += Tile {
+		first, last := max(from-at, 0), min(Tile, n-at)
+		for j := range last {
 			for d := range q {
-				across[d*Tile+j] = keys[(first+j)*len(q)+d]
+				across[d*Tile+j] = keys[(at+j)*len(q)+d]
 			}
 		}
-		Scores(&p, q, across, scale)
-		m, correction, sum := Weights(&p, valid, state.Max)
-		state = Softmax{Max: m, Sum: float32(state.Sum*correction) + sum}
-		Mix(acc, &p, values[first*len(acc):], valid, correction)
+		Scores(p, q, across, len(q), scale)
+		if softCap != 0 {
+			SoftCap(p[first:last], softCap)
+		}
+		Weights(p, first, last, state, correction)
+		Mix(acc, p, values[at*len(acc):], len(acc), first, last, correction)
 	}
-	return state
+	return state[0]
 }
 
 // Merge adds a later stretch to a sum: both shrink by the exponential of their largest score less the larger of both.
@@ -79,54 +88,77 @@ func Merge(acc []float32, total Softmax, later []float32, state Softmax) Softmax
 	return Softmax{Max: m, Sum: float32(total.Sum*a) + float32(state.Sum*b)}
 }
 
-// Scores sets dst[j] to scale times the product of q with key j of a tile, which lies across: keys[d*Tile+j]. The product
-// is one chain of FMA over d, ascending, from zero; lane = key.
-func Scores(dst *[Tile]float32, q, keys []float32, scale float32) {
-	*dst = [Tile]float32{}
-	for d, v := range q {
-		row := keys[d*Tile : (d+1)*Tile]
-		for j := range dst {
-			dst[j] = exact.FMA32(v, row[j], dst[j])
+// Scores sets dst [n, Tile] to scale times the products of n queries q [n, dim] with the keys of a tile, which lie across:
+// keys[d*Tile+j]. Each product is one chain of FMA over d, ascending, from zero; lane = key.
+func Scores(dst, q, keys []float32, dim int, scale float32) {
+	for ; len(q) > 0; q, dst = q[dim:], dst[Tile:] {
+		var sum [Tile]float32
+		for d, v := range q[:dim] {
+			row := keys[d*Tile : (d+1)*Tile]
+			for j := range sum {
+				sum[j] = exact.FMA32(v, row[j], sum[j])
+			}
 		}
-	}
-	for j := range dst {
-		dst[j] *= scale
+		for j := range sum {
+			dst[j] = sum[j] * scale
+		}
 	}
 }
 
-// Weights turns the scores of the valid positions of a tile into p[j] = exp(score - m), where m is the largest of
-// previous and the scores, and the others into zero. It returns m, the factor exp(previous - m) by which all earlier
-// sums shrink, and the sum of p: lane j mod 16 adds its elements ascending, then the lanes are added.
-func Weights(p *[Tile]float32, valid int, previous float32) (m, correction, sum float32) {
-	m = previous
-	for _, s := range p[:valid] {
+// SoftCap replaces scores s by limit * tanh(s / limit), each step rounded (Gemma 2).
+func SoftCap(s []float32, limit float32) {
+	for i, v := range s {
+		s[i] = limit * exact.Tanh32(v/limit)
+	}
+}
+
+// Weights turns the scores p [n, Tile] of n queries, which see positions first to last-1 of the tile, into their weights.
+// Of each query they become exp(score - m), where m is the largest of what states had as Max and the scores; those of
+// positions that it does not see become 0. corrections gets the factor exp(before - m) by which all earlier sums shrink,
+// and the state m and its sum times that, rounded, plus the sum of the weights: lane j mod 16 adds its elements ascending,
+// then the lanes are added.
+func Weights(p []float32, first, last int, states []Softmax, corrections []float32) {
+	for i := range states {
+		states[i], corrections[i] = weights(p[i*Tile:(i+1)*Tile], first, last, states[i])
+	}
+}
+
+// weights is Weights for one query.
+func weights(p []float32, first, last int, state Softmax) (after Softmax, correction float32) {
+	m := state.Max
+	for _, s := range p[first:last] {
 		if s > m {
 			m = s
 		}
 	}
-	for j, s := range p[:valid] {
-		p[j] = exact.Exp32(s - m)
+	clear(p[:first])
+	for j, s := range p[first:last] {
+		p[first+j] = exact.Exp32(s - m)
 	}
-	clear(p[valid:])
+	clear(p[last:])
 	lane := [Lanes]float32(p[:Lanes])
-	for first := Lanes; first < Tile; first += Lanes {
+	for at := Lanes; at < Tile; at += Lanes {
 		for i := range lane {
-			lane[i] += p[first+i]
+			lane[i] += p[at+i]
 		}
 	}
-	return m, exact.Exp32(previous - m), sumLanes(&lane)
+	correction = exact.Exp32(state.Max - m)
+	return Softmax{Max: m, Sum: float32(state.Sum*correction) + sumLanes(&lane)}, correction
 }
 
-// Mix sets acc[d] = acc[d]*correction, rounded, and then adds p[j]*values[j*len(acc)+d] by one FMA for each valid j,
-// ascending.
-func Mix(acc []float32, p *[Tile]float32, values []float32, valid int, correction float32) {
-	for d := range acc {
-		acc[d] *= correction
-	}
-	for j, weight := range p[:valid] {
-		row := values[j*len(acc) : (j+1)*len(acc)]
-		for d, v := range row {
-			acc[d] = exact.FMA32(weight, v, acc[d])
+// Mix sets the sums acc [n, dim] of n queries to acc[d]*correction, rounded, and then adds p[j]*values[j*dim+d] by one FMA
+// for each j from first to last-1, ascending. p is [n, Tile], corrections has one for each query.
+func Mix(acc, p, values []float32, dim, first, last int, corrections []float32) {
+	for i, correction := range corrections {
+		sum := acc[i*dim : (i+1)*dim]
+		for d := range sum {
+			sum[d] *= correction
+		}
+		for j := first; j < last; j++ {
+			weight := p[i*Tile+j]
+			for d, v := range values[j*dim : (j+1)*dim] {
+				sum[d] = exact.FMA32(weight, v, sum[d])
+			}
 		}
 	}
 }

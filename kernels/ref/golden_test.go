@@ -87,7 +87,7 @@ func TestGolden(t *testing.T) {
 	const dim = 64
 	for _, n := range []int{1, 63, 65, 600} {
 		q, k, v, dst := s.floats(dim), s.floats(n*dim), s.floats(n*dim), make([]float32, dim)
-		ref.Attend(dst, q, k, v, 0.125)
+		ref.Attend(dst, q, k, v, 0.125, 0, 0)
 		line(fmt.Sprintf("Attend %d", n), dst)
 	}
 	name := filepath.Join("testdata", "golden.txt")

@@ -124,13 +124,13 @@ func TestAttendLaws(t *testing.T) {
 			values[i] = float32(i%dim) - 3
 		}
 		got := make([]float32, dim)
-		ref.Attend(got, q, keys, values, 0.01)
+		ref.Attend(got, q, keys, values, 0.01, 0, 0)
 		for d, v := range got {
 			if !near(v, float64(values[d]), 5e-6) {
 				t.Fatalf("element %d of the mean over %d positions is %v, want %v", d, n, v, values[d])
 			}
 		}
-		ref.Attend(got, q, keys[:dim], values[:dim], 0.01)
+		ref.Attend(got, q, keys[:dim], values[:dim], 0.01, 0, 0)
 		for d, v := range got {
 			if v != values[d] {
 				t.Fatalf("element %d over one position is %v, want %v", d, v, values[d])
@@ -147,7 +147,7 @@ func TestAttendAgainstFloat64(t *testing.T) {
 	r := kerneltest.Rand()
 	q, keys, values := kerneltest.Floats(r, kerneltest.Normal, dim), kerneltest.Floats(r, kerneltest.Normal, n*dim), kerneltest.Floats(r, kerneltest.Normal, n*dim)
 	got := make([]float32, dim)
-	ref.Attend(got, q, keys, values, scale)
+	ref.Attend(got, q, keys, values, scale, 0, 0)
 	var total float64
 	want := make([]float64, dim)
 	for j := range n {

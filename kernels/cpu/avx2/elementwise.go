@@ -76,29 +76,42 @@ func RotateHalves(x, cos, sin []float32) {
 }
 
 // Scores is ref.Scores.
-func Scores(dst *[ref.Tile]float32, q, keys []float32, scale float32) {
-	writes(dst[:])
+func Scores(dst, q, keys []float32, dim int, scale float32) {
+	writes(dst[:len(q)/dim*ref.Tile])
 	reads(q)
-	reads(keys[:len(q)*ref.Tile])
-	scores(&dst[0], &q[0], &keys[0], len(q), scale)
+	reads(keys[:dim*ref.Tile])
+	for i := range len(q) / dim {
+		scores(&dst[i*ref.Tile], &q[i*dim], &keys[0], dim, scale)
+	}
 }
 
 // Weights is ref.Weights.
-func Weights(p *[ref.Tile]float32, valid int, previous float32) (m, correction, sum float32) {
-	writes(p[:])
-	return weights(&p[0], valid, previous)
+func Weights(p []float32, first, last int, states []ref.Softmax, corrections []float32) {
+	writes(p[:len(states)*ref.Tile])
+	for i := range states {
+		own, s := p[i*ref.Tile:(i+1)*ref.Tile], &states[i]
+		for j := range own[:first] {
+			own[j] = ref.Empty.Max // a weight of 0
+		}
+		m, correction, sum := weights(&own[0], last, s.Max)
+		clear(own[:first]) // where there is no largest score they became NaN
+		*s = ref.Softmax{Max: m, Sum: float32(s.Sum*correction) + sum}
+		corrections[i] = correction
+	}
 }
 
 // Mix is ref.Mix.
-func Mix(acc []float32, p *[ref.Tile]float32, values []float32, valid int, correction float32) {
-	if len(acc)%8 != 0 {
-		ref.Mix(acc, p, values, valid, correction)
+func Mix(acc, p, values []float32, dim, first, last int, corrections []float32) {
+	if dim%8 != 0 {
+		ref.Mix(acc, p, values, dim, first, last, corrections)
 		return
 	}
-	writes(acc)
-	reads(p[:])
-	reads(values[:valid*len(acc)])
-	mix(&acc[0], &p[0], &values[0], len(acc), valid, correction)
+	writes(acc[:len(corrections)*dim])
+	reads(p[:len(corrections)*ref.Tile])
+	reads(values[first*dim : last*dim])
+	for i, correction := range corrections {
+		mix(&acc[i*dim], &p[i*ref.Tile+first], &values[first*dim], dim, last-first, correction)
+	}
 }
 
 // HalvesToFloats is ref.HalvesToFloats.

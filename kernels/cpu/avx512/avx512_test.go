@@ -20,6 +20,19 @@ func need(t *testing.T) {
 	}
 }
 
+func TestAttention(t *testing.T) {
+	for name, f := range map[string]func(t *testing.T){
+		"scores":  func(t *testing.T) { kerneltest.TestScores(t, Scores) },
+		"weights": func(t *testing.T) { kerneltest.TestWeights(t, Weights) },
+		"mix":     func(t *testing.T) { kerneltest.TestMix(t, Mix) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			need(t)
+			f(t)
+		})
+	}
+}
+
 func TestQuantized(t *testing.T) {
 	for _, typ := range quant.Computable() {
 		if ref.FormOf(typ) == ref.Float {

@@ -37,3 +37,16 @@ func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
 func MulBytes(t quant.Type, dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
 	ref.MulBytes(dst, stride, p, x, t.HasMinima())
 }
+
+// Scores is ref.Scores.
+func Scores(dst, q, keys []float32, dim int, scale float32) { ref.Scores(dst, q, keys, dim, scale) }
+
+// Weights is ref.Weights.
+func Weights(p []float32, first, last int, states []ref.Softmax, corrections []float32) {
+	ref.Weights(p, first, last, states, corrections)
+}
+
+// Mix is ref.Mix.
+func Mix(acc, p, values []float32, dim, first, last int, corrections []float32) {
+	ref.Mix(acc, p, values, dim, first, last, corrections)
+}

@@ -286,5 +286,20 @@ func fewIQ4_XSx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32,
 //go:noescape
 func mulFloats(dst *float32, dstStride int, w *float32, rows int, x *float32, cols int, count int)
 
+// scores sets dst to the scores of n queries with 64 keys, which lie across: ref.Scores.
+//
+//go:noescape
+func scores(dst *float32, q *float32, keys *float32, n int, dim int, scale float32)
+
+// weights turns the scores of n queries into softmax weights: ref.Weights. mask has a bit for each position that they see.
+//
+//go:noescape
+func weights(p *float32, n int, mask uint64, states *float32, corrections *float32)
+
+// mix adds count weighted values to the sums of n queries, dim elements each, a multiple of sixteen: ref.Mix.
+//
+//go:noescape
+func mix(acc *float32, p *float32, values *float32, n int, dim int, count int, corrections *float32)
+
 // limitBytes does turns times 768 multiply-adds of bytes in registers.
 func limitBytes(turns int)

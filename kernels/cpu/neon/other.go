@@ -106,18 +106,16 @@ func RotateAdjacent(x, cos, sin []float32) { ref.RotateAdjacent(x, cos, sin) }
 func RotateHalves(x, cos, sin []float32) { ref.RotateHalves(x, cos, sin) }
 
 // Scores is ref.Scores.
-func Scores(dst *[ref.Tile]float32, q, keys []float32, scale float32) {
-	ref.Scores(dst, q, keys, scale)
-}
+func Scores(dst, q, keys []float32, dim int, scale float32) { ref.Scores(dst, q, keys, dim, scale) }
 
 // Weights is ref.Weights.
-func Weights(p *[ref.Tile]float32, valid int, previous float32) (m, correction, sum float32) {
-	return ref.Weights(p, valid, previous)
+func Weights(p []float32, first, last int, states []ref.Softmax, corrections []float32) {
+	ref.Weights(p, first, last, states, corrections)
 }
 
 // Mix is ref.Mix.
-func Mix(acc []float32, p *[ref.Tile]float32, values []float32, valid int, correction float32) {
-	ref.Mix(acc, p, values, valid, correction)
+func Mix(acc, p, values []float32, dim, first, last int, corrections []float32) {
+	ref.Mix(acc, p, values, dim, first, last, corrections)
 }
 
 // HalvesToFloats is ref.HalvesToFloats.
