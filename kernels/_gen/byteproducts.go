@@ -131,7 +131,7 @@ func (k *tileProduct) blocks(n int, minima bool) {
 }
 
 // supers multiplies n rows in super-blocks of 256. Of each the tile holds n scales, 8 times n pairs of sums of 16 quants,
-// then 64 times n words of quants. per is the number of weights that share a scale. The float32 sums wait in L1.
+// 4 times n of sums of 32, then 64 times n words of quants. per is the number of weights that share a scale. The float32 sums wait in L1.
 func (k *tileProduct) supers(n, per int, minima bool) {
 	panel, blocks, scales, mins := load("panel"), load("blocks"), load("scales"), load("mins")
 	d, q, subs := load("d"), GP64(), GP64()
@@ -147,7 +147,7 @@ func (k *tileProduct) supers(n, per int, minima bool) {
 	loop(blocks, 1, func() {
 		total, sum := zmms(n), zmms(n)
 		clearZ(total...)
-		LEAQ(k.at(9*n), q)
+		LEAQ(k.at(superWords*n), q)
 		MOVQ(U32(256/per), subs)
 		loop(subs, 1, func() {
 			clearZ(sum...)
@@ -161,12 +161,16 @@ func (k *tileProduct) supers(n, per int, minima bool) {
 			}
 		})
 		if !minima {
-			k.pairs(mins, n, total)
+			k.pairs(mins, n, 1, 8, total)
 		}
 		k.finish(d, total)
 		if minima {
 			clearZ(sum...)
-			k.pairs(mins, n, sum)
+			if per == 32 {
+				k.pairs(mins, n, 9, 4, sum)
+			} else {
+				k.pairs(mins, n, 1, 8, sum)
+			}
 			k.finish(m, sum)
 		}
 		MOVQ(q, k.x)
@@ -178,16 +182,16 @@ func (k *tileProduct) supers(n, per int, minima bool) {
 	})
 }
 
-// pairs adds the products of minima with sums of 16 quants.
-func (k *tileProduct) pairs(mins GPVirtual, n int, sum []VecVirtual) {
-	for i := range 8 {
+// pairs adds the products of lines of minima with pairs of sums of quants, which begin at a word of each row.
+func (k *tileProduct) pairs(mins GPVirtual, n, word, lines int, sum []VecVirtual) {
+	for i := range lines {
 		line := ZMM()
 		VMOVDQU32(Mem{Base: mins, Disp: 64 * i}, line)
 		for t := range sum {
-			VPDPWSSD_BCST(k.at(n+i*n+t), line, sum[t])
+			VPDPWSSD_BCST(k.at((word+i)*n+t), line, sum[t])
 		}
 	}
-	ADDQ(imm(512), mins)
+	ADDQ(imm(64*lines), mins)
 }
 
 // finish adds integer sums times both scales to the float32 sums.

@@ -12,8 +12,24 @@ import (
 type superScales struct {
 	d, m  VecVirtual                        // m is nil in formats without minima
 	scale func(sub int) VecVirtual          // of sixteen weights, as 32-bit integers
-	pair  func(line, factor int) VecVirtual // what meets two sums of quants: minima, or scales times -factor
+	pair  func(line, factor int) VecVirtual // what meets two sums of 16 quants: minima, or scales times -factor
+	wide  func(line int) VecVirtual         // minima that meet two sums of 32 quants, where a minimum is for so many; nil elsewhere
 }
+
+// pairs returns how many vectors meet the sums of a super-block, each of them, and which word of a row in a tile of
+// activations comes first among those that they meet.
+func (s *superScales) pairs(factor int) (n int, at func(line int) VecVirtual, word int) {
+	if s.wide != nil {
+		return 4, s.wide, 9
+	}
+	return 8, func(line int) VecVirtual { return s.pair(line, factor) }, 1
+}
+
+// superWords is where words of quants begin among those of a row in a tile, superTile how many there are.
+const (
+	superWords = 13
+	superTile  = superWords + 64
+)
 
 // shuffled returns v with the bytes of each word moved.
 func shuffled(v VecVirtual, order [4]int) VecVirtual {
@@ -117,8 +133,8 @@ func scalesQ4(k *sixteenRows) *superScales {
 	return &superScales{
 		d: d, m: negated(m),
 		scale: func(sub int) VecVirtual { return unsignedScale(scales[sub/8], sub/2%4) },
-		pair: func(line, _ int) VecVirtual {
-			return shuffled(mins[line/4], [4]int{line % 4, none, line % 4, none})
+		wide: func(line int) VecVirtual {
+			return shuffled(mins[line/2], [4]int{line % 2 * 2, none, line%2*2 + 1, none})
 		},
 	}
 }

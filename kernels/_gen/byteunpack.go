@@ -80,11 +80,12 @@ func emitPanelScales(f byteFormat, k *sixteenRows) {
 	for sub := range 16 {
 		VPMOVDB(s.scale(sub), Mem{Base: scales, Disp: 16 * sub})
 	}
-	for i := range 8 {
-		VMOVDQU32(s.pair(i, 128), Mem{Base: mins, Disp: 64 * i})
+	pairs, pair, _ := s.pairs(128)
+	for i := range pairs {
+		VMOVDQU32(pair(i), Mem{Base: mins, Disp: 64 * i})
 	}
 	ADDQ(imm(256), scales)
-	ADDQ(imm(512), mins)
+	ADDQ(imm(64*pairs), mins)
 	Store(scales, Param("scales"))
 	Store(mins, Param("mins"))
 }

@@ -144,13 +144,13 @@ func fewOfBlocks(f byteFormat, n int) {
 	})
 }
 
-// fewOfSupers: of each super-block a tile holds, for each row, its scale, eight pairs of sums of 16 quants and 64 words of
-// quants. What is used once in a super-block waits in memory, which is the first-level cache.
+// fewOfSupers: of each super-block a tile holds, for each row, its scale, eight pairs of sums of 16 quants, four of sums of
+// 32, and 64 words of quants. What is used once in a super-block waits in memory, which is the first-level cache.
 func fewOfSupers(f byteFormat, n int) {
 	const lines = 8 // of bits, parked
 	var emit emitter
 	var corrections, scale Mem
-	emitFew(f, n, 73, 64*(lines+2*n+2), func(k *fewFrame) {
+	emitFew(f, n, superTile, 64*(lines+2*n+2), func(k *fewFrame) {
 		k.park = k.local
 		k.local = k.local.Offset(64 * lines)
 		corrections, scale = k.local.Offset(64*n), k.local.Offset(128*n)
@@ -159,10 +159,11 @@ func fewOfSupers(f byteFormat, n int) {
 		s := f.superScales(k.sixteenRows)
 		total := zmms(n)
 		clearZ(total...)
-		for i := range 8 {
-			pair := s.pair(i, f.offset)
+		pairs, pairAt, first := s.pairs(f.offset)
+		for i := range pairs {
+			pair := pairAt(i)
 			for t := range total {
-				VPDPWSSD_BCST(k.word(1+i, t), pair, total[t])
+				VPDPWSSD_BCST(k.word(first+i, t), pair, total[t])
 			}
 		}
 		VMOVUPS(s.d, scale)
@@ -187,7 +188,7 @@ func fewOfSupers(f byteFormat, n int) {
 				clearZ(sum...)
 			}
 			for t := range sum {
-				VPDPBUSD_BCST(k.word(9+i, t), v, sum[t])
+				VPDPBUSD_BCST(k.word(superWords+i, t), v, sum[t])
 			}
 		}, func(subs ...int) {
 			scale := s.scale(subs[0])

@@ -169,3 +169,17 @@ func MulFloats(dst []float32, stride int, w []float32, x []float32, cols int) {
 		}
 	}
 }
+
+// Whole returns the weights of a panel: w, or, where these are the last rows of a matrix, a copy in Rest filled up with zeros
+// to size bytes.
+func (p *Panel) Whole(w []byte, size int) []byte {
+	if len(w) == size {
+		return w
+	}
+	if cap(p.Rest) < size {
+		p.Rest = make([]byte, size)
+	}
+	p.Rest = p.Rest[:size]
+	clear(p.Rest[copy(p.Rest, w):])
+	return p.Rest
+}

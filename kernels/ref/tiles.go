@@ -3,6 +3,7 @@ package ref
 import (
 	"encoding/binary"
 	"math"
+	"unsafe"
 )
 
 // TileRows is the number of rows of activations that stand side by side in a tile of a panel product, NarrowTileRows in one
@@ -14,11 +15,10 @@ const (
 
 // tileWords is the number of 32-bit words of one row in a tile.
 func tileWords(cols, blockLen int) int {
-	words := cols/4 + cols/blockLen
 	if blockLen == 32 {
-		return words + 2*cols/32
+		return 11 * cols / 32
 	}
-	return words + cols/32
+	return 77 * cols / 256
 }
 
 // TilesLen is the length of Tiles for rows of activations: the last tile has a multiple of four rows.
@@ -30,7 +30,7 @@ func TilesLen(rows, cols, blockLen int) int {
 // from one end to the other with a single pointer:
 //
 //	blocks of 32     n scales | n times -128 * sum of quants | n sums as float32 | 8 [n] words of four quants
-//	super-blocks     n scales | 8 [n] pairs of sums of 16 quants                 | 64 [n] words of four quants
+//	super-blocks     n scales | 8 [n] pairs of sums of 16 quants | 4 [n] of sums of 32 | 64 [n] words of four quants
 //
 // The words of rows that a last tile has beyond the last row mean nothing.
 func (x *Quants) PackRow(t int) {
@@ -39,7 +39,7 @@ func (x *Quants) PackRow(t int) {
 	n := min(x.PerTile, (len(x.Scale)/blocks-first+3)/4*4)
 	words := x.BlockLen / 4
 	out := x.Tiles[first*tileWords(x.Cols, x.BlockLen)+t-first:]
-	q := x.Q[t*x.Cols : (t+1)*x.Cols]
+	q := bytesOf(x.Q[t*x.Cols : (t+1)*x.Cols])
 	sums := x.Sums[t*x.Cols/16 : (t+1)*x.Cols/16]
 	at := 0
 	for b, scale := range x.Scale[t*blocks : (t+1)*blocks] {
@@ -52,19 +52,22 @@ func (x *Quants) PackRow(t int) {
 			at += 2 * n
 		} else {
 			for i := 16 * b; i < 16*b+16; i += 2 {
-				out[at] = int32(uint32(uint16(sums[i])) | uint32(uint16(sums[i+1]))<<16)
+				out[at] = pairOf(sums[i], sums[i+1])
+				at += n
+			}
+			for i := 16 * b; i < 16*b+16; i += 4 {
+				out[at] = pairOf(sums[i]+sums[i+1], sums[i+2]+sums[i+3])
 				at += n
 			}
 		}
 		for i := b * words; i < (b+1)*words; i++ {
-			out[at] = int32(binary.LittleEndian.Uint32(bytesOf(q[4*i:])))
+			out[at] = int32(binary.LittleEndian.Uint32(q[4*i:]))
 			at += n
 		}
 	}
 }
 
-// bytesOf returns the first four quants as they lie in memory.
+// bytesOf returns quants as they lie in memory.
 func bytesOf(q []int8) []byte {
-	b := [4]byte{byte(q[0]), byte(q[1]), byte(q[2]), byte(q[3])}
-	return b[:]
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(q))), len(q))
 }

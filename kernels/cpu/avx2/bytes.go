@@ -45,24 +45,11 @@ func HasBytes(t quant.Type) bool { return byteKernels[t].mul != nil }
 func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
 	info, half := t.Info(), 8*t.RowBytes(cols)
 	reads(w)
-	w = sixteenRows(p, w[:rows*t.RowBytes(cols)], 2*half)
+	w = p.Whole(w[:rows*t.RowBytes(cols)], 2*half)
 	writes(p.Bytes[:cols*ref.PanelRows])
 	unpack := byteKernels[t].unpack
 	unpack(&p.Bytes[0], &p.Pairs[0], &p.Mins[0], &p.D[0], &p.M[0], &w[0], cols/info.BlockLen)
 	unpack(&p.Bytes[32], &p.Pairs[16], &p.Mins[16], &p.D[8], &p.M[8], &w[half], cols/info.BlockLen)
-}
-
-// sixteenRows returns the weights of a panel, those of the last rows of a matrix filled up with zeros to size bytes.
-func sixteenRows(p *ref.Panel, w []byte, size int) []byte {
-	if len(w) == size {
-		return w
-	}
-	if cap(p.Rest) < size {
-		p.Rest = make([]byte, size)
-	}
-	p.Rest = p.Rest[:size]
-	clear(p.Rest[copy(p.Rest, w):])
-	return p.Rest
 }
 
 // MulBytes is ref.MulBytes for a panel of UnpackBytes. x must have Fours.

@@ -16,7 +16,7 @@ var wideUnpackers = map[quant.Type]func(panel, pairs, mins *int16, d, m *float32
 func UnpackPanel(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
 	info, half := t.Info(), 8*t.RowBytes(cols)
 	reads(w)
-	w = sixteenRows(p, w[:rows*t.RowBytes(cols)], 2*half)
+	w = p.Whole(w[:rows*t.RowBytes(cols)], 2*half)
 	writes(p.Q[:cols*ref.PanelRows])
 	unpack := wideUnpackers[t]
 	unpack(&p.Q[0], &p.Pairs[0], &p.Mins[0], &p.D[0], &p.M[0], &w[0], cols/info.BlockLen)

@@ -122,15 +122,13 @@ func MulFloats(dst []float32, stride int, w, x []float32, cols int) {
 	}
 }
 
-// UnpackBytes is ref.UnpackBytes, except that formats of blocks of 32 get neither Scales nor Mins.
+// UnpackBytes is ref.UnpackBytes, except that formats of blocks of 32 get neither Scales nor Mins, and Q4_K and Q5_K each of
+// their minima once, for the sum of 32 quants.
 func UnpackBytes(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
-	if rows < ref.PanelRows {
-		ref.UnpackBytes(t, p, w, rows, cols)
-		return
-	}
 	info, size := t.Info(), t.RowBytes(cols)
 	blocks := cols / info.BlockLen
 	reads(w[:rows*size])
+	w = p.Whole(w[:rows*size], ref.PanelRows*size)
 	writes(p.Bytes[:cols*ref.PanelRows])
 	kernels[t].unpack(&p.Bytes[0], &p.Scales[0], &p.Mins[0], &p.D[0], &p.M[0], &w[0], blocks)
 }
