@@ -17,7 +17,9 @@ func (p *pool) leave(panicOnFault bool) {
 	if v == nil {
 		return
 	}
-	p.next.Store(p.chunks)
+	for i := range p.shares {
+		p.shares[i].next.Store(p.shares[i].end)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := faultOf(v, p.task); err != nil {

@@ -22,11 +22,23 @@ const (
 	spinPolls  = 1000 // between two looks at the clock
 )
 
+// A chunk takes well under 200 us. A worker that holds the caller up for longer than stall has lost its core to another
+// process, and will again: it rests, and the caller goes on without it, because where memory is the limit half of the cores do
+// far more than half of the work. It is tried again after firstRest, and after twice as long each time that it loses its core again.
+const (
+	stall     = time.Millisecond
+	firstRest = 25 * time.Millisecond
+	longRest  = 800 * time.Millisecond
+)
+
 // pool runs one task at a time: the calling goroutine and every worker that is awake take chunks until none is left.
 //
 // A dispatch opens the pool, and the caller closes it when the chunks have run out. A worker counts itself in before it
 // looks whether the pool is open, so the caller waits only for workers that came in, never for one that sleeps or has
-// lost its core. Chunks are taken by an atomic counter: a slow core takes fewer.
+// lost its core.
+//
+// Each thread has a share of consecutive chunks, so that it reads memory from one end to the other and what it asks for ahead is
+// what it takes next; a thread that has finished its own takes from the others' shares: a slow core computes fewer.
 type pool struct {
 	workers []*worker
 	callers scratch // of the goroutine that dispatches
@@ -34,12 +46,10 @@ type pool struct {
 
 	// Written by the caller while the pool is closed and nobody is in, read by those who came in while it was open.
 	task   task
-	chunks int32
+	shares []share // of the caller, then of each worker
 
 	// Each hot word has a cache line of its own.
 	_     [64]byte
-	next  atomic.Int32 // the next chunk
-	_     [60]byte
 	epoch atomic.Uint32 // counts dispatches; workers watch it
 	open  atomic.Bool
 	_     [56]byte
@@ -51,22 +61,38 @@ type pool struct {
 
 	stop atomic.Bool
 
+	resting int // workers that rest; the caller's
+
 	mu       sync.Mutex // guards what follows
 	fault    error      // the first fault since takeFault
 	panicked any        // the first other panic of the dispatch
 }
 
+// share is consecutive chunks, on a cache line of its own.
+type share struct {
+	next atomic.Int32
+	end  int32
+	_    [56]byte
+}
+
 type worker struct {
+	number  int // of its share
 	scratch scratch
 	parked  atomic.Bool
 	wake    chan struct{}
+	busy    atomic.Bool // it came in
+	resting atomic.Bool // it stays parked until the caller clears this
+
+	// The caller's: when the rest ends, and how long it is.
+	until time.Time
+	rest  time.Duration
 }
 
 // newPool starts threads-1 workers; the caller is the last thread.
 func newPool(threads int) *pool {
-	p := &pool{left: make(chan struct{}, 1)}
-	for range threads - 1 {
-		w := &worker{wake: make(chan struct{}, 1)}
+	p := &pool{left: make(chan struct{}, 1), shares: make([]share, threads)}
+	for i := range threads - 1 {
+		w := &worker{number: i + 1, wake: make(chan struct{}, 1)}
 		p.workers = append(p.workers, w)
 		p.stopped.Add(1)
 		go p.work(w)
@@ -77,6 +103,9 @@ func newPool(threads int) *pool {
 // close stops the workers and waits for them.
 func (p *pool) close() {
 	p.stop.Store(true)
+	for _, w := range p.workers {
+		w.resting.Store(false)
+	}
 	p.epoch.Add(1)
 	p.wakeParked()
 	p.stopped.Wait()
@@ -85,15 +114,22 @@ func (p *pool) close() {
 // dispatch runs all chunks of t and returns when they are done. A fault in one is kept for takeFault; any other panic
 // is raised again here. Calls must not overlap.
 func (p *pool) dispatch(t task, chunks int) {
-	p.task, p.chunks = t, int32(chunks)
-	p.next.Store(0)
+	p.task = t
+	for i := range p.shares {
+		s := &p.shares[i]
+		s.next.Store(int32(chunks * i / len(p.shares)))
+		s.end = int32(chunks * (i + 1) / len(p.shares))
+	}
 	shared := chunks > 1 && len(p.workers) > 0
 	if shared {
+		if p.resting > 0 {
+			p.endRests(time.Now())
+		}
 		p.open.Store(true)
 		p.epoch.Add(1)
 		p.wakeParked()
 	}
-	p.drain(&p.callers)
+	p.drain(&p.callers, 0)
 	if shared {
 		p.open.Store(false)
 		p.awaitEmpty()
@@ -107,7 +143,8 @@ func (p *pool) dispatch(t task, chunks int) {
 // awaitEmpty returns when every worker that came in has left. After a while it sleeps: a worker that takes so long over its last chunk
 // has lost its core to another process, and the kernel moves it to the one that is given up here.
 func (p *pool) awaitEmpty() {
-	for start := time.Now(); ; {
+	start := time.Now()
+	for {
 		for range spinPolls {
 			if p.in.Load() == 0 {
 				return
@@ -117,11 +154,52 @@ func (p *pool) awaitEmpty() {
 			break
 		}
 	}
+	late := p.busyWorkers()
 	p.asleep.Store(true)
 	if p.in.Load() == 0 && p.asleep.CompareAndSwap(true, false) {
 		return
 	}
 	<-p.left
+	if now := time.Now(); now.Sub(start) > stall {
+		p.beginRests(late, now)
+	}
+}
+
+// busyWorkers returns a bit for each of the first 64 workers that is in.
+func (p *pool) busyWorkers() (set uint64) {
+	for i, w := range p.workers {
+		if w.busy.Load() {
+			set |= 1 << i
+		}
+	}
+	return set
+}
+
+// beginRests lets the workers rest that held up the caller.
+func (p *pool) beginRests(late uint64, now time.Time) {
+	for i, w := range p.workers {
+		if late>>i&1 == 0 || w.resting.Load() {
+			continue
+		}
+		if now.Sub(w.until) < 2*w.rest {
+			w.rest = min(2*w.rest, longRest)
+		} else {
+			w.rest = firstRest
+		}
+		w.until = now.Add(w.rest)
+		w.resting.Store(true)
+		p.resting++
+	}
+}
+
+// endRests calls back the workers whose rest is over.
+func (p *pool) endRests(now time.Time) {
+	for _, w := range p.workers {
+		if w.resting.Load() && now.After(w.until) {
+			w.resting.Store(false)
+			p.resting--
+		}
+	}
 }
 
 // leaveTask counts a worker out, and wakes the caller if it is the last one and the caller sleeps.
@@ -131,16 +209,20 @@ func (p *pool) leaveTask() {
 	}
 }
 
-// drain takes chunks until none is left or one has failed. A read of mapped memory that faults ends it.
-func (p *pool) drain(s *scratch) {
+// drain takes chunks, of thread number's share first, until none is left or one has failed. A read of mapped memory that
+// faults ends it.
+func (p *pool) drain(s *scratch, number int) {
 	before := debug.SetPanicOnFault(true)
 	defer p.leave(before)
-	for {
-		chunk := p.next.Add(1) - 1
-		if chunk >= p.chunks {
-			return
+	for i := range p.shares {
+		from := &p.shares[(number+i)%len(p.shares)]
+		for {
+			chunk := from.next.Add(1) - 1
+			if chunk >= from.end {
+				break
+			}
+			p.task.run(s, int(chunk))
 		}
-		p.task.run(s, int(chunk))
 	}
 }
 
@@ -153,17 +235,22 @@ func (p *pool) work(w *worker) {
 		if p.stop.Load() {
 			return
 		}
+		if w.resting.Load() {
+			continue
+		}
+		w.busy.Store(true)
 		p.in.Add(1)
 		if p.open.Load() {
-			p.drain(&w.scratch)
+			p.drain(&w.scratch, w.number)
 		}
+		w.busy.Store(false)
 		p.leaveTask()
 	}
 }
 
-// await returns the epoch when it is another than seen: it spins for a while, then parks.
+// await returns the epoch when it is another than seen: it spins for a while, then parks. A worker that rests parks at once.
 func (p *pool) await(w *worker, seen uint32) uint32 {
-	for start := time.Now(); time.Since(start) < workerSpin; {
+	for start := time.Now(); !w.resting.Load() && time.Since(start) < workerSpin; {
 		for range spinPolls {
 			if e := p.epoch.Load(); e != seen {
 				return e
@@ -171,7 +258,7 @@ func (p *pool) await(w *worker, seen uint32) uint32 {
 		}
 	}
 	w.parked.Store(true)
-	if p.epoch.Load() != seen && w.parked.CompareAndSwap(true, false) {
+	if !w.resting.Load() && p.epoch.Load() != seen && w.parked.CompareAndSwap(true, false) {
 		return p.epoch.Load()
 	}
 	<-w.wake // sent once by whoever cleared parked
@@ -181,7 +268,7 @@ func (p *pool) await(w *worker, seen uint32) uint32 {
 // wakeParked wakes every worker that is parked.
 func (p *pool) wakeParked() {
 	for _, w := range p.workers {
-		if w.parked.Load() && w.parked.CompareAndSwap(true, false) {
+		if w.parked.Load() && !w.resting.Load() && w.parked.CompareAndSwap(true, false) {
 			w.wake <- struct{}{}
 		}
 	}

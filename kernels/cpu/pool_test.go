@@ -48,6 +48,52 @@ func awaitParked(t *testing.T, p *pool) {
 	}
 }
 
+// slow has chunks of which the workers', but not the caller's, take a while.
+type slow struct {
+	p      *pool
+	pause  time.Duration
+	shared atomic.Int32 // chunks that workers took
+}
+
+func (c *slow) run(s *scratch, _ int) {
+	if s == &c.p.callers {
+		time.Sleep(2 * time.Millisecond) // so that the worker gets a chunk
+		return
+	}
+	c.shared.Add(1)
+	time.Sleep(c.pause)
+}
+
+func (*slow) tensorAt(uintptr) (string, bool) { return "", false }
+
+// A worker that holds up the caller is left out for a while, then tried again.
+func TestPoolRestsAWorkerThatLostItsCore(t *testing.T) {
+	p := newPool(2)
+	defer p.close()
+	c := &slow{p: p, pause: 20 * time.Millisecond}
+	for p.resting == 0 { // until the worker came in
+		p.dispatch(c, 2)
+	}
+	until := p.workers[0].until
+	c.shared.Store(0)
+	for time.Now().Before(until.Add(-10 * time.Millisecond)) {
+		p.dispatch(c, 2)
+	}
+	if n := c.shared.Load(); n > 1 { // one that was on its way in
+		t.Errorf("a worker that rests took %d chunks", n)
+	}
+	c.pause = 0
+	for deadline := time.Now().Add(10 * time.Second); c.shared.Load() == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("the worker did not come back")
+		}
+		p.dispatch(c, 2)
+	}
+	if p.resting != 0 {
+		t.Errorf("%d workers rest", p.resting)
+	}
+}
+
 func TestCloseStopsTheWorkers(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for range 5 {
