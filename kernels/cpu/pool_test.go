@@ -57,11 +57,11 @@ type slow struct {
 
 func (c *slow) run(s *scratch, _ int) {
 	if s == &c.p.callers {
-		time.Sleep(2 * time.Millisecond) // so that the worker gets a chunk
+		<-time.After(2 * time.Millisecond) // so that the worker gets a chunk
 		return
 	}
 	c.shared.Add(1)
-	time.Sleep(c.pause)
+	<-time.After(c.pause)
 }
 
 func (*slow) tensorAt(uintptr) (string, bool) { return "", false }
