@@ -93,7 +93,7 @@ test-long: ## under the race detector: 64 clients for DURATION, then the engine'
 fuzz: ## every fuzz target for FUZZTIME
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r f; do \
 	  for t in $$(grep -oE '^func (Fuzz[A-Za-z0-9_]+)' $$f | cut -d' ' -f2); do echo "$$(dirname $$f) $$t"; \
-	    $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f) | tail -n 2; done; done
+	    .ci/fuzz-one $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f); done; done
 
 .PHONY: bench
 bench: ## Go benchmarks of kernels, sampler and tokenizer
