@@ -189,7 +189,7 @@ func like(v VecVirtual) VecVirtual {
 	return XMM()
 }
 
-// spreadTo64 returns a constant of the given 16-byte parts, repeated to 64 bytes.
+// bytes64 returns a constant of 64 bytes.
 func bytes64(name string, at func(i int) uint8) Mem {
 	if m, ok := constants[name]; ok {
 		return m

@@ -91,19 +91,14 @@ func laneScalesQ3(k *fourRows, r int) (scales, _ VecVirtual) {
 func laneScalesQ2(k *fourRows, r int) (scales, minima VecVirtual) {
 	x, scales, minima := XMM(), k.vec(), YMM()
 	nibble := constant128("nibbles128", 0x0f0f0f0f0f0f0f0f, 0x0f0f0f0f0f0f0f0f)
-	VPAND(nibbleOf(k.at(r, 0), x, nibble), x, x)
+	VMOVDQU(k.at(r, 0), x)
+	VPAND(nibble, x, x)
 	whole(scales)(x86.VPMOVZXBW(x, scales.AsY()))
 	VMOVDQU(k.at(r, 0), x)
 	VPSRLW(Imm(4), x, x)
 	VPAND(nibble, x, x)
 	VPMOVZXBW(x, minima)
 	return scales, minima
-}
-
-// nibbleOf loads x and returns the mask.
-func nibbleOf(m Mem, x VecVirtual, mask Mem) Op {
-	VMOVDQU(m, x)
-	return mask
 }
 
 // laneScalesIQ4 unpacks eight 6-bit scales, less 32: low halves in four bytes, high pairs of bits in two.

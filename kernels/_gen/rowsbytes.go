@@ -23,7 +23,7 @@ func rowsFifths(name string, blockBytes int, minima bool) {
 		xLow, xHigh := YMM(), YMM()
 		VBROADCASTI128(Mem{Base: k.q}, xLow)
 		VBROADCASTI128(Mem{Base: k.q, Disp: 16}, xHigh)
-		addRows(k, func(r int) VecVirtual {
+		sum := addRows(func(r int) VecVirtual {
 			low, high, bits, other := YMM(), YMM(), YMM(), YMM()
 			VMOVDQU(k.at(r, head), low.AsX())
 			VINSERTI128(Imm(1), k.at(r+4, head), low, low)
@@ -47,21 +47,20 @@ func rowsFifths(name string, blockBytes int, minima bool) {
 			VPADDW(high, low, low) // at most 4*31*127
 			VPMADDWD(ones, low, low)
 			return low
-		}, func(sum VecVirtual) {
-			sums := YMM()
-			VPBROADCASTD(Mem{Base: k.sums}, sums)
-			VPMADDWD(ones, sums, sums)
-			if !minima {
-				offset := YMM()
-				VPSLLD(Imm(4), sums, offset)
-				VPSUBD(offset, sum, sum)
-				finishRows(k, sum, halvesOfRows(k))
-				return
-			}
-			d, m := scalesAndMinima(k)
-			finishRows(k, sum, d)
-			finishRows(k, sums, m)
 		})
+		sums := YMM()
+		VPBROADCASTD(Mem{Base: k.sums}, sums)
+		VPMADDWD(ones, sums, sums)
+		if !minima {
+			offset := YMM()
+			VPSLLD(Imm(4), sums, offset)
+			VPSUBD(offset, sum, sum)
+			finishRows(k, sum, halvesOfRows(k))
+			return
+		}
+		d, m := scalesAndMinima(k)
+		finishRows(k, sum, d)
+		finishRows(k, sums, m)
 	})
 }
 
@@ -81,7 +80,7 @@ func rowsCodes(name string, blockBytes int, table [16]uint8, scales func(k *eigh
 			x[i] = YMM()
 			VBROADCASTI128(Mem{Base: k.q, Disp: 16 * i}, x[i])
 		}
-		addRows(k, func(r int) VecVirtual {
+		sum := addRows(func(r int) VecVirtual {
 			v := [2]VecVirtual{YMM(), YMM()}
 			VMOVDQU(k.at(r, head), v[0].AsX())
 			VINSERTI128(Imm(1), k.at(r+4, head), v[0], v[0])
@@ -97,12 +96,13 @@ func rowsCodes(name string, blockBytes int, table [16]uint8, scales func(k *eigh
 			}
 			VPADDD(v[1], v[0], v[0])
 			return v[0]
-		}, func(sum VecVirtual) { finishRows(k, sum, scales(k)) })
+		})
+		finishRows(k, sum, scales(k))
 	})
 }
 
 // addRows adds the lanes of four registers, of which the r-th has rows r and r+4 in its halves.
-func addRows(k *eightRows, row func(r int) VecVirtual, then func(sum VecVirtual)) {
+func addRows(row func(r int) VecVirtual) VecVirtual {
 	var sum [4]VecVirtual
 	for r := range sum {
 		sum[r] = row(r)
@@ -111,7 +111,7 @@ func addRows(k *eightRows, row func(r int) VecVirtual, then func(sum VecVirtual)
 		}
 	}
 	VPHADDD(sum[2], sum[0], sum[0])
-	then(sum[0])
+	return sum[0]
 }
 
 // finishRows adds integer sums times both scales to the float32 sums.
