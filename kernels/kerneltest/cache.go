@@ -60,6 +60,23 @@ func TestLoadKeyQuants(t *testing.T, typ quant.Type, f func(dst []float32, strid
 	}
 }
 
+// TestDecodeQuants holds a level's decoding of consecutive blocks against quant.Decode.
+func TestDecodeQuants(t *testing.T, typ quant.Type, f func(dst []float32, src []byte)) {
+	r := Rand()
+	for _, k := range Kinds() {
+		for blocks := range 40 {
+			src := Weights(r, typ, k, 1, 32*blocks)
+			want := make([]float32, 32*blocks)
+			quant.Decode(typ, want, src)
+			got, check := Guarded(len(want), blocks%9, mark)
+			f(got, shift(src, blocks%5))
+			what := fmt.Sprintf("%d blocks of %s values", blocks, k)
+			Equal(t, what, got, want)
+			check(t, what)
+		}
+	}
+}
+
 // TestEncode holds a level's encoder against quant.Encode.
 func TestEncode(t *testing.T, typ quant.Type, f func(dst []byte, src []float32)) {
 	r := Rand()

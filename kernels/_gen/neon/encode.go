@@ -34,6 +34,7 @@ func bit(d, n, m vec)     { three(0x6ea01c00, "bit", "16b", d, n, m) }
 func bif(d, n, m vec)     { three(0x6ee01c00, "bif", "16b", d, n, m) }
 func cmgt4s(d, n, m vec)  { three(0x4ea03400, "cmgt", "4s", d, n, m) }
 func add4s(d, n, m vec)   { three(0x4ea08400, "add", "4s", d, n, m) }
+func sub16b(d, n, m vec)  { three(0x6e208400, "sub", "16b", d, n, m) }
 func addp4s(d, n, m vec)  { three(0x4ea0bc00, "addp", "4s", d, n, m) }
 func addp8h(d, n, m vec)  { three(0x4e60bc00, "addp", "8h", d, n, m) }
 func umax4s(d, n, m vec)  { three(0x6ea06400, "umax", "4s", d, n, m) }
@@ -100,6 +101,8 @@ func xtn8b(d, n vec)    { two(0x0e212800, "xtn", "8b", "8h", d, n) }
 func xtn2_16b(d, n vec) { two(0x4e212800, "xtn2", "16b", "8h", d, n) }
 func sxtl8h(d, n vec)   { two(0x0f08a400, "sxtl", "8h", "8b", d, n) }
 func sxtl2_8h(d, n vec) { two(0x4f08a400, "sxtl2", "8h", "16b", d, n) }
+func sxtl4s(d, n vec)   { two(0x0f10a400, "sxtl", "4s", "4h", d, n) }
+func sxtl2_4s(d, n vec) { two(0x4f10a400, "sxtl2", "4s", "8h", d, n) }
 func saddlp4s(d, n vec) { two(0x4e602800, "saddlp", "4s", "8h", d, n) }
 func sadalp4s(d, n vec) { two(0x4e606800, "sadalp", "4s", "8h", d, n) }
 

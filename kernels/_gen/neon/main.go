@@ -8,6 +8,7 @@ func main() {
 	mulFloats()
 	elementwise()
 	attention()
+	cacheQuants()
 	activations()
 	wide()
 	rows()

@@ -1477,6 +1477,294 @@ loop67:
 done68:
 	RET
 
+// func keysQ8_0(dst *float32, stride int, src *byte, groups, tokens int)
+TEXT ·keysQ8_0(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD src+16(FP), R2
+	MOVD groups+24(FP), R3
+	MOVD tokens+32(FP), R4
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e501 // movi v1.16b, #8
+loop69:
+	CMP $1, R3
+	BLT done70
+	MOVD R2, R5
+	ADD R4, R5, R5
+	ADD R4, R5, R5
+	MOVD R0, R6
+	MOVD R4, R7
+loop71:
+	CMP $16, R7
+	BLT done72
+	WORD $0x3cc10442 // ldr q2, [x2], #16
+	WORD $0x4e217843 // fcvtl2 v3.4s, v2.8h
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	WORD $0x3cc10444 // ldr q4, [x2], #16
+	WORD $0x4e217885 // fcvtl2 v5.4s, v4.8h
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	MOVD R5, R8
+	MOVD R6, R9
+	MOVD R1, R10
+	LSL $4, R10, R10
+	ADD R9, R10, R10
+	MOVD $32, R11
+loop73:
+	CMP $1, R11
+	BLT done74
+	WORD $0x3dc00106 // ldr q6, [x8, #0]
+	ADD R4, R8, R8
+	WORD $0x0f08a4c8 // sxtl v8.8h, v6.8b
+	WORD $0x4f08a4ca // sxtl2 v10.8h, v6.16b
+	WORD $0x4f10a509 // sxtl2 v9.4s, v8.8h
+	WORD $0x0f10a508 // sxtl v8.4s, v8.4h
+	WORD $0x4f10a54b // sxtl2 v11.4s, v10.8h
+	WORD $0x0f10a54a // sxtl v10.4s, v10.4h
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x6e22dd08 // fmul v8.4s, v8.4s, v2.4s
+	WORD $0x3d800128 // str q8, [x9, #0]
+	WORD $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD $0x3d800529 // str q9, [x9, #16]
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x3d80092a // str q10, [x9, #32]
+	WORD $0x6e25dd6b // fmul v11.4s, v11.4s, v5.4s
+	WORD $0x3d800d2b // str q11, [x9, #48]
+	ADD R1, R9, R9
+	SUB $1, R11
+	B loop73
+done74:
+	ADD $16, R5, R5
+	ADD $64, R6, R6
+	SUB $16, R7
+	B loop71
+done72:
+	MOVD R4, R2
+	MOVD $31, R8
+	MUL R8, R2, R2
+	ADD R5, R2, R2
+	MOVD R1, R6
+	LSL $5, R6, R6
+	ADD R6, R0, R0
+	SUB $1, R3
+	B loop69
+done70:
+	RET
+
+// func keysQ4_0(dst *float32, stride int, src *byte, groups, tokens int)
+TEXT ·keysQ4_0(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD src+16(FP), R2
+	MOVD groups+24(FP), R3
+	MOVD tokens+32(FP), R4
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e501 // movi v1.16b, #8
+loop75:
+	CMP $1, R3
+	BLT done76
+	MOVD R2, R5
+	ADD R4, R5, R5
+	ADD R4, R5, R5
+	MOVD R0, R6
+	MOVD R4, R7
+loop77:
+	CMP $16, R7
+	BLT done78
+	WORD $0x3cc10442 // ldr q2, [x2], #16
+	WORD $0x4e217843 // fcvtl2 v3.4s, v2.8h
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	WORD $0x3cc10444 // ldr q4, [x2], #16
+	WORD $0x4e217885 // fcvtl2 v5.4s, v4.8h
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	MOVD R5, R8
+	MOVD R6, R9
+	MOVD R1, R10
+	LSL $4, R10, R10
+	ADD R9, R10, R10
+	MOVD $16, R11
+loop79:
+	CMP $1, R11
+	BLT done80
+	WORD $0x3dc00106 // ldr q6, [x8, #0]
+	ADD R4, R8, R8
+	WORD $0x6f0c04c7 // ushr v7.16b, v6.16b, #4
+	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
+	WORD $0x6e2184c6 // sub v6.16b, v6.16b, v1.16b
+	WORD $0x6e2184e7 // sub v7.16b, v7.16b, v1.16b
+	WORD $0x0f08a4e8 // sxtl v8.8h, v7.8b
+	WORD $0x4f08a4ea // sxtl2 v10.8h, v7.16b
+	WORD $0x4f10a509 // sxtl2 v9.4s, v8.8h
+	WORD $0x0f10a508 // sxtl v8.4s, v8.4h
+	WORD $0x4f10a54b // sxtl2 v11.4s, v10.8h
+	WORD $0x0f10a54a // sxtl v10.4s, v10.4h
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x6e22dd08 // fmul v8.4s, v8.4s, v2.4s
+	WORD $0x3d800148 // str q8, [x10, #0]
+	WORD $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD $0x3d800549 // str q9, [x10, #16]
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x3d80094a // str q10, [x10, #32]
+	WORD $0x6e25dd6b // fmul v11.4s, v11.4s, v5.4s
+	WORD $0x3d800d4b // str q11, [x10, #48]
+	ADD R1, R10, R10
+	WORD $0x0f08a4cc // sxtl v12.8h, v6.8b
+	WORD $0x4f08a4ce // sxtl2 v14.8h, v6.16b
+	WORD $0x4f10a58d // sxtl2 v13.4s, v12.8h
+	WORD $0x0f10a58c // sxtl v12.4s, v12.4h
+	WORD $0x4f10a5cf // sxtl2 v15.4s, v14.8h
+	WORD $0x0f10a5ce // sxtl v14.4s, v14.4h
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e22dd8c // fmul v12.4s, v12.4s, v2.4s
+	WORD $0x3d80012c // str q12, [x9, #0]
+	WORD $0x6e23ddad // fmul v13.4s, v13.4s, v3.4s
+	WORD $0x3d80052d // str q13, [x9, #16]
+	WORD $0x6e24ddce // fmul v14.4s, v14.4s, v4.4s
+	WORD $0x3d80092e // str q14, [x9, #32]
+	WORD $0x6e25ddef // fmul v15.4s, v15.4s, v5.4s
+	WORD $0x3d800d2f // str q15, [x9, #48]
+	ADD R1, R9, R9
+	SUB $1, R11
+	B loop79
+done80:
+	ADD $16, R5, R5
+	ADD $64, R6, R6
+	SUB $16, R7
+	B loop77
+done78:
+	MOVD R4, R2
+	MOVD $15, R8
+	MUL R8, R2, R2
+	ADD R5, R2, R2
+	MOVD R1, R6
+	LSL $5, R6, R6
+	ADD R6, R0, R0
+	SUB $1, R3
+	B loop75
+done76:
+	RET
+
+// func valuesQ8_0(dst *float32, src *byte, blocks int)
+TEXT ·valuesQ8_0(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD blocks+16(FP), R2
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e501 // movi v1.16b, #8
+loop81:
+	CMP $1, R2
+	BLT done82
+	WORD $0x4ddfc422 // ld1r {v2.8h}, [x1], #2
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	WORD $0x3cc10423 // ldr q3, [x1], #16
+	WORD $0x3cc10424 // ldr q4, [x1], #16
+	WORD $0x0f08a465 // sxtl v5.8h, v3.8b
+	WORD $0x4f08a467 // sxtl2 v7.8h, v3.16b
+	WORD $0x4f10a4a6 // sxtl2 v6.4s, v5.8h
+	WORD $0x0f10a4a5 // sxtl v5.4s, v5.4h
+	WORD $0x4f10a4e8 // sxtl2 v8.4s, v7.8h
+	WORD $0x0f10a4e7 // sxtl v7.4s, v7.4h
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
+	WORD $0x3c810405 // str q5, [x0], #16
+	WORD $0x6e22dcc6 // fmul v6.4s, v6.4s, v2.4s
+	WORD $0x3c810406 // str q6, [x0], #16
+	WORD $0x6e22dce7 // fmul v7.4s, v7.4s, v2.4s
+	WORD $0x3c810407 // str q7, [x0], #16
+	WORD $0x6e22dd08 // fmul v8.4s, v8.4s, v2.4s
+	WORD $0x3c810408 // str q8, [x0], #16
+	WORD $0x0f08a485 // sxtl v5.8h, v4.8b
+	WORD $0x4f08a487 // sxtl2 v7.8h, v4.16b
+	WORD $0x4f10a4a6 // sxtl2 v6.4s, v5.8h
+	WORD $0x0f10a4a5 // sxtl v5.4s, v5.4h
+	WORD $0x4f10a4e8 // sxtl2 v8.4s, v7.8h
+	WORD $0x0f10a4e7 // sxtl v7.4s, v7.4h
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
+	WORD $0x3c810405 // str q5, [x0], #16
+	WORD $0x6e22dcc6 // fmul v6.4s, v6.4s, v2.4s
+	WORD $0x3c810406 // str q6, [x0], #16
+	WORD $0x6e22dce7 // fmul v7.4s, v7.4s, v2.4s
+	WORD $0x3c810407 // str q7, [x0], #16
+	WORD $0x6e22dd08 // fmul v8.4s, v8.4s, v2.4s
+	WORD $0x3c810408 // str q8, [x0], #16
+	SUB $1, R2
+	B loop81
+done82:
+	RET
+
+// func valuesQ4_0(dst *float32, src *byte, blocks int)
+TEXT ·valuesQ4_0(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD blocks+16(FP), R2
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e501 // movi v1.16b, #8
+loop83:
+	CMP $1, R2
+	BLT done84
+	WORD $0x4ddfc422 // ld1r {v2.8h}, [x1], #2
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	WORD $0x3cc10423 // ldr q3, [x1], #16
+	WORD $0x6f0c0464 // ushr v4.16b, v3.16b, #4
+	WORD $0x4e201c63 // and v3.16b, v3.16b, v0.16b
+	WORD $0x6e218463 // sub v3.16b, v3.16b, v1.16b
+	WORD $0x6e218484 // sub v4.16b, v4.16b, v1.16b
+	WORD $0x0f08a465 // sxtl v5.8h, v3.8b
+	WORD $0x4f08a467 // sxtl2 v7.8h, v3.16b
+	WORD $0x4f10a4a6 // sxtl2 v6.4s, v5.8h
+	WORD $0x0f10a4a5 // sxtl v5.4s, v5.4h
+	WORD $0x4f10a4e8 // sxtl2 v8.4s, v7.8h
+	WORD $0x0f10a4e7 // sxtl v7.4s, v7.4h
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
+	WORD $0x3c810405 // str q5, [x0], #16
+	WORD $0x6e22dcc6 // fmul v6.4s, v6.4s, v2.4s
+	WORD $0x3c810406 // str q6, [x0], #16
+	WORD $0x6e22dce7 // fmul v7.4s, v7.4s, v2.4s
+	WORD $0x3c810407 // str q7, [x0], #16
+	WORD $0x6e22dd08 // fmul v8.4s, v8.4s, v2.4s
+	WORD $0x3c810408 // str q8, [x0], #16
+	WORD $0x0f08a485 // sxtl v5.8h, v4.8b
+	WORD $0x4f08a487 // sxtl2 v7.8h, v4.16b
+	WORD $0x4f10a4a6 // sxtl2 v6.4s, v5.8h
+	WORD $0x0f10a4a5 // sxtl v5.4s, v5.4h
+	WORD $0x4f10a4e8 // sxtl2 v8.4s, v7.8h
+	WORD $0x0f10a4e7 // sxtl v7.4s, v7.4h
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
+	WORD $0x3c810405 // str q5, [x0], #16
+	WORD $0x6e22dcc6 // fmul v6.4s, v6.4s, v2.4s
+	WORD $0x3c810406 // str q6, [x0], #16
+	WORD $0x6e22dce7 // fmul v7.4s, v7.4s, v2.4s
+	WORD $0x3c810407 // str q7, [x0], #16
+	WORD $0x6e22dd08 // fmul v8.4s, v8.4s, v2.4s
+	WORD $0x3c810408 // str q8, [x0], #16
+	SUB $1, R2
+	B loop83
+done84:
+	RET
+
 // func quantize(q *int8, scale *float32, sums *int16, x *float32, blocks, blockLen int)
 TEXT ·quantize(SB), NOSPLIT, $0-48
 	MOVD q+0(FP), R0
@@ -1485,37 +1773,37 @@ TEXT ·quantize(SB), NOSPLIT, $0-48
 	MOVD x+24(FP), R3
 	MOVD blocks+32(FP), R4
 	MOVD $2139095040, R8
-loop69:
+loop85:
 	CMP $1, R4
-	BLT done70
+	BLT done86
 	WORD $0x4f000400 // movi v0.4s, #0
 	MOVD R3, R5
 	MOVD blockLen+40(FP), R6
-loop71:
+loop87:
 	CMP $4, R6
-	BLT done72
+	BLT done88
 	WORD $0x3cc104a1 // ldr q1, [x5], #16
 	WORD $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD $0x6ea16400 // umax v0.4s, v0.4s, v1.4s
 	SUB $4, R6
-	B loop71
-done72:
+	B loop87
+done88:
 	WORD $0x6eb0a800 // umaxv s0, v0.4s
 	WORD $0x0e043c07 // umov w7, v0.s[0]
 	CMP R8, R7
-	BHS notFinite73
+	BHS notFinite89
 	MOVD $0x42fe0000, R9
 	WORD $0x4e040d22 // dup v2.4s, w9
 	FDIVS F0, F2, F3
 	WORD $0x0e043c67 // umov w7, v3.s[0]
 	CMP R8, R7
-	BHS tiny74
+	BHS tiny90
 	FDIVS F2, F0, F0
 	WORD $0xbc004420 // str s0, [x1], #4
 	MOVD blockLen+40(FP), R6
-loop77:
+loop93:
 	CMP $16, R6
-	BLT done78
+	BLT done94
 	WORD $0x3cc10464 // ldr q4, [x3], #16
 	WORD $0x4f839084 // fmul v4.4s, v4.4s, v3.s[0]
 	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
@@ -1538,33 +1826,33 @@ loop77:
 	WORD $0x4e303884 // saddlv h4, v4.16b
 	WORD $0x7c002444 // str h4, [x2], #2
 	SUB $16, R6
-	B loop77
-done78:
-	B quantized76
-notFinite73:
+	B loop93
+done94:
+	B quantized92
+notFinite89:
 	MOVD $0x7fc00000, R9
 	WORD $0x4e040d24 // dup v4.4s, w9
 	WORD $0xbc004424 // str s4, [x1], #4
-	B zeros75
-tiny74:
+	B zeros91
+tiny90:
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0xbc004421 // str s1, [x1], #4
-zeros75:
+zeros91:
 	WORD $0x4f000401 // movi v1.4s, #0
 	MOVD blockLen+40(FP), R6
-loop79:
+loop95:
 	CMP $16, R6
-	BLT done80
+	BLT done96
 	WORD $0x3c810401 // str q1, [x0], #16
 	WORD $0x7c002441 // str h1, [x2], #2
 	ADD $64, R3, R3
 	SUB $16, R6
-	B loop79
-done80:
-quantized76:
+	B loop95
+done96:
+quantized92:
 	SUB $1, R4
-	B loop69
-done70:
+	B loop85
+done86:
 	RET
 
 // func widen(dst *int16, q *int8, n int)
@@ -1572,17 +1860,17 @@ TEXT ·widen(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD q+8(FP), R1
 	MOVD n+16(FP), R2
-loop81:
+loop97:
 	CMP $16, R2
-	BLT done82
+	BLT done98
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x4f08a401 // sxtl2 v1.8h, v0.16b
 	WORD $0x0f08a400 // sxtl v0.8h, v0.8b
 	WORD $0x3c810400 // str q0, [x0], #16
 	WORD $0x3c810401 // str q1, [x0], #16
 	SUB $16, R2
-	B loop81
-done82:
+	B loop97
+done98:
 	RET
 
 // func dotRows(acc *float32, q *int16, stride int, x *int16, n int, d *float32, dx *float32)
@@ -1618,9 +1906,9 @@ TEXT ·dotRows(SB), NOSPLIT, $0-56
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-loop83:
+loop99:
 	CMP $16, R4
-	BLT done84
+	BLT done100
 	WORD $0x3cc10468 // ldr q8, [x3], #16
 	WORD $0x3cc10469 // ldr q9, [x3], #16
 	WORD $0x3cc104ea // ldr q10, [x7], #16
@@ -1672,8 +1960,8 @@ loop83:
 	WORD $0x0e698167 // smlal v7.4s, v11.4h, v9.4h
 	WORD $0x4e698167 // smlal2 v7.4s, v11.8h, v9.8h
 	SUB $16, R4
-	B loop83
-done84:
+	B loop99
+done100:
 	WORD $0xbd4000c8 // ldr s8, [x6, #0]
 	WORD $0x4ea1bc00 // addp v0.4s, v0.4s, v1.4s
 	WORD $0x4ea3bc42 // addp v2.4s, v2.4s, v3.4s
@@ -1701,9 +1989,9 @@ TEXT ·interleave(SB), NOSPLIT, $0-32
 	MOVD src+8(FP), R1
 	MOVD stride+16(FP), R2
 	MOVD lines+24(FP), R3
-loop85:
+loop101:
 	CMP $4, R3
-	BLT done86
+	BLT done102
 	MOVD R1, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 	ADD R2, R4, R4
@@ -1788,8 +2076,8 @@ loop85:
 	ADD $16, R1, R1
 	ADD $256, R0, R0
 	SUB $4, R3
-	B loop85
-done86:
+	B loop101
+done102:
 	RET
 
 // func mulWide4(dst *float32, dstStride int, panel, mins *int16, d, m *float32, blocks, blockLen int, x *int16, scale *float32, sums *int16)
@@ -1833,9 +2121,9 @@ TEXT ·mulWide4(SB), NOSPLIT, $0-88
 	WORD $0x3d800ca0 // str q0, [x5, #48]
 	MOVD panel+16(FP), R14
 	MOVD d+32(FP), R15
-loop87:
+loop103:
 	CMP $1, R1
-	BLT done88
+	BLT done104
 	WORD $0x4f000408 // movi v8.4s, #0
 	WORD $0x4f000409 // movi v9.4s, #0
 	WORD $0x4f00040a // movi v10.4s, #0
@@ -1853,9 +2141,9 @@ loop87:
 	WORD $0x4f000416 // movi v22.4s, #0
 	WORD $0x4f000417 // movi v23.4s, #0
 	MOVD blockLen+56(FP), R0
-loop89:
+loop105:
 	CMP $8, R0
-	BLT done90
+	BLT done106
 	WORD $0x3cc104c0 // ldr q0, [x6], #16
 	WORD $0x3cc104e1 // ldr q1, [x7], #16
 	WORD $0x3cc10502 // ldr q2, [x8], #16
@@ -1997,8 +2285,8 @@ loop89:
 	WORD $0x0f7328f6 // smlal v22.4s, v7.4h, v3.h[7]
 	WORD $0x4f7328f7 // smlal2 v23.4s, v7.8h, v3.h[7]
 	SUB $8, R0
-	B loop89
-done90:
+	B loop105
+done106:
 	WORD $0xbd400140 // ldr s0, [x10, #0]
 	WORD $0xbd400161 // ldr s1, [x11, #0]
 	WORD $0xbd400182 // ldr s2, [x12, #0]
@@ -2092,8 +2380,8 @@ done90:
 	ADD $4, R12, R12
 	ADD $4, R13, R13
 	SUB $1, R1
-	B loop87
-done88:
+	B loop103
+done104:
 	RET
 
 // func mulWideMinima4(dst *float32, dstStride int, panel, mins *int16, d, m *float32, blocks, blockLen int, x *int16, scale *float32, sums *int16)
@@ -2146,9 +2434,9 @@ TEXT ·mulWideMinima4(SB), NOSPLIT, $0-88
 	ADD R25, R21, R22
 	ADD R25, R22, R23
 	ADD R25, R23, R24
-loop91:
+loop107:
 	CMP $1, R1
-	BLT done92
+	BLT done108
 	WORD $0x4f000408 // movi v8.4s, #0
 	WORD $0x4f000409 // movi v9.4s, #0
 	WORD $0x4f00040a // movi v10.4s, #0
@@ -2166,9 +2454,9 @@ loop91:
 	WORD $0x4f000416 // movi v22.4s, #0
 	WORD $0x4f000417 // movi v23.4s, #0
 	MOVD blockLen+56(FP), R0
-loop93:
+loop109:
 	CMP $8, R0
-	BLT done94
+	BLT done110
 	WORD $0x3cc104c0 // ldr q0, [x6], #16
 	WORD $0x3cc104e1 // ldr q1, [x7], #16
 	WORD $0x3cc10502 // ldr q2, [x8], #16
@@ -2310,8 +2598,8 @@ loop93:
 	WORD $0x0f7328f6 // smlal v22.4s, v7.4h, v3.h[7]
 	WORD $0x4f7328f7 // smlal2 v23.4s, v7.8h, v3.h[7]
 	SUB $8, R0
-	B loop93
-done94:
+	B loop109
+done110:
 	WORD $0xbd400140 // ldr s0, [x10, #0]
 	WORD $0xbd400161 // ldr s1, [x11, #0]
 	WORD $0xbd400182 // ldr s2, [x12, #0]
@@ -2417,9 +2705,9 @@ done94:
 	WORD $0x4f000416 // movi v22.4s, #0
 	WORD $0x4f000417 // movi v23.4s, #0
 	MOVD blockLen+56(FP), R0
-loop95:
+loop111:
 	CMP $32, R0
-	BLT done96
+	BLT done112
 	WORD $0xbc4046a0 // ldr s0, [x21], #4
 	WORD $0xbc4046c1 // ldr s1, [x22], #4
 	WORD $0xbc4046e2 // ldr s2, [x23], #4
@@ -2459,8 +2747,8 @@ loop95:
 	WORD $0x0f5320f6 // smlal v22.4s, v7.4h, v3.h[1]
 	WORD $0x4f5320f7 // smlal2 v23.4s, v7.8h, v3.h[1]
 	SUB $32, R0
-	B loop95
-done96:
+	B loop111
+done112:
 	WORD $0xbd400140 // ldr s0, [x10, #0]
 	WORD $0xbd400161 // ldr s1, [x11, #0]
 	WORD $0xbd400182 // ldr s2, [x12, #0]
@@ -2554,8 +2842,8 @@ done96:
 	ADD $4, R12, R12
 	ADD $4, R13, R13
 	SUB $1, R1
-	B loop91
-done92:
+	B loop107
+done108:
 	RET
 
 // func mulWide1(dst *float32, dstStride int, panel, mins *int16, d, m *float32, blocks, blockLen int, x *int16, scale *float32, sums *int16)
@@ -2578,17 +2866,17 @@ TEXT ·mulWide1(SB), NOSPLIT, $0-88
 	WORD $0x3d800c40 // str q0, [x2, #48]
 	MOVD panel+16(FP), R5
 	MOVD d+32(FP), R6
-loop97:
+loop113:
 	CMP $1, R1
-	BLT done98
+	BLT done114
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
 	WORD $0x4f000408 // movi v8.4s, #0
 	MOVD blockLen+56(FP), R0
-loop99:
+loop115:
 	CMP $8, R0
-	BLT done100
+	BLT done116
 	WORD $0x3cc10460 // ldr q0, [x3], #16
 	WORD $0x4cdf84a1 // ld2 {v1.8h, v2.8h}, [x5], #32
 	WORD $0x4cdf84a3 // ld2 {v3.8h, v4.8h}, [x5], #32
@@ -2631,8 +2919,8 @@ loop99:
 	WORD $0x0f702887 // smlal v7.4s, v4.4h, v0.h[7]
 	WORD $0x4f702888 // smlal2 v8.4s, v4.8h, v0.h[7]
 	SUB $8, R0
-	B loop99
-done100:
+	B loop115
+done116:
 	WORD $0xbd400080 // ldr s0, [x4, #0]
 	WORD $0x3cc104c1 // ldr q1, [x6], #16
 	WORD $0x4f809022 // fmul v2.4s, v1.4s, v0.s[0]
@@ -2660,8 +2948,8 @@ done100:
 	WORD $0x3d800c43 // str q3, [x2, #48]
 	ADD $4, R4, R4
 	SUB $1, R1
-	B loop97
-done98:
+	B loop113
+done114:
 	RET
 
 // func mulWideMinima1(dst *float32, dstStride int, panel, mins *int16, d, m *float32, blocks, blockLen int, x *int16, scale *float32, sums *int16)
@@ -2690,17 +2978,17 @@ TEXT ·mulWideMinima1(SB), NOSPLIT, $0-88
 	MOVD R1, R10
 	MUL R0, R10, R10
 	LSR $3, R10, R10
-loop101:
+loop117:
 	CMP $1, R1
-	BLT done102
+	BLT done118
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
 	WORD $0x4f000408 // movi v8.4s, #0
 	MOVD blockLen+56(FP), R0
-loop103:
+loop119:
 	CMP $8, R0
-	BLT done104
+	BLT done120
 	WORD $0x3cc10460 // ldr q0, [x3], #16
 	WORD $0x4cdf84a1 // ld2 {v1.8h, v2.8h}, [x5], #32
 	WORD $0x4cdf84a3 // ld2 {v3.8h, v4.8h}, [x5], #32
@@ -2743,8 +3031,8 @@ loop103:
 	WORD $0x0f702887 // smlal v7.4s, v4.4h, v0.h[7]
 	WORD $0x4f702888 // smlal2 v8.4s, v4.8h, v0.h[7]
 	SUB $8, R0
-	B loop103
-done104:
+	B loop119
+done120:
 	WORD $0xbd400080 // ldr s0, [x4, #0]
 	WORD $0x3cc104c1 // ldr q1, [x6], #16
 	WORD $0x4f809022 // fmul v2.4s, v1.4s, v0.s[0]
@@ -2775,9 +3063,9 @@ done104:
 	WORD $0x4f000407 // movi v7.4s, #0
 	WORD $0x4f000408 // movi v8.4s, #0
 	MOVD blockLen+56(FP), R0
-loop105:
+loop121:
 	CMP $32, R0
-	BLT done106
+	BLT done122
 	WORD $0xbc404520 // ldr s0, [x9], #4
 	WORD $0x4cdf84e1 // ld2 {v1.8h, v2.8h}, [x7], #32
 	WORD $0x4cdf84e3 // ld2 {v3.8h, v4.8h}, [x7], #32
@@ -2790,8 +3078,8 @@ loop105:
 	WORD $0x0f502087 // smlal v7.4s, v4.4h, v0.h[1]
 	WORD $0x4f502088 // smlal2 v8.4s, v4.8h, v0.h[1]
 	SUB $32, R0
-	B loop105
-done106:
+	B loop121
+done122:
 	WORD $0xbd400080 // ldr s0, [x4, #0]
 	WORD $0x3cc10501 // ldr q1, [x8], #16
 	WORD $0x4f809022 // fmul v2.4s, v1.4s, v0.s[0]
@@ -2819,8 +3107,8 @@ done106:
 	WORD $0x3d800c43 // str q3, [x2, #48]
 	ADD $4, R4, R4
 	SUB $1, R1
-	B loop101
-done102:
+	B loop117
+done118:
 	RET
 
 // func rowsQ4_0(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -2832,9 +3120,9 @@ TEXT ·rowsQ4_0(SB), NOSPLIT, $0-56
 	MOVD $18, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop107:
+loop123:
 	CMP $1, R9
-	BLT done108
+	BLT done124
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -2850,9 +3138,9 @@ loop107:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop109:
+loop125:
 	CMP $1, R15
-	BLT done110
+	BLT done126
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -2958,13 +3246,13 @@ loop109:
 	WORD $0x4f8f9252 // fmul v18.4s, v18.4s, v15.s[0]
 	WORD $0x4e2bce42 // fmla v2.4s, v18.4s, v11.4s
 	SUB $1, R15
-	B loop109
-done110:
+	B loop125
+done126:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop107
-done108:
+	B loop123
+done124:
 	RET
 
 // func rowsQ4_1(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -2976,9 +3264,9 @@ TEXT ·rowsQ4_1(SB), NOSPLIT, $0-56
 	MOVD $20, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop111:
+loop127:
 	CMP $1, R9
-	BLT done112
+	BLT done128
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -2994,9 +3282,9 @@ loop111:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop113:
+loop129:
 	CMP $1, R15
-	BLT done114
+	BLT done130
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3114,13 +3402,13 @@ loop113:
 	WORD $0x4f8f9294 // fmul v20.4s, v20.4s, v15.s[0]
 	WORD $0x4e30ce82 // fmla v2.4s, v20.4s, v16.4s
 	SUB $1, R15
-	B loop113
-done114:
+	B loop129
+done130:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop111
-done112:
+	B loop127
+done128:
 	RET
 
 // func rowsQ8_0(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -3132,9 +3420,9 @@ TEXT ·rowsQ8_0(SB), NOSPLIT, $0-56
 	MOVD $34, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop115:
+loop131:
 	CMP $1, R9
-	BLT done116
+	BLT done132
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -3150,9 +3438,9 @@ loop115:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop117:
+loop133:
 	CMP $1, R15
-	BLT done118
+	BLT done134
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3254,13 +3542,13 @@ loop117:
 	WORD $0x4f8f9252 // fmul v18.4s, v18.4s, v15.s[0]
 	WORD $0x4e2bce42 // fmla v2.4s, v18.4s, v11.4s
 	SUB $1, R15
-	B loop117
-done118:
+	B loop133
+done134:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop115
-done116:
+	B loop131
+done132:
 	RET
 
 // func rowsQ4_0Dot(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -3272,9 +3560,9 @@ TEXT ·rowsQ4_0Dot(SB), NOSPLIT, $0-56
 	MOVD $18, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop119:
+loop135:
 	CMP $1, R9
-	BLT done120
+	BLT done136
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -3290,9 +3578,9 @@ loop119:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop121:
+loop137:
 	CMP $1, R15
-	BLT done122
+	BLT done138
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3382,13 +3670,13 @@ loop121:
 	WORD $0x4f8f9252 // fmul v18.4s, v18.4s, v15.s[0]
 	WORD $0x4e2bce42 // fmla v2.4s, v18.4s, v11.4s
 	SUB $1, R15
-	B loop121
-done122:
+	B loop137
+done138:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop119
-done120:
+	B loop135
+done136:
 	RET
 
 // func rowsQ4_1Dot(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -3400,9 +3688,9 @@ TEXT ·rowsQ4_1Dot(SB), NOSPLIT, $0-56
 	MOVD $20, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop123:
+loop139:
 	CMP $1, R9
-	BLT done124
+	BLT done140
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -3418,9 +3706,9 @@ loop123:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop125:
+loop141:
 	CMP $1, R15
-	BLT done126
+	BLT done142
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3522,13 +3810,13 @@ loop125:
 	WORD $0x4f8f9294 // fmul v20.4s, v20.4s, v15.s[0]
 	WORD $0x4e30ce82 // fmla v2.4s, v20.4s, v16.4s
 	SUB $1, R15
-	B loop125
-done126:
+	B loop141
+done142:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop123
-done124:
+	B loop139
+done140:
 	RET
 
 // func rowsQ8_0Dot(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -3540,9 +3828,9 @@ TEXT ·rowsQ8_0Dot(SB), NOSPLIT, $0-56
 	MOVD $34, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop127:
+loop143:
 	CMP $1, R9
-	BLT done128
+	BLT done144
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -3558,9 +3846,9 @@ loop127:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop129:
+loop145:
 	CMP $1, R15
-	BLT done130
+	BLT done146
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3638,13 +3926,13 @@ loop129:
 	WORD $0x4f8f9252 // fmul v18.4s, v18.4s, v15.s[0]
 	WORD $0x4e2bce42 // fmla v2.4s, v18.4s, v11.4s
 	SUB $1, R15
-	B loop129
-done130:
+	B loop145
+done146:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop127
-done128:
+	B loop143
+done144:
 	RET
 
 // func mulDot4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -3686,9 +3974,9 @@ TEXT ·mulDot4(SB), NOSPLIT, $0-72
 	WORD $0x3d800c80 // str q0, [x4, #48]
 	MOVD panel+16(FP), R13
 	MOVD d+24(FP), R14
-loop131:
+loop147:
 	CMP $1, R0
-	BLT done132
+	BLT done148
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -3966,8 +4254,8 @@ loop131:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop131
-done132:
+	B loop147
+done148:
 	RET
 
 // func mulDot1(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -3988,9 +4276,9 @@ TEXT ·mulDot1(SB), NOSPLIT, $0-72
 	WORD $0x3d800c20 // str q0, [x1, #48]
 	MOVD panel+16(FP), R4
 	MOVD d+24(FP), R5
-loop133:
+loop149:
 	CMP $1, R0
-	BLT done134
+	BLT done150
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -4088,8 +4376,8 @@ loop133:
 	WORD $0x3d800c27 // str q7, [x1, #48]
 	ADD $4, R3, R3
 	SUB $1, R0
-	B loop133
-done134:
+	B loop149
+done150:
 	RET
 
 // func mulMatrix4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -4131,9 +4419,9 @@ TEXT ·mulMatrix4(SB), NOSPLIT, $0-72
 	WORD $0x3d800c80 // str q0, [x4, #48]
 	MOVD panel+16(FP), R13
 	MOVD d+24(FP), R14
-loop135:
+loop151:
 	CMP $1, R0
-	BLT done136
+	BLT done152
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -4415,8 +4703,8 @@ loop135:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop135
-done136:
+	B loop151
+done152:
 	RET
 
 // func mulNibblesQ4_0_2(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -4448,9 +4736,9 @@ TEXT ·mulNibblesQ4_0_2(SB), NOSPLIT, $0-72
 	MOVD R0, R11
 	LSL $2, R11, R11
 	ADD R11, R9, R10
-loop137:
+loop153:
 	CMP $1, R0
-	BLT done138
+	BLT done154
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -4728,8 +5016,8 @@ loop137:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R0
-	B loop137
-done138:
+	B loop153
+done154:
 	RET
 
 // func mulNibblesQ4_0_1(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -4753,9 +5041,9 @@ TEXT ·mulNibblesQ4_0_1(SB), NOSPLIT, $0-72
 	MOVD sums+64(FP), R6
 	MOVD R0, R7
 	LSL $2, R7, R7
-loop139:
+loop155:
 	CMP $1, R0
-	BLT done140
+	BLT done156
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -4913,8 +5201,8 @@ loop139:
 	WORD $0x3d800c2b // str q11, [x1, #48]
 	ADD $4, R3, R3
 	SUB $1, R0
-	B loop139
-done140:
+	B loop155
+done156:
 	RET
 
 // func mulDotQ4_0_4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -4962,9 +5250,9 @@ TEXT ·mulDotQ4_0_4(SB), NOSPLIT, $0-72
 	ADD R22, R15, R19
 	ADD R22, R19, R20
 	ADD R22, R20, R21
-loop141:
+loop157:
 	CMP $1, R0
-	BLT done142
+	BLT done158
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -5282,8 +5570,8 @@ loop141:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop141
-done142:
+	B loop157
+done158:
 	RET
 
 // func mulDotQ4_0_1(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -5307,9 +5595,9 @@ TEXT ·mulDotQ4_0_1(SB), NOSPLIT, $0-72
 	MOVD sums+64(FP), R6
 	MOVD R0, R7
 	LSL $2, R7, R7
-loop143:
+loop159:
 	CMP $1, R0
-	BLT done144
+	BLT done160
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -5417,8 +5705,8 @@ loop143:
 	WORD $0x3d800c27 // str q7, [x1, #48]
 	ADD $4, R3, R3
 	SUB $1, R0
-	B loop143
-done144:
+	B loop159
+done160:
 	RET
 
 // func mulMatrixQ4_0_4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -5466,9 +5754,9 @@ TEXT ·mulMatrixQ4_0_4(SB), NOSPLIT, $0-72
 	ADD R22, R15, R19
 	ADD R22, R19, R20
 	ADD R22, R20, R21
-loop145:
+loop161:
 	CMP $1, R0
-	BLT done146
+	BLT done162
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -5790,8 +6078,8 @@ loop145:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop145
-done146:
+	B loop161
+done162:
 	RET
 
 // func mulNibblesQ4_1_2(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -5824,9 +6112,9 @@ TEXT ·mulNibblesQ4_1_2(SB), NOSPLIT, $0-72
 	LSL $2, R11, R11
 	ADD R11, R9, R10
 	MOVD m+32(FP), R11
-loop147:
+loop163:
 	CMP $1, R0
-	BLT done148
+	BLT done164
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -6146,8 +6434,8 @@ loop147:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R0
-	B loop147
-done148:
+	B loop163
+done164:
 	RET
 
 // func mulNibblesQ4_1_1(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -6172,9 +6460,9 @@ TEXT ·mulNibblesQ4_1_1(SB), NOSPLIT, $0-72
 	MOVD R0, R7
 	LSL $2, R7, R7
 	MOVD m+32(FP), R7
-loop149:
+loop165:
 	CMP $1, R0
-	BLT done150
+	BLT done166
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -6355,8 +6643,8 @@ loop149:
 	WORD $0x3d800c2b // str q11, [x1, #48]
 	ADD $4, R3, R3
 	SUB $1, R0
-	B loop149
-done150:
+	B loop165
+done166:
 	RET
 
 // func mulDotQ4_1_4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -6405,9 +6693,9 @@ TEXT ·mulDotQ4_1_4(SB), NOSPLIT, $0-72
 	ADD R22, R19, R20
 	ADD R22, R20, R21
 	MOVD m+32(FP), R22
-loop151:
+loop167:
 	CMP $1, R0
-	BLT done152
+	BLT done168
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -6805,8 +7093,8 @@ loop151:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop151
-done152:
+	B loop167
+done168:
 	RET
 
 // func mulDotQ4_1_1(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -6831,9 +7119,9 @@ TEXT ·mulDotQ4_1_1(SB), NOSPLIT, $0-72
 	MOVD R0, R7
 	LSL $2, R7, R7
 	MOVD m+32(FP), R7
-loop153:
+loop169:
 	CMP $1, R0
-	BLT done154
+	BLT done170
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -6964,8 +7252,8 @@ loop153:
 	WORD $0x3d800c27 // str q7, [x1, #48]
 	ADD $4, R3, R3
 	SUB $1, R0
-	B loop153
-done154:
+	B loop169
+done170:
 	RET
 
 // func mulMatrixQ4_1_4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -7014,9 +7302,9 @@ TEXT ·mulMatrixQ4_1_4(SB), NOSPLIT, $0-72
 	ADD R22, R19, R20
 	ADD R22, R20, R21
 	MOVD m+32(FP), R22
-loop155:
+loop171:
 	CMP $1, R0
-	BLT done156
+	BLT done172
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -7418,6 +7706,6 @@ loop155:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop155
-done156:
+	B loop171
+done172:
 	RET
