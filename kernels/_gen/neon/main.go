@@ -9,6 +9,7 @@ func main() {
 	elementwise()
 	attention()
 	cacheQuants()
+	cacheEncoders()
 	activations()
 	wide()
 	rows()

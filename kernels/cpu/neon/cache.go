@@ -4,6 +4,11 @@ package neon
 
 import "github.com/weft-run/weft/kernels/quant"
 
+// EncodeQ8_0 is quant.Encode for Q8_0.
+func EncodeQ8_0(dst []byte, src []float32) {
+	encode(quant.Q8_0, encodeQ8_0, dst, src)
+}
+
 // LoadKeysQ8_0 is ref.LoadKeyQuants for Q8_0.
 func LoadKeysQ8_0(dst []float32, stride int, page []byte, tokens int) {
 	loadKeys(quant.Q8_0, keysQ8_0, dst, stride, page, tokens)
@@ -14,6 +19,11 @@ func DecodeQ8_0(dst []float32, src []byte) {
 	decode(quant.Q8_0, valuesQ8_0, dst, src)
 }
 
+// EncodeQ4_0 is quant.Encode for Q4_0.
+func EncodeQ4_0(dst []byte, src []float32) {
+	encode(quant.Q4_0, encodeQ4_0, dst, src)
+}
+
 // LoadKeysQ4_0 is ref.LoadKeyQuants for Q4_0.
 func LoadKeysQ4_0(dst []float32, stride int, page []byte, tokens int) {
 	loadKeys(quant.Q4_0, keysQ4_0, dst, stride, page, tokens)
@@ -22,6 +32,15 @@ func LoadKeysQ4_0(dst []float32, stride int, page []byte, tokens int) {
 // DecodeQ4_0 is quant.Decode for Q4_0.
 func DecodeQ4_0(dst []float32, src []byte) {
 	decode(quant.Q4_0, valuesQ4_0, dst, src)
+}
+
+func encode(t quant.Type, kernel func(dst *byte, src *float32, blocks int), dst []byte, src []float32) {
+	if len(src) == 0 {
+		return
+	}
+	writes(dst[:t.RowBytes(len(src))])
+	reads(src)
+	kernel(&dst[0], &src[0], len(src)/blockLen)
 }
 
 func decode(t quant.Type, kernel func(dst *float32, src *byte, blocks int), dst []float32, src []byte) {

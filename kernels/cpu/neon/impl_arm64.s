@@ -1765,6 +1765,303 @@ loop83:
 done84:
 	RET
 
+// func encodeQ8_0(dst *byte, src *float32, blocks int)
+TEXT ·encodeQ8_0(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD blocks+16(FP), R2
+loop85:
+	CMP $1, R2
+	BLT done86
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x4ea0f809 // fabs v9.4s, v0.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x4ea0f829 // fabs v9.4s, v1.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x4ea0f849 // fabs v9.4s, v2.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	WORD $0x4ea0f869 // fabs v9.4s, v3.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01024 // ldr q4, [x1, #64]
+	WORD $0x4ea0f889 // fabs v9.4s, v4.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01425 // ldr q5, [x1, #80]
+	WORD $0x4ea0f8a9 // fabs v9.4s, v5.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01826 // ldr q6, [x1, #96]
+	WORD $0x4ea0f8c9 // fabs v9.4s, v6.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01c27 // ldr q7, [x1, #112]
+	WORD $0x4ea0f8e9 // fabs v9.4s, v7.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x6e30c908 // fmaxnmv s8, v8.4s
+	MOVD $0x42fe0000, R3
+	WORD $0x4e040c69 // dup v9.4s, w3
+	FDIVS F9, F8, F8
+	WORD $0x0e21690b // fcvtn v11.4h, v8.4s
+	WORD $0x7c00240b // str h11, [x0], #2
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4e28e58c // fcmeq v12.4s, v12.4s, v8.4s
+	MOVD $0x3f800000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	FDIVS F8, F13, F10
+	WORD $0x4e6c1d4a // bic v10.16b, v10.16b, v12.16b
+	MOVD $0xffffff80, R3
+	WORD $0x4e040c6b // dup v11.4s, w3
+	WORD $0x4f8a9000 // fmul v0.4s, v0.4s, v10.s[0]
+	WORD $0x4e20e40c // fcmeq v12.4s, v0.4s, v0.4s
+	WORD $0x4e21c800 // fcvtas v0.4s, v0.4s
+	WORD $0x6eec1d60 // bif v0.16b, v11.16b, v12.16b
+	WORD $0x4f8a9021 // fmul v1.4s, v1.4s, v10.s[0]
+	WORD $0x4e21e42c // fcmeq v12.4s, v1.4s, v1.4s
+	WORD $0x4e21c821 // fcvtas v1.4s, v1.4s
+	WORD $0x6eec1d61 // bif v1.16b, v11.16b, v12.16b
+	WORD $0x4f8a9042 // fmul v2.4s, v2.4s, v10.s[0]
+	WORD $0x4e22e44c // fcmeq v12.4s, v2.4s, v2.4s
+	WORD $0x4e21c842 // fcvtas v2.4s, v2.4s
+	WORD $0x6eec1d62 // bif v2.16b, v11.16b, v12.16b
+	WORD $0x4f8a9063 // fmul v3.4s, v3.4s, v10.s[0]
+	WORD $0x4e23e46c // fcmeq v12.4s, v3.4s, v3.4s
+	WORD $0x4e21c863 // fcvtas v3.4s, v3.4s
+	WORD $0x6eec1d63 // bif v3.16b, v11.16b, v12.16b
+	WORD $0x4f8a9084 // fmul v4.4s, v4.4s, v10.s[0]
+	WORD $0x4e24e48c // fcmeq v12.4s, v4.4s, v4.4s
+	WORD $0x4e21c884 // fcvtas v4.4s, v4.4s
+	WORD $0x6eec1d64 // bif v4.16b, v11.16b, v12.16b
+	WORD $0x4f8a90a5 // fmul v5.4s, v5.4s, v10.s[0]
+	WORD $0x4e25e4ac // fcmeq v12.4s, v5.4s, v5.4s
+	WORD $0x4e21c8a5 // fcvtas v5.4s, v5.4s
+	WORD $0x6eec1d65 // bif v5.16b, v11.16b, v12.16b
+	WORD $0x4f8a90c6 // fmul v6.4s, v6.4s, v10.s[0]
+	WORD $0x4e26e4cc // fcmeq v12.4s, v6.4s, v6.4s
+	WORD $0x4e21c8c6 // fcvtas v6.4s, v6.4s
+	WORD $0x6eec1d66 // bif v6.16b, v11.16b, v12.16b
+	WORD $0x4f8a90e7 // fmul v7.4s, v7.4s, v10.s[0]
+	WORD $0x4e27e4ec // fcmeq v12.4s, v7.4s, v7.4s
+	WORD $0x4e21c8e7 // fcvtas v7.4s, v7.4s
+	WORD $0x6eec1d67 // bif v7.16b, v11.16b, v12.16b
+	WORD $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD $0x0e614842 // sqxtn v2.4h, v2.4s
+	WORD $0x4e614862 // sqxtn2 v2.8h, v3.4s
+	WORD $0x0e214800 // sqxtn v0.8b, v0.8h
+	WORD $0x4e214840 // sqxtn2 v0.16b, v2.8h
+	WORD $0x3c810400 // str q0, [x0], #16
+	WORD $0x0e614884 // sqxtn v4.4h, v4.4s
+	WORD $0x4e6148a4 // sqxtn2 v4.8h, v5.4s
+	WORD $0x0e6148c6 // sqxtn v6.4h, v6.4s
+	WORD $0x4e6148e6 // sqxtn2 v6.8h, v7.4s
+	WORD $0x0e214884 // sqxtn v4.8b, v4.8h
+	WORD $0x4e2148c4 // sqxtn2 v4.16b, v6.8h
+	WORD $0x3c810404 // str q4, [x0], #16
+	ADD $128, R1, R1
+	SUB $1, R2
+	B loop85
+done86:
+	RET
+
+// func encodeQ4_0(dst *byte, src *float32, blocks int)
+TEXT ·encodeQ4_0(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD blocks+16(FP), R2
+loop87:
+	CMP $1, R2
+	BLT done88
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x4ea0f809 // fabs v9.4s, v0.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x4ea0f829 // fabs v9.4s, v1.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x4ea0f849 // fabs v9.4s, v2.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	WORD $0x4ea0f869 // fabs v9.4s, v3.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01024 // ldr q4, [x1, #64]
+	WORD $0x4ea0f889 // fabs v9.4s, v4.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01425 // ldr q5, [x1, #80]
+	WORD $0x4ea0f8a9 // fabs v9.4s, v5.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01826 // ldr q6, [x1, #96]
+	WORD $0x4ea0f8c9 // fabs v9.4s, v6.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01c27 // ldr q7, [x1, #112]
+	WORD $0x4ea0f8e9 // fabs v9.4s, v7.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x6e30c908 // fmaxnmv s8, v8.4s
+	WORD $0x4f00040a // movi v10.4s, #0
+	MOVD $0x00000004, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	MOVD $0x0000001f, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4f00040b // movi v11.4s, #0
+	MOVD $0x00000002, R3
+	WORD $0x4e040c70 // dup v16.4s, w3
+	MOVD $0x00000001, R3
+	WORD $0x4e040c71 // dup v17.4s, w3
+	WORD $0x4e91396e // zip1 v14.4s, v11.4s, v17.4s
+	WORD $0x4eb085d0 // add v16.4s, v14.4s, v16.4s
+	WORD $0x4ed039cb // zip1 v11.2d, v14.2d, v16.2d
+	WORD $0x4e04050f // dup v15.4s, v8.s[0]
+	WORD $0x4ea0f80e // fabs v14.4s, v0.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4ea0f82e // fabs v14.4s, v1.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4ea0f84e // fabs v14.4s, v2.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4ea0f86e // fabs v14.4s, v3.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4ea0f88e // fabs v14.4s, v4.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4ea0f8ae // fabs v14.4s, v5.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4ea0f8ce // fabs v14.4s, v6.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4ea0f8ee // fabs v14.4s, v7.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x6eb1a9ad // uminv s13, v13.4s
+	WORD $0x0e043da3 // umov w3, v13.s[0]
+	ADD R3<<2, R1, R3
+	WORD $0xbd400069 // ldr s9, [x3, #0]
+	WORD $0x4e2ae50e // fcmeq v14.4s, v8.4s, v10.4s
+	WORD $0x4e6e1d29 // bic v9.16b, v9.16b, v14.16b
+	MOVD $0xbe000000, R4
+	WORD $0x4e040c92 // dup v18.4s, w4
+	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
+	WORD $0x0e21692c // fcvtn v12.4h, v9.4s
+	WORD $0x7c00240c // str h12, [x0], #2
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4e29e5ad // fcmeq v13.4s, v13.4s, v9.4s
+	MOVD $0x3f800000, R3
+	WORD $0x4e040c6e // dup v14.4s, w3
+	FDIVS F9, F14, F11
+	WORD $0x4e6d1d6b // bic v11.16b, v11.16b, v13.16b
+	WORD $0x4f8b9000 // fmul v0.4s, v0.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd400 // fadd v0.4s, v0.4s, v12.4s
+	WORD $0x4e2ac400 // fmaxnm v0.4s, v0.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc400 // fminnm v0.4s, v0.4s, v13.4s
+	WORD $0x4ea1b800 // fcvtzs v0.4s, v0.4s
+	WORD $0x4f8b9021 // fmul v1.4s, v1.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd421 // fadd v1.4s, v1.4s, v12.4s
+	WORD $0x4e2ac421 // fmaxnm v1.4s, v1.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc421 // fminnm v1.4s, v1.4s, v13.4s
+	WORD $0x4ea1b821 // fcvtzs v1.4s, v1.4s
+	WORD $0x4f8b9042 // fmul v2.4s, v2.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd442 // fadd v2.4s, v2.4s, v12.4s
+	WORD $0x4e2ac442 // fmaxnm v2.4s, v2.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc442 // fminnm v2.4s, v2.4s, v13.4s
+	WORD $0x4ea1b842 // fcvtzs v2.4s, v2.4s
+	WORD $0x4f8b9063 // fmul v3.4s, v3.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd463 // fadd v3.4s, v3.4s, v12.4s
+	WORD $0x4e2ac463 // fmaxnm v3.4s, v3.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc463 // fminnm v3.4s, v3.4s, v13.4s
+	WORD $0x4ea1b863 // fcvtzs v3.4s, v3.4s
+	WORD $0x4f8b9084 // fmul v4.4s, v4.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4e2ac484 // fmaxnm v4.4s, v4.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc484 // fminnm v4.4s, v4.4s, v13.4s
+	WORD $0x4ea1b884 // fcvtzs v4.4s, v4.4s
+	WORD $0x4f8b90a5 // fmul v5.4s, v5.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd4a5 // fadd v5.4s, v5.4s, v12.4s
+	WORD $0x4e2ac4a5 // fmaxnm v5.4s, v5.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc4a5 // fminnm v5.4s, v5.4s, v13.4s
+	WORD $0x4ea1b8a5 // fcvtzs v5.4s, v5.4s
+	WORD $0x4f8b90c6 // fmul v6.4s, v6.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd4c6 // fadd v6.4s, v6.4s, v12.4s
+	WORD $0x4e2ac4c6 // fmaxnm v6.4s, v6.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc4c6 // fminnm v6.4s, v6.4s, v13.4s
+	WORD $0x4ea1b8c6 // fcvtzs v6.4s, v6.4s
+	WORD $0x4f8b90e7 // fmul v7.4s, v7.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd4e7 // fadd v7.4s, v7.4s, v12.4s
+	WORD $0x4e2ac4e7 // fmaxnm v7.4s, v7.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc4e7 // fminnm v7.4s, v7.4s, v13.4s
+	WORD $0x4ea1b8e7 // fcvtzs v7.4s, v7.4s
+	WORD $0x0e612800 // xtn v0.4h, v0.4s
+	WORD $0x4e612820 // xtn2 v0.8h, v1.4s
+	WORD $0x0e612842 // xtn v2.4h, v2.4s
+	WORD $0x4e612862 // xtn2 v2.8h, v3.4s
+	WORD $0x0e212800 // xtn v0.8b, v0.8h
+	WORD $0x4e212840 // xtn2 v0.16b, v2.8h
+	WORD $0x0e612884 // xtn v4.4h, v4.4s
+	WORD $0x4e6128a4 // xtn2 v4.8h, v5.4s
+	WORD $0x0e6128c6 // xtn v6.4h, v6.4s
+	WORD $0x4e6128e6 // xtn2 v6.8h, v7.4s
+	WORD $0x0e212884 // xtn v4.8b, v4.8h
+	WORD $0x4e2128c4 // xtn2 v4.16b, v6.8h
+	WORD $0x4f0c5484 // shl v4.16b, v4.16b, #4
+	WORD $0x4ea41c00 // orr v0.16b, v0.16b, v4.16b
+	WORD $0x3c810400 // str q0, [x0], #16
+	ADD $128, R1, R1
+	SUB $1, R2
+	B loop87
+done88:
+	RET
+
 // func quantize(q *int8, scale *float32, sums *int16, x *float32, blocks, blockLen int)
 TEXT ·quantize(SB), NOSPLIT, $0-48
 	MOVD q+0(FP), R0
@@ -1773,37 +2070,37 @@ TEXT ·quantize(SB), NOSPLIT, $0-48
 	MOVD x+24(FP), R3
 	MOVD blocks+32(FP), R4
 	MOVD $2139095040, R8
-loop85:
+loop89:
 	CMP $1, R4
-	BLT done86
+	BLT done90
 	WORD $0x4f000400 // movi v0.4s, #0
 	MOVD R3, R5
 	MOVD blockLen+40(FP), R6
-loop87:
+loop91:
 	CMP $4, R6
-	BLT done88
+	BLT done92
 	WORD $0x3cc104a1 // ldr q1, [x5], #16
 	WORD $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD $0x6ea16400 // umax v0.4s, v0.4s, v1.4s
 	SUB $4, R6
-	B loop87
-done88:
+	B loop91
+done92:
 	WORD $0x6eb0a800 // umaxv s0, v0.4s
 	WORD $0x0e043c07 // umov w7, v0.s[0]
 	CMP R8, R7
-	BHS notFinite89
+	BHS notFinite93
 	MOVD $0x42fe0000, R9
 	WORD $0x4e040d22 // dup v2.4s, w9
 	FDIVS F0, F2, F3
 	WORD $0x0e043c67 // umov w7, v3.s[0]
 	CMP R8, R7
-	BHS tiny90
+	BHS tiny94
 	FDIVS F2, F0, F0
 	WORD $0xbc004420 // str s0, [x1], #4
 	MOVD blockLen+40(FP), R6
-loop93:
+loop97:
 	CMP $16, R6
-	BLT done94
+	BLT done98
 	WORD $0x3cc10464 // ldr q4, [x3], #16
 	WORD $0x4f839084 // fmul v4.4s, v4.4s, v3.s[0]
 	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
@@ -1826,33 +2123,33 @@ loop93:
 	WORD $0x4e303884 // saddlv h4, v4.16b
 	WORD $0x7c002444 // str h4, [x2], #2
 	SUB $16, R6
-	B loop93
-done94:
-	B quantized92
-notFinite89:
+	B loop97
+done98:
+	B quantized96
+notFinite93:
 	MOVD $0x7fc00000, R9
 	WORD $0x4e040d24 // dup v4.4s, w9
 	WORD $0xbc004424 // str s4, [x1], #4
-	B zeros91
-tiny90:
+	B zeros95
+tiny94:
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0xbc004421 // str s1, [x1], #4
-zeros91:
+zeros95:
 	WORD $0x4f000401 // movi v1.4s, #0
 	MOVD blockLen+40(FP), R6
-loop95:
+loop99:
 	CMP $16, R6
-	BLT done96
+	BLT done100
 	WORD $0x3c810401 // str q1, [x0], #16
 	WORD $0x7c002441 // str h1, [x2], #2
 	ADD $64, R3, R3
 	SUB $16, R6
-	B loop95
-done96:
-quantized92:
+	B loop99
+done100:
+quantized96:
 	SUB $1, R4
-	B loop85
-done86:
+	B loop89
+done90:
 	RET
 
 // func widen(dst *int16, q *int8, n int)
@@ -1860,17 +2157,17 @@ TEXT ·widen(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD q+8(FP), R1
 	MOVD n+16(FP), R2
-loop97:
+loop101:
 	CMP $16, R2
-	BLT done98
+	BLT done102
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x4f08a401 // sxtl2 v1.8h, v0.16b
 	WORD $0x0f08a400 // sxtl v0.8h, v0.8b
 	WORD $0x3c810400 // str q0, [x0], #16
 	WORD $0x3c810401 // str q1, [x0], #16
 	SUB $16, R2
-	B loop97
-done98:
+	B loop101
+done102:
 	RET
 
 // func dotRows(acc *float32, q *int16, stride int, x *int16, n int, d *float32, dx *float32)
@@ -1906,9 +2203,9 @@ TEXT ·dotRows(SB), NOSPLIT, $0-56
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-loop99:
+loop103:
 	CMP $16, R4
-	BLT done100
+	BLT done104
 	WORD $0x3cc10468 // ldr q8, [x3], #16
 	WORD $0x3cc10469 // ldr q9, [x3], #16
 	WORD $0x3cc104ea // ldr q10, [x7], #16
@@ -1960,8 +2257,8 @@ loop99:
 	WORD $0x0e698167 // smlal v7.4s, v11.4h, v9.4h
 	WORD $0x4e698167 // smlal2 v7.4s, v11.8h, v9.8h
 	SUB $16, R4
-	B loop99
-done100:
+	B loop103
+done104:
 	WORD $0xbd4000c8 // ldr s8, [x6, #0]
 	WORD $0x4ea1bc00 // addp v0.4s, v0.4s, v1.4s
 	WORD $0x4ea3bc42 // addp v2.4s, v2.4s, v3.4s
@@ -1989,9 +2286,9 @@ TEXT ·interleave(SB), NOSPLIT, $0-32
 	MOVD src+8(FP), R1
 	MOVD stride+16(FP), R2
 	MOVD lines+24(FP), R3
-loop101:
+loop105:
 	CMP $4, R3
-	BLT done102
+	BLT done106
 	MOVD R1, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 	ADD R2, R4, R4
@@ -2076,8 +2373,8 @@ loop101:
 	ADD $16, R1, R1
 	ADD $256, R0, R0
 	SUB $4, R3
-	B loop101
-done102:
+	B loop105
+done106:
 	RET
 
 // func mulWide4(dst *float32, dstStride int, panel, mins *int16, d, m *float32, blocks, blockLen int, x *int16, scale *float32, sums *int16)
@@ -2121,319 +2418,6 @@ TEXT ·mulWide4(SB), NOSPLIT, $0-88
 	WORD $0x3d800ca0 // str q0, [x5, #48]
 	MOVD panel+16(FP), R14
 	MOVD d+32(FP), R15
-loop103:
-	CMP $1, R1
-	BLT done104
-	WORD $0x4f000408 // movi v8.4s, #0
-	WORD $0x4f000409 // movi v9.4s, #0
-	WORD $0x4f00040a // movi v10.4s, #0
-	WORD $0x4f00040b // movi v11.4s, #0
-	WORD $0x4f00040c // movi v12.4s, #0
-	WORD $0x4f00040d // movi v13.4s, #0
-	WORD $0x4f00040e // movi v14.4s, #0
-	WORD $0x4f00040f // movi v15.4s, #0
-	WORD $0x4f000410 // movi v16.4s, #0
-	WORD $0x4f000411 // movi v17.4s, #0
-	WORD $0x4f000412 // movi v18.4s, #0
-	WORD $0x4f000413 // movi v19.4s, #0
-	WORD $0x4f000414 // movi v20.4s, #0
-	WORD $0x4f000415 // movi v21.4s, #0
-	WORD $0x4f000416 // movi v22.4s, #0
-	WORD $0x4f000417 // movi v23.4s, #0
-	MOVD blockLen+56(FP), R0
-loop105:
-	CMP $8, R0
-	BLT done106
-	WORD $0x3cc104c0 // ldr q0, [x6], #16
-	WORD $0x3cc104e1 // ldr q1, [x7], #16
-	WORD $0x3cc10502 // ldr q2, [x8], #16
-	WORD $0x3cc10523 // ldr q3, [x9], #16
-	WORD $0x4cdf85c4 // ld2 {v4.8h, v5.8h}, [x14], #32
-	WORD $0x4cdf85c6 // ld2 {v6.8h, v7.8h}, [x14], #32
-	WORD $0x0f402088 // smlal v8.4s, v4.4h, v0.h[0]
-	WORD $0x4f402089 // smlal2 v9.4s, v4.8h, v0.h[0]
-	WORD $0x0f4020ca // smlal v10.4s, v6.4h, v0.h[0]
-	WORD $0x4f4020cb // smlal2 v11.4s, v6.8h, v0.h[0]
-	WORD $0x0f41208c // smlal v12.4s, v4.4h, v1.h[0]
-	WORD $0x4f41208d // smlal2 v13.4s, v4.8h, v1.h[0]
-	WORD $0x0f4120ce // smlal v14.4s, v6.4h, v1.h[0]
-	WORD $0x4f4120cf // smlal2 v15.4s, v6.8h, v1.h[0]
-	WORD $0x0f422090 // smlal v16.4s, v4.4h, v2.h[0]
-	WORD $0x4f422091 // smlal2 v17.4s, v4.8h, v2.h[0]
-	WORD $0x0f4220d2 // smlal v18.4s, v6.4h, v2.h[0]
-	WORD $0x4f4220d3 // smlal2 v19.4s, v6.8h, v2.h[0]
-	WORD $0x0f432094 // smlal v20.4s, v4.4h, v3.h[0]
-	WORD $0x4f432095 // smlal2 v21.4s, v4.8h, v3.h[0]
-	WORD $0x0f4320d6 // smlal v22.4s, v6.4h, v3.h[0]
-	WORD $0x4f4320d7 // smlal2 v23.4s, v6.8h, v3.h[0]
-	WORD $0x0f5020a8 // smlal v8.4s, v5.4h, v0.h[1]
-	WORD $0x4f5020a9 // smlal2 v9.4s, v5.8h, v0.h[1]
-	WORD $0x0f5020ea // smlal v10.4s, v7.4h, v0.h[1]
-	WORD $0x4f5020eb // smlal2 v11.4s, v7.8h, v0.h[1]
-	WORD $0x0f5120ac // smlal v12.4s, v5.4h, v1.h[1]
-	WORD $0x4f5120ad // smlal2 v13.4s, v5.8h, v1.h[1]
-	WORD $0x0f5120ee // smlal v14.4s, v7.4h, v1.h[1]
-	WORD $0x4f5120ef // smlal2 v15.4s, v7.8h, v1.h[1]
-	WORD $0x0f5220b0 // smlal v16.4s, v5.4h, v2.h[1]
-	WORD $0x4f5220b1 // smlal2 v17.4s, v5.8h, v2.h[1]
-	WORD $0x0f5220f2 // smlal v18.4s, v7.4h, v2.h[1]
-	WORD $0x4f5220f3 // smlal2 v19.4s, v7.8h, v2.h[1]
-	WORD $0x0f5320b4 // smlal v20.4s, v5.4h, v3.h[1]
-	WORD $0x4f5320b5 // smlal2 v21.4s, v5.8h, v3.h[1]
-	WORD $0x0f5320f6 // smlal v22.4s, v7.4h, v3.h[1]
-	WORD $0x4f5320f7 // smlal2 v23.4s, v7.8h, v3.h[1]
-	WORD $0x4cdf85c4 // ld2 {v4.8h, v5.8h}, [x14], #32
-	WORD $0x4cdf85c6 // ld2 {v6.8h, v7.8h}, [x14], #32
-	WORD $0x0f602088 // smlal v8.4s, v4.4h, v0.h[2]
-	WORD $0x4f602089 // smlal2 v9.4s, v4.8h, v0.h[2]
-	WORD $0x0f6020ca // smlal v10.4s, v6.4h, v0.h[2]
-	WORD $0x4f6020cb // smlal2 v11.4s, v6.8h, v0.h[2]
-	WORD $0x0f61208c // smlal v12.4s, v4.4h, v1.h[2]
-	WORD $0x4f61208d // smlal2 v13.4s, v4.8h, v1.h[2]
-	WORD $0x0f6120ce // smlal v14.4s, v6.4h, v1.h[2]
-	WORD $0x4f6120cf // smlal2 v15.4s, v6.8h, v1.h[2]
-	WORD $0x0f622090 // smlal v16.4s, v4.4h, v2.h[2]
-	WORD $0x4f622091 // smlal2 v17.4s, v4.8h, v2.h[2]
-	WORD $0x0f6220d2 // smlal v18.4s, v6.4h, v2.h[2]
-	WORD $0x4f6220d3 // smlal2 v19.4s, v6.8h, v2.h[2]
-	WORD $0x0f632094 // smlal v20.4s, v4.4h, v3.h[2]
-	WORD $0x4f632095 // smlal2 v21.4s, v4.8h, v3.h[2]
-	WORD $0x0f6320d6 // smlal v22.4s, v6.4h, v3.h[2]
-	WORD $0x4f6320d7 // smlal2 v23.4s, v6.8h, v3.h[2]
-	WORD $0x0f7020a8 // smlal v8.4s, v5.4h, v0.h[3]
-	WORD $0x4f7020a9 // smlal2 v9.4s, v5.8h, v0.h[3]
-	WORD $0x0f7020ea // smlal v10.4s, v7.4h, v0.h[3]
-	WORD $0x4f7020eb // smlal2 v11.4s, v7.8h, v0.h[3]
-	WORD $0x0f7120ac // smlal v12.4s, v5.4h, v1.h[3]
-	WORD $0x4f7120ad // smlal2 v13.4s, v5.8h, v1.h[3]
-	WORD $0x0f7120ee // smlal v14.4s, v7.4h, v1.h[3]
-	WORD $0x4f7120ef // smlal2 v15.4s, v7.8h, v1.h[3]
-	WORD $0x0f7220b0 // smlal v16.4s, v5.4h, v2.h[3]
-	WORD $0x4f7220b1 // smlal2 v17.4s, v5.8h, v2.h[3]
-	WORD $0x0f7220f2 // smlal v18.4s, v7.4h, v2.h[3]
-	WORD $0x4f7220f3 // smlal2 v19.4s, v7.8h, v2.h[3]
-	WORD $0x0f7320b4 // smlal v20.4s, v5.4h, v3.h[3]
-	WORD $0x4f7320b5 // smlal2 v21.4s, v5.8h, v3.h[3]
-	WORD $0x0f7320f6 // smlal v22.4s, v7.4h, v3.h[3]
-	WORD $0x4f7320f7 // smlal2 v23.4s, v7.8h, v3.h[3]
-	WORD $0x4cdf85c4 // ld2 {v4.8h, v5.8h}, [x14], #32
-	WORD $0x4cdf85c6 // ld2 {v6.8h, v7.8h}, [x14], #32
-	WORD $0x0f402888 // smlal v8.4s, v4.4h, v0.h[4]
-	WORD $0x4f402889 // smlal2 v9.4s, v4.8h, v0.h[4]
-	WORD $0x0f4028ca // smlal v10.4s, v6.4h, v0.h[4]
-	WORD $0x4f4028cb // smlal2 v11.4s, v6.8h, v0.h[4]
-	WORD $0x0f41288c // smlal v12.4s, v4.4h, v1.h[4]
-	WORD $0x4f41288d // smlal2 v13.4s, v4.8h, v1.h[4]
-	WORD $0x0f4128ce // smlal v14.4s, v6.4h, v1.h[4]
-	WORD $0x4f4128cf // smlal2 v15.4s, v6.8h, v1.h[4]
-	WORD $0x0f422890 // smlal v16.4s, v4.4h, v2.h[4]
-	WORD $0x4f422891 // smlal2 v17.4s, v4.8h, v2.h[4]
-	WORD $0x0f4228d2 // smlal v18.4s, v6.4h, v2.h[4]
-	WORD $0x4f4228d3 // smlal2 v19.4s, v6.8h, v2.h[4]
-	WORD $0x0f432894 // smlal v20.4s, v4.4h, v3.h[4]
-	WORD $0x4f432895 // smlal2 v21.4s, v4.8h, v3.h[4]
-	WORD $0x0f4328d6 // smlal v22.4s, v6.4h, v3.h[4]
-	WORD $0x4f4328d7 // smlal2 v23.4s, v6.8h, v3.h[4]
-	WORD $0x0f5028a8 // smlal v8.4s, v5.4h, v0.h[5]
-	WORD $0x4f5028a9 // smlal2 v9.4s, v5.8h, v0.h[5]
-	WORD $0x0f5028ea // smlal v10.4s, v7.4h, v0.h[5]
-	WORD $0x4f5028eb // smlal2 v11.4s, v7.8h, v0.h[5]
-	WORD $0x0f5128ac // smlal v12.4s, v5.4h, v1.h[5]
-	WORD $0x4f5128ad // smlal2 v13.4s, v5.8h, v1.h[5]
-	WORD $0x0f5128ee // smlal v14.4s, v7.4h, v1.h[5]
-	WORD $0x4f5128ef // smlal2 v15.4s, v7.8h, v1.h[5]
-	WORD $0x0f5228b0 // smlal v16.4s, v5.4h, v2.h[5]
-	WORD $0x4f5228b1 // smlal2 v17.4s, v5.8h, v2.h[5]
-	WORD $0x0f5228f2 // smlal v18.4s, v7.4h, v2.h[5]
-	WORD $0x4f5228f3 // smlal2 v19.4s, v7.8h, v2.h[5]
-	WORD $0x0f5328b4 // smlal v20.4s, v5.4h, v3.h[5]
-	WORD $0x4f5328b5 // smlal2 v21.4s, v5.8h, v3.h[5]
-	WORD $0x0f5328f6 // smlal v22.4s, v7.4h, v3.h[5]
-	WORD $0x4f5328f7 // smlal2 v23.4s, v7.8h, v3.h[5]
-	WORD $0x4cdf85c4 // ld2 {v4.8h, v5.8h}, [x14], #32
-	WORD $0x4cdf85c6 // ld2 {v6.8h, v7.8h}, [x14], #32
-	WORD $0x0f602888 // smlal v8.4s, v4.4h, v0.h[6]
-	WORD $0x4f602889 // smlal2 v9.4s, v4.8h, v0.h[6]
-	WORD $0x0f6028ca // smlal v10.4s, v6.4h, v0.h[6]
-	WORD $0x4f6028cb // smlal2 v11.4s, v6.8h, v0.h[6]
-	WORD $0x0f61288c // smlal v12.4s, v4.4h, v1.h[6]
-	WORD $0x4f61288d // smlal2 v13.4s, v4.8h, v1.h[6]
-	WORD $0x0f6128ce // smlal v14.4s, v6.4h, v1.h[6]
-	WORD $0x4f6128cf // smlal2 v15.4s, v6.8h, v1.h[6]
-	WORD $0x0f622890 // smlal v16.4s, v4.4h, v2.h[6]
-	WORD $0x4f622891 // smlal2 v17.4s, v4.8h, v2.h[6]
-	WORD $0x0f6228d2 // smlal v18.4s, v6.4h, v2.h[6]
-	WORD $0x4f6228d3 // smlal2 v19.4s, v6.8h, v2.h[6]
-	WORD $0x0f632894 // smlal v20.4s, v4.4h, v3.h[6]
-	WORD $0x4f632895 // smlal2 v21.4s, v4.8h, v3.h[6]
-	WORD $0x0f6328d6 // smlal v22.4s, v6.4h, v3.h[6]
-	WORD $0x4f6328d7 // smlal2 v23.4s, v6.8h, v3.h[6]
-	WORD $0x0f7028a8 // smlal v8.4s, v5.4h, v0.h[7]
-	WORD $0x4f7028a9 // smlal2 v9.4s, v5.8h, v0.h[7]
-	WORD $0x0f7028ea // smlal v10.4s, v7.4h, v0.h[7]
-	WORD $0x4f7028eb // smlal2 v11.4s, v7.8h, v0.h[7]
-	WORD $0x0f7128ac // smlal v12.4s, v5.4h, v1.h[7]
-	WORD $0x4f7128ad // smlal2 v13.4s, v5.8h, v1.h[7]
-	WORD $0x0f7128ee // smlal v14.4s, v7.4h, v1.h[7]
-	WORD $0x4f7128ef // smlal2 v15.4s, v7.8h, v1.h[7]
-	WORD $0x0f7228b0 // smlal v16.4s, v5.4h, v2.h[7]
-	WORD $0x4f7228b1 // smlal2 v17.4s, v5.8h, v2.h[7]
-	WORD $0x0f7228f2 // smlal v18.4s, v7.4h, v2.h[7]
-	WORD $0x4f7228f3 // smlal2 v19.4s, v7.8h, v2.h[7]
-	WORD $0x0f7328b4 // smlal v20.4s, v5.4h, v3.h[7]
-	WORD $0x4f7328b5 // smlal2 v21.4s, v5.8h, v3.h[7]
-	WORD $0x0f7328f6 // smlal v22.4s, v7.4h, v3.h[7]
-	WORD $0x4f7328f7 // smlal2 v23.4s, v7.8h, v3.h[7]
-	SUB $8, R0
-	B loop105
-done106:
-	WORD $0xbd400140 // ldr s0, [x10, #0]
-	WORD $0xbd400161 // ldr s1, [x11, #0]
-	WORD $0xbd400182 // ldr s2, [x12, #0]
-	WORD $0xbd4001a3 // ldr s3, [x13, #0]
-	WORD $0x3cc105e4 // ldr q4, [x15], #16
-	WORD $0x4f809085 // fmul v5.4s, v4.4s, v0.s[0]
-	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
-	WORD $0x3dc00046 // ldr q6, [x2, #0]
-	WORD $0x4e28cca6 // fmla v6.4s, v5.4s, v8.4s
-	WORD $0x3d800046 // str q6, [x2, #0]
-	WORD $0x4f819085 // fmul v5.4s, v4.4s, v1.s[0]
-	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
-	WORD $0x3dc00066 // ldr q6, [x3, #0]
-	WORD $0x4e2ccca6 // fmla v6.4s, v5.4s, v12.4s
-	WORD $0x3d800066 // str q6, [x3, #0]
-	WORD $0x4f829085 // fmul v5.4s, v4.4s, v2.s[0]
-	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
-	WORD $0x3dc00086 // ldr q6, [x4, #0]
-	WORD $0x4e30cca6 // fmla v6.4s, v5.4s, v16.4s
-	WORD $0x3d800086 // str q6, [x4, #0]
-	WORD $0x4f839085 // fmul v5.4s, v4.4s, v3.s[0]
-	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
-	WORD $0x3dc000a6 // ldr q6, [x5, #0]
-	WORD $0x4e34cca6 // fmla v6.4s, v5.4s, v20.4s
-	WORD $0x3d8000a6 // str q6, [x5, #0]
-	WORD $0x3cc105e4 // ldr q4, [x15], #16
-	WORD $0x4f809085 // fmul v5.4s, v4.4s, v0.s[0]
-	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
-	WORD $0x3dc00446 // ldr q6, [x2, #16]
-	WORD $0x4e29cca6 // fmla v6.4s, v5.4s, v9.4s
-	WORD $0x3d800446 // str q6, [x2, #16]
-	WORD $0x4f819085 // fmul v5.4s, v4.4s, v1.s[0]
-	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
-	WORD $0x3dc00466 // ldr q6, [x3, #16]
-	WORD $0x4e2dcca6 // fmla v6.4s, v5.4s, v13.4s
-	WORD $0x3d800466 // str q6, [x3, #16]
-	WORD $0x4f829085 // fmul v5.4s, v4.4s, v2.s[0]
-	WORD $0x4e21da31 // scvtf v17.4s, v17.4s
-	WORD $0x3dc00486 // ldr q6, [x4, #16]
-	WORD $0x4e31cca6 // fmla v6.4s, v5.4s, v17.4s
-	WORD $0x3d800486 // str q6, [x4, #16]
-	WORD $0x4f839085 // fmul v5.4s, v4.4s, v3.s[0]
-	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
-	WORD $0x3dc004a6 // ldr q6, [x5, #16]
-	WORD $0x4e35cca6 // fmla v6.4s, v5.4s, v21.4s
-	WORD $0x3d8004a6 // str q6, [x5, #16]
-	WORD $0x3cc105e4 // ldr q4, [x15], #16
-	WORD $0x4f809085 // fmul v5.4s, v4.4s, v0.s[0]
-	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x3dc00846 // ldr q6, [x2, #32]
-	WORD $0x4e2acca6 // fmla v6.4s, v5.4s, v10.4s
-	WORD $0x3d800846 // str q6, [x2, #32]
-	WORD $0x4f819085 // fmul v5.4s, v4.4s, v1.s[0]
-	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
-	WORD $0x3dc00866 // ldr q6, [x3, #32]
-	WORD $0x4e2ecca6 // fmla v6.4s, v5.4s, v14.4s
-	WORD $0x3d800866 // str q6, [x3, #32]
-	WORD $0x4f829085 // fmul v5.4s, v4.4s, v2.s[0]
-	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
-	WORD $0x3dc00886 // ldr q6, [x4, #32]
-	WORD $0x4e32cca6 // fmla v6.4s, v5.4s, v18.4s
-	WORD $0x3d800886 // str q6, [x4, #32]
-	WORD $0x4f839085 // fmul v5.4s, v4.4s, v3.s[0]
-	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
-	WORD $0x3dc008a6 // ldr q6, [x5, #32]
-	WORD $0x4e36cca6 // fmla v6.4s, v5.4s, v22.4s
-	WORD $0x3d8008a6 // str q6, [x5, #32]
-	WORD $0x3cc105e4 // ldr q4, [x15], #16
-	WORD $0x4f809085 // fmul v5.4s, v4.4s, v0.s[0]
-	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
-	WORD $0x3dc00c46 // ldr q6, [x2, #48]
-	WORD $0x4e2bcca6 // fmla v6.4s, v5.4s, v11.4s
-	WORD $0x3d800c46 // str q6, [x2, #48]
-	WORD $0x4f819085 // fmul v5.4s, v4.4s, v1.s[0]
-	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
-	WORD $0x3dc00c66 // ldr q6, [x3, #48]
-	WORD $0x4e2fcca6 // fmla v6.4s, v5.4s, v15.4s
-	WORD $0x3d800c66 // str q6, [x3, #48]
-	WORD $0x4f829085 // fmul v5.4s, v4.4s, v2.s[0]
-	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
-	WORD $0x3dc00c86 // ldr q6, [x4, #48]
-	WORD $0x4e33cca6 // fmla v6.4s, v5.4s, v19.4s
-	WORD $0x3d800c86 // str q6, [x4, #48]
-	WORD $0x4f839085 // fmul v5.4s, v4.4s, v3.s[0]
-	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
-	WORD $0x3dc00ca6 // ldr q6, [x5, #48]
-	WORD $0x4e37cca6 // fmla v6.4s, v5.4s, v23.4s
-	WORD $0x3d800ca6 // str q6, [x5, #48]
-	ADD $4, R10, R10
-	ADD $4, R11, R11
-	ADD $4, R12, R12
-	ADD $4, R13, R13
-	SUB $1, R1
-	B loop103
-done104:
-	RET
-
-// func mulWideMinima4(dst *float32, dstStride int, panel, mins *int16, d, m *float32, blocks, blockLen int, x *int16, scale *float32, sums *int16)
-TEXT ·mulWideMinima4(SB), NOSPLIT, $0-88
-	MOVD blockLen+56(FP), R0
-	MOVD blocks+48(FP), R1
-	MOVD x+64(FP), R6
-	MOVD R1, R10
-	MUL R0, R10, R10
-	LSL $1, R10, R10
-	ADD R10, R6, R7
-	ADD R10, R7, R8
-	ADD R10, R8, R9
-	MOVD scale+72(FP), R10
-	MOVD R1, R14
-	LSL $2, R14, R14
-	ADD R14, R10, R11
-	ADD R14, R11, R12
-	ADD R14, R12, R13
-	MOVD dstStride+8(FP), R14
-	WORD $0x4f000400 // movi v0.4s, #0
-	MOVD dst+0(FP), R2
-	WORD $0x3d800040 // str q0, [x2, #0]
-	WORD $0x3d800440 // str q0, [x2, #16]
-	WORD $0x3d800840 // str q0, [x2, #32]
-	WORD $0x3d800c40 // str q0, [x2, #48]
-	ADD R14, R2, R3
-	WORD $0x3d800060 // str q0, [x3, #0]
-	WORD $0x3d800460 // str q0, [x3, #16]
-	WORD $0x3d800860 // str q0, [x3, #32]
-	WORD $0x3d800c60 // str q0, [x3, #48]
-	ADD R14, R3, R4
-	WORD $0x3d800080 // str q0, [x4, #0]
-	WORD $0x3d800480 // str q0, [x4, #16]
-	WORD $0x3d800880 // str q0, [x4, #32]
-	WORD $0x3d800c80 // str q0, [x4, #48]
-	ADD R14, R4, R5
-	WORD $0x3d8000a0 // str q0, [x5, #0]
-	WORD $0x3d8004a0 // str q0, [x5, #16]
-	WORD $0x3d8008a0 // str q0, [x5, #32]
-	WORD $0x3d800ca0 // str q0, [x5, #48]
-	MOVD panel+16(FP), R14
-	MOVD d+32(FP), R15
-	MOVD mins+24(FP), R19
-	MOVD m+40(FP), R20
-	MOVD sums+80(FP), R21
-	MOVD R1, R25
-	MUL R0, R25, R25
-	LSR $3, R25, R25
-	ADD R25, R21, R22
-	ADD R25, R22, R23
-	ADD R25, R23, R24
 loop107:
 	CMP $1, R1
 	BLT done108
@@ -2688,6 +2672,68 @@ done110:
 	WORD $0x3dc00ca6 // ldr q6, [x5, #48]
 	WORD $0x4e37cca6 // fmla v6.4s, v5.4s, v23.4s
 	WORD $0x3d800ca6 // str q6, [x5, #48]
+	ADD $4, R10, R10
+	ADD $4, R11, R11
+	ADD $4, R12, R12
+	ADD $4, R13, R13
+	SUB $1, R1
+	B loop107
+done108:
+	RET
+
+// func mulWideMinima4(dst *float32, dstStride int, panel, mins *int16, d, m *float32, blocks, blockLen int, x *int16, scale *float32, sums *int16)
+TEXT ·mulWideMinima4(SB), NOSPLIT, $0-88
+	MOVD blockLen+56(FP), R0
+	MOVD blocks+48(FP), R1
+	MOVD x+64(FP), R6
+	MOVD R1, R10
+	MUL R0, R10, R10
+	LSL $1, R10, R10
+	ADD R10, R6, R7
+	ADD R10, R7, R8
+	ADD R10, R8, R9
+	MOVD scale+72(FP), R10
+	MOVD R1, R14
+	LSL $2, R14, R14
+	ADD R14, R10, R11
+	ADD R14, R11, R12
+	ADD R14, R12, R13
+	MOVD dstStride+8(FP), R14
+	WORD $0x4f000400 // movi v0.4s, #0
+	MOVD dst+0(FP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800440 // str q0, [x2, #16]
+	WORD $0x3d800840 // str q0, [x2, #32]
+	WORD $0x3d800c40 // str q0, [x2, #48]
+	ADD R14, R2, R3
+	WORD $0x3d800060 // str q0, [x3, #0]
+	WORD $0x3d800460 // str q0, [x3, #16]
+	WORD $0x3d800860 // str q0, [x3, #32]
+	WORD $0x3d800c60 // str q0, [x3, #48]
+	ADD R14, R3, R4
+	WORD $0x3d800080 // str q0, [x4, #0]
+	WORD $0x3d800480 // str q0, [x4, #16]
+	WORD $0x3d800880 // str q0, [x4, #32]
+	WORD $0x3d800c80 // str q0, [x4, #48]
+	ADD R14, R4, R5
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	WORD $0x3d8004a0 // str q0, [x5, #16]
+	WORD $0x3d8008a0 // str q0, [x5, #32]
+	WORD $0x3d800ca0 // str q0, [x5, #48]
+	MOVD panel+16(FP), R14
+	MOVD d+32(FP), R15
+	MOVD mins+24(FP), R19
+	MOVD m+40(FP), R20
+	MOVD sums+80(FP), R21
+	MOVD R1, R25
+	MUL R0, R25, R25
+	LSR $3, R25, R25
+	ADD R25, R21, R22
+	ADD R25, R22, R23
+	ADD R25, R23, R24
+loop111:
+	CMP $1, R1
+	BLT done112
 	WORD $0x4f000408 // movi v8.4s, #0
 	WORD $0x4f000409 // movi v9.4s, #0
 	WORD $0x4f00040a // movi v10.4s, #0
@@ -2705,9 +2751,260 @@ done110:
 	WORD $0x4f000416 // movi v22.4s, #0
 	WORD $0x4f000417 // movi v23.4s, #0
 	MOVD blockLen+56(FP), R0
-loop111:
+loop113:
+	CMP $8, R0
+	BLT done114
+	WORD $0x3cc104c0 // ldr q0, [x6], #16
+	WORD $0x3cc104e1 // ldr q1, [x7], #16
+	WORD $0x3cc10502 // ldr q2, [x8], #16
+	WORD $0x3cc10523 // ldr q3, [x9], #16
+	WORD $0x4cdf85c4 // ld2 {v4.8h, v5.8h}, [x14], #32
+	WORD $0x4cdf85c6 // ld2 {v6.8h, v7.8h}, [x14], #32
+	WORD $0x0f402088 // smlal v8.4s, v4.4h, v0.h[0]
+	WORD $0x4f402089 // smlal2 v9.4s, v4.8h, v0.h[0]
+	WORD $0x0f4020ca // smlal v10.4s, v6.4h, v0.h[0]
+	WORD $0x4f4020cb // smlal2 v11.4s, v6.8h, v0.h[0]
+	WORD $0x0f41208c // smlal v12.4s, v4.4h, v1.h[0]
+	WORD $0x4f41208d // smlal2 v13.4s, v4.8h, v1.h[0]
+	WORD $0x0f4120ce // smlal v14.4s, v6.4h, v1.h[0]
+	WORD $0x4f4120cf // smlal2 v15.4s, v6.8h, v1.h[0]
+	WORD $0x0f422090 // smlal v16.4s, v4.4h, v2.h[0]
+	WORD $0x4f422091 // smlal2 v17.4s, v4.8h, v2.h[0]
+	WORD $0x0f4220d2 // smlal v18.4s, v6.4h, v2.h[0]
+	WORD $0x4f4220d3 // smlal2 v19.4s, v6.8h, v2.h[0]
+	WORD $0x0f432094 // smlal v20.4s, v4.4h, v3.h[0]
+	WORD $0x4f432095 // smlal2 v21.4s, v4.8h, v3.h[0]
+	WORD $0x0f4320d6 // smlal v22.4s, v6.4h, v3.h[0]
+	WORD $0x4f4320d7 // smlal2 v23.4s, v6.8h, v3.h[0]
+	WORD $0x0f5020a8 // smlal v8.4s, v5.4h, v0.h[1]
+	WORD $0x4f5020a9 // smlal2 v9.4s, v5.8h, v0.h[1]
+	WORD $0x0f5020ea // smlal v10.4s, v7.4h, v0.h[1]
+	WORD $0x4f5020eb // smlal2 v11.4s, v7.8h, v0.h[1]
+	WORD $0x0f5120ac // smlal v12.4s, v5.4h, v1.h[1]
+	WORD $0x4f5120ad // smlal2 v13.4s, v5.8h, v1.h[1]
+	WORD $0x0f5120ee // smlal v14.4s, v7.4h, v1.h[1]
+	WORD $0x4f5120ef // smlal2 v15.4s, v7.8h, v1.h[1]
+	WORD $0x0f5220b0 // smlal v16.4s, v5.4h, v2.h[1]
+	WORD $0x4f5220b1 // smlal2 v17.4s, v5.8h, v2.h[1]
+	WORD $0x0f5220f2 // smlal v18.4s, v7.4h, v2.h[1]
+	WORD $0x4f5220f3 // smlal2 v19.4s, v7.8h, v2.h[1]
+	WORD $0x0f5320b4 // smlal v20.4s, v5.4h, v3.h[1]
+	WORD $0x4f5320b5 // smlal2 v21.4s, v5.8h, v3.h[1]
+	WORD $0x0f5320f6 // smlal v22.4s, v7.4h, v3.h[1]
+	WORD $0x4f5320f7 // smlal2 v23.4s, v7.8h, v3.h[1]
+	WORD $0x4cdf85c4 // ld2 {v4.8h, v5.8h}, [x14], #32
+	WORD $0x4cdf85c6 // ld2 {v6.8h, v7.8h}, [x14], #32
+	WORD $0x0f602088 // smlal v8.4s, v4.4h, v0.h[2]
+	WORD $0x4f602089 // smlal2 v9.4s, v4.8h, v0.h[2]
+	WORD $0x0f6020ca // smlal v10.4s, v6.4h, v0.h[2]
+	WORD $0x4f6020cb // smlal2 v11.4s, v6.8h, v0.h[2]
+	WORD $0x0f61208c // smlal v12.4s, v4.4h, v1.h[2]
+	WORD $0x4f61208d // smlal2 v13.4s, v4.8h, v1.h[2]
+	WORD $0x0f6120ce // smlal v14.4s, v6.4h, v1.h[2]
+	WORD $0x4f6120cf // smlal2 v15.4s, v6.8h, v1.h[2]
+	WORD $0x0f622090 // smlal v16.4s, v4.4h, v2.h[2]
+	WORD $0x4f622091 // smlal2 v17.4s, v4.8h, v2.h[2]
+	WORD $0x0f6220d2 // smlal v18.4s, v6.4h, v2.h[2]
+	WORD $0x4f6220d3 // smlal2 v19.4s, v6.8h, v2.h[2]
+	WORD $0x0f632094 // smlal v20.4s, v4.4h, v3.h[2]
+	WORD $0x4f632095 // smlal2 v21.4s, v4.8h, v3.h[2]
+	WORD $0x0f6320d6 // smlal v22.4s, v6.4h, v3.h[2]
+	WORD $0x4f6320d7 // smlal2 v23.4s, v6.8h, v3.h[2]
+	WORD $0x0f7020a8 // smlal v8.4s, v5.4h, v0.h[3]
+	WORD $0x4f7020a9 // smlal2 v9.4s, v5.8h, v0.h[3]
+	WORD $0x0f7020ea // smlal v10.4s, v7.4h, v0.h[3]
+	WORD $0x4f7020eb // smlal2 v11.4s, v7.8h, v0.h[3]
+	WORD $0x0f7120ac // smlal v12.4s, v5.4h, v1.h[3]
+	WORD $0x4f7120ad // smlal2 v13.4s, v5.8h, v1.h[3]
+	WORD $0x0f7120ee // smlal v14.4s, v7.4h, v1.h[3]
+	WORD $0x4f7120ef // smlal2 v15.4s, v7.8h, v1.h[3]
+	WORD $0x0f7220b0 // smlal v16.4s, v5.4h, v2.h[3]
+	WORD $0x4f7220b1 // smlal2 v17.4s, v5.8h, v2.h[3]
+	WORD $0x0f7220f2 // smlal v18.4s, v7.4h, v2.h[3]
+	WORD $0x4f7220f3 // smlal2 v19.4s, v7.8h, v2.h[3]
+	WORD $0x0f7320b4 // smlal v20.4s, v5.4h, v3.h[3]
+	WORD $0x4f7320b5 // smlal2 v21.4s, v5.8h, v3.h[3]
+	WORD $0x0f7320f6 // smlal v22.4s, v7.4h, v3.h[3]
+	WORD $0x4f7320f7 // smlal2 v23.4s, v7.8h, v3.h[3]
+	WORD $0x4cdf85c4 // ld2 {v4.8h, v5.8h}, [x14], #32
+	WORD $0x4cdf85c6 // ld2 {v6.8h, v7.8h}, [x14], #32
+	WORD $0x0f402888 // smlal v8.4s, v4.4h, v0.h[4]
+	WORD $0x4f402889 // smlal2 v9.4s, v4.8h, v0.h[4]
+	WORD $0x0f4028ca // smlal v10.4s, v6.4h, v0.h[4]
+	WORD $0x4f4028cb // smlal2 v11.4s, v6.8h, v0.h[4]
+	WORD $0x0f41288c // smlal v12.4s, v4.4h, v1.h[4]
+	WORD $0x4f41288d // smlal2 v13.4s, v4.8h, v1.h[4]
+	WORD $0x0f4128ce // smlal v14.4s, v6.4h, v1.h[4]
+	WORD $0x4f4128cf // smlal2 v15.4s, v6.8h, v1.h[4]
+	WORD $0x0f422890 // smlal v16.4s, v4.4h, v2.h[4]
+	WORD $0x4f422891 // smlal2 v17.4s, v4.8h, v2.h[4]
+	WORD $0x0f4228d2 // smlal v18.4s, v6.4h, v2.h[4]
+	WORD $0x4f4228d3 // smlal2 v19.4s, v6.8h, v2.h[4]
+	WORD $0x0f432894 // smlal v20.4s, v4.4h, v3.h[4]
+	WORD $0x4f432895 // smlal2 v21.4s, v4.8h, v3.h[4]
+	WORD $0x0f4328d6 // smlal v22.4s, v6.4h, v3.h[4]
+	WORD $0x4f4328d7 // smlal2 v23.4s, v6.8h, v3.h[4]
+	WORD $0x0f5028a8 // smlal v8.4s, v5.4h, v0.h[5]
+	WORD $0x4f5028a9 // smlal2 v9.4s, v5.8h, v0.h[5]
+	WORD $0x0f5028ea // smlal v10.4s, v7.4h, v0.h[5]
+	WORD $0x4f5028eb // smlal2 v11.4s, v7.8h, v0.h[5]
+	WORD $0x0f5128ac // smlal v12.4s, v5.4h, v1.h[5]
+	WORD $0x4f5128ad // smlal2 v13.4s, v5.8h, v1.h[5]
+	WORD $0x0f5128ee // smlal v14.4s, v7.4h, v1.h[5]
+	WORD $0x4f5128ef // smlal2 v15.4s, v7.8h, v1.h[5]
+	WORD $0x0f5228b0 // smlal v16.4s, v5.4h, v2.h[5]
+	WORD $0x4f5228b1 // smlal2 v17.4s, v5.8h, v2.h[5]
+	WORD $0x0f5228f2 // smlal v18.4s, v7.4h, v2.h[5]
+	WORD $0x4f5228f3 // smlal2 v19.4s, v7.8h, v2.h[5]
+	WORD $0x0f5328b4 // smlal v20.4s, v5.4h, v3.h[5]
+	WORD $0x4f5328b5 // smlal2 v21.4s, v5.8h, v3.h[5]
+	WORD $0x0f5328f6 // smlal v22.4s, v7.4h, v3.h[5]
+	WORD $0x4f5328f7 // smlal2 v23.4s, v7.8h, v3.h[5]
+	WORD $0x4cdf85c4 // ld2 {v4.8h, v5.8h}, [x14], #32
+	WORD $0x4cdf85c6 // ld2 {v6.8h, v7.8h}, [x14], #32
+	WORD $0x0f602888 // smlal v8.4s, v4.4h, v0.h[6]
+	WORD $0x4f602889 // smlal2 v9.4s, v4.8h, v0.h[6]
+	WORD $0x0f6028ca // smlal v10.4s, v6.4h, v0.h[6]
+	WORD $0x4f6028cb // smlal2 v11.4s, v6.8h, v0.h[6]
+	WORD $0x0f61288c // smlal v12.4s, v4.4h, v1.h[6]
+	WORD $0x4f61288d // smlal2 v13.4s, v4.8h, v1.h[6]
+	WORD $0x0f6128ce // smlal v14.4s, v6.4h, v1.h[6]
+	WORD $0x4f6128cf // smlal2 v15.4s, v6.8h, v1.h[6]
+	WORD $0x0f622890 // smlal v16.4s, v4.4h, v2.h[6]
+	WORD $0x4f622891 // smlal2 v17.4s, v4.8h, v2.h[6]
+	WORD $0x0f6228d2 // smlal v18.4s, v6.4h, v2.h[6]
+	WORD $0x4f6228d3 // smlal2 v19.4s, v6.8h, v2.h[6]
+	WORD $0x0f632894 // smlal v20.4s, v4.4h, v3.h[6]
+	WORD $0x4f632895 // smlal2 v21.4s, v4.8h, v3.h[6]
+	WORD $0x0f6328d6 // smlal v22.4s, v6.4h, v3.h[6]
+	WORD $0x4f6328d7 // smlal2 v23.4s, v6.8h, v3.h[6]
+	WORD $0x0f7028a8 // smlal v8.4s, v5.4h, v0.h[7]
+	WORD $0x4f7028a9 // smlal2 v9.4s, v5.8h, v0.h[7]
+	WORD $0x0f7028ea // smlal v10.4s, v7.4h, v0.h[7]
+	WORD $0x4f7028eb // smlal2 v11.4s, v7.8h, v0.h[7]
+	WORD $0x0f7128ac // smlal v12.4s, v5.4h, v1.h[7]
+	WORD $0x4f7128ad // smlal2 v13.4s, v5.8h, v1.h[7]
+	WORD $0x0f7128ee // smlal v14.4s, v7.4h, v1.h[7]
+	WORD $0x4f7128ef // smlal2 v15.4s, v7.8h, v1.h[7]
+	WORD $0x0f7228b0 // smlal v16.4s, v5.4h, v2.h[7]
+	WORD $0x4f7228b1 // smlal2 v17.4s, v5.8h, v2.h[7]
+	WORD $0x0f7228f2 // smlal v18.4s, v7.4h, v2.h[7]
+	WORD $0x4f7228f3 // smlal2 v19.4s, v7.8h, v2.h[7]
+	WORD $0x0f7328b4 // smlal v20.4s, v5.4h, v3.h[7]
+	WORD $0x4f7328b5 // smlal2 v21.4s, v5.8h, v3.h[7]
+	WORD $0x0f7328f6 // smlal v22.4s, v7.4h, v3.h[7]
+	WORD $0x4f7328f7 // smlal2 v23.4s, v7.8h, v3.h[7]
+	SUB $8, R0
+	B loop113
+done114:
+	WORD $0xbd400140 // ldr s0, [x10, #0]
+	WORD $0xbd400161 // ldr s1, [x11, #0]
+	WORD $0xbd400182 // ldr s2, [x12, #0]
+	WORD $0xbd4001a3 // ldr s3, [x13, #0]
+	WORD $0x3cc105e4 // ldr q4, [x15], #16
+	WORD $0x4f809085 // fmul v5.4s, v4.4s, v0.s[0]
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x3dc00046 // ldr q6, [x2, #0]
+	WORD $0x4e28cca6 // fmla v6.4s, v5.4s, v8.4s
+	WORD $0x3d800046 // str q6, [x2, #0]
+	WORD $0x4f819085 // fmul v5.4s, v4.4s, v1.s[0]
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x3dc00066 // ldr q6, [x3, #0]
+	WORD $0x4e2ccca6 // fmla v6.4s, v5.4s, v12.4s
+	WORD $0x3d800066 // str q6, [x3, #0]
+	WORD $0x4f829085 // fmul v5.4s, v4.4s, v2.s[0]
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	WORD $0x3dc00086 // ldr q6, [x4, #0]
+	WORD $0x4e30cca6 // fmla v6.4s, v5.4s, v16.4s
+	WORD $0x3d800086 // str q6, [x4, #0]
+	WORD $0x4f839085 // fmul v5.4s, v4.4s, v3.s[0]
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x3dc000a6 // ldr q6, [x5, #0]
+	WORD $0x4e34cca6 // fmla v6.4s, v5.4s, v20.4s
+	WORD $0x3d8000a6 // str q6, [x5, #0]
+	WORD $0x3cc105e4 // ldr q4, [x15], #16
+	WORD $0x4f809085 // fmul v5.4s, v4.4s, v0.s[0]
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x3dc00446 // ldr q6, [x2, #16]
+	WORD $0x4e29cca6 // fmla v6.4s, v5.4s, v9.4s
+	WORD $0x3d800446 // str q6, [x2, #16]
+	WORD $0x4f819085 // fmul v5.4s, v4.4s, v1.s[0]
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x3dc00466 // ldr q6, [x3, #16]
+	WORD $0x4e2dcca6 // fmla v6.4s, v5.4s, v13.4s
+	WORD $0x3d800466 // str q6, [x3, #16]
+	WORD $0x4f829085 // fmul v5.4s, v4.4s, v2.s[0]
+	WORD $0x4e21da31 // scvtf v17.4s, v17.4s
+	WORD $0x3dc00486 // ldr q6, [x4, #16]
+	WORD $0x4e31cca6 // fmla v6.4s, v5.4s, v17.4s
+	WORD $0x3d800486 // str q6, [x4, #16]
+	WORD $0x4f839085 // fmul v5.4s, v4.4s, v3.s[0]
+	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
+	WORD $0x3dc004a6 // ldr q6, [x5, #16]
+	WORD $0x4e35cca6 // fmla v6.4s, v5.4s, v21.4s
+	WORD $0x3d8004a6 // str q6, [x5, #16]
+	WORD $0x3cc105e4 // ldr q4, [x15], #16
+	WORD $0x4f809085 // fmul v5.4s, v4.4s, v0.s[0]
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x3dc00846 // ldr q6, [x2, #32]
+	WORD $0x4e2acca6 // fmla v6.4s, v5.4s, v10.4s
+	WORD $0x3d800846 // str q6, [x2, #32]
+	WORD $0x4f819085 // fmul v5.4s, v4.4s, v1.s[0]
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x3dc00866 // ldr q6, [x3, #32]
+	WORD $0x4e2ecca6 // fmla v6.4s, v5.4s, v14.4s
+	WORD $0x3d800866 // str q6, [x3, #32]
+	WORD $0x4f829085 // fmul v5.4s, v4.4s, v2.s[0]
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	WORD $0x3dc00886 // ldr q6, [x4, #32]
+	WORD $0x4e32cca6 // fmla v6.4s, v5.4s, v18.4s
+	WORD $0x3d800886 // str q6, [x4, #32]
+	WORD $0x4f839085 // fmul v5.4s, v4.4s, v3.s[0]
+	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
+	WORD $0x3dc008a6 // ldr q6, [x5, #32]
+	WORD $0x4e36cca6 // fmla v6.4s, v5.4s, v22.4s
+	WORD $0x3d8008a6 // str q6, [x5, #32]
+	WORD $0x3cc105e4 // ldr q4, [x15], #16
+	WORD $0x4f809085 // fmul v5.4s, v4.4s, v0.s[0]
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x3dc00c46 // ldr q6, [x2, #48]
+	WORD $0x4e2bcca6 // fmla v6.4s, v5.4s, v11.4s
+	WORD $0x3d800c46 // str q6, [x2, #48]
+	WORD $0x4f819085 // fmul v5.4s, v4.4s, v1.s[0]
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x3dc00c66 // ldr q6, [x3, #48]
+	WORD $0x4e2fcca6 // fmla v6.4s, v5.4s, v15.4s
+	WORD $0x3d800c66 // str q6, [x3, #48]
+	WORD $0x4f829085 // fmul v5.4s, v4.4s, v2.s[0]
+	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
+	WORD $0x3dc00c86 // ldr q6, [x4, #48]
+	WORD $0x4e33cca6 // fmla v6.4s, v5.4s, v19.4s
+	WORD $0x3d800c86 // str q6, [x4, #48]
+	WORD $0x4f839085 // fmul v5.4s, v4.4s, v3.s[0]
+	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
+	WORD $0x3dc00ca6 // ldr q6, [x5, #48]
+	WORD $0x4e37cca6 // fmla v6.4s, v5.4s, v23.4s
+	WORD $0x3d800ca6 // str q6, [x5, #48]
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4f000412 // movi v18.4s, #0
+	WORD $0x4f000413 // movi v19.4s, #0
+	WORD $0x4f000414 // movi v20.4s, #0
+	WORD $0x4f000415 // movi v21.4s, #0
+	WORD $0x4f000416 // movi v22.4s, #0
+	WORD $0x4f000417 // movi v23.4s, #0
+	MOVD blockLen+56(FP), R0
+loop115:
 	CMP $32, R0
-	BLT done112
+	BLT done116
 	WORD $0xbc4046a0 // ldr s0, [x21], #4
 	WORD $0xbc4046c1 // ldr s1, [x22], #4
 	WORD $0xbc4046e2 // ldr s2, [x23], #4
@@ -2747,8 +3044,8 @@ loop111:
 	WORD $0x0f5320f6 // smlal v22.4s, v7.4h, v3.h[1]
 	WORD $0x4f5320f7 // smlal2 v23.4s, v7.8h, v3.h[1]
 	SUB $32, R0
-	B loop111
-done112:
+	B loop115
+done116:
 	WORD $0xbd400140 // ldr s0, [x10, #0]
 	WORD $0xbd400161 // ldr s1, [x11, #0]
 	WORD $0xbd400182 // ldr s2, [x12, #0]
@@ -2842,8 +3139,8 @@ done112:
 	ADD $4, R12, R12
 	ADD $4, R13, R13
 	SUB $1, R1
-	B loop107
-done108:
+	B loop111
+done112:
 	RET
 
 // func mulWide1(dst *float32, dstStride int, panel, mins *int16, d, m *float32, blocks, blockLen int, x *int16, scale *float32, sums *int16)
@@ -2866,118 +3163,6 @@ TEXT ·mulWide1(SB), NOSPLIT, $0-88
 	WORD $0x3d800c40 // str q0, [x2, #48]
 	MOVD panel+16(FP), R5
 	MOVD d+32(FP), R6
-loop113:
-	CMP $1, R1
-	BLT done114
-	WORD $0x4f000405 // movi v5.4s, #0
-	WORD $0x4f000406 // movi v6.4s, #0
-	WORD $0x4f000407 // movi v7.4s, #0
-	WORD $0x4f000408 // movi v8.4s, #0
-	MOVD blockLen+56(FP), R0
-loop115:
-	CMP $8, R0
-	BLT done116
-	WORD $0x3cc10460 // ldr q0, [x3], #16
-	WORD $0x4cdf84a1 // ld2 {v1.8h, v2.8h}, [x5], #32
-	WORD $0x4cdf84a3 // ld2 {v3.8h, v4.8h}, [x5], #32
-	WORD $0x0f402025 // smlal v5.4s, v1.4h, v0.h[0]
-	WORD $0x4f402026 // smlal2 v6.4s, v1.8h, v0.h[0]
-	WORD $0x0f402067 // smlal v7.4s, v3.4h, v0.h[0]
-	WORD $0x4f402068 // smlal2 v8.4s, v3.8h, v0.h[0]
-	WORD $0x0f502045 // smlal v5.4s, v2.4h, v0.h[1]
-	WORD $0x4f502046 // smlal2 v6.4s, v2.8h, v0.h[1]
-	WORD $0x0f502087 // smlal v7.4s, v4.4h, v0.h[1]
-	WORD $0x4f502088 // smlal2 v8.4s, v4.8h, v0.h[1]
-	WORD $0x4cdf84a1 // ld2 {v1.8h, v2.8h}, [x5], #32
-	WORD $0x4cdf84a3 // ld2 {v3.8h, v4.8h}, [x5], #32
-	WORD $0x0f602025 // smlal v5.4s, v1.4h, v0.h[2]
-	WORD $0x4f602026 // smlal2 v6.4s, v1.8h, v0.h[2]
-	WORD $0x0f602067 // smlal v7.4s, v3.4h, v0.h[2]
-	WORD $0x4f602068 // smlal2 v8.4s, v3.8h, v0.h[2]
-	WORD $0x0f702045 // smlal v5.4s, v2.4h, v0.h[3]
-	WORD $0x4f702046 // smlal2 v6.4s, v2.8h, v0.h[3]
-	WORD $0x0f702087 // smlal v7.4s, v4.4h, v0.h[3]
-	WORD $0x4f702088 // smlal2 v8.4s, v4.8h, v0.h[3]
-	WORD $0x4cdf84a1 // ld2 {v1.8h, v2.8h}, [x5], #32
-	WORD $0x4cdf84a3 // ld2 {v3.8h, v4.8h}, [x5], #32
-	WORD $0x0f402825 // smlal v5.4s, v1.4h, v0.h[4]
-	WORD $0x4f402826 // smlal2 v6.4s, v1.8h, v0.h[4]
-	WORD $0x0f402867 // smlal v7.4s, v3.4h, v0.h[4]
-	WORD $0x4f402868 // smlal2 v8.4s, v3.8h, v0.h[4]
-	WORD $0x0f502845 // smlal v5.4s, v2.4h, v0.h[5]
-	WORD $0x4f502846 // smlal2 v6.4s, v2.8h, v0.h[5]
-	WORD $0x0f502887 // smlal v7.4s, v4.4h, v0.h[5]
-	WORD $0x4f502888 // smlal2 v8.4s, v4.8h, v0.h[5]
-	WORD $0x4cdf84a1 // ld2 {v1.8h, v2.8h}, [x5], #32
-	WORD $0x4cdf84a3 // ld2 {v3.8h, v4.8h}, [x5], #32
-	WORD $0x0f602825 // smlal v5.4s, v1.4h, v0.h[6]
-	WORD $0x4f602826 // smlal2 v6.4s, v1.8h, v0.h[6]
-	WORD $0x0f602867 // smlal v7.4s, v3.4h, v0.h[6]
-	WORD $0x4f602868 // smlal2 v8.4s, v3.8h, v0.h[6]
-	WORD $0x0f702845 // smlal v5.4s, v2.4h, v0.h[7]
-	WORD $0x4f702846 // smlal2 v6.4s, v2.8h, v0.h[7]
-	WORD $0x0f702887 // smlal v7.4s, v4.4h, v0.h[7]
-	WORD $0x4f702888 // smlal2 v8.4s, v4.8h, v0.h[7]
-	SUB $8, R0
-	B loop115
-done116:
-	WORD $0xbd400080 // ldr s0, [x4, #0]
-	WORD $0x3cc104c1 // ldr q1, [x6], #16
-	WORD $0x4f809022 // fmul v2.4s, v1.4s, v0.s[0]
-	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x3dc00043 // ldr q3, [x2, #0]
-	WORD $0x4e25cc43 // fmla v3.4s, v2.4s, v5.4s
-	WORD $0x3d800043 // str q3, [x2, #0]
-	WORD $0x3cc104c1 // ldr q1, [x6], #16
-	WORD $0x4f809022 // fmul v2.4s, v1.4s, v0.s[0]
-	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x3dc00443 // ldr q3, [x2, #16]
-	WORD $0x4e26cc43 // fmla v3.4s, v2.4s, v6.4s
-	WORD $0x3d800443 // str q3, [x2, #16]
-	WORD $0x3cc104c1 // ldr q1, [x6], #16
-	WORD $0x4f809022 // fmul v2.4s, v1.4s, v0.s[0]
-	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x3dc00843 // ldr q3, [x2, #32]
-	WORD $0x4e27cc43 // fmla v3.4s, v2.4s, v7.4s
-	WORD $0x3d800843 // str q3, [x2, #32]
-	WORD $0x3cc104c1 // ldr q1, [x6], #16
-	WORD $0x4f809022 // fmul v2.4s, v1.4s, v0.s[0]
-	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
-	WORD $0x3dc00c43 // ldr q3, [x2, #48]
-	WORD $0x4e28cc43 // fmla v3.4s, v2.4s, v8.4s
-	WORD $0x3d800c43 // str q3, [x2, #48]
-	ADD $4, R4, R4
-	SUB $1, R1
-	B loop113
-done114:
-	RET
-
-// func mulWideMinima1(dst *float32, dstStride int, panel, mins *int16, d, m *float32, blocks, blockLen int, x *int16, scale *float32, sums *int16)
-TEXT ·mulWideMinima1(SB), NOSPLIT, $0-88
-	MOVD blockLen+56(FP), R0
-	MOVD blocks+48(FP), R1
-	MOVD x+64(FP), R3
-	MOVD R1, R4
-	MUL R0, R4, R4
-	LSL $1, R4, R4
-	MOVD scale+72(FP), R4
-	MOVD R1, R5
-	LSL $2, R5, R5
-	MOVD dstStride+8(FP), R5
-	WORD $0x4f000400 // movi v0.4s, #0
-	MOVD dst+0(FP), R2
-	WORD $0x3d800040 // str q0, [x2, #0]
-	WORD $0x3d800440 // str q0, [x2, #16]
-	WORD $0x3d800840 // str q0, [x2, #32]
-	WORD $0x3d800c40 // str q0, [x2, #48]
-	MOVD panel+16(FP), R5
-	MOVD d+32(FP), R6
-	MOVD mins+24(FP), R7
-	MOVD m+40(FP), R8
-	MOVD sums+80(FP), R9
-	MOVD R1, R10
-	MUL R0, R10, R10
-	LSR $3, R10, R10
 loop117:
 	CMP $1, R1
 	BLT done118
@@ -3058,14 +3243,126 @@ done120:
 	WORD $0x3dc00c43 // ldr q3, [x2, #48]
 	WORD $0x4e28cc43 // fmla v3.4s, v2.4s, v8.4s
 	WORD $0x3d800c43 // str q3, [x2, #48]
+	ADD $4, R4, R4
+	SUB $1, R1
+	B loop117
+done118:
+	RET
+
+// func mulWideMinima1(dst *float32, dstStride int, panel, mins *int16, d, m *float32, blocks, blockLen int, x *int16, scale *float32, sums *int16)
+TEXT ·mulWideMinima1(SB), NOSPLIT, $0-88
+	MOVD blockLen+56(FP), R0
+	MOVD blocks+48(FP), R1
+	MOVD x+64(FP), R3
+	MOVD R1, R4
+	MUL R0, R4, R4
+	LSL $1, R4, R4
+	MOVD scale+72(FP), R4
+	MOVD R1, R5
+	LSL $2, R5, R5
+	MOVD dstStride+8(FP), R5
+	WORD $0x4f000400 // movi v0.4s, #0
+	MOVD dst+0(FP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800440 // str q0, [x2, #16]
+	WORD $0x3d800840 // str q0, [x2, #32]
+	WORD $0x3d800c40 // str q0, [x2, #48]
+	MOVD panel+16(FP), R5
+	MOVD d+32(FP), R6
+	MOVD mins+24(FP), R7
+	MOVD m+40(FP), R8
+	MOVD sums+80(FP), R9
+	MOVD R1, R10
+	MUL R0, R10, R10
+	LSR $3, R10, R10
+loop121:
+	CMP $1, R1
+	BLT done122
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
 	WORD $0x4f000408 // movi v8.4s, #0
 	MOVD blockLen+56(FP), R0
-loop121:
+loop123:
+	CMP $8, R0
+	BLT done124
+	WORD $0x3cc10460 // ldr q0, [x3], #16
+	WORD $0x4cdf84a1 // ld2 {v1.8h, v2.8h}, [x5], #32
+	WORD $0x4cdf84a3 // ld2 {v3.8h, v4.8h}, [x5], #32
+	WORD $0x0f402025 // smlal v5.4s, v1.4h, v0.h[0]
+	WORD $0x4f402026 // smlal2 v6.4s, v1.8h, v0.h[0]
+	WORD $0x0f402067 // smlal v7.4s, v3.4h, v0.h[0]
+	WORD $0x4f402068 // smlal2 v8.4s, v3.8h, v0.h[0]
+	WORD $0x0f502045 // smlal v5.4s, v2.4h, v0.h[1]
+	WORD $0x4f502046 // smlal2 v6.4s, v2.8h, v0.h[1]
+	WORD $0x0f502087 // smlal v7.4s, v4.4h, v0.h[1]
+	WORD $0x4f502088 // smlal2 v8.4s, v4.8h, v0.h[1]
+	WORD $0x4cdf84a1 // ld2 {v1.8h, v2.8h}, [x5], #32
+	WORD $0x4cdf84a3 // ld2 {v3.8h, v4.8h}, [x5], #32
+	WORD $0x0f602025 // smlal v5.4s, v1.4h, v0.h[2]
+	WORD $0x4f602026 // smlal2 v6.4s, v1.8h, v0.h[2]
+	WORD $0x0f602067 // smlal v7.4s, v3.4h, v0.h[2]
+	WORD $0x4f602068 // smlal2 v8.4s, v3.8h, v0.h[2]
+	WORD $0x0f702045 // smlal v5.4s, v2.4h, v0.h[3]
+	WORD $0x4f702046 // smlal2 v6.4s, v2.8h, v0.h[3]
+	WORD $0x0f702087 // smlal v7.4s, v4.4h, v0.h[3]
+	WORD $0x4f702088 // smlal2 v8.4s, v4.8h, v0.h[3]
+	WORD $0x4cdf84a1 // ld2 {v1.8h, v2.8h}, [x5], #32
+	WORD $0x4cdf84a3 // ld2 {v3.8h, v4.8h}, [x5], #32
+	WORD $0x0f402825 // smlal v5.4s, v1.4h, v0.h[4]
+	WORD $0x4f402826 // smlal2 v6.4s, v1.8h, v0.h[4]
+	WORD $0x0f402867 // smlal v7.4s, v3.4h, v0.h[4]
+	WORD $0x4f402868 // smlal2 v8.4s, v3.8h, v0.h[4]
+	WORD $0x0f502845 // smlal v5.4s, v2.4h, v0.h[5]
+	WORD $0x4f502846 // smlal2 v6.4s, v2.8h, v0.h[5]
+	WORD $0x0f502887 // smlal v7.4s, v4.4h, v0.h[5]
+	WORD $0x4f502888 // smlal2 v8.4s, v4.8h, v0.h[5]
+	WORD $0x4cdf84a1 // ld2 {v1.8h, v2.8h}, [x5], #32
+	WORD $0x4cdf84a3 // ld2 {v3.8h, v4.8h}, [x5], #32
+	WORD $0x0f602825 // smlal v5.4s, v1.4h, v0.h[6]
+	WORD $0x4f602826 // smlal2 v6.4s, v1.8h, v0.h[6]
+	WORD $0x0f602867 // smlal v7.4s, v3.4h, v0.h[6]
+	WORD $0x4f602868 // smlal2 v8.4s, v3.8h, v0.h[6]
+	WORD $0x0f702845 // smlal v5.4s, v2.4h, v0.h[7]
+	WORD $0x4f702846 // smlal2 v6.4s, v2.8h, v0.h[7]
+	WORD $0x0f702887 // smlal v7.4s, v4.4h, v0.h[7]
+	WORD $0x4f702888 // smlal2 v8.4s, v4.8h, v0.h[7]
+	SUB $8, R0
+	B loop123
+done124:
+	WORD $0xbd400080 // ldr s0, [x4, #0]
+	WORD $0x3cc104c1 // ldr q1, [x6], #16
+	WORD $0x4f809022 // fmul v2.4s, v1.4s, v0.s[0]
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x3dc00043 // ldr q3, [x2, #0]
+	WORD $0x4e25cc43 // fmla v3.4s, v2.4s, v5.4s
+	WORD $0x3d800043 // str q3, [x2, #0]
+	WORD $0x3cc104c1 // ldr q1, [x6], #16
+	WORD $0x4f809022 // fmul v2.4s, v1.4s, v0.s[0]
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x3dc00443 // ldr q3, [x2, #16]
+	WORD $0x4e26cc43 // fmla v3.4s, v2.4s, v6.4s
+	WORD $0x3d800443 // str q3, [x2, #16]
+	WORD $0x3cc104c1 // ldr q1, [x6], #16
+	WORD $0x4f809022 // fmul v2.4s, v1.4s, v0.s[0]
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x3dc00843 // ldr q3, [x2, #32]
+	WORD $0x4e27cc43 // fmla v3.4s, v2.4s, v7.4s
+	WORD $0x3d800843 // str q3, [x2, #32]
+	WORD $0x3cc104c1 // ldr q1, [x6], #16
+	WORD $0x4f809022 // fmul v2.4s, v1.4s, v0.s[0]
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x3dc00c43 // ldr q3, [x2, #48]
+	WORD $0x4e28cc43 // fmla v3.4s, v2.4s, v8.4s
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+	WORD $0x4f000408 // movi v8.4s, #0
+	MOVD blockLen+56(FP), R0
+loop125:
 	CMP $32, R0
-	BLT done122
+	BLT done126
 	WORD $0xbc404520 // ldr s0, [x9], #4
 	WORD $0x4cdf84e1 // ld2 {v1.8h, v2.8h}, [x7], #32
 	WORD $0x4cdf84e3 // ld2 {v3.8h, v4.8h}, [x7], #32
@@ -3078,8 +3375,8 @@ loop121:
 	WORD $0x0f502087 // smlal v7.4s, v4.4h, v0.h[1]
 	WORD $0x4f502088 // smlal2 v8.4s, v4.8h, v0.h[1]
 	SUB $32, R0
-	B loop121
-done122:
+	B loop125
+done126:
 	WORD $0xbd400080 // ldr s0, [x4, #0]
 	WORD $0x3cc10501 // ldr q1, [x8], #16
 	WORD $0x4f809022 // fmul v2.4s, v1.4s, v0.s[0]
@@ -3107,8 +3404,8 @@ done122:
 	WORD $0x3d800c43 // str q3, [x2, #48]
 	ADD $4, R4, R4
 	SUB $1, R1
-	B loop117
-done118:
+	B loop121
+done122:
 	RET
 
 // func rowsQ4_0(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -3120,9 +3417,9 @@ TEXT ·rowsQ4_0(SB), NOSPLIT, $0-56
 	MOVD $18, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop123:
+loop127:
 	CMP $1, R9
-	BLT done124
+	BLT done128
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -3138,9 +3435,9 @@ loop123:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop125:
+loop129:
 	CMP $1, R15
-	BLT done126
+	BLT done130
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3246,13 +3543,13 @@ loop125:
 	WORD $0x4f8f9252 // fmul v18.4s, v18.4s, v15.s[0]
 	WORD $0x4e2bce42 // fmla v2.4s, v18.4s, v11.4s
 	SUB $1, R15
-	B loop125
-done126:
+	B loop129
+done130:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop123
-done124:
+	B loop127
+done128:
 	RET
 
 // func rowsQ4_1(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -3264,9 +3561,9 @@ TEXT ·rowsQ4_1(SB), NOSPLIT, $0-56
 	MOVD $20, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop127:
+loop131:
 	CMP $1, R9
-	BLT done128
+	BLT done132
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -3282,9 +3579,9 @@ loop127:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop129:
+loop133:
 	CMP $1, R15
-	BLT done130
+	BLT done134
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3402,13 +3699,13 @@ loop129:
 	WORD $0x4f8f9294 // fmul v20.4s, v20.4s, v15.s[0]
 	WORD $0x4e30ce82 // fmla v2.4s, v20.4s, v16.4s
 	SUB $1, R15
-	B loop129
-done130:
+	B loop133
+done134:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop127
-done128:
+	B loop131
+done132:
 	RET
 
 // func rowsQ8_0(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -3420,9 +3717,9 @@ TEXT ·rowsQ8_0(SB), NOSPLIT, $0-56
 	MOVD $34, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop131:
+loop135:
 	CMP $1, R9
-	BLT done132
+	BLT done136
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -3438,9 +3735,9 @@ loop131:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop133:
+loop137:
 	CMP $1, R15
-	BLT done134
+	BLT done138
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3542,13 +3839,13 @@ loop133:
 	WORD $0x4f8f9252 // fmul v18.4s, v18.4s, v15.s[0]
 	WORD $0x4e2bce42 // fmla v2.4s, v18.4s, v11.4s
 	SUB $1, R15
-	B loop133
-done134:
+	B loop137
+done138:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop131
-done132:
+	B loop135
+done136:
 	RET
 
 // func rowsQ4_0Dot(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -3560,9 +3857,9 @@ TEXT ·rowsQ4_0Dot(SB), NOSPLIT, $0-56
 	MOVD $18, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop135:
+loop139:
 	CMP $1, R9
-	BLT done136
+	BLT done140
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -3578,9 +3875,9 @@ loop135:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop137:
+loop141:
 	CMP $1, R15
-	BLT done138
+	BLT done142
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3670,13 +3967,13 @@ loop137:
 	WORD $0x4f8f9252 // fmul v18.4s, v18.4s, v15.s[0]
 	WORD $0x4e2bce42 // fmla v2.4s, v18.4s, v11.4s
 	SUB $1, R15
-	B loop137
-done138:
+	B loop141
+done142:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop135
-done136:
+	B loop139
+done140:
 	RET
 
 // func rowsQ4_1Dot(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -3688,9 +3985,9 @@ TEXT ·rowsQ4_1Dot(SB), NOSPLIT, $0-56
 	MOVD $20, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop139:
+loop143:
 	CMP $1, R9
-	BLT done140
+	BLT done144
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -3706,9 +4003,9 @@ loop139:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop141:
+loop145:
 	CMP $1, R15
-	BLT done142
+	BLT done146
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3810,13 +4107,13 @@ loop141:
 	WORD $0x4f8f9294 // fmul v20.4s, v20.4s, v15.s[0]
 	WORD $0x4e30ce82 // fmla v2.4s, v20.4s, v16.4s
 	SUB $1, R15
-	B loop141
-done142:
+	B loop145
+done146:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop139
-done140:
+	B loop143
+done144:
 	RET
 
 // func rowsQ8_0Dot(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -3828,9 +4125,9 @@ TEXT ·rowsQ8_0Dot(SB), NOSPLIT, $0-56
 	MOVD $34, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop143:
+loop147:
 	CMP $1, R9
-	BLT done144
+	BLT done148
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -3846,9 +4143,9 @@ loop143:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop145:
+loop149:
 	CMP $1, R15
-	BLT done146
+	BLT done150
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3926,13 +4223,13 @@ loop145:
 	WORD $0x4f8f9252 // fmul v18.4s, v18.4s, v15.s[0]
 	WORD $0x4e2bce42 // fmla v2.4s, v18.4s, v11.4s
 	SUB $1, R15
-	B loop145
-done146:
+	B loop149
+done150:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop143
-done144:
+	B loop147
+done148:
 	RET
 
 // func mulDot4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -3974,9 +4271,9 @@ TEXT ·mulDot4(SB), NOSPLIT, $0-72
 	WORD $0x3d800c80 // str q0, [x4, #48]
 	MOVD panel+16(FP), R13
 	MOVD d+24(FP), R14
-loop147:
+loop151:
 	CMP $1, R0
-	BLT done148
+	BLT done152
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -4254,8 +4551,8 @@ loop147:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop147
-done148:
+	B loop151
+done152:
 	RET
 
 // func mulDot1(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -4276,9 +4573,9 @@ TEXT ·mulDot1(SB), NOSPLIT, $0-72
 	WORD $0x3d800c20 // str q0, [x1, #48]
 	MOVD panel+16(FP), R4
 	MOVD d+24(FP), R5
-loop149:
+loop153:
 	CMP $1, R0
-	BLT done150
+	BLT done154
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -4376,8 +4673,8 @@ loop149:
 	WORD $0x3d800c27 // str q7, [x1, #48]
 	ADD $4, R3, R3
 	SUB $1, R0
-	B loop149
-done150:
+	B loop153
+done154:
 	RET
 
 // func mulMatrix4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -4419,9 +4716,9 @@ TEXT ·mulMatrix4(SB), NOSPLIT, $0-72
 	WORD $0x3d800c80 // str q0, [x4, #48]
 	MOVD panel+16(FP), R13
 	MOVD d+24(FP), R14
-loop151:
+loop155:
 	CMP $1, R0
-	BLT done152
+	BLT done156
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -4703,8 +5000,8 @@ loop151:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop151
-done152:
+	B loop155
+done156:
 	RET
 
 // func mulNibblesQ4_0_2(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -4736,9 +5033,9 @@ TEXT ·mulNibblesQ4_0_2(SB), NOSPLIT, $0-72
 	MOVD R0, R11
 	LSL $2, R11, R11
 	ADD R11, R9, R10
-loop153:
+loop157:
 	CMP $1, R0
-	BLT done154
+	BLT done158
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -5016,8 +5313,8 @@ loop153:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R0
-	B loop153
-done154:
+	B loop157
+done158:
 	RET
 
 // func mulNibblesQ4_0_1(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -5041,9 +5338,9 @@ TEXT ·mulNibblesQ4_0_1(SB), NOSPLIT, $0-72
 	MOVD sums+64(FP), R6
 	MOVD R0, R7
 	LSL $2, R7, R7
-loop155:
+loop159:
 	CMP $1, R0
-	BLT done156
+	BLT done160
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -5201,8 +5498,8 @@ loop155:
 	WORD $0x3d800c2b // str q11, [x1, #48]
 	ADD $4, R3, R3
 	SUB $1, R0
-	B loop155
-done156:
+	B loop159
+done160:
 	RET
 
 // func mulDotQ4_0_4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -5250,9 +5547,9 @@ TEXT ·mulDotQ4_0_4(SB), NOSPLIT, $0-72
 	ADD R22, R15, R19
 	ADD R22, R19, R20
 	ADD R22, R20, R21
-loop157:
+loop161:
 	CMP $1, R0
-	BLT done158
+	BLT done162
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -5570,8 +5867,8 @@ loop157:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop157
-done158:
+	B loop161
+done162:
 	RET
 
 // func mulDotQ4_0_1(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -5595,9 +5892,9 @@ TEXT ·mulDotQ4_0_1(SB), NOSPLIT, $0-72
 	MOVD sums+64(FP), R6
 	MOVD R0, R7
 	LSL $2, R7, R7
-loop159:
+loop163:
 	CMP $1, R0
-	BLT done160
+	BLT done164
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -5705,8 +6002,8 @@ loop159:
 	WORD $0x3d800c27 // str q7, [x1, #48]
 	ADD $4, R3, R3
 	SUB $1, R0
-	B loop159
-done160:
+	B loop163
+done164:
 	RET
 
 // func mulMatrixQ4_0_4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -5754,9 +6051,9 @@ TEXT ·mulMatrixQ4_0_4(SB), NOSPLIT, $0-72
 	ADD R22, R15, R19
 	ADD R22, R19, R20
 	ADD R22, R20, R21
-loop161:
+loop165:
 	CMP $1, R0
-	BLT done162
+	BLT done166
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -6078,8 +6375,8 @@ loop161:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop161
-done162:
+	B loop165
+done166:
 	RET
 
 // func mulNibblesQ4_1_2(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -6112,9 +6409,9 @@ TEXT ·mulNibblesQ4_1_2(SB), NOSPLIT, $0-72
 	LSL $2, R11, R11
 	ADD R11, R9, R10
 	MOVD m+32(FP), R11
-loop163:
+loop167:
 	CMP $1, R0
-	BLT done164
+	BLT done168
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -6434,8 +6731,8 @@ loop163:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R0
-	B loop163
-done164:
+	B loop167
+done168:
 	RET
 
 // func mulNibblesQ4_1_1(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -6460,9 +6757,9 @@ TEXT ·mulNibblesQ4_1_1(SB), NOSPLIT, $0-72
 	MOVD R0, R7
 	LSL $2, R7, R7
 	MOVD m+32(FP), R7
-loop165:
+loop169:
 	CMP $1, R0
-	BLT done166
+	BLT done170
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -6643,8 +6940,8 @@ loop165:
 	WORD $0x3d800c2b // str q11, [x1, #48]
 	ADD $4, R3, R3
 	SUB $1, R0
-	B loop165
-done166:
+	B loop169
+done170:
 	RET
 
 // func mulDotQ4_1_4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -6693,9 +6990,9 @@ TEXT ·mulDotQ4_1_4(SB), NOSPLIT, $0-72
 	ADD R22, R19, R20
 	ADD R22, R20, R21
 	MOVD m+32(FP), R22
-loop167:
+loop171:
 	CMP $1, R0
-	BLT done168
+	BLT done172
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -7093,8 +7390,8 @@ loop167:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop167
-done168:
+	B loop171
+done172:
 	RET
 
 // func mulDotQ4_1_1(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -7119,9 +7416,9 @@ TEXT ·mulDotQ4_1_1(SB), NOSPLIT, $0-72
 	MOVD R0, R7
 	LSL $2, R7, R7
 	MOVD m+32(FP), R7
-loop169:
+loop173:
 	CMP $1, R0
-	BLT done170
+	BLT done174
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -7252,8 +7549,8 @@ loop169:
 	WORD $0x3d800c27 // str q7, [x1, #48]
 	ADD $4, R3, R3
 	SUB $1, R0
-	B loop169
-done170:
+	B loop173
+done174:
 	RET
 
 // func mulMatrixQ4_1_4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -7302,9 +7599,9 @@ TEXT ·mulMatrixQ4_1_4(SB), NOSPLIT, $0-72
 	ADD R22, R19, R20
 	ADD R22, R20, R21
 	MOVD m+32(FP), R22
-loop171:
+loop175:
 	CMP $1, R0
-	BLT done172
+	BLT done176
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -7706,6 +8003,6 @@ loop171:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop171
-done172:
+	B loop175
+done176:
 	RET

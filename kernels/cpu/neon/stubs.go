@@ -120,6 +120,16 @@ func valuesQ8_0(dst *float32, src *byte, blocks int)
 //go:noescape
 func valuesQ4_0(dst *float32, src *byte, blocks int)
 
+// encodeQ8_0 encodes blocks of 32 to Q8_0: quant.Encode.
+//
+//go:noescape
+func encodeQ8_0(dst *byte, src *float32, blocks int)
+
+// encodeQ4_0 encodes blocks of 32 to Q4_0: quant.Encode.
+//
+//go:noescape
+func encodeQ4_0(dst *byte, src *float32, blocks int)
+
 // quantize sets q, scale and sums to the int8 form of x: ref.Quantize.
 //
 //go:noescape
