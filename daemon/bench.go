@@ -6,7 +6,6 @@ import (
 	"io"
 	"runtime"
 
-	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/kernels/cpu"
 	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/models"
@@ -71,8 +70,11 @@ func benchFile(ctx context.Context, plan benchPlan, file *gguf.File, report func
 	if err != nil {
 		return err
 	}
+	if err := model.Config().CacheLayout(1, benchPageTokens, plan.cache).Check(); err != nil {
+		return fmt.Errorf("--kv %s: %w", plan.cache, err)
+	}
 	row := describe(file, model)
-	row.KVType = map[kernels.CacheType]string{kernels.CacheF16: "f16", kernels.CacheF32: "f32"}[plan.cache]
+	row.KVType = plan.cache.String()
 	if plan.load {
 		return benchLoad(ctx, plan, row, report)
 	}

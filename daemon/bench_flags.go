@@ -29,7 +29,7 @@ commas; every test is done for every thread count. --perplexity and --load measu
   -t LIST        threads (default 0: every processor the process may use)
   -r N           timed runs of each test (default 5)
   -u TOKENS      most tokens of a prompt in one step (default 512)
-  --kv TYPE      cache type: f16 or f32 (default f16)
+  --kv TYPE      cache type: f16, f32, q8_0 or q4_0 (default f16)
   --cpu LEVEL    highest instruction level (default $WEFT_CPU, then the best)
   --synthetic M  measure a model of random weights, "1.1b:q4_k_m", in place of FILE: written to a temporary folder, gone at the end
                  shapes: ` + strings.Join(synthetic.Shapes(), ", ") + `,
@@ -119,14 +119,11 @@ func parseBench(args []string, level string) (benchPlan, error) {
 	if p.runs < 1 || p.stepTokens < 1 || p.stepTokens > 1<<16 {
 		return p, fmt.Errorf("-r %d -u %d: at least one run, and 1 to 65536 tokens in a step", p.runs, p.stepTokens)
 	}
-	switch *kv {
-	case "f16":
-		p.cache = kernels.CacheF16
-	case "f32":
-		p.cache = kernels.CacheF32
-	default:
-		return p, fmt.Errorf("--kv %q is neither f16 nor f32", *kv)
+	cache, ok := kernels.ParseCacheType(*kv)
+	if !ok {
+		return p, fmt.Errorf("--kv %q is none of %v", *kv, kernels.CacheTypes())
 	}
+	p.cache = cache
 	switch {
 	case *asJSON && *asMarkdown:
 		return p, errors.New("--json and --markdown exclude each other")

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/kernels/cpu"
 	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/runtime/gguf"
@@ -60,8 +59,8 @@ type benchCost struct {
 
 // costOf adds up the matrices of a file by their names, which GGUF fixes.
 func costOf(f *gguf.File, c models.Config, plan benchPlan) benchCost {
-	element := map[kernels.CacheType]float64{kernels.CacheF16: 2, kernels.CacheF32: 4}[plan.cache]
-	cost := benchCost{position: 2 * element * float64(c.Layers*c.KVWidth()), step: plan.stepTokens}
+	page := c.CacheLayout(1, benchPageTokens, plan.cache).Bytes()
+	cost := benchCost{position: float64(page) / benchPageTokens, step: plan.stepTokens}
 	_, untied := f.Tensor("output.weight")
 	last := fmt.Sprintf("blk.%d.", c.Layers-1)
 	for _, t := range f.Tensors() {

@@ -74,7 +74,7 @@ func TestBenchMistakes(t *testing.T) {
 		"-p many a":                       `"many" is not a number`,
 		"-d -1 a":                         `"-1" is not a number from 0`,
 		"-r 0 a":                          "at least one run",
-		"--kv q8_0 a":                     `--kv "q8_0" is neither f16 nor f32`,
+		"--kv q8 a":                       `--kv "q8" is none of [f16 f32 q8_0 q4_0]`,
 		"--json --markdown a":             "exclude each other",
 		"nowhere.gguf":                    "no such file",
 		"-p 9999 " + builtinFile:          "the model was made for 512",

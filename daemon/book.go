@@ -96,6 +96,7 @@ func statusOf(s repository.Status) api.ModelStatus {
 	if s.Generation == 0 {
 		return m // never loaded: nothing is known of what is in the files
 	}
+	m.KVType = s.CacheType
 	m.HeaderDigest, m.Digest = "sha256:"+s.HeaderDigest, digestOrPending(s.Digest)
 	m.Template = s.TemplateProblem
 	if s.Template {

@@ -53,34 +53,6 @@ type Projection struct {
 	Bias *Tensor // float32 vector of W.Rows, or nil
 }
 
-// CacheType is the type in which keys and values are kept.
-type CacheType uint8
-
-// The cache types. Keys and values are rounded to the type once, when stored; prefill reads them rounded too.
-const (
-	CacheF16 CacheType = iota
-	CacheF32
-)
-
-// CacheLayout is the shape of a paged key/value cache: Pages pages of PageTokens tokens in each of Layers layers.
-type CacheLayout struct {
-	Layers     int
-	KVHeads    int
-	HeadDim    int
-	PageTokens int // a power of two, 16 to 64
-	Pages      int
-	Type       CacheType
-}
-
-// Bytes is the memory that the cache takes when every page is in use.
-func (l CacheLayout) Bytes() int64 {
-	size := int64(2)
-	if l.Type == CacheF32 {
-		size = 4
-	}
-	return 2 * size * int64(l.Layers) * int64(l.KVHeads) * int64(l.HeadDim) * int64(l.PageTokens) * int64(l.Pages)
-}
-
 // Cache is paged key/value memory of a backend. Who owns which page is accounted by runtime/kvcache.
 type Cache interface {
 	Layout() CacheLayout

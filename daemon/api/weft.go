@@ -78,6 +78,7 @@ type ModelStatus struct {
 	Quantization string   `json:"quantization,omitempty"`
 	Parameters   int64    `json:"parameters,omitempty"`
 	Context      int      `json:"context_tokens,omitempty"` // of one sequence, as served
+	KVType       string   `json:"kv_type,omitempty"`        // of the cache, as served
 	Template     string   `json:"template,omitempty"`       // where the chat template comes from
 	HeaderDigest string   `json:"header_digest,omitempty"`
 	Digest       string   `json:"digest,omitempty"` // "sha256:..." or "pending"

@@ -128,7 +128,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"flag value", "", []string{"--threads", "two"}, nil, ErrValue, `flag --threads: threads: bad value: "two" is not a whole number`},
 		{"choice", "log_format = 'xml'", nil, nil, ErrValue, `"xml" is none of text, json, journal`},
 		{"level", "log_level = 'loud'", nil, nil, ErrValue, `"loud" is none of debug, info, warn, error`},
-		{"kv type to come", "kv_type = 'q8_0'", nil, nil, ErrUnavailable, `kv_type "q8_0" is not available in this version; use one of f16, f32`},
+		{"kv type", "kv_type = 'q8'", nil, nil, ErrValue, `"q8" is none of f16, f32, q8_0, q4_0`},
 		{"page size", "page_tokens = 48", nil, nil, ErrValue, "48 is none of 16, 32, 64"},
 		{"newer version", "version = 2", nil, nil, ErrVersion, "version 2 and this program knows 1 to 1"},
 		{"version of wrong type", "version = '1'", nil, nil, ErrValue, `version: bad value: "1" is not a whole number`},

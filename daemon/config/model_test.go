@@ -12,7 +12,7 @@ func TestParseModel(t *testing.T) {
 	got, err := ParseModel([]byte(`
 ctx = 2048
 parallel = 2
-kv_type = "f32"
+kv_type = "q8_0"
 template = "chatml"
 aliases = ["small", "gpt-4o-mini"]
 
@@ -24,7 +24,7 @@ top_k = 40
 		t.Fatal(err)
 	}
 	want := Model{
-		Ctx: 2048, Parallel: 2, KVType: "f32", Template: "chatml", Aliases: []string{"small", "gpt-4o-mini"},
+		Ctx: 2048, Parallel: 2, KVType: "q8_0", Template: "chatml", Aliases: []string{"small", "gpt-4o-mini"},
 		Sampling: map[string]float64{"temperature": 0.6, "top_k": 40},
 	}
 	if d := cmp.Diff(want, got); d != "" {
@@ -43,8 +43,7 @@ func TestModelMistakesAreNamed(t *testing.T) {
 	}{
 		{"contxt = 1", ErrUnknown, `unknown key "contxt"; the nearest known one is "ctx"`},
 		{"ctx = 0", ErrValue, "ctx: bad value: 0 is outside"},
-		{"kv_type = 'q4_0'", ErrUnavailable, `kv_type "q4_0" is not available in this version`},
-		{"kv_type = 'q5_9'", ErrValue, `"q5_9" is none of f16, f32`},
+		{"kv_type = 'q5_9'", ErrValue, `"q5_9" is none of f16, f32, q8_0, q4_0`},
 		{"tokenizer = 'mine'", ErrUnavailable, `key "tokenizer" is not available in this version`},
 		{"retriever = 'mine'", ErrUnavailable, `key "retriever"`},
 		{"default_adapters = ['a']", ErrUnavailable, `key "default_adapters"`},

@@ -37,7 +37,7 @@ func (c *Config) settings() []setting {
 		{key: "threads", to: &c.Threads, min: 0, max: 1024, help: "Worker threads for all models together; 0 is every processor the process may use."},
 		{key: "cpu", to: &c.CPU, help: "Highest instruction level to use, such as `ref` or `avx2`; empty is the best there is."},
 		{key: "memory_budget", to: &c.MemoryBudget, help: "Memory that models and their caches may take, as a size or as a share of the machine's."},
-		{key: "kv_type", to: &c.KVType, choices: kvTypes, help: "Type in which keys and values are cached: `f16` or `f32`."},
+		{key: "kv_type", to: &c.KVType, choices: kvTypes, help: "Type in which keys and values are cached: `f16`, `f32`, `q8_0` or `q4_0`; the last two want heads of a multiple of 32, and a model of others gets `f16`."},
 		{key: "builtin", to: &c.Builtin, help: "Whether the built-in model is served."},
 
 		{key: "queue", to: &c.Queue, min: 1, max: most, help: "Requests that may wait in each model; one more is answered 429."},
@@ -60,8 +60,5 @@ func (c *Config) settings() []setting {
 	}
 }
 
-// kvTypes are the cache types of this version.
-var kvTypes = []string{"f16", "f32"}
-
-// laterKVTypes are names of the contract that this version does not have yet.
-var laterKVTypes = []string{"q8_0", "q4_0"}
+// kvTypes are the cache types.
+var kvTypes = []string{"f16", "f32", "q8_0", "q4_0"}

@@ -26,7 +26,7 @@ func (s setting) store(v any) error {
 			return wrongType("a string", v)
 		}
 		if s.choices != nil && !slices.Contains(s.choices, text) {
-			return s.notAChoice(text)
+			return fmt.Errorf("%w: %q is none of %s", ErrValue, text, strings.Join(s.choices, ", "))
 		}
 		*to = text
 	case *bool:
@@ -105,14 +105,6 @@ func (s setting) store(v any) error {
 		panic(fmt.Sprintf("BUG: config: setting %s has type %T", s.key, s.to))
 	}
 	return nil
-}
-
-// notAChoice names what is allowed, and tells what is coming apart from what is wrong.
-func (s setting) notAChoice(text string) error {
-	if s.key == "kv_type" && slices.Contains(laterKVTypes, text) {
-		return fmt.Errorf("kv_type %q is %w; use one of %s", text, ErrUnavailable, strings.Join(s.choices, ", "))
-	}
-	return fmt.Errorf("%w: %q is none of %s", ErrValue, text, strings.Join(s.choices, ", "))
 }
 
 // levels are the names of the log levels.

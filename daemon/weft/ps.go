@@ -45,7 +45,7 @@ func (a *app) printLoaded(models []api.ModelStatus) error {
 	for _, m := range models {
 		cache := "-"
 		if m.PagesTotal > 0 {
-			cache = fmt.Sprintf("%d/%d (%d %%)", m.PagesUsed, m.PagesTotal, 100*m.PagesUsed/m.PagesTotal)
+			cache = fmt.Sprintf("%s %d/%d (%d %%)", m.KVType, m.PagesUsed, m.PagesTotal, 100*m.PagesUsed/m.PagesTotal)
 		}
 		rows = append(rows, []cell{
 			word(m.Name), styled(m.State, stateStyle(m.State)), count(m.Generation), count(m.Running), count(m.Queued),

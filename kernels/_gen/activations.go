@@ -108,9 +108,13 @@ func quantize() {
 
 // quarters returns the order that puts words packed from four registers back into their places.
 func quarters() Mem {
-	m := GLOBL("quarters", RODATA|NOPTR)
-	for i, v := range []uint32{0, 4, 1, 5, 2, 6, 3, 7} {
-		DATA(4*i, U32(v))
+	m, ok := constants["quarters"]
+	if !ok {
+		m = GLOBL("quarters", RODATA|NOPTR)
+		for i, v := range []uint32{0, 4, 1, 5, 2, 6, 3, 7} {
+			DATA(4*i, U32(v))
+		}
+		constants["quarters"] = m
 	}
 	return m
 }

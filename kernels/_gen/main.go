@@ -25,6 +25,7 @@ var levels = map[string]func(){
 		activations()
 		elementwise()
 		attention()
+		cacheQuants()
 		limits()
 	},
 	"avxvnni":      func() { vnniProducts(false) },
@@ -36,6 +37,7 @@ var levels = map[string]func(){
 		fewRows()
 		wideFloats()
 		attention512()
+		cacheQuants512()
 		limitDots()
 	},
 }

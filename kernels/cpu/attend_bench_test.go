@@ -18,16 +18,18 @@ func BenchmarkAttend(b *testing.B) {
 		layers, heads, kvHeads, dim int
 	}{{"smollm2-135m", 30, 9, 3, 64}, {"tinyllama-1.1b", 22, 32, 4, 64}} {
 		for _, run := range []struct{ rows, depth int }{{1, 4096}, {8, 4096}, {512, 0}, {512, 4096}} {
-			for threads := 1; threads <= 2; threads++ {
-				b.Run(fmt.Sprintf("%s/rows=%d/depth=%d/threads=%d", s.name, run.rows, run.depth, threads), func(b *testing.B) {
-					layout := kernels.CacheLayout{
-						Layers: s.layers, KVHeads: s.kvHeads, HeadDim: s.dim, PageTokens: 16, Pages: (run.depth + run.rows + 15) / 16,
-					}
-					if run.rows > 1 {
-						layout.Layers = 2
-					}
-					benchmarkAttend(b, layout, s.heads, run.rows, run.depth, threads)
-				})
+			for _, typ := range kernels.CacheTypes() {
+				for threads := 1; threads <= 2; threads++ {
+					b.Run(fmt.Sprintf("%s/%s/rows=%d/depth=%d/threads=%d", s.name, typ, run.rows, run.depth, threads), func(b *testing.B) {
+						layout := kernels.CacheLayout{
+							Layers: s.layers, KVHeads: s.kvHeads, HeadDim: s.dim, PageTokens: 16, Pages: (run.depth + run.rows + 15) / 16, Type: typ,
+						}
+						if run.rows > 1 {
+							layout.Layers = 2
+						}
+						benchmarkAttend(b, layout, s.heads, run.rows, run.depth, threads)
+					})
+				}
 			}
 		}
 	}

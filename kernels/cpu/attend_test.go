@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -32,12 +33,7 @@ func (h history) want(c kernels.CacheType, how kernels.Attention) []float32 {
 	round := func(s []float32, head int) []float32 {
 		out := make([]float32, 0, h.n*h.dim)
 		for i := range h.n {
-			for _, v := range s[(i*h.kvHeads+head)*h.dim : (i*h.kvHeads+head+1)*h.dim] {
-				if c == kernels.CacheF16 {
-					v = quant.F16ToF32(quant.F32ToF16(v))
-				}
-				out = append(out, v)
-			}
+			out = append(out, rounded(c, s[(i*h.kvHeads+head)*h.dim:(i*h.kvHeads+head+1)*h.dim])...)
 		}
 		return out
 	}
@@ -51,6 +47,15 @@ func (h history) want(c kernels.CacheType, how kernels.Attention) []float32 {
 		}
 	}
 	return want
+}
+
+// rounded returns what a cache of a type makes of a key or value.
+func rounded(c kernels.CacheType, s []float32) []float32 {
+	t, out := c.Encoding(), make([]float32, len(s))
+	encoded := make([]byte, t.RowBytes(len(s)))
+	quant.Encode(t, encoded, s)
+	quant.Decode(t, out, encoded)
+	return out
 }
 
 // run feeds the sequence in chunks through a cache with pages in random order and returns all outputs.
@@ -94,11 +99,17 @@ func TestAttendIsTheDefinition(t *testing.T) {
 	how := kernels.Attention{Scale: 0.25}
 	histories := []history{newHistory(8, 4, 8, 70), newHistory(3, 3, 12, 65)}
 	if !testing.Short() {
-		histories = append(histories, newHistory(6, 2, 64, 135), newHistory(4, 1, 128, 40))
+		histories = append(histories, newHistory(2, 1, 32, 67), newHistory(6, 2, 64, 135), newHistory(4, 1, 128, 40))
 	}
 	for _, h := range histories {
-		for _, typ := range []kernels.CacheType{kernels.CacheF16, kernels.CacheF32} {
-			want := h.want(typ, how)
+		for _, typ := range kernels.CacheTypes() {
+			if !typ.Fits(h.dim) {
+				continue
+			}
+			want, chunks := h.want(typ, how), []int{1, 7, 64, h.n}
+			if typ.Encoding().Info().BlockLen > 1 {
+				chunks = []int{7, h.n}
+			}
 			devices(t, func(t *testing.T, d *Device) {
 				b := open(t, d)
 				for _, tokens := range []int{16, 32, 64} {
@@ -106,8 +117,8 @@ func TestAttendIsTheDefinition(t *testing.T) {
 						Layers: 2, KVHeads: h.kvHeads, HeadDim: h.dim, PageTokens: tokens,
 						Pages: (h.n+tokens-1)/tokens + 2, Type: typ,
 					}
-					for _, chunk := range []int{1, 7, 64, h.n} {
-						what := fmt.Sprintf("%d heads of %d, pages of %d, chunks of %d", h.heads, h.dim, tokens, chunk)
+					for _, chunk := range chunks {
+						what := fmt.Sprintf("%s: %d heads of %d, pages of %d, chunks of %d", typ, h.heads, h.dim, tokens, chunk)
 						kerneltest.Equal(t, what, h.run(t, b, layout, chunk, how), want)
 					}
 				}
@@ -172,7 +183,34 @@ func TestAttendLongContext(t *testing.T) {
 	})
 }
 
-func TestNewCacheRefusesOddPages(t *testing.T) {
+// The law of quantized caches: attention has the bits that it has on an f32 cache which holds what decoding gives. Values
+// of all magnitudes, infinities and NaN take part.
+func TestAttendOnAQuantizedCacheIsAttendOnWhatItDecodesTo(t *testing.T) {
+	how := kernels.Attention{Scale: 0.125, Window: 70}
+	for _, k := range kerneltest.Kinds() {
+		h := newHistory(3, 1, 64, 90)
+		r := kerneltest.Rand()
+		h.k, h.v = kerneltest.Floats(r, k, len(h.k)), kerneltest.Floats(r, k, len(h.v))
+		for _, typ := range []kernels.CacheType{kernels.CacheQ8_0, kernels.CacheQ4_0} {
+			decoded := h
+			decoded.k, decoded.v = rounded(typ, h.k), rounded(typ, h.v)
+			var want []float32
+			devices(t, func(t *testing.T, d *Device) {
+				b := open(t, d)
+				layout := kernels.CacheLayout{Layers: 2, KVHeads: h.kvHeads, HeadDim: h.dim, PageTokens: 32, Pages: 5, Type: kernels.CacheF32}
+				if want == nil {
+					want = decoded.run(t, b, layout, h.n, how)
+				}
+				for _, tokens := range []int{16, 32, 64} {
+					layout.Type, layout.PageTokens, layout.Pages = typ, tokens, h.n/tokens+2
+					kerneltest.Equal(t, fmt.Sprintf("%s, pages of %d, %s values", typ, tokens, k), h.run(t, b, layout, 41, how), want)
+				}
+			})
+		}
+	}
+}
+
+func TestNewCacheRefusesWhatCannotBe(t *testing.T) {
 	d, err := NewDevice(Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -182,6 +220,15 @@ func TestNewCacheRefusesOddPages(t *testing.T) {
 	for _, tokens := range []int{0, 8, 24, 128} {
 		if _, err := b.NewCache(kernels.CacheLayout{Layers: 1, KVHeads: 1, HeadDim: 8, PageTokens: tokens, Pages: 1}); err == nil {
 			t.Errorf("pages of %d tokens were accepted", tokens)
+		}
+	}
+	for _, l := range []kernels.CacheLayout{
+		{Layers: 1, KVHeads: 1, HeadDim: 80, PageTokens: 16, Pages: 1, Type: kernels.CacheQ8_0},
+		{Layers: 1, KVHeads: 1, HeadDim: 64, PageTokens: 16, Pages: 1, Type: 200},
+		{Layers: 1 << 30, KVHeads: 1 << 30, HeadDim: 64, PageTokens: 16, Pages: 4},
+	} {
+		if _, err := b.NewCache(l); !errors.Is(err, kernels.ErrLayout) {
+			t.Errorf("%+v: %v", l, err)
 		}
 	}
 }

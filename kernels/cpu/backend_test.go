@@ -116,12 +116,15 @@ func TestRotateByAngles(t *testing.T) {
 func steady(t testing.TB, b kernels.Backend, rows int) func() {
 	const dim, heads = 64, 4
 	const cols = dim * heads
-	layout := kernels.CacheLayout{Layers: 1, KVHeads: 2, HeadDim: dim, PageTokens: 16, Pages: 8}
-	c, err := b.NewCache(layout)
-	if err != nil {
-		t.Fatal(err)
+	var caches []kernels.Cache
+	for _, typ := range kernels.CacheTypes() {
+		c, err := b.NewCache(kernels.CacheLayout{Layers: 1, KVHeads: 2, HeadDim: dim, PageTokens: 16, Pages: 8, Type: typ})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Free)
+		caches = append(caches, c)
 	}
-	t.Cleanup(c.Free)
 	buffer := func(cols int) kernels.Matrix { return kernels.NewMatrix(b.NewBuffer(rows*cols), rows, cols) }
 	x, n, q, k, v, gate, up := buffer(cols), buffer(cols), buffer(cols), buffer(cols/2), buffer(cols/2), buffer(cols), buffer(cols)
 	angles := buffer(dim)
@@ -141,8 +144,10 @@ func steady(t testing.TB, b kernels.Backend, rows int) func() {
 		b.RMSNorm(n, x, norm, 1e-5)
 		b.Project(n, qkv)
 		b.Rotate(q, angles, dim, kernels.PairHalves)
-		b.StoreKV(c, 0, k, v, slots)
-		b.Attend(n, q, c, 0, spans, kernels.Attention{Scale: 0.125})
+		for _, c := range caches {
+			b.StoreKV(c, 0, k, v, slots)
+			b.Attend(n, q, c, 0, spans, kernels.Attention{Scale: 0.125})
+		}
 		b.Project(n, mlp)
 		b.SiluMul(gate, gate, up)
 		b.Project(gate, down)

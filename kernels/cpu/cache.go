@@ -10,17 +10,25 @@ import (
 
 // cache is paged key/value memory. Page p of a layer holds, for each key/value head, its keys and then its values.
 // Keys lie across, [HeadDim][PageTokens], so that a vector load takes one element of many keys and scores need no sum
-// over lanes; values lie along, [PageTokens][HeadDim].
+// over lanes; values lie along, [PageTokens][HeadDim]. Those of quantized types lie as kernels/ref says.
 type cache struct {
 	layout kernels.CacheLayout
 	memory []byte
 	half   []uint16  // the memory of a CacheF16
 	full   []float32 // the memory of a CacheF32
+	coder  *coder    // of a quantized type
+}
+
+// coder is how a quantized type is stored and read.
+type coder struct {
+	encode func(dst []byte, src []float32)                          // quant.Encode
+	keys   func(dst []float32, stride int, page []byte, tokens int) // ref.LoadKeyQuants
+	values func(dst []float32, src []byte)                          // quant.Decode
 }
 
 func (b *backend) NewCache(l kernels.CacheLayout) (kernels.Cache, error) {
-	if t := l.PageTokens; t < 16 || t > 64 || t&(t-1) != 0 {
-		return nil, fmt.Errorf("cpu: cache pages of %d tokens; 16, 32 or 64 are possible", t)
+	if err := l.Check(); err != nil {
+		return nil, fmt.Errorf("cpu: %w", err)
 	}
 	memory, err := reserve(l.Bytes())
 	if err != nil {
@@ -34,8 +42,7 @@ func (b *backend) NewCache(l kernels.CacheLayout) (kernels.Cache, error) {
 	case kernels.CacheF32:
 		c.full = unsafe.Slice((*float32)(p), len(memory)/4)
 	default:
-		release(memory)
-		return nil, fmt.Errorf("cpu: unknown cache type %d", l.Type)
+		c.coder = b.table.coders[l.Type.Encoding()]
 	}
 	return c, nil
 }
@@ -69,6 +76,10 @@ func (b *backend) storeRows(s *scratch, first, last int) {
 	for i := first; i < last; i++ {
 		page, offset := int(t.ids[i])/l.PageTokens, int(t.ids[i])%l.PageTokens
 		k, v := row(t.x, i), row(t.y, i)
+		if t.cache.coder != nil {
+			t.cache.storeQuants(s, t.layer, page, offset, k, v)
+			continue
+		}
 		if l.Type == kernels.CacheF32 {
 			storeRow(t.cache, t.cache.full, t.layer, page, offset, k, v)
 			continue
@@ -93,12 +104,31 @@ func storeRow[T uint16 | float32](c *cache, memory []T, layer, page, offset int,
 	}
 }
 
+// storeQuants writes the keys and values of one token, of all heads, to a cache of a quantized type.
+func (c *cache) storeQuants(s *scratch, layer, page, offset int, k, v []float32) {
+	dim, tokens, typ := c.layout.HeadDim, c.layout.PageTokens, c.layout.Type.Encoding()
+	size := typ.RowBytes(dim)
+	s.blocks = grow(s.blocks, typ.RowBytes(len(k)))
+	c.coder.encode(s.blocks, k)
+	for h := range c.layout.KVHeads {
+		memory := c.page(layer, page, h)
+		ref.StoreKeyQuants(typ, memory[:size*tokens], tokens, offset, s.blocks[h*size:(h+1)*size])
+		c.coder.encode(memory[size*(tokens+offset):][:size], v[h*dim:(h+1)*dim])
+	}
+}
+
 // tile reads up to ref.Tile positions from first on into float32: the keys across, the values along. pages is the page
 // table of the sequence, n the number of positions wanted; those of the last page come along.
 func (c *cache) tile(s *scratch, t *table, layer, head int, pages []int32, first, n int) {
 	dim, tokens := c.layout.HeadDim, c.layout.PageTokens
 	for at := 0; at < n; at += tokens {
 		page := int(pages[(first+at)/tokens])
+		if c.coder != nil {
+			memory := c.page(layer, page, head)
+			c.coder.keys(s.keys[at:], ref.Tile, memory[:len(memory)/2], tokens)
+			c.coder.values(s.values[at*dim:][:tokens*dim], memory[len(memory)/2:])
+			continue
+		}
 		base := c.at(layer, page, head)
 		middle, end := base+dim*tokens, base+2*dim*tokens
 		keys, values := s.keys[at:], s.values[at*dim:]

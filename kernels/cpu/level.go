@@ -26,6 +26,7 @@ type table struct {
 	mix            func(acc, p, values []float32, dim, first, last int, corrections []float32)
 	halvesToFloats func(dst []float32, stride int, src []uint16, cols int)
 	floatsToHalves func(dst []uint16, src []float32)
+	coders         map[quant.Type]*coder // of the quantized cache types
 
 	prefetch func(memory []byte) // a hint that it will be read
 
@@ -110,8 +111,18 @@ func overlayRef(t *table) {
 		floatsToHalves: ref.FloatsToHalves,
 		prefetch:       func([]byte) {},
 		mulFloats:      ref.MulFloats,
+		coders:         make(map[quant.Type]*coder),
 		products:       make(map[quant.Type]*product),
 		limits:         plainLimits,
+	}
+	for _, typ := range []quant.Type{quant.Q8_0, quant.Q4_0} {
+		t.coders[typ] = &coder{
+			encode: func(dst []byte, src []float32) { quant.Encode(typ, dst, src) },
+			keys: func(dst []float32, stride int, page []byte, tokens int) {
+				ref.LoadKeyQuants(typ, dst, stride, page, tokens)
+			},
+			values: func(dst []float32, src []byte) { quant.Decode(typ, dst, src) },
+		}
 	}
 	for _, typ := range quant.Computable() {
 		p := &product{typ: typ, form: ref.FormOf(typ), panelFrom: panelFrom}

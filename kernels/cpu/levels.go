@@ -29,6 +29,8 @@ func overlayAVX2(t *table) {
 	t.rotateAdjacent, t.rotateHalves = avx2.RotateAdjacent, avx2.RotateHalves
 	t.scores, t.weights, t.mix = avx2.Scores, avx2.Weights, avx2.Mix
 	t.halvesToFloats, t.floatsToHalves = avx2.HalvesToFloats, avx2.FloatsToHalves
+	t.coders[quant.Q8_0] = &coder{encode: avx2.EncodeQ8_0, keys: avx2.LoadKeysQ8_0, values: avx2.DecodeQ8_0}
+	t.coders[quant.Q4_0] = &coder{encode: avx2.EncodeQ4_0, keys: avx2.LoadKeysQ4_0, values: avx2.DecodeQ4_0}
 	t.prefetch, t.mulFloats = avx2.Prefetch, avx2.MulFloats
 	t.limits = limits{
 		read: avx2.LimitRead, bytes: avx2.LimitBytes, bytesTurn: avx2.LimitBytesTurn, bytesBy: "VPMADDUBSW",
@@ -96,6 +98,8 @@ const panelsOfBytesFrom = 17
 func overlayAVX512(t *table) {
 	t.mulFloats = avx512.MulFloats
 	t.limits.bytes, t.limits.bytesTurn, t.limits.bytesBy = avx512.LimitBytes, avx512.LimitBytesTurn, "VPDPBUSD"
+	t.coders[quant.Q8_0].keys, t.coders[quant.Q8_0].values = avx512.LoadKeysQ8_0, avx512.DecodeQ8_0
+	t.coders[quant.Q4_0].keys, t.coders[quant.Q4_0].values = avx512.LoadKeysQ4_0, avx512.DecodeQ4_0
 	t.scores, t.weights = avx512.Scores, avx512.Weights
 	t.mix = func(acc, p, values []float32, dim, first, last int, corrections []float32) {
 		if dim%16 == 0 {

@@ -34,6 +34,8 @@ func overlayNEON(t *table) {
 	t.rotateAdjacent, t.rotateHalves = neon.RotateAdjacent, neon.RotateHalves
 	t.scores, t.weights, t.mix = neon.Scores, neon.Weights, neon.Mix
 	t.halvesToFloats, t.floatsToHalves = neon.HalvesToFloats, neon.FloatsToHalves
+	t.coders[quant.Q8_0] = &coder{encode: neon.EncodeQ8_0, keys: neon.LoadKeysQ8_0, values: neon.DecodeQ8_0}
+	t.coders[quant.Q4_0] = &coder{encode: neon.EncodeQ4_0, keys: neon.LoadKeysQ4_0, values: neon.DecodeQ4_0}
 	t.prefetch, t.mulFloats = neon.Prefetch, neon.MulFloats
 	for typ, p := range t.products {
 		if p.form == ref.Float {

@@ -12,6 +12,7 @@ type scratch struct {
 	keys   []float32  // a tile of keys, across: [HeadDim][ref.Tile]
 	values []float32  // a tile of values: [ref.Tile][HeadDim]
 	halves []uint16   // one row of keys or values
+	blocks []byte     // one row of keys, quantized
 	weight []float32  // a vector of weights decoded to float32
 	// Of attention, for each query of a unit: the softmax and the sums over one stretch, then over all yet.
 	states, totals []ref.Softmax

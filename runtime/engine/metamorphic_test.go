@@ -195,6 +195,7 @@ type subject struct {
 	name       string
 	path       func(t *testing.T) string
 	contextLen int
+	headDim    int
 	eog        []int32
 }
 
@@ -203,11 +204,11 @@ func subjects() []subject {
 		return func(t *testing.T) string { return modeltest.WriteTiny(t, s) }
 	}
 	return []subject{
-		{"stories260K", builtinFile, 128, []int32{2}},
-		{"tiny Q8_0", tiny(modeltest.Spec{Seed: 1, Type: quant.Q8_0, Biases: true}), 96, []int32{2, 17, 18, 19}},
-		{"tiny Q4_1", tiny(modeltest.Spec{Seed: 2, Type: quant.Q4_1, Untied: true, Context: 192}), 192, []int32{2, 17, 18, 19}},
-		{"tiny Q4_K", tiny(modeltest.Spec{Seed: 3, Type: quant.Q4_K}), 100, []int32{2}},
-		{"tiny F16", tiny(modeltest.Spec{Seed: 4, Type: quant.F16, KVHeads: 1}), 80, []int32{2, 40, 41}},
+		{"stories260K", builtinFile, 128, 8, []int32{2}},
+		{"tiny Q8_0", tiny(modeltest.Spec{Seed: 1, Type: quant.Q8_0, Biases: true}), 96, 16, []int32{2, 17, 18, 19}},
+		{"tiny Q4_1", tiny(modeltest.Spec{Seed: 2, Type: quant.Q4_1, Untied: true, Context: 192, HeadDim: 32}), 192, 32, []int32{2, 17, 18, 19}},
+		{"tiny Q4_K", tiny(modeltest.Spec{Seed: 3, Type: quant.Q4_K, HeadDim: 64}), 100, 64, []int32{2}},
+		{"tiny F16", tiny(modeltest.Spec{Seed: 4, Type: quant.F16, KVHeads: 1}), 80, 16, []int32{2, 40, 41}},
 	}
 }
 
@@ -235,10 +236,23 @@ func TestMetamorphic(t *testing.T) {
 	d := newDevices(t)
 	preempted, reused := uint64(0), 0
 	for seed := first; seed < first+uint64(seeds); seed++ {
-		p, f := metamorphic(t, d, seed)
+		p, f := metamorphic(t, d, seed, kernels.CacheTypes())
 		preempted, reused = preempted+p, reused+f
 	}
 	t.Logf("%d seeds, %d preemptions, %d tokens found in the cache", seeds, preempted, reused)
+}
+
+// A key is quantized once, when it is stored, and alone: so batch, chunk and preemption do not show in a quantized cache either.
+func TestMetamorphicOfQuantizedCaches(t *testing.T) {
+	d := newDevices(t)
+	for _, typ := range []kernels.CacheType{kernels.CacheQ8_0, kernels.CacheQ4_0} {
+		preempted := uint64(0)
+		for _, seed := range []uint64{2, 4, 10} { // the last two have few pages
+			p, _ := metamorphic(t, d, seed, []kernels.CacheType{typ})
+			preempted += p
+		}
+		t.Logf("%s: %d preemptions", typ, preempted)
+	}
 }
 
 // TestLongMetamorphic goes on for the time in WEFT_LONG.
@@ -253,16 +267,19 @@ func TestLongMetamorphic(t *testing.T) {
 	}
 	d := newDevices(t)
 	for seed, end := rand.Uint64()>>16, time.Now().Add(length); time.Now().Before(end) && !t.Failed(); seed++ {
-		metamorphic(t, d, seed)
+		metamorphic(t, d, seed, kernels.CacheTypes())
 	}
 }
 
-// metamorphic runs one seed and returns how often a sequence was preempted, and how many tokens were found in the cache.
-func metamorphic(t *testing.T, d *devices, seed uint64) (preempted uint64, reused int) {
+// metamorphic runs one seed, on a model and one of the cache types that fits it, and returns how often a sequence was preempted and
+// how many tokens were found in the cache.
+func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheType) (preempted uint64, reused int) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	all := subjects()
-	of := all[r.IntN(len(all))]
-	cache := kernels.CacheType(r.IntN(2))
+	of, cache := all[r.IntN(len(all))], caches[r.IntN(len(caches))]
+	for !cache.Fits(of.headDim) {
+		of, cache = all[r.IntN(len(all))], caches[r.IntN(len(caches))]
+	}
 	v := drawVariant(r, cpuLevels())
 	name := fmt.Sprintf("seed %d", seed)
 	ok := t.Run(name, func(t *testing.T) {
@@ -341,7 +358,7 @@ func metamorphic(t *testing.T, d *devices, seed uint64) (preempted uint64, reuse
 		preempted = e.Stats().Preempted
 	})
 	if !ok {
-		t.Errorf("%s, cache type %d, %+v; repeat with\nWEFT_SEED=%d go test -run 'TestMetamorphic$' ./runtime/engine", of.name, cache, v, seed)
+		t.Errorf("%s, cache %s, %+v; repeat with\nWEFT_SEED=%d go test -run 'TestMetamorphic$' ./runtime/engine", of.name, cache, v, seed)
 	}
 	return preempted, reused
 }

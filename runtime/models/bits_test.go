@@ -23,9 +23,10 @@ var update = flag.Bool("update", false, "write testdata/bits.txt again")
 // bitsFile holds a line for each model: its name, and the sha256 of all logits of three prompts with 32 greedy tokens each.
 const bitsFile = "testdata/bits.txt"
 
-// TestBits holds the bits of logits: of the built-in model with both types of cache, and of a tiny model in each mix of types. Every
-// platform and level gives these. A change of them is a change of the numerics (docs/numerics.md); where it is meant, -update
-// writes the new ones. It computes at every level of the machine; under -short, or with WEFT_CPU, at one.
+// TestBits holds the bits of logits: of the built-in model with both float types of cache, and of a tiny model in each mix of
+// types, in one of them with the quantized types too. Every platform and level gives these. A change of them is a change of the
+// numerics (docs/numerics.md); where it is meant, -update writes the new ones. It computes at every level of the machine; under
+// -short, or with WEFT_CPU, at one.
 func TestBits(t *testing.T) {
 	committed, err := os.ReadFile(bitsFile)
 	if err != nil && !*update {
@@ -66,6 +67,10 @@ func TestBits(t *testing.T) {
 			t.Fatal(err)
 		}
 		check(m.Name(), openFile(t, path), kernels.CacheF16)
+		if mix == "f32" { // its heads are wide enough for the quantized caches
+			check(m.Name()+":q8_0-cache", openFile(t, path), kernels.CacheQ8_0)
+			check(m.Name()+":q4_0-cache", openFile(t, path), kernels.CacheQ4_0)
+		}
 	}
 	if *update {
 		if err := os.WriteFile(bitsFile, []byte(now.String()), 0o644); err != nil {

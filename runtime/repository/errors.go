@@ -3,6 +3,7 @@ package repository
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -51,7 +52,10 @@ type MemoryError struct {
 }
 
 // Need is all that the model needs.
-func (e *MemoryError) Need() int64 { return e.Weights + e.Cache + e.Workspace }
+func (e *MemoryError) Need() int64 {
+	rest := e.Weights + e.Workspace
+	return rest + min(e.Cache, math.MaxInt64-rest) // of a cache whose size fits no int64, Bytes is the largest
+}
 
 func (e *MemoryError) Error() string {
 	return fmt.Sprintf("repository: needs %s (weights %s, cache of %d tokens %s, workspace %s), have %s of the budget of %s",

@@ -36,7 +36,7 @@ type Status struct {
 	Quantization    string
 	Parameters      int64
 	ContextLen      int
-	CacheType       string
+	CacheType       string // as served
 	Template        bool
 	TemplateProblem string
 	HeaderDigest    string
@@ -104,7 +104,7 @@ func (m *Model) status(state string) Status {
 	return Status{
 		Name: m.Name, State: state, Builtin: m.Builtin, Files: m.Files, Bytes: m.Bytes, Memory: m.Memory,
 		Generation: m.Generation, Leases: m.leases, Architecture: m.Config.Architecture, Quantization: m.Quantization,
-		Parameters: m.Parameters, ContextLen: m.ContextLen, CacheType: m.Settings.CacheType,
+		Parameters: m.Parameters, ContextLen: m.ContextLen, CacheType: m.CacheType.String(),
 		Template: m.Template != nil, TemplateProblem: m.TemplateProblem,
 		HeaderDigest: m.HeaderDigest, Digest: digest, Arrived: m.Arrived, Served: m.Served,
 	}

@@ -109,12 +109,12 @@ func weigh(tensors []gguf.TensorInfo) (quantization string, parameters int64) {
 
 // run reserves memory and starts the engine.
 func (r *Repository) run(m *Model, arch models.Model, replaced *Model) error {
-	cacheType, err := cacheTypeOf(m.Settings.CacheType)
-	if err != nil {
+	var err error
+	if m.CacheType, err = r.cacheTypeOf(m); err != nil {
 		return err
 	}
 	cfg := engine.Config{
-		Model: arch, EOG: m.Tokenizer.EOG(), CacheType: cacheType,
+		Model: arch, EOG: m.Tokenizer.EOG(), CacheType: m.CacheType,
 		MaxBatch: m.Settings.Parallel, MaxQueue: r.o.MaxQueue, StepTokens: r.o.StepTokens, PageTokens: r.o.PageTokens,
 		ReadTimeout: r.o.ReadTimeout,
 		Guard:       m.file.Changed,
@@ -139,14 +139,19 @@ func (r *Repository) run(m *Model, arch models.Model, replaced *Model) error {
 	return nil
 }
 
-func cacheTypeOf(name string) (kernels.CacheType, error) {
-	switch name {
-	case "", "f16":
-		return kernels.CacheF16, nil
-	case "f32":
-		return kernels.CacheF32, nil
+// cacheTypeOf returns the cache type that a model is served with: the one set, or f16 where its heads are not whole blocks of
+// that. A setting of the whole daemon must not make some models unusable.
+func (r *Repository) cacheTypeOf(m *Model) (kernels.CacheType, error) {
+	t, ok := kernels.ParseCacheType(m.Settings.CacheType)
+	if !ok {
+		return 0, fmt.Errorf("%w: kv_type is %q, and the cache can be one of %v", ErrSetting, m.Settings.CacheType, kernels.CacheTypes())
 	}
-	return 0, fmt.Errorf(`%w: kv_type is %q, and the cache can be "f16" or "f32"`, ErrSetting, name)
+	if dim := m.Config.HeadDim; !t.Fits(dim) {
+		r.log.Warn("the cache is f16: the type that is set wants heads of whole blocks", "model", m.Name, "set", t, "head", dim,
+			"block", t.Encoding().Info().BlockLen)
+		return kernels.CacheF16, nil
+	}
+	return t, nil
 }
 
 // reserve takes a model's share out of the budget.

@@ -26,6 +26,28 @@ func unbound(q demand) demand {
 	return q
 }
 
+// The plan counts what the type takes, and refuses a size that no int64 holds.
+func TestPlanOfCacheTypes(t *testing.T) {
+	const fixed = 128 << 20
+	for typ, pages := range map[kernels.CacheType]int{kernels.CacheF16: 640, kernels.CacheF32: 320, kernels.CacheQ8_0: 1204, kernels.CacheQ4_0: 2275} {
+		q := planned(fixed+20<<20, 0, 8)
+		q.cacheType = typ
+		g, err := plan(q)
+		if want := fixed + q.config.CacheLayout(pages, 16, typ).Bytes(); err != nil || g.pages != pages || g.memory != want {
+			t.Errorf("%s: %d pages in %d, want %d in %d; %v", typ, g.pages, g.memory, pages, want, err)
+		}
+	}
+	for _, q := range []demand{planned(1<<40, 0, 1<<10), unbound(planned(0, 0, 1<<10))} {
+		q.config = models.Config{Layers: 1 << 12, KVHeads: 1 << 10, HeadDim: 1 << 10, ContextLen: 1 << 26}
+		if q.budget > 0 {
+			q.context = 1 << 26
+		}
+		if g, err := plan(q); err == nil {
+			t.Errorf("granted %+v", g)
+		}
+	}
+}
+
 func TestPlan(t *testing.T) {
 	const fixed, page = 128 << 20, 16 << 10
 	for name, c := range map[string]struct {

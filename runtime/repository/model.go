@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/runtime/chat"
 	"github.com/weft-run/weft/runtime/engine"
 	"github.com/weft-run/weft/runtime/gguf"
@@ -21,8 +22,9 @@ type Model struct {
 	Template        *chat.Template
 	TemplateProblem string
 	Engine          *engine.Engine
-	Settings        Settings // with the defaults filled in
-	ContextLen      int      // tokens of one sequence, as served
+	Settings        Settings          // with the defaults filled in
+	ContextLen      int               // tokens of one sequence, as served
+	CacheType       kernels.CacheType // as served
 	HeaderDigest    string
 	Quantization    string // the tensor type that most weights have
 	Parameters      int64

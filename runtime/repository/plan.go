@@ -41,12 +41,18 @@ func plan(q demand) (grant, error) {
 		full = min(full, q.context)
 	}
 	parallel := int64(max(q.parallel, 1))
-	page := q.config.CacheLayout(1, q.pageTokens, q.cacheType).Bytes()
+	layout := func(pages int64) kernels.CacheLayout {
+		return q.config.CacheLayout(int(pages), q.pageTokens, q.cacheType)
+	}
+	page := layout(1).Bytes()
 	pagesFor := func(tokens int) int64 { return (int64(tokens) + int64(q.pageTokens) - 1) / int64(q.pageTokens) }
 	fixed := q.weights + q.workspace
 	if q.budget == 0 {
 		pages := pagesFor(full) * parallel
-		return grant{full, int(pages), fixed + pages*page}, nil
+		if err := layout(pages).Check(); err != nil {
+			return grant{}, err
+		}
+		return grant{full, int(pages), fixed + layout(pages).Bytes()}, nil
 	}
 	rest := max(q.have-fixed, 0)
 	context, least := full, full
@@ -56,13 +62,13 @@ func plan(q demand) (grant, error) {
 		context = int(min(int64(full), share/page*int64(q.pageTokens)))
 		least = min(full, leastContext)
 	}
-	if context < least || q.have < fixed+pagesFor(context)*page {
+	if context < least || q.have-fixed < layout(pagesFor(context)).Bytes() {
 		return grant{}, &MemoryError{
-			Weights: q.weights, Cache: pagesFor(least) * page, Workspace: q.workspace, Context: least,
+			Weights: q.weights, Cache: layout(pagesFor(least)).Bytes(), Workspace: q.workspace, Context: least,
 			Have: max(q.have, 0), Budget: q.budget,
 		}
 	}
 	pages := pagesFor(context)
 	pages = max(pages, min(pages*parallel, rest/2/page))
-	return grant{context, int(pages), fixed + pages*page}, nil
+	return grant{context, int(pages), fixed + layout(pages).Bytes()}, nil
 }

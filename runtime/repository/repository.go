@@ -55,7 +55,7 @@ type Options struct {
 type Settings struct {
 	ContextLen int    // tokens of one sequence; 0: the model's own, then what memory allows
 	Parallel   int    // sequences in one step
-	CacheType  string // "f16" or "f32"
+	CacheType  string // a name of kernels.ParseCacheType; where the model does not fit a quantized one, f16 serves
 	Template   string // Jinja text, or the name of a template that the program has; "": the file's own
 	Sampling   map[string]float64
 	Aliases    []string

@@ -327,6 +327,15 @@ func TestSettingsAreOfAGeneration(t *testing.T) {
 	if s := b.status("a"); s.CacheType != "f32" {
 		t.Errorf("cache is %s", s.CacheType)
 	}
+	b.sync(func(s *Source) { s.Settings = Settings{CacheType: "q8_0"} })
+	if s := b.want("a", StateServing); s.CacheType != "f16" {
+		t.Errorf("a cache of %s for heads of 16", s.CacheType)
+	}
+	b.put("wide", modeltest.Spec{HeadDim: 32})
+	b.sync(func(s *Source) { s.Settings = Settings{CacheType: "q4_0"} })
+	if s := b.want("wide", StateServing); s.CacheType != "q4_0" {
+		t.Errorf("a cache of %s for heads of 32", s.CacheType)
+	}
 	b.sync(func(s *Source) { s.Settings = Settings{CacheType: "q9"} })
 	b.want("a", StateServing, `kv_type is "q9"`)
 	b.sync(func(s *Source) { s.Settings = Settings{ContextLen: 1 << 20} })

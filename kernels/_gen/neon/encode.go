@@ -23,20 +23,24 @@ func fdiv(d, n, m vec)    { three(0x6e20fc00, "fdiv", "4s", d, n, m) }
 func fmla(d, n, m vec)    { three(0x4e20cc00, "fmla", "4s", d, n, m) }
 func fmls(d, n, m vec)    { three(0x4ea0cc00, "fmls", "4s", d, n, m) }
 func fmaxnm(d, n, m vec)  { three(0x4e20c400, "fmaxnm", "4s", d, n, m) }
+func fminnm(d, n, m vec)  { three(0x4ea0c400, "fminnm", "4s", d, n, m) }
 func faddp(d, n, m vec)   { three(0x6e20d400, "faddp", "4s", d, n, m) }
 func fcmgt(d, n, m vec)   { three(0x6ea0e400, "fcmgt", "4s", d, n, m) }
 func fcmeq(d, n, m vec)   { three(0x4e20e400, "fcmeq", "4s", d, n, m) }
 func and(d, n, m vec)     { three(0x4e201c00, "and", "16b", d, n, m) }
 func bic(d, n, m vec)     { three(0x4e601c00, "bic", "16b", d, n, m) }
 func orr(d, n, m vec)     { three(0x4ea01c00, "orr", "16b", d, n, m) }
+func orn(d, n, m vec)     { three(0x4ee01c00, "orn", "16b", d, n, m) }
 func bsl(d, n, m vec)     { three(0x6e601c00, "bsl", "16b", d, n, m) }
 func bit(d, n, m vec)     { three(0x6ea01c00, "bit", "16b", d, n, m) }
 func bif(d, n, m vec)     { three(0x6ee01c00, "bif", "16b", d, n, m) }
 func cmgt4s(d, n, m vec)  { three(0x4ea03400, "cmgt", "4s", d, n, m) }
 func add4s(d, n, m vec)   { three(0x4ea08400, "add", "4s", d, n, m) }
+func sub16b(d, n, m vec)  { three(0x6e208400, "sub", "16b", d, n, m) }
 func addp4s(d, n, m vec)  { three(0x4ea0bc00, "addp", "4s", d, n, m) }
 func addp8h(d, n, m vec)  { three(0x4e60bc00, "addp", "8h", d, n, m) }
 func umax4s(d, n, m vec)  { three(0x6ea06400, "umax", "4s", d, n, m) }
+func umin4s(d, n, m vec)  { three(0x6ea06c00, "umin", "4s", d, n, m) }
 func zip1_4s(d, n, m vec) { three(0x4e803800, "zip1", "4s", d, n, m) }
 func zip2_4s(d, n, m vec) { three(0x4e807800, "zip2", "4s", d, n, m) }
 func zip1_2d(d, n, m vec) { three(0x4ec03800, "zip1", "2d", d, n, m) }
@@ -86,22 +90,30 @@ func two(opcode uint32, name, to, from string, d, n vec) {
 	word(opcode|uint32(n)<<5|uint32(d), "%s v%d.%s, v%d.%s", name, d, to, n, from)
 }
 
-func fneg(d, n vec)     { two(0x6ea0f800, "fneg", "4s", "4s", d, n) }
-func fabs(d, n vec)     { two(0x4ea0f800, "fabs", "4s", "4s", d, n) }
-func scvtf(d, n vec)    { two(0x4e21d800, "scvtf", "4s", "4s", d, n) }
-func fcvtns(d, n vec)   { two(0x4e21a800, "fcvtns", "4s", "4s", d, n) }
-func fcvtl(d, n vec)    { two(0x0e217800, "fcvtl", "4s", "4h", d, n) }
-func fcvtl2(d, n vec)   { two(0x4e217800, "fcvtl2", "4s", "8h", d, n) }
-func fcvtn(d, n vec)    { two(0x0e216800, "fcvtn", "4h", "4s", d, n) }
-func fcvtn2(d, n vec)   { two(0x4e216800, "fcvtn2", "8h", "4s", d, n) }
-func xtn4h(d, n vec)    { two(0x0e612800, "xtn", "4h", "4s", d, n) }
-func xtn2_8h(d, n vec)  { two(0x4e612800, "xtn2", "8h", "4s", d, n) }
-func xtn8b(d, n vec)    { two(0x0e212800, "xtn", "8b", "8h", d, n) }
-func xtn2_16b(d, n vec) { two(0x4e212800, "xtn2", "16b", "8h", d, n) }
-func sxtl8h(d, n vec)   { two(0x0f08a400, "sxtl", "8h", "8b", d, n) }
-func sxtl2_8h(d, n vec) { two(0x4f08a400, "sxtl2", "8h", "16b", d, n) }
-func saddlp4s(d, n vec) { two(0x4e602800, "saddlp", "4s", "8h", d, n) }
-func sadalp4s(d, n vec) { two(0x4e606800, "sadalp", "4s", "8h", d, n) }
+func fneg(d, n vec)       { two(0x6ea0f800, "fneg", "4s", "4s", d, n) }
+func fabs(d, n vec)       { two(0x4ea0f800, "fabs", "4s", "4s", d, n) }
+func scvtf(d, n vec)      { two(0x4e21d800, "scvtf", "4s", "4s", d, n) }
+func fcvtns(d, n vec)     { two(0x4e21a800, "fcvtns", "4s", "4s", d, n) }
+func fcvtas(d, n vec)     { two(0x4e21c800, "fcvtas", "4s", "4s", d, n) }
+func fcvtzs(d, n vec)     { two(0x4ea1b800, "fcvtzs", "4s", "4s", d, n) }
+func fcvtl(d, n vec)      { two(0x0e217800, "fcvtl", "4s", "4h", d, n) }
+func fcvtl2(d, n vec)     { two(0x4e217800, "fcvtl2", "4s", "8h", d, n) }
+func fcvtn(d, n vec)      { two(0x0e216800, "fcvtn", "4h", "4s", d, n) }
+func fcvtn2(d, n vec)     { two(0x4e216800, "fcvtn2", "8h", "4s", d, n) }
+func xtn4h(d, n vec)      { two(0x0e612800, "xtn", "4h", "4s", d, n) }
+func xtn2_8h(d, n vec)    { two(0x4e612800, "xtn2", "8h", "4s", d, n) }
+func xtn8b(d, n vec)      { two(0x0e212800, "xtn", "8b", "8h", d, n) }
+func xtn2_16b(d, n vec)   { two(0x4e212800, "xtn2", "16b", "8h", d, n) }
+func sqxtn4h(d, n vec)    { two(0x0e614800, "sqxtn", "4h", "4s", d, n) }
+func sqxtn2_8h(d, n vec)  { two(0x4e614800, "sqxtn2", "8h", "4s", d, n) }
+func sqxtn8b(d, n vec)    { two(0x0e214800, "sqxtn", "8b", "8h", d, n) }
+func sqxtn2_16b(d, n vec) { two(0x4e214800, "sqxtn2", "16b", "8h", d, n) }
+func sxtl8h(d, n vec)     { two(0x0f08a400, "sxtl", "8h", "8b", d, n) }
+func sxtl2_8h(d, n vec)   { two(0x4f08a400, "sxtl2", "8h", "16b", d, n) }
+func sxtl4s(d, n vec)     { two(0x0f10a400, "sxtl", "4s", "4h", d, n) }
+func sxtl2_4s(d, n vec)   { two(0x4f10a400, "sxtl2", "4s", "8h", d, n) }
+func saddlp4s(d, n vec)   { two(0x4e602800, "saddlp", "4s", "8h", d, n) }
+func sadalp4s(d, n vec)   { two(0x4e606800, "sadalp", "4s", "8h", d, n) }
 
 // shll widens bfloat16 to float32: its bits are the upper half.
 func shll(d, n vec)  { word(0x2e613800|uint32(n)<<5|uint32(d), "shll v%d.4s, v%d.4h, #16", d, n) }
@@ -109,11 +121,16 @@ func shll2(d, n vec) { word(0x6e613800|uint32(n)<<5|uint32(d), "shll2 v%d.4s, v%
 
 // across reduces the lanes of a register to one.
 func umaxv(d, n vec)   { word(0x6eb0a800|uint32(n)<<5|uint32(d), "umaxv s%d, v%d.4s", d, n) }
+func uminv(d, n vec)   { word(0x6eb1a800|uint32(n)<<5|uint32(d), "uminv s%d, v%d.4s", d, n) }
 func fmaxnmv(d, n vec) { word(0x6e30c800|uint32(n)<<5|uint32(d), "fmaxnmv s%d, v%d.4s", d, n) }
 func saddlv(d, n vec)  { word(0x4e303800|uint32(n)<<5|uint32(d), "saddlv h%d, v%d.16b", d, n) }
 
 func shl4s(d, n vec, by int) {
 	word(0x4f005400|uint32(32+by)<<16|uint32(n)<<5|uint32(d), "shl v%d.4s, v%d.4s, #%d", d, n, by)
+}
+
+func shl16b(d, n vec, by int) {
+	word(0x4f005400|uint32(8+by)<<16|uint32(n)<<5|uint32(d), "shl v%d.16b, v%d.16b, #%d", d, n, by)
 }
 
 func ushr16b(d, n vec, by int) {

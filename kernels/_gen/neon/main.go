@@ -8,6 +8,8 @@ func main() {
 	mulFloats()
 	elementwise()
 	attention()
+	cacheQuants()
+	cacheEncoders()
 	activations()
 	wide()
 	rows()

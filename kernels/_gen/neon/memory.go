@@ -29,6 +29,11 @@ func ld1rNext(t vec, n gp) {
 	word(0x4ddfc800|uint32(n)<<5|uint32(t), "ld1r {v%d.4s}, [x%d], #4", t, n)
 }
 
+// ld1hAllNext repeats two bytes of memory.
+func ld1hAllNext(t vec, n gp) {
+	word(0x4ddfc400|uint32(n)<<5|uint32(t), "ld1r {v%d.8h}, [x%d], #2", t, n)
+}
+
 // ld1hNext reads two bytes into lane i and leaves the other lanes.
 func ld1hNext(t vec, i int, n gp) {
 	index := uint32(i>>2)<<30 | uint32(i>>1&1)<<12 | uint32(i&1)<<11

@@ -17236,6 +17236,504 @@ done223:
 	VZEROUPPER
 	RET
 
+// func keysQ8_0(dst *float32, stride int, src *byte, groups int, tokens int)
+// Requires: AVX, AVX2, F16C
+TEXT ·keysQ8_0(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ src+16(FP), DX
+	MOVQ groups+24(FP), BX
+	MOVQ tokens+32(FP), SI
+
+loop224:
+	CMPQ BX, $0x01
+	JL   done225
+	LEAQ (DX)(SI*2), R9
+	MOVQ AX, R10
+	MOVQ SI, R11
+
+loop226:
+	CMPQ      R11, $0x10
+	JL        done227
+	VCVTPH2PS (DX), Y0
+	VCVTPH2PS 16(DX), Y1
+	MOVQ      R9, DI
+	MOVQ      R10, R8
+	MOVQ      $0x00000020, R12
+
+loop228:
+	CMPQ      R12, $0x04
+	JL        done229
+	VPMOVSXBD (DI), Y2
+	VCVTDQ2PS Y2, Y2
+	VPMOVSXBD 8(DI), Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, (R8)
+	VMULPS    Y1, Y3, Y3
+	VMOVUPS   Y3, 32(R8)
+	VPMOVSXBD (DI)(SI*1), Y2
+	VCVTDQ2PS Y2, Y2
+	VPMOVSXBD 8(DI)(SI*1), Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, (R8)(CX*1)
+	VMULPS    Y1, Y3, Y3
+	VMOVUPS   Y3, 32(R8)(CX*1)
+	LEAQ      (DI)(SI*2), DI
+	LEAQ      (R8)(CX*2), R8
+	VPMOVSXBD (DI), Y2
+	VCVTDQ2PS Y2, Y2
+	VPMOVSXBD 8(DI), Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, (R8)
+	VMULPS    Y1, Y3, Y3
+	VMOVUPS   Y3, 32(R8)
+	VPMOVSXBD (DI)(SI*1), Y2
+	VCVTDQ2PS Y2, Y2
+	VPMOVSXBD 8(DI)(SI*1), Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, (R8)(CX*1)
+	VMULPS    Y1, Y3, Y3
+	VMOVUPS   Y3, 32(R8)(CX*1)
+	LEAQ      (DI)(SI*2), DI
+	LEAQ      (R8)(CX*2), R8
+	SUBQ      $0x00000004, R12
+	JMP       loop228
+
+done229:
+	ADDQ $0x00000020, DX
+	ADDQ $0x00000010, R9
+	ADDQ $0x00000040, R10
+	SUBQ $0x00000010, R11
+	JMP  loop226
+
+done227:
+	IMUL3Q $0x0000001f, SI, DX
+	ADDQ   R9, DX
+	MOVQ   CX, R10
+	SHLQ   $0x05, R10
+	ADDQ   R10, AX
+	SUBQ   $0x00000001, BX
+	JMP    loop224
+
+done225:
+	VZEROUPPER
+	RET
+
+// func keysQ4_0(dst *float32, stride int, src *byte, groups int, tokens int)
+// Requires: AVX, AVX2, F16C
+TEXT ·keysQ4_0(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    stride+8(FP), CX
+	MOVQ    src+16(FP), DX
+	MOVQ    groups+24(FP), BX
+	MOVQ    tokens+32(FP), SI
+	VMOVDQU eights32<>+0(SB), Y0
+	VMOVDQU nibbles32<>+0(SB), Y1
+
+loop230:
+	CMPQ BX, $0x01
+	JL   done231
+	LEAQ (DX)(SI*2), R9
+	MOVQ AX, R10
+	MOVQ SI, R11
+
+loop232:
+	CMPQ      R11, $0x10
+	JL        done233
+	VCVTPH2PS (DX), Y2
+	VCVTPH2PS 16(DX), Y3
+	MOVQ      R9, DI
+	MOVQ      R10, R8
+	MOVQ      CX, R13
+	SHLQ      $0x04, R13
+	ADDQ      R8, R13
+	MOVQ      $0x00000010, R12
+
+loop234:
+	CMPQ      R12, $0x02
+	JL        done235
+	VPMOVZXBD (DI), Y4
+	VPSRLD    $0x04, Y4, Y6
+	VPAND     Y1, Y4, Y4
+	VPSUBD    Y0, Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VPSUBD    Y0, Y6, Y6
+	VCVTDQ2PS Y6, Y6
+	VPMOVZXBD 8(DI), Y5
+	VPSRLD    $0x04, Y5, Y7
+	VPAND     Y1, Y5, Y5
+	VPSUBD    Y0, Y5, Y5
+	VCVTDQ2PS Y5, Y5
+	VPSUBD    Y0, Y7, Y7
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y2, Y4, Y4
+	VMOVUPS   Y4, (R8)
+	VMULPS    Y3, Y5, Y5
+	VMOVUPS   Y5, 32(R8)
+	VMULPS    Y2, Y6, Y6
+	VMOVUPS   Y6, (R13)
+	VMULPS    Y3, Y7, Y7
+	VMOVUPS   Y7, 32(R13)
+	ADDQ      SI, DI
+	VPMOVZXBD (DI), Y4
+	VPSRLD    $0x04, Y4, Y6
+	VPAND     Y1, Y4, Y4
+	VPSUBD    Y0, Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VPSUBD    Y0, Y6, Y6
+	VCVTDQ2PS Y6, Y6
+	VPMOVZXBD 8(DI), Y5
+	VPSRLD    $0x04, Y5, Y7
+	VPAND     Y1, Y5, Y5
+	VPSUBD    Y0, Y5, Y5
+	VCVTDQ2PS Y5, Y5
+	VPSUBD    Y0, Y7, Y7
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y2, Y4, Y4
+	VMOVUPS   Y4, (R8)(CX*1)
+	VMULPS    Y3, Y5, Y5
+	VMOVUPS   Y5, 32(R8)(CX*1)
+	VMULPS    Y2, Y6, Y6
+	VMOVUPS   Y6, (R13)(CX*1)
+	VMULPS    Y3, Y7, Y7
+	VMOVUPS   Y7, 32(R13)(CX*1)
+	ADDQ      SI, DI
+	LEAQ      (R8)(CX*2), R8
+	LEAQ      (R13)(CX*2), R13
+	SUBQ      $0x00000002, R12
+	JMP       loop234
+
+done235:
+	ADDQ $0x00000020, DX
+	ADDQ $0x00000010, R9
+	ADDQ $0x00000040, R10
+	SUBQ $0x00000010, R11
+	JMP  loop232
+
+done233:
+	IMUL3Q $0x0000000f, SI, DX
+	ADDQ   R9, DX
+	MOVQ   CX, R10
+	SHLQ   $0x05, R10
+	ADDQ   R10, AX
+	SUBQ   $0x00000001, BX
+	JMP    loop230
+
+done231:
+	VZEROUPPER
+	RET
+
+DATA nibbles32<>+0(SB)/4, $0x0000000f
+DATA nibbles32<>+4(SB)/4, $0x0000000f
+DATA nibbles32<>+8(SB)/4, $0x0000000f
+DATA nibbles32<>+12(SB)/4, $0x0000000f
+DATA nibbles32<>+16(SB)/4, $0x0000000f
+DATA nibbles32<>+20(SB)/4, $0x0000000f
+DATA nibbles32<>+24(SB)/4, $0x0000000f
+DATA nibbles32<>+28(SB)/4, $0x0000000f
+GLOBL nibbles32<>(SB), RODATA|NOPTR, $32
+
+// func valuesQ8_0(dst *float32, src *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·valuesQ8_0(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ blocks+16(FP), DX
+
+loop236:
+	CMPQ         DX, $0x01
+	JL           done237
+	VPBROADCASTW (CX), X0
+	VCVTPH2PS    X0, Y0
+	VPMOVSXBD    2(CX), Y1
+	VCVTDQ2PS    Y1, Y1
+	VPMOVSXBD    10(CX), Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 32(AX)
+	VPMOVSXBD    18(CX), Y1
+	VCVTDQ2PS    Y1, Y1
+	VPMOVSXBD    26(CX), Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 64(AX)
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 96(AX)
+	ADDQ         $0x00000022, CX
+	ADDQ         $0x00000080, AX
+	SUBQ         $0x00000001, DX
+	JMP          loop236
+
+done237:
+	VZEROUPPER
+	RET
+
+// func valuesQ4_0(dst *float32, src *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·valuesQ4_0(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	VMOVDQU eights32<>+0(SB), Y0
+	VMOVDQU nibbles32<>+0(SB), Y1
+
+loop238:
+	CMPQ         DX, $0x01
+	JL           done239
+	VPBROADCASTW (CX), X2
+	VCVTPH2PS    X2, Y2
+	VPMOVZXBD    2(CX), Y3
+	VPSRLD       $0x04, Y3, Y5
+	VPAND        Y1, Y3, Y3
+	VPSUBD       Y0, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VPSUBD       Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VPMOVZXBD    10(CX), Y4
+	VPSRLD       $0x04, Y4, Y6
+	VPAND        Y1, Y4, Y4
+	VPSUBD       Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VPSUBD       Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y2, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	VMULPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	VMULPS       Y2, Y5, Y5
+	VMOVUPS      Y5, 64(AX)
+	VMULPS       Y2, Y6, Y6
+	VMOVUPS      Y6, 96(AX)
+	ADDQ         $0x00000012, CX
+	ADDQ         $0x00000080, AX
+	SUBQ         $0x00000001, DX
+	JMP          loop238
+
+done239:
+	VZEROUPPER
+	RET
+
+// func encodeQ8_0(dst *byte, src *float32, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·encodeQ8_0(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ blocks+16(FP), DX
+
+loop240:
+	CMPQ         DX, $0x01
+	JL           done241
+	VXORPS       Y5, Y5, Y5
+	VMOVUPS      (CX), Y0
+	VANDPS       magnitude<>+0(SB), Y0, Y1
+	VMAXPS       Y5, Y1, Y5
+	VMOVUPS      32(CX), Y1
+	VANDPS       magnitude<>+0(SB), Y1, Y2
+	VMAXPS       Y5, Y2, Y5
+	VMOVUPS      64(CX), Y2
+	VANDPS       magnitude<>+0(SB), Y2, Y3
+	VMAXPS       Y5, Y3, Y5
+	VMOVUPS      96(CX), Y3
+	VANDPS       magnitude<>+0(SB), Y3, Y4
+	VMAXPS       Y5, Y4, Y5
+	VPERM2F128   $0x01, Y5, Y5, Y4
+	VMAXPS       Y4, Y5, Y5
+	VPERMILPS    $0x4e, Y5, Y4
+	VMAXPS       Y4, Y5, Y5
+	VPERMILPS    $0xb1, Y5, Y4
+	VMAXPS       Y4, Y5, Y5
+	VDIVSS       limit127<>+0(SB), X5, X5
+	VCVTPS2PH    $0x00, X5, X4
+	VPEXTRW      $0x00, X4, (AX)
+	VXORPS       X4, X4, X4
+	VCMPSS       $0x04, X4, X5, X4
+	VMOVSS       one<>+0(SB), X6
+	VDIVSS       X5, X6, X6
+	VANDPS       X4, X6, X6
+	VBROADCASTSS X6, Y6
+	VMOVUPS      limit127<>+0(SB), Y4
+	VMULPS       Y6, Y0, Y0
+	VMINPS       Y0, Y4, Y0
+	VANDPS       sign<>+0(SB), Y0, Y5
+	VORPS        underHalf<>+0(SB), Y5, Y5
+	VADDPS       Y5, Y0, Y0
+	VCVTTPS2DQ   Y0, Y0
+	VMULPS       Y6, Y1, Y1
+	VMINPS       Y1, Y4, Y1
+	VANDPS       sign<>+0(SB), Y1, Y5
+	VORPS        underHalf<>+0(SB), Y5, Y5
+	VADDPS       Y5, Y1, Y1
+	VCVTTPS2DQ   Y1, Y1
+	VMULPS       Y6, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VANDPS       sign<>+0(SB), Y2, Y5
+	VORPS        underHalf<>+0(SB), Y5, Y5
+	VADDPS       Y5, Y2, Y2
+	VCVTTPS2DQ   Y2, Y2
+	VMULPS       Y6, Y3, Y3
+	VMINPS       Y3, Y4, Y3
+	VANDPS       sign<>+0(SB), Y3, Y5
+	VORPS        underHalf<>+0(SB), Y5, Y5
+	VADDPS       Y5, Y3, Y3
+	VCVTTPS2DQ   Y3, Y3
+	VPACKSSDW    Y1, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPACKSSWB    Y2, Y0, Y0
+	VMOVDQU      quarters<>+0(SB), Y1
+	VPERMD       Y0, Y1, Y0
+	VMOVDQU      Y0, 2(AX)
+	ADDQ         $0x00000022, AX
+	ADDQ         $0x00000080, CX
+	SUBQ         $0x00000001, DX
+	JMP          loop240
+
+done241:
+	VZEROUPPER
+	RET
+
+DATA underHalf<>+0(SB)/4, $0x3effffff
+DATA underHalf<>+4(SB)/4, $0x3effffff
+DATA underHalf<>+8(SB)/4, $0x3effffff
+DATA underHalf<>+12(SB)/4, $0x3effffff
+DATA underHalf<>+16(SB)/4, $0x3effffff
+DATA underHalf<>+20(SB)/4, $0x3effffff
+DATA underHalf<>+24(SB)/4, $0x3effffff
+DATA underHalf<>+28(SB)/4, $0x3effffff
+GLOBL underHalf<>(SB), RODATA|NOPTR, $32
+
+// func encodeQ4_0(dst *byte, src *float32, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·encodeQ4_0(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ blocks+16(FP), DX
+
+loop242:
+	CMPQ         DX, $0x01
+	JL           done243
+	VXORPS       Y8, Y8, Y8
+	VMOVUPS      (CX), Y0
+	VANDPS       magnitude<>+0(SB), Y0, Y4
+	VMAXPS       Y8, Y4, Y8
+	VMOVUPS      32(CX), Y1
+	VANDPS       magnitude<>+0(SB), Y1, Y5
+	VMAXPS       Y8, Y5, Y8
+	VMOVUPS      64(CX), Y2
+	VANDPS       magnitude<>+0(SB), Y2, Y6
+	VMAXPS       Y8, Y6, Y8
+	VMOVUPS      96(CX), Y3
+	VANDPS       magnitude<>+0(SB), Y3, Y7
+	VMAXPS       Y8, Y7, Y8
+	VPERM2F128   $0x01, Y8, Y8, Y9
+	VMAXPS       Y9, Y8, Y8
+	VPERMILPS    $0x4e, Y8, Y9
+	VMAXPS       Y9, Y8, Y8
+	VPERMILPS    $0xb1, Y8, Y9
+	VMAXPS       Y9, Y8, Y8
+	MOVL         $0x80000000, BX
+	VCMPPS       $0x00, Y8, Y4, Y4
+	VMOVMSKPS    Y4, SI
+	ORL          SI, BX
+	VCMPPS       $0x00, Y8, Y5, Y5
+	VMOVMSKPS    Y5, SI
+	SHLL         $0x08, SI
+	ORL          SI, BX
+	VCMPPS       $0x00, Y8, Y6, Y6
+	VMOVMSKPS    Y6, SI
+	SHLL         $0x10, SI
+	ORL          SI, BX
+	VCMPPS       $0x00, Y8, Y7, Y7
+	VMOVMSKPS    Y7, SI
+	SHLL         $0x18, SI
+	ORL          SI, BX
+	BSFL         BX, BX
+	VXORPS       Y4, Y4, Y4
+	VCMPSS       $0x04, X4, X8, X8
+	VMOVSS       (CX)(BX*4), X5
+	VANDPS       X8, X5, X5
+	VMULSS       minusEighth<>+0(SB), X5, X5
+	VCVTPS2PH    $0x00, X5, X6
+	VPEXTRW      $0x00, X6, (AX)
+	VXORPS       X6, X6, X6
+	VCMPSS       $0x04, X6, X5, X6
+	VMOVSS       one<>+0(SB), X7
+	VDIVSS       X5, X7, X7
+	VANDPS       X6, X7, X7
+	VBROADCASTSS X7, Y7
+	VMULPS       Y7, Y0, Y0
+	VADDPS       eightAndHalf<>+0(SB), Y0, Y0
+	VMAXPS       Y4, Y0, Y0
+	VMINPS       limit15<>+0(SB), Y0, Y0
+	VCVTTPS2DQ   Y0, Y0
+	VMULPS       Y7, Y1, Y1
+	VADDPS       eightAndHalf<>+0(SB), Y1, Y1
+	VMAXPS       Y4, Y1, Y1
+	VMINPS       limit15<>+0(SB), Y1, Y1
+	VCVTTPS2DQ   Y1, Y1
+	VMULPS       Y7, Y2, Y2
+	VADDPS       eightAndHalf<>+0(SB), Y2, Y2
+	VMAXPS       Y4, Y2, Y2
+	VMINPS       limit15<>+0(SB), Y2, Y2
+	VCVTTPS2DQ   Y2, Y2
+	VMULPS       Y7, Y3, Y3
+	VADDPS       eightAndHalf<>+0(SB), Y3, Y3
+	VMAXPS       Y4, Y3, Y3
+	VMINPS       limit15<>+0(SB), Y3, Y3
+	VCVTTPS2DQ   Y3, Y3
+	VPACKSSDW    Y1, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPACKSSWB    Y2, Y0, Y0
+	VMOVDQU      quarters<>+0(SB), Y1
+	VPERMD       Y0, Y1, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPSLLW       $0x04, X1, X1
+	VPOR         X0, X1, X1
+	VMOVDQU      X1, 2(AX)
+	ADDQ         $0x00000012, AX
+	ADDQ         $0x00000080, CX
+	SUBQ         $0x00000001, DX
+	JMP          loop242
+
+done243:
+	VZEROUPPER
+	RET
+
+DATA minusEighth<>+0(SB)/4, $0xbe000000
+DATA minusEighth<>+4(SB)/4, $0xbe000000
+DATA minusEighth<>+8(SB)/4, $0xbe000000
+DATA minusEighth<>+12(SB)/4, $0xbe000000
+DATA minusEighth<>+16(SB)/4, $0xbe000000
+DATA minusEighth<>+20(SB)/4, $0xbe000000
+DATA minusEighth<>+24(SB)/4, $0xbe000000
+DATA minusEighth<>+28(SB)/4, $0xbe000000
+GLOBL minusEighth<>(SB), RODATA|NOPTR, $32
+
+DATA eightAndHalf<>+0(SB)/4, $0x41080000
+DATA eightAndHalf<>+4(SB)/4, $0x41080000
+DATA eightAndHalf<>+8(SB)/4, $0x41080000
+DATA eightAndHalf<>+12(SB)/4, $0x41080000
+DATA eightAndHalf<>+16(SB)/4, $0x41080000
+DATA eightAndHalf<>+20(SB)/4, $0x41080000
+DATA eightAndHalf<>+24(SB)/4, $0x41080000
+DATA eightAndHalf<>+28(SB)/4, $0x41080000
+GLOBL eightAndHalf<>(SB), RODATA|NOPTR, $32
+
+DATA limit15<>+0(SB)/4, $0x41700000
+DATA limit15<>+4(SB)/4, $0x41700000
+DATA limit15<>+8(SB)/4, $0x41700000
+DATA limit15<>+12(SB)/4, $0x41700000
+DATA limit15<>+16(SB)/4, $0x41700000
+DATA limit15<>+20(SB)/4, $0x41700000
+DATA limit15<>+24(SB)/4, $0x41700000
+DATA limit15<>+28(SB)/4, $0x41700000
+GLOBL limit15<>(SB), RODATA|NOPTR, $32
+
 // func limitBytes(turns int)
 // Requires: AVX, AVX2
 TEXT ·limitBytes(SB), NOSPLIT, $0-8
@@ -17247,9 +17745,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 
-loop224:
+loop244:
 	CMPQ       AX, $0x01
-	JL         done225
+	JL         done245
 	VPMADDUBSW Y9, Y9, Y0
 	VPMADDUBSW Y9, Y9, Y1
 	VPMADDUBSW Y9, Y9, Y2
@@ -17319,9 +17817,9 @@ loop224:
 	VPMADDWD   Y8, Y3, Y3
 	VPADDD     Y3, Y7, Y7
 	SUBQ       $0x00000001, AX
-	JMP        loop224
+	JMP        loop244
 
-done225:
+done245:
 	VZEROUPPER
 	RET
 
@@ -17353,9 +17851,9 @@ TEXT ·limitFloats(SB), NOSPLIT, $0-8
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 
-loop226:
+loop246:
 	CMPQ        AX, $0x01
-	JL          done227
+	JL          done247
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -17369,9 +17867,9 @@ loop226:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	SUBQ        $0x00000001, AX
-	JMP         loop226
+	JMP         loop246
 
-done227:
+done247:
 	VZEROUPPER
 	RET
 
@@ -17391,9 +17889,9 @@ TEXT ·limitRead(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ turns+8(FP), CX
 
-loop228:
+loop248:
 	CMPQ       CX, $0x01
-	JL         done229
+	JL         done249
 	PREFETCHT0 4096(AX)
 	PREFETCHT0 4160(AX)
 	PREFETCHT0 4224(AX)
@@ -17408,8 +17906,8 @@ loop228:
 	VMOVDQU    224(AX), Y0
 	ADDQ       $0x00000100, AX
 	SUBQ       $0x00000001, CX
-	JMP        loop228
+	JMP        loop248
 
-done229:
+done249:
 	VZEROUPPER
 	RET

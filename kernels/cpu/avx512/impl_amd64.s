@@ -34534,6 +34534,227 @@ done279:
 	VZEROUPPER
 	RET
 
+// func keysQ8_0(dst *float32, stride int, src *byte, groups int, tokens int)
+// Requires: AVX, AVX512F
+TEXT ·keysQ8_0(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ src+16(FP), DX
+	MOVQ groups+24(FP), BX
+	MOVQ tokens+32(FP), SI
+
+loop288:
+	CMPQ BX, $0x01
+	JL   done289
+	LEAQ (DX)(SI*2), R9
+	MOVQ AX, R10
+	MOVQ SI, R11
+
+loop290:
+	CMPQ      R11, $0x10
+	JL        done291
+	VCVTPH2PS (DX), Z0
+	MOVQ      R9, DI
+	MOVQ      R10, R8
+	MOVQ      $0x00000020, R12
+
+loop292:
+	CMPQ      R12, $0x04
+	JL        done293
+	VPMOVSXBD (DI), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (R8)
+	VPMOVSXBD (DI)(SI*1), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (R8)(CX*1)
+	LEAQ      (DI)(SI*2), DI
+	LEAQ      (R8)(CX*2), R8
+	VPMOVSXBD (DI), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (R8)
+	VPMOVSXBD (DI)(SI*1), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (R8)(CX*1)
+	LEAQ      (DI)(SI*2), DI
+	LEAQ      (R8)(CX*2), R8
+	SUBQ      $0x00000004, R12
+	JMP       loop292
+
+done293:
+	ADDQ $0x00000020, DX
+	ADDQ $0x00000010, R9
+	ADDQ $0x00000040, R10
+	SUBQ $0x00000010, R11
+	JMP  loop290
+
+done291:
+	IMUL3Q $0x0000001f, SI, DX
+	ADDQ   R9, DX
+	MOVQ   CX, R10
+	SHLQ   $0x05, R10
+	ADDQ   R10, AX
+	SUBQ   $0x00000001, BX
+	JMP    loop288
+
+done289:
+	VZEROUPPER
+	RET
+
+// func keysQ4_0(dst *float32, stride int, src *byte, groups int, tokens int)
+// Requires: AVX, AVX512F
+TEXT ·keysQ4_0(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    stride+8(FP), CX
+	MOVQ    src+16(FP), DX
+	MOVQ    groups+24(FP), BX
+	MOVQ    tokens+32(FP), SI
+	VMOVUPS nibbleValues<>+0(SB), Z0
+
+loop294:
+	CMPQ BX, $0x01
+	JL   done295
+	LEAQ (DX)(SI*2), R9
+	MOVQ AX, R10
+	MOVQ SI, R11
+
+loop296:
+	CMPQ      R11, $0x10
+	JL        done297
+	VCVTPH2PS (DX), Z1
+	MOVQ      R9, DI
+	MOVQ      R10, R8
+	MOVQ      CX, R13
+	SHLQ      $0x04, R13
+	ADDQ      R8, R13
+	MOVQ      $0x00000010, R12
+
+loop298:
+	CMPQ      R12, $0x02
+	JL        done299
+	VPMOVZXBD (DI), Z2
+	VPSRLD    $0x04, Z2, Z3
+	VPERMPS   Z0, Z2, Z2
+	VPERMPS   Z0, Z3, Z3
+	VMULPS    Z1, Z2, Z2
+	VMOVUPS   Z2, (R8)
+	VMULPS    Z1, Z3, Z3
+	VMOVUPS   Z3, (R13)
+	ADDQ      SI, DI
+	VPMOVZXBD (DI), Z2
+	VPSRLD    $0x04, Z2, Z3
+	VPERMPS   Z0, Z2, Z2
+	VPERMPS   Z0, Z3, Z3
+	VMULPS    Z1, Z2, Z2
+	VMOVUPS   Z2, (R8)(CX*1)
+	VMULPS    Z1, Z3, Z3
+	VMOVUPS   Z3, (R13)(CX*1)
+	ADDQ      SI, DI
+	LEAQ      (R8)(CX*2), R8
+	LEAQ      (R13)(CX*2), R13
+	SUBQ      $0x00000002, R12
+	JMP       loop298
+
+done299:
+	ADDQ $0x00000020, DX
+	ADDQ $0x00000010, R9
+	ADDQ $0x00000040, R10
+	SUBQ $0x00000010, R11
+	JMP  loop296
+
+done297:
+	IMUL3Q $0x0000000f, SI, DX
+	ADDQ   R9, DX
+	MOVQ   CX, R10
+	SHLQ   $0x05, R10
+	ADDQ   R10, AX
+	SUBQ   $0x00000001, BX
+	JMP    loop294
+
+done295:
+	VZEROUPPER
+	RET
+
+DATA nibbleValues<>+0(SB)/4, $0xc1000000
+DATA nibbleValues<>+4(SB)/4, $0xc0e00000
+DATA nibbleValues<>+8(SB)/4, $0xc0c00000
+DATA nibbleValues<>+12(SB)/4, $0xc0a00000
+DATA nibbleValues<>+16(SB)/4, $0xc0800000
+DATA nibbleValues<>+20(SB)/4, $0xc0400000
+DATA nibbleValues<>+24(SB)/4, $0xc0000000
+DATA nibbleValues<>+28(SB)/4, $0xbf800000
+DATA nibbleValues<>+32(SB)/4, $0x00000000
+DATA nibbleValues<>+36(SB)/4, $0x3f800000
+DATA nibbleValues<>+40(SB)/4, $0x40000000
+DATA nibbleValues<>+44(SB)/4, $0x40400000
+DATA nibbleValues<>+48(SB)/4, $0x40800000
+DATA nibbleValues<>+52(SB)/4, $0x40a00000
+DATA nibbleValues<>+56(SB)/4, $0x40c00000
+DATA nibbleValues<>+60(SB)/4, $0x40e00000
+GLOBL nibbleValues<>(SB), RODATA|NOPTR, $64
+
+// func valuesQ8_0(dst *float32, src *byte, blocks int)
+// Requires: AVX, AVX2, AVX512F
+TEXT ·valuesQ8_0(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ blocks+16(FP), DX
+
+loop300:
+	CMPQ         DX, $0x01
+	JL           done301
+	VPBROADCASTW (CX), Y0
+	VCVTPH2PS    Y0, Z0
+	VPMOVSXBD    2(CX), Z1
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VMOVUPS      Z1, (AX)
+	VPMOVSXBD    18(CX), Z1
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         $0x00000022, CX
+	ADDQ         $0x00000080, AX
+	SUBQ         $0x00000001, DX
+	JMP          loop300
+
+done301:
+	VZEROUPPER
+	RET
+
+// func valuesQ4_0(dst *float32, src *byte, blocks int)
+// Requires: AVX, AVX2, AVX512F
+TEXT ·valuesQ4_0(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	VMOVUPS nibbleValues<>+0(SB), Z0
+
+loop302:
+	CMPQ         DX, $0x01
+	JL           done303
+	VPBROADCASTW (CX), Y1
+	VCVTPH2PS    Y1, Z1
+	VPMOVZXBD    2(CX), Z2
+	VPSRLD       $0x04, Z2, Z3
+	VPERMPS      Z0, Z2, Z2
+	VPERMPS      Z0, Z3, Z3
+	VMULPS       Z1, Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VMULPS       Z1, Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         $0x00000012, CX
+	ADDQ         $0x00000080, AX
+	SUBQ         $0x00000001, DX
+	JMP          loop302
+
+done303:
+	VZEROUPPER
+	RET
+
 // func limitBytes(turns int)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·limitBytes(SB), NOSPLIT, $0-8
@@ -34552,9 +34773,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VPXORD       Z10, Z10, Z10
 	VPXORD       Z11, Z11, Z11
 
-loop288:
+loop304:
 	CMPQ     AX, $0x01
-	JL       done289
+	JL       done305
 	VPDPBUSD Z12, Z12, Z0
 	VPDPBUSD Z12, Z12, Z1
 	VPDPBUSD Z12, Z12, Z2
@@ -34568,9 +34789,9 @@ loop288:
 	VPDPBUSD Z12, Z12, Z10
 	VPDPBUSD Z12, Z12, Z11
 	SUBQ     $0x00000001, AX
-	JMP      loop288
+	JMP      loop304
 
-done289:
+done305:
 	VZEROUPPER
 	RET
 

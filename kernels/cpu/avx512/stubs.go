@@ -301,5 +301,25 @@ func weights(p *float32, n int, mask uint64, states *float32, corrections *float
 //go:noescape
 func mix(acc *float32, p *float32, values *float32, n int, dim int, count int, corrections *float32)
 
+// keysQ8_0 reads the keys of a page of tokens, a multiple of sixteen, to rows stride bytes apart: ref.LoadKeyQuants.
+//
+//go:noescape
+func keysQ8_0(dst *float32, stride int, src *byte, groups int, tokens int)
+
+// keysQ4_0 reads the keys of a page of tokens, a multiple of sixteen, to rows stride bytes apart: ref.LoadKeyQuants.
+//
+//go:noescape
+func keysQ4_0(dst *float32, stride int, src *byte, groups int, tokens int)
+
+// valuesQ8_0 decodes blocks of Q8_0: quant.Decode.
+//
+//go:noescape
+func valuesQ8_0(dst *float32, src *byte, blocks int)
+
+// valuesQ4_0 decodes blocks of Q4_0: quant.Decode.
+//
+//go:noescape
+func valuesQ4_0(dst *float32, src *byte, blocks int)
+
 // limitBytes does turns times 768 multiply-adds of bytes in registers.
 func limitBytes(turns int)

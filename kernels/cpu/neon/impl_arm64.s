@@ -1477,6 +1477,591 @@ loop67:
 done68:
 	RET
 
+// func keysQ8_0(dst *float32, stride int, src *byte, groups, tokens int)
+TEXT ·keysQ8_0(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD src+16(FP), R2
+	MOVD groups+24(FP), R3
+	MOVD tokens+32(FP), R4
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e501 // movi v1.16b, #8
+loop69:
+	CMP $1, R3
+	BLT done70
+	MOVD R2, R5
+	ADD R4, R5, R5
+	ADD R4, R5, R5
+	MOVD R0, R6
+	MOVD R4, R7
+loop71:
+	CMP $16, R7
+	BLT done72
+	WORD $0x3cc10442 // ldr q2, [x2], #16
+	WORD $0x4e217843 // fcvtl2 v3.4s, v2.8h
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	WORD $0x3cc10444 // ldr q4, [x2], #16
+	WORD $0x4e217885 // fcvtl2 v5.4s, v4.8h
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	MOVD R5, R8
+	MOVD R6, R9
+	MOVD R1, R10
+	LSL $4, R10, R10
+	ADD R9, R10, R10
+	MOVD $32, R11
+loop73:
+	CMP $1, R11
+	BLT done74
+	WORD $0x3dc00106 // ldr q6, [x8, #0]
+	ADD R4, R8, R8
+	WORD $0x0f08a4c8 // sxtl v8.8h, v6.8b
+	WORD $0x4f08a4ca // sxtl2 v10.8h, v6.16b
+	WORD $0x4f10a509 // sxtl2 v9.4s, v8.8h
+	WORD $0x0f10a508 // sxtl v8.4s, v8.4h
+	WORD $0x4f10a54b // sxtl2 v11.4s, v10.8h
+	WORD $0x0f10a54a // sxtl v10.4s, v10.4h
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x6e22dd08 // fmul v8.4s, v8.4s, v2.4s
+	WORD $0x3d800128 // str q8, [x9, #0]
+	WORD $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD $0x3d800529 // str q9, [x9, #16]
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x3d80092a // str q10, [x9, #32]
+	WORD $0x6e25dd6b // fmul v11.4s, v11.4s, v5.4s
+	WORD $0x3d800d2b // str q11, [x9, #48]
+	ADD R1, R9, R9
+	SUB $1, R11
+	B loop73
+done74:
+	ADD $16, R5, R5
+	ADD $64, R6, R6
+	SUB $16, R7
+	B loop71
+done72:
+	MOVD R4, R2
+	MOVD $31, R8
+	MUL R8, R2, R2
+	ADD R5, R2, R2
+	MOVD R1, R6
+	LSL $5, R6, R6
+	ADD R6, R0, R0
+	SUB $1, R3
+	B loop69
+done70:
+	RET
+
+// func keysQ4_0(dst *float32, stride int, src *byte, groups, tokens int)
+TEXT ·keysQ4_0(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD src+16(FP), R2
+	MOVD groups+24(FP), R3
+	MOVD tokens+32(FP), R4
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e501 // movi v1.16b, #8
+loop75:
+	CMP $1, R3
+	BLT done76
+	MOVD R2, R5
+	ADD R4, R5, R5
+	ADD R4, R5, R5
+	MOVD R0, R6
+	MOVD R4, R7
+loop77:
+	CMP $16, R7
+	BLT done78
+	WORD $0x3cc10442 // ldr q2, [x2], #16
+	WORD $0x4e217843 // fcvtl2 v3.4s, v2.8h
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	WORD $0x3cc10444 // ldr q4, [x2], #16
+	WORD $0x4e217885 // fcvtl2 v5.4s, v4.8h
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	MOVD R5, R8
+	MOVD R6, R9
+	MOVD R1, R10
+	LSL $4, R10, R10
+	ADD R9, R10, R10
+	MOVD $16, R11
+loop79:
+	CMP $1, R11
+	BLT done80
+	WORD $0x3dc00106 // ldr q6, [x8, #0]
+	ADD R4, R8, R8
+	WORD $0x6f0c04c7 // ushr v7.16b, v6.16b, #4
+	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
+	WORD $0x6e2184c6 // sub v6.16b, v6.16b, v1.16b
+	WORD $0x6e2184e7 // sub v7.16b, v7.16b, v1.16b
+	WORD $0x0f08a4e8 // sxtl v8.8h, v7.8b
+	WORD $0x4f08a4ea // sxtl2 v10.8h, v7.16b
+	WORD $0x4f10a509 // sxtl2 v9.4s, v8.8h
+	WORD $0x0f10a508 // sxtl v8.4s, v8.4h
+	WORD $0x4f10a54b // sxtl2 v11.4s, v10.8h
+	WORD $0x0f10a54a // sxtl v10.4s, v10.4h
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x6e22dd08 // fmul v8.4s, v8.4s, v2.4s
+	WORD $0x3d800148 // str q8, [x10, #0]
+	WORD $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD $0x3d800549 // str q9, [x10, #16]
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x3d80094a // str q10, [x10, #32]
+	WORD $0x6e25dd6b // fmul v11.4s, v11.4s, v5.4s
+	WORD $0x3d800d4b // str q11, [x10, #48]
+	ADD R1, R10, R10
+	WORD $0x0f08a4cc // sxtl v12.8h, v6.8b
+	WORD $0x4f08a4ce // sxtl2 v14.8h, v6.16b
+	WORD $0x4f10a58d // sxtl2 v13.4s, v12.8h
+	WORD $0x0f10a58c // sxtl v12.4s, v12.4h
+	WORD $0x4f10a5cf // sxtl2 v15.4s, v14.8h
+	WORD $0x0f10a5ce // sxtl v14.4s, v14.4h
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e22dd8c // fmul v12.4s, v12.4s, v2.4s
+	WORD $0x3d80012c // str q12, [x9, #0]
+	WORD $0x6e23ddad // fmul v13.4s, v13.4s, v3.4s
+	WORD $0x3d80052d // str q13, [x9, #16]
+	WORD $0x6e24ddce // fmul v14.4s, v14.4s, v4.4s
+	WORD $0x3d80092e // str q14, [x9, #32]
+	WORD $0x6e25ddef // fmul v15.4s, v15.4s, v5.4s
+	WORD $0x3d800d2f // str q15, [x9, #48]
+	ADD R1, R9, R9
+	SUB $1, R11
+	B loop79
+done80:
+	ADD $16, R5, R5
+	ADD $64, R6, R6
+	SUB $16, R7
+	B loop77
+done78:
+	MOVD R4, R2
+	MOVD $15, R8
+	MUL R8, R2, R2
+	ADD R5, R2, R2
+	MOVD R1, R6
+	LSL $5, R6, R6
+	ADD R6, R0, R0
+	SUB $1, R3
+	B loop75
+done76:
+	RET
+
+// func valuesQ8_0(dst *float32, src *byte, blocks int)
+TEXT ·valuesQ8_0(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD blocks+16(FP), R2
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e501 // movi v1.16b, #8
+loop81:
+	CMP $1, R2
+	BLT done82
+	WORD $0x4ddfc422 // ld1r {v2.8h}, [x1], #2
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	WORD $0x3cc10423 // ldr q3, [x1], #16
+	WORD $0x3cc10424 // ldr q4, [x1], #16
+	WORD $0x0f08a465 // sxtl v5.8h, v3.8b
+	WORD $0x4f08a467 // sxtl2 v7.8h, v3.16b
+	WORD $0x4f10a4a6 // sxtl2 v6.4s, v5.8h
+	WORD $0x0f10a4a5 // sxtl v5.4s, v5.4h
+	WORD $0x4f10a4e8 // sxtl2 v8.4s, v7.8h
+	WORD $0x0f10a4e7 // sxtl v7.4s, v7.4h
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
+	WORD $0x3c810405 // str q5, [x0], #16
+	WORD $0x6e22dcc6 // fmul v6.4s, v6.4s, v2.4s
+	WORD $0x3c810406 // str q6, [x0], #16
+	WORD $0x6e22dce7 // fmul v7.4s, v7.4s, v2.4s
+	WORD $0x3c810407 // str q7, [x0], #16
+	WORD $0x6e22dd08 // fmul v8.4s, v8.4s, v2.4s
+	WORD $0x3c810408 // str q8, [x0], #16
+	WORD $0x0f08a485 // sxtl v5.8h, v4.8b
+	WORD $0x4f08a487 // sxtl2 v7.8h, v4.16b
+	WORD $0x4f10a4a6 // sxtl2 v6.4s, v5.8h
+	WORD $0x0f10a4a5 // sxtl v5.4s, v5.4h
+	WORD $0x4f10a4e8 // sxtl2 v8.4s, v7.8h
+	WORD $0x0f10a4e7 // sxtl v7.4s, v7.4h
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
+	WORD $0x3c810405 // str q5, [x0], #16
+	WORD $0x6e22dcc6 // fmul v6.4s, v6.4s, v2.4s
+	WORD $0x3c810406 // str q6, [x0], #16
+	WORD $0x6e22dce7 // fmul v7.4s, v7.4s, v2.4s
+	WORD $0x3c810407 // str q7, [x0], #16
+	WORD $0x6e22dd08 // fmul v8.4s, v8.4s, v2.4s
+	WORD $0x3c810408 // str q8, [x0], #16
+	SUB $1, R2
+	B loop81
+done82:
+	RET
+
+// func valuesQ4_0(dst *float32, src *byte, blocks int)
+TEXT ·valuesQ4_0(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD blocks+16(FP), R2
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e501 // movi v1.16b, #8
+loop83:
+	CMP $1, R2
+	BLT done84
+	WORD $0x4ddfc422 // ld1r {v2.8h}, [x1], #2
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	WORD $0x3cc10423 // ldr q3, [x1], #16
+	WORD $0x6f0c0464 // ushr v4.16b, v3.16b, #4
+	WORD $0x4e201c63 // and v3.16b, v3.16b, v0.16b
+	WORD $0x6e218463 // sub v3.16b, v3.16b, v1.16b
+	WORD $0x6e218484 // sub v4.16b, v4.16b, v1.16b
+	WORD $0x0f08a465 // sxtl v5.8h, v3.8b
+	WORD $0x4f08a467 // sxtl2 v7.8h, v3.16b
+	WORD $0x4f10a4a6 // sxtl2 v6.4s, v5.8h
+	WORD $0x0f10a4a5 // sxtl v5.4s, v5.4h
+	WORD $0x4f10a4e8 // sxtl2 v8.4s, v7.8h
+	WORD $0x0f10a4e7 // sxtl v7.4s, v7.4h
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
+	WORD $0x3c810405 // str q5, [x0], #16
+	WORD $0x6e22dcc6 // fmul v6.4s, v6.4s, v2.4s
+	WORD $0x3c810406 // str q6, [x0], #16
+	WORD $0x6e22dce7 // fmul v7.4s, v7.4s, v2.4s
+	WORD $0x3c810407 // str q7, [x0], #16
+	WORD $0x6e22dd08 // fmul v8.4s, v8.4s, v2.4s
+	WORD $0x3c810408 // str q8, [x0], #16
+	WORD $0x0f08a485 // sxtl v5.8h, v4.8b
+	WORD $0x4f08a487 // sxtl2 v7.8h, v4.16b
+	WORD $0x4f10a4a6 // sxtl2 v6.4s, v5.8h
+	WORD $0x0f10a4a5 // sxtl v5.4s, v5.4h
+	WORD $0x4f10a4e8 // sxtl2 v8.4s, v7.8h
+	WORD $0x0f10a4e7 // sxtl v7.4s, v7.4h
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
+	WORD $0x3c810405 // str q5, [x0], #16
+	WORD $0x6e22dcc6 // fmul v6.4s, v6.4s, v2.4s
+	WORD $0x3c810406 // str q6, [x0], #16
+	WORD $0x6e22dce7 // fmul v7.4s, v7.4s, v2.4s
+	WORD $0x3c810407 // str q7, [x0], #16
+	WORD $0x6e22dd08 // fmul v8.4s, v8.4s, v2.4s
+	WORD $0x3c810408 // str q8, [x0], #16
+	SUB $1, R2
+	B loop83
+done84:
+	RET
+
+// func encodeQ8_0(dst *byte, src *float32, blocks int)
+TEXT ·encodeQ8_0(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD blocks+16(FP), R2
+loop85:
+	CMP $1, R2
+	BLT done86
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x4ea0f809 // fabs v9.4s, v0.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x4ea0f829 // fabs v9.4s, v1.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x4ea0f849 // fabs v9.4s, v2.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	WORD $0x4ea0f869 // fabs v9.4s, v3.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01024 // ldr q4, [x1, #64]
+	WORD $0x4ea0f889 // fabs v9.4s, v4.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01425 // ldr q5, [x1, #80]
+	WORD $0x4ea0f8a9 // fabs v9.4s, v5.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01826 // ldr q6, [x1, #96]
+	WORD $0x4ea0f8c9 // fabs v9.4s, v6.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01c27 // ldr q7, [x1, #112]
+	WORD $0x4ea0f8e9 // fabs v9.4s, v7.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x6e30c908 // fmaxnmv s8, v8.4s
+	MOVD $0x42fe0000, R3
+	WORD $0x4e040c69 // dup v9.4s, w3
+	FDIVS F9, F8, F8
+	WORD $0x0e21690b // fcvtn v11.4h, v8.4s
+	WORD $0x7c00240b // str h11, [x0], #2
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4e28e58c // fcmeq v12.4s, v12.4s, v8.4s
+	MOVD $0x3f800000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	FDIVS F8, F13, F10
+	WORD $0x4e6c1d4a // bic v10.16b, v10.16b, v12.16b
+	MOVD $0xffffff80, R3
+	WORD $0x4e040c6b // dup v11.4s, w3
+	WORD $0x4f8a9000 // fmul v0.4s, v0.4s, v10.s[0]
+	WORD $0x4e20e40c // fcmeq v12.4s, v0.4s, v0.4s
+	WORD $0x4e21c800 // fcvtas v0.4s, v0.4s
+	WORD $0x6eec1d60 // bif v0.16b, v11.16b, v12.16b
+	WORD $0x4f8a9021 // fmul v1.4s, v1.4s, v10.s[0]
+	WORD $0x4e21e42c // fcmeq v12.4s, v1.4s, v1.4s
+	WORD $0x4e21c821 // fcvtas v1.4s, v1.4s
+	WORD $0x6eec1d61 // bif v1.16b, v11.16b, v12.16b
+	WORD $0x4f8a9042 // fmul v2.4s, v2.4s, v10.s[0]
+	WORD $0x4e22e44c // fcmeq v12.4s, v2.4s, v2.4s
+	WORD $0x4e21c842 // fcvtas v2.4s, v2.4s
+	WORD $0x6eec1d62 // bif v2.16b, v11.16b, v12.16b
+	WORD $0x4f8a9063 // fmul v3.4s, v3.4s, v10.s[0]
+	WORD $0x4e23e46c // fcmeq v12.4s, v3.4s, v3.4s
+	WORD $0x4e21c863 // fcvtas v3.4s, v3.4s
+	WORD $0x6eec1d63 // bif v3.16b, v11.16b, v12.16b
+	WORD $0x4f8a9084 // fmul v4.4s, v4.4s, v10.s[0]
+	WORD $0x4e24e48c // fcmeq v12.4s, v4.4s, v4.4s
+	WORD $0x4e21c884 // fcvtas v4.4s, v4.4s
+	WORD $0x6eec1d64 // bif v4.16b, v11.16b, v12.16b
+	WORD $0x4f8a90a5 // fmul v5.4s, v5.4s, v10.s[0]
+	WORD $0x4e25e4ac // fcmeq v12.4s, v5.4s, v5.4s
+	WORD $0x4e21c8a5 // fcvtas v5.4s, v5.4s
+	WORD $0x6eec1d65 // bif v5.16b, v11.16b, v12.16b
+	WORD $0x4f8a90c6 // fmul v6.4s, v6.4s, v10.s[0]
+	WORD $0x4e26e4cc // fcmeq v12.4s, v6.4s, v6.4s
+	WORD $0x4e21c8c6 // fcvtas v6.4s, v6.4s
+	WORD $0x6eec1d66 // bif v6.16b, v11.16b, v12.16b
+	WORD $0x4f8a90e7 // fmul v7.4s, v7.4s, v10.s[0]
+	WORD $0x4e27e4ec // fcmeq v12.4s, v7.4s, v7.4s
+	WORD $0x4e21c8e7 // fcvtas v7.4s, v7.4s
+	WORD $0x6eec1d67 // bif v7.16b, v11.16b, v12.16b
+	WORD $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD $0x0e614842 // sqxtn v2.4h, v2.4s
+	WORD $0x4e614862 // sqxtn2 v2.8h, v3.4s
+	WORD $0x0e214800 // sqxtn v0.8b, v0.8h
+	WORD $0x4e214840 // sqxtn2 v0.16b, v2.8h
+	WORD $0x3c810400 // str q0, [x0], #16
+	WORD $0x0e614884 // sqxtn v4.4h, v4.4s
+	WORD $0x4e6148a4 // sqxtn2 v4.8h, v5.4s
+	WORD $0x0e6148c6 // sqxtn v6.4h, v6.4s
+	WORD $0x4e6148e6 // sqxtn2 v6.8h, v7.4s
+	WORD $0x0e214884 // sqxtn v4.8b, v4.8h
+	WORD $0x4e2148c4 // sqxtn2 v4.16b, v6.8h
+	WORD $0x3c810404 // str q4, [x0], #16
+	ADD $128, R1, R1
+	SUB $1, R2
+	B loop85
+done86:
+	RET
+
+// func encodeQ4_0(dst *byte, src *float32, blocks int)
+TEXT ·encodeQ4_0(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD blocks+16(FP), R2
+loop87:
+	CMP $1, R2
+	BLT done88
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x4ea0f809 // fabs v9.4s, v0.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x4ea0f829 // fabs v9.4s, v1.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x4ea0f849 // fabs v9.4s, v2.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	WORD $0x4ea0f869 // fabs v9.4s, v3.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01024 // ldr q4, [x1, #64]
+	WORD $0x4ea0f889 // fabs v9.4s, v4.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01425 // ldr q5, [x1, #80]
+	WORD $0x4ea0f8a9 // fabs v9.4s, v5.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01826 // ldr q6, [x1, #96]
+	WORD $0x4ea0f8c9 // fabs v9.4s, v6.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x3dc01c27 // ldr q7, [x1, #112]
+	WORD $0x4ea0f8e9 // fabs v9.4s, v7.4s
+	WORD $0x4e29c508 // fmaxnm v8.4s, v8.4s, v9.4s
+	WORD $0x6e30c908 // fmaxnmv s8, v8.4s
+	WORD $0x4f00040a // movi v10.4s, #0
+	MOVD $0x00000004, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	MOVD $0x0000001f, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4f00040b // movi v11.4s, #0
+	MOVD $0x00000002, R3
+	WORD $0x4e040c70 // dup v16.4s, w3
+	MOVD $0x00000001, R3
+	WORD $0x4e040c71 // dup v17.4s, w3
+	WORD $0x4e91396e // zip1 v14.4s, v11.4s, v17.4s
+	WORD $0x4eb085d0 // add v16.4s, v14.4s, v16.4s
+	WORD $0x4ed039cb // zip1 v11.2d, v14.2d, v16.2d
+	WORD $0x4e04050f // dup v15.4s, v8.s[0]
+	WORD $0x4ea0f80e // fabs v14.4s, v0.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4ea0f82e // fabs v14.4s, v1.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4ea0f84e // fabs v14.4s, v2.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4ea0f86e // fabs v14.4s, v3.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4ea0f88e // fabs v14.4s, v4.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4ea0f8ae // fabs v14.4s, v5.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4ea0f8ce // fabs v14.4s, v6.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4ea0f8ee // fabs v14.4s, v7.4s
+	WORD $0x4e2fe5ce // fcmeq v14.4s, v14.4s, v15.4s
+	WORD $0x4eee1d6e // orn v14.16b, v11.16b, v14.16b
+	WORD $0x6eae6dad // umin v13.4s, v13.4s, v14.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x6eb1a9ad // uminv s13, v13.4s
+	WORD $0x0e043da3 // umov w3, v13.s[0]
+	ADD R3<<2, R1, R3
+	WORD $0xbd400069 // ldr s9, [x3, #0]
+	WORD $0x4e2ae50e // fcmeq v14.4s, v8.4s, v10.4s
+	WORD $0x4e6e1d29 // bic v9.16b, v9.16b, v14.16b
+	MOVD $0xbe000000, R4
+	WORD $0x4e040c92 // dup v18.4s, w4
+	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
+	WORD $0x0e21692c // fcvtn v12.4h, v9.4s
+	WORD $0x7c00240c // str h12, [x0], #2
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4e29e5ad // fcmeq v13.4s, v13.4s, v9.4s
+	MOVD $0x3f800000, R3
+	WORD $0x4e040c6e // dup v14.4s, w3
+	FDIVS F9, F14, F11
+	WORD $0x4e6d1d6b // bic v11.16b, v11.16b, v13.16b
+	WORD $0x4f8b9000 // fmul v0.4s, v0.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd400 // fadd v0.4s, v0.4s, v12.4s
+	WORD $0x4e2ac400 // fmaxnm v0.4s, v0.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc400 // fminnm v0.4s, v0.4s, v13.4s
+	WORD $0x4ea1b800 // fcvtzs v0.4s, v0.4s
+	WORD $0x4f8b9021 // fmul v1.4s, v1.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd421 // fadd v1.4s, v1.4s, v12.4s
+	WORD $0x4e2ac421 // fmaxnm v1.4s, v1.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc421 // fminnm v1.4s, v1.4s, v13.4s
+	WORD $0x4ea1b821 // fcvtzs v1.4s, v1.4s
+	WORD $0x4f8b9042 // fmul v2.4s, v2.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd442 // fadd v2.4s, v2.4s, v12.4s
+	WORD $0x4e2ac442 // fmaxnm v2.4s, v2.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc442 // fminnm v2.4s, v2.4s, v13.4s
+	WORD $0x4ea1b842 // fcvtzs v2.4s, v2.4s
+	WORD $0x4f8b9063 // fmul v3.4s, v3.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd463 // fadd v3.4s, v3.4s, v12.4s
+	WORD $0x4e2ac463 // fmaxnm v3.4s, v3.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc463 // fminnm v3.4s, v3.4s, v13.4s
+	WORD $0x4ea1b863 // fcvtzs v3.4s, v3.4s
+	WORD $0x4f8b9084 // fmul v4.4s, v4.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4e2ac484 // fmaxnm v4.4s, v4.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc484 // fminnm v4.4s, v4.4s, v13.4s
+	WORD $0x4ea1b884 // fcvtzs v4.4s, v4.4s
+	WORD $0x4f8b90a5 // fmul v5.4s, v5.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd4a5 // fadd v5.4s, v5.4s, v12.4s
+	WORD $0x4e2ac4a5 // fmaxnm v5.4s, v5.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc4a5 // fminnm v5.4s, v5.4s, v13.4s
+	WORD $0x4ea1b8a5 // fcvtzs v5.4s, v5.4s
+	WORD $0x4f8b90c6 // fmul v6.4s, v6.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd4c6 // fadd v6.4s, v6.4s, v12.4s
+	WORD $0x4e2ac4c6 // fmaxnm v6.4s, v6.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc4c6 // fminnm v6.4s, v6.4s, v13.4s
+	WORD $0x4ea1b8c6 // fcvtzs v6.4s, v6.4s
+	WORD $0x4f8b90e7 // fmul v7.4s, v7.4s, v11.s[0]
+	MOVD $0x41080000, R3
+	WORD $0x4e040c6c // dup v12.4s, w3
+	WORD $0x4e2cd4e7 // fadd v7.4s, v7.4s, v12.4s
+	WORD $0x4e2ac4e7 // fmaxnm v7.4s, v7.4s, v10.4s
+	MOVD $0x41700000, R3
+	WORD $0x4e040c6d // dup v13.4s, w3
+	WORD $0x4eadc4e7 // fminnm v7.4s, v7.4s, v13.4s
+	WORD $0x4ea1b8e7 // fcvtzs v7.4s, v7.4s
+	WORD $0x0e612800 // xtn v0.4h, v0.4s
+	WORD $0x4e612820 // xtn2 v0.8h, v1.4s
+	WORD $0x0e612842 // xtn v2.4h, v2.4s
+	WORD $0x4e612862 // xtn2 v2.8h, v3.4s
+	WORD $0x0e212800 // xtn v0.8b, v0.8h
+	WORD $0x4e212840 // xtn2 v0.16b, v2.8h
+	WORD $0x0e612884 // xtn v4.4h, v4.4s
+	WORD $0x4e6128a4 // xtn2 v4.8h, v5.4s
+	WORD $0x0e6128c6 // xtn v6.4h, v6.4s
+	WORD $0x4e6128e6 // xtn2 v6.8h, v7.4s
+	WORD $0x0e212884 // xtn v4.8b, v4.8h
+	WORD $0x4e2128c4 // xtn2 v4.16b, v6.8h
+	WORD $0x4f0c5484 // shl v4.16b, v4.16b, #4
+	WORD $0x4ea41c00 // orr v0.16b, v0.16b, v4.16b
+	WORD $0x3c810400 // str q0, [x0], #16
+	ADD $128, R1, R1
+	SUB $1, R2
+	B loop87
+done88:
+	RET
+
 // func quantize(q *int8, scale *float32, sums *int16, x *float32, blocks, blockLen int)
 TEXT ·quantize(SB), NOSPLIT, $0-48
 	MOVD q+0(FP), R0
@@ -1485,37 +2070,37 @@ TEXT ·quantize(SB), NOSPLIT, $0-48
 	MOVD x+24(FP), R3
 	MOVD blocks+32(FP), R4
 	MOVD $2139095040, R8
-loop69:
+loop89:
 	CMP $1, R4
-	BLT done70
+	BLT done90
 	WORD $0x4f000400 // movi v0.4s, #0
 	MOVD R3, R5
 	MOVD blockLen+40(FP), R6
-loop71:
+loop91:
 	CMP $4, R6
-	BLT done72
+	BLT done92
 	WORD $0x3cc104a1 // ldr q1, [x5], #16
 	WORD $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD $0x6ea16400 // umax v0.4s, v0.4s, v1.4s
 	SUB $4, R6
-	B loop71
-done72:
+	B loop91
+done92:
 	WORD $0x6eb0a800 // umaxv s0, v0.4s
 	WORD $0x0e043c07 // umov w7, v0.s[0]
 	CMP R8, R7
-	BHS notFinite73
+	BHS notFinite93
 	MOVD $0x42fe0000, R9
 	WORD $0x4e040d22 // dup v2.4s, w9
 	FDIVS F0, F2, F3
 	WORD $0x0e043c67 // umov w7, v3.s[0]
 	CMP R8, R7
-	BHS tiny74
+	BHS tiny94
 	FDIVS F2, F0, F0
 	WORD $0xbc004420 // str s0, [x1], #4
 	MOVD blockLen+40(FP), R6
-loop77:
+loop97:
 	CMP $16, R6
-	BLT done78
+	BLT done98
 	WORD $0x3cc10464 // ldr q4, [x3], #16
 	WORD $0x4f839084 // fmul v4.4s, v4.4s, v3.s[0]
 	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
@@ -1538,33 +2123,33 @@ loop77:
 	WORD $0x4e303884 // saddlv h4, v4.16b
 	WORD $0x7c002444 // str h4, [x2], #2
 	SUB $16, R6
-	B loop77
-done78:
-	B quantized76
-notFinite73:
+	B loop97
+done98:
+	B quantized96
+notFinite93:
 	MOVD $0x7fc00000, R9
 	WORD $0x4e040d24 // dup v4.4s, w9
 	WORD $0xbc004424 // str s4, [x1], #4
-	B zeros75
-tiny74:
+	B zeros95
+tiny94:
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0xbc004421 // str s1, [x1], #4
-zeros75:
+zeros95:
 	WORD $0x4f000401 // movi v1.4s, #0
 	MOVD blockLen+40(FP), R6
-loop79:
+loop99:
 	CMP $16, R6
-	BLT done80
+	BLT done100
 	WORD $0x3c810401 // str q1, [x0], #16
 	WORD $0x7c002441 // str h1, [x2], #2
 	ADD $64, R3, R3
 	SUB $16, R6
-	B loop79
-done80:
-quantized76:
+	B loop99
+done100:
+quantized96:
 	SUB $1, R4
-	B loop69
-done70:
+	B loop89
+done90:
 	RET
 
 // func widen(dst *int16, q *int8, n int)
@@ -1572,17 +2157,17 @@ TEXT ·widen(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD q+8(FP), R1
 	MOVD n+16(FP), R2
-loop81:
+loop101:
 	CMP $16, R2
-	BLT done82
+	BLT done102
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x4f08a401 // sxtl2 v1.8h, v0.16b
 	WORD $0x0f08a400 // sxtl v0.8h, v0.8b
 	WORD $0x3c810400 // str q0, [x0], #16
 	WORD $0x3c810401 // str q1, [x0], #16
 	SUB $16, R2
-	B loop81
-done82:
+	B loop101
+done102:
 	RET
 
 // func dotRows(acc *float32, q *int16, stride int, x *int16, n int, d *float32, dx *float32)
@@ -1618,9 +2203,9 @@ TEXT ·dotRows(SB), NOSPLIT, $0-56
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-loop83:
+loop103:
 	CMP $16, R4
-	BLT done84
+	BLT done104
 	WORD $0x3cc10468 // ldr q8, [x3], #16
 	WORD $0x3cc10469 // ldr q9, [x3], #16
 	WORD $0x3cc104ea // ldr q10, [x7], #16
@@ -1672,8 +2257,8 @@ loop83:
 	WORD $0x0e698167 // smlal v7.4s, v11.4h, v9.4h
 	WORD $0x4e698167 // smlal2 v7.4s, v11.8h, v9.8h
 	SUB $16, R4
-	B loop83
-done84:
+	B loop103
+done104:
 	WORD $0xbd4000c8 // ldr s8, [x6, #0]
 	WORD $0x4ea1bc00 // addp v0.4s, v0.4s, v1.4s
 	WORD $0x4ea3bc42 // addp v2.4s, v2.4s, v3.4s
@@ -1701,9 +2286,9 @@ TEXT ·interleave(SB), NOSPLIT, $0-32
 	MOVD src+8(FP), R1
 	MOVD stride+16(FP), R2
 	MOVD lines+24(FP), R3
-loop85:
+loop105:
 	CMP $4, R3
-	BLT done86
+	BLT done106
 	MOVD R1, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 	ADD R2, R4, R4
@@ -1788,8 +2373,8 @@ loop85:
 	ADD $16, R1, R1
 	ADD $256, R0, R0
 	SUB $4, R3
-	B loop85
-done86:
+	B loop105
+done106:
 	RET
 
 // func mulWide4(dst *float32, dstStride int, panel, mins *int16, d, m *float32, blocks, blockLen int, x *int16, scale *float32, sums *int16)
@@ -1833,9 +2418,9 @@ TEXT ·mulWide4(SB), NOSPLIT, $0-88
 	WORD $0x3d800ca0 // str q0, [x5, #48]
 	MOVD panel+16(FP), R14
 	MOVD d+32(FP), R15
-loop87:
+loop107:
 	CMP $1, R1
-	BLT done88
+	BLT done108
 	WORD $0x4f000408 // movi v8.4s, #0
 	WORD $0x4f000409 // movi v9.4s, #0
 	WORD $0x4f00040a // movi v10.4s, #0
@@ -1853,9 +2438,9 @@ loop87:
 	WORD $0x4f000416 // movi v22.4s, #0
 	WORD $0x4f000417 // movi v23.4s, #0
 	MOVD blockLen+56(FP), R0
-loop89:
+loop109:
 	CMP $8, R0
-	BLT done90
+	BLT done110
 	WORD $0x3cc104c0 // ldr q0, [x6], #16
 	WORD $0x3cc104e1 // ldr q1, [x7], #16
 	WORD $0x3cc10502 // ldr q2, [x8], #16
@@ -1997,8 +2582,8 @@ loop89:
 	WORD $0x0f7328f6 // smlal v22.4s, v7.4h, v3.h[7]
 	WORD $0x4f7328f7 // smlal2 v23.4s, v7.8h, v3.h[7]
 	SUB $8, R0
-	B loop89
-done90:
+	B loop109
+done110:
 	WORD $0xbd400140 // ldr s0, [x10, #0]
 	WORD $0xbd400161 // ldr s1, [x11, #0]
 	WORD $0xbd400182 // ldr s2, [x12, #0]
@@ -2092,8 +2677,8 @@ done90:
 	ADD $4, R12, R12
 	ADD $4, R13, R13
 	SUB $1, R1
-	B loop87
-done88:
+	B loop107
+done108:
 	RET
 
 // func mulWideMinima4(dst *float32, dstStride int, panel, mins *int16, d, m *float32, blocks, blockLen int, x *int16, scale *float32, sums *int16)
@@ -2146,9 +2731,9 @@ TEXT ·mulWideMinima4(SB), NOSPLIT, $0-88
 	ADD R25, R21, R22
 	ADD R25, R22, R23
 	ADD R25, R23, R24
-loop91:
+loop111:
 	CMP $1, R1
-	BLT done92
+	BLT done112
 	WORD $0x4f000408 // movi v8.4s, #0
 	WORD $0x4f000409 // movi v9.4s, #0
 	WORD $0x4f00040a // movi v10.4s, #0
@@ -2166,9 +2751,9 @@ loop91:
 	WORD $0x4f000416 // movi v22.4s, #0
 	WORD $0x4f000417 // movi v23.4s, #0
 	MOVD blockLen+56(FP), R0
-loop93:
+loop113:
 	CMP $8, R0
-	BLT done94
+	BLT done114
 	WORD $0x3cc104c0 // ldr q0, [x6], #16
 	WORD $0x3cc104e1 // ldr q1, [x7], #16
 	WORD $0x3cc10502 // ldr q2, [x8], #16
@@ -2310,8 +2895,8 @@ loop93:
 	WORD $0x0f7328f6 // smlal v22.4s, v7.4h, v3.h[7]
 	WORD $0x4f7328f7 // smlal2 v23.4s, v7.8h, v3.h[7]
 	SUB $8, R0
-	B loop93
-done94:
+	B loop113
+done114:
 	WORD $0xbd400140 // ldr s0, [x10, #0]
 	WORD $0xbd400161 // ldr s1, [x11, #0]
 	WORD $0xbd400182 // ldr s2, [x12, #0]
@@ -2417,9 +3002,9 @@ done94:
 	WORD $0x4f000416 // movi v22.4s, #0
 	WORD $0x4f000417 // movi v23.4s, #0
 	MOVD blockLen+56(FP), R0
-loop95:
+loop115:
 	CMP $32, R0
-	BLT done96
+	BLT done116
 	WORD $0xbc4046a0 // ldr s0, [x21], #4
 	WORD $0xbc4046c1 // ldr s1, [x22], #4
 	WORD $0xbc4046e2 // ldr s2, [x23], #4
@@ -2459,8 +3044,8 @@ loop95:
 	WORD $0x0f5320f6 // smlal v22.4s, v7.4h, v3.h[1]
 	WORD $0x4f5320f7 // smlal2 v23.4s, v7.8h, v3.h[1]
 	SUB $32, R0
-	B loop95
-done96:
+	B loop115
+done116:
 	WORD $0xbd400140 // ldr s0, [x10, #0]
 	WORD $0xbd400161 // ldr s1, [x11, #0]
 	WORD $0xbd400182 // ldr s2, [x12, #0]
@@ -2554,8 +3139,8 @@ done96:
 	ADD $4, R12, R12
 	ADD $4, R13, R13
 	SUB $1, R1
-	B loop91
-done92:
+	B loop111
+done112:
 	RET
 
 // func mulWide1(dst *float32, dstStride int, panel, mins *int16, d, m *float32, blocks, blockLen int, x *int16, scale *float32, sums *int16)
@@ -2578,17 +3163,17 @@ TEXT ·mulWide1(SB), NOSPLIT, $0-88
 	WORD $0x3d800c40 // str q0, [x2, #48]
 	MOVD panel+16(FP), R5
 	MOVD d+32(FP), R6
-loop97:
+loop117:
 	CMP $1, R1
-	BLT done98
+	BLT done118
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
 	WORD $0x4f000408 // movi v8.4s, #0
 	MOVD blockLen+56(FP), R0
-loop99:
+loop119:
 	CMP $8, R0
-	BLT done100
+	BLT done120
 	WORD $0x3cc10460 // ldr q0, [x3], #16
 	WORD $0x4cdf84a1 // ld2 {v1.8h, v2.8h}, [x5], #32
 	WORD $0x4cdf84a3 // ld2 {v3.8h, v4.8h}, [x5], #32
@@ -2631,8 +3216,8 @@ loop99:
 	WORD $0x0f702887 // smlal v7.4s, v4.4h, v0.h[7]
 	WORD $0x4f702888 // smlal2 v8.4s, v4.8h, v0.h[7]
 	SUB $8, R0
-	B loop99
-done100:
+	B loop119
+done120:
 	WORD $0xbd400080 // ldr s0, [x4, #0]
 	WORD $0x3cc104c1 // ldr q1, [x6], #16
 	WORD $0x4f809022 // fmul v2.4s, v1.4s, v0.s[0]
@@ -2660,8 +3245,8 @@ done100:
 	WORD $0x3d800c43 // str q3, [x2, #48]
 	ADD $4, R4, R4
 	SUB $1, R1
-	B loop97
-done98:
+	B loop117
+done118:
 	RET
 
 // func mulWideMinima1(dst *float32, dstStride int, panel, mins *int16, d, m *float32, blocks, blockLen int, x *int16, scale *float32, sums *int16)
@@ -2690,17 +3275,17 @@ TEXT ·mulWideMinima1(SB), NOSPLIT, $0-88
 	MOVD R1, R10
 	MUL R0, R10, R10
 	LSR $3, R10, R10
-loop101:
+loop121:
 	CMP $1, R1
-	BLT done102
+	BLT done122
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
 	WORD $0x4f000408 // movi v8.4s, #0
 	MOVD blockLen+56(FP), R0
-loop103:
+loop123:
 	CMP $8, R0
-	BLT done104
+	BLT done124
 	WORD $0x3cc10460 // ldr q0, [x3], #16
 	WORD $0x4cdf84a1 // ld2 {v1.8h, v2.8h}, [x5], #32
 	WORD $0x4cdf84a3 // ld2 {v3.8h, v4.8h}, [x5], #32
@@ -2743,8 +3328,8 @@ loop103:
 	WORD $0x0f702887 // smlal v7.4s, v4.4h, v0.h[7]
 	WORD $0x4f702888 // smlal2 v8.4s, v4.8h, v0.h[7]
 	SUB $8, R0
-	B loop103
-done104:
+	B loop123
+done124:
 	WORD $0xbd400080 // ldr s0, [x4, #0]
 	WORD $0x3cc104c1 // ldr q1, [x6], #16
 	WORD $0x4f809022 // fmul v2.4s, v1.4s, v0.s[0]
@@ -2775,9 +3360,9 @@ done104:
 	WORD $0x4f000407 // movi v7.4s, #0
 	WORD $0x4f000408 // movi v8.4s, #0
 	MOVD blockLen+56(FP), R0
-loop105:
+loop125:
 	CMP $32, R0
-	BLT done106
+	BLT done126
 	WORD $0xbc404520 // ldr s0, [x9], #4
 	WORD $0x4cdf84e1 // ld2 {v1.8h, v2.8h}, [x7], #32
 	WORD $0x4cdf84e3 // ld2 {v3.8h, v4.8h}, [x7], #32
@@ -2790,8 +3375,8 @@ loop105:
 	WORD $0x0f502087 // smlal v7.4s, v4.4h, v0.h[1]
 	WORD $0x4f502088 // smlal2 v8.4s, v4.8h, v0.h[1]
 	SUB $32, R0
-	B loop105
-done106:
+	B loop125
+done126:
 	WORD $0xbd400080 // ldr s0, [x4, #0]
 	WORD $0x3cc10501 // ldr q1, [x8], #16
 	WORD $0x4f809022 // fmul v2.4s, v1.4s, v0.s[0]
@@ -2819,8 +3404,8 @@ done106:
 	WORD $0x3d800c43 // str q3, [x2, #48]
 	ADD $4, R4, R4
 	SUB $1, R1
-	B loop101
-done102:
+	B loop121
+done122:
 	RET
 
 // func rowsQ4_0(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -2832,9 +3417,9 @@ TEXT ·rowsQ4_0(SB), NOSPLIT, $0-56
 	MOVD $18, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop107:
+loop127:
 	CMP $1, R9
-	BLT done108
+	BLT done128
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -2850,9 +3435,9 @@ loop107:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop109:
+loop129:
 	CMP $1, R15
-	BLT done110
+	BLT done130
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -2958,13 +3543,13 @@ loop109:
 	WORD $0x4f8f9252 // fmul v18.4s, v18.4s, v15.s[0]
 	WORD $0x4e2bce42 // fmla v2.4s, v18.4s, v11.4s
 	SUB $1, R15
-	B loop109
-done110:
+	B loop129
+done130:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop107
-done108:
+	B loop127
+done128:
 	RET
 
 // func rowsQ4_1(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -2976,9 +3561,9 @@ TEXT ·rowsQ4_1(SB), NOSPLIT, $0-56
 	MOVD $20, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop111:
+loop131:
 	CMP $1, R9
-	BLT done112
+	BLT done132
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -2994,9 +3579,9 @@ loop111:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop113:
+loop133:
 	CMP $1, R15
-	BLT done114
+	BLT done134
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3114,13 +3699,13 @@ loop113:
 	WORD $0x4f8f9294 // fmul v20.4s, v20.4s, v15.s[0]
 	WORD $0x4e30ce82 // fmla v2.4s, v20.4s, v16.4s
 	SUB $1, R15
-	B loop113
-done114:
+	B loop133
+done134:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop111
-done112:
+	B loop131
+done132:
 	RET
 
 // func rowsQ8_0(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -3132,9 +3717,9 @@ TEXT ·rowsQ8_0(SB), NOSPLIT, $0-56
 	MOVD $34, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop115:
+loop135:
 	CMP $1, R9
-	BLT done116
+	BLT done136
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -3150,9 +3735,9 @@ loop115:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop117:
+loop137:
 	CMP $1, R15
-	BLT done118
+	BLT done138
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3254,13 +3839,13 @@ loop117:
 	WORD $0x4f8f9252 // fmul v18.4s, v18.4s, v15.s[0]
 	WORD $0x4e2bce42 // fmla v2.4s, v18.4s, v11.4s
 	SUB $1, R15
-	B loop117
-done118:
+	B loop137
+done138:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop115
-done116:
+	B loop135
+done136:
 	RET
 
 // func rowsQ4_0Dot(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -3272,9 +3857,9 @@ TEXT ·rowsQ4_0Dot(SB), NOSPLIT, $0-56
 	MOVD $18, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop119:
+loop139:
 	CMP $1, R9
-	BLT done120
+	BLT done140
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -3290,9 +3875,9 @@ loop119:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop121:
+loop141:
 	CMP $1, R15
-	BLT done122
+	BLT done142
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3382,13 +3967,13 @@ loop121:
 	WORD $0x4f8f9252 // fmul v18.4s, v18.4s, v15.s[0]
 	WORD $0x4e2bce42 // fmla v2.4s, v18.4s, v11.4s
 	SUB $1, R15
-	B loop121
-done122:
+	B loop141
+done142:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop119
-done120:
+	B loop139
+done140:
 	RET
 
 // func rowsQ4_1Dot(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -3400,9 +3985,9 @@ TEXT ·rowsQ4_1Dot(SB), NOSPLIT, $0-56
 	MOVD $20, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop123:
+loop143:
 	CMP $1, R9
-	BLT done124
+	BLT done144
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -3418,9 +4003,9 @@ loop123:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop125:
+loop145:
 	CMP $1, R15
-	BLT done126
+	BLT done146
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3522,13 +4107,13 @@ loop125:
 	WORD $0x4f8f9294 // fmul v20.4s, v20.4s, v15.s[0]
 	WORD $0x4e30ce82 // fmla v2.4s, v20.4s, v16.4s
 	SUB $1, R15
-	B loop125
-done126:
+	B loop145
+done146:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop123
-done124:
+	B loop143
+done144:
 	RET
 
 // func rowsQ8_0Dot(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
@@ -3540,9 +4125,9 @@ TEXT ·rowsQ8_0Dot(SB), NOSPLIT, $0-56
 	MOVD $34, R12
 	MUL R12, R10, R10
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-loop127:
+loop147:
 	CMP $1, R9
-	BLT done128
+	BLT done148
 	MOVD R7, R0
 	ADD R10, R0, R1
 	ADD R10, R1, R2
@@ -3558,9 +4143,9 @@ loop127:
 	MOVD blocks+24(FP), R15
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
-loop129:
+loop149:
 	CMP $1, R15
-	BLT done130
+	BLT done150
 	PRFM (R11), PLDL1KEEP
 	ADD $64, R11, R11
 	PRFM (R11), PLDL1KEEP
@@ -3638,13 +4223,13 @@ loop129:
 	WORD $0x4f8f9252 // fmul v18.4s, v18.4s, v15.s[0]
 	WORD $0x4e2bce42 // fmla v2.4s, v18.4s, v11.4s
 	SUB $1, R15
-	B loop129
-done130:
+	B loop149
+done150:
 	WORD $0x3c810501 // str q1, [x8], #16
 	WORD $0x3c810502 // str q2, [x8], #16
 	SUB $1, R9
-	B loop127
-done128:
+	B loop147
+done148:
 	RET
 
 // func mulDot4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -3686,9 +4271,9 @@ TEXT ·mulDot4(SB), NOSPLIT, $0-72
 	WORD $0x3d800c80 // str q0, [x4, #48]
 	MOVD panel+16(FP), R13
 	MOVD d+24(FP), R14
-loop131:
+loop151:
 	CMP $1, R0
-	BLT done132
+	BLT done152
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -3966,8 +4551,8 @@ loop131:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop131
-done132:
+	B loop151
+done152:
 	RET
 
 // func mulDot1(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -3988,9 +4573,9 @@ TEXT ·mulDot1(SB), NOSPLIT, $0-72
 	WORD $0x3d800c20 // str q0, [x1, #48]
 	MOVD panel+16(FP), R4
 	MOVD d+24(FP), R5
-loop133:
+loop153:
 	CMP $1, R0
-	BLT done134
+	BLT done154
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -4088,8 +4673,8 @@ loop133:
 	WORD $0x3d800c27 // str q7, [x1, #48]
 	ADD $4, R3, R3
 	SUB $1, R0
-	B loop133
-done134:
+	B loop153
+done154:
 	RET
 
 // func mulMatrix4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -4131,9 +4716,9 @@ TEXT ·mulMatrix4(SB), NOSPLIT, $0-72
 	WORD $0x3d800c80 // str q0, [x4, #48]
 	MOVD panel+16(FP), R13
 	MOVD d+24(FP), R14
-loop135:
+loop155:
 	CMP $1, R0
-	BLT done136
+	BLT done156
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -4415,8 +5000,8 @@ loop135:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop135
-done136:
+	B loop155
+done156:
 	RET
 
 // func mulNibblesQ4_0_2(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -4448,9 +5033,9 @@ TEXT ·mulNibblesQ4_0_2(SB), NOSPLIT, $0-72
 	MOVD R0, R11
 	LSL $2, R11, R11
 	ADD R11, R9, R10
-loop137:
+loop157:
 	CMP $1, R0
-	BLT done138
+	BLT done158
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -4728,8 +5313,8 @@ loop137:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R0
-	B loop137
-done138:
+	B loop157
+done158:
 	RET
 
 // func mulNibblesQ4_0_1(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -4753,9 +5338,9 @@ TEXT ·mulNibblesQ4_0_1(SB), NOSPLIT, $0-72
 	MOVD sums+64(FP), R6
 	MOVD R0, R7
 	LSL $2, R7, R7
-loop139:
+loop159:
 	CMP $1, R0
-	BLT done140
+	BLT done160
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -4913,8 +5498,8 @@ loop139:
 	WORD $0x3d800c2b // str q11, [x1, #48]
 	ADD $4, R3, R3
 	SUB $1, R0
-	B loop139
-done140:
+	B loop159
+done160:
 	RET
 
 // func mulDotQ4_0_4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -4962,9 +5547,9 @@ TEXT ·mulDotQ4_0_4(SB), NOSPLIT, $0-72
 	ADD R22, R15, R19
 	ADD R22, R19, R20
 	ADD R22, R20, R21
-loop141:
+loop161:
 	CMP $1, R0
-	BLT done142
+	BLT done162
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -5282,8 +5867,8 @@ loop141:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop141
-done142:
+	B loop161
+done162:
 	RET
 
 // func mulDotQ4_0_1(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -5307,9 +5892,9 @@ TEXT ·mulDotQ4_0_1(SB), NOSPLIT, $0-72
 	MOVD sums+64(FP), R6
 	MOVD R0, R7
 	LSL $2, R7, R7
-loop143:
+loop163:
 	CMP $1, R0
-	BLT done144
+	BLT done164
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -5417,8 +6002,8 @@ loop143:
 	WORD $0x3d800c27 // str q7, [x1, #48]
 	ADD $4, R3, R3
 	SUB $1, R0
-	B loop143
-done144:
+	B loop163
+done164:
 	RET
 
 // func mulMatrixQ4_0_4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -5466,9 +6051,9 @@ TEXT ·mulMatrixQ4_0_4(SB), NOSPLIT, $0-72
 	ADD R22, R15, R19
 	ADD R22, R19, R20
 	ADD R22, R20, R21
-loop145:
+loop165:
 	CMP $1, R0
-	BLT done146
+	BLT done166
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -5790,8 +6375,8 @@ loop145:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop145
-done146:
+	B loop165
+done166:
 	RET
 
 // func mulNibblesQ4_1_2(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -5824,9 +6409,9 @@ TEXT ·mulNibblesQ4_1_2(SB), NOSPLIT, $0-72
 	LSL $2, R11, R11
 	ADD R11, R9, R10
 	MOVD m+32(FP), R11
-loop147:
+loop167:
 	CMP $1, R0
-	BLT done148
+	BLT done168
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -6146,8 +6731,8 @@ loop147:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R0
-	B loop147
-done148:
+	B loop167
+done168:
 	RET
 
 // func mulNibblesQ4_1_1(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -6172,9 +6757,9 @@ TEXT ·mulNibblesQ4_1_1(SB), NOSPLIT, $0-72
 	MOVD R0, R7
 	LSL $2, R7, R7
 	MOVD m+32(FP), R7
-loop149:
+loop169:
 	CMP $1, R0
-	BLT done150
+	BLT done170
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -6355,8 +6940,8 @@ loop149:
 	WORD $0x3d800c2b // str q11, [x1, #48]
 	ADD $4, R3, R3
 	SUB $1, R0
-	B loop149
-done150:
+	B loop169
+done170:
 	RET
 
 // func mulDotQ4_1_4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -6405,9 +6990,9 @@ TEXT ·mulDotQ4_1_4(SB), NOSPLIT, $0-72
 	ADD R22, R19, R20
 	ADD R22, R20, R21
 	MOVD m+32(FP), R22
-loop151:
+loop171:
 	CMP $1, R0
-	BLT done152
+	BLT done172
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -6805,8 +7390,8 @@ loop151:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop151
-done152:
+	B loop171
+done172:
 	RET
 
 // func mulDotQ4_1_1(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -6831,9 +7416,9 @@ TEXT ·mulDotQ4_1_1(SB), NOSPLIT, $0-72
 	MOVD R0, R7
 	LSL $2, R7, R7
 	MOVD m+32(FP), R7
-loop153:
+loop173:
 	CMP $1, R0
-	BLT done154
+	BLT done174
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -6964,8 +7549,8 @@ loop153:
 	WORD $0x3d800c27 // str q7, [x1, #48]
 	ADD $4, R3, R3
 	SUB $1, R0
-	B loop153
-done154:
+	B loop173
+done174:
 	RET
 
 // func mulMatrixQ4_1_4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
@@ -7014,9 +7599,9 @@ TEXT ·mulMatrixQ4_1_4(SB), NOSPLIT, $0-72
 	ADD R22, R19, R20
 	ADD R22, R20, R21
 	MOVD m+32(FP), R22
-loop155:
+loop175:
 	CMP $1, R0
-	BLT done156
+	BLT done176
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -7418,6 +8003,6 @@ loop155:
 	ADD $4, R11, R11
 	ADD $4, R12, R12
 	SUB $1, R0
-	B loop155
-done156:
+	B loop175
+done176:
 	RET

@@ -100,6 +100,36 @@ func floatsToHalves(dst *uint16, src *float32, n int)
 //go:noescape
 func prefetch(p *byte, bytes int)
 
+// keysQ8_0 reads the keys of a page of tokens, a multiple of sixteen, to rows stride bytes apart: ref.LoadKeyQuants.
+//
+//go:noescape
+func keysQ8_0(dst *float32, stride int, src *byte, groups, tokens int)
+
+// keysQ4_0 reads the keys of a page of tokens, a multiple of sixteen, to rows stride bytes apart: ref.LoadKeyQuants.
+//
+//go:noescape
+func keysQ4_0(dst *float32, stride int, src *byte, groups, tokens int)
+
+// valuesQ8_0 decodes blocks of Q8_0: quant.Decode.
+//
+//go:noescape
+func valuesQ8_0(dst *float32, src *byte, blocks int)
+
+// valuesQ4_0 decodes blocks of Q4_0: quant.Decode.
+//
+//go:noescape
+func valuesQ4_0(dst *float32, src *byte, blocks int)
+
+// encodeQ8_0 encodes blocks of 32 to Q8_0: quant.Encode.
+//
+//go:noescape
+func encodeQ8_0(dst *byte, src *float32, blocks int)
+
+// encodeQ4_0 encodes blocks of 32 to Q4_0: quant.Encode.
+//
+//go:noescape
+func encodeQ4_0(dst *byte, src *float32, blocks int)
+
 // quantize sets q, scale and sums to the int8 form of x: ref.Quantize.
 //
 //go:noescape

@@ -1,0 +1,25 @@
+package avx512
+
+import (
+	"testing"
+
+	"github.com/weft-run/weft/kernels/kerneltest"
+	"github.com/weft-run/weft/kernels/quant"
+)
+
+func TestCacheReaders(t *testing.T) {
+	for typ, f := range map[quant.Type]func(dst []float32, stride int, page []byte, tokens int){
+		quant.Q8_0: LoadKeysQ8_0, quant.Q4_0: LoadKeysQ4_0,
+	} {
+		t.Run(typ.String(), func(t *testing.T) {
+			need(t)
+			kerneltest.TestLoadKeyQuants(t, typ, f)
+		})
+	}
+	for typ, f := range map[quant.Type]func(dst []float32, src []byte){quant.Q8_0: DecodeQ8_0, quant.Q4_0: DecodeQ4_0} {
+		t.Run(typ.String()+"/values", func(t *testing.T) {
+			need(t)
+			kerneltest.TestDecodeQuants(t, typ, f)
+		})
+	}
+}

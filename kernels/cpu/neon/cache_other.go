@@ -1,0 +1,30 @@
+//go:build !arm64 || noasm
+
+package neon
+
+import (
+	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/kernels/ref"
+)
+
+// EncodeQ8_0 is quant.Encode for Q8_0.
+func EncodeQ8_0(dst []byte, src []float32) { quant.Encode(quant.Q8_0, dst, src) }
+
+// LoadKeysQ8_0 is ref.LoadKeyQuants for Q8_0.
+func LoadKeysQ8_0(dst []float32, stride int, page []byte, tokens int) {
+	ref.LoadKeyQuants(quant.Q8_0, dst, stride, page, tokens)
+}
+
+// DecodeQ8_0 is quant.Decode for Q8_0.
+func DecodeQ8_0(dst []float32, src []byte) { quant.Decode(quant.Q8_0, dst, src) }
+
+// EncodeQ4_0 is quant.Encode for Q4_0.
+func EncodeQ4_0(dst []byte, src []float32) { quant.Encode(quant.Q4_0, dst, src) }
+
+// LoadKeysQ4_0 is ref.LoadKeyQuants for Q4_0.
+func LoadKeysQ4_0(dst []float32, stride int, page []byte, tokens int) {
+	ref.LoadKeyQuants(quant.Q4_0, dst, stride, page, tokens)
+}
+
+// DecodeQ4_0 is quant.Decode for Q4_0.
+func DecodeQ4_0(dst []float32, src []byte) { quant.Decode(quant.Q4_0, dst, src) }
