@@ -14,6 +14,8 @@ func attention() {
 	weights()
 	mix()
 	halves()
+	scoresHalves(wide256)
+	mixHalves(wide256)
 	prefetch()
 }
 

@@ -6,11 +6,14 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// attention512 writes the three steps of a tile of 64 positions for several queries at a time, on registers of sixteen lanes.
+// attention512 writes the three steps of a tile of 64 positions for several queries at a time, on registers of sixteen lanes,
+// the first and the last from float32 and from halves.
 func attention512() {
 	scores512()
 	weights512()
 	mix512()
+	scoresHalves(wide512)
+	mixHalves(wide512)
 }
 
 // queryBlocks runs body for six queries at a time, then for the three, two or one that are left. n counts the queries.
@@ -23,16 +26,13 @@ func queryBlocks(n GPVirtual, sizes []int, body func(m int)) {
 // queryRows returns the addresses of element 0 of m rows that lie stride bytes apart from base on.
 func queryRows(base, stride GPVirtual, m int) []Mem {
 	rows := make([]Mem, m)
+	b := base
 	for i := range rows {
-		b := base
-		if i > 2 {
-			if i == 3 {
-				third := GP64()
-				LEAQ(Mem{Base: base, Index: stride, Scale: 2}, third)
-				ADDQ(stride, third)
-				rows[3] = Mem{Base: third}
-			}
-			b = rows[3].Base.(GPVirtual)
+		if i > 0 && i%3 == 0 {
+			third := GP64()
+			LEAQ(Mem{Base: b, Index: stride, Scale: 2}, third)
+			ADDQ(stride, third)
+			b = third
 		}
 		rows[i] = Mem{Base: b}
 		if i%3 > 0 {
@@ -44,9 +44,8 @@ func queryRows(base, stride GPVirtual, m int) []Mem {
 
 // advance moves the rows of queryRows on by bytes.
 func advance(rows []Mem, bytes int) {
-	ADDQ(imm(bytes), rows[0].Base)
-	if len(rows) > 3 {
-		ADDQ(imm(bytes), rows[3].Base)
+	for i := 0; i < len(rows); i += 3 {
+		ADDQ(imm(bytes), rows[i].Base)
 	}
 }
 

@@ -204,13 +204,23 @@ func (t *attendTask) stretch(s *scratch, u *unit, part int) {
 	end := min((part+1)*ref.Stretch, span.Pos+u.first+u.rows)
 	first := max(part*ref.Stretch, t.from(span.Pos+u.first)/ref.Tile*ref.Tile)
 	for ; first < end; first += ref.Tile {
-		t.cache.tile(s, t.b.table, t.layer, u.head, span.Pages, first, min(ref.Tile, end-first))
+		if t.direct(u) {
+			t.cache.halves(&s.half, t.layer, u.head, span.Pages, first, min(ref.Tile, end-first))
+		} else {
+			t.cache.tile(s, t.b.table, t.layer, u.head, span.Pages, first, min(ref.Tile, end-first))
+		}
 		s.next, s.nextEnd = first+ref.Tile, min(end, first+2*ref.Tile)
 		t.tile(s, u, first)
 		for s.next < s.nextEnd {
 			t.expect(s, u)
 		}
 	}
+}
+
+// direct says whether a unit meets the cache where it lies, without float32 between.
+func (t *attendTask) direct(u *unit) bool {
+	h, l := &t.b.table.halves, &t.cache.layout
+	return l.Type == kernels.CacheF16 && u.rows*t.group <= h.most && l.HeadDim%h.dims == 0
 }
 
 // seen returns which positions of the tile that begins at first a row of a unit sees: none when to is not above from.
@@ -234,7 +244,11 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 			a, b := n*t.group, last*t.group
 			p, corrections := s.probs[a*ref.Tile:b*ref.Tile], s.corrections[a:b]
 			t.expect(s, u)
-			table.scores(p, s.queries[a*dim:b*dim], s.keys, dim, t.how.Scale)
+			if t.direct(u) {
+				table.halves.scores(p, s.queries[a*dim:b*dim], &s.half, dim, t.how.Scale)
+			} else {
+				table.scores(p, s.queries[a*dim:b*dim], s.keys, dim, t.how.Scale)
+			}
 			if t.how.SoftCap != 0 {
 				for i := 0; i < len(p); i += ref.Tile {
 					ref.SoftCap(p[i+from:i+to], t.how.SoftCap)
@@ -243,7 +257,11 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 			t.expect(s, u)
 			table.weights(p, from, to, s.states[a:b], corrections)
 			t.expect(s, u)
-			table.mix(s.sums[a*dim:b*dim], p, s.values, dim, from, to, corrections)
+			if t.direct(u) {
+				table.halves.mix(s.sums[a*dim:b*dim], p, &s.half, dim, from, to, corrections)
+			} else {
+				table.mix(s.sums[a*dim:b*dim], p, s.values, dim, from, to, corrections)
+			}
 		}
 		n = last
 	}

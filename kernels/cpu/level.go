@@ -26,6 +26,7 @@ type table struct {
 	mix            func(acc, p, values []float32, dim, first, last int, corrections []float32)
 	halvesToFloats func(dst []float32, stride int, src []uint16, cols int)
 	floatsToHalves func(dst []uint16, src []float32)
+	halves         halfTiles
 
 	prefetch func(memory []byte) // a hint that it will be read
 
@@ -33,6 +34,14 @@ type table struct {
 	products  map[quant.Type]*product
 
 	limits limits // measure the machine; no result comes of them
+}
+
+// halfTiles are scores and mix that meet a cache of halves where it lies. They serve heads whose size is a multiple of
+// dims, where up to most queries see the same tile; for more, converting it once costs less than meeting it again.
+type halfTiles struct {
+	dims, most int
+	scores     func(dst, q []float32, t *ref.HalfTile, dim int, scale float32)
+	mix        func(acc, p []float32, t *ref.HalfTile, dim, first, last int, corrections []float32)
 }
 
 // product is how a weight type is multiplied. rows serves a single row of activations, unpack and mul serve

@@ -29,6 +29,7 @@ func overlayAVX2(t *table) {
 	t.rotateAdjacent, t.rotateHalves = avx2.RotateAdjacent, avx2.RotateHalves
 	t.scores, t.weights, t.mix = avx2.Scores, avx2.Weights, avx2.Mix
 	t.halvesToFloats, t.floatsToHalves = avx2.HalvesToFloats, avx2.FloatsToHalves
+	t.halves = halfTiles{dims: 16, most: halvesUpTo, scores: avx2.ScoresHalves, mix: avx2.MixHalves}
 	t.prefetch, t.mulFloats = avx2.Prefetch, avx2.MulFloats
 	t.limits = limits{
 		read: avx2.LimitRead, bytes: avx2.LimitBytes, bytesTurn: avx2.LimitBytesTurn, bytesBy: "VPMADDUBSW",
@@ -92,10 +93,14 @@ func hasAVX512() bool {
 // them in registers again for every few rows.
 const panelsOfBytesFrom = 17
 
+// halvesUpTo is up to how many queries a tile of halves is met where it lies.
+const halvesUpTo = 16
+
 // overlayAVX512 sets the quantized products.
 func overlayAVX512(t *table) {
 	t.mulFloats = avx512.MulFloats
 	t.limits.bytes, t.limits.bytesTurn, t.limits.bytesBy = avx512.LimitBytes, avx512.LimitBytesTurn, "VPDPBUSD"
+	t.halves = halfTiles{dims: 16, most: halvesUpTo, scores: avx512.ScoresHalves, mix: avx512.MixHalves}
 	t.scores, t.weights = avx512.Scores, avx512.Weights
 	t.mix = func(acc, p, values []float32, dim, first, last int, corrections []float32) {
 		if dim%16 == 0 {

@@ -278,6 +278,18 @@ func bfloatsToFloats(dst *float32, src *uint16, n int)
 //go:noescape
 func floatsToHalves(dst *uint16, src *float32, n int)
 
+// scoresHalves sets dst to the scores of n queries with 64 keys, sixteen at each of four places, across and stride elements
+// apart; dim is even: ref.ScoresHalves.
+//
+//go:noescape
+func scoresHalves(dst *float32, q *float32, keys **uint16, n int, dim int, stride int, scale float32)
+
+// mixHalves adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,
+// dim elements each, a multiple of sixteen: ref.MixHalves.
+//
+//go:noescape
+func mixHalves(acc *float32, p *float32, values **uint16, n int, dim int, first int, last int, corrections *float32)
+
 // prefetch asks for the cache lines of a piece of memory and changes nothing.
 //
 //go:noescape
