@@ -44,7 +44,7 @@ func (h halfTiles) registers(n int) []VecVirtual {
 
 // scoresHalves writes the scores of queries with keys that are converted on their way into registers.
 func scoresHalves(h halfTiles) {
-	TEXT("scoresHalves", NOSPLIT, "func(dst, q *float32, keys **uint16, n, dim, stride int, scale float32)")
+	TEXT("scoresHalves", NOSPLIT, "func(dst, q *float32, keys, next **uint16, n, dim, stride int, scale float32)")
 	Doc("scoresHalves sets dst to the scores of n queries with 64 keys, sixteen at each of four places, across and stride elements",
 		"apart; dim is even: ref.ScoresHalves.")
 	Pragma("noescape")
@@ -68,15 +68,18 @@ func scoresHalves(h halfTiles) {
 				rows := queryRows(start, along, m)
 				sum := h.registers(m * wide)
 				h.zero(sum...)
+				row := GP64()
+				XORQ(row, row)
 				loop(dim, 2, func() {
 					for d := range 2 {
 						key, v := h.registers(wide), h.register()
 						for i := range key {
-							from := Mem{Base: keys[i/perQuarter], Disp: h.bytes / 2 * (i % perQuarter)}
-							if d > 0 {
-								from.Index, from.Scale = across, 1
-							}
-							VCVTPH2PS(from, key[i])
+							VCVTPH2PS(Mem{Base: keys[i/perQuarter], Index: row, Scale: 1, Disp: h.bytes / 2 * (i % perQuarter)}, key[i])
+						}
+						for i := range keys {
+							ahead := load("next")
+							MOVQ(Mem{Base: ahead, Disp: 8 * (first/perQuarter + i)}, ahead)
+							PREFETCHT1(Mem{Base: ahead, Index: row, Scale: 1})
 						}
 						for r := range rows {
 							VBROADCASTSS(at(rows[r], 4*d), v)
@@ -84,11 +87,9 @@ func scoresHalves(h halfTiles) {
 								VFMADD231PS(key[i], v, sum[wide*r+i])
 							}
 						}
+						ADDQ(across, row)
 					}
 					advance(rows, 8)
-					for _, k := range keys {
-						LEAQ(Mem{Base: k, Index: across, Scale: 2}, k)
-					}
 				})
 				scale := h.register()
 				VBROADCASTSS(address("scale"), scale)
@@ -110,7 +111,7 @@ func scoresHalves(h halfTiles) {
 
 // mixHalves writes the sums of values that are converted on their way into registers.
 func mixHalves(h halfTiles) {
-	TEXT("mixHalves", NOSPLIT, "func(acc, p *float32, values **uint16, n, dim, first, last int, corrections *float32)")
+	TEXT("mixHalves", NOSPLIT, "func(acc, p *float32, values, next **uint16, n, dim, first, last int, corrections *float32)")
 	Doc("mixHalves adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,",
 		"dim elements each, a multiple of sixteen: ref.MixHalves.")
 	Pragma("noescape")
@@ -151,15 +152,22 @@ func mixHalves(h halfTiles) {
 				CMOVQGT(whole, count)
 				IMULQ(stride, from)
 				ADDQ(column, from)
-				quarter, list := GP64(), load("values")
+				quarter, ahead, list := GP64(), GP64(), load("next")
 				MOVQ(position, quarter)
 				SHRQ(Imm(4), quarter)
+				MOVQ(from, ahead)
+				ADDQ(Mem{Base: list, Index: quarter, Scale: 8}, ahead)
+				Load(Param("values"), list)
 				ADDQ(Mem{Base: list, Index: quarter, Scale: 8}, from)
 				loop(count, 1, func() {
 					value, w := h.registers(wide), h.register()
 					for i := range value {
 						VCVTPH2PS(Mem{Base: from, Disp: h.bytes / 2 * i}, value[i])
 					}
+					for line := 0; line < h.bytes/2*wide; line += 64 {
+						PREFETCHT1(Mem{Base: ahead, Disp: line})
+					}
+					ADDQ(stride, ahead)
 					for r := range m {
 						VBROADCASTSS(Mem{Base: p, Index: position, Scale: 4, Disp: 256 * r}, w)
 						for i := range value {

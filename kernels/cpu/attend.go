@@ -206,10 +206,17 @@ func (t *attendTask) stretch(s *scratch, u *unit, part int) {
 	for ; first < end; first += ref.Tile {
 		if t.direct(u) {
 			t.cache.halves(&s.half, t.layer, u.head, span.Pages, first, min(ref.Tile, end-first))
+			s.halfNext = s.half
+			if next := first + ref.Tile; next < end {
+				t.cache.halves(&s.halfNext, t.layer, u.head, span.Pages, next, min(ref.Tile, end-next))
+			}
 		} else {
 			t.cache.tile(s, t.b.table, t.layer, u.head, span.Pages, first, min(ref.Tile, end-first))
 		}
 		s.next, s.nextEnd = first+ref.Tile, min(end, first+2*ref.Tile)
+		if t.direct(u) {
+			s.next = s.nextEnd
+		}
 		t.tile(s, u, first)
 		for s.next < s.nextEnd {
 			t.expect(s, u)
@@ -245,7 +252,7 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 			p, corrections := s.probs[a*ref.Tile:b*ref.Tile], s.corrections[a:b]
 			t.expect(s, u)
 			if t.direct(u) {
-				table.halves.scores(p, s.queries[a*dim:b*dim], &s.half, dim, t.how.Scale)
+				table.halves.scores(p, s.queries[a*dim:b*dim], &s.half, &s.halfNext, dim, t.how.Scale)
 			} else {
 				table.scores(p, s.queries[a*dim:b*dim], s.keys, dim, t.how.Scale)
 			}
@@ -258,7 +265,7 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 			table.weights(p, from, to, s.states[a:b], corrections)
 			t.expect(s, u)
 			if t.direct(u) {
-				table.halves.mix(s.sums[a*dim:b*dim], p, &s.half, dim, from, to, corrections)
+				table.halves.mix(s.sums[a*dim:b*dim], p, &s.half, &s.halfNext, dim, from, to, corrections)
 			} else {
 				table.mix(s.sums[a*dim:b*dim], p, s.values, dim, from, to, corrections)
 			}

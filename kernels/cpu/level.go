@@ -40,8 +40,8 @@ type table struct {
 // dims, where up to most queries see the same tile; for more, converting it once costs less than meeting it again.
 type halfTiles struct {
 	dims, most int
-	scores     func(dst, q []float32, t *ref.HalfTile, dim int, scale float32)
-	mix        func(acc, p []float32, t *ref.HalfTile, dim, first, last int, corrections []float32)
+	scores     func(dst, q []float32, t, next *ref.HalfTile, dim int, scale float32)
+	mix        func(acc, p []float32, t, next *ref.HalfTile, dim, first, last int, corrections []float32)
 }
 
 // product is how a weight type is multiplied. rows serves a single row of activations, unpack and mul serve

@@ -24,7 +24,7 @@ func halfTile(values []float32, dim, tokens int) *ref.HalfTile {
 }
 
 // TestScoresHalves holds a level's ScoresHalves against ref.ScoresHalves.
-func TestScoresHalves(t *testing.T, f func(dst, q []float32, tile *ref.HalfTile, dim int, scale float32)) {
+func TestScoresHalves(t *testing.T, f func(dst, q []float32, tile, next *ref.HalfTile, dim int, scale float32)) {
 	r := Rand()
 	for _, k := range Kinds() {
 		for _, dim := range []int{1, 2, 8, 64, 80, 128} {
@@ -34,7 +34,7 @@ func TestScoresHalves(t *testing.T, f func(dst, q []float32, tile *ref.HalfTile,
 				want := make([]float32, n*ref.Tile)
 				ref.ScoresHalves(want, q, tile, dim, 0.125)
 				got, check := Guarded(n*ref.Tile, dim%9, mark)
-				f(got, shift(q, dim%5), tile, dim, 0.125)
+				f(got, shift(q, dim%5), tile, tile, dim, 0.125)
 				what := fmt.Sprintf("%d heads of %d, pages of %d, %s values", n, dim, tokens, k)
 				Equal(t, what, got, want)
 				check(t, what)
@@ -44,7 +44,7 @@ func TestScoresHalves(t *testing.T, f func(dst, q []float32, tile *ref.HalfTile,
 }
 
 // TestMixHalves holds a level's MixHalves against ref.MixHalves.
-func TestMixHalves(t *testing.T, f func(acc, p []float32, tile *ref.HalfTile, dim, first, last int, corrections []float32)) {
+func TestMixHalves(t *testing.T, f func(acc, p []float32, tile, next *ref.HalfTile, dim, first, last int, corrections []float32)) {
 	r := Rand()
 	for _, k := range Kinds() {
 		for _, dim := range []int{1, 8, 16, 64, 80, 112, 128, 256} {
@@ -57,7 +57,7 @@ func TestMixHalves(t *testing.T, f func(acc, p []float32, tile *ref.HalfTile, di
 					got, check := Guarded(n*dim, dim%9, mark)
 					copy(got, acc)
 					ref.MixHalves(acc, p, tile, dim, first, last, corrections)
-					f(got, p, tile, dim, first, last, corrections)
+					f(got, p, tile, tile, dim, first, last, corrections)
 					what := fmt.Sprintf("%d heads of %d, %d to %d of %s values", n, dim, first, last, k)
 					Equal(t, what, got, acc)
 					check(t, what)

@@ -17218,14 +17218,14 @@ done221:
 	VZEROUPPER
 	RET
 
-// func scoresHalves(dst *float32, q *float32, keys **uint16, n int, dim int, stride int, scale float32)
-// Requires: AVX, F16C, FMA3
-TEXT ·scoresHalves(SB), NOSPLIT, $0-52
+// func scoresHalves(dst *float32, q *float32, keys **uint16, next **uint16, n int, dim int, stride int, scale float32)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·scoresHalves(SB), NOSPLIT, $0-60
 	MOVQ dst+0(FP), AX
 	MOVQ q+8(FP), CX
-	MOVQ n+24(FP), DX
-	MOVQ stride+40(FP), BX
-	MOVQ dim+32(FP), SI
+	MOVQ n+32(FP), DX
+	MOVQ stride+48(FP), BX
+	MOVQ dim+40(FP), SI
 	SHLQ $0x01, BX
 	SHLQ $0x02, SI
 
@@ -17234,7 +17234,7 @@ loop222:
 	JL     done223
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), DI
-	MOVQ   dim+32(FP), R9
+	MOVQ   dim+40(FP), R9
 	MOVQ   CX, R8
 	LEAQ   (R8)(SI*2), R10
 	ADDQ   SI, R10
@@ -17246,12 +17246,16 @@ loop222:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
+	XORQ   R11, R11
 
 loop224:
 	CMPQ         R9, $0x02
 	JL           done225
-	VCVTPH2PS    (DI), Y8
-	VCVTPH2PS    16(DI), Y9
+	VCVTPH2PS    (DI)(R11*1), Y8
+	VCVTPH2PS    16(DI)(R11*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         (R12), R12
+	PREFETCHT1   (R12)(R11*1)
 	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -17264,8 +17268,12 @@ loop224:
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	VCVTPH2PS    (DI)(BX*1), Y8
-	VCVTPH2PS    16(DI)(BX*1), Y9
+	ADDQ         BX, R11
+	VCVTPH2PS    (DI)(R11*1), Y8
+	VCVTPH2PS    16(DI)(R11*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         (R12), R12
+	PREFETCHT1   (R12)(R11*1)
 	VBROADCASTSS 4(R8), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -17278,14 +17286,14 @@ loop224:
 	VBROADCASTSS 4(R10), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         BX, R11
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R10
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R9
 	JMP          loop224
 
 done225:
-	VBROADCASTSS scale+48(FP), Y8
+	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
 	VMULPS       Y8, Y1, Y1
@@ -17304,7 +17312,7 @@ done225:
 	VMOVUPS      Y7, 800(AX)
 	MOVQ         keys+16(FP), DI
 	MOVQ         8(DI), DI
-	MOVQ         dim+32(FP), R9
+	MOVQ         dim+40(FP), R9
 	MOVQ         CX, R8
 	LEAQ         (R8)(SI*2), R10
 	ADDQ         SI, R10
@@ -17316,12 +17324,16 @@ done225:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
+	XORQ         R11, R11
 
 loop226:
 	CMPQ         R9, $0x02
 	JL           done227
-	VCVTPH2PS    (DI), Y8
-	VCVTPH2PS    16(DI), Y9
+	VCVTPH2PS    (DI)(R11*1), Y8
+	VCVTPH2PS    16(DI)(R11*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         8(R12), R12
+	PREFETCHT1   (R12)(R11*1)
 	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -17334,8 +17346,12 @@ loop226:
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	VCVTPH2PS    (DI)(BX*1), Y8
-	VCVTPH2PS    16(DI)(BX*1), Y9
+	ADDQ         BX, R11
+	VCVTPH2PS    (DI)(R11*1), Y8
+	VCVTPH2PS    16(DI)(R11*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         8(R12), R12
+	PREFETCHT1   (R12)(R11*1)
 	VBROADCASTSS 4(R8), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -17348,14 +17364,14 @@ loop226:
 	VBROADCASTSS 4(R10), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         BX, R11
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R10
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R9
 	JMP          loop226
 
 done227:
-	VBROADCASTSS scale+48(FP), Y8
+	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
 	VMULPS       Y8, Y1, Y1
@@ -17374,7 +17390,7 @@ done227:
 	VMOVUPS      Y7, 864(AX)
 	MOVQ         keys+16(FP), DI
 	MOVQ         16(DI), DI
-	MOVQ         dim+32(FP), R9
+	MOVQ         dim+40(FP), R9
 	MOVQ         CX, R8
 	LEAQ         (R8)(SI*2), R10
 	ADDQ         SI, R10
@@ -17386,12 +17402,16 @@ done227:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
+	XORQ         R11, R11
 
 loop228:
 	CMPQ         R9, $0x02
 	JL           done229
-	VCVTPH2PS    (DI), Y8
-	VCVTPH2PS    16(DI), Y9
+	VCVTPH2PS    (DI)(R11*1), Y8
+	VCVTPH2PS    16(DI)(R11*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         16(R12), R12
+	PREFETCHT1   (R12)(R11*1)
 	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -17404,8 +17424,12 @@ loop228:
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	VCVTPH2PS    (DI)(BX*1), Y8
-	VCVTPH2PS    16(DI)(BX*1), Y9
+	ADDQ         BX, R11
+	VCVTPH2PS    (DI)(R11*1), Y8
+	VCVTPH2PS    16(DI)(R11*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         16(R12), R12
+	PREFETCHT1   (R12)(R11*1)
 	VBROADCASTSS 4(R8), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -17418,14 +17442,14 @@ loop228:
 	VBROADCASTSS 4(R10), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         BX, R11
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R10
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R9
 	JMP          loop228
 
 done229:
-	VBROADCASTSS scale+48(FP), Y8
+	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
 	VMULPS       Y8, Y1, Y1
@@ -17444,7 +17468,7 @@ done229:
 	VMOVUPS      Y7, 928(AX)
 	MOVQ         keys+16(FP), DI
 	MOVQ         24(DI), DI
-	MOVQ         dim+32(FP), R9
+	MOVQ         dim+40(FP), R9
 	MOVQ         CX, R8
 	LEAQ         (R8)(SI*2), R10
 	ADDQ         SI, R10
@@ -17456,12 +17480,16 @@ done229:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
+	XORQ         R11, R11
 
 loop230:
 	CMPQ         R9, $0x02
 	JL           done231
-	VCVTPH2PS    (DI), Y8
-	VCVTPH2PS    16(DI), Y9
+	VCVTPH2PS    (DI)(R11*1), Y8
+	VCVTPH2PS    16(DI)(R11*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         24(R12), R12
+	PREFETCHT1   (R12)(R11*1)
 	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -17474,8 +17502,12 @@ loop230:
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	VCVTPH2PS    (DI)(BX*1), Y8
-	VCVTPH2PS    16(DI)(BX*1), Y9
+	ADDQ         BX, R11
+	VCVTPH2PS    (DI)(R11*1), Y8
+	VCVTPH2PS    16(DI)(R11*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         24(R12), R12
+	PREFETCHT1   (R12)(R11*1)
 	VBROADCASTSS 4(R8), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -17488,14 +17520,14 @@ loop230:
 	VBROADCASTSS 4(R10), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         BX, R11
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R10
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R9
 	JMP          loop230
 
 done231:
-	VBROADCASTSS scale+48(FP), Y8
+	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
 	VMULPS       Y8, Y1, Y1
@@ -17526,7 +17558,7 @@ loop232:
 	JL     done233
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), DI
-	MOVQ   dim+32(FP), R9
+	MOVQ   dim+40(FP), R9
 	MOVQ   CX, R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -17534,12 +17566,16 @@ loop232:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
+	XORQ   R10, R10
 
 loop234:
 	CMPQ         R9, $0x02
 	JL           done235
-	VCVTPH2PS    (DI), Y6
-	VCVTPH2PS    16(DI), Y7
+	VCVTPH2PS    (DI)(R10*1), Y6
+	VCVTPH2PS    16(DI)(R10*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         (R11), R11
+	PREFETCHT1   (R11)(R10*1)
 	VBROADCASTSS (R8), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -17549,8 +17585,12 @@ loop234:
 	VBROADCASTSS (R8)(SI*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	VCVTPH2PS    (DI)(BX*1), Y6
-	VCVTPH2PS    16(DI)(BX*1), Y7
+	ADDQ         BX, R10
+	VCVTPH2PS    (DI)(R10*1), Y6
+	VCVTPH2PS    16(DI)(R10*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         (R11), R11
+	PREFETCHT1   (R11)(R10*1)
 	VBROADCASTSS 4(R8), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -17560,13 +17600,13 @@ loop234:
 	VBROADCASTSS 4(R8)(SI*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         BX, R10
 	ADDQ         $0x00000008, R8
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R9
 	JMP          loop234
 
 done235:
-	VBROADCASTSS scale+48(FP), Y6
+	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (AX)
 	VMULPS       Y6, Y1, Y1
@@ -17581,7 +17621,7 @@ done235:
 	VMOVUPS      Y5, 544(AX)
 	MOVQ         keys+16(FP), DI
 	MOVQ         8(DI), DI
-	MOVQ         dim+32(FP), R9
+	MOVQ         dim+40(FP), R9
 	MOVQ         CX, R8
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
@@ -17589,12 +17629,16 @@ done235:
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
+	XORQ         R10, R10
 
 loop236:
 	CMPQ         R9, $0x02
 	JL           done237
-	VCVTPH2PS    (DI), Y6
-	VCVTPH2PS    16(DI), Y7
+	VCVTPH2PS    (DI)(R10*1), Y6
+	VCVTPH2PS    16(DI)(R10*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         8(R11), R11
+	PREFETCHT1   (R11)(R10*1)
 	VBROADCASTSS (R8), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -17604,8 +17648,12 @@ loop236:
 	VBROADCASTSS (R8)(SI*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	VCVTPH2PS    (DI)(BX*1), Y6
-	VCVTPH2PS    16(DI)(BX*1), Y7
+	ADDQ         BX, R10
+	VCVTPH2PS    (DI)(R10*1), Y6
+	VCVTPH2PS    16(DI)(R10*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         8(R11), R11
+	PREFETCHT1   (R11)(R10*1)
 	VBROADCASTSS 4(R8), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -17615,13 +17663,13 @@ loop236:
 	VBROADCASTSS 4(R8)(SI*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         BX, R10
 	ADDQ         $0x00000008, R8
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R9
 	JMP          loop236
 
 done237:
-	VBROADCASTSS scale+48(FP), Y6
+	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
 	VMULPS       Y6, Y1, Y1
@@ -17636,7 +17684,7 @@ done237:
 	VMOVUPS      Y5, 608(AX)
 	MOVQ         keys+16(FP), DI
 	MOVQ         16(DI), DI
-	MOVQ         dim+32(FP), R9
+	MOVQ         dim+40(FP), R9
 	MOVQ         CX, R8
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
@@ -17644,12 +17692,16 @@ done237:
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
+	XORQ         R10, R10
 
 loop238:
 	CMPQ         R9, $0x02
 	JL           done239
-	VCVTPH2PS    (DI), Y6
-	VCVTPH2PS    16(DI), Y7
+	VCVTPH2PS    (DI)(R10*1), Y6
+	VCVTPH2PS    16(DI)(R10*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         16(R11), R11
+	PREFETCHT1   (R11)(R10*1)
 	VBROADCASTSS (R8), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -17659,8 +17711,12 @@ loop238:
 	VBROADCASTSS (R8)(SI*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	VCVTPH2PS    (DI)(BX*1), Y6
-	VCVTPH2PS    16(DI)(BX*1), Y7
+	ADDQ         BX, R10
+	VCVTPH2PS    (DI)(R10*1), Y6
+	VCVTPH2PS    16(DI)(R10*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         16(R11), R11
+	PREFETCHT1   (R11)(R10*1)
 	VBROADCASTSS 4(R8), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -17670,13 +17726,13 @@ loop238:
 	VBROADCASTSS 4(R8)(SI*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         BX, R10
 	ADDQ         $0x00000008, R8
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R9
 	JMP          loop238
 
 done239:
-	VBROADCASTSS scale+48(FP), Y6
+	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
 	VMULPS       Y6, Y1, Y1
@@ -17691,7 +17747,7 @@ done239:
 	VMOVUPS      Y5, 672(AX)
 	MOVQ         keys+16(FP), DI
 	MOVQ         24(DI), DI
-	MOVQ         dim+32(FP), R9
+	MOVQ         dim+40(FP), R9
 	MOVQ         CX, R8
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
@@ -17699,12 +17755,16 @@ done239:
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
+	XORQ         R10, R10
 
 loop240:
 	CMPQ         R9, $0x02
 	JL           done241
-	VCVTPH2PS    (DI), Y6
-	VCVTPH2PS    16(DI), Y7
+	VCVTPH2PS    (DI)(R10*1), Y6
+	VCVTPH2PS    16(DI)(R10*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         24(R11), R11
+	PREFETCHT1   (R11)(R10*1)
 	VBROADCASTSS (R8), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -17714,8 +17774,12 @@ loop240:
 	VBROADCASTSS (R8)(SI*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	VCVTPH2PS    (DI)(BX*1), Y6
-	VCVTPH2PS    16(DI)(BX*1), Y7
+	ADDQ         BX, R10
+	VCVTPH2PS    (DI)(R10*1), Y6
+	VCVTPH2PS    16(DI)(R10*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         24(R11), R11
+	PREFETCHT1   (R11)(R10*1)
 	VBROADCASTSS 4(R8), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -17725,13 +17789,13 @@ loop240:
 	VBROADCASTSS 4(R8)(SI*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         BX, R10
 	ADDQ         $0x00000008, R8
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R9
 	JMP          loop240
 
 done241:
-	VBROADCASTSS scale+48(FP), Y6
+	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
 	VMULPS       Y6, Y1, Y1
@@ -17758,7 +17822,7 @@ loop242:
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), R8
 	MOVQ   8(DI), DI
-	MOVQ   dim+32(FP), R10
+	MOVQ   dim+40(FP), R10
 	MOVQ   CX, R9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -17768,14 +17832,21 @@ loop242:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
+	XORQ   R11, R11
 
 loop244:
 	CMPQ         R10, $0x02
 	JL           done245
-	VCVTPH2PS    (R8), Y8
-	VCVTPH2PS    16(R8), Y9
-	VCVTPH2PS    (DI), Y10
-	VCVTPH2PS    16(DI), Y11
+	VCVTPH2PS    (R8)(R11*1), Y8
+	VCVTPH2PS    16(R8)(R11*1), Y9
+	VCVTPH2PS    (DI)(R11*1), Y10
+	VCVTPH2PS    16(DI)(R11*1), Y11
+	MOVQ         next+24(FP), R12
+	MOVQ         (R12), R12
+	PREFETCHT1   (R12)(R11*1)
+	MOVQ         next+24(FP), R12
+	MOVQ         8(R12), R12
+	PREFETCHT1   (R12)(R11*1)
 	VBROADCASTSS (R9), Y12
 	VFMADD231PS  Y8, Y12, Y0
 	VFMADD231PS  Y9, Y12, Y1
@@ -17786,10 +17857,17 @@ loop244:
 	VFMADD231PS  Y9, Y12, Y5
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VCVTPH2PS    (R8)(BX*1), Y8
-	VCVTPH2PS    16(R8)(BX*1), Y9
-	VCVTPH2PS    (DI)(BX*1), Y10
-	VCVTPH2PS    16(DI)(BX*1), Y11
+	ADDQ         BX, R11
+	VCVTPH2PS    (R8)(R11*1), Y8
+	VCVTPH2PS    16(R8)(R11*1), Y9
+	VCVTPH2PS    (DI)(R11*1), Y10
+	VCVTPH2PS    16(DI)(R11*1), Y11
+	MOVQ         next+24(FP), R12
+	MOVQ         (R12), R12
+	PREFETCHT1   (R12)(R11*1)
+	MOVQ         next+24(FP), R12
+	MOVQ         8(R12), R12
+	PREFETCHT1   (R12)(R11*1)
 	VBROADCASTSS 4(R9), Y12
 	VFMADD231PS  Y8, Y12, Y0
 	VFMADD231PS  Y9, Y12, Y1
@@ -17800,14 +17878,13 @@ loop244:
 	VFMADD231PS  Y9, Y12, Y5
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         BX, R11
 	ADDQ         $0x00000008, R9
-	LEAQ         (R8)(BX*2), R8
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R10
 	JMP          loop244
 
 done245:
-	VBROADCASTSS scale+48(FP), Y8
+	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
 	VMULPS       Y8, Y1, Y1
@@ -17827,7 +17904,7 @@ done245:
 	MOVQ         keys+16(FP), DI
 	MOVQ         16(DI), R8
 	MOVQ         24(DI), DI
-	MOVQ         dim+32(FP), R10
+	MOVQ         dim+40(FP), R10
 	MOVQ         CX, R9
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
@@ -17837,14 +17914,21 @@ done245:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
+	XORQ         R11, R11
 
 loop246:
 	CMPQ         R10, $0x02
 	JL           done247
-	VCVTPH2PS    (R8), Y8
-	VCVTPH2PS    16(R8), Y9
-	VCVTPH2PS    (DI), Y10
-	VCVTPH2PS    16(DI), Y11
+	VCVTPH2PS    (R8)(R11*1), Y8
+	VCVTPH2PS    16(R8)(R11*1), Y9
+	VCVTPH2PS    (DI)(R11*1), Y10
+	VCVTPH2PS    16(DI)(R11*1), Y11
+	MOVQ         next+24(FP), R12
+	MOVQ         16(R12), R12
+	PREFETCHT1   (R12)(R11*1)
+	MOVQ         next+24(FP), R12
+	MOVQ         24(R12), R12
+	PREFETCHT1   (R12)(R11*1)
 	VBROADCASTSS (R9), Y12
 	VFMADD231PS  Y8, Y12, Y0
 	VFMADD231PS  Y9, Y12, Y1
@@ -17855,10 +17939,17 @@ loop246:
 	VFMADD231PS  Y9, Y12, Y5
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VCVTPH2PS    (R8)(BX*1), Y8
-	VCVTPH2PS    16(R8)(BX*1), Y9
-	VCVTPH2PS    (DI)(BX*1), Y10
-	VCVTPH2PS    16(DI)(BX*1), Y11
+	ADDQ         BX, R11
+	VCVTPH2PS    (R8)(R11*1), Y8
+	VCVTPH2PS    16(R8)(R11*1), Y9
+	VCVTPH2PS    (DI)(R11*1), Y10
+	VCVTPH2PS    16(DI)(R11*1), Y11
+	MOVQ         next+24(FP), R12
+	MOVQ         16(R12), R12
+	PREFETCHT1   (R12)(R11*1)
+	MOVQ         next+24(FP), R12
+	MOVQ         24(R12), R12
+	PREFETCHT1   (R12)(R11*1)
 	VBROADCASTSS 4(R9), Y12
 	VFMADD231PS  Y8, Y12, Y0
 	VFMADD231PS  Y9, Y12, Y1
@@ -17869,14 +17960,13 @@ loop246:
 	VFMADD231PS  Y9, Y12, Y5
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         BX, R11
 	ADDQ         $0x00000008, R9
-	LEAQ         (R8)(BX*2), R8
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R10
 	JMP          loop246
 
 done247:
-	VBROADCASTSS scale+48(FP), Y8
+	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
 	VMULPS       Y8, Y1, Y1
@@ -17908,7 +17998,7 @@ loop248:
 	MOVQ   8(DI), R9
 	MOVQ   16(DI), R10
 	MOVQ   24(DI), DI
-	MOVQ   dim+32(FP), R12
+	MOVQ   dim+40(FP), R12
 	MOVQ   CX, R11
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -17918,18 +18008,31 @@ loop248:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
+	XORQ   R13, R13
 
 loop250:
 	CMPQ         R12, $0x02
 	JL           done251
-	VCVTPH2PS    (R8), Y8
-	VCVTPH2PS    16(R8), Y9
-	VCVTPH2PS    (R9), Y10
-	VCVTPH2PS    16(R9), Y11
-	VCVTPH2PS    (R10), Y12
-	VCVTPH2PS    16(R10), Y13
-	VCVTPH2PS    (DI), Y14
-	VCVTPH2PS    16(DI), Y15
+	VCVTPH2PS    (R8)(R13*1), Y8
+	VCVTPH2PS    16(R8)(R13*1), Y9
+	VCVTPH2PS    (R9)(R13*1), Y10
+	VCVTPH2PS    16(R9)(R13*1), Y11
+	VCVTPH2PS    (R10)(R13*1), Y12
+	VCVTPH2PS    16(R10)(R13*1), Y13
+	VCVTPH2PS    (DI)(R13*1), Y14
+	VCVTPH2PS    16(DI)(R13*1), Y15
+	MOVQ         next+24(FP), R14
+	MOVQ         (R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         8(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         16(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         24(R14), R14
+	PREFETCHT1   (R14)(R13*1)
 	VBROADCASTSS (R11), Y16
 	VFMADD231PS  Y8, Y16, Y0
 	VFMADD231PS  Y9, Y16, Y1
@@ -17939,14 +18042,27 @@ loop250:
 	VFMADD231PS  Y13, Y16, Y5
 	VFMADD231PS  Y14, Y16, Y6
 	VFMADD231PS  Y15, Y16, Y7
-	VCVTPH2PS    (R8)(BX*1), Y8
-	VCVTPH2PS    16(R8)(BX*1), Y9
-	VCVTPH2PS    (R9)(BX*1), Y10
-	VCVTPH2PS    16(R9)(BX*1), Y11
-	VCVTPH2PS    (R10)(BX*1), Y12
-	VCVTPH2PS    16(R10)(BX*1), Y13
-	VCVTPH2PS    (DI)(BX*1), Y14
-	VCVTPH2PS    16(DI)(BX*1), Y15
+	ADDQ         BX, R13
+	VCVTPH2PS    (R8)(R13*1), Y8
+	VCVTPH2PS    16(R8)(R13*1), Y9
+	VCVTPH2PS    (R9)(R13*1), Y10
+	VCVTPH2PS    16(R9)(R13*1), Y11
+	VCVTPH2PS    (R10)(R13*1), Y12
+	VCVTPH2PS    16(R10)(R13*1), Y13
+	VCVTPH2PS    (DI)(R13*1), Y14
+	VCVTPH2PS    16(DI)(R13*1), Y15
+	MOVQ         next+24(FP), R14
+	MOVQ         (R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         8(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         16(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         24(R14), R14
+	PREFETCHT1   (R14)(R13*1)
 	VBROADCASTSS 4(R11), Y16
 	VFMADD231PS  Y8, Y16, Y0
 	VFMADD231PS  Y9, Y16, Y1
@@ -17956,16 +18072,13 @@ loop250:
 	VFMADD231PS  Y13, Y16, Y5
 	VFMADD231PS  Y14, Y16, Y6
 	VFMADD231PS  Y15, Y16, Y7
+	ADDQ         BX, R13
 	ADDQ         $0x00000008, R11
-	LEAQ         (R8)(BX*2), R8
-	LEAQ         (R9)(BX*2), R9
-	LEAQ         (R10)(BX*2), R10
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R12
 	JMP          loop250
 
 done251:
-	VBROADCASTSS scale+48(FP), Y8
+	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
 	VMULPS       Y8, Y1, Y1
@@ -17991,20 +18104,20 @@ done249:
 	VZEROUPPER
 	RET
 
-// func mixHalves(acc *float32, p *float32, values **uint16, n int, dim int, first int, last int, corrections *float32)
-// Requires: AVX, CMOV, F16C, FMA3
-TEXT ·mixHalves(SB), NOSPLIT, $0-64
+// func mixHalves(acc *float32, p *float32, values **uint16, next **uint16, n int, dim int, first int, last int, corrections *float32)
+// Requires: AVX, CMOV, F16C, FMA3, MMX+
+TEXT ·mixHalves(SB), NOSPLIT, $0-72
 	MOVQ acc+0(FP), AX
 	MOVQ p+8(FP), CX
-	MOVQ n+24(FP), DX
-	MOVQ dim+32(FP), BX
-	MOVQ corrections+56(FP), SI
+	MOVQ n+32(FP), DX
+	MOVQ dim+40(FP), BX
+	MOVQ corrections+64(FP), SI
 	SHLQ $0x01, BX
 
 loop252:
 	CMPQ DX, $0x04
 	JL   done253
-	MOVQ dim+32(FP), R8
+	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
 loop254:
@@ -18026,10 +18139,10 @@ loop254:
 	VBROADCASTSS 12(SI), Y7
 	VMULPS       (R11), Y7, Y6
 	VMULPS       32(R11), Y7, Y7
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter256:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done257
 	MOVQ    R9, R11
@@ -18040,16 +18153,21 @@ quarter256:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop258:
 	CMPQ         R10, $0x01
 	JL           done259
 	VCVTPH2PS    (R11), Y8
 	VCVTPH2PS    16(R11), Y9
+	PREFETCHT1   (R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -18107,10 +18225,10 @@ loop260:
 	VBROADCASTSS 12(SI), Y7
 	VMULPS       (R11), Y7, Y6
 	VMULPS       32(R11), Y7, Y7
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter262:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done263
 	MOVQ    R9, R11
@@ -18121,16 +18239,21 @@ quarter262:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop264:
 	CMPQ         R10, $0x01
 	JL           done265
 	VCVTPH2PS    (R11), Y8
 	VCVTPH2PS    16(R11), Y9
+	PREFETCHT1   (R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -18182,7 +18305,7 @@ done253:
 loop266:
 	CMPQ DX, $0x03
 	JL   done267
-	MOVQ dim+32(FP), R8
+	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
 loop268:
@@ -18199,10 +18322,10 @@ loop268:
 	VBROADCASTSS 8(SI), Y5
 	VMULPS       (R9)(R10*2), Y5, Y4
 	VMULPS       32(R9)(R10*2), Y5, Y5
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter270:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done271
 	MOVQ    R9, R11
@@ -18213,16 +18336,21 @@ quarter270:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop272:
 	CMPQ         R10, $0x01
 	JL           done273
 	VCVTPH2PS    (R11), Y6
 	VCVTPH2PS    16(R11), Y7
+	PREFETCHT1   (R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -18268,10 +18396,10 @@ loop274:
 	VBROADCASTSS 8(SI), Y5
 	VMULPS       (R9)(R10*2), Y5, Y4
 	VMULPS       32(R9)(R10*2), Y5, Y5
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter276:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done277
 	MOVQ    R9, R11
@@ -18282,16 +18410,21 @@ quarter276:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop278:
 	CMPQ         R10, $0x01
 	JL           done279
 	VCVTPH2PS    (R11), Y6
 	VCVTPH2PS    16(R11), Y7
+	PREFETCHT1   (R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -18335,7 +18468,7 @@ done267:
 loop280:
 	CMPQ DX, $0x02
 	JL   done281
-	MOVQ dim+32(FP), R8
+	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
 loop282:
@@ -18353,10 +18486,10 @@ loop282:
 	VMULPS       32(R9)(R10*1), Y7, Y5
 	VMULPS       64(R9)(R10*1), Y7, Y6
 	VMULPS       96(R9)(R10*1), Y7, Y7
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter284:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done285
 	MOVQ    R9, R11
@@ -18367,10 +18500,13 @@ quarter284:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop286:
 	CMPQ         R10, $0x01
@@ -18379,6 +18515,8 @@ loop286:
 	VCVTPH2PS    16(R11), Y9
 	VCVTPH2PS    32(R11), Y10
 	VCVTPH2PS    48(R11), Y11
+	PREFETCHT1   (R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Y12
 	VFMADD231PS  Y8, Y12, Y0
 	VFMADD231PS  Y9, Y12, Y1
@@ -18424,10 +18562,10 @@ loop288:
 	VBROADCASTSS 4(SI), Y3
 	VMULPS       (R9)(R10*1), Y3, Y2
 	VMULPS       32(R9)(R10*1), Y3, Y3
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter290:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done291
 	MOVQ    R9, R11
@@ -18438,16 +18576,21 @@ quarter290:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop292:
 	CMPQ         R10, $0x01
 	JL           done293
 	VCVTPH2PS    (R11), Y4
 	VCVTPH2PS    16(R11), Y5
+	PREFETCHT1   (R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -18485,7 +18628,7 @@ done281:
 loop294:
 	CMPQ DX, $0x01
 	JL   done295
-	MOVQ dim+32(FP), R8
+	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
 loop296:
@@ -18502,10 +18645,10 @@ loop296:
 	VMULPS       160(R9), Y7, Y5
 	VMULPS       192(R9), Y7, Y6
 	VMULPS       224(R9), Y7, Y7
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter298:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done299
 	MOVQ    R9, R11
@@ -18516,10 +18659,13 @@ quarter298:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop300:
 	CMPQ         R10, $0x01
@@ -18532,6 +18678,9 @@ loop300:
 	VCVTPH2PS    80(R11), Y13
 	VCVTPH2PS    96(R11), Y14
 	VCVTPH2PS    112(R11), Y15
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Y16
 	VFMADD231PS  Y8, Y16, Y0
 	VFMADD231PS  Y9, Y16, Y1
@@ -18573,10 +18722,10 @@ loop302:
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
 	VMULPS       32(R9), Y1, Y1
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter304:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done305
 	MOVQ    R9, R11
@@ -18587,16 +18736,21 @@ quarter304:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop306:
 	CMPQ         R10, $0x01
 	JL           done307
 	VCVTPH2PS    (R11), Y2
 	VCVTPH2PS    16(R11), Y3
+	PREFETCHT1   (R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1

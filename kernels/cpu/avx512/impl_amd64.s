@@ -34534,14 +34534,14 @@ done279:
 	VZEROUPPER
 	RET
 
-// func scoresHalves(dst *float32, q *float32, keys **uint16, n int, dim int, stride int, scale float32)
-// Requires: AVX, AVX512F
-TEXT ·scoresHalves(SB), NOSPLIT, $0-52
+// func scoresHalves(dst *float32, q *float32, keys **uint16, next **uint16, n int, dim int, stride int, scale float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresHalves(SB), NOSPLIT, $0-60
 	MOVQ dst+0(FP), AX
 	MOVQ q+8(FP), CX
-	MOVQ n+24(FP), DX
-	MOVQ stride+40(FP), BX
-	MOVQ dim+32(FP), SI
+	MOVQ n+32(FP), DX
+	MOVQ stride+48(FP), BX
+	MOVQ dim+40(FP), SI
 	SHLQ $0x01, BX
 	SHLQ $0x02, SI
 
@@ -34551,7 +34551,7 @@ loop288:
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), R8
 	MOVQ   8(DI), DI
-	MOVQ   dim+32(FP), R10
+	MOVQ   dim+40(FP), R10
 	MOVQ   CX, R9
 	LEAQ   (R9)(SI*2), R11
 	ADDQ   SI, R11
@@ -34573,12 +34573,19 @@ loop288:
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
+	XORQ   R13, R13
 
 loop290:
 	CMPQ         R10, $0x02
 	JL           done291
-	VCVTPH2PS    (R8), Z16
-	VCVTPH2PS    (DI), Z17
+	VCVTPH2PS    (R8)(R13*1), Z16
+	VCVTPH2PS    (DI)(R13*1), Z17
+	MOVQ         next+24(FP), R14
+	MOVQ         (R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         8(R14), R14
+	PREFETCHT1   (R14)(R13*1)
 	VBROADCASTSS (R9), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -34603,8 +34610,15 @@ loop290:
 	VBROADCASTSS (R12)(SI*1), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	VCVTPH2PS    (R8)(BX*1), Z16
-	VCVTPH2PS    (DI)(BX*1), Z17
+	ADDQ         BX, R13
+	VCVTPH2PS    (R8)(R13*1), Z16
+	VCVTPH2PS    (DI)(R13*1), Z17
+	MOVQ         next+24(FP), R14
+	MOVQ         (R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         8(R14), R14
+	PREFETCHT1   (R14)(R13*1)
 	VBROADCASTSS 4(R9), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -34629,16 +34643,15 @@ loop290:
 	VBROADCASTSS 4(R12)(SI*1), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         BX, R13
 	ADDQ         $0x00000008, R9
 	ADDQ         $0x00000008, R11
 	ADDQ         $0x00000008, R12
-	LEAQ         (R8)(BX*2), R8
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R10
 	JMP          loop290
 
 done291:
-	VBROADCASTSS scale+48(FP), Z16
+	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, (AX)
 	VMULPS       Z16, Z1, Z1
@@ -34674,7 +34687,7 @@ done291:
 	MOVQ         keys+16(FP), DI
 	MOVQ         16(DI), R8
 	MOVQ         24(DI), DI
-	MOVQ         dim+32(FP), R10
+	MOVQ         dim+40(FP), R10
 	MOVQ         CX, R9
 	LEAQ         (R9)(SI*2), R11
 	ADDQ         SI, R11
@@ -34696,12 +34709,19 @@ done291:
 	VPXORD       Z13, Z13, Z13
 	VPXORD       Z14, Z14, Z14
 	VPXORD       Z15, Z15, Z15
+	XORQ         R13, R13
 
 loop292:
 	CMPQ         R10, $0x02
 	JL           done293
-	VCVTPH2PS    (R8), Z16
-	VCVTPH2PS    (DI), Z17
+	VCVTPH2PS    (R8)(R13*1), Z16
+	VCVTPH2PS    (DI)(R13*1), Z17
+	MOVQ         next+24(FP), R14
+	MOVQ         16(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         24(R14), R14
+	PREFETCHT1   (R14)(R13*1)
 	VBROADCASTSS (R9), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -34726,8 +34746,15 @@ loop292:
 	VBROADCASTSS (R12)(SI*1), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	VCVTPH2PS    (R8)(BX*1), Z16
-	VCVTPH2PS    (DI)(BX*1), Z17
+	ADDQ         BX, R13
+	VCVTPH2PS    (R8)(R13*1), Z16
+	VCVTPH2PS    (DI)(R13*1), Z17
+	MOVQ         next+24(FP), R14
+	MOVQ         16(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         24(R14), R14
+	PREFETCHT1   (R14)(R13*1)
 	VBROADCASTSS 4(R9), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -34752,16 +34779,15 @@ loop292:
 	VBROADCASTSS 4(R12)(SI*1), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         BX, R13
 	ADDQ         $0x00000008, R9
 	ADDQ         $0x00000008, R11
 	ADDQ         $0x00000008, R12
-	LEAQ         (R8)(BX*2), R8
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R10
 	JMP          loop292
 
 done293:
-	VBROADCASTSS scale+48(FP), Z16
+	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, 128(AX)
 	VMULPS       Z16, Z1, Z1
@@ -34815,7 +34841,7 @@ loop294:
 	MOVQ   8(DI), R9
 	MOVQ   16(DI), R10
 	MOVQ   24(DI), DI
-	MOVQ   dim+32(FP), R12
+	MOVQ   dim+40(FP), R12
 	MOVQ   CX, R11
 	LEAQ   (R11)(SI*2), R13
 	ADDQ   SI, R13
@@ -34835,14 +34861,27 @@ loop294:
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
+	XORQ   R14, R14
 
 loop296:
 	CMPQ         R12, $0x02
 	JL           done297
-	VCVTPH2PS    (R8), Z16
-	VCVTPH2PS    (R9), Z17
-	VCVTPH2PS    (R10), Z18
-	VCVTPH2PS    (DI), Z19
+	VCVTPH2PS    (R8)(R14*1), Z16
+	VCVTPH2PS    (R9)(R14*1), Z17
+	VCVTPH2PS    (R10)(R14*1), Z18
+	VCVTPH2PS    (DI)(R14*1), Z19
+	MOVQ         next+24(FP), R15
+	MOVQ         (R15), R15
+	PREFETCHT1   (R15)(R14*1)
+	MOVQ         next+24(FP), R15
+	MOVQ         8(R15), R15
+	PREFETCHT1   (R15)(R14*1)
+	MOVQ         next+24(FP), R15
+	MOVQ         16(R15), R15
+	PREFETCHT1   (R15)(R14*1)
+	MOVQ         next+24(FP), R15
+	MOVQ         24(R15), R15
+	PREFETCHT1   (R15)(R14*1)
 	VBROADCASTSS (R11), Z20
 	VFMADD231PS  Z16, Z20, Z0
 	VFMADD231PS  Z17, Z20, Z1
@@ -34863,10 +34902,23 @@ loop296:
 	VFMADD231PS  Z17, Z20, Z13
 	VFMADD231PS  Z18, Z20, Z14
 	VFMADD231PS  Z19, Z20, Z15
-	VCVTPH2PS    (R8)(BX*1), Z16
-	VCVTPH2PS    (R9)(BX*1), Z17
-	VCVTPH2PS    (R10)(BX*1), Z18
-	VCVTPH2PS    (DI)(BX*1), Z19
+	ADDQ         BX, R14
+	VCVTPH2PS    (R8)(R14*1), Z16
+	VCVTPH2PS    (R9)(R14*1), Z17
+	VCVTPH2PS    (R10)(R14*1), Z18
+	VCVTPH2PS    (DI)(R14*1), Z19
+	MOVQ         next+24(FP), R15
+	MOVQ         (R15), R15
+	PREFETCHT1   (R15)(R14*1)
+	MOVQ         next+24(FP), R15
+	MOVQ         8(R15), R15
+	PREFETCHT1   (R15)(R14*1)
+	MOVQ         next+24(FP), R15
+	MOVQ         16(R15), R15
+	PREFETCHT1   (R15)(R14*1)
+	MOVQ         next+24(FP), R15
+	MOVQ         24(R15), R15
+	PREFETCHT1   (R15)(R14*1)
 	VBROADCASTSS 4(R11), Z20
 	VFMADD231PS  Z16, Z20, Z0
 	VFMADD231PS  Z17, Z20, Z1
@@ -34887,17 +34939,14 @@ loop296:
 	VFMADD231PS  Z17, Z20, Z13
 	VFMADD231PS  Z18, Z20, Z14
 	VFMADD231PS  Z19, Z20, Z15
+	ADDQ         BX, R14
 	ADDQ         $0x00000008, R11
 	ADDQ         $0x00000008, R13
-	LEAQ         (R8)(BX*2), R8
-	LEAQ         (R9)(BX*2), R9
-	LEAQ         (R10)(BX*2), R10
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R12
 	JMP          loop296
 
 done297:
-	VBROADCASTSS scale+48(FP), Z16
+	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, (AX)
 	VMULPS       Z16, Z1, Z1
@@ -34947,7 +34996,7 @@ loop298:
 	MOVQ   8(DI), R9
 	MOVQ   16(DI), R10
 	MOVQ   24(DI), DI
-	MOVQ   dim+32(FP), R12
+	MOVQ   dim+40(FP), R12
 	MOVQ   CX, R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -34961,14 +35010,27 @@ loop298:
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
+	XORQ   R13, R13
 
 loop300:
 	CMPQ         R12, $0x02
 	JL           done301
-	VCVTPH2PS    (R8), Z12
-	VCVTPH2PS    (R9), Z13
-	VCVTPH2PS    (R10), Z14
-	VCVTPH2PS    (DI), Z15
+	VCVTPH2PS    (R8)(R13*1), Z12
+	VCVTPH2PS    (R9)(R13*1), Z13
+	VCVTPH2PS    (R10)(R13*1), Z14
+	VCVTPH2PS    (DI)(R13*1), Z15
+	MOVQ         next+24(FP), R14
+	MOVQ         (R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         8(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         16(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         24(R14), R14
+	PREFETCHT1   (R14)(R13*1)
 	VBROADCASTSS (R11), Z16
 	VFMADD231PS  Z12, Z16, Z0
 	VFMADD231PS  Z13, Z16, Z1
@@ -34984,10 +35046,23 @@ loop300:
 	VFMADD231PS  Z13, Z16, Z9
 	VFMADD231PS  Z14, Z16, Z10
 	VFMADD231PS  Z15, Z16, Z11
-	VCVTPH2PS    (R8)(BX*1), Z12
-	VCVTPH2PS    (R9)(BX*1), Z13
-	VCVTPH2PS    (R10)(BX*1), Z14
-	VCVTPH2PS    (DI)(BX*1), Z15
+	ADDQ         BX, R13
+	VCVTPH2PS    (R8)(R13*1), Z12
+	VCVTPH2PS    (R9)(R13*1), Z13
+	VCVTPH2PS    (R10)(R13*1), Z14
+	VCVTPH2PS    (DI)(R13*1), Z15
+	MOVQ         next+24(FP), R14
+	MOVQ         (R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         8(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         16(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         24(R14), R14
+	PREFETCHT1   (R14)(R13*1)
 	VBROADCASTSS 4(R11), Z16
 	VFMADD231PS  Z12, Z16, Z0
 	VFMADD231PS  Z13, Z16, Z1
@@ -35003,16 +35078,13 @@ loop300:
 	VFMADD231PS  Z13, Z16, Z9
 	VFMADD231PS  Z14, Z16, Z10
 	VFMADD231PS  Z15, Z16, Z11
+	ADDQ         BX, R13
 	ADDQ         $0x00000008, R11
-	LEAQ         (R8)(BX*2), R8
-	LEAQ         (R9)(BX*2), R9
-	LEAQ         (R10)(BX*2), R10
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R12
 	JMP          loop300
 
 done301:
-	VBROADCASTSS scale+48(FP), Z12
+	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (AX)
 	VMULPS       Z12, Z1, Z1
@@ -35053,7 +35125,7 @@ loop302:
 	MOVQ   8(DI), R9
 	MOVQ   16(DI), R10
 	MOVQ   24(DI), DI
-	MOVQ   dim+32(FP), R12
+	MOVQ   dim+40(FP), R12
 	MOVQ   CX, R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -35063,14 +35135,27 @@ loop302:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
+	XORQ   R13, R13
 
 loop304:
 	CMPQ         R12, $0x02
 	JL           done305
-	VCVTPH2PS    (R8), Z8
-	VCVTPH2PS    (R9), Z9
-	VCVTPH2PS    (R10), Z10
-	VCVTPH2PS    (DI), Z11
+	VCVTPH2PS    (R8)(R13*1), Z8
+	VCVTPH2PS    (R9)(R13*1), Z9
+	VCVTPH2PS    (R10)(R13*1), Z10
+	VCVTPH2PS    (DI)(R13*1), Z11
+	MOVQ         next+24(FP), R14
+	MOVQ         (R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         8(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         16(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         24(R14), R14
+	PREFETCHT1   (R14)(R13*1)
 	VBROADCASTSS (R11), Z12
 	VFMADD231PS  Z8, Z12, Z0
 	VFMADD231PS  Z9, Z12, Z1
@@ -35081,10 +35166,23 @@ loop304:
 	VFMADD231PS  Z9, Z12, Z5
 	VFMADD231PS  Z10, Z12, Z6
 	VFMADD231PS  Z11, Z12, Z7
-	VCVTPH2PS    (R8)(BX*1), Z8
-	VCVTPH2PS    (R9)(BX*1), Z9
-	VCVTPH2PS    (R10)(BX*1), Z10
-	VCVTPH2PS    (DI)(BX*1), Z11
+	ADDQ         BX, R13
+	VCVTPH2PS    (R8)(R13*1), Z8
+	VCVTPH2PS    (R9)(R13*1), Z9
+	VCVTPH2PS    (R10)(R13*1), Z10
+	VCVTPH2PS    (DI)(R13*1), Z11
+	MOVQ         next+24(FP), R14
+	MOVQ         (R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         8(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         16(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         24(R14), R14
+	PREFETCHT1   (R14)(R13*1)
 	VBROADCASTSS 4(R11), Z12
 	VFMADD231PS  Z8, Z12, Z0
 	VFMADD231PS  Z9, Z12, Z1
@@ -35095,16 +35193,13 @@ loop304:
 	VFMADD231PS  Z9, Z12, Z5
 	VFMADD231PS  Z10, Z12, Z6
 	VFMADD231PS  Z11, Z12, Z7
+	ADDQ         BX, R13
 	ADDQ         $0x00000008, R11
-	LEAQ         (R8)(BX*2), R8
-	LEAQ         (R9)(BX*2), R9
-	LEAQ         (R10)(BX*2), R10
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R12
 	JMP          loop304
 
 done305:
-	VBROADCASTSS scale+48(FP), Z8
+	VBROADCASTSS scale+56(FP), Z8
 	VMULPS       Z8, Z0, Z0
 	VMOVUPS      Z0, (AX)
 	VMULPS       Z8, Z1, Z1
@@ -35136,44 +35231,67 @@ loop306:
 	MOVQ   8(DI), R9
 	MOVQ   16(DI), R10
 	MOVQ   24(DI), DI
-	MOVQ   dim+32(FP), R12
+	MOVQ   dim+40(FP), R12
 	MOVQ   CX, R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
+	XORQ   R13, R13
 
 loop308:
 	CMPQ         R12, $0x02
 	JL           done309
-	VCVTPH2PS    (R8), Z4
-	VCVTPH2PS    (R9), Z5
-	VCVTPH2PS    (R10), Z6
-	VCVTPH2PS    (DI), Z7
+	VCVTPH2PS    (R8)(R13*1), Z4
+	VCVTPH2PS    (R9)(R13*1), Z5
+	VCVTPH2PS    (R10)(R13*1), Z6
+	VCVTPH2PS    (DI)(R13*1), Z7
+	MOVQ         next+24(FP), R14
+	MOVQ         (R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         8(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         16(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         24(R14), R14
+	PREFETCHT1   (R14)(R13*1)
 	VBROADCASTSS (R11), Z8
 	VFMADD231PS  Z4, Z8, Z0
 	VFMADD231PS  Z5, Z8, Z1
 	VFMADD231PS  Z6, Z8, Z2
 	VFMADD231PS  Z7, Z8, Z3
-	VCVTPH2PS    (R8)(BX*1), Z4
-	VCVTPH2PS    (R9)(BX*1), Z5
-	VCVTPH2PS    (R10)(BX*1), Z6
-	VCVTPH2PS    (DI)(BX*1), Z7
+	ADDQ         BX, R13
+	VCVTPH2PS    (R8)(R13*1), Z4
+	VCVTPH2PS    (R9)(R13*1), Z5
+	VCVTPH2PS    (R10)(R13*1), Z6
+	VCVTPH2PS    (DI)(R13*1), Z7
+	MOVQ         next+24(FP), R14
+	MOVQ         (R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         8(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         16(R14), R14
+	PREFETCHT1   (R14)(R13*1)
+	MOVQ         next+24(FP), R14
+	MOVQ         24(R14), R14
+	PREFETCHT1   (R14)(R13*1)
 	VBROADCASTSS 4(R11), Z8
 	VFMADD231PS  Z4, Z8, Z0
 	VFMADD231PS  Z5, Z8, Z1
 	VFMADD231PS  Z6, Z8, Z2
 	VFMADD231PS  Z7, Z8, Z3
+	ADDQ         BX, R13
 	ADDQ         $0x00000008, R11
-	LEAQ         (R8)(BX*2), R8
-	LEAQ         (R9)(BX*2), R9
-	LEAQ         (R10)(BX*2), R10
-	LEAQ         (DI)(BX*2), DI
 	SUBQ         $0x00000002, R12
 	JMP          loop308
 
 done309:
-	VBROADCASTSS scale+48(FP), Z4
+	VBROADCASTSS scale+56(FP), Z4
 	VMULPS       Z4, Z0, Z0
 	VMOVUPS      Z0, (AX)
 	VMULPS       Z4, Z1, Z1
@@ -35191,20 +35309,20 @@ done307:
 	VZEROUPPER
 	RET
 
-// func mixHalves(acc *float32, p *float32, values **uint16, n int, dim int, first int, last int, corrections *float32)
-// Requires: AVX, AVX512F, CMOV
-TEXT ·mixHalves(SB), NOSPLIT, $0-64
+// func mixHalves(acc *float32, p *float32, values **uint16, next **uint16, n int, dim int, first int, last int, corrections *float32)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·mixHalves(SB), NOSPLIT, $0-72
 	MOVQ acc+0(FP), AX
 	MOVQ p+8(FP), CX
-	MOVQ n+24(FP), DX
-	MOVQ dim+32(FP), BX
-	MOVQ corrections+56(FP), SI
+	MOVQ n+32(FP), DX
+	MOVQ dim+40(FP), BX
+	MOVQ corrections+64(FP), SI
 	SHLQ $0x01, BX
 
 loop310:
 	CMPQ DX, $0x08
 	JL   done311
-	MOVQ dim+32(FP), R8
+	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
 loop312:
@@ -35240,10 +35358,10 @@ loop312:
 	VBROADCASTSS 28(SI), Z15
 	VMULPS       (R12)(R10*1), Z15, Z14
 	VMULPS       64(R12)(R10*1), Z15, Z15
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter314:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done315
 	MOVQ    R9, R11
@@ -35254,16 +35372,21 @@ quarter314:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop316:
 	CMPQ         R10, $0x01
 	JL           done317
 	VCVTPH2PS    (R11), Z16
 	VCVTPH2PS    32(R11), Z17
+	PREFETCHT1   (R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -35349,10 +35472,10 @@ loop318:
 	VMULPS       (R12), Z6, Z6
 	VBROADCASTSS 28(SI), Z7
 	VMULPS       (R12)(R10*1), Z7, Z7
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter320:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done321
 	MOVQ    R9, R11
@@ -35363,15 +35486,20 @@ quarter320:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop322:
 	CMPQ         R10, $0x01
 	JL           done323
 	VCVTPH2PS    (R11), Z8
+	PREFETCHT1   (R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Z9
 	VFMADD231PS  Z8, Z9, Z0
 	VBROADCASTSS 256(CX)(R9*4), Z9
@@ -35433,7 +35561,7 @@ done311:
 loop324:
 	CMPQ DX, $0x04
 	JL   done325
-	MOVQ dim+32(FP), R8
+	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
 loop326:
@@ -35463,10 +35591,10 @@ loop326:
 	VMULPS       64(R11), Z15, Z13
 	VMULPS       128(R11), Z15, Z14
 	VMULPS       192(R11), Z15, Z15
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter328:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done329
 	MOVQ    R9, R11
@@ -35477,10 +35605,13 @@ quarter328:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop330:
 	CMPQ         R10, $0x01
@@ -35489,6 +35620,9 @@ loop330:
 	VCVTPH2PS    32(R11), Z17
 	VCVTPH2PS    64(R11), Z18
 	VCVTPH2PS    96(R11), Z19
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Z20
 	VFMADD231PS  Z16, Z20, Z0
 	VFMADD231PS  Z17, Z20, Z1
@@ -35558,10 +35692,10 @@ loop332:
 	VMULPS       (R9)(R10*2), Z2, Z2
 	VBROADCASTSS 12(SI), Z3
 	VMULPS       (R11), Z3, Z3
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter334:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done335
 	MOVQ    R9, R11
@@ -35572,15 +35706,20 @@ quarter334:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop336:
 	CMPQ         R10, $0x01
 	JL           done337
 	VCVTPH2PS    (R11), Z4
+	PREFETCHT1   (R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Z5
 	VFMADD231PS  Z4, Z5, Z0
 	VBROADCASTSS 256(CX)(R9*4), Z5
@@ -35624,7 +35763,7 @@ done325:
 loop338:
 	CMPQ DX, $0x03
 	JL   done339
-	MOVQ dim+32(FP), R8
+	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
 loop340:
@@ -35647,10 +35786,10 @@ loop340:
 	VMULPS       64(R9)(R10*2), Z11, Z9
 	VMULPS       128(R9)(R10*2), Z11, Z10
 	VMULPS       192(R9)(R10*2), Z11, Z11
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter342:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done343
 	MOVQ    R9, R11
@@ -35661,10 +35800,13 @@ quarter342:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop344:
 	CMPQ         R10, $0x01
@@ -35673,6 +35815,9 @@ loop344:
 	VCVTPH2PS    32(R11), Z13
 	VCVTPH2PS    64(R11), Z14
 	VCVTPH2PS    96(R11), Z15
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Z16
 	VFMADD231PS  Z12, Z16, Z0
 	VFMADD231PS  Z13, Z16, Z1
@@ -35727,10 +35872,10 @@ loop346:
 	VMULPS       (R9)(R10*1), Z1, Z1
 	VBROADCASTSS 8(SI), Z2
 	VMULPS       (R9)(R10*2), Z2, Z2
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter348:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done349
 	MOVQ    R9, R11
@@ -35741,15 +35886,20 @@ quarter348:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop350:
 	CMPQ         R10, $0x01
 	JL           done351
 	VCVTPH2PS    (R11), Z3
+	PREFETCHT1   (R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Z4
 	VFMADD231PS  Z3, Z4, Z0
 	VBROADCASTSS 256(CX)(R9*4), Z4
@@ -35787,7 +35937,7 @@ done339:
 loop352:
 	CMPQ DX, $0x02
 	JL   done353
-	MOVQ dim+32(FP), R8
+	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
 loop354:
@@ -35805,10 +35955,10 @@ loop354:
 	VMULPS       64(R9)(R10*1), Z7, Z5
 	VMULPS       128(R9)(R10*1), Z7, Z6
 	VMULPS       192(R9)(R10*1), Z7, Z7
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter356:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done357
 	MOVQ    R9, R11
@@ -35819,10 +35969,13 @@ quarter356:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop358:
 	CMPQ         R10, $0x01
@@ -35831,6 +35984,9 @@ loop358:
 	VCVTPH2PS    32(R11), Z9
 	VCVTPH2PS    64(R11), Z10
 	VCVTPH2PS    96(R11), Z11
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Z12
 	VFMADD231PS  Z8, Z12, Z0
 	VFMADD231PS  Z9, Z12, Z1
@@ -35874,10 +36030,10 @@ loop360:
 	VMULPS       (R9), Z0, Z0
 	VBROADCASTSS 4(SI), Z1
 	VMULPS       (R9)(R10*1), Z1, Z1
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter362:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done363
 	MOVQ    R9, R11
@@ -35888,15 +36044,20 @@ quarter362:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop364:
 	CMPQ         R10, $0x01
 	JL           done365
 	VCVTPH2PS    (R11), Z2
+	PREFETCHT1   (R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Z3
 	VFMADD231PS  Z2, Z3, Z0
 	VBROADCASTSS 256(CX)(R9*4), Z3
@@ -35930,7 +36091,7 @@ done353:
 loop366:
 	CMPQ DX, $0x01
 	JL   done367
-	MOVQ dim+32(FP), R8
+	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
 loop368:
@@ -35943,10 +36104,10 @@ loop368:
 	VMULPS       64(R9), Z3, Z1
 	VMULPS       128(R9), Z3, Z2
 	VMULPS       192(R9), Z3, Z3
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter370:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done371
 	MOVQ    R9, R11
@@ -35957,10 +36118,13 @@ quarter370:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop372:
 	CMPQ         R10, $0x01
@@ -35969,6 +36133,9 @@ loop372:
 	VCVTPH2PS    32(R11), Z5
 	VCVTPH2PS    64(R11), Z6
 	VCVTPH2PS    96(R11), Z7
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Z8
 	VFMADD231PS  Z4, Z8, Z0
 	VFMADD231PS  Z5, Z8, Z1
@@ -36001,10 +36168,10 @@ loop374:
 	LEAQ         (BX)(BX*1), R10
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
-	MOVQ         first+40(FP), R9
+	MOVQ         first+48(FP), R9
 
 quarter376:
-	MOVQ    last+48(FP), R10
+	MOVQ    last+56(FP), R10
 	SUBQ    R9, R10
 	JLE     done377
 	MOVQ    R9, R11
@@ -36015,15 +36182,20 @@ quarter376:
 	CMOVQGT R12, R10
 	IMULQ   BX, R11
 	ADDQ    DI, R11
-	MOVQ    values+16(FP), R13
+	MOVQ    next+24(FP), R14
 	MOVQ    R9, R12
 	SHRQ    $0x04, R12
-	ADDQ    (R13)(R12*8), R11
+	MOVQ    R11, R13
+	ADDQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	ADDQ    (R14)(R12*8), R11
 
 loop378:
 	CMPQ         R10, $0x01
 	JL           done379
 	VCVTPH2PS    (R11), Z1
+	PREFETCHT1   (R13)
+	ADDQ         BX, R13
 	VBROADCASTSS (CX)(R9*4), Z2
 	VFMADD231PS  Z1, Z2, Z0
 	INCQ         R9

@@ -52,11 +52,11 @@ func Mix(acc, p, values []float32, dim, first, last int, corrections []float32) 
 }
 
 // ScoresHalves is ref.ScoresHalves.
-func ScoresHalves(dst, q []float32, t *ref.HalfTile, dim int, scale float32) {
+func ScoresHalves(dst, q []float32, t, _ *ref.HalfTile, dim int, scale float32) {
 	ref.ScoresHalves(dst, q, t, dim, scale)
 }
 
 // MixHalves is ref.MixHalves.
-func MixHalves(acc, p []float32, t *ref.HalfTile, dim, first, last int, corrections []float32) {
+func MixHalves(acc, p []float32, t, _ *ref.HalfTile, dim, first, last int, corrections []float32) {
 	ref.MixHalves(acc, p, t, dim, first, last, corrections)
 }
