@@ -154,7 +154,7 @@ func (t *attendTask) run(s *scratch, chunk int) {
 		copy(s.queries[n*wide:], t.queries(t.q, u, n))
 	}
 	if t.split {
-		t.stretch(s, u, u.part)
+		t.stretch(s, chunk, u.part)
 		r := t.spans[u.span].First + u.first
 		for i := range queries {
 			at := t.part(r, u.head*t.group+i) + 1 + u.part - t.round
@@ -167,7 +167,7 @@ func (t *attendTask) run(s *scratch, chunk int) {
 	span := &t.spans[u.span]
 	from, to := t.stretches(span, u.first, u.first+u.rows)
 	for part := from; part < to; part++ {
-		t.stretch(s, u, part)
+		t.stretch(s, chunk, part)
 		for i := range queries {
 			sum, out := s.sums[i*dim:(i+1)*dim], s.outputs[i*dim:(i+1)*dim]
 			own := u.first + i/t.group
@@ -195,28 +195,21 @@ func (t *attendTask) part(r, head int) int {
 }
 
 // stretch computes the sums of a unit's queries over one stretch, tile by tile, as ref.Attend does.
-func (t *attendTask) stretch(s *scratch, u *unit, part int) {
+func (t *attendTask) stretch(s *scratch, chunk, part int) {
 	for i := range s.states {
 		s.states[i] = ref.Empty
 	}
 	clear(s.sums)
+	u := &t.units[chunk]
+	first, end := t.tiles(u, part)
+	if t.direct(u) {
+		t.stretchHalves(s, chunk, part, first, end)
+		return
+	}
 	span := &t.spans[u.span]
-	end := min((part+1)*ref.Stretch, span.Pos+u.first+u.rows)
-	first := max(part*ref.Stretch, t.from(span.Pos+u.first)/ref.Tile*ref.Tile)
 	for ; first < end; first += ref.Tile {
-		if t.direct(u) {
-			t.cache.halves(&s.half, t.layer, u.head, span.Pages, first, min(ref.Tile, end-first))
-			s.halfNext = s.half
-			if next := first + ref.Tile; next < end {
-				t.cache.halves(&s.halfNext, t.layer, u.head, span.Pages, next, min(ref.Tile, end-next))
-			}
-		} else {
-			t.cache.tile(s, t.b.table, t.layer, u.head, span.Pages, first, min(ref.Tile, end-first))
-		}
+		t.cache.tile(s, t.b.table, t.layer, u.head, span.Pages, first, min(ref.Tile, end-first))
 		s.next, s.nextEnd = first+ref.Tile, min(end, first+2*ref.Tile)
-		if t.direct(u) {
-			s.next = s.nextEnd
-		}
 		t.tile(s, u, first)
 		for s.next < s.nextEnd {
 			t.expect(s, u)
@@ -224,10 +217,10 @@ func (t *attendTask) stretch(s *scratch, u *unit, part int) {
 	}
 }
 
-// direct says whether a unit meets the cache where it lies, without float32 between.
-func (t *attendTask) direct(u *unit) bool {
-	h, l := &t.b.table.halves, &t.cache.layout
-	return l.Type == kernels.CacheF16 && u.rows*t.group <= h.most && l.HeadDim%h.dims == 0
+// tiles returns where the tiles of a stretch begin that a unit sees something of, and where what it sees ends.
+func (t *attendTask) tiles(u *unit, part int) (first, end int) {
+	pos := t.spans[u.span].Pos + u.first
+	return max(part*ref.Stretch, t.from(pos)/ref.Tile*ref.Tile), min((part+1)*ref.Stretch, pos+u.rows)
 }
 
 // seen returns which positions of the tile that begins at first a row of a unit sees: none when to is not above from.
@@ -252,7 +245,7 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 			p, corrections := s.probs[a*ref.Tile:b*ref.Tile], s.corrections[a:b]
 			t.expect(s, u)
 			if t.direct(u) {
-				table.halves.scores(p, s.queries[a*dim:b*dim], &s.half, &s.halfNext, dim, t.how.Scale)
+				table.halves.scores(p, s.queries[a*dim:b*dim], &s.halfTiles[0], &s.halfTiles[1], dim, t.how.Scale)
 			} else {
 				table.scores(p, s.queries[a*dim:b*dim], s.keys, dim, t.how.Scale)
 			}
@@ -265,7 +258,7 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 			table.weights(p, from, to, s.states[a:b], corrections)
 			t.expect(s, u)
 			if t.direct(u) {
-				table.halves.mix(s.sums[a*dim:b*dim], p, &s.half, &s.halfNext, dim, from, to, corrections)
+				table.halves.mix(s.sums[a*dim:b*dim], p, &s.halfTiles[0], &s.halfTiles[1], dim, from, to, corrections)
 			} else {
 				table.mix(s.sums[a*dim:b*dim], p, s.values, dim, from, to, corrections)
 			}

@@ -114,20 +114,6 @@ func (c *cache) tile(s *scratch, t *table, layer, head int, pages []int32, first
 	}
 }
 
-// halves says where the quarters of the tile that tile would read lie. A quarter that the sequence has no page for is
-// that of its last page: nothing of it is seen.
-func (c *cache) halves(h *ref.HalfTile, layer, head int, pages []int32, first, n int) {
-	dim, tokens := c.layout.HeadDim, c.layout.PageTokens
-	h.Stride = tokens
-	for i := range h.Keys {
-		at := min(i*ref.Quarter, (n-1)/ref.Quarter*ref.Quarter)
-		base, within := c.at(layer, int(pages[(first+at)/tokens]), head), at%tokens
-		middle := base + dim*tokens
-		h.Keys[i] = c.half[base+within : middle-tokens+within+ref.Quarter]
-		h.Values[i] = c.half[middle+within*dim:][:ref.Quarter*dim]
-	}
-}
-
 // page returns the memory of a head's keys and values in a page.
 func (c *cache) page(layer, page, head int) []byte {
 	size := len(c.memory) / (c.layout.Layers * c.layout.Pages * c.layout.KVHeads)

@@ -36,14 +36,6 @@ type table struct {
 	limits limits // measure the machine; no result comes of them
 }
 
-// halfTiles are scores and mix that meet a cache of halves where it lies. They serve heads whose size is a multiple of
-// dims, where up to most queries see the same tile; for more, converting it once costs less than meeting it again.
-type halfTiles struct {
-	dims, most int
-	scores     func(dst, q []float32, t, next *ref.HalfTile, dim int, scale float32)
-	mix        func(acc, p []float32, t, next *ref.HalfTile, dim, first, last int, corrections []float32)
-}
-
 // product is how a weight type is multiplied. rows serves a single row of activations, unpack and mul serve
 // many.
 type product struct {

@@ -5,21 +5,21 @@ import "github.com/weft-run/weft/kernels/ref"
 // scratch is a worker's own memory. It grows to what the operations need and is then kept, so a steady state allocates
 // nothing.
 type scratch struct {
-	panel          ref.Panel
-	view           ref.Quants   // what a kernel reads of the activations; here because it would escape from a local variable
-	floats         []float32    // weights decoded to float32, one panel
-	tile           []float32    // results of a panel of which the matrix has not all rows
-	keys           []float32    // a tile of keys, across: [HeadDim][ref.Tile]
-	values         []float32    // a tile of values: [ref.Tile][HeadDim]
-	half, halfNext ref.HalfTile // a tile that is met where it lies
-	halves         []uint16     // one row of keys or values
-	weight         []float32    // a vector of weights decoded to float32
+	panel  ref.Panel
+	view   ref.Quants // what a kernel reads of the activations; here because it would escape from a local variable
+	floats []float32  // weights decoded to float32, one panel
+	tile   []float32  // results of a panel of which the matrix has not all rows
+	keys   []float32  // a tile of keys, across: [HeadDim][ref.Tile]
+	values []float32  // a tile of values: [ref.Tile][HeadDim]
+	halves []uint16   // one row of keys or values
+	weight []float32  // a vector of weights decoded to float32
 	// Of attention, for each query of a unit: the softmax and the sums over one stretch, then over all yet.
 	states, totals []ref.Softmax
 	sums, outputs  []float32
 	queries, probs []float32 // the queries of a unit, [queries][HeadDim], and their weights of a tile, [queries][ref.Tile]
 	corrections    []float32
-	next, nextEnd  int // positions of the next tile whose memory has not been asked for yet
+	halfTiles      [2]ref.HalfTile // the tile that is met where it lies, and the one after it
+	next, nextEnd  int             // positions of the next tile whose memory has not been asked for yet
 }
 
 // grow returns s with length n, reallocated when its capacity is less. What it held is lost then.
