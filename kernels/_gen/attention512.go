@@ -6,85 +6,13 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// attention512 writes the three steps of a tile of 64 positions for several queries at a time, on registers of sixteen lanes,
-// the first and the last from float32 and from halves.
+// attention512 writes the three steps of a tile of 64 positions for several queries at a time, on registers of sixteen lanes.
 func attention512() {
-	scores512()
+	wide512.scores(false)
 	weights512()
-	mix512()
-	scoresHalves(wide512)
-	mixHalves(wide512)
-}
-
-// queryBlocks runs body for six queries at a time, then for the three, two or one that are left. n counts the queries.
-func queryBlocks(n GPVirtual, sizes []int, body func(m int)) {
-	for _, m := range sizes {
-		loop(n, m, func() { body(m) })
-	}
-}
-
-// queryRows returns the addresses of element 0 of m rows that lie stride bytes apart from base on.
-func queryRows(base, stride GPVirtual, m int) []Mem {
-	rows := make([]Mem, m)
-	b := base
-	for i := range rows {
-		if i > 0 && i%3 == 0 {
-			third := GP64()
-			LEAQ(Mem{Base: b, Index: stride, Scale: 2}, third)
-			ADDQ(stride, third)
-			b = third
-		}
-		rows[i] = Mem{Base: b}
-		if i%3 > 0 {
-			rows[i].Index, rows[i].Scale = stride, uint8(i%3)
-		}
-	}
-	return rows
-}
-
-// advance moves the rows of queryRows on by bytes.
-func advance(rows []Mem, bytes int) {
-	for i := 0; i < len(rows); i += 3 {
-		ADDQ(imm(bytes), rows[i].Base)
-	}
-}
-
-func scores512() {
-	TEXT("scores", NOSPLIT, "func(dst, q, keys *float32, n, dim int, scale float32)")
-	Doc("scores sets dst to the scores of n queries with 64 keys, which lie across: ref.Scores.")
-	Pragma("noescape")
-	dst, q, n, stride, scale := load("dst"), load("q"), load("n"), load("dim"), ZMM()
-	SHLQ(Imm(2), stride)
-	VBROADCASTSS(address("scale"), scale)
-	queryBlocks(n, []int{6, 3, 2, 1}, func(m int) {
-		rows := queryRows(q, stride, m)
-		keys, dim := load("keys"), load("dim")
-		acc := zmms(4 * m)
-		clearZ(acc...)
-		loop(dim, 1, func() {
-			key, v := zmms(4), ZMM()
-			for i := range key {
-				VMOVUPS(Mem{Base: keys, Disp: 64 * i}, key[i])
-			}
-			for r := range rows {
-				VBROADCASTSS(rows[r], v)
-				for i := range key {
-					VFMADD231PS(key[i], v, acc[4*r+i])
-				}
-			}
-			advance(rows, 4)
-			ADDQ(imm(256), keys)
-		})
-		for i := range acc {
-			VMULPS(scale, acc[i], acc[i])
-			VMOVUPS(acc[i], Mem{Base: dst, Disp: 64 * i})
-		}
-		ADDQ(imm(256*m), dst)
-		for range m - 1 { // q stands one row on
-			ADDQ(stride, q)
-		}
-	})
-	ret()
+	wide512.mix(false)
+	wide512.scores(true)
+	wide512.mix(true)
 }
 
 // exponential512 holds the constants of exact.Exp32 for arguments up to 0.
@@ -192,64 +120,4 @@ func weights512() {
 		ADDQ(imm(4), corrections)
 	})
 	ret()
-}
-
-func mix512() {
-	TEXT("mix", NOSPLIT, "func(acc, p, values *float32, n, dim, count int, corrections *float32)")
-	Doc("mix adds count weighted values to the sums of n queries, dim elements each, a multiple of sixteen: ref.Mix.")
-	Pragma("noescape")
-	acc, p, n, stride, corrections := load("acc"), load("p"), load("n"), load("dim"), load("corrections")
-	SHLQ(Imm(2), stride)
-	queryBlocks(n, []int{6, 3, 2, 1}, func(m int) {
-		values, dim := load("values"), load("dim")
-		columns := func(wide int) {
-			sum := zmms(wide * m)
-			rows := queryRows(acc, stride, m)
-			for r := range rows {
-				v := ZMM()
-				VBROADCASTSS(Mem{Base: corrections, Disp: 4 * r}, v)
-				for i := range wide {
-					VMULPS(at(rows[r], 64*i), v, sum[wide*r+i])
-				}
-			}
-			from, weights, count := GP64(), GP64(), load("count")
-			MOVQ(values, from)
-			MOVQ(p, weights)
-			loop(count, 1, func() {
-				value, w := zmms(wide), ZMM()
-				for i := range value {
-					VMOVUPS(Mem{Base: from, Disp: 64 * i}, value[i])
-				}
-				for r := range m {
-					VBROADCASTSS(Mem{Base: weights, Disp: 256 * r}, w)
-					for i := range value {
-						VFMADD231PS(value[i], w, sum[wide*r+i])
-					}
-				}
-				ADDQ(imm(4), weights)
-				ADDQ(stride, from)
-			})
-			for r := range rows {
-				for i := range wide {
-					VMOVUPS(sum[wide*r+i], at(rows[r], 64*i))
-				}
-			}
-			ADDQ(imm(64*wide), acc)
-			ADDQ(imm(64*wide), values)
-		}
-		loop(dim, 64, func() { columns(4) })
-		loop(dim, 16, func() { columns(1) })
-		for range m - 1 { // acc stands one row on
-			ADDQ(stride, acc)
-		}
-		ADDQ(imm(256*m), p)
-		ADDQ(imm(4*m), corrections)
-	})
-	ret()
-}
-
-// at returns the place bytes after m.
-func at(m Mem, bytes int) Mem {
-	m.Disp += bytes
-	return m
 }
