@@ -11,8 +11,6 @@ func attention512() {
 	wide512.scores(false)
 	weights512()
 	wide512.mix(false)
-	wide512.scores(true)
-	wide512.mix(true)
 }
 
 // exponential512 holds the constants of exact.Exp32 for arguments up to 0.

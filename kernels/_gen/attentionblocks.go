@@ -14,7 +14,7 @@ type blocks struct {
 	bytes    int // of a register
 	register func() VecVirtual
 	zero     func(...VecVirtual)
-	sizes    map[bool][]block // of halves, or of float32
+	sizes    []block
 }
 
 // block is queries that are met together with so many registers of keys or of elements of values.
@@ -23,14 +23,8 @@ type block struct {
 }
 
 var (
-	wide512 = blocks{bytes: 64, register: ZMM, zero: clearZ, sizes: map[bool][]block{
-		false: {{6, 4}, {3, 4}, {2, 4}, {1, 4}},
-		true:  {{8, 2}, {4, 4}, {3, 4}, {2, 4}, {1, 4}}, // eight, as a group of heads often has them
-	}}
-	wide256 = blocks{bytes: 32, register: YMM, zero: zero, sizes: map[bool][]block{
-		false: {{6, 2}, {4, 2}, {3, 2}, {2, 4}, {1, 8}},
-		true:  {{6, 2}, {4, 2}, {3, 2}, {2, 4}, {1, 8}},
-	}}
+	wide512 = blocks{bytes: 64, register: ZMM, zero: clearZ, sizes: []block{{6, 4}, {3, 4}, {2, 4}, {1, 4}}}
+	wide256 = blocks{bytes: 32, register: YMM, zero: zero, sizes: []block{{6, 2}, {4, 2}, {3, 2}, {2, 4}, {1, 8}}}
 )
 
 // registers returns n registers.
@@ -75,7 +69,7 @@ func (b blocks) scores(halves bool) {
 		SHLQ(Imm(1), stride)
 		across = stride
 	}
-	for _, block := range b.sizes[halves] {
+	for _, block := range b.sizes {
 		m, wide := block.queries, block.wide
 		loop(n, m, func() {
 			for first := 0; first < 256/b.bytes; first += wide {
@@ -151,7 +145,7 @@ func (b blocks) mix(halves bool) {
 	Pragma("noescape")
 	acc, p, n, stride, corrections := load("acc"), load("p"), load("n"), load("dim"), load("corrections")
 	SHLQ(Imm(2), stride)
-	for _, block := range b.sizes[halves] {
+	for _, block := range b.sizes {
 		m := block.queries
 		loop(n, m, func() {
 			column, dim := GP64(), load("dim") // column is in elements

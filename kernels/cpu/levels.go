@@ -22,6 +22,9 @@ func hasAVX2() bool {
 	return avx2.Built && cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C
 }
 
+// halvesUpTo is up to how many queries a tile of halves is met where it lies; every six of them convert it again.
+const halvesUpTo = 16
+
 // overlayAVX2 sets what kernels/cpu/avx2 has: for some formats kernels of their own, for the others one way through 16 bits.
 func overlayAVX2(t *table) {
 	t.quantize, t.widen = avx2.Quantize, avx2.Widen
@@ -93,14 +96,10 @@ func hasAVX512() bool {
 // them in registers again for every few rows.
 const panelsOfBytesFrom = 17
 
-// halvesUpTo is up to how many queries a tile of halves is met where it lies.
-const halvesUpTo = 16
-
-// overlayAVX512 sets the quantized products.
+// overlayAVX512 sets the quantized products and attention on float32; on halves that of avx2 stays, whose conversion is faster.
 func overlayAVX512(t *table) {
 	t.mulFloats = avx512.MulFloats
 	t.limits.bytes, t.limits.bytesTurn, t.limits.bytesBy = avx512.LimitBytes, avx512.LimitBytesTurn, "VPDPBUSD"
-	t.halves = halfTiles{dims: 16, most: halvesUpTo, scores: avx512.ScoresHalves, mix: avx512.MixHalves}
 	t.scores, t.weights = avx512.Scores, avx512.Weights
 	t.mix = func(acc, p, values []float32, dim, first, last int, corrections []float32) {
 		if dim%16 == 0 {

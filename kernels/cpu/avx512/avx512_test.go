@@ -22,11 +22,9 @@ func need(t *testing.T) {
 
 func TestAttention(t *testing.T) {
 	for name, f := range map[string]func(t *testing.T){
-		"scores":       func(t *testing.T) { kerneltest.TestScores(t, Scores) },
-		"weights":      func(t *testing.T) { kerneltest.TestWeights(t, Weights) },
-		"mix":          func(t *testing.T) { kerneltest.TestMix(t, Mix) },
-		"scoresHalves": func(t *testing.T) { kerneltest.TestScoresHalves(t, ScoresHalves) },
-		"mixHalves":    func(t *testing.T) { kerneltest.TestMixHalves(t, MixHalves) },
+		"scores":  func(t *testing.T) { kerneltest.TestScores(t, Scores) },
+		"weights": func(t *testing.T) { kerneltest.TestWeights(t, Weights) },
+		"mix":     func(t *testing.T) { kerneltest.TestMix(t, Mix) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			need(t)

@@ -50,13 +50,3 @@ func Weights(p []float32, first, last int, states []ref.Softmax, corrections []f
 func Mix(acc, p, values []float32, dim, first, last int, corrections []float32) {
 	ref.Mix(acc, p, values, dim, first, last, corrections)
 }
-
-// ScoresHalves is ref.ScoresHalves.
-func ScoresHalves(dst, q []float32, t, _ *ref.HalfTile, dim int, scale float32) {
-	ref.ScoresHalves(dst, q, t, dim, scale)
-}
-
-// MixHalves is ref.MixHalves.
-func MixHalves(acc, p []float32, t, _ *ref.HalfTile, dim, first, last int, corrections []float32) {
-	ref.MixHalves(acc, p, t, dim, first, last, corrections)
-}

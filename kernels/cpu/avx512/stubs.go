@@ -301,17 +301,5 @@ func weights(p *float32, n int, mask uint64, states *float32, corrections *float
 //go:noescape
 func mix(acc *float32, p *float32, values *float32, n int, dim int, count int, corrections *float32)
 
-// scoresHalves sets dst to the scores of n queries with 64 keys, sixteen at each of four places, across and stride elements
-// apart; dim is even: ref.ScoresHalves.
-//
-//go:noescape
-func scoresHalves(dst *float32, q *float32, keys **uint16, next **uint16, n int, dim int, stride int, scale float32)
-
-// mixHalves adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,
-// dim elements each, a multiple of sixteen: ref.MixHalves.
-//
-//go:noescape
-func mixHalves(acc *float32, p *float32, values **uint16, next **uint16, n int, dim int, first int, last int, corrections *float32)
-
 // limitBytes does turns times 768 multiply-adds of bytes in registers.
 func limitBytes(turns int)
