@@ -1,0 +1,55 @@
+package main
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/runtime/models"
+)
+
+// cacheTypes are the values of --kv.
+var cacheTypes = map[string]kernels.CacheType{
+	"f16": kernels.CacheF16,
+	"f32": kernels.CacheF32,
+}
+
+func cacheTypeNames() []string { return slices.Sorted(maps.Keys(cacheTypes)) }
+
+// What weftd does where nobody says otherwise; a test compares with the engine.
+const (
+	pageTokens = 32
+	stepTokens = 512
+	logitRows  = 32
+)
+
+// memory is what one sequence takes, in bytes, with weftd's own step and page sizes.
+type memory struct {
+	Context       int    `json:"context_tokens"`
+	Asked         int    `json:"asked_tokens,omitempty"` // where it is more than the model was made for
+	CacheType     string `json:"cache_type"`
+	Weights       int64  `json:"weights_bytes"` // the files, mapped
+	CachePerToken int64  `json:"cache_per_token_bytes"`
+	Cache         int64  `json:"cache_bytes"`
+	Scratch       int64  `json:"scratch_bytes"`
+	Total         int64  `json:"total_bytes"`
+}
+
+// measure fills in the shape and the memory that a model of it takes.
+func (r *report) measure(c models.Config, o inspection) {
+	r.Context = c.ContextLen
+	r.Shape = &shape{Layers: c.Layers, Width: c.Width, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, FFN: c.FFN, Vocab: c.Vocab}
+	m := &memory{Context: c.ContextLen, CacheType: o.kv, Weights: r.Bytes}
+	switch {
+	case o.context > c.ContextLen:
+		m.Asked = o.context
+	case o.context > 0:
+		m.Context = o.context
+	}
+	page := c.CacheLayout(1, pageTokens, o.cacheType).Bytes()
+	m.CachePerToken = page / pageTokens
+	m.Cache = (int64(m.Context) + pageTokens - 1) / pageTokens * page
+	m.Scratch = models.WorkspaceBytes(c, stepTokens, logitRows) + 4*logitRows*int64(c.Vocab)
+	m.Total = m.Weights + m.Cache + m.Scratch
+	r.Memory = m
+}
