@@ -20,10 +20,14 @@ func writeSparse(t *testing.T) (path string, header int64) {
 	t.Helper()
 	const width, ffn, layers = 8192, 28672, 75
 	meta, _ := modeltest.Parts(modeltest.Spec{VocabSize: 512, Set: []gguf.KV{
-		{Key: "llama.embedding_length", Value: uint32(width)}, {Key: "llama.feed_forward_length", Value: uint32(ffn)},
-		{Key: "llama.block_count", Value: uint32(layers)}, {Key: "llama.attention.head_count", Value: uint32(64)},
-		{Key: "llama.attention.head_count_kv", Value: uint32(64)}, {Key: "llama.rope.dimension_count", Value: uint32(width / 64)},
-		{Key: "llama.attention.key_length"}, {Key: "llama.attention.value_length"},
+		{Key: "llama.embedding_length", Value: uint32(width)},
+		{Key: "llama.feed_forward_length", Value: uint32(ffn)},
+		{Key: "llama.block_count", Value: uint32(layers)},
+		{Key: "llama.attention.head_count", Value: uint32(64)},
+		{Key: "llama.attention.head_count_kv", Value: uint32(64)},
+		{Key: "llama.rope.dimension_count", Value: uint32(width / 64)},
+		{Key: "llama.attention.key_length"},
+		{Key: "llama.attention.value_length"},
 	}})
 	var tensors []gguf.TensorSpec
 	add := func(name string, kind quant.Type, dims ...uint64) {
