@@ -16,10 +16,10 @@ var cacheTypes = map[string]kernels.CacheType{
 
 func cacheTypeNames() []string { return slices.Sorted(maps.Keys(cacheTypes)) }
 
-// What weftd does where nobody says otherwise; a test compares with the engine.
+// What weftd does where nobody says otherwise; a test compares with its configuration and its engine.
 const (
 	pageTokens = 32
-	stepTokens = 512
+	stepTokens = 256
 	logitRows  = 32
 )
 

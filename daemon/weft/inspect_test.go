@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/weft-run/weft/daemon/config"
 	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/runtime/engine"
 	"github.com/weft-run/weft/runtime/gguf"
@@ -68,7 +69,7 @@ func writeSparse(t *testing.T) (path string, header int64) {
 	return path, st.Size()
 }
 
-// ownIO returns the bytes that this process has read by read calls, and the pages that it had brought in for it.
+// ownIO returns the bytes that this process has read by read calls.
 func ownIO(t *testing.T) (read int64) {
 	t.Helper()
 	text, err := os.ReadFile("/proc/self/io")
@@ -124,6 +125,9 @@ func TestMemoryIsTheEngines(t *testing.T) {
 	m, err := models.Load(f)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if d := config.Default(); d.StepTokens != stepTokens || d.PageTokens != pageTokens || d.Parallel > logitRows {
+		t.Errorf("weftd steps %d tokens in pages of %d, %d sequences at a time", d.StepTokens, d.PageTokens, d.Parallel)
 	}
 	for name, kind := range cacheTypes {
 		r := inspect(path, inspection{kv: name, cacheType: kind})
