@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// maxListed is how many files of a split set, and how many reasons, are printed; --json has them all.
+const maxListed = 30
+
 // printReport prints what was found for people.
 func (a *app) printReport(r *report) error {
 	var rows [][]cell
@@ -12,9 +15,15 @@ func (a *app) printReport(r *report) error {
 		rows = append(rows, []cell{styled(name, bold), word(fmt.Sprintf(format, args...))})
 	}
 	list := func(name string, items []string, s style) {
-		for _, item := range items {
+		for i, item := range items {
+			if i == maxListed {
+				item = fmt.Sprintf("and %d more", len(items)-i)
+			}
 			rows = append(rows, []cell{styled(name, s), word(item)})
 			name = ""
+			if i == maxListed {
+				break
+			}
 		}
 	}
 	if len(r.Files) == 0 {

@@ -71,10 +71,12 @@ func writeModels(dir string) error {
 			return err
 		}
 	}
-	if files["three-00001-of-00003.gguf"], err = encode(append(slices.Clone(meta),
-		gguf.KV{Key: "split.no", Value: uint16(0)}, gguf.KV{Key: "split.count", Value: uint16(3)}, gguf.KV{Key: "split.tensors.count", Value: int32(len(tensors))},
-	), tensors[:half]); err != nil {
-		return err
+	for name, count := range map[string]uint16{"three-00001-of-00003.gguf": 3, "many-00001-of-00099.gguf": 99} { // and no other file of them
+		own := append(slices.Clone(meta), gguf.KV{Key: "split.no", Value: uint16(0)}, gguf.KV{Key: "split.count", Value: count},
+			gguf.KV{Key: "split.tensors.count", Value: int32(len(tensors))})
+		if files[name], err = encode(own, tensors[:half]); err != nil {
+			return err
+		}
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
