@@ -40,7 +40,7 @@ func fuzzedValue(kind byte, bits uint64) any {
 	case 7:
 		return []int32{}
 	case 8:
-		return uint64(bits)
+		return bits
 	}
 	return nil
 }

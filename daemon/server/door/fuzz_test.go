@@ -13,8 +13,15 @@ import (
 // machine or an address, and a page of the same host.
 func FuzzPolicy(f *testing.F) {
 	for _, seed := range [][2]string{
-		{"localhost:8080", ""}, {"127.0.0.1", "http://127.0.0.1"}, {"[::1]:80", "null"}, {"evil.example", ""}, {"evil.example.localhost.", "https://evil.example"},
-		{"localhost@evil.example", "http://localhost@evil.example"}, {"[fe80::1%25eth0]", "http://[fe80::1%25eth0]"}, {"::1", "file://"}, {"a:b:c", "http://a:b:c"},
+		{"localhost:8080", ""},
+		{"127.0.0.1", "http://127.0.0.1"},
+		{"[::1]:80", "null"},
+		{"evil.example", ""},
+		{"evil.example.localhost.", "https://evil.example"},
+		{"localhost@evil.example", "http://localhost@evil.example"},
+		{"[fe80::1%25eth0]", "http://[fe80::1%25eth0]"},
+		{"::1", "file://"},
+		{"a:b:c", "http://a:b:c"},
 	} {
 		f.Add(seed[0], seed[1])
 	}
