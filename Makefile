@@ -10,7 +10,7 @@ LDFLAGS  := -s -w -X github.com/weft-run/weft/daemon/api.build=$(VERSION)
 TESTDATA ?= $(CURDIR)/.testdata
 DURATION ?= 5m
 ENGINE_DURATION ?= 1m
-FUZZTIME ?= 10s
+FUZZTIME ?= 30m
 PYTHON   ?= python3
 TOOL     := $(GO) tool -modfile=.ci/tools.mod
 LEVELS   := ref avx2 avxvnni avx512
@@ -90,10 +90,8 @@ test-long: ## under the race detector: 64 clients for DURATION, then the engine'
 	CGO_ENABLED=1 WEFT_LONG=$(ENGINE_DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLong' ./runtime/engine
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME
-	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r f; do \
-	  for t in $$(grep -oE '^func (Fuzz[A-Za-z0-9_]+)' $$f | cut -d' ' -f2); do echo "$$(dirname $$f) $$t"; \
-	    .ci/fuzz-one $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f); done; done
+fuzz: ## every fuzz target there is; FUZZTIME (30m) is for all of them together
+	@GO=$(GO) .ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
 bench: ## Go benchmarks of kernels, sampler and tokenizer

@@ -40,7 +40,7 @@ func groupMemory(list, mount string) (limit int64, ok bool) {
 		for group = path.Join("/", group); ; group = path.Dir(group) {
 			text, err := os.ReadFile(path.Join(mount, group, "memory.max"))
 			n, perr := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // "max" is no limit
-			if err == nil && perr == nil && (!ok || n < limit) {
+			if err == nil && perr == nil && n >= 0 && (!ok || n < limit) {
 				limit, ok = n, true
 			}
 			if group == "/" {

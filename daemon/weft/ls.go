@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -51,7 +52,7 @@ func (a *app) printModels(models []api.ModelStatus) error {
 		}
 		rows = append(rows, []cell{
 			word(m.Name), styled(m.State, stateStyle(m.State)), number(size), number(countText(m.Parameters)),
-			word(orDash(m.Quantization)), number(context), word(arrived), styled(m.Reason, yellow),
+			word(orDash(m.Quantization)), number(context), word(arrived), styled(strings.ReplaceAll(m.Reason, "\n", "; "), yellow),
 		})
 	}
 	return a.table([]string{"NAME", "STATE", "SIZE", "PARAMETERS", "TYPE", "CONTEXT", "ARRIVED", ""}, rows)

@@ -1,10 +1,11 @@
-package repository
+package parts
 
 import (
 	"fmt"
 	"strings"
 
 	"github.com/weft-run/weft/runtime/chat"
+	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/tokenizer"
 )
 
@@ -12,30 +13,30 @@ const keyTemplate = "tokenizer.chat_template"
 
 // readTemplate chooses and parses the chat template: what the settings say, else the file's own. One that the settings ask for must
 // be usable. A file without a usable one is served for completions.
-func (m *Model) readTemplate() error {
-	o := chat.Options{Name: m.Name, BOS: special(m.Tokenizer, m.Tokenizer.BOS), EOS: special(m.Tokenizer, m.Tokenizer.EOS)}
-	if own := m.Settings.Template; own != "" {
+func (p *Parts) readTemplate(meta gguf.Metadata, opts Options) error {
+	o := chat.Options{Name: opts.Name, BOS: special(p.Tokenizer, p.Tokenizer.BOS), EOS: special(p.Tokenizer, p.Tokenizer.EOS)}
+	if own := opts.Template; own != "" {
 		// Text without a brace would render as itself, whatever the messages: it is a name.
 		parse := chat.New
 		if !strings.Contains(own, "{") {
 			parse = chat.Fallback
 		}
 		var err error
-		if m.Template, err = parse(own, o); err != nil {
+		if p.Template, err = parse(own, o); err != nil {
 			return fmt.Errorf("%w: template: %w", ErrSetting, err)
 		}
 		return nil
 	}
-	source, err := m.file.Meta().Str(keyTemplate, "")
+	source, err := meta.Str(keyTemplate, "")
 	if err != nil {
 		return err
 	}
 	if source == "" {
-		m.TemplateProblem = "the file has no chat template"
+		p.TemplateProblem = "the file has no chat template"
 		return nil
 	}
-	if m.Template, err = chat.New(source, o); err != nil {
-		m.Template, m.TemplateProblem = nil, err.Error()
+	if p.Template, err = chat.New(source, o); err != nil {
+		p.Template, p.TemplateProblem = nil, err.Error()
 	}
 	return nil
 }
