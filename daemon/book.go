@@ -88,7 +88,7 @@ func (b *book) List() []api.ModelStatus {
 
 func statusOf(s repository.Status) api.ModelStatus {
 	m := api.ModelStatus{
-		Name: s.Name, Aliases: s.Aliases, State: s.State, Reason: s.Reason, BuiltIn: s.Builtin, Files: s.Files, Bytes: s.Bytes,
+		Name: s.Name, Aliases: s.Aliases, State: s.State, Reason: s.Reason, Next: s.Next, BuiltIn: s.Builtin, Files: s.Files, Bytes: s.Bytes,
 		Generation: s.Generation, Architecture: s.Architecture, Quantization: s.Quantization, Parameters: s.Parameters, Context: s.ContextLen,
 		Resident: s.Memory, Running: s.Engine.Running, Queued: s.Engine.Queue, PagesUsed: s.Engine.PagesUsed, PagesTotal: s.Engine.PagesTotal,
 		Seen: timeOrNil(s.Arrived), Served: timeOrNil(s.Served),

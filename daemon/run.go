@@ -2,8 +2,8 @@
 // the process as a whole (folders, the lock, listeners, the log, uploads into the models folder) and `weftd bench`; every
 // other thing is some other package's, and this is the only one that imports them all and that names kernels/cpu.
 //
-// Goroutines: Run's own, one for each listener, one that watches the models folder and brings the repository up to date. All end
-// before Run returns. Sizes are bytes.
+// Goroutines: Run's own, one for each listener, one that watches the models folder and brings the repository up to date, one that waits
+// until the models there were at the start have been checked. All end before Run returns. Sizes are bytes.
 package daemon
 
 import (
@@ -141,8 +141,13 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 			return nil
 		})
 	}
+	looked := make(chan struct{})
 	group.Go(func() error {
-		p.watchModels(ctx)
+		p.watchModels(ctx, looked)
+		return nil
+	})
+	group.Go(func() error {
+		p.becomeReady(ctx, looked)
 		return nil
 	})
 	group.Go(func() error {
@@ -152,14 +157,28 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	return group.Wait()
 }
 
-// watchModels keeps the repository at what the models folder holds, until ctx ends. The daemon is ready after the first look.
-func (p *process) watchModels(ctx context.Context) {
+// watchModels keeps the repository at what the models folder holds, until ctx ends. It closes looked after the first look.
+func (p *process) watchModels(ctx context.Context, looked chan<- struct{}) {
+	first := true
 	p.watcher.Run(ctx, func(list []watch.Entry) {
-		p.models.Sync(ctx, sources(p.cfg, list))
-		if ctx.Err() == nil && p.state.CompareAndSwap(server.StateStarting, server.StateReady) {
-			p.log.Info("weftd is ready", "models", p.serving(), "after", time.Since(p.started).Round(time.Millisecond))
+		p.models.Sync(sources(p.cfg, list))
+		if first {
+			close(looked)
 		}
+		first = false
 	})
+}
+
+// becomeReady makes the daemon ready once every model that lay there at the start is served or refused.
+func (p *process) becomeReady(ctx context.Context, looked <-chan struct{}) {
+	select {
+	case <-looked:
+		p.models.Wait(ctx)
+	case <-ctx.Done():
+	}
+	if ctx.Err() == nil && p.state.CompareAndSwap(server.StateStarting, server.StateReady) {
+		p.log.Info("weftd is ready", "models", p.serving(), "after", time.Since(p.started).Round(time.Millisecond))
+	}
 }
 
 // serving counts the models in service.
