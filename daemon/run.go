@@ -52,31 +52,40 @@ type process struct {
 // Run serves until ctx ends, then drains: no new connection is accepted, running requests go on until they are done or the drain
 // timeout is over. It returns nil after a clean stop.
 func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
-	if err := makeFolders(cfg); err != nil {
+	if err := makeFolders(cfg, log); err != nil {
 		return err
 	}
-	lock, err := lockState(cfg.StateDir)
+	lock, err := lockState(cfg.StateDir, log)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
 	store := &modelStore{dir: cfg.ModelsDir}
-	if err := store.Clean(); err != nil {
-		log.Warn("left-overs of uploads cannot be removed", "folder", cfg.ModelsDir, "reason", err)
+	uploads, err := store.Clean()
+	if err != nil {
+		log.Warn("left-overs of uploads cannot be looked for or removed", "folder", cfg.ModelsDir, "reason", err)
 	}
 	state, err := os.OpenRoot(cfg.StateDir)
 	if err != nil {
 		return fmt.Errorf("daemon: state folder: %w", err)
 	}
 	defer state.Close()
+	halves, err := cleanState(state)
+	if err != nil {
+		log.Warn("half-written files cannot be looked for or removed", "folder", cfg.StateDir, "reason", err)
+	}
 
 	p := &process{cfg: cfg, log: log, started: time.Now(), budget: cfg.MemoryBudget.Of(totalMemory(log))}
 	p.state.Store(server.StateStarting)
 	defer func() { log.Info("weftd stopped", "uptime", time.Since(p.started).Round(time.Millisecond)) }()
 	// The sockets are open before anything that takes time: who asks early is told that the daemon is starting.
-	listeners, err := listen(ctx, cfg, log)
+	listeners, sockets, err := listen(ctx, cfg, log)
 	if err != nil {
 		return err
+	}
+	if lock.killed != 0 || uploads+halves+sockets > 0 {
+		log.Warn("the last daemon here did not end cleanly; what it left is removed", "pid", lock.killed,
+			"sockets", sockets, "uploads", uploads, "state_files", halves)
 	}
 	defer func() {
 		for _, l := range listeners {

@@ -195,7 +195,7 @@ func TestKilledDaemonStartsAgain(t *testing.T) {
 		t.Errorf("the half upload is still there: %v", err)
 	}
 	second := command(t, "--config", "", "--data-dir", dir, "--listen", "unix://"+dir+"/other")
-	if err := second.cmd.Run(); err == nil || second.cmd.ProcessState.ExitCode() != 1 || !strings.Contains(second.stderr.String(), "in use by another daemon (process ") {
+	if err := second.cmd.Run(); err == nil || second.cmd.ProcessState.ExitCode() != 3 || !strings.Contains(second.stderr.String(), "in use by another daemon (process ") {
 		t.Errorf("a second daemon: %v\n%s", err, second.stderr.String())
 	}
 	must(t, again.cmd.Process.Signal(syscall.SIGINT))
