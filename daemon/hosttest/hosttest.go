@@ -5,6 +5,7 @@ package hosttest
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -48,20 +49,7 @@ func Namespace(t *testing.T) bool {
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 	}
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Skipf("LOUD: skipped: this machine allows no namespaces to this user: %v", err)
-	}
-	err = cmd.Wait()
-	switch {
-	case err != nil:
-		t.Errorf("in namespaces of its own: %v\n%s", err, out.String())
-	case strings.Contains(out.String(), "--- SKIP: "+t.Name()+" "):
-		t.Skip(out.String())
-	default:
-		t.Logf("in namespaces of its own:\n%s", out.String())
-	}
+	report(t, cmd, "in namespaces of its own")
 	return false
 }
 
@@ -73,11 +61,65 @@ func Mount(t *testing.T, source, target, kind string, flags uintptr, options str
 	}
 }
 
-// Nobody returns credentials for a process that may do less than this one: root ignores the modes of files, so what a plain user
-// meets is tested as another user. It is nil where this process is a plain user's already.
-func Nobody() *syscall.Credential {
+// nobody is the user that owns nothing.
+const nobody = 65534
+
+// PlainUser runs the calling test, which is no subtest, once more as a plain user where this is root, who may read and write whatever
+// the modes of files say. It is true in the process of a plain user.
+func PlainUser(t *testing.T) bool {
+	t.Helper()
 	if os.Geteuid() != 0 {
-		return nil
+		return true
 	}
-	return &syscall.Credential{Uid: 65534, Gid: 65534, NoSetGroups: false}
+	// The program and its temporary folders must be where the other user gets to.
+	dir, err := os.MkdirTemp("", "weft") //nolint:usetesting // the test's own folder is for this user alone
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // another user is to write there
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "test")
+	copySelf(t, program)
+	cmd := exec.Command(program, "-test.run=^"+regexp.QuoteMeta(t.Name())+"$", "-test.v", "-test.count=1")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "TMPDIR="+dir, "HOME="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	report(t, cmd, "as another user")
+	return false
+}
+
+// copySelf copies the program that runs to where everybody may execute it.
+func copySelf(t *testing.T, to string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, data, 0o755); err != nil { //nolint:gosec // it is a program
+		t.Fatal(err)
+	}
+}
+
+// report runs the calling test in another process and tells its result as that of this one.
+func report(t *testing.T, cmd *exec.Cmd, where string) {
+	t.Helper()
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Skipf("LOUD: skipped: this machine does not let the test run %s: %v", where, err)
+	}
+	err := cmd.Wait()
+	switch {
+	case err != nil:
+		t.Errorf("%s: %v\n%s", where, err, out.String())
+	case strings.Contains(out.String(), "--- SKIP: "+t.Name()+" "):
+		t.Skip(out.String())
+	default:
+		t.Logf("%s:\n%s", where, out.String())
+	}
 }

@@ -2,7 +2,6 @@ package watch
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -114,6 +113,7 @@ func scripts(t *testing.T, dir string) func(script string) {
 
 // TestFoldersExchanged: two folders of one file each trade places in one step, as adapters in PEFT's form are swapped.
 func TestFoldersExchanged(t *testing.T) {
+	t.Parallel()
 	for _, events := range []bool{true, false} {
 		w := start(t, filepath.Join(mkdir(t), "models"), events)
 		w.write("m/a", 10)
@@ -129,6 +129,7 @@ func TestFoldersExchanged(t *testing.T) {
 }
 
 func TestThousandFilesAtOnce(t *testing.T) {
+	t.Parallel()
 	w := start(t, filepath.Join(mkdir(t), "models"), true)
 	must(t, os.Mkdir(w.path(".all"), 0o755))
 	for i := range 1000 {
@@ -148,6 +149,7 @@ func TestThousandFilesAtOnce(t *testing.T) {
 
 // TestQueueOverflows makes more events than the kernel's queue holds before anybody reads them.
 func TestQueueOverflows(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	limit := 16384
 	if text, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events"); err == nil {
@@ -209,6 +211,7 @@ func (l *syncedLog) until(t *testing.T, words string) {
 
 // TestEventsComeBack: a system that gives no events at first is asked again at each look.
 func TestEventsComeBack(t *testing.T) {
+	t.Parallel()
 	var log syncedLog
 	dir := filepath.Join(mkdir(t), "models")
 	w := New(dir, Options{Settle: 0, Rescan: 20 * time.Millisecond, Events: true, Log: slog.New(slog.NewTextHandler(&log, nil))})
@@ -287,8 +290,7 @@ func TestMountsOverTheFolder(t *testing.T) {
 // TestUnreadableFolderHeals: a folder that this user may not read is told of once, what was served stays, and all is well when
 // it is readable again.
 func TestUnreadableFolderHeals(t *testing.T) {
-	if os.Geteuid() == 0 {
-		asNobody(t)
+	if !hosttest.PlainUser(t) {
 		return
 	}
 	var log syncedLog
@@ -309,30 +311,4 @@ func TestUnreadableFolderHeals(t *testing.T) {
 	log.until(t, "the watched folder is readable again")
 	w.write("a", 2)
 	w.is("a:2+ m/b:1+")
-}
-
-// asNobody runs the calling test once more as a plain user.
-func asNobody(t *testing.T) {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "weft") //nolint:usetesting // the other user must get there
-	must(t, err)
-	defer os.RemoveAll(dir)
-	must(t, os.Chmod(dir, 0o777))
-	self, err := os.Executable()
-	must(t, err)
-	program := filepath.Join(dir, "test")
-	data, err := os.ReadFile(self)
-	must(t, err)
-	must(t, os.WriteFile(program, data, 0o755))
-	cmd := exec.Command(program, "-test.run=^"+t.Name()+"$", "-test.count=1")
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "TMPDIR="+dir, "HOME="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: hosttest.Nobody()}
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		t.Errorf("as another user: %v\n%s", err, out)
-	case err != nil:
-		t.Skipf("LOUD: skipped: cannot be another user: %v", err)
-	}
 }

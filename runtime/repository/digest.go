@@ -82,7 +82,7 @@ func (d *digests) done() {
 }
 
 // storeRetry is how long digests that could not be written wait for the next try.
-const storeRetry = 10 * time.Second
+const storeRetry = 3 * time.Second
 
 // run works until ctx ends.
 func (d *digests) run(ctx context.Context) {
