@@ -160,7 +160,6 @@ func (r *Repository) replace(ctx context.Context, e *entry, l *look, replaced *M
 		}
 		return
 	}
-	r.digests.add(m)
 	r.log.Info("model in service", "model", m.Name, "generation", m.Generation, "architecture", m.Config.Architecture,
 		"quantization", m.Quantization, "parameters", m.Parameters, "context", m.ContextLen, "bytes", m.Memory,
 		"load", m.Served.Sub(began), "since_arrival", m.Served.Sub(m.Arrived))
@@ -187,6 +186,7 @@ func (r *Repository) publish(e *entry, m *Model) error {
 		r.retire(old)
 	}
 	e.current = m
+	r.digests.add(m) // before anybody can retire it, whose burial takes it out of the queue
 	if e.seenKey == m.key { // else what lies there by now is something else, and is told of
 		e.note("", "")
 		e.told = ""
