@@ -101,7 +101,7 @@ func statusOf(s repository.Status) api.ModelStatus {
 	if s.Template {
 		m.Template = "ok"
 	}
-	m.SeenToReady = float64(s.Served.Sub(s.Arrived)) / float64(time.Millisecond)
+	m.SeenToReady = max(float64(s.Served.Sub(s.Arrived))/float64(time.Millisecond), 0) // the clock may have been set back between
 	return m
 }
 

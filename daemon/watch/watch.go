@@ -116,6 +116,7 @@ func (w *Watcher) Run(ctx context.Context, report func([]Entry)) {
 		hint = h.C
 	}
 	t := newTracker(w.opt.Settle)
+	began := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	first := true
@@ -152,7 +153,8 @@ func (w *Watcher) Run(ctx context.Context, report func([]Entry)) {
 			}
 			var list []Entry
 			var changed bool
-			list, changed, wake = t.update(started, found)
+			// Ours goes on from where it began, whatever becomes of the wall clock.
+			list, changed, wake = t.update(began.Add(started.Sub(began)), started.Round(0), found)
 			if changed || first {
 				report(list)
 			}

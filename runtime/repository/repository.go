@@ -113,7 +113,7 @@ type entry struct {
 	seen       time.Time // when it came
 	state      string    // of what lies there: StateSeen, StateSettling, StateChecking, StateRefused, or "" when it is in service
 	reason     string    // why what lies there is not in service; "" when it is
-	told       string    // the last reason for a refusal that the log has
+	told       string    // the last refusal that the log has: content and reason
 	refusedKey string    // of the content that was refused for good: it is not tried again
 	short      bool      // refused for want of memory
 	due        *look     // in line to be checked, or nil

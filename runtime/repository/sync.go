@@ -219,9 +219,10 @@ func (r *Repository) refuse(l *look, reason string, h hold) {
 	if e == nil || e.seenKey != l.key {
 		return // something else lies there by now, and is told of
 	}
-	news := e.told != reason
+	tell := l.key + reason
+	news := e.told != tell
 	e.note(reason, StateRefused)
-	e.told, e.due = reason, nil
+	e.told, e.due = tell, nil
 	switch h {
 	case forContent:
 		e.refusedKey = l.key
