@@ -39,7 +39,10 @@ func TestEveryStateIsTold(t *testing.T) {
 	first, _ := l.model("m")
 	s, _ := l.stream("m", 1500)
 	old("m.gguf", tiny(4))
-	l.until("the new model", func() bool { m, _ := l.model("m"); return m.Generation != first.Generation && m.State == api.StateServing })
+	l.until("the new model", func() bool {
+		m, _ := l.model("m")
+		return m.Generation != first.Generation && m.State == api.StateServing
+	})
 	all, err := l.client.ModelStatuses(context.Background())
 	must(t, err)
 	if !slices.ContainsFunc(all.Models, func(m api.ModelStatus) bool {
@@ -141,7 +144,10 @@ func TestFoldersOfModelsExchanged(t *testing.T) {
 	want, old := l.ask("other", 1500)
 	s, got := l.stream("m", 1500)
 	must(t, unix.Renameat2(unix.AT_FDCWD, l.path("m"), unix.AT_FDCWD, l.path(".next"), unix.RENAME_EXCHANGE))
-	l.until("the other model", func() bool { m, _ := l.model("m"); return m.State == api.StateServing && m.Generation != old.Generation })
+	l.until("the other model", func() bool {
+		m, _ := l.model("m")
+		return m.State == api.StateServing && m.Generation != old.Generation
+	})
 	if now, _ := l.ask("otherx", 1500); slices.Equal(now, want) {
 		t.Error("the other model speaks like the first one")
 	}

@@ -59,7 +59,11 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
+	defer func() {
+		if err := lock.Close(); err != nil {
+			log.Warn("the clean end cannot be noted; the next start will tell of a kill", "folder", cfg.StateDir, "reason", err)
+		}
+	}()
 	store := &modelStore{dir: cfg.ModelsDir}
 	uploads, err := store.Clean()
 	if err != nil {

@@ -60,7 +60,9 @@ func TestArrivals(t *testing.T) {
 			{"cp $S/a $S/f; touch -d 2037-01-01 $S/f; mv $S/f $D/f", "f:100000+"}, {"touch -d @0 $S/b; mv $S/b $D/f", "f:200000+"},
 		}},
 		{"folder unmade and made again, twice", nil, []step{
-			{"cp $S/a $D/a", "a:100000+"}, {"rm -r $D", ""}, {"mkdir $D; cp $S/a $D/b", "b:100000+"},
+			{"cp $S/a $D/a", "a:100000+"},
+			{"rm -r $D", ""},
+			{"mkdir $D; cp $S/a $D/b", "b:100000+"},
 			{"rm -r $D; mkdir -p $D/m; cp $S/b $D/m/c", "m/c:200000+"},
 		}},
 		{"split set in any order", nil, []step{
