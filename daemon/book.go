@@ -12,8 +12,8 @@ import (
 	"github.com/weft-run/weft/runtime/repository"
 )
 
-// arrivalPatience is how long a request waits for a model that is just arriving: the settle time, a load, and some air.
-const arrivalPatience = 3 * time.Second
+// arrivalPatience is how long a request waits for a model that is just arriving: the settle time, a load from a slow disk, and some air.
+const arrivalPatience = 10 * time.Second
 
 // book shows the repository to the server in the server's own words.
 type book struct {

@@ -217,7 +217,7 @@ func (r *Repository) find(name string) (*Model, error) {
 		return nil, &NotFoundError{Name: name, Near: r.near(name)}
 	}
 	if e.current == nil {
-		return nil, &RefusedError{Name: name, Reason: e.reason, Waiting: e.state != StateRefused}
+		return nil, &RefusedError{Name: name, Reason: e.reason, Waiting: e.state == StateSettling || e.state == StateChecking}
 	}
 	e.current.leases++
 	return e.current, nil

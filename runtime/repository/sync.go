@@ -109,7 +109,7 @@ func (r *Repository) adopt(looks []look) bool {
 		there[name] = true
 		e := r.entries[name]
 		if e == nil {
-			e = &entry{reason: "it has just been seen", state: StateSeen}
+			e = &entry{reason: "it has just been seen", state: StateSettling}
 			r.entries[name] = e
 		}
 		e.source = *l.source
