@@ -108,6 +108,7 @@ func TestWhatIsNoModelFileIsRefusedWithASentence(t *testing.T) {
 
 // TestSplitSetsArriveInAnyOrder: the set is served when its last file has come, whichever that is.
 func TestSplitSetsArriveInAnyOrder(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, liveSettings(dataDir(t)))
 	shards := modeltest.WriteTinySplit(t, modeltest.Spec{Name: "set", Seed: 5, Context: 2048}, 3)
 	var want []int32

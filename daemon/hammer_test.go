@@ -36,9 +36,9 @@ var contractCodes = []string{api.CodeModelNotFound, api.CodeModelRefused, api.Co
 // TestLongHammer drops, replaces, truncates, overwrites, moves and removes the files of 20 models at random, in every way that people
 // do, under 16 clients. What holds: each answer's digest names a file that existed and its tokens are that file's; a request
 // fails only in the ways that the contract names; and afterwards every name serves what lies there, and nothing is left behind. It
-// runs for WEFT_HAMMER, and for two seconds without.
+// runs for WEFT_HAMMER, and for a second without.
 func TestLongHammer(t *testing.T) {
-	duration := 2 * time.Second
+	duration := time.Second
 	if text := os.Getenv("WEFT_HAMMER"); text != "" {
 		var err error
 		duration, err = time.ParseDuration(text)
@@ -114,14 +114,15 @@ type content struct {
 // learn asks each content for its answer before anything is hammered.
 func (h *hammer) learn() {
 	h.t.Helper()
+	name := func(i int) string { return fmt.Sprintf("learn%d", i) }
 	for i := range hammerContents {
-		data := modeltest.Tiny(modeltest.Spec{Seed: uint64(i), Name: fmt.Sprintf("content %02d", i), Layers: 1})
-		h.contents = append(h.contents, data)
-		name := fmt.Sprintf("learn%d", i)
-		h.rename(name+".gguf", data)
-		tokens, by := h.ask(name, hammerTokens)
+		h.contents = append(h.contents, modeltest.Tiny(modeltest.Spec{Seed: uint64(i), Name: fmt.Sprintf("content %02d", i), Layers: 1}))
+		h.rename(name(i)+".gguf", h.contents[i])
+	}
+	for i, data := range h.contents {
+		tokens, by := h.ask(name(i), hammerTokens)
 		h.byHeader[by.HeaderDigest] = &content{fmt.Sprintf("sha256:%x", sha256.Sum256(data)), tokens}
-		must(h.t, os.Remove(h.path(name+".gguf")))
+		must(h.t, os.Remove(h.path(name(i)+".gguf")))
 	}
 	if len(h.byHeader) != hammerContents {
 		h.t.Fatalf("%d contents have %d header digests", hammerContents, len(h.byHeader))
@@ -238,4 +239,59 @@ func (h *hammer) wholeAgain() {
 			h.t.Errorf("in the end %s answers %v as %+v", name, ids, by)
 		}
 	}
+}
+
+// TestLongThousandModels drops a thousand models at once, which is more than the budget has room for, and takes them away. Each is served,
+// or refused for want of memory; meanwhile and afterwards the first one answers. Without WEFT_HAMMER they are a hundred.
+func TestLongThousandModels(t *testing.T) {
+	n := 100
+	if os.Getenv("WEFT_HAMMER") != "" {
+		n = 1000
+	} else if testing.Short() {
+		t.Skip("loads many models")
+	}
+	cfg := liveSettings(dataDir(t))
+	cfg.MemoryBudget.Bytes = int64(n) * 800 << 10
+	l := startLive(t, cfg)
+	data := modeltest.Tiny(modeltest.Spec{Layers: 1})
+	l.rename("first.gguf", data)
+	want, _ := l.ask("first", 20)
+	must(t, os.Mkdir(l.path(".all"), 0o755))
+	name := func(i int) string { return fmt.Sprintf("m%03d.gguf", i) }
+	for i := range n {
+		l.write(".all/"+name(i), data)
+	}
+	for i := range n {
+		must(t, os.Rename(l.path(".all/"+name(i)), l.path(name(i))))
+	}
+	var served, refused int
+	l.until("all to be served or refused", func() bool {
+		if got, _ := l.ask("first", 20); !slices.Equal(got, want) {
+			t.Fatal("the first model answers otherwise")
+		}
+		all, err := l.client.ModelStatuses(context.Background())
+		must(t, err)
+		served, refused = 0, 0
+		for _, m := range all.Models {
+			switch {
+			case m.State == api.StateServing:
+				served++
+			case m.State == api.StateRefused && strings.Contains(m.Reason, "needs"):
+				refused++
+			}
+		}
+		return served+refused == n+2 // the first and the built-in one
+	})
+	t.Logf("%d models are served, %d refused for want of memory", served, refused)
+	if served < n/3 || refused == 0 {
+		t.Errorf("%d are served, %d refused", served, refused)
+	}
+	for i := range n {
+		must(t, os.Remove(l.path(name(i))))
+	}
+	l.until("all to be gone", func() bool {
+		all, err := l.client.ModelStatuses(context.Background())
+		must(t, err)
+		return len(all.Models) == 2
+	})
 }

@@ -24,9 +24,9 @@ func kills(t *testing.T) int {
 	text := os.Getenv("WEFT_KILLS")
 	if text == "" {
 		if testing.Short() {
-			t.Skip("kills a daemon five times")
+			t.Skip("kills a daemon three times")
 		}
-		return 5
+		return 3
 	}
 	n, err := strconv.Atoi(text)
 	must(t, err)
