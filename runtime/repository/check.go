@@ -25,6 +25,7 @@ func (r *Repository) enqueue(l *look) {
 		return
 	}
 	if e.checking == l.key {
+		e.note("it is being checked", StateChecking)
 		e.due = nil
 		return
 	}
