@@ -10,6 +10,8 @@ LDFLAGS  := -s -w -X github.com/weft-run/weft/daemon/api.build=$(VERSION)
 TESTDATA ?= $(CURDIR)/.testdata
 DURATION ?= 5m
 ENGINE_DURATION ?= 1m
+HAMMER   ?= 20s
+KILLS    ?= 20
 FUZZTIME ?= 30m
 PYTHON   ?= python3
 TOOL     := $(GO) tool -modfile=.ci/tools.mod
@@ -85,9 +87,19 @@ test-clients: build ## the official openai clients for Python and Node against a
 	daemon/clienttest/run bin
 
 .PHONY: test-long
-test-long: ## under the race detector: 64 clients for DURATION, then the engine's random runs for ENGINE_DURATION each
-	CGO_ENABLED=1 WEFT_LONG=$(DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLong' ./daemon
+test-long: ## under the race detector: 64 clients for DURATION, the engine's random runs for ENGINE_DURATION each; then test-hammer and test-kills
+	CGO_ENABLED=1 WEFT_LONG=$(DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLongManyClients$$' ./daemon
 	CGO_ENABLED=1 WEFT_LONG=$(ENGINE_DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLong' ./runtime/engine
+	$(MAKE) test-hammer test-kills
+
+.PHONY: test-hammer
+test-hammer: ## the files of 20 models replaced, truncated, removed at random for HAMMER (the whole: 10m) under 16 clients, under the race detector; then a thousand models at once
+	CGO_ENABLED=1 WEFT_HAMMER=$(HAMMER) $(GO) test -race -count=1 -v -timeout 60m -run '^TestLongHammer$$' ./daemon
+	WEFT_HAMMER=$(HAMMER) $(GO) test -count=1 -v -run '^TestLongThousandModels$$' ./daemon
+
+.PHONY: test-kills
+test-kills: ## kill -9 at KILLS random moments (the whole: 1000) under load and swaps; each restart answers within a second, with its state whole
+	WEFT_KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 60m -run '^TestLongKills$$' ./daemon/weftd
 
 .PHONY: fuzz
 fuzz: ## every fuzz target there is; FUZZTIME (30m) is for all of them together

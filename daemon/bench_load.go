@@ -55,7 +55,8 @@ func loadOnce(ctx context.Context, plan benchPlan, device *cpu.Device, cache str
 	})
 	defer models.Close()
 	started := time.Now()
-	models.Sync(ctx, []repository.Source{{Name: name, Paths: []string{cmp.Or(plan.file, plan.keep)}}})
+	models.Sync([]repository.Source{{Name: name, Paths: []string{cmp.Or(plan.file, plan.keep)}}})
+	models.Wait(ctx)
 	spent := time.Since(started)
 	if err := ctx.Err(); err != nil {
 		return 0, err

@@ -12,8 +12,8 @@ import (
 	"github.com/weft-run/weft/runtime/repository"
 )
 
-// arrivalPatience is how long a request waits for a model that is just arriving: the settle time, a load, and some air.
-const arrivalPatience = 3 * time.Second
+// arrivalPatience is how long a request waits for a model that is just arriving: the settle time, a load from a slow disk, and some air.
+const arrivalPatience = 10 * time.Second
 
 // book shows the repository to the server in the server's own words.
 type book struct {
@@ -88,7 +88,7 @@ func (b *book) List() []api.ModelStatus {
 
 func statusOf(s repository.Status) api.ModelStatus {
 	m := api.ModelStatus{
-		Name: s.Name, Aliases: s.Aliases, State: s.State, Reason: s.Reason, BuiltIn: s.Builtin, Files: s.Files, Bytes: s.Bytes,
+		Name: s.Name, Aliases: s.Aliases, State: s.State, Reason: s.Reason, Next: s.Next, BuiltIn: s.Builtin, Files: s.Files, Bytes: s.Bytes,
 		Generation: s.Generation, Architecture: s.Architecture, Quantization: s.Quantization, Parameters: s.Parameters, Context: s.ContextLen,
 		Resident: s.Memory, Running: s.Engine.Running, Queued: s.Engine.Queue, PagesUsed: s.Engine.PagesUsed, PagesTotal: s.Engine.PagesTotal,
 		Seen: timeOrNil(s.Arrived), Served: timeOrNil(s.Served),
@@ -102,7 +102,7 @@ func statusOf(s repository.Status) api.ModelStatus {
 	if s.Template {
 		m.Template = "ok"
 	}
-	m.SeenToReady = float64(s.Served.Sub(s.Arrived)) / float64(time.Millisecond)
+	m.SeenToReady = max(float64(s.Served.Sub(s.Arrived))/float64(time.Millisecond), 0) // the clock may have been set back between
 	return m
 }
 

@@ -55,6 +55,7 @@ var allowed = map[string]struct{ ours, others []string }{
 	"daemon/config":      {others: []string{"github.com/pelletier/go-toml/v2", "github.com/agext/levenshtein"}},
 	"daemon/watch":       {others: []string{"github.com/fsnotify/fsnotify", "golang.org/x/sys"}},
 	"daemon/builtin":     {},
+	"daemon/hosttest":    {},
 	"daemon/server/door": {others: []string{"golang.org/x/sys"}},
 	"daemon/server": {ours: []string{
 		"daemon/api", "daemon/server/door", "runtime/repository", "runtime/engine", "runtime/chat", "runtime/tokenizer", "runtime/sampler",

@@ -81,12 +81,20 @@ func (d *digests) done() {
 	close(d.gone)
 }
 
+// storeRetry is how long digests that could not be written wait for the next try.
+const storeRetry = 3 * time.Second
+
 // run works until ctx ends.
 func (d *digests) run(ctx context.Context) {
+	retry := time.NewTicker(storeRetry)
+	defer retry.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-retry.C:
+			d.store.retry()
+			continue
 		case <-d.wake:
 		}
 		for work, m := d.next(ctx); m != nil; work, m = d.next(ctx) {

@@ -11,8 +11,8 @@
 // generation whose file was truncated or written in place has lost its weights: it leaves service at once, and its
 // requests fail.
 //
-// Units: sizes are bytes, contexts are tokens. A Repository is safe for concurrent use. It runs two goroutines until Close: one
-// that buries what was retired, and one that computes digests in the background.
+// Units: sizes are bytes, contexts are tokens. A Repository is safe for concurrent use. It runs three goroutines until
+// Close, which bury what was retired, compute digests in the background, and begin checks, with one more for each of these.
 package repository
 
 import (
@@ -69,8 +69,9 @@ type Source struct {
 	// Builtin is the model itself, in place of Paths.
 	Builtin  []byte
 	Settings Settings
-	// Waiting says why the files do not count yet: what was in service stays, and nothing is loaded.
-	Waiting string
+	// Missing says what files the model lacks, Waiting why those that are there do not count yet: what was in service stays, and
+	// nothing is loaded.
+	Missing, Waiting string
 	// Problem says why this cannot be a model as it lies there.
 	Problem string
 }
@@ -90,9 +91,12 @@ type Repository struct {
 	retired    []*Model          // out of service, held by leases or about to be buried
 	dead       []*Model          // of retired: held by nobody
 	generation uint64
-	held       int64 // bytes that loaded models have reserved
+	held       int64         // bytes that loaded models have reserved
+	inCheck    int           // checks that run
+	idle       chan struct{} // closed when nothing is being checked nor in line for it; nil while that is so
 	closed     bool
 
+	lined   chan struct{} // one message: something is in line to be checked
 	wake    chan struct{} // one message: there may be dead
 	stop    context.CancelFunc
 	workers sync.WaitGroup
@@ -107,10 +111,13 @@ type entry struct {
 	seenKey    string    // of what lies there
 	changed    time.Time // latest change of its files
 	seen       time.Time // when it came
-	waiting    bool
-	reason     string // why what lies there is not in service; "" when it is
-	refusedKey string // of the content that was refused for good: it is not tried again
-	short      bool   // refused for want of memory
+	state      string    // of what lies there: StateSeen, StateSettling, StateChecking, StateRefused, or "" when it is in service
+	reason     string    // why what lies there is not in service; "" when it is
+	told       string    // the last refusal that the log has: content and reason
+	refusedKey string    // of the content that was refused for good: it is not tried again
+	short      bool      // refused for want of memory
+	due        *look     // in line to be checked, or nil
+	checking   string    // key of what is being checked, or ""
 }
 
 // New returns an empty repository and starts its goroutines.
@@ -125,16 +132,17 @@ func New(o Options) *Repository {
 	r := &Repository{
 		o: o, log: o.Log, start: time.Now(), stop: stop,
 		entries: map[string]*entry{}, aliases: map[string]string{},
-		wake: make(chan struct{}, 1),
+		lined: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 	}
 	r.digests = newDigests(o.StateDir, o.Log)
 	r.workers.Go(func() { r.reap(ctx) })
 	r.workers.Go(func() { r.digests.run(ctx) })
+	r.workers.Go(func() { r.runChecks(ctx) })
 	return r
 }
 
 // Close takes all models out of service, ends their streams, and unmaps their files: those on which leases are held with the last
-// of these. No Sync may be running whose context does not end.
+// of these.
 func (r *Repository) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -145,12 +153,10 @@ func (r *Repository) Close() {
 	}
 	clear(r.entries)
 	clear(r.aliases)
+	r.tellIdle()
 	r.mu.Unlock()
 	r.stop()
 	r.workers.Wait()
-	// A Sync that was running publishes nothing any more; it is waited for, because it may hold a model.
-	r.syncing.Lock()
-	defer r.syncing.Unlock()
 	r.mu.Lock()
 	dead := r.dead
 	var held []*Model
@@ -211,7 +217,7 @@ func (r *Repository) find(name string) (*Model, error) {
 		return nil, &NotFoundError{Name: name, Near: r.near(name)}
 	}
 	if e.current == nil {
-		return nil, &RefusedError{Name: name, Reason: e.reason, Waiting: e.waiting}
+		return nil, &RefusedError{Name: name, Reason: e.reason, Waiting: e.state == StateSettling || e.state == StateChecking}
 	}
 	e.current.leases++
 	return e.current, nil
@@ -270,8 +276,10 @@ func (r *Repository) fail(m *Model, err error) {
 		return // replaced or removed meanwhile, or not yet in service
 	}
 	e.current = nil
-	e.note(lostReason(err), false)
-	e.refusedKey = m.key
+	if e.state == "" { // else what lies there by now is something else, and is told of
+		e.note(lostReason(err), StateRefused)
+		e.refusedKey = m.key
+	}
 	r.retire(m)
 }
 
@@ -299,7 +307,7 @@ func (r *Repository) reap(ctx context.Context) {
 			r.bury(m)
 		}
 		if r.shortOfMemory() {
-			r.resync(ctx)
+			r.resync()
 		}
 	}
 }
