@@ -8,11 +8,12 @@
 //
 // A model in service is one immutable generation. A request takes a lease on it and keeps that generation to its end: replacing
 // and removing a model only take it out of the list, and its engine is closed and its file unmapped after the last lease. A
-// generation whose file was truncated or written in place has lost its weights: it leaves service at once, and its
+// generation whose file was truncated or written in place has lost its weights, and one in which a block is infinite or not a number
+// never had them all: it leaves service at once, and its
 // requests fail.
 //
 // Units: sizes are bytes, contexts are tokens. A Repository is safe for concurrent use. It runs two goroutines until Close: one
-// that buries what was retired, and one that computes digests in the background.
+// that buries what was retired, and one that reads the models' files in the background, for their digests and for damaged weights.
 package repository
 
 import (
@@ -93,10 +94,10 @@ type Repository struct {
 	held       int64 // bytes that loaded models have reserved
 	closed     bool
 
-	wake    chan struct{} // one message: there may be dead
-	stop    context.CancelFunc
-	workers sync.WaitGroup
-	digests *digests
+	wake      chan struct{} // one message: there may be dead
+	stop      context.CancelFunc
+	workers   sync.WaitGroup
+	inspector *inspector
 }
 
 // entry is one name of the models folder.
@@ -127,9 +128,9 @@ func New(o Options) *Repository {
 		entries: map[string]*entry{}, aliases: map[string]string{},
 		wake: make(chan struct{}, 1),
 	}
-	r.digests = newDigests(o.StateDir, o.Log)
+	r.inspector = newInspector(o.StateDir, o.Log, r.fail)
 	r.workers.Go(func() { r.reap(ctx) })
-	r.workers.Go(func() { r.digests.run(ctx) })
+	r.workers.Go(func() { r.inspector.run(ctx) })
 	return r
 }
 
@@ -188,7 +189,7 @@ func (r *Repository) Acquire(name string) (*Lease, error) {
 		return nil, err
 	}
 	// Outside the lock: the file system may be slow. What was changed in place is refused here, before a request has begun.
-	if err := m.file.Changed(); err != nil {
+	if err := m.intact(); err != nil {
 		r.fail(m, err)
 		r.release(m)
 		return nil, &RefusedError{Name: name, Reason: lostReason(err)}
@@ -256,14 +257,14 @@ func (r *Repository) buryIfFree(m *Model) {
 	}
 }
 
-// fail takes a generation out of service whose weights are lost, for good: only other content comes into service under its
+// fail takes a generation out of service whose weights are lost or damaged, for good: only other content comes into service under its
 // name. It is called by the generation's own engine too, so it waits for nothing.
 func (r *Repository) fail(m *Model, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if m.lost == nil {
 		m.lost = err
-		r.log.Error("model lost its weights and is out of service", "model", m.Name, "generation", m.Generation, "reason", err)
+		r.log.Error("model cannot be trusted any more and is out of service", "model", m.Name, "generation", m.Generation, "reason", err)
 	}
 	e := r.entries[m.Name]
 	if e == nil || e.current != m {
@@ -277,7 +278,7 @@ func (r *Repository) fail(m *Model, err error) {
 
 // lostReason says what happened and how to replace a model, which an engine's error says already.
 func lostReason(err error) string {
-	if lost := (*engine.LostError)(nil); errors.As(err, &lost) {
+	if lost := (*engine.LostError)(nil); errors.As(err, &lost) || errors.Is(err, engine.ErrWeights) {
 		return err.Error()
 	}
 	return fmt.Sprintf("%v; to replace a model, copy the new one beside it under a name that begins with a dot and rename it over the old one", err)
@@ -306,7 +307,7 @@ func (r *Repository) reap(ctx context.Context) {
 
 // bury gives back all that a retired model has. Nobody holds it, or the repository closes.
 func (r *Repository) bury(m *Model) {
-	r.digests.forget(m)
+	r.inspector.forget(m)
 	m.free()
 	r.mu.Lock()
 	defer r.mu.Unlock()

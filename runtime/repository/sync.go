@@ -228,7 +228,7 @@ func (r *Repository) replace(ctx context.Context, l *look, replaced *Model) {
 		}
 		return
 	}
-	r.digests.add(m)
+	r.inspector.add(m)
 	r.log.Info("model in service", "model", m.Name, "generation", m.Generation, "architecture", m.Config.Architecture,
 		"quantization", m.Quantization, "parameters", m.Parameters, "context", m.ContextLen, "bytes", m.Memory,
 		"load", m.Served.Sub(began), "since_arrival", m.Served.Sub(m.Arrived))
