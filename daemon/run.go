@@ -70,7 +70,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	defer state.Close()
 
-	p := &process{cfg: cfg, log: log, started: time.Now(), budget: cfg.MemoryBudget.Of(totalMemory(log))}
+	p := &process{cfg: cfg, log: log, started: time.Now(), budget: memoryBudget(os.DirFS("/"), cfg.MemoryBudget, log)}
 	p.state.Store(server.StateStarting)
 	defer func() { log.Info("weftd stopped", "uptime", time.Since(p.started).Round(time.Millisecond)) }()
 	// The sockets are open before anything that takes time: who asks early is told that the daemon is starting.

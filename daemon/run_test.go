@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -355,21 +354,5 @@ func TestIdleConnectionsDoNotHoldUpTheEnd(t *testing.T) {
 	}
 	if err := l.stop(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestGroupMemory(t *testing.T) {
-	dir := t.TempDir()
-	list := filepath.Join(dir, "cgroup")
-	must(t, os.WriteFile(list, []byte("1:name=x:/y\n0::/a/b\n"), 0o600))
-	must(t, os.MkdirAll(filepath.Join(dir, "a", "b"), 0o700))
-	if _, ok := groupMemory(list, dir); ok {
-		t.Error("a limit where there is none")
-	}
-	must(t, os.WriteFile(filepath.Join(dir, "a", "b", "memory.max"), []byte("max\n"), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, "a", "memory.max"), []byte("5000\n"), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, "memory.max"), []byte("7000\n"), 0o600))
-	if n, ok := groupMemory(list, dir); !ok || n != 5000 {
-		t.Errorf("the limit is %d, %v", n, ok)
 	}
 }
