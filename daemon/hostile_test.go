@@ -1,0 +1,67 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/weft-run/weft/daemon/api"
+	"github.com/weft-run/weft/runtime/modeltest"
+)
+
+// TestHostileFilesAllAtOnce puts every hostile file (H01 to H18) into the folder of a daemon that is serving. Each is listed as
+// refused for its own reason, and a request for it says so; a stream that runs meanwhile is not changed by a token, what is there is
+// served, and what comes later too.
+func TestHostileFilesAllAtOnce(t *testing.T) {
+	l := startLive(t, liveSettings(dataDir(t)))
+	l.rename("healthy.gguf", tiny(1))
+	want, base := l.ask("healthy", 1500)
+	stream, got := l.stream("healthy", 1500)
+
+	files := modeltest.Hostile()
+	for _, f := range files {
+		l.rename(f.Name+".gguf", f.Data)
+	}
+	parts := modeltest.Tiny(modeltest.Spec{})
+	l.rename("H13-set-00001-of-00003.gguf", parts)
+	l.rename("H13-set-00003-of-00003.gguf", parts)
+	l.write("H16-settings.gguf", parts)
+	l.write("H16-settings.toml", []byte("[sampling]\ntemperature = nan\n"))
+
+	for _, f := range files {
+		l.is(f.Name, api.StateRefused, f.Says)
+	}
+	l.is("H13-set", api.StateSettling, "00002-of-00003")
+	l.is("H16-settings", api.StateRefused, "sampling.temperature")
+	for _, f := range files {
+		_, err := l.client.Complete(context.Background(), request(f.Name, 1))
+		var refused *api.Error
+		if !errors.As(err, &refused) || refused.Status != 503 || *refused.Code != api.CodeModelRefused || !strings.Contains(refused.Message, f.Says) {
+			t.Errorf("%s: asked for, the answer is %v", f.Name, err)
+		}
+	}
+	more, info, err := rest(stream)
+	if err != nil || !slices.Equal(append(got, more...), want) || info.Base.Generation != base.Generation {
+		t.Errorf("the stream beside them gave %d tokens of %+v and %v", len(got)+len(more), info, err)
+	}
+	l.rename("later.gguf", tiny(2))
+	l.ask("later", 5)
+	l.ask("stories260K", 5)
+	all, err := l.client.ModelStatuses(context.Background())
+	must(t, err)
+	if n := len(all.Models); n != len(files)+2+3 {
+		t.Errorf("%d models are listed", n)
+	}
+	// Each stays as it is, and is not tried again and again: the log has one line for each.
+	for _, f := range files {
+		if n := strings.Count(l.log.String(), fmt.Sprintf(`msg="model refused" model=%s `, f.Name)); n != 1 {
+			t.Errorf("%s is refused %d times in the log", f.Name, n)
+		}
+	}
+	// A good file in the place of a bad one is served.
+	l.rename(files[0].Name+".gguf", tiny(3))
+	l.ask(files[0].Name, 5)
+}
