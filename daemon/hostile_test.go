@@ -18,8 +18,8 @@ import (
 func TestHostileFilesAllAtOnce(t *testing.T) {
 	l := startLive(t, liveSettings(dataDir(t)))
 	l.rename("healthy.gguf", tiny(1))
-	want, base := l.ask("healthy", 1500)
-	stream, got := l.stream("healthy", 1500)
+	want, base := l.ask("healthy", 700)
+	stream, got := l.stream("healthy", 700)
 
 	files := modeltest.Hostile()
 	for _, f := range files {

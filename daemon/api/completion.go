@@ -71,8 +71,9 @@ func (l Limits) DecodeCompletion(body []byte) (*CompletionRequest, error) {
 	if err := t.read("", v, &r.Ignored); err != nil {
 		return nil, err
 	}
+	limit := "max_tokens"
 	if maxCompletion != nil {
-		r.MaxTokens = maxCompletion
+		r.MaxTokens, limit = maxCompletion, "max_completion_tokens"
 	}
 	switch {
 	case r.Model == "":
@@ -85,7 +86,7 @@ func (l Limits) DecodeCompletion(body []byte) (*CompletionRequest, error) {
 			Got: fmt.Sprintf("%d prompts times %d", r.Prompt.Len(), r.Choices()),
 		}
 	case r.MaxTokens != nil && *r.MaxTokens == 0 && !r.Echo:
-		return nil, &FieldError{Field: "max_tokens", Want: "at least 1, or 0 beside \"echo\": true", Got: "the number 0"}
+		return nil, &FieldError{Field: limit, Want: "at least 1, or 0 beside \"echo\": true", Got: "the number 0"}
 	case bestOf != nil && *bestOf != r.Choices():
 		return nil, &UnsupportedError{Field: "best_of", Reason: "choosing among more than n completions is not available"}
 	}
