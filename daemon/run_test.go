@@ -145,7 +145,7 @@ func TestReplaceByRenameUnderStreams(t *testing.T) {
 	})
 }
 
-// TestDamageIsListedAndHarmsNobodyElse does everything to a served file that should not be done to one.
+// TestDamageIsListedAndHarmsNobodyElse (H14, H15) does everything to a served file that should not be done to one.
 func TestDamageIsListedAndHarmsNobodyElse(t *testing.T) {
 	whole := tiny(1)
 	for _, c := range []struct {
@@ -203,7 +203,7 @@ func TestDamageIsListedAndHarmsNobodyElse(t *testing.T) {
 	}
 }
 
-// TestOverwrittenModelReleasesNoToken: a stream on a model that is written in place ends with an error that tells what to do.
+// TestOverwrittenModelReleasesNoToken (H15): a stream on a model that is written in place ends with an error that tells what to do.
 func TestOverwrittenModelReleasesNoToken(t *testing.T) {
 	l := startLive(t, liveSettings(dataDir(t)))
 	l.rename("m.gguf", tiny(1))

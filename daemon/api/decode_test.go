@@ -14,7 +14,7 @@ const (
 	completionBase = `{"model":"m","prompt":"hi"%s}`
 )
 
-// TestHostileNumbers gives every numeric field the values that broke other servers.
+// TestHostileNumbers (H31) gives every numeric field the values that broke other servers.
 func TestHostileNumbers(t *testing.T) {
 	t.Parallel()
 	numbers := []string{"temperature", "top_p", "min_p", "typical_p", "repetition_penalty", "repeat_penalty", "frequency_penalty", "presence_penalty"}
@@ -24,7 +24,10 @@ func TestHostileNumbers(t *testing.T) {
 		`9223372036854775808`, `18446744073709551616`, strings.Repeat("9", 400), "0." + strings.Repeat("0", 400) + "1e999",
 	}
 	decoders := map[string]func(string) error{
-		"chat": func(extra string) error { _, err := DefaultLimits().DecodeChat(fmt.Appendf(nil, chatBase, extra)); return err },
+		"chat": func(extra string) error {
+			_, err := DefaultLimits().DecodeChat(fmt.Appendf(nil, chatBase, extra))
+			return err
+		},
 		"completion": func(extra string) error {
 			_, err := DefaultLimits().DecodeCompletion(fmt.Appendf(nil, completionBase, extra))
 			return err
