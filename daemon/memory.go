@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bufio"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -53,13 +52,12 @@ func memoryBudget(root fs.FS, setting config.Size, log *slog.Logger) int64 {
 // memoryInfo is /proc/meminfo, in bytes.
 func memoryInfo(root fs.FS) map[string]int64 {
 	values := map[string]int64{}
-	f, err := root.Open("proc/meminfo")
+	text, err := fs.ReadFile(root, "proc/meminfo")
 	if err != nil {
 		return values
 	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		name, rest, _ := strings.Cut(lines.Text(), ":")
+	for line := range strings.Lines(string(text)) {
+		name, rest, _ := strings.Cut(line, ":")
 		if kib, ok := strings.CutSuffix(strings.TrimSpace(rest), " kB"); ok {
 			if n, err := strconv.ParseInt(kib, 10, 64); err == nil {
 				values[name] = n << 10
