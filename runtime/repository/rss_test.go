@@ -35,6 +35,9 @@ const rssTolerance = 4 << 20
 // TestFiftyCyclesLeaveMemoryFlat loads, uses and unloads a model 50 times: anonymous memory behind cycle 50 is what it was behind
 // cycle 10.
 func TestFiftyCyclesLeaveMemoryFlat(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs for seconds")
+	}
 	const cycles = 50
 	b := newBench(t, nil)
 	model := modeltest.Tiny(modeltest.Spec{Seed: 1, Context: 2048})
