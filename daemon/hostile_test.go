@@ -65,3 +65,32 @@ func TestHostileFilesAllAtOnce(t *testing.T) {
 	l.rename(files[0].Name+".gguf", tiny(3))
 	l.ask(files[0].Name, 5)
 }
+
+// TestH18DamageIsFoundUnderAStream: a model with one infinite weight that no request has met is found out in the background. Its running
+// stream ends with the tensor's name and what to do, other models' streams do not, and a good file mends it.
+func TestH18DamageIsFoundUnderAStream(t *testing.T) {
+	l := startLive(t, liveSettings(dataDir(t)))
+	l.rename("healthy.gguf", tiny(1))
+	want, _ := l.ask("healthy", 700)
+	bystander, got := l.stream("healthy", 700)
+	// Large enough that the stream has begun when the reading comes to the weight.
+	l.rename("m.gguf", modeltest.HiddenDamage(modeltest.Spec{Context: 2048, VocabSize: 100_000}, 99_000))
+	var ids []int32
+	s, err := l.client.CompleteStream(context.Background(), request("m", 2000))
+	if err == nil { // on a slow machine the request may find the model refused already
+		defer s.Close()
+		ids, _, err = rest(s)
+	}
+	var lost *api.Error
+	if !errors.As(err, &lost) || !strings.Contains(lost.Message, `tensor "token_embd.weight"`) || !strings.Contains(lost.Message, "row 99000") ||
+		!strings.Contains(lost.Message, "convert it again") {
+		t.Errorf("after %d tokens the stream ended with %v", len(ids), err)
+	}
+	l.is("m", api.StateRefused, "row 99000")
+	more, _, err := rest(bystander)
+	if err != nil || !slices.Equal(append(got, more...), want) {
+		t.Errorf("the stream of the other model gave %d tokens and %v", len(got)+len(more), err)
+	}
+	l.rename("m.gguf", tiny(2))
+	l.ask("m", 5)
+}

@@ -132,3 +132,17 @@ func noNumbers() []byte {
 	}
 	return encode(meta, tensors)
 }
+
+// HiddenDamage is a model of which one weight is infinite, in the row of the embedding that belongs to the token: every text without it
+// is fine, because the head is another tensor. It is loaded and answers, and has to be found out.
+func HiddenDamage(s Spec, token int) []byte {
+	s.Untied = true
+	meta, tensors := Parts(s)
+	for i := range tensors {
+		if tensors[i].Name == "token_embd.weight" {
+			wide := 4 * int(tensors[i].Dims[0])
+			copy(tensors[i].Data[token*wide+8:], []byte{0, 0, 0x80, 0x7f})
+		}
+	}
+	return encode(meta, tensors)
+}

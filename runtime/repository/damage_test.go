@@ -1,33 +1,14 @@
 package repository
 
 import (
-	"bytes"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/weft-run/weft/runtime/engine"
-	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/modeltest"
 	"github.com/weft-run/weft/runtime/sampler"
 )
-
-// rowDamaged is a tiny model of which one row of the embedding is no numbers: every text but those with that token is fine. Its head
-// is another tensor, so that its logits are finite.
-func rowDamaged(t *testing.T, row int) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	meta, tensors := modeltest.Parts(modeltest.Spec{Untied: true, Layers: 2})
-	for i := range tensors {
-		if tensors[i].Name == "token_embd.weight" {
-			wide := 4 * int(tensors[i].Dims[0])
-			tensors[i].Data = bytes.Clone(tensors[i].Data)
-			copy(tensors[i].Data[row*wide+8:], []byte{0, 0, 0x80, 0x7f}) // infinite
-		}
-	}
-	must(t, gguf.Write(&b, meta, tensors))
-	return b.Bytes()
-}
 
 const damagedRow = 77
 
@@ -51,7 +32,7 @@ func (b *bench) ask(l *Lease, prompt ...int32) error {
 func TestH18DamageThatTheFirstTokenDoesNotMeet(t *testing.T) {
 	state := t.TempDir()
 	b := newBench(t, func(o *Options) { o.StateDir = openState(t, state) })
-	b.putBytes("a", rowDamaged(t, damagedRow))
+	b.putBytes("a", modeltest.HiddenDamage(modeltest.Spec{}, damagedRow))
 	b.sync()
 	reason := []string{`tensor "token_embd.weight"`, "(row 77, weight 2)", "infinite or not a number", "by rename"}
 	eventually(t, "the damage is found", func() bool { return b.status("a").State == StateRefused })
@@ -74,7 +55,7 @@ func TestH18DamageThatTheFirstTokenDoesNotMeet(t *testing.T) {
 // answered, and the model is looked at next.
 func TestH18RequestsMeetDamageFirst(t *testing.T) {
 	b := newBench(t, nil)
-	b.putBytes("a", rowDamaged(t, damagedRow))
+	b.putBytes("a", modeltest.HiddenDamage(modeltest.Spec{}, damagedRow))
 	// Loaded and not put into service: so nobody inspects it yet.
 	m, err := b.load(t.Context(), &Source{Name: "a", Paths: []string{b.path("a")}}, "key", nil)
 	must(t, err)
