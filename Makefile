@@ -85,9 +85,10 @@ test-clients: build ## the official openai clients for Python and Node against a
 	daemon/clienttest/run bin
 
 .PHONY: test-long
-test-long: ## under the race detector: 64 clients for DURATION, then the engine's random runs for ENGINE_DURATION each
+test-long: ## under the race detector: 64 clients for DURATION, then the engine's random runs for ENGINE_DURATION each; then 50 cycles of load and unload
 	CGO_ENABLED=1 WEFT_LONG=$(DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLong' ./daemon
 	CGO_ENABLED=1 WEFT_LONG=$(ENGINE_DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLong' ./runtime/engine
+	WEFT_LONG=$(DURATION) $(GO) test -count=1 -run '^TestCycles' ./daemon
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME
