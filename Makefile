@@ -87,9 +87,10 @@ test-clients: build ## the official openai clients for Python and Node against a
 	daemon/clienttest/run bin
 
 .PHONY: test-long
-test-long: ## under the race detector: 64 clients for DURATION, the engine's random runs for ENGINE_DURATION each; then test-hammer and test-kills
+test-long: ## under the race detector: 64 clients for DURATION, the engine's random runs for ENGINE_DURATION each; 50 cycles of load and unload; then test-hammer and test-kills
 	CGO_ENABLED=1 WEFT_LONG=$(DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLongManyClients$$' ./daemon
 	CGO_ENABLED=1 WEFT_LONG=$(ENGINE_DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLong' ./runtime/engine
+	WEFT_LONG=$(DURATION) $(GO) test -count=1 -run '^TestCycles' ./daemon
 	$(MAKE) test-hammer test-kills
 
 .PHONY: test-hammer

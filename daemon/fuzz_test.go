@@ -1,8 +1,6 @@
 package daemon
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -66,20 +64,12 @@ func FuzzGroupMemory(f *testing.F) {
 	f.Add("0::/a/b\n", "1073741824\n", "max\n")
 	f.Add("0::/../../etc\n5:memory:/x\n", "-1", "99999999999999999999")
 	f.Add("0::\n", "", " 4096 ")
-	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, groups, top, below string) {
-		list := filepath.Join(dir, "cgroup")
-		for name, text := range map[string]string{"cgroup": groups, "mount/memory.max": top, "mount/a/memory.max": below} {
-			path := filepath.Join(dir, name)
-			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if limit, ok := groupMemory(list, filepath.Join(dir, "mount")); ok && limit < 0 {
-			t.Fatalf("the limit is %d", limit)
+		root := machine(groups, map[string]string{
+			"sys/fs/cgroup/memory.max": top, "sys/fs/cgroup/a/memory.high": below, "sys/fs/cgroup/memory/a/memory.limit_in_bytes": below,
+		})
+		if limit, ok := groupMemory(root); ok && limit.bytes <= 0 {
+			t.Fatalf("the limit is %+v", limit)
 		}
 	})
 }

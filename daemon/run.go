@@ -79,7 +79,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		log.Warn("half-written files cannot be looked for or removed", "folder", cfg.StateDir, "reason", err)
 	}
 
-	p := &process{cfg: cfg, log: log, started: time.Now(), budget: cfg.MemoryBudget.Of(totalMemory(log))}
+	p := &process{cfg: cfg, log: log, started: time.Now(), budget: memoryBudget(os.DirFS("/"), cfg.MemoryBudget, log)}
 	p.state.Store(server.StateStarting)
 	defer func() { log.Info("weftd stopped", "uptime", time.Since(p.started).Round(time.Millisecond)) }()
 	// The sockets are open before anything that takes time: who asks early is told that the daemon is starting.
@@ -121,13 +121,13 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	p.watcher = watch.New(cfg.ModelsDir, watch.Options{
 		Settle: cfg.SettleTime, Rescan: cfg.RescanInterval, Events: cfg.WatchEvents, Log: log,
 	})
-	connections := door.NewConnections(cfg.MaxConnections)
+	connections := door.NewConnections(connectionLimit(cfg, openFiles(), log), cfg.MaxPerCaller)
 	handler := server.New(server.Options{
 		Models: &book{p.models, p.watcher.Look}, Store: store, Metrics: p.metrics, Log: log,
 		State: func() string { return p.state.Load().(string) }, Status: p.status,
 		Version: api.Release(), Numerics: strings.TrimPrefix(ref.Version, "numerics "),
 		Policy: door.Policy{Hosts: cfg.AllowedHosts, Origins: cfg.AllowedOrigins}, UID: os.Geteuid(), AdminTCP: cfg.AdminTCP,
-		MaxBody: cfg.MaxBody.Bytes, BodyTimeout: cfg.BodyTimeout, StallTimeout: cfg.StallTimeout,
+		Limits: limits(cfg), MaxBody: cfg.MaxBody.Bytes, BodyRoom: cfg.BodyRoom.Bytes, BodyTimeout: cfg.BodyTimeout, StallTimeout: cfg.StallTimeout,
 		Connections: connections,
 	})
 	log.Info("weftd started", "version", api.Release(), "pid", os.Getpid(), "listening", strings.Join(p.listens, " "), "data", cfg.DataDir,
@@ -143,12 +143,12 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: cfg.HeaderTimeout,
 		IdleTimeout:       cfg.IdleTimeout,
-		MaxHeaderBytes:    64 << 10,
+		MaxHeaderBytes:    int(cfg.MaxHeader.Bytes),
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	for _, l := range listeners {
 		group.Go(func() error {
-			if err := web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := web.Serve(&patient{Listener: l, log: log}); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("daemon: serving %v: %w", l.Addr(), err)
 			}
 			return nil
@@ -168,6 +168,15 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return p.drain(web, cancelRequests)
 	})
 	return group.Wait()
+}
+
+// limits are those of a request's shape.
+func limits(cfg config.Config) api.Limits {
+	return api.Limits{
+		Depth: cfg.MaxDepth, Text: int(cfg.MaxText.Bytes), Messages: cfg.MaxMessages, Parts: cfg.MaxParts, Tools: cfg.MaxTools,
+		Prompts: cfg.MaxPrompts, N: cfg.MaxN, Choices: cfg.MaxChoices, Stops: cfg.MaxStops, StopBytes: int(cfg.MaxStopBytes.Bytes),
+		LogitBias: cfg.MaxLogitBias,
+	}
 }
 
 // watchModels keeps the repository at what the models folder holds, until ctx ends. It closes looked after the first look.

@@ -23,6 +23,7 @@ type Config struct {
 	Listen         []Address
 	SocketGroup    string
 	MaxConnections int
+	MaxPerCaller   int // of MaxConnections
 	AllowedHosts   []string
 	AllowedOrigins []string
 	AdminTCP       bool
@@ -40,6 +41,19 @@ type Config struct {
 	PageTokens int
 
 	MaxBody       Size
+	BodyRoom      Size
+	MaxHeader     Size
+	MaxText       Size
+	MaxDepth      int
+	MaxMessages   int
+	MaxParts      int
+	MaxTools      int
+	MaxPrompts    int
+	MaxN          int // choices for each prompt
+	MaxChoices    int // prompts times n
+	MaxStops      int
+	MaxStopBytes  Size
+	MaxLogitBias  int
 	HeaderTimeout time.Duration
 	BodyTimeout   time.Duration
 	IdleTimeout   time.Duration
@@ -60,6 +74,7 @@ func Default() Config {
 	return Config{
 		SocketGroup:    "weft",
 		MaxConnections: 4096,
+		MaxPerCaller:   1024,
 
 		Parallel:     8,
 		MemoryBudget: Size{Percent: 75},
@@ -71,6 +86,19 @@ func Default() Config {
 		PageTokens: 32,
 
 		MaxBody:       Size{Bytes: 32 << 20},
+		BodyRoom:      Size{Bytes: 256 << 20},
+		MaxHeader:     Size{Bytes: 64 << 10},
+		MaxText:       Size{Bytes: 16 << 20},
+		MaxDepth:      64,
+		MaxMessages:   8192,
+		MaxParts:      1024,
+		MaxTools:      1024,
+		MaxPrompts:    256,
+		MaxN:          16,
+		MaxChoices:    256,
+		MaxStops:      64,
+		MaxStopBytes:  Size{Bytes: 1 << 10},
+		MaxLogitBias:  4096,
 		HeaderTimeout: 10 * time.Second,
 		BodyTimeout:   60 * time.Second,
 		IdleTimeout:   2 * time.Minute,

@@ -36,7 +36,7 @@ func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record)
 	if err != nil {
 		return err
 	}
-	req, err := api.DecodeChat(body)
+	req, err := s.o.Limits.DecodeChat(body)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record)
 		}
 	}
 	j := &job{
-		model: model, prompts: [][]int32{ids}, n: req.Choices(), stops: req.Stop,
+		model: model, prompts: [][]int32{ids}, n: req.Choices(), stops: makeStops(req.Stop),
 		request: engine.Request{MaxTokens: settleLimit(req.Limit(), model, 0), Sampling: params, IgnoreEOS: req.IgnoreEOS},
 	}
 	a := &chatAnswer{

@@ -36,6 +36,7 @@ type Options struct {
 	UID      int         // the daemon's own user, who may administer beside root
 	AdminTCP bool        // whether every TCP caller may too
 
+	Limits       api.Limits    // of a request's shape; the zero value: api.DefaultLimits
 	MaxBody      int64         // bytes of one request body; 0: 32 MiB
 	BodyRoom     int64         // bytes of all bodies over 64 KiB that are held at once; 0: 256 MiB
 	BodyTimeout  time.Duration // for a body to arrive, and for each piece of an upload; 0: one minute
@@ -60,6 +61,9 @@ type Server struct {
 
 // New returns the handler of the whole HTTP surface.
 func New(o Options) http.Handler {
+	if o.Limits == (api.Limits{}) {
+		o.Limits = api.DefaultLimits()
+	}
 	if o.MaxBody == 0 {
 		o.MaxBody = 32 << 20
 	}

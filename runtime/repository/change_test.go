@@ -266,7 +266,7 @@ func TestRefusedFilesAreListedWithTheReason(t *testing.T) {
 				}
 			}
 			return m, ts
-		}), []string{"layer 1 of 2"}},
+		}), []string{`tensor "blk.1.ffn_down.weight"`, "block 0", "layer 1 of 2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, nil)

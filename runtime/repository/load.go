@@ -41,10 +41,26 @@ func (r *Repository) bringUp(ctx context.Context, m, replaced *Model) error {
 		return err
 	}
 	if err := firstToken(ctx, m); err != nil {
-		return err
+		return r.explain(ctx, m, err)
 	}
 	// A file that was written while it was read may have been read half and half.
 	return m.file.Changed()
+}
+
+// explainPatience is how long a refusal may wait for its reason to become more exact.
+const explainPatience = 2 * time.Second
+
+// explain names the block that made a model's first token no number, where it is found in time.
+func (r *Repository) explain(ctx context.Context, m *Model, err error) error {
+	if overflow := (*engine.NonFiniteError)(nil); !errors.As(err, &overflow) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, explainPatience)
+	defer cancel()
+	if _, damage := r.inspector.read(ctx, m, 0); errors.Is(damage, gguf.ErrDamaged) {
+		return fmt.Errorf("%w (%w)", damage, err)
+	}
+	return err
 }
 
 // discard gives back all that a generation has which never was in service.
@@ -108,8 +124,9 @@ func (r *Repository) run(m *Model, arch models.Model, replaced *Model) error {
 		Model: arch, EOG: m.Tokenizer.EOG(), CacheType: m.CacheType,
 		MaxBatch: m.Settings.Parallel, MaxQueue: r.o.MaxQueue, StepTokens: r.o.StepTokens, PageTokens: r.o.PageTokens,
 		ReadTimeout: r.o.ReadTimeout,
-		Guard:       m.file.Changed,
+		Guard:       m.intact,
 		OnFail:      func(err error) { r.fail(m, err) },
+		OnNonFinite: func(*engine.NonFiniteError) { r.inspector.suspect(m) },
 		Log:         r.log.With("model", m.Name),
 	}
 	granted, err := r.reserve(cfg, m, replaced)

@@ -8,11 +8,12 @@
 //
 // A model in service is one immutable generation. A request takes a lease on it and keeps that generation to its end: replacing
 // and removing a model only take it out of the list, and its engine is closed and its file unmapped after the last lease. A
-// generation whose file was truncated or written in place has lost its weights: it leaves service at once, and its
+// generation whose file was truncated or written in place has lost its weights, and one in which a block is infinite or not a number
+// never had them all: it leaves service at once, and its
 // requests fail.
 //
 // Units: sizes are bytes, contexts are tokens. A Repository is safe for concurrent use. It runs three goroutines until
-// Close, which bury what was retired, compute digests in the background, and begin checks, with one more for each of these.
+// Close, which bury what was retired, read models in the background, for their digests and for damaged weights, and begin checks, with one more for each of these.
 package repository
 
 import (
@@ -96,11 +97,11 @@ type Repository struct {
 	idle       chan struct{} // closed when nothing is being checked nor in line for it; nil while that is so
 	closed     bool
 
-	lined   chan struct{} // one message: something is in line to be checked
-	wake    chan struct{} // one message: there may be dead
-	stop    context.CancelFunc
-	workers sync.WaitGroup
-	digests *digests
+	lined     chan struct{} // one message: something is in line to be checked
+	wake      chan struct{} // one message: there may be dead
+	stop      context.CancelFunc
+	workers   sync.WaitGroup
+	inspector *inspector
 }
 
 // entry is one name of the models folder.
@@ -134,9 +135,9 @@ func New(o Options) *Repository {
 		entries: map[string]*entry{}, aliases: map[string]string{},
 		lined: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 	}
-	r.digests = newDigests(o.StateDir, o.Log)
+	r.inspector = newInspector(o.StateDir, o.Log, r.fail)
 	r.workers.Go(func() { r.reap(ctx) })
-	r.workers.Go(func() { r.digests.run(ctx) })
+	r.workers.Go(func() { r.inspector.run(ctx) })
 	r.workers.Go(func() { r.runChecks(ctx) })
 	return r
 }
@@ -194,7 +195,7 @@ func (r *Repository) Acquire(name string) (*Lease, error) {
 		return nil, err
 	}
 	// Outside the lock: the file system may be slow. What was changed in place is refused here, before a request has begun.
-	if err := m.file.Changed(); err != nil {
+	if err := m.intact(); err != nil {
 		r.fail(m, err)
 		r.release(m)
 		return nil, &RefusedError{Name: name, Reason: lostReason(err)}
@@ -262,14 +263,14 @@ func (r *Repository) buryIfFree(m *Model) {
 	}
 }
 
-// fail takes a generation out of service whose weights are lost, for good: only other content comes into service under its
+// fail takes a generation out of service whose weights are lost or damaged, for good: only other content comes into service under its
 // name. It is called by the generation's own engine too, so it waits for nothing.
 func (r *Repository) fail(m *Model, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if m.lost == nil {
 		m.lost = err
-		r.log.Error("model lost its weights and is out of service", "model", m.Name, "generation", m.Generation, "reason", err)
+		r.log.Error("model cannot be trusted any more and is out of service", "model", m.Name, "generation", m.Generation, "reason", err)
 	}
 	e := r.entries[m.Name]
 	if e == nil || e.current != m {
@@ -285,7 +286,7 @@ func (r *Repository) fail(m *Model, err error) {
 
 // lostReason says what happened and how to replace a model, which an engine's error says already.
 func lostReason(err error) string {
-	if lost := (*engine.LostError)(nil); errors.As(err, &lost) {
+	if lost := (*engine.LostError)(nil); errors.As(err, &lost) || errors.Is(err, engine.ErrWeights) {
 		return err.Error()
 	}
 	return fmt.Sprintf("%v; to replace a model, copy the new one beside it under a name that begins with a dot and rename it over the old one", err)
@@ -314,7 +315,7 @@ func (r *Repository) reap(ctx context.Context) {
 
 // bury gives back all that a retired model has. Nobody holds it, or the repository closes.
 func (r *Repository) bury(m *Model) {
-	r.digests.forget(m)
+	r.inspector.forget(m)
 	m.free()
 	r.mu.Lock()
 	defer r.mu.Unlock()
