@@ -1,4 +1,4 @@
-package chat
+package jinja
 
 import (
 	"fmt"
@@ -51,8 +51,7 @@ type piece struct {
 }
 
 // lexer cuts a source into pieces. It does the whitespace control, with trim_blocks and lstrip_blocks on: the newline
-// behind a statement or comment goes, and so does the indentation before one that begins its line. (The library's own
-// takes the space between two tags on one line for indentation.)
+// behind a statement or comment goes, and so does the indentation before one that begins its line.
 type lexer struct {
 	src  string
 	pos  int
@@ -77,7 +76,7 @@ func lex(src string) ([]piece, error) {
 }
 
 func (l *lexer) fail(format string, args ...any) error {
-	return &syntaxError{l.line, fmt.Sprintf(format, args...)}
+	return &Error{l.line, fmt.Errorf(format, args...)}
 }
 
 func (l *lexer) emit(k kind, text string) {
