@@ -1,9 +1,11 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/weft-run/weft/daemon/api"
@@ -38,10 +40,20 @@ func (b *book) Acquire(ctx context.Context, name string) (*server.Model, error) 
 		ContextLength: lease.ContextLen,
 		Tokenizer:     lease.Tokenizer,
 		Template:      lease.Template,
+		TemplateNote:  templateNote(lease),
+		NoTemplate:    lease.TemplateProblem,
 		Engine:        engineOf{lease.Engine},
 		Sampling:      lease.Settings.Sampling,
 		Release:       lease.Release,
 	}, nil
+}
+
+// templateNote is what answers to chats say of the template: nothing where it is the model's own or its operator's choice.
+func templateNote(l *repository.Lease) string {
+	if strings.HasPrefix(l.TemplateOrigin, repository.OriginFallback) {
+		return l.TemplateOrigin
+	}
+	return ""
 }
 
 // await looks again, and then waits as long as the model is on its way and arrivalPatience lasts.
@@ -97,10 +109,7 @@ func statusOf(s repository.Status) api.ModelStatus {
 		return m // never loaded: nothing is known of what is in the files
 	}
 	m.HeaderDigest, m.Digest = "sha256:"+s.HeaderDigest, digestOrPending(s.Digest)
-	m.Template = s.TemplateProblem
-	if s.Template {
-		m.Template = "ok"
-	}
+	m.Template = cmp.Or(s.Template, s.TemplateProblem)
 	m.SeenToReady = float64(s.Served.Sub(s.Arrived)) / float64(time.Millisecond)
 	return m
 }

@@ -39,12 +39,13 @@ type Config struct {
 	StepTokens int
 	PageTokens int
 
-	MaxBody       Size
-	HeaderTimeout time.Duration
-	BodyTimeout   time.Duration
-	IdleTimeout   time.Duration
-	StallTimeout  time.Duration // a reader that takes nothing for this long is cancelled
-	DrainTimeout  time.Duration
+	MaxBody         Size
+	HeaderTimeout   time.Duration
+	BodyTimeout     time.Duration
+	IdleTimeout     time.Duration
+	TemplateTimeout time.Duration // of rendering one chat
+	StallTimeout    time.Duration // a reader that takes nothing for this long is cancelled
+	DrainTimeout    time.Duration
 
 	WatchEvents    bool
 	RescanInterval time.Duration
@@ -70,12 +71,13 @@ func Default() Config {
 		StepTokens: 256,
 		PageTokens: 32,
 
-		MaxBody:       Size{Bytes: 32 << 20},
-		HeaderTimeout: 10 * time.Second,
-		BodyTimeout:   60 * time.Second,
-		IdleTimeout:   2 * time.Minute,
-		StallTimeout:  60 * time.Second,
-		DrainTimeout:  30 * time.Second,
+		MaxBody:         Size{Bytes: 32 << 20},
+		HeaderTimeout:   10 * time.Second,
+		BodyTimeout:     60 * time.Second,
+		IdleTimeout:     2 * time.Minute,
+		TemplateTimeout: 2 * time.Second,
+		StallTimeout:    60 * time.Second,
+		DrainTimeout:    30 * time.Second,
 
 		WatchEvents:    true,
 		RescanInterval: 3 * time.Second,

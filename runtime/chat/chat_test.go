@@ -84,7 +84,7 @@ func TestFallback(t *testing.T) {
 
 func TestErrorsNameTemplateLineAndReason(t *testing.T) {
 	for _, c := range []struct{ name, source, want string }{
-		{"parse", "a\nb {{ 1 + }}", `"test": line 2: unexpected the end of the tag`},
+		{"parse", "a\nb {{ 1 + }}", `"test": line 2: expected an expression, got the end of the tag`},
 		{"statement", "a\n\n{% bogus %}", `"test": line 3: unknown statement 'bogus'`},
 		{"include", "{% include 'x' %}", `the statement 'include' is not available: a chat template stands alone`},
 		{"filter", "\n{{ 1|nope }}", `"test": line 2: no filter named 'nope'`},

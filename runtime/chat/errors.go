@@ -10,9 +10,9 @@ import (
 // The classes of errors; every error of this package is one of them, a RaisedError, or wraps the end of the caller's context.
 var (
 	// ErrTemplate says that the template itself is at fault: it does not parse, or it failed on this conversation.
-	ErrTemplate = errors.New("chat: template failed")
+	ErrTemplate = errors.New("chat: the model's chat template failed")
 	// ErrBudget says that the template used up its time or another budget.
-	ErrBudget = errors.New("chat: template exceeds its budget")
+	ErrBudget = errors.New("chat: the model's chat template exceeds its budget")
 	// ErrUnknownTemplate says that there is no template of that name here.
 	ErrUnknownTemplate = errors.New("chat: unknown template")
 )

@@ -232,8 +232,12 @@ func (r *Repository) replace(ctx context.Context, l *look, replaced *Model) {
 	r.log.Info("model in service", "model", m.Name, "generation", m.Generation, "architecture", m.Config.Architecture,
 		"quantization", m.Quantization, "parameters", m.Parameters, "context", m.ContextLen, "bytes", m.Memory,
 		"load", m.Served.Sub(began), "since_arrival", m.Served.Sub(m.Arrived))
-	if m.TemplateProblem != "" {
-		r.log.Info("model takes no chats", "model", m.Name, "reason", m.TemplateProblem)
+	switch {
+	case m.TemplateProblem != "":
+		r.log.Warn("model takes no chats", "model", m.Name, "reason", m.TemplateProblem)
+	case strings.HasPrefix(m.TemplateOrigin, OriginFallback):
+		r.log.Warn("model has no chat template of its own: chats use one that its vocabulary speaks of",
+			"model", m.Name, "template", m.TemplateOrigin, "set", "`template` in the model's settings")
 	}
 }
 

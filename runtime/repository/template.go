@@ -10,8 +10,16 @@ import (
 
 const keyTemplate = "tokenizer.chat_template"
 
+// Where a model's chat template comes from.
+const (
+	OriginFile     = "file"
+	OriginSettings = "settings"
+	OriginFallback = "fallback " // and the template's name: neither the file nor the settings have one
+)
+
 // readTemplate chooses and parses the chat template: what the settings say, else the file's own. One that the settings ask for must
-// be usable. A file without a usable one is served for completions.
+// be usable. A file that has none gets the one that its vocabulary speaks of. A file whose own does not parse is served for completions
+// alone: another one in its place would be a prompt in a format that the model may not know, without a word.
 func (m *Model) readTemplate() error {
 	o := chat.Options{Name: m.Name, BOS: special(m.Tokenizer, m.Tokenizer.BOS), EOS: special(m.Tokenizer, m.Tokenizer.EOS)}
 	if own := m.Settings.Template; own != "" {
@@ -20,6 +28,7 @@ func (m *Model) readTemplate() error {
 		if !strings.Contains(own, "{") {
 			parse = chat.Fallback
 		}
+		m.TemplateOrigin = OriginSettings
 		var err error
 		if m.Template, err = parse(own, o); err != nil {
 			return fmt.Errorf("%w: template: %w", ErrSetting, err)
@@ -31,11 +40,17 @@ func (m *Model) readTemplate() error {
 		return err
 	}
 	if source == "" {
-		m.TemplateProblem = "the file has no chat template"
-		return nil
+		name := chat.Guess(func(token string) bool {
+			_, ok := m.Tokenizer.ID(token)
+			return ok
+		})
+		m.TemplateOrigin = OriginFallback + name
+		m.Template, err = chat.Fallback(name, o)
+		return err
 	}
+	m.TemplateOrigin = OriginFile
 	if m.Template, err = chat.New(source, o); err != nil {
-		m.Template, m.TemplateProblem = nil, err.Error()
+		m.Template, m.TemplateOrigin, m.TemplateProblem = nil, "", err.Error()
 	}
 	return nil
 }

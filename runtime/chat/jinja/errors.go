@@ -7,7 +7,7 @@ import (
 
 var (
 	// ErrLimit says that a template went beyond its limits.
-	ErrLimit = errors.New("the template exceeds its limits")
+	ErrLimit = errors.New("beyond a limit")
 	// ErrStopped says that the context ended the rendering; the context's cause is wrapped beside it.
 	ErrStopped = errors.New("the rendering was stopped")
 )

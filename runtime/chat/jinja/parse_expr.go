@@ -226,7 +226,7 @@ func (p *parser) primary() (expr, error) {
 		}
 		p.i--
 	}
-	return nil, p.fail("unexpected %s", p.cur())
+	return nil, p.fail("expected an expression, got %s", p.cur())
 }
 
 func (p *parser) list() (expr, error) {
