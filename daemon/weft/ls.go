@@ -51,10 +51,18 @@ func (a *app) printModels(models []api.ModelStatus) error {
 		}
 		rows = append(rows, []cell{
 			word(m.Name), styled(m.State, stateStyle(m.State)), number(size), number(countText(m.Parameters)),
-			word(orDash(m.Quantization)), number(context), word(arrived), styled(m.Reason, yellow),
+			word(orDash(m.Quantization)), number(context), word(arrived), styled(note(m), yellow),
 		})
 	}
 	return a.table([]string{"NAME", "STATE", "SIZE", "PARAMETERS", "TYPE", "CONTEXT", "ARRIVED", ""}, rows)
+}
+
+// note is what a user should know of a model: why it is not served, or that its chats are not rendered by a template of its own.
+func note(m api.ModelStatus) string {
+	if m.Reason != "" || m.Template == "" || m.Template == "file" || m.Template == "settings" {
+		return m.Reason
+	}
+	return "chats: " + m.Template
 }
 
 func stateStyle(state string) style {

@@ -46,10 +46,11 @@ func TestSmolLM2CarriesItsTemplate(t *testing.T) {
 
 // Every template there is by name renders a conversation in its format, and a vocabulary with its tokens leads to it.
 func TestFallback(t *testing.T) {
-	in := Input{Messages: []any{
-		map[string]any{"role": "system", "content": "S"}, map[string]any{"role": "user", "content": "hi"},
-		map[string]any{"role": "assistant", "content": "yes"}, map[string]any{"role": "user", "content": "no"},
-	}, AddGenerationPrompt: true}
+	in := Input{AddGenerationPrompt: true}
+	for i, content := range []string{"S", "hi", "yes", "no"} {
+		role := []string{"system", "user", "assistant", "user"}[i]
+		in.Messages = append(in.Messages, map[string]any{"role": role, "content": content})
+	}
 	for _, c := range []struct{ name, tokens, want string }{
 		{"chatml", "<|im_start|> <|im_end|>", "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\nyes<|im_end|>\n<|im_start|>user\nno<|im_end|>\n<|im_start|>assistant\n"},
 		{"gemma", "<start_of_turn> <end_of_turn>", "<s><start_of_turn>user\nS\n\nhi<end_of_turn>\n<start_of_turn>model\nyes<end_of_turn>\n<start_of_turn>user\nno<end_of_turn>\n<start_of_turn>model\n"},

@@ -93,11 +93,11 @@ func (n *forNode) exec(r *run, s *scope) error {
 	if err != nil {
 		return at(n.line, err)
 	}
-	return n.over1(r, s, v)
+	return n.runOver(r, s, v)
 }
 
-// over1 runs the loop over a value.
-func (n *forNode) over1(r *run, s *scope, v any) error {
+// runOver runs the loop over a value.
+func (n *forNode) runOver(r *run, s *scope, v any) error {
 	items, err := r.iterate(v)
 	if err == nil {
 		items, err = n.filter(r, s, items)
@@ -110,7 +110,7 @@ func (n *forNode) over1(r *run, s *scope, v any) error {
 		l.again = func(v any) (string, error) {
 			inner := s.inner()
 			inner.depth = l.depth
-			return r.capture(func() error { return n.over1(r, inner, v) })
+			return r.capture(func() error { return n.runOver(r, inner, v) })
 		}
 	}
 	for l.i = range items {

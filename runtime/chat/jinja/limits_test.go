@@ -100,7 +100,7 @@ func TestHostileTemplates(t *testing.T) {
 			tmpl, err := Parse(source)
 			if err == nil {
 				limits := DefaultLimits()
-				limits.Steps /= 10
+				limits.Steps /= 20
 				_, err = tmpl.Render(t.Context(), limits, nil, nil)
 			}
 			took := time.Since(start)

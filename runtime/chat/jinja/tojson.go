@@ -102,7 +102,7 @@ func (w *jsonWriter) value(v any, depth int) error {
 	case tuple:
 		return w.items(v, depth)
 	default:
-		return fmt.Errorf("Object of type %s is not JSON serializable", typeName(v)) //nolint:revive,staticcheck // Python's own sentence
+		return fmt.Errorf("Object of type %s is not JSON serializable", typeName(v)) //nolint:staticcheck // Python's own sentence
 	}
 	return w.account()
 }
