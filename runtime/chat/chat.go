@@ -163,11 +163,14 @@ func ParseJSON(data []byte) (any, error) {
 	return v, nil
 }
 
+// maxRaised is the length of the longest message that a template raises, in bytes.
+const maxRaised = 4096
+
 // raise is raise_exception.
 func raise(args []string) (string, error) {
 	e := &RaisedError{}
 	if len(args) > 0 {
-		e.Message = args[0]
+		e.Message = args[0][:min(len(args[0]), maxRaised)]
 	}
 	return "", e
 }

@@ -3,6 +3,7 @@ package jinja
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 var (
@@ -18,7 +19,16 @@ type Error struct {
 	Err  error
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
+// maxReason bounds what is said of a template, whose names may be as long as it is.
+const maxReason = 250
+
+func (e *Error) Error() string {
+	reason := e.Err.Error()
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") + "..."
+	}
+	return fmt.Sprintf("line %d: %s", e.Line, reason)
+}
 
 func (e *Error) Unwrap() error { return e.Err }
 

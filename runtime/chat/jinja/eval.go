@@ -79,9 +79,12 @@ func (x *binary) eval(r *run, s *scope) (any, error) {
 	}
 	if x.op == "+" && left != right {
 		if left {
-			b = escaped(b)
+			b, err = r.escaped(b)
 		} else {
-			a = escaped(a)
+			a, err = r.escaped(a)
+		}
+		if err != nil {
+			return nil, at(x.line, err)
 		}
 	}
 	v, err := r.operate(x.op, a, b)
@@ -92,11 +95,15 @@ func (x *binary) eval(r *run, s *scope) (any, error) {
 }
 
 // escaped is a text as markup takes it; what is no text stays as it is.
-func escaped(v any) any {
-	if s, ok := v.(string); ok {
-		return escape(s)
+func (r *run) escaped(v any) (any, error) {
+	s, ok := v.(string)
+	if !ok {
+		return v, nil
 	}
-	return v
+	if err := r.room(len(s) * escapeGrowth); err != nil {
+		return nil, err
+	}
+	return escape(s), nil
 }
 
 func (x *logic) eval(r *run, s *scope) (any, error) {

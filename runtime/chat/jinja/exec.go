@@ -261,6 +261,9 @@ func (n *macroNode) function(s *scope) *function {
 func (n *macroNode) bind(r *run, s *scope, a *args) error {
 	used := make([]bool, len(a.names))
 	for i, p := range n.params {
+		if err := r.step(1 + len(a.names)); err != nil {
+			return err
+		}
 		var v any = missing("parameter '%s' was not provided", p)
 		has := i < len(a.pos)
 		if has {

@@ -29,14 +29,14 @@ func filterTable() map[string]method {
 	return map[string]method{
 		"abs": filterAbs, "attr": filterAttr, "batch": filterBatch, "capitalize": onText(mapped(capitalize)), "center": filterCenter,
 		"count": filterLength, "d": filterDefault, "default": filterDefault, "dictsort": filterDictSort,
-		"e": onText(mapped(escape)), "escape": onText(mapped(escape)), "first": filterFirst, "float": filterFloat,
+		"e": onText(growing(escapeGrowth, escape)), "escape": onText(growing(escapeGrowth, escape)), "first": filterFirst, "float": filterFloat,
 		"format": filterFormat, "groupby": filterGroupBy, "indent": filterIndent, "int": filterInt, "items": filterItems,
 		"join": filterJoin, "last": filterLast, "length": filterLength, "list": filterList, "lower": onText(mapped(strings.ToLower)),
 		"map": filterMap, "max": extreme(false), "min": extreme(true), "reject": selector(false, false), "rejectattr": selector(true, false),
 		"replace": filterReplace, "reverse": filterReverse, "round": filterRound, "safe": filterString, "select": selector(false, true),
 		"selectattr": selector(true, true), "slice": filterSlice, "sort": filterSort, "string": filterString, "sum": filterSum,
 		"title": onText(mapped(titleFilter)), "tojson": toJSON, "trim": onText(strip(true, true)), "truncate": filterTruncate,
-		"unique": filterUnique, "upper": onText(mapped(upper)), "urlencode": onText(mapped(urlEncode)), "wordcount": filterWordCount,
+		"unique": filterUnique, "upper": onText(mapped(upper)), "urlencode": onText(growing(urlEncodeGrowth, urlEncode)), "wordcount": filterWordCount,
 	}
 }
 
@@ -48,6 +48,26 @@ func onText(m method) method {
 			return nil, err
 		}
 		return m(r, s, a)
+	}
+}
+
+// How many times as long a text may become.
+const (
+	escapeGrowth    = 5
+	urlEncodeGrowth = 3
+	reprGrowth      = 4
+	jsonGrowth      = 6
+)
+
+// growing is mapped for what makes a text longer.
+func growing(times int, f func(s string) string) method {
+	m := mapped(f)
+	return func(r *run, x any, a *args) (any, error) {
+		s, _ := x.(string)
+		if err := r.made(len(s) * (times - 1)); err != nil {
+			return nil, err
+		}
+		return m(r, x, a)
 	}
 }
 

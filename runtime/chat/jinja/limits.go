@@ -87,6 +87,14 @@ func (b *budget) descend() error {
 
 func (b *budget) ascend() { b.nested-- }
 
+// room holds that n bytes of text could be made: what is written piece by piece is accounted for only then.
+func (b *budget) room(n int) error {
+	if n > b.text {
+		return b.refuse("bytes of text", b.limits.TextBytes)
+	}
+	return b.spent
+}
+
 // made accounts for n bytes of new text, before they are made.
 func (b *budget) made(n int) error {
 	if n > b.text {

@@ -81,6 +81,13 @@ func hostile() map[string]string {
 		"spaces":         "{{ 1" + strings.Repeat(" ", 1_000_000) + "}",
 		"escapes":        "{{ '" + strings.Repeat("\\", 900_001) + "' }}",
 		"targets":        "{% set " + strings.Repeat("(", 100_000) + "a" + strings.Repeat(")", 100_000) + " = 1 %}",
+		"adjacent texts": "{{ " + strings.Repeat("'' ", 330_000) + "[0 }}",
+		"dotted filter":  "{{ 1|a" + strings.Repeat(".a", 500_000) + " }}",
+		"parameters":     "{% macro f(" + strings.Repeat("a,", 200_000) + "b) %}{% endmacro %}{{ f(" + strings.Repeat("c=1,", 100_000) + "d=1) }}",
+		"escaping":       "{{ ('&' * 100000000)|e }}",
+		"quoting":        "{{ ['\x01' * 100000000] }}",
+		"json quoting":   "{{ ('\x01' * 100000000)|tojson }}",
+		"strip":          "{{ ('x' * 10000000).strip('y' * 10000000 ~ 'x') }}",
 		"globals":        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
 		"through self":   "{{ self.__init__.__globals__ }}{{ self._TemplateReference__context.x }}",
 		"through range":  "{{ range.__self__.__builtins__ }}",
@@ -180,13 +187,9 @@ func TestValuesHaveNoInside(t *testing.T) {
 
 // FuzzTemplate holds that no template panics, hangs or gives an error of another kind.
 func FuzzTemplate(f *testing.F) {
-	for _, seed := range []string{
-		"{% for m in messages %}{{ m.role + ': ' + (m.content if m.content is string else '') }}{% endfor %}",
-		"{%- set ns = namespace(a=1) -%}{% macro f(x, y=2) %}{{ x[1:] }}{% endmacro %}{{ f('abc') }}",
-		"{% raw %}{{ x }}{% endraw %}{# c #}{{ messages|selectattr('role', 'equalto', 'user')|map(attribute='content')|join(', ') }}",
-		"{{ {'a': [1, none, 1.5]}|tojson(indent=2) }}{{ 'x' * 3 ~ 4 // 3 }}",
-	} {
-		f.Add(seed)
+	_, cases := loadCases(f)
+	for _, c := range cases {
+		f.Add(c.Template)
 	}
 	vars := map[string]any{"messages": []any{map[string]any{"role": "user", "content": "hé"}, map[string]any{"role": "assistant", "content": nil}}}
 	limits := Limits{Steps: 10_000, TextBytes: 1 << 20, OutputBytes: 1 << 16, Depth: 200}

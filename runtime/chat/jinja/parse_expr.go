@@ -1,6 +1,9 @@
 package jinja
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // tuple reads an expression, or several with commas between them. Without conditional there is no `a if b else c` at the top,
 // because an `if` there is the statement's.
@@ -193,11 +196,12 @@ func (p *parser) primary() (expr, error) {
 		p.mentions(t.text)
 		return name{t.text}, nil
 	case kString:
-		s := t.text
+		var s strings.Builder
+		s.WriteString(t.text)
 		for p.cur().kind == kString {
-			s += p.take().text
+			s.WriteString(p.take().text)
 		}
-		return literal{s}, nil
+		return literal{s.String()}, nil
 	case kInt:
 		n, err := strconv.Atoi(t.text)
 		if err != nil {

@@ -115,11 +115,10 @@ func (p *parser) mentions(n string) {
 // dotted reads the name of a filter or a test.
 func (p *parser) dotted() (string, error) {
 	n, err := p.ident()
-	for err == nil && p.isOp(".") {
-		p.take()
-		var part string
-		part, err = p.ident()
-		n = strings.Join([]string{n, part}, ".")
+	parts := []string{n}
+	for err == nil && p.skipOp(".") {
+		n, err = p.ident()
+		parts = append(parts, n)
 	}
-	return n, err
+	return strings.Join(parts, "."), err
 }

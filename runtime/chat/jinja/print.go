@@ -65,6 +65,9 @@ func (p *printer) value(v any) error {
 	case float64:
 		return p.write(pythonFloat(v))
 	case string:
+		if err := p.room(len(v) * reprGrowth); err != nil {
+			return err
+		}
 		return p.write(quoted(v))
 	case list:
 		return p.items("[", v, "]")

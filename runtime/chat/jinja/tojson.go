@@ -94,6 +94,9 @@ func (w *jsonWriter) value(v any, depth int) error {
 	case float64:
 		w.b.WriteString(jsonFloat(v))
 	case string:
+		if err := w.room(len(v) * jsonGrowth); err != nil {
+			return err
+		}
 		w.quote(v)
 	case *Dict:
 		return w.dict(v, depth)
@@ -151,6 +154,9 @@ func (w *jsonWriter) dict(d *Dict, depth int) error {
 		pair, _ := p.(tuple)
 		switch k := pair[0].(type) {
 		case string:
+			if err := w.room(len(k) * jsonGrowth); err != nil {
+				return err
+			}
 			w.quote(k)
 		case nil:
 			w.quote("null")
