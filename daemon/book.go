@@ -1,14 +1,17 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/weft-run/weft/daemon/api"
 	"github.com/weft-run/weft/daemon/server"
 	"github.com/weft-run/weft/runtime/engine"
+	"github.com/weft-run/weft/runtime/parts"
 	"github.com/weft-run/weft/runtime/repository"
 )
 
@@ -38,10 +41,20 @@ func (b *book) Acquire(ctx context.Context, name string) (*server.Model, error) 
 		ContextLength: lease.ContextLen,
 		Tokenizer:     lease.Tokenizer,
 		Template:      lease.Template,
+		TemplateNote:  templateNote(lease),
+		NoTemplate:    lease.TemplateProblem,
 		Engine:        engineOf{lease.Engine},
 		Sampling:      lease.Settings.Sampling,
 		Release:       lease.Release,
 	}, nil
+}
+
+// templateNote is what answers to chats say of the template: nothing where it is the model's own or its operator's choice.
+func templateNote(l *repository.Lease) string {
+	if strings.HasPrefix(l.TemplateOrigin, parts.OriginFallback) {
+		return l.TemplateOrigin
+	}
+	return ""
 }
 
 // await looks again, and then waits as long as the model is on its way and arrivalPatience lasts.
@@ -98,10 +111,7 @@ func statusOf(s repository.Status) api.ModelStatus {
 	}
 	m.KVType = s.CacheType
 	m.HeaderDigest, m.Digest = "sha256:"+s.HeaderDigest, digestOrPending(s.Digest)
-	m.Template = s.TemplateProblem
-	if s.Template {
-		m.Template = "ok"
-	}
+	m.Template = cmp.Or(s.Template, s.TemplateProblem)
 	m.SeenToReady = max(float64(s.Served.Sub(s.Arrived))/float64(time.Millisecond), 0) // the clock may have been set back between
 	return m
 }

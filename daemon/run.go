@@ -127,7 +127,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		State: func() string { return p.state.Load().(string) }, Status: p.status,
 		Version: api.Release(), Numerics: strings.TrimPrefix(ref.Version, "numerics "),
 		Policy: door.Policy{Hosts: cfg.AllowedHosts, Origins: cfg.AllowedOrigins}, UID: os.Geteuid(), AdminTCP: cfg.AdminTCP,
-		Limits: limits(cfg), MaxBody: cfg.MaxBody.Bytes, BodyRoom: cfg.BodyRoom.Bytes, BodyTimeout: cfg.BodyTimeout, StallTimeout: cfg.StallTimeout,
+		Limits: limits(cfg), MaxBody: cfg.MaxBody.Bytes, BodyRoom: cfg.BodyRoom.Bytes, BodyTimeout: cfg.BodyTimeout, TemplateTimeout: cfg.TemplateTimeout, StallTimeout: cfg.StallTimeout,
 		Connections: connections,
 	})
 	log.Info("weftd started", "version", api.Release(), "pid", os.Getpid(), "listening", strings.Join(p.listens, " "), "data", cfg.DataDir,

@@ -80,7 +80,7 @@ type ModelStatus struct {
 	Parameters   int64    `json:"parameters,omitempty"`
 	Context      int      `json:"context_tokens,omitempty"` // of one sequence, as served
 	KVType       string   `json:"kv_type,omitempty"`        // of the cache, as served
-	Template     string   `json:"template,omitempty"`       // where the chat template comes from
+	Template     string   `json:"template,omitempty"`       // where the chat template comes from: "file", "settings", "fallback NAME"; or why there is none
 	HeaderDigest string   `json:"header_digest,omitempty"`
 	Digest       string   `json:"digest,omitempty"` // "sha256:..." or "pending"
 	Resident     int64    `json:"resident_bytes,omitempty"`
@@ -138,6 +138,8 @@ type RenderResponse struct {
 	Model  string  `json:"model"`
 	Text   string  `json:"text"`
 	Tokens []int32 `json:"tokens"`
+	// Template names the template where the model has none of its own: "fallback chatml".
+	Template string `json:"template,omitempty"`
 }
 
 // PerplexityRequest is the body of POST /weft/v1/perplexity. Exactly one of Text and Tokens is given.

@@ -62,6 +62,7 @@ func (c *Config) settings() []setting {
 		{key: "header_timeout", to: &c.HeaderTimeout, min: second / 1000, max: 3600 * second, help: "How long a client may take to send the header of a request."},
 		{key: "body_timeout", to: &c.BodyTimeout, min: second / 1000, max: 24 * 3600 * second, help: "How long a client may take to send a request body, uploads of models excepted."},
 		{key: "idle_timeout", to: &c.IdleTimeout, min: second / 1000, max: 24 * 3600 * second, help: "How long a connection without a request stays open."},
+		{key: "template_timeout", to: &c.TemplateTimeout, min: second / 1000, max: 60 * second, help: "How long a model's chat template may take to render one conversation."},
 		{key: "stall_timeout", to: &c.StallTimeout, min: second / 1000, max: 3600 * second, help: "How long a client may read nothing of its answer before the request is cancelled."},
 		{key: "drain_timeout", to: &c.DrainTimeout, min: 0, max: 3600 * second, help: "How long running requests may go on after the daemon was told to stop."},
 

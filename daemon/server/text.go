@@ -72,8 +72,8 @@ func (s *Server) handleRender(w http.ResponseWriter, r *http.Request, rec *recor
 	name := func(in *api.RenderRequest) string { return in.Model }
 	return ask(s, w, r, rec, s.o.Limits.DecodeRender, name, func(in *api.RenderRequest, model *Model) (*api.RenderResponse, error) {
 		generate := in.AddGenerationPrompt == nil || *in.AddGenerationPrompt
-		text, ids, err := render(model, in.Messages, in.Tools, generate, in.TemplateArguments)
-		return &api.RenderResponse{Model: model.Base.Name, Text: text, Tokens: ids}, err
+		text, ids, err := s.render(r.Context(), model, in.Messages, in.Tools, generate, in.TemplateArguments)
+		return &api.RenderResponse{Model: model.Base.Name, Text: text, Tokens: ids, Template: model.TemplateNote}, err
 	})
 }
 

@@ -205,8 +205,8 @@ func (r *report) know(err error) {
 
 func (r *report) judgeTemplate(p *parts.Parts) {
 	r.Template.Usable, r.Template.Problem = p.Template != nil, p.TemplateProblem
-	if p.Template != nil && r.Template.Bytes == 0 {
-		r.Template.Fallback = p.Template.Name()
+	if name, ok := strings.CutPrefix(p.TemplateOrigin, parts.OriginFallback); ok {
+		r.Template.Fallback = name
 	}
 }
 

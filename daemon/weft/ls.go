@@ -65,7 +65,7 @@ func (a *app) printModels(models []api.ModelStatus, all bool) error {
 		if m.Bytes > 0 {
 			size = bytesText(m.Bytes)
 		}
-		reason := strings.ReplaceAll(m.Reason, "\n", "; ")
+		reason := note(m)
 		if m.Next != "" {
 			reason = "newer content is " + m.Next + ": " + reason
 		}
@@ -83,6 +83,14 @@ func (a *app) printModels(models []api.ModelStatus, all bool) error {
 		rows = append(rows, row)
 	}
 	return a.table(head, rows)
+}
+
+// note is what a user should know of a model: why it is not served, or that its chats are not rendered by a template of its own.
+func note(m api.ModelStatus) string {
+	if m.Reason != "" || m.Template == "" || m.Template == "file" || m.Template == "settings" {
+		return strings.ReplaceAll(m.Reason, "\n", "; ")
+	}
+	return "chats: " + m.Template
 }
 
 func stateStyle(state string) style {

@@ -28,8 +28,10 @@ type Options struct {
 type Parts struct {
 	Model     models.Model
 	Tokenizer *tokenizer.Tokenizer
-	// Template is the chat template, nil where there is none that can be used; TemplateProblem says why.
+	// Template is the chat template and TemplateOrigin says where it comes from. The template is nil where the file's own cannot be
+	// used; TemplateProblem says why.
 	Template        *chat.Template
+	TemplateOrigin  string
 	TemplateProblem string
 }
 

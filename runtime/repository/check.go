@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/weft-run/weft/runtime/parts"
 )
 
 // What is new is checked, which is to read it and to load it up to its first token, one after the other and the smallest first: so the
@@ -164,8 +166,12 @@ func (r *Repository) replace(ctx context.Context, e *entry, l *look, replaced *M
 	r.log.Info("model in service", "model", m.Name, "generation", m.Generation, "architecture", m.Config.Architecture,
 		"quantization", m.Quantization, "parameters", m.Parameters, "context", m.ContextLen, "bytes", m.Memory,
 		"load", m.Served.Sub(began), "since_arrival", m.Served.Sub(m.Arrived))
-	if m.TemplateProblem != "" {
-		r.log.Info("model takes no chats", "model", m.Name, "reason", m.TemplateProblem)
+	switch {
+	case m.TemplateProblem != "":
+		r.log.Warn("model takes no chats", "model", m.Name, "reason", m.TemplateProblem)
+	case strings.HasPrefix(m.TemplateOrigin, parts.OriginFallback):
+		r.log.Warn("model has no chat template of its own: chats use one that its vocabulary speaks of",
+			"model", m.Name, "template", m.TemplateOrigin, "set", "`template` in the model's settings")
 	}
 }
 
@@ -187,7 +193,7 @@ func (r *Repository) publish(e *entry, m *Model) error {
 		r.retire(old)
 	}
 	e.current = m
-	r.inspector.add(m)        // before anybody can retire it, whose burial takes it out of the queue
+	r.inspector.add(m)      // before anybody can retire it, whose burial takes it out of the queue
 	if e.seenKey == m.key { // else what lies there by now is something else, and is told of
 		e.note("", "")
 		e.told = ""

@@ -41,7 +41,7 @@ type Status struct {
 	Parameters      int64
 	ContextLen      int
 	CacheType       string // as served
-	Template        bool
+	Template        string // where it comes from; "": there is none that can be used
 	TemplateProblem string
 	HeaderDigest    string
 	Digest          string // "" while it is being computed
@@ -108,7 +108,7 @@ func (m *Model) status(state string) Status {
 		Name: m.Name, State: state, Builtin: m.Builtin, Files: m.Files, Bytes: m.Bytes, Memory: m.Memory,
 		Generation: m.Generation, Leases: m.leases, Architecture: m.Config.Architecture, Quantization: m.Quantization,
 		Parameters: m.Parameters, ContextLen: m.ContextLen, CacheType: m.CacheType.String(),
-		Template: m.Template != nil, TemplateProblem: m.TemplateProblem,
+		Template: m.TemplateOrigin, TemplateProblem: m.TemplateProblem,
 		HeaderDigest: m.HeaderDigest, Digest: digest, Arrived: m.Arrived, Served: m.Served,
 	}
 }

@@ -91,6 +91,7 @@ func (r *Repository) read(m *Model) (models.Model, error) {
 		return nil, err
 	}
 	m.Config, m.Tokenizer, m.Template, m.TemplateProblem = p.Model.Config(), p.Tokenizer, p.Template, p.TemplateProblem
+	m.TemplateOrigin = p.TemplateOrigin
 	m.Files, m.Bytes, m.HeaderDigest = f.Files(), f.Size(), f.Identity().HeaderDigest
 	if m.Builtin {
 		m.Files = nil

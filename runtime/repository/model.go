@@ -18,8 +18,10 @@ type Model struct {
 	Generation uint64 // of all models of the process; a higher one came later
 	Config     models.Config
 	Tokenizer  *tokenizer.Tokenizer
-	// Template is the chat template, nil where there is none that can be used; TemplateProblem says why.
+	// Template is the chat template and TemplateOrigin says where it comes from. The template is nil where the file's own cannot be
+	// used; TemplateProblem says why.
 	Template        *chat.Template
+	TemplateOrigin  string
 	TemplateProblem string
 	Engine          *engine.Engine
 	Settings        Settings          // with the defaults filled in

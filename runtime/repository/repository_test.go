@@ -230,7 +230,7 @@ func TestAModelComesIntoService(t *testing.T) {
 	b.sync()
 	s := b.want("a", StateServing)
 	if s.Generation != 1 || s.Architecture != "llama" || s.ContextLen != 256 || s.Parameters == 0 || s.Quantization != "F32" ||
-		s.HeaderDigest == "" || s.Bytes == 0 || s.Memory <= s.Bytes || !s.Template || s.CacheType != "f16" || len(s.Files) != 1 {
+		s.HeaderDigest == "" || s.Bytes == 0 || s.Memory <= s.Bytes || s.Template == "" || s.CacheType != "f16" || len(s.Files) != 1 {
 		t.Errorf("status is %+v", s)
 	}
 	if s.Arrived.IsZero() || s.Served.Before(s.Arrived) {
