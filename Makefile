@@ -10,7 +10,9 @@ LDFLAGS  := -s -w -X github.com/weft-run/weft/daemon/api.build=$(VERSION)
 TESTDATA ?= $(CURDIR)/.testdata
 DURATION ?= 5m
 ENGINE_DURATION ?= 1m
-FUZZTIME ?= 10s
+HAMMER   ?= 20s
+KILLS    ?= 20
+FUZZTIME ?= 30m
 PYTHON   ?= python3
 TOOL     := $(GO) tool -modfile=.ci/tools.mod
 LEVELS   := ref avx2 avxvnni avx512
@@ -85,15 +87,24 @@ test-clients: build ## the official openai clients for Python and Node against a
 	daemon/clienttest/run bin
 
 .PHONY: test-long
-test-long: ## under the race detector: 64 clients for DURATION, then the engine's random runs for ENGINE_DURATION each
-	CGO_ENABLED=1 WEFT_LONG=$(DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLong' ./daemon
+test-long: ## under the race detector: 64 clients for DURATION, the engine's random runs for ENGINE_DURATION each; 50 cycles of load and unload; then test-hammer and test-kills
+	CGO_ENABLED=1 WEFT_LONG=$(DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLongManyClients$$' ./daemon
 	CGO_ENABLED=1 WEFT_LONG=$(ENGINE_DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLong' ./runtime/engine
+	WEFT_LONG=$(DURATION) $(GO) test -count=1 -run '^TestCycles' ./daemon
+	$(MAKE) test-hammer test-kills
+
+.PHONY: test-hammer
+test-hammer: ## the files of 20 models replaced, truncated, removed at random for HAMMER (the whole: 10m) under 16 clients, under the race detector; then a thousand models at once
+	CGO_ENABLED=1 WEFT_HAMMER=$(HAMMER) $(GO) test -race -count=1 -v -timeout 60m -run '^TestLongHammer$$' ./daemon
+	WEFT_HAMMER=$(HAMMER) $(GO) test -count=1 -v -run '^TestLongThousandModels$$' ./daemon
+
+.PHONY: test-kills
+test-kills: ## kill -9 at KILLS random moments (the whole: 1000) under load and swaps; each restart answers within a second, with its state whole
+	WEFT_KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 60m -run '^TestLongKills$$' ./daemon/weftd
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME
-	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r f; do \
-	  for t in $$(grep -oE '^func (Fuzz[A-Za-z0-9_]+)' $$f | cut -d' ' -f2); do echo "$$(dirname $$f) $$t"; \
-	    .ci/fuzz-one $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f); done; done
+fuzz: ## every fuzz target there is; FUZZTIME (30m) is for all of them together
+	@GO=$(GO) .ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
 bench: ## Go benchmarks of kernels, sampler and tokenizer

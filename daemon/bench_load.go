@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime"
 	"time"
 
@@ -49,13 +50,14 @@ func loadOnce(ctx context.Context, plan benchPlan, device *cpu.Device, cache str
 	cfg := config.Default()
 	models := repository.New(repository.Options{
 		OpenBackend: func() kernels.Backend { return device.Open() },
-		Budget:      cfg.MemoryBudget.Of(totalMemory(slog.New(slog.DiscardHandler))),
+		Budget:      memoryBudget(os.DirFS("/"), cfg.MemoryBudget, slog.New(slog.DiscardHandler)),
 		Defaults:    repository.Settings{ContextLen: cfg.Ctx, Parallel: cfg.Parallel, CacheType: cache},
 		StepTokens:  cfg.StepTokens, PageTokens: cfg.PageTokens, MaxQueue: cfg.Queue, ReadTimeout: cfg.StallTimeout,
 	})
 	defer models.Close()
 	started := time.Now()
-	models.Sync(ctx, []repository.Source{{Name: name, Paths: []string{cmp.Or(plan.file, plan.keep)}}})
+	models.Sync([]repository.Source{{Name: name, Paths: []string{cmp.Or(plan.file, plan.keep)}}})
+	models.Wait(ctx)
 	spent := time.Since(started)
 	if err := ctx.Err(); err != nil {
 		return 0, err

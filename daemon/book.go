@@ -1,19 +1,22 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/weft-run/weft/daemon/api"
 	"github.com/weft-run/weft/daemon/server"
 	"github.com/weft-run/weft/runtime/engine"
+	"github.com/weft-run/weft/runtime/parts"
 	"github.com/weft-run/weft/runtime/repository"
 )
 
-// arrivalPatience is how long a request waits for a model that is just arriving: the settle time, a load, and some air.
-const arrivalPatience = 3 * time.Second
+// arrivalPatience is how long a request waits for a model that is just arriving: the settle time, a load from a slow disk, and some air.
+const arrivalPatience = 10 * time.Second
 
 // book shows the repository to the server in the server's own words.
 type book struct {
@@ -38,10 +41,20 @@ func (b *book) Acquire(ctx context.Context, name string) (*server.Model, error) 
 		ContextLength: lease.ContextLen,
 		Tokenizer:     lease.Tokenizer,
 		Template:      lease.Template,
+		TemplateNote:  templateNote(lease),
+		NoTemplate:    lease.TemplateProblem,
 		Engine:        engineOf{lease.Engine},
 		Sampling:      lease.Settings.Sampling,
 		Release:       lease.Release,
 	}, nil
+}
+
+// templateNote is what answers to chats say of the template: nothing where it is the model's own or its operator's choice.
+func templateNote(l *repository.Lease) string {
+	if strings.HasPrefix(l.TemplateOrigin, parts.OriginFallback) {
+		return l.TemplateOrigin
+	}
+	return ""
 }
 
 // await looks again, and then waits as long as the model is on its way and arrivalPatience lasts.
@@ -88,7 +101,7 @@ func (b *book) List() []api.ModelStatus {
 
 func statusOf(s repository.Status) api.ModelStatus {
 	m := api.ModelStatus{
-		Name: s.Name, Aliases: s.Aliases, State: s.State, Reason: s.Reason, BuiltIn: s.Builtin, Files: s.Files, Bytes: s.Bytes,
+		Name: s.Name, Aliases: s.Aliases, State: s.State, Reason: s.Reason, Next: s.Next, BuiltIn: s.Builtin, Files: s.Files, Bytes: s.Bytes,
 		Generation: s.Generation, Architecture: s.Architecture, Quantization: s.Quantization, Parameters: s.Parameters, Context: s.ContextLen,
 		Resident: s.Memory, Running: s.Engine.Running, Queued: s.Engine.Queue, PagesUsed: s.Engine.PagesUsed, PagesTotal: s.Engine.PagesTotal,
 		Seen: timeOrNil(s.Arrived), Served: timeOrNil(s.Served),
@@ -98,11 +111,8 @@ func statusOf(s repository.Status) api.ModelStatus {
 	}
 	m.KVType = s.CacheType
 	m.HeaderDigest, m.Digest = "sha256:"+s.HeaderDigest, digestOrPending(s.Digest)
-	m.Template = s.TemplateProblem
-	if s.Template {
-		m.Template = "ok"
-	}
-	m.SeenToReady = float64(s.Served.Sub(s.Arrived)) / float64(time.Millisecond)
+	m.Template = cmp.Or(s.Template, s.TemplateProblem)
+	m.SeenToReady = max(float64(s.Served.Sub(s.Arrived))/float64(time.Millisecond), 0) // the clock may have been set back between
 	return m
 }
 

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/weft-run/weft/daemon/watch"
 	"github.com/weft-run/weft/runtime/gguf"
@@ -55,7 +58,21 @@ func candidates(dir string, list []watch.Entry) []candidate {
 		flat[i].settings = beside[flat[i].name]
 	}
 	// A file goes before a split set, which goes before a folder, where they claim one name.
-	return unique(append(flat, found...))
+	all := append(flat, found...)
+	for i := range all {
+		all[i].checkName()
+	}
+	return unique(all)
+}
+
+// checkName makes a candidate whose name cannot be told in JSON, in a line of a log or on a terminal one that is refused, under a name
+// that can.
+func (c *candidate) checkName() {
+	if utf8.ValidString(c.name) && !strings.ContainsFunc(c.name, unicode.IsControl) {
+		return
+	}
+	c.name, c.aliases = strconv.Quote(c.name), nil
+	c.problem = "its name has bytes that are not UTF-8, or control characters such as a line break; rename it"
 }
 
 // inFolder makes a subfolder's one model a candidate under the folder's name. It is false for a folder that holds none.

@@ -1,14 +1,10 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/weft-run/weft/daemon/config"
 )
@@ -19,53 +15,50 @@ const (
 	stateMode = 0o700 // what the daemon writes of conversations is for the service alone
 )
 
-// makeFolders makes the data folders that are not there.
-func makeFolders(cfg config.Config) error {
+// makeFolders makes the data folders that are not there. Without the data and the state folder there is no daemon; of the others the
+// log says what is wrong, and they count when somebody makes them.
+func makeFolders(cfg config.Config, log *slog.Logger) error {
 	for _, f := range []struct {
 		key, path string
 		mode      os.FileMode
+		needed    bool
 	}{
-		{"data_dir", cfg.DataDir, dataMode},
-		{"models_dir", cfg.ModelsDir, dataMode},
-		{"adapters_dir", cfg.AdaptersDir, dataMode},
-		{"plugins_dir", cfg.PluginsDir, dataMode},
-		{"documents_dir", cfg.DocumentsDir, dataMode},
-		{"state_dir", cfg.StateDir, stateMode},
+		{"data_dir", cfg.DataDir, dataMode, true},
+		{"state_dir", cfg.StateDir, stateMode, true},
+		{"models_dir", cfg.ModelsDir, dataMode, false},
+		{"adapters_dir", cfg.AdaptersDir, dataMode, false},
+		{"plugins_dir", cfg.PluginsDir, dataMode, false},
+		{"documents_dir", cfg.DocumentsDir, dataMode, false},
 	} {
-		if err := os.MkdirAll(f.path, f.mode); err != nil {
+		switch err := os.MkdirAll(f.path, f.mode); {
+		case err == nil:
+		case f.needed:
 			return fmt.Errorf("daemon: %s: %w; choose another folder with --data-dir, or make it writable for this user", f.key, err)
+		default:
+			log.Warn("a folder cannot be made; it is used when it is there", "setting", f.key, "folder", f.path, "reason", err)
 		}
 	}
 	return nil
 }
 
-// lockState takes the lock on the state folder, which says that one daemon uses it. The kernel gives the lock back when the process
-// ends, however it ends. The caller closes the file.
-func lockState(dir string) (*os.File, error) {
-	path := filepath.Join(dir, "weftd.lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+// cleanState removes the files of the state folder that were being written when the daemon was killed, and says how many.
+func cleanState(state *os.Root) (removed int, err error) {
+	d, err := state.Open(".")
 	if err != nil {
-		return nil, fmt.Errorf("daemon: lock file: %w", err)
+		return 0, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		defer f.Close()
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("daemon: lock file %s: %w", path, err)
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, ".") && strings.HasSuffix(name, ".tmp") {
+			if err := state.Remove(name); err != nil {
+				return removed, err
+			}
+			removed++
 		}
-		owner := "its process id is not known"
-		if pid, err := io.ReadAll(io.LimitReader(f, 32)); err == nil && len(pid) > 0 {
-			owner = "process " + strings.TrimSpace(string(pid))
-		}
-		return nil, fmt.Errorf("daemon: folder %s is %w (%s); stop that one or choose another folder with --data-dir", dir, ErrInUse, owner)
 	}
-	if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("daemon: lock file %s: %w", path, err)
-	}
-	return f, nil
-}
-
-func writePID(f *os.File) error {
-	_, err := f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
-	return err
+	return removed, nil
 }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -34,7 +35,7 @@ func must(t *testing.T, err error) {
 func TestFoldersAreMadeWithTheirModes(t *testing.T) {
 	cfg := settings(filepath.Join(t.TempDir(), "weft"))
 	for range 2 { // the second time all is there
-		must(t, makeFolders(cfg))
+		must(t, makeFolders(cfg, quiet()))
 	}
 	for path, want := range map[string]fs.FileMode{cfg.DataDir: 0o750, cfg.ModelsDir: 0o750, cfg.StateDir: 0o700} {
 		info, err := os.Stat(path)
@@ -43,23 +44,38 @@ func TestFoldersAreMadeWithTheirModes(t *testing.T) {
 			t.Errorf("%s has mode %v, want %v", path, info.Mode().Perm(), want)
 		}
 	}
-	cfg.ModelsDir = filepath.Join(cfg.StateDir, "file", "models")
-	must(t, os.WriteFile(filepath.Dir(cfg.ModelsDir), nil, 0o600))
-	if err := makeFolders(cfg); err == nil || !strings.Contains(err.Error(), "models_dir") {
-		t.Errorf("a folder below a file: %v", err)
+	file := filepath.Join(cfg.StateDir, "file")
+	must(t, os.WriteFile(file, nil, 0o600))
+	var log strings.Builder
+	cfg.ModelsDir = filepath.Join(file, "models")
+	if err := makeFolders(cfg, NewLog(&log, slog.LevelInfo, "text")); err != nil || !strings.Contains(log.String(), "setting=models_dir") {
+		t.Errorf("a models folder below a file: %v; the log has %q", err, log.String())
+	}
+	cfg.StateDir = filepath.Join(file, "state")
+	if err := makeFolders(cfg, quiet()); err == nil || !strings.Contains(err.Error(), "state_dir") {
+		t.Errorf("a state folder below a file: %v", err)
 	}
 }
 
 func TestOneDaemonToAFolder(t *testing.T) {
 	dir := t.TempDir()
-	first, err := lockState(dir)
+	first, err := lockState(dir, quiet())
 	must(t, err)
-	_, err = lockState(dir)
+	_, err = lockState(dir, quiet())
 	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "process "+strconv.Itoa(os.Getpid())) {
 		t.Errorf("second lock: %v", err)
 	}
 	must(t, first.Close())
-	again, err := lockState(dir)
+	again, err := lockState(dir, quiet())
 	must(t, err)
-	must(t, again.Close())
+	if again.killed != 0 {
+		t.Errorf("after a clean end the lock says that process %d was killed", again.killed)
+	}
+	must(t, again.folder.Close()) // as the kernel does for a process that is killed
+	after, err := lockState(dir, quiet())
+	must(t, err)
+	if after.killed != os.Getpid() {
+		t.Errorf("after a kill the lock says that process %d was killed", after.killed)
+	}
+	must(t, after.Close())
 }

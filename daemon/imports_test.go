@@ -34,16 +34,18 @@ var allowed = map[string]struct{ ours, others []string }{
 	}, others: []string{"golang.org/x/sys"}},
 	"kernels/kerneltest": {ours: []string{"kernels", "kernels/ref", "kernels/quant", "kernels/exact"}},
 
-	"runtime/gguf":      {ours: []string{"kernels/quant"}, others: []string{"golang.org/x/sys"}},
-	"runtime/kvcache":   {ours: []string{"kernels"}},
-	"runtime/scheduler": {ours: []string{"runtime/kvcache"}},
-	"runtime/models":    {ours: []string{"runtime/gguf", "runtime/kvcache", "kernels", "kernels/quant", "kernels/exact"}},
-	"runtime/sampler":   {ours: []string{"kernels/exact"}},
-	"runtime/chat":      {others: []string{"github.com/nikolalohinski/gonja/v2"}},
-	"runtime/tokenizer": {ours: []string{"runtime/gguf"}, others: []string{"golang.org/x/text"}},
-	"runtime/engine":    {ours: []string{"runtime/models", "runtime/scheduler", "runtime/kvcache", "runtime/sampler", "kernels"}},
+	"runtime/gguf":       {ours: []string{"kernels/quant"}, others: []string{"golang.org/x/sys"}},
+	"runtime/kvcache":    {ours: []string{"kernels"}},
+	"runtime/scheduler":  {ours: []string{"runtime/kvcache"}},
+	"runtime/models":     {ours: []string{"runtime/gguf", "runtime/kvcache", "kernels", "kernels/quant", "kernels/exact"}},
+	"runtime/sampler":    {ours: []string{"kernels/exact"}},
+	"runtime/chat":       {ours: []string{"runtime/chat/jinja"}},
+	"runtime/chat/jinja": {},
+	"runtime/tokenizer":  {ours: []string{"runtime/gguf"}, others: []string{"golang.org/x/text"}},
+	"runtime/engine":     {ours: []string{"runtime/models", "runtime/scheduler", "runtime/kvcache", "runtime/sampler", "kernels"}},
+	"runtime/parts":      {ours: []string{"runtime/models", "runtime/tokenizer", "runtime/chat", "runtime/gguf"}},
 	"runtime/repository": {ours: []string{
-		"runtime/engine", "runtime/models", "runtime/sampler", "runtime/tokenizer", "runtime/chat", "runtime/gguf", "runtime/kvcache", "kernels",
+		"runtime/engine", "runtime/models", "runtime/parts", "runtime/sampler", "runtime/tokenizer", "runtime/chat", "runtime/gguf", "runtime/kvcache", "kernels",
 	}, others: []string{"golang.org/x/sys", "github.com/agext/levenshtein"}},
 	"runtime/modeltest": {ours: []string{"runtime/gguf", "runtime/modeltest/synthetic", "kernels/quant"}},
 	// weftd links it for `weftd bench --synthetic`; it is kept apart from modeltest because that one links "testing".
@@ -54,13 +56,14 @@ var allowed = map[string]struct{ ours, others []string }{
 	"daemon/config":      {others: []string{"github.com/pelletier/go-toml/v2", "github.com/agext/levenshtein"}},
 	"daemon/watch":       {others: []string{"github.com/fsnotify/fsnotify", "golang.org/x/sys"}},
 	"daemon/builtin":     {},
+	"daemon/hosttest":    {},
 	"daemon/server/door": {others: []string{"golang.org/x/sys"}},
 	"daemon/server": {ours: []string{
 		"daemon/api", "daemon/server/door", "runtime/repository", "runtime/engine", "runtime/chat", "runtime/tokenizer", "runtime/sampler",
 	}, others: []string{"github.com/prometheus/client_golang", "golang.org/x/sys"}},
 	"daemon":       {ours: []string{"*"}, others: []string{"golang.org/x/sync", "golang.org/x/sys"}},
 	"daemon/weftd": {ours: []string{"daemon", "daemon/config", "daemon/api"}},
-	"daemon/weft": {ours: []string{"daemon/api", "runtime/gguf", "runtime/tokenizer", "runtime/models"}, others: []string{
+	"daemon/weft": {ours: []string{"daemon/api", "runtime/gguf", "runtime/tokenizer", "runtime/models", "runtime/parts", "kernels"}, others: []string{
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/schollz/progressbar/v3", "golang.org/x/term", "github.com/agext/levenshtein",
 	}},
 }

@@ -17,14 +17,14 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func TestSocketIsForUserAndGroup(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run", "weftd.sock")
-	l, err := listenUnix(context.Background(), path, "no-such-group", quiet())
+	l, _, err := listenUnix(context.Background(), path, "no-such-group", quiet())
 	must(t, err)
 	info, err := os.Stat(path)
 	must(t, err)
 	if info.Mode().Perm() != 0o660 {
 		t.Errorf("the socket has mode %v", info.Mode().Perm())
 	}
-	_, err = listenUnix(context.Background(), path, "", quiet())
+	_, _, err = listenUnix(context.Background(), path, "", quiet())
 	if !errors.Is(err, ErrInUse) {
 		t.Errorf("listening on a live socket: %v", err)
 	}
@@ -40,7 +40,7 @@ func TestStaleSocketIsTakenAway(t *testing.T) {
 	must(t, err)
 	crashed.(*net.UnixListener).SetUnlinkOnClose(false)
 	must(t, crashed.Close())
-	l, err := listenUnix(context.Background(), path, "", quiet())
+	l, _, err := listenUnix(context.Background(), path, "", quiet())
 	must(t, err)
 	must(t, l.Close())
 }
@@ -48,7 +48,7 @@ func TestStaleSocketIsTakenAway(t *testing.T) {
 func TestWhatIsNotASocketStays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "weftd.sock")
 	must(t, os.WriteFile(path, []byte("precious"), 0o600))
-	_, err := listenUnix(context.Background(), path, "", quiet())
+	_, _, err := listenUnix(context.Background(), path, "", quiet())
 	if err == nil || !strings.Contains(err.Error(), "is not a socket") {
 		t.Errorf("listening where a file is: %v", err)
 	}
@@ -64,7 +64,7 @@ func TestListenIsAllOrNothing(t *testing.T) {
 	must(t, err)
 	defer busy.Close()
 	cfg.Listen = []config.Address{{Network: "unix", Address: path}, {Network: "tcp", Address: busy.Addr().String()}}
-	_, err = listen(context.Background(), cfg, quiet())
+	_, _, err = listen(context.Background(), cfg, quiet())
 	if err == nil || !strings.Contains(err.Error(), "tcp://"+busy.Addr().String()) {
 		t.Errorf("listening on a busy port: %v", err)
 	}

@@ -4,18 +4,65 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"sync"
+	"time"
 )
 
 // NewLog returns the daemon's log: "text" and "json" are slog's own forms; "journal" is text for systemd's journal, which notes the
 // time by itself and reads the priority from a prefix (sd-daemon(3)).
 func NewLog(w io.Writer, level slog.Level, format string) *slog.Logger {
+	return slog.New(counted{newHandler(w, level, format), new(losses)})
+}
+
+func newHandler(w io.Writer, level slog.Level, format string) slog.Handler {
 	switch format {
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
 	case "journal":
-		return slog.New(newJournal(w, level))
+		return newJournal(w, level)
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+	return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})
+}
+
+// counted is a handler that counts the lines that could not be written, on a full disk for instance, and says so when one can.
+type counted struct {
+	slog.Handler
+	losses *losses
+}
+
+type losses struct {
+	mu     sync.Mutex
+	lines  int
+	reason error // why the last of them could not be written
+}
+
+func (c counted) Handle(ctx context.Context, r slog.Record) error {
+	err := c.Handler.Handle(ctx, r)
+	c.losses.mu.Lock()
+	defer c.losses.mu.Unlock()
+	if err != nil {
+		c.losses.lines++
+		c.losses.reason = err
+		return err
+	}
+	if c.losses.lines == 0 {
+		return nil
+	}
+	note := slog.NewRecord(time.Now(), slog.LevelWarn, "lines of the log could not be written and are lost", 0)
+	note.Add("lines", c.losses.lines, "reason", c.losses.reason)
+	if err := c.Handler.Handle(ctx, note); err != nil {
+		return err
+	}
+	c.losses.lines = 0
+	return nil
+}
+
+func (c counted) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return counted{c.Handler.WithAttrs(attrs), c.losses}
+}
+
+func (c counted) WithGroup(name string) slog.Handler {
+	return counted{c.Handler.WithGroup(name), c.losses}
 }
 
 // journal is a slog handler with one text handler for each priority, for the prefix must be written before the line.

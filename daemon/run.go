@@ -2,8 +2,8 @@
 // the process as a whole (folders, the lock, listeners, the log, uploads into the models folder) and `weftd bench`; every
 // other thing is some other package's, and this is the only one that imports them all and that names kernels/cpu.
 //
-// Goroutines: Run's own, one for each listener, one that watches the models folder and brings the repository up to date. All end
-// before Run returns. Sizes are bytes.
+// Goroutines: Run's own, one for each listener, one that watches the models folder and brings the repository up to date, one that waits
+// until the models there were at the start have been checked. All end before Run returns. Sizes are bytes.
 package daemon
 
 import (
@@ -52,31 +52,44 @@ type process struct {
 // Run serves until ctx ends, then drains: no new connection is accepted, running requests go on until they are done or the drain
 // timeout is over. It returns nil after a clean stop.
 func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
-	if err := makeFolders(cfg); err != nil {
+	if err := makeFolders(cfg, log); err != nil {
 		return err
 	}
-	lock, err := lockState(cfg.StateDir)
+	lock, err := lockState(cfg.StateDir, log)
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
+	defer func() {
+		if err := lock.Close(); err != nil {
+			log.Warn("the clean end cannot be noted; the next start will tell of a kill", "folder", cfg.StateDir, "reason", err)
+		}
+	}()
 	store := &modelStore{dir: cfg.ModelsDir}
-	if err := store.Clean(); err != nil {
-		log.Warn("left-overs of uploads cannot be removed", "folder", cfg.ModelsDir, "reason", err)
+	uploads, err := store.Clean()
+	if err != nil {
+		log.Warn("left-overs of uploads cannot be looked for or removed", "folder", cfg.ModelsDir, "reason", err)
 	}
 	state, err := os.OpenRoot(cfg.StateDir)
 	if err != nil {
 		return fmt.Errorf("daemon: state folder: %w", err)
 	}
 	defer state.Close()
+	halves, err := cleanState(state)
+	if err != nil {
+		log.Warn("half-written files cannot be looked for or removed", "folder", cfg.StateDir, "reason", err)
+	}
 
-	p := &process{cfg: cfg, log: log, started: time.Now(), budget: cfg.MemoryBudget.Of(totalMemory(log))}
+	p := &process{cfg: cfg, log: log, started: time.Now(), budget: memoryBudget(os.DirFS("/"), cfg.MemoryBudget, log)}
 	p.state.Store(server.StateStarting)
 	defer func() { log.Info("weftd stopped", "uptime", time.Since(p.started).Round(time.Millisecond)) }()
 	// The sockets are open before anything that takes time: who asks early is told that the daemon is starting.
-	listeners, err := listen(ctx, cfg, log)
+	listeners, sockets, err := listen(ctx, cfg, log)
 	if err != nil {
 		return err
+	}
+	if lock.killed != 0 || uploads+halves+sockets > 0 {
+		log.Warn("the last daemon here did not end cleanly; what it left is removed", "pid", lock.killed,
+			"sockets", sockets, "uploads", uploads, "state_files", halves)
 	}
 	defer func() {
 		for _, l := range listeners {
@@ -108,13 +121,13 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	p.watcher = watch.New(cfg.ModelsDir, watch.Options{
 		Settle: cfg.SettleTime, Rescan: cfg.RescanInterval, Events: cfg.WatchEvents, Log: log,
 	})
-	connections := door.NewConnections(cfg.MaxConnections)
+	connections := door.NewConnections(connectionLimit(cfg, openFiles(), log), cfg.MaxPerCaller)
 	handler := server.New(server.Options{
 		Models: &book{p.models, p.watcher.Look}, Store: store, Metrics: p.metrics, Log: log,
 		State: func() string { return p.state.Load().(string) }, Status: p.status,
 		Version: api.Release(), Numerics: strings.TrimPrefix(ref.Version, "numerics "),
 		Policy: door.Policy{Hosts: cfg.AllowedHosts, Origins: cfg.AllowedOrigins}, UID: os.Geteuid(), AdminTCP: cfg.AdminTCP,
-		MaxBody: cfg.MaxBody.Bytes, BodyTimeout: cfg.BodyTimeout, StallTimeout: cfg.StallTimeout,
+		Limits: limits(cfg), MaxBody: cfg.MaxBody.Bytes, BodyRoom: cfg.BodyRoom.Bytes, BodyTimeout: cfg.BodyTimeout, TemplateTimeout: cfg.TemplateTimeout, StallTimeout: cfg.StallTimeout,
 		Connections: connections,
 	})
 	log.Info("weftd started", "version", api.Release(), "pid", os.Getpid(), "listening", strings.Join(p.listens, " "), "data", cfg.DataDir,
@@ -130,19 +143,24 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: cfg.HeaderTimeout,
 		IdleTimeout:       cfg.IdleTimeout,
-		MaxHeaderBytes:    64 << 10,
+		MaxHeaderBytes:    int(cfg.MaxHeader.Bytes),
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	for _, l := range listeners {
 		group.Go(func() error {
-			if err := web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := web.Serve(&patient{Listener: l, log: log}); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("daemon: serving %v: %w", l.Addr(), err)
 			}
 			return nil
 		})
 	}
+	looked := make(chan struct{})
 	group.Go(func() error {
-		p.watchModels(ctx)
+		p.watchModels(ctx, looked)
+		return nil
+	})
+	group.Go(func() error {
+		p.becomeReady(ctx, looked)
 		return nil
 	})
 	group.Go(func() error {
@@ -152,14 +170,37 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	return group.Wait()
 }
 
-// watchModels keeps the repository at what the models folder holds, until ctx ends. The daemon is ready after the first look.
-func (p *process) watchModels(ctx context.Context) {
+// limits are those of a request's shape.
+func limits(cfg config.Config) api.Limits {
+	return api.Limits{
+		Depth: cfg.MaxDepth, Text: int(cfg.MaxText.Bytes), Messages: cfg.MaxMessages, Parts: cfg.MaxParts, Tools: cfg.MaxTools,
+		Prompts: cfg.MaxPrompts, N: cfg.MaxN, Choices: cfg.MaxChoices, Stops: cfg.MaxStops, StopBytes: int(cfg.MaxStopBytes.Bytes),
+		LogitBias: cfg.MaxLogitBias,
+	}
+}
+
+// watchModels keeps the repository at what the models folder holds, until ctx ends. It closes looked after the first look.
+func (p *process) watchModels(ctx context.Context, looked chan<- struct{}) {
+	first := true
 	p.watcher.Run(ctx, func(list []watch.Entry) {
-		p.models.Sync(ctx, sources(p.cfg, list))
-		if ctx.Err() == nil && p.state.CompareAndSwap(server.StateStarting, server.StateReady) {
-			p.log.Info("weftd is ready", "models", p.serving(), "after", time.Since(p.started).Round(time.Millisecond))
+		p.models.Sync(sources(p.cfg, list))
+		if first {
+			close(looked)
 		}
+		first = false
 	})
+}
+
+// becomeReady makes the daemon ready once every model that lay there at the start is served or refused.
+func (p *process) becomeReady(ctx context.Context, looked <-chan struct{}) {
+	select {
+	case <-looked:
+		p.models.Wait(ctx)
+	case <-ctx.Done():
+	}
+	if ctx.Err() == nil && p.state.CompareAndSwap(server.StateStarting, server.StateReady) {
+		p.log.Info("weftd is ready", "models", p.serving(), "after", time.Since(p.started).Round(time.Millisecond))
+	}
 }
 
 // serving counts the models in service.

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -146,7 +145,7 @@ func TestReplaceByRenameUnderStreams(t *testing.T) {
 	})
 }
 
-// TestDamageIsListedAndHarmsNobodyElse does everything to a served file that should not be done to one.
+// TestDamageIsListedAndHarmsNobodyElse (H14, H15) does everything to a served file that should not be done to one.
 func TestDamageIsListedAndHarmsNobodyElse(t *testing.T) {
 	whole := tiny(1)
 	for _, c := range []struct {
@@ -204,7 +203,7 @@ func TestDamageIsListedAndHarmsNobodyElse(t *testing.T) {
 	}
 }
 
-// TestOverwrittenModelReleasesNoToken: a stream on a model that is written in place ends with an error that tells what to do.
+// TestOverwrittenModelReleasesNoToken (H15): a stream on a model that is written in place ends with an error that tells what to do.
 func TestOverwrittenModelReleasesNoToken(t *testing.T) {
 	l := startLive(t, liveSettings(dataDir(t)))
 	l.rename("m.gguf", tiny(1))
@@ -355,21 +354,5 @@ func TestIdleConnectionsDoNotHoldUpTheEnd(t *testing.T) {
 	}
 	if err := l.stop(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestGroupMemory(t *testing.T) {
-	dir := t.TempDir()
-	list := filepath.Join(dir, "cgroup")
-	must(t, os.WriteFile(list, []byte("1:name=x:/y\n0::/a/b\n"), 0o600))
-	must(t, os.MkdirAll(filepath.Join(dir, "a", "b"), 0o700))
-	if _, ok := groupMemory(list, dir); ok {
-		t.Error("a limit where there is none")
-	}
-	must(t, os.WriteFile(filepath.Join(dir, "a", "b", "memory.max"), []byte("max\n"), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, "a", "memory.max"), []byte("5000\n"), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, "memory.max"), []byte("7000\n"), 0o600))
-	if n, ok := groupMemory(list, dir); !ok || n != 5000 {
-		t.Errorf("the limit is %d, %v", n, ok)
 	}
 }

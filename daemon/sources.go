@@ -37,13 +37,13 @@ func sources(cfg config.Config, list []watch.Entry) []repository.Source {
 
 // source reads a candidate's settings and makes it what the repository knows.
 func (c *candidate) source() repository.Source {
-	s := repository.Source{Name: c.name, Problem: c.problem, Waiting: c.missing}
+	s := repository.Source{Name: c.name, Problem: c.problem, Missing: c.missing}
 	for _, f := range c.files {
 		s.Paths = append(s.Paths, f.Path)
 	}
 	if !c.settled() {
 		// What it will be is not known yet, nor whether it has a problem.
-		s.Waiting, s.Problem = cmp.Or(s.Waiting, "its files are still being written, or have just been"), ""
+		s.Waiting, s.Problem = "its files are still being written, or have just been", ""
 	}
 	if c.settings == nil || !c.settings.Settled {
 		s.Settings.Aliases = c.aliases

@@ -72,6 +72,12 @@ func TestCandidates(t *testing.T) {
 			`a (/m/a) = x.gguf settled: the name "a" belongs to /m/a.gguf already; rename one of them`,
 			`a (/m/a-00001-of-00001.gguf) = a-00001-of-00001.gguf settled: the name "a" belongs to /m/a.gguf already; rename one of them`,
 		}},
+		{"names that cannot be told", []string{"a\nb.gguf", "c\xff.gguf", "d\x1b[2J/x.gguf", "e..f.gguf"}, []string{
+			`"a\nb" = a` + "\n" + `b.gguf settled: its name has bytes that are not UTF-8, or control characters such as a line break; rename it`,
+			`"c\xff" = c` + "\xff" + `.gguf settled: its name has bytes that are not UTF-8, or control characters such as a line break; rename it`,
+			`"d\x1b[2J" = x.gguf settled: its name has bytes that are not UTF-8, or control characters such as a line break; rename it`,
+			"e..f = e..f.gguf settled",
+		}},
 		{"a folder like an ending", []string{"x.gguf/", "x.gguf.gguf"}, []string{
 			"x.gguf = x.gguf.gguf settled",
 			`x.gguf (/m/x.gguf) =  settled: the name "x.gguf" belongs to /m/x.gguf.gguf already; rename one of them`,

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weft-run/weft/daemon/api"
+	"github.com/weft-run/weft/daemon/server"
 	"github.com/weft-run/weft/daemon/watch"
 	"github.com/weft-run/weft/runtime/gguf"
 )
@@ -45,7 +46,7 @@ type modelStore struct {
 func (s *modelStore) Put(ctx context.Context, name string, r io.Reader, size int64) (stored api.Stored, err error) {
 	root, err := s.open(name)
 	if err != nil {
-		return stored, err
+		return stored, noRoom(err)
 	}
 	defer root.Close()
 	if info, err := root.Lstat(name); err == nil && info.IsDir() {
@@ -57,7 +58,7 @@ func (s *modelStore) Put(ctx context.Context, name string, r io.Reader, size int
 	hidden := "." + name + uploadMark + rand.Text()
 	f, err := root.OpenFile(hidden, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 	if err != nil {
-		return stored, fmt.Errorf("daemon: upload of %q: %w", name, err)
+		return stored, fmt.Errorf("daemon: upload of %q: %w", name, noRoom(err))
 	}
 	defer func() {
 		f.Close()
@@ -83,6 +84,14 @@ func (s *modelStore) Put(ctx context.Context, name string, r io.Reader, size int
 	return api.Stored{Name: name, Bytes: n, SHA256: hex.EncodeToString(sum.Sum(nil))}, syncFolder(root)
 }
 
+// noRoom tells the server that a folder cannot be written to, or is not there: the client learns why.
+func noRoom(err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EROFS) {
+		return fmt.Errorf("%w: %w; make the folder writable for the daemon's user", server.ErrNoRoom, err)
+	}
+	return err
+}
+
 // Delete takes a model's files out of the folder: its file, the files of its split set, or its subfolder. Its settings file stays for
 // the next model of that name. An error is fs.ErrNotExist when there is none.
 func (s *modelStore) Delete(_ context.Context, name string) error {
@@ -106,20 +115,21 @@ func (s *modelStore) Delete(_ context.Context, name string) error {
 	return syncFolder(root)
 }
 
-// Clean removes what uploads left that a crash cut off. No upload may be running.
-func (s *modelStore) Clean() error {
+// Clean removes what uploads left that a crash cut off, and says how many. No upload may be running.
+func (s *modelStore) Clean() (removed int, err error) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), ".") && strings.Contains(e.Name(), uploadMark) && e.Type().IsRegular() {
 			if err := os.Remove(s.dir + "/" + e.Name()); err != nil {
-				return err
+				return removed, err
 			}
+			removed++
 		}
 	}
-	return nil
+	return removed, nil
 }
 
 // filesOf lists what a model of a name consists of in the folder.

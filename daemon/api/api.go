@@ -9,20 +9,9 @@
 // The package is stable for programs outside this module and imports the standard library alone.
 package api
 
-// Limits of a request's shape. They bound memory and time before a model has seen a request; what depends on the model (its
-// context, its vocabulary) is checked by the server, which knows it.
+// Limits that belong to the protocol, or to what a log and an answer can bear, and that nobody sets; see Limits for the others.
 const (
-	MaxDepth         = 64      // nested arrays and objects in a body
-	MaxMessages      = 8192    // messages of one chat
-	MaxParts         = 1024    // text parts of one message
-	MaxTools         = 1024    // tools of one chat
-	MaxPrompts       = 256     // prompts of one completion request
-	MaxN             = 16      // choices for each prompt
-	MaxChoices       = 256     // prompts times n
-	MaxStops         = 64      // stop strings
-	MaxStopBytes     = 1024    // bytes of one stop string
 	MaxTopLogprobs   = 20      // alternatives for each token
-	MaxLogitBias     = 4096    // entries of logit_bias
 	MaxNameBytes     = 512     // a model's name, a role, a user's name
 	MaxIgnored       = 64      // names listed in weft.ignored
 	MaxTokens        = 1 << 30 // any count of tokens

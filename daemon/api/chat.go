@@ -46,21 +46,21 @@ func (r *ChatRequest) Limit() *int {
 }
 
 // DecodeChat reads and checks the body of a chat completion. Errors are *FieldError, *UnsupportedError or wrap ErrBody.
-func DecodeChat(body []byte) (*ChatRequest, error) {
-	v, err := parse(body)
+func (l Limits) DecodeChat(body []byte) (*ChatRequest, error) {
+	v, err := l.parse(body)
 	if err != nil {
 		return nil, err
 	}
 	r := new(ChatRequest)
 	var repeat *float64
-	t := r.Sampling.table(&repeat)
+	t := r.Sampling.table(l, &repeat)
 	t["model"] = text(&r.Model, MaxNameBytes)
-	t["messages"] = messages(&r.Messages)
+	t["messages"] = l.messages(&r.Messages)
 	t["max_tokens"] = integer(&r.MaxTokens, 1, MaxTokens)
 	t["max_completion_tokens"] = integer(&r.MaxCompletionTokens, 1, MaxTokens)
 	t["logprobs"] = boolean(&r.Logprobs)
 	t["top_logprobs"] = integer(&r.TopLogprobs, 0, MaxTopLogprobs)
-	t["tools"] = tools(&r.Tools)
+	t["tools"] = l.tools(&r.Tools)
 	t["tool_choice"] = toolChoice(&r.ToolChoice)
 	t["functions"] = unsupported("use \"tools\"", "[]")
 	t["chat_template_kwargs"] = object(&r.TemplateArguments)
@@ -82,16 +82,16 @@ func DecodeChat(body []byte) (*ChatRequest, error) {
 	return r, r.settle(repeat)
 }
 
-func messages(dst *[]Message) setter {
+func (l Limits) messages(dst *[]Message) setter {
 	return func(path string, v value) error {
 		if !v.isArray() {
 			return &FieldError{Field: path, Want: "an array of messages", Got: v.String()}
 		}
 		for i, e := range v.elements() {
-			if i == MaxMessages {
-				return &FieldError{Field: path, Want: fmt.Sprintf("at most %d messages", MaxMessages), Got: "more"}
+			if i == l.Messages {
+				return &FieldError{Field: path, Want: fmt.Sprintf("at most %d messages", l.Messages), Got: "more"}
 			}
-			m, err := message(fmt.Sprintf("%s[%d]", path, i), e)
+			m, err := l.message(fmt.Sprintf("%s[%d]", path, i), e)
 			if err != nil {
 				return err
 			}
@@ -103,7 +103,7 @@ func messages(dst *[]Message) setter {
 
 // message reads one message. Its content may be a string, null, or an array of text parts, which are joined by line ends because
 // most templates expect a string. Other fields pass through to the template.
-func message(path string, v value) (Message, error) {
+func (l Limits) message(path string, v value) (Message, error) {
 	if !v.isObject() {
 		return nil, &FieldError{Field: path, Want: "an object with role and content", Got: v.String()}
 	}
@@ -120,7 +120,7 @@ func message(path string, v value) (Message, error) {
 			}
 			m[name] = s
 		case "content":
-			s, err := content(path+".content", e)
+			s, err := l.content(path+".content", e)
 			if err != nil {
 				return nil, err
 			}
@@ -143,27 +143,29 @@ func message(path string, v value) (Message, error) {
 	return m, nil
 }
 
-func content(path string, v value) (any, error) {
+func (l Limits) content(path string, v value) (any, error) {
 	switch {
 	case v.isNull():
 		return nil, nil
 	case v.isString():
-		return v.text(), nil
+		var s string
+		err := text(&s, l.Text)(path, v)
+		return s, err
 	case !v.isArray():
 		return nil, &FieldError{Field: path, Want: "a string or an array of text parts", Got: v.String()}
 	}
 	var parts []string
 	for i, e := range v.elements() {
 		path := fmt.Sprintf("%s[%d]", path, i)
-		if i == MaxParts {
-			return nil, &FieldError{Field: path, Want: fmt.Sprintf("at most %d parts", MaxParts), Got: "more"}
+		if i == l.Parts {
+			return nil, &FieldError{Field: path, Want: fmt.Sprintf("at most %d parts", l.Parts), Got: "more"}
 		}
 		if !e.isObject() {
 			return nil, &FieldError{Field: path, Want: "an object with type and text", Got: e.String()}
 		}
 		var kind string
 		var s *string
-		t := table{"type": text(&kind, MaxNameBytes), "text": optionalText(&s, 0)}
+		t := table{"type": text(&kind, MaxNameBytes), "text": optionalText(&s, l.Text)}
 		if err := t.read(path+".", e, nil); err != nil {
 			return nil, err
 		}
@@ -178,15 +180,15 @@ func content(path string, v value) (any, error) {
 	return strings.Join(parts, "\n"), nil
 }
 
-func tools(dst *[]json.RawMessage) setter {
+func (l Limits) tools(dst *[]json.RawMessage) setter {
 	return func(path string, v value) error {
 		if !v.isArray() {
 			return &FieldError{Field: path, Want: "an array of tools", Got: v.String()}
 		}
 		for i, e := range v.elements() {
 			path := fmt.Sprintf("%s[%d]", path, i)
-			if i == MaxTools {
-				return &FieldError{Field: path, Want: fmt.Sprintf("at most %d tools", MaxTools), Got: "more"}
+			if i == l.Tools {
+				return &FieldError{Field: path, Want: fmt.Sprintf("at most %d tools", l.Tools), Got: "more"}
 			}
 			if !e.isObject() {
 				return &FieldError{Field: path, Want: "an object", Got: e.String()}

@@ -51,7 +51,7 @@ func TestClientStream(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			client := serveSocket(t, func(w http.ResponseWriter, r *http.Request) {
-				if got, err := DecodeChat(readAll(t, r.Body)); err != nil || !got.Stream || got.Model != "m" {
+				if got, err := DefaultLimits().DecodeChat(readAll(t, r.Body)); err != nil || !got.Stream || got.Model != "m" {
 					t.Errorf("sent %+v, %v", got, err)
 				}
 				w.Header().Set("X-Request-Id", "r1")

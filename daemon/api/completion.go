@@ -50,54 +50,55 @@ type CompletionRequest struct {
 }
 
 // DecodeCompletion reads and checks the body of a text completion. Errors are *FieldError, *UnsupportedError or wrap ErrBody.
-func DecodeCompletion(body []byte) (*CompletionRequest, error) {
-	v, err := parse(body)
+func (l Limits) DecodeCompletion(body []byte) (*CompletionRequest, error) {
+	v, err := l.parse(body)
 	if err != nil {
 		return nil, err
 	}
 	r := new(CompletionRequest)
 	var repeat *float64
 	var maxCompletion, bestOf *int
-	t := r.Sampling.table(&repeat)
+	t := r.Sampling.table(l, &repeat)
 	t["model"] = text(&r.Model, MaxNameBytes)
-	t["prompt"] = prompts(&r.Prompt)
+	t["prompt"] = l.prompts(&r.Prompt)
 	t["max_tokens"] = integer(&r.MaxTokens, 0, MaxTokens)
 	t["max_completion_tokens"] = integer(&maxCompletion, 0, MaxTokens)
 	t["logprobs"] = integer(&r.Logprobs, 0, MaxTopLogprobs)
 	t["echo"] = boolean(&r.Echo)
 	t["suffix"] = unsupported("filling in the middle is not yet available", `""`)
-	t["best_of"] = integer(&bestOf, 1, MaxN)
+	t["best_of"] = integer(&bestOf, 1, int64(l.N))
 	t["stream_options"] = streamOptions(&r.StreamOptions, &r.Ignored)
 	if err := t.read("", v, &r.Ignored); err != nil {
 		return nil, err
 	}
+	limit := "max_tokens"
 	if maxCompletion != nil {
-		r.MaxTokens = maxCompletion
+		r.MaxTokens, limit = maxCompletion, "max_completion_tokens"
 	}
 	switch {
 	case r.Model == "":
 		return nil, missingModel()
 	case r.Prompt.Len() == 0:
 		return nil, &FieldError{Field: "prompt", Want: "a string, token ids, or an array of either"}
-	case r.Prompt.Len()*r.Choices() > MaxChoices:
+	case r.Prompt.Len()*r.Choices() > l.Choices:
 		return nil, &FieldError{
-			Field: "n", Want: fmt.Sprintf("at most %d choices in all", MaxChoices),
+			Field: "n", Want: fmt.Sprintf("at most %d choices in all", l.Choices),
 			Got: fmt.Sprintf("%d prompts times %d", r.Prompt.Len(), r.Choices()),
 		}
 	case r.MaxTokens != nil && *r.MaxTokens == 0 && !r.Echo:
-		return nil, &FieldError{Field: "max_tokens", Want: "at least 1, or 0 beside \"echo\": true", Got: "the number 0"}
+		return nil, &FieldError{Field: limit, Want: "at least 1, or 0 beside \"echo\": true", Got: "the number 0"}
 	case bestOf != nil && *bestOf != r.Choices():
 		return nil, &UnsupportedError{Field: "best_of", Reason: "choosing among more than n completions is not available"}
 	}
 	return r, r.settle(repeat)
 }
 
-func prompts(dst *Prompt) setter {
+func (l Limits) prompts(dst *Prompt) setter {
 	const want = "a string, token ids, or an array of either"
 	return func(path string, v value) error {
 		if v.isString() {
-			dst.Texts = []string{v.text()}
-			return nil
+			dst.Texts = make([]string, 1)
+			return text(&dst.Texts[0], l.Text)(path, v)
 		}
 		if !v.isArray() {
 			return &FieldError{Field: path, Want: want, Got: v.String()}
@@ -111,10 +112,14 @@ func prompts(dst *Prompt) setter {
 			}
 			at := fmt.Sprintf("%s[%d]", path, i)
 			switch {
-			case i == MaxPrompts:
-				return &FieldError{Field: path, Want: fmt.Sprintf("at most %d prompts", MaxPrompts), Got: "more"}
+			case i == l.Prompts:
+				return &FieldError{Field: path, Want: fmt.Sprintf("at most %d prompts", l.Prompts), Got: "more"}
 			case e.isString() && dst.Tokens == nil:
-				dst.Texts = append(dst.Texts, e.text())
+				var s string
+				if err := text(&s, l.Text)(at, e); err != nil {
+					return err
+				}
+				dst.Texts = append(dst.Texts, s)
 			case e.isArray() && dst.Texts == nil:
 				var ids []int32
 				if err := tokenIDs(&ids)(at, e); err != nil {

@@ -14,7 +14,7 @@ const (
 	completionBase = `{"model":"m","prompt":"hi"%s}`
 )
 
-// TestHostileNumbers gives every numeric field the values that broke other servers.
+// TestHostileNumbers (H31) gives every numeric field the values that broke other servers.
 func TestHostileNumbers(t *testing.T) {
 	t.Parallel()
 	numbers := []string{"temperature", "top_p", "min_p", "typical_p", "repetition_penalty", "repeat_penalty", "frequency_penalty", "presence_penalty"}
@@ -24,9 +24,12 @@ func TestHostileNumbers(t *testing.T) {
 		`9223372036854775808`, `18446744073709551616`, strings.Repeat("9", 400), "0." + strings.Repeat("0", 400) + "1e999",
 	}
 	decoders := map[string]func(string) error{
-		"chat": func(extra string) error { _, err := DecodeChat(fmt.Appendf(nil, chatBase, extra)); return err },
+		"chat": func(extra string) error {
+			_, err := DefaultLimits().DecodeChat(fmt.Appendf(nil, chatBase, extra))
+			return err
+		},
 		"completion": func(extra string) error {
-			_, err := DecodeCompletion(fmt.Appendf(nil, completionBase, extra))
+			_, err := DefaultLimits().DecodeCompletion(fmt.Appendf(nil, completionBase, extra))
 			return err
 		},
 	}
@@ -70,7 +73,7 @@ func TestHostileNumbers(t *testing.T) {
 
 func TestDecodeErrors(t *testing.T) {
 	t.Parallel()
-	deep := strings.Repeat(`[`, MaxDepth) + strings.Repeat(`]`, MaxDepth)
+	deep := strings.Repeat(`[`, DefaultLimits().Depth) + strings.Repeat(`]`, DefaultLimits().Depth)
 	many := func(n int, one string) string { return strings.TrimSuffix(strings.Repeat(one+",", n), ",") }
 	for _, c := range []struct{ name, body, field, want string }{
 		{"empty", ``, "", "it is empty"},
@@ -88,7 +91,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"no messages", `{"model":"m"}`, "messages", "is missing"},
 		{"messages empty", `{"model":"m","messages":[]}`, "messages", "at least one"},
 		{"messages a string", `{"model":"m","messages":"hi"}`, "messages", "an array of messages, got a string of 2 bytes"},
-		{"too many messages", `{"model":"m","messages":[` + many(MaxMessages+1, `{"role":"u","content":""}`) + `]}`, "messages", "at most 8192"},
+		{"too many messages", `{"model":"m","messages":[` + many(DefaultLimits().Messages+1, `{"role":"u","content":""}`) + `]}`, "messages", "at most 8192"},
 		{"message a string", `{"model":"m","messages":["hi"]}`, "messages[0]", "want an object"},
 		{"no role", `{"model":"m","messages":[{"content":"x"}]}`, "messages[0].role", "is missing"},
 		{"role a number", `{"model":"m","messages":[{"role":1,"content":"x"}]}`, "messages[0].role", "a string"},
@@ -122,7 +125,7 @@ func TestDecodeErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := DecodeChat([]byte(c.body))
+			_, err := DefaultLimits().DecodeChat([]byte(c.body))
 			checkError(t, err, c.field, c.want)
 		})
 	}
@@ -138,14 +141,14 @@ func TestDecodeErrors(t *testing.T) {
 		{"id a fraction", `{"model":"m","prompt":[1,2.5]}`, "prompt[1]", "got the number 2.5"},
 		{"no ids", `{"model":"m","prompt":[[1],[]]}`, "prompt[1]", "at least one token id"},
 		{"id null", `{"model":"m","prompt":[1,null]}`, "prompt[1]", "got null"},
-		{"too many prompts", `{"model":"m","prompt":[` + many(MaxPrompts+1, `"x"`) + `]}`, "prompt", "at most 256"},
+		{"too many prompts", `{"model":"m","prompt":[` + many(DefaultLimits().Prompts+1, `"x"`) + `]}`, "prompt", "at most 256"},
 		{"too many choices", `{"model":"m","n":16,"prompt":[` + many(17, `"x"`) + `]}`, "n", "17 prompts times 16"},
 		{"suffix", fmt.Sprintf(completionBase, `,"suffix":"x"`), "suffix", "not yet available"},
 		{"best of more", fmt.Sprintf(completionBase, `,"best_of":4`), "best_of", "not available"},
 	} {
 		t.Run("completion: "+c.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := DecodeCompletion([]byte(c.body))
+			_, err := DefaultLimits().DecodeCompletion([]byte(c.body))
 			checkError(t, err, c.field, c.want)
 		})
 	}
@@ -170,7 +173,7 @@ func checkError(t *testing.T, err error, field, want string) {
 
 func TestDecodeChat(t *testing.T) {
 	t.Parallel()
-	r, err := DecodeChat([]byte(`{
+	r, err := DefaultLimits().DecodeChat([]byte(`{
 		"model": "m\u00e9",
 		"messages": [
 			{"role": "system", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b", "cache_control": 1}]},
@@ -212,7 +215,7 @@ func TestDecodePrompt(t *testing.T) {
 		`[[1,2],[3]]`:   {Tokens: [][]int32{{1, 2}, {3}}},
 		`""`:            Text(""),
 	} {
-		r, err := DecodeCompletion([]byte(`{"model":"m","prompt":` + body + `}`))
+		r, err := DefaultLimits().DecodeCompletion([]byte(`{"model":"m","prompt":` + body + `}`))
 		if err != nil {
 			t.Errorf("%s: %v", body, err)
 			continue
@@ -230,7 +233,7 @@ func TestIgnoredIsBounded(t *testing.T) {
 	for i := range 1000 {
 		fmt.Fprintf(&b, `,"%s%d":1`, strings.Repeat("é", 200), i)
 	}
-	r, err := DecodeChat(fmt.Appendf(nil, chatBase, b.String()))
+	r, err := DefaultLimits().DecodeChat(fmt.Appendf(nil, chatBase, b.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,10 +244,10 @@ func TestIgnoredIsBounded(t *testing.T) {
 
 func TestDecodeWeft(t *testing.T) {
 	t.Parallel()
-	tokenize := func(b string) error { _, err := DecodeTokenize([]byte(b)); return err }
-	detokenize := func(b string) error { _, err := DecodeDetokenize([]byte(b)); return err }
-	render := func(b string) error { _, err := DecodeRender([]byte(b)); return err }
-	perplexity := func(b string) error { _, err := DecodePerplexity([]byte(b)); return err }
+	tokenize := func(b string) error { _, err := DefaultLimits().DecodeTokenize([]byte(b)); return err }
+	detokenize := func(b string) error { _, err := DefaultLimits().DecodeDetokenize([]byte(b)); return err }
+	render := func(b string) error { _, err := DefaultLimits().DecodeRender([]byte(b)); return err }
+	perplexity := func(b string) error { _, err := DefaultLimits().DecodePerplexity([]byte(b)); return err }
 	for _, c := range []struct {
 		decode      func(string) error
 		body, field string // no field: it is right

@@ -50,14 +50,18 @@ func shorten(name string) string {
 	return name
 }
 
-// text reads a string of at most limit bytes; 0 means that the body's own limit suffices.
+// text reads a string of at most limit bytes.
 func text(dst *string, limit int) setter {
 	return func(path string, v value) error {
 		if !v.isString() {
 			return &FieldError{Field: path, Want: "a string", Got: v.String()}
 		}
+		// An escape in the body is at most six times as long as what it stands for: what is too long is not even copied.
+		if len(v) > 6*limit+2 {
+			return &FieldError{Field: path, Want: fmt.Sprintf("a string of at most %d bytes", limit), Got: v.String()}
+		}
 		s := v.text()
-		if limit > 0 && len(s) > limit {
+		if len(s) > limit {
 			return &FieldError{Field: path, Want: fmt.Sprintf("a string of at most %d bytes", limit), Got: v.String()}
 		}
 		*dst = s

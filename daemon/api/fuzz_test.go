@@ -40,7 +40,7 @@ func FuzzDecodeChat(f *testing.F) {
 	f.Add([]byte(`{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":1}]}],"logit_bias":{"1":-1e2}}`))
 	f.Add([]byte(`{"seed":9223372036854775807,"top_p":1e-400,"temperature":-0}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		r, err := DecodeChat(body)
+		r, err := DefaultLimits().DecodeChat(body)
 		if err == nil {
 			for i, m := range r.Messages {
 				if m.Role() == "" || !utf8.ValidString(m.Content()) || strings.Contains(m.Role(), "\xff") {
@@ -48,7 +48,7 @@ func FuzzDecodeChat(f *testing.F) {
 				}
 			}
 		}
-		checkFuzzed(t, body, r, err, DecodeChat)
+		checkFuzzed(t, body, r, err, DefaultLimits().DecodeChat)
 	})
 }
 
@@ -57,16 +57,16 @@ func FuzzDecodeCompletion(f *testing.F) {
 	f.Add([]byte(`{"model":"m","prompt":["a",""],"n":2,"stream":true,"stream_options":{"include_usage":true}}`))
 	f.Add([]byte(` { "model" : "m" , "prompt" : [ 1 , 2.0 ] , "seed" : -1 } `))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		r, err := DecodeCompletion(body)
-		checkFuzzed(t, body, r, err, DecodeCompletion)
+		r, err := DefaultLimits().DecodeCompletion(body)
+		checkFuzzed(t, body, r, err, DefaultLimits().DecodeCompletion)
 	})
 }
 
 func FuzzDecodeRender(f *testing.F) {
 	f.Add([]byte(`{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"a":[{}]}],"chat_template_kwargs":{"x":null}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		r, err := DecodeRender(body)
-		checkFuzzed(t, body, r, err, DecodeRender)
+		r, err := DefaultLimits().DecodeRender(body)
+		checkFuzzed(t, body, r, err, DefaultLimits().DecodeRender)
 	})
 }
 
@@ -74,7 +74,7 @@ func FuzzDecodeRender(f *testing.F) {
 func FuzzValue(f *testing.F) {
 	f.Add([]byte(`{"a":[1,-2.5e3,"\"]",{"b":null}],"":true , "c" : {} , "d":[ ]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		v, err := parse(body)
+		v, err := DefaultLimits().parse(body)
 		if err != nil {
 			return
 		}

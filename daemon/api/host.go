@@ -37,13 +37,17 @@ func ParseHost(s string) (Host, error) {
 		}
 		return Host{Socket: u.Path}, nil
 	case "tcp", "http", "https":
-		if u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-			return Host{}, fmt.Errorf("api: host %q: want http://host:port without a path", s)
+		if u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+			return Host{}, fmt.Errorf("api: host %q: want http://host:port and nothing else", s)
 		}
 		if u.Scheme == "tcp" {
 			u.Scheme = "http"
 		}
-		return Host{URL: u.Scheme + "://" + u.Host}, nil
+		h := Host{URL: u.Scheme + "://" + u.Host}
+		if _, err := url.Parse(h.URL); err != nil { // which is stricter about the host of an http URL
+			return Host{}, fmt.Errorf("api: host %q: %w", s, err)
+		}
+		return h, nil
 	}
 	return Host{}, fmt.Errorf("api: host %q: want unix:///path or http://host:port", s)
 }

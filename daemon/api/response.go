@@ -153,6 +153,7 @@ type Info struct {
 	Ignored       []string  `json:"ignored,omitempty"`
 	RequestID     string    `json:"request_id,omitempty"`
 	ContextLength int       `json:"context_length,omitempty"`
+	Template      string    `json:"template,omitempty"` // of a chat, where the model has none of its own: "fallback chatml"
 }
 
 // Base identifies the base model that computed an answer.

@@ -60,7 +60,7 @@ var refused = map[string]string{
 }
 
 // table lists the shared fields. repeat holds the value of repeat_penalty until the whole object is read.
-func (s *Sampling) table(repeat **float64) table {
+func (s *Sampling) table(l Limits, repeat **float64) table {
 	t := table{
 		"temperature":        number(&s.Temperature, 0, 100),
 		"top_p":              number(&s.TopP, 0, 1),
@@ -72,14 +72,14 @@ func (s *Sampling) table(repeat **float64) table {
 		"repeat_last_n":      integer(&s.RepeatLastN, -1, MaxTokens),
 		"frequency_penalty":  number(&s.FrequencyPenalty, -2, 2),
 		"presence_penalty":   number(&s.PresencePenalty, -2, 2),
-		"logit_bias":         logitBias(&s.LogitBias),
+		"logit_bias":         l.logitBias(&s.LogitBias),
 		"seed":               seed(&s.Seed),
 		"n": func(path string, v value) error {
-			n, err := v.integer(path, 1, MaxN)
+			n, err := v.integer(path, 1, int64(l.N))
 			s.N = int(n)
 			return err
 		},
-		"stop":                       stops(&s.Stop),
+		"stop":                       l.stops(&s.Stop),
 		"stream":                     boolean(&s.Stream),
 		"ignore_eos":                 boolean(&s.IgnoreEOS),
 		"return_token_ids":           boolean(&s.ReturnTokenIDs),
@@ -128,11 +128,11 @@ func seed(dst **int64) setter {
 	}
 }
 
-func stops(dst *Stops) setter {
+func (l Limits) stops(dst *Stops) setter {
 	return func(path string, v value) error {
 		one := func(path string, v value) error {
 			var s string
-			if err := text(&s, MaxStopBytes)(path, v); err != nil {
+			if err := text(&s, l.StopBytes)(path, v); err != nil {
 				return err
 			}
 			if s == "" {
@@ -146,8 +146,8 @@ func stops(dst *Stops) setter {
 			return one(path, v)
 		case v.isArray():
 			for i, e := range v.elements() {
-				if i == MaxStops {
-					return &FieldError{Field: path, Want: fmt.Sprintf("at most %d stop strings", MaxStops), Got: "more"}
+				if i == l.Stops {
+					return &FieldError{Field: path, Want: fmt.Sprintf("at most %d stop strings", l.Stops), Got: "more"}
 				}
 				if err := one(fmt.Sprintf("%s[%d]", path, i), e); err != nil {
 					return err
@@ -159,7 +159,7 @@ func stops(dst *Stops) setter {
 	}
 }
 
-func logitBias(dst *map[int32]float32) setter {
+func (l Limits) logitBias(dst *map[int32]float32) setter {
 	return func(path string, v value) error {
 		if !v.isObject() {
 			return &FieldError{Field: path, Want: "an object from token id to bias", Got: v.String()}
@@ -176,8 +176,8 @@ func logitBias(dst *map[int32]float32) setter {
 				return &FieldError{Field: path, Want: "a number from -100 to 100", Got: e.String()}
 			}
 			m[int32(id)] = float32(f)
-			if len(m) > MaxLogitBias {
-				return &FieldError{Field: path, Want: fmt.Sprintf("at most %d entries", MaxLogitBias), Got: "more"}
+			if len(m) > l.LogitBias {
+				return &FieldError{Field: path, Want: fmt.Sprintf("at most %d entries", l.LogitBias), Got: "more"}
 			}
 		}
 		*dst = m

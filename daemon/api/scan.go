@@ -14,8 +14,8 @@ import (
 // its own slice instead.
 type value []byte
 
-// parse checks that body is one JSON object within the depth limit.
-func parse(body []byte) (value, error) {
+// parse checks that body is one JSON object within the limit of depth.
+func (l Limits) parse(body []byte) (value, error) {
 	if !json.Valid(body) {
 		return nil, fmt.Errorf("%w is not valid JSON: %w", ErrBody, syntaxError(body))
 	}
@@ -23,8 +23,8 @@ func parse(body []byte) (value, error) {
 	if v[0] != '{' {
 		return nil, fmt.Errorf("%w: want a JSON object, got %s", ErrBody, v.kind())
 	}
-	if d := v.depth(); d > MaxDepth {
-		return nil, fmt.Errorf("%w: nested %d deep, limit is %d", ErrBody, d, MaxDepth)
+	if d := v.depth(); d > l.Depth {
+		return nil, fmt.Errorf("%w: nested %d deep, limit is %d", ErrBody, d, l.Depth)
 	}
 	return v, nil
 }

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// States of a model.
+// States of a model, in the order in which it goes through them.
 const (
-	StateSettling    = "settling"    // seen, still being written
-	StateLoading     = "loading"     // being mapped and checked
-	StateServing     = "serving"     // answers requests
-	StateRefused     = "refused"     // cannot be served; Reason says why
-	StateQuarantined = "quarantined" // was serving and lost its weights; Reason says why
-	StateRetiring    = "retiring"    // replaced or removed, still answering old requests
+	StateSeen     = "seen"     // some of its files are there, and others are missing
+	StateSettling = "settling" // its files are there, and have not been still for long enough
+	StateChecking = "checking" // it is read and loaded up to its first token, or in line for that
+	StateServing  = "serving"  // answers requests
+	StateRefused  = "refused"  // cannot be served, or has lost its weights; Reason says why
+	StateRetiring = "retiring" // replaced or removed, still answering old requests
 )
 
 // Status is the answer of GET /weft/v1/status.
@@ -69,7 +69,8 @@ type ModelStatus struct {
 	Name         string   `json:"name"`
 	Aliases      []string `json:"aliases,omitempty"`
 	State        string   `json:"state"`
-	Reason       string   `json:"reason,omitempty"` // why it is refused, or what the newest content was refused for
+	Reason       string   `json:"reason,omitempty"` // why it is not served; beside serving, why newer content is not
+	Next         string   `json:"next,omitempty"`   // beside serving, the state of newer content under the name
 	BuiltIn      bool     `json:"built_in,omitempty"`
 	Files        []string `json:"files,omitempty"`
 	Bytes        int64    `json:"bytes"`
@@ -79,7 +80,7 @@ type ModelStatus struct {
 	Parameters   int64    `json:"parameters,omitempty"`
 	Context      int      `json:"context_tokens,omitempty"` // of one sequence, as served
 	KVType       string   `json:"kv_type,omitempty"`        // of the cache, as served
-	Template     string   `json:"template,omitempty"`       // where the chat template comes from
+	Template     string   `json:"template,omitempty"`       // where the chat template comes from: "file", "settings", "fallback NAME"; or why there is none
 	HeaderDigest string   `json:"header_digest,omitempty"`
 	Digest       string   `json:"digest,omitempty"` // "sha256:..." or "pending"
 	Resident     int64    `json:"resident_bytes,omitempty"`
@@ -137,6 +138,8 @@ type RenderResponse struct {
 	Model  string  `json:"model"`
 	Text   string  `json:"text"`
 	Tokens []int32 `json:"tokens"`
+	// Template names the template where the model has none of its own: "fallback chatml".
+	Template string `json:"template,omitempty"`
 }
 
 // PerplexityRequest is the body of POST /weft/v1/perplexity. Exactly one of Text and Tokens is given.

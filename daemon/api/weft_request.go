@@ -1,12 +1,12 @@
 package api
 
 // DecodeTokenize reads and checks the body of POST /weft/v1/tokenize.
-func DecodeTokenize(body []byte) (*TokenizeRequest, error) {
+func (l Limits) DecodeTokenize(body []byte) (*TokenizeRequest, error) {
 	r := new(TokenizeRequest)
 	var given *string
-	err := decode(body, table{
+	err := l.decode(body, table{
 		"model":         text(&r.Model, MaxNameBytes),
-		"text":          optionalText(&given, 0),
+		"text":          optionalText(&given, l.Text),
 		"add_special":   optionalBoolean(&r.AddSpecial),
 		"parse_special": boolean(&r.ParseSpecial),
 		"pieces":        boolean(&r.Pieces),
@@ -24,9 +24,9 @@ func DecodeTokenize(body []byte) (*TokenizeRequest, error) {
 }
 
 // DecodeDetokenize reads and checks the body of POST /weft/v1/detokenize.
-func DecodeDetokenize(body []byte) (*DetokenizeRequest, error) {
+func (l Limits) DecodeDetokenize(body []byte) (*DetokenizeRequest, error) {
 	r := new(DetokenizeRequest)
-	err := decode(body, table{"model": text(&r.Model, MaxNameBytes), "tokens": tokenIDs(&r.Tokens)}, nil)
+	err := l.decode(body, table{"model": text(&r.Model, MaxNameBytes), "tokens": tokenIDs(&r.Tokens)}, nil)
 	switch {
 	case err != nil:
 		return nil, err
@@ -39,12 +39,12 @@ func DecodeDetokenize(body []byte) (*DetokenizeRequest, error) {
 }
 
 // DecodeRender reads and checks the body of POST /weft/v1/render.
-func DecodeRender(body []byte) (*RenderRequest, error) {
+func (l Limits) DecodeRender(body []byte) (*RenderRequest, error) {
 	r := new(RenderRequest)
-	err := decode(body, table{
+	err := l.decode(body, table{
 		"model":                 text(&r.Model, MaxNameBytes),
-		"messages":              messages(&r.Messages),
-		"tools":                 tools(&r.Tools),
+		"messages":              l.messages(&r.Messages),
+		"tools":                 l.tools(&r.Tools),
 		"add_generation_prompt": optionalBoolean(&r.AddGenerationPrompt),
 		"chat_template_kwargs":  object(&r.TemplateArguments),
 		"chat_template":         unsupported(refused["chat_template"]),
@@ -61,12 +61,12 @@ func DecodeRender(body []byte) (*RenderRequest, error) {
 }
 
 // DecodePerplexity reads and checks the body of POST /weft/v1/perplexity.
-func DecodePerplexity(body []byte) (*PerplexityRequest, error) {
+func (l Limits) DecodePerplexity(body []byte) (*PerplexityRequest, error) {
 	r := new(PerplexityRequest)
 	var window *int
-	err := decode(body, table{
+	err := l.decode(body, table{
 		"model":  text(&r.Model, MaxNameBytes),
-		"text":   text(&r.Text, 0),
+		"text":   text(&r.Text, l.Text),
 		"tokens": tokenIDs(&r.Tokens),
 		"window": integer(&window, 2, MaxTokens),
 	}, &r.Ignored)
@@ -85,8 +85,8 @@ func DecodePerplexity(body []byte) (*PerplexityRequest, error) {
 }
 
 // decode reads a body by a table. Fields that the table lacks are collected in ignored, or passed over where it is nil.
-func decode(body []byte, t table, ignored *[]string) error {
-	v, err := parse(body)
+func (l Limits) decode(body []byte, t table, ignored *[]string) error {
+	v, err := l.parse(body)
 	if err != nil {
 		return err
 	}

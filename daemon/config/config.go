@@ -23,6 +23,7 @@ type Config struct {
 	Listen         []Address
 	SocketGroup    string
 	MaxConnections int
+	MaxPerCaller   int // of MaxConnections
 	AllowedHosts   []string
 	AllowedOrigins []string
 	AdminTCP       bool
@@ -39,12 +40,26 @@ type Config struct {
 	StepTokens int
 	PageTokens int
 
-	MaxBody       Size
-	HeaderTimeout time.Duration
-	BodyTimeout   time.Duration
-	IdleTimeout   time.Duration
-	StallTimeout  time.Duration // a reader that takes nothing for this long is cancelled
-	DrainTimeout  time.Duration
+	MaxBody         Size
+	BodyRoom        Size
+	MaxHeader       Size
+	MaxText         Size
+	MaxDepth        int
+	MaxMessages     int
+	MaxParts        int
+	MaxTools        int
+	MaxPrompts      int
+	MaxN            int // choices for each prompt
+	MaxChoices      int // prompts times n
+	MaxStops        int
+	MaxStopBytes    Size
+	MaxLogitBias    int
+	HeaderTimeout   time.Duration
+	BodyTimeout     time.Duration
+	IdleTimeout     time.Duration
+	TemplateTimeout time.Duration // of rendering one chat
+	StallTimeout    time.Duration // a reader that takes nothing for this long is cancelled
+	DrainTimeout    time.Duration
 
 	WatchEvents    bool
 	RescanInterval time.Duration
@@ -60,6 +75,7 @@ func Default() Config {
 	return Config{
 		SocketGroup:    "weft",
 		MaxConnections: 4096,
+		MaxPerCaller:   1024,
 
 		Parallel:     8,
 		MemoryBudget: Size{Percent: 75},
@@ -70,12 +86,26 @@ func Default() Config {
 		StepTokens: 256,
 		PageTokens: 32,
 
-		MaxBody:       Size{Bytes: 32 << 20},
-		HeaderTimeout: 10 * time.Second,
-		BodyTimeout:   60 * time.Second,
-		IdleTimeout:   2 * time.Minute,
-		StallTimeout:  60 * time.Second,
-		DrainTimeout:  30 * time.Second,
+		MaxBody:         Size{Bytes: 32 << 20},
+		BodyRoom:        Size{Bytes: 256 << 20},
+		MaxHeader:       Size{Bytes: 64 << 10},
+		MaxText:         Size{Bytes: 16 << 20},
+		MaxDepth:        64,
+		MaxMessages:     8192,
+		MaxParts:        1024,
+		MaxTools:        1024,
+		MaxPrompts:      256,
+		MaxN:            16,
+		MaxChoices:      256,
+		MaxStops:        64,
+		MaxStopBytes:    Size{Bytes: 1 << 10},
+		MaxLogitBias:    4096,
+		HeaderTimeout:   10 * time.Second,
+		BodyTimeout:     60 * time.Second,
+		IdleTimeout:     2 * time.Minute,
+		TemplateTimeout: 2 * time.Second,
+		StallTimeout:    60 * time.Second,
+		DrainTimeout:    30 * time.Second,
 
 		WatchEvents:    true,
 		RescanInterval: 3 * time.Second,

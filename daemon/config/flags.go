@@ -98,7 +98,11 @@ Each setting is also a key of weftd.toml (data_dir) and an environment variable 
 `)
 	c := Default()
 	for _, s := range c.settings() {
-		fmt.Fprintf(w, "  --%s VALUE\n        %s", flagName(s.key), strings.ReplaceAll(s.help, "`", ""))
+		value := " VALUE"
+		if _, ok := s.to.(*bool); ok {
+			value = "[=false]" // the word behind a switch is not its value
+		}
+		fmt.Fprintf(w, "  --%s%s\n        %s", flagName(s.key), value, strings.ReplaceAll(s.help, "`", ""))
 		if d := s.format(); d != `""` && d != "[]" {
 			fmt.Fprintf(w, " Default: %s.", d)
 		}

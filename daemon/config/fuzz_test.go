@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -54,6 +55,41 @@ func FuzzModel(f *testing.F) {
 		for k, v := range m.Sampling {
 			if l := samplingLimits[k]; !(v >= l[0] && v <= l[1]) {
 				t.Errorf("%s = %v is outside %v", k, v, l)
+			}
+		}
+	})
+}
+
+// FuzzSetting: whatever a flag or a variable says, it is refused or within the setting's limits; sizes and addresses are written as they
+// are read.
+func FuzzSetting(f *testing.F) {
+	for i, text := range []string{"4GiB", "60%", "1e3", "unix:///a/../b", "tcp://[::1]:0", "30s", "-1", "true", "a,b", "9223372036854775807B", "1e-400%", "0x10", "1h1h"} {
+		f.Add(uint8(i), text)
+	}
+	f.Fuzz(func(t *testing.T, at uint8, text string) {
+		var c Config
+		all := c.settings()
+		s := all[int(at)%len(all)]
+		if err := s.assign(text); err == nil {
+			switch to := s.to.(type) {
+			case *int:
+				if int64(*to) < s.min || int64(*to) > s.max {
+					t.Fatalf("%s took %q as %d", s.key, text, *to)
+				}
+			case *time.Duration:
+				if int64(*to) < s.min || int64(*to) > s.max {
+					t.Fatalf("%s took %q as %v", s.key, text, *to)
+				}
+			}
+		}
+		if size, err := ParseSize(text); err == nil {
+			if again, err := ParseSize(size.String()); err != nil || again != size || size.Of(1<<40) < 0 {
+				t.Fatalf("%q is %+v, and %q is %+v, %v", text, size, size.String(), again, err)
+			}
+		}
+		if a, err := ParseAddress(text); err == nil {
+			if again, err := ParseAddress(a.String()); err != nil || again != a {
+				t.Fatalf("%q is %+v, and %q is %+v, %v", text, a, a.String(), again, err)
 			}
 		}
 	})

@@ -209,6 +209,20 @@ func (c *Config) validate() error {
 	if c.MaxBody.Percent != 0 {
 		return fmt.Errorf("max_body: %w: %v is a share; a body has a size in bytes", ErrValue, c.MaxBody)
 	}
+	for _, size := range []struct {
+		key       string
+		is        Size
+		low, high int64
+	}{
+		{"body_room", c.BodyRoom, 1 << 20, 1 << 50},
+		{"max_header", c.MaxHeader, 1 << 10, 16 << 20},
+		{"max_text", c.MaxText, 1, 1 << 30},
+		{"max_stop_bytes", c.MaxStopBytes, 1, 1 << 20},
+	} {
+		if size.is.Percent != 0 || size.is.Bytes < size.low || size.is.Bytes > size.high {
+			return fmt.Errorf("%s: %w: %v is outside %v to %v", size.key, ErrValue, size.is, Size{Bytes: size.low}, Size{Bytes: size.high})
+		}
+	}
 	if c.StepTokens < c.Parallel {
 		return fmt.Errorf("step_tokens: %w: %d is less than parallel, %d: every running sequence needs one token in each step",
 			ErrValue, c.StepTokens, c.Parallel)

@@ -48,6 +48,8 @@ func (s *Server) wrap(endpoint string, h handler) http.Handler {
 		s.extend(w) // the last answer on this connection left its own time limit
 		if r.ContentLength != 0 {
 			s.expect(w)
+		} else {
+			s.working(r)
 		}
 		defer s.finish(r.Context(), rec)
 		defer func() {

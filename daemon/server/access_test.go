@@ -130,7 +130,7 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	models := newFakeModels(t, map[string]*fakeEngine{"m": {text: " a b", finish: engine.FinishStop}})
 	o := testOptions(models)
-	o.Connections = door.NewConnections(4)
+	o.Connections = door.NewConnections(4, 4)
 	s := serveLive(t, o)
 	if _, err := s.client.Complete(t.Context(), api.CompletionRequest{Model: "m", Prompt: api.Text("x")}); err != nil {
 		t.Fatal(err)

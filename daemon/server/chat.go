@@ -36,7 +36,7 @@ func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record)
 	if err != nil {
 		return err
 	}
-	req, err := api.DecodeChat(body)
+	req, err := s.o.Limits.DecodeChat(body)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record)
 		return err
 	}
 	defer model.Release()
-	_, ids, err := render(model, req.Messages, req.Tools, true, req.TemplateArguments)
+	_, ids, err := s.render(r.Context(), model, req.Messages, req.Tools, true, req.TemplateArguments)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record)
 		}
 	}
 	j := &job{
-		model: model, prompts: [][]int32{ids}, n: req.Choices(), stops: req.Stop,
+		model: model, prompts: [][]int32{ids}, n: req.Choices(), stops: makeStops(req.Stop),
 		request: engine.Request{MaxTokens: settleLimit(req.Limit(), model, 0), Sampling: params, IgnoreEOS: req.IgnoreEOS},
 	}
 	a := &chatAnswer{
@@ -77,11 +77,11 @@ func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record)
 
 // render turns messages into prompt text and its token ids: special tokens are parsed, since the template is the model's own, and BOS
 // is added where the model wants one that the template has not written.
-func render(model *Model, messages []api.Message, tools []json.RawMessage, generate bool, extra map[string]any) (string, []int32, error) {
+func (s *Server) render(ctx context.Context, model *Model, messages []api.Message, tools []json.RawMessage, generate bool, extra map[string]any) (string, []int32, error) {
 	if model.Template == nil {
-		return "", nil, errNoTemplate
+		return "", nil, fmt.Errorf("%s: %w", model.NoTemplate, errNoTemplate)
 	}
-	in := chat.Input{AddGenerationPrompt: generate}
+	in := chat.Input{AddGenerationPrompt: generate, Timeout: s.o.TemplateTimeout}
 	for i, m := range messages {
 		plain, err := ordered(m)
 		if err != nil {
@@ -100,7 +100,7 @@ func render(model *Model, messages []api.Message, tools []json.RawMessage, gener
 	if in.Extra, err = ordered(extra); err != nil {
 		return "", nil, fmt.Errorf("%w: chat_template_kwargs: %w", api.ErrBody, err)
 	}
-	text, err := model.Template.Render(in)
+	text, err := model.Template.Render(ctx, in)
 	if err != nil {
 		return "", nil, err
 	}
@@ -172,7 +172,7 @@ func (a *chatAnswer) whole(w http.ResponseWriter, r *http.Request) error {
 		out.PromptTokenIDs = a.job.prompts[0]
 	}
 	out.Usage = a.job.usage(a.rec.completion)
-	out.Weft = a.s.info(a.job, a.rec, timings, a.req.Ignored)
+	out.Weft = a.info(timings)
 	return a.s.writeJSON(w, http.StatusOK, &out)
 }
 
@@ -231,11 +231,18 @@ func (a *chatAnswer) stream(w http.ResponseWriter, r *http.Request) error {
 			c.Usage = a.job.usage(a.rec.completion)
 		}
 		if err == nil {
-			c.Weft = a.s.info(a.job, a.rec, timings, a.req.Ignored)
+			c.Weft = a.info(timings)
 			err = out.send(c)
 		}
 	}
 	return out.end(err)
+}
+
+// info says what produced a chat's answer: the template too, where it is not the model's own.
+func (a *chatAnswer) info(timings api.Timings) *api.Info {
+	info := a.s.info(a.job, a.rec, timings, a.req.Ignored)
+	info.Template = a.job.model.TemplateNote
+	return info
 }
 
 // info says what produced an answer.

@@ -34,7 +34,7 @@ var (
 	errTooSlow    = errors.New("the request body did not arrive in time")
 	errBusy       = errors.New("too many large requests are being read, try again")
 	errCut        = errors.New("the request body ended before its length")
-	errNoTemplate = errors.New("the model has no chat template: name one by `template` in its settings, or use /v1/completions")
+	errNoTemplate = errors.New("name another template by `template` in the model's settings, or use /v1/completions")
 	errPanic      = errors.New("internal error")
 )
 
@@ -88,11 +88,11 @@ func shape(err error) *api.Error {
 		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeContextLength, "prompt",
 			fmt.Sprintf("the prompt has %d tokens and the context holds %d, answer included: shorten the prompt", tooLong.Prompt, tooLong.Context))
 	case errors.As(err, &raised):
-		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeTemplate, "messages", "the model's chat template refuses these messages: "+raised.Message)
+		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeTemplate, "messages", fmt.Sprintf("the chat template of model %q refuses these messages (line %d): %s", raised.Template, raised.Line, raised.Message))
 	case errors.Is(err, chat.ErrTemplate), errors.Is(err, chat.ErrBudget):
 		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeTemplate, "messages", trim(err))
 	case errors.Is(err, errNoTemplate):
-		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeTemplate, "model", err.Error())
+		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeTemplate, "model", trim(err))
 	case errors.As(err, &foreign):
 		code := api.CodeForeignOrigin
 		if foreign.Header == "Host" {

@@ -70,12 +70,20 @@ func (f *fakeModels) Acquire(_ context.Context, name string) (*Model, error) {
 		Base:          api.Base{Name: name, Digest: "pending", HeaderDigest: "sha256:0123456789abcdef", Generation: 7},
 		ContextLength: 64, Tokenizer: f.tok, Engine: e, Sampling: e.defaults, Release: f.release,
 	}
-	if !e.noTemplate {
-		template, err := chat.New(testTemplate, chat.Options{Name: name})
-		if err != nil {
-			return nil, err
+	var err error
+	switch {
+	case e.template == "chatml":
+		m.TemplateNote = "fallback chatml"
+		m.Template, err = chat.Fallback(chat.ChatML, chat.Options{Name: name})
+	case e.template != "":
+		if m.Template, err = chat.New(e.template, chat.Options{Name: name}); err != nil {
+			m.NoTemplate, err = err.Error(), nil
 		}
-		m.Template = template
+	default:
+		m.Template, err = chat.New(testTemplate, chat.Options{Name: name})
+	}
+	if err != nil {
+		return nil, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -107,17 +115,17 @@ func (f *fakeModels) List() []api.ModelStatus {
 
 // fakeEngine answers every request with one text.
 type fakeEngine struct {
-	tok        *tokenizer.Tokenizer
-	text       string
-	finish     string
-	fail       error         // ends the stream behind the text
-	refuse     error         // of Submit
-	endless    bool          // after the text the stream waits for ever
-	places     int           // streams at once; more are refused as a full queue would; 0: any number
-	slow       chan struct{} // when not nil, a token comes for each message
-	panics     bool
-	noTemplate bool
-	defaults   map[string]float64
+	tok      *tokenizer.Tokenizer
+	text     string
+	finish   string
+	fail     error         // ends the stream behind the text
+	refuse   error         // of Submit
+	endless  bool          // after the text the stream waits for ever
+	places   int           // streams at once; more are refused as a full queue would; 0: any number
+	slow     chan struct{} // when not nil, a token comes for each message
+	panics   bool
+	template string // "": testTemplate; "chatml": it has none of its own
+	defaults map[string]float64
 
 	mu       sync.Mutex
 	running  int              // under mu

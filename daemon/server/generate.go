@@ -20,7 +20,7 @@ type job struct {
 	prompts [][]int32
 	n       int
 	request engine.Request // of every choice, but for the prompt and the seed
-	stops   []string
+	stops   []stopString
 }
 
 func (j *job) choices() int { return len(j.prompts) * j.n }

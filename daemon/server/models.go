@@ -25,6 +25,8 @@ type Model struct {
 	ContextLength int // tokens of one sequence
 	Tokenizer     *tokenizer.Tokenizer
 	Template      *chat.Template
+	TemplateNote  string // of a template that is not the model's own: what answers say of it
+	NoTemplate    string // why there is no template, where there is none
 	Engine        Engine
 	Sampling      map[string]float64 // the model's own defaults, by the name of the request's field
 	Release       func()

@@ -40,7 +40,10 @@ func TestScripts(t *testing.T) {
 			"short":    {refuse: &engine.TooLongError{Prompt: 5000, Context: 64}},
 			"closed":   {refuse: engine.ErrClosed},
 			"panics":   {panics: true},
-			"bare":     {text: " x", finish: engine.FinishStop, noTemplate: true},
+			"bare":     {text: " x", finish: engine.FinishStop, template: "a\n{% if %}"},
+			"foreign":  {text: " x", finish: engine.FinishStop, template: "chatml"},
+			"faulty":   {text: " x", finish: engine.FinishStop, template: "a\n\n{{ messages[0].content + 1 }}"},
+			"endless":  {text: " x", finish: engine.FinishStop, template: "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"},
 			"defaults": {text: " one two three four", finish: engine.FinishStop, defaults: map[string]float64{"seed": 11, "max_tokens": 3, "temperature": 0.5}},
 		})
 		models.refused = map[string]*repository.RefusedError{

@@ -36,11 +36,14 @@ type Options struct {
 	UID      int         // the daemon's own user, who may administer beside root
 	AdminTCP bool        // whether every TCP caller may too
 
-	MaxBody      int64         // bytes of one request body; 0: 32 MiB
-	BodyRoom     int64         // bytes of all bodies over 64 KiB that are held at once; 0: 256 MiB
-	BodyTimeout  time.Duration // for a body to arrive, and for each piece of an upload; 0: one minute
-	StallTimeout time.Duration // for the client to take one event or one piece of an answer; 0: one minute
-	KeepAlive    time.Duration // silence in a stream after which a comment is sent; 0: 15 seconds
+	Limits      api.Limits    // of a request's shape; the zero value: api.DefaultLimits
+	MaxBody     int64         // bytes of one request body; 0: 32 MiB
+	BodyRoom    int64         // bytes of all bodies over 64 KiB that are held at once; 0: 256 MiB
+	BodyTimeout time.Duration // for a body to arrive, and for each piece of an upload; 0: one minute
+	// TemplateTimeout is how long a chat template may take for one conversation; 0: chat.DefaultTimeout.
+	TemplateTimeout time.Duration
+	StallTimeout    time.Duration // for the client to take one event or one piece of an answer; 0: one minute
+	KeepAlive       time.Duration // silence in a stream after which a comment is sent; 0: 15 seconds
 
 	Connections *door.Connections // counted in the metrics; may be nil
 }
@@ -60,6 +63,9 @@ type Server struct {
 
 // New returns the handler of the whole HTTP surface.
 func New(o Options) http.Handler {
+	if o.Limits == (api.Limits{}) {
+		o.Limits = api.DefaultLimits()
+	}
 	if o.MaxBody == 0 {
 		o.MaxBody = 32 << 20
 	}

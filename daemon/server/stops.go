@@ -7,21 +7,23 @@ package server
 // It runs one automaton for each stop string (Knuth, Morris, Pratt, 1977), so hostile stop strings cost no more than their number
 // for each byte.
 type stopMatcher struct {
-	stops []stopString
-	held  []byte // text not let through yet
+	stops   []stopString
+	matched []int32 // for each stop string: length of its longest prefix that the text so far ends with
+	held    []byte  // text not let through yet
 }
 
+// A stopString is one stop string made ready. It is not changed any more: all choices of a request share it.
 type stopString struct {
 	text    string
-	failure []int // failure[i]: length of the longest proper prefix of text[:i+1] that is its suffix too
-	matched int   // length of the longest prefix of text that the text so far ends with
+	failure []int32 // failure[i]: length of the longest proper prefix of text[:i+1] that is its suffix too
 }
 
-func newStopMatcher(stops []string) *stopMatcher {
-	m := new(stopMatcher)
-	for _, s := range stops {
-		failure := make([]int, len(s))
-		for i, k := 1, 0; i < len(s); i++ {
+// makeStops makes stop strings ready; each takes five bytes of memory for each of its own.
+func makeStops(texts []string) []stopString {
+	stops := make([]stopString, 0, len(texts))
+	for _, s := range texts {
+		failure := make([]int32, len(s))
+		for i, k := 1, int32(0); i < len(s); i++ {
 			for k > 0 && s[i] != s[k] {
 				k = failure[k-1]
 			}
@@ -30,9 +32,13 @@ func newStopMatcher(stops []string) *stopMatcher {
 			}
 			failure[i] = k
 		}
-		m.stops = append(m.stops, stopString{text: s, failure: failure})
+		stops = append(stops, stopString{text: s, failure: failure})
 	}
-	return m
+	return stops
+}
+
+func newStopMatcher(stops []stopString) *stopMatcher {
+	return &stopMatcher{stops: stops, matched: make([]int32, len(stops))}
 }
 
 // push takes the next piece and returns the text that may go out. found says that a stop string is complete: the text before it
@@ -46,7 +52,8 @@ func (m *stopMatcher) push(piece string) (out string, found bool) {
 		longest := 0
 		for s := range m.stops {
 			stop := &m.stops[s]
-			if stop.next(piece[i]) {
+			m.matched[s] = stop.next(m.matched[s], piece[i])
+			if int(m.matched[s]) == len(stop.text) {
 				longest = max(longest, len(stop.text))
 			}
 		}
@@ -55,8 +62,8 @@ func (m *stopMatcher) push(piece string) (out string, found bool) {
 		}
 	}
 	keep := 0
-	for s := range m.stops {
-		keep = max(keep, m.stops[s].matched)
+	for _, n := range m.matched {
+		keep = max(keep, int(n))
 	}
 	cut := len(m.held) - keep
 	out = string(m.held[:cut])
@@ -71,13 +78,13 @@ func (m *stopMatcher) flush() string {
 	return out
 }
 
-// next advances the automaton by one byte and says whether the stop string is complete.
-func (s *stopString) next(c byte) bool {
-	for s.matched > 0 && s.text[s.matched] != c {
-		s.matched = s.failure[s.matched-1]
+// next returns how much of the stop string is matched after one more byte. Before it, the stop string was not complete.
+func (s *stopString) next(matched int32, c byte) int32 {
+	for matched > 0 && s.text[matched] != c {
+		matched = s.failure[matched-1]
 	}
-	if s.text[s.matched] == c {
-		s.matched++
+	if s.text[matched] == c {
+		matched++
 	}
-	return s.matched == len(s.text)
+	return matched
 }

@@ -28,7 +28,7 @@ func TestStopMatcher(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			m := newStopMatcher(c.stops)
+			m := newStopMatcher(makeStops(c.stops))
 			var got []string
 			found := false
 			for _, p := range c.pieces {
@@ -60,7 +60,7 @@ func TestStopMatcherSplits(t *testing.T) {
 		stops := rapid.SliceOfN(stop, 0, 3).Draw(t, "stops")
 		want, wantFound := plainStop(text, stops)
 
-		m := newStopMatcher(stops)
+		m := newStopMatcher(makeStops(stops))
 		var got strings.Builder
 		found := false
 		for rest := text; rest != "" && !found; {

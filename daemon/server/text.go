@@ -38,7 +38,7 @@ func ask[In, Out any](s *Server, w http.ResponseWriter, r *http.Request, rec *re
 
 func (s *Server) handleTokenize(w http.ResponseWriter, r *http.Request, rec *record) error {
 	name := func(in *api.TokenizeRequest) string { return in.Model }
-	return ask(s, w, r, rec, api.DecodeTokenize, name, func(in *api.TokenizeRequest, model *Model) (*api.TokenizeResponse, error) {
+	return ask(s, w, r, rec, s.o.Limits.DecodeTokenize, name, func(in *api.TokenizeRequest, model *Model) (*api.TokenizeResponse, error) {
 		ids := model.Tokenizer.Encode(in.Text, tokenizer.EncodeOptions{
 			ParseSpecial: in.ParseSpecial, AddSpecial: in.AddSpecial == nil || *in.AddSpecial,
 		})
@@ -59,7 +59,7 @@ func (s *Server) handleTokenize(w http.ResponseWriter, r *http.Request, rec *rec
 
 func (s *Server) handleDetokenize(w http.ResponseWriter, r *http.Request, rec *record) error {
 	name := func(in *api.DetokenizeRequest) string { return in.Model }
-	return ask(s, w, r, rec, api.DecodeDetokenize, name, func(in *api.DetokenizeRequest, model *Model) (*api.DetokenizeResponse, error) {
+	return ask(s, w, r, rec, s.o.Limits.DecodeDetokenize, name, func(in *api.DetokenizeRequest, model *Model) (*api.DetokenizeResponse, error) {
 		if err := checkTokens(model, "tokens", in.Tokens); err != nil {
 			return nil, err
 		}
@@ -70,16 +70,16 @@ func (s *Server) handleDetokenize(w http.ResponseWriter, r *http.Request, rec *r
 
 func (s *Server) handleRender(w http.ResponseWriter, r *http.Request, rec *record) error {
 	name := func(in *api.RenderRequest) string { return in.Model }
-	return ask(s, w, r, rec, api.DecodeRender, name, func(in *api.RenderRequest, model *Model) (*api.RenderResponse, error) {
+	return ask(s, w, r, rec, s.o.Limits.DecodeRender, name, func(in *api.RenderRequest, model *Model) (*api.RenderResponse, error) {
 		generate := in.AddGenerationPrompt == nil || *in.AddGenerationPrompt
-		text, ids, err := render(model, in.Messages, in.Tools, generate, in.TemplateArguments)
-		return &api.RenderResponse{Model: model.Base.Name, Text: text, Tokens: ids}, err
+		text, ids, err := s.render(r.Context(), model, in.Messages, in.Tools, generate, in.TemplateArguments)
+		return &api.RenderResponse{Model: model.Base.Name, Text: text, Tokens: ids, Template: model.TemplateNote}, err
 	})
 }
 
 func (s *Server) handlePerplexity(w http.ResponseWriter, r *http.Request, rec *record) error {
 	name := func(in *api.PerplexityRequest) string { return in.Model }
-	return ask(s, w, r, rec, api.DecodePerplexity, name, func(in *api.PerplexityRequest, model *Model) (*api.PerplexityResponse, error) {
+	return ask(s, w, r, rec, s.o.Limits.DecodePerplexity, name, func(in *api.PerplexityRequest, model *Model) (*api.PerplexityResponse, error) {
 		return s.perplexity(r, rec, in, model)
 	})
 }

@@ -60,6 +60,7 @@ func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request, rec *recor
 	if err != nil {
 		return err
 	}
+	s.working(r) // an upload may take hours, and has its own limit on pauses
 	body := &upload{s: s, w: w, r: r.Body}
 	stored, err := store.Put(r.Context(), name, body, r.ContentLength)
 	switch {

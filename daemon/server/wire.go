@@ -35,6 +35,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, rec *record) (
 		switch {
 		case errors.Is(err, io.EOF):
 			s.arrived(w)
+			s.working(r)
 			return body, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, errTooSlow
@@ -51,6 +52,13 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, rec *record) (
 // expect gives a request's body its time. Where a handler does not read it to its end, net/http does, and must not wait for ever either.
 func (s *Server) expect(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.o.BodyTimeout)) // a test's recorder has none
+}
+
+// working notes that a request is there and not just arriving.
+func (s *Server) working(r *http.Request) {
+	if s.o.Connections != nil {
+		s.o.Connections.Working(r.Context())
+	}
 }
 
 // arrived ends that time: net/http goes on reading behind a body to notice a client that leaves, and that read must not fail of our

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"errors"
 	"log/slog"
 	"path/filepath"
 
@@ -9,28 +10,65 @@ import (
 )
 
 // hints turns events of the file system into hints on C. C holds one hint at most: several events are one reason to look. All
-// methods are called from one goroutine; close ends the one that newHints started.
+// methods are called from one goroutine; close ends the one that open starts. Where the system gives no events, or none for a
+// folder, the timer does the work, and each look tries again.
 type hints struct {
 	C       chan struct{}
-	watcher *fsnotify.Watcher
+	events  func() (*fsnotify.Watcher, error)
+	watcher *fsnotify.Watcher   // nil while the system gives no events
 	folders map[string]folderID // watched folders and what they were when their watch was set
 	log     *slog.Logger
-	failed  bool // whether the log has said that a watch cannot be set
-	done    chan struct{}
+	without string        // what the log has said to be without events; "" when nothing is
+	done    chan struct{} // closed when the goroutine of watcher has ended
 }
 
 type folderID struct{ device, inode uint64 }
 
-// newHints returns nil when the system gives us no events: the timer does the work then.
-func newHints(log *slog.Logger) *hints {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		log.Warn("no file events; changes are found by looking regularly", "reason", err)
-		return nil
+func newHints(log *slog.Logger, events func() (*fsnotify.Watcher, error)) *hints {
+	return &hints{C: make(chan struct{}, 1), events: events, folders: map[string]folderID{}, log: log}
+}
+
+// open makes sure that there are events, where the system gives some.
+func (h *hints) open() {
+	if h.watcher != nil {
+		return
 	}
-	h := &hints{C: make(chan struct{}, 1), watcher: w, folders: map[string]folderID{}, log: log, done: make(chan struct{})}
+	w, err := h.events()
+	if err != nil {
+		h.lacking("", err)
+		return
+	}
+	h.watcher, h.done = w, make(chan struct{})
 	go h.run()
-	return h
+}
+
+// lacking has the log say once that there are no events for a folder, or for any folder (""), and what to do.
+func (h *hints) lacking(folder string, err error) {
+	if h.without != "" {
+		return
+	}
+	h.without = folder
+	if folder == "" {
+		h.without = "all folders"
+	}
+	advice := "the file system may not give events"
+	switch {
+	case errors.Is(err, unix.EMFILE):
+		advice = "raise the limit of open files (LimitNOFILE=) or sysctl fs.inotify.max_user_instances"
+	case errors.Is(err, unix.ENOSPC): // whose text speaks of a device
+		err, advice = errWatches, "raise sysctl fs.inotify.max_user_watches"
+	}
+	h.log.Warn("no file events; changes are found by looking regularly", "folder", h.without, "reason", err, "advice", advice)
+}
+
+var errWatches = errors.New("the user's limit of watched folders is reached")
+
+// complete is called after a look in which no folder was without events.
+func (h *hints) complete() {
+	if h.without != "" {
+		h.log.Info("file events are there again", "folder", h.without)
+		h.without = ""
+	}
 }
 
 func (h *hints) run() {
@@ -41,10 +79,12 @@ func (h *hints) run() {
 			if !ok {
 				return
 			}
-		case _, ok := <-h.watcher.Errors: // an overflowing queue among them: a reason to look, like any event
+		case err, ok := <-h.watcher.Errors:
 			if !ok {
 				return
 			}
+			// An overflowing queue among them: a reason to look, like any event.
+			h.log.Debug("file events were lost; looking at the whole folder", "reason", err)
 		}
 		h.hint()
 	}
@@ -57,40 +97,47 @@ func (h *hints) hint() {
 	}
 }
 
-// follow sets a watch on dir, anew when another folder has taken its place. It says whether it set one.
-func (h *hints) follow(dir string) bool {
+// follow sets a watch on dir, anew when another folder has taken its place. added says that it set one, ok that there is one or
+// need be none.
+func (h *hints) follow(dir string) (added, ok bool) {
+	if h.watcher == nil {
+		return false, false
+	}
 	var st unix.Stat_t
 	if err := unix.Stat(dir, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		h.forget(dir)
-		return false
+		return false, true
 	}
 	id := folderID{st.Dev, st.Ino}
 	if h.folders[dir] == id {
-		return false
+		return false, true
 	}
 	h.forget(dir)
 	if err := h.watcher.Add(dir); err != nil {
-		if !h.failed {
-			h.failed = true
-			h.log.Warn("no file events for a folder; its changes are found by looking regularly", "folder", dir, "reason", err)
+		if errors.Is(err, unix.ENOENT) {
+			return false, true // gone meanwhile
 		}
-		return false
+		h.lacking(dir, err)
+		return false, false
 	}
 	h.folders[dir] = id
-	return true
+	return true, true
 }
 
 // followFolders sets watches on the subfolders that a look has found and takes them off those that are gone. A new watch is a
-// reason to look again: what was put into the subfolder between the look and the watch gave no event.
-func (h *hints) followFolders(dir string, found []Entry) {
+// reason to look again: what was put into the subfolder between the look and the watch gave no event. It says whether all have one.
+func (h *hints) followFolders(dir string, found []Entry) bool {
 	present := map[string]bool{dir: true}
+	all := true
 	for _, e := range found {
 		if e.Folder {
 			path := filepath.Join(dir, e.Name)
 			present[path] = true
-			if h.follow(path) {
+			added, ok := h.follow(path)
+			if added {
 				h.hint()
 			}
+			all = all && ok
 		}
 	}
 	for path := range h.folders {
@@ -98,6 +145,7 @@ func (h *hints) followFolders(dir string, found []Entry) {
 			h.forget(path)
 		}
 	}
+	return all
 }
 
 func (h *hints) forget(dir string) {
@@ -108,6 +156,9 @@ func (h *hints) forget(dir string) {
 }
 
 func (h *hints) close() {
+	if h.watcher == nil {
+		return
+	}
 	_ = h.watcher.Close()
 	<-h.done
 }

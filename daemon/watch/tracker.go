@@ -17,6 +17,8 @@ type tracker struct {
 	settle time.Duration
 	files  map[string]*tracked // by path
 	last   []Entry
+	looked bool
+	off    time.Duration // what the wall clock was ahead of ours at the last look
 }
 
 type tracked struct {
@@ -33,17 +35,21 @@ func newTracker(settle time.Duration) *tracker {
 	return &tracker{settle: settle, files: map[string]*tracked{}}
 }
 
-// update takes what a look at time now found. It returns the list to report, whether that differs from the last one, and when
+// update takes what a look at time now found, when the clock by which files are stamped showed wall. It returns the list to report, whether that differs from the last one, and when
 // something in it will settle if nothing changes (zero: nothing will).
-func (t *tracker) update(now time.Time, found []Entry) (list []Entry, changed bool, wake time.Time) {
+func (t *tracker) update(now, wall time.Time, found []Entry) (list []Entry, changed bool, wake time.Time) {
 	for _, f := range t.files {
 		f.seen = false
 	}
+	// Between two looks at which the clocks disagree the wall clock was set: it says nothing of the age of what came meanwhile.
+	off := wall.Sub(now)
+	trusted := !t.looked || (off-t.off).Abs() < t.settle/2
+	t.off, t.looked = off, true
 	kind := map[string]bool{} // entry to whether it is a folder
 	for _, e := range found {
 		kind[e.Name] = e.Folder
 		for _, f := range e.Files {
-			t.see(now, e, f)
+			t.see(now, wall, trusted, e, f)
 		}
 	}
 	soonest := func(at time.Time) {
@@ -89,11 +95,14 @@ func (t *tracker) update(now time.Time, found []Entry) (list []Entry, changed bo
 	return clone(list), changed, wake
 }
 
-// see notes one file of a look.
-func (t *tracker) see(now time.Time, e Entry, f File) {
+// see notes one file of a look. trusted says whether the wall clock tells the age of what is new.
+func (t *tracker) see(now, wall time.Time, trusted bool, e Entry, f File) {
 	k := t.files[f.Path]
 	if k == nil || k.gone || !sameInode(k.file, f) {
-		age := min(f.age(now), t.settle)
+		age := time.Duration(0)
+		if trusted {
+			age = min(f.age(wall), t.settle)
+		}
 		t.files[f.Path] = &tracked{entry: e.Name, folder: e.Folder, file: f, since: now.Add(-age), still: age >= t.settle, seen: true}
 		return
 	}
@@ -108,11 +117,11 @@ const coarse = 2 * time.Second
 
 // age is how long ago a new file was last written, by the file system's word, or 0 where that says nothing. Whole seconds come
 // from file systems that round down, so a file with such a time may be younger than it looks.
-func (f File) age(now time.Time) time.Duration {
+func (f File) age(wall time.Time) time.Duration {
 	if f.Problem != "" {
 		return 0
 	}
-	age := now.Sub(time.Unix(0, f.ModTime))
+	age := wall.Sub(time.Unix(0, f.ModTime))
 	if f.ModTime%int64(time.Second) == 0 {
 		age -= coarse
 	}

@@ -141,7 +141,7 @@ func TestTracker(t *testing.T) {
 			tr := newTracker(settle)
 			before := ""
 			for i, l := range c.looks {
-				list, changed, wake := tr.update(at(l.at), l.found)
+				list, changed, wake := tr.update(at(l.at), at(l.at), l.found)
 				got := show(list)
 				if got != l.want {
 					t.Fatalf("at %d ms: %q, want %q", l.at, got, l.want)
@@ -156,6 +156,36 @@ func TestTracker(t *testing.T) {
 					t.Errorf("at %d ms: %q wakes at %v", l.at, got, wake)
 				}
 				before = got
+			}
+		})
+	}
+}
+
+// TestClockIsSet: a clock that is set while a file is written makes the file neither older nor younger than it is.
+func TestClockIsSet(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		set  int // milliseconds by which the clock is set between the second look and the third
+	}{{"forward", 3600_000}, {"back", -3600_000}, {"to 1970", -int(epoch.UnixMilli())}, {"not", 0}} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := newTracker(settle)
+			tr.update(at(0), at(0), nil)
+			tr.update(at(1000), at(1000), entries(file("a", 1, 1, 0)))
+			for _, look := range []struct {
+				at   int
+				want string
+			}{
+				{1100, "a:1+ b:1-"}, {1500, "a:1+ b:1-"}, {1650, "a:1+ b:1+"},
+			} {
+				list, _, _ := tr.update(at(look.at), at(look.at+c.set), entries(file("a", 1, 1, 0), file("b", 2, 1, 1050)))
+				if got := show(list); got != look.want {
+					t.Errorf("at %d ms: %q, want %q", look.at, got, look.want)
+				}
+			}
+			// From now on the clock is as good as any: what came by rename counts at once.
+			list, _, _ := tr.update(at(2000), at(2000+c.set), entries(file("a", 1, 1, 0), file("b", 2, 1, 1050), file("c", 3, 1, 1000+c.set)))
+			if got := show(list); got != "a:1+ b:1+ c:1+" {
+				t.Errorf("later: %q", got)
 			}
 		})
 	}
@@ -180,11 +210,11 @@ func TestTrackerForgetsHistory(t *testing.T) {
 		var found []Entry
 		for range rapid.IntRange(0, 8).Draw(r, "looks") {
 			found = draw()
-			tr.update(at(now), found)
+			tr.update(at(now), at(now), found)
 			now += rapid.IntRange(1, 700).Draw(r, "pause")
 		}
-		tr.update(at(now), found)
-		list, _, wake := tr.update(at(now+500), found)
+		tr.update(at(now), at(now), found)
+		list, _, wake := tr.update(at(now+500), at(now+500), found)
 		want := slices.Clone(found)
 		for i := range want {
 			want[i].Files = slices.Clone(want[i].Files)
@@ -198,7 +228,7 @@ func TestTrackerForgetsHistory(t *testing.T) {
 		if !wake.IsZero() {
 			r.Fatalf("settled, and yet it wakes at %v", wake)
 		}
-		if _, changed, _ := tr.update(at(now+9000), found); changed {
+		if _, changed, _ := tr.update(at(now+9000), at(now+9000), found); changed {
 			r.Fatal("a settled folder is told again")
 		}
 	})

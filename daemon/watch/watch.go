@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/fsnotify/fsnotify"
 )
 
 // File is a regular file as a look found it, or a name that should have been one (then Problem is set and the rest is zero).
@@ -58,9 +60,10 @@ const minGap = 100 * time.Millisecond
 
 // Watcher watches one folder. The folder need not exist, and may be deleted and made again.
 type Watcher struct {
-	dir string
-	opt Options
-	ask chan struct{} // holds one signal that somebody waits for a look
+	dir    string
+	opt    Options
+	events func() (*fsnotify.Watcher, error) // where events come from; tests take others
+	ask    chan struct{}                     // holds one signal that somebody waits for a look
 
 	mu    sync.Mutex
 	asked chan struct{} // closed after the next look and its report; nil when nobody waits; guarded by mu
@@ -71,7 +74,7 @@ func New(dir string, opt Options) *Watcher {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Watcher{dir: dir, opt: opt, ask: make(chan struct{}, 1)}
+	return &Watcher{dir: dir, opt: opt, events: fsnotify.NewWatcher, ask: make(chan struct{}, 1)}
 }
 
 // Look makes Run look at the folder soon, and returns when that look and its report are done, or ctx is. It may be called from any
@@ -108,12 +111,12 @@ func (w *Watcher) Run(ctx context.Context, report func([]Entry)) {
 	var h *hints
 	hint := make(<-chan struct{})
 	if w.opt.Events {
-		if h = newHints(w.opt.Log); h != nil {
-			defer h.close()
-			hint = h.C
-		}
+		h = newHints(w.opt.Log, w.events)
+		defer h.close()
+		hint = h.C
 	}
 	t := newTracker(w.opt.Settle)
+	began := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	first := true
@@ -129,8 +132,10 @@ func (w *Watcher) Run(ctx context.Context, report func([]Entry)) {
 		done := w.waiters()
 		started := time.Now()
 		// Watches are put in place before the look: what happens after them gives a hint, what happened before is seen.
+		hinted := true
 		if h != nil {
-			h.follow(w.dir)
+			h.open()
+			_, hinted = h.follow(w.dir)
 		}
 		found, err := look(w.dir)
 		if (err != nil) != failing {
@@ -143,12 +148,13 @@ func (w *Watcher) Run(ctx context.Context, report func([]Entry)) {
 		}
 		var wake time.Time
 		if err == nil || errors.Is(err, errGone) {
-			if h != nil {
-				h.followFolders(w.dir, found)
+			if h != nil && h.followFolders(w.dir, found) && hinted {
+				h.complete()
 			}
 			var list []Entry
 			var changed bool
-			list, changed, wake = t.update(started, found)
+			// Ours goes on from where it began, whatever becomes of the wall clock.
+			list, changed, wake = t.update(began.Add(started.Sub(began)), started.Round(0), found)
 			if changed || first {
 				report(list)
 			}

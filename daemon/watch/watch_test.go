@@ -1,10 +1,8 @@
 package watch
 
 import (
-	"bytes"
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -35,21 +33,31 @@ func start(t *testing.T, dir string, events bool) *watched {
 func startWith(t *testing.T, dir string, opt Options) *watched {
 	t.Helper()
 	w := &watched{t: t, dir: dir, w: New(dir, opt)}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	w.stop = func() { cancel(); <-done }
-	t.Cleanup(w.stop)
-	go func() {
-		defer close(done)
-		w.w.Run(ctx, func(list []Entry) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.list = list
-			w.reports++
-		})
-	}()
+	w.stop = run(t, w.w, func(list []Entry) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.list = list
+		w.reports++
+	})
 	w.until("the first report", func(string) bool { return w.reports > 0 })
 	return w
+}
+
+// run runs a watcher until stop is called or the test ends.
+func run(t *testing.T, w *Watcher, report func([]Entry)) (stop func()) {
+	t.Helper()
+	if report == nil {
+		report = func([]Entry) {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	stop = func() { cancel(); <-done }
+	t.Cleanup(stop)
+	go func() {
+		defer close(done)
+		w.Run(ctx, report)
+	}()
+	return stop
 }
 
 // until waits for the list to satisfy ok, and fails the test when that takes too long.
@@ -280,27 +288,6 @@ func TestNothingIsOpened(t *testing.T) {
 	// The watched folder itself may be anything too.
 	if _, err := look(filepath.Join(dir, "fifo")); err == nil {
 		t.Error("a FIFO was read as a folder")
-	}
-}
-
-func TestRsync(t *testing.T) {
-	rsync, err := exec.LookPath("rsync")
-	if err != nil {
-		t.Skip("rsync is not installed")
-	}
-	source := filepath.Join(t.TempDir(), "a")
-	must(t, os.WriteFile(source, make([]byte, 1<<20), 0o644))
-	for _, options := range [][]string{{"-a"}, {"-a", "--inplace"}, {}} {
-		t.Run(strings.Join(options, " "), func(t *testing.T) {
-			w := start(t, filepath.Join(mkdir(t), "models"), true)
-			var out bytes.Buffer
-			cmd := exec.Command(rsync, append(options, source, w.dir+"/")...)
-			cmd.Stdout, cmd.Stderr = &out, &out
-			if err := cmd.Run(); err != nil {
-				t.Fatalf("%v: %s", err, out.String())
-			}
-			w.is("a:1048576+")
-		})
 	}
 }
 

@@ -1,275 +1,222 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/models"
+	"github.com/weft-run/weft/runtime/parts"
 	"github.com/weft-run/weft/runtime/tokenizer"
 )
 
 func (a *app) inspectCommand() *cobra.Command {
 	var o inspection
 	cmd := &cobra.Command{
-		Use:   "inspect FILE",
-		Short: "say what is in a GGUF file, how much memory it takes, and what would refuse it",
-		Long: "inspect reads the header of a GGUF file, or of the whole split set whose first file it is given, and says what is in it, how much\n" +
-			"memory it takes, and for which reasons this version would refuse to serve it. It works without a daemon.",
-		Args: arguments(1, 1, "one GGUF file"),
+		Use:   "inspect FILE...",
+		Short: "say what is in GGUF files, how much memory they take, and what would refuse them",
+		Long: "inspect reads the headers of GGUF files and says of each what is in it, how much memory it takes, and every reason for which this\n" +
+			"version would refuse to serve it. Of a split set it wants any one file and finds the others. It reads no weights, so a file of any\n" +
+			"size takes a moment, and works without a daemon. Exit code 0 says that all files would be served, 1 that one would be refused.\n\n" +
+			"A settings file beside the model, the memory budget and weights that are no numbers are the daemon's to judge.",
+		Args: arguments(1, math.MaxInt, "one GGUF file or more"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			r, err := inspect(args[0], o)
-			if err != nil {
+			if err := o.check(); err != nil {
 				return err
 			}
-			if a.json {
-				err = a.printJSON(r)
-			} else {
-				err = a.printReport(r)
-			}
-			if err == nil && o.check && len(r.Refusals) > 0 {
-				return fmt.Errorf("%s would be refused: %s", args[0], strings.Join(r.Refusals, "; "))
-			}
-			return err
+			return a.inspect(args, o)
 		},
+		ValidArgsFunction: cobra.FixedCompletions([]string{"gguf"}, cobra.ShellCompDirectiveFilterFileExt),
 	}
-	cmd.Flags().BoolVar(&o.check, "check", false, "exit with 1 when the file would be refused")
+	cmd.Flags().IntVar(&o.context, "context", 0, "tokens of one sequence to reckon the memory for (default the model's own)")
+	cmd.Flags().StringVar(&o.kv, "kv", "f16", "type in which keys and values are cached: "+strings.Join(cacheTypeNames(), ", "))
 	cmd.Flags().BoolVar(&o.keys, "keys", false, "list the metadata too")
 	cmd.Flags().BoolVar(&o.tensors, "tensors", false, "list the tensors too")
+	// The error is about a flag that does not exist.
+	_ = cmd.RegisterFlagCompletionFunc("kv", cobra.FixedCompletions(cacheTypeNames(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
 // inspection is what the flags of `weft inspect` ask for.
 type inspection struct {
-	check, keys, tensors bool
+	context       int
+	kv            string
+	keys, tensors bool
+
+	cacheType kernels.CacheType // of kv
 }
 
-// report is what `weft inspect` finds, and its --json.
-type report struct {
-	Files        []string    `json:"files"`
-	Bytes        int64       `json:"bytes"`
-	Version      uint32      `json:"gguf_version"`
-	HeaderDigest string      `json:"header_digest"`
-	Kind         string      `json:"kind"` // "model", "vocabulary", or general.type: "adapter", ...
-	Name         string      `json:"name,omitempty"`
-	Architecture string      `json:"architecture"`
-	Quantization string      `json:"quantization,omitempty"` // the type that most bytes have
-	Types        []typeTotal `json:"types"`
-	Parameters   uint64      `json:"parameters"`
-	Shape        *shape      `json:"shape,omitempty"` // where the metadata is that of a model Weft computes
-	Vocabulary   *vocabulary `json:"vocabulary,omitempty"`
-	ChatTemplate bool        `json:"chat_template"`
-	Memory       *memory     `json:"memory,omitempty"`
-	Refusals     []string    `json:"refusals"` // why this version would not serve it
-	Keys         []key       `json:"keys,omitempty"`
-	Tensors      []tensor    `json:"tensors,omitempty"`
-}
-
-type typeTotal struct {
-	Type       string `json:"type"`
-	Tensors    int    `json:"tensors"`
-	Bytes      uint64 `json:"bytes"`
-	Computable bool   `json:"computable"`
-}
-
-type shape struct {
-	Context int `json:"context_tokens"`
-	Layers  int `json:"layers"`
-	Width   int `json:"width"`
-	Heads   int `json:"heads"`
-	KVHeads int `json:"kv_heads"`
-	HeadDim int `json:"head_dim"`
-	FFN     int `json:"feed_forward"`
-	Vocab   int `json:"vocabulary_rows"`
-}
-
-type vocabulary struct {
-	Model  string `json:"model"`
-	Pre    string `json:"pre,omitempty"`
-	Tokens int    `json:"tokens"`
-}
-
-// memory is in bytes. The cache is that of one sequence, keys and values as f16.
-type memory struct {
-	Weights       uint64 `json:"weights_bytes"`
-	CachePerToken uint64 `json:"cache_per_token_bytes"`
-	CacheFull     uint64 `json:"cache_full_context_bytes"`
-}
-
-type key struct {
-	Key   string `json:"key"`
-	Type  string `json:"type"`
-	Value any    `json:"value,omitempty"` // absent for long arrays
-	Count int    `json:"count,omitempty"` // of an array
-}
-
-type tensor struct {
-	Name  string   `json:"name"`
-	Type  string   `json:"type"`
-	Dims  []uint64 `json:"dims"` // row length first
-	Bytes uint64   `json:"bytes"`
-}
-
-// inspect reads a file or a split set. A set that is not whole is reported by its first file.
-func inspect(path string, o inspection) (*report, error) {
-	h, err := readHeader(path)
-	if err != nil {
-		return nil, err
+func (o *inspection) check() error {
+	if o.context < 0 {
+		return usagef("inspect: --context is %d; it is a number of tokens", o.context)
 	}
-	r := &report{
-		Files: []string{path}, Bytes: h.Size, Version: h.Version, HeaderDigest: "sha256:" + h.Digest, Refusals: []string{}, Types: []typeTotal{},
+	t, ok := kernels.ParseCacheType(o.kv)
+	if !ok {
+		return usagef("inspect: --kv is %q; there is %s", o.kv, strings.Join(cacheTypeNames(), ", "))
 	}
-	meta, tensors := h.Meta, h.Tensors
+	o.cacheType = t
+	return nil
+}
+
+// inspect prints a report on each file. The error says how many would be refused.
+func (a *app) inspect(paths []string, o inspection) error {
+	refused := 0
+	reports := make([]*report, 0, len(paths))
+	for i, path := range paths {
+		r := inspect(path, o)
+		if r.Served = len(r.Refusals) == 0; !r.Served {
+			refused++
+		}
+		if a.json {
+			reports = append(reports, r)
+			continue
+		}
+		if i > 0 {
+			fmt.Fprintln(a.out)
+		}
+		if err := a.printReport(r); err != nil {
+			return err
+		}
+	}
+	if a.json {
+		if err := a.printJSON(reports); err != nil {
+			return err
+		}
+	}
+	switch {
+	case refused == 0:
+		return nil
+	case len(paths) == 1:
+		return fmt.Errorf("%s would be refused", paths[0])
+	}
+	return fmt.Errorf("%d of %d files would be refused", refused, len(paths))
+}
+
+// inspect reads a file or a split set. A set that is not whole is reported by the files that are there.
+func inspect(path string, o inspection) *report {
+	r := &report{Path: path, Files: []string{}, Missing: []string{}, Types: []typeTotal{}, Refusals: []string{}}
 	f, err := gguf.Open(path, gguf.DefaultLimits())
 	if err != nil {
 		r.refuse(err)
-	} else {
-		defer func() { _ = f.Close() }()
-		r.Files, r.Bytes = f.Files(), f.Size()
-		meta, tensors = f.Meta(), f.Tensors()
+		r.describePieces(path, o)
+		return r
+	}
+	defer func() { _ = f.Close() }()
+	r.Files, r.Bytes, r.HeaderDigest = f.Files(), f.Size(), "sha256:"+f.Identity().HeaderDigest
+	r.Version = f.Headers()[0].Version
+	r.describe(f.Meta(), f.Tensors(), o)
+	r.judge(f, o)
+	return r
+}
+
+// describePieces describes what can be read of a file or a split set that cannot be opened as a model. That it cannot is told
+// already.
+func (r *report) describePieces(path string, o inspection) {
+	h, _ := readHeader(path)
+	if h == nil {
+		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
+			r.Files, r.Bytes = []string{path}, st.Size()
+		}
+		return
+	}
+	r.Version = h.Version
+	base, no, count, isShard := gguf.ShardName(filepath.Base(path))
+	if !isShard || count != h.SplitCount {
+		r.Files, r.Bytes = []string{path}, h.Size
+		r.describe(h.Meta, h.Tensors, o)
+		r.judgeMeta(h.Meta, o)
+		return
+	}
+	meta, tensors := h.Meta, []gguf.TensorInfo(nil)
+	for i := 1; i <= count; i++ {
+		name, piece := path, h
+		if i != no {
+			name = filepath.Join(filepath.Dir(path), gguf.ShardPath(base, i, count))
+			var err error
+			if piece, err = readHeader(name); errors.Is(err, fs.ErrNotExist) {
+				r.Missing = append(r.Missing, name)
+				continue
+			}
+		}
+		r.Files = append(r.Files, name)
+		if piece == nil {
+			continue
+		}
+		if i == 1 {
+			meta = piece.Meta
+		}
+		r.Bytes += piece.Size
+		tensors = append(tensors, piece.Tensors...)
 	}
 	r.describe(meta, tensors, o)
-	if f != nil {
-		r.judge(f)
-	}
-	return r, nil
-}
-
-// describe fills in what metadata and tensors say.
-func (r *report) describe(meta gguf.Metadata, tensors []gguf.TensorInfo, o inspection) {
-	// A key of the wrong kind is shown by --keys and judged by who needs it.
-	str := func(key, def string) string {
-		s, err := meta.Str(key, def)
-		if err != nil {
-			return def
-		}
-		return s
-	}
-	r.Name, r.Architecture = str("general.name", ""), str("general.architecture", "")
-	r.Kind = str("general.type", "model")
-	if len(tensors) == 0 {
-		r.Kind = "vocabulary"
-	}
-	r.ChatTemplate = str("tokenizer.chat_template", "") != ""
-	if tokens, err := meta.Strings("tokenizer.ggml.tokens"); err == nil && len(tokens) > 0 {
-		r.Vocabulary = &vocabulary{Model: str("tokenizer.ggml.model", ""), Pre: str("tokenizer.ggml.pre", ""), Tokens: len(tokens)}
-	}
-	r.total(tensors)
-	if o.keys {
-		r.listKeys(meta)
-	}
-	if o.tensors {
-		for _, t := range tensors {
-			r.Tensors = append(r.Tensors, tensor{t.Name, t.Type.String(), t.Dims, t.Bytes})
-		}
+	if meta.Has(keyArchitecture) { // else the first file, which has the metadata, is not there
+		r.judgeMeta(meta, o)
 	}
 }
 
-// total sums the tensors by type, the largest first.
-func (r *report) total(tensors []gguf.TensorInfo) {
-	byType := map[string]*typeTotal{}
-	for _, t := range tensors {
-		info := t.Type.Info()
-		sum := byType[info.Name]
-		if sum == nil {
-			sum = &typeTotal{Type: info.Name, Computable: info.Computable}
-			byType[info.Name] = sum
-		}
-		sum.Tensors++
-		sum.Bytes += t.Bytes
-		r.Parameters += t.Elements()
-	}
-	for _, sum := range byType {
-		r.Types = append(r.Types, *sum)
-	}
-	slices.SortFunc(r.Types, func(a, b typeTotal) int {
-		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Type, b.Type))
-	})
-	if len(r.Types) > 0 {
-		r.Quantization = r.Types[0].Type
-	}
-}
-
-// maxShown is how many elements of an array --keys shows.
-const maxShown = 8
-
-func (r *report) listKeys(meta gguf.Metadata) {
-	for _, name := range meta.Keys() {
-		v, _ := meta.Get(name)
-		k := key{Key: name, Type: v.TypeName()}
-		if v.Kind() == gguf.KindArray {
-			k.Count = v.Len()
-		}
-		if v.Kind() != gguf.KindArray || v.Len() <= maxShown {
-			k.Value = encodable(v.Any())
-		}
-		r.Keys = append(r.Keys, k)
-	}
-}
-
-// encodable returns a value that JSON can hold: numbers that are not finite become words, bytes become numbers.
-func encodable(v any) any {
-	switch v := v.(type) {
-	case float32:
-		return encodable(float64(v))
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return fmt.Sprint(v)
-		}
-		return v
-	case []float32:
-		return each(v)
-	case []float64:
-		return each(v)
-	case []uint8:
-		return each(v)
-	case []gguf.Value:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = encodable(e.Any())
-		}
-		return out
-	}
-	return v
-}
-
-func each[T any](list []T) []any {
-	out := make([]any, len(list))
-	for i, v := range list {
-		out[i] = encodable(v)
-	}
-	return out
-}
-
-// judge loads the model as the daemon would, without computing, and keeps the reasons that speak against it.
-func (r *report) judge(f *gguf.File) {
-	_, err := tokenizer.New(f.Meta())
-	r.refuse(err)
-	if r.Kind == "vocabulary" {
+// judge reads the model as the daemon would, up to where it would start to compute, and keeps the reasons that speak against it.
+func (r *report) judge(f *gguf.File, o inspection) {
+	if len(f.Tensors()) == 0 { // which the loader would refuse for each of them
+		r.judgeVocabulary(f.Meta())
 		r.refuse(errors.New("it holds a vocabulary without tensors: text can be tokenized with it, nothing computed"))
 		return
 	}
-	m, err := models.Load(f)
+	p, err := parts.Read(f, parts.Options{Name: r.modelName()})
 	r.refuse(err)
-	if m == nil {
-		return
+	r.know(err)
+	r.judgeTemplate(p)
+	// The shape is known, and what it takes, even where a tensor is wrong.
+	if c, err := models.ReadConfig(f.Meta()); err == nil {
+		r.measure(c, o)
 	}
-	c := m.Config()
-	r.Shape = &shape{
-		Context: c.ContextLen, Layers: c.Layers, Width: c.Width, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, FFN: c.FFN, Vocab: c.Vocab,
+}
+
+// judgeMeta is judge for metadata alone.
+func (r *report) judgeMeta(meta gguf.Metadata, o inspection) {
+	c, err := models.ReadConfig(meta)
+	r.refuse(err)
+	if err == nil {
+		r.measure(c, o)
 	}
-	const keyAndValueF16 = 2 * 2
-	perToken := uint64(keyAndValueF16 * c.Layers * c.KVWidth())
-	r.Memory = &memory{CachePerToken: perToken, CacheFull: perToken * uint64(c.ContextLen)}
-	for _, t := range r.Types {
-		r.Memory.Weights += t.Bytes
+	r.judgeVocabulary(meta)
+}
+
+func (r *report) judgeVocabulary(meta gguf.Metadata) {
+	_, err := tokenizer.New(meta)
+	r.refuse(err)
+	r.know(err)
+}
+
+// know says whether err is silent about how the vocabulary splits text.
+func (r *report) know(err error) {
+	if r.Vocabulary != nil {
+		r.Vocabulary.Known = !errors.Is(err, tokenizer.ErrUnsupported)
 	}
+}
+
+func (r *report) judgeTemplate(p *parts.Parts) {
+	r.Template.Usable, r.Template.Problem = p.Template != nil, p.TemplateProblem
+	if name, ok := strings.CutPrefix(p.TemplateOrigin, parts.OriginFallback); ok {
+		r.Template.Fallback = name
+	}
+}
+
+// modelName is the name under which the daemon would serve the file.
+func (r *report) modelName() string {
+	name := filepath.Base(r.Path)
+	if base, _, _, ok := gguf.ShardName(name); ok {
+		return base
+	}
+	return strings.TrimSuffix(name, ".gguf")
 }
 
 // refuse keeps each line of an error as a reason.
@@ -277,5 +224,9 @@ func (r *report) refuse(err error) {
 	if err == nil {
 		return
 	}
-	r.Refusals = append(r.Refusals, strings.Split(err.Error(), "\n")...)
+	for reason := range strings.SplitSeq(err.Error(), "\n") {
+		if !slices.Contains(r.Refusals, reason) {
+			r.Refusals = append(r.Refusals, reason)
+		}
+	}
 }

@@ -5,70 +5,41 @@ import (
 	"strings"
 )
 
+// maxListed is how many files of a split set, and how many reasons, are printed; --json has them all.
+const maxListed = 30
+
 // printReport prints what was found for people.
 func (a *app) printReport(r *report) error {
 	var rows [][]cell
 	line := func(name, format string, args ...any) {
 		rows = append(rows, []cell{styled(name, bold), word(fmt.Sprintf(format, args...))})
 	}
-	for i, f := range r.Files {
-		if i == 0 {
-			line("file", "%s", f)
-		} else {
-			line("", "%s", f)
-		}
-	}
-	line("size", "%s, GGUF version %d", bytesText(r.Bytes), r.Version)
-	line("kind", "%s", r.Kind)
-	if r.Name != "" {
-		line("name", "%s", r.Name)
-	}
-	line("family", "%s", orDash(r.Architecture))
-	if r.Parameters > 0 {
-		line("parameters", "%s", countText(int64(r.Parameters)))
-	}
-	for i, t := range r.Types {
-		name := "types"
-		if i > 0 {
+	list := func(name string, items []string, s style) {
+		for i, item := range items {
+			if i == maxListed {
+				item = fmt.Sprintf("and %d more", len(items)-i)
+			}
+			rows = append(rows, []cell{styled(name, s), word(item)})
 			name = ""
+			if i == maxListed {
+				break
+			}
 		}
-		note := ""
-		if !t.Computable {
-			note = ", not computed by this version"
-		}
-		line(name, "%s: %d tensors, %s%s", t.Type, t.Tensors, bytesText(int64(t.Bytes)), note)
 	}
-	if s := r.Shape; s != nil {
-		line("context", "%d tokens", s.Context)
-		line("shape", "%d layers of width %d, feed-forward %d", s.Layers, s.Width, s.FFN)
-		line("attention", "%d heads of %d, %d of keys and values", s.Heads, s.HeadDim, s.KVHeads)
+	if len(r.Files) == 0 {
+		list("file", []string{r.Path}, bold)
 	}
-	if v := r.Vocabulary; v != nil {
-		kind := v.Model
-		if v.Pre != "" {
-			kind += ", pre-tokenizer " + v.Pre
-		}
-		line("vocabulary", "%d tokens, %s", v.Tokens, orDash(kind))
+	list("file", r.Files, bold)
+	list("missing", r.Missing, red)
+	if r.Version > 0 {
+		line("size", "%s, GGUF version %d", bytesText(r.Bytes), r.Version)
+		a.printContent(r, line)
+	} else if len(r.Files) > 0 {
+		line("size", "%s", bytesText(r.Bytes))
 	}
-	template := "none"
-	if r.ChatTemplate {
-		template = "in the file"
-	}
-	line("template", "%s", template)
-	if m := r.Memory; m != nil {
-		line("memory", "%s of weights, mapped; cache %s per token, %s for a full context (f16)",
-			bytesText(int64(m.Weights)), bytesText(int64(m.CachePerToken)), bytesText(int64(m.CacheFull)))
-	}
-	line("header", "%s", r.HeaderDigest)
-	for i, reason := range r.Refusals {
-		name := "refused"
-		if i > 0 {
-			name = ""
-		}
-		rows = append(rows, []cell{styled(name, red), word(reason)})
-	}
-	if len(r.Refusals) == 0 {
-		rows = append(rows, []cell{styled("served", green), word("yes: nothing speaks against it, but the memory it takes")})
+	list("refused", r.Refusals, red)
+	if r.Served {
+		rows = append(rows, []cell{styled("served", green), word("yes: nothing in the headers speaks against it")})
 	}
 	if err := a.table(nil, rows); err != nil {
 		return err
@@ -77,6 +48,82 @@ func (a *app) printReport(r *report) error {
 		return err
 	}
 	return a.printTensors(r.Tensors)
+}
+
+// printContent prints what a readable header says.
+func (a *app) printContent(r *report, line func(name, format string, args ...any)) {
+	line("kind", "%s", r.Kind)
+	if r.Name != "" {
+		line("name", "%s", r.Name)
+	}
+	line("family", "%s", orDash(r.Architecture))
+	if r.Parameters > 0 {
+		line("parameters", "%s", countText(int64(r.Parameters)))
+	}
+	name := "types"
+	for _, t := range r.Types {
+		note := ""
+		if !t.Computable {
+			note = ", not computed by this version"
+		}
+		line(name, "%s: %d tensors, %s%s", t.Type, t.Tensors, bytesText(int64(t.Bytes)), note)
+		name = ""
+	}
+	if r.Context > 0 {
+		line("context", "%d tokens", r.Context)
+	}
+	if s := r.Shape; s != nil {
+		line("shape", "%d layers of width %d, feed-forward %d", s.Layers, s.Width, s.FFN)
+		line("attention", "%d heads of %d, %d of keys and values", s.Heads, s.HeadDim, s.KVHeads)
+	}
+	if v := r.Vocabulary; v != nil {
+		kind := orDash(v.Model)
+		if v.Pre != "" {
+			kind += ", pre-tokenizer " + v.Pre
+		}
+		if !v.Known {
+			kind += ", not known to this version"
+		}
+		line("vocabulary", "%d tokens, %s", v.Tokens, kind)
+	}
+	if r.Kind != kindVocabulary {
+		line("template", "%s", r.Template)
+	}
+	if m := r.Memory; m != nil {
+		line("memory", "%s", m)
+		line("", "cache %s per token (%s), weights are mapped", bytesText(m.CachePerToken), m.CacheType)
+	}
+	if r.HeaderDigest != "" {
+		line("header", "%s", r.HeaderDigest)
+	}
+}
+
+// String says which template a chat is rendered with.
+func (t *template) String() string {
+	text := "none"
+	switch {
+	case t.Bytes > 0:
+		text = "in the file, " + bytesText(int64(t.Bytes))
+	case t.Fallback != "":
+		text = fmt.Sprintf("none in the file; chats take %q", t.Fallback)
+	}
+	if t.Bytes > 0 && t.Problem != "" {
+		text += "; not usable: " + t.Problem
+	}
+	if len(t.Named) > 0 {
+		text += "; not used: " + strings.Join(t.Named, ", ")
+	}
+	return text
+}
+
+// String says what one sequence takes.
+func (m *memory) String() string {
+	text := fmt.Sprintf("%s for %d tokens: weights %s, cache %s, scratch %s",
+		bytesText(m.Total), m.Context, bytesText(m.Weights), bytesText(m.Cache), bytesText(m.Scratch))
+	if m.Asked > 0 {
+		text += fmt.Sprintf(" (%d tokens are more than the model was made for)", m.Asked)
+	}
+	return text
 }
 
 func (a *app) printKeys(keys []key) error {

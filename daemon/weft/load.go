@@ -133,8 +133,9 @@ func served(ctx context.Context, c *api.Client, name, digest string, before api.
 		if m.Reason != reason {
 			reason, since = m.Reason, time.Now()
 		}
+		refused := m.State == api.StateRefused || m.Next == api.StateRefused
 		fresh := m.State == api.StateRefused && !sameTime(m.Seen, before.Seen)
-		if m.Reason != "" && m.State != api.StateSettling && (fresh || time.Since(since) > servePatience) {
+		if refused && (fresh || time.Since(since) > servePatience) {
 			return nil, fmt.Errorf("%s is stored, but refused: %s", name, m.Reason)
 		}
 		select {

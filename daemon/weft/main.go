@@ -50,7 +50,12 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(s
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		err = errors.New("interrupted")
 	}
-	fmt.Fprintln(stderr, "weft:", err)
+	for i, text := range strings.Split(err.Error(), "\n") { // may quote a file or the daemon
+		if i == 0 {
+			text = "weft: " + text
+		}
+		fmt.Fprintln(stderr, printable(text))
+	}
 	// Until a verb runs, what can go wrong is the command line.
 	if !a.started || errors.Is(err, errUsage) {
 		return exitUsage

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -18,12 +21,27 @@ func isTerminal(v any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// printJSON writes v as one indented JSON value.
+// printJSON writes v as one indented JSON value. What could steer a terminal is escaped.
 func (a *app) printJSON(v any) error {
-	enc := json.NewEncoder(a.out)
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	out := make([]byte, 0, text.Len())
+	for _, r := range text.String() { // valid UTF-8, as the encoder makes it; such characters stand in strings alone
+		if r == '\n' || unicode.IsGraphic(r) {
+			out = utf8.AppendRune(out, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			out = fmt.Appendf(out, "\\u%04x", unit)
+		}
+	}
+	_, err := a.out.Write(out)
+	return err
 }
 
 // style is a way to show a word on a terminal.
@@ -104,10 +122,11 @@ func (a *app) table(head []string, rows [][]cell) error {
 	return nil
 }
 
-// printable replaces control characters, so that a name in a file cannot steer a terminal.
+// printable replaces control characters and those that change the direction of text or are not seen, so that a name in a file can
+// neither steer a terminal nor pass for another.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+		if !unicode.IsGraphic(r) {
 			return utf8.RuneError
 		}
 		return r

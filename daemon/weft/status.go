@@ -82,7 +82,7 @@ func (a *app) printStatus(host api.Host, st *api.Status) error {
 			arrival = millisText(m.SeenToReady)
 		}
 		rows = append(rows, []cell{
-			word(m.Name), styled(m.State, stateStyle(m.State)), number(arrival), count(m.Running), count(m.Queued), styled(m.Reason, yellow),
+			word(m.Name), styled(m.State, stateStyle(m.State)), number(arrival), count(m.Running), count(m.Queued), styled(strings.ReplaceAll(m.Reason, "\n", "; "), yellow),
 		})
 	}
 	return a.table([]string{"MODEL", "STATE", "SEEN TO FIRST TOKEN", "RUNNING", "QUEUED", ""}, rows)

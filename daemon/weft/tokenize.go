@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -64,9 +65,10 @@ func openVocabulary(path string) (*tokenizer.Tokenizer, error) {
 	return t, nil
 }
 
-// readHeader reads the header of one file, without mapping it.
+// readHeader reads the header of one file, without mapping it. Of a file that is whole but for the end of its tensors it returns
+// both the header and the error.
 func readHeader(path string) (*gguf.Header, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0) // a FIFO has nothing to wait for
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +81,10 @@ func readHeader(path string) (*gguf.Header, error) {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
 	h, err := gguf.ParseHeader(f, st.Size(), gguf.DefaultLimits())
-	if err != nil {
+	switch {
+	case errors.Is(err, gguf.ErrTruncated):
+		return h, fmt.Errorf("%s: %w", path, err)
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return h, nil

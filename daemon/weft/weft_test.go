@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/*.txt: each is a folder of its own and a list of commands with what they print. Beside the files in the
-// script itself, the folder has stories260K.gguf, tiny.gguf, bpe.gguf, vocab.gguf, foreign.gguf, and the two halves of a split set.
+// script itself, the folder has the files of writeModels.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -44,8 +45,15 @@ func writeModels(dir string) error {
 		"stories260K.gguf": builtin.Bytes(),
 		"tiny.gguf":        modeltest.Tiny(modeltest.Spec{Seed: 7}),
 		"bpe.gguf":         modeltest.Tiny(modeltest.Spec{Seed: 8, Vocab: modeltest.BPE}),
-		"foreign.gguf":     modeltest.Tiny(modeltest.Spec{Set: []gguf.KV{{Key: "general.architecture", Value: "mamba"}, {Key: "general.description", Value: "\x1b]0;title"}}}),
+		"foreign.gguf":     modeltest.Tiny(modeltest.Spec{Set: []gguf.KV{{Key: "general.architecture", Value: "mamba"}, {Key: "general.description", Value: "\x1b]0;title\u009b[2J\u202eevil"}}}),
+		"wrong.gguf": modeltest.Tiny(modeltest.Spec{Vocab: modeltest.BPE, Set: []gguf.KV{
+			{Key: "llama.expert_count", Value: uint32(8)}, {Key: "llama.context_length"}, {Key: "tokenizer.ggml.pre", Value: "klingon"},
+		}}),
+		"badtemplate.gguf": modeltest.Tiny(modeltest.Spec{Set: []gguf.KV{
+			{Key: "tokenizer.chat_template", Value: "{% for m in x %}oops"}, {Key: "tokenizer.chat_template.tool_use", Value: "x"},
+		}}),
 	}
+	files["cut.gguf"] = files["tiny.gguf"][:len(files["tiny.gguf"])-100]
 	meta, tensors := modeltest.Parts(modeltest.Spec{Vocab: modeltest.BPE})
 	var err error
 	if files["vocab.gguf"], err = encode(meta, nil); err != nil {
@@ -60,6 +68,13 @@ func writeModels(dir string) error {
 			own = append(meta, own...)
 		}
 		if files["split-0000"+strconv.Itoa(no+1)+"-of-00002.gguf"], err = encode(own, part); err != nil {
+			return err
+		}
+	}
+	for name, count := range map[string]uint16{"three-00001-of-00003.gguf": 3, "many-00001-of-00099.gguf": 99} { // and no other file of them
+		own := append(slices.Clone(meta), gguf.KV{Key: "split.no", Value: uint16(0)}, gguf.KV{Key: "split.count", Value: count},
+			gguf.KV{Key: "split.tensors.count", Value: int32(len(tensors))})
+		if files[name], err = encode(own, tensors[:half]); err != nil {
 			return err
 		}
 	}

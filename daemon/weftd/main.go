@@ -1,7 +1,8 @@
 // Command weftd serves the models of a folder on a Unix socket. It reads flags and configuration, turns signals into a context and
 // leaves everything else to package daemon.
 //
-// Exit codes: 0 after a clean stop, 1 after a failure, 2 for a mistake in usage or configuration; one line on stderr says why.
+// Exit codes: 0 after a clean stop, 1 after a failure, 2 for a mistake in usage or configuration, 3 when another daemon has the folder or
+// the socket; one line on stderr says why.
 package main
 
 import (
@@ -23,6 +24,7 @@ const (
 	exitOK = iota
 	exitFailure
 	exitUsage
+	exitInUse // another daemon has the folder or the socket: starting again helps as soon as that one has ended
 )
 
 func main() {
@@ -71,7 +73,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	cfg := loaded.Config
-	if err := daemon.Run(ctx, cfg, daemon.NewLog(stderr, cfg.LogLevel, cfg.LogFormat)); err != nil {
+	// A log that nobody reads any more must not end the daemon.
+	signal.Ignore(syscall.SIGPIPE)
+	switch err := daemon.Run(ctx, cfg, daemon.NewLog(stderr, cfg.LogLevel, cfg.LogFormat)); {
+	case errors.Is(err, daemon.ErrInUse):
+		return fail(stderr, exitInUse, err)
+	case err != nil:
 		return fail(stderr, exitFailure, err)
 	}
 	return exitOK

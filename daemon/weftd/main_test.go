@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -180,26 +181,48 @@ func TestSIGTERMDrains(t *testing.T) {
 	}
 }
 
-// TestKilledDaemonStartsAgain: neither its lock nor its socket nor half an upload stands in the way.
+// TestKilledDaemonStartsAgain: neither its lock nor its socket nor half an upload nor half a file of state stands in the way, and one
+// line tells of them.
 func TestKilledDaemonStartsAgain(t *testing.T) {
 	dir := folder(t)
 	p := start(t, dir)
-	must(t, os.WriteFile(filepath.Join(dir, "models", ".m.upload-X"), []byte("half"), 0o600))
+	pid := p.cmd.Process.Pid
+	left := []string{filepath.Join(dir, "models", ".m.upload-X"), filepath.Join(dir, "state", ".digests.tmp")}
+	for _, path := range left {
+		must(t, os.WriteFile(path, []byte("half"), 0o600))
+	}
 	must(t, p.cmd.Process.Kill())
 	p.wait()
 	if _, err := os.Stat(p.socket); err != nil {
 		t.Fatalf("a killed daemon took its socket away: %v", err)
 	}
-	again := start(t, dir)
-	if _, err := os.Stat(filepath.Join(dir, "models", ".m.upload-X")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the half upload is still there: %v", err)
+	again := command(t, "--config", "", "--data-dir", dir, "--listen", "unix://"+dir+"/s")
+	log := again.logFile()
+	again.run(dir + "/s")
+	for _, path := range left {
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there: %v", path, err)
+		}
 	}
+	again.says(log, fmt.Sprintf(`msg="the last daemon here did not end cleanly; what it left is removed" pid=%d sockets=1 uploads=1 state_files=1`, pid))
 	second := command(t, "--config", "", "--data-dir", dir, "--listen", "unix://"+dir+"/other")
-	if err := second.cmd.Run(); err == nil || second.cmd.ProcessState.ExitCode() != 1 || !strings.Contains(second.stderr.String(), "in use by another daemon (process ") {
+	if err := second.cmd.Run(); err == nil || second.cmd.ProcessState.ExitCode() != exitInUse ||
+		!strings.Contains(second.stderr.String(), fmt.Sprintf("in use by another daemon (process %d)", again.cmd.Process.Pid)) {
 		t.Errorf("a second daemon: %v\n%s", err, second.stderr.String())
+	}
+	second = command(t, "--config", "", "--data-dir", folder(t), "--listen", "unix://"+dir+"/s")
+	if err := second.cmd.Run(); err == nil || second.cmd.ProcessState.ExitCode() != exitInUse {
+		t.Errorf("a second daemon on the socket: %v\n%s", err, second.stderr.String())
 	}
 	must(t, again.cmd.Process.Signal(syscall.SIGINT))
 	if code := again.wait(); code != 0 {
-		t.Errorf("exit code %d\n%s", code, again.stderr.String())
+		t.Errorf("exit code %d\n%s", code, log())
+	}
+	third := command(t, "--config", "", "--data-dir", dir, "--listen", "unix://"+dir+"/s")
+	log = third.logFile()
+	third.run(dir + "/s")
+	third.stop()
+	if strings.Contains(log(), "cleanly") {
+		t.Errorf("after a clean end the log says\n%s", log())
 	}
 }

@@ -10,36 +10,13 @@ import (
 
 // attention writes the three steps of a tile of 64 positions, and the conversions of the cache.
 func attention() {
-	scores()
+	wide256.scores(false)
 	weights()
-	mix()
+	wide256.mix(false)
+	wide256.scores(true)
+	wide256.mix(true)
 	halves()
 	prefetch()
-}
-
-func scores() {
-	TEXT("scores", NOSPLIT, "func(dst, q, keys *float32, dim int, scale float32)")
-	Doc("scores sets dst to the scores of 64 keys, which lie across: ref.Scores.")
-	Pragma("noescape")
-	dst, q, keys, dim := load("dst"), load("q"), load("keys"), load("dim")
-	acc := ymms(8)
-	zero(acc...)
-	loop(dim, 1, func() {
-		v := YMM()
-		VBROADCASTSS(Mem{Base: q}, v)
-		for i := range acc {
-			VFMADD231PS(Mem{Base: keys, Disp: 32 * i}, v, acc[i])
-		}
-		ADDQ(imm(4), q)
-		ADDQ(imm(256), keys)
-	})
-	s := YMM()
-	VBROADCASTSS(address("scale"), s)
-	for i := range acc {
-		VMULPS(s, acc[i], acc[i])
-		VMOVUPS(acc[i], Mem{Base: dst, Disp: 32 * i})
-	}
-	ret()
 }
 
 func weights() {
@@ -105,42 +82,6 @@ func weights() {
 	VSUBPS(largest, v, v)
 	exp(v)
 	Store(v.AsX(), Return("correction"))
-	ret()
-}
-
-func mix() {
-	TEXT("mix", NOSPLIT, "func(acc, p, values *float32, dim, valid int, correction float32)")
-	Doc("mix adds the weighted values of valid positions to an output of dim elements, a multiple of eight: ref.Mix.")
-	Pragma("noescape")
-	acc, values, dim := load("acc"), load("values"), load("dim")
-	stride, correction := GP64(), YMM()
-	MOVQ(dim, stride)
-	SHLQ(Imm(2), stride)
-	VBROADCASTSS(address("correction"), correction)
-	columns := func(n int) {
-		sum := ymms(n)
-		for i := range sum {
-			VMULPS(Mem{Base: acc, Disp: 32 * i}, correction, sum[i])
-		}
-		p, at, count := load("p"), GP64(), load("valid")
-		MOVQ(values, at)
-		loop(count, 1, func() {
-			weight := YMM()
-			VBROADCASTSS(Mem{Base: p}, weight)
-			for i := range sum {
-				VFMADD231PS(Mem{Base: at, Disp: 32 * i}, weight, sum[i])
-			}
-			ADDQ(imm(4), p)
-			ADDQ(stride, at)
-		})
-		for i := range sum {
-			VMOVUPS(sum[i], Mem{Base: acc, Disp: 32 * i})
-		}
-		ADDQ(imm(32*n), acc)
-		ADDQ(imm(32*n), values)
-	}
-	loop(dim, 64, func() { columns(8) })
-	loop(dim, 8, func() { columns(1) })
 	ret()
 }
 

@@ -154,7 +154,7 @@ func (t *attendTask) run(s *scratch, chunk int) {
 		copy(s.queries[n*wide:], t.queries(t.q, u, n))
 	}
 	if t.split {
-		t.stretch(s, u, u.part)
+		t.stretch(s, chunk, u.part)
 		r := t.spans[u.span].First + u.first
 		for i := range queries {
 			at := t.part(r, u.head*t.group+i) + 1 + u.part - t.round
@@ -167,7 +167,7 @@ func (t *attendTask) run(s *scratch, chunk int) {
 	span := &t.spans[u.span]
 	from, to := t.stretches(span, u.first, u.first+u.rows)
 	for part := from; part < to; part++ {
-		t.stretch(s, u, part)
+		t.stretch(s, chunk, part)
 		for i := range queries {
 			sum, out := s.sums[i*dim:(i+1)*dim], s.outputs[i*dim:(i+1)*dim]
 			own := u.first + i/t.group
@@ -195,14 +195,18 @@ func (t *attendTask) part(r, head int) int {
 }
 
 // stretch computes the sums of a unit's queries over one stretch, tile by tile, as ref.Attend does.
-func (t *attendTask) stretch(s *scratch, u *unit, part int) {
+func (t *attendTask) stretch(s *scratch, chunk, part int) {
 	for i := range s.states {
 		s.states[i] = ref.Empty
 	}
 	clear(s.sums)
+	u := &t.units[chunk]
+	first, end := t.tiles(u, part)
+	if t.direct(u) {
+		t.stretchHalves(s, chunk, part, first, end)
+		return
+	}
 	span := &t.spans[u.span]
-	end := min((part+1)*ref.Stretch, span.Pos+u.first+u.rows)
-	first := max(part*ref.Stretch, t.from(span.Pos+u.first)/ref.Tile*ref.Tile)
 	for ; first < end; first += ref.Tile {
 		t.cache.tile(s, t.b.table, t.layer, u.head, span.Pages, first, min(ref.Tile, end-first))
 		s.next, s.nextEnd = first+ref.Tile, min(end, first+2*ref.Tile)
@@ -211,6 +215,12 @@ func (t *attendTask) stretch(s *scratch, u *unit, part int) {
 			t.expect(s, u)
 		}
 	}
+}
+
+// tiles returns where the tiles of a stretch begin that a unit sees something of, and where what it sees ends.
+func (t *attendTask) tiles(u *unit, part int) (first, end int) {
+	pos := t.spans[u.span].Pos + u.first
+	return max(part*ref.Stretch, t.from(pos)/ref.Tile*ref.Tile), min((part+1)*ref.Stretch, pos+u.rows)
 }
 
 // seen returns which positions of the tile that begins at first a row of a unit sees: none when to is not above from.
@@ -234,7 +244,11 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 			a, b := n*t.group, last*t.group
 			p, corrections := s.probs[a*ref.Tile:b*ref.Tile], s.corrections[a:b]
 			t.expect(s, u)
-			table.scores(p, s.queries[a*dim:b*dim], s.keys, dim, t.how.Scale)
+			if t.direct(u) {
+				table.halves.scores(p, s.queries[a*dim:b*dim], &s.halfTiles[0], &s.halfTiles[1], dim, t.how.Scale)
+			} else {
+				table.scores(p, s.queries[a*dim:b*dim], s.keys, dim, t.how.Scale)
+			}
 			if t.how.SoftCap != 0 {
 				for i := 0; i < len(p); i += ref.Tile {
 					ref.SoftCap(p[i+from:i+to], t.how.SoftCap)
@@ -243,7 +257,11 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 			t.expect(s, u)
 			table.weights(p, from, to, s.states[a:b], corrections)
 			t.expect(s, u)
-			table.mix(s.sums[a*dim:b*dim], p, s.values, dim, from, to, corrections)
+			if t.direct(u) {
+				table.halves.mix(s.sums[a*dim:b*dim], p, &s.halfTiles[0], &s.halfTiles[1], dim, from, to, corrections)
+			} else {
+				table.mix(s.sums[a*dim:b*dim], p, s.values, dim, from, to, corrections)
+			}
 		}
 		n = last
 	}
@@ -256,43 +274,5 @@ func (t *attendTask) expect(s *scratch, u *unit) {
 		tokens := t.cache.layout.PageTokens
 		t.b.table.prefetch(t.cache.page(t.layer, int(t.spans[u.span].Pages[s.next/tokens]), u.head))
 		s.next += tokens
-	}
-}
-
-// mergeRows merges what a round left, for the rows of sequences first to last-1, and divides after the last.
-func (b *backend) mergeRows(_ *scratch, first, last int) {
-	t := &b.attend
-	dim := t.cache.layout.HeadDim
-	for i := first; i < last; i++ {
-		span := &t.spans[i]
-		for n := range span.Count {
-			r := span.First + n
-			dst := row(t.dst, r)
-			from, to := t.stretches(span, n, n+1)
-			for h := range t.group * t.cache.layout.KVHeads {
-				at := t.part(r, h)
-				out := t.parts[at*dim : (at+1)*dim]
-				for part := max(from, t.round); part < min(to, t.round+roundParts); part++ {
-					left := at + 1 + part - t.round
-					sum := t.parts[left*dim : (left+1)*dim]
-					if part == from {
-						copy(out, sum)
-						t.states[at] = t.states[left]
-					} else {
-						t.states[at] = ref.Merge(out, t.states[at], sum, t.states[left])
-					}
-				}
-				if t.round < to && to <= t.round+roundParts {
-					divide(dst[h*dim:(h+1)*dim], out, t.states[at].Sum)
-				}
-			}
-		}
-	}
-}
-
-// divide sets dst to x divided by l.
-func divide(dst, x []float32, l float32) {
-	for d, v := range x {
-		dst[d] = v / l
 	}
 }

@@ -34,7 +34,7 @@ func TestAttendWindowsAndSoftCaps(t *testing.T) {
 					layout := kernels.CacheLayout{
 						Layers: 1, KVHeads: h.kvHeads, HeadDim: h.dim, PageTokens: tokens, Pages: (h.n+tokens-1)/tokens + 1,
 					}
-					for _, chunk := range []int{1, 50, h.n} {
+					for _, chunk := range []int{1, 5, 50, h.n} {
 						what := fmt.Sprintf("%+v, pages of %d, chunks of %d", how, tokens, chunk)
 						kerneltest.Equal(t, what, h.run(t, b, layout, chunk, how), want)
 					}

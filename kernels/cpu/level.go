@@ -27,6 +27,7 @@ type table struct {
 	halvesToFloats func(dst []float32, stride int, src []uint16, cols int)
 	floatsToHalves func(dst []uint16, src []float32)
 	coders         map[quant.Type]*coder // of the quantized cache types
+	halves         halfTiles
 
 	prefetch func(memory []byte) // a hint that it will be read
 

@@ -22,6 +22,9 @@ func hasAVX2() bool {
 	return avx2.Built && cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C
 }
 
+// halvesUpTo is up to how many queries a tile of halves is met where it lies; every six of them convert it again.
+const halvesUpTo = 16
+
 // overlayAVX2 sets what kernels/cpu/avx2 has: for some formats kernels of their own, for the others one way through 16 bits.
 func overlayAVX2(t *table) {
 	t.quantize, t.widen = avx2.Quantize, avx2.Widen
@@ -31,6 +34,7 @@ func overlayAVX2(t *table) {
 	t.halvesToFloats, t.floatsToHalves = avx2.HalvesToFloats, avx2.FloatsToHalves
 	t.coders[quant.Q8_0] = &coder{encode: avx2.EncodeQ8_0, keys: avx2.LoadKeysQ8_0, values: avx2.DecodeQ8_0}
 	t.coders[quant.Q4_0] = &coder{encode: avx2.EncodeQ4_0, keys: avx2.LoadKeysQ4_0, values: avx2.DecodeQ4_0}
+	t.halves = halfTiles{dims: 16, most: halvesUpTo, scores: avx2.ScoresHalves, mix: avx2.MixHalves}
 	t.prefetch, t.mulFloats = avx2.Prefetch, avx2.MulFloats
 	t.limits = limits{
 		read: avx2.LimitRead, bytes: avx2.LimitBytes, bytesTurn: avx2.LimitBytesTurn, bytesBy: "VPMADDUBSW",
@@ -94,7 +98,7 @@ func hasAVX512() bool {
 // them in registers again for every few rows.
 const panelsOfBytesFrom = 17
 
-// overlayAVX512 sets the quantized products.
+// overlayAVX512 sets the quantized products and attention on float32; on halves that of avx2 stays, whose conversion is faster.
 func overlayAVX512(t *table) {
 	t.mulFloats = avx512.MulFloats
 	t.limits.bytes, t.limits.bytesTurn, t.limits.bytesBy = avx512.LimitBytes, avx512.LimitBytesTurn, "VPDPBUSD"

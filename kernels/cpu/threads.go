@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"math"
 	"os"
 	"path"
 	"runtime"
@@ -87,8 +88,9 @@ func quotaV1(dir string) (float64, bool) {
 func ratio(quota, period string) (float64, bool) {
 	q, err1 := strconv.ParseFloat(quota, 64)
 	p, err2 := strconv.ParseFloat(period, 64)
-	if err1 != nil || err2 != nil || q <= 0 || p <= 0 {
+	cores := q / p
+	if err1 != nil || err2 != nil || q <= 0 || p <= 0 || !(cores > 0 && cores <= math.MaxInt32) {
 		return 0, false
 	}
-	return q / p, true
+	return cores, true
 }

@@ -1,34 +1,30 @@
 // Package chat turns messages into the prompt text that a model was trained on, with the Jinja template the model itself
-// carries. It knows no tokens and no HTTP: the caller encodes the text, and maps a RaisedError or ErrTemplate to its own
-// answers.
+// carries. It knows no tokens and no HTTP: the caller encodes the text, and maps a RaisedError, an error of class ErrTemplate
+// or ErrBudget to its own answers.
 //
-// Templates run as Hugging Face's renderer runs them: Jinja2's immutable sandbox with trim_blocks, lstrip_blocks, break and
-// continue, the tag generation (passed through), the functions raise_exception and strftime_now, and its tojson. The
-// library, gonja, supplies statements, scopes and evaluation; its expressions and its whitespace control differ from
-// Jinja's in ways that change prompts, so a template is first translated (see rewrite and translator) into what it does
-// right, with filters of ours for the operations. What is still not as in Jinja2 stands in the test's list of differences:
-// tuples are lists and filters give lists, a macro's default does not see the parameters before it, and a few statements,
-// methods and filters that chat templates have no use for are refused by name.
-//
-// A template is not trusted. It reaches the conversation and nothing of Go, reads no file and no other template, and a
-// rendering is bounded in steps, in the text it makes, in its output and in recursion (see budget). Time is bounded by the
-// steps alone: there is no deadline, so a slow machine takes longer to give up, and none of it can be cancelled.
+// Templates run in runtime/chat/jinja, which renders them as Hugging Face's renderer does. Here stand the variables and the
+// functions that a chat template expects, the time that a rendering may take, and the templates for models that carry none.
 package chat
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"time"
 
-	"github.com/nikolalohinski/gonja/v2/config"
-	"github.com/nikolalohinski/gonja/v2/exec"
+	"github.com/weft-run/weft/runtime/chat/jinja"
 )
 
 // Options says what a template is called and which special tokens it may name.
 type Options struct {
-	Name string // for errors; "" means "template"
+	Name string // for errors: the model's; "" means "template"
 	BOS  string // text of the token that begins a sequence, "" when the model has none
 	EOS  string // text of the token that ends one
 }
+
+// DefaultTimeout is far above what renderings take, which are fractions of a millisecond to a few for long conversations.
+const DefaultTimeout = 2 * time.Second
 
 // Input is one conversation. Values are what JSON holds: nil, bool, numbers (int, int64, float64, json.Number), string,
 // []any, map[string]any (seen in the order of its sorted keys), or what ParseJSON gives, which keeps the order of keys.
@@ -40,125 +36,141 @@ type Input struct {
 	AddGenerationPrompt bool
 	Now                 time.Time      // what strftime_now sees; the zero time means the time of the call
 	Extra               map[string]any // chat_template_kwargs: further variables, which win over those above
+	Timeout             time.Duration  // how long the rendering may take; 0: DefaultTimeout
 }
 
 // Template is a parsed template. It is immutable and may render in any number of goroutines at once.
 type Template struct {
-	name   string
+	o      Options
 	source string
-	bos    string
-	eos    string
-	steps  int // of one rendering
-
-	translated *rewritten
-	parsed     *exec.Template
+	limits jinja.Limits
+	parsed *jinja.Template
 }
 
-// MaxSourceBytes is the length of the longest template that is read.
-const MaxSourceBytes = 1 << 20
-
-// New parses a template.
-func New(source string, o Options) (t *Template, err error) {
-	t = &Template{name: o.Name, source: source, bos: o.BOS, eos: o.EOS, steps: maxSteps}
-	if t.name == "" {
-		t.name = "template"
+// New parses a template. The error is of class ErrTemplate.
+func New(source string, o Options) (*Template, error) {
+	if o.Name == "" {
+		o.Name = "template"
 	}
-	if len(source) > MaxSourceBytes {
-		return nil, t.fail(fmt.Sprintf("it is %d bytes long, at most %d are allowed", len(source), MaxSourceBytes))
-	}
-	defer t.recovered(&err)
-	cfg := config.New()
-	cfg.KeepTrailingNewline = true
-	env := newEnvironment()
-	t.translated, err = rewrite(source, env.Filters.Exists)
-	if err != nil {
-		return nil, t.fail(err.Error())
-	}
-	t.parsed, err = exec.NewTemplate(rootName, cfg, soleLoader{t.translated.text.String()}, env)
-	if err != nil {
-		return nil, t.fail(t.reason(err, nil))
+	t := &Template{o: o, source: source, limits: jinja.DefaultLimits()}
+	var err error
+	if t.parsed, err = jinja.Parse(source); err != nil {
+		return nil, t.fail(ErrTemplate, err)
 	}
 	return t, nil
 }
 
-// Name returns the template's name, as Options gave it or Fallback was asked for.
-func (t *Template) Name() string { return t.name }
-
 // Source returns the template's text.
 func (t *Template) Source() string { return t.source }
 
-// Render writes the prompt of a conversation.
-func (t *Template) Render(in Input) (prompt string, err error) {
-	r := &rendering{now: in.Now, budget: newBudget(t.steps)}
-	if r.now.IsZero() {
-		r.now = time.Now()
+// Render writes the prompt of a conversation. It ends with the context, and after the timeout at the latest.
+func (t *Template) Render(ctx context.Context, in Input) (string, error) {
+	if in.Timeout <= 0 {
+		in.Timeout = DefaultTimeout
 	}
-	vars, err := t.variables(in, r)
-	if err != nil {
-		return "", t.fail(err.Error())
+	slow := fmt.Errorf("it took longer than %v", in.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, in.Timeout, slow)
+	defer cancel()
+	if in.Now.IsZero() {
+		in.Now = time.Now()
 	}
-	defer t.recovered(&err)
-	out := &limitedWriter{left: maxOutputBytes, budget: r.budget}
-	err = t.parsed.Execute(out, exec.NewContext(vars))
-	// The library drops an error here and there, in the condition of a loop for one; what refused says so itself.
+	prompt, err := t.parsed.Render(ctx, t.limits, t.variables(in), map[string]jinja.Func{
+		"raise_exception": raise,
+		"strftime_now": func(args []string) (string, error) {
+			if len(args) != 1 {
+				return "", errors.New("strftime_now() takes a format")
+			}
+			return strftime(in.Now, args[0]), nil
+		},
+	})
+	var raised *RaisedError
 	switch {
-	case r.spent != nil:
-		return "", fmt.Errorf("template %q: %w", t.name, r.spent)
-	case r.raised != nil:
-		r.raised.Template = t.name
-		if err != nil {
-			r.raised.Line = t.translated.sourceLine(lineOf(err.Error()))
-		}
-		return "", r.raised
-	case err != nil:
-		return "", t.fail(t.reason(err, r.failure))
+	case err == nil:
+		return prompt, nil
+	case errors.As(err, &raised):
+		raised.Template, raised.Line = t.o.Name, line(err)
+		return "", raised
+	case errors.Is(err, slow), errors.Is(err, jinja.ErrLimit):
+		return "", t.fail(ErrBudget, err)
+	case errors.Is(err, jinja.ErrStopped): // the caller's context ended: nobody waits for this
+		return "", fmt.Errorf("chat: template of %q: %w", t.o.Name, err)
 	}
-	return out.text.String(), nil
+	return "", t.fail(ErrTemplate, err)
 }
 
-// rendering is what one call of Render shares with the functions it gives the template.
-type rendering struct {
-	*budget
-	now    time.Time
-	raised *RaisedError // by raise_exception
-}
-
-func (t *Template) variables(in Input, r *rendering) (map[string]any, error) {
+func (t *Template) variables(in Input) map[string]any {
+	messages := make([]any, len(in.Messages))
+	for i, m := range in.Messages {
+		messages[i] = withReasoning(m)
+	}
 	vars := map[string]any{
-		"bos_token":             t.bos,
-		"eos_token":             t.eos,
+		"bos_token":             t.o.BOS,
+		"eos_token":             t.o.EOS,
 		"add_generation_prompt": in.AddGenerationPrompt,
-		"raise_exception":       r.raise,
-		"strftime_now":          r.strftimeNow,
-		budgetKey:               r.budget,
+		"messages":              messages,
+		"tools":                 nil,
+		"documents":             nil,
 	}
-	given := map[string]any{"messages": in.Messages, "tools": nil, "documents": nil}
 	if in.Tools != nil {
-		given["tools"] = in.Tools
+		vars["tools"] = in.Tools
 	}
 	if in.Documents != nil {
-		given["documents"] = in.Documents
+		vars["documents"] = in.Documents
 	}
 	for name, v := range in.Extra {
-		given[name] = v
+		vars[name] = v
 	}
-	for name, v := range given {
-		val, err := toValue(v, 0)
-		if err != nil {
-			return nil, fmt.Errorf("variable %q: %w", name, err)
+	return vars
+}
+
+// reasoningNames are the names by which clients send what a model thought before it answered, as Hugging Face's renderer
+// knows them: it gives templates the first there is as reasoning_content, and as thinking, unless that is there.
+var reasoningNames = []string{"reasoning_content", "thinking", "reasoning"}
+
+// withReasoning returns a message with its reasoning under the names that templates read.
+func withReasoning(message any) any {
+	switch m := message.(type) {
+	case *jinja.Dict:
+		for _, name := range reasoningNames {
+			if v, _ := m.Get(name); v != nil {
+				if _, ok := m.Get("thinking"); !ok {
+					m = m.With("thinking", v)
+				}
+				return m.With("reasoning_content", v)
+			}
 		}
-		vars[name] = val
+	case map[string]any:
+		for _, name := range reasoningNames {
+			if v := m[name]; v != nil {
+				m = maps.Clone(m)
+				if _, ok := m["thinking"]; !ok {
+					m["thinking"] = v
+				}
+				m["reasoning_content"] = v
+				return m
+			}
+		}
 	}
-	return vars, nil
+	return message
 }
 
-// recovered turns a panic of the library into an error: an arithmetic one, say, that a template provoked.
-func (t *Template) recovered(err *error) {
-	if p := recover(); p != nil {
-		*err = t.fail(fmt.Sprint(p))
+// ParseJSON reads one JSON value for Input: objects keep the order of their keys, and integers stay integers.
+func ParseJSON(data []byte) (any, error) {
+	v, err := jinja.ParseJSON(data)
+	if err != nil {
+		return nil, fmt.Errorf("chat: %w", err)
 	}
+	return v, nil
 }
 
-func (t *Template) fail(why string) error {
-	return fmt.Errorf("%w: %q: %s", ErrTemplate, t.name, why)
+// maxRaised is the length of the longest message that a template raises, in bytes.
+const maxRaised = 4096
+
+// raise is raise_exception.
+func raise(args []string) (string, error) {
+	e := &RaisedError{}
+	if len(args) > 0 {
+		e.Message = args[0][:min(len(args[0]), maxRaised)]
+	}
+	return "", e
 }

@@ -1,10 +1,11 @@
 package chat
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,26 +44,48 @@ func TestSmolLM2CarriesItsTemplate(t *testing.T) {
 	}
 }
 
+// Every template there is by name renders a conversation in its format, and a vocabulary with its tokens leads to it.
 func TestFallback(t *testing.T) {
-	tmpl, err := Fallback(ChatML, Options{})
-	if err != nil {
-		t.Fatal(err)
+	in := Input{AddGenerationPrompt: true}
+	for i, content := range []string{"S", "hi", "yes", "no"} {
+		role := []string{"system", "user", "assistant", "user"}[i]
+		in.Messages = append(in.Messages, map[string]any{"role": role, "content": content})
 	}
-	got, err := tmpl.Render(Input{Messages: []any{map[string]any{"role": "user", "content": "hi"}}, AddGenerationPrompt: true})
-	if want := "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"; got != want || err != nil {
-		t.Errorf("got %q, %v, want %q", got, err, want)
+	for _, c := range []struct{ name, tokens, want string }{
+		{"chatml", "<|im_start|> <|im_end|>", "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\nyes<|im_end|>\n<|im_start|>user\nno<|im_end|>\n<|im_start|>assistant\n"},
+		{"gemma", "<start_of_turn> <end_of_turn>", "<s><start_of_turn>user\nS\n\nhi<end_of_turn>\n<start_of_turn>model\nyes<end_of_turn>\n<start_of_turn>user\nno<end_of_turn>\n<start_of_turn>model\n"},
+		{"llama3", "<|start_header_id|> <|end_header_id|> <|eot_id|>", "<s><|start_header_id|>system<|end_header_id|>\n\nS<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nhi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nyes<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nno<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"},
+		{"phi3", "<|user|> <|assistant|> <|end|>", "<|system|>\nS<|end|>\n<|user|>\nhi<|end|>\n<|assistant|>\nyes<|end|>\n<|user|>\nno<|end|>\n<|assistant|>\n"},
+		{"mistral", "[INST] [/INST]", "<s>[INST] S\n\nhi [/INST] yes</s>[INST] no [/INST]"},
+		{"deepseek", "<｜User｜> <｜Assistant｜>", "<s>S<｜User｜>hi<｜Assistant｜>yes<｜end▁of▁sentence｜><｜User｜>no<｜Assistant｜>"},
+		{"granite", "<|start_of_role|> <|end_of_role|>", "<|start_of_role|>system<|end_of_role|>S<|end_of_text|>\n<|start_of_role|>user<|end_of_role|>hi<|end_of_text|>\n<|start_of_role|>assistant<|end_of_role|>yes<|end_of_text|>\n<|start_of_role|>user<|end_of_role|>no<|end_of_text|>\n<|start_of_role|>assistant<|end_of_role|>"},
+		{"command-r", "<|START_OF_TURN_TOKEN|> <|CHATBOT_TOKEN|>", "<s><|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>S<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|USER_TOKEN|>hi<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>yes<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|USER_TOKEN|>no<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tmpl, err := Fallback(c.name, Options{BOS: "<s>", EOS: "</s>"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := tmpl.Render(t.Context(), in); got != c.want || err != nil {
+				t.Errorf("\n got %q, %v\nwant %q", got, err, c.want)
+			}
+			tokens := strings.Fields(c.tokens)
+			if got := Guess(func(token string) bool { return slices.Contains(tokens, token) }); got != c.name {
+				t.Errorf("a vocabulary with %s leads to %q", c.tokens, got)
+			}
+		})
 	}
-	if tmpl.Name() != "chatml" {
-		t.Errorf("it calls itself %q", tmpl.Name())
+	if got := Guess(func(string) bool { return false }); got != ChatML {
+		t.Errorf("a vocabulary without marks leads to %q", got)
 	}
-	if _, err := Fallback("nope", Options{}); !errors.Is(err, ErrUnknownTemplate) {
+	if _, err := Fallback("nope", Options{}); !errors.Is(err, ErrUnknownTemplate) || !strings.Contains(err.Error(), "chatml") {
 		t.Errorf("an unknown name gives %v", err)
 	}
 }
 
 func TestErrorsNameTemplateLineAndReason(t *testing.T) {
 	for _, c := range []struct{ name, source, want string }{
-		{"parse", "a\nb {{ 1 + }}", `"test": line 2: unexpected the end of the tag`},
+		{"parse", "a\nb {{ 1 + }}", `"test": line 2: expected an expression, got the end of the tag`},
 		{"statement", "a\n\n{% bogus %}", `"test": line 3: unknown statement 'bogus'`},
 		{"include", "{% include 'x' %}", `the statement 'include' is not available: a chat template stands alone`},
 		{"filter", "\n{{ 1|nope }}", `"test": line 2: no filter named 'nope'`},
@@ -75,7 +98,7 @@ func TestErrorsNameTemplateLineAndReason(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			tmpl, err := New(c.source, Options{Name: "test"})
 			if err == nil {
-				_, err = tmpl.Render(Input{Messages: []any{map[string]any{"content": 1}}})
+				_, err = tmpl.Render(t.Context(), Input{Messages: []any{map[string]any{"content": 1}}})
 			}
 			if !errors.Is(err, ErrTemplate) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %s", err, c.want)
@@ -85,7 +108,7 @@ func TestErrorsNameTemplateLineAndReason(t *testing.T) {
 }
 
 func TestRaiseException(t *testing.T) {
-	_, err := mustNew(t, "a\n{% if true %}\n{{ raise_exception('no ' ~ 1) }}{% endif %}").Render(Input{})
+	_, err := mustNew(t, "a\n{% if true %}\n{{ raise_exception('no ' ~ 1) }}{% endif %}").Render(t.Context(), Input{})
 	var raised *RaisedError
 	if !errors.As(err, &raised) {
 		t.Fatalf("got %v", err)
@@ -96,7 +119,7 @@ func TestRaiseException(t *testing.T) {
 }
 
 func TestLineEndings(t *testing.T) {
-	got, err := mustNew(t, "a\r\n{% if true %}\r\nb\r{{ 'x' }}{% endif %}\r\n").Render(Input{})
+	got, err := mustNew(t, "a\r\n{% if true %}\r\nb\r{{ 'x' }}{% endif %}\r\n").Render(t.Context(), Input{})
 	if got != "a\nb\nx" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
@@ -117,89 +140,6 @@ func TestStrftime(t *testing.T) {
 	}
 }
 
-// What a template can reach is the conversation and nothing of Go.
-func TestValuesHaveNoInside(t *testing.T) {
-	obj, err := ParseJSON([]byte(`{"Pairs": 1, "get": 2, "a": [1]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for source, want := range map[string]string{
-		"{{ x.Pairs }}{{ x['Pairs'] }}{{ x['get'] }}": "112",
-		"{{ x.Keys is defined }}{{ x.String is defined }}{{ x.a.Len is defined }}{{ x.a.Swap is defined }}{{ [1].String is defined }}": "FalseFalseFalseFalseFalse",
-		"{{ none.String is defined }}{{ 'a'.Len is defined }}{{ loop is defined }}{{ self.x is defined }}":                             "FalseFalseFalseFalse",
-		"{% for i in [1] %}{{ loop.GetAttribute is defined }}{{ loop.PrevItem is defined }}{% endfor %}":                               "FalseFalse",
-		"{{ x.a.__class__ is defined }}{{ ''.__class__ is defined }}":                                                                  "FalseFalse",
-		"{{ raise_exception.x is defined }}{{ range.Name is defined }}":                                                                "FalseFalse",
-	} {
-		got, err := mustNew(t, source).Render(Input{Extra: map[string]any{"x": obj}})
-		if got != want || err != nil {
-			t.Errorf("%s: got %q, %v, want %q", source, got, err, want)
-		}
-	}
-	for _, v := range []any{struct{ A int }{1}, time.Now(), func() {}, []int{1}, map[int]string{}, os.Stdout} {
-		if _, err := mustNew(t, "x").Render(Input{Extra: map[string]any{"v": v}}); err == nil {
-			t.Errorf("a %T is given to the template", v)
-		}
-	}
-}
-
-// No template costs more than its budget.
-func TestHostileTemplates(t *testing.T) {
-	for name, source := range map[string]string{
-		"loop in loop":    strings.Repeat("{% for i in range(100000) %}", 4) + "x" + strings.Repeat("{% endfor %}", 4),
-		"silent loops":    strings.Repeat("{% for i in range(100000) %}", 2) + strings.Repeat("{% endfor %}", 2),
-		"long range":      "{{ range(1000000000)|list|length }}",
-		"recursion":       "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
-		"two macros":      "{% macro f() %}{{ g() }}{% endmacro %}{% macro g() %}{{ f() }}{% endmacro %}{{ f() }}",
-		"branching":       "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(40) }}",
-		"recursive loop":  "{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}",
-		"doubling":        "{% set ns = namespace(s='x') %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
-		"doubling list":   "{% set ns = namespace(s=[1]) %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
-		"doubling tree":   "{% set ns = namespace(s=[1]) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}",
-		"tree to json":    "{% set ns = namespace(s=[1]) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s|tojson }}",
-		"equal trees":     "{% set ns = namespace(s=[1], t=[1]) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% set ns.t = [ns.t, ns.t] %}{% endfor %}{{ ns.s == ns.t }}",
-		"repeat":          "{{ 'x' * 1000000000000 }}",
-		"repeat list":     "{{ [1] * 1000000000000 }}",
-		"padding":         "{{ 'x'.ljust(1000000000000) }}",
-		"zfill":           "{{ 'x'.zfill(1000000000000) }}",
-		"indent":          "{{ 'x\ny'|indent(1000000000000) }}",
-		"json indent":     "{{ [[[1]]]|tojson(indent=1000000000000) }}",
-		"replace":         "{% set ns = namespace(s='xxxxxxxxxxxxxxxx') %}{% for i in range(50) %}{% set ns.s = ns.s.replace('x', 'xxxxxxxxxxxxxxxx') %}{% endfor %}",
-		"join":            "{% set ns = namespace(s='x') %}{% for i in range(50) %}{% set ns.s = [ns.s, ns.s, ns.s]|join(ns.s) %}{% endfor %}",
-		"format width":    "{{ '%999999999s' % 'x' }}",
-		"power":           "{{ 2 ** 100000000 }}",
-		"modulo":          "{{ 5 % 0 }}",
-		"itself":          "{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}",
-		"itself to json":  "{% set ns = namespace() %}{% set ns.a = ns %}{{ ns|tojson }}",
-		"itself compared": "{% set a = namespace() %}{% set a.x = a %}{% set b = namespace() %}{% set b.x = b %}{{ a == b }}",
-		"brackets":        "{{ " + strings.Repeat("(", 100_000) + "1" + strings.Repeat(")", 100_000) + " }}",
-		"nots":            "{{ " + strings.Repeat("not ", 100_000) + "1 }}",
-		"signs":           "{{ " + strings.Repeat("-", 100_000) + "1 }}",
-		"conditions":      "{{ " + strings.Repeat("1 if 1 else ", 100_000) + "1 }}",
-		"sum of many":     "{{ 1" + strings.Repeat(" + 1", 200_000) + " }}",
-		"many filters":    "{{ 1" + strings.Repeat("|string", 100_000) + " }}",
-		"many items":      "{{ x" + strings.Repeat("[0]", 200_000) + " }}",
-		"many ifs":        strings.Repeat("{% if 1 %}", 60_000) + strings.Repeat("{% endif %}", 60_000),
-		"long body":       "{% for i in range(100000) %}" + strings.Repeat("{% set a = 1 %}", 10_000) + "{% endfor %}",
-		"captured":        "{% set x %}{% for i in range(100000) %}" + strings.Repeat("x", 500_000) + "{% endfor %}{% endset %}",
-		"long literal":    "{% for i in range(100000) %}{% set a = [" + strings.Repeat("1,", 10_000) + "] %}{% endfor %}",
-		"long caller":     "{% macro f() %}{% for i in range(100000) %}{{ caller() }}{% endfor %}{% endmacro %}{% call f() %}" + strings.Repeat("x", 500_000) + "{% endcall %}",
-		"too long":        strings.Repeat("x", MaxSourceBytes+1),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			tmpl, err := New(source, Options{})
-			if err == nil {
-				tmpl.steps = 100_000 // the real budget takes seconds to spend
-				_, err = tmpl.Render(Input{})
-			}
-			if !errors.Is(err, ErrBudget) && !errors.Is(err, ErrTemplate) {
-				t.Errorf("got the error %v", err)
-			}
-		})
-	}
-}
-
 // The budget is that of a conversation of ten thousand messages.
 func TestLongConversation(t *testing.T) {
 	in := Input{AddGenerationPrompt: true}
@@ -207,31 +147,33 @@ func TestLongConversation(t *testing.T) {
 		in.Messages = append(in.Messages, map[string]any{"role": "user", "content": "What is it?"}, map[string]any{"role": "assistant", "content": "It is this."})
 	}
 	for _, name := range []string{"smollm2", "qwen25"} {
-		if _, err := loadTemplate(t, name).Render(in); err != nil {
+		if _, err := loadTemplate(t, name).Render(t.Context(), in); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// A loop left early leaves nothing behind.
-func TestNoGoroutineStays(t *testing.T) {
-	before := runtime.NumGoroutine()
-	tmpl := mustNew(t, "{% for i in range(1000) %}{% break %}{% endfor %}")
-	for range 50 {
-		if _, err := tmpl.Render(Input{}); err != nil {
-			t.Fatal(err)
-		}
+// A rendering ends when its time is over, or when nobody waits for it any more.
+func TestTimeAndContextEndARendering(t *testing.T) {
+	tmpl := mustNew(t, strings.Repeat("{% for i in range(100000) %}", 4)+strings.Repeat("{% endfor %}", 4))
+	tmpl.limits.Steps = 1 << 60
+	_, err := tmpl.Render(t.Context(), Input{Timeout: 10 * time.Millisecond})
+	if !errors.Is(err, ErrBudget) || !strings.Contains(err.Error(), `"test": line 1: the rendering was stopped: it took longer than 10ms`) {
+		t.Errorf("got %v", err)
 	}
-	if after := runtime.NumGoroutine(); after > before {
-		t.Errorf("%d goroutines before, %d after", before, after)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	_, err = tmpl.Render(ctx, Input{})
+	if !errors.Is(err, context.Canceled) || errors.Is(err, ErrBudget) {
+		t.Errorf("got %v", err)
 	}
 }
 
 // One template renders in many goroutines at once, each its own conversation.
 func TestConcurrentRenderings(t *testing.T) {
-	tmpl := loadTemplate(t, "qwen3")
+	tmpl := loadTemplate(t, "qwen25")
 	in := loadConversations(t)["tool_turns"].input(t)
-	want, err := tmpl.Render(in)
+	want, err := tmpl.Render(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +181,7 @@ func TestConcurrentRenderings(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 10 {
-				if got, err := tmpl.Render(in); got != want || err != nil {
+				if got, err := tmpl.Render(t.Context(), in); got != want || err != nil {
 					t.Errorf("got %q, %v", got, err)
 				}
 			}
@@ -253,7 +195,7 @@ func TestParseJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := mustNew(t, "{{ v|tojson }}").Render(Input{Extra: map[string]any{"v": v}})
+	got, err := mustNew(t, "{{ v|tojson }}").Render(t.Context(), Input{Extra: map[string]any{"v": v}})
 	if want := `{"b": 2, "a": [1.0, 1.2345678901234567e+19, true, null, "é", {}]}`; got != want || err != nil {
 		t.Errorf("got %s, %v", got, err)
 	}
@@ -262,30 +204,6 @@ func TestParseJSON(t *testing.T) {
 			t.Errorf("%.20q is taken", bad)
 		}
 	}
-}
-
-// FuzzTemplate holds that no template panics, hangs or gives an error of another kind.
-func FuzzTemplate(f *testing.F) {
-	for _, seed := range []string{
-		"{% for m in messages %}{{ m.role + ': ' + (m.content if m.content is string else '') }}{% endfor %}",
-		"{%- set ns = namespace(a=1) -%}{% macro f(x, y=2) %}{{ x[1:] }}{% endmacro %}{{ f('abc') }}",
-		"{% raw %}{{ x }}{% endraw %}{# c #}{{ messages|selectattr('role', 'equalto', 'user')|map(attribute='content')|join(', ') }}",
-		"{{ {'a': [1, none, 1.5]}|tojson(indent=2) }}{{ 'x' * 3 ~ 4 // 3 }}",
-	} {
-		f.Add(seed)
-	}
-	messages := []any{map[string]any{"role": "user", "content": "hé"}, map[string]any{"role": "assistant", "content": nil}}
-	f.Fuzz(func(t *testing.T, source string) {
-		tmpl, err := New(source, Options{})
-		if err == nil {
-			tmpl.steps = 10_000
-			_, err = tmpl.Render(Input{Messages: messages})
-		}
-		var raised *RaisedError
-		if err != nil && !errors.Is(err, ErrTemplate) && !errors.Is(err, ErrBudget) && !errors.As(err, &raised) {
-			t.Errorf("the error %v is of no known kind", err)
-		}
-	})
 }
 
 func BenchmarkRender(b *testing.B) {
@@ -298,7 +216,7 @@ func BenchmarkRender(b *testing.B) {
 					in.Messages = append(in.Messages, map[string]any{"role": "user", "content": "What is it?"}, map[string]any{"role": "assistant", "content": "It is this."})
 				}
 				for b.Loop() {
-					if _, err := tmpl.Render(in); err != nil {
+					if _, err := tmpl.Render(b.Context(), in); err != nil {
 						b.Fatal(err)
 					}
 				}

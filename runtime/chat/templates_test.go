@@ -31,7 +31,15 @@ func (c conversation) input(t testing.TB) Input {
 		if raw == nil {
 			return nil
 		}
-		return parse(raw).([]any)
+		var items []json.RawMessage
+		if err := json.Unmarshal(raw, &items); err != nil {
+			t.Fatal(err)
+		}
+		out := make([]any, len(items))
+		for i, item := range items {
+			out[i] = parse(item)
+		}
+		return out
 	}
 	in.Messages, in.Tools, in.Documents = list(c.Messages), list(c.Tools), list(c.Documents)
 	for name, raw := range c.Extra {
@@ -86,7 +94,7 @@ func TestTemplates(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Run(want.Template+"/"+want.Conversation, func(t *testing.T) {
-			got, err := loadTemplate(t, want.Template).Render(conversations[want.Conversation].input(t))
+			got, err := loadTemplate(t, want.Template).Render(t.Context(), conversations[want.Conversation].input(t))
 			var raised *RaisedError
 			switch {
 			case want.Raised != nil:

@@ -42,6 +42,8 @@ type Config struct {
 
 	// Guard is asked after each step, before its tokens are released: an error says that the weights are not to be trusted.
 	Guard func() error
+	// OnNonFinite is called on the loop's goroutine when a request ended with a NonFiniteError; the model goes on. It must not wait.
+	OnNonFinite func(*NonFiniteError)
 	// OnFail is called once when the model is lost, after every stream has ended. It may call Close.
 	OnFail   func(error)
 	Observer Observer
@@ -71,6 +73,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Guard == nil {
 		c.Guard = func() error { return nil }
+	}
+	if c.OnNonFinite == nil {
+		c.OnNonFinite = func(*NonFiniteError) {}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -15,6 +15,8 @@ var (
 	ErrSlowReader = errors.New("engine: the reader did not read its tokens in time")
 	// ErrRequest says that a request makes no sense: it has no prompt, or token ids outside the vocabulary.
 	ErrRequest = errors.New("not a request that can be computed")
+	// ErrWeights is wrapped by a Config.Guard that found weights which are no numbers.
+	ErrWeights = errors.New("the model's weights are damaged")
 )
 
 // QueueFullError refuses a request because too many wait.
@@ -42,6 +44,9 @@ type LostError struct {
 }
 
 func (e *LostError) Error() string {
+	if errors.Is(e.Cause, ErrWeights) {
+		return fmt.Sprintf("engine: the model went out of service under this request: %v", e.Cause)
+	}
 	return fmt.Sprintf("engine: the model was lost under this request: %v; a model's file must not be written to while it is "+
 		"served: to replace it, write the new file beside it and rename that over the old one", e.Cause)
 }

@@ -106,7 +106,7 @@ func TestLostModel(t *testing.T) {
 	}
 }
 
-// TestNonFiniteLogits: only the request whose logits are not finite fails, and its error names the layer.
+// TestNonFiniteLogits (H18): only the request whose logits are not finite fails, and its error names the layer.
 func TestNonFiniteLogits(t *testing.T) {
 	const poison = 62
 	for name, c := range map[string]struct {
@@ -119,7 +119,11 @@ func TestNonFiniteLogits(t *testing.T) {
 		"prompt row in a chunk": {append(prompt(30, 1), poison, 2, 3), true, 30},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFake(t, func(cfg *Config) { cfg.Model.(*fakeModel).poison = poison })
+			told := make(chan NonFiniteError, 2)
+			f := newFake(t, func(cfg *Config) {
+				cfg.Model.(*fakeModel).poison = poison
+				cfg.OnNonFinite = func(e *NonFiniteError) { told <- *e }
+			})
 			good := f.submit(t, Request{Prompt: prompt(5, 1), MaxTokens: 5})
 			bad := f.submit(t, Request{Prompt: c.prompt, PromptLogprobs: c.score})
 			_, err := drain(testContext(t), bad)
@@ -131,6 +135,9 @@ func TestNonFiniteLogits(t *testing.T) {
 				t.Error("the other request suffered")
 			}
 			eventually(t, "free pages", func() bool { return f.Stats().PagesUsed == 0 })
+			if len(told) != 1 || <-told != *e {
+				t.Error("OnNonFinite was not told, once")
+			}
 		})
 	}
 	if text := (&NonFiniteError{Layer: 4, Layers: 4}).Error(); !strings.Contains(text, "output layer") {

@@ -174,6 +174,7 @@ func (e *Engine) fail(s *Stream, p *scheduler.Part, rows []float32) error {
 	e.cfg.Log.Warn("engine: a request fails", "error", lost)
 	e.loop.scheduler.Cancel(s.id)
 	e.finish(s, FinishError, lost)
+	e.cfg.OnNonFinite(lost)
 	return nil
 }
 

@@ -15,6 +15,8 @@ var (
 	ErrUnsupported = errors.New("gguf: file is not supported")
 	// ErrChanged says that the file was changed in place after it was opened: what was mapped is no longer the model.
 	ErrChanged = errors.New("gguf: file was changed in place")
+	// ErrDamaged says that weights of a well-formed file are infinite or not a number.
+	ErrDamaged = errors.New("gguf: weights are damaged")
 )
 
 // parseError is one refusal: its class, and a message that says what was found where.

@@ -154,3 +154,16 @@ func FuzzOpenFile(f *testing.F) {
 		}
 	})
 }
+
+// FuzzShardName: a name that is taken apart is put together again, and no other is taken for one of a split set.
+func FuzzShardName(f *testing.F) {
+	for _, name := range []string{"big-00002-of-00003.gguf", "-00001-of-00001.gguf", "a-00000-of-00001.gguf", "a-00002-of-00001.gguf", "a\n-00001-of-00002.gguf", "a-1-of-2.gguf"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		base, no, count, ok := ShardName(name)
+		if ok && (ShardPath(base, no, count) != name || no < 1 || no > count) {
+			t.Fatalf("%q is %q, %d of %d", name, base, no, count)
+		}
+	})
+}

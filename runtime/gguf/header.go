@@ -2,6 +2,7 @@ package gguf
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"unicode/utf8"
@@ -22,7 +23,7 @@ const (
 
 // ParseHeader reads and checks everything before the tensor data of one file of the given size, and that the tensors lie
 // within it. It reads no tensor data, so a sparse file of any size costs its header. The other files of a split set are not
-// looked for.
+// looked for. Where nothing is wrong but that the tensors end beyond the file, the header comes with the error.
 func ParseHeader(r io.ReaderAt, size int64, lim Limits) (*Header, error) {
 	if size < 0 {
 		return nil, refuse(ErrFormat, "size of the file is %d", size)
@@ -49,7 +50,13 @@ func ParseHeader(r io.ReaderAt, size int64, lim Limits) (*Header, error) {
 	h.Digest = hex.EncodeToString(sum[:])
 	// The header's end is below 2^46 by the limits, or below the file's size, so that padding cannot wrap.
 	h.DataOffset = int64(pad(uint64(c.off), h.Alignment))
-	return h, h.checkExtents(lim)
+	if err := h.checkExtents(lim); err != nil {
+		if errors.Is(err, ErrTruncated) {
+			return h, err
+		}
+		return nil, err
+	}
+	return h, nil
 }
 
 // pad rounds n up to a multiple of alignment, a power of two.

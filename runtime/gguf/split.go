@@ -28,8 +28,11 @@ func ShardPath(base string, no, count int) string {
 	return fmt.Sprintf("%s-%05d-of-%05d.gguf", base, no, count)
 }
 
+// maxWrong is how many files of a split set one error names.
+const maxWrong = 8
+
 // openSet opens the other files of the set that first belongs to and checks that they are one set. It owns first, also
-// when it fails.
+// when it fails; the error then joins what is wrong with each file.
 func openSet(first shard, lim Limits) (set []shard, err error) {
 	opened := []shard{first}
 	defer func() {
@@ -48,22 +51,28 @@ func openSet(first shard, lim Limits) (set []shard, err error) {
 	if count != h.SplitCount || no != h.SplitNo+1 {
 		return nil, refuse(ErrFormat, "%s: its keys %q and %q make it file %d of %d", first.path, keySplitNo, keySplitCount, h.SplitNo+1, h.SplitCount)
 	}
+	var wrong []error
 	set = make([]shard, count)
 	set[h.SplitNo] = first
 	for i := range set {
 		if i == h.SplitNo {
 			continue
 		}
-		path := filepath.Join(filepath.Dir(first.path), ShardPath(base, i+1, count))
-		s, err := openNext(path, lim)
-		if err != nil {
-			return nil, err
+		s, err := openNext(filepath.Join(filepath.Dir(first.path), ShardPath(base, i+1, count)), lim)
+		if err == nil {
+			opened = append(opened, s)
+			err = checkShard(&s, i, &first)
 		}
-		opened = append(opened, s)
-		if err := checkShard(&s, i, &first); err != nil {
-			return nil, err
+		if err != nil {
+			if wrong = append(wrong, err); len(wrong) == maxWrong {
+				wrong = append(wrong, refuse(ErrTruncated, "%s: files of its split set beyond these were not looked at", first.path))
+				break
+			}
 		}
 		set[i] = s
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
 	}
 	total := 0
 	for i := range set {

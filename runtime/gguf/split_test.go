@@ -97,6 +97,7 @@ func TestH13SplitSetsThatAreNone(t *testing.T) {
 		says   []string
 	}{
 		"missing file":        {func(p []part) []part { return p[:2] }, ErrTruncated, says("big-00003-of-00003.gguf", "missing")},
+		"two missing files":   {func(p []part) []part { return p[:1] }, ErrTruncated, says("big-00002-of-00003.gguf", "big-00003-of-00003.gguf", "missing")},
 		"duplicate file":      {func(p []part) []part { p[2].no = 1; return p }, ErrFormat, says("big-00003-of-00003.gguf", "split.no", "is 1, want 2", "duplicate")},
 		"of another count":    {func(p []part) []part { p[1].count = 4; return p }, ErrFormat, says("big-00002-of-00003.gguf", "split.count", "is 4")},
 		"of another total":    {func(p []part) []part { p[1].total = 5; return p }, ErrFormat, says("big-00002-of-00003.gguf", "split.tensors.count", "is 5")},

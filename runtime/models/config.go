@@ -1,6 +1,8 @@
 package models
 
 import (
+	"errors"
+
 	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/runtime/gguf"
 )
@@ -43,20 +45,19 @@ func (c Config) CacheLayout(pages, pageTokens int, t kernels.CacheType) kernels.
 	}
 }
 
-// metaReader reads keys "ARCH.name" and keeps the first error, so that a list of keys reads like a list.
+// metaReader reads keys "ARCH.name" and keeps what is wrong with them, so that a list of keys reads like a list.
 type metaReader struct {
 	meta gguf.Metadata
 	arch string
-	err  error
+	errs []error
 }
 
 func (r *metaReader) has(name string) bool { return r.meta.Has(r.arch + "." + name) }
 
-func (r *metaReader) fail(err error) {
-	if r.err == nil {
-		r.err = err
-	}
-}
+func (r *metaReader) fail(err error) { r.errs = append(r.errs, err) }
+
+// failed says whether anything was wrong so far: what is computed of several keys would then be wrong by their fault.
+func (r *metaReader) failed() bool { return len(r.errs) > 0 }
 
 // number returns an integer of low to high. An absent key has the value def, which is not checked; def < 0 says that the
 // key must be there.
@@ -124,8 +125,8 @@ func (r *metaReader) str(name, def string) string {
 	return s
 }
 
-// readConfig reads and checks the shape.
-func readConfig(meta gguf.Metadata) (Config, error) {
+// ReadConfig reads and checks the shape of a model. The error joins all that is wrong with it.
+func ReadConfig(meta gguf.Metadata) (Config, error) {
 	arch, err := meta.Str("general.architecture", "")
 	if err != nil {
 		return Config{}, err
@@ -156,12 +157,12 @@ func readConfig(meta gguf.Metadata) (Config, error) {
 	c.Rope = r.readRope(c)
 	// A file that names an attention window computes the same as full attention as long as the context fits the window.
 	c.ContextLen = min(c.ContextLen, r.number("attention.sliding_window", c.ContextLen, 1, maxContext))
-	return c, r.err
+	return c, errors.Join(r.errs...)
 }
 
 // readHeads checks the head counts and fills HeadDim.
 func (r *metaReader) readHeads(c *Config) {
-	if r.err != nil {
+	if r.failed() {
 		return
 	}
 	if c.Heads%c.KVHeads != 0 {
@@ -172,10 +173,10 @@ func (r *metaReader) readHeads(c *Config) {
 	}
 	c.HeadDim = r.number("attention.key_length", c.Width/c.Heads, 1, maxWidth)
 	value := r.number("attention.value_length", c.HeadDim, 1, maxWidth)
-	if r.err == nil && value != c.HeadDim {
+	if !r.failed() && value != c.HeadDim {
 		r.fail(unsupported("%s.attention.key_length is %d and value_length %d; only equal lengths are computed", r.arch, c.HeadDim, value))
 	}
-	if r.err == nil && c.Heads*c.HeadDim > maxWidth {
+	if !r.failed() && c.Heads*c.HeadDim > maxWidth {
 		r.fail(invalid("%s: %d heads of %d are wider than %d", r.arch, c.Heads, c.HeadDim, maxWidth))
 	}
 }
@@ -190,7 +191,7 @@ func (r *metaReader) readVocab() int {
 	if len(tokens) > 0 && size != len(tokens) {
 		r.fail(invalid("%s.vocab_size is %d, but the vocabulary has %d tokens", r.arch, size, len(tokens)))
 	}
-	if r.err == nil && (size < 1 || size > maxVocab) {
+	if !r.failed() && (size < 1 || size > maxVocab) {
 		r.fail(invalid("the vocabulary has %d tokens, want 1 to %d", size, maxVocab))
 	}
 	return size

@@ -15,8 +15,8 @@ import (
 	"github.com/weft-run/weft/runtime/gguf"
 )
 
-// TestLoadRefuses holds the class and the words of each refusal: what was asked of the file and what was found.
-func TestLoadRefuses(t *testing.T) {
+// TestH16H17LoadRefuses: what metadata and tensors say of each other. It holds the class and the words of each refusal: what was asked of the file and what was found.
+func TestH16H17LoadRefuses(t *testing.T) {
 	set := func(key string, value any) func(*tiny) {
 		return func(m *tiny) { m.set(key, value) }
 	}
@@ -98,6 +98,10 @@ func TestLoadRefuses(t *testing.T) {
 		"no vocabulary":          {all(set("llama.vocab_size", nil), set("tokenizer.ggml.tokens", nil)), ErrInvalid, "the vocabulary has 0 tokens"},
 		"tensor missing":         {drop("blk.1.ffn_up.weight"), ErrInvalid, `tensor "blk.1.ffn_up.weight" is missing`},
 		"tensor surplus":         {add("blk.1.attn_q_norm.weight", quant.F32, 8), ErrInvalid, `tensor "blk.1.attn_q_norm.weight" is surplus`},
+		"layer 2^32-1 in a name": {add("blk.4294967295.attn_q.weight", quant.F32, 48), ErrInvalid, `tensor "blk.4294967295.attn_q.weight" is surplus`},
+		"layer -1 in a name":     {add("blk.-1.attn_q.weight", quant.F32, 48), ErrInvalid, `"blk.-1.attn_q.weight" is surplus`},
+		"experts -1":             {set("llama.expert_count", int32(-1)), gguf.ErrFormat, "llama.expert_count"},
+		"a projector":            {set("general.architecture", "clip"), ErrUnsupported, `architecture "clip"`},
 		"tensor turned":          {swap("blk.0.attn_k.weight", quant.F32, 16, 48), ErrInvalid, `"blk.0.attn_k.weight" has dimensions [16 48], want [48 16]`},
 		"tensor of three":        {swap("blk.0.attn_k.weight", quant.F32, 48, 16, 2), ErrInvalid, `[48 16 2]`},
 		"matrix for a vector":    {swap("output_norm.weight", quant.F32, 48, 2), ErrInvalid, `"output_norm.weight"`},

@@ -61,7 +61,7 @@ func Load(f *gguf.File) (m Model, err error) {
 			m, err = nil, fmt.Errorf("models: reading small tensors: %w", kernels.ErrFault)
 		}
 	}()
-	config, err := readConfig(f.Meta())
+	config, err := ReadConfig(f.Meta())
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ type Rope struct {
 
 // readRope reads the keys of RoPE. A config that failed before is not read on.
 func (r *metaReader) readRope(c Config) Rope {
-	if r.err != nil {
+	if r.failed() {
 		return Rope{}
 	}
 	rope := Rope{Dims: r.number("rope.dimension_count", c.HeadDim, 1, maxWidth)}

@@ -14,6 +14,7 @@ import (
 	"github.com/weft-run/weft/runtime/engine"
 	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/modeltest"
+	"github.com/weft-run/weft/runtime/parts"
 )
 
 // long is a model whose streams do not end before their readers want them to: their buffers fill with 256 tokens, and they wait.
@@ -266,7 +267,7 @@ func TestRefusedFilesAreListedWithTheReason(t *testing.T) {
 				}
 			}
 			return m, ts
-		}), []string{"layer 1 of 2"}},
+		}), []string{`tensor "blk.1.ffn_down.weight"`, "block 0", "layer 1 of 2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, nil)
@@ -294,23 +295,32 @@ func TestRefusedFilesAreListedWithTheReason(t *testing.T) {
 	}
 }
 
-func TestModelWithoutAUsableTemplateIsServed(t *testing.T) {
+func TestTemplates(t *testing.T) {
 	b := newBench(t, nil)
-	for name, value := range map[string]any{"none": nil, "broken": "{% if %}"} {
-		b.put(name, modeltest.Spec{Set: []gguf.KV{{Key: "tokenizer.chat_template", Value: value}}})
+	put := func(name string, template any) {
+		b.put(name, modeltest.Spec{Set: []gguf.KV{{Key: "tokenizer.chat_template", Value: template}}})
 		b.sync()
-		if s := b.want(name, StateServing); s.Template || s.TemplateProblem == "" {
-			t.Errorf("%s: status is %+v", name, s)
-		}
+	}
+	put("own", "{{ messages[0].content }}")
+	if s := b.want("own", StateServing); s.Template != parts.OriginFile || s.TemplateProblem != "" {
+		t.Errorf("own: status is %+v", s)
+	}
+	put("broken", "a\n{% if %}")
+	if s := b.want("broken", StateServing); s.Template != "" || !strings.Contains(s.TemplateProblem, `"broken": line 2: expected an expression, got the end of the tag`) {
+		t.Errorf("broken: status is %+v", s)
+	}
+	put("none", nil)
+	if s := b.want("none", StateServing); s.Template != parts.OriginFallback+"chatml" || s.TemplateProblem != "" {
+		t.Errorf("none: status is %+v", s)
 	}
 	b.sync(func(s *Source) { s.Settings.Template = "{% if %}" })
 	b.want("none", StateServing, "template")
 	b.sync(func(s *Source) { s.Settings.Template = "chatm" })
 	b.want("none", StateServing, "unknown template", "chatml")
-	for _, own := range []string{"{{ messages[0].content }}", "chatml"} {
+	for _, own := range []string{"{{ messages[0].content }}", "chatml", "gemma"} {
 		b.sync(func(s *Source) { s.Settings.Template = own })
-		if s := b.want("none", StateServing); !s.Template {
-			t.Errorf("the template %q is not used", own)
+		if s := b.want("none", StateServing); s.Template != parts.OriginSettings {
+			t.Errorf("the template %q is not used: %+v", own, s)
 		}
 	}
 }

@@ -32,6 +32,8 @@ type digestStore struct {
 	mu    sync.Mutex
 	known map[string]string // identity to digest
 	order []string          // identities, the oldest first
+	// unwritten says that the file lacks something, failing that the last try to write it failed.
+	unwritten, failing bool
 }
 
 func openDigestStore(dir *os.Root, log *slog.Logger) *digestStore {
@@ -129,12 +131,32 @@ func (s *digestStore) put(identity, digest string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remember(identity, digest)
-	if s.dir == nil {
+	s.unwritten = true
+	s.save()
+}
+
+// retry writes what could not be written.
+func (s *digestStore) retry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.save()
+}
+
+// save writes what is remembered, if that is not written. The log has one line when that begins to fail and one when it works again.
+// The caller holds mu.
+func (s *digestStore) save() {
+	if s.dir == nil || !s.unwritten {
 		return
 	}
-	if err := s.write(s.text()); err != nil {
-		s.log.Warn("digests cannot be remembered", "file", digestFile, "reason", err)
+	err := s.write(s.text())
+	s.unwritten = err != nil
+	switch {
+	case err != nil && !s.failing:
+		s.log.Warn("digests cannot be remembered; they are computed again after a restart", "file", digestFile, "reason", err)
+	case err == nil && s.failing:
+		s.log.Info("digests are remembered again", "file", digestFile)
 	}
+	s.failing = err != nil
 }
 
 // text is the file that holds what is remembered.
@@ -157,6 +179,7 @@ func (s *digestStore) write(b []byte) error {
 	}
 	_, err = f.Write(b)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		_ = s.dir.Remove(hidden) // half a file takes room on a disk that is full
 		return err
 	}
 	if err := s.dir.Rename(hidden, digestFile); err != nil {

@@ -12,10 +12,6 @@ var (
 	ErrClosed = errors.New("repository: closed")
 	// ErrMemory says that a model does not fit the memory budget.
 	ErrMemory = errors.New("repository: not enough memory")
-	// ErrMismatch says that parts of one file do not belong together.
-	ErrMismatch = errors.New("repository: parts of the model do not fit each other")
-	// ErrSetting says that a model cannot be served with the settings given for it.
-	ErrSetting = errors.New("repository: setting cannot be used")
 )
 
 // NotFoundError says that nothing has the name. Near are names that look like it, the nearest first.

@@ -11,9 +11,11 @@ import (
 	"github.com/weft-run/weft/runtime/engine"
 )
 
-// The states of a model.
+// The states of a model, in the order in which it goes through them.
 const (
-	StateSettling = "settling" // its files are not complete and still, or it is being loaded
+	StateSeen     = "seen"     // some of its files are there, and others are missing
+	StateSettling = "settling" // its files are there, and not still yet
+	StateChecking = "checking" // it is read and loaded up to its first token, or in line for that
 	StateServing  = "serving"
 	StateRefused  = "refused"
 	StateRetiring = "retiring" // replaced or removed; requests that began on it still run
@@ -24,7 +26,9 @@ type Status struct {
 	Name  string
 	State string
 	// Reason says why the state is not serving; beside serving, why newer content under the name is not in service.
-	Reason          string
+	Reason string
+	// Next is, beside serving, the state of newer content under the name that is not in service: seen, settling, checking, refused.
+	Next            string
 	Aliases         []string
 	Builtin         bool
 	Files           []string
@@ -37,7 +41,7 @@ type Status struct {
 	Parameters      int64
 	ContextLen      int
 	CacheType       string // as served
-	Template        bool
+	Template        string // where it comes from; "": there is none that can be used
 	TemplateProblem string
 	HeaderDigest    string
 	Digest          string // "" while it is being computed
@@ -68,12 +72,11 @@ func (r *Repository) list() ([]Status, []*engine.Engine) {
 	var items []item
 	r.mu.Lock()
 	for name, e := range r.entries {
-		s := Status{Name: name, State: StateRefused, Files: e.source.Paths, Builtin: e.source.Builtin != nil, Arrived: e.seen}
+		s := Status{Name: name, State: e.state, Files: e.source.Paths, Builtin: e.source.Builtin != nil, Arrived: e.seen}
 		var engine *engine.Engine
 		if e.current != nil {
 			s, engine = e.current.status(StateServing), e.current.Engine
-		} else if e.waiting {
-			s.State = StateSettling
+			s.Next = e.state
 		}
 		s.Reason, s.Aliases = e.reason, slices.Clone(e.aliases)
 		items = append(items, item{s, engine})
@@ -105,7 +108,7 @@ func (m *Model) status(state string) Status {
 		Name: m.Name, State: state, Builtin: m.Builtin, Files: m.Files, Bytes: m.Bytes, Memory: m.Memory,
 		Generation: m.Generation, Leases: m.leases, Architecture: m.Config.Architecture, Quantization: m.Quantization,
 		Parameters: m.Parameters, ContextLen: m.ContextLen, CacheType: m.CacheType.String(),
-		Template: m.Template != nil, TemplateProblem: m.TemplateProblem,
+		Template: m.TemplateOrigin, TemplateProblem: m.TemplateProblem,
 		HeaderDigest: m.HeaderDigest, Digest: digest, Arrived: m.Arrived, Served: m.Served,
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/weft-run/weft/runtime/engine"
 	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/models"
+	"github.com/weft-run/weft/runtime/parts"
 	"github.com/weft-run/weft/runtime/sampler"
-	"github.com/weft-run/weft/runtime/tokenizer"
 )
 
 // load makes a generation of what a source holds, up to its first token. replaced is the generation that it would replace,
@@ -41,10 +41,26 @@ func (r *Repository) bringUp(ctx context.Context, m, replaced *Model) error {
 		return err
 	}
 	if err := firstToken(ctx, m); err != nil {
-		return err
+		return r.explain(ctx, m, err)
 	}
 	// A file that was written while it was read may have been read half and half.
 	return m.file.Changed()
+}
+
+// explainPatience is how long a refusal may wait for its reason to become more exact.
+const explainPatience = 2 * time.Second
+
+// explain names the block that made a model's first token no number, where it is found in time.
+func (r *Repository) explain(ctx context.Context, m *Model, err error) error {
+	if overflow := (*engine.NonFiniteError)(nil); !errors.As(err, &overflow) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, explainPatience)
+	defer cancel()
+	if _, damage := r.inspector.read(ctx, m, 0); errors.Is(damage, gguf.ErrDamaged) {
+		return fmt.Errorf("%w (%w)", damage, err)
+	}
+	return err
 }
 
 // discard gives back all that a generation has which never was in service.
@@ -67,29 +83,21 @@ func (r *Repository) open(src *Source) (*gguf.File, error) {
 	return gguf.OpenFile(f, r.o.Limits)
 }
 
-// read makes everything that comes from the file and needs no engine, and checks that its parts are of one model.
+// read makes everything that comes from the file and needs no engine.
 func (r *Repository) read(m *Model) (models.Model, error) {
 	f := m.file
-	arch, err := models.Load(f)
+	p, err := parts.Read(f, parts.Options{Name: m.Name, Template: m.Settings.Template})
 	if err != nil {
 		return nil, err
 	}
-	m.Config = arch.Config()
-	if m.Tokenizer, err = tokenizer.New(f.Meta()); err != nil {
-		return nil, err
-	}
-	if n := m.Tokenizer.Size(); n != m.Config.Vocab {
-		return nil, fmt.Errorf("%w: the vocabulary has %d tokens, and the embedding has %d rows", ErrMismatch, n, m.Config.Vocab)
-	}
-	if err := m.readTemplate(); err != nil {
-		return nil, err
-	}
+	m.Config, m.Tokenizer, m.Template, m.TemplateProblem = p.Model.Config(), p.Tokenizer, p.Template, p.TemplateProblem
+	m.TemplateOrigin = p.TemplateOrigin
 	m.Files, m.Bytes, m.HeaderDigest = f.Files(), f.Size(), f.Identity().HeaderDigest
 	if m.Builtin {
 		m.Files = nil
 	}
 	m.Quantization, m.Parameters = weigh(f.Tensors())
-	return arch, nil
+	return p.Model, nil
 }
 
 // weigh counts the weights and names the type that most of them have.
@@ -117,8 +125,9 @@ func (r *Repository) run(m *Model, arch models.Model, replaced *Model) error {
 		Model: arch, EOG: m.Tokenizer.EOG(), CacheType: m.CacheType,
 		MaxBatch: m.Settings.Parallel, MaxQueue: r.o.MaxQueue, StepTokens: r.o.StepTokens, PageTokens: r.o.PageTokens,
 		ReadTimeout: r.o.ReadTimeout,
-		Guard:       m.file.Changed,
+		Guard:       m.intact,
 		OnFail:      func(err error) { r.fail(m, err) },
+		OnNonFinite: func(*engine.NonFiniteError) { r.inspector.suspect(m) },
 		Log:         r.log.With("model", m.Name),
 	}
 	granted, err := r.reserve(cfg, m, replaced)
@@ -144,7 +153,7 @@ func (r *Repository) run(m *Model, arch models.Model, replaced *Model) error {
 func (r *Repository) cacheTypeOf(m *Model) (kernels.CacheType, error) {
 	t, ok := kernels.ParseCacheType(m.Settings.CacheType)
 	if !ok {
-		return 0, fmt.Errorf("%w: kv_type is %q, and the cache can be one of %v", ErrSetting, m.Settings.CacheType, kernels.CacheTypes())
+		return 0, fmt.Errorf("%w: kv_type is %q, and the cache can be one of %v", parts.ErrSetting, m.Settings.CacheType, kernels.CacheTypes())
 	}
 	if dim := m.Config.HeadDim; !t.Fits(dim) {
 		r.log.Warn("the cache is f16: the type that is set wants heads of whole blocks", "model", m.Name, "set", t, "head", dim,

@@ -18,8 +18,10 @@ type Model struct {
 	Generation uint64 // of all models of the process; a higher one came later
 	Config     models.Config
 	Tokenizer  *tokenizer.Tokenizer
-	// Template is the chat template, nil where there is none that can be used; TemplateProblem says why.
+	// Template is the chat template and TemplateOrigin says where it comes from. The template is nil where the file's own cannot be
+	// used; TemplateProblem says why.
 	Template        *chat.Template
+	TemplateOrigin  string
 	TemplateProblem string
 	Engine          *engine.Engine
 	Settings        Settings          // with the defaults filled in
@@ -38,6 +40,10 @@ type Model struct {
 	key    string // of content and settings
 	file   *gguf.File
 	digest atomic.Pointer[string]
+	damage atomic.Pointer[error] // what the check of the weights found
+	sound  atomic.Bool           // the check of the weights found nothing
+
+	inspected bool // the inspector may read the file; guarded by inspector.mu
 
 	// Guarded by Repository.mu.
 	leases  int
@@ -53,6 +59,15 @@ func (m *Model) Digest() (digest string, known bool) {
 		return *d, true
 	}
 	return "", false
+}
+
+// intact says whether the weights may be computed with: that no block of them was found damaged, and that the file is still the
+// one that was mapped. It is asked after every step.
+func (m *Model) intact() error {
+	if damage := m.damage.Load(); damage != nil {
+		return *damage
+	}
+	return m.file.Changed()
 }
 
 // free closes the engine, which waits for the step that runs and gives back the backend, and then unmaps the weights.

@@ -19,7 +19,7 @@ func TestArrivalToFirstTokenOfARealModel(t *testing.T) {
 	b.sync()
 	s := b.want("smollm2", StateServing)
 	t.Logf("%v from the rename to the first token", s.Served.Sub(s.Arrived).Round(time.Millisecond))
-	if s.Quantization != "Q4_1" || s.Parameters != 134515008 || s.ContextLen != 8192 || !s.Template {
+	if s.Quantization != "Q4_1" || s.Parameters != 134515008 || s.ContextLen != 8192 || s.Template == "" {
 		t.Errorf("status is %+v", s)
 	}
 	if s.Digest != "" {

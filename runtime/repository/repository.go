@@ -8,11 +8,12 @@
 //
 // A model in service is one immutable generation. A request takes a lease on it and keeps that generation to its end: replacing
 // and removing a model only take it out of the list, and its engine is closed and its file unmapped after the last lease. A
-// generation whose file was truncated or written in place has lost its weights: it leaves service at once, and its
+// generation whose file was truncated or written in place has lost its weights, and one in which a block is infinite or not a number
+// never had them all: it leaves service at once, and its
 // requests fail.
 //
-// Units: sizes are bytes, contexts are tokens. A Repository is safe for concurrent use. It runs two goroutines until Close: one
-// that buries what was retired, and one that computes digests in the background.
+// Units: sizes are bytes, contexts are tokens. A Repository is safe for concurrent use. It runs three goroutines until
+// Close, which bury what was retired, read models in the background, for their digests and for damaged weights, and begin checks, with one more for each of these.
 package repository
 
 import (
@@ -69,8 +70,9 @@ type Source struct {
 	// Builtin is the model itself, in place of Paths.
 	Builtin  []byte
 	Settings Settings
-	// Waiting says why the files do not count yet: what was in service stays, and nothing is loaded.
-	Waiting string
+	// Missing says what files the model lacks, Waiting why those that are there do not count yet: what was in service stays, and
+	// nothing is loaded.
+	Missing, Waiting string
 	// Problem says why this cannot be a model as it lies there.
 	Problem string
 }
@@ -90,13 +92,16 @@ type Repository struct {
 	retired    []*Model          // out of service, held by leases or about to be buried
 	dead       []*Model          // of retired: held by nobody
 	generation uint64
-	held       int64 // bytes that loaded models have reserved
+	held       int64         // bytes that loaded models have reserved
+	inCheck    int           // checks that run
+	idle       chan struct{} // closed when nothing is being checked nor in line for it; nil while that is so
 	closed     bool
 
-	wake    chan struct{} // one message: there may be dead
-	stop    context.CancelFunc
-	workers sync.WaitGroup
-	digests *digests
+	lined     chan struct{} // one message: something is in line to be checked
+	wake      chan struct{} // one message: there may be dead
+	stop      context.CancelFunc
+	workers   sync.WaitGroup
+	inspector *inspector
 }
 
 // entry is one name of the models folder.
@@ -107,10 +112,13 @@ type entry struct {
 	seenKey    string    // of what lies there
 	changed    time.Time // latest change of its files
 	seen       time.Time // when it came
-	waiting    bool
-	reason     string // why what lies there is not in service; "" when it is
-	refusedKey string // of the content that was refused for good: it is not tried again
-	short      bool   // refused for want of memory
+	state      string    // of what lies there: StateSeen, StateSettling, StateChecking, StateRefused, or "" when it is in service
+	reason     string    // why what lies there is not in service; "" when it is
+	told       string    // the last refusal that the log has: content and reason
+	refusedKey string    // of the content that was refused for good: it is not tried again
+	short      bool      // refused for want of memory
+	due        *look     // in line to be checked, or nil
+	checking   string    // key of what is being checked, or ""
 }
 
 // New returns an empty repository and starts its goroutines.
@@ -125,16 +133,17 @@ func New(o Options) *Repository {
 	r := &Repository{
 		o: o, log: o.Log, start: time.Now(), stop: stop,
 		entries: map[string]*entry{}, aliases: map[string]string{},
-		wake: make(chan struct{}, 1),
+		lined: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 	}
-	r.digests = newDigests(o.StateDir, o.Log)
+	r.inspector = newInspector(o.StateDir, o.Log, r.fail)
 	r.workers.Go(func() { r.reap(ctx) })
-	r.workers.Go(func() { r.digests.run(ctx) })
+	r.workers.Go(func() { r.inspector.run(ctx) })
+	r.workers.Go(func() { r.runChecks(ctx) })
 	return r
 }
 
 // Close takes all models out of service, ends their streams, and unmaps their files: those on which leases are held with the last
-// of these. No Sync may be running whose context does not end.
+// of these.
 func (r *Repository) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -145,12 +154,10 @@ func (r *Repository) Close() {
 	}
 	clear(r.entries)
 	clear(r.aliases)
+	r.tellIdle()
 	r.mu.Unlock()
 	r.stop()
 	r.workers.Wait()
-	// A Sync that was running publishes nothing any more; it is waited for, because it may hold a model.
-	r.syncing.Lock()
-	defer r.syncing.Unlock()
 	r.mu.Lock()
 	dead := r.dead
 	var held []*Model
@@ -188,7 +195,7 @@ func (r *Repository) Acquire(name string) (*Lease, error) {
 		return nil, err
 	}
 	// Outside the lock: the file system may be slow. What was changed in place is refused here, before a request has begun.
-	if err := m.file.Changed(); err != nil {
+	if err := m.intact(); err != nil {
 		r.fail(m, err)
 		r.release(m)
 		return nil, &RefusedError{Name: name, Reason: lostReason(err)}
@@ -211,7 +218,7 @@ func (r *Repository) find(name string) (*Model, error) {
 		return nil, &NotFoundError{Name: name, Near: r.near(name)}
 	}
 	if e.current == nil {
-		return nil, &RefusedError{Name: name, Reason: e.reason, Waiting: e.waiting}
+		return nil, &RefusedError{Name: name, Reason: e.reason, Waiting: e.state == StateSettling || e.state == StateChecking}
 	}
 	e.current.leases++
 	return e.current, nil
@@ -256,28 +263,30 @@ func (r *Repository) buryIfFree(m *Model) {
 	}
 }
 
-// fail takes a generation out of service whose weights are lost, for good: only other content comes into service under its
+// fail takes a generation out of service whose weights are lost or damaged, for good: only other content comes into service under its
 // name. It is called by the generation's own engine too, so it waits for nothing.
 func (r *Repository) fail(m *Model, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if m.lost == nil {
 		m.lost = err
-		r.log.Error("model lost its weights and is out of service", "model", m.Name, "generation", m.Generation, "reason", err)
+		r.log.Error("model cannot be trusted any more and is out of service", "model", m.Name, "generation", m.Generation, "reason", err)
 	}
 	e := r.entries[m.Name]
 	if e == nil || e.current != m {
 		return // replaced or removed meanwhile, or not yet in service
 	}
 	e.current = nil
-	e.note(lostReason(err), false)
-	e.refusedKey = m.key
+	if e.state == "" { // else what lies there by now is something else, and is told of
+		e.note(lostReason(err), StateRefused)
+		e.refusedKey = m.key
+	}
 	r.retire(m)
 }
 
 // lostReason says what happened and how to replace a model, which an engine's error says already.
 func lostReason(err error) string {
-	if lost := (*engine.LostError)(nil); errors.As(err, &lost) {
+	if lost := (*engine.LostError)(nil); errors.As(err, &lost) || errors.Is(err, engine.ErrWeights) {
 		return err.Error()
 	}
 	return fmt.Sprintf("%v; to replace a model, copy the new one beside it under a name that begins with a dot and rename it over the old one", err)
@@ -299,14 +308,14 @@ func (r *Repository) reap(ctx context.Context) {
 			r.bury(m)
 		}
 		if r.shortOfMemory() {
-			r.resync(ctx)
+			r.resync()
 		}
 	}
 }
 
 // bury gives back all that a retired model has. Nobody holds it, or the repository closes.
 func (r *Repository) bury(m *Model) {
-	r.digests.forget(m)
+	r.inspector.forget(m)
 	m.free()
 	r.mu.Lock()
 	defer r.mu.Unlock()

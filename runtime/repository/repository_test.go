@@ -42,6 +42,12 @@ func newBench(t *testing.T, change func(*Options)) *bench {
 	return b
 }
 
+// Sync tells the repository what there is and waits until it is in service or refused.
+func (b *bench) Sync(ctx context.Context, sources []Source) {
+	b.Repository.Sync(sources)
+	b.Wait(ctx)
+}
+
 // path is where a model of the folder lies.
 func (b *bench) path(name string) string { return filepath.Join(b.dir, name+".gguf") }
 
@@ -224,7 +230,7 @@ func TestAModelComesIntoService(t *testing.T) {
 	b.sync()
 	s := b.want("a", StateServing)
 	if s.Generation != 1 || s.Architecture != "llama" || s.ContextLen != 256 || s.Parameters == 0 || s.Quantization != "F32" ||
-		s.HeaderDigest == "" || s.Bytes == 0 || s.Memory <= s.Bytes || !s.Template || s.CacheType != "f16" || len(s.Files) != 1 {
+		s.HeaderDigest == "" || s.Bytes == 0 || s.Memory <= s.Bytes || s.Template == "" || s.CacheType != "f16" || len(s.Files) != 1 {
 		t.Errorf("status is %+v", s)
 	}
 	if s.Arrived.IsZero() || s.Served.Before(s.Arrived) {
@@ -341,6 +347,47 @@ func TestSettingsAreOfAGeneration(t *testing.T) {
 	b.sync(func(s *Source) { s.Settings = Settings{ContextLen: 1 << 20} })
 	if s := b.want("a", StateServing); s.ContextLen != 256 {
 		t.Errorf("a context beyond the model's own is %d", s.ContextLen)
+	}
+}
+
+// TestSlowCheckHoldsNobodyUp: while one model cannot be read on, others are checked, told of and served, in line, and another Sync
+// does not wait either.
+func TestSlowCheckHoldsNobodyUp(t *testing.T) {
+	stuck := make(chan struct{})
+	b := newBench(t, func(o *Options) {
+		o.Observer = func(model string) engine.Observer {
+			if model == "a" {
+				<-stuck
+			}
+			return nil
+		}
+	})
+	b.put("a", modeltest.Spec{Layers: 1})
+	b.put("b", modeltest.Spec{})
+	b.put("c", modeltest.Spec{Layers: 3})
+	all := []Source{{Name: "a", Paths: []string{b.path("a")}}, {Name: "b", Paths: []string{b.path("b")}}, {Name: "c", Paths: []string{b.path("c")}}}
+	b.Repository.Sync(append(all, Source{Name: "d", Missing: "1 of 2 files are there"}))
+	b.want("d", StateSeen, "1 of 2")
+	b.refused("b", "turn")
+	eventually(t, "the others are served", func() bool {
+		return b.status("b").State == StateServing && b.status("c").State == StateServing
+	})
+	b.want("a", StateChecking, "it is being checked")
+	b.Repository.Sync(all[:1])
+	eventually(t, "the others are gone", func() bool { return len(b.List()) == 1 })
+	b.put("b", modeltest.Spec{Seed: 2})
+	b.Repository.Sync(all[:2])
+	eventually(t, "b is back", func() bool { return b.status("b").State == StateServing })
+	// Its name is gone and there again before the check is done: what was checked is not what lies there.
+	b.Repository.Sync(nil)
+	b.put("a", modeltest.Spec{Layers: 1, Seed: 2})
+	b.Repository.Sync(all[:1])
+	close(stuck)
+	b.Wait(t.Context())
+	if l := b.acquire("a"); l.HeaderDigest == "" || l.Generation != 4 {
+		t.Errorf("a is generation %d", l.Generation)
+	} else {
+		l.Release()
 	}
 }
 

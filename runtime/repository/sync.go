@@ -2,8 +2,6 @@ package repository
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -14,21 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sync makes what is in service agree with what there is: sources holds everything, each name once. It loads what is new or has
-// changed, one model after the other, the smallest first, and takes out of service what is not there any more. It returns
-// when that is done, or early when ctx ends.
-func (r *Repository) Sync(ctx context.Context, sources []Source) {
+// Sync makes what is in service agree with what there is: sources holds everything, each name once. It takes out of service what is
+// not there any more and puts what is new or has changed in line to be checked, which happens in the background: Wait waits for it.
+func (r *Repository) Sync(sources []Source) {
 	r.syncing.Lock()
 	defer r.syncing.Unlock()
 	r.last = slices.Clone(sources)
-	r.sync(ctx)
+	r.sync()
 }
 
 // resync tries again what was refused for want of memory.
-func (r *Repository) resync(ctx context.Context) {
+func (r *Repository) resync() {
 	r.syncing.Lock()
 	defer r.syncing.Unlock()
-	r.sync(ctx)
+	r.sync()
 }
 
 // look is what lies behind a source at one moment.
@@ -41,23 +38,20 @@ type look struct {
 }
 
 // sync compares r.last with what is in service. The caller holds syncing.
-func (r *Repository) sync(ctx context.Context) {
+func (r *Repository) sync() {
 	looks := make([]look, len(r.last))
 	for i := range r.last {
 		looks[i] = lookAt(&r.last[i])
 	}
-	slices.SortStableFunc(looks, func(a, b look) int {
-		return cmp.Or(cmp.Compare(a.size, b.size), strings.Compare(a.source.Name, b.source.Name))
-	})
 	if !r.adopt(looks) {
 		return
 	}
 	for i := range looks {
-		if ctx.Err() != nil {
-			return
-		}
-		r.refresh(ctx, &looks[i])
+		r.refresh(&looks[i])
 	}
+	r.mu.Lock()
+	r.tellIdle() // what was in line may be gone
+	r.mu.Unlock()
 }
 
 // lookAt asks the file system for the identity of a source's files, with the settings: another key is another generation.
@@ -115,7 +109,7 @@ func (r *Repository) adopt(looks []look) bool {
 		there[name] = true
 		e := r.entries[name]
 		if e == nil {
-			e = &entry{reason: "it is being loaded", waiting: true}
+			e = &entry{reason: "it has just been seen", state: StateSettling}
 			r.entries[name] = e
 		}
 		e.source = *l.source
@@ -156,7 +150,7 @@ func (r *Repository) adoptAliases() {
 		e := r.entries[name]
 		e.aliases = nil
 		aliases := e.source.Settings.Aliases
-		if e.current != nil && (e.source.Waiting != "" || e.source.Problem != "") {
+		if e.current != nil && (e.source.Missing != "" || e.source.Waiting != "" || e.source.Problem != "") {
 			aliases = e.current.Settings.Aliases // what lies there may be half written: those in service hold
 		}
 		for _, alias := range aliases {
@@ -176,8 +170,8 @@ func (r *Repository) adoptAliases() {
 	}
 }
 
-// refresh brings one name up to date. The caller holds syncing, so that only fail and Close change the entry meanwhile.
-func (r *Repository) refresh(ctx context.Context, l *look) {
+// refresh brings one name up to date. The caller holds syncing, so that only checks, fail and Close change the entry meanwhile.
+func (r *Repository) refresh(l *look) {
 	r.mu.Lock()
 	e := r.entries[l.source.Name]
 	if e == nil { // closed meanwhile
@@ -195,69 +189,17 @@ func (r *Repository) refresh(ctx context.Context, l *look) {
 	switch {
 	case l.source.Problem != "":
 		r.refuse(l, l.source.Problem, openRefusal)
+	case l.source.Missing != "":
+		r.wait(l, l.source.Missing, StateSeen)
 	case l.source.Waiting != "":
-		r.wait(l)
+		r.wait(l, l.source.Waiting, StateSettling)
 	case current != nil && current.key == l.key:
 		r.settle(l)
 	case l.err != nil:
 		r.refuse(l, l.err.Error(), openRefusal)
-	case !r.refusedBefore(l):
-		r.replace(ctx, l, current)
+	default:
+		r.enqueue(l)
 	}
-}
-
-// replace loads what lies there and puts it into service in the place of replaced, which may be nil.
-func (r *Repository) replace(ctx context.Context, l *look, replaced *Model) {
-	began := time.Now()
-	m, err := r.load(ctx, l.source, l.key, replaced)
-	if err != nil {
-		if ctx.Err() != nil {
-			return // not the model's fault; the next Sync tries again
-		}
-		hold := forContent
-		if errors.Is(err, ErrMemory) {
-			hold = forMemory
-		}
-		r.refuse(l, err.Error(), hold)
-		return
-	}
-	if err := r.publish(m); err != nil {
-		r.discard(m)
-		if !errors.Is(err, ErrClosed) {
-			r.refuse(l, lostReason(err), forContent)
-		}
-		return
-	}
-	r.digests.add(m)
-	r.log.Info("model in service", "model", m.Name, "generation", m.Generation, "architecture", m.Config.Architecture,
-		"quantization", m.Quantization, "parameters", m.Parameters, "context", m.ContextLen, "bytes", m.Memory,
-		"load", m.Served.Sub(began), "since_arrival", m.Served.Sub(m.Arrived))
-	if m.TemplateProblem != "" {
-		r.log.Info("model takes no chats", "model", m.Name, "reason", m.TemplateProblem)
-	}
-}
-
-// publish puts a generation into service. The error is ErrClosed, or what the engine failed with meanwhile.
-func (r *Repository) publish(m *Model) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e := r.entries[m.Name]
-	if r.closed || e == nil {
-		return ErrClosed
-	}
-	if m.lost != nil {
-		return m.lost
-	}
-	r.generation++
-	m.Generation = r.generation
-	m.Arrived = e.seen
-	if old := e.current; old != nil {
-		r.log.Info("model replaced", "model", m.Name, "generation", m.Generation, "old", old.Generation, "leases", old.leases)
-		r.retire(old)
-	}
-	e.current = m
-	e.note("", false)
-	return nil
 }
 
 // hold says how long a refusal holds.
@@ -274,11 +216,13 @@ func (r *Repository) refuse(l *look, reason string, h hold) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.entries[l.source.Name]
-	if e == nil {
-		return
+	if e == nil || e.seenKey != l.key {
+		return // something else lies there by now, and is told of
 	}
-	news := e.reason != reason
-	e.note(reason, false)
+	tell := l.key + reason
+	news := e.told != tell
+	e.note(reason, StateRefused)
+	e.told, e.due = tell, nil
 	switch h {
 	case forContent:
 		e.refusedKey = l.key
@@ -290,17 +234,18 @@ func (r *Repository) refuse(l *look, reason string, h hold) {
 	}
 }
 
-// note says why what lies there is not in service, "" when it is. The caller holds mu.
-func (e *entry) note(reason string, waiting bool) {
-	e.reason, e.waiting, e.refusedKey, e.short = reason, waiting, "", false
+// note says what becomes of what lies there and why, "" and "" when it is in service. The caller holds mu.
+func (e *entry) note(reason, state string) {
+	e.reason, e.state, e.refusedKey, e.short = reason, state, "", false
 }
 
 // wait notes that the files do not count yet.
-func (r *Repository) wait(l *look) {
+func (r *Repository) wait(l *look, why, state string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e := r.entries[l.source.Name]; e != nil {
-		e.note(l.source.Waiting, true)
+		e.note(why, state)
+		e.due = nil
 	}
 }
 
@@ -309,16 +254,9 @@ func (r *Repository) settle(l *look) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e := r.entries[l.source.Name]; e != nil && e.current != nil {
-		e.note("", false)
+		e.note("", "")
+		e.due, e.told = nil, ""
 	}
-}
-
-// refusedBefore says whether just this content was refused for good.
-func (r *Repository) refusedBefore(l *look) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e := r.entries[l.source.Name]
-	return e == nil || e.refusedKey == l.key
 }
 
 // shortOfMemory says whether something was refused for want of memory.

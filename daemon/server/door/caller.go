@@ -34,12 +34,15 @@ func (c Caller) String() string {
 	return "unknown"
 }
 
-type callerKey struct{}
+type (
+	callerKey struct{}
+	connKey   struct{}
+)
 
-// ConnContext is for http.Server.ConnContext: it finds the caller of a new connection and leaves it in the context of all its
-// requests.
+// ConnContext is for http.Server.ConnContext: it finds the caller of a new connection and leaves it, and the connection, in the context
+// of all its requests.
 func ConnContext(ctx context.Context, conn net.Conn) context.Context {
-	return WithCaller(ctx, callerOf(conn))
+	return WithCaller(context.WithValue(ctx, connKey{}, conn), callerOf(conn))
 }
 
 // WithCaller returns a context in which From finds the caller.

@@ -116,11 +116,11 @@ func TestCaller(t *testing.T) {
 		resp.Body.Close()
 		return <-callers
 	}
-	unix := serve(t, "unix", filepath.Join(t.TempDir(), "s"), NewConnections(8), h)
+	unix := serve(t, "unix", filepath.Join(t.TempDir(), "s"), NewConnections(8, 8), h)
 	if got, want := ask("unix", unix), (Caller{Network: "unix", UID: os.Getuid(), GID: os.Getgid(), PID: os.Getpid()}); got != want {
 		t.Errorf("on the socket: got %+v, want %+v", got, want)
 	}
-	tcp := serve(t, "tcp", "127.0.0.1:0", NewConnections(8), h)
+	tcp := serve(t, "tcp", "127.0.0.1:0", NewConnections(8, 8), h)
 	if got := ask("tcp", tcp); got.Network != "tcp" || got.UID != -1 || got.Remote == "" || got.String() != got.Remote {
 		t.Errorf("over TCP: got %+v", got)
 	}
@@ -129,44 +129,69 @@ func TestCaller(t *testing.T) {
 	}
 }
 
-// TestConnections holds that a new connection takes the place of the longest idle one, and is turned away where none is idle.
+// TestConnections holds who goes for whom.
 func TestConnections(t *testing.T) {
 	t.Parallel()
-	c := NewConnections(2)
 	now := time.Unix(0, 0)
-	step := func(conn net.Conn, state http.ConnState) net.Conn {
-		now = now.Add(time.Second)
-		return c.note(conn, state, now)
-	}
-	conn := func() net.Conn {
+	pipe := func() net.Conn {
 		a, b := net.Pipe()
 		t.Cleanup(func() { a.Close(); b.Close() })
 		return a
 	}
-	a, b, d, e, f := conn(), conn(), conn(), conn(), conn()
-	for _, x := range []net.Conn{a, b} {
-		if step(x, http.StateNew) != nil || step(x, http.StateActive) != nil {
-			t.Fatal("a connection within the limit was closed")
+	c := NewConnections(4, 3)
+	in := func(conn net.Conn, network string, who any) net.Conn {
+		now = now.Add(time.Second)
+		return c.note(conn, mark{network, who, fresh, now})
+	}
+	at := func(conn net.Conn, s stage) {
+		now = now.Add(time.Second)
+		if c.note(conn, mark{stage: s, since: now}) != nil {
+			t.Error("a connection went for one that was there already")
 		}
 	}
-	if step(d, http.StateNew) != d {
-		t.Error("with all at work the newcomer is not turned away")
+	work := func(conn net.Conn) { c.Working(context.WithValue(t.Context(), connKey{}, conn)) }
+
+	a, b, d := pipe(), pipe(), pipe()
+	for _, x := range []net.Conn{a, b, d} {
+		if in(x, "unix", 1) != nil {
+			t.Fatal("a connection within the limits was closed")
+		}
+		at(x, reading)
+		work(x)
 	}
-	step(b, http.StateIdle)
-	step(a, http.StateIdle)
-	if step(d, http.StateNew) != b {
+	if e := pipe(); in(e, "unix", 1) != e {
+		t.Error("with all of a user at work the user's newcomer is not turned away")
+	}
+	e := pipe()
+	if in(e, "unix", 2) != nil || in(pipe(), "tcp", "127.0.0.1") != nil {
+		t.Error("another user, or another network, was turned away")
+	}
+	at(e, reading)
+	f := pipe()
+	if in(f, "unix", 3) != e {
+		t.Error("a request that is only arriving was not given up for a newcomer")
+	}
+	at(e, reading) // it was closed a moment ago, and comes not back
+	at(f, reading)
+	work(f)
+	at(b, idle)
+	at(a, idle)
+	g := pipe()
+	if in(g, "unix", 4) != b {
 		t.Error("the longest idle was not closed")
 	}
-	if step(b, http.StateActive) != nil || c.Held() != 2 {
-		t.Error("a connection that was closed came back")
+	h := pipe()
+	if in(h, "unix", 4) != a {
+		t.Error("the next idle was not closed")
 	}
-	step(a, http.StateActive)
-	if step(e, http.StateNew) != d {
-		t.Error("the connection without a request was not closed")
+	if i := pipe(); in(i, "unix", 5) != g {
+		t.Error("the one that never asked was not closed")
 	}
-	step(e, http.StateActive)
-	step(a, http.StateClosed)
-	if step(f, http.StateNew) != nil || c.Held() != 2 {
+	if c.Held() != 5 {
+		t.Errorf("%d are held", c.Held())
+	}
+	c.forget(d)
+	if in(pipe(), "unix", 6) != nil || c.Held() != 5 {
 		t.Error("a closed connection keeps its place")
 	}
 }
@@ -174,7 +199,7 @@ func TestConnections(t *testing.T) {
 // TestIdleCrowd opens far more connections than are held; the last request is still served.
 func TestIdleCrowd(t *testing.T) {
 	t.Parallel()
-	connections := NewConnections(8)
+	connections := NewConnections(8, 8)
 	addr := serve(t, "unix", filepath.Join(t.TempDir(), "s"), connections, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") })
 	for range 200 {
 		conn, err := net.Dial("unix", addr.String())

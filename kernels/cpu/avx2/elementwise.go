@@ -80,9 +80,7 @@ func Scores(dst, q, keys []float32, dim int, scale float32) {
 	writes(dst[:len(q)/dim*ref.Tile])
 	reads(q)
 	reads(keys[:dim*ref.Tile])
-	for i := range len(q) / dim {
-		scores(&dst[i*ref.Tile], &q[i*dim], &keys[0], dim, scale)
-	}
+	scores(&dst[0], &q[0], &keys[0], len(q)/dim, dim, scale)
 }
 
 // Weights is ref.Weights.
@@ -106,12 +104,11 @@ func Mix(acc, p, values []float32, dim, first, last int, corrections []float32) 
 		ref.Mix(acc, p, values, dim, first, last, corrections)
 		return
 	}
-	writes(acc[:len(corrections)*dim])
-	reads(p[:len(corrections)*ref.Tile])
+	n := len(corrections)
+	writes(acc[:n*dim])
+	reads(p[:n*ref.Tile])
 	reads(values[first*dim : last*dim])
-	for i, correction := range corrections {
-		mix(&acc[i*dim], &p[i*ref.Tile+first], &values[first*dim], dim, last-first, correction)
-	}
+	mix(&acc[0], &p[first], &values[first*dim], n, dim, last-first, &corrections[0])
 }
 
 // HalvesToFloats is ref.HalvesToFloats.

@@ -16800,13 +16800,334 @@ DATA doubled<>+24(SB)/4, $0x00000003
 DATA doubled<>+28(SB)/4, $0x00000003
 GLOBL doubled<>(SB), RODATA|NOPTR, $32
 
-// func scores(dst *float32, q *float32, keys *float32, dim int, scale float32)
+// func scores(dst *float32, q *float32, keys *float32, n int, dim int, scale float32)
 // Requires: AVX, FMA3
-TEXT ·scores(SB), NOSPLIT, $0-36
-	MOVQ   dst+0(FP), AX
-	MOVQ   q+8(FP), CX
-	MOVQ   keys+16(FP), DX
-	MOVQ   dim+24(FP), BX
+TEXT ·scores(SB), NOSPLIT, $0-44
+	MOVQ dst+0(FP), AX
+	MOVQ q+8(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ dim+32(FP), BX
+	SHLQ $0x02, BX
+
+loop195:
+	CMPQ   DX, $0x06
+	JL     done196
+	MOVQ   keys+16(FP), SI
+	MOVQ   dim+32(FP), R9
+	MOVQ   CX, DI
+	XORQ   R8, R8
+	LEAQ   (DI)(BX*2), R10
+	ADDQ   BX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+
+loop197:
+	CMPQ         R9, $0x01
+	JL           done198
+	VMOVUPS      (SI)(R8*1), Y12
+	VMOVUPS      32(SI)(R8*1), Y13
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (DI)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (DI)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R10)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R10)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000004, R10
+	SUBQ         $0x00000001, R9
+	JMP          loop197
+
+done198:
+	VBROADCASTSS scale+40(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 256(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 288(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 512(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 544(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 768(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 800(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1280(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1312(AX)
+	MOVQ         keys+16(FP), SI
+	MOVQ         dim+32(FP), R9
+	MOVQ         CX, DI
+	XORQ         R8, R8
+	LEAQ         (DI)(BX*2), R10
+	ADDQ         BX, R10
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+
+loop199:
+	CMPQ         R9, $0x01
+	JL           done200
+	VMOVUPS      64(SI)(R8*1), Y12
+	VMOVUPS      96(SI)(R8*1), Y13
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (DI)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (DI)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R10)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R10)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000004, R10
+	SUBQ         $0x00000001, R9
+	JMP          loop199
+
+done200:
+	VBROADCASTSS scale+40(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 96(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 320(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 352(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 576(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 608(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 832(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 864(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1088(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1120(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	MOVQ         keys+16(FP), SI
+	MOVQ         dim+32(FP), R9
+	MOVQ         CX, DI
+	XORQ         R8, R8
+	LEAQ         (DI)(BX*2), R10
+	ADDQ         BX, R10
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+
+loop201:
+	CMPQ         R9, $0x01
+	JL           done202
+	VMOVUPS      128(SI)(R8*1), Y12
+	VMOVUPS      160(SI)(R8*1), Y13
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (DI)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (DI)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R10)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R10)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000004, R10
+	SUBQ         $0x00000001, R9
+	JMP          loop201
+
+done202:
+	VBROADCASTSS scale+40(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, 128(AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 160(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 384(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 416(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 640(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 672(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 896(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 928(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1408(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1440(AX)
+	MOVQ         keys+16(FP), SI
+	MOVQ         dim+32(FP), R9
+	MOVQ         CX, DI
+	XORQ         R8, R8
+	LEAQ         (DI)(BX*2), R10
+	ADDQ         BX, R10
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+
+loop203:
+	CMPQ         R9, $0x01
+	JL           done204
+	VMOVUPS      192(SI)(R8*1), Y12
+	VMOVUPS      224(SI)(R8*1), Y13
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (DI)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (DI)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R10)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R10)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000004, R10
+	SUBQ         $0x00000001, R9
+	JMP          loop203
+
+done204:
+	VBROADCASTSS scale+40(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, 192(AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 224(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 448(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 480(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 704(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 736(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 960(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 992(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1216(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1248(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1504(AX)
+	ADDQ         $0x00000600, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000006, DX
+	JMP          loop195
+
+done196:
+loop205:
+	CMPQ   DX, $0x04
+	JL     done206
+	MOVQ   keys+16(FP), SI
+	MOVQ   dim+32(FP), R9
+	MOVQ   CX, DI
+	XORQ   R8, R8
+	LEAQ   (DI)(BX*2), R10
+	ADDQ   BX, R10
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -16816,25 +17137,570 @@ TEXT ·scores(SB), NOSPLIT, $0-36
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop195:
-	CMPQ         BX, $0x01
-	JL           done196
-	VBROADCASTSS (CX), Y8
-	VFMADD231PS  (DX), Y8, Y0
-	VFMADD231PS  32(DX), Y8, Y1
-	VFMADD231PS  64(DX), Y8, Y2
-	VFMADD231PS  96(DX), Y8, Y3
-	VFMADD231PS  128(DX), Y8, Y4
-	VFMADD231PS  160(DX), Y8, Y5
-	VFMADD231PS  192(DX), Y8, Y6
-	VFMADD231PS  224(DX), Y8, Y7
-	ADDQ         $0x00000004, CX
-	ADDQ         $0x00000100, DX
-	SUBQ         $0x00000001, BX
-	JMP          loop195
+loop207:
+	CMPQ         R9, $0x01
+	JL           done208
+	VMOVUPS      (SI)(R8*1), Y8
+	VMOVUPS      32(SI)(R8*1), Y9
+	VBROADCASTSS (DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (DI)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DI)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000004, R10
+	SUBQ         $0x00000001, R9
+	JMP          loop207
 
-done196:
-	VBROADCASTSS scale+32(FP), Y8
+done208:
+	VBROADCASTSS scale+40(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 256(AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 288(AX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 512(AX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 544(AX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 768(AX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 800(AX)
+	MOVQ         keys+16(FP), SI
+	MOVQ         dim+32(FP), R9
+	MOVQ         CX, DI
+	XORQ         R8, R8
+	LEAQ         (DI)(BX*2), R10
+	ADDQ         BX, R10
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+
+loop209:
+	CMPQ         R9, $0x01
+	JL           done210
+	VMOVUPS      64(SI)(R8*1), Y8
+	VMOVUPS      96(SI)(R8*1), Y9
+	VBROADCASTSS (DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (DI)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DI)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000004, R10
+	SUBQ         $0x00000001, R9
+	JMP          loop209
+
+done210:
+	VBROADCASTSS scale+40(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 96(AX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 320(AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 352(AX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 576(AX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 608(AX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 832(AX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 864(AX)
+	MOVQ         keys+16(FP), SI
+	MOVQ         dim+32(FP), R9
+	MOVQ         CX, DI
+	XORQ         R8, R8
+	LEAQ         (DI)(BX*2), R10
+	ADDQ         BX, R10
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+
+loop211:
+	CMPQ         R9, $0x01
+	JL           done212
+	VMOVUPS      128(SI)(R8*1), Y8
+	VMOVUPS      160(SI)(R8*1), Y9
+	VBROADCASTSS (DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (DI)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DI)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000004, R10
+	SUBQ         $0x00000001, R9
+	JMP          loop211
+
+done212:
+	VBROADCASTSS scale+40(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, 128(AX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 160(AX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 384(AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 416(AX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 640(AX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 672(AX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 896(AX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 928(AX)
+	MOVQ         keys+16(FP), SI
+	MOVQ         dim+32(FP), R9
+	MOVQ         CX, DI
+	XORQ         R8, R8
+	LEAQ         (DI)(BX*2), R10
+	ADDQ         BX, R10
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+
+loop213:
+	CMPQ         R9, $0x01
+	JL           done214
+	VMOVUPS      192(SI)(R8*1), Y8
+	VMOVUPS      224(SI)(R8*1), Y9
+	VBROADCASTSS (DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (DI)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DI)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000004, R10
+	SUBQ         $0x00000001, R9
+	JMP          loop213
+
+done214:
+	VBROADCASTSS scale+40(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, 192(AX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 224(AX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 448(AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 480(AX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 704(AX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 736(AX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 960(AX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 992(AX)
+	ADDQ         $0x00000400, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000004, DX
+	JMP          loop205
+
+done206:
+loop215:
+	CMPQ   DX, $0x03
+	JL     done216
+	MOVQ   keys+16(FP), SI
+	MOVQ   dim+32(FP), R9
+	MOVQ   CX, DI
+	XORQ   R8, R8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+loop217:
+	CMPQ         R9, $0x01
+	JL           done218
+	VMOVUPS      (SI)(R8*1), Y6
+	VMOVUPS      32(SI)(R8*1), Y7
+	VBROADCASTSS (DI), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (DI)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (DI)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000004, DI
+	SUBQ         $0x00000001, R9
+	JMP          loop217
+
+done218:
+	VBROADCASTSS scale+40(FP), Y6
+	VMULPS       Y6, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VMULPS       Y6, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      Y2, 256(AX)
+	VMULPS       Y6, Y3, Y3
+	VMOVUPS      Y3, 288(AX)
+	VMULPS       Y6, Y4, Y4
+	VMOVUPS      Y4, 512(AX)
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 544(AX)
+	MOVQ         keys+16(FP), SI
+	MOVQ         dim+32(FP), R9
+	MOVQ         CX, DI
+	XORQ         R8, R8
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+
+loop219:
+	CMPQ         R9, $0x01
+	JL           done220
+	VMOVUPS      64(SI)(R8*1), Y6
+	VMOVUPS      96(SI)(R8*1), Y7
+	VBROADCASTSS (DI), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (DI)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (DI)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000004, DI
+	SUBQ         $0x00000001, R9
+	JMP          loop219
+
+done220:
+	VBROADCASTSS scale+40(FP), Y6
+	VMULPS       Y6, Y0, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMULPS       Y6, Y1, Y1
+	VMOVUPS      Y1, 96(AX)
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      Y2, 320(AX)
+	VMULPS       Y6, Y3, Y3
+	VMOVUPS      Y3, 352(AX)
+	VMULPS       Y6, Y4, Y4
+	VMOVUPS      Y4, 576(AX)
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 608(AX)
+	MOVQ         keys+16(FP), SI
+	MOVQ         dim+32(FP), R9
+	MOVQ         CX, DI
+	XORQ         R8, R8
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+
+loop221:
+	CMPQ         R9, $0x01
+	JL           done222
+	VMOVUPS      128(SI)(R8*1), Y6
+	VMOVUPS      160(SI)(R8*1), Y7
+	VBROADCASTSS (DI), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (DI)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (DI)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000004, DI
+	SUBQ         $0x00000001, R9
+	JMP          loop221
+
+done222:
+	VBROADCASTSS scale+40(FP), Y6
+	VMULPS       Y6, Y0, Y0
+	VMOVUPS      Y0, 128(AX)
+	VMULPS       Y6, Y1, Y1
+	VMOVUPS      Y1, 160(AX)
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      Y2, 384(AX)
+	VMULPS       Y6, Y3, Y3
+	VMOVUPS      Y3, 416(AX)
+	VMULPS       Y6, Y4, Y4
+	VMOVUPS      Y4, 640(AX)
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 672(AX)
+	MOVQ         keys+16(FP), SI
+	MOVQ         dim+32(FP), R9
+	MOVQ         CX, DI
+	XORQ         R8, R8
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+
+loop223:
+	CMPQ         R9, $0x01
+	JL           done224
+	VMOVUPS      192(SI)(R8*1), Y6
+	VMOVUPS      224(SI)(R8*1), Y7
+	VBROADCASTSS (DI), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (DI)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (DI)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000004, DI
+	SUBQ         $0x00000001, R9
+	JMP          loop223
+
+done224:
+	VBROADCASTSS scale+40(FP), Y6
+	VMULPS       Y6, Y0, Y0
+	VMOVUPS      Y0, 192(AX)
+	VMULPS       Y6, Y1, Y1
+	VMOVUPS      Y1, 224(AX)
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      Y2, 448(AX)
+	VMULPS       Y6, Y3, Y3
+	VMOVUPS      Y3, 480(AX)
+	VMULPS       Y6, Y4, Y4
+	VMOVUPS      Y4, 704(AX)
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 736(AX)
+	ADDQ         $0x00000300, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000003, DX
+	JMP          loop215
+
+done216:
+loop225:
+	CMPQ   DX, $0x02
+	JL     done226
+	MOVQ   keys+16(FP), SI
+	MOVQ   dim+32(FP), R9
+	MOVQ   CX, DI
+	XORQ   R8, R8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+loop227:
+	CMPQ         R9, $0x01
+	JL           done228
+	VMOVUPS      (SI)(R8*1), Y8
+	VMOVUPS      32(SI)(R8*1), Y9
+	VMOVUPS      64(SI)(R8*1), Y10
+	VMOVUPS      96(SI)(R8*1), Y11
+	VBROADCASTSS (DI), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (DI)(BX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000004, DI
+	SUBQ         $0x00000001, R9
+	JMP          loop227
+
+done228:
+	VBROADCASTSS scale+40(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 96(AX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 256(AX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 288(AX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 320(AX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 352(AX)
+	MOVQ         keys+16(FP), SI
+	MOVQ         dim+32(FP), R9
+	MOVQ         CX, DI
+	XORQ         R8, R8
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+
+loop229:
+	CMPQ         R9, $0x01
+	JL           done230
+	VMOVUPS      128(SI)(R8*1), Y8
+	VMOVUPS      160(SI)(R8*1), Y9
+	VMOVUPS      192(SI)(R8*1), Y10
+	VMOVUPS      224(SI)(R8*1), Y11
+	VBROADCASTSS (DI), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (DI)(BX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000004, DI
+	SUBQ         $0x00000001, R9
+	JMP          loop229
+
+done230:
+	VBROADCASTSS scale+40(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, 128(AX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 160(AX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 192(AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 224(AX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 384(AX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 416(AX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 448(AX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 480(AX)
+	ADDQ         $0x00000200, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000002, DX
+	JMP          loop225
+
+done226:
+loop231:
+	CMPQ   DX, $0x01
+	JL     done232
+	MOVQ   keys+16(FP), SI
+	MOVQ   dim+32(FP), R9
+	MOVQ   CX, DI
+	XORQ   R8, R8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+loop233:
+	CMPQ         R9, $0x01
+	JL           done234
+	VMOVUPS      (SI)(R8*1), Y8
+	VMOVUPS      32(SI)(R8*1), Y9
+	VMOVUPS      64(SI)(R8*1), Y10
+	VMOVUPS      96(SI)(R8*1), Y11
+	VMOVUPS      128(SI)(R8*1), Y12
+	VMOVUPS      160(SI)(R8*1), Y13
+	VMOVUPS      192(SI)(R8*1), Y14
+	VMOVUPS      224(SI)(R8*1), Y15
+	VBROADCASTSS (DI), Y16
+	VFMADD231PS  Y8, Y16, Y0
+	VFMADD231PS  Y9, Y16, Y1
+	VFMADD231PS  Y10, Y16, Y2
+	VFMADD231PS  Y11, Y16, Y3
+	VFMADD231PS  Y12, Y16, Y4
+	VFMADD231PS  Y13, Y16, Y5
+	VFMADD231PS  Y14, Y16, Y6
+	VFMADD231PS  Y15, Y16, Y7
+	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000004, DI
+	SUBQ         $0x00000001, R9
+	JMP          loop233
+
+done234:
+	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
 	VMULPS       Y8, Y1, Y1
@@ -16851,6 +17717,12 @@ done196:
 	VMOVUPS      Y6, 192(AX)
 	VMULPS       Y8, Y7, Y7
 	VMOVUPS      Y7, 224(AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         BX, CX
+	SUBQ         $0x00000001, DX
+	JMP          loop231
+
+done232:
 	VZEROUPPER
 	RET
 
@@ -16866,9 +17738,9 @@ TEXT ·weights(SB), NOSPLIT, $0-36
 	MOVQ         AX, CX
 	MOVQ         $0x00000008, DX
 
-loop197:
+loop235:
 	CMPQ      DX, $0x01
-	JL        done198
+	JL        done236
 	VPCMPGTD  Y1, Y0, Y5
 	VMOVUPS   Y4, Y6
 	VBLENDVPS Y5, (CX), Y6, Y6
@@ -16876,9 +17748,9 @@ loop197:
 	VPADDD    Y2, Y1, Y1
 	ADDQ      $0x00000020, CX
 	SUBQ      $0x00000001, DX
-	JMP       loop197
+	JMP       loop235
 
-done198:
+done236:
 	VEXTRACTF128 $0x01, Y3, X1
 	VMAXPS       X1, X3, X3
 	VPERMILPS    $0x4e, X3, X1
@@ -16893,9 +17765,9 @@ done198:
 	MOVQ         AX, CX
 	MOVQ         $0x00000004, DX
 
-loop199:
+loop237:
 	CMPQ         DX, $0x01
-	JL           done200
+	JL           done238
 	VMOVUPS      (CX), Y6
 	VSUBPS       Y3, Y6, Y6
 	VMOVUPS      expMagic<>+0(SB), Y7
@@ -16954,9 +17826,9 @@ loop199:
 	VADDPS       Y6, Y5, Y5
 	ADDQ         $0x00000040, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop199
+	JMP          loop237
 
-done200:
+done238:
 	VADDPS       Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPS       X0, X4, X4
@@ -17022,89 +17894,2817 @@ DATA negativeInfinity<>+24(SB)/4, $0xff800000
 DATA negativeInfinity<>+28(SB)/4, $0xff800000
 GLOBL negativeInfinity<>(SB), RODATA|NOPTR, $32
 
-// func mix(acc *float32, p *float32, values *float32, dim int, valid int, correction float32)
+// func mix(acc *float32, p *float32, values *float32, n int, dim int, count int, corrections *float32)
 // Requires: AVX, FMA3
-TEXT ·mix(SB), NOSPLIT, $0-44
-	MOVQ         acc+0(FP), AX
-	MOVQ         values+16(FP), CX
-	MOVQ         dim+24(FP), DX
-	MOVQ         DX, BX
-	SHLQ         $0x02, BX
-	VBROADCASTSS correction+40(FP), Y0
+TEXT ·mix(SB), NOSPLIT, $0-56
+	MOVQ acc+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ dim+32(FP), BX
+	MOVQ corrections+48(FP), SI
+	SHLQ $0x02, BX
 
-loop201:
-	CMPQ   DX, $0x40
-	JL     done202
-	VMULPS (AX), Y0, Y1
-	VMULPS 32(AX), Y0, Y2
-	VMULPS 64(AX), Y0, Y3
-	VMULPS 96(AX), Y0, Y4
-	VMULPS 128(AX), Y0, Y5
-	VMULPS 160(AX), Y0, Y6
-	VMULPS 192(AX), Y0, Y7
-	VMULPS 224(AX), Y0, Y8
-	MOVQ   p+8(FP), SI
-	MOVQ   valid+32(FP), R8
-	MOVQ   CX, DI
+loop239:
+	CMPQ DX, $0x06
+	JL   done240
+	MOVQ dim+32(FP), R8
+	XORQ DI, DI
 
-loop203:
-	CMPQ         R8, $0x01
-	JL           done204
-	VBROADCASTSS (SI), Y9
-	VFMADD231PS  (DI), Y9, Y1
-	VFMADD231PS  32(DI), Y9, Y2
-	VFMADD231PS  64(DI), Y9, Y3
-	VFMADD231PS  96(DI), Y9, Y4
-	VFMADD231PS  128(DI), Y9, Y5
-	VFMADD231PS  160(DI), Y9, Y6
-	VFMADD231PS  192(DI), Y9, Y7
-	VFMADD231PS  224(DI), Y9, Y8
-	ADDQ         $0x00000004, SI
-	ADDQ         BX, DI
-	SUBQ         $0x00000001, R8
-	JMP          loop203
+loop241:
+	CMPQ         R8, $0x10
+	JL           done242
+	LEAQ         (AX)(DI*4), R9
+	LEAQ         (R9)(BX*2), R10
+	ADDQ         BX, R10
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	VBROADCASTSS 4(SI), Y3
+	VMULPS       (R9)(BX*1), Y3, Y2
+	VMULPS       32(R9)(BX*1), Y3, Y3
+	VBROADCASTSS 8(SI), Y5
+	VMULPS       (R9)(BX*2), Y5, Y4
+	VMULPS       32(R9)(BX*2), Y5, Y5
+	VBROADCASTSS 12(SI), Y7
+	VMULPS       (R10), Y7, Y6
+	VMULPS       32(R10), Y7, Y7
+	VBROADCASTSS 16(SI), Y9
+	VMULPS       (R10)(BX*1), Y9, Y8
+	VMULPS       32(R10)(BX*1), Y9, Y9
+	VBROADCASTSS 20(SI), Y11
+	VMULPS       (R10)(BX*2), Y11, Y10
+	VMULPS       32(R10)(BX*2), Y11, Y11
+	MOVQ         values+16(FP), R9
+	LEAQ         (R9)(DI*4), R9
+	MOVQ         CX, R10
+	MOVQ         count+40(FP), R11
 
-done204:
-	VMOVUPS Y1, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
-	VMOVUPS Y5, 128(AX)
-	VMOVUPS Y6, 160(AX)
-	VMOVUPS Y7, 192(AX)
-	VMOVUPS Y8, 224(AX)
-	ADDQ    $0x00000100, AX
-	ADDQ    $0x00000100, CX
-	SUBQ    $0x00000040, DX
-	JMP     loop201
+loop243:
+	CMPQ         R11, $0x01
+	JL           done244
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VBROADCASTSS (R10), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 256(R10), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 512(R10), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 768(R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 1024(R10), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 1280(R10), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $0x00000004, R10
+	ADDQ         BX, R9
+	SUBQ         $0x00000001, R11
+	JMP          loop243
 
-done202:
-loop205:
-	CMPQ   DX, $0x08
-	JL     done206
-	VMULPS (AX), Y0, Y1
-	MOVQ   p+8(FP), SI
-	MOVQ   valid+32(FP), R8
-	MOVQ   CX, DI
+done244:
+	LEAQ    (AX)(DI*4), R9
+	LEAQ    (R9)(BX*2), R10
+	ADDQ    BX, R10
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, (R9)(BX*1)
+	VMOVUPS Y3, 32(R9)(BX*1)
+	VMOVUPS Y4, (R9)(BX*2)
+	VMOVUPS Y5, 32(R9)(BX*2)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	VMOVUPS Y8, (R10)(BX*1)
+	VMOVUPS Y9, 32(R10)(BX*1)
+	VMOVUPS Y10, (R10)(BX*2)
+	VMOVUPS Y11, 32(R10)(BX*2)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop241
 
-loop207:
-	CMPQ         R8, $0x01
-	JL           done208
-	VBROADCASTSS (SI), Y2
-	VFMADD231PS  (DI), Y2, Y1
-	ADDQ         $0x00000004, SI
-	ADDQ         BX, DI
-	SUBQ         $0x00000001, R8
-	JMP          loop207
+done242:
+loop245:
+	CMPQ         R8, $0x08
+	JL           done246
+	LEAQ         (AX)(DI*4), R9
+	LEAQ         (R9)(BX*2), R10
+	ADDQ         BX, R10
+	VBROADCASTSS (SI), Y0
+	VMULPS       (R9), Y0, Y0
+	VBROADCASTSS 4(SI), Y1
+	VMULPS       (R9)(BX*1), Y1, Y1
+	VBROADCASTSS 8(SI), Y2
+	VMULPS       (R9)(BX*2), Y2, Y2
+	VBROADCASTSS 12(SI), Y3
+	VMULPS       (R10), Y3, Y3
+	VBROADCASTSS 16(SI), Y4
+	VMULPS       (R10)(BX*1), Y4, Y4
+	VBROADCASTSS 20(SI), Y5
+	VMULPS       (R10)(BX*2), Y5, Y5
+	MOVQ         values+16(FP), R9
+	LEAQ         (R9)(DI*4), R9
+	MOVQ         CX, R10
+	MOVQ         count+40(FP), R11
 
-done208:
-	VMOVUPS Y1, (AX)
-	ADDQ    $0x00000020, AX
-	ADDQ    $0x00000020, CX
-	SUBQ    $0x00000008, DX
-	JMP     loop205
+loop247:
+	CMPQ         R11, $0x01
+	JL           done248
+	VMOVUPS      (R9), Y6
+	VBROADCASTSS (R10), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 256(R10), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 512(R10), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 768(R10), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 1024(R10), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 1280(R10), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         $0x00000004, R10
+	ADDQ         BX, R9
+	SUBQ         $0x00000001, R11
+	JMP          loop247
 
-done206:
+done248:
+	LEAQ    (AX)(DI*4), R9
+	LEAQ    (R9)(BX*2), R10
+	ADDQ    BX, R10
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, (R9)(BX*1)
+	VMOVUPS Y2, (R9)(BX*2)
+	VMOVUPS Y3, (R10)
+	VMOVUPS Y4, (R10)(BX*1)
+	VMOVUPS Y5, (R10)(BX*2)
+	ADDQ    $0x00000008, DI
+	SUBQ    $0x00000008, R8
+	JMP     loop245
+
+done246:
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ $0x00000600, CX
+	ADDQ $0x00000018, SI
+	SUBQ $0x00000006, DX
+	JMP  loop239
+
+done240:
+loop249:
+	CMPQ DX, $0x04
+	JL   done250
+	MOVQ dim+32(FP), R8
+	XORQ DI, DI
+
+loop251:
+	CMPQ         R8, $0x10
+	JL           done252
+	LEAQ         (AX)(DI*4), R9
+	LEAQ         (R9)(BX*2), R10
+	ADDQ         BX, R10
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	VBROADCASTSS 4(SI), Y3
+	VMULPS       (R9)(BX*1), Y3, Y2
+	VMULPS       32(R9)(BX*1), Y3, Y3
+	VBROADCASTSS 8(SI), Y5
+	VMULPS       (R9)(BX*2), Y5, Y4
+	VMULPS       32(R9)(BX*2), Y5, Y5
+	VBROADCASTSS 12(SI), Y7
+	VMULPS       (R10), Y7, Y6
+	VMULPS       32(R10), Y7, Y7
+	MOVQ         values+16(FP), R9
+	LEAQ         (R9)(DI*4), R9
+	MOVQ         CX, R10
+	MOVQ         count+40(FP), R11
+
+loop253:
+	CMPQ         R11, $0x01
+	JL           done254
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 256(R10), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 512(R10), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 768(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x00000004, R10
+	ADDQ         BX, R9
+	SUBQ         $0x00000001, R11
+	JMP          loop253
+
+done254:
+	LEAQ    (AX)(DI*4), R9
+	LEAQ    (R9)(BX*2), R10
+	ADDQ    BX, R10
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, (R9)(BX*1)
+	VMOVUPS Y3, 32(R9)(BX*1)
+	VMOVUPS Y4, (R9)(BX*2)
+	VMOVUPS Y5, 32(R9)(BX*2)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop251
+
+done252:
+loop255:
+	CMPQ         R8, $0x08
+	JL           done256
+	LEAQ         (AX)(DI*4), R9
+	LEAQ         (R9)(BX*2), R10
+	ADDQ         BX, R10
+	VBROADCASTSS (SI), Y0
+	VMULPS       (R9), Y0, Y0
+	VBROADCASTSS 4(SI), Y1
+	VMULPS       (R9)(BX*1), Y1, Y1
+	VBROADCASTSS 8(SI), Y2
+	VMULPS       (R9)(BX*2), Y2, Y2
+	VBROADCASTSS 12(SI), Y3
+	VMULPS       (R10), Y3, Y3
+	MOVQ         values+16(FP), R9
+	LEAQ         (R9)(DI*4), R9
+	MOVQ         CX, R10
+	MOVQ         count+40(FP), R11
+
+loop257:
+	CMPQ         R11, $0x01
+	JL           done258
+	VMOVUPS      (R9), Y4
+	VBROADCASTSS (R10), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 256(R10), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 512(R10), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 768(R10), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         $0x00000004, R10
+	ADDQ         BX, R9
+	SUBQ         $0x00000001, R11
+	JMP          loop257
+
+done258:
+	LEAQ    (AX)(DI*4), R9
+	LEAQ    (R9)(BX*2), R10
+	ADDQ    BX, R10
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, (R9)(BX*1)
+	VMOVUPS Y2, (R9)(BX*2)
+	VMOVUPS Y3, (R10)
+	ADDQ    $0x00000008, DI
+	SUBQ    $0x00000008, R8
+	JMP     loop255
+
+done256:
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ $0x00000400, CX
+	ADDQ $0x00000010, SI
+	SUBQ $0x00000004, DX
+	JMP  loop249
+
+done250:
+loop259:
+	CMPQ DX, $0x03
+	JL   done260
+	MOVQ dim+32(FP), R8
+	XORQ DI, DI
+
+loop261:
+	CMPQ         R8, $0x10
+	JL           done262
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	VBROADCASTSS 4(SI), Y3
+	VMULPS       (R9)(BX*1), Y3, Y2
+	VMULPS       32(R9)(BX*1), Y3, Y3
+	VBROADCASTSS 8(SI), Y5
+	VMULPS       (R9)(BX*2), Y5, Y4
+	VMULPS       32(R9)(BX*2), Y5, Y5
+	MOVQ         values+16(FP), R9
+	LEAQ         (R9)(DI*4), R9
+	MOVQ         CX, R10
+	MOVQ         count+40(FP), R11
+
+loop263:
+	CMPQ         R11, $0x01
+	JL           done264
+	VMOVUPS      (R9), Y6
+	VMOVUPS      32(R9), Y7
+	VBROADCASTSS (R10), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 256(R10), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 512(R10), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $0x00000004, R10
+	ADDQ         BX, R9
+	SUBQ         $0x00000001, R11
+	JMP          loop263
+
+done264:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, (R9)(BX*1)
+	VMOVUPS Y3, 32(R9)(BX*1)
+	VMOVUPS Y4, (R9)(BX*2)
+	VMOVUPS Y5, 32(R9)(BX*2)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop261
+
+done262:
+loop265:
+	CMPQ         R8, $0x08
+	JL           done266
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y0
+	VMULPS       (R9), Y0, Y0
+	VBROADCASTSS 4(SI), Y1
+	VMULPS       (R9)(BX*1), Y1, Y1
+	VBROADCASTSS 8(SI), Y2
+	VMULPS       (R9)(BX*2), Y2, Y2
+	MOVQ         values+16(FP), R9
+	LEAQ         (R9)(DI*4), R9
+	MOVQ         CX, R10
+	MOVQ         count+40(FP), R11
+
+loop267:
+	CMPQ         R11, $0x01
+	JL           done268
+	VMOVUPS      (R9), Y3
+	VBROADCASTSS (R10), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 256(R10), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 512(R10), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         $0x00000004, R10
+	ADDQ         BX, R9
+	SUBQ         $0x00000001, R11
+	JMP          loop267
+
+done268:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, (R9)(BX*1)
+	VMOVUPS Y2, (R9)(BX*2)
+	ADDQ    $0x00000008, DI
+	SUBQ    $0x00000008, R8
+	JMP     loop265
+
+done266:
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ $0x00000300, CX
+	ADDQ $0x0000000c, SI
+	SUBQ $0x00000003, DX
+	JMP  loop259
+
+done260:
+loop269:
+	CMPQ DX, $0x02
+	JL   done270
+	MOVQ dim+32(FP), R8
+	XORQ DI, DI
+
+loop271:
+	CMPQ         R8, $0x20
+	JL           done272
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y3
+	VMULPS       (R9), Y3, Y0
+	VMULPS       32(R9), Y3, Y1
+	VMULPS       64(R9), Y3, Y2
+	VMULPS       96(R9), Y3, Y3
+	VBROADCASTSS 4(SI), Y7
+	VMULPS       (R9)(BX*1), Y7, Y4
+	VMULPS       32(R9)(BX*1), Y7, Y5
+	VMULPS       64(R9)(BX*1), Y7, Y6
+	VMULPS       96(R9)(BX*1), Y7, Y7
+	MOVQ         values+16(FP), R9
+	LEAQ         (R9)(DI*4), R9
+	MOVQ         CX, R10
+	MOVQ         count+40(FP), R11
+
+loop273:
+	CMPQ         R11, $0x01
+	JL           done274
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	VMOVUPS      64(R9), Y10
+	VMOVUPS      96(R9), Y11
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 256(R10), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         $0x00000004, R10
+	ADDQ         BX, R9
+	SUBQ         $0x00000001, R11
+	JMP          loop273
+
+done274:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, 64(R9)
+	VMOVUPS Y3, 96(R9)
+	VMOVUPS Y4, (R9)(BX*1)
+	VMOVUPS Y5, 32(R9)(BX*1)
+	VMOVUPS Y6, 64(R9)(BX*1)
+	VMOVUPS Y7, 96(R9)(BX*1)
+	ADDQ    $0x00000020, DI
+	SUBQ    $0x00000020, R8
+	JMP     loop271
+
+done272:
+loop275:
+	CMPQ         R8, $0x08
+	JL           done276
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y0
+	VMULPS       (R9), Y0, Y0
+	VBROADCASTSS 4(SI), Y1
+	VMULPS       (R9)(BX*1), Y1, Y1
+	MOVQ         values+16(FP), R9
+	LEAQ         (R9)(DI*4), R9
+	MOVQ         CX, R10
+	MOVQ         count+40(FP), R11
+
+loop277:
+	CMPQ         R11, $0x01
+	JL           done278
+	VMOVUPS      (R9), Y2
+	VBROADCASTSS (R10), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 256(R10), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         $0x00000004, R10
+	ADDQ         BX, R9
+	SUBQ         $0x00000001, R11
+	JMP          loop277
+
+done278:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, (R9)(BX*1)
+	ADDQ    $0x00000008, DI
+	SUBQ    $0x00000008, R8
+	JMP     loop275
+
+done276:
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ $0x00000200, CX
+	ADDQ $0x00000008, SI
+	SUBQ $0x00000002, DX
+	JMP  loop269
+
+done270:
+loop279:
+	CMPQ DX, $0x01
+	JL   done280
+	MOVQ dim+32(FP), R8
+	XORQ DI, DI
+
+loop281:
+	CMPQ         R8, $0x40
+	JL           done282
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y7
+	VMULPS       (R9), Y7, Y0
+	VMULPS       32(R9), Y7, Y1
+	VMULPS       64(R9), Y7, Y2
+	VMULPS       96(R9), Y7, Y3
+	VMULPS       128(R9), Y7, Y4
+	VMULPS       160(R9), Y7, Y5
+	VMULPS       192(R9), Y7, Y6
+	VMULPS       224(R9), Y7, Y7
+	MOVQ         values+16(FP), R9
+	LEAQ         (R9)(DI*4), R9
+	MOVQ         CX, R10
+	MOVQ         count+40(FP), R11
+
+loop283:
+	CMPQ         R11, $0x01
+	JL           done284
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	VMOVUPS      64(R9), Y10
+	VMOVUPS      96(R9), Y11
+	VMOVUPS      128(R9), Y12
+	VMOVUPS      160(R9), Y13
+	VMOVUPS      192(R9), Y14
+	VMOVUPS      224(R9), Y15
+	VBROADCASTSS (R10), Y16
+	VFMADD231PS  Y8, Y16, Y0
+	VFMADD231PS  Y9, Y16, Y1
+	VFMADD231PS  Y10, Y16, Y2
+	VFMADD231PS  Y11, Y16, Y3
+	VFMADD231PS  Y12, Y16, Y4
+	VFMADD231PS  Y13, Y16, Y5
+	VFMADD231PS  Y14, Y16, Y6
+	VFMADD231PS  Y15, Y16, Y7
+	ADDQ         $0x00000004, R10
+	ADDQ         BX, R9
+	SUBQ         $0x00000001, R11
+	JMP          loop283
+
+done284:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, 64(R9)
+	VMOVUPS Y3, 96(R9)
+	VMOVUPS Y4, 128(R9)
+	VMOVUPS Y5, 160(R9)
+	VMOVUPS Y6, 192(R9)
+	VMOVUPS Y7, 224(R9)
+	ADDQ    $0x00000040, DI
+	SUBQ    $0x00000040, R8
+	JMP     loop281
+
+done282:
+loop285:
+	CMPQ         R8, $0x08
+	JL           done286
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y0
+	VMULPS       (R9), Y0, Y0
+	MOVQ         values+16(FP), R9
+	LEAQ         (R9)(DI*4), R9
+	MOVQ         CX, R10
+	MOVQ         count+40(FP), R11
+
+loop287:
+	CMPQ         R11, $0x01
+	JL           done288
+	VMOVUPS      (R9), Y1
+	VBROADCASTSS (R10), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         $0x00000004, R10
+	ADDQ         BX, R9
+	SUBQ         $0x00000001, R11
+	JMP          loop287
+
+done288:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	ADDQ    $0x00000008, DI
+	SUBQ    $0x00000008, R8
+	JMP     loop285
+
+done286:
+	ADDQ BX, AX
+	ADDQ $0x00000100, CX
+	ADDQ $0x00000004, SI
+	SUBQ $0x00000001, DX
+	JMP  loop279
+
+done280:
+	VZEROUPPER
+	RET
+
+// func scoresHalves(dst *float32, q *float32, keys **uint16, next **uint16, n int, dim int, stride int, scale float32)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·scoresHalves(SB), NOSPLIT, $0-60
+	MOVQ dst+0(FP), AX
+	MOVQ q+8(FP), CX
+	MOVQ n+32(FP), DX
+	MOVQ dim+40(FP), BX
+	SHLQ $0x02, BX
+	MOVQ stride+48(FP), SI
+	SHLQ $0x01, SI
+
+loop289:
+	CMPQ   DX, $0x06
+	JL     done290
+	MOVQ   keys+16(FP), DI
+	MOVQ   (DI), DI
+	MOVQ   dim+40(FP), R10
+	MOVQ   CX, R8
+	XORQ   R9, R9
+	LEAQ   (R8)(BX*2), R11
+	ADDQ   BX, R11
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+
+loop291:
+	CMPQ         R10, $0x02
+	JL           done292
+	VCVTPH2PS    (DI)(R9*1), Y12
+	VCVTPH2PS    16(DI)(R9*1), Y13
+	MOVQ         next+24(FP), R12
+	MOVQ         (R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (R8)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (R8)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R11), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R11)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R11)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         SI, R9
+	VCVTPH2PS    (DI)(R9*1), Y12
+	VCVTPH2PS    16(DI)(R9*1), Y13
+	MOVQ         next+24(FP), R12
+	MOVQ         (R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS 4(R8), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(R8)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 4(R8)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 4(R11), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 4(R11)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 4(R11)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         SI, R9
+	ADDQ         $0x00000008, R8
+	ADDQ         $0x00000008, R11
+	SUBQ         $0x00000002, R10
+	JMP          loop291
+
+done292:
+	VBROADCASTSS scale+56(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 256(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 288(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 512(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 544(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 768(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 800(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1280(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1312(AX)
+	MOVQ         keys+16(FP), DI
+	MOVQ         8(DI), DI
+	MOVQ         dim+40(FP), R10
+	MOVQ         CX, R8
+	XORQ         R9, R9
+	LEAQ         (R8)(BX*2), R11
+	ADDQ         BX, R11
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+
+loop293:
+	CMPQ         R10, $0x02
+	JL           done294
+	VCVTPH2PS    (DI)(R9*1), Y12
+	VCVTPH2PS    16(DI)(R9*1), Y13
+	MOVQ         next+24(FP), R12
+	MOVQ         8(R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (R8)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (R8)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R11), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R11)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R11)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         SI, R9
+	VCVTPH2PS    (DI)(R9*1), Y12
+	VCVTPH2PS    16(DI)(R9*1), Y13
+	MOVQ         next+24(FP), R12
+	MOVQ         8(R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS 4(R8), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(R8)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 4(R8)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 4(R11), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 4(R11)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 4(R11)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         SI, R9
+	ADDQ         $0x00000008, R8
+	ADDQ         $0x00000008, R11
+	SUBQ         $0x00000002, R10
+	JMP          loop293
+
+done294:
+	VBROADCASTSS scale+56(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 96(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 320(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 352(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 576(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 608(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 832(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 864(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1088(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1120(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	MOVQ         keys+16(FP), DI
+	MOVQ         16(DI), DI
+	MOVQ         dim+40(FP), R10
+	MOVQ         CX, R8
+	XORQ         R9, R9
+	LEAQ         (R8)(BX*2), R11
+	ADDQ         BX, R11
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+
+loop295:
+	CMPQ         R10, $0x02
+	JL           done296
+	VCVTPH2PS    (DI)(R9*1), Y12
+	VCVTPH2PS    16(DI)(R9*1), Y13
+	MOVQ         next+24(FP), R12
+	MOVQ         16(R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (R8)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (R8)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R11), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R11)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R11)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         SI, R9
+	VCVTPH2PS    (DI)(R9*1), Y12
+	VCVTPH2PS    16(DI)(R9*1), Y13
+	MOVQ         next+24(FP), R12
+	MOVQ         16(R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS 4(R8), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(R8)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 4(R8)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 4(R11), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 4(R11)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 4(R11)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         SI, R9
+	ADDQ         $0x00000008, R8
+	ADDQ         $0x00000008, R11
+	SUBQ         $0x00000002, R10
+	JMP          loop295
+
+done296:
+	VBROADCASTSS scale+56(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, 128(AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 160(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 384(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 416(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 640(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 672(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 896(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 928(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1408(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1440(AX)
+	MOVQ         keys+16(FP), DI
+	MOVQ         24(DI), DI
+	MOVQ         dim+40(FP), R10
+	MOVQ         CX, R8
+	XORQ         R9, R9
+	LEAQ         (R8)(BX*2), R11
+	ADDQ         BX, R11
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+
+loop297:
+	CMPQ         R10, $0x02
+	JL           done298
+	VCVTPH2PS    (DI)(R9*1), Y12
+	VCVTPH2PS    16(DI)(R9*1), Y13
+	MOVQ         next+24(FP), R12
+	MOVQ         24(R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (R8)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (R8)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R11), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R11)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R11)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         SI, R9
+	VCVTPH2PS    (DI)(R9*1), Y12
+	VCVTPH2PS    16(DI)(R9*1), Y13
+	MOVQ         next+24(FP), R12
+	MOVQ         24(R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS 4(R8), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(R8)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 4(R8)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 4(R11), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 4(R11)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 4(R11)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         SI, R9
+	ADDQ         $0x00000008, R8
+	ADDQ         $0x00000008, R11
+	SUBQ         $0x00000002, R10
+	JMP          loop297
+
+done298:
+	VBROADCASTSS scale+56(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, 192(AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 224(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 448(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 480(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 704(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 736(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 960(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 992(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1216(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1248(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1504(AX)
+	ADDQ         $0x00000600, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000006, DX
+	JMP          loop289
+
+done290:
+loop299:
+	CMPQ   DX, $0x04
+	JL     done300
+	MOVQ   keys+16(FP), DI
+	MOVQ   (DI), DI
+	MOVQ   dim+40(FP), R10
+	MOVQ   CX, R8
+	XORQ   R9, R9
+	LEAQ   (R8)(BX*2), R11
+	ADDQ   BX, R11
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+loop301:
+	CMPQ         R10, $0x02
+	JL           done302
+	VCVTPH2PS    (DI)(R9*1), Y8
+	VCVTPH2PS    16(DI)(R9*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         (R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS (R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R11), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         SI, R9
+	VCVTPH2PS    (DI)(R9*1), Y8
+	VCVTPH2PS    16(DI)(R9*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         (R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS 4(R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 4(R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 4(R11), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         SI, R9
+	ADDQ         $0x00000008, R8
+	ADDQ         $0x00000008, R11
+	SUBQ         $0x00000002, R10
+	JMP          loop301
+
+done302:
+	VBROADCASTSS scale+56(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 256(AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 288(AX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 512(AX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 544(AX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 768(AX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 800(AX)
+	MOVQ         keys+16(FP), DI
+	MOVQ         8(DI), DI
+	MOVQ         dim+40(FP), R10
+	MOVQ         CX, R8
+	XORQ         R9, R9
+	LEAQ         (R8)(BX*2), R11
+	ADDQ         BX, R11
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+
+loop303:
+	CMPQ         R10, $0x02
+	JL           done304
+	VCVTPH2PS    (DI)(R9*1), Y8
+	VCVTPH2PS    16(DI)(R9*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         8(R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS (R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R11), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         SI, R9
+	VCVTPH2PS    (DI)(R9*1), Y8
+	VCVTPH2PS    16(DI)(R9*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         8(R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS 4(R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 4(R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 4(R11), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         SI, R9
+	ADDQ         $0x00000008, R8
+	ADDQ         $0x00000008, R11
+	SUBQ         $0x00000002, R10
+	JMP          loop303
+
+done304:
+	VBROADCASTSS scale+56(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 96(AX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 320(AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 352(AX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 576(AX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 608(AX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 832(AX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 864(AX)
+	MOVQ         keys+16(FP), DI
+	MOVQ         16(DI), DI
+	MOVQ         dim+40(FP), R10
+	MOVQ         CX, R8
+	XORQ         R9, R9
+	LEAQ         (R8)(BX*2), R11
+	ADDQ         BX, R11
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+
+loop305:
+	CMPQ         R10, $0x02
+	JL           done306
+	VCVTPH2PS    (DI)(R9*1), Y8
+	VCVTPH2PS    16(DI)(R9*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         16(R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS (R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R11), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         SI, R9
+	VCVTPH2PS    (DI)(R9*1), Y8
+	VCVTPH2PS    16(DI)(R9*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         16(R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS 4(R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 4(R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 4(R11), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         SI, R9
+	ADDQ         $0x00000008, R8
+	ADDQ         $0x00000008, R11
+	SUBQ         $0x00000002, R10
+	JMP          loop305
+
+done306:
+	VBROADCASTSS scale+56(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, 128(AX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 160(AX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 384(AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 416(AX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 640(AX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 672(AX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 896(AX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 928(AX)
+	MOVQ         keys+16(FP), DI
+	MOVQ         24(DI), DI
+	MOVQ         dim+40(FP), R10
+	MOVQ         CX, R8
+	XORQ         R9, R9
+	LEAQ         (R8)(BX*2), R11
+	ADDQ         BX, R11
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+
+loop307:
+	CMPQ         R10, $0x02
+	JL           done308
+	VCVTPH2PS    (DI)(R9*1), Y8
+	VCVTPH2PS    16(DI)(R9*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         24(R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS (R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R11), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         SI, R9
+	VCVTPH2PS    (DI)(R9*1), Y8
+	VCVTPH2PS    16(DI)(R9*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         24(R12), R12
+	PREFETCHT1   (R12)(R9*1)
+	VBROADCASTSS 4(R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 4(R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 4(R11), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         SI, R9
+	ADDQ         $0x00000008, R8
+	ADDQ         $0x00000008, R11
+	SUBQ         $0x00000002, R10
+	JMP          loop307
+
+done308:
+	VBROADCASTSS scale+56(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, 192(AX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 224(AX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 448(AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 480(AX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 704(AX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 736(AX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 960(AX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 992(AX)
+	ADDQ         $0x00000400, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000004, DX
+	JMP          loop299
+
+done300:
+loop309:
+	CMPQ   DX, $0x03
+	JL     done310
+	MOVQ   keys+16(FP), DI
+	MOVQ   (DI), DI
+	MOVQ   dim+40(FP), R10
+	MOVQ   CX, R8
+	XORQ   R9, R9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+loop311:
+	CMPQ         R10, $0x02
+	JL           done312
+	VCVTPH2PS    (DI)(R9*1), Y6
+	VCVTPH2PS    16(DI)(R9*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         (R11), R11
+	PREFETCHT1   (R11)(R9*1)
+	VBROADCASTSS (R8), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (R8)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (R8)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, R9
+	VCVTPH2PS    (DI)(R9*1), Y6
+	VCVTPH2PS    16(DI)(R9*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         (R11), R11
+	PREFETCHT1   (R11)(R9*1)
+	VBROADCASTSS 4(R8), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(R8)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 4(R8)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, R9
+	ADDQ         $0x00000008, R8
+	SUBQ         $0x00000002, R10
+	JMP          loop311
+
+done312:
+	VBROADCASTSS scale+56(FP), Y6
+	VMULPS       Y6, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VMULPS       Y6, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      Y2, 256(AX)
+	VMULPS       Y6, Y3, Y3
+	VMOVUPS      Y3, 288(AX)
+	VMULPS       Y6, Y4, Y4
+	VMOVUPS      Y4, 512(AX)
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 544(AX)
+	MOVQ         keys+16(FP), DI
+	MOVQ         8(DI), DI
+	MOVQ         dim+40(FP), R10
+	MOVQ         CX, R8
+	XORQ         R9, R9
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+
+loop313:
+	CMPQ         R10, $0x02
+	JL           done314
+	VCVTPH2PS    (DI)(R9*1), Y6
+	VCVTPH2PS    16(DI)(R9*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         8(R11), R11
+	PREFETCHT1   (R11)(R9*1)
+	VBROADCASTSS (R8), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (R8)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (R8)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, R9
+	VCVTPH2PS    (DI)(R9*1), Y6
+	VCVTPH2PS    16(DI)(R9*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         8(R11), R11
+	PREFETCHT1   (R11)(R9*1)
+	VBROADCASTSS 4(R8), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(R8)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 4(R8)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, R9
+	ADDQ         $0x00000008, R8
+	SUBQ         $0x00000002, R10
+	JMP          loop313
+
+done314:
+	VBROADCASTSS scale+56(FP), Y6
+	VMULPS       Y6, Y0, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMULPS       Y6, Y1, Y1
+	VMOVUPS      Y1, 96(AX)
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      Y2, 320(AX)
+	VMULPS       Y6, Y3, Y3
+	VMOVUPS      Y3, 352(AX)
+	VMULPS       Y6, Y4, Y4
+	VMOVUPS      Y4, 576(AX)
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 608(AX)
+	MOVQ         keys+16(FP), DI
+	MOVQ         16(DI), DI
+	MOVQ         dim+40(FP), R10
+	MOVQ         CX, R8
+	XORQ         R9, R9
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+
+loop315:
+	CMPQ         R10, $0x02
+	JL           done316
+	VCVTPH2PS    (DI)(R9*1), Y6
+	VCVTPH2PS    16(DI)(R9*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         16(R11), R11
+	PREFETCHT1   (R11)(R9*1)
+	VBROADCASTSS (R8), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (R8)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (R8)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, R9
+	VCVTPH2PS    (DI)(R9*1), Y6
+	VCVTPH2PS    16(DI)(R9*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         16(R11), R11
+	PREFETCHT1   (R11)(R9*1)
+	VBROADCASTSS 4(R8), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(R8)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 4(R8)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, R9
+	ADDQ         $0x00000008, R8
+	SUBQ         $0x00000002, R10
+	JMP          loop315
+
+done316:
+	VBROADCASTSS scale+56(FP), Y6
+	VMULPS       Y6, Y0, Y0
+	VMOVUPS      Y0, 128(AX)
+	VMULPS       Y6, Y1, Y1
+	VMOVUPS      Y1, 160(AX)
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      Y2, 384(AX)
+	VMULPS       Y6, Y3, Y3
+	VMOVUPS      Y3, 416(AX)
+	VMULPS       Y6, Y4, Y4
+	VMOVUPS      Y4, 640(AX)
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 672(AX)
+	MOVQ         keys+16(FP), DI
+	MOVQ         24(DI), DI
+	MOVQ         dim+40(FP), R10
+	MOVQ         CX, R8
+	XORQ         R9, R9
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+
+loop317:
+	CMPQ         R10, $0x02
+	JL           done318
+	VCVTPH2PS    (DI)(R9*1), Y6
+	VCVTPH2PS    16(DI)(R9*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         24(R11), R11
+	PREFETCHT1   (R11)(R9*1)
+	VBROADCASTSS (R8), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (R8)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (R8)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, R9
+	VCVTPH2PS    (DI)(R9*1), Y6
+	VCVTPH2PS    16(DI)(R9*1), Y7
+	MOVQ         next+24(FP), R11
+	MOVQ         24(R11), R11
+	PREFETCHT1   (R11)(R9*1)
+	VBROADCASTSS 4(R8), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(R8)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 4(R8)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, R9
+	ADDQ         $0x00000008, R8
+	SUBQ         $0x00000002, R10
+	JMP          loop317
+
+done318:
+	VBROADCASTSS scale+56(FP), Y6
+	VMULPS       Y6, Y0, Y0
+	VMOVUPS      Y0, 192(AX)
+	VMULPS       Y6, Y1, Y1
+	VMOVUPS      Y1, 224(AX)
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      Y2, 448(AX)
+	VMULPS       Y6, Y3, Y3
+	VMOVUPS      Y3, 480(AX)
+	VMULPS       Y6, Y4, Y4
+	VMOVUPS      Y4, 704(AX)
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 736(AX)
+	ADDQ         $0x00000300, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000003, DX
+	JMP          loop309
+
+done310:
+loop319:
+	CMPQ   DX, $0x02
+	JL     done320
+	MOVQ   keys+16(FP), DI
+	MOVQ   (DI), R8
+	MOVQ   8(DI), DI
+	MOVQ   dim+40(FP), R11
+	MOVQ   CX, R9
+	XORQ   R10, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+loop321:
+	CMPQ         R11, $0x02
+	JL           done322
+	VCVTPH2PS    (R8)(R10*1), Y8
+	VCVTPH2PS    16(R8)(R10*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         (R12), R12
+	PREFETCHT1   (R12)(R10*1)
+	VCVTPH2PS    (DI)(R10*1), Y10
+	VCVTPH2PS    16(DI)(R10*1), Y11
+	MOVQ         next+24(FP), R12
+	MOVQ         8(R12), R12
+	PREFETCHT1   (R12)(R10*1)
+	VBROADCASTSS (R9), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R9)(BX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         SI, R10
+	VCVTPH2PS    (R8)(R10*1), Y8
+	VCVTPH2PS    16(R8)(R10*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         (R12), R12
+	PREFETCHT1   (R12)(R10*1)
+	VCVTPH2PS    (DI)(R10*1), Y10
+	VCVTPH2PS    16(DI)(R10*1), Y11
+	MOVQ         next+24(FP), R12
+	MOVQ         8(R12), R12
+	PREFETCHT1   (R12)(R10*1)
+	VBROADCASTSS 4(R9), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 4(R9)(BX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         SI, R10
+	ADDQ         $0x00000008, R9
+	SUBQ         $0x00000002, R11
+	JMP          loop321
+
+done322:
+	VBROADCASTSS scale+56(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 96(AX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 256(AX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 288(AX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 320(AX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 352(AX)
+	MOVQ         keys+16(FP), DI
+	MOVQ         16(DI), R8
+	MOVQ         24(DI), DI
+	MOVQ         dim+40(FP), R11
+	MOVQ         CX, R9
+	XORQ         R10, R10
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+
+loop323:
+	CMPQ         R11, $0x02
+	JL           done324
+	VCVTPH2PS    (R8)(R10*1), Y8
+	VCVTPH2PS    16(R8)(R10*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         16(R12), R12
+	PREFETCHT1   (R12)(R10*1)
+	VCVTPH2PS    (DI)(R10*1), Y10
+	VCVTPH2PS    16(DI)(R10*1), Y11
+	MOVQ         next+24(FP), R12
+	MOVQ         24(R12), R12
+	PREFETCHT1   (R12)(R10*1)
+	VBROADCASTSS (R9), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R9)(BX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         SI, R10
+	VCVTPH2PS    (R8)(R10*1), Y8
+	VCVTPH2PS    16(R8)(R10*1), Y9
+	MOVQ         next+24(FP), R12
+	MOVQ         16(R12), R12
+	PREFETCHT1   (R12)(R10*1)
+	VCVTPH2PS    (DI)(R10*1), Y10
+	VCVTPH2PS    16(DI)(R10*1), Y11
+	MOVQ         next+24(FP), R12
+	MOVQ         24(R12), R12
+	PREFETCHT1   (R12)(R10*1)
+	VBROADCASTSS 4(R9), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 4(R9)(BX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         SI, R10
+	ADDQ         $0x00000008, R9
+	SUBQ         $0x00000002, R11
+	JMP          loop323
+
+done324:
+	VBROADCASTSS scale+56(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, 128(AX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 160(AX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 192(AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 224(AX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 384(AX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 416(AX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 448(AX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 480(AX)
+	ADDQ         $0x00000200, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000002, DX
+	JMP          loop319
+
+done320:
+loop325:
+	CMPQ   DX, $0x01
+	JL     done326
+	MOVQ   keys+16(FP), DI
+	MOVQ   (DI), R8
+	MOVQ   8(DI), R9
+	MOVQ   16(DI), R10
+	MOVQ   24(DI), DI
+	MOVQ   dim+40(FP), R13
+	MOVQ   CX, R11
+	XORQ   R12, R12
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+loop327:
+	CMPQ         R13, $0x02
+	JL           done328
+	VCVTPH2PS    (R8)(R12*1), Y8
+	VCVTPH2PS    16(R8)(R12*1), Y9
+	MOVQ         next+24(FP), R14
+	MOVQ         (R14), R14
+	PREFETCHT1   (R14)(R12*1)
+	VCVTPH2PS    (R9)(R12*1), Y10
+	VCVTPH2PS    16(R9)(R12*1), Y11
+	MOVQ         next+24(FP), R14
+	MOVQ         8(R14), R14
+	PREFETCHT1   (R14)(R12*1)
+	VCVTPH2PS    (R10)(R12*1), Y12
+	VCVTPH2PS    16(R10)(R12*1), Y13
+	MOVQ         next+24(FP), R14
+	MOVQ         16(R14), R14
+	PREFETCHT1   (R14)(R12*1)
+	VCVTPH2PS    (DI)(R12*1), Y14
+	VCVTPH2PS    16(DI)(R12*1), Y15
+	MOVQ         next+24(FP), R14
+	MOVQ         24(R14), R14
+	PREFETCHT1   (R14)(R12*1)
+	VBROADCASTSS (R11), Y16
+	VFMADD231PS  Y8, Y16, Y0
+	VFMADD231PS  Y9, Y16, Y1
+	VFMADD231PS  Y10, Y16, Y2
+	VFMADD231PS  Y11, Y16, Y3
+	VFMADD231PS  Y12, Y16, Y4
+	VFMADD231PS  Y13, Y16, Y5
+	VFMADD231PS  Y14, Y16, Y6
+	VFMADD231PS  Y15, Y16, Y7
+	ADDQ         SI, R12
+	VCVTPH2PS    (R8)(R12*1), Y8
+	VCVTPH2PS    16(R8)(R12*1), Y9
+	MOVQ         next+24(FP), R14
+	MOVQ         (R14), R14
+	PREFETCHT1   (R14)(R12*1)
+	VCVTPH2PS    (R9)(R12*1), Y10
+	VCVTPH2PS    16(R9)(R12*1), Y11
+	MOVQ         next+24(FP), R14
+	MOVQ         8(R14), R14
+	PREFETCHT1   (R14)(R12*1)
+	VCVTPH2PS    (R10)(R12*1), Y12
+	VCVTPH2PS    16(R10)(R12*1), Y13
+	MOVQ         next+24(FP), R14
+	MOVQ         16(R14), R14
+	PREFETCHT1   (R14)(R12*1)
+	VCVTPH2PS    (DI)(R12*1), Y14
+	VCVTPH2PS    16(DI)(R12*1), Y15
+	MOVQ         next+24(FP), R14
+	MOVQ         24(R14), R14
+	PREFETCHT1   (R14)(R12*1)
+	VBROADCASTSS 4(R11), Y16
+	VFMADD231PS  Y8, Y16, Y0
+	VFMADD231PS  Y9, Y16, Y1
+	VFMADD231PS  Y10, Y16, Y2
+	VFMADD231PS  Y11, Y16, Y3
+	VFMADD231PS  Y12, Y16, Y4
+	VFMADD231PS  Y13, Y16, Y5
+	VFMADD231PS  Y14, Y16, Y6
+	VFMADD231PS  Y15, Y16, Y7
+	ADDQ         SI, R12
+	ADDQ         $0x00000008, R11
+	SUBQ         $0x00000002, R13
+	JMP          loop327
+
+done328:
+	VBROADCASTSS scale+56(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 96(AX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 128(AX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 160(AX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 192(AX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 224(AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         BX, CX
+	SUBQ         $0x00000001, DX
+	JMP          loop325
+
+done326:
+	VZEROUPPER
+	RET
+
+// func mixHalves(acc *float32, p *float32, values **uint16, next **uint16, n int, dim int, first int, last int, corrections *float32)
+// Requires: AVX, CMOV, F16C, FMA3, MMX+
+TEXT ·mixHalves(SB), NOSPLIT, $0-72
+	MOVQ acc+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ n+32(FP), DX
+	MOVQ dim+40(FP), BX
+	MOVQ corrections+64(FP), SI
+	SHLQ $0x02, BX
+
+loop329:
+	CMPQ DX, $0x06
+	JL   done330
+	MOVQ dim+40(FP), R8
+	XORQ DI, DI
+
+loop331:
+	CMPQ         R8, $0x10
+	JL           done332
+	LEAQ         (AX)(DI*4), R9
+	LEAQ         (R9)(BX*2), R10
+	ADDQ         BX, R10
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	VBROADCASTSS 4(SI), Y3
+	VMULPS       (R9)(BX*1), Y3, Y2
+	VMULPS       32(R9)(BX*1), Y3, Y3
+	VBROADCASTSS 8(SI), Y5
+	VMULPS       (R9)(BX*2), Y5, Y4
+	VMULPS       32(R9)(BX*2), Y5, Y5
+	VBROADCASTSS 12(SI), Y7
+	VMULPS       (R10), Y7, Y6
+	VMULPS       32(R10), Y7, Y7
+	VBROADCASTSS 16(SI), Y9
+	VMULPS       (R10)(BX*1), Y9, Y8
+	VMULPS       32(R10)(BX*1), Y9, Y9
+	VBROADCASTSS 20(SI), Y11
+	VMULPS       (R10)(BX*2), Y11, Y10
+	VMULPS       32(R10)(BX*2), Y11, Y11
+	MOVQ         first+48(FP), R9
+	MOVQ         BX, R10
+	SHRQ         $0x01, R10
+
+place333:
+	MOVQ    last+56(FP), R11
+	SUBQ    R9, R11
+	JLE     done334
+	MOVQ    R9, R12
+	ANDQ    $0x0f, R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R12, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	IMULQ   R10, R12
+	LEAQ    (R12)(DI*2), R12
+	MOVQ    next+24(FP), R15
+	MOVQ    R9, R13
+	SHRQ    $0x04, R13
+	MOVQ    R12, R14
+	ADDQ    (R15)(R13*8), R14
+	MOVQ    values+16(FP), R15
+	ADDQ    (R15)(R13*8), R12
+
+loop335:
+	CMPQ         R11, $0x01
+	JL           done336
+	VCVTPH2PS    (R12), Y12
+	VCVTPH2PS    16(R12), Y13
+	VBROADCASTSS (CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 256(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 512(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 768(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 1024(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 1280(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	PREFETCHT1   (R14)
+	INCQ         R9
+	ADDQ         R10, R12
+	ADDQ         R10, R14
+	SUBQ         $0x00000001, R11
+	JMP          loop335
+
+done336:
+	JMP place333
+
+done334:
+	LEAQ    (AX)(DI*4), R9
+	LEAQ    (R9)(BX*2), R10
+	ADDQ    BX, R10
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, (R9)(BX*1)
+	VMOVUPS Y3, 32(R9)(BX*1)
+	VMOVUPS Y4, (R9)(BX*2)
+	VMOVUPS Y5, 32(R9)(BX*2)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	VMOVUPS Y8, (R10)(BX*1)
+	VMOVUPS Y9, 32(R10)(BX*1)
+	VMOVUPS Y10, (R10)(BX*2)
+	VMOVUPS Y11, 32(R10)(BX*2)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop331
+
+done332:
+loop337:
+	CMPQ         R8, $0x10
+	JL           done338
+	LEAQ         (AX)(DI*4), R9
+	LEAQ         (R9)(BX*2), R10
+	ADDQ         BX, R10
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	VBROADCASTSS 4(SI), Y3
+	VMULPS       (R9)(BX*1), Y3, Y2
+	VMULPS       32(R9)(BX*1), Y3, Y3
+	VBROADCASTSS 8(SI), Y5
+	VMULPS       (R9)(BX*2), Y5, Y4
+	VMULPS       32(R9)(BX*2), Y5, Y5
+	VBROADCASTSS 12(SI), Y7
+	VMULPS       (R10), Y7, Y6
+	VMULPS       32(R10), Y7, Y7
+	VBROADCASTSS 16(SI), Y9
+	VMULPS       (R10)(BX*1), Y9, Y8
+	VMULPS       32(R10)(BX*1), Y9, Y9
+	VBROADCASTSS 20(SI), Y11
+	VMULPS       (R10)(BX*2), Y11, Y10
+	VMULPS       32(R10)(BX*2), Y11, Y11
+	MOVQ         first+48(FP), R9
+	MOVQ         BX, R10
+	SHRQ         $0x01, R10
+
+place339:
+	MOVQ    last+56(FP), R11
+	SUBQ    R9, R11
+	JLE     done340
+	MOVQ    R9, R12
+	ANDQ    $0x0f, R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R12, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	IMULQ   R10, R12
+	LEAQ    (R12)(DI*2), R12
+	MOVQ    next+24(FP), R15
+	MOVQ    R9, R13
+	SHRQ    $0x04, R13
+	MOVQ    R12, R14
+	ADDQ    (R15)(R13*8), R14
+	MOVQ    values+16(FP), R15
+	ADDQ    (R15)(R13*8), R12
+
+loop341:
+	CMPQ         R11, $0x01
+	JL           done342
+	VCVTPH2PS    (R12), Y12
+	VCVTPH2PS    16(R12), Y13
+	VBROADCASTSS (CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 256(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 512(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 768(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 1024(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 1280(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	PREFETCHT1   (R14)
+	INCQ         R9
+	ADDQ         R10, R12
+	ADDQ         R10, R14
+	SUBQ         $0x00000001, R11
+	JMP          loop341
+
+done342:
+	JMP place339
+
+done340:
+	LEAQ    (AX)(DI*4), R9
+	LEAQ    (R9)(BX*2), R10
+	ADDQ    BX, R10
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, (R9)(BX*1)
+	VMOVUPS Y3, 32(R9)(BX*1)
+	VMOVUPS Y4, (R9)(BX*2)
+	VMOVUPS Y5, 32(R9)(BX*2)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	VMOVUPS Y8, (R10)(BX*1)
+	VMOVUPS Y9, 32(R10)(BX*1)
+	VMOVUPS Y10, (R10)(BX*2)
+	VMOVUPS Y11, 32(R10)(BX*2)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop337
+
+done338:
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ $0x00000600, CX
+	ADDQ $0x00000018, SI
+	SUBQ $0x00000006, DX
+	JMP  loop329
+
+done330:
+loop343:
+	CMPQ DX, $0x04
+	JL   done344
+	MOVQ dim+40(FP), R8
+	XORQ DI, DI
+
+loop345:
+	CMPQ         R8, $0x10
+	JL           done346
+	LEAQ         (AX)(DI*4), R9
+	LEAQ         (R9)(BX*2), R10
+	ADDQ         BX, R10
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	VBROADCASTSS 4(SI), Y3
+	VMULPS       (R9)(BX*1), Y3, Y2
+	VMULPS       32(R9)(BX*1), Y3, Y3
+	VBROADCASTSS 8(SI), Y5
+	VMULPS       (R9)(BX*2), Y5, Y4
+	VMULPS       32(R9)(BX*2), Y5, Y5
+	VBROADCASTSS 12(SI), Y7
+	VMULPS       (R10), Y7, Y6
+	VMULPS       32(R10), Y7, Y7
+	MOVQ         first+48(FP), R9
+	MOVQ         BX, R10
+	SHRQ         $0x01, R10
+
+place347:
+	MOVQ    last+56(FP), R11
+	SUBQ    R9, R11
+	JLE     done348
+	MOVQ    R9, R12
+	ANDQ    $0x0f, R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R12, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	IMULQ   R10, R12
+	LEAQ    (R12)(DI*2), R12
+	MOVQ    next+24(FP), R15
+	MOVQ    R9, R13
+	SHRQ    $0x04, R13
+	MOVQ    R12, R14
+	ADDQ    (R15)(R13*8), R14
+	MOVQ    values+16(FP), R15
+	ADDQ    (R15)(R13*8), R12
+
+loop349:
+	CMPQ         R11, $0x01
+	JL           done350
+	VCVTPH2PS    (R12), Y8
+	VCVTPH2PS    16(R12), Y9
+	VBROADCASTSS (CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 256(CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 512(CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 768(CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	PREFETCHT1   (R14)
+	INCQ         R9
+	ADDQ         R10, R12
+	ADDQ         R10, R14
+	SUBQ         $0x00000001, R11
+	JMP          loop349
+
+done350:
+	JMP place347
+
+done348:
+	LEAQ    (AX)(DI*4), R9
+	LEAQ    (R9)(BX*2), R10
+	ADDQ    BX, R10
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, (R9)(BX*1)
+	VMOVUPS Y3, 32(R9)(BX*1)
+	VMOVUPS Y4, (R9)(BX*2)
+	VMOVUPS Y5, 32(R9)(BX*2)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop345
+
+done346:
+loop351:
+	CMPQ         R8, $0x10
+	JL           done352
+	LEAQ         (AX)(DI*4), R9
+	LEAQ         (R9)(BX*2), R10
+	ADDQ         BX, R10
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	VBROADCASTSS 4(SI), Y3
+	VMULPS       (R9)(BX*1), Y3, Y2
+	VMULPS       32(R9)(BX*1), Y3, Y3
+	VBROADCASTSS 8(SI), Y5
+	VMULPS       (R9)(BX*2), Y5, Y4
+	VMULPS       32(R9)(BX*2), Y5, Y5
+	VBROADCASTSS 12(SI), Y7
+	VMULPS       (R10), Y7, Y6
+	VMULPS       32(R10), Y7, Y7
+	MOVQ         first+48(FP), R9
+	MOVQ         BX, R10
+	SHRQ         $0x01, R10
+
+place353:
+	MOVQ    last+56(FP), R11
+	SUBQ    R9, R11
+	JLE     done354
+	MOVQ    R9, R12
+	ANDQ    $0x0f, R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R12, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	IMULQ   R10, R12
+	LEAQ    (R12)(DI*2), R12
+	MOVQ    next+24(FP), R15
+	MOVQ    R9, R13
+	SHRQ    $0x04, R13
+	MOVQ    R12, R14
+	ADDQ    (R15)(R13*8), R14
+	MOVQ    values+16(FP), R15
+	ADDQ    (R15)(R13*8), R12
+
+loop355:
+	CMPQ         R11, $0x01
+	JL           done356
+	VCVTPH2PS    (R12), Y8
+	VCVTPH2PS    16(R12), Y9
+	VBROADCASTSS (CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 256(CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 512(CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 768(CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	PREFETCHT1   (R14)
+	INCQ         R9
+	ADDQ         R10, R12
+	ADDQ         R10, R14
+	SUBQ         $0x00000001, R11
+	JMP          loop355
+
+done356:
+	JMP place353
+
+done354:
+	LEAQ    (AX)(DI*4), R9
+	LEAQ    (R9)(BX*2), R10
+	ADDQ    BX, R10
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, (R9)(BX*1)
+	VMOVUPS Y3, 32(R9)(BX*1)
+	VMOVUPS Y4, (R9)(BX*2)
+	VMOVUPS Y5, 32(R9)(BX*2)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop351
+
+done352:
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ $0x00000400, CX
+	ADDQ $0x00000010, SI
+	SUBQ $0x00000004, DX
+	JMP  loop343
+
+done344:
+loop357:
+	CMPQ DX, $0x03
+	JL   done358
+	MOVQ dim+40(FP), R8
+	XORQ DI, DI
+
+loop359:
+	CMPQ         R8, $0x10
+	JL           done360
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	VBROADCASTSS 4(SI), Y3
+	VMULPS       (R9)(BX*1), Y3, Y2
+	VMULPS       32(R9)(BX*1), Y3, Y3
+	VBROADCASTSS 8(SI), Y5
+	VMULPS       (R9)(BX*2), Y5, Y4
+	VMULPS       32(R9)(BX*2), Y5, Y5
+	MOVQ         first+48(FP), R9
+	MOVQ         BX, R10
+	SHRQ         $0x01, R10
+
+place361:
+	MOVQ    last+56(FP), R11
+	SUBQ    R9, R11
+	JLE     done362
+	MOVQ    R9, R12
+	ANDQ    $0x0f, R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R12, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	IMULQ   R10, R12
+	LEAQ    (R12)(DI*2), R12
+	MOVQ    next+24(FP), R15
+	MOVQ    R9, R13
+	SHRQ    $0x04, R13
+	MOVQ    R12, R14
+	ADDQ    (R15)(R13*8), R14
+	MOVQ    values+16(FP), R15
+	ADDQ    (R15)(R13*8), R12
+
+loop363:
+	CMPQ         R11, $0x01
+	JL           done364
+	VCVTPH2PS    (R12), Y6
+	VCVTPH2PS    16(R12), Y7
+	VBROADCASTSS (CX)(R9*4), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 256(CX)(R9*4), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 512(CX)(R9*4), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	PREFETCHT1   (R14)
+	INCQ         R9
+	ADDQ         R10, R12
+	ADDQ         R10, R14
+	SUBQ         $0x00000001, R11
+	JMP          loop363
+
+done364:
+	JMP place361
+
+done362:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, (R9)(BX*1)
+	VMOVUPS Y3, 32(R9)(BX*1)
+	VMOVUPS Y4, (R9)(BX*2)
+	VMOVUPS Y5, 32(R9)(BX*2)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop359
+
+done360:
+loop365:
+	CMPQ         R8, $0x10
+	JL           done366
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	VBROADCASTSS 4(SI), Y3
+	VMULPS       (R9)(BX*1), Y3, Y2
+	VMULPS       32(R9)(BX*1), Y3, Y3
+	VBROADCASTSS 8(SI), Y5
+	VMULPS       (R9)(BX*2), Y5, Y4
+	VMULPS       32(R9)(BX*2), Y5, Y5
+	MOVQ         first+48(FP), R9
+	MOVQ         BX, R10
+	SHRQ         $0x01, R10
+
+place367:
+	MOVQ    last+56(FP), R11
+	SUBQ    R9, R11
+	JLE     done368
+	MOVQ    R9, R12
+	ANDQ    $0x0f, R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R12, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	IMULQ   R10, R12
+	LEAQ    (R12)(DI*2), R12
+	MOVQ    next+24(FP), R15
+	MOVQ    R9, R13
+	SHRQ    $0x04, R13
+	MOVQ    R12, R14
+	ADDQ    (R15)(R13*8), R14
+	MOVQ    values+16(FP), R15
+	ADDQ    (R15)(R13*8), R12
+
+loop369:
+	CMPQ         R11, $0x01
+	JL           done370
+	VCVTPH2PS    (R12), Y6
+	VCVTPH2PS    16(R12), Y7
+	VBROADCASTSS (CX)(R9*4), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 256(CX)(R9*4), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 512(CX)(R9*4), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	PREFETCHT1   (R14)
+	INCQ         R9
+	ADDQ         R10, R12
+	ADDQ         R10, R14
+	SUBQ         $0x00000001, R11
+	JMP          loop369
+
+done370:
+	JMP place367
+
+done368:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, (R9)(BX*1)
+	VMOVUPS Y3, 32(R9)(BX*1)
+	VMOVUPS Y4, (R9)(BX*2)
+	VMOVUPS Y5, 32(R9)(BX*2)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop365
+
+done366:
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ $0x00000300, CX
+	ADDQ $0x0000000c, SI
+	SUBQ $0x00000003, DX
+	JMP  loop357
+
+done358:
+loop371:
+	CMPQ DX, $0x02
+	JL   done372
+	MOVQ dim+40(FP), R8
+	XORQ DI, DI
+
+loop373:
+	CMPQ         R8, $0x20
+	JL           done374
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y3
+	VMULPS       (R9), Y3, Y0
+	VMULPS       32(R9), Y3, Y1
+	VMULPS       64(R9), Y3, Y2
+	VMULPS       96(R9), Y3, Y3
+	VBROADCASTSS 4(SI), Y7
+	VMULPS       (R9)(BX*1), Y7, Y4
+	VMULPS       32(R9)(BX*1), Y7, Y5
+	VMULPS       64(R9)(BX*1), Y7, Y6
+	VMULPS       96(R9)(BX*1), Y7, Y7
+	MOVQ         first+48(FP), R9
+	MOVQ         BX, R10
+	SHRQ         $0x01, R10
+
+place375:
+	MOVQ    last+56(FP), R11
+	SUBQ    R9, R11
+	JLE     done376
+	MOVQ    R9, R12
+	ANDQ    $0x0f, R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R12, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	IMULQ   R10, R12
+	LEAQ    (R12)(DI*2), R12
+	MOVQ    next+24(FP), R15
+	MOVQ    R9, R13
+	SHRQ    $0x04, R13
+	MOVQ    R12, R14
+	ADDQ    (R15)(R13*8), R14
+	MOVQ    values+16(FP), R15
+	ADDQ    (R15)(R13*8), R12
+
+loop377:
+	CMPQ         R11, $0x01
+	JL           done378
+	VCVTPH2PS    (R12), Y8
+	VCVTPH2PS    16(R12), Y9
+	VCVTPH2PS    32(R12), Y10
+	VCVTPH2PS    48(R12), Y11
+	VBROADCASTSS (CX)(R9*4), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 256(CX)(R9*4), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	PREFETCHT1   (R14)
+	INCQ         R9
+	ADDQ         R10, R12
+	ADDQ         R10, R14
+	SUBQ         $0x00000001, R11
+	JMP          loop377
+
+done378:
+	JMP place375
+
+done376:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, 64(R9)
+	VMOVUPS Y3, 96(R9)
+	VMOVUPS Y4, (R9)(BX*1)
+	VMOVUPS Y5, 32(R9)(BX*1)
+	VMOVUPS Y6, 64(R9)(BX*1)
+	VMOVUPS Y7, 96(R9)(BX*1)
+	ADDQ    $0x00000020, DI
+	SUBQ    $0x00000020, R8
+	JMP     loop373
+
+done374:
+loop379:
+	CMPQ         R8, $0x10
+	JL           done380
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	VBROADCASTSS 4(SI), Y3
+	VMULPS       (R9)(BX*1), Y3, Y2
+	VMULPS       32(R9)(BX*1), Y3, Y3
+	MOVQ         first+48(FP), R9
+	MOVQ         BX, R10
+	SHRQ         $0x01, R10
+
+place381:
+	MOVQ    last+56(FP), R11
+	SUBQ    R9, R11
+	JLE     done382
+	MOVQ    R9, R12
+	ANDQ    $0x0f, R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R12, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	IMULQ   R10, R12
+	LEAQ    (R12)(DI*2), R12
+	MOVQ    next+24(FP), R15
+	MOVQ    R9, R13
+	SHRQ    $0x04, R13
+	MOVQ    R12, R14
+	ADDQ    (R15)(R13*8), R14
+	MOVQ    values+16(FP), R15
+	ADDQ    (R15)(R13*8), R12
+
+loop383:
+	CMPQ         R11, $0x01
+	JL           done384
+	VCVTPH2PS    (R12), Y4
+	VCVTPH2PS    16(R12), Y5
+	VBROADCASTSS (CX)(R9*4), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 256(CX)(R9*4), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT1   (R14)
+	INCQ         R9
+	ADDQ         R10, R12
+	ADDQ         R10, R14
+	SUBQ         $0x00000001, R11
+	JMP          loop383
+
+done384:
+	JMP place381
+
+done382:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, (R9)(BX*1)
+	VMOVUPS Y3, 32(R9)(BX*1)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop379
+
+done380:
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ $0x00000200, CX
+	ADDQ $0x00000008, SI
+	SUBQ $0x00000002, DX
+	JMP  loop371
+
+done372:
+loop385:
+	CMPQ DX, $0x01
+	JL   done386
+	MOVQ dim+40(FP), R8
+	XORQ DI, DI
+
+loop387:
+	CMPQ         R8, $0x40
+	JL           done388
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y7
+	VMULPS       (R9), Y7, Y0
+	VMULPS       32(R9), Y7, Y1
+	VMULPS       64(R9), Y7, Y2
+	VMULPS       96(R9), Y7, Y3
+	VMULPS       128(R9), Y7, Y4
+	VMULPS       160(R9), Y7, Y5
+	VMULPS       192(R9), Y7, Y6
+	VMULPS       224(R9), Y7, Y7
+	MOVQ         first+48(FP), R9
+	MOVQ         BX, R10
+	SHRQ         $0x01, R10
+
+place389:
+	MOVQ    last+56(FP), R11
+	SUBQ    R9, R11
+	JLE     done390
+	MOVQ    R9, R12
+	ANDQ    $0x0f, R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R12, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	IMULQ   R10, R12
+	LEAQ    (R12)(DI*2), R12
+	MOVQ    next+24(FP), R15
+	MOVQ    R9, R13
+	SHRQ    $0x04, R13
+	MOVQ    R12, R14
+	ADDQ    (R15)(R13*8), R14
+	MOVQ    values+16(FP), R15
+	ADDQ    (R15)(R13*8), R12
+
+loop391:
+	CMPQ         R11, $0x01
+	JL           done392
+	VCVTPH2PS    (R12), Y8
+	VCVTPH2PS    16(R12), Y9
+	VCVTPH2PS    32(R12), Y10
+	VCVTPH2PS    48(R12), Y11
+	VCVTPH2PS    64(R12), Y12
+	VCVTPH2PS    80(R12), Y13
+	VCVTPH2PS    96(R12), Y14
+	VCVTPH2PS    112(R12), Y15
+	VBROADCASTSS (CX)(R9*4), Y16
+	VFMADD231PS  Y8, Y16, Y0
+	VFMADD231PS  Y9, Y16, Y1
+	VFMADD231PS  Y10, Y16, Y2
+	VFMADD231PS  Y11, Y16, Y3
+	VFMADD231PS  Y12, Y16, Y4
+	VFMADD231PS  Y13, Y16, Y5
+	VFMADD231PS  Y14, Y16, Y6
+	VFMADD231PS  Y15, Y16, Y7
+	PREFETCHT1   (R14)
+	PREFETCHT1   64(R14)
+	INCQ         R9
+	ADDQ         R10, R12
+	ADDQ         R10, R14
+	SUBQ         $0x00000001, R11
+	JMP          loop391
+
+done392:
+	JMP place389
+
+done390:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, 64(R9)
+	VMOVUPS Y3, 96(R9)
+	VMOVUPS Y4, 128(R9)
+	VMOVUPS Y5, 160(R9)
+	VMOVUPS Y6, 192(R9)
+	VMOVUPS Y7, 224(R9)
+	ADDQ    $0x00000040, DI
+	SUBQ    $0x00000040, R8
+	JMP     loop387
+
+done388:
+loop393:
+	CMPQ         R8, $0x10
+	JL           done394
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	MOVQ         first+48(FP), R9
+	MOVQ         BX, R10
+	SHRQ         $0x01, R10
+
+place395:
+	MOVQ    last+56(FP), R11
+	SUBQ    R9, R11
+	JLE     done396
+	MOVQ    R9, R12
+	ANDQ    $0x0f, R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R12, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	IMULQ   R10, R12
+	LEAQ    (R12)(DI*2), R12
+	MOVQ    next+24(FP), R15
+	MOVQ    R9, R13
+	SHRQ    $0x04, R13
+	MOVQ    R12, R14
+	ADDQ    (R15)(R13*8), R14
+	MOVQ    values+16(FP), R15
+	ADDQ    (R15)(R13*8), R12
+
+loop397:
+	CMPQ         R11, $0x01
+	JL           done398
+	VCVTPH2PS    (R12), Y2
+	VCVTPH2PS    16(R12), Y3
+	VBROADCASTSS (CX)(R9*4), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	PREFETCHT1   (R14)
+	INCQ         R9
+	ADDQ         R10, R12
+	ADDQ         R10, R14
+	SUBQ         $0x00000001, R11
+	JMP          loop397
+
+done398:
+	JMP place395
+
+done396:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop393
+
+done394:
+	ADDQ BX, AX
+	ADDQ $0x00000100, CX
+	ADDQ $0x00000004, SI
+	SUBQ $0x00000001, DX
+	JMP  loop385
+
+done386:
 	VZEROUPPER
 	RET
 
@@ -17117,11 +20717,11 @@ TEXT ·halvesToFloats(SB), NOSPLIT, $0-40
 	MOVQ rows+24(FP), BX
 	MOVQ cols+32(FP), DI
 	CMPQ DI, $0x00000010
-	JNE  others209
+	JNE  others399
 
-loop210:
+loop400:
 	CMPQ      BX, $0x01
-	JL        done211
+	JL        done401
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (AX)
 	VCVTPH2PS 16(DX), Y0
@@ -17129,19 +20729,19 @@ loop210:
 	ADDQ      $0x00000020, DX
 	ADDQ      CX, AX
 	SUBQ      $0x00000001, BX
-	JMP       loop210
+	JMP       loop400
 
-done211:
-others209:
-loop212:
+done401:
+others399:
+loop402:
 	CMPQ BX, $0x01
-	JL   done213
+	JL   done403
 	MOVQ cols+32(FP), DI
 	MOVQ AX, SI
 
-loop214:
+loop404:
 	CMPQ      DI, $0x20
-	JL        done215
+	JL        done405
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	VCVTPH2PS 16(DX), Y0
@@ -17153,25 +20753,25 @@ loop214:
 	ADDQ      $0x00000040, DX
 	ADDQ      $0x00000080, SI
 	SUBQ      $0x00000020, DI
-	JMP       loop214
+	JMP       loop404
 
-done215:
-loop216:
+done405:
+loop406:
 	CMPQ      DI, $0x08
-	JL        done217
+	JL        done407
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	ADDQ      $0x00000010, DX
 	ADDQ      $0x00000020, SI
 	SUBQ      $0x00000008, DI
-	JMP       loop216
+	JMP       loop406
 
-done217:
+done407:
 	ADDQ CX, AX
 	SUBQ $0x00000001, BX
-	JMP  loop212
+	JMP  loop402
 
-done213:
+done403:
 	VZEROUPPER
 	RET
 
@@ -17182,18 +20782,18 @@ TEXT ·bfloatsToFloats(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop218:
+loop408:
 	CMPQ      DX, $0x08
-	JL        done219
+	JL        done409
 	VPMOVZXWD (CX), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop218
+	JMP       loop408
 
-done219:
+done409:
 	VZEROUPPER
 	RET
 
@@ -17204,17 +20804,17 @@ TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop220:
+loop410:
 	CMPQ      DX, $0x08
-	JL        done221
+	JL        done411
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $0x00000020, CX
 	ADDQ      $0x00000010, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop220
+	JMP       loop410
 
-done221:
+done411:
 	VZEROUPPER
 	RET
 
@@ -17224,15 +20824,15 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ bytes+8(FP), CX
 
-loop222:
+loop412:
 	CMPQ       CX, $0x40
-	JL         done223
+	JL         done413
 	PREFETCHT1 (AX)
 	ADDQ       $0x00000040, AX
 	SUBQ       $0x00000040, CX
-	JMP        loop222
+	JMP        loop412
 
-done223:
+done413:
 	VZEROUPPER
 	RET
 
@@ -17245,25 +20845,25 @@ TEXT ·keysQ8_0(SB), NOSPLIT, $0-40
 	MOVQ groups+24(FP), BX
 	MOVQ tokens+32(FP), SI
 
-loop224:
+loop414:
 	CMPQ BX, $0x01
-	JL   done225
+	JL   done415
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop226:
+loop416:
 	CMPQ      R11, $0x10
-	JL        done227
+	JL        done417
 	VCVTPH2PS (DX), Y0
 	VCVTPH2PS 16(DX), Y1
 	MOVQ      R9, DI
 	MOVQ      R10, R8
 	MOVQ      $0x00000020, R12
 
-loop228:
+loop418:
 	CMPQ      R12, $0x04
-	JL        done229
+	JL        done419
 	VPMOVSXBD (DI), Y2
 	VCVTDQ2PS Y2, Y2
 	VPMOVSXBD 8(DI), Y3
@@ -17301,25 +20901,25 @@ loop228:
 	LEAQ      (DI)(SI*2), DI
 	LEAQ      (R8)(CX*2), R8
 	SUBQ      $0x00000004, R12
-	JMP       loop228
+	JMP       loop418
 
-done229:
+done419:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop226
+	JMP  loop416
 
-done227:
+done417:
 	IMUL3Q $0x0000001f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop224
+	JMP    loop414
 
-done225:
+done415:
 	VZEROUPPER
 	RET
 
@@ -17334,16 +20934,16 @@ TEXT ·keysQ4_0(SB), NOSPLIT, $0-40
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop230:
+loop420:
 	CMPQ BX, $0x01
-	JL   done231
+	JL   done421
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop232:
+loop422:
 	CMPQ      R11, $0x10
-	JL        done233
+	JL        done423
 	VCVTPH2PS (DX), Y2
 	VCVTPH2PS 16(DX), Y3
 	MOVQ      R9, DI
@@ -17353,9 +20953,9 @@ loop232:
 	ADDQ      R8, R13
 	MOVQ      $0x00000010, R12
 
-loop234:
+loop424:
 	CMPQ      R12, $0x02
-	JL        done235
+	JL        done425
 	VPMOVZXBD (DI), Y4
 	VPSRLD    $0x04, Y4, Y6
 	VPAND     Y1, Y4, Y4
@@ -17405,25 +21005,25 @@ loop234:
 	LEAQ      (R8)(CX*2), R8
 	LEAQ      (R13)(CX*2), R13
 	SUBQ      $0x00000002, R12
-	JMP       loop234
+	JMP       loop424
 
-done235:
+done425:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop232
+	JMP  loop422
 
-done233:
+done423:
 	IMUL3Q $0x0000000f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop230
+	JMP    loop420
 
-done231:
+done421:
 	VZEROUPPER
 	RET
 
@@ -17444,9 +21044,9 @@ TEXT ·valuesQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop236:
+loop426:
 	CMPQ         DX, $0x01
-	JL           done237
+	JL           done427
 	VPBROADCASTW (CX), X0
 	VCVTPH2PS    X0, Y0
 	VPMOVSXBD    2(CX), Y1
@@ -17468,9 +21068,9 @@ loop236:
 	ADDQ         $0x00000022, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop236
+	JMP          loop426
 
-done237:
+done427:
 	VZEROUPPER
 	RET
 
@@ -17483,9 +21083,9 @@ TEXT ·valuesQ4_0(SB), NOSPLIT, $0-24
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop238:
+loop428:
 	CMPQ         DX, $0x01
-	JL           done239
+	JL           done429
 	VPBROADCASTW (CX), X2
 	VCVTPH2PS    X2, Y2
 	VPMOVZXBD    2(CX), Y3
@@ -17513,9 +21113,9 @@ loop238:
 	ADDQ         $0x00000012, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop238
+	JMP          loop428
 
-done239:
+done429:
 	VZEROUPPER
 	RET
 
@@ -17526,9 +21126,9 @@ TEXT ·encodeQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop240:
+loop430:
 	CMPQ         DX, $0x01
-	JL           done241
+	JL           done431
 	VXORPS       Y5, Y5, Y5
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y1
@@ -17591,9 +21191,9 @@ loop240:
 	ADDQ         $0x00000022, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop240
+	JMP          loop430
 
-done241:
+done431:
 	VZEROUPPER
 	RET
 
@@ -17614,9 +21214,9 @@ TEXT ·encodeQ4_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop242:
+loop432:
 	CMPQ         DX, $0x01
-	JL           done243
+	JL           done433
 	VXORPS       Y8, Y8, Y8
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y4
@@ -17698,9 +21298,9 @@ loop242:
 	ADDQ         $0x00000012, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop242
+	JMP          loop432
 
-done243:
+done433:
 	VZEROUPPER
 	RET
 
@@ -17745,9 +21345,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 
-loop244:
+loop434:
 	CMPQ       AX, $0x01
-	JL         done245
+	JL         done435
 	VPMADDUBSW Y9, Y9, Y0
 	VPMADDUBSW Y9, Y9, Y1
 	VPMADDUBSW Y9, Y9, Y2
@@ -17817,9 +21417,9 @@ loop244:
 	VPMADDWD   Y8, Y3, Y3
 	VPADDD     Y3, Y7, Y7
 	SUBQ       $0x00000001, AX
-	JMP        loop244
+	JMP        loop434
 
-done245:
+done435:
 	VZEROUPPER
 	RET
 
@@ -17851,9 +21451,9 @@ TEXT ·limitFloats(SB), NOSPLIT, $0-8
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 
-loop246:
+loop436:
 	CMPQ        AX, $0x01
-	JL          done247
+	JL          done437
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -17867,9 +21467,9 @@ loop246:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	SUBQ        $0x00000001, AX
-	JMP         loop246
+	JMP         loop436
 
-done247:
+done437:
 	VZEROUPPER
 	RET
 
@@ -17889,9 +21489,9 @@ TEXT ·limitRead(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ turns+8(FP), CX
 
-loop248:
+loop438:
 	CMPQ       CX, $0x01
-	JL         done249
+	JL         done439
 	PREFETCHT0 4096(AX)
 	PREFETCHT0 4160(AX)
 	PREFETCHT0 4224(AX)
@@ -17906,8 +21506,8 @@ loop248:
 	VMOVDQU    224(AX), Y0
 	ADDQ       $0x00000100, AX
 	SUBQ       $0x00000001, CX
-	JMP        loop248
+	JMP        loop438
 
-done249:
+done439:
 	VZEROUPPER
 	RET

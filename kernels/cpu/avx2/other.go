@@ -94,6 +94,16 @@ func Mix(acc, p, values []float32, dim, first, last int, corrections []float32) 
 	ref.Mix(acc, p, values, dim, first, last, corrections)
 }
 
+// ScoresHalves is ref.ScoresHalves.
+func ScoresHalves(dst, q []float32, t, _ *ref.HalfTile, dim int, scale float32) {
+	ref.ScoresHalves(dst, q, t, dim, scale)
+}
+
+// MixHalves is ref.MixHalves.
+func MixHalves(acc, p []float32, t, _ *ref.HalfTile, dim, first, last int, corrections []float32) {
+	ref.MixHalves(acc, p, t, dim, first, last, corrections)
+}
+
 // HalvesToFloats is ref.HalvesToFloats.
 func HalvesToFloats(dst []float32, stride int, src []uint16, cols int) {
 	ref.HalvesToFloats(dst, stride, src, cols)

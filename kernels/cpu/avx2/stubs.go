@@ -248,20 +248,32 @@ func rotateHalves(x *float32, cos *float32, sin *float32, n int)
 //go:noescape
 func rotateAdjacent(x *float32, cos *float32, sin *float32, n int)
 
-// scores sets dst to the scores of 64 keys, which lie across: ref.Scores.
+// scores sets dst to the scores of n queries with 64 keys, which lie across: ref.Scores.
 //
 //go:noescape
-func scores(dst *float32, q *float32, keys *float32, dim int, scale float32)
+func scores(dst *float32, q *float32, keys *float32, n int, dim int, scale float32)
 
 // weights turns scores into softmax weights: ref.Weights.
 //
 //go:noescape
 func weights(p *float32, valid int, previous float32) (m float32, correction float32, sum float32)
 
-// mix adds the weighted values of valid positions to an output of dim elements, a multiple of eight: ref.Mix.
+// mix adds count weighted values to the sums of n queries, dim elements each, a multiple of 8: ref.Mix.
 //
 //go:noescape
-func mix(acc *float32, p *float32, values *float32, dim int, valid int, correction float32)
+func mix(acc *float32, p *float32, values *float32, n int, dim int, count int, corrections *float32)
+
+// scoresHalves sets dst to the scores of n queries with 64 keys, sixteen at each of four places, across and stride elements
+// apart; dim is even: ref.ScoresHalves.
+//
+//go:noescape
+func scoresHalves(dst *float32, q *float32, keys **uint16, next **uint16, n int, dim int, stride int, scale float32)
+
+// mixHalves adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,
+// dim elements each, a multiple of sixteen: ref.MixHalves.
+//
+//go:noescape
+func mixHalves(acc *float32, p *float32, values **uint16, next **uint16, n int, dim int, first int, last int, corrections *float32)
 
 // halvesToFloats converts rows of cols halves, a multiple of eight, to rows stride bytes apart: ref.HalvesToFloats.
 //

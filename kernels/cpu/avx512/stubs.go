@@ -296,7 +296,7 @@ func scores(dst *float32, q *float32, keys *float32, n int, dim int, scale float
 //go:noescape
 func weights(p *float32, n int, mask uint64, states *float32, corrections *float32)
 
-// mix adds count weighted values to the sums of n queries, dim elements each, a multiple of sixteen: ref.Mix.
+// mix adds count weighted values to the sums of n queries, dim elements each, a multiple of 16: ref.Mix.
 //
 //go:noescape
 func mix(acc *float32, p *float32, values *float32, n int, dim int, count int, corrections *float32)

@@ -1,46 +1,45 @@
 #!/usr/bin/env python3
-"""Writes renderings.jsonl: each conversation of conversations.json through each template of templates/, rendered by Jinja2
-set up as Hugging Face's renderer does (see cases.py).
+"""Writes renderings.jsonl: each conversation of conversations.json through each template of templates/, rendered by
+`transformers` itself (transformers.utils.chat_template_utils.render_jinja_template).
 
-usage: python3 expect.py > renderings.jsonl      (needs: pip install jinja2)
-smollm2.jinja is the template of the SmolLM2 file itself; the others are written after the shapes in use.
+usage: python3 expect.py [FOLDER_OF_TEMPLATES] > renderings.jsonl      (needs: pip install transformers jinja2)
+Made with transformers 5.23.0 and jinja2 3.1.6. templates/README.md says where the templates come from.
 """
 import datetime
 import json
 import pathlib
+import sys
 
-from cases import environment
-
-NOW = datetime.datetime(2026, 3, 7, 9, 5, 2)
-
-
-class Raised(Exception):
-    pass
+import jinja2
+from transformers.utils import chat_template_utils
 
 
-def raise_exception(message):
-    raise Raised(message)
+class Fixed(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2026, 3, 7, 9, 5, 2)
+
+
+chat_template_utils.datetime = Fixed
 
 
 def render(template, c):
-    env = environment()
-    env.globals["raise_exception"] = raise_exception
-    env.globals["strftime_now"] = NOW.strftime
-    return env.from_string(template).render(
-        messages=c["messages"], tools=c.get("tools"), documents=c.get("documents"),
+    rendered, _ = chat_template_utils.render_jinja_template(
+        conversations=[c["messages"]], tools=c.get("tools"), documents=c.get("documents"), chat_template=template,
         add_generation_prompt=c.get("add_generation_prompt", False), bos_token="<s>", eos_token="</s>", **c.get("extra", {}))
+    return rendered[0]
 
 
 if __name__ == "__main__":
     here = pathlib.Path(__file__).parent
+    folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else here / "templates"
     conversations = json.loads((here / "conversations.json").read_text(encoding="utf-8"))
-    for path in sorted((here / "templates").glob("*.jinja")):
+    for path in sorted(folder.glob("*.jinja")):
+        template = path.read_bytes().decode("utf-8")
         for name, c in conversations.items():
             out = {"template": path.stem, "conversation": name}
             try:
-                out["want"] = render(path.read_text(encoding="utf-8"), c)
-            except Raised as error:
-                out["raised"] = str(error)
+                out["want"] = render(template, c)
             except Exception as error:  # whatever Python makes of it is the expectation
-                out["error"] = str(error)
+                out["raised" if type(error) is jinja2.exceptions.TemplateError else "error"] = str(error)
             print(json.dumps(out, ensure_ascii=False))
