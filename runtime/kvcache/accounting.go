@@ -38,7 +38,6 @@ type page struct {
 	keyed        bool  // key is its content's, and it is in the index
 	older, newer int32 // neighbours in the list of kept pages
 	key          Key
-	root         Key // where the chain of key began
 }
 
 // none is no page.

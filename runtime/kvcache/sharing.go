@@ -15,22 +15,9 @@ func (m *Manager) Match(t *Table, keys []Key) int {
 	return len(t.pages) << m.shift
 }
 
-// Known returns how many tokens Match would find, and takes nothing.
-func (m *Manager) Known(keys []Key) int {
-	n := 0
-	for n < len(keys) {
-		if _, ok := m.index[keys[n]]; !ok {
-			break
-		}
-		n++
-	}
-	return n << m.shift
-}
-
-// Commit makes the first full pages of t known: keys are theirs, of a chain that began at root. Their keys and values must
-// have been computed. Where another page is known for a Key already, t takes that one and gives its own back: both hold the
+// Commit makes the first full pages of t known: keys are theirs. Their keys and values must have been computed. Where another page is known for a Key already, t takes that one and gives its own back: both hold the
 // same bits.
-func (m *Manager) Commit(t *Table, root Key, keys []Key) {
+func (m *Manager) Commit(t *Table, keys []Key) {
 	for i := t.known; i < len(keys); i++ {
 		own := t.pages[i]
 		other, ok := m.index[keys[i]]
@@ -40,7 +27,7 @@ func (m *Manager) Commit(t *Table, root Key, keys []Key) {
 			if page.keyed {
 				panic("BUG: kvcache: a page is committed under two keys")
 			}
-			page.keyed, page.key, page.root = true, keys[i], root
+			page.keyed, page.key = true, keys[i]
 			m.index[keys[i]] = own
 		case other != own:
 			m.hold(other)
@@ -71,55 +58,6 @@ func (m *Manager) Fork(t, from *Table, tokens int) (c Copy, copied, ok bool) {
 	c = Copy{From: from.pages[full], To: m.take()}
 	t.pages = append(t.pages, c.To)
 	return c, true, true
-}
-
-// Forget makes kept pages free, and no page of the chains that began at root is found any more; a nil root means all. It
-// returns how many pages became free.
-func (m *Manager) Forget(root *Key) int {
-	freed := 0
-	for i := range m.pages {
-		page := &m.pages[i]
-		if !page.keyed || root != nil && page.root != *root {
-			continue
-		}
-		if page.refs == 0 {
-			m.unkeep(int32(i))
-			m.free = append(m.free, int32(i))
-			freed++
-		}
-		m.forget(int32(i))
-	}
-	return freed
-}
-
-// Usage is how many known pages a chain has whose beginning is one Key: those of one domain, base and list of adapters.
-type Usage struct {
-	Held   int // by tables
-	Shared int // of those, by more than one
-	Kept   int
-}
-
-// Usages adds up the known pages by where their chains began.
-func (m *Manager) Usages() map[Key]Usage {
-	sums := map[Key]Usage{}
-	for i := range m.pages {
-		page := &m.pages[i]
-		if !page.keyed {
-			continue
-		}
-		u := sums[page.root]
-		switch {
-		case page.refs == 0:
-			u.Kept++
-		case page.refs > 1:
-			u.Shared++
-			fallthrough
-		default:
-			u.Held++
-		}
-		sums[page.root] = u
-	}
-	return sums
 }
 
 // hold adds one holding to a known page.

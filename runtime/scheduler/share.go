@@ -58,9 +58,6 @@ func (s *Scheduler) keys(q *sequence, tokens int) []kvcache.Key {
 // commit makes the pages of q that are full known to others.
 func (s *Scheduler) commit(q *sequence) {
 	if q.root != (kvcache.Key{}) {
-		s.pages.Commit(&q.table, q.root, s.keys(q, q.computed))
+		s.pages.Commit(&q.table, s.keys(q, q.computed))
 	}
 }
-
-// Forget lets go of what is kept of the chains that began at root, of all when it is nil, and returns how many pages that freed.
-func (s *Scheduler) Forget(root *kvcache.Key) int { return s.pages.Forget(root) }
