@@ -121,6 +121,12 @@ func CheckStoreKV(l CacheLayout, layer int, k, v Matrix, slots []int32) {
 	checkIDs(op, "slot", slots, l.Pages*l.PageTokens)
 }
 
+// CheckCopyPage checks the arguments of CopyPage.
+func CheckCopyPage(l CacheLayout, from, to int32) {
+	checkIDs("CopyPage", "pages", []int32{from, to}, l.Pages)
+	must(from != to, "CopyPage", "page %d onto itself", from)
+}
+
 // CheckAttend checks the arguments of Attend.
 func CheckAttend(dst, q Matrix, l CacheLayout, layer int, spans []Span, how Attention) {
 	const op = "Attend"

@@ -112,6 +112,8 @@ type Backend interface {
 	// Attend computes causal grouped-query attention: dst = softmax(scale * q K^T) V for each head of each row of spans.
 	// q and dst are [rows, heads*HeadDim]; query head h uses key/value head h*KVHeads/heads.
 	Attend(dst, q Matrix, c Cache, layer int, spans []Span, how Attention)
+	// CopyPage sets a page of a cache, in all layers, to another.
+	CopyPage(c Cache, from, to int32)
 	// SiluMul sets dst = silu(gate) * up, element by element. dst may be gate or up.
 	SiluMul(dst, gate, up Matrix)
 	// Add sets dst = dst + x.

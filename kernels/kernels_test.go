@@ -12,7 +12,7 @@ import (
 // Backend is a closed set: a new operation needs an ADR, and then a line here.
 func TestBackendIsClosed(t *testing.T) {
 	want := []string{
-		"Add", "Attend", "Close", "Embed", "GatherRows", "NewBuffer", "NewCache", "Project", "RMSNorm", "Read",
+		"Add", "Attend", "Close", "CopyPage", "Embed", "GatherRows", "NewBuffer", "NewCache", "Project", "RMSNorm", "Read",
 		"RotaryAngles", "Rotate", "SiluMul", "StoreKV", "Sync", "Write",
 	}
 	var got []string

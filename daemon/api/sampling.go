@@ -29,6 +29,8 @@ type Sampling struct {
 	ReturnTokenIDs         bool           `json:"return_token_ids,omitempty"`
 	ReturnTokensAsTokenIDs bool           `json:"return_tokens_as_token_ids,omitempty"`
 	User                   string         `json:"user,omitempty"`
+	// CacheSalt parts the caller's requests: what one leaves in the cache is found only by those of the same salt.
+	CacheSalt string `json:"cache_salt,omitempty"`
 }
 
 // StreamOptions say what a stream carries besides its text.
@@ -85,6 +87,7 @@ func (s *Sampling) table(l Limits, repeat **float64) table {
 		"return_token_ids":           boolean(&s.ReturnTokenIDs),
 		"return_tokens_as_token_ids": boolean(&s.ReturnTokensAsTokenIDs),
 		"user":                       text(&s.User, MaxNameBytes),
+		"cache_salt":                 text(&s.CacheSalt, MaxNameBytes),
 		"response_format":            responseFormat,
 	}
 	for name, reason := range refused {

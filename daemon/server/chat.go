@@ -62,7 +62,7 @@ func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record)
 		}
 	}
 	j := &job{
-		model: model, prompts: [][]int32{ids}, n: req.Choices(), stops: makeStops(req.Stop),
+		model: model, prompts: [][]int32{ids}, n: req.Choices(), stops: makeStops(req.Stop), salt: req.CacheSalt,
 		request: engine.Request{MaxTokens: settleLimit(req.Limit(), model, 0), Sampling: params, IgnoreEOS: req.IgnoreEOS},
 	}
 	a := &chatAnswer{
@@ -248,7 +248,7 @@ func (a *chatAnswer) info(timings api.Timings) *api.Info {
 // info says what produced an answer.
 func (s *Server) info(j *job, rec *record, timings api.Timings, ignored []string) *api.Info {
 	return &api.Info{
-		Base: j.model.Base, Adapters: []api.Adapter{}, Numerics: s.o.Numerics, Seed: j.request.Sampling.Seed,
+		Base: j.model.Base, Adapters: []api.Adapter{}, Numerics: s.o.Numerics, Seed: j.request.Sampling.Seed, ReusedTokens: j.reused,
 		Timings: timings, Ignored: ignored, RequestID: rec.id, ContextLength: j.model.ContextLength,
 	}
 }

@@ -43,7 +43,7 @@ func (s *Server) handleCompletions(w http.ResponseWriter, r *http.Request, rec *
 		s: s, rec: rec, req: req, id: "cmpl-" + strings.TrimPrefix(rec.id, "req-"), created: time.Now().Unix(),
 		pieces: pieces{model: model, asIDs: req.ReturnTokensAsTokenIDs},
 		job: &job{
-			model: model, prompts: prompts, n: req.Choices(), stops: makeStops(req.Stop),
+			model: model, prompts: prompts, n: req.Choices(), stops: makeStops(req.Stop), salt: req.CacheSalt,
 			request: engine.Request{
 				MaxTokens: limit, PromptOnly: limit == 0, Sampling: params, IgnoreEOS: req.IgnoreEOS,
 				PromptLogprobs: req.Echo && req.Logprobs != nil,

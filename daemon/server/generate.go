@@ -21,6 +21,8 @@ type job struct {
 	n       int
 	request engine.Request // of every choice, but for the prompt and the seed
 	stops   []stopString
+	salt    string // cache_salt
+	reused  int    // tokens of the prompts that were found in the cache; known when all choices have ended
 }
 
 func (j *job) choices() int { return len(j.prompts) * j.n }
@@ -32,6 +34,7 @@ func (j *job) usage(completion int) *api.Usage {
 		u.PromptTokens += len(p)
 	}
 	u.TotalTokens = u.PromptTokens + completion
+	u.PromptDetails.CachedTokens = j.reused
 	return u
 }
 
@@ -56,14 +59,17 @@ type generation struct {
 
 	mu      sync.Mutex // also held while emit runs
 	emit    func(event) error
-	left    int // choices that have not ended; under mu
+	left    int              // choices that have not ended; under mu
+	firsts  []*engine.Stream // of each prompt, its first choice
 	timings api.Timings
 }
 
 // generate runs all choices of a job and calls emit for what happens. It returns when all have ended, at the first error, or when
 // ctx is done; by then nothing of the job is left in the engine and emit is not called any more.
 func (s *Server) generate(ctx context.Context, rec *record, j *job, emit func(event) error) (api.Timings, error) {
-	g := &generation{s: s, job: j, rec: rec, emit: emit, left: j.choices()}
+	g := &generation{s: s, job: j, rec: rec, emit: emit, left: j.choices(), firsts: make([]*engine.Stream, len(j.prompts))}
+	j.request.Domain = rec.caller.Domain() + "\x00" + j.salt
+	j.reused = 0
 	rec.choices = j.choices()
 	rec.prompt = j.usage(0).PromptTokens
 	ctx, cancel := context.WithCancel(ctx)
@@ -130,12 +136,17 @@ func (g *generation) submit(choice int) (Stream, error) {
 	r.Prompt = g.job.prompts[choice/g.job.n]
 	// By position and seed alone the choices of one prompt would all be the same.
 	r.Sampling.Seed += uint64(choice % g.job.n)
-	return g.job.model.Engine.Submit(r)
+	r.Behind = g.firsts[choice/g.job.n]
+	stream, err := g.job.model.Engine.Submit(r)
+	if first, ok := stream.(*engine.Stream); ok && err == nil && choice%g.job.n == 0 {
+		g.firsts[choice/g.job.n] = first
+	}
+	return stream, err
 }
 
 // choice turns one stream of tokens into events.
 func (g *generation) choice(ctx context.Context, choice int, stream Stream) error {
-	defer g.note(stream)
+	defer g.note(choice, stream)
 	defer stream.Cancel()
 	first := event{choice: choice, first: true}
 	if g.job.request.PromptLogprobs {
@@ -231,10 +242,13 @@ func (g *generation) received(before time.Time) time.Time {
 }
 
 // note keeps the times of a stream that has ended: of several, the longest.
-func (g *generation) note(stream Stream) {
+func (g *generation) note(choice int, stream Stream) {
 	r := stream.Result()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if choice%g.job.n == 0 { // the others share the prompt of the first, which is counted once
+		g.job.reused += r.ReusedTokens
+	}
 	g.rec.queue = max(g.rec.queue, r.Queued)
 	g.timings.Queue = max(g.timings.Queue, milliseconds(r.Queued))
 	g.timings.Prefill = max(g.timings.Prefill, milliseconds(r.Prefill))

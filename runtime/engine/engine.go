@@ -12,6 +12,7 @@ package engine
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +36,7 @@ type Config struct {
 	PageTokens   int // of a cache page, a power of two from 16 to 64; default 32
 	Pages        int // of the pool, which must hold one context; default: MaxBatch contexts
 	CacheType    kernels.CacheType
+	NoSharing    bool          // each request computes all of its prompt
 	StreamTokens int           // that wait for a reader before its stream is paused; default 256
 	ReadTimeout  time.Duration // after which a paused stream whose reader takes nothing is cancelled; default 30 s
 
@@ -207,6 +209,9 @@ func (e *Engine) check(req *Request) error {
 			return fmt.Errorf("engine: prompt token %d is id %d, the vocabulary has %d: %w", i, id, e.model.Vocab, ErrRequest)
 		}
 	}
+	if b := req.Behind; b != nil && (b.engine != e || b.request.Domain != req.Domain || !slices.Equal(b.request.Prompt, req.Prompt)) {
+		return fmt.Errorf("engine: behind a request of another prompt, domain or engine: %w", ErrRequest)
+	}
 	return req.Sampling.Validate(e.model.Vocab)
 }
 
@@ -262,6 +267,12 @@ type Request struct {
 	IgnoreEOS  bool
 	// PromptLogprobs asks for the logprobs of the prompt's own tokens, with as many of the best as Sampling.TopLogprobs says.
 	PromptLogprobs bool
+	// Domain is who may find what this request leaves in the cache, and whose it may find: requests of other domains take the
+	// time that they would take without it.
+	Domain string
+	// Behind is a request of the same prompt and Domain that was submitted before, or nil: this one waits for its prompt and then
+	// shares it.
+	Behind *Stream
 	// Tap, for tests, sees the logits that each token is sampled from, on the loop's goroutine; they are valid during the call. The
 	// position is that of the token to be sampled.
 	Tap func(position int, logits []float32)

@@ -127,6 +127,7 @@ func (e *Engine) admit(s *Stream) {
 	l.streams[s.id] = s
 	err := l.scheduler.Add(&scheduler.Sequence{
 		ID: s.id, Prompt: r.Prompt, MaxTokens: r.MaxTokens, NoTokens: r.PromptOnly, IgnoreEOG: r.IgnoreEOS, PromptLogits: r.PromptLogprobs,
+		Root: e.root(r), Behind: r.behind(),
 	})
 	if err != nil { // Submit has checked all that could be wrong
 		e.finish(s, FinishError, err)
@@ -219,7 +220,7 @@ func (e *Engine) note(step scheduler.Step) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stats.Queue, e.stats.Running, e.stats.Paused = c.Waiting, c.Running, c.Paused
-	e.stats.PagesUsed = l.manager.Used()
+	e.stats.PagesUsed, e.stats.PagesKept, e.stats.PagesEvicted = l.manager.Used(), l.manager.Kept(), l.manager.Evicted()
 	if step.Rows > 0 {
 		e.stats.Steps++
 	}

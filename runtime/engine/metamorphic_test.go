@@ -104,12 +104,18 @@ func tap(list *[]uint64) func(int, []float32) {
 
 // ask computes a request and reads it to the end; dawdle waits before each token.
 func ask(t *testing.T, e *Engine, req Request, dawdle func()) answer {
-	var a answer
+	a, _ := askReused(t, e, req, dawdle, func(*Stream) {})
+	return a
+}
+
+// askReused is ask for a request whose stream others want to stand behind. It returns how many tokens were found in the cache.
+func askReused(t *testing.T, e *Engine, req Request, dawdle func(), submitted func(*Stream)) (a answer, reused int) {
 	req.Tap = tap(&a.Logits)
 	s, err := e.Submit(req)
+	submitted(s)
 	if err != nil {
 		t.Error(err)
-		return a
+		return a, 0
 	}
 	ctx := testContext(t)
 	for {
@@ -120,7 +126,7 @@ func ask(t *testing.T, e *Engine, req Request, dawdle func()) answer {
 		}
 		if err != nil {
 			t.Error(err)
-			return a
+			return a, 0
 		}
 		a.Tokens = append(a.Tokens, token)
 	}
@@ -128,7 +134,7 @@ func ask(t *testing.T, e *Engine, req Request, dawdle func()) answer {
 		t.Error(err)
 	}
 	a.Finish = s.Result().FinishReason
-	return a
+	return a, s.Result().ReusedTokens
 }
 
 // drawRequest makes a random request for a model.
@@ -169,6 +175,8 @@ type variant struct {
 	StreamTokens int
 	Dawdle       bool
 	Cancels      int // requests beside the ones compared that are cancelled on the way
+	NoSharing    bool
+	Rounds       int // how often the requests are made: what one round leaves in the cache serves the next
 }
 
 func drawVariant(r *rand.Rand, levels []string) variant {
@@ -178,6 +186,7 @@ func drawVariant(r *rand.Rand, levels []string) variant {
 		MaxBatch:   1 + r.IntN(8),
 		StepTokens: pick(1, 7, 64, 512), PageTokens: pick(16, 32, 64), Spare: pick(0, 1, 3, 100),
 		StreamTokens: pick(2, 64, 256), Dawdle: r.IntN(3) == 0, Cancels: pick(0, 0, 3),
+		NoSharing: r.IntN(4) == 0, Rounds: pick(1, 1, 2),
 	}
 }
 
@@ -225,11 +234,12 @@ func TestMetamorphic(t *testing.T) {
 		first, seeds = seed, 1
 	}
 	d := newDevices(t)
-	preempted := uint64(0)
+	preempted, reused := uint64(0), 0
 	for seed := first; seed < first+uint64(seeds); seed++ {
-		preempted += metamorphic(t, d, seed, kernels.CacheTypes())
+		p, f := metamorphic(t, d, seed, kernels.CacheTypes())
+		preempted, reused = preempted+p, reused+f
 	}
-	t.Logf("%d seeds, %d preemptions", seeds, preempted)
+	t.Logf("%d seeds, %d preemptions, %d tokens found in the cache", seeds, preempted, reused)
 }
 
 // A key is quantized once, when it is stored, and alone: so batch, chunk and preemption do not show in a quantized cache either.
@@ -238,7 +248,8 @@ func TestMetamorphicOfQuantizedCaches(t *testing.T) {
 	for _, typ := range []kernels.CacheType{kernels.CacheQ8_0, kernels.CacheQ4_0} {
 		preempted := uint64(0)
 		for _, seed := range []uint64{2, 4, 10} { // the last two have few pages
-			preempted += metamorphic(t, d, seed, []kernels.CacheType{typ})
+			p, _ := metamorphic(t, d, seed, []kernels.CacheType{typ})
+			preempted += p
 		}
 		t.Logf("%s: %d preemptions", typ, preempted)
 	}
@@ -260,8 +271,9 @@ func TestLongMetamorphic(t *testing.T) {
 	}
 }
 
-// metamorphic runs one seed, on a model and one of the cache types that fits it, and returns how often a sequence was preempted.
-func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheType) (preempted uint64) {
+// metamorphic runs one seed, on a model and one of the cache types that fits it, and returns how often a sequence was preempted and
+// how many tokens were found in the cache.
+func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheType) (preempted uint64, reused int) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	all := subjects()
 	of, cache := all[r.IntN(len(all))], caches[r.IntN(len(caches))]
@@ -276,10 +288,24 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 		requests := make([]Request, 1+r.IntN(9))
 		for i := range requests {
 			requests[i] = drawRequest(r, vocab, of.contextLen)
+			requests[i].Domain = []string{"one", "one", "other"}[r.IntN(3)]
+			if i > 0 && r.IntN(2) == 0 { // begins as another one
+				other := requests[r.IntN(i)].Prompt
+				copy(requests[i].Prompt, other[:r.IntN(len(other)+1)])
+			}
+		}
+		behind := make([]int, len(requests)) // another of the same prompt, or itself
+		for i := range requests {
+			behind[i] = i
+			if j := r.IntN(i + 1); j < i && r.IntN(3) == 0 {
+				behind[i] = j
+				requests[i].Prompt, requests[i].Domain = requests[j].Prompt, requests[j].Domain
+				requests[i].PromptOnly = requests[i].PromptOnly && requests[i].PromptLogprobs
+			}
 		}
 		alone := make([]answer, len(requests))
 		reference := open(t, d, Config{
-			Model: model, EOG: of.eog, CacheType: cache, ContextLen: of.contextLen, PageTokens: 16, MaxBatch: 1,
+			Model: model, EOG: of.eog, CacheType: cache, ContextLen: of.contextLen, PageTokens: 16, MaxBatch: 1, NoSharing: true,
 		}, cpu.Options{Threads: 1, Level: "ref"})
 		for i, req := range requests {
 			alone[i] = ask(t, reference, req, func() {})
@@ -289,6 +315,7 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 		e := open(t, d, Config{
 			Model: model, EOG: of.eog, CacheType: cache, ContextLen: of.contextLen, PageTokens: v.PageTokens, MaxBatch: v.MaxBatch,
 			StepTokens: v.StepTokens, StreamTokens: v.StreamTokens, Pages: (of.contextLen+v.PageTokens-1)/v.PageTokens + v.Spare,
+			NoSharing: v.NoSharing,
 		}, v.CPU)
 		defer e.Close()
 		var readers sync.WaitGroup
@@ -296,19 +323,36 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 			req, after := drawRequest(r, vocab, of.contextLen), r.IntN(6)
 			readers.Go(func() { leave(t, e, req, after) })
 		}
-		together := make([]answer, len(requests))
-		for i, req := range requests {
-			dawdle := func() {}
-			if v.Dawdle && i%2 == 0 {
-				dawdle = func() { <-time.After(200 * time.Microsecond) }
+		for range v.Rounds {
+			together, found := make([]answer, len(requests)), make([]int, len(requests))
+			streams := make([]*Stream, len(requests))
+			submitted := make([]chan struct{}, len(requests))
+			for i := range requests {
+				submitted[i] = make(chan struct{})
 			}
-			readers.Go(func() { together[i] = ask(t, e, req, dawdle) })
-		}
-		readers.Wait()
-		for i := range requests {
-			if diff := cmp.Diff(alone[i], together[i]); diff != "" {
-				t.Errorf("request %d of %d (prompt of %d tokens) is not what it is alone (-alone +together):\n%s",
-					i, len(requests), len(requests[i].Prompt), diff)
+			for i, req := range requests {
+				dawdle := func() {}
+				if v.Dawdle && i%2 == 0 {
+					dawdle = func() { <-time.After(200 * time.Microsecond) }
+				}
+				readers.Go(func() {
+					if j := behind[i]; j != i {
+						<-submitted[j]
+						req.Behind = streams[j]
+					}
+					together[i], found[i] = askReused(t, e, req, dawdle, func(s *Stream) {
+						streams[i] = s
+						close(submitted[i])
+					})
+				})
+			}
+			readers.Wait()
+			for i := range requests {
+				if diff := cmp.Diff(alone[i], together[i]); diff != "" {
+					t.Errorf("request %d of %d (prompt of %d tokens, %d found) is not what it is alone (-alone +together):\n%s",
+						i, len(requests), len(requests[i].Prompt), found[i], diff)
+				}
+				reused += found[i]
 			}
 		}
 		preempted = e.Stats().Preempted
@@ -316,7 +360,7 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 	if !ok {
 		t.Errorf("%s, cache %s, %+v; repeat with\nWEFT_SEED=%d go test -run 'TestMetamorphic$' ./runtime/engine", of.name, cache, v, seed)
 	}
-	return preempted
+	return preempted, reused
 }
 
 // open starts an engine on a device.

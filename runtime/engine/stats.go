@@ -24,9 +24,12 @@ type Stats struct {
 	Running    int // requests that hold pages
 	Paused     int // of all, those whose reader does not read
 	PagesUsed  int
+	PagesKept  int // that no request holds; their content may be wanted again
 	PagesTotal int
-	Steps      uint64
-	Preempted  uint64 // times that a sequence gave up its pages
+	// PagesEvicted counts the kept pages that had to make room.
+	PagesEvicted uint64
+	Steps        uint64
+	Preempted    uint64 // times that a sequence gave up its pages
 }
 
 // Stats returns how the engine stands.

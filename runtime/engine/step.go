@@ -31,7 +31,10 @@ func (e *Engine) step() (stepped bool, err error) {
 	}
 	l.fill(step, e.cfg.PageTokens)
 	for i := range step.Parts {
-		l.streams[step.Parts[i].ID].begin(start)
+		l.streams[step.Parts[i].ID].begin(start, step.Parts[i].Reused)
+	}
+	for _, c := range step.Copies {
+		e.cfg.Backend.CopyPage(l.pages.Cache, c.From, c.To)
 	}
 	logits := e.cfg.Model.Forward(e.cfg.Backend, l.workspace, &l.batch, l.pages)
 	if step.LogitRows > 0 {

@@ -60,6 +60,7 @@ type Result struct {
 	FinishReason     string // empty before the end
 	PromptTokens     int
 	CompletionTokens int           // tokens that Next has returned
+	ReusedTokens     int           // of the prompt, those whose keys and values were found in the cache
 	Queued           time.Duration // from Submit to the first step
 	Prefill          time.Duration // from there to the first token, or to the end of a prompt alone
 	TTFT             time.Duration // from Submit to the first token
@@ -190,12 +191,13 @@ func (s *Stream) end(reason string, err error) bool {
 	return true
 }
 
-// begin notes the time of the first step.
-func (s *Stream) begin(now time.Time) {
+// begin notes the time of the first step, and how many tokens of the prompt were found in the cache.
+func (s *Stream) begin(now time.Time, reused int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.result.Queued == 0 {
 		s.result.Queued = max(now.Sub(s.created), 1)
+		s.result.ReusedTokens = reused
 	}
 }
 

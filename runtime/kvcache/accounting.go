@@ -13,21 +13,45 @@ const (
 
 // Manager accounts for a pool of pages. It holds no memory of the cache itself.
 //
+// A page is free, held by one Table or more, or kept: no Table holds it, but its content is known by a Key and may be
+// wanted again. Kept pages are given to others when no page is free, the least recently used first.
+//
 // Free pages are a stack, and a table gives its pages back tail first: the page freed last, which is the likeliest to lie
 // in the processor's caches, is used first, and a pool that is mostly idle keeps touching the same few pages, so that the
-// rest never becomes resident.
+// rest never becomes resident. Of kept pages the tail of a sequence goes first too: its beginning is the likelier to be
+// shared.
 type Manager struct {
 	pageTokens int
 	shift      uint    // log2 of pageTokens
 	free       []int32 // the stack of free pages; the next one to go is the last
-	held       []bool  // page -> is in a Table; guards against giving a page back twice
+	pages      []page
+	index      map[Key]int32 // of every page with a Key
+	kept       int           // pages in the list of kept ones
+	oldest     int32         // kept page to go next; none: no kept page
+	newest     int32
+	evicted    uint64
 }
+
+// page is what is known of one page.
+type page struct {
+	refs         int32 // Tables that hold it
+	keyed        bool  // key is its content's, and it is in the index
+	older, newer int32 // neighbours in the list of kept pages
+	key          Key
+}
+
+// none is no page.
+const none = -1
 
 // Table is the page table of one sequence: position p lies in Pages()[p/PageTokens]. The zero Table is empty and ready; a table
 // only grows until it is released as a whole.
 type Table struct {
 	pages []int32
+	known int // of its first pages, those whose Key was looked up or committed
 }
+
+// Copy says that the content of one page is to be copied to another before anything is written.
+type Copy struct{ From, To int32 }
 
 // New returns the accounting of a pool of pages, each of pageTokens tokens.
 func New(pages, pageTokens int) (*Manager, error) {
@@ -45,7 +69,10 @@ func New(pages, pageTokens int) (*Manager, error) {
 		pageTokens: pageTokens,
 		shift:      uint(bits.TrailingZeros(uint(pageTokens))),
 		free:       make([]int32, pages),
-		held:       make([]bool, pages),
+		pages:      make([]page, pages),
+		index:      make(map[Key]int32, pages),
+		oldest:     none,
+		newest:     none,
 	}
 	for i := range m.free {
 		m.free[i] = int32(pages - 1 - i)
@@ -57,13 +84,19 @@ func New(pages, pageTokens int) (*Manager, error) {
 func (m *Manager) PageTokens() int { return m.pageTokens }
 
 // Total is the number of pages in the pool.
-func (m *Manager) Total() int { return len(m.held) }
+func (m *Manager) Total() int { return len(m.pages) }
 
-// Free is the number of pages that no table holds.
-func (m *Manager) Free() int { return len(m.free) }
+// Free is the number of pages that no table holds, kept ones among them: so many can be had.
+func (m *Manager) Free() int { return len(m.free) + m.kept }
 
 // Used is the number of pages that tables hold.
-func (m *Manager) Used() int { return len(m.held) - len(m.free) }
+func (m *Manager) Used() int { return len(m.pages) - m.Free() }
+
+// Kept is the number of pages that no table holds and whose content may be wanted again.
+func (m *Manager) Kept() int { return m.kept }
+
+// Evicted is the number of kept pages that were given to others so far.
+func (m *Manager) Evicted() uint64 { return m.evicted }
 
 // PagesFor is the number of pages that hold the given number of tokens.
 func (m *Manager) PagesFor(tokens int) int { return (tokens + m.pageTokens - 1) >> m.shift }
@@ -85,30 +118,54 @@ func (m *Manager) Grow(t *Table, tokens int) bool {
 	if need <= 0 {
 		return true
 	}
-	if need > len(m.free) {
+	if need > m.Free() {
 		return false
 	}
 	for range need {
-		page := m.free[len(m.free)-1]
-		m.free = m.free[:len(m.free)-1]
-		m.held[page] = true
-		t.pages = append(t.pages, page)
+		t.pages = append(t.pages, m.take())
 	}
 	return true
+}
+
+// take returns a page that nobody holds, held once. There must be one.
+func (m *Manager) take() int32 {
+	var p int32
+	if n := len(m.free); n > 0 {
+		p = m.free[n-1]
+		m.free = m.free[:n-1]
+	} else {
+		p = m.oldest
+		m.unkeep(p)
+		m.forget(p)
+		m.evicted++
+	}
+	m.pages[p].refs = 1
+	return p
 }
 
 // Release gives all pages of t back, tail first, and leaves t empty.
 func (m *Manager) Release(t *Table) {
 	for i := len(t.pages) - 1; i >= 0; i-- {
-		page := t.pages[i]
-		if !m.held[page] {
-			panic(fmt.Sprintf("BUG: kvcache: page %d is given back twice", page))
-		}
-		m.held[page] = false
-		m.free = append(m.free, page)
+		m.drop(t.pages[i])
 	}
-	t.pages = t.pages[:0]
+	t.pages, t.known = t.pages[:0], 0
 }
 
-// Pages is the list of t's pages in order of position. It is valid until t grows or is released and must not be changed.
+// drop ends one holding of a page.
+func (m *Manager) drop(p int32) {
+	page := &m.pages[p]
+	if page.refs < 1 {
+		panic(fmt.Sprintf("BUG: kvcache: page %d is given back twice", p))
+	}
+	page.refs--
+	switch {
+	case page.refs > 0:
+	case page.keyed:
+		m.keep(p)
+	default:
+		m.free = append(m.free, p)
+	}
+}
+
+// Pages is the list of t's pages in order of position. It is valid until t changes or is released and must not be changed.
 func (t *Table) Pages() []int32 { return t.pages }

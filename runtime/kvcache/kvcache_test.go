@@ -14,7 +14,8 @@ import (
 	"github.com/weft-run/weft/runtime/modeltest"
 )
 
-// TestScripts runs testdata: "new PAGES PAGETOKENS", "grow TABLE TOKENS", "release TABLE", "slots TABLE POS COUNT", "count".
+// TestScripts runs testdata: "new PAGES PAGETOKENS", "grow TABLE TOKENS", "release TABLE", "slots TABLE POS COUNT", "count",
+// "match TABLE KEYS", "commit TABLE KEYS" and "fork TABLE FROM TOKENS". A key is a letter.
 func TestScripts(t *testing.T) {
 	modeltest.Scripts(t, "testdata/*.txt", func(t *testing.T) func([]string) string {
 		var m *kvcache.Manager
@@ -47,13 +48,70 @@ func TestScripts(t *testing.T) {
 			case "slots":
 				return fmt.Sprint(kvcache.Slots(nil, table().Pages(), m.PageTokens(), number(2), number(3)))
 			case "count":
-				return fmt.Sprintf("free %d used %d of %d", m.Free(), m.Used(), m.Total())
+				return fmt.Sprintf("free %d used %d of %d, kept %d", m.Free(), m.Used(), m.Total(), m.Kept())
+			case "match":
+				tokens := m.Match(table(), keys(words[2]))
+				return fmt.Sprintf("%d tokens %v", tokens, table().Pages())
+			case "commit":
+				m.Commit(table(), keys(words[2]))
+			case "fork":
+				c, copied, ok := m.Fork(table(), tables[words[2]], number(3))
+				text := fmt.Sprintf("%v %v", ok, table().Pages())
+				if copied {
+					text += fmt.Sprintf(" copy %d to %d", c.From, c.To)
+				}
+				return text
 			default:
 				t.Fatalf("unknown command %q", words[0])
 			}
 			return ""
 		}
 	})
+}
+
+// keys are the Keys that a word's letters stand for.
+func keys(word string) []kvcache.Key {
+	var list []kvcache.Key
+	for _, letter := range []byte(word) {
+		list = append(list, kvcache.Key{letter})
+	}
+	return list
+}
+
+// TestKeysDiffer: whatever decides a page's content or who may see it changes its Key.
+func TestKeysDiffer(t *testing.T) {
+	base := kvcache.Identity{Base: "b", Numerics: 1, PageTokens: 32, Domain: "d", Adapters: []kvcache.AdapterUse{{Digest: "x", Scale: 1}, {Digest: "y", Scale: 2}}}
+	same := base
+	if base.Root() != same.Root() {
+		t.Error("equal identities have two roots")
+	}
+	seen := map[kvcache.Key]string{base.Root(): "itself"}
+	for name, change := range map[string]func(*kvcache.Identity){
+		"base":           func(id *kvcache.Identity) { id.Base = "c" },
+		"numerics":       func(id *kvcache.Identity) { id.Numerics = 2 },
+		"type":           func(id *kvcache.Identity) { id.Type = kernels.CacheQ8_0 },
+		"page":           func(id *kvcache.Identity) { id.PageTokens = 16 },
+		"domain":         func(id *kvcache.Identity) { id.Domain = "" },
+		"base to domain": func(id *kvcache.Identity) { id.Base, id.Domain = "", "bd" },
+		"no adapter":     func(id *kvcache.Identity) { id.Adapters = nil },
+		"one adapter":    func(id *kvcache.Identity) { id.Adapters = id.Adapters[:1] },
+		"order":          func(id *kvcache.Identity) { id.Adapters = []kvcache.AdapterUse{id.Adapters[1], id.Adapters[0]} },
+		"scale": func(id *kvcache.Identity) {
+			id.Adapters = []kvcache.AdapterUse{{Digest: "x", Scale: 1}, {Digest: "y", Scale: 3}}
+		},
+	} {
+		id := base
+		change(&id)
+		if other := seen[id.Root()]; other != "" {
+			t.Errorf("%s has the root of %s", name, other)
+		}
+		seen[id.Root()] = name
+	}
+	a, b := make([]int32, 16), make([]int32, 16)
+	b[15] = 1
+	if root := base.Root(); root.Next(a) == root.Next(b) || root.Next(a).Next(a) == root.Next(a) {
+		t.Error("other tokens, or others before them, have the same Key")
+	}
 }
 
 // TestNoPageLeaksOrIsShared grows and releases tables at random: every page is free or in exactly one table, always.

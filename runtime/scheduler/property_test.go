@@ -24,11 +24,26 @@ type world struct {
 	done  int
 }
 
-// entry is what a slot holds.
+// entry is what a slot holds: the keys and values of one token behind certain others, of a chain from root, or of one
+// sequence where it shares with nobody.
 type entry struct {
+	root  kvcache.Key
 	id    scheduler.SeqID
 	pos   int
 	token int32
+	after uint64 // hash of the tokens before it
+}
+
+// at is what the slot of a position of q must hold.
+func (q *wanted) at(pos int) entry {
+	e := entry{root: q.Root, pos: pos, token: q.tokens[pos], after: 14695981039346656037}
+	if e.root == (kvcache.Key{}) {
+		e.id = q.ID
+	}
+	for _, t := range q.tokens[:pos] {
+		e.after = (e.after ^ uint64(t)) * 1099511628211
+	}
+	return e
 }
 
 // wanted is a sequence as its caller sees it.
@@ -102,9 +117,20 @@ func (w *world) add() {
 		ID: w.last, NoTokens: rapid.IntRange(0, 4).Draw(w.t, "noTokens") == 0, MaxTokens: rapid.IntRange(0, 50).Draw(w.t, "max"),
 		PromptLogits: rapid.Bool().Draw(w.t, "score"), IgnoreEOG: rapid.Bool().Draw(w.t, "ignore"),
 	}}
+	// Prompts of one root and one beginning have much in common; they part ways somewhere.
+	if root := rapid.IntRange(0, 2).Draw(w.t, "root"); root > 0 {
+		q.Root = kvcache.Key{byte(root)}
+	}
+	begin, part := rapid.IntRange(0, 1).Draw(w.t, "begin"), rapid.IntRange(0, 2*w.cfg.ContextLen).Draw(w.t, "part")
 	q.Prompt = make([]int32, rapid.IntRange(1, w.cfg.ContextLen-1).Draw(w.t, "prompt"))
 	for i := range q.Prompt {
-		q.Prompt[i] = int32(int(w.last)*31+i) % 1000
+		q.Prompt[i] = int32(begin*31+i) % 1000
+		if i >= part {
+			q.Prompt[i] += int32(w.last)
+		}
+	}
+	if other, ok := w.pick(); ok && w.alive[other].Root != (kvcache.Key{}) && rapid.IntRange(0, 3).Draw(w.t, "behind") == 0 {
+		q.Behind, q.Root, q.Prompt = other, w.alive[other].Root, slices.Clone(w.alive[other].Prompt)
 	}
 	q.tokens = slices.Clone(q.Prompt)
 	q.scored = make([]bool, len(q.Prompt))
@@ -165,7 +191,24 @@ func (w *world) step() {
 // its sequence.
 func (w *world) check(step scheduler.Step) {
 	rows, logits := 0, 0
-	used := map[int32]bool{}
+	size := w.pages.PageTokens()
+	for _, c := range step.Copies {
+		copy(w.cache[int(c.To)*size:int(c.To+1)*size], w.cache[int(c.From)*size:])
+	}
+	holders, writers := map[int32]int{}, map[int32]int{}
+	for _, p := range step.Parts {
+		for i, page := range p.Pages {
+			holders[page]++
+			if (i+1)*size > p.Pos && i*size < p.Pos+len(p.Tokens) {
+				writers[page]++
+			}
+		}
+	}
+	for page := range writers {
+		if holders[page] != 1 {
+			w.t.Fatalf("page %d is written to and in %d page tables", page, holders[page])
+		}
+	}
 	for _, p := range step.Parts {
 		q := w.alive[p.ID]
 		if q == nil || q.paused {
@@ -176,15 +219,9 @@ func (w *world) check(step scheduler.Step) {
 		if len(p.Tokens) == 0 || !slices.Equal(p.Tokens, q.tokens[p.Pos:end]) {
 			w.t.Fatalf("sequence %d: rows [%d,%d) are not its tokens", p.ID, p.Pos, end)
 		}
-		for _, page := range p.Pages {
-			if used[page] {
-				w.t.Fatalf("page %d is in two page tables", page)
-			}
-			used[page] = true
-		}
-		slots := kvcache.Slots(nil, p.Pages, w.pages.PageTokens(), 0, end)
+		slots := kvcache.Slots(nil, p.Pages, size, 0, end)
 		for pos, slot := range slots {
-			now := entry{p.ID, pos, q.tokens[pos]}
+			now := q.at(pos)
 			if pos >= p.Pos {
 				w.cache[slot] = now
 			} else if w.cache[slot] != now {
@@ -254,6 +291,9 @@ func (w *world) drain() {
 	if c := w.s.Counts(); c != (scheduler.Counts{}) || w.pages.Used() != 0 {
 		w.t.Fatalf("at the end %+v, %d pages in use", c, w.pages.Used())
 	}
+	if w.pages.Free() != w.pages.Total() {
+		w.t.Fatalf("%d of %d pages can be had", w.pages.Free(), w.pages.Total())
+	}
 }
 
 func mapValues(m map[scheduler.SeqID]*wanted) []*wanted {
@@ -275,7 +315,7 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 4 {
-		if err := s.Add(&scheduler.Sequence{ID: scheduler.SeqID(i), Prompt: make([]int32, 9)}); err != nil {
+		if err := s.Add(&scheduler.Sequence{ID: scheduler.SeqID(i), Prompt: make([]int32, 9), Root: kvcache.Key{1}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -15,7 +15,7 @@ func (s *Scheduler) Schedule() Step {
 	if s.inStep {
 		panic("BUG: scheduler: Schedule before Update of the step before")
 	}
-	s.step = Step{Parts: s.step.Parts[:0]}
+	s.step = Step{Parts: s.step.Parts[:0], Copies: s.step.Copies[:0]}
 	s.grow()
 	s.decode()
 	s.prefill()
@@ -105,14 +105,14 @@ func (s *Scheduler) admit() {
 	}
 	for i := 0; i < len(s.waiting); {
 		q := s.waiting[i]
-		if q.paused {
+		if q.paused || s.waitsFor(q) != nil {
 			i++
 			continue
 		}
 		if active >= s.cfg.MaxBatch || len(s.step.Parts) >= s.cfg.MaxBatch || s.step.Rows >= s.cfg.StepTokens {
 			return
 		}
-		for !s.pages.Grow(&q.table, len(q.tokens)) {
+		for !s.open(q) {
 			victim := s.newestPaused()
 			if victim == nil {
 				return
@@ -122,6 +122,7 @@ func (s *Scheduler) admit() {
 		}
 		// All memory that the sequence will need, so that decoding allocates nothing.
 		q.tokens = slices.Grow(q.tokens, q.limit-len(q.tokens))
+		q.keys = slices.Grow(q.keys, q.limit/s.pages.PageTokens()-len(q.keys))
 		s.pages.Reserve(&q.table, q.limit)
 		s.waiting = slices.Delete(s.waiting, i, i+1)
 		s.running = insert(s.running, q)
@@ -156,6 +157,10 @@ func (s *Scheduler) add(q *sequence) bool {
 		ID: q.id, Pos: q.computed, Tokens: q.tokens[q.computed : q.computed+rows], Pages: q.table.Pages(),
 		ScoreFrom: from - q.computed, ScoreTo: to - q.computed, Sample: sample,
 	})
+	if !q.begun {
+		q.begun = true
+		s.step.Parts[len(s.step.Parts)-1].Reused = q.computed
+	}
 	s.step.Rows += rows
 	s.step.LogitRows += to - from
 	if sample {
@@ -179,6 +184,7 @@ func (s *Scheduler) Update(step Step, sampled []Sampled) []Finished {
 			panic(fmt.Sprintf("BUG: scheduler: no token was sampled for sequence %d", part.ID))
 		default:
 			q.computed += len(part.Tokens)
+			s.commit(q)
 			q.scored = max(q.scored, part.Pos+part.ScoreTo)
 			if part.Sample {
 				s.appendToken(q, sampled[0].Token)

@@ -40,6 +40,11 @@ type Sequence struct {
 	IgnoreEOG bool
 	// PromptLogits asks for the logits of every prompt row that has a prompt token behind it, once each.
 	PromptLogits bool
+	// Root is where the Keys of the sequence's pages begin: it takes and leaves pages of equal Keys. The zero Key shares with nobody.
+	Root kvcache.Key
+	// Behind names a sequence of the same prompt and the same Root, which is not zero, or is 0: this one waits until that one's prompt is computed, or it is
+	// gone, and then takes what it can of it.
+	Behind SeqID
 }
 
 // Part is what one sequence does in a step. Its slices belong to the scheduler and are valid until Update.
@@ -48,6 +53,7 @@ type Part struct {
 	Pos    int     // position of the first row
 	Tokens []int32 // tokens of the rows
 	Pages  []int32 // page table
+	Reused int     // tokens before Pos that were not computed for the sequence but found; only in its first part
 	// The rows [ScoreFrom, ScoreTo) of the part want logits because the caller asked for the prompt's: those of row r speak
 	// about the prompt token at position Pos+r+1.
 	ScoreFrom, ScoreTo int
@@ -62,6 +68,8 @@ type Step struct {
 	LogitRows  int
 	DecodeRows int // rows of parts that lacked one token
 	Preempted  int // sequences that gave up their pages for this step
+	// Copies are made in this order before anything is computed.
+	Copies []kvcache.Copy
 }
 
 // Sampled is the token that was chosen for a part with Sample set.
@@ -128,6 +136,10 @@ type sequence struct {
 	computed int     // tokens whose keys and values are in the cache
 	scored   int     // prompt rows whose logits have been given, counted from the first
 	table    kvcache.Table
+	root     kvcache.Key
+	keys     []kvcache.Key // of the full pages of tokens, as far as they were needed
+	behind   SeqID
+	begun    bool // was in a step
 
 	sample       bool // wants tokens
 	ignoreEOG    bool
@@ -171,6 +183,7 @@ func (s *Scheduler) Add(seq *Sequence) error {
 	q := &sequence{
 		id: seq.ID, arrival: s.arrivals, tokens: slices.Clone(seq.Prompt), prompt: len(seq.Prompt), limit: limit,
 		sample: !seq.NoTokens, ignoreEOG: seq.IgnoreEOG, promptLogits: seq.PromptLogits,
+		root: seq.Root, behind: seq.Behind,
 	}
 	s.arrivals++
 	s.byID[q.id] = q

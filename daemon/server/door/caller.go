@@ -34,6 +34,15 @@ func (c Caller) String() string {
 	return "unknown"
 }
 
+// Domain names those who may find each other's prompts in the cache: the processes of one user. TCP callers cannot be told
+// apart, so they are one domain.
+func (c Caller) Domain() string {
+	if c.UID >= 0 {
+		return fmt.Sprintf("uid=%d", c.UID)
+	}
+	return c.Network
+}
+
 type (
 	callerKey struct{}
 	connKey   struct{}

@@ -1,0 +1,104 @@
+package kvcache
+
+// Match gives the empty table t the longest run of known pages whose Keys are the first of keys, and returns how many tokens
+// they hold. They count as used from now on.
+func (m *Manager) Match(t *Table, keys []Key) int {
+	for _, key := range keys {
+		p, ok := m.index[key]
+		if !ok {
+			break
+		}
+		m.hold(p)
+		t.pages = append(t.pages, p)
+	}
+	t.known = len(t.pages)
+	return len(t.pages) << m.shift
+}
+
+// Commit makes the first full pages of t known: keys are theirs. Their keys and values must have been computed. Where another page is known for a Key already, t takes that one and gives its own back: both hold the
+// same bits.
+func (m *Manager) Commit(t *Table, keys []Key) {
+	for i := t.known; i < len(keys); i++ {
+		own := t.pages[i]
+		other, ok := m.index[keys[i]]
+		switch {
+		case !ok:
+			page := &m.pages[own]
+			if page.keyed {
+				panic("BUG: kvcache: a page is committed under two keys")
+			}
+			page.keyed, page.key = true, keys[i]
+			m.index[keys[i]] = own
+		case other != own:
+			m.hold(other)
+			t.pages[i] = other
+			m.drop(own)
+		}
+	}
+	t.known = max(t.known, len(keys))
+}
+
+// Fork gives the empty table t what another holds of its first tokens tokens: the full pages themselves, and a page of its own
+// for those of a page that is partly filled, to which the content is to be copied (copied is true). It returns false, and
+// nothing has changed, when there is no page for that.
+func (m *Manager) Fork(t, from *Table, tokens int) (c Copy, copied, ok bool) {
+	full := tokens >> m.shift
+	part := tokens > full<<m.shift
+	if part && m.Free() == 0 {
+		return Copy{}, false, false
+	}
+	for _, p := range from.pages[:full] {
+		m.hold(p)
+		t.pages = append(t.pages, p)
+	}
+	t.known = min(from.known, full)
+	if !part {
+		return Copy{}, false, true
+	}
+	c = Copy{From: from.pages[full], To: m.take()}
+	t.pages = append(t.pages, c.To)
+	return c, true, true
+}
+
+// hold adds one holding to a known page.
+func (m *Manager) hold(p int32) {
+	if m.pages[p].refs == 0 {
+		m.unkeep(p)
+	}
+	m.pages[p].refs++
+}
+
+// keep puts a page at the newest end of the list of kept ones.
+func (m *Manager) keep(p int32) {
+	m.pages[p].older, m.pages[p].newer = m.newest, none
+	if m.newest != none {
+		m.pages[m.newest].newer = p
+	} else {
+		m.oldest = p
+	}
+	m.newest = p
+	m.kept++
+}
+
+// unkeep takes a page out of the list of kept ones.
+func (m *Manager) unkeep(p int32) {
+	older, newer := m.pages[p].older, m.pages[p].newer
+	if older != none {
+		m.pages[older].newer = newer
+	} else {
+		m.oldest = newer
+	}
+	if newer != none {
+		m.pages[newer].older = older
+	} else {
+		m.newest = older
+	}
+	m.kept--
+}
+
+// forget takes the Key from a page.
+func (m *Manager) forget(p int32) {
+	page := &m.pages[p]
+	delete(m.index, page.key)
+	page.keyed = false
+}

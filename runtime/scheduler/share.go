@@ -1,0 +1,63 @@
+package scheduler
+
+import "github.com/weft-run/weft/runtime/kvcache"
+
+// waitsFor returns the sequence whose prompt q is to share and which has not computed it yet, or nil.
+func (s *Scheduler) waitsFor(q *sequence) *sequence {
+	if q.behind == 0 {
+		return nil
+	}
+	if first := s.byID[q.behind]; first != nil && first.computed < first.prompt && !first.paused {
+		return first
+	}
+	return nil
+}
+
+// open gives q, which holds no page, pages for all tokens it has. What is known of them needs no computing, but for the last
+// token, whose logits are wanted. It returns false, and q holds no page, when there are too few.
+func (s *Scheduler) open(q *sequence) bool {
+	found := len(q.tokens) - 1
+	if q.promptLogits && q.scored < q.prompt-1 {
+		found = min(found, q.scored) // rows that are to be scored are computed
+	}
+	if first := s.byID[q.behind]; first != nil && first.computed >= found && found == q.prompt-1 {
+		c, copied, ok := s.pages.Fork(&q.table, &first.table, found)
+		if !ok {
+			return false
+		}
+		if copied {
+			s.step.Copies = append(s.step.Copies, c)
+		}
+		q.computed = found
+	} else if q.root != (kvcache.Key{}) {
+		q.computed = s.pages.Match(&q.table, s.keys(q, found))
+	}
+	if !s.pages.Grow(&q.table, len(q.tokens)) {
+		// A copy to a page of the fork may stand in the step by now; nobody reads what it writes before it is written again.
+		s.pages.Release(&q.table)
+		q.computed = 0
+		return false
+	}
+	return true
+}
+
+// keys returns the Keys of the full pages of q's first tokens tokens.
+func (s *Scheduler) keys(q *sequence, tokens int) []kvcache.Key {
+	size := s.pages.PageTokens()
+	full := tokens / size
+	for i := len(q.keys); i < full; i++ {
+		before := q.root
+		if i > 0 {
+			before = q.keys[i-1]
+		}
+		q.keys = append(q.keys, before.Next(q.tokens[i*size:(i+1)*size]))
+	}
+	return q.keys[:full]
+}
+
+// commit makes the pages of q that are full known to others.
+func (s *Scheduler) commit(q *sequence) {
+	if q.root != (kvcache.Key{}) {
+		s.pages.Commit(&q.table, s.keys(q, q.computed))
+	}
+}
