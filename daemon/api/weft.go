@@ -92,6 +92,7 @@ type ModelStatus struct {
 	Running    int `json:"running"`
 	Queued     int `json:"queued"`
 	PagesUsed  int `json:"pages_used"`
+	PagesKept  int `json:"pages_kept"` // held by no request, kept for one that begins alike
 	PagesTotal int `json:"pages_total"`
 }
 

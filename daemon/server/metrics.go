@@ -114,11 +114,12 @@ var (
 	descRunning    = prometheus.NewDesc("weft_engine_running_sequences", "Sequences being computed.", []string{"model"}, nil)
 	descQueued     = prometheus.NewDesc("weft_engine_queue_requests", "Requests that wait for their first step.", []string{"model"}, nil)
 	descPagesUsed  = prometheus.NewDesc("weft_engine_used_pages", "Pages of the cache in use.", []string{"model"}, nil)
+	descPagesKept  = prometheus.NewDesc("weft_engine_kept_pages", "Pages of the cache that no request holds, kept for one that begins alike.", []string{"model"}, nil)
 	descPagesTotal = prometheus.NewDesc("weft_engine_total_pages", "Pages of the cache.", []string{"model"}, nil)
 )
 
 func (c *modelCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descModels, descResident, descRunning, descQueued, descPagesUsed, descPagesTotal} {
+	for _, d := range []*prometheus.Desc{descModels, descResident, descRunning, descQueued, descPagesUsed, descPagesKept, descPagesTotal} {
 		ch <- d
 	}
 }
@@ -140,6 +141,7 @@ func (c *modelCollector) Collect(ch chan<- prometheus.Metric) {
 		sum.Running += st.Running
 		sum.Queued += st.Queued
 		sum.PagesUsed += st.PagesUsed
+		sum.PagesKept += st.PagesKept
 		sum.PagesTotal += st.PagesTotal
 		figures[name] = sum
 	}
@@ -154,6 +156,7 @@ func (c *modelCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(descRunning, float64(f.Running), name)
 		gauge(descQueued, float64(f.Queued), name)
 		gauge(descPagesUsed, float64(f.PagesUsed), name)
+		gauge(descPagesKept, float64(f.PagesKept), name)
 		gauge(descPagesTotal, float64(f.PagesTotal), name)
 	}
 }

@@ -220,7 +220,7 @@ func (e *Engine) note(step scheduler.Step) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stats.Queue, e.stats.Running, e.stats.Paused = c.Waiting, c.Running, c.Paused
-	e.stats.PagesUsed, e.stats.PagesKept, e.stats.PagesEvicted = l.manager.Used(), l.manager.Kept(), l.manager.Evicted()
+	e.stats.PagesUsed, e.stats.PagesKept = l.manager.Used(), l.manager.Kept()
 	if step.Rows > 0 {
 		e.stats.Steps++
 	}

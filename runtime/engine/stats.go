@@ -26,10 +26,8 @@ type Stats struct {
 	PagesUsed  int
 	PagesKept  int // that no request holds; their content may be wanted again
 	PagesTotal int
-	// PagesEvicted counts the kept pages that had to make room.
-	PagesEvicted uint64
-	Steps        uint64
-	Preempted    uint64 // times that a sequence gave up its pages
+	Steps      uint64
+	Preempted  uint64 // times that a sequence gave up its pages
 }
 
 // Stats returns how the engine stands.

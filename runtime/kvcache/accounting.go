@@ -29,7 +29,6 @@ type Manager struct {
 	kept       int           // pages in the list of kept ones
 	oldest     int32         // kept page to go next; none: no kept page
 	newest     int32
-	evicted    uint64
 }
 
 // page is what is known of one page.
@@ -95,9 +94,6 @@ func (m *Manager) Used() int { return len(m.pages) - m.Free() }
 // Kept is the number of pages that no table holds and whose content may be wanted again.
 func (m *Manager) Kept() int { return m.kept }
 
-// Evicted is the number of kept pages that were given to others so far.
-func (m *Manager) Evicted() uint64 { return m.evicted }
-
 // PagesFor is the number of pages that hold the given number of tokens.
 func (m *Manager) PagesFor(tokens int) int { return (tokens + m.pageTokens - 1) >> m.shift }
 
@@ -137,7 +133,6 @@ func (m *Manager) take() int32 {
 		p = m.oldest
 		m.unkeep(p)
 		m.forget(p)
-		m.evicted++
 	}
 	m.pages[p].refs = 1
 	return p
