@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -23,6 +24,8 @@ type workload struct {
 	Prompt      int    `json:"prompt_tokens"`
 	Generate    int    `json:"generate_tokens"`
 	Seed        uint64 `json:"seed"`
+
+	salt string // cache_salt of every request
 }
 
 func (a *app) benchCommand() *cobra.Command {
@@ -56,6 +59,7 @@ func (a *app) benchCommand() *cobra.Command {
 }
 
 func (a *app) bench(ctx context.Context, c *api.Client, w workload) error {
+	w.salt = crand.Text() // or a run would find the prompts of the run before it in the cache
 	tokens, err := benchPrompts(ctx, c, w)
 	if err != nil {
 		return err
@@ -144,6 +148,7 @@ func measure(ctx context.Context, c *api.Client, w workload, prompt []int32) (s 
 	zero := 0.0
 	r := api.CompletionRequest{Model: w.Model, Prompt: api.Tokens(prompt), MaxTokens: &w.Generate}
 	r.Temperature, r.IgnoreEOS, r.ReturnTokenIDs = &zero, true, true
+	r.CacheSalt = w.salt
 	started := time.Now()
 	stream, err := c.CompleteStream(ctx, r)
 	if err != nil {

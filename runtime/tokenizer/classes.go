@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -16,18 +17,25 @@ const (
 )
 
 // classTable gives the class of a character: by a table in the basic plane, by search above it.
-type classTable [1 << 16]class
+type classTable struct {
+	basic   [1 << 16]class
+	letters []*unicode.RangeTable
+}
 
-func newClassTable() *classTable {
-	c := new(classTable)
+// newClassTable makes the table; with marks, \p{M} counts as letter, for expressions that say [\p{L}\p{M}] throughout.
+func newClassTable(withMarks bool) *classTable {
+	c := &classTable{letters: letters}
+	if withMarks {
+		c.letters = slices.Concat(letters, marks)
+	}
 	fill := func(t *unicode.RangeTable, k class) {
 		for _, r := range t.R16 {
 			for x := uint32(r.Lo); x <= uint32(r.Hi); x += uint32(r.Stride) {
-				c[x] = k
+				c.basic[x] = k
 			}
 		}
 	}
-	for _, t := range letters {
+	for _, t := range c.letters {
 		fill(t, letter)
 	}
 	for _, t := range numbers {
@@ -77,16 +85,35 @@ var (
 	}}
 )
 
+// marks are \p{M} as of Unicode 16.
+var marks = []*unicode.RangeTable{unicode.M, {
+	R16: []unicode.Range16{{0x0897, 0x0897, 1}},
+	R32: []unicode.Range32{
+		{0x10d69, 0x10d6d, 1},
+		{0x10efc, 0x10efc, 1},
+		{0x113b8, 0x113c0, 1},
+		{0x113c2, 0x113c2, 1},
+		{0x113c5, 0x113c5, 1},
+		{0x113c7, 0x113ca, 1},
+		{0x113cc, 0x113d0, 1},
+		{0x113d2, 0x113d2, 1},
+		{0x113e1, 0x113e2, 1},
+		{0x11f5a, 0x11f5a, 1},
+		{0x1611e, 0x1612f, 1},
+		{0x1e5ee, 0x1e5ef, 1},
+	},
+}}
+
 // at returns the class and the length of the character at byte i of text, which is inside it.
 func (c *classTable) at(text string, i int) (class, int) {
 	if b := text[i]; b < utf8.RuneSelf {
-		return c[b], 1
+		return c.basic[b], 1
 	}
 	r, n := utf8.DecodeRuneInString(text[i:])
 	switch {
 	case r < 1<<16:
-		return c[r], n
-	case unicode.In(r, letters...):
+		return c.basic[r], n
+	case unicode.In(r, c.letters...):
 		return letter, n
 	case unicode.In(r, numbers...):
 		return number, n

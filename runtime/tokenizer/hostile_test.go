@@ -94,7 +94,7 @@ func TestRefusedVocabularies(t *testing.T) {
 		{"bos wanted and absent", bpe(fields{keyAddBOS: true}), ErrVocabulary, "tokenizer.ggml.add_bos_token is true and tokenizer.ggml.bos_token_id is absent"},
 		{"eos wanted and absent", bpe(fields{keyAddEOS: true}), ErrVocabulary, "tokenizer.ggml.add_eos_token is true"},
 		{"no pre-tokenizer", bpe(fields{keyPre: nil}), ErrUnsupported, `key "tokenizer.ggml.pre" is absent`},
-		{"unknown pre-tokenizer", bpe(fields{keyPre: "hanoi"}), ErrUnsupported, `tokenizer.ggml.pre is "hanoi"; known are "gpt-2", "llama-bpe", "llama-v3", "llama3", "phi-2", "qwen2", "smollm"`},
+		{"unknown pre-tokenizer", bpe(fields{keyPre: "hanoi"}), ErrUnsupported, `tokenizer.ggml.pre is "hanoi"; known are "command-r", "deepseek-r1-qwen", "gpt-2", "llama-bpe", "llama-v3", "llama3", "mpt", "olmo", "phi-2", "qwen2", "qwen35", "refact", "smollm", "starcoder"`},
 		{"no merges", bpe(fields{keyMerges: nil}), ErrVocabulary, `key "tokenizer.ggml.merges" is absent`},
 		{"merge of one", bpe(fields{keyMerges: []string{"a b", "ab"}}), ErrVocabulary, `tokenizer.ggml.merges: entry 1 is "ab"`},
 		{"merge with nothing", bpe(fields{keyMerges: []string{"a "}}), ErrVocabulary, `entry 0 is "a "`},

@@ -62,7 +62,7 @@ func (t *Tokenizer) initBPE(m gguf.Metadata) error {
 		return fmt.Errorf("%w: %s is %q; known are %s", ErrUnsupported, keyPre, name, knownPres())
 	}
 	t.scan, t.ignoreMerges, t.addBOS, t.normalizeNFC = pre.scan, pre.ignoreMerges, pre.addBOS, pre.nfc
-	t.classes = newClassTable()
+	t.classes = newClassTable(pre.marks)
 
 	if !m.Has(keyMerges) {
 		return malformed("key %q is absent; byte pair encoding needs it", keyMerges)

@@ -35,7 +35,8 @@ func jsonLines[T any](t testing.TB, path string, f func(line int, v T)) {
 
 // The words of each scanner are those of its regular expression, and the classes of characters those it was written for.
 func TestScannersAgainstRegularExpressions(t *testing.T) {
-	classes := newClassTable()
+	classes := newClassTable(false)
+	withMarks := newClassTable(true)
 	texts := 0
 	jsonLines(t, "testdata/splits.jsonl", func(line int, v struct {
 		Text    string
@@ -44,9 +45,13 @@ func TestScannersAgainstRegularExpressions(t *testing.T) {
 	},
 	) {
 		for name, want := range v.Words {
+			pre, table := preTokenizers[name], classes
+			if pre.marks {
+				table = withMarks
+			}
 			var got []int
 			for i := 0; i < len(v.Text); {
-				end := preTokenizers[name].scan(classes, v.Text, i)
+				end := pre.scan(table, v.Text, i)
 				got = append(got, end-i)
 				i = end
 			}
@@ -66,12 +71,25 @@ func TestScannersAgainstRegularExpressions(t *testing.T) {
 				}
 			}
 		}
+		isMark := map[rune]bool{}
+		for _, r := range v.Classes["mark"] {
+			for c := r[0]; c <= r[1]; c++ {
+				isMark[c] = true
+			}
+		}
 		for c := rune(0); c <= 0x10FFFF; c++ {
 			if c >= 0xD800 && c < 0xE000 {
 				continue // no character
 			}
 			if got, _ := classes.at(string(c), 0); got != want[c] {
 				t.Errorf("U+%04X is of class %d, want %d", c, got, want[c])
+			}
+			wantMarked := want[c]
+			if isMark[c] {
+				wantMarked = letter
+			}
+			if got, _ := withMarks.at(string(c), 0); got != wantMarked {
+				t.Errorf("U+%04X is of class %d where marks are letters, want %d", c, got, wantMarked)
 			}
 		}
 	})

@@ -15,19 +15,8 @@ type preTokenizer struct {
 	scan         scanner
 	ignoreMerges bool // see Tokenizer
 	addBOS       bool // unless the file says otherwise
+	marks        bool // a combining mark counts as a letter
 	nfc          bool // the tokenizer this name stands for brings its text to NFC first
-}
-
-// preTokenizers holds the values of tokenizer.ggml.pre that are implemented exactly. Each scanner has its regular
-// expression beside it; Go's regexp has no look-ahead and is slower.
-var preTokenizers = map[string]preTokenizer{
-	"gpt-2":     {scan: scanGPT2},
-	"phi-2":     {scan: scanGPT2},
-	"smollm":    {scan: scanSmolLM},
-	"llama-bpe": {scan: scanLlama3, ignoreMerges: true, addBOS: true},
-	"llama3":    {scan: scanLlama3, ignoreMerges: true, addBOS: true},
-	"llama-v3":  {scan: scanLlama3, ignoreMerges: true, addBOS: true},
-	"qwen2":     {scan: scanQwen2, nfc: true},
 }
 
 func knownPres() string {
@@ -115,6 +104,14 @@ func scanLlama3(c *classTable, text string, i int) int {
 
 // scanQwen2 is scanLlama3 with \p{N} in place of \p{N}{1,3}.
 func scanQwen2(c *classTable, text string, i int) int {
+	return scanLines(c, text, i, 1)
+}
+
+// scanQwen35: (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+//
+// That is scanQwen2 by a table in which marks are letters: a mark may be the one character before the letters or the first
+// of them, and the word is the same.
+func scanQwen35(c *classTable, text string, i int) int {
 	return scanLines(c, text, i, 1)
 }
 

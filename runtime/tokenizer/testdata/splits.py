@@ -13,6 +13,7 @@ from tokenizers import Regex, pre_tokenizers as pre
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN2 = LLAMA3.replace("{1,3}", "")
+QWEN35 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 
 def split(pattern):
@@ -24,6 +25,7 @@ PRES = {
     "smollm": pre.Sequence([pre.Digits(individual_digits=True), split(GPT2)]),
     "llama-bpe": split(LLAMA3),
     "qwen2": split(QWEN2),
+    "qwen35": split(QWEN35),
 }
 
 EDGES = [
@@ -57,4 +59,4 @@ if __name__ == "__main__":
     for text in texts:
         words = {name: [len(w.encode()) for w, _ in pt.pre_tokenize_str(text)] for name, pt in PRES.items()}
         print(json.dumps({"text": text, "words": words}))
-    print(json.dumps({"classes": {"letter": ranges(r"\p{L}"), "number": ranges(r"\p{N}"), "space": ranges(r"\s")}}))
+    print(json.dumps({"classes": {"letter": ranges(r"\p{L}"), "number": ranges(r"\p{N}"), "space": ranges(r"\s"), "mark": ranges(r"\p{M}")}}))
