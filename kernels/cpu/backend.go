@@ -16,6 +16,7 @@ type backend struct {
 	onTurn bool // between the first operation of a step and Sync
 
 	rows      rowTask
+	held      rowTask // a row operation that waits for the next operation (hold); none when op is nil
 	project   projectTask
 	attend    attendTask
 	operation operations
@@ -54,38 +55,43 @@ func row(m kernels.Matrix, r int) []float32 {
 }
 
 func (b *backend) Write(dst kernels.Matrix, src []float32) {
+	b.flush()
 	for r := range dst.Rows {
 		copy(row(dst, r), src[r*dst.Cols:(r+1)*dst.Cols])
 	}
 }
 
 func (b *backend) Read(dst []float32, src kernels.Matrix) {
+	b.flush()
 	for r := range src.Rows {
 		copy(dst[r*src.Cols:(r+1)*src.Cols], row(src, r))
 	}
 }
 
-// begin takes the device's turn at the first operation of a step.
+// begin takes the device's turn at the first operation of a step, and runs what was held back.
 func (b *backend) begin() {
 	if !b.onTurn {
 		b.device.turn.Lock()
 		b.onTurn = true
 	}
+	b.flush()
 }
 
-// Sync ends the step: every operation has run already.
+// Sync ends the step: every operation but the one held back has run already.
 func (b *backend) Sync() error {
 	if !b.onTurn {
 		return nil
 	}
+	b.flush()
 	err := b.device.pool.takeFault()
 	b.onTurn = false
 	b.device.turn.Unlock()
 	return err
 }
 
-// Close ends a step that was left open. The buffers are left to the garbage collector.
+// Close ends a step that was left open, and drops what was held back. The buffers are left to the garbage collector.
 func (b *backend) Close() {
+	b.held = rowTask{}
 	_ = b.Sync()
 }
 
@@ -117,9 +123,10 @@ var littleEndian = func() bool {
 
 // rowTask applies an operation to all rows of a batch, several rows a chunk.
 type rowTask struct {
-	op    func(s *scratch, first, last int)
-	count int // rows
-	per   int // rows in a chunk
+	before func(s *scratch, first, last int) // an operation held back, on the same rows; or nil
+	op     func(s *scratch, first, last int)
+	count  int // rows
+	per    int // rows in a chunk
 
 	dst, x, y kernels.Matrix
 	weight    kernels.Tensor
@@ -135,7 +142,14 @@ type rowTask struct {
 
 func (t *rowTask) run(s *scratch, chunk int) {
 	first := chunk * t.per
-	t.op(s, first, min(first+t.per, t.count))
+	t.take(s, first, min(first+t.per, t.count))
+}
+
+func (t *rowTask) take(s *scratch, first, last int) {
+	if t.before != nil {
+		t.before(s, first, last)
+	}
+	t.op(s, first, last)
 }
 
 func (t *rowTask) tensorAt(address uintptr) (string, bool) {
@@ -151,14 +165,47 @@ func (b *backend) eachRow(op func(s *scratch, first, last int), count, cost int)
 		return
 	}
 	b.begin()
-	t := &b.rows
+	b.rows.cut(op, count, cost)
+	b.runRows()
+}
+
+// cut sets the operation and how many rows a chunk has.
+func (t *rowTask) cut(op func(s *scratch, first, last int), count, cost int) {
 	t.op, t.count, t.per = op, count, max(1, chunkWork/max(cost, 1))
-	if count <= t.per && t.weight.Data == nil {
-		op(&b.device.pool.callers, 0, count) // reads no mapped memory: nothing to survive, and nobody to share with
+}
+
+// runRows runs b.rows and clears it.
+func (b *backend) runRows() {
+	t := &b.rows
+	if t.count <= t.per && t.weight.Data == nil {
+		t.take(&b.device.pool.callers, 0, t.count) // reads no mapped memory: nothing to survive, and nobody to share with
 	} else {
-		b.device.pool.dispatch(t, (count+t.per-1)/t.per)
+		b.device.pool.dispatch(t, (t.count+t.per-1)/t.per)
 	}
 	*t = rowTask{}
+}
+
+// hold keeps back the operation that b.rows describes, as eachRow would run it: a Project of what it writes runs it with
+// the rows that it quantizes (docs/adr/0007-one-row-operation-is-held-back.md), and everything else runs it first. Its
+// arguments must hold no memory of the caller.
+func (b *backend) hold(op func(s *scratch, first, last int), count, cost int) {
+	if count == 0 {
+		return
+	}
+	b.begin()
+	b.rows.cut(op, count, cost)
+	b.held, b.rows = b.rows, rowTask{}
+}
+
+// flush runs what was held back.
+func (b *backend) flush() {
+	if b.held.op == nil {
+		return
+	}
+	next := b.rows
+	b.rows, b.held = b.held, rowTask{}
+	b.runRows()
+	b.rows = next
 }
 
 func (b *backend) Embed(dst kernels.Matrix, table kernels.Tensor, ids []int32) {
@@ -183,7 +230,7 @@ func (b *backend) RMSNorm(dst, x kernels.Matrix, weight kernels.Tensor, eps floa
 		kernels.CheckRMSNorm(dst, x, weight)
 	}
 	b.rows = rowTask{dst: dst, x: x, weight: weight, eps: eps}
-	b.eachRow(b.operation.rmsNorm, x.Rows, x.Cols)
+	b.hold(b.operation.rmsNorm, x.Rows, x.Cols)
 }
 
 func (b *backend) normRows(s *scratch, first, last int) {
@@ -238,7 +285,7 @@ func (b *backend) SiluMul(dst, gate, up kernels.Matrix) {
 		kernels.CheckSame("SiluMul", dst, gate, up)
 	}
 	b.rows = rowTask{dst: dst, x: gate, y: up}
-	b.eachRow(b.operation.siluMul, dst.Rows, 2*dst.Cols)
+	b.hold(b.operation.siluMul, dst.Rows, 2*dst.Cols)
 }
 
 func (b *backend) siluMulRows(_ *scratch, first, last int) {

@@ -44,7 +44,9 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	if x.Rows == 0 || len(out) == 0 {
 		return
 	}
-	b.begin()
+	if b.held.dst != x { // what is held back has begun the step
+		b.begin()
+	}
 	t := &b.project
 	t.x, t.out = x, out
 	t.forms, t.wide, t.tiles, t.narrow, t.fours, t.floats = [3]bool{}, false, false, false, false, false
@@ -64,10 +66,12 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 		rows += out[i].W.Rows
 	}
 	t.allocate()
-	b.rows = rowTask{}
 	if t.floats || t.forms[ref.Blocks] || t.forms[ref.Supers] {
+		b.rows, b.held = b.held, rowTask{}
+		b.rows.before = b.rows.op
 		b.eachRow(b.operation.prepare, x.Rows, x.Cols)
 	}
+	b.flush()
 	t.cut(rows, size)
 	b.device.pool.dispatch(t, t.last[len(out)-1])
 	t.x, t.out = kernels.Matrix{}, nil
