@@ -15,25 +15,15 @@ type backend struct {
 	table  *table
 	onTurn bool // between the first operation of a step and Sync
 
-	rows      rowTask
-	held      rowTask // a row operation that waits for the next operation (hold); none when op is nil
-	project   projectTask
-	attend    attendTask
-	operation operations
-}
-
-// operations are the row functions as values, made once.
-type operations struct {
-	embed, rmsNorm, angles, rotate, store, siluMul, add, gather, prepare, merge func(s *scratch, first, last int)
+	rows    rowTask // its operations wait for the next one
+	project projectTask
+	attend  attendTask
 }
 
 func newBackend(d *Device) *backend {
 	b := &backend{device: d, table: d.table}
-	b.project.b, b.attend.b = b, b
-	b.operation = operations{
-		embed: b.embedRows, rmsNorm: b.normRows, angles: b.angleRows, rotate: b.rotateRows, store: b.storeRows,
-		siluMul: b.siluMulRows, add: b.addRows, gather: b.gatherRows, prepare: b.prepareRows, merge: b.mergeRows,
-	}
+	b.rows.b, b.project.b, b.attend.b = b, b, b
+	b.rows.ops = make([]rowOp, 0, mostRowOps)
 	return b
 }
 
@@ -68,16 +58,20 @@ func (b *backend) Read(dst []float32, src kernels.Matrix) {
 	}
 }
 
-// begin takes the device's turn at the first operation of a step, and runs what was held back.
+// begin takes the device's turn at the first operation of a step, and runs what waits.
 func (b *backend) begin() {
+	b.takeTurn()
+	b.flush()
+}
+
+func (b *backend) takeTurn() {
 	if !b.onTurn {
 		b.device.turn.Lock()
 		b.onTurn = true
 	}
-	b.flush()
 }
 
-// Sync ends the step: every operation but the one held back has run already.
+// Sync ends the step: every operation but those that wait has run already.
 func (b *backend) Sync() error {
 	if !b.onTurn {
 		return nil
@@ -89,9 +83,9 @@ func (b *backend) Sync() error {
 	return err
 }
 
-// Close ends a step that was left open, and drops what was held back. The buffers are left to the garbage collector.
+// Close ends a step that was left open, and drops what waits. The buffers are left to the garbage collector.
 func (b *backend) Close() {
-	b.held = rowTask{}
+	b.rows.drop()
 	_ = b.Sync()
 }
 
@@ -121,107 +115,18 @@ var littleEndian = func() bool {
 	return *(*byte)(unsafe.Pointer(&x)) == 1
 }()
 
-// rowTask applies an operation to all rows of a batch, several rows a chunk.
-type rowTask struct {
-	before func(s *scratch, first, last int) // an operation held back, on the same rows; or nil
-	op     func(s *scratch, first, last int)
-	count  int // rows
-	per    int // rows in a chunk
-
-	dst, x, y kernels.Matrix
-	weight    kernels.Tensor
-	eps       float32
-	scale     float32
-	ids       []int32
-	freqs     []float64
-	headDim   int
-	pairing   kernels.Pairing
-	cache     *cache
-	layer     int
-}
-
-func (t *rowTask) run(s *scratch, chunk int) {
-	first := chunk * t.per
-	t.take(s, first, min(first+t.per, t.count))
-}
-
-func (t *rowTask) take(s *scratch, first, last int) {
-	if t.before != nil {
-		t.before(s, first, last)
-	}
-	t.op(s, first, last)
-}
-
-func (t *rowTask) tensorAt(address uintptr) (string, bool) {
-	return t.weight.Name, holds(&t.weight, address)
-}
-
-// chunkWork is how many elements of a row operation are worth a chunk of their own.
-const chunkWork = 1 << 13
-
-// eachRow runs the operation that b.rows describes on count rows of about cost elements each.
-func (b *backend) eachRow(op func(s *scratch, first, last int), count, cost int) {
-	if count == 0 {
-		return
-	}
-	b.begin()
-	b.rows.cut(op, count, cost)
-	b.runRows()
-}
-
-// cut sets the operation and how many rows a chunk has.
-func (t *rowTask) cut(op func(s *scratch, first, last int), count, cost int) {
-	t.op, t.count, t.per = op, count, max(1, chunkWork/max(cost, 1))
-}
-
-// runRows runs b.rows and clears it.
-func (b *backend) runRows() {
-	t := &b.rows
-	if t.count <= t.per && t.weight.Data == nil {
-		t.take(&b.device.pool.callers, 0, t.count) // reads no mapped memory: nothing to survive, and nobody to share with
-	} else {
-		b.device.pool.dispatch(t, (t.count+t.per-1)/t.per)
-	}
-	*t = rowTask{}
-}
-
-// hold keeps back the operation that b.rows describes, as eachRow would run it: a Project of what it writes runs it with
-// the rows that it quantizes (docs/adr/0007-one-row-operation-is-held-back.md), and everything else runs it first. Its
-// arguments must hold no memory of the caller.
-func (b *backend) hold(op func(s *scratch, first, last int), count, cost int) {
-	if count == 0 {
-		return
-	}
-	b.begin()
-	b.rows.cut(op, count, cost)
-	b.held, b.rows = b.rows, rowTask{}
-}
-
-// flush runs what was held back.
-func (b *backend) flush() {
-	if b.held.op == nil {
-		return
-	}
-	next := b.rows
-	b.rows, b.held = b.held, rowTask{}
-	b.runRows()
-	b.rows = next
-}
-
 func (b *backend) Embed(dst kernels.Matrix, table kernels.Tensor, ids []int32) {
 	if kernels.Invariants {
 		kernels.CheckEmbed(dst, table, ids)
 	}
-	b.rows = rowTask{dst: dst, weight: table, ids: ids}
-	b.eachRow(b.operation.embed, len(ids), table.Cols)
+	b.eachRow(rowOp{run: embedRows, dst: dst, weight: table, ids: ids}, len(ids), table.Cols)
 }
 
-func (b *backend) embedRows(_ *scratch, first, last int) {
-	t := &b.rows
-	size := t.weight.Type.RowBytes(t.weight.Cols)
+func embedRows(_ *backend, o *rowOp, _ *scratch, first, last int) {
+	size := o.weight.Type.RowBytes(o.weight.Cols)
 	for i := first; i < last; i++ {
-		id := int(t.ids[i])
-		quant.Decode(t.weight.Type, row(t.dst, i), t.weight.Data[id*size:(id+1)*size])
+		id := int(o.ids[i])
+		quant.Decode(o.weight.Type, row(o.dst, i), o.weight.Data[id*size:(id+1)*size])
 	}
 }
 
@@ -229,15 +134,13 @@ func (b *backend) RMSNorm(dst, x kernels.Matrix, weight kernels.Tensor, eps floa
 	if kernels.Invariants {
 		kernels.CheckRMSNorm(dst, x, weight)
 	}
-	b.rows = rowTask{dst: dst, x: x, weight: weight, eps: eps}
-	b.hold(b.operation.rmsNorm, x.Rows, x.Cols)
+	b.later(rowOp{run: normRows, dst: dst, x: x, weight: weight, eps: eps}, x.Rows, x.Cols)
 }
 
-func (b *backend) normRows(s *scratch, first, last int) {
-	t := &b.rows
-	weight := floats(&t.weight, &s.weight)
+func normRows(b *backend, o *rowOp, s *scratch, first, last int) {
+	weight := floats(&o.weight, &s.weight)
 	for i := first; i < last; i++ {
-		b.table.rmsNorm(row(t.dst, i), row(t.x, i), weight, t.eps)
+		b.table.rmsNorm(row(o.dst, i), row(o.x, i), weight, o.eps)
 	}
 }
 
@@ -245,14 +148,12 @@ func (b *backend) RotaryAngles(dst kernels.Matrix, positions []int32, freqs []fl
 	if kernels.Invariants {
 		kernels.CheckRotaryAngles(dst, positions, freqs)
 	}
-	b.rows = rowTask{dst: dst, ids: positions, freqs: freqs, scale: scale}
-	b.eachRow(b.operation.angles, len(positions), 128*len(freqs))
+	b.eachRow(rowOp{run: angleRows, dst: dst, ids: positions, freqs: freqs, scale: scale}, len(positions), 128*len(freqs))
 }
 
-func (b *backend) angleRows(_ *scratch, first, last int) {
-	t := &b.rows
+func angleRows(_ *backend, o *rowOp, _ *scratch, first, last int) {
 	for i := first; i < last; i++ {
-		ref.Angles(row(t.dst, i), t.ids[i], t.freqs, t.scale)
+		ref.Angles(row(o.dst, i), o.ids[i], o.freqs, o.scale)
 	}
 }
 
@@ -260,21 +161,19 @@ func (b *backend) Rotate(x, angles kernels.Matrix, headDim int, pairing kernels.
 	if kernels.Invariants {
 		kernels.CheckRotate(x, angles, headDim)
 	}
-	b.rows = rowTask{x: x, y: angles, headDim: headDim, pairing: pairing}
-	b.eachRow(b.operation.rotate, x.Rows, x.Cols)
+	b.later(rowOp{run: rotateRows, dst: x, x: angles, headDim: headDim, pairing: pairing}, x.Rows, x.Cols)
 }
 
-func (b *backend) rotateRows(_ *scratch, first, last int) {
-	t := &b.rows
+func rotateRows(b *backend, o *rowOp, _ *scratch, first, last int) {
 	rotate := b.table.rotateAdjacent
-	if t.pairing == kernels.PairHalves {
+	if o.pairing == kernels.PairHalves {
 		rotate = b.table.rotateHalves
 	}
-	n := t.y.Cols / 2
+	n := o.x.Cols / 2
 	for i := first; i < last; i++ {
-		x, angles := row(t.x, i), row(t.y, i)
+		x, angles := row(o.dst, i), row(o.x, i)
 		cos, sin := angles[:n], angles[n:]
-		for h := 0; h+t.headDim <= len(x); h += t.headDim {
+		for h := 0; h+o.headDim <= len(x); h += o.headDim {
 			rotate(x[h:h+2*n], cos, sin)
 		}
 	}
@@ -284,14 +183,12 @@ func (b *backend) SiluMul(dst, gate, up kernels.Matrix) {
 	if kernels.Invariants {
 		kernels.CheckSame("SiluMul", dst, gate, up)
 	}
-	b.rows = rowTask{dst: dst, x: gate, y: up}
-	b.hold(b.operation.siluMul, dst.Rows, 2*dst.Cols)
+	b.later(rowOp{run: siluMulRows, dst: dst, x: gate, y: up}, dst.Rows, 2*dst.Cols)
 }
 
-func (b *backend) siluMulRows(_ *scratch, first, last int) {
-	t := &b.rows
+func siluMulRows(b *backend, o *rowOp, _ *scratch, first, last int) {
 	for i := first; i < last; i++ {
-		b.table.siluMul(row(t.dst, i), row(t.x, i), row(t.y, i))
+		b.table.siluMul(row(o.dst, i), row(o.x, i), row(o.y, i))
 	}
 }
 
@@ -299,14 +196,12 @@ func (b *backend) Add(dst, x kernels.Matrix) {
 	if kernels.Invariants {
 		kernels.CheckSame("Add", dst, x)
 	}
-	b.rows = rowTask{dst: dst, x: x}
-	b.eachRow(b.operation.add, dst.Rows, dst.Cols/2)
+	b.later(rowOp{run: addRows, dst: dst, x: x}, dst.Rows, dst.Cols/2)
 }
 
-func (b *backend) addRows(_ *scratch, first, last int) {
-	t := &b.rows
+func addRows(b *backend, o *rowOp, _ *scratch, first, last int) {
 	for i := first; i < last; i++ {
-		b.table.add(row(t.dst, i), row(t.x, i))
+		b.table.add(row(o.dst, i), row(o.x, i))
 	}
 }
 
@@ -314,13 +209,12 @@ func (b *backend) GatherRows(dst, x kernels.Matrix, rows []int32) {
 	if kernels.Invariants {
 		kernels.CheckGatherRows(dst, x, rows)
 	}
-	b.rows = rowTask{dst: dst, x: x, ids: rows}
-	b.eachRow(b.operation.gather, len(rows), x.Cols/2)
+	b.begin() // it reads other rows of x than it writes of dst
+	b.eachRow(rowOp{run: gatherRows, dst: dst, x: x, ids: rows}, len(rows), x.Cols/2)
 }
 
-func (b *backend) gatherRows(_ *scratch, first, last int) {
-	t := &b.rows
+func gatherRows(_ *backend, o *rowOp, _ *scratch, first, last int) {
 	for i := first; i < last; i++ {
-		copy(row(t.dst, i), row(t.x, int(t.ids[i])))
+		copy(row(o.dst, i), row(o.x, int(o.ids[i])))
 	}
 }

@@ -44,9 +44,6 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	if x.Rows == 0 || len(out) == 0 {
 		return
 	}
-	if b.held.dst != x { // what is held back has begun the step
-		b.begin()
-	}
 	t := &b.project
 	t.x, t.out = x, out
 	t.forms, t.wide, t.tiles, t.narrow, t.fours, t.floats = [3]bool{}, false, false, false, false, false
@@ -67,11 +64,10 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	}
 	t.allocate()
 	if t.floats || t.forms[ref.Blocks] || t.forms[ref.Supers] {
-		b.rows, b.held = b.held, rowTask{}
-		b.rows.before = b.rows.op
-		b.eachRow(b.operation.prepare, x.Rows, x.Cols)
+		b.eachRow(rowOp{run: prepareRows, x: x}, x.Rows, x.Cols)
+	} else {
+		b.begin()
 	}
-	b.flush()
 	t.cut(rows, size)
 	b.device.pool.dispatch(t, t.last[len(out)-1])
 	t.x, t.out = kernels.Matrix{}, nil
@@ -114,7 +110,7 @@ func (t *projectTask) allocate() {
 }
 
 // prepareRows brings rows of the activations into the forms needed.
-func (b *backend) prepareRows(_ *scratch, first, last int) {
+func prepareRows(b *backend, _ *rowOp, _ *scratch, first, last int) {
 	t := &b.project
 	for i := first; i < last; i++ {
 		x := row(t.x, i)
