@@ -64,7 +64,7 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	}
 	t.allocate()
 	if t.floats || t.forms[ref.Blocks] || t.forms[ref.Supers] {
-		b.eachRow(rowOp{run: prepareRows, x: x}, x.Rows, x.Cols)
+		b.eachRow(rowOp{run: prepareRows, x: x, side: t.tiles || t.fours}, x.Rows, x.Cols)
 	} else {
 		b.begin()
 	}
@@ -123,16 +123,15 @@ func prepareRows(b *backend, _ *rowOp, _ *scratch, first, last int) {
 			if len(q.Wide) > 0 {
 				b.table.widen(q.Wide, q.Q)
 			}
-			if len(t.quants[form].Tiles) > 0 {
-				t.quants[form].PackRow(i)
-			}
-			if t.fours {
-				t.quants[form].PackFours(i)
-			}
 		}
 		if t.floats {
 			dense := t.dense[i*t.padded : (i+1)*t.padded]
 			clear(dense[copy(dense, x):])
+		}
+	}
+	for form := ref.Blocks; form <= ref.Supers; form++ {
+		if t.forms[form] {
+			b.table.pack(&t.quants[form], first, last)
 		}
 	}
 }

@@ -27,6 +27,7 @@ type rowOp struct {
 	pairing   kernels.Pairing
 	cache     *cache
 	layer     int
+	side      bool // it puts four rows side by side: chunks should be of whole fours
 }
 
 // rowTask applies operations to all rows of a batch, several rows a chunk, each chunk from the first operation to the last.
@@ -129,6 +130,9 @@ func (b *backend) flush() {
 	}
 	defer t.drop()
 	t.per = max(1, chunkWork/max(t.cost, 1))
+	if t.ops[len(t.ops)-1].side {
+		t.per = (t.per + 3) &^ 3
+	}
 	if t.count <= t.per && !t.readsMapped() {
 		t.all(&b.device.pool.callers, 0, t.count) // nothing to survive, and nobody to share with
 		return
