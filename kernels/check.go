@@ -2,7 +2,7 @@ package kernels
 
 import "fmt"
 
-// The functions of this file panic with BUG when the arguments of an operation do not fit together. Every backend calls
+// The functions of this file but Overlaps panic with BUG when the arguments of an operation do not fit together. Every backend calls
 // them at the entry of its operations when Invariants is set.
 
 // must panics when ok is false.
@@ -29,9 +29,9 @@ func (m Matrix) shape(op, name string, rows, cols int) {
 	must(m.Rows == rows && m.Cols == cols, op, "%s is [%d, %d], want [%d, %d]", name, m.Rows, m.Cols, rows, cols)
 }
 
-// overlaps says whether two views share elements. Views of one stride that take different columns do not; views of
+// Overlaps says whether two views share elements. Views of one stride that take different columns do not; views of
 // different strides are taken as everything from their first to their last element.
-func (m Matrix) overlaps(o Matrix) bool {
+func (m Matrix) Overlaps(o Matrix) bool {
 	if m.Buf != o.Buf || m.Rows == 0 || o.Rows == 0 {
 		return false
 	}
@@ -88,7 +88,7 @@ func CheckProject(x Matrix, out []Projection) {
 		p.W.check(op)
 		must(p.W.Cols == x.Cols, op, "tensor %q has %d columns, x has %d", p.W.Name, p.W.Cols, x.Cols)
 		p.Dst.shape(op, "dst", x.Rows, p.W.Rows)
-		must(!p.Dst.overlaps(x), op, "dst of tensor %q overlaps x", p.W.Name)
+		must(!p.Dst.Overlaps(x), op, "dst of tensor %q overlaps x", p.W.Name)
 		if p.Bias != nil {
 			p.Bias.check(op)
 			must(p.Bias.Rows*p.Bias.Cols == p.W.Rows, op, "bias of tensor %q has %d elements", p.W.Name, p.Bias.Rows*p.Bias.Cols)
@@ -134,7 +134,7 @@ func CheckAttend(dst, q Matrix, l CacheLayout, layer int, spans []Span, how Atte
 	must(how.SoftCap >= 0, op, "a soft cap of %g", how.SoftCap)
 	must(layer >= 0 && layer < l.Layers, op, "layer %d of %d", layer, l.Layers)
 	CheckSame(op, dst, q)
-	must(dst.Buf != q.Buf || dst.First == q.First || !dst.overlaps(q), op, "dst overlaps q in part")
+	must(dst.Buf != q.Buf || dst.First == q.First || !dst.Overlaps(q), op, "dst overlaps q in part")
 	must(q.Cols%(l.KVHeads*l.HeadDim) == 0, op, "rows of %d are not groups of %d heads of %d", q.Cols, l.KVHeads, l.HeadDim)
 	for i, s := range spans {
 		must(s.Count >= 0 && s.Pos >= 0 && s.First >= 0 && s.First+s.Count <= q.Rows, op, "span %d: rows %d to %d of %d", i, s.First, s.First+s.Count, q.Rows)
@@ -149,7 +149,7 @@ func CheckSame(op string, first Matrix, others ...Matrix) {
 	first.check(op, "dst")
 	for _, o := range others {
 		o.shape(op, "operand", first.Rows, first.Cols)
-		must(o.First == first.First && o.Stride == first.Stride || !o.overlaps(first), op, "dst overlaps an operand in part")
+		must(o.First == first.First && o.Stride == first.Stride || !o.Overlaps(first), op, "dst overlaps an operand in part")
 	}
 }
 
@@ -158,6 +158,6 @@ func CheckGatherRows(dst, x Matrix, rows []int32) {
 	const op = "GatherRows"
 	x.check(op, "x")
 	dst.shape(op, "dst", len(rows), x.Cols)
-	must(!dst.overlaps(x), op, "dst overlaps x")
+	must(!dst.Overlaps(x), op, "dst overlaps x")
 	checkIDs(op, "row", rows, x.Rows)
 }

@@ -23,6 +23,7 @@ var levels = map[string]func(){
 		fourProducts()
 		mulFloats()
 		activations()
+		packing()
 		elementwise()
 		attention()
 		cacheQuants()

@@ -57,8 +57,7 @@ func (b *backend) Attend(dst, q kernels.Matrix, kv kernels.Cache, layer int, spa
 	for t.round = first; t.split && t.round < last; t.round += roundParts {
 		t.cut(t.round, min(t.round+roundParts, last))
 		t.dispatch()
-		b.rows = rowTask{}
-		b.eachRow(b.operation.merge, len(t.spans), chunkWork)
+		b.eachRow(rowOp{run: mergeRows}, len(t.spans), chunkWork)
 	}
 	t.cache, t.spans = nil, nil
 	t.dst, t.q = kernels.Matrix{}, kernels.Matrix{}

@@ -3,7 +3,7 @@ package cpu
 import "github.com/weft-run/weft/kernels/ref"
 
 // mergeRows merges what a round left, for the rows of sequences first to last-1, and divides after the last.
-func (b *backend) mergeRows(_ *scratch, first, last int) {
+func mergeRows(b *backend, _ *rowOp, _ *scratch, first, last int) {
 	t := &b.attend
 	dim := t.cache.layout.HeadDim
 	for i := first; i < last; i++ {

@@ -15,24 +15,15 @@ type backend struct {
 	table  *table
 	onTurn bool // between the first operation of a step and Sync
 
-	rows      rowTask
-	project   projectTask
-	attend    attendTask
-	operation operations
-}
-
-// operations are the row functions as values, made once.
-type operations struct {
-	embed, rmsNorm, angles, rotate, store, siluMul, add, gather, prepare, merge func(s *scratch, first, last int)
+	rows    rowTask // its operations wait for the next one
+	project projectTask
+	attend  attendTask
 }
 
 func newBackend(d *Device) *backend {
 	b := &backend{device: d, table: d.table}
-	b.project.b, b.attend.b = b, b
-	b.operation = operations{
-		embed: b.embedRows, rmsNorm: b.normRows, angles: b.angleRows, rotate: b.rotateRows, store: b.storeRows,
-		siluMul: b.siluMulRows, add: b.addRows, gather: b.gatherRows, prepare: b.prepareRows, merge: b.mergeRows,
-	}
+	b.rows.b, b.project.b, b.attend.b = b, b, b
+	b.rows.ops = make([]rowOp, 0, mostRowOps)
 	return b
 }
 
@@ -54,38 +45,47 @@ func row(m kernels.Matrix, r int) []float32 {
 }
 
 func (b *backend) Write(dst kernels.Matrix, src []float32) {
+	b.flush()
 	for r := range dst.Rows {
 		copy(row(dst, r), src[r*dst.Cols:(r+1)*dst.Cols])
 	}
 }
 
 func (b *backend) Read(dst []float32, src kernels.Matrix) {
+	b.flush()
 	for r := range src.Rows {
 		copy(dst[r*src.Cols:(r+1)*src.Cols], row(src, r))
 	}
 }
 
-// begin takes the device's turn at the first operation of a step.
+// begin takes the device's turn at the first operation of a step, and runs what waits.
 func (b *backend) begin() {
+	b.takeTurn()
+	b.flush()
+}
+
+func (b *backend) takeTurn() {
 	if !b.onTurn {
 		b.device.turn.Lock()
 		b.onTurn = true
 	}
 }
 
-// Sync ends the step: every operation has run already.
+// Sync ends the step: every operation but those that wait has run already.
 func (b *backend) Sync() error {
 	if !b.onTurn {
 		return nil
 	}
+	b.flush()
 	err := b.device.pool.takeFault()
 	b.onTurn = false
 	b.device.turn.Unlock()
 	return err
 }
 
-// Close ends a step that was left open. The buffers are left to the garbage collector.
+// Close ends a step that was left open, and drops what waits. The buffers are left to the garbage collector.
 func (b *backend) Close() {
+	b.rows.drop()
 	_ = b.Sync()
 }
 
@@ -115,66 +115,18 @@ var littleEndian = func() bool {
 	return *(*byte)(unsafe.Pointer(&x)) == 1
 }()
 
-// rowTask applies an operation to all rows of a batch, several rows a chunk.
-type rowTask struct {
-	op    func(s *scratch, first, last int)
-	count int // rows
-	per   int // rows in a chunk
-
-	dst, x, y kernels.Matrix
-	weight    kernels.Tensor
-	eps       float32
-	scale     float32
-	ids       []int32
-	freqs     []float64
-	headDim   int
-	pairing   kernels.Pairing
-	cache     *cache
-	layer     int
-}
-
-func (t *rowTask) run(s *scratch, chunk int) {
-	first := chunk * t.per
-	t.op(s, first, min(first+t.per, t.count))
-}
-
-func (t *rowTask) tensorAt(address uintptr) (string, bool) {
-	return t.weight.Name, holds(&t.weight, address)
-}
-
-// chunkWork is how many elements of a row operation are worth a chunk of their own.
-const chunkWork = 1 << 13
-
-// eachRow runs the operation that b.rows describes on count rows of about cost elements each.
-func (b *backend) eachRow(op func(s *scratch, first, last int), count, cost int) {
-	if count == 0 {
-		return
-	}
-	b.begin()
-	t := &b.rows
-	t.op, t.count, t.per = op, count, max(1, chunkWork/max(cost, 1))
-	if count <= t.per && t.weight.Data == nil {
-		op(&b.device.pool.callers, 0, count) // reads no mapped memory: nothing to survive, and nobody to share with
-	} else {
-		b.device.pool.dispatch(t, (count+t.per-1)/t.per)
-	}
-	*t = rowTask{}
-}
-
 func (b *backend) Embed(dst kernels.Matrix, table kernels.Tensor, ids []int32) {
 	if kernels.Invariants {
 		kernels.CheckEmbed(dst, table, ids)
 	}
-	b.rows = rowTask{dst: dst, weight: table, ids: ids}
-	b.eachRow(b.operation.embed, len(ids), table.Cols)
+	b.eachRow(rowOp{run: embedRows, dst: dst, weight: table, ids: ids}, len(ids), table.Cols)
 }
 
-func (b *backend) embedRows(_ *scratch, first, last int) {
-	t := &b.rows
-	size := t.weight.Type.RowBytes(t.weight.Cols)
+func embedRows(_ *backend, o *rowOp, _ *scratch, first, last int) {
+	size := o.weight.Type.RowBytes(o.weight.Cols)
 	for i := first; i < last; i++ {
-		id := int(t.ids[i])
-		quant.Decode(t.weight.Type, row(t.dst, i), t.weight.Data[id*size:(id+1)*size])
+		id := int(o.ids[i])
+		quant.Decode(o.weight.Type, row(o.dst, i), o.weight.Data[id*size:(id+1)*size])
 	}
 }
 
@@ -182,15 +134,13 @@ func (b *backend) RMSNorm(dst, x kernels.Matrix, weight kernels.Tensor, eps floa
 	if kernels.Invariants {
 		kernels.CheckRMSNorm(dst, x, weight)
 	}
-	b.rows = rowTask{dst: dst, x: x, weight: weight, eps: eps}
-	b.eachRow(b.operation.rmsNorm, x.Rows, x.Cols)
+	b.later(rowOp{run: normRows, dst: dst, x: x, weight: weight, eps: eps}, x.Rows, x.Cols)
 }
 
-func (b *backend) normRows(s *scratch, first, last int) {
-	t := &b.rows
-	weight := floats(&t.weight, &s.weight)
+func normRows(b *backend, o *rowOp, s *scratch, first, last int) {
+	weight := floats(&o.weight, &s.weight)
 	for i := first; i < last; i++ {
-		b.table.rmsNorm(row(t.dst, i), row(t.x, i), weight, t.eps)
+		b.table.rmsNorm(row(o.dst, i), row(o.x, i), weight, o.eps)
 	}
 }
 
@@ -198,14 +148,12 @@ func (b *backend) RotaryAngles(dst kernels.Matrix, positions []int32, freqs []fl
 	if kernels.Invariants {
 		kernels.CheckRotaryAngles(dst, positions, freqs)
 	}
-	b.rows = rowTask{dst: dst, ids: positions, freqs: freqs, scale: scale}
-	b.eachRow(b.operation.angles, len(positions), 128*len(freqs))
+	b.eachRow(rowOp{run: angleRows, dst: dst, ids: positions, freqs: freqs, scale: scale}, len(positions), 128*len(freqs))
 }
 
-func (b *backend) angleRows(_ *scratch, first, last int) {
-	t := &b.rows
+func angleRows(_ *backend, o *rowOp, _ *scratch, first, last int) {
 	for i := first; i < last; i++ {
-		ref.Angles(row(t.dst, i), t.ids[i], t.freqs, t.scale)
+		ref.Angles(row(o.dst, i), o.ids[i], o.freqs, o.scale)
 	}
 }
 
@@ -213,21 +161,19 @@ func (b *backend) Rotate(x, angles kernels.Matrix, headDim int, pairing kernels.
 	if kernels.Invariants {
 		kernels.CheckRotate(x, angles, headDim)
 	}
-	b.rows = rowTask{x: x, y: angles, headDim: headDim, pairing: pairing}
-	b.eachRow(b.operation.rotate, x.Rows, x.Cols)
+	b.later(rowOp{run: rotateRows, dst: x, x: angles, headDim: headDim, pairing: pairing}, x.Rows, x.Cols)
 }
 
-func (b *backend) rotateRows(_ *scratch, first, last int) {
-	t := &b.rows
+func rotateRows(b *backend, o *rowOp, _ *scratch, first, last int) {
 	rotate := b.table.rotateAdjacent
-	if t.pairing == kernels.PairHalves {
+	if o.pairing == kernels.PairHalves {
 		rotate = b.table.rotateHalves
 	}
-	n := t.y.Cols / 2
+	n := o.x.Cols / 2
 	for i := first; i < last; i++ {
-		x, angles := row(t.x, i), row(t.y, i)
+		x, angles := row(o.dst, i), row(o.x, i)
 		cos, sin := angles[:n], angles[n:]
-		for h := 0; h+t.headDim <= len(x); h += t.headDim {
+		for h := 0; h+o.headDim <= len(x); h += o.headDim {
 			rotate(x[h:h+2*n], cos, sin)
 		}
 	}
@@ -237,14 +183,12 @@ func (b *backend) SiluMul(dst, gate, up kernels.Matrix) {
 	if kernels.Invariants {
 		kernels.CheckSame("SiluMul", dst, gate, up)
 	}
-	b.rows = rowTask{dst: dst, x: gate, y: up}
-	b.eachRow(b.operation.siluMul, dst.Rows, 2*dst.Cols)
+	b.later(rowOp{run: siluMulRows, dst: dst, x: gate, y: up}, dst.Rows, 2*dst.Cols)
 }
 
-func (b *backend) siluMulRows(_ *scratch, first, last int) {
-	t := &b.rows
+func siluMulRows(b *backend, o *rowOp, _ *scratch, first, last int) {
 	for i := first; i < last; i++ {
-		b.table.siluMul(row(t.dst, i), row(t.x, i), row(t.y, i))
+		b.table.siluMul(row(o.dst, i), row(o.x, i), row(o.y, i))
 	}
 }
 
@@ -252,14 +196,12 @@ func (b *backend) Add(dst, x kernels.Matrix) {
 	if kernels.Invariants {
 		kernels.CheckSame("Add", dst, x)
 	}
-	b.rows = rowTask{dst: dst, x: x}
-	b.eachRow(b.operation.add, dst.Rows, dst.Cols/2)
+	b.later(rowOp{run: addRows, dst: dst, x: x}, dst.Rows, dst.Cols/2)
 }
 
-func (b *backend) addRows(_ *scratch, first, last int) {
-	t := &b.rows
+func addRows(b *backend, o *rowOp, _ *scratch, first, last int) {
 	for i := first; i < last; i++ {
-		b.table.add(row(t.dst, i), row(t.x, i))
+		b.table.add(row(o.dst, i), row(o.x, i))
 	}
 }
 
@@ -267,13 +209,12 @@ func (b *backend) GatherRows(dst, x kernels.Matrix, rows []int32) {
 	if kernels.Invariants {
 		kernels.CheckGatherRows(dst, x, rows)
 	}
-	b.rows = rowTask{dst: dst, x: x, ids: rows}
-	b.eachRow(b.operation.gather, len(rows), x.Cols/2)
+	b.begin() // it reads other rows of x than it writes of dst
+	b.eachRow(rowOp{run: gatherRows, dst: dst, x: x, ids: rows}, len(rows), x.Cols/2)
 }
 
-func (b *backend) gatherRows(_ *scratch, first, last int) {
-	t := &b.rows
+func gatherRows(_ *backend, o *rowOp, _ *scratch, first, last int) {
 	for i := first; i < last; i++ {
-		copy(row(t.dst, i), row(t.x, int(t.ids[i])))
+		copy(row(o.dst, i), row(o.x, int(o.ids[i])))
 	}
 }

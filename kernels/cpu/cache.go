@@ -66,28 +66,26 @@ func (b *backend) StoreKV(kv kernels.Cache, layer int, k, v kernels.Matrix, slot
 	if kernels.Invariants {
 		kernels.CheckStoreKV(c.layout, layer, k, v, slots)
 	}
-	b.rows = rowTask{cache: c, layer: layer, x: k, y: v, ids: slots}
-	b.eachRow(b.operation.store, len(slots), 2*k.Cols)
+	b.eachRow(rowOp{run: storeRows, cache: c, layer: layer, x: k, y: v, ids: slots}, len(slots), 2*k.Cols)
 }
 
-func (b *backend) storeRows(s *scratch, first, last int) {
-	t := &b.rows
-	l := &t.cache.layout
+func storeRows(b *backend, o *rowOp, s *scratch, first, last int) {
+	l := &o.cache.layout
 	for i := first; i < last; i++ {
-		page, offset := int(t.ids[i])/l.PageTokens, int(t.ids[i])%l.PageTokens
-		k, v := row(t.x, i), row(t.y, i)
-		if t.cache.coder != nil {
-			t.cache.storeQuants(s, t.layer, page, offset, k, v)
+		page, offset := int(o.ids[i])/l.PageTokens, int(o.ids[i])%l.PageTokens
+		k, v := row(o.x, i), row(o.y, i)
+		if o.cache.coder != nil {
+			o.cache.storeQuants(s, o.layer, page, offset, k, v)
 			continue
 		}
 		if l.Type == kernels.CacheF32 {
-			storeRow(t.cache, t.cache.full, t.layer, page, offset, k, v)
+			storeRow(o.cache, o.cache.full, o.layer, page, offset, k, v)
 			continue
 		}
 		s.halves = grow(s.halves, 2*len(k))
 		b.table.floatsToHalves(s.halves[:len(k)], k)
 		b.table.floatsToHalves(s.halves[len(k):], v)
-		storeRow(t.cache, t.cache.half, t.layer, page, offset, s.halves[:len(k)], s.halves[len(k):])
+		storeRow(o.cache, o.cache.half, o.layer, page, offset, s.halves[:len(k)], s.halves[len(k):])
 	}
 }
 

@@ -4,7 +4,8 @@
 //
 // Sizes are in elements, row-major. A Backend belongs to one goroutine; the device's workers serve all of them, one
 // step at a time. The workers are started by NewDevice and stopped by Close; nothing else here starts goroutines. An
-// operation runs when it is called; Sync ends a step, lets the next engine take its turn and reports faults.
+// operation runs when it is called, or waits for one that takes the same rows (rows.go); Sync ends a step, lets the next
+// engine take its turn and reports faults.
 package cpu
 
 import (

@@ -97,6 +97,10 @@ func TestTruncatedWeights(t *testing.T) {
 		m := matrix(b, x, 20, 0)
 		b.RMSNorm(m, m, norm, 1e-5)
 		faulted(t, b, "RMSNorm")
+		out := matrix(b, make([]float32, 20*rows), 20, 0)
+		b.RMSNorm(m, m, norm, 1e-5)
+		b.Project(m, []kernels.Projection{{Dst: out, W: tensor(quant.Q4_0, rows, cols)}})
+		faulted(t, b, "RMSNorm with the product behind it")
 	})
 }
 

@@ -15,6 +15,7 @@ type table struct {
 
 	quantize       func(q []int8, scale []float32, sums []int16, x []float32, blockLen int)
 	widen          func(dst []int16, q []int8)
+	pack           func(x *ref.Quants, first, last int)
 	rmsNorm        func(dst, x, weight []float32, eps float32)
 	siluMul        func(dst, gate, up []float32)
 	add            func(dst, x []float32)
@@ -100,6 +101,7 @@ func overlayRef(t *table) {
 	*t = table{
 		quantize:       ref.Quantize,
 		widen:          ref.Widen,
+		pack:           (*ref.Quants).Pack,
 		rmsNorm:        ref.RMSNorm,
 		siluMul:        ref.SiluMul,
 		add:            ref.Add,

@@ -27,7 +27,7 @@ const halvesUpTo = 16
 
 // overlayAVX2 sets what kernels/cpu/avx2 has: for some formats kernels of their own, for the others one way through 16 bits.
 func overlayAVX2(t *table) {
-	t.quantize, t.widen = avx2.Quantize, avx2.Widen
+	t.quantize, t.widen, t.pack = avx2.Quantize, avx2.Widen, avx2.Pack
 	t.rmsNorm, t.siluMul, t.add = avx2.RMSNorm, avx2.SiluMul, avx2.Add
 	t.rotateAdjacent, t.rotateHalves = avx2.RotateAdjacent, avx2.RotateHalves
 	t.scores, t.weights, t.mix = avx2.Scores, avx2.Weights, avx2.Mix

@@ -44,7 +44,6 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	if x.Rows == 0 || len(out) == 0 {
 		return
 	}
-	b.begin()
 	t := &b.project
 	t.x, t.out = x, out
 	t.forms, t.wide, t.tiles, t.narrow, t.fours, t.floats = [3]bool{}, false, false, false, false, false
@@ -64,9 +63,10 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 		rows += out[i].W.Rows
 	}
 	t.allocate()
-	b.rows = rowTask{}
 	if t.floats || t.forms[ref.Blocks] || t.forms[ref.Supers] {
-		b.eachRow(b.operation.prepare, x.Rows, x.Cols)
+		b.eachRow(rowOp{run: prepareRows, x: x, side: t.tiles || t.fours}, x.Rows, x.Cols)
+	} else {
+		b.begin()
 	}
 	t.cut(rows, size)
 	b.device.pool.dispatch(t, t.last[len(out)-1])
@@ -110,7 +110,7 @@ func (t *projectTask) allocate() {
 }
 
 // prepareRows brings rows of the activations into the forms needed.
-func (b *backend) prepareRows(_ *scratch, first, last int) {
+func prepareRows(b *backend, _ *rowOp, _ *scratch, first, last int) {
 	t := &b.project
 	for i := first; i < last; i++ {
 		x := row(t.x, i)
@@ -123,16 +123,15 @@ func (b *backend) prepareRows(_ *scratch, first, last int) {
 			if len(q.Wide) > 0 {
 				b.table.widen(q.Wide, q.Q)
 			}
-			if len(t.quants[form].Tiles) > 0 {
-				t.quants[form].PackRow(i)
-			}
-			if t.fours {
-				t.quants[form].PackFours(i)
-			}
 		}
 		if t.floats {
 			dense := t.dense[i*t.padded : (i+1)*t.padded]
 			clear(dense[copy(dense, x):])
+		}
+	}
+	for form := ref.Blocks; form <= ref.Supers; form++ {
+		if t.forms[form] {
+			b.table.pack(&t.quants[form], first, last)
 		}
 	}
 }

@@ -95,6 +95,7 @@ func benchmarkStep(b *testing.B, s stepShape, rows, depth int) {
 			backend.StoreKV(cache, i, k, v, slots)
 			backend.Attend(n, q, cache, i, spans, kernels.Attention{Scale: 0.125})
 			backend.Project(n, l.o)
+			backend.Add(x, n)
 			backend.RMSNorm(n, x, norm, 1e-5)
 			backend.Project(n, l.mlp)
 			backend.SiluMul(gate, gate, up)

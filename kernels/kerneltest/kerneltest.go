@@ -38,7 +38,7 @@ func Equal(t testing.TB, what string, got, want []float32) {
 }
 
 // equal is Equal for integers.
-func equal[T int8 | int16 | uint8 | uint16](t testing.TB, what string, got, want []T) {
+func equal[T int8 | int16 | int32 | uint8 | uint16](t testing.TB, what string, got, want []T) {
 	t.Helper()
 	for i := range want {
 		if got[i] != want[i] {

@@ -36,10 +36,7 @@ func quantsInTiles(x []float32, rows, blockLen, perTile int) ref.Quants {
 		q.Fours[i] = -1
 	}
 	if cols > 0 {
-		for t := range rows {
-			q.PackRow(t)
-			q.PackFours(t)
-		}
+		q.Pack(0, rows)
 	}
 	return q
 }
@@ -106,6 +103,33 @@ func TestWiden(t *testing.T, f func(dst []int16, q []int8)) {
 		f(got, shift(q, n%7))
 		equal(t, "quants", got, want)
 		check(t, "quants")
+	}
+}
+
+// TestPack holds a level's Pack against ref.Quants.Pack: any rows of any number, in tiles of each width.
+func TestPack(t *testing.T, f func(x *ref.Quants, first, last int)) {
+	r := Rand()
+	for _, blockLen := range []int{32, 256} {
+		for _, perTile := range []int{ref.TileRows, ref.NarrowTileRows} {
+			for rows := 1; rows <= 29; rows++ {
+				cols := (1 + r.IntN(4)) * blockLen
+				want := quantsInTiles(Floats(r, Normal, rows*cols), rows, blockLen, perTile)
+				got := want
+				tiles, checkTiles := Guarded[int32](len(want.Tiles), rows%16, -1) // what lies beyond the last row stays -1
+				fours, checkFours := Guarded[int32](len(want.Fours), rows%16, -1)
+				got.Tiles, got.Fours = tiles, fours
+				for first := 0; first < rows; {
+					last := min(rows, first+1+r.IntN(14))
+					f(&got, first, last)
+					first = last
+				}
+				what := fmt.Sprintf("blocks of %d, tiles of %d, %d rows of %d", blockLen, perTile, rows, cols)
+				equal(t, what+": tiles", got.Tiles, want.Tiles)
+				equal(t, what+": fours", got.Fours, want.Fours)
+				checkTiles(t, what)
+				checkFours(t, what)
+			}
+		}
 	}
 }
 

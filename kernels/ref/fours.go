@@ -21,6 +21,11 @@ func FoursLen(rows, cols, blockLen int) int {
 	return (rows + FourRows - 1) / FourRows * FourRows * fourWords(cols, blockLen)
 }
 
+// FourOf returns the tile of row t in the order of PackFours, from the row's first word on.
+func (x *Quants) FourOf(t int) []int32 {
+	return x.Fours[t/FourRows*FourRows*fourWords(x.Cols, x.BlockLen)+t%FourRows:]
+}
+
 // PackFours writes row t to its tile of four rows. Of each block lie together, every word beside those of the three others:
 //
 //	blocks of 32     scale | pair of sums | sum as float32 | 8 words of four quants
@@ -31,7 +36,7 @@ func FoursLen(rows, cols, blockLen int) int {
 // nothing.
 func (x *Quants) PackFours(t int) {
 	blocks, words := x.Cols/x.BlockLen, x.BlockLen/4
-	out := x.Fours[t/FourRows*FourRows*fourWords(x.Cols, x.BlockLen)+t%FourRows:]
+	out := x.FourOf(t)
 	q := x.Q[t*x.Cols : (t+1)*x.Cols]
 	sums := x.Sums[t*x.Cols/16 : (t+1)*x.Cols/16]
 	for b, scale := range x.Scale[t*blocks : (t+1)*blocks] {

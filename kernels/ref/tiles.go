@@ -26,6 +26,25 @@ func TilesLen(rows, cols, blockLen int) int {
 	return (rows + 3) / 4 * 4 * tileWords(cols, blockLen)
 }
 
+// Pack writes rows first to last-1 to their tiles, of each kind that there is room for.
+func (x *Quants) Pack(first, last int) {
+	for t := first; t < last; t++ {
+		if len(x.Tiles) > 0 {
+			x.PackRow(t)
+		}
+		if len(x.Fours) > 0 {
+			x.PackFours(t)
+		}
+	}
+}
+
+// TileOf returns the tile of row t from the row's first word on, and how many words lie from each of its words to the next.
+func (x *Quants) TileOf(t int) (words []int32, apart int) {
+	first := t / x.PerTile * x.PerTile
+	rows := len(x.Q) / x.Cols
+	return x.Tiles[first*tileWords(x.Cols, x.BlockLen)+t-first:], min(x.PerTile, (rows-first+3)/4*4)
+}
+
 // PackRow writes row t to its tile. What a panel product reads of n rows for one block lies together, so that it is read
 // from one end to the other with a single pointer:
 //
@@ -35,10 +54,8 @@ func TilesLen(rows, cols, blockLen int) int {
 // The words of rows that a last tile has beyond the last row mean nothing.
 func (x *Quants) PackRow(t int) {
 	blocks := x.Cols / x.BlockLen
-	first := t / x.PerTile * x.PerTile
-	n := min(x.PerTile, (len(x.Scale)/blocks-first+3)/4*4)
 	words := x.BlockLen / 4
-	out := x.Tiles[first*tileWords(x.Cols, x.BlockLen)+t-first:]
+	out, n := x.TileOf(t)
 	q := bytesOf(x.Q[t*x.Cols : (t+1)*x.Cols])
 	sums := x.Sums[t*x.Cols/16 : (t+1)*x.Cols/16]
 	at := 0

@@ -76,6 +76,7 @@ func TestOthers(t *testing.T) {
 		"mulFloats":      func(t *testing.T) { kerneltest.TestMulFloats(t, MulFloats) },
 		"quantize":       func(t *testing.T) { kerneltest.TestQuantize(t, Quantize) },
 		"widen":          func(t *testing.T) { kerneltest.TestWiden(t, Widen) },
+		"pack":           func(t *testing.T) { kerneltest.TestPack(t, Pack) },
 		"rmsNorm":        func(t *testing.T) { kerneltest.TestRMSNorm(t, RMSNorm) },
 		"siluMul":        func(t *testing.T) { kerneltest.TestSiluMul(t, SiluMul) },
 		"add":            func(t *testing.T) { kerneltest.TestAdd(t, Add) },

@@ -1,6 +1,7 @@
 package avx2
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/weft-run/weft/kernels/kerneltest"
@@ -87,4 +88,28 @@ func BenchmarkPanels(b *testing.B) {
 		}
 		rate(b, count*ref.PanelRows*cols)
 	})
+}
+
+// BenchmarkPack packs activations, by the assembly and by the reference.
+func BenchmarkPack(b *testing.B) {
+	const rows, cols = 512, 2048
+	x := kerneltest.Floats(kerneltest.Rand(), kerneltest.Normal, rows*cols)
+	for _, blockLen := range []int{32, 256} {
+		for name, fours := range map[string]bool{"tiles": false, "fours": true} {
+			q := kerneltest.Quants(x, rows, blockLen)
+			if fours {
+				q.Tiles = nil
+			} else {
+				q.Fours = nil
+			}
+			for by, pack := range map[string]func(x *ref.Quants, first, last int){"avx2": Pack, "ref": (*ref.Quants).Pack} {
+				b.Run(fmt.Sprintf("%s of %d/%s", name, blockLen, by), func(b *testing.B) {
+					b.SetBytes(rows * cols)
+					for b.Loop() {
+						pack(&q, 0, rows)
+					}
+				})
+			}
+		}
+	}
 }

@@ -16488,6 +16488,370 @@ done184:
 	VZEROUPPER
 	RET
 
+// func packTileBlocks(out *int32, apart int, q *int8, scale *float32, sums *int16, blocks int, cols int)
+// Requires: AVX, AVX2
+TEXT ·packTileBlocks(SB), NOSPLIT, $0-56
+	MOVQ    out+0(FP), AX
+	MOVQ    apart+8(FP), CX
+	MOVQ    q+16(FP), DX
+	MOVQ    scale+24(FP), BX
+	MOVQ    sums+32(FP), SI
+	MOVQ    blocks+40(FP), DI
+	MOVQ    cols+48(FP), R8
+	MOVQ    DI, R9
+	SHLQ    $0x02, R9
+	MOVQ    R8, R10
+	SHRQ    $0x03, R10
+	LEAQ    (CX)(CX*2), R11
+	LEAQ    (R8)(R8*2), R12
+	LEAQ    (R9)(R9*2), R13
+	LEAQ    (R10)(R10*2), R14
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU ones8<>+0(SB), Y1
+
+loop185:
+	CMPQ         DI, $0x01
+	JL           done186
+	VMOVD        (SI), X1
+	VPINSRD      $0x01, (SI)(R10*1), X1, X1
+	VPINSRD      $0x02, (SI)(R10*2), X1, X1
+	VPINSRD      $0x03, (SI)(R14*1), X1, X1
+	VPMADDWD     X0, X1, X1
+	VCVTDQ2PS    X1, X3
+	VMOVDQU      (DX), Y4
+	VMOVDQU      (DX)(R8*1), Y5
+	VMOVDQU      (DX)(R8*2), Y6
+	VMOVDQU      (DX)(R12*1), Y7
+	VPUNPCKLDQ   Y5, Y4, Y2
+	VPUNPCKHDQ   Y5, Y4, Y8
+	VPUNPCKLDQ   Y7, Y6, Y5
+	VPUNPCKHDQ   Y7, Y6, Y7
+	VPUNPCKLQDQ  Y5, Y2, Y4
+	VPUNPCKHQDQ  Y5, Y2, Y5
+	VPUNPCKLQDQ  Y7, Y8, Y6
+	VPUNPCKHQDQ  Y7, Y8, Y7
+	VPSLLD       $0x07, X1, X1
+	VPXOR        Y2, Y2, Y2
+	VPSUBD       X1, X2, X2
+	VMOVD        (BX), X1
+	VPINSRD      $0x01, (BX)(R9*1), X1, X1
+	VPINSRD      $0x02, (BX)(R9*2), X1, X1
+	VPINSRD      $0x03, (BX)(R13*1), X1, X1
+	VMOVDQU      X1, (AX)
+	VMOVDQU      X2, (AX)(CX*1)
+	LEAQ         (AX)(CX*2), AX
+	VMOVDQU      X3, (AX)
+	LEAQ         (AX)(CX*1), AX
+	VMOVDQU      X4, (AX)
+	VMOVDQU      X5, (AX)(CX*1)
+	VMOVDQU      X6, (AX)(CX*2)
+	VMOVDQU      X7, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	VEXTRACTI128 $0x01, Y4, (AX)
+	VEXTRACTI128 $0x01, Y5, (AX)(CX*1)
+	VEXTRACTI128 $0x01, Y6, (AX)(CX*2)
+	VEXTRACTI128 $0x01, Y7, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, BX
+	ADDQ         $0x00000004, SI
+	SUBQ         $0x00000001, DI
+	JMP          loop185
+
+done186:
+	VZEROUPPER
+	RET
+
+// func packFourBlocks(out *int32, apart int, q *int8, scale *float32, sums *int16, blocks int, cols int)
+// Requires: AVX, AVX2
+TEXT ·packFourBlocks(SB), NOSPLIT, $0-56
+	MOVQ    out+0(FP), AX
+	MOVQ    apart+8(FP), CX
+	MOVQ    q+16(FP), DX
+	MOVQ    scale+24(FP), BX
+	MOVQ    sums+32(FP), SI
+	MOVQ    blocks+40(FP), DI
+	MOVQ    cols+48(FP), R8
+	MOVQ    DI, R9
+	SHLQ    $0x02, R9
+	MOVQ    R8, R10
+	SHRQ    $0x03, R10
+	LEAQ    (CX)(CX*2), R11
+	LEAQ    (R8)(R8*2), R12
+	LEAQ    (R9)(R9*2), R13
+	LEAQ    (R10)(R10*2), R14
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU ones8<>+0(SB), Y1
+
+loop187:
+	CMPQ         DI, $0x01
+	JL           done188
+	VMOVD        (SI), X2
+	VPINSRD      $0x01, (SI)(R10*1), X2, X2
+	VPINSRD      $0x02, (SI)(R10*2), X2, X2
+	VPINSRD      $0x03, (SI)(R14*1), X2, X2
+	VPMADDWD     X0, X2, X2
+	VCVTDQ2PS    X2, X3
+	VMOVDQU      (DX), Y4
+	VMOVDQU      (DX)(R8*1), Y5
+	VMOVDQU      (DX)(R8*2), Y6
+	VMOVDQU      (DX)(R12*1), Y7
+	VPUNPCKLDQ   Y5, Y4, Y2
+	VPUNPCKHDQ   Y5, Y4, Y8
+	VPUNPCKLDQ   Y7, Y6, Y5
+	VPUNPCKHDQ   Y7, Y6, Y7
+	VPUNPCKLQDQ  Y5, Y2, Y4
+	VPUNPCKHQDQ  Y5, Y2, Y5
+	VPUNPCKLQDQ  Y7, Y8, Y6
+	VPUNPCKHQDQ  Y7, Y8, Y7
+	VPMADDUBSW   Y4, Y1, Y8
+	VPMADDUBSW   Y5, Y1, Y2
+	VPMADDUBSW   Y6, Y1, Y9
+	VPMADDUBSW   Y7, Y1, Y10
+	VPADDW       Y2, Y8, Y8
+	VPADDW       Y9, Y8, Y8
+	VPADDW       Y10, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X2
+	VPADDW       X2, X8, X2
+	VMOVD        (BX), X8
+	VPINSRD      $0x01, (BX)(R9*1), X8, X8
+	VPINSRD      $0x02, (BX)(R9*2), X8, X8
+	VPINSRD      $0x03, (BX)(R13*1), X8, X8
+	VMOVDQU      X8, (AX)
+	VMOVDQU      X2, (AX)(CX*1)
+	LEAQ         (AX)(CX*2), AX
+	VMOVDQU      X3, (AX)
+	LEAQ         (AX)(CX*1), AX
+	VMOVDQU      X4, (AX)
+	VMOVDQU      X5, (AX)(CX*1)
+	VMOVDQU      X6, (AX)(CX*2)
+	VMOVDQU      X7, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	VEXTRACTI128 $0x01, Y4, (AX)
+	VEXTRACTI128 $0x01, Y5, (AX)(CX*1)
+	VEXTRACTI128 $0x01, Y6, (AX)(CX*2)
+	VEXTRACTI128 $0x01, Y7, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, BX
+	ADDQ         $0x00000004, SI
+	SUBQ         $0x00000001, DI
+	JMP          loop187
+
+done188:
+	VZEROUPPER
+	RET
+
+// func packTileSupers(out *int32, apart int, q *int8, scale *float32, sums *int16, blocks int, cols int)
+// Requires: AVX, AVX2
+TEXT ·packTileSupers(SB), NOSPLIT, $0-56
+	MOVQ    out+0(FP), AX
+	MOVQ    apart+8(FP), CX
+	MOVQ    q+16(FP), DX
+	MOVQ    scale+24(FP), BX
+	MOVQ    sums+32(FP), SI
+	MOVQ    blocks+40(FP), DI
+	MOVQ    cols+48(FP), R8
+	MOVQ    DI, R9
+	SHLQ    $0x02, R9
+	MOVQ    R8, R10
+	SHRQ    $0x03, R10
+	LEAQ    (CX)(CX*2), R11
+	LEAQ    (R8)(R8*2), R12
+	LEAQ    (R9)(R9*2), R13
+	LEAQ    (R10)(R10*2), R14
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU ones8<>+0(SB), Y1
+
+loop189:
+	CMPQ         DI, $0x01
+	JL           done190
+	VMOVD        (BX), X1
+	VPINSRD      $0x01, (BX)(R9*1), X1, X1
+	VPINSRD      $0x02, (BX)(R9*2), X1, X1
+	VPINSRD      $0x03, (BX)(R13*1), X1, X1
+	VMOVDQU      X1, (AX)
+	LEAQ         (AX)(CX*1), AX
+	VMOVDQU      (SI), Y1
+	VMOVDQU      (SI)(R10*1), Y2
+	VMOVDQU      (SI)(R10*2), Y3
+	VMOVDQU      (SI)(R14*1), Y4
+	VPUNPCKLDQ   Y2, Y1, Y5
+	VPUNPCKHDQ   Y2, Y1, Y6
+	VPUNPCKLDQ   Y4, Y3, Y2
+	VPUNPCKHDQ   Y4, Y3, Y4
+	VPUNPCKLQDQ  Y2, Y5, Y1
+	VPUNPCKHQDQ  Y2, Y5, Y2
+	VPUNPCKLQDQ  Y4, Y6, Y3
+	VPUNPCKHQDQ  Y4, Y6, Y4
+	VMOVDQU      X1, (AX)
+	VMOVDQU      X2, (AX)(CX*1)
+	VMOVDQU      X3, (AX)(CX*2)
+	VMOVDQU      X4, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	VEXTRACTI128 $0x01, Y1, (AX)
+	VEXTRACTI128 $0x01, Y2, (AX)(CX*1)
+	VEXTRACTI128 $0x01, Y3, (AX)(CX*2)
+	VEXTRACTI128 $0x01, Y4, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	VPMADDWD     Y0, Y1, Y1
+	VPMADDWD     Y0, Y2, Y2
+	VPMADDWD     Y0, Y3, Y3
+	VPMADDWD     Y0, Y4, Y4
+	VPSLLD       $0x10, Y2, Y2
+	VPBLENDW     $0xaa, Y2, Y1, Y1
+	VPSLLD       $0x10, Y4, Y4
+	VPBLENDW     $0xaa, Y4, Y3, Y3
+	VMOVDQU      X1, (AX)
+	VEXTRACTI128 $0x01, Y1, (AX)(CX*2)
+	VMOVDQU      X3, (AX)(CX*1)
+	VEXTRACTI128 $0x01, Y3, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         $0x00000008, R15
+
+loop191:
+	CMPQ         R15, $0x01
+	JL           done192
+	VMOVDQU      (DX), Y1
+	VMOVDQU      (DX)(R8*1), Y2
+	VMOVDQU      (DX)(R8*2), Y3
+	VMOVDQU      (DX)(R12*1), Y4
+	VPUNPCKLDQ   Y2, Y1, Y5
+	VPUNPCKHDQ   Y2, Y1, Y6
+	VPUNPCKLDQ   Y4, Y3, Y2
+	VPUNPCKHDQ   Y4, Y3, Y4
+	VPUNPCKLQDQ  Y2, Y5, Y1
+	VPUNPCKHQDQ  Y2, Y5, Y2
+	VPUNPCKLQDQ  Y4, Y6, Y3
+	VPUNPCKHQDQ  Y4, Y6, Y4
+	VMOVDQU      X1, (AX)
+	VMOVDQU      X2, (AX)(CX*1)
+	VMOVDQU      X3, (AX)(CX*2)
+	VMOVDQU      X4, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	VEXTRACTI128 $0x01, Y1, (AX)
+	VEXTRACTI128 $0x01, Y2, (AX)(CX*1)
+	VEXTRACTI128 $0x01, Y3, (AX)(CX*2)
+	VEXTRACTI128 $0x01, Y4, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000001, R15
+	JMP          loop191
+
+done192:
+	ADDQ $0x00000004, BX
+	ADDQ $0x00000020, SI
+	SUBQ $0x00000001, DI
+	JMP  loop189
+
+done190:
+	VZEROUPPER
+	RET
+
+// func packFourSupers(out *int32, apart int, q *int8, scale *float32, sums *int16, blocks int, cols int)
+// Requires: AVX, AVX2
+TEXT ·packFourSupers(SB), NOSPLIT, $8-56
+	MOVQ    out+0(FP), AX
+	MOVQ    apart+8(FP), CX
+	MOVQ    q+16(FP), DX
+	MOVQ    scale+24(FP), BX
+	MOVQ    sums+32(FP), SI
+	MOVQ    blocks+40(FP), DI
+	MOVQ    cols+48(FP), R8
+	MOVQ    DI, R9
+	SHLQ    $0x02, R9
+	MOVQ    R8, R10
+	SHRQ    $0x03, R10
+	LEAQ    (CX)(CX*2), R11
+	LEAQ    (R8)(R8*2), R12
+	LEAQ    (R9)(R9*2), R13
+	LEAQ    (R10)(R10*2), R14
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU ones8<>+0(SB), Y0
+
+loop193:
+	CMPQ         DI, $0x01
+	JL           done194
+	VMOVD        (BX), X1
+	VPINSRD      $0x01, (BX)(R9*1), X1, X1
+	VPINSRD      $0x02, (BX)(R9*2), X1, X1
+	VPINSRD      $0x03, (BX)(R13*1), X1, X1
+	VMOVDQU      X1, (AX)
+	LEAQ         (AX)(CX*1), AX
+	VMOVDQU      (SI), Y1
+	VMOVDQU      (SI)(R10*1), Y2
+	VMOVDQU      (SI)(R10*2), Y3
+	VMOVDQU      (SI)(R14*1), Y4
+	VPUNPCKLDQ   Y2, Y1, Y5
+	VPUNPCKHDQ   Y2, Y1, Y6
+	VPUNPCKLDQ   Y4, Y3, Y2
+	VPUNPCKHDQ   Y4, Y3, Y4
+	VPUNPCKLQDQ  Y2, Y5, Y1
+	VPUNPCKHQDQ  Y2, Y5, Y2
+	VPUNPCKLQDQ  Y4, Y6, Y3
+	VPUNPCKHQDQ  Y4, Y6, Y4
+	VMOVDQU      X1, (AX)
+	VMOVDQU      X2, (AX)(CX*1)
+	VMOVDQU      X3, (AX)(CX*2)
+	VMOVDQU      X4, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	VEXTRACTI128 $0x01, Y1, (AX)
+	VEXTRACTI128 $0x01, Y2, (AX)(CX*1)
+	VEXTRACTI128 $0x01, Y3, (AX)(CX*2)
+	VEXTRACTI128 $0x01, Y4, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, R15
+	ADDQ         $0x00000100, AX
+	MOVQ         $0x00000008, BP
+
+loop195:
+	CMPQ         BP, $0x01
+	JL           done196
+	VMOVDQU      (DX), Y1
+	VMOVDQU      (DX)(R8*1), Y2
+	VMOVDQU      (DX)(R8*2), Y3
+	VMOVDQU      (DX)(R12*1), Y4
+	VPUNPCKLDQ   Y2, Y1, Y5
+	VPUNPCKHDQ   Y2, Y1, Y6
+	VPUNPCKLDQ   Y4, Y3, Y2
+	VPUNPCKHDQ   Y4, Y3, Y4
+	VPUNPCKLQDQ  Y2, Y5, Y1
+	VPUNPCKHQDQ  Y2, Y5, Y2
+	VPUNPCKLQDQ  Y4, Y6, Y3
+	VPUNPCKHQDQ  Y4, Y6, Y4
+	VPMADDUBSW   Y1, Y0, Y5
+	VPMADDUBSW   Y2, Y0, Y6
+	VPMADDUBSW   Y3, Y0, Y7
+	VPMADDUBSW   Y4, Y0, Y8
+	VPADDW       Y6, Y5, Y5
+	VPADDW       Y7, Y5, Y5
+	VPADDW       Y8, Y5, Y5
+	VMOVDQU      Y5, (R15)
+	ADDQ         $0x00000020, R15
+	VMOVDQU      X1, (AX)
+	VMOVDQU      X2, (AX)(CX*1)
+	VMOVDQU      X3, (AX)(CX*2)
+	VMOVDQU      X4, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	VEXTRACTI128 $0x01, Y1, (AX)
+	VEXTRACTI128 $0x01, Y2, (AX)(CX*1)
+	VEXTRACTI128 $0x01, Y3, (AX)(CX*2)
+	VEXTRACTI128 $0x01, Y4, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000001, BP
+	JMP          loop195
+
+done196:
+	ADDQ $0x00000004, BX
+	ADDQ $0x00000020, SI
+	SUBQ $0x00000001, DI
+	JMP  loop193
+
+done194:
+	VZEROUPPER
+	RET
+
 // func add(dst *float32, x *float32, n int)
 // Requires: AVX
 TEXT ·add(SB), NOSPLIT, $0-24
@@ -16495,18 +16859,18 @@ TEXT ·add(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop185:
+loop197:
 	CMPQ    DX, $0x08
-	JL      done186
+	JL      done198
 	VMOVUPS (AX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (AX)
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, CX
 	SUBQ    $0x00000008, DX
-	JMP     loop185
+	JMP     loop197
 
-done186:
+done198:
 	VZEROUPPER
 	RET
 
@@ -16519,9 +16883,9 @@ TEXT ·scaleMul(SB), NOSPLIT, $0-40
 	MOVQ         weight+16(FP), BX
 	VBROADCASTSS r+24(FP), Y0
 
-loop187:
+loop199:
 	CMPQ    DX, $0x08
-	JL      done188
+	JL      done200
 	VMULPS  (CX), Y0, Y1
 	VMULPS  (BX), Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -16529,9 +16893,9 @@ loop187:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, BX
 	SUBQ    $0x00000008, DX
-	JMP     loop187
+	JMP     loop199
 
-done188:
+done200:
 	VZEROUPPER
 	RET
 
@@ -16543,9 +16907,9 @@ TEXT ·siluMul(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 
-loop189:
+loop201:
 	CMPQ         BX, $0x08
-	JL           done190
+	JL           done202
 	VMOVUPS      (CX), Y0
 	VXORPS       signs<>+0(SB), Y0, Y1
 	VMOVUPS      expMagic<>+0(SB), Y2
@@ -16577,9 +16941,9 @@ loop189:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop189
+	JMP          loop201
 
-done190:
+done202:
 	VZEROUPPER
 	RET
 
@@ -16732,9 +17096,9 @@ TEXT ·rotateHalves(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	LEAQ (AX)(BX*4), SI
 
-loop191:
+loop203:
 	CMPQ    BX, $0x08
-	JL      done192
+	JL      done204
 	VMOVUPS (AX), Y0
 	VMOVUPS (SI), Y1
 	VMOVUPS (CX), Y2
@@ -16752,9 +17116,9 @@ loop191:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, DX
 	SUBQ    $0x00000008, BX
-	JMP     loop191
+	JMP     loop203
 
-done192:
+done204:
 	VZEROUPPER
 	RET
 
@@ -16767,9 +17131,9 @@ TEXT ·rotateAdjacent(SB), NOSPLIT, $0-32
 	MOVQ    n+24(FP), BX
 	VMOVDQU doubled<>+0(SB), Y0
 
-loop193:
+loop205:
 	CMPQ      BX, $0x04
-	JL        done194
+	JL        done206
 	VMOVUPS   (AX), Y1
 	VMOVUPS   (CX), X3
 	VMOVUPS   (DX), X4
@@ -16784,9 +17148,9 @@ loop193:
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000010, DX
 	SUBQ      $0x00000004, BX
-	JMP       loop193
+	JMP       loop205
 
-done194:
+done206:
 	VZEROUPPER
 	RET
 
@@ -16809,9 +17173,9 @@ TEXT ·scores(SB), NOSPLIT, $0-44
 	MOVQ dim+32(FP), BX
 	SHLQ $0x02, BX
 
-loop195:
+loop207:
 	CMPQ   DX, $0x06
-	JL     done196
+	JL     done208
 	MOVQ   keys+16(FP), SI
 	MOVQ   dim+32(FP), R9
 	MOVQ   CX, DI
@@ -16831,9 +17195,9 @@ loop195:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-loop197:
+loop209:
 	CMPQ         R9, $0x01
-	JL           done198
+	JL           done210
 	VMOVUPS      (SI)(R8*1), Y12
 	VMOVUPS      32(SI)(R8*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -16858,9 +17222,9 @@ loop197:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop197
+	JMP          loop209
 
-done198:
+done210:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -16905,9 +17269,9 @@ done198:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop199:
+loop211:
 	CMPQ         R9, $0x01
-	JL           done200
+	JL           done212
 	VMOVUPS      64(SI)(R8*1), Y12
 	VMOVUPS      96(SI)(R8*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -16932,9 +17296,9 @@ loop199:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop199
+	JMP          loop211
 
-done200:
+done212:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -16979,9 +17343,9 @@ done200:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop201:
+loop213:
 	CMPQ         R9, $0x01
-	JL           done202
+	JL           done214
 	VMOVUPS      128(SI)(R8*1), Y12
 	VMOVUPS      160(SI)(R8*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -17006,9 +17370,9 @@ loop201:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop201
+	JMP          loop213
 
-done202:
+done214:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -17053,9 +17417,9 @@ done202:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop203:
+loop215:
 	CMPQ         R9, $0x01
-	JL           done204
+	JL           done216
 	VMOVUPS      192(SI)(R8*1), Y12
 	VMOVUPS      224(SI)(R8*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -17080,9 +17444,9 @@ loop203:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop203
+	JMP          loop215
 
-done204:
+done216:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -17116,12 +17480,12 @@ done204:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop195
+	JMP          loop207
 
-done196:
-loop205:
+done208:
+loop217:
 	CMPQ   DX, $0x04
-	JL     done206
+	JL     done218
 	MOVQ   keys+16(FP), SI
 	MOVQ   dim+32(FP), R9
 	MOVQ   CX, DI
@@ -17137,9 +17501,9 @@ loop205:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop207:
+loop219:
 	CMPQ         R9, $0x01
-	JL           done208
+	JL           done220
 	VMOVUPS      (SI)(R8*1), Y8
 	VMOVUPS      32(SI)(R8*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -17158,9 +17522,9 @@ loop207:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop207
+	JMP          loop219
 
-done208:
+done220:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -17193,9 +17557,9 @@ done208:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop209:
+loop221:
 	CMPQ         R9, $0x01
-	JL           done210
+	JL           done222
 	VMOVUPS      64(SI)(R8*1), Y8
 	VMOVUPS      96(SI)(R8*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -17214,9 +17578,9 @@ loop209:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop209
+	JMP          loop221
 
-done210:
+done222:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -17249,9 +17613,9 @@ done210:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop211:
+loop223:
 	CMPQ         R9, $0x01
-	JL           done212
+	JL           done224
 	VMOVUPS      128(SI)(R8*1), Y8
 	VMOVUPS      160(SI)(R8*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -17270,9 +17634,9 @@ loop211:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop211
+	JMP          loop223
 
-done212:
+done224:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -17305,9 +17669,9 @@ done212:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop213:
+loop225:
 	CMPQ         R9, $0x01
-	JL           done214
+	JL           done226
 	VMOVUPS      192(SI)(R8*1), Y8
 	VMOVUPS      224(SI)(R8*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -17326,9 +17690,9 @@ loop213:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop213
+	JMP          loop225
 
-done214:
+done226:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -17352,12 +17716,12 @@ done214:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop205
+	JMP          loop217
 
-done206:
-loop215:
+done218:
+loop227:
 	CMPQ   DX, $0x03
-	JL     done216
+	JL     done228
 	MOVQ   keys+16(FP), SI
 	MOVQ   dim+32(FP), R9
 	MOVQ   CX, DI
@@ -17369,9 +17733,9 @@ loop215:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 
-loop217:
+loop229:
 	CMPQ         R9, $0x01
-	JL           done218
+	JL           done230
 	VMOVUPS      (SI)(R8*1), Y6
 	VMOVUPS      32(SI)(R8*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -17386,9 +17750,9 @@ loop217:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop217
+	JMP          loop229
 
-done218:
+done230:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -17413,9 +17777,9 @@ done218:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop219:
+loop231:
 	CMPQ         R9, $0x01
-	JL           done220
+	JL           done232
 	VMOVUPS      64(SI)(R8*1), Y6
 	VMOVUPS      96(SI)(R8*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -17430,9 +17794,9 @@ loop219:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop219
+	JMP          loop231
 
-done220:
+done232:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -17457,9 +17821,9 @@ done220:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop221:
+loop233:
 	CMPQ         R9, $0x01
-	JL           done222
+	JL           done234
 	VMOVUPS      128(SI)(R8*1), Y6
 	VMOVUPS      160(SI)(R8*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -17474,9 +17838,9 @@ loop221:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop221
+	JMP          loop233
 
-done222:
+done234:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -17501,9 +17865,9 @@ done222:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop223:
+loop235:
 	CMPQ         R9, $0x01
-	JL           done224
+	JL           done236
 	VMOVUPS      192(SI)(R8*1), Y6
 	VMOVUPS      224(SI)(R8*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -17518,9 +17882,9 @@ loop223:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop223
+	JMP          loop235
 
-done224:
+done236:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -17539,12 +17903,12 @@ done224:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop215
+	JMP          loop227
 
-done216:
-loop225:
+done228:
+loop237:
 	CMPQ   DX, $0x02
-	JL     done226
+	JL     done238
 	MOVQ   keys+16(FP), SI
 	MOVQ   dim+32(FP), R9
 	MOVQ   CX, DI
@@ -17558,9 +17922,9 @@ loop225:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop227:
+loop239:
 	CMPQ         R9, $0x01
-	JL           done228
+	JL           done240
 	VMOVUPS      (SI)(R8*1), Y8
 	VMOVUPS      32(SI)(R8*1), Y9
 	VMOVUPS      64(SI)(R8*1), Y10
@@ -17578,9 +17942,9 @@ loop227:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop227
+	JMP          loop239
 
-done228:
+done240:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -17611,9 +17975,9 @@ done228:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop229:
+loop241:
 	CMPQ         R9, $0x01
-	JL           done230
+	JL           done242
 	VMOVUPS      128(SI)(R8*1), Y8
 	VMOVUPS      160(SI)(R8*1), Y9
 	VMOVUPS      192(SI)(R8*1), Y10
@@ -17631,9 +17995,9 @@ loop229:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop229
+	JMP          loop241
 
-done230:
+done242:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -17655,12 +18019,12 @@ done230:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop225
+	JMP          loop237
 
-done226:
-loop231:
+done238:
+loop243:
 	CMPQ   DX, $0x01
-	JL     done232
+	JL     done244
 	MOVQ   keys+16(FP), SI
 	MOVQ   dim+32(FP), R9
 	MOVQ   CX, DI
@@ -17674,9 +18038,9 @@ loop231:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop233:
+loop245:
 	CMPQ         R9, $0x01
-	JL           done234
+	JL           done246
 	VMOVUPS      (SI)(R8*1), Y8
 	VMOVUPS      32(SI)(R8*1), Y9
 	VMOVUPS      64(SI)(R8*1), Y10
@@ -17697,9 +18061,9 @@ loop233:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop233
+	JMP          loop245
 
-done234:
+done246:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -17720,9 +18084,9 @@ done234:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop231
+	JMP          loop243
 
-done232:
+done244:
 	VZEROUPPER
 	RET
 
@@ -17738,9 +18102,9 @@ TEXT ·weights(SB), NOSPLIT, $0-36
 	MOVQ         AX, CX
 	MOVQ         $0x00000008, DX
 
-loop235:
+loop247:
 	CMPQ      DX, $0x01
-	JL        done236
+	JL        done248
 	VPCMPGTD  Y1, Y0, Y5
 	VMOVUPS   Y4, Y6
 	VBLENDVPS Y5, (CX), Y6, Y6
@@ -17748,9 +18112,9 @@ loop235:
 	VPADDD    Y2, Y1, Y1
 	ADDQ      $0x00000020, CX
 	SUBQ      $0x00000001, DX
-	JMP       loop235
+	JMP       loop247
 
-done236:
+done248:
 	VEXTRACTF128 $0x01, Y3, X1
 	VMAXPS       X1, X3, X3
 	VPERMILPS    $0x4e, X3, X1
@@ -17765,9 +18129,9 @@ done236:
 	MOVQ         AX, CX
 	MOVQ         $0x00000004, DX
 
-loop237:
+loop249:
 	CMPQ         DX, $0x01
-	JL           done238
+	JL           done250
 	VMOVUPS      (CX), Y6
 	VSUBPS       Y3, Y6, Y6
 	VMOVUPS      expMagic<>+0(SB), Y7
@@ -17826,9 +18190,9 @@ loop237:
 	VADDPS       Y6, Y5, Y5
 	ADDQ         $0x00000040, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop237
+	JMP          loop249
 
-done238:
+done250:
 	VADDPS       Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPS       X0, X4, X4
@@ -17904,15 +18268,15 @@ TEXT ·mix(SB), NOSPLIT, $0-56
 	MOVQ corrections+48(FP), SI
 	SHLQ $0x02, BX
 
-loop239:
+loop251:
 	CMPQ DX, $0x06
-	JL   done240
+	JL   done252
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop241:
+loop253:
 	CMPQ         R8, $0x10
-	JL           done242
+	JL           done254
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -17939,9 +18303,9 @@ loop241:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop243:
+loop255:
 	CMPQ         R11, $0x01
-	JL           done244
+	JL           done256
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (R10), Y14
@@ -17965,9 +18329,9 @@ loop243:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop243
+	JMP          loop255
 
-done244:
+done256:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -17985,12 +18349,12 @@ done244:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop241
+	JMP     loop253
 
-done242:
-loop245:
+done254:
+loop257:
 	CMPQ         R8, $0x08
-	JL           done246
+	JL           done258
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -18011,9 +18375,9 @@ loop245:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop247:
+loop259:
 	CMPQ         R11, $0x01
-	JL           done248
+	JL           done260
 	VMOVUPS      (R9), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -18030,9 +18394,9 @@ loop247:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop247
+	JMP          loop259
 
-done248:
+done260:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -18044,9 +18408,9 @@ done248:
 	VMOVUPS Y5, (R10)(BX*2)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop245
+	JMP     loop257
 
-done246:
+done258:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -18056,18 +18420,18 @@ done246:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop239
+	JMP  loop251
 
-done240:
-loop249:
+done252:
+loop261:
 	CMPQ DX, $0x04
-	JL   done250
+	JL   done262
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop251:
+loop263:
 	CMPQ         R8, $0x10
-	JL           done252
+	JL           done264
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -18088,9 +18452,9 @@ loop251:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop253:
+loop265:
 	CMPQ         R11, $0x01
-	JL           done254
+	JL           done266
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VBROADCASTSS (R10), Y10
@@ -18108,9 +18472,9 @@ loop253:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop253
+	JMP          loop265
 
-done254:
+done266:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -18124,12 +18488,12 @@ done254:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop251
+	JMP     loop263
 
-done252:
-loop255:
+done264:
+loop267:
 	CMPQ         R8, $0x08
-	JL           done256
+	JL           done268
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -18146,9 +18510,9 @@ loop255:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop257:
+loop269:
 	CMPQ         R11, $0x01
-	JL           done258
+	JL           done270
 	VMOVUPS      (R9), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -18161,9 +18525,9 @@ loop257:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop257
+	JMP          loop269
 
-done258:
+done270:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -18173,9 +18537,9 @@ done258:
 	VMOVUPS Y3, (R10)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop255
+	JMP     loop267
 
-done256:
+done268:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -18183,18 +18547,18 @@ done256:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop249
+	JMP  loop261
 
-done250:
-loop259:
+done262:
+loop271:
 	CMPQ DX, $0x03
-	JL   done260
+	JL   done272
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop261:
+loop273:
 	CMPQ         R8, $0x10
-	JL           done262
+	JL           done274
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -18210,9 +18574,9 @@ loop261:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop263:
+loop275:
 	CMPQ         R11, $0x01
-	JL           done264
+	JL           done276
 	VMOVUPS      (R9), Y6
 	VMOVUPS      32(R9), Y7
 	VBROADCASTSS (R10), Y8
@@ -18227,9 +18591,9 @@ loop263:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop263
+	JMP          loop275
 
-done264:
+done276:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -18239,12 +18603,12 @@ done264:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop261
+	JMP     loop273
 
-done262:
-loop265:
+done274:
+loop277:
 	CMPQ         R8, $0x08
-	JL           done266
+	JL           done278
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -18257,9 +18621,9 @@ loop265:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop267:
+loop279:
 	CMPQ         R11, $0x01
-	JL           done268
+	JL           done280
 	VMOVUPS      (R9), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -18270,36 +18634,36 @@ loop267:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop267
+	JMP          loop279
 
-done268:
+done280:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, (R9)(BX*1)
 	VMOVUPS Y2, (R9)(BX*2)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop265
+	JMP     loop277
 
-done266:
+done278:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop259
+	JMP  loop271
 
-done260:
-loop269:
+done272:
+loop281:
 	CMPQ DX, $0x02
-	JL   done270
+	JL   done282
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop271:
+loop283:
 	CMPQ         R8, $0x20
-	JL           done272
+	JL           done284
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -18316,9 +18680,9 @@ loop271:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop273:
+loop285:
 	CMPQ         R11, $0x01
-	JL           done274
+	JL           done286
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VMOVUPS      64(R9), Y10
@@ -18336,9 +18700,9 @@ loop273:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop273
+	JMP          loop285
 
-done274:
+done286:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -18350,12 +18714,12 @@ done274:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop271
+	JMP     loop283
 
-done272:
-loop275:
+done284:
+loop287:
 	CMPQ         R8, $0x08
-	JL           done276
+	JL           done288
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -18366,9 +18730,9 @@ loop275:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop277:
+loop289:
 	CMPQ         R11, $0x01
-	JL           done278
+	JL           done290
 	VMOVUPS      (R9), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -18377,34 +18741,34 @@ loop277:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop277
+	JMP          loop289
 
-done278:
+done290:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, (R9)(BX*1)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop275
+	JMP     loop287
 
-done276:
+done288:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop269
+	JMP  loop281
 
-done270:
-loop279:
+done282:
+loop291:
 	CMPQ DX, $0x01
-	JL   done280
+	JL   done292
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop281:
+loop293:
 	CMPQ         R8, $0x40
-	JL           done282
+	JL           done294
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -18420,9 +18784,9 @@ loop281:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop283:
+loop295:
 	CMPQ         R11, $0x01
-	JL           done284
+	JL           done296
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VMOVUPS      64(R9), Y10
@@ -18443,9 +18807,9 @@ loop283:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop283
+	JMP          loop295
 
-done284:
+done296:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -18457,12 +18821,12 @@ done284:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop281
+	JMP     loop293
 
-done282:
-loop285:
+done294:
+loop297:
 	CMPQ         R8, $0x08
-	JL           done286
+	JL           done298
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -18471,32 +18835,32 @@ loop285:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop287:
+loop299:
 	CMPQ         R11, $0x01
-	JL           done288
+	JL           done300
 	VMOVUPS      (R9), Y1
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop287
+	JMP          loop299
 
-done288:
+done300:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop285
+	JMP     loop297
 
-done286:
+done298:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop279
+	JMP  loop291
 
-done280:
+done292:
 	VZEROUPPER
 	RET
 
@@ -18511,9 +18875,9 @@ TEXT ·scoresHalves(SB), NOSPLIT, $0-60
 	MOVQ stride+48(FP), SI
 	SHLQ $0x01, SI
 
-loop289:
+loop301:
 	CMPQ   DX, $0x06
-	JL     done290
+	JL     done302
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), DI
 	MOVQ   dim+40(FP), R10
@@ -18534,9 +18898,9 @@ loop289:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-loop291:
+loop303:
 	CMPQ         R10, $0x02
-	JL           done292
+	JL           done304
 	VCVTPH2PS    (DI)(R9*1), Y12
 	VCVTPH2PS    16(DI)(R9*1), Y13
 	MOVQ         next+24(FP), R12
@@ -18588,9 +18952,9 @@ loop291:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop291
+	JMP          loop303
 
-done292:
+done304:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -18636,9 +19000,9 @@ done292:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop293:
+loop305:
 	CMPQ         R10, $0x02
-	JL           done294
+	JL           done306
 	VCVTPH2PS    (DI)(R9*1), Y12
 	VCVTPH2PS    16(DI)(R9*1), Y13
 	MOVQ         next+24(FP), R12
@@ -18690,9 +19054,9 @@ loop293:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop293
+	JMP          loop305
 
-done294:
+done306:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -18738,9 +19102,9 @@ done294:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop295:
+loop307:
 	CMPQ         R10, $0x02
-	JL           done296
+	JL           done308
 	VCVTPH2PS    (DI)(R9*1), Y12
 	VCVTPH2PS    16(DI)(R9*1), Y13
 	MOVQ         next+24(FP), R12
@@ -18792,9 +19156,9 @@ loop295:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop295
+	JMP          loop307
 
-done296:
+done308:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -18840,9 +19204,9 @@ done296:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop297:
+loop309:
 	CMPQ         R10, $0x02
-	JL           done298
+	JL           done310
 	VCVTPH2PS    (DI)(R9*1), Y12
 	VCVTPH2PS    16(DI)(R9*1), Y13
 	MOVQ         next+24(FP), R12
@@ -18894,9 +19258,9 @@ loop297:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop297
+	JMP          loop309
 
-done298:
+done310:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -18930,12 +19294,12 @@ done298:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop289
+	JMP          loop301
 
-done290:
-loop299:
+done302:
+loop311:
 	CMPQ   DX, $0x04
-	JL     done300
+	JL     done312
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), DI
 	MOVQ   dim+40(FP), R10
@@ -18952,9 +19316,9 @@ loop299:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop301:
+loop313:
 	CMPQ         R10, $0x02
-	JL           done302
+	JL           done314
 	VCVTPH2PS    (DI)(R9*1), Y8
 	VCVTPH2PS    16(DI)(R9*1), Y9
 	MOVQ         next+24(FP), R12
@@ -18994,9 +19358,9 @@ loop301:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop301
+	JMP          loop313
 
-done302:
+done314:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -19030,9 +19394,9 @@ done302:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop303:
+loop315:
 	CMPQ         R10, $0x02
-	JL           done304
+	JL           done316
 	VCVTPH2PS    (DI)(R9*1), Y8
 	VCVTPH2PS    16(DI)(R9*1), Y9
 	MOVQ         next+24(FP), R12
@@ -19072,9 +19436,9 @@ loop303:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop303
+	JMP          loop315
 
-done304:
+done316:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -19108,9 +19472,9 @@ done304:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop305:
+loop317:
 	CMPQ         R10, $0x02
-	JL           done306
+	JL           done318
 	VCVTPH2PS    (DI)(R9*1), Y8
 	VCVTPH2PS    16(DI)(R9*1), Y9
 	MOVQ         next+24(FP), R12
@@ -19150,9 +19514,9 @@ loop305:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop305
+	JMP          loop317
 
-done306:
+done318:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -19186,9 +19550,9 @@ done306:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop307:
+loop319:
 	CMPQ         R10, $0x02
-	JL           done308
+	JL           done320
 	VCVTPH2PS    (DI)(R9*1), Y8
 	VCVTPH2PS    16(DI)(R9*1), Y9
 	MOVQ         next+24(FP), R12
@@ -19228,9 +19592,9 @@ loop307:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop307
+	JMP          loop319
 
-done308:
+done320:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -19254,12 +19618,12 @@ done308:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop299
+	JMP          loop311
 
-done300:
-loop309:
+done312:
+loop321:
 	CMPQ   DX, $0x03
-	JL     done310
+	JL     done322
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), DI
 	MOVQ   dim+40(FP), R10
@@ -19272,9 +19636,9 @@ loop309:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 
-loop311:
+loop323:
 	CMPQ         R10, $0x02
-	JL           done312
+	JL           done324
 	VCVTPH2PS    (DI)(R9*1), Y6
 	VCVTPH2PS    16(DI)(R9*1), Y7
 	MOVQ         next+24(FP), R11
@@ -19307,9 +19671,9 @@ loop311:
 	ADDQ         SI, R9
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R10
-	JMP          loop311
+	JMP          loop323
 
-done312:
+done324:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -19335,9 +19699,9 @@ done312:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop313:
+loop325:
 	CMPQ         R10, $0x02
-	JL           done314
+	JL           done326
 	VCVTPH2PS    (DI)(R9*1), Y6
 	VCVTPH2PS    16(DI)(R9*1), Y7
 	MOVQ         next+24(FP), R11
@@ -19370,9 +19734,9 @@ loop313:
 	ADDQ         SI, R9
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R10
-	JMP          loop313
+	JMP          loop325
 
-done314:
+done326:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -19398,9 +19762,9 @@ done314:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop315:
+loop327:
 	CMPQ         R10, $0x02
-	JL           done316
+	JL           done328
 	VCVTPH2PS    (DI)(R9*1), Y6
 	VCVTPH2PS    16(DI)(R9*1), Y7
 	MOVQ         next+24(FP), R11
@@ -19433,9 +19797,9 @@ loop315:
 	ADDQ         SI, R9
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R10
-	JMP          loop315
+	JMP          loop327
 
-done316:
+done328:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -19461,9 +19825,9 @@ done316:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop317:
+loop329:
 	CMPQ         R10, $0x02
-	JL           done318
+	JL           done330
 	VCVTPH2PS    (DI)(R9*1), Y6
 	VCVTPH2PS    16(DI)(R9*1), Y7
 	MOVQ         next+24(FP), R11
@@ -19496,9 +19860,9 @@ loop317:
 	ADDQ         SI, R9
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R10
-	JMP          loop317
+	JMP          loop329
 
-done318:
+done330:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -19517,12 +19881,12 @@ done318:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop309
+	JMP          loop321
 
-done310:
-loop319:
+done322:
+loop331:
 	CMPQ   DX, $0x02
-	JL     done320
+	JL     done332
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), R8
 	MOVQ   8(DI), DI
@@ -19538,9 +19902,9 @@ loop319:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop321:
+loop333:
 	CMPQ         R11, $0x02
-	JL           done322
+	JL           done334
 	VCVTPH2PS    (R8)(R10*1), Y8
 	VCVTPH2PS    16(R8)(R10*1), Y9
 	MOVQ         next+24(FP), R12
@@ -19585,9 +19949,9 @@ loop321:
 	ADDQ         SI, R10
 	ADDQ         $0x00000008, R9
 	SUBQ         $0x00000002, R11
-	JMP          loop321
+	JMP          loop333
 
-done322:
+done334:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -19620,9 +19984,9 @@ done322:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop323:
+loop335:
 	CMPQ         R11, $0x02
-	JL           done324
+	JL           done336
 	VCVTPH2PS    (R8)(R10*1), Y8
 	VCVTPH2PS    16(R8)(R10*1), Y9
 	MOVQ         next+24(FP), R12
@@ -19667,9 +20031,9 @@ loop323:
 	ADDQ         SI, R10
 	ADDQ         $0x00000008, R9
 	SUBQ         $0x00000002, R11
-	JMP          loop323
+	JMP          loop335
 
-done324:
+done336:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -19691,12 +20055,12 @@ done324:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop319
+	JMP          loop331
 
-done320:
-loop325:
+done332:
+loop337:
 	CMPQ   DX, $0x01
-	JL     done326
+	JL     done338
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), R8
 	MOVQ   8(DI), R9
@@ -19714,9 +20078,9 @@ loop325:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop327:
+loop339:
 	CMPQ         R13, $0x02
-	JL           done328
+	JL           done340
 	VCVTPH2PS    (R8)(R12*1), Y8
 	VCVTPH2PS    16(R8)(R12*1), Y9
 	MOVQ         next+24(FP), R14
@@ -19779,9 +20143,9 @@ loop327:
 	ADDQ         SI, R12
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R13
-	JMP          loop327
+	JMP          loop339
 
-done328:
+done340:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -19802,9 +20166,9 @@ done328:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop325
+	JMP          loop337
 
-done326:
+done338:
 	VZEROUPPER
 	RET
 
@@ -19818,15 +20182,15 @@ TEXT ·mixHalves(SB), NOSPLIT, $0-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop329:
+loop341:
 	CMPQ DX, $0x06
-	JL   done330
+	JL   done342
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop331:
+loop343:
 	CMPQ         R8, $0x10
-	JL           done332
+	JL           done344
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -19852,10 +20216,10 @@ loop331:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place333:
+place345:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done334
+	JLE     done346
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -19872,9 +20236,9 @@ place333:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop335:
+loop347:
 	CMPQ         R11, $0x01
-	JL           done336
+	JL           done348
 	VCVTPH2PS    (R12), Y12
 	VCVTPH2PS    16(R12), Y13
 	VBROADCASTSS (CX)(R9*4), Y14
@@ -19900,12 +20264,12 @@ loop335:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop335
+	JMP          loop347
 
-done336:
-	JMP place333
+done348:
+	JMP place345
 
-done334:
+done346:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -19923,12 +20287,12 @@ done334:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop331
+	JMP     loop343
 
-done332:
-loop337:
+done344:
+loop349:
 	CMPQ         R8, $0x10
-	JL           done338
+	JL           done350
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -19954,10 +20318,10 @@ loop337:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place339:
+place351:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done340
+	JLE     done352
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -19974,9 +20338,9 @@ place339:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop341:
+loop353:
 	CMPQ         R11, $0x01
-	JL           done342
+	JL           done354
 	VCVTPH2PS    (R12), Y12
 	VCVTPH2PS    16(R12), Y13
 	VBROADCASTSS (CX)(R9*4), Y14
@@ -20002,12 +20366,12 @@ loop341:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop341
+	JMP          loop353
 
-done342:
-	JMP place339
+done354:
+	JMP place351
 
-done340:
+done352:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -20025,9 +20389,9 @@ done340:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop337
+	JMP     loop349
 
-done338:
+done350:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -20037,18 +20401,18 @@ done338:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop329
+	JMP  loop341
 
-done330:
-loop343:
+done342:
+loop355:
 	CMPQ DX, $0x04
-	JL   done344
+	JL   done356
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop345:
+loop357:
 	CMPQ         R8, $0x10
-	JL           done346
+	JL           done358
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -20068,10 +20432,10 @@ loop345:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place347:
+place359:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done348
+	JLE     done360
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20088,9 +20452,9 @@ place347:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop349:
+loop361:
 	CMPQ         R11, $0x01
-	JL           done350
+	JL           done362
 	VCVTPH2PS    (R12), Y8
 	VCVTPH2PS    16(R12), Y9
 	VBROADCASTSS (CX)(R9*4), Y10
@@ -20110,12 +20474,12 @@ loop349:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop349
+	JMP          loop361
 
-done350:
-	JMP place347
+done362:
+	JMP place359
 
-done348:
+done360:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -20129,12 +20493,12 @@ done348:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop345
+	JMP     loop357
 
-done346:
-loop351:
+done358:
+loop363:
 	CMPQ         R8, $0x10
-	JL           done352
+	JL           done364
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -20154,10 +20518,10 @@ loop351:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place353:
+place365:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done354
+	JLE     done366
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20174,9 +20538,9 @@ place353:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop355:
+loop367:
 	CMPQ         R11, $0x01
-	JL           done356
+	JL           done368
 	VCVTPH2PS    (R12), Y8
 	VCVTPH2PS    16(R12), Y9
 	VBROADCASTSS (CX)(R9*4), Y10
@@ -20196,12 +20560,12 @@ loop355:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop355
+	JMP          loop367
 
-done356:
-	JMP place353
+done368:
+	JMP place365
 
-done354:
+done366:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -20215,9 +20579,9 @@ done354:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop351
+	JMP     loop363
 
-done352:
+done364:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -20225,18 +20589,18 @@ done352:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop343
+	JMP  loop355
 
-done344:
-loop357:
+done356:
+loop369:
 	CMPQ DX, $0x03
-	JL   done358
+	JL   done370
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop359:
+loop371:
 	CMPQ         R8, $0x10
-	JL           done360
+	JL           done372
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -20251,10 +20615,10 @@ loop359:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place361:
+place373:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done362
+	JLE     done374
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20271,9 +20635,9 @@ place361:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop363:
+loop375:
 	CMPQ         R11, $0x01
-	JL           done364
+	JL           done376
 	VCVTPH2PS    (R12), Y6
 	VCVTPH2PS    16(R12), Y7
 	VBROADCASTSS (CX)(R9*4), Y8
@@ -20290,12 +20654,12 @@ loop363:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop363
+	JMP          loop375
 
-done364:
-	JMP place361
+done376:
+	JMP place373
 
-done362:
+done374:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -20305,12 +20669,12 @@ done362:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop359
+	JMP     loop371
 
-done360:
-loop365:
+done372:
+loop377:
 	CMPQ         R8, $0x10
-	JL           done366
+	JL           done378
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -20325,10 +20689,10 @@ loop365:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place367:
+place379:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done368
+	JLE     done380
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20345,9 +20709,9 @@ place367:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop369:
+loop381:
 	CMPQ         R11, $0x01
-	JL           done370
+	JL           done382
 	VCVTPH2PS    (R12), Y6
 	VCVTPH2PS    16(R12), Y7
 	VBROADCASTSS (CX)(R9*4), Y8
@@ -20364,12 +20728,12 @@ loop369:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop369
+	JMP          loop381
 
-done370:
-	JMP place367
+done382:
+	JMP place379
 
-done368:
+done380:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -20379,27 +20743,27 @@ done368:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop365
+	JMP     loop377
 
-done366:
+done378:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop357
+	JMP  loop369
 
-done358:
-loop371:
+done370:
+loop383:
 	CMPQ DX, $0x02
-	JL   done372
+	JL   done384
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop373:
+loop385:
 	CMPQ         R8, $0x20
-	JL           done374
+	JL           done386
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -20415,10 +20779,10 @@ loop373:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place375:
+place387:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done376
+	JLE     done388
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20435,9 +20799,9 @@ place375:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop377:
+loop389:
 	CMPQ         R11, $0x01
-	JL           done378
+	JL           done390
 	VCVTPH2PS    (R12), Y8
 	VCVTPH2PS    16(R12), Y9
 	VCVTPH2PS    32(R12), Y10
@@ -20457,12 +20821,12 @@ loop377:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop377
+	JMP          loop389
 
-done378:
-	JMP place375
+done390:
+	JMP place387
 
-done376:
+done388:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -20474,12 +20838,12 @@ done376:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop373
+	JMP     loop385
 
-done374:
-loop379:
+done386:
+loop391:
 	CMPQ         R8, $0x10
-	JL           done380
+	JL           done392
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -20491,10 +20855,10 @@ loop379:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place381:
+place393:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done382
+	JLE     done394
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20511,9 +20875,9 @@ place381:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop383:
+loop395:
 	CMPQ         R11, $0x01
-	JL           done384
+	JL           done396
 	VCVTPH2PS    (R12), Y4
 	VCVTPH2PS    16(R12), Y5
 	VBROADCASTSS (CX)(R9*4), Y6
@@ -20527,12 +20891,12 @@ loop383:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop383
+	JMP          loop395
 
-done384:
-	JMP place381
+done396:
+	JMP place393
 
-done382:
+done394:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -20540,26 +20904,26 @@ done382:
 	VMOVUPS Y3, 32(R9)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop379
+	JMP     loop391
 
-done380:
+done392:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop371
+	JMP  loop383
 
-done372:
-loop385:
+done384:
+loop397:
 	CMPQ DX, $0x01
-	JL   done386
+	JL   done398
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop387:
+loop399:
 	CMPQ         R8, $0x40
-	JL           done388
+	JL           done400
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -20574,10 +20938,10 @@ loop387:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place389:
+place401:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done390
+	JLE     done402
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20594,9 +20958,9 @@ place389:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop391:
+loop403:
 	CMPQ         R11, $0x01
-	JL           done392
+	JL           done404
 	VCVTPH2PS    (R12), Y8
 	VCVTPH2PS    16(R12), Y9
 	VCVTPH2PS    32(R12), Y10
@@ -20620,12 +20984,12 @@ loop391:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop391
+	JMP          loop403
 
-done392:
-	JMP place389
+done404:
+	JMP place401
 
-done390:
+done402:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -20637,12 +21001,12 @@ done390:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop387
+	JMP     loop399
 
-done388:
-loop393:
+done400:
+loop405:
 	CMPQ         R8, $0x10
-	JL           done394
+	JL           done406
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -20651,10 +21015,10 @@ loop393:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place395:
+place407:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done396
+	JLE     done408
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20671,9 +21035,9 @@ place395:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop397:
+loop409:
 	CMPQ         R11, $0x01
-	JL           done398
+	JL           done410
 	VCVTPH2PS    (R12), Y2
 	VCVTPH2PS    16(R12), Y3
 	VBROADCASTSS (CX)(R9*4), Y4
@@ -20684,27 +21048,27 @@ loop397:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop397
+	JMP          loop409
 
-done398:
-	JMP place395
+done410:
+	JMP place407
 
-done396:
+done408:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop393
+	JMP     loop405
 
-done394:
+done406:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop385
+	JMP  loop397
 
-done386:
+done398:
 	VZEROUPPER
 	RET
 
@@ -20717,11 +21081,11 @@ TEXT ·halvesToFloats(SB), NOSPLIT, $0-40
 	MOVQ rows+24(FP), BX
 	MOVQ cols+32(FP), DI
 	CMPQ DI, $0x00000010
-	JNE  others399
+	JNE  others411
 
-loop400:
+loop412:
 	CMPQ      BX, $0x01
-	JL        done401
+	JL        done413
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (AX)
 	VCVTPH2PS 16(DX), Y0
@@ -20729,19 +21093,19 @@ loop400:
 	ADDQ      $0x00000020, DX
 	ADDQ      CX, AX
 	SUBQ      $0x00000001, BX
-	JMP       loop400
+	JMP       loop412
 
-done401:
-others399:
-loop402:
+done413:
+others411:
+loop414:
 	CMPQ BX, $0x01
-	JL   done403
+	JL   done415
 	MOVQ cols+32(FP), DI
 	MOVQ AX, SI
 
-loop404:
+loop416:
 	CMPQ      DI, $0x20
-	JL        done405
+	JL        done417
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	VCVTPH2PS 16(DX), Y0
@@ -20753,25 +21117,25 @@ loop404:
 	ADDQ      $0x00000040, DX
 	ADDQ      $0x00000080, SI
 	SUBQ      $0x00000020, DI
-	JMP       loop404
+	JMP       loop416
 
-done405:
-loop406:
+done417:
+loop418:
 	CMPQ      DI, $0x08
-	JL        done407
+	JL        done419
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	ADDQ      $0x00000010, DX
 	ADDQ      $0x00000020, SI
 	SUBQ      $0x00000008, DI
-	JMP       loop406
+	JMP       loop418
 
-done407:
+done419:
 	ADDQ CX, AX
 	SUBQ $0x00000001, BX
-	JMP  loop402
+	JMP  loop414
 
-done403:
+done415:
 	VZEROUPPER
 	RET
 
@@ -20782,18 +21146,18 @@ TEXT ·bfloatsToFloats(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop408:
+loop420:
 	CMPQ      DX, $0x08
-	JL        done409
+	JL        done421
 	VPMOVZXWD (CX), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop408
+	JMP       loop420
 
-done409:
+done421:
 	VZEROUPPER
 	RET
 
@@ -20804,17 +21168,17 @@ TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop410:
+loop422:
 	CMPQ      DX, $0x08
-	JL        done411
+	JL        done423
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $0x00000020, CX
 	ADDQ      $0x00000010, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop410
+	JMP       loop422
 
-done411:
+done423:
 	VZEROUPPER
 	RET
 
@@ -20824,15 +21188,15 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ bytes+8(FP), CX
 
-loop412:
+loop424:
 	CMPQ       CX, $0x40
-	JL         done413
+	JL         done425
 	PREFETCHT1 (AX)
 	ADDQ       $0x00000040, AX
 	SUBQ       $0x00000040, CX
-	JMP        loop412
+	JMP        loop424
 
-done413:
+done425:
 	VZEROUPPER
 	RET
 
@@ -20845,25 +21209,25 @@ TEXT ·keysQ8_0(SB), NOSPLIT, $0-40
 	MOVQ groups+24(FP), BX
 	MOVQ tokens+32(FP), SI
 
-loop414:
+loop426:
 	CMPQ BX, $0x01
-	JL   done415
+	JL   done427
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop416:
+loop428:
 	CMPQ      R11, $0x10
-	JL        done417
+	JL        done429
 	VCVTPH2PS (DX), Y0
 	VCVTPH2PS 16(DX), Y1
 	MOVQ      R9, DI
 	MOVQ      R10, R8
 	MOVQ      $0x00000020, R12
 
-loop418:
+loop430:
 	CMPQ      R12, $0x04
-	JL        done419
+	JL        done431
 	VPMOVSXBD (DI), Y2
 	VCVTDQ2PS Y2, Y2
 	VPMOVSXBD 8(DI), Y3
@@ -20901,25 +21265,25 @@ loop418:
 	LEAQ      (DI)(SI*2), DI
 	LEAQ      (R8)(CX*2), R8
 	SUBQ      $0x00000004, R12
-	JMP       loop418
+	JMP       loop430
 
-done419:
+done431:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop416
+	JMP  loop428
 
-done417:
+done429:
 	IMUL3Q $0x0000001f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop414
+	JMP    loop426
 
-done415:
+done427:
 	VZEROUPPER
 	RET
 
@@ -20934,16 +21298,16 @@ TEXT ·keysQ4_0(SB), NOSPLIT, $0-40
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop420:
+loop432:
 	CMPQ BX, $0x01
-	JL   done421
+	JL   done433
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop422:
+loop434:
 	CMPQ      R11, $0x10
-	JL        done423
+	JL        done435
 	VCVTPH2PS (DX), Y2
 	VCVTPH2PS 16(DX), Y3
 	MOVQ      R9, DI
@@ -20953,9 +21317,9 @@ loop422:
 	ADDQ      R8, R13
 	MOVQ      $0x00000010, R12
 
-loop424:
+loop436:
 	CMPQ      R12, $0x02
-	JL        done425
+	JL        done437
 	VPMOVZXBD (DI), Y4
 	VPSRLD    $0x04, Y4, Y6
 	VPAND     Y1, Y4, Y4
@@ -21005,25 +21369,25 @@ loop424:
 	LEAQ      (R8)(CX*2), R8
 	LEAQ      (R13)(CX*2), R13
 	SUBQ      $0x00000002, R12
-	JMP       loop424
+	JMP       loop436
 
-done425:
+done437:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop422
+	JMP  loop434
 
-done423:
+done435:
 	IMUL3Q $0x0000000f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop420
+	JMP    loop432
 
-done421:
+done433:
 	VZEROUPPER
 	RET
 
@@ -21044,9 +21408,9 @@ TEXT ·valuesQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop426:
+loop438:
 	CMPQ         DX, $0x01
-	JL           done427
+	JL           done439
 	VPBROADCASTW (CX), X0
 	VCVTPH2PS    X0, Y0
 	VPMOVSXBD    2(CX), Y1
@@ -21068,9 +21432,9 @@ loop426:
 	ADDQ         $0x00000022, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop426
+	JMP          loop438
 
-done427:
+done439:
 	VZEROUPPER
 	RET
 
@@ -21083,9 +21447,9 @@ TEXT ·valuesQ4_0(SB), NOSPLIT, $0-24
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop428:
+loop440:
 	CMPQ         DX, $0x01
-	JL           done429
+	JL           done441
 	VPBROADCASTW (CX), X2
 	VCVTPH2PS    X2, Y2
 	VPMOVZXBD    2(CX), Y3
@@ -21113,9 +21477,9 @@ loop428:
 	ADDQ         $0x00000012, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop428
+	JMP          loop440
 
-done429:
+done441:
 	VZEROUPPER
 	RET
 
@@ -21126,9 +21490,9 @@ TEXT ·encodeQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop430:
+loop442:
 	CMPQ         DX, $0x01
-	JL           done431
+	JL           done443
 	VXORPS       Y5, Y5, Y5
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y1
@@ -21191,9 +21555,9 @@ loop430:
 	ADDQ         $0x00000022, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop430
+	JMP          loop442
 
-done431:
+done443:
 	VZEROUPPER
 	RET
 
@@ -21214,9 +21578,9 @@ TEXT ·encodeQ4_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop432:
+loop444:
 	CMPQ         DX, $0x01
-	JL           done433
+	JL           done445
 	VXORPS       Y8, Y8, Y8
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y4
@@ -21298,9 +21662,9 @@ loop432:
 	ADDQ         $0x00000012, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop432
+	JMP          loop444
 
-done433:
+done445:
 	VZEROUPPER
 	RET
 
@@ -21345,9 +21709,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 
-loop434:
+loop446:
 	CMPQ       AX, $0x01
-	JL         done435
+	JL         done447
 	VPMADDUBSW Y9, Y9, Y0
 	VPMADDUBSW Y9, Y9, Y1
 	VPMADDUBSW Y9, Y9, Y2
@@ -21417,9 +21781,9 @@ loop434:
 	VPMADDWD   Y8, Y3, Y3
 	VPADDD     Y3, Y7, Y7
 	SUBQ       $0x00000001, AX
-	JMP        loop434
+	JMP        loop446
 
-done435:
+done447:
 	VZEROUPPER
 	RET
 
@@ -21451,9 +21815,9 @@ TEXT ·limitFloats(SB), NOSPLIT, $0-8
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 
-loop436:
+loop448:
 	CMPQ        AX, $0x01
-	JL          done437
+	JL          done449
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -21467,9 +21831,9 @@ loop436:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	SUBQ        $0x00000001, AX
-	JMP         loop436
+	JMP         loop448
 
-done437:
+done449:
 	VZEROUPPER
 	RET
 
@@ -21489,9 +21853,9 @@ TEXT ·limitRead(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ turns+8(FP), CX
 
-loop438:
+loop450:
 	CMPQ       CX, $0x01
-	JL         done439
+	JL         done451
 	PREFETCHT0 4096(AX)
 	PREFETCHT0 4160(AX)
 	PREFETCHT0 4224(AX)
@@ -21506,8 +21870,8 @@ loop438:
 	VMOVDQU    224(AX), Y0
 	ADDQ       $0x00000100, AX
 	SUBQ       $0x00000001, CX
-	JMP        loop438
+	JMP        loop450
 
-done439:
+done451:
 	VZEROUPPER
 	RET

@@ -4,3 +4,5 @@ package avx2
 
 func reads[T any]([]T)  {}
 func writes[T any]([]T) {}
+
+func writesApart[T any]([]T, int, int) {}

@@ -66,6 +66,9 @@ func Quantize(q []int8, scale []float32, sums []int16, x []float32, blockLen int
 // Widen is ref.Widen.
 func Widen(dst []int16, q []int8) { ref.Widen(dst, q) }
 
+// Pack is ref.Quants.Pack.
+func Pack(x *ref.Quants, first, last int) { x.Pack(first, last) }
+
 // RMSNorm is ref.RMSNorm.
 func RMSNorm(dst, x, weight []float32, eps float32) { ref.RMSNorm(dst, x, weight, eps) }
 

@@ -20,3 +20,11 @@ func writes[T any](s []T) {
 		runtime.RaceWriteRange(unsafe.Pointer(unsafe.SliceData(s)), len(s)*int(unsafe.Sizeof(s[0])))
 	}
 }
+
+// writesApart tells the race detector that every n elements of s are written that begin apart from each other.
+func writesApart[T any](s []T, n, apart int) {
+	for ; len(s) > apart; s = s[apart:] {
+		writes(s[:n])
+	}
+	writes(s)
+}

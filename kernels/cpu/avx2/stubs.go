@@ -223,6 +223,26 @@ func quantize(q *int8, scale *float32, sums *int16, x *float32, blocks int, bloc
 //go:noescape
 func widen(dst *int16, q *int8, n int)
 
+// packTileBlocks packs four rows of blocks of 32: ref.Quants.Pack.
+//
+//go:noescape
+func packTileBlocks(out *int32, apart int, q *int8, scale *float32, sums *int16, blocks int, cols int)
+
+// packFourBlocks packs four rows of blocks of 32: ref.Quants.Pack.
+//
+//go:noescape
+func packFourBlocks(out *int32, apart int, q *int8, scale *float32, sums *int16, blocks int, cols int)
+
+// packTileSupers packs four rows of super-blocks: ref.Quants.Pack.
+//
+//go:noescape
+func packTileSupers(out *int32, apart int, q *int8, scale *float32, sums *int16, blocks int, cols int)
+
+// packFourSupers packs four rows of super-blocks: ref.Quants.Pack.
+//
+//go:noescape
+func packFourSupers(out *int32, apart int, q *int8, scale *float32, sums *int16, blocks int, cols int)
+
 // add sets dst = dst + x for n elements: ref.Add.
 //
 //go:noescape
