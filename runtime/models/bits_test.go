@@ -13,6 +13,7 @@ import (
 
 	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/kernels/cpu"
+	"github.com/weft-run/weft/kernels/ref"
 	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/modeltest/synthetic"
 	"github.com/weft-run/weft/runtime/tokenizer"
@@ -20,12 +21,13 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/bits.txt again")
 
-// bitsFile holds a line for each model: its name, and the sha256 of all logits of three prompts with 32 greedy tokens each.
+// bitsFile holds ref.Version and then a line for each model: its name, and the sha256 of all logits of three prompts with 32 greedy tokens each.
 const bitsFile = "testdata/bits.txt"
 
 // TestBits holds the bits of logits: of the built-in model with both float types of cache, and of a tiny model in each mix of
 // types, in one of them with the quantized types too. Every platform and level gives these. A change of them is a change of the
-// numerics (docs/numerics.md); where it is meant, -update writes the new ones. It computes at every level of the machine; under
+// numerics (docs/numerics.md), which are frozen: -update writes new ones only under a new ref.Version, and adds what is new under the
+// old one. It computes at every level of the machine; under
 // -short, or with WEFT_CPU, at one.
 func TestBits(t *testing.T) {
 	committed, err := os.ReadFile(bitsFile)
@@ -33,19 +35,24 @@ func TestBits(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{}
+	version, _, _ := strings.Cut(string(committed), "\n")
+	if version != ref.Version && !*update {
+		t.Errorf("%s is of %q, and the kernels are %q: `make bits`", bitsFile, version, ref.Version)
+	}
 	for line := range strings.Lines(string(committed)) {
 		if name, sum, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
 			want[name] = sum
 		}
 	}
 	var now strings.Builder
+	fmt.Fprintln(&now, ref.Version)
 	check := func(name string, f *gguf.File, cache kernels.CacheType) {
 		t.Run(name, func(t *testing.T) {
 			for i, level := range levelsHere(t) {
 				got := bitsOf(t, f, level, cache)
 				if i == 0 {
 					fmt.Fprintf(&now, "%s %s\n", name, got)
-					if *update {
+					if _, known := want[name]; *update && (!known || version != ref.Version) {
 						want[name] = got
 					}
 				}
@@ -72,7 +79,7 @@ func TestBits(t *testing.T) {
 			check(m.Name()+":q4_0-cache", openFile(t, path), kernels.CacheQ4_0)
 		}
 	}
-	if *update {
+	if *update && !t.Failed() {
 		if err := os.WriteFile(bitsFile, []byte(now.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
