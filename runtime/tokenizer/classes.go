@@ -110,15 +110,20 @@ func (c *classTable) at(text string, i int) (class, int) {
 		return c.basic[b], 1
 	}
 	r, n := utf8.DecodeRuneInString(text[i:])
+	return c.class(r), n
+}
+
+// class returns the class of a character.
+func (c *classTable) class(r rune) class {
 	switch {
 	case r < 1<<16:
-		return c.basic[r], n
+		return c.basic[r]
 	case unicode.In(r, c.letters...):
-		return letter, n
+		return letter
 	case unicode.In(r, numbers...):
-		return number, n
+		return number
 	}
-	return other, n // no White_Space above the basic plane
+	return other // no White_Space above the basic plane
 }
 
 // run returns the end of the run of characters of class k that begins at i.

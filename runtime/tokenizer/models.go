@@ -61,7 +61,7 @@ func (t *Tokenizer) initBPE(m gguf.Metadata) error {
 	if !ok {
 		return fmt.Errorf("%w: %s is %q; known are %s", ErrUnsupported, keyPre, name, knownPres())
 	}
-	t.scan, t.ignoreMerges, t.addBOS, t.normalizeNFC = pre.scan, pre.ignoreMerges, pre.addBOS, pre.nfc
+	t.scan, t.stages, t.ignoreMerges, t.addBOS, t.normalizeNFC = pre.scan, pre.stages, pre.ignoreMerges, pre.addBOS, pre.nfc
 	t.classes = newClassTable(pre.marks)
 
 	if !m.Has(keyMerges) {

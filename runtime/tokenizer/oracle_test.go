@@ -50,11 +50,19 @@ func TestScannersAgainstRegularExpressions(t *testing.T) {
 				table = withMarks
 			}
 			var got []int
-			for i := 0; i < len(v.Text); {
-				end := pre.scan(table, v.Text, i)
-				got = append(got, end-i)
-				i = end
+			stages := pre.stages
+			if stages == nil {
+				stages = []finder{finder(pre.scan)}
 			}
+			var cut func(stages []finder, text string)
+			cut = func(stages []finder, text string) {
+				if len(stages) == 0 {
+					got = append(got, len(text))
+					return
+				}
+				eachPiece(table, stages[0], text, func(piece string) { cut(stages[1:], piece) })
+			}
+			cut(stages, v.Text)
 			if !slices.Equal(got, want) {
 				t.Errorf("line %d: %s cuts %q into %v, want %v", line, name, v.Text, got, want)
 			}

@@ -12,11 +12,12 @@ type scanner func(c *classTable, text string, i int) int
 
 // preTokenizer is how a byte-level vocabulary wants its text cut into words, and what else its name implies.
 type preTokenizer struct {
-	scan         scanner
-	ignoreMerges bool // see Tokenizer
-	addBOS       bool // unless the file says otherwise
-	marks        bool // a combining mark counts as a letter
-	nfc          bool // the tokenizer this name stands for brings its text to NFC first
+	scan         scanner  // nil where stages cut
+	stages       []finder // one after the other
+	ignoreMerges bool     // see Tokenizer
+	addBOS       bool     // unless the file says otherwise
+	marks        bool     // a combining mark counts as a letter
+	nfc          bool     // the tokenizer this name stands for brings its text to NFC first
 }
 
 func knownPres() string {
@@ -156,6 +157,11 @@ func scanLines(c *classTable, text string, i, digits int) int {
 		}
 		return end
 	}
+	return scanSpaces(c, text, i)
+}
+
+// scanSpaces: \s*[\r\n]+|\s+(?!\S)|\s+
+func scanSpaces(c *classTable, text string, i int) int {
 	end, last := c.spaces(text, i)
 	if nl := strings.LastIndexAny(text[i:end], "\r\n"); nl >= 0 {
 		return i + nl + 1

@@ -23,10 +23,13 @@ func drawText(rt *rapid.T) string {
 // What Encode is given comes back from Decode, broken UTF-8 included; the stream gives the same with U+FFFD for what is broken.
 func TestRoundTrip(t *testing.T) {
 	toks := map[string]*Tokenizer{"stories260K": loadPath(t, builtinPath), "bytes": mustNew(t, bpe(nil)), "bytes, llama3": mustNew(t, bpe(fields{keyPre: "llama3"}))}
+	for _, name := range []string{"gpt-4o", "falcon", "deepseek-llm", "deepseek-coder", "deepseek-v3", "viking"} {
+		toks["bytes, "+name] = mustNew(t, bpe(fields{keyPre: name}))
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		text := drawText(rt)
 		for name, tok := range toks {
-			if tok.scan == nil {
+			if tok.pairs == nil {
 				text = strings.ReplaceAll(text, spmSpace, " ") // the vocabulary's own sign for a space
 			}
 			ids := tok.Encode(text, EncodeOptions{})

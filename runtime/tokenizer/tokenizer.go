@@ -23,7 +23,8 @@ import (
 type Tokenizer struct {
 	vocab
 	special  *specialSet
-	scan     scanner // nil: SentencePiece, which has no pre-tokenizer
+	scan     scanner  // nil: SentencePiece, which has no pre-tokenizer, or stages
+	stages   []finder // instead of scan
 	classes  *classTable
 	pairs    *pairTable // byte-level BPE: which pairs merge; nil for SentencePiece
 	byteSyms [256]int32 // BPE: the symbol of each byte
@@ -112,7 +113,7 @@ func (t *Tokenizer) Encode(text string, o EncodeOptions) []int32 {
 				afterSpecial = true
 				continue
 			}
-			if t.scan == nil {
+			if t.pairs == nil {
 				out = t.encodeSPM(m, f.text, afterSpecial, out)
 			} else {
 				out = t.encodeBPE(m, f.text, out)
@@ -133,6 +134,9 @@ const maxTextBytes = 1 << 30
 func (t *Tokenizer) encodeBPE(m *merger, text string, out []int32) []int32 {
 	if t.normalizeNFC && !norm.NFC.IsNormalString(text) {
 		text = norm.NFC.String(text)
+	}
+	if t.stages != nil {
+		return t.encodeStages(m, t.stages, text, out)
 	}
 	for i := 0; i < len(text); {
 		end := t.scan(t.classes, text, i)

@@ -14,6 +14,17 @@ GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|
 LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN2 = LLAMA3.replace("{1,3}", "")
 QWEN35 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+CASED = r"[^\r\n\p{L}\p{N}]?%s*%s+{0}|[^\r\n\p{L}\p{N}]?%s+%s*{0}|\p{N}{1}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+" % (UPPER, LOWER, UPPER, LOWER)
+
+
+def cased(contraction, digits):
+    return CASED.replace("{0}", contraction).replace("{1}", digits)
+
+
+DEEPSEEK3 = r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"""
+BLOOM = r" ?[^(\s|.,!?…。，、।۔،)]+"
 
 
 def split(pattern):
@@ -26,6 +37,13 @@ PRES = {
     "llama-bpe": split(LLAMA3),
     "qwen2": split(QWEN2),
     "qwen35": split(QWEN35),
+    "tekken": split(cased("", "")),
+    "gpt-4o": split(cased(CONTRACTION, "{1,3}")),
+    "falcon": pre.Sequence([split(r"[\p{P}\$\+<=>\^~\|`]+"), split(GPT2), split(r"[0-9][0-9][0-9]")]),
+    "deepseek-coder": pre.Sequence([split(p) for p in (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", r"[一-龥ࠀ-一가-퟿]+", r"\p{N}")]),
+    "deepseek-v3": pre.Sequence([split(r"\p{N}{1,3}"), split(r"[一-龥぀-ゟ゠-ヿ]+"), split(DEEPSEEK3)]),
+    "bloom": split(BLOOM),
+    "viking": pre.Sequence([split(BLOOM), split(r"\p{N}")]),
 }
 
 EDGES = [
@@ -34,7 +52,7 @@ EDGES = [
     "a1", "1a", " 1a", "1 a", "1.5", "½¾", "٣٤", "Ⅷ", "'s", "'S", "it's", "it'S", "IT'S", "we've", "WE'VE", "I'll", "I'LL", "I'Ll", "'t's", "' s", "'", "''", "'''s", "'re", "'Re", "'r", "'v", "'l", "'x",
     "it'ſ", "'ſ", "don't  do", " 's", "  's", "\n's", "a\u00a0b", "\u00a0", "\u00a0a", "\u00a0\u00a0a", "\u2003x", "\u3000", "a\u3000\u3000b", "\u200b", "a\u200bb", "\u0085", "a\u0085b", "\x1c", "a\x1c", "\x00", "a\x00b",
     "é", "e\u0301", "e\u0301e\u0301", "\u0301", " \u0301", "नमस्ते", "សួស្តី", "日本語", "日 本", "🦙", " 🦙", "🦙🦙", "👨‍👩‍👧", "a🦙b", "😶‍🌫️", "🇨🇭", "\U000143fa", "\U0002ebf0", "\U0001e5f1", "\ufeff", "\ufffd",
-    "\u1c89", "ǅ", "ª", "²", "①", "〇", "_a", "a_b", "__", "#!", "<|im_end|>", "[INST] x [/INST]", "http://a.b/c?d=e&f", "a@b.c", "\\n", "3.14e-10", "x=1;y=2", "if (a) {\n\treturn b;\n}\n", "\n\t\tx", "    x", "\t\tx", " \tx",
+    "\u1c89", "ǅ", "ª", "²", "①", "〇", "_a", "a_b", "__", "#!", "<|im_end|>", "[INST] x [/INST]", "http://a.b/c?d=e&f", "HelloWorld", "helloWorld HTTPServer", "ABC한DEF", "한A한A", "\u0301AB", "\u0301Ab", " \u0301AB", "ǅa", "ǅA", "it'sX", "IT'S'S", "X'Sa", "a/b//c", "!/\n/", "==x", "..x", ".\"x", "x…y。z", "(a|b)", "ab12cd345678", "１２３４", "한글ABC", "日本ab", "カタカナ漢字", "$5+3<x>", "a@b.c", "\\n", "3.14e-10", "x=1;y=2", "if (a) {\n\treturn b;\n}\n", "\n\t\tx", "    x", "\t\tx", " \tx",
 ]
 ALPHABET = ["a", "b", "Z", "é", "ß", "日", "本", "я", " ", " ", " ", "  ", "\n", "\r\n", "\r", "\t", "\u00a0", "\u2003", "\u3000", "\u0085", "1", "2", "9", "½", "٣", "'", "'s", "'S", "'re", "'LL", "'ſ",
             ".", ",", "!", "-", "_", "(", "🦙", "\u0301", "\u200d", "\x00", "\x1c", "\U000143fa", "\U0001e5f1", "ª", "²", "\ufffd"]

@@ -1,0 +1,135 @@
+package tokenizer
+
+import (
+	"slices"
+	"unicode"
+	"unicode/utf8"
+)
+
+// letterCase is what the expressions of Tekken and GPT-4o ask of a letter or mark.
+type letterCase uint8
+
+const (
+	noLetter  letterCase = iota
+	upperCase            // \p{Lu}, \p{Lt}
+	lowerCase            // \p{Ll}
+	anyCase              // \p{Lm}, \p{Lo}, \p{M}: both sides of a word take it
+)
+
+func caseOf(r rune) letterCase {
+	switch {
+	case r < utf8.RuneSelf:
+		switch {
+		case 'a' <= r && r <= 'z':
+			return lowerCase
+		case 'A' <= r && r <= 'Z':
+			return upperCase
+		}
+		return noLetter
+	case unicode.In(r, unicode.Ll):
+		return lowerCase
+	case unicode.In(r, unicode.Lu, unicode.Lt):
+		return upperCase
+	case unicode.In(r, letters...) || unicode.In(r, marks...):
+		return anyCase
+	}
+	return noLetter
+}
+
+// scanTekken: [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*
+// |\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
+func scanTekken(c *classTable, text string, i int) int {
+	if end := casedWord(c, text, i); end > i {
+		return end
+	}
+	return scanRest(c, text, i, 1)
+}
+
+// scanGPT4o is scanTekken with a contraction (?i:'s|'t|'re|'ve|'m|'ll|'d)? behind a word, and \p{N}{1,3}.
+func scanGPT4o(c *classTable, text string, i int) int {
+	end := casedWord(c, text, i)
+	if end == i {
+		return scanRest(c, text, i, 3)
+	}
+	if end < len(text) && text[end] == '\'' {
+		end += contraction(text, end, true)
+	}
+	return end
+}
+
+// casedWord returns the end of the word at i, or i where there is none. A word is capitals and then small letters; marks and letters
+// without case count as either. One character that is no letter, no number and no newline may stand before it.
+func casedWord(c *classTable, text string, i int) int {
+	k, n := c.at(text, i)
+	lead := k != letter && k != number && text[i] != '\r' && text[i] != '\n'
+	if lead {
+		if end := mixedCase(text, i+n); end > i+n {
+			return end
+		}
+	}
+	if end := mixedCase(text, i); end > i {
+		return end
+	}
+	if lead {
+		if end := capitals(text, i+n); end > i+n {
+			return end
+		}
+	}
+	return capitals(text, i)
+}
+
+// mixedCase returns the end of [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+ at i, or i. Where no small letter follows
+// the capitals, the last letter among them that may be either ends the word.
+func mixedCase(text string, i int) int {
+	either := i
+	j := i
+	for j < len(text) {
+		r, n := utf8.DecodeRuneInString(text[j:])
+		k := caseOf(r)
+		if k == lowerCase {
+			return run(text, j, lowerCase, anyCase)
+		}
+		if k == noLetter {
+			break
+		}
+		j += n
+		if k == anyCase {
+			either = j
+		}
+	}
+	return either
+}
+
+// capitals returns the end of a run of capitals at i; where other letters follow or stand among them mixedCase has taken the word.
+func capitals(text string, i int) int { return run(text, i, upperCase) }
+
+// run returns the end of the run of letters of these cases at i.
+func run(text string, i int, of ...letterCase) int {
+	for i < len(text) {
+		r, n := utf8.DecodeRuneInString(text[i:])
+		if !slices.Contains(of, caseOf(r)) {
+			break
+		}
+		i += n
+	}
+	return i
+}
+
+// scanRest: \p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
+func scanRest(c *classTable, text string, i, digits int) int {
+	if end := upTo(digits, isNumber)(c, text, i); end > i {
+		return end
+	}
+	j := i
+	if text[i] == ' ' && i+1 < len(text) {
+		j++
+	}
+	if k, n := c.at(text, j); k == other {
+		end := c.run(text, j+n, other)
+		for end < len(text) && (text[end] == '\r' || text[end] == '\n' || text[end] == '/') {
+			end++
+		}
+		return end
+	}
+	return scanSpaces(c, text, i)
+}

@@ -1,0 +1,200 @@
+package tokenizer
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Some tokenizers cut text by several expressions, one after the other: the matches of the first and what lies between them are
+// pieces, which the next one cuts in turn. A finder is one such expression; unlike a scanner's, its matches need not cover the text.
+//
+// It returns the end of the match that begins at byte i of the piece, or i where none begins. It looks at no byte more than a
+// bounded number of times over a whole piece.
+type finder func(c *classTable, text string, i int) int
+
+// encodeStages cuts a piece by the stages in turn and encodes what is left.
+func (t *Tokenizer) encodeStages(m *merger, stages []finder, text string, out []int32) []int32 {
+	if len(stages) == 0 {
+		return t.encodeWord(m, text, out)
+	}
+	eachPiece(t.classes, stages[0], text, func(piece string) { out = t.encodeStages(m, stages[1:], piece, out) })
+	return out
+}
+
+// eachPiece calls f with the matches of one stage and with what lies between them, in order.
+func eachPiece(c *classTable, find finder, text string, f func(piece string)) {
+	from := 0 // where what no match has taken begins
+	for i := 0; i < len(text); {
+		end := find(c, text, i)
+		if end == i {
+			_, n := utf8.DecodeRuneInString(text[i:])
+			i += n
+			continue
+		}
+		if from < i {
+			f(text[from:i])
+		}
+		f(text[i:end])
+		i, from = end, end
+	}
+	if from < len(text) {
+		f(text[from:])
+	}
+}
+
+// runOf finds runs of characters that is says belong: [...]+. With spaced, one character of whitespace may stand before: \s?[...]+.
+func runOf(is func(c *classTable, r rune) bool, spaced bool) finder {
+	run := func(c *classTable, text string, i int) int {
+		for i < len(text) {
+			r, n := utf8.DecodeRuneInString(text[i:])
+			if !is(c, r) || r == utf8.RuneError && n == 1 { // a byte that is no character belongs to nothing
+				break
+			}
+			i += n
+		}
+		return i
+	}
+	return func(c *classTable, text string, i int) int {
+		if spaced {
+			if k, n := c.at(text, i); k == space {
+				if end := run(c, text, i+n); end > i+n {
+					return end
+				}
+			}
+		}
+		return run(c, text, i)
+	}
+}
+
+// upTo finds pieces of a run of at most n characters.
+func upTo(n int, is func(c *classTable, r rune) bool) finder {
+	return func(c *classTable, text string, i int) int {
+		for range n {
+			if i == len(text) {
+				break
+			}
+			r, size := utf8.DecodeRuneInString(text[i:])
+			if !is(c, r) {
+				break
+			}
+			i += size
+		}
+		return i
+	}
+}
+
+// digitTriples finds [0-9][0-9][0-9].
+func digitTriples(_ *classTable, text string, i int) int {
+	if i+3 > len(text) {
+		return i
+	}
+	for _, b := range []byte(text[i : i+3]) {
+		if b < '0' || b > '9' {
+			return i
+		}
+	}
+	return i + 3
+}
+
+// lastSpaces finds \s+$: whitespace at the end of a piece.
+func lastSpaces(c *classTable, text string, i int) int {
+	if i > 0 {
+		// A run is looked at from its beginning only: where that has not reached the end, nothing within it does.
+		if r, _ := utf8.DecodeLastRuneInString(text[:i]); c.class(r) == space {
+			return i
+		}
+	}
+	if end, _ := c.spaces(text, i); end == len(text) {
+		return end
+	}
+	return i
+}
+
+func isLetter(c *classTable, r rune) bool  { return c.class(r) == letter }
+func isNumber(c *classTable, r rune) bool  { return c.class(r) == number }
+func isNewline(_ *classTable, r rune) bool { return r == '\r' || r == '\n' }
+func isPunct(_ *classTable, r rune) bool   { return unicode.Is(unicode.P, r) }
+func isDeepSeekLetter(_ *classTable, r rune) bool {
+	return unicode.Is(deepSeekLetters, r)
+}
+
+// isFalconPunct: [\p{P}\$\+<=>\^~\|`]
+func isFalconPunct(_ *classTable, r rune) bool {
+	return unicode.Is(unicode.P, r) || strings.ContainsRune("$+<=>^~|`", r)
+}
+
+// isDeepSeekPunct: [!-/:-~！-／：-～‘-‟　-。], which holds the letters from A to z too.
+func isDeepSeekPunct(_ *classTable, r rune) bool {
+	return '!' <= r && r <= '/' || ':' <= r && r <= '~' || '！' <= r && r <= '／' || '：' <= r && r <= '～' || '‘' <= r && r <= '‟' || '\u3000' <= r && r <= '。'
+}
+
+// isDeepSeekCJK: [一-龥ࠀ-一가-퟿]
+func isDeepSeekCJK(_ *classTable, r rune) bool {
+	return 0x0800 <= r && r <= 0x9fa5 || 0xac00 <= r && r <= 0xd7ff
+}
+
+// isHanKana: [一-龥぀-ゟ゠-ヿ]
+func isHanKana(_ *classTable, r rune) bool {
+	return 0x4e00 <= r && r <= 0x9fa5 || 0x3040 <= r && r <= 0x30ff
+}
+
+// bloomWord: ` ?[^(\s|.,!?…。，、।۔،)]+`
+func bloomWord(c *classTable, text string, i int) int {
+	word := runOf(func(c *classTable, r rune) bool {
+		return c.class(r) != space && !strings.ContainsRune("(|.,!?…。，、।۔،)", r)
+	}, false)
+	if text[i] == ' ' {
+		if end := word(c, text, i+1); end > i+1 {
+			return end
+		}
+	}
+	return word(c, text, i)
+}
+
+// scanDeepSeek3: [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+//
+// Where none of these begins, it finds nothing: numbers and control characters are what is left.
+func scanDeepSeek3(c *classTable, text string, i int) int {
+	b := text[i]
+	if b < utf8.RuneSelf && isSign(rune(b)) {
+		j := i + 1
+		for j < len(text) && ('a' <= text[j]|0x20 && text[j]|0x20 <= 'z') {
+			j++
+		}
+		if j > i+1 {
+			return j
+		}
+	}
+	word := runOf(isLetterOrMark, false)
+	r, n := utf8.DecodeRuneInString(text[i:])
+	if b != '\r' && b != '\n' && !isSign(r) && c.class(r) != letter {
+		if end := word(c, text, i+n); end > i+n {
+			return end
+		}
+	}
+	if end := word(c, text, i); end > i {
+		return end
+	}
+	j := i
+	if b == ' ' {
+		j++
+	}
+	if end := runOf(func(_ *classTable, r rune) bool { return isSign(r) }, false)(c, text, j); end > j {
+		for end < len(text) && (text[end] == '\r' || text[end] == '\n') {
+			end++
+		}
+		return end
+	}
+	if c.class(r) == space {
+		return scanSpaces(c, text, i)
+	}
+	return i
+}
+
+func isLetterOrMark(c *classTable, r rune) bool {
+	return c.class(r) == letter || r >= utf8.RuneSelf && unicode.In(r, marks...)
+}
+
+// isSign: [\p{P}\p{S}]
+func isSign(r rune) bool { return unicode.In(r, unicode.P, unicode.S) }
