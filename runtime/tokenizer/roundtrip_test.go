@@ -162,7 +162,7 @@ func BenchmarkEncode(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, name := range []string{"stories260K", "llama-spm", "gpt-2", "smollm2", "llama-bpe", "qwen2"} {
+	for _, name := range []string{"stories260K", "llama-spm", "gpt-2", "smollm2", "llama-bpe", "qwen2", "falcon", "deepseek-llm", "deepseek-coder"} {
 		b.Run(name, func(b *testing.B) {
 			tok := loadPath(b, vocabPath(b, name))
 			b.SetBytes(int64(len(text)))

@@ -114,14 +114,19 @@ func lastSpaces(c *classTable, text string, i int) int {
 func isLetter(c *classTable, r rune) bool  { return c.class(r) == letter }
 func isNumber(c *classTable, r rune) bool  { return c.class(r) == number }
 func isNewline(_ *classTable, r rune) bool { return r == '\r' || r == '\n' }
-func isPunct(_ *classTable, r rune) bool   { return unicode.Is(unicode.P, r) }
+
+func isPunct(_ *classTable, r rune) bool { return unicode.IsPunct(r) }
+
 func isDeepSeekLetter(_ *classTable, r rune) bool {
+	if r < utf8.RuneSelf { // most of a text, and quickly told
+		return 'a' <= r|0x20 && r|0x20 <= 'z'
+	}
 	return unicode.Is(deepSeekLetters, r)
 }
 
 // isFalconPunct: [\p{P}\$\+<=>\^~\|`]
 func isFalconPunct(_ *classTable, r rune) bool {
-	return unicode.Is(unicode.P, r) || strings.ContainsRune("$+<=>^~|`", r)
+	return unicode.IsPunct(r) || strings.ContainsRune("$+<=>^~|`", r)
 }
 
 // isDeepSeekPunct: [!-/:-~！-／：-～‘-‟　-。], which holds the letters from A to z too.
@@ -197,4 +202,4 @@ func isLetterOrMark(c *classTable, r rune) bool {
 }
 
 // isSign: [\p{P}\p{S}]
-func isSign(r rune) bool { return unicode.In(r, unicode.P, unicode.S) }
+func isSign(r rune) bool { return unicode.IsPunct(r) || unicode.IsSymbol(r) }
