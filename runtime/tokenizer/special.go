@@ -89,16 +89,30 @@ func (t *Tokenizer) readSpecialIDs(m gguf.Metadata) error {
 		}
 		return int32(id), nil
 	}
-	// SentencePiece has these places by convention; a byte-level vocabulary has none.
+	// These places are convention; a byte-level vocabulary has none.
 	bos, eos, unknown := int32(-1), int32(-1), int32(-1)
-	if t.model == modelSPM {
-		unknown, bos, eos = 0, 1, 2
-	}
 	var err error
+	switch t.model {
+	case modelSPM:
+		unknown, bos, eos = 0, 1, 2
+	case modelUnigram:
+		eos, unknown = 1, 2
+	case modelWordPiece:
+		// [CLS] and [SEP] stand around a text as BOS and EOS do elsewhere.
+		unknown = 100
+		if bos, err = read(keyCLS, 101); err != nil {
+			return err
+		}
+		if eos, err = read(keySEP, 102); err != nil {
+			return err
+		}
+	}
 	if t.bos, err = read(keyBOS, bos); err != nil {
 		return err
 	}
-	if t.eos, err = read(keyEOS, eos); err != nil {
+	if t.model == modelWordPiece && m.Has(keySEP) {
+		t.eos = eos // even where the file has another end token
+	} else if t.eos, err = read(keyEOS, eos); err != nil {
 		return err
 	}
 	if t.unknown, err = read(keyUnknown, unknown); err != nil {
@@ -141,6 +155,10 @@ func (t *Tokenizer) readAddRules(m gguf.Metadata) error {
 	}
 	if t.addEOS, err = m.Bool(keyAddEOS, t.addEOS); err != nil {
 		return err
+	}
+	if t.model == modelWordPiece {
+		t.addBOS, t.addEOS = true, true // whatever the keys say: BERT saw no text without them
+		return nil
 	}
 	if m.Has(keyAddBOS) && t.addBOS && t.bos < 0 {
 		return malformed("%s is true and %s is absent", keyAddBOS, keyBOS)

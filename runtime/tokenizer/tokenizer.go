@@ -1,6 +1,6 @@
-// Package tokenizer turns text into token ids and back with the vocabulary a GGUF file carries: SentencePiece ("llama") and
-// byte-level byte pair encoding ("gpt2"). It knows no chat template, no stop string and no model: what is decoded is what
-// the ids say.
+// Package tokenizer turns text into token ids and back with the vocabulary a GGUF file carries: SentencePiece ("llama"),
+// byte-level byte pair encoding ("gpt2"), WordPiece ("bert") and Unigram ("t5"). It knows no chat template, no stop string and
+// no model: what is decoded is what the ids say.
 //
 // Text is bytes, UTF-8 as a rule; any byte sequence is encoded without an error. Time is linear in the text but for a
 // logarithm (a run of one megabyte of one letter included). A Tokenizer is immutable and may be used by any number of
@@ -29,10 +29,11 @@ type Tokenizer struct {
 	pairs    *pairTable // byte-level BPE: which pairs merge; nil for SentencePiece
 	byteSyms [256]int32 // BPE: the symbol of each byte
 	spmRanks []int32    // SentencePiece: the place of each token's score among all, the highest first
+	enc      encoder    // WordPiece and Unigram, which do not merge; nil for the others
 
 	normalizeNFC bool // the text is brought to NFC first
 	ignoreMerges bool // a word that is a token is that token, whatever the merges say
-	spacePrefix  bool // SentencePiece: a space goes before the text and after each special token
+	spacePrefix  bool // a space goes before the text (SentencePiece and Unigram: after each special token too), and Decode takes it away
 	crossesWords bool // SentencePiece: some piece has a space after another character, so words cannot be taken apart
 
 	// direct remembers for each token whether its own text encodes to just that token (one) or not (other): most words
@@ -40,6 +41,11 @@ type Tokenizer struct {
 	direct []atomic.Uint32
 
 	scratch sync.Pool // *merger
+}
+
+// encoder is a model that turns text between two special tokens into ids by itself.
+type encoder interface {
+	encode(text string, out []int32) []int32
 }
 
 const (
@@ -66,23 +72,22 @@ func New(m gguf.Metadata) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains([]string{modelSPM, modelBPE}, model) {
-		if model == "" {
-			return nil, fmt.Errorf("%w: key %q is absent", ErrVocabulary, keyModel)
-		}
-		return nil, fmt.Errorf("%w: %s is %q; known are %q and %q", ErrUnsupported, keyModel, model, modelSPM, modelBPE)
+	if model == "" {
+		return nil, fmt.Errorf("%w: key %q is absent", ErrVocabulary, keyModel)
+	}
+	inits := map[string]func(*Tokenizer, gguf.Metadata) error{
+		modelSPM: (*Tokenizer).initSPM, modelBPE: (*Tokenizer).initBPE, modelWordPiece: (*Tokenizer).initWordPiece, modelUnigram: (*Tokenizer).initUnigram,
+	}
+	init, ok := inits[model]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s is %q; known are %q, %q, %q and %q", ErrUnsupported, keyModel, model, modelSPM, modelBPE, modelWordPiece, modelUnigram)
 	}
 	t := &Tokenizer{}
 	t.scratch.New = func() any { return new(merger) }
 	if err := t.vocab.read(m, model); err != nil {
 		return nil, err
 	}
-	if model == modelSPM {
-		err = t.initSPM(m)
-	} else {
-		err = t.initBPE(m)
-	}
-	if err != nil {
+	if err := init(t, m); err != nil {
 		return nil, err
 	}
 	if err := t.readSpecialIDs(m); err != nil {
@@ -113,9 +118,12 @@ func (t *Tokenizer) Encode(text string, o EncodeOptions) []int32 {
 				afterSpecial = true
 				continue
 			}
-			if t.pairs == nil {
+			switch {
+			case t.enc != nil:
+				out = t.enc.encode(f.text, out)
+			case t.pairs == nil:
 				out = t.encodeSPM(m, f.text, afterSpecial, out)
-			} else {
+			default:
 				out = t.encodeBPE(m, f.text, out)
 			}
 			afterSpecial = false

@@ -23,8 +23,20 @@ const (
 	keyAddEOS      = "tokenizer.ggml.add_eos_token"
 	keySpacePrefix = "tokenizer.ggml.add_space_prefix"
 
-	modelSPM = "llama"
-	modelBPE = "gpt2"
+	// WordPiece
+	keyCLS          = "tokenizer.ggml.cls_token_id"
+	keySEP          = "tokenizer.ggml.seperator_token_id" // so spelled in the format
+	keyLowercase    = "tokenizer.ggml.normalizer.lowercase"
+	keyStripAccents = "tokenizer.ggml.normalizer.strip_accents"
+
+	// Unigram
+	keyMergeSpaces = "tokenizer.ggml.remove_extra_whitespaces"
+	keyCharsmap    = "tokenizer.ggml.precompiled_charsmap"
+
+	modelSPM       = "llama"
+	modelBPE       = "gpt2"
+	modelWordPiece = "bert"
+	modelUnigram   = "t5"
 )
 
 // Limits of a vocabulary, far above any in use (262,144 tokens, the longest piece a few hundred bytes).
@@ -63,10 +75,10 @@ type vocab struct {
 	arena   string           // the bytes of all pieces, one behind the other
 	ends    []uint32         // where the piece of each token ends in arena
 	attrs   []attr           // of each token
-	scores  []float32        // SentencePiece: of each token
+	scores  []float32        // SentencePiece and Unigram: of each token
 	ids     map[string]int32 // text, as the file spells it -> id
 	byPiece map[string]int32 // bytes -> id, of the tokens that text may become
-	byteIDs [256]int32       // SentencePiece: the token that stands for a byte, or -1
+	byteIDs [256]int32       // SentencePiece and Unigram: the token that stands for a byte, or -1
 
 	maxPiece int // bytes of the longest piece in byPiece
 
@@ -192,7 +204,13 @@ func (v *vocab) decodePieces() error {
 			arena = append(arena, b)
 		case a&(attrControl|attrUnknown|attrUserDefined) != 0:
 			arena = append(arena, text...)
-		case v.model == modelSPM:
+		case v.model == modelWordPiece:
+			if head, ok := strings.CutPrefix(text, spmSpace); ok {
+				arena = append(arena, ' ')
+				text = head
+			}
+			arena = append(arena, text...)
+		case v.model == modelSPM || v.model == modelUnigram:
 			arena = append(arena, strings.ReplaceAll(text, spmSpace, " ")...)
 		default:
 			arena = alphabet.appendBytes(arena, text)
@@ -201,6 +219,20 @@ func (v *vocab) decodePieces() error {
 	}
 	v.arena = string(arena)
 
+	if v.model == modelSPM || v.model == modelBPE {
+		v.indexPieces(alphabet)
+	}
+	for b := range v.byteIDs {
+		v.byteIDs[b] = -1
+		if id, ok := v.ids[fmt.Sprintf("<0x%02X>", b)]; ok {
+			v.byteIDs[b] = id
+		}
+	}
+	return nil
+}
+
+// indexPieces fills byPiece for the models that merge.
+func (v *vocab) indexPieces(alphabet *alphabet) {
 	v.byPiece = make(map[string]int32, len(v.texts))
 	for i := range v.texts {
 		id := int32(i)
@@ -217,13 +249,6 @@ func (v *vocab) decodePieces() error {
 		v.byPiece[piece] = id
 		v.maxPiece = max(v.maxPiece, len(piece))
 	}
-	for b := range v.byteIDs {
-		v.byteIDs[b] = -1
-		if id, ok := v.ids[fmt.Sprintf("<0x%02X>", b)]; ok {
-			v.byteIDs[b] = id
-		}
-	}
-	return nil
 }
 
 // parseByteToken reads "<0x0A>".
