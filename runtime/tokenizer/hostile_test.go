@@ -74,7 +74,7 @@ func TestRefusedVocabularies(t *testing.T) {
 		want string
 	}{
 		{"no model", fields{}, ErrVocabulary, `key "tokenizer.ggml.model" is absent`},
-		{"other model", spm(fields{keyModel: "bert"}), ErrUnsupported, `tokenizer.ggml.model is "bert"; known are "llama" and "gpt2"`},
+		{"other model", fields{keyModel: "rwkv"}, ErrUnsupported, `tokenizer.ggml.model is "rwkv"; known are "llama", "gpt2", "bert" and "t5"`},
 		{"no tokens", spm(fields{keyTokens: nil}), ErrVocabulary, `key "tokenizer.ggml.tokens" is absent or empty`},
 		{"tokens of another kind", spm(fields{keyTokens: []int32{1}}), gguf.ErrFormat, "tokenizer.ggml.tokens"},
 		{"few scores", spm(fields{keyScores: []float32{1}}), ErrVocabulary, "tokenizer.ggml.scores has 1 entries for 10 tokens"},
