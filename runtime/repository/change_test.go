@@ -253,7 +253,7 @@ func TestRefusedFilesAreListedWithTheReason(t *testing.T) {
 		"truncated":                {whole[:len(whole)/2], []string{"beyond file size"}},
 		"H16 vocabulary too small": {modeltest.Tiny(modeltest.Spec{VocabSize: 0, Set: []gguf.KV{{Key: "tokenizer.ggml.tokens", Value: []string{"a", "b"}}}}), []string{"2"}},
 		"unknown architecture":     {modeltest.Tiny(modeltest.Spec{Set: []gguf.KV{{Key: "general.architecture", Value: "mamba"}}}), []string{"mamba"}},
-		"unknown tokenizer":        {modeltest.Tiny(modeltest.Spec{Set: []gguf.KV{{Key: "tokenizer.ggml.model", Value: "t5"}}}), []string{"t5"}},
+		"unknown tokenizer":        {modeltest.Tiny(modeltest.Spec{Set: []gguf.KV{{Key: "tokenizer.ggml.model", Value: "rwkv"}}}), []string{"rwkv"}},
 		"surplus tensor": {damaged(t, func(m []gguf.KV, ts []gguf.TensorData) ([]gguf.KV, []gguf.TensorData) {
 			return m, append(ts, gguf.TensorData{TensorSpec: gguf.TensorSpec{Name: "blk.7.what", Dims: []uint64{4}}, Data: make([]byte, 16)})
 		}), []string{"blk.7.what"}},
