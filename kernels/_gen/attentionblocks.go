@@ -36,13 +36,35 @@ func (b blocks) registers(n int) []VecVirtual {
 	return v
 }
 
-// read fills registers from memory on.
-func (b blocks) read(to []VecVirtual, from Mem, halves bool) {
-	for i, r := range to {
-		if halves {
-			VCVTPH2PS(at(from, b.bytes/2*i), r)
-		} else {
-			VMOVUPS(at(from, b.bytes*i), r)
+// read fills a register with what lies i registers behind from.
+func (b blocks) read(to VecVirtual, from Mem, i int, halves bool) {
+	if halves {
+		VCVTPH2PS(at(from, b.bytes/2*i), to)
+	} else {
+		VMOVUPS(at(from, b.bytes*i), to)
+	}
+}
+
+// meet adds to the sums of each query the product of its number with each register that read fills. A single query takes each
+// register as soon as it is there: eight of them, eight sums and the number are one register more than AVX2 has.
+func (b blocks) meet(sum []VecVirtual, numbers []Mem, read func(i int, to VecVirtual)) {
+	wide := len(sum) / len(numbers)
+	value, number := b.registers(wide), b.register()
+	if len(numbers) == 1 {
+		VBROADCASTSS(numbers[0], number)
+		for i, v := range value {
+			read(i, v)
+			VFMADD231PS(v, number, sum[i])
+		}
+		return
+	}
+	for i, v := range value {
+		read(i, v)
+	}
+	for r, from := range numbers {
+		VBROADCASTSS(from, number)
+		for i, v := range value {
+			VFMADD231PS(v, number, sum[wide*r+i])
 		}
 	}
 }
@@ -89,25 +111,22 @@ func (b blocks) scores(halves bool) {
 				b.zero(sum...)
 				loop(dim, step, func() {
 					for d := range step {
-						key, v := b.registers(wide), b.register()
 						each := wide / len(keys)
-						for i, k := range keys {
-							from := Mem{Base: k, Index: row, Scale: 1}
+						numbers := make([]Mem, m)
+						for r := range rows {
+							numbers[r] = at(rows[r], 4*d)
+						}
+						b.meet(sum, numbers, func(i int, to VecVirtual) {
+							from := Mem{Base: keys[i/each], Index: row, Scale: 1}
 							if !halves {
 								from.Disp = b.bytes * first
 							}
-							b.read(key[i*each:(i+1)*each], from, halves)
-							if halves {
-								ahead := load("next")
-								MOVQ(Mem{Base: ahead, Disp: 8 * (first/perPlace + i)}, ahead)
-								PREFETCHT1(Mem{Base: ahead, Index: row, Scale: 1})
-							}
-						}
-						for r := range rows {
-							VBROADCASTSS(at(rows[r], 4*d), v)
-							for i := range key {
-								VFMADD231PS(key[i], v, sum[wide*r+i])
-							}
+							b.read(to, from, i%each, halves)
+						})
+						for i := 0; halves && i < len(keys); i++ {
+							ahead := load("next")
+							MOVQ(Mem{Base: ahead, Disp: 8 * (first/perPlace + i)}, ahead)
+							PREFETCHT1(Mem{Base: ahead, Index: row, Scale: 1})
 						}
 						ADDQ(across, row)
 					}
@@ -166,14 +185,11 @@ func (b blocks) mix(halves bool) {
 				}
 				along := func(count, from GPVirtual, weights Mem, next func()) {
 					loop(count, 1, func() {
-						value, w := b.registers(wide), b.register()
-						b.read(value, Mem{Base: from}, halves)
-						for r := range m {
-							VBROADCASTSS(at(weights, 256*r), w)
-							for i := range value {
-								VFMADD231PS(value[i], w, sum[wide*r+i])
-							}
+						numbers := make([]Mem, m)
+						for r := range numbers {
+							numbers[r] = at(weights, 256*r)
 						}
+						b.meet(sum, numbers, func(i int, to VecVirtual) { b.read(to, Mem{Base: from}, i, halves) })
 						next()
 					})
 				}
