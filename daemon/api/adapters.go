@@ -1,0 +1,140 @@
+package api
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// PathWeftAdapters lists adapters; below it lie those of each adapter.
+const PathWeftAdapters = "/weft/v1/adapters"
+
+// MaxAdapters is how many adapters one request may stack.
+const MaxAdapters = 16
+
+// MaxAdapterScale bounds the scale of an adapter in a request, up and down.
+const MaxAdapterScale = 100
+
+// States of an adapter, in the order in which it goes through them; StateSeen, StateSettling, StateRefused and StateRetiring are those
+// of models.
+const (
+	StateParsed    = "parsed"    // its headers are read, and it waits for a base in service that it fits
+	StateChecked   = "checked"   // it fits a base and has not been tested: that happens in idle time, or at first use
+	StatePublished = "published" // answers requests
+)
+
+// What POST /weft/v1/adapters/NAME/ACTION can do.
+const (
+	ActionLoad   = "load"   // bring it into memory now, for every base that it is for
+	ActionUnload = "unload" // drop it from memory where no request holds it; it comes back when one does
+	ActionPin    = "pin"    // keep it in memory whatever the budget says
+	ActionUnpin  = "unpin"
+	ActionTest   = "test" // prove it now
+)
+
+// AdapterChoice is one adapter that a request wants applied.
+type AdapterChoice struct {
+	Name  string   `json:"name"`
+	Scale *float64 `json:"scale,omitempty"` // nil: 1
+}
+
+// LoRAChoice is an adapter as llama-server's requests name it: by the ID of its AdapterStatus.
+type LoRAChoice struct {
+	ID    int     `json:"id"`
+	Scale float64 `json:"scale"`
+}
+
+// AdapterStatuses is the answer of GET /weft/v1/adapters.
+type AdapterStatuses struct {
+	Budget   int64           `json:"budget_bytes"` // 0: without bound
+	Resident int64           `json:"resident_bytes"`
+	Adapters []AdapterStatus `json:"adapters"`
+}
+
+// AdapterStatus is one generation of an adapter, or a name that has none, as the daemon knows it. It is the answer of GET
+// /weft/v1/adapters/NAME too.
+type AdapterStatus struct {
+	ID         int           `json:"id"` // of the name, as long as the daemon runs
+	Name       string        `json:"name"`
+	Aliases    []string      `json:"aliases,omitempty"`
+	State      string        `json:"state"`
+	Reason     string        `json:"reason,omitempty"` // why it is not published; beside published, why newer content is not
+	Next       string        `json:"next,omitempty"`   // beside published, the state of newer content under the name
+	Format     string        `json:"format,omitempty"` // "peft" or "gguf"
+	Files      []string      `json:"files,omitempty"`
+	Bytes      int64         `json:"bytes"`
+	Generation uint64        `json:"generation,omitempty"`
+	Digest     string        `json:"digest,omitempty"` // "sha256:..." of the files' content
+	Rank       int           `json:"rank,omitempty"`   // the largest of its targets
+	Targets    int           `json:"targets,omitempty"`
+	DoRA       bool          `json:"dora,omitempty"`
+	Activated  bool          `json:"activated,omitempty"` // an aLoRA: works behind its invocation tokens only
+	For        string        `json:"for,omitempty"`       // the base that its settings or its own files name
+	Bases      []AdapterBase `json:"bases,omitempty"`     // those in service that it is for
+	Pinned     bool          `json:"pinned,omitempty"`
+	Resident   int64         `json:"resident_bytes,omitempty"`
+	Leases     int           `json:"leases"`
+
+	Seen        *time.Time `json:"seen,omitempty"`
+	Published   *time.Time `json:"published,omitempty"`
+	SeenToReady float64    `json:"seen_to_ready_ms,omitempty"` // from the files' arrival to its publishing
+}
+
+// AdapterBase is what is known of an adapter on one base.
+type AdapterBase struct {
+	Name       string `json:"name"`
+	Generation uint64 `json:"generation"` // of the base
+	// Difference is how much the adapter changes the logits of a probe prompt there, relative to them; 0: not tested yet.
+	Difference float64 `json:"difference,omitempty"`
+	Resident   int64   `json:"resident_bytes,omitempty"`
+}
+
+// Adapters asks for every adapter the daemon knows.
+func (c *Client) Adapters(ctx context.Context) (*AdapterStatuses, error) {
+	return call[AdapterStatuses](ctx, c, http.MethodGet, PathWeftAdapters, nil)
+}
+
+// Adapter asks for one.
+func (c *Client) Adapter(ctx context.Context, name string) (*AdapterStatus, error) {
+	return call[AdapterStatus](ctx, c, http.MethodGet, adapterPath(name), nil)
+}
+
+// ActOnAdapter does one of the actions to an adapter and returns how it is then.
+func (c *Client) ActOnAdapter(ctx context.Context, name, action string) (*AdapterStatus, error) {
+	return call[AdapterStatus](ctx, c, http.MethodPost, adapterPath(name)+"/"+action, nil)
+}
+
+// UploadAdapter stores r as the adapter called name: a GGUF file, or a tar archive of exactly adapter_config.json and
+// adapter_model.safetensors. size is the number of bytes, or -1 where it is not known. expect is the generation that is to be replaced, or 0 for any or none:
+// where another is published by then, nothing is stored and the error's status is 412.
+func (c *Client) UploadAdapter(ctx context.Context, name string, r io.Reader, size int64, expect uint64) (*Stored, error) {
+	req, err := c.request(ctx, http.MethodPut, adapterPath(name), r)
+	if err != nil {
+		return nil, err
+	}
+	req.ContentLength = size
+	req.Header.Set("Content-Type", "application/octet-stream")
+	req.Header.Set("Expect", "100-continue")
+	if expect != 0 {
+		req.Header.Set("If-Match", `"`+strconv.FormatUint(expect, 10)+`"`)
+	}
+	return do[Stored](c, req)
+}
+
+// DeleteAdapter removes the files of the adapter called name.
+func (c *Client) DeleteAdapter(ctx context.Context, name string) error {
+	req, err := c.request(ctx, http.MethodDelete, adapterPath(name), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.send(req)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+func adapterPath(name string) string { return PathWeftAdapters + "/" + url.PathEscape(name) }
