@@ -82,6 +82,8 @@ func newFakeModel() *fakeModel {
 
 func (m *fakeModel) Config() models.Config { return m.config }
 
+func (m *fakeModel) Targets() []models.Target { return nil }
+
 func mix(hash uint64, token int32) uint64 {
 	hash = (hash ^ uint64(uint32(token))) * 0x9E3779B97F4A7C15
 	return hash ^ hash>>29

@@ -9,20 +9,21 @@ type Target struct {
 	// PairHeads is the number of heads whose rows the file has in the order of adjacent rotated pairs, where the checkpoint that it was
 	// converted from has halves; 0: rows are in the checkpoint's order.
 	PairHeads int
-	Bias      bool // the base adds one itself
+	Bias      []float32 // [Rows], what the base adds itself; nil: nothing. Shared, not to be written
 }
 
 // Delta is what an adapter changes of one target: y = W x + Scale * B (A x), and what PEFT adds to that.
 type Delta struct {
 	Target string // the Target's Name
-	Rank   int
+	Rank   int    // 0: there is a Bias alone
 	// A is [Rank, Cols] and B is [Rows, Rank], row after row, their rows in the order of the base's own tensor. Of token_embd, whose
 	// inputs are ids, A is [Rank, Rows] and B is [Cols, Rank].
 	A, B  []float32
 	Scale float32 // alpha / rank, or alpha / sqrt(rank)
 	// Magnitude, of DoRA, is [Rows]: row i of the changed weight is scaled to this length (Liu et al., 2024).
 	Magnitude []float32
-	Bias      []float32 // [Rows], added to y whole, at any scale but 0; nil: none
+	// Bias is [Rows], what the adapter's bias has more than the base's own: added to y whole, at any scale but 0; nil: none.
+	Bias []float32
 }
 
 // AdapterSpec is an adapter as plain data, whatever file it came from.

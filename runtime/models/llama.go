@@ -17,6 +17,7 @@ type llama struct {
 	norm   kernels.Tensor // [Width]
 	head   linear         // [Vocab, Width]; the embedding where the file has no head of its own
 
+	targets    []Target
 	freqs      []float64 // angle per position of each rotated pair
 	angleScale float32
 	attnScale  float32
@@ -54,12 +55,33 @@ func newLlama(c Config, w *weights) Model {
 			wdown:    w.linear(blk+"ffn_down", c.Width, c.FFN),
 		}
 	}
+	m.targets = m.listTargets()
 	m.freqs, m.angleScale = c.Rope.Frequencies()
 	m.attnScale = float32(1 / math.Sqrt(float64(c.HeadDim)))
 	return m
 }
 
 func (m *llama) Config() Config { return m.config }
+
+func (m *llama) Targets() []Target { return m.targets }
+
+// listTargets lists the head also where the file has none of its own: an adapter changes the product with the embedding there and
+// not the embedding.
+func (m *llama) listTargets() []Target {
+	c := &m.config
+	list := make([]Target, 0, 2+7*c.Layers)
+	list = append(list, Target{Name: "token_embd", Rows: c.Vocab, Cols: c.Width})
+	for i := range m.layers {
+		l, blk := &m.layers[i], fmt.Sprintf("blk.%d.", i)
+		q, k := l.wq.target(blk+"attn_q", i+1), l.wk.target(blk+"attn_k", i)
+		q.PairHeads, k.PairHeads = c.Heads, c.KVHeads
+		list = append(
+			list, q, k, l.wv.target(blk+"attn_v", i), l.wo.target(blk+"attn_output", i+1),
+			l.wgate.target(blk+"ffn_gate", i+1), l.wup.target(blk+"ffn_up", i+1), l.wdown.target(blk+"ffn_down", i+1),
+		)
+	}
+	return append(list, m.head.target("output", c.Layers))
+}
 
 func (m *llama) Forward(b kernels.Backend, ws *Workspace, batch *Batch, pages *kvcache.Pages) kernels.Matrix {
 	ws.check(batch)

@@ -23,6 +23,8 @@ import (
 type Model interface {
 	// Config returns the shape of the model.
 	Config() Config
+	// Targets lists the weights that adapters may change. The slice is shared and must not be written.
+	Targets() []Target
 	// Forward computes the batch, writes its keys and values into pages, and returns the logits [len(batch.LogitRows),
 	// Vocab], a view of ws that the next Forward overwrites. They may be read, and faults are known, after b.Sync. The batch
 	// is not kept. It allocates nothing.
