@@ -45,8 +45,9 @@ var allowed = map[string]struct{ ours, others []string }{
 	"runtime/engine":     {ours: []string{"runtime/models", "runtime/scheduler", "runtime/kvcache", "runtime/sampler", "kernels"}},
 	"runtime/parts":      {ours: []string{"runtime/models", "runtime/tokenizer", "runtime/chat", "runtime/gguf"}},
 	"runtime/repository": {ours: []string{
-		"runtime/engine", "runtime/models", "runtime/parts", "runtime/sampler", "runtime/tokenizer", "runtime/chat", "runtime/gguf", "runtime/kvcache", "kernels",
+		"runtime/engine", "runtime/models", "runtime/parts", "runtime/sampler", "runtime/tokenizer", "runtime/chat", "runtime/gguf", "runtime/ledger", "runtime/kvcache", "kernels",
 	}, others: []string{"golang.org/x/sys", "github.com/agext/levenshtein"}},
+	"runtime/ledger": {},
 	"runtime/modeltest": {ours: []string{"runtime/gguf", "runtime/modeltest/synthetic", "kernels/quant"}},
 	// weftd links it for `weftd bench --synthetic`; it is kept apart from modeltest because that one links "testing".
 	"runtime/modeltest/synthetic": {ours: []string{"runtime/gguf", "kernels/quant"}},

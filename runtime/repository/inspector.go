@@ -15,7 +15,11 @@ import (
 
 	"github.com/weft-run/weft/runtime/engine"
 	"github.com/weft-run/weft/runtime/gguf"
+	"github.com/weft-run/weft/runtime/ledger"
 )
+
+// digests are remembered by the identity of files.
+var digests = ledger.Kind{File: "digests", What: "digests", Max: 1000, Good: func(s string) bool { return len(s) == 64 }}
 
 // inspector reads the files of models in the background, one model at a time, once each: it computes their sha256, which it remembers
 // under the identity of their files, and looks for blocks of weights that are infinite or not a number. A model that has one
@@ -24,7 +28,7 @@ import (
 // It reads by read calls, so that a file that is cut gives an error and no fault. After each piece it rests, three times as
 // long as the piece took: it takes a quarter of the disk and of one processor at most.
 type inspector struct {
-	store *digestStore
+	store *ledger.Ledger
 	log   *slog.Logger
 	fail  func(*Model, error)
 	wake  chan struct{} // one message: the queue has grown
@@ -37,12 +41,12 @@ type inspector struct {
 }
 
 func newInspector(dir *os.Root, log *slog.Logger, fail func(*Model, error)) *inspector {
-	return &inspector{store: openDigestStore(dir, log), log: log, fail: fail, wake: make(chan struct{}, 1)}
+	return &inspector{store: ledger.Open(dir, digests, log), log: log, fail: fail, wake: make(chan struct{}, 1)}
 }
 
 // add gives a model its digest at once if it is remembered, and else queues the model.
 func (d *inspector) add(m *Model) {
-	digest, remembered := d.store.get(m.file.Identity().Key())
+	digest, remembered := d.store.Get(m.file.Identity().Key())
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m.inspected = true
@@ -122,7 +126,7 @@ func (d *inspector) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-retry.C:
-			d.store.retry()
+			d.store.Flush()
 			continue
 		case <-d.wake:
 		}
@@ -140,7 +144,7 @@ func (d *inspector) work(ctx context.Context, m *Model) {
 		m.digest.Store(&digest)
 		m.sound.Store(true)
 		if !m.Builtin { // a file in memory has no identity that lasts
-			d.store.put(m.file.Identity().Key(), digest)
+			d.store.Put(m.file.Identity().Key(), digest)
 		}
 	case errors.Is(err, gguf.ErrDamaged):
 		damage := fmt.Errorf("%w: %w", engine.ErrWeights, err)
