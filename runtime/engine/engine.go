@@ -256,6 +256,15 @@ func (e *Engine) Close() {
 // Context is the length of the context in tokens.
 func (e *Engine) Context() int { return e.cfg.ContextLen }
 
+// Class says what kind of reader waits for a request.
+type Class = scheduler.Class
+
+// The classes. The zero Class is Interactive.
+const (
+	Interactive = scheduler.Interactive
+	Batch       = scheduler.Batch
+)
+
 // Request is one sequence to be computed. It must not be changed after Submit.
 type Request struct {
 	Prompt []int32
@@ -270,6 +279,14 @@ type Request struct {
 	// Domain is who may find what this request leaves in the cache, and whose it may find: requests of other domains take the
 	// time that they would take without it.
 	Domain string
+	// Caller is whose request this is: callers share the engine's steps and its queue fairly, whatever each of them has asked for.
+	Caller string
+	// Class and Priority order the requests of one caller: Interactive before Batch, within a class the lower Priority first, then
+	// the older.
+	Class    Class
+	Priority int
+	// Deadline, where it is not zero, ends the request with ErrDeadline once it has passed, wherever the request is.
+	Deadline time.Time
 	// Behind is a request of the same prompt and Domain that was submitted before, or nil: this one waits for its prompt and then
 	// shares it.
 	Behind *Stream

@@ -13,6 +13,8 @@ var (
 	ErrCancelled = errors.New("engine: cancelled")
 	// ErrSlowReader ends a stream whose buffer was full while its reader took nothing for the engine's ReadTimeout.
 	ErrSlowReader = errors.New("engine: the reader did not read its tokens in time")
+	// ErrDeadline ends a stream whose deadline has passed.
+	ErrDeadline = errors.New("engine: the request's deadline has passed")
 	// ErrRequest says that a request makes no sense: it has no prompt, or token ids outside the vocabulary.
 	ErrRequest = errors.New("not a request that can be computed")
 	// ErrWeights is wrapped by a Config.Guard that found weights which are no numbers.

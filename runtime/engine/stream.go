@@ -55,9 +55,14 @@ const (
 	FinishError  = "error"  // Next says which
 )
 
+// DetailContextFull is the FinishDetail of a stream that ended by FinishLength because its context is full: it was not MaxTokens, and
+// nothing is shifted out to go on.
+const DetailContextFull = "context full"
+
 // Result is what became of a stream. Durations that have no end yet are zero.
 type Result struct {
 	FinishReason     string // empty before the end
+	FinishDetail     string // what FinishReason leaves open, or empty
 	PromptTokens     int
 	CompletionTokens int           // tokens that Next has returned
 	ReusedTokens     int           // of the prompt, those whose keys and values were found in the cache
@@ -94,7 +99,7 @@ func newStream(e *Engine, req Request) *Stream {
 }
 
 // Next returns the next token. The token that ends a sequence is the last one returned. After the last one the error is io.EOF,
-// or what ended the stream: ErrCancelled, ErrSlowReader, ErrClosed, a *LostError or a *NonFiniteError.
+// or what ended the stream: ErrCancelled, ErrSlowReader, ErrDeadline, ErrClosed, a *LostError or a *NonFiniteError.
 func (s *Stream) Next(ctx context.Context) (sampler.Token, error) {
 	for {
 		token, ok, err := s.take()
