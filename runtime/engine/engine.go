@@ -21,6 +21,7 @@ import (
 	"github.com/weft-run/weft/runtime/models"
 	"github.com/weft-run/weft/runtime/sampler"
 	"github.com/weft-run/weft/runtime/scheduler"
+	"github.com/weft-run/weft/runtime/speculation"
 )
 
 // Config says what an engine works with and how much of it. Zero values of the sizes have the defaults named here.
@@ -29,16 +30,18 @@ type Config struct {
 	Model   models.Model
 	EOG     []int32 // tokens that end a sequence
 
-	ContextLen   int // of one sequence, prompt and completion together; default: the model's own
-	MaxBatch     int // sequences in one step; default 8
-	MaxQueue     int // requests that may wait beside MaxBatch at work; default 64
-	StepTokens   int // rows in one step; default 512
-	PageTokens   int // of a cache page, a power of two from 16 to 64; default 32
-	Pages        int // of the pool, which must hold one context; default: MaxBatch contexts
-	CacheType    kernels.CacheType
-	NoSharing    bool          // each request computes all of its prompt
-	StreamTokens int           // that wait for a reader before its stream is paused; default 256
-	ReadTimeout  time.Duration // after which a paused stream whose reader takes nothing is cancelled; default 30 s
+	ContextLen int // of one sequence, prompt and completion together; default: the model's own
+	MaxBatch   int // sequences in one step; default 8
+	MaxQueue   int // requests that may wait beside MaxBatch at work; default 64
+	StepTokens int // rows in one step; default 512
+	PageTokens int // of a cache page, a power of two from 16 to 64; default 32
+	Pages      int // of the pool, which must hold one context; default: MaxBatch contexts
+	CacheType  kernels.CacheType
+	NoSharing  bool // each request computes all of its prompt
+	// NoSpeculation computes one row for each token, never guesses at what follows. Answers are the same.
+	NoSpeculation bool
+	StreamTokens  int           // that wait for a reader before its stream is paused; default 256
+	ReadTimeout   time.Duration // after which a paused stream whose reader takes nothing is cancelled; default 30 s
 
 	// Guard is asked after each step, before its tokens are released: an error says that the weights are not to be trusted.
 	Guard func() error
@@ -48,6 +51,9 @@ type Config struct {
 	OnFail   func(error)
 	Observer Observer
 	Log      *slog.Logger
+
+	// guesses, in tests, takes the place of what guesses are made of: it says what may follow the tokens that a stream has just got.
+	guesses func(s *Stream, got []scheduler.Sampled) []int32
 }
 
 // logitRows is the least number of rows in a step whose logits are wanted. It exceeds the batch for prompts' logprobs: products
@@ -94,7 +100,8 @@ func (c Config) Memory() (cacheBytes, scratchBytes int64) {
 	c = c.withDefaults()
 	m := c.Model.Config()
 	logits := 4 * int64(c.logitRows()) * int64(m.Vocab)
-	return c.layout().Bytes(), models.WorkspaceBytes(m, c.StepTokens, c.logitRows()) + logits
+	lookups := int64(c.MaxBatch) * speculation.LookupBytes(c.ContextLen)
+	return c.layout().Bytes(), models.WorkspaceBytes(m, c.StepTokens, c.logitRows()) + logits + lookups
 }
 
 // Engine is one model at work.

@@ -9,6 +9,7 @@ import (
 	"github.com/weft-run/weft/runtime/models"
 	"github.com/weft-run/weft/runtime/sampler"
 	"github.com/weft-run/weft/runtime/scheduler"
+	"github.com/weft-run/weft/runtime/speculation"
 )
 
 // loop is what the engine's goroutine owns. Its slices keep their memory from step to step.
@@ -27,6 +28,10 @@ type loop struct {
 	logits  []float32 // [logit rows, Vocab] as read from the device
 	sampled []scheduler.Sampled
 	tokens  []sampler.Token // for sampled, the same index
+
+	accepted int // guesses of the step that were right
+	pace     speculation.Pace
+	guesses  []int32 // for one sequence
 }
 
 func newLoop(cfg Config, s *scheduler.Scheduler, m *kvcache.Manager, pages *kvcache.Pages) loop {
@@ -40,8 +45,9 @@ func newLoop(cfg Config, s *scheduler.Scheduler, m *kvcache.Manager, pages *kvca
 		timer:     timer,
 		batch:     newBatch(cfg),
 		logits:    make([]float32, cfg.logitRows()*model.Vocab),
-		sampled:   make([]scheduler.Sampled, 0, cfg.MaxBatch),
-		tokens:    make([]sampler.Token, 0, cfg.MaxBatch),
+		sampled:   make([]scheduler.Sampled, 0, cfg.logitRows()),
+		tokens:    make([]sampler.Token, 0, cfg.logitRows()),
+		guesses:   make([]int32, 0, speculation.MaxGuesses),
 	}
 }
 
@@ -195,7 +201,7 @@ func (e *Engine) shut(err error) {
 	inbox := e.inbox
 	e.inbox = nil
 	e.live = 0
-	e.stats = Stats{PagesTotal: e.stats.PagesTotal, Steps: e.stats.Steps, Preempted: e.stats.Preempted}
+	e.stats = Stats{PagesTotal: e.stats.PagesTotal, Steps: e.stats.Steps, Preempted: e.stats.Preempted, Drafted: e.stats.Drafted, Accepted: e.stats.Accepted}
 	e.mu.Unlock()
 	for _, s := range l.streams {
 		s.end(FinishError, err)
@@ -225,4 +231,8 @@ func (e *Engine) note(step scheduler.Step) {
 		e.stats.Steps++
 	}
 	e.stats.Preempted += uint64(step.Preempted)
+	e.stats.Drafted += uint64(step.DraftRows)
+	if step.DraftRows > 0 {
+		e.stats.Accepted += uint64(l.accepted)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -23,11 +24,13 @@ import (
 	"github.com/weft-run/weft/runtime/models"
 	"github.com/weft-run/weft/runtime/modeltest"
 	"github.com/weft-run/weft/runtime/sampler"
+	"github.com/weft-run/weft/runtime/scheduler"
 )
 
 // The metamorphic test: a random list of requests gives the same bits however it is computed. Each request is computed alone
 // first; then all together, with everything drawn that must not matter: tokens in a step, sequences in a batch, page size, pages
-// (few enough for preemption, or plenty), threads, CPU level, how long readers dawdle, and who cancels beside them.
+// (few enough for preemption, or plenty), threads, CPU level, how long readers dawdle, what is guessed ahead, and who cancels
+// beside them.
 
 // answer is all that a request can tell.
 type answer struct {
@@ -176,7 +179,8 @@ type variant struct {
 	Dawdle       bool
 	Cancels      int // requests beside the ones compared that are cancelled on the way
 	NoSharing    bool
-	Rounds       int // how often the requests are made: what one round leaves in the cache serves the next
+	Guesses      string // off; by the engine's own judgement; or a row's worth each time: right, wrong, mixed
+	Rounds       int    // how often the requests are made: what one round leaves in the cache serves the next
 }
 
 func drawVariant(r *rand.Rand, levels []string) variant {
@@ -187,6 +191,7 @@ func drawVariant(r *rand.Rand, levels []string) variant {
 		StepTokens: pick(1, 7, 64, 512), PageTokens: pick(16, 32, 64), Spare: pick(0, 1, 3, 100),
 		StreamTokens: pick(2, 64, 256), Dawdle: r.IntN(3) == 0, Cancels: pick(0, 0, 3),
 		NoSharing: r.IntN(4) == 0, Rounds: pick(1, 1, 2),
+		Guesses: []string{"off", "own", "right", "wrong", "mixed", "mixed"}[r.IntN(6)],
 	}
 }
 
@@ -315,7 +320,7 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 		e := open(t, d, Config{
 			Model: model, EOG: of.eog, CacheType: cache, ContextLen: of.contextLen, PageTokens: v.PageTokens, MaxBatch: v.MaxBatch,
 			StepTokens: v.StepTokens, StreamTokens: v.StreamTokens, Pages: (of.contextLen+v.PageTokens-1)/v.PageTokens + v.Spare,
-			NoSharing: v.NoSharing,
+			NoSharing: v.NoSharing, NoSpeculation: v.Guesses == "off", guesses: guesser(v.Guesses, requests, alone, vocab),
 		}, v.CPU)
 		defer e.Close()
 		var readers sync.WaitGroup
@@ -356,11 +361,46 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 			}
 		}
 		preempted = e.Stats().Preempted
+		if got := e.Stats(); got.Accepted > got.Drafted || v.Guesses == "off" && got.Drafted > 0 {
+			t.Errorf("guesses are %s: %d computed, %d right", v.Guesses, got.Drafted, got.Accepted)
+		}
 	})
 	if !ok {
 		t.Errorf("%s, cache %s, %+v; repeat with\nWEFT_SEED=%d go test -run 'TestMetamorphic$' ./runtime/engine", of.name, cache, v, seed)
 	}
 	return preempted, reused
+}
+
+// guesser guesses what requests are answered alone: right, wrong, or right up to somewhere. It runs on the engine's goroutine.
+func guesser(kind string, requests []Request, alone []answer, vocab int) func(*Stream, []scheduler.Sampled) []int32 {
+	if kind == "off" || kind == "own" {
+		return nil
+	}
+	r := rand.New(rand.NewPCG(11, 0))
+	have := map[*Stream]int{}
+	return func(s *Stream, got []scheduler.Sampled) (guesses []int32) {
+		i := slices.IndexFunc(requests, func(q Request) bool { return q.Sampling.Seed == s.request.Sampling.Seed })
+		if i < 0 { // one that is cancelled
+			return []int32{1, 2, 3}
+		}
+		have[s] += len(got)
+		to := have[s] + r.IntN(20)
+		wrong := to
+		switch kind {
+		case "wrong":
+			wrong = have[s]
+		case "mixed":
+			wrong = have[s] + r.IntN(20)
+		}
+		for at := have[s]; at < to; at++ {
+			guess := int32(r.IntN(vocab))
+			if at < len(alone[i].Tokens) && at != wrong {
+				guess = alone[i].Tokens[at].ID
+			}
+			guesses = append(guesses, guess)
+		}
+		return guesses
+	}
 }
 
 // open starts an engine on a device.

@@ -13,6 +13,7 @@ import (
 	"github.com/weft-run/weft/kernels/cpu"
 	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/modeltest"
+	"github.com/weft-run/weft/runtime/scheduler"
 )
 
 // TestDamagedWeights: with an infinite weight somewhere in a real forward pass, a request fails with the layer that holds it.
@@ -66,33 +67,40 @@ func TestDamagedWeights(t *testing.T) {
 	}
 }
 
-// TestRealDecodeStepAllocatesNothing runs the step function on the CPU backend, over page borders.
+// TestRealDecodeStepAllocatesNothing runs the step function on the CPU backend, over page borders, with guesses and without.
 func TestRealDecodeStepAllocatesNothing(t *testing.T) {
 	if kernels.Invariants {
 		t.Skip("the checks of a build with invariants allocate")
 	}
-	e, err := newEngine(Config{
-		Backend: newDevices(t).get(t, cpu.Options{Threads: 1}).Open(), Model: load(t, builtinFile(t)), PageTokens: 16, MaxBatch: 3, StepTokens: 64,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.shut(ErrClosed)
-	for range 3 {
-		if _, err := e.Submit(Request{Prompt: prompt(9, 1), IgnoreEOS: true, Sampling: greedy()}); err != nil {
+	wrong := []int32{1, 2, 3}
+	for name, guesses := range map[string]func(*Stream, []scheduler.Sampled) []int32{
+		"own":   nil,
+		"wrong": func(*Stream, []scheduler.Sampled) []int32 { return wrong },
+	} {
+		e, err := newEngine(Config{
+			Backend: newDevices(t).get(t, cpu.Options{Threads: 1}).Open(), Model: load(t, builtinFile(t)), PageTokens: 16, MaxBatch: 3, StepTokens: 64,
+			guesses: guesses,
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	step := func() {
-		e.listen()
-		if ok, err := e.step(); !ok || err != nil {
-			t.Fatal(ok, err)
+		for range 3 {
+			if _, err := e.Submit(Request{Prompt: prompt(9, 1), IgnoreEOS: true, Sampling: greedy()}); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	for range 20 {
-		step()
-	}
-	if n := testing.AllocsPerRun(60, step); n != 0 {
-		t.Errorf("%v allocations in a decode step", n)
+		step := func() {
+			e.listen()
+			if ok, err := e.step(); !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+		}
+		for range 20 {
+			step()
+		}
+		if n := testing.AllocsPerRun(60, step); n != 0 {
+			t.Errorf("%s guesses: %v allocations in a decode step", name, n)
+		}
+		e.shut(ErrClosed)
 	}
 }

@@ -11,9 +11,11 @@ type Observer interface {
 type StepInfo struct {
 	Duration   time.Duration // computing and sampling, waiting for the device included
 	Rows       int
-	DecodeRows int // rows that continue a stream by one token; the others are prefill
+	DecodeRows int // rows that continue a stream by one token; the others are prefill and guesses
 	Sequences  int
 	Sampled    int // tokens released
+	Drafted    int // rows that were guesses at tokens to come
+	Accepted   int // of these, those that were right: tokens released beside one for each sequence
 	Preempted  int // sequences that gave up their pages
 	Queue      int // requests that hold no page after the step
 }
@@ -28,6 +30,8 @@ type Stats struct {
 	PagesTotal int
 	Steps      uint64
 	Preempted  uint64 // times that a sequence gave up its pages
+	Drafted    uint64 // rows that were guesses at tokens to come
+	Accepted   uint64 // of these, those that were right
 }
 
 // Stats returns how the engine stands.

@@ -47,8 +47,10 @@ func (e *Engine) step() (stepped bool, err error) {
 		return false, err
 	}
 	e.release(step)
+	took := time.Since(start)
+	e.speculate(step, took)
 	e.note(step)
-	e.observe(step, time.Since(start))
+	e.observe(step, took)
 	return true, nil
 }
 
@@ -68,8 +70,8 @@ func (l *loop) fill(step scheduler.Step, pageTokens int) {
 		for r := p.ScoreFrom; r < p.ScoreTo; r++ {
 			b.LogitRows = append(b.LogitRows, int32(first+r))
 		}
-		if p.Sample {
-			b.LogitRows = append(b.LogitRows, int32(first+len(p.Tokens)-1))
+		for r := len(p.Tokens) - p.SampleRows(); r < len(p.Tokens); r++ {
+			b.LogitRows = append(b.LogitRows, int32(first+r))
 		}
 	}
 }
@@ -89,40 +91,68 @@ func (e *Engine) trust(fault error) error {
 // sample chooses the tokens of a step and scores prompt tokens. A sequence whose logits are not finite ends here, alone.
 func (e *Engine) sample(step scheduler.Step) error {
 	l := &e.loop
-	l.sampled, l.tokens = l.sampled[:0], l.tokens[:0]
+	l.sampled, l.tokens, l.accepted = l.sampled[:0], l.tokens[:0], 0
 	vocab := e.model.Vocab
-	next := 0 // row of l.logits
+	rows := l.logits
 	for i := range step.Parts {
 		p := &step.Parts[i]
 		s := l.streams[p.ID]
-		first := next
-		next += p.ScoreTo - p.ScoreFrom
-		if p.Sample {
-			next++
+		n := p.ScoreTo - p.ScoreFrom
+		scores, samples := rows[:n*vocab], rows[n*vocab:(n+p.SampleRows())*vocab]
+		rows = rows[(n+p.SampleRows())*vocab:]
+		bad := -1 // row whose logits are not finite
+		for r := p.ScoreFrom; r < p.ScoreTo && bad < 0; r++ {
+			if sampler.Finite(scores[:vocab]) {
+				s.score(scores[:vocab])
+				scores = scores[vocab:]
+			} else {
+				bad = r
+			}
 		}
-		rows := l.logits[first*vocab : next*vocab]
-		if !sampler.Finite(rows) {
-			if err := e.fail(s, p, rows); err != nil {
+		if bad < 0 && p.Sample {
+			bad = e.choose(s, p, samples)
+		}
+		if bad >= 0 {
+			if err := e.fail(s, p, bad); err != nil {
 				return err
 			}
-			continue
 		}
-		for r := p.ScoreFrom; r < p.ScoreTo; r++ {
-			s.score(rows[:vocab])
-			rows = rows[vocab:]
-		}
-		if !p.Sample {
-			continue
-		}
-		position := p.Pos + len(p.Tokens)
-		if s.request.Tap != nil {
-			s.request.Tap(position, rows)
-		}
-		token := s.sampler.Sample(rows, position)
-		l.sampled = append(l.sampled, scheduler.Sampled{ID: p.ID, Token: token.ID})
-		l.tokens = append(l.tokens, token)
 	}
 	return nil
+}
+
+// choose samples the token of a part, and one more behind each guess for as long as the guesses are what is sampled; samples are
+// the logits, [SampleRows, Vocab]. It returns -1, or the row whose logits are not finite. Such a row behind a guess ends the
+// part like a wrong one: the next step computes it again, and without guesses it would not have been computed yet.
+func (e *Engine) choose(s *Stream, p *scheduler.Part, samples []float32) (bad int) {
+	l := &e.loop
+	vocab, first := e.model.Vocab, len(l.sampled)
+	for r := len(p.Tokens) - p.SampleRows(); r < len(p.Tokens); r++ {
+		logits := samples[:vocab]
+		samples = samples[vocab:]
+		if !sampler.Finite(logits) {
+			if len(l.sampled) == first {
+				return r
+			}
+			break
+		}
+		position := p.Pos + r + 1
+		if s.request.Tap != nil {
+			s.request.Tap(position, logits)
+		}
+		token := s.sampler.Sample(logits, position)
+		l.sampled = append(l.sampled, scheduler.Sampled{ID: p.ID, Token: token.ID})
+		l.tokens = append(l.tokens, token)
+		if r+1 < len(p.Tokens) && p.Tokens[r+1] != token.ID {
+			break
+		}
+	}
+	if p.Drafts > 0 {
+		right := len(l.sampled) - first - 1
+		l.accepted += right
+		s.drafted(p.Drafts, right)
+	}
+	return -1
 }
 
 // release hands the tokens of a step to their readers and ends the streams that are done.
@@ -150,22 +180,13 @@ func (e *Engine) observe(step scheduler.Step, took time.Duration) {
 	}
 	e.cfg.Observer.ObserveStep(StepInfo{
 		Duration: took, Rows: step.Rows, DecodeRows: step.DecodeRows, Sequences: len(step.Parts), Sampled: len(e.loop.sampled),
-		Preempted: step.Preempted, Queue: e.loop.scheduler.Counts().Waiting,
+		Drafted: step.DraftRows, Accepted: e.loop.accepted, Preempted: step.Preempted, Queue: e.loop.scheduler.Counts().Waiting,
 	})
 }
 
-// fail ends a stream because a row of its logits, [rows, Vocab], is not finite, with an error that names the layer. The error it
+// fail ends a stream because the logits of row r of its part are not finite, with an error that names the layer. The error it
 // returns says that the model was lost meanwhile.
-func (e *Engine) fail(s *Stream, p *scheduler.Part, rows []float32) error {
-	vocab := e.model.Vocab
-	r := p.ScoreFrom
-	for r < p.ScoreTo && sampler.Finite(rows[:vocab]) {
-		rows = rows[vocab:]
-		r++
-	}
-	if r == p.ScoreTo { // not one of those to score, so it is the one to sample
-		r = len(p.Tokens) - 1
-	}
+func (e *Engine) fail(s *Stream, p *scheduler.Part, r int) error {
 	layer, err := e.locate(p, r)
 	if err != nil {
 		return e.trust(fmt.Errorf("looking for the layer that gave a non-finite value: %w", err))

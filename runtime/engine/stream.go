@@ -8,6 +8,7 @@ import (
 
 	"github.com/weft-run/weft/runtime/sampler"
 	"github.com/weft-run/weft/runtime/scheduler"
+	"github.com/weft-run/weft/runtime/speculation"
 )
 
 // Stream is one request at work and the tokens on their way to its reader. Next is for one goroutine at a time; everything
@@ -23,8 +24,9 @@ type Stream struct {
 
 	// Of the loop.
 	sampler  *sampler.Sampler
-	pausedAt time.Time // zero while the stream is not paused
-	patience int       // taken when the reader's time began
+	lookup   *speculation.Lookup // nil before the first token, and where nothing is guessed
+	pausedAt time.Time           // zero while the stream is not paused
+	patience int                 // taken when the reader's time began
 
 	mu     sync.Mutex // guards what follows
 	ring   []sampler.Token
@@ -66,6 +68,8 @@ type Result struct {
 	PromptTokens     int
 	CompletionTokens int           // tokens that Next has returned
 	ReusedTokens     int           // of the prompt, those whose keys and values were found in the cache
+	DraftedTokens    int           // guesses at tokens to come that were computed
+	AcceptedTokens   int           // of these, those that were right
 	Queued           time.Duration // from Submit to the first step
 	Prefill          time.Duration // from there to the first token, or to the end of a prompt alone
 	TTFT             time.Duration // from Submit to the first token
@@ -229,6 +233,30 @@ func (s *Stream) push(token sampler.Token, now time.Time) (full bool) {
 	default:
 	}
 	return s.paused
+}
+
+// drafted counts the guesses that a step computed, and of these those that were right.
+func (s *Stream) drafted(computed, right int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.result.DraftedTokens += computed
+	s.result.AcceptedTokens += right
+}
+
+// room is how many tokens the reader's buffer has room for, at least.
+func (s *Stream) room() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ring) - s.count
+}
+
+// limit is the length of prompt and completion together that the stream cannot pass.
+func (s *Stream) limit() int {
+	context := s.engine.cfg.ContextLen
+	if n := s.request.MaxTokens; n > 0 && n < context-len(s.request.Prompt) {
+		return len(s.request.Prompt) + n
+	}
+	return context
 }
 
 // score notes the logprob of the next prompt token.

@@ -43,7 +43,7 @@ type page struct {
 const none = -1
 
 // Table is the page table of one sequence: position p lies in Pages()[p/PageTokens]. The zero Table is empty and ready; a table
-// only grows until it is released as a whole.
+// grows until it is released as a whole, but for the pages of drafts that came to nothing.
 type Table struct {
 	pages []int32
 	known int // of its first pages, those whose Key was looked up or committed
@@ -144,6 +144,18 @@ func (m *Manager) Release(t *Table) {
 		m.drop(t.pages[i])
 	}
 	t.pages, t.known = t.pages[:0], 0
+}
+
+// Trim gives the pages of t back that lie behind its first tokens tokens, tail first. Those pages were never committed.
+func (m *Manager) Trim(t *Table, tokens int) {
+	keep := m.PagesFor(tokens)
+	if keep < t.known {
+		panic("BUG: kvcache: a committed page is trimmed")
+	}
+	for i := len(t.pages) - 1; i >= keep; i-- {
+		m.drop(t.pages[i])
+		t.pages = t.pages[:i]
+	}
 }
 
 // drop ends one holding of a page.

@@ -67,11 +67,15 @@ func TestRandomOperations(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		for range rapid.IntRange(1, 80).Draw(t, "operations") {
-			switch rapid.SampledFrom([]string{"add", "add", "step", "step", "step", "step", "cancel", "pause", "resume"}).Draw(t, "operation") {
+			switch rapid.SampledFrom([]string{"add", "add", "step", "step", "step", "step", "draft", "draft", "cancel", "pause", "resume"}).Draw(t, "operation") {
 			case "add":
 				w.add()
 			case "step":
 				w.step()
+			case "draft":
+				if id, ok := w.pick(); ok {
+					w.draft(id)
+				}
 			case "cancel":
 				if id, ok := w.pick(); ok {
 					w.cancel(id)
@@ -159,6 +163,21 @@ func (w *world) cancel(id scheduler.SeqID) {
 	delete(w.alive, id)
 }
 
+// draft offers guesses of which some, all or none are right.
+func (w *world) draft(id scheduler.SeqID) {
+	tokens := slices.Clone(w.alive[id].tokens)
+	begin := len(tokens)
+	wrong := rapid.IntRange(0, 12).Draw(w.t, "wrong")
+	for i := range rapid.IntRange(0, 12).Draw(w.t, "guesses") {
+		next := nextToken(tokens)
+		if i == wrong {
+			next++
+		}
+		tokens = append(tokens, next)
+	}
+	w.s.Draft(id, tokens[begin:])
+}
+
 // step runs one step, sometimes cancelling a sequence while it is in flight.
 func (w *world) step() {
 	step := w.s.Schedule()
@@ -177,9 +196,19 @@ func (w *world) step() {
 	}
 	var sampled []scheduler.Sampled
 	for _, p := range step.Parts {
-		if q := w.alive[p.ID]; q != nil && p.Sample {
-			q.tokens = append(q.tokens, nextToken(q.tokens))
-			sampled = append(sampled, scheduler.Sampled{ID: p.ID, Token: q.tokens[len(q.tokens)-1]})
+		q := w.alive[p.ID]
+		if q == nil || !p.Sample {
+			continue
+		}
+		guesses := p.Tokens[len(p.Tokens)-p.Drafts:]
+		for {
+			next := nextToken(q.tokens)
+			q.tokens = append(q.tokens, next)
+			sampled = append(sampled, scheduler.Sampled{ID: p.ID, Token: next})
+			if len(guesses) == 0 || guesses[0] != next {
+				break
+			}
+			guesses = guesses[1:]
 		}
 	}
 	for _, f := range w.s.Update(step, sampled) {
@@ -215,8 +244,12 @@ func (w *world) check(step scheduler.Step) {
 			w.t.Fatalf("sequence %d is gone or paused", p.ID)
 		}
 		rows += len(p.Tokens)
-		end := p.Pos + len(p.Tokens)
-		if len(p.Tokens) == 0 || !slices.Equal(p.Tokens, q.tokens[p.Pos:end]) {
+		end := p.Pos + len(p.Tokens) - p.Drafts
+		if p.Drafts > 0 {
+			w.guess(p, q)
+			logits += p.Drafts
+		}
+		if len(p.Tokens) == p.Drafts || !slices.Equal(p.Tokens[:end-p.Pos], q.tokens[p.Pos:end]) {
 			w.t.Fatalf("sequence %d: rows [%d,%d) are not its tokens", p.ID, p.Pos, end)
 		}
 		slots := kvcache.Slots(nil, p.Pages, size, 0, end)
@@ -244,6 +277,23 @@ func (w *world) check(step scheduler.Step) {
 	}
 	if rows != step.Rows || rows > w.cfg.StepTokens || logits != step.LogitRows || logits > w.cfg.LogitRows || len(step.Parts) > w.cfg.MaxBatch {
 		w.t.Fatalf("%d rows, %d logits, %d parts: %+v within %+v", rows, logits, len(step.Parts), step, w.cfg)
+	}
+}
+
+// guess computes the drafts of a part into the cache: each is what it is behind the guesses before it.
+func (w *world) guess(p scheduler.Part, q *wanted) {
+	end := p.Pos + len(p.Tokens)
+	with := wanted{Sequence: q.Sequence, tokens: slices.Concat(q.tokens, p.Tokens[len(p.Tokens)-p.Drafts:])}
+	limit := w.cfg.ContextLen
+	if q.MaxTokens > 0 {
+		limit = min(limit, len(q.Prompt)+q.MaxTokens)
+	}
+	if !p.Sample || len(p.Tokens) != p.Drafts+1 || len(with.tokens) != end || end >= limit {
+		w.t.Fatalf("sequence %d of %d tokens: guesses up to %d, limit %d", p.ID, len(q.tokens), end, limit)
+	}
+	slots := kvcache.Slots(nil, p.Pages, w.pages.PageTokens(), 0, end)
+	for pos := len(q.tokens); pos < end; pos++ {
+		w.cache[slots[pos]] = with.at(pos)
 	}
 }
 

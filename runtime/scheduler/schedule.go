@@ -10,7 +10,7 @@ import (
 //
 // Decoding goes first: it takes one row of each stream, and a stream that waits is a gap that its reader sees. Prompts fill the
 // rest of the budget, the oldest first, and what is left then admits sequences from the queue, in order: one that does not fit
-// holds up those behind it, so that a long prompt is not overtaken for ever.
+// holds up those behind it, so that a long prompt is not overtaken for ever. Guesses take what nobody else wanted.
 func (s *Scheduler) Schedule() Step {
 	if s.inStep {
 		panic("BUG: scheduler: Schedule before Update of the step before")
@@ -20,6 +20,7 @@ func (s *Scheduler) Schedule() Step {
 	s.decode()
 	s.prefill()
 	s.admit()
+	s.speculate()
 	s.inStep = s.step.Rows > 0
 	return s.step
 }
@@ -169,31 +170,29 @@ func (s *Scheduler) add(q *sequence) bool {
 	return true
 }
 
-// Update takes the results of a step back: one Sampled for each part with Sample set, in the order of the parts, but for
-// sequences that were cancelled meanwhile. It returns those that are done, valid until the next Update.
+// Update takes the results of a step back: for each part with Sample set, in the order of the parts, the token of its first row
+// with logits and one more for each of its drafts that was what was sampled before it; none for sequences that were cancelled
+// meanwhile. It returns those that are done, valid until the next Update.
 func (s *Scheduler) Update(step Step, sampled []Sampled) []Finished {
 	s.inStep = false
 	s.finished = s.finished[:0]
 	for i := range step.Parts {
 		part := &step.Parts[i]
-		mine := len(sampled) > 0 && sampled[0].ID == part.ID
+		n := 0
+		for n < len(sampled) && sampled[n].ID == part.ID {
+			n++
+		}
+		mine := sampled[:n]
+		sampled = sampled[n:]
 		q := s.byID[part.ID]
 		switch {
 		case q == nil:
-		case part.Sample && !mine:
+		case part.Sample && n == 0:
 			panic(fmt.Sprintf("BUG: scheduler: no token was sampled for sequence %d", part.ID))
+		case n > part.SampleRows():
+			panic(fmt.Sprintf("BUG: scheduler: %d tokens were sampled for sequence %d, which asked for %d", n, part.ID, part.SampleRows()))
 		default:
-			q.computed += len(part.Tokens)
-			s.commit(q)
-			q.scored = max(q.scored, part.Pos+part.ScoreTo)
-			if part.Sample {
-				s.appendToken(q, sampled[0].Token)
-			} else if !q.sample && q.lacks() == 0 {
-				s.finish(q, Length)
-			}
-		}
-		if mine {
-			sampled = sampled[1:]
+			s.advance(q, part, mine)
 		}
 	}
 	if len(sampled) > 0 {
@@ -202,14 +201,31 @@ func (s *Scheduler) Update(step Step, sampled []Sampled) []Finished {
 	return s.finished
 }
 
-func (s *Scheduler) appendToken(q *sequence, token int32) {
-	q.tokens = append(q.tokens, token)
+// advance takes in what a step computed for q: the rows that were its tokens, and of the drafts those that became so.
+func (s *Scheduler) advance(q *sequence, part *Part, sampled []Sampled) {
+	for _, t := range sampled {
+		q.tokens = append(q.tokens, t.Token)
+	}
+	q.computed += len(part.Tokens) - part.Drafts + max(0, len(sampled)-1)
+	q.scored = max(q.scored, part.Pos+part.ScoreTo)
+	if len(sampled) > 0 {
+		q.drafts = 0
+	}
+	if part.Drafts > 0 {
+		s.pages.Trim(&q.table, q.computed)
+	}
+	s.commit(q)
 	switch {
-	case !q.ignoreEOG && slices.Contains(s.cfg.EOG, token):
+	case len(sampled) > 0 && s.ends(q, sampled[len(sampled)-1].Token):
 		s.finish(q, Stop)
-	case len(q.tokens) >= q.limit:
+	case len(sampled) > 0 && len(q.tokens) >= q.limit, !q.sample && q.lacks() == 0:
 		s.finish(q, Length)
 	}
+}
+
+// ends says whether a token ends q.
+func (s *Scheduler) ends(q *sequence, token int32) bool {
+	return !q.ignoreEOG && slices.Contains(s.cfg.EOG, token)
 }
 
 func (s *Scheduler) finish(q *sequence, reason Reason) {

@@ -59,6 +59,17 @@ type Part struct {
 	ScoreFrom, ScoreTo int
 	// Sample says that the last row's logits give the next token. It is never one of the rows to score.
 	Sample bool
+	// Drafts are how many of the last rows are guesses at what follows: then the row before them and each of them want logits. The
+	// logits of a row count where the guesses up to it are what was sampled.
+	Drafts int
+}
+
+// SampleRows is how many of the last rows have logits that may give a token.
+func (p *Part) SampleRows() int {
+	if !p.Sample {
+		return 0
+	}
+	return 1 + p.Drafts
 }
 
 // Step is what to compute next: parts that lack one token first, then chunks of prompts, each in order of arrival.
@@ -67,12 +78,13 @@ type Step struct {
 	Rows       int
 	LogitRows  int
 	DecodeRows int // rows of parts that lacked one token
+	DraftRows  int // rows that are guesses
 	Preempted  int // sequences that gave up their pages for this step
 	// Copies are made in this order before anything is computed.
 	Copies []kvcache.Copy
 }
 
-// Sampled is the token that was chosen for a part with Sample set.
+// Sampled is a token that was chosen for a part with Sample set.
 type Sampled struct {
 	ID    SeqID
 	Token int32
@@ -140,6 +152,7 @@ type sequence struct {
 	keys     []kvcache.Key // of the full pages of tokens, as far as they were needed
 	behind   SeqID
 	begun    bool // was in a step
+	drafts   int  // guesses that stand in the memory behind tokens
 
 	sample       bool // wants tokens
 	ignoreEOG    bool

@@ -21,6 +21,7 @@ const eog = 2
 //	new pages=N page=TOKENS batch=N step=TOKENS logits=ROWS context=TOKENS
 //	add ID prompt=TOKENS max=TOKENS [score] [none] [ignore]
 //	schedule            the next step: each part with its rows, pages, and what its logits are for
+//	draft ID TOKEN...   guesses at what follows; the model here always samples 50
 //	update [ID...]      its results; the named sequences sample the end token
 //	step [ID...]        both
 //	cancel ID, pause ID, resume ID, counts
@@ -87,6 +88,17 @@ func (m *machine) run(words []string) string {
 			text += m.update(words[1:])
 		}
 		return text
+	case "draft":
+		var guesses []int32
+		for _, w := range words[2:] {
+			n, err := strconv.Atoi(w)
+			if err != nil {
+				m.t.Fatal(err)
+			}
+			guesses = append(guesses, int32(n))
+		}
+		m.s.Draft(id(words[1]), guesses)
+		return ""
 	case "cancel":
 		return fmt.Sprint(m.s.Cancel(id(words[1])))
 	case "pause", "resume":
@@ -121,6 +133,9 @@ func (m *machine) show() string {
 		if p.Sample {
 			text.WriteString(" sample")
 		}
+		if p.Drafts > 0 {
+			fmt.Fprintf(&text, " drafts %v", p.Tokens[len(p.Tokens)-p.Drafts:])
+		}
 		text.WriteString("\n")
 	}
 	return text.String()
@@ -136,7 +151,12 @@ func (m *machine) update(stop []string) string {
 		if slices.Contains(stop, string(rune(p.ID))) {
 			token = eog
 		}
+		guesses := p.Tokens[len(p.Tokens)-p.Drafts:]
 		sampled = append(sampled, scheduler.Sampled{ID: p.ID, Token: token})
+		for len(guesses) > 0 && guesses[0] == token {
+			guesses = guesses[1:]
+			sampled = append(sampled, scheduler.Sampled{ID: p.ID, Token: token})
+		}
 	}
 	var text strings.Builder
 	for _, f := range m.s.Update(m.last, sampled) {
