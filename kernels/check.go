@@ -64,11 +64,14 @@ func checkIDs(op, name string, ids []int32, n int) {
 }
 
 // CheckEmbed checks the arguments of Embed.
-func CheckEmbed(dst Matrix, table Tensor, ids []int32) {
+func CheckEmbed(dst Matrix, table Tensor, ids []int32, changes []LowRank) {
 	const op = "Embed"
 	table.check(op)
 	dst.shape(op, "dst", len(ids), table.Cols)
 	checkIDs(op, "id", ids, table.Rows)
+	for i := range changes {
+		changes[i].check(op, len(ids), table.Rows, table.Cols)
+	}
 }
 
 // CheckRMSNorm checks the arguments of RMSNorm.
@@ -92,6 +95,9 @@ func CheckProject(x Matrix, out []Projection) {
 		if p.Bias != nil {
 			p.Bias.check(op)
 			must(p.Bias.Rows*p.Bias.Cols == p.W.Rows, op, "bias of tensor %q has %d elements", p.W.Name, p.Bias.Rows*p.Bias.Cols)
+		}
+		for j := range p.LowRank {
+			p.LowRank[j].check(op, x.Rows, p.W.Cols, p.W.Rows)
 		}
 	}
 }

@@ -51,6 +51,8 @@ type Projection struct {
 	Dst  Matrix // [x.Rows, W.Rows]
 	W    Tensor
 	Bias *Tensor // float32 vector of W.Rows, or nil
+	// LowRank changes W x before Bias is added, in this order. Changes of other rows than its own cost a row nothing.
+	LowRank []LowRank
 }
 
 // Cache is paged key/value memory of a backend. Who owns which page is accounted by runtime/kvcache.
@@ -97,8 +99,8 @@ type Backend interface {
 	Write(dst Matrix, src []float32)
 	Read(dst []float32, src Matrix)
 
-	// Embed sets row i of dst to row ids[i] of table, decoded to float32.
-	Embed(dst Matrix, table Tensor, ids []int32)
+	// Embed sets row i of dst to row ids[i] of table, decoded to float32, and then changes it.
+	Embed(dst Matrix, table Tensor, ids []int32, changes []LowRank)
 	// RMSNorm sets dst = x / sqrt(mean(x^2) + eps) * weight, row by row (Zhang and Sennrich, 2019). dst may be x.
 	RMSNorm(dst, x Matrix, weight Tensor, eps float32)
 	// Project computes every product in out of the same x.

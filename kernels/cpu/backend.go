@@ -17,12 +17,13 @@ type backend struct {
 
 	rows    rowTask // its operations wait for the next one
 	project projectTask
+	shrink  shrinkTask
 	attend  attendTask
 }
 
 func newBackend(d *Device) *backend {
 	b := &backend{device: d, table: d.table}
-	b.rows.b, b.project.b, b.attend.b = b, b, b
+	b.rows.b, b.project.b, b.shrink.b, b.attend.b = b, b, b, b
 	b.rows.ops = make([]rowOp, 0, mostRowOps)
 	return b
 }
@@ -115,18 +116,21 @@ var littleEndian = func() bool {
 	return *(*byte)(unsafe.Pointer(&x)) == 1
 }()
 
-func (b *backend) Embed(dst kernels.Matrix, table kernels.Tensor, ids []int32) {
+func (b *backend) Embed(dst kernels.Matrix, table kernels.Tensor, ids []int32, changes []kernels.LowRank) {
 	if kernels.Invariants {
-		kernels.CheckEmbed(dst, table, ids)
+		kernels.CheckEmbed(dst, table, ids, changes)
 	}
-	b.eachRow(rowOp{run: embedRows, dst: dst, weight: table, ids: ids}, len(ids), table.Cols)
+	b.eachRow(rowOp{run: embedRows, dst: dst, weight: table, ids: ids, changes: changes}, len(ids), table.Cols)
 }
 
-func embedRows(_ *backend, o *rowOp, _ *scratch, first, last int) {
+func embedRows(b *backend, o *rowOp, s *scratch, first, last int) {
 	size := o.weight.Type.RowBytes(o.weight.Cols)
 	for i := first; i < last; i++ {
 		id := int(o.ids[i])
 		quant.Decode(o.weight.Type, row(o.dst, i), o.weight.Data[id*size:(id+1)*size])
+	}
+	for i := range o.changes {
+		b.changeEmbedding(o, &o.changes[i], s, first, last)
 	}
 }
 

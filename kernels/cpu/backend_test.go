@@ -62,7 +62,7 @@ func TestEmbed(t *testing.T) {
 			table := tensor(typ, 5, 256)
 			ids := []int32{4, 0, 4}
 			dst := matrix(b, make([]float32, 3*256), 3, 1)
-			b.Embed(dst, table, ids)
+			b.Embed(dst, table, ids, nil)
 			if err := b.Sync(); err != nil {
 				t.Fatal(err)
 			}
@@ -139,7 +139,7 @@ func steady(t testing.TB, b kernels.Backend, rows int) func() {
 	freqs := make([]float64, dim/2)
 	spans := []kernels.Span{{Count: rows, Pages: []int32{0, 1, 2, 3}}}
 	return func() {
-		b.Embed(x, table, ids)
+		b.Embed(x, table, ids, nil)
 		b.RotaryAngles(angles, slots, freqs, 1)
 		b.RMSNorm(n, x, norm, 1e-5)
 		b.Project(n, qkv)

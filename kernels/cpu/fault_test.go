@@ -89,7 +89,7 @@ func TestTruncatedWeights(t *testing.T) {
 				}
 				kerneltest.Equal(t, "after the fault", read(b, out.Head(1)), want)
 			}
-			b.Embed(matrix(b, make([]float32, cols), 1, 0), w, []int32{7})
+			b.Embed(matrix(b, make([]float32, cols), 1, 0), w, []int32{7}, nil)
 			faulted(t, b, typ.String()+" Embed")
 		}
 		norm, truncate := mapped(t, tensor(quant.F32, 1, cols))

@@ -35,6 +35,8 @@ type table struct {
 	mulFloats func(dst []float32, stride int, w, x []float32, cols int)
 	products  map[quant.Type]*product
 
+	expand func(dst []float32, stride int, b []byte, t []float32, rank, outs int)
+
 	limits limits // measure the machine; no result comes of them
 }
 
@@ -114,6 +116,7 @@ func overlayRef(t *table) {
 		floatsToHalves: ref.FloatsToHalves,
 		prefetch:       func([]byte) {},
 		mulFloats:      ref.MulFloats,
+		expand:         ref.Expand,
 		coders:         make(map[quant.Type]*coder),
 		products:       make(map[quant.Type]*product),
 		limits:         plainLimits,

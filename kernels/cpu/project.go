@@ -68,6 +68,7 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	} else {
 		b.begin()
 	}
+	b.shrink.all(x, out)
 	t.cut(rows, size)
 	b.device.pool.dispatch(t, t.last[len(out)-1])
 	t.x, t.out = kernels.Matrix{}, nil
@@ -186,6 +187,9 @@ func (t *projectTask) run(s *scratch, chunk int) {
 		t.floatPanels(s, p, out, first, last)
 	default:
 		t.quantPanels(s, p, out, t.size[i], first, last)
+	}
+	for j := range out.LowRank {
+		t.b.change(out, j, t.b.shrink.of(i, j), first, last)
 	}
 	if out.Bias != nil {
 		bias := floats(out.Bias, &s.weight)[first:last]

@@ -22,6 +22,7 @@ type rowOp struct {
 	eps       float32
 	scale     float32
 	ids       []int32
+	changes   []kernels.LowRank
 	freqs     []float64
 	headDim   int
 	pairing   kernels.Pairing

@@ -165,7 +165,7 @@ func (s *sequence) operation() {
 	case 11:
 		ids := s.ids(seqDim)
 		if r.IntN(2) == 0 {
-			b.Embed(x, s.weights[r.IntN(len(s.weights))], ids)
+			b.Embed(x, s.weights[r.IntN(len(s.weights))], ids, nil)
 		} else {
 			b.RotaryAngles(s.view(seqDim, false), ids, make([]float64, seqDim/2), 1)
 		}

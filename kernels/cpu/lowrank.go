@@ -1,0 +1,168 @@
+package cpu
+
+import (
+	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/kernels/ref"
+)
+
+// A low-rank change is computed in two pieces. What A makes of x is small and all outputs want it whole: shrinkTask computes it before
+// the product. What B makes of that is added by the chunks of the product itself, to the outputs that they have just computed.
+
+// Shrinking up to inlineWork multiply-adds is not worth waking the workers; a chunk of it has up to chunkMACs.
+const (
+	inlineWork = 1 << 15
+	chunkMACs  = 1 << 20
+	chunkRanks = 8 // rows of A in a chunk that has few rows of x
+)
+
+// mostExpand bounds a call of expand, in multiply-adds, as maxCall does for products.
+const mostExpand = 1 << 21
+
+// shrinkTask computes Scale * (A x) of all changes of one Project.
+type shrinkTask struct {
+	b     *backend
+	x     kernels.Matrix
+	units []shrinkUnit
+	place []int // where the values of a change begin in t, by change, those of the first projection first
+	first []int // of the projections: their first change in place
+	t     []float32
+}
+
+// shrinkUnit is a chunk: some rows of x with some rows of A.
+type shrinkUnit struct {
+	change    *kernels.LowRank
+	place     int // of the change's values
+	row, rows int // of the change's own
+	k, ranks  int
+}
+
+// all computes what the changes of out make of x. The rows of x must be there.
+func (s *shrinkTask) all(x kernels.Matrix, out []kernels.Projection) {
+	s.units, s.place, s.first = s.units[:0], s.place[:0], s.first[:0]
+	size, work := 0, 0
+	for i := range out {
+		s.first = append(s.first, len(s.place))
+		for j := range out[i].LowRank {
+			c := &out[i].LowRank[j]
+			s.place = append(s.place, size)
+			s.cut(c, size)
+			size += c.Count * c.Rank
+			work += c.Count * c.Rank * c.In
+		}
+	}
+	if len(s.units) == 0 {
+		return
+	}
+	s.x, s.t = x, grow(s.t, size)
+	if work <= inlineWork {
+		for i := range s.units {
+			s.run(&s.b.device.pool.callers, i)
+		}
+	} else {
+		s.b.device.pool.dispatch(s, len(s.units))
+	}
+	clear(s.units)
+	s.x = kernels.Matrix{}
+}
+
+// cut makes the chunks of a change.
+func (s *shrinkTask) cut(c *kernels.LowRank, place int) {
+	rows, ranks := c.Count, min(chunkRanks, c.Rank)
+	if c.Count >= panelFrom {
+		rows, ranks = max(1, chunkMACs/(c.Rank*c.In)), c.Rank
+	}
+	for row := 0; row < c.Count; row += rows {
+		for k := 0; k < c.Rank; k += ranks {
+			s.units = append(s.units, shrinkUnit{
+				change: c, place: place, row: row, rows: min(rows, c.Count-row), k: k, ranks: min(ranks, c.Rank-k),
+			})
+		}
+	}
+}
+
+// of returns the values of change j of projection i, [Count, Rank].
+func (s *shrinkTask) of(i, j int) []float32 { return s.t[s.place[s.first[i]+j]:] }
+
+// tensorAt knows none: factors are memory of the process.
+func (s *shrinkTask) tensorAt(uintptr) (string, bool) { return "", false }
+
+func (s *shrinkTask) run(w *scratch, chunk int) {
+	u := &s.units[chunk]
+	c, table := u.change, s.b.table
+	product := table.products[quant.F16]
+	a := c.A[2*u.k*c.In : 2*(u.k+u.ranks)*c.In]
+	t := s.t[u.place+u.row*c.Rank : u.place+(u.row+u.rows)*c.Rank]
+	if c.Count < panelFrom {
+		for r := range u.rows {
+			part := t[r*c.Rank+u.k : r*c.Rank+u.k+u.ranks]
+			product.rowsFloat(part, a, row(s.x, c.First+u.row+r))
+			ref.Scale(part, c.Scale)
+		}
+		return
+	}
+	// As floatPanels, with a panel of A at a time, over rows of x that are filled up to whole lanes.
+	padded := (c.In + ref.Lanes - 1) / ref.Lanes * ref.Lanes
+	x := s.dense(w, c.First+u.row, u.rows, padded)
+	w.floats = grow(w.floats, ref.PanelRows*padded)
+	for k := 0; k < c.Rank; k += ref.PanelRows {
+		ranks := min(ref.PanelRows, c.Rank-k)
+		for r := range ranks {
+			one := w.floats[r*padded : (r+1)*padded]
+			product.decode(one[:c.In], a[2*(k+r)*c.In:2*(k+r+1)*c.In])
+			clear(one[c.In:])
+		}
+		table.mulFloats(t[k:], c.Rank, w.floats[:ranks*padded], x, padded)
+	}
+	ref.Scale(t, c.Scale)
+}
+
+// dense returns rows of x without gaps, of padded columns: where they lie, if they lie so.
+func (s *shrinkTask) dense(w *scratch, first, rows, padded int) []float32 {
+	if x := &s.x; x.Stride == padded && x.Cols == padded {
+		return x.Buf.(*buffer).data[x.First+first*padded : x.First+(first+rows)*padded]
+	}
+	w.tile = grow(w.tile, rows*padded)
+	for r := range rows {
+		one := w.tile[r*padded : (r+1)*padded]
+		clear(one[copy(one, row(s.x, first+r)):])
+	}
+	return w.tile
+}
+
+// change applies change j of a projection, of which t is what A made of x, to the outputs first to last.
+func (b *backend) change(out *kernels.Projection, j int, t []float32, first, last int) {
+	c := &out.LowRank[j]
+	factors := c.B[2*first*c.Rank:] // first is a whole number of panels
+	step := max(1, mostExpand/(c.Rank*(last-first)))
+	data, stride := out.Dst.Buf.(*buffer).data, out.Dst.Stride
+	for r := 0; r < c.Count; r += step {
+		rows := min(step, c.Count-r)
+		b.table.expand(data[out.Dst.First+(c.First+r)*stride+first:], stride, factors, t[r*c.Rank:(r+rows)*c.Rank], c.Rank, last-first)
+	}
+	for r := range c.Count {
+		b.finish(c, row(out.Dst, c.First+r), first, last)
+	}
+}
+
+// finish applies the gain and the bias of a change to the outputs first to last of a row.
+func (b *backend) finish(c *kernels.LowRank, y []float32, first, last int) {
+	if c.Gain != nil {
+		ref.Mul(y[first:last], c.Gain[first:last])
+	}
+	if c.Bias != nil {
+		b.table.add(y[first:last], c.Bias[first:last])
+	}
+}
+
+// changeEmbedding applies a change to those of the rows first to last of an Embed that it is for.
+func (b *backend) changeEmbedding(o *rowOp, c *kernels.LowRank, s *scratch, first, last int) {
+	s.tile = grow(s.tile, c.Rank)
+	for r := max(first, c.First); r < min(last, c.First+c.Count); r++ {
+		id := int(o.ids[r])
+		ref.ShrinkID(s.tile, c.A[2*id*c.Rank:2*(id+1)*c.Rank], c.Scale)
+		y := row(o.dst, r)
+		b.table.expand(y, len(y), c.B, s.tile, c.Rank, len(y))
+		b.finish(c, y, 0, len(y))
+	}
+}
