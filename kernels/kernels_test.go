@@ -65,22 +65,24 @@ func TestChecks(t *testing.T) {
 			b := w(1, 2)
 			CheckProject(in, []Projection{{Dst: m(0, 2, 3, 3), W: w(3, 4), Bias: &b}})
 		}, "has 2 elements"},
-		"change": {func() { CheckProject(in, []Projection{{Dst: m(0, 2, 3, 3), W: w(3, 4), LowRank: []LowRank{change(2, 0)}}}) }, ""},
+		"change": {func() {
+			CheckProject(in, []Projection{{Dst: m(0, 2, 3, 3), W: w(3, 4), LowRank: []LowRank{change(2, 0)}}})
+		}, ""},
 		"change's rows": {func() {
 			CheckProject(in, []Projection{{Dst: m(0, 2, 3, 3), W: w(3, 4), LowRank: []LowRank{change(2, 1)}}})
 		}, "rows 1 to 3 of 2"},
 		"change's shape": {func() { CheckEmbed(m(0, 2, 4, 4), w(3, 4), []int32{0, 2}, []LowRank{change(2, 0)}) }, "[3, 4], want [4, 3]"},
-		"embed":        {func() { CheckEmbed(m(0, 2, 4, 4), w(3, 4), []int32{0, 2}, nil) }, ""},
-		"embed id":     {func() { CheckEmbed(m(0, 2, 4, 4), w(3, 4), []int32{0, 3}, nil) }, "id 1 is 3 of 3"},
-		"norm weight":  {func() { CheckRMSNorm(in, in, w(1, 5)) }, "weight has 5 elements"},
-		"angles":       {func() { CheckRotaryAngles(in, []int32{1, 2}, make([]float64, 3)) }, "want [2, 6]"},
-		"rotate":       {func() { CheckRotate(in, m(0, 2, 4, 4), 2) }, "angles of 4 columns for heads of 2"},
-		"slot":         {func() { CheckStoreKV(layout, 0, in, in, []int32{0, 32}) }, "slot 1 is 32 of 32"},
-		"layer":        {func() { CheckStoreKV(layout, 1, in, in, []int32{0, 1}) }, "layer 1 of 1"},
-		"span pages":   {func() { CheckAttend(in, in, layout, 0, []Span{{Count: 2, Pos: 15, Pages: []int32{0}}}, Attention{}) }, "1 pages, 2 are needed"},
-		"span rows":    {func() { CheckAttend(in, in, layout, 0, []Span{{First: 1, Count: 2, Pages: []int32{0}}}, Attention{}) }, "rows 1 to 3 of 2"},
-		"gather":       {func() { CheckGatherRows(m(0, 2, 4, 4), in, []int32{1, 2}) }, "row 1 is 2 of 2"},
-		"unknown type": {func() { CheckEmbed(in, Tensor{Name: "t", Type: 9, Rows: 1, Cols: 32}, nil, nil) }, "Q8_1"},
+		"embed":          {func() { CheckEmbed(m(0, 2, 4, 4), w(3, 4), []int32{0, 2}, nil) }, ""},
+		"embed id":       {func() { CheckEmbed(m(0, 2, 4, 4), w(3, 4), []int32{0, 3}, nil) }, "id 1 is 3 of 3"},
+		"norm weight":    {func() { CheckRMSNorm(in, in, w(1, 5)) }, "weight has 5 elements"},
+		"angles":         {func() { CheckRotaryAngles(in, []int32{1, 2}, make([]float64, 3)) }, "want [2, 6]"},
+		"rotate":         {func() { CheckRotate(in, m(0, 2, 4, 4), 2) }, "angles of 4 columns for heads of 2"},
+		"slot":           {func() { CheckStoreKV(layout, 0, in, in, []int32{0, 32}) }, "slot 1 is 32 of 32"},
+		"layer":          {func() { CheckStoreKV(layout, 1, in, in, []int32{0, 1}) }, "layer 1 of 1"},
+		"span pages":     {func() { CheckAttend(in, in, layout, 0, []Span{{Count: 2, Pos: 15, Pages: []int32{0}}}, Attention{}) }, "1 pages, 2 are needed"},
+		"span rows":      {func() { CheckAttend(in, in, layout, 0, []Span{{First: 1, Count: 2, Pages: []int32{0}}}, Attention{}) }, "rows 1 to 3 of 2"},
+		"gather":         {func() { CheckGatherRows(m(0, 2, 4, 4), in, []int32{1, 2}) }, "row 1 is 2 of 2"},
+		"unknown type":   {func() { CheckEmbed(in, Tensor{Name: "t", Type: 9, Rows: 1, Cols: 32}, nil, nil) }, "Q8_1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

@@ -68,6 +68,9 @@ func (s *shrinkTask) all(x kernels.Matrix, out []kernels.Projection) {
 
 // cut makes the chunks of a change.
 func (s *shrinkTask) cut(c *kernels.LowRank, place int) {
+	if c.Rank == 0 {
+		return
+	}
 	rows, ranks := c.Count, min(chunkRanks, c.Rank)
 	if c.Count >= panelFrom {
 		rows, ranks = max(1, chunkMACs/(c.Rank*c.In)), c.Rank
@@ -134,9 +137,9 @@ func (s *shrinkTask) dense(w *scratch, first, rows, padded int) []float32 {
 func (b *backend) change(out *kernels.Projection, j int, t []float32, first, last int) {
 	c := &out.LowRank[j]
 	factors := c.B[2*first*c.Rank:] // first is a whole number of panels
-	step := max(1, mostExpand/(c.Rank*(last-first)))
+	step := max(1, mostExpand/max(1, c.Rank*(last-first)))
 	data, stride := out.Dst.Buf.(*buffer).data, out.Dst.Stride
-	for r := 0; r < c.Count; r += step {
+	for r := 0; r < c.Count && c.Rank > 0; r += step {
 		rows := min(step, c.Count-r)
 		b.table.expand(data[out.Dst.First+(c.First+r)*stride+first:], stride, factors, t[r*c.Rank:(r+rows)*c.Rank], c.Rank, last-first)
 	}
@@ -159,10 +162,11 @@ func (b *backend) finish(c *kernels.LowRank, y []float32, first, last int) {
 func (b *backend) changeEmbedding(o *rowOp, c *kernels.LowRank, s *scratch, first, last int) {
 	s.tile = grow(s.tile, c.Rank)
 	for r := max(first, c.First); r < min(last, c.First+c.Count); r++ {
-		id := int(o.ids[r])
-		ref.ShrinkID(s.tile, c.A[2*id*c.Rank:2*(id+1)*c.Rank], c.Scale)
-		y := row(o.dst, r)
-		b.table.expand(y, len(y), c.B, s.tile, c.Rank, len(y))
+		id, y := int(o.ids[r]), row(o.dst, r)
+		if c.Rank > 0 {
+			ref.ShrinkID(s.tile, c.A[2*id*c.Rank:2*(id+1)*c.Rank], c.Scale)
+			b.table.expand(y, len(y), c.B, s.tile, c.Rank, len(y))
+		}
 		b.finish(c, y, 0, len(y))
 	}
 }

@@ -70,17 +70,36 @@ func (m *llama) Targets() []Target { return m.targets }
 func (m *llama) listTargets() []Target {
 	c := &m.config
 	list := make([]Target, 0, 2+7*c.Layers)
+	add := func(l *linear, name string, layer, pairHeads int) {
+		t := l.target(name, layer)
+		t.PairHeads = pairHeads
+		l.number = len(list)
+		list = append(list, t)
+	}
 	list = append(list, Target{Name: "token_embd", Rows: c.Vocab, Cols: c.Width})
 	for i := range m.layers {
 		l, blk := &m.layers[i], fmt.Sprintf("blk.%d.", i)
-		q, k := l.wq.target(blk+"attn_q", i+1), l.wk.target(blk+"attn_k", i)
-		q.PairHeads, k.PairHeads = c.Heads, c.KVHeads
-		list = append(
-			list, q, k, l.wv.target(blk+"attn_v", i), l.wo.target(blk+"attn_output", i+1),
-			l.wgate.target(blk+"ffn_gate", i+1), l.wup.target(blk+"ffn_up", i+1), l.wdown.target(blk+"ffn_down", i+1),
-		)
+		add(&l.wq, blk+"attn_q", i+1, c.Heads)
+		add(&l.wk, blk+"attn_k", i, c.KVHeads)
+		add(&l.wv, blk+"attn_v", i, 0)
+		add(&l.wo, blk+"attn_output", i+1, 0)
+		add(&l.wgate, blk+"ffn_gate", i+1, 0)
+		add(&l.wup, blk+"ffn_up", i+1, 0)
+		add(&l.wdown, blk+"ffn_down", i+1, 0)
 	}
-	return append(list, m.head.target("output", c.Layers))
+	add(&m.head, "output", c.Layers, 0)
+	return list
+}
+
+func (m *llama) weight(target int) kernels.Tensor {
+	if target == 0 {
+		return m.embed
+	}
+	if target == len(m.targets)-1 {
+		return m.head.weight
+	}
+	l := &m.layers[(target-1)/7]
+	return [...]*linear{&l.wq, &l.wk, &l.wv, &l.wo, &l.wgate, &l.wup, &l.wdown}[(target-1)%7].weight
 }
 
 func (m *llama) Forward(b kernels.Backend, ws *Workspace, batch *Batch, pages *kvcache.Pages) kernels.Matrix {
@@ -90,15 +109,16 @@ func (m *llama) Forward(b kernels.Backend, ws *Workspace, batch *Batch, pages *k
 	q, k, v, att := ws.q.Head(rows), ws.k.Head(rows), ws.v.Head(rows), ws.att.Head(rows)
 	gate, up := ws.gate.Head(rows), ws.up.Head(rows)
 	angles := ws.angles.Head(rows)
+	adapted := batch.Adapted
 
-	b.Embed(x, m.embed, batch.Tokens)
+	b.Embed(x, m.embed, batch.Tokens, ws.changes(adapted, 0))
 	b.RotaryAngles(angles, batch.Positions, m.freqs, m.angleScale)
 	for i := range m.layers {
 		l := &m.layers[i]
 
 		// Attention: x = x + Wo Attend(RoPE(Wq h), RoPE(Wk h), Wv h) with h = RMSNorm(x).
 		b.RMSNorm(h, x, l.attnNorm, c.NormEps)
-		b.Project(h, ws.products(l.wq.to(q), l.wk.to(k), l.wv.to(v)))
+		b.Project(h, ws.products(l.wq.to(q, ws, adapted), l.wk.to(k, ws, adapted), l.wv.to(v, ws, adapted)))
 		b.Rotate(q, angles, c.HeadDim, kernels.PairAdjacent)
 		b.Rotate(k, angles, c.HeadDim, kernels.PairAdjacent)
 		b.StoreKV(pages.Cache, i, k, v, batch.Slots)
@@ -114,15 +134,16 @@ func (m *llama) Forward(b kernels.Backend, ws *Workspace, batch *Batch, pages *k
 			b.GatherRows(q.Head(rows), att, batch.LogitRows)
 			x, h, att = h.Head(rows), x.Head(rows), q.Head(rows)
 			gate, up = gate.Head(rows), up.Head(rows)
+			adapted = ws.gather(batch)
 		}
-		b.Project(att, ws.products(l.wo.to(h)))
+		b.Project(att, ws.products(l.wo.to(h, ws, adapted)))
 		b.Add(x, h)
 
 		// Feed-forward: x = x + Wdown (silu(Wgate h) * Wup h) with h = RMSNorm(x).
 		b.RMSNorm(h, x, l.ffnNorm, c.NormEps)
-		b.Project(h, ws.products(l.wgate.to(gate), l.wup.to(up)))
+		b.Project(h, ws.products(l.wgate.to(gate, ws, adapted), l.wup.to(up, ws, adapted)))
 		b.SiluMul(gate, gate, up)
-		b.Project(gate, ws.products(l.wdown.to(h)))
+		b.Project(gate, ws.products(l.wdown.to(h, ws, adapted)))
 		b.Add(x, h)
 		batch.probe(i, x)
 	}
@@ -131,7 +152,7 @@ func (m *llama) Forward(b kernels.Backend, ws *Workspace, batch *Batch, pages *k
 	if logits.Rows > 0 {
 		b.RMSNorm(x, x, m.norm, c.NormEps)
 		batch.probe(len(m.layers), x)
-		b.Project(x, ws.products(m.head.to(logits)))
+		b.Project(x, ws.products(m.head.to(logits, ws, adapted)))
 	}
 	return logits
 }

@@ -40,6 +40,8 @@ type Batch struct {
 	Spans     []kernels.Span
 	// LogitRows are the rows whose logits are wanted, each at most once. Only these pay for the final norm and the LM head.
 	LogitRows []int32
+	// Adapted are the rows that adapters change, in ascending runs that do not overlap. Rows of no run are the base's.
+	Adapted []Adapted
 	// Probe, where it is not nil, is called after each layer with the residual stream, to find the layer in which a value
 	// stopped being finite. The last layer, and the final norm (called with layer == Layers), hold the LogitRows only.
 	Probe func(layer int, x kernels.Matrix)

@@ -26,6 +26,8 @@ type tiny struct {
 	meta    []gguf.KV
 	tensors []gguf.TensorData
 	values  map[string][]float64 // by tensor name, row-major
+
+	valuesAt func(position int) map[string][]float64 // nil: values at every position
 }
 
 // build draws the weights.
@@ -107,6 +109,9 @@ func (m *tiny) logits(tokens []int32) [][]float64 {
 	values := make([][][]float64, m.Layers)
 	var out [][]float64
 	for position, token := range tokens {
+		if m.valuesAt != nil {
+			m.values = m.valuesAt(position)
+		}
 		x := append([]float64(nil), m.values["token_embd.weight"][int(token)*m.Width:int(token+1)*m.Width]...)
 		for i := range m.Layers {
 			h := m.norm(x, name(i, "attn_norm.weight"))

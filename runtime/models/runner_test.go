@@ -61,8 +61,9 @@ func newRunner(t testing.TB, f *gguf.File, o runnerOptions) *runner {
 
 // sequence is the tokens of one request that the cache holds.
 type sequence struct {
-	pages []int32
-	len   int
+	pages  []int32
+	len    int
+	stages []Stage
 }
 
 // part is what one sequence adds to a step; logits says how many of its last rows are wanted.
@@ -78,7 +79,7 @@ func (r *runner) step(parts ...part) []float32 {
 	b := &r.batch
 	*b = Batch{
 		Tokens: b.Tokens[:0], Positions: b.Positions[:0], Slots: b.Slots[:0], Spans: b.Spans[:0],
-		LogitRows: b.LogitRows[:0], Probe: r.probe,
+		LogitRows: b.LogitRows[:0], Adapted: b.Adapted[:0], Probe: r.probe,
 	}
 	for _, p := range parts {
 		first := len(b.Tokens)
@@ -96,6 +97,15 @@ func (r *runner) step(parts ...part) []float32 {
 			b.Slots = append(b.Slots, p.seq.pages[position/testPageTokens]*testPageTokens+int32(position%testPageTokens))
 			if i >= len(p.tokens)-p.logits {
 				b.LogitRows = append(b.LogitRows, int32(first+i))
+			}
+		}
+		for i, stage := range p.seq.stages {
+			from, to := max(stage.From-p.seq.len, 0), len(p.tokens)
+			if i+1 < len(p.seq.stages) {
+				to = min(to, p.seq.stages[i+1].From-p.seq.len)
+			}
+			if from < to {
+				b.Adapted = Adapt(b.Adapted, first+from, to-from, stage.Stack)
 			}
 		}
 		b.Spans = append(b.Spans, kernels.Span{First: first, Count: len(p.tokens), Pos: p.seq.len, Pages: p.seq.pages})

@@ -143,11 +143,12 @@ func sameShape(dims []uint64, rows, cols int) bool {
 type linear struct {
 	weight kernels.Tensor
 	bias   *kernels.Tensor
+	number int // in the model's Targets
 }
 
-// to is the product as Backend.Project takes it.
-func (l *linear) to(dst kernels.Matrix) kernels.Projection {
-	return kernels.Projection{Dst: dst, W: l.weight, Bias: l.bias}
+// to is the product as Backend.Project takes it, with what the adapters of some rows change of it.
+func (l *linear) to(dst kernels.Matrix, ws *Workspace, adapted []Adapted) kernels.Projection {
+	return kernels.Projection{Dst: dst, W: l.weight, Bias: l.bias, LowRank: ws.changes(adapted, l.number)}
 }
 
 // target is the layer as adapters see it. It reads the bias, so it is called while the model is loaded.

@@ -18,7 +18,10 @@ type Workspace struct {
 	gate, up kernels.Matrix // feed-forward layer [rows, FFN]
 	logits   kernels.Matrix // [logitRows, Vocab]
 
-	projections []kernels.Projection // argument of Project, so that no call allocates one
+	// Arguments of Project and what runs of adapted rows become, so that no call allocates them.
+	projections []kernels.Projection
+	lowRank     []kernels.LowRank
+	adapted     []Adapted
 }
 
 // NewWorkspace allocates scratch for batches of up to maxRows rows, maxLogitRows of which want logits.
@@ -41,9 +44,11 @@ func WorkspaceBytes(c Config, maxRows, maxLogitRows int) int64 {
 	return 4 * (int64(maxRows)*int64(perRow) + int64(maxLogitRows)*int64(c.Vocab))
 }
 
-// products makes the argument of Project in memory that is used again and again; the Backend does not keep it.
+// products makes the argument of Project in memory that is used again and again; the Backend does not keep it. Nor does it
+// keep the changes, whose memory the next argument takes.
 func (ws *Workspace) products(p ...kernels.Projection) []kernels.Projection {
 	ws.projections = append(ws.projections[:0], p...)
+	ws.lowRank = ws.lowRank[:0]
 	return ws.projections
 }
 
@@ -55,6 +60,7 @@ func (ws *Workspace) check(batch *Batch) {
 		panic(fmt.Sprintf("BUG: models: batch of %d tokens, %d positions, %d slots, %d logit rows in a workspace of %d rows, %d logit rows",
 			rows, len(batch.Positions), len(batch.Slots), len(batch.LogitRows), ws.rows, ws.logitRows))
 	}
+	checkAdapted(batch)
 }
 
 func (batch *Batch) probe(layer int, x kernels.Matrix) {
