@@ -185,7 +185,12 @@ func (e *Engine) Submit(req Request) (*Stream, error) {
 	if err := e.check(&req); err != nil {
 		return nil, err
 	}
+	stages, err := models.Stages(e.cfg.Model, req.Prompt, req.Adapters)
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w: %w", ErrRequest, err)
+	}
 	s := newStream(e, req)
+	s.stages = stages
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.ended != nil {
@@ -216,8 +221,9 @@ func (e *Engine) check(req *Request) error {
 			return fmt.Errorf("engine: prompt token %d is id %d, the vocabulary has %d: %w", i, id, e.model.Vocab, ErrRequest)
 		}
 	}
-	if b := req.Behind; b != nil && (b.engine != e || b.request.Domain != req.Domain || !slices.Equal(b.request.Prompt, req.Prompt)) {
-		return fmt.Errorf("engine: behind a request of another prompt, domain or engine: %w", ErrRequest)
+	if b := req.Behind; b != nil && (b.engine != e || b.request.Domain != req.Domain || !slices.Equal(b.request.Prompt, req.Prompt) ||
+		!slices.Equal(b.request.Adapters, req.Adapters)) {
+		return fmt.Errorf("engine: behind a request of another prompt, list of adapters, domain or engine: %w", ErrRequest)
 	}
 	return req.Sampling.Validate(e.model.Vocab)
 }
@@ -277,6 +283,9 @@ type Request struct {
 	Prompt []int32
 	// MaxTokens bounds the completion; 0 lets it run until the context is full.
 	MaxTokens int
+	// Adapters change the model for this request, in this order; none, or scales of 0, is the base. They are bound to the engine's own
+	// model and must stay usable until the stream has ended.
+	Adapters []models.AdapterUse
 	// PromptOnly asks for no completion at all: the stream ends when the prompt is computed.
 	PromptOnly bool
 	Sampling   sampler.Params
@@ -294,7 +303,7 @@ type Request struct {
 	Priority int
 	// Deadline, where it is not zero, ends the request with ErrDeadline once it has passed, wherever the request is.
 	Deadline time.Time
-	// Behind is a request of the same prompt and Domain that was submitted before, or nil: this one waits for its prompt and then
+	// Behind is a request of the same Prompt, Adapters and Domain that was submitted before, or nil: this one waits for its prompt and then
 	// shares it.
 	Behind *Stream
 	// Tap, for tests, sees the logits that each token is sampled from, on the loop's goroutine; they are valid during the call. The

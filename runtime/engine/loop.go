@@ -131,9 +131,10 @@ func (e *Engine) admit(s *Stream) {
 	l := &e.loop
 	r := &s.request
 	l.streams[s.id] = s
+	root, turns := e.root(r, s.stages)
 	err := l.scheduler.Add(&scheduler.Sequence{
 		ID: s.id, Prompt: r.Prompt, MaxTokens: r.MaxTokens, NoTokens: r.PromptOnly, IgnoreEOG: r.IgnoreEOS, PromptLogits: r.PromptLogprobs,
-		Root: e.root(r), Behind: r.behind(),
+		Root: root, Turns: turns, Behind: r.behind(),
 	})
 	if err != nil { // Submit has checked all that could be wrong
 		e.finish(s, FinishError, err)

@@ -18,6 +18,7 @@ func newBatch(cfg Config) models.Batch {
 	return models.Batch{
 		Tokens: rows(cfg.StepTokens), Positions: rows(cfg.StepTokens), Slots: rows(cfg.StepTokens),
 		Spans: make([]kernels.Span, 0, cfg.MaxBatch), LogitRows: rows(cfg.logitRows()),
+		Adapted: make([]models.Adapted, 0, cfg.MaxBatch),
 	}
 }
 
@@ -29,6 +30,7 @@ func (e *Engine) step() (stepped bool, err error) {
 	if step.Rows == 0 {
 		return false, nil
 	}
+	l.group(step.Parts)
 	l.fill(step, e.cfg.PageTokens)
 	for i := range step.Parts {
 		l.streams[step.Parts[i].ID].begin(start, step.Parts[i].Reused)
@@ -58,6 +60,7 @@ func (e *Engine) step() (stepped bool, err error) {
 func (l *loop) fill(step scheduler.Step, pageTokens int) {
 	b := &l.batch
 	b.Tokens, b.Positions, b.Slots, b.Spans, b.LogitRows = b.Tokens[:0], b.Positions[:0], b.Slots[:0], b.Spans[:0], b.LogitRows[:0]
+	b.Adapted = b.Adapted[:0]
 	for i := range step.Parts {
 		p := &step.Parts[i]
 		first := len(b.Tokens)
@@ -67,6 +70,7 @@ func (l *loop) fill(step scheduler.Step, pageTokens int) {
 		}
 		b.Slots = kvcache.Slots(b.Slots, p.Pages, pageTokens, p.Pos, len(p.Tokens))
 		b.Spans = append(b.Spans, kernels.Span{First: first, Count: len(p.Tokens), Pos: p.Pos, Pages: p.Pages})
+		b.Adapted = adapted(b.Adapted, l.streams[p.ID].stages, first, p.Pos, len(p.Tokens))
 		for r := p.ScoreFrom; r < p.ScoreTo; r++ {
 			b.LogitRows = append(b.LogitRows, int32(first+r))
 		}
@@ -207,8 +211,9 @@ func (e *Engine) locate(p *scheduler.Part, r int) (layer int, err error) {
 	read := make([][]float32, e.model.Layers+1)
 	again := models.Batch{
 		Tokens: p.Tokens[r : r+1], Positions: []int32{int32(position)}, LogitRows: []int32{0},
-		Slots: kvcache.Slots(nil, p.Pages, e.cfg.PageTokens, position, 1),
-		Spans: []kernels.Span{{Count: 1, Pos: position, Pages: p.Pages}},
+		Slots:   kvcache.Slots(nil, p.Pages, e.cfg.PageTokens, position, 1),
+		Spans:   []kernels.Span{{Count: 1, Pos: position, Pages: p.Pages}},
+		Adapted: adapted(nil, l.streams[p.ID].stages, 0, position, 1),
 		Probe: func(layer int, x kernels.Matrix) {
 			read[layer] = make([]float32, x.Rows*x.Cols)
 			e.cfg.Backend.Read(read[layer], x)

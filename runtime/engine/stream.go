@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weft-run/weft/runtime/models"
 	"github.com/weft-run/weft/runtime/sampler"
 	"github.com/weft-run/weft/runtime/scheduler"
 	"github.com/weft-run/weft/runtime/speculation"
@@ -17,6 +18,7 @@ type Stream struct {
 	engine  *Engine
 	id      scheduler.SeqID
 	request Request
+	stages  []models.Stage // what its adapters change, from where on
 	created time.Time
 	ready   chan struct{} // holds one signal that a token came
 	scored  chan struct{} // closed when prompt is complete
@@ -77,7 +79,7 @@ type Result struct {
 }
 
 func newStream(e *Engine, req Request) *Stream {
-	req.Prompt = slices.Clone(req.Prompt)
+	req.Prompt, req.Adapters = slices.Clone(req.Prompt), slices.Clone(req.Adapters)
 	capacity := e.cfg.StreamTokens
 	if req.MaxTokens > 0 {
 		capacity = min(capacity, req.MaxTokens)

@@ -51,6 +51,14 @@ func (id *Identity) Root() Key {
 	return sha256.Sum256(b)
 }
 
+// Turn is the Key from which a chain goes on where what decides keys and values changes inside it: at position from, which is in the
+// page to come, an adapter that is activated by tokens of the prompt begins. to is the Root of the identity from there on.
+func (k Key) Turn(from int, to Key) Key {
+	b := append([]byte("weft kv turn"), k[:]...)
+	b = binary.LittleEndian.AppendUint64(b, uint64(from))
+	return sha256.Sum256(append(b, to[:]...))
+}
+
 // Next is the Key of the page behind the one of k, which holds these tokens: a whole page of them.
 func (k Key) Next(tokens []int32) Key {
 	var buf [sha256.Size + 4*MaxPageTokens]byte

@@ -220,7 +220,7 @@ func TestAdaptersMixed(t *testing.T) {
 		t.Run(kind.String(), func(t *testing.T) {
 			base := small
 			base.Type, base.Biases = kind, true
-			base.Width, base.Heads, base.FFN, base.VocabSize = 64, 4, 96, 133
+			base.Width, base.Heads, base.FFN = 64, 4, 96
 			if kind == quant.Q6_K {
 				base.Width, base.FFN = 256, 256
 			}

@@ -42,9 +42,17 @@ type Sequence struct {
 	PromptLogits bool
 	// Root is where the Keys of the sequence's pages begin: it takes and leaves pages of equal Keys. The zero Key shares with nobody.
 	Root kvcache.Key
-	// Behind names a sequence of the same prompt and the same Root, which is not zero, or is 0: this one waits until that one's prompt is computed, or it is
+	// Turns are where what decides keys and values changes inside the sequence, in ascending order. Not kept.
+	Turns []Turn
+	// Behind names a sequence of the same prompt, Root and Turns, which is not zero, or is 0: this one waits until that one's prompt is computed, or it is
 	// gone, and then takes what it can of it.
 	Behind SeqID
+}
+
+// Turn says that keys and values from position From on are those of another identity, whose Root is To.
+type Turn struct {
+	From int
+	To   kvcache.Key
 }
 
 // Part is what one sequence does in a step. Its slices belong to the scheduler and are valid until Update.
@@ -149,6 +157,7 @@ type sequence struct {
 	scored   int     // prompt rows whose logits have been given, counted from the first
 	table    kvcache.Table
 	root     kvcache.Key
+	turns    []Turn
 	keys     []kvcache.Key // of the full pages of tokens, as far as they were needed
 	behind   SeqID
 	begun    bool // was in a step
@@ -196,7 +205,7 @@ func (s *Scheduler) Add(seq *Sequence) error {
 	q := &sequence{
 		id: seq.ID, arrival: s.arrivals, tokens: slices.Clone(seq.Prompt), prompt: len(seq.Prompt), limit: limit,
 		sample: !seq.NoTokens, ignoreEOG: seq.IgnoreEOG, promptLogits: seq.PromptLogits,
-		root: seq.Root, behind: seq.Behind,
+		root: seq.Root, turns: slices.Clone(seq.Turns), behind: seq.Behind,
 	}
 	s.arrivals++
 	s.byID[q.id] = q

@@ -50,6 +50,11 @@ func (s *Scheduler) keys(q *sequence, tokens int) []kvcache.Key {
 		if i > 0 {
 			before = q.keys[i-1]
 		}
+		for _, t := range q.turns {
+			if t.From >= i*size && t.From < (i+1)*size {
+				before = before.Turn(t.From, t.To)
+			}
+		}
 		q.keys = append(q.keys, before.Next(q.tokens[i*size:(i+1)*size]))
 	}
 	return q.keys[:full]
