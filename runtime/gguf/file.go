@@ -73,20 +73,15 @@ func openShard(f *os.File, lim Limits) (s shard, err error) {
 		}
 	}()
 	s = shard{path: f.Name(), file: f, fd: int(f.Fd())}
-	var st unix.Stat_t
-	if err := unix.Fstat(s.fd, &st); err != nil {
-		return s, fmt.Errorf("gguf: %s: %w", s.path, err)
+	if s.id, err = IdentityOf(f); err != nil {
+		return s, err
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return s, refuse(ErrFormat, "%s is not a regular file", s.path)
-	}
-	s.id = fileIdentity(&st)
 	// The header is read by read calls, not through the mapping: a file that is cut meanwhile gives an error, not a fault.
-	if s.header, err = ParseHeader(f, st.Size, lim); err != nil {
+	if s.header, err = ParseHeader(f, s.id.Size, lim); err != nil {
 		return s, err
 	}
 	// A healthy header proves that the file is not empty.
-	s.mem, err = mapFile(f, st.Size)
+	s.mem, err = mapFile(f, s.id.Size)
 	return s, err
 }
 

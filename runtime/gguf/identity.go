@@ -2,6 +2,7 @@ package gguf
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -34,11 +35,19 @@ func (id Identity) Key() string {
 	return b.String()
 }
 
-func fileIdentity(st *unix.Stat_t) FileIdentity {
+// IdentityOf asks the file system about an open file, which must be a regular one.
+func IdentityOf(f *os.File) (FileIdentity, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return FileIdentity{}, fmt.Errorf("gguf: %s: %w", f.Name(), err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return FileIdentity{}, refuse(ErrFormat, "%s is not a regular file", f.Name())
+	}
 	return FileIdentity{
 		Device: st.Dev, Inode: st.Ino, Size: st.Size,
 		ModTime: st.Mtim.Nano(), ChangeTime: st.Ctim.Nano(),
-	}
+	}, nil
 }
 
 // Changed compares the open files with what they were when they were opened: nil, or an error that is ErrChanged when a

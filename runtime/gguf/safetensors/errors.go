@@ -11,7 +11,7 @@ var (
 	ErrTruncated = errors.New("safetensors: file is shorter than its own extents")
 	// ErrFormat says that the file breaks a rule of the format or a limit.
 	ErrFormat = errors.New("safetensors: file is malformed")
-	// ErrUnsupported says that a tensor has a type that is known and not decoded.
+	// ErrUnsupported says that a tensor has a type that is known and not written.
 	ErrUnsupported = errors.New("safetensors: type is not supported")
 )
 

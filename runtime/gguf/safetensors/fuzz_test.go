@@ -56,11 +56,8 @@ func FuzzParseHeader(f *testing.F) {
 			if uint64(h.DataOffset)+tensor.Offset != at {
 				t.Fatalf("%v lies at %d, want %d", tensor, tensor.Offset, at)
 			}
-			if tensor.Type.Decodes() {
-				values, err := ReadF32(bytes.NewReader(b[at:]), tensor)
-				if err != nil || uint64(len(values)) != tensor.Elements() {
-					t.Fatalf("%v: %d values, %v", tensor, len(values), err)
-				}
+			if _, ok := tensor.Type.Quant(); ok && uint64(len(decode(b[at:], tensor))) != tensor.Elements() {
+				t.Fatalf("%v has other values than elements", tensor)
 			}
 			at += tensor.Bytes
 		}

@@ -1,5 +1,5 @@
-// Package safetensors owns the safetensors file format: it reads and checks headers under limits of its own, decodes tensors of
-// floating-point numbers, and writes files. It does not know what a tensor means; adapters does.
+// Package safetensors owns the safetensors file format: it reads and checks headers under limits of its own, and writes files. It does
+// not know what a tensor means, and leaves the reading of its bytes to whoever does; kernels/quant decodes them.
 //
 // A file is
 //
@@ -9,17 +9,21 @@
 //
 // Reading is strict and comes before any allocation that the file could ask for: the error names the tensor, the value, the limit
 // and, where it helps, what to do. Nothing is mapped: files are read by read calls, so that one that is cut meanwhile gives an
-// error and not a fault. Offsets need no alignment, as everything is decoded to the heap; what is written is aligned.
+// error and not a fault. Offsets need no alignment, as whoever reads decodes to the heap; what is written is aligned.
 //
 // Units: sizes and offsets are bytes, offsets from the beginning of the data; shapes are elements, the row length last.
 package safetensors
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/weft-run/weft/kernels/quant"
+)
 
 // DType is the type of a tensor's elements, as the format spells it.
 type DType string
 
-// The types that are decoded.
+// The types that are decoded and written.
 const (
 	F32  DType = "F32"
 	F16  DType = "F16"
@@ -32,8 +36,18 @@ var dtypeBits = map[DType]uint64{
 	"U16": 16, "I16": 16, F16: 16, BF16: 16, "U32": 32, "I32": 32, F32: 32, "U64": 64, "I64": 64, "F64": 64, "C64": 64,
 }
 
-// Decodes says whether ReadF32 decodes the type.
-func (t DType) Decodes() bool { return t == F32 || t == F16 || t == BF16 }
+// Quant is the type as kernels/quant decodes it; false for those that are known and not decoded.
+func (t DType) Quant() (quant.Type, bool) {
+	switch t {
+	case F32:
+		return quant.F32, true
+	case F16:
+		return quant.F16, true
+	case BF16:
+		return quant.BF16, true
+	}
+	return 0, false
+}
 
 // Tensor describes one tensor of a file.
 type Tensor struct {

@@ -48,8 +48,9 @@ func Write(w io.Writer, metadata map[string]string, tensors []TensorData) error 
 		return err
 	}
 	for _, t := range sorted {
-		data := make([]byte, quantTypes[t.Type].RowBytes(len(t.Values)))
-		quant.Encode(quantTypes[t.Type], data, t.Values)
+		typ, _ := t.Type.Quant()
+		data := make([]byte, typ.RowBytes(len(t.Values)))
+		quant.Encode(typ, data, t.Values)
 		if _, err := w.Write(data); err != nil {
 			return err
 		}
@@ -65,7 +66,7 @@ func encodeHeader(metadata map[string]string, tensors []TensorData) ([]byte, int
 	}
 	at := uint64(0)
 	for _, t := range tensors {
-		if !t.Type.Decodes() {
+		if _, ok := t.Type.Quant(); !ok {
 			return nil, 0, refuse(ErrUnsupported, "tensor %q: type %q is not written", t.Name, string(t.Type))
 		}
 		if entries[t.Name] != nil {
