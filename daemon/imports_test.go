@@ -56,6 +56,13 @@ var allowed = map[string]struct{ ours, others []string }{
 	"runtime/modeltest/synthetic": {ours: []string{"runtime/gguf", "kernels/quant"}},
 	"runtime/modeltest/tofloat":   {ours: []string{"runtime/modeltest"}},
 
+	"runtime/gguf/strictjson":  {},
+	"runtime/gguf/safetensors": {ours: []string{"runtime/gguf/strictjson", "kernels/quant"}},
+	"adapters": {
+		ours:   []string{"runtime/models", "runtime/gguf", "runtime/gguf/safetensors", "runtime/gguf/strictjson", "kernels/quant"},
+		others: []string{"golang.org/x/sys"},
+	},
+
 	"daemon/api":         {others: []string{"github.com/agext/levenshtein"}},
 	"daemon/config":      {others: []string{"github.com/pelletier/go-toml/v2", "github.com/agext/levenshtein"}},
 	"daemon/watch":       {others: []string{"github.com/fsnotify/fsnotify", "golang.org/x/sys"}},

@@ -30,7 +30,7 @@ type Delta struct {
 type AdapterSpec struct {
 	Digest string // sha256 of its files' content, in hex
 	Deltas []Delta
-	// Invocation are the tokens behind whose last occurrence in the prompt an activated adapter (aLoRA) begins to change anything; nil:
-	// all tokens are changed.
+	// Invocation are the tokens at whose last occurrence in the prompt an activated adapter (aLoRA) begins to change anything, the first of
+	// them included; without an occurrence it changes nothing. nil: all tokens are changed.
 	Invocation []int32
 }
