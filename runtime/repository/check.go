@@ -193,6 +193,7 @@ func (r *Repository) publish(e *entry, m *Model) error {
 		r.retire(old)
 	}
 	e.current = m
+	r.o.Changed()
 	r.inspector.add(m)      // before anybody can retire it, whose burial takes it out of the queue
 	if e.seenKey == m.key { // else what lies there by now is something else, and is told of
 		e.note("", "")

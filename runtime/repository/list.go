@@ -6,9 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/agext/levenshtein"
-
 	"github.com/weft-run/weft/runtime/engine"
+	"github.com/weft-run/weft/runtime/near"
 )
 
 // The states of a model, in the order in which it goes through them.
@@ -64,6 +63,28 @@ func (r *Repository) List() []Status {
 	return list
 }
 
+// Has says whether anything, served or not, has a name or an alias.
+func (r *Repository) Has(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.entries[name] != nil || r.entries[r.aliases[name]] != nil
+}
+
+// Serving lists the generations in service, by name. They are not leased: what is exported of them may be looked at, and Network is not to
+// be computed with.
+func (r *Repository) Serving() []*Model {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]*Model, 0, len(r.entries))
+	for _, e := range r.entries {
+		if e.current != nil {
+			list = append(list, e.current)
+		}
+	}
+	slices.SortFunc(list, func(a, b *Model) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
 func (r *Repository) list() ([]Status, []*engine.Engine) {
 	type item struct {
 		Status
@@ -113,48 +134,14 @@ func (m *Model) status(state string) Status {
 	}
 }
 
-// maxNear is how many names a NotFoundError lists.
-const maxNear = 3
-
-// maxNameLen bounds what is compared: no file has a longer name.
-const maxNameLen = 256
-
-// near lists the names and aliases that look like name: those that name begins or lies in, whatever the case, then those that differ
-// in at most half of their letters. When none does, it lists what there is. The caller holds mu.
+// near lists the names and aliases that look like name. The caller holds mu.
 func (r *Repository) near(name string) []string {
-	type candidate struct {
-		name string
-		far  int
+	known := make([]string, 0, len(r.entries)+len(r.aliases))
+	for n := range r.entries {
+		known = append(known, n)
 	}
-	var all []candidate
-	looksLike := false
-	add := func(known string) {
-		far := len(known) + maxNameLen
-		switch lower, within := strings.ToLower(known), strings.ToLower(name); {
-		case len(name) > maxNameLen:
-			// Levenshtein costs the product of the lengths, so monsters are not compared.
-		case len(name) > 1 && strings.Contains(lower, within):
-			far = strings.Index(lower, within)
-		default:
-			if d := levenshtein.Distance(name, known, nil); d <= max(len(name), len(known))/2 {
-				far = d
-			}
-		}
-		looksLike = looksLike || far < maxNameLen
-		all = append(all, candidate{known, far})
+	for n := range r.aliases {
+		known = append(known, n)
 	}
-	for known := range r.entries {
-		add(known)
-	}
-	for known := range r.aliases {
-		add(known)
-	}
-	slices.SortFunc(all, func(a, b candidate) int { return cmp.Or(cmp.Compare(a.far, b.far), cmp.Compare(a.name, b.name)) })
-	names := make([]string, 0, maxNear)
-	for _, c := range all[:min(len(all), maxNear)] {
-		if c.far < maxNameLen || !looksLike {
-			names = append(names, c.name)
-		}
-	}
-	return names
+	return near.Names(name, known)
 }

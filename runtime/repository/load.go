@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/weft-run/weft/kernels"
@@ -90,7 +92,8 @@ func (r *Repository) read(m *Model) (models.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.Config, m.Tokenizer, m.Template, m.TemplateProblem = p.Model.Config(), p.Tokenizer, p.Template, p.TemplateProblem
+	m.Config, m.Network, m.CallsItself = p.Model.Config(), p.Model, callsItself(f.Meta())
+	m.Tokenizer, m.Template, m.TemplateProblem = p.Tokenizer, p.Template, p.TemplateProblem
 	m.TemplateOrigin = p.TemplateOrigin
 	m.Files, m.Bytes, m.HeaderDigest = f.Files(), f.Size(), f.Identity().HeaderDigest
 	if m.Builtin {
@@ -98,6 +101,26 @@ func (r *Repository) read(m *Model) (models.Model, error) {
 	}
 	m.Quantization, m.Parameters = weigh(f.Tensors())
 	return p.Model, nil
+}
+
+// callsItself lists the names that a file has for its model: the whole name, and the one without its finetune that names the family.
+func callsItself(meta gguf.Metadata) []string {
+	var names []string
+	add := func(parts ...string) {
+		var known []string
+		for _, key := range parts {
+			if s, err := meta.Str(key, ""); err == nil && s != "" {
+				known = append(known, s)
+			}
+		}
+		if name := strings.Join(known, "-"); len(known) == len(parts) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	add("general.name")
+	add("general.basename", "general.size_label")
+	add("general.basename", "general.size_label", "general.finetune")
+	return names
 }
 
 // weigh counts the weights and names the type that most of them have.

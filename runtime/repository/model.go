@@ -17,7 +17,10 @@ type Model struct {
 	Name       string
 	Generation uint64 // of all models of the process; a higher one came later
 	Config     models.Config
+	Network    models.Model // not to be computed with after the lease's Release
 	Tokenizer  *tokenizer.Tokenizer
+	// CallsItself are the names that the file has for what is in it.
+	CallsItself []string
 	// Template is the chat template and TemplateOrigin says where it comes from. The template is nil where the file's own cannot be
 	// used; TemplateProblem says why.
 	Template        *chat.Template

@@ -47,6 +47,8 @@ type Options struct {
 	Limits gguf.Limits
 	// StateDir is where digests are remembered; nil: nowhere.
 	StateDir *os.Root
+	// Changed is called when a generation has come into service or left it. It must neither wait nor call back. May be nil.
+	Changed func()
 	// Observer makes the observer of a model's engine. May be nil.
 	Observer func(model string) engine.Observer
 	Log      *slog.Logger
@@ -60,6 +62,8 @@ type Settings struct {
 	Template   string // Jinja text, or the name of a template that the program has; "": the file's own
 	Sampling   map[string]float64
 	Aliases    []string
+	// DefaultAdapters are for who serves requests; the repository only makes them part of the generation.
+	DefaultAdapters []string
 }
 
 // Source is one name of the models folder as it lies there now.
@@ -125,6 +129,9 @@ type entry struct {
 func New(o Options) *Repository {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Changed == nil {
+		o.Changed = func() {}
 	}
 	if o.Limits == (gguf.Limits{}) {
 		o.Limits = gguf.DefaultLimits()
@@ -246,6 +253,7 @@ func (r *Repository) release(m *Model) {
 // retire takes a model out of service. The caller holds mu and has taken it out of its entry.
 func (r *Repository) retire(m *Model) {
 	m.retired = true
+	r.o.Changed()
 	r.retired = append(r.retired, m)
 	r.buryIfFree(m)
 }
