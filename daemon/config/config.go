@@ -28,13 +28,14 @@ type Config struct {
 	AllowedOrigins []string
 	AdminTCP       bool
 
-	Ctx          int // tokens; 0: the model's own, then what memory allows
-	Parallel     int // sequences decoded at once in each model
-	Threads      int // 0: the processors this process may use
-	CPU          string
-	MemoryBudget Size
-	KVType       string
-	Builtin      bool
+	Ctx           int // tokens; 0: the model's own, then what memory allows
+	Parallel      int // sequences decoded at once in each model
+	Threads       int // 0: the processors this process may use
+	CPU           string
+	MemoryBudget  Size
+	AdapterMemory Size // beside MemoryBudget; a share is of that
+	KVType        string
+	Builtin       bool
 
 	Queue      int // requests
 	StepTokens int
@@ -77,10 +78,11 @@ func Default() Config {
 		MaxConnections: 4096,
 		MaxPerCaller:   1024,
 
-		Parallel:     8,
-		MemoryBudget: Size{Percent: 75},
-		KVType:       "f16",
-		Builtin:      true,
+		Parallel:      8,
+		MemoryBudget:  Size{Percent: 75},
+		AdapterMemory: Size{Percent: 10},
+		KVType:        "f16",
+		Builtin:       true,
 
 		Queue:      256,
 		StepTokens: 256,

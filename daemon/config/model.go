@@ -15,13 +15,51 @@ type Model struct {
 	Template string // chat template: Jinja text, or the name of one that the program has; "": the model's own
 	Aliases  []string
 	Sampling map[string]float64 // defaults by the name of the request's field
+	// DefaultAdapters are applied where a request names none: "NAME" or "NAME@SCALE", in order.
+	DefaultAdapters []string
+}
+
+// Adapter is an adapter's own settings, from the TOML file beside it or in its folder.
+type Adapter struct {
+	Base    string // the model that it is for; "": as its own files say
+	Aliases []string
+}
+
+// adapterKeys are the keys of an adapter's file.
+var adapterKeys = []string{"version", "base", "aliases"}
+
+// ParseAdapter reads the text of an adapter's settings file.
+func ParseAdapter(data []byte) (Adapter, error) {
+	values, err := parseTOML(data)
+	if err != nil {
+		return Adapter{}, err
+	}
+	if err := migrate(values, nil); err != nil {
+		return Adapter{}, err
+	}
+	var a Adapter
+	base := setting{key: "base", to: &a.Base}
+	for _, k := range sortedKeys(values) {
+		switch v := values[k]; k {
+		case "base":
+			err = base.assign(v)
+		case "aliases":
+			a.Aliases, err = aliases(v)
+		default:
+			err = unknown("key", k, adapterKeys)
+		}
+		if err != nil {
+			return Adapter{}, err
+		}
+	}
+	return a, nil
 }
 
 // modelKeys are the keys of a model's file, the ones of later versions included.
 var modelKeys = []string{"version", "ctx", "parallel", "kv_type", "template", "aliases", "sampling", "tokenizer", "retriever", "default_adapters"}
 
 // laterModelKeys are keys of the contract that this version does not have yet.
-var laterModelKeys = []string{"tokenizer", "retriever", "default_adapters"}
+var laterModelKeys = []string{"tokenizer", "retriever"}
 
 // samplingLimits are the fields of [sampling] with their limits, both inclusive.
 var samplingLimits = map[string][2]float64{
@@ -64,6 +102,8 @@ func ParseModel(data []byte) (Model, error) {
 			err = s.assign(v)
 		case k == "aliases":
 			m.Aliases, err = aliases(v)
+		case k == "default_adapters":
+			m.DefaultAdapters, err = names(k, v)
 		case k == "sampling":
 			m.Sampling, err = sampling(v)
 		case slices.Contains(laterModelKeys, k):
@@ -78,23 +118,26 @@ func ParseModel(data []byte) (Model, error) {
 	return m, nil
 }
 
-// aliases reads the other names of a model.
-func aliases(v any) ([]string, error) {
+// aliases reads the other names of a model or an adapter.
+func aliases(v any) ([]string, error) { return names("aliases", v) }
+
+// names reads a list of names, each there once.
+func names(key string, v any) ([]string, error) {
 	list, ok := v.([]any)
 	if !ok {
-		return nil, fmt.Errorf("aliases: %w", wrongType("a list of strings", v))
+		return nil, fmt.Errorf("%s: %w", key, wrongType("a list of strings", v))
 	}
 	var names []string
 	for _, e := range list {
 		name, ok := e.(string)
 		if !ok {
-			return nil, fmt.Errorf("aliases: %w", wrongType("a list of strings", v))
+			return nil, fmt.Errorf("%s: %w", key, wrongType("a list of strings", v))
 		}
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
-			return nil, fmt.Errorf("aliases: %w: %q is not a name", ErrValue, name)
+			return nil, fmt.Errorf("%s: %w: %q is not a name", key, ErrValue, name)
 		}
 		if slices.Contains(names, name) {
-			return nil, fmt.Errorf("aliases: %w: %q is listed twice", ErrValue, name)
+			return nil, fmt.Errorf("%s: %w: %q is listed twice", key, ErrValue, name)
 		}
 		names = append(names, name)
 	}

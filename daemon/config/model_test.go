@@ -15,6 +15,7 @@ parallel = 2
 kv_type = "q8_0"
 template = "chatml"
 aliases = ["small", "gpt-4o-mini"]
+default_adapters = ["style@0.5", "tone"]
 
 [sampling]
 temperature = 0.6
@@ -25,7 +26,8 @@ top_k = 40
 	}
 	want := Model{
 		Ctx: 2048, Parallel: 2, KVType: "q8_0", Template: "chatml", Aliases: []string{"small", "gpt-4o-mini"},
-		Sampling: map[string]float64{"temperature": 0.6, "top_k": 40},
+		DefaultAdapters: []string{"style@0.5", "tone"},
+		Sampling:        map[string]float64{"temperature": 0.6, "top_k": 40},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -46,7 +48,7 @@ func TestModelMistakesAreNamed(t *testing.T) {
 		{"kv_type = 'q5_9'", ErrValue, `"q5_9" is none of f16, f32, q8_0, q4_0`},
 		{"tokenizer = 'mine'", ErrUnavailable, `key "tokenizer" is not available in this version`},
 		{"retriever = 'mine'", ErrUnavailable, `key "retriever"`},
-		{"default_adapters = ['a']", ErrUnavailable, `key "default_adapters"`},
+		{"default_adapters = 'a'", ErrValue, "default_adapters: bad value: \"a\" is not a list of strings"},
 		{"aliases = 'x'", ErrValue, "is not a list of strings"},
 		{"aliases = [1]", ErrValue, "is not a list of strings"},
 		{"aliases = ['']", ErrValue, "is not a name"},
@@ -62,6 +64,28 @@ func TestModelMistakesAreNamed(t *testing.T) {
 		_, err := ParseModel([]byte(c.text))
 		if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: error is %v, want %s", c.text, err, c.want)
+		}
+	}
+}
+
+func TestParseAdapter(t *testing.T) {
+	got, err := ParseAdapter([]byte("base = 'llama'\naliases = ['style']\n"))
+	if err != nil || !cmp.Equal(got, Adapter{Base: "llama", Aliases: []string{"style"}}) {
+		t.Errorf("read %v, %v", got, err)
+	}
+	if empty, err := ParseAdapter(nil); err != nil || !cmp.Equal(empty, Adapter{}) {
+		t.Errorf("nothing reads as %v, %v", empty, err)
+	}
+	for text, want := range map[string]string{
+		"bse = 'x'":      `unknown key "bse"; the nearest known one is "base"`,
+		"base = 1":       "base: bad value: 1 is not a string",
+		"aliases = ['']": "is not a name",
+		"base = 'a":      "",
+		"scale = 0.5":    `unknown key "scale"`,
+		"version = 9":    "version 9",
+	} {
+		if _, err := ParseAdapter([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q in it", text, err, want)
 		}
 	}
 }

@@ -20,7 +20,7 @@ func (c *Config) settings() []setting {
 	return []setting{
 		{key: "data_dir", to: &c.DataDir, help: "Folder that holds everything; the folders below lie in it unless moved by their own keys."},
 		{key: "models_dir", to: &c.ModelsDir, help: "Folder of models: `*.gguf`, split sets, and subfolders that hold one model."},
-		{key: "adapters_dir", to: &c.AdaptersDir, help: "Folder of LoRA adapters."},
+		{key: "adapters_dir", to: &c.AdaptersDir, help: "Folder of LoRA adapters: `NAME.gguf`, and subfolders as `peft` saves them."},
 		{key: "plugins_dir", to: &c.PluginsDir, help: "Folder of extensions."},
 		{key: "documents_dir", to: &c.DocumentsDir, help: "Folder of texts to index for retrieval."},
 		{key: "state_dir", to: &c.StateDir, help: "Folder of what the daemon writes for itself."},
@@ -31,13 +31,14 @@ func (c *Config) settings() []setting {
 		{key: "max_per_caller", to: &c.MaxPerCaller, min: 1, max: most, help: "Connections of these that one user may hold over Unix sockets, and one address over TCP."},
 		{key: "allowed_hosts", to: &c.AllowedHosts, help: "Host names, beside localhost and plain addresses, that requests over TCP may be addressed to; `*` is any."},
 		{key: "allowed_origins", to: &c.AllowedOrigins, help: "Origins, such as `https://app.example`, whose pages may send requests over TCP from a browser; `*` is any."},
-		{key: "admin_tcp", to: &c.AdminTCP, help: "Whether every caller over TCP may upload and delete models."},
+		{key: "admin_tcp", to: &c.AdminTCP, help: "Whether every caller over TCP may upload and delete models and adapters."},
 
 		{key: "ctx", to: &c.Ctx, min: 0, max: most, help: "Most tokens of one sequence; 0 is the model's own limit, then what memory allows."},
 		{key: "parallel", to: &c.Parallel, min: 1, max: 1024, help: "Sequences decoded at once in each model."},
 		{key: "threads", to: &c.Threads, min: 0, max: 1024, help: "Worker threads for all models together; 0 is every processor the process may use."},
 		{key: "cpu", to: &c.CPU, help: "Highest instruction level to use, such as `ref` or `avx2`; empty is the best there is."},
 		{key: "memory_budget", to: &c.MemoryBudget, help: "Memory that models and their caches may take, as a size or as a share of the machine's."},
+		{key: "adapter_memory", to: &c.AdapterMemory, help: "Memory that adapters in use may take beside the models, as a size or as a share of `memory_budget`; those that no request holds go first, and come back when they are wanted."},
 		{key: "kv_type", to: &c.KVType, choices: kvTypes, help: "Type in which keys and values are cached: `f16`, `f32`, `q8_0` or `q4_0`; the last two want heads of a multiple of 32, and a model of others gets `f16`."},
 		{key: "builtin", to: &c.Builtin, help: "Whether the built-in model is served."},
 

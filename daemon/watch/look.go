@@ -29,8 +29,8 @@ func Ignored(name string) bool {
 
 // look returns what is in dir now, sorted by name, with no file settled yet. A name that vanishes during the look is left out. A
 // folder that is not there is as good as an empty one, and is told by an error that is errGone; after any other error nothing is
-// known.
-func look(dir string) ([]Entry, error) {
+// known. links says whether a link to a folder is one.
+func look(dir string, links bool) ([]Entry, error) {
 	names, err := readNames(dir, 0)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return nil, fmt.Errorf("%w: %w", errGone, err)
@@ -45,14 +45,19 @@ func look(dir string) ([]Entry, error) {
 		if lerr != nil {
 			continue
 		}
-		if !info.IsDir() {
+		folder, flags := info.IsDir(), unix.O_NOFOLLOW
+		if links && info.Mode()&fs.ModeSymlink != 0 {
+			to, err := os.Stat(path)
+			folder, flags = err == nil && to.IsDir(), 0
+		}
+		if !folder {
 			if f, ok := lookAt(path, name); ok {
 				list = append(list, Entry{Name: name, Files: []File{f}})
 			}
 			continue
 		}
 		e := Entry{Name: name, Folder: true}
-		inner, rerr := readNames(path, unix.O_NOFOLLOW)
+		inner, rerr := readNames(path, flags)
 		switch {
 		case errors.Is(rerr, fs.ErrNotExist):
 			continue

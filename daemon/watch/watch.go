@@ -52,7 +52,9 @@ type Options struct {
 	Settle time.Duration // how long size and times must have been still
 	Rescan time.Duration // between two looks that nothing asked for
 	Events bool          // use events of the file system as hints
-	Log    *slog.Logger  // nil: no log
+	// Links makes a symbolic link to a folder count as the folder that it leads to, so that swapping the link swaps all files at once.
+	Links bool
+	Log   *slog.Logger // nil: no log
 }
 
 // minGap is the least time between two looks, so that a writer's stream of events costs ten looks a second and not thousands.
@@ -137,7 +139,7 @@ func (w *Watcher) Run(ctx context.Context, report func([]Entry)) {
 			h.open()
 			_, hinted = h.follow(w.dir)
 		}
-		found, err := look(w.dir)
+		found, err := look(w.dir, w.opt.Links)
 		if (err != nil) != failing {
 			failing = err != nil
 			if failing {

@@ -269,7 +269,7 @@ func TestNothingIsOpened(t *testing.T) {
 	must(t, os.Symlink("loop", filepath.Join(dir, "loop")))
 	must(t, os.Symlink(t.TempDir(), filepath.Join(dir, "tofolder")))
 	must(t, os.Symlink("nowhere", filepath.Join(dir, "void")))
-	found, err := look(dir)
+	found, err := look(dir, false)
 	must(t, err)
 	want := map[string]string{
 		"fifo": "it is a FIFO, not a regular file", "device": "it is a character device, not a regular file",
@@ -286,7 +286,7 @@ func TestNothingIsOpened(t *testing.T) {
 		}
 	}
 	// The watched folder itself may be anything too.
-	if _, err := look(filepath.Join(dir, "fifo")); err == nil {
+	if _, err := look(filepath.Join(dir, "fifo"), false); err == nil {
 		t.Error("a FIFO was read as a folder")
 	}
 }
