@@ -87,11 +87,15 @@ test-clients: build ## the official openai clients for Python and Node against a
 	daemon/clienttest/run bin
 
 .PHONY: test-long
-test-long: ## under the race detector: 64 clients for DURATION, the engine's random runs for ENGINE_DURATION each; 50 cycles of load and unload; then test-hammer and test-kills
+test-long: ## under the race detector: 64 clients for DURATION, the engine's random runs for ENGINE_DURATION each; 50 cycles of load and unload; then test-hammer, test-storm and test-kills
 	CGO_ENABLED=1 WEFT_LONG=$(DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLongManyClients$$' ./daemon
 	CGO_ENABLED=1 WEFT_LONG=$(ENGINE_DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLong' ./runtime/engine
 	WEFT_LONG=$(DURATION) $(GO) test -count=1 -run '^TestCycles' ./daemon
-	$(MAKE) test-hammer test-kills
+	$(MAKE) test-hammer test-storm test-kills
+
+.PHONY: test-storm
+test-storm: ## 200 adapters and 20 bases replaced in a minute under 8 streams, each answer compared to the bit; then a thousand adapters in the folder
+	WEFT_LONG=1m $(GO) test -count=1 -v -timeout 20m -run '^TestSwapStorm$$|^TestLongThousandAdapters$$' ./daemon
 
 .PHONY: test-hammer
 test-hammer: ## the files of 20 models replaced, truncated, removed at random for HAMMER (the whole: 10m) under 16 clients, under the race detector; then a thousand models at once

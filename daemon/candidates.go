@@ -17,16 +17,24 @@ import (
 // folderSettings is the name of the settings file in a model's own folder.
 const folderSettings = "weft.toml"
 
-// A candidate is what the models folder holds under one name: the files of one model, settled or not, or the reason why they
+// kind is what a watched folder holds one of under each name: models, or adapters.
+type kind struct {
+	flat     func(files []watch.File) []candidate              // those of the files in the folder itself
+	inFolder func(dir string, e watch.Entry) (candidate, bool) // that of a subfolder; false: it holds none
+}
+
+var modelKind = kind{flat: modelsIn, inFolder: modelInFolder}
+
+// A candidate is what a watched folder holds under one name: the files of one model or adapter, settled or not, or the reason why they
 // are none.
 type candidate struct {
 	name     string
 	where    string       // path of its first file, or of its folder
 	aliases  []string     // names that follow from the files' names
-	files    []watch.File // of the model; a split set in the order of its numbers
+	files    []watch.File // a split set in the order of its numbers
 	settings *watch.File  // the settings file beside them, if there is one
-	problem  string       // why this can never be a model as it lies there
-	missing  string       // what a split set waits for
+	problem  string       // why this can never be served as it lies there
+	missing  string       // the file that it waits for
 }
 
 // settled says whether every file counts.
@@ -34,8 +42,8 @@ func (c *candidate) settled() bool {
 	return !slices.ContainsFunc(c.files, func(f watch.File) bool { return !f.Settled }) && (c.settings == nil || c.settings.Settled)
 }
 
-// candidates finds the models in a list of the models folder dir, sorted by name, each name once.
-func candidates(dir string, list []watch.Entry) []candidate {
+// candidates finds what is of a kind in a list of the folder dir, sorted by name, each name once.
+func candidates(dir string, list []watch.Entry, k kind) []candidate {
 	var top []watch.File
 	var found []candidate
 	for _, e := range list {
@@ -43,7 +51,7 @@ func candidates(dir string, list []watch.Entry) []candidate {
 			top = append(top, e.Files...)
 			continue
 		}
-		if c, ok := inFolder(dir, e); ok {
+		if c, ok := k.inFolder(dir, e); ok {
 			found = append(found, c)
 		}
 	}
@@ -53,7 +61,7 @@ func candidates(dir string, list []watch.Entry) []candidate {
 			beside[name] = &top[i]
 		}
 	}
-	flat := modelsIn(top)
+	flat := k.flat(top)
 	for i := range flat {
 		flat[i].settings = beside[flat[i].name]
 	}
@@ -75,15 +83,21 @@ func (c *candidate) checkName() {
 	c.problem = "its name has bytes that are not UTF-8, or control characters such as a line break; rename it"
 }
 
-// inFolder makes a subfolder's one model a candidate under the folder's name. It is false for a folder that holds none.
-func inFolder(dir string, e watch.Entry) (candidate, bool) {
+// newFolder begins the candidate of a subfolder, under its name and with its settings.
+func newFolder(dir string, e watch.Entry) candidate {
 	c := candidate{name: e.Name, where: filepath.Join(dir, e.Name)}
-	inside := modelsIn(e.Files)
 	for i, f := range e.Files {
 		if f.Name == folderSettings {
 			c.settings = &e.Files[i]
 		}
 	}
+	return c
+}
+
+// modelInFolder makes a subfolder's one model a candidate under the folder's name. It is false for a folder that holds none.
+func modelInFolder(dir string, e watch.Entry) (candidate, bool) {
+	c := newFolder(dir, e)
+	inside := modelsIn(e.Files)
 	switch {
 	case len(inside) == 1:
 		c.files, c.problem, c.missing = inside[0].files, inside[0].problem, inside[0].missing

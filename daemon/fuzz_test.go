@@ -41,7 +41,7 @@ func FuzzCandidates(f *testing.F) {
 			list[at].Files = append(list[at].Files, file)
 		}
 		names, paths := map[string]bool{}, map[string]bool{}
-		for _, c := range candidates("/m", list) {
+		for _, c := range candidates("/m", list, modelKind) {
 			if names[c.name] {
 				t.Fatalf("%q is there twice", c.name)
 			}

@@ -1,9 +1,9 @@
 // Package daemon is the composition root: it builds everything in order, joins it, drains, and closes in reverse. It owns what belongs to
-// the process as a whole (folders, the lock, listeners, the log, uploads into the models folder) and `weftd bench`; every
+// the process as a whole (folders, the lock, listeners, the log, uploads into the folders of models and adapters) and `weftd bench`; every
 // other thing is some other package's, and this is the only one that imports them all and that names kernels/cpu.
 //
-// Goroutines: Run's own, one for each listener, one that watches the models folder and brings the repository up to date, one that waits
-// until the models there were at the start have been checked. All end before Run returns. Sizes are bytes.
+// Goroutines: Run's own, one for each listener, one that watches the models folder and brings the repository up to date, one that does the
+// same for adapters, one that tells these of other models, one that waits until the models there were at the start have been checked. All end before Run returns. Sizes are bytes.
 package daemon
 
 import (
@@ -16,11 +16,13 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/weft-run/weft/adapters"
 	"github.com/weft-run/weft/daemon/api"
 	"github.com/weft-run/weft/daemon/config"
 	"github.com/weft-run/weft/daemon/server"
@@ -37,16 +39,19 @@ const lastCall = time.Second
 
 // process is what Run has built.
 type process struct {
-	cfg     config.Config
-	log     *slog.Logger
-	started time.Time
-	budget  int64
-	device  *cpu.Device
-	models  *repository.Repository
-	watcher *watch.Watcher
-	metrics *server.Metrics
-	state   atomic.Value // string: server.StateStarting, StateReady or StateDraining
-	listens []string     // addresses in use, with the ports that were taken
+	cfg      config.Config
+	log      *slog.Logger
+	started  time.Time
+	budget   int64
+	device   *cpu.Device
+	models   *repository.Repository
+	adapters *adapters.Registry
+	watcher  *watch.Watcher // of the models folder
+	arrivals *watch.Watcher // of the adapters folder
+	rebase   chan struct{}  // one message: the models in service have changed
+	metrics  *server.Metrics
+	state    atomic.Value // string: server.StateStarting, StateReady or StateDraining
+	listens  []string     // addresses in use, with the ports that were taken
 }
 
 // Run serves until ctx ends, then drains: no new connection is accepted, running requests go on until they are done or the drain
@@ -64,11 +69,8 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 			log.Warn("the clean end cannot be noted; the next start will tell of a kill", "folder", cfg.StateDir, "reason", err)
 		}
 	}()
-	store := &modelStore{dir: cfg.ModelsDir}
-	uploads, err := store.Clean()
-	if err != nil {
-		log.Warn("left-overs of uploads cannot be looked for or removed", "folder", cfg.ModelsDir, "reason", err)
-	}
+	store, adapterFiles := &fileStore{dir: cfg.ModelsDir}, fileStore{dir: cfg.AdaptersDir}
+	uploads := store.cleanOrWarn(log) + adapterFiles.cleanOrWarn(log)
 	state, err := os.OpenRoot(cfg.StateDir)
 	if err != nil {
 		return fmt.Errorf("daemon: state folder: %w", err)
@@ -79,7 +81,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		log.Warn("half-written files cannot be looked for or removed", "folder", cfg.StateDir, "reason", err)
 	}
 
-	p := &process{cfg: cfg, log: log, started: time.Now(), budget: memoryBudget(os.DirFS("/"), cfg.MemoryBudget, log)}
+	p := &process{cfg: cfg, log: log, started: time.Now(), rebase: make(chan struct{}, 1), budget: memoryBudget(os.DirFS("/"), cfg.MemoryBudget, log)}
 	p.state.Store(server.StateStarting)
 	defer func() { log.Info("weftd stopped", "uptime", time.Since(p.started).Round(time.Millisecond)) }()
 	// The sockets are open before anything that takes time: who asks early is told that the daemon is starting.
@@ -114,16 +116,25 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		StepTokens:  cfg.StepTokens, PageTokens: cfg.PageTokens, MaxQueue: cfg.Queue, ReadTimeout: cfg.StallTimeout,
 		StateDir: state,
 		Observer: func(string) engine.Observer { return stepObserver{p.metrics} },
+		Changed:  p.modelsChanged,
 		Log:      log,
 	})
 	defer p.models.Close()
-
-	p.watcher = watch.New(cfg.ModelsDir, watch.Options{
-		Settle: cfg.SettleTime, Rescan: cfg.RescanInterval, Events: cfg.WatchEvents, Log: log,
+	p.adapters = adapters.New(adapters.Options{
+		Bases: bases{p.models}, Budget: cfg.AdapterMemory.Of(p.budget), Settle: cfg.SettleTime, StateDir: state, Log: log,
 	})
+	defer p.adapters.Close()
+
+	how := watch.Options{Settle: cfg.SettleTime, Rescan: cfg.RescanInterval, Events: cfg.WatchEvents, Log: log}
+	p.watcher = watch.New(cfg.ModelsDir, how)
+	how.Links = true
+	p.arrivals = watch.New(cfg.AdaptersDir, how)
 	connections := door.NewConnections(connectionLimit(cfg, openFiles(), log), cfg.MaxPerCaller)
 	handler := server.New(server.Options{
-		Models: &book{p.models, p.watcher.Look}, Store: store, Metrics: p.metrics, Log: log,
+		Models: &book{p.models, p.adapters, p.look}, Store: store,
+		Adapters:     &adapterBook{p.adapters, p.arrivals.Look},
+		AdapterStore: &adapterStore{files: adapterFiles, registry: p.adapters, look: p.arrivals.Look},
+		Metrics:      p.metrics, Log: log,
 		State: func() string { return p.state.Load().(string) }, Status: p.status,
 		Version: api.Release(), Numerics: strings.TrimPrefix(ref.Version, "numerics "),
 		Policy: door.Policy{Hosts: cfg.AllowedHosts, Origins: cfg.AllowedOrigins}, UID: os.Geteuid(), AdminTCP: cfg.AdminTCP,
@@ -160,6 +171,14 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return nil
 	})
 	group.Go(func() error {
+		p.arrivals.Run(ctx, func(list []watch.Entry) { p.adapters.Sync(origins(p.cfg, list)) })
+		return nil
+	})
+	group.Go(func() error {
+		p.rebaseAdapters(ctx)
+		return nil
+	})
+	group.Go(func() error {
 		p.becomeReady(ctx, looked)
 		return nil
 	})
@@ -189,6 +208,34 @@ func (p *process) watchModels(ctx context.Context, looked chan<- struct{}) {
 		}
 		first = false
 	})
+}
+
+// look brings models and adapters up to date with their folders, both at once.
+func (p *process) look(ctx context.Context) {
+	var both sync.WaitGroup
+	both.Go(func() { p.arrivals.Look(ctx) })
+	p.watcher.Look(ctx)
+	both.Wait()
+}
+
+// modelsChanged is told by the repository when a model has come into service or left it.
+func (p *process) modelsChanged() {
+	select {
+	case p.rebase <- struct{}{}:
+	default: // a message is there already
+	}
+}
+
+// rebaseAdapters keeps the registry at what models are in service, until ctx ends.
+func (p *process) rebaseAdapters(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.rebase:
+			p.adapters.Rebase()
+		}
+	}
 }
 
 // becomeReady makes the daemon ready once every model that lay there at the start is served or refused.

@@ -16,14 +16,14 @@ import (
 	"github.com/weft-run/weft/runtime/repository"
 )
 
-// maxSettingsBytes bounds a model's settings file: a template is some kilobytes.
+// maxSettingsBytes bounds a settings file: a template is some kilobytes.
 const maxSettingsBytes = 1 << 20
 
 // sources is what the repository is to serve: what the models folder holds, and the built-in model where no file has its name.
 func sources(cfg config.Config, list []watch.Entry) []repository.Source {
 	var all []repository.Source
 	own := cfg.Builtin
-	for _, c := range candidates(cfg.ModelsDir, list) {
+	for _, c := range candidates(cfg.ModelsDir, list, modelKind) {
 		own = own && c.name != builtin.Name
 		all = append(all, c.source())
 	}
@@ -49,33 +49,44 @@ func (c *candidate) source() repository.Source {
 		s.Settings.Aliases = c.aliases
 		return s
 	}
-	m, err := readSettings(c.settings)
+	m, err := readSettings(c.settings, config.ParseModel)
 	if err != nil {
-		s.Problem = cmp.Or(s.Problem, fmt.Sprintf("its settings file %s: %v", c.settings.Name, err))
+		s.Problem = cmp.Or(s.Problem, err.Error())
 	}
 	s.Settings = repository.Settings{
 		ContextLen: m.Ctx, Parallel: m.Parallel, CacheType: m.KVType, Template: m.Template, Sampling: m.Sampling,
-		Aliases: slices.Concat(m.Aliases, c.aliases),
+		Aliases: slices.Concat(m.Aliases, c.aliases), DefaultAdapters: m.DefaultAdapters,
 	}
 	return s
 }
 
-// readSettings reads a model's settings file. It was a regular file when it was looked at; opening does not wait if it is a FIFO by now.
-func readSettings(at *watch.File) (config.Model, error) {
+// readSettings reads a settings file by parse. It was a regular file when it was looked at; opening does not wait if it is a FIFO by now.
+func readSettings[T any](at *watch.File, parse func([]byte) (T, error)) (settings T, err error) {
+	text, err := readSmall(at)
+	if err == nil {
+		settings, err = parse(text)
+	}
+	if err != nil {
+		err = fmt.Errorf("its settings file %s: %w", at.Name, err)
+	}
+	return settings, err
+}
+
+func readSmall(at *watch.File) ([]byte, error) {
 	if at.Problem != "" {
-		return config.Model{}, errors.New(at.Problem)
+		return nil, errors.New(at.Problem)
 	}
 	f, err := os.OpenFile(at.Path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
-		return config.Model{}, err
+		return nil, err
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxSettingsBytes+1))
 	if err != nil {
-		return config.Model{}, err
+		return nil, err
 	}
 	if len(text) > maxSettingsBytes {
-		return config.Model{}, fmt.Errorf("it is larger than %d bytes", maxSettingsBytes)
+		return nil, fmt.Errorf("it is larger than %d bytes", maxSettingsBytes)
 	}
-	return config.ParseModel(text)
+	return text, nil
 }

@@ -85,7 +85,7 @@ func TestCandidates(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for _, m := range candidates("/m", folder(c.files...)) {
+			for _, m := range candidates("/m", folder(c.files...), modelKind) {
 				var names []string
 				for _, f := range m.files {
 					names = append(names, f.Name)

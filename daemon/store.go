@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -23,8 +24,8 @@ import (
 )
 
 var (
-	// ErrName says that a model's name cannot be the name of a file.
-	ErrName = errors.New("not a model name")
+	// ErrName says that a name cannot be that of a file.
+	ErrName = errors.New("not a name for a file")
 	// ErrSize says that an upload ended before or after its stated size.
 	ErrSize = errors.New("upload of the wrong size")
 )
@@ -35,15 +36,20 @@ const maxNameBytes = 200
 // uploadMark is in the names of files being uploaded, which also begin with a dot and so never count as models.
 const uploadMark = ".upload-"
 
-// modelStore puts models into the models folder and takes them out. It writes files only; that a model is then served or gone is
+// fileStore puts models, or adapters, into their folder and takes them out. It writes files only; that one is then served or gone is
 // the watcher's doing. Safe for concurrent use: of two uploads to one name the one that ends last wins.
-type modelStore struct {
+type fileStore struct {
 	dir string
 }
 
-// Put streams a model into the folder: to a hidden file first, which takes the model's name when it is whole and on disk. size is
+// Put streams a GGUF file into the folder: to a hidden file first, which takes its name when it is whole and on disk. size is
 // what the client announced, or -1.
-func (s *modelStore) Put(ctx context.Context, name string, r io.Reader, size int64) (stored api.Stored, err error) {
+func (s *fileStore) Put(ctx context.Context, name string, r io.Reader, size int64) (api.Stored, error) {
+	return s.put(ctx, name, r, size, func(rename func() error) error { return rename() })
+}
+
+// put is Put with a word to say at the moment of landing: land calls rename, or refuses.
+func (s *fileStore) put(ctx context.Context, name string, r io.Reader, size int64, land func(rename func() error) error) (stored api.Stored, err error) {
 	root, err := s.open(name)
 	if err != nil {
 		return stored, noRoom(err)
@@ -78,7 +84,7 @@ func (s *modelStore) Put(ctx context.Context, name string, r io.Reader, size int
 	if err := f.Sync(); err != nil {
 		return stored, err
 	}
-	if err := root.Rename(hidden, name+".gguf"); err != nil {
+	if err := land(func() error { return root.Rename(hidden, name+".gguf") }); err != nil {
 		return stored, err
 	}
 	return api.Stored{Name: name, Bytes: n, SHA256: hex.EncodeToString(sum.Sum(nil))}, syncFolder(root)
@@ -92,9 +98,9 @@ func noRoom(err error) error {
 	return err
 }
 
-// Delete takes a model's files out of the folder: its file, the files of its split set, or its subfolder. Its settings file stays for
-// the next model of that name. An error is fs.ErrNotExist when there is none.
-func (s *modelStore) Delete(_ context.Context, name string) error {
+// Delete takes the files of a name out of the folder: its file, the files of its split set, or its subfolder. Its settings file stays for
+// the next of that name. An error is fs.ErrNotExist when there is none.
+func (s *fileStore) Delete(_ context.Context, name string) error {
 	root, err := s.open(name)
 	if err != nil {
 		return err
@@ -116,20 +122,29 @@ func (s *modelStore) Delete(_ context.Context, name string) error {
 }
 
 // Clean removes what uploads left that a crash cut off, and says how many. No upload may be running.
-func (s *modelStore) Clean() (removed int, err error) {
+func (s *fileStore) Clean() (removed int, err error) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return 0, err
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") && strings.Contains(e.Name(), uploadMark) && e.Type().IsRegular() {
-			if err := os.Remove(s.dir + "/" + e.Name()); err != nil {
+		if strings.HasPrefix(e.Name(), ".") && strings.Contains(e.Name(), uploadMark) && (e.Type().IsRegular() || e.IsDir()) {
+			if err := os.RemoveAll(s.dir + "/" + e.Name()); err != nil {
 				return removed, err
 			}
 			removed++
 		}
 	}
 	return removed, nil
+}
+
+// cleanOrWarn is Clean at the start of the daemon, which what cannot be cleaned does not prevent.
+func (s *fileStore) cleanOrWarn(log *slog.Logger) int {
+	removed, err := s.Clean()
+	if err != nil {
+		log.Warn("left-overs of uploads cannot be looked for or removed", "folder", s.dir, "reason", err)
+	}
+	return removed
 }
 
 // filesOf lists what a model of a name consists of in the folder.
@@ -155,13 +170,13 @@ func filesOf(root *os.Root, name string) ([]string, error) {
 
 // open checks a name and opens the folder, out of which no name then leads. The folder is opened each time: it may have
 // been made anew.
-func (s *modelStore) open(name string) (*os.Root, error) {
+func (s *fileStore) open(name string) (*os.Root, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
 	root, err := os.OpenRoot(s.dir)
 	if err != nil {
-		return nil, fmt.Errorf("daemon: models folder: %w", err)
+		return nil, fmt.Errorf("daemon: folder of uploads: %w", err)
 	}
 	return root, nil
 }
@@ -170,7 +185,7 @@ func (s *modelStore) open(name string) (*os.Root, error) {
 func checkName(name string) error {
 	switch {
 	case name == "":
-		return badName(name, "a model's name")
+		return badName(name, "a name")
 	case len(name) > maxNameBytes:
 		return badName(name[:maxNameBytes], fmt.Sprintf("a name of at most %d bytes", maxNameBytes))
 	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '/' || r == '\\' }):
@@ -178,7 +193,7 @@ func checkName(name string) error {
 	case watch.Ignored(name):
 		return badName(name, "a name that does not begin with a dot or end like a file that is still being written")
 	case strings.HasSuffix(strings.ToLower(name), ".gguf"):
-		return badName(name, "a model's name, which is that of its file without the ending .gguf")
+		return badName(name, "a name, which is that of the file without the ending .gguf")
 	}
 	return nil
 }
@@ -189,7 +204,7 @@ func badName(name, want string) error {
 }
 
 // checkSpace refuses an upload that cannot fit before it has filled the disk.
-func (s *modelStore) checkSpace(size int64) error {
+func (s *fileStore) checkSpace(size int64) error {
 	var st unix.Statfs_t
 	if size < 0 || unix.Statfs(s.dir, &st) != nil {
 		return nil

@@ -30,7 +30,7 @@ func names(t *testing.T, dir string) string {
 }
 
 // put uploads a text without saying its size.
-func put(t *testing.T, s *modelStore, name, text string) {
+func put(t *testing.T, s *fileStore, name, text string) {
 	t.Helper()
 	stored, err := s.Put(context.Background(), name, strings.NewReader(text), -1)
 	must(t, err)
@@ -41,7 +41,7 @@ func put(t *testing.T, s *modelStore, name, text string) {
 }
 
 func TestUploadLandsWhole(t *testing.T) {
-	s := &modelStore{dir: t.TempDir()}
+	s := &fileStore{dir: t.TempDir()}
 	put(t, s, "a", "one")
 	put(t, s, "a", "another")
 	got, err := os.ReadFile(filepath.Join(s.dir, "a.gguf"))
@@ -68,7 +68,7 @@ func TestFailedUploadLeavesTheOldModel(t *testing.T) {
 		{"no room", context.Background(), strings.NewReader("half"), 1 << 60, unix.ENOSPC},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &modelStore{dir: t.TempDir()}
+			s := &fileStore{dir: t.TempDir()}
 			must(t, os.WriteFile(filepath.Join(s.dir, "a.gguf"), []byte("old"), 0o600))
 			if _, err := s.Put(c.ctx, "a", c.r, c.size); !errors.Is(err, c.want) {
 				t.Errorf("error is %v, want %v", err, c.want)
@@ -89,7 +89,7 @@ func TestNamesNeverLeadOutOfTheFolder(t *testing.T) {
 	dir := filepath.Join(outside, "models")
 	must(t, os.Mkdir(dir, 0o750))
 	must(t, os.WriteFile(filepath.Join(outside, "x.gguf"), nil, 0o600))
-	s := &modelStore{dir: dir}
+	s := &fileStore{dir: dir}
 	for _, name := range []string{
 		"", ".", "..", "../x", "a/b", "/etc/passwd", `a\b`, "a\x00b", "a\nb", ".hidden", "a.part", "a.tmp", "a.gguf", "a.GGUF",
 		"\xff", strings.Repeat("x", 201),
@@ -112,7 +112,7 @@ func TestNamesNeverLeadOutOfTheFolder(t *testing.T) {
 func TestUploadReplacesALinkAndNotItsTarget(t *testing.T) {
 	target := filepath.Join(t.TempDir(), "target")
 	must(t, os.WriteFile(target, []byte("precious"), 0o600))
-	s := &modelStore{dir: t.TempDir()}
+	s := &fileStore{dir: t.TempDir()}
 	must(t, os.Symlink(target, filepath.Join(s.dir, "a.gguf")))
 	put(t, s, "a", "new")
 	if got, _ := os.ReadFile(target); string(got) != "precious" {
@@ -127,7 +127,7 @@ func TestUploadReplacesALinkAndNotItsTarget(t *testing.T) {
 }
 
 func TestDelete(t *testing.T) {
-	s := &modelStore{dir: t.TempDir()}
+	s := &fileStore{dir: t.TempDir()}
 	for _, n := range []string{"a.gguf", "a.toml", "set-00001-of-00002.gguf", "set-00002-of-00002.gguf", "setter.gguf", "folder/x.gguf"} {
 		must(t, os.MkdirAll(filepath.Dir(filepath.Join(s.dir, n)), 0o750))
 		must(t, os.WriteFile(filepath.Join(s.dir, n), nil, 0o600))
@@ -151,7 +151,7 @@ func TestDelete(t *testing.T) {
 }
 
 func TestUploadNeverReplacesAFolder(t *testing.T) {
-	s := &modelStore{dir: t.TempDir()}
+	s := &fileStore{dir: t.TempDir()}
 	must(t, os.Mkdir(filepath.Join(s.dir, "a"), 0o750))
 	if _, err := s.Put(context.Background(), "a", strings.NewReader("x"), 1); !errors.Is(err, ErrName) {
 		t.Errorf("error is %v", err)
@@ -159,7 +159,7 @@ func TestUploadNeverReplacesAFolder(t *testing.T) {
 }
 
 func TestCleanTakesWhatACrashLeft(t *testing.T) {
-	s := &modelStore{dir: t.TempDir()}
+	s := &fileStore{dir: t.TempDir()}
 	for _, n := range []string{".a.upload-XYZ", ".mine", "b.upload-1"} {
 		must(t, os.WriteFile(filepath.Join(s.dir, n), nil, 0o600))
 	}

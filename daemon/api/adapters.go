@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -12,8 +13,11 @@ import (
 // PathWeftAdapters lists adapters; below it lie those of each adapter.
 const PathWeftAdapters = "/weft/v1/adapters"
 
-// MaxAdapters is how many adapters one request may stack.
-const MaxAdapters = 16
+// MaxAdapters is how many adapters one request may stack. Those that it only lists, at scale 0, may be maxListed.
+const (
+	MaxAdapters = 16
+	maxListed   = 256
+)
 
 // MaxAdapterScale bounds the scale of an adapter in a request, up and down.
 const MaxAdapterScale = 100
@@ -45,6 +49,67 @@ type AdapterChoice struct {
 type LoRAChoice struct {
 	ID    int     `json:"id"`
 	Scale float64 `json:"scale"`
+}
+
+// adapterChoices reads an array of adapters with their scales.
+func adapterChoices(dst *[]AdapterChoice) setter {
+	return elements(dst, MaxAdapters, func(path string, v value) (c AdapterChoice, err error) {
+		err = table{
+			"name":  text(&c.Name, MaxNameBytes),
+			"scale": number(&c.Scale, -MaxAdapterScale, MaxAdapterScale),
+		}.read(path+".", v, nil)
+		if err == nil && c.Name == "" {
+			err = &FieldError{Field: path + ".name", Want: "the name of an adapter"}
+		}
+		return c, err
+	})
+}
+
+// loraChoices reads the same in llama-server's form. Its clients list all adapters there are, those that they do not want with scale 0.
+func loraChoices(dst *[]LoRAChoice) setter {
+	return elements(dst, maxListed, func(path string, v value) (c LoRAChoice, err error) {
+		var id *int
+		var scale *float64
+		err = table{
+			"id":    integer(&id, 0, MaxTokens),
+			"scale": number(&scale, -MaxAdapterScale, MaxAdapterScale),
+		}.read(path+".", v, nil)
+		switch {
+		case err != nil:
+		case id == nil:
+			err = &FieldError{Field: path + ".id", Want: "the id of an adapter"}
+		case scale == nil:
+			err = &FieldError{Field: path + ".scale", Want: "a number"}
+		default:
+			c = LoRAChoice{*id, *scale}
+		}
+		return c, err
+	})
+}
+
+// elements reads an array of at most limit objects. An empty one is not nil.
+func elements[T any](dst *[]T, limit int, read func(path string, v value) (T, error)) setter {
+	return func(path string, v value) error {
+		if !v.isArray() {
+			return &FieldError{Field: path, Want: "an array of objects", Got: v.String()}
+		}
+		*dst = []T{}
+		for i, e := range v.elements() {
+			at := fmt.Sprintf("%s[%d]", path, i)
+			switch {
+			case i == limit:
+				return &FieldError{Field: path, Want: fmt.Sprintf("at most %d entries", limit), Got: "more"}
+			case !e.isObject():
+				return &FieldError{Field: at, Want: "an object", Got: e.String()}
+			}
+			one, err := read(at, e)
+			if err != nil {
+				return err
+			}
+			*dst = append(*dst, one)
+		}
+		return nil
+	}
 }
 
 // AdapterStatuses is the answer of GET /weft/v1/adapters.

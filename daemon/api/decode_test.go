@@ -120,7 +120,15 @@ func TestDecodeErrors(t *testing.T) {
 		{"JSON wanted", fmt.Sprintf(chatBase, `,"response_format":{"type":"json_object"}`), "response_format", `"json_object" is not yet available`},
 		{"format a string", fmt.Sprintf(chatBase, `,"response_format":"text"`), "response_format", "an object"},
 		{"format without type", fmt.Sprintf(chatBase, `,"response_format":{}`), "response_format.type", "is missing"},
-		{"adapters", fmt.Sprintf(chatBase, `,"adapters":[{"name":"a"}]`), "adapters", "not yet available"},
+		{"adapters", fmt.Sprintf(chatBase, `,"adapters":[{"name":"a"},{"scale":1}]`), "adapters[1].name", "the name of an adapter"},
+		{"adapters of no list", fmt.Sprintf(chatBase, `,"adapters":"a"`), "adapters", "an array of objects"},
+		{"adapter of no object", fmt.Sprintf(chatBase, `,"adapters":["a"]`), "adapters[0]", "an object"},
+		{"adapter scale", fmt.Sprintf(chatBase, `,"adapters":[{"name":"a","scale":1e9}]`), "adapters[0].scale", "from -100 to 100"},
+		{"adapter scale of no number", fmt.Sprintf(chatBase, `,"adapters":[{"name":"a","scale":1e999}]`), "adapters[0].scale", "from -100 to 100"},
+		{"many adapters", fmt.Sprintf(chatBase, `,"adapters":[`+strings.Repeat(`{"name":"a"},`, 16)+`{"name":"a"}]`), "adapters", "at most 16"},
+		{"lora without scale", fmt.Sprintf(chatBase, `,"lora":[{"id":0}]`), "lora[0].scale", "a number"},
+		{"lora without id", fmt.Sprintf(chatBase, `,"lora":[{"scale":0}]`), "lora[0].id", "the id"},
+		{"lora with a wild id", fmt.Sprintf(chatBase, `,"lora":[{"id":-1,"scale":0}]`), "lora[0].id", "from 0"},
 		{"top_logprobs alone", fmt.Sprintf(chatBase, `,"top_logprobs":2`), "top_logprobs", "only beside"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -89,4 +89,9 @@ const (
 	CodeInternal        = "internal_error"
 	CodeTemplate        = "template_error"
 	CodeInsufficientMem = "insufficient_storage"
+	CodeAdapterNotFound = "adapter_not_found"
+	CodeAdapterRefused  = "adapter_refused"
+	CodeAdapterUnfit    = "adapter_unfit"       // it is not for the base that is named, or cannot be used with the others
+	CodeAdapterMemory   = "adapter_memory_full" // running requests hold all that adapters may take
+	CodeStale           = "stale_generation"    // another one is published than the one to be replaced
 )

@@ -20,6 +20,8 @@ type Model struct {
 	OwnedBy string `json:"owned_by"`
 	// MaxModelLen is the context in tokens, under the name that vLLM gives it.
 	MaxModelLen int `json:"max_model_len,omitempty"`
+	// Parent is, of an adapter, the base that it is for, as vLLM has it.
+	Parent string `json:"parent,omitempty"`
 }
 
 // Usage counts tokens.

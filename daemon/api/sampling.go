@@ -31,6 +31,9 @@ type Sampling struct {
 	User                   string         `json:"user,omitempty"`
 	// CacheSalt parts the caller's requests: what one leaves in the cache is found only by those of the same salt.
 	CacheSalt string `json:"cache_salt,omitempty"`
+	// Adapters are applied in this order. nil: as the model's name and settings say; empty: none.
+	Adapters []AdapterChoice `json:"adapters,omitempty"`
+	LoRA     []LoRAChoice    `json:"lora,omitempty"`
 }
 
 // StreamOptions say what a stream carries besides its text.
@@ -49,8 +52,6 @@ func (s *Sampling) Choices() int { return max(s.N, 1) }
 
 // refused lists fields that other servers know and that change an answer: passing over them would be wrong without a word.
 var refused = map[string]string{
-	"adapters":           "adapters are not yet available",
-	"lora":               "adapters are not yet available",
 	"grammar":            "constrained output is not yet available",
 	"json_schema":        "constrained output is not yet available",
 	"structured_outputs": "constrained output is not yet available",
@@ -89,6 +90,8 @@ func (s *Sampling) table(l Limits, repeat **float64) table {
 		"user":                       text(&s.User, MaxNameBytes),
 		"cache_salt":                 text(&s.CacheSalt, MaxNameBytes),
 		"response_format":            responseFormat,
+		"adapters":                   adapterChoices(&s.Adapters),
+		"lora":                       loraChoices(&s.LoRA),
 	}
 	for name, reason := range refused {
 		t[name] = unsupported(reason, "[]", "false")

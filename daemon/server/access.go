@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weft-run/weft/daemon/api"
 	"github.com/weft-run/weft/daemon/server/door"
 )
 
@@ -26,6 +27,7 @@ type record struct {
 	err      error
 
 	model      string
+	adapters   []api.Adapter
 	prompt     int // tokens
 	completion int // tokens
 	choices    int

@@ -14,21 +14,26 @@ import (
 	"github.com/weft-run/weft/runtime/tokenizer"
 )
 
-// acquire leases the model that a request names.
-func (s *Server) acquire(ctx context.Context, rec *record, name string) (*Model, error) {
+// acquire leases the model that a request names, with the adapters that it wants.
+func (s *Server) acquire(ctx context.Context, rec *record, w Wanted) (*Model, error) {
 	state := s.o.State()
 	if state == StateDraining {
 		return nil, ErrDraining
 	}
-	model, err := s.o.Models.Acquire(ctx, name)
+	model, err := s.o.Models.Acquire(ctx, w)
 	if err != nil {
 		if state == StateStarting {
 			return nil, fmt.Errorf("%w: %w", ErrStarting, err)
 		}
 		return nil, err
 	}
-	rec.model = model.Base.Name
+	rec.model, rec.adapters = model.Base.Name, model.Adapters
 	return model, nil
+}
+
+// wantedBy is what a completion request says of model and adapters.
+func wantedBy(model string, r *api.Sampling) Wanted {
+	return Wanted{Model: model, Adapters: r.Adapters, LoRA: r.LoRA}
 }
 
 func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record) error {
@@ -40,7 +45,7 @@ func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record)
 	if err != nil {
 		return err
 	}
-	model, err := s.acquire(r.Context(), rec, req.Model)
+	model, err := s.acquire(r.Context(), rec, wantedBy(req.Model, &req.Sampling))
 	if err != nil {
 		return err
 	}
@@ -248,7 +253,7 @@ func (a *chatAnswer) info(timings api.Timings) *api.Info {
 // info says what produced an answer.
 func (s *Server) info(j *job, rec *record, timings api.Timings, ignored []string) *api.Info {
 	return &api.Info{
-		Base: j.model.Base, Adapters: []api.Adapter{}, Numerics: s.o.Numerics, Seed: j.request.Sampling.Seed, ReusedTokens: j.reused,
+		Base: j.model.Base, Adapters: append([]api.Adapter{}, j.model.Adapters...), Numerics: s.o.Numerics, Seed: j.request.Sampling.Seed, ReusedTokens: j.reused,
 		Timings: timings, Ignored: ignored, RequestID: rec.id, ContextLength: j.model.ContextLength,
 	}
 }

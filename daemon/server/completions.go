@@ -21,7 +21,7 @@ func (s *Server) handleCompletions(w http.ResponseWriter, r *http.Request, rec *
 	if err != nil {
 		return err
 	}
-	model, err := s.acquire(r.Context(), rec, req.Model)
+	model, err := s.acquire(r.Context(), rec, wantedBy(req.Model, &req.Sampling))
 	if err != nil {
 		return err
 	}

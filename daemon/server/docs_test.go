@@ -40,6 +40,11 @@ func TestDocs(t *testing.T) {
 		api.PerplexityRequest{},
 		api.PerplexityResponse{},
 		api.Stored{},
+		api.AdapterChoice{},
+		api.LoRAChoice{},
+		api.AdapterStatuses{},
+		api.AdapterStatus{},
+		api.AdapterBase{},
 	} {
 		for _, name := range jsonNames(reflect.TypeOf(r)) {
 			if name != "stream_options" { // its one field stands there
@@ -63,8 +68,8 @@ func TestDocs(t *testing.T) {
 		has("code", "`"+c[1]+"`")
 	}
 	metrics := NewMetrics("v0")
-	metrics.watch(newFakeModels(t, nil), nil)
-	metrics.observe(&record{endpoint: "x", choices: 1}, 0)
+	metrics.watch(newFakeModels(t, nil), &fakeAdapters{}, nil)
+	metrics.observe(&record{endpoint: "x", choices: 1, adapters: []api.Adapter{{Name: "a"}}}, 0)
 	w := httptest.NewRecorder()
 	metrics.handler.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	body, err := io.ReadAll(w.Body)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weft-run/weft/adapters"
 	"github.com/weft-run/weft/daemon/api"
 	"github.com/weft-run/weft/daemon/server/door"
 	"github.com/weft-run/weft/runtime/chat"
@@ -26,7 +27,7 @@ var (
 	// ErrDraining says that the daemon takes no new requests.
 	ErrDraining = errors.New("the daemon is stopping")
 	// ErrForbidden refuses an act of administration.
-	ErrForbidden = errors.New("only root and the daemon's own user may change models, over the Unix socket")
+	ErrForbidden = errors.New("only root and the daemon's own user may change models and adapters, over the Unix socket")
 	// ErrNoRoom is wrapped by a Store that cannot hold a file.
 	ErrNoRoom = errors.New("no room for the file")
 
@@ -73,6 +74,11 @@ func shape(err error) *api.Error {
 		foreign     *door.ForeignError
 		raised      *chat.RaisedError
 		route       *routeError
+		noAdapter   *adapters.NotFoundError
+		withdrawn   *adapters.RefusedError
+		unfit       *adapters.UnfitError
+		crowded     *adapters.BusyError
+		stale       *adapters.StaleError
 	)
 	switch {
 	case errors.As(err, &field):
@@ -103,6 +109,20 @@ func shape(err error) *api.Error {
 		return answer(http.StatusForbidden, api.TypePermission, api.CodeForbidden, "", ErrForbidden.Error())
 	case errors.Is(err, ErrStarting): // before what is not found yet
 		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeStarting, "", ErrStarting.Error()), time.Second)
+	case errors.As(err, &noAdapter):
+		return answer(http.StatusNotFound, api.TypeNotFound, api.CodeAdapterNotFound, "model", trim(err))
+	case errors.As(err, &unfit):
+		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeAdapterUnfit, "model", trim(err))
+	case errors.As(err, &withdrawn):
+		e := answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeAdapterRefused, "model", trim(err))
+		if withdrawn.Waiting {
+			return later(e, time.Second)
+		}
+		return e
+	case errors.As(err, &crowded):
+		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeAdapterMemory, "model", trim(err)), time.Second)
+	case errors.As(err, &stale):
+		return answer(http.StatusPreconditionFailed, api.TypeInvalidRequest, api.CodeStale, "If-Match", trim(err))
 	case errors.As(err, &notFound):
 		return answer(http.StatusNotFound, api.TypeNotFound, api.CodeModelNotFound, "model", trim(err))
 	case errors.Is(err, fs.ErrNotExist):
@@ -122,7 +142,7 @@ func shape(err error) *api.Error {
 			fmt.Sprintf("the queue of this model is full: %d requests wait", full.Queue)), full.RetryAfter)
 	case errors.Is(err, errBusy):
 		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeQueueFull, "", errBusy.Error()), time.Second)
-	case errors.Is(err, ErrDraining), errors.Is(err, engine.ErrClosed), errors.Is(err, repository.ErrClosed):
+	case errors.Is(err, ErrDraining), errors.Is(err, engine.ErrClosed), errors.Is(err, repository.ErrClosed), errors.Is(err, adapters.ErrClosed):
 		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeClosing, "", ErrDraining.Error()), 5*time.Second)
 	case errors.As(err, &refused):
 		e := answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeModelRefused, "model", trim(err))
@@ -163,7 +183,7 @@ func later(e *api.Error, after time.Duration) *api.Error {
 // trim takes the package names that lead an error's text away: they are for the log.
 func trim(err error) string {
 	text := err.Error()
-	for _, p := range []string{"repository: ", "engine: ", "api: ", "chat: "} {
+	for _, p := range []string{"repository: ", "adapters: ", "engine: ", "api: ", "chat: "} {
 		text = strings.TrimPrefix(text, p)
 	}
 	return text

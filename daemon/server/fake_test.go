@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/weft-run/weft/adapters"
 	"github.com/weft-run/weft/daemon/api"
 	"github.com/weft-run/weft/daemon/server/door"
 	"github.com/weft-run/weft/runtime/chat"
@@ -44,6 +46,7 @@ type fakeModels struct {
 	tok     *tokenizer.Tokenizer
 	engines map[string]*fakeEngine
 	refused map[string]*repository.RefusedError
+	errs    map[string]error // of Acquire, by name
 
 	mu     sync.Mutex
 	leases int // under mu
@@ -58,10 +61,15 @@ func newFakeModels(t testing.TB, engines map[string]*fakeEngine) *fakeModels {
 	return &fakeModels{tok: tok, engines: engines}
 }
 
-func (f *fakeModels) Acquire(_ context.Context, name string) (*Model, error) {
+func (f *fakeModels) Acquire(_ context.Context, w Wanted) (*Model, error) {
+	name := w.Model
 	if r, ok := f.refused[name]; ok {
 		return nil, r
 	}
+	if err := f.errs[name]; err != nil {
+		return nil, err
+	}
+	name, adapter, adapted := strings.Cut(name, "+")
 	e, ok := f.engines[name]
 	if !ok {
 		return nil, &repository.NotFoundError{Name: name, Near: []string{"lily"}}
@@ -69,6 +77,9 @@ func (f *fakeModels) Acquire(_ context.Context, name string) (*Model, error) {
 	m := &Model{
 		Base:          api.Base{Name: name, Digest: "pending", HeaderDigest: "sha256:0123456789abcdef", Generation: 7},
 		ContextLength: 64, Tokenizer: f.tok, Engine: e, Sampling: e.defaults, Release: f.release,
+	}
+	if adapted {
+		m.Adapters = []api.Adapter{{Name: adapter, Digest: "sha256:abc", Scale: 0.5, Generation: 3}}
 	}
 	var err error
 	switch {
@@ -293,4 +304,53 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		case <-tick.C:
 		}
 	}
+}
+
+// fakeAdapters are adapters that nothing computes with.
+type fakeAdapters struct {
+	acts []string
+}
+
+func (f *fakeAdapters) List() []api.AdapterStatus {
+	return []api.AdapterStatus{
+		{Name: "style", State: api.StatePublished, Generation: 3, Bases: []api.AdapterBase{{Name: "lily", Generation: 7}}},
+		{ID: 1, Name: "tone", State: api.StateRefused, Reason: "it changes nothing"},
+	}
+}
+
+func (f *fakeAdapters) Memory() (resident, budget int64) { return 1 << 10, 1 << 20 }
+
+func (f *fakeAdapters) Status(name string) (api.AdapterStatus, error) {
+	for _, st := range f.List() {
+		if st.Name == name {
+			return st, nil
+		}
+	}
+	return api.AdapterStatus{}, &adapters.NotFoundError{Name: name, Near: []string{"style"}}
+}
+
+func (f *fakeAdapters) Act(_ context.Context, name, action string) error {
+	f.acts = append(f.acts, action+" "+name)
+	_, err := f.Status(name)
+	return err
+}
+
+// fakeAdapterStore keeps what was put into it.
+type fakeAdapterStore struct {
+	generation uint64
+}
+
+func (f *fakeAdapterStore) Put(_ context.Context, name string, r io.Reader, _ int64, expect uint64) (api.Stored, error) {
+	n, err := io.Copy(io.Discard, r)
+	if expect != 0 && expect != f.generation {
+		return api.Stored{}, &adapters.StaleError{Name: name, Want: expect, Have: f.generation}
+	}
+	return api.Stored{Name: name, Bytes: n, SHA256: "abc"}, err
+}
+
+func (f *fakeAdapterStore) Delete(_ context.Context, name string) error {
+	if name != "style" {
+		return os.ErrNotExist
+	}
+	return nil
 }

@@ -15,7 +15,7 @@ func FuzzModelName(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		r := &http.Request{}
 		r.SetPathValue("name", text)
-		name, err := modelName(r)
+		name, err := fileName(r)
 		if err != nil {
 			if len(err.Error()) > 4*maxModelName+200 {
 				t.Fatalf("the error has %d bytes", len(err.Error()))

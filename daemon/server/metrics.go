@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,8 +14,11 @@ import (
 	"github.com/weft-run/weft/daemon/server/door"
 )
 
-// maxModelLabels bounds how many models have time series of their own; the rest share the name "other".
+// maxModelLabels bounds how many models have time series of their own, and how many adapters; the rest share the name "other".
 const maxModelLabels = 100
+
+// otherLabel is their name.
+const otherLabel = "other"
 
 // Metrics are the daemon's figures for Prometheus, in a registry of their own. Every label has a bounded set of values: endpoints and
 // statuses by their lists, models by maxModelLabels. Safe for concurrent use.
@@ -25,11 +29,16 @@ type Metrics struct {
 	requests   *prometheus.CounterVec // endpoint, code
 	duration   *prometheus.HistogramVec
 	tokens     *prometheus.CounterVec // kind
+	adapted    *prometheus.CounterVec // adapter
+	generated  *prometheus.CounterVec // adapter
 	firstToken prometheus.Histogram
 	interToken prometheus.Histogram
 	queue      prometheus.Histogram
 	stepRows   prometheus.Histogram
 	stepTime   prometheus.Histogram
+
+	mu     sync.Mutex
+	labels map[string]bool // adapters that have time series of their own; under mu
 }
 
 // NewMetrics returns metrics at zero.
@@ -46,6 +55,13 @@ func NewMetrics(version string) *Metrics {
 		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weft_server_tokens_total", Help: "Tokens of answered requests: prompt or completion.",
 		}, []string{"kind"}),
+		adapted: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weft_adapter_requests_total", Help: "Requests answered with an adapter; one with several counts for each.",
+		}, []string{"adapter"}),
+		generated: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weft_adapter_tokens_total", Help: "Tokens generated with an adapter.",
+		}, []string{"adapter"}),
+		labels: map[string]bool{},
 		firstToken: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "weft_server_first_token_seconds", Help: "From a request's arrival to its first token.", Buckets: seconds,
 		}),
@@ -68,7 +84,7 @@ func NewMetrics(version string) *Metrics {
 		Name: "weft_build_info", Help: "Always 1; the version is the label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.duration, m.tokens, m.firstToken, m.interToken, m.queue, m.stepRows, m.stepTime, build,
+	m.registry.MustRegister(m.requests, m.duration, m.tokens, m.adapted, m.generated, m.firstToken, m.interToken, m.queue, m.stepRows, m.stepTime, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 	return m
@@ -89,15 +105,36 @@ func (m *Metrics) observe(rec *record, total time.Duration) {
 	}
 	m.tokens.WithLabelValues("prompt").Add(float64(rec.prompt))
 	m.tokens.WithLabelValues("completion").Add(float64(rec.completion))
+	for _, a := range rec.adapters {
+		label := m.adapterLabel(a.Name)
+		m.adapted.WithLabelValues(label).Inc()
+		m.generated.WithLabelValues(label).Add(float64(rec.completion))
+	}
 	m.queue.Observe(rec.queue.Seconds())
 	if rec.firstToken > 0 {
 		m.firstToken.Observe(rec.firstToken.Seconds())
 	}
 }
 
-// watch adds the figures that are read off the models when Prometheus asks.
-func (m *Metrics) watch(models Models, connections *door.Connections) {
+// adapterLabel is an adapter's name for the first maxModelLabels adapters that were used. A counter must not change its name later.
+func (m *Metrics) adapterLabel(name string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.labels[name] {
+		if len(m.labels) == maxModelLabels {
+			return otherLabel
+		}
+		m.labels[name] = true
+	}
+	return name
+}
+
+// watch adds the figures that are read off models and adapters when Prometheus asks. adapters may be nil.
+func (m *Metrics) watch(models Models, adapters Adapters, connections *door.Connections) {
 	m.registry.MustRegister(&modelCollector{models: models})
+	if adapters != nil {
+		m.registry.MustRegister(&adapterCollector{adapters})
+	}
 	if connections != nil {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weft_server_connections", Help: "Connections held now.",
@@ -134,7 +171,7 @@ func (c *modelCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 		name := st.Name
 		if _, known := figures[name]; !known && len(figures) >= maxModelLabels {
-			name = "other"
+			name = otherLabel
 		}
 		sum := figures[name] // a replaced generation that still runs has its successor's name
 		sum.Resident += st.Resident
@@ -159,6 +196,31 @@ func (c *modelCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(descPagesKept, float64(f.PagesKept), name)
 		gauge(descPagesTotal, float64(f.PagesTotal), name)
 	}
+}
+
+// adapterCollector reads the state of all adapters once for each scrape.
+type adapterCollector struct{ adapters Adapters }
+
+var (
+	descAdapters         = prometheus.NewDesc("weft_adapters", "Adapters known, by state.", []string{"state"}, nil)
+	descAdaptersResident = prometheus.NewDesc("weft_adapters_resident_bytes", "Memory that adapters take.", nil, nil)
+)
+
+func (c *adapterCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- descAdapters
+	ch <- descAdaptersResident
+}
+
+func (c *adapterCollector) Collect(ch chan<- prometheus.Metric) {
+	states := map[string]int{api.StatePublished: 0, api.StateRefused: 0}
+	for _, st := range c.adapters.List() {
+		states[st.State]++
+	}
+	for state, n := range states {
+		ch <- prometheus.MustNewConstMetric(descAdapters, prometheus.GaugeValue, float64(n), state)
+	}
+	resident, _ := c.adapters.Memory()
+	ch <- prometheus.MustNewConstMetric(descAdaptersResident, prometheus.GaugeValue, float64(resident))
 }
 
 func (s *Server) handleMetrics(w http.ResponseWriter, r *http.Request, _ *record) error {

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weft-run/weft/adapters"
 	"github.com/weft-run/weft/runtime/engine"
 	"github.com/weft-run/weft/runtime/modeltest"
 	"github.com/weft-run/weft/runtime/repository"
@@ -50,7 +52,16 @@ func TestScripts(t *testing.T) {
 			"bad":      {Name: "bad", Reason: `tensor "blk.0.attn_q.weight" is missing`},
 			"settling": {Name: "settling", Reason: "its files are still being written", Waiting: true},
 		}
-		handler := New(testOptions(models))
+		models.errs = map[string]error{
+			"lily+gone":    &adapters.NotFoundError{Name: "gone", Near: []string{"style"}},
+			"lily+other":   &adapters.UnfitError{Adapter: "other", Base: "lily", Reason: "it is for rose"},
+			"lily+tone":    &adapters.RefusedError{Name: "tone", Reason: "it changes nothing"},
+			"lily+coming":  &adapters.RefusedError{Name: "coming", Reason: "it is about to be read", Waiting: true},
+			"lily+crowded": &adapters.BusyError{Adapter: "crowded", Need: 10, Resident: 20, Budget: 25},
+		}
+		options := testOptions(models)
+		options.Adapters, options.AdapterStore = &fakeAdapters{}, &fakeAdapterStore{generation: 3}
+		handler := New(options)
 		t.Cleanup(func() {
 			if n := models.held(); n != 0 {
 				t.Errorf("%d leases are still held", n)
@@ -66,6 +77,10 @@ func TestScripts(t *testing.T) {
 			r := httptest.NewRequest(words[0], words[1], strings.NewReader(body))
 			r = r.WithContext(onSocket(t.Context()))
 			r.Header.Set("X-Request-Id", "r1")
+			if tag, rest, ok := strings.Cut(body, " "); ok && strings.HasPrefix(tag, "If-Match:") {
+				r.Header.Set("If-Match", strings.TrimPrefix(tag, "If-Match:"))
+				r.Body = io.NopCloser(strings.NewReader(rest))
+			}
 			w := httptest.NewRecorder()
 			func() {
 				defer func() {

@@ -20,10 +20,13 @@ import (
 
 // Options are what a Server is made of. Models, Metrics and Log must be there.
 type Options struct {
-	Models  Models
-	Store   Store // nil: models are neither uploaded nor deleted
-	Metrics *Metrics
-	Log     *slog.Logger
+	Models Models
+	Store  Store // nil: models are neither uploaded nor deleted
+	// Adapters and AdapterStore are the same for adapters; nil: there are none.
+	Adapters     Adapters
+	AdapterStore AdapterStore
+	Metrics      *Metrics
+	Log          *slog.Logger
 
 	// State says how the daemon is: "starting", "ready" or "draining". nil: always ready.
 	State func() string
@@ -86,7 +89,7 @@ func New(o Options) http.Handler {
 		o.State = func() string { return StateReady }
 	}
 	s := &Server{o: o}
-	o.Metrics.watch(o.Models, o.Connections)
+	o.Metrics.watch(o.Models, o.Adapters, o.Connections)
 	return s.routes()
 }
 
@@ -111,6 +114,11 @@ func (s *Server) endpoints() []endpoint {
 		{"GET", api.PathWeftModels, "weft_models", s.handleWeftModels},
 		{"PUT", api.PathWeftModels + "/{name...}", "upload", s.handleUpload},
 		{"DELETE", api.PathWeftModels + "/{name...}", "delete", s.handleDelete},
+		{"GET", api.PathWeftAdapters, "adapters", s.handleAdapters},
+		{"GET", api.PathWeftAdapters + "/{name}", "adapter", s.handleAdapter},
+		{"PUT", api.PathWeftAdapters + "/{name}", "adapter_upload", s.handleAdapterUpload},
+		{"DELETE", api.PathWeftAdapters + "/{name}", "adapter_delete", s.handleAdapterDelete},
+		{"POST", api.PathWeftAdapters + "/{name}/{action}", "adapter_action", s.handleAdapterAction},
 		{"POST", api.PathTokenize, "tokenize", s.handleTokenize},
 		{"POST", api.PathDetokenize, "detokenize", s.handleDetokenize},
 		{"POST", api.PathRender, "render", s.handleRender},

@@ -10,7 +10,8 @@ import (
 	"github.com/weft-run/weft/daemon/server/door"
 )
 
-// served lists the models that answer requests, and their aliases behind them, as OpenAI's list has them.
+// served lists the models that answer requests, and their aliases behind them, as OpenAI's list has them; then the adapters, by the
+// name under which each can be asked for: its own where it is for one base alone.
 func (s *Server) served() []api.Model {
 	out := []api.Model{}
 	for _, st := range s.o.Models.List() {
@@ -23,6 +24,26 @@ func (s *Server) served() []api.Model {
 		}
 		for _, id := range append([]string{st.Name}, st.Aliases...) {
 			m.ID = id
+			out = append(out, m)
+		}
+	}
+	return append(out, s.servedAdapters()...)
+}
+
+func (s *Server) servedAdapters() []api.Model {
+	var out []api.Model
+	for _, st := range s.adapters() {
+		if st.State != api.StatePublished {
+			continue
+		}
+		for _, b := range st.Bases {
+			m := api.Model{ID: st.Name, Object: "model", OwnedBy: "weft", Parent: b.Name}
+			if len(st.Bases) > 1 {
+				m.ID = b.Name + "+" + st.Name
+			}
+			if st.Published != nil {
+				m.Created = st.Published.Unix()
+			}
 			out = append(out, m)
 		}
 	}
@@ -40,7 +61,7 @@ func (s *Server) handleModel(w http.ResponseWriter, r *http.Request, rec *record
 		return s.writeJSON(w, http.StatusOK, all[i])
 	}
 	// The lease's refusal says what is near, or why the model cannot be served.
-	model, err := s.acquire(r.Context(), rec, id)
+	model, err := s.acquire(r.Context(), rec, Wanted{Model: id})
 	if err != nil {
 		return err
 	}

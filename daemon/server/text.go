@@ -24,7 +24,7 @@ func ask[In, Out any](s *Server, w http.ResponseWriter, r *http.Request, rec *re
 	if err != nil {
 		return err
 	}
-	model, err := s.acquire(r.Context(), rec, name(in))
+	model, err := s.acquire(r.Context(), rec, Wanted{Model: name(in)})
 	if err != nil {
 		return err
 	}

@@ -13,19 +13,19 @@ import (
 	"github.com/weft-run/weft/daemon/api"
 )
 
-// maxModelName bounds an uploaded model's name, so that its file's name and that of the hidden file before it stay within what file
+// maxModelName bounds the name of what is uploaded, so that its file's name and that of the hidden file before it stay within what file
 // systems take.
 const maxModelName = 200
 
-// modelName is the name of a model to be stored or deleted. It never becomes a path: what could steer one is refused.
-func modelName(r *http.Request) (string, error) {
+// fileName is the name of a model or adapter to be stored or deleted. It never becomes a path: what could steer one is refused.
+func fileName(r *http.Request) (string, error) {
 	name := strings.TrimSuffix(r.PathValue("name"), ".gguf")
 	bad := func(want string) error {
 		return &api.FieldError{Field: "name", Want: want, Got: fmt.Sprintf("%q", name[:min(len(name), maxModelName)])}
 	}
 	switch {
 	case name == "":
-		return "", bad("a model's name")
+		return "", bad("a name")
 	case len(name) > maxModelName:
 		return "", bad(fmt.Sprintf("a name of at most %d bytes", maxModelName))
 	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f || c == '/' || c == '\\' }):
@@ -36,33 +36,41 @@ func modelName(r *http.Request) (string, error) {
 	return name, nil
 }
 
-// target is where models go, for a caller who may change them, and the name of the one that the request is about.
-func (s *Server) target(r *http.Request, rec *record) (Store, string, error) {
+// target is the name of the model or adapter that a request is about, of a caller who may change it. stored says whether there is a
+// folder for it.
+func (s *Server) target(r *http.Request, rec *record, stored bool) (string, error) {
 	if !s.isAdmin(rec.caller) {
-		return nil, "", ErrForbidden
+		return "", ErrForbidden
 	}
-	if s.o.Store == nil {
-		return nil, "", fmt.Errorf("%w: %w", ErrForbidden, errNoStore)
+	if !stored {
+		return "", fmt.Errorf("%w: %w", ErrForbidden, errNoStore)
 	}
 	if s.o.State() == StateDraining {
-		return nil, "", ErrDraining
+		return "", ErrDraining
 	}
-	name, err := modelName(r)
+	name, err := fileName(r)
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
 	rec.model = name
-	return s.o.Store, name, nil
+	return name, nil
 }
 
 func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request, rec *record) error {
-	store, name, err := s.target(r, rec)
+	name, err := s.target(r, rec, s.o.Store != nil)
 	if err != nil {
 		return err
 	}
+	return s.receive(w, r, func(body *upload) (api.Stored, error) {
+		return s.o.Store.Put(r.Context(), name, body, r.ContentLength)
+	})
+}
+
+// receive answers an upload with what put made of its body.
+func (s *Server) receive(w http.ResponseWriter, r *http.Request, put func(body *upload) (api.Stored, error)) error {
 	s.working(r) // an upload may take hours, and has its own limit on pauses
 	body := &upload{s: s, w: w, r: r.Body}
-	stored, err := store.Put(r.Context(), name, body, r.ContentLength)
+	stored, err := put(body)
 	switch {
 	case errors.Is(body.err, os.ErrDeadlineExceeded):
 		return errTooSlow
@@ -77,11 +85,11 @@ func (s *Server) handleUpload(w http.ResponseWriter, r *http.Request, rec *recor
 }
 
 func (s *Server) handleDelete(w http.ResponseWriter, r *http.Request, rec *record) error {
-	store, name, err := s.target(r, rec)
+	name, err := s.target(r, rec, s.o.Store != nil)
 	if err != nil {
 		return err
 	}
-	if err := store.Delete(r.Context(), name); err != nil {
+	if err := s.o.Store.Delete(r.Context(), name); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return &routeError{http.StatusNotFound, fmt.Sprintf("there is no file of a model called %q in the models folder", name)}
 		}

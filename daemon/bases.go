@@ -1,0 +1,82 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/weft-run/weft/adapters"
+	"github.com/weft-run/weft/runtime/engine"
+	"github.com/weft-run/weft/runtime/models"
+	"github.com/weft-run/weft/runtime/repository"
+)
+
+// probeTokens is the length of the prompt that adapters are tested with, invocation tokens aside.
+const probeTokens = 12
+
+// bases shows the repository to the registry of adapters.
+type bases struct{ models *repository.Repository }
+
+func (b bases) Serving() []adapters.BaseInfo {
+	serving := b.models.Serving()
+	all := make([]adapters.BaseInfo, len(serving))
+	for i, m := range serving {
+		all[i] = baseInfo(m)
+	}
+	return all
+}
+
+// Lease gives the base of a name, by that name and no alias.
+func (b bases) Lease(name string) (adapters.Base, error) {
+	l, err := b.models.Acquire(name)
+	if err != nil {
+		return nil, err
+	}
+	return base{l}, nil
+}
+
+func (b bases) Idle() bool {
+	return !slices.ContainsFunc(b.models.List(), func(s repository.Status) bool { return s.Engine.Running+s.Engine.Queue > 0 })
+}
+
+// base is a leased model as adapters need it.
+type base struct{ *repository.Lease }
+
+func baseInfo(m *repository.Model) adapters.BaseInfo {
+	return adapters.BaseInfo{
+		Name: m.Name, Generation: m.Generation, Digest: m.HeaderDigest, Architecture: m.Config.Architecture, Targets: m.Network.Targets(),
+		Answers: slices.Concat(m.Settings.Aliases, m.CallsItself),
+	}
+}
+
+func (b base) Info() adapters.BaseInfo { return baseInfo(b.Model) }
+
+func (b base) NewAdapter(spec models.AdapterSpec) (adapters.Bound, error) {
+	a, err := models.NewAdapter(b.Network, &spec)
+	if err != nil {
+		return nil, err // and no adapter, not even a typed nil
+	}
+	return a, nil
+}
+
+// Probe computes tokens that are spread over the vocabulary, so that few of them are alike, and the invocation behind them.
+func (b base) Probe(ctx context.Context, a adapters.Bound, invocation []int32) ([]float32, error) {
+	prompt := make([]int32, 0, repository.MaxProbe)
+	for i := range probeTokens {
+		prompt = append(prompt, int32((i+1)*b.Config.Vocab/(probeTokens+1)))
+	}
+	if len(invocation) > repository.MaxProbe-probeTokens {
+		return nil, fmt.Errorf("%w: its invocation has %d tokens, and at most %d can be tested", adapters.ErrUntestable, len(invocation), repository.MaxProbe-probeTokens)
+	}
+	prompt = append(prompt, invocation...)
+	var uses []models.AdapterUse
+	if a != nil {
+		uses = []models.AdapterUse{{Adapter: a.(*models.Adapter), Scale: 1}}
+	}
+	logits, err := b.Lease.Probe(ctx, prompt, uses)
+	if overflow := (*engine.NonFiniteError)(nil); errors.As(err, &overflow) {
+		return nil, fmt.Errorf("%w: %w", adapters.ErrUntestable, err)
+	}
+	return logits, err
+}
