@@ -63,6 +63,17 @@ type CacheLayout struct {
 	Type       CacheType
 }
 
+// PageFormat numbers the order of a page's bytes outside of a backend: layer after layer, in each head after head, the head's keys
+// across, [HeadDim][PageTokens], then its values along, [PageTokens][HeadDim]. Elements are little-endian, those of quantized types
+// blocks as kernels/ref keeps them. Another order is another number.
+const PageFormat = 1
+
+// PageBytes is the size of one page in all layers.
+func (l CacheLayout) PageBytes() int {
+	l.Pages = 1
+	return int(l.Bytes())
+}
+
 // Bytes is the memory that the cache takes when every page is in use; math.MaxInt64, which no machine has, stands for all
 // that an int64 cannot hold.
 func (l CacheLayout) Bytes() int64 {

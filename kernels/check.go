@@ -133,6 +133,12 @@ func CheckCopyPage(l CacheLayout, from, to int32) {
 	must(from != to, "CopyPage", "page %d onto itself", from)
 }
 
+// CheckPageBytes checks the arguments of ReadPage and WritePage.
+func CheckPageBytes(op string, l CacheLayout, page int32, bytes []byte) {
+	checkIDs(op, "page", []int32{page}, l.Pages)
+	must(len(bytes) == l.PageBytes(), op, "%d bytes for a page of %d", len(bytes), l.PageBytes())
+}
+
 // CheckAttend checks the arguments of Attend.
 func CheckAttend(dst, q Matrix, l CacheLayout, layer int, spans []Span, how Attention) {
 	const op = "Attend"

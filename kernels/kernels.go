@@ -116,6 +116,10 @@ type Backend interface {
 	Attend(dst, q Matrix, c Cache, layer int, spans []Span, how Attention)
 	// CopyPage sets a page of a cache, in all layers, to another.
 	CopyPage(c Cache, from, to int32)
+	// ReadPage copies a page of a cache, in all layers, into dst, and WritePage copies src into a page: Layout().PageBytes bytes in
+	// the order that PageFormat names, whatever the backend's own is.
+	ReadPage(dst []byte, c Cache, page int32)
+	WritePage(c Cache, page int32, src []byte)
 	// SiluMul sets dst = silu(gate) * up, element by element. dst may be gate or up.
 	SiluMul(dst, gate, up Matrix)
 	// Add sets dst = dst + x.

@@ -13,7 +13,7 @@ import (
 func TestBackendIsClosed(t *testing.T) {
 	want := []string{
 		"Add", "Attend", "Close", "CopyPage", "Embed", "GatherRows", "NewBuffer", "NewCache", "Project", "RMSNorm", "Read",
-		"RotaryAngles", "Rotate", "SiluMul", "StoreKV", "Sync", "Write",
+		"ReadPage", "RotaryAngles", "Rotate", "SiluMul", "StoreKV", "Sync", "Write", "WritePage",
 	}
 	var got []string
 	for m := range reflect.TypeFor[Backend]().Methods() {
@@ -83,6 +83,8 @@ func TestChecks(t *testing.T) {
 		"span rows":      {func() { CheckAttend(in, in, layout, 0, []Span{{First: 1, Count: 2, Pages: []int32{0}}}, Attention{}) }, "rows 1 to 3 of 2"},
 		"gather":         {func() { CheckGatherRows(m(0, 2, 4, 4), in, []int32{1, 2}) }, "row 1 is 2 of 2"},
 		"unknown type":   {func() { CheckEmbed(in, Tensor{Name: "t", Type: 9, Rows: 1, Cols: 32}, nil, nil) }, "Q8_1"},
+		"page":           {func() { CheckPageBytes("ReadPage", layout, 2, make([]byte, 256)) }, "page 0 is 2 of 2"},
+		"page bytes":     {func() { CheckPageBytes("WritePage", layout, 1, make([]byte, 255)) }, "255 bytes for a page of 256"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

@@ -34,6 +34,8 @@ type Sampling struct {
 	// Adapters are applied in this order. nil: as the model's name and settings say; empty: none.
 	Adapters []AdapterChoice `json:"adapters,omitempty"`
 	LoRA     []LoRAChoice    `json:"lora,omitempty"`
+	// Session names a conversation of the caller, whose cache the server keeps on disk; see validSession for what a name may be.
+	Session string `json:"session,omitempty"`
 }
 
 // StreamOptions say what a stream carries besides its text.
@@ -89,6 +91,7 @@ func (s *Sampling) table(l Limits, repeat **float64) table {
 		"return_tokens_as_token_ids": boolean(&s.ReturnTokensAsTokenIDs),
 		"user":                       text(&s.User, MaxNameBytes),
 		"cache_salt":                 text(&s.CacheSalt, MaxNameBytes),
+		"session":                    sessionName(&s.Session),
 		"response_format":            responseFormat,
 		"adapters":                   adapterChoices(&s.Adapters),
 		"lora":                       loraChoices(&s.LoRA),

@@ -68,7 +68,7 @@ func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record)
 	}
 	j := &job{
 		model: model, prompts: [][]int32{ids}, n: req.Choices(), stops: makeStops(req.Stop), salt: req.CacheSalt,
-		request: engine.Request{MaxTokens: settleLimit(req.Limit(), model, 0), Sampling: params, IgnoreEOS: req.IgnoreEOS},
+		request: engine.Request{MaxTokens: settleLimit(req.Limit(), model, 0), Sampling: params, IgnoreEOS: req.IgnoreEOS, Session: req.Session},
 	}
 	a := &chatAnswer{
 		s: s, rec: rec, req: req, job: j, id: "chatcmpl-" + strings.TrimPrefix(rec.id, "req-"), created: time.Now().Unix(),

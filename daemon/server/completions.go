@@ -45,7 +45,7 @@ func (s *Server) handleCompletions(w http.ResponseWriter, r *http.Request, rec *
 		job: &job{
 			model: model, prompts: prompts, n: req.Choices(), stops: makeStops(req.Stop), salt: req.CacheSalt,
 			request: engine.Request{
-				MaxTokens: limit, PromptOnly: limit == 0, Sampling: params, IgnoreEOS: req.IgnoreEOS,
+				MaxTokens: limit, PromptOnly: limit == 0, Sampling: params, IgnoreEOS: req.IgnoreEOS, Session: req.Session,
 				PromptLogprobs: req.Echo && req.Logprobs != nil,
 			},
 		},

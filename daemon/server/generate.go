@@ -68,7 +68,8 @@ type generation struct {
 // ctx is done; by then nothing of the job is left in the engine and emit is not called any more.
 func (s *Server) generate(ctx context.Context, rec *record, j *job, emit func(event) error) (api.Timings, error) {
 	g := &generation{s: s, job: j, rec: rec, emit: emit, left: j.choices(), firsts: make([]*engine.Stream, len(j.prompts))}
-	j.request.Domain = rec.caller.Domain() + "\x00" + j.salt
+	j.request.Caller = rec.caller.Domain()
+	j.request.Domain = j.request.Caller + "\x00" + j.salt
 	j.reused = 0
 	rec.choices = j.choices()
 	rec.prompt = j.usage(0).PromptTokens

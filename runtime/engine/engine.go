@@ -295,6 +295,8 @@ type Request struct {
 	// Domain is who may find what this request leaves in the cache, and whose it may find: requests of other domains take the
 	// time that they would take without it.
 	Domain string
+	// Session names the conversation of the Caller that this request goes on with; "": none. Its pages are kept longer than others'.
+	Session string
 	// Caller is whose request this is: callers share the engine's steps and its queue fairly, whatever each of them has asked for.
 	Caller string
 	// Class and Priority order the requests of one caller: Interactive before Batch, within a class the lower Priority first, then

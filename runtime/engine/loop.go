@@ -134,7 +134,7 @@ func (e *Engine) admit(s *Stream) {
 	root, turns := e.root(r, s.stages)
 	err := l.scheduler.Add(&scheduler.Sequence{
 		ID: s.id, Prompt: r.Prompt, MaxTokens: r.MaxTokens, NoTokens: r.PromptOnly, IgnoreEOG: r.IgnoreEOS, PromptLogits: r.PromptLogprobs,
-		Root: root, Turns: turns, Behind: r.behind(),
+		Root: root, Turns: turns, Behind: r.behind(), Lasting: r.Session != "",
 	})
 	if err != nil { // Submit has checked all that could be wrong
 		e.finish(s, FinishError, err)

@@ -14,7 +14,8 @@ const (
 // Manager accounts for a pool of pages. It holds no memory of the cache itself.
 //
 // A page is free, held by one Table or more, or kept: no Table holds it, but its content is known by a Key and may be
-// wanted again. Kept pages are given to others when no page is free, the least recently used first.
+// wanted again. Kept pages are given to others when no page is free, the least recently used first, and those of a Lasting table
+// only when no other is left.
 //
 // Free pages are a stack, and a table gives its pages back tail first: the page freed last, which is the likeliest to lie
 // in the processor's caches, is used first, and a pool that is mostly idle keeps touching the same few pages, so that the
@@ -26,16 +27,20 @@ type Manager struct {
 	free       []int32 // the stack of free pages; the next one to go is the last
 	pages      []page
 	index      map[Key]int32 // of every page with a Key
-	kept       int           // pages in the list of kept ones
-	oldest     int32         // kept page to go next; none: no kept page
-	newest     int32
+	kept       int           // pages in the lists of kept ones
+	ordinary   keptList
+	lasting    keptList
 }
+
+// keptList is a list of kept pages by last use.
+type keptList struct{ oldest, newest int32 } // none: it is empty
 
 // page is what is known of one page.
 type page struct {
 	refs         int32 // Tables that hold it
 	keyed        bool  // key is its content's, and it is in the index
-	older, newer int32 // neighbours in the list of kept pages
+	lasting      bool  // a Lasting table held it; changed only while a table holds it
+	older, newer int32 // neighbours in its list of kept pages
 	key          Key
 }
 
@@ -47,6 +52,8 @@ const none = -1
 type Table struct {
 	pages []int32
 	known int // of its first pages, those whose Key was looked up or committed
+	// Lasting asks that its known pages be kept longer than others', to be set while the table is empty.
+	Lasting bool
 }
 
 // Copy says that the content of one page is to be copied to another before anything is written.
@@ -70,8 +77,8 @@ func New(pages, pageTokens int) (*Manager, error) {
 		free:       make([]int32, pages),
 		pages:      make([]page, pages),
 		index:      make(map[Key]int32, pages),
-		oldest:     none,
-		newest:     none,
+		ordinary:   keptList{none, none},
+		lasting:    keptList{none, none},
 	}
 	for i := range m.free {
 		m.free[i] = int32(pages - 1 - i)
@@ -130,7 +137,9 @@ func (m *Manager) take() int32 {
 		p = m.free[n-1]
 		m.free = m.free[:n-1]
 	} else {
-		p = m.oldest
+		if p = m.ordinary.oldest; p == none {
+			p = m.lasting.oldest
+		}
 		m.unkeep(p)
 		m.forget(p)
 	}
@@ -141,6 +150,8 @@ func (m *Manager) take() int32 {
 // Release gives all pages of t back, tail first, and leaves t empty.
 func (m *Manager) Release(t *Table) {
 	for i := len(t.pages) - 1; i >= 0; i-- {
+		page := &m.pages[t.pages[i]]
+		page.lasting = page.lasting || t.Lasting && page.keyed
 		m.drop(t.pages[i])
 	}
 	t.pages, t.known = t.pages[:0], 0

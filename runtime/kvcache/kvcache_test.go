@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -15,7 +16,7 @@ import (
 )
 
 // TestScripts runs testdata: "new PAGES PAGETOKENS", "grow TABLE TOKENS", "release TABLE", "slots TABLE POS COUNT", "count",
-// "match TABLE KEYS", "commit TABLE KEYS" and "fork TABLE FROM TOKENS". A key is a letter.
+// "match TABLE KEYS", "commit TABLE KEYS", "fork TABLE FROM TOKENS", "lasting TABLE", "adopt KEYS" and "find KEYS". A key is a letter.
 func TestScripts(t *testing.T) {
 	modeltest.Scripts(t, "testdata/*.txt", func(t *testing.T) func([]string) string {
 		var m *kvcache.Manager
@@ -54,6 +55,22 @@ func TestScripts(t *testing.T) {
 				return fmt.Sprintf("%d tokens %v", tokens, table().Pages())
 			case "commit":
 				m.Commit(table(), keys(words[2]))
+			case "lasting":
+				table().Lasting = true
+			case "adopt":
+				var text []string
+				for _, key := range keys(words[1]) {
+					page, ok := m.Adopt(key)
+					text = append(text, fmt.Sprint(page, " ", ok))
+				}
+				return strings.Join(text, ", ")
+			case "find":
+				var text []string
+				for _, key := range keys(words[1]) {
+					page, ok := m.Find(key)
+					text = append(text, fmt.Sprint(page, " ", ok))
+				}
+				return strings.Join(text, ", ")
 			case "fork":
 				c, copied, ok := m.Fork(table(), tables[words[2]], number(3))
 				text := fmt.Sprintf("%v %v", ok, table().Pages())

@@ -68,37 +68,66 @@ func (m *Manager) hold(p int32) {
 	m.pages[p].refs++
 }
 
-// keep puts a page at the newest end of the list of kept ones.
-func (m *Manager) keep(p int32) {
-	m.pages[p].older, m.pages[p].newer = m.newest, none
-	if m.newest != none {
-		m.pages[m.newest].newer = p
-	} else {
-		m.oldest = p
+// Find returns the page of a Key, if it is known.
+func (m *Manager) Find(key Key) (page int32, ok bool) {
+	page, ok = m.index[key]
+	return page, ok
+}
+
+// Adopt takes a page for content that comes from elsewhere under a Key, which is not known yet. It is kept from now on, so its content must be
+// there before anybody matches it. It returns false when tables hold every page.
+func (m *Manager) Adopt(key Key) (page int32, ok bool) {
+	if m.Free() == 0 {
+		return none, false
 	}
-	m.newest = p
+	page = m.take()
+	m.pages[page].keyed, m.pages[page].key = true, key
+	m.index[key] = page
+	m.drop(page)
+	return page, true
+}
+
+// listOf is the list of kept pages that a page belongs in.
+func (m *Manager) listOf(p int32) *keptList {
+	if m.pages[p].lasting {
+		return &m.lasting
+	}
+	return &m.ordinary
+}
+
+// keep puts a page at the newest end of its list of kept ones.
+func (m *Manager) keep(p int32) {
+	l := m.listOf(p)
+	m.pages[p].older, m.pages[p].newer = l.newest, none
+	if l.newest != none {
+		m.pages[l.newest].newer = p
+	} else {
+		l.oldest = p
+	}
+	l.newest = p
 	m.kept++
 }
 
-// unkeep takes a page out of the list of kept ones.
+// unkeep takes a page out of its list of kept ones.
 func (m *Manager) unkeep(p int32) {
+	l := m.listOf(p)
 	older, newer := m.pages[p].older, m.pages[p].newer
 	if older != none {
 		m.pages[older].newer = newer
 	} else {
-		m.oldest = newer
+		l.oldest = newer
 	}
 	if newer != none {
 		m.pages[newer].older = older
 	} else {
-		m.newest = older
+		l.newest = older
 	}
 	m.kept--
 }
 
-// forget takes the Key from a page.
+// forget takes the Key from a page, and what was asked for what it held.
 func (m *Manager) forget(p int32) {
 	page := &m.pages[p]
 	delete(m.index, page.key)
-	page.keyed = false
+	page.keyed, page.lasting = false, false
 }

@@ -230,5 +230,5 @@ func (s *Scheduler) ends(q *sequence, token int32) bool {
 
 func (s *Scheduler) finish(q *sequence, reason Reason) {
 	s.remove(q)
-	s.finished = append(s.finished, Finished{ID: q.id, Reason: reason})
+	s.finished = append(s.finished, Finished{ID: q.id, Reason: reason, Tokens: q.tokens[:q.computed]})
 }

@@ -47,6 +47,8 @@ type Sequence struct {
 	// Behind names a sequence of the same prompt, Root and Turns, which is not zero, or is 0: this one waits until that one's prompt is computed, or it is
 	// gone, and then takes what it can of it.
 	Behind SeqID
+	// Lasting asks that the pages it leaves be kept longer than others'.
+	Lasting bool
 }
 
 // Turn says that keys and values from position From on are those of another identity, whose Root is To.
@@ -118,6 +120,7 @@ func (r Reason) String() string {
 type Finished struct {
 	ID     SeqID
 	Reason Reason
+	Tokens []int32 // those that were computed, prompt first; the caller's from now on
 }
 
 // Counts is how many sequences are where.
@@ -205,7 +208,7 @@ func (s *Scheduler) Add(seq *Sequence) error {
 	q := &sequence{
 		id: seq.ID, arrival: s.arrivals, tokens: slices.Clone(seq.Prompt), prompt: len(seq.Prompt), limit: limit,
 		sample: !seq.NoTokens, ignoreEOG: seq.IgnoreEOG, promptLogits: seq.PromptLogits,
-		root: seq.Root, turns: slices.Clone(seq.Turns), behind: seq.Behind,
+		root: seq.Root, turns: slices.Clone(seq.Turns), behind: seq.Behind, table: kvcache.Table{Lasting: seq.Lasting},
 	}
 	s.arrivals++
 	s.byID[q.id] = q
@@ -222,6 +225,16 @@ func (s *Scheduler) Cancel(id SeqID) bool {
 	}
 	s.remove(q)
 	return true
+}
+
+// Computed returns the tokens of a sequence whose keys and values are in the cache, prompt first, valid until the next call that takes
+// the sequence further; none when there is no such sequence.
+func (s *Scheduler) Computed(id SeqID) []int32 {
+	q := s.byID[id]
+	if q == nil {
+		return nil
+	}
+	return q.tokens[:q.computed]
 }
 
 // Pause stops scheduling a sequence, or starts it again. It keeps its place in the queue, but others may take its pages. A
