@@ -51,6 +51,8 @@ type Bases interface {
 	Lease(name string) (Base, error)
 	// Idle says whether no request is being computed: then what can wait is done.
 	Idle() bool
+	// Ready says whether all models that were there at the start have been looked at. Until then the base that is missing may still come.
+	Ready() bool
 }
 
 // Options are what a Registry is made of.

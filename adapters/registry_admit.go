@@ -159,8 +159,12 @@ func (r *Registry) admit(t *task) (again bool) {
 		e.about, g.seen = g.about, e.seen
 	}
 	r.mu.Unlock()
+	ready := r.o.Bases.Ready()
 	m := r.match(g, serving)
 	switch {
+	case m.refused && !ready:
+		settle(StateParsed, "models are still being looked at; so far: "+m.problem, true)
+		return false
 	case m.refused:
 		settle(StateRefused, m.problem, true)
 		return false
@@ -183,7 +187,7 @@ func (r *Registry) admit(t *task) (again bool) {
 	switch {
 	case err == nil:
 		r.publish(e, g)
-	case errors.As(err, &changed), errors.Is(err, ErrChanged):
+	case errors.As(err, &changed):
 		settle(StateSettling, reasonOf(err), false)
 		return true
 	case errors.As(err, &base), errors.As(err, new(*BusyError)):

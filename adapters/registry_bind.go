@@ -96,23 +96,35 @@ func (r *Registry) load(g *generation, base Base, b *binding) error {
 	return nil
 }
 
-// read reads content whole, for a base. What it finds must be what the generation is.
+// read reads content whole, for a base. What it finds must be what the generation is: of one that is published, all that goes wrong
+// means that its files are others by now.
 func (r *Registry) read(g *generation, base BaseInfo) (models.AdapterSpec, error) {
+	spec, err := r.readNow(g, base)
+	if err != nil && g.number != 0 {
+		return spec, &changedError{g.name, err}
+	}
+	return spec, err
+}
+
+func (r *Registry) readNow(g *generation, base BaseInfo) (models.AdapterSpec, error) {
 	c, err := r.open(&g.origin)
 	if err != nil {
 		return models.AdapterSpec{}, err
 	}
 	defer c.close()
 	spec, err := c.load(base)
+	if errors.Is(err, ErrChanged) {
+		return spec, &changedError{name: g.name}
+	}
 	if err != nil {
-		return models.AdapterSpec{}, err
+		return spec, err
 	}
 	r.digests.Note(g.origin.identity(), spec.Digest)
 	switch {
 	case g.digest == "":
 		g.digest = spec.Digest // not published yet: it is this goroutine's alone
 	case g.digest != spec.Digest:
-		return models.AdapterSpec{}, &changedError{g.name}
+		return models.AdapterSpec{}, &changedError{name: g.name}
 	}
 	return spec, nil
 }
@@ -228,15 +240,30 @@ func (r *Registry) Acquire(ctx context.Context, name string, base Base) (*Lease,
 	}
 	b, err := r.bindWhereItMay(g, base)
 	if err != nil {
-		r.release(g)
-		if errors.As(err, new(*changedError)) || errors.Is(err, ErrChanged) {
-			err = &RefusedError{Name: name, Reason: err.Error(), Waiting: true}
+		defer r.release(g)
+		if errors.As(err, new(*changedError)) {
+			return nil, r.lost(g, err)
 		}
 		return nil, err
 	}
 	return &Lease{
 		Name: g.name, Digest: g.digest, Generation: g.number, Adapter: b.adapter, DoRA: g.about.DoRA, Bytes: b.bytes, r: r, b: b,
 	}, nil
+}
+
+// lost says what has become of a published generation whose files are others by now.
+func (r *Registry) lost(g *generation, err error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.entries[g.name]
+	if e == nil {
+		return &NotFoundError{Name: g.name, Near: r.near(g.name)}
+	}
+	refused := &RefusedError{Name: g.name, Reason: err.Error(), Waiting: true}
+	if e.current == g && e.state == StateRefused {
+		refused.Reason, refused.Waiting = refused.Reason+", and what lies there is refused: "+e.reason, false
+	}
+	return refused
 }
 
 // bindWhereItMay binds a generation to a base that it is for.

@@ -42,7 +42,7 @@ func openContent(o *Origin) (content, error) {
 	}
 	s, err := Open(path, DefaultLimits())
 	if errors.Is(err, ErrChanged) {
-		return nil, &changedError{o.Name}
+		return nil, &changedError{name: o.Name}
 	}
 	if err != nil {
 		return nil, err
@@ -51,12 +51,12 @@ func openContent(o *Origin) (content, error) {
 		// A Source's files are those at the path, or it would not have opened.
 		if now, err := identityAt(f.Path); err != nil || now != f.Identity {
 			_ = s.Close()
-			return nil, &changedError{o.Name}
+			return nil, &changedError{name: o.Name}
 		}
 	}
 	if weights := o.Files[len(o.Files)-1].Identity; s.id != weights { // and this one is what is read
 		_ = s.Close()
-		return nil, &changedError{o.Name}
+		return nil, &changedError{name: o.Name}
 	}
 	return sourceContent{s}, nil
 }

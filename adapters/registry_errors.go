@@ -76,11 +76,17 @@ func (e *StaleError) Error() string {
 	return fmt.Sprintf("adapters: adapter %q is at generation %d, and %d was to be replaced", e.Name, e.Have, e.Want)
 }
 
-// changedError says that a generation's files are other ones by now.
-type changedError struct{ name string }
+// changedError says that a generation's files are other ones by now, and how that showed, if by a failure.
+type changedError struct {
+	name  string
+	cause error
+}
 
 func (e *changedError) Error() string {
-	return fmt.Sprintf("the files of %q have changed since they were looked at", e.name)
+	if e.cause == nil {
+		return fmt.Sprintf("the files of %q have changed since they were looked at", e.name)
+	}
+	return fmt.Sprintf("the files of %q are not what they were: %s", e.name, reasonOf(e.cause))
 }
 
 // baseError says that a base could not be used, which is not the adapter's fault.

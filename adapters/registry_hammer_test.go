@@ -28,6 +28,8 @@ func (s *stormBases) info() BaseInfo {
 func (s *stormBases) Serving() []BaseInfo { return []BaseInfo{s.info()} }
 func (s *stormBases) Idle() bool          { return rand.IntN(2) == 0 }
 
+func (s *stormBases) Ready() bool { return true }
+
 func (s *stormBases) Lease(string) (Base, error) {
 	s.leases.Add(1)
 	return &stormBase{of: s, info: s.info()}, nil

@@ -192,7 +192,7 @@ func (r *Registry) Bases(ctx context.Context, name string) ([]BaseInfo, error) {
 	defer r.release(g)
 	m, err := r.matchNow(g, r.o.Bases.Serving())
 	if err != nil {
-		return nil, err
+		return nil, r.lost(g, err)
 	}
 	if len(m.bases) == 0 {
 		return nil, &RefusedError{Name: name, Reason: m.problem}

@@ -140,7 +140,7 @@ func (r *Registry) matchNow(g *generation, serving []BaseInfo) (matching, error)
 	if len(missing) > 0 {
 		c, err := r.open(&g.origin)
 		if err != nil {
-			return matching{}, &RefusedError{Name: g.name, Reason: err.Error(), Waiting: true}
+			return matching{}, &changedError{name: g.name}
 		}
 		defer c.close()
 		for _, b := range missing {

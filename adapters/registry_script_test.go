@@ -23,12 +23,15 @@ import (
 type fakeBases struct {
 	serving []BaseInfo
 	busy    bool
+	young   bool // not all models have been looked at
 	leases  int
 	probes  int
 }
 
 func (f *fakeBases) Serving() []BaseInfo { return slices.Clone(f.serving) }
 func (f *fakeBases) Idle() bool          { return !f.busy }
+
+func (f *fakeBases) Ready() bool { return !f.young }
 
 func (f *fakeBases) Lease(name string) (Base, error) {
 	for _, b := range f.serving {
@@ -183,6 +186,9 @@ func (s *script) run(words []string) string {
 		s.r.Rebase()
 	case "busy", "idle":
 		s.bases.busy = words[0] == "busy"
+	case "young", "ready":
+		s.bases.young = words[0] == "young"
+		s.r.Rebase()
 	case "put": // put NAME files=K1,K2 and words of fakeContent
 		s.files[name] = args
 	case "remove":

@@ -34,7 +34,7 @@ func newAdapterStore(t *testing.T) *adapterStore {
 	t.Helper()
 	dir := t.TempDir()
 	models := repository.New(repository.Options{})
-	r := adapters.New(adapters.Options{Bases: bases{models}})
+	r := adapters.New(adapters.Options{Bases: bases{models, func() bool { return true }}})
 	t.Cleanup(func() {
 		r.Close()
 		models.Close()

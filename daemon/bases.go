@@ -16,7 +16,10 @@ import (
 const probeTokens = 12
 
 // bases shows the repository to the registry of adapters.
-type bases struct{ models *repository.Repository }
+type bases struct {
+	models *repository.Repository
+	ready  func() bool
+}
 
 func (b bases) Serving() []adapters.BaseInfo {
 	serving := b.models.Serving()
@@ -39,6 +42,8 @@ func (b bases) Lease(name string) (adapters.Base, error) {
 func (b bases) Idle() bool {
 	return !slices.ContainsFunc(b.models.List(), func(s repository.Status) bool { return s.Engine.Running+s.Engine.Queue > 0 })
 }
+
+func (b bases) Ready() bool { return b.ready() }
 
 // base is a leased model as adapters need it.
 type base struct{ *repository.Lease }

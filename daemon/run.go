@@ -121,7 +121,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	})
 	defer p.models.Close()
 	p.adapters = adapters.New(adapters.Options{
-		Bases: bases{p.models}, Budget: cfg.AdapterMemory.Of(p.budget), Settle: cfg.SettleTime, StateDir: state, Log: log,
+		Bases: bases{p.models, p.isReady}, Budget: cfg.AdapterMemory.Of(p.budget), Settle: cfg.SettleTime, StateDir: state, Log: log,
 	})
 	defer p.adapters.Close()
 
@@ -246,9 +246,13 @@ func (p *process) becomeReady(ctx context.Context, looked <-chan struct{}) {
 	case <-ctx.Done():
 	}
 	if ctx.Err() == nil && p.state.CompareAndSwap(server.StateStarting, server.StateReady) {
+		p.modelsChanged() // adapters whose base has not come are told that it does not
 		p.log.Info("weftd is ready", "models", p.serving(), "after", time.Since(p.started).Round(time.Millisecond))
 	}
 }
+
+// isReady says whether the models that lay there at the start have been looked at.
+func (p *process) isReady() bool { return p.state.Load() != server.StateStarting }
 
 // serving counts the models in service.
 func (p *process) serving() int {

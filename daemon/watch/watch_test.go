@@ -326,3 +326,44 @@ func TestLookFindsAtOnce(t *testing.T) {
 	w.stop()
 	w.w.Look(ended) // nobody looks any more: only its context ends it
 }
+
+// A link to a folder is a folder where Links says so, and what it leads to changes with it, all at once.
+func TestLinksToFolders(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, v := range []string{".v1", ".v2"} {
+		if err := os.Mkdir(filepath.Join(dir, v), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, v, "file"), []byte(v), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := func(to string) {
+		t.Helper()
+		if err := os.Symlink(to, filepath.Join(dir, ".next")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, ".next"), filepath.Join(dir, "a")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(".v1")
+	plain, err := look(dir, false)
+	if err != nil || len(plain) != 1 || plain[0].Folder || plain[0].Files[0].Problem == "" {
+		t.Errorf("without Links: %+v, %v", plain, err)
+	}
+	before, err := look(dir, true)
+	if err != nil || len(before) != 1 || !before[0].Folder || len(before[0].Files) != 1 || before[0].Files[0].Problem != "" {
+		t.Fatalf("with Links: %+v, %v", before, err)
+	}
+	link(".v2")
+	after, err := look(dir, true)
+	if err != nil || after[0].Files[0].Inode == before[0].Files[0].Inode {
+		t.Errorf("after the swap: %+v, %v", after, err)
+	}
+	link("nowhere")
+	if broken, err := look(dir, true); err != nil || broken[0].Folder || broken[0].Files[0].Problem == "" {
+		t.Errorf("a link to nothing: %+v, %v", broken, err)
+	}
+}
