@@ -113,9 +113,10 @@ type Engine struct {
 
 	mu      sync.Mutex // guards what follows
 	inbox   []event
-	stop    bool  // Close was called
-	ended   error // why no request is taken any more
-	live    int   // streams the loop has not dropped, those in the inbox included
+	stop    bool           // Close was called
+	ended   error          // why no request is taken any more
+	live    int            // streams the loop has not dropped, those in the inbox included
+	callers map[string]int // of live, by caller; none is 0
 	lastID  scheduler.SeqID
 	service time.Duration // moving average of a request's time at work
 	stats   Stats
@@ -196,10 +197,9 @@ func (e *Engine) Submit(req Request) (*Stream, error) {
 	if e.ended != nil {
 		return nil, e.ended
 	}
-	if e.live >= e.cfg.MaxBatch+e.cfg.MaxQueue {
-		return nil, &QueueFullError{Queue: e.live - e.stats.Running, RetryAfter: e.retryAfter()}
+	if err := e.enter(req.Caller); err != nil {
+		return nil, err
 	}
-	e.live++
 	e.lastID++
 	s.id = e.lastID
 	e.stats.Queue = e.live - e.stats.Running
@@ -226,12 +226,6 @@ func (e *Engine) check(req *Request) error {
 		return fmt.Errorf("engine: behind a request of another prompt, list of adapters, domain or engine: %w", ErrRequest)
 	}
 	return req.Sampling.Validate(e.model.Vocab)
-}
-
-// retryAfter guesses when a place becomes free. The caller holds mu.
-func (e *Engine) retryAfter() time.Duration {
-	guess := e.service / time.Duration(e.cfg.MaxBatch)
-	return min(max(guess.Truncate(time.Second)+time.Second, time.Second), time.Minute)
 }
 
 // post hands an event to the loop. The caller holds mu.

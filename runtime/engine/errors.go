@@ -25,9 +25,16 @@ var (
 type QueueFullError struct {
 	Queue      int           // requests that wait
 	RetryAfter time.Duration // a guess at when there is a place; at least a second
+	// Mine is how many requests the caller has, waiting and at work, where these are the reason: there is room, and it is for callers
+	// who have less than Share. Otherwise both are 0.
+	Mine, Share int
 }
 
 func (e *QueueFullError) Error() string {
+	if e.Share > 0 {
+		return fmt.Sprintf("engine: this caller has %d requests at work and waiting, its share of the queue is %d and what is left is for "+
+			"other callers; try again in %v", e.Mine, e.Share, e.RetryAfter)
+	}
 	return fmt.Sprintf("engine: the queue is full: %d requests wait; try again in %v", e.Queue, e.RetryAfter)
 }
 

@@ -23,6 +23,7 @@ type loop struct {
 	paused  []*Stream // whose readers are waited for
 	events  []event   // taken from the inbox
 	timer   *time.Timer
+	began   time.Time // deadlines are told to the scheduler as the time since then
 
 	batch   models.Batch
 	logits  []float32 // [logit rows, Vocab] as read from the device
@@ -43,6 +44,7 @@ func newLoop(cfg Config, s *scheduler.Scheduler, m *kvcache.Manager, pages *kvca
 		workspace: models.NewWorkspace(cfg.Backend, model, cfg.StepTokens, cfg.logitRows()),
 		streams:   map[scheduler.SeqID]*Stream{},
 		timer:     timer,
+		began:     time.Now(),
 		batch:     newBatch(cfg),
 		logits:    make([]float32, cfg.logitRows()*model.Vocab),
 		sampled:   make([]scheduler.Sampled, 0, cfg.logitRows()),
@@ -68,7 +70,9 @@ func (e *Engine) work() error {
 		if e.listen() {
 			return ErrClosed
 		}
-		e.loseSlowReaders(time.Now())
+		now := time.Now()
+		e.loseSlowReaders(now)
+		e.expire(now)
 		stepped, err := e.step()
 		if err != nil {
 			return err
@@ -79,17 +83,22 @@ func (e *Engine) work() error {
 	}
 }
 
-// sleep waits for news, or for the moment at which a reader has been slow for too long.
+// sleep waits for news, or for the moment at which a reader has been slow for too long or a deadline passes.
 func (e *Engine) sleep() {
 	l := &e.loop
-	if len(l.paused) > 0 {
-		earliest := l.paused[0].pausedAt
-		for _, s := range l.paused {
-			if s.pausedAt.Before(earliest) {
-				earliest = s.pausedAt
-			}
+	var until time.Time
+	for _, s := range l.paused {
+		if at := s.pausedAt.Add(e.cfg.ReadTimeout); until.IsZero() || at.Before(until) {
+			until = at
 		}
-		l.timer.Reset(time.Until(earliest.Add(e.cfg.ReadTimeout)))
+	}
+	if d := l.scheduler.Deadline(); d > 0 {
+		if at := l.began.Add(d); until.IsZero() || at.Before(until) {
+			until = at
+		}
+	}
+	if !until.IsZero() {
+		l.timer.Reset(time.Until(until))
 		defer l.timer.Stop()
 	}
 	select {
@@ -135,6 +144,7 @@ func (e *Engine) admit(s *Stream) {
 	err := l.scheduler.Add(&scheduler.Sequence{
 		ID: s.id, Prompt: r.Prompt, MaxTokens: r.MaxTokens, NoTokens: r.PromptOnly, IgnoreEOG: r.IgnoreEOS, PromptLogits: r.PromptLogprobs,
 		Root: root, Turns: turns, Behind: r.behind(), Lasting: r.Session != "",
+		Caller: r.Caller, Class: r.Class, Priority: r.Priority, Deadline: l.deadline(r),
 	})
 	if err != nil { // Submit has checked all that could be wrong
 		e.finish(s, FinishError, err)
@@ -155,7 +165,7 @@ func (e *Engine) drop(s *Stream) {
 	r := s.Result()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.live--
+	e.leave(s.request.Caller)
 	if r.Queued > 0 {
 		e.service += (r.Total - r.Queued - e.service) / 8
 	}
@@ -201,7 +211,7 @@ func (e *Engine) shut(err error) {
 	e.ended = err
 	inbox := e.inbox
 	e.inbox = nil
-	e.live = 0
+	e.live, e.callers = 0, nil
 	e.stats = Stats{PagesTotal: e.stats.PagesTotal, Steps: e.stats.Steps, Preempted: e.stats.Preempted, Drafted: e.stats.Drafted, Accepted: e.stats.Accepted}
 	e.mu.Unlock()
 	for _, s := range l.streams {

@@ -50,6 +50,7 @@ func (e *Engine) step() (stepped bool, err error) {
 	}
 	e.release(step)
 	took := time.Since(start)
+	l.scheduler.Took(step, took)
 	e.speculate(step, took)
 	e.note(step)
 	e.observe(step, took)
@@ -170,11 +171,14 @@ func (e *Engine) release(step scheduler.Step) {
 		}
 	}
 	for _, f := range finished {
-		reason := FinishLength
-		if f.Reason == scheduler.Stop {
+		s, reason := l.streams[f.ID], FinishLength
+		switch f.Reason {
+		case scheduler.Stop:
 			reason = FinishStop
+		case scheduler.Full:
+			s.detail(DetailContextFull)
 		}
-		e.finish(l.streams[f.ID], reason, io.EOF)
+		e.finish(s, reason, io.EOF)
 	}
 }
 

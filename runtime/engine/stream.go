@@ -202,6 +202,15 @@ func (s *Stream) end(reason string, err error) bool {
 	return true
 }
 
+// detail says what the finish reason will leave open.
+func (s *Stream) detail(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.result.FinishDetail = text
+	}
+}
+
 // begin notes the time of the first step, and how many tokens of the prompt were found in the cache.
 func (s *Stream) begin(now time.Time, reused int) {
 	s.mu.Lock()

@@ -1,5 +1,10 @@
 package scheduler
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Class says what kind of reader waits for a sequence.
 type Class uint8
 
@@ -14,4 +19,160 @@ func (c Class) String() string {
 		return "batch"
 	}
 	return "interactive"
+}
+
+// quantum is how many rows a caller must be ahead of another before it gives a place up to it. A place that changes hands costs the
+// rows of a page or so, as pages are kept; where the cache is not shared, a whole sequence.
+const quantum = 256
+
+// memory is how many rows a caller is at most held to be ahead of the poorest: one who asks for little is far behind for ever, and
+// who comes new must not be given all that another had before.
+const memory = 16 * quantum
+
+// caller is one of those who share the steps. Fairness is start-time fair queuing in rows (Goyal, Vin and Cheng, 1996): each caller
+// has a virtual time, the rows that were computed for it, and who has the least goes first. Who comes back after a pause
+// starts where the poorest of the others is: nobody saves up for later. A row that is computed again after a preemption is not
+// counted, so that a caller's virtual time only grows as it gets ahead and nobody is poor for being preempted.
+type caller struct {
+	name    string
+	number  uint64 // of callers, in order of their coming
+	served  uint64 // virtual time, in rows
+	alive   int    // its sequences
+	active  int    // of them, those that are not paused
+	running int    // of the active ones, those that hold pages: its places. Counted during Schedule only
+}
+
+// join counts a new sequence of a caller.
+func (s *Scheduler) join(q *sequence, name string) {
+	i := slices.IndexFunc(s.callers, func(c *caller) bool { return c.name == name })
+	if i < 0 {
+		// Those who are gone and have no lead left are as good as new ones.
+		s.callers = slices.DeleteFunc(s.callers, func(c *caller) bool { return c.alive == 0 && c.served <= s.virtual })
+		i = len(s.callers)
+		s.callers = append(s.callers, &caller{name: name, number: s.arrivals})
+	}
+	q.caller = s.callers[i]
+	q.caller.alive++
+	s.activate(q.caller)
+}
+
+// activate counts a sequence that may be scheduled from now on.
+func (s *Scheduler) activate(c *caller) {
+	if c.active == 0 {
+		c.served = max(c.served, s.virtual)
+	}
+	c.active++
+}
+
+// leave ends what join began. When nothing is left to share, nobody is ahead of anybody.
+func (s *Scheduler) leave(q *sequence) {
+	q.caller.alive--
+	if !q.paused {
+		q.caller.active--
+	}
+	if len(s.byID) == 0 {
+		s.callers = s.callers[:0]
+	}
+}
+
+// charge counts what has been computed for q and never was before.
+func (q *sequence) charge() {
+	if q.computed > q.paid {
+		q.caller.served += uint64(q.computed - q.paid)
+		q.paid = q.computed
+	}
+}
+
+// tick moves the virtual time of all to that of the poorest active caller.
+func (s *Scheduler) tick() {
+	var least uint64
+	found := false
+	for _, c := range s.callers {
+		if c.active > 0 && (!found || c.served < least) {
+			least, found = c.served, true
+		}
+	}
+	if found {
+		s.virtual = max(s.virtual, least)
+	}
+	for _, c := range s.callers {
+		c.served = min(c.served, s.virtual+memory)
+	}
+}
+
+// own orders the sequences of one caller.
+func own(a, b *sequence) int {
+	return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.priority, b.priority), cmp.Compare(a.arrival, b.arrival))
+}
+
+// fair orders all sequences: the poorest caller's first, and its own in their order.
+func fair(a, b *sequence) int {
+	if a.caller == b.caller {
+		return own(a, b)
+	}
+	return cmp.Or(cmp.Compare(a.caller.served, b.caller.served), cmp.Compare(a.class, b.class), cmp.Compare(a.caller.number, b.caller.number))
+}
+
+// count sets how many places each caller has.
+func (s *Scheduler) count() {
+	for _, c := range s.callers {
+		c.running = 0
+	}
+	for _, q := range s.running {
+		if !q.paused {
+			q.caller.running++
+		}
+	}
+}
+
+// yields says whether v, which runs, gives its place up to q, which waits. Within a caller it is a matter of rank. Between two,
+// everyone has a place before anyone has two; further places go to who is behind by more than a quantum, and from Batch to
+// Interactive as soon as that is not ahead. None of these can be turned round at once, or two sequences would
+// take one place from each other for ever.
+func (v *sequence) yields(q *sequence) bool {
+	from, to := v.caller, q.caller
+	if from == to {
+		return cmp.Or(cmp.Compare(q.class, v.class), cmp.Compare(q.priority, v.priority)) < 0
+	}
+	if from.running < 2 && to.running > 0 {
+		return false
+	}
+	lead := int64(from.served - to.served)
+	return to.running == 0 && from.running > 1 || lead > quantum || lead >= 0 && q.class < v.class
+}
+
+// yielder returns the sequence that gives its place and its pages up to q, or nil: then nobody does, or all who would have too few.
+// It spares the last place of a caller where another has two.
+func (s *Scheduler) yielder(q *sequence) *sequence {
+	var worst *sequence
+	free := s.pages.Free()
+	for _, v := range s.running {
+		switch {
+		case v.paused:
+			free += len(v.table.Pages())
+		case v.yields(q):
+			free += len(v.table.Pages())
+			if worst == nil || cmp.Or(cmp.Compare(min(v.caller.running, 2), min(worst.caller.running, 2)), fair(v, worst)) > 0 {
+				worst = v
+			}
+		}
+	}
+	if free < s.pages.PagesFor(len(q.tokens)) {
+		return nil
+	}
+	return worst
+}
+
+// first returns the sequence of the queue that is to be admitted next, or nil: of a caller without a place, else of the poorest.
+func (s *Scheduler) first() *sequence {
+	var best *sequence
+	for _, q := range s.waiting {
+		if q.paused || s.waitsFor(q) != nil {
+			continue
+		}
+		if best == nil || cmp.Or(cmp.Compare(min(q.caller.running, 1), min(best.caller.running, 1)), fair(q, best)) < 0 {
+			best = q
+		}
+	}
+	return best
 }

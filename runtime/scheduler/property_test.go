@@ -314,6 +314,9 @@ func (w *world) finished(f scheduler.Finished) {
 			break
 		}
 	}
+	if reason == scheduler.Length && len(want) == w.cfg.ContextLen && !q.NoTokens && (q.MaxTokens == 0 || len(want)-len(q.Prompt) < q.MaxTokens) {
+		reason = scheduler.Full
+	}
 	if !slices.Equal(want, q.tokens) || reason != f.Reason {
 		w.t.Fatalf("sequence %d: %d tokens, %v; alone it has %d, %v", f.ID, len(q.tokens), f.Reason, len(want), reason)
 	}

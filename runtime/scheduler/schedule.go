@@ -9,24 +9,27 @@ import (
 // that every sequence is paused, or that there is none.
 //
 // Decoding goes first: it takes one row of each stream, and a stream that waits is a gap that its reader sees. Prompts fill the
-// rest of the budget, the oldest first, and what is left then admits sequences from the queue, in order: one that does not fit
-// holds up those behind it, so that a long prompt is not overtaken for ever. Guesses take what nobody else wanted.
+// rest of the budget, those of the poorest caller first, and what they leave admits sequences from the queue: one that does not fit
+// holds up the others, so that a long prompt is not overtaken for ever. Guesses take what nobody else wanted.
 func (s *Scheduler) Schedule() Step {
 	if s.inStep {
 		panic("BUG: scheduler: Schedule before Update of the step before")
 	}
 	s.step = Step{Parts: s.step.Parts[:0], Copies: s.step.Copies[:0]}
+	s.count()
 	s.grow()
+	s.admit()
 	s.decode()
 	s.prefill()
-	s.admit()
-	s.speculate()
+	if !s.chunk.measuring {
+		s.speculate()
+	}
 	s.inStep = s.step.Rows > 0
 	return s.step
 }
 
 // grow gives each sequence that decodes the page for its next token, the oldest first. When there is none it takes pages away:
-// from a paused sequence, else from the newest. A sequence that finds no newer one keeps what it has and sits this step out.
+// from a paused sequence, else from the last in the order of fair. That one keeps what it has and sits this step out.
 func (s *Scheduler) grow() {
 	for i := 0; i < len(s.running); i++ {
 		q := s.running[i]
@@ -36,7 +39,7 @@ func (s *Scheduler) grow() {
 		for !s.pages.Grow(&q.table, len(q.tokens)) {
 			victim := s.newestPaused()
 			if victim == nil {
-				victim = s.running[len(s.running)-1]
+				victim = slices.MaxFunc(s.running, fair)
 			}
 			if victim == q {
 				break
@@ -63,6 +66,9 @@ func (s *Scheduler) preempt(v *sequence) {
 	s.pages.Release(&v.table)
 	v.computed = 0
 	v.running = false
+	if !v.paused {
+		v.caller.running--
+	}
 	i := slices.Index(s.running, v)
 	s.running = slices.Delete(s.running, i, i+1)
 	s.waiting = insert(s.waiting, v)
@@ -78,7 +84,7 @@ func (s *Scheduler) decode() {
 		if q.paused || q.lacks() != 1 || s.pages.Room(&q.table) < len(q.tokens) {
 			continue
 		}
-		if !s.add(q) {
+		if !s.add(q, 1) {
 			s.turn = q.arrival
 			return
 		}
@@ -88,54 +94,88 @@ func (s *Scheduler) decode() {
 
 // prefill adds chunks of the sequences that lack more than one token.
 func (s *Scheduler) prefill() {
+	s.order = s.order[:0]
 	for _, q := range s.running {
 		if !q.paused && q.lacks() > 1 {
-			s.add(q)
+			s.order = append(s.order, q)
 		}
+	}
+	slices.SortFunc(s.order, fair)
+	for _, q := range s.order {
+		s.add(q, s.room-(s.step.Rows-s.step.DecodeRows))
 	}
 }
 
-// admit takes sequences from the queue while there are budget and pages for all tokens they have. It takes pages from nobody
-// but paused sequences: those who run finish sooner when they are left alone.
+// admit takes sequences from the queue while the step has rows for them, and there are places and pages for all tokens they have.
+// It takes places and pages from those who are to yield them, and pages from paused sequences; the others finish sooner when they are left
+// alone.
 func (s *Scheduler) admit() {
-	active := 0
-	for _, q := range s.running {
-		if !q.paused {
-			active++
-		}
-	}
-	for i := 0; i < len(s.waiting); {
-		q := s.waiting[i]
-		if q.paused || s.waitsFor(q) != nil {
-			i++
-			continue
-		}
-		if active >= s.cfg.MaxBatch || len(s.step.Parts) >= s.cfg.MaxBatch || s.step.Rows >= s.cfg.StepTokens {
+	wanted := s.budget()
+	for wanted < s.room {
+		q := s.first()
+		if q == nil {
 			return
 		}
-		for !s.open(q) {
+		places := 0
+		for _, c := range s.callers {
+			places += c.running
+		}
+		for places >= s.cfg.MaxBatch || !s.open(q) {
 			victim := s.newestPaused()
-			if victim == nil {
-				return
+			if places >= s.cfg.MaxBatch || victim == nil {
+				if victim = s.yielder(q); victim == nil {
+					return
+				}
+				places--
+				wanted -= victim.prompts()
 			}
 			s.preempt(victim)
-			i = slices.Index(s.waiting, q)
 		}
 		// All memory that the sequence will need, so that decoding allocates nothing.
 		q.tokens = slices.Grow(q.tokens, q.limit-len(q.tokens))
 		q.keys = slices.Grow(q.keys, q.limit/s.pages.PageTokens()-len(q.keys))
 		s.pages.Reserve(&q.table, q.limit)
+		i := slices.Index(s.waiting, q)
 		s.waiting = slices.Delete(s.waiting, i, i+1)
 		s.running = insert(s.running, q)
 		q.running = true
-		active++
-		s.add(q)
+		q.caller.running++
+		q.paid = max(q.paid, q.computed)
+		wanted += q.prompts()
 	}
 }
 
-// add puts as many rows of q into the step as its budgets allow. It returns false when that is none.
-func (s *Scheduler) add(q *sequence) bool {
-	rows := min(q.lacks(), s.cfg.StepTokens-s.step.Rows)
+// prompts is how many rows q wants out of those for prompts.
+func (s *sequence) prompts() int {
+	if s.lacks() > 1 {
+		return s.lacks()
+	}
+	return 0
+}
+
+// budget sets how many rows of the step are for prompts, and returns how many of them the running sequences want.
+func (s *Scheduler) budget() (wanted int) {
+	decode, read := 0, false
+	for _, q := range s.running {
+		switch {
+		case q.paused:
+		case q.lacks() > 1:
+			wanted += q.lacks()
+		case s.pages.Room(&q.table) >= len(q.tokens):
+			decode++
+			read = read || q.class == Interactive
+		}
+	}
+	s.room = max(0, s.cfg.StepTokens-decode)
+	if read && (wanted > 0 || s.first() != nil) {
+		s.room = min(s.room, s.chunk.rows(decode))
+	}
+	return wanted
+}
+
+// add puts as many rows of q into the step as its budgets allow, at most most. It returns false when that is none.
+func (s *Scheduler) add(q *sequence, most int) bool {
+	rows := min(q.lacks(), most, s.cfg.StepTokens-s.step.Rows)
 	logits := s.cfg.LogitRows - s.step.LogitRows
 	// Prompt rows that are to be scored and were not before q was preempted: [from, to).
 	from, to := q.computed, q.computed
@@ -198,6 +238,7 @@ func (s *Scheduler) Update(step Step, sampled []Sampled) []Finished {
 	if len(sampled) > 0 {
 		panic(fmt.Sprintf("BUG: scheduler: a token was sampled for sequence %d, which did not ask", sampled[0].ID))
 	}
+	s.tick()
 	return s.finished
 }
 
@@ -207,6 +248,7 @@ func (s *Scheduler) advance(q *sequence, part *Part, sampled []Sampled) {
 		q.tokens = append(q.tokens, t.Token)
 	}
 	q.computed += len(part.Tokens) - part.Drafts + max(0, len(sampled)-1)
+	q.charge()
 	q.scored = max(q.scored, part.Pos+part.ScoreTo)
 	if len(sampled) > 0 {
 		q.drafts = 0
@@ -218,6 +260,8 @@ func (s *Scheduler) advance(q *sequence, part *Part, sampled []Sampled) {
 	switch {
 	case len(sampled) > 0 && s.ends(q, sampled[len(sampled)-1].Token):
 		s.finish(q, Stop)
+	case len(sampled) > 0 && len(q.tokens) >= s.cfg.ContextLen && !q.bounded:
+		s.finish(q, Full)
 	case len(sampled) > 0 && len(q.tokens) >= q.limit, !q.sample && q.lacks() == 0:
 		s.finish(q, Length)
 	}

@@ -14,6 +14,7 @@ package scheduler
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/weft-run/weft/runtime/kvcache"
 )
@@ -49,6 +50,13 @@ type Sequence struct {
 	Behind SeqID
 	// Lasting asks that the pages it leaves be kept longer than others'.
 	Lasting bool
+	// Caller is whose sequence it is: callers are treated fairly, whatever each of them adds. Class and Priority order the
+	// sequences of one caller: Interactive first, then the lower Priority, then the older.
+	Caller   string
+	Class    Class
+	Priority int
+	// Deadline is when Expire ends the sequence, on the clock of the one who calls it; 0: never.
+	Deadline time.Duration
 }
 
 // Turn says that keys and values from position From on are those of another identity, whose Root is To.
@@ -82,7 +90,7 @@ func (p *Part) SampleRows() int {
 	return 1 + p.Drafts
 }
 
-// Step is what to compute next: parts that lack one token first, then chunks of prompts, each in order of arrival.
+// Step is what to compute next: parts that lack one token first, in order of arrival, then chunks of prompts, the poorest caller's first.
 type Step struct {
 	Parts      []Part
 	Rows       int
@@ -105,16 +113,13 @@ type Reason uint8
 
 // The reasons.
 const (
-	Stop   Reason = iota // a token that ends the sequence was sampled
-	Length               // MaxTokens are there, or the context is full
+	Stop    Reason = iota // a token that ends the sequence was sampled
+	Length                // MaxTokens are there
+	Full                  // the context is full
+	Expired               // the deadline has passed
 )
 
-func (r Reason) String() string {
-	if r == Stop {
-		return "stop"
-	}
-	return "length"
-}
+func (r Reason) String() string { return [...]string{"stop", "length", "full", "expired"}[r] }
 
 // Finished is a sequence that is done; its pages are free again.
 type Finished struct {
@@ -133,8 +138,9 @@ type Counts struct {
 // Scheduler holds all sequences of one engine.
 //
 // Invariants: waiting and running are both in order of arrival. A sequence is admitted with pages for all tokens it has, so only
-// decoding takes pages from others. The oldest sequence that runs and is not paused can take the pages of all others, and the
-// pool holds a whole context: so a step has rows whenever some sequence is not paused, and each becomes the oldest in its time.
+// decoding can find itself without a page. Of those that run and are not paused the first in the order of fair can take the pages of
+// all others, and the pool holds a whole context: so a step has rows whenever some sequence is not paused. Each sequence
+// becomes the first in its time: the others' callers get richer with each new row, and its own does not.
 type Scheduler struct {
 	cfg      Config
 	pages    *kvcache.Manager
@@ -143,8 +149,14 @@ type Scheduler struct {
 	running  []*sequence
 	paused   int    // sequences that are paused
 	arrivals uint64 // sequences added so far
-	turn     uint64 // arrival at which decoding starts in the next step; only a step too small for all rows moves it
-	inStep   bool   // between Schedule and Update
+	callers  []*caller
+	virtual  uint64      // virtual time at which a caller begins who has no sequence to schedule yet
+	timed    int         // sequences with a deadline
+	chunk    chunk       // how much of prompts a step takes beside decoding
+	room     int         // rows of the step for prompts
+	order    []*sequence // scratch of prefill
+	turn     uint64      // arrival at which decoding starts in the next step; only a step too small for all rows moves it
+	inStep   bool        // between Schedule and Update
 	step     Step
 	finished []Finished
 }
@@ -153,6 +165,11 @@ type Scheduler struct {
 type sequence struct {
 	id       SeqID
 	arrival  uint64
+	caller   *caller
+	class    Class
+	priority int
+	deadline time.Duration
+	paid     int     // tokens that the caller was charged for, or that were found
 	tokens   []int32 // prompt, then completion
 	prompt   int     // tokens of the prompt
 	limit    int     // length of tokens at which the sequence is done
@@ -167,6 +184,7 @@ type sequence struct {
 	drafts   int  // guesses that stand in the memory behind tokens
 
 	sample       bool // wants tokens
+	bounded      bool // its MaxTokens fit the context
 	ignoreEOG    bool
 	promptLogits bool
 	paused       bool
@@ -186,7 +204,7 @@ func New(cfg Config, pages *kvcache.Manager) (*Scheduler, error) {
 		return nil, fmt.Errorf("scheduler: a context of %d tokens needs %d pages of %d tokens, the pool has %d: %w",
 			cfg.ContextLen, need, pages.PageTokens(), pages.Total(), ErrConfig)
 	}
-	return &Scheduler{cfg: cfg, pages: pages, byID: map[SeqID]*sequence{}}, nil
+	return &Scheduler{cfg: cfg, pages: pages, byID: map[SeqID]*sequence{}, chunk: newChunk(cfg.MaxBatch)}, nil
 }
 
 // Add puts a sequence at the end of the queue.
@@ -202,13 +220,17 @@ func (s *Scheduler) Add(seq *Sequence) error {
 	switch {
 	case seq.NoTokens:
 		limit = len(seq.Prompt)
-	case seq.MaxTokens > 0 && seq.MaxTokens < room:
+	case seq.MaxTokens > 0 && seq.MaxTokens <= room:
 		limit = len(seq.Prompt) + seq.MaxTokens
 	}
 	q := &sequence{
 		id: seq.ID, arrival: s.arrivals, tokens: slices.Clone(seq.Prompt), prompt: len(seq.Prompt), limit: limit,
-		sample: !seq.NoTokens, ignoreEOG: seq.IgnoreEOG, promptLogits: seq.PromptLogits,
-		root: seq.Root, turns: slices.Clone(seq.Turns), behind: seq.Behind, table: kvcache.Table{Lasting: seq.Lasting},
+		sample: !seq.NoTokens, bounded: seq.MaxTokens > 0 && seq.MaxTokens <= room, ignoreEOG: seq.IgnoreEOG, promptLogits: seq.PromptLogits,
+		root: seq.Root, turns: slices.Clone(seq.Turns), behind: seq.Behind, table: kvcache.Table{Lasting: seq.Lasting}, class: seq.Class, priority: seq.Priority, deadline: seq.Deadline,
+	}
+	s.join(q, seq.Caller)
+	if q.deadline > 0 {
+		s.timed++
 	}
 	s.arrivals++
 	s.byID[q.id] = q
@@ -247,8 +269,10 @@ func (s *Scheduler) Pause(id SeqID, paused bool) {
 	q.paused = paused
 	if paused {
 		s.paused++
+		q.caller.active--
 	} else {
 		s.paused--
+		s.activate(q.caller)
 	}
 }
 
@@ -261,8 +285,12 @@ func (s *Scheduler) Counts() Counts {
 func (s *Scheduler) remove(q *sequence) {
 	s.pages.Release(&q.table)
 	delete(s.byID, q.id)
+	s.leave(q)
 	if q.paused {
 		s.paused--
+	}
+	if q.deadline > 0 {
+		s.timed--
 	}
 	list := &s.waiting
 	if q.running {
