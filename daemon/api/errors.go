@@ -85,6 +85,7 @@ const (
 	CodeForeignHost     = "foreign_host"
 	CodeForeignOrigin   = "foreign_origin"
 	CodeTimeout         = "timeout"
+	CodeDeadline        = "deadline_exceeded"
 	CodeClientGone      = "client_gone"
 	CodeInternal        = "internal_error"
 	CodeTemplate        = "template_error"

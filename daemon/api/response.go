@@ -155,7 +155,8 @@ type Info struct {
 	Ignored       []string  `json:"ignored,omitempty"`
 	RequestID     string    `json:"request_id,omitempty"`
 	ContextLength int       `json:"context_length,omitempty"`
-	Template      string    `json:"template,omitempty"` // of a chat, where the model has none of its own: "fallback chatml"
+	FinishDetail  string    `json:"finish_detail,omitempty"` // "context full" where it was that, and not max_tokens, that a choice's "length" means
+	Template      string    `json:"template,omitempty"`      // of a chat, where the model has none of its own: "fallback chatml"
 }
 
 // Base identifies the base model that computed an answer.

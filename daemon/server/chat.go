@@ -255,6 +255,7 @@ func (s *Server) info(j *job, rec *record, timings api.Timings, ignored []string
 	return &api.Info{
 		Base: j.model.Base, Adapters: append([]api.Adapter{}, j.model.Adapters...), Numerics: s.o.Numerics, Seed: j.request.Sampling.Seed, ReusedTokens: j.reused,
 		Timings: timings, Ignored: ignored, RequestID: rec.id, ContextLength: j.model.ContextLength,
+		FinishDetail: j.detail,
 	}
 }
 

@@ -138,8 +138,14 @@ func shape(err error) *api.Error {
 	case errors.Is(err, errTooSlow):
 		return answer(http.StatusRequestTimeout, api.TypeInvalidRequest, api.CodeTimeout, "", errTooSlow.Error())
 	case errors.As(err, &full):
-		return later(answer(http.StatusTooManyRequests, api.TypeRateLimit, api.CodeQueueFull, "",
-			fmt.Sprintf("the queue of this model is full: %d requests wait", full.Queue)), full.RetryAfter)
+		message := fmt.Sprintf("the queue of this model is full: %d requests wait", full.Queue)
+		if full.Share > 0 {
+			message = fmt.Sprintf("you have %d requests at work and waiting for this model, and your share of its queue is %d: what is left of it is for other callers",
+				full.Mine, full.Share)
+		}
+		return later(answer(http.StatusTooManyRequests, api.TypeRateLimit, api.CodeQueueFull, "", message), full.RetryAfter)
+	case errors.Is(err, engine.ErrDeadline):
+		return answer(http.StatusGatewayTimeout, api.TypeServer, api.CodeDeadline, "", trim(err))
 	case errors.Is(err, errBusy):
 		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeQueueFull, "", errBusy.Error()), time.Second)
 	case errors.Is(err, ErrDraining), errors.Is(err, engine.ErrClosed), errors.Is(err, repository.ErrClosed), errors.Is(err, adapters.ErrClosed):

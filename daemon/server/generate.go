@@ -23,6 +23,7 @@ type job struct {
 	stops   []stopString
 	salt    string // cache_salt
 	reused  int    // tokens of the prompts that were found in the cache; known when all choices have ended
+	detail  string // what the finish reason of a choice left open, or empty; known then too
 }
 
 func (j *job) choices() int { return len(j.prompts) * j.n }
@@ -48,6 +49,7 @@ type event struct {
 	offset int                  // code points of this choice's generated text before the token
 	text   string               // what may be shown now: not always the token's own text
 	finish string               // in the last event of the choice
+	detail string               // beside it, what it leaves open
 	last   bool                 // the last event of the last choice
 }
 
@@ -196,9 +198,10 @@ func (g *generation) choice(ctx context.Context, choice int, stream Stream) erro
 	}
 	ev := event{choice: choice, finish: api.FinishStop}
 	if !found {
-		ev.finish = stream.Result().FinishReason
+		r := stream.Result()
+		ev.finish, ev.detail = r.FinishReason, r.FinishDetail
 		if ev.text, found = stops.push(decoder.Flush()); found {
-			ev.finish = api.FinishStop
+			ev.finish, ev.detail = api.FinishStop, ""
 		} else {
 			ev.text += stops.flush()
 		}
@@ -222,6 +225,9 @@ func (g *generation) tell(ev event) error {
 		g.left--
 		ev.last = g.left == 0
 		g.rec.finish = ev.finish
+		if ev.detail != "" {
+			g.job.detail = ev.detail
+		}
 	}
 	return g.emit(ev)
 }

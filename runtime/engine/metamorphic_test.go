@@ -30,7 +30,7 @@ import (
 // The metamorphic test: a random list of requests gives the same bits however it is computed. Each request is computed alone
 // first; then all together, with everything drawn that must not matter: tokens in a step, sequences in a batch, page size, pages
 // (few enough for preemption, or plenty), threads, CPU level, how long readers dawdle, what is guessed ahead, and who cancels
-// beside them.
+// or expires beside them. Whose request it is, its class, its priority and a deadline that does not pass must not matter either.
 
 // answer is all that a request can tell.
 type answer struct {
@@ -294,6 +294,10 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 		for i := range requests {
 			requests[i] = drawRequest(r, vocab, of.contextLen)
 			requests[i].Domain = []string{"one", "one", "other"}[r.IntN(3)]
+			requests[i].Caller, requests[i].Class, requests[i].Priority = []string{"a", "b", "c"}[r.IntN(3)], Class(r.IntN(2)), r.IntN(5)-2
+			if r.IntN(4) == 0 {
+				requests[i].Deadline = time.Now().Add(time.Hour)
+			}
 			if i > 0 && r.IntN(2) == 0 { // begins as another one
 				other := requests[r.IntN(i)].Prompt
 				copy(requests[i].Prompt, other[:r.IntN(len(other)+1)])
@@ -326,6 +330,9 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 		var readers sync.WaitGroup
 		for range v.Cancels {
 			req, after := drawRequest(r, vocab, of.contextLen), r.IntN(6)
+			if r.IntN(2) == 0 { // its deadline makes it go
+				req.Deadline, after = time.Now().Add(time.Duration(r.IntN(2000))*time.Microsecond), 1000
+			}
 			readers.Go(func() { leave(t, e, req, after) })
 		}
 		for range v.Rounds {

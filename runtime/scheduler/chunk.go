@@ -23,7 +23,7 @@ type chunk struct {
 }
 
 func newChunk(maxBatch int) chunk {
-	return chunk{idle: make([]time.Duration, maxBatch+1), since: make([]int, maxBatch+1)}
+	return chunk{idle: make([]time.Duration, maxBatch+1), since: make([]int, maxBatch+1), last: 8}
 }
 
 // rows returns how many rows of prompts the next step may have beside decode others: 0 where it is to be measured without.
@@ -65,8 +65,7 @@ func (c *chunk) took(step *Step, d time.Duration) {
 	case *idle > 0:
 		c.since[decode]++
 		c.last = rows
-		// A row that costs more than was thought is a gap already; one that costs less can wait to be believed.
-		c.row = follow(c.row, max((d-*idle)/time.Duration(rows), *idle/1024, 1), 8, 2)
+		c.row = follow(c.row, max((d-*idle)/time.Duration(rows), *idle/1024, 1), 3, 2)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -67,11 +68,13 @@ func TestRandomOperations(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		for range rapid.IntRange(1, 80).Draw(t, "operations") {
-			switch rapid.SampledFrom([]string{"add", "add", "step", "step", "step", "step", "draft", "draft", "cancel", "pause", "resume"}).Draw(t, "operation") {
+			switch rapid.SampledFrom([]string{"add", "add", "step", "step", "step", "step", "draft", "draft", "cancel", "pause", "resume", "expire"}).Draw(t, "operation") {
 			case "add":
 				w.add()
 			case "step":
 				w.step()
+			case "expire":
+				w.expire(time.Duration(rapid.IntRange(0, 100).Draw(t, "now")))
 			case "draft":
 				if id, ok := w.pick(); ok {
 					w.draft(id)
@@ -120,7 +123,12 @@ func (w *world) add() {
 	q := &wanted{Sequence: scheduler.Sequence{
 		ID: w.last, NoTokens: rapid.IntRange(0, 4).Draw(w.t, "noTokens") == 0, MaxTokens: rapid.IntRange(0, 50).Draw(w.t, "max"),
 		PromptLogits: rapid.Bool().Draw(w.t, "score"), IgnoreEOG: rapid.Bool().Draw(w.t, "ignore"),
+		Caller: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(w.t, "caller"), Class: scheduler.Class(rapid.IntRange(0, 1).Draw(w.t, "class")),
+		Priority: rapid.IntRange(-1, 1).Draw(w.t, "priority"), Deadline: time.Duration(rapid.IntRange(-100, 100).Draw(w.t, "deadline")),
 	}}
+	if q.Deadline < 0 {
+		q.Deadline = 0
+	}
 	// Prompts of one root and one beginning have much in common; they part ways somewhere.
 	if root := rapid.IntRange(0, 2).Draw(w.t, "root"); root > 0 {
 		q.Root = kvcache.Key{byte(root)}
@@ -213,6 +221,24 @@ func (w *world) step() {
 	}
 	for _, f := range w.s.Update(step, sampled) {
 		w.finished(f)
+	}
+	if took := rapid.IntRange(0, 50).Draw(w.t, "took"); took > 0 {
+		w.s.Took(step, time.Duration(took))
+	}
+}
+
+// expire ends what has a deadline that is not after now, and nothing else.
+func (w *world) expire(now time.Duration) {
+	for _, f := range w.s.Expire(now) {
+		if d := w.alive[f.ID].Deadline; f.Reason != scheduler.Expired || d == 0 || d > now {
+			w.t.Fatalf("sequence %d ends at %v: %v, its deadline is %v", f.ID, now, f.Reason, d)
+		}
+		delete(w.alive, f.ID)
+	}
+	for id, q := range w.alive {
+		if q.Deadline > 0 && (q.Deadline <= now || q.Deadline < w.s.Deadline()) {
+			w.t.Fatalf("sequence %d has its deadline at %v, it is %v and the next is said to be at %v", id, q.Deadline, now, w.s.Deadline())
+		}
 	}
 }
 

@@ -110,10 +110,9 @@ func (s *Scheduler) prefill() {
 // It takes places and pages from those who are to yield them, and pages from paused sequences; the others finish sooner when they are left
 // alone.
 func (s *Scheduler) admit() {
-	wanted := s.budget()
-	for wanted < s.room {
+	for s.budget(); ; {
 		q := s.first()
-		if q == nil {
+		if q == nil || s.wantedBefore(q) >= s.room {
 			return
 		}
 		places := 0
@@ -127,7 +126,6 @@ func (s *Scheduler) admit() {
 					return
 				}
 				places--
-				wanted -= victim.prompts()
 			}
 			s.preempt(victim)
 		}
@@ -141,36 +139,37 @@ func (s *Scheduler) admit() {
 		q.running = true
 		q.caller.running++
 		q.paid = max(q.paid, q.computed)
-		wanted += q.prompts()
 	}
 }
 
-// prompts is how many rows q wants out of those for prompts.
-func (s *sequence) prompts() int {
-	if s.lacks() > 1 {
-		return s.lacks()
-	}
-	return 0
-}
-
-// budget sets how many rows of the step are for prompts, and returns how many of them the running sequences want.
-func (s *Scheduler) budget() (wanted int) {
+// budget sets how many rows of the step are for prompts.
+func (s *Scheduler) budget() {
 	decode, read := 0, false
+	prompts := s.first() != nil
 	for _, q := range s.running {
 		switch {
 		case q.paused:
 		case q.lacks() > 1:
-			wanted += q.lacks()
+			prompts = true
 		case s.pages.Room(&q.table) >= len(q.tokens):
 			decode++
 			read = read || q.class == Interactive
 		}
 	}
 	s.room = max(0, s.cfg.StepTokens-decode)
-	if read && (wanted > 0 || s.first() != nil) {
+	if read && prompts {
 		s.room = min(s.room, s.chunk.rows(decode))
 	}
-	return wanted
+}
+
+// wantedBefore is how many rows the prompts want that go before q.
+func (s *Scheduler) wantedBefore(q *sequence) (rows int) {
+	for _, v := range s.running {
+		if !v.paused && v.lacks() > 1 && fair(v, q) < 0 {
+			rows += v.lacks()
+		}
+	}
+	return rows
 }
 
 // add puts as many rows of q into the step as its budgets allow, at most most. It returns false when that is none.

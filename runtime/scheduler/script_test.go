@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weft-run/weft/runtime/kvcache"
 	"github.com/weft-run/weft/runtime/modeltest"
@@ -19,11 +20,12 @@ const eog = 2
 // machine runs the commands of a script:
 //
 //	new pages=N page=TOKENS batch=N step=TOKENS logits=ROWS context=TOKENS
-//	add ID prompt=TOKENS max=TOKENS [score] [none] [ignore]
+//	add ID prompt=TOKENS max=TOKENS caller=N priority=N deadline=MS [batch] [score] [none] [ignore]
 //	schedule            the next step: each part with its rows, pages, and what its logits are for
 //	draft ID TOKEN...   guesses at what follows; the model here always samples 50
 //	update [ID...]      its results; the named sequences sample the end token
-//	step [ID...]        both
+//	step [ID...]        both; took=MS tells how long the step took, times=N does it so often and shows the last one
+//	expire MS           end those whose deadline is not after that time
 //	cancel ID, pause ID, resume ID, counts
 //
 // IDs are letters.
@@ -72,8 +74,14 @@ func (m *machine) run(words []string) string {
 		for i := range prompt {
 			prompt[i] = int32(100 + i)
 		}
+		class := scheduler.Interactive
+		if slices.Contains(words, "batch") {
+			class = scheduler.Batch
+		}
 		return message(m.s.Add(&scheduler.Sequence{
 			ID: id(words[1]), Prompt: prompt, MaxTokens: option("max", 0), NoTokens: slices.Contains(words, "none"),
+			Caller: fmt.Sprint(option("caller", 0)), Class: class, Priority: option("priority", 0),
+			Deadline:     time.Duration(option("deadline", 0)) * time.Millisecond,
 			PromptLogits: slices.Contains(words, "score"), IgnoreEOG: slices.Contains(words, "ignore"),
 		}))
 	case "schedule":
@@ -82,12 +90,29 @@ func (m *machine) run(words []string) string {
 	case "update":
 		return m.update(words[1:])
 	case "step":
-		m.last = m.s.Schedule()
-		text := m.show()
-		if m.last.Rows > 0 {
-			text += m.update(words[1:])
+		var text string
+		for range option("times", 1) {
+			m.last = m.s.Schedule()
+			text = m.show()
+			if m.last.Rows > 0 {
+				text += m.update(words[1:])
+			}
+			if took := option("took", 0); took > 0 {
+				m.s.Took(m.last, time.Duration(took)*time.Millisecond)
+			}
 		}
 		return text
+	case "expire":
+		ms, err := strconv.Atoi(words[1])
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		var text strings.Builder
+		for _, f := range m.s.Expire(time.Duration(ms) * time.Millisecond) {
+			fmt.Fprintf(&text, "done %c: %s\n", f.ID, f.Reason)
+		}
+		fmt.Fprintf(&text, "next deadline %v\n", m.s.Deadline())
+		return text.String()
 	case "draft":
 		var guesses []int32
 		for _, w := range words[2:] {
