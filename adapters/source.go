@@ -34,7 +34,7 @@ type Limits struct {
 // DefaultLimits are the limits for files from anywhere.
 func DefaultLimits() Limits {
 	return Limits{
-		ConfigBytes: 1 << 20, WeightsBytes: 8 << 30, Rank: 4096, PatternBytes: 4096, Patterns: 4096,
+		ConfigBytes: 1 << 20, WeightsBytes: 8 << 30, Rank: 1024, PatternBytes: 4096, Patterns: 4096,
 		Safetensors: safetensors.DefaultLimits(), GGUF: gguf.DefaultLimits(),
 	}
 }
