@@ -29,12 +29,16 @@ func (s *Source) openGGUF(path string, lim Limits) (err error) {
 	if err != nil {
 		return reclass(err, filepath.Base(path))
 	}
+	return reclass(s.readHeader(h, lim), filepath.Base(path))
+}
+
+func (s *Source) readHeader(h *gguf.Header, lim Limits) error {
 	if h.SplitCount > 1 {
 		return refuse(ErrUnsupported, "an adapter in %d files; only one file is read", h.SplitCount)
 	}
 	alpha, err := s.readKeys(h.Meta, lim)
 	if err != nil {
-		return reclass(err, filepath.Base(path))
+		return err
 	}
 	return s.collectGGUF(h, alpha, lim)
 }

@@ -236,6 +236,9 @@ func (s *Source) checkParts(c *peftConfig, lim Limits) error {
 		if rank != p.rank {
 			return refuse(ErrFormat, "%s gives module %q the rank %d, but tensor %q has %d", ConfigFile, p.module, rank, p.a.name, p.rank)
 		}
+		if scale == 0 {
+			return refuse(ErrFormat, "%s gives module %q an alpha so small that it changes nothing", ConfigFile, p.module)
+		}
 		p.scale = scale
 	}
 	if len(untargeted) > 0 {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 )
@@ -16,7 +17,12 @@ type configReader struct {
 	fields map[string]json.RawMessage
 	lim    Limits
 	err    error
+	// instructions are those of all expressions so far.
+	instructions int
 }
+
+// maxInstructions bounds all expressions of a configuration: about 40 bytes of memory each.
+const maxInstructions = 1 << 18
 
 func (r *configReader) fail(class error, key, format string, args ...any) {
 	if r.err == nil {
@@ -64,11 +70,19 @@ func (r *configReader) expression(key, around, expression string) *regexp.Regexp
 		return nil
 	}
 	// The expression alone first: a bracket of its own must not close one of ours.
-	_, err := regexp.Compile(expression)
+	tree, err := syntax.Parse(expression, syntax.Perl)
 	if err == nil {
-		var compiled *regexp.Regexp
-		if compiled, err = regexp.Compile(fmt.Sprintf(around, expression)); err == nil {
-			return compiled
+		var program *syntax.Prog
+		if program, err = syntax.Compile(tree.Simplify()); err == nil {
+			// A repetition of few bytes can be a program of many instructions.
+			if r.instructions += len(program.Inst); r.instructions > maxInstructions {
+				r.fail(ErrFormat, key, "the expressions up to %.80q are programs of %d instructions, the limit is %d", expression, r.instructions, maxInstructions)
+				return nil
+			}
+			var compiled *regexp.Regexp
+			if compiled, err = regexp.Compile(fmt.Sprintf(around, expression)); err == nil {
+				return compiled
+			}
 		}
 	}
 	r.fail(ErrUnsupported, key, "the expression %.80q is none that is matched in linear time (%v); name the modules in full", expression, err)
