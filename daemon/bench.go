@@ -84,6 +84,9 @@ func benchFile(ctx context.Context, plan benchPlan, file *gguf.File, report func
 			return err
 		}
 	}
+	if plan.stacks, err = benchAdapters(model, plan); err != nil {
+		return err
+	}
 	cost := costOf(file, model.Config(), plan)
 	for _, threads := range plan.threads {
 		if err := benchThreads(ctx, plan, model, cost, chunks, threads, row, report); err != nil {
@@ -122,14 +125,21 @@ func benchThreads(ctx context.Context, plan benchPlan, model models.Model, cost 
 					return err
 				}
 			}
-			if row.TokensPerSecond, err = measure(ctx, device, model, plan, t); err != nil {
+			rates, err := measure(ctx, device, model, plan, t)
+			if err != nil {
 				return fmt.Errorf("%s: %w", row.Test, err)
 			}
-			if plan.roofline {
-				row.Roofline = cost.against(limits, t, median(row.TokensPerSecond))
-			}
-			if err := report(row); err != nil {
-				return err
+			for i, adapters := range plan.adapters {
+				row.Test, row.TokensPerSecond = t.name(), rates[i]
+				if adapters > 0 {
+					row.Test += fmt.Sprintf("+%dr%d", adapters, plan.rank)
+				}
+				if plan.roofline {
+					row.Roofline = cost.against(limits, t, median(row.TokensPerSecond))
+				}
+				if err := report(row); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/runtime/models"
 	"github.com/weft-run/weft/runtime/modeltest/synthetic"
 )
 
@@ -37,6 +38,9 @@ commas; every test is done for every thread count. --perplexity and --load measu
   --types LIST   types of the synthetic model, measured one after the other:
                  ` + strings.Join(synthetic.Mixes(), ", ") + `
   --keep FILE    write the synthetic model to FILE, a new one, and leave it there; one type only
+  --adapters LIST  numbers of random adapters, measured turn by turn (default 0: none): sequences that are decoded together use them in
+                 rotation, a prompt the first; they change all products of all layers
+  --rank N       rank of the adapters (default 16)
   --roofline     measure before each test what memory and arithmetic units can do, and print the fractions reached: weights and
                  cache read in a step against memory, multiply-adds against the level's own instructions in registers
   --load         measure the time from the start of loading to the first token, in ms, as the daemon loads; -r times
@@ -56,6 +60,9 @@ type benchPlan struct {
 	keep                                       string
 	roofline                                   bool
 	prompts, outputs, depths, batches, threads []int
+	adapters                                   []int
+	rank                                       int
+	stacks                                     []*models.Stack // as many as the largest of adapters
 	runs, stepTokens                           int
 	cache                                      kernels.CacheType
 	level                                      string
@@ -83,6 +90,8 @@ func parseBench(args []string, level string) (benchPlan, error) {
 	list("d", &p.depths, 0, 0, 1<<20)
 	list("b", &p.batches, 1, 1, 1024)
 	list("t", &p.threads, 0, 0, 1024)
+	list("adapters", &p.adapters, 0, 0, 64)
+	set.IntVar(&p.rank, "rank", 16, "")
 	set.IntVar(&p.runs, "r", 5, "")
 	set.IntVar(&p.stepTokens, "u", 512, "")
 	set.StringVar(&p.level, "cpu", level, "")
@@ -115,6 +124,9 @@ func parseBench(args []string, level string) (benchPlan, error) {
 	}
 	if p.load && p.perplexity.text != "" || p.roofline && (p.load || p.perplexity.text != "") {
 		return p, errors.New("--load, --perplexity and --roofline exclude each other")
+	}
+	if p.rank < 1 || p.rank > 1024 {
+		return p, fmt.Errorf("--rank %d: 1 to 1024 are computed", p.rank)
 	}
 	if p.runs < 1 || p.stepTokens < 1 || p.stepTokens > 1<<16 {
 		return p, fmt.Errorf("-r %d -u %d: at least one run, and 1 to 65536 tokens in a step", p.runs, p.stepTokens)

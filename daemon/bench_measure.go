@@ -26,10 +26,12 @@ type bench struct {
 	batch   models.Batch
 	step    int // most rows of one Forward
 	random  *rand.Rand
+
+	adapters []*models.Stack // sequence i uses number i modulo their count; none: the base
 }
 
-// measure runs one test and returns the rate of each timed run.
-func measure(ctx context.Context, device *cpu.Device, model models.Model, plan benchPlan, t benchTest) ([]float64, error) {
+// measure runs one test with each number of adapters, turn by turn, and returns the rate of each timed run.
+func measure(ctx context.Context, device *cpu.Device, model models.Model, plan benchPlan, t benchTest) ([][]float64, error) {
 	backend := device.Open()
 	defer backend.Close()
 	tokens := t.depth + max(t.prompt, t.output)
@@ -46,23 +48,29 @@ func measure(ctx context.Context, device *cpu.Device, model models.Model, plan b
 			return nil, err
 		}
 	}
-	run := func(prompt, output int) error {
+	run := func(adapters, prompt, output int) error {
+		b.adapters = plan.stacks[:adapters]
 		if prompt > 0 {
 			return b.prefill(ctx, 0, t.depth, prompt)
 		}
 		return b.decode(ctx, t.depth, output)
 	}
-	// One run that is not timed brings weights, pages and scratch into memory; for decode a part of one does.
-	if err := run(t.prompt, min(t.output, 8)); err != nil {
-		return nil, err
-	}
-	rates := make([]float64, plan.runs)
-	for i := range rates {
-		started := time.Now()
-		if err := run(t.prompt, t.output); err != nil {
-			return nil, err
+	rates := make([][]float64, len(plan.adapters))
+	for turn := range 1 + plan.runs {
+		for i, adapters := range plan.adapters {
+			// One run that is not timed brings weights, pages and scratch into memory; for decode a part of one does.
+			if turn == 0 {
+				if err := run(adapters, t.prompt, min(t.output, 8)); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			started := time.Now()
+			if err := run(adapters, t.prompt, t.output); err != nil {
+				return nil, err
+			}
+			rates[i] = append(rates[i], float64(t.prompt+t.output*t.batch)/time.Since(started).Seconds())
 		}
-		rates[i] = float64(t.prompt+t.output*t.batch) / time.Since(started).Seconds()
 	}
 	return rates, nil
 }
@@ -128,11 +136,14 @@ func (b *bench) decode(ctx context.Context, from, count int) error {
 
 func (b *bench) reset() {
 	b.batch.Tokens, b.batch.Positions, b.batch.Slots = b.batch.Tokens[:0], b.batch.Positions[:0], b.batch.Slots[:0]
-	b.batch.Spans, b.batch.LogitRows = b.batch.Spans[:0], b.batch.LogitRows[:0]
+	b.batch.Spans, b.batch.LogitRows, b.batch.Adapted = b.batch.Spans[:0], b.batch.LogitRows[:0], b.batch.Adapted[:0]
 }
 
 // add puts count rows of a sequence into the batch.
 func (b *bench) add(sequence, pos, count int) {
+	if n := len(b.adapters); n > 0 {
+		b.batch.Adapted = models.Adapt(b.batch.Adapted, len(b.batch.Tokens), count, b.adapters[sequence%n])
+	}
 	table := b.tables[sequence].Pages()
 	b.batch.Spans = append(b.batch.Spans, kernels.Span{First: len(b.batch.Tokens), Count: count, Pos: pos, Pages: table})
 	b.batch.Slots = kvcache.Slots(b.batch.Slots, table, benchPageTokens, pos, count)

@@ -28,6 +28,7 @@ var levels = map[string]func(){
 		attention()
 		cacheQuants()
 		limits()
+		expand()
 	},
 	"avxvnni":      func() { vnniProducts(false) },
 	"avxvnni/evex": func() { vnniProducts(true) },

@@ -132,6 +132,8 @@ func steady(t testing.TB, b kernels.Backend, rows int) func() {
 	qkv := []kernels.Projection{{Dst: q, W: tensor(quant.Q4_1, cols, cols)}, {Dst: k, W: tensor(quant.F16, cols/2, cols)}, {Dst: v, W: tensor(quant.Q6_K, cols/2, cols)}}
 	mlp := []kernels.Projection{{Dst: gate, W: tensor(quant.Q4_0, cols, cols)}, {Dst: up, W: tensor(quant.Q8_0, cols, cols)}}
 	down := []kernels.Projection{{Dst: n, W: tensor(quant.F32, cols, cols)}}
+	factors := lowRank(1, cols, cols)
+	qkv[0].LowRank = []kernels.LowRank{{Count: rows, Factors: factors, Scale: 0.5}}
 	ids, slots := make([]int32, rows), make([]int32, rows)
 	for i := range slots {
 		slots[i] = int32(i)

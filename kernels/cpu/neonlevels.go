@@ -36,7 +36,7 @@ func overlayNEON(t *table) {
 	t.halvesToFloats, t.floatsToHalves = neon.HalvesToFloats, neon.FloatsToHalves
 	t.coders[quant.Q8_0] = &coder{encode: neon.EncodeQ8_0, keys: neon.LoadKeysQ8_0, values: neon.DecodeQ8_0}
 	t.coders[quant.Q4_0] = &coder{encode: neon.EncodeQ4_0, keys: neon.LoadKeysQ4_0, values: neon.DecodeQ4_0}
-	t.prefetch, t.mulFloats = neon.Prefetch, neon.MulFloats
+	t.prefetch, t.mulFloats, t.expand = neon.Prefetch, neon.MulFloats, neon.Expand
 	for typ, p := range t.products {
 		if p.form == ref.Float {
 			continue

@@ -14,6 +14,7 @@ func main() {
 	wide()
 	rows()
 	panels()
+	expand()
 	if err := write("../cpu/neon/impl_arm64.s", "../cpu/neon/stubs.go"); err != nil {
 		log.Fatal(err)
 	}

@@ -73,6 +73,7 @@ func TestPanels(t *testing.T) {
 
 func TestOthers(t *testing.T) {
 	for name, f := range map[string]func(t *testing.T){
+		"expand":         func(t *testing.T) { kerneltest.TestExpand(t, Expand) },
 		"mulFloats":      func(t *testing.T) { kerneltest.TestMulFloats(t, MulFloats) },
 		"quantize":       func(t *testing.T) { kerneltest.TestQuantize(t, Quantize) },
 		"widen":          func(t *testing.T) { kerneltest.TestWiden(t, Widen) },

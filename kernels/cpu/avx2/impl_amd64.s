@@ -21875,3 +21875,212 @@ loop450:
 done451:
 	VZEROUPPER
 	RET
+
+// func expand(dst *float32, stride int, b *byte, panels int, t *float32, rank int, rows int)
+// Requires: AVX, F16C, FMA3
+TEXT ·expand(SB), NOSPLIT, $0-56
+	MOVQ rows+48(FP), AX
+
+loop452:
+	CMPQ AX, $0x04
+	JL   done453
+	MOVQ b+16(FP), CX
+	MOVQ dst+0(FP), DX
+	MOVQ panels+24(FP), BX
+
+loop454:
+	CMPQ   BX, $0x01
+	JL     done455
+	MOVQ   t+32(FP), SI
+	MOVQ   rank+40(FP), DI
+	MOVQ   rank+40(FP), R9
+	MOVQ   R9, DI
+	SHLQ   $0x02, DI
+	LEAQ   (DI)(DI*2), R8
+	MOVQ   R9, R10
+	SHLQ   $0x05, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+loop456:
+	CMPQ         R9, $0x01
+	JL           done457
+	VCVTPH2PS    (CX), Y8
+	VCVTPH2PS    16(CX), Y9
+	VBROADCASTSS (SI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (SI)(DI*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (SI)(DI*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (SI)(R8*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000004, SI
+	SUBQ         $0x00000001, R9
+	JMP          loop456
+
+done457:
+	MOVQ    stride+8(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	VADDPS  (DX), Y0, Y0
+	VMOVUPS Y0, (DX)
+	VADDPS  32(DX), Y1, Y1
+	VMOVUPS Y1, 32(DX)
+	VADDPS  (DX)(SI*1), Y2, Y2
+	VMOVUPS Y2, (DX)(SI*1)
+	VADDPS  32(DX)(SI*1), Y3, Y3
+	VMOVUPS Y3, 32(DX)(SI*1)
+	VADDPS  (DX)(SI*2), Y4, Y4
+	VMOVUPS Y4, (DX)(SI*2)
+	VADDPS  32(DX)(SI*2), Y5, Y5
+	VMOVUPS Y5, 32(DX)(SI*2)
+	VADDPS  (DX)(DI*1), Y6, Y6
+	VMOVUPS Y6, (DX)(DI*1)
+	VADDPS  32(DX)(DI*1), Y7, Y7
+	VMOVUPS Y7, 32(DX)(DI*1)
+	ADDQ    $0x00000040, DX
+	SUBQ    $0x00000001, BX
+	JMP     loop454
+
+done455:
+	MOVQ rank+40(FP), CX
+	MOVQ dst+0(FP), DX
+	MOVQ t+32(FP), BX
+	SHLQ $0x02, CX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	ADDQ CX, BX
+	MOVQ BX, t+32(FP)
+	MOVQ stride+8(FP), CX
+	ADDQ CX, DX
+	ADDQ CX, DX
+	ADDQ CX, DX
+	ADDQ CX, DX
+	MOVQ DX, dst+0(FP)
+	SUBQ $0x00000004, AX
+	JMP  loop452
+
+done453:
+loop458:
+	CMPQ AX, $0x01
+	JL   done459
+	MOVQ b+16(FP), CX
+	MOVQ dst+0(FP), DX
+	MOVQ panels+24(FP), BX
+
+loop460:
+	CMPQ   BX, $0x02
+	JL     done461
+	MOVQ   t+32(FP), SI
+	MOVQ   rank+40(FP), DI
+	MOVQ   rank+40(FP), R8
+	MOVQ   R8, DI
+	SHLQ   $0x02, DI
+	LEAQ   (DI)(DI*2), DI
+	MOVQ   R8, DI
+	SHLQ   $0x05, DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+loop462:
+	CMPQ         R8, $0x01
+	JL           done463
+	VCVTPH2PS    (CX), Y4
+	VCVTPH2PS    16(CX), Y5
+	VCVTPH2PS    (CX)(DI*1), Y6
+	VCVTPH2PS    16(CX)(DI*1), Y7
+	VBROADCASTSS (SI), Y8
+	VFMADD231PS  Y4, Y8, Y0
+	VFMADD231PS  Y5, Y8, Y1
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000004, SI
+	SUBQ         $0x00000001, R8
+	JMP          loop462
+
+done463:
+	ADDQ    DI, CX
+	MOVQ    stride+8(FP), SI
+	LEAQ    (SI)(SI*2), SI
+	VADDPS  (DX), Y0, Y0
+	VMOVUPS Y0, (DX)
+	VADDPS  32(DX), Y1, Y1
+	VMOVUPS Y1, 32(DX)
+	VADDPS  64(DX), Y2, Y2
+	VMOVUPS Y2, 64(DX)
+	VADDPS  96(DX), Y3, Y3
+	VMOVUPS Y3, 96(DX)
+	ADDQ    $0x00000080, DX
+	SUBQ    $0x00000002, BX
+	JMP     loop460
+
+done461:
+loop464:
+	CMPQ   BX, $0x01
+	JL     done465
+	MOVQ   t+32(FP), SI
+	MOVQ   rank+40(FP), DI
+	MOVQ   rank+40(FP), R8
+	MOVQ   R8, DI
+	SHLQ   $0x02, DI
+	LEAQ   (DI)(DI*2), DI
+	MOVQ   R8, DI
+	SHLQ   $0x05, DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+loop466:
+	CMPQ         R8, $0x01
+	JL           done467
+	VCVTPH2PS    (CX), Y2
+	VCVTPH2PS    16(CX), Y3
+	VBROADCASTSS (SI), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000004, SI
+	SUBQ         $0x00000001, R8
+	JMP          loop466
+
+done467:
+	MOVQ    stride+8(FP), SI
+	LEAQ    (SI)(SI*2), SI
+	VADDPS  (DX), Y0, Y0
+	VMOVUPS Y0, (DX)
+	VADDPS  32(DX), Y1, Y1
+	VMOVUPS Y1, 32(DX)
+	ADDQ    $0x00000040, DX
+	SUBQ    $0x00000001, BX
+	JMP     loop464
+
+done465:
+	MOVQ rank+40(FP), CX
+	MOVQ dst+0(FP), DX
+	MOVQ t+32(FP), BX
+	SHLQ $0x02, CX
+	ADDQ CX, BX
+	MOVQ BX, t+32(FP)
+	MOVQ stride+8(FP), CX
+	ADDQ CX, DX
+	MOVQ DX, dst+0(FP)
+	SUBQ $0x00000001, AX
+	JMP  loop458
+
+done459:
+	VZEROUPPER
+	RET

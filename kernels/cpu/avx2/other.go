@@ -53,6 +53,11 @@ func MulPanel(dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
 	ref.MulPanel(dst, stride, p, x, false)
 }
 
+// Expand is ref.Expand.
+func Expand(dst []float32, stride int, b []byte, t []float32, rank, outs int) {
+	ref.Expand(dst, stride, b, t, rank, outs)
+}
+
 // MulFloats is ref.MulFloats.
 func MulFloats(dst []float32, stride int, w, x []float32, cols int) {
 	ref.MulFloats(dst, stride, w, x, cols)

@@ -355,3 +355,9 @@ func limitFloats(turns int)
 //
 //go:noescape
 func limitRead(p *byte, turns int)
+
+// expand adds to panels*16 elements of rows rows of dst, stride bytes apart, the products of t [rows, rank] with the
+// halves of b: ref.Expand.
+//
+//go:noescape
+func expand(dst *float32, stride int, b *byte, panels int, t *float32, rank int, rows int)

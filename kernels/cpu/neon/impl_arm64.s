@@ -8006,3 +8006,201 @@ loop175:
 	B loop175
 done176:
 	RET
+
+// func expand(dst *float32, stride int, b *byte, panels int, t *float32, rank, rows int)
+TEXT ·expand(SB), NOSPLIT, $0-56
+	MOVD dst+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD t+32(FP), R2
+	MOVD rows+48(FP), R3
+	MOVD rank+40(FP), R4
+	LSL $2, R4, R4
+loop177:
+	CMP $4, R3
+	BLT done178
+	MOVD b+16(FP), R5
+	MOVD panels+24(FP), R7
+	MOVD R0, R6
+loop179:
+	CMP $1, R7
+	BLT done180
+	MOVD R2, R8
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	MOVD R8, R9
+	ADD R4, R9, R9
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+	MOVD R9, R10
+	ADD R4, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	MOVD R10, R11
+	ADD R4, R11, R11
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	MOVD rank+40(FP), R12
+loop181:
+	CMP $1, R12
+	BLT done182
+	WORD $0x3cc104b0 // ldr q16, [x5], #16
+	WORD $0x4e217a11 // fcvtl2 v17.4s, v16.8h
+	WORD $0x0e217a10 // fcvtl v16.4s, v16.4h
+	WORD $0x3cc104b2 // ldr q18, [x5], #16
+	WORD $0x4e217a53 // fcvtl2 v19.4s, v18.8h
+	WORD $0x0e217a52 // fcvtl v18.4s, v18.4h
+	WORD $0x4ddfc914 // ld1r {v20.4s}, [x8], #4
+	WORD $0x4e34ce00 // fmla v0.4s, v16.4s, v20.4s
+	WORD $0x4e34ce21 // fmla v1.4s, v17.4s, v20.4s
+	WORD $0x4e34ce42 // fmla v2.4s, v18.4s, v20.4s
+	WORD $0x4e34ce63 // fmla v3.4s, v19.4s, v20.4s
+	WORD $0x4ddfc934 // ld1r {v20.4s}, [x9], #4
+	WORD $0x4e34ce04 // fmla v4.4s, v16.4s, v20.4s
+	WORD $0x4e34ce25 // fmla v5.4s, v17.4s, v20.4s
+	WORD $0x4e34ce46 // fmla v6.4s, v18.4s, v20.4s
+	WORD $0x4e34ce67 // fmla v7.4s, v19.4s, v20.4s
+	WORD $0x4ddfc954 // ld1r {v20.4s}, [x10], #4
+	WORD $0x4e34ce08 // fmla v8.4s, v16.4s, v20.4s
+	WORD $0x4e34ce29 // fmla v9.4s, v17.4s, v20.4s
+	WORD $0x4e34ce4a // fmla v10.4s, v18.4s, v20.4s
+	WORD $0x4e34ce6b // fmla v11.4s, v19.4s, v20.4s
+	WORD $0x4ddfc974 // ld1r {v20.4s}, [x11], #4
+	WORD $0x4e34ce0c // fmla v12.4s, v16.4s, v20.4s
+	WORD $0x4e34ce2d // fmla v13.4s, v17.4s, v20.4s
+	WORD $0x4e34ce4e // fmla v14.4s, v18.4s, v20.4s
+	WORD $0x4e34ce6f // fmla v15.4s, v19.4s, v20.4s
+	SUB $1, R12
+	B loop181
+done182:
+	MOVD R6, R12
+	WORD $0x3dc00190 // ldr q16, [x12, #0]
+	WORD $0x4e20d600 // fadd v0.4s, v16.4s, v0.4s
+	WORD $0x3d800180 // str q0, [x12, #0]
+	WORD $0x3dc00590 // ldr q16, [x12, #16]
+	WORD $0x4e21d601 // fadd v1.4s, v16.4s, v1.4s
+	WORD $0x3d800581 // str q1, [x12, #16]
+	WORD $0x3dc00990 // ldr q16, [x12, #32]
+	WORD $0x4e22d602 // fadd v2.4s, v16.4s, v2.4s
+	WORD $0x3d800982 // str q2, [x12, #32]
+	WORD $0x3dc00d90 // ldr q16, [x12, #48]
+	WORD $0x4e23d603 // fadd v3.4s, v16.4s, v3.4s
+	WORD $0x3d800d83 // str q3, [x12, #48]
+	ADD R1, R12, R12
+	WORD $0x3dc00190 // ldr q16, [x12, #0]
+	WORD $0x4e24d604 // fadd v4.4s, v16.4s, v4.4s
+	WORD $0x3d800184 // str q4, [x12, #0]
+	WORD $0x3dc00590 // ldr q16, [x12, #16]
+	WORD $0x4e25d605 // fadd v5.4s, v16.4s, v5.4s
+	WORD $0x3d800585 // str q5, [x12, #16]
+	WORD $0x3dc00990 // ldr q16, [x12, #32]
+	WORD $0x4e26d606 // fadd v6.4s, v16.4s, v6.4s
+	WORD $0x3d800986 // str q6, [x12, #32]
+	WORD $0x3dc00d90 // ldr q16, [x12, #48]
+	WORD $0x4e27d607 // fadd v7.4s, v16.4s, v7.4s
+	WORD $0x3d800d87 // str q7, [x12, #48]
+	ADD R1, R12, R12
+	WORD $0x3dc00190 // ldr q16, [x12, #0]
+	WORD $0x4e28d608 // fadd v8.4s, v16.4s, v8.4s
+	WORD $0x3d800188 // str q8, [x12, #0]
+	WORD $0x3dc00590 // ldr q16, [x12, #16]
+	WORD $0x4e29d609 // fadd v9.4s, v16.4s, v9.4s
+	WORD $0x3d800589 // str q9, [x12, #16]
+	WORD $0x3dc00990 // ldr q16, [x12, #32]
+	WORD $0x4e2ad60a // fadd v10.4s, v16.4s, v10.4s
+	WORD $0x3d80098a // str q10, [x12, #32]
+	WORD $0x3dc00d90 // ldr q16, [x12, #48]
+	WORD $0x4e2bd60b // fadd v11.4s, v16.4s, v11.4s
+	WORD $0x3d800d8b // str q11, [x12, #48]
+	ADD R1, R12, R12
+	WORD $0x3dc00190 // ldr q16, [x12, #0]
+	WORD $0x4e2cd60c // fadd v12.4s, v16.4s, v12.4s
+	WORD $0x3d80018c // str q12, [x12, #0]
+	WORD $0x3dc00590 // ldr q16, [x12, #16]
+	WORD $0x4e2dd60d // fadd v13.4s, v16.4s, v13.4s
+	WORD $0x3d80058d // str q13, [x12, #16]
+	WORD $0x3dc00990 // ldr q16, [x12, #32]
+	WORD $0x4e2ed60e // fadd v14.4s, v16.4s, v14.4s
+	WORD $0x3d80098e // str q14, [x12, #32]
+	WORD $0x3dc00d90 // ldr q16, [x12, #48]
+	WORD $0x4e2fd60f // fadd v15.4s, v16.4s, v15.4s
+	WORD $0x3d800d8f // str q15, [x12, #48]
+	ADD R1, R12, R12
+	ADD $64, R6, R6
+	SUB $1, R7
+	B loop179
+done180:
+	ADD R1, R0, R0
+	ADD R4, R2, R2
+	ADD R1, R0, R0
+	ADD R4, R2, R2
+	ADD R1, R0, R0
+	ADD R4, R2, R2
+	ADD R1, R0, R0
+	ADD R4, R2, R2
+	SUB $4, R3
+	B loop177
+done178:
+loop183:
+	CMP $1, R3
+	BLT done184
+	MOVD b+16(FP), R5
+	MOVD panels+24(FP), R7
+	MOVD R0, R6
+loop185:
+	CMP $1, R7
+	BLT done186
+	MOVD R2, R8
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	MOVD rank+40(FP), R9
+loop187:
+	CMP $1, R9
+	BLT done188
+	WORD $0x3cc104a4 // ldr q4, [x5], #16
+	WORD $0x4e217885 // fcvtl2 v5.4s, v4.8h
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	WORD $0x3cc104a6 // ldr q6, [x5], #16
+	WORD $0x4e2178c7 // fcvtl2 v7.4s, v6.8h
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x4ddfc908 // ld1r {v8.4s}, [x8], #4
+	WORD $0x4e28cc80 // fmla v0.4s, v4.4s, v8.4s
+	WORD $0x4e28cca1 // fmla v1.4s, v5.4s, v8.4s
+	WORD $0x4e28ccc2 // fmla v2.4s, v6.4s, v8.4s
+	WORD $0x4e28cce3 // fmla v3.4s, v7.4s, v8.4s
+	SUB $1, R9
+	B loop187
+done188:
+	MOVD R6, R9
+	WORD $0x3dc00124 // ldr q4, [x9, #0]
+	WORD $0x4e20d480 // fadd v0.4s, v4.4s, v0.4s
+	WORD $0x3d800120 // str q0, [x9, #0]
+	WORD $0x3dc00524 // ldr q4, [x9, #16]
+	WORD $0x4e21d481 // fadd v1.4s, v4.4s, v1.4s
+	WORD $0x3d800521 // str q1, [x9, #16]
+	WORD $0x3dc00924 // ldr q4, [x9, #32]
+	WORD $0x4e22d482 // fadd v2.4s, v4.4s, v2.4s
+	WORD $0x3d800922 // str q2, [x9, #32]
+	WORD $0x3dc00d24 // ldr q4, [x9, #48]
+	WORD $0x4e23d483 // fadd v3.4s, v4.4s, v3.4s
+	WORD $0x3d800d23 // str q3, [x9, #48]
+	ADD R1, R9, R9
+	ADD $64, R6, R6
+	SUB $1, R7
+	B loop185
+done186:
+	ADD R1, R0, R0
+	ADD R4, R2, R2
+	SUB $1, R3
+	B loop183
+done184:
+	RET

@@ -266,3 +266,9 @@ func mulDotQ4_1_1(dst *float32, dstStride int, panel *uint8, d, m *float32, bloc
 //
 //go:noescape
 func mulMatrixQ4_1_4(dst *float32, dstStride int, panel *uint8, d, m *float32, blocks int, q *int8, scale *float32, sums *int16)
+
+// expand adds to panels*16 elements of rows rows of dst, stride bytes apart, the products of t [rows, rank] with the
+// halves of b: ref.Expand.
+//
+//go:noescape
+func expand(dst *float32, stride int, b *byte, panels int, t *float32, rank, rows int)
