@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -15,6 +16,9 @@ const (
 	lowerCase            // \p{Ll}
 	anyCase              // \p{Lm}, \p{Lo}, \p{M}: both sides of a word take it
 )
+
+// caser gives the case of a character.
+type caser func(r rune) letterCase
 
 func caseOf(r rune) letterCase {
 	switch {
@@ -39,19 +43,59 @@ func caseOf(r rune) letterCase {
 // scanTekken: [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*
 // |\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
 func scanTekken(c *classTable, text string, i int) int {
-	if end := casedWord(c, text, i); end > i {
+	if end := casedWord(c, text, i, caseOf); end > i {
 		return end
 	}
-	return scanRest(c, text, i, 1)
+	return scanRest(c, text, i, 1, "\r\n/")
 }
 
 // scanGPT4o is scanTekken with a contraction (?i:'s|'t|'re|'ve|'m|'ll|'d)? behind a word, and \p{N}{1,3}.
 func scanGPT4o(c *classTable, text string, i int) int {
-	end := casedWord(c, text, i)
-	if end == i {
-		return scanRest(c, text, i, 3)
+	if end := contractedWord(c, text, i, caseOf); end > i {
+		return end
 	}
-	if end < len(text) && text[end] == '\'' {
+	return scanRest(c, text, i, 3, "\r\n/")
+}
+
+// scanYoutuWord is scanGPT4o with \p{N} in place of \p{N}{1,3}.
+func scanYoutuWord(c *classTable, text string, i int) int {
+	if end := contractedWord(c, text, i, caseOf); end > i {
+		return end
+	}
+	return scanRest(c, text, i, 1, "\r\n/")
+}
+
+// scanKimi is scanGPT4o with a run of Han characters as a word, which no other word holds, and no slash behind signs: [\p{Han}]+|
+// [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|
+// the same with the capitals needed and not the small letters|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+func scanKimi(c *classTable, text string, i int) int {
+	if end := hanRun(c, text, i); end > i {
+		return end
+	}
+	if end := contractedWord(c, text, i, caseOfKimi); end > i {
+		return end
+	}
+	return scanRest(c, text, i, 3, "\r\n")
+}
+
+var hanRun = runOf(func(_ *classTable, r rune) bool { return isHan(r) }, false)
+
+// isHan: \p{Han} as of Unicode 16, which has one block that Go's tables lack.
+func isHan(r rune) bool {
+	return r >= 0x2e80 && (unicode.Is(unicode.Han, r) || 0x2ebf0 <= r && r <= 0x2ee5d)
+}
+
+func caseOfKimi(r rune) letterCase {
+	if isHan(r) {
+		return noLetter
+	}
+	return caseOf(r)
+}
+
+// contractedWord is casedWord with a contraction behind it.
+func contractedWord(c *classTable, text string, i int, of caser) int {
+	end := casedWord(c, text, i, of)
+	if end > i && end < len(text) && text[end] == '\'' {
 		end += contraction(text, end, true)
 	}
 	return end
@@ -59,35 +103,35 @@ func scanGPT4o(c *classTable, text string, i int) int {
 
 // casedWord returns the end of the word at i, or i where there is none. A word is capitals and then small letters; marks and letters
 // without case count as either. One character that is no letter, no number and no newline may stand before it.
-func casedWord(c *classTable, text string, i int) int {
+func casedWord(c *classTable, text string, i int, of caser) int {
 	k, n := c.at(text, i)
 	lead := k != letter && k != number && text[i] != '\r' && text[i] != '\n'
 	if lead {
-		if end := mixedCase(text, i+n); end > i+n {
+		if end := mixedCase(text, i+n, of); end > i+n {
 			return end
 		}
 	}
-	if end := mixedCase(text, i); end > i {
+	if end := mixedCase(text, i, of); end > i {
 		return end
 	}
 	if lead {
-		if end := capitals(text, i+n); end > i+n {
+		if end := capitals(text, i+n, of); end > i+n {
 			return end
 		}
 	}
-	return capitals(text, i)
+	return capitals(text, i, of)
 }
 
 // mixedCase returns the end of [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+ at i, or i. Where no small letter follows
 // the capitals, the last letter among them that may be either ends the word.
-func mixedCase(text string, i int) int {
+func mixedCase(text string, i int, of caser) int {
 	either := i
 	j := i
 	for j < len(text) {
 		r, n := utf8.DecodeRuneInString(text[j:])
-		k := caseOf(r)
+		k := of(r)
 		if k == lowerCase {
-			return run(text, j, lowerCase, anyCase)
+			return run(text, j, of, lowerCase, anyCase)
 		}
 		if k == noLetter {
 			break
@@ -101,13 +145,13 @@ func mixedCase(text string, i int) int {
 }
 
 // capitals returns the end of a run of capitals at i; where other letters follow or stand among them mixedCase has taken the word.
-func capitals(text string, i int) int { return run(text, i, upperCase) }
+func capitals(text string, i int, of caser) int { return run(text, i, of, upperCase) }
 
 // run returns the end of the run of letters of these cases at i.
-func run(text string, i int, of ...letterCase) int {
+func run(text string, i int, of caser, cases ...letterCase) int {
 	for i < len(text) {
 		r, n := utf8.DecodeRuneInString(text[i:])
-		if !slices.Contains(of, caseOf(r)) {
+		if !slices.Contains(cases, of(r)) {
 			break
 		}
 		i += n
@@ -115,8 +159,8 @@ func run(text string, i int, of ...letterCase) int {
 	return i
 }
 
-// scanRest: \p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
-func scanRest(c *classTable, text string, i, digits int) int {
+// scanRest: \p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[behind]*|\s*[\r\n]+|\s+(?!\S)|\s+
+func scanRest(c *classTable, text string, i, digits int, behind string) int {
 	if end := upTo(digits, isNumber)(c, text, i); end > i {
 		return end
 	}
@@ -126,7 +170,7 @@ func scanRest(c *classTable, text string, i, digits int) int {
 	}
 	if k, n := c.at(text, j); k == other {
 		end := c.run(text, j+n, other)
-		for end < len(text) && (text[end] == '\r' || text[end] == '\n' || text[end] == '/') {
+		for end < len(text) && strings.IndexByte(behind, text[end]) >= 0 {
 			end++
 		}
 		return end

@@ -57,7 +57,7 @@ func TestVocabularyFiles(t *testing.T) {
 
 // The vocabularies that llama.cpp is tested with, each beside its own texts and ids.
 func TestFetchedVocabularies(t *testing.T) {
-	for _, name := range []string{"llama-spm", "gpt-2", "llama-bpe", "qwen2", "phi-3", "mpt", "starcoder", "refact", "command-r", "qwen35", "falcon", "deepseek-llm", "deepseek-coder"} {
+	for _, name := range []string{"llama-spm", "gpt-2", "llama-bpe", "qwen2", "phi-3", "mpt", "starcoder", "refact", "command-r", "qwen35", "falcon", "deepseek-llm", "deepseek-coder", "gemma-4"} {
 		t.Run(name, func(t *testing.T) {
 			file := "vocab/ggml-vocab-" + name + ".gguf"
 			compare(t, load(t, file), modeltest.File(t, file+".inp"), modeltest.File(t, file+".out"), true)

@@ -74,7 +74,7 @@ func TestRefusedVocabularies(t *testing.T) {
 		want string
 	}{
 		{"no model", fields{}, ErrVocabulary, `key "tokenizer.ggml.model" is absent`},
-		{"other model", fields{keyModel: "rwkv"}, ErrUnsupported, `tokenizer.ggml.model is "rwkv"; known are "llama", "gpt2", "bert" and "t5"`},
+		{"other model", fields{keyModel: "rwkv"}, ErrUnsupported, `tokenizer.ggml.model is "rwkv"; known are "llama", "gpt2", "bert", "t5", "gemma4" and "whitespace"`},
 		{"no tokens", spm(fields{keyTokens: nil}), ErrVocabulary, `key "tokenizer.ggml.tokens" is absent or empty`},
 		{"tokens of another kind", spm(fields{keyTokens: []int32{1}}), gguf.ErrFormat, "tokenizer.ggml.tokens"},
 		{"few scores", spm(fields{keyScores: []float32{1}}), ErrVocabulary, "tokenizer.ggml.scores has 1 entries for 10 tokens"},
@@ -94,7 +94,7 @@ func TestRefusedVocabularies(t *testing.T) {
 		{"bos wanted and absent", bpe(fields{keyAddBOS: true}), ErrVocabulary, "tokenizer.ggml.add_bos_token is true and tokenizer.ggml.bos_token_id is absent"},
 		{"eos wanted and absent", bpe(fields{keyAddEOS: true}), ErrVocabulary, "tokenizer.ggml.add_eos_token is true"},
 		{"no pre-tokenizer", bpe(fields{keyPre: nil}), ErrUnsupported, `key "tokenizer.ggml.pre" is absent`},
-		{"unknown pre-tokenizer", bpe(fields{keyPre: "hanoi"}), ErrUnsupported, `tokenizer.ggml.pre is "hanoi"; known are "a.x-4.0", "bloom", "chatglm-bpe", `},
+		{"unknown pre-tokenizer", bpe(fields{keyPre: "hanoi"}), ErrUnsupported, `tokenizer.ggml.pre is "hanoi"; known are "a.x-4.0", "afmoe", "bailingmoe", `},
 		{"no merges", bpe(fields{keyMerges: nil}), ErrVocabulary, `key "tokenizer.ggml.merges" is absent`},
 		{"merge of one", bpe(fields{keyMerges: []string{"a b", "ab"}}), ErrVocabulary, `tokenizer.ggml.merges: entry 1 is "ab"`},
 		{"merge with nothing", bpe(fields{keyMerges: []string{"a "}}), ErrVocabulary, `entry 0 is "a "`},

@@ -6,7 +6,7 @@ import "unicode/utf8"
 type symbol struct {
 	start, end int32 // bytes of the word; start == end: merged into its left neighbour
 	prev, next int32 // -1: none
-	id         int32 // the token, or for byte-level BPE a symbol of the pair table; -1: a character that is no token
+	id         int32 // the token, or for BPE a symbol of the pair table; -1: a character that is no token
 }
 
 // bigram is two neighbours that may merge.
@@ -86,12 +86,12 @@ func (t *Tokenizer) merge(m *merger, word string, out []int32) []int32 {
 	return out
 }
 
-// split fills m.syms with the smallest symbols of a word: characters for SentencePiece, bytes for byte-level BPE.
+// split fills m.syms with the smallest symbols of a word: bytes for byte-level BPE, characters for the others.
 func (t *Tokenizer) split(m *merger, word string) {
 	m.syms = m.syms[:0]
 	for i := 0; i < len(word); {
 		n, id := 1, int32(-1)
-		if t.pairs != nil {
+		if t.pairs != nil && !t.plain {
 			id = t.byteSyms[word[i]]
 		} else {
 			if word[i] >= utf8.RuneSelf {
@@ -100,7 +100,9 @@ func (t *Tokenizer) split(m *merger, word string) {
 					n = k
 				}
 			}
-			if found, ok := t.byPiece[word[i:i+n]]; ok {
+			if t.plain {
+				id = t.charSym(word[i : i+n])
+			} else if found, ok := t.byPiece[word[i:i+n]]; ok {
 				id = found
 			}
 		}
@@ -119,6 +121,9 @@ func (t *Tokenizer) push(m *merger, word string, left, right int32) {
 	l, r := &m.syms[left], &m.syms[right]
 	b := bigram{left: left, bytes: r.end - l.start}
 	if t.pairs != nil {
+		if l.id < 0 || r.id < 0 {
+			return // a character that no merge knows
+		}
 		rank, id, ok := t.pairs.get(l.id, r.id)
 		if !ok {
 			return

@@ -39,7 +39,7 @@ func (t *Tokenizer) initSPM(m gguf.Metadata) error {
 		t.spmRanks[id] = rank
 	}
 	for piece := range t.byPiece {
-		if at := strings.LastIndexByte(piece, ' '); at > 0 && strings.Trim(piece[:at], " ") != "" {
+		if crossesWords(piece) {
 			t.crossesWords = true
 			break
 		}
@@ -47,23 +47,36 @@ func (t *Tokenizer) initSPM(m gguf.Metadata) error {
 	return nil
 }
 
-// initBPE reads the merges and picks the pre-tokenizer.
-func (t *Tokenizer) initBPE(m gguf.Metadata) error {
+// preOf picks the pre-tokenizer of a BPE vocabulary.
+func preOf(m gguf.Metadata, model string) (preTokenizer, error) {
 	name, err := m.Str(keyPre, "")
 	if err != nil {
-		return err
+		return preTokenizer{}, err
 	}
-	if !m.Has(keyPre) {
-		return fmt.Errorf("%w: key %q is absent, so how to split text into words is unknown (files made before May 2024 lack it); "+
+	if model != modelBPE {
+		name = model // the model says it, whatever the key
+	} else if !m.Has(keyPre) {
+		return preTokenizer{}, fmt.Errorf("%w: key %q is absent, so how to split text into words is unknown (files made before May 2024 lack it); "+
 			"convert the model anew, or set the key to one of %s", ErrUnsupported, keyPre, knownPres())
 	}
 	pre, ok := preTokenizers[name]
 	if !ok {
-		return fmt.Errorf("%w: %s is %q; known are %s", ErrUnsupported, keyPre, name, knownPres())
+		return preTokenizer{}, fmt.Errorf("%w: %s is %q; known are %s", ErrUnsupported, keyPre, name, knownPres())
 	}
-	t.scan, t.stages, t.ignoreMerges, t.addBOS, t.normalizeNFC = pre.scan, pre.stages, pre.ignoreMerges, pre.addBOS, pre.nfc
-	t.classes = newClassTable(pre.marks)
+	return pre, nil
+}
 
+// initBPE reads the merges.
+func (t *Tokenizer) initBPE(m gguf.Metadata, pre preTokenizer) error {
+	t.scan, t.stages, t.ignoreMerges, t.addBOS, t.normalizeNFC = pre.scan, pre.stages, pre.ignoreMerges, pre.addBOS, pre.nfc
+	t.newlines, t.alwaysBOS = pre.newlineTokens, pre.alwaysBOS
+	t.classes = newClassTable(pre.marks)
+	var err error
+	if pre.mayLower {
+		if t.lowercase, err = m.Bool(keyLowercase, false); err != nil {
+			return err
+		}
+	}
 	if !m.Has(keyMerges) {
 		return malformed("key %q is absent; byte pair encoding needs it", keyMerges)
 	}
@@ -81,7 +94,7 @@ func (t *Tokenizer) initBPE(m gguf.Metadata) error {
 // on it, and if none does, it falls apart into its bytes.
 func (t *Tokenizer) readMerges(merges []string) error {
 	a := newAlphabet()
-	extra := map[string]int32{} // spelled in the alphabet -> symbol, for what is no token
+	extra := map[string]int32{} // as the file spells it -> symbol, for what is no token
 	sym := func(text []byte) int32 {
 		if id, ok := t.ids[string(text)]; ok && t.attrs[id].fromText() {
 			return id
@@ -94,8 +107,10 @@ func (t *Tokenizer) readMerges(merges []string) error {
 		return id
 	}
 	var buf []byte
-	for b := range t.byteSyms {
-		t.byteSyms[b] = sym(utf8.AppendRune(buf[:0], a.runes[b]))
+	if !t.plain {
+		for b := range t.byteSyms {
+			t.byteSyms[b] = sym(utf8.AppendRune(buf[:0], a.runes[b]))
+		}
 	}
 	t.pairs = newPairTable(len(merges))
 	for rank, merge := range merges {
@@ -110,9 +125,36 @@ func (t *Tokenizer) readMerges(merges []string) error {
 		if id, ok := t.ids[string(buf)]; ok && !t.attrs[id].fromText() {
 			continue // text that merely spells a control token does not become it
 		}
+		t.crossesWords = t.crossesWords || t.spaceSign && crossesWords(strings.ReplaceAll(string(buf), spmSpace, " "))
 		t.pairs.add(sym(buf[:at]), sym(buf[at:]), int32(rank), sym(buf))
 	}
+	if t.plain {
+		t.charSyms = extra
+	}
+	if t.spaceSign && !t.crossesWords {
+		t.stages = slices.Concat(t.stages, cuts(func(_ *classTable, text string, i int) int { return wordEnd(text, i) }))
+	}
 	return nil
+}
+
+// charSym returns the symbol of a character, or -1 if no merge and no token knows it.
+func (t *Tokenizer) charSym(char string) int32 {
+	if char == " " && t.spaceSign {
+		char = spmSpace
+	}
+	if id, ok := t.ids[char]; ok && t.attrs[id].fromText() {
+		return id
+	}
+	if id, ok := t.charSyms[char]; ok {
+		return id
+	}
+	return -1
+}
+
+// crossesWords says whether a piece has a space after another character.
+func crossesWords(piece string) bool {
+	at := strings.LastIndexByte(piece, ' ')
+	return at > 0 && strings.Trim(piece[:at], " ") != ""
 }
 
 // emit appends the token of a finished symbol, or the tokens of its bytes where it is none.
@@ -120,7 +162,7 @@ func (t *Tokenizer) emit(out []int32, text string, id int32) []int32 {
 	if t.valid(id) {
 		return append(out, id)
 	}
-	if t.pairs != nil {
+	if t.pairs != nil && !t.plain {
 		for i := range len(text) {
 			// A byte without a token is left out: the field does so, and a vocabulary with a hole has no better place.
 			if b := t.byteSyms[text[i]]; t.valid(b) {

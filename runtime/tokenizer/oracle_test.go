@@ -52,15 +52,15 @@ func TestScannersAgainstRegularExpressions(t *testing.T) {
 			var got []int
 			stages := pre.stages
 			if stages == nil {
-				stages = []finder{finder(pre.scan)}
+				stages = cuts(finder(pre.scan))
 			}
-			var cut func(stages []finder, text string)
-			cut = func(stages []finder, text string) {
+			var cut func(stages []stage, text string)
+			cut = func(stages []stage, text string) {
 				if len(stages) == 0 {
 					got = append(got, len(text))
 					return
 				}
-				eachPiece(table, stages[0], text, func(piece string) { cut(stages[1:], piece) })
+				stages[0](table, text, func(piece string) { cut(stages[1:], piece) })
 			}
 			cut(stages, v.Text)
 			if !slices.Equal(got, want) {
@@ -85,12 +85,29 @@ func TestScannersAgainstRegularExpressions(t *testing.T) {
 				isMark[c] = true
 			}
 		}
+		isA := map[string]map[rune]bool{"han": {}, "digit": {}, "word": {}}
+		for name, set := range isA {
+			for _, r := range v.Classes[name] {
+				for c := r[0]; c <= r[1]; c++ {
+					set[c] = true
+				}
+			}
+		}
 		for c := rune(0); c <= 0x10FFFF; c++ {
 			if c >= 0xD800 && c < 0xE000 {
 				continue // no character
 			}
 			if got, _ := classes.at(string(c), 0); got != want[c] {
 				t.Errorf("U+%04X is of class %d, want %d", c, got, want[c])
+			}
+			if got := isHan(c); got != isA["han"][c] {
+				t.Errorf("U+%04X is Han: %v, want %v", c, got, isA["han"][c])
+			}
+			if got := isDigit(classes, c); got != isA["digit"][c] {
+				t.Errorf("U+%04X is a digit: %v, want %v", c, got, isA["digit"][c])
+			}
+			if got := isWordRune(classes, c); got != isA["word"][c] {
+				t.Errorf("U+%04X belongs to words: %v, want %v", c, got, isA["word"][c])
 			}
 			wantMarked := want[c]
 			if isMark[c] {

@@ -1,5 +1,7 @@
 package tokenizer
 
+import "slices"
+
 // preTokenizers holds the values of tokenizer.ggml.pre that are implemented exactly. Each scanner has its regular
 // expression beside it; Go's regexp has no look-ahead and is slower. Many models share an expression under a name of their
 // own. docs/tokenizers.md says which were checked on a real vocabulary.
@@ -20,6 +22,9 @@ var preTokenizers = map[string]preTokenizer{
 	"jais":            {scan: scanGPT2},
 	"trillion":        {scan: scanGPT2},
 	"granite-docling": {scan: scanGPT2},
+	"jina-v1-en":      {scan: scanGPT2},
+	"jina-v2-code":    {scan: scanGPT2},
+	"roberta-bpe":     {scan: scanGPT2},
 
 	"smollm":     {scan: scanSmolLM},
 	"starcoder":  {scan: scanSmolLM},
@@ -32,25 +37,38 @@ var preTokenizers = map[string]preTokenizer{
 
 	"tekken":     {scan: scanTekken, ignoreMerges: true, addBOS: true},
 	"gpt-4o":     {scan: scanGPT4o},
+	"youtu":      {stages: cuts(scanYoutu, scanYoutuWord), ignoreMerges: true},
+	"tiny_aya":   {stages: slices.Concat([]stage{thousands}, cuts(scanGPT4o))},
+	"cohere2moe": {stages: slices.Concat([]stage{thousands}, cuts(scanGPT4o))},
+	"kimi-k2":    {scan: scanKimi},
+
+	"granite-embed-multi-97m": {scan: scanGPT4o, ignoreMerges: true},
+
 	"llama4":     {scan: scanGPT4o},
 	"kanana2":    {scan: scanGPT4o},
 	"talkie":     {scan: scanGPT4o},
 	"minimax-m2": {scan: scanGPT4o},
 
-	"falcon":         {stages: []finder{runOf(isFalconPunct, false), finder(scanGPT2), digitTriples}},
-	"deepseek-coder": {stages: []finder{upTo(1, isNewline), runOf(isLetter, true), runOf(isPunct, true), runOf(isDeepSeekCJK, false), upTo(1, isNumber)}},
-	"deepseek-llm": {stages: []finder{
+	"falcon":         {stages: cuts(runOf(isFalconPunct, false), scanGPT2, digitTriples)},
+	"default":        {stages: cuts(runOf(isDefaultPunct, false), scanGPT2, runOf(isNumber, false), digitTriples)},
+	"chameleon":      {stages: cuts(sentinel, imageToken, tabOrSpaces, upTo(1, isNumber), upTo(1, isChameleonPunct), scanGPT2), addBOS: true},
+	"deepseek-coder": {stages: cuts(upTo(1, isNewline), runOf(isLetter, true), runOf(isPunct, true), runOf(isDeepSeekCJK, false), upTo(1, isNumber))},
+	"deepseek-llm": {stages: cuts(
 		upTo(1, isNewline), runOf(isDeepSeekLetter, true), runOf(isDeepSeekPunct, true), lastSpaces, runOf(isDeepSeekCJK, false), runOf(isNumber, false),
-	}},
+	)},
 	"deepseek-v3":   deepSeek3,
 	"hunyuan-dense": deepSeek3,
 	"joyai-llm":     deepSeek3,
 	"hy_v4":         deepSeek3,
 
-	"bloom":        {stages: []finder{bloomWord}},
-	"gpt3-finnish": {stages: []finder{bloomWord}},
-	"poro-chat":    {stages: []finder{bloomWord}},
-	"viking":       {stages: []finder{bloomWord, upTo(1, isNumber)}},
+	"spark2_5": {stages: cuts(upTo(3, isNumber), runOf(isHanKana, false), scanSpark, upTo(1, isNumber))},
+	"afmoe":    {stages: slices.Concat([]stage{numberTriples}, cuts(runOf(isAsian, false), scanDeepSeek3))},
+
+	"bloom":        {stages: cuts(bloomWord)},
+	"gpt3-finnish": {stages: cuts(bloomWord)},
+	"poro-chat":    {stages: cuts(bloomWord)},
+	"viking":       {stages: cuts(bloomWord, upTo(1, isNumber))},
+	"superbpe":     {stages: slices.Concat(cuts(runOf(isNumber, false)), []stage{tripleCuts})},
 
 	"llama-bpe":    {scan: scanLlama3, ignoreMerges: true, addBOS: true},
 	"falcon3":      {scan: scanLlama3, ignoreMerges: true, addBOS: true},
@@ -62,6 +80,8 @@ var preTokenizers = map[string]preTokenizer{
 	"llama3":       {scan: scanLlama3, ignoreMerges: true, addBOS: true},
 	"llama-v3":     {scan: scanLlama3, ignoreMerges: true, addBOS: true},
 
+	"minicpm5":    {stages: cuts(upTo(3, isNumber), scanLlama3), ignoreMerges: true},
+	"jais-2":      {scan: scanJais2},
 	"dbrx":        {scan: scanLlama3},
 	"smaug-bpe":   {scan: scanLlama3},
 	"chatglm-bpe": {scan: scanLlama3},
@@ -77,7 +97,19 @@ var preTokenizers = map[string]preTokenizer{
 	"hunyuan":          {scan: scanQwen2},
 	"solar-open":       {scan: scanQwen2},
 	"grok-2":           {scan: scanQwen2},
+	"bailingmoe":       {scan: scanQwen2}, // its expression is spelled otherwise and cuts the same
+	"bailingmoe2":      {scan: scanQwen2},
+	"llada-moe":        {scan: scanQwen2},
+	"seed-coder":       {scan: scanSeedCoder},
+	"ufakzeka":         {scan: scanUfakzeka},
+	"exaone-moe":       {scan: scanExaoneMoE},
+	"laguna":           {stages: cuts(lineOrNewlines, scanQwen2)},
 	"qwen35":           {scan: scanQwen35, marks: true}, // its expected ids take decomposed text as it is
+
+	"gemma4":                   {stages: cuts(lineOrNewlines), plain: true, spaceSign: true, addBOS: true, alwaysBOS: true, newlineTokens: true},
+	"granite-embed-multi-311m": {stages: cuts(lineOrNewlines), plain: true, spaceSign: true, addBOS: true, alwaysBOS: true, newlineTokens: true},
+	"sarvam-moe":               {stages: cuts(lineOrNewlines), plain: true, spaceSign: true},
+	"whitespace":               {stages: []stage{spaceless}, plain: true, mayLower: true},
 }
 
-var deepSeek3 = preTokenizer{stages: []finder{upTo(3, isNumber), runOf(isHanKana, false), finder(scanDeepSeek3)}}
+var deepSeek3 = preTokenizer{stages: cuts(upTo(3, isNumber), runOf(isHanKana, false), scanDeepSeek3)}

@@ -12,12 +12,18 @@ type scanner func(c *classTable, text string, i int) int
 
 // preTokenizer is how a byte-level vocabulary wants its text cut into words, and what else its name implies.
 type preTokenizer struct {
-	scan         scanner  // nil where stages cut
-	stages       []finder // one after the other
-	ignoreMerges bool     // see Tokenizer
-	addBOS       bool     // unless the file says otherwise
-	marks        bool     // a combining mark counts as a letter
-	nfc          bool     // the tokenizer this name stands for brings its text to NFC first
+	scan         scanner // nil where stages cut
+	stages       []stage // one after the other
+	ignoreMerges bool    // see Tokenizer
+	addBOS       bool    // unless the file says otherwise
+	marks        bool    // a combining mark counts as a letter
+	nfc          bool    // the tokenizer this name stands for brings its text to NFC first
+
+	plain         bool // pieces and merges are spelled in characters, not in the alphabet of bytes
+	spaceSign     bool // and a space as U+2581
+	newlineTokens bool // a run of newlines that is a token is that token
+	alwaysBOS     bool // whatever the file says: Gemma 4's own files say it wrongly
+	mayLower      bool // the file's key for small letters counts
 }
 
 func knownPres() string {
@@ -117,12 +123,17 @@ func scanQwen35(c *classTable, text string, i int) int {
 }
 
 func scanLines(c *classTable, text string, i, digits int) int {
-	b := text[i]
-	if b == '\'' {
+	if text[i] == '\'' {
 		if n := contraction(text, i, true); n > 0 {
 			return i + n
 		}
 	}
+	return scanUncontracted(c, text, i, digits)
+}
+
+// scanUncontracted is the expression without its first part, the contractions.
+func scanUncontracted(c *classTable, text string, i, digits int) int {
+	b := text[i]
 	k, n := c.at(text, i)
 	switch {
 	case k == letter:

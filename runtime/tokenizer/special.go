@@ -156,6 +156,7 @@ func (t *Tokenizer) readAddRules(m gguf.Metadata) error {
 	if t.addEOS, err = m.Bool(keyAddEOS, t.addEOS); err != nil {
 		return err
 	}
+	t.addBOS = t.addBOS || t.alwaysBOS
 	if t.model == modelWordPiece {
 		t.addBOS, t.addEOS = true, true // whatever the keys say: BERT saw no text without them
 		return nil
@@ -216,24 +217,34 @@ func newSpecialSet(v *vocab, m gguf.Metadata) (*specialSet, error) {
 	return s, s.stripRules(m)
 }
 
-// stripRules marks the tokens that swallow the whitespace beside them. GGUF has no key for it; the one family among the
-// models served that needs it is known by its name.
+// stripRules marks the tokens that swallow the whitespace beside them. GGUF has no key for it; the families whose tokenizers do so
+// are known by their names, as llama.cpp knows them.
 func (s *specialSet) stripRules(m gguf.Metadata) error {
-	name, err := m.Str("general.name", "")
-	if err != nil {
-		return err
-	}
-	name = strings.ToLower(name)
-	if !strings.Contains(name, "phi-3") && !strings.Contains(name, "phi3") {
-		return nil
-	}
-	for _, id := range s.order {
-		s.vocab.attrs[id] |= attrRStrip
-	}
-	for _, text := range []string{"<unk>", "<s>", "<|endoftext|>"} {
-		if id, ok := s.vocab.ids[text]; ok {
-			s.vocab.attrs[id] &^= attrRStrip
+	var names [3]string
+	for i, key := range []string{"general.name", "general.architecture", keyPre} {
+		name, err := m.Str(key, "")
+		if err != nil {
+			return err
 		}
+		names[i] = strings.ToLower(name)
+	}
+	name, arch, pre := names[0], names[1], names[2]
+	mark := func(text string, a attr) {
+		if id, ok := s.vocab.ids[text]; ok {
+			s.vocab.attrs[id] |= a
+		}
+	}
+	switch {
+	case strings.HasPrefix(pre, "jina-v2-"), arch == "nomic-bert-moe", arch == "jina-bert-v3":
+		mark("<mask>", attrLStrip)
+	case strings.Contains(name, "phi-3"), strings.Contains(name, "phi3"):
+		for _, id := range s.order {
+			if text := s.vocab.texts[id]; text != "<unk>" && text != "<s>" && text != "<|endoftext|>" {
+				s.vocab.attrs[id] |= attrRStrip
+			}
+		}
+	case strings.Contains(name, "modern-bert"):
+		mark("[MASK]", attrLStrip)
 	}
 	return nil
 }

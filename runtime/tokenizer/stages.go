@@ -7,40 +7,51 @@ import (
 )
 
 // Some tokenizers cut text by several expressions, one after the other: the matches of the first and what lies between them are
-// pieces, which the next one cuts in turn. A finder is one such expression; unlike a scanner's, its matches need not cover the text.
+// pieces, which the next one cuts in turn.
+
+// stage calls piece with the pieces of a text, in order. It may leave some of the text out.
+type stage func(c *classTable, text string, piece func(string))
+
+// finder is one expression; unlike a scanner's, its matches need not cover the text.
 //
-// It returns the end of the match that begins at byte i of the piece, or i where none begins. It looks at no byte more than a
+// A finder returns the end of the match that begins at byte i of the piece, or i where none begins. It looks at no byte more than a
 // bounded number of times over a whole piece.
 type finder func(c *classTable, text string, i int) int
 
 // encodeStages cuts a piece by the stages in turn and encodes what is left.
-func (t *Tokenizer) encodeStages(m *merger, stages []finder, text string, out []int32) []int32 {
+func (t *Tokenizer) encodeStages(m *merger, stages []stage, text string, out []int32) []int32 {
 	if len(stages) == 0 {
 		return t.encodeWord(m, text, out)
 	}
-	eachPiece(t.classes, stages[0], text, func(piece string) { out = t.encodeStages(m, stages[1:], piece, out) })
+	stages[0](t.classes, text, func(piece string) { out = t.encodeStages(m, stages[1:], piece, out) })
 	return out
 }
 
-// eachPiece calls f with the matches of one stage and with what lies between them, in order.
-func eachPiece(c *classTable, find finder, text string, f func(piece string)) {
-	from := 0 // where what no match has taken begins
-	for i := 0; i < len(text); {
-		end := find(c, text, i)
-		if end == i {
-			_, n := utf8.DecodeRuneInString(text[i:])
-			i += n
-			continue
-		}
-		if from < i {
-			f(text[from:i])
-		}
-		f(text[i:end])
-		i, from = end, end
+// cuts makes a stage of each expression: its pieces are the matches and what lies between them.
+func cuts(finders ...finder) []stage {
+	var stages []stage
+	for _, find := range finders {
+		stages = append(stages, func(c *classTable, text string, piece func(string)) {
+			from := 0 // where what no match has taken begins
+			for i := 0; i < len(text); {
+				end := find(c, text, i)
+				if end == i {
+					_, n := utf8.DecodeRuneInString(text[i:])
+					i += n
+					continue
+				}
+				if from < i {
+					piece(text[from:i])
+				}
+				piece(text[i:end])
+				i, from = end, end
+			}
+			if from < len(text) {
+				piece(text[from:])
+			}
+		})
 	}
-	if from < len(text) {
-		f(text[from:])
-	}
+	return stages
 }
 
 // runOf finds runs of characters that is says belong: [...]+. With spaced, one character of whitespace may stand before: \s?[...]+.
@@ -84,19 +95,6 @@ func upTo(n int, is func(c *classTable, r rune) bool) finder {
 	}
 }
 
-// digitTriples finds [0-9][0-9][0-9].
-func digitTriples(_ *classTable, text string, i int) int {
-	if i+3 > len(text) {
-		return i
-	}
-	for _, b := range []byte(text[i : i+3]) {
-		if b < '0' || b > '9' {
-			return i
-		}
-	}
-	return i + 3
-}
-
 // lastSpaces finds \s+$: whitespace at the end of a piece.
 func lastSpaces(c *classTable, text string, i int) int {
 	if i > 0 {
@@ -128,6 +126,9 @@ func isDeepSeekLetter(_ *classTable, r rune) bool {
 func isFalconPunct(_ *classTable, r rune) bool {
 	return unicode.IsPunct(r) || strings.ContainsRune("$+<=>^~|`", r)
 }
+
+// isDefaultPunct: [\p{P}\$\+<=>\^~\|]
+func isDefaultPunct(c *classTable, r rune) bool { return r != '`' && isFalconPunct(c, r) }
 
 // isDeepSeekPunct: [!-/:-~！-／：-～‘-‟　-。], which holds the letters from A to z too.
 func isDeepSeekPunct(_ *classTable, r rune) bool {
@@ -161,6 +162,22 @@ func bloomWord(c *classTable, text string, i int) int {
 //
 // Where none of these begins, it finds nothing: numbers and control characters are what is left.
 func scanDeepSeek3(c *classTable, text string, i int) int {
+	if end := deepSeekWord(c, text, i); end > i {
+		if r, _ := utf8.DecodeLastRuneInString(text[:end]); isSign(r) {
+			for end < len(text) && (text[end] == '\r' || text[end] == '\n') {
+				end++
+			}
+		}
+		return end
+	}
+	if k, _ := c.at(text, i); k == space {
+		return scanSpaces(c, text, i)
+	}
+	return i
+}
+
+// deepSeekWord: [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+
+func deepSeekWord(c *classTable, text string, i int) int {
 	b := text[i]
 	if b < utf8.RuneSelf && isSign(rune(b)) {
 		j := i + 1
@@ -186,13 +203,7 @@ func scanDeepSeek3(c *classTable, text string, i int) int {
 		j++
 	}
 	if end := runOf(func(_ *classTable, r rune) bool { return isSign(r) }, false)(c, text, j); end > j {
-		for end < len(text) && (text[end] == '\r' || text[end] == '\n') {
-			end++
-		}
 		return end
-	}
-	if c.class(r) == space {
-		return scanSpaces(c, text, i)
 	}
 	return i
 }

@@ -1,5 +1,5 @@
 // Package tokenizer turns text into token ids and back with the vocabulary a GGUF file carries: SentencePiece ("llama"),
-// byte-level byte pair encoding ("gpt2"), WordPiece ("bert") and Unigram ("t5"). It knows no chat template, no stop string and
+// byte pair encoding over bytes ("gpt2") or characters (a few models), WordPiece ("bert") and Unigram ("t5"). It knows no chat template, no stop string and
 // no model: what is decoded is what the ids say.
 //
 // Text is bytes, UTF-8 as a rule; any byte sequence is encoded without an error. Time is linear in the text but for a
@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unicode"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -23,18 +24,22 @@ import (
 type Tokenizer struct {
 	vocab
 	special  *specialSet
-	scan     scanner  // nil: SentencePiece, which has no pre-tokenizer, or stages
-	stages   []finder // instead of scan
+	scan     scanner // nil: SentencePiece, which has no pre-tokenizer, or stages
+	stages   []stage // instead of scan
 	classes  *classTable
-	pairs    *pairTable // byte-level BPE: which pairs merge; nil for SentencePiece
-	byteSyms [256]int32 // BPE: the symbol of each byte
-	spmRanks []int32    // SentencePiece: the place of each token's score among all, the highest first
-	enc      encoder    // WordPiece and Unigram, which do not merge; nil for the others
+	pairs    *pairTable       // BPE: which pairs merge; nil for SentencePiece
+	byteSyms [256]int32       // byte-level BPE: the symbol of each byte
+	charSyms map[string]int32 // BPE over characters: the symbols of those that are no token
+	spmRanks []int32          // SentencePiece: the place of each token's score among all, the highest first
+	enc      encoder          // WordPiece and Unigram, which do not merge; nil for the others
 
 	normalizeNFC bool // the text is brought to NFC first
 	ignoreMerges bool // a word that is a token is that token, whatever the merges say
 	spacePrefix  bool // a space goes before the text (SentencePiece and Unigram: after each special token too), and Decode takes it away
 	crossesWords bool // SentencePiece: some piece has a space after another character, so words cannot be taken apart
+	newlines     bool // a word of newlines that is a token is that token
+	alwaysBOS    bool // add_bos_token false is not believed
+	lowercase    bool
 
 	// direct remembers for each token whether its own text encodes to just that token (one) or not (other): most words
 	// of a text are tokens, and then one look-up replaces the merging. Filled as words come.
@@ -75,19 +80,32 @@ func New(m gguf.Metadata) (*Tokenizer, error) {
 	if model == "" {
 		return nil, fmt.Errorf("%w: key %q is absent", ErrVocabulary, keyModel)
 	}
-	inits := map[string]func(*Tokenizer, gguf.Metadata) error{
-		modelSPM: (*Tokenizer).initSPM, modelBPE: (*Tokenizer).initBPE, modelWordPiece: (*Tokenizer).initWordPiece, modelUnigram: (*Tokenizer).initUnigram,
-	}
-	init, ok := inits[model]
-	if !ok {
-		return nil, fmt.Errorf("%w: %s is %q; known are %q, %q, %q and %q", ErrUnsupported, keyModel, model, modelSPM, modelBPE, modelWordPiece, modelUnigram)
-	}
 	t := &Tokenizer{}
 	t.scratch.New = func() any { return new(merger) }
+	var pre preTokenizer
+	var init func() error
+	switch model {
+	case modelSPM:
+		init = func() error { return t.initSPM(m) }
+	case modelBPE, modelGemma4, modelWhitespace:
+		if pre, err = preOf(m, model); err != nil {
+			return nil, err
+		}
+		model = modelBPE
+		init = func() error { return t.initBPE(m, pre) }
+	case modelWordPiece:
+		init = func() error { return t.initWordPiece(m) }
+	case modelUnigram:
+		init = func() error { return t.initUnigram(m) }
+	default:
+		return nil, fmt.Errorf("%w: %s is %q; known are %q, %q, %q, %q, %q and %q", ErrUnsupported, keyModel, model,
+			modelSPM, modelBPE, modelWordPiece, modelUnigram, modelGemma4, modelWhitespace)
+	}
+	t.plain, t.spaceSign = pre.plain, pre.spaceSign
 	if err := t.vocab.read(m, model); err != nil {
 		return nil, err
 	}
-	if err := init(t, m); err != nil {
+	if err := init(); err != nil {
 		return nil, err
 	}
 	if err := t.readSpecialIDs(m); err != nil {
@@ -142,6 +160,12 @@ const maxTextBytes = 1 << 30
 func (t *Tokenizer) encodeBPE(m *merger, text string, out []int32) []int32 {
 	if t.normalizeNFC && !norm.NFC.IsNormalString(text) {
 		text = norm.NFC.String(text)
+	}
+	if t.spaceSign && strings.Contains(text, spmSpace) {
+		text = strings.ReplaceAll(text, spmSpace, " ")
+	}
+	if t.lowercase {
+		text = strings.Map(unicode.ToLower, strings.ReplaceAll(text, "İ", "i\u0307")) // the one whose small form is two characters
 	}
 	if t.stages != nil {
 		return t.encodeStages(m, t.stages, text, out)
@@ -201,7 +225,7 @@ func (t *Tokenizer) encodeWord(m *merger, word string, out []int32) []int32 {
 	if !ok {
 		return t.merge(m, word, out)
 	}
-	if t.ignoreMerges {
+	if t.ignoreMerges || t.newlines && word[0] == '\n' {
 		return append(out, id)
 	}
 	switch t.direct[id].Load() {

@@ -37,6 +37,10 @@ const (
 	modelBPE       = "gpt2"
 	modelWordPiece = "bert"
 	modelUnigram   = "t5"
+
+	// Both are byte pair encoding over characters, each with a pre-tokenizer of its own.
+	modelGemma4     = "gemma4"
+	modelWhitespace = "whitespace"
 )
 
 // Limits of a vocabulary, far above any in use (262,144 tokens, the longest piece a few hundred bytes).
@@ -70,7 +74,10 @@ const spmSpace = "▁"
 
 // vocab is the table of tokens and the ids with a role.
 type vocab struct {
-	model   string
+	model     string
+	plain     bool // BPE over characters: pieces are spelled as they are
+	spaceSign bool // and a space as U+2581
+
 	texts   []string         // as the file spells them
 	arena   string           // the bytes of all pieces, one behind the other
 	ends    []uint32         // where the piece of each token ends in arena
@@ -78,7 +85,7 @@ type vocab struct {
 	scores  []float32        // SentencePiece and Unigram: of each token
 	ids     map[string]int32 // text, as the file spells it -> id
 	byPiece map[string]int32 // bytes -> id, of the tokens that text may become
-	byteIDs [256]int32       // SentencePiece and Unigram: the token that stands for a byte, or -1
+	byteIDs [256]int32       // SentencePiece, Unigram and BPE over characters: the token that stands for a byte, or -1
 
 	maxPiece int // bytes of the longest piece in byPiece
 
@@ -210,7 +217,9 @@ func (v *vocab) decodePieces() error {
 				text = head
 			}
 			arena = append(arena, text...)
-		case v.model == modelSPM || v.model == modelUnigram:
+		case v.plain && !v.spaceSign:
+			arena = append(arena, text...)
+		case v.model == modelSPM || v.model == modelUnigram || v.spaceSign:
 			arena = append(arena, strings.ReplaceAll(text, spmSpace, " ")...)
 		default:
 			arena = alphabet.appendBytes(arena, text)
@@ -237,10 +246,10 @@ func (v *vocab) indexPieces(alphabet *alphabet) {
 	for i := range v.texts {
 		id := int32(i)
 		piece := v.piece(id)
-		if piece == "" || !v.attrs[i].fromText() || v.model == modelSPM && strings.Contains(v.texts[i], " ") {
+		if piece == "" || !v.attrs[i].fromText() || (v.model == modelSPM || v.spaceSign) && strings.Contains(v.texts[i], " ") {
 			continue // SentencePiece never sees a bare space: such a piece matches nothing
 		}
-		if v.model == modelBPE && v.attrs[i]&attrUserDefined != 0 && !alphabet.covers(v.texts[i]) {
+		if v.model == modelBPE && !v.plain && v.attrs[i]&attrUserDefined != 0 && !alphabet.covers(v.texts[i]) {
 			continue // found in the text as it stands, before any merging
 		}
 		if _, dup := v.byPiece[piece]; dup {

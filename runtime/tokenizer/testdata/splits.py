@@ -27,6 +27,16 @@ DEEPSEEK3 = r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}
 BLOOM = r" ?[^(\s|.,!?…。，、।۔،)]+"
 
 
+SPARK = DEEPSEEK3.replace(r"[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+", r"[\p{P}\p{S}]+|[\r\n]")
+ASIAN = r"[一-鿿㐀-䶿豈-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-ᇿ]+"
+KIMI = r"[\p{Han}]+|" + cased(CONTRACTION, "{1,3}").replace(r"\p{M}]", r"\p{M}&&[^\p{Han}]]").replace(r"[\r\n/]*", r"[\r\n]*")
+JAIS2 = LLAMA3.replace(r"\s+(?!\S)|\s+", "".join(r"\s{%d}(?!\S)|" % n for n in (512, 256, 128, 64, 32, 16, 8, 4)) + r"\s{1,2}(?!\S)|\s{1}")
+EXAONE_MOE = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"
+BAILING = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
+SEED_CODER = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"
+YOUTU = "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+"
+
+
 def split(pattern):
     return pre.Split(Regex(pattern), "isolated")
 
@@ -43,6 +53,23 @@ PRES = {
     "deepseek-coder": pre.Sequence([split(p) for p in (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", r"[一-龥ࠀ-一가-퟿]+", r"\p{N}")]),
     "deepseek-v3": pre.Sequence([split(r"\p{N}{1,3}"), split(r"[一-龥぀-ゟ゠-ヿ]+"), split(DEEPSEEK3)]),
     "bloom": split(BLOOM),
+    "default": pre.Sequence([split(r"[\p{P}\$\+<=>\^~\|]+"), split(GPT2), split(r"\p{N}+"), split(r"[0-9][0-9][0-9]")]),
+    "chameleon": pre.Sequence([split(p) for p in (r"<sentinel:[0-9]+>", r"(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", r"([\t\n]|    |  )", r"\p{N}", r"[\p{P}!-/:-@\[-`{-~]", GPT2)]),
+    "spark2_5": pre.Sequence([split(r"\p{N}{1,3}"), split(r"[一-龥぀-ゟ゠-ヿ]+"), split(SPARK), split(r"\p{N}")]),
+    "afmoe": pre.Sequence([split(r"\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))"), split(ASIAN), split(DEEPSEEK3)]),
+    "youtu": pre.Sequence([split(YOUTU), split(cased(CONTRACTION, ""))]),
+    "tiny_aya": pre.Sequence([split(r"\d{1,3}(?=(?:\d{3})*\b)"), split(cased(CONTRACTION, "{1,3}"))]),
+    "kimi-k2": split(KIMI),
+    "superbpe": pre.Sequence([split(r"\p{N}+"), split(r"(?=(\d{3})+(?!\d))")]),
+    "bailingmoe": split(BAILING),
+    "seed-coder": split(SEED_CODER),
+    "ufakzeka": split(QWEN2.replace("(?i:'s|'t|'re|'ve|'m|'ll|'d)|", "")),
+    "exaone-moe": split(EXAONE_MOE),
+    "laguna": pre.Sequence([split(r"[^\n]+|[\n]+"), split(QWEN2)]),
+    "jais-2": split(JAIS2),
+    "minicpm5": pre.Sequence([split(r"\p{N}{1,3}"), split(LLAMA3.replace("{1,3}", "+"))]),
+    "gemma4": split(r"[^\n]+|[\n]+"),
+    "whitespace": pre.WhitespaceSplit(),
     "viking": pre.Sequence([split(BLOOM), split(r"\p{N}")]),
 }
 
@@ -53,6 +80,9 @@ EDGES = [
     "it'ſ", "'ſ", "don't  do", " 's", "  's", "\n's", "a\u00a0b", "\u00a0", "\u00a0a", "\u00a0\u00a0a", "\u2003x", "\u3000", "a\u3000\u3000b", "\u200b", "a\u200bb", "\u0085", "a\u0085b", "\x1c", "a\x1c", "\x00", "a\x00b",
     "é", "e\u0301", "e\u0301e\u0301", "\u0301", " \u0301", "नमस्ते", "សួស្តី", "日本語", "日 本", "🦙", " 🦙", "🦙🦙", "👨‍👩‍👧", "a🦙b", "😶‍🌫️", "🇨🇭", "\U000143fa", "\U0002ebf0", "\U0001e5f1", "\ufeff", "\ufffd",
     "\u1c89", "ǅ", "ª", "²", "①", "〇", "_a", "a_b", "__", "#!", "<|im_end|>", "[INST] x [/INST]", "http://a.b/c?d=e&f", "HelloWorld", "helloWorld HTTPServer", "ABC한DEF", "한A한A", "\u0301AB", "\u0301Ab", " \u0301AB", "ǅa", "ǅA", "it'sX", "IT'S'S", "X'Sa", "a/b//c", "!/\n/", "==x", "..x", ".\"x", "x…y。z", "(a|b)", "ab12cd345678", "１２３４", "한글ABC", "日本ab", "カタカナ漢字", "$5+3<x>", "a@b.c", "\\n", "3.14e-10", "x=1;y=2", "if (a) {\n\treturn b;\n}\n", "\n\t\tx", "    x", "\t\tx", " \tx",
+    "IMGIMGABZ", "xIMGIMGABCDZy", "IMGIMGABCDEZ", "IMGIMGZ", "<sentinel:12>", "<sentinel:>", "a<sentinel:7>b", "1234567", "12½34567", "½1234", "1234abc", "abc1234", "12345_", "1234\u0301", "٣٤٥٦", "1234 5678 90",
+    "안녕 하세요", "the whale is  here.", "it is a b\u0301 c", "a /b", "!/!", "⺀⺁日", "日〇1", "a日b", "!日A", "ㄅㄆ、。ㄱ", "：；x", "เรือ", "က၁", "ｶﾅ", "!\n\n\n", "!\n \n!", "don't日", "日's", "\n 日",
+    *(" " * n + x for n in (3, 5, 9, 17, 40, 100, 300, 700, 1100) for x in ("", "a", "\nb")), "x" + "\u3000" * 600 + "1", "!\n" + " " * 530 + "\t" * 20 + "(",
 ]
 ALPHABET = ["a", "b", "Z", "é", "ß", "日", "本", "я", " ", " ", " ", "  ", "\n", "\r\n", "\r", "\t", "\u00a0", "\u2003", "\u3000", "\u0085", "1", "2", "9", "½", "٣", "'", "'s", "'S", "'re", "'LL", "'ſ",
             ".", ",", "!", "-", "_", "(", "🦙", "\u0301", "\u200d", "\x00", "\x1c", "\U000143fa", "\U0001e5f1", "ª", "²", "\ufffd"]
@@ -77,4 +107,4 @@ if __name__ == "__main__":
     for text in texts:
         words = {name: [len(w.encode()) for w, _ in pt.pre_tokenize_str(text)] for name, pt in PRES.items()}
         print(json.dumps({"text": text, "words": words}))
-    print(json.dumps({"classes": {"letter": ranges(r"\p{L}"), "number": ranges(r"\p{N}"), "space": ranges(r"\s"), "mark": ranges(r"\p{M}")}}))
+    print(json.dumps({"classes": {"letter": ranges(r"\p{L}"), "number": ranges(r"\p{N}"), "space": ranges(r"\s"), "mark": ranges(r"\p{M}"), "han": ranges(r"\p{Han}"), "digit": ranges(r"\d"), "word": ranges(r"\w")}}))
