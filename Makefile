@@ -137,7 +137,7 @@ tidy-check: ## fail if go.mod or go.sum are not tidy
 	$(GO) mod tidy -diff
 
 .PHONY: testdata
-testdata: ## fetch the real models and vocabularies that some tests use into .testdata (needs python3 with pip)
+testdata: ## fetch the real models and vocabularies that some tests use into .testdata (needs python3 with pip, and npm)
 	.ci/testdata $(TESTDATA)
 
 .PHONY: ci

@@ -128,6 +128,7 @@ func mixedCase(text string, i int, of caser) int {
 	either := i
 	j := i
 	for j < len(text) {
+		look(1)
 		r, n := utf8.DecodeRuneInString(text[j:])
 		k := of(r)
 		if k == lowerCase {
@@ -150,6 +151,7 @@ func capitals(text string, i int, of caser) int { return run(text, i, of, upperC
 // run returns the end of the run of letters of these cases at i.
 func run(text string, i int, of caser, cases ...letterCase) int {
 	for i < len(text) {
+		look(1)
 		r, n := utf8.DecodeRuneInString(text[i:])
 		if !slices.Contains(cases, of(r)) {
 			break

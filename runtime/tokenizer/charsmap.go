@@ -117,6 +117,7 @@ func charsmapOffset(unit uint32) uint32 { return (unit &^ charsmapValue) >> 10 <
 
 // step goes from a node's offset by a byte to the child's offset.
 func (c *charsmap) step(offset uint32, b byte) (next uint32, ends, ok bool) {
+	look(1)
 	at := offset ^ uint32(b)
 	if b == 0 || at >= uint32(len(c.units)) { // the place of the zero byte is the value's
 		return 0, false, false

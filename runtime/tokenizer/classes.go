@@ -106,6 +106,7 @@ var marks = []*unicode.RangeTable{unicode.M, {
 
 // at returns the class and the length of the character at byte i of text, which is inside it.
 func (c *classTable) at(text string, i int) (class, int) {
+	look(1)
 	if b := text[i]; b < utf8.RuneSelf {
 		return c.basic[b], 1
 	}

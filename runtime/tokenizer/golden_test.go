@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"os"
 	"slices"
@@ -130,5 +131,34 @@ func TestSmolLM2(t *testing.T) {
 	}
 	if n == 0 {
 		t.Fatal("no lines")
+	}
+}
+
+// docs/tokenizers.md has a row for every name that is served, and for no other.
+func TestNamesAreListed(t *testing.T) {
+	page, err := os.ReadFile("../../docs/tokenizers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, page, _ = bytes.Cut(page, []byte("## Pre-tokenizers"))
+	listed := map[string]bool{}
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 7 {
+			continue
+		}
+		for i, name := range strings.Split(cells[1], "`") {
+			if i%2 == 1 {
+				if _, ok := preTokenizers[name]; !ok || listed[name] {
+					t.Errorf("docs/tokenizers.md lists %q, which is not served or listed twice", name)
+				}
+				listed[name] = true
+			}
+		}
+	}
+	for name := range preTokenizers {
+		if !listed[name] {
+			t.Errorf("docs/tokenizers.md does not list %q", name)
+		}
 	}
 }

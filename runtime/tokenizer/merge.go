@@ -118,6 +118,7 @@ func (t *Tokenizer) push(m *merger, word string, left, right int32) {
 	if left < 0 || right < 0 {
 		return
 	}
+	look(1)
 	l, r := &m.syms[left], &m.syms[right]
 	b := bigram{left: left, bytes: r.end - l.start}
 	if t.pairs != nil {
@@ -148,6 +149,7 @@ func (a bigram) before(b bigram) bool {
 
 func (m *merger) popBest() bigram {
 	best := 0
+	look(len(m.queue))
 	for i := 1; i < len(m.queue); i++ {
 		if m.queue[i].before(m.queue[best]) {
 			best = i
@@ -180,6 +182,7 @@ func (m *merger) popHeap() bigram {
 func (m *merger) up(i int) {
 	q := m.queue
 	for i > 0 {
+		look(1)
 		parent := (i - 1) / 2
 		if !q[i].before(q[parent]) {
 			return
@@ -192,6 +195,7 @@ func (m *merger) up(i int) {
 func (m *merger) down(i int) {
 	q := m.queue
 	for {
+		look(1)
 		child := 2*i + 1
 		if child >= len(q) {
 			return

@@ -57,11 +57,12 @@ func preOf(m gguf.Metadata, model string) (preTokenizer, error) {
 		name = model // the model says it, whatever the key
 	} else if !m.Has(keyPre) {
 		return preTokenizer{}, fmt.Errorf("%w: key %q is absent, so how to split text into words is unknown (files made before May 2024 lack it); "+
-			"convert the model anew, or set the key to one of %s", ErrUnsupported, keyPre, knownPres())
+			"convert the model anew, or set the key to the name in docs/tokenizers.md that its tokenizer has", ErrUnsupported, keyPre)
 	}
 	pre, ok := preTokenizers[name]
 	if !ok {
-		return preTokenizer{}, fmt.Errorf("%w: %s is %q; known are %s", ErrUnsupported, keyPre, name, knownPres())
+		return preTokenizer{}, fmt.Errorf("%w: %s is %q, and how that splits text into words is unknown here; docs/tokenizers.md lists the %d names that are known",
+			ErrUnsupported, keyPre, name, len(preTokenizers))
 	}
 	return pre, nil
 }

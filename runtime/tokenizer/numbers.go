@@ -82,6 +82,7 @@ func tripleCuts(c *classTable, text string, piece func(string)) {
 // digitRun returns the end of the run of digits at i and their number.
 func digitRun(c *classTable, text string, i int, digit func(*classTable, rune) bool) (end, count int) {
 	for i < len(text) {
+		look(1)
 		r, n := utf8.DecodeRuneInString(text[i:])
 		if !digit(c, r) {
 			break

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -123,7 +124,8 @@ func TestScannersAgainstRegularExpressions(t *testing.T) {
 	}
 }
 
-// llama.cpp gives the same ids to random texts, with special tokens parsed or not, and ends on the same tokens.
+// llama.cpp gives the same ids to random texts, with special tokens parsed or not, and ends on the same tokens. One difference is
+// meant: llama.cpp takes "</s>" for an end wherever a vocabulary has it, Qwen's own tokenizer (see real.jsonl) for HTML.
 func TestAgainstLlamaCpp(t *testing.T) {
 	var tok *Tokenizer
 	var vocab string
@@ -139,8 +141,9 @@ func TestAgainstLlamaCpp(t *testing.T) {
 			tok = nil
 			t.Run(vocab, func(t *testing.T) {
 				tok = loadPath(t, vocabPath(t, vocab))
-				if got := tok.EOG(); !slices.Equal(got, v.EOG) {
-					t.Errorf("the end tokens are %v, want %v", got, v.EOG)
+				want := slices.DeleteFunc(v.EOG, func(id int32) bool { return vocab == "qwen2" && tok.texts[id] == "</s>" })
+				if got := tok.EOG(); !slices.Equal(got, want) {
+					t.Errorf("the end tokens are %v, want %v", got, want)
 				}
 			})
 			return
@@ -150,6 +153,9 @@ func TestAgainstLlamaCpp(t *testing.T) {
 		}
 		if got := tok.Encode(v.Text, EncodeOptions{}); !slices.Equal(got, v.Plain) {
 			t.Errorf("%s, line %d: plain %q\n got %v\nwant %v", vocab, line, v.Text, got, v.Plain)
+		}
+		if vocab == "qwen2" && strings.Contains(v.Text, "</s>") {
+			return
 		}
 		if got := tok.Encode(v.Text, EncodeOptions{ParseSpecial: true, AddSpecial: true}); !slices.Equal(got, v.Whole) {
 			t.Errorf("%s, line %d: whole %q\n got %v\nwant %v", vocab, line, v.Text, got, v.Whole)

@@ -1,10 +1,6 @@
 package tokenizer
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-)
+import "strings"
 
 // scanner returns the end of the word that begins at byte i of text. It always moves on, and looks at no byte more than a
 // bounded number of times over a whole text.
@@ -24,15 +20,6 @@ type preTokenizer struct {
 	newlineTokens bool // a run of newlines that is a token is that token
 	alwaysBOS     bool // whatever the file says: Gemma 4's own files say it wrongly
 	mayLower      bool // the file's key for small letters counts
-}
-
-func knownPres() string {
-	names := make([]string, 0, len(preTokenizers))
-	for name := range preTokenizers {
-		names = append(names, fmt.Sprintf("%q", name))
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
 }
 
 // contraction returns the length of 's 't 'm 'd 're 've 'll at the apostrophe at i, or 0. With fold, case does not matter.

@@ -14,6 +14,7 @@ func scanUfakzeka(c *classTable, text string, i int) int { return scanUncontract
 // scanSeedCoder is scanQwen2 where newlines behind signs are words of their own: ` ?[^\s\p{L}\p{N}\r\n]+` without `[\r\n]*`.
 func scanSeedCoder(c *classTable, text string, i int) int {
 	end := scanQwen2(c, text, i)
+	look(end - i)
 	signs := strings.TrimRight(text[i:end], "\r\n")
 	if r, _ := utf8.DecodeLastRuneInString(signs); signs != "" && c.class(r) != space {
 		return i + len(signs)
@@ -236,13 +237,14 @@ func isChameleonPunct(_ *classTable, r rune) bool {
 
 // lineOrNewlines: [^\n]+|[\n]+
 func lineOrNewlines(_ *classTable, text string, i int) int {
+	end := len(text)
 	if text[i] == '\n' {
-		return len(text) - len(strings.TrimLeft(text[i:], "\n"))
+		end -= len(strings.TrimLeft(text[i:], "\n"))
+	} else if n := strings.IndexByte(text[i:], '\n'); n >= 0 {
+		end = i + n
 	}
-	if n := strings.IndexByte(text[i:], '\n'); n >= 0 {
-		return i + n
-	}
-	return len(text)
+	look(end - i)
+	return end
 }
 
 // spaceless is the stage \S+ of tokenizers that throw whitespace away.

@@ -137,7 +137,7 @@ func BenchmarkEncode(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, name := range []string{"stories260K", "llama-spm", "gpt-2", "smollm2", "llama-bpe", "qwen2", "falcon", "deepseek-llm", "deepseek-coder"} {
+	for _, name := range []string{"stories260K", "llama-spm", "gpt-2", "smollm2", "llama-bpe", "qwen2", "falcon", "deepseek-llm", "deepseek-coder", "gemma-4", "bert-bge", "nomic-bert-moe"} {
 		b.Run(name, func(b *testing.B) {
 			tok := loadPath(b, vocabPath(b, name))
 			b.SetBytes(int64(len(text)))

@@ -33,9 +33,11 @@ var fillTexts = []struct {
 // classifySpecial marks the tokens that their text makes special, before it is settled which tokens text may become.
 func (v *vocab) classifySpecial(m gguf.Metadata) {
 	for _, text := range eogTexts {
-		if id, ok := v.ids[text]; ok {
-			v.attrs[id] |= attrControl | attrEOG
+		id, ok := v.ids[text]
+		if !ok || text == "</s>" && v.model == modelBPE && m.Has(keyTypes) && v.attrs[id] == attrNormal {
+			continue // where no converter marked it, it is HTML's tag: so in Qwen's vocabulary
 		}
+		v.attrs[id] |= attrControl | attrEOG
 	}
 	for _, f := range fillTexts {
 		if m.Has(f.key) {
@@ -286,6 +288,7 @@ func (s *specialSet) present(text string, parseSpecial bool) []int32 {
 		}
 		node := int32(0)
 		for j := i; j < len(text); j++ {
+			look(1)
 			next, ok := s.trie[uint64(node)<<8|uint64(text[j])]
 			if !ok {
 				break
@@ -309,6 +312,7 @@ func (s *specialSet) present(text string, parseSpecial bool) []int32 {
 func (s *specialSet) split(dst []fragment, text string, id int32) []fragment {
 	spelled, a := s.vocab.texts[id], s.vocab.attrs[id]
 	for {
+		look(1)
 		at := strings.Index(text, spelled)
 		if at < 0 {
 			break

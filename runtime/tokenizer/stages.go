@@ -58,6 +58,7 @@ func cuts(finders ...finder) []stage {
 func runOf(is func(c *classTable, r rune) bool, spaced bool) finder {
 	run := func(c *classTable, text string, i int) int {
 		for i < len(text) {
+			look(1)
 			r, n := utf8.DecodeRuneInString(text[i:])
 			if !is(c, r) || r == utf8.RuneError && n == 1 { // a byte that is no character belongs to nothing
 				break
@@ -85,6 +86,7 @@ func upTo(n int, is func(c *classTable, r rune) bool) finder {
 			if i == len(text) {
 				break
 			}
+			look(1)
 			r, size := utf8.DecodeRuneInString(text[i:])
 			if !is(c, r) {
 				break
@@ -184,6 +186,7 @@ func deepSeekWord(c *classTable, text string, i int) int {
 		for j < len(text) && ('a' <= text[j]|0x20 && text[j]|0x20 <= 'z') {
 			j++
 		}
+		look(j - i)
 		if j > i+1 {
 			return j
 		}

@@ -210,10 +210,12 @@ func wordEnd(text string, i int) int {
 	for i < len(text) && text[i] == ' ' {
 		i++
 	}
+	end := len(text)
 	if n := strings.IndexByte(text[i:], ' '); n >= 0 {
-		return i + n
+		end = i + n
 	}
-	return len(text)
+	look(end - i)
+	return end
 }
 
 // encodeWord appends the ids of one word: a stretch of text that no merge crosses.

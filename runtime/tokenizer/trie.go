@@ -64,6 +64,7 @@ func newByteTrie(entries []trieEntry) *byteTrie {
 
 // child returns the node that a byte leads to, or -1.
 func (t *byteTrie) child(node int32, b byte) int32 {
+	look(1)
 	from, to := t.first[node], t.first[node+1]
 	if at := bytes.IndexByte(t.labels[from:to], b); at >= 0 {
 		return from + int32(at)

@@ -116,6 +116,7 @@ func (w *wordPiece) encode(text string, out []int32) []int32 {
 			kind = w.classify(r)
 		}
 		i += n
+		look(1)
 		switch kind {
 		case charWord:
 			w.add(wd, r)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// hostile are templates that want more than there is.
+// hostile are templates that want more than there is (H19).
 func hostile() map[string]string {
 	return map[string]string{
 		"loop in loop":   strings.Repeat("{% for i in range(100000) %}", 4) + "x" + strings.Repeat("{% endfor %}", 4),

@@ -1,0 +1,6 @@
+//go:build !invariants
+
+package tokenizer
+
+// look counts nothing in a normal build.
+func look(int) {}
