@@ -2,6 +2,7 @@ package adapters
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -266,9 +267,9 @@ func (r *Registry) publish(e *entry, g *generation) {
 // Rebase tells the registry that the bases in service may have changed: adapters that waited for one are looked at again, and what is
 // bound to a base that is gone is dropped.
 func (r *Registry) Rebase() {
-	serving := map[uint64]bool{}
+	serving, contents := map[uint64]bool{}, map[string]bool{}
 	for _, b := range r.o.Bases.Serving() {
-		serving[b.Generation] = true
+		serving[b.Generation], contents[b.Digest] = true, true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -286,6 +287,9 @@ func (r *Registry) Rebase() {
 	for _, e := range r.entries {
 		if e.base {
 			r.enqueue(e)
+		}
+		if e.current != nil {
+			maps.DeleteFunc(e.current.fits, func(digest, _ string) bool { return !contents[digest] })
 		}
 	}
 }

@@ -69,7 +69,7 @@ func (r *Registry) load(g *generation, base Base, b *binding) error {
 	case r.loads <- struct{}{}:
 		defer func() { <-r.loads }()
 	case <-r.ctx.Done():
-		return r.ctx.Err()
+		return ErrClosed
 	}
 	spec, err := r.read(g, b.base)
 	if err != nil {
@@ -284,9 +284,20 @@ func (r *Registry) find(ctx context.Context, name string) (*generation, error) {
 		select {
 		case <-news:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, r.stillComing(name, ctx.Err())
 		}
 	}
+}
+
+// stillComing says, where the waiting for an adapter took too long, what it waits for itself.
+func (r *Registry) stillComing(name string, err error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.entry(name)
+	if e == nil || !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &RefusedError{Name: name, Reason: e.reason, Waiting: true}
 }
 
 // findNow returns the generation, or what will be closed at news of it, or why there is none.

@@ -30,6 +30,8 @@ type book struct {
 // Acquire leases a model and its adapters. A no is only given after a fresh look at the folders, and what is there but not yet still is
 // waited for: so the request behind a copy or a replacement finds it, however quickly it follows.
 func (b *book) Acquire(ctx context.Context, w server.Wanted) (*server.Model, error) {
+	ctx, cancel := context.WithTimeout(ctx, arrivalPatience)
+	defer cancel()
 	m, err := b.acquire(ctx, w)
 	if mistake := (*api.FieldError)(nil); err != nil && !errors.As(err, &mistake) {
 		return b.await(ctx, w)
@@ -145,10 +147,8 @@ func templateNote(l *repository.Lease) string {
 	return ""
 }
 
-// await looks again, and then waits as long as what is wanted is on its way and arrivalPatience lasts.
+// await looks again, and then waits as long as what is wanted is on its way and ctx lasts.
 func (b *book) await(ctx context.Context, w server.Wanted) (*server.Model, error) {
-	ctx, cancel := context.WithTimeout(ctx, arrivalPatience)
-	defer cancel()
 	b.look(ctx)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -11,6 +11,8 @@ import (
 	"github.com/weft-run/weft/daemon/api"
 )
 
+var errNoAdapters = &routeError{http.StatusNotFound, "this daemon keeps no adapters"}
+
 func (s *Server) handleAdapters(w http.ResponseWriter, _ *http.Request, _ *record) error {
 	out := api.AdapterStatuses{Adapters: s.adapters()}
 	if s.o.Adapters != nil {
@@ -38,7 +40,7 @@ func (s *Server) adapterStatus(w http.ResponseWriter, name string) error {
 
 func (s *Server) handleAdapter(w http.ResponseWriter, r *http.Request, _ *record) error {
 	if s.o.Adapters == nil {
-		return errNoStore
+		return errNoAdapters
 	}
 	return s.adapterStatus(w, r.PathValue("name"))
 }
@@ -48,7 +50,7 @@ func (s *Server) handleAdapterAction(w http.ResponseWriter, r *http.Request, rec
 		return ErrForbidden
 	}
 	if s.o.Adapters == nil {
-		return errNoStore
+		return errNoAdapters
 	}
 	action := r.PathValue("action")
 	switch action {
