@@ -62,7 +62,7 @@ func randomPrompt(vocab, n int) []int32 {
 
 // TestMeasureStreams measures how many tokens a second several streams get together.
 func TestMeasureStreams(t *testing.T) {
-	e := measured(t, Config{MaxBatch: 16, Pages: 16 * 8})
+	e := measured(t, Config{MaxBatch: 16, Pages: 160})
 	var alone float64
 	for _, streams := range []int{1, 8, 16, 1, 8, 16, 1, 8, 16} {
 		var readers sync.WaitGroup
