@@ -15,9 +15,11 @@ func (e *Engine) speculate(step scheduler.Step, took time.Duration) {
 	if e.cfg.NoSpeculation {
 		return
 	}
-	if decode := step.DecodeRows + step.DraftRows; decode == step.Rows {
-		l.pace.Observe(decode, took)
+	decode := step.DecodeRows + step.DraftRows
+	if decode < step.Rows {
+		decode = 0
 	}
+	l.pace.Observe(decode, step.DraftRows, took)
 	sequences := 0
 	for i := range step.Parts {
 		if step.Parts[i].Sample {

@@ -6,77 +6,107 @@ import (
 )
 
 const (
-	// maxRows is the most rows of a step whose duration is remembered.
+	// maxRows is the most rows of a step whose cost is remembered.
 	maxRows = 64
-	// samples is how many durations of steps of equal rows are remembered; the middle one counts. Machines are shared: a step that
-	// lost its core says nothing of the next.
+	// samples is how many costs of steps of equal rows are remembered; the middle one counts.
 	samples = 5
-	// slope is what each row more is supposed to add, as a part of what fewer rows took, until it was measured.
+	// slope is what each row more is supposed to add to the cost of fewer, as a part of one row's, until it was measured.
 	slope = 0.15
-	// stale is after how many steps a duration is forgotten, so that a judgement by chance is not for ever.
+	// enough is how many costs must be known before the middle one counts against steps of so many rows: a step that lost its core
+	// would keep its like from being tried again.
+	enough = 3
+	// stale is after how many steps a cost is forgotten, so that a judgement by chance is not for ever.
 	stale = 512
 	// leastGain is what guesses must promise: less is lost in what is not measured.
-	leastGain = 1.06
+	leastGain = 1.1
 	// patience is how much longer a step with guesses may take than without where others share it, who gain nothing by them.
 	patience = 1.1
 )
 
-// Pace decides how many guesses are worth their rows. Tokens that a step is expected to give over the time that it takes is what
-// counts: guesses that are often right pay until the rows cost more than they bring.
+// amounts are the numbers of guesses to choose from. They are few, so that what their steps cost is soon known.
+var amounts = [...]int{1, 3, 7, MaxGuesses}
+
+// Pace decides how many guesses are worth their rows. Tokens that a step is expected to give over what it costs is what counts:
+// guesses that are often right pay until the rows cost more than they bring.
+//
+// Costs are in steps of one row. A step is compared only with the one before it: machines are shared and contexts grow, so a
+// duration of a while ago says little, and of two steps in a row the one that lost its core says nothing of the next pair.
 type Pace struct {
-	took  [maxRows + 1]durations // by rows of the step
+	costs [maxRows + 1]costs // by rows of the step
 	steps uint64
+
+	// Of the step before: its rows, 0 where nothing is known of it, its guesses, and how long it took.
+	before, guessesBefore int
+	tookBefore            time.Duration
 
 	// Of the step that is planned.
 	base, rows int     // sequences in it, and rows so far
 	tokens     float64 // that it is expected to give so far
 }
 
-// durations are the last durations of steps of equal rows.
-type durations struct {
-	last   [samples]time.Duration
+// costs are the last costs of steps of equal rows.
+type costs struct {
+	last   [samples]float64
 	count  int // of all
-	middle time.Duration
+	middle float64
 	step   uint64 // when the latest came
 }
 
-// Observe learns how long a step took that had nothing but so many rows of sequences that decode, guesses among them.
-func (p *Pace) Observe(rows int, took time.Duration) {
+// Observe learns how long a step took that had nothing but so many rows of sequences that decode, guesses of them guesses. Rows
+// of 0 stand for a step of another kind. Of two steps in a row one must be without guesses to tell what the other costs.
+func (p *Pace) Observe(rows, guesses int, took time.Duration) {
 	p.steps++
-	if rows < 1 || rows > maxRows {
-		return
+	if rows > maxRows || took <= 0 {
+		rows, guesses = 0, 0
 	}
-	d := &p.took[rows]
-	if p.steps-d.step > stale {
-		d.count = 0
+	before, guessesBefore, tookBefore := p.before, p.guessesBefore, p.tookBefore
+	p.before, p.guessesBefore, p.tookBefore = rows, guesses, took
+	switch {
+	case rows == 0 || before == 0:
+	case guesses > 0 && guessesBefore == 0 && rows > before:
+		p.note(rows, p.cost(before)*float64(took)/float64(tookBefore))
+	case guesses == 0 && guessesBefore > 0 && before > rows:
+		p.note(before, p.cost(rows)*float64(tookBefore)/float64(took))
 	}
-	d.last[d.count%samples] = took
-	d.count++
-	d.step = p.steps
-	sorted := d.last
-	n := min(d.count, samples)
-	slices.Sort(sorted[:n])
-	d.middle = sorted[n/2]
 }
 
-// cost is the supposed duration of a step, in any unit that is the same for all rows; 0 where nothing is known. What was measured
-// less than three times does not count against a step: one that lost its core would keep it from being tried again.
+func (p *Pace) note(rows int, cost float64) {
+	c := &p.costs[rows]
+	if p.steps-c.step > stale {
+		c.count = 0
+	}
+	c.last[c.count%samples] = cost
+	c.count++
+	c.step = p.steps
+	n := min(c.count, samples)
+	sorted := c.last
+	slices.Sort(sorted[:n])
+	c.middle = sorted[n/2]
+}
+
+// cost is what a step of so many rows is supposed to cost.
 func (p *Pace) cost(rows int) float64 {
-	low := rows
-	for ; low > 0; low-- {
-		if d := &p.took[low]; d.count > 0 && p.steps-d.step <= stale {
-			break
+	cost, from := 1.0, 1
+	for r := 2; r <= min(rows, maxRows); r++ {
+		known := p.known(r)
+		if known == 0 {
+			continue
 		}
+		measured := max(p.costs[r].middle, 1) // more rows are never cheaper than one
+		if known < enough {
+			measured = min(measured, cost+float64(slope*float64(r-from)))
+		}
+		cost, from = measured, r
 	}
-	if low == 0 {
-		return 0
+	return cost + float64(slope*float64(rows-from))
+}
+
+// known is how many costs of steps of so many rows are known and not stale.
+func (p *Pace) known(rows int) int {
+	if c := &p.costs[rows]; p.steps-c.step <= stale {
+		return c.count
 	}
-	d := &p.took[low]
-	known := float64(d.middle)
-	if low > 1 && d.count < 3 {
-		known = min(known, p.cost(low-1)*(1+slope))
-	}
-	return known * (1 + slope*float64(rows-low))
+	return 0
 }
 
 // Plan begins the next step, in which so many sequences decode.
@@ -86,24 +116,31 @@ func (p *Pace) Plan(sequences int) {
 
 // Guesses is how many guesses, up to most, the next sequence of the planned step should carry; trust is Lookup.Trust.
 func (p *Pace) Guesses(trust func(ahead int) float64, most int) int {
-	most = min(most, MaxGuesses, maxRows-p.rows)
-	plain := p.cost(p.base)
-	if plain == 0 {
+	if most < 1 || p.rows >= maxRows || trust(0) == 0 {
 		return 0
 	}
 	best, bestTokens := 0, p.tokens
 	bestRate := p.tokens / p.cost(p.rows) * leastGain
-	chance, tokens := 1.0, p.tokens
-	for n := 1; n <= most; n++ {
-		chance *= trust(n - 1)
-		tokens += chance
+	longest := p.cost(p.base) * patience
+	chance, tokens, counted := 1.0, p.tokens, 0
+	for _, n := range amounts {
+		if n > most || p.rows+n > maxRows {
+			break
+		}
+		for ; counted < n; counted++ {
+			chance *= trust(counted)
+			tokens += chance
+		}
 		cost := p.cost(p.rows + n)
-		if p.base > 1 && cost > plain*patience {
+		if p.base > 1 && cost > longest {
 			break
 		}
 		if rate := tokens / cost; rate > bestRate {
 			best, bestTokens, bestRate = n, tokens, rate
 		}
+	}
+	if best > 0 && p.guessesBefore > 0 && p.known(p.rows+best) < enough {
+		return 0 // beside a step without guesses the next such one tells what it costs
 	}
 	p.rows += best
 	p.tokens = bestTokens
