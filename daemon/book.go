@@ -204,6 +204,7 @@ func statusOf(s repository.Status) api.ModelStatus {
 		Name: s.Name, Aliases: s.Aliases, State: s.State, Reason: s.Reason, Next: s.Next, BuiltIn: s.Builtin, Files: s.Files, Bytes: s.Bytes,
 		Generation: s.Generation, Architecture: s.Architecture, Quantization: s.Quantization, Parameters: s.Parameters, Context: s.ContextLen,
 		Resident: s.Memory, Running: s.Engine.Running, Queued: s.Engine.Queue, PagesUsed: s.Engine.PagesUsed, PagesKept: s.Engine.PagesKept, PagesTotal: s.Engine.PagesTotal,
+		Drafted: s.Engine.Drafted, Accepted: s.Engine.Accepted,
 		Seen: timeOrNil(s.Arrived), Served: timeOrNil(s.Served),
 	}
 	if s.Generation == 0 {

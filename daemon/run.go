@@ -112,7 +112,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	p.models = repository.New(repository.Options{
 		OpenBackend: p.device.Open,
 		Budget:      p.budget,
-		Defaults:    repository.Settings{ContextLen: cfg.Ctx, Parallel: cfg.Parallel, CacheType: cfg.KVType},
+		Defaults:    repository.Settings{ContextLen: cfg.Ctx, Parallel: cfg.Parallel, CacheType: cfg.KVType, Speculation: cfg.Speculation},
 		StepTokens:  cfg.StepTokens, PageTokens: cfg.PageTokens, MaxQueue: cfg.Queue, ReadTimeout: cfg.StallTimeout,
 		StateDir: state,
 		Observer: func(string) engine.Observer { return stepObserver{p.metrics} },

@@ -54,7 +54,7 @@ func (c *candidate) source() repository.Source {
 		s.Problem = cmp.Or(s.Problem, err.Error())
 	}
 	s.Settings = repository.Settings{
-		ContextLen: m.Ctx, Parallel: m.Parallel, CacheType: m.KVType, Template: m.Template, Sampling: m.Sampling,
+		ContextLen: m.Ctx, Parallel: m.Parallel, CacheType: m.KVType, Speculation: m.Speculation, Template: m.Template, Sampling: m.Sampling,
 		Aliases: slices.Concat(m.Aliases, c.aliases), DefaultAdapters: m.DefaultAdapters,
 	}
 	return s

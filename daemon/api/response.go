@@ -146,17 +146,19 @@ type CompletionLogprobs struct {
 
 // Info says what produced an answer: enough to compute it again elsewhere, given the prompt.
 type Info struct {
-	Base          Base      `json:"base"`
-	Adapters      []Adapter `json:"adapters"`
-	Numerics      string    `json:"numerics"`
-	Seed          uint64    `json:"seed"` // of choice 0; choice i of a prompt is sampled with seed+i
-	ReusedTokens  int       `json:"reused_tokens"`
-	Timings       Timings   `json:"timings"`
-	Ignored       []string  `json:"ignored,omitempty"`
-	RequestID     string    `json:"request_id,omitempty"`
-	ContextLength int       `json:"context_length,omitempty"`
-	FinishDetail  string    `json:"finish_detail,omitempty"` // "context full" where it was that, and not max_tokens, that a choice's "length" means
-	Template      string    `json:"template,omitempty"`      // of a chat, where the model has none of its own: "fallback chatml"
+	Base           Base      `json:"base"`
+	Adapters       []Adapter `json:"adapters"`
+	Numerics       string    `json:"numerics"`
+	Seed           uint64    `json:"seed"` // of choice 0; choice i of a prompt is sampled with seed+i
+	ReusedTokens   int       `json:"reused_tokens"`
+	DraftedTokens  int       `json:"drafted_tokens,omitempty"`  // guesses at tokens to come that were computed
+	AcceptedTokens int       `json:"accepted_tokens,omitempty"` // of these, those that were right: each saved a step
+	Timings        Timings   `json:"timings"`
+	Ignored        []string  `json:"ignored,omitempty"`
+	RequestID      string    `json:"request_id,omitempty"`
+	ContextLength  int       `json:"context_length,omitempty"`
+	FinishDetail   string    `json:"finish_detail,omitempty"` // "context full" where it was that, and not max_tokens, that a choice's "length" means
+	Template       string    `json:"template,omitempty"`      // of a chat, where the model has none of its own: "fallback chatml"
 }
 
 // Base identifies the base model that computed an answer.

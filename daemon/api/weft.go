@@ -94,6 +94,9 @@ type ModelStatus struct {
 	PagesUsed  int `json:"pages_used"`
 	PagesKept  int `json:"pages_kept"` // held by no request, kept for one that begins alike
 	PagesTotal int `json:"pages_total"`
+
+	Drafted  uint64 `json:"drafted_tokens,omitempty"`  // guesses at tokens to come that were computed
+	Accepted uint64 `json:"accepted_tokens,omitempty"` // of these, those that were right
 }
 
 // TokenizeRequest is the body of POST /weft/v1/tokenize.

@@ -35,6 +35,7 @@ type Config struct {
 	MemoryBudget  Size
 	AdapterMemory Size // beside MemoryBudget; a share is of that
 	KVType        string
+	Speculation   string
 	Builtin       bool
 
 	Queue      int // requests
@@ -82,6 +83,7 @@ func Default() Config {
 		MemoryBudget:  Size{Percent: 75},
 		AdapterMemory: Size{Percent: 10},
 		KVType:        "f16",
+		Speculation:   "auto",
 		Builtin:       true,
 
 		Queue:      256,

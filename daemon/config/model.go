@@ -9,12 +9,13 @@ import (
 
 // Model is a model's own settings, from the TOML file beside it.
 type Model struct {
-	Ctx      int    // tokens; 0: as the daemon's
-	Parallel int    // sequences; 0: as the daemon's
-	KVType   string // "": as the daemon's
-	Template string // chat template: Jinja text, or the name of one that the program has; "": the model's own
-	Aliases  []string
-	Sampling map[string]float64 // defaults by the name of the request's field
+	Ctx         int    // tokens; 0: as the daemon's
+	Parallel    int    // sequences; 0: as the daemon's
+	KVType      string // "": as the daemon's
+	Speculation string // "": as the daemon's
+	Template    string // chat template: Jinja text, or the name of one that the program has; "": the model's own
+	Aliases     []string
+	Sampling    map[string]float64 // defaults by the name of the request's field
 	// DefaultAdapters are applied where a request names none: "NAME" or "NAME@SCALE", in order.
 	DefaultAdapters []string
 }
@@ -56,7 +57,7 @@ func ParseAdapter(data []byte) (Adapter, error) {
 }
 
 // modelKeys are the keys of a model's file, the ones of later versions included.
-var modelKeys = []string{"version", "ctx", "parallel", "kv_type", "template", "aliases", "sampling", "tokenizer", "retriever", "default_adapters"}
+var modelKeys = []string{"version", "ctx", "parallel", "kv_type", "speculation", "template", "aliases", "sampling", "tokenizer", "retriever", "default_adapters"}
 
 // laterModelKeys are keys of the contract that this version does not have yet.
 var laterModelKeys = []string{"tokenizer", "retriever"}
@@ -90,10 +91,11 @@ func ParseModel(data []byte) (Model, error) {
 	}
 	var m Model
 	table := map[string]setting{
-		"ctx":      {key: "ctx", to: &m.Ctx, min: 1, max: math.MaxInt32},
-		"parallel": {key: "parallel", to: &m.Parallel, min: 1, max: 1024},
-		"kv_type":  {key: "kv_type", to: &m.KVType, choices: kvTypes},
-		"template": {key: "template", to: &m.Template},
+		"ctx":         {key: "ctx", to: &m.Ctx, min: 1, max: math.MaxInt32},
+		"parallel":    {key: "parallel", to: &m.Parallel, min: 1, max: 1024},
+		"kv_type":     {key: "kv_type", to: &m.KVType, choices: kvTypes},
+		"speculation": {key: "speculation", to: &m.Speculation, choices: speculations},
+		"template":    {key: "template", to: &m.Template},
 	}
 	for _, k := range sortedKeys(values) {
 		v := values[k]

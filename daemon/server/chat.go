@@ -254,6 +254,7 @@ func (a *chatAnswer) info(timings api.Timings) *api.Info {
 func (s *Server) info(j *job, rec *record, timings api.Timings, ignored []string) *api.Info {
 	return &api.Info{
 		Base: j.model.Base, Adapters: append([]api.Adapter{}, j.model.Adapters...), Numerics: s.o.Numerics, Seed: j.request.Sampling.Seed, ReusedTokens: j.reused,
+		DraftedTokens: j.drafted, AcceptedTokens: j.accepted,
 		Timings: timings, Ignored: ignored, RequestID: rec.id, ContextLength: j.model.ContextLength,
 		FinishDetail: j.detail,
 	}

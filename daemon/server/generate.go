@@ -24,6 +24,8 @@ type job struct {
 	salt    string // cache_salt
 	reused  int    // tokens of the prompts that were found in the cache; known when all choices have ended
 	detail  string // what the finish reason of a choice left open, or empty; known then too
+	// Guesses at tokens to come that were computed, and those of them that were right; known when all choices have ended.
+	drafted, accepted int
 }
 
 func (j *job) choices() int { return len(j.prompts) * j.n }
@@ -72,7 +74,7 @@ func (s *Server) generate(ctx context.Context, rec *record, j *job, emit func(ev
 	g := &generation{s: s, job: j, rec: rec, emit: emit, left: j.choices(), firsts: make([]*engine.Stream, len(j.prompts))}
 	j.request.Caller = rec.caller.Domain()
 	j.request.Domain = j.request.Caller + "\x00" + j.salt
-	j.reused = 0
+	j.reused, j.drafted, j.accepted = 0, 0, 0
 	rec.choices = j.choices()
 	rec.prompt = j.usage(0).PromptTokens
 	ctx, cancel := context.WithCancel(ctx)
@@ -256,6 +258,7 @@ func (g *generation) note(choice int, stream Stream) {
 	if choice%g.job.n == 0 { // the others share the prompt of the first, which is counted once
 		g.job.reused += r.ReusedTokens
 	}
+	g.job.drafted, g.job.accepted = g.job.drafted+r.DraftedTokens, g.job.accepted+r.AcceptedTokens
 	g.rec.queue = max(g.rec.queue, r.Queued)
 	g.timings.Queue = max(g.timings.Queue, milliseconds(r.Queued))
 	g.timings.Prefill = max(g.timings.Prefill, milliseconds(r.Prefill))

@@ -152,11 +152,13 @@ var (
 	descQueued     = prometheus.NewDesc("weft_engine_queue_requests", "Requests that wait for their first step.", []string{"model"}, nil)
 	descPagesUsed  = prometheus.NewDesc("weft_engine_used_pages", "Pages of the cache in use.", []string{"model"}, nil)
 	descPagesKept  = prometheus.NewDesc("weft_engine_kept_pages", "Pages of the cache that no request holds, kept for one that begins alike.", []string{"model"}, nil)
+	descDrafted    = prometheus.NewDesc("weft_engine_drafted_tokens", "Guesses at tokens to come that the loaded generation has computed.", []string{"model"}, nil)
+	descAccepted   = prometheus.NewDesc("weft_engine_accepted_tokens", "Of these, those that were right: each saved a step.", []string{"model"}, nil)
 	descPagesTotal = prometheus.NewDesc("weft_engine_total_pages", "Pages of the cache.", []string{"model"}, nil)
 )
 
 func (c *modelCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descModels, descResident, descRunning, descQueued, descPagesUsed, descPagesKept, descPagesTotal} {
+	for _, d := range []*prometheus.Desc{descModels, descResident, descRunning, descQueued, descPagesUsed, descPagesKept, descPagesTotal, descDrafted, descAccepted} {
 		ch <- d
 	}
 }
@@ -180,6 +182,8 @@ func (c *modelCollector) Collect(ch chan<- prometheus.Metric) {
 		sum.PagesUsed += st.PagesUsed
 		sum.PagesKept += st.PagesKept
 		sum.PagesTotal += st.PagesTotal
+		sum.Drafted += st.Drafted
+		sum.Accepted += st.Accepted
 		figures[name] = sum
 	}
 	gauge := func(d *prometheus.Desc, v float64, label string) {
@@ -195,6 +199,8 @@ func (c *modelCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(descPagesUsed, float64(f.PagesUsed), name)
 		gauge(descPagesKept, float64(f.PagesKept), name)
 		gauge(descPagesTotal, float64(f.PagesTotal), name)
+		gauge(descDrafted, float64(f.Drafted), name)
+		gauge(descAccepted, float64(f.Accepted), name)
 	}
 }
 

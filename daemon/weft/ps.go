@@ -47,10 +47,14 @@ func (a *app) printLoaded(models []api.ModelStatus) error {
 		if m.PagesTotal > 0 {
 			cache = fmt.Sprintf("%s %d/%d (%d %%)", m.KVType, m.PagesUsed, m.PagesTotal, 100*m.PagesUsed/m.PagesTotal)
 		}
+		guessed := "-"
+		if m.Drafted > 0 {
+			guessed = fmt.Sprintf("%d/%d (%d %%)", m.Accepted, m.Drafted, 100*m.Accepted/m.Drafted)
+		}
 		rows = append(rows, []cell{
 			word(m.Name), styled(m.State, stateStyle(m.State)), count(m.Generation), count(m.Running), count(m.Queued),
-			number(cache), number(fmt.Sprint(m.Context)), number(bytesText(m.Resident)), word(agoText(m.Served)),
+			number(cache), number(guessed), number(fmt.Sprint(m.Context)), number(bytesText(m.Resident)), word(agoText(m.Served)),
 		})
 	}
-	return a.table([]string{"NAME", "STATE", "GENERATION", "RUNNING", "QUEUED", "CACHE PAGES", "CONTEXT", "MEMORY", "SERVED"}, rows)
+	return a.table([]string{"NAME", "STATE", "GENERATION", "RUNNING", "QUEUED", "CACHE PAGES", "GUESSES RIGHT", "CONTEXT", "MEMORY", "SERVED"}, rows)
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/weft-run/weft/runtime/models"
 	"github.com/weft-run/weft/runtime/sampler"
 	"github.com/weft-run/weft/runtime/scheduler"
-	"github.com/weft-run/weft/runtime/speculation"
 )
 
 // Config says what an engine works with and how much of it. Zero values of the sizes have the defaults named here.
@@ -100,8 +99,7 @@ func (c Config) Memory() (cacheBytes, scratchBytes int64) {
 	c = c.withDefaults()
 	m := c.Model.Config()
 	logits := 4 * int64(c.logitRows()) * int64(m.Vocab)
-	lookups := int64(c.MaxBatch) * speculation.LookupBytes(c.ContextLen)
-	return c.layout().Bytes(), models.WorkspaceBytes(m, c.StepTokens, c.logitRows()) + logits + lookups
+	return c.layout().Bytes(), models.WorkspaceBytes(m, c.StepTokens, c.logitRows()) + logits
 }
 
 // Engine is one model at work.

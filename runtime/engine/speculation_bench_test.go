@@ -8,8 +8,8 @@ import (
 
 	"github.com/weft-run/weft/kernels/cpu"
 	"github.com/weft-run/weft/runtime/gguf"
-	"github.com/weft-run/weft/runtime/modeltest"
 	"github.com/weft-run/weft/runtime/models"
+	"github.com/weft-run/weft/runtime/modeltest"
 	"github.com/weft-run/weft/runtime/tokenizer"
 )
 

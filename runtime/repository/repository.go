@@ -56,12 +56,13 @@ type Options struct {
 
 // Settings are how a model is served. A generation includes them: a change is a swap. A zero field takes the default.
 type Settings struct {
-	ContextLen int    // tokens of one sequence; 0: the model's own, then what memory allows
-	Parallel   int    // sequences in one step
-	CacheType  string // a name of kernels.ParseCacheType; where the model does not fit a quantized one, f16 serves
-	Template   string // Jinja text, or the name of a template that the program has; "": the file's own
-	Sampling   map[string]float64
-	Aliases    []string
+	ContextLen  int    // tokens of one sequence; 0: the model's own, then what memory allows
+	Parallel    int    // sequences in one step
+	CacheType   string // a name of kernels.ParseCacheType; where the model does not fit a quantized one, f16 serves
+	Speculation string // "auto" or "off": see engine.Config.NoSpeculation
+	Template    string // Jinja text, or the name of a template that the program has; "": the file's own
+	Sampling    map[string]float64
+	Aliases     []string
 	// DefaultAdapters are for who serves requests; the repository only makes them part of the generation.
 	DefaultAdapters []string
 }

@@ -44,9 +44,6 @@ func NewLookup(prompt []int32, limit int) *Lookup {
 	return l
 }
 
-// LookupBytes is the memory of a Lookup for limit tokens.
-func LookupBytes(limit int) int64 { return 16 * int64(min(max(limit, 2*gram), maxHistory)) }
-
 // restart begins anew with tokens as all that is known.
 func (l *Lookup) restart(tokens []int32) {
 	for i := range l.latest {
@@ -141,15 +138,16 @@ func (l *Lookup) Guess(dst []int32, n int) []int32 {
 }
 
 // Trust is the chance that the guess behind ahead right ones is right too, as this sequence has shown, and 0 where there is no
-// guess. It is careful: what was never tried in a class is taken from the class below, and in the lowest as wrong.
+// guess. It is careful: what was never tried in a class is taken from the class below, and in the lowest as wrong, and one guess of
+// each class counts as wrong that was not. Chances are multiplied, so a little too much of each would be far too much of all.
 func (l *Lookup) Trust(ahead int) float64 {
 	if l.at == 0 {
 		return 0
 	}
 	trust := float64(0)
 	for c := range class(l.length+ahead) + 1 {
-		const weight = 2 // of what is supposed, in guesses
-		trust = (float64(l.right[c]) + float64(weight*trust)) / (float64(l.all[c]) + weight)
+		const supposed = 2 // guesses that stand for the class below
+		trust = (float64(l.right[c]) + float64(supposed*trust)) / (float64(l.all[c]) + supposed + 1)
 	}
 	return trust
 }

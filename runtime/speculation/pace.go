@@ -10,14 +10,15 @@ const (
 	maxRows = 64
 	// samples is how many costs of steps of equal rows are remembered; the middle one counts.
 	samples = 5
-	// slope is what each row more is supposed to add to the cost of fewer, as a part of one row's, until it was measured.
-	slope = 0.15
+	// slope is what each row more is supposed to add, in steps of one row, until a cost was measured; from there on it is as steep as
+	// up to there.
+	slope = 0.3
 	// enough is how many costs must be known before the middle one counts against steps of so many rows: a step that lost its core
 	// would keep its like from being tried again.
 	enough = 3
 	// stale is after how many steps a cost is forgotten, so that a judgement by chance is not for ever.
 	stale = 512
-	// leastGain is what guesses must promise: less is lost in what is not measured.
+	// leastGain is what guesses must promise over none, and more of them over fewer: less is lost in what is not measured.
 	leastGain = 1.1
 	// patience is how much longer a step with guesses may take than without where others share it, who gain nothing by them.
 	patience = 1.1
@@ -86,7 +87,7 @@ func (p *Pace) note(rows int, cost float64) {
 
 // cost is what a step of so many rows is supposed to cost.
 func (p *Pace) cost(rows int) float64 {
-	cost, from := 1.0, 1
+	cost, from, slope := 1.0, 1, slope
 	for r := 2; r <= min(rows, maxRows); r++ {
 		known := p.known(r)
 		if known == 0 {
@@ -97,6 +98,7 @@ func (p *Pace) cost(rows int) float64 {
 			measured = min(measured, cost+float64(slope*float64(r-from)))
 		}
 		cost, from = measured, r
+		slope = (cost - 1) / float64(r-1)
 	}
 	return cost + float64(slope*float64(rows-from))
 }
@@ -136,7 +138,7 @@ func (p *Pace) Guesses(trust func(ahead int) float64, most int) int {
 			break
 		}
 		if rate := tokens / cost; rate > bestRate {
-			best, bestTokens, bestRate = n, tokens, rate
+			best, bestTokens, bestRate = n, tokens, rate*leastGain
 		}
 	}
 	if best > 0 && p.guessesBefore > 0 && p.known(p.rows+best) < enough {
