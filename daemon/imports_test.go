@@ -78,7 +78,7 @@ var allowed = map[string]struct{ ours, others []string }{
 	}, others: []string{"github.com/prometheus/client_golang", "golang.org/x/sys"}},
 	"daemon":       {ours: []string{"*"}, others: []string{"golang.org/x/sync", "golang.org/x/sys"}},
 	"daemon/weftd": {ours: []string{"daemon", "daemon/config", "daemon/api"}},
-	"daemon/weft": {ours: []string{"daemon/api", "runtime/gguf", "runtime/tokenizer", "runtime/models", "runtime/parts", "kernels"}, others: []string{
+	"daemon/weft": {ours: []string{"daemon/api", "adapters", "runtime/gguf", "runtime/tokenizer", "runtime/models", "runtime/parts", "kernels"}, others: []string{
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/schollz/progressbar/v3", "golang.org/x/term", "github.com/agext/levenshtein",
 	}},
 }

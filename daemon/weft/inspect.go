@@ -23,10 +23,10 @@ func (a *app) inspectCommand() *cobra.Command {
 	var o inspection
 	cmd := &cobra.Command{
 		Use:   "inspect FILE...",
-		Short: "say what is in GGUF files, how much memory they take, and what would refuse them",
+		Short: "say what is in GGUF files and adapters, how much memory they take, and what would refuse them",
 		Long: "inspect reads the headers of GGUF files and says of each what is in it, how much memory it takes, and every reason for which this\n" +
 			"version would refuse to serve it. Of a split set it wants any one file and finds the others. It reads no weights, so a file of any\n" +
-			"size takes a moment, and works without a daemon. Exit code 0 says that all files would be served, 1 that one would be refused.\n\n" +
+			"size takes a moment, and works without a daemon. Adapters are GGUF files or folders of PEFT; --base names the model that they shall fit. Exit code 0 says that all files would be served, 1 that one would be refused.\n\n" +
 			"A settings file beside the model, the memory budget and weights that are no numbers are the daemon's to judge.",
 		Args: arguments(1, math.MaxInt, "one GGUF file or more"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -39,6 +39,7 @@ func (a *app) inspectCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&o.context, "context", 0, "tokens of one sequence to reckon the memory for (default the model's own)")
 	cmd.Flags().StringVar(&o.kv, "kv", "f16", "type in which keys and values are cached: "+strings.Join(cacheTypeNames(), ", "))
+	cmd.Flags().StringVar(&o.base, "base", "", "GGUF file of the model that adapters shall fit")
 	cmd.Flags().BoolVar(&o.keys, "keys", false, "list the metadata too")
 	cmd.Flags().BoolVar(&o.tensors, "tensors", false, "list the tensors too")
 	// The error is about a flag that does not exist.
@@ -50,6 +51,7 @@ func (a *app) inspectCommand() *cobra.Command {
 type inspection struct {
 	context       int
 	kv            string
+	base          string
 	keys, tensors bool
 
 	cacheType kernels.CacheType // of kv
@@ -104,6 +106,10 @@ func (a *app) inspect(paths []string, o inspection) error {
 // inspect reads a file or a split set. A set that is not whole is reported by the files that are there.
 func inspect(path string, o inspection) *report {
 	r := &report{Path: path, Files: []string{}, Missing: []string{}, Types: []typeTotal{}, Refusals: []string{}}
+	if isAdapter(path) {
+		r.inspectAdapter(path, o)
+		return r
+	}
 	f, err := gguf.Open(path, gguf.DefaultLimits())
 	if err != nil {
 		r.refuse(err)

@@ -31,7 +31,10 @@ func (a *app) printReport(r *report) error {
 	}
 	list("file", r.Files, bold)
 	list("missing", r.Missing, red)
-	if r.Version > 0 {
+	if r.Adapter != nil {
+		line("size", "%s", bytesText(r.Bytes))
+		printAdapter(r, line)
+	} else if r.Version > 0 {
 		line("size", "%s, GGUF version %d", bytesText(r.Bytes), r.Version)
 		a.printContent(r, line)
 	} else if len(r.Files) > 0 {

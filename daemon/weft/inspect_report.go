@@ -21,27 +21,28 @@ const kindVocabulary = "vocabulary"
 
 // report is what `weft inspect` finds in one FILE, and its --json. Lists are never null.
 type report struct {
-	Path         string      `json:"path"`    // as it was given
-	Files        []string    `json:"files"`   // that are there, in the order of the split set
-	Missing      []string    `json:"missing"` // files of the split set
-	Bytes        int64       `json:"bytes"`
-	Version      uint32      `json:"gguf_version,omitempty"` // 0: the header cannot be read
-	HeaderDigest string      `json:"header_digest,omitempty"`
-	Kind         string      `json:"kind,omitempty"` // "model", "vocabulary", or general.type: "adapter", ...
-	Name         string      `json:"name,omitempty"`
-	Architecture string      `json:"architecture,omitempty"`
-	Quantization string      `json:"quantization,omitempty"` // the type that most bytes have
-	Types        []typeTotal `json:"types"`
-	Parameters   uint64      `json:"parameters"`
-	Context      int         `json:"context_tokens,omitempty"` // what the model was made for
-	Shape        *shape      `json:"shape,omitempty"`          // where the metadata is that of a model Weft computes
-	Vocabulary   *vocabulary `json:"vocabulary,omitempty"`
-	Template     *template   `json:"template,omitempty"`
-	Memory       *memory     `json:"memory,omitempty"`
-	Served       bool        `json:"served"`   // nothing speaks against it
-	Refusals     []string    `json:"refusals"` // why this version would not serve it
-	Keys         []key       `json:"keys,omitempty"`
-	Tensors      []tensor    `json:"tensors,omitempty"`
+	Path         string         `json:"path"`    // as it was given
+	Files        []string       `json:"files"`   // that are there, in the order of the split set
+	Missing      []string       `json:"missing"` // files of the split set
+	Bytes        int64          `json:"bytes"`
+	Version      uint32         `json:"gguf_version,omitempty"` // 0: the header cannot be read
+	HeaderDigest string         `json:"header_digest,omitempty"`
+	Kind         string         `json:"kind,omitempty"` // "model", "vocabulary", or general.type: "adapter", ...
+	Name         string         `json:"name,omitempty"`
+	Architecture string         `json:"architecture,omitempty"`
+	Quantization string         `json:"quantization,omitempty"` // the type that most bytes have
+	Types        []typeTotal    `json:"types"`
+	Parameters   uint64         `json:"parameters"`
+	Context      int            `json:"context_tokens,omitempty"` // what the model was made for
+	Shape        *shape         `json:"shape,omitempty"`          // where the metadata is that of a model Weft computes
+	Vocabulary   *vocabulary    `json:"vocabulary,omitempty"`
+	Template     *template      `json:"template,omitempty"`
+	Memory       *memory        `json:"memory,omitempty"`
+	Adapter      *adapterReport `json:"adapter,omitempty"`
+	Served       bool           `json:"served"`   // nothing speaks against it
+	Refusals     []string       `json:"refusals"` // why this version would not serve it
+	Keys         []key          `json:"keys,omitempty"`
+	Tensors      []tensor       `json:"tensors,omitempty"`
 }
 
 type typeTotal struct {

@@ -11,8 +11,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/weft-run/weft/adapters"
 	"github.com/weft-run/weft/daemon/builtin"
 	"github.com/weft-run/weft/runtime/gguf"
+	"github.com/weft-run/weft/runtime/models"
 	"github.com/weft-run/weft/runtime/modeltest"
 )
 
@@ -59,6 +61,12 @@ func writeModels(dir string) error {
 	if files["vocab.gguf"], err = encode(meta, nil); err != nil {
 		return err
 	}
+	var adapter bytes.Buffer
+	spec := &models.AdapterSpec{Deltas: []models.Delta{{Target: "blk.4.attn_v", Rank: 2, Scale: 0.5, A: make([]float32, 2*64), B: make([]float32, 2*32)}}, Invocation: []int32{3, 1}}
+	if err := adapters.WriteGGUF(&adapter, spec, "llama", []models.Target{{Name: "blk.4.attn_v", Rows: 32, Cols: 64}}); err != nil {
+		return err
+	}
+	files["adapter.gguf"] = adapter.Bytes()
 	half := len(tensors) / 2
 	for no, part := range [][]gguf.TensorData{tensors[:half], tensors[half:]} {
 		own := []gguf.KV{
