@@ -173,15 +173,15 @@ func TestH16OddVocabularies(t *testing.T) {
 	}
 }
 
-// A piece that has a space inside takes the vocabulary off the fast path; the ids are those of one merging over all.
+// A piece that has a space inside keeps two words together where it may reach over; the ids are those of one merging over all.
 func TestPiecesAcrossWords(t *testing.T) {
 	in := spm(fields{
 		keyTokens: []string{"<unk>", "<s>", "</s>", "<0x0A>", "▁", "a", "b", "a▁", "a▁b", "▁a"},
 		keyScores: []float32{0, 0, 0, 0, -9, -9, -9, -2, -1, -3},
 	})
 	tok := mustNew(t, in)
-	if !tok.crossesWords {
-		t.Fatal("the vocabulary is taken for one of words")
+	if !tok.bridges['a'] || tok.bridges['b'] {
+		t.Fatal("it is a that a piece has before a space, and not b")
 	}
 	if got, want := tok.Encode("a b a", EncodeOptions{}), []int32{4, 8, 9}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -39,10 +39,7 @@ func (t *Tokenizer) initSPM(m gguf.Metadata) error {
 		t.spmRanks[id] = rank
 	}
 	for piece := range t.byPiece {
-		if crossesWords(piece) {
-			t.crossesWords = true
-			break
-		}
+		t.bridge(piece)
 	}
 	return nil
 }
@@ -126,14 +123,16 @@ func (t *Tokenizer) readMerges(merges []string) error {
 		if id, ok := t.ids[string(buf)]; ok && !t.attrs[id].fromText() {
 			continue // text that merely spells a control token does not become it
 		}
-		t.crossesWords = t.crossesWords || t.spaceSign && crossesWords(strings.ReplaceAll(string(buf), spmSpace, " "))
+		if t.spaceSign {
+			t.bridge(strings.ReplaceAll(string(buf), spmSpace, " "))
+		}
 		t.pairs.add(sym(buf[:at]), sym(buf[at:]), int32(rank), sym(buf))
 	}
 	if t.plain {
 		t.charSyms = extra
 	}
-	if t.spaceSign && !t.crossesWords {
-		t.stages = slices.Concat(t.stages, cuts(func(_ *classTable, text string, i int) int { return wordEnd(text, i) }))
+	if t.spaceSign {
+		t.stages = slices.Concat(t.stages, cuts(func(_ *classTable, text string, i int) int { return t.wordEnd(text, i) }))
 	}
 	return nil
 }
@@ -152,10 +151,13 @@ func (t *Tokenizer) charSym(char string) int32 {
 	return -1
 }
 
-// crossesWords says whether a piece has a space after another character.
-func crossesWords(piece string) bool {
-	at := strings.LastIndexByte(piece, ' ')
-	return at > 0 && strings.Trim(piece[:at], " ") != ""
+// bridge enters the bytes that a piece has before spaces.
+func (t *Tokenizer) bridge(piece string) {
+	for i := 1; i < len(piece); i++ {
+		if piece[i] == ' ' && piece[i-1] != ' ' {
+			t.bridges[piece[i-1]] = true
+		}
+	}
 }
 
 // emit appends the token of a finished symbol, or the tokens of its bytes where it is none.

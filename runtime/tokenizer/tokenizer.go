@@ -36,10 +36,13 @@ type Tokenizer struct {
 	normalizeNFC bool // the text is brought to NFC first
 	ignoreMerges bool // a word that is a token is that token, whatever the merges say
 	spacePrefix  bool // a space goes before the text (SentencePiece and Unigram: after each special token too), and Decode takes it away
-	crossesWords bool // SentencePiece: some piece has a space after another character, so words cannot be taken apart
-	newlines     bool // a word of newlines that is a token is that token
-	alwaysBOS    bool // add_bos_token false is not believed
-	lowercase    bool
+	// bridges says of each byte whether a piece has it before a space: elsewhere SentencePiece, and BPE that writes spaces as it
+	// does, can take a text apart before spaces, as no merge reaches over.
+	bridges [256]bool
+
+	newlines  bool // a word of newlines that is a token is that token
+	alwaysBOS bool // add_bos_token false is not believed
+	lowercase bool
 
 	// direct remembers for each token whether its own text encodes to just that token (one) or not (other): most words
 	// of a text are tokens, and then one look-up replaces the merging. Filled as words come.
@@ -183,36 +186,27 @@ func (t *Tokenizer) encodeSPM(m *merger, text string, afterSpecial bool, out []i
 		text = strings.ReplaceAll(text, spmSpace, " ")
 	}
 	if t.spacePrefix && afterSpecial {
-		// The prefix joins the first word only, so that the whole text is not copied when words can be taken apart.
-		end := len(text)
-		if !t.crossesWords {
-			end = wordEnd(text, 0)
-		}
+		end := t.wordEnd(text, 0) // the prefix joins the first word only, so that the whole text is not copied
 		out = t.encodeWord(m, " "+text[:end], out)
 		text = text[end:]
 	}
-	if t.crossesWords {
-		if text == "" {
-			return out
-		}
-		return t.encodeWord(m, text, out)
-	}
 	for i := 0; i < len(text); {
-		end := wordEnd(text, i)
+		end := t.wordEnd(text, i)
 		out = t.encodeWord(m, text[i:end], out)
 		i = end
 	}
 	return out
 }
 
-// wordEnd returns where the word that begins at i ends: spaces, then what is no space.
-func wordEnd(text string, i int) int {
-	for i < len(text) && text[i] == ' ' {
-		i++
+// wordEnd returns where the word that begins at i ends: spaces, then what is no space, up to the next space that no piece reaches
+// over to.
+func (t *Tokenizer) wordEnd(text string, i int) int {
+	end := i
+	for end < len(text) && text[end] == ' ' {
+		end++
 	}
-	end := len(text)
-	if n := strings.IndexByte(text[i:], ' '); n >= 0 {
-		end = i + n
+	for end < len(text) && (text[end] != ' ' || text[end-1] == ' ' || t.bridges[text[end-1]]) {
+		end++
 	}
 	look(end - i)
 	return end
