@@ -140,14 +140,14 @@ func TestHammer(t *testing.T) {
 			}
 			files.mu.Unlock()
 			r.Sync(files.origins())
-			time.Sleep(time.Millisecond)
+			pause(ctx, time.Millisecond)
 		}
 	})
 	all.Go(func() { // the base
 		for ctx.Err() == nil {
 			bases.generation.Add(1)
 			r.Rebase()
-			time.Sleep(3 * time.Millisecond)
+			pause(ctx, 3*time.Millisecond)
 		}
 	})
 	var mu sync.Mutex
@@ -176,7 +176,7 @@ func TestHammer(t *testing.T) {
 				r.List()
 				if l != nil {
 					if rand.IntN(4) == 0 {
-						time.Sleep(time.Millisecond)
+						pause(ctx, time.Millisecond)
 					}
 					l.Release()
 				}
@@ -193,6 +193,14 @@ func TestHammer(t *testing.T) {
 	}
 	if resident, _ := r.Memory(); resident != 0 || len(r.List()) != 0 || bases.leases.Load() != 0 {
 		t.Errorf("%d bytes, %v and %d leases on bases are left", resident, r.List(), bases.leases.Load())
+	}
+}
+
+// pause lets others run for a while.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
 }
 

@@ -79,8 +79,6 @@ func (b fakeBound) Bytes() int64 { return b.bytes }
 // fakeContent is what lies in fake files: words such as "fits=h1,h2".
 type fakeContent struct {
 	words map[string]string
-	now   func() string // what lies there now, to be compared
-	was   string
 }
 
 func (c *fakeContent) about() *About {

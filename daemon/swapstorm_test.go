@@ -99,7 +99,7 @@ func TestSwapStorm(t *testing.T) {
 			swap = func() { l.rename("m.gguf", models[n/(adapters/bases)%2]) }
 			rebases = append(rebases, l.first(name, swap, func(i *api.Info) uint64 { return i.Base.Generation }))
 		}
-		time.Sleep(time.Until(began.Add(every)))
+		<-time.After(time.Until(began.Add(every)))
 	}
 	cancel()
 	all.Wait()
