@@ -44,6 +44,8 @@ type answer struct {
 type devices struct {
 	mu   sync.Mutex
 	open map[cpu.Options]*cpu.Device
+
+	tokens, adapted int // sampled tokens that were compared, and those of them that adapters changed
 }
 
 func newDevices(t *testing.T) *devices {
@@ -274,6 +276,7 @@ func TestLongMetamorphic(t *testing.T) {
 	for seed, end := rand.Uint64()>>16, time.Now().Add(length); time.Now().Before(end) && !t.Failed(); seed++ {
 		metamorphic(t, d, seed, kernels.CacheTypes())
 	}
+	t.Logf("%d tokens compared, %d of them of requests with adapters", d.tokens, d.adapted)
 }
 
 // metamorphic runs one seed, on a model and one of the cache types that fits it, and returns how often a sequence was preempted and
@@ -290,6 +293,7 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 	ok := t.Run(name, func(t *testing.T) {
 		model := load(t, of.path(t))
 		vocab := model.Config().Vocab
+		adapters, drawn := newZoo(t, model), rand.New(rand.NewPCG(seed, 1))
 		requests := make([]Request, 1+r.IntN(9))
 		for i := range requests {
 			requests[i] = drawRequest(r, vocab, of.contextLen)
@@ -302,6 +306,7 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 				other := requests[r.IntN(i)].Prompt
 				copy(requests[i].Prompt, other[:r.IntN(len(other)+1)])
 			}
+			requests[i].Adapters = adapters.draw(drawn, requests[i].Prompt)
 		}
 		behind := make([]int, len(requests)) // another of the same prompt, or itself
 		for i := range requests {
@@ -309,6 +314,7 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 			if j := r.IntN(i + 1); j < i && r.IntN(3) == 0 {
 				behind[i] = j
 				requests[i].Prompt, requests[i].Domain = requests[j].Prompt, requests[j].Domain
+				requests[i].Adapters = requests[j].Adapters
 				requests[i].PromptOnly = requests[i].PromptOnly && requests[i].PromptLogprobs
 			}
 		}
@@ -365,6 +371,10 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 						i, len(requests), len(requests[i].Prompt), found[i], diff)
 				}
 				reused += found[i]
+				d.tokens += len(alone[i].Tokens)
+				if len(requests[i].Adapters) > 0 {
+					d.adapted += len(alone[i].Tokens)
+				}
 			}
 		}
 		preempted = e.Stats().Preempted

@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write testdata/bits.txt again")
 const bitsFile = "testdata/bits.txt"
 
 // TestBits holds the bits of logits: of the built-in model with both float types of cache, and of a tiny model in each mix of
-// types, in one of them with the quantized types too. Every platform and level gives these. A change of them is a change of the
+// types, in one of them with the quantized types too, in two of them with adapters. Every platform and level gives these. A change of them is a change of the
 // numerics (docs/numerics.md), which are frozen: -update writes new ones only under a new ref.Version, and adds what is new under the
 // old one. It computes at every level of the machine; under
 // -short, or with WEFT_CPU, at one.
@@ -46,10 +46,10 @@ func TestBits(t *testing.T) {
 	}
 	var now strings.Builder
 	fmt.Fprintln(&now, ref.Version)
-	check := func(name string, f *gguf.File, cache kernels.CacheType) {
+	check := func(name string, f *gguf.File, cache kernels.CacheType, adapt func(t *testing.T, m Model, list []golden)) {
 		t.Run(name, func(t *testing.T) {
 			for i, level := range levelsHere(t) {
-				got := bitsOf(t, f, level, cache)
+				got := bitsOf(t, f, level, cache, adapt)
 				if i == 0 {
 					fmt.Fprintf(&now, "%s %s\n", name, got)
 					if _, known := want[name]; *update && (!known || version != ref.Version) {
@@ -62,8 +62,8 @@ func TestBits(t *testing.T) {
 			}
 		})
 	}
-	check("stories260K:f16-cache", openFile(t, builtin), kernels.CacheF16)
-	check("stories260K:f32-cache", openFile(t, builtin), kernels.CacheF32)
+	check("stories260K:f16-cache", openFile(t, builtin), kernels.CacheF16, nil)
+	check("stories260K:f32-cache", openFile(t, builtin), kernels.CacheF32, nil)
 	for _, mix := range synthetic.Mixes() {
 		m, err := synthetic.Parse("tiny:" + mix)
 		if err != nil {
@@ -73,10 +73,13 @@ func TestBits(t *testing.T) {
 		if err := m.WriteFile(context.Background(), path); err != nil {
 			t.Fatal(err)
 		}
-		check(m.Name(), openFile(t, path), kernels.CacheF16)
+		check(m.Name(), openFile(t, path), kernels.CacheF16, nil)
+		if mix == "f32" || mix == "q4_k_m" {
+			check(m.Name()+":adapters", openFile(t, path), kernels.CacheF16, bitsAdapters)
+		}
 		if mix == "f32" { // its heads are wide enough for the quantized caches
-			check(m.Name()+":q8_0-cache", openFile(t, path), kernels.CacheQ8_0)
-			check(m.Name()+":q4_0-cache", openFile(t, path), kernels.CacheQ4_0)
+			check(m.Name()+":q8_0-cache", openFile(t, path), kernels.CacheQ8_0, nil)
+			check(m.Name()+":q4_0-cache", openFile(t, path), kernels.CacheQ4_0, nil)
 		}
 	}
 	if *update && !t.Failed() {
@@ -105,8 +108,29 @@ func levelsHere(t *testing.T) (names []string) {
 	return names
 }
 
-// bitsOf plays three prompts in one batch and returns the digest of the logits as little-endian float32.
-func bitsOf(t *testing.T, f *gguf.File, level string, cache kernels.CacheType) string {
+// bitsAdapters gives the three prompts an adapter of everything, a stack, and DoRA.
+func bitsAdapters(t *testing.T, m Model, list []golden) {
+	bind := func(spec *AdapterSpec) *Adapter {
+		a, err := NewAdapter(m, spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	plain, biased := bind(drawSpec(m, 1, 16, all)), bind(withBiases(m, drawSpec(m, 2, 5, layersOnly)))
+	dora := bind(withDoRA(m, drawSpec(m, 3, 8, layersOnly)))
+	for i, uses := range [][]AdapterUse{{{plain, 1}}, {{biased, 0.7}, {plain, -0.3}}, {{dora, 0.5}}} {
+		stages, err := Stages(m, list[i].IDs, uses)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list[i].stages = stages
+	}
+}
+
+// bitsOf plays three prompts in one batch and returns the digest of the logits as little-endian float32. adapt, where it is not nil, gives
+// them adapters.
+func bitsOf(t *testing.T, f *gguf.File, level string, cache kernels.CacheType, adapt func(t *testing.T, m Model, list []golden)) string {
 	t.Helper()
 	text, err := tokenizer.New(f.Meta())
 	if err != nil {
@@ -118,6 +142,9 @@ func bitsOf(t *testing.T, f *gguf.File, level string, cache kernels.CacheType) s
 	}
 	sum := sha256.New()
 	r := newRunner(t, f, runnerOptions{cpu: cpu.Options{Level: level}, cache: cache, pages: 32, rows: 32, logitRows: 8})
+	if adapt != nil {
+		adapt(t, r.model, list)
+	}
 	play(t, r, list, 8, func(prompt, step int, logits []float32) {
 		for i, x := range logits {
 			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {

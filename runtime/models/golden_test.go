@@ -29,6 +29,8 @@ type golden struct {
 	Margin []float64
 	Top    [][2]float64 // id, logit
 	LSE    float64
+
+	stages []Stage // of adapters; not of the file
 }
 
 func readGolden(t *testing.T, file string) (list []golden) {
@@ -59,6 +61,7 @@ func play(t *testing.T, r *runner, list []golden, chunk int, seen func(prompt, s
 	seqs := make([]sequence, len(list))
 	for i, g := range list {
 		ids := g.IDs
+		seqs[i].stages = g.stages
 		for len(ids) > chunk {
 			r.step(part{&seqs[i], ids[:chunk], 0})
 			ids = ids[chunk:]
