@@ -37,6 +37,7 @@ type Config struct {
 	Pages      int // of the pool, which must hold one context; default: MaxBatch contexts
 	CacheType  kernels.CacheType
 	NoSharing  bool // each request computes all of its prompt
+	Spill      Spill
 	// NoSpeculation computes one row for each token, never guesses at what follows. Answers are the same.
 	NoSpeculation bool
 	StreamTokens  int           // that wait for a reader before its stream is paused; default 256
@@ -119,7 +120,8 @@ type Engine struct {
 	service time.Duration // moving average of a request's time at work
 	stats   Stats
 
-	loop loop // of the engine's goroutine alone
+	spiller *spiller // nil: pages end with the engine
+	loop    loop     // of the engine's goroutine alone
 }
 
 // event is news for the loop.
@@ -134,6 +136,7 @@ const (
 	submitted eventKind = iota
 	cancelled
 	resumed // the reader has made room
+	fetched // the pages that could be had from the disk are in the cache
 )
 
 // New makes an engine and starts its goroutine. When it fails, the Backend is still the caller's to close.
@@ -175,6 +178,9 @@ func newEngine(cfg Config) (*Engine, error) {
 		stats: Stats{PagesTotal: cfg.Pages},
 	}
 	e.loop = newLoop(cfg, sched, manager, pages)
+	if cfg.Spill.Store != nil && !cfg.NoSharing {
+		e.spiller = newSpiller(e)
+	}
 	return e, nil
 }
 
@@ -287,7 +293,8 @@ type Request struct {
 	// Domain is who may find what this request leaves in the cache, and whose it may find: requests of other domains take the
 	// time that they would take without it.
 	Domain string
-	// Session names the conversation of the Caller that this request goes on with; "": none. Its pages are kept longer than others'.
+	// Session names the conversation of the Caller that this request goes on with; "": none. Its pages are kept longer than others', and
+	// on disk too where the engine has a place for that (Config.Spill).
 	Session string
 	// Caller is whose request this is: callers share the engine's steps and its queue fairly, whatever each of them has asked for.
 	Caller string

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math"
@@ -45,6 +46,20 @@ func (b *fakeBackend) NewCache(l kernels.CacheLayout) (kernels.Cache, error) {
 
 func (b *fakeBackend) Read(dst []float32, src kernels.Matrix) {
 	copy(dst, src.Buf.(fakeBuffer)[src.First:src.First+src.Rows*src.Cols])
+}
+
+func (b *fakeBackend) ReadPage(dst []byte, c kernels.Cache, page int32) {
+	f := c.(*fakeCache)
+	for i := range f.layout.PageTokens {
+		binary.LittleEndian.PutUint64(dst[8*i:], f.hashes[int(page)*f.layout.PageTokens+i])
+	}
+}
+
+func (b *fakeBackend) WritePage(c kernels.Cache, page int32, src []byte) {
+	f := c.(*fakeCache)
+	for i := range f.layout.PageTokens {
+		f.hashes[int(page)*f.layout.PageTokens+i] = binary.LittleEndian.Uint64(src[8*i:])
+	}
 }
 
 func (b *fakeBackend) Sync() error {

@@ -104,12 +104,19 @@ func (e *Engine) sleep() {
 	select {
 	case <-e.wake:
 	case <-l.timer.C:
+	case m := <-e.moves():
+		e.move(m)
 	}
 }
 
 // listen takes the news in. It returns true when the engine is to stop.
 func (e *Engine) listen() (stop bool) {
 	l := &e.loop
+	select { // one between two steps: it is bounded, and the streams at work wait for it
+	case m := <-e.moves():
+		e.move(m)
+	default:
+	}
 	e.mu.Lock()
 	e.inbox, l.events = l.events[:0], e.inbox
 	stop = e.stop
@@ -122,9 +129,11 @@ func (e *Engine) listen() (stop bool) {
 			e.admit(s)
 		case cancelled:
 			if l.streams[s.id] == s {
-				l.scheduler.Cancel(s.id)
+				e.cancel(s)
 				e.drop(s)
 			}
+		case fetched:
+			e.fetched(s)
 		case resumed:
 			l.scheduler.Pause(s.id, false)
 			l.forgetPaused(s)
@@ -137,9 +146,16 @@ func (e *Engine) listen() (stop bool) {
 }
 
 func (e *Engine) admit(s *Stream) {
+	e.loop.streams[s.id] = s
+	if !e.fetches(s) {
+		e.add(s)
+	}
+}
+
+// add hands a stream to the scheduler.
+func (e *Engine) add(s *Stream) {
 	l := &e.loop
 	r := &s.request
-	l.streams[s.id] = s
 	root, turns := e.root(r, s.stages)
 	err := l.scheduler.Add(&scheduler.Sequence{
 		ID: s.id, Prompt: r.Prompt, MaxTokens: r.MaxTokens, NoTokens: r.PromptOnly, IgnoreEOG: r.IgnoreEOS, PromptLogits: r.PromptLogprobs,
@@ -149,6 +165,12 @@ func (e *Engine) admit(s *Stream) {
 	if err != nil { // Submit has checked all that could be wrong
 		e.finish(s, FinishError, err)
 	}
+}
+
+// cancel ends the sequence of a stream; what was computed of it may be of use.
+func (e *Engine) cancel(s *Stream) {
+	e.keep(s, e.loop.scheduler.Computed(s.id))
+	e.loop.scheduler.Cancel(s.id)
 }
 
 // finish ends a stream whose sequence the scheduler has let go.
@@ -198,7 +220,7 @@ func (e *Engine) loseSlowReaders(now time.Time) {
 			continue
 		}
 		e.cfg.Log.Info("engine: a reader took nothing and is given up", "waited", e.cfg.ReadTimeout)
-		l.scheduler.Cancel(s.id)
+		e.cancel(s)
 		e.finish(s, FinishCancel, ErrSlowReader)
 		e.note(scheduler.Step{})
 	}
@@ -215,6 +237,7 @@ func (e *Engine) shut(err error) {
 	e.stats = Stats{PagesTotal: e.stats.PagesTotal, Steps: e.stats.Steps, Preempted: e.stats.Preempted, Drafted: e.stats.Drafted, Accepted: e.stats.Accepted}
 	e.mu.Unlock()
 	for _, s := range l.streams {
+		e.keep(s, l.scheduler.Computed(s.id))
 		s.end(FinishError, err)
 	}
 	for _, ev := range inbox {
@@ -222,6 +245,7 @@ func (e *Engine) shut(err error) {
 			ev.stream.end(FinishError, err)
 		}
 	}
+	e.settle(errors.Is(err, ErrClosed))
 	l.pages.Free()
 	e.cfg.Backend.Close()
 	if !errors.Is(err, ErrClosed) {

@@ -29,8 +29,9 @@ import (
 
 // The metamorphic test: a random list of requests gives the same bits however it is computed. Each request is computed alone
 // first; then all together, with everything drawn that must not matter: tokens in a step, sequences in a batch, page size, pages
-// (few enough for preemption, or plenty), threads, CPU level, how long readers dawdle, what is guessed ahead, and who cancels
-// or expires beside them. Whose request it is, its class, its priority and a deadline that does not pass must not matter either.
+// (few enough for preemption, or plenty), threads, CPU level, how long readers dawdle, what is guessed ahead, whether the engine is
+// closed between two rounds and another goes on from the disk, and who cancels or expires beside them. Whose request it is, its class,
+// its priority and a deadline that does not pass must not matter either.
 
 // answer is all that a request can tell.
 type answer struct {
@@ -182,6 +183,7 @@ type variant struct {
 	Cancels      int // requests beside the ones compared that are cancelled on the way
 	NoSharing    bool
 	Guesses      string // off; by the engine's own judgement; or a row's worth each time: right, wrong, mixed
+	Restart      bool   // another engine makes the second round; it has the pages of the first from disk
 	Rounds       int    // how often the requests are made: what one round leaves in the cache serves the next
 }
 
@@ -192,7 +194,7 @@ func drawVariant(r *rand.Rand, levels []string) variant {
 		MaxBatch:   1 + r.IntN(8),
 		StepTokens: pick(1, 7, 64, 512), PageTokens: pick(16, 32, 64), Spare: pick(0, 1, 3, 100),
 		StreamTokens: pick(2, 64, 256), Dawdle: r.IntN(3) == 0, Cancels: pick(0, 0, 3),
-		NoSharing: r.IntN(4) == 0, Rounds: pick(1, 1, 2),
+		NoSharing: r.IntN(4) == 0, Rounds: pick(1, 1, 2), Restart: r.IntN(2) == 0,
 		Guesses: []string{"off", "own", "right", "wrong", "mixed", "mixed"}[r.IntN(6)],
 	}
 }
@@ -327,12 +329,17 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 		}
 		reference.Close()
 
-		e := open(t, d, Config{
+		cfg := Config{
 			Model: model, EOG: of.eog, CacheType: cache, ContextLen: of.contextLen, PageTokens: v.PageTokens, MaxBatch: v.MaxBatch,
 			StepTokens: v.StepTokens, StreamTokens: v.StreamTokens, Pages: (of.contextLen+v.PageTokens-1)/v.PageTokens + v.Spare,
 			NoSharing: v.NoSharing, NoSpeculation: v.Guesses == "off", guesses: guesser(v.Guesses, requests, alone, vocab),
-		}, v.CPU)
-		defer e.Close()
+		}
+		if v.Restart {
+			cfg.Spill = spillTo(openStore(t, t.TempDir()))
+			cfg.Spill.All = true
+		}
+		e := open(t, d, cfg, v.CPU)
+		defer func() { e.Close() }()
 		var readers sync.WaitGroup
 		for range v.Cancels {
 			req, after := drawRequest(r, vocab, of.contextLen), r.IntN(6)
@@ -341,7 +348,11 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 			}
 			readers.Go(func() { leave(t, e, req, after) })
 		}
-		for range v.Rounds {
+		for round := range v.Rounds {
+			if round > 0 && v.Restart {
+				e.Close()
+				e = open(t, d, cfg, v.CPU)
+			}
 			together, found := make([]answer, len(requests)), make([]int, len(requests))
 			streams := make([]*Stream, len(requests))
 			submitted := make([]chan struct{}, len(requests))

@@ -13,7 +13,12 @@ func (e *Engine) root(r *Request, stages []models.Stage) (root kvcache.Key, turn
 	if e.cfg.NoSharing {
 		return kvcache.Key{}, nil
 	}
-	id := kvcache.Identity{Type: e.cfg.CacheType, PageTokens: e.cfg.PageTokens, Domain: r.Domain}
+	return e.rootOf(kvcache.Identity{}, r, stages)
+}
+
+// rootOf is root for an identity whose Base and Numerics are set, where these need names.
+func (e *Engine) rootOf(id kvcache.Identity, r *Request, stages []models.Stage) (root kvcache.Key, turns []scheduler.Turn) {
+	id.Type, id.PageTokens, id.Domain = e.cfg.CacheType, e.cfg.PageTokens, r.Domain
 	root = id.Root()
 	for _, stage := range stages {
 		before := len(id.Adapters)

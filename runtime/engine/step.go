@@ -52,6 +52,7 @@ func (e *Engine) step() (stepped bool, err error) {
 	took := time.Since(start)
 	l.scheduler.Took(step, took)
 	e.speculate(step, took)
+	e.observePrefill(step, took)
 	e.note(step)
 	e.observe(step, took)
 	return true, nil
@@ -178,6 +179,7 @@ func (e *Engine) release(step scheduler.Step) {
 		case scheduler.Full:
 			s.detail(DetailContextFull)
 		}
+		e.keep(s, f.Tokens)
 		e.finish(s, reason, io.EOF)
 	}
 }

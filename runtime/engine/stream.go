@@ -25,10 +25,12 @@ type Stream struct {
 	ended   chan struct{} // closed at the end
 
 	// Of the loop.
-	sampler  *sampler.Sampler
-	lookup   *speculation.Lookup // nil before the first token, and where nothing is guessed
-	pausedAt time.Time           // zero while the stream is not paused
-	patience int                 // taken when the reader's time began
+	sampler   *sampler.Sampler
+	lookup    *speculation.Lookup // nil before the first token, and where nothing is guessed
+	pausedAt  time.Time           // zero while the stream is not paused
+	patience  int                 // taken when the reader's time began
+	fetching  bool                // its pages are being read from disk: the scheduler does not know it yet
+	followers []*Stream           // that stand behind it and wait for that too
 
 	mu     sync.Mutex // guards what follows
 	ring   []sampler.Token

@@ -44,20 +44,25 @@ func (s *Scheduler) open(q *sequence) bool {
 // keys returns the Keys of the full pages of q's first tokens tokens.
 func (s *Scheduler) keys(q *sequence, tokens int) []kvcache.Key {
 	size := s.pages.PageTokens()
-	full := tokens / size
-	for i := len(q.keys); i < full; i++ {
-		before := q.root
+	q.keys = AppendKeys(q.keys, q.root, q.turns, q.tokens[:max(tokens, len(q.keys)*size)], size)
+	return q.keys[:tokens/size]
+}
+
+// AppendKeys appends to keys, those of the first pages of a sequence, the Keys of its other full pages of size tokens.
+func AppendKeys(keys []kvcache.Key, root kvcache.Key, turns []Turn, tokens []int32, size int) []kvcache.Key {
+	for i := len(keys); i < len(tokens)/size; i++ {
+		before := root
 		if i > 0 {
-			before = q.keys[i-1]
+			before = keys[i-1]
 		}
-		for _, t := range q.turns {
+		for _, t := range turns {
 			if t.From >= i*size && t.From < (i+1)*size {
 				before = before.Turn(t.From, t.To)
 			}
 		}
-		q.keys = append(q.keys, before.Next(q.tokens[i*size:(i+1)*size]))
+		keys = append(keys, before.Next(tokens[i*size:(i+1)*size]))
 	}
-	return q.keys[:full]
+	return keys
 }
 
 // commit makes the pages of q that are full known to others.

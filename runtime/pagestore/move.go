@@ -1,0 +1,196 @@
+package pagestore
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/weft-run/weft/runtime/kvcache"
+)
+
+// Run is a run of pages of one sequence, to be kept.
+type Run struct {
+	Session    Session   // who asked for them, or none
+	Asked      time.Time // when the pages were computed: a session that was removed since is not written again
+	Model      string
+	PageTokens int
+	First      int           // number of the first page in its sequence
+	Keys       []kvcache.Key // 1 to MaxPages
+	Pages      []byte        // [len(Keys), bytes of a page]
+}
+
+// Has says whether a page is kept.
+func (s *Store) Has(key kvcache.Key) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.index[key]
+	return ok
+}
+
+// Known is the number of first Keys whose pages are kept.
+func (s *Store) Known(keys []kvcache.Key) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, key := range keys {
+		if _, ok := s.index[key]; !ok {
+			return i
+		}
+	}
+	return len(keys)
+}
+
+// Put keeps a run of pages. That it could not is told in the log, once until it can again; it costs computing them again.
+func (s *Store) Put(r Run) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	g := &segment{
+		header: header{
+			session: r.Session, model: r.Model, pageBytes: len(r.Pages) / len(r.Keys), pageTokens: r.PageTokens, first: r.First,
+			keys: r.Keys, sums: make([][sha256.Size]byte, len(r.Keys)),
+		},
+		name: hex.EncodeToString(r.Keys[len(r.Keys)-1][:]) + suffix, size: int64(headerBytes + len(r.Pages)), used: s.o.now(),
+	}
+	for i := range g.sums {
+		g.sums[i] = sha256.Sum256(r.Pages[i*g.pageBytes : (i+1)*g.pageBytes])
+	}
+	s.mu.Lock()
+	if g.size <= s.o.Quota {
+		s.makeRoom(g.size)
+	}
+	s.mu.Unlock()
+	var err error
+	if g.size > s.o.Quota {
+		err = fmt.Errorf("%d bytes are more than the quota of %d", g.size, s.o.Quota)
+	} else {
+		err = s.write(g, r.Pages)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err != nil && !s.failing:
+		s.o.Log.Warn("pages cannot be kept on disk; they are computed again when they are not in memory", "reason", err)
+	case err == nil && s.failing:
+		s.o.Log.Info("pages are kept on disk again")
+	}
+	s.failing = err != nil
+	if err != nil {
+		return fmt.Errorf("pagestore: %w", err)
+	}
+	s.add(g)
+	if at, gone := s.forgotten[r.Session]; gone && !r.Asked.After(at) {
+		s.remove(g)
+	}
+	return nil
+}
+
+// write makes the file of a segment: after a loss of power it is there whole or not at all.
+func (s *Store) write(g *segment, pages []byte) error {
+	hidden := g.name + hiddenSuffix
+	f, err := s.o.Dir.OpenFile(hidden, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	w := s.o.limit(f)
+	_, err = w.Write(g.encode())
+	if err == nil {
+		_, err = w.Write(pages)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = s.o.Dir.Rename(hidden, g.name)
+	}
+	if err != nil {
+		s.discard(hidden) // half a file takes room on a disk that is full
+		return err
+	}
+	d, err := s.o.Dir.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Read reads the pages of keys into dst, one behind the other, and returns how many of the first are there, each found to be what was
+// written. A file with a page that is not is removed.
+func (s *Store) Read(keys []kvcache.Key, dst []byte) int {
+	if len(keys) == 0 {
+		return 0
+	}
+	size := len(dst) / len(keys)
+	for done := 0; done < len(keys); {
+		s.mu.Lock()
+		p, ok := s.index[keys[done]]
+		s.mu.Unlock()
+		if !ok {
+			return done
+		}
+		n, err := s.read(p, keys[done:], dst[done*size:], size)
+		done += n
+		if err != nil {
+			s.o.Log.Warn("kept pages are not used, and removed", "file", p.segment.name, "page", p.page+n, "reason", err)
+			s.mu.Lock()
+			s.remove(p.segment)
+			s.mu.Unlock()
+			return done
+		}
+	}
+	return len(keys)
+}
+
+// read reads the first of keys from p on that lie in one file, and says that the file was used.
+func (s *Store) read(p place, keys []kvcache.Key, dst []byte, size int) (n int, err error) {
+	g := p.segment
+	if g.pageBytes != size {
+		return 0, fmt.Errorf("%w: a page has %d bytes, one of this cache has %d", errDamaged, g.pageBytes, size)
+	}
+	f, err := s.o.Dir.Open(g.name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	for ; n < len(keys) && p.page+n < len(g.keys) && g.keys[p.page+n] == keys[n]; n++ {
+		page := dst[n*size : (n+1)*size]
+		if _, err := f.ReadAt(page, int64(headerBytes)+int64(p.page+n)*int64(size)); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = fmt.Errorf("%w: the file was cut", errDamaged)
+			}
+			return n, err
+		}
+		if sha256.Sum256(page) != g.sums[p.page+n] {
+			return n, fmt.Errorf("%w: the page is not what its sum says", errDamaged)
+		}
+	}
+	s.touch(g)
+	return n, nil
+}
+
+// touch notes that a segment was used, in its file's time too, so that it outlasts the process.
+func (s *Store) touch(g *segment) {
+	now := s.o.now()
+	s.mu.Lock()
+	g.used = now
+	s.mu.Unlock()
+	if err := s.o.Dir.Chtimes(g.name, now, now); err != nil {
+		s.o.Log.Debug("the last use of kept pages is not noted", "file", g.name, "reason", err)
+	}
+}
+
+// Touch notes that the pages of keys were used, where they are kept.
+func (s *Store) Touch(keys []kvcache.Key) {
+	var last *segment
+	for _, key := range keys {
+		s.mu.Lock()
+		g := s.index[key].segment
+		s.mu.Unlock()
+		if g != nil && g != last {
+			s.touch(g)
+		}
+		last = g
+	}
+}
