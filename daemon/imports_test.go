@@ -36,6 +36,7 @@ var allowed = map[string]struct{ ours, others []string }{
 
 	"runtime/gguf":        {ours: []string{"kernels/quant"}, others: []string{"golang.org/x/sys"}},
 	"runtime/kvcache":     {ours: []string{"kernels"}},
+	"runtime/pagestore":   {ours: []string{"runtime/kvcache", "kernels"}},
 	"runtime/scheduler":   {ours: []string{"runtime/kvcache"}},
 	"runtime/models":      {ours: []string{"runtime/gguf", "runtime/kvcache", "kernels", "kernels/quant", "kernels/exact"}},
 	"runtime/sampler":     {ours: []string{"kernels/exact"}},
@@ -44,7 +45,7 @@ var allowed = map[string]struct{ ours, others []string }{
 	"runtime/tokenizer":   {ours: []string{"runtime/gguf"}, others: []string{"golang.org/x/text"}},
 	"runtime/speculation": {},
 	"runtime/engine": {ours: []string{
-		"runtime/models", "runtime/scheduler", "runtime/kvcache", "runtime/sampler", "runtime/speculation", "kernels",
+		"runtime/models", "runtime/scheduler", "runtime/kvcache", "runtime/pagestore", "runtime/sampler", "runtime/speculation", "kernels",
 	}},
 	"runtime/parts": {ours: []string{"runtime/models", "runtime/tokenizer", "runtime/chat", "runtime/gguf"}},
 	"runtime/repository": {ours: []string{
@@ -74,7 +75,7 @@ var allowed = map[string]struct{ ours, others []string }{
 	"daemon/hosttest":    {},
 	"daemon/server/door": {others: []string{"golang.org/x/sys"}},
 	"daemon/server": {ours: []string{
-		"daemon/api", "daemon/server/door", "adapters", "runtime/repository", "runtime/engine", "runtime/chat", "runtime/tokenizer", "runtime/sampler",
+		"daemon/api", "daemon/server/door", "adapters", "runtime/repository", "runtime/engine", "runtime/pagestore", "runtime/chat", "runtime/tokenizer", "runtime/sampler",
 	}, others: []string{"github.com/prometheus/client_golang", "golang.org/x/sys"}},
 	"daemon":       {ours: []string{"*"}, others: []string{"golang.org/x/sync", "golang.org/x/sys"}},
 	"daemon/weftd": {ours: []string{"daemon", "daemon/config", "daemon/api"}},

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,7 +30,6 @@ import (
 	"github.com/weft-run/weft/daemon/server/door"
 	"github.com/weft-run/weft/daemon/watch"
 	"github.com/weft-run/weft/kernels/cpu"
-	"github.com/weft-run/weft/kernels/ref"
 	"github.com/weft-run/weft/runtime/engine"
 	"github.com/weft-run/weft/runtime/repository"
 )
@@ -109,12 +109,17 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	// Workers sit in assembly that cannot be preempted; two more processors let the garbage collector and HTTP run meanwhile.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(p.device.Threads() + 2))
 	p.metrics = server.NewMetrics(api.Release())
+	kept, err := openKept(state, cfg, log)
+	if err != nil {
+		return err
+	}
 	p.models = repository.New(repository.Options{
 		OpenBackend: p.device.Open,
 		Budget:      p.budget,
 		Defaults:    repository.Settings{ContextLen: cfg.Ctx, Parallel: cfg.Parallel, CacheType: cfg.KVType, Speculation: cfg.Speculation},
 		StepTokens:  cfg.StepTokens, PageTokens: cfg.PageTokens, MaxQueue: cfg.Queue, ReadTimeout: cfg.StallTimeout,
 		StateDir: state,
+		Spill:    engine.Spill{Store: kept, All: cfg.KVSpill, Numerics: numericsVersion()},
 		Observer: func(string) engine.Observer { return stepObserver{p.metrics} },
 		Changed:  p.modelsChanged,
 		Log:      log,
@@ -130,13 +135,17 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	how.Links = true
 	p.arrivals = watch.New(cfg.AdaptersDir, how)
 	connections := door.NewConnections(connectionLimit(cfg, openFiles(), log), cfg.MaxPerCaller)
+	var sessions server.Sessions // nil, and not an interface that holds nil
+	if kept != nil {
+		sessions = kept
+	}
 	handler := server.New(server.Options{
-		Models: &book{p.models, p.adapters, p.look}, Store: store,
+		Models: &book{p.models, p.adapters, p.look}, Store: store, Sessions: sessions,
 		Adapters:     &adapterBook{p.adapters, p.arrivals.Look},
 		AdapterStore: &adapterStore{files: adapterFiles, registry: p.adapters, look: p.arrivals.Look},
 		Metrics:      p.metrics, Log: log,
 		State: func() string { return p.state.Load().(string) }, Status: p.status,
-		Version: api.Release(), Numerics: strings.TrimPrefix(ref.Version, "numerics "),
+		Version: api.Release(), Numerics: strconv.Itoa(numericsVersion()),
 		Policy: door.Policy{Hosts: cfg.AllowedHosts, Origins: cfg.AllowedOrigins}, UID: os.Geteuid(), AdminTCP: cfg.AdminTCP,
 		Limits: limits(cfg), MaxBody: cfg.MaxBody.Bytes, BodyRoom: cfg.BodyRoom.Bytes, BodyTimeout: cfg.BodyTimeout, TemplateTimeout: cfg.TemplateTimeout, StallTimeout: cfg.StallTimeout,
 		Connections: connections,
@@ -162,6 +171,12 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 			if err := web.Serve(&patient{Listener: l, log: log}); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("daemon: serving %v: %w", l.Addr(), err)
 			}
+			return nil
+		})
+	}
+	if kept != nil {
+		group.Go(func() error {
+			kept.Run(ctx)
 			return nil
 		})
 	}

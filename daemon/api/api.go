@@ -27,6 +27,7 @@ const (
 	PathCompletions     = "/v1/completions"
 	PathStatus          = "/weft/v1/status"
 	PathWeftModels      = "/weft/v1/models"
+	PathSessions        = "/weft/v1/sessions"
 	PathTokenize        = "/weft/v1/tokenize"
 	PathDetokenize      = "/weft/v1/detokenize"
 	PathRender          = "/weft/v1/render"

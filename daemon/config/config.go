@@ -42,6 +42,10 @@ type Config struct {
 	StepTokens int
 	PageTokens int
 
+	KVSpill  bool // pages of every request go to disk, not only those of sessions
+	KVQuota  Size
+	KVMaxAge time.Duration
+
 	MaxBody         Size
 	BodyRoom        Size
 	MaxHeader       Size
@@ -89,6 +93,9 @@ func Default() Config {
 		Queue:      256,
 		StepTokens: 256,
 		PageTokens: 32,
+
+		KVQuota:  Size{Bytes: 4 << 30},
+		KVMaxAge: 30 * 24 * time.Hour,
 
 		MaxBody:         Size{Bytes: 32 << 20},
 		BodyRoom:        Size{Bytes: 256 << 20},

@@ -214,6 +214,7 @@ func (c *Config) validate() error {
 		is        Size
 		low, high int64
 	}{
+		{"kv_quota", c.KVQuota, 1 << 20, 1 << 50},
 		{"body_room", c.BodyRoom, 1 << 20, 1 << 50},
 		{"max_header", c.MaxHeader, 1 << 10, 16 << 20},
 		{"max_text", c.MaxText, 1, 1 << 30},

@@ -47,6 +47,10 @@ func (c *Config) settings() []setting {
 		{key: "step_tokens", to: &c.StepTokens, min: 1, max: 8192, help: "Most tokens computed in one step: how long a prompt may hold up the others."},
 		{key: "page_tokens", to: &c.PageTokens, min: 16, max: 64, help: "Tokens in one page of the cache: 16, 32 or 64."},
 
+		{key: "kv_spill", to: &c.KVSpill, help: "Whether the cache of every request is kept on disk too, in `kv` of the state folder, and not only that of requests that name a session."},
+		{key: "kv_quota", to: &c.KVQuota, help: "Most bytes of cache on disk; the least recently used goes first."},
+		{key: "kv_max_age", to: &c.KVMaxAge, min: second, max: 10 * 365 * 24 * 3600 * second, help: "How long cache that nobody uses stays on disk."},
+
 		{key: "max_body", to: &c.MaxBody, help: "Largest request body, uploads of models excepted."},
 		{key: "body_room", to: &c.BodyRoom, help: "Memory for all request bodies over 64 KiB that are read at one time, four of the largest at least; for one more the answer is 503."},
 		{key: "max_header", to: &c.MaxHeader, help: "Largest header of a request, the request line included, in all 4 KiB more."},

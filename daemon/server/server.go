@@ -25,8 +25,10 @@ type Options struct {
 	// Adapters and AdapterStore are the same for adapters; nil: there are none.
 	Adapters     Adapters
 	AdapterStore AdapterStore
-	Metrics      *Metrics
-	Log          *slog.Logger
+	// Sessions are those whose pages are kept on disk; nil: none are.
+	Sessions Sessions
+	Metrics  *Metrics
+	Log      *slog.Logger
 
 	// State says how the daemon is: "starting", "ready" or "draining". nil: always ready.
 	State func() string
@@ -119,6 +121,8 @@ func (s *Server) endpoints() []endpoint {
 		{"PUT", api.PathWeftAdapters + "/{name}", "adapter_upload", s.handleAdapterUpload},
 		{"DELETE", api.PathWeftAdapters + "/{name}", "adapter_delete", s.handleAdapterDelete},
 		{"POST", api.PathWeftAdapters + "/{name}/{action}", "adapter_action", s.handleAdapterAction},
+		{"GET", api.PathSessions, "sessions", s.handleSessions},
+		{"DELETE", api.PathSessions + "/{name}", "forget_session", s.handleForgetSession},
 		{"POST", api.PathTokenize, "tokenize", s.handleTokenize},
 		{"POST", api.PathDetokenize, "detokenize", s.handleDetokenize},
 		{"POST", api.PathRender, "render", s.handleRender},

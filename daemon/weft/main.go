@@ -99,7 +99,7 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.host, "host", "", "where the daemon listens: unix:///path or http://host:port (default $WEFT_HOST, then the usual sockets)")
 	flags.BoolVar(&a.json, "json", false, "print one JSON value instead of text")
 	root.AddCommand(
-		a.runCommand(), a.lsCommand(), a.psCommand(), a.statusCommand(), a.loadCommand(), a.rmCommand(), a.benchCommand(),
+		a.runCommand(), a.lsCommand(), a.psCommand(), a.statusCommand(), a.loadCommand(), a.rmCommand(), a.sessionsCommand(), a.benchCommand(),
 		a.inspectCommand(), a.tokenizeCommand(), a.versionCommand(),
 	)
 	return root

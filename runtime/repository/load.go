@@ -152,7 +152,9 @@ func (r *Repository) run(m *Model, arch models.Model, replaced *Model) error {
 		OnFail:      func(err error) { r.fail(m, err) },
 		OnNonFinite: func(*engine.NonFiniteError) { r.inspector.suspect(m) },
 		Log:         r.log.With("model", m.Name),
+		Spill:       r.o.Spill,
 	}
+	cfg.Spill.Model, cfg.Spill.Digest = m.Name, m.Digest
 	granted, err := r.reserve(cfg, m, replaced)
 	if err != nil {
 		return err

@@ -43,6 +43,8 @@ type Options struct {
 	StepTokens, PageTokens, MaxQueue int
 	// ReadTimeout is how long an engine waits for a stream's reader; 0 is the engine's own choice.
 	ReadTimeout time.Duration
+	// Spill says where pages go that are to outlast an engine; the repository fills in model and digest.
+	Spill engine.Spill
 	// Limits are those for reading files; the zero value means gguf.DefaultLimits.
 	Limits gguf.Limits
 	// StateDir is where digests are remembered; nil: nowhere.
