@@ -117,7 +117,9 @@ func modelOf(lease *repository.Lease, held []*adapters.Lease, picks []pick, rele
 		Base: api.Base{
 			Name: lease.Name, Digest: digestOrPending(digest), HeaderDigest: "sha256:" + lease.HeaderDigest, Generation: lease.Generation,
 		},
+		Digest:        func(ctx context.Context) string { return awaitDigest(ctx, lease) },
 		ContextLength: lease.ContextLen,
+		KVType:        lease.CacheType.String(),
 		Tokenizer:     lease.Tokenizer,
 		Template:      lease.Template,
 		TemplateNote:  templateNote(lease),
@@ -132,6 +134,22 @@ func modelOf(lease *repository.Lease, held []*adapters.Lease, picks []pick, rele
 	}
 	m.Engine = engine
 	return m
+}
+
+// awaitDigest returns the digest of a leased model, which the repository computes in the background, or api.DigestPending when ctx ends.
+func awaitDigest(ctx context.Context, lease *repository.Lease) string {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if digest, known := lease.Digest(); known {
+			return digestOrPending(digest)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return api.DigestPending
+		}
+	}
 }
 
 // HasModel, HasAdapter and AdapterOf make the book a catalogue.
@@ -219,7 +237,7 @@ func statusOf(s repository.Status) api.ModelStatus {
 
 func digestOrPending(digest string) string {
 	if digest == "" {
-		return "pending"
+		return api.DigestPending
 	}
 	return fmt.Sprintf("sha256:%s", digest)
 }

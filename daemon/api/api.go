@@ -32,6 +32,7 @@ const (
 	PathDetokenize      = "/weft/v1/detokenize"
 	PathRender          = "/weft/v1/render"
 	PathPerplexity      = "/weft/v1/perplexity"
+	PathVerify          = "/weft/v1/verify"
 	PathHealth          = "/healthz"
 	PathReady           = "/readyz"
 	PathVersion         = "/version"

@@ -133,6 +133,11 @@ func (c *Client) Perplexity(ctx context.Context, r PerplexityRequest) (*Perplexi
 	return call[PerplexityResponse](ctx, c, http.MethodPost, PathPerplexity, &r)
 }
 
+// Verify asks the daemon to compute a receipt again.
+func (c *Client) Verify(ctx context.Context, r VerifyRequest) (*Verification, error) {
+	return call[Verification](ctx, c, http.MethodPost, PathVerify, &r)
+}
+
 // Version asks for the daemon's version.
 func (c *Client) Version(ctx context.Context) (*Version, error) {
 	return call[Version](ctx, c, http.MethodGet, PathVersion, nil)

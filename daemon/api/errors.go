@@ -73,6 +73,7 @@ const (
 	CodeModelNotFound   = "model_not_found"
 	CodeModelRefused    = "model_refused"
 	CodeNotFound        = "not_found"
+	CodeFileNotFound    = "file_not_found"
 	CodeMethod          = "method_not_allowed"
 	CodeContextLength   = "context_length_exceeded"
 	CodeBodyTooLarge    = "body_too_large"

@@ -144,7 +144,7 @@ type CompletionLogprobs struct {
 	TextOffset    []int                `json:"text_offset"` // in Unicode code points from the start of the choice's text
 }
 
-// Info says what produced an answer: enough to compute it again elsewhere, given the prompt.
+// Info says what produced an answer: enough to compute it again elsewhere, given the prompt, which only a Receipt holds.
 type Info struct {
 	Base           Base      `json:"base"`
 	Adapters       []Adapter `json:"adapters"`
@@ -159,6 +159,9 @@ type Info struct {
 	ContextLength  int       `json:"context_length,omitempty"`
 	FinishDetail   string    `json:"finish_detail,omitempty"` // "context full" where it was that, and not max_tokens, that a choice's "length" means
 	Template       string    `json:"template,omitempty"`      // of a chat, where the model has none of its own: "fallback chatml"
+	// Receipt is there where the request asked for it and has one choice; Receipts, one for each choice, where it has several.
+	Receipt  *Receipt  `json:"receipt,omitempty"`
+	Receipts []Receipt `json:"receipts,omitempty"`
 }
 
 // Base identifies the base model that computed an answer.

@@ -29,6 +29,8 @@ type Sampling struct {
 	ReturnTokenIDs         bool           `json:"return_token_ids,omitempty"`
 	ReturnTokensAsTokenIDs bool           `json:"return_tokens_as_token_ids,omitempty"`
 	User                   string         `json:"user,omitempty"`
+	// Receipt asks for all that decides the answer, see Info.
+	Receipt bool `json:"receipt,omitempty"`
 	// CacheSalt parts the caller's requests: what one leaves in the cache is found only by those of the same salt.
 	CacheSalt string `json:"cache_salt,omitempty"`
 	// Adapters are applied in this order. nil: as the model's name and settings say; empty: none.
@@ -89,6 +91,7 @@ func (s *Sampling) table(l Limits, repeat **float64) table {
 		"ignore_eos":                 boolean(&s.IgnoreEOS),
 		"return_token_ids":           boolean(&s.ReturnTokenIDs),
 		"return_tokens_as_token_ids": boolean(&s.ReturnTokensAsTokenIDs),
+		"receipt":                    boolean(&s.Receipt),
 		"user":                       text(&s.User, MaxNameBytes),
 		"cache_salt":                 text(&s.CacheSalt, MaxNameBytes),
 		"session":                    sessionName(&s.Session),

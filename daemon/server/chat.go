@@ -67,12 +67,15 @@ func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record)
 		}
 	}
 	j := &job{
-		model: model, prompts: [][]int32{ids}, n: req.Choices(), stops: makeStops(req.Stop), salt: req.CacheSalt,
+		model: model, prompts: [][]int32{ids}, n: req.Choices(), stops: makeStops(req.Stop), salt: req.CacheSalt, receipt: req.Receipt,
 		request: engine.Request{MaxTokens: settleLimit(req.Limit(), model, 0), Sampling: params, IgnoreEOS: req.IgnoreEOS, Session: req.Session},
 	}
 	a := &chatAnswer{
 		s: s, rec: rec, req: req, job: j, id: "chatcmpl-" + strings.TrimPrefix(rec.id, "req-"), created: time.Now().Unix(),
 		pieces: pieces{model: model, asIDs: req.ReturnTokensAsTokenIDs},
+	}
+	if err := j.checkReceipts(); err != nil {
+		return err
 	}
 	if req.Stream {
 		return a.stream(w, r)
@@ -177,7 +180,7 @@ func (a *chatAnswer) whole(w http.ResponseWriter, r *http.Request) error {
 		out.PromptTokenIDs = a.job.prompts[0]
 	}
 	out.Usage = a.job.usage(a.rec.completion)
-	out.Weft = a.info(timings)
+	out.Weft = a.info(r.Context(), timings)
 	return a.s.writeJSON(w, http.StatusOK, &out)
 }
 
@@ -236,7 +239,7 @@ func (a *chatAnswer) stream(w http.ResponseWriter, r *http.Request) error {
 			c.Usage = a.job.usage(a.rec.completion)
 		}
 		if err == nil {
-			c.Weft = a.info(timings)
+			c.Weft = a.info(r.Context(), timings)
 			err = out.send(c)
 		}
 	}
@@ -244,20 +247,24 @@ func (a *chatAnswer) stream(w http.ResponseWriter, r *http.Request) error {
 }
 
 // info says what produced a chat's answer: the template too, where it is not the model's own.
-func (a *chatAnswer) info(timings api.Timings) *api.Info {
-	info := a.s.info(a.job, a.rec, timings, a.req.Ignored)
+func (a *chatAnswer) info(ctx context.Context, timings api.Timings) *api.Info {
+	info := a.s.info(ctx, a.job, a.rec, timings, a.req.Ignored)
 	info.Template = a.job.model.TemplateNote
 	return info
 }
 
-// info says what produced an answer.
-func (s *Server) info(j *job, rec *record, timings api.Timings, ignored []string) *api.Info {
-	return &api.Info{
+// info says what produced an answer. Where receipts are wanted it waits for what they need.
+func (s *Server) info(ctx context.Context, j *job, rec *record, timings api.Timings, ignored []string) *api.Info {
+	info := &api.Info{
 		Base: j.model.Base, Adapters: append([]api.Adapter{}, j.model.Adapters...), Numerics: s.o.Numerics, Seed: j.request.Sampling.Seed, ReusedTokens: j.reused,
 		DraftedTokens: j.drafted, AcceptedTokens: j.accepted,
 		Timings: timings, Ignored: ignored, RequestID: rec.id, ContextLength: j.model.ContextLength,
 		FinishDetail: j.detail,
 	}
+	if j.receipt {
+		s.addReceipts(ctx, info, j)
+	}
+	return info
 }
 
 // fingerprint is OpenAI's word for what produced an answer: here the beginning of the file's header digest.

@@ -43,12 +43,15 @@ func (s *Server) handleCompletions(w http.ResponseWriter, r *http.Request, rec *
 		s: s, rec: rec, req: req, id: "cmpl-" + strings.TrimPrefix(rec.id, "req-"), created: time.Now().Unix(),
 		pieces: pieces{model: model, asIDs: req.ReturnTokensAsTokenIDs},
 		job: &job{
-			model: model, prompts: prompts, n: req.Choices(), stops: makeStops(req.Stop), salt: req.CacheSalt,
+			model: model, prompts: prompts, n: req.Choices(), stops: makeStops(req.Stop), salt: req.CacheSalt, receipt: req.Receipt,
 			request: engine.Request{
 				MaxTokens: limit, PromptOnly: limit == 0, Sampling: params, IgnoreEOS: req.IgnoreEOS, Session: req.Session,
 				PromptLogprobs: req.Echo && req.Logprobs != nil,
 			},
 		},
+	}
+	if err := a.job.checkReceipts(); err != nil {
+		return err
 	}
 	if req.Echo {
 		a.echo = echoes(model, req.Prompt)
@@ -217,7 +220,7 @@ func (a *completionAnswer) whole(w http.ResponseWriter, r *http.Request) error {
 		out.Choices[i].Text = texts[i].String()
 	}
 	out.Usage = a.job.usage(a.rec.completion)
-	out.Weft = a.s.info(a.job, a.rec, timings, a.req.Ignored)
+	out.Weft = a.s.info(r.Context(), a.job, a.rec, timings, a.req.Ignored)
 	return a.s.writeJSON(w, http.StatusOK, out)
 }
 
@@ -248,7 +251,7 @@ func (a *completionAnswer) stream(w http.ResponseWriter, r *http.Request) error 
 			last.Usage = a.job.usage(a.rec.completion)
 		}
 		if err == nil {
-			last.Weft = a.s.info(a.job, a.rec, timings, a.req.Ignored)
+			last.Weft = a.s.info(r.Context(), a.job, a.rec, timings, a.req.Ignored)
 			err = out.send(last)
 		}
 	}

@@ -71,6 +71,7 @@ func shape(err error) *api.Error {
 		lost        *engine.LostError
 		nonFinite   *engine.NonFiniteError
 		large       *BodyTooLargeError
+		noFile      *fileNotFoundError
 		foreign     *door.ForeignError
 		raised      *chat.RaisedError
 		route       *routeError
@@ -123,6 +124,8 @@ func shape(err error) *api.Error {
 		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeAdapterMemory, "model", trim(err)), time.Second)
 	case errors.As(err, &stale):
 		return answer(http.StatusPreconditionFailed, api.TypeInvalidRequest, api.CodeStale, "If-Match", trim(err))
+	case errors.As(err, &noFile):
+		return answer(http.StatusNotFound, api.TypeNotFound, api.CodeFileNotFound, "receipt.base.digest", noFile.Error())
 	case errors.As(err, &notFound):
 		return answer(http.StatusNotFound, api.TypeNotFound, api.CodeModelNotFound, "model", trim(err))
 	case errors.Is(err, fs.ErrNotExist):

@@ -77,6 +77,7 @@ func (f *fakeModels) Acquire(_ context.Context, w Wanted) (*Model, error) {
 	m := &Model{
 		Base:          api.Base{Name: name, Digest: "pending", HeaderDigest: "sha256:0123456789abcdef", Generation: 7},
 		ContextLength: 64, Tokenizer: f.tok, Engine: e, Sampling: e.defaults, Release: f.release,
+		Digest: func(context.Context) string { return api.DigestPending }, KVType: "f16",
 	}
 	if adapted {
 		m.Adapters = []api.Adapter{{Name: adapter, Digest: "sha256:abc", Scale: 0.5, Generation: 3}}

@@ -22,10 +22,19 @@ type job struct {
 	request engine.Request // of every choice, but for the prompt and the seed
 	stops   []stopString
 	salt    string // cache_salt
+	receipt bool   // whether outcomes are kept
 	reused  int    // tokens of the prompts that were found in the cache; known when all choices have ended
 	detail  string // what the finish reason of a choice left open, or empty; known then too
 	// Guesses at tokens to come that were computed, and those of them that were right; known when all choices have ended.
 	drafted, accepted int
+
+	outcomes []outcome // of the choices, where receipts are wanted
+}
+
+// outcome is what a choice came to.
+type outcome struct {
+	ids    []int32
+	finish string
 }
 
 func (j *job) choices() int { return len(j.prompts) * j.n }
@@ -75,6 +84,9 @@ func (s *Server) generate(ctx context.Context, rec *record, j *job, emit func(ev
 	j.request.Caller = rec.caller.Domain()
 	j.request.Domain = j.request.Caller + "\x00" + j.salt
 	j.reused, j.drafted, j.accepted = 0, 0, 0
+	if j.receipt {
+		j.outcomes = make([]outcome, j.choices())
+	}
 	rec.choices = j.choices()
 	rec.prompt = j.usage(0).PromptTokens
 	ctx, cancel := context.WithCancel(ctx)
@@ -230,6 +242,9 @@ func (g *generation) tell(ev event) error {
 		if ev.detail != "" {
 			g.job.detail = ev.detail
 		}
+	}
+	if g.job.receipt {
+		g.job.outcomes[ev.choice].add(ev)
 	}
 	return g.emit(ev)
 }

@@ -40,9 +40,12 @@ type Adapters interface {
 
 // Model is one generation of a model with adapters, held by a lease until Release.
 type Model struct {
-	Base          api.Base
-	Adapters      []api.Adapter // in the order of their application; Engine applies them
-	ContextLength int           // tokens of one sequence
+	Base     api.Base
+	Adapters []api.Adapter // in the order of their application; Engine applies them
+	// Digest is the base's digest once it is known; it waits no longer than ctx, and then says api.DigestPending.
+	Digest        func(ctx context.Context) string
+	ContextLength int    // tokens of one sequence
+	KVType        string // of the cache
 	Tokenizer     *tokenizer.Tokenizer
 	Template      *chat.Template
 	TemplateNote  string // of a template that is not the model's own: what answers say of it

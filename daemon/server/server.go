@@ -127,6 +127,7 @@ func (s *Server) endpoints() []endpoint {
 		{"POST", api.PathDetokenize, "detokenize", s.handleDetokenize},
 		{"POST", api.PathRender, "render", s.handleRender},
 		{"POST", api.PathPerplexity, "perplexity", s.handlePerplexity},
+		{"POST", api.PathVerify, "verify", s.handleVerify},
 
 		{"GET", api.PathHealth, "health", s.handleHealth},
 		{"GET", api.PathReady, "ready", s.handleReady},

@@ -136,6 +136,6 @@ func (s *Server) perplexity(r *http.Request, rec *record, in *api.PerplexityRequ
 	rec.prompt = len(content)
 	out.MeanNLL = sum / float64(out.Scored)
 	out.Perplexity = math.Exp(out.MeanNLL)
-	out.Weft = s.info(j, rec, timings, in.Ignored)
+	out.Weft = s.info(r.Context(), j, rec, timings, in.Ignored)
 	return out, nil
 }

@@ -95,7 +95,7 @@ func note(m api.ModelStatus) string {
 
 func stateStyle(state string) style {
 	switch state {
-	case api.StateServing:
+	case api.StateServing, api.StatePublished:
 		return green
 	case api.StateRefused:
 		return red

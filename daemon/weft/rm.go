@@ -18,18 +18,23 @@ func (a *app) rmCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, name := range args {
-				if err := c.Delete(cmd.Context(), name); err != nil {
-					return fmt.Errorf("rm %s: %w", name, err)
-				}
-				if !a.json {
-					fmt.Fprintln(a.out, "removed", printable(name))
-				}
-			}
-			if a.json {
-				return a.printJSON(map[string]any{"removed": args})
-			}
-			return nil
+			return a.remove(args, func(name string) error { return c.Delete(cmd.Context(), name) })
 		},
 	}
+}
+
+// remove removes what has these names, one after the other.
+func (a *app) remove(names []string, one func(name string) error) error {
+	for _, name := range names {
+		if err := one(name); err != nil {
+			return fmt.Errorf("rm %s: %w", name, err)
+		}
+		if !a.json {
+			fmt.Fprintln(a.out, "removed", printable(name))
+		}
+	}
+	if a.json {
+		return a.printJSON(map[string]any{"removed": names})
+	}
+	return nil
 }

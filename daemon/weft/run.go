@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"unicode/utf8"
 
@@ -23,6 +25,7 @@ const defaultRawTokens = 512
 type asking struct {
 	raw, noEcho, stats bool
 	system             string
+	receipt            string // file to write it to
 	maxTokens          int
 	sampling           samplingFlags
 }
@@ -51,6 +54,7 @@ func (a *app) runCommand() *cobra.Command {
 				return err
 			}
 			sampling := q.sampling.given(cmd.Flags())
+			sampling.Receipt = q.receipt != ""
 			if q.raw {
 				return a.complete(cmd.Context(), c, q, completionRequest(cmd, q, args[0], prompt, sampling))
 			}
@@ -62,6 +66,7 @@ func (a *app) runCommand() *cobra.Command {
 	flags.BoolVar(&q.noEcho, "no-echo", false, "with --raw: do not print the prompt before its continuation")
 	flags.StringVar(&q.system, "system", "", "a system message before the prompt")
 	flags.IntVar(&q.maxTokens, "max-tokens", 0, fmt.Sprintf("the most tokens to generate (default: to the end of the answer or the context; %d with --raw)", defaultRawTokens))
+	flags.StringVar(&q.receipt, "receipt", "", "write a receipt of the answer to this file; `weft verify` computes it again")
 	flags.BoolVar(&q.stats, "stats", false, "print token counts and times to stderr")
 	q.sampling.add(flags)
 	return cmd
@@ -113,6 +118,9 @@ func completionRequest(cmd *cobra.Command, q asking, model, prompt string, s api
 func (a *app) chat(ctx context.Context, c *api.Client, q asking, r api.ChatRequest) error {
 	if a.json {
 		answer, err := c.Chat(ctx, r)
+		if err == nil {
+			err = writeReceipt(q.receipt, answer.Weft)
+		}
 		if err != nil {
 			return err
 		}
@@ -124,7 +132,7 @@ func (a *app) chat(ctx context.Context, c *api.Client, q asking, r api.ChatReque
 		return err
 	}
 	defer func() { _ = stream.Close() }()
-	p := a.newPrinter(q.stats)
+	p := a.newPrinter(q)
 	for chunk, err := range stream.All() {
 		if err != nil {
 			return p.broken(err)
@@ -146,6 +154,9 @@ func (a *app) complete(ctx context.Context, c *api.Client, q asking, r api.Compl
 	if a.json {
 		r.Echo = !q.noEcho
 		answer, err := c.Complete(ctx, r)
+		if err == nil {
+			err = writeReceipt(q.receipt, answer.Weft)
+		}
 		if err != nil {
 			return err
 		}
@@ -157,7 +168,7 @@ func (a *app) complete(ctx context.Context, c *api.Client, q asking, r api.Compl
 		return err
 	}
 	defer func() { _ = stream.Close() }()
-	p := a.newPrinter(q.stats)
+	p := a.newPrinter(q)
 	if !q.noEcho {
 		p.text(r.Prompt.Texts[0])
 	}
@@ -181,14 +192,15 @@ type printer struct {
 	a        *app
 	terminal bool
 	stats    bool
-	last     byte // last byte written
+	receipt  string // file to write it to
+	last     byte   // last byte written
 	usage    *api.Usage
 	info     *api.Info
 	err      error
 }
 
-func (a *app) newPrinter(stats bool) *printer {
-	return &printer{a: a, terminal: isTerminal(a.out), stats: stats, last: '\n'}
+func (a *app) newPrinter(q asking) *printer {
+	return &printer{a: a, terminal: isTerminal(a.out), stats: q.stats, receipt: q.receipt, last: '\n'}
 }
 
 // text writes a piece of the answer. On a terminal control characters are replaced: a model may write any.
@@ -238,5 +250,23 @@ func (p *printer) end() error {
 		fmt.Fprintf(p.a.err, "%d prompt tokens, %d generated; first token %s, total %s, %.1f tokens/s; seed %d\n",
 			p.usage.PromptTokens, n, millisText(t.FirstToken), millisText(t.Total), rate, p.info.Seed)
 	}
+	if p.err == nil {
+		p.err = writeReceipt(p.receipt, p.info)
+	}
 	return p.err
+}
+
+// writeReceipt writes the receipt of an answer to a file, where one is wanted.
+func writeReceipt(path string, info *api.Info) error {
+	switch {
+	case path == "":
+		return nil
+	case info == nil || info.Receipt == nil:
+		return errors.New("the daemon gave no receipt: it is older than this program")
+	}
+	text, err := json.MarshalIndent(info.Receipt, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o600) // it holds the conversation
 }
