@@ -76,8 +76,10 @@ func incomplete(err error) error {
 // reclass gives an error of a format's own package the class that it has here.
 func reclass(err error, file string) error {
 	for _, of := range []struct{ theirs, ours error }{
-		{safetensors.ErrTruncated, ErrTruncated}, {gguf.ErrTruncated, ErrTruncated},
-		{safetensors.ErrFormat, ErrFormat}, {gguf.ErrFormat, ErrFormat},
+		{safetensors.ErrTruncated, ErrTruncated},
+		{gguf.ErrTruncated, ErrTruncated},
+		{safetensors.ErrFormat, ErrFormat},
+		{gguf.ErrFormat, ErrFormat},
 		{gguf.ErrUnsupported, ErrUnsupported},
 	} {
 		if errors.Is(err, of.theirs) {

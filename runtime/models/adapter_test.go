@@ -82,16 +82,15 @@ func (m *tiny) merged(uses []AdapterUse, specs map[*Adapter]*AdapterSpec) map[st
 	for _, u := range uses {
 		for _, d := range specs[u.Adapter].Deltas {
 			w := values[d.Target+".weight"]
-			rows := 0
 			cols := m.Width
-			if d.Target == embedding || d.Target == "output" {
-				rows = m.VocabSize
-			} else if d.Rank > 0 {
+			switch {
+			case d.Target == embedding || d.Target == "output":
+			case d.Rank > 0:
 				cols = len(d.A) / d.Rank
-			} else {
+			default:
 				cols = len(w) / len(d.Bias)
 			}
-			rows = len(w) / cols
+			rows := len(w) / cols
 			s := float64(d.Scale) * float64(u.Scale)
 			for i := range rows {
 				length := 0.0
@@ -139,8 +138,11 @@ func TestAdapters(t *testing.T) {
 	}{
 		{"layers", small, func(m Model) []*AdapterSpec { return []*AdapterSpec{drawSpec(m, 1, 8, layersOnly)} }, []float32{1}},
 		{"everything", small, func(m Model) []*AdapterSpec { return []*AdapterSpec{drawSpec(m, 2, 8, all)} }, []float32{0.7}},
-		{"everything untied", with(small, func(m *tiny) { m.Untied, m.Biases = true, true }),
-			func(m Model) []*AdapterSpec { return []*AdapterSpec{drawSpec(m, 2, 20, all)} }, []float32{-1.3}},
+		{
+			"everything untied", with(small, func(m *tiny) { m.Untied, m.Biases = true, true }),
+			func(m Model) []*AdapterSpec { return []*AdapterSpec{drawSpec(m, 2, 20, all)} },
+			[]float32{-1.3},
+		},
 		{"embedding of a tied head", small, func(m Model) []*AdapterSpec {
 			return []*AdapterSpec{drawSpec(m, 3, 4, func(name string) bool { return name == embedding })}
 		}, []float32{2}},
@@ -148,8 +150,11 @@ func TestAdapters(t *testing.T) {
 			return []*AdapterSpec{drawSpec(m, 4, 4, func(name string) bool { return name == "output" })}
 		}, []float32{2}},
 		{"dora", small, func(m Model) []*AdapterSpec { return []*AdapterSpec{withDoRA(m, drawSpec(m, 5, 8, all))} }, []float32{1}},
-		{"dora at a scale", with(small, func(m *tiny) { m.Biases = true }),
-			func(m Model) []*AdapterSpec { return []*AdapterSpec{withDoRA(m, drawSpec(m, 5, 8, layersOnly))} }, []float32{0.3}},
+		{
+			"dora at a scale", with(small, func(m *tiny) { m.Biases = true }),
+			func(m Model) []*AdapterSpec { return []*AdapterSpec{withDoRA(m, drawSpec(m, 5, 8, layersOnly))} },
+			[]float32{0.3},
+		},
 		{"biases", small, func(m Model) []*AdapterSpec {
 			return []*AdapterSpec{withBiases(m, drawSpec(m, 6, 8, all))}
 		}, []float32{0.5}},
@@ -159,8 +164,11 @@ func TestAdapters(t *testing.T) {
 		{"stack", small, func(m Model) []*AdapterSpec {
 			return []*AdapterSpec{drawSpec(m, 7, 8, layersOnly), withBiases(m, drawSpec(m, 8, 3, all)), drawSpec(m, 9, 2, all)}
 		}, []float32{0.7, 0.3, -0.5}},
-		{"odd", with(small, func(m *tiny) { m.Width, m.Heads, m.KVHeads, m.HeadDim, m.FFN, m.VocabSize = 37, 3, 3, 10, 51, 491 }),
-			func(m Model) []*AdapterSpec { return []*AdapterSpec{withDoRA(m, drawSpec(m, 10, 5, all))} }, []float32{1}},
+		{
+			"odd", with(small, func(m *tiny) { m.Width, m.Heads, m.KVHeads, m.HeadDim, m.FFN, m.VocabSize = 37, 3, 3, 10, 51, 491 }),
+			func(m Model) []*AdapterSpec { return []*AdapterSpec{withDoRA(m, drawSpec(m, 10, 5, all))} },
+			[]float32{1},
+		},
 		{"activated", small, func(m Model) []*AdapterSpec {
 			spec := drawSpec(m, 11, 8, all)
 			spec.Invocation = invocation
@@ -243,8 +251,14 @@ func TestAdaptersMixed(t *testing.T) {
 					adapters = append(adapters, a)
 				}
 				for _, uses := range [][]AdapterUse{
-					nil, {{adapters[0], 1}}, {{adapters[0], 1}}, {{adapters[0], 0.5}}, {{adapters[1], 1}}, {{adapters[2], 0.8}},
-					{{adapters[0], 0.7}, {adapters[1], 0.3}}, {{adapters[0], 0}},
+					nil,
+					{{adapters[0], 1}},
+					{{adapters[0], 1}},
+					{{adapters[0], 0.5}},
+					{{adapters[1], 1}},
+					{{adapters[2], 0.8}},
+					{{adapters[0], 0.7}, {adapters[1], 0.3}},
+					{{adapters[0], 0}},
 				} {
 					stages, err := Stages(r.model, tokens, uses)
 					if err != nil {

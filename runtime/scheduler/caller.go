@@ -129,7 +129,7 @@ func (s *Scheduler) count() {
 // everyone has a place before anyone has two; further places go to who is behind by more than a quantum, and from Batch to
 // Interactive as soon as that is not ahead. None of these can be turned round at once, or two sequences would
 // take one place from each other for ever.
-func (v *sequence) yields(q *sequence) bool {
+func yields(v, q *sequence) bool {
 	from, to := v.caller, q.caller
 	if from == to {
 		return cmp.Or(cmp.Compare(q.class, v.class), cmp.Compare(q.priority, v.priority)) < 0
@@ -150,7 +150,7 @@ func (s *Scheduler) yielder(q *sequence) *sequence {
 		switch {
 		case v.paused:
 			free += len(v.table.Pages())
-		case v.yields(q):
+		case yields(v, q):
 			free += len(v.table.Pages())
 			if worst == nil || cmp.Or(cmp.Compare(min(v.caller.running, 2), min(worst.caller.running, 2)), fair(v, worst)) > 0 {
 				worst = v

@@ -192,7 +192,7 @@ type sequence struct {
 }
 
 // lacks is the number of tokens still to be computed.
-func (s *sequence) lacks() int { return len(s.tokens) - s.computed }
+func (q *sequence) lacks() int { return len(q.tokens) - q.computed }
 
 // New returns a scheduler over a pool of pages. The pool must hold one whole context.
 func New(cfg Config, pages *kvcache.Manager) (*Scheduler, error) {
