@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/weft-run/weft/daemon/api"
 )
@@ -91,14 +92,14 @@ func (s *Server) acquireFor(ctx context.Context, rec *record, req *api.VerifyReq
 	receipt := &req.Receipt
 	want := Wanted{Model: req.Model, Adapters: []api.AdapterChoice{}}
 	if want.Model == "" {
-		name, err := s.modelOf(&receipt.Base)
+		name, err := s.found(ctx, func() (string, error) { return s.modelOf(&receipt.Base) })
 		if err != nil {
 			return nil, nil, err
 		}
 		want.Model = name
 	}
 	for _, a := range receipt.Adapters {
-		name, err := s.adapterOf(&a)
+		name, err := s.found(ctx, func() (string, error) { return s.adapterOf(&a) })
 		if err != nil {
 			return nil, nil, err
 		}
@@ -132,6 +133,43 @@ func (s *Server) acquireFor(ctx context.Context, rec *record, req *api.VerifyReq
 		return nil, nil, err
 	}
 	return model, notes, nil
+}
+
+// findPatience is how long a file that a receipt names is waited for, while files are arriving.
+const findPatience = 10 * time.Second
+
+// found looks for a name again as long as something is arriving that may bear it.
+func (s *Server) found(ctx context.Context, look func() (string, error)) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, findPatience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		name, err := look()
+		if err == nil || !s.arriving() {
+			return name, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return "", err
+		}
+	}
+}
+
+// arriving says whether there is a model or an adapter of which it is not known yet what it is.
+func (s *Server) arriving() bool {
+	for _, m := range s.o.Models.List() {
+		if m.State == api.StateSettling || m.State == api.StateChecking || m.Next == api.StateSettling || m.Next == api.StateChecking {
+			return true
+		}
+	}
+	for _, a := range s.adapters() {
+		if a.State == api.StateSettling || a.Next == api.StateSettling || a.State == api.StateChecked && a.Digest == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // modelOf is the name of the model in service that a receipt's base is. While a digest is pending, headers are compared.
