@@ -18,7 +18,7 @@ const (
 func TestHostileNumbers(t *testing.T) {
 	t.Parallel()
 	numbers := []string{"temperature", "top_p", "min_p", "typical_p", "repetition_penalty", "repeat_penalty", "frequency_penalty", "presence_penalty"}
-	integers := []string{"top_k", "repeat_last_n", "seed", "n", "max_tokens", "max_completion_tokens"}
+	integers := []string{"top_k", "repeat_last_n", "seed", "n", "max_tokens", "max_completion_tokens", "priority", "deadline_ms"}
 	never := []string{
 		`"1"`, `"NaN"`, `"hot"`, `[]`, `[1]`, `{}`, `true`, `1e309`, `-1e309`, `-1e308`, `1e308`, `-2.5`, `-9223372036854775808`,
 		`9223372036854775808`, `18446744073709551616`, strings.Repeat("9", 400), "0." + strings.Repeat("0", 400) + "1e999",
@@ -61,6 +61,9 @@ func TestHostileNumbers(t *testing.T) {
 		check(endpoint, "n", "17")
 		check(endpoint, "seed", "-2")
 		check(endpoint, "top_k", "-2")
+		check(endpoint, "deadline_ms", "0")
+		check(endpoint, "service_tier", `"gold"`)
+		check(endpoint, "service_tier", "1")
 		check(endpoint, "repetition_penalty", "0")
 	}
 	check("chat", "max_tokens", "0")

@@ -3,7 +3,9 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Sampling holds the fields that chat and text completions share. A nil pointer is a field that was not given: the model's own
@@ -29,6 +31,11 @@ type Sampling struct {
 	ReturnTokenIDs         bool           `json:"return_token_ids,omitempty"`
 	ReturnTokensAsTokenIDs bool           `json:"return_tokens_as_token_ids,omitempty"`
 	User                   string         `json:"user,omitempty"`
+	// Priority orders the caller's own requests, the lower first, as in vLLM; those of ServiceTier "flex" or "batch" come after all others.
+	Priority    *int   `json:"priority,omitempty"`
+	ServiceTier string `json:"service_tier,omitempty"`
+	// Deadline is how many milliseconds after its arrival the request is given up.
+	Deadline *int `json:"deadline_ms,omitempty"`
 	// Receipt asks for all that decides the answer, see Info.
 	Receipt bool `json:"receipt,omitempty"`
 	// CacheSalt parts the caller's requests: what one leaves in the cache is found only by those of the same salt.
@@ -92,6 +99,9 @@ func (s *Sampling) table(l Limits, repeat **float64) table {
 		"return_token_ids":           boolean(&s.ReturnTokenIDs),
 		"return_tokens_as_token_ids": boolean(&s.ReturnTokensAsTokenIDs),
 		"receipt":                    boolean(&s.Receipt),
+		"priority":                   integer(&s.Priority, -MaxPriority, MaxPriority),
+		"service_tier":               serviceTier(&s.ServiceTier),
+		"deadline_ms":                integer(&s.Deadline, 1, MaxDeadline),
 		"user":                       text(&s.User, MaxNameBytes),
 		"cache_salt":                 text(&s.CacheSalt, MaxNameBytes),
 		"session":                    sessionName(&s.Session),
@@ -103,6 +113,32 @@ func (s *Sampling) table(l Limits, repeat **float64) table {
 		t[name] = unsupported(reason, "[]", "false")
 	}
 	return t
+}
+
+// MaxPriority bounds the priority of a request, up and down; MaxDeadline its deadline, a day in milliseconds.
+const (
+	MaxPriority = 1 << 20
+	MaxDeadline = 24 * 60 * 60 * 1000
+)
+
+// The service tiers whose answers nobody waits for.
+const (
+	TierFlex  = "flex"
+	TierBatch = "batch"
+)
+
+// serviceTier reads OpenAI's service_tier, and "batch".
+func serviceTier(dst *string) setter {
+	tiers := []string{"auto", "default", "scale", "priority", TierFlex, TierBatch}
+	return func(path string, v value) error {
+		if err := text(dst, MaxNameBytes)(path, v); err != nil {
+			return err
+		}
+		if !slices.Contains(tiers, *dst) {
+			return &FieldError{Field: path, Want: "one of " + strings.Join(tiers, ", "), Got: strconv.Quote(shorten(*dst))}
+		}
+		return nil
+	}
 }
 
 // settle checks what only the whole object shows.

@@ -74,6 +74,7 @@ func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record)
 		s: s, rec: rec, req: req, job: j, id: "chatcmpl-" + strings.TrimPrefix(rec.id, "req-"), created: time.Now().Unix(),
 		pieces: pieces{model: model, asIDs: req.ReturnTokensAsTokenIDs},
 	}
+	settleTurn(&j.request, &req.Sampling, rec.arrived)
 	if err := j.checkReceipts(); err != nil {
 		return err
 	}

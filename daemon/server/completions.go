@@ -50,6 +50,7 @@ func (s *Server) handleCompletions(w http.ResponseWriter, r *http.Request, rec *
 			},
 		},
 	}
+	settleTurn(&a.job.request, &req.Sampling, rec.arrived)
 	if err := a.job.checkReceipts(); err != nil {
 		return err
 	}

@@ -2,8 +2,10 @@ package server
 
 import (
 	"math/rand/v2"
+	"time"
 
 	"github.com/weft-run/weft/daemon/api"
+	"github.com/weft-run/weft/runtime/engine"
 	"github.com/weft-run/weft/runtime/sampler"
 )
 
@@ -60,4 +62,17 @@ func settleLimit(given *int, model *Model, fallback int) int {
 		return int(v)
 	}
 	return fallback
+}
+
+// settleTurn says when a request that arrived then has its turn among others, and when it is given up.
+func settleTurn(r *engine.Request, in *api.Sampling, arrived time.Time) {
+	if in.ServiceTier == api.TierFlex || in.ServiceTier == api.TierBatch {
+		r.Class = engine.Batch
+	}
+	if in.Priority != nil {
+		r.Priority = *in.Priority
+	}
+	if in.Deadline != nil {
+		r.Deadline = arrived.Add(time.Duration(*in.Deadline) * time.Millisecond)
+	}
 }
