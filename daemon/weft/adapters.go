@@ -3,13 +3,11 @@ package main
 import (
 	"archive/tar"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -336,36 +334,21 @@ func findAdapter(ctx context.Context, c *api.Client, name string) (api.AdapterSt
 
 // settledAdapter waits until what was stored is a new generation that fits a model, or has been refused.
 func settledAdapter(ctx context.Context, c *api.Client, name string, before api.AdapterStatus) (*api.AdapterStatus, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, serveDeadline,
-		fmt.Errorf("%s is stored, but not published after %s; `weft adapters show %s` says what became of it", name, serveDeadline, name))
-	defer cancel()
-	tick := time.NewTicker(serveInterval)
-	defer tick.Stop()
-	reason, since := "", time.Now()
-	for {
-		ad, err := findAdapter(ctx, c, name)
-		switch {
-		case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return nil, context.Cause(ctx)
-		case err != nil:
-			return nil, err
-		case (ad.State == api.StatePublished || ad.State == api.StateChecked || ad.State == api.StateParsed) && ad.Generation != before.Generation:
-			return &ad, nil
+	var ad api.AdapterStatus
+	err := awaitStored(ctx, name, "published", "weft adapters show "+name, func(ctx context.Context) (l look, err error) {
+		if ad, err = findAdapter(ctx, c, name); err != nil {
+			return l, err
 		}
-		if ad.Reason != reason {
-			reason, since = ad.Reason, time.Now()
-		}
-		refused := ad.State == api.StateRefused || ad.Next == api.StateRefused
-		fresh := refused && !sameTime(ad.Seen, before.Seen)
-		if refused && (fresh || time.Since(since) > servePatience) {
-			return nil, fmt.Errorf("%s is stored, but refused: %s", name, ad.Reason)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-tick.C:
-		}
+		l.done = (ad.State == api.StatePublished || ad.State == api.StateChecked || ad.State == api.StateParsed) && ad.Generation != before.Generation
+		l.refused = ad.State == api.StateRefused || ad.Next == api.StateRefused
+		l.fresh = l.refused && !sameTime(ad.Seen, before.Seen)
+		l.reason = ad.Reason
+		return l, nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return &ad, nil
 }
 
 // completeAdapters offers the names of adapters to the shell.

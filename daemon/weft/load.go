@@ -114,33 +114,56 @@ func find(ctx context.Context, c *api.Client, name string) (api.ModelStatus, err
 
 // served waits until another generation than before is served from the file with the given header, or that file is refused.
 func served(ctx context.Context, c *api.Client, name, digest string, before api.ModelStatus) (*api.ModelStatus, error) {
+	var m api.ModelStatus
+	err := awaitStored(ctx, name, "served", "weft ls", func(ctx context.Context) (l look, err error) {
+		if m, err = find(ctx, c, name); err != nil {
+			return l, err
+		}
+		l.done = m.State == api.StateServing && m.Generation != before.Generation && strings.TrimPrefix(m.HeaderDigest, "sha256:") == digest
+		l.refused = m.State == api.StateRefused || m.Next == api.StateRefused
+		l.fresh = m.State == api.StateRefused && !sameTime(m.Seen, before.Seen)
+		l.reason = m.Reason
+		return l, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &m, nil
+}
+
+// look is how what was stored stands.
+type look struct {
+	done    bool
+	refused bool // with this reason
+	fresh   bool // the reason is about what was stored, and not about what lay there before
+	reason  string
+}
+
+// awaitStored looks until what was stored under a name is done, or refused; hint is the command that tells what became of it.
+func awaitStored(ctx context.Context, name, done, hint string, see func(context.Context) (look, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, serveDeadline,
-		fmt.Errorf("%s is stored, but not served after %s; `weft ls` says what became of it", name, serveDeadline))
+		fmt.Errorf("%s is stored, but not %s after %s; `%s` says what became of it", name, done, serveDeadline, hint))
 	defer cancel()
 	tick := time.NewTicker(serveInterval)
 	defer tick.Stop()
 	reason, since := "", time.Now()
 	for {
-		m, err := find(ctx, c, name)
+		l, err := see(ctx)
 		switch {
 		case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return nil, context.Cause(ctx)
-		case err != nil:
-			return nil, err
-		case m.State == api.StateServing && m.Generation != before.Generation && strings.TrimPrefix(m.HeaderDigest, "sha256:") == digest:
-			return &m, nil
+			return context.Cause(ctx)
+		case err != nil || l.done:
+			return err
 		}
-		if m.Reason != reason {
-			reason, since = m.Reason, time.Now()
+		if l.reason != reason {
+			reason, since = l.reason, time.Now()
 		}
-		refused := m.State == api.StateRefused || m.Next == api.StateRefused
-		fresh := m.State == api.StateRefused && !sameTime(m.Seen, before.Seen)
-		if refused && (fresh || time.Since(since) > servePatience) {
-			return nil, fmt.Errorf("%s is stored, but refused: %s", name, m.Reason)
+		if l.refused && (l.fresh || time.Since(since) > servePatience) {
+			return fmt.Errorf("%s is stored, but refused: %s", name, l.reason)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		case <-tick.C:
 		}
 	}
