@@ -249,54 +249,37 @@ func (r *Registry) Unload(name string) error {
 
 // Load brings an adapter into memory for every base that it is for, which tests it where that has not been done.
 func (r *Registry) Load(ctx context.Context, name string) error {
-	bases, err := r.Bases(ctx, name)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, info := range bases {
-		errs = append(errs, r.loadOn(ctx, name, info.Name))
-	}
-	return errors.Join(errs...)
-}
-
-func (r *Registry) loadOn(ctx context.Context, name, on string) error {
-	base, err := r.o.Bases.Lease(on)
-	if err != nil {
-		return err
-	}
-	defer base.Release()
-	l, err := r.Acquire(ctx, name, base)
-	if err != nil {
-		return err
-	}
-	l.Release()
-	return nil
+	return r.onEach(ctx, name, func(*Lease, Base) error { return nil })
 }
 
 // Test proves an adapter anew on every base that it is for.
 func (r *Registry) Test(ctx context.Context, name string) error {
+	return r.onEach(ctx, name, func(l *Lease, base Base) error { return r.test(l.b, base) })
+}
+
+// onEach leases an adapter on every base that it is for, one after the other, and does something with it there.
+func (r *Registry) onEach(ctx context.Context, name string, do func(*Lease, Base) error) error {
 	bases, err := r.Bases(ctx, name)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, info := range bases {
-		errs = append(errs, r.testOn(ctx, name, info.Name))
+		errs = append(errs, r.on(ctx, name, info.Name, do))
 	}
 	return errors.Join(errs...)
 }
 
-func (r *Registry) testOn(ctx context.Context, name, on string) error {
-	base, err := r.o.Bases.Lease(on)
+func (r *Registry) on(ctx context.Context, name, base string, do func(*Lease, Base) error) error {
+	b, err := r.o.Bases.Lease(base)
 	if err != nil {
 		return err
 	}
-	defer base.Release()
-	l, err := r.Acquire(ctx, name, base)
+	defer b.Release()
+	l, err := r.Acquire(ctx, name, b)
 	if err != nil {
 		return err
 	}
 	defer l.Release()
-	return r.test(l.b, base)
+	return do(l, b)
 }
