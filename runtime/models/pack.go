@@ -48,7 +48,7 @@ func (p *packed) at(scale float32) float32 {
 }
 
 // NewAdapter brings an adapter into the form that kernels read and binds it to a model. It reads the model's weights where DoRA wants
-// their norms; that takes about a second per 500 million weights. The error says which delta does not fit, or Is kernels.ErrFault.
+// their norms, in one thread, which takes seconds on a large model. The error says which delta does not fit, or Is kernels.ErrFault.
 func NewAdapter(m Model, spec *AdapterSpec) (a *Adapter, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
