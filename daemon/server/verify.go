@@ -145,8 +145,9 @@ func (s *Server) found(ctx context.Context, look func() (string, error)) (string
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
+		more := s.arriving() // asked first: what arrives between the two is then looked for again
 		name, err := look()
-		if err == nil || !s.arriving() {
+		if err == nil || !more {
 			return name, err
 		}
 		select {
@@ -157,7 +158,8 @@ func (s *Server) found(ctx context.Context, look func() (string, error)) (string
 	}
 }
 
-// arriving says whether there is a model or an adapter of which it is not known yet what it is.
+// arriving says whether there is a model or an adapter of which it is not known yet what it is. An adapter whose content was never read may
+// wait for its base, which may have come this moment.
 func (s *Server) arriving() bool {
 	for _, m := range s.o.Models.List() {
 		if m.State == api.StateSettling || m.State == api.StateChecking || m.Next == api.StateSettling || m.Next == api.StateChecking {
@@ -165,7 +167,8 @@ func (s *Server) arriving() bool {
 		}
 	}
 	for _, a := range s.adapters() {
-		if a.State == api.StateSettling || a.Next == api.StateSettling || a.State == api.StateChecked && a.Digest == "" {
+		unread := a.Digest == "" && (a.State == api.StateParsed || a.State == api.StateChecked)
+		if a.State == api.StateSettling || a.Next == api.StateSettling || unread {
 			return true
 		}
 	}
