@@ -58,10 +58,14 @@ func (s *Store) Put(r Run) error {
 		g.sums[i] = sha256.Sum256(r.Pages[i*g.pageBytes : (i+1)*g.pageBytes])
 	}
 	s.mu.Lock()
-	if g.size <= s.o.Quota {
+	at, gone := s.forgotten[r.Session]
+	if gone = gone && !r.Asked.After(at); !gone && g.size <= s.o.Quota {
 		s.makeRoom(g.size)
 	}
 	s.mu.Unlock()
+	if gone {
+		return nil
+	}
 	var err error
 	if g.size > s.o.Quota {
 		err = fmt.Errorf("%d bytes are more than the quota of %d", g.size, s.o.Quota)
@@ -81,9 +85,6 @@ func (s *Store) Put(r Run) error {
 		return fmt.Errorf("pagestore: %w", err)
 	}
 	s.add(g)
-	if at, gone := s.forgotten[r.Session]; gone && !r.Asked.After(at) {
-		s.remove(g)
-	}
 	return nil
 }
 

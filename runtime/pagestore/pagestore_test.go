@@ -325,6 +325,34 @@ func TestForgottenSessionsStayForgotten(t *testing.T) {
 	}
 }
 
+// A session that is forgotten while its pages are being written has nothing on the disk when that is answered.
+func TestForgottenWhileWritten(t *testing.T) {
+	f := newFolder(t)
+	begun, finish := make(chan struct{}), make(chan struct{})
+	begin := sync.OnceFunc(func() { close(begun) })
+	f.limit = func(w io.Writer) io.Writer {
+		begin()
+		<-finish
+		return w
+	}
+	s := f.open()
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := s.Put(testRun("a", 1, 0, 2)); err != nil {
+			t.Error(err)
+		}
+	})
+	<-begun
+	all.Go(func() {
+		s.Forget(Session{"uid=1", "a"})
+		if list := f.files(); len(list) != 0 {
+			t.Errorf("%v is there", list)
+		}
+	})
+	close(finish)
+	all.Wait()
+}
+
 // Everything at once, under the race detector.
 func TestConcurrentUse(t *testing.T) {
 	f := newFolder(t)

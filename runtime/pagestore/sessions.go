@@ -47,9 +47,11 @@ func (s *Store) Sessions() []Info {
 	return list
 }
 
-// Forget removes what is kept of a session, and what was computed for it until now and waits to be written. It returns whether
-// there was anything, and the bytes.
+// Forget removes what is kept of a session, and what was computed for it until now and waits to be written: when it returns the disk has
+// nothing of it, and gets nothing. It returns whether there was anything, and the bytes.
 func (s *Store) Forget(session Session) (bytes int64, found bool) {
+	s.writing.Lock() // what is being written is removed too
+	defer s.writing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forgotten[session] = s.o.now()
