@@ -112,7 +112,7 @@ func (l *live) stop() error {
 // until waits for a condition, and fails the test when that takes too long.
 func (l *live) until(what string, ok func() bool) {
 	l.t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

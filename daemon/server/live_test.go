@@ -147,7 +147,7 @@ func TestBodies(t *testing.T) {
 	models := newFakeModels(t, map[string]*fakeEngine{"m": {text: " a", finish: engine.FinishStop}})
 	o := testOptions(models)
 	o.MaxBody = 300 << 10
-	o.BodyTimeout = 100 * time.Millisecond
+	o.BodyTimeout = time.Second // a busy machine pauses too
 	s := serveLive(t, o)
 	large := `{"model":"m","prompt":"` + strings.Repeat("x", 301<<10) + `"}`
 	for _, c := range []struct {
@@ -203,7 +203,7 @@ func TestUploadBodies(t *testing.T) {
 	t.Parallel()
 	models := newFakeModels(t, nil)
 	o := testOptions(models)
-	o.BodyTimeout = 100 * time.Millisecond
+	o.BodyTimeout = time.Second // a busy machine pauses too
 	o.MaxBody = 10
 	store := &fakeStore{files: map[string]string{}}
 	o.Store = store

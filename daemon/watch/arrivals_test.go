@@ -193,7 +193,7 @@ func (l *syncedLog) Write(p []byte) (int, error) {
 
 func (l *syncedLog) until(t *testing.T, words string) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {

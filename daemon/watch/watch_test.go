@@ -63,7 +63,7 @@ func run(t *testing.T, w *Watcher, report func([]Entry)) (stop func()) {
 // until waits for the list to satisfy ok, and fails the test when that takes too long.
 func (w *watched) until(what string, ok func(list string) bool) {
 	w.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {

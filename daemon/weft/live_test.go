@@ -64,7 +64,7 @@ func ready(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(err)
 	c := api.NewClient(host)
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
