@@ -116,7 +116,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	p.models = repository.New(repository.Options{
 		OpenBackend: p.device.Open,
 		Budget:      p.budget,
-		Defaults:    repository.Settings{ContextLen: cfg.Ctx, Parallel: cfg.Parallel, CacheType: cfg.KVType, Speculation: cfg.Speculation},
+		Defaults:    repository.Settings{ContextLen: cfg.Ctx, Parallel: cfg.Parallel, CacheType: cfg.KVType, Speculation: cfg.Speculation, Sharing: sharingOf(&cfg.PrefixSharing)},
 		StepTokens:  cfg.StepTokens, PageTokens: cfg.PageTokens, MaxQueue: cfg.Queue, ReadTimeout: cfg.StallTimeout,
 		StateDir: state,
 		Spill:    engine.Spill{Store: kept, All: cfg.KVSpill, Numerics: numericsVersion()},
@@ -140,7 +140,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		sessions = kept
 	}
 	handler := server.New(server.Options{
-		Models: &book{p.models, p.adapters, p.look}, Store: store, Sessions: sessions,
+		Models: &book{p.models, p.adapters, p.look}, Store: store, Sessions: sessions, Caches: p.caches,
 		Adapters:     &adapterBook{p.adapters, p.arrivals.Look},
 		AdapterStore: &adapterStore{files: adapterFiles, registry: p.adapters, look: p.arrivals.Look},
 		Metrics:      p.metrics, Log: log,

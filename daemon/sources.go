@@ -55,9 +55,21 @@ func (c *candidate) source() repository.Source {
 	}
 	s.Settings = repository.Settings{
 		ContextLen: m.Ctx, Parallel: m.Parallel, CacheType: m.KVType, Speculation: m.Speculation, Template: m.Template, Sampling: m.Sampling,
+		Sharing: sharingOf(m.PrefixSharing),
 		Aliases: slices.Concat(m.Aliases, c.aliases), DefaultAdapters: m.DefaultAdapters,
 	}
 	return s
+}
+
+// sharingOf is a setting of prefix_sharing as the repository has it.
+func sharingOf(on *bool) string {
+	switch {
+	case on == nil:
+		return ""
+	case *on:
+		return repository.SharingOn
+	}
+	return repository.SharingOff
 }
 
 // readSettings reads a settings file by parse. It was a regular file when it was looked at; opening does not wait if it is a FIFO by now.

@@ -28,6 +28,7 @@ const (
 	PathStatus          = "/weft/v1/status"
 	PathWeftModels      = "/weft/v1/models"
 	PathSessions        = "/weft/v1/sessions"
+	PathCache           = "/weft/v1/cache"
 	PathTokenize        = "/weft/v1/tokenize"
 	PathDetokenize      = "/weft/v1/detokenize"
 	PathRender          = "/weft/v1/render"

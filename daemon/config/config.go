@@ -36,6 +36,7 @@ type Config struct {
 	AdapterMemory Size // beside MemoryBudget; a share is of that
 	KVType        string
 	Speculation   string
+	PrefixSharing bool
 	Builtin       bool
 
 	Queue      int // requests
@@ -88,6 +89,7 @@ func Default() Config {
 		AdapterMemory: Size{Percent: 10},
 		KVType:        "f16",
 		Speculation:   "auto",
+		PrefixSharing: true,
 		Builtin:       true,
 
 		Queue:      256,

@@ -13,9 +13,11 @@ type Model struct {
 	Parallel    int    // sequences; 0: as the daemon's
 	KVType      string // "": as the daemon's
 	Speculation string // "": as the daemon's
-	Template    string // chat template: Jinja text, or the name of one that the program has; "": the model's own
-	Aliases     []string
-	Sampling    map[string]float64 // defaults by the name of the request's field
+	// PrefixSharing is as the daemon's where it is nil.
+	PrefixSharing *bool
+	Template      string // chat template: Jinja text, or the name of one that the program has; "": the model's own
+	Aliases       []string
+	Sampling      map[string]float64 // defaults by the name of the request's field
 	// DefaultAdapters are applied where a request names none: "NAME" or "NAME@SCALE", in order.
 	DefaultAdapters []string
 }
@@ -57,7 +59,7 @@ func ParseAdapter(data []byte) (Adapter, error) {
 }
 
 // modelKeys are the keys of a model's file, the ones of later versions included.
-var modelKeys = []string{"version", "ctx", "parallel", "kv_type", "speculation", "template", "aliases", "sampling", "tokenizer", "retriever", "default_adapters"}
+var modelKeys = []string{"version", "ctx", "parallel", "kv_type", "speculation", "prefix_sharing", "template", "aliases", "sampling", "tokenizer", "retriever", "default_adapters"}
 
 // laterModelKeys are keys of the contract that this version does not have yet.
 var laterModelKeys = []string{"tokenizer", "retriever"}
@@ -102,6 +104,9 @@ func ParseModel(data []byte) (Model, error) {
 		switch s, simple := table[k]; {
 		case simple:
 			err = s.assign(v)
+		case k == "prefix_sharing":
+			m.PrefixSharing = new(bool)
+			err = setting{key: k, to: m.PrefixSharing}.assign(v)
 		case k == "aliases":
 			m.Aliases, err = aliases(v)
 		case k == "default_adapters":

@@ -13,6 +13,7 @@ func TestParseModel(t *testing.T) {
 ctx = 2048
 parallel = 2
 kv_type = "q8_0"
+prefix_sharing = false
 template = "chatml"
 aliases = ["small", "gpt-4o-mini"]
 default_adapters = ["style@0.5", "tone"]
@@ -25,7 +26,7 @@ top_k = 40
 		t.Fatal(err)
 	}
 	want := Model{
-		Ctx: 2048, Parallel: 2, KVType: "q8_0", Template: "chatml", Aliases: []string{"small", "gpt-4o-mini"},
+		Ctx: 2048, Parallel: 2, KVType: "q8_0", PrefixSharing: new(bool), Template: "chatml", Aliases: []string{"small", "gpt-4o-mini"},
 		DefaultAdapters: []string{"style@0.5", "tone"},
 		Sampling:        map[string]float64{"temperature": 0.6, "top_k": 40},
 	}
@@ -46,6 +47,7 @@ func TestModelMistakesAreNamed(t *testing.T) {
 		{"contxt = 1", ErrUnknown, `unknown key "contxt"; the nearest known one is "ctx"`},
 		{"ctx = 0", ErrValue, "ctx: bad value: 0 is outside"},
 		{"kv_type = 'q5_9'", ErrValue, `"q5_9" is none of f16, f32, q8_0, q4_0`},
+		{"prefix_sharing = 1", ErrValue, "prefix_sharing: bad value: 1 is not true or false"},
 		{"tokenizer = 'mine'", ErrUnavailable, `key "tokenizer" is not available in this version`},
 		{"retriever = 'mine'", ErrUnavailable, `key "retriever"`},
 		{"default_adapters = 'a'", ErrValue, "default_adapters: bad value: \"a\" is not a list of strings"},

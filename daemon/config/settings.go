@@ -41,6 +41,7 @@ func (c *Config) settings() []setting {
 		{key: "adapter_memory", to: &c.AdapterMemory, help: "Memory that adapters in use may take beside the models, as a size or as a share of `memory_budget`; those that no request holds go first, and come back when they are wanted."},
 		{key: "kv_type", to: &c.KVType, choices: kvTypes, help: "Type in which keys and values are cached: `f16`, `f32`, `q8_0` or `q4_0`; the last two want heads of a multiple of 32, and a model of others gets `f16`."},
 		{key: "speculation", to: &c.Speculation, choices: speculations, help: "Whether tokens that an answer is likely to repeat are computed ahead where that was measured to be faster: `auto` or `off`; answers are the same."},
+		{key: "prefix_sharing", to: &c.PrefixSharing, help: "Whether requests that begin alike, of one user and `cache_salt`, share what is cached of their beginning; without it nothing is kept of a request, sessions included."},
 		{key: "builtin", to: &c.Builtin, help: "Whether the built-in model is served."},
 
 		{key: "queue", to: &c.Queue, min: 1, max: most, help: "Requests that may wait in each model; one more is answered 429."},

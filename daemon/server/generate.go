@@ -82,7 +82,7 @@ type generation struct {
 func (s *Server) generate(ctx context.Context, rec *record, j *job, emit func(event) error) (api.Timings, error) {
 	g := &generation{s: s, job: j, rec: rec, emit: emit, left: j.choices(), firsts: make([]*engine.Stream, len(j.prompts))}
 	j.request.Caller = rec.caller.Domain()
-	j.request.Domain = j.request.Caller + "\x00" + j.salt
+	j.request.Domain = domainOf(j.request.Caller, j.salt)
 	j.reused, j.drafted, j.accepted = 0, 0, 0
 	if j.receipt {
 		j.outcomes = make([]outcome, j.choices())

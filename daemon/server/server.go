@@ -8,6 +8,7 @@
 package server
 
 import (
+	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -27,8 +28,10 @@ type Options struct {
 	AdapterStore AdapterStore
 	// Sessions are those whose pages are kept on disk; nil: none are.
 	Sessions Sessions
-	Metrics  *Metrics
-	Log      *slog.Logger
+	// Caches returns the caches of the models in service; nil: there are none.
+	Caches  func() []ModelCache
+	Metrics *Metrics
+	Log     *slog.Logger
 
 	// State says how the daemon is: "starting", "ready" or "draining". nil: always ready.
 	State func() string
@@ -64,6 +67,7 @@ const (
 type Server struct {
 	o      Options
 	bodies atomic.Int64 // bytes of request bodies held now, small ones not counted
+	tagKey [32]byte     // of the tags in the names of domains
 }
 
 // New returns the handler of the whole HTTP surface.
@@ -91,6 +95,7 @@ func New(o Options) http.Handler {
 		o.State = func() string { return StateReady }
 	}
 	s := &Server{o: o}
+	_, _ = rand.Read(s.tagKey[:]) // it never fails
 	o.Metrics.watch(o.Models, o.Adapters, o.Connections)
 	return s.routes()
 }
@@ -123,6 +128,8 @@ func (s *Server) endpoints() []endpoint {
 		{"POST", api.PathWeftAdapters + "/{name}/{action}", "adapter_action", s.handleAdapterAction},
 		{"GET", api.PathSessions, "sessions", s.handleSessions},
 		{"DELETE", api.PathSessions + "/{name}", "forget_session", s.handleForgetSession},
+		{"GET", api.PathCache, "cache", s.handleCache},
+		{"DELETE", api.PathCache, "drop_cache", s.handleDropCache},
 		{"POST", api.PathTokenize, "tokenize", s.handleTokenize},
 		{"POST", api.PathDetokenize, "detokenize", s.handleDetokenize},
 		{"POST", api.PathRender, "render", s.handleRender},

@@ -1,5 +1,5 @@
 // Command weft is the client of the daemon and an offline tool for model files. It asks a running weftd over its Unix socket or
-// TCP (run, ls, ps, status, load, rm, adapters, verify, bench) and reads files by itself (inspect, tokenize). It computes nothing with a model:
+// TCP (run, ls, ps, status, load, rm, adapters, sessions, cache, verify, bench) and reads files by itself (inspect, tokenize). It computes nothing with a model:
 // no engine is linked.
 //
 // Results go to stdout, as tables for people and with --json for programs; everything else goes to stderr. Exit codes: 0 done,
@@ -99,7 +99,7 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.host, "host", "", "where the daemon listens: unix:///path or http://host:port (default $WEFT_HOST, then the usual sockets)")
 	flags.BoolVar(&a.json, "json", false, "print one JSON value instead of text")
 	root.AddCommand(
-		a.runCommand(), a.lsCommand(), a.psCommand(), a.statusCommand(), a.loadCommand(), a.rmCommand(), a.adaptersCommand(), a.sessionsCommand(), a.verifyCommand(),
+		a.runCommand(), a.lsCommand(), a.psCommand(), a.statusCommand(), a.loadCommand(), a.rmCommand(), a.adaptersCommand(), a.sessionsCommand(), a.cacheCommand(), a.verifyCommand(),
 		a.benchCommand(),
 		a.inspectCommand(), a.tokenizeCommand(), a.versionCommand(),
 	)

@@ -128,6 +128,7 @@ type Engine struct {
 type event struct {
 	kind   eventKind
 	stream *Stream
+	call   func() // of called alone
 }
 
 type eventKind uint8
@@ -137,6 +138,7 @@ const (
 	cancelled
 	resumed // the reader has made room
 	fetched // the pages that could be had from the disk are in the cache
+	called  // somebody wants a function run on the loop's goroutine
 )
 
 // New makes an engine and starts its goroutine. When it fails, the Backend is still the caller's to close.
@@ -207,7 +209,7 @@ func (e *Engine) Submit(req Request) (*Stream, error) {
 	e.lastID++
 	s.id = e.lastID
 	e.stats.Queue = e.live - e.stats.Running
-	e.post(event{submitted, s})
+	e.post(event{kind: submitted, stream: s})
 	return s, nil
 }
 

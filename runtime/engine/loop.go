@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/runtime/kvcache"
 	"github.com/weft-run/weft/runtime/models"
 	"github.com/weft-run/weft/runtime/sampler"
@@ -67,6 +68,7 @@ func (e *Engine) run() {
 // work steps until the engine is closed or the model is lost, and returns why.
 func (e *Engine) work() error {
 	for {
+		e.loop.manager.At(time.Since(e.loop.began))
 		if e.listen() {
 			return ErrClosed
 		}
@@ -134,6 +136,8 @@ func (e *Engine) listen() (stop bool) {
 			}
 		case fetched:
 			e.fetched(s)
+		case called:
+			ev.call()
 		case resumed:
 			l.scheduler.Pause(s.id, false)
 			l.forgetPaused(s)
@@ -159,7 +163,7 @@ func (e *Engine) add(s *Stream) {
 	root, turns := e.root(r, s.stages)
 	err := l.scheduler.Add(&scheduler.Sequence{
 		ID: s.id, Prompt: r.Prompt, MaxTokens: r.MaxTokens, NoTokens: r.PromptOnly, IgnoreEOG: r.IgnoreEOS, PromptLogits: r.PromptLogprobs,
-		Root: root, Turns: turns, Behind: r.behind(), Lasting: r.Session != "",
+		Root: root, Turns: turns, Behind: e.behind(r), Lasting: r.Session != "", Domain: r.Domain,
 		Caller: r.Caller, Class: r.Class, Priority: r.Priority, Deadline: l.deadline(r),
 	})
 	if err != nil { // Submit has checked all that could be wrong
@@ -257,6 +261,11 @@ func (e *Engine) shut(err error) {
 // note publishes how the engine stands, after a step or after news.
 func (e *Engine) note(step scheduler.Step) {
 	l := &e.loop
+	if kernels.Invariants {
+		if err := l.manager.Check(); err != nil {
+			panic("BUG: engine: the accounting of pages contradicts itself: " + err.Error())
+		}
+	}
 	c := l.scheduler.Counts()
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -39,9 +39,9 @@ func (e *Engine) rootOf(id kvcache.Identity, r *Request, stages []models.Stage) 
 	return root, turns
 }
 
-// behind is the sequence whose prompt the request shares, or 0.
-func (r *Request) behind() scheduler.SeqID {
-	if r.Behind == nil {
+// behind is the sequence whose prompt a request shares, or 0.
+func (e *Engine) behind(r *Request) scheduler.SeqID {
+	if r.Behind == nil || e.cfg.NoSharing {
 		return 0
 	}
 	return r.Behind.id

@@ -69,7 +69,8 @@ type move struct {
 	data    []byte // [len(keys), bytes of a page], to be filled or to be stored; nil: pages are only looked for, and count as used
 	in      bool
 	lasting bool
-	n       int // of the first keys, those that could be moved or found
+	domain  string // whose pages they are
+	n       int    // of the first keys, those that could be moved or found
 	done    chan struct{}
 }
 
@@ -96,7 +97,7 @@ func (e *Engine) move(m *move) {
 	defer close(m.done)
 	l := &e.loop
 	if m.data == nil {
-		t := kvcache.Table{Lasting: m.lasting}
+		t := kvcache.Table{Lasting: m.lasting, Domain: m.domain}
 		m.n = l.manager.Match(&t, m.keys) / e.cfg.PageTokens
 		l.manager.Release(&t) // tail first, so the tail is the first to go
 		return
@@ -110,7 +111,7 @@ func (e *Engine) move(m *move) {
 			e.cfg.Backend.ReadPage(bytes, l.pages.Cache, page)
 		case m.in && !known:
 			var ok bool
-			if page, ok = l.manager.Adopt(key); !ok {
+			if page, ok = l.manager.Adopt(key, m.domain); !ok {
 				return
 			}
 			e.cfg.Backend.WritePage(l.pages.Cache, page, bytes)

@@ -64,7 +64,7 @@ func (sp *spiller) load() {
 			}
 		}
 		sp.fetch(s)
-		sp.e.tell(event{fetched, s})
+		sp.e.tell(event{kind: fetched, stream: s})
 	}
 }
 
@@ -82,7 +82,7 @@ func (sp *spiller) fetch(s *Stream) {
 		return
 	}
 	store := sp.e.cfg.Spill.Store
-	have := sp.ask(&move{keys: memory, lasting: r.Session != ""})
+	have := sp.ask(&move{keys: memory, lasting: r.Session != "", domain: r.Domain})
 	n := store.Known(disk[have:])
 	if n == 0 {
 		if have == 0 && r.Session != "" && slices.ContainsFunc(store.Sessions(), func(i pagestore.Info) bool { return i.Session == r.session() }) {
@@ -100,7 +100,7 @@ func (sp *spiller) fetch(s *Stream) {
 	for end := have + n; from < end; {
 		keys := disk[from:min(end, from+len(data)/size)]
 		got := store.Read(keys, data[:len(keys)*size])
-		if got == 0 || sp.ask(&move{keys: memory[from : from+got], data: data[:got*size], in: true}) < got {
+		if got == 0 || sp.ask(&move{keys: memory[from : from+got], data: data[:got*size], in: true, domain: r.Domain}) < got {
 			break
 		}
 		if from += got; got < len(keys) {
@@ -111,7 +111,7 @@ func (sp *spiller) fetch(s *Stream) {
 		return
 	}
 	sp.readRate, sp.readAt = float64((from-have)*size)/max(time.Since(began), 1).Seconds(), time.Now()
-	sp.ask(&move{keys: memory[:from], lasting: r.Session != ""})
+	sp.ask(&move{keys: memory[:from], lasting: r.Session != "", domain: r.Domain})
 }
 
 // worthReading says whether reading so many pages is faster than computing them. While one of the rates is not known it is tried.

@@ -138,7 +138,7 @@ func (s *Stream) take() (token sampler.Token, ok bool, err error) {
 	if s.paused && s.count <= len(s.ring)/2 {
 		s.paused = false
 		if s.err == nil {
-			s.engine.tell(event{resumed, s})
+			s.engine.tell(event{kind: resumed, stream: s})
 		}
 	}
 	return token, true, nil
@@ -183,7 +183,7 @@ func (s *Stream) Result() Result {
 // Cancel ends the stream at once; tokens that were not taken can still be. After the end it does nothing.
 func (s *Stream) Cancel() {
 	if s.end(FinishCancel, ErrCancelled) {
-		s.engine.tell(event{cancelled, s})
+		s.engine.tell(event{kind: cancelled, stream: s})
 	}
 }
 

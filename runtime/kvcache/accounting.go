@@ -3,6 +3,7 @@ package kvcache
 import (
 	"fmt"
 	"math/bits"
+	"time"
 )
 
 // The page sizes that the kernels are written for, in tokens.
@@ -30,6 +31,10 @@ type Manager struct {
 	kept       int           // pages in the lists of kept ones
 	ordinary   keptList
 	lasting    keptList
+	domains    map[string]*domain // those that have pages
+	shared     int                // pages that several tables hold
+	found      Found              // of all sequences so far
+	now        time.Duration      // see At
 }
 
 // keptList is a list of kept pages by last use.
@@ -37,10 +42,11 @@ type keptList struct{ oldest, newest int32 } // none: it is empty
 
 // page is what is known of one page.
 type page struct {
-	refs         int32 // Tables that hold it
-	keyed        bool  // key is its content's, and it is in the index
-	lasting      bool  // a Lasting table held it; changed only while a table holds it
-	older, newer int32 // neighbours in its list of kept pages
+	domain       *domain // whose it is; nil while it is free
+	refs         int32   // Tables that hold it
+	keyed        bool    // key is its content's, and it is in the index
+	lasting      bool    // a Lasting table held it; changed only while a table holds it
+	older, newer int32   // neighbours in its list of kept pages
 	key          Key
 }
 
@@ -54,6 +60,8 @@ type Table struct {
 	known int // of its first pages, those whose Key was looked up or committed
 	// Lasting asks that its known pages be kept longer than others', to be set while the table is empty.
 	Lasting bool
+	// Domain is whose pages these are, to be set while the table is empty. The Keys of its pages are of this domain too.
+	Domain string
 }
 
 // Copy says that the content of one page is to be copied to another before anything is written.
@@ -79,6 +87,7 @@ func New(pages, pageTokens int) (*Manager, error) {
 		index:      make(map[Key]int32, pages),
 		ordinary:   keptList{none, none},
 		lasting:    keptList{none, none},
+		domains:    map[string]*domain{},
 	}
 	for i := range m.free {
 		m.free[i] = int32(pages - 1 - i)
@@ -125,13 +134,13 @@ func (m *Manager) Grow(t *Table, tokens int) bool {
 		return false
 	}
 	for range need {
-		t.pages = append(t.pages, m.take())
+		t.pages = append(t.pages, m.take(t.Domain))
 	}
 	return true
 }
 
-// take returns a page that nobody holds, held once. There must be one.
-func (m *Manager) take() int32 {
+// take returns a page that nobody holds, held once for a domain. There must be one.
+func (m *Manager) take(domain string) int32 {
 	var p int32
 	if n := len(m.free); n > 0 {
 		p = m.free[n-1]
@@ -144,6 +153,7 @@ func (m *Manager) take() int32 {
 		m.forget(p)
 	}
 	m.pages[p].refs = 1
+	m.enter(p, domain)
 	return p
 }
 
@@ -176,11 +186,15 @@ func (m *Manager) drop(p int32) {
 		panic(fmt.Sprintf("BUG: kvcache: page %d is given back twice", p))
 	}
 	page.refs--
+	page.domain.used = m.now
 	switch {
-	case page.refs > 0:
+	case page.refs > 1:
+	case page.refs == 1:
+		m.share(page, -1)
 	case page.keyed:
 		m.keep(p)
 	default:
+		m.vacate(p)
 		m.free = append(m.free, p)
 	}
 }

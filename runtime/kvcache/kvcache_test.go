@@ -1,12 +1,14 @@
 package kvcache_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -16,12 +18,21 @@ import (
 )
 
 // TestScripts runs testdata: "new PAGES PAGETOKENS", "grow TABLE TOKENS", "release TABLE", "slots TABLE POS COUNT", "count",
-// "match TABLE KEYS", "commit TABLE KEYS", "fork TABLE FROM TOKENS", "lasting TABLE", "adopt KEYS" and "find KEYS". A key is a letter.
+// "match TABLE KEYS", "commit TABLE KEYS", "fork TABLE FROM TOKENS", "trim TABLE TOKENS", "lasting TABLE", "adopt KEYS [DOMAIN]", "find KEYS",
+// "domain TABLE NAME", "at SECONDS", "began TABLE TOKENS", "usage" and "drop [DOMAIN]". A key is a letter. After each the accounting agrees with itself.
 func TestScripts(t *testing.T) {
 	modeltest.Scripts(t, "testdata/*.txt", func(t *testing.T) func([]string) string {
 		var m *kvcache.Manager
 		tables := map[string]*kvcache.Table{}
 		return func(words []string) string {
+			defer func() {
+				if m == nil {
+					return
+				}
+				if err := m.Check(); err != nil {
+					t.Error(words, err)
+				}
+			}()
 			number := func(i int) int {
 				n, err := strconv.Atoi(words[i])
 				if err != nil {
@@ -55,12 +66,24 @@ func TestScripts(t *testing.T) {
 				return fmt.Sprintf("%d tokens %v", tokens, table().Pages())
 			case "commit":
 				m.Commit(table(), keys(words[2]))
+			case "trim":
+				m.Trim(table(), number(2))
+			case "domain":
+				table().Domain = words[2]
+			case "at":
+				m.At(time.Duration(number(1)) * time.Second)
+			case "began":
+				m.Began(table(), number(2))
+			case "usage":
+				return usage(m)
+			case "drop":
+				return fmt.Sprint(m.Drop(func(domain string) bool { return len(words) == 1 || words[1] == domain }))
 			case "lasting":
 				table().Lasting = true
 			case "adopt":
 				var text []string
 				for _, key := range keys(words[1]) {
-					page, ok := m.Adopt(key)
+					page, ok := m.Adopt(key, strings.Join(words[2:], " "))
 					text = append(text, fmt.Sprint(page, " ", ok))
 				}
 				return strings.Join(text, ", ")
@@ -84,6 +107,17 @@ func TestScripts(t *testing.T) {
 			return ""
 		}
 	})
+}
+
+// usage is a line for the pool and one for each of its domains.
+func usage(m *kvcache.Manager) string {
+	pool, domains := m.Usage()
+	var text []string
+	for _, u := range append([]kvcache.Usage{pool}, domains...) {
+		text = append(text, fmt.Sprintf("%s held %d (shared %d), kept %d, known %d; %d hits, %d misses, %d tokens; at %v",
+			cmp.Or(u.Domain, "-"), u.Held, u.Shared, u.Kept, u.Known, u.Found.Hits, u.Found.Misses, u.Found.Tokens, u.Used))
+	}
+	return strings.Join(text, "\n")
 }
 
 // keys are the Keys that a word's letters stand for.

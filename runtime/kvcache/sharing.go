@@ -8,6 +8,9 @@ func (m *Manager) Match(t *Table, keys []Key) int {
 		if !ok {
 			break
 		}
+		if m.pages[p].domain.name != t.Domain {
+			panic("BUG: kvcache: a Key of one domain is looked up by another")
+		}
 		m.hold(p)
 		t.pages = append(t.pages, p)
 	}
@@ -28,6 +31,7 @@ func (m *Manager) Commit(t *Table, keys []Key) {
 				panic("BUG: kvcache: a page is committed under two keys")
 			}
 			page.keyed, page.key = true, keys[i]
+			page.domain.known++
 			m.index[keys[i]] = own
 		case other != own:
 			m.hold(other)
@@ -55,17 +59,22 @@ func (m *Manager) Fork(t, from *Table, tokens int) (c Copy, copied, ok bool) {
 	if !part {
 		return Copy{}, false, true
 	}
-	c = Copy{From: from.pages[full], To: m.take()}
+	c = Copy{From: from.pages[full], To: m.take(t.Domain)}
 	t.pages = append(t.pages, c.To)
 	return c, true, true
 }
 
 // hold adds one holding to a known page.
 func (m *Manager) hold(p int32) {
-	if m.pages[p].refs == 0 {
+	page := &m.pages[p]
+	switch page.refs {
+	case 0:
 		m.unkeep(p)
+	case 1:
+		m.share(page, 1)
 	}
-	m.pages[p].refs++
+	page.refs++
+	page.domain.used = m.now
 }
 
 // Find returns the page of a Key, if it is known.
@@ -74,17 +83,33 @@ func (m *Manager) Find(key Key) (page int32, ok bool) {
 	return page, ok
 }
 
-// Adopt takes a page for content that comes from elsewhere under a Key, which is not known yet. It is kept from now on, so its content must be
-// there before anybody matches it. It returns false when tables hold every page.
-func (m *Manager) Adopt(key Key) (page int32, ok bool) {
+// Adopt takes a page for a domain's content that comes from elsewhere under a Key, which is not known yet. It is kept from now on, so its
+// content must be there before anybody matches it. It returns false when tables hold every page.
+func (m *Manager) Adopt(key Key, domain string) (page int32, ok bool) {
 	if m.Free() == 0 {
 		return none, false
 	}
-	page = m.take()
+	page = m.take(domain)
 	m.pages[page].keyed, m.pages[page].key = true, key
+	m.pages[page].domain.known++
 	m.index[key] = page
 	m.drop(page)
 	return page, true
+}
+
+// Drop frees the kept pages of the domains that match wants and returns how many there were. What tables hold stays known.
+func (m *Manager) Drop(match func(domain string) bool) (dropped int) {
+	for p := int32(len(m.pages)) - 1; p >= 0; p-- {
+		page := &m.pages[p]
+		if page.refs > 0 || !page.keyed || !match(page.domain.name) {
+			continue
+		}
+		m.unkeep(p)
+		m.forget(p)
+		m.free = append(m.free, p)
+		dropped++
+	}
+	return dropped
 }
 
 // listOf is the list of kept pages that a page belongs in.
@@ -106,6 +131,7 @@ func (m *Manager) keep(p int32) {
 	}
 	l.newest = p
 	m.kept++
+	m.pages[p].domain.kept++
 }
 
 // unkeep takes a page out of its list of kept ones.
@@ -123,11 +149,14 @@ func (m *Manager) unkeep(p int32) {
 		l.newest = older
 	}
 	m.kept--
+	m.pages[p].domain.kept--
 }
 
-// forget takes the Key from a page, and what was asked for what it held.
+// forget takes the Key from a page, what was asked for what it held, and its domain.
 func (m *Manager) forget(p int32) {
 	page := &m.pages[p]
 	delete(m.index, page.key)
+	page.domain.known--
 	page.keyed, page.lasting = false, false
+	m.vacate(p)
 }

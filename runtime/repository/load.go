@@ -147,7 +147,7 @@ func (r *Repository) run(m *Model, arch models.Model, replaced *Model) error {
 	cfg := engine.Config{
 		Model: arch, EOG: m.Tokenizer.EOG(), CacheType: m.CacheType,
 		MaxBatch: m.Settings.Parallel, MaxQueue: r.o.MaxQueue, StepTokens: r.o.StepTokens, PageTokens: r.o.PageTokens,
-		ReadTimeout: r.o.ReadTimeout, NoSpeculation: m.Settings.Speculation == "off",
+		ReadTimeout: r.o.ReadTimeout, NoSpeculation: m.Settings.Speculation == "off", NoSharing: m.Settings.Sharing == SharingOff,
 		Guard:       m.intact,
 		OnFail:      func(err error) { r.fail(m, err) },
 		OnNonFinite: func(*engine.NonFiniteError) { r.inspector.suspect(m) },

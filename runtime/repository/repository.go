@@ -62,12 +62,19 @@ type Settings struct {
 	Parallel    int    // sequences in one step
 	CacheType   string // a name of kernels.ParseCacheType; where the model does not fit a quantized one, f16 serves
 	Speculation string // "auto" or "off": see engine.Config.NoSpeculation
+	Sharing     string // SharingOn or SharingOff: see engine.Config.NoSharing
 	Template    string // Jinja text, or the name of a template that the program has; "": the file's own
 	Sampling    map[string]float64
 	Aliases     []string
 	// DefaultAdapters are for who serves requests; the repository only makes them part of the generation.
 	DefaultAdapters []string
 }
+
+// What Settings.Sharing may be.
+const (
+	SharingOn  = "on"
+	SharingOff = "off"
+)
 
 // Source is one name of the models folder as it lies there now.
 type Source struct {

@@ -85,6 +85,7 @@ func (s Settings) or(d Settings) Settings {
 	s.Parallel = cmp.Or(s.Parallel, d.Parallel, 1)
 	s.CacheType = cmp.Or(s.CacheType, d.CacheType, "f16")
 	s.Speculation = cmp.Or(s.Speculation, d.Speculation, "auto")
+	s.Sharing = cmp.Or(s.Sharing, d.Sharing, SharingOn)
 	s.Template = cmp.Or(s.Template, d.Template)
 	sampling := maps.Clone(d.Sampling)
 	if sampling == nil {

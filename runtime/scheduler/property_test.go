@@ -131,7 +131,7 @@ func (w *world) add() {
 	}
 	// Prompts of one root and one beginning have much in common; they part ways somewhere.
 	if root := rapid.IntRange(0, 2).Draw(w.t, "root"); root > 0 {
-		q.Root = kvcache.Key{byte(root)}
+		q.Root, q.Domain = kvcache.Key{byte(root)}, string(rune('a'+root))
 	}
 	begin, part := rapid.IntRange(0, 1).Draw(w.t, "begin"), rapid.IntRange(0, 2*w.cfg.ContextLen).Draw(w.t, "part")
 	q.Prompt = make([]int32, rapid.IntRange(1, w.cfg.ContextLen-1).Draw(w.t, "prompt"))
@@ -142,7 +142,7 @@ func (w *world) add() {
 		}
 	}
 	if other, ok := w.pick(); ok && w.alive[other].Root != (kvcache.Key{}) && rapid.IntRange(0, 3).Draw(w.t, "behind") == 0 {
-		q.Behind, q.Root, q.Prompt = other, w.alive[other].Root, slices.Clone(w.alive[other].Prompt)
+		q.Behind, q.Root, q.Domain, q.Prompt = other, w.alive[other].Root, w.alive[other].Domain, slices.Clone(w.alive[other].Prompt)
 	}
 	q.tokens = slices.Clone(q.Prompt)
 	q.scored = make([]bool, len(q.Prompt))
@@ -300,6 +300,9 @@ func (w *world) check(step scheduler.Step) {
 			q.scored[r] = true
 			logits++
 		}
+	}
+	if err := w.pages.Check(); err != nil {
+		w.t.Fatal(err)
 	}
 	if rows != step.Rows || rows > w.cfg.StepTokens || logits != step.LogitRows || logits > w.cfg.LogitRows || len(step.Parts) > w.cfg.MaxBatch {
 		w.t.Fatalf("%d rows, %d logits, %d parts: %+v within %+v", rows, logits, len(step.Parts), step, w.cfg)

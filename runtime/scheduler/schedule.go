@@ -199,6 +199,7 @@ func (s *Scheduler) add(q *sequence, most int) bool {
 	})
 	if !q.begun {
 		q.begun = true
+		s.noteFound(q)
 		s.step.Parts[len(s.step.Parts)-1].Reused = q.computed
 	}
 	s.step.Rows += rows

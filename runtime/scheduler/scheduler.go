@@ -50,6 +50,8 @@ type Sequence struct {
 	Behind SeqID
 	// Lasting asks that the pages it leaves be kept longer than others'.
 	Lasting bool
+	// Domain is whose its pages are: Root is of this domain, and Behind too.
+	Domain string
 	// Caller is whose sequence it is: callers are treated fairly, whatever each of them adds. Class and Priority order the
 	// sequences of one caller: Interactive first, then the lower Priority, then the older.
 	Caller   string
@@ -226,7 +228,7 @@ func (s *Scheduler) Add(seq *Sequence) error {
 	q := &sequence{
 		id: seq.ID, arrival: s.arrivals, tokens: slices.Clone(seq.Prompt), prompt: len(seq.Prompt), limit: limit,
 		sample: !seq.NoTokens, bounded: seq.MaxTokens > 0 && seq.MaxTokens <= room, ignoreEOG: seq.IgnoreEOG, promptLogits: seq.PromptLogits,
-		root: seq.Root, turns: slices.Clone(seq.Turns), behind: seq.Behind, table: kvcache.Table{Lasting: seq.Lasting}, class: seq.Class, priority: seq.Priority, deadline: seq.Deadline,
+		root: seq.Root, turns: slices.Clone(seq.Turns), behind: seq.Behind, table: kvcache.Table{Lasting: seq.Lasting, Domain: seq.Domain}, class: seq.Class, priority: seq.Priority, deadline: seq.Deadline,
 	}
 	s.join(q, seq.Caller)
 	if q.deadline > 0 {

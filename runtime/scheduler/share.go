@@ -41,6 +41,14 @@ func (s *Scheduler) open(q *sequence) bool {
 	return true
 }
 
+// noteFound tells the accounting what q, which begins, has found. A prompt that could find nothing does not count.
+func (s *Scheduler) noteFound(q *sequence) {
+	looked := q.root != (kvcache.Key{}) && q.prompt > s.pages.PageTokens() && !q.promptLogits
+	if looked || q.computed > 0 {
+		s.pages.Began(&q.table, q.computed)
+	}
+}
+
 // keys returns the Keys of the full pages of q's first tokens tokens.
 func (s *Scheduler) keys(q *sequence, tokens int) []kvcache.Key {
 	size := s.pages.PageTokens()
