@@ -10,6 +10,7 @@ LDFLAGS  := -s -w -X github.com/weft-run/weft/daemon/api.build=$(VERSION)
 TESTDATA ?= $(CURDIR)/.testdata
 DURATION ?= 5m
 ENGINE_DURATION ?= 1m
+ALIKE    ?= 30s
 HAMMER   ?= 20s
 KILLS    ?= 20
 FUZZTIME ?= 30m
@@ -87,11 +88,17 @@ test-clients: build ## the official openai clients for Python and Node against a
 	daemon/clienttest/run bin
 
 .PHONY: test-long
-test-long: ## under the race detector: 64 clients for DURATION, the engine's random runs for ENGINE_DURATION each; 50 cycles of load and unload; then test-hammer, test-storm and test-kills
+test-long: ## under the race detector: 64 clients for DURATION, the engine's random runs for ENGINE_DURATION each; without it, adapters in mixed steps for ALIKE (the whole: test-alike); 50 cycles of load and unload; then test-hammer, test-storm and test-kills
 	CGO_ENABLED=1 WEFT_LONG=$(DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLongManyClients$$' ./daemon
-	CGO_ENABLED=1 WEFT_LONG=$(ENGINE_DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLong' ./runtime/engine
+	CGO_ENABLED=1 WEFT_LONG=$(ENGINE_DURATION) $(GO) test -race -count=1 -timeout 60m -run '^TestLong' -skip Alike ./runtime/engine
+	WEFT_LONG=$(ALIKE) $(GO) test -count=1 -v -timeout 60m -run '^TestLongAdaptersAlike' ./runtime/engine
 	WEFT_LONG=$(DURATION) $(GO) test -count=1 -run '^TestCycles' ./daemon
 	$(MAKE) test-hammer test-storm test-kills
+
+.PHONY: test-alike
+test-alike: ## random adapters, stacks and none mixed, on shared prompts, with preemption: 1,000,000 tokens of tiny models, 20,000 of SmolLM2 equal those computed alone (minutes)
+	WEFT_TOKENS=1000000 $(GO) test -count=1 -v -timeout 60m -run '^TestLongAdaptersAlike$$' ./runtime/engine
+	WEFT_TOKENS=20000 $(GO) test -count=1 -v -timeout 60m -run '^TestLongAdaptersAlikeSmolLM2$$' ./runtime/engine
 
 .PHONY: test-storm
 test-storm: ## 200 adapters and 20 bases replaced in a minute under 8 streams, each answer compared to the bit; then a thousand adapters in the folder

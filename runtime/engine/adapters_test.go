@@ -54,13 +54,18 @@ type zoo struct {
 // invocation activates the activated adapter.
 var invocation = []int32{11, 12}
 
-func newZoo(t *testing.T, m models.Model) zoo {
+// zooRanks are those of a zoo, in the order of its fields.
+var zooRanks = [5]int{5, 16, 3, 4, 2}
+
+// newZoo makes adapters of these ranks, others for each seed.
+func newZoo(t *testing.T, m models.Model, seed uint64, ranks [5]int) zoo {
+	seed *= 8
 	return zoo{
-		layers: [2]*models.Adapter{bindRandom(t, m, 1, 5, ofLayers, nil), bindRandom(t, m, 2, 16, ofLayers, nil)},
-		activated: bindRandom(t, m, 3, 3, func(string) bool { return true }, func(s *models.AdapterSpec) {
+		layers: [2]*models.Adapter{bindRandom(t, m, seed+1, ranks[0], ofLayers, nil), bindRandom(t, m, seed+2, ranks[1], ofLayers, nil)},
+		activated: bindRandom(t, m, seed+3, ranks[2], func(string) bool { return true }, func(s *models.AdapterSpec) {
 			s.Invocation = invocation
 		}),
-		dora: bindRandom(t, m, 4, 4, ofLayers, func(s *models.AdapterSpec) {
+		dora: bindRandom(t, m, seed+4, ranks[3], ofLayers, func(s *models.AdapterSpec) {
 			for i := range s.Deltas {
 				d := &s.Deltas[i]
 				d.Magnitude = make([]float32, len(d.B)/d.Rank)
@@ -69,7 +74,7 @@ func newZoo(t *testing.T, m models.Model) zoo {
 				}
 			}
 		}),
-		head: bindRandom(t, m, 5, 2, func(name string) bool { return name == "output" }, nil),
+		head: bindRandom(t, m, seed+5, ranks[4], func(name string) bool { return name == "output" }, nil),
 	}
 }
 
@@ -105,7 +110,7 @@ func (z *zoo) draw(r *rand.Rand, prompt []int32) []models.AdapterUse {
 // stands before an activated adapter's invocation are the base's.
 func TestAdaptersShare(t *testing.T) {
 	model := load(t, modeltest.WriteTiny(t, modeltest.Spec{Seed: 5, Context: 192}))
-	z := newZoo(t, model)
+	z := newZoo(t, model, 0, zooRanks)
 	e := open(t, newDevices(t), Config{Model: model, ContextLen: 192, PageTokens: 16}, cpu.Options{Threads: 1})
 	prompt := make([]int32, 100)
 	for i := range prompt {

@@ -295,7 +295,7 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 	ok := t.Run(name, func(t *testing.T) {
 		model := load(t, of.path(t))
 		vocab := model.Config().Vocab
-		adapters, drawn := newZoo(t, model), rand.New(rand.NewPCG(seed, 1))
+		adapters, drawn := newZoo(t, model, 0, zooRanks), rand.New(rand.NewPCG(seed, 1))
 		requests := make([]Request, 1+r.IntN(9))
 		for i := range requests {
 			requests[i] = drawRequest(r, vocab, of.contextLen)
