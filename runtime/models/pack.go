@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/kernels/quant"
@@ -47,18 +49,12 @@ func (p *packed) at(scale float32) float32 {
 	return float32(math.Ldexp(float64(p.scale*scale), -p.twos))
 }
 
-// NewAdapter brings an adapter into the form that kernels read and binds it to a model. It reads the model's weights where DoRA wants
-// their norms, in one thread, which takes seconds on a large model. The error says which delta does not fit, or Is kernels.ErrFault.
-func NewAdapter(m Model, spec *AdapterSpec) (a *Adapter, err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			if _, fault := r.(interface{ Addr() uintptr }); !fault {
-				panic(r)
-			}
-			a, err = nil, fmt.Errorf("models: reading weights for an adapter: %w", kernels.ErrFault)
-		}
-	}()
+// normsMemory bounds what all processors together take, in bytes, to compute DoRA's norms; one alone takes what it needs.
+const normsMemory = 64 << 20
+
+// NewAdapter brings an adapter into the form that kernels read and binds it to a model, on all processors. Where DoRA wants the norms of the
+// model's weights it reads them: seconds for a large model. The error says which delta does not fit, or Is kernels.ErrFault.
+func NewAdapter(m Model, spec *AdapterSpec) (*Adapter, error) {
 	targets := m.Targets()
 	numbers := make(map[string]int, len(targets))
 	for i, t := range targets {
@@ -67,38 +63,72 @@ func NewAdapter(m Model, spec *AdapterSpec) (a *Adapter, err error) {
 	if len(spec.Deltas) == 0 {
 		return nil, invalid("the adapter changes nothing")
 	}
-	a = &Adapter{
+	a := &Adapter{
 		model: m, digest: spec.Digest, firstLayer: m.Config().Layers, invocation: slices.Clone(spec.Invocation),
 		parts: make([]packed, len(targets)),
 	}
+	weights, readable := m.(interface {
+		weight(target int) kernels.Tensor
+	})
+	changes := make([]*Delta, len(targets)) // by target
+	largest := 1                            // bytes of a change's A in float64
 	for i := range spec.Deltas {
 		d := &spec.Deltas[i]
 		number, ok := numbers[d.Target]
 		if !ok {
 			return nil, invalid("the adapter changes %q, which the model does not have", d.Target)
 		}
-		p := &a.parts[number]
-		if p.factors != nil {
+		if changes[number] != nil {
 			return nil, invalid("the adapter changes %q twice", d.Target)
 		}
-		t := &targets[number]
-		if err := d.check(t); err != nil {
+		if err := d.check(&targets[number]); err != nil {
 			return nil, err
 		}
-		*p = d.pack(t)
-		if d.Magnitude != nil {
-			w, ok := m.(interface {
-				weight(target int) kernels.Tensor
-			})
-			if !ok {
-				return nil, unsupported("DoRA on this model")
-			}
-			p.norms = newNorms(w.weight(number), p, d.Magnitude)
-			a.dora = true
+		if a.dora = a.dora || d.Magnitude != nil; a.dora && !readable {
+			return nil, unsupported("DoRA on this model")
 		}
-		a.rank = max(a.rank, d.Rank)
-		a.firstLayer = min(a.firstLayer, t.Layer)
-		a.bytes += p.bytes()
+		changes[number] = d
+		if d.Magnitude != nil {
+			largest = max(largest, 8*len(d.A))
+		}
+	}
+	var next, faults atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(spec.Deltas), max(1, normsMemory/largest)) {
+		workers.Go(func() {
+			defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+			defer func() {
+				if r := recover(); r != nil {
+					if _, fault := r.(interface{ Addr() uintptr }); !fault {
+						panic(r)
+					}
+					faults.Add(1)
+				}
+			}()
+			for {
+				number := int(next.Add(1)) - 1
+				if number >= len(changes) {
+					return
+				}
+				if d := changes[number]; d != nil {
+					p := d.pack(&targets[number])
+					if d.Magnitude != nil {
+						p.norms = newNorms(weights.weight(number), &p, d.Magnitude)
+					}
+					a.parts[number] = p
+				}
+			}
+		})
+	}
+	if workers.Wait(); faults.Load() > 0 {
+		return nil, fmt.Errorf("models: reading weights for an adapter: %w", kernels.ErrFault)
+	}
+	for number, d := range changes {
+		if d != nil {
+			a.rank = max(a.rank, d.Rank)
+			a.firstLayer = min(a.firstLayer, targets[number].Layer)
+			a.bytes += a.parts[number].bytes()
+		}
 	}
 	return a, nil
 }
@@ -157,7 +187,9 @@ func (d *Delta) shape(t *Target) (outputs, inputs int) {
 func (d *Delta) pack(t *Target) packed {
 	rows, cols := d.shape(t)
 	f := &kernels.Factors{Rank: d.Rank, In: cols, Out: rows}
-	up, upB := headroom(d.A), headroom(d.B)
+	twosA, twosB := headroom(d.A), headroom(d.B)
+	// A product with a power of two is exact in float64.
+	up, upB := math.Ldexp(1, twosA), math.Ldexp(1, twosB)
 	f.A = make([]byte, 0, 2*len(d.A))
 	if t.Name == embedding {
 		for id := range cols {
@@ -183,7 +215,7 @@ func (d *Delta) pack(t *Target) packed {
 			}
 		}
 	}
-	return packed{factors: f, scale: d.Scale, twos: up + upB, bias: slices.Clone(d.Bias)}
+	return packed{factors: f, scale: d.Scale, twos: twosA + twosB, bias: slices.Clone(d.Bias)}
 }
 
 // headroom is the power of two by which values can grow so that the largest lies from 2^12 to 2^13; 0 where all are 0. It is bounded,
@@ -200,8 +232,8 @@ func headroom(values []float32) int {
 	return min(13-exponent, 40)
 }
 
-func appendHalf(to []byte, x float32, twos int) []byte {
-	return binary.LittleEndian.AppendUint16(to, quant.F32ToF16(float32(math.Ldexp(float64(x), twos))))
+func appendHalf(to []byte, x float32, up float64) []byte {
+	return binary.LittleEndian.AppendUint16(to, quant.F32ToF16(float32(float64(x)*up)))
 }
 
 func (p *packed) bytes() int64 {
