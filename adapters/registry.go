@@ -1,59 +1,15 @@
 package adapters
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/ledger"
-	"github.com/weft-run/weft/runtime/models"
 )
-
-// Bound is an adapter in the form that one loaded base computes with. It is immutable; who holds it needs nothing else of it.
-type Bound interface {
-	Bytes() int64
-}
-
-// BaseInfo says which generation of a base stands in service.
-type BaseInfo struct {
-	Name       string
-	Generation uint64
-	// Digest is that of the file's header: what was proven on one generation holds for another of the same file.
-	Digest       string
-	Architecture string
-	Targets      []models.Target
-	// Answers are the names, beside Name, by which adapters may call the base: aliases, and what its file says of itself.
-	Answers []string
-}
-
-// Base is a base held for a while. Its generation stays loaded until Release.
-type Base interface {
-	Info() BaseInfo
-	NewAdapter(models.AdapterSpec) (Bound, error)
-	// Probe computes a fixed prompt, with the invocation tokens of an activated adapter at its end, and returns the logits behind it. a is
-	// nil for the base alone. An error that is not
-	// ErrUntestable is not the adapter's fault.
-	Probe(ctx context.Context, a Bound, invocation []int32) ([]float32, error)
-	Release()
-}
-
-// Bases are the models in service as the registry reaches them. All methods are called without the registry's lock.
-type Bases interface {
-	Serving() []BaseInfo
-	// Lease holds the base of a name. The error is not nil where nothing of that name is in service by now.
-	Lease(name string) (Base, error)
-	// Idle says whether no request is being computed: then what can wait is done.
-	Idle() bool
-	// Ready says whether all models that were there at the start have been looked at. Until then the base that is missing may still come.
-	Ready() bool
-}
 
 // Options are what a Registry is made of.
 type Options struct {
@@ -66,38 +22,6 @@ type Options struct {
 	StateDir *os.Root
 	Log      *slog.Logger
 }
-
-// Origin is one name of the adapters folder as it lies there now.
-type Origin struct {
-	Name  string
-	Files []File // one GGUF file, or the configuration and the weights of a PEFT folder
-	// Base is the base that the operator's settings name, Aliases are other names of the adapter.
-	Base    string
-	Aliases []string
-	// Missing says what files the adapter lacks, Waiting why those that are there do not count yet: what was published stays.
-	Missing, Waiting string
-	// Problem says why this cannot be an adapter as it lies there.
-	Problem string
-}
-
-// File is one file of an adapter.
-type File struct {
-	Path     string
-	Identity gguf.FileIdentity // changes when the content may have
-}
-
-// identity is that of all files: what is remembered of content is remembered under it.
-func (o *Origin) identity() string {
-	var key strings.Builder
-	for _, f := range o.Files {
-		id := f.Identity
-		fmt.Fprintf(&key, "%q %d:%d:%d:%d:%d ", f.Path, id.Device, id.Inode, id.Size, id.ModTime, id.ChangeTime)
-	}
-	return key.String()
-}
-
-// whole says whether everything of it is there and counts.
-func (o *Origin) whole() bool { return o.Problem == "" && o.Missing == "" && o.Waiting == "" }
 
 // The states of an adapter, in the order in which it goes through them.
 const (
@@ -230,96 +154,6 @@ func (r *Registry) Close() {
 	r.proofs.Flush()
 }
 
-// Sync makes the names those of the origins, each once: it withdraws what is gone and puts what is new or has changed in line.
-func (r *Registry) Sync(origins []Origin) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return
-	}
-	there := make(map[string]bool, len(origins))
-	for i := range origins {
-		there[origins[i].Name] = true
-		r.adopt(origins[i])
-	}
-	for name, e := range r.entries {
-		if there[name] {
-			continue
-		}
-		delete(r.entries, name)
-		e.tell()
-		if e.current != nil {
-			r.log.Info("adapter removed", "adapter", name, "generation", e.current.number, "leases", e.current.leases)
-			r.retire(e.current)
-		}
-	}
-	r.adoptAliases()
-	r.signal()
-}
-
-// adopt brings one name up to date. The caller holds mu.
-func (r *Registry) adopt(o Origin) {
-	e := r.entries[o.Name]
-	if e == nil {
-		id, known := r.ids[o.Name]
-		if !known {
-			id = len(r.ids)
-			r.ids[o.Name] = id
-		}
-		e = &entry{id: id, news: make(chan struct{})}
-		r.entries[o.Name] = e
-	}
-	key := o.identity() + o.Base
-	before := e.origin
-	e.origin = o
-	fresh := e.key != key
-	if fresh {
-		e.key, e.seen, e.about, e.hold = key, r.now(), nil, time.Time{}
-	}
-	switch {
-	case o.Problem != "":
-		e.note(StateRefused, o.Problem)
-		r.tellRefusal(e)
-	case o.Missing != "":
-		e.note(StateSeen, o.Missing)
-	case o.Waiting != "":
-		e.note(StateSettling, o.Waiting)
-	case e.current != nil && e.current.key() == key:
-		e.note("", "")
-		e.told = ""
-	case fresh || e.state == "" || e.state == StateSettling || e.state == StateSeen:
-		reason := "it is about to be read"
-		if o.one(&before) {
-			e.hold = e.seen.Add(r.o.Settle)
-		}
-		if e.waits(r.now()) {
-			reason = "one of its files is new alone; the other may follow"
-		}
-		e.note(StateSettling, reason)
-		r.enqueue(e)
-	}
-}
-
-// waits says whether a new file still waits for the other one.
-func (e *entry) waits(now time.Time) bool { return now.Before(e.hold) }
-
-// key is that of the content.
-func (g *generation) key() string { return g.origin.identity() + g.origin.Base }
-
-// one says whether of several files exactly one is another since before.
-func (o *Origin) one(before *Origin) bool {
-	if len(o.Files) < 2 || len(o.Files) != len(before.Files) {
-		return false
-	}
-	anew := 0
-	for i, f := range o.Files {
-		if f != before.Files[i] {
-			anew++
-		}
-	}
-	return anew == 1
-}
-
 // enqueue puts an entry in line to be admitted. The caller holds mu.
 func (r *Registry) enqueue(e *entry) {
 	urgent := e.wanted || e.current != nil
@@ -368,29 +202,6 @@ func (r *Registry) signal() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
-	}
-}
-
-// adoptAliases rebuilds the map of aliases. Names go before aliases, and of two equal aliases the first name's holds. The caller holds mu.
-func (r *Registry) adoptAliases() {
-	clear(r.aliases)
-	var named []*entry
-	for _, e := range r.entries {
-		e.aliases = nil
-		if len(e.origin.Aliases) > 0 {
-			named = append(named, e)
-		}
-	}
-	slices.SortFunc(named, func(a, b *entry) int { return cmp.Compare(a.origin.Name, b.origin.Name) })
-	for _, e := range named {
-		for _, alias := range e.origin.Aliases {
-			if _, taken := r.aliases[alias]; taken || r.entries[alias] != nil {
-				r.log.Warn("alias belongs to another adapter", "alias", alias, "adapter", e.origin.Name)
-				continue
-			}
-			r.aliases[alias] = e.origin.Name
-			e.aliases = append(e.aliases, alias)
-		}
 	}
 }
 

@@ -5,36 +5,10 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/weft-run/weft/runtime/near"
 )
-
-// Lease holds a generation bound to a base, until Release.
-type Lease struct {
-	Name       string
-	Digest     string
-	Generation uint64
-	Adapter    Bound
-	DoRA       bool
-	Bytes      int64
-
-	r        *Registry
-	b        *binding
-	released atomic.Bool
-}
-
-// Release gives the lease back, once. Streams that the adapter is in must have ended or been cancelled.
-func (l *Lease) Release() {
-	if l.released.Swap(true) {
-		panic("BUG: adapters: lease released twice")
-	}
-	l.r.mu.Lock()
-	defer l.r.mu.Unlock()
-	l.r.letGo(l.b)
-	l.r.giveBack(l.b.of)
-}
 
 // Status is what one generation is, or why a name has none. What comes from the files is zero where they were never read.
 type Status struct {

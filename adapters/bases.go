@@ -1,0 +1,46 @@
+package adapters
+
+import (
+	"context"
+
+	"github.com/weft-run/weft/runtime/models"
+)
+
+// Bound is an adapter in the form that one loaded base computes with. It is immutable; who holds it needs nothing else of it.
+type Bound interface {
+	Bytes() int64
+}
+
+// BaseInfo says which generation of a base stands in service.
+type BaseInfo struct {
+	Name       string
+	Generation uint64
+	// Digest is that of the file's header: what was proven on one generation holds for another of the same file.
+	Digest       string
+	Architecture string
+	Targets      []models.Target
+	// Answers are the names, beside Name, by which adapters may call the base: aliases, and what its file says of itself.
+	Answers []string
+}
+
+// Base is a base held for a while. Its generation stays loaded until Release.
+type Base interface {
+	Info() BaseInfo
+	NewAdapter(models.AdapterSpec) (Bound, error)
+	// Probe computes a fixed prompt, with the invocation tokens of an activated adapter at its end, and returns the logits behind it. a is
+	// nil for the base alone. An error that is not
+	// ErrUntestable is not the adapter's fault.
+	Probe(ctx context.Context, a Bound, invocation []int32) ([]float32, error)
+	Release()
+}
+
+// Bases are the models in service as the registry reaches them. All methods are called without the registry's lock.
+type Bases interface {
+	Serving() []BaseInfo
+	// Lease holds the base of a name. The error is not nil where nothing of that name is in service by now.
+	Lease(name string) (Base, error)
+	// Idle says whether no request is being computed: then what can wait is done.
+	Idle() bool
+	// Ready says whether all models that were there at the start have been looked at. Until then the base that is missing may still come.
+	Ready() bool
+}
