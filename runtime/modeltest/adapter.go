@@ -2,6 +2,7 @@ package modeltest
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -19,6 +20,10 @@ type AdapterSpec struct {
 	Rank int     // default 4
 	Size float32 // spread of the factors B; default 0.3. 0 cannot be had: see Zero
 	Zero bool    // B is zero, as before any training
+	// DoRA gives TinyPEFT's adapter magnitudes; GGUF adapters have no place for them.
+	DoRA bool
+	// Invocation makes it an activated one.
+	Invocation []int32
 }
 
 // lowRank is one target's factors.
@@ -68,6 +73,13 @@ func TinyAdapter(s AdapterSpec) []byte {
 		{Key: "adapter.type", Value: "lora"},
 		{Key: "adapter.lora.alpha", Value: float32(2 * s.Rank)},
 	}
+	if s.Invocation != nil {
+		ids := make([]uint32, len(s.Invocation))
+		for i, id := range s.Invocation {
+			ids[i] = uint32(id)
+		}
+		meta = append(meta, gguf.KV{Key: "adapter.alora.invocation_tokens", Value: ids})
+	}
 	var tensors []gguf.TensorData
 	for _, f := range s.factors() {
 		a, b := vector(f.target+".weight.lora_a", f.a), vector(f.target+".weight.lora_b", f.b)
@@ -95,12 +107,22 @@ func TinyPEFT(s AdapterSpec) (config, weights []byte) {
 			safetensors.TensorData{Name: name + "A.weight", Type: safetensors.F32, Shape: []uint64{uint64(s.Rank), uint64(f.cols)}, Values: f.a},
 			safetensors.TensorData{Name: name + "B.weight", Type: safetensors.F32, Shape: []uint64{uint64(f.rows), uint64(s.Rank)}, Values: b},
 		)
+		if s.DoRA {
+			lengths := synthetic.Normal(s.Seed, f.target+".magnitude", f.rows, 2, 0.3)
+			tensors = append(tensors, safetensors.TensorData{Name: name + "magnitude_vector", Type: safetensors.F32, Shape: []uint64{uint64(f.rows)}, Values: lengths})
+		}
 	}
 	var out bytes.Buffer
 	if err := safetensors.Write(&out, map[string]string{"format": "pt"}, tensors); err != nil {
 		panic("BUG: modeltest: " + err.Error())
 	}
-	config = fmt.Appendf(nil, `{"peft_type": "LORA", "r": %d, "lora_alpha": %d, "target_modules": ["q_proj", "down_proj"]}`, s.Rank, 2*s.Rank)
+	config, err := json.Marshal(map[string]any{
+		"peft_type": "LORA", "r": s.Rank, "lora_alpha": 2 * s.Rank, "target_modules": []string{"q_proj", "down_proj"},
+		"use_dora": s.DoRA, "alora_invocation_tokens": s.Invocation,
+	})
+	if err != nil {
+		panic("BUG: modeltest: " + err.Error())
+	}
 	return config, out.Bytes()
 }
 
