@@ -26,6 +26,7 @@ type asking struct {
 	raw, noEcho, stats bool
 	system             string
 	receipt            string // file to write it to
+	session            string
 	maxTokens          int
 	sampling           samplingFlags
 }
@@ -54,7 +55,7 @@ func (a *app) runCommand() *cobra.Command {
 				return err
 			}
 			sampling := q.sampling.given(cmd.Flags())
-			sampling.Receipt = q.receipt != ""
+			sampling.Receipt, sampling.Session = q.receipt != "", q.session
 			if q.raw {
 				return a.complete(cmd.Context(), c, q, completionRequest(cmd, q, args[0], prompt, sampling))
 			}
@@ -66,7 +67,8 @@ func (a *app) runCommand() *cobra.Command {
 	flags.BoolVar(&q.noEcho, "no-echo", false, "with --raw: do not print the prompt before its continuation")
 	flags.StringVar(&q.system, "system", "", "a system message before the prompt")
 	flags.IntVar(&q.maxTokens, "max-tokens", 0, fmt.Sprintf("the most tokens to generate (default: to the end of the answer or the context; %d with --raw)", defaultRawTokens))
-	flags.StringVar(&q.receipt, "receipt", "", "write a receipt of the answer to this file; `weft verify` computes it again")
+	flags.StringVar(&q.receipt, "receipt", "", "write a receipt of the answer to this `FILE`; weft verify computes it again")
+	flags.StringVar(&q.session, "session", "", "keep the cache of this conversation on disk under `NAME`; weft sessions lists what is kept")
 	flags.BoolVar(&q.stats, "stats", false, "print token counts and times to stderr")
 	q.sampling.add(flags)
 	return cmd

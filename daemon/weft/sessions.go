@@ -26,7 +26,7 @@ func (a *app) sessionsCommand() *cobra.Command {
 				return a.printJSON(list)
 			}
 			if len(list.Sessions) == 0 {
-				_, err := fmt.Fprintln(a.out, "no sessions; a request names one by \"session\"")
+				_, err := fmt.Fprintln(a.out, "no sessions; a request names one by \"session\", weft run by --session")
 				return err
 			}
 			var rows [][]cell
