@@ -48,6 +48,12 @@ func (b *fakeBackend) Read(dst []float32, src kernels.Matrix) {
 	copy(dst, src.Buf.(fakeBuffer)[src.First:src.First+src.Rows*src.Cols])
 }
 
+func (b *fakeBackend) CopyPage(c kernels.Cache, from, to int32) {
+	f := c.(*fakeCache)
+	size := int32(f.layout.PageTokens)
+	copy(f.hashes[to*size:(to+1)*size], f.hashes[from*size:(from+1)*size])
+}
+
 func (b *fakeBackend) ReadPage(dst []byte, c kernels.Cache, page int32) {
 	f := c.(*fakeCache)
 	for i := range f.layout.PageTokens {

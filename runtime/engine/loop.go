@@ -262,7 +262,7 @@ func (e *Engine) shut(err error) {
 func (e *Engine) note(step scheduler.Step) {
 	l := &e.loop
 	if kernels.Invariants {
-		if err := l.manager.Check(); err != nil {
+		if err := l.scheduler.Check(); err != nil {
 			panic("BUG: engine: the accounting of pages contradicts itself: " + err.Error())
 		}
 	}

@@ -2,9 +2,29 @@ package kvcache
 
 import "fmt"
 
-// Check looks whether the accounting agrees with itself: each page is free, held or kept, once; what a Key leads to has that Key; lists and
-// counts are what the pages say. It takes as long as the pool has pages: it is for tests and for builds with invariants.
-func (m *Manager) Check() error {
+// Check looks whether the accounting agrees with itself and with the tables, which are all there are: each page is free, held or kept, once, and
+// held by as many tables as have it, all of its domain; what a Key leads to has that Key; lists and counts are what the pages say. It takes
+// as long as the pool has pages: it is for tests and for builds with invariants.
+func (m *Manager) Check(tables []*Table) error {
+	holders := make([]int32, len(m.pages))
+	for _, t := range tables {
+		for _, p := range t.pages {
+			holders[p]++
+			if d := m.pages[p].domain; d == nil || d.name != t.Domain {
+				return fmt.Errorf("page %d is in a table of domain %q and of %+v", p, t.Domain, d)
+			}
+		}
+	}
+	for p := range m.pages {
+		if m.pages[p].refs != holders[p] {
+			return fmt.Errorf("page %d is in %d tables, and counted as held %d times", p, holders[p], m.pages[p].refs)
+		}
+	}
+	return m.checkPages()
+}
+
+// checkPages is the part of Check that needs no tables.
+func (m *Manager) checkPages() error {
 	free := make([]bool, len(m.pages))
 	for _, p := range m.free {
 		if free[p] {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +30,7 @@ func TestScripts(t *testing.T) {
 				if m == nil {
 					return
 				}
-				if err := m.Check(); err != nil {
+				if err := m.Check(slices.Collect(maps.Values(tables))); err != nil {
 					t.Error(words, err)
 				}
 			}()

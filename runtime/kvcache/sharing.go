@@ -46,6 +46,9 @@ func (m *Manager) Commit(t *Table, keys []Key) {
 // for those of a page that is partly filled, to which the content is to be copied (copied is true). It returns false, and
 // nothing has changed, when there is no page for that.
 func (m *Manager) Fork(t, from *Table, tokens int) (c Copy, copied, ok bool) {
+	if t.Domain != from.Domain {
+		panic("BUG: kvcache: a table of one domain is forked for another")
+	}
 	full := tokens >> m.shift
 	part := tokens > full<<m.shift
 	if part && m.Free() == 0 {

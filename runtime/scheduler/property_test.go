@@ -301,7 +301,7 @@ func (w *world) check(step scheduler.Step) {
 			logits++
 		}
 	}
-	if err := w.pages.Check(); err != nil {
+	if err := w.s.Check(); err != nil {
 		w.t.Fatal(err)
 	}
 	if rows != step.Rows || rows > w.cfg.StepTokens || logits != step.LogitRows || logits > w.cfg.LogitRows || len(step.Parts) > w.cfg.MaxBatch {

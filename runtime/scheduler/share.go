@@ -79,3 +79,12 @@ func (s *Scheduler) commit(q *sequence) {
 		s.pages.Commit(&q.table, s.keys(q, q.computed))
 	}
 }
+
+// Check looks whether the accounting of pages is right, as kvcache.Manager.Check does: the sequences that run are all who hold any.
+func (s *Scheduler) Check() error {
+	tables := make([]*kvcache.Table, len(s.running))
+	for i, q := range s.running {
+		tables[i] = &q.table
+	}
+	return s.pages.Check(tables)
+}
