@@ -15,6 +15,8 @@ type Bound interface {
 type BaseInfo struct {
 	Name       string
 	Generation uint64
+	// Unloaded says that it is loaded when somebody wants it; it has no generation until then.
+	Unloaded bool
 	// Digest is that of the file's header: what was proven on one generation holds for another of the same file.
 	Digest       string
 	Architecture string
@@ -37,8 +39,9 @@ type Base interface {
 // Bases are the models in service as the registry reaches them. All methods are called without the registry's lock.
 type Bases interface {
 	Serving() []BaseInfo
-	// Lease holds the base of a name. The error is not nil where nothing of that name is in service by now.
-	Lease(name string) (Base, error)
+	// Lease holds the base of a name; one that is unloaded is loaded first, as long as ctx allows. The error is not nil where nothing of that
+	// name is in service by now.
+	Lease(ctx context.Context, name string) (Base, error)
 	// Idle says whether no request is being computed: then what can wait is done.
 	Idle() bool
 	// Ready says whether all models that were there at the start have been looked at. Until then the base that is missing may still come.

@@ -63,7 +63,7 @@ func (r *Registry) step() bool {
 	case again || e.base && r.rebased != t.rebased: // the bases have changed meanwhile, or one could not be used
 		e.hold = r.now().Add(idleLook)
 		r.held = append(r.held, e)
-	case e.state == StateChecked && !e.due:
+	case e.state == StateChecked && !e.due && !e.base:
 		r.unproven = append(r.unproven, e)
 	}
 	return true
@@ -182,6 +182,10 @@ func (r *Registry) admit(t *task) (again bool) {
 		settle(StateChecked, "it is tested when the machine is idle, or at its first use", false)
 		return false
 	}
+	if !t.keep && m.bases[0].Unloaded {
+		settle(StateChecked, "its base is unloaded: it is tested when that is loaded again, or at its first use", true)
+		return false
+	}
 	settle(StateChecked, "it is being tested", false)
 	err = r.prove(g, t.keep)
 	var base *baseError
@@ -224,7 +228,7 @@ func isDigest(s string) bool { return len(s) == 64 }
 
 // prove binds a generation that is not published yet to its base, which reads it whole and tests it. Unless keep it does not stay in memory.
 func (r *Registry) prove(g *generation, keep bool) error {
-	base, err := r.o.Bases.Lease(g.home)
+	base, err := r.o.Bases.Lease(r.ctx, g.home)
 	if err != nil {
 		return &baseError{Base: g.home, Err: err}
 	}

@@ -30,7 +30,7 @@ func (s *stormBases) Idle() bool          { return rand.IntN(2) == 0 }
 
 func (s *stormBases) Ready() bool { return true }
 
-func (s *stormBases) Lease(string) (Base, error) {
+func (s *stormBases) Lease(context.Context, string) (Base, error) {
 	s.leases.Add(1)
 	return &stormBase{of: s, info: s.info()}, nil
 }
@@ -156,7 +156,7 @@ func TestHammer(t *testing.T) {
 	for range requests {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				base, _ := bases.Lease("m")
+				base, _ := bases.Lease(ctx, "m")
 				l, err := r.Acquire(ctx, fmt.Sprint("a", rand.IntN(names)), base)
 				mu.Lock()
 				if err != nil {

@@ -245,7 +245,7 @@ func (r *Registry) onEach(ctx context.Context, name string, do func(*Lease, Base
 }
 
 func (r *Registry) on(ctx context.Context, name, base string, do func(*Lease, Base) error) error {
-	b, err := r.o.Bases.Lease(base)
+	b, err := r.o.Bases.Lease(ctx, base)
 	if err != nil {
 		return err
 	}

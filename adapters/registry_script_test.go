@@ -33,10 +33,14 @@ func (f *fakeBases) Idle() bool          { return !f.busy }
 
 func (f *fakeBases) Ready() bool { return !f.young }
 
-func (f *fakeBases) Lease(name string) (Base, error) {
-	for _, b := range f.serving {
+func (f *fakeBases) Lease(_ context.Context, name string) (Base, error) {
+	for i, b := range f.serving {
 		if b.Name == name {
 			f.leases++
+			if b.Unloaded { // it comes back
+				f.serving[i].Unloaded, f.serving[i].Generation = false, 100
+				b = f.serving[i]
+			}
 			return &fakeBase{b, f}, nil
 		}
 	}
@@ -175,11 +179,11 @@ func (s *script) run(words []string) string {
 		name = words[1]
 	}
 	switch words[0] {
-	case "base": // base NAME generation=N digest=D answers=A
+	case "base": // base NAME generation=N digest=D answers=A, or unloaded for generation
 		s.bases.serving = slices.DeleteFunc(s.bases.serving, func(b BaseInfo) bool { return b.Name == name })
 		if args["gone"] == "" {
 			n, _ := strconv.ParseUint(args["generation"], 10, 64)
-			s.bases.serving = append(s.bases.serving, BaseInfo{Name: name, Generation: n, Digest: args["digest"], Answers: strings.Split(args["answers"], ",")})
+			s.bases.serving = append(s.bases.serving, BaseInfo{Name: name, Generation: n, Unloaded: args["unloaded"] != "", Digest: args["digest"], Answers: strings.Split(args["answers"], ",")})
 		}
 		s.r.Rebase()
 	case "busy", "idle":
@@ -263,7 +267,7 @@ func (s *script) origins() []Origin {
 }
 
 func (s *script) acquire(as, adapter, base string) string {
-	b, err := s.bases.Lease(base)
+	b, err := s.bases.Lease(s.t.Context(), base)
 	if err != nil {
 		return err.Error()
 	}

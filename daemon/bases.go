@@ -22,17 +22,22 @@ type bases struct {
 }
 
 func (b bases) Serving() []adapters.BaseInfo {
-	serving := b.models.Serving()
-	all := make([]adapters.BaseInfo, len(serving))
-	for i, m := range serving {
-		all[i] = baseInfo(m)
+	known := b.models.Bases()
+	all := make([]adapters.BaseInfo, len(known))
+	for i := range known {
+		all[i] = baseInfo(&known[i])
 	}
 	return all
 }
 
 // Lease gives the base of a name, by that name and no alias.
-func (b bases) Lease(name string) (adapters.Base, error) {
+func (b bases) Lease(ctx context.Context, name string) (adapters.Base, error) {
 	l, err := b.models.Acquire(name)
+	if isLoading(err) {
+		if err = b.models.Load(ctx, name); err == nil {
+			l, err = b.models.Acquire(name)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -48,14 +53,17 @@ func (b bases) Ready() bool { return b.ready() }
 // base is a leased model as adapters need it.
 type base struct{ *repository.Lease }
 
-func baseInfo(m *repository.Model) adapters.BaseInfo {
+func baseInfo(b *repository.Base) adapters.BaseInfo {
 	return adapters.BaseInfo{
-		Name: m.Name, Generation: m.Generation, Digest: m.HeaderDigest, Architecture: m.Config.Architecture, Targets: m.Network.Targets(),
-		Answers: slices.Concat(m.Settings.Aliases, m.CallsItself),
+		Name: b.Name, Generation: b.Generation, Unloaded: b.Generation == 0, Digest: b.Digest, Architecture: b.Architecture, Targets: b.Targets,
+		Answers: slices.Concat(b.Aliases, b.CallsItself),
 	}
 }
 
-func (b base) Info() adapters.BaseInfo { return baseInfo(b.Model) }
+func (b base) Info() adapters.BaseInfo {
+	info := b.Base()
+	return baseInfo(&info)
+}
 
 func (b base) NewAdapter(spec models.AdapterSpec) (adapters.Bound, error) {
 	a, err := models.NewAdapter(b.Network, &spec)

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +17,11 @@ import (
 )
 
 // arrivalPatience is how long a request waits for a model that is just arriving: the settle time, a load from a slow disk, and some air.
-const arrivalPatience = 10 * time.Second
+// loadPatience is how long it waits for one that was unloaded: it is there and was whole, so that only its size and the disk decide.
+const (
+	arrivalPatience = 10 * time.Second
+	loadPatience    = 5 * time.Minute
+)
 
 // book shows the repository and the registry of adapters to the server in the server's own words.
 type book struct {
@@ -28,12 +31,43 @@ type book struct {
 }
 
 // Acquire leases a model and its adapters. A no is only given after a fresh look at the folders, and what is there but not yet still is
-// waited for: so the request behind a copy or a replacement finds it, however quickly it follows.
+// waited for: so the request behind a copy or a replacement finds it, however quickly it follows. What was unloaded is loaded again.
 func (b *book) Acquire(ctx context.Context, w server.Wanted) (*server.Model, error) {
+	m, err := b.acquireArriving(ctx, w)
+	// Others may have it unloaded again between the two, but not for ever.
+	for try := 0; isLoading(err) && try < 3; try++ {
+		var waits *repository.RefusedError
+		errors.As(err, &waits)
+		if err := b.load(ctx, waits.Name); err != nil {
+			return nil, err
+		}
+		m, err = b.acquireArriving(ctx, w)
+	}
+	return m, err
+}
+
+// load waits for a model that was unloaded.
+func (b *book) load(ctx context.Context, name string) error {
+	patience, cancel := context.WithTimeout(ctx, loadPatience)
+	defer cancel()
+	err := b.models.Load(patience, name)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return &repository.RefusedError{Name: name, Reason: fmt.Sprintf("it is not loaded after %v", loadPatience), Waiting: true}
+	}
+	return err
+}
+
+// isLoading says whether an error is about a model that was unloaded and is on its way back.
+func isLoading(err error) bool {
+	waits := (*repository.RefusedError)(nil)
+	return errors.As(err, &waits) && waits.Loading
+}
+
+func (b *book) acquireArriving(ctx context.Context, w server.Wanted) (*server.Model, error) {
 	ctx, cancel := context.WithTimeout(ctx, arrivalPatience)
 	defer cancel()
 	m, err := b.acquire(ctx, w)
-	if mistake := (*api.FieldError)(nil); err != nil && !errors.As(err, &mistake) {
+	if mistake := (*api.FieldError)(nil); err != nil && !errors.As(err, &mistake) && !isLoading(err) {
 		return b.await(ctx, w)
 	}
 	return m, err
@@ -172,7 +206,7 @@ func (b *book) await(ctx context.Context, w server.Wanted) (*server.Model, error
 	defer tick.Stop()
 	for {
 		m, err := b.acquire(ctx, w)
-		if !onItsWay(err) {
+		if !onItsWay(err) || isLoading(err) {
 			return m, err
 		}
 		select {
@@ -205,46 +239,4 @@ func (e engineOf) Submit(r engine.Request) (server.Stream, error) {
 		return nil, err // and no stream, not even a typed nil
 	}
 	return s, nil
-}
-
-// List says of every model what it is and how it is.
-func (b *book) List() []api.ModelStatus {
-	all := b.models.List()
-	list := make([]api.ModelStatus, len(all))
-	for i, s := range all {
-		list[i] = statusOf(s)
-	}
-	return list
-}
-
-func statusOf(s repository.Status) api.ModelStatus {
-	m := api.ModelStatus{
-		Name: s.Name, Aliases: s.Aliases, State: s.State, Reason: s.Reason, Next: s.Next, BuiltIn: s.Builtin, Files: s.Files, Bytes: s.Bytes,
-		Generation: s.Generation, Architecture: s.Architecture, Quantization: s.Quantization, Parameters: s.Parameters, Context: s.ContextLen,
-		Resident: s.Memory, Running: s.Engine.Running, Queued: s.Engine.Queue, PagesUsed: s.Engine.PagesUsed, PagesKept: s.Engine.PagesKept, PagesTotal: s.Engine.PagesTotal,
-		Drafted: s.Engine.Drafted, Accepted: s.Engine.Accepted,
-		Seen: timeOrNil(s.Arrived), Served: timeOrNil(s.Served),
-	}
-	if s.Generation == 0 {
-		return m // never loaded: nothing is known of what is in the files
-	}
-	m.KVType = s.CacheType
-	m.HeaderDigest, m.Digest = "sha256:"+s.HeaderDigest, digestOrPending(s.Digest)
-	m.Template = cmp.Or(s.Template, s.TemplateProblem)
-	m.SeenToReady = max(float64(s.Served.Sub(s.Arrived))/float64(time.Millisecond), 0) // the clock may have been set back between
-	return m
-}
-
-func digestOrPending(digest string) string {
-	if digest == "" {
-		return api.DigestPending
-	}
-	return fmt.Sprintf("sha256:%s", digest)
-}
-
-func timeOrNil(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

@@ -116,12 +116,13 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	p.models = repository.New(repository.Options{
 		OpenBackend: p.device.Open,
 		Budget:      p.budget,
-		Defaults:    repository.Settings{ContextLen: cfg.Ctx, Parallel: cfg.Parallel, CacheType: cfg.KVType, Speculation: cfg.Speculation, Sharing: sharingOf(&cfg.PrefixSharing)},
+		Defaults:    repository.Settings{ContextLen: cfg.Ctx, Parallel: cfg.Parallel, CacheType: cfg.KVType, Speculation: cfg.Speculation, Sharing: sharingOf(&cfg.PrefixSharing), IdleUnload: cfg.IdleUnload},
 		StepTokens:  cfg.StepTokens, PageTokens: cfg.PageTokens, MaxQueue: cfg.Queue, ReadTimeout: cfg.StallTimeout,
 		StateDir: state,
 		Spill:    engine.Spill{Store: kept, All: cfg.KVSpill, Numerics: numericsVersion()},
 		Observer: func(string) engine.Observer { return stepObserver{p.metrics} },
 		Changed:  p.modelsChanged,
+		Unloaded: func(_ string, cause repository.Cause) { p.metrics.Unloaded(string(cause)) },
 		Log:      log,
 	})
 	defer p.models.Close()

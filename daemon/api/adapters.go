@@ -30,13 +30,14 @@ const (
 	StatePublished = "published" // answers requests
 )
 
-// What POST /weft/v1/adapters/NAME/ACTION can do.
+// What POST /weft/v1/adapters/NAME/ACTION and POST /weft/v1/models/NAME/ACTION can do.
 const (
-	ActionLoad   = "load"   // bring it into memory now, for every base that it is for
-	ActionUnload = "unload" // drop it from memory where no request holds it; it comes back when one does
-	ActionPin    = "pin"    // keep it in memory whatever the budget says
+	ActionLoad   = "load"   // bring it into memory now, an adapter for every base that it is for
+	ActionUnload = "unload" // give its memory back as soon as no request holds it; it comes back when one wants it
+	ActionPin    = "pin"    // keep it in memory whatever others want it for
 	ActionUnpin  = "unpin"
-	ActionTest   = "test" // prove it now
+	ActionTest   = "test"   // of an adapter: prove it now
+	ActionReload = "reload" // of a model: load file and settings anew, as another generation
 )
 
 // AdapterChoice is one adapter that a request wants applied.

@@ -113,6 +113,18 @@ func (c *Client) ModelStatuses(ctx context.Context) (*ModelStatuses, error) {
 	return call[ModelStatuses](ctx, c, http.MethodGet, PathWeftModels, nil)
 }
 
+// ModelStatus asks for one model, by its name or an alias.
+func (c *Client) ModelStatus(ctx context.Context, name string) (*ModelStatus, error) {
+	return call[ModelStatus](ctx, c, http.MethodGet, modelPath(name), nil)
+}
+
+// ActOnModel does one of the actions to a model and returns how it is then. Loading waits until it is served or refused.
+func (c *Client) ActOnModel(ctx context.Context, name, action string) (*ModelStatus, error) {
+	return call[ModelStatus](ctx, c, http.MethodPost, modelPath(name)+"/"+action, nil)
+}
+
+func modelPath(name string) string { return PathWeftModels + "/" + url.PathEscape(name) }
+
 // Tokenize turns text into token ids.
 func (c *Client) Tokenize(ctx context.Context, r TokenizeRequest) (*TokenizeResponse, error) {
 	return call[TokenizeResponse](ctx, c, http.MethodPost, PathTokenize, &r)
@@ -151,7 +163,7 @@ func (c *Client) Ready(ctx context.Context) error {
 
 // Upload stores r as the model called name, replacing one of that name. size is the number of bytes, or -1 where it is not known.
 func (c *Client) Upload(ctx context.Context, name string, r io.Reader, size int64) (*Stored, error) {
-	req, err := c.request(ctx, http.MethodPut, PathWeftModels+"/"+url.PathEscape(name), r)
+	req, err := c.request(ctx, http.MethodPut, modelPath(name), r)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +175,7 @@ func (c *Client) Upload(ctx context.Context, name string, r io.Reader, size int6
 
 // Delete removes the file of the model called name.
 func (c *Client) Delete(ctx context.Context, name string) error {
-	req, err := c.request(ctx, http.MethodDelete, PathWeftModels+"/"+url.PathEscape(name), nil)
+	req, err := c.request(ctx, http.MethodDelete, modelPath(name), nil)
 	if err != nil {
 		return err
 	}

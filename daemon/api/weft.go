@@ -12,6 +12,7 @@ const (
 	StateChecking = "checking" // it is read and loaded up to its first token, or in line for that
 	StateServing  = "serving"  // answers requests
 	StateRefused  = "refused"  // cannot be served, or has lost its weights; Reason says why
+	StateUnloaded = "unloaded" // gave its memory back, or found none; the next request that names it has it loaded
 	StateRetiring = "retiring" // replaced or removed, still answering old requests
 )
 
@@ -69,6 +70,7 @@ type ModelStatus struct {
 	Name         string   `json:"name"`
 	Aliases      []string `json:"aliases,omitempty"`
 	State        string   `json:"state"`
+	Pinned       bool     `json:"pinned,omitempty"` // not unloaded unasked
 	Reason       string   `json:"reason,omitempty"` // why it is not served; beside serving, why newer content is not
 	Next         string   `json:"next,omitempty"`   // beside serving, the state of newer content under the name
 	BuiltIn      bool     `json:"built_in,omitempty"`
@@ -88,6 +90,10 @@ type ModelStatus struct {
 	Seen        *time.Time `json:"seen,omitempty"`
 	Served      *time.Time `json:"served,omitempty"`
 	SeenToReady float64    `json:"seen_to_ready_ms,omitempty"` // from the file's arrival to the first token it could give
+	Used        *time.Time `json:"used,omitempty"`             // when a request wanted it last or let it go, or it came into service
+
+	LastRefusal string     `json:"last_refusal,omitempty"` // why what lay there was not taken into service the last time that it was not
+	LastRefused *time.Time `json:"last_refused,omitempty"`
 
 	Running    int `json:"running"`
 	Queued     int `json:"queued"`

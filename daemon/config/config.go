@@ -38,6 +38,7 @@ type Config struct {
 	Speculation   string
 	PrefixSharing bool
 	Builtin       bool
+	IdleUnload    time.Duration // 0: never
 
 	Queue      int // requests
 	StepTokens int

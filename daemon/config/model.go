@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Model is a model's own settings, from the TOML file beside it.
@@ -17,6 +18,8 @@ type Model struct {
 	PrefixSharing *bool
 	Template      string // chat template: Jinja text, or the name of one that the program has; "": the model's own
 	Aliases       []string
+	IdleUnload    time.Duration      // 0: as the daemon's; negative: never
+	Pinned        bool               // never unloaded unasked
 	Sampling      map[string]float64 // defaults by the name of the request's field
 	// DefaultAdapters are applied where a request names none: "NAME" or "NAME@SCALE", in order.
 	DefaultAdapters []string
@@ -59,7 +62,7 @@ func ParseAdapter(data []byte) (Adapter, error) {
 }
 
 // modelKeys are the keys of a model's file, the ones of later versions included.
-var modelKeys = []string{"version", "ctx", "parallel", "kv_type", "speculation", "prefix_sharing", "template", "aliases", "sampling", "tokenizer", "retriever", "default_adapters"}
+var modelKeys = []string{"version", "ctx", "parallel", "kv_type", "speculation", "prefix_sharing", "template", "idle_unload", "pinned", "aliases", "sampling", "tokenizer", "retriever", "default_adapters"}
 
 // laterModelKeys are keys of the contract that this version does not have yet.
 var laterModelKeys = []string{"tokenizer", "retriever"}
@@ -98,12 +101,17 @@ func ParseModel(data []byte) (Model, error) {
 		"kv_type":     {key: "kv_type", to: &m.KVType, choices: kvTypes},
 		"speculation": {key: "speculation", to: &m.Speculation, choices: speculations},
 		"template":    {key: "template", to: &m.Template},
+		"idle_unload": {key: "idle_unload", to: &m.IdleUnload, min: 0, max: mostIdle},
+		"pinned":      {key: "pinned", to: &m.Pinned},
 	}
 	for _, k := range sortedKeys(values) {
 		v := values[k]
 		switch s, simple := table[k]; {
 		case simple:
 			err = s.assign(v)
+			if k == "idle_unload" && m.IdleUnload == 0 {
+				m.IdleUnload = -1 // said, and so not the daemon's
+			}
 		case k == "prefix_sharing":
 			m.PrefixSharing = new(bool)
 			err = setting{key: k, to: m.PrefixSharing}.assign(v)

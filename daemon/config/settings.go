@@ -14,6 +14,9 @@ type setting struct {
 
 const second = int64(1e9)
 
+// mostIdle bounds how long a model may be without requests.
+const mostIdle = 365 * 24 * 3600 * second
+
 // settings returns the table of all settings of c, in the order of the reference.
 func (c *Config) settings() []setting {
 	const most = math.MaxInt32
@@ -42,6 +45,7 @@ func (c *Config) settings() []setting {
 		{key: "kv_type", to: &c.KVType, choices: kvTypes, help: "Type in which keys and values are cached: `f16`, `f32`, `q8_0` or `q4_0`; the last two want heads of a multiple of 32, and a model of others gets `f16`."},
 		{key: "speculation", to: &c.Speculation, choices: speculations, help: "Whether tokens that an answer is likely to repeat are computed ahead where that was measured to be faster: `auto` or `off`; answers are the same."},
 		{key: "prefix_sharing", to: &c.PrefixSharing, help: "Whether requests that begin alike, of one user and `cache_salt`, share what is cached of their beginning; without it nothing is kept of a request, sessions included."},
+		{key: "idle_unload", to: &c.IdleUnload, min: 0, max: mostIdle, help: "How long a model stays loaded that no request wants; the next one has it loaded again. 0 is for ever: memory is then given back when another model or the machine wants it."},
 		{key: "builtin", to: &c.Builtin, help: "Whether the built-in model is served."},
 
 		{key: "queue", to: &c.Queue, min: 1, max: most, help: "Requests that may wait in each model; one more is answered 429."},

@@ -48,8 +48,11 @@ type fakeModels struct {
 	refused map[string]*repository.RefusedError
 	errs    map[string]error // of Acquire, by name
 
-	mu     sync.Mutex
-	leases int // under mu
+	mu sync.Mutex
+	// Under mu.
+	leases  int
+	actions []string
+	pinned  bool
 }
 
 func newFakeModels(t testing.TB, engines map[string]*fakeEngine) *fakeModels {
@@ -123,6 +126,30 @@ func (f *fakeModels) List() []api.ModelStatus {
 		{Name: "lily", Aliases: []string{"flower"}, State: api.StateServing, Generation: 7, Served: &served, Context: 64, Resident: 1 << 20, Running: 1, Queued: 2},
 		{Name: "lily", State: api.StateRetiring, Generation: 6, Served: &served, Context: 64, Resident: 1 << 19, Running: 1},
 	}
+}
+
+// Status and Act take the name for that of the first model listed under it.
+func (f *fakeModels) Status(name string) (api.ModelStatus, error) {
+	for _, m := range f.List() {
+		if m.Name == name {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			m.Pinned = f.pinned
+			return m, nil
+		}
+	}
+	return api.ModelStatus{}, &repository.NotFoundError{Name: name, Near: []string{"lily"}}
+}
+
+func (f *fakeModels) Act(_ context.Context, name, action string) error {
+	if _, err := f.Status(name); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.actions = append(f.actions, action)
+	f.pinned = action == api.ActionPin
+	return nil
 }
 
 // fakeEngine answers every request with one text.

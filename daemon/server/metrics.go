@@ -36,6 +36,7 @@ type Metrics struct {
 	queue      prometheus.Histogram
 	stepRows   prometheus.Histogram
 	stepTime   prometheus.Histogram
+	unloads    *prometheus.CounterVec // cause
 
 	mu     sync.Mutex
 	labels map[string]bool // adapters that have time series of their own; under mu
@@ -61,6 +62,9 @@ func NewMetrics(version string) *Metrics {
 		generated: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weft_adapter_tokens_total", Help: "Tokens generated with an adapter.",
 		}, []string{"adapter"}),
+		unloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weft_repository_unloads_total", Help: "Models unloaded, by cause: asked, idle, room for another model, or memory pressure.",
+		}, []string{"cause"}),
 		labels: map[string]bool{},
 		firstToken: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "weft_server_first_token_seconds", Help: "From a request's arrival to its first token.", Buckets: seconds,
@@ -84,7 +88,7 @@ func NewMetrics(version string) *Metrics {
 		Name: "weft_build_info", Help: "Always 1; the version is the label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.duration, m.tokens, m.adapted, m.generated, m.firstToken, m.interToken, m.queue, m.stepRows, m.stepTime, build,
+	m.registry.MustRegister(m.requests, m.duration, m.tokens, m.adapted, m.generated, m.firstToken, m.interToken, m.queue, m.stepRows, m.stepTime, m.unloads, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 	return m
@@ -95,6 +99,9 @@ func (m *Metrics) Step(rows int, took time.Duration) {
 	m.stepRows.Observe(float64(rows))
 	m.stepTime.Observe(took.Seconds())
 }
+
+// Unloaded counts a model that was unloaded.
+func (m *Metrics) Unloaded(cause string) { m.unloads.WithLabelValues(cause).Inc() }
 
 // observe counts a finished request.
 func (m *Metrics) observe(rec *record, total time.Duration) {
@@ -164,7 +171,7 @@ func (c *modelCollector) Describe(ch chan<- *prometheus.Desc) {
 }
 
 func (c *modelCollector) Collect(ch chan<- prometheus.Metric) {
-	states := map[string]int{api.StateServing: 0, api.StateRefused: 0}
+	states := map[string]int{api.StateServing: 0, api.StateUnloaded: 0, api.StateRefused: 0}
 	figures := map[string]api.ModelStatus{}
 	for _, st := range c.models.List() {
 		states[st.State]++

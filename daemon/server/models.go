@@ -24,6 +24,10 @@ type Models interface {
 	Acquire(ctx context.Context, w Wanted) (*Model, error)
 	// List says of every model what it is and how it is, ordered by name.
 	List() []api.ModelStatus
+	// Status says it of one, by its name or an alias. The error says what is near.
+	Status(name string) (api.ModelStatus, error)
+	// Act does one of the actions of daemon/api.
+	Act(ctx context.Context, name, action string) error
 }
 
 // Adapters is what the server needs of the registry of adapters beside the leases that come with models.

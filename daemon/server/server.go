@@ -119,8 +119,10 @@ func (s *Server) endpoints() []endpoint {
 
 		{"GET", api.PathStatus, "status", s.handleStatus},
 		{"GET", api.PathWeftModels, "weft_models", s.handleWeftModels},
-		{"PUT", api.PathWeftModels + "/{name...}", "upload", s.handleUpload},
-		{"DELETE", api.PathWeftModels + "/{name...}", "delete", s.handleDelete},
+		{"GET", api.PathWeftModels + "/{name}", "weft_model", s.handleWeftModel},
+		{"PUT", api.PathWeftModels + "/{name}", "upload", s.handleUpload},
+		{"DELETE", api.PathWeftModels + "/{name}", "delete", s.handleDelete},
+		{"POST", api.PathWeftModels + "/{name}/{action}", "model_action", s.handleModelAction},
 		{"GET", api.PathWeftAdapters, "adapters", s.handleAdapters},
 		{"GET", api.PathWeftAdapters + "/{name}", "adapter", s.handleAdapter},
 		{"PUT", api.PathWeftAdapters + "/{name}", "adapter_upload", s.handleAdapterUpload},

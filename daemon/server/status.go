@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"runtime"
 	"slices"
@@ -10,12 +11,12 @@ import (
 	"github.com/weft-run/weft/daemon/server/door"
 )
 
-// served lists the models that answer requests, and their aliases behind them, as OpenAI's list has them; then the adapters, by the
+// served lists the models that answer requests, those that are loaded first for that among them, and their aliases behind them, as OpenAI's list has them; then the adapters, by the
 // name under which each can be asked for: its own where it is for one base alone.
 func (s *Server) served() []api.Model {
 	out := []api.Model{}
 	for _, st := range s.o.Models.List() {
-		if st.State != api.StateServing {
+		if st.State != api.StateServing && st.State != api.StateUnloaded {
 			continue
 		}
 		m := api.Model{ID: st.Name, Object: "model", OwnedBy: "weft", MaxModelLen: st.Context}
@@ -71,6 +72,37 @@ func (s *Server) handleModel(w http.ResponseWriter, r *http.Request, rec *record
 
 func (s *Server) handleWeftModels(w http.ResponseWriter, _ *http.Request, _ *record) error {
 	return s.writeJSON(w, http.StatusOK, api.ModelStatuses{Models: s.models()})
+}
+
+func (s *Server) handleWeftModel(w http.ResponseWriter, r *http.Request, _ *record) error {
+	return s.modelStatus(w, r.PathValue("name"))
+}
+
+// modelStatus answers with one model.
+func (s *Server) modelStatus(w http.ResponseWriter, name string) error {
+	st, err := s.o.Models.Status(name)
+	if err != nil {
+		return err
+	}
+	return s.writeJSON(w, http.StatusOK, &st)
+}
+
+func (s *Server) handleModelAction(w http.ResponseWriter, r *http.Request, rec *record) error {
+	if !s.isAdmin(rec.caller) {
+		return ErrForbidden
+	}
+	name, action := r.PathValue("name"), r.PathValue("action")
+	switch action {
+	case api.ActionLoad, api.ActionUnload, api.ActionReload, api.ActionPin, api.ActionUnpin:
+	default:
+		return &routeError{http.StatusNotFound, fmt.Sprintf("a model can be told to %s, %s, %s, %s and %s, not to %q",
+			api.ActionLoad, api.ActionUnload, api.ActionReload, api.ActionPin, api.ActionUnpin, action)}
+	}
+	s.working(r) // loading may take as long as reading the file does
+	if err := s.o.Models.Act(r.Context(), name, action); err != nil {
+		return err
+	}
+	return s.modelStatus(w, name)
 }
 
 func (s *Server) models() []api.ModelStatus {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,11 +29,12 @@ const (
 func (a *app) loadCommand() *cobra.Command {
 	var noWait bool
 	cmd := &cobra.Command{
-		Use:   "load FILE [NAME]",
-		Short: "send a model file to the daemon",
+		Use:   "load FILE [NAME] | MODEL",
+		Short: "send a model file to the daemon, or have an unloaded model loaded",
 		Long: "load sends a GGUF file to the daemon's models folder, where it is served as NAME (default: the file's name), and waits until it is.\n" +
-			"A model of that name is replaced by rename: its running requests end on the old file. It needs an administrator.",
-		Args: arguments(1, 2, "a file and, if you like, a name"),
+			"A model of that name is replaced by rename: its running requests end on the old file. With the name of a model that the daemon has, and where no such\n" +
+			"file is here, it has that model loaded. It needs an administrator.",
+		Args: arguments(1, 2, "a file and, if you like, a name; or the name of a model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := strings.TrimSuffix(filepath.Base(args[0]), ".gguf")
 			if len(args) == 2 {
@@ -41,6 +43,11 @@ func (a *app) loadCommand() *cobra.Command {
 			c, err := a.client()
 			if err != nil {
 				return err
+			}
+			if _, err := os.Stat(args[0]); len(args) == 1 && errors.Is(err, fs.ErrNotExist) {
+				if _, unknown := c.ModelStatus(cmd.Context(), args[0]); unknown == nil {
+					return a.actOnModels(cmd.Context(), c, api.ActionLoad, args)
+				}
 			}
 			return a.load(cmd.Context(), c, args[0], name, !noWait)
 		},
@@ -120,8 +127,8 @@ func served(ctx context.Context, c *api.Client, name, digest string, before api.
 			return l, err
 		}
 		l.done = m.State == api.StateServing && m.Generation != before.Generation && strings.TrimPrefix(m.HeaderDigest, "sha256:") == digest
-		l.refused = m.State == api.StateRefused || m.Next == api.StateRefused
-		l.fresh = m.State == api.StateRefused && !sameTime(m.Seen, before.Seen)
+		l.refused = m.State == api.StateRefused || m.State == api.StateUnloaded || m.Next == api.StateRefused
+		l.fresh = m.State != api.StateServing && l.refused && !sameTime(m.Seen, before.Seen)
 		l.reason = m.Reason
 		return l, nil
 	})

@@ -17,7 +17,8 @@ func (a *app) lsCommand() *cobra.Command {
 		Short: "list every model the daemon knows, served or not, and why not",
 		Long: "ls lists each model of the daemon's folder, and why it is not served where it is not. A model goes through the states\n" +
 			"seen (files are missing), settling (still being written), checking (being loaded), serving or refused, and retiring\n" +
-			"(replaced or removed, while requests that began on it still run).",
+			"(replaced or removed, while requests that began on it still run). One that is unloaded gave its memory back, or found none; the next\n" +
+			"request that names it has it loaded.",
 		Args: arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.client()
@@ -70,7 +71,7 @@ func (a *app) printModels(models []api.ModelStatus, all bool) error {
 			reason = "newer content is " + m.Next + ": " + reason
 		}
 		row := []cell{
-			word(m.Name), styled(m.State, stateStyle(m.State)), number(size), number(countText(m.Parameters)),
+			word(m.Name), styled(modelState(&m), stateStyle(m.State)), number(size), number(countText(m.Parameters)),
 			word(orDash(m.Quantization)), number(context), word(arrived), styled(reason, yellow),
 		}
 		if all {
@@ -91,6 +92,13 @@ func note(m api.ModelStatus) string {
 		return strings.ReplaceAll(m.Reason, "\n", "; ")
 	}
 	return "chats: " + m.Template
+}
+
+func modelState(m *api.ModelStatus) string {
+	if m.Pinned {
+		return m.State + ", pinned"
+	}
+	return m.State
 }
 
 func stateStyle(state string) style {

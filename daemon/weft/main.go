@@ -1,5 +1,5 @@
 // Command weft is the client of the daemon and an offline tool for model files. It asks a running weftd over its Unix socket or
-// TCP (run, ls, ps, status, load, rm, adapters, sessions, cache, verify, bench) and reads files by itself (inspect, tokenize). It computes nothing with a model:
+// TCP (run, ls, ps, status, load, unload, reload, pin, rm, adapters, sessions, cache, verify, bench) and reads files by itself (inspect, tokenize). It computes nothing with a model:
 // no engine is linked.
 //
 // Results go to stdout, as tables for people and with --json for programs; everything else goes to stderr. Exit codes: 0 done,
@@ -103,6 +103,7 @@ func (a *app) root() *cobra.Command {
 		a.benchCommand(),
 		a.inspectCommand(), a.tokenizeCommand(), a.versionCommand(),
 	)
+	root.AddCommand(a.modelActionCommands()...)
 	return root
 }
 

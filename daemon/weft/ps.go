@@ -38,7 +38,7 @@ func (a *app) psCommand() *cobra.Command {
 
 func (a *app) printLoaded(models []api.ModelStatus) error {
 	if len(models) == 0 {
-		_, err := fmt.Fprintln(a.out, "no model is loaded; `weft ls` says which are there and why they are not served")
+		_, err := fmt.Fprintln(a.out, "no model is loaded; `weft ls` says which are there and why they are not")
 		return err
 	}
 	var rows [][]cell
@@ -52,7 +52,7 @@ func (a *app) printLoaded(models []api.ModelStatus) error {
 			guessed = fmt.Sprintf("%d/%d (%d %%)", m.Accepted, m.Drafted, 100*m.Accepted/m.Drafted)
 		}
 		rows = append(rows, []cell{
-			word(m.Name), styled(m.State, stateStyle(m.State)), count(m.Generation), count(m.Running), count(m.Queued),
+			word(m.Name), styled(modelState(&m), stateStyle(m.State)), count(m.Generation), count(m.Running), count(m.Queued),
 			number(cache), number(guessed), number(fmt.Sprint(m.Context)), number(bytesText(m.Resident)), word(agoText(m.Served)),
 		})
 	}

@@ -36,10 +36,7 @@ func (r *Repository) enqueue(l *look) {
 	if r.idle == nil {
 		r.idle = make(chan struct{})
 	}
-	select {
-	case r.lined <- struct{}{}:
-	default: // a message is there already
-	}
+	signal(r.lined)
 }
 
 // Wait returns when nothing is being checked nor in line for it, or when ctx ends.
@@ -115,7 +112,7 @@ func (r *Repository) nextCheck() (e *entry, l *look, replaced *Model) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, x := range r.entries {
-		if x.due != nil && x.checking == "" && (e == nil || compareLooks(x.due, e.due) < 0) {
+		if x.due != nil && x.checking == "" && !r.goes(x) && (e == nil || compareLooks(x.due, e.due) < 0) {
 			e = x
 		}
 	}
@@ -137,23 +134,20 @@ func (r *Repository) check(ctx context.Context, e *entry, l *look, replaced *Mod
 	r.replace(ctx, e, l, replaced)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e.checking = ""
+	e.checking, e.again, e.woken = "", false, false
+	e.tell()
 	r.inCheck--
 	r.tellIdle()
 }
 
 func (r *Repository) replace(ctx context.Context, e *entry, l *look, replaced *Model) {
 	began := time.Now()
-	m, err := r.load(ctx, l.source, l.key, replaced)
+	m, err := r.load(ctx, e, l, replaced)
 	if err != nil {
 		if ctx.Err() != nil {
 			return // not the model's fault, but the end of the repository
 		}
-		hold := forContent
-		if errors.Is(err, ErrMemory) {
-			hold = forMemory
-		}
-		r.refuse(l, err.Error(), hold)
+		r.refuse(l, err.Error(), holdOf(err, replaced != nil))
 		return
 	}
 	if err := r.publish(e, m); err != nil {
@@ -175,11 +169,25 @@ func (r *Repository) replace(ctx context.Context, e *entry, l *look, replaced *M
 	}
 }
 
-// publish puts a generation into service. The error is ErrClosed when its name is gone by now, or what the engine failed with meanwhile.
+// holdOf says how long a refusal holds. replacing says that what was in service stays there.
+func holdOf(err error, replacing bool) hold {
+	short := (*MemoryError)(nil)
+	switch {
+	case !errors.As(err, &short):
+		return forContent
+	case !short.Fits:
+		return openRefusal
+	case replacing:
+		return forMemory
+	}
+	return forRoom
+}
+
+// publish puts a generation into service. The error is ErrClosed when its name is gone by now or rests again, or what the engine failed with meanwhile.
 func (r *Repository) publish(e *entry, m *Model) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.entries[m.Name] != e {
+	if r.closed || r.entries[m.Name] != e || e.rest != nil && e.rest.key == m.key {
 		return ErrClosed
 	}
 	if m.lost != nil {
@@ -192,7 +200,8 @@ func (r *Repository) publish(e *entry, m *Model) error {
 		r.log.Info("model replaced", "model", m.Name, "generation", m.Generation, "old", old.Generation, "leases", old.leases)
 		r.retire(old)
 	}
-	e.current = m
+	e.current, e.known, e.rest, e.again, e.used = m, nil, nil, false, r.now()
+	signal(r.wanted) // it may be the next that becomes idle
 	r.o.Changed()
 	r.inspector.add(m)      // before anybody can retire it, whose burial takes it out of the queue
 	if e.seenKey == m.key { // else what lies there by now is something else, and is told of

@@ -57,7 +57,7 @@ func TestH18RequestsMeetDamageFirst(t *testing.T) {
 	b := newBench(t, nil)
 	b.putBytes("a", modeltest.HiddenDamage(modeltest.Spec{}, damagedRow))
 	// Loaded and not put into service: so nobody inspects it yet.
-	m, err := b.load(t.Context(), &Source{Name: "a", Paths: []string{b.path("a")}}, "key", nil)
+	m, err := b.load(t.Context(), &entry{}, &look{source: &Source{Name: "a", Paths: []string{b.path("a")}}, key: "key"}, nil)
 	must(t, err)
 	defer func() {
 		b.inspector.forget(m)

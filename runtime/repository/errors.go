@@ -27,11 +27,12 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("repository: no model %q; there is %s", e.Name, strings.Join(e.Near, ", "))
 }
 
-// RefusedError says that a file has the name, and why it is not in service. Waiting is set where it is about to be.
+// RefusedError says that a file has the name, and why it is not in service. Waiting is set where it is about to be, and Loading too where it was
+// unloaded and comes back: that takes as long as reading it does.
 type RefusedError struct {
-	Name    string
-	Reason  string
-	Waiting bool
+	Name             string
+	Reason           string
+	Waiting, Loading bool
 }
 
 func (e *RefusedError) Error() string {
@@ -45,6 +46,8 @@ type MemoryError struct {
 	Context int
 	// Have is what is left of Budget.
 	Have, Budget int64
+	// Fits says that it would fit if nothing else were loaded.
+	Fits bool
 }
 
 // Need is all that the model needs.

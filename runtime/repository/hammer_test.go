@@ -40,7 +40,21 @@ func TestHammer(t *testing.T) {
 		rng := rand.New(rand.NewPCG(1, 2))
 		for more() {
 			name := names[rng.IntN(len(names))]
-			switch rng.IntN(10) {
+			switch rng.IntN(14) {
+			case 10:
+				_ = b.Unload(name)
+				continue
+			case 11:
+				b.GiveBack(ctx, "test")
+				continue
+			case 12:
+				if err := b.Reload(ctx, name); err == nil && b.status(name).State == StateServing {
+					answered.Add(1)
+				}
+				continue
+			case 13:
+				_ = b.Pin(name, rng.IntN(2) == 0)
+				continue
 			case 0:
 				_ = os.Remove(b.path(name))
 			case 1:

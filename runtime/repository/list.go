@@ -17,6 +17,7 @@ const (
 	StateChecking = "checking" // it is read and loaded up to its first token, or in line for that
 	StateServing  = "serving"
 	StateRefused  = "refused"
+	StateUnloaded = "unloaded" // it gave its memory back, or there was none for it; a request has it loaded
 	StateRetiring = "retiring" // replaced or removed; requests that began on it still run
 )
 
@@ -29,6 +30,10 @@ type Status struct {
 	// Next is, beside serving, the state of newer content under the name that is not in service: seen, settling, checking, refused.
 	Next            string
 	Aliases         []string
+	Pinned          bool   // it is not unloaded for others, nor because nobody wants it
+	LastRefusal     string // why what lay there was refused the last time, and when
+	LastRefused     time.Time
+	Used            time.Time // when a request let it go, or it came into service
 	Builtin         bool
 	Files           []string
 	Bytes           int64 // of the files
@@ -63,11 +68,44 @@ func (r *Repository) List() []Status {
 	return list
 }
 
+// Status says of one name or alias what List does.
+func (r *Repository) Status(name string) (Status, error) {
+	r.mu.Lock()
+	e := r.entry(name)
+	if e == nil {
+		defer r.mu.Unlock()
+		return Status{}, &NotFoundError{Name: name, Near: r.near(name)}
+	}
+	s, engine := e.status()
+	r.mu.Unlock()
+	if engine != nil {
+		s.Engine = engine.Stats()
+	}
+	return s, nil
+}
+
+// status describes an entry, but for its engine, nil where it has none. The caller holds mu.
+func (e *entry) status() (Status, *engine.Engine) {
+	s := Status{Name: e.source.Name, State: e.state, Files: e.source.Paths, Builtin: e.source.Builtin != nil, Arrived: e.seen}
+	var engine *engine.Engine
+	switch {
+	case e.current != nil:
+		s, engine = e.current.status(StateServing), e.current.Engine
+		s.Next = e.state
+	case e.known != nil && e.known.key == e.seenKey:
+		s = e.known.status // of what lies there still, but for its memory
+		s.State = e.state
+	}
+	s.Reason, s.Aliases, s.Pinned, s.Used = e.reason, slices.Clone(e.aliases), e.isPinned(), e.used
+	s.LastRefusal, s.LastRefused = e.lastRefusal, e.refusedAt
+	return s, engine
+}
+
 // Has says whether anything, served or not, has a name or an alias.
 func (r *Repository) Has(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.entries[name] != nil || r.entries[r.aliases[name]] != nil
+	return r.entry(name) != nil
 }
 
 // Serving lists the generations in service, by name. They are not leased: what is exported of them may be looked at, and Network is not to
@@ -92,14 +130,8 @@ func (r *Repository) list() ([]Status, []*engine.Engine) {
 	}
 	var items []item
 	r.mu.Lock()
-	for name, e := range r.entries {
-		s := Status{Name: name, State: e.state, Files: e.source.Paths, Builtin: e.source.Builtin != nil, Arrived: e.seen}
-		var engine *engine.Engine
-		if e.current != nil {
-			s, engine = e.current.status(StateServing), e.current.Engine
-			s.Next = e.state
-		}
-		s.Reason, s.Aliases = e.reason, slices.Clone(e.aliases)
+	for _, e := range r.entries {
+		s, engine := e.status()
 		items = append(items, item{s, engine})
 	}
 	for _, m := range r.retired {

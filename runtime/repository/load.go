@@ -17,15 +17,19 @@ import (
 	"github.com/weft-run/weft/runtime/sampler"
 )
 
-// load makes a generation of what a source holds, up to its first token. replaced is the generation that it would replace,
+// load makes a generation of what lies there, up to its first token. replaced is the generation that it would replace,
 // or nil. On success its memory is reserved; on failure nothing is left of it.
-func (r *Repository) load(ctx context.Context, src *Source, key string, replaced *Model) (*Model, error) {
-	m := &Model{Name: src.Name, key: key, Builtin: src.Builtin != nil, Settings: src.Settings.or(r.o.Defaults)}
+func (r *Repository) load(ctx context.Context, e *entry, l *look, replaced *Model) (*Model, error) {
+	src := l.source
+	m := &Model{
+		Name: src.Name, key: l.key, Builtin: src.Builtin != nil, Settings: src.Settings.or(r.o.Defaults), gone: make(chan struct{}),
+	}
+	r.remember(e, m)
 	var err error
 	if m.file, err = r.open(src); err != nil {
 		return nil, err
 	}
-	if err := r.bringUp(ctx, m, replaced); err != nil {
+	if err := r.bringUp(ctx, e, m, replaced); err != nil {
 		r.discard(m)
 		return nil, err
 	}
@@ -34,12 +38,12 @@ func (r *Repository) load(ctx context.Context, src *Source, key string, replaced
 }
 
 // bringUp does all of load that follows opening.
-func (r *Repository) bringUp(ctx context.Context, m, replaced *Model) error {
+func (r *Repository) bringUp(ctx context.Context, e *entry, m, replaced *Model) error {
 	arch, err := r.read(m)
 	if err != nil {
 		return err
 	}
-	if err := r.run(m, arch, replaced); err != nil {
+	if err := r.run(ctx, e, m, arch, replaced); err != nil {
 		return err
 	}
 	if err := firstToken(ctx, m); err != nil {
@@ -139,7 +143,7 @@ func weigh(tensors []gguf.TensorInfo) (quantization string, parameters int64) {
 }
 
 // run reserves memory and starts the engine.
-func (r *Repository) run(m *Model, arch models.Model, replaced *Model) error {
+func (r *Repository) run(ctx context.Context, e *entry, m *Model, arch models.Model, replaced *Model) error {
 	var err error
 	if m.CacheType, err = r.cacheTypeOf(m); err != nil {
 		return err
@@ -155,7 +159,7 @@ func (r *Repository) run(m *Model, arch models.Model, replaced *Model) error {
 		Spill:       r.o.Spill,
 	}
 	cfg.Spill.Model, cfg.Spill.Digest = m.Name, m.Digest
-	granted, err := r.reserve(cfg, m, replaced)
+	granted, err := r.reserve(ctx, cfg, e, m, replaced)
 	if err != nil {
 		return err
 	}
@@ -186,35 +190,6 @@ func (r *Repository) cacheTypeOf(m *Model) (kernels.CacheType, error) {
 		return kernels.CacheF16, nil
 	}
 	return t, nil
-}
-
-// reserve takes a model's share out of the budget.
-func (r *Repository) reserve(cfg engine.Config, m, replaced *Model) (grant, error) {
-	want := demand{
-		config: cfg.Model.Config(), weights: m.file.Size(), context: m.Settings.ContextLen, parallel: cfg.MaxBatch,
-		pageTokens: cfg.PageTokens, cacheType: cfg.CacheType, budget: r.o.Budget,
-	}
-	one := cfg
-	one.Pages = 1
-	_, want.workspace = one.Memory()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	want.have = r.o.Budget - r.held
-	if replaced != nil {
-		// The two are there together only until the old one's requests have ended. Its weights are clean pages that the kernel can
-		// drop, and plan leaves half of the rest free: so a swap neither shrinks the context nor needs twice the memory at rest.
-		want.have += replaced.Memory
-	}
-	granted, err := plan(want)
-	if err != nil {
-		return grant{}, err
-	}
-	if want.context == 0 && granted.context < want.config.ContextLen {
-		r.log.Info("context is shorter than the model's own, to fit the memory budget", "model", m.Name,
-			"tokens", granted.context, "own", want.config.ContextLen, "budget", size(r.o.Budget))
-	}
-	r.held += granted.memory
-	return granted, nil
 }
 
 // firstToken has the engine compute one token, so that weights which cannot be read or give no numbers are refused before

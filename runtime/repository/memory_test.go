@@ -3,6 +3,7 @@ package repository
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -141,8 +142,13 @@ func TestABudgetRefusesBeforeLoading(t *testing.T) {
 	if n := b.want("b", StateServing).ContextLen; n != 2048 {
 		t.Errorf("the second model's context is %d, want 2048", n)
 	}
-	b.want("c", StateRefused, "needs", "weights", "have", "of the budget of")
-	b.refused("c", "needs", "have")
+	b.want("c", StateUnloaded, "needs", "weights", "have", "of the budget of")
+	must(t, b.Pin("a", true))
+	must(t, b.Pin("b", true))
+	if err := b.Load(t.Context(), "c"); err == nil || !strings.Contains(err.Error(), "needs") {
+		t.Errorf("beside pinned models: %v", err)
+	}
+	b.want("c", StateUnloaded, "needs", "have")
 	if held, budget := b.Memory(); held != budget || budget != whole+half {
 		t.Errorf("%d bytes are held of %d", held, budget)
 	}

@@ -46,12 +46,15 @@ type Model struct {
 	damage atomic.Pointer[error] // what the check of the weights found
 	sound  atomic.Bool           // the check of the weights found nothing
 
+	gone chan struct{} // closed when all of it has been given back
+
 	inspected bool // the inspector may read the file; guarded by inspector.mu
 
 	// Guarded by Repository.mu.
 	leases  int
 	retired bool
 	buried  bool  // handed to the reaper
+	resting bool  // retired because it was unloaded: the name wants it back
 	lost    error // why the weights are gone
 }
 

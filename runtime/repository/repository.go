@@ -4,7 +4,8 @@
 //
 // It is level-triggered: Sync is told everything that there is now, compares it with what is in service, and loads, swaps
 // and retires until the two agree. What cannot be loaded is listed with the reason, is tried again when it changes, and never
-// takes down what was in service under its name.
+// takes down what was in service under its name. What is there and in service may be unloaded, because it is asked for, idle, or others want
+// its memory (unload.go): its name stays, and the first request for it has it loaded again.
 //
 // A model in service is one immutable generation. A request takes a lease on it and keeps that generation to its end: replacing
 // and removing a model only take it out of the list, and its engine is closed and its file unmapped after the last lease. A
@@ -12,17 +13,15 @@
 // never had them all: it leaves service at once, and its
 // requests fail.
 //
-// Units: sizes are bytes, contexts are tokens. A Repository is safe for concurrent use. It runs three goroutines until
-// Close, which bury what was retired, read models in the background, for their digests and for damaged weights, and begin checks, with one more for each of these.
+// Units: sizes are bytes, contexts are tokens. A Repository is safe for concurrent use. It runs four goroutines until
+// Close, which bury what was retired, read models in the background, for their digests and for damaged weights, unload what is idle, and begin checks, with
+// one more for each of these.
 package repository
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -51,6 +50,8 @@ type Options struct {
 	StateDir *os.Root
 	// Changed is called when a generation has come into service or left it. It must neither wait nor call back. May be nil.
 	Changed func()
+	// Unloaded is told of each model that is unloaded, and why. It must neither wait nor call back. May be nil.
+	Unloaded func(model string, cause Cause)
 	// Observer makes the observer of a model's engine. May be nil.
 	Observer func(model string) engine.Observer
 	Log      *slog.Logger
@@ -66,6 +67,8 @@ type Settings struct {
 	Template    string // Jinja text, or the name of a template that the program has; "": the file's own
 	Sampling    map[string]float64
 	Aliases     []string
+	IdleUnload  time.Duration // without a request for so long it is unloaded; 0: the default, and of that never; negative: never
+	Pinned      bool          // it is never unloaded but by Unload
 	// DefaultAdapters are for who serves requests; the repository only makes them part of the generation.
 	DefaultAdapters []string
 }
@@ -96,6 +99,7 @@ type Repository struct {
 	o     Options
 	log   *slog.Logger
 	start time.Time
+	now   func() time.Time // tests have others
 
 	syncing sync.Mutex // held by the one Sync that runs; taken before mu
 	last    []Source   // guarded by syncing: of the last Sync
@@ -112,6 +116,7 @@ type Repository struct {
 	closed     bool
 
 	lined     chan struct{} // one message: something is in line to be checked
+	wanted    chan struct{} // one message: something is to be loaded again, or may become idle at another time
 	wake      chan struct{} // one message: there may be dead
 	stop      context.CancelFunc
 	workers   sync.WaitGroup
@@ -130,9 +135,21 @@ type entry struct {
 	reason     string    // why what lies there is not in service; "" when it is
 	told       string    // the last refusal that the log has: content and reason
 	refusedKey string    // of the content that was refused for good: it is not tried again
-	short      bool      // refused for want of memory
+	short      bool      // newer content was refused for want of memory
 	due        *look     // in line to be checked, or nil
 	checking   string    // key of what is being checked, or ""
+
+	rest   *rest         // why it is not to be in service until a request wants it, or nil
+	known  *known        // of its last generation, while that is unloaded; or nil
+	woken  bool          // it rested, and somebody wants it
+	again  bool          // it is to be loaded although its content is in service
+	pinned bool          // Pin was asked for
+	used   time.Time     // when it came into service, or a request let it go or wanted it last
+	news   chan struct{} // closed at the next change of state
+
+	refusals    int       // how often something that lay there was not taken into service
+	lastRefusal string    // why, the last time
+	refusedAt   time.Time // and when
 }
 
 // New returns an empty repository and starts its goroutines.
@@ -150,12 +167,13 @@ func New(o Options) *Repository {
 	r := &Repository{
 		o: o, log: o.Log, start: time.Now(), stop: stop,
 		entries: map[string]*entry{}, aliases: map[string]string{},
-		lined: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		lined: make(chan struct{}, 1), wake: make(chan struct{}, 1), wanted: make(chan struct{}, 1), now: time.Now,
 	}
 	r.inspector = newInspector(o.StateDir, o.Log, r.fail)
 	r.workers.Go(func() { r.reap(ctx) })
 	r.workers.Go(func() { r.inspector.run(ctx) })
 	r.workers.Go(func() { r.runChecks(ctx) })
+	r.workers.Go(func() { r.tend(ctx) })
 	return r
 }
 
@@ -168,6 +186,7 @@ func (r *Repository) Close() {
 		if e.current != nil {
 			r.retire(e.current)
 		}
+		e.tell()
 	}
 	clear(r.entries)
 	clear(r.aliases)
@@ -205,7 +224,8 @@ func (r *Repository) Memory() (held, budget int64) {
 	return r.held, r.o.Budget
 }
 
-// Acquire leases the model of a name, or of an alias, exactly matched. The error is a *NotFoundError, a *RefusedError or ErrClosed.
+// Acquire leases the model of a name, or of an alias, exactly matched. One that is unloaded is loaded from now on: the error says so, and Load waits
+// for it. The error is a *NotFoundError, a *RefusedError or ErrClosed.
 func (r *Repository) Acquire(name string) (*Lease, error) {
 	m, err := r.find(name)
 	if err != nil {
@@ -227,23 +247,32 @@ func (r *Repository) find(name string) (*Model, error) {
 	if r.closed {
 		return nil, ErrClosed
 	}
-	e := r.entries[name]
-	if e == nil {
-		e = r.entries[r.aliases[name]]
-	}
+	e := r.entry(name)
 	if e == nil {
 		return nil, &NotFoundError{Name: name, Near: r.near(name)}
 	}
+	r.wakeUp(e)
 	if e.current == nil {
-		return nil, &RefusedError{Name: name, Reason: e.reason, Waiting: e.state == StateSettling || e.state == StateChecking}
+		return nil, e.refusal(name)
 	}
 	e.current.leases++
 	return e.current, nil
 }
 
+// entry finds a name or an alias. The caller holds mu.
+func (r *Repository) entry(name string) *entry {
+	if e := r.entries[name]; e != nil {
+		return e
+	}
+	return r.entries[r.aliases[name]]
+}
+
 func (r *Repository) release(m *Model) {
 	r.mu.Lock()
 	m.leases--
+	if e := r.entries[m.Name]; e != nil && e.current == m {
+		e.used = r.now()
+	}
 	if m.leases < 0 {
 		panic("BUG: repository: more leases released than taken")
 	}
@@ -258,86 +287,4 @@ func (r *Repository) release(m *Model) {
 	if last {
 		r.bury(m)
 	}
-}
-
-// retire takes a model out of service. The caller holds mu and has taken it out of its entry.
-func (r *Repository) retire(m *Model) {
-	m.retired = true
-	r.o.Changed()
-	r.retired = append(r.retired, m)
-	r.buryIfFree(m)
-}
-
-// buryIfFree hands a retired model that nobody holds to the reaper. The caller holds mu.
-func (r *Repository) buryIfFree(m *Model) {
-	if r.closed || !m.retired || m.leases > 0 || m.buried {
-		return
-	}
-	m.buried = true
-	r.dead = append(r.dead, m)
-	select {
-	case r.wake <- struct{}{}:
-	default: // a message is there already
-	}
-}
-
-// fail takes a generation out of service whose weights are lost or damaged, for good: only other content comes into service under its
-// name. It is called by the generation's own engine too, so it waits for nothing.
-func (r *Repository) fail(m *Model, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if m.lost == nil {
-		m.lost = err
-		r.log.Error("model cannot be trusted any more and is out of service", "model", m.Name, "generation", m.Generation, "reason", err)
-	}
-	e := r.entries[m.Name]
-	if e == nil || e.current != m {
-		return // replaced or removed meanwhile, or not yet in service
-	}
-	e.current = nil
-	if e.state == "" { // else what lies there by now is something else, and is told of
-		e.note(lostReason(err), StateRefused)
-		e.refusedKey = m.key
-	}
-	r.retire(m)
-}
-
-// lostReason says what happened and how to replace a model, which an engine's error says already.
-func lostReason(err error) string {
-	if lost := (*engine.LostError)(nil); errors.As(err, &lost) || errors.Is(err, engine.ErrWeights) {
-		return err.Error()
-	}
-	return fmt.Sprintf("%v; to replace a model, copy the new one beside it under a name that begins with a dot and rename it over the old one", err)
-}
-
-// reap closes the engines and unmaps the files of retired models. It ends with ctx.
-func (r *Repository) reap(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-r.wake:
-		}
-		r.mu.Lock()
-		dead := r.dead
-		r.dead = nil
-		r.mu.Unlock()
-		for _, m := range dead {
-			r.bury(m)
-		}
-		if r.shortOfMemory() {
-			r.resync()
-		}
-	}
-}
-
-// bury gives back all that a retired model has. Nobody holds it, or the repository closes.
-func (r *Repository) bury(m *Model) {
-	r.inspector.forget(m)
-	m.free()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.held -= m.Memory
-	r.retired = slices.DeleteFunc(r.retired, func(x *Model) bool { return x == m })
-	r.log.Info("model unloaded", "model", m.Name, "generation", m.Generation, "bytes", m.Memory)
 }

@@ -21,7 +21,7 @@ func (r *Repository) Sync(sources []Source) {
 	r.sync()
 }
 
-// resync tries again what was refused for want of memory.
+// resync compares again: what is wanted, or what there was no memory for, has changed.
 func (r *Repository) resync() {
 	r.syncing.Lock()
 	defer r.syncing.Unlock()
@@ -87,6 +87,7 @@ func (s Settings) or(d Settings) Settings {
 	s.Speculation = cmp.Or(s.Speculation, d.Speculation, "auto")
 	s.Sharing = cmp.Or(s.Sharing, d.Sharing, SharingOn)
 	s.Template = cmp.Or(s.Template, d.Template)
+	s.IdleUnload = cmp.Or(s.IdleUnload, d.IdleUnload)
 	sampling := maps.Clone(d.Sampling)
 	if sampling == nil {
 		sampling = map[string]float64{}
@@ -111,7 +112,7 @@ func (r *Repository) adopt(looks []look) bool {
 		there[name] = true
 		e := r.entries[name]
 		if e == nil {
-			e = &entry{reason: "it has just been seen", state: StateSettling}
+			e = &entry{reason: "it has just been seen", state: StateSettling, news: make(chan struct{})}
 			r.entries[name] = e
 		}
 		e.source = *l.source
@@ -125,6 +126,7 @@ func (r *Repository) adopt(looks []look) bool {
 			continue
 		}
 		delete(r.entries, name)
+		e.tell()
 		if e.current != nil {
 			r.log.Info("model removed", "model", name, "generation", e.current.Generation, "leases", e.current.leases)
 			r.retire(e.current)
@@ -180,7 +182,7 @@ func (r *Repository) refresh(l *look) {
 		r.mu.Unlock()
 		return
 	}
-	current := e.current
+	current, again, rests := e.current, e.again, e.rest != nil && e.rest.key == l.key
 	r.mu.Unlock()
 	if current != nil {
 		if err := current.file.Changed(); err != nil {
@@ -195,10 +197,12 @@ func (r *Repository) refresh(l *look) {
 		r.wait(l, l.source.Missing, StateSeen)
 	case l.source.Waiting != "":
 		r.wait(l, l.source.Waiting, StateSettling)
-	case current != nil && current.key == l.key:
+	case current != nil && current.key == l.key && !again:
 		r.settle(l)
 	case l.err != nil:
 		r.refuse(l, l.err.Error(), openRefusal)
+	case current == nil && rests:
+		r.leaveUnloaded(l)
 	default:
 		r.enqueue(l)
 	}
@@ -211,6 +215,7 @@ const (
 	openRefusal hold = iota // until the next Sync looks again
 	forContent              // until the content changes
 	forMemory               // until the next Sync, or until memory becomes free
+	forRoom                 // until others give memory back, or a request makes them
 )
 
 // refuse notes why what lies there is not in service.
@@ -223,6 +228,16 @@ func (r *Repository) refuse(l *look, reason string, h hold) {
 	}
 	tell := l.key + reason
 	news := e.told != tell
+	e.again, e.woken = false, false
+	e.refusals++
+	e.lastRefusal, e.refusedAt = reason, r.now()
+	if h == forRoom { // no refusal: a request for it makes room
+		e.lieDown(&rest{key: l.key, why: reason, short: true})
+		if e.told = tell; news {
+			r.log.Info("model is not loaded until it is asked for, because others have the memory", "model", l.source.Name, "reason", reason)
+		}
+		return
+	}
 	e.note(reason, StateRefused)
 	e.told, e.due = tell, nil
 	switch h {
@@ -239,6 +254,7 @@ func (r *Repository) refuse(l *look, reason string, h hold) {
 // note says what becomes of what lies there and why, "" and "" when it is in service. The caller holds mu.
 func (e *entry) note(reason, state string) {
 	e.reason, e.state, e.refusedKey, e.short = reason, state, "", false
+	e.tell()
 }
 
 // wait notes that the files do not count yet.
@@ -247,7 +263,7 @@ func (r *Repository) wait(l *look, why, state string) {
 	defer r.mu.Unlock()
 	if e := r.entries[l.source.Name]; e != nil {
 		e.note(why, state)
-		e.due = nil
+		e.due, e.again, e.woken = nil, false, false
 	}
 }
 
@@ -259,16 +275,4 @@ func (r *Repository) settle(l *look) {
 		e.note("", "")
 		e.due, e.told = nil, ""
 	}
-}
-
-// shortOfMemory says whether something was refused for want of memory.
-func (r *Repository) shortOfMemory() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, e := range r.entries {
-		if e.short {
-			return true
-		}
-	}
-	return false
 }

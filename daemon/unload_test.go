@@ -1,0 +1,97 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/weft-run/weft/daemon/api"
+	"github.com/weft-run/weft/runtime/modeltest"
+)
+
+// TestUnloadedOverTheSocket: an administrator unloads models, they stay listed, and the next requests have them loaded once, by their own name, by a
+// stack on them, and by an adapter's name alone.
+func TestUnloadedOverTheSocket(t *testing.T) {
+	l := startAdapted(t)
+	l.lay("a", modeltest.TinyAdapter(tinyAdapter(2)))
+	l.adapter("a", api.StatePublished, "")
+	act := func(name, action string) *api.ModelStatus {
+		t.Helper()
+		st, err := l.client.ActOnModel(context.Background(), name, action)
+		must(t, err)
+		return st
+	}
+	want := map[string][]int32{}
+	for _, name := range []string{"m", "m+a@0.5", "a"} {
+		want[name], _ = l.adapted(name, 6)
+	}
+	for _, name := range []string{"m", "m+a@0.5", "a"} {
+		if st := act("m", api.ActionUnload); st.State != api.StateUnloaded || st.Resident != 0 || st.Architecture == "" {
+			t.Errorf("unloaded it is %+v", st)
+		}
+		list, err := l.client.Models(context.Background())
+		must(t, err)
+		for _, id := range []string{"m", "a"} {
+			if !slices.ContainsFunc(list.Data, func(m api.Model) bool { return m.ID == id }) {
+				t.Errorf("%s is not listed while m is unloaded: %+v", id, list.Data)
+			}
+		}
+		l.until("the adapter's memory to be given back", func() bool {
+			list, err := l.client.Adapters(context.Background())
+			return err == nil && list.Resident == 0
+		})
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() {
+				if got, _ := l.adapted(name, 6); !slices.Equal(got, want[name]) {
+					t.Errorf("%s answers %v, before %v", name, got, want[name])
+				}
+			})
+		}
+		all.Wait()
+		l.is("m", api.StateServing, "")
+	}
+	loaded := act("m", api.ActionLoad)
+	generation := loaded.Generation
+	if loaded.Used == nil {
+		t.Errorf("loaded it is %+v", loaded)
+	}
+	if st := act("m", api.ActionReload); st.Generation != generation+1 {
+		t.Errorf("reloaded it is %+v", st)
+	}
+	if st := act("m", api.ActionPin); !st.Pinned || act("m", api.ActionUnpin).Pinned {
+		t.Errorf("pinned it is %+v", st)
+	}
+	if st := act("m", api.ActionLoad); st.State != api.StateServing || st.Generation != generation+1 {
+		t.Errorf("loaded it is %+v", st)
+	}
+	var missing *api.Error
+	if _, err := l.client.ActOnModel(context.Background(), "n", api.ActionUnload); !errors.As(err, &missing) || missing.Status != 404 {
+		t.Errorf("a name that is not there: %v", err)
+	}
+}
+
+// TestSessionsOutlastUnloadingOverTheSocket: what a session keeps is found on disk when its model is loaded again.
+func TestSessionsOutlastUnloadingOverTheSocket(t *testing.T) {
+	l := startLive(t, liveSettings(dataDir(t)))
+	l.until("the digest", func() bool {
+		m, ok := l.model("stories260K")
+		return ok && strings.HasPrefix(m.Digest, "sha256:")
+	})
+	ask := func() ([]int32, int) {
+		req := request("stories260K", 20)
+		req.Prompt, req.Session = api.Text(strings.Repeat("Once upon a time there was a little girl. ", 10)), "tea"
+		answer, err := l.client.Complete(context.Background(), req)
+		must(t, err)
+		return answer.Choices[0].TokenIDs, answer.Weft.ReusedTokens
+	}
+	cold, _ := ask()
+	_, err := l.client.ActOnModel(context.Background(), "stories260K", api.ActionUnload)
+	must(t, err)
+	if warm, reused := ask(); !slices.Equal(cold, warm) || reused < 64 {
+		t.Errorf("after unloading %d tokens were found; %v, before %v", reused, warm, cold)
+	}
+}
