@@ -12,14 +12,14 @@ import (
 )
 
 // TestGoldenSmolLM2 holds real adapters on a real model, scales and stack included, against what PyTorch and PEFT computed with them: a folder
-// of adapters with a golden.jsonl, which WEFT_ADAPTERS names. Logprobs are within 1e-3, tokens equal where the choice is not close.
+// of adapters with a golden.jsonl, which WEFT_TEST_ADAPTERS names. Logprobs are within 1e-3, tokens equal where the choice is not close.
 func TestGoldenSmolLM2(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}
-	folder := os.Getenv("WEFT_ADAPTERS")
+	folder := os.Getenv("WEFT_TEST_ADAPTERS")
 	if folder == "" {
-		t.Skip("REAL ADAPTERS ARE NOT TESTED: set WEFT_ADAPTERS to a folder of PEFT adapters of SmolLM2-135M-Instruct with its golden.jsonl")
+		t.Skip("REAL ADAPTERS ARE NOT TESTED: set WEFT_TEST_ADAPTERS to a folder of PEFT adapters of SmolLM2-135M-Instruct with its golden.jsonl")
 	}
 	f, err := gguf.Open(modeltest.File(t, "smollm2-f32.gguf"), gguf.DefaultLimits())
 	must(t, err)

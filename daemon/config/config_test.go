@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,25 @@ func TestFlagWinsOverEnvironmentOverFilesOverDefault(t *testing.T) {
 	}
 	if len(l.Files) != 3 {
 		t.Errorf("files read: %q", l.Files)
+	}
+}
+
+// TestTestsVariablesAreNoSettings starts with what .ci/run exports: a daemon that tests or make start has it in its environment.
+func TestTestsVariablesAreNoSettings(t *testing.T) {
+	script, err := os.ReadFile(filepath.Join("..", "..", ".ci", "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exported := regexp.MustCompile(`export (WEFT_\w+)=`).FindAllSubmatch(script, -1)
+	if len(exported) < 2 {
+		t.Fatalf("found only %q", exported)
+	}
+	in := inputs(t)
+	for _, name := range exported {
+		in.Env = append(in.Env, string(name[1])+"=1")
+	}
+	if _, err := Load(in); err != nil {
+		t.Error(err)
 	}
 }
 
