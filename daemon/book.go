@@ -27,6 +27,7 @@ const (
 type book struct {
 	models   *repository.Repository
 	adapters *adapters.Registry
+	drafts   *drafts
 	look     func(context.Context) // brings both up to date with their folders
 }
 

@@ -16,6 +16,9 @@ func (b *book) List() []api.ModelStatus {
 	list := make([]api.ModelStatus, len(all))
 	for i, s := range all {
 		list[i] = statusOf(s)
+		if s.State == repository.StateServing {
+			list[i].DraftNote = b.drafts.note(s.Name)
+		}
 	}
 	return list
 }
@@ -50,7 +53,7 @@ func statusOf(s repository.Status) api.ModelStatus {
 		Name: s.Name, Aliases: s.Aliases, State: s.State, Reason: s.Reason, Next: s.Next, BuiltIn: s.Builtin, Files: s.Files, Bytes: s.Bytes,
 		Generation: s.Generation, Architecture: s.Architecture, Quantization: s.Quantization, Parameters: s.Parameters, Context: s.ContextLen,
 		Resident: s.Memory, Running: s.Engine.Running, Queued: s.Engine.Queue, PagesUsed: s.Engine.PagesUsed, PagesKept: s.Engine.PagesKept, PagesTotal: s.Engine.PagesTotal,
-		Drafted: s.Engine.Drafted, Accepted: s.Engine.Accepted,
+		Drafted: s.Engine.Drafted, Accepted: s.Engine.Accepted, Draft: s.Draft, DraftedByModel: s.Engine.DraftedByModel, AcceptedByModel: s.Engine.AcceptedByModel,
 		Pinned: s.Pinned, Used: timeOrNil(s.Used), LastRefusal: s.LastRefusal, LastRefused: timeOrNil(s.LastRefused),
 		Seen: timeOrNil(s.Arrived), Served: timeOrNil(s.Served),
 	}

@@ -3,7 +3,7 @@
 // other thing is some other package's, and this is the only one that imports them all and that names kernels/cpu.
 //
 // Goroutines: Run's own, one for each listener, one that watches the models folder and brings the repository up to date, one that does the
-// same for adapters, one that tells these of other models, one that waits until the models there were at the start have been checked. All end before Run returns. Sizes are bytes.
+// same for adapters, one that tells these, and drafts, of other models, one that waits until the models there were at the start have been checked. All end before Run returns. Sizes are bytes.
 package daemon
 
 import (
@@ -29,6 +29,7 @@ import (
 	"github.com/weft-run/weft/daemon/server"
 	"github.com/weft-run/weft/daemon/server/door"
 	"github.com/weft-run/weft/daemon/watch"
+	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/kernels/cpu"
 	"github.com/weft-run/weft/runtime/engine"
 	"github.com/weft-run/weft/runtime/repository"
@@ -46,6 +47,7 @@ type process struct {
 	device   *cpu.Device
 	models   *repository.Repository
 	adapters *adapters.Registry
+	drafts   *drafts
 	watcher  *watch.Watcher // of the models folder
 	arrivals *watch.Watcher // of the adapters folder
 	rebase   chan struct{}  // one message: the models in service have changed
@@ -126,6 +128,8 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		Log:      log,
 	})
 	defer p.models.Close()
+	p.drafts = &drafts{models: p.models, open: func() kernels.Backend { return p.device.Open() }, pageTokens: cfg.PageTokens, log: log}
+	defer p.drafts.close()
 	p.adapters = adapters.New(adapters.Options{
 		Bases: bases{p.models, p.isReady}, Budget: cfg.AdapterMemory.Of(p.budget), Settle: cfg.SettleTime, StateDir: state, Log: log,
 	})
@@ -141,7 +145,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		sessions = kept
 	}
 	handler := server.New(server.Options{
-		Models: &book{p.models, p.adapters, p.look}, Store: store, Sessions: sessions, Caches: p.caches,
+		Models: &book{p.models, p.adapters, p.drafts, p.look}, Store: store, Sessions: sessions, Caches: p.caches,
 		Adapters:     &adapterBook{p.adapters, p.arrivals.Look},
 		AdapterStore: &adapterStore{files: adapterFiles, registry: p.adapters, look: p.arrivals.Look},
 		Metrics:      p.metrics, Log: log,
@@ -191,7 +195,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return nil
 	})
 	group.Go(func() error {
-		p.rebaseAdapters(ctx)
+		p.followModels(ctx)
 		return nil
 	})
 	group.Go(func() error {
@@ -242,14 +246,15 @@ func (p *process) modelsChanged() {
 	}
 }
 
-// rebaseAdapters keeps the registry at what models are in service, until ctx ends.
-func (p *process) rebaseAdapters(ctx context.Context) {
+// followModels keeps the registry of adapters and the drafts at what models are in service, until ctx ends.
+func (p *process) followModels(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-p.rebase:
 			p.adapters.Rebase()
+			p.drafts.sync(ctx)
 		}
 	}
 }
@@ -303,10 +308,7 @@ func (p *process) drain(web *http.Server, cancelRequests func()) error {
 
 // status is what the daemon knows of itself.
 func (p *process) status() api.Status {
-	resident := int64(0)
-	for _, m := range p.models.List() {
-		resident += m.Memory
-	}
+	resident, _ := p.models.Memory() // drafts' included
 	return api.Status{
 		PID: os.Getpid(), Started: p.started, Uptime: float64(time.Since(p.started)) / float64(time.Millisecond),
 		CPU:     api.CPU{Level: p.device.Level(), Threads: p.device.Threads()},

@@ -55,7 +55,7 @@ func (c *candidate) source() repository.Source {
 	}
 	s.Settings = repository.Settings{
 		ContextLen: m.Ctx, Parallel: m.Parallel, CacheType: m.KVType, Speculation: m.Speculation, Template: m.Template, Sampling: m.Sampling,
-		Sharing: sharingOf(m.PrefixSharing),
+		Sharing: sharingOf(m.PrefixSharing), Draft: m.Draft,
 		Aliases: slices.Concat(m.Aliases, c.aliases), DefaultAdapters: m.DefaultAdapters, IdleUnload: m.IdleUnload, Pinned: m.Pinned,
 	}
 	return s

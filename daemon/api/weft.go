@@ -103,6 +103,11 @@ type ModelStatus struct {
 
 	Drafted  uint64 `json:"drafted_tokens,omitempty"`  // guesses at tokens to come that were computed
 	Accepted uint64 `json:"accepted_tokens,omitempty"` // of these, those that were right
+
+	Draft           string `json:"draft,omitempty"`                 // the model that guesses for it, by its settings
+	DraftNote       string `json:"draft_note,omitempty"`            // why that guesses nothing
+	DraftedByModel  uint64 `json:"draft_drafted_tokens,omitempty"`  // of drafted_tokens, those that it guessed
+	AcceptedByModel uint64 `json:"draft_accepted_tokens,omitempty"` // of accepted_tokens, those that it guessed
 }
 
 // TokenizeRequest is the body of POST /weft/v1/tokenize.

@@ -16,6 +16,7 @@ type Model struct {
 	Speculation string // "": as the daemon's
 	// PrefixSharing is as the daemon's where it is nil.
 	PrefixSharing *bool
+	Draft         string // name of a smaller model with the same vocabulary that guesses ahead; "": none
 	Template      string // chat template: Jinja text, or the name of one that the program has; "": the model's own
 	Aliases       []string
 	IdleUnload    time.Duration      // 0: as the daemon's; negative: never
@@ -62,7 +63,7 @@ func ParseAdapter(data []byte) (Adapter, error) {
 }
 
 // modelKeys are the keys of a model's file, the ones of later versions included.
-var modelKeys = []string{"version", "ctx", "parallel", "kv_type", "speculation", "prefix_sharing", "template", "idle_unload", "pinned", "aliases", "sampling", "tokenizer", "retriever", "default_adapters"}
+var modelKeys = []string{"version", "ctx", "parallel", "kv_type", "speculation", "prefix_sharing", "draft", "template", "idle_unload", "pinned", "aliases", "sampling", "tokenizer", "retriever", "default_adapters"}
 
 // laterModelKeys are keys of the contract that this version does not have yet.
 var laterModelKeys = []string{"tokenizer", "retriever"}
@@ -100,6 +101,7 @@ func ParseModel(data []byte) (Model, error) {
 		"parallel":    {key: "parallel", to: &m.Parallel, min: 1, max: 1024},
 		"kv_type":     {key: "kv_type", to: &m.KVType, choices: kvTypes},
 		"speculation": {key: "speculation", to: &m.Speculation, choices: speculations},
+		"draft":       {key: "draft", to: &m.Draft},
 		"template":    {key: "template", to: &m.Template},
 		"idle_unload": {key: "idle_unload", to: &m.IdleUnload, min: 0, max: mostIdle},
 		"pinned":      {key: "pinned", to: &m.Pinned},

@@ -14,6 +14,7 @@ ctx = 2048
 parallel = 2
 kv_type = "q8_0"
 prefix_sharing = false
+draft = "smaller"
 template = "chatml"
 aliases = ["small", "gpt-4o-mini"]
 default_adapters = ["style@0.5", "tone"]
@@ -26,7 +27,7 @@ top_k = 40
 		t.Fatal(err)
 	}
 	want := Model{
-		Ctx: 2048, Parallel: 2, KVType: "q8_0", PrefixSharing: new(bool), Template: "chatml", Aliases: []string{"small", "gpt-4o-mini"},
+		Ctx: 2048, Parallel: 2, KVType: "q8_0", PrefixSharing: new(bool), Draft: "smaller", Template: "chatml", Aliases: []string{"small", "gpt-4o-mini"},
 		DefaultAdapters: []string{"style@0.5", "tone"},
 		Sampling:        map[string]float64{"temperature": 0.6, "top_k": 40},
 	}

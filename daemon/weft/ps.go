@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -42,6 +43,11 @@ func (a *app) printLoaded(models []api.ModelStatus) error {
 		return err
 	}
 	var rows [][]cell
+	head := []string{"NAME", "STATE", "GENERATION", "RUNNING", "QUEUED", "CACHE PAGES", "GUESSES RIGHT", "CONTEXT", "MEMORY", "SERVED"}
+	drafts := slices.ContainsFunc(models, func(m api.ModelStatus) bool { return m.Draft != "" })
+	if drafts {
+		head = append(head, "DRAFT")
+	}
 	for _, m := range models {
 		cache := "-"
 		if m.PagesTotal > 0 {
@@ -55,6 +61,20 @@ func (a *app) printLoaded(models []api.ModelStatus) error {
 			word(m.Name), styled(modelState(&m), stateStyle(m.State)), count(m.Generation), count(m.Running), count(m.Queued),
 			number(cache), number(guessed), number(fmt.Sprint(m.Context)), number(bytesText(m.Resident)), word(agoText(m.Served)),
 		})
+		if drafts {
+			rows[len(rows)-1] = append(rows[len(rows)-1], word(draftText(m)))
+		}
 	}
-	return a.table([]string{"NAME", "STATE", "GENERATION", "RUNNING", "QUEUED", "CACHE PAGES", "GUESSES RIGHT", "CONTEXT", "MEMORY", "SERVED"}, rows)
+	return a.table(head, rows)
+}
+
+// draftText says which model guesses for another and how often it was right, or why it does not.
+func draftText(m api.ModelStatus) string {
+	switch {
+	case m.Draft == "":
+		return "-"
+	case m.DraftNote != "":
+		return m.Draft + ": " + m.DraftNote
+	}
+	return fmt.Sprintf("%s %d/%d", m.Draft, m.AcceptedByModel, m.DraftedByModel)
 }

@@ -27,6 +27,7 @@ func (e *Engine) speculate(step scheduler.Step, took time.Duration) {
 		}
 	}
 	l.pace.Plan(sequences)
+	l.alone = l.onlyOne(step)
 	for first, next := 0, 0; first < len(l.sampled); first = next {
 		id := l.sampled[first].ID
 		for next < len(l.sampled) && l.sampled[next].ID == id {
@@ -54,5 +55,9 @@ func (e *Engine) guess(s *Stream, got []scheduler.Sampled) []int32 {
 		return all[:max(0, min(most, len(all)))]
 	}
 	l.guesses = s.lookup.Guess(l.guesses[:0], l.pace.Guesses(s.lookup.Trust, most))
+	if s.byDraft = false; len(l.guesses) == 0 { // what stood there before costs nothing to find
+		l.guesses = e.draftGuesses(s, most)
+		s.byDraft = len(l.guesses) > 0
+	}
 	return l.guesses
 }

@@ -34,6 +34,11 @@ type loop struct {
 	accepted int // guesses of the step that were right
 	pace     speculation.Pace
 	guesses  []int32 // for one sequence
+	draft    *Draft  // nil: there is none
+	drafts   speculation.Drafts
+	alone    bool // the step before had one sequence alone
+	byDraft  int  // guesses of the step that are the draft's
+	right    int  // of these, those that were right
 }
 
 func newLoop(cfg Config, s *scheduler.Scheduler, m *kvcache.Manager, pages *kvcache.Pages) loop {
@@ -238,7 +243,8 @@ func (e *Engine) shut(err error) {
 	inbox := e.inbox
 	e.inbox = nil
 	e.live, e.callers = 0, nil
-	e.stats = Stats{PagesTotal: e.stats.PagesTotal, Steps: e.stats.Steps, Preempted: e.stats.Preempted, Drafted: e.stats.Drafted, Accepted: e.stats.Accepted}
+	e.stats = Stats{PagesTotal: e.stats.PagesTotal, Steps: e.stats.Steps, Preempted: e.stats.Preempted, Drafted: e.stats.Drafted, Accepted: e.stats.Accepted,
+		DraftedByModel: e.stats.DraftedByModel, AcceptedByModel: e.stats.AcceptedByModel}
 	e.mu.Unlock()
 	for _, s := range l.streams {
 		e.keep(s, l.scheduler.Computed(s.id))
@@ -278,5 +284,7 @@ func (e *Engine) note(step scheduler.Step) {
 	e.stats.Drafted += uint64(step.DraftRows)
 	if step.DraftRows > 0 {
 		e.stats.Accepted += uint64(l.accepted)
+		e.stats.DraftedByModel += uint64(l.byDraft)
+		e.stats.AcceptedByModel += uint64(l.right)
 	}
 }

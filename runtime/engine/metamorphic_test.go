@@ -182,7 +182,7 @@ type variant struct {
 	Dawdle       bool
 	Cancels      int // requests beside the ones compared that are cancelled on the way
 	NoSharing    bool
-	Guesses      string // off; by the engine's own judgement; or a row's worth each time: right, wrong, mixed
+	Guesses      string // off; by the engine's own judgement, with a draft to ask; or a row's worth each time: right, wrong, mixed, or the draft's
 	Restart      bool   // another engine makes the second round; it has the pages of the first from disk
 	Rounds       int    // how often the requests are made: what one round leaves in the cache serves the next
 }
@@ -195,7 +195,7 @@ func drawVariant(r *rand.Rand, levels []string) variant {
 		StepTokens: pick(1, 7, 64, 512), PageTokens: pick(16, 32, 64), Spare: pick(0, 1, 3, 100),
 		StreamTokens: pick(2, 64, 256), Dawdle: r.IntN(3) == 0, Cancels: pick(0, 0, 3),
 		NoSharing: r.IntN(4) == 0, Rounds: pick(1, 1, 2), Restart: r.IntN(2) == 0,
-		Guesses: []string{"off", "own", "right", "wrong", "mixed", "mixed"}[r.IntN(6)],
+		Guesses: []string{"off", "own draft", "right", "wrong", "mixed", "draft"}[r.IntN(6)],
 	}
 }
 
@@ -206,6 +206,7 @@ type subject struct {
 	contextLen int
 	headDim    int
 	eog        []int32
+	draft      func(t *testing.T) string // nil: itself
 }
 
 func subjects() []subject {
@@ -213,11 +214,11 @@ func subjects() []subject {
 		return func(t *testing.T) string { return modeltest.WriteTiny(t, s) }
 	}
 	return []subject{
-		{"stories260K", builtinFile, 128, 8, []int32{2}},
-		{"tiny Q8_0", tiny(modeltest.Spec{Seed: 1, Type: quant.Q8_0, Biases: true}), 96, 16, []int32{2, 17, 18, 19}},
-		{"tiny Q4_1", tiny(modeltest.Spec{Seed: 2, Type: quant.Q4_1, Untied: true, Context: 192, HeadDim: 32}), 192, 32, []int32{2, 17, 18, 19}},
-		{"tiny Q4_K", tiny(modeltest.Spec{Seed: 3, Type: quant.Q4_K, HeadDim: 64}), 100, 64, []int32{2}},
-		{"tiny F16", tiny(modeltest.Spec{Seed: 4, Type: quant.F16, KVHeads: 1}), 80, 16, []int32{2, 40, 41}},
+		{"stories260K", builtinFile, 128, 8, []int32{2}, nil},
+		{"tiny Q8_0", tiny(modeltest.Spec{Seed: 1, Type: quant.Q8_0, Biases: true}), 96, 16, []int32{2, 17, 18, 19}, tiny(modeltest.Spec{Seed: 1, Type: quant.Q4_0, Biases: true})},
+		{"tiny Q4_1", tiny(modeltest.Spec{Seed: 2, Type: quant.Q4_1, Untied: true, Context: 192, HeadDim: 32}), 192, 32, []int32{2, 17, 18, 19}, tiny(modeltest.Spec{Seed: 2, Untied: true, Context: 100})},
+		{"tiny Q4_K", tiny(modeltest.Spec{Seed: 3, Type: quant.Q4_K, HeadDim: 64}), 100, 64, []int32{2}, tiny(modeltest.Spec{Seed: 3, Type: quant.Q8_0, HeadDim: 64, Width: 256})},
+		{"tiny F16", tiny(modeltest.Spec{Seed: 4, Type: quant.F16, KVHeads: 1}), 80, 16, []int32{2, 40, 41}, tiny(modeltest.Spec{Seed: 5, KVHeads: 1})},
 	}
 }
 
@@ -338,8 +339,13 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 			cfg.Spill = spillTo(openStore(t, t.TempDir()))
 			cfg.Spill.All = true
 		}
+		draft := newTestDraft(t, d, of, model, v)
+		if v.Guesses == "draft" {
+			cfg.guesses = draft.always
+		}
 		e := open(t, d, cfg, v.CPU)
 		defer func() { e.Close() }()
+		draft.give(t, e)
 		var readers sync.WaitGroup
 		for range v.Cancels {
 			req, after := drawRequest(r, vocab, of.contextLen), r.IntN(6)
@@ -352,6 +358,7 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 			if round > 0 && v.Restart {
 				e.Close()
 				e = open(t, d, cfg, v.CPU)
+				draft.give(t, e)
 			}
 			together, found := make([]answer, len(requests)), make([]int, len(requests))
 			streams := make([]*Stream, len(requests))
@@ -401,7 +408,7 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 
 // guesser guesses what requests are answered alone: right, wrong, or right up to somewhere. It runs on the engine's goroutine.
 func guesser(kind string, requests []Request, alone []answer, vocab int) func(*Stream, []scheduler.Sampled) []int32 {
-	if kind == "off" || kind == "own" {
+	if kind == "off" || kind == "draft" || kind == "own draft" {
 		return nil
 	}
 	r := rand.New(rand.NewPCG(11, 0))

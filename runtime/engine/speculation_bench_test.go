@@ -38,20 +38,31 @@ var speculationTasks = []struct {
 // of the decode rates and of their ratios. Answers are compared: they must be the same.
 func BenchmarkSpeculation(b *testing.B) {
 	for _, file := range []string{"SmolLM2-135M-Instruct.Q4_1.gguf", "smollm2-f32.gguf"} {
-		b.Run(file, func(b *testing.B) { benchmarkSpeculation(b, file) })
+		b.Run(file, func(b *testing.B) { benchmarkSpeculation(b, file, "") })
 	}
 }
 
-func benchmarkSpeculation(b *testing.B, file string) {
+// BenchmarkDraft does the same with a draft: the model itself in a type of a fifth of the bytes.
+func BenchmarkDraft(b *testing.B) {
+	benchmarkSpeculation(b, "smollm2-f32.gguf", "SmolLM2-135M-Instruct.Q4_1.gguf")
+}
+
+func openModel(b *testing.B, file string) (*gguf.File, models.Model) {
+	b.Helper()
 	f, err := gguf.Open(modeltest.File(b, file), gguf.DefaultLimits())
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer f.Close()
+	b.Cleanup(func() { f.Close() })
 	model, err := models.Load(f)
 	if err != nil {
 		b.Fatal(err)
 	}
+	return f, model
+}
+
+func benchmarkSpeculation(b *testing.B, file, draft string) {
+	f, model := openModel(b, file)
 	words, err := tokenizer.New(f.Meta())
 	if err != nil {
 		b.Fatal(err)
@@ -70,6 +81,18 @@ func benchmarkSpeculation(b *testing.B, file string) {
 			b.Fatal(err)
 		}
 		defer engines[i].Close()
+	}
+	if draft != "" {
+		_, small := openModel(b, draft)
+		d, err := NewDraft(DraftConfig{Backend: device.Open(), Model: small, Vocab: model.Config().Vocab, ContextLen: 1024, PageTokens: 32})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer d.Close()
+		if err := engines[1].SetDraft(testContext(b), d); err != nil {
+			b.Fatal(err)
+		}
+		defer func() { _ = engines[1].SetDraft(testContext(b), nil) }()
 	}
 	for _, task := range speculationTasks {
 		b.Run(task.name, func(b *testing.B) {

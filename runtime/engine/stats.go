@@ -32,6 +32,8 @@ type Stats struct {
 	Preempted  uint64 // times that a sequence gave up its pages
 	Drafted    uint64 // rows that were guesses at tokens to come
 	Accepted   uint64 // of these, those that were right
+	// Of both, those of the draft.
+	DraftedByModel, AcceptedByModel uint64
 }
 
 // Stats returns how the engine stands.

@@ -97,7 +97,7 @@ func (e *Engine) trust(fault error) error {
 // sample chooses the tokens of a step and scores prompt tokens. A sequence whose logits are not finite ends here, alone.
 func (e *Engine) sample(step scheduler.Step) error {
 	l := &e.loop
-	l.sampled, l.tokens, l.accepted = l.sampled[:0], l.tokens[:0], 0
+	l.sampled, l.tokens, l.accepted, l.byDraft, l.right = l.sampled[:0], l.tokens[:0], 0, 0, 0
 	vocab := e.model.Vocab
 	rows := l.logits
 	for i := range step.Parts {
@@ -157,6 +157,11 @@ func (e *Engine) choose(s *Stream, p *scheduler.Part, samples []float32) (bad in
 		right := len(l.sampled) - first - 1
 		l.accepted += right
 		s.drafted(p.Drafts, right)
+		if s.byDraft {
+			l.byDraft += p.Drafts
+			l.right += right
+			l.drafts.Tried(p.Drafts, right)
+		}
 	}
 	return -1
 }

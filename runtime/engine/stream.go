@@ -27,6 +27,7 @@ type Stream struct {
 	// Of the loop.
 	sampler   *sampler.Sampler
 	lookup    *speculation.Lookup // nil before the first token, and where nothing is guessed
+	byDraft   bool                // the guesses it carries are the draft's
 	pausedAt  time.Time           // zero while the stream is not paused
 	patience  int                 // taken when the reader's time began
 	fetching  bool                // its pages are being read from disk: the scheduler does not know it yet

@@ -45,6 +45,7 @@ type Status struct {
 	Parameters      int64
 	ContextLen      int
 	CacheType       string // as served
+	Draft           string // by the settings
 	Template        string // where it comes from; "": there is none that can be used
 	TemplateProblem string
 	HeaderDigest    string
@@ -160,7 +161,7 @@ func (m *Model) status(state string) Status {
 	return Status{
 		Name: m.Name, State: state, Builtin: m.Builtin, Files: m.Files, Bytes: m.Bytes, Memory: m.Memory,
 		Generation: m.Generation, Leases: m.leases, Architecture: m.Config.Architecture, Quantization: m.Quantization,
-		Parameters: m.Parameters, ContextLen: m.ContextLen, CacheType: m.CacheType.String(),
+		Parameters: m.Parameters, ContextLen: m.ContextLen, CacheType: m.CacheType.String(), Draft: m.Settings.Draft,
 		Template: m.TemplateOrigin, TemplateProblem: m.TemplateProblem,
 		HeaderDigest: m.HeaderDigest, Digest: digest, Arrived: m.Arrived, Served: m.Served,
 	}

@@ -64,6 +64,7 @@ type Settings struct {
 	CacheType   string // a name of kernels.ParseCacheType; where the model does not fit a quantized one, f16 serves
 	Speculation string // "auto" or "off": see engine.Config.NoSpeculation
 	Sharing     string // SharingOn or SharingOff: see engine.Config.NoSharing
+	Draft       string // name of the model that guesses for this one, or ""; for who joins the two: here it only makes part of the generation
 	Template    string // Jinja text, or the name of a template that the program has; "": the file's own
 	Sampling    map[string]float64
 	Aliases     []string

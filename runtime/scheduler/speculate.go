@@ -24,6 +24,16 @@ func (s *Scheduler) Draft(id SeqID, guesses []int32) {
 	}
 }
 
+// Tokens returns all tokens of a sequence, prompt first, valid until the next call that takes the sequence further; none when there is no such
+// sequence.
+func (s *Scheduler) Tokens(id SeqID) []int32 {
+	q := s.byID[id]
+	if q == nil {
+		return nil
+	}
+	return q.tokens
+}
+
 // speculate gives the rows, logits and pages that a step has left to the guesses of the sequences that decode in it.
 func (s *Scheduler) speculate() {
 	for i := range s.step.Parts {

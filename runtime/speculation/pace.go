@@ -118,8 +118,15 @@ func (p *Pace) Plan(sequences int) {
 
 // Guesses is how many guesses, up to most, the next sequence of the planned step should carry; trust is Lookup.Trust.
 func (p *Pace) Guesses(trust func(ahead int) float64, most int) int {
+	n, _ := p.choose(trust, 0, most)
+	return n
+}
+
+// choose is Guesses where making each guess costs something too, in steps of one row. later says that there would be some, had the step
+// before had none: beside such a one the next with guesses tells what it costs.
+func (p *Pace) choose(trust func(ahead int) float64, each float64, most int) (n int, later bool) {
 	if most < 1 || p.rows >= maxRows || trust(0) == 0 {
-		return 0
+		return 0, false
 	}
 	best, bestTokens := 0, p.tokens
 	bestRate := p.tokens / p.cost(p.rows) * leastGain
@@ -137,14 +144,14 @@ func (p *Pace) Guesses(trust func(ahead int) float64, most int) int {
 		if p.base > 1 && cost > longest {
 			break
 		}
-		if rate := tokens / cost; rate > bestRate {
+		if rate := tokens / (cost + float64(each*float64(n))); rate > bestRate {
 			best, bestTokens, bestRate = n, tokens, rate*leastGain
 		}
 	}
 	if best > 0 && p.guessesBefore > 0 && p.known(p.rows+best) < enough {
-		return 0 // beside a step without guesses the next such one tells what it costs
+		return 0, true
 	}
 	p.rows += best
 	p.tokens = bestTokens
-	return best
+	return best, false
 }
