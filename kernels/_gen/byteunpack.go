@@ -14,7 +14,7 @@ func byteUnpacking() {
 	}
 }
 
-// prefetchGroup asks for n bytes of the rows after the next sixteen, in the order in which they lie.
+// prefetchGroup asks for the next n bytes of the rows after those at hand, in the order in which they lie.
 func prefetchGroup(ahead GPVirtual, n int) {
 	for line := 0; line < n; line += 64 {
 		PREFETCHT1(Mem{Base: ahead, Disp: line})

@@ -10,14 +10,14 @@ import (
 
 // panelOut is where the scales of the current block of a panel go: the half of each line that belongs to eight rows.
 type panelOut struct {
-	d, m, pairs, mins GPVirtual
+	d, m, pairs, mins Mem
 }
 
-func (o *panelOut) scale(d VecVirtual)       { VMOVUPS(d, Mem{Base: o.d}) }
-func (o *panelOut) minimum(m VecVirtual)     { VMOVUPS(m, Mem{Base: o.m}) }
-func (o *panelOut) pair(i int, v VecVirtual) { VMOVDQU(v, Mem{Base: o.pairs, Disp: 64 * i}) }
+func (o *panelOut) scale(d VecVirtual)       { VMOVUPS(d, o.d) }
+func (o *panelOut) minimum(m VecVirtual)     { VMOVUPS(m, o.m) }
+func (o *panelOut) pair(i int, v VecVirtual) { VMOVDQU(v, o.pairs.Offset(64*i)) }
 func (o *panelOut) mins2(i int, v VecVirtual) {
-	VMOVDQU(v, Mem{Base: o.mins, Disp: 64 * i})
+	VMOVDQU(v, o.mins.Offset(64*i))
 }
 
 // halvesAt returns the halves at disp of eight rows as float32.

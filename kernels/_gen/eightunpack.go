@@ -27,11 +27,15 @@ func unpackEight(name string, f eightFormat, wide bool) {
 	Pragma("noescape")
 	k := &eightRows{w: load("w"), w4: GP64(), size: GP64(), size3: GP64()}
 	panel, count := load("panel"), load("blocks")
-	out := &panelOut{d: load("d"), m: load("m"), pairs: load("pairs"), mins: load("mins")}
+	d, m, pairs, mins := load("d"), load("m"), load("pairs"), load("mins")
+	out := &panelOut{d: Mem{Base: d}, m: Mem{Base: m}, pairs: Mem{Base: pairs}, mins: Mem{Base: mins}}
 	IMUL3Q(imm(f.blockBytes), count, k.size)
 	LEAQ(Mem{Base: k.size, Index: k.size, Scale: 2}, k.size3)
 	LEAQ(Mem{Base: k.w, Index: k.size, Scale: 4}, k.w4)
+	ahead := GP64()
+	LEAQ(Mem{Base: k.w, Index: k.size, Scale: 8}, ahead)
 	loop(count, 1, func() {
+		prefetchGroup(ahead, 8*f.blockBytes)
 		f.scales(k, out)
 		lines := 0
 		f.emit(k, func(i int, v VecVirtual) {
@@ -51,11 +55,11 @@ func unpackEight(name string, f eightFormat, wide bool) {
 			size *= 2
 		}
 		ADDQ(imm(size), panel)
-		ADDQ(imm(64), out.d)
-		ADDQ(imm(64), out.m)
+		ADDQ(imm(64), d)
+		ADDQ(imm(64), m)
 		if lines == 64 {
-			ADDQ(imm(1024), out.pairs)
-			ADDQ(imm(512), out.mins)
+			ADDQ(imm(1024), pairs)
+			ADDQ(imm(512), mins)
 		}
 		ADDQ(imm(f.blockBytes), k.w)
 		ADDQ(imm(f.blockBytes), k.w4)
@@ -69,7 +73,7 @@ func storeWide(f eightFormat, panel GPVirtual, out *panelOut, i int, v VecVirtua
 		pair := moved(v, [4]int{none, 2 * half, none, 2*half + 1})
 		VPSRAW(Imm(8), pair, pair)
 		if f.blockBytes > 34 {
-			VPMULLW(Mem{Base: out.pairs, Disp: 64 * (i / 8)}, pair, pair)
+			VPMULLW(out.pairs.Offset(64*(i/8)), pair, pair)
 		}
 		VMOVDQU(pair, Mem{Base: panel, Disp: 64 * (2*i + half)})
 	}

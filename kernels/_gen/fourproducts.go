@@ -12,39 +12,48 @@ import (
 // Sums wait in 16 bits as long as their end cannot leave them. They may wrap on the way: that they begin at -16 or -32
 // times the sums of the same quants makes the end that of the signed weights, half as large as of the unsigned.
 func fourProducts() {
-	mulFours("mulBytes", func(k *fourProduct) { k.blocks(true, false) })
-	mulFours("mulBytesMinima4", func(k *fourProduct) { k.blocks(false, true) })
-	mulFours("mulBytesMinima5", func(k *fourProduct) { k.blocks(true, true) })
-	mulFours("mulSupers", func(k *fourProduct) { k.supers(superShape{lines: 4, offset: true}) })
-	mulFours("mulSupersMinima2", func(k *fourProduct) { k.supers(superShape{lines: 4, minima: true}) })
-	mulFours("mulSupersMinima4", func(k *fourProduct) { k.supers(superShape{lines: 8, minima: true}) })
-	mulFours("mulSupersMinima5", func(k *fourProduct) { k.supers(superShape{lines: 8, again: 4, minima: true}) })
+	mulFours("mulBytes", func(k *fourProduct, p panelAt) { k.block(p, true, false) })
+	mulFours("mulBytesMinima4", func(k *fourProduct, p panelAt) { k.block(p, false, true) })
+	mulFours("mulBytesMinima5", func(k *fourProduct, p panelAt) { k.block(p, true, true) })
+	mulFours("mulSupers", func(k *fourProduct, p panelAt) { k.super(p, superShape{lines: 4, offset: true}) })
+	mulFours("mulSupersMinima2", func(k *fourProduct, p panelAt) { k.super(p, superShape{lines: 4, minima: true}) })
+	mulFours("mulSupersMinima4", func(k *fourProduct, p panelAt) { k.super(p, superShape{lines: 8, minima: true}) })
+	mulFours("mulSupersMinima5", func(k *fourProduct, p panelAt) { k.super(p, superShape{lines: 8, again: 4, minima: true}) })
 }
 
 // fourProduct is the frame of a product with one tile of four rows.
 type fourProduct struct {
-	x     GPVirtual // the tile, read from one end to the other
-	local Mem       // float32 sums, then 32-bit integer sums of super-blocks
+	x      GPVirtual // the tile, read from one end to the other
+	sums   Mem       // float32 sums, [tokens][16]
+	totals Mem       // 32-bit integer sums of super-blocks, as many
+	ahead  func()    // asks for some of the memory that is read next; nil: nobody does
 }
 
-func mulFours(name string, body func(k *fourProduct)) {
+// panelAt is where the current block of a panel lies.
+type panelAt struct {
+	bytes, pairs, mins, d, m GPVirtual
+}
+
+func mulFours(name string, body func(k *fourProduct, p panelAt)) {
 	TEXT(name, 0, "func(dst *float32, dstStride int, panel *uint8, pairs, mins *int16, d, m *float32, blocks int, tiles *int32, count int)")
 	Doc(name + " multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.")
 	Pragma("noescape")
-	k := &fourProduct{x: load("tiles"), local: AllocLocal(2 * 64 * tokens)}
+	local := AllocLocal(2 * 64 * tokens)
+	k := &fourProduct{x: load("tiles"), sums: local, totals: local.Offset(64 * tokens)}
 	top, done := label("tile"), label("end")
 	Label(top)
 	none := YMM()
 	zero(none)
 	for i := range 2 * tokens {
-		VMOVUPS(none, k.local.Offset(32*i))
+		VMOVUPS(none, k.sums.Offset(32*i))
 	}
-	body(k)
+	blocks, p := load("blocks"), panelAt{bytes: load("panel"), pairs: load("pairs"), mins: load("mins"), d: load("d"), m: load("m")}
+	loop(blocks, 1, func() { body(k, p) })
 	dst, stride, left := load("dst"), load("dstStride"), load("count")
 	for t := range tokens {
 		for h := range 2 {
 			v := YMM()
-			VMOVUPS(k.local.Offset(64*t+32*h), v)
+			VMOVUPS(k.sums.Offset(64*t+32*h), v)
 			VMOVUPS(v, Mem{Base: dst, Disp: 32 * h})
 		}
 		ADDQ(stride, dst)
@@ -80,8 +89,8 @@ func (k *fourProduct) start(acc *fourSums, i int, factor Mem) {
 	}
 }
 
-// dots adds products of lines from word first of the tile on, in 16 bits. Without a start the sums begin with them.
-func (k *fourProduct) dots(acc *fourSums, panel GPVirtual, first, lines int, started bool) {
+// dots adds products of lines from word first of the tile on, in 16 bits. Sums without a start begin with them.
+func (k *fourProduct) dots(acc *fourSums, panel GPVirtual, first, lines int, started ...bool) {
 	for i := range lines {
 		w := ymms(2)
 		VMOVDQU(Mem{Base: panel, Disp: 64 * i}, w[0])
@@ -90,7 +99,7 @@ func (k *fourProduct) dots(acc *fourSums, panel GPVirtual, first, lines int, sta
 			x := YMM()
 			VPBROADCASTD(k.at(first+i, t), x)
 			for h := range 2 {
-				if i == 0 && !started {
+				if i == 0 && !started[h%len(started)] {
 					VPMADDUBSW(x, w[h], acc[t][h])
 					continue
 				}
@@ -116,57 +125,55 @@ func (k *fourProduct) finish(acc *fourSums, scales, dx GPVirtual, convert bool) 
 		x := YMM()
 		VBROADCASTSS(Mem{Base: dx, Disp: 4 * t}, x)
 		for h, sum := range halves {
-			both, total := YMM(), YMM()
-			VMULPS(x, d[h], both)
 			if convert {
 				VCVTDQ2PS(sum, sum)
 			}
-			VMOVUPS(k.local.Offset(64*t+32*h), total)
-			VFMADD231PS(sum, both, total)
-			VMOVUPS(total, k.local.Offset(64*t+32*h))
+			k.finishOne(sum, x, d[h], t, h)
 		}
 	}
 }
 
-// blocks multiplies in blocks of 32. A word of the tile holds, for four rows, 0 the scale, 1 the pair of sums, 2 the sum
+// finishOne adds converted sums of eight rows of weights and one of activations times both scales to the float32 sums.
+func (k *fourProduct) finishOne(sum, x, d VecVirtual, t, h int) {
+	both, total := YMM(), YMM()
+	VMULPS(x, d, both)
+	VMOVUPS(k.sums.Offset(64*t+32*h), total)
+	VFMADD231PS(sum, both, total)
+	VMOVUPS(total, k.sums.Offset(64*t+32*h))
+}
+
+// block multiplies a block of 32. A word of the tile holds, for four rows, 0 the scale, 1 the pair of sums, 2 the sum
 // as float32, 3-10 the quants. Nibbles need no start: eight times 2*15*127 are 30480.
-func (k *fourProduct) blocks(start, minima bool) {
-	panel, d, blocks := load("panel"), load("d"), load("blocks")
-	var m GPVirtual
-	if minima {
-		m = load("m")
+func (k *fourProduct) block(p panelAt, start, minima bool) {
+	acc := newFourSums()
+	if start {
+		k.start(acc, 1, words("minus16", 0xfff0fff0))
 	}
-	loop(blocks, 1, func() {
-		acc := newFourSums()
-		if start {
-			k.start(acc, 1, words("minus16", 0xfff0fff0))
+	k.dots(acc, p.bytes, 3, 8, start)
+	ones := YMM()
+	VMOVDQU(words("ones16", 0x00010001), ones)
+	for t := range acc {
+		for h := range 2 {
+			VPMADDWD(ones, acc[t][h], acc[t][h])
 		}
-		k.dots(acc, panel, 3, 8, start)
-		ones := YMM()
-		VMOVDQU(words("ones16", 0x00010001), ones)
-		for t := range acc {
+		if start && minima { // their bytes have no offset
+			back := YMM()
+			VPBROADCASTD(k.at(1, t), back)
+			VPMADDWD(words("plus16", 0x00100010), back, back)
 			for h := range 2 {
-				VPMADDWD(ones, acc[t][h], acc[t][h])
-			}
-			if start && minima { // their bytes have no offset
-				back := YMM()
-				VPBROADCASTD(k.at(1, t), back)
-				VPMADDWD(words("plus16", 0x00100010), back, back)
-				for h := range 2 {
-					VPADDD(back, acc[t][h], acc[t][h])
-				}
+				VPADDD(back, acc[t][h], acc[t][h])
 			}
 		}
-		k.finish(acc, d, k.x, true)
-		if minima {
-			for t := range acc {
-				VBROADCASTSS(k.at(2, t), acc[t][0])
-				VMOVAPS(acc[t][0], acc[t][1])
-			}
-			k.finish(acc, m, k.x, false)
+	}
+	k.finish(acc, p.d, k.x, true)
+	if minima {
+		for t := range acc {
+			VBROADCASTSS(k.at(2, t), acc[t][0])
+			VMOVAPS(acc[t][0], acc[t][1])
 		}
-		ADDQ(imm(16*11), k.x)
-	})
+		k.finish(acc, p.m, k.x, false)
+	}
+	ADDQ(imm(16*11), k.x)
 }
 
 // superShape is what super-blocks differ in: lines share a scale; after again lines 16 bits are full; the bytes have an
@@ -176,74 +183,73 @@ type superShape struct {
 	offset, minima bool
 }
 
-// supers multiplies in super-blocks of 256. A word of the tile holds, for four rows, 0 the scale, 1-8 pairs of sums of 16
+// super multiplies a super-block of 256. A word of the tile holds, for four rows, 0 the scale, 1-8 pairs of sums of 16
 // quants, 9-24 the pairs of sums inside each 16, 25-88 the quants.
-func (k *fourProduct) supers(s superShape) {
-	panel, d, blocks, pairs := load("panel"), load("d"), load("blocks"), load("pairs")
-	mins, m, head, subs := load("mins"), load("m"), GP64(), GP64()
-	total := func(t, h int) Mem { return k.local.Offset(64*(tokens+t) + 32*h) }
-	loop(blocks, 1, func() {
-		MOVQ(k.x, head)
-		none := YMM()
-		zero(none)
-		for t := range tokens {
-			VMOVDQU(none, total(t, 0))
-			VMOVDQU(none, total(t, 1))
+func (k *fourProduct) super(p panelAt, s superShape) {
+	head, subs, inside := GP64(), GP64(), GP64()
+	total := func(t, h int) Mem { return k.totals.Offset(64*t + 32*h) }
+	MOVQ(k.x, head)
+	none := YMM()
+	zero(none)
+	for t := range tokens {
+		VMOVDQU(none, total(t, 0))
+		VMOVDQU(none, total(t, 1))
+	}
+	if s.offset {
+		LEAQ(Mem{Base: head, Disp: 16 * 9}, inside)
+	}
+	MOVQ(U32(64/s.lines), subs)
+	loop(subs, 1, func() {
+		if k.ahead != nil {
+			k.ahead()
 		}
-		inside := GP64()
-		if s.offset {
-			LEAQ(Mem{Base: head, Disp: 16 * 9}, inside)
-		}
-		MOVQ(U32(64/s.lines), subs)
-		loop(subs, 1, func() {
-			acc := newFourSums()
-			flush := func() {
-				scale := ymms(2)
-				VMOVDQU(Mem{Base: pairs}, scale[0])
-				VMOVDQU(Mem{Base: pairs, Disp: 32}, scale[1])
-				for t := range acc {
-					for h, sum := range acc[t] {
-						VPMADDWD(scale[h], sum, sum)
-						VPADDD(total(t, h), sum, sum)
-						VMOVDQU(sum, total(t, h))
-					}
+		acc := newFourSums()
+		flush := func() {
+			scale := ymms(2)
+			VMOVDQU(Mem{Base: p.pairs}, scale[0])
+			VMOVDQU(Mem{Base: p.pairs, Disp: 32}, scale[1])
+			for t := range acc {
+				for h, sum := range acc[t] {
+					VPMADDWD(scale[h], sum, sum)
+					VPADDD(total(t, h), sum, sum)
+					VMOVDQU(sum, total(t, h))
 				}
 			}
-			if s.offset {
-				quants := k.x
-				k.x = inside
-				k.start(acc, 0, words("minus32", 0xffe0ffe0))
-				k.x = quants
-				ADDQ(imm(16), inside)
-			}
-			if s.again > 0 {
-				k.dots(acc, panel, 25, s.again, s.offset)
-				flush()
-				k.dots(acc, panel, 25+s.again, s.lines-s.again, s.offset)
-			} else {
-				k.dots(acc, panel, 25, s.lines, s.offset)
-			}
+		}
+		if s.offset {
+			quants := k.x
+			k.x = inside
+			k.start(acc, 0, words("minus32", 0xffe0ffe0))
+			k.x = quants
+			ADDQ(imm(16), inside)
+		}
+		if s.again > 0 {
+			k.dots(acc, p.bytes, 25, s.again, s.offset)
 			flush()
-			ADDQ(imm(64), pairs)
-			ADDQ(imm(16*s.lines), k.x)
-		})
-		acc := newFourSums()
-		for t := range acc {
-			for h := range 2 {
-				VMOVDQU(total(t, h), acc[t][h])
-			}
+			k.dots(acc, p.bytes, 25+s.again, s.lines-s.again, s.offset)
+		} else {
+			k.dots(acc, p.bytes, 25, s.lines, s.offset)
 		}
-		k.finish(acc, d, head, true)
-		if s.lines == 8 {
-			ADDQ(imm(512), pairs) // the panel has room for sixteen
-		}
-		if s.minima {
-			acc = newFourSums()
-			k.minima(acc, mins, head)
-			k.finish(acc, m, head, true)
-		}
-		ADDQ(imm(16*25), k.x)
+		flush()
+		ADDQ(imm(64), p.pairs)
+		ADDQ(imm(16*s.lines), k.x)
 	})
+	acc := newFourSums()
+	for t := range acc {
+		for h := range 2 {
+			VMOVDQU(total(t, h), acc[t][h])
+		}
+	}
+	k.finish(acc, p.d, head, true)
+	if s.lines == 8 {
+		ADDQ(imm(512), p.pairs) // the panel has room for sixteen
+	}
+	if s.minima {
+		acc = newFourSums()
+		k.minima(acc, p.mins, head)
+		k.finish(acc, p.m, head, true)
+	}
+	ADDQ(imm(16*25), k.x)
 }
 
 // minima sets sums to the products of minima with the sums of 16 quants.

@@ -21,6 +21,7 @@ var levels = map[string]func(){
 		mulWide()
 		eightUnpacking()
 		fourProducts()
+		fewFours()
 		mulFloats()
 		activations()
 		packing()

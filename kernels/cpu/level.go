@@ -54,8 +54,11 @@ type product struct {
 	rowsQuant            func(dst []float32, w []byte, x *ref.Quants) // quantized types
 	unpack               func(p *ref.Panel, w []byte, rows, cols int) // quantized types: up to ref.PanelRows rows
 	mul                  func(dst []float32, stride int, p *ref.Panel, x *ref.Quants)
-	// few, where a level has it, serves from two rows of activations on up to those from which panels do, in narrow tiles.
-	few func(dst []float32, stride int, w []byte, rows int, x *ref.Quants)
+	// few, where a level has it, serves from fewFrom rows of activations on up to those from which panels do, in narrow tiles
+	// or, with fewFours, in those of Quants.Fours.
+	few      func(dst []float32, stride int, w []byte, rows int, x *ref.Quants)
+	fewFrom  int
+	fewFours bool
 }
 
 // level is one entry of the ladder.

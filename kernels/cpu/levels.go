@@ -25,6 +25,10 @@ func hasAVX2() bool {
 // halvesUpTo is up to how many queries a tile of halves is met where it lies; every six of them convert it again.
 const halvesUpTo = 16
 
+// panelsOfEightFrom is the number of rows of activations from which on a panel of whole rows of weights pays, at the levels whose
+// registers hold eight rows side by side; up to it they meet one block of the weights after the other, as it is unpacked.
+const panelsOfEightFrom = 33
+
 // overlayAVX2 sets what kernels/cpu/avx2 has: for some formats kernels of their own, for the others one way through 16 bits.
 func overlayAVX2(t *table) {
 	t.quantize, t.widen, t.pack = avx2.Quantize, avx2.Widen, avx2.Pack
@@ -45,6 +49,13 @@ func overlayAVX2(t *table) {
 			continue
 		}
 		p.rowsQuant = func(dst []float32, w []byte, x *ref.Quants) { avx2.RowsQuant(typ, dst, w, x) }
+		p.fewFrom, p.fewFours, p.panelFrom = 2, true, panelsOfEightFrom
+		if typ == quant.IQ4_NL || typ == quant.IQ4_XS {
+			p.fewFrom = 3 // two rows of activations one after the other take three quarters of the time
+		}
+		p.few = func(dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
+			avx2.FewRows(typ, dst, stride, w, rows, x)
+		}
 		if !avx2.HasBytes(typ) {
 			p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx2.UnpackPanel(typ, panel, w, rows, cols) }
 			p.mul = avx2.MulPanel
@@ -121,6 +132,7 @@ func overlayAVX512(t *table) {
 		p.mul = func(dst []float32, stride int, panel *ref.Panel, x *ref.Quants) {
 			avx512.MulBytes(typ, dst, stride, panel, x)
 		}
+		p.fewFrom, p.fewFours = 2, false
 		p.few = func(dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
 			avx512.FewRows(typ, dst, stride, w, rows, x)
 		}

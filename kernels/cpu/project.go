@@ -57,8 +57,8 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 		panels := x.Rows >= p.panelFrom
 		t.wide = t.wide || panels && p.widePanels || !panels && p.wideRows
 		t.tiles = t.tiles || panels && p.tiles
-		t.narrow = t.narrow || t.fits(p)
-		t.fours = t.fours || panels && p.fours
+		t.narrow = t.narrow || t.fits(p) && !p.fewFours
+		t.fours = t.fours || panels && p.fours || t.fits(p) && p.fewFours
 		t.floats = t.floats || panels && p.form == ref.Float
 		rows += out[i].W.Rows
 	}
@@ -217,7 +217,7 @@ func (t *projectTask) single(s *scratch, p *product, out *kernels.Projection, w 
 
 // fits says whether p multiplies few rows, and x has so many.
 func (t *projectTask) fits(p *product) bool {
-	return p.few != nil && t.x.Rows > 1 && t.x.Rows < p.panelFrom
+	return p.few != nil && t.x.Rows >= p.fewFrom && t.x.Rows < p.panelFrom
 }
 
 // quantPanels unpacks ref.PanelRows weight rows at a time and walks over the activations with each panel.

@@ -78,19 +78,19 @@ func wantProduct(x []float32, rows int, w kernels.Tensor, bias []float32) []floa
 
 // Every type, alone or in a batch, on every level and number of threads: the bits of the definition.
 func TestProjectIsTheDefinition(t *testing.T) {
-	const cols = 512
+	const cols, most = 512, panelsOfEightFrom // the most rows that panels wait for at any level
 	r := kerneltest.Rand()
-	all := kerneltest.Floats(r, kerneltest.Normal, 9*cols)
+	all := kerneltest.Floats(r, kerneltest.Normal, most*cols)
 	biasValues := kerneltest.Floats(r, kerneltest.Normal, 53)
 	bias := tensor(quant.F32, 1, 53)
 	quant.Encode(quant.F32, bias.Data, biasValues)
 	want := map[quant.Type][]float32{}
 	for _, typ := range quant.Computable() {
-		want[typ] = wantProduct(all, 9, tensor(typ, 53, cols), biasValues)
+		want[typ] = wantProduct(all, most, tensor(typ, 53, cols), biasValues)
 	}
 	devices(t, func(t *testing.T, d *Device) {
 		b := open(t, d)
-		for _, rows := range []int{1, 2, panelFrom, 9} {
+		for _, rows := range []int{1, 2, panelFrom, 9, most} {
 			x := matrix(b, all[:rows*cols], rows, rows%2*5)
 			var out []kernels.Projection
 			for _, typ := range quant.Computable() {

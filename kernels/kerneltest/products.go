@@ -255,9 +255,9 @@ func panelExtremes(t *testing.T, typ quant.Type, unpack func(p *ref.Panel, w []b
 // counts are the numbers of rows of activations to try: each remainder of the tiles in use.
 func counts() []int {
 	if testing.Short() {
-		return []int{1, 2, 3, 4, 5, 9, 14, 28}
+		return []int{1, 2, 3, 4, 5, 9, 14, 37}
 	}
-	return []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 17, 24, 27}
+	return []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 17, 24, 37}
 }
 
 // newPanel returns a panel with what an earlier use may have left in it.

@@ -71,6 +71,20 @@ func TestPanels(t *testing.T) {
 	}
 }
 
+func TestFewRows(t *testing.T) {
+	for _, typ := range quant.Computable() {
+		if ref.FormOf(typ) == ref.Float {
+			continue
+		}
+		t.Run(typ.String(), func(t *testing.T) {
+			need(t)
+			kerneltest.TestFewRows(t, typ, func(dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
+				FewRows(typ, dst, stride, w, rows, x)
+			})
+		})
+	}
+}
+
 func TestOthers(t *testing.T) {
 	for name, f := range map[string]func(t *testing.T){
 		"expand":         func(t *testing.T) { kerneltest.TestExpand(t, Expand) },

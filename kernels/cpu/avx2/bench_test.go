@@ -40,6 +40,28 @@ func BenchmarkRows(b *testing.B) {
 	}
 }
 
+// BenchmarkFewRows multiplies weights that lie in the cache with a few rows of activations.
+func BenchmarkFewRows(b *testing.B) {
+	const rows, cols = 64, 1024
+	for _, typ := range quant.Computable() {
+		if ref.FormOf(typ) == ref.Float {
+			continue
+		}
+		w := kerneltest.Weights(kerneltest.Rand(), typ, kerneltest.Normal, rows, cols)
+		for _, count := range []int{2, 4, 8, 16} {
+			q := kerneltest.Quants(kerneltest.Floats(kerneltest.Rand(), kerneltest.Normal, count*cols), count, ref.FormOf(typ).BlockLen())
+			dst := make([]float32, count*rows)
+			b.Run(fmt.Sprintf("%s/%d", typ, count), func(b *testing.B) {
+				b.SetBytes(int64(len(w)))
+				for b.Loop() {
+					FewRows(typ, dst, rows, w, rows, &q)
+				}
+				rate(b, rows*cols*count)
+			})
+		}
+	}
+}
+
 // rate reports multiply-adds per second.
 func rate(b *testing.B, perTurn int) {
 	b.ReportMetric(float64(b.N)*float64(perTurn)/b.Elapsed().Seconds()/1e9, "GMAC/s")

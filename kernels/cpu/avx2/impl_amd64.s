@@ -6188,7 +6188,7 @@ done86:
 	RET
 
 // func unpackBytesQ4_0(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackBytesQ4_0(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -6200,10 +6200,15 @@ TEXT ·unpackBytesQ4_0(SB), NOSPLIT, $0-56
 	IMUL3Q $0x00000012, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R10
 
 loop91:
 	CMPQ           DI, $0x01
 	JL             done92
+	PREFETCHT1     (R10)
+	PREFETCHT1     64(R10)
+	PREFETCHT1     128(R10)
+	ADDQ           $0x00000090, R10
 	VPXOR          X0, X0, X0
 	VPINSRW        $0x00, (AX), X0, X0
 	VPINSRW        $0x01, (AX)(DX*1), X0, X0
@@ -6292,7 +6297,7 @@ DATA bytes8<>+28(SB)/4, $0x08080808
 GLOBL bytes8<>(SB), RODATA|NOPTR, $32
 
 // func unpackBytesQ4_1(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackBytesQ4_1(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -6304,10 +6309,15 @@ TEXT ·unpackBytesQ4_1(SB), NOSPLIT, $0-56
 	IMUL3Q $0x00000014, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R10
 
 loop93:
 	CMPQ           DI, $0x01
 	JL             done94
+	PREFETCHT1     (R10)
+	PREFETCHT1     64(R10)
+	PREFETCHT1     128(R10)
+	ADDQ           $0x000000a0, R10
 	VPXOR          X0, X0, X0
 	VPINSRW        $0x00, (AX), X0, X0
 	VPINSRW        $0x01, (AX)(DX*1), X0, X0
@@ -6379,7 +6389,7 @@ done94:
 	RET
 
 // func unpackBytesQ5_0(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackBytesQ5_0(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -6391,10 +6401,15 @@ TEXT ·unpackBytesQ5_0(SB), NOSPLIT, $0-56
 	IMUL3Q $0x00000016, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R10
 
 loop95:
 	CMPQ           DI, $0x01
 	JL             done96
+	PREFETCHT1     (R10)
+	PREFETCHT1     64(R10)
+	PREFETCHT1     128(R10)
+	ADDQ           $0x000000b0, R10
 	VPXOR          X0, X0, X0
 	VPINSRW        $0x00, (AX), X0, X0
 	VPINSRW        $0x01, (AX)(DX*1), X0, X0
@@ -6797,7 +6812,7 @@ DATA all3<>+63(SB)/1, $0x0f
 GLOBL all3<>(SB), RODATA|NOPTR, $64
 
 // func unpackBytesQ5_1(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackBytesQ5_1(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -6809,10 +6824,15 @@ TEXT ·unpackBytesQ5_1(SB), NOSPLIT, $0-56
 	IMUL3Q $0x00000018, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R10
 
 loop97:
 	CMPQ           DI, $0x01
 	JL             done98
+	PREFETCHT1     (R10)
+	PREFETCHT1     64(R10)
+	PREFETCHT1     128(R10)
+	ADDQ           $0x000000c0, R10
 	VPXOR          X0, X0, X0
 	VPINSRW        $0x00, (AX), X0, X0
 	VPINSRW        $0x01, (AX)(DX*1), X0, X0
@@ -6942,7 +6962,7 @@ done98:
 	RET
 
 // func unpackBytesMXFP4(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·unpackBytesMXFP4(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -6954,10 +6974,15 @@ TEXT ·unpackBytesMXFP4(SB), NOSPLIT, $0-56
 	IMUL3Q $0x00000011, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R10
 
 loop99:
 	CMPQ           DI, $0x01
 	JL             done100
+	PREFETCHT1     (R10)
+	PREFETCHT1     64(R10)
+	PREFETCHT1     128(R10)
+	ADDQ           $0x00000088, R10
 	VPXOR          X0, X0, X0
 	VPINSRB        $0x00, (AX), X0, X0
 	VPINSRB        $0x01, (AX)(DX*1), X0, X0
@@ -7107,7 +7132,7 @@ DATA codes16<>+63(SB)/1, $0x04
 GLOBL codes16<>(SB), RODATA|NOPTR, $64
 
 // func unpackBytesQ2_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackBytesQ2_K(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -7119,10 +7144,23 @@ TEXT ·unpackBytesQ2_K(SB), NOSPLIT, $0-56
 	IMUL3Q $0x00000054, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R12
 
 loop101:
 	CMPQ           DI, $0x01
 	JL             done102
+	PREFETCHT1     (R12)
+	PREFETCHT1     64(R12)
+	PREFETCHT1     128(R12)
+	PREFETCHT1     192(R12)
+	PREFETCHT1     256(R12)
+	PREFETCHT1     320(R12)
+	PREFETCHT1     384(R12)
+	PREFETCHT1     448(R12)
+	PREFETCHT1     512(R12)
+	PREFETCHT1     576(R12)
+	PREFETCHT1     640(R12)
+	ADDQ           $0x000002a0, R12
 	VBROADCASTI128 (AX), Y0
 	VINSERTI128    $0x01, (CX), Y0, Y0
 	VBROADCASTI128 (AX)(DX*1), Y1
@@ -7883,7 +7921,7 @@ DATA sign<>+28(SB)/4, $0x80000000
 GLOBL sign<>(SB), RODATA|NOPTR, $32
 
 // func unpackBytesQ3_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackBytesQ3_K(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -7895,10 +7933,26 @@ TEXT ·unpackBytesQ3_K(SB), NOSPLIT, $0-56
 	IMUL3Q $0x0000006e, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R12
 
 loop103:
 	CMPQ           DI, $0x01
 	JL             done104
+	PREFETCHT1     (R12)
+	PREFETCHT1     64(R12)
+	PREFETCHT1     128(R12)
+	PREFETCHT1     192(R12)
+	PREFETCHT1     256(R12)
+	PREFETCHT1     320(R12)
+	PREFETCHT1     384(R12)
+	PREFETCHT1     448(R12)
+	PREFETCHT1     512(R12)
+	PREFETCHT1     576(R12)
+	PREFETCHT1     640(R12)
+	PREFETCHT1     704(R12)
+	PREFETCHT1     768(R12)
+	PREFETCHT1     832(R12)
+	ADDQ           $0x00000370, R12
 	VBROADCASTI128 92(AX), Y0
 	VINSERTI128    $0x01, 92(CX), Y0, Y0
 	VBROADCASTI128 92(AX)(DX*1), Y1
@@ -8814,7 +8868,7 @@ DATA bytes28<>+28(SB)/4, $0x1c1c1c1c
 GLOBL bytes28<>(SB), RODATA|NOPTR, $32
 
 // func unpackBytesQ4_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackBytesQ4_K(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -8826,10 +8880,30 @@ TEXT ·unpackBytesQ4_K(SB), NOSPLIT, $0-56
 	IMUL3Q $0x00000090, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R12
 
 loop105:
 	CMPQ           DI, $0x01
 	JL             done106
+	PREFETCHT1     (R12)
+	PREFETCHT1     64(R12)
+	PREFETCHT1     128(R12)
+	PREFETCHT1     192(R12)
+	PREFETCHT1     256(R12)
+	PREFETCHT1     320(R12)
+	PREFETCHT1     384(R12)
+	PREFETCHT1     448(R12)
+	PREFETCHT1     512(R12)
+	PREFETCHT1     576(R12)
+	PREFETCHT1     640(R12)
+	PREFETCHT1     704(R12)
+	PREFETCHT1     768(R12)
+	PREFETCHT1     832(R12)
+	PREFETCHT1     896(R12)
+	PREFETCHT1     960(R12)
+	PREFETCHT1     1024(R12)
+	PREFETCHT1     1088(R12)
+	ADDQ           $0x00000480, R12
 	VBROADCASTI128 (AX), Y0
 	VINSERTI128    $0x01, (CX), Y0, Y0
 	VBROADCASTI128 (AX)(DX*1), Y1
@@ -9225,7 +9299,7 @@ DATA bytes63<>+28(SB)/4, $0x3f3f3f3f
 GLOBL bytes63<>(SB), RODATA|NOPTR, $32
 
 // func unpackBytesQ5_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackBytesQ5_K(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -9237,10 +9311,34 @@ TEXT ·unpackBytesQ5_K(SB), NOSPLIT, $0-56
 	IMUL3Q $0x000000b0, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R12
 
 loop107:
 	CMPQ           DI, $0x01
 	JL             done108
+	PREFETCHT1     (R12)
+	PREFETCHT1     64(R12)
+	PREFETCHT1     128(R12)
+	PREFETCHT1     192(R12)
+	PREFETCHT1     256(R12)
+	PREFETCHT1     320(R12)
+	PREFETCHT1     384(R12)
+	PREFETCHT1     448(R12)
+	PREFETCHT1     512(R12)
+	PREFETCHT1     576(R12)
+	PREFETCHT1     640(R12)
+	PREFETCHT1     704(R12)
+	PREFETCHT1     768(R12)
+	PREFETCHT1     832(R12)
+	PREFETCHT1     896(R12)
+	PREFETCHT1     960(R12)
+	PREFETCHT1     1024(R12)
+	PREFETCHT1     1088(R12)
+	PREFETCHT1     1152(R12)
+	PREFETCHT1     1216(R12)
+	PREFETCHT1     1280(R12)
+	PREFETCHT1     1344(R12)
+	ADDQ           $0x00000580, R12
 	VBROADCASTI128 (AX), Y0
 	VINSERTI128    $0x01, (CX), Y0, Y0
 	VBROADCASTI128 (AX)(DX*1), Y1
@@ -9842,7 +9940,7 @@ done108:
 	RET
 
 // func unpackBytesQ6_K(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackBytesQ6_K(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -9854,10 +9952,39 @@ TEXT ·unpackBytesQ6_K(SB), NOSPLIT, $0-56
 	IMUL3Q $0x000000d2, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R12
 
 loop109:
 	CMPQ           DI, $0x01
 	JL             done110
+	PREFETCHT1     (R12)
+	PREFETCHT1     64(R12)
+	PREFETCHT1     128(R12)
+	PREFETCHT1     192(R12)
+	PREFETCHT1     256(R12)
+	PREFETCHT1     320(R12)
+	PREFETCHT1     384(R12)
+	PREFETCHT1     448(R12)
+	PREFETCHT1     512(R12)
+	PREFETCHT1     576(R12)
+	PREFETCHT1     640(R12)
+	PREFETCHT1     704(R12)
+	PREFETCHT1     768(R12)
+	PREFETCHT1     832(R12)
+	PREFETCHT1     896(R12)
+	PREFETCHT1     960(R12)
+	PREFETCHT1     1024(R12)
+	PREFETCHT1     1088(R12)
+	PREFETCHT1     1152(R12)
+	PREFETCHT1     1216(R12)
+	PREFETCHT1     1280(R12)
+	PREFETCHT1     1344(R12)
+	PREFETCHT1     1408(R12)
+	PREFETCHT1     1472(R12)
+	PREFETCHT1     1536(R12)
+	PREFETCHT1     1600(R12)
+	PREFETCHT1     1664(R12)
+	ADDQ           $0x00000690, R12
 	VBROADCASTI128 192(AX), Y0
 	VINSERTI128    $0x01, 192(CX), Y0, Y0
 	VBROADCASTI128 192(AX)(DX*1), Y1
@@ -10476,7 +10603,7 @@ done110:
 	RET
 
 // func unpackBytesQ8_0(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackBytesQ8_0(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -10488,10 +10615,17 @@ TEXT ·unpackBytesQ8_0(SB), NOSPLIT, $0-56
 	IMUL3Q $0x00000022, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R10
 
 loop111:
 	CMPQ           DI, $0x01
 	JL             done112
+	PREFETCHT1     (R10)
+	PREFETCHT1     64(R10)
+	PREFETCHT1     128(R10)
+	PREFETCHT1     192(R10)
+	PREFETCHT1     256(R10)
+	ADDQ           $0x00000110, R10
 	VPXOR          X0, X0, X0
 	VPINSRW        $0x00, (AX), X0, X0
 	VPINSRW        $0x01, (AX)(DX*1), X0, X0
@@ -10574,7 +10708,7 @@ DATA bytes128<>+28(SB)/4, $0x80808080
 GLOBL bytes128<>(SB), RODATA|NOPTR, $32
 
 // func unpackWideQ8_0(panel *int16, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackWideQ8_0(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -10586,10 +10720,17 @@ TEXT ·unpackWideQ8_0(SB), NOSPLIT, $0-56
 	IMUL3Q $0x00000022, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R10
 
 loop113:
 	CMPQ           DI, $0x01
 	JL             done114
+	PREFETCHT1     (R10)
+	PREFETCHT1     64(R10)
+	PREFETCHT1     128(R10)
+	PREFETCHT1     192(R10)
+	PREFETCHT1     256(R10)
+	ADDQ           $0x00000110, R10
 	VPXOR          X0, X0, X0
 	VPINSRW        $0x00, (AX), X0, X0
 	VPINSRW        $0x01, (AX)(DX*1), X0, X0
@@ -10826,7 +10967,7 @@ DATA order0_3_0_4<>+63(SB)/1, $0x0f
 GLOBL order0_3_0_4<>(SB), RODATA|NOPTR, $64
 
 // func unpackBytesIQ4_NL(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackBytesIQ4_NL(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -10838,10 +10979,15 @@ TEXT ·unpackBytesIQ4_NL(SB), NOSPLIT, $0-56
 	IMUL3Q $0x00000012, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R10
 
 loop115:
 	CMPQ           DI, $0x01
 	JL             done116
+	PREFETCHT1     (R10)
+	PREFETCHT1     64(R10)
+	PREFETCHT1     128(R10)
+	ADDQ           $0x00000090, R10
 	VPXOR          X0, X0, X0
 	VPINSRW        $0x00, (AX), X0, X0
 	VPINSRW        $0x01, (AX)(DX*1), X0, X0
@@ -11000,7 +11146,7 @@ DATA codes1<>+63(SB)/1, $0xf1
 GLOBL codes1<>(SB), RODATA|NOPTR, $64
 
 // func unpackWideIQ4_NL(panel *int16, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackWideIQ4_NL(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -11012,10 +11158,15 @@ TEXT ·unpackWideIQ4_NL(SB), NOSPLIT, $0-56
 	IMUL3Q $0x00000012, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R10
 
 loop117:
 	CMPQ           DI, $0x01
 	JL             done118
+	PREFETCHT1     (R10)
+	PREFETCHT1     64(R10)
+	PREFETCHT1     128(R10)
+	ADDQ           $0x00000090, R10
 	VPXOR          X0, X0, X0
 	VPINSRW        $0x00, (AX), X0, X0
 	VPINSRW        $0x01, (AX)(DX*1), X0, X0
@@ -11140,7 +11291,7 @@ done118:
 	RET
 
 // func unpackBytesIQ4_XS(panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackBytesIQ4_XS(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -11152,10 +11303,29 @@ TEXT ·unpackBytesIQ4_XS(SB), NOSPLIT, $0-56
 	IMUL3Q $0x00000088, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R12
 
 loop119:
 	CMPQ           DI, $0x01
 	JL             done120
+	PREFETCHT1     (R12)
+	PREFETCHT1     64(R12)
+	PREFETCHT1     128(R12)
+	PREFETCHT1     192(R12)
+	PREFETCHT1     256(R12)
+	PREFETCHT1     320(R12)
+	PREFETCHT1     384(R12)
+	PREFETCHT1     448(R12)
+	PREFETCHT1     512(R12)
+	PREFETCHT1     576(R12)
+	PREFETCHT1     640(R12)
+	PREFETCHT1     704(R12)
+	PREFETCHT1     768(R12)
+	PREFETCHT1     832(R12)
+	PREFETCHT1     896(R12)
+	PREFETCHT1     960(R12)
+	PREFETCHT1     1024(R12)
+	ADDQ           $0x00000440, R12
 	VBROADCASTI128 (AX), Y0
 	VINSERTI128    $0x01, (CX), Y0, Y0
 	VBROADCASTI128 (AX)(DX*1), Y1
@@ -12128,7 +12298,7 @@ DATA order4_4_4_4<>+63(SB)/1, $0x0f
 GLOBL order4_4_4_4<>(SB), RODATA|NOPTR, $64
 
 // func unpackWideIQ4_XS(panel *int16, pairs *int16, mins *int16, d *float32, m *float32, w *byte, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackWideIQ4_XS(SB), NOSPLIT, $0-56
 	MOVQ   w+40(FP), AX
 	MOVQ   panel+0(FP), SI
@@ -12140,10 +12310,29 @@ TEXT ·unpackWideIQ4_XS(SB), NOSPLIT, $0-56
 	IMUL3Q $0x00000088, DI, DX
 	LEAQ   (DX)(DX*2), BX
 	LEAQ   (AX)(DX*4), CX
+	LEAQ   (AX)(DX*8), R12
 
 loop121:
 	CMPQ           DI, $0x01
 	JL             done122
+	PREFETCHT1     (R12)
+	PREFETCHT1     64(R12)
+	PREFETCHT1     128(R12)
+	PREFETCHT1     192(R12)
+	PREFETCHT1     256(R12)
+	PREFETCHT1     320(R12)
+	PREFETCHT1     384(R12)
+	PREFETCHT1     448(R12)
+	PREFETCHT1     512(R12)
+	PREFETCHT1     576(R12)
+	PREFETCHT1     640(R12)
+	PREFETCHT1     704(R12)
+	PREFETCHT1     768(R12)
+	PREFETCHT1     832(R12)
+	PREFETCHT1     896(R12)
+	PREFETCHT1     960(R12)
+	PREFETCHT1     1024(R12)
+	ADDQ           $0x00000440, R12
 	VBROADCASTI128 (AX), Y0
 	VINSERTI128    $0x01, (CX), Y0, Y0
 	VBROADCASTI128 (AX)(DX*1), Y1
@@ -13190,12 +13379,15 @@ tile123:
 	VMOVUPS Y0, 160(SP)
 	VMOVUPS Y0, 192(SP)
 	VMOVUPS Y0, 224(SP)
-	MOVQ    panel+16(FP), CX
-	MOVQ    d+40(FP), DX
-	MOVQ    blocks+56(FP), BX
+	MOVQ    blocks+56(FP), CX
+	MOVQ    panel+16(FP), DX
+	MOVQ    pairs+24(FP), BX
+	MOVQ    mins+32(FP), BX
+	MOVQ    d+40(FP), BX
+	MOVQ    m+48(FP), SI
 
 loop125:
-	CMPQ         BX, $0x01
+	CMPQ         CX, $0x01
 	JL           done126
 	VPBROADCASTD 16(AX), Y0
 	VPMULLW      minus16<>+0(SB), Y0, Y0
@@ -13209,8 +13401,8 @@ loop125:
 	VPBROADCASTD 28(AX), Y6
 	VPMULLW      minus16<>+0(SB), Y6, Y6
 	VMOVDQA      Y6, Y7
-	VMOVDQU      (CX), Y8
-	VMOVDQU      32(CX), Y9
+	VMOVDQU      (DX), Y8
+	VMOVDQU      32(DX), Y9
 	VPBROADCASTD 48(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13231,8 +13423,8 @@ loop125:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      64(CX), Y8
-	VMOVDQU      96(CX), Y9
+	VMOVDQU      64(DX), Y8
+	VMOVDQU      96(DX), Y9
 	VPBROADCASTD 64(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13253,8 +13445,8 @@ loop125:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      128(CX), Y8
-	VMOVDQU      160(CX), Y9
+	VMOVDQU      128(DX), Y8
+	VMOVDQU      160(DX), Y9
 	VPBROADCASTD 80(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13275,8 +13467,8 @@ loop125:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      192(CX), Y8
-	VMOVDQU      224(CX), Y9
+	VMOVDQU      192(DX), Y8
+	VMOVDQU      224(DX), Y9
 	VPBROADCASTD 96(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13297,8 +13489,8 @@ loop125:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      256(CX), Y8
-	VMOVDQU      288(CX), Y9
+	VMOVDQU      256(DX), Y8
+	VMOVDQU      288(DX), Y9
 	VPBROADCASTD 112(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13319,8 +13511,8 @@ loop125:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      320(CX), Y8
-	VMOVDQU      352(CX), Y9
+	VMOVDQU      320(DX), Y8
+	VMOVDQU      352(DX), Y9
 	VPBROADCASTD 128(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13341,8 +13533,8 @@ loop125:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      384(CX), Y8
-	VMOVDQU      416(CX), Y9
+	VMOVDQU      384(DX), Y8
+	VMOVDQU      416(DX), Y9
 	VPBROADCASTD 144(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13363,8 +13555,8 @@ loop125:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      448(CX), Y8
-	VMOVDQU      480(CX), Y9
+	VMOVDQU      448(DX), Y8
+	VMOVDQU      480(DX), Y9
 	VPBROADCASTD 160(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13385,7 +13577,7 @@ loop125:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	ADDQ         $0x00000200, CX
+	ADDQ         $0x00000200, DX
 	VMOVDQU      ones16<>+0(SB), Y8
 	VPMADDWD     Y8, Y0, Y0
 	VPMADDWD     Y8, Y1, Y1
@@ -13395,55 +13587,55 @@ loop125:
 	VPMADDWD     Y8, Y5, Y5
 	VPMADDWD     Y8, Y6, Y6
 	VPMADDWD     Y8, Y7, Y7
-	VMOVUPS      (DX), Y8
-	VMOVUPS      32(DX), Y9
-	ADDQ         $0x00000040, DX
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y9
+	ADDQ         $0x00000040, BX
 	VBROADCASTSS (AX), Y10
-	VMULPS       Y10, Y8, Y11
 	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
 	VMOVUPS      (SP), Y12
 	VFMADD231PS  Y0, Y11, Y12
 	VMOVUPS      Y12, (SP)
-	VMULPS       Y10, Y9, Y0
 	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
 	VMOVUPS      32(SP), Y10
 	VFMADD231PS  Y1, Y0, Y10
 	VMOVUPS      Y10, 32(SP)
 	VBROADCASTSS 4(AX), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      64(SP), Y10
 	VFMADD231PS  Y2, Y1, Y10
 	VMOVUPS      Y10, 64(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      96(SP), Y1
 	VFMADD231PS  Y3, Y0, Y1
 	VMOVUPS      Y1, 96(SP)
 	VBROADCASTSS 8(AX), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      128(SP), Y2
 	VFMADD231PS  Y4, Y1, Y2
 	VMOVUPS      Y2, 128(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      160(SP), Y1
 	VFMADD231PS  Y5, Y0, Y1
 	VMOVUPS      Y1, 160(SP)
 	VBROADCASTSS 12(AX), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      192(SP), Y2
 	VFMADD231PS  Y6, Y1, Y2
 	VMOVUPS      Y2, 192(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      224(SP), Y1
 	VFMADD231PS  Y7, Y0, Y1
 	VMOVUPS      Y1, 224(SP)
 	ADDQ         $0x000000b0, AX
-	SUBQ         $0x00000001, BX
+	SUBQ         $0x00000001, CX
 	JMP          loop125
 
 done126:
@@ -13511,16 +13703,18 @@ tile127:
 	VMOVUPS Y0, 160(SP)
 	VMOVUPS Y0, 192(SP)
 	VMOVUPS Y0, 224(SP)
-	MOVQ    panel+16(FP), CX
-	MOVQ    d+40(FP), DX
-	MOVQ    blocks+56(FP), BX
+	MOVQ    blocks+56(FP), CX
+	MOVQ    panel+16(FP), DX
+	MOVQ    pairs+24(FP), BX
+	MOVQ    mins+32(FP), BX
+	MOVQ    d+40(FP), BX
 	MOVQ    m+48(FP), SI
 
 loop129:
-	CMPQ         BX, $0x01
+	CMPQ         CX, $0x01
 	JL           done130
-	VMOVDQU      (CX), Y6
-	VMOVDQU      32(CX), Y7
+	VMOVDQU      (DX), Y6
+	VMOVDQU      32(DX), Y7
 	VPBROADCASTD 48(AX), Y1
 	VPMADDUBSW   Y1, Y6, Y0
 	VPMADDUBSW   Y1, Y7, Y1
@@ -13533,8 +13727,8 @@ loop129:
 	VPBROADCASTD 60(AX), Y8
 	VPMADDUBSW   Y8, Y6, Y6
 	VPMADDUBSW   Y8, Y7, Y7
-	VMOVDQU      64(CX), Y8
-	VMOVDQU      96(CX), Y9
+	VMOVDQU      64(DX), Y8
+	VMOVDQU      96(DX), Y9
 	VPBROADCASTD 64(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13555,8 +13749,8 @@ loop129:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      128(CX), Y8
-	VMOVDQU      160(CX), Y9
+	VMOVDQU      128(DX), Y8
+	VMOVDQU      160(DX), Y9
 	VPBROADCASTD 80(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13577,8 +13771,8 @@ loop129:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      192(CX), Y8
-	VMOVDQU      224(CX), Y9
+	VMOVDQU      192(DX), Y8
+	VMOVDQU      224(DX), Y9
 	VPBROADCASTD 96(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13599,8 +13793,8 @@ loop129:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      256(CX), Y8
-	VMOVDQU      288(CX), Y9
+	VMOVDQU      256(DX), Y8
+	VMOVDQU      288(DX), Y9
 	VPBROADCASTD 112(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13621,8 +13815,8 @@ loop129:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      320(CX), Y8
-	VMOVDQU      352(CX), Y9
+	VMOVDQU      320(DX), Y8
+	VMOVDQU      352(DX), Y9
 	VPBROADCASTD 128(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13643,8 +13837,8 @@ loop129:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      384(CX), Y8
-	VMOVDQU      416(CX), Y9
+	VMOVDQU      384(DX), Y8
+	VMOVDQU      416(DX), Y9
 	VPBROADCASTD 144(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13665,8 +13859,8 @@ loop129:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      448(CX), Y8
-	VMOVDQU      480(CX), Y9
+	VMOVDQU      448(DX), Y8
+	VMOVDQU      480(DX), Y9
 	VPBROADCASTD 160(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13687,7 +13881,7 @@ loop129:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	ADDQ         $0x00000200, CX
+	ADDQ         $0x00000200, DX
 	VMOVDQU      ones16<>+0(SB), Y8
 	VPMADDWD     Y8, Y0, Y0
 	VPMADDWD     Y8, Y1, Y1
@@ -13697,50 +13891,50 @@ loop129:
 	VPMADDWD     Y8, Y5, Y5
 	VPMADDWD     Y8, Y6, Y6
 	VPMADDWD     Y8, Y7, Y7
-	VMOVUPS      (DX), Y8
-	VMOVUPS      32(DX), Y9
-	ADDQ         $0x00000040, DX
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y9
+	ADDQ         $0x00000040, BX
 	VBROADCASTSS (AX), Y10
-	VMULPS       Y10, Y8, Y11
 	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
 	VMOVUPS      (SP), Y12
 	VFMADD231PS  Y0, Y11, Y12
 	VMOVUPS      Y12, (SP)
-	VMULPS       Y10, Y9, Y0
 	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
 	VMOVUPS      32(SP), Y10
 	VFMADD231PS  Y1, Y0, Y10
 	VMOVUPS      Y10, 32(SP)
 	VBROADCASTSS 4(AX), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      64(SP), Y10
 	VFMADD231PS  Y2, Y1, Y10
 	VMOVUPS      Y10, 64(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      96(SP), Y1
 	VFMADD231PS  Y3, Y0, Y1
 	VMOVUPS      Y1, 96(SP)
 	VBROADCASTSS 8(AX), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      128(SP), Y2
 	VFMADD231PS  Y4, Y1, Y2
 	VMOVUPS      Y2, 128(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      160(SP), Y1
 	VFMADD231PS  Y5, Y0, Y1
 	VMOVUPS      Y1, 160(SP)
 	VBROADCASTSS 12(AX), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      192(SP), Y2
 	VFMADD231PS  Y6, Y1, Y2
 	VMOVUPS      Y2, 192(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      224(SP), Y1
 	VFMADD231PS  Y7, Y0, Y1
 	VMOVUPS      Y1, 224(SP)
@@ -13792,7 +13986,7 @@ loop129:
 	VFMADD231PS  Y7, Y0, Y1
 	VMOVUPS      Y1, 224(SP)
 	ADDQ         $0x000000b0, AX
-	SUBQ         $0x00000001, BX
+	SUBQ         $0x00000001, CX
 	JMP          loop129
 
 done130:
@@ -13850,13 +14044,15 @@ tile131:
 	VMOVUPS Y0, 160(SP)
 	VMOVUPS Y0, 192(SP)
 	VMOVUPS Y0, 224(SP)
-	MOVQ    panel+16(FP), CX
-	MOVQ    d+40(FP), DX
-	MOVQ    blocks+56(FP), BX
+	MOVQ    blocks+56(FP), CX
+	MOVQ    panel+16(FP), DX
+	MOVQ    pairs+24(FP), BX
+	MOVQ    mins+32(FP), BX
+	MOVQ    d+40(FP), BX
 	MOVQ    m+48(FP), SI
 
 loop133:
-	CMPQ         BX, $0x01
+	CMPQ         CX, $0x01
 	JL           done134
 	VPBROADCASTD 16(AX), Y0
 	VPMULLW      minus16<>+0(SB), Y0, Y0
@@ -13870,8 +14066,8 @@ loop133:
 	VPBROADCASTD 28(AX), Y6
 	VPMULLW      minus16<>+0(SB), Y6, Y6
 	VMOVDQA      Y6, Y7
-	VMOVDQU      (CX), Y8
-	VMOVDQU      32(CX), Y9
+	VMOVDQU      (DX), Y8
+	VMOVDQU      32(DX), Y9
 	VPBROADCASTD 48(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13892,8 +14088,8 @@ loop133:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      64(CX), Y8
-	VMOVDQU      96(CX), Y9
+	VMOVDQU      64(DX), Y8
+	VMOVDQU      96(DX), Y9
 	VPBROADCASTD 64(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13914,8 +14110,8 @@ loop133:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      128(CX), Y8
-	VMOVDQU      160(CX), Y9
+	VMOVDQU      128(DX), Y8
+	VMOVDQU      160(DX), Y9
 	VPBROADCASTD 80(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13936,8 +14132,8 @@ loop133:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      192(CX), Y8
-	VMOVDQU      224(CX), Y9
+	VMOVDQU      192(DX), Y8
+	VMOVDQU      224(DX), Y9
 	VPBROADCASTD 96(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13958,8 +14154,8 @@ loop133:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      256(CX), Y8
-	VMOVDQU      288(CX), Y9
+	VMOVDQU      256(DX), Y8
+	VMOVDQU      288(DX), Y9
 	VPBROADCASTD 112(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13980,8 +14176,8 @@ loop133:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      320(CX), Y8
-	VMOVDQU      352(CX), Y9
+	VMOVDQU      320(DX), Y8
+	VMOVDQU      352(DX), Y9
 	VPBROADCASTD 128(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14002,8 +14198,8 @@ loop133:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      384(CX), Y8
-	VMOVDQU      416(CX), Y9
+	VMOVDQU      384(DX), Y8
+	VMOVDQU      416(DX), Y9
 	VPBROADCASTD 144(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14024,8 +14220,8 @@ loop133:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      448(CX), Y8
-	VMOVDQU      480(CX), Y9
+	VMOVDQU      448(DX), Y8
+	VMOVDQU      480(DX), Y9
 	VPBROADCASTD 160(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14046,7 +14242,7 @@ loop133:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	ADDQ         $0x00000200, CX
+	ADDQ         $0x00000200, DX
 	VMOVDQU      ones16<>+0(SB), Y8
 	VPMADDWD     Y8, Y0, Y0
 	VPMADDWD     Y8, Y1, Y1
@@ -14072,50 +14268,50 @@ loop133:
 	VPMADDWD     plus16<>+0(SB), Y8, Y8
 	VPADDD       Y8, Y6, Y6
 	VPADDD       Y8, Y7, Y7
-	VMOVUPS      (DX), Y8
-	VMOVUPS      32(DX), Y9
-	ADDQ         $0x00000040, DX
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y9
+	ADDQ         $0x00000040, BX
 	VBROADCASTSS (AX), Y10
-	VMULPS       Y10, Y8, Y11
 	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
 	VMOVUPS      (SP), Y12
 	VFMADD231PS  Y0, Y11, Y12
 	VMOVUPS      Y12, (SP)
-	VMULPS       Y10, Y9, Y0
 	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
 	VMOVUPS      32(SP), Y10
 	VFMADD231PS  Y1, Y0, Y10
 	VMOVUPS      Y10, 32(SP)
 	VBROADCASTSS 4(AX), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      64(SP), Y10
 	VFMADD231PS  Y2, Y1, Y10
 	VMOVUPS      Y10, 64(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      96(SP), Y1
 	VFMADD231PS  Y3, Y0, Y1
 	VMOVUPS      Y1, 96(SP)
 	VBROADCASTSS 8(AX), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      128(SP), Y2
 	VFMADD231PS  Y4, Y1, Y2
 	VMOVUPS      Y2, 128(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      160(SP), Y1
 	VFMADD231PS  Y5, Y0, Y1
 	VMOVUPS      Y1, 160(SP)
 	VBROADCASTSS 12(AX), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      192(SP), Y2
 	VFMADD231PS  Y6, Y1, Y2
 	VMOVUPS      Y2, 192(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      224(SP), Y1
 	VFMADD231PS  Y7, Y0, Y1
 	VMOVUPS      Y1, 224(SP)
@@ -14167,7 +14363,7 @@ loop133:
 	VFMADD231PS  Y7, Y0, Y1
 	VMOVUPS      Y1, 224(SP)
 	ADDQ         $0x000000b0, AX
-	SUBQ         $0x00000001, BX
+	SUBQ         $0x00000001, CX
 	JMP          loop133
 
 done134:
@@ -14235,15 +14431,15 @@ tile135:
 	VMOVUPS Y0, 160(SP)
 	VMOVUPS Y0, 192(SP)
 	VMOVUPS Y0, 224(SP)
-	MOVQ    panel+16(FP), CX
-	MOVQ    d+40(FP), DX
-	MOVQ    blocks+56(FP), BX
-	MOVQ    pairs+24(FP), SI
-	MOVQ    mins+32(FP), DI
+	MOVQ    blocks+56(FP), CX
+	MOVQ    panel+16(FP), DX
+	MOVQ    pairs+24(FP), BX
+	MOVQ    mins+32(FP), SI
+	MOVQ    d+40(FP), SI
 	MOVQ    m+48(FP), DI
 
 loop137:
-	CMPQ    BX, $0x01
+	CMPQ    CX, $0x01
 	JL      done138
 	MOVQ    AX, DI
 	VXORPS  Y0, Y0, Y0
@@ -14274,8 +14470,8 @@ loop139:
 	VPMULLW      minus32<>+0(SB), Y6, Y6
 	VMOVDQA      Y6, Y7
 	ADDQ         $0x00000010, R9
-	VMOVDQU      (CX), Y8
-	VMOVDQU      32(CX), Y9
+	VMOVDQU      (DX), Y8
+	VMOVDQU      32(DX), Y9
 	VPBROADCASTD 400(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14296,8 +14492,8 @@ loop139:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      64(CX), Y8
-	VMOVDQU      96(CX), Y9
+	VMOVDQU      64(DX), Y8
+	VMOVDQU      96(DX), Y9
 	VPBROADCASTD 416(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14318,8 +14514,8 @@ loop139:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      128(CX), Y8
-	VMOVDQU      160(CX), Y9
+	VMOVDQU      128(DX), Y8
+	VMOVDQU      160(DX), Y9
 	VPBROADCASTD 432(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14340,8 +14536,8 @@ loop139:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      192(CX), Y8
-	VMOVDQU      224(CX), Y9
+	VMOVDQU      192(DX), Y8
+	VMOVDQU      224(DX), Y9
 	VPBROADCASTD 448(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14362,9 +14558,9 @@ loop139:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	ADDQ         $0x00000100, CX
-	VMOVDQU      (SI), Y8
-	VMOVDQU      32(SI), Y9
+	ADDQ         $0x00000100, DX
+	VMOVDQU      (BX), Y8
+	VMOVDQU      32(BX), Y9
 	VPMADDWD     Y8, Y0, Y0
 	VPADDD       256(SP), Y0, Y0
 	VMOVDQU      Y0, 256(SP)
@@ -14389,7 +14585,7 @@ loop139:
 	VPMADDWD     Y9, Y7, Y7
 	VPADDD       480(SP), Y7, Y7
 	VMOVDQU      Y7, 480(SP)
-	ADDQ         $0x00000040, SI
+	ADDQ         $0x00000040, BX
 	ADDQ         $0x00000040, AX
 	SUBQ         $0x00000001, R8
 	JMP          loop139
@@ -14403,55 +14599,55 @@ done140:
 	VMOVDQU      416(SP), Y5
 	VMOVDQU      448(SP), Y6
 	VMOVDQU      480(SP), Y7
-	VMOVUPS      (DX), Y8
-	VMOVUPS      32(DX), Y9
-	ADDQ         $0x00000040, DX
+	VMOVUPS      (SI), Y8
+	VMOVUPS      32(SI), Y9
+	ADDQ         $0x00000040, SI
 	VBROADCASTSS (DI), Y10
-	VMULPS       Y10, Y8, Y11
 	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
 	VMOVUPS      (SP), Y12
 	VFMADD231PS  Y0, Y11, Y12
 	VMOVUPS      Y12, (SP)
-	VMULPS       Y10, Y9, Y0
 	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
 	VMOVUPS      32(SP), Y10
 	VFMADD231PS  Y1, Y0, Y10
 	VMOVUPS      Y10, 32(SP)
 	VBROADCASTSS 4(DI), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      64(SP), Y10
 	VFMADD231PS  Y2, Y1, Y10
 	VMOVUPS      Y10, 64(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      96(SP), Y1
 	VFMADD231PS  Y3, Y0, Y1
 	VMOVUPS      Y1, 96(SP)
 	VBROADCASTSS 8(DI), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      128(SP), Y2
 	VFMADD231PS  Y4, Y1, Y2
 	VMOVUPS      Y2, 128(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      160(SP), Y1
 	VFMADD231PS  Y5, Y0, Y1
 	VMOVUPS      Y1, 160(SP)
 	VBROADCASTSS 12(DI), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      192(SP), Y2
 	VFMADD231PS  Y6, Y1, Y2
 	VMOVUPS      Y2, 192(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      224(SP), Y1
 	VFMADD231PS  Y7, Y0, Y1
 	VMOVUPS      Y1, 224(SP)
 	ADDQ         $0x00000190, AX
-	SUBQ         $0x00000001, BX
+	SUBQ         $0x00000001, CX
 	JMP          loop137
 
 done138:
@@ -14519,15 +14715,15 @@ tile141:
 	VMOVUPS Y0, 160(SP)
 	VMOVUPS Y0, 192(SP)
 	VMOVUPS Y0, 224(SP)
-	MOVQ    panel+16(FP), CX
-	MOVQ    d+40(FP), DX
-	MOVQ    blocks+56(FP), BX
-	MOVQ    pairs+24(FP), SI
-	MOVQ    mins+32(FP), DI
+	MOVQ    blocks+56(FP), CX
+	MOVQ    panel+16(FP), DX
+	MOVQ    pairs+24(FP), BX
+	MOVQ    mins+32(FP), SI
+	MOVQ    d+40(FP), DI
 	MOVQ    m+48(FP), R8
 
 loop143:
-	CMPQ    BX, $0x01
+	CMPQ    CX, $0x01
 	JL      done144
 	MOVQ    AX, R9
 	VXORPS  Y0, Y0, Y0
@@ -14544,8 +14740,8 @@ loop143:
 loop145:
 	CMPQ         R10, $0x01
 	JL           done146
-	VMOVDQU      (CX), Y6
-	VMOVDQU      32(CX), Y7
+	VMOVDQU      (DX), Y6
+	VMOVDQU      32(DX), Y7
 	VPBROADCASTD 400(AX), Y1
 	VPMADDUBSW   Y1, Y6, Y0
 	VPMADDUBSW   Y1, Y7, Y1
@@ -14558,8 +14754,8 @@ loop145:
 	VPBROADCASTD 412(AX), Y8
 	VPMADDUBSW   Y8, Y6, Y6
 	VPMADDUBSW   Y8, Y7, Y7
-	VMOVDQU      64(CX), Y8
-	VMOVDQU      96(CX), Y9
+	VMOVDQU      64(DX), Y8
+	VMOVDQU      96(DX), Y9
 	VPBROADCASTD 416(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14580,8 +14776,8 @@ loop145:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      128(CX), Y8
-	VMOVDQU      160(CX), Y9
+	VMOVDQU      128(DX), Y8
+	VMOVDQU      160(DX), Y9
 	VPBROADCASTD 432(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14602,8 +14798,8 @@ loop145:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      192(CX), Y8
-	VMOVDQU      224(CX), Y9
+	VMOVDQU      192(DX), Y8
+	VMOVDQU      224(DX), Y9
 	VPBROADCASTD 448(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14624,9 +14820,9 @@ loop145:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	ADDQ         $0x00000100, CX
-	VMOVDQU      (SI), Y8
-	VMOVDQU      32(SI), Y9
+	ADDQ         $0x00000100, DX
+	VMOVDQU      (BX), Y8
+	VMOVDQU      32(BX), Y9
 	VPMADDWD     Y8, Y0, Y0
 	VPADDD       256(SP), Y0, Y0
 	VMOVDQU      Y0, 256(SP)
@@ -14651,7 +14847,7 @@ loop145:
 	VPMADDWD     Y9, Y7, Y7
 	VPADDD       480(SP), Y7, Y7
 	VMOVDQU      Y7, 480(SP)
-	ADDQ         $0x00000040, SI
+	ADDQ         $0x00000040, BX
 	ADDQ         $0x00000040, AX
 	SUBQ         $0x00000001, R10
 	JMP          loop145
@@ -14665,55 +14861,55 @@ done146:
 	VMOVDQU      416(SP), Y5
 	VMOVDQU      448(SP), Y6
 	VMOVDQU      480(SP), Y7
-	VMOVUPS      (DX), Y8
-	VMOVUPS      32(DX), Y9
-	ADDQ         $0x00000040, DX
+	VMOVUPS      (DI), Y8
+	VMOVUPS      32(DI), Y9
+	ADDQ         $0x00000040, DI
 	VBROADCASTSS (R9), Y10
-	VMULPS       Y10, Y8, Y11
 	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
 	VMOVUPS      (SP), Y12
 	VFMADD231PS  Y0, Y11, Y12
 	VMOVUPS      Y12, (SP)
-	VMULPS       Y10, Y9, Y0
 	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
 	VMOVUPS      32(SP), Y10
 	VFMADD231PS  Y1, Y0, Y10
 	VMOVUPS      Y10, 32(SP)
 	VBROADCASTSS 4(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      64(SP), Y10
 	VFMADD231PS  Y2, Y1, Y10
 	VMOVUPS      Y10, 64(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      96(SP), Y1
 	VFMADD231PS  Y3, Y0, Y1
 	VMOVUPS      Y1, 96(SP)
 	VBROADCASTSS 8(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      128(SP), Y2
 	VFMADD231PS  Y4, Y1, Y2
 	VMOVUPS      Y2, 128(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      160(SP), Y1
 	VFMADD231PS  Y5, Y0, Y1
 	VMOVUPS      Y1, 160(SP)
 	VBROADCASTSS 12(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      192(SP), Y2
 	VFMADD231PS  Y6, Y1, Y2
 	VMOVUPS      Y2, 192(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      224(SP), Y1
 	VFMADD231PS  Y7, Y0, Y1
 	VMOVUPS      Y1, 224(SP)
-	VMOVDQU      (DI), Y6
-	VMOVDQU      32(DI), Y7
+	VMOVDQU      (SI), Y6
+	VMOVDQU      32(SI), Y7
 	VPBROADCASTD 16(R9), Y1
 	VPMADDWD     Y1, Y6, Y0
 	VPMADDWD     Y1, Y7, Y1
@@ -14726,8 +14922,8 @@ done146:
 	VPBROADCASTD 28(R9), Y8
 	VPMADDWD     Y8, Y6, Y6
 	VPMADDWD     Y8, Y7, Y7
-	VMOVDQU      64(DI), Y8
-	VMOVDQU      96(DI), Y9
+	VMOVDQU      64(SI), Y8
+	VMOVDQU      96(SI), Y9
 	VPBROADCASTD 32(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -14748,8 +14944,8 @@ done146:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      128(DI), Y8
-	VMOVDQU      160(DI), Y9
+	VMOVDQU      128(SI), Y8
+	VMOVDQU      160(SI), Y9
 	VPBROADCASTD 48(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -14770,8 +14966,8 @@ done146:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      192(DI), Y8
-	VMOVDQU      224(DI), Y9
+	VMOVDQU      192(SI), Y8
+	VMOVDQU      224(SI), Y9
 	VPBROADCASTD 64(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -14792,8 +14988,8 @@ done146:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      256(DI), Y8
-	VMOVDQU      288(DI), Y9
+	VMOVDQU      256(SI), Y8
+	VMOVDQU      288(SI), Y9
 	VPBROADCASTD 80(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -14814,8 +15010,8 @@ done146:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      320(DI), Y8
-	VMOVDQU      352(DI), Y9
+	VMOVDQU      320(SI), Y8
+	VMOVDQU      352(SI), Y9
 	VPBROADCASTD 96(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -14836,8 +15032,8 @@ done146:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      384(DI), Y8
-	VMOVDQU      416(DI), Y9
+	VMOVDQU      384(SI), Y8
+	VMOVDQU      416(SI), Y9
 	VPBROADCASTD 112(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -14858,8 +15054,8 @@ done146:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      448(DI), Y8
-	VMOVDQU      480(DI), Y9
+	VMOVDQU      448(SI), Y8
+	VMOVDQU      480(SI), Y9
 	VPBROADCASTD 128(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -14880,56 +15076,56 @@ done146:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	ADDQ         $0x00000200, DI
+	ADDQ         $0x00000200, SI
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	ADDQ         $0x00000040, R8
 	VBROADCASTSS (R9), Y10
-	VMULPS       Y10, Y8, Y11
 	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
 	VMOVUPS      (SP), Y12
 	VFMADD231PS  Y0, Y11, Y12
 	VMOVUPS      Y12, (SP)
-	VMULPS       Y10, Y9, Y0
 	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
 	VMOVUPS      32(SP), Y10
 	VFMADD231PS  Y1, Y0, Y10
 	VMOVUPS      Y10, 32(SP)
 	VBROADCASTSS 4(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      64(SP), Y10
 	VFMADD231PS  Y2, Y1, Y10
 	VMOVUPS      Y10, 64(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      96(SP), Y1
 	VFMADD231PS  Y3, Y0, Y1
 	VMOVUPS      Y1, 96(SP)
 	VBROADCASTSS 8(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      128(SP), Y2
 	VFMADD231PS  Y4, Y1, Y2
 	VMOVUPS      Y2, 128(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      160(SP), Y1
 	VFMADD231PS  Y5, Y0, Y1
 	VMOVUPS      Y1, 160(SP)
 	VBROADCASTSS 12(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      192(SP), Y2
 	VFMADD231PS  Y6, Y1, Y2
 	VMOVUPS      Y2, 192(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      224(SP), Y1
 	VFMADD231PS  Y7, Y0, Y1
 	VMOVUPS      Y1, 224(SP)
 	ADDQ         $0x00000190, AX
-	SUBQ         $0x00000001, BX
+	SUBQ         $0x00000001, CX
 	JMP          loop143
 
 done144:
@@ -14987,15 +15183,15 @@ tile147:
 	VMOVUPS Y0, 160(SP)
 	VMOVUPS Y0, 192(SP)
 	VMOVUPS Y0, 224(SP)
-	MOVQ    panel+16(FP), CX
-	MOVQ    d+40(FP), DX
-	MOVQ    blocks+56(FP), BX
-	MOVQ    pairs+24(FP), SI
-	MOVQ    mins+32(FP), DI
+	MOVQ    blocks+56(FP), CX
+	MOVQ    panel+16(FP), DX
+	MOVQ    pairs+24(FP), BX
+	MOVQ    mins+32(FP), SI
+	MOVQ    d+40(FP), DI
 	MOVQ    m+48(FP), R8
 
 loop149:
-	CMPQ    BX, $0x01
+	CMPQ    CX, $0x01
 	JL      done150
 	MOVQ    AX, R9
 	VXORPS  Y0, Y0, Y0
@@ -15012,8 +15208,8 @@ loop149:
 loop151:
 	CMPQ         R10, $0x01
 	JL           done152
-	VMOVDQU      (CX), Y6
-	VMOVDQU      32(CX), Y7
+	VMOVDQU      (DX), Y6
+	VMOVDQU      32(DX), Y7
 	VPBROADCASTD 400(AX), Y1
 	VPMADDUBSW   Y1, Y6, Y0
 	VPMADDUBSW   Y1, Y7, Y1
@@ -15026,8 +15222,8 @@ loop151:
 	VPBROADCASTD 412(AX), Y8
 	VPMADDUBSW   Y8, Y6, Y6
 	VPMADDUBSW   Y8, Y7, Y7
-	VMOVDQU      64(CX), Y8
-	VMOVDQU      96(CX), Y9
+	VMOVDQU      64(DX), Y8
+	VMOVDQU      96(DX), Y9
 	VPBROADCASTD 416(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15048,8 +15244,8 @@ loop151:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      128(CX), Y8
-	VMOVDQU      160(CX), Y9
+	VMOVDQU      128(DX), Y8
+	VMOVDQU      160(DX), Y9
 	VPBROADCASTD 432(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15070,8 +15266,8 @@ loop151:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      192(CX), Y8
-	VMOVDQU      224(CX), Y9
+	VMOVDQU      192(DX), Y8
+	VMOVDQU      224(DX), Y9
 	VPBROADCASTD 448(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15092,8 +15288,8 @@ loop151:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      256(CX), Y8
-	VMOVDQU      288(CX), Y9
+	VMOVDQU      256(DX), Y8
+	VMOVDQU      288(DX), Y9
 	VPBROADCASTD 464(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15114,8 +15310,8 @@ loop151:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      320(CX), Y8
-	VMOVDQU      352(CX), Y9
+	VMOVDQU      320(DX), Y8
+	VMOVDQU      352(DX), Y9
 	VPBROADCASTD 480(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15136,8 +15332,8 @@ loop151:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      384(CX), Y8
-	VMOVDQU      416(CX), Y9
+	VMOVDQU      384(DX), Y8
+	VMOVDQU      416(DX), Y9
 	VPBROADCASTD 496(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15158,8 +15354,8 @@ loop151:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      448(CX), Y8
-	VMOVDQU      480(CX), Y9
+	VMOVDQU      448(DX), Y8
+	VMOVDQU      480(DX), Y9
 	VPBROADCASTD 512(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15180,9 +15376,9 @@ loop151:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	ADDQ         $0x00000200, CX
-	VMOVDQU      (SI), Y8
-	VMOVDQU      32(SI), Y9
+	ADDQ         $0x00000200, DX
+	VMOVDQU      (BX), Y8
+	VMOVDQU      32(BX), Y9
 	VPMADDWD     Y8, Y0, Y0
 	VPADDD       256(SP), Y0, Y0
 	VMOVDQU      Y0, 256(SP)
@@ -15207,7 +15403,7 @@ loop151:
 	VPMADDWD     Y9, Y7, Y7
 	VPADDD       480(SP), Y7, Y7
 	VMOVDQU      Y7, 480(SP)
-	ADDQ         $0x00000040, SI
+	ADDQ         $0x00000040, BX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, R10
 	JMP          loop151
@@ -15221,56 +15417,56 @@ done152:
 	VMOVDQU      416(SP), Y5
 	VMOVDQU      448(SP), Y6
 	VMOVDQU      480(SP), Y7
-	VMOVUPS      (DX), Y8
-	VMOVUPS      32(DX), Y9
-	ADDQ         $0x00000040, DX
+	VMOVUPS      (DI), Y8
+	VMOVUPS      32(DI), Y9
+	ADDQ         $0x00000040, DI
 	VBROADCASTSS (R9), Y10
-	VMULPS       Y10, Y8, Y11
 	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
 	VMOVUPS      (SP), Y12
 	VFMADD231PS  Y0, Y11, Y12
 	VMOVUPS      Y12, (SP)
-	VMULPS       Y10, Y9, Y0
 	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
 	VMOVUPS      32(SP), Y10
 	VFMADD231PS  Y1, Y0, Y10
 	VMOVUPS      Y10, 32(SP)
 	VBROADCASTSS 4(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      64(SP), Y10
 	VFMADD231PS  Y2, Y1, Y10
 	VMOVUPS      Y10, 64(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      96(SP), Y1
 	VFMADD231PS  Y3, Y0, Y1
 	VMOVUPS      Y1, 96(SP)
 	VBROADCASTSS 8(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      128(SP), Y2
 	VFMADD231PS  Y4, Y1, Y2
 	VMOVUPS      Y2, 128(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      160(SP), Y1
 	VFMADD231PS  Y5, Y0, Y1
 	VMOVUPS      Y1, 160(SP)
 	VBROADCASTSS 12(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      192(SP), Y2
 	VFMADD231PS  Y6, Y1, Y2
 	VMOVUPS      Y2, 192(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      224(SP), Y1
 	VFMADD231PS  Y7, Y0, Y1
 	VMOVUPS      Y1, 224(SP)
-	ADDQ         $0x00000200, SI
-	VMOVDQU      (DI), Y6
-	VMOVDQU      32(DI), Y7
+	ADDQ         $0x00000200, BX
+	VMOVDQU      (SI), Y6
+	VMOVDQU      32(SI), Y7
 	VPBROADCASTD 16(R9), Y1
 	VPMADDWD     Y1, Y6, Y0
 	VPMADDWD     Y1, Y7, Y1
@@ -15283,8 +15479,8 @@ done152:
 	VPBROADCASTD 28(R9), Y8
 	VPMADDWD     Y8, Y6, Y6
 	VPMADDWD     Y8, Y7, Y7
-	VMOVDQU      64(DI), Y8
-	VMOVDQU      96(DI), Y9
+	VMOVDQU      64(SI), Y8
+	VMOVDQU      96(SI), Y9
 	VPBROADCASTD 32(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -15305,8 +15501,8 @@ done152:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      128(DI), Y8
-	VMOVDQU      160(DI), Y9
+	VMOVDQU      128(SI), Y8
+	VMOVDQU      160(SI), Y9
 	VPBROADCASTD 48(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -15327,8 +15523,8 @@ done152:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      192(DI), Y8
-	VMOVDQU      224(DI), Y9
+	VMOVDQU      192(SI), Y8
+	VMOVDQU      224(SI), Y9
 	VPBROADCASTD 64(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -15349,8 +15545,8 @@ done152:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      256(DI), Y8
-	VMOVDQU      288(DI), Y9
+	VMOVDQU      256(SI), Y8
+	VMOVDQU      288(SI), Y9
 	VPBROADCASTD 80(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -15371,8 +15567,8 @@ done152:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      320(DI), Y8
-	VMOVDQU      352(DI), Y9
+	VMOVDQU      320(SI), Y8
+	VMOVDQU      352(SI), Y9
 	VPBROADCASTD 96(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -15393,8 +15589,8 @@ done152:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      384(DI), Y8
-	VMOVDQU      416(DI), Y9
+	VMOVDQU      384(SI), Y8
+	VMOVDQU      416(SI), Y9
 	VPBROADCASTD 112(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -15415,8 +15611,8 @@ done152:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      448(DI), Y8
-	VMOVDQU      480(DI), Y9
+	VMOVDQU      448(SI), Y8
+	VMOVDQU      480(SI), Y9
 	VPBROADCASTD 128(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -15437,56 +15633,56 @@ done152:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	ADDQ         $0x00000200, DI
+	ADDQ         $0x00000200, SI
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	ADDQ         $0x00000040, R8
 	VBROADCASTSS (R9), Y10
-	VMULPS       Y10, Y8, Y11
 	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
 	VMOVUPS      (SP), Y12
 	VFMADD231PS  Y0, Y11, Y12
 	VMOVUPS      Y12, (SP)
-	VMULPS       Y10, Y9, Y0
 	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
 	VMOVUPS      32(SP), Y10
 	VFMADD231PS  Y1, Y0, Y10
 	VMOVUPS      Y10, 32(SP)
 	VBROADCASTSS 4(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      64(SP), Y10
 	VFMADD231PS  Y2, Y1, Y10
 	VMOVUPS      Y10, 64(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      96(SP), Y1
 	VFMADD231PS  Y3, Y0, Y1
 	VMOVUPS      Y1, 96(SP)
 	VBROADCASTSS 8(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      128(SP), Y2
 	VFMADD231PS  Y4, Y1, Y2
 	VMOVUPS      Y2, 128(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      160(SP), Y1
 	VFMADD231PS  Y5, Y0, Y1
 	VMOVUPS      Y1, 160(SP)
 	VBROADCASTSS 12(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      192(SP), Y2
 	VFMADD231PS  Y6, Y1, Y2
 	VMOVUPS      Y2, 192(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      224(SP), Y1
 	VFMADD231PS  Y7, Y0, Y1
 	VMOVUPS      Y1, 224(SP)
 	ADDQ         $0x00000190, AX
-	SUBQ         $0x00000001, BX
+	SUBQ         $0x00000001, CX
 	JMP          loop149
 
 done150:
@@ -15544,15 +15740,15 @@ tile153:
 	VMOVUPS Y0, 160(SP)
 	VMOVUPS Y0, 192(SP)
 	VMOVUPS Y0, 224(SP)
-	MOVQ    panel+16(FP), CX
-	MOVQ    d+40(FP), DX
-	MOVQ    blocks+56(FP), BX
-	MOVQ    pairs+24(FP), SI
-	MOVQ    mins+32(FP), DI
+	MOVQ    blocks+56(FP), CX
+	MOVQ    panel+16(FP), DX
+	MOVQ    pairs+24(FP), BX
+	MOVQ    mins+32(FP), SI
+	MOVQ    d+40(FP), DI
 	MOVQ    m+48(FP), R8
 
 loop155:
-	CMPQ    BX, $0x01
+	CMPQ    CX, $0x01
 	JL      done156
 	MOVQ    AX, R9
 	VXORPS  Y0, Y0, Y0
@@ -15569,8 +15765,8 @@ loop155:
 loop157:
 	CMPQ         R10, $0x01
 	JL           done158
-	VMOVDQU      (CX), Y6
-	VMOVDQU      32(CX), Y7
+	VMOVDQU      (DX), Y6
+	VMOVDQU      32(DX), Y7
 	VPBROADCASTD 400(AX), Y1
 	VPMADDUBSW   Y1, Y6, Y0
 	VPMADDUBSW   Y1, Y7, Y1
@@ -15583,8 +15779,8 @@ loop157:
 	VPBROADCASTD 412(AX), Y8
 	VPMADDUBSW   Y8, Y6, Y6
 	VPMADDUBSW   Y8, Y7, Y7
-	VMOVDQU      64(CX), Y8
-	VMOVDQU      96(CX), Y9
+	VMOVDQU      64(DX), Y8
+	VMOVDQU      96(DX), Y9
 	VPBROADCASTD 416(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15605,8 +15801,8 @@ loop157:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      128(CX), Y8
-	VMOVDQU      160(CX), Y9
+	VMOVDQU      128(DX), Y8
+	VMOVDQU      160(DX), Y9
 	VPBROADCASTD 432(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15627,8 +15823,8 @@ loop157:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      192(CX), Y8
-	VMOVDQU      224(CX), Y9
+	VMOVDQU      192(DX), Y8
+	VMOVDQU      224(DX), Y9
 	VPBROADCASTD 448(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15649,9 +15845,9 @@ loop157:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	ADDQ         $0x00000100, CX
-	VMOVDQU      (SI), Y8
-	VMOVDQU      32(SI), Y9
+	ADDQ         $0x00000100, DX
+	VMOVDQU      (BX), Y8
+	VMOVDQU      32(BX), Y9
 	VPMADDWD     Y8, Y0, Y0
 	VPADDD       256(SP), Y0, Y0
 	VMOVDQU      Y0, 256(SP)
@@ -15676,8 +15872,8 @@ loop157:
 	VPMADDWD     Y9, Y7, Y7
 	VPADDD       480(SP), Y7, Y7
 	VMOVDQU      Y7, 480(SP)
-	VMOVDQU      (CX), Y6
-	VMOVDQU      32(CX), Y7
+	VMOVDQU      (DX), Y6
+	VMOVDQU      32(DX), Y7
 	VPBROADCASTD 464(AX), Y1
 	VPMADDUBSW   Y1, Y6, Y0
 	VPMADDUBSW   Y1, Y7, Y1
@@ -15690,8 +15886,8 @@ loop157:
 	VPBROADCASTD 476(AX), Y8
 	VPMADDUBSW   Y8, Y6, Y6
 	VPMADDUBSW   Y8, Y7, Y7
-	VMOVDQU      64(CX), Y8
-	VMOVDQU      96(CX), Y9
+	VMOVDQU      64(DX), Y8
+	VMOVDQU      96(DX), Y9
 	VPBROADCASTD 480(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15712,8 +15908,8 @@ loop157:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      128(CX), Y8
-	VMOVDQU      160(CX), Y9
+	VMOVDQU      128(DX), Y8
+	VMOVDQU      160(DX), Y9
 	VPBROADCASTD 496(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15734,8 +15930,8 @@ loop157:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VMOVDQU      192(CX), Y8
-	VMOVDQU      224(CX), Y9
+	VMOVDQU      192(DX), Y8
+	VMOVDQU      224(DX), Y9
 	VPBROADCASTD 512(AX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15756,9 +15952,9 @@ loop157:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	ADDQ         $0x00000100, CX
-	VMOVDQU      (SI), Y8
-	VMOVDQU      32(SI), Y9
+	ADDQ         $0x00000100, DX
+	VMOVDQU      (BX), Y8
+	VMOVDQU      32(BX), Y9
 	VPMADDWD     Y8, Y0, Y0
 	VPADDD       256(SP), Y0, Y0
 	VMOVDQU      Y0, 256(SP)
@@ -15783,7 +15979,7 @@ loop157:
 	VPMADDWD     Y9, Y7, Y7
 	VPADDD       480(SP), Y7, Y7
 	VMOVDQU      Y7, 480(SP)
-	ADDQ         $0x00000040, SI
+	ADDQ         $0x00000040, BX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, R10
 	JMP          loop157
@@ -15797,56 +15993,56 @@ done158:
 	VMOVDQU      416(SP), Y5
 	VMOVDQU      448(SP), Y6
 	VMOVDQU      480(SP), Y7
-	VMOVUPS      (DX), Y8
-	VMOVUPS      32(DX), Y9
-	ADDQ         $0x00000040, DX
+	VMOVUPS      (DI), Y8
+	VMOVUPS      32(DI), Y9
+	ADDQ         $0x00000040, DI
 	VBROADCASTSS (R9), Y10
-	VMULPS       Y10, Y8, Y11
 	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
 	VMOVUPS      (SP), Y12
 	VFMADD231PS  Y0, Y11, Y12
 	VMOVUPS      Y12, (SP)
-	VMULPS       Y10, Y9, Y0
 	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
 	VMOVUPS      32(SP), Y10
 	VFMADD231PS  Y1, Y0, Y10
 	VMOVUPS      Y10, 32(SP)
 	VBROADCASTSS 4(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      64(SP), Y10
 	VFMADD231PS  Y2, Y1, Y10
 	VMOVUPS      Y10, 64(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      96(SP), Y1
 	VFMADD231PS  Y3, Y0, Y1
 	VMOVUPS      Y1, 96(SP)
 	VBROADCASTSS 8(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      128(SP), Y2
 	VFMADD231PS  Y4, Y1, Y2
 	VMOVUPS      Y2, 128(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      160(SP), Y1
 	VFMADD231PS  Y5, Y0, Y1
 	VMOVUPS      Y1, 160(SP)
 	VBROADCASTSS 12(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      192(SP), Y2
 	VFMADD231PS  Y6, Y1, Y2
 	VMOVUPS      Y2, 192(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      224(SP), Y1
 	VFMADD231PS  Y7, Y0, Y1
 	VMOVUPS      Y1, 224(SP)
-	ADDQ         $0x00000200, SI
-	VMOVDQU      (DI), Y6
-	VMOVDQU      32(DI), Y7
+	ADDQ         $0x00000200, BX
+	VMOVDQU      (SI), Y6
+	VMOVDQU      32(SI), Y7
 	VPBROADCASTD 16(R9), Y1
 	VPMADDWD     Y1, Y6, Y0
 	VPMADDWD     Y1, Y7, Y1
@@ -15859,8 +16055,8 @@ done158:
 	VPBROADCASTD 28(R9), Y8
 	VPMADDWD     Y8, Y6, Y6
 	VPMADDWD     Y8, Y7, Y7
-	VMOVDQU      64(DI), Y8
-	VMOVDQU      96(DI), Y9
+	VMOVDQU      64(SI), Y8
+	VMOVDQU      96(SI), Y9
 	VPBROADCASTD 32(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -15881,8 +16077,8 @@ done158:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      128(DI), Y8
-	VMOVDQU      160(DI), Y9
+	VMOVDQU      128(SI), Y8
+	VMOVDQU      160(SI), Y9
 	VPBROADCASTD 48(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -15903,8 +16099,8 @@ done158:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      192(DI), Y8
-	VMOVDQU      224(DI), Y9
+	VMOVDQU      192(SI), Y8
+	VMOVDQU      224(SI), Y9
 	VPBROADCASTD 64(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -15925,8 +16121,8 @@ done158:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      256(DI), Y8
-	VMOVDQU      288(DI), Y9
+	VMOVDQU      256(SI), Y8
+	VMOVDQU      288(SI), Y9
 	VPBROADCASTD 80(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -15947,8 +16143,8 @@ done158:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      320(DI), Y8
-	VMOVDQU      352(DI), Y9
+	VMOVDQU      320(SI), Y8
+	VMOVDQU      352(SI), Y9
 	VPBROADCASTD 96(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -15969,8 +16165,8 @@ done158:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      384(DI), Y8
-	VMOVDQU      416(DI), Y9
+	VMOVDQU      384(SI), Y8
+	VMOVDQU      416(SI), Y9
 	VPBROADCASTD 112(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -15991,8 +16187,8 @@ done158:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      448(DI), Y8
-	VMOVDQU      480(DI), Y9
+	VMOVDQU      448(SI), Y8
+	VMOVDQU      480(SI), Y9
 	VPBROADCASTD 128(R9), Y10
 	VPMADDWD     Y10, Y8, Y11
 	VPADDD       Y11, Y0, Y0
@@ -16013,56 +16209,56 @@ done158:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	ADDQ         $0x00000200, DI
+	ADDQ         $0x00000200, SI
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	ADDQ         $0x00000040, R8
 	VBROADCASTSS (R9), Y10
-	VMULPS       Y10, Y8, Y11
 	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
 	VMOVUPS      (SP), Y12
 	VFMADD231PS  Y0, Y11, Y12
 	VMOVUPS      Y12, (SP)
-	VMULPS       Y10, Y9, Y0
 	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
 	VMOVUPS      32(SP), Y10
 	VFMADD231PS  Y1, Y0, Y10
 	VMOVUPS      Y10, 32(SP)
 	VBROADCASTSS 4(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      64(SP), Y10
 	VFMADD231PS  Y2, Y1, Y10
 	VMOVUPS      Y10, 64(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      96(SP), Y1
 	VFMADD231PS  Y3, Y0, Y1
 	VMOVUPS      Y1, 96(SP)
 	VBROADCASTSS 8(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      128(SP), Y2
 	VFMADD231PS  Y4, Y1, Y2
 	VMOVUPS      Y2, 128(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      160(SP), Y1
 	VFMADD231PS  Y5, Y0, Y1
 	VMOVUPS      Y1, 160(SP)
 	VBROADCASTSS 12(R9), Y0
-	VMULPS       Y0, Y8, Y1
 	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
 	VMOVUPS      192(SP), Y2
 	VFMADD231PS  Y6, Y1, Y2
 	VMOVUPS      Y2, 192(SP)
-	VMULPS       Y0, Y9, Y0
 	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
 	VMOVUPS      224(SP), Y1
 	VFMADD231PS  Y7, Y0, Y1
 	VMOVUPS      Y1, 224(SP)
 	ADDQ         $0x00000190, AX
-	SUBQ         $0x00000001, BX
+	SUBQ         $0x00000001, CX
 	JMP          loop155
 
 done156:
@@ -16105,15 +16301,9859 @@ end154:
 	VZEROUPPER
 	RET
 
+// func fewQ4_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·fewQ4_0(SB), $4560-56
+	LEAQ   79(SP), AX
+	ANDQ   $-64, AX
+	MOVQ   count+48(FP), DX
+	LEAQ   1920(AX), CX
+	VXORPS Y0, Y0, Y0
+
+tile159:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS Y0, 96(CX)
+	VMOVUPS Y0, 128(CX)
+	VMOVUPS Y0, 160(CX)
+	VMOVUPS Y0, 192(CX)
+	VMOVUPS Y0, 224(CX)
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000004, DX
+	JG      tile159
+	MOVQ    blocks+24(FP), CX
+	IMUL3Q  $0x00000012, CX, CX
+	MOVQ    CX, (SP)
+	SHLQ    $0x04, CX
+	MOVQ    w+16(FP), DX
+	ADDQ    CX, DX
+	MOVQ    DX, 8(SP)
+
+block160:
+	MOVQ w+16(FP), CX
+	MOVQ (SP), BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ 18(CX), DX
+	MOVQ DX, w+16(FP)
+	MOVQ AX, DI
+	LEAQ 3968(AX), R8
+	MOVQ $0x00000002, R9
+
+loop161:
+	CMPQ           R9, $0x01
+	JL             done162
+	MOVQ           8(SP), DX
+	PREFETCHT1     (DX)
+	PREFETCHT1     64(DX)
+	PREFETCHT1     128(DX)
+	ADDQ           $0x00000090, DX
+	MOVQ           DX, 8(SP)
+	LEAQ           (CX)(BX*4), DX
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, (CX), X0, X0
+	VPINSRW        $0x01, (CX)(BX*1), X0, X0
+	VPINSRW        $0x02, (CX)(BX*2), X0, X0
+	VPINSRW        $0x03, (CX)(SI*1), X0, X0
+	VPINSRW        $0x04, (DX), X0, X0
+	VPINSRW        $0x05, (DX)(BX*1), X0, X0
+	VPINSRW        $0x06, (DX)(BX*2), X0, X0
+	VPINSRW        $0x07, (DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, 1536(DI)
+	VBROADCASTI128 2(CX), Y0
+	VINSERTI128    $0x01, 2(DX), Y0, Y0
+	VBROADCASTI128 2(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 2(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 2(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 2(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 2(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 2(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VPADDB         bytes8<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, (R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPADDB         bytes8<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 256(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VPADDB         bytes8<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 64(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPADDB         bytes8<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 320(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VPADDB         bytes8<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 128(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPADDB         bytes8<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 384(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VPADDB         bytes8<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 192(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPADDB         bytes8<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 448(R8)
+	LEAQ           (CX)(BX*8), CX
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, R8
+	SUBQ           $0x00000001, R9
+	JMP            loop161
+
+done162:
+	MOVQ tiles+32(FP), BX
+	LEAQ 1920(AX), CX
+	MOVQ count+48(FP), DX
+
+tile163:
+	LEAQ         3968(AX), SI
+	LEAQ         (AX), DI
+	LEAQ         1024(AX), DI
+	LEAQ         1536(AX), DI
+	LEAQ         1600(AX), R8
+	VPBROADCASTD 16(BX), Y0
+	VPMULLW      minus16<>+0(SB), Y0, Y0
+	VMOVDQA      Y0, Y1
+	VPBROADCASTD 20(BX), Y2
+	VPMULLW      minus16<>+0(SB), Y2, Y2
+	VMOVDQA      Y2, Y3
+	VPBROADCASTD 24(BX), Y4
+	VPMULLW      minus16<>+0(SB), Y4, Y4
+	VMOVDQA      Y4, Y5
+	VPBROADCASTD 28(BX), Y6
+	VPMULLW      minus16<>+0(SB), Y6, Y6
+	VMOVDQA      Y6, Y7
+	VMOVDQU      (SI), Y8
+	VMOVDQU      32(SI), Y9
+	VPBROADCASTD 48(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 52(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 56(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 60(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      64(SI), Y8
+	VMOVDQU      96(SI), Y9
+	VPBROADCASTD 64(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 68(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 72(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 76(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(SI), Y8
+	VMOVDQU      160(SI), Y9
+	VPBROADCASTD 80(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 84(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 88(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 92(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(SI), Y8
+	VMOVDQU      224(SI), Y9
+	VPBROADCASTD 96(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 100(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 104(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 108(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(SI), Y8
+	VMOVDQU      288(SI), Y9
+	VPBROADCASTD 112(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 116(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 120(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 124(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(SI), Y8
+	VMOVDQU      352(SI), Y9
+	VPBROADCASTD 128(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 132(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 136(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 140(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(SI), Y8
+	VMOVDQU      416(SI), Y9
+	VPBROADCASTD 144(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 148(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 152(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 156(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(SI), Y8
+	VMOVDQU      480(SI), Y9
+	VPBROADCASTD 160(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 164(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 168(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 172(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, SI
+	VMOVDQU      ones16<>+0(SB), Y8
+	VPMADDWD     Y8, Y0, Y0
+	VPMADDWD     Y8, Y1, Y1
+	VPMADDWD     Y8, Y2, Y2
+	VPMADDWD     Y8, Y3, Y3
+	VPMADDWD     Y8, Y4, Y4
+	VPMADDWD     Y8, Y5, Y5
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y8, Y7, Y7
+	VMOVUPS      (DI), Y8
+	VMOVUPS      32(DI), Y9
+	ADDQ         $0x00000040, DI
+	VBROADCASTSS (BX), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(BX), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(BX), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(BX), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	ADDQ         $0x000000b0, BX
+	ADDQ         tileBytes+40(FP), BX
+	SUBQ         $0x000000b0, BX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x00000004, DX
+	JG           tile163
+	MOVQ         tiles+32(FP), CX
+	ADDQ         $0x000000b0, CX
+	MOVQ         CX, tiles+32(FP)
+	MOVQ         blocks+24(FP), CX
+	SUBQ         $0x00000001, CX
+	MOVQ         CX, blocks+24(FP)
+	JNZ          block160
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+8(FP), DX
+	MOVQ         count+48(FP), BX
+
+loop164:
+	CMPQ    BX, $0x01
+	JL      done165
+	VMOVUPS 1920(AX), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 1952(AX), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JMP     loop164
+
+done165:
+	VZEROUPPER
+	RET
+
+// func fewQ4_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·fewQ4_1(SB), $4560-56
+	LEAQ   79(SP), AX
+	ANDQ   $-64, AX
+	MOVQ   count+48(FP), DX
+	LEAQ   1920(AX), CX
+	VXORPS Y0, Y0, Y0
+
+tile166:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS Y0, 96(CX)
+	VMOVUPS Y0, 128(CX)
+	VMOVUPS Y0, 160(CX)
+	VMOVUPS Y0, 192(CX)
+	VMOVUPS Y0, 224(CX)
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000004, DX
+	JG      tile166
+	MOVQ    blocks+24(FP), CX
+	IMUL3Q  $0x00000014, CX, CX
+	MOVQ    CX, (SP)
+	SHLQ    $0x04, CX
+	MOVQ    w+16(FP), DX
+	ADDQ    CX, DX
+	MOVQ    DX, 8(SP)
+
+block167:
+	MOVQ w+16(FP), CX
+	MOVQ (SP), BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ 20(CX), DX
+	MOVQ DX, w+16(FP)
+	MOVQ AX, DI
+	LEAQ 3968(AX), R8
+	MOVQ $0x00000002, R9
+
+loop168:
+	CMPQ           R9, $0x01
+	JL             done169
+	MOVQ           8(SP), DX
+	PREFETCHT1     (DX)
+	PREFETCHT1     64(DX)
+	PREFETCHT1     128(DX)
+	ADDQ           $0x000000a0, DX
+	MOVQ           DX, 8(SP)
+	LEAQ           (CX)(BX*4), DX
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, (CX), X0, X0
+	VPINSRW        $0x01, (CX)(BX*1), X0, X0
+	VPINSRW        $0x02, (CX)(BX*2), X0, X0
+	VPINSRW        $0x03, (CX)(SI*1), X0, X0
+	VPINSRW        $0x04, (DX), X0, X0
+	VPINSRW        $0x05, (DX)(BX*1), X0, X0
+	VPINSRW        $0x06, (DX)(BX*2), X0, X0
+	VPINSRW        $0x07, (DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, 1536(DI)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 2(CX), X0, X0
+	VPINSRW        $0x01, 2(CX)(BX*1), X0, X0
+	VPINSRW        $0x02, 2(CX)(BX*2), X0, X0
+	VPINSRW        $0x03, 2(CX)(SI*1), X0, X0
+	VPINSRW        $0x04, 2(DX), X0, X0
+	VPINSRW        $0x05, 2(DX)(BX*1), X0, X0
+	VPINSRW        $0x06, 2(DX)(BX*2), X0, X0
+	VPINSRW        $0x07, 2(DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, 1600(DI)
+	VBROADCASTI128 4(CX), Y0
+	VINSERTI128    $0x01, 4(DX), Y0, Y0
+	VBROADCASTI128 4(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 4(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 4(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 4(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 4(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 4(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, (R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 256(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 64(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 320(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 128(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 384(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 192(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 448(R8)
+	LEAQ           (CX)(BX*8), CX
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, R8
+	SUBQ           $0x00000001, R9
+	JMP            loop168
+
+done169:
+	MOVQ tiles+32(FP), BX
+	LEAQ 1920(AX), CX
+	MOVQ count+48(FP), DX
+
+tile170:
+	LEAQ         3968(AX), SI
+	LEAQ         (AX), DI
+	LEAQ         1024(AX), DI
+	LEAQ         1536(AX), DI
+	LEAQ         1600(AX), R8
+	VMOVDQU      (SI), Y6
+	VMOVDQU      32(SI), Y7
+	VPBROADCASTD 48(BX), Y1
+	VPMADDUBSW   Y1, Y6, Y0
+	VPMADDUBSW   Y1, Y7, Y1
+	VPBROADCASTD 52(BX), Y3
+	VPMADDUBSW   Y3, Y6, Y2
+	VPMADDUBSW   Y3, Y7, Y3
+	VPBROADCASTD 56(BX), Y5
+	VPMADDUBSW   Y5, Y6, Y4
+	VPMADDUBSW   Y5, Y7, Y5
+	VPBROADCASTD 60(BX), Y8
+	VPMADDUBSW   Y8, Y6, Y6
+	VPMADDUBSW   Y8, Y7, Y7
+	VMOVDQU      64(SI), Y8
+	VMOVDQU      96(SI), Y9
+	VPBROADCASTD 64(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 68(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 72(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 76(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(SI), Y8
+	VMOVDQU      160(SI), Y9
+	VPBROADCASTD 80(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 84(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 88(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 92(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(SI), Y8
+	VMOVDQU      224(SI), Y9
+	VPBROADCASTD 96(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 100(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 104(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 108(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(SI), Y8
+	VMOVDQU      288(SI), Y9
+	VPBROADCASTD 112(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 116(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 120(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 124(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(SI), Y8
+	VMOVDQU      352(SI), Y9
+	VPBROADCASTD 128(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 132(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 136(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 140(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(SI), Y8
+	VMOVDQU      416(SI), Y9
+	VPBROADCASTD 144(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 148(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 152(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 156(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(SI), Y8
+	VMOVDQU      480(SI), Y9
+	VPBROADCASTD 160(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 164(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 168(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 172(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, SI
+	VMOVDQU      ones16<>+0(SB), Y8
+	VPMADDWD     Y8, Y0, Y0
+	VPMADDWD     Y8, Y1, Y1
+	VPMADDWD     Y8, Y2, Y2
+	VPMADDWD     Y8, Y3, Y3
+	VPMADDWD     Y8, Y4, Y4
+	VPMADDWD     Y8, Y5, Y5
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y8, Y7, Y7
+	VMOVUPS      (DI), Y8
+	VMOVUPS      32(DI), Y9
+	ADDQ         $0x00000040, DI
+	VBROADCASTSS (BX), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(BX), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(BX), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(BX), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	VBROADCASTSS 32(BX), Y0
+	VMOVAPS      Y0, Y1
+	VBROADCASTSS 36(BX), Y2
+	VMOVAPS      Y2, Y3
+	VBROADCASTSS 40(BX), Y4
+	VMOVAPS      Y4, Y5
+	VBROADCASTSS 44(BX), Y6
+	VMOVAPS      Y6, Y7
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	ADDQ         $0x00000040, R8
+	VBROADCASTSS (BX), Y10
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(BX), Y0
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(BX), Y0
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(BX), Y0
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	ADDQ         $0x000000b0, BX
+	ADDQ         tileBytes+40(FP), BX
+	SUBQ         $0x000000b0, BX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x00000004, DX
+	JG           tile170
+	MOVQ         tiles+32(FP), CX
+	ADDQ         $0x000000b0, CX
+	MOVQ         CX, tiles+32(FP)
+	MOVQ         blocks+24(FP), CX
+	SUBQ         $0x00000001, CX
+	MOVQ         CX, blocks+24(FP)
+	JNZ          block167
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+8(FP), DX
+	MOVQ         count+48(FP), BX
+
+loop171:
+	CMPQ    BX, $0x01
+	JL      done172
+	VMOVUPS 1920(AX), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 1952(AX), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JMP     loop171
+
+done172:
+	VZEROUPPER
+	RET
+
+// func fewQ5_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·fewQ5_0(SB), $4560-56
+	LEAQ   79(SP), AX
+	ANDQ   $-64, AX
+	MOVQ   count+48(FP), DX
+	LEAQ   1920(AX), CX
+	VXORPS Y0, Y0, Y0
+
+tile173:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS Y0, 96(CX)
+	VMOVUPS Y0, 128(CX)
+	VMOVUPS Y0, 160(CX)
+	VMOVUPS Y0, 192(CX)
+	VMOVUPS Y0, 224(CX)
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000004, DX
+	JG      tile173
+	MOVQ    blocks+24(FP), CX
+	IMUL3Q  $0x00000016, CX, CX
+	MOVQ    CX, (SP)
+	SHLQ    $0x04, CX
+	MOVQ    w+16(FP), DX
+	ADDQ    CX, DX
+	MOVQ    DX, 8(SP)
+
+block174:
+	MOVQ w+16(FP), CX
+	MOVQ (SP), BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ 22(CX), DX
+	MOVQ DX, w+16(FP)
+	MOVQ AX, DI
+	LEAQ 3968(AX), R8
+	MOVQ $0x00000002, R9
+
+loop175:
+	CMPQ           R9, $0x01
+	JL             done176
+	MOVQ           8(SP), DX
+	PREFETCHT1     (DX)
+	PREFETCHT1     64(DX)
+	PREFETCHT1     128(DX)
+	ADDQ           $0x000000b0, DX
+	MOVQ           DX, 8(SP)
+	LEAQ           (CX)(BX*4), DX
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, (CX), X0, X0
+	VPINSRW        $0x01, (CX)(BX*1), X0, X0
+	VPINSRW        $0x02, (CX)(BX*2), X0, X0
+	VPINSRW        $0x03, (CX)(SI*1), X0, X0
+	VPINSRW        $0x04, (DX), X0, X0
+	VPINSRW        $0x05, (DX)(BX*1), X0, X0
+	VPINSRW        $0x06, (DX)(BX*2), X0, X0
+	VPINSRW        $0x07, (DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, 1536(DI)
+	VPBROADCASTD   2(CX), Y0
+	VMOVD          2(DX), X1
+	VPINSRD        $0x01, 2(CX)(BX*1), X0, X0
+	VPINSRD        $0x01, 2(DX)(BX*1), X1, X1
+	VPINSRD        $0x02, 2(CX)(BX*2), X0, X0
+	VPINSRD        $0x02, 2(DX)(BX*2), X1, X1
+	VPINSRD        $0x03, 2(CX)(SI*1), X0, X0
+	VPINSRD        $0x03, 2(DX)(SI*1), X1, X1
+	VINSERTI128    $0x01, X1, Y0, Y0
+	VMOVDQU        bytes16<>+0(SB), Y1
+	VBROADCASTI128 6(CX), Y2
+	VINSERTI128    $0x01, 6(DX), Y2, Y2
+	VBROADCASTI128 6(CX)(BX*1), Y3
+	VINSERTI128    $0x01, 6(DX)(BX*1), Y3, Y3
+	VBROADCASTI128 6(CX)(BX*2), Y4
+	VINSERTI128    $0x01, 6(DX)(BX*2), Y4, Y4
+	VBROADCASTI128 6(CX)(SI*1), Y5
+	VINSERTI128    $0x01, 6(DX)(SI*1), Y5, Y5
+	VPUNPCKLDQ     Y3, Y2, Y6
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y5, Y4, Y5
+	VPUNPCKLQDQ    Y7, Y6, Y2
+	VPUNPCKHQDQ    Y7, Y6, Y4
+	VPUNPCKLQDQ    Y5, Y3, Y6
+	VPUNPCKHQDQ    Y5, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y2, Y5
+	VPSHUFB        all0<>+0(SB), Y0, Y7
+	VMOVDQU        tests0<>+0(SB), Y8
+	VPAND          Y8, Y7, Y7
+	VPCMPEQB       Y8, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPOR           Y7, Y5, Y5
+	VMOVDQU        Y5, (R8)
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all2<>+0(SB), Y0, Y5
+	VMOVDQU        tests0<>+0(SB), Y7
+	VPAND          Y7, Y5, Y5
+	VPCMPEQB       Y7, Y5, Y5
+	VPAND          Y1, Y5, Y5
+	VPOR           Y5, Y2, Y2
+	VMOVDQU        Y2, 256(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y2
+	VPSHUFB        all0<>+0(SB), Y0, Y5
+	VMOVDQU        tests1<>+0(SB), Y7
+	VPAND          Y7, Y5, Y5
+	VPCMPEQB       Y7, Y5, Y5
+	VPAND          Y1, Y5, Y5
+	VPOR           Y5, Y2, Y2
+	VMOVDQU        Y2, 64(R8)
+	VPSRLW         $0x04, Y4, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all2<>+0(SB), Y0, Y4
+	VMOVDQU        tests1<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 320(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y2
+	VPSHUFB        all1<>+0(SB), Y0, Y4
+	VMOVDQU        tests0<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 128(R8)
+	VPSRLW         $0x04, Y6, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all3<>+0(SB), Y0, Y4
+	VMOVDQU        tests0<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 384(R8)
+	VPAND          bytes15<>+0(SB), Y3, Y2
+	VPSHUFB        all1<>+0(SB), Y0, Y4
+	VMOVDQU        tests1<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 192(R8)
+	VPSRLW         $0x04, Y3, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all3<>+0(SB), Y0, Y0
+	VMOVDQU        tests1<>+0(SB), Y3
+	VPAND          Y3, Y0, Y0
+	VPCMPEQB       Y3, Y0, Y0
+	VPAND          Y1, Y0, Y0
+	VPOR           Y0, Y2, Y2
+	VMOVDQU        Y2, 448(R8)
+	LEAQ           (CX)(BX*8), CX
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, R8
+	SUBQ           $0x00000001, R9
+	JMP            loop175
+
+done176:
+	MOVQ tiles+32(FP), BX
+	LEAQ 1920(AX), CX
+	MOVQ count+48(FP), DX
+
+tile177:
+	LEAQ         3968(AX), SI
+	LEAQ         (AX), DI
+	LEAQ         1024(AX), DI
+	LEAQ         1536(AX), DI
+	LEAQ         1600(AX), R8
+	VPBROADCASTD 16(BX), Y0
+	VPMULLW      minus16<>+0(SB), Y0, Y0
+	VMOVDQA      Y0, Y1
+	VPBROADCASTD 20(BX), Y2
+	VPMULLW      minus16<>+0(SB), Y2, Y2
+	VMOVDQA      Y2, Y3
+	VPBROADCASTD 24(BX), Y4
+	VPMULLW      minus16<>+0(SB), Y4, Y4
+	VMOVDQA      Y4, Y5
+	VPBROADCASTD 28(BX), Y6
+	VPMULLW      minus16<>+0(SB), Y6, Y6
+	VMOVDQA      Y6, Y7
+	VMOVDQU      (SI), Y8
+	VMOVDQU      32(SI), Y9
+	VPBROADCASTD 48(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 52(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 56(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 60(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      64(SI), Y8
+	VMOVDQU      96(SI), Y9
+	VPBROADCASTD 64(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 68(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 72(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 76(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(SI), Y8
+	VMOVDQU      160(SI), Y9
+	VPBROADCASTD 80(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 84(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 88(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 92(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(SI), Y8
+	VMOVDQU      224(SI), Y9
+	VPBROADCASTD 96(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 100(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 104(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 108(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(SI), Y8
+	VMOVDQU      288(SI), Y9
+	VPBROADCASTD 112(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 116(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 120(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 124(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(SI), Y8
+	VMOVDQU      352(SI), Y9
+	VPBROADCASTD 128(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 132(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 136(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 140(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(SI), Y8
+	VMOVDQU      416(SI), Y9
+	VPBROADCASTD 144(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 148(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 152(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 156(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(SI), Y8
+	VMOVDQU      480(SI), Y9
+	VPBROADCASTD 160(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 164(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 168(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 172(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, SI
+	VMOVDQU      ones16<>+0(SB), Y8
+	VPMADDWD     Y8, Y0, Y0
+	VPMADDWD     Y8, Y1, Y1
+	VPMADDWD     Y8, Y2, Y2
+	VPMADDWD     Y8, Y3, Y3
+	VPMADDWD     Y8, Y4, Y4
+	VPMADDWD     Y8, Y5, Y5
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y8, Y7, Y7
+	VMOVUPS      (DI), Y8
+	VMOVUPS      32(DI), Y9
+	ADDQ         $0x00000040, DI
+	VBROADCASTSS (BX), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(BX), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(BX), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(BX), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	ADDQ         $0x000000b0, BX
+	ADDQ         tileBytes+40(FP), BX
+	SUBQ         $0x000000b0, BX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x00000004, DX
+	JG           tile177
+	MOVQ         tiles+32(FP), CX
+	ADDQ         $0x000000b0, CX
+	MOVQ         CX, tiles+32(FP)
+	MOVQ         blocks+24(FP), CX
+	SUBQ         $0x00000001, CX
+	MOVQ         CX, blocks+24(FP)
+	JNZ          block174
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+8(FP), DX
+	MOVQ         count+48(FP), BX
+
+loop178:
+	CMPQ    BX, $0x01
+	JL      done179
+	VMOVUPS 1920(AX), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 1952(AX), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JMP     loop178
+
+done179:
+	VZEROUPPER
+	RET
+
+// func fewQ5_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·fewQ5_1(SB), $4560-56
+	LEAQ   79(SP), AX
+	ANDQ   $-64, AX
+	MOVQ   count+48(FP), DX
+	LEAQ   1920(AX), CX
+	VXORPS Y0, Y0, Y0
+
+tile180:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS Y0, 96(CX)
+	VMOVUPS Y0, 128(CX)
+	VMOVUPS Y0, 160(CX)
+	VMOVUPS Y0, 192(CX)
+	VMOVUPS Y0, 224(CX)
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000004, DX
+	JG      tile180
+	MOVQ    blocks+24(FP), CX
+	IMUL3Q  $0x00000018, CX, CX
+	MOVQ    CX, (SP)
+	SHLQ    $0x04, CX
+	MOVQ    w+16(FP), DX
+	ADDQ    CX, DX
+	MOVQ    DX, 8(SP)
+
+block181:
+	MOVQ w+16(FP), CX
+	MOVQ (SP), BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ 24(CX), DX
+	MOVQ DX, w+16(FP)
+	MOVQ AX, DI
+	LEAQ 3968(AX), R8
+	MOVQ $0x00000002, R9
+
+loop182:
+	CMPQ           R9, $0x01
+	JL             done183
+	MOVQ           8(SP), DX
+	PREFETCHT1     (DX)
+	PREFETCHT1     64(DX)
+	PREFETCHT1     128(DX)
+	ADDQ           $0x000000c0, DX
+	MOVQ           DX, 8(SP)
+	LEAQ           (CX)(BX*4), DX
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, (CX), X0, X0
+	VPINSRW        $0x01, (CX)(BX*1), X0, X0
+	VPINSRW        $0x02, (CX)(BX*2), X0, X0
+	VPINSRW        $0x03, (CX)(SI*1), X0, X0
+	VPINSRW        $0x04, (DX), X0, X0
+	VPINSRW        $0x05, (DX)(BX*1), X0, X0
+	VPINSRW        $0x06, (DX)(BX*2), X0, X0
+	VPINSRW        $0x07, (DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, 1536(DI)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 2(CX), X0, X0
+	VPINSRW        $0x01, 2(CX)(BX*1), X0, X0
+	VPINSRW        $0x02, 2(CX)(BX*2), X0, X0
+	VPINSRW        $0x03, 2(CX)(SI*1), X0, X0
+	VPINSRW        $0x04, 2(DX), X0, X0
+	VPINSRW        $0x05, 2(DX)(BX*1), X0, X0
+	VPINSRW        $0x06, 2(DX)(BX*2), X0, X0
+	VPINSRW        $0x07, 2(DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, 1600(DI)
+	VPBROADCASTD   4(CX), Y0
+	VMOVD          4(DX), X1
+	VPINSRD        $0x01, 4(CX)(BX*1), X0, X0
+	VPINSRD        $0x01, 4(DX)(BX*1), X1, X1
+	VPINSRD        $0x02, 4(CX)(BX*2), X0, X0
+	VPINSRD        $0x02, 4(DX)(BX*2), X1, X1
+	VPINSRD        $0x03, 4(CX)(SI*1), X0, X0
+	VPINSRD        $0x03, 4(DX)(SI*1), X1, X1
+	VINSERTI128    $0x01, X1, Y0, Y0
+	VMOVDQU        bytes16<>+0(SB), Y1
+	VBROADCASTI128 8(CX), Y2
+	VINSERTI128    $0x01, 8(DX), Y2, Y2
+	VBROADCASTI128 8(CX)(BX*1), Y3
+	VINSERTI128    $0x01, 8(DX)(BX*1), Y3, Y3
+	VBROADCASTI128 8(CX)(BX*2), Y4
+	VINSERTI128    $0x01, 8(DX)(BX*2), Y4, Y4
+	VBROADCASTI128 8(CX)(SI*1), Y5
+	VINSERTI128    $0x01, 8(DX)(SI*1), Y5, Y5
+	VPUNPCKLDQ     Y3, Y2, Y6
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y5, Y4, Y5
+	VPUNPCKLQDQ    Y7, Y6, Y2
+	VPUNPCKHQDQ    Y7, Y6, Y4
+	VPUNPCKLQDQ    Y5, Y3, Y6
+	VPUNPCKHQDQ    Y5, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y2, Y5
+	VPSHUFB        all0<>+0(SB), Y0, Y7
+	VMOVDQU        tests0<>+0(SB), Y8
+	VPAND          Y8, Y7, Y7
+	VPCMPEQB       Y8, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPOR           Y7, Y5, Y5
+	VMOVDQU        Y5, (R8)
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all2<>+0(SB), Y0, Y5
+	VMOVDQU        tests0<>+0(SB), Y7
+	VPAND          Y7, Y5, Y5
+	VPCMPEQB       Y7, Y5, Y5
+	VPAND          Y1, Y5, Y5
+	VPOR           Y5, Y2, Y2
+	VMOVDQU        Y2, 256(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y2
+	VPSHUFB        all0<>+0(SB), Y0, Y5
+	VMOVDQU        tests1<>+0(SB), Y7
+	VPAND          Y7, Y5, Y5
+	VPCMPEQB       Y7, Y5, Y5
+	VPAND          Y1, Y5, Y5
+	VPOR           Y5, Y2, Y2
+	VMOVDQU        Y2, 64(R8)
+	VPSRLW         $0x04, Y4, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all2<>+0(SB), Y0, Y4
+	VMOVDQU        tests1<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 320(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y2
+	VPSHUFB        all1<>+0(SB), Y0, Y4
+	VMOVDQU        tests0<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 128(R8)
+	VPSRLW         $0x04, Y6, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all3<>+0(SB), Y0, Y4
+	VMOVDQU        tests0<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 384(R8)
+	VPAND          bytes15<>+0(SB), Y3, Y2
+	VPSHUFB        all1<>+0(SB), Y0, Y4
+	VMOVDQU        tests1<>+0(SB), Y5
+	VPAND          Y5, Y4, Y4
+	VPCMPEQB       Y5, Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VPOR           Y4, Y2, Y2
+	VMOVDQU        Y2, 192(R8)
+	VPSRLW         $0x04, Y3, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        all3<>+0(SB), Y0, Y0
+	VMOVDQU        tests1<>+0(SB), Y3
+	VPAND          Y3, Y0, Y0
+	VPCMPEQB       Y3, Y0, Y0
+	VPAND          Y1, Y0, Y0
+	VPOR           Y0, Y2, Y2
+	VMOVDQU        Y2, 448(R8)
+	LEAQ           (CX)(BX*8), CX
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, R8
+	SUBQ           $0x00000001, R9
+	JMP            loop182
+
+done183:
+	MOVQ tiles+32(FP), BX
+	LEAQ 1920(AX), CX
+	MOVQ count+48(FP), DX
+
+tile184:
+	LEAQ         3968(AX), SI
+	LEAQ         (AX), DI
+	LEAQ         1024(AX), DI
+	LEAQ         1536(AX), DI
+	LEAQ         1600(AX), R8
+	VPBROADCASTD 16(BX), Y0
+	VPMULLW      minus16<>+0(SB), Y0, Y0
+	VMOVDQA      Y0, Y1
+	VPBROADCASTD 20(BX), Y2
+	VPMULLW      minus16<>+0(SB), Y2, Y2
+	VMOVDQA      Y2, Y3
+	VPBROADCASTD 24(BX), Y4
+	VPMULLW      minus16<>+0(SB), Y4, Y4
+	VMOVDQA      Y4, Y5
+	VPBROADCASTD 28(BX), Y6
+	VPMULLW      minus16<>+0(SB), Y6, Y6
+	VMOVDQA      Y6, Y7
+	VMOVDQU      (SI), Y8
+	VMOVDQU      32(SI), Y9
+	VPBROADCASTD 48(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 52(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 56(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 60(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      64(SI), Y8
+	VMOVDQU      96(SI), Y9
+	VPBROADCASTD 64(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 68(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 72(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 76(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(SI), Y8
+	VMOVDQU      160(SI), Y9
+	VPBROADCASTD 80(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 84(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 88(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 92(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(SI), Y8
+	VMOVDQU      224(SI), Y9
+	VPBROADCASTD 96(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 100(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 104(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 108(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(SI), Y8
+	VMOVDQU      288(SI), Y9
+	VPBROADCASTD 112(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 116(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 120(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 124(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(SI), Y8
+	VMOVDQU      352(SI), Y9
+	VPBROADCASTD 128(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 132(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 136(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 140(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(SI), Y8
+	VMOVDQU      416(SI), Y9
+	VPBROADCASTD 144(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 148(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 152(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 156(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(SI), Y8
+	VMOVDQU      480(SI), Y9
+	VPBROADCASTD 160(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 164(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 168(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 172(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, SI
+	VMOVDQU      ones16<>+0(SB), Y8
+	VPMADDWD     Y8, Y0, Y0
+	VPMADDWD     Y8, Y1, Y1
+	VPBROADCASTD 16(BX), Y9
+	VPMADDWD     plus16<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPADDD       Y9, Y1, Y1
+	VPMADDWD     Y8, Y2, Y2
+	VPMADDWD     Y8, Y3, Y3
+	VPBROADCASTD 20(BX), Y9
+	VPMADDWD     plus16<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPADDD       Y9, Y3, Y3
+	VPMADDWD     Y8, Y4, Y4
+	VPMADDWD     Y8, Y5, Y5
+	VPBROADCASTD 24(BX), Y9
+	VPMADDWD     plus16<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y4, Y4
+	VPADDD       Y9, Y5, Y5
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y8, Y7, Y7
+	VPBROADCASTD 28(BX), Y8
+	VPMADDWD     plus16<>+0(SB), Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPADDD       Y8, Y7, Y7
+	VMOVUPS      (DI), Y8
+	VMOVUPS      32(DI), Y9
+	ADDQ         $0x00000040, DI
+	VBROADCASTSS (BX), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(BX), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(BX), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(BX), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	VBROADCASTSS 32(BX), Y0
+	VMOVAPS      Y0, Y1
+	VBROADCASTSS 36(BX), Y2
+	VMOVAPS      Y2, Y3
+	VBROADCASTSS 40(BX), Y4
+	VMOVAPS      Y4, Y5
+	VBROADCASTSS 44(BX), Y6
+	VMOVAPS      Y6, Y7
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	ADDQ         $0x00000040, R8
+	VBROADCASTSS (BX), Y10
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(BX), Y0
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(BX), Y0
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(BX), Y0
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	ADDQ         $0x000000b0, BX
+	ADDQ         tileBytes+40(FP), BX
+	SUBQ         $0x000000b0, BX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x00000004, DX
+	JG           tile184
+	MOVQ         tiles+32(FP), CX
+	ADDQ         $0x000000b0, CX
+	MOVQ         CX, tiles+32(FP)
+	MOVQ         blocks+24(FP), CX
+	SUBQ         $0x00000001, CX
+	MOVQ         CX, blocks+24(FP)
+	JNZ          block181
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+8(FP), DX
+	MOVQ         count+48(FP), BX
+
+loop185:
+	CMPQ    BX, $0x01
+	JL      done186
+	VMOVUPS 1920(AX), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 1952(AX), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JMP     loop185
+
+done186:
+	VZEROUPPER
+	RET
+
+// func fewMXFP4(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·fewMXFP4(SB), $4560-56
+	LEAQ   79(SP), AX
+	ANDQ   $-64, AX
+	MOVQ   count+48(FP), DX
+	LEAQ   1920(AX), CX
+	VXORPS Y0, Y0, Y0
+
+tile187:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS Y0, 96(CX)
+	VMOVUPS Y0, 128(CX)
+	VMOVUPS Y0, 160(CX)
+	VMOVUPS Y0, 192(CX)
+	VMOVUPS Y0, 224(CX)
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000004, DX
+	JG      tile187
+	MOVQ    blocks+24(FP), CX
+	IMUL3Q  $0x00000011, CX, CX
+	MOVQ    CX, (SP)
+	SHLQ    $0x04, CX
+	MOVQ    w+16(FP), DX
+	ADDQ    CX, DX
+	MOVQ    DX, 8(SP)
+
+block188:
+	MOVQ w+16(FP), CX
+	MOVQ (SP), BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ 17(CX), DX
+	MOVQ DX, w+16(FP)
+	MOVQ AX, DI
+	LEAQ 3968(AX), R8
+	MOVQ $0x00000002, R9
+
+loop189:
+	CMPQ           R9, $0x01
+	JL             done190
+	MOVQ           8(SP), DX
+	PREFETCHT1     (DX)
+	PREFETCHT1     64(DX)
+	PREFETCHT1     128(DX)
+	ADDQ           $0x00000088, DX
+	MOVQ           DX, 8(SP)
+	LEAQ           (CX)(BX*4), DX
+	VPXOR          X0, X0, X0
+	VPINSRB        $0x00, (CX), X0, X0
+	VPINSRB        $0x01, (CX)(BX*1), X0, X0
+	VPINSRB        $0x02, (CX)(BX*2), X0, X0
+	VPINSRB        $0x03, (CX)(SI*1), X0, X0
+	VPINSRB        $0x04, (DX), X0, X0
+	VPINSRB        $0x05, (DX)(BX*1), X0, X0
+	VPINSRB        $0x06, (DX)(BX*2), X0, X0
+	VPINSRB        $0x07, (DX)(SI*1), X0, X0
+	VPMOVZXBD      X0, Y0
+	VMOVDQU        tiny<>+0(SB), Y1
+	VPSLLVD        Y0, Y1, Y1
+	VMOVDQU        two32<>+0(SB), Y2
+	VPCMPGTD       Y0, Y2, Y2
+	VPSUBD         one32<>+0(SB), Y0, Y0
+	VPSLLD         $0x17, Y0, Y0
+	VPBLENDVB      Y2, Y1, Y0, Y0
+	VMOVUPS        Y0, 1536(DI)
+	VBROADCASTI128 1(CX), Y0
+	VINSERTI128    $0x01, 1(DX), Y0, Y0
+	VBROADCASTI128 1(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 1(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 1(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 1(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 1(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 1(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        codes16<>+0(SB), Y5
+	VPSHUFB        Y3, Y5, Y3
+	VMOVDQU        Y3, (R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes16<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VMOVDQU        Y0, 256(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        codes16<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VMOVDQU        Y0, 64(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes16<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 320(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        codes16<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 128(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes16<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 384(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        codes16<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 192(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes16<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 448(R8)
+	LEAQ           (CX)(BX*8), CX
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, R8
+	SUBQ           $0x00000001, R9
+	JMP            loop189
+
+done190:
+	MOVQ tiles+32(FP), BX
+	LEAQ 1920(AX), CX
+	MOVQ count+48(FP), DX
+
+tile191:
+	LEAQ         3968(AX), SI
+	LEAQ         (AX), DI
+	LEAQ         1024(AX), DI
+	LEAQ         1536(AX), DI
+	LEAQ         1600(AX), R8
+	VPBROADCASTD 16(BX), Y0
+	VPMULLW      minus16<>+0(SB), Y0, Y0
+	VMOVDQA      Y0, Y1
+	VPBROADCASTD 20(BX), Y2
+	VPMULLW      minus16<>+0(SB), Y2, Y2
+	VMOVDQA      Y2, Y3
+	VPBROADCASTD 24(BX), Y4
+	VPMULLW      minus16<>+0(SB), Y4, Y4
+	VMOVDQA      Y4, Y5
+	VPBROADCASTD 28(BX), Y6
+	VPMULLW      minus16<>+0(SB), Y6, Y6
+	VMOVDQA      Y6, Y7
+	VMOVDQU      (SI), Y8
+	VMOVDQU      32(SI), Y9
+	VPBROADCASTD 48(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 52(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 56(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 60(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      64(SI), Y8
+	VMOVDQU      96(SI), Y9
+	VPBROADCASTD 64(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 68(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 72(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 76(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(SI), Y8
+	VMOVDQU      160(SI), Y9
+	VPBROADCASTD 80(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 84(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 88(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 92(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(SI), Y8
+	VMOVDQU      224(SI), Y9
+	VPBROADCASTD 96(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 100(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 104(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 108(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(SI), Y8
+	VMOVDQU      288(SI), Y9
+	VPBROADCASTD 112(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 116(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 120(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 124(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(SI), Y8
+	VMOVDQU      352(SI), Y9
+	VPBROADCASTD 128(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 132(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 136(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 140(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(SI), Y8
+	VMOVDQU      416(SI), Y9
+	VPBROADCASTD 144(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 148(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 152(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 156(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(SI), Y8
+	VMOVDQU      480(SI), Y9
+	VPBROADCASTD 160(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 164(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 168(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 172(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, SI
+	VMOVDQU      ones16<>+0(SB), Y8
+	VPMADDWD     Y8, Y0, Y0
+	VPMADDWD     Y8, Y1, Y1
+	VPMADDWD     Y8, Y2, Y2
+	VPMADDWD     Y8, Y3, Y3
+	VPMADDWD     Y8, Y4, Y4
+	VPMADDWD     Y8, Y5, Y5
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y8, Y7, Y7
+	VMOVUPS      (DI), Y8
+	VMOVUPS      32(DI), Y9
+	ADDQ         $0x00000040, DI
+	VBROADCASTSS (BX), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(BX), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(BX), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(BX), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	ADDQ         $0x000000b0, BX
+	ADDQ         tileBytes+40(FP), BX
+	SUBQ         $0x000000b0, BX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x00000004, DX
+	JG           tile191
+	MOVQ         tiles+32(FP), CX
+	ADDQ         $0x000000b0, CX
+	MOVQ         CX, tiles+32(FP)
+	MOVQ         blocks+24(FP), CX
+	SUBQ         $0x00000001, CX
+	MOVQ         CX, blocks+24(FP)
+	JNZ          block188
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+8(FP), DX
+	MOVQ         count+48(FP), BX
+
+loop192:
+	CMPQ    BX, $0x01
+	JL      done193
+	VMOVUPS 1920(AX), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 1952(AX), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JMP     loop192
+
+done193:
+	VZEROUPPER
+	RET
+
+// func fewQ2_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·fewQ2_K(SB), $8144-56
+	LEAQ   79(SP), AX
+	ANDQ   $-64, AX
+	MOVQ   count+48(FP), DX
+	LEAQ   1920(AX), CX
+	VXORPS Y0, Y0, Y0
+
+tile194:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS Y0, 96(CX)
+	VMOVUPS Y0, 128(CX)
+	VMOVUPS Y0, 160(CX)
+	VMOVUPS Y0, 192(CX)
+	VMOVUPS Y0, 224(CX)
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000004, DX
+	JG      tile194
+	MOVQ    blocks+24(FP), CX
+	IMUL3Q  $0x00000054, CX, CX
+	MOVQ    CX, (SP)
+	SHLQ    $0x04, CX
+	MOVQ    w+16(FP), DX
+	ADDQ    CX, DX
+	MOVQ    DX, 8(SP)
+
+block195:
+	MOVQ w+16(FP), CX
+	MOVQ (SP), BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ 84(CX), DX
+	MOVQ DX, w+16(FP)
+	MOVQ AX, DI
+	LEAQ 3968(AX), R8
+	MOVQ $0x00000002, R9
+
+loop196:
+	CMPQ           R9, $0x01
+	JL             done197
+	LEAQ           (CX)(BX*4), DX
+	VBROADCASTI128 (CX), Y0
+	VINSERTI128    $0x01, (DX), Y0, Y0
+	VBROADCASTI128 (CX)(BX*1), Y1
+	VINSERTI128    $0x01, (DX)(BX*1), Y1, Y1
+	VBROADCASTI128 (CX)(BX*2), Y2
+	VINSERTI128    $0x01, (DX)(BX*2), Y2, Y2
+	VBROADCASTI128 (CX)(SI*1), Y3
+	VINSERTI128    $0x01, (DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSHUFB        order1_0_1_0<>+0(SB), Y3, Y5
+	VMOVDQU        Y5, (DI)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y3, Y5
+	VMOVDQU        Y5, 64(DI)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y3, Y5
+	VMOVDQU        Y5, 128(DI)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 192(DI)
+	VPSHUFB        order1_0_2_0<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 1024(DI)
+	VPSHUFB        order3_0_4_0<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1088(DI)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        order1_0_1_0<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 256(DI)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 320(DI)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 384(DI)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 448(DI)
+	VPSHUFB        order1_0_2_0<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 1152(DI)
+	VPSHUFB        order3_0_4_0<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 1216(DI)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VPSRLW         $0x04, Y4, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPSHUFB        order1_0_1_0<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 512(DI)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 576(DI)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 640(DI)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 704(DI)
+	VPSHUFB        order1_0_2_0<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 1280(DI)
+	VPSHUFB        order3_0_4_0<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 1344(DI)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y1, Y1
+	VPSHUFB        order1_0_1_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 768(DI)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 832(DI)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 896(DI)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 960(DI)
+	VPSHUFB        order1_0_2_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 1408(DI)
+	VPSHUFB        order3_0_4_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 1472(DI)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 80(CX), X0, X0
+	VPINSRW        $0x01, 80(CX)(BX*1), X0, X0
+	VPINSRW        $0x02, 80(CX)(BX*2), X0, X0
+	VPINSRW        $0x03, 80(CX)(SI*1), X0, X0
+	VPINSRW        $0x04, 80(DX), X0, X0
+	VPINSRW        $0x05, 80(DX)(BX*1), X0, X0
+	VPINSRW        $0x06, 80(DX)(BX*2), X0, X0
+	VPINSRW        $0x07, 80(DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, 1536(DI)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 82(CX), X0, X0
+	VPINSRW        $0x01, 82(CX)(BX*1), X0, X0
+	VPINSRW        $0x02, 82(CX)(BX*2), X0, X0
+	VPINSRW        $0x03, 82(CX)(SI*1), X0, X0
+	VPINSRW        $0x04, 82(DX), X0, X0
+	VPINSRW        $0x05, 82(DX)(BX*1), X0, X0
+	VPINSRW        $0x06, 82(DX)(BX*2), X0, X0
+	VPINSRW        $0x07, 82(DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VPXOR          sign<>+0(SB), Y0, Y0
+	VMOVUPS        Y0, 1600(DI)
+	VBROADCASTI128 16(CX), Y0
+	VINSERTI128    $0x01, 16(DX), Y0, Y0
+	VBROADCASTI128 16(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 16(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 16(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 16(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 16(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 16(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes3<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, (R8)
+	VPSRLW         $0x02, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 512(R8)
+	VPSRLW         $0x04, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1024(R8)
+	VPSRLW         $0x06, Y0, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1536(R8)
+	VPAND          bytes3<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 64(R8)
+	VPSRLW         $0x02, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 576(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1088(R8)
+	VPSRLW         $0x06, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1600(R8)
+	VPAND          bytes3<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 128(R8)
+	VPSRLW         $0x02, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 640(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1152(R8)
+	VPSRLW         $0x06, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1664(R8)
+	VPAND          bytes3<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 192(R8)
+	VPSRLW         $0x02, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 704(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1216(R8)
+	VPSRLW         $0x06, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1728(R8)
+	VBROADCASTI128 48(CX), Y0
+	VINSERTI128    $0x01, 48(DX), Y0, Y0
+	VBROADCASTI128 48(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 48(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 48(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 48(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 48(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 48(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes3<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 2048(R8)
+	VPSRLW         $0x02, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 2560(R8)
+	VPSRLW         $0x04, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 3072(R8)
+	VPSRLW         $0x06, Y0, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3584(R8)
+	VPAND          bytes3<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 2112(R8)
+	VPSRLW         $0x02, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2624(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3136(R8)
+	VPSRLW         $0x06, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3648(R8)
+	VPAND          bytes3<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 2176(R8)
+	VPSRLW         $0x02, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2688(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3200(R8)
+	VPSRLW         $0x06, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3712(R8)
+	VPAND          bytes3<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 2240(R8)
+	VPSRLW         $0x02, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2752(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3264(R8)
+	VPSRLW         $0x06, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3776(R8)
+	VBROADCASTI128 32(CX), Y0
+	VINSERTI128    $0x01, 32(DX), Y0, Y0
+	VBROADCASTI128 32(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 32(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 32(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 32(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 32(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 32(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes3<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 256(R8)
+	VPSRLW         $0x02, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 768(R8)
+	VPSRLW         $0x04, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1280(R8)
+	VPSRLW         $0x06, Y0, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1792(R8)
+	VPAND          bytes3<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 320(R8)
+	VPSRLW         $0x02, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 832(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1344(R8)
+	VPSRLW         $0x06, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1856(R8)
+	VPAND          bytes3<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 384(R8)
+	VPSRLW         $0x02, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 896(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1408(R8)
+	VPSRLW         $0x06, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1920(R8)
+	VPAND          bytes3<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 448(R8)
+	VPSRLW         $0x02, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 960(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1472(R8)
+	VPSRLW         $0x06, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1984(R8)
+	VBROADCASTI128 64(CX), Y0
+	VINSERTI128    $0x01, 64(DX), Y0, Y0
+	VBROADCASTI128 64(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 64(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 64(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 64(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 64(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 64(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes3<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 2304(R8)
+	VPSRLW         $0x02, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 2816(R8)
+	VPSRLW         $0x04, Y0, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 3328(R8)
+	VPSRLW         $0x06, Y0, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3840(R8)
+	VPAND          bytes3<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 2368(R8)
+	VPSRLW         $0x02, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2880(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3392(R8)
+	VPSRLW         $0x06, Y2, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3904(R8)
+	VPAND          bytes3<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 2432(R8)
+	VPSRLW         $0x02, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2944(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3456(R8)
+	VPSRLW         $0x06, Y4, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3968(R8)
+	VPAND          bytes3<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 2496(R8)
+	VPSRLW         $0x02, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3008(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3520(R8)
+	VPSRLW         $0x06, Y1, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 4032(R8)
+	LEAQ           (CX)(BX*8), CX
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, R8
+	SUBQ           $0x00000001, R9
+	JMP            loop196
+
+done197:
+	MOVQ tiles+32(FP), BX
+	LEAQ 1920(AX), CX
+	MOVQ count+48(FP), DX
+	MOVQ 8(SP), SI
+	LEAQ 1344(SI), DI
+	MOVQ DI, 8(SP)
+
+tile198:
+	LEAQ    3968(AX), DI
+	LEAQ    (AX), R8
+	LEAQ    1024(AX), R9
+	LEAQ    1536(AX), R10
+	LEAQ    1600(AX), R11
+	MOVQ    BX, R12
+	VXORPS  Y0, Y0, Y0
+	VMOVDQU Y0, 1664(AX)
+	VMOVDQU Y0, 1696(AX)
+	VMOVDQU Y0, 1728(AX)
+	VMOVDQU Y0, 1760(AX)
+	VMOVDQU Y0, 1792(AX)
+	VMOVDQU Y0, 1824(AX)
+	VMOVDQU Y0, 1856(AX)
+	VMOVDQU Y0, 1888(AX)
+	MOVQ    $0x00000010, R13
+
+loop199:
+	CMPQ       R13, $0x01
+	JL         done200
+	CMPQ       SI, 8(SP)
+	JGE        asked201
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	PREFETCHT1 256(SI)
+	ADDQ       $0x00000140, SI
+
+asked201:
+	VMOVDQU      (DI), Y6
+	VMOVDQU      32(DI), Y7
+	VPBROADCASTD 400(BX), Y1
+	VPMADDUBSW   Y1, Y6, Y0
+	VPMADDUBSW   Y1, Y7, Y1
+	VPBROADCASTD 404(BX), Y3
+	VPMADDUBSW   Y3, Y6, Y2
+	VPMADDUBSW   Y3, Y7, Y3
+	VPBROADCASTD 408(BX), Y5
+	VPMADDUBSW   Y5, Y6, Y4
+	VPMADDUBSW   Y5, Y7, Y5
+	VPBROADCASTD 412(BX), Y8
+	VPMADDUBSW   Y8, Y6, Y6
+	VPMADDUBSW   Y8, Y7, Y7
+	VMOVDQU      64(DI), Y8
+	VMOVDQU      96(DI), Y9
+	VPBROADCASTD 416(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 420(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 424(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 428(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(DI), Y8
+	VMOVDQU      160(DI), Y9
+	VPBROADCASTD 432(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 436(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 440(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 444(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(DI), Y8
+	VMOVDQU      224(DI), Y9
+	VPBROADCASTD 448(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 452(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 456(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 460(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000100, DI
+	VMOVDQU      (R8), Y8
+	VMOVDQU      32(R8), Y9
+	VPMADDWD     Y8, Y0, Y0
+	VPADDD       1664(AX), Y0, Y0
+	VMOVDQU      Y0, 1664(AX)
+	VPMADDWD     Y9, Y1, Y1
+	VPADDD       1696(AX), Y1, Y1
+	VMOVDQU      Y1, 1696(AX)
+	VPMADDWD     Y8, Y2, Y2
+	VPADDD       1728(AX), Y2, Y2
+	VMOVDQU      Y2, 1728(AX)
+	VPMADDWD     Y9, Y3, Y3
+	VPADDD       1760(AX), Y3, Y3
+	VMOVDQU      Y3, 1760(AX)
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       1792(AX), Y4, Y4
+	VMOVDQU      Y4, 1792(AX)
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       1824(AX), Y5, Y5
+	VMOVDQU      Y5, 1824(AX)
+	VPMADDWD     Y8, Y6, Y6
+	VPADDD       1856(AX), Y6, Y6
+	VMOVDQU      Y6, 1856(AX)
+	VPMADDWD     Y9, Y7, Y7
+	VPADDD       1888(AX), Y7, Y7
+	VMOVDQU      Y7, 1888(AX)
+	ADDQ         $0x00000040, R8
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000001, R13
+	JMP          loop199
+
+done200:
+	VMOVDQU      1664(AX), Y0
+	VMOVDQU      1696(AX), Y1
+	VMOVDQU      1728(AX), Y2
+	VMOVDQU      1760(AX), Y3
+	VMOVDQU      1792(AX), Y4
+	VMOVDQU      1824(AX), Y5
+	VMOVDQU      1856(AX), Y6
+	VMOVDQU      1888(AX), Y7
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	ADDQ         $0x00000040, R10
+	VBROADCASTSS (R12), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(R12), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(R12), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(R12), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	VMOVDQU      (R9), Y6
+	VMOVDQU      32(R9), Y7
+	VPBROADCASTD 16(R12), Y1
+	VPMADDWD     Y1, Y6, Y0
+	VPMADDWD     Y1, Y7, Y1
+	VPBROADCASTD 20(R12), Y3
+	VPMADDWD     Y3, Y6, Y2
+	VPMADDWD     Y3, Y7, Y3
+	VPBROADCASTD 24(R12), Y5
+	VPMADDWD     Y5, Y6, Y4
+	VPMADDWD     Y5, Y7, Y5
+	VPBROADCASTD 28(R12), Y8
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y8, Y7, Y7
+	VMOVDQU      64(R9), Y8
+	VMOVDQU      96(R9), Y9
+	VPBROADCASTD 32(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 36(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 40(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 44(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      128(R9), Y8
+	VMOVDQU      160(R9), Y9
+	VPBROADCASTD 48(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 52(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 56(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 60(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      192(R9), Y8
+	VMOVDQU      224(R9), Y9
+	VPBROADCASTD 64(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 68(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 72(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 76(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      256(R9), Y8
+	VMOVDQU      288(R9), Y9
+	VPBROADCASTD 80(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 84(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 88(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 92(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      320(R9), Y8
+	VMOVDQU      352(R9), Y9
+	VPBROADCASTD 96(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 100(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 104(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 108(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      384(R9), Y8
+	VMOVDQU      416(R9), Y9
+	VPBROADCASTD 112(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 116(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 120(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 124(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      448(R9), Y8
+	VMOVDQU      480(R9), Y9
+	VPBROADCASTD 128(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 132(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 136(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 140(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	ADDQ         $0x00000200, R9
+	VMOVUPS      (R11), Y8
+	VMOVUPS      32(R11), Y9
+	ADDQ         $0x00000040, R11
+	VBROADCASTSS (R12), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(R12), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(R12), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(R12), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	ADDQ         $0x00000190, BX
+	ADDQ         tileBytes+40(FP), BX
+	SUBQ         $0x00000590, BX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x00000004, DX
+	JG           tile198
+	MOVQ         tiles+32(FP), CX
+	ADDQ         $0x00000590, CX
+	MOVQ         CX, tiles+32(FP)
+	MOVQ         blocks+24(FP), CX
+	SUBQ         $0x00000001, CX
+	MOVQ         CX, blocks+24(FP)
+	JNZ          block195
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+8(FP), DX
+	MOVQ         count+48(FP), BX
+
+loop202:
+	CMPQ    BX, $0x01
+	JL      done203
+	VMOVUPS 1920(AX), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 1952(AX), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JMP     loop202
+
+done203:
+	VZEROUPPER
+	RET
+
+// func fewQ3_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·fewQ3_K(SB), $8144-56
+	LEAQ   79(SP), AX
+	ANDQ   $-64, AX
+	MOVQ   count+48(FP), DX
+	LEAQ   1920(AX), CX
+	VXORPS Y0, Y0, Y0
+
+tile204:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS Y0, 96(CX)
+	VMOVUPS Y0, 128(CX)
+	VMOVUPS Y0, 160(CX)
+	VMOVUPS Y0, 192(CX)
+	VMOVUPS Y0, 224(CX)
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000004, DX
+	JG      tile204
+	MOVQ    blocks+24(FP), CX
+	IMUL3Q  $0x0000006e, CX, CX
+	MOVQ    CX, (SP)
+	SHLQ    $0x04, CX
+	MOVQ    w+16(FP), DX
+	ADDQ    CX, DX
+	MOVQ    DX, 8(SP)
+
+block205:
+	MOVQ w+16(FP), CX
+	MOVQ (SP), BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ 110(CX), DX
+	MOVQ DX, w+16(FP)
+	MOVQ AX, DI
+	LEAQ 3968(AX), R8
+	MOVQ $0x00000002, R9
+
+loop206:
+	CMPQ           R9, $0x01
+	JL             done207
+	LEAQ           (CX)(BX*4), DX
+	VBROADCASTI128 92(CX), Y0
+	VINSERTI128    $0x01, 92(DX), Y0, Y0
+	VBROADCASTI128 92(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 92(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 92(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 92(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 92(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 92(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y0
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y2, Y3
+	VPSLLW         $0x04, Y1, Y4
+	VPAND          bytes48<>+0(SB), Y4, Y4
+	VPOR           Y4, Y3, Y3
+	VPADDB         bytes224<>+0(SB), Y3, Y3
+	VPSHUFB        order0_1_0_1<>+0(SB), Y3, Y4
+	VPSRAW         $0x08, Y4, Y4
+	VMOVDQU        Y4, (DI)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y3, Y4
+	VPSRAW         $0x08, Y4, Y4
+	VMOVDQU        Y4, 64(DI)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y3, Y4
+	VPSRAW         $0x08, Y4, Y4
+	VMOVDQU        Y4, 128(DI)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y3, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 192(DI)
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VPSLLW         $0x02, Y1, Y4
+	VPAND          bytes48<>+0(SB), Y4, Y4
+	VPOR           Y4, Y3, Y3
+	VPADDB         bytes224<>+0(SB), Y3, Y3
+	VPSHUFB        order0_1_0_1<>+0(SB), Y3, Y4
+	VPSRAW         $0x08, Y4, Y4
+	VMOVDQU        Y4, 256(DI)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y3, Y4
+	VPSRAW         $0x08, Y4, Y4
+	VMOVDQU        Y4, 320(DI)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y3, Y4
+	VPSRAW         $0x08, Y4, Y4
+	VMOVDQU        Y4, 384(DI)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y3, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 448(DI)
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y2
+	VPAND          bytes48<>+0(SB), Y1, Y3
+	VPOR           Y3, Y2, Y2
+	VPADDB         bytes224<>+0(SB), Y2, Y2
+	VPSHUFB        order0_1_0_1<>+0(SB), Y2, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 512(DI)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y2, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 576(DI)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y2, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 640(DI)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y2, Y2
+	VPSRAW         $0x08, Y2, Y2
+	VMOVDQU        Y2, 704(DI)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y1, Y1
+	VPAND          bytes48<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VPADDB         bytes224<>+0(SB), Y0, Y0
+	VPSHUFB        order0_1_0_1<>+0(SB), Y0, Y1
+	VPSRAW         $0x08, Y1, Y1
+	VMOVDQU        Y1, 768(DI)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y0, Y1
+	VPSRAW         $0x08, Y1, Y1
+	VMOVDQU        Y1, 832(DI)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y0, Y1
+	VPSRAW         $0x08, Y1, Y1
+	VMOVDQU        Y1, 896(DI)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y0, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 960(DI)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 108(CX), X0, X0
+	VPINSRW        $0x01, 108(CX)(BX*1), X0, X0
+	VPINSRW        $0x02, 108(CX)(BX*2), X0, X0
+	VPINSRW        $0x03, 108(CX)(SI*1), X0, X0
+	VPINSRW        $0x04, 108(DX), X0, X0
+	VPINSRW        $0x05, 108(DX)(BX*1), X0, X0
+	VPINSRW        $0x06, 108(DX)(BX*2), X0, X0
+	VPINSRW        $0x07, 108(DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, 1536(DI)
+	VBROADCASTI128 (CX), Y0
+	VINSERTI128    $0x01, (DX), Y0, Y0
+	VBROADCASTI128 (CX)(BX*1), Y1
+	VINSERTI128    $0x01, (DX)(BX*1), Y1, Y1
+	VBROADCASTI128 (CX)(BX*2), Y2
+	VINSERTI128    $0x01, (DX)(BX*2), Y2, Y2
+	VBROADCASTI128 (CX)(SI*1), Y3
+	VINSERTI128    $0x01, (DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 32(CX), Y3
+	VINSERTI128    $0x01, 32(DX), Y3, Y3
+	VBROADCASTI128 32(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 32(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 32(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 32(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 32(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 32(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes3<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, (R8)
+	VPSRLW         $0x02, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPSLLW         $0x01, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 512(R8)
+	VPSRLW         $0x04, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPAND          bytes4<>+0(SB), Y0, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 1024(R8)
+	VPSRLW         $0x06, Y3, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y0, Y7
+	VPAND          bytes4<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1536(R8)
+	VPAND          bytes3<>+0(SB), Y6, Y3
+	VPSLLW         $0x02, Y2, Y7
+	VPAND          bytes4<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 64(R8)
+	VPSRLW         $0x02, Y6, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y2, Y7
+	VPAND          bytes4<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 576(R8)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPAND          bytes4<>+0(SB), Y2, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1088(R8)
+	VPSRLW         $0x06, Y6, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y2, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1600(R8)
+	VPAND          bytes3<>+0(SB), Y8, Y3
+	VPSLLW         $0x02, Y4, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 128(R8)
+	VPSRLW         $0x02, Y8, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y4, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 640(R8)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPAND          bytes4<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1152(R8)
+	VPSRLW         $0x06, Y8, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y4, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1664(R8)
+	VPAND          bytes3<>+0(SB), Y5, Y3
+	VPSLLW         $0x02, Y1, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 192(R8)
+	VPSRLW         $0x02, Y5, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y1, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 704(R8)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPAND          bytes4<>+0(SB), Y1, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1216(R8)
+	VPSRLW         $0x06, Y5, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y1, Y5
+	VPAND          bytes4<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1728(R8)
+	VBROADCASTI128 64(CX), Y3
+	VINSERTI128    $0x01, 64(DX), Y3, Y3
+	VBROADCASTI128 64(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 64(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 64(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 64(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 64(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 64(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes3<>+0(SB), Y3, Y7
+	VPSRLW         $0x02, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 2048(R8)
+	VPSRLW         $0x02, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPSRLW         $0x03, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 2560(R8)
+	VPSRLW         $0x04, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPSRLW         $0x04, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 3072(R8)
+	VPSRLW         $0x06, Y3, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x05, Y0, Y0
+	VPAND          bytes4<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 3584(R8)
+	VPAND          bytes3<>+0(SB), Y6, Y0
+	VPSRLW         $0x02, Y2, Y3
+	VPAND          bytes4<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2112(R8)
+	VPSRLW         $0x02, Y6, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y2, Y3
+	VPAND          bytes4<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2624(R8)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x04, Y2, Y3
+	VPAND          bytes4<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3136(R8)
+	VPSRLW         $0x06, Y6, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x05, Y2, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3648(R8)
+	VPAND          bytes3<>+0(SB), Y8, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2176(R8)
+	VPSRLW         $0x02, Y8, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2688(R8)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x04, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3200(R8)
+	VPSRLW         $0x06, Y8, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x05, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3712(R8)
+	VPAND          bytes3<>+0(SB), Y5, Y0
+	VPSRLW         $0x02, Y1, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2240(R8)
+	VPSRLW         $0x02, Y5, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y1, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2752(R8)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x04, Y1, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3264(R8)
+	VPSRLW         $0x06, Y5, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x05, Y1, Y1
+	VPAND          bytes4<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3776(R8)
+	VBROADCASTI128 16(CX), Y0
+	VINSERTI128    $0x01, 16(DX), Y0, Y0
+	VBROADCASTI128 16(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 16(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 16(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 16(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 16(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 16(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 48(CX), Y3
+	VINSERTI128    $0x01, 48(DX), Y3, Y3
+	VBROADCASTI128 48(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 48(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 48(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 48(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 48(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 48(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes3<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 256(R8)
+	VPSRLW         $0x02, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPSLLW         $0x01, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 768(R8)
+	VPSRLW         $0x04, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPAND          bytes4<>+0(SB), Y0, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 1280(R8)
+	VPSRLW         $0x06, Y3, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y0, Y7
+	VPAND          bytes4<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1792(R8)
+	VPAND          bytes3<>+0(SB), Y6, Y3
+	VPSLLW         $0x02, Y2, Y7
+	VPAND          bytes4<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 320(R8)
+	VPSRLW         $0x02, Y6, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y2, Y7
+	VPAND          bytes4<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 832(R8)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPAND          bytes4<>+0(SB), Y2, Y7
+	VPOR           Y7, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1344(R8)
+	VPSRLW         $0x06, Y6, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y2, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1856(R8)
+	VPAND          bytes3<>+0(SB), Y8, Y3
+	VPSLLW         $0x02, Y4, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 384(R8)
+	VPSRLW         $0x02, Y8, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y4, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 896(R8)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPAND          bytes4<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1408(R8)
+	VPSRLW         $0x06, Y8, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y4, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1920(R8)
+	VPAND          bytes3<>+0(SB), Y5, Y3
+	VPSLLW         $0x02, Y1, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 448(R8)
+	VPSRLW         $0x02, Y5, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y1, Y6
+	VPAND          bytes4<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 960(R8)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPAND          bytes4<>+0(SB), Y1, Y6
+	VPOR           Y6, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1472(R8)
+	VPSRLW         $0x06, Y5, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y1, Y5
+	VPAND          bytes4<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1984(R8)
+	VBROADCASTI128 80(CX), Y3
+	VINSERTI128    $0x01, 80(DX), Y3, Y3
+	VBROADCASTI128 80(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 80(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 80(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 80(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 80(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 80(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes3<>+0(SB), Y3, Y7
+	VPSRLW         $0x02, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 2304(R8)
+	VPSRLW         $0x02, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPSRLW         $0x03, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 2816(R8)
+	VPSRLW         $0x04, Y3, Y7
+	VPAND          bytes3<>+0(SB), Y7, Y7
+	VPSRLW         $0x04, Y0, Y9
+	VPAND          bytes4<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VPADDB         bytes28<>+0(SB), Y7, Y7
+	VMOVDQU        Y7, 3328(R8)
+	VPSRLW         $0x06, Y3, Y3
+	VPAND          bytes3<>+0(SB), Y3, Y3
+	VPSRLW         $0x05, Y0, Y0
+	VPAND          bytes4<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VPADDB         bytes28<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 3840(R8)
+	VPAND          bytes3<>+0(SB), Y6, Y0
+	VPSRLW         $0x02, Y2, Y3
+	VPAND          bytes4<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2368(R8)
+	VPSRLW         $0x02, Y6, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y2, Y3
+	VPAND          bytes4<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2880(R8)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x04, Y2, Y3
+	VPAND          bytes4<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3392(R8)
+	VPSRLW         $0x06, Y6, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x05, Y2, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3904(R8)
+	VPAND          bytes3<>+0(SB), Y8, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2432(R8)
+	VPSRLW         $0x02, Y8, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2944(R8)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x04, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3456(R8)
+	VPSRLW         $0x06, Y8, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x05, Y4, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3968(R8)
+	VPAND          bytes3<>+0(SB), Y5, Y0
+	VPSRLW         $0x02, Y1, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2496(R8)
+	VPSRLW         $0x02, Y5, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y1, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3008(R8)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x04, Y1, Y2
+	VPAND          bytes4<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3520(R8)
+	VPSRLW         $0x06, Y5, Y0
+	VPAND          bytes3<>+0(SB), Y0, Y0
+	VPSRLW         $0x05, Y1, Y1
+	VPAND          bytes4<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VPADDB         bytes28<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 4032(R8)
+	LEAQ           (CX)(BX*8), CX
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, R8
+	SUBQ           $0x00000001, R9
+	JMP            loop206
+
+done207:
+	MOVQ tiles+32(FP), BX
+	LEAQ 1920(AX), CX
+	MOVQ count+48(FP), DX
+	MOVQ 8(SP), SI
+	LEAQ 1760(SI), DI
+	MOVQ DI, 8(SP)
+
+tile208:
+	LEAQ    3968(AX), DI
+	LEAQ    (AX), R8
+	LEAQ    1024(AX), R9
+	LEAQ    1536(AX), R9
+	LEAQ    1600(AX), R10
+	MOVQ    BX, R10
+	VXORPS  Y0, Y0, Y0
+	VMOVDQU Y0, 1664(AX)
+	VMOVDQU Y0, 1696(AX)
+	VMOVDQU Y0, 1728(AX)
+	VMOVDQU Y0, 1760(AX)
+	VMOVDQU Y0, 1792(AX)
+	VMOVDQU Y0, 1824(AX)
+	VMOVDQU Y0, 1856(AX)
+	VMOVDQU Y0, 1888(AX)
+	LEAQ    144(R10), R12
+	MOVQ    $0x00000010, R11
+
+loop209:
+	CMPQ       R11, $0x01
+	JL         done210
+	CMPQ       SI, 8(SP)
+	JGE        asked211
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	PREFETCHT1 256(SI)
+	ADDQ       $0x00000140, SI
+
+asked211:
+	VPBROADCASTD (R12), Y0
+	VPMULLW      minus32<>+0(SB), Y0, Y0
+	VMOVDQA      Y0, Y1
+	VPBROADCASTD 4(R12), Y2
+	VPMULLW      minus32<>+0(SB), Y2, Y2
+	VMOVDQA      Y2, Y3
+	VPBROADCASTD 8(R12), Y4
+	VPMULLW      minus32<>+0(SB), Y4, Y4
+	VMOVDQA      Y4, Y5
+	VPBROADCASTD 12(R12), Y6
+	VPMULLW      minus32<>+0(SB), Y6, Y6
+	VMOVDQA      Y6, Y7
+	ADDQ         $0x00000010, R12
+	VMOVDQU      (DI), Y8
+	VMOVDQU      32(DI), Y9
+	VPBROADCASTD 400(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 404(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 408(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 412(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      64(DI), Y8
+	VMOVDQU      96(DI), Y9
+	VPBROADCASTD 416(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 420(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 424(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 428(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(DI), Y8
+	VMOVDQU      160(DI), Y9
+	VPBROADCASTD 432(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 436(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 440(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 444(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(DI), Y8
+	VMOVDQU      224(DI), Y9
+	VPBROADCASTD 448(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 452(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 456(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 460(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000100, DI
+	VMOVDQU      (R8), Y8
+	VMOVDQU      32(R8), Y9
+	VPMADDWD     Y8, Y0, Y0
+	VPADDD       1664(AX), Y0, Y0
+	VMOVDQU      Y0, 1664(AX)
+	VPMADDWD     Y9, Y1, Y1
+	VPADDD       1696(AX), Y1, Y1
+	VMOVDQU      Y1, 1696(AX)
+	VPMADDWD     Y8, Y2, Y2
+	VPADDD       1728(AX), Y2, Y2
+	VMOVDQU      Y2, 1728(AX)
+	VPMADDWD     Y9, Y3, Y3
+	VPADDD       1760(AX), Y3, Y3
+	VMOVDQU      Y3, 1760(AX)
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       1792(AX), Y4, Y4
+	VMOVDQU      Y4, 1792(AX)
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       1824(AX), Y5, Y5
+	VMOVDQU      Y5, 1824(AX)
+	VPMADDWD     Y8, Y6, Y6
+	VPADDD       1856(AX), Y6, Y6
+	VMOVDQU      Y6, 1856(AX)
+	VPMADDWD     Y9, Y7, Y7
+	VPADDD       1888(AX), Y7, Y7
+	VMOVDQU      Y7, 1888(AX)
+	ADDQ         $0x00000040, R8
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000001, R11
+	JMP          loop209
+
+done210:
+	VMOVDQU      1664(AX), Y0
+	VMOVDQU      1696(AX), Y1
+	VMOVDQU      1728(AX), Y2
+	VMOVDQU      1760(AX), Y3
+	VMOVDQU      1792(AX), Y4
+	VMOVDQU      1824(AX), Y5
+	VMOVDQU      1856(AX), Y6
+	VMOVDQU      1888(AX), Y7
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	ADDQ         $0x00000040, R9
+	VBROADCASTSS (R10), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(R10), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(R10), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(R10), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	ADDQ         $0x00000190, BX
+	ADDQ         tileBytes+40(FP), BX
+	SUBQ         $0x00000590, BX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x00000004, DX
+	JG           tile208
+	MOVQ         tiles+32(FP), CX
+	ADDQ         $0x00000590, CX
+	MOVQ         CX, tiles+32(FP)
+	MOVQ         blocks+24(FP), CX
+	SUBQ         $0x00000001, CX
+	MOVQ         CX, blocks+24(FP)
+	JNZ          block205
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+8(FP), DX
+	MOVQ         count+48(FP), BX
+
+loop212:
+	CMPQ    BX, $0x01
+	JL      done213
+	VMOVUPS 1920(AX), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 1952(AX), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JMP     loop212
+
+done213:
+	VZEROUPPER
+	RET
+
+// func fewQ4_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·fewQ4_K(SB), $8144-56
+	LEAQ   79(SP), AX
+	ANDQ   $-64, AX
+	MOVQ   count+48(FP), DX
+	LEAQ   1920(AX), CX
+	VXORPS Y0, Y0, Y0
+
+tile214:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS Y0, 96(CX)
+	VMOVUPS Y0, 128(CX)
+	VMOVUPS Y0, 160(CX)
+	VMOVUPS Y0, 192(CX)
+	VMOVUPS Y0, 224(CX)
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000004, DX
+	JG      tile214
+	MOVQ    blocks+24(FP), CX
+	IMUL3Q  $0x00000090, CX, CX
+	MOVQ    CX, (SP)
+	SHLQ    $0x04, CX
+	MOVQ    w+16(FP), DX
+	ADDQ    CX, DX
+	MOVQ    DX, 8(SP)
+
+block215:
+	MOVQ w+16(FP), CX
+	MOVQ (SP), BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ 144(CX), DX
+	MOVQ DX, w+16(FP)
+	MOVQ AX, DI
+	LEAQ 3968(AX), R8
+	MOVQ $0x00000002, R9
+
+loop216:
+	CMPQ           R9, $0x01
+	JL             done217
+	LEAQ           (CX)(BX*4), DX
+	VBROADCASTI128 (CX), Y0
+	VINSERTI128    $0x01, (DX), Y0, Y0
+	VBROADCASTI128 (CX)(BX*1), Y1
+	VINSERTI128    $0x01, (DX)(BX*1), Y1, Y1
+	VBROADCASTI128 (CX)(BX*2), Y2
+	VINSERTI128    $0x01, (DX)(BX*2), Y2, Y2
+	VBROADCASTI128 (CX)(SI*1), Y3
+	VINSERTI128    $0x01, (DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y0
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y1, Y3
+	VPSRLW         $0x02, Y2, Y4
+	VPAND          bytes48<>+0(SB), Y4, Y4
+	VPOR           Y4, Y3, Y3
+	VPAND          bytes63<>+0(SB), Y2, Y2
+	VPSHUFB        order1_0_1_0<>+0(SB), Y2, Y4
+	VMOVDQU        Y4, (DI)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y2, Y4
+	VMOVDQU        Y4, 64(DI)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y2, Y4
+	VMOVDQU        Y4, 128(DI)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y2, Y2
+	VMOVDQU        Y2, 192(DI)
+	VPSHUFB        order1_0_1_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 256(DI)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 320(DI)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 384(DI)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 448(DI)
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y1, Y1
+	VPSRLW         $0x02, Y0, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y1, Y1
+	VPAND          bytes63<>+0(SB), Y0, Y0
+	VPSHUFB        order1_0_1_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 1024(DI)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 1088(DI)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 1152(DI)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1216(DI)
+	VPSHUFB        order1_0_1_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 1280(DI)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 1344(DI)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 1408(DI)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 1472(DI)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, (CX), X0, X0
+	VPINSRW        $0x01, (CX)(BX*1), X0, X0
+	VPINSRW        $0x02, (CX)(BX*2), X0, X0
+	VPINSRW        $0x03, (CX)(SI*1), X0, X0
+	VPINSRW        $0x04, (DX), X0, X0
+	VPINSRW        $0x05, (DX)(BX*1), X0, X0
+	VPINSRW        $0x06, (DX)(BX*2), X0, X0
+	VPINSRW        $0x07, (DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, 1536(DI)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 2(CX), X0, X0
+	VPINSRW        $0x01, 2(CX)(BX*1), X0, X0
+	VPINSRW        $0x02, 2(CX)(BX*2), X0, X0
+	VPINSRW        $0x03, 2(CX)(SI*1), X0, X0
+	VPINSRW        $0x04, 2(DX), X0, X0
+	VPINSRW        $0x05, 2(DX)(BX*1), X0, X0
+	VPINSRW        $0x06, 2(DX)(BX*2), X0, X0
+	VPINSRW        $0x07, 2(DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VPXOR          sign<>+0(SB), Y0, Y0
+	VMOVUPS        Y0, 1600(DI)
+	VBROADCASTI128 16(CX), Y0
+	VINSERTI128    $0x01, 16(DX), Y0, Y0
+	VBROADCASTI128 16(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 16(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 16(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 16(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 16(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 16(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, (R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 512(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 64(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 576(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 128(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 640(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 192(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 704(R8)
+	VBROADCASTI128 48(CX), Y0
+	VINSERTI128    $0x01, 48(DX), Y0, Y0
+	VBROADCASTI128 48(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 48(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 48(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 48(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 48(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 48(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 1024(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1536(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 1088(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1600(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 1152(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1664(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 1216(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1728(R8)
+	VBROADCASTI128 80(CX), Y0
+	VINSERTI128    $0x01, 80(DX), Y0, Y0
+	VBROADCASTI128 80(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 80(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 80(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 80(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 80(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 80(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 2048(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2560(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 2112(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2624(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 2176(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2688(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 2240(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2752(R8)
+	VBROADCASTI128 112(CX), Y0
+	VINSERTI128    $0x01, 112(DX), Y0, Y0
+	VBROADCASTI128 112(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 112(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 112(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 112(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 112(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 112(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 3072(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3584(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 3136(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3648(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 3200(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3712(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 3264(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3776(R8)
+	VBROADCASTI128 32(CX), Y0
+	VINSERTI128    $0x01, 32(DX), Y0, Y0
+	VBROADCASTI128 32(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 32(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 32(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 32(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 32(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 32(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 256(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 768(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 320(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 832(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 384(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 896(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 448(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 960(R8)
+	VBROADCASTI128 64(CX), Y0
+	VINSERTI128    $0x01, 64(DX), Y0, Y0
+	VBROADCASTI128 64(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 64(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 64(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 64(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 64(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 64(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 1280(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1792(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 1344(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1856(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 1408(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1920(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 1472(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1984(R8)
+	VBROADCASTI128 96(CX), Y0
+	VINSERTI128    $0x01, 96(DX), Y0, Y0
+	VBROADCASTI128 96(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 96(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 96(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 96(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 96(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 96(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 2304(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2816(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 2368(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2880(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 2432(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2944(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 2496(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3008(R8)
+	VBROADCASTI128 128(CX), Y0
+	VINSERTI128    $0x01, 128(DX), Y0, Y0
+	VBROADCASTI128 128(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 128(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 128(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 128(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 128(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 128(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 3328(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3840(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 3392(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3904(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 3456(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3968(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 3520(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 4032(R8)
+	LEAQ           (CX)(BX*8), CX
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, R8
+	SUBQ           $0x00000001, R9
+	JMP            loop216
+
+done217:
+	MOVQ tiles+32(FP), BX
+	LEAQ 1920(AX), CX
+	MOVQ count+48(FP), DX
+	MOVQ 8(SP), SI
+	LEAQ 2304(SI), DI
+	MOVQ DI, 8(SP)
+
+tile218:
+	LEAQ    3968(AX), DI
+	LEAQ    (AX), R8
+	LEAQ    1024(AX), R9
+	LEAQ    1536(AX), R10
+	LEAQ    1600(AX), R11
+	MOVQ    BX, R12
+	VXORPS  Y0, Y0, Y0
+	VMOVDQU Y0, 1664(AX)
+	VMOVDQU Y0, 1696(AX)
+	VMOVDQU Y0, 1728(AX)
+	VMOVDQU Y0, 1760(AX)
+	VMOVDQU Y0, 1792(AX)
+	VMOVDQU Y0, 1824(AX)
+	VMOVDQU Y0, 1856(AX)
+	VMOVDQU Y0, 1888(AX)
+	MOVQ    $0x00000008, R13
+
+loop219:
+	CMPQ       R13, $0x01
+	JL         done220
+	CMPQ       SI, 8(SP)
+	JGE        asked221
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	PREFETCHT1 256(SI)
+	ADDQ       $0x00000140, SI
+
+asked221:
+	VMOVDQU      (DI), Y6
+	VMOVDQU      32(DI), Y7
+	VPBROADCASTD 400(BX), Y1
+	VPMADDUBSW   Y1, Y6, Y0
+	VPMADDUBSW   Y1, Y7, Y1
+	VPBROADCASTD 404(BX), Y3
+	VPMADDUBSW   Y3, Y6, Y2
+	VPMADDUBSW   Y3, Y7, Y3
+	VPBROADCASTD 408(BX), Y5
+	VPMADDUBSW   Y5, Y6, Y4
+	VPMADDUBSW   Y5, Y7, Y5
+	VPBROADCASTD 412(BX), Y8
+	VPMADDUBSW   Y8, Y6, Y6
+	VPMADDUBSW   Y8, Y7, Y7
+	VMOVDQU      64(DI), Y8
+	VMOVDQU      96(DI), Y9
+	VPBROADCASTD 416(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 420(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 424(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 428(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(DI), Y8
+	VMOVDQU      160(DI), Y9
+	VPBROADCASTD 432(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 436(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 440(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 444(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(DI), Y8
+	VMOVDQU      224(DI), Y9
+	VPBROADCASTD 448(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 452(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 456(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 460(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(DI), Y8
+	VMOVDQU      288(DI), Y9
+	VPBROADCASTD 464(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 468(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 472(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 476(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(DI), Y8
+	VMOVDQU      352(DI), Y9
+	VPBROADCASTD 480(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 484(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 488(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 492(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(DI), Y8
+	VMOVDQU      416(DI), Y9
+	VPBROADCASTD 496(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 500(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 504(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 508(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(DI), Y8
+	VMOVDQU      480(DI), Y9
+	VPBROADCASTD 512(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 516(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 520(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 524(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, DI
+	VMOVDQU      (R8), Y8
+	VMOVDQU      32(R8), Y9
+	VPMADDWD     Y8, Y0, Y0
+	VPADDD       1664(AX), Y0, Y0
+	VMOVDQU      Y0, 1664(AX)
+	VPMADDWD     Y9, Y1, Y1
+	VPADDD       1696(AX), Y1, Y1
+	VMOVDQU      Y1, 1696(AX)
+	VPMADDWD     Y8, Y2, Y2
+	VPADDD       1728(AX), Y2, Y2
+	VMOVDQU      Y2, 1728(AX)
+	VPMADDWD     Y9, Y3, Y3
+	VPADDD       1760(AX), Y3, Y3
+	VMOVDQU      Y3, 1760(AX)
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       1792(AX), Y4, Y4
+	VMOVDQU      Y4, 1792(AX)
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       1824(AX), Y5, Y5
+	VMOVDQU      Y5, 1824(AX)
+	VPMADDWD     Y8, Y6, Y6
+	VPADDD       1856(AX), Y6, Y6
+	VMOVDQU      Y6, 1856(AX)
+	VPMADDWD     Y9, Y7, Y7
+	VPADDD       1888(AX), Y7, Y7
+	VMOVDQU      Y7, 1888(AX)
+	ADDQ         $0x00000040, R8
+	ADDQ         $0x00000080, BX
+	SUBQ         $0x00000001, R13
+	JMP          loop219
+
+done220:
+	VMOVDQU      1664(AX), Y0
+	VMOVDQU      1696(AX), Y1
+	VMOVDQU      1728(AX), Y2
+	VMOVDQU      1760(AX), Y3
+	VMOVDQU      1792(AX), Y4
+	VMOVDQU      1824(AX), Y5
+	VMOVDQU      1856(AX), Y6
+	VMOVDQU      1888(AX), Y7
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	ADDQ         $0x00000040, R10
+	VBROADCASTSS (R12), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(R12), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(R12), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(R12), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	ADDQ         $0x00000200, R8
+	VMOVDQU      (R9), Y6
+	VMOVDQU      32(R9), Y7
+	VPBROADCASTD 16(R12), Y1
+	VPMADDWD     Y1, Y6, Y0
+	VPMADDWD     Y1, Y7, Y1
+	VPBROADCASTD 20(R12), Y3
+	VPMADDWD     Y3, Y6, Y2
+	VPMADDWD     Y3, Y7, Y3
+	VPBROADCASTD 24(R12), Y5
+	VPMADDWD     Y5, Y6, Y4
+	VPMADDWD     Y5, Y7, Y5
+	VPBROADCASTD 28(R12), Y8
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y8, Y7, Y7
+	VMOVDQU      64(R9), Y8
+	VMOVDQU      96(R9), Y9
+	VPBROADCASTD 32(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 36(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 40(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 44(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      128(R9), Y8
+	VMOVDQU      160(R9), Y9
+	VPBROADCASTD 48(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 52(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 56(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 60(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      192(R9), Y8
+	VMOVDQU      224(R9), Y9
+	VPBROADCASTD 64(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 68(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 72(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 76(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      256(R9), Y8
+	VMOVDQU      288(R9), Y9
+	VPBROADCASTD 80(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 84(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 88(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 92(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      320(R9), Y8
+	VMOVDQU      352(R9), Y9
+	VPBROADCASTD 96(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 100(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 104(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 108(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      384(R9), Y8
+	VMOVDQU      416(R9), Y9
+	VPBROADCASTD 112(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 116(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 120(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 124(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      448(R9), Y8
+	VMOVDQU      480(R9), Y9
+	VPBROADCASTD 128(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 132(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 136(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 140(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	ADDQ         $0x00000200, R9
+	VMOVUPS      (R11), Y8
+	VMOVUPS      32(R11), Y9
+	ADDQ         $0x00000040, R11
+	VBROADCASTSS (R12), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(R12), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(R12), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(R12), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	ADDQ         $0x00000190, BX
+	ADDQ         tileBytes+40(FP), BX
+	SUBQ         $0x00000590, BX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x00000004, DX
+	JG           tile218
+	MOVQ         tiles+32(FP), CX
+	ADDQ         $0x00000590, CX
+	MOVQ         CX, tiles+32(FP)
+	MOVQ         blocks+24(FP), CX
+	SUBQ         $0x00000001, CX
+	MOVQ         CX, blocks+24(FP)
+	JNZ          block215
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+8(FP), DX
+	MOVQ         count+48(FP), BX
+
+loop222:
+	CMPQ    BX, $0x01
+	JL      done223
+	VMOVUPS 1920(AX), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 1952(AX), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JMP     loop222
+
+done223:
+	VZEROUPPER
+	RET
+
+// func fewQ5_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·fewQ5_K(SB), $8144-56
+	LEAQ   79(SP), AX
+	ANDQ   $-64, AX
+	MOVQ   count+48(FP), DX
+	LEAQ   1920(AX), CX
+	VXORPS Y0, Y0, Y0
+
+tile224:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS Y0, 96(CX)
+	VMOVUPS Y0, 128(CX)
+	VMOVUPS Y0, 160(CX)
+	VMOVUPS Y0, 192(CX)
+	VMOVUPS Y0, 224(CX)
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000004, DX
+	JG      tile224
+	MOVQ    blocks+24(FP), CX
+	IMUL3Q  $0x000000b0, CX, CX
+	MOVQ    CX, (SP)
+	SHLQ    $0x04, CX
+	MOVQ    w+16(FP), DX
+	ADDQ    CX, DX
+	MOVQ    DX, 8(SP)
+
+block225:
+	MOVQ w+16(FP), CX
+	MOVQ (SP), BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ 176(CX), DX
+	MOVQ DX, w+16(FP)
+	MOVQ AX, DI
+	LEAQ 3968(AX), R8
+	MOVQ $0x00000002, R9
+
+loop226:
+	CMPQ           R9, $0x01
+	JL             done227
+	LEAQ           (CX)(BX*4), DX
+	VBROADCASTI128 (CX), Y0
+	VINSERTI128    $0x01, (DX), Y0, Y0
+	VBROADCASTI128 (CX)(BX*1), Y1
+	VINSERTI128    $0x01, (DX)(BX*1), Y1, Y1
+	VBROADCASTI128 (CX)(BX*2), Y2
+	VINSERTI128    $0x01, (DX)(BX*2), Y2, Y2
+	VBROADCASTI128 (CX)(SI*1), Y3
+	VINSERTI128    $0x01, (DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y0
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y1, Y3
+	VPSRLW         $0x02, Y2, Y4
+	VPAND          bytes48<>+0(SB), Y4, Y4
+	VPOR           Y4, Y3, Y3
+	VPAND          bytes63<>+0(SB), Y2, Y2
+	VPSHUFB        order1_0_1_0<>+0(SB), Y2, Y4
+	VMOVDQU        Y4, (DI)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y2, Y4
+	VMOVDQU        Y4, 64(DI)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y2, Y4
+	VMOVDQU        Y4, 128(DI)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y2, Y2
+	VMOVDQU        Y2, 192(DI)
+	VPSHUFB        order1_0_1_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 256(DI)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 320(DI)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 384(DI)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y3, Y2
+	VMOVDQU        Y2, 448(DI)
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y1, Y1
+	VPSRLW         $0x02, Y0, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y1, Y1
+	VPAND          bytes63<>+0(SB), Y0, Y0
+	VPSHUFB        order1_0_1_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 1024(DI)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 1088(DI)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 1152(DI)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1216(DI)
+	VPSHUFB        order1_0_1_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 1280(DI)
+	VPSHUFB        order2_0_2_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 1344(DI)
+	VPSHUFB        order3_0_3_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 1408(DI)
+	VPSHUFB        order4_0_4_0<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 1472(DI)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, (CX), X0, X0
+	VPINSRW        $0x01, (CX)(BX*1), X0, X0
+	VPINSRW        $0x02, (CX)(BX*2), X0, X0
+	VPINSRW        $0x03, (CX)(SI*1), X0, X0
+	VPINSRW        $0x04, (DX), X0, X0
+	VPINSRW        $0x05, (DX)(BX*1), X0, X0
+	VPINSRW        $0x06, (DX)(BX*2), X0, X0
+	VPINSRW        $0x07, (DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, 1536(DI)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 2(CX), X0, X0
+	VPINSRW        $0x01, 2(CX)(BX*1), X0, X0
+	VPINSRW        $0x02, 2(CX)(BX*2), X0, X0
+	VPINSRW        $0x03, 2(CX)(SI*1), X0, X0
+	VPINSRW        $0x04, 2(DX), X0, X0
+	VPINSRW        $0x05, 2(DX)(BX*1), X0, X0
+	VPINSRW        $0x06, 2(DX)(BX*2), X0, X0
+	VPINSRW        $0x07, 2(DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VPXOR          sign<>+0(SB), Y0, Y0
+	VMOVUPS        Y0, 1600(DI)
+	VBROADCASTI128 16(CX), Y0
+	VINSERTI128    $0x01, 16(DX), Y0, Y0
+	VBROADCASTI128 16(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 16(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 16(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 16(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 16(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 16(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 48(CX), Y3
+	VINSERTI128    $0x01, 48(DX), Y3, Y3
+	VBROADCASTI128 48(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 48(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 48(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 48(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 48(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 48(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x04, Y0, Y9
+	VPAND          bytes16<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, (R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y0, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 512(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x04, Y2, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 64(R8)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y2, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 576(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x04, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 128(R8)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 640(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x04, Y1, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 192(R8)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y1, Y5
+	VPAND          bytes16<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 704(R8)
+	VBROADCASTI128 80(CX), Y3
+	VINSERTI128    $0x01, 80(DX), Y3, Y3
+	VBROADCASTI128 80(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 80(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 80(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 80(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 80(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 80(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes16<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 1024(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y0, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 1536(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x02, Y2, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 1088(R8)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y2, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1600(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x02, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1152(R8)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1664(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x02, Y1, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1216(R8)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y1, Y5
+	VPAND          bytes16<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 1728(R8)
+	VBROADCASTI128 112(CX), Y3
+	VINSERTI128    $0x01, 112(DX), Y3, Y3
+	VBROADCASTI128 112(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 112(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 112(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 112(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 112(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 112(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPAND          bytes16<>+0(SB), Y0, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 2048(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y0, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 2560(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPAND          bytes16<>+0(SB), Y2, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 2112(R8)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y2, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2624(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPAND          bytes16<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2176(R8)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2688(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPAND          bytes16<>+0(SB), Y1, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2240(R8)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y1, Y5
+	VPAND          bytes16<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 2752(R8)
+	VBROADCASTI128 144(CX), Y3
+	VINSERTI128    $0x01, 144(DX), Y3, Y3
+	VBROADCASTI128 144(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 144(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 144(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 144(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 144(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 144(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSRLW         $0x02, Y0, Y9
+	VPAND          bytes16<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 3072(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x03, Y0, Y0
+	VPAND          bytes16<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VMOVDQU        Y3, 3584(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y0
+	VPSRLW         $0x02, Y2, Y3
+	VPAND          bytes16<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VMOVDQU        Y0, 3136(R8)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y2, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3648(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3200(R8)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y4, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3712(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y0
+	VPSRLW         $0x02, Y1, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3264(R8)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y1, Y1
+	VPAND          bytes16<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VMOVDQU        Y0, 3776(R8)
+	VBROADCASTI128 32(CX), Y0
+	VINSERTI128    $0x01, 32(DX), Y0, Y0
+	VBROADCASTI128 32(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 32(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 32(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 32(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 32(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 32(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 64(CX), Y3
+	VINSERTI128    $0x01, 64(DX), Y3, Y3
+	VBROADCASTI128 64(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 64(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 64(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 64(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 64(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 64(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x04, Y0, Y9
+	VPAND          bytes16<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 256(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y0, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 768(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x04, Y2, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 320(R8)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y2, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 832(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x04, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 384(R8)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 896(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x04, Y1, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 448(R8)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x03, Y1, Y5
+	VPAND          bytes16<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 960(R8)
+	VBROADCASTI128 96(CX), Y3
+	VINSERTI128    $0x01, 96(DX), Y3, Y3
+	VBROADCASTI128 96(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 96(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 96(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 96(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 96(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 96(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes16<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 1280(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y0, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 1792(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x02, Y2, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 1344(R8)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y2, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1856(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x02, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1408(R8)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1920(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x02, Y1, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1472(R8)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSLLW         $0x01, Y1, Y5
+	VPAND          bytes16<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 1984(R8)
+	VBROADCASTI128 128(CX), Y3
+	VINSERTI128    $0x01, 128(DX), Y3, Y3
+	VBROADCASTI128 128(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 128(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 128(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 128(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 128(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 128(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPAND          bytes16<>+0(SB), Y0, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 2304(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y0, Y7
+	VPAND          bytes16<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 2816(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPAND          bytes16<>+0(SB), Y2, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 2368(R8)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y2, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2880(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPAND          bytes16<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2432(R8)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y4, Y6
+	VPAND          bytes16<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2944(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPAND          bytes16<>+0(SB), Y1, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2496(R8)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x01, Y1, Y5
+	VPAND          bytes16<>+0(SB), Y5, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 3008(R8)
+	VBROADCASTI128 160(CX), Y3
+	VINSERTI128    $0x01, 160(DX), Y3, Y3
+	VBROADCASTI128 160(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 160(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 160(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 160(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 160(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 160(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSRLW         $0x02, Y0, Y9
+	VPAND          bytes16<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 3328(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x03, Y0, Y0
+	VPAND          bytes16<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VMOVDQU        Y3, 3840(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y0
+	VPSRLW         $0x02, Y2, Y3
+	VPAND          bytes16<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VMOVDQU        Y0, 3392(R8)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y2, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3904(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3456(R8)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y4, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3968(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y0
+	VPSRLW         $0x02, Y1, Y2
+	VPAND          bytes16<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3520(R8)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x03, Y1, Y1
+	VPAND          bytes16<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VMOVDQU        Y0, 4032(R8)
+	LEAQ           (CX)(BX*8), CX
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, R8
+	SUBQ           $0x00000001, R9
+	JMP            loop226
+
+done227:
+	MOVQ tiles+32(FP), BX
+	LEAQ 1920(AX), CX
+	MOVQ count+48(FP), DX
+	MOVQ 8(SP), SI
+	LEAQ 2816(SI), DI
+	MOVQ DI, 8(SP)
+
+tile228:
+	LEAQ    3968(AX), DI
+	LEAQ    (AX), R8
+	LEAQ    1024(AX), R9
+	LEAQ    1536(AX), R10
+	LEAQ    1600(AX), R11
+	MOVQ    BX, R12
+	VXORPS  Y0, Y0, Y0
+	VMOVDQU Y0, 1664(AX)
+	VMOVDQU Y0, 1696(AX)
+	VMOVDQU Y0, 1728(AX)
+	VMOVDQU Y0, 1760(AX)
+	VMOVDQU Y0, 1792(AX)
+	VMOVDQU Y0, 1824(AX)
+	VMOVDQU Y0, 1856(AX)
+	VMOVDQU Y0, 1888(AX)
+	MOVQ    $0x00000008, R13
+
+loop229:
+	CMPQ       R13, $0x01
+	JL         done230
+	CMPQ       SI, 8(SP)
+	JGE        asked231
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	PREFETCHT1 256(SI)
+	ADDQ       $0x00000140, SI
+
+asked231:
+	VMOVDQU      (DI), Y6
+	VMOVDQU      32(DI), Y7
+	VPBROADCASTD 400(BX), Y1
+	VPMADDUBSW   Y1, Y6, Y0
+	VPMADDUBSW   Y1, Y7, Y1
+	VPBROADCASTD 404(BX), Y3
+	VPMADDUBSW   Y3, Y6, Y2
+	VPMADDUBSW   Y3, Y7, Y3
+	VPBROADCASTD 408(BX), Y5
+	VPMADDUBSW   Y5, Y6, Y4
+	VPMADDUBSW   Y5, Y7, Y5
+	VPBROADCASTD 412(BX), Y8
+	VPMADDUBSW   Y8, Y6, Y6
+	VPMADDUBSW   Y8, Y7, Y7
+	VMOVDQU      64(DI), Y8
+	VMOVDQU      96(DI), Y9
+	VPBROADCASTD 416(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 420(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 424(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 428(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(DI), Y8
+	VMOVDQU      160(DI), Y9
+	VPBROADCASTD 432(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 436(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 440(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 444(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(DI), Y8
+	VMOVDQU      224(DI), Y9
+	VPBROADCASTD 448(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 452(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 456(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 460(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000100, DI
+	VMOVDQU      (R8), Y8
+	VMOVDQU      32(R8), Y9
+	VPMADDWD     Y8, Y0, Y0
+	VPADDD       1664(AX), Y0, Y0
+	VMOVDQU      Y0, 1664(AX)
+	VPMADDWD     Y9, Y1, Y1
+	VPADDD       1696(AX), Y1, Y1
+	VMOVDQU      Y1, 1696(AX)
+	VPMADDWD     Y8, Y2, Y2
+	VPADDD       1728(AX), Y2, Y2
+	VMOVDQU      Y2, 1728(AX)
+	VPMADDWD     Y9, Y3, Y3
+	VPADDD       1760(AX), Y3, Y3
+	VMOVDQU      Y3, 1760(AX)
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       1792(AX), Y4, Y4
+	VMOVDQU      Y4, 1792(AX)
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       1824(AX), Y5, Y5
+	VMOVDQU      Y5, 1824(AX)
+	VPMADDWD     Y8, Y6, Y6
+	VPADDD       1856(AX), Y6, Y6
+	VMOVDQU      Y6, 1856(AX)
+	VPMADDWD     Y9, Y7, Y7
+	VPADDD       1888(AX), Y7, Y7
+	VMOVDQU      Y7, 1888(AX)
+	VMOVDQU      (DI), Y6
+	VMOVDQU      32(DI), Y7
+	VPBROADCASTD 464(BX), Y1
+	VPMADDUBSW   Y1, Y6, Y0
+	VPMADDUBSW   Y1, Y7, Y1
+	VPBROADCASTD 468(BX), Y3
+	VPMADDUBSW   Y3, Y6, Y2
+	VPMADDUBSW   Y3, Y7, Y3
+	VPBROADCASTD 472(BX), Y5
+	VPMADDUBSW   Y5, Y6, Y4
+	VPMADDUBSW   Y5, Y7, Y5
+	VPBROADCASTD 476(BX), Y8
+	VPMADDUBSW   Y8, Y6, Y6
+	VPMADDUBSW   Y8, Y7, Y7
+	VMOVDQU      64(DI), Y8
+	VMOVDQU      96(DI), Y9
+	VPBROADCASTD 480(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 484(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 488(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 492(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(DI), Y8
+	VMOVDQU      160(DI), Y9
+	VPBROADCASTD 496(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 500(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 504(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 508(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(DI), Y8
+	VMOVDQU      224(DI), Y9
+	VPBROADCASTD 512(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 516(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 520(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 524(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000100, DI
+	VMOVDQU      (R8), Y8
+	VMOVDQU      32(R8), Y9
+	VPMADDWD     Y8, Y0, Y0
+	VPADDD       1664(AX), Y0, Y0
+	VMOVDQU      Y0, 1664(AX)
+	VPMADDWD     Y9, Y1, Y1
+	VPADDD       1696(AX), Y1, Y1
+	VMOVDQU      Y1, 1696(AX)
+	VPMADDWD     Y8, Y2, Y2
+	VPADDD       1728(AX), Y2, Y2
+	VMOVDQU      Y2, 1728(AX)
+	VPMADDWD     Y9, Y3, Y3
+	VPADDD       1760(AX), Y3, Y3
+	VMOVDQU      Y3, 1760(AX)
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       1792(AX), Y4, Y4
+	VMOVDQU      Y4, 1792(AX)
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       1824(AX), Y5, Y5
+	VMOVDQU      Y5, 1824(AX)
+	VPMADDWD     Y8, Y6, Y6
+	VPADDD       1856(AX), Y6, Y6
+	VMOVDQU      Y6, 1856(AX)
+	VPMADDWD     Y9, Y7, Y7
+	VPADDD       1888(AX), Y7, Y7
+	VMOVDQU      Y7, 1888(AX)
+	ADDQ         $0x00000040, R8
+	ADDQ         $0x00000080, BX
+	SUBQ         $0x00000001, R13
+	JMP          loop229
+
+done230:
+	VMOVDQU      1664(AX), Y0
+	VMOVDQU      1696(AX), Y1
+	VMOVDQU      1728(AX), Y2
+	VMOVDQU      1760(AX), Y3
+	VMOVDQU      1792(AX), Y4
+	VMOVDQU      1824(AX), Y5
+	VMOVDQU      1856(AX), Y6
+	VMOVDQU      1888(AX), Y7
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	ADDQ         $0x00000040, R10
+	VBROADCASTSS (R12), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(R12), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(R12), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(R12), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	ADDQ         $0x00000200, R8
+	VMOVDQU      (R9), Y6
+	VMOVDQU      32(R9), Y7
+	VPBROADCASTD 16(R12), Y1
+	VPMADDWD     Y1, Y6, Y0
+	VPMADDWD     Y1, Y7, Y1
+	VPBROADCASTD 20(R12), Y3
+	VPMADDWD     Y3, Y6, Y2
+	VPMADDWD     Y3, Y7, Y3
+	VPBROADCASTD 24(R12), Y5
+	VPMADDWD     Y5, Y6, Y4
+	VPMADDWD     Y5, Y7, Y5
+	VPBROADCASTD 28(R12), Y8
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y8, Y7, Y7
+	VMOVDQU      64(R9), Y8
+	VMOVDQU      96(R9), Y9
+	VPBROADCASTD 32(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 36(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 40(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 44(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      128(R9), Y8
+	VMOVDQU      160(R9), Y9
+	VPBROADCASTD 48(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 52(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 56(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 60(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      192(R9), Y8
+	VMOVDQU      224(R9), Y9
+	VPBROADCASTD 64(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 68(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 72(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 76(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      256(R9), Y8
+	VMOVDQU      288(R9), Y9
+	VPBROADCASTD 80(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 84(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 88(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 92(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      320(R9), Y8
+	VMOVDQU      352(R9), Y9
+	VPBROADCASTD 96(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 100(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 104(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 108(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      384(R9), Y8
+	VMOVDQU      416(R9), Y9
+	VPBROADCASTD 112(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 116(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 120(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 124(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      448(R9), Y8
+	VMOVDQU      480(R9), Y9
+	VPBROADCASTD 128(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 132(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 136(R12), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 140(R12), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y7, Y7
+	ADDQ         $0x00000200, R9
+	VMOVUPS      (R11), Y8
+	VMOVUPS      32(R11), Y9
+	ADDQ         $0x00000040, R11
+	VBROADCASTSS (R12), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(R12), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(R12), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(R12), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	ADDQ         $0x00000190, BX
+	ADDQ         tileBytes+40(FP), BX
+	SUBQ         $0x00000590, BX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x00000004, DX
+	JG           tile228
+	MOVQ         tiles+32(FP), CX
+	ADDQ         $0x00000590, CX
+	MOVQ         CX, tiles+32(FP)
+	MOVQ         blocks+24(FP), CX
+	SUBQ         $0x00000001, CX
+	MOVQ         CX, blocks+24(FP)
+	JNZ          block225
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+8(FP), DX
+	MOVQ         count+48(FP), BX
+
+loop232:
+	CMPQ    BX, $0x01
+	JL      done233
+	VMOVUPS 1920(AX), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 1952(AX), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JMP     loop232
+
+done233:
+	VZEROUPPER
+	RET
+
+// func fewQ6_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·fewQ6_K(SB), $8144-56
+	LEAQ   79(SP), AX
+	ANDQ   $-64, AX
+	MOVQ   count+48(FP), DX
+	LEAQ   1920(AX), CX
+	VXORPS Y0, Y0, Y0
+
+tile234:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS Y0, 96(CX)
+	VMOVUPS Y0, 128(CX)
+	VMOVUPS Y0, 160(CX)
+	VMOVUPS Y0, 192(CX)
+	VMOVUPS Y0, 224(CX)
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000004, DX
+	JG      tile234
+	MOVQ    blocks+24(FP), CX
+	IMUL3Q  $0x000000d2, CX, CX
+	MOVQ    CX, (SP)
+	SHLQ    $0x04, CX
+	MOVQ    w+16(FP), DX
+	ADDQ    CX, DX
+	MOVQ    DX, 8(SP)
+
+block235:
+	MOVQ w+16(FP), CX
+	MOVQ (SP), BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ 210(CX), DX
+	MOVQ DX, w+16(FP)
+	MOVQ AX, DI
+	LEAQ 3968(AX), R8
+	MOVQ $0x00000002, R9
+
+loop236:
+	CMPQ           R9, $0x01
+	JL             done237
+	LEAQ           (CX)(BX*4), DX
+	VBROADCASTI128 192(CX), Y0
+	VINSERTI128    $0x01, 192(DX), Y0, Y0
+	VBROADCASTI128 192(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 192(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 192(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 192(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 192(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 192(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPSHUFB        order0_1_0_1<>+0(SB), Y0, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, (DI)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y0, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 64(DI)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y0, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 128(DI)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y0, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 192(DI)
+	VPSHUFB        order0_1_0_1<>+0(SB), Y2, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 256(DI)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y2, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 320(DI)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y2, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 384(DI)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y2, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 448(DI)
+	VPSHUFB        order0_1_0_1<>+0(SB), Y4, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 512(DI)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y4, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 576(DI)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y4, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 640(DI)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y4, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 704(DI)
+	VPSHUFB        order0_1_0_1<>+0(SB), Y1, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 768(DI)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y1, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 832(DI)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y1, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 896(DI)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y1, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 960(DI)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, 208(CX), X0, X0
+	VPINSRW        $0x01, 208(CX)(BX*1), X0, X0
+	VPINSRW        $0x02, 208(CX)(BX*2), X0, X0
+	VPINSRW        $0x03, 208(CX)(SI*1), X0, X0
+	VPINSRW        $0x04, 208(DX), X0, X0
+	VPINSRW        $0x05, 208(DX)(BX*1), X0, X0
+	VPINSRW        $0x06, 208(DX)(BX*2), X0, X0
+	VPINSRW        $0x07, 208(DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, 1536(DI)
+	VBROADCASTI128 128(CX), Y0
+	VINSERTI128    $0x01, 128(DX), Y0, Y0
+	VBROADCASTI128 128(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 128(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 128(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 128(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 128(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 128(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 (CX), Y3
+	VINSERTI128    $0x01, (DX), Y3, Y3
+	VBROADCASTI128 (CX)(BX*1), Y5
+	VINSERTI128    $0x01, (DX)(BX*1), Y5, Y5
+	VBROADCASTI128 (CX)(BX*2), Y6
+	VINSERTI128    $0x01, (DX)(BX*2), Y6, Y6
+	VBROADCASTI128 (CX)(SI*1), Y7
+	VINSERTI128    $0x01, (DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x04, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, (R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y0, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 1024(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x04, Y2, Y7
+	VPAND          bytes48<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 64(R8)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y2, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1088(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x04, Y4, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 128(R8)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1152(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x04, Y1, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 192(R8)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y1, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 1216(R8)
+	VBROADCASTI128 32(CX), Y3
+	VINSERTI128    $0x01, 32(DX), Y3, Y3
+	VBROADCASTI128 32(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 32(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 32(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 32(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 32(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 32(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 512(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x02, Y0, Y0
+	VPAND          bytes48<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VMOVDQU        Y3, 1536(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y0
+	VPSLLW         $0x02, Y2, Y3
+	VPAND          bytes48<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VMOVDQU        Y0, 576(R8)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y2, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 1600(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y0
+	VPSLLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 640(R8)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 1664(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y0
+	VPSLLW         $0x02, Y1, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 704(R8)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y1, Y1
+	VPAND          bytes48<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VMOVDQU        Y0, 1728(R8)
+	VBROADCASTI128 144(CX), Y0
+	VINSERTI128    $0x01, 144(DX), Y0, Y0
+	VBROADCASTI128 144(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 144(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 144(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 144(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 144(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 144(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 16(CX), Y3
+	VINSERTI128    $0x01, 16(DX), Y3, Y3
+	VBROADCASTI128 16(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 16(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 16(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 16(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 16(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 16(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x04, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 256(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y0, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 1280(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x04, Y2, Y7
+	VPAND          bytes48<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 320(R8)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y2, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1344(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x04, Y4, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 384(R8)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 1408(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x04, Y1, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 448(R8)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y1, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 1472(R8)
+	VBROADCASTI128 48(CX), Y3
+	VINSERTI128    $0x01, 48(DX), Y3, Y3
+	VBROADCASTI128 48(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 48(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 48(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 48(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 48(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 48(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 768(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x02, Y0, Y0
+	VPAND          bytes48<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VMOVDQU        Y3, 1792(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y0
+	VPSLLW         $0x02, Y2, Y3
+	VPAND          bytes48<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VMOVDQU        Y0, 832(R8)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y2, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 1856(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y0
+	VPSLLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 896(R8)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 1920(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y0
+	VPSLLW         $0x02, Y1, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 960(R8)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y1, Y1
+	VPAND          bytes48<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VMOVDQU        Y0, 1984(R8)
+	VBROADCASTI128 160(CX), Y0
+	VINSERTI128    $0x01, 160(DX), Y0, Y0
+	VBROADCASTI128 160(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 160(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 160(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 160(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 160(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 160(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 64(CX), Y3
+	VINSERTI128    $0x01, 64(DX), Y3, Y3
+	VBROADCASTI128 64(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 64(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 64(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 64(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 64(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 64(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x04, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 2048(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y0, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 3072(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x04, Y2, Y7
+	VPAND          bytes48<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 2112(R8)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y2, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 3136(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x04, Y4, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2176(R8)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 3200(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x04, Y1, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2240(R8)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y1, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 3264(R8)
+	VBROADCASTI128 96(CX), Y3
+	VINSERTI128    $0x01, 96(DX), Y3, Y3
+	VBROADCASTI128 96(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 96(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 96(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 96(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 96(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 96(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 2560(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x02, Y0, Y0
+	VPAND          bytes48<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VMOVDQU        Y3, 3584(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y0
+	VPSLLW         $0x02, Y2, Y3
+	VPAND          bytes48<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VMOVDQU        Y0, 2624(R8)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y2, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3648(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y0
+	VPSLLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 2688(R8)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3712(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y0
+	VPSLLW         $0x02, Y1, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 2752(R8)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y1, Y1
+	VPAND          bytes48<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VMOVDQU        Y0, 3776(R8)
+	VBROADCASTI128 176(CX), Y0
+	VINSERTI128    $0x01, 176(DX), Y0, Y0
+	VBROADCASTI128 176(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 176(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 176(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 176(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 176(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 176(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 80(CX), Y3
+	VINSERTI128    $0x01, 80(DX), Y3, Y3
+	VBROADCASTI128 80(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 80(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 80(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 80(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 80(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 80(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x04, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 2304(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y0, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 3328(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y3
+	VPSLLW         $0x04, Y2, Y7
+	VPAND          bytes48<>+0(SB), Y7, Y7
+	VPOR           Y7, Y3, Y3
+	VMOVDQU        Y3, 2368(R8)
+	VPSRLW         $0x04, Y6, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y2, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 3392(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y3
+	VPSLLW         $0x04, Y4, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2432(R8)
+	VPSRLW         $0x04, Y8, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y4, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 3456(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y3
+	VPSLLW         $0x04, Y1, Y6
+	VPAND          bytes48<>+0(SB), Y6, Y6
+	VPOR           Y6, Y3, Y3
+	VMOVDQU        Y3, 2496(R8)
+	VPSRLW         $0x04, Y5, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPAND          bytes48<>+0(SB), Y1, Y5
+	VPOR           Y5, Y3, Y3
+	VMOVDQU        Y3, 3520(R8)
+	VBROADCASTI128 112(CX), Y3
+	VINSERTI128    $0x01, 112(DX), Y3, Y3
+	VBROADCASTI128 112(CX)(BX*1), Y5
+	VINSERTI128    $0x01, 112(DX)(BX*1), Y5, Y5
+	VBROADCASTI128 112(CX)(BX*2), Y6
+	VINSERTI128    $0x01, 112(DX)(BX*2), Y6, Y6
+	VBROADCASTI128 112(CX)(SI*1), Y7
+	VINSERTI128    $0x01, 112(DX)(SI*1), Y7, Y7
+	VPUNPCKLDQ     Y5, Y3, Y8
+	VPUNPCKHDQ     Y5, Y3, Y5
+	VPUNPCKLDQ     Y7, Y6, Y9
+	VPUNPCKHDQ     Y7, Y6, Y7
+	VPUNPCKLQDQ    Y9, Y8, Y3
+	VPUNPCKHQDQ    Y9, Y8, Y6
+	VPUNPCKLQDQ    Y7, Y5, Y8
+	VPUNPCKHQDQ    Y7, Y5, Y5
+	VPAND          bytes15<>+0(SB), Y3, Y7
+	VPSLLW         $0x02, Y0, Y9
+	VPAND          bytes48<>+0(SB), Y9, Y9
+	VPOR           Y9, Y7, Y7
+	VMOVDQU        Y7, 2816(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VPSRLW         $0x02, Y0, Y0
+	VPAND          bytes48<>+0(SB), Y0, Y0
+	VPOR           Y0, Y3, Y3
+	VMOVDQU        Y3, 3840(R8)
+	VPAND          bytes15<>+0(SB), Y6, Y0
+	VPSLLW         $0x02, Y2, Y3
+	VPAND          bytes48<>+0(SB), Y3, Y3
+	VPOR           Y3, Y0, Y0
+	VMOVDQU        Y0, 2880(R8)
+	VPSRLW         $0x04, Y6, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y2, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3904(R8)
+	VPAND          bytes15<>+0(SB), Y8, Y0
+	VPSLLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 2944(R8)
+	VPSRLW         $0x04, Y8, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y4, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3968(R8)
+	VPAND          bytes15<>+0(SB), Y5, Y0
+	VPSLLW         $0x02, Y1, Y2
+	VPAND          bytes48<>+0(SB), Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVDQU        Y0, 3008(R8)
+	VPSRLW         $0x04, Y5, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VPSRLW         $0x02, Y1, Y1
+	VPAND          bytes48<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VMOVDQU        Y0, 4032(R8)
+	LEAQ           (CX)(BX*8), CX
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, R8
+	SUBQ           $0x00000001, R9
+	JMP            loop236
+
+done237:
+	MOVQ tiles+32(FP), BX
+	LEAQ 1920(AX), CX
+	MOVQ count+48(FP), DX
+	MOVQ 8(SP), SI
+	LEAQ 3360(SI), DI
+	MOVQ DI, 8(SP)
+
+tile238:
+	LEAQ    3968(AX), DI
+	LEAQ    (AX), R8
+	LEAQ    1024(AX), R9
+	LEAQ    1536(AX), R9
+	LEAQ    1600(AX), R10
+	MOVQ    BX, R10
+	VXORPS  Y0, Y0, Y0
+	VMOVDQU Y0, 1664(AX)
+	VMOVDQU Y0, 1696(AX)
+	VMOVDQU Y0, 1728(AX)
+	VMOVDQU Y0, 1760(AX)
+	VMOVDQU Y0, 1792(AX)
+	VMOVDQU Y0, 1824(AX)
+	VMOVDQU Y0, 1856(AX)
+	VMOVDQU Y0, 1888(AX)
+	LEAQ    144(R10), R12
+	MOVQ    $0x00000010, R11
+
+loop239:
+	CMPQ       R11, $0x01
+	JL         done240
+	CMPQ       SI, 8(SP)
+	JGE        asked241
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	PREFETCHT1 256(SI)
+	ADDQ       $0x00000140, SI
+
+asked241:
+	VPBROADCASTD (R12), Y0
+	VPMULLW      minus32<>+0(SB), Y0, Y0
+	VMOVDQA      Y0, Y1
+	VPBROADCASTD 4(R12), Y2
+	VPMULLW      minus32<>+0(SB), Y2, Y2
+	VMOVDQA      Y2, Y3
+	VPBROADCASTD 8(R12), Y4
+	VPMULLW      minus32<>+0(SB), Y4, Y4
+	VMOVDQA      Y4, Y5
+	VPBROADCASTD 12(R12), Y6
+	VPMULLW      minus32<>+0(SB), Y6, Y6
+	VMOVDQA      Y6, Y7
+	ADDQ         $0x00000010, R12
+	VMOVDQU      (DI), Y8
+	VMOVDQU      32(DI), Y9
+	VPBROADCASTD 400(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 404(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 408(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 412(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      64(DI), Y8
+	VMOVDQU      96(DI), Y9
+	VPBROADCASTD 416(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 420(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 424(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 428(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(DI), Y8
+	VMOVDQU      160(DI), Y9
+	VPBROADCASTD 432(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 436(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 440(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 444(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(DI), Y8
+	VMOVDQU      224(DI), Y9
+	VPBROADCASTD 448(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 452(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 456(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 460(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000100, DI
+	VMOVDQU      (R8), Y8
+	VMOVDQU      32(R8), Y9
+	VPMADDWD     Y8, Y0, Y0
+	VPADDD       1664(AX), Y0, Y0
+	VMOVDQU      Y0, 1664(AX)
+	VPMADDWD     Y9, Y1, Y1
+	VPADDD       1696(AX), Y1, Y1
+	VMOVDQU      Y1, 1696(AX)
+	VPMADDWD     Y8, Y2, Y2
+	VPADDD       1728(AX), Y2, Y2
+	VMOVDQU      Y2, 1728(AX)
+	VPMADDWD     Y9, Y3, Y3
+	VPADDD       1760(AX), Y3, Y3
+	VMOVDQU      Y3, 1760(AX)
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       1792(AX), Y4, Y4
+	VMOVDQU      Y4, 1792(AX)
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       1824(AX), Y5, Y5
+	VMOVDQU      Y5, 1824(AX)
+	VPMADDWD     Y8, Y6, Y6
+	VPADDD       1856(AX), Y6, Y6
+	VMOVDQU      Y6, 1856(AX)
+	VPMADDWD     Y9, Y7, Y7
+	VPADDD       1888(AX), Y7, Y7
+	VMOVDQU      Y7, 1888(AX)
+	ADDQ         $0x00000040, R8
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000001, R11
+	JMP          loop239
+
+done240:
+	VMOVDQU      1664(AX), Y0
+	VMOVDQU      1696(AX), Y1
+	VMOVDQU      1728(AX), Y2
+	VMOVDQU      1760(AX), Y3
+	VMOVDQU      1792(AX), Y4
+	VMOVDQU      1824(AX), Y5
+	VMOVDQU      1856(AX), Y6
+	VMOVDQU      1888(AX), Y7
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	ADDQ         $0x00000040, R9
+	VBROADCASTSS (R10), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(R10), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(R10), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(R10), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	ADDQ         $0x00000190, BX
+	ADDQ         tileBytes+40(FP), BX
+	SUBQ         $0x00000590, BX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x00000004, DX
+	JG           tile238
+	MOVQ         tiles+32(FP), CX
+	ADDQ         $0x00000590, CX
+	MOVQ         CX, tiles+32(FP)
+	MOVQ         blocks+24(FP), CX
+	SUBQ         $0x00000001, CX
+	MOVQ         CX, blocks+24(FP)
+	JNZ          block235
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+8(FP), DX
+	MOVQ         count+48(FP), BX
+
+loop242:
+	CMPQ    BX, $0x01
+	JL      done243
+	VMOVUPS 1920(AX), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 1952(AX), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JMP     loop242
+
+done243:
+	VZEROUPPER
+	RET
+
+// func fewQ8_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·fewQ8_0(SB), $5072-56
+	LEAQ   79(SP), AX
+	ANDQ   $-64, AX
+	MOVQ   count+48(FP), DX
+	LEAQ   1920(AX), CX
+	VXORPS Y0, Y0, Y0
+
+tile244:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS Y0, 96(CX)
+	VMOVUPS Y0, 128(CX)
+	VMOVUPS Y0, 160(CX)
+	VMOVUPS Y0, 192(CX)
+	VMOVUPS Y0, 224(CX)
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000004, DX
+	JG      tile244
+	MOVQ    blocks+24(FP), CX
+	IMUL3Q  $0x00000022, CX, CX
+	MOVQ    CX, (SP)
+	SHLQ    $0x04, CX
+	MOVQ    w+16(FP), DX
+	ADDQ    CX, DX
+	MOVQ    DX, 8(SP)
+
+block245:
+	MOVQ w+16(FP), CX
+	MOVQ (SP), BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ 34(CX), DX
+	MOVQ DX, w+16(FP)
+	MOVQ AX, DI
+	LEAQ 3968(AX), R8
+	MOVQ $0x00000002, R9
+
+loop246:
+	CMPQ           R9, $0x01
+	JL             done247
+	MOVQ           8(SP), DX
+	PREFETCHT1     (DX)
+	PREFETCHT1     64(DX)
+	PREFETCHT1     128(DX)
+	PREFETCHT1     192(DX)
+	PREFETCHT1     256(DX)
+	ADDQ           $0x00000110, DX
+	MOVQ           DX, 8(SP)
+	LEAQ           (CX)(BX*4), DX
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, (CX), X0, X0
+	VPINSRW        $0x01, (CX)(BX*1), X0, X0
+	VPINSRW        $0x02, (CX)(BX*2), X0, X0
+	VPINSRW        $0x03, (CX)(SI*1), X0, X0
+	VPINSRW        $0x04, (DX), X0, X0
+	VPINSRW        $0x05, (DX)(BX*1), X0, X0
+	VPINSRW        $0x06, (DX)(BX*2), X0, X0
+	VPINSRW        $0x07, (DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, 1536(DI)
+	VBROADCASTI128 2(CX), Y0
+	VINSERTI128    $0x01, 2(DX), Y0, Y0
+	VBROADCASTI128 2(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 2(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 2(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 2(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 2(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 2(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, (R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 32(R8)
+	VPXOR          bytes128<>+0(SB), Y2, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 64(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 96(R8)
+	VPXOR          bytes128<>+0(SB), Y4, Y4
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 128(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 160(R8)
+	VPXOR          bytes128<>+0(SB), Y1, Y1
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 192(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 224(R8)
+	VBROADCASTI128 18(CX), Y0
+	VINSERTI128    $0x01, 18(DX), Y0, Y0
+	VBROADCASTI128 18(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 18(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 18(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 18(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 18(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 18(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 256(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 288(R8)
+	VPXOR          bytes128<>+0(SB), Y2, Y2
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        Y0, 320(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 352(R8)
+	VPXOR          bytes128<>+0(SB), Y4, Y4
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        Y0, 384(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 416(R8)
+	VPXOR          bytes128<>+0(SB), Y1, Y1
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        Y0, 448(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 480(R8)
+	LEAQ           (CX)(BX*8), CX
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000200, R8
+	SUBQ           $0x00000001, R9
+	JMP            loop246
+
+done247:
+	MOVQ tiles+32(FP), BX
+	LEAQ 1920(AX), CX
+	MOVQ count+48(FP), DX
+
+tile248:
+	LEAQ         3968(AX), SI
+	LEAQ         (AX), DI
+	LEAQ         1024(AX), DI
+	LEAQ         1536(AX), DI
+	LEAQ         1600(AX), R8
+	VPBROADCASTD 16(BX), Y1
+	VPMULLW      minus8<>+0(SB), Y1, Y1
+	VPBROADCASTD 20(BX), Y3
+	VPMULLW      minus8<>+0(SB), Y3, Y3
+	VPBROADCASTD 24(BX), Y5
+	VPMULLW      minus8<>+0(SB), Y5, Y5
+	VPBROADCASTD 28(BX), Y7
+	VPMULLW      minus8<>+0(SB), Y7, Y7
+	VMOVDQU      (SI), Y6
+	VMOVDQU      32(SI), Y8
+	VPBROADCASTD 48(BX), Y2
+	VPMADDUBSW   Y2, Y6, Y0
+	VPMADDUBSW   Y2, Y8, Y2
+	VPADDW       Y2, Y1, Y1
+	VPBROADCASTD 52(BX), Y4
+	VPMADDUBSW   Y4, Y6, Y2
+	VPMADDUBSW   Y4, Y8, Y4
+	VPADDW       Y4, Y3, Y3
+	VPBROADCASTD 56(BX), Y9
+	VPMADDUBSW   Y9, Y6, Y4
+	VPMADDUBSW   Y9, Y8, Y9
+	VPADDW       Y9, Y5, Y5
+	VPBROADCASTD 60(BX), Y9
+	VPMADDUBSW   Y9, Y6, Y6
+	VPMADDUBSW   Y9, Y8, Y9
+	VPADDW       Y9, Y7, Y7
+	VMOVDQU      64(SI), Y8
+	VMOVDQU      96(SI), Y9
+	VPBROADCASTD 64(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 68(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 72(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 76(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(SI), Y8
+	VMOVDQU      160(SI), Y9
+	VPBROADCASTD 80(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 84(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 88(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 92(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(SI), Y8
+	VMOVDQU      224(SI), Y9
+	VPBROADCASTD 96(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 100(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 104(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 108(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(SI), Y8
+	VMOVDQU      288(SI), Y9
+	VPBROADCASTD 112(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 116(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 120(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 124(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(SI), Y8
+	VMOVDQU      352(SI), Y9
+	VPBROADCASTD 128(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 132(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 136(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 140(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(SI), Y8
+	VMOVDQU      416(SI), Y9
+	VPBROADCASTD 144(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 148(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 152(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 156(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(SI), Y8
+	VMOVDQU      480(SI), Y9
+	VPBROADCASTD 160(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 164(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 168(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 172(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, SI
+	VMOVUPS      (DI), Y8
+	VPMADDWD     ones16<>+0(SB), Y0, Y0
+	VPMADDWD     plus16<>+0(SB), Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VBROADCASTSS (BX), Y1
+	VMULPS       Y1, Y8, Y1
+	VMOVUPS      (CX), Y9
+	VFMADD231PS  Y0, Y1, Y9
+	VMOVUPS      Y9, (CX)
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
+	VPMADDWD     plus16<>+0(SB), Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 4(BX), Y0
+	VMULPS       Y0, Y8, Y0
+	VMOVUPS      64(CX), Y1
+	VFMADD231PS  Y2, Y0, Y1
+	VMOVUPS      Y1, 64(CX)
+	VPMADDWD     ones16<>+0(SB), Y4, Y4
+	VPMADDWD     plus16<>+0(SB), Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 8(BX), Y0
+	VMULPS       Y0, Y8, Y0
+	VMOVUPS      128(CX), Y1
+	VFMADD231PS  Y4, Y0, Y1
+	VMOVUPS      Y1, 128(CX)
+	VPMADDWD     ones16<>+0(SB), Y6, Y6
+	VPMADDWD     plus16<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 12(BX), Y0
+	VMULPS       Y0, Y8, Y0
+	VMOVUPS      192(CX), Y1
+	VFMADD231PS  Y6, Y0, Y1
+	VMOVUPS      Y1, 192(CX)
+	VPBROADCASTD 16(BX), Y1
+	VPMULLW      minus8<>+0(SB), Y1, Y1
+	VPBROADCASTD 20(BX), Y3
+	VPMULLW      minus8<>+0(SB), Y3, Y3
+	VPBROADCASTD 24(BX), Y5
+	VPMULLW      minus8<>+0(SB), Y5, Y5
+	VPBROADCASTD 28(BX), Y7
+	VPMULLW      minus8<>+0(SB), Y7, Y7
+	VMOVDQU      (SI), Y6
+	VMOVDQU      32(SI), Y8
+	VPBROADCASTD 48(BX), Y2
+	VPMADDUBSW   Y2, Y6, Y0
+	VPMADDUBSW   Y2, Y8, Y2
+	VPADDW       Y2, Y1, Y1
+	VPBROADCASTD 52(BX), Y4
+	VPMADDUBSW   Y4, Y6, Y2
+	VPMADDUBSW   Y4, Y8, Y4
+	VPADDW       Y4, Y3, Y3
+	VPBROADCASTD 56(BX), Y9
+	VPMADDUBSW   Y9, Y6, Y4
+	VPMADDUBSW   Y9, Y8, Y9
+	VPADDW       Y9, Y5, Y5
+	VPBROADCASTD 60(BX), Y9
+	VPMADDUBSW   Y9, Y6, Y6
+	VPMADDUBSW   Y9, Y8, Y9
+	VPADDW       Y9, Y7, Y7
+	VMOVDQU      64(SI), Y8
+	VMOVDQU      96(SI), Y9
+	VPBROADCASTD 64(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 68(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 72(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 76(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(SI), Y8
+	VMOVDQU      160(SI), Y9
+	VPBROADCASTD 80(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 84(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 88(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 92(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(SI), Y8
+	VMOVDQU      224(SI), Y9
+	VPBROADCASTD 96(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 100(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 104(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 108(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(SI), Y8
+	VMOVDQU      288(SI), Y9
+	VPBROADCASTD 112(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 116(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 120(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 124(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(SI), Y8
+	VMOVDQU      352(SI), Y9
+	VPBROADCASTD 128(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 132(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 136(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 140(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(SI), Y8
+	VMOVDQU      416(SI), Y9
+	VPBROADCASTD 144(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 148(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 152(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 156(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(SI), Y8
+	VMOVDQU      480(SI), Y9
+	VPBROADCASTD 160(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 164(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 168(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 172(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, SI
+	VMOVUPS      32(DI), Y8
+	VPMADDWD     ones16<>+0(SB), Y0, Y0
+	VPMADDWD     plus16<>+0(SB), Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VBROADCASTSS (BX), Y1
+	VMULPS       Y1, Y8, Y1
+	VMOVUPS      32(CX), Y9
+	VFMADD231PS  Y0, Y1, Y9
+	VMOVUPS      Y9, 32(CX)
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
+	VPMADDWD     plus16<>+0(SB), Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 4(BX), Y0
+	VMULPS       Y0, Y8, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y2, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VPMADDWD     ones16<>+0(SB), Y4, Y4
+	VPMADDWD     plus16<>+0(SB), Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 8(BX), Y0
+	VMULPS       Y0, Y8, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y4, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VPMADDWD     ones16<>+0(SB), Y6, Y6
+	VPMADDWD     plus16<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 12(BX), Y0
+	VMULPS       Y0, Y8, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y6, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	ADDQ         $0x000000b0, BX
+	ADDQ         tileBytes+40(FP), BX
+	SUBQ         $0x000000b0, BX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x00000004, DX
+	JG           tile248
+	MOVQ         tiles+32(FP), CX
+	ADDQ         $0x000000b0, CX
+	MOVQ         CX, tiles+32(FP)
+	MOVQ         blocks+24(FP), CX
+	SUBQ         $0x00000001, CX
+	MOVQ         CX, blocks+24(FP)
+	JNZ          block245
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+8(FP), DX
+	MOVQ         count+48(FP), BX
+
+loop249:
+	CMPQ    BX, $0x01
+	JL      done250
+	VMOVUPS 1920(AX), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 1952(AX), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JMP     loop249
+
+done250:
+	VZEROUPPER
+	RET
+
+DATA minus8<>+0(SB)/4, $0xfff8fff8
+DATA minus8<>+4(SB)/4, $0xfff8fff8
+DATA minus8<>+8(SB)/4, $0xfff8fff8
+DATA minus8<>+12(SB)/4, $0xfff8fff8
+DATA minus8<>+16(SB)/4, $0xfff8fff8
+DATA minus8<>+20(SB)/4, $0xfff8fff8
+DATA minus8<>+24(SB)/4, $0xfff8fff8
+DATA minus8<>+28(SB)/4, $0xfff8fff8
+GLOBL minus8<>(SB), RODATA|NOPTR, $32
+
+// func fewIQ4_NL(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·fewIQ4_NL(SB), $5072-56
+	LEAQ   79(SP), AX
+	ANDQ   $-64, AX
+	MOVQ   count+48(FP), DX
+	LEAQ   1920(AX), CX
+	VXORPS Y0, Y0, Y0
+
+tile251:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS Y0, 96(CX)
+	VMOVUPS Y0, 128(CX)
+	VMOVUPS Y0, 160(CX)
+	VMOVUPS Y0, 192(CX)
+	VMOVUPS Y0, 224(CX)
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000004, DX
+	JG      tile251
+	MOVQ    blocks+24(FP), CX
+	IMUL3Q  $0x00000012, CX, CX
+	MOVQ    CX, (SP)
+	SHLQ    $0x04, CX
+	MOVQ    w+16(FP), DX
+	ADDQ    CX, DX
+	MOVQ    DX, 8(SP)
+
+block252:
+	MOVQ w+16(FP), CX
+	MOVQ (SP), BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ 18(CX), DX
+	MOVQ DX, w+16(FP)
+	MOVQ AX, DI
+	LEAQ 3968(AX), R8
+	MOVQ $0x00000002, R9
+
+loop253:
+	CMPQ           R9, $0x01
+	JL             done254
+	MOVQ           8(SP), DX
+	PREFETCHT1     (DX)
+	PREFETCHT1     64(DX)
+	PREFETCHT1     128(DX)
+	ADDQ           $0x00000090, DX
+	MOVQ           DX, 8(SP)
+	LEAQ           (CX)(BX*4), DX
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, (CX), X0, X0
+	VPINSRW        $0x01, (CX)(BX*1), X0, X0
+	VPINSRW        $0x02, (CX)(BX*2), X0, X0
+	VPINSRW        $0x03, (CX)(SI*1), X0, X0
+	VPINSRW        $0x04, (DX), X0, X0
+	VPINSRW        $0x05, (DX)(BX*1), X0, X0
+	VPINSRW        $0x06, (DX)(BX*2), X0, X0
+	VPINSRW        $0x07, (DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, 1536(DI)
+	VBROADCASTI128 2(CX), Y0
+	VINSERTI128    $0x01, 2(DX), Y0, Y0
+	VBROADCASTI128 2(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 2(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 2(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 2(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 2(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 2(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        codes1<>+0(SB), Y5
+	VPSHUFB        Y3, Y5, Y3
+	VPADDB         bytes128<>+0(SB), Y3, Y3
+	VPXOR          bytes128<>+0(SB), Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y5
+	VMOVDQU        Y5, (R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 32(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 256(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 288(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 64(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 96(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 320(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 352(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 128(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 160(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 384(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 416(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 192(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 224(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y1
+	VMOVDQU        Y1, 448(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 480(R8)
+	LEAQ           (CX)(BX*8), CX
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000200, R8
+	SUBQ           $0x00000001, R9
+	JMP            loop253
+
+done254:
+	MOVQ tiles+32(FP), BX
+	LEAQ 1920(AX), CX
+	MOVQ count+48(FP), DX
+
+tile255:
+	LEAQ         3968(AX), SI
+	LEAQ         (AX), DI
+	LEAQ         1024(AX), DI
+	LEAQ         1536(AX), DI
+	LEAQ         1600(AX), R8
+	VPBROADCASTD 16(BX), Y1
+	VPMULLW      minus8<>+0(SB), Y1, Y1
+	VPBROADCASTD 20(BX), Y3
+	VPMULLW      minus8<>+0(SB), Y3, Y3
+	VPBROADCASTD 24(BX), Y5
+	VPMULLW      minus8<>+0(SB), Y5, Y5
+	VPBROADCASTD 28(BX), Y7
+	VPMULLW      minus8<>+0(SB), Y7, Y7
+	VMOVDQU      (SI), Y6
+	VMOVDQU      32(SI), Y8
+	VPBROADCASTD 48(BX), Y2
+	VPMADDUBSW   Y2, Y6, Y0
+	VPMADDUBSW   Y2, Y8, Y2
+	VPADDW       Y2, Y1, Y1
+	VPBROADCASTD 52(BX), Y4
+	VPMADDUBSW   Y4, Y6, Y2
+	VPMADDUBSW   Y4, Y8, Y4
+	VPADDW       Y4, Y3, Y3
+	VPBROADCASTD 56(BX), Y9
+	VPMADDUBSW   Y9, Y6, Y4
+	VPMADDUBSW   Y9, Y8, Y9
+	VPADDW       Y9, Y5, Y5
+	VPBROADCASTD 60(BX), Y9
+	VPMADDUBSW   Y9, Y6, Y6
+	VPMADDUBSW   Y9, Y8, Y9
+	VPADDW       Y9, Y7, Y7
+	VMOVDQU      64(SI), Y8
+	VMOVDQU      96(SI), Y9
+	VPBROADCASTD 64(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 68(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 72(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 76(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(SI), Y8
+	VMOVDQU      160(SI), Y9
+	VPBROADCASTD 80(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 84(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 88(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 92(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(SI), Y8
+	VMOVDQU      224(SI), Y9
+	VPBROADCASTD 96(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 100(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 104(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 108(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(SI), Y8
+	VMOVDQU      288(SI), Y9
+	VPBROADCASTD 112(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 116(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 120(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 124(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(SI), Y8
+	VMOVDQU      352(SI), Y9
+	VPBROADCASTD 128(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 132(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 136(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 140(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(SI), Y8
+	VMOVDQU      416(SI), Y9
+	VPBROADCASTD 144(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 148(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 152(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 156(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(SI), Y8
+	VMOVDQU      480(SI), Y9
+	VPBROADCASTD 160(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 164(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 168(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 172(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, SI
+	VMOVUPS      (DI), Y8
+	VPMADDWD     ones16<>+0(SB), Y0, Y0
+	VPMADDWD     plus16<>+0(SB), Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VBROADCASTSS (BX), Y1
+	VMULPS       Y1, Y8, Y1
+	VMOVUPS      (CX), Y9
+	VFMADD231PS  Y0, Y1, Y9
+	VMOVUPS      Y9, (CX)
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
+	VPMADDWD     plus16<>+0(SB), Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 4(BX), Y0
+	VMULPS       Y0, Y8, Y0
+	VMOVUPS      64(CX), Y1
+	VFMADD231PS  Y2, Y0, Y1
+	VMOVUPS      Y1, 64(CX)
+	VPMADDWD     ones16<>+0(SB), Y4, Y4
+	VPMADDWD     plus16<>+0(SB), Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 8(BX), Y0
+	VMULPS       Y0, Y8, Y0
+	VMOVUPS      128(CX), Y1
+	VFMADD231PS  Y4, Y0, Y1
+	VMOVUPS      Y1, 128(CX)
+	VPMADDWD     ones16<>+0(SB), Y6, Y6
+	VPMADDWD     plus16<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 12(BX), Y0
+	VMULPS       Y0, Y8, Y0
+	VMOVUPS      192(CX), Y1
+	VFMADD231PS  Y6, Y0, Y1
+	VMOVUPS      Y1, 192(CX)
+	VPBROADCASTD 16(BX), Y1
+	VPMULLW      minus8<>+0(SB), Y1, Y1
+	VPBROADCASTD 20(BX), Y3
+	VPMULLW      minus8<>+0(SB), Y3, Y3
+	VPBROADCASTD 24(BX), Y5
+	VPMULLW      minus8<>+0(SB), Y5, Y5
+	VPBROADCASTD 28(BX), Y7
+	VPMULLW      minus8<>+0(SB), Y7, Y7
+	VMOVDQU      (SI), Y6
+	VMOVDQU      32(SI), Y8
+	VPBROADCASTD 48(BX), Y2
+	VPMADDUBSW   Y2, Y6, Y0
+	VPMADDUBSW   Y2, Y8, Y2
+	VPADDW       Y2, Y1, Y1
+	VPBROADCASTD 52(BX), Y4
+	VPMADDUBSW   Y4, Y6, Y2
+	VPMADDUBSW   Y4, Y8, Y4
+	VPADDW       Y4, Y3, Y3
+	VPBROADCASTD 56(BX), Y9
+	VPMADDUBSW   Y9, Y6, Y4
+	VPMADDUBSW   Y9, Y8, Y9
+	VPADDW       Y9, Y5, Y5
+	VPBROADCASTD 60(BX), Y9
+	VPMADDUBSW   Y9, Y6, Y6
+	VPMADDUBSW   Y9, Y8, Y9
+	VPADDW       Y9, Y7, Y7
+	VMOVDQU      64(SI), Y8
+	VMOVDQU      96(SI), Y9
+	VPBROADCASTD 64(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 68(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 72(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 76(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(SI), Y8
+	VMOVDQU      160(SI), Y9
+	VPBROADCASTD 80(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 84(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 88(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 92(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(SI), Y8
+	VMOVDQU      224(SI), Y9
+	VPBROADCASTD 96(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 100(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 104(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 108(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(SI), Y8
+	VMOVDQU      288(SI), Y9
+	VPBROADCASTD 112(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 116(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 120(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 124(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(SI), Y8
+	VMOVDQU      352(SI), Y9
+	VPBROADCASTD 128(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 132(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 136(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 140(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(SI), Y8
+	VMOVDQU      416(SI), Y9
+	VPBROADCASTD 144(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 148(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 152(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 156(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(SI), Y8
+	VMOVDQU      480(SI), Y9
+	VPBROADCASTD 160(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 164(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 168(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 172(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, SI
+	VMOVUPS      32(DI), Y8
+	VPMADDWD     ones16<>+0(SB), Y0, Y0
+	VPMADDWD     plus16<>+0(SB), Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VBROADCASTSS (BX), Y1
+	VMULPS       Y1, Y8, Y1
+	VMOVUPS      32(CX), Y9
+	VFMADD231PS  Y0, Y1, Y9
+	VMOVUPS      Y9, 32(CX)
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
+	VPMADDWD     plus16<>+0(SB), Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 4(BX), Y0
+	VMULPS       Y0, Y8, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y2, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VPMADDWD     ones16<>+0(SB), Y4, Y4
+	VPMADDWD     plus16<>+0(SB), Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 8(BX), Y0
+	VMULPS       Y0, Y8, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y4, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VPMADDWD     ones16<>+0(SB), Y6, Y6
+	VPMADDWD     plus16<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 12(BX), Y0
+	VMULPS       Y0, Y8, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y6, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	ADDQ         $0x000000b0, BX
+	ADDQ         tileBytes+40(FP), BX
+	SUBQ         $0x000000b0, BX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x00000004, DX
+	JG           tile255
+	MOVQ         tiles+32(FP), CX
+	ADDQ         $0x000000b0, CX
+	MOVQ         CX, tiles+32(FP)
+	MOVQ         blocks+24(FP), CX
+	SUBQ         $0x00000001, CX
+	MOVQ         CX, blocks+24(FP)
+	JNZ          block252
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+8(FP), DX
+	MOVQ         count+48(FP), BX
+
+loop256:
+	CMPQ    BX, $0x01
+	JL      done257
+	VMOVUPS 1920(AX), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 1952(AX), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JMP     loop256
+
+done257:
+	VZEROUPPER
+	RET
+
+// func fewIQ4_XS(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·fewIQ4_XS(SB), $12240-56
+	LEAQ   79(SP), AX
+	ANDQ   $-64, AX
+	MOVQ   count+48(FP), DX
+	LEAQ   1920(AX), CX
+	VXORPS Y0, Y0, Y0
+
+tile258:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS Y0, 96(CX)
+	VMOVUPS Y0, 128(CX)
+	VMOVUPS Y0, 160(CX)
+	VMOVUPS Y0, 192(CX)
+	VMOVUPS Y0, 224(CX)
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000004, DX
+	JG      tile258
+	MOVQ    blocks+24(FP), CX
+	IMUL3Q  $0x00000088, CX, CX
+	MOVQ    CX, (SP)
+	SHLQ    $0x04, CX
+	MOVQ    w+16(FP), DX
+	ADDQ    CX, DX
+	MOVQ    DX, 8(SP)
+
+block259:
+	MOVQ w+16(FP), CX
+	MOVQ (SP), BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ 136(CX), DX
+	MOVQ DX, w+16(FP)
+	MOVQ AX, DI
+	LEAQ 3968(AX), R8
+	MOVQ $0x00000002, R9
+
+loop260:
+	CMPQ           R9, $0x01
+	JL             done261
+	LEAQ           (CX)(BX*4), DX
+	VBROADCASTI128 (CX), Y0
+	VINSERTI128    $0x01, (DX), Y0, Y0
+	VBROADCASTI128 (CX)(BX*1), Y1
+	VINSERTI128    $0x01, (DX)(BX*1), Y1, Y1
+	VBROADCASTI128 (CX)(BX*2), Y2
+	VINSERTI128    $0x01, (DX)(BX*2), Y2, Y2
+	VBROADCASTI128 (CX)(SI*1), Y3
+	VINSERTI128    $0x01, (DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPSHUFB        order1_1_2_2<>+0(SB), Y2, Y1
+	VPSRLW         $0x04, Y1, Y3
+	VPAND          oddnibbles<>+0(SB), Y3, Y3
+	VPAND          evennibbles<>+0(SB), Y1, Y1
+	VPOR           Y1, Y3, Y1
+	VPSHUFB        order3_3_3_3<>+0(SB), Y0, Y3
+	VPSLLW         $0x04, Y3, Y4
+	VPAND          high0<>+0(SB), Y4, Y4
+	VPOR           Y4, Y1, Y1
+	VPSLLW         $0x02, Y3, Y4
+	VPAND          high1<>+0(SB), Y4, Y4
+	VPOR           Y4, Y1, Y1
+	VPSRLW         $0x00, Y3, Y4
+	VPAND          high2<>+0(SB), Y4, Y4
+	VPOR           Y4, Y1, Y1
+	VPSRLW         $0x02, Y3, Y3
+	VPAND          high3<>+0(SB), Y3, Y3
+	VPOR           Y3, Y1, Y1
+	VPADDB         bytes224<>+0(SB), Y1, Y1
+	VPSHUFB        order0_1_0_1<>+0(SB), Y1, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, (DI)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y1, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 64(DI)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y1, Y3
+	VPSRAW         $0x08, Y3, Y3
+	VMOVDQU        Y3, 128(DI)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y1, Y1
+	VPSRAW         $0x08, Y1, Y1
+	VMOVDQU        Y1, 192(DI)
+	VPSHUFB        order3_3_4_4<>+0(SB), Y2, Y1
+	VPSRLW         $0x04, Y1, Y2
+	VPAND          oddnibbles<>+0(SB), Y2, Y2
+	VPAND          evennibbles<>+0(SB), Y1, Y1
+	VPOR           Y1, Y2, Y1
+	VPSHUFB        order4_4_4_4<>+0(SB), Y0, Y0
+	VPSLLW         $0x04, Y0, Y2
+	VPAND          high0<>+0(SB), Y2, Y2
+	VPOR           Y2, Y1, Y1
+	VPSLLW         $0x02, Y0, Y2
+	VPAND          high1<>+0(SB), Y2, Y2
+	VPOR           Y2, Y1, Y1
+	VPSRLW         $0x00, Y0, Y2
+	VPAND          high2<>+0(SB), Y2, Y2
+	VPOR           Y2, Y1, Y1
+	VPSRLW         $0x02, Y0, Y0
+	VPAND          high3<>+0(SB), Y0, Y0
+	VPOR           Y0, Y1, Y1
+	VPADDB         bytes224<>+0(SB), Y1, Y1
+	VPSHUFB        order0_1_0_1<>+0(SB), Y1, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 256(DI)
+	VPSHUFB        order0_2_0_2<>+0(SB), Y1, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 320(DI)
+	VPSHUFB        order0_3_0_3<>+0(SB), Y1, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 384(DI)
+	VPSHUFB        order0_4_0_4<>+0(SB), Y1, Y0
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y0, 448(DI)
+	VPXOR          X0, X0, X0
+	VPINSRW        $0x00, (CX), X0, X0
+	VPINSRW        $0x01, (CX)(BX*1), X0, X0
+	VPINSRW        $0x02, (CX)(BX*2), X0, X0
+	VPINSRW        $0x03, (CX)(SI*1), X0, X0
+	VPINSRW        $0x04, (DX), X0, X0
+	VPINSRW        $0x05, (DX)(BX*1), X0, X0
+	VPINSRW        $0x06, (DX)(BX*2), X0, X0
+	VPINSRW        $0x07, (DX)(SI*1), X0, X0
+	VCVTPH2PS      X0, Y0
+	VMOVUPS        Y0, 1536(DI)
+	VBROADCASTI128 8(CX), Y0
+	VINSERTI128    $0x01, 8(DX), Y0, Y0
+	VBROADCASTI128 8(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 8(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 8(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 8(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 8(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 8(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        codes1<>+0(SB), Y5
+	VPSHUFB        Y3, Y5, Y3
+	VPADDB         bytes128<>+0(SB), Y3, Y3
+	VPXOR          bytes128<>+0(SB), Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y5
+	VMOVDQU        Y5, (R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 32(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 256(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 288(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 64(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 96(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 320(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 352(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 128(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 160(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 384(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 416(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 192(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 224(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y1
+	VMOVDQU        Y1, 448(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 480(R8)
+	VBROADCASTI128 24(CX), Y0
+	VINSERTI128    $0x01, 24(DX), Y0, Y0
+	VBROADCASTI128 24(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 24(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 24(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 24(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 24(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 24(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        codes1<>+0(SB), Y5
+	VPSHUFB        Y3, Y5, Y3
+	VPADDB         bytes128<>+0(SB), Y3, Y3
+	VPXOR          bytes128<>+0(SB), Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y5
+	VMOVDQU        Y5, 512(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 544(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 768(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 800(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 576(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 608(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 832(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 864(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 640(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 672(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 896(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 928(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 704(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 736(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y1
+	VMOVDQU        Y1, 960(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 992(R8)
+	VBROADCASTI128 40(CX), Y0
+	VINSERTI128    $0x01, 40(DX), Y0, Y0
+	VBROADCASTI128 40(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 40(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 40(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 40(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 40(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 40(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        codes1<>+0(SB), Y5
+	VPSHUFB        Y3, Y5, Y3
+	VPADDB         bytes128<>+0(SB), Y3, Y3
+	VPXOR          bytes128<>+0(SB), Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y5
+	VMOVDQU        Y5, 1024(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1056(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 1280(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1312(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 1088(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1120(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 1344(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1376(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 1152(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1184(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 1408(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1440(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 1216(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1248(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y1
+	VMOVDQU        Y1, 1472(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1504(R8)
+	VBROADCASTI128 56(CX), Y0
+	VINSERTI128    $0x01, 56(DX), Y0, Y0
+	VBROADCASTI128 56(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 56(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 56(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 56(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 56(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 56(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        codes1<>+0(SB), Y5
+	VPSHUFB        Y3, Y5, Y3
+	VPADDB         bytes128<>+0(SB), Y3, Y3
+	VPXOR          bytes128<>+0(SB), Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y5
+	VMOVDQU        Y5, 1536(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 1568(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 1792(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1824(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 1600(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1632(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 1856(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1888(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 1664(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1696(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 1920(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1952(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 1728(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 1760(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y1
+	VMOVDQU        Y1, 1984(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2016(R8)
+	VBROADCASTI128 72(CX), Y0
+	VINSERTI128    $0x01, 72(DX), Y0, Y0
+	VBROADCASTI128 72(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 72(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 72(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 72(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 72(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 72(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        codes1<>+0(SB), Y5
+	VPSHUFB        Y3, Y5, Y3
+	VPADDB         bytes128<>+0(SB), Y3, Y3
+	VPXOR          bytes128<>+0(SB), Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y5
+	VMOVDQU        Y5, 2048(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 2080(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 2304(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2336(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 2112(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2144(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 2368(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2400(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 2176(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2208(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 2432(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2464(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 2240(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2272(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y1
+	VMOVDQU        Y1, 2496(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2528(R8)
+	VBROADCASTI128 88(CX), Y0
+	VINSERTI128    $0x01, 88(DX), Y0, Y0
+	VBROADCASTI128 88(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 88(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 88(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 88(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 88(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 88(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        codes1<>+0(SB), Y5
+	VPSHUFB        Y3, Y5, Y3
+	VPADDB         bytes128<>+0(SB), Y3, Y3
+	VPXOR          bytes128<>+0(SB), Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y5
+	VMOVDQU        Y5, 2560(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 2592(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 2816(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2848(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 2624(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2656(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 2880(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2912(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 2688(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2720(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 2944(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2976(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 2752(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 2784(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y1
+	VMOVDQU        Y1, 3008(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3040(R8)
+	VBROADCASTI128 104(CX), Y0
+	VINSERTI128    $0x01, 104(DX), Y0, Y0
+	VBROADCASTI128 104(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 104(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 104(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 104(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 104(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 104(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        codes1<>+0(SB), Y5
+	VPSHUFB        Y3, Y5, Y3
+	VPADDB         bytes128<>+0(SB), Y3, Y3
+	VPXOR          bytes128<>+0(SB), Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y5
+	VMOVDQU        Y5, 3072(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 3104(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 3328(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3360(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 3136(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3168(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 3392(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3424(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 3200(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3232(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 3456(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3488(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 3264(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3296(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y1
+	VMOVDQU        Y1, 3520(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3552(R8)
+	VBROADCASTI128 120(CX), Y0
+	VINSERTI128    $0x01, 120(DX), Y0, Y0
+	VBROADCASTI128 120(CX)(BX*1), Y1
+	VINSERTI128    $0x01, 120(DX)(BX*1), Y1, Y1
+	VBROADCASTI128 120(CX)(BX*2), Y2
+	VINSERTI128    $0x01, 120(DX)(BX*2), Y2, Y2
+	VBROADCASTI128 120(CX)(SI*1), Y3
+	VINSERTI128    $0x01, 120(DX)(SI*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y1
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y3, Y2, Y3
+	VPUNPCKLQDQ    Y5, Y4, Y0
+	VPUNPCKHQDQ    Y5, Y4, Y2
+	VPUNPCKLQDQ    Y3, Y1, Y4
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        codes1<>+0(SB), Y5
+	VPSHUFB        Y3, Y5, Y3
+	VPADDB         bytes128<>+0(SB), Y3, Y3
+	VPXOR          bytes128<>+0(SB), Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y5
+	VMOVDQU        Y5, 3584(R8)
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          bytes15<>+0(SB), Y3, Y3
+	VMOVDQU        Y3, 3616(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 3840(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3872(R8)
+	VPAND          bytes15<>+0(SB), Y2, Y0
+	VMOVDQU        codes1<>+0(SB), Y3
+	VPSHUFB        Y0, Y3, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y3
+	VMOVDQU        Y3, 3648(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3680(R8)
+	VPSRLW         $0x04, Y2, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 3904(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3936(R8)
+	VPAND          bytes15<>+0(SB), Y4, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 3712(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3744(R8)
+	VPSRLW         $0x04, Y4, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 3968(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 4000(R8)
+	VPAND          bytes15<>+0(SB), Y1, Y0
+	VMOVDQU        codes1<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y2
+	VMOVDQU        Y2, 3776(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 3808(R8)
+	VPSRLW         $0x04, Y1, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        codes1<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPADDB         bytes128<>+0(SB), Y0, Y0
+	VPXOR          bytes128<>+0(SB), Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y1
+	VMOVDQU        Y1, 4032(R8)
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          bytes15<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, 4064(R8)
+	LEAQ           (CX)(BX*8), CX
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00001000, R8
+	SUBQ           $0x00000001, R9
+	JMP            loop260
+
+done261:
+	MOVQ tiles+32(FP), BX
+	LEAQ 1920(AX), CX
+	MOVQ count+48(FP), DX
+	MOVQ 8(SP), SI
+	LEAQ 2176(SI), DI
+	MOVQ DI, 8(SP)
+
+tile262:
+	LEAQ    3968(AX), DI
+	LEAQ    (AX), R8
+	LEAQ    1024(AX), R9
+	LEAQ    1536(AX), R9
+	LEAQ    1600(AX), R10
+	MOVQ    BX, R10
+	LEAQ    144(R10), R11
+	VXORPS  Y0, Y0, Y0
+	VMOVDQU Y0, 1664(AX)
+	VMOVDQU Y0, 1696(AX)
+	VMOVDQU Y0, 1728(AX)
+	VMOVDQU Y0, 1760(AX)
+	VMOVDQU Y0, 1792(AX)
+	VMOVDQU Y0, 1824(AX)
+	VMOVDQU Y0, 1856(AX)
+	VMOVDQU Y0, 1888(AX)
+	MOVQ    $0x00000008, R12
+
+loop263:
+	CMPQ       R12, $0x01
+	JL         done264
+	CMPQ       SI, 8(SP)
+	JGE        asked265
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	PREFETCHT1 256(SI)
+	ADDQ       $0x00000140, SI
+
+asked265:
+	VPBROADCASTD (R11), Y1
+	VPBROADCASTD 16(R11), Y0
+	VPADDW       Y0, Y1, Y1
+	VPMULLW      minus8<>+0(SB), Y1, Y1
+	VPBROADCASTD 4(R11), Y3
+	VPBROADCASTD 20(R11), Y2
+	VPADDW       Y2, Y3, Y3
+	VPMULLW      minus8<>+0(SB), Y3, Y3
+	VPBROADCASTD 8(R11), Y5
+	VPBROADCASTD 24(R11), Y4
+	VPADDW       Y4, Y5, Y5
+	VPMULLW      minus8<>+0(SB), Y5, Y5
+	VPBROADCASTD 12(R11), Y7
+	VPBROADCASTD 28(R11), Y6
+	VPADDW       Y6, Y7, Y7
+	VPMULLW      minus8<>+0(SB), Y7, Y7
+	LEAQ         (DI), R13
+	VMOVDQU      (R13), Y6
+	VMOVDQU      32(R13), Y8
+	VPBROADCASTD 400(BX), Y2
+	VPMADDUBSW   Y2, Y6, Y0
+	VPMADDUBSW   Y2, Y8, Y2
+	VPADDW       Y2, Y1, Y1
+	VPBROADCASTD 404(BX), Y4
+	VPMADDUBSW   Y4, Y6, Y2
+	VPMADDUBSW   Y4, Y8, Y4
+	VPADDW       Y4, Y3, Y3
+	VPBROADCASTD 408(BX), Y9
+	VPMADDUBSW   Y9, Y6, Y4
+	VPMADDUBSW   Y9, Y8, Y9
+	VPADDW       Y9, Y5, Y5
+	VPBROADCASTD 412(BX), Y9
+	VPMADDUBSW   Y9, Y6, Y6
+	VPMADDUBSW   Y9, Y8, Y9
+	VPADDW       Y9, Y7, Y7
+	VMOVDQU      64(R13), Y8
+	VMOVDQU      96(R13), Y9
+	VPBROADCASTD 416(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 420(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 424(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 428(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(R13), Y8
+	VMOVDQU      160(R13), Y9
+	VPBROADCASTD 432(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 436(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 440(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 444(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(R13), Y8
+	VMOVDQU      224(R13), Y9
+	VPBROADCASTD 448(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 452(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 456(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 460(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(R13), Y8
+	VMOVDQU      288(R13), Y9
+	VPBROADCASTD 464(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 468(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 472(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 476(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(R13), Y8
+	VMOVDQU      352(R13), Y9
+	VPBROADCASTD 480(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 484(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 488(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 492(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(R13), Y8
+	VMOVDQU      416(R13), Y9
+	VPBROADCASTD 496(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 500(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 504(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 508(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(R13), Y8
+	VMOVDQU      480(R13), Y9
+	VPBROADCASTD 512(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 516(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 520(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 524(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, R13
+	VMOVDQU      (R8), Y8
+	VPSLLW       $0x04, Y8, Y9
+	VPMADDWD     Y8, Y0, Y0
+	VPMADDWD     Y9, Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VPADDD       1664(AX), Y0, Y0
+	VMOVDQU      Y0, 1664(AX)
+	VPMADDWD     Y8, Y2, Y2
+	VPMADDWD     Y9, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VPADDD       1728(AX), Y2, Y2
+	VMOVDQU      Y2, 1728(AX)
+	VPMADDWD     Y8, Y4, Y4
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPADDD       1792(AX), Y4, Y4
+	VMOVDQU      Y4, 1792(AX)
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y9, Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VPADDD       1856(AX), Y6, Y6
+	VMOVDQU      Y6, 1856(AX)
+	VPBROADCASTD (R11), Y1
+	VPBROADCASTD 16(R11), Y0
+	VPADDW       Y0, Y1, Y1
+	VPMULLW      minus8<>+0(SB), Y1, Y1
+	VPBROADCASTD 4(R11), Y3
+	VPBROADCASTD 20(R11), Y2
+	VPADDW       Y2, Y3, Y3
+	VPMULLW      minus8<>+0(SB), Y3, Y3
+	VPBROADCASTD 8(R11), Y5
+	VPBROADCASTD 24(R11), Y4
+	VPADDW       Y4, Y5, Y5
+	VPMULLW      minus8<>+0(SB), Y5, Y5
+	VPBROADCASTD 12(R11), Y7
+	VPBROADCASTD 28(R11), Y6
+	VPADDW       Y6, Y7, Y7
+	VPMULLW      minus8<>+0(SB), Y7, Y7
+	LEAQ         4096(DI), R13
+	VMOVDQU      (R13), Y6
+	VMOVDQU      32(R13), Y8
+	VPBROADCASTD 400(BX), Y2
+	VPMADDUBSW   Y2, Y6, Y0
+	VPMADDUBSW   Y2, Y8, Y2
+	VPADDW       Y2, Y1, Y1
+	VPBROADCASTD 404(BX), Y4
+	VPMADDUBSW   Y4, Y6, Y2
+	VPMADDUBSW   Y4, Y8, Y4
+	VPADDW       Y4, Y3, Y3
+	VPBROADCASTD 408(BX), Y9
+	VPMADDUBSW   Y9, Y6, Y4
+	VPMADDUBSW   Y9, Y8, Y9
+	VPADDW       Y9, Y5, Y5
+	VPBROADCASTD 412(BX), Y9
+	VPMADDUBSW   Y9, Y6, Y6
+	VPMADDUBSW   Y9, Y8, Y9
+	VPADDW       Y9, Y7, Y7
+	VMOVDQU      64(R13), Y8
+	VMOVDQU      96(R13), Y9
+	VPBROADCASTD 416(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 420(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 424(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 428(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(R13), Y8
+	VMOVDQU      160(R13), Y9
+	VPBROADCASTD 432(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 436(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 440(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 444(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(R13), Y8
+	VMOVDQU      224(R13), Y9
+	VPBROADCASTD 448(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 452(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 456(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 460(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      256(R13), Y8
+	VMOVDQU      288(R13), Y9
+	VPBROADCASTD 464(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 468(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 472(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 476(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      320(R13), Y8
+	VMOVDQU      352(R13), Y9
+	VPBROADCASTD 480(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 484(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 488(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 492(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      384(R13), Y8
+	VMOVDQU      416(R13), Y9
+	VPBROADCASTD 496(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 500(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 504(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 508(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      448(R13), Y8
+	VMOVDQU      480(R13), Y9
+	VPBROADCASTD 512(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 516(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 520(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 524(BX), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000200, R13
+	VMOVDQU      32(R8), Y8
+	VPSLLW       $0x04, Y8, Y9
+	VPMADDWD     Y8, Y0, Y0
+	VPMADDWD     Y9, Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VPADDD       1696(AX), Y0, Y0
+	VMOVDQU      Y0, 1696(AX)
+	VPMADDWD     Y8, Y2, Y2
+	VPMADDWD     Y9, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VPADDD       1760(AX), Y2, Y2
+	VMOVDQU      Y2, 1760(AX)
+	VPMADDWD     Y8, Y4, Y4
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPADDD       1824(AX), Y4, Y4
+	VMOVDQU      Y4, 1824(AX)
+	VPMADDWD     Y8, Y6, Y6
+	VPMADDWD     Y9, Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VPADDD       1888(AX), Y6, Y6
+	VMOVDQU      Y6, 1888(AX)
+	ADDQ         $0x00000200, DI
+	ADDQ         $0x00000040, R8
+	ADDQ         $0x00000020, R11
+	ADDQ         $0x00000080, BX
+	SUBQ         $0x00000001, R12
+	JMP          loop263
+
+done264:
+	VMOVDQU      1664(AX), Y0
+	VMOVDQU      1696(AX), Y1
+	VMOVDQU      1728(AX), Y2
+	VMOVDQU      1760(AX), Y3
+	VMOVDQU      1792(AX), Y4
+	VMOVDQU      1824(AX), Y5
+	VMOVDQU      1856(AX), Y6
+	VMOVDQU      1888(AX), Y7
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	ADDQ         $0x00000040, R9
+	VBROADCASTSS (R10), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y8, Y11
+	VMOVUPS      (CX), Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VMOVUPS      Y12, (CX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y9, Y0
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y1, Y0, Y10
+	VMOVUPS      Y10, 32(CX)
+	VBROADCASTSS 4(R10), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y2, Y1, Y10
+	VMOVUPS      Y10, 64(CX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      96(CX), Y1
+	VFMADD231PS  Y3, Y0, Y1
+	VMOVUPS      Y1, 96(CX)
+	VBROADCASTSS 8(R10), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      128(CX), Y2
+	VFMADD231PS  Y4, Y1, Y2
+	VMOVUPS      Y2, 128(CX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      160(CX), Y1
+	VFMADD231PS  Y5, Y0, Y1
+	VMOVUPS      Y1, 160(CX)
+	VBROADCASTSS 12(R10), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y8, Y1
+	VMOVUPS      192(CX), Y2
+	VFMADD231PS  Y6, Y1, Y2
+	VMOVUPS      Y2, 192(CX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y9, Y0
+	VMOVUPS      224(CX), Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VMOVUPS      Y1, 224(CX)
+	ADDQ         $0x00000190, BX
+	ADDQ         tileBytes+40(FP), BX
+	SUBQ         $0x00000590, BX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x00000004, DX
+	JG           tile262
+	MOVQ         tiles+32(FP), CX
+	ADDQ         $0x00000590, CX
+	MOVQ         CX, tiles+32(FP)
+	MOVQ         blocks+24(FP), CX
+	SUBQ         $0x00000001, CX
+	MOVQ         CX, blocks+24(FP)
+	JNZ          block259
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+8(FP), DX
+	MOVQ         count+48(FP), BX
+
+loop266:
+	CMPQ    BX, $0x01
+	JL      done267
+	VMOVUPS 1920(AX), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 1952(AX), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    DX, CX
+	SUBQ    $0x00000001, BX
+	JMP     loop266
+
+done267:
+	VZEROUPPER
+	RET
+
 // func mulFloats(dst *float32, dstStride int, w *float32, rows int, x *float32, cols int, count int)
 // Requires: AVX, FMA3
 TEXT ·mulFloats(SB), NOSPLIT, $0-56
 	MOVQ x+32(FP), AX
 	MOVQ count+48(FP), CX
 
-loop159:
+loop268:
 	CMPQ CX, $0x03
-	JL   done160
+	JL   done269
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -16121,9 +26161,9 @@ loop159:
 	MOVQ dstStride+8(FP), R8
 	SHLQ $0x02, SI
 
-loop161:
+loop270:
 	CMPQ   BX, $0x02
-	JL     done162
+	JL     done271
 	MOVQ   cols+40(FP), R10
 	MOVQ   AX, R9
 	VXORPS Y0, Y0, Y0
@@ -16139,9 +26179,9 @@ loop161:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-loop163:
+loop272:
 	CMPQ        R10, $0x10
-	JL          done164
+	JL          done273
 	VMOVUPS     (DX), Y12
 	VMOVUPS     (DX)(SI*1), Y13
 	VMOVUPS     (R9), Y14
@@ -16167,9 +26207,9 @@ loop163:
 	ADDQ        $0x00000040, R9
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R10
-	JMP         loop163
+	JMP         loop272
 
-done164:
+done273:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -16221,9 +26261,9 @@ done164:
 	ADDQ         SI, DX
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, BX
-	JMP          loop161
+	JMP          loop270
 
-done162:
+done271:
 	MOVQ dst+0(FP), DX
 	ADDQ R8, DX
 	ADDQ SI, AX
@@ -16233,12 +26273,12 @@ done162:
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000003, CX
-	JMP  loop159
+	JMP  loop268
 
-done160:
-loop165:
+done269:
+loop274:
 	CMPQ CX, $0x01
-	JL   done166
+	JL   done275
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -16246,9 +26286,9 @@ loop165:
 	MOVQ dstStride+8(FP), R8
 	SHLQ $0x02, SI
 
-loop167:
+loop276:
 	CMPQ   BX, $0x02
-	JL     done168
+	JL     done277
 	MOVQ   cols+40(FP), R10
 	MOVQ   AX, R9
 	VXORPS Y0, Y0, Y0
@@ -16256,9 +26296,9 @@ loop167:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-loop169:
+loop278:
 	CMPQ        R10, $0x10
-	JL          done170
+	JL          done279
 	VMOVUPS     (DX), Y4
 	VMOVUPS     (DX)(SI*1), Y5
 	VMOVUPS     (R9), Y6
@@ -16272,9 +26312,9 @@ loop169:
 	ADDQ        $0x00000040, R9
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R10
-	JMP         loop169
+	JMP         loop278
 
-done170:
+done279:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -16294,17 +26334,17 @@ done170:
 	ADDQ         SI, DX
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, BX
-	JMP          loop167
+	JMP          loop276
 
-done168:
+done277:
 	MOVQ dst+0(FP), DX
 	ADDQ R8, DX
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000001, CX
-	JMP  loop165
+	JMP  loop274
 
-done166:
+done275:
 	VZEROUPPER
 	RET
 
@@ -16322,16 +26362,16 @@ TEXT ·quantize(SB), NOSPLIT, $0-48
 	VMOVDQU magnitude<>+0(SB), Y3
 	VMOVSS  limit127<>+0(SB), X4
 
-loop171:
+loop280:
 	CMPQ  SI, $0x01
-	JL    done172
+	JL    done281
 	MOVQ  blockLen+40(FP), R8
 	VPXOR Y5, Y5, Y5
 	MOVQ  BX, DI
 
-loop173:
+loop282:
 	CMPQ    R8, $0x20
-	JL      done174
+	JL      done283
 	VPAND   (DI), Y3, Y6
 	VPMAXSD Y6, Y5, Y5
 	VPAND   32(DI), Y3, Y6
@@ -16342,9 +26382,9 @@ loop173:
 	VPMAXSD Y6, Y5, Y5
 	ADDQ    $0x00000080, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop173
+	JMP     loop282
 
-done174:
+done283:
 	VEXTRACTI128 $0x01, Y5, X6
 	VPMAXSD      X6, X5, X5
 	VPSHUFD      $0x4e, X5, X6
@@ -16353,19 +26393,19 @@ done174:
 	VPMAXSD      X6, X5, X5
 	VMOVD        X5, DI
 	CMPL         DI, $0x7f800000
-	JAE          notfinite175
+	JAE          notfinite284
 	VDIVSS       X5, X4, X6
 	VMOVD        X6, DI
 	CMPL         DI, $0x7f800000
-	JAE          tiny176
+	JAE          tiny285
 	VDIVSS       X4, X5, X5
 	VMOVSS       X5, (CX)
 	VBROADCASTSS X6, Y6
 	MOVQ         blockLen+40(FP), R8
 
-loop179:
+loop288:
 	CMPQ         R8, $0x20
-	JL           done180
+	JL           done289
 	VMULPS       (BX), Y6, Y5
 	VCVTPS2DQ    Y5, Y5
 	VMULPS       32(BX), Y6, Y7
@@ -16390,40 +26430,40 @@ loop179:
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000020, R8
-	JMP          loop179
+	JMP          loop288
 
-done180:
-	JMP next178
+done289:
+	JMP next287
 
-notfinite175:
+notfinite284:
 	MOVL $0x7fc00000, (CX)
-	JMP  zeros177
+	JMP  zeros286
 
-tiny176:
+tiny285:
 	MOVL $0x00000000, (CX)
 
-zeros177:
+zeros286:
 	MOVQ  blockLen+40(FP), R8
 	VPXOR Y5, Y5, Y5
 
-loop181:
+loop290:
 	CMPQ    R8, $0x20
-	JL      done182
+	JL      done291
 	VMOVDQU Y5, (AX)
 	VMOVD   X5, (DX)
 	ADDQ    $0x00000080, BX
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000004, DX
 	SUBQ    $0x00000020, R8
-	JMP     loop181
+	JMP     loop290
 
-done182:
-next178:
+done291:
+next287:
 	ADDQ $0x00000004, CX
 	SUBQ $0x00000001, SI
-	JMP  loop171
+	JMP  loop280
 
-done172:
+done281:
 	VZEROUPPER
 	RET
 
@@ -16474,17 +26514,17 @@ TEXT ·widen(SB), NOSPLIT, $0-24
 	MOVQ q+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop183:
+loop292:
 	CMPQ      DX, $0x10
-	JL        done184
+	JL        done293
 	VPMOVSXBW (CX), Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000010, DX
-	JMP       loop183
+	JMP       loop292
 
-done184:
+done293:
 	VZEROUPPER
 	RET
 
@@ -16509,9 +26549,9 @@ TEXT ·packTileBlocks(SB), NOSPLIT, $0-56
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU ones8<>+0(SB), Y1
 
-loop185:
+loop294:
 	CMPQ         DI, $0x01
-	JL           done186
+	JL           done295
 	VMOVD        (SI), X1
 	VPINSRD      $0x01, (SI)(R10*1), X1, X1
 	VPINSRD      $0x02, (SI)(R10*2), X1, X1
@@ -16556,9 +26596,9 @@ loop185:
 	ADDQ         $0x00000004, BX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, DI
-	JMP          loop185
+	JMP          loop294
 
-done186:
+done295:
 	VZEROUPPER
 	RET
 
@@ -16583,9 +26623,9 @@ TEXT ·packFourBlocks(SB), NOSPLIT, $0-56
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU ones8<>+0(SB), Y1
 
-loop187:
+loop296:
 	CMPQ         DI, $0x01
-	JL           done188
+	JL           done297
 	VMOVD        (SI), X2
 	VPINSRD      $0x01, (SI)(R10*1), X2, X2
 	VPINSRD      $0x02, (SI)(R10*2), X2, X2
@@ -16636,9 +26676,9 @@ loop187:
 	ADDQ         $0x00000004, BX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, DI
-	JMP          loop187
+	JMP          loop296
 
-done188:
+done297:
 	VZEROUPPER
 	RET
 
@@ -16663,9 +26703,9 @@ TEXT ·packTileSupers(SB), NOSPLIT, $0-56
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU ones8<>+0(SB), Y1
 
-loop189:
+loop298:
 	CMPQ         DI, $0x01
-	JL           done190
+	JL           done299
 	VMOVD        (BX), X1
 	VPINSRD      $0x01, (BX)(R9*1), X1, X1
 	VPINSRD      $0x02, (BX)(R9*2), X1, X1
@@ -16709,9 +26749,9 @@ loop189:
 	LEAQ         (AX)(CX*4), AX
 	MOVQ         $0x00000008, R15
 
-loop191:
+loop300:
 	CMPQ         R15, $0x01
-	JL           done192
+	JL           done301
 	VMOVDQU      (DX), Y1
 	VMOVDQU      (DX)(R8*1), Y2
 	VMOVDQU      (DX)(R8*2), Y3
@@ -16736,15 +26776,15 @@ loop191:
 	LEAQ         (AX)(CX*4), AX
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000001, R15
-	JMP          loop191
+	JMP          loop300
 
-done192:
+done301:
 	ADDQ $0x00000004, BX
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000001, DI
-	JMP  loop189
+	JMP  loop298
 
-done190:
+done299:
 	VZEROUPPER
 	RET
 
@@ -16769,9 +26809,9 @@ TEXT ·packFourSupers(SB), NOSPLIT, $8-56
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU ones8<>+0(SB), Y0
 
-loop193:
+loop302:
 	CMPQ         DI, $0x01
-	JL           done194
+	JL           done303
 	VMOVD        (BX), X1
 	VPINSRD      $0x01, (BX)(R9*1), X1, X1
 	VPINSRD      $0x02, (BX)(R9*2), X1, X1
@@ -16804,9 +26844,9 @@ loop193:
 	ADDQ         $0x00000100, AX
 	MOVQ         $0x00000008, BP
 
-loop195:
+loop304:
 	CMPQ         BP, $0x01
-	JL           done196
+	JL           done305
 	VMOVDQU      (DX), Y1
 	VMOVDQU      (DX)(R8*1), Y2
 	VMOVDQU      (DX)(R8*2), Y3
@@ -16840,15 +26880,15 @@ loop195:
 	LEAQ         (AX)(CX*4), AX
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000001, BP
-	JMP          loop195
+	JMP          loop304
 
-done196:
+done305:
 	ADDQ $0x00000004, BX
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000001, DI
-	JMP  loop193
+	JMP  loop302
 
-done194:
+done303:
 	VZEROUPPER
 	RET
 
@@ -16859,18 +26899,18 @@ TEXT ·add(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop197:
+loop306:
 	CMPQ    DX, $0x08
-	JL      done198
+	JL      done307
 	VMOVUPS (AX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (AX)
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, CX
 	SUBQ    $0x00000008, DX
-	JMP     loop197
+	JMP     loop306
 
-done198:
+done307:
 	VZEROUPPER
 	RET
 
@@ -16883,9 +26923,9 @@ TEXT ·scaleMul(SB), NOSPLIT, $0-40
 	MOVQ         weight+16(FP), BX
 	VBROADCASTSS r+24(FP), Y0
 
-loop199:
+loop308:
 	CMPQ    DX, $0x08
-	JL      done200
+	JL      done309
 	VMULPS  (CX), Y0, Y1
 	VMULPS  (BX), Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -16893,9 +26933,9 @@ loop199:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, BX
 	SUBQ    $0x00000008, DX
-	JMP     loop199
+	JMP     loop308
 
-done200:
+done309:
 	VZEROUPPER
 	RET
 
@@ -16907,9 +26947,9 @@ TEXT ·siluMul(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 
-loop201:
+loop310:
 	CMPQ         BX, $0x08
-	JL           done202
+	JL           done311
 	VMOVUPS      (CX), Y0
 	VXORPS       signs<>+0(SB), Y0, Y1
 	VMOVUPS      expMagic<>+0(SB), Y2
@@ -16941,9 +26981,9 @@ loop201:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop201
+	JMP          loop310
 
-done202:
+done311:
 	VZEROUPPER
 	RET
 
@@ -17096,9 +27136,9 @@ TEXT ·rotateHalves(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	LEAQ (AX)(BX*4), SI
 
-loop203:
+loop312:
 	CMPQ    BX, $0x08
-	JL      done204
+	JL      done313
 	VMOVUPS (AX), Y0
 	VMOVUPS (SI), Y1
 	VMOVUPS (CX), Y2
@@ -17116,9 +27156,9 @@ loop203:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, DX
 	SUBQ    $0x00000008, BX
-	JMP     loop203
+	JMP     loop312
 
-done204:
+done313:
 	VZEROUPPER
 	RET
 
@@ -17131,9 +27171,9 @@ TEXT ·rotateAdjacent(SB), NOSPLIT, $0-32
 	MOVQ    n+24(FP), BX
 	VMOVDQU doubled<>+0(SB), Y0
 
-loop205:
+loop314:
 	CMPQ      BX, $0x04
-	JL        done206
+	JL        done315
 	VMOVUPS   (AX), Y1
 	VMOVUPS   (CX), X3
 	VMOVUPS   (DX), X4
@@ -17148,9 +27188,9 @@ loop205:
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000010, DX
 	SUBQ      $0x00000004, BX
-	JMP       loop205
+	JMP       loop314
 
-done206:
+done315:
 	VZEROUPPER
 	RET
 
@@ -17173,9 +27213,9 @@ TEXT ·scores(SB), NOSPLIT, $0-44
 	MOVQ dim+32(FP), BX
 	SHLQ $0x02, BX
 
-loop207:
+loop316:
 	CMPQ   DX, $0x06
-	JL     done208
+	JL     done317
 	MOVQ   keys+16(FP), SI
 	MOVQ   dim+32(FP), R9
 	MOVQ   CX, DI
@@ -17195,9 +27235,9 @@ loop207:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-loop209:
+loop318:
 	CMPQ         R9, $0x01
-	JL           done210
+	JL           done319
 	VMOVUPS      (SI)(R8*1), Y12
 	VMOVUPS      32(SI)(R8*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -17222,9 +27262,9 @@ loop209:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop209
+	JMP          loop318
 
-done210:
+done319:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -17269,9 +27309,9 @@ done210:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop211:
+loop320:
 	CMPQ         R9, $0x01
-	JL           done212
+	JL           done321
 	VMOVUPS      64(SI)(R8*1), Y12
 	VMOVUPS      96(SI)(R8*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -17296,9 +27336,9 @@ loop211:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop211
+	JMP          loop320
 
-done212:
+done321:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -17343,9 +27383,9 @@ done212:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop213:
+loop322:
 	CMPQ         R9, $0x01
-	JL           done214
+	JL           done323
 	VMOVUPS      128(SI)(R8*1), Y12
 	VMOVUPS      160(SI)(R8*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -17370,9 +27410,9 @@ loop213:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop213
+	JMP          loop322
 
-done214:
+done323:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -17417,9 +27457,9 @@ done214:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop215:
+loop324:
 	CMPQ         R9, $0x01
-	JL           done216
+	JL           done325
 	VMOVUPS      192(SI)(R8*1), Y12
 	VMOVUPS      224(SI)(R8*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -17444,9 +27484,9 @@ loop215:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop215
+	JMP          loop324
 
-done216:
+done325:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -17480,12 +27520,12 @@ done216:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop207
+	JMP          loop316
 
-done208:
-loop217:
+done317:
+loop326:
 	CMPQ   DX, $0x04
-	JL     done218
+	JL     done327
 	MOVQ   keys+16(FP), SI
 	MOVQ   dim+32(FP), R9
 	MOVQ   CX, DI
@@ -17501,9 +27541,9 @@ loop217:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop219:
+loop328:
 	CMPQ         R9, $0x01
-	JL           done220
+	JL           done329
 	VMOVUPS      (SI)(R8*1), Y8
 	VMOVUPS      32(SI)(R8*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -17522,9 +27562,9 @@ loop219:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop219
+	JMP          loop328
 
-done220:
+done329:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -17557,9 +27597,9 @@ done220:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop221:
+loop330:
 	CMPQ         R9, $0x01
-	JL           done222
+	JL           done331
 	VMOVUPS      64(SI)(R8*1), Y8
 	VMOVUPS      96(SI)(R8*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -17578,9 +27618,9 @@ loop221:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop221
+	JMP          loop330
 
-done222:
+done331:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -17613,9 +27653,9 @@ done222:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop223:
+loop332:
 	CMPQ         R9, $0x01
-	JL           done224
+	JL           done333
 	VMOVUPS      128(SI)(R8*1), Y8
 	VMOVUPS      160(SI)(R8*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -17634,9 +27674,9 @@ loop223:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop223
+	JMP          loop332
 
-done224:
+done333:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -17669,9 +27709,9 @@ done224:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop225:
+loop334:
 	CMPQ         R9, $0x01
-	JL           done226
+	JL           done335
 	VMOVUPS      192(SI)(R8*1), Y8
 	VMOVUPS      224(SI)(R8*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -17690,9 +27730,9 @@ loop225:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop225
+	JMP          loop334
 
-done226:
+done335:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -17716,12 +27756,12 @@ done226:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop217
+	JMP          loop326
 
-done218:
-loop227:
+done327:
+loop336:
 	CMPQ   DX, $0x03
-	JL     done228
+	JL     done337
 	MOVQ   keys+16(FP), SI
 	MOVQ   dim+32(FP), R9
 	MOVQ   CX, DI
@@ -17733,9 +27773,9 @@ loop227:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 
-loop229:
+loop338:
 	CMPQ         R9, $0x01
-	JL           done230
+	JL           done339
 	VMOVUPS      (SI)(R8*1), Y6
 	VMOVUPS      32(SI)(R8*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -17750,9 +27790,9 @@ loop229:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop229
+	JMP          loop338
 
-done230:
+done339:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -17777,9 +27817,9 @@ done230:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop231:
+loop340:
 	CMPQ         R9, $0x01
-	JL           done232
+	JL           done341
 	VMOVUPS      64(SI)(R8*1), Y6
 	VMOVUPS      96(SI)(R8*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -17794,9 +27834,9 @@ loop231:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop231
+	JMP          loop340
 
-done232:
+done341:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -17821,9 +27861,9 @@ done232:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop233:
+loop342:
 	CMPQ         R9, $0x01
-	JL           done234
+	JL           done343
 	VMOVUPS      128(SI)(R8*1), Y6
 	VMOVUPS      160(SI)(R8*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -17838,9 +27878,9 @@ loop233:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop233
+	JMP          loop342
 
-done234:
+done343:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -17865,9 +27905,9 @@ done234:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop235:
+loop344:
 	CMPQ         R9, $0x01
-	JL           done236
+	JL           done345
 	VMOVUPS      192(SI)(R8*1), Y6
 	VMOVUPS      224(SI)(R8*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -17882,9 +27922,9 @@ loop235:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop235
+	JMP          loop344
 
-done236:
+done345:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -17903,12 +27943,12 @@ done236:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop227
+	JMP          loop336
 
-done228:
-loop237:
+done337:
+loop346:
 	CMPQ   DX, $0x02
-	JL     done238
+	JL     done347
 	MOVQ   keys+16(FP), SI
 	MOVQ   dim+32(FP), R9
 	MOVQ   CX, DI
@@ -17922,9 +27962,9 @@ loop237:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop239:
+loop348:
 	CMPQ         R9, $0x01
-	JL           done240
+	JL           done349
 	VMOVUPS      (SI)(R8*1), Y8
 	VMOVUPS      32(SI)(R8*1), Y9
 	VMOVUPS      64(SI)(R8*1), Y10
@@ -17942,9 +27982,9 @@ loop239:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop239
+	JMP          loop348
 
-done240:
+done349:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -17975,9 +28015,9 @@ done240:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop241:
+loop350:
 	CMPQ         R9, $0x01
-	JL           done242
+	JL           done351
 	VMOVUPS      128(SI)(R8*1), Y8
 	VMOVUPS      160(SI)(R8*1), Y9
 	VMOVUPS      192(SI)(R8*1), Y10
@@ -17995,9 +28035,9 @@ loop241:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop241
+	JMP          loop350
 
-done242:
+done351:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -18019,12 +28059,12 @@ done242:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop237
+	JMP          loop346
 
-done238:
-loop243:
+done347:
+loop352:
 	CMPQ   DX, $0x01
-	JL     done244
+	JL     done353
 	MOVQ   keys+16(FP), SI
 	MOVQ   dim+32(FP), R9
 	MOVQ   CX, DI
@@ -18038,9 +28078,9 @@ loop243:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop245:
+loop354:
 	CMPQ         R9, $0x01
-	JL           done246
+	JL           done355
 	VBROADCASTSS (DI), Y9
 	VMOVUPS      (SI)(R8*1), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -18061,9 +28101,9 @@ loop245:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop245
+	JMP          loop354
 
-done246:
+done355:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -18084,9 +28124,9 @@ done246:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop243
+	JMP          loop352
 
-done244:
+done353:
 	VZEROUPPER
 	RET
 
@@ -18102,9 +28142,9 @@ TEXT ·weights(SB), NOSPLIT, $0-36
 	MOVQ         AX, CX
 	MOVQ         $0x00000008, DX
 
-loop247:
+loop356:
 	CMPQ      DX, $0x01
-	JL        done248
+	JL        done357
 	VPCMPGTD  Y1, Y0, Y5
 	VMOVUPS   Y4, Y6
 	VBLENDVPS Y5, (CX), Y6, Y6
@@ -18112,9 +28152,9 @@ loop247:
 	VPADDD    Y2, Y1, Y1
 	ADDQ      $0x00000020, CX
 	SUBQ      $0x00000001, DX
-	JMP       loop247
+	JMP       loop356
 
-done248:
+done357:
 	VEXTRACTF128 $0x01, Y3, X1
 	VMAXPS       X1, X3, X3
 	VPERMILPS    $0x4e, X3, X1
@@ -18129,9 +28169,9 @@ done248:
 	MOVQ         AX, CX
 	MOVQ         $0x00000004, DX
 
-loop249:
+loop358:
 	CMPQ         DX, $0x01
-	JL           done250
+	JL           done359
 	VMOVUPS      (CX), Y6
 	VSUBPS       Y3, Y6, Y6
 	VMOVUPS      expMagic<>+0(SB), Y7
@@ -18190,9 +28230,9 @@ loop249:
 	VADDPS       Y6, Y5, Y5
 	ADDQ         $0x00000040, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop249
+	JMP          loop358
 
-done250:
+done359:
 	VADDPS       Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPS       X0, X4, X4
@@ -18268,15 +28308,15 @@ TEXT ·mix(SB), NOSPLIT, $0-56
 	MOVQ corrections+48(FP), SI
 	SHLQ $0x02, BX
 
-loop251:
+loop360:
 	CMPQ DX, $0x06
-	JL   done252
+	JL   done361
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop253:
+loop362:
 	CMPQ         R8, $0x10
-	JL           done254
+	JL           done363
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -18303,9 +28343,9 @@ loop253:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop255:
+loop364:
 	CMPQ         R11, $0x01
-	JL           done256
+	JL           done365
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (R10), Y14
@@ -18329,9 +28369,9 @@ loop255:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop255
+	JMP          loop364
 
-done256:
+done365:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -18349,12 +28389,12 @@ done256:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop253
+	JMP     loop362
 
-done254:
-loop257:
+done363:
+loop366:
 	CMPQ         R8, $0x08
-	JL           done258
+	JL           done367
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -18375,9 +28415,9 @@ loop257:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop259:
+loop368:
 	CMPQ         R11, $0x01
-	JL           done260
+	JL           done369
 	VMOVUPS      (R9), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -18394,9 +28434,9 @@ loop259:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop259
+	JMP          loop368
 
-done260:
+done369:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -18408,9 +28448,9 @@ done260:
 	VMOVUPS Y5, (R10)(BX*2)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop257
+	JMP     loop366
 
-done258:
+done367:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -18420,18 +28460,18 @@ done258:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop251
+	JMP  loop360
 
-done252:
-loop261:
+done361:
+loop370:
 	CMPQ DX, $0x04
-	JL   done262
+	JL   done371
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop263:
+loop372:
 	CMPQ         R8, $0x10
-	JL           done264
+	JL           done373
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -18452,9 +28492,9 @@ loop263:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop265:
+loop374:
 	CMPQ         R11, $0x01
-	JL           done266
+	JL           done375
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VBROADCASTSS (R10), Y10
@@ -18472,9 +28512,9 @@ loop265:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop265
+	JMP          loop374
 
-done266:
+done375:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -18488,12 +28528,12 @@ done266:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop263
+	JMP     loop372
 
-done264:
-loop267:
+done373:
+loop376:
 	CMPQ         R8, $0x08
-	JL           done268
+	JL           done377
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -18510,9 +28550,9 @@ loop267:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop269:
+loop378:
 	CMPQ         R11, $0x01
-	JL           done270
+	JL           done379
 	VMOVUPS      (R9), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -18525,9 +28565,9 @@ loop269:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop269
+	JMP          loop378
 
-done270:
+done379:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -18537,9 +28577,9 @@ done270:
 	VMOVUPS Y3, (R10)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop267
+	JMP     loop376
 
-done268:
+done377:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -18547,18 +28587,18 @@ done268:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop261
+	JMP  loop370
 
-done262:
-loop271:
+done371:
+loop380:
 	CMPQ DX, $0x03
-	JL   done272
+	JL   done381
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop273:
+loop382:
 	CMPQ         R8, $0x10
-	JL           done274
+	JL           done383
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -18574,9 +28614,9 @@ loop273:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop275:
+loop384:
 	CMPQ         R11, $0x01
-	JL           done276
+	JL           done385
 	VMOVUPS      (R9), Y6
 	VMOVUPS      32(R9), Y7
 	VBROADCASTSS (R10), Y8
@@ -18591,9 +28631,9 @@ loop275:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop275
+	JMP          loop384
 
-done276:
+done385:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -18603,12 +28643,12 @@ done276:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop273
+	JMP     loop382
 
-done274:
-loop277:
+done383:
+loop386:
 	CMPQ         R8, $0x08
-	JL           done278
+	JL           done387
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -18621,9 +28661,9 @@ loop277:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop279:
+loop388:
 	CMPQ         R11, $0x01
-	JL           done280
+	JL           done389
 	VMOVUPS      (R9), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -18634,36 +28674,36 @@ loop279:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop279
+	JMP          loop388
 
-done280:
+done389:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, (R9)(BX*1)
 	VMOVUPS Y2, (R9)(BX*2)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop277
+	JMP     loop386
 
-done278:
+done387:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop271
+	JMP  loop380
 
-done272:
-loop281:
+done381:
+loop390:
 	CMPQ DX, $0x02
-	JL   done282
+	JL   done391
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop283:
+loop392:
 	CMPQ         R8, $0x20
-	JL           done284
+	JL           done393
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -18680,9 +28720,9 @@ loop283:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop285:
+loop394:
 	CMPQ         R11, $0x01
-	JL           done286
+	JL           done395
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VMOVUPS      64(R9), Y10
@@ -18700,9 +28740,9 @@ loop285:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop285
+	JMP          loop394
 
-done286:
+done395:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -18714,12 +28754,12 @@ done286:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop283
+	JMP     loop392
 
-done284:
-loop287:
+done393:
+loop396:
 	CMPQ         R8, $0x08
-	JL           done288
+	JL           done397
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -18730,9 +28770,9 @@ loop287:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop289:
+loop398:
 	CMPQ         R11, $0x01
-	JL           done290
+	JL           done399
 	VMOVUPS      (R9), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -18741,34 +28781,34 @@ loop289:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop289
+	JMP          loop398
 
-done290:
+done399:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, (R9)(BX*1)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop287
+	JMP     loop396
 
-done288:
+done397:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop281
+	JMP  loop390
 
-done282:
-loop291:
+done391:
+loop400:
 	CMPQ DX, $0x01
-	JL   done292
+	JL   done401
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop293:
+loop402:
 	CMPQ         R8, $0x40
-	JL           done294
+	JL           done403
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -18784,9 +28824,9 @@ loop293:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop295:
+loop404:
 	CMPQ         R11, $0x01
-	JL           done296
+	JL           done405
 	VBROADCASTSS (R10), Y9
 	VMOVUPS      (R9), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -18807,9 +28847,9 @@ loop295:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop295
+	JMP          loop404
 
-done296:
+done405:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -18821,12 +28861,12 @@ done296:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop293
+	JMP     loop402
 
-done294:
-loop297:
+done403:
+loop406:
 	CMPQ         R8, $0x08
-	JL           done298
+	JL           done407
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -18835,32 +28875,32 @@ loop297:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop299:
+loop408:
 	CMPQ         R11, $0x01
-	JL           done300
+	JL           done409
 	VBROADCASTSS (R10), Y2
 	VMOVUPS      (R9), Y1
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop299
+	JMP          loop408
 
-done300:
+done409:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop297
+	JMP     loop406
 
-done298:
+done407:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop291
+	JMP  loop400
 
-done292:
+done401:
 	VZEROUPPER
 	RET
 
@@ -18875,9 +28915,9 @@ TEXT ·scoresHalves(SB), NOSPLIT, $0-60
 	MOVQ stride+48(FP), SI
 	SHLQ $0x01, SI
 
-loop301:
+loop410:
 	CMPQ   DX, $0x06
-	JL     done302
+	JL     done411
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), DI
 	MOVQ   dim+40(FP), R10
@@ -18898,9 +28938,9 @@ loop301:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-loop303:
+loop412:
 	CMPQ         R10, $0x02
-	JL           done304
+	JL           done413
 	VCVTPH2PS    (DI)(R9*1), Y12
 	VCVTPH2PS    16(DI)(R9*1), Y13
 	VBROADCASTSS (R8), Y14
@@ -18952,9 +28992,9 @@ loop303:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop303
+	JMP          loop412
 
-done304:
+done413:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -19000,9 +29040,9 @@ done304:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop305:
+loop414:
 	CMPQ         R10, $0x02
-	JL           done306
+	JL           done415
 	VCVTPH2PS    (DI)(R9*1), Y12
 	VCVTPH2PS    16(DI)(R9*1), Y13
 	VBROADCASTSS (R8), Y14
@@ -19054,9 +29094,9 @@ loop305:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop305
+	JMP          loop414
 
-done306:
+done415:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -19102,9 +29142,9 @@ done306:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop307:
+loop416:
 	CMPQ         R10, $0x02
-	JL           done308
+	JL           done417
 	VCVTPH2PS    (DI)(R9*1), Y12
 	VCVTPH2PS    16(DI)(R9*1), Y13
 	VBROADCASTSS (R8), Y14
@@ -19156,9 +29196,9 @@ loop307:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop307
+	JMP          loop416
 
-done308:
+done417:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -19204,9 +29244,9 @@ done308:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop309:
+loop418:
 	CMPQ         R10, $0x02
-	JL           done310
+	JL           done419
 	VCVTPH2PS    (DI)(R9*1), Y12
 	VCVTPH2PS    16(DI)(R9*1), Y13
 	VBROADCASTSS (R8), Y14
@@ -19258,9 +29298,9 @@ loop309:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop309
+	JMP          loop418
 
-done310:
+done419:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -19294,12 +29334,12 @@ done310:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop301
+	JMP          loop410
 
-done302:
-loop311:
+done411:
+loop420:
 	CMPQ   DX, $0x04
-	JL     done312
+	JL     done421
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), DI
 	MOVQ   dim+40(FP), R10
@@ -19316,9 +29356,9 @@ loop311:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop313:
+loop422:
 	CMPQ         R10, $0x02
-	JL           done314
+	JL           done423
 	VCVTPH2PS    (DI)(R9*1), Y8
 	VCVTPH2PS    16(DI)(R9*1), Y9
 	VBROADCASTSS (R8), Y10
@@ -19358,9 +29398,9 @@ loop313:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop313
+	JMP          loop422
 
-done314:
+done423:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -19394,9 +29434,9 @@ done314:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop315:
+loop424:
 	CMPQ         R10, $0x02
-	JL           done316
+	JL           done425
 	VCVTPH2PS    (DI)(R9*1), Y8
 	VCVTPH2PS    16(DI)(R9*1), Y9
 	VBROADCASTSS (R8), Y10
@@ -19436,9 +29476,9 @@ loop315:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop315
+	JMP          loop424
 
-done316:
+done425:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -19472,9 +29512,9 @@ done316:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop317:
+loop426:
 	CMPQ         R10, $0x02
-	JL           done318
+	JL           done427
 	VCVTPH2PS    (DI)(R9*1), Y8
 	VCVTPH2PS    16(DI)(R9*1), Y9
 	VBROADCASTSS (R8), Y10
@@ -19514,9 +29554,9 @@ loop317:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop317
+	JMP          loop426
 
-done318:
+done427:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -19550,9 +29590,9 @@ done318:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop319:
+loop428:
 	CMPQ         R10, $0x02
-	JL           done320
+	JL           done429
 	VCVTPH2PS    (DI)(R9*1), Y8
 	VCVTPH2PS    16(DI)(R9*1), Y9
 	VBROADCASTSS (R8), Y10
@@ -19592,9 +29632,9 @@ loop319:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop319
+	JMP          loop428
 
-done320:
+done429:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -19618,12 +29658,12 @@ done320:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop311
+	JMP          loop420
 
-done312:
-loop321:
+done421:
+loop430:
 	CMPQ   DX, $0x03
-	JL     done322
+	JL     done431
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), DI
 	MOVQ   dim+40(FP), R10
@@ -19636,9 +29676,9 @@ loop321:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 
-loop323:
+loop432:
 	CMPQ         R10, $0x02
-	JL           done324
+	JL           done433
 	VCVTPH2PS    (DI)(R9*1), Y6
 	VCVTPH2PS    16(DI)(R9*1), Y7
 	VBROADCASTSS (R8), Y8
@@ -19671,9 +29711,9 @@ loop323:
 	ADDQ         SI, R9
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R10
-	JMP          loop323
+	JMP          loop432
 
-done324:
+done433:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -19699,9 +29739,9 @@ done324:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop325:
+loop434:
 	CMPQ         R10, $0x02
-	JL           done326
+	JL           done435
 	VCVTPH2PS    (DI)(R9*1), Y6
 	VCVTPH2PS    16(DI)(R9*1), Y7
 	VBROADCASTSS (R8), Y8
@@ -19734,9 +29774,9 @@ loop325:
 	ADDQ         SI, R9
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R10
-	JMP          loop325
+	JMP          loop434
 
-done326:
+done435:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -19762,9 +29802,9 @@ done326:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop327:
+loop436:
 	CMPQ         R10, $0x02
-	JL           done328
+	JL           done437
 	VCVTPH2PS    (DI)(R9*1), Y6
 	VCVTPH2PS    16(DI)(R9*1), Y7
 	VBROADCASTSS (R8), Y8
@@ -19797,9 +29837,9 @@ loop327:
 	ADDQ         SI, R9
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R10
-	JMP          loop327
+	JMP          loop436
 
-done328:
+done437:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -19825,9 +29865,9 @@ done328:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop329:
+loop438:
 	CMPQ         R10, $0x02
-	JL           done330
+	JL           done439
 	VCVTPH2PS    (DI)(R9*1), Y6
 	VCVTPH2PS    16(DI)(R9*1), Y7
 	VBROADCASTSS (R8), Y8
@@ -19860,9 +29900,9 @@ loop329:
 	ADDQ         SI, R9
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R10
-	JMP          loop329
+	JMP          loop438
 
-done330:
+done439:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -19881,12 +29921,12 @@ done330:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop321
+	JMP          loop430
 
-done322:
-loop331:
+done431:
+loop440:
 	CMPQ   DX, $0x02
-	JL     done332
+	JL     done441
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), R8
 	MOVQ   8(DI), DI
@@ -19902,9 +29942,9 @@ loop331:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop333:
+loop442:
 	CMPQ         R11, $0x02
-	JL           done334
+	JL           done443
 	VCVTPH2PS    (R8)(R10*1), Y8
 	VCVTPH2PS    16(R8)(R10*1), Y9
 	VCVTPH2PS    (DI)(R10*1), Y10
@@ -19949,9 +29989,9 @@ loop333:
 	ADDQ         SI, R10
 	ADDQ         $0x00000008, R9
 	SUBQ         $0x00000002, R11
-	JMP          loop333
+	JMP          loop442
 
-done334:
+done443:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -19984,9 +30024,9 @@ done334:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop335:
+loop444:
 	CMPQ         R11, $0x02
-	JL           done336
+	JL           done445
 	VCVTPH2PS    (R8)(R10*1), Y8
 	VCVTPH2PS    16(R8)(R10*1), Y9
 	VCVTPH2PS    (DI)(R10*1), Y10
@@ -20031,9 +30071,9 @@ loop335:
 	ADDQ         SI, R10
 	ADDQ         $0x00000008, R9
 	SUBQ         $0x00000002, R11
-	JMP          loop335
+	JMP          loop444
 
-done336:
+done445:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -20055,12 +30095,12 @@ done336:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop331
+	JMP          loop440
 
-done332:
-loop337:
+done441:
+loop446:
 	CMPQ   DX, $0x01
-	JL     done338
+	JL     done447
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), R8
 	MOVQ   8(DI), R9
@@ -20078,9 +30118,9 @@ loop337:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop339:
+loop448:
 	CMPQ         R13, $0x02
-	JL           done340
+	JL           done449
 	VBROADCASTSS (R11), Y9
 	VCVTPH2PS    (R8)(R12*1), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -20143,9 +30183,9 @@ loop339:
 	ADDQ         SI, R12
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R13
-	JMP          loop339
+	JMP          loop448
 
-done340:
+done449:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -20166,9 +30206,9 @@ done340:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop337
+	JMP          loop446
 
-done338:
+done447:
 	VZEROUPPER
 	RET
 
@@ -20182,15 +30222,15 @@ TEXT ·mixHalves(SB), NOSPLIT, $0-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop341:
+loop450:
 	CMPQ DX, $0x06
-	JL   done342
+	JL   done451
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop343:
+loop452:
 	CMPQ         R8, $0x10
-	JL           done344
+	JL           done453
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -20216,10 +30256,10 @@ loop343:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place345:
+place454:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done346
+	JLE     done455
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20236,9 +30276,9 @@ place345:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop347:
+loop456:
 	CMPQ         R11, $0x01
-	JL           done348
+	JL           done457
 	VCVTPH2PS    (R12), Y12
 	VCVTPH2PS    16(R12), Y13
 	VBROADCASTSS (CX)(R9*4), Y14
@@ -20264,12 +30304,12 @@ loop347:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop347
+	JMP          loop456
 
-done348:
-	JMP place345
+done457:
+	JMP place454
 
-done346:
+done455:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -20287,12 +30327,12 @@ done346:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop343
+	JMP     loop452
 
-done344:
-loop349:
+done453:
+loop458:
 	CMPQ         R8, $0x10
-	JL           done350
+	JL           done459
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -20318,10 +30358,10 @@ loop349:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place351:
+place460:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done352
+	JLE     done461
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20338,9 +30378,9 @@ place351:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop353:
+loop462:
 	CMPQ         R11, $0x01
-	JL           done354
+	JL           done463
 	VCVTPH2PS    (R12), Y12
 	VCVTPH2PS    16(R12), Y13
 	VBROADCASTSS (CX)(R9*4), Y14
@@ -20366,12 +30406,12 @@ loop353:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop353
+	JMP          loop462
 
-done354:
-	JMP place351
+done463:
+	JMP place460
 
-done352:
+done461:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -20389,9 +30429,9 @@ done352:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop349
+	JMP     loop458
 
-done350:
+done459:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -20401,18 +30441,18 @@ done350:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop341
+	JMP  loop450
 
-done342:
-loop355:
+done451:
+loop464:
 	CMPQ DX, $0x04
-	JL   done356
+	JL   done465
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop357:
+loop466:
 	CMPQ         R8, $0x10
-	JL           done358
+	JL           done467
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -20432,10 +30472,10 @@ loop357:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place359:
+place468:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done360
+	JLE     done469
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20452,9 +30492,9 @@ place359:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop361:
+loop470:
 	CMPQ         R11, $0x01
-	JL           done362
+	JL           done471
 	VCVTPH2PS    (R12), Y8
 	VCVTPH2PS    16(R12), Y9
 	VBROADCASTSS (CX)(R9*4), Y10
@@ -20474,12 +30514,12 @@ loop361:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop361
+	JMP          loop470
 
-done362:
-	JMP place359
+done471:
+	JMP place468
 
-done360:
+done469:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -20493,12 +30533,12 @@ done360:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop357
+	JMP     loop466
 
-done358:
-loop363:
+done467:
+loop472:
 	CMPQ         R8, $0x10
-	JL           done364
+	JL           done473
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -20518,10 +30558,10 @@ loop363:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place365:
+place474:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done366
+	JLE     done475
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20538,9 +30578,9 @@ place365:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop367:
+loop476:
 	CMPQ         R11, $0x01
-	JL           done368
+	JL           done477
 	VCVTPH2PS    (R12), Y8
 	VCVTPH2PS    16(R12), Y9
 	VBROADCASTSS (CX)(R9*4), Y10
@@ -20560,12 +30600,12 @@ loop367:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop367
+	JMP          loop476
 
-done368:
-	JMP place365
+done477:
+	JMP place474
 
-done366:
+done475:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -20579,9 +30619,9 @@ done366:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop363
+	JMP     loop472
 
-done364:
+done473:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -20589,18 +30629,18 @@ done364:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop355
+	JMP  loop464
 
-done356:
-loop369:
+done465:
+loop478:
 	CMPQ DX, $0x03
-	JL   done370
+	JL   done479
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop371:
+loop480:
 	CMPQ         R8, $0x10
-	JL           done372
+	JL           done481
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -20615,10 +30655,10 @@ loop371:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place373:
+place482:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done374
+	JLE     done483
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20635,9 +30675,9 @@ place373:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop375:
+loop484:
 	CMPQ         R11, $0x01
-	JL           done376
+	JL           done485
 	VCVTPH2PS    (R12), Y6
 	VCVTPH2PS    16(R12), Y7
 	VBROADCASTSS (CX)(R9*4), Y8
@@ -20654,12 +30694,12 @@ loop375:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop375
+	JMP          loop484
 
-done376:
-	JMP place373
+done485:
+	JMP place482
 
-done374:
+done483:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -20669,12 +30709,12 @@ done374:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop371
+	JMP     loop480
 
-done372:
-loop377:
+done481:
+loop486:
 	CMPQ         R8, $0x10
-	JL           done378
+	JL           done487
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -20689,10 +30729,10 @@ loop377:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place379:
+place488:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done380
+	JLE     done489
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20709,9 +30749,9 @@ place379:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop381:
+loop490:
 	CMPQ         R11, $0x01
-	JL           done382
+	JL           done491
 	VCVTPH2PS    (R12), Y6
 	VCVTPH2PS    16(R12), Y7
 	VBROADCASTSS (CX)(R9*4), Y8
@@ -20728,12 +30768,12 @@ loop381:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop381
+	JMP          loop490
 
-done382:
-	JMP place379
+done491:
+	JMP place488
 
-done380:
+done489:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -20743,27 +30783,27 @@ done380:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop377
+	JMP     loop486
 
-done378:
+done487:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop369
+	JMP  loop478
 
-done370:
-loop383:
+done479:
+loop492:
 	CMPQ DX, $0x02
-	JL   done384
+	JL   done493
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop385:
+loop494:
 	CMPQ         R8, $0x20
-	JL           done386
+	JL           done495
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -20779,10 +30819,10 @@ loop385:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place387:
+place496:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done388
+	JLE     done497
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20799,9 +30839,9 @@ place387:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop389:
+loop498:
 	CMPQ         R11, $0x01
-	JL           done390
+	JL           done499
 	VCVTPH2PS    (R12), Y8
 	VCVTPH2PS    16(R12), Y9
 	VCVTPH2PS    32(R12), Y10
@@ -20821,12 +30861,12 @@ loop389:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop389
+	JMP          loop498
 
-done390:
-	JMP place387
+done499:
+	JMP place496
 
-done388:
+done497:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -20838,12 +30878,12 @@ done388:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop385
+	JMP     loop494
 
-done386:
-loop391:
+done495:
+loop500:
 	CMPQ         R8, $0x10
-	JL           done392
+	JL           done501
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -20855,10 +30895,10 @@ loop391:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place393:
+place502:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done394
+	JLE     done503
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20875,9 +30915,9 @@ place393:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop395:
+loop504:
 	CMPQ         R11, $0x01
-	JL           done396
+	JL           done505
 	VCVTPH2PS    (R12), Y4
 	VCVTPH2PS    16(R12), Y5
 	VBROADCASTSS (CX)(R9*4), Y6
@@ -20891,12 +30931,12 @@ loop395:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop395
+	JMP          loop504
 
-done396:
-	JMP place393
+done505:
+	JMP place502
 
-done394:
+done503:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -20904,26 +30944,26 @@ done394:
 	VMOVUPS Y3, 32(R9)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop391
+	JMP     loop500
 
-done392:
+done501:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop383
+	JMP  loop492
 
-done384:
-loop397:
+done493:
+loop506:
 	CMPQ DX, $0x01
-	JL   done398
+	JL   done507
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop399:
+loop508:
 	CMPQ         R8, $0x40
-	JL           done400
+	JL           done509
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -20938,10 +30978,10 @@ loop399:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place401:
+place510:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done402
+	JLE     done511
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -20958,9 +30998,9 @@ place401:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop403:
+loop512:
 	CMPQ         R11, $0x01
-	JL           done404
+	JL           done513
 	VBROADCASTSS (CX)(R9*4), Y9
 	VCVTPH2PS    (R12), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -20984,12 +31024,12 @@ loop403:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop403
+	JMP          loop512
 
-done404:
-	JMP place401
+done513:
+	JMP place510
 
-done402:
+done511:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -21001,12 +31041,12 @@ done402:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop399
+	JMP     loop508
 
-done400:
-loop405:
+done509:
+loop514:
 	CMPQ         R8, $0x10
-	JL           done406
+	JL           done515
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -21015,10 +31055,10 @@ loop405:
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place407:
+place516:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done408
+	JLE     done517
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -21035,9 +31075,9 @@ place407:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop409:
+loop518:
 	CMPQ         R11, $0x01
-	JL           done410
+	JL           done519
 	VBROADCASTSS (CX)(R9*4), Y3
 	VCVTPH2PS    (R12), Y2
 	VFMADD231PS  Y2, Y3, Y0
@@ -21048,27 +31088,27 @@ loop409:
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop409
+	JMP          loop518
 
-done410:
-	JMP place407
+done519:
+	JMP place516
 
-done408:
+done517:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop405
+	JMP     loop514
 
-done406:
+done515:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop397
+	JMP  loop506
 
-done398:
+done507:
 	VZEROUPPER
 	RET
 
@@ -21081,11 +31121,11 @@ TEXT ·halvesToFloats(SB), NOSPLIT, $0-40
 	MOVQ rows+24(FP), BX
 	MOVQ cols+32(FP), DI
 	CMPQ DI, $0x00000010
-	JNE  others411
+	JNE  others520
 
-loop412:
+loop521:
 	CMPQ      BX, $0x01
-	JL        done413
+	JL        done522
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (AX)
 	VCVTPH2PS 16(DX), Y0
@@ -21093,19 +31133,19 @@ loop412:
 	ADDQ      $0x00000020, DX
 	ADDQ      CX, AX
 	SUBQ      $0x00000001, BX
-	JMP       loop412
+	JMP       loop521
 
-done413:
-others411:
-loop414:
+done522:
+others520:
+loop523:
 	CMPQ BX, $0x01
-	JL   done415
+	JL   done524
 	MOVQ cols+32(FP), DI
 	MOVQ AX, SI
 
-loop416:
+loop525:
 	CMPQ      DI, $0x20
-	JL        done417
+	JL        done526
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	VCVTPH2PS 16(DX), Y0
@@ -21117,25 +31157,25 @@ loop416:
 	ADDQ      $0x00000040, DX
 	ADDQ      $0x00000080, SI
 	SUBQ      $0x00000020, DI
-	JMP       loop416
+	JMP       loop525
 
-done417:
-loop418:
+done526:
+loop527:
 	CMPQ      DI, $0x08
-	JL        done419
+	JL        done528
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	ADDQ      $0x00000010, DX
 	ADDQ      $0x00000020, SI
 	SUBQ      $0x00000008, DI
-	JMP       loop418
+	JMP       loop527
 
-done419:
+done528:
 	ADDQ CX, AX
 	SUBQ $0x00000001, BX
-	JMP  loop414
+	JMP  loop523
 
-done415:
+done524:
 	VZEROUPPER
 	RET
 
@@ -21146,18 +31186,18 @@ TEXT ·bfloatsToFloats(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop420:
+loop529:
 	CMPQ      DX, $0x08
-	JL        done421
+	JL        done530
 	VPMOVZXWD (CX), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop420
+	JMP       loop529
 
-done421:
+done530:
 	VZEROUPPER
 	RET
 
@@ -21168,17 +31208,17 @@ TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop422:
+loop531:
 	CMPQ      DX, $0x08
-	JL        done423
+	JL        done532
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $0x00000020, CX
 	ADDQ      $0x00000010, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop422
+	JMP       loop531
 
-done423:
+done532:
 	VZEROUPPER
 	RET
 
@@ -21188,15 +31228,15 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ bytes+8(FP), CX
 
-loop424:
+loop533:
 	CMPQ       CX, $0x40
-	JL         done425
+	JL         done534
 	PREFETCHT1 (AX)
 	ADDQ       $0x00000040, AX
 	SUBQ       $0x00000040, CX
-	JMP        loop424
+	JMP        loop533
 
-done425:
+done534:
 	VZEROUPPER
 	RET
 
@@ -21209,25 +31249,25 @@ TEXT ·keysQ8_0(SB), NOSPLIT, $0-40
 	MOVQ groups+24(FP), BX
 	MOVQ tokens+32(FP), SI
 
-loop426:
+loop535:
 	CMPQ BX, $0x01
-	JL   done427
+	JL   done536
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop428:
+loop537:
 	CMPQ      R11, $0x10
-	JL        done429
+	JL        done538
 	VCVTPH2PS (DX), Y0
 	VCVTPH2PS 16(DX), Y1
 	MOVQ      R9, DI
 	MOVQ      R10, R8
 	MOVQ      $0x00000020, R12
 
-loop430:
+loop539:
 	CMPQ      R12, $0x04
-	JL        done431
+	JL        done540
 	VPMOVSXBD (DI), Y2
 	VCVTDQ2PS Y2, Y2
 	VPMOVSXBD 8(DI), Y3
@@ -21265,25 +31305,25 @@ loop430:
 	LEAQ      (DI)(SI*2), DI
 	LEAQ      (R8)(CX*2), R8
 	SUBQ      $0x00000004, R12
-	JMP       loop430
+	JMP       loop539
 
-done431:
+done540:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop428
+	JMP  loop537
 
-done429:
+done538:
 	IMUL3Q $0x0000001f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop426
+	JMP    loop535
 
-done427:
+done536:
 	VZEROUPPER
 	RET
 
@@ -21298,16 +31338,16 @@ TEXT ·keysQ4_0(SB), NOSPLIT, $0-40
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop432:
+loop541:
 	CMPQ BX, $0x01
-	JL   done433
+	JL   done542
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop434:
+loop543:
 	CMPQ      R11, $0x10
-	JL        done435
+	JL        done544
 	VCVTPH2PS (DX), Y2
 	VCVTPH2PS 16(DX), Y3
 	MOVQ      R9, DI
@@ -21317,9 +31357,9 @@ loop434:
 	ADDQ      R8, R13
 	MOVQ      $0x00000010, R12
 
-loop436:
+loop545:
 	CMPQ      R12, $0x02
-	JL        done437
+	JL        done546
 	VPMOVZXBD (DI), Y4
 	VPSRLD    $0x04, Y4, Y6
 	VPAND     Y1, Y4, Y4
@@ -21369,25 +31409,25 @@ loop436:
 	LEAQ      (R8)(CX*2), R8
 	LEAQ      (R13)(CX*2), R13
 	SUBQ      $0x00000002, R12
-	JMP       loop436
+	JMP       loop545
 
-done437:
+done546:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop434
+	JMP  loop543
 
-done435:
+done544:
 	IMUL3Q $0x0000000f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop432
+	JMP    loop541
 
-done433:
+done542:
 	VZEROUPPER
 	RET
 
@@ -21408,9 +31448,9 @@ TEXT ·valuesQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop438:
+loop547:
 	CMPQ         DX, $0x01
-	JL           done439
+	JL           done548
 	VPBROADCASTW (CX), X0
 	VCVTPH2PS    X0, Y0
 	VPMOVSXBD    2(CX), Y1
@@ -21432,9 +31472,9 @@ loop438:
 	ADDQ         $0x00000022, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop438
+	JMP          loop547
 
-done439:
+done548:
 	VZEROUPPER
 	RET
 
@@ -21447,9 +31487,9 @@ TEXT ·valuesQ4_0(SB), NOSPLIT, $0-24
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop440:
+loop549:
 	CMPQ         DX, $0x01
-	JL           done441
+	JL           done550
 	VPBROADCASTW (CX), X2
 	VCVTPH2PS    X2, Y2
 	VPMOVZXBD    2(CX), Y3
@@ -21477,9 +31517,9 @@ loop440:
 	ADDQ         $0x00000012, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop440
+	JMP          loop549
 
-done441:
+done550:
 	VZEROUPPER
 	RET
 
@@ -21490,9 +31530,9 @@ TEXT ·encodeQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop442:
+loop551:
 	CMPQ         DX, $0x01
-	JL           done443
+	JL           done552
 	VXORPS       Y5, Y5, Y5
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y1
@@ -21555,9 +31595,9 @@ loop442:
 	ADDQ         $0x00000022, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop442
+	JMP          loop551
 
-done443:
+done552:
 	VZEROUPPER
 	RET
 
@@ -21578,9 +31618,9 @@ TEXT ·encodeQ4_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop444:
+loop553:
 	CMPQ         DX, $0x01
-	JL           done445
+	JL           done554
 	VXORPS       Y8, Y8, Y8
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y4
@@ -21662,9 +31702,9 @@ loop444:
 	ADDQ         $0x00000012, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop444
+	JMP          loop553
 
-done445:
+done554:
 	VZEROUPPER
 	RET
 
@@ -21709,9 +31749,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 
-loop446:
+loop555:
 	CMPQ       AX, $0x01
-	JL         done447
+	JL         done556
 	VPMADDUBSW Y9, Y9, Y0
 	VPMADDUBSW Y9, Y9, Y1
 	VPMADDUBSW Y9, Y9, Y2
@@ -21781,9 +31821,9 @@ loop446:
 	VPMADDWD   Y8, Y3, Y3
 	VPADDD     Y3, Y7, Y7
 	SUBQ       $0x00000001, AX
-	JMP        loop446
+	JMP        loop555
 
-done447:
+done556:
 	VZEROUPPER
 	RET
 
@@ -21815,9 +31855,9 @@ TEXT ·limitFloats(SB), NOSPLIT, $0-8
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 
-loop448:
+loop557:
 	CMPQ        AX, $0x01
-	JL          done449
+	JL          done558
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -21831,9 +31871,9 @@ loop448:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	SUBQ        $0x00000001, AX
-	JMP         loop448
+	JMP         loop557
 
-done449:
+done558:
 	VZEROUPPER
 	RET
 
@@ -21853,9 +31893,9 @@ TEXT ·limitRead(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ turns+8(FP), CX
 
-loop450:
+loop559:
 	CMPQ       CX, $0x01
-	JL         done451
+	JL         done560
 	PREFETCHT0 4096(AX)
 	PREFETCHT0 4160(AX)
 	PREFETCHT0 4224(AX)
@@ -21870,9 +31910,9 @@ loop450:
 	VMOVDQU    224(AX), Y0
 	ADDQ       $0x00000100, AX
 	SUBQ       $0x00000001, CX
-	JMP        loop450
+	JMP        loop559
 
-done451:
+done560:
 	VZEROUPPER
 	RET
 
@@ -21881,16 +31921,16 @@ done451:
 TEXT ·expand(SB), NOSPLIT, $0-56
 	MOVQ rows+48(FP), AX
 
-loop452:
+loop561:
 	CMPQ AX, $0x04
-	JL   done453
+	JL   done562
 	MOVQ b+16(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ panels+24(FP), BX
 
-loop454:
+loop563:
 	CMPQ   BX, $0x01
-	JL     done455
+	JL     done564
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R9
@@ -21908,9 +31948,9 @@ loop454:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop456:
+loop565:
 	CMPQ         R9, $0x01
-	JL           done457
+	JL           done566
 	VCVTPH2PS    (CX), Y8
 	VCVTPH2PS    16(CX), Y9
 	VBROADCASTSS (SI), Y10
@@ -21928,9 +31968,9 @@ loop456:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R9
-	JMP          loop456
+	JMP          loop565
 
-done457:
+done566:
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), DI
 	VADDPS  (DX), Y0, Y0
@@ -21951,9 +31991,9 @@ done457:
 	VMOVUPS Y7, 32(DX)(DI*1)
 	ADDQ    $0x00000040, DX
 	SUBQ    $0x00000001, BX
-	JMP     loop454
+	JMP     loop563
 
-done455:
+done564:
 	MOVQ rank+40(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ t+32(FP), BX
@@ -21970,19 +32010,19 @@ done455:
 	ADDQ CX, DX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000004, AX
-	JMP  loop452
+	JMP  loop561
 
-done453:
-loop458:
+done562:
+loop567:
 	CMPQ AX, $0x01
-	JL   done459
+	JL   done568
 	MOVQ b+16(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ panels+24(FP), BX
 
-loop460:
+loop569:
 	CMPQ   BX, $0x02
-	JL     done461
+	JL     done570
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R8
@@ -21996,9 +32036,9 @@ loop460:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-loop462:
+loop571:
 	CMPQ         R8, $0x01
-	JL           done463
+	JL           done572
 	VCVTPH2PS    (CX), Y4
 	VCVTPH2PS    16(CX), Y5
 	VCVTPH2PS    (CX)(DI*1), Y6
@@ -22011,9 +32051,9 @@ loop462:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop462
+	JMP          loop571
 
-done463:
+done572:
 	ADDQ    DI, CX
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), SI
@@ -22027,12 +32067,12 @@ done463:
 	VMOVUPS Y3, 96(DX)
 	ADDQ    $0x00000080, DX
 	SUBQ    $0x00000002, BX
-	JMP     loop460
+	JMP     loop569
 
-done461:
-loop464:
+done570:
+loop573:
 	CMPQ   BX, $0x01
-	JL     done465
+	JL     done574
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R8
@@ -22044,9 +32084,9 @@ loop464:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
-loop466:
+loop575:
 	CMPQ         R8, $0x01
-	JL           done467
+	JL           done576
 	VCVTPH2PS    (CX), Y2
 	VCVTPH2PS    16(CX), Y3
 	VBROADCASTSS (SI), Y4
@@ -22055,9 +32095,9 @@ loop466:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop466
+	JMP          loop575
 
-done467:
+done576:
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), SI
 	VADDPS  (DX), Y0, Y0
@@ -22066,9 +32106,9 @@ done467:
 	VMOVUPS Y1, 32(DX)
 	ADDQ    $0x00000040, DX
 	SUBQ    $0x00000001, BX
-	JMP     loop464
+	JMP     loop573
 
-done465:
+done574:
 	MOVQ rank+40(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ t+32(FP), BX
@@ -22079,8 +32119,8 @@ done465:
 	ADDQ CX, DX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000001, AX
-	JMP  loop458
+	JMP  loop567
 
-done459:
+done568:
 	VZEROUPPER
 	RET

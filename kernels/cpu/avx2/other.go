@@ -30,6 +30,15 @@ func DecodeF16(dst []float32, w []byte) { quant.Decode(quant.F16, dst, w) }
 // DecodeBF16 is quant.Decode for BF16.
 func DecodeBF16(dst []float32, w []byte) { quant.Decode(quant.BF16, dst, w) }
 
+// FewRows sets element r of row t of dst, rows being stride elements apart, to what ref.RowsQuant makes of row r of the
+// weights and row t of x.
+func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
+	for i := range len(x.Scale) / (x.Cols / x.BlockLen) {
+		one := x.Rows(i, 1)
+		ref.RowsQuant(t, dst[i*stride:i*stride+rows], w, &one)
+	}
+}
+
 // HasBytes says whether MulBytes takes a type.
 func HasBytes(quant.Type) bool { return true }
 

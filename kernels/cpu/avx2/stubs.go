@@ -207,6 +207,84 @@ func mulSupersMinima4(dst *float32, dstStride int, panel *uint8, pairs *int16, m
 //go:noescape
 func mulSupersMinima5(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
 
+// fewQ4_0 sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+//
+//go:noescape
+func fewQ4_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ4_1 sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+//
+//go:noescape
+func fewQ4_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ5_0 sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+//
+//go:noescape
+func fewQ5_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ5_1 sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+//
+//go:noescape
+func fewQ5_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewMXFP4 sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+//
+//go:noescape
+func fewMXFP4(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ2_K sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+//
+//go:noescape
+func fewQ2_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ3_K sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+//
+//go:noescape
+func fewQ3_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ4_K sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+//
+//go:noescape
+func fewQ4_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ5_K sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+//
+//go:noescape
+func fewQ5_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ6_K sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+//
+//go:noescape
+func fewQ6_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ8_0 sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+//
+//go:noescape
+func fewQ8_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewIQ4_NL sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+//
+//go:noescape
+func fewIQ4_NL(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewIQ4_XS sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+//
+//go:noescape
+func fewIQ4_XS(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+
 // mulFloats multiplies rows rows of weights, an even number, with count rows of activations, all of cols columns, a
 // multiple of sixteen: ref.MulFloats. dstStride is in bytes.
 //
