@@ -121,7 +121,7 @@ func TestCacheEndpoint(t *testing.T) {
 		{0, "?domain=weftd", 200, own.domains[:1]},
 		{0, "?domain=uid%3D1000%23000000000000", 200, nil},
 		{0, "?model=other", http.StatusNotFound, nil},
-		{0, "?modle=m", http.StatusBadRequest, nil},
+		{0, "?modell=m", http.StatusBadRequest, nil},
 		{0, "?model=", http.StatusBadRequest, nil},
 		{0, "?domain=a&domain=b", http.StatusBadRequest, nil},
 		{0, "?model=%zz", http.StatusBadRequest, nil},
