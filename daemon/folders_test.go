@@ -17,6 +17,7 @@ import (
 func settings(dir string) config.Config {
 	cfg := config.Default()
 	cfg.DataDir = dir
+	cfg.MemoryPressure = false // what else this machine does must not decide
 	for name, to := range map[string]*string{
 		"models": &cfg.ModelsDir, "adapters": &cfg.AdaptersDir, "plugins": &cfg.PluginsDir, "documents": &cfg.DocumentsDir, "state": &cfg.StateDir,
 	} {

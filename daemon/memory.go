@@ -82,18 +82,8 @@ func groupMemory(root fs.FS) (least usable, ok bool) {
 		return usable{}, false
 	}
 	for line := range strings.Lines(string(groups)) {
-		id, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
-		controllers, group, found := strings.Cut(rest, ":")
-		if !found {
-			continue
-		}
-		var h hierarchy
-		switch {
-		case id == "0" && controllers == "":
-			h = hierarchy{2, []string{"sys/fs/cgroup", "sys/fs/cgroup/unified"}, []string{"memory.max", "memory.high"}}
-		case strings.Contains(","+controllers+",", ",memory,"):
-			h = hierarchy{1, []string{"sys/fs/cgroup/memory"}, []string{"memory.limit_in_bytes"}}
-		default:
+		h, group, counts := hierarchyOf(line)
+		if !counts {
 			continue
 		}
 		for group = path.Join("/", group); ; group = path.Dir(group) {
@@ -106,6 +96,21 @@ func groupMemory(root fs.FS) (least usable, ok bool) {
 		}
 	}
 	return least, ok
+}
+
+// hierarchyOf reads a line of /proc/self/cgroup; it is false for one that says nothing of memory.
+func hierarchyOf(line string) (h hierarchy, group string, ok bool) {
+	id, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
+	controllers, group, found := strings.Cut(rest, ":")
+	switch {
+	case !found:
+		return h, "", false
+	case id == "0" && controllers == "":
+		return hierarchy{2, []string{"sys/fs/cgroup", "sys/fs/cgroup/unified"}, []string{"memory.max", "memory.high"}}, group, true
+	case strings.Contains(","+controllers+",", ",memory,"):
+		return hierarchy{1, []string{"sys/fs/cgroup/memory"}, []string{"memory.limit_in_bytes"}}, group, true
+	}
+	return h, "", false
 }
 
 // limit is the least limit that one group has. A group of the host may not be there in a container: its root then is the container's

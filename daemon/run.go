@@ -3,7 +3,7 @@
 // other thing is some other package's, and this is the only one that imports them all and that names kernels/cpu.
 //
 // Goroutines: Run's own, one for each listener, one that watches the models folder and brings the repository up to date, one that does the
-// same for adapters, one that tells these, and drafts, of other models, one that waits until the models there were at the start have been checked. All end before Run returns. Sizes are bytes.
+// same for adapters, one that tells these, and drafts, of other models, one that gives memory back under pressure, one that waits until the models there were at the start have been checked. All end before Run returns. Sizes are bytes.
 package daemon
 
 import (
@@ -199,6 +199,10 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return nil
 	})
 	group.Go(func() error {
+		p.mindMemory(ctx)
+		return nil
+	})
+	group.Go(func() error {
 		p.becomeReady(ctx, looked)
 		return nil
 	})
@@ -257,6 +261,21 @@ func (p *process) followModels(ctx context.Context) {
 			p.drafts.sync(ctx)
 		}
 	}
+}
+
+// mindMemory gives memory back under pressure, until ctx ends.
+func (p *process) mindMemory(ctx context.Context) {
+	if !p.cfg.MemoryPressure {
+		return
+	}
+	root := os.DirFS("/")
+	trigger, err := watchStalls(stallFiles(root))
+	if err != nil {
+		p.log.Debug("the kernel does not tell of memory stalls by itself; they are looked for regularly", "every", idleLook, "reason", err)
+	}
+	defer trigger.close()
+	minder := pressure{gauge: gauge{root: root}, from: p.models, log: p.log, given: p.metrics.GivenBack, state: p.metrics.Pressed}
+	minder.run(ctx, trigger)
 }
 
 // becomeReady makes the daemon ready once every model that lay there at the start is served or refused.

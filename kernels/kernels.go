@@ -58,6 +58,9 @@ type Projection struct {
 // Cache is paged key/value memory of a backend. Who owns which page is accounted by runtime/kvcache.
 type Cache interface {
 	Layout() CacheLayout
+	// Discard gives the memory of pages back to the system: what they hold is lost, and they take room again from their next use on. No
+	// operation may be using them.
+	Discard(pages []int32)
 	// Free gives the memory back. No operation may be using it.
 	Free()
 }

@@ -28,17 +28,18 @@ type Config struct {
 	AllowedOrigins []string
 	AdminTCP       bool
 
-	Ctx           int // tokens; 0: the model's own, then what memory allows
-	Parallel      int // sequences decoded at once in each model
-	Threads       int // 0: the processors this process may use
-	CPU           string
-	MemoryBudget  Size
-	AdapterMemory Size // beside MemoryBudget; a share is of that
-	KVType        string
-	Speculation   string
-	PrefixSharing bool
-	Builtin       bool
-	IdleUnload    time.Duration // 0: never
+	Ctx            int // tokens; 0: the model's own, then what memory allows
+	Parallel       int // sequences decoded at once in each model
+	Threads        int // 0: the processors this process may use
+	CPU            string
+	MemoryBudget   Size
+	AdapterMemory  Size // beside MemoryBudget; a share is of that
+	KVType         string
+	Speculation    string
+	PrefixSharing  bool
+	Builtin        bool
+	IdleUnload     time.Duration // 0: never
+	MemoryPressure bool
 
 	Queue      int // requests
 	StepTokens int
@@ -85,13 +86,14 @@ func Default() Config {
 		MaxConnections: 4096,
 		MaxPerCaller:   1024,
 
-		Parallel:      8,
-		MemoryBudget:  Size{Percent: 75},
-		AdapterMemory: Size{Percent: 10},
-		KVType:        "f16",
-		Speculation:   "auto",
-		PrefixSharing: true,
-		Builtin:       true,
+		Parallel:       8,
+		MemoryBudget:   Size{Percent: 75},
+		AdapterMemory:  Size{Percent: 10},
+		KVType:         "f16",
+		Speculation:    "auto",
+		PrefixSharing:  true,
+		Builtin:        true,
+		MemoryPressure: true,
 
 		Queue:      256,
 		StepTokens: 256,

@@ -46,6 +46,7 @@ func (c *Config) settings() []setting {
 		{key: "speculation", to: &c.Speculation, choices: speculations, help: "Whether tokens that an answer is likely to repeat are computed ahead where that was measured to be faster: `auto` or `off`; answers are the same."},
 		{key: "prefix_sharing", to: &c.PrefixSharing, help: "Whether requests that begin alike, of one user and `cache_salt`, share what is cached of their beginning; without it nothing is kept of a request, sessions included."},
 		{key: "idle_unload", to: &c.IdleUnload, min: 0, max: mostIdle, help: "How long a model stays loaded that no request wants; the next one has it loaded again. 0 is for ever: memory is then given back when another model or the machine wants it."},
+		{key: "memory_pressure", to: &c.MemoryPressure, help: "Whether unused cache and idle models are given back when the machine, or the daemon's control group, runs short of memory."},
 		{key: "builtin", to: &c.Builtin, help: "Whether the built-in model is served."},
 
 		{key: "queue", to: &c.Queue, min: 1, max: most, help: "Requests that may wait in each model; one more is answered 429."},

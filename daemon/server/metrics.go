@@ -37,6 +37,8 @@ type Metrics struct {
 	stepRows   prometheus.Histogram
 	stepTime   prometheus.Histogram
 	unloads    *prometheus.CounterVec // cause
+	givenBack  *prometheus.CounterVec // what
+	pressure   prometheus.Gauge
 
 	mu     sync.Mutex
 	labels map[string]bool // adapters that have time series of their own; under mu
@@ -65,6 +67,12 @@ func NewMetrics(version string) *Metrics {
 		unloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weft_repository_unloads_total", Help: "Models unloaded, by cause: asked, idle, room for another model, or memory pressure.",
 		}, []string{"cause"}),
+		givenBack: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weft_memory_given_back_bytes_total", Help: "Memory given back under pressure: unused pages of caches, models, pages of sessions.",
+		}, []string{"what"}),
+		pressure: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weft_memory_pressure", Help: "How pressed for memory the machine or the daemon's control group is: from 1 on memory is given back.",
+		}),
 		labels: map[string]bool{},
 		firstToken: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "weft_server_first_token_seconds", Help: "From a request's arrival to its first token.", Buckets: seconds,
@@ -88,7 +96,7 @@ func NewMetrics(version string) *Metrics {
 		Name: "weft_build_info", Help: "Always 1; the version is the label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.duration, m.tokens, m.adapted, m.generated, m.firstToken, m.interToken, m.queue, m.stepRows, m.stepTime, m.unloads, build,
+	m.registry.MustRegister(m.requests, m.duration, m.tokens, m.adapted, m.generated, m.firstToken, m.interToken, m.queue, m.stepRows, m.stepTime, m.unloads, m.givenBack, m.pressure, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 	return m
@@ -102,6 +110,14 @@ func (m *Metrics) Step(rows int, took time.Duration) {
 
 // Unloaded counts a model that was unloaded.
 func (m *Metrics) Unloaded(cause string) { m.unloads.WithLabelValues(cause).Inc() }
+
+// GivenBack counts memory that was given back under pressure.
+func (m *Metrics) GivenBack(what string, bytes int64) {
+	m.givenBack.WithLabelValues(what).Add(float64(bytes))
+}
+
+// Pressed notes how pressed for memory the machine is.
+func (m *Metrics) Pressed(level float64) { m.pressure.Set(level) }
 
 // observe counts a finished request.
 func (m *Metrics) observe(rec *record, total time.Duration) {

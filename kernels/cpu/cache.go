@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/weft-run/weft/kernels"
@@ -48,6 +49,28 @@ func (b *backend) NewCache(l kernels.CacheLayout) (kernels.Cache, error) {
 }
 
 func (c *cache) Layout() kernels.CacheLayout { return c.layout }
+
+// Discard works on whole pages of the system's: where a page of a layer is no multiple of these, what it shares with others stays.
+func (c *cache) Discard(pages []int32) {
+	l := &c.layout
+	if len(pages) == 0 || len(c.memory) == 0 {
+		return
+	}
+	sorted := slices.Sorted(slices.Values(pages))
+	size := len(c.memory) / (l.Layers * l.Pages) // of a page in one layer
+	for first := 0; first < len(sorted); {
+		end := first + 1
+		for end < len(sorted) && sorted[end] == sorted[end-1]+1 {
+			end++
+		}
+		from, to := int(sorted[first])*size, (int(sorted[end-1])+1)*size
+		for layer := range l.Layers {
+			base := layer * l.Pages * size
+			discard(c.memory, base+from, base+to)
+		}
+		first = end
+	}
+}
 
 func (c *cache) Free() {
 	release(c.memory)

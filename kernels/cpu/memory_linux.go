@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"os"
 	"syscall"
 )
 
@@ -25,5 +26,17 @@ func release(b []byte) {
 	}
 	if err := syscall.Munmap(b); err != nil {
 		panic("BUG: cpu: release of memory that reserve did not return: " + err.Error())
+	}
+}
+
+// discard gives the whole pages of the system's that lie between two offsets of memory of reserve back; they are zero from then on.
+func discard(b []byte, from, to int) {
+	size := os.Getpagesize()
+	from, to = (from+size-1)/size*size, to/size*size
+	if from >= to {
+		return
+	}
+	if err := syscall.Madvise(b[from:to], syscall.MADV_DONTNEED); err != nil {
+		panic("BUG: cpu: discard of memory that reserve did not return: " + err.Error())
 	}
 }

@@ -38,6 +38,13 @@ type fakeCache struct {
 func (c *fakeCache) Layout() kernels.CacheLayout { return c.layout }
 func (c *fakeCache) Free()                       { c.owner.freed = true }
 
+func (c *fakeCache) Discard(pages []int32) {
+	size := int32(c.layout.PageTokens)
+	for _, p := range pages {
+		clear(c.hashes[p*size : (p+1)*size])
+	}
+}
+
 func (b *fakeBackend) NewBuffer(n int) kernels.Buffer { return make(fakeBuffer, n) }
 
 func (b *fakeBackend) NewCache(l kernels.CacheLayout) (kernels.Cache, error) {

@@ -46,6 +46,7 @@ type page struct {
 	refs         int32   // Tables that hold it
 	keyed        bool    // key is its content's, and it is in the index
 	lasting      bool    // a Lasting table held it; changed only while a table holds it
+	touched      bool    // it was taken since its memory was given back
 	older, newer int32   // neighbours in its list of kept pages
 	key          Key
 }
@@ -152,7 +153,7 @@ func (m *Manager) take(domain string) int32 {
 		m.unkeep(p)
 		m.forget(p)
 	}
-	m.pages[p].refs = 1
+	m.pages[p].refs, m.pages[p].touched = 1, true
 	m.enter(p, domain)
 	return p
 }

@@ -79,6 +79,8 @@ func TestScripts(t *testing.T) {
 				return usage(m)
 			case "drop":
 				return fmt.Sprint(m.Drop(func(domain string) bool { return len(words) == 1 || words[1] == domain }))
+			case "giveback":
+				return fmt.Sprint(m.GiveBack(len(words) > 1))
 			case "lasting":
 				table().Lasting = true
 			case "adopt":
@@ -256,6 +258,7 @@ type fakeCache struct {
 
 func (c fakeCache) Layout() kernels.CacheLayout { return c.layout }
 func (c fakeCache) Free()                       { *c.freed = true }
+func (c fakeCache) Discard([]int32)             {}
 
 func (b fakeBackend) NewCache(l kernels.CacheLayout) (kernels.Cache, error) {
 	return fakeCache{l, new(bool)}, b.err

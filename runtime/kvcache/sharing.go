@@ -115,6 +115,30 @@ func (m *Manager) Drop(match func(domain string) bool) (dropped int) {
 	return dropped
 }
 
+// GiveBack frees the kept pages, those of Lasting tables only where it is told to, and returns the free pages that were in use since the last
+// time: their memory is not wanted for now.
+func (m *Manager) GiveBack(lasting bool) (pages []int32) {
+	for p := int32(len(m.pages)) - 1; p >= 0; p-- {
+		page := &m.pages[p]
+		if page.refs > 0 {
+			continue
+		}
+		if page.keyed {
+			if page.lasting && !lasting {
+				continue
+			}
+			m.unkeep(p)
+			m.forget(p)
+			m.free = append(m.free, p)
+		}
+		if page.touched {
+			page.touched = false
+			pages = append(pages, p)
+		}
+	}
+	return pages
+}
+
 // listOf is the list of kept pages that a page belongs in.
 func (m *Manager) listOf(p int32) *keptList {
 	if m.pages[p].lasting {

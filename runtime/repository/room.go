@@ -135,3 +135,23 @@ func (r *Repository) GiveBack(ctx context.Context, why string) (name string, byt
 	}
 	return m.Name, m.Memory
 }
+
+// GiveBackPages gives the memory of cache pages back that no request holds, of all models, and returns how much that was; those that sessions
+// keep only where it is told to.
+func (r *Repository) GiveBackPages(ctx context.Context, sessions bool) (bytes int64) {
+	r.mu.Lock()
+	var engines []*engine.Engine
+	for _, e := range r.entries {
+		if e.current != nil {
+			engines = append(engines, e.current.Engine)
+		}
+	}
+	r.mu.Unlock()
+	for _, e := range engines {
+		n, err := e.GiveBack(ctx, sessions)
+		if err == nil { // else it has ended by now
+			bytes += n
+		}
+	}
+	return bytes
+}

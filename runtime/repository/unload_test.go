@@ -330,6 +330,49 @@ func TestSessionsOutlastUnloading(t *testing.T) {
 	}
 }
 
+// TestPagesAreGivenBack: those that nobody holds, and what is computed again without them is the same to the bit.
+func TestPagesAreGivenBack(t *testing.T) {
+	b := newBench(t, nil)
+	b.put("a", modeltest.Spec{Context: 512})
+	b.put("b", modeltest.Spec{Context: 512})
+	b.sync()
+	ask := func(session string) ([]int32, int) {
+		l := b.acquire("a")
+		defer l.Release()
+		r := request(7, 8)
+		r.Prompt, r.Session = make([]int32, 200), session
+		for i := range r.Prompt {
+			r.Prompt[i] = int32(10 + i*i%80)
+		}
+		s, err := l.Engine.Submit(r)
+		must(t, err)
+		tokens, err := drain(t, s)
+		must(t, err)
+		return tokens, s.Result().ReusedTokens
+	}
+	cold, _ := ask("")
+	for _, session := range []string{"", "talk"} {
+		if again, reused := ask(session); reused == 0 || !slices.Equal(cold, again) {
+			t.Errorf("%d tokens were found; %v, before %v", reused, again, cold)
+		}
+		if n := b.GiveBackPages(t.Context(), false); session == "" && n == 0 {
+			t.Error("nothing was given back")
+		}
+		if session != "" && b.status("a").Engine.PagesKept == 0 {
+			t.Error("what the session keeps is gone")
+		}
+		if n := b.GiveBackPages(t.Context(), true); session != "" && n == 0 {
+			t.Error("nothing of the session was given back")
+		}
+		if kept := b.status("a").Engine.PagesKept; kept != 0 {
+			t.Errorf("%d pages are kept", kept)
+		}
+		if again, reused := ask(session); reused != 0 || !slices.Equal(cold, again) {
+			t.Errorf("%d tokens were found; %v, before %v", reused, again, cold)
+		}
+	}
+}
+
 // clock is a clock that tests set.
 type clock struct {
 	mu sync.Mutex

@@ -1,0 +1,185 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// pressed and relieved are the strains at which giving back begins and ends.
+	pressed, relieved = 1, 0.2
+	// pressedLook is the time between two looks while memory is wanted: what was given back shows by then. calmLook is that of other times
+	// where the kernel tells when stalls begin, and idleLook where it does not.
+	pressedLook = time.Second
+	calmLook    = 10 * time.Second
+	idleLook    = 2 * time.Second
+	// stallTrigger asks the kernel to tell when tasks have waited for memory for 0.2 s of 2 s; shorter windows want privileges.
+	stallTrigger = "some 200000 2000000\x00"
+)
+
+// memoryHolder is what has memory to give back.
+type memoryHolder interface {
+	// GiveBackPages gives back cache pages that no request holds, those that sessions keep only where it is told to.
+	GiveBackPages(ctx context.Context, sessions bool) (bytes int64)
+	// GiveBack unloads the idle model that was unused for the longest time.
+	GiveBack(ctx context.Context, why string) (name string, bytes int64)
+}
+
+// pressure gives memory back while the machine, or a control group of this process, is short of it, before the kernel takes it by
+// killing. One thing at a time: unused pages of caches, then idle models, the longest unused first, then pages that sessions keep; and no more
+// than until the strain is over. It is one goroutine's.
+type pressure struct {
+	gauge gauge
+	from  memoryHolder
+	log   *slog.Logger
+	given func(what string, bytes int64) // counts; may be nil
+	state func(level float64)            // is told of each measure; may be nil
+
+	on    bool // memory is wanted
+	empty bool // since then everything was given back, and the log says so
+}
+
+// step measures and gives back one thing, if memory is wanted. It returns whether memory is wanted still.
+func (p *pressure) step(ctx context.Context, now time.Time) bool {
+	s := p.gauge.measure(now)
+	if p.state != nil {
+		p.state(s.level)
+	}
+	switch {
+	case p.on && s.level <= relieved:
+		p.on, p.empty = false, false
+		p.log.Info("memory pressure is over")
+		return false
+	case !p.on && s.level < pressed:
+		return false
+	}
+	p.on = true
+	p.giveBack(ctx, s.why)
+	return true
+}
+
+// giveBack gives back the first thing that there is.
+func (p *pressure) giveBack(ctx context.Context, why string) {
+	tell := func(what string, bytes int64, attrs ...any) {
+		p.empty = false
+		if p.given != nil {
+			p.given(what, bytes)
+		}
+		p.log.Warn("memory is given back under pressure", append([]any{"what", what, "bytes", bytes, "reason", why}, attrs...)...)
+	}
+	if n := p.from.GiveBackPages(ctx, false); n > 0 {
+		tell("pages", n)
+		return
+	}
+	if name, n := p.from.GiveBack(ctx, why); n > 0 {
+		tell("model", n, "model", name)
+		return
+	}
+	if n := p.from.GiveBackPages(ctx, true); n > 0 {
+		tell("sessions", n)
+		return
+	}
+	if !p.empty {
+		p.empty = true
+		p.log.Warn("memory pressure, and nothing is left to give back: what is loaded is in use or pinned", "reason", why)
+	}
+}
+
+// run steps until ctx ends: when the kernel tells of stalls, where it does, and by a timer.
+func (p *pressure) run(ctx context.Context, trigger *stallWatch) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-trigger.stalls():
+		case <-timer.C:
+		}
+		switch {
+		case p.step(ctx, time.Now()):
+			timer.Reset(pressedLook)
+		case trigger != nil:
+			timer.Reset(calmLook)
+		default:
+			timer.Reset(idleLook)
+		}
+	}
+}
+
+// stallWatch is the kernel's word of stalls, as a channel. The goroutine that waits for it ends with close.
+type stallWatch struct {
+	c      chan struct{} // one message: tasks waited for memory
+	file   *os.File
+	end    [2]int // a pipe: closing its first end wakes the goroutine
+	closed chan struct{}
+}
+
+// stalls never says anything where there is no watch.
+func (w *stallWatch) stalls() <-chan struct{} {
+	if w == nil {
+		return nil
+	}
+	return w.c
+}
+
+// watchStalls asks the kernel to tell of stalls, of the first of the files that it takes that for: nil, and why, where there is none.
+func watchStalls(files []string) (*stallWatch, error) {
+	err := fs.ErrNotExist
+	for _, name := range files {
+		var f *os.File
+		f, err = os.OpenFile(name, os.O_RDWR|unix.O_NONBLOCK, 0)
+		if err != nil {
+			continue
+		}
+		if _, err = unix.Write(int(f.Fd()), []byte(stallTrigger)); err != nil {
+			f.Close()
+			continue
+		}
+		w := &stallWatch{c: make(chan struct{}, 1), file: f, closed: make(chan struct{})}
+		if err = unix.Pipe2(w.end[:], unix.O_CLOEXEC); err != nil {
+			f.Close()
+			return nil, err
+		}
+		go w.wait()
+		return w, nil
+	}
+	return nil, fmt.Errorf("daemon: no word of memory stalls: %w", err)
+}
+
+// wait passes the kernel's word on. The goroutine ends when the pipe or the file does.
+func (w *stallWatch) wait() {
+	defer close(w.closed)
+	polled := []unix.PollFd{{Fd: int32(w.file.Fd()), Events: unix.POLLPRI}, {Fd: int32(w.end[0]), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(polled, -1); err != nil && err != unix.EINTR {
+			return
+		}
+		if polled[1].Revents != 0 || polled[0].Revents&(unix.POLLERR|unix.POLLNVAL) != 0 {
+			return
+		}
+		if polled[0].Revents&unix.POLLPRI != 0 {
+			select {
+			case w.c <- struct{}{}:
+			default: // a message is there already
+			}
+		}
+	}
+}
+
+// close ends the watch.
+func (w *stallWatch) close() {
+	if w == nil {
+		return
+	}
+	unix.Close(w.end[1])
+	<-w.closed
+	unix.Close(w.end[0])
+	w.file.Close()
+}
