@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -22,14 +21,6 @@ type caser func(r rune) letterCase
 
 func caseOf(r rune) letterCase {
 	switch {
-	case r < utf8.RuneSelf:
-		switch {
-		case 'a' <= r && r <= 'z':
-			return lowerCase
-		case 'A' <= r && r <= 'Z':
-			return upperCase
-		}
-		return noLetter
 	case unicode.In(r, unicode.Ll):
 		return lowerCase
 	case unicode.In(r, unicode.Lu, unicode.Lt):
@@ -69,7 +60,7 @@ func scanYoutuWord(c *classTable, text string, i int) int {
 // [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|
 // the same with the capitals needed and not the small letters|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 func scanKimi(c *classTable, text string, i int) int {
-	if end := hanRun(c, text, i); end > i {
+	if end := hanChars.run(c, text, i); end > i {
 		return end
 	}
 	if end := contractedWord(c, text, i, caseOfKimi); end > i {
@@ -78,7 +69,7 @@ func scanKimi(c *classTable, text string, i int) int {
 	return scanRest(c, text, i, 3, "\r\n")
 }
 
-var hanRun = runOf(func(_ *classTable, r rune) bool { return isHan(r) }, false)
+var hanChars = newCharSet(func(_ *classTable, r rune) bool { return isHan(r) })
 
 // isHan: \p{Han} as of Unicode 16, which has one block that Go's tables lack.
 func isHan(r rune) bool {
@@ -128,11 +119,9 @@ func mixedCase(text string, i int, of caser) int {
 	either := i
 	j := i
 	for j < len(text) {
-		look(1)
-		r, n := utf8.DecodeRuneInString(text[j:])
-		k := of(r)
+		k, n := caseAt(text, j, of)
 		if k == lowerCase {
-			return run(text, j, of, lowerCase, anyCase)
+			return caseRun(text, j, of, lowerCase, anyCase)
 		}
 		if k == noLetter {
 			break
@@ -146,14 +135,13 @@ func mixedCase(text string, i int, of caser) int {
 }
 
 // capitals returns the end of a run of capitals at i; where other letters follow or stand among them mixedCase has taken the word.
-func capitals(text string, i int, of caser) int { return run(text, i, of, upperCase) }
+func capitals(text string, i int, of caser) int { return caseRun(text, i, of, upperCase, upperCase) }
 
-// run returns the end of the run of letters of these cases at i.
-func run(text string, i int, of caser, cases ...letterCase) int {
+// caseRun returns the end of the run of letters of either of two cases at i.
+func caseRun(text string, i int, of caser, one, other letterCase) int {
 	for i < len(text) {
-		look(1)
-		r, n := utf8.DecodeRuneInString(text[i:])
-		if !slices.Contains(cases, of(r)) {
+		k, n := caseAt(text, i, of)
+		if k != one && k != other {
 			break
 		}
 		i += n
@@ -161,9 +149,26 @@ func run(text string, i int, of caser, cases ...letterCase) int {
 	return i
 }
 
+// caseAt returns the case and the length of the character at byte i of text.
+func caseAt(text string, i int, of caser) (letterCase, int) {
+	look(1)
+	if b := text[i]; b < utf8.RuneSelf {
+		return asciiCases[b], 1
+	}
+	r, n := utf8.DecodeRuneInString(text[i:])
+	return of(r), n
+}
+
+var asciiCases = func() (t [utf8.RuneSelf]letterCase) {
+	for b := range t {
+		t[b] = caseOf(rune(b))
+	}
+	return t
+}()
+
 // scanRest: \p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[behind]*|\s*[\r\n]+|\s+(?!\S)|\s+
 func scanRest(c *classTable, text string, i, digits int, behind string) int {
-	if end := upTo(digits, isNumber)(c, text, i); end > i {
+	if end := c.runUpTo(text, i, number, digits); end > i {
 		return end
 	}
 	j := i

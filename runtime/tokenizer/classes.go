@@ -45,6 +45,22 @@ func newClassTable(withMarks bool) *classTable {
 	return c
 }
 
+// asciiClasses is a table of which only ASCII is filled, which is the same in all: what tables of predicates are made with.
+var asciiClasses = func() *classTable {
+	c := &classTable{}
+	for b := range rune(utf8.RuneSelf) {
+		switch {
+		case unicode.IsLetter(b):
+			c.basic[b] = letter
+		case unicode.IsNumber(b):
+			c.basic[b] = number
+		case unicode.IsSpace(b):
+			c.basic[b] = space
+		}
+	}
+	return c
+}()
+
 // letters and numbers are the classes as of Unicode 16, the version of the tokenizers that models are made with; Go 1.26
 // has 15.0, so the characters that came since are added.
 var (
@@ -130,6 +146,29 @@ func (c *classTable) class(r rune) class {
 // run returns the end of the run of characters of class k that begins at i.
 func (c *classTable) run(text string, i int, k class) int {
 	for i < len(text) {
+		if b := text[i]; b < utf8.RuneSelf { // most of most texts, and quickly told
+			look(1)
+			if c.basic[b] != k {
+				break
+			}
+			i++
+			continue
+		}
+		got, n := c.at(text, i)
+		if got != k {
+			break
+		}
+		i += n
+	}
+	return i
+}
+
+// runUpTo returns the end of the run at i of at most most characters of class k.
+func (c *classTable) runUpTo(text string, i int, k class, most int) int {
+	for range most {
+		if i == len(text) {
+			break
+		}
 		got, n := c.at(text, i)
 		if got != k {
 			break

@@ -20,11 +20,9 @@ type bigram struct {
 // merger is the working memory of one merging.
 type merger struct {
 	syms  []symbol
-	queue []bigram // a heap in long words
+	queue []bigram // a heap, the best first
+	short shortWord
 }
-
-// shortWord is the number of symbols up to which looking through all bigrams for the best one beats a heap.
-const shortWord = 24
 
 // keepSymbols bounds the memory an idle merger holds.
 const keepSymbols = 1 << 16
@@ -40,22 +38,17 @@ func (m *merger) shrink() {
 
 // merge splits a word into its smallest symbols and joins neighbours, the best pair first, until none is left to join.
 func (t *Tokenizer) merge(m *merger, word string, out []int32) []int32 {
+	if len(word) <= maxShortBytes {
+		return t.mergeShort(&m.short, word, out)
+	}
 	t.split(m, word)
 	m.queue = m.queue[:0]
 	for i := 1; i < len(m.syms); i++ {
 		t.push(m, word, int32(i-1), int32(i))
 	}
-	heaped := len(m.syms) > shortWord
-	if heaped {
-		m.heapify()
-	}
+	m.heapify()
 	for len(m.queue) > 0 {
-		var b bigram
-		if heaped {
-			b = m.popHeap()
-		} else {
-			b = m.popBest()
-		}
+		b := m.popHeap()
 		l := &m.syms[b.left]
 		if l.start == l.end || l.next < 0 {
 			continue
@@ -73,10 +66,8 @@ func (t *Tokenizer) merge(m *merger, word string, out []int32) []int32 {
 		n := len(m.queue)
 		t.push(m, word, l.prev, b.left)
 		t.push(m, word, b.left, l.next)
-		if heaped {
-			for i := n; i < len(m.queue); i++ {
-				m.up(i)
-			}
+		for i := n; i < len(m.queue); i++ {
+			m.up(i)
 		}
 	}
 	for i := int32(0); i >= 0; i = m.syms[i].next {
@@ -86,26 +77,11 @@ func (t *Tokenizer) merge(m *merger, word string, out []int32) []int32 {
 	return out
 }
 
-// split fills m.syms with the smallest symbols of a word: bytes for byte-level BPE, characters for the others.
+// split fills m.syms with the smallest symbols of a word.
 func (t *Tokenizer) split(m *merger, word string) {
 	m.syms = m.syms[:0]
 	for i := 0; i < len(word); {
-		n, id := 1, int32(-1)
-		if t.pairs != nil && !t.plain {
-			id = t.byteSyms[word[i]]
-		} else {
-			if word[i] >= utf8.RuneSelf {
-				// Of broken text each byte stands alone, and becomes a byte token.
-				if k, whole := charPrefix(word[i:]); whole {
-					n = k
-				}
-			}
-			if t.plain {
-				id = t.charSym(word[i : i+n])
-			} else if found, ok := t.byPiece[word[i:i+n]]; ok {
-				id = found
-			}
-		}
+		id, n := t.symbol(word, i)
 		k := int32(len(m.syms))
 		m.syms = append(m.syms, symbol{start: int32(i), end: int32(i + n), prev: k - 1, next: k + 1, id: id})
 		i += n
@@ -113,53 +89,44 @@ func (t *Tokenizer) split(m *merger, word string) {
 	m.syms[len(m.syms)-1].next = -1
 }
 
+// symbol returns the smallest symbol at byte i of a word and its length: a byte for byte-level BPE, a character for the others.
+func (t *Tokenizer) symbol(word string, i int) (id int32, n int) {
+	b := word[i]
+	if t.pairs != nil && !t.plain {
+		return t.byteSyms[b], 1
+	}
+	n = 1
+	if b >= utf8.RuneSelf {
+		// Of broken text each byte stands alone, and becomes a byte token.
+		if k, whole := charPrefix(word[i:]); whole {
+			n = k
+		}
+	} else if t.plain {
+		return t.byteSyms[b], 1
+	}
+	if t.plain {
+		return t.charSym(word[i : i+n]), n
+	}
+	if id, ok := t.byPiece.find(word[i : i+n]); ok {
+		return id, n
+	}
+	return -1, n
+}
+
 // push adds the bigram of two neighbours, if they merge.
 func (t *Tokenizer) push(m *merger, word string, left, right int32) {
 	if left < 0 || right < 0 {
 		return
 	}
-	look(1)
 	l, r := &m.syms[left], &m.syms[right]
-	b := bigram{left: left, bytes: r.end - l.start}
-	if t.pairs != nil {
-		if l.id < 0 || r.id < 0 {
-			return // a character that no merge knows
-		}
-		rank, id, ok := t.pairs.get(l.id, r.id)
-		if !ok {
-			return
-		}
-		b.rank, b.id = rank, id
-	} else {
-		if int(b.bytes) > t.maxPiece {
-			return
-		}
-		id, ok := t.byPiece[word[l.start:r.end]]
-		if !ok {
-			return
-		}
-		b.rank, b.id = t.spmRanks[id], id
+	rank, id := t.pairOf(word[l.start:r.end], l.id, r.id)
+	if rank != noMerge {
+		m.queue = append(m.queue, bigram{rank: rank, left: left, bytes: r.end - l.start, id: id})
 	}
-	m.queue = append(m.queue, b)
 }
 
 func (a bigram) before(b bigram) bool {
 	return a.rank < b.rank || a.rank == b.rank && a.left < b.left
-}
-
-func (m *merger) popBest() bigram {
-	best := 0
-	look(len(m.queue))
-	for i := 1; i < len(m.queue); i++ {
-		if m.queue[i].before(m.queue[best]) {
-			best = i
-		}
-	}
-	b := m.queue[best]
-	last := len(m.queue) - 1
-	m.queue[best] = m.queue[last]
-	m.queue = m.queue[:last]
-	return b
 }
 
 func (m *merger) heapify() {

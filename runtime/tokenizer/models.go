@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/bits"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -38,8 +39,10 @@ func (t *Tokenizer) initSPM(m gguf.Metadata) error {
 		}
 		t.spmRanks[id] = rank
 	}
-	for piece := range t.byPiece {
-		t.bridge(piece)
+	for _, s := range t.byPiece.entries {
+		if s.id != 0 {
+			t.bridge(t.piece(s.id - 1))
+		}
 	}
 	return nil
 }
@@ -130,9 +133,12 @@ func (t *Tokenizer) readMerges(merges []string) error {
 	}
 	if t.plain {
 		t.charSyms = extra
+		for b := range byte(utf8.RuneSelf) {
+			t.byteSyms[b] = t.charSym(string(b))
+		}
 	}
 	if t.spaceSign {
-		t.stages = slices.Concat(t.stages, cuts(func(_ *classTable, text string, i int) int { return t.wordEnd(text, i) }))
+		t.stages = slices.Concat(t.stages, cuts(anywhere(func(_ *classTable, text string, i int) int { return t.wordEnd(text, i) })))
 	}
 	return nil
 }
@@ -189,9 +195,10 @@ func (t *Tokenizer) emit(out []int32, text string, id int32) []int32 {
 }
 
 // pairTable says which two symbols merge, at what rank, into what: a hash table with open addressing, since this look-up is
-// most of what encoding does.
+// most of what encoding a new word does. The seed is random, so that no file can be made to have all of its pairs in one place.
 type pairTable struct {
-	shift   int // of a hash to a place
+	seed    [2]uint64 // the second is odd
+	shift   int       // of a hash to a place
 	entries []pairEntry
 }
 
@@ -202,13 +209,15 @@ type pairEntry struct {
 
 func newPairTable(n int) *pairTable {
 	size := bits.Len(uint(2*n + 16))
-	return &pairTable{64 - size, make([]pairEntry, 1<<size)}
+	return &pairTable{[2]uint64{rand.Uint64(), rand.Uint64() | 1}, 64 - size, make([]pairEntry, 1<<size)}
 }
 
 // entry returns the entry of a key, or the free one where it would be.
 func (p *pairTable) entry(key uint64) *pairEntry {
+	hash := (key ^ p.seed[0]) * 0x9E3779B97F4A7C15
+	hash = (hash ^ hash>>32) * p.seed[1]
 	mask := uint64(len(p.entries) - 1)
-	for i := (key * 0x9E3779B97F4A7C15) >> p.shift; ; i = (i + 1) & mask {
+	for i := hash >> p.shift; ; i = (i + 1) & mask {
 		if e := &p.entries[i]; e.key == key || e.key == 0 {
 			return e
 		}
@@ -224,7 +233,11 @@ func (p *pairTable) add(left, right, rank, id int32) {
 	}
 }
 
-func (p *pairTable) get(left, right int32) (rank, id int32, ok bool) {
+// get returns at what rank two symbols merge, and into what, or noMerge.
+func (p *pairTable) get(left, right int32) (rank, id int32) {
 	e := p.entry(pairKey(left, right))
-	return int32(e.val >> 32), int32(uint32(e.val)), e.key != 0
+	if e.key == 0 {
+		return noMerge, -1
+	}
+	return int32(e.val >> 32), int32(uint32(e.val))
 }

@@ -11,20 +11,20 @@ import (
 
 // numberTriples cuts runs of \p{N}, the first group being what is left over.
 func numberTriples(c *classTable, text string, piece func(string)) {
-	groups(c, text, piece, isNumber, nil)
+	groups(c, text, piece, numberChars, nil)
 }
 
 // thousands: \d{1,3}(?=(?:\d{3})*\b). A run with a letter or the like behind it has no such end and stays in what lies around it.
 func thousands(c *classTable, text string, piece func(string)) {
-	groups(c, text, piece, isDigit, func(behind rune) bool { return !isWordRune(c, behind) })
+	groups(c, text, piece, digitChars, func(behind rune) bool { return !isWordRune(c, behind) })
 }
 
 // groups gives the groups of each run of digits, and what lies between the runs. Where ends is set, only runs before a character
 // that it accepts, or at the end of the text, are cut.
-func groups(c *classTable, text string, piece func(string), digit func(*classTable, rune) bool, ends func(behind rune) bool) {
+func groups(c *classTable, text string, piece func(string), digits *charSet, ends func(behind rune) bool) {
 	from := 0
 	for i := 0; i < len(text); {
-		end, count := digitRun(c, text, i, digit)
+		end, count := digitRun(c, text, i, digits)
 		if count == 0 {
 			_, n := utf8.DecodeRuneInString(text[i:])
 			i += n
@@ -59,7 +59,7 @@ func groups(c *classTable, text string, piece func(string), digit func(*classTab
 func tripleCuts(c *classTable, text string, piece func(string)) {
 	from := 0
 	for i := 0; i < len(text); {
-		end, count := digitRun(c, text, i, isDigit)
+		end, count := digitRun(c, text, i, digitChars)
 		if count == 0 {
 			_, n := utf8.DecodeRuneInString(text[i:])
 			i += n
@@ -80,11 +80,10 @@ func tripleCuts(c *classTable, text string, piece func(string)) {
 }
 
 // digitRun returns the end of the run of digits at i and their number.
-func digitRun(c *classTable, text string, i int, digit func(*classTable, rune) bool) (end, count int) {
+func digitRun(c *classTable, text string, i int, digits *charSet) (end, count int) {
 	for i < len(text) {
-		look(1)
-		r, n := utf8.DecodeRuneInString(text[i:])
-		if !digit(c, r) {
+		n := digits.size(c, text, i)
+		if n == 0 {
 			break
 		}
 		i += n
@@ -92,6 +91,11 @@ func digitRun(c *classTable, text string, i int, digit func(*classTable, rune) b
 	}
 	return i, count
 }
+
+var (
+	numberChars = newCharSet(isNumber)
+	digitChars  = newCharSet(isDigit)
+)
 
 // isDigit: \d, which is \p{Nd}. All numbers that came with Unicode 16 are digits.
 func isDigit(c *classTable, r rune) bool {

@@ -53,17 +53,9 @@ func TestScannersAgainstRegularExpressions(t *testing.T) {
 			var got []int
 			stages := pre.stages
 			if stages == nil {
-				stages = cuts(finder(pre.scan))
+				stages = cuts(anywhere(pre.scan))
 			}
-			var cut func(stages []stage, text string)
-			cut = func(stages []stage, text string) {
-				if len(stages) == 0 {
-					got = append(got, len(text))
-					return
-				}
-				stages[0](table, text, func(piece string) { cut(stages[1:], piece) })
-			}
-			cut(stages, v.Text)
+			cutBy(stages, table, func(word string) { got = append(got, len(word)) })(v.Text)
 			if !slices.Equal(got, want) {
 				t.Errorf("line %d: %s cuts %q into %v, want %v", line, name, v.Text, got, want)
 			}

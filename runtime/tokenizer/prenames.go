@@ -37,9 +37,9 @@ var preTokenizers = map[string]preTokenizer{
 
 	"tekken":     {scan: scanTekken, ignoreMerges: true, addBOS: true},
 	"gpt-4o":     {scan: scanGPT4o},
-	"youtu":      {stages: cuts(scanYoutu, scanYoutuWord), ignoreMerges: true},
-	"tiny_aya":   {stages: slices.Concat([]stage{thousands}, cuts(scanGPT4o))},
-	"cohere2moe": {stages: slices.Concat([]stage{thousands}, cuts(scanGPT4o))},
+	"youtu":      {stages: cuts(startingWith("", scanYoutu), anywhere(scanYoutuWord)), ignoreMerges: true},
+	"tiny_aya":   {stages: slices.Concat([]stage{thousands}, cuts(anywhere(scanGPT4o)))},
+	"cohere2moe": {stages: slices.Concat([]stage{thousands}, cuts(anywhere(scanGPT4o)))},
 	"kimi-k2":    {scan: scanKimi},
 
 	"granite-embed-multi-97m": {scan: scanGPT4o, ignoreMerges: true},
@@ -49,9 +49,9 @@ var preTokenizers = map[string]preTokenizer{
 	"talkie":     {scan: scanGPT4o},
 	"minimax-m2": {scan: scanGPT4o},
 
-	"falcon":         {stages: cuts(runOf(isFalconPunct, false), scanGPT2, digitTriples)},
-	"default":        {stages: cuts(runOf(isDefaultPunct, false), scanGPT2, runOf(isNumber, false), digitTriples)},
-	"chameleon":      {stages: cuts(sentinel, imageToken, tabOrSpaces, upTo(1, isNumber), upTo(1, isChameleonPunct), scanGPT2), addBOS: true},
+	"falcon":         {stages: cuts(runOf(isFalconPunct, false), anywhere(scanGPT2), startingWith("0123456789", digitTriples))},
+	"default":        {stages: cuts(runOf(isDefaultPunct, false), anywhere(scanGPT2), runOf(isNumber, false), startingWith("0123456789", digitTriples))},
+	"chameleon":      {stages: cuts(startingWith("<", sentinel), startingWith("I", imageToken), startingWith("\t\n ", tabOrSpaces), upTo(1, isNumber), upTo(1, isChameleonPunct), anywhere(scanGPT2)), addBOS: true},
 	"deepseek-coder": {stages: cuts(upTo(1, isNewline), runOf(isLetter, true), runOf(isPunct, true), runOf(isDeepSeekCJK, false), upTo(1, isNumber))},
 	"deepseek-llm": {stages: cuts(
 		upTo(1, isNewline), runOf(isDeepSeekLetter, true), runOf(isDeepSeekPunct, true), lastSpaces, runOf(isDeepSeekCJK, false), runOf(isNumber, false),
@@ -61,13 +61,13 @@ var preTokenizers = map[string]preTokenizer{
 	"joyai-llm":     deepSeek3,
 	"hy_v4":         deepSeek3,
 
-	"spark2_5": {stages: cuts(upTo(3, isNumber), runOf(isHanKana, false), scanSpark, upTo(1, isNumber))},
-	"afmoe":    {stages: slices.Concat([]stage{numberTriples}, cuts(runOf(isAsian, false), scanDeepSeek3))},
+	"spark2_5": {stages: cuts(upTo(3, isNumber), runOf(isHanKana, false), anywhere(scanSpark), upTo(1, isNumber))},
+	"afmoe":    {stages: slices.Concat([]stage{numberTriples}, cuts(runOf(isAsian, false), anywhere(scanDeepSeek3)))},
 
-	"bloom":        {stages: cuts(bloomWord)},
-	"gpt3-finnish": {stages: cuts(bloomWord)},
-	"poro-chat":    {stages: cuts(bloomWord)},
-	"viking":       {stages: cuts(bloomWord, upTo(1, isNumber))},
+	"bloom":        {stages: cuts(anywhere(bloomWord))},
+	"gpt3-finnish": {stages: cuts(anywhere(bloomWord))},
+	"poro-chat":    {stages: cuts(anywhere(bloomWord))},
+	"viking":       {stages: cuts(anywhere(bloomWord), upTo(1, isNumber))},
 	"superbpe":     {stages: slices.Concat(cuts(runOf(isNumber, false)), []stage{tripleCuts})},
 
 	"llama-bpe":    {scan: scanLlama3, ignoreMerges: true, addBOS: true},
@@ -80,7 +80,7 @@ var preTokenizers = map[string]preTokenizer{
 	"llama3":       {scan: scanLlama3, ignoreMerges: true, addBOS: true},
 	"llama-v3":     {scan: scanLlama3, ignoreMerges: true, addBOS: true},
 
-	"minicpm5":    {stages: cuts(upTo(3, isNumber), scanLlama3), ignoreMerges: true},
+	"minicpm5":    {stages: cuts(upTo(3, isNumber), anywhere(scanLlama3)), ignoreMerges: true},
 	"jais-2":      {scan: scanJais2},
 	"dbrx":        {scan: scanLlama3},
 	"smaug-bpe":   {scan: scanLlama3},
@@ -103,13 +103,13 @@ var preTokenizers = map[string]preTokenizer{
 	"seed-coder":       {scan: scanSeedCoder},
 	"ufakzeka":         {scan: scanUfakzeka},
 	"exaone-moe":       {scan: scanExaoneMoE},
-	"laguna":           {stages: cuts(lineOrNewlines, scanQwen2)},
+	"laguna":           {stages: cuts(anywhere(lineOrNewlines), anywhere(scanQwen2))},
 	"qwen35":           {scan: scanQwen35, marks: true}, // its expected ids take decomposed text as it is
 
-	"gemma4":                   {stages: cuts(lineOrNewlines), plain: true, spaceSign: true, addBOS: true, alwaysBOS: true, newlineTokens: true},
-	"granite-embed-multi-311m": {stages: cuts(lineOrNewlines), plain: true, spaceSign: true, addBOS: true, alwaysBOS: true, newlineTokens: true},
-	"sarvam-moe":               {stages: cuts(lineOrNewlines), plain: true, spaceSign: true},
+	"gemma4":                   {stages: cuts(anywhere(lineOrNewlines)), plain: true, spaceSign: true, addBOS: true, alwaysBOS: true, newlineTokens: true},
+	"granite-embed-multi-311m": {stages: cuts(anywhere(lineOrNewlines)), plain: true, spaceSign: true, addBOS: true, alwaysBOS: true, newlineTokens: true},
+	"sarvam-moe":               {stages: cuts(anywhere(lineOrNewlines)), plain: true, spaceSign: true},
 	"whitespace":               {stages: []stage{spaceless}, plain: true, mayLower: true},
 }
 
-var deepSeek3 = preTokenizer{stages: cuts(upTo(3, isNumber), runOf(isHanKana, false), scanDeepSeek3)}
+var deepSeek3 = preTokenizer{stages: cuts(upTo(3, isNumber), runOf(isHanKana, false), anywhere(scanDeepSeek3))}

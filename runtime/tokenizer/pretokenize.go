@@ -126,18 +126,7 @@ func scanUncontracted(c *classTable, text string, i, digits int) int {
 	case k == letter:
 		return c.run(text, i+n, letter)
 	case k == number:
-		end := i + n
-		for range digits - 1 {
-			if end == len(text) {
-				break
-			}
-			k, n := c.at(text, end)
-			if k != number {
-				break
-			}
-			end += n
-		}
-		return end
+		return c.runUpTo(text, i+n, number, digits-1)
 	case b != '\r' && b != '\n' && i+n < len(text):
 		if k, m := c.at(text, i+n); k == letter {
 			return c.run(text, i+n+m, letter)

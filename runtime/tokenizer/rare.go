@@ -151,21 +151,21 @@ func scanSpark(c *classTable, text string, i int) int {
 
 // scanYoutu: [가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+
 func scanYoutu(c *classTable, text string, i int) int {
-	for _, find := range youtuRuns {
-		if end := find(c, text, i); end > i {
+	for _, chars := range youtuRuns {
+		if end := chars.run(c, text, i); end > i {
 			return end
 		}
 	}
 	return i
 }
 
-var youtuRuns = []finder{
-	runOf(func(_ *classTable, r rune) bool { return '가' <= r && r <= '힣' || 'ㄱ' <= r && r <= 'ㆎ' }, false),
-	runOf(func(_ *classTable, r rune) bool {
+var youtuRuns = []*charSet{
+	newCharSet(func(_ *classTable, r rune) bool { return '가' <= r && r <= '힣' || 'ㄱ' <= r && r <= 'ㆎ' }),
+	newCharSet(func(_ *classTable, r rune) bool {
 		return strings.ContainsRune("！…“”‘’—：；，", r) || '、' <= r && r <= '〿' || '︰' <= r && r <= '﹏'
-	}, false),
-	runOf(func(_ *classTable, r rune) bool { return 'ㄅ' <= r && r <= 'ㄯ' }, false),
-	runOf(isHanKana, false),
+	}),
+	newCharSet(func(_ *classTable, r rune) bool { return 'ㄅ' <= r && r <= 'ㄯ' }),
+	newCharSet(isHanKana),
 }
 
 // isAsian: [一-鿿㐀-䶿豈-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-ᇿ]

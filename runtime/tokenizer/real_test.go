@@ -47,7 +47,7 @@ func (p *mergePair) UnmarshalJSON(b []byte) error {
 }
 
 // realVocabulary makes the metadata that a converter makes of a fetched tokenizer.
-func realVocabulary(t *testing.T, name, pre string) fields {
+func realVocabulary(t testing.TB, name, pre string) fields {
 	data, err := os.ReadFile(modeltest.File(t, "tokenizers/"+name+".json"))
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -129,22 +128,6 @@ func TestStreamHoldsBack(t *testing.T) {
 	}
 	if got := d.Flush() + d.Next(id('x')) + tok.NewDecoder(false).Next(259); got != "x<|end|>" {
 		t.Errorf("afterwards it gives %q", got)
-	}
-}
-
-func BenchmarkEncode(b *testing.B) {
-	text, err := os.ReadFile("testdata/english.txt")
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, name := range []string{"stories260K", "llama-spm", "gpt-2", "smollm2", "llama-bpe", "qwen2", "falcon", "deepseek-llm", "deepseek-coder", "gemma-4", "bert-bge", "nomic-bert-moe"} {
-		b.Run(name, func(b *testing.B) {
-			tok := loadPath(b, vocabPath(b, name))
-			b.SetBytes(int64(len(text)))
-			for b.Loop() {
-				tok.Encode(string(text), EncodeOptions{})
-			}
-		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,28 +14,42 @@ import (
 type stage func(c *classTable, text string, piece func(string))
 
 // finder is one expression; unlike a scanner's, its matches need not cover the text.
-//
-// A finder returns the end of the match that begins at byte i of the piece, or i where none begins. It looks at no byte more than a
-// bounded number of times over a whole piece.
-type finder func(c *classTable, text string, i int) int
+type finder struct {
+	// begins says of each byte whether a match may begin with it: most of a text is passed over by this alone.
+	begins *[256]bool
+	// find returns the end of the match that begins at byte i of the piece, or i where none begins. It looks at no byte more than a
+	// bounded number of times over a whole piece.
+	find func(c *classTable, text string, i int) int
+}
 
-// encodeStages cuts a piece by the stages in turn and encodes what is left.
-func (t *Tokenizer) encodeStages(m *merger, stages []stage, text string, out []int32) []int32 {
-	if len(stages) == 0 {
-		return t.encodeWord(m, text, out)
-	}
-	stages[0](t.classes, text, func(piece string) { out = t.encodeStages(m, stages[1:], piece, out) })
+// encodeStages cuts a text by the stages in turn and encodes what is left.
+func (t *Tokenizer) encodeStages(m *merger, text string, out []int32) []int32 {
+	cutBy(t.stages, t.classes, func(word string) { out = t.encodeWord(m, word, out) })(text)
 	return out
+}
+
+// cutBy chains stages: what it returns calls word with what the last of them leaves of a piece.
+func cutBy(stages []stage, c *classTable, word func(string)) func(piece string) {
+	for _, cut := range slices.Backward(stages) {
+		next := word
+		word = func(piece string) { cut(c, piece, next) }
+	}
+	return word
 }
 
 // cuts makes a stage of each expression: its pieces are the matches and what lies between them.
 func cuts(finders ...finder) []stage {
 	var stages []stage
-	for _, find := range finders {
+	for _, f := range finders {
 		stages = append(stages, func(c *classTable, text string, piece func(string)) {
 			from := 0 // where what no match has taken begins
 			for i := 0; i < len(text); {
-				end := find(c, text, i)
+				if !f.begins[text[i]] {
+					look(1)
+					i++
+					continue
+				}
+				end := f.find(c, text, i)
 				if end == i {
 					_, n := utf8.DecodeRuneInString(text[i:])
 					i += n
@@ -54,51 +69,8 @@ func cuts(finders ...finder) []stage {
 	return stages
 }
 
-// runOf finds runs of characters that is says belong: [...]+. With spaced, one character of whitespace may stand before: \s?[...]+.
-func runOf(is func(c *classTable, r rune) bool, spaced bool) finder {
-	run := func(c *classTable, text string, i int) int {
-		for i < len(text) {
-			look(1)
-			r, n := utf8.DecodeRuneInString(text[i:])
-			if !is(c, r) || r == utf8.RuneError && n == 1 { // a byte that is no character belongs to nothing
-				break
-			}
-			i += n
-		}
-		return i
-	}
-	return func(c *classTable, text string, i int) int {
-		if spaced {
-			if k, n := c.at(text, i); k == space {
-				if end := run(c, text, i+n); end > i+n {
-					return end
-				}
-			}
-		}
-		return run(c, text, i)
-	}
-}
-
-// upTo finds pieces of a run of at most n characters.
-func upTo(n int, is func(c *classTable, r rune) bool) finder {
-	return func(c *classTable, text string, i int) int {
-		for range n {
-			if i == len(text) {
-				break
-			}
-			look(1)
-			r, size := utf8.DecodeRuneInString(text[i:])
-			if !is(c, r) {
-				break
-			}
-			i += size
-		}
-		return i
-	}
-}
-
 // lastSpaces finds \s+$: whitespace at the end of a piece.
-func lastSpaces(c *classTable, text string, i int) int {
+var lastSpaces = finder{beginsWith(isSpace), func(c *classTable, text string, i int) int {
 	if i > 0 {
 		// A run is looked at from its beginning only: where that has not reached the end, nothing within it does.
 		if r, _ := utf8.DecodeLastRuneInString(text[:i]); c.class(r) == space {
@@ -109,10 +81,11 @@ func lastSpaces(c *classTable, text string, i int) int {
 		return end
 	}
 	return i
-}
+}}
 
 func isLetter(c *classTable, r rune) bool  { return c.class(r) == letter }
 func isNumber(c *classTable, r rune) bool  { return c.class(r) == number }
+func isSpace(c *classTable, r rune) bool   { return c.class(r) == space }
 func isNewline(_ *classTable, r rune) bool { return r == '\r' || r == '\n' }
 
 func isPunct(_ *classTable, r rune) bool { return unicode.IsPunct(r) }
@@ -149,16 +122,17 @@ func isHanKana(_ *classTable, r rune) bool {
 
 // bloomWord: ` ?[^(\s|.,!?…。，、।۔،)]+`
 func bloomWord(c *classTable, text string, i int) int {
-	word := runOf(func(c *classTable, r rune) bool {
-		return c.class(r) != space && !strings.ContainsRune("(|.,!?…。，、।۔،)", r)
-	}, false)
 	if text[i] == ' ' {
-		if end := word(c, text, i+1); end > i+1 {
+		if end := bloomChars.run(c, text, i+1); end > i+1 {
 			return end
 		}
 	}
-	return word(c, text, i)
+	return bloomChars.run(c, text, i)
 }
+
+var bloomChars = newCharSet(func(c *classTable, r rune) bool {
+	return c.class(r) != space && !strings.ContainsRune("(|.,!?…。，、।۔،)", r)
+})
 
 // scanDeepSeek3: [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 //
@@ -191,25 +165,29 @@ func deepSeekWord(c *classTable, text string, i int) int {
 			return j
 		}
 	}
-	word := runOf(isLetterOrMark, false)
 	r, n := utf8.DecodeRuneInString(text[i:])
 	if b != '\r' && b != '\n' && !isSign(r) && c.class(r) != letter {
-		if end := word(c, text, i+n); end > i+n {
+		if end := lettersAndMarks.run(c, text, i+n); end > i+n {
 			return end
 		}
 	}
-	if end := word(c, text, i); end > i {
+	if end := lettersAndMarks.run(c, text, i); end > i {
 		return end
 	}
 	j := i
 	if b == ' ' {
 		j++
 	}
-	if end := runOf(func(_ *classTable, r rune) bool { return isSign(r) }, false)(c, text, j); end > j {
+	if end := signs.run(c, text, j); end > j {
 		return end
 	}
 	return i
 }
+
+var (
+	lettersAndMarks = newCharSet(isLetterOrMark)
+	signs           = newCharSet(func(_ *classTable, r rune) bool { return isSign(r) })
+)
 
 func isLetterOrMark(c *classTable, r rune) bool {
 	return c.class(r) == letter || r >= utf8.RuneSelf && unicode.In(r, marks...)

@@ -28,7 +28,7 @@ type Tokenizer struct {
 	stages   []stage // instead of scan
 	classes  *classTable
 	pairs    *pairTable       // BPE: which pairs merge; nil for SentencePiece
-	byteSyms [256]int32       // byte-level BPE: the symbol of each byte
+	byteSyms [256]int32       // byte-level BPE: the symbol of each byte; BPE over characters: of each ASCII character
 	charSyms map[string]int32 // BPE over characters: the symbols of those that are no token
 	spmRanks []int32          // SentencePiece: the place of each token's score among all, the highest first
 	enc      encoder          // WordPiece and Unigram, which do not merge; nil for the others
@@ -48,6 +48,8 @@ type Tokenizer struct {
 	// of a text are tokens, and then one look-up replaces the merging. Filled as words come.
 	direct []atomic.Uint32
 
+	words wordCache // the ids of words that came lately
+
 	scratch sync.Pool // *merger
 }
 
@@ -55,12 +57,6 @@ type Tokenizer struct {
 type encoder interface {
 	encode(text string, out []int32) []int32
 }
-
-const (
-	directUnknown = iota
-	directSelf
-	directOther
-)
 
 // EncodeOptions says what Encode does beside splitting text into pieces. The zero value encodes plain text: nothing is
 // added, and the text of a special token is text like any other.
@@ -118,6 +114,7 @@ func New(m gguf.Metadata) (*Tokenizer, error) {
 		return nil, err
 	}
 	t.direct = make([]atomic.Uint32, len(t.texts))
+	t.words = newWordCache(len(t.texts))
 	return t, nil
 }
 
@@ -133,7 +130,7 @@ func (t *Tokenizer) Encode(text string, o EncodeOptions) []int32 {
 		// Offsets inside a word are 32 bits wide; no request comes near this size.
 		part := text[:min(len(text), maxTextBytes)]
 		text = text[len(part):]
-		for _, f := range t.special.partition(part, o.ParseSpecial) {
+		for _, f := range t.special.partition(m, part, o.ParseSpecial) {
 			if f.token >= 0 {
 				out = append(out, f.token)
 				afterSpecial = true
@@ -171,7 +168,7 @@ func (t *Tokenizer) encodeBPE(m *merger, text string, out []int32) []int32 {
 		text = strings.Map(unicode.ToLower, strings.ReplaceAll(text, "İ", "i\u0307")) // the one whose small form is two characters
 	}
 	if t.stages != nil {
-		return t.encodeStages(m, t.stages, text, out)
+		return t.encodeStages(m, text, out)
 	}
 	for i := 0; i < len(text); {
 		end := t.scan(t.classes, text, i)
@@ -210,34 +207,6 @@ func (t *Tokenizer) wordEnd(text string, i int) int {
 	}
 	look(end - i)
 	return end
-}
-
-// encodeWord appends the ids of one word: a stretch of text that no merge crosses.
-func (t *Tokenizer) encodeWord(m *merger, word string, out []int32) []int32 {
-	if len(word) > t.maxPiece {
-		return t.merge(m, word, out)
-	}
-	id, ok := t.byPiece[word]
-	if !ok {
-		return t.merge(m, word, out)
-	}
-	if t.ignoreMerges || t.newlines && word[0] == '\n' {
-		return append(out, id)
-	}
-	switch t.direct[id].Load() {
-	case directSelf:
-		return append(out, id)
-	case directOther:
-		return t.merge(m, word, out)
-	}
-	n := len(out)
-	out = t.merge(m, word, out)
-	if len(out) == n+1 && out[n] == id {
-		t.direct[id].Store(directSelf)
-	} else {
-		t.direct[id].Store(directOther)
-	}
-	return out
 }
 
 // Size returns the number of tokens.

@@ -9,9 +9,13 @@ import (
 // byteTrie finds the pieces that a text begins with. Nodes stand in the order of a breadth-first walk, so that the children
 // of a node are neighbours and one array of places tells where they begin and end.
 type byteTrie struct {
-	labels []byte  // of each node: the byte that leads to it
-	first  []int32 // of each node: its first child; that of the next node ends its children
-	ids    []int32 // of each node: the token that ends there, or -1
+	labels []byte // of each node: the byte that leads to it
+	nodes  []trieNode
+}
+
+type trieNode struct {
+	id    int32 // the token that ends there, or -1
+	first int32 // its first child; that of the next node ends its children
 }
 
 // trieRoot is the node that every walk begins with.
@@ -45,8 +49,7 @@ func newByteTrie(entries []trieEntry) *byteTrie {
 			}
 			s.from++
 		}
-		t.ids = append(t.ids, id)
-		t.first = append(t.first, int32(len(spans)))
+		t.nodes = append(t.nodes, trieNode{id, int32(len(spans))})
 		for s.from < s.to {
 			label := entries[s.from].text[s.depth]
 			to := s.from + 1
@@ -58,14 +61,22 @@ func newByteTrie(entries []trieEntry) *byteTrie {
 			s.from = to
 		}
 	}
-	t.first = append(t.first, int32(len(spans)))
+	t.nodes = append(t.nodes, trieNode{-1, int32(len(spans))})
 	return t
 }
 
 // child returns the node that a byte leads to, or -1.
 func (t *byteTrie) child(node int32, b byte) int32 {
 	look(1)
-	from, to := t.first[node], t.first[node+1]
+	from, to := t.nodes[node].first, t.nodes[node+1].first
+	if to-from <= 4 { // most nodes have one child or none
+		for ; from < to; from++ {
+			if t.labels[from] == b {
+				return from
+			}
+		}
+		return -1
+	}
 	if at := bytes.IndexByte(t.labels[from:to], b); at >= 0 {
 		return from + int32(at)
 	}
@@ -80,8 +91,8 @@ func (t *byteTrie) longest(text []byte) (id int32, n int) {
 		if node = t.child(node, b); node < 0 {
 			break
 		}
-		if t.ids[node] >= 0 {
-			id, n = t.ids[node], i+1
+		if found := t.nodes[node].id; found >= 0 {
+			id, n = found, i+1
 		}
 	}
 	return id, n

@@ -1,11 +1,12 @@
 package tokenizer
 
 import (
-	"bytes"
 	"math"
+	"math/bits"
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/weft-run/weft/runtime/gguf"
 )
@@ -23,12 +24,20 @@ const unknownPenalty = 10
 type unigram struct {
 	t    *Tokenizer
 	trie *byteTrie
+	// scores are of each node of the trie. Beside the token's own, as that would be another place of memory to look at: a
+	// user-defined token has 0, better than any other, as scores are logarithms.
+	scores []float32
 
 	charsmap     *charsmap
-	spacePrefix  bool // a space goes before the text
-	mergeSpaces  bool // whitespace at both ends goes, and within the text one space remains of several
-	fallback     bool // an unknown character becomes the tokens of its bytes
+	plain        [256]bool // characters that are no space and stay as they are where ASCII follows or the text ends
+	spacePrefix  bool      // a space goes before the text
+	mergeSpaces  bool      // whitespace at both ends goes, and within the text one space remains of several
+	fallback     bool      // an unknown character becomes the tokens of its bytes
 	unknownScore float64
+
+	// wordwise says how many bytes of normal text may be searched word by word, each for itself, to the same result: 0 where words
+	// are no units.
+	wordwise int
 
 	window  int       // a power of two above the length of any piece
 	scratch sync.Pool // *lattice
@@ -94,9 +103,22 @@ func (t *Tokenizer) initUnigram(m gguf.Metadata) error {
 	}
 	u.unknownScore = worst - unknownPenalty
 	u.trie = newByteTrie(entries)
+	u.scores = make([]float32, len(u.trie.nodes))
+	for i, n := range u.trie.nodes {
+		if n.id >= 0 && t.attrs[n.id]&attrUserDefined == 0 {
+			u.scores[i] = t.scores[n.id]
+		}
+	}
 	u.window = 8 // an unknown character is up to 4 bytes
 	for u.window <= longest {
 		u.window *= 2
+	}
+	for _, e := range entries {
+		t.bridge(e.text)
+	}
+	u.wordwise = u.exactSums(entries)
+	for b := range byte(utf8.RuneSelf) {
+		u.plain[b] = b != ' ' && u.charsmap.stays(string(b))
 	}
 	u.fallback = true
 	for _, id := range t.byteIDs {
@@ -106,12 +128,36 @@ func (t *Tokenizer) initUnigram(m gguf.Metadata) error {
 	return nil
 }
 
+// exactSums returns the number of bytes of text up to which sums of scores are exact: no rounding, so that the best way through a
+// text is the best way through each of its words. It is 0 where a space is not a piece by itself: then what is unknown at the end of
+// one word and at the beginning of the next is one token.
+func (u *unigram) exactSums(entries []trieEntry) int {
+	if _, n := u.trie.longest([]byte(" ")); n == 0 {
+		return 0
+	}
+	unit, largest := math.Inf(1), 1.0 // all scores are multiples of unit
+	grow := func(score float64) {
+		largest = max(largest, math.Abs(score))
+		if fraction, exponent := math.Frexp(score); fraction != 0 {
+			const mantissa = 53
+			low := bits.TrailingZeros64(uint64(math.Abs(math.Ldexp(fraction, mantissa))))
+			unit = min(unit, math.Ldexp(1, exponent-mantissa+low))
+		}
+	}
+	grow(u.unknownScore)
+	for _, e := range entries {
+		grow(float64(u.t.scores[e.id]))
+	}
+	return int(min(math.Ldexp(unit, 53)/largest, maxTextBytes))
+}
+
 func (u *unigram) encode(text string, out []int32) []int32 {
 	l := u.scratch.Get().(*lattice)
 	l.text = u.normalize(l.text[:0], text)
-	if len(l.text) > 0 {
-		u.search(l)
-		out = u.collect(l, out)
+	if len(l.text) < u.wordwise {
+		out = u.encodeWords(l, string(l.text), out)
+	} else {
+		out = u.encodeNew(l, out)
 	}
 	if cap(l.text) > keepSymbols {
 		l.text = nil
@@ -123,48 +169,35 @@ func (u *unigram) encode(text string, out []int32) []int32 {
 	return out
 }
 
-// normalize appends what SentencePiece's normalizer makes of a text.
-func (u *unigram) normalize(dst []byte, text string) []byte {
-	if u.mergeSpaces {
-		for text != "" {
-			normal, n := u.charsmap.prefix(text)
-			if normal != " " {
-				break
-			}
-			text = text[n:]
-		}
-	}
-	if text == "" {
-		return dst
-	}
-	if u.spacePrefix {
-		dst = append(dst, ' ')
-	}
-	afterSpace := u.mergeSpaces // and spaces that follow go
-	for text != "" {
-		if text[0] != ' ' && u.charsmap.stays(text) {
-			dst = append(dst, text[0])
-			text, afterSpace = text[1:], false
+// encodeWords encodes normal text word by word.
+func (u *unigram) encodeWords(l *lattice, text string, out []int32) []int32 {
+	for i := 0; i < len(text); {
+		end := u.t.wordEnd(text, i)
+		word := text[i:end]
+		i = end
+		if len(word) > maxCachedBytes {
+			l.text = append(l.text[:0], word...)
+			out = u.encodeNew(l, out)
 			continue
 		}
-		normal, n := u.charsmap.prefix(text)
-		text = text[n:]
-		if afterSpace {
-			normal = strings.TrimLeft(normal, " ")
+		key, from := keyOf(word), len(out)
+		var known bool
+		if out, known = u.t.words.find(&key, out); !known {
+			l.text = append(l.text[:0], word...)
+			out = u.encodeNew(l, out)
+			u.t.words.keep(&key, out[from:])
 		}
-		if normal == "" {
-			continue
-		}
-		afterSpace = u.mergeSpaces && normal[len(normal)-1] == ' '
-		if strings.Contains(normal, spmSpace) {
-			normal = strings.ReplaceAll(normal, spmSpace, " ")
-		}
-		dst = append(dst, normal...)
 	}
-	if u.mergeSpaces {
-		dst = bytes.TrimRight(dst, " ")
+	return out
+}
+
+// encodeNew encodes l.text as one.
+func (u *unigram) encodeNew(l *lattice, out []int32) []int32 {
+	if len(l.text) == 0 {
+		return out
 	}
-	return dst
+	u.search(l)
+	return u.collect(l, out)
 }
 
 // search finds the best way to each place of l.text, character by character. Every place of a character is reached: by a
@@ -200,17 +233,13 @@ func (u *unigram) search(l *lattice) {
 			if node = u.trie.child(node, text[j]); node < 0 {
 				break
 			}
-			id := u.trie.ids[node]
+			id := u.trie.nodes[node].id
 			if id < 0 {
 				continue
 			}
 			width := j + 1 - i
 			known = known || width == size
-			score := float64(u.t.scores[id])
-			if u.t.attrs[id]&attrUserDefined != 0 {
-				score = 0 // better than any other, as scores are logarithms
-			}
-			offer(j+1, base+score, step{id, int32(width)})
+			offer(j+1, base+float64(u.scores[node]), step{id, int32(width)})
 		}
 		if !known {
 			offer(i+size, base+u.unknownScore, step{-1, int32(size)})

@@ -84,7 +84,7 @@ type vocab struct {
 	attrs   []attr           // of each token
 	scores  []float32        // SentencePiece and Unigram: of each token
 	ids     map[string]int32 // text, as the file spells it -> id
-	byPiece map[string]int32 // bytes -> id, of the tokens that text may become
+	byPiece pieceTable       // bytes -> id, of the tokens that text may become
 	byteIDs [256]int32       // SentencePiece, Unigram and BPE over characters: the token that stands for a byte, or -1
 
 	maxPiece int // bytes of the longest piece in byPiece
@@ -242,7 +242,7 @@ func (v *vocab) decodePieces() error {
 
 // indexPieces fills byPiece for the models that merge.
 func (v *vocab) indexPieces(alphabet *alphabet) {
-	v.byPiece = make(map[string]int32, len(v.texts))
+	v.byPiece = newPieceTable(v)
 	for i := range v.texts {
 		id := int32(i)
 		piece := v.piece(id)
@@ -252,11 +252,9 @@ func (v *vocab) indexPieces(alphabet *alphabet) {
 		if v.model == modelBPE && !v.plain && v.attrs[i]&attrUserDefined != 0 && !alphabet.covers(v.texts[i]) {
 			continue // found in the text as it stands, before any merging
 		}
-		if _, dup := v.byPiece[piece]; dup {
-			continue // two spellings of the same bytes: the first one wins, as its merges come first
+		if v.byPiece.add(id) { // of two spellings of the same bytes the first one wins, as its merges come first
+			v.maxPiece = max(v.maxPiece, len(piece))
 		}
-		v.byPiece[piece] = id
-		v.maxPiece = max(v.maxPiece, len(piece))
 	}
 }
 
@@ -273,60 +271,3 @@ func parseByteToken(text string) (byte, bool) {
 }
 
 const hexDigits = "0123456789ABCDEF"
-
-// alphabet is GPT-2's way to write any byte as a printable character: the printable ones of Latin-1 stand for themselves,
-// the 68 others for U+0100 and up in order.
-type alphabet struct {
-	runes [256]rune
-	bytes [alphabetEnd]int16 // -1: no byte
-}
-
-const alphabetEnd = 256 + 68
-
-func newAlphabet() *alphabet {
-	a := &alphabet{}
-	for i := range a.bytes {
-		a.bytes[i] = -1
-	}
-	next := rune(256)
-	for b := range a.runes {
-		r := rune(b)
-		if b < '!' || b > '~' && b < 0xA1 || b == 0xAD {
-			r = next
-			next++
-		}
-		a.runes[b] = r
-		a.bytes[r] = int16(b)
-	}
-	return a
-}
-
-func (a *alphabet) byteOf(r rune) (byte, bool) {
-	if r < alphabetEnd && a.bytes[r] >= 0 {
-		return byte(a.bytes[r]), true
-	}
-	return 0, false
-}
-
-func (a *alphabet) covers(text string) bool {
-	for _, r := range text {
-		if _, ok := a.byteOf(r); !ok {
-			return false
-		}
-	}
-	return true
-}
-
-// appendBytes appends the bytes that text stands for. A text with a character outside the alphabet stands for itself, as
-// added tokens do.
-func (a *alphabet) appendBytes(dst []byte, text string) []byte {
-	n := len(dst)
-	for _, r := range text {
-		b, ok := a.byteOf(r)
-		if !ok {
-			return append(dst[:n], text...)
-		}
-		dst = append(dst, b)
-	}
-	return dst
-}
