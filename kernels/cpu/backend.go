@@ -13,6 +13,7 @@ import (
 type backend struct {
 	device *Device
 	table  *table
+	turn   *turn
 	onTurn bool // between the first operation of a step and Sync
 
 	rows    rowTask // its operations wait for the next one
@@ -22,7 +23,7 @@ type backend struct {
 }
 
 func newBackend(d *Device) *backend {
-	b := &backend{device: d, table: d.table}
+	b := &backend{device: d, table: d.table, turn: d.turns.open()}
 	b.rows.b, b.project.b, b.shrink.b, b.attend.b = b, b, b, b
 	b.rows.ops = make([]rowOp, 0, mostRowOps)
 	return b
@@ -67,7 +68,7 @@ func (b *backend) begin() {
 
 func (b *backend) takeTurn() {
 	if !b.onTurn {
-		b.device.turn.Lock()
+		b.device.turns.take(b.turn)
 		b.onTurn = true
 	}
 }
@@ -80,7 +81,7 @@ func (b *backend) Sync() error {
 	b.flush()
 	err := b.device.pool.takeFault()
 	b.onTurn = false
-	b.device.turn.Unlock()
+	b.device.turns.give(b.turn)
 	return err
 }
 
@@ -88,6 +89,7 @@ func (b *backend) Sync() error {
 func (b *backend) Close() {
 	b.rows.drop()
 	_ = b.Sync()
+	b.device.turns.leave(b.turn)
 }
 
 // view returns weights as float32 where they lie, if they are and are aligned.

@@ -10,7 +10,6 @@ package cpu
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/weft-run/weft/kernels"
 )
@@ -26,7 +25,7 @@ type Device struct {
 	table   *table
 	threads int
 	pool    *pool
-	turn    sync.Mutex // held by the Backend whose step is on; in its starvation mode it hands over in order of arrival
+	turns   *turns
 }
 
 // NewDevice starts the workers. An unknown level, or one that this machine lacks, is an error that lists those it has.
@@ -42,7 +41,7 @@ func NewDevice(o Options) (*Device, error) {
 	if threads < 0 {
 		return nil, fmt.Errorf("cpu: %d threads; at least 1 is needed", threads)
 	}
-	return &Device{table: t, threads: threads, pool: newPool(threads)}, nil
+	return &Device{table: t, threads: threads, pool: newPool(threads), turns: newTurns()}, nil
 }
 
 // Level names the set of functions in use.
@@ -51,7 +50,7 @@ func (d *Device) Level() string { return d.table.name }
 // Threads is the number of goroutines that compute, the caller's included.
 func (d *Device) Threads() int { return d.threads }
 
-// Open returns a new Backend. The steps of several Backends take turns on the workers.
+// Open returns a new Backend. The steps of several Backends share the workers by time.
 func (d *Device) Open() kernels.Backend { return newBackend(d) }
 
 // Close stops the workers. Every Backend must have been closed.

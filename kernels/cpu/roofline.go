@@ -46,8 +46,9 @@ const (
 
 // Roofline measures the limits in about half a second. It takes the device's turn.
 func (d *Device) Roofline() (Roofline, error) {
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	mine := d.turns.open()
+	d.turns.take(mine)
+	defer d.turns.give(mine)
 	l := &d.table.limits
 	r := Roofline{BytesBy: l.bytesBy, FloatsBy: l.floatsBy}
 	r.Bytes = d.registerLimit(l.bytes) * float64(l.bytesTurn)
