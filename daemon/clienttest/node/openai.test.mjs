@@ -79,4 +79,54 @@ for (const [name, make] of Object.entries(transports)) {
     await assert.rejects(client.completions.create({ model: "nobody", prompt }), (e) => e instanceof OpenAI.NotFoundError && /stories260K/.test(e.message));
     await assert.rejects(client.completions.create({ model, prompt, top_p: "most" }), (e) => e instanceof OpenAI.BadRequestError && /top_p/.test(e.message));
   });
+
+  // Weft's own endpoints, by the client's own means: an absolute URL is taken as it is.
+  const weft = (path) => new URL(path, client.baseURL).href;
+  const adapted = async (name, more = {}) => {
+    const r = await client.completions.create({ model: name, prompt, max_tokens: 32, temperature: 0, ...more });
+    return { text: r.choices[0].text, used: r.weft.adapters.map((a) => [a.name, a.scale]) };
+  };
+
+  test(`${name}: adapters by name and in the body`, async () => {
+    const base = await adapted(model);
+    const half = await adapted(`${model}+style@0.5`);
+    assert.deepEqual(half.used, [["style", 0.5]]);
+    assert.notEqual(half.text, base.text);
+    assert.deepEqual(await adapted(model, { adapters: [{ name: "style", scale: 0.5 }] }), half);
+    assert.deepEqual(await adapted("style@0.5"), half);
+    const stack = await adapted(`${model}+style@0.7+tone@0.3`);
+    assert.deepEqual(stack.used, [["style", 0.7], ["tone", 0.3]]);
+    assert.deepEqual(await adapted(`${model}+none`), base);
+  });
+
+  test(`${name}: an adapter that is not there, and the list`, async () => {
+    await assert.rejects(
+      client.completions.create({ model: `${model}+styl`, prompt }),
+      (e) => e instanceof OpenAI.NotFoundError && e.code === "adapter_not_found" && /style/.test(e.message),
+    );
+    await adapted(`${model}+tone`);
+    const { adapters } = await client.get(weft("/weft/v1/adapters"));
+    const tone = adapters.find((a) => a.name === "tone");
+    assert.deepEqual([tone.state, tone.format, tone.bases[0].name], ["published", "peft", model]);
+  });
+
+  test(`${name}: sixteen choices`, async () => {
+    const ask = { model: `${model}+tone`, prompt, max_tokens: 12, temperature: 1, seed: 5, n: 16 };
+    const [a, b] = [await client.completions.create(ask), await client.completions.create(ask)];
+    assert.deepEqual(a.choices.map((c) => c.index), [...Array(16).keys()]);
+    assert.deepEqual(a.choices.map((c) => c.text), b.choices.map((c) => c.text));
+    assert.ok(new Set(a.choices.map((c) => c.text)).size > 8);
+  });
+
+  test(`${name}: a receipt is verified`, async () => {
+    const r = await client.chat.completions.create({
+      model: `${model}+style@0.5+tone@-0.25`, messages: [{ role: "user", content: "Hello" }], max_completion_tokens: 16, temperature: 0.8, seed: 4, receipt: true,
+    });
+    const { receipt } = r.weft;
+    const same = await client.post(weft("/weft/v1/verify"), { body: { receipt } });
+    assert.deepEqual([same.equal, same.tokens], [true, receipt.token_ids.length]);
+    receipt.sampling.seed += 1;
+    const other = await client.post(weft("/weft/v1/verify"), { body: { receipt } });
+    assert.equal(other.equal, false);
+  });
 }
