@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/weft-run/weft/kernels"
@@ -27,7 +28,10 @@ type solo struct {
 	stages  []models.Stage
 }
 
-const soloPageTokens = 16
+const (
+	soloPageTokens = 16
+	soloRows       = 32 // of logits in a step
+)
 
 func newSolo(t testing.TB, f *gguf.File, tokens int, cache kernels.CacheType) *solo {
 	t.Helper()
@@ -42,7 +46,7 @@ func newSolo(t testing.TB, f *gguf.File, tokens int, cache kernels.CacheType) *s
 	pages, err := kvcache.NewPages(b, m.Config().CacheLayout(count, soloPageTokens, cache))
 	must(t, err)
 	t.Cleanup(pages.Free)
-	s := &solo{t: t, model: m, backend: b, ws: models.NewWorkspace(b, m.Config(), tokens, 1), pages: pages}
+	s := &solo{t: t, model: m, backend: b, ws: models.NewWorkspace(b, m.Config(), tokens, soloRows), pages: pages}
 	for i := range count {
 		s.table = append(s.table, int32(i))
 	}
@@ -69,22 +73,34 @@ func (s *solo) bind(path string) *models.Adapter {
 	return a
 }
 
-// start begins a sequence and returns the logits behind the prompt, a view that the next step overwrites.
+// start begins a sequence and returns the logits behind the prompt.
 func (s *solo) start(prompt []int32, uses ...models.AdapterUse) []float32 {
 	s.t.Helper()
-	var err error
-	s.stages, err = models.Stages(s.model, prompt, uses)
-	must(s.t, err)
-	s.len = 0
-	return s.step(prompt...)
+	return s.ends(prompt, 1, uses...)[0]
 }
 
-func (s *solo) step(tokens ...int32) []float32 {
+// ends begins a sequence and returns the logits behind each of its last tokens.
+func (s *solo) ends(tokens []int32, last int, uses ...models.AdapterUse) [][]float32 {
 	s.t.Helper()
-	b := &models.Batch{LogitRows: []int32{int32(len(tokens) - 1)}}
+	var err error
+	s.stages, err = models.Stages(s.model, tokens, uses)
+	must(s.t, err)
+	s.len = 0
+	return s.compute(tokens, last)
+}
+
+func (s *solo) step(token int32) []float32 { return s.compute([]int32{token}, 1)[0] }
+
+// compute goes on with the sequence.
+func (s *solo) compute(tokens []int32, last int) [][]float32 {
+	s.t.Helper()
+	b := &models.Batch{}
 	for i, id := range tokens {
 		at := int32(s.len + i)
 		b.Tokens, b.Positions, b.Slots = append(b.Tokens, id), append(b.Positions, at), append(b.Slots, at)
+		if i >= len(tokens)-last {
+			b.LogitRows = append(b.LogitRows, int32(i))
+		}
 	}
 	for i, stage := range s.stages {
 		from, to := max(stage.From-s.len, 0), len(tokens)
@@ -98,10 +114,10 @@ func (s *solo) step(tokens ...int32) []float32 {
 	b.Spans = []kernels.Span{{First: 0, Count: len(tokens), Pos: s.len, Pages: s.table}}
 	s.len += len(tokens)
 	logits := s.model.Forward(s.backend, s.ws, b, s.pages)
-	out := make([]float32, logits.Cols)
-	s.backend.Read(out, logits)
+	all := make([]float32, logits.Rows*logits.Cols)
+	s.backend.Read(all, logits)
 	must(s.t, s.backend.Sync())
-	return out
+	return slices.Collect(slices.Chunk(all, logits.Cols))
 }
 
 // golden is a line of a golden.jsonl: what PyTorch and PEFT compute.
@@ -134,21 +150,31 @@ func readGolden(t testing.TB, path string) (list []golden) {
 	}
 }
 
-// off is the largest difference of the line's logprobs from those of logits.
-func (g *golden) off(logits []float32) (worst float64) {
-	high := float64(logits[0])
-	for _, x := range logits {
-		high = max(high, float64(x))
+// uses are the line's adapters, bound.
+func (g *golden) uses(bound map[string]*models.Adapter) (list []models.AdapterUse) {
+	for _, a := range g.Adapters {
+		list = append(list, models.AdapterUse{Adapter: bound[a.Name], Scale: a.Scale})
 	}
+	return list
+}
+
+// off is how far each of the line's logprobs is from that of logits.
+func (g *golden) off(logits []float32) (list []float64) {
+	total := lse(logits)
+	for _, top := range g.Top {
+		list = append(list, math.Abs((float64(logits[int(top[0])])-total)-(top[1]-g.LSE)))
+	}
+	return list
+}
+
+// lse is log(sum(exp)) of logits.
+func lse(logits []float32) float64 {
+	high := float64(slices.Max(logits))
 	sum := 0.0
 	for _, x := range logits {
 		sum += math.Exp(float64(x) - high)
 	}
-	total := high + math.Log(sum)
-	for _, top := range g.Top {
-		worst = max(worst, math.Abs((float64(logits[int(top[0])])-total)-(top[1]-g.LSE)))
-	}
-	return worst
+	return high + math.Log(sum)
 }
 
 // closeCall is the margin under which float32 sums of another order may choose another token.
@@ -158,12 +184,8 @@ const closeCall = 2e-3
 // follows the line's tokens, so that one close call does not end the comparison.
 func (s *solo) play(g golden, bound map[string]*models.Adapter) float64 {
 	s.t.Helper()
-	var uses []models.AdapterUse
-	for _, a := range g.Adapters {
-		uses = append(uses, models.AdapterUse{Adapter: bound[a.Name], Scale: a.Scale})
-	}
-	logits := s.start(g.IDs, uses...)
-	off := g.off(logits)
+	logits := s.start(g.IDs, g.uses(bound)...)
+	off := slices.Max(g.off(logits))
 	for i, want := range g.Greedy {
 		best := 0
 		for id, x := range logits {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -225,9 +226,13 @@ func (f fake) submit(t *testing.T, req Request) *Stream {
 	return s
 }
 
-// context returns a context that ends when a test has hung.
+// testContext returns a context that ends when a test has hung. Long tests on large models may be slow without being so.
 func testContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	limit := 2 * time.Minute
+	if os.Getenv("WEFT_TOKENS") != "" {
+		limit = time.Hour
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
 	return ctx
 }

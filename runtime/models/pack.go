@@ -94,7 +94,7 @@ func NewAdapter(m Model, spec *AdapterSpec) (*Adapter, error) {
 	}
 	var next, faults atomic.Int64
 	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(spec.Deltas), max(1, normsMemory/largest)) {
+	for range min(runtime.GOMAXPROCS(0), runtime.NumCPU(), len(spec.Deltas), max(1, normsMemory/largest)) {
 		workers.Go(func() {
 			defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 			defer func() {
