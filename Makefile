@@ -97,8 +97,8 @@ test-long: ## under the race detector: 64 clients for DURATION, the engine's ran
 
 .PHONY: test-alike
 test-alike: ## random adapters, stacks and none mixed, on shared prompts, with preemption: 1,000,000 tokens of tiny models, 20,000 of SmolLM2 equal those computed alone (minutes)
-	WEFT_TOKENS=1000000 $(GO) test -count=1 -v -timeout 60m -run '^TestLongAdaptersAlike$$' ./runtime/engine
-	WEFT_TOKENS=20000 $(GO) test -count=1 -v -timeout 60m -run '^TestLongAdaptersAlikeSmolLM2$$' ./runtime/engine
+	WEFT_TEST_TOKENS=1000000 $(GO) test -count=1 -v -timeout 60m -run '^TestLongAdaptersAlike$$' ./runtime/engine
+	WEFT_TEST_TOKENS=20000 $(GO) test -count=1 -v -timeout 60m -run '^TestLongAdaptersAlikeSmolLM2$$' ./runtime/engine
 
 .PHONY: test-storm
 test-storm: ## 200 adapters and 20 bases replaced in a minute under 8 streams, each answer compared to the bit; then a thousand adapters in the folder

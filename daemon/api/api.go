@@ -27,6 +27,7 @@ const (
 	PathCompletions     = "/v1/completions"
 	PathStatus          = "/weft/v1/status"
 	PathWeftModels      = "/weft/v1/models"
+	PathEvents          = "/weft/v1/events"
 	PathSessions        = "/weft/v1/sessions"
 	PathCache           = "/weft/v1/cache"
 	PathTokenize        = "/weft/v1/tokenize"

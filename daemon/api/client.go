@@ -88,7 +88,7 @@ func (c *Client) Chat(ctx context.Context, r ChatRequest) (*ChatCompletion, erro
 // ChatStream asks for a chat completion token by token. The caller closes the stream.
 func (c *Client) ChatStream(ctx context.Context, r ChatRequest) (*Stream[ChatChunk], error) {
 	r.Stream = true
-	return open[ChatChunk](ctx, c, PathChatCompletions, &r)
+	return open[ChatChunk](ctx, c, http.MethodPost, PathChatCompletions, &r)
 }
 
 // Complete asks for a text completion in one piece.
@@ -100,7 +100,7 @@ func (c *Client) Complete(ctx context.Context, r CompletionRequest) (*Completion
 // CompleteStream asks for a text completion token by token. The caller closes the stream.
 func (c *Client) CompleteStream(ctx context.Context, r CompletionRequest) (*Stream[Completion], error) {
 	r.Stream = true
-	return open[Completion](ctx, c, PathCompletions, &r)
+	return open[Completion](ctx, c, http.MethodPost, PathCompletions, &r)
 }
 
 // Status asks how the daemon is.
@@ -259,8 +259,8 @@ func do[T any](c *Client, req *http.Request) (*T, error) {
 	return out, nil
 }
 
-func open[T any](ctx context.Context, c *Client, path string, in any) (*Stream[T], error) {
-	req, err := jsonRequest(ctx, c, http.MethodPost, path, in)
+func open[T any](ctx context.Context, c *Client, method, path string, in any) (*Stream[T], error) {
+	req, err := jsonRequest(ctx, c, method, path, in)
 	if err != nil {
 		return nil, err
 	}

@@ -88,6 +88,7 @@ const (
 	CodeTimeout         = "timeout"
 	CodeDeadline        = "deadline_exceeded"
 	CodeClientGone      = "client_gone"
+	CodeSlowReader      = "slow_reader" // ends a stream of events whose reader fell behind
 	CodeInternal        = "internal_error"
 	CodeTemplate        = "template_error"
 	CodeInsufficientMem = "insufficient_storage"

@@ -32,6 +32,7 @@ var (
 	ErrNoRoom = errors.New("no room for the file")
 
 	errClientGone = errors.New("the client is gone")
+	errSlowReader = errors.New("events came faster than they were read: ask again, how everything stands comes first")
 	errTooSlow    = errors.New("the request body did not arrive in time")
 	errBusy       = errors.New("too many large requests are being read, try again")
 	errCut        = errors.New("the request body ended before its length")
@@ -108,6 +109,8 @@ func shape(err error) *api.Error {
 		return answer(http.StatusForbidden, api.TypePermission, code, "", foreign.Error())
 	case errors.Is(err, ErrForbidden):
 		return answer(http.StatusForbidden, api.TypePermission, api.CodeForbidden, "", ErrForbidden.Error())
+	case errors.Is(err, errSlowReader):
+		return answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeSlowReader, "", errSlowReader.Error())
 	case errors.Is(err, ErrStarting): // before what is not found yet
 		return later(answer(http.StatusServiceUnavailable, api.TypeUnavailable, api.CodeStarting, "", ErrStarting.Error()), time.Second)
 	case errors.As(err, &noAdapter):

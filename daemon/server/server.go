@@ -68,6 +68,7 @@ type Server struct {
 	o      Options
 	bodies atomic.Int64 // bytes of request bodies held now, small ones not counted
 	tagKey [32]byte     // of the tags in the names of domains
+	hub    hub
 }
 
 // New returns the handler of the whole HTTP surface.
@@ -119,6 +120,7 @@ func (s *Server) endpoints() []endpoint {
 
 		{"GET", api.PathStatus, "status", s.handleStatus},
 		{"GET", api.PathWeftModels, "weft_models", s.handleWeftModels},
+		{"GET", api.PathEvents, "events", s.handleEvents},
 		{"GET", api.PathWeftModels + "/{name}", "weft_model", s.handleWeftModel},
 		{"PUT", api.PathWeftModels + "/{name}", "upload", s.handleUpload},
 		{"DELETE", api.PathWeftModels + "/{name}", "delete", s.handleDelete},

@@ -138,10 +138,15 @@ func (e *events) warm() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.idle = time.AfterFunc(e.s.o.KeepAlive, func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		_ = e.write([]byte(": waiting\n\n")) // the next event meets the same error
+		_ = e.comment("waiting") // the next event meets the same error
 	})
+}
+
+// comment writes what no reader takes for an event.
+func (e *events) comment(text string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.write([]byte(": " + text + "\n\n"))
 }
 
 // send writes one event.

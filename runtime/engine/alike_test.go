@@ -204,7 +204,7 @@ func (l *likeness) run(t *testing.T, seed uint64, tokens int, length time.Durati
 		l.compare(t, herds(seed), seed, enough)
 	}
 	if t.Failed() {
-		t.Errorf("repeat with\nWEFT_SEED=%d WEFT_TOKENS=50000 go test -run '%s$' ./runtime/engine", seed-1, t.Name())
+		t.Errorf("repeat with\nWEFT_SEED=%d WEFT_TEST_TOKENS=50000 go test -run '%s$' ./runtime/engine", seed-1, t.Name())
 	}
 	if l.compared > 15_000 && (l.preempted == 0 || l.reused == 0 || l.adapted == 0 || l.byRef == 0) {
 		t.Error("the rounds lacked something")
@@ -212,12 +212,12 @@ func (l *likeness) run(t *testing.T, seed uint64, tokens int, length time.Durati
 	t.Logf("seeds %d to %d: %v", first, seed-1, l)
 }
 
-// howLong reads how much a long test is to do: the tokens in WEFT_TOKENS, or what it can in the time in WEFT_LONG.
+// howLong reads how much a long test is to do: the tokens in WEFT_TEST_TOKENS, or what it can in the time in WEFT_LONG.
 func howLong(t *testing.T) (tokens int, length time.Duration) {
 	t.Helper()
 	tokens, length = 1<<60, 1<<60
 	var err error
-	if text := os.Getenv("WEFT_TOKENS"); text != "" {
+	if text := os.Getenv("WEFT_TEST_TOKENS"); text != "" {
 		if tokens, err = strconv.Atoi(text); err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +226,7 @@ func howLong(t *testing.T) (tokens int, length time.Duration) {
 			t.Fatal(err)
 		}
 	} else {
-		t.Skip("set WEFT_TOKENS to a number or WEFT_LONG to a duration")
+		t.Skip("set WEFT_TEST_TOKENS to a number or WEFT_LONG to a duration")
 	}
 	return tokens, length
 }
@@ -271,7 +271,7 @@ func TestAdaptersAlike(t *testing.T) {
 	new(likeness).run(t, 1, tokens, time.Hour, tinyHerd(t))
 }
 
-// TestLongAdaptersAlike goes on for the tokens in WEFT_TOKENS or the time in WEFT_LONG.
+// TestLongAdaptersAlike goes on for the tokens in WEFT_TEST_TOKENS or the time in WEFT_LONG.
 func TestLongAdaptersAlike(t *testing.T) {
 	tokens, length := howLong(t)
 	new(likeness).run(t, rand.Uint64()>>24, tokens, length, tinyHerd(t))

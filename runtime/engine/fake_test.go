@@ -229,7 +229,7 @@ func (f fake) submit(t *testing.T, req Request) *Stream {
 // testContext returns a context that ends when a test has hung. Long tests on large models may be slow without being so.
 func testContext(t testing.TB) context.Context {
 	limit := 2 * time.Minute
-	if os.Getenv("WEFT_TOKENS") != "" {
+	if os.Getenv("WEFT_TEST_TOKENS") != "" {
 		limit = time.Hour
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
