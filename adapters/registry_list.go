@@ -221,6 +221,20 @@ func (r *Registry) Unload(name string) error {
 	return nil
 }
 
+// GiveBack drops the adapters from memory that no request holds and that are not pinned, and returns how many bytes that are. They come back when
+// one wants them.
+func (r *Registry) GiveBack() (bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for b := range r.bound {
+		if b.leases == 0 && !r.pinned(b) {
+			bytes += b.bytes
+			r.drop(b)
+		}
+	}
+	return bytes
+}
+
 // Load brings an adapter into memory for every base that it is for, which tests it where that has not been done.
 func (r *Registry) Load(ctx context.Context, name string) error {
 	return r.onEach(ctx, name, func(*Lease, Base) error { return nil })

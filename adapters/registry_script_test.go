@@ -219,6 +219,8 @@ func (s *script) run(words []string) string {
 		return said(s.r.Replaceable(name, n))
 	case "pin":
 		return said(s.r.Pin(name, true))
+	case "giveback":
+		return fmt.Sprint(s.r.GiveBack())
 	case "unload":
 		return said(s.r.Unload(name))
 	case "test":

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weft-run/weft/adapters"
+	"github.com/weft-run/weft/runtime/repository"
 )
 
 const (
@@ -27,12 +30,22 @@ const (
 type memoryHolder interface {
 	// GiveBackPages gives back cache pages that no request holds, those that sessions keep only where it is told to.
 	GiveBackPages(ctx context.Context, sessions bool) (bytes int64)
+	// GiveBackAdapters drops adapters that no request holds.
+	GiveBackAdapters() (bytes int64)
 	// GiveBack unloads the idle model that was unused for the longest time.
 	GiveBack(ctx context.Context, why string) (name string, bytes int64)
 }
 
+// holders are the models and the adapters.
+type holders struct {
+	*repository.Repository
+	adapters *adapters.Registry
+}
+
+func (h holders) GiveBackAdapters() int64 { return h.adapters.GiveBack() }
+
 // pressure gives memory back while the machine, or a control group of this process, is short of it, before the kernel takes it by
-// killing. One thing at a time: unused pages of caches, then idle models, the longest unused first, then pages that sessions keep; and no more
+// killing. One thing at a time: unused pages of caches, then adapters that no request holds, then idle models, the longest unused first, then pages that sessions keep; and no more
 // than until the strain is over. It is one goroutine's.
 type pressure struct {
 	gauge gauge
@@ -75,6 +88,10 @@ func (p *pressure) giveBack(ctx context.Context, why string) {
 	}
 	if n := p.from.GiveBackPages(ctx, false); n > 0 {
 		tell("pages", n)
+		return
+	}
+	if n := p.from.GiveBackAdapters(); n > 0 {
+		tell("adapters", n)
 		return
 	}
 	if name, n := p.from.GiveBack(ctx, why); n > 0 {

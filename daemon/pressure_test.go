@@ -14,9 +14,9 @@ import (
 
 // fakeHolder has pages, sessions' pages and models to give back; all it gave is listed.
 type fakeHolder struct {
-	pages, sessions int64
-	models          []string
-	gave            []string
+	pages, sessions, adapters int64
+	models                    []string
+	gave                      []string
 }
 
 func (f *fakeHolder) GiveBackPages(_ context.Context, sessions bool) (n int64) {
@@ -26,6 +26,14 @@ func (f *fakeHolder) GiveBackPages(_ context.Context, sessions bool) (n int64) {
 	}
 	if n > 0 {
 		f.gave = append(f.gave, fmt.Sprint("pages ", n))
+	}
+	return n
+}
+
+func (f *fakeHolder) GiveBackAdapters() (n int64) {
+	n, f.adapters = f.adapters, 0
+	if n > 0 {
+		f.gave = append(f.gave, "adapters")
 	}
 	return n
 }
@@ -66,6 +74,8 @@ func TestPressureByStalls(t *testing.T) {
 	look(0.9, false) // nothing is known before the first look
 	look(0.09, false)
 	look(0.11, true, "pages 10")
+	from.adapters = 7
+	look(0.3, true, "adapters")
 	look(0.05, true, "old") // it ends later than it begins
 	look(0.02, false)
 	look(0.05, false)
@@ -77,7 +87,7 @@ func TestPressureByStalls(t *testing.T) {
 	look(0.5, true, "pages 5")
 	look(0, false)
 	for text, times := range map[string]int{
-		"memory is given back under pressure": 5, "tasks of the machine waited for memory in 11 % of the time": 1, "model=old": 1,
+		"memory is given back under pressure": 6, "tasks of the machine waited for memory in 11 % of the time": 1, "model=old": 1,
 		"nothing is left to give back": 1, "memory pressure is over": 2,
 	} {
 		if n := strings.Count(log.String(), text); n != times {

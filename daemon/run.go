@@ -274,7 +274,7 @@ func (p *process) mindMemory(ctx context.Context) {
 		p.log.Debug("the kernel does not tell of memory stalls by itself; they are looked for regularly", "every", idleLook, "reason", err)
 	}
 	defer trigger.close()
-	minder := pressure{gauge: gauge{root: root}, from: p.models, log: p.log, given: p.metrics.GivenBack, state: p.metrics.Pressed}
+	minder := pressure{gauge: gauge{root: root}, from: holders{p.models, p.adapters}, log: p.log, given: p.metrics.GivenBack, state: p.metrics.Pressed}
 	minder.run(ctx, trigger)
 }
 

@@ -46,8 +46,9 @@ func TestUnloadedOverTheSocket(t *testing.T) {
 		var all sync.WaitGroup
 		for range 3 {
 			all.Go(func() {
-				if got, _ := l.adapted(name, 6); !slices.Equal(got, want[name]) {
-					t.Errorf("%s answers %v, before %v", name, got, want[name])
+				answer, err := l.client.Complete(context.Background(), request(name, 6))
+				if err != nil || !slices.Equal(answer.Choices[0].TokenIDs, want[name]) {
+					t.Errorf("%s answers %+v, before %v; %v", name, answer, want[name], err)
 				}
 			})
 		}
@@ -94,4 +95,46 @@ func TestSessionsOutlastUnloadingOverTheSocket(t *testing.T) {
 	if warm, reused := ask(); !slices.Equal(cold, warm) || reused < 64 {
 		t.Errorf("after unloading %d tokens were found; %v, before %v", reused, warm, cold)
 	}
+}
+
+// TestRequestsWhileUnloading (CVE-2026-43631): whatever is unloaded under them, requests that tokenize and those that compute have their answers; none sees
+// what is not there any more.
+func TestRequestsWhileUnloading(t *testing.T) {
+	l := startAdapted(t)
+	l.rename("n.gguf", modeltest.Tiny(modeltest.Spec{Seed: 2, Context: 512}))
+	l.is("n", api.StateServing, "")
+	want := map[string][]int32{}
+	for _, name := range []string{"m", "n"} {
+		want[name], _ = l.adapted(name, 4)
+	}
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for _, name := range []string{"m", "n", "m", "n"} {
+		all.Go(func() {
+			for rounds := 0; ; rounds++ {
+				select {
+				case <-stop:
+					if rounds == 0 {
+						t.Errorf("no request to %s was answered", name)
+					}
+					return
+				default:
+				}
+				answer, err := l.client.Complete(context.Background(), request(name, 4))
+				if err != nil || !slices.Equal(answer.Choices[0].TokenIDs, want[name]) {
+					t.Errorf("%s answers %+v, want %v; %v", name, answer, want[name], err)
+				}
+				_, err = l.client.Tokenize(context.Background(), api.TokenizeRequest{Model: name, Text: "once upon a time"})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range 12 {
+		_, err := l.client.ActOnModel(context.Background(), []string{"m", "n"}[i%2], api.ActionUnload)
+		must(t, err)
+	}
+	close(stop)
+	all.Wait()
 }

@@ -68,7 +68,7 @@ func NewMetrics(version string) *Metrics {
 			Name: "weft_repository_unloads_total", Help: "Models unloaded, by cause: asked, idle, room for another model, or memory pressure.",
 		}, []string{"cause"}),
 		givenBack: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "weft_memory_given_back_bytes_total", Help: "Memory given back under pressure: unused pages of caches, models, pages of sessions.",
+			Name: "weft_memory_given_back_bytes_total", Help: "Memory given back under pressure: unused pages of caches, adapters, models, pages of sessions.",
 		}, []string{"what"}),
 		pressure: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weft_memory_pressure", Help: "How pressed for memory the machine or the daemon's control group is: from 1 on memory is given back.",

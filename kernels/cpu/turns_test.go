@@ -98,7 +98,8 @@ func TestTurnsShareByTime(t *testing.T) {
 			{name: "prefill", step: always(200 * ms), away: always(ms / 2)}, {name: "decode", step: always(5 * ms), away: always(ms / 3)},
 		},
 		"three": {
-			{name: "long", step: always(100 * ms), away: always(ms / 4)}, {name: "short", step: always(3 * ms), away: always(ms / 4)},
+			{name: "long", step: always(100 * ms), away: always(ms / 4)},
+			{name: "short", step: always(3 * ms), away: always(ms / 4)},
 			{name: "shorter", step: always(ms), away: always(ms / 10)},
 		},
 		"alike": {
