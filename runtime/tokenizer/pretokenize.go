@@ -13,6 +13,7 @@ type preTokenizer struct {
 	ignoreMerges bool    // see Tokenizer
 	addBOS       bool    // unless the file says otherwise
 	marks        bool    // a combining mark counts as a letter
+	longWords    bool    // words go on over spaces; not together with ignoreMerges, for which a part is no word
 	nfc          bool    // the tokenizer this name stands for brings its text to NFC first
 
 	plain         bool // pieces and merges are spelled in characters, not in the alphabet of bytes

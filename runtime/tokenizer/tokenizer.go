@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"unicode"
 
 	"golang.org/x/text/unicode/norm"
@@ -40,13 +39,11 @@ type Tokenizer struct {
 	// does, can take a text apart before spaces, as no merge reaches over.
 	bridges [256]bool
 
+	crossings *crossings // takes long words apart; nil where they are few
+
 	newlines  bool // a word of newlines that is a token is that token
 	alwaysBOS bool // add_bos_token false is not believed
 	lowercase bool
-
-	// direct remembers for each token whether its own text encodes to just that token (one) or not (other): most words
-	// of a text are tokens, and then one look-up replaces the merging. Filled as words come.
-	direct []atomic.Uint32
 
 	words wordCache // the ids of words that came lately
 
@@ -113,7 +110,6 @@ func New(m gguf.Metadata) (*Tokenizer, error) {
 	if t.special, err = newSpecialSet(&t.vocab, m); err != nil {
 		return nil, err
 	}
-	t.direct = make([]atomic.Uint32, len(t.texts))
 	t.words = newWordCache(len(t.texts))
 	return t, nil
 }

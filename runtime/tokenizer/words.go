@@ -8,6 +8,14 @@ import (
 
 // encodeWord appends the ids of one word: a stretch of text that no merge crosses.
 func (t *Tokenizer) encodeWord(m *merger, word string, out []int32) []int32 {
+	if t.crossings != nil && len(word) > maxCachedBytes {
+		return t.encodeApart(m, word, out)
+	}
+	return t.encodePart(m, word, out)
+}
+
+// encodePart is encodeWord for a word that is not taken apart any more.
+func (t *Tokenizer) encodePart(m *merger, word string, out []int32) []int32 {
 	if len(word) > maxCachedBytes {
 		return t.encodeNew(m, word, out)
 	}
@@ -21,40 +29,15 @@ func (t *Tokenizer) encodeWord(m *merger, word string, out []int32) []int32 {
 	return out
 }
 
-// encodeNew is encodeWord without a look at the words that came before.
+// encodeNew is encodePart without a look at the words that came before.
 func (t *Tokenizer) encodeNew(m *merger, word string, out []int32) []int32 {
-	if len(word) > t.maxPiece {
-		return t.merge(m, word, out)
+	if (t.ignoreMerges || t.newlines && word[0] == '\n') && len(word) <= t.maxPiece {
+		if id, ok := t.byPiece.find(word); ok {
+			return append(out, id)
+		}
 	}
-	id, ok := t.byPiece.find(word)
-	if !ok {
-		return t.merge(m, word, out)
-	}
-	if t.ignoreMerges || t.newlines && word[0] == '\n' {
-		return append(out, id)
-	}
-	switch t.direct[id].Load() {
-	case directSelf:
-		return append(out, id)
-	case directOther:
-		return t.merge(m, word, out)
-	}
-	n := len(out)
-	out = t.merge(m, word, out)
-	if len(out) == n+1 && out[n] == id {
-		t.direct[id].Store(directSelf)
-	} else {
-		t.direct[id].Store(directOther)
-	}
-	return out
+	return t.merge(m, word, out)
 }
-
-// What Tokenizer.direct says of a token.
-const (
-	directUnknown = iota
-	directSelf
-	directOther
-)
 
 // Words of a text come back: wordCache remembers the ids of those that came lately, so that most are looked up instead of merged.
 //
