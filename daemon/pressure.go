@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -43,6 +44,14 @@ type holders struct {
 }
 
 func (h holders) GiveBackAdapters() int64 { return h.adapters.GiveBack() }
+
+// GiveBack also gives back what the heap had for the model: the collector would keep it for a while.
+func (h holders) GiveBack(ctx context.Context, why string) (name string, bytes int64) {
+	if name, bytes = h.Repository.GiveBack(ctx, why); bytes > 0 {
+		debug.FreeOSMemory()
+	}
+	return name, bytes
+}
 
 // pressure gives memory back while the machine, or a control group of this process, is short of it, before the kernel takes it by
 // killing. One thing at a time: unused pages of caches, then adapters that no request holds, then idle models, the longest unused first, then pages that sessions keep; and no more
@@ -128,6 +137,21 @@ func (p *pressure) run(ctx context.Context, trigger *stallWatch) {
 			timer.Reset(idleLook)
 		}
 	}
+}
+
+// mindMemory gives memory back under pressure, until ctx ends.
+func (p *process) mindMemory(ctx context.Context) {
+	if !p.cfg.MemoryPressure {
+		return
+	}
+	root := os.DirFS("/")
+	trigger, err := watchStalls(stallFiles(root))
+	if err != nil {
+		p.log.Debug("the kernel does not tell of memory stalls by itself; they are looked for regularly", "every", idleLook, "reason", err)
+	}
+	defer trigger.close()
+	minder := pressure{gauge: gauge{root: root}, from: holders{p.models, p.adapters}, log: p.log, given: p.metrics.GivenBack, state: p.metrics.Pressed}
+	minder.run(ctx, trigger)
 }
 
 // stallWatch is the kernel's word of stalls, as a channel. The goroutine that waits for it ends with close.
