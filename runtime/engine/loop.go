@@ -243,8 +243,10 @@ func (e *Engine) shut(err error) {
 	inbox := e.inbox
 	e.inbox = nil
 	e.live, e.callers = 0, nil
-	e.stats = Stats{PagesTotal: e.stats.PagesTotal, Steps: e.stats.Steps, Preempted: e.stats.Preempted, Drafted: e.stats.Drafted, Accepted: e.stats.Accepted,
-		DraftedByModel: e.stats.DraftedByModel, AcceptedByModel: e.stats.AcceptedByModel}
+	e.stats = Stats{
+		PagesTotal: e.stats.PagesTotal, Steps: e.stats.Steps, Preempted: e.stats.Preempted, Drafted: e.stats.Drafted, Accepted: e.stats.Accepted,
+		DraftedByModel: e.stats.DraftedByModel, AcceptedByModel: e.stats.AcceptedByModel,
+	}
 	e.mu.Unlock()
 	for _, s := range l.streams {
 		e.keep(s, l.scheduler.Computed(s.id))
