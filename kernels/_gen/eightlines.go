@@ -17,6 +17,7 @@ type eightFormat struct {
 	emit       func(k *eightRows, line func(i int, bytes VecVirtual))
 	scales     func(k *eightRows, out *panelOut)
 	signed     bool // lines are of signed bytes
+	per16      bool // scales of 16 weights; of other super-blocks, of 32
 }
 
 // eightFormats are the formats whose bytes VPMADDUBSW multiplies. Where there are no minima, 16 or 32 is added to the
@@ -27,11 +28,11 @@ var eightFormats = []eightFormat{
 	{name: "Q5_0", blockBytes: 22, emit: eightFifths(2), scales: eightHalves},
 	{name: "Q5_1", blockBytes: 24, emit: eightFifths(4), scales: eightPairs},
 	{name: "MXFP4", blockBytes: 17, emit: eightNibbles(1, 0, &mxfp4Sixteen), scales: eightE8M0},
-	{name: "Q2_K", blockBytes: 84, emit: eightQuarters(16, none, 0), scales: eightScalesQ2},
-	{name: "Q3_K", blockBytes: 110, emit: eightQuarters(32, 0, 28), scales: eightScalesQ3},
+	{name: "Q2_K", blockBytes: 84, emit: eightQuarters(16, none, 0), scales: eightScalesQ2, per16: true},
+	{name: "Q3_K", blockBytes: 110, emit: eightQuarters(32, 0, 28), scales: eightScalesQ3, per16: true},
 	{name: "Q4_K", blockBytes: 144, emit: eightHalfBytes(16, none), scales: eightScalesQ4},
 	{name: "Q5_K", blockBytes: 176, emit: eightHalfBytes(48, 16), scales: eightScalesQ4},
-	{name: "Q6_K", blockBytes: 210, emit: eightSixes, scales: eightScalesQ6},
+	{name: "Q6_K", blockBytes: 210, emit: eightSixes, scales: eightScalesQ6, per16: true},
 	{name: "Q8_0", blockBytes: 34, emit: eightBytes, scales: eightHalves, signed: true},
 	{name: "IQ4_NL", blockBytes: 18, emit: eightNibbles(2, 128, &iq4Codes), scales: eightHalves, signed: true},
 	{name: "IQ4_XS", blockBytes: 136, emit: eightCodes, scales: eightScalesIQ4, signed: true},

@@ -129,22 +129,32 @@ func fewOfFours(f eightFormat) {
 	ret()
 }
 
-// fewAhead returns what asks for a few lines of the weights that lie as far behind a super-block as sixteen rows are long,
-// until all sixteen rows' are asked for: at once, beside the unpacking, they would fill the buffers that loads wait for.
+// fewAhead returns what asks, once for each sub-block that is multiplied, for some lines of the weights that lie as far behind
+// the super-block as sixteen rows are long, until all that the sixteen super-blocks after it take are asked for. That is spread
+// over the tiles: many at once fill the buffers that loads wait for.
 func fewAhead(f eightFormat, aheadAt Mem) func() {
-	const lines = 5
 	next, limit := GP64(), GP64()
 	MOVQ(aheadAt, next)
 	LEAQ(Mem{Base: next, Disp: 16 * f.blockBytes}, limit)
 	MOVQ(limit, aheadAt)
+	lines, subs := 16*f.blockBytes/64+1, 8
+	if f.per16 {
+		subs = 16
+	}
 	return func() {
-		asked := label("asked")
+		asked, count, i := label("asked"), NewParamAddr("count", 48), 0
 		CMPQ(next, aheadAt)
 		JGE(LabelRef(asked))
-		for i := range lines {
-			PREFETCHT1(Mem{Base: next, Disp: 64 * i})
+		for tiles := 3; tiles > 0; tiles-- {
+			for ; i < (lines+tiles*subs-1)/(tiles*subs); i++ {
+				PREFETCHT1(Mem{Base: next})
+				ADDQ(imm(64), next)
+			}
+			if tiles > 1 {
+				CMPQ(count, Imm(uint64((tiles-1)*tokens)))
+				JG(LabelRef(asked))
+			}
 		}
-		ADDQ(imm(64*lines), next)
 		Label(asked)
 	}
 }
@@ -200,10 +210,7 @@ func (f *eightFormat) super() bool { return f.blockBytes > 34 }
 func (k *fourProduct) splitBlock(p panelAt) {
 	for half := range 2 {
 		acc := newFourSums()
-		for t := range acc {
-			VPBROADCASTD(k.at(1, t), acc[t][1])
-			VPMULLW(words("minus8", 0xfff8fff8), acc[t][1], acc[t][1])
-		}
+		k.start(acc, 1, words("minus8", 0xfff8fff8))
 		k.dots(acc, p.bytes, 3, 8, false, true)
 		d := YMM()
 		VMOVUPS(Mem{Base: p.d, Disp: 32 * half}, d)

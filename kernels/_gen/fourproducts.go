@@ -80,12 +80,12 @@ func newFourSums() *fourSums {
 // at returns the address of word i of the tile for token t.
 func (k *fourProduct) at(i, t int) Mem { return Mem{Base: k.x, Disp: 16*i + 4*t} }
 
-// start sets the sums of each token to factor times the pair at word i of the tile.
+// start sets the second sum of each token to factor times the pair at word i of the tile: what both begin with, unless dots is
+// told otherwise.
 func (k *fourProduct) start(acc *fourSums, i int, factor Mem) {
 	for t := range acc {
-		VPBROADCASTD(k.at(i, t), acc[t][0])
-		VPMULLW(factor, acc[t][0], acc[t][0])
-		VMOVDQA(acc[t][0], acc[t][1])
+		VPBROADCASTD(k.at(i, t), acc[t][1])
+		VPMULLW(factor, acc[t][1], acc[t][1])
 	}
 }
 
@@ -108,6 +108,10 @@ func (k *fourProduct) dots(acc *fourSums, panel GPVirtual, first, lines int, sta
 					product = YMM()
 				}
 				VPMADDUBSW(x, w[h], product)
+				if i == 0 {
+					VPADDW(product, acc[t][1], acc[t][h])
+					continue
+				}
 				VPADDW(product, acc[t][h], acc[t][h])
 			}
 		}
