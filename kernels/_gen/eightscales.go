@@ -11,6 +11,7 @@ import (
 // panelOut is where the scales of the current block of a panel go: the half of each line that belongs to eight rows.
 type panelOut struct {
 	d, m, pairs, mins Mem
+	sums32            bool // minima of 32 weights are for the sums of 32 quants, else twice for those of 16
 }
 
 func (o *panelOut) scale(d VecVirtual)       { VMOVUPS(d, o.d) }
@@ -120,17 +121,29 @@ func eightScalesQ6(k *eightRows, out *panelOut) {
 // eightScalesQ4 reads the scales and minima of Q4_K and Q5_K: six bits each for 32 weights.
 func eightScalesQ4(k *eightRows, out *panelOut) {
 	v := eightLines(k, 0)
-	fours := func(first VecVirtual, shift int, store func(i int, v VecVirtual)) {
+	fours := func(first VecVirtual, shift int, store func(i int, part VecVirtual)) {
 		tail := picked(v[3], 15, shift)
 		VPOR(picked(first, 48, 2), tail, tail)
-		for i, part := range []VecVirtual{picked(first, 63, 0), tail} {
+		store(0, picked(first, 63, 0))
+		store(1, tail)
+	}
+	twiceTo := func(store func(i int, v VecVirtual)) func(i int, part VecVirtual) {
+		return func(i int, part VecVirtual) {
 			for j := range 4 {
 				store(4*i+j, twice(part, j))
 			}
 		}
 	}
-	fours(v[1], 0, out.pair)
-	fours(v[2], 4, out.mins2)
+	mins := twiceTo(out.mins2)
+	if out.sums32 {
+		mins = func(i int, part VecVirtual) {
+			for j := range 2 {
+				out.mins2(2*i+j, moved(part, [4]int{2 * j, none, 2*j + 1, none}))
+			}
+		}
+	}
+	fours(v[1], 0, twiceTo(out.pair))
+	fours(v[2], 4, mins)
 	out.scale(halvesAt(k, 0))
 	out.minusHalves(k, 2)
 }

@@ -17,15 +17,17 @@ func fewFours() {
 
 // fewBodies multiply the unpacked block with a tile.
 var fewBodies = map[string]func(k *fourProduct, p panelAt){
-	"Q4_0":   func(k *fourProduct, p panelAt) { k.block(p, true, false) },
-	"Q4_1":   func(k *fourProduct, p panelAt) { k.block(p, false, true) },
-	"Q5_0":   func(k *fourProduct, p panelAt) { k.block(p, true, false) },
-	"Q5_1":   func(k *fourProduct, p panelAt) { k.block(p, true, true) },
-	"MXFP4":  func(k *fourProduct, p panelAt) { k.block(p, true, false) },
-	"Q2_K":   func(k *fourProduct, p panelAt) { k.super(p, superShape{lines: 4, minima: true}) },
-	"Q3_K":   func(k *fourProduct, p panelAt) { k.super(p, superShape{lines: 4, offset: true}) },
-	"Q4_K":   func(k *fourProduct, p panelAt) { k.super(p, superShape{lines: 8, minima: true}) },
-	"Q5_K":   func(k *fourProduct, p panelAt) { k.super(p, superShape{lines: 8, again: 4, minima: true}) },
+	"Q4_0":  func(k *fourProduct, p panelAt) { k.block(p, true, false) },
+	"Q4_1":  func(k *fourProduct, p panelAt) { k.block(p, false, true) },
+	"Q5_0":  func(k *fourProduct, p panelAt) { k.block(p, true, false) },
+	"Q5_1":  func(k *fourProduct, p panelAt) { k.block(p, true, true) },
+	"MXFP4": func(k *fourProduct, p panelAt) { k.block(p, true, false) },
+	"Q2_K":  func(k *fourProduct, p panelAt) { k.super(p, superShape{lines: 4, minima: true}) },
+	"Q3_K":  func(k *fourProduct, p panelAt) { k.super(p, superShape{lines: 4, offset: true}) },
+	"Q4_K":  func(k *fourProduct, p panelAt) { k.super(p, superShape{lines: 8, minima: true, sums32: true}) },
+	"Q5_K": func(k *fourProduct, p panelAt) {
+		k.super(p, superShape{lines: 8, again: 4, minima: true, sums32: true})
+	},
 	"Q6_K":   func(k *fourProduct, p panelAt) { k.super(p, superShape{lines: 4, offset: true}) },
 	"Q8_0":   (*fourProduct).splitBlock,
 	"IQ4_NL": (*fourProduct).splitBlock,
@@ -49,7 +51,7 @@ func fewOfFours(f eightFormat) {
 	name := "few" + f.name
 	tileBytes, lines := 16*11, 8
 	if f.super() {
-		tileBytes, lines = 16*89, 64
+		tileBytes, lines = 16*93, 64
 	}
 	if f.signed {
 		lines *= 2
@@ -180,7 +182,7 @@ func fewUnpack(f eightFormat, base GPVirtual, sizeAt, aheadAt Mem) {
 			MOVQ(ahead, aheadAt)
 		}
 		LEAQ(Mem{Base: k.w, Index: k.size, Scale: 4}, k.w4)
-		f.scales(k, &panelOut{d: out(fewD), m: out(fewM), pairs: out(0), mins: out(fewMins)})
+		f.scales(k, &panelOut{d: out(fewD), m: out(fewM), pairs: out(0), mins: out(fewMins), sums32: true})
 		count := 0
 		f.emit(k, func(i int, v VecVirtual) {
 			count++
@@ -276,5 +278,5 @@ func (k *fourProduct) splitSuper(p panelAt) {
 		}
 	}
 	k.finish(acc, p.d, head, true)
-	ADDQ(imm(16*25), k.x)
+	ADDQ(imm(16*29), k.x)
 }

@@ -185,10 +185,11 @@ func (k *fourProduct) block(p panelAt, start, minima bool) {
 type superShape struct {
 	lines, again   int
 	offset, minima bool
+	sums32         bool // minima meet the sums of 32 quants
 }
 
 // super multiplies a super-block of 256. A word of the tile holds, for four rows, 0 the scale, 1-8 pairs of sums of 16
-// quants, 9-24 the pairs of sums inside each 16, 25-88 the quants.
+// quants, 9-24 the pairs of sums inside each 16, 25-88 the quants, 89-92 pairs of sums of 32.
 func (k *fourProduct) super(p panelAt, s superShape) {
 	head, subs, inside := GP64(), GP64(), GP64()
 	total := func(t, h int) Mem { return k.totals.Offset(64*t + 32*h) }
@@ -238,33 +239,59 @@ func (k *fourProduct) super(p panelAt, s superShape) {
 		ADDQ(imm(64), p.pairs)
 		ADDQ(imm(16*s.lines), k.x)
 	})
-	acc := newFourSums()
-	for t := range acc {
-		for h := range 2 {
-			VMOVDQU(total(t, h), acc[t][h])
-		}
-	}
-	k.finish(acc, p.d, head, true)
 	if s.lines == 8 {
 		ADDQ(imm(512), p.pairs) // the panel has room for sixteen
 	}
+	acc := newFourSums()
 	if s.minima {
-		acc = newFourSums()
-		k.minima(acc, p.mins, head)
-		k.finish(acc, p.m, head, true)
+		if s.sums32 {
+			k.minima(acc, p.mins, head, 89, 4)
+		} else {
+			k.minima(acc, p.mins, head, 1, 8)
+		}
+		k.finishTwice(acc, p, head, total)
+	} else {
+		for t := range acc {
+			for h := range 2 {
+				VMOVDQU(total(t, h), acc[t][h])
+			}
+		}
+		k.finish(acc, p.d, head, true)
 	}
-	ADDQ(imm(16*25), k.x)
+	ADDQ(imm(16*29), k.x)
 }
 
-// minima sets sums to the products of minima with the sums of 16 quants.
-func (k *fourProduct) minima(acc *fourSums, mins, head GPVirtual) {
-	for i := range 8 {
+// finishTwice is finish for the sums in memory and then, with the scales of minima, for acc.
+func (k *fourProduct) finishTwice(acc *fourSums, p panelAt, dx GPVirtual, total func(t, h int) Mem) {
+	for t, halves := range acc {
+		x := YMM()
+		VBROADCASTSS(Mem{Base: dx, Disp: 4 * t}, x)
+		for h, low := range halves {
+			both, sum, to := YMM(), YMM(), YMM()
+			VMOVUPS(k.sums.Offset(64*t+32*h), to)
+			VMULPS(Mem{Base: p.d, Disp: 32 * h}, x, both)
+			VCVTDQ2PS(total(t, h), sum)
+			VFMADD231PS(sum, both, to)
+			VMULPS(Mem{Base: p.m, Disp: 32 * h}, x, both)
+			VCVTDQ2PS(low, low)
+			VFMADD231PS(low, both, to)
+			VMOVUPS(to, k.sums.Offset(64*t+32*h))
+		}
+	}
+	ADDQ(imm(64), p.d)
+	ADDQ(imm(64), p.m)
+}
+
+// minima sets sums to the products of lines of minima with the pairs of sums from a word of the tile on. The panel has room
+// for eight lines.
+func (k *fourProduct) minima(acc *fourSums, mins, head GPVirtual, word, lines int) {
+	for i := range lines {
 		w := ymms(2)
 		VMOVDQU(Mem{Base: mins, Disp: 64 * i}, w[0])
 		VMOVDQU(Mem{Base: mins, Disp: 64*i + 32}, w[1])
 		for t := range acc {
 			x := YMM()
-			VPBROADCASTD(Mem{Base: head, Disp: 16*(1+i) + 4*t}, x)
+			VPBROADCASTD(Mem{Base: head, Disp: 16*(word+i) + 4*t}, x)
 			for h := range 2 {
 				if i == 0 {
 					VPMADDWD(x, w[h], acc[t][h])

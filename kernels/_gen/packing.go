@@ -154,7 +154,9 @@ func packSupers(name string, fours bool) {
 		pairs, turn := GP64(), GP64()
 		if fours { // the pairs of sums come before the words that they are of
 			MOVQ(p.out, pairs)
-			ADDQ(imm(16*16), p.out)
+			ADDQ(imm(16*80), p.out) // those of 32 behind them
+			p.putSums32(sums)
+			SUBQ(imm(16*(80+4-16)), p.out)
 		} else {
 			p.putSums32(sums)
 		}
@@ -172,6 +174,9 @@ func packSupers(name string, fours bool) {
 			p.putEight(quants)
 			ADDQ(imm(32), p.q)
 		})
+		if fours {
+			ADDQ(imm(16*4), p.out)
+		}
 		ADDQ(imm(4), p.scale)
 		ADDQ(imm(32), p.sums)
 	})

@@ -231,7 +231,7 @@ func (k *vnniProduct) supers(lines, offset int, minima bool) {
 			k.dots(vpdpwssd, mins, head, 16, 8)
 			k.finish(m, head, true)
 		}
-		ADDQ(imm(16*25), k.x)
+		ADDQ(imm(16*29), k.x)
 	})
 }
 

@@ -13,7 +13,7 @@ func fourWords(cols, blockLen int) int {
 	if blockLen == 32 {
 		return 11 * cols / 32
 	}
-	return 89 * cols / 256
+	return 93 * cols / 256
 }
 
 // FoursLen is the length of Fours for rows of activations: the last tile has four rows too.
@@ -29,7 +29,8 @@ func (x *Quants) FourOf(t int) []int32 {
 // PackFours writes row t to its tile of four rows. Of each block lie together, every word beside those of the three others:
 //
 //	blocks of 32     scale | pair of sums | sum as float32 | 8 words of four quants
-//	super-blocks     scale | 8 pairs of sums of 16 quants | 16 pairs of sums, one for each 16 | 64 words of four quants
+//	super-blocks     scale | 8 pairs of sums of 16 quants | 16 pairs of sums, one for each 16 | 64 words of four quants |
+//	                 4 pairs of sums of 32 quants
 //
 // A pair of sums that has no range named is of quants 0, 1, 4, 5, 8, ... and of quants 2, 3, 6, 7, 10, ...: what the
 // halves of a lane add up when they meet words of four. The words of rows that a last tile has beyond the last row mean
@@ -41,11 +42,12 @@ func (x *Quants) PackFours(t int) {
 	sums := x.Sums[t*x.Cols/16 : (t+1)*x.Cols/16]
 	for b, scale := range x.Scale[t*blocks : (t+1)*blocks] {
 		out[0] = int32(math.Float32bits(scale))
+		var quants []int32
 		block := q[b*x.BlockLen : (b+1)*x.BlockLen]
 		if x.BlockLen == 32 {
 			out[4] = pairOf(pairSums(block))
 			out[8] = int32(math.Float32bits(float32(int32(sums[2*b]) + int32(sums[2*b+1]))))
-			out = out[12:]
+			quants = out[12:]
 		} else {
 			for i := range 8 {
 				out[4+4*i] = pairOf(sums[16*b+2*i], sums[16*b+2*i+1])
@@ -53,13 +55,17 @@ func (x *Quants) PackFours(t int) {
 			for i := range 16 {
 				out[36+4*i] = pairOf(pairSums(block[16*i : 16*i+16]))
 			}
-			out = out[100:]
+			quants = out[100:]
+			for i := range 4 {
+				s := sums[16*b+4*i:]
+				out[356+4*i] = pairOf(s[0]+s[1], s[2]+s[3])
+			}
 		}
 		for i := range words {
-			out[4*i] = int32(binary.LittleEndian.Uint32(bytesOf(block[4*i:])))
+			quants[4*i] = int32(binary.LittleEndian.Uint32(bytesOf(block[4*i:])))
 		}
 		if b+1 < blocks {
-			out = out[4*words:]
+			out = out[FourRows*fourWords(x.BlockLen, x.BlockLen):]
 		}
 	}
 }

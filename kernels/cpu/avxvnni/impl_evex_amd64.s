@@ -984,7 +984,7 @@ done18:
 	VMOVUPS      224(SP), Y12
 	VFMADD231PS  Y7, Y11, Y12
 	VMOVUPS      Y12, 224(SP)
-	ADDQ         $0x00000190, AX
+	ADDQ         $0x000001d0, AX
 	SUBQ         $0x00000001, BX
 	JMP          loop15
 
@@ -1307,7 +1307,7 @@ done24:
 	VFMADD231PS  Y7, Y11, Y12
 	VMOVUPS      Y12, 224(SP)
 	ADDQ         $0x00000200, SI
-	ADDQ         $0x00000190, AX
+	ADDQ         $0x000001d0, AX
 	SUBQ         $0x00000001, BX
 	JMP          loop21
 
@@ -1715,7 +1715,7 @@ done30:
 	VMOVUPS      224(SP), Y12
 	VFMADD231PS  Y7, Y11, Y12
 	VMOVUPS      Y12, 224(SP)
-	ADDQ         $0x00000190, AX
+	ADDQ         $0x000001d0, AX
 	SUBQ         $0x00000001, BX
 	JMP          loop27
 
@@ -2180,7 +2180,7 @@ done36:
 	VMOVUPS      224(SP), Y12
 	VFMADD231PS  Y7, Y11, Y12
 	VMOVUPS      Y12, 224(SP)
-	ADDQ         $0x00000190, AX
+	ADDQ         $0x000001d0, AX
 	SUBQ         $0x00000001, BX
 	JMP          loop33
 
