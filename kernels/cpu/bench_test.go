@@ -19,7 +19,7 @@ func BenchmarkProject(b *testing.B) {
 			if s.cols%typ.Info().BlockLen != 0 {
 				continue
 			}
-			for _, tokens := range []int{1, 8, 512} {
+			for _, tokens := range []int{1, 4, 8, 16, 512} {
 				b.Run(fmt.Sprintf("%s/%dx%d/rows=%d", typ, s.rows, s.cols, tokens), func(b *testing.B) {
 					benchmarkProject(b, typ, s.rows, s.cols, tokens)
 				})
@@ -39,7 +39,7 @@ func benchmarkProject(b *testing.B, typ quant.Type, rows, cols, tokens int) {
 	r := kerneltest.Rand()
 	size := rows * typ.RowBytes(cols)
 	copies := max(1, min(64, 128<<20/size))
-	if tokens > 1 {
+	if tokens > 16 {
 		copies = 1
 	}
 	data := kerneltest.Weights(r, typ, kerneltest.Normal, rows, cols)
