@@ -91,18 +91,13 @@ func (t *Tokenizer) split(m *merger, word string) {
 
 // symbol returns the smallest symbol at byte i of a word and its length: a byte for byte-level BPE, a character for the others.
 func (t *Tokenizer) symbol(word string, i int) (id int32, n int) {
-	b := word[i]
-	if t.pairs != nil && !t.plain {
-		return t.byteSyms[b], 1
+	if word[i] < utf8.RuneSelf || t.pairs != nil && !t.plain {
+		return t.byteSyms[word[i]], 1
 	}
 	n = 1
-	if b >= utf8.RuneSelf {
-		// Of broken text each byte stands alone, and becomes a byte token.
-		if k, whole := charPrefix(word[i:]); whole {
-			n = k
-		}
-	} else if t.plain {
-		return t.byteSyms[b], 1
+	// Of broken text each byte stands alone, and becomes a byte token.
+	if k, whole := charPrefix(word[i:]); whole {
+		n = k
 	}
 	if t.plain {
 		return t.charSym(word[i : i+n]), n

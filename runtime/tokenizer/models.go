@@ -39,6 +39,12 @@ func (t *Tokenizer) initSPM(m gguf.Metadata) error {
 		}
 		t.spmRanks[id] = rank
 	}
+	for b := range byte(utf8.RuneSelf) {
+		t.byteSyms[b] = -1
+		if id, ok := t.byPiece.find(string(b)); ok {
+			t.byteSyms[b] = id
+		}
+	}
 	for _, s := range t.byPiece.entries {
 		if s.id != 0 {
 			t.bridge(t.piece(s.id - 1))

@@ -71,7 +71,7 @@ func exaoneWords(c *classTable, text string, i int) int {
 			break
 		}
 		j += n
-		for j < len(text) {
+		for j < len(text) && text[j] >= utf8.RuneSelf { // no mark is in ASCII
 			r, n := utf8.DecodeRuneInString(text[j:])
 			if !unicode.In(r, marks...) {
 				break

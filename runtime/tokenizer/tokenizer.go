@@ -27,7 +27,7 @@ type Tokenizer struct {
 	stages   []stage // instead of scan
 	classes  *classTable
 	pairs    *pairTable       // BPE: which pairs merge; nil for SentencePiece
-	byteSyms [256]int32       // byte-level BPE: the symbol of each byte; BPE over characters: of each ASCII character
+	byteSyms [256]int32       // byte-level BPE: the symbol of each byte; the others: of each ASCII character, or -1
 	charSyms map[string]int32 // BPE over characters: the symbols of those that are no token
 	spmRanks []int32          // SentencePiece: the place of each token's score among all, the highest first
 	enc      encoder          // WordPiece and Unigram, which do not merge; nil for the others
