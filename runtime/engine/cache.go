@@ -7,6 +7,7 @@ import (
 
 	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/runtime/kvcache"
+	"github.com/weft-run/weft/runtime/scheduler"
 )
 
 // Cache is how an engine's cache stands between two steps.
@@ -60,7 +61,12 @@ func (c *Cache) share(u kvcache.Usage) CacheShare {
 // The errors are those of Cache.
 func (e *Engine) DropCache(ctx context.Context, match func(domain string) bool) (dropped int, err error) {
 	done := make(chan int, 1)
-	if err = e.call(ctx, func() { done <- e.loop.manager.Drop(match) }); err != nil {
+	drop := func() {
+		n := e.loop.manager.Drop(match)
+		e.note(scheduler.Step{}) // so that Stats says so when this returns
+		done <- n
+	}
+	if err = e.call(ctx, drop); err != nil {
 		return 0, err
 	}
 	return <-done, nil

@@ -1,29 +1,21 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"math"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/weft-run/weft/daemon/builtin"
 	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/kernels/cpu"
-	"github.com/weft-run/weft/kernels/quant"
-	"github.com/weft-run/weft/runtime/gguf"
-	"github.com/weft-run/weft/runtime/models"
-	"github.com/weft-run/weft/runtime/modeltest"
-	"github.com/weft-run/weft/runtime/sampler"
 	"github.com/weft-run/weft/runtime/scheduler"
 )
 
@@ -32,203 +24,6 @@ import (
 // (few enough for preemption, or plenty), threads, CPU level, how long readers dawdle, what is guessed ahead, whether the engine is
 // closed between two rounds and another goes on from the disk, and who cancels or expires beside them. Whose request it is, its class,
 // its priority and a deadline that does not pass must not matter either.
-
-// answer is all that a request can tell.
-type answer struct {
-	Tokens []sampler.Token
-	Prompt []PromptToken
-	Finish string
-	Logits []uint64 // a hash of each sampled row's bits, by position
-}
-
-// devices holds one CPU device for each level and number of threads.
-type devices struct {
-	mu   sync.Mutex
-	open map[cpu.Options]*cpu.Device
-
-	tokens, adapted int // sampled tokens that were compared, and those of them that adapters changed
-}
-
-func newDevices(t *testing.T) *devices {
-	d := &devices{open: map[cpu.Options]*cpu.Device{}}
-	t.Cleanup(func() {
-		for _, device := range d.open {
-			device.Close()
-		}
-	})
-	return d
-}
-
-func (d *devices) get(t *testing.T, o cpu.Options) *cpu.Device {
-	t.Helper()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.open[o] == nil {
-		device, err := cpu.NewDevice(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d.open[o] = device
-	}
-	return d.open[o]
-}
-
-// load opens a model that lives as long as the test.
-func load(t *testing.T, path string) models.Model {
-	t.Helper()
-	f, err := gguf.Open(path, gguf.DefaultLimits())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	m, err := models.Load(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
-func builtinFile(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), builtin.Name+".gguf")
-	if err := os.WriteFile(path, builtin.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// tap returns a Request.Tap that hashes the logits' bits into list.
-func tap(list *[]uint64) func(int, []float32) {
-	return func(position int, logits []float32) {
-		hash := uint64(position)
-		for _, x := range logits {
-			hash = (hash ^ uint64(math.Float32bits(x))) * 0x100000001B3
-		}
-		*list = append(*list, hash)
-	}
-}
-
-// ask computes a request and reads it to the end; dawdle waits before each token.
-func ask(t *testing.T, e *Engine, req Request, dawdle func()) answer {
-	a, _ := askReused(t, e, req, dawdle, func(*Stream) {})
-	return a
-}
-
-// askReused is ask for a request whose stream others want to stand behind. It returns how many tokens were found in the cache.
-func askReused(t *testing.T, e *Engine, req Request, dawdle func(), submitted func(*Stream)) (a answer, reused int) {
-	req.Tap = tap(&a.Logits)
-	s, err := e.Submit(req)
-	submitted(s)
-	if err != nil {
-		t.Error(err)
-		return a, 0
-	}
-	ctx := testContext(t)
-	for {
-		dawdle()
-		token, err := s.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Error(err)
-			return a, 0
-		}
-		a.Tokens = append(a.Tokens, token)
-	}
-	if a.Prompt, err = s.Prompt(ctx); err != nil {
-		t.Error(err)
-	}
-	a.Finish = s.Result().FinishReason
-	return a, s.Result().ReusedTokens
-}
-
-// drawRequest makes a random request for a model.
-func drawRequest(r *rand.Rand, vocab, contextLen int) Request {
-	n := 1 + r.IntN(20)
-	if r.IntN(3) == 0 {
-		n = 1 + r.IntN(contextLen-1)
-	}
-	req := Request{Prompt: make([]int32, n), MaxTokens: 1 + r.IntN(40), IgnoreEOS: r.IntN(2) == 0, Sampling: sampler.Default()}
-	for i := range req.Prompt {
-		req.Prompt[i] = int32(r.IntN(vocab))
-	}
-	if r.IntN(8) == 0 {
-		req.MaxTokens = 0
-	}
-	req.PromptLogprobs = r.IntN(4) == 0
-	req.PromptOnly = req.PromptLogprobs && r.IntN(2) == 0
-	p := &req.Sampling
-	p.Seed, p.TopLogprobs = r.Uint64(), r.IntN(5)-1
-	switch r.IntN(4) {
-	case 0:
-		p.Temperature = 0
-	case 1:
-		p.TopK, p.TopP, p.Temperature = 20, 0.9, 0.8
-	case 2:
-		p.RepetitionPenalty, p.FrequencyPenalty, p.PenaltyLastN, p.MinP = 1.2, 0.4, 1+r.IntN(30), 0.02
-	}
-	return req
-}
-
-// variant is what must not matter.
-type variant struct {
-	CPU          cpu.Options
-	MaxBatch     int
-	StepTokens   int
-	PageTokens   int
-	Spare        int // pages beside those of one context
-	StreamTokens int
-	Dawdle       bool
-	Cancels      int // requests beside the ones compared that are cancelled on the way
-	NoSharing    bool
-	Guesses      string // off; by the engine's own judgement, with a draft to ask; or a row's worth each time: right, wrong, mixed, or the draft's
-	Restart      bool   // another engine makes the second round; it has the pages of the first from disk
-	Rounds       int    // how often the requests are made: what one round leaves in the cache serves the next
-}
-
-func drawVariant(r *rand.Rand, levels []string) variant {
-	pick := func(of ...int) int { return of[r.IntN(len(of))] }
-	return variant{
-		CPU:        cpu.Options{Threads: 1 + r.IntN(2), Level: levels[r.IntN(len(levels))]},
-		MaxBatch:   1 + r.IntN(8),
-		StepTokens: pick(1, 7, 64, 512), PageTokens: pick(16, 32, 64), Spare: pick(0, 1, 3, 100),
-		StreamTokens: pick(2, 64, 256), Dawdle: r.IntN(3) == 0, Cancels: pick(0, 0, 3),
-		NoSharing: r.IntN(4) == 0, Rounds: pick(1, 1, 2), Restart: r.IntN(2) == 0,
-		Guesses: []string{"off", "own draft", "right", "wrong", "mixed", "draft"}[r.IntN(6)],
-	}
-}
-
-// subject is a model under test with how its cache is kept.
-type subject struct {
-	name       string
-	path       func(t *testing.T) string
-	contextLen int
-	headDim    int
-	eog        []int32
-	draft      func(t *testing.T) string // nil: itself
-}
-
-func subjects() []subject {
-	tiny := func(s modeltest.Spec) func(t *testing.T) string {
-		return func(t *testing.T) string { return modeltest.WriteTiny(t, s) }
-	}
-	return []subject{
-		{"stories260K", builtinFile, 128, 8, []int32{2}, nil},
-		{"tiny Q8_0", tiny(modeltest.Spec{Seed: 1, Type: quant.Q8_0, Biases: true}), 96, 16, []int32{2, 17, 18, 19}, tiny(modeltest.Spec{Seed: 1, Type: quant.Q4_0, Biases: true})},
-		{"tiny Q4_1", tiny(modeltest.Spec{Seed: 2, Type: quant.Q4_1, Untied: true, Context: 192, HeadDim: 32}), 192, 32, []int32{2, 17, 18, 19}, tiny(modeltest.Spec{Seed: 2, Untied: true, Context: 100})},
-		{"tiny Q4_K", tiny(modeltest.Spec{Seed: 3, Type: quant.Q4_K, HeadDim: 64}), 100, 64, []int32{2}, tiny(modeltest.Spec{Seed: 3, Type: quant.Q8_0, HeadDim: 64, Width: 256})},
-		{"tiny F16", tiny(modeltest.Spec{Seed: 4, Type: quant.F16, KVHeads: 1}), 80, 16, []int32{2, 40, 41}, tiny(modeltest.Spec{Seed: 5, KVHeads: 1})},
-	}
-}
-
-// cpuLevels are the levels to compare: all that this machine has, or the one that WEFT_CPU names beside the reference.
-func cpuLevels() []string {
-	if level := os.Getenv("WEFT_CPU"); level != "" {
-		return []string{level}
-	}
-	return cpu.Levels()
-}
 
 func TestMetamorphic(t *testing.T) {
 	seeds := 12
@@ -246,7 +41,7 @@ func TestMetamorphic(t *testing.T) {
 	d := newDevices(t)
 	preempted, reused := uint64(0), 0
 	for seed := first; seed < first+uint64(seeds); seed++ {
-		p, f := metamorphic(t, d, seed, kernels.CacheTypes())
+		p, f := metamorphic(t, d, seed, kernels.CacheTypes(), "ref")
 		preempted, reused = preempted+p, reused+f
 	}
 	t.Logf("%d seeds, %d preemptions, %d tokens found in the cache", seeds, preempted, reused)
@@ -258,14 +53,15 @@ func TestMetamorphicOfQuantizedCaches(t *testing.T) {
 	for _, typ := range []kernels.CacheType{kernels.CacheQ8_0, kernels.CacheQ4_0} {
 		preempted := uint64(0)
 		for _, seed := range []uint64{2, 4, 10} { // the last two have few pages
-			p, _ := metamorphic(t, d, seed, []kernels.CacheType{typ})
+			p, _ := metamorphic(t, d, seed, []kernels.CacheType{typ}, "ref")
 			preempted += p
 		}
 		t.Logf("%s: %d preemptions", typ, preempted)
 	}
 }
 
-// TestLongMetamorphic goes on for the time in WEFT_LONG.
+// TestLongMetamorphic goes on for the time in WEFT_LONG, with as many seeds at once as there are processors. Most seeds leave the reference level out, which takes most
+// of the time and is compared with the others for every kernel in kernels/kerneltest: each is computed alone at the best level.
 func TestLongMetamorphic(t *testing.T) {
 	text := os.Getenv("WEFT_LONG")
 	if text == "" {
@@ -275,16 +71,27 @@ func TestLongMetamorphic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDevices(t)
-	for seed, end := rand.Uint64()>>16, time.Now().Add(length); time.Now().Before(end) && !t.Failed(); seed++ {
-		metamorphic(t, d, seed, kernels.CacheTypes())
+	d, first, end := newDevices(t), rand.Uint64()>>16, time.Now().Add(length)
+	var next atomic.Uint64
+	var running sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		running.Go(func() {
+			for time.Now().Before(end) && !t.Failed() {
+				n, alone := next.Add(1), cpuLevels()[len(cpuLevels())-1]
+				if n%16 == 0 {
+					alone = "ref"
+				}
+				metamorphic(t, d, first+n, kernels.CacheTypes(), alone)
+			}
+		})
 	}
-	t.Logf("%d tokens compared, %d of them of requests with adapters", d.tokens, d.adapted)
+	running.Wait()
+	t.Logf("%d seeds, %d tokens compared, %d of them of requests with adapters", d.seeds, d.tokens, d.adapted)
 }
 
 // metamorphic runs one seed, on a model and one of the cache types that fits it, and returns how often a sequence was preempted and
-// how many tokens were found in the cache.
-func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheType) (preempted uint64, reused int) {
+// how many tokens were found in the cache. Each request is computed alone at a level; where that is not ref, no level is.
+func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheType, level string) (preempted uint64, reused int) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	all := subjects()
 	of, cache := all[r.IntN(len(all))], caches[r.IntN(len(caches))]
@@ -292,6 +99,9 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 		of, cache = all[r.IntN(len(all))], caches[r.IntN(len(caches))]
 	}
 	v := drawVariant(r, cpuLevels())
+	if v.CPU.Level == "ref" {
+		v.CPU.Level = level
+	}
 	name := fmt.Sprintf("seed %d", seed)
 	ok := t.Run(name, func(t *testing.T) {
 		model := load(t, of.path(t))
@@ -324,7 +134,7 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 		alone := make([]answer, len(requests))
 		reference := open(t, d, Config{
 			Model: model, EOG: of.eog, CacheType: cache, ContextLen: of.contextLen, PageTokens: 16, MaxBatch: 1, NoSharing: true,
-		}, cpu.Options{Threads: 1, Level: "ref"})
+		}, cpu.Options{Threads: 1, Level: level})
 		for i, req := range requests {
 			alone[i] = ask(t, reference, req, func() {})
 		}
@@ -389,12 +199,12 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 						i, len(requests), len(requests[i].Prompt), found[i], diff)
 				}
 				reused += found[i]
-				d.tokens += len(alone[i].Tokens)
-				if len(requests[i].Adapters) > 0 {
-					d.adapted += len(alone[i].Tokens)
-				}
+				d.count(len(alone[i].Tokens), len(requests[i].Adapters) > 0)
 			}
 		}
+		d.mu.Lock()
+		d.seeds++
+		d.mu.Unlock()
 		preempted = e.Stats().Preempted
 		if got := e.Stats(); got.Accepted > got.Drafted || v.Guesses == "off" && got.Drafted > 0 {
 			t.Errorf("guesses are %s: %d computed, %d right", v.Guesses, got.Drafted, got.Accepted)
