@@ -57,7 +57,7 @@ func statusOf(s repository.Status) api.ModelStatus {
 		Pinned: s.Pinned, Used: timeOrNil(s.Used), LastRefusal: s.LastRefusal, LastRefused: timeOrNil(s.LastRefused),
 		Seen: timeOrNil(s.Arrived), Served: timeOrNil(s.Served),
 	}
-	if s.Generation == 0 {
+	if s.HeaderDigest == "" {
 		return m // never loaded: nothing is known of what is in the files
 	}
 	m.KVType = s.CacheType

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/weft-run/weft/daemon/api"
 	"github.com/weft-run/weft/runtime/modeltest"
@@ -72,6 +73,61 @@ func TestUnloadedOverTheSocket(t *testing.T) {
 	var missing *api.Error
 	if _, err := l.client.ActOnModel(context.Background(), "n", api.ActionUnload); !errors.As(err, &missing) || missing.Status != 404 {
 		t.Errorf("a name that is not there: %v", err)
+	}
+}
+
+// TestUnloadingIsTold: those who follow events hear of it, of the end of the generation, and of the next one; a receipt finds an unloaded model.
+func TestUnloadingIsTold(t *testing.T) {
+	l := startAdapted(t)
+	l.until("the digest", func() bool {
+		m, ok := l.model("m")
+		return ok && strings.HasPrefix(m.Digest, "sha256:")
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	events, err := l.client.Events(ctx)
+	must(t, err)
+	defer events.Close()
+	hear := func(state string) *api.Event {
+		t.Helper()
+		for {
+			e, err := events.Next()
+			if err != nil {
+				t.Fatalf("waiting for %s: %v", state, err)
+			}
+			if e.Name == "m" && e.State == state {
+				return e
+			}
+		}
+	}
+	first := hear(api.StateServing)
+	req := request("m", 4)
+	req.Receipt = true
+	answer, err := l.client.Complete(ctx, req)
+	must(t, err)
+	st, err := l.client.ActOnModel(ctx, "m", api.ActionUnload)
+	must(t, err)
+	if st.Generation != 0 || st.Digest != first.Digest {
+		t.Errorf("unloaded it is %+v", st)
+	}
+	told := map[string]uint64{}
+	for len(told) < 2 { // in either order
+		e, err := events.Next()
+		must(t, err)
+		if e.State == api.StateUnloaded || e.State == api.StateGone {
+			told[e.State] = e.Generation
+		}
+	}
+	if told[api.StateUnloaded] != 0 || told[api.StateGone] != first.Generation {
+		t.Errorf("told was %v of generation %d", told, first.Generation)
+	}
+	check, err := l.client.Verify(ctx, api.VerifyRequest{Receipt: *answer.Weft.Receipt})
+	must(t, err)
+	if !check.Equal {
+		t.Errorf("the receipt is verified as %+v", check)
+	}
+	if next := hear(api.StateServing); next.Generation <= first.Generation {
+		t.Errorf("the next generation is %+v", next)
 	}
 }
 

@@ -14,7 +14,7 @@ const (
 
 // States of an Event beside those of models and adapters.
 const (
-	StateGone    = "gone"    // a generation was replaced or removed, and no request holds it any more
+	StateGone    = "gone"    // a generation was replaced, unloaded or removed, and no request holds it any more
 	StateRemoved = "removed" // nothing of the name is listed any more
 )
 

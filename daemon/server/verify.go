@@ -180,7 +180,7 @@ func (s *Server) modelOf(base *api.Base) (string, error) {
 	byHeader := ""
 	for _, m := range s.o.Models.List() {
 		switch {
-		case m.Generation == 0:
+		case m.HeaderDigest == "": // nothing is known of what is in it
 		case m.Digest == base.Digest && m.Digest != api.DigestPending:
 			return m.Name, nil
 		case m.HeaderDigest == base.HeaderDigest && (m.Digest == api.DigestPending || base.Digest == api.DigestPending):

@@ -99,7 +99,8 @@ func (r *Repository) unload(e *entry, cause Cause, why string) {
 		return
 	}
 	e.known = &known{key: m.key, status: m.status(StateUnloaded), base: m.Base(), digest: m.digest.Load()}
-	e.known.status.Memory, e.known.status.Leases, e.known.base.Generation = 0, 0, 0
+	// The generation goes; the next one has a number of its own.
+	e.known.status.Memory, e.known.status.Leases, e.known.status.Generation, e.known.base.Generation = 0, 0, 0, 0
 	e.known.base.Targets = withoutBiases(e.known.base.Targets)
 	m.resting = true
 	r.log.Info("model leaves service until it is wanted", "model", m.Name, "generation", m.Generation, "cause", string(cause), "leases", m.leases)
