@@ -71,6 +71,13 @@ func (s *syncBuffer) String() string {
 // raw sends bytes over a fresh connection to the socket, in the background: the server may answer before it has read them all.
 func (s *liveServer) raw(t *testing.T, request string) net.Conn {
 	t.Helper()
+	conn, _ := s.send(t, request)
+	return conn
+}
+
+// send is raw, with a channel that is closed when all is written or nobody takes more.
+func (s *liveServer) send(t *testing.T, request string) (net.Conn, <-chan struct{}) {
+	t.Helper()
 	conn, err := net.Dial("unix", s.socket)
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +91,7 @@ func (s *liveServer) raw(t *testing.T, request string) net.Conn {
 		conn.Close()
 		<-sent
 	})
-	return conn
+	return conn, sent
 }
 
 func post(path, body string) string {
@@ -180,16 +187,18 @@ func TestBodyRoom(t *testing.T) {
 	s := serveLive(t, o)
 	body := `{"model":"m","prompt":"` + strings.Repeat("x ", 300<<10) + `"}`
 	request := post(api.PathCompletions, body)
-	var conns []net.Conn
+	conns := map[net.Conn]<-chan struct{}{}
 	for range 8 { // all but the last byte: each body holds its room
-		conns = append(conns, s.raw(t, request[:len(request)-1]))
+		conn, sent := s.send(t, request[:len(request)-1])
+		conns[conn] = sent
 	}
 	eventually(t, "some are turned away", func() bool { return strings.Contains(s.log.String(), "status=503") })
 	if !strings.Contains(s.log.String(), "too many large requests") {
 		t.Errorf("for another reason: %s", s.log)
 	}
-	for _, c := range conns {
-		c.Close()
+	for conn, sent := range conns {
+		<-sent // what is closed before it was sent is no request, and not in the log
+		conn.Close()
 	}
 	eventually(t, "all are gone", func() bool { return strings.Count(s.log.String(), "msg=request") == len(conns) })
 	for i := range 8 { // one after the other there is room, though none of them ends
