@@ -59,7 +59,12 @@ def together(url, model, streams, loras, tokens):
     return time.monotonic() - start
 
 
-url, model, streams = sys.argv[1], sys.argv[2], int(sys.argv[3])
-loras = int(sys.argv[4]) if len(sys.argv) > 4 else 0
-few, many = together(url, model, streams, loras, FEW), together(url, model, streams, loras, MANY)
-print(json.dumps({"streams": streams, "loras": loras, "tokens_per_second": round(streams * (MANY - FEW) / (many - few), 2)}))
+def main():
+    url, model, streams = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    loras = int(sys.argv[4]) if len(sys.argv) > 4 else 0
+    few, many = together(url, model, streams, loras, FEW), together(url, model, streams, loras, MANY)
+    print(json.dumps({"streams": streams, "loras": loras, "tokens_per_second": round(streams * (MANY - FEW) / (many - few), 2)}))
+
+
+if __name__ == "__main__":
+    main()
