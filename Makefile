@@ -95,6 +95,10 @@ test-long: ## under the race detector: 64 clients for DURATION, the engine's ran
 	WEFT_LONG=$(DURATION) $(GO) test -count=1 -run '^TestCycles' ./daemon
 	$(MAKE) test-hammer test-storm test-kills
 
+.PHONY: test-adapters
+test-adapters: ## adapters made by PEFT, in the folder ADAPTERS with its golden.jsonl, on SmolLM2 in float32 and quantized
+	WEFT_TEST_ADAPTERS=$(ADAPTERS) $(GO) test -count=1 -v -timeout 30m -run 'SmolLM2$$' ./adapters
+
 .PHONY: test-alike
 test-alike: ## random adapters, stacks and none mixed, on shared prompts, with preemption: 1,000,000 tokens of tiny models, 20,000 of SmolLM2 equal those computed alone (minutes)
 	WEFT_TEST_TOKENS=1000000 $(GO) test -count=1 -v -timeout 60m -run '^TestLongAdaptersAlike$$' ./runtime/engine

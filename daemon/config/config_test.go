@@ -76,8 +76,8 @@ func TestTestsVariablesAreNoSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	exported := regexp.MustCompile(`export (WEFT_\w+)=`).FindAllSubmatch(script, -1)
-	if len(exported) < 2 {
-		t.Fatalf("found only %q", exported)
+	if len(exported) == 0 {
+		t.Fatal("found none")
 	}
 	in := inputs(t)
 	for _, name := range exported {
