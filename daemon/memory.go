@@ -1,10 +1,8 @@
 package daemon
 
 import (
-	"fmt"
 	"io/fs"
 	"log/slog"
-	"path"
 	"strconv"
 	"strings"
 
@@ -65,68 +63,4 @@ func memoryInfo(root fs.FS) map[string]int64 {
 		}
 	}
 	return values
-}
-
-// hierarchy is one version of control groups: how its lines in /proc/self/cgroup begin, where it is mounted, and the files that
-// limit memory.
-type hierarchy struct {
-	version int
-	mounts  []string
-	files   []string
-}
-
-// groupMemory is the least memory limit of the process's control groups and those above them.
-func groupMemory(root fs.FS) (least usable, ok bool) {
-	groups, err := fs.ReadFile(root, "proc/self/cgroup")
-	if err != nil {
-		return usable{}, false
-	}
-	for line := range strings.Lines(string(groups)) {
-		h, group, counts := hierarchyOf(line)
-		if !counts {
-			continue
-		}
-		for group = path.Join("/", group); ; group = path.Dir(group) {
-			if limit, found := h.limit(root, group); found && (!ok || limit.bytes < least.bytes) {
-				least, ok = limit, true
-			}
-			if group == "/" {
-				break
-			}
-		}
-	}
-	return least, ok
-}
-
-// hierarchyOf reads a line of /proc/self/cgroup; it is false for one that says nothing of memory.
-func hierarchyOf(line string) (h hierarchy, group string, ok bool) {
-	id, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
-	controllers, group, found := strings.Cut(rest, ":")
-	switch {
-	case !found:
-		return h, "", false
-	case id == "0" && controllers == "":
-		return hierarchy{2, []string{"sys/fs/cgroup", "sys/fs/cgroup/unified"}, []string{"memory.max", "memory.high"}}, group, true
-	case strings.Contains(","+controllers+",", ",memory,"):
-		return hierarchy{1, []string{"sys/fs/cgroup/memory"}, []string{"memory.limit_in_bytes"}}, group, true
-	}
-	return h, "", false
-}
-
-// limit is the least limit that one group has. A group of the host may not be there in a container: its root then is the container's
-// own.
-func (h hierarchy) limit(root fs.FS, group string) (least usable, ok bool) {
-	for _, mount := range h.mounts {
-		for _, file := range h.files {
-			text, err := fs.ReadFile(root, path.Join(mount, group, file))
-			if err != nil {
-				continue
-			}
-			n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // "max" is no limit
-			if err == nil && n > 0 && (!ok || n < least.bytes) {
-				least, ok = usable{n, fmt.Sprintf("%s of the control group %s (version %d)", file, group, h.version)}, true
-			}
-		}
-	}
-	return least, ok
 }

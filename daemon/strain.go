@@ -102,82 +102,25 @@ func stallTotal(text string) (time.Duration, bool) {
 	return 0, false
 }
 
-// memoryGroup is a control group of the process, or one above it, that counts memory.
-type memoryGroup struct {
-	version    int
-	group, dir string // dir is below the root
-}
-
-// memoryGroups lists the control groups of the process and those above them, the lowest first.
-func memoryGroups(root fs.FS) (list []memoryGroup) {
-	text, err := fs.ReadFile(root, "proc/self/cgroup")
-	if err != nil {
-		return nil
-	}
-	for line := range strings.Lines(string(text)) {
-		h, group, ok := hierarchyOf(line)
-		if !ok {
-			continue
-		}
-		for _, mount := range h.mounts {
-			for at := path.Join("/", group); ; at = path.Dir(at) {
-				list = append(list, memoryGroup{h.version, at, path.Join(mount, at)})
-				if at == "/" {
-					break
-				}
-			}
-		}
-	}
-	return list
-}
-
 // strain is how near a group is to its limit. What was read of files and not used for a while is not counted: the kernel takes that first, and
 // nobody misses it.
 func (m memoryGroup) strain(root fs.FS) (strain, bool) {
-	number := func(file string) (int64, bool) {
-		text, err := fs.ReadFile(root, path.Join(m.dir, file))
-		if err != nil {
-			return 0, false
-		}
-		n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-		return n, err == nil && n > 0
-	}
-	usage, limits, inactive := "memory.current", []string{"memory.high", "memory.max"}, "inactive_file"
-	if m.version == 1 {
-		usage, limits, inactive = "memory.usage_in_bytes", []string{"memory.limit_in_bytes"}, "total_inactive_file"
-	}
-	used, ok := number(usage)
+	used, ok := m.number(root, m.usage)
 	if !ok {
 		return strain{}, false
 	}
-	used = max(used-m.stat(root, inactive), 0)
+	used = max(used-m.stat(root, m.inactive), 0)
 	worst, found := strain{}, false
-	for _, file := range limits {
-		limit, ok := number(file)
+	for _, file := range m.limits {
+		limit, ok := m.number(root, file)
 		if !ok {
 			continue
 		}
 		share := float64(used) / float64(limit)
-		if level := (share - belowLimit) / (nearLimit - belowLimit); !found || level > worst.level {
+		if level := (share - belowLimit) / (nearLimit - belowLimit); !found || level >= worst.level {
 			worst = strain{level, fmt.Sprintf("control group %s has %.0f %% of its %s", m.group, 100*share, file)}
 			found = true
 		}
 	}
 	return worst, found
-}
-
-// stat is one value of the group's memory.stat, 0 where it is not known.
-func (m memoryGroup) stat(root fs.FS, key string) int64 {
-	text, err := fs.ReadFile(root, path.Join(m.dir, "memory.stat"))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && name == key {
-			if n, err := strconv.ParseInt(value, 10, 64); err == nil && n > 0 {
-				return n
-			}
-		}
-	}
-	return 0
 }
