@@ -151,10 +151,11 @@ func (l *linear) to(dst kernels.Matrix, ws *Workspace, adapted []Adapted) kernel
 	return kernels.Projection{Dst: dst, W: l.weight, Bias: l.bias, LowRank: ws.changes(adapted, l.number)}
 }
 
-// target is the layer as adapters see it. It reads the bias, so it is called while the model is loaded.
+// target is the layer as adapters see it. It reads the bias, so it is called while the model is loaded, and only where nothing is wrong with
+// its tensors.
 func (l *linear) target(name string, layer int) Target {
 	t := Target{Name: name, Layer: layer, Rows: l.weight.Rows, Cols: l.weight.Cols}
-	if l.bias != nil && t.Rows > 0 && len(l.bias.Data) == 4*t.Rows { // a wrong weight or bias is in the complaints already
+	if l.bias != nil {
 		t.Bias = make([]float32, t.Rows)
 		quant.Decode(quant.F32, t.Bias, l.bias.Data)
 	}
