@@ -34,6 +34,11 @@ type thing struct {
 	generation uint64
 }
 
+// compare orders things as events of one moment are told: models first, by name and generation.
+func (t thing) compare(u thing) int {
+	return cmp.Or(-cmp.Compare(t.kind, u.kind), cmp.Compare(t.name, u.name), cmp.Compare(t.generation, u.generation))
+}
+
 // follower is one reader of events. The channel is closed behind the last; why then says what ended it.
 type follower struct {
 	events chan api.Event
@@ -51,11 +56,11 @@ func (h *hub) follow(look func() map[thing]api.Event, ended func() bool) (*follo
 		go h.run(look, ended, h.stop, h.done)
 	}
 	h.followers[f] = true
-	present := slices.SortedFunc(maps.Values(h.known), func(a, b api.Event) int {
-		return cmp.Or(-cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Generation, b.Generation))
-	})
-	for i := range present {
-		present[i].Present = true
+	var present []api.Event
+	for _, t := range slices.SortedFunc(maps.Keys(h.known), thing.compare) {
+		e := h.known[t]
+		e.Present = true
+		present = append(present, e)
 	}
 	return f, present
 }
@@ -121,9 +126,6 @@ func (h *hub) end(f *follower, why error) {
 
 // changes lists what is other than before, models first: what is gone, and then what has come or changed.
 func changes(before, now map[thing]api.Event) (list []api.Event) {
-	order := func(a, b thing) int {
-		return cmp.Or(-cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name), cmp.Compare(a.generation, b.generation))
-	}
 	type name struct{ kind, name string }
 	there := map[name]bool{}
 	for t := range now {
@@ -131,7 +133,7 @@ func changes(before, now map[thing]api.Event) (list []api.Event) {
 	}
 	at := time.Now().UTC()
 	removed := map[name]bool{}
-	for _, t := range slices.SortedFunc(maps.Keys(before), order) {
+	for _, t := range slices.SortedFunc(maps.Keys(before), thing.compare) {
 		if _, still := now[t]; still {
 			continue
 		}
@@ -145,7 +147,7 @@ func changes(before, now map[thing]api.Event) (list []api.Event) {
 			list = append(list, api.Event{Object: api.EventObject, Kind: e.Kind, Name: e.Name, State: api.StateRemoved, Time: at})
 		}
 	}
-	for _, t := range slices.SortedFunc(maps.Keys(now), order) {
+	for _, t := range slices.SortedFunc(maps.Keys(now), thing.compare) {
 		was, known := before[t]
 		e := now[t]
 		if known && was.State == e.State && was.Reason == e.Reason && was.Next == e.Next && (was.Resident > 0) == (e.Resident > 0) {

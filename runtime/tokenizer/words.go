@@ -59,7 +59,7 @@ type wordEntry struct {
 const (
 	maxCachedBytes = 24 // of a word
 	maxCachedIDs   = 8
-	maxCachedWords = 1 << 14 // half a megabyte for each tokenizer
+	maxCachedWords = 1 << 14 // a megabyte for each tokenizer
 	wordVersion    = 1 << 16
 )
 
