@@ -15,10 +15,7 @@ func (b *book) List() []api.ModelStatus {
 	all := b.models.List()
 	list := make([]api.ModelStatus, len(all))
 	for i, s := range all {
-		list[i] = statusOf(s)
-		if s.State == repository.StateServing {
-			list[i].DraftNote = b.drafts.note(s.Name)
-		}
+		list[i] = b.statusOf(s)
 	}
 	return list
 }
@@ -29,7 +26,7 @@ func (b *book) Status(name string) (api.ModelStatus, error) {
 	if err != nil {
 		return api.ModelStatus{}, err
 	}
-	return statusOf(s), nil
+	return b.statusOf(s), nil
 }
 
 // Act does what an administrator asks, to the model as its files are now.
@@ -48,7 +45,7 @@ func (b *book) Act(ctx context.Context, name, action string) error {
 	panic("BUG: daemon: no action " + action)
 }
 
-func statusOf(s repository.Status) api.ModelStatus {
+func (b *book) statusOf(s repository.Status) api.ModelStatus {
 	m := api.ModelStatus{
 		Name: s.Name, Aliases: s.Aliases, State: s.State, Reason: s.Reason, Next: s.Next, BuiltIn: s.Builtin, Files: s.Files, Bytes: s.Bytes,
 		Generation: s.Generation, Architecture: s.Architecture, Quantization: s.Quantization, Parameters: s.Parameters, Context: s.ContextLen,
@@ -56,6 +53,9 @@ func statusOf(s repository.Status) api.ModelStatus {
 		Drafted: s.Engine.Drafted, Accepted: s.Engine.Accepted, Draft: s.Draft, DraftedByModel: s.Engine.DraftedByModel, AcceptedByModel: s.Engine.AcceptedByModel,
 		Pinned: s.Pinned, Used: timeOrNil(s.Used), LastRefusal: s.LastRefusal, LastRefused: timeOrNil(s.LastRefused),
 		Seen: timeOrNil(s.Arrived), Served: timeOrNil(s.Served),
+	}
+	if s.State == repository.StateServing {
+		m.DraftNote = b.drafts.note(s.Name)
 	}
 	if s.HeaderDigest == "" {
 		return m // never loaded: nothing is known of what is in the files

@@ -33,6 +33,11 @@ func TestDrafts(t *testing.T) {
 			m, ok := l.model("large")
 			return ok && m.Draft == "small" && strings.Contains(m.DraftNote, note) && (note == "") == (m.DraftNote == "")
 		})
+		one, err := l.client.ModelStatus(t.Context(), "large")
+		must(t, err)
+		if !strings.Contains(one.DraftNote, note) || (note == "") != (one.DraftNote == "") {
+			t.Errorf("asked for alone it says %q of its draft", one.DraftNote)
+		}
 	}
 	want, _ := l.ask("stories260K", 200)
 	same := func() {
