@@ -80,7 +80,7 @@ test-levels: ## kernels, models and engine once for each CPU level; EXPECT_CPU=l
 test-arm64: ## kernels and models on arm64 under qemu-user, each level on a processor whose best it is
 	@for c in max:neoni8mm cortex-a76:neondot cortex-a53:neon; do echo "qemu -cpu $$c"; export QEMU_CPU=$${c%:*} EXPECT_CPU=$${c#*:}; \
 	  GOARCH=arm64 $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/cpu/neon; \
-	  GOARCH=arm64 $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/cpu -run 'Level|Tables|Project|Attend|Row|Embed|Rotate'; \
+	  GOARCH=arm64 $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/cpu -run 'Level|Tables|Project|Attend|Row|Embed|Rotate|Pool'; \
 	  GOARCH=arm64 $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/... ./runtime/models -run 'Kernel|Ref|Exact|Golden|Decode|Stories|Bits'; done
 
 .PHONY: test-clients

@@ -39,6 +39,9 @@ const (
 //
 // Each thread has a share of consecutive chunks, so that it reads memory from one end to the other and what it asks for ahead is
 // what it takes next; a thread that has finished its own takes from the others' shares: a slow core computes fewer.
+//
+// A thread that writes one word and then reads another, as the caller does when it closes the pool and asks who is in, writes by
+// Swap: Go's Store and Load have the order too, but qemu 7.2 lets arm64's LDAR overtake an STLR, and a caller slept for ever.
 type pool struct {
 	workers []*worker
 	callers scratch // of the goroutine that dispatches
@@ -131,7 +134,7 @@ func (p *pool) dispatch(t task, chunks int) {
 	}
 	p.drain(&p.callers, 0)
 	if shared {
-		p.open.Store(false)
+		p.open.Swap(false)
 		p.awaitEmpty()
 	}
 	p.task = nil
@@ -155,7 +158,7 @@ func (p *pool) awaitEmpty() {
 		}
 	}
 	late := p.busyWorkers()
-	p.asleep.Store(true)
+	p.asleep.Swap(true)
 	if p.in.Load() == 0 && p.asleep.CompareAndSwap(true, false) {
 		return
 	}
@@ -257,7 +260,7 @@ func (p *pool) await(w *worker, seen uint32) uint32 {
 			}
 		}
 	}
-	w.parked.Store(true)
+	w.parked.Swap(true)
 	if !w.resting.Load() && p.epoch.Load() != seen && w.parked.CompareAndSwap(true, false) {
 		return p.epoch.Load()
 	}

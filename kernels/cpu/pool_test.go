@@ -34,6 +34,45 @@ func TestPoolRunsEveryChunkOnce(t *testing.T) {
 	}
 }
 
+// spinning has two chunks: the caller's ends when the worker has begun its own, which takes pause.
+type spinning struct {
+	p     *pool
+	pause time.Duration
+	begun atomic.Bool
+}
+
+func (c *spinning) run(s *scratch, _ int) {
+	if s == &c.p.callers {
+		for !c.begun.Load() && !c.p.workers[0].resting.Load() {
+			runtime.Gosched()
+		}
+		return
+	}
+	c.begun.Store(true)
+	for start := time.Now(); time.Since(start) < c.pause; {
+	}
+}
+
+func (*spinning) tensorAt(uintptr) (string, bool) { return "", false }
+
+// A caller that falls asleep while the last worker leaves is woken.
+func TestPoolWakesTheCaller(t *testing.T) {
+	p := newPool(2)
+	rounds, done := 0, make(chan struct{})
+	go func() {
+		defer close(done)
+		for start := time.Now(); rounds < 1e5 && time.Since(start) < time.Second; rounds++ {
+			p.dispatch(&spinning{p: p, pause: callerSpin + time.Duration(rounds%64-16)*time.Microsecond}, 2)
+		}
+	}()
+	select {
+	case <-done:
+		p.close()
+	case <-time.After(time.Minute):
+		t.Fatal("a caller sleeps though nobody is in")
+	}
+}
+
 // awaitParked waits until no worker uses its core.
 func awaitParked(t *testing.T, p *pool) {
 	t.Helper()
