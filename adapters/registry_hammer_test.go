@@ -110,7 +110,7 @@ func (c stormContent) load(BaseInfo) (models.AdapterSpec, error) {
 	return models.AdapterSpec{Digest: contentOf(c.name, v)}, nil
 }
 
-// TestHammer replaces and removes adapters and their base while requests lease them: each lease is whole, of a generation that was published
+// TestHammer (H26) replaces and removes adapters and their base while requests lease them: each lease is whole, of a generation that was published
 // with just that content, on just the base that it was asked for; and at the end nothing is held.
 func TestHammer(t *testing.T) {
 	t.Parallel()

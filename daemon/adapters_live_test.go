@@ -171,7 +171,7 @@ func TestAdaptersAreServed(t *testing.T) {
 	})
 }
 
-// TestAdapterIsReplaced by rename, by exchange of folders, by a symbolic link and file by file; refused content leaves the old one.
+// TestAdapterIsReplaced (H27) by rename, by exchange of folders, by a symbolic link and file by file; refused content leaves the old one.
 func TestAdapterIsReplaced(t *testing.T) {
 	l := startAdapted(t)
 	var answers [3][]int32

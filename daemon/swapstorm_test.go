@@ -37,7 +37,7 @@ func identity(info *api.Info) string {
 // stormLength is the number of tokens of each answer.
 const stormLength = 120
 
-// TestSwapStorm has 8 streams run while their adapters, and now and then their base, are replaced. No request fails, no token is lost, and
+// TestSwapStorm (H26, H27) has 8 streams run while their adapters, and now and then their base, are replaced. No request fails, no token is lost, and
 // every answer is, to the bit, the one that its request gets alone with the content that it names. Without WEFT_LONG the storm is
 // short: with it 200 adapters and 20 bases are replaced in a minute.
 func TestSwapStorm(t *testing.T) {

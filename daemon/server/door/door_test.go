@@ -13,6 +13,7 @@ import (
 	"time"
 )
 
+// TestPolicy (H36): names and pages that a browser was made to bring.
 func TestPolicy(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
