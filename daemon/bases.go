@@ -13,7 +13,7 @@ import (
 )
 
 // probeTokens is the length of the prompt that adapters are tested with, invocation tokens aside.
-const probeTokens = 12
+const probeTokens = 4
 
 // bases shows the repository to the registry of adapters.
 type bases struct {

@@ -16,17 +16,43 @@ func F16ToF32(h uint16) float32 {
 
 // F32ToF16 returns the half nearest to f, ties to even. Magnitudes from 65520 on become infinite, a NaN stays a NaN.
 func F32ToF16(f float32) uint16 {
-	bits := math.Float32bits(f)
+	if bits := math.Float32bits(f); bits&0x7fffffff-minNormalHalf >= maxHalf-minNormalHalf {
+		return otherHalf(bits)
+	}
+	return normalHalf(math.Float32bits(f))
+}
+
+// PutF16 writes the halves nearest to from's values times scale, a power of two, little-endian: 2*len(from) bytes.
+func PutF16(to []byte, from []float32, scale float32) {
+	to = to[:2*len(from)]
+	for _, f := range from {
+		bits := math.Float32bits(f * scale)
+		half := uint16(0)
+		if bits&0x7fffffff-minNormalHalf < maxHalf-minNormalHalf {
+			half = normalHalf(bits)
+		} else {
+			half = otherHalf(bits)
+		}
+		to[0], to[1] = byte(half), byte(half>>8)
+		to = to[2:]
+	}
+}
+
+// In bits of a float32: 2^-14, and 65520, halfway between the largest half and the next power of two.
+const minNormalHalf, maxHalf = 0x38800000, 0x477ff000
+
+func normalHalf(bits uint32) uint16 {
+	return uint16(bits>>16&0x8000 | (bits&0x7fffffff-112<<23+0xfff+bits>>13&1)>>13)
+}
+
+func otherHalf(bits uint32) uint16 {
 	sign := uint16(bits >> 16 & 0x8000)
 	bits &= 0x7fffffff
 	switch {
 	case bits > 0x7f800000: // NaN: keep the payload's top bits and make it quiet
 		return sign | 0x7e00 | uint16(bits>>13&0x3ff)
-	case bits >= 0x477ff000: // 65520: halfway between the largest half and the next power of two
+	case bits >= maxHalf:
 		return sign | 0x7c00
-	case bits >= 0x38800000: // 2^-14: a normal half
-		bits -= 112 << 23
-		return sign | uint16((bits+0xfff+(bits>>13&1))>>13)
 	default:
 		// A subnormal half is a multiple of 2^-24: adding 2^-1, whose last bit is worth 2^-24, rounds to it.
 		sum := math.Float32frombits(bits) + 0.5

@@ -1,7 +1,6 @@
 package models
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"runtime"
@@ -158,10 +157,8 @@ func (d *Delta) check(t *Target) error {
 		}
 	}
 	for _, list := range [...][]float32{d.A, d.B, d.Magnitude, d.Bias, {d.Scale}} {
-		for _, x := range list {
-			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
-				return invalid("the change of %q holds %v, which is no number that can be computed with", d.Target, x)
-			}
+		if most := magnitude(list); most-most != 0 {
+			return invalid("the change of %q holds %v, which is no number that can be computed with", d.Target, most)
 		}
 	}
 	return nil
@@ -188,31 +185,30 @@ func (d *Delta) pack(t *Target) packed {
 	rows, cols := d.shape(t)
 	f := &kernels.Factors{Rank: d.Rank, In: cols, Out: rows}
 	twosA, twosB := headroom(d.A), headroom(d.B)
-	// A product with a power of two is exact in float64.
-	up, upB := math.Ldexp(1, twosA), math.Ldexp(1, twosB)
-	f.A = make([]byte, 0, 2*len(d.A))
+	up, upB := float32(math.Ldexp(1, twosA)), float32(math.Ldexp(1, twosB))
+	f.A = make([]byte, 2*len(d.A))
 	if t.Name == embedding {
+		row := make([]float32, d.Rank)
 		for id := range cols {
-			for k := range d.Rank {
-				f.A = appendHalf(f.A, d.A[k*cols+id], up)
+			for k := range row {
+				row[k] = d.A[k*cols+id]
 			}
+			quant.PutF16(f.A[2*d.Rank*id:], row, up)
 		}
 	} else {
-		for _, x := range d.A {
-			f.A = appendHalf(f.A, x, up)
-		}
+		quant.PutF16(f.A, d.A, up)
 	}
 	panels := (rows + kernels.FactorPanel - 1) / kernels.FactorPanel
-	f.B = make([]byte, 0, 2*panels*d.Rank*kernels.FactorPanel)
+	f.B = make([]byte, 2*panels*d.Rank*kernels.FactorPanel) // behind the last row zeros
+	var column [kernels.FactorPanel]float32
 	for p := range panels {
+		first := p * kernels.FactorPanel
+		part := column[:min(rows-first, len(column))]
 		for k := range d.Rank {
-			for o := p * kernels.FactorPanel; o < (p+1)*kernels.FactorPanel; o++ {
-				x := float32(0)
-				if o < rows {
-					x = d.B[o*d.Rank+k]
-				}
-				f.B = appendHalf(f.B, x, upB)
+			for i := range part {
+				part[i] = d.B[(first+i)*d.Rank+k]
 			}
+			quant.PutF16(f.B[2*(p*d.Rank+k)*kernels.FactorPanel:], part, upB)
 		}
 	}
 	return packed{factors: f, scale: d.Scale, twos: twosA + twosB, bias: slices.Clone(d.Bias)}
@@ -221,10 +217,7 @@ func (d *Delta) pack(t *Target) packed {
 // headroom is the power of two by which values can grow so that the largest lies from 2^12 to 2^13; 0 where all are 0. It is bounded,
 // so that the products of both factors stay far from the ends of float32.
 func headroom(values []float32) int {
-	most := float32(0)
-	for _, x := range values {
-		most = max(most, x, -x)
-	}
+	most := magnitude(values)
 	if most == 0 {
 		return 0
 	}
@@ -232,8 +225,13 @@ func headroom(values []float32) int {
 	return min(13-exponent, 40)
 }
 
-func appendHalf(to []byte, x float32, up float64) []byte {
-	return binary.LittleEndian.AppendUint16(to, quant.F32ToF16(float32(float64(x)*up)))
+// magnitude is the largest of the values' magnitudes: infinite or not a number where one of them is.
+func magnitude(values []float32) float32 {
+	most := uint32(0)
+	for _, x := range values {
+		most = max(most, math.Float32bits(x)&^(1<<31)) // in the order of the magnitudes, NaN behind all
+	}
+	return math.Float32frombits(most)
 }
 
 func (p *packed) bytes() int64 {
