@@ -24,7 +24,10 @@ type ForeignError struct {
 }
 
 func (e *ForeignError) Error() string {
-	return fmt.Sprintf("%s %q is not allowed: requests over TCP must name localhost, an address or an allowed name", e.Header, e.Value)
+	if e.Header == "Origin" {
+		return fmt.Sprintf("Origin %q is not allowed: pages of other sites may send requests only where the setting allowed_origins names them", e.Value)
+	}
+	return fmt.Sprintf("%s %q is not allowed: requests over TCP must name localhost, an address or a name in the setting allowed_hosts", e.Header, e.Value)
 }
 
 // Check returns a *ForeignError for a request that is not to be served. cross is true for one that comes from an allowed page of
