@@ -73,6 +73,9 @@ var unsupportedKeys = map[string]string{
 
 // parseConfig reads adapter_config.json. What it does not know and what is not neutral (null, false, empty) is refused by name.
 func parseConfig(text []byte, lim Limits) (*peftConfig, error) {
+	if len(text) == 0 {
+		return nil, refuse(ErrTruncated, "%s is empty", ConfigFile)
+	}
 	if err := strictjson.CheckObject(text, strictjson.Limits{Depth: configDepth, Values: configValues}); err != nil {
 		return nil, refuse(ErrFormat, "%s: %v", ConfigFile, err)
 	}

@@ -170,6 +170,19 @@ func (r *Registry) enqueue(e *entry) {
 	r.signal()
 }
 
+// troubleRest is how long what the system could not read waits for the next try.
+const troubleRest = 10 * time.Second
+
+// tryAgain puts an entry in line after a while. The caller holds mu.
+func (r *Registry) tryAgain(e *entry) {
+	wait := idleLook
+	if e.state == StateRefused {
+		wait = troubleRest
+	}
+	e.hold = r.now().Add(wait)
+	r.held = append(r.held, e)
+}
+
 // note says what becomes of what lies there. The caller holds mu.
 func (e *entry) note(state, reason string) {
 	if e.state == state && e.reason == reason {

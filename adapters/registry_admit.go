@@ -61,8 +61,7 @@ func (r *Registry) step() bool {
 	e.tell()
 	switch {
 	case again || e.base && r.rebased != t.rebased: // the bases have changed meanwhile, or one could not be used
-		e.hold = r.now().Add(idleLook)
-		r.held = append(r.held, e)
+		r.tryAgain(e)
 	case e.state == StateChecked && !e.due && !e.base:
 		r.unproven = append(r.unproven, e)
 	}
@@ -146,7 +145,7 @@ func (r *Registry) admit(t *task) (again bool) {
 		return true
 	case err != nil:
 		settle(StateRefused, reasonOf(err), false)
-		return false
+		return isTrouble(err)
 	}
 	g.about = c.about()
 	g.digest, _ = r.digests.Get(origin.identity())
@@ -200,6 +199,7 @@ func (r *Registry) admit(t *task) (again bool) {
 		return true
 	case r.ctx.Err() == nil:
 		settle(StateRefused, reasonOf(err), false)
+		return isTrouble(err)
 	}
 	return false
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 )
 
 var (
@@ -88,6 +89,9 @@ func (e *changedError) Error() string {
 	}
 	return fmt.Sprintf("the files of %q are not what they were: %s", e.name, reasonOf(e.cause))
 }
+
+// isTrouble says whether the system failed, for want of descriptors or by a disk that fails now and then, which says nothing of the content.
+func isTrouble(err error) bool { return errors.As(err, new(syscall.Errno)) }
 
 // baseError says that a base could not be used, which is not the adapter's fault.
 type baseError struct {

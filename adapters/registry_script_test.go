@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -152,6 +153,9 @@ func (s *script) start() {
 		words := s.files[o.Name]
 		if words["unreadable"] != "" {
 			return nil, errors.New("it is no adapter")
+		}
+		if words["trouble"] != "" {
+			return nil, &os.PathError{Op: "open", Path: o.Name, Err: syscall.EMFILE}
 		}
 		return &fakeContent{words: words}, nil
 	}

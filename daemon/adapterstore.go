@@ -145,10 +145,10 @@ func unpack(folder *os.Root, r io.Reader) error {
 			}
 			_, err := io.Copy(io.Discard, r) // what pads the archive
 			return err
-		case errors.Is(err, tar.ErrHeader), errors.Is(err, io.ErrUnexpectedEOF):
-			return bad("neither, or one that is cut")
-		case err != nil:
+		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 			return err
+		case err != nil: // what the body itself ended with comes before this
+			return bad(noArchive)
 		}
 		name := strings.TrimPrefix(h.Name, "./")
 		switch {
@@ -156,16 +156,33 @@ func unpack(folder *os.Root, r io.Reader) error {
 			continue // `tar -C FOLDER -c .` begins so
 		case name != peftConfig && name != peftWeights || h.Typeflag != tar.TypeReg:
 			return bad(fmt.Sprintf("the entry %.80q", h.Name))
+		case isSparse(h):
+			return bad(fmt.Sprintf("%s with holes, of %d bytes when they are filled", name, h.Size))
 		case seen[name]:
 			return bad(name + " twice")
 		case name == peftConfig && h.Size > maxConfigBytes:
 			return bad(fmt.Sprintf("%s of %d bytes, where %d are allowed", name, h.Size, maxConfigBytes))
 		}
 		seen[name] = true
-		if err := writeNew(folder, name, archive); err != nil {
+		if err := writeNew(folder, name, archive); errors.Is(err, io.ErrUnexpectedEOF) {
+			return bad(noArchive)
+		} else if err != nil {
 			return err
 		}
 	}
+}
+
+// noArchive is what was got where a body is no GGUF file and cannot be read as an archive.
+const noArchive = "neither, or one that is cut"
+
+// isSparse says whether an entry of an archive leaves out its zeros: some hundred bytes would fill any disk with them.
+func isSparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 // writeNew writes a file that is not there yet and brings it onto the disk.

@@ -30,6 +30,18 @@ func archive(t *testing.T, files ...string) string {
 	return b.String()
 }
 
+// sparse is an archive whose weights are a hole of a terabyte, in the form that GNU tar writes.
+func sparse(t *testing.T) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	must(t, w.WriteHeader(&tar.Header{Name: peftWeights, Mode: 0o644, PAXRecords: map[string]string{
+		"XNU.sparse.major": "0", "XNU.sparse.minor": "1", "XNU.sparse.numblocks": "1", "XNU.sparse.map": "1099511627776,0", "XNU.sparse.size": "1099511627776",
+	}}))
+	must(t, w.Close())
+	return strings.ReplaceAll(b.String(), "XNU.", "GNU.") // which the writer refuses
+}
+
 func newAdapterStore(t *testing.T) *adapterStore {
 	t.Helper()
 	dir := t.TempDir()
@@ -108,6 +120,8 @@ func TestH29ArchiveNamesAreNoPaths(t *testing.T) {
 		"FIFO":           link(peftConfig, tar.TypeFifo),
 		"device":         link(peftConfig, tar.TypeBlock),
 		"a pickle":       archive(t, peftConfig, "c", peftPickle, "p"),
+		"a sparse file":  sparse(t),
+		"cut within":     archive(t, peftConfig, "c", peftWeights, strings.Repeat("w", 2000))[:2000],
 		"size not as is": good + "x",
 	} {
 		t.Run(name, func(t *testing.T) {

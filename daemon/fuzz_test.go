@@ -1,9 +1,13 @@
 package daemon
 
 import (
+	"bytes"
+	"errors"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/weft-run/weft/daemon/api"
 	"github.com/weft-run/weft/daemon/watch"
 )
 
@@ -55,6 +59,37 @@ func FuzzCandidates(f *testing.F) {
 		}
 		if len(paths) != models {
 			t.Fatalf("%d of %d files are in a model: %q", len(paths), models, text)
+		}
+	})
+}
+
+// FuzzUnpack: whatever an upload holds, it becomes the two files of an adapter, or it is refused by name, and takes no more room than it has bytes.
+func FuzzUnpack(f *testing.F) {
+	dir := f.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer root.Close()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		err := unpack(root, bytes.NewReader(b))
+		if err != nil && !errors.As(err, new(*api.FieldError)) {
+			t.Fatalf("a refusal that names no field: %v", err)
+		}
+		entries, lerr := os.ReadDir(dir)
+		must(t, lerr)
+		var size int64
+		for _, e := range entries {
+			info, ierr := e.Info()
+			must(t, ierr)
+			if e.Name() != peftConfig && e.Name() != peftWeights || !info.Mode().IsRegular() {
+				t.Fatalf("%v was written", e)
+			}
+			size += info.Size()
+			must(t, root.Remove(e.Name()))
+		}
+		if size > int64(len(b)) || err == nil && len(entries) != 2 {
+			t.Fatalf("%d bytes became %d files of %d bytes, and the error %v", len(b), len(entries), size, err)
 		}
 	})
 }

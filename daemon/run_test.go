@@ -155,7 +155,7 @@ func TestDamageIsListedAndHarmsNobodyElse(t *testing.T) {
 		next          func(l *live)
 	}{
 		{"truncate", func(l *live) { must(t, os.Truncate(l.path("m.gguf"), int64(len(whole)/2))) }, api.StateRefused, "file", nil},
-		{"truncate to nothing", func(l *live) { must(t, os.Truncate(l.path("m.gguf"), 0)) }, api.StateRefused, "ends at 0", nil},
+		{"truncate to nothing", func(l *live) { must(t, os.Truncate(l.path("m.gguf"), 0)) }, api.StateRefused, "the file is empty", nil},
 		{"overwrite in place", func(l *live) { l.write("m.gguf", tiny(7)) }, api.StateServing, "", nil},
 		{"corrupt", func(l *live) { l.write("m.gguf", bytes.Repeat([]byte("junk"), len(whole)/4)) }, api.StateRefused, "GGUF", nil},
 		{"corrupt by rename", func(l *live) { l.rename("m.gguf", []byte("junk")) }, api.StateServing, "GGUF", nil},

@@ -77,8 +77,8 @@ func (t *Template) Render(ctx context.Context, in Input) (string, error) {
 	prompt, err := t.parsed.Render(ctx, t.limits, t.variables(in), map[string]jinja.Func{
 		"raise_exception": raise,
 		"strftime_now": func(args []string) (string, error) {
-			if len(args) != 1 {
-				return "", errors.New("strftime_now() takes a format")
+			if len(args) != 1 || len(args[0]) > maxTimeFormat {
+				return "", fmt.Errorf("strftime_now() takes a format of at most %d bytes", maxTimeFormat)
 			}
 			return strftime(in.Now, args[0]), nil
 		},

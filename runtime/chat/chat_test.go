@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -133,11 +134,38 @@ func TestStrftime(t *testing.T) {
 		"%A %a %p %I %j": "Saturday Sat AM 09 066", "%-d/%-m %e": "7/3  7", "%U %W %V %G %u %w": "09 09 10 2026 6 6",
 		"%c|%x|%X|%D|%F|%T|%R": "Sat Mar  7 09:05:02 2026|03/07/26|09:05:02|03/07/26|2026-03-07|09:05:02|09:05",
 		"100%% %y%n%t%z%Z|":    "100% 26\n\t|", "%": "%",
+		"%C|%g|%k|%l|%P|%r": "20|26| 9| 9|am|09:05:02 AM", "%-e|%-k|%-l|%-C|%-g": "7|9|9|20|26",
 	} {
 		if got := strftime(at, format); got != want {
 			t.Errorf("%q gives %q, want %q", format, got, want)
 		}
 	}
+}
+
+// A format becomes up to twelve times as long: one that a template makes of all the text it may have is refused before that (H19).
+func TestLongTimeFormatIsRefused(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := mustNew(t, "{{ strftime_now('%c' * 50000000) }}").Render(t.Context(), Input{})
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, ErrTemplate) || !strings.Contains(err.Error(), "line 1: strftime_now() takes a format of at most 1024 bytes") {
+		t.Errorf("got %v", err)
+	}
+	if made := (after.TotalAlloc - before.TotalAlloc) >> 20; made > 256 {
+		t.Errorf("%d MiB were made of it", made)
+	}
+}
+
+// FuzzStrftime: whatever a template gives as a format, and whenever, what comes of it is bounded.
+func FuzzStrftime(f *testing.F) {
+	f.Add("%A %-d %B %Y, %I:%M:%S.%f %p %j %U %W %V %G %u %w %%", int64(1772874302))
+	f.Add("%c%x%X%D%F%T%R%r%n%t%z%Z%C%g%k%-k%l%P%-", int64(-62135596800))
+	f.Fuzz(func(t *testing.T, format string, at int64) {
+		const years = 9999 * 366 * 24 * 60 * 60 // Python knows no later ones
+		if out := strftime(time.Unix(at%years, 0).UTC(), format); len(out) > 13*len(format) {
+			t.Fatalf("%q becomes %d bytes", format, len(out))
+		}
+	})
 }
 
 // The budget is that of a conversation of ten thousand messages.

@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// maxTimeFormat bounds the format that a template gives, in bytes: a conversion of two bytes becomes up to 24, which the budget of the rendering
+// would hear of only when they are made.
+const maxTimeFormat = 1024
+
 // strftime formats a time as Python's datetime.strftime does in the C locale. A conversion it does not know stays as it is.
 func strftime(t time.Time, format string) string {
 	var b strings.Builder
@@ -25,6 +29,13 @@ func strftime(t time.Time, format string) string {
 			}
 			fmt.Fprintf(&b, "%0*d", width, n)
 		}
+		spaced := func(n int) {
+			if bare {
+				num(0, n)
+			} else {
+				fmt.Fprintf(&b, "%2d", n)
+			}
+		}
 		hour12 := (t.Hour()+11)%12 + 1
 		switch format[i] {
 		case 'Y':
@@ -34,9 +45,18 @@ func strftime(t time.Time, format string) string {
 		case 'd':
 			num(2, t.Day())
 		case 'e':
-			fmt.Fprintf(&b, "%2d", t.Day())
+			spaced(t.Day())
+		case 'k':
+			spaced(t.Hour())
+		case 'l':
+			spaced(hour12)
 		case 'y':
 			num(2, t.Year()%100)
+		case 'C':
+			num(2, t.Year()/100)
+		case 'g':
+			year, _ := t.ISOWeek()
+			num(2, year%100)
 		case 'H':
 			num(2, t.Hour())
 		case 'I':
@@ -73,6 +93,8 @@ func strftime(t time.Time, format string) string {
 			b.WriteString(t.Weekday().String()[:3])
 		case 'p':
 			b.WriteString(t.Format("PM"))
+		case 'P':
+			b.WriteString(t.Format("pm"))
 		case 'c':
 			b.WriteString(t.Format("Mon Jan _2 15:04:05 2006"))
 		case 'D', 'x':
@@ -81,6 +103,8 @@ func strftime(t time.Time, format string) string {
 			b.WriteString(t.Format("2006-01-02"))
 		case 'T', 'X':
 			b.WriteString(t.Format("15:04:05"))
+		case 'r':
+			b.WriteString(t.Format("03:04:05 PM"))
 		case 'R':
 			b.WriteString(t.Format("15:04"))
 		case 'Z', 'z': // the time Python's renderer formats has no zone

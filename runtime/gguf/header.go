@@ -28,6 +28,9 @@ func ParseHeader(r io.ReaderAt, size int64, lim Limits) (*Header, error) {
 	if size < 0 {
 		return nil, refuse(ErrFormat, "size of the file is %d", size)
 	}
+	if size == 0 {
+		return nil, refuse(ErrTruncated, "the file is empty")
+	}
 	c := newCursor(r, size, lim)
 	h := &Header{Size: size}
 	if err := h.readVersion(c); err != nil {

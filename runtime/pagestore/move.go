@@ -133,6 +133,10 @@ func (s *Store) Read(keys []kvcache.Key, dst []byte) int {
 		}
 		n, err := s.read(p, keys[done:], dst[done*size:], size)
 		done += n
+		if err != nil && !isUseless(err) {
+			s.o.Log.Warn("kept pages cannot be read now, and are left alone", "file", p.segment.name, "page", p.page+n, "reason", err)
+			return done
+		}
 		if err != nil {
 			s.o.Log.Warn("kept pages are not used, and removed", "file", p.segment.name, "page", p.page+n, "reason", err)
 			s.mu.Lock()

@@ -85,11 +85,15 @@ func Open(o Options) (*Store, error) {
 		case strings.HasSuffix(name, hiddenSuffix):
 			s.discard(name)
 		case strings.HasSuffix(name, suffix):
-			if err := s.open(name); errors.Is(err, errNewer) {
+			switch err := s.open(name); {
+			case err == nil:
+			case errors.Is(err, errNewer):
 				o.Log.Warn("kept pages of a newer version are left alone", "file", name, "reason", err)
-			} else if err != nil {
+			case isUseless(err):
 				o.Log.Warn("kept pages are not used, and removed", "file", name, "reason", err)
 				s.discard(name)
+			default:
+				o.Log.Warn("kept pages cannot be read now, and are left alone", "file", name, "reason", err)
 			}
 		}
 	}
@@ -98,6 +102,11 @@ func Open(o Options) (*Store, error) {
 	s.makeRoom(0)
 	s.mu.Unlock()
 	return s, nil
+}
+
+// isUseless says whether an error speaks of a file, and not of a system that cannot read it now.
+func isUseless(err error) bool {
+	return errors.Is(err, errDamaged) || errors.Is(err, errFormat) || errors.Is(err, fs.ErrNotExist)
 }
 
 // open reads the header of a file.
@@ -115,8 +124,11 @@ func (s *Store) open(name string) error {
 		return fmt.Errorf("%w: not a regular file", errDamaged)
 	}
 	b := make([]byte, headerBytes)
-	if _, err := io.ReadFull(f, b); err != nil {
-		return fmt.Errorf("%w: %w", errDamaged, err)
+	switch _, err := io.ReadFull(f, b); {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: the file was cut", errDamaged)
+	case err != nil:
+		return err
 	}
 	h, err := parseHeader(b, info.Size())
 	if err != nil {

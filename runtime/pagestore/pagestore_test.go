@@ -165,6 +165,38 @@ func TestDamagedFilesAreMisses(t *testing.T) {
 	}
 }
 
+// A file that the system cannot read now is left where it is, for the next who asks and the next start.
+func TestUnreadableFilesAreLeftAlone(t *testing.T) {
+	f := newFolder(t)
+	r := testRun("a", 1, 0, 2)
+	s := f.open()
+	if err := s.Put(r); err != nil {
+		t.Fatal(err)
+	}
+	path := f.files()[0]
+	aside := filepath.Join(t.TempDir(), "aside")
+	// A link to itself cannot be opened, by root neither.
+	if err := errors.Join(os.Rename(path, aside), os.Symlink(filepath.Base(path), path)); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*Store{s, f.open()} {
+		if n := read(t, s, r); n != 0 || len(f.files()) != 1 {
+			t.Errorf("%d pages, files %v", n, f.files())
+		}
+	}
+	if n := strings.Count(f.log.String(), "cannot be read now"); n != 2 {
+		t.Errorf("the log says it %d times: %s", n, &f.log)
+	}
+	if err := os.Rename(aside, path); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*Store{s, f.open()} {
+		if n := read(t, s, r); n != 2 {
+			t.Errorf("%d pages when it can be read again", n)
+		}
+	}
+}
+
 // A file of a newer version is not used, and not removed: a newer program may be back tomorrow.
 func TestNewerFilesAreLeftAlone(t *testing.T) {
 	f := newFolder(t)

@@ -118,7 +118,7 @@ func TestH14H15DamageUnderLoad(t *testing.T) {
 		state  string   // after the next Sync
 		reason []string // of it
 	}{
-		"truncated to nothing": {func(t *testing.T, path string) { must(t, os.Truncate(path, 0)) }, true, StateRefused, []string{"ends at 0"}},
+		"truncated to nothing": {func(t *testing.T, path string) { must(t, os.Truncate(path, 0)) }, true, StateRefused, []string{"the file is empty"}},
 		"truncated to half":    {func(t *testing.T, path string) { must(t, os.Truncate(path, int64(len(next)/2))) }, true, StateRefused, []string{"beyond file size"}},
 		"cut by one byte":      {func(t *testing.T, path string) { must(t, os.Truncate(path, int64(len(next)-1))) }, true, StateRefused, []string{"beyond file size"}},
 		"overwritten in place": {func(t *testing.T, path string) { must(t, os.WriteFile(path, next, 0o644)) }, true, StateServing, nil},
@@ -248,7 +248,7 @@ func TestRefusedFilesAreListedWithTheReason(t *testing.T) {
 		data   []byte
 		reason []string
 	}{
-		"empty":                    {nil, []string{"ends at 0"}},
+		"empty":                    {nil, []string{"the file is empty"}},
 		"text":                     {[]byte("weights"), []string{"not a GGUF file"}},
 		"truncated":                {whole[:len(whole)/2], []string{"beyond file size"}},
 		"H16 vocabulary too small": {modeltest.Tiny(modeltest.Spec{VocabSize: 0, Set: []gguf.KV{{Key: "tokenizer.ggml.tokens", Value: []string{"a", "b"}}}}), []string{"2"}},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/weft-run/weft/runtime/parts"
@@ -173,6 +174,8 @@ func (r *Repository) replace(ctx context.Context, e *entry, l *look, replaced *M
 func holdOf(err error, replacing bool) hold {
 	short := (*MemoryError)(nil)
 	switch {
+	case errors.As(err, new(syscall.Errno)): // no descriptors, no memory for a mapping, a disk that fails now and then
+		return forTrouble
 	case !errors.As(err, &short):
 		return forContent
 	case !short.Fits:

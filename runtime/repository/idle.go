@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// tend looks again when something is wanted, and unloads what is idle, until ctx ends.
+// tend looks again when something is wanted or the system failed, and unloads what is idle, until ctx ends.
 func (r *Repository) tend(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
@@ -22,10 +22,38 @@ func (r *Repository) tend(ctx context.Context) {
 				r.resync()
 			}
 		}
-		if next := r.unloadIdle(); next > 0 {
+		next, due := r.nextRetry()
+		if due {
+			r.resync()
+		}
+		if idle := r.unloadIdle(); idle > 0 && (next == 0 || idle < next) {
+			next = idle
+		}
+		if next > 0 {
 			timer.Reset(next)
 		}
 	}
+}
+
+// troubleRest is how long what the system could not read waits for the next try.
+const troubleRest = 10 * time.Second
+
+// nextRetry says whether something that the system could not read is to be tried again now, and returns when the next is, 0 for never.
+func (r *Repository) nextRetry() (next time.Duration, due bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	for _, e := range r.entries {
+		if e.retry.IsZero() {
+			continue
+		}
+		if left := e.retry.Sub(now); left <= 0 {
+			due = true
+		} else if next == 0 || left < next {
+			next = left
+		}
+	}
+	return next, due
 }
 
 // anyWanted says whether something is to be loaded that is not in line for it.

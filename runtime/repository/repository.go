@@ -137,6 +137,7 @@ type entry struct {
 	told       string    // the last refusal that the log has: content and reason
 	refusedKey string    // of the content that was refused for good: it is not tried again
 	short      bool      // newer content was refused for want of memory
+	retry      time.Time // when what the system could not read is tried again, or zero
 	due        *look     // in line to be checked, or nil
 	checking   string    // key of what is being checked, or ""
 

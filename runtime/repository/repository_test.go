@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -472,4 +473,33 @@ func TestLeaseReleasedTwiceIsABug(t *testing.T) {
 		}
 	}()
 	l.Release()
+}
+
+// TestTroubleOfTheSystemIsNoVerdict: what the system could not open or read says nothing of the content, which is tried again after a while though
+// nothing has told of a change.
+func TestTroubleOfTheSystemIsNoVerdict(t *testing.T) {
+	clock := newClock()
+	b := newBench(t, nil)
+	b.now = clock.Now
+	socket, err := net.Listen("unix", b.path("m")) // it has a size and times, and cannot be opened
+	must(t, err)
+	defer socket.Close()
+	b.sync()
+	b.want("m", StateRefused, "no such device or address")
+	b.put("m", modeltest.Spec{})
+	signal(b.wanted)
+	if next, due := b.nextRetry(); next != troubleRest || due {
+		t.Errorf("the next try is in %v, now: %v", next, due)
+	}
+	clock.Add(troubleRest)
+	signal(b.wanted)
+	eventually(t, "it is in service", func() bool { return b.status("m").State == StateServing })
+	if next, due := b.nextRetry(); next != 0 || due {
+		t.Errorf("then the next try is in %v, now: %v", next, due)
+	}
+	b.putBytes("m", []byte("junk"))
+	b.sync()
+	if next, due := b.nextRetry(); next != 0 || due {
+		t.Errorf("bad content is tried again in %v, now: %v", next, due)
+	}
 }

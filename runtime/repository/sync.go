@@ -216,6 +216,7 @@ const (
 	forContent              // until the content changes
 	forMemory               // until the next Sync, or until memory becomes free
 	forRoom                 // until others give memory back, or a request makes them
+	forTrouble              // for a while: it was the system that failed, which says nothing of the content
 )
 
 // refuse notes why what lies there is not in service.
@@ -245,6 +246,9 @@ func (r *Repository) refuse(l *look, reason string, h hold) {
 		e.refusedKey = l.key
 	case forMemory:
 		e.short = true
+	case forTrouble:
+		e.retry = r.now().Add(troubleRest)
+		signal(r.wanted)
 	}
 	if news {
 		r.log.Warn("model refused", "model", l.source.Name, "files", l.source.Paths, "reason", reason, "still_serving", e.current != nil)
@@ -253,7 +257,7 @@ func (r *Repository) refuse(l *look, reason string, h hold) {
 
 // note says what becomes of what lies there and why, "" and "" when it is in service. The caller holds mu.
 func (e *entry) note(reason, state string) {
-	e.reason, e.state, e.refusedKey, e.short = reason, state, "", false
+	e.reason, e.state, e.refusedKey, e.short, e.retry = reason, state, "", false, time.Time{}
 	e.tell()
 }
 

@@ -65,6 +65,9 @@ func ParseHeader(r io.ReaderAt, size int64, lim Limits) (*Header, error) {
 
 // readHeader returns the bytes of the JSON object.
 func readHeader(r io.ReaderAt, size int64, lim Limits) ([]byte, error) {
+	if size == 0 {
+		return nil, refuse(ErrTruncated, "the file is empty")
+	}
 	if size < lengthBytes {
 		return nil, refuse(ErrTruncated, "the file has %d bytes, less than the %d of its header's length", size, lengthBytes)
 	}

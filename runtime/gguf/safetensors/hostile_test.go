@@ -40,7 +40,7 @@ func hostileFiles() map[string]hostile {
 		fmt.Fprintf(&many, `,"t%d":{"dtype":"U8","shape":[1],"data_offsets":[%d,%d]}`, i, i, i+1)
 	}
 	return map[string]hostile{
-		"empty file":          {nil, ErrTruncated, "the file has 0 bytes"},
+		"empty file":          {nil, ErrTruncated, "the file is empty"},
 		"cut in the length":   {make([]byte, 7), ErrTruncated, "the file has 7 bytes"},
 		"header 2^64-1":       {length(math.MaxUint64), ErrFormat, "header of 18446744073709551615 bytes, the limit is 16777216"},
 		"header 2^63":         {length(1 << 63), ErrFormat, "the limit is"},
