@@ -21,6 +21,7 @@ type solo struct {
 	t       testing.TB
 	model   models.Model
 	backend kernels.Backend
+	sums    models.Sums
 	ws      *models.Workspace
 	pages   *kvcache.Pages
 	table   []int32 // all pages
@@ -46,7 +47,7 @@ func newSolo(t testing.TB, f *gguf.File, tokens int, cache kernels.CacheType) *s
 	pages, err := kvcache.NewPages(b, m.Config().CacheLayout(count, soloPageTokens, cache))
 	must(t, err)
 	t.Cleanup(pages.Free)
-	s := &solo{t: t, model: m, backend: b, ws: models.NewWorkspace(b, m.Config(), tokens, soloRows), pages: pages}
+	s := &solo{t: t, model: m, backend: b, sums: d.MulFloats64, ws: models.NewWorkspace(b, m.Config(), tokens, soloRows), pages: pages}
 	for i := range count {
 		s.table = append(s.table, int32(i))
 	}
@@ -68,7 +69,7 @@ func (s *solo) bind(path string) *models.Adapter {
 	defer func() { must(s.t, source.Close()) }()
 	spec, err := source.Spec(s.model.Config().Architecture, s.model.Targets())
 	must(s.t, err)
-	a, err := models.NewAdapter(s.model, &spec)
+	a, err := models.NewAdapter(s.model, &spec, s.sums)
 	must(s.t, err)
 	return a
 }

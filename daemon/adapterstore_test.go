@@ -46,7 +46,7 @@ func newAdapterStore(t *testing.T) *adapterStore {
 	t.Helper()
 	dir := t.TempDir()
 	models := repository.New(repository.Options{})
-	r := adapters.New(adapters.Options{Bases: bases{models, func() bool { return true }}})
+	r := adapters.New(adapters.Options{Bases: bases{models, func() bool { return true }, nil}})
 	t.Cleanup(func() {
 		r.Close()
 		models.Close()

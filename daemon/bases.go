@@ -19,6 +19,7 @@ const probeTokens = 4
 type bases struct {
 	models *repository.Repository
 	ready  func() bool
+	sums   models.Sums // of the device
 }
 
 func (b bases) Serving() []adapters.BaseInfo {
@@ -41,7 +42,7 @@ func (b bases) Lease(ctx context.Context, name string) (adapters.Base, error) {
 	if err != nil {
 		return nil, err
 	}
-	return base{l}, nil
+	return base{l, b.sums}, nil
 }
 
 func (b bases) Idle() bool {
@@ -51,7 +52,10 @@ func (b bases) Idle() bool {
 func (b bases) Ready() bool { return b.ready() }
 
 // base is a leased model as adapters need it.
-type base struct{ *repository.Lease }
+type base struct {
+	*repository.Lease
+	sums models.Sums
+}
 
 func baseInfo(b *repository.Base) adapters.BaseInfo {
 	return adapters.BaseInfo{
@@ -66,7 +70,7 @@ func (b base) Info() adapters.BaseInfo {
 }
 
 func (b base) NewAdapter(spec models.AdapterSpec) (adapters.Bound, error) {
-	a, err := models.NewAdapter(b.Network, &spec)
+	a, err := models.NewAdapter(b.Network, &spec, b.sums)
 	if err != nil {
 		return nil, err // and no adapter, not even a typed nil
 	}

@@ -21,7 +21,7 @@ func benchAdapters(model models.Model, plan benchPlan) (stacks []*models.Stack, 
 			d.A, d.B = synthetic.Factors(uint64(n)<<16+uint64(i), plan.rank, t.Rows, t.Cols)
 			spec.Deltas = append(spec.Deltas, d)
 		}
-		adapter, err := models.NewAdapter(model, spec)
+		adapter, err := models.NewAdapter(model, spec, nil) // none is of DoRA
 		if err != nil {
 			return nil, err
 		}

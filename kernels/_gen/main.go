@@ -23,6 +23,7 @@ var levels = map[string]func(){
 		fourProducts()
 		fewFours()
 		mulFloats()
+		mulFloats64()
 		activations()
 		packing()
 		elementwise()

@@ -32,8 +32,9 @@ type table struct {
 
 	prefetch func(memory []byte) // a hint that it will be read
 
-	mulFloats func(dst []float32, stride int, w, x []float32, cols int)
-	products  map[quant.Type]*product
+	mulFloats   func(dst []float32, stride int, w, x []float32, cols int)
+	mulFloats64 func(dst []float64, stride int, w, x []float32, cols int)
+	products    map[quant.Type]*product
 
 	expand func(dst []float32, stride int, b []byte, t []float32, rank, outs int)
 
@@ -119,6 +120,7 @@ func overlayRef(t *table) {
 		floatsToHalves: ref.FloatsToHalves,
 		prefetch:       func([]byte) {},
 		mulFloats:      ref.MulFloats,
+		mulFloats64:    ref.MulFloats64,
 		expand:         ref.Expand,
 		coders:         make(map[quant.Type]*coder),
 		products:       make(map[quant.Type]*product),

@@ -40,6 +40,7 @@ func overlayAVX2(t *table) {
 	t.coders[quant.Q4_0] = &coder{encode: avx2.EncodeQ4_0, keys: avx2.LoadKeysQ4_0, values: avx2.DecodeQ4_0}
 	t.halves = halfTiles{dims: 16, most: halvesUpTo, scores: avx2.ScoresHalves, mix: avx2.MixHalves}
 	t.prefetch, t.mulFloats, t.expand = avx2.Prefetch, avx2.MulFloats, avx2.Expand
+	t.mulFloats64 = avx2.MulFloats64
 	t.limits = limits{
 		read: avx2.LimitRead, bytes: avx2.LimitBytes, bytesTurn: avx2.LimitBytesTurn, bytesBy: "VPMADDUBSW",
 		floats: avx2.LimitFloats, floatsTurn: avx2.LimitFloatsTurn, floatsBy: "VFMADD231PS (256 bits)",

@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/weft-run/weft/kernels/quant"
@@ -27,6 +28,32 @@ func TestExpand(t *testing.T, f func(dst []float32, stride int, b []byte, t []fl
 					f(got, stride, b, small, rank, outs)
 					what := fmt.Sprintf("%d outputs of %d rows, rank %d, %s values", outs, rows, rank, k)
 					Equal(t, what, got, want)
+					check(t, what)
+				}
+			}
+		}
+	}
+}
+
+// TestMulFloats64 holds a level's product of float32 rows in float64 against ref.MulFloats64.
+func TestMulFloats64(t *testing.T, f func(dst []float64, stride int, w, x []float32, cols int)) {
+	r := Rand()
+	for _, k := range Kinds() {
+		for _, cols := range []int{1, 4, 5, 8, 32, 44, 176} {
+			for rows := range 6 {
+				for count := range 10 {
+					w, x := shift(Floats(r, k, rows*cols), rows), shift(Floats(r, k, count*cols), count)
+					stride := rows + count%3
+					want, _ := Guarded(max(0, (count-1)*stride+rows), 0, float64(mark))
+					ref.MulFloats64(want, stride, w, x, cols)
+					got, check := Guarded(len(want), rows, float64(mark))
+					f(got, stride, w, x, cols)
+					what := fmt.Sprintf("[%d, %d] with %d rows, %s values", rows, cols, count, k)
+					for i, v := range want {
+						if math.Float64bits(got[i]) != math.Float64bits(v) && (v == v || got[i] == got[i]) {
+							t.Fatalf("%s: element %d is %v, want %v", what, i, got[i], v)
+						}
+					}
 					check(t, what)
 				}
 			}

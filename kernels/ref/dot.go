@@ -31,6 +31,34 @@ func Dot(a, b []float32) float32 {
 	return sumLanes(&lane)
 }
 
+// Dot64 returns the product of a and b in float64: four lanes that start at zero, element i added to lane i mod 4, i ascending; then the
+// lanes, added from the left. A product of two float32 is exact in float64, so it is the same whether the addition is fused with it or not.
+func Dot64(a, b []float32) float64 {
+	var s0, s1, s2, s3 float64
+	for len(a) >= 4 && len(b) >= 4 {
+		x, y := (*[4]float32)(a), (*[4]float32)(b)
+		s0 += float64(x[0]) * float64(y[0])
+		s1 += float64(x[1]) * float64(y[1])
+		s2 += float64(x[2]) * float64(y[2])
+		s3 += float64(x[3]) * float64(y[3])
+		a, b = a[4:], b[4:]
+	}
+	lane := [4]float64{s0, s1, s2, s3}
+	for i, x := range a {
+		lane[i] += float64(x) * float64(b[i])
+	}
+	return lane[0] + lane[1] + lane[2] + lane[3]
+}
+
+// MulFloats64 is MulFloats by Dot64.
+func MulFloats64(dst []float64, stride int, w, x []float32, cols int) {
+	for t := range len(x) / cols {
+		for r := range len(w) / cols {
+			dst[t*stride+r] = Dot64(w[r*cols:(r+1)*cols], x[t*cols:(t+1)*cols])
+		}
+	}
+}
+
 // RowsFloat sets dst[r] to the float product of x with row r of the weights in w, of type F32, F16 or BF16.
 func RowsFloat(t quant.Type, dst []float32, w []byte, x []float32) {
 	size := t.RowBytes(len(x))

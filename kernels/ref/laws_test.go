@@ -167,3 +167,28 @@ func TestAttendAgainstFloat64(t *testing.T) {
 		}
 	}
 }
+
+// Sums in float64 have four lanes, which are added from the left; the order shows where sums cancel.
+func TestDot64(t *testing.T) {
+	for want, pair := range map[float64][2][]float32{
+		0:            {nil, nil},
+		6:            {{1, 2}, {2, 2}},
+		1:            {{1 << 30, 1, 0, 0, -1 << 30}, {1 << 30, 1, 0, 0, 1 << 30}}, // the first lane cancels before the second is added
+		0x1p60 + 512: {{1 << 30, 1, 1, 1, 1 << 5}, {1 << 30, 1, 1, 1, 1 << 4}},    // each 1 is lost, one after the other
+	} {
+		if got := ref.Dot64(pair[0], pair[1]); got != want {
+			t.Errorf("%v: %v, want %v", pair, got, want)
+		}
+	}
+	r := kerneltest.Rand()
+	for n := range 40 {
+		a, b := kerneltest.Floats(r, kerneltest.Normal, n), kerneltest.Floats(r, kerneltest.Normal, n)
+		var lane [4]float64
+		for i := range a {
+			lane[i%4] += float64(float64(a[i]) * float64(b[i]))
+		}
+		if got, want := ref.Dot64(a, b), lane[0]+lane[1]+lane[2]+lane[3]; got != want {
+			t.Errorf("%d elements: %v, want %v", n, got, want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/weft-run/weft/kernels/cpu"
+	"github.com/weft-run/weft/kernels/ref"
 	"github.com/weft-run/weft/runtime/models"
 	"github.com/weft-run/weft/runtime/modeltest"
 	"github.com/weft-run/weft/runtime/modeltest/synthetic"
@@ -33,7 +34,7 @@ func bindRandom(t *testing.T, m models.Model, seed uint64, rank int, filter func
 	if change != nil {
 		change(spec)
 	}
-	a, err := models.NewAdapter(m, spec)
+	a, err := models.NewAdapter(m, spec, ref.MulFloats64)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func TestBits(t *testing.T) {
 	}
 	var now strings.Builder
 	fmt.Fprintln(&now, ref.Version)
-	check := func(name string, f *gguf.File, cache kernels.CacheType, adapt func(t *testing.T, m Model, list []golden)) {
+	check := func(name string, f *gguf.File, cache kernels.CacheType, adapt func(t *testing.T, r *runner, list []golden)) {
 		t.Run(name, func(t *testing.T) {
 			for i, level := range levelsHere(t) {
 				got := bitsOf(t, f, level, cache, adapt)
@@ -109,9 +109,10 @@ func levelsHere(t *testing.T) (names []string) {
 }
 
 // bitsAdapters gives the three prompts an adapter of everything, a stack, and DoRA.
-func bitsAdapters(t *testing.T, m Model, list []golden) {
+func bitsAdapters(t *testing.T, r *runner, list []golden) {
+	m := r.model
 	bind := func(spec *AdapterSpec) *Adapter {
-		a, err := NewAdapter(m, spec)
+		a, err := NewAdapter(m, spec, r.device.MulFloats64)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +131,7 @@ func bitsAdapters(t *testing.T, m Model, list []golden) {
 
 // bitsOf plays three prompts in one batch and returns the digest of the logits as little-endian float32. adapt, where it is not nil, gives
 // them adapters.
-func bitsOf(t *testing.T, f *gguf.File, level string, cache kernels.CacheType, adapt func(t *testing.T, m Model, list []golden)) string {
+func bitsOf(t *testing.T, f *gguf.File, level string, cache kernels.CacheType, adapt func(t *testing.T, r *runner, list []golden)) string {
 	t.Helper()
 	text, err := tokenizer.New(f.Meta())
 	if err != nil {
@@ -143,7 +144,7 @@ func bitsOf(t *testing.T, f *gguf.File, level string, cache kernels.CacheType, a
 	sum := sha256.New()
 	r := newRunner(t, f, runnerOptions{cpu: cpu.Options{Level: level}, cache: cache, pages: 32, rows: 32, logitRows: 8})
 	if adapt != nil {
-		adapt(t, r.model, list)
+		adapt(t, r, list)
 	}
 	play(t, r, list, 8, func(prompt, step int, logits []float32) {
 		for i, x := range logits {

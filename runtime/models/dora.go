@@ -15,112 +15,64 @@ type norms struct {
 	base, cross, lowRank []float64
 }
 
-// newNorms reads the weight, one row after the other. Beside the sums it takes memory for A in float64 and for one row.
-func newNorms(w kernels.Tensor, p *packed, magnitude []float32) *norms {
+// Sums sets dst[t*stride+r] to the product in float64 of row t of x and row r of w, of cols columns each (docs/numerics.md, "Adapters"). It is
+// a device's, and may be called on any goroutine beside the device's steps.
+type Sums func(dst []float64, stride int, w, x []float32, cols int)
+
+// normRows is how many rows of a weight are decoded and multiplied together: they and A should fit the second-level cache.
+const normRows = 4
+
+// newNorms reads the weight, some rows after the others. Beside the sums it takes memory for A in float32 and for these rows.
+func newNorms(w kernels.Tensor, p *packed, magnitude []float32, sums Sums) *norms {
 	f := p.factors
 	n := &norms{
 		magnitude: append([]float32(nil), magnitude...),
 		base:      make([]float64, f.Out), cross: make([]float64, f.Out), lowRank: make([]float64, f.Out),
 	}
-	a := newPairs(f)
-	gram := a.gram()
-	values, row := make([]float32, f.In), make([]float64, (f.In+3)/4*4)
-	b, dots, panel := make([]float64, f.Rank), make([]float64, f.Rank+1), make([]float32, f.Rank*kernels.FactorPanel)
+	a, gram := make([]float32, f.Rank*f.In), make([]float64, f.Rank*f.Rank) // gram: the products of the rows of A with each other
+	quant.Decode(quant.F16, a, f.A)
+	sums(gram, f.Rank, a, a, f.In)
+	rows, dots := make([]float32, normRows*f.In), make([]float64, normRows*f.Rank)
+	b, panel := make([]float64, f.Rank), make([]float32, f.Rank*kernels.FactorPanel)
 	size := w.Type.RowBytes(w.Cols)
-	for o := range f.Out {
-		if o%kernels.FactorPanel == 0 {
-			quant.Decode(quant.F16, panel, f.B[2*o*f.Rank:2*(o+kernels.FactorPanel)*f.Rank])
+	for first := 0; first < f.Out; first += normRows {
+		if first%kernels.FactorPanel == 0 {
+			quant.Decode(quant.F16, panel, f.B[2*first*f.Rank:2*(first+kernels.FactorPanel)*f.Rank])
 		}
-		quant.Decode(w.Type, values, w.Data[o*size:(o+1)*size])
-		for i, x := range values {
-			row[i] = float64(x)
-		}
-		n.base[o] = square(row)
-		a.dots(dots, row)
-		for k := range b {
-			b[k] = float64(panel[k*kernels.FactorPanel+o%kernels.FactorPanel])
-			n.cross[o] += float64(b[k] * dots[k])
-		}
-		for k := range b {
-			for l := range b {
-				n.lowRank[o] += float64(float64(b[k]*b[l]) * gram[k*f.Rank+l])
+		last := min(first+normRows, f.Out)
+		some := rows[:(last-first)*f.In]
+		quant.Decode(w.Type, some, w.Data[first*size:last*size])
+		sums(dots, f.Rank, a, some, f.In)
+		for o := first; o < last; o++ {
+			row := some[(o-first)*f.In:][:f.In]
+			sums(n.base[o:o+1], 1, row, row, f.In)
+			for k := range b {
+				b[k] = float64(panel[k*kernels.FactorPanel+o%kernels.FactorPanel])
 			}
+			n.cross[o] = math.Ldexp(product(b, dots[(o-first)*f.Rank:]), -p.twos)
+			n.lowRank[o] = math.Ldexp(form(b, gram), -2*p.twos)
 		}
-		n.cross[o] = math.Ldexp(n.cross[o], -p.twos)
-		n.lowRank[o] = math.Ldexp(n.lowRank[o], -2*p.twos)
 	}
 	return n
 }
 
-// pairs is the rows of A in float64, two and two: four values of the first, four of the second, the next four of the first. Zeros fill
-// what is missing of four values and of two rows; they change no sum.
-//
-// Each product of two float32 is exact in float64. So it is the same whether a compiler fuses it with the addition or not, and only the
-// order of the additions is to be kept: four sums, element i in sum i mod 4, which are added from the left.
-type pairs struct {
-	rank, size int // size: values of a pair
-	values     []float64
+// product is the sum of b[k] x[k], k ascending.
+func product(b, x []float64) (sum float64) {
+	for k, v := range b {
+		sum += float64(v * x[k])
+	}
+	return sum
 }
 
-func newPairs(f *kernels.Factors) *pairs {
-	a := &pairs{rank: f.Rank, size: (f.In + 3) / 4 * 8}
-	a.values = make([]float64, (f.Rank+1)/2*a.size)
-	row := make([]float32, f.In)
-	for k := range f.Rank {
-		quant.Decode(quant.F16, row, f.A[2*k*f.In:2*(k+1)*f.In])
-		to := a.values[k/2*a.size+k%2*4:]
-		for i, x := range row {
-			to[i/4*8+i%4] = float64(x)
+// form is the sum of b[k] b[l] gram[k][l], k and in it l ascending.
+func form(b, gram []float64) (sum float64) {
+	for k, v := range b {
+		row := gram[k*len(b):][:len(b)]
+		for l, u := range b {
+			sum += float64(float64(v*u) * row[l])
 		}
 	}
-	return a
-}
-
-// gram is the products of the rows with each other, [rank, rank].
-func (a *pairs) gram() []float64 {
-	gram, row, dots := make([]float64, a.rank*a.rank), make([]float64, a.size/2), make([]float64, a.rank+1)
-	for k := range a.rank {
-		from := a.values[k/2*a.size+k%2*4:]
-		for i := range row {
-			row[i] = from[i/4*8+i%4]
-		}
-		a.dots(dots, row)
-		copy(gram[k*a.rank:], dots[:a.rank])
-	}
-	return gram
-}
-
-// dots sets each of to, which has room for one more, to the product of a row of A with x, whose length is whole fours.
-func (a *pairs) dots(to, x []float64) {
-	for k := 0; k < a.rank; k += 2 {
-		pair := a.values[k/2*a.size:][:2*len(x)]
-		var s0, s1, s2, s3, t0, t1, t2, t3 float64
-		for i := 0; i+4 <= len(x) && 2*i+8 <= len(pair); i += 4 {
-			u, v := (*[4]float64)(x[i:]), (*[8]float64)(pair[2*i:])
-			s0 += u[0] * v[0]
-			s1 += u[1] * v[1]
-			s2 += u[2] * v[2]
-			s3 += u[3] * v[3]
-			t0 += u[0] * v[4]
-			t1 += u[1] * v[5]
-			t2 += u[2] * v[6]
-			t3 += u[3] * v[7]
-		}
-		to[k], to[k+1] = s0+s1+s2+s3, t0+t1+t2+t3
-	}
-}
-
-// square is the product of x, whose length is whole fours, with itself.
-func square(x []float64) float64 {
-	var s0, s1, s2, s3 float64
-	for i := 0; i+4 <= len(x); i += 4 {
-		u := (*[4]float64)(x[i:])
-		s0 += u[0] * u[0]
-		s1 += u[1] * u[1]
-		s2 += u[2] * u[2]
-		s3 += u[3] * u[3]
-	}
-	return s0 + s1 + s2 + s3
+	return sum
 }
 
 // gain is magnitude over length of each row at a scale. A row of length 0 has no direction and gets 0: its product is 0.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weft-run/weft/kernels/cpu"
 	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/modeltest/synthetic"
 )
@@ -26,12 +27,17 @@ func BenchmarkNewAdapterDoRA(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	d, err := cpu.NewDevice(cpu.Options{Level: os.Getenv("WEFT_CPU")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer d.Close()
 	layers := func(name string) bool { return strings.HasPrefix(name, "blk.") }
 	plain := drawSpec(m, 1, 1, layers)
 	for i := range plain.Deltas {
-		d, t := &plain.Deltas[i], &m.Targets()[i+1]
-		d.Rank = 16
-		d.A, d.B = synthetic.Factors(uint64(i), d.Rank, t.Rows, t.Cols)
+		change, t := &plain.Deltas[i], &m.Targets()[i+1]
+		change.Rank = 16
+		change.A, change.B = synthetic.Factors(uint64(i), change.Rank, t.Rows, t.Cols)
 	}
 	dora := *plain
 	dora.Deltas = slices.Clone(plain.Deltas)
@@ -39,7 +45,7 @@ func BenchmarkNewAdapterDoRA(b *testing.B) {
 	for name, spec := range map[string]*AdapterSpec{"plain": plain, "dora": &dora} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := NewAdapter(m, spec); err != nil {
+				if _, err := NewAdapter(m, spec, d.MulFloats64); err != nil {
 					b.Fatal(err)
 				}
 			}

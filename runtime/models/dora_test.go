@@ -9,21 +9,13 @@ import (
 
 	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/kernels/quant"
+	"github.com/weft-run/weft/kernels/ref"
 	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/modeltest/synthetic"
 )
 
-// dot64 is the definition: a float64 product in four sums, element i in sum i mod 4, which are added from the left.
-func dot64(x, y []float32) float64 {
-	var s [4]float64
-	for i := range x {
-		s[i%4] += float64(float64(x[i]) * float64(y[i]))
-	}
-	return s[0] + s[1] + s[2] + s[3]
-}
-
-// TestNorms holds the sums of DoRA, to the bit, against their definition (docs/numerics.md): of every length to two fours and an odd rest, of
-// even and odd ranks.
+// TestNorms holds the sums of DoRA, to the bit, against their definition (docs/numerics.md): rows that are no whole number of those
+// decoded together, of lengths with and without a rest, and even and odd ranks.
 func TestNorms(t *testing.T) {
 	for _, shape := range [][3]int{{1, 1, 1}, {2, 5, 3}, {3, 17, 6}, {5, 33, 8}, {16, 40, 101}, {7, 16, 64}} {
 		rank, rows, cols := shape[0], shape[1], shape[2]
@@ -33,7 +25,7 @@ func TestNorms(t *testing.T) {
 		weight, _ := synthetic.Factors(9, rows, 1, cols)
 		data := make([]byte, quant.F32.RowBytes(len(weight)))
 		quant.Encode(quant.F32, data, weight)
-		n := newNorms(kernels.Tensor{Type: quant.F32, Rows: rows, Cols: cols, Data: data}, &p, make([]float32, rows))
+		n := newNorms(kernels.Tensor{Type: quant.F32, Rows: rows, Cols: cols, Data: data}, &p, make([]float32, rows), ref.MulFloats64)
 
 		a, b := make([]float32, rank*cols), make([]float64, rank)
 		quant.Decode(quant.F16, a, p.factors.A)
@@ -44,16 +36,16 @@ func TestNorms(t *testing.T) {
 				at := o/kernels.FactorPanel*kernels.FactorPanel*rank + k*kernels.FactorPanel + o%kernels.FactorPanel
 				quant.Decode(quant.F16, half[:], p.factors.B[2*at:2*at+2])
 				b[k] = float64(half[0])
-				cross += float64(b[k] * dot64(row, a[k*cols:(k+1)*cols]))
+				cross += float64(b[k] * ref.Dot64(row, a[k*cols:(k+1)*cols]))
 			}
 			for k := range b {
 				for l := range b {
 					// The matrix is symmetric to the bit.
-					lowRank += float64(float64(b[k]*b[l]) * dot64(a[k*cols:(k+1)*cols], a[l*cols:(l+1)*cols]))
+					lowRank += float64(float64(b[k]*b[l]) * ref.Dot64(a[k*cols:(k+1)*cols], a[l*cols:(l+1)*cols]))
 				}
 			}
-			if n.base[o] != dot64(row, row) || n.cross[o] != math.Ldexp(cross, -p.twos) || n.lowRank[o] != math.Ldexp(lowRank, -2*p.twos) {
-				t.Errorf("rank %d, row %d of %d: %v %v %v, want %v %v %v", rank, o, cols, n.base[o], n.cross[o], n.lowRank[o], dot64(row, row), cross, lowRank)
+			if n.base[o] != ref.Dot64(row, row) || n.cross[o] != math.Ldexp(cross, -p.twos) || n.lowRank[o] != math.Ldexp(lowRank, -2*p.twos) {
+				t.Errorf("rank %d, row %d of %d: %v %v %v, want %v %v %v", rank, o, cols, n.base[o], n.cross[o], n.lowRank[o], ref.Dot64(row, row), cross, lowRank)
 			}
 		}
 	}
@@ -77,10 +69,10 @@ func TestNormsOfTruncatedFile(t *testing.T) {
 	if err := errors.Join(out.Truncate(0), out.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewAdapter(m, withDoRA(m, drawSpec(m, 1, 4, layersOnly))); !errors.Is(err, kernels.ErrFault) {
+	if _, err := NewAdapter(m, withDoRA(m, drawSpec(m, 1, 4, layersOnly)), ref.MulFloats64); !errors.Is(err, kernels.ErrFault) {
 		t.Errorf("error %v, want a memory fault", err)
 	}
-	if _, err := NewAdapter(m, drawSpec(m, 1, 4, layersOnly)); err != nil {
+	if _, err := NewAdapter(m, drawSpec(m, 1, 4, layersOnly), ref.MulFloats64); err != nil {
 		t.Errorf("without DoRA: %v", err)
 	}
 }

@@ -52,8 +52,8 @@ func (p *packed) at(scale float32) float32 {
 const normsMemory = 64 << 20
 
 // NewAdapter brings an adapter into the form that kernels read and binds it to a model, on all processors. Where DoRA wants the norms of the
-// model's weights it reads them: seconds for a large model. The error says which delta does not fit, or Is kernels.ErrFault.
-func NewAdapter(m Model, spec *AdapterSpec) (*Adapter, error) {
+// model's weights it reads them: a second or more for a large model. The error says which delta does not fit, or Is kernels.ErrFault.
+func NewAdapter(m Model, spec *AdapterSpec, sums Sums) (*Adapter, error) {
 	targets := m.Targets()
 	numbers := make(map[string]int, len(targets))
 	for i, t := range targets {
@@ -70,7 +70,7 @@ func NewAdapter(m Model, spec *AdapterSpec) (*Adapter, error) {
 		weight(target int) kernels.Tensor
 	})
 	changes := make([]*Delta, len(targets)) // by target
-	largest := 1                            // bytes of a change's A in float64
+	largest := 1                            // bytes of a change's A in float32
 	for i := range spec.Deltas {
 		d := &spec.Deltas[i]
 		number, ok := numbers[d.Target]
@@ -88,7 +88,7 @@ func NewAdapter(m Model, spec *AdapterSpec) (*Adapter, error) {
 		}
 		changes[number] = d
 		if d.Magnitude != nil {
-			largest = max(largest, 8*len(d.A))
+			largest = max(largest, 4*len(d.A))
 		}
 	}
 	var next, faults atomic.Int64
@@ -112,7 +112,7 @@ func NewAdapter(m Model, spec *AdapterSpec) (*Adapter, error) {
 				if d := changes[number]; d != nil {
 					p := d.pack(&targets[number])
 					if d.Magnitude != nil {
-						p.norms = newNorms(weights.weight(number), &p, d.Magnitude)
+						p.norms = newNorms(weights.weight(number), &p, d.Magnitude, sums)
 					}
 					a.parts[number] = p
 				}

@@ -155,6 +155,24 @@ func MulFloats(dst []float32, stride int, w, x []float32, cols int) {
 	}
 }
 
+// MulFloats64 is ref.MulFloats64.
+func MulFloats64(dst []float64, stride int, w, x []float32, cols int) {
+	rows, count := len(w)/cols, len(x)/cols
+	if cols%4 != 0 {
+		ref.MulFloats64(dst, stride, w, x, cols)
+		return
+	}
+	if rows == 0 || count == 0 {
+		return
+	}
+	reads(w)
+	reads(x)
+	for t := range count {
+		writes(dst[t*stride : t*stride+rows])
+	}
+	mulFloats64(&dst[0], 8*stride, &w[0], rows, &x[0], cols, count)
+}
+
 // Quantize is ref.Quantize.
 func Quantize(q []int8, scale []float32, sums []int16, x []float32, blockLen int) {
 	if len(scale) == 0 {

@@ -89,6 +89,7 @@ func TestOthers(t *testing.T) {
 	for name, f := range map[string]func(t *testing.T){
 		"expand":         func(t *testing.T) { kerneltest.TestExpand(t, Expand) },
 		"mulFloats":      func(t *testing.T) { kerneltest.TestMulFloats(t, MulFloats) },
+		"mulFloats64":    func(t *testing.T) { kerneltest.TestMulFloats64(t, MulFloats64) },
 		"quantize":       func(t *testing.T) { kerneltest.TestQuantize(t, Quantize) },
 		"widen":          func(t *testing.T) { kerneltest.TestWiden(t, Widen) },
 		"pack":           func(t *testing.T) { kerneltest.TestPack(t, Pack) },

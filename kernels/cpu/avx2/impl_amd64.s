@@ -25964,6 +25964,307 @@ done275:
 	VZEROUPPER
 	RET
 
+// func mulFloats64(dst *float64, dstStride int, w *float32, rows int, x *float32, cols int, count int)
+// Requires: AVX, FMA3
+TEXT ·mulFloats64(SB), NOSPLIT, $0-56
+	MOVQ x+32(FP), AX
+	MOVQ count+48(FP), CX
+	MOVQ dst+0(FP), DX
+
+loop280:
+	CMPQ CX, $0x04
+	JL   done281
+	MOVQ w+16(FP), BX
+	MOVQ rows+24(FP), SI
+	MOVQ DX, DI
+
+loop282:
+	CMPQ   SI, $0x02
+	JL     done283
+	MOVQ   cols+40(FP), R8
+	MOVQ   cols+40(FP), R11
+	SHLQ   $0x02, R8
+	LEAQ   (R8)(R8*2), R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+loop284:
+	CMPQ        R11, $0x04
+	JL          done285
+	VCVTPS2PD   (BX), Y8
+	VCVTPS2PD   (BX)(R8*1), Y9
+	VCVTPS2PD   (R10), Y10
+	VFMADD231PD Y8, Y10, Y0
+	VFMADD231PD Y9, Y10, Y1
+	VCVTPS2PD   (R10)(R8*1), Y10
+	VFMADD231PD Y8, Y10, Y2
+	VFMADD231PD Y9, Y10, Y3
+	VCVTPS2PD   (R10)(R8*2), Y10
+	VFMADD231PD Y8, Y10, Y4
+	VFMADD231PD Y9, Y10, Y5
+	VCVTPS2PD   (R10)(R9*1), Y10
+	VFMADD231PD Y8, Y10, Y6
+	VFMADD231PD Y9, Y10, Y7
+	ADDQ        $0x00000010, BX
+	ADDQ        $0x00000010, R10
+	SUBQ        $0x00000004, R11
+	JMP         loop284
+
+done285:
+	ADDQ         R8, BX
+	MOVQ         dstStride+8(FP), R8
+	LEAQ         (R8)(R8*2), R9
+	VEXTRACTF128 $0x01, Y0, X8
+	VUNPCKHPD    X0, X0, X9
+	VADDSD       X9, X0, X0
+	VADDSD       X8, X0, X0
+	VUNPCKHPD    X8, X8, X9
+	VADDSD       X9, X0, X0
+	VMOVSD       X0, (DI)
+	VEXTRACTF128 $0x01, Y1, X0
+	VUNPCKHPD    X1, X1, X8
+	VADDSD       X8, X1, X1
+	VADDSD       X0, X1, X1
+	VUNPCKHPD    X0, X0, X8
+	VADDSD       X8, X1, X1
+	VMOVSD       X1, 8(DI)
+	VEXTRACTF128 $0x01, Y2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDSD       X1, X2, X2
+	VADDSD       X0, X2, X2
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X2, X2
+	VMOVSD       X2, (DI)(R8*1)
+	VEXTRACTF128 $0x01, Y3, X0
+	VUNPCKHPD    X3, X3, X1
+	VADDSD       X1, X3, X3
+	VADDSD       X0, X3, X3
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X3, X3
+	VMOVSD       X3, 8(DI)(R8*1)
+	VEXTRACTF128 $0x01, Y4, X0
+	VUNPCKHPD    X4, X4, X1
+	VADDSD       X1, X4, X4
+	VADDSD       X0, X4, X4
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X4, X4
+	VMOVSD       X4, (DI)(R8*2)
+	VEXTRACTF128 $0x01, Y5, X0
+	VUNPCKHPD    X5, X5, X1
+	VADDSD       X1, X5, X5
+	VADDSD       X0, X5, X5
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X5, X5
+	VMOVSD       X5, 8(DI)(R8*2)
+	VEXTRACTF128 $0x01, Y6, X0
+	VUNPCKHPD    X6, X6, X1
+	VADDSD       X1, X6, X6
+	VADDSD       X0, X6, X6
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X6, X6
+	VMOVSD       X6, (DI)(R9*1)
+	VEXTRACTF128 $0x01, Y7, X0
+	VUNPCKHPD    X7, X7, X1
+	VADDSD       X1, X7, X7
+	VADDSD       X0, X7, X7
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X7, X7
+	VMOVSD       X7, 8(DI)(R9*1)
+	ADDQ         $0x00000010, DI
+	SUBQ         $0x00000002, SI
+	JMP          loop282
+
+done283:
+loop286:
+	CMPQ   SI, $0x01
+	JL     done287
+	MOVQ   cols+40(FP), R8
+	MOVQ   cols+40(FP), R11
+	SHLQ   $0x02, R8
+	LEAQ   (R8)(R8*2), R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+loop288:
+	CMPQ        R11, $0x04
+	JL          done289
+	VCVTPS2PD   (BX), Y4
+	VCVTPS2PD   (R10), Y5
+	VFMADD231PD Y4, Y5, Y0
+	VCVTPS2PD   (R10)(R8*1), Y5
+	VFMADD231PD Y4, Y5, Y1
+	VCVTPS2PD   (R10)(R8*2), Y5
+	VFMADD231PD Y4, Y5, Y2
+	VCVTPS2PD   (R10)(R9*1), Y5
+	VFMADD231PD Y4, Y5, Y3
+	ADDQ        $0x00000010, BX
+	ADDQ        $0x00000010, R10
+	SUBQ        $0x00000004, R11
+	JMP         loop288
+
+done289:
+	MOVQ         dstStride+8(FP), R8
+	LEAQ         (R8)(R8*2), R9
+	VEXTRACTF128 $0x01, Y0, X4
+	VUNPCKHPD    X0, X0, X5
+	VADDSD       X5, X0, X0
+	VADDSD       X4, X0, X0
+	VUNPCKHPD    X4, X4, X5
+	VADDSD       X5, X0, X0
+	VMOVSD       X0, (DI)
+	VEXTRACTF128 $0x01, Y1, X0
+	VUNPCKHPD    X1, X1, X4
+	VADDSD       X4, X1, X1
+	VADDSD       X0, X1, X1
+	VUNPCKHPD    X0, X0, X4
+	VADDSD       X4, X1, X1
+	VMOVSD       X1, (DI)(R8*1)
+	VEXTRACTF128 $0x01, Y2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDSD       X1, X2, X2
+	VADDSD       X0, X2, X2
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X2, X2
+	VMOVSD       X2, (DI)(R8*2)
+	VEXTRACTF128 $0x01, Y3, X0
+	VUNPCKHPD    X3, X3, X1
+	VADDSD       X1, X3, X3
+	VADDSD       X0, X3, X3
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X3, X3
+	VMOVSD       X3, (DI)(R9*1)
+	ADDQ         $0x00000008, DI
+	SUBQ         $0x00000001, SI
+	JMP          loop286
+
+done287:
+	MOVQ cols+40(FP), BX
+	MOVQ dstStride+8(FP), SI
+	SHLQ $0x02, BX
+	ADDQ BX, AX
+	ADDQ SI, DX
+	ADDQ BX, AX
+	ADDQ SI, DX
+	ADDQ BX, AX
+	ADDQ SI, DX
+	ADDQ BX, AX
+	ADDQ SI, DX
+	SUBQ $0x00000004, CX
+	JMP  loop280
+
+done281:
+loop290:
+	CMPQ CX, $0x01
+	JL   done291
+	MOVQ w+16(FP), BX
+	MOVQ rows+24(FP), SI
+	MOVQ DX, DI
+
+loop292:
+	CMPQ   SI, $0x02
+	JL     done293
+	MOVQ   cols+40(FP), R8
+	MOVQ   cols+40(FP), R10
+	SHLQ   $0x02, R8
+	LEAQ   (R8)(R8*2), R9
+	MOVQ   AX, R9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+loop294:
+	CMPQ        R10, $0x04
+	JL          done295
+	VCVTPS2PD   (BX), Y2
+	VCVTPS2PD   (BX)(R8*1), Y3
+	VCVTPS2PD   (R9), Y4
+	VFMADD231PD Y2, Y4, Y0
+	VFMADD231PD Y3, Y4, Y1
+	ADDQ        $0x00000010, BX
+	ADDQ        $0x00000010, R9
+	SUBQ        $0x00000004, R10
+	JMP         loop294
+
+done295:
+	ADDQ         R8, BX
+	MOVQ         dstStride+8(FP), R8
+	LEAQ         (R8)(R8*2), R8
+	VEXTRACTF128 $0x01, Y0, X2
+	VUNPCKHPD    X0, X0, X3
+	VADDSD       X3, X0, X0
+	VADDSD       X2, X0, X0
+	VUNPCKHPD    X2, X2, X3
+	VADDSD       X3, X0, X0
+	VMOVSD       X0, (DI)
+	VEXTRACTF128 $0x01, Y1, X0
+	VUNPCKHPD    X1, X1, X2
+	VADDSD       X2, X1, X1
+	VADDSD       X0, X1, X1
+	VUNPCKHPD    X0, X0, X2
+	VADDSD       X2, X1, X1
+	VMOVSD       X1, 8(DI)
+	ADDQ         $0x00000010, DI
+	SUBQ         $0x00000002, SI
+	JMP          loop292
+
+done293:
+loop296:
+	CMPQ   SI, $0x01
+	JL     done297
+	MOVQ   cols+40(FP), R8
+	MOVQ   cols+40(FP), R9
+	SHLQ   $0x02, R8
+	LEAQ   (R8)(R8*2), R8
+	MOVQ   AX, R8
+	VXORPS Y0, Y0, Y0
+
+loop298:
+	CMPQ        R9, $0x04
+	JL          done299
+	VCVTPS2PD   (BX), Y1
+	VCVTPS2PD   (R8), Y2
+	VFMADD231PD Y1, Y2, Y0
+	ADDQ        $0x00000010, BX
+	ADDQ        $0x00000010, R8
+	SUBQ        $0x00000004, R9
+	JMP         loop298
+
+done299:
+	MOVQ         dstStride+8(FP), R8
+	LEAQ         (R8)(R8*2), R8
+	VEXTRACTF128 $0x01, Y0, X1
+	VUNPCKHPD    X0, X0, X2
+	VADDSD       X2, X0, X0
+	VADDSD       X1, X0, X0
+	VUNPCKHPD    X1, X1, X2
+	VADDSD       X2, X0, X0
+	VMOVSD       X0, (DI)
+	ADDQ         $0x00000008, DI
+	SUBQ         $0x00000001, SI
+	JMP          loop296
+
+done297:
+	MOVQ cols+40(FP), BX
+	MOVQ dstStride+8(FP), SI
+	SHLQ $0x02, BX
+	ADDQ BX, AX
+	ADDQ SI, DX
+	SUBQ $0x00000001, CX
+	JMP  loop290
+
+done291:
+	VZEROUPPER
+	RET
+
 // func quantize(q *int8, scale *float32, sums *int16, x *float32, blocks int, blockLen int)
 // Requires: AVX, AVX2
 TEXT ·quantize(SB), NOSPLIT, $0-48
@@ -25978,16 +26279,16 @@ TEXT ·quantize(SB), NOSPLIT, $0-48
 	VMOVDQU magnitude<>+0(SB), Y3
 	VMOVSS  limit127<>+0(SB), X4
 
-loop280:
+loop300:
 	CMPQ  SI, $0x01
-	JL    done281
+	JL    done301
 	MOVQ  blockLen+40(FP), R8
 	VPXOR Y5, Y5, Y5
 	MOVQ  BX, DI
 
-loop282:
+loop302:
 	CMPQ    R8, $0x20
-	JL      done283
+	JL      done303
 	VPAND   (DI), Y3, Y6
 	VPMAXSD Y6, Y5, Y5
 	VPAND   32(DI), Y3, Y6
@@ -25998,9 +26299,9 @@ loop282:
 	VPMAXSD Y6, Y5, Y5
 	ADDQ    $0x00000080, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop282
+	JMP     loop302
 
-done283:
+done303:
 	VEXTRACTI128 $0x01, Y5, X6
 	VPMAXSD      X6, X5, X5
 	VPSHUFD      $0x4e, X5, X6
@@ -26009,19 +26310,19 @@ done283:
 	VPMAXSD      X6, X5, X5
 	VMOVD        X5, DI
 	CMPL         DI, $0x7f800000
-	JAE          notfinite284
+	JAE          notfinite304
 	VDIVSS       X5, X4, X6
 	VMOVD        X6, DI
 	CMPL         DI, $0x7f800000
-	JAE          tiny285
+	JAE          tiny305
 	VDIVSS       X4, X5, X5
 	VMOVSS       X5, (CX)
 	VBROADCASTSS X6, Y6
 	MOVQ         blockLen+40(FP), R8
 
-loop288:
+loop308:
 	CMPQ         R8, $0x20
-	JL           done289
+	JL           done309
 	VMULPS       (BX), Y6, Y5
 	VCVTPS2DQ    Y5, Y5
 	VMULPS       32(BX), Y6, Y7
@@ -26046,40 +26347,40 @@ loop288:
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000020, R8
-	JMP          loop288
+	JMP          loop308
 
-done289:
-	JMP next287
+done309:
+	JMP next307
 
-notfinite284:
+notfinite304:
 	MOVL $0x7fc00000, (CX)
-	JMP  zeros286
+	JMP  zeros306
 
-tiny285:
+tiny305:
 	MOVL $0x00000000, (CX)
 
-zeros286:
+zeros306:
 	MOVQ  blockLen+40(FP), R8
 	VPXOR Y5, Y5, Y5
 
-loop290:
+loop310:
 	CMPQ    R8, $0x20
-	JL      done291
+	JL      done311
 	VMOVDQU Y5, (AX)
 	VMOVD   X5, (DX)
 	ADDQ    $0x00000080, BX
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000004, DX
 	SUBQ    $0x00000020, R8
-	JMP     loop290
+	JMP     loop310
 
-done291:
-next287:
+done311:
+next307:
 	ADDQ $0x00000004, CX
 	SUBQ $0x00000001, SI
-	JMP  loop280
+	JMP  loop300
 
-done281:
+done301:
 	VZEROUPPER
 	RET
 
@@ -26130,17 +26431,17 @@ TEXT ·widen(SB), NOSPLIT, $0-24
 	MOVQ q+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop292:
+loop312:
 	CMPQ      DX, $0x10
-	JL        done293
+	JL        done313
 	VPMOVSXBW (CX), Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000010, DX
-	JMP       loop292
+	JMP       loop312
 
-done293:
+done313:
 	VZEROUPPER
 	RET
 
@@ -26165,9 +26466,9 @@ TEXT ·packTileBlocks(SB), NOSPLIT, $0-56
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU ones8<>+0(SB), Y1
 
-loop294:
+loop314:
 	CMPQ         DI, $0x01
-	JL           done295
+	JL           done315
 	VMOVD        (SI), X1
 	VPINSRD      $0x01, (SI)(R10*1), X1, X1
 	VPINSRD      $0x02, (SI)(R10*2), X1, X1
@@ -26212,9 +26513,9 @@ loop294:
 	ADDQ         $0x00000004, BX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, DI
-	JMP          loop294
+	JMP          loop314
 
-done295:
+done315:
 	VZEROUPPER
 	RET
 
@@ -26239,9 +26540,9 @@ TEXT ·packFourBlocks(SB), NOSPLIT, $0-56
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU ones8<>+0(SB), Y1
 
-loop296:
+loop316:
 	CMPQ         DI, $0x01
-	JL           done297
+	JL           done317
 	VMOVD        (SI), X2
 	VPINSRD      $0x01, (SI)(R10*1), X2, X2
 	VPINSRD      $0x02, (SI)(R10*2), X2, X2
@@ -26292,9 +26593,9 @@ loop296:
 	ADDQ         $0x00000004, BX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, DI
-	JMP          loop296
+	JMP          loop316
 
-done297:
+done317:
 	VZEROUPPER
 	RET
 
@@ -26319,9 +26620,9 @@ TEXT ·packTileSupers(SB), NOSPLIT, $0-56
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU ones8<>+0(SB), Y1
 
-loop298:
+loop318:
 	CMPQ         DI, $0x01
-	JL           done299
+	JL           done319
 	VMOVD        (BX), X1
 	VPINSRD      $0x01, (BX)(R9*1), X1, X1
 	VPINSRD      $0x02, (BX)(R9*2), X1, X1
@@ -26365,9 +26666,9 @@ loop298:
 	LEAQ         (AX)(CX*4), AX
 	MOVQ         $0x00000008, R15
 
-loop300:
+loop320:
 	CMPQ         R15, $0x01
-	JL           done301
+	JL           done321
 	VMOVDQU      (DX), Y1
 	VMOVDQU      (DX)(R8*1), Y2
 	VMOVDQU      (DX)(R8*2), Y3
@@ -26392,15 +26693,15 @@ loop300:
 	LEAQ         (AX)(CX*4), AX
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000001, R15
-	JMP          loop300
+	JMP          loop320
 
-done301:
+done321:
 	ADDQ $0x00000004, BX
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000001, DI
-	JMP  loop298
+	JMP  loop318
 
-done299:
+done319:
 	VZEROUPPER
 	RET
 
@@ -26425,9 +26726,9 @@ TEXT ·packFourSupers(SB), NOSPLIT, $8-56
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU ones8<>+0(SB), Y1
 
-loop302:
+loop322:
 	CMPQ         DI, $0x01
-	JL           done303
+	JL           done323
 	VMOVD        (BX), X2
 	VPINSRD      $0x01, (BX)(R9*1), X2, X2
 	VPINSRD      $0x02, (BX)(R9*2), X2, X2
@@ -26474,9 +26775,9 @@ loop302:
 	SUBQ         $0x00000440, AX
 	MOVQ         $0x00000008, BP
 
-loop304:
+loop324:
 	CMPQ         BP, $0x01
-	JL           done305
+	JL           done325
 	VMOVDQU      (DX), Y2
 	VMOVDQU      (DX)(R8*1), Y3
 	VMOVDQU      (DX)(R8*2), Y4
@@ -26510,16 +26811,16 @@ loop304:
 	LEAQ         (AX)(CX*4), AX
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000001, BP
-	JMP          loop304
+	JMP          loop324
 
-done305:
+done325:
 	ADDQ $0x00000040, AX
 	ADDQ $0x00000004, BX
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000001, DI
-	JMP  loop302
+	JMP  loop322
 
-done303:
+done323:
 	VZEROUPPER
 	RET
 
@@ -26530,18 +26831,18 @@ TEXT ·add(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop306:
+loop326:
 	CMPQ    DX, $0x08
-	JL      done307
+	JL      done327
 	VMOVUPS (AX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (AX)
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, CX
 	SUBQ    $0x00000008, DX
-	JMP     loop306
+	JMP     loop326
 
-done307:
+done327:
 	VZEROUPPER
 	RET
 
@@ -26554,9 +26855,9 @@ TEXT ·scaleMul(SB), NOSPLIT, $0-40
 	MOVQ         weight+16(FP), BX
 	VBROADCASTSS r+24(FP), Y0
 
-loop308:
+loop328:
 	CMPQ    DX, $0x08
-	JL      done309
+	JL      done329
 	VMULPS  (CX), Y0, Y1
 	VMULPS  (BX), Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -26564,9 +26865,9 @@ loop308:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, BX
 	SUBQ    $0x00000008, DX
-	JMP     loop308
+	JMP     loop328
 
-done309:
+done329:
 	VZEROUPPER
 	RET
 
@@ -26578,9 +26879,9 @@ TEXT ·siluMul(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 
-loop310:
+loop330:
 	CMPQ         BX, $0x08
-	JL           done311
+	JL           done331
 	VMOVUPS      (CX), Y0
 	VXORPS       signs<>+0(SB), Y0, Y1
 	VMOVUPS      expMagic<>+0(SB), Y2
@@ -26612,9 +26913,9 @@ loop310:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop310
+	JMP          loop330
 
-done311:
+done331:
 	VZEROUPPER
 	RET
 
@@ -26767,9 +27068,9 @@ TEXT ·rotateHalves(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	LEAQ (AX)(BX*4), SI
 
-loop312:
+loop332:
 	CMPQ    BX, $0x08
-	JL      done313
+	JL      done333
 	VMOVUPS (AX), Y0
 	VMOVUPS (SI), Y1
 	VMOVUPS (CX), Y2
@@ -26787,9 +27088,9 @@ loop312:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, DX
 	SUBQ    $0x00000008, BX
-	JMP     loop312
+	JMP     loop332
 
-done313:
+done333:
 	VZEROUPPER
 	RET
 
@@ -26802,9 +27103,9 @@ TEXT ·rotateAdjacent(SB), NOSPLIT, $0-32
 	MOVQ    n+24(FP), BX
 	VMOVDQU doubled<>+0(SB), Y0
 
-loop314:
+loop334:
 	CMPQ      BX, $0x04
-	JL        done315
+	JL        done335
 	VMOVUPS   (AX), Y1
 	VMOVUPS   (CX), X3
 	VMOVUPS   (DX), X4
@@ -26819,9 +27120,9 @@ loop314:
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000010, DX
 	SUBQ      $0x00000004, BX
-	JMP       loop314
+	JMP       loop334
 
-done315:
+done335:
 	VZEROUPPER
 	RET
 
@@ -26844,9 +27145,9 @@ TEXT ·scores(SB), NOSPLIT, $0-44
 	MOVQ dim+32(FP), BX
 	SHLQ $0x02, BX
 
-loop316:
+loop336:
 	CMPQ   DX, $0x06
-	JL     done317
+	JL     done337
 	MOVQ   keys+16(FP), SI
 	MOVQ   dim+32(FP), R9
 	MOVQ   CX, DI
@@ -26866,9 +27167,9 @@ loop316:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-loop318:
+loop338:
 	CMPQ         R9, $0x01
-	JL           done319
+	JL           done339
 	VMOVUPS      (SI)(R8*1), Y12
 	VMOVUPS      32(SI)(R8*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -26893,9 +27194,9 @@ loop318:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop318
+	JMP          loop338
 
-done319:
+done339:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -26940,9 +27241,9 @@ done319:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop320:
+loop340:
 	CMPQ         R9, $0x01
-	JL           done321
+	JL           done341
 	VMOVUPS      64(SI)(R8*1), Y12
 	VMOVUPS      96(SI)(R8*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -26967,9 +27268,9 @@ loop320:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop320
+	JMP          loop340
 
-done321:
+done341:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -27014,9 +27315,9 @@ done321:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop322:
+loop342:
 	CMPQ         R9, $0x01
-	JL           done323
+	JL           done343
 	VMOVUPS      128(SI)(R8*1), Y12
 	VMOVUPS      160(SI)(R8*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -27041,9 +27342,9 @@ loop322:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop322
+	JMP          loop342
 
-done323:
+done343:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -27088,9 +27389,9 @@ done323:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop324:
+loop344:
 	CMPQ         R9, $0x01
-	JL           done325
+	JL           done345
 	VMOVUPS      192(SI)(R8*1), Y12
 	VMOVUPS      224(SI)(R8*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -27115,9 +27416,9 @@ loop324:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop324
+	JMP          loop344
 
-done325:
+done345:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -27151,12 +27452,12 @@ done325:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop316
+	JMP          loop336
 
-done317:
-loop326:
+done337:
+loop346:
 	CMPQ   DX, $0x04
-	JL     done327
+	JL     done347
 	MOVQ   keys+16(FP), SI
 	MOVQ   dim+32(FP), R9
 	MOVQ   CX, DI
@@ -27172,9 +27473,9 @@ loop326:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop328:
+loop348:
 	CMPQ         R9, $0x01
-	JL           done329
+	JL           done349
 	VMOVUPS      (SI)(R8*1), Y8
 	VMOVUPS      32(SI)(R8*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -27193,9 +27494,9 @@ loop328:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop328
+	JMP          loop348
 
-done329:
+done349:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -27228,9 +27529,9 @@ done329:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop330:
+loop350:
 	CMPQ         R9, $0x01
-	JL           done331
+	JL           done351
 	VMOVUPS      64(SI)(R8*1), Y8
 	VMOVUPS      96(SI)(R8*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -27249,9 +27550,9 @@ loop330:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop330
+	JMP          loop350
 
-done331:
+done351:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -27284,9 +27585,9 @@ done331:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop332:
+loop352:
 	CMPQ         R9, $0x01
-	JL           done333
+	JL           done353
 	VMOVUPS      128(SI)(R8*1), Y8
 	VMOVUPS      160(SI)(R8*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -27305,9 +27606,9 @@ loop332:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop332
+	JMP          loop352
 
-done333:
+done353:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -27340,9 +27641,9 @@ done333:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop334:
+loop354:
 	CMPQ         R9, $0x01
-	JL           done335
+	JL           done355
 	VMOVUPS      192(SI)(R8*1), Y8
 	VMOVUPS      224(SI)(R8*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -27361,9 +27662,9 @@ loop334:
 	ADDQ         $0x00000004, DI
 	ADDQ         $0x00000004, R10
 	SUBQ         $0x00000001, R9
-	JMP          loop334
+	JMP          loop354
 
-done335:
+done355:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -27387,12 +27688,12 @@ done335:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop326
+	JMP          loop346
 
-done327:
-loop336:
+done347:
+loop356:
 	CMPQ   DX, $0x03
-	JL     done337
+	JL     done357
 	MOVQ   keys+16(FP), SI
 	MOVQ   dim+32(FP), R9
 	MOVQ   CX, DI
@@ -27404,9 +27705,9 @@ loop336:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 
-loop338:
+loop358:
 	CMPQ         R9, $0x01
-	JL           done339
+	JL           done359
 	VMOVUPS      (SI)(R8*1), Y6
 	VMOVUPS      32(SI)(R8*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -27421,9 +27722,9 @@ loop338:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop338
+	JMP          loop358
 
-done339:
+done359:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -27448,9 +27749,9 @@ done339:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop340:
+loop360:
 	CMPQ         R9, $0x01
-	JL           done341
+	JL           done361
 	VMOVUPS      64(SI)(R8*1), Y6
 	VMOVUPS      96(SI)(R8*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -27465,9 +27766,9 @@ loop340:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop340
+	JMP          loop360
 
-done341:
+done361:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -27492,9 +27793,9 @@ done341:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop342:
+loop362:
 	CMPQ         R9, $0x01
-	JL           done343
+	JL           done363
 	VMOVUPS      128(SI)(R8*1), Y6
 	VMOVUPS      160(SI)(R8*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -27509,9 +27810,9 @@ loop342:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop342
+	JMP          loop362
 
-done343:
+done363:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -27536,9 +27837,9 @@ done343:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop344:
+loop364:
 	CMPQ         R9, $0x01
-	JL           done345
+	JL           done365
 	VMOVUPS      192(SI)(R8*1), Y6
 	VMOVUPS      224(SI)(R8*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -27553,9 +27854,9 @@ loop344:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop344
+	JMP          loop364
 
-done345:
+done365:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -27574,12 +27875,12 @@ done345:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop336
+	JMP          loop356
 
-done337:
-loop346:
+done357:
+loop366:
 	CMPQ   DX, $0x02
-	JL     done347
+	JL     done367
 	MOVQ   keys+16(FP), SI
 	MOVQ   dim+32(FP), R9
 	MOVQ   CX, DI
@@ -27593,9 +27894,9 @@ loop346:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop348:
+loop368:
 	CMPQ         R9, $0x01
-	JL           done349
+	JL           done369
 	VMOVUPS      (SI)(R8*1), Y8
 	VMOVUPS      32(SI)(R8*1), Y9
 	VMOVUPS      64(SI)(R8*1), Y10
@@ -27613,9 +27914,9 @@ loop348:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop348
+	JMP          loop368
 
-done349:
+done369:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -27646,9 +27947,9 @@ done349:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop350:
+loop370:
 	CMPQ         R9, $0x01
-	JL           done351
+	JL           done371
 	VMOVUPS      128(SI)(R8*1), Y8
 	VMOVUPS      160(SI)(R8*1), Y9
 	VMOVUPS      192(SI)(R8*1), Y10
@@ -27666,9 +27967,9 @@ loop350:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop350
+	JMP          loop370
 
-done351:
+done371:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -27690,12 +27991,12 @@ done351:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop346
+	JMP          loop366
 
-done347:
-loop352:
+done367:
+loop372:
 	CMPQ   DX, $0x01
-	JL     done353
+	JL     done373
 	MOVQ   keys+16(FP), SI
 	MOVQ   dim+32(FP), R9
 	MOVQ   CX, DI
@@ -27709,9 +28010,9 @@ loop352:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop354:
+loop374:
 	CMPQ         R9, $0x01
-	JL           done355
+	JL           done375
 	VBROADCASTSS (DI), Y9
 	VMOVUPS      (SI)(R8*1), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -27732,9 +28033,9 @@ loop354:
 	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop354
+	JMP          loop374
 
-done355:
+done375:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -27755,9 +28056,9 @@ done355:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop352
+	JMP          loop372
 
-done353:
+done373:
 	VZEROUPPER
 	RET
 
@@ -27773,9 +28074,9 @@ TEXT ·weights(SB), NOSPLIT, $0-36
 	MOVQ         AX, CX
 	MOVQ         $0x00000008, DX
 
-loop356:
+loop376:
 	CMPQ      DX, $0x01
-	JL        done357
+	JL        done377
 	VPCMPGTD  Y1, Y0, Y5
 	VMOVUPS   Y4, Y6
 	VBLENDVPS Y5, (CX), Y6, Y6
@@ -27783,9 +28084,9 @@ loop356:
 	VPADDD    Y2, Y1, Y1
 	ADDQ      $0x00000020, CX
 	SUBQ      $0x00000001, DX
-	JMP       loop356
+	JMP       loop376
 
-done357:
+done377:
 	VEXTRACTF128 $0x01, Y3, X1
 	VMAXPS       X1, X3, X3
 	VPERMILPS    $0x4e, X3, X1
@@ -27800,9 +28101,9 @@ done357:
 	MOVQ         AX, CX
 	MOVQ         $0x00000004, DX
 
-loop358:
+loop378:
 	CMPQ         DX, $0x01
-	JL           done359
+	JL           done379
 	VMOVUPS      (CX), Y6
 	VSUBPS       Y3, Y6, Y6
 	VMOVUPS      expMagic<>+0(SB), Y7
@@ -27861,9 +28162,9 @@ loop358:
 	VADDPS       Y6, Y5, Y5
 	ADDQ         $0x00000040, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop358
+	JMP          loop378
 
-done359:
+done379:
 	VADDPS       Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPS       X0, X4, X4
@@ -27939,15 +28240,15 @@ TEXT ·mix(SB), NOSPLIT, $0-56
 	MOVQ corrections+48(FP), SI
 	SHLQ $0x02, BX
 
-loop360:
+loop380:
 	CMPQ DX, $0x06
-	JL   done361
+	JL   done381
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop362:
+loop382:
 	CMPQ         R8, $0x10
-	JL           done363
+	JL           done383
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -27974,9 +28275,9 @@ loop362:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop364:
+loop384:
 	CMPQ         R11, $0x01
-	JL           done365
+	JL           done385
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (R10), Y14
@@ -28000,9 +28301,9 @@ loop364:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop364
+	JMP          loop384
 
-done365:
+done385:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -28020,12 +28321,12 @@ done365:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop362
+	JMP     loop382
 
-done363:
-loop366:
+done383:
+loop386:
 	CMPQ         R8, $0x08
-	JL           done367
+	JL           done387
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -28046,9 +28347,9 @@ loop366:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop368:
+loop388:
 	CMPQ         R11, $0x01
-	JL           done369
+	JL           done389
 	VMOVUPS      (R9), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -28065,9 +28366,9 @@ loop368:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop368
+	JMP          loop388
 
-done369:
+done389:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -28079,9 +28380,9 @@ done369:
 	VMOVUPS Y5, (R10)(BX*2)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop366
+	JMP     loop386
 
-done367:
+done387:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -28091,18 +28392,18 @@ done367:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop360
+	JMP  loop380
 
-done361:
-loop370:
+done381:
+loop390:
 	CMPQ DX, $0x04
-	JL   done371
+	JL   done391
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop372:
+loop392:
 	CMPQ         R8, $0x10
-	JL           done373
+	JL           done393
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -28123,9 +28424,9 @@ loop372:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop374:
+loop394:
 	CMPQ         R11, $0x01
-	JL           done375
+	JL           done395
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VBROADCASTSS (R10), Y10
@@ -28143,9 +28444,9 @@ loop374:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop374
+	JMP          loop394
 
-done375:
+done395:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -28159,12 +28460,12 @@ done375:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop372
+	JMP     loop392
 
-done373:
-loop376:
+done393:
+loop396:
 	CMPQ         R8, $0x08
-	JL           done377
+	JL           done397
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -28181,9 +28482,9 @@ loop376:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop378:
+loop398:
 	CMPQ         R11, $0x01
-	JL           done379
+	JL           done399
 	VMOVUPS      (R9), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -28196,9 +28497,9 @@ loop378:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop378
+	JMP          loop398
 
-done379:
+done399:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -28208,9 +28509,9 @@ done379:
 	VMOVUPS Y3, (R10)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop376
+	JMP     loop396
 
-done377:
+done397:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -28218,18 +28519,18 @@ done377:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop370
+	JMP  loop390
 
-done371:
-loop380:
+done391:
+loop400:
 	CMPQ DX, $0x03
-	JL   done381
+	JL   done401
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop382:
+loop402:
 	CMPQ         R8, $0x10
-	JL           done383
+	JL           done403
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -28245,9 +28546,9 @@ loop382:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop384:
+loop404:
 	CMPQ         R11, $0x01
-	JL           done385
+	JL           done405
 	VMOVUPS      (R9), Y6
 	VMOVUPS      32(R9), Y7
 	VBROADCASTSS (R10), Y8
@@ -28262,9 +28563,9 @@ loop384:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop384
+	JMP          loop404
 
-done385:
+done405:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -28274,12 +28575,12 @@ done385:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop382
+	JMP     loop402
 
-done383:
-loop386:
+done403:
+loop406:
 	CMPQ         R8, $0x08
-	JL           done387
+	JL           done407
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -28292,9 +28593,9 @@ loop386:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop388:
+loop408:
 	CMPQ         R11, $0x01
-	JL           done389
+	JL           done409
 	VMOVUPS      (R9), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -28305,36 +28606,36 @@ loop388:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop388
+	JMP          loop408
 
-done389:
+done409:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, (R9)(BX*1)
 	VMOVUPS Y2, (R9)(BX*2)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop386
+	JMP     loop406
 
-done387:
+done407:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop380
+	JMP  loop400
 
-done381:
-loop390:
+done401:
+loop410:
 	CMPQ DX, $0x02
-	JL   done391
+	JL   done411
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop392:
+loop412:
 	CMPQ         R8, $0x20
-	JL           done393
+	JL           done413
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -28351,9 +28652,9 @@ loop392:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop394:
+loop414:
 	CMPQ         R11, $0x01
-	JL           done395
+	JL           done415
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VMOVUPS      64(R9), Y10
@@ -28371,9 +28672,9 @@ loop394:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop394
+	JMP          loop414
 
-done395:
+done415:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -28385,12 +28686,12 @@ done395:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop392
+	JMP     loop412
 
-done393:
-loop396:
+done413:
+loop416:
 	CMPQ         R8, $0x08
-	JL           done397
+	JL           done417
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -28401,9 +28702,9 @@ loop396:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop398:
+loop418:
 	CMPQ         R11, $0x01
-	JL           done399
+	JL           done419
 	VMOVUPS      (R9), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -28412,34 +28713,34 @@ loop398:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop398
+	JMP          loop418
 
-done399:
+done419:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, (R9)(BX*1)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop396
+	JMP     loop416
 
-done397:
+done417:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop390
+	JMP  loop410
 
-done391:
-loop400:
+done411:
+loop420:
 	CMPQ DX, $0x01
-	JL   done401
+	JL   done421
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop402:
+loop422:
 	CMPQ         R8, $0x40
-	JL           done403
+	JL           done423
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -28455,9 +28756,9 @@ loop402:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop404:
+loop424:
 	CMPQ         R11, $0x01
-	JL           done405
+	JL           done425
 	VBROADCASTSS (R10), Y9
 	VMOVUPS      (R9), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -28478,9 +28779,9 @@ loop404:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop404
+	JMP          loop424
 
-done405:
+done425:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -28492,12 +28793,12 @@ done405:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop402
+	JMP     loop422
 
-done403:
-loop406:
+done423:
+loop426:
 	CMPQ         R8, $0x08
-	JL           done407
+	JL           done427
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -28506,32 +28807,32 @@ loop406:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop408:
+loop428:
 	CMPQ         R11, $0x01
-	JL           done409
+	JL           done429
 	VBROADCASTSS (R10), Y2
 	VMOVUPS      (R9), Y1
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop408
+	JMP          loop428
 
-done409:
+done429:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop406
+	JMP     loop426
 
-done407:
+done427:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop400
+	JMP  loop420
 
-done401:
+done421:
 	VZEROUPPER
 	RET
 
@@ -28546,9 +28847,9 @@ TEXT ·scoresHalves(SB), NOSPLIT, $0-60
 	MOVQ stride+48(FP), SI
 	SHLQ $0x01, SI
 
-loop410:
+loop430:
 	CMPQ   DX, $0x06
-	JL     done411
+	JL     done431
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), DI
 	MOVQ   dim+40(FP), R10
@@ -28569,9 +28870,9 @@ loop410:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-loop412:
+loop432:
 	CMPQ         R10, $0x02
-	JL           done413
+	JL           done433
 	VCVTPH2PS    (DI)(R9*1), Y12
 	VCVTPH2PS    16(DI)(R9*1), Y13
 	VBROADCASTSS (R8), Y14
@@ -28623,9 +28924,9 @@ loop412:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop412
+	JMP          loop432
 
-done413:
+done433:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -28671,9 +28972,9 @@ done413:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop414:
+loop434:
 	CMPQ         R10, $0x02
-	JL           done415
+	JL           done435
 	VCVTPH2PS    (DI)(R9*1), Y12
 	VCVTPH2PS    16(DI)(R9*1), Y13
 	VBROADCASTSS (R8), Y14
@@ -28725,9 +29026,9 @@ loop414:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop414
+	JMP          loop434
 
-done415:
+done435:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -28773,9 +29074,9 @@ done415:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop416:
+loop436:
 	CMPQ         R10, $0x02
-	JL           done417
+	JL           done437
 	VCVTPH2PS    (DI)(R9*1), Y12
 	VCVTPH2PS    16(DI)(R9*1), Y13
 	VBROADCASTSS (R8), Y14
@@ -28827,9 +29128,9 @@ loop416:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop416
+	JMP          loop436
 
-done417:
+done437:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -28875,9 +29176,9 @@ done417:
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
 
-loop418:
+loop438:
 	CMPQ         R10, $0x02
-	JL           done419
+	JL           done439
 	VCVTPH2PS    (DI)(R9*1), Y12
 	VCVTPH2PS    16(DI)(R9*1), Y13
 	VBROADCASTSS (R8), Y14
@@ -28929,9 +29230,9 @@ loop418:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop418
+	JMP          loop438
 
-done419:
+done439:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -28965,12 +29266,12 @@ done419:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop410
+	JMP          loop430
 
-done411:
-loop420:
+done431:
+loop440:
 	CMPQ   DX, $0x04
-	JL     done421
+	JL     done441
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), DI
 	MOVQ   dim+40(FP), R10
@@ -28987,9 +29288,9 @@ loop420:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop422:
+loop442:
 	CMPQ         R10, $0x02
-	JL           done423
+	JL           done443
 	VCVTPH2PS    (DI)(R9*1), Y8
 	VCVTPH2PS    16(DI)(R9*1), Y9
 	VBROADCASTSS (R8), Y10
@@ -29029,9 +29330,9 @@ loop422:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop422
+	JMP          loop442
 
-done423:
+done443:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -29065,9 +29366,9 @@ done423:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop424:
+loop444:
 	CMPQ         R10, $0x02
-	JL           done425
+	JL           done445
 	VCVTPH2PS    (DI)(R9*1), Y8
 	VCVTPH2PS    16(DI)(R9*1), Y9
 	VBROADCASTSS (R8), Y10
@@ -29107,9 +29408,9 @@ loop424:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop424
+	JMP          loop444
 
-done425:
+done445:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -29143,9 +29444,9 @@ done425:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop426:
+loop446:
 	CMPQ         R10, $0x02
-	JL           done427
+	JL           done447
 	VCVTPH2PS    (DI)(R9*1), Y8
 	VCVTPH2PS    16(DI)(R9*1), Y9
 	VBROADCASTSS (R8), Y10
@@ -29185,9 +29486,9 @@ loop426:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop426
+	JMP          loop446
 
-done427:
+done447:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -29221,9 +29522,9 @@ done427:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop428:
+loop448:
 	CMPQ         R10, $0x02
-	JL           done429
+	JL           done449
 	VCVTPH2PS    (DI)(R9*1), Y8
 	VCVTPH2PS    16(DI)(R9*1), Y9
 	VBROADCASTSS (R8), Y10
@@ -29263,9 +29564,9 @@ loop428:
 	ADDQ         $0x00000008, R8
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R10
-	JMP          loop428
+	JMP          loop448
 
-done429:
+done449:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -29289,12 +29590,12 @@ done429:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop420
+	JMP          loop440
 
-done421:
-loop430:
+done441:
+loop450:
 	CMPQ   DX, $0x03
-	JL     done431
+	JL     done451
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), DI
 	MOVQ   dim+40(FP), R10
@@ -29307,9 +29608,9 @@ loop430:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 
-loop432:
+loop452:
 	CMPQ         R10, $0x02
-	JL           done433
+	JL           done453
 	VCVTPH2PS    (DI)(R9*1), Y6
 	VCVTPH2PS    16(DI)(R9*1), Y7
 	VBROADCASTSS (R8), Y8
@@ -29342,9 +29643,9 @@ loop432:
 	ADDQ         SI, R9
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R10
-	JMP          loop432
+	JMP          loop452
 
-done433:
+done453:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -29370,9 +29671,9 @@ done433:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop434:
+loop454:
 	CMPQ         R10, $0x02
-	JL           done435
+	JL           done455
 	VCVTPH2PS    (DI)(R9*1), Y6
 	VCVTPH2PS    16(DI)(R9*1), Y7
 	VBROADCASTSS (R8), Y8
@@ -29405,9 +29706,9 @@ loop434:
 	ADDQ         SI, R9
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R10
-	JMP          loop434
+	JMP          loop454
 
-done435:
+done455:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -29433,9 +29734,9 @@ done435:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop436:
+loop456:
 	CMPQ         R10, $0x02
-	JL           done437
+	JL           done457
 	VCVTPH2PS    (DI)(R9*1), Y6
 	VCVTPH2PS    16(DI)(R9*1), Y7
 	VBROADCASTSS (R8), Y8
@@ -29468,9 +29769,9 @@ loop436:
 	ADDQ         SI, R9
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R10
-	JMP          loop436
+	JMP          loop456
 
-done437:
+done457:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -29496,9 +29797,9 @@ done437:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 
-loop438:
+loop458:
 	CMPQ         R10, $0x02
-	JL           done439
+	JL           done459
 	VCVTPH2PS    (DI)(R9*1), Y6
 	VCVTPH2PS    16(DI)(R9*1), Y7
 	VBROADCASTSS (R8), Y8
@@ -29531,9 +29832,9 @@ loop438:
 	ADDQ         SI, R9
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R10
-	JMP          loop438
+	JMP          loop458
 
-done439:
+done459:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -29552,12 +29853,12 @@ done439:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop430
+	JMP          loop450
 
-done431:
-loop440:
+done451:
+loop460:
 	CMPQ   DX, $0x02
-	JL     done441
+	JL     done461
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), R8
 	MOVQ   8(DI), DI
@@ -29573,9 +29874,9 @@ loop440:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop442:
+loop462:
 	CMPQ         R11, $0x02
-	JL           done443
+	JL           done463
 	VCVTPH2PS    (R8)(R10*1), Y8
 	VCVTPH2PS    16(R8)(R10*1), Y9
 	VCVTPH2PS    (DI)(R10*1), Y10
@@ -29620,9 +29921,9 @@ loop442:
 	ADDQ         SI, R10
 	ADDQ         $0x00000008, R9
 	SUBQ         $0x00000002, R11
-	JMP          loop442
+	JMP          loop462
 
-done443:
+done463:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -29655,9 +29956,9 @@ done443:
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 
-loop444:
+loop464:
 	CMPQ         R11, $0x02
-	JL           done445
+	JL           done465
 	VCVTPH2PS    (R8)(R10*1), Y8
 	VCVTPH2PS    16(R8)(R10*1), Y9
 	VCVTPH2PS    (DI)(R10*1), Y10
@@ -29702,9 +30003,9 @@ loop444:
 	ADDQ         SI, R10
 	ADDQ         $0x00000008, R9
 	SUBQ         $0x00000002, R11
-	JMP          loop444
+	JMP          loop464
 
-done445:
+done465:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -29726,12 +30027,12 @@ done445:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop440
+	JMP          loop460
 
-done441:
-loop446:
+done461:
+loop466:
 	CMPQ   DX, $0x01
-	JL     done447
+	JL     done467
 	MOVQ   keys+16(FP), DI
 	MOVQ   (DI), R8
 	MOVQ   8(DI), R9
@@ -29749,9 +30050,9 @@ loop446:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop448:
+loop468:
 	CMPQ         R13, $0x02
-	JL           done449
+	JL           done469
 	VBROADCASTSS (R11), Y9
 	VCVTPH2PS    (R8)(R12*1), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -29814,9 +30115,9 @@ loop448:
 	ADDQ         SI, R12
 	ADDQ         $0x00000008, R11
 	SUBQ         $0x00000002, R13
-	JMP          loop448
+	JMP          loop468
 
-done449:
+done469:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -29837,9 +30138,9 @@ done449:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop446
+	JMP          loop466
 
-done447:
+done467:
 	VZEROUPPER
 	RET
 
@@ -29853,320 +30154,12 @@ TEXT ·mixHalves(SB), NOSPLIT, $0-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop450:
-	CMPQ DX, $0x06
-	JL   done451
-	MOVQ dim+40(FP), R8
-	XORQ DI, DI
-
-loop452:
-	CMPQ         R8, $0x10
-	JL           done453
-	LEAQ         (AX)(DI*4), R9
-	LEAQ         (R9)(BX*2), R10
-	ADDQ         BX, R10
-	VBROADCASTSS (SI), Y1
-	VMULPS       (R9), Y1, Y0
-	VMULPS       32(R9), Y1, Y1
-	VBROADCASTSS 4(SI), Y3
-	VMULPS       (R9)(BX*1), Y3, Y2
-	VMULPS       32(R9)(BX*1), Y3, Y3
-	VBROADCASTSS 8(SI), Y5
-	VMULPS       (R9)(BX*2), Y5, Y4
-	VMULPS       32(R9)(BX*2), Y5, Y5
-	VBROADCASTSS 12(SI), Y7
-	VMULPS       (R10), Y7, Y6
-	VMULPS       32(R10), Y7, Y7
-	VBROADCASTSS 16(SI), Y9
-	VMULPS       (R10)(BX*1), Y9, Y8
-	VMULPS       32(R10)(BX*1), Y9, Y9
-	VBROADCASTSS 20(SI), Y11
-	VMULPS       (R10)(BX*2), Y11, Y10
-	VMULPS       32(R10)(BX*2), Y11, Y11
-	MOVQ         first+48(FP), R9
-	MOVQ         BX, R10
-	SHRQ         $0x01, R10
-
-place454:
-	MOVQ    last+56(FP), R11
-	SUBQ    R9, R11
-	JLE     done455
-	MOVQ    R9, R12
-	ANDQ    $0x0f, R12
-	MOVQ    $0x00000010, R13
-	SUBQ    R12, R13
-	CMPQ    R11, R13
-	CMOVQGT R13, R11
-	IMULQ   R10, R12
-	LEAQ    (R12)(DI*2), R12
-	MOVQ    next+24(FP), R15
-	MOVQ    R9, R13
-	SHRQ    $0x04, R13
-	MOVQ    R12, R14
-	ADDQ    (R15)(R13*8), R14
-	MOVQ    values+16(FP), R15
-	ADDQ    (R15)(R13*8), R12
-
-loop456:
-	CMPQ         R11, $0x01
-	JL           done457
-	VCVTPH2PS    (R12), Y12
-	VCVTPH2PS    16(R12), Y13
-	VBROADCASTSS (CX)(R9*4), Y14
-	VFMADD231PS  Y12, Y14, Y0
-	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS 256(CX)(R9*4), Y14
-	VFMADD231PS  Y12, Y14, Y2
-	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS 512(CX)(R9*4), Y14
-	VFMADD231PS  Y12, Y14, Y4
-	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS 768(CX)(R9*4), Y14
-	VFMADD231PS  Y12, Y14, Y6
-	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS 1024(CX)(R9*4), Y14
-	VFMADD231PS  Y12, Y14, Y8
-	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS 1280(CX)(R9*4), Y14
-	VFMADD231PS  Y12, Y14, Y10
-	VFMADD231PS  Y13, Y14, Y11
-	PREFETCHT1   (R14)
-	INCQ         R9
-	ADDQ         R10, R12
-	ADDQ         R10, R14
-	SUBQ         $0x00000001, R11
-	JMP          loop456
-
-done457:
-	JMP place454
-
-done455:
-	LEAQ    (AX)(DI*4), R9
-	LEAQ    (R9)(BX*2), R10
-	ADDQ    BX, R10
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, (R9)(BX*1)
-	VMOVUPS Y3, 32(R9)(BX*1)
-	VMOVUPS Y4, (R9)(BX*2)
-	VMOVUPS Y5, 32(R9)(BX*2)
-	VMOVUPS Y6, (R10)
-	VMOVUPS Y7, 32(R10)
-	VMOVUPS Y8, (R10)(BX*1)
-	VMOVUPS Y9, 32(R10)(BX*1)
-	VMOVUPS Y10, (R10)(BX*2)
-	VMOVUPS Y11, 32(R10)(BX*2)
-	ADDQ    $0x00000010, DI
-	SUBQ    $0x00000010, R8
-	JMP     loop452
-
-done453:
-loop458:
-	CMPQ         R8, $0x10
-	JL           done459
-	LEAQ         (AX)(DI*4), R9
-	LEAQ         (R9)(BX*2), R10
-	ADDQ         BX, R10
-	VBROADCASTSS (SI), Y1
-	VMULPS       (R9), Y1, Y0
-	VMULPS       32(R9), Y1, Y1
-	VBROADCASTSS 4(SI), Y3
-	VMULPS       (R9)(BX*1), Y3, Y2
-	VMULPS       32(R9)(BX*1), Y3, Y3
-	VBROADCASTSS 8(SI), Y5
-	VMULPS       (R9)(BX*2), Y5, Y4
-	VMULPS       32(R9)(BX*2), Y5, Y5
-	VBROADCASTSS 12(SI), Y7
-	VMULPS       (R10), Y7, Y6
-	VMULPS       32(R10), Y7, Y7
-	VBROADCASTSS 16(SI), Y9
-	VMULPS       (R10)(BX*1), Y9, Y8
-	VMULPS       32(R10)(BX*1), Y9, Y9
-	VBROADCASTSS 20(SI), Y11
-	VMULPS       (R10)(BX*2), Y11, Y10
-	VMULPS       32(R10)(BX*2), Y11, Y11
-	MOVQ         first+48(FP), R9
-	MOVQ         BX, R10
-	SHRQ         $0x01, R10
-
-place460:
-	MOVQ    last+56(FP), R11
-	SUBQ    R9, R11
-	JLE     done461
-	MOVQ    R9, R12
-	ANDQ    $0x0f, R12
-	MOVQ    $0x00000010, R13
-	SUBQ    R12, R13
-	CMPQ    R11, R13
-	CMOVQGT R13, R11
-	IMULQ   R10, R12
-	LEAQ    (R12)(DI*2), R12
-	MOVQ    next+24(FP), R15
-	MOVQ    R9, R13
-	SHRQ    $0x04, R13
-	MOVQ    R12, R14
-	ADDQ    (R15)(R13*8), R14
-	MOVQ    values+16(FP), R15
-	ADDQ    (R15)(R13*8), R12
-
-loop462:
-	CMPQ         R11, $0x01
-	JL           done463
-	VCVTPH2PS    (R12), Y12
-	VCVTPH2PS    16(R12), Y13
-	VBROADCASTSS (CX)(R9*4), Y14
-	VFMADD231PS  Y12, Y14, Y0
-	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS 256(CX)(R9*4), Y14
-	VFMADD231PS  Y12, Y14, Y2
-	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS 512(CX)(R9*4), Y14
-	VFMADD231PS  Y12, Y14, Y4
-	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS 768(CX)(R9*4), Y14
-	VFMADD231PS  Y12, Y14, Y6
-	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS 1024(CX)(R9*4), Y14
-	VFMADD231PS  Y12, Y14, Y8
-	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS 1280(CX)(R9*4), Y14
-	VFMADD231PS  Y12, Y14, Y10
-	VFMADD231PS  Y13, Y14, Y11
-	PREFETCHT1   (R14)
-	INCQ         R9
-	ADDQ         R10, R12
-	ADDQ         R10, R14
-	SUBQ         $0x00000001, R11
-	JMP          loop462
-
-done463:
-	JMP place460
-
-done461:
-	LEAQ    (AX)(DI*4), R9
-	LEAQ    (R9)(BX*2), R10
-	ADDQ    BX, R10
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, (R9)(BX*1)
-	VMOVUPS Y3, 32(R9)(BX*1)
-	VMOVUPS Y4, (R9)(BX*2)
-	VMOVUPS Y5, 32(R9)(BX*2)
-	VMOVUPS Y6, (R10)
-	VMOVUPS Y7, 32(R10)
-	VMOVUPS Y8, (R10)(BX*1)
-	VMOVUPS Y9, 32(R10)(BX*1)
-	VMOVUPS Y10, (R10)(BX*2)
-	VMOVUPS Y11, 32(R10)(BX*2)
-	ADDQ    $0x00000010, DI
-	SUBQ    $0x00000010, R8
-	JMP     loop458
-
-done459:
-	ADDQ BX, AX
-	ADDQ BX, AX
-	ADDQ BX, AX
-	ADDQ BX, AX
-	ADDQ BX, AX
-	ADDQ BX, AX
-	ADDQ $0x00000600, CX
-	ADDQ $0x00000018, SI
-	SUBQ $0x00000006, DX
-	JMP  loop450
-
-done451:
-loop464:
-	CMPQ DX, $0x04
-	JL   done465
-	MOVQ dim+40(FP), R8
-	XORQ DI, DI
-
-loop466:
-	CMPQ         R8, $0x10
-	JL           done467
-	LEAQ         (AX)(DI*4), R9
-	LEAQ         (R9)(BX*2), R10
-	ADDQ         BX, R10
-	VBROADCASTSS (SI), Y1
-	VMULPS       (R9), Y1, Y0
-	VMULPS       32(R9), Y1, Y1
-	VBROADCASTSS 4(SI), Y3
-	VMULPS       (R9)(BX*1), Y3, Y2
-	VMULPS       32(R9)(BX*1), Y3, Y3
-	VBROADCASTSS 8(SI), Y5
-	VMULPS       (R9)(BX*2), Y5, Y4
-	VMULPS       32(R9)(BX*2), Y5, Y5
-	VBROADCASTSS 12(SI), Y7
-	VMULPS       (R10), Y7, Y6
-	VMULPS       32(R10), Y7, Y7
-	MOVQ         first+48(FP), R9
-	MOVQ         BX, R10
-	SHRQ         $0x01, R10
-
-place468:
-	MOVQ    last+56(FP), R11
-	SUBQ    R9, R11
-	JLE     done469
-	MOVQ    R9, R12
-	ANDQ    $0x0f, R12
-	MOVQ    $0x00000010, R13
-	SUBQ    R12, R13
-	CMPQ    R11, R13
-	CMOVQGT R13, R11
-	IMULQ   R10, R12
-	LEAQ    (R12)(DI*2), R12
-	MOVQ    next+24(FP), R15
-	MOVQ    R9, R13
-	SHRQ    $0x04, R13
-	MOVQ    R12, R14
-	ADDQ    (R15)(R13*8), R14
-	MOVQ    values+16(FP), R15
-	ADDQ    (R15)(R13*8), R12
-
 loop470:
-	CMPQ         R11, $0x01
-	JL           done471
-	VCVTPH2PS    (R12), Y8
-	VCVTPH2PS    16(R12), Y9
-	VBROADCASTSS (CX)(R9*4), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 256(CX)(R9*4), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 512(CX)(R9*4), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 768(CX)(R9*4), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	PREFETCHT1   (R14)
-	INCQ         R9
-	ADDQ         R10, R12
-	ADDQ         R10, R14
-	SUBQ         $0x00000001, R11
-	JMP          loop470
+	CMPQ DX, $0x06
+	JL   done471
+	MOVQ dim+40(FP), R8
+	XORQ DI, DI
 
-done471:
-	JMP place468
-
-done469:
-	LEAQ    (AX)(DI*4), R9
-	LEAQ    (R9)(BX*2), R10
-	ADDQ    BX, R10
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, (R9)(BX*1)
-	VMOVUPS Y3, 32(R9)(BX*1)
-	VMOVUPS Y4, (R9)(BX*2)
-	VMOVUPS Y5, 32(R9)(BX*2)
-	VMOVUPS Y6, (R10)
-	VMOVUPS Y7, 32(R10)
-	ADDQ    $0x00000010, DI
-	SUBQ    $0x00000010, R8
-	JMP     loop466
-
-done467:
 loop472:
 	CMPQ         R8, $0x10
 	JL           done473
@@ -30185,6 +30178,12 @@ loop472:
 	VBROADCASTSS 12(SI), Y7
 	VMULPS       (R10), Y7, Y6
 	VMULPS       32(R10), Y7, Y7
+	VBROADCASTSS 16(SI), Y9
+	VMULPS       (R10)(BX*1), Y9, Y8
+	VMULPS       32(R10)(BX*1), Y9, Y9
+	VBROADCASTSS 20(SI), Y11
+	VMULPS       (R10)(BX*2), Y11, Y10
+	VMULPS       32(R10)(BX*2), Y11, Y11
 	MOVQ         first+48(FP), R9
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
@@ -30212,20 +30211,26 @@ place474:
 loop476:
 	CMPQ         R11, $0x01
 	JL           done477
-	VCVTPH2PS    (R12), Y8
-	VCVTPH2PS    16(R12), Y9
-	VBROADCASTSS (CX)(R9*4), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 256(CX)(R9*4), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 512(CX)(R9*4), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 768(CX)(R9*4), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
+	VCVTPH2PS    (R12), Y12
+	VCVTPH2PS    16(R12), Y13
+	VBROADCASTSS (CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 256(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 512(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 768(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 1024(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 1280(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
 	PREFETCHT1   (R14)
 	INCQ         R9
 	ADDQ         R10, R12
@@ -30248,31 +30253,21 @@ done475:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	VMOVUPS Y6, (R10)
 	VMOVUPS Y7, 32(R10)
+	VMOVUPS Y8, (R10)(BX*1)
+	VMOVUPS Y9, 32(R10)(BX*1)
+	VMOVUPS Y10, (R10)(BX*2)
+	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
 	JMP     loop472
 
 done473:
-	ADDQ BX, AX
-	ADDQ BX, AX
-	ADDQ BX, AX
-	ADDQ BX, AX
-	ADDQ $0x00000400, CX
-	ADDQ $0x00000010, SI
-	SUBQ $0x00000004, DX
-	JMP  loop464
-
-done465:
 loop478:
-	CMPQ DX, $0x03
-	JL   done479
-	MOVQ dim+40(FP), R8
-	XORQ DI, DI
-
-loop480:
 	CMPQ         R8, $0x10
-	JL           done481
+	JL           done479
 	LEAQ         (AX)(DI*4), R9
+	LEAQ         (R9)(BX*2), R10
+	ADDQ         BX, R10
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
 	VMULPS       32(R9), Y1, Y1
@@ -30282,14 +30277,23 @@ loop480:
 	VBROADCASTSS 8(SI), Y5
 	VMULPS       (R9)(BX*2), Y5, Y4
 	VMULPS       32(R9)(BX*2), Y5, Y5
+	VBROADCASTSS 12(SI), Y7
+	VMULPS       (R10), Y7, Y6
+	VMULPS       32(R10), Y7, Y7
+	VBROADCASTSS 16(SI), Y9
+	VMULPS       (R10)(BX*1), Y9, Y8
+	VMULPS       32(R10)(BX*1), Y9, Y9
+	VBROADCASTSS 20(SI), Y11
+	VMULPS       (R10)(BX*2), Y11, Y10
+	VMULPS       32(R10)(BX*2), Y11, Y11
 	MOVQ         first+48(FP), R9
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place482:
+place480:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done483
+	JLE     done481
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -30306,47 +30310,84 @@ place482:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop484:
+loop482:
 	CMPQ         R11, $0x01
-	JL           done485
-	VCVTPH2PS    (R12), Y6
-	VCVTPH2PS    16(R12), Y7
-	VBROADCASTSS (CX)(R9*4), Y8
-	VFMADD231PS  Y6, Y8, Y0
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS 256(CX)(R9*4), Y8
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS 512(CX)(R9*4), Y8
-	VFMADD231PS  Y6, Y8, Y4
-	VFMADD231PS  Y7, Y8, Y5
+	JL           done483
+	VCVTPH2PS    (R12), Y12
+	VCVTPH2PS    16(R12), Y13
+	VBROADCASTSS (CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 256(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 512(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 768(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 1024(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 1280(CX)(R9*4), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
 	PREFETCHT1   (R14)
 	INCQ         R9
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop484
-
-done485:
-	JMP place482
+	JMP          loop482
 
 done483:
+	JMP place480
+
+done481:
 	LEAQ    (AX)(DI*4), R9
+	LEAQ    (R9)(BX*2), R10
+	ADDQ    BX, R10
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
 	VMOVUPS Y2, (R9)(BX*1)
 	VMOVUPS Y3, 32(R9)(BX*1)
 	VMOVUPS Y4, (R9)(BX*2)
 	VMOVUPS Y5, 32(R9)(BX*2)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	VMOVUPS Y8, (R10)(BX*1)
+	VMOVUPS Y9, 32(R10)(BX*1)
+	VMOVUPS Y10, (R10)(BX*2)
+	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop480
+	JMP     loop478
 
-done481:
+done479:
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ $0x00000600, CX
+	ADDQ $0x00000018, SI
+	SUBQ $0x00000006, DX
+	JMP  loop470
+
+done471:
+loop484:
+	CMPQ DX, $0x04
+	JL   done485
+	MOVQ dim+40(FP), R8
+	XORQ DI, DI
+
 loop486:
 	CMPQ         R8, $0x10
 	JL           done487
 	LEAQ         (AX)(DI*4), R9
+	LEAQ         (R9)(BX*2), R10
+	ADDQ         BX, R10
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
 	VMULPS       32(R9), Y1, Y1
@@ -30356,6 +30397,9 @@ loop486:
 	VBROADCASTSS 8(SI), Y5
 	VMULPS       (R9)(BX*2), Y5, Y4
 	VMULPS       32(R9)(BX*2), Y5, Y5
+	VBROADCASTSS 12(SI), Y7
+	VMULPS       (R10), Y7, Y6
+	VMULPS       32(R10), Y7, Y7
 	MOVQ         first+48(FP), R9
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
@@ -30383,17 +30427,20 @@ place488:
 loop490:
 	CMPQ         R11, $0x01
 	JL           done491
-	VCVTPH2PS    (R12), Y6
-	VCVTPH2PS    16(R12), Y7
-	VBROADCASTSS (CX)(R9*4), Y8
-	VFMADD231PS  Y6, Y8, Y0
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS 256(CX)(R9*4), Y8
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS 512(CX)(R9*4), Y8
-	VFMADD231PS  Y6, Y8, Y4
-	VFMADD231PS  Y7, Y8, Y5
+	VCVTPH2PS    (R12), Y8
+	VCVTPH2PS    16(R12), Y9
+	VBROADCASTSS (CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 256(CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 512(CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 768(CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
 	PREFETCHT1   (R14)
 	INCQ         R9
 	ADDQ         R10, R12
@@ -30406,54 +30453,47 @@ done491:
 
 done489:
 	LEAQ    (AX)(DI*4), R9
+	LEAQ    (R9)(BX*2), R10
+	ADDQ    BX, R10
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
 	VMOVUPS Y2, (R9)(BX*1)
 	VMOVUPS Y3, 32(R9)(BX*1)
 	VMOVUPS Y4, (R9)(BX*2)
 	VMOVUPS Y5, 32(R9)(BX*2)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
 	JMP     loop486
 
 done487:
-	ADDQ BX, AX
-	ADDQ BX, AX
-	ADDQ BX, AX
-	ADDQ $0x00000300, CX
-	ADDQ $0x0000000c, SI
-	SUBQ $0x00000003, DX
-	JMP  loop478
-
-done479:
 loop492:
-	CMPQ DX, $0x02
-	JL   done493
-	MOVQ dim+40(FP), R8
-	XORQ DI, DI
-
-loop494:
-	CMPQ         R8, $0x20
-	JL           done495
+	CMPQ         R8, $0x10
+	JL           done493
 	LEAQ         (AX)(DI*4), R9
-	VBROADCASTSS (SI), Y3
-	VMULPS       (R9), Y3, Y0
-	VMULPS       32(R9), Y3, Y1
-	VMULPS       64(R9), Y3, Y2
-	VMULPS       96(R9), Y3, Y3
-	VBROADCASTSS 4(SI), Y7
-	VMULPS       (R9)(BX*1), Y7, Y4
-	VMULPS       32(R9)(BX*1), Y7, Y5
-	VMULPS       64(R9)(BX*1), Y7, Y6
-	VMULPS       96(R9)(BX*1), Y7, Y7
+	LEAQ         (R9)(BX*2), R10
+	ADDQ         BX, R10
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	VBROADCASTSS 4(SI), Y3
+	VMULPS       (R9)(BX*1), Y3, Y2
+	VMULPS       32(R9)(BX*1), Y3, Y3
+	VBROADCASTSS 8(SI), Y5
+	VMULPS       (R9)(BX*2), Y5, Y4
+	VMULPS       32(R9)(BX*2), Y5, Y5
+	VBROADCASTSS 12(SI), Y7
+	VMULPS       (R10), Y7, Y6
+	VMULPS       32(R10), Y7, Y7
 	MOVQ         first+48(FP), R9
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place496:
+place494:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done497
+	JLE     done495
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -30470,48 +30510,66 @@ place496:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop498:
+loop496:
 	CMPQ         R11, $0x01
-	JL           done499
+	JL           done497
 	VCVTPH2PS    (R12), Y8
 	VCVTPH2PS    16(R12), Y9
-	VCVTPH2PS    32(R12), Y10
-	VCVTPH2PS    48(R12), Y11
-	VBROADCASTSS (CX)(R9*4), Y12
-	VFMADD231PS  Y8, Y12, Y0
-	VFMADD231PS  Y9, Y12, Y1
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 256(CX)(R9*4), Y12
-	VFMADD231PS  Y8, Y12, Y4
-	VFMADD231PS  Y9, Y12, Y5
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 256(CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 512(CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 768(CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
 	PREFETCHT1   (R14)
 	INCQ         R9
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop498
-
-done499:
-	JMP place496
+	JMP          loop496
 
 done497:
-	LEAQ    (AX)(DI*4), R9
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, 64(R9)
-	VMOVUPS Y3, 96(R9)
-	VMOVUPS Y4, (R9)(BX*1)
-	VMOVUPS Y5, 32(R9)(BX*1)
-	VMOVUPS Y6, 64(R9)(BX*1)
-	VMOVUPS Y7, 96(R9)(BX*1)
-	ADDQ    $0x00000020, DI
-	SUBQ    $0x00000020, R8
-	JMP     loop494
+	JMP place494
 
 done495:
+	LEAQ    (AX)(DI*4), R9
+	LEAQ    (R9)(BX*2), R10
+	ADDQ    BX, R10
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, (R9)(BX*1)
+	VMOVUPS Y3, 32(R9)(BX*1)
+	VMOVUPS Y4, (R9)(BX*2)
+	VMOVUPS Y5, 32(R9)(BX*2)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop492
+
+done493:
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ $0x00000400, CX
+	ADDQ $0x00000010, SI
+	SUBQ $0x00000004, DX
+	JMP  loop484
+
+done485:
+loop498:
+	CMPQ DX, $0x03
+	JL   done499
+	MOVQ dim+40(FP), R8
+	XORQ DI, DI
+
 loop500:
 	CMPQ         R8, $0x10
 	JL           done501
@@ -30522,6 +30580,9 @@ loop500:
 	VBROADCASTSS 4(SI), Y3
 	VMULPS       (R9)(BX*1), Y3, Y2
 	VMULPS       32(R9)(BX*1), Y3, Y3
+	VBROADCASTSS 8(SI), Y5
+	VMULPS       (R9)(BX*2), Y5, Y4
+	VMULPS       32(R9)(BX*2), Y5, Y5
 	MOVQ         first+48(FP), R9
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
@@ -30549,14 +30610,17 @@ place502:
 loop504:
 	CMPQ         R11, $0x01
 	JL           done505
-	VCVTPH2PS    (R12), Y4
-	VCVTPH2PS    16(R12), Y5
-	VBROADCASTSS (CX)(R9*4), Y6
-	VFMADD231PS  Y4, Y6, Y0
-	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS 256(CX)(R9*4), Y6
-	VFMADD231PS  Y4, Y6, Y2
-	VFMADD231PS  Y5, Y6, Y3
+	VCVTPH2PS    (R12), Y6
+	VCVTPH2PS    16(R12), Y7
+	VBROADCASTSS (CX)(R9*4), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 256(CX)(R9*4), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 512(CX)(R9*4), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
 	PREFETCHT1   (R14)
 	INCQ         R9
 	ADDQ         R10, R12
@@ -30573,46 +30637,34 @@ done503:
 	VMOVUPS Y1, 32(R9)
 	VMOVUPS Y2, (R9)(BX*1)
 	VMOVUPS Y3, 32(R9)(BX*1)
+	VMOVUPS Y4, (R9)(BX*2)
+	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
 	JMP     loop500
 
 done501:
-	ADDQ BX, AX
-	ADDQ BX, AX
-	ADDQ $0x00000200, CX
-	ADDQ $0x00000008, SI
-	SUBQ $0x00000002, DX
-	JMP  loop492
-
-done493:
 loop506:
-	CMPQ DX, $0x01
-	JL   done507
-	MOVQ dim+40(FP), R8
-	XORQ DI, DI
-
-loop508:
-	CMPQ         R8, $0x40
-	JL           done509
+	CMPQ         R8, $0x10
+	JL           done507
 	LEAQ         (AX)(DI*4), R9
-	VBROADCASTSS (SI), Y7
-	VMULPS       (R9), Y7, Y0
-	VMULPS       32(R9), Y7, Y1
-	VMULPS       64(R9), Y7, Y2
-	VMULPS       96(R9), Y7, Y3
-	VMULPS       128(R9), Y7, Y4
-	VMULPS       160(R9), Y7, Y5
-	VMULPS       192(R9), Y7, Y6
-	VMULPS       224(R9), Y7, Y7
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	VBROADCASTSS 4(SI), Y3
+	VMULPS       (R9)(BX*1), Y3, Y2
+	VMULPS       32(R9)(BX*1), Y3, Y3
+	VBROADCASTSS 8(SI), Y5
+	VMULPS       (R9)(BX*2), Y5, Y4
+	VMULPS       32(R9)(BX*2), Y5, Y5
 	MOVQ         first+48(FP), R9
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
 
-place510:
+place508:
 	MOVQ    last+56(FP), R11
 	SUBQ    R9, R11
-	JLE     done511
+	JLE     done509
 	MOVQ    R9, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -30629,59 +30681,72 @@ place510:
 	MOVQ    values+16(FP), R15
 	ADDQ    (R15)(R13*8), R12
 
-loop512:
+loop510:
 	CMPQ         R11, $0x01
-	JL           done513
-	VBROADCASTSS (CX)(R9*4), Y9
-	VCVTPH2PS    (R12), Y8
-	VFMADD231PS  Y8, Y9, Y0
-	VCVTPH2PS    16(R12), Y8
-	VFMADD231PS  Y8, Y9, Y1
-	VCVTPH2PS    32(R12), Y8
-	VFMADD231PS  Y8, Y9, Y2
-	VCVTPH2PS    48(R12), Y8
-	VFMADD231PS  Y8, Y9, Y3
-	VCVTPH2PS    64(R12), Y8
-	VFMADD231PS  Y8, Y9, Y4
-	VCVTPH2PS    80(R12), Y8
-	VFMADD231PS  Y8, Y9, Y5
-	VCVTPH2PS    96(R12), Y8
-	VFMADD231PS  Y8, Y9, Y6
-	VCVTPH2PS    112(R12), Y8
-	VFMADD231PS  Y8, Y9, Y7
+	JL           done511
+	VCVTPH2PS    (R12), Y6
+	VCVTPH2PS    16(R12), Y7
+	VBROADCASTSS (CX)(R9*4), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 256(CX)(R9*4), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 512(CX)(R9*4), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
 	PREFETCHT1   (R14)
-	PREFETCHT1   64(R14)
 	INCQ         R9
 	ADDQ         R10, R12
 	ADDQ         R10, R14
 	SUBQ         $0x00000001, R11
-	JMP          loop512
-
-done513:
-	JMP place510
+	JMP          loop510
 
 done511:
+	JMP place508
+
+done509:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, 64(R9)
-	VMOVUPS Y3, 96(R9)
-	VMOVUPS Y4, 128(R9)
-	VMOVUPS Y5, 160(R9)
-	VMOVUPS Y6, 192(R9)
-	VMOVUPS Y7, 224(R9)
-	ADDQ    $0x00000040, DI
-	SUBQ    $0x00000040, R8
-	JMP     loop508
+	VMOVUPS Y2, (R9)(BX*1)
+	VMOVUPS Y3, 32(R9)(BX*1)
+	VMOVUPS Y4, (R9)(BX*2)
+	VMOVUPS Y5, 32(R9)(BX*2)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop506
 
-done509:
+done507:
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ $0x00000300, CX
+	ADDQ $0x0000000c, SI
+	SUBQ $0x00000003, DX
+	JMP  loop498
+
+done499:
+loop512:
+	CMPQ DX, $0x02
+	JL   done513
+	MOVQ dim+40(FP), R8
+	XORQ DI, DI
+
 loop514:
-	CMPQ         R8, $0x10
+	CMPQ         R8, $0x20
 	JL           done515
 	LEAQ         (AX)(DI*4), R9
-	VBROADCASTSS (SI), Y1
-	VMULPS       (R9), Y1, Y0
-	VMULPS       32(R9), Y1, Y1
+	VBROADCASTSS (SI), Y3
+	VMULPS       (R9), Y3, Y0
+	VMULPS       32(R9), Y3, Y1
+	VMULPS       64(R9), Y3, Y2
+	VMULPS       96(R9), Y3, Y3
+	VBROADCASTSS 4(SI), Y7
+	VMULPS       (R9)(BX*1), Y7, Y4
+	VMULPS       32(R9)(BX*1), Y7, Y5
+	VMULPS       64(R9)(BX*1), Y7, Y6
+	VMULPS       96(R9)(BX*1), Y7, Y7
 	MOVQ         first+48(FP), R9
 	MOVQ         BX, R10
 	SHRQ         $0x01, R10
@@ -30709,11 +30774,20 @@ place516:
 loop518:
 	CMPQ         R11, $0x01
 	JL           done519
-	VBROADCASTSS (CX)(R9*4), Y3
-	VCVTPH2PS    (R12), Y2
-	VFMADD231PS  Y2, Y3, Y0
-	VCVTPH2PS    16(R12), Y2
-	VFMADD231PS  Y2, Y3, Y1
+	VCVTPH2PS    (R12), Y8
+	VCVTPH2PS    16(R12), Y9
+	VCVTPH2PS    32(R12), Y10
+	VCVTPH2PS    48(R12), Y11
+	VBROADCASTSS (CX)(R9*4), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 256(CX)(R9*4), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
 	PREFETCHT1   (R14)
 	INCQ         R9
 	ADDQ         R10, R12
@@ -30728,18 +30802,245 @@ done517:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
-	ADDQ    $0x00000010, DI
-	SUBQ    $0x00000010, R8
+	VMOVUPS Y2, 64(R9)
+	VMOVUPS Y3, 96(R9)
+	VMOVUPS Y4, (R9)(BX*1)
+	VMOVUPS Y5, 32(R9)(BX*1)
+	VMOVUPS Y6, 64(R9)(BX*1)
+	VMOVUPS Y7, 96(R9)(BX*1)
+	ADDQ    $0x00000020, DI
+	SUBQ    $0x00000020, R8
 	JMP     loop514
 
 done515:
+loop520:
+	CMPQ         R8, $0x10
+	JL           done521
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	VBROADCASTSS 4(SI), Y3
+	VMULPS       (R9)(BX*1), Y3, Y2
+	VMULPS       32(R9)(BX*1), Y3, Y3
+	MOVQ         first+48(FP), R9
+	MOVQ         BX, R10
+	SHRQ         $0x01, R10
+
+place522:
+	MOVQ    last+56(FP), R11
+	SUBQ    R9, R11
+	JLE     done523
+	MOVQ    R9, R12
+	ANDQ    $0x0f, R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R12, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	IMULQ   R10, R12
+	LEAQ    (R12)(DI*2), R12
+	MOVQ    next+24(FP), R15
+	MOVQ    R9, R13
+	SHRQ    $0x04, R13
+	MOVQ    R12, R14
+	ADDQ    (R15)(R13*8), R14
+	MOVQ    values+16(FP), R15
+	ADDQ    (R15)(R13*8), R12
+
+loop524:
+	CMPQ         R11, $0x01
+	JL           done525
+	VCVTPH2PS    (R12), Y4
+	VCVTPH2PS    16(R12), Y5
+	VBROADCASTSS (CX)(R9*4), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 256(CX)(R9*4), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT1   (R14)
+	INCQ         R9
+	ADDQ         R10, R12
+	ADDQ         R10, R14
+	SUBQ         $0x00000001, R11
+	JMP          loop524
+
+done525:
+	JMP place522
+
+done523:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, (R9)(BX*1)
+	VMOVUPS Y3, 32(R9)(BX*1)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop520
+
+done521:
+	ADDQ BX, AX
+	ADDQ BX, AX
+	ADDQ $0x00000200, CX
+	ADDQ $0x00000008, SI
+	SUBQ $0x00000002, DX
+	JMP  loop512
+
+done513:
+loop526:
+	CMPQ DX, $0x01
+	JL   done527
+	MOVQ dim+40(FP), R8
+	XORQ DI, DI
+
+loop528:
+	CMPQ         R8, $0x40
+	JL           done529
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y7
+	VMULPS       (R9), Y7, Y0
+	VMULPS       32(R9), Y7, Y1
+	VMULPS       64(R9), Y7, Y2
+	VMULPS       96(R9), Y7, Y3
+	VMULPS       128(R9), Y7, Y4
+	VMULPS       160(R9), Y7, Y5
+	VMULPS       192(R9), Y7, Y6
+	VMULPS       224(R9), Y7, Y7
+	MOVQ         first+48(FP), R9
+	MOVQ         BX, R10
+	SHRQ         $0x01, R10
+
+place530:
+	MOVQ    last+56(FP), R11
+	SUBQ    R9, R11
+	JLE     done531
+	MOVQ    R9, R12
+	ANDQ    $0x0f, R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R12, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	IMULQ   R10, R12
+	LEAQ    (R12)(DI*2), R12
+	MOVQ    next+24(FP), R15
+	MOVQ    R9, R13
+	SHRQ    $0x04, R13
+	MOVQ    R12, R14
+	ADDQ    (R15)(R13*8), R14
+	MOVQ    values+16(FP), R15
+	ADDQ    (R15)(R13*8), R12
+
+loop532:
+	CMPQ         R11, $0x01
+	JL           done533
+	VBROADCASTSS (CX)(R9*4), Y9
+	VCVTPH2PS    (R12), Y8
+	VFMADD231PS  Y8, Y9, Y0
+	VCVTPH2PS    16(R12), Y8
+	VFMADD231PS  Y8, Y9, Y1
+	VCVTPH2PS    32(R12), Y8
+	VFMADD231PS  Y8, Y9, Y2
+	VCVTPH2PS    48(R12), Y8
+	VFMADD231PS  Y8, Y9, Y3
+	VCVTPH2PS    64(R12), Y8
+	VFMADD231PS  Y8, Y9, Y4
+	VCVTPH2PS    80(R12), Y8
+	VFMADD231PS  Y8, Y9, Y5
+	VCVTPH2PS    96(R12), Y8
+	VFMADD231PS  Y8, Y9, Y6
+	VCVTPH2PS    112(R12), Y8
+	VFMADD231PS  Y8, Y9, Y7
+	PREFETCHT1   (R14)
+	PREFETCHT1   64(R14)
+	INCQ         R9
+	ADDQ         R10, R12
+	ADDQ         R10, R14
+	SUBQ         $0x00000001, R11
+	JMP          loop532
+
+done533:
+	JMP place530
+
+done531:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, 64(R9)
+	VMOVUPS Y3, 96(R9)
+	VMOVUPS Y4, 128(R9)
+	VMOVUPS Y5, 160(R9)
+	VMOVUPS Y6, 192(R9)
+	VMOVUPS Y7, 224(R9)
+	ADDQ    $0x00000040, DI
+	SUBQ    $0x00000040, R8
+	JMP     loop528
+
+done529:
+loop534:
+	CMPQ         R8, $0x10
+	JL           done535
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	MOVQ         first+48(FP), R9
+	MOVQ         BX, R10
+	SHRQ         $0x01, R10
+
+place536:
+	MOVQ    last+56(FP), R11
+	SUBQ    R9, R11
+	JLE     done537
+	MOVQ    R9, R12
+	ANDQ    $0x0f, R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R12, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	IMULQ   R10, R12
+	LEAQ    (R12)(DI*2), R12
+	MOVQ    next+24(FP), R15
+	MOVQ    R9, R13
+	SHRQ    $0x04, R13
+	MOVQ    R12, R14
+	ADDQ    (R15)(R13*8), R14
+	MOVQ    values+16(FP), R15
+	ADDQ    (R15)(R13*8), R12
+
+loop538:
+	CMPQ         R11, $0x01
+	JL           done539
+	VBROADCASTSS (CX)(R9*4), Y3
+	VCVTPH2PS    (R12), Y2
+	VFMADD231PS  Y2, Y3, Y0
+	VCVTPH2PS    16(R12), Y2
+	VFMADD231PS  Y2, Y3, Y1
+	PREFETCHT1   (R14)
+	INCQ         R9
+	ADDQ         R10, R12
+	ADDQ         R10, R14
+	SUBQ         $0x00000001, R11
+	JMP          loop538
+
+done539:
+	JMP place536
+
+done537:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop534
+
+done535:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop506
+	JMP  loop526
 
-done507:
+done527:
 	VZEROUPPER
 	RET
 
@@ -30752,11 +31053,11 @@ TEXT ·halvesToFloats(SB), NOSPLIT, $0-40
 	MOVQ rows+24(FP), BX
 	MOVQ cols+32(FP), DI
 	CMPQ DI, $0x00000010
-	JNE  others520
+	JNE  others540
 
-loop521:
+loop541:
 	CMPQ      BX, $0x01
-	JL        done522
+	JL        done542
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (AX)
 	VCVTPH2PS 16(DX), Y0
@@ -30764,19 +31065,19 @@ loop521:
 	ADDQ      $0x00000020, DX
 	ADDQ      CX, AX
 	SUBQ      $0x00000001, BX
-	JMP       loop521
+	JMP       loop541
 
-done522:
-others520:
-loop523:
+done542:
+others540:
+loop543:
 	CMPQ BX, $0x01
-	JL   done524
+	JL   done544
 	MOVQ cols+32(FP), DI
 	MOVQ AX, SI
 
-loop525:
+loop545:
 	CMPQ      DI, $0x20
-	JL        done526
+	JL        done546
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	VCVTPH2PS 16(DX), Y0
@@ -30788,25 +31089,25 @@ loop525:
 	ADDQ      $0x00000040, DX
 	ADDQ      $0x00000080, SI
 	SUBQ      $0x00000020, DI
-	JMP       loop525
+	JMP       loop545
 
-done526:
-loop527:
+done546:
+loop547:
 	CMPQ      DI, $0x08
-	JL        done528
+	JL        done548
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	ADDQ      $0x00000010, DX
 	ADDQ      $0x00000020, SI
 	SUBQ      $0x00000008, DI
-	JMP       loop527
+	JMP       loop547
 
-done528:
+done548:
 	ADDQ CX, AX
 	SUBQ $0x00000001, BX
-	JMP  loop523
+	JMP  loop543
 
-done524:
+done544:
 	VZEROUPPER
 	RET
 
@@ -30817,18 +31118,18 @@ TEXT ·bfloatsToFloats(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop529:
+loop549:
 	CMPQ      DX, $0x08
-	JL        done530
+	JL        done550
 	VPMOVZXWD (CX), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop529
+	JMP       loop549
 
-done530:
+done550:
 	VZEROUPPER
 	RET
 
@@ -30839,17 +31140,17 @@ TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop531:
+loop551:
 	CMPQ      DX, $0x08
-	JL        done532
+	JL        done552
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $0x00000020, CX
 	ADDQ      $0x00000010, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop531
+	JMP       loop551
 
-done532:
+done552:
 	VZEROUPPER
 	RET
 
@@ -30859,15 +31160,15 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ bytes+8(FP), CX
 
-loop533:
+loop553:
 	CMPQ       CX, $0x40
-	JL         done534
+	JL         done554
 	PREFETCHT1 (AX)
 	ADDQ       $0x00000040, AX
 	SUBQ       $0x00000040, CX
-	JMP        loop533
+	JMP        loop553
 
-done534:
+done554:
 	VZEROUPPER
 	RET
 
@@ -30880,25 +31181,25 @@ TEXT ·keysQ8_0(SB), NOSPLIT, $0-40
 	MOVQ groups+24(FP), BX
 	MOVQ tokens+32(FP), SI
 
-loop535:
+loop555:
 	CMPQ BX, $0x01
-	JL   done536
+	JL   done556
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop537:
+loop557:
 	CMPQ      R11, $0x10
-	JL        done538
+	JL        done558
 	VCVTPH2PS (DX), Y0
 	VCVTPH2PS 16(DX), Y1
 	MOVQ      R9, DI
 	MOVQ      R10, R8
 	MOVQ      $0x00000020, R12
 
-loop539:
+loop559:
 	CMPQ      R12, $0x04
-	JL        done540
+	JL        done560
 	VPMOVSXBD (DI), Y2
 	VCVTDQ2PS Y2, Y2
 	VPMOVSXBD 8(DI), Y3
@@ -30936,25 +31237,25 @@ loop539:
 	LEAQ      (DI)(SI*2), DI
 	LEAQ      (R8)(CX*2), R8
 	SUBQ      $0x00000004, R12
-	JMP       loop539
+	JMP       loop559
 
-done540:
+done560:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop537
+	JMP  loop557
 
-done538:
+done558:
 	IMUL3Q $0x0000001f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop535
+	JMP    loop555
 
-done536:
+done556:
 	VZEROUPPER
 	RET
 
@@ -30969,16 +31270,16 @@ TEXT ·keysQ4_0(SB), NOSPLIT, $0-40
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop541:
+loop561:
 	CMPQ BX, $0x01
-	JL   done542
+	JL   done562
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop543:
+loop563:
 	CMPQ      R11, $0x10
-	JL        done544
+	JL        done564
 	VCVTPH2PS (DX), Y2
 	VCVTPH2PS 16(DX), Y3
 	MOVQ      R9, DI
@@ -30988,9 +31289,9 @@ loop543:
 	ADDQ      R8, R13
 	MOVQ      $0x00000010, R12
 
-loop545:
+loop565:
 	CMPQ      R12, $0x02
-	JL        done546
+	JL        done566
 	VPMOVZXBD (DI), Y4
 	VPSRLD    $0x04, Y4, Y6
 	VPAND     Y1, Y4, Y4
@@ -31040,25 +31341,25 @@ loop545:
 	LEAQ      (R8)(CX*2), R8
 	LEAQ      (R13)(CX*2), R13
 	SUBQ      $0x00000002, R12
-	JMP       loop545
+	JMP       loop565
 
-done546:
+done566:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop543
+	JMP  loop563
 
-done544:
+done564:
 	IMUL3Q $0x0000000f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop541
+	JMP    loop561
 
-done542:
+done562:
 	VZEROUPPER
 	RET
 
@@ -31079,9 +31380,9 @@ TEXT ·valuesQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop547:
+loop567:
 	CMPQ         DX, $0x01
-	JL           done548
+	JL           done568
 	VPBROADCASTW (CX), X0
 	VCVTPH2PS    X0, Y0
 	VPMOVSXBD    2(CX), Y1
@@ -31103,9 +31404,9 @@ loop547:
 	ADDQ         $0x00000022, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop547
+	JMP          loop567
 
-done548:
+done568:
 	VZEROUPPER
 	RET
 
@@ -31118,9 +31419,9 @@ TEXT ·valuesQ4_0(SB), NOSPLIT, $0-24
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop549:
+loop569:
 	CMPQ         DX, $0x01
-	JL           done550
+	JL           done570
 	VPBROADCASTW (CX), X2
 	VCVTPH2PS    X2, Y2
 	VPMOVZXBD    2(CX), Y3
@@ -31148,9 +31449,9 @@ loop549:
 	ADDQ         $0x00000012, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop549
+	JMP          loop569
 
-done550:
+done570:
 	VZEROUPPER
 	RET
 
@@ -31161,9 +31462,9 @@ TEXT ·encodeQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop551:
+loop571:
 	CMPQ         DX, $0x01
-	JL           done552
+	JL           done572
 	VXORPS       Y5, Y5, Y5
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y1
@@ -31226,9 +31527,9 @@ loop551:
 	ADDQ         $0x00000022, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop551
+	JMP          loop571
 
-done552:
+done572:
 	VZEROUPPER
 	RET
 
@@ -31249,9 +31550,9 @@ TEXT ·encodeQ4_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop553:
+loop573:
 	CMPQ         DX, $0x01
-	JL           done554
+	JL           done574
 	VXORPS       Y8, Y8, Y8
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y4
@@ -31333,9 +31634,9 @@ loop553:
 	ADDQ         $0x00000012, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop553
+	JMP          loop573
 
-done554:
+done574:
 	VZEROUPPER
 	RET
 
@@ -31380,9 +31681,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 
-loop555:
+loop575:
 	CMPQ       AX, $0x01
-	JL         done556
+	JL         done576
 	VPMADDUBSW Y9, Y9, Y0
 	VPMADDUBSW Y9, Y9, Y1
 	VPMADDUBSW Y9, Y9, Y2
@@ -31452,9 +31753,9 @@ loop555:
 	VPMADDWD   Y8, Y3, Y3
 	VPADDD     Y3, Y7, Y7
 	SUBQ       $0x00000001, AX
-	JMP        loop555
+	JMP        loop575
 
-done556:
+done576:
 	VZEROUPPER
 	RET
 
@@ -31486,9 +31787,9 @@ TEXT ·limitFloats(SB), NOSPLIT, $0-8
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 
-loop557:
+loop577:
 	CMPQ        AX, $0x01
-	JL          done558
+	JL          done578
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -31502,9 +31803,9 @@ loop557:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	SUBQ        $0x00000001, AX
-	JMP         loop557
+	JMP         loop577
 
-done558:
+done578:
 	VZEROUPPER
 	RET
 
@@ -31524,9 +31825,9 @@ TEXT ·limitRead(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ turns+8(FP), CX
 
-loop559:
+loop579:
 	CMPQ       CX, $0x01
-	JL         done560
+	JL         done580
 	PREFETCHT0 4096(AX)
 	PREFETCHT0 4160(AX)
 	PREFETCHT0 4224(AX)
@@ -31541,9 +31842,9 @@ loop559:
 	VMOVDQU    224(AX), Y0
 	ADDQ       $0x00000100, AX
 	SUBQ       $0x00000001, CX
-	JMP        loop559
+	JMP        loop579
 
-done560:
+done580:
 	VZEROUPPER
 	RET
 
@@ -31552,16 +31853,16 @@ done560:
 TEXT ·expand(SB), NOSPLIT, $0-56
 	MOVQ rows+48(FP), AX
 
-loop561:
+loop581:
 	CMPQ AX, $0x04
-	JL   done562
+	JL   done582
 	MOVQ b+16(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ panels+24(FP), BX
 
-loop563:
+loop583:
 	CMPQ   BX, $0x01
-	JL     done564
+	JL     done584
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R9
@@ -31579,9 +31880,9 @@ loop563:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop565:
+loop585:
 	CMPQ         R9, $0x01
-	JL           done566
+	JL           done586
 	VCVTPH2PS    (CX), Y8
 	VCVTPH2PS    16(CX), Y9
 	VBROADCASTSS (SI), Y10
@@ -31599,9 +31900,9 @@ loop565:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R9
-	JMP          loop565
+	JMP          loop585
 
-done566:
+done586:
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), DI
 	VADDPS  (DX), Y0, Y0
@@ -31622,9 +31923,9 @@ done566:
 	VMOVUPS Y7, 32(DX)(DI*1)
 	ADDQ    $0x00000040, DX
 	SUBQ    $0x00000001, BX
-	JMP     loop563
+	JMP     loop583
 
-done564:
+done584:
 	MOVQ rank+40(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ t+32(FP), BX
@@ -31641,19 +31942,19 @@ done564:
 	ADDQ CX, DX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000004, AX
-	JMP  loop561
+	JMP  loop581
 
-done562:
-loop567:
+done582:
+loop587:
 	CMPQ AX, $0x01
-	JL   done568
+	JL   done588
 	MOVQ b+16(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ panels+24(FP), BX
 
-loop569:
+loop589:
 	CMPQ   BX, $0x02
-	JL     done570
+	JL     done590
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R8
@@ -31667,9 +31968,9 @@ loop569:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-loop571:
+loop591:
 	CMPQ         R8, $0x01
-	JL           done572
+	JL           done592
 	VCVTPH2PS    (CX), Y4
 	VCVTPH2PS    16(CX), Y5
 	VCVTPH2PS    (CX)(DI*1), Y6
@@ -31682,9 +31983,9 @@ loop571:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop571
+	JMP          loop591
 
-done572:
+done592:
 	ADDQ    DI, CX
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), SI
@@ -31698,12 +31999,12 @@ done572:
 	VMOVUPS Y3, 96(DX)
 	ADDQ    $0x00000080, DX
 	SUBQ    $0x00000002, BX
-	JMP     loop569
+	JMP     loop589
 
-done570:
-loop573:
+done590:
+loop593:
 	CMPQ   BX, $0x01
-	JL     done574
+	JL     done594
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R8
@@ -31715,9 +32016,9 @@ loop573:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
-loop575:
+loop595:
 	CMPQ         R8, $0x01
-	JL           done576
+	JL           done596
 	VCVTPH2PS    (CX), Y2
 	VCVTPH2PS    16(CX), Y3
 	VBROADCASTSS (SI), Y4
@@ -31726,9 +32027,9 @@ loop575:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop575
+	JMP          loop595
 
-done576:
+done596:
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), SI
 	VADDPS  (DX), Y0, Y0
@@ -31737,9 +32038,9 @@ done576:
 	VMOVUPS Y1, 32(DX)
 	ADDQ    $0x00000040, DX
 	SUBQ    $0x00000001, BX
-	JMP     loop573
+	JMP     loop593
 
-done574:
+done594:
 	MOVQ rank+40(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ t+32(FP), BX
@@ -31750,8 +32051,8 @@ done574:
 	ADDQ CX, DX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000001, AX
-	JMP  loop567
+	JMP  loop587
 
-done568:
+done588:
 	VZEROUPPER
 	RET

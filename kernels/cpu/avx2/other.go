@@ -72,6 +72,11 @@ func MulFloats(dst []float32, stride int, w, x []float32, cols int) {
 	ref.MulFloats(dst, stride, w, x, cols)
 }
 
+// MulFloats64 is ref.MulFloats64.
+func MulFloats64(dst []float64, stride int, w, x []float32, cols int) {
+	ref.MulFloats64(dst, stride, w, x, cols)
+}
+
 // Quantize is ref.Quantize.
 func Quantize(q []int8, scale []float32, sums []int16, x []float32, blockLen int) {
 	ref.Quantize(q, scale, sums, x, blockLen)

@@ -291,6 +291,12 @@ func fewIQ4_XS(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, t
 //go:noescape
 func mulFloats(dst *float32, dstStride int, w *float32, rows int, x *float32, cols int, count int)
 
+// mulFloats64 multiplies rows rows of w with count rows of x, all of cols columns, a multiple of four: ref.MulFloats64.
+// dstStride is in bytes.
+//
+//go:noescape
+func mulFloats64(dst *float64, dstStride int, w *float32, rows int, x *float32, cols int, count int)
+
 // quantize sets q, scale and sums to the int8 form of x: ref.Quantize.
 //
 //go:noescape
