@@ -76,7 +76,7 @@ var allowed = map[string]struct{ ours, others []string }{
 	"daemon/server/door": {others: []string{"golang.org/x/sys"}},
 	"daemon/server": {ours: []string{
 		"daemon/api", "daemon/server/door", "adapters", "runtime/repository", "runtime/engine", "runtime/pagestore", "runtime/chat", "runtime/tokenizer", "runtime/sampler",
-	}, others: []string{"github.com/prometheus/client_golang", "golang.org/x/sys"}},
+	}, others: []string{"github.com/prometheus/client_golang", "golang.org/x/sync", "golang.org/x/sys"}},
 	"daemon":       {ours: []string{"*"}, others: []string{"golang.org/x/sync", "golang.org/x/sys"}},
 	"daemon/weftd": {ours: []string{"daemon", "daemon/config", "daemon/api"}},
 	"daemon/weft": {ours: []string{"daemon/api", "adapters", "runtime/gguf", "runtime/tokenizer", "runtime/models", "runtime/parts", "kernels"}, others: []string{

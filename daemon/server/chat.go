@@ -50,7 +50,7 @@ func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record)
 		return err
 	}
 	defer model.Release()
-	_, ids, err := s.render(r.Context(), model, req.Messages, req.Tools, true, req.TemplateArguments)
+	_, ids, err := s.render(r.Context(), model, req.Messages, req.Tools, true, req.TemplateArguments, model.ContextLength)
 	if err != nil {
 		return err
 	}
@@ -85,8 +85,8 @@ func (s *Server) handleChat(w http.ResponseWriter, r *http.Request, rec *record)
 }
 
 // render turns messages into prompt text and its token ids: special tokens are parsed, since the template is the model's own, and BOS
-// is added where the model wants one that the template has not written.
-func (s *Server) render(ctx context.Context, model *Model, messages []api.Message, tools []json.RawMessage, generate bool, extra map[string]any) (string, []int32, error) {
+// is added where the model wants one that the template has not written. most is that of encode.
+func (s *Server) render(ctx context.Context, model *Model, messages []api.Message, tools []json.RawMessage, generate bool, extra map[string]any, most int) (string, []int32, error) {
 	if model.Template == nil {
 		return "", nil, fmt.Errorf("%s: %w", model.NoTemplate, errNoTemplate)
 	}
@@ -113,7 +113,10 @@ func (s *Server) render(ctx context.Context, model *Model, messages []api.Messag
 	if err != nil {
 		return "", nil, err
 	}
-	ids := model.Tokenizer.Encode(text, tokenizer.EncodeOptions{ParseSpecial: true})
+	ids, err := s.encode(ctx, model, text, most, tokenizer.EncodeOptions{ParseSpecial: true})
+	if err != nil {
+		return "", nil, err
+	}
 	if bos, ok := model.Tokenizer.BOS(); ok && model.Tokenizer.AddsBOS() && (len(ids) == 0 || ids[0] != bos) {
 		ids = append([]int32{bos}, ids...)
 	}

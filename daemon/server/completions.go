@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -26,7 +27,7 @@ func (s *Server) handleCompletions(w http.ResponseWriter, r *http.Request, rec *
 		return err
 	}
 	defer model.Release()
-	prompts, err := encodePrompts(model, req.Prompt)
+	prompts, err := s.encodePrompts(r.Context(), model, req.Prompt)
 	if err != nil {
 		return err
 	}
@@ -65,10 +66,13 @@ func (s *Server) handleCompletions(w http.ResponseWriter, r *http.Request, rec *
 
 // encodePrompts turns prompts into token ids. Special tokens in a text are parsed, as llama-server and vLLM do it, since programs send
 // chats that they rendered themselves this way; BOS is added by the model's rule. Token ids are taken as they are.
-func encodePrompts(model *Model, p api.Prompt) ([][]int32, error) {
+func (s *Server) encodePrompts(ctx context.Context, model *Model, p api.Prompt) ([][]int32, error) {
 	var prompts [][]int32
 	for i, text := range p.Texts {
-		ids := model.Tokenizer.Encode(text, tokenizer.EncodeOptions{ParseSpecial: true, AddBOS: model.Tokenizer.AddsBOS()})
+		ids, err := s.encode(ctx, model, text, model.ContextLength, tokenizer.EncodeOptions{ParseSpecial: true, AddBOS: model.Tokenizer.AddsBOS()})
+		if err != nil {
+			return nil, err
+		}
 		if len(ids) == 0 {
 			return nil, &api.FieldError{Field: promptPath(p, i), Want: "a text of at least one token", Got: "one of none"}
 		}

@@ -94,7 +94,7 @@ func shape(err error) *api.Error {
 		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeInvalidBody, "", trim(err))
 	case errors.As(err, &tooLong):
 		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeContextLength, "prompt",
-			fmt.Sprintf("the prompt has %d tokens and the context holds %d, answer included: shorten the prompt", tooLong.Prompt, tooLong.Context))
+			fmt.Sprintf("the prompt has %s%d tokens and the context holds %d, answer included: shorten the prompt", tooLong.Bound(), tooLong.Prompt, tooLong.Context))
 	case errors.As(err, &raised):
 		return answer(http.StatusBadRequest, api.TypeInvalidRequest, api.CodeTemplate, "messages", fmt.Sprintf("the chat template of model %q refuses these messages (line %d): %s", raised.Template, raised.Line, raised.Message))
 	case errors.Is(err, chat.ErrTemplate), errors.Is(err, chat.ErrBudget):

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -47,6 +48,7 @@ type fakeModels struct {
 	engines map[string]*fakeEngine
 	refused map[string]*repository.RefusedError
 	errs    map[string]error // of Acquire, by name
+	context int              // tokens that each model holds; 0: 64
 
 	mu sync.Mutex
 	// Under mu.
@@ -79,7 +81,7 @@ func (f *fakeModels) Acquire(_ context.Context, w Wanted) (*Model, error) {
 	}
 	m := &Model{
 		Base:          api.Base{Name: name, Digest: "pending", HeaderDigest: "sha256:0123456789abcdef", Generation: 7},
-		ContextLength: 64, Tokenizer: f.tok, Engine: e, Sampling: e.defaults, Release: f.release,
+		ContextLength: cmp.Or(f.context, 64), Tokenizer: f.tok, Engine: e, Sampling: e.defaults, Release: f.release,
 		Digest: func(context.Context) string { return api.DigestPending }, KVType: "f16",
 	}
 	if adapted {

@@ -152,6 +152,7 @@ func TestDeadReader(t *testing.T) {
 func TestBodies(t *testing.T) {
 	t.Parallel()
 	models := newFakeModels(t, map[string]*fakeEngine{"m": {text: " a", finish: engine.FinishStop}})
+	models.context = 1 << 20
 	o := testOptions(models)
 	o.MaxBody = 300 << 10
 	o.BodyTimeout = time.Second // a busy machine pauses too
@@ -181,6 +182,7 @@ func TestBodyRoom(t *testing.T) {
 	t.Parallel()
 	e := &fakeEngine{text: " a", endless: true}
 	models := newFakeModels(t, map[string]*fakeEngine{"m": e})
+	models.context = 1 << 20
 	o := testOptions(models)
 	o.MaxBody = 1 << 20
 	o.BodyRoom = 4 << 20

@@ -65,10 +65,11 @@ const (
 
 // Server holds the handlers' common ground. It is safe for concurrent use.
 type Server struct {
-	o      Options
-	bodies atomic.Int64 // bytes of request bodies held now, small ones not counted
-	tagKey [32]byte     // of the tags in the names of domains
-	hub    hub
+	o        Options
+	bodies   atomic.Int64 // bytes of request bodies held now, small ones not counted
+	encoders encoders
+	tagKey   [32]byte // of the tags in the names of domains
+	hub      hub
 }
 
 // New returns the handler of the whole HTTP surface.
@@ -95,7 +96,7 @@ func New(o Options) http.Handler {
 	if o.State == nil {
 		o.State = func() string { return StateReady }
 	}
-	s := &Server{o: o}
+	s := &Server{o: o, encoders: newEncoders()}
 	_, _ = rand.Read(s.tagKey[:]) // it never fails
 	o.Metrics.watch(o.Models, o.Adapters, o.Connections)
 	return s.routes()

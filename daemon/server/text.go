@@ -39,9 +39,12 @@ func ask[In, Out any](s *Server, w http.ResponseWriter, r *http.Request, rec *re
 func (s *Server) handleTokenize(w http.ResponseWriter, r *http.Request, rec *record) error {
 	name := func(in *api.TokenizeRequest) string { return in.Model }
 	return ask(s, w, r, rec, s.o.Limits.DecodeTokenize, name, func(in *api.TokenizeRequest, model *Model) (*api.TokenizeResponse, error) {
-		ids := model.Tokenizer.Encode(in.Text, tokenizer.EncodeOptions{
+		ids, err := s.encode(r.Context(), model, in.Text, 0, tokenizer.EncodeOptions{
 			ParseSpecial: in.ParseSpecial, AddSpecial: in.AddSpecial == nil || *in.AddSpecial,
 		})
+		if err != nil {
+			return nil, err
+		}
 		out := &api.TokenizeResponse{Model: model.Base.Name, Tokens: ids, Count: len(ids)}
 		if out.Tokens == nil {
 			out.Tokens = []int32{}
@@ -72,7 +75,7 @@ func (s *Server) handleRender(w http.ResponseWriter, r *http.Request, rec *recor
 	name := func(in *api.RenderRequest) string { return in.Model }
 	return ask(s, w, r, rec, s.o.Limits.DecodeRender, name, func(in *api.RenderRequest, model *Model) (*api.RenderResponse, error) {
 		generate := in.AddGenerationPrompt == nil || *in.AddGenerationPrompt
-		text, ids, err := s.render(r.Context(), model, in.Messages, in.Tools, generate, in.TemplateArguments)
+		text, ids, err := s.render(r.Context(), model, in.Messages, in.Tools, generate, in.TemplateArguments, 0)
 		return &api.RenderResponse{Model: model.Base.Name, Text: text, Tokens: ids, Template: model.TemplateNote}, err
 	})
 }
@@ -96,7 +99,10 @@ func (s *Server) perplexity(r *http.Request, rec *record, in *api.PerplexityRequ
 	}
 	content, lead := in.Tokens, []int32(nil)
 	if content == nil {
-		content = model.Tokenizer.Encode(in.Text, tokenizer.EncodeOptions{})
+		var err error
+		if content, err = s.encode(r.Context(), model, in.Text, 0, tokenizer.EncodeOptions{}); err != nil {
+			return nil, err
+		}
 		if bos, ok := model.Tokenizer.BOS(); ok && model.Tokenizer.AddsBOS() {
 			lead = []int32{bos}
 		}

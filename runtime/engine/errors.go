@@ -41,10 +41,20 @@ func (e *QueueFullError) Error() string {
 // TooLongError refuses a prompt that leaves no room in the context.
 type TooLongError struct {
 	Prompt, Context int // tokens
+	// AtLeast says that Prompt is a lower bound: so much was known without counting.
+	AtLeast bool
+}
+
+// Bound is what stands before the number of tokens.
+func (e *TooLongError) Bound() string {
+	if e.AtLeast {
+		return "at least "
+	}
+	return ""
 }
 
 func (e *TooLongError) Error() string {
-	return fmt.Sprintf("engine: the prompt has %d tokens and the context holds %d, prompt and completion together", e.Prompt, e.Context)
+	return fmt.Sprintf("engine: the prompt has %s%d tokens and the context holds %d, prompt and completion together", e.Bound(), e.Prompt, e.Context)
 }
 
 // LostError ends all streams of a model whose weights could not be read or have changed under it.

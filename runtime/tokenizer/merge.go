@@ -1,6 +1,9 @@
 package tokenizer
 
-import "unicode/utf8"
+import (
+	"slices"
+	"unicode/utf8"
+)
 
 // symbol is a stretch of a word on its way to a token, in a doubly linked list.
 type symbol struct {
@@ -42,7 +45,7 @@ func (t *Tokenizer) merge(m *merger, word string, out []int32) []int32 {
 		return t.mergeShort(&m.short, word, out)
 	}
 	t.split(m, word)
-	m.queue = m.queue[:0]
+	m.queue = slices.Grow(m.queue[:0], len(m.syms))
 	for i := 1; i < len(m.syms); i++ {
 		t.push(m, word, int32(i-1), int32(i))
 	}
@@ -79,7 +82,7 @@ func (t *Tokenizer) merge(m *merger, word string, out []int32) []int32 {
 
 // split fills m.syms with the smallest symbols of a word.
 func (t *Tokenizer) split(m *merger, word string) {
-	m.syms = m.syms[:0]
+	m.syms = slices.Grow(m.syms[:0], len(word)) // growing bit by bit would leave five times as much to collect
 	for i := 0; i < len(word); {
 		id, n := t.symbol(word, i)
 		k := int32(len(m.syms))

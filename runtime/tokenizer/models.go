@@ -76,7 +76,7 @@ func preOf(m gguf.Metadata, model string) (preTokenizer, error) {
 // initBPE reads the merges.
 func (t *Tokenizer) initBPE(m gguf.Metadata, pre preTokenizer) error {
 	t.scan, t.stages, t.ignoreMerges, t.addBOS, t.normalizeNFC = pre.scan, pre.stages, pre.ignoreMerges, pre.addBOS, pre.nfc
-	t.newlines, t.alwaysBOS = pre.newlineTokens, pre.alwaysBOS
+	t.newlines, t.alwaysBOS, t.spaceless = pre.newlineTokens, pre.alwaysBOS, pre.spaceless
 	t.classes = newClassTable(pre.marks)
 	var err error
 	if pre.mayLower {

@@ -109,7 +109,7 @@ var preTokenizers = map[string]preTokenizer{
 	"gemma4":                   {stages: cuts(anywhere(lineOrNewlines)), plain: true, spaceSign: true, addBOS: true, alwaysBOS: true, newlineTokens: true},
 	"granite-embed-multi-311m": {stages: cuts(anywhere(lineOrNewlines)), plain: true, spaceSign: true, addBOS: true, alwaysBOS: true, newlineTokens: true},
 	"sarvam-moe":               {stages: cuts(anywhere(lineOrNewlines)), plain: true, spaceSign: true},
-	"whitespace":               {stages: []stage{spaceless}, plain: true, mayLower: true},
+	"whitespace":               {stages: []stage{spaceless}, plain: true, spaceless: true, mayLower: true},
 }
 
 var deepSeek3 = preTokenizer{stages: cuts(upTo(3, isNumber), runOf(isHanKana, false), anywhere(scanDeepSeek3))}

@@ -20,6 +20,7 @@ type preTokenizer struct {
 	spaceSign     bool // and a space as U+2581
 	newlineTokens bool // a run of newlines that is a token is that token
 	alwaysBOS     bool // whatever the file says: Gemma 4's own files say it wrongly
+	spaceless     bool // whitespace is left out
 	mayLower      bool // the file's key for small letters counts
 }
 

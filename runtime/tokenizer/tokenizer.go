@@ -44,8 +44,11 @@ type Tokenizer struct {
 	newlines  bool // a word of newlines that is a token is that token
 	alwaysBOS bool // add_bos_token false is not believed
 	lowercase bool
+	spaceless bool // whitespace is left out
 
 	words wordCache // the ids of words that came lately
+
+	mostBytes int // of text that one token can stand for; 0: there is no bound
 
 	scratch sync.Pool // *merger
 }
@@ -111,6 +114,7 @@ func New(m gguf.Metadata) (*Tokenizer, error) {
 		return nil, err
 	}
 	t.words = newWordCache(len(t.texts))
+	t.mostBytes = t.longest()
 	return t, nil
 }
 
