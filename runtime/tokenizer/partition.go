@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/weft-run/weft/runtime/gguf"
 )
@@ -119,15 +121,20 @@ func (s *specialSet) partition(m *merger, text string, parseSpecial bool) []frag
 			}
 			continue
 		}
-		if s.vocab.attrs[id]&attrLStrip != 0 {
-			for start > 0 && isASCIISpace(text[start-1]) && !used.has(start-1) {
-				start--
+		// Whitespace is that of Unicode, as in Hugging Face's tokenizers: texts in Japanese begin with U+3000.
+		for s.vocab.attrs[id]&attrLStrip != 0 {
+			r, n := utf8.DecodeLastRuneInString(text[:start])
+			if !unicode.IsSpace(r) || used.next(start-n, start) < start {
+				break
 			}
+			start -= n
 		}
-		if s.vocab.attrs[id]&attrRStrip != 0 {
-			for end < len(text) && isASCIISpace(text[end]) && !used.has(end) {
-				end++
+		for s.vocab.attrs[id]&attrRStrip != 0 {
+			r, n := utf8.DecodeRuneInString(text[end:])
+			if !unicode.IsSpace(r) || used.next(end, end+n) < end+n {
+				break
 			}
+			end += n
 		}
 		look(end - start)
 		used.add(start, end)
@@ -169,14 +176,10 @@ func (s *specialSet) propose(m *merger, text string, start, end int, parseSpecia
 	}
 }
 
-func isASCIISpace(b byte) bool { return b == ' ' || '\t' <= b && b <= '\r' }
-
 // byteSet is a set of places of a text, one bit each.
 type byteSet []uint64
 
 func newByteSet(n int) byteSet { return make(byteSet, (n+63)/64) }
-
-func (s byteSet) has(i int) bool { return s[i/64]>>(i%64)&1 != 0 }
 
 func (s byteSet) add(from, to int) {
 	for ; from < to; from++ {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"pgregory.net/rapid"
 
@@ -12,7 +13,6 @@ import (
 
 // partitionByDefinition takes token after token out of a text: the longest first, then by id, each from left to right in what is left.
 func partitionByDefinition(v *vocab, text string, parseSpecial bool) []fragment {
-	const asciiSpace = " \t\n\v\f\r"
 	var order []int32
 	for i, a := range v.attrs {
 		if a&attrUserDefined != 0 || parseSpecial && a&(attrControl|attrUnknown) != 0 {
@@ -35,7 +35,7 @@ func partitionByDefinition(v *vocab, text string, parseSpecial bool) []fragment 
 					break
 				}
 				if v.attrs[id]&attrLStrip != 0 {
-					left = strings.TrimRight(left, asciiSpace)
+					left = strings.TrimRightFunc(left, unicode.IsSpace)
 				}
 				if left != "" {
 					next = append(next, fragment{left, -1})
@@ -43,7 +43,7 @@ func partitionByDefinition(v *vocab, text string, parseSpecial bool) []fragment 
 				next = append(next, fragment{"", id})
 				rest = behind
 				if v.attrs[id]&attrRStrip != 0 {
-					rest = strings.TrimLeft(rest, asciiSpace)
+					rest = strings.TrimLeftFunc(rest, unicode.IsSpace)
 				}
 			}
 			if rest != "" {
@@ -55,9 +55,34 @@ func partitionByDefinition(v *vocab, text string, parseSpecial bool) []fragment 
 	return frags
 }
 
+// The whitespace that a token takes is what Hugging Face's tokenizers (0.23.3) take for it: that of Unicode, and of ASCII not all that separates.
+func TestTokensTakeTheWhitespaceBesideThem(t *testing.T) {
+	v := &vocab{ids: map[string]int32{"<u>": 0, "<m>": 1}, texts: []string{"<u>", "<m>"}, attrs: []attr{attrControl | attrRStrip, attrControl | attrLStrip}}
+	s, err := newSpecialSet(v, gguf.Metadata{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string][]fragment{
+		"<u>\n\u3000a":  {{"", 0}, {"a", -1}},
+		"<u>\u00a0a":    {{"", 0}, {"a", -1}},
+		"<u>\u0085a":    {{"", 0}, {"a", -1}},
+		"<u>\x1ca":      {{"", 0}, {"\x1ca", -1}},
+		"<u>\u200ba":    {{"", 0}, {"\u200ba", -1}},
+		"<u> \t\u2028a": {{"", 0}, {"a", -1}},
+		"a\u3000<m>":    {{"a", -1}, {"", 1}},
+		"a\u00a0 <m>":   {{"a", -1}, {"", 1}},
+		"<u>\u3000<m>":  {{"", 0}, {"", 1}},
+		"<u> <u>a":      {{"", 0}, {"", 0}, {"a", -1}},
+	} {
+		if got := s.partition(&merger{}, text, true); !slices.Equal(got, want) {
+			t.Errorf("%q: got %v, want %v", text, got, want)
+		}
+	}
+}
+
 // One walk over the text takes out the same tokens as one walk for each token.
 func TestPartitionIsThatOfTheDefinition(t *testing.T) {
-	parts := []string{"a", "b", "<", ">", " ", "\n", "é"}
+	parts := []string{"a", "b", "<", ">", " ", "\n", "é", "\u3000", "\xe3", "\x80"}
 	rapid.Check(t, func(rt *rapid.T) {
 		v := &vocab{ids: map[string]int32{}}
 		for range rapid.IntRange(1, 12).Draw(rt, "tokens") {
