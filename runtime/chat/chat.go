@@ -39,20 +39,24 @@ type Input struct {
 	Timeout             time.Duration  // how long the rendering may take; 0: DefaultTimeout
 }
 
-// Template is a parsed template. It is immutable and may render in any number of goroutines at once.
+// Template is a parsed template. It is immutable and may be used by any number of goroutines at once.
 type Template struct {
 	o      Options
 	source string
 	limits jinja.Limits
 	parsed *jinja.Template
+	turns  chan struct{} // holds one message for each rendering that is going on
 }
+
+// maxRenderings is how many renderings of one template go on at once: each may hold all the text that its budget allows.
+const maxRenderings = 4
 
 // New parses a template. The error is of class ErrTemplate.
 func New(source string, o Options) (*Template, error) {
 	if o.Name == "" {
 		o.Name = "template"
 	}
-	t := &Template{o: o, source: source, limits: jinja.DefaultLimits()}
+	t := &Template{o: o, source: source, limits: jinja.DefaultLimits(), turns: make(chan struct{}, maxRenderings)}
 	var err error
 	if t.parsed, err = jinja.Parse(source); err != nil {
 		return nil, t.fail(ErrTemplate, err)
@@ -63,8 +67,14 @@ func New(source string, o Options) (*Template, error) {
 // Source returns the template's text.
 func (t *Template) Source() string { return t.source }
 
-// Render writes the prompt of a conversation. It ends with the context, and after the timeout at the latest.
+// Render writes the prompt of a conversation. It ends with the context, and after the timeout at the latest, which begins when it has its turn.
 func (t *Template) Render(ctx context.Context, in Input) (string, error) {
+	select {
+	case t.turns <- struct{}{}:
+		defer func() { <-t.turns }()
+	case <-ctx.Done():
+		return "", fmt.Errorf("chat: template of %q: %w", t.o.Name, ctx.Err())
+	}
 	if in.Timeout <= 0 {
 		in.Timeout = DefaultTimeout
 	}

@@ -197,6 +197,31 @@ func TestTimeAndContextEndARendering(t *testing.T) {
 	}
 }
 
+// Only so many renderings of a template go on at once, and who waits for a turn may leave.
+func TestRenderingsTakeTurns(t *testing.T) {
+	tmpl := mustNew(t, "x")
+	for range maxRenderings {
+		tmpl.turns <- struct{}{} // others render
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := tmpl.Render(ctx, Input{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	done := make(chan error)
+	go func() {
+		_, err := tmpl.Render(t.Context(), Input{})
+		done <- err
+	}()
+	<-tmpl.turns // one of them is done
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n := len(tmpl.turns); n != maxRenderings-1 {
+		t.Errorf("%d turns are taken, want %d", n, maxRenderings-1)
+	}
+}
+
 // One template renders in many goroutines at once, each its own conversation.
 func TestConcurrentRenderings(t *testing.T) {
 	tmpl := loadTemplate(t, "qwen25")
