@@ -2,84 +2,129 @@ package scheduler
 
 import "time"
 
-// A reader sees a gap as long as the step that its next token comes in. So beside streams that somebody reads, prompts get as many rows as make
-// the step stretch times as long as it would be without: the promise is two and a half times, and the rest is for what is not
-// foreseen.
-const stretch = 2
+const (
+	// stretch is how many times longer than without a chunk a step may be: a reader sees a gap as long as the step that its next token
+	// comes in. The promise is two and a half times; the rest is for what is not foreseen.
+	stretch = 2
+	// firstRows is the length of a chunk of which nothing is known, and mostRows bounds what is remembered.
+	firstRows, mostRows = 8, 1 << 20
+	// A comparison changes a length by half at first, by half of that when it says other than the one before, and at last by leastChange.
+	firstChange, leastChange = 0.5, 0.125
+	// For the first comparisons of a length every other step goes without a chunk, later one in measureEvery.
+	comparisons  = 16
+	measureEvery = 16
+)
 
-// measureEvery is how many steps with chunks may follow each other before one goes without, to see how long it takes now.
-const measureEvery = 64
-
-// chunk is how many rows of prompts a step takes beside those that decode. It knows the time from what it is told: a step of so many
-// decoding rows alone took so long, a step with a chunk took so much longer for each row of it. Nothing of that reaches a result.
+// chunk is how many rows of prompts a step takes beside those that decode. It knows the time from what it is told, and compares a
+// step with a chunk only with one without that is next to it: machines are shared, and how long a step took a while ago says
+// little. However much the two differ, a comparison moves the length by a little: it settles where as many say too long as too short.
+// Steps that lost their core for a moment, some of either kind, move it back and forth but not away. Nothing of that reaches a result.
 type chunk struct {
-	told      bool            // a duration is known; before, nothing is limited
-	idle      []time.Duration // by decoding rows, how long a step without a chunk takes; 0: not known
-	since     []int           // by decoding rows, steps with a chunk since then
-	row       time.Duration   // what a row of a chunk, or a guess, adds
-	last      int             // rows of the last chunk
-	measuring bool            // the step has no chunk, although there are prompts
-	asked     int             // decoding rows that rows was asked for last
+	told    bool // a duration is known; before, nothing is limited
+	lengths []length
+	before  plain // the step before
+
+	// Of the step that is planned.
+	asked     int  // decoding rows that its chunk was asked for
+	limited   bool // it was
+	measuring bool // it has no chunk, although there are prompts
 }
 
-func newChunk(maxBatch int) chunk {
-	return chunk{idle: make([]time.Duration, maxBatch+1), since: make([]int, maxBatch+1), last: 8}
+// length is that of a chunk beside a number of decoding rows.
+type length struct {
+	rows     float64 // 0: not known
+	change   float64 // part of rows that the next comparison changes it by
+	grew     bool    // what the last one did
+	compared int
+	since    int // steps with a chunk since the last without
 }
+
+// plain is what is compared of a step. Where decode is 0 it is of another kind.
+type plain struct {
+	decode, rows int // rows are those that do not decode
+	took         time.Duration
+}
+
+func newChunk(maxBatch int) chunk { return chunk{lengths: make([]length, maxBatch+1)} }
 
 // rows returns how many rows of prompts the next step may have beside decode others: 0 where it is to be measured without.
 func (c *chunk) rows(decode int) int {
-	c.asked = min(decode, len(c.idle)-1)
-	idle := c.idle[c.asked]
 	if !c.told {
 		return 1<<31 - 1
 	}
-	if idle == 0 || c.since[c.asked] >= measureEvery {
+	c.asked, c.limited = min(decode, len(c.lengths)-1), true
+	l := &c.lengths[c.asked]
+	if l.rows == 0 {
+		l.rows, l.change, l.grew = c.first(), firstChange, true
+	}
+	if l.since >= measureEvery || l.since > 0 && l.compared < comparisons {
 		c.measuring = true
 		return 0
 	}
-	row := c.row
-	if row == 0 {
-		row = max(idle/4, 1)
+	return int(l.rows)
+}
+
+// first is the length to begin with. More decoding rows take longer, and leave time for chunks that are no shorter.
+func (c *chunk) first() float64 {
+	for i := c.asked - 1; i > 0; i-- {
+		if c.lengths[i].compared > 0 {
+			return c.lengths[i].rows
+		}
 	}
-	// What a row adds is known for chunks of about the last one's size: larger ones are approached.
-	return max(1, min(int((stretch-1)*idle/row), c.last+c.last/4+1))
+	for i := c.asked + 1; i < len(c.lengths); i++ {
+		if c.lengths[i].compared > 0 {
+			return max(1, c.lengths[i].rows/2)
+		}
+	}
+	return firstRows
 }
 
 // took takes in how long a step was.
 func (c *chunk) took(step *Step, d time.Duration) {
-	measured := c.measuring
-	c.told, c.measuring = true, false
-	decode := min(step.DecodeRows, len(c.idle)-1)
-	if measured {
-		decode = c.asked
+	now := plain{min(step.DecodeRows, len(c.lengths)-1), step.Rows - step.DecodeRows, d}
+	switch {
+	case now.rows > 0 && (!c.limited || now.rows == step.DraftRows):
+		now.decode = 0
+	case c.limited:
+		now.decode = c.asked
 	}
-	rows := step.Rows - step.DecodeRows
-	if decode == 0 {
+	before := c.before
+	c.told, c.limited, c.measuring, c.before = true, false, false, now
+	if now.decode == 0 {
 		return
 	}
-	idle := &c.idle[decode]
+	l := &c.lengths[now.decode]
+	if l.since++; now.rows == 0 {
+		l.since = 0
+	}
+	if now.decode != before.decode {
+		return
+	}
 	switch {
-	case rows == 0:
-		*idle = follow(*idle, d, 2, 8)
-		c.since[decode] = 0
-	case *idle > 0:
-		c.since[decode]++
-		c.last = rows
-		c.row = follow(c.row, max((d-*idle)/time.Duration(rows), *idle/1024, 1), 3, 2)
+	case now.rows > 0 && before.rows == 0:
+		l.compare(now, before)
+	case now.rows == 0 && before.rows > 0:
+		l.compare(before, now)
 	}
 }
 
-// follow moves an average towards what was measured, by one part in down or in up. Something else may have had the processor for a
-// while: one measurement is not believed to be more than twice the average.
-func follow(average, measured time.Duration, down, up time.Duration) time.Duration {
-	switch {
-	case average == 0:
-		return measured
-	case measured < average:
-		return average - (average-measured)/down
-	default:
-		return average + (min(measured, 2*average)-average)/up
+// compare changes the length by how long a step with a chunk took beside one without.
+func (l *length) compare(with, without plain) {
+	l.compared++
+	grow := with.took < stretch*without.took
+	// A shorter chunk, as at the end of a prompt, may say that this length is too much, a longer one that it is not enough.
+	if rows := int(l.rows); grow && with.rows < rows || !grow && (with.rows > rows || 2*with.rows < rows) {
+		return
 	}
+	if grow != l.grew {
+		l.change = max(l.change/2, leastChange)
+	}
+	l.grew = grow
+	change := max(l.rows*l.change, 0.5)
+	if !grow {
+		change = -change
+	}
+	l.rows = min(max(l.rows+change, 1), mostRows)
 }
 
 // Took tells how long a step took, from Schedule to the release of its tokens. Without it chunks are not limited.

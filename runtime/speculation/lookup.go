@@ -1,21 +1,27 @@
 package speculation
 
 const (
-	// gram is how many tokens at the end of a sequence must be found again before anything is guessed.
+	// gram is how many tokens at the end of a sequence must be found again before anything is guessed; close behind a wrong guess it is one.
 	gram = 2
 	// candidates is how many of the last places where they stand are looked at, compared how many tokens of each at most.
 	candidates, compared = 16, 64
 	// maxHistory bounds the memory of a Lookup to 16 bytes for each of so many tokens.
 	maxHistory = 1 << 14
-	// levels are the classes of how many tokens before a guess agree: 2, 3 to 4, 5 to 8, 9 to 16, more.
-	levels = 5
+	// near is how many tokens from a wrong guess on are looked at for the place where a text goes on.
+	near = 8
+	// levels are the classes of how many tokens before a guess agree: 1, 2, 3 to 4, 5 to 8, 9 to 16, more.
+	levels = 6
 	// forgetAfter is how many guesses of a class count before their weight is halved.
 	forgetAfter = 32
+	// untried is how often guesses of the lowest class are supposed to be right before any was seen, and supposed is how many guesses
+	// count what is supposed of a class. A few wrong ones soon outweigh it.
+	untried, supposed = 0.3, 2
 )
 
 // Lookup guesses that a sequence repeats itself: it finds the place where its last tokens stood before, prompt included, and
 // reads on from there (prompt lookup; Saxena, 2023), for as long as what comes is what stood there. Of several places it takes
-// the one with the longest common past, of equals the latest.
+// the one with the longest common past, of equals the latest. Where there is none, it looks for the last token close behind its last
+// wrong guess.
 //
 // It also keeps account of how often its guesses were right, whether or not anybody computed them: that costs nothing, and tells
 // what they are worth before the first is paid for.
@@ -27,6 +33,7 @@ type Lookup struct {
 	latest []int32 // by hash: the latest such place
 	at     int     // the place of the guess at the next token; 0: there is none
 	length int
+	lost   int // the place of the last wrong guess; 0: there was none
 
 	right, all [levels]float32 // guesses by class
 }
@@ -82,6 +89,8 @@ func (l *Lookup) Add(token int32) {
 		held = l.tokens[l.at] == token
 		if l.all[c]++; held {
 			l.right[c]++
+		} else {
+			l.lost = l.at
 		}
 		if l.all[c] >= forgetAfter {
 			l.all[c], l.right[c] = l.all[c]/2, l.right[c]/2
@@ -90,7 +99,7 @@ func (l *Lookup) Add(token int32) {
 	if len(l.tokens) == cap(l.tokens) {
 		// Half of the past is let go. What stood there is found again where it stands a second time.
 		l.restart(l.tokens[len(l.tokens)/2:])
-		held = false
+		held, l.lost = false, 0
 	}
 	l.append(token)
 	if held {
@@ -111,7 +120,7 @@ func (l *Lookup) find() {
 	place := l.before[n-1]
 	for range candidates {
 		if place < 0 {
-			return
+			break
 		}
 		common := 0
 		for common < compared && common <= int(place) && l.tokens[int(place)-common] == l.tokens[n-1-common] {
@@ -121,6 +130,16 @@ func (l *Lookup) find() {
 			l.at, l.length = int(place)+1, common
 		}
 		place = l.before[place]
+	}
+	if l.at > 0 || l.lost == 0 {
+		return
+	}
+	// A copy that changes a word or leaves a few out goes on close to where it left.
+	for place := l.lost; place < min(l.lost+near, n-1); place++ {
+		if l.tokens[place] == l.tokens[n-1] {
+			l.at, l.length = place+1, 1
+			return
+		}
 	}
 }
 
@@ -138,16 +157,14 @@ func (l *Lookup) Guess(dst []int32, n int) []int32 {
 }
 
 // Trust is the chance that the guess behind ahead right ones is right too, as this sequence has shown, and 0 where there is no
-// guess. It is careful: what was never tried in a class is taken from the class below, and in the lowest as wrong, and one guess of
-// each class counts as wrong that was not. Chances are multiplied, so a little too much of each would be far too much of all.
+// guess. A class of which little was seen is taken for the class below.
 func (l *Lookup) Trust(ahead int) float64 {
 	if l.at == 0 {
 		return 0
 	}
-	trust := float64(0)
+	trust := untried
 	for c := range class(l.length+ahead) + 1 {
-		const supposed = 2 // guesses that stand for the class below
-		trust = (float64(l.right[c]) + float64(supposed*trust)) / (float64(l.all[c]) + supposed + 1)
+		trust = (float64(l.right[c]) + float64(supposed*trust)) / (float64(l.all[c]) + supposed)
 	}
 	return trust
 }
@@ -155,7 +172,7 @@ func (l *Lookup) Trust(ahead int) float64 {
 // class is the class of a guess that so many agreeing tokens stand before.
 func class(length int) int {
 	c := 0
-	for limit := gram; c < levels-1 && length > limit; limit *= 2 {
+	for limit := 1; c < levels-1 && length > limit; limit *= 2 {
 		c++
 	}
 	return c

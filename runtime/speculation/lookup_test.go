@@ -27,7 +27,7 @@ func TestGuessesStandBehindTheSamePast(t *testing.T) {
 				continue
 			}
 			n := len(l.tokens)
-			if common := min(l.length, l.at); common < gram || !slices.Equal(l.tokens[l.at-common:l.at], l.tokens[n-common:]) {
+			if common := min(l.length, l.at); common < 1 || !slices.Equal(l.tokens[l.at-common:l.at], l.tokens[n-common:]) {
 				t.Fatalf("place %d of %v: the last %d tokens are not the same", l.at, l.tokens, common)
 			}
 			for i, guess := range guesses {
@@ -46,14 +46,18 @@ func TestGuessesStandBehindTheSamePast(t *testing.T) {
 
 func TestLookup(t *testing.T) {
 	for name, c := range map[string]struct{ prompt, completion, want []int32 }{
-		"nothing before":       {[]int32{1, 2, 3}, []int32{4, 5}, nil},
-		"one token is no past": {[]int32{1, 2, 3}, []int32{9, 2}, nil},
-		"a copy":               {[]int32{1, 2, 3, 4, 5, 6}, []int32{9, 1, 2}, []int32{3, 4, 5}},
-		"at once":              {[]int32{1, 2, 3, 4, 1, 2}, nil, []int32{3, 4, 1}},
-		"the longest past":     {[]int32{7, 1, 2, 3, 8, 1, 2, 4, 5}, []int32{7, 1, 2}, []int32{3, 8, 1}},
-		"of equals the latest": {[]int32{7, 1, 2, 3, 8, 1, 2, 4, 5}, []int32{9, 1, 2}, []int32{4, 5, 9}},
-		"round and round":      {[]int32{1, 2, 1, 2}, []int32{1, 2}, []int32{1, 2, 1}},
-		"a copy that leaves":   {[]int32{1, 2, 3, 4, 5, 6, 7, 8}, []int32{1, 2, 3, 9, 5, 6}, []int32{7, 8, 1}},
+		"nothing before":        {[]int32{1, 2, 3}, []int32{4, 5}, nil},
+		"one token is no past":  {[]int32{1, 2, 3}, []int32{9, 2}, nil},
+		"a copy":                {[]int32{1, 2, 3, 4, 5, 6}, []int32{9, 1, 2}, []int32{3, 4, 5}},
+		"at once":               {[]int32{1, 2, 3, 4, 1, 2}, nil, []int32{3, 4, 1}},
+		"the longest past":      {[]int32{7, 1, 2, 3, 8, 1, 2, 4, 5}, []int32{7, 1, 2}, []int32{3, 8, 1}},
+		"of equals the latest":  {[]int32{7, 1, 2, 3, 8, 1, 2, 4, 5}, []int32{9, 1, 2}, []int32{4, 5, 9}},
+		"a word left out":       {[]int32{1, 2, 3, 4, 5, 6, 7, 8}, []int32{9, 2, 3, 5}, []int32{6, 7, 8}},
+		"another word":          {[]int32{1, 2, 3, 4, 5, 6, 7, 8}, []int32{9, 2, 3, 11, 5}, []int32{6, 7, 8}},
+		"a word put in":         {[]int32{1, 2, 3, 4, 5, 6, 7, 8}, []int32{9, 2, 3, 11, 4}, []int32{5, 6, 7}},
+		"far from where it was": {[]int32{1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15}, []int32{9, 2, 3, 14}, nil},
+		"round and round":       {[]int32{1, 2, 1, 2}, []int32{1, 2}, []int32{1, 2, 1}},
+		"a copy that leaves":    {[]int32{1, 2, 3, 4, 5, 6, 7, 8}, []int32{1, 2, 3, 9, 5, 6}, []int32{7, 8, 1}},
 	} {
 		l := NewLookup(c.prompt, 64)
 		for _, token := range c.completion {
@@ -89,7 +93,7 @@ func TestLookupForgets(t *testing.T) {
 	}
 }
 
-// Trust is earned: the first guesses of a sequence are worth nothing, and a copy is soon trusted far ahead.
+// Trust is earned: the first guesses of a sequence are worth a try and no more, and a copy is soon trusted far ahead.
 func TestTrust(t *testing.T) {
 	prompt := make([]int32, 100)
 	for i := range prompt {
@@ -98,8 +102,8 @@ func TestTrust(t *testing.T) {
 	l := NewLookup(prompt, 200)
 	l.Add(10)
 	l.Add(11)
-	if trust := l.Trust(0); trust != 0 {
-		t.Errorf("trust %v before anything held", trust)
+	if trust := l.Trust(0); trust != untried {
+		t.Errorf("trust %v before anything was tried", trust)
 	}
 	for _, token := range prompt[12:50] {
 		l.Add(token)

@@ -1,23 +1,26 @@
 package speculation
 
 import (
+	"math/bits"
 	"slices"
 	"time"
 )
 
 const (
-	// maxRows is the most rows of a step whose cost is remembered.
-	maxRows = 64
-	// samples is how many costs of steps of equal rows are remembered; the middle one counts.
-	samples = 5
+	// maxRows is the most rows of a step whose cost is learned; sizes are the classes of rows that share what was measured: 2, 3 to 4, 5 to 8,
+	// and so on.
+	maxRows, sizes = 64, 6
+	// samples is how many costs of steps of a size are remembered; the middle one counts.
+	samples = 9
 	// slope is what each row more is supposed to add, in steps of one row, until a cost was measured; from there on it is as steep as
 	// up to there.
-	slope = 0.3
-	// enough is how many costs must be known before the middle one counts against steps of so many rows: a step that lost its core
+	slope = 0.2
+	// enough is how many costs must be known before the middle one counts against steps of a size: a step that lost its core
 	// would keep its like from being tried again.
 	enough = 3
-	// stale is after how many steps a cost is forgotten, so that a judgement by chance is not for ever.
-	stale = 512
+	// stale is after how many steps without a new cost the middle one does not count against them either, so that a judgement by chance is
+	// not for ever.
+	stale = 128
 	// leastGain is what guesses must promise over none, and more of them over fewer: less is lost in what is not measured.
 	leastGain = 1.1
 	// patience is how much longer a step with guesses may take than without where others share it, who gain nothing by them.
@@ -33,7 +36,7 @@ var amounts = [...]int{1, 3, 7, MaxGuesses}
 // Costs are in steps of one row. A step is compared only with the one before it: machines are shared and contexts grow, so a
 // duration of a while ago says little, and of two steps in a row the one that lost its core says nothing of the next pair.
 type Pace struct {
-	costs [maxRows + 1]costs // by rows of the step
+	costs [sizes]costs
 	steps uint64
 
 	// Of the step before: its rows, 0 where nothing is known of it, its guesses, and how long it took.
@@ -45,7 +48,7 @@ type Pace struct {
 	tokens     float64 // that it is expected to give so far
 }
 
-// costs are the last costs of steps of equal rows.
+// costs are the last costs of steps of a size, as what each row more than one added.
 type costs struct {
 	last   [samples]float64
 	count  int // of all
@@ -72,11 +75,8 @@ func (p *Pace) Observe(rows, guesses int, took time.Duration) {
 }
 
 func (p *Pace) note(rows int, cost float64) {
-	c := &p.costs[rows]
-	if p.steps-c.step > stale {
-		c.count = 0
-	}
-	c.last[c.count%samples] = cost
+	c := &p.costs[size(rows)]
+	c.last[c.count%samples] = max(cost-1, 0) / float64(rows-1) // more rows are never cheaper than one
 	c.count++
 	c.step = p.steps
 	n := min(c.count, samples)
@@ -85,30 +85,34 @@ func (p *Pace) note(rows int, cost float64) {
 	c.middle = sorted[n/2]
 }
 
-// cost is what a step of so many rows is supposed to cost.
+// size is the class of a step of so many rows, 2 to maxRows.
+func size(rows int) int { return bits.Len(uint(rows-1)) - 1 }
+
+// cost is what a step of so many rows is supposed to cost: between those that were measured it grows evenly.
 func (p *Pace) cost(rows int) float64 {
 	cost, from, slope := 1.0, 1, slope
-	for r := 2; r <= min(rows, maxRows); r++ {
-		known := p.known(r)
-		if known == 0 {
+	for s := range p.costs {
+		if p.costs[s].count == 0 {
 			continue
 		}
-		measured := max(p.costs[r].middle, 1) // more rows are never cheaper than one
-		if known < enough {
-			measured = min(measured, cost+float64(slope*float64(r-from)))
+		most := 2 << s
+		measured := max(1+float64(p.costs[s].middle*float64(most-1)), cost)
+		if !p.sure(s) {
+			measured = min(measured, cost+float64(slope*float64(most-from)))
 		}
-		cost, from = measured, r
-		slope = (cost - 1) / float64(r-1)
+		if rows < most {
+			return cost + float64((measured-cost)*float64(rows-from))/float64(most-from)
+		}
+		cost, from = measured, most
+		slope = (cost - 1) / float64(most-1)
 	}
 	return cost + float64(slope*float64(rows-from))
 }
 
-// known is how many costs of steps of so many rows are known and not stale.
-func (p *Pace) known(rows int) int {
-	if c := &p.costs[rows]; p.steps-c.step <= stale {
-		return c.count
-	}
-	return 0
+// sure says whether enough is known of steps of a size to count against them.
+func (p *Pace) sure(size int) bool {
+	c := &p.costs[size]
+	return c.count >= enough && p.steps-c.step <= stale
 }
 
 // Plan begins the next step, in which so many sequences decode.
@@ -148,7 +152,7 @@ func (p *Pace) choose(trust func(ahead int) float64, each float64, most int) (n 
 			best, bestTokens, bestRate = n, tokens, rate*leastGain
 		}
 	}
-	if best > 0 && p.guessesBefore > 0 && p.known(p.rows+best) < enough {
+	if best > 0 && p.guessesBefore > 0 && !p.sure(size(p.rows+best)) {
 		return 0, true
 	}
 	p.rows += best

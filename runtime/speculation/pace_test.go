@@ -95,6 +95,7 @@ func TestPaceMindsOthers(t *testing.T) {
 			p.Observe(rows, rows-1, time.Duration(100+4*rows)*time.Millisecond)
 		}
 	}
+	p.Observe(1, 0, 104*time.Millisecond)
 	p.Plan(3)
 	for range 3 {
 		p.Guesses(func(int) float64 { return 0.99 }, MaxGuesses)
