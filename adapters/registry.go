@@ -97,7 +97,7 @@ type entry struct {
 	due     bool          // in line, and not admitted since
 	busy    bool          // being admitted
 	base    bool          // the state holds until the bases change
-	hold    time.Time     // until when one new file of two waits for the other; zero: it does not
+	hold    time.Time     // until when it waits: one new file of two for the other, what could not be used or read for the next try; zero: it does not
 	news    chan struct{} // closed at the next change of the above
 }
 
@@ -170,15 +170,15 @@ func (r *Registry) enqueue(e *entry) {
 	r.signal()
 }
 
-// troubleRest is how long what the system could not read waits for the next try.
-const troubleRest = 10 * time.Second
+const (
+	// idleLook is how often the registry asks whether the machine is idle, while something is left to be tested then.
+	idleLook = 250 * time.Millisecond
+	// troubleRest is how long what the system could not read waits for the next try.
+	troubleRest = 10 * time.Second
+)
 
 // tryAgain puts an entry in line after a while. The caller holds mu.
-func (r *Registry) tryAgain(e *entry) {
-	wait := idleLook
-	if e.state == StateRefused {
-		wait = troubleRest
-	}
+func (r *Registry) tryAgain(e *entry, wait time.Duration) {
 	e.hold = r.now().Add(wait)
 	r.held = append(r.held, e)
 }

@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// idleLook is how often the registry asks whether the machine is idle, while something is left to be tested then.
-const idleLook = 250 * time.Millisecond
-
 // run admits what is in line, until Close.
 func (r *Registry) run() {
 	again := time.NewTimer(0)
@@ -60,8 +57,10 @@ func (r *Registry) step() bool {
 	e.busy, e.wanted = false, false
 	e.tell()
 	switch {
+	case again && e.state == StateRefused: // the system could not read it
+		r.tryAgain(e, troubleRest)
 	case again || e.base && r.rebased != t.rebased: // the bases have changed meanwhile, or one could not be used
-		r.tryAgain(e)
+		r.tryAgain(e, idleLook)
 	case e.state == StateChecked && !e.due && !e.base:
 		r.unproven = append(r.unproven, e)
 	}
