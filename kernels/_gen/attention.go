@@ -10,11 +10,10 @@ import (
 
 // attention writes the three steps of a tile of 64 positions, and the conversions of the cache.
 func attention() {
-	wide256.scores(false)
+	wide256.scores()
 	weights()
-	wide256.mix(false)
-	wide256.scores(true)
-	wide256.mix(true)
+	wide256.mix()
+	wide256.attentionPaged()
 	halves()
 	prefetch()
 }

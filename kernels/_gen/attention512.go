@@ -8,9 +8,9 @@ import (
 
 // attention512 writes the three steps of a tile of 64 positions for several queries at a time, on registers of sixteen lanes.
 func attention512() {
-	wide512.scores(false)
+	wide512.scores()
 	weights512()
-	wide512.mix(false)
+	wide512.mix()
 }
 
 // exponential512 holds the constants of exact.Exp32 for arguments up to 0.

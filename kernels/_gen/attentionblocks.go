@@ -9,7 +9,7 @@ import (
 )
 
 // blocks is how a level meets a tile of 64 positions with several queries at a time: so many that each register of keys or
-// values, converted once if they are halves, serves as many queries as there are registers for sums.
+// values, converted once if they are no float32, serves as many queries as there are registers for sums.
 type blocks struct {
 	bytes    int // of a register
 	register func() VecVirtual
@@ -36,15 +36,6 @@ func (b blocks) registers(n int) []VecVirtual {
 	return v
 }
 
-// read fills a register with what lies i registers behind from.
-func (b blocks) read(to VecVirtual, from Mem, i int, halves bool) {
-	if halves {
-		VCVTPH2PS(at(from, b.bytes/2*i), to)
-	} else {
-		VMOVUPS(at(from, b.bytes*i), to)
-	}
-}
-
 // meet adds to the sums of each query the product of its number with each register that read fills. A single query takes each
 // register as soon as it is there: eight of them, eight sums and the number are one register more than AVX2 has.
 func (b blocks) meet(sum []VecVirtual, numbers []Mem, read func(i int, to VecVirtual)) {
@@ -69,69 +60,20 @@ func (b blocks) meet(sum []VecVirtual, numbers []Mem, read func(i int, to VecVir
 	}
 }
 
-// scores writes ref.Scores, or ref.ScoresHalves: sixteen keys lie at each of four places then, and those of the next tile at
-// the same place are asked for on the way.
-func (b blocks) scores(halves bool) {
-	step, perPlace := 1, 256/b.bytes // registers of keys at a place
-	if halves {
-		step, perPlace = 2, 64/b.bytes
-		TEXT("scoresHalves", NOSPLIT, "func(dst, q *float32, keys, next **uint16, n, dim, stride int, scale float32)")
-		Doc("scoresHalves sets dst to the scores of n queries with 64 keys, sixteen at each of four places, across and stride elements",
-			"apart; dim is even: ref.ScoresHalves.")
-	} else {
-		TEXT("scores", NOSPLIT, "func(dst, q, keys *float32, n, dim int, scale float32)")
-		Doc("scores sets dst to the scores of n queries with 64 keys, which lie across: ref.Scores.")
-	}
-	Pragma("noescape")
+// eachScores is the frame of scores: add adds to the sums of the queries whose elements begin at rows, which it moves on,
+// their products with the keys of as many registers, from first on.
+func (b blocks) eachScores(add func(first int, rows []Mem, sum []VecVirtual)) {
 	dst, q, n, along := load("dst"), load("q"), load("n"), load("dim")
 	SHLQ(Imm(2), along)
-	var across Op = imm(256)
-	if halves {
-		stride := load("stride")
-		SHLQ(Imm(1), stride)
-		across = stride
-	}
 	for _, block := range b.sizes {
 		m, wide := block.queries, block.wide
 		loop(n, m, func() {
 			for first := 0; first < 256/b.bytes; first += wide {
-				keys := []GPVirtual{load("keys")}
-				if halves {
-					list := keys[0]
-					keys = make([]GPVirtual, wide/perPlace)
-					for i := range keys {
-						keys[i] = GP64()
-						MOVQ(Mem{Base: list, Disp: 8 * (first/perPlace + i)}, keys[i])
-					}
-				}
-				start, row, dim := GP64(), GP64(), load("dim")
+				start := GP64()
 				MOVQ(q, start)
-				XORQ(row, row)
 				rows, sum := queryRows(start, along, m), b.registers(m*wide)
 				b.zero(sum...)
-				loop(dim, step, func() {
-					for d := range step {
-						each := wide / len(keys)
-						numbers := make([]Mem, m)
-						for r := range rows {
-							numbers[r] = at(rows[r], 4*d)
-						}
-						b.meet(sum, numbers, func(i int, to VecVirtual) {
-							from := Mem{Base: keys[i/each], Index: row, Scale: 1}
-							if !halves {
-								from.Disp = b.bytes * first
-							}
-							b.read(to, from, i%each, halves)
-						})
-						for i := 0; halves && i < len(keys); i++ {
-							ahead := load("next")
-							MOVQ(Mem{Base: ahead, Disp: 8 * (first/perPlace + i)}, ahead)
-							PREFETCHT1(Mem{Base: ahead, Index: row, Scale: 1})
-						}
-						ADDQ(across, row)
-					}
-					advance(rows, 4*step)
-				})
+				add(first, rows, sum)
 				scale := b.register()
 				VBROADCASTSS(address("scale"), scale)
 				for i, s := range sum {
@@ -148,28 +90,51 @@ func (b blocks) scores(halves bool) {
 	ret()
 }
 
-// mix writes ref.Mix, or ref.MixHalves: sixteen positions lie at each of four places then, and those of the next tile at the
-// same place are asked for on the way.
-func (b blocks) mix(halves bool) {
-	least, size := b.bytes/4, 4 // elements at a time, bytes of one
-	if halves {
-		least, size = 16, 2
-		TEXT("mixHalves", NOSPLIT, "func(acc, p *float32, values, next **uint16, n, dim, first, last int, corrections *float32)")
-		Doc("mixHalves adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,",
-			"dim elements each, a multiple of sixteen: ref.MixHalves.")
-	} else {
-		TEXT("mix", NOSPLIT, "func(acc, p, values *float32, n, dim, count int, corrections *float32)")
-		Doc(fmt.Sprintf("mix adds count weighted values to the sums of n queries, dim elements each, a multiple of %d: ref.Mix.", least))
-	}
+// scores writes ref.Scores.
+func (b blocks) scores() {
+	TEXT("scores", NOSPLIT, "func(dst, q, keys *float32, n, dim int, scale float32)")
+	Doc("scores sets dst to the scores of n queries with 64 keys, which lie across: ref.Scores.")
 	Pragma("noescape")
+	b.eachScores(func(first int, rows []Mem, sum []VecVirtual) {
+		keys, dim := load("keys"), load("dim")
+		loop(dim, 1, func() {
+			b.meet(sum, rows, func(i int, to VecVirtual) { VMOVUPS(Mem{Base: keys, Disp: b.bytes * (first + i)}, to) })
+			ADDQ(imm(256), keys)
+			advance(rows, 4)
+		})
+	})
+}
+
+// mixing is where a frame of mix stands: at the sums of queries from p on, from column on, which is the part-th of columns that
+// add takes together.
+type mixing struct {
+	p, stride, column GPVirtual // the weights, the bytes of a query's sums, the first column
+	part              int
+	sum               []VecVirtual
+	queries           int
+}
+
+// weights returns where the weights of each query lie whose first is at from.
+func (m *mixing) weights(from Mem) []Mem {
+	numbers := make([]Mem, m.queries)
+	for r := range numbers {
+		numbers[r] = at(from, 256*r)
+	}
+	return numbers
+}
+
+// eachMix is the frame of mix: add adds the weighted values of as many columns as it has sums of each query. The columns are a
+// multiple of least, which begin where one does.
+func (b blocks) eachMix(least int, add func(m *mixing)) {
 	acc, p, n, stride, corrections := load("acc"), load("p"), load("n"), load("dim"), load("corrections")
 	SHLQ(Imm(2), stride)
+	lanes := b.bytes / 4
 	for _, block := range b.sizes {
 		m := block.queries
 		loop(n, m, func() {
 			column, dim := GP64(), load("dim") // column is in elements
 			XORQ(column, column)
-			columns := func(wide int) {
+			columns := func(wide, part int) {
 				sums := func() []Mem {
 					start := GP64()
 					LEAQ(Mem{Base: acc, Index: column, Scale: 4}, start)
@@ -183,45 +148,26 @@ func (b blocks) mix(halves bool) {
 						VMULPS(at(row, b.bytes*i), v, sum[wide*r+i])
 					}
 				}
-				along := func(count, from GPVirtual, weights Mem, next func()) {
-					loop(count, 1, func() {
-						numbers := make([]Mem, m)
-						for r := range numbers {
-							numbers[r] = at(weights, 256*r)
-						}
-						b.meet(sum, numbers, func(i int, to VecVirtual) { b.read(to, Mem{Base: from}, i, halves) })
-						next()
-					})
-				}
-				if halves {
-					places(column, stride, func(count, from, ahead, position, row GPVirtual) {
-						along(count, from, Mem{Base: p, Index: position, Scale: 4}, func() {
-							for line := 0; line < b.bytes/4*size*wide; line += 64 {
-								PREFETCHT1(Mem{Base: ahead, Disp: line})
-							}
-							INCQ(position)
-							ADDQ(row, from)
-							ADDQ(row, ahead)
-						})
-					})
-				} else {
-					from, weights, values := GP64(), GP64(), load("values")
-					LEAQ(Mem{Base: values, Index: column, Scale: 4}, from)
-					MOVQ(p, weights)
-					along(load("count"), from, Mem{Base: weights}, func() {
-						ADDQ(imm(4), weights)
-						ADDQ(stride, from)
-					})
-				}
+				add(&mixing{p: p, stride: stride, column: column, part: part, sum: sum, queries: m})
 				for r, row := range sums() {
 					for i := range wide {
 						VMOVUPS(sum[wide*r+i], at(row, b.bytes*i))
 					}
 				}
-				ADDQ(imm(b.bytes/4*wide), column)
+				ADDQ(imm(lanes*wide), column)
 			}
-			loop(dim, b.bytes/4*block.wide, func() { columns(block.wide) })
-			loop(dim, least, func() { columns(4 * least / b.bytes) })
+			each := func(count, wide int) {
+				loop(dim, count, func() {
+					for part := range count / (lanes * wide) {
+						columns(wide, part)
+					}
+				})
+			}
+			most := max(least, lanes*block.wide)
+			each(most, block.wide)
+			if most > least {
+				each(least, min(block.wide, least/lanes))
+			}
 			for range m {
 				ADDQ(stride, acc)
 			}
@@ -232,37 +178,22 @@ func (b blocks) mix(halves bool) {
 	ret()
 }
 
-// places runs body for each of the places of a tile of halves at which positions first to last-1 lie: with how many of
-// them lie there, the address of a column of the first of them, that of the next tile's at the same place, its number, and the
-// bytes from one to the next. body counts the position up.
-func places(column, stride GPVirtual, body func(count, from, ahead, position, row GPVirtual)) {
-	next, done := label("place"), label("done")
-	position, row := load("first"), GP64()
-	MOVQ(stride, row)
-	SHRQ(Imm(1), row)
-	Label(next)
-	count := load("last")
-	SUBQ(position, count)
-	JLE(LabelRef(done))
-	from, rest := GP64(), GP64()
-	MOVQ(position, from)
-	ANDQ(Imm(15), from) // within the place
-	MOVQ(U32(16), rest)
-	SUBQ(from, rest)
-	CMPQ(count, rest)
-	CMOVQGT(rest, count)
-	IMULQ(row, from)
-	LEAQ(Mem{Base: from, Index: column, Scale: 2}, from)
-	place, ahead, list := GP64(), GP64(), load("next")
-	MOVQ(position, place)
-	SHRQ(Imm(4), place)
-	MOVQ(from, ahead)
-	ADDQ(Mem{Base: list, Index: place, Scale: 8}, ahead)
-	Load(Param("values"), list)
-	ADDQ(Mem{Base: list, Index: place, Scale: 8}, from)
-	body(count, from, ahead, position, row)
-	JMP(LabelRef(next))
-	Label(done)
+// mix writes ref.Mix.
+func (b blocks) mix() {
+	TEXT("mix", NOSPLIT, "func(acc, p, values *float32, n, dim, count int, corrections *float32)")
+	Doc(fmt.Sprintf("mix adds count weighted values to the sums of n queries, dim elements each, a multiple of %d: ref.Mix.", b.bytes/4))
+	Pragma("noescape")
+	b.eachMix(b.bytes/4, func(m *mixing) {
+		from, weights, values := GP64(), GP64(), load("values")
+		LEAQ(Mem{Base: values, Index: m.column, Scale: 4}, from)
+		MOVQ(m.p, weights)
+		count := load("count")
+		loop(count, 1, func() {
+			b.meet(m.sum, m.weights(Mem{Base: weights}), func(i int, to VecVirtual) { VMOVUPS(Mem{Base: from, Disp: b.bytes * i}, to) })
+			ADDQ(imm(4), weights)
+			ADDQ(m.stride, from)
+		})
+	})
 }
 
 // queryRows returns the addresses of element 0 of m rows that lie stride bytes apart from base on.

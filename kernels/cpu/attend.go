@@ -202,7 +202,7 @@ func (t *attendTask) stretch(s *scratch, chunk, part int) {
 	u := &t.units[chunk]
 	first, end := t.tiles(u, part)
 	if t.direct(u) {
-		t.stretchHalves(s, chunk, part, first, end)
+		t.stretchInPlace(s, chunk, part, first, end)
 		return
 	}
 	span := &t.spans[u.span]
@@ -244,7 +244,7 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 			p, corrections := s.probs[a*ref.Tile:b*ref.Tile], s.corrections[a:b]
 			t.expect(s, u)
 			if t.direct(u) {
-				table.halves.scores(p, s.queries[a*dim:b*dim], &s.halfTiles[0], &s.halfTiles[1], dim, t.how.Scale)
+				t.cache.inPlace.scores(p, s.queries[a*dim:b*dim], &s.pagedTiles[0], &s.pagedTiles[1], dim, t.how.Scale)
 			} else {
 				table.scores(p, s.queries[a*dim:b*dim], s.keys, dim, t.how.Scale)
 			}
@@ -257,7 +257,7 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 			table.weights(p, from, to, s.states[a:b], corrections)
 			t.expect(s, u)
 			if t.direct(u) {
-				table.halves.mix(s.sums[a*dim:b*dim], p, &s.halfTiles[0], &s.halfTiles[1], dim, from, to, corrections)
+				t.cache.inPlace.mix(s.sums[a*dim:b*dim], p, &s.pagedTiles[0], &s.pagedTiles[1], dim, from, to, corrections)
 			} else {
 				table.mix(s.sums[a*dim:b*dim], p, s.values, dim, from, to, corrections)
 			}

@@ -18,6 +18,8 @@ type cache struct {
 	half   []uint16  // the memory of a CacheF16
 	full   []float32 // the memory of a CacheF32
 	coder  *coder    // of a quantized type
+
+	inPlace *inPlace // nil where a tile always becomes float32 first
 }
 
 // coder is how a quantized type is stored and read.
@@ -44,6 +46,9 @@ func (b *backend) NewCache(l kernels.CacheLayout) (kernels.Cache, error) {
 		c.full = unsafe.Slice((*float32)(p), len(memory)/4)
 	default:
 		c.coder = b.table.coders[l.Type.Encoding()]
+	}
+	if p := b.table.inPlace[l.Type.Encoding()]; p != nil && l.HeadDim%p.dims == 0 {
+		c.inPlace = p
 	}
 	return c, nil
 }

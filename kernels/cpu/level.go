@@ -27,8 +27,8 @@ type table struct {
 	mix            func(acc, p, values []float32, dim, first, last int, corrections []float32)
 	halvesToFloats func(dst []float32, stride int, src []uint16, cols int)
 	floatsToHalves func(dst []uint16, src []float32)
-	coders         map[quant.Type]*coder // of the quantized cache types
-	halves         halfTiles
+	coders         map[quant.Type]*coder   // of the quantized cache types
+	inPlace        map[quant.Type]*inPlace // of the cache types that can be met where they lie
 
 	prefetch func(memory []byte) // a hint that it will be read
 
@@ -123,6 +123,7 @@ func overlayRef(t *table) {
 		mulFloats64:    ref.MulFloats64,
 		expand:         ref.Expand,
 		coders:         make(map[quant.Type]*coder),
+		inPlace:        make(map[quant.Type]*inPlace),
 		products:       make(map[quant.Type]*product),
 		limits:         plainLimits,
 	}

@@ -22,8 +22,12 @@ func hasAVX2() bool {
 	return avx2.Built && cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C
 }
 
-// halvesUpTo is up to how many queries a tile of halves is met where it lies; every six of them convert it again.
-const halvesUpTo = 16
+// halvesUpTo and quantsUpTo are up to how many queries a tile of halves, or of quants, is met where it lies; every six of them
+// convert it again, which costs half as much again for quants.
+const (
+	halvesUpTo = 16
+	quantsUpTo = 8
+)
 
 // panelsOfEightFrom is the number of rows of activations from which on a panel of whole rows of weights pays, at the levels whose
 // registers hold eight rows side by side; up to it they meet one block of the weights after the other, as it is unpacked.
@@ -38,7 +42,9 @@ func overlayAVX2(t *table) {
 	t.halvesToFloats, t.floatsToHalves = avx2.HalvesToFloats, avx2.FloatsToHalves
 	t.coders[quant.Q8_0] = &coder{encode: avx2.EncodeQ8_0, keys: avx2.LoadKeysQ8_0, values: avx2.DecodeQ8_0}
 	t.coders[quant.Q4_0] = &coder{encode: avx2.EncodeQ4_0, keys: avx2.LoadKeysQ4_0, values: avx2.DecodeQ4_0}
-	t.halves = halfTiles{dims: 16, most: halvesUpTo, scores: avx2.ScoresHalves, mix: avx2.MixHalves}
+	t.inPlace[quant.F16] = &inPlace{dims: 16, most: halvesUpTo, scores: avx2.ScoresHalves, mix: avx2.MixHalves}
+	t.inPlace[quant.Q8_0] = &inPlace{dims: 32, most: quantsUpTo, scores: avx2.ScoresQ8_0, mix: avx2.MixQ8_0}
+	t.inPlace[quant.Q4_0] = &inPlace{dims: 32, most: quantsUpTo, scores: avx2.ScoresQ4_0, mix: avx2.MixQ4_0}
 	t.prefetch, t.mulFloats, t.expand = avx2.Prefetch, avx2.MulFloats, avx2.Expand
 	t.mulFloats64 = avx2.MulFloats64
 	t.limits = limits{
@@ -110,7 +116,8 @@ func hasAVX512() bool {
 // them in registers again for every few rows.
 const panelsOfBytesFrom = 17
 
-// overlayAVX512 sets the quantized products and attention on float32; on halves that of avx2 stays, whose conversion is faster.
+// overlayAVX512 sets the quantized products and attention on float32; on a cache where it lies that of avx2 stays, whose
+// conversion of halves is faster (that of quants was not timed).
 func overlayAVX512(t *table) {
 	t.mulFloats = avx512.MulFloats
 	t.limits.bytes, t.limits.bytesTurn, t.limits.bytesBy = avx512.LimitBytes, avx512.LimitBytesTurn, "VPDPBUSD"

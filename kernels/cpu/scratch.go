@@ -19,8 +19,8 @@ type scratch struct {
 	sums, outputs  []float32
 	queries, probs []float32 // the queries of a unit, [queries][HeadDim], and their weights of a tile, [queries][ref.Tile]
 	corrections    []float32
-	halfTiles      [2]ref.HalfTile // the tile that is met where it lies, and the one after it
-	next, nextEnd  int             // positions of the next tile whose memory has not been asked for yet
+	pagedTiles     [2]ref.PagedTile // the tile that is met where it lies, and the one after it
+	next, nextEnd  int              // positions of the next tile whose memory has not been asked for yet
 }
 
 // grow returns s with length n, reallocated when its capacity is less. What it held is lost then.

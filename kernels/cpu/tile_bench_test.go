@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/weft-run/weft/kernels/kerneltest"
+	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/kernels/ref"
 )
 
@@ -19,13 +20,6 @@ func BenchmarkTile(b *testing.B) {
 	}
 	r := kerneltest.Rand()
 	floats := kerneltest.Floats(r, kerneltest.Normal, dim*ref.Tile)
-	memory := make([]uint16, len(floats))
-	ref.FloatsToHalves(memory, floats)
-	tile := &ref.HalfTile{Stride: ref.Quarter}
-	for i := range tile.Keys {
-		tile.Keys[i] = memory[i*ref.Quarter*dim:][:ref.Quarter*dim]
-		tile.Values[i] = tile.Keys[i]
-	}
 	for _, n := range []int{1, 3, 8, 16} {
 		q, acc, p := kerneltest.Floats(r, kerneltest.Normal, n*dim), make([]float32, n*dim), make([]float32, n*ref.Tile)
 		corrections, states := make([]float32, n), make([]ref.Softmax, n)
@@ -42,13 +36,25 @@ func BenchmarkTile(b *testing.B) {
 			}},
 			{"mix", func() { table.mix(acc, p, floats, dim, 0, ref.Tile, corrections) }},
 		}
-		if h := table.halves; h.most > 0 {
+		for typ, h := range table.inPlace {
+			tile, rows := &ref.PagedTile{Tokens: ref.Tile}, make([]byte, typ.RowBytes(len(floats)))
+			quant.Encode(typ, rows, floats)
+			keys, size := rows, typ.RowBytes(dim)
+			if typ != quant.F16 {
+				keys = make([]byte, len(rows))
+				for token := range ref.Tile {
+					ref.StoreKeyQuants(typ, keys, ref.Tile, token, rows[token*size:(token+1)*size])
+				}
+			}
+			for i := range tile.Keys {
+				tile.Keys[i], tile.Values[i], tile.At[i] = keys, rows, i*ref.Quarter
+			}
 			steps = append(steps, []struct {
 				name string
 				f    func()
 			}{
-				{"scoresHalves", func() { h.scores(p, q, tile, tile, dim, 0.125) }},
-				{"mixHalves", func() { h.mix(acc, p, tile, tile, dim, 0, ref.Tile, corrections) }},
+				{"scores" + typ.String(), func() { h.scores(p, q, tile, tile, dim, 0.125) }},
+				{"mix" + typ.String(), func() { h.mix(acc, p, tile, tile, dim, 0, ref.Tile, corrections) }},
 			}...)
 		}
 		for _, step := range steps {

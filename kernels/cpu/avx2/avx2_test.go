@@ -101,8 +101,6 @@ func TestOthers(t *testing.T) {
 		"scores":         func(t *testing.T) { kerneltest.TestScores(t, Scores) },
 		"weights":        func(t *testing.T) { kerneltest.TestWeights(t, Weights) },
 		"mix":            func(t *testing.T) { kerneltest.TestMix(t, Mix) },
-		"scoresHalves":   func(t *testing.T) { kerneltest.TestScoresHalves(t, ScoresHalves) },
-		"mixHalves":      func(t *testing.T) { kerneltest.TestMixHalves(t, MixHalves) },
 		"halvesToFloats": func(t *testing.T) { kerneltest.TestHalvesToFloats(t, HalvesToFloats) },
 		"floatsToHalves": func(t *testing.T) { kerneltest.TestFloatsToHalves(t, FloatsToHalves) },
 	} {
