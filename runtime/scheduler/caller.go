@@ -25,6 +25,9 @@ func (c Class) String() string {
 // rows of a page or so, as pages are kept; where the cache is not shared, a whole sequence.
 const quantum = 256
 
+// mostCost bounds how much further ahead a caller must be whose rows would be computed again: others wait that long for it.
+const mostCost = 3 * quantum
+
 // memory is how many rows a caller is at most held to be ahead of the poorest: one who asks for little is far behind for ever, and
 // who comes new must not be given all that another had before.
 const memory = 16 * quantum
@@ -128,8 +131,8 @@ func (s *Scheduler) count() {
 // yields says whether v, which runs, gives its place up to q, which waits. Within a caller it is a matter of rank. Between two,
 // everyone has a place before anyone has two; further places go to who is behind by more than a quantum, and from Batch to
 // Interactive as soon as that is not ahead. None of these can be turned round at once, or two sequences would
-// take one place from each other for ever.
-func yields(v, q *sequence) bool {
+// take one place from each other for ever. cost is how many more rows than a quantum that must be.
+func yields(v, q *sequence, cost int) bool {
 	from, to := v.caller, q.caller
 	if from == to {
 		return cmp.Or(cmp.Compare(q.class, v.class), cmp.Compare(q.priority, v.priority)) < 0
@@ -138,19 +141,25 @@ func yields(v, q *sequence) bool {
 		return false
 	}
 	lead := int64(from.served - to.served)
-	return to.running == 0 && from.running > 1 || lead > quantum || lead >= 0 && q.class < v.class
+	return to.running == 0 && from.running > 1 || lead > int64(quantum+cost) || lead >= 0 && q.class < v.class
 }
 
 // yielder returns the sequence that gives its place and its pages up to q, or nil: then nobody does, or all who would have too few.
-// It spares the last place of a caller where another has two.
+// It spares the last place of a caller where another has two. Where q wants the pages and not only the place, v's do not stay in the
+// cache: then v's caller must be ahead by what is computed again too, or that would be a good part of all work.
 func (s *Scheduler) yielder(q *sequence) *sequence {
 	var worst *sequence
 	free := s.pages.Free()
+	short := free < s.pages.PagesFor(len(q.tokens))
 	for _, v := range s.running {
+		cost := 0
+		if short {
+			cost = min(v.computed, mostCost)
+		}
 		switch {
 		case v.paused:
 			free += len(v.table.Pages())
-		case yields(v, q):
+		case yields(v, q, cost):
 			free += len(v.table.Pages())
 			if worst == nil || cmp.Or(cmp.Compare(min(v.caller.running, 2), min(worst.caller.running, 2)), fair(v, worst)) > 0 {
 				worst = v

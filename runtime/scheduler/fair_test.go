@@ -2,6 +2,7 @@ package scheduler_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -12,22 +13,29 @@ import (
 
 // crowd is some callers who always want more than there is, each with sequences of its own kind of the same mean length.
 type crowd struct {
-	t     *rapid.T
+	t     rapid.TB
 	s     *scheduler.Scheduler
+	draw  func(most int) int // a length, from 1 on
 	last  scheduler.SeqID
 	of    map[scheduler.SeqID]int // whose sequence it is
 	queue []int                   // of each caller, sequences alive
 	rows  []int                   // of each caller, tokens computed that never were before
 	seen  map[scheduler.SeqID]int // tokens computed so far
+	all   int                     // tokens computed, those that were before included
 }
 
-func (c *crowd) add(caller int) {
+func newCrowd(t rapid.TB, s *scheduler.Scheduler, callers int, draw func(most int) int) *crowd {
+	return &crowd{
+		t: t, s: s, draw: draw, of: map[scheduler.SeqID]int{}, seen: map[scheduler.SeqID]int{}, queue: make([]int, callers), rows: make([]int, callers),
+	}
+}
+
+func (c *crowd) add(caller, prompt, tokens int) {
 	c.last++
 	c.of[c.last] = caller
 	c.queue[caller]++
-	prompt := rapid.IntRange(1, 40).Draw(c.t, "prompt")
 	err := c.s.Add(&scheduler.Sequence{
-		ID: c.last, Prompt: make([]int32, prompt), MaxTokens: rapid.IntRange(1, 60).Draw(c.t, "max"), Caller: fmt.Sprint(caller),
+		ID: c.last, Prompt: make([]int32, c.draw(prompt)), MaxTokens: c.draw(tokens), Caller: fmt.Sprint(caller),
 		Root: kvcache.Key{byte(c.last), byte(c.last >> 8), byte(c.last >> 16)},
 	})
 	if err != nil {
@@ -42,6 +50,7 @@ func (c *crowd) step() {
 		if p.Sample {
 			sampled = append(sampled, scheduler.Sampled{ID: p.ID, Token: 7})
 		}
+		c.all += len(p.Tokens)
 		if end := p.Pos + len(p.Tokens); end > c.seen[p.ID] {
 			c.rows[c.of[p.ID]] += end - c.seen[p.ID]
 			c.seen[p.ID] = end
@@ -69,9 +78,7 @@ func TestCallersShareAlike(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := crowd{
-			t: t, s: s, of: map[scheduler.SeqID]int{}, seen: map[scheduler.SeqID]int{}, queue: make([]int, callers), rows: make([]int, callers),
-		}
+		c := newCrowd(t, s, callers, func(most int) int { return rapid.IntRange(1, most).Draw(t, "length") })
 		oldest, since := scheduler.SeqID(0), 0
 		for range rapid.IntRange(500, 3000).Draw(t, "steps") {
 			for caller := range callers {
@@ -80,7 +87,7 @@ func TestCallersShareAlike(t *testing.T) {
 					want *= 4 // the greedy one
 				}
 				for c.queue[caller] < want {
-					c.add(caller)
+					c.add(caller, 40, 60)
 				}
 			}
 			c.step()
@@ -103,4 +110,38 @@ func TestCallersShareAlike(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Where callers take pages from each other, a turn is worth what it costs: most of the rows are not computed again.
+func TestTurnsAreWorthTheirCost(t *testing.T) {
+	const callers = 4
+	pages, err := kvcache.New(24, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := scheduler.New(scheduler.Config{MaxBatch: 10, StepTokens: 256, LogitRows: 10, ContextLen: 768}, pages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	c := newCrowd(t, s, callers, func(most int) int { return 1 + rng.IntN(most) })
+	for range 8000 {
+		for caller := range callers {
+			for c.queue[caller] < 5 {
+				prompt := 128
+				if c.last%4 == 0 {
+					prompt = 656
+				}
+				c.add(caller, prompt, 96)
+			}
+		}
+		c.step()
+	}
+	fresh := 0
+	for _, rows := range c.rows {
+		fresh += rows
+	}
+	if 4*fresh < 3*c.all {
+		t.Errorf("%d of %d rows were computed for the first time, want three of four", fresh, c.all)
+	}
 }
