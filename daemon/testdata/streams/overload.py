@@ -173,7 +173,7 @@ def run_caller(number, args, part, url, rate, start, end, pipe):
 
 
 def anonymous(pid):
-    """RssAnon of a process in MB."""
+    """RssAnon of a process in MiB."""
     with open(f"/proc/{pid}/status") as f:
         return next(int(line.split()[1]) for line in f if line.startswith("RssAnon:")) / 1024
 
@@ -250,7 +250,7 @@ def summary(args, url, slices, rates):
         "first_token": quantiles(t for s in slices for c in s["seen"] for t in c[1]), "gap": quantiles(t for s in slices for c in s["seen"] for t in c[2]),
         "silence_s": max(silence(sum((c[4] for c in s["seen"]), collections.Counter())) or 0 for s in slices),
         "answers_after_s": [s["answers"] and round(s["answers"], 2) for s in slices], "pages_held": [s["held"] for s in slices],
-        "rss_anon_mb": at | ({"most": round(max(memory), 1)} if memory else {}),
+        "rss_anon_mib": at | ({"most": round(max(memory), 1)} if memory else {}),
         "callers": callers, "errors": dict(sum((c[5] for s in slices for c in s["seen"]), collections.Counter()).most_common(5)),
     }
 
