@@ -25,7 +25,7 @@ func (a *app) inspectCommand() *cobra.Command {
 		Use:   "inspect FILE...",
 		Short: "say what is in GGUF files and adapters, how much memory they take, and what would refuse them",
 		Long: "inspect reads the headers of GGUF files and says of each what is in it, how much memory it takes, and every reason for which this\n" +
-			"version would refuse to serve it. Of a split set it wants any one file and finds the others. It reads no weights, so a file of any\n" +
+			"version would refuse to serve it. Of a split set it wants any one file and finds the others, of a folder the model in it. It reads no weights, so a file of any\n" +
 			"size takes a moment, and works without a daemon. Adapters are GGUF files or folders of PEFT; --base names the model that they shall fit. Exit code 0 says that all files would be served, 1 that one would be refused.\n\n" +
 			"A settings file beside the model, the memory budget and weights that are no numbers are the daemon's to judge.",
 		Args: arguments(1, math.MaxInt, "one GGUF file or more"),
@@ -110,6 +110,11 @@ func inspect(path string, o inspection) *report {
 		r.inspectAdapter(path, o)
 		return r
 	}
+	path, err := modelIn(path)
+	if err != nil {
+		r.refuse(err)
+		return r
+	}
 	f, err := gguf.Open(path, gguf.DefaultLimits())
 	if err != nil {
 		r.refuse(err)
@@ -122,6 +127,40 @@ func inspect(path string, o inspection) *report {
 	r.describe(f.Meta(), f.Tensors(), o)
 	r.judge(f, o)
 	return r
+}
+
+// modelIn returns the file of the one model in a folder, of a split set the first that is there, and any other path as it is.
+func modelIn(path string) (string, error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return path, nil // no folder, or none that can be read: opening it says so
+	}
+	var found []string
+	sets := map[string]bool{}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".gguf") || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if base, _, count, isShard := gguf.ShardName(e.Name()); isShard {
+			first := gguf.ShardPath(base, 1, count)
+			if sets[first] {
+				continue
+			}
+			sets[first] = true
+		}
+		found = append(found, e.Name())
+	}
+	switch len(found) {
+	case 1:
+		return filepath.Join(path, found[0]), nil
+	case 0:
+		return path, errors.New("the folder holds neither a GGUF file nor an adapter")
+	}
+	names := found
+	if len(names) > 5 {
+		names = append(names[:5:5], "...")
+	}
+	return path, fmt.Errorf("the folder holds %d models (%s) and may hold one; name one of the files", len(found), strings.Join(names, ", "))
 }
 
 // describePieces describes what can be read of a file or a split set that cannot be opened as a model. That it cannot is told
