@@ -50,7 +50,7 @@ func (b *book) statusOf(s repository.Status) api.ModelStatus {
 		Name: s.Name, Aliases: s.Aliases, State: s.State, Reason: s.Reason, Next: s.Next, BuiltIn: s.Builtin, Files: s.Files, Bytes: s.Bytes,
 		Generation: s.Generation, Architecture: s.Architecture, Quantization: s.Quantization, Parameters: s.Parameters, Context: s.ContextLen,
 		Resident: s.Memory, Running: s.Engine.Running, Queued: s.Engine.Queue, PagesUsed: s.Engine.PagesUsed, PagesKept: s.Engine.PagesKept, PagesTotal: s.Engine.PagesTotal,
-		Drafted: s.Engine.Drafted, Accepted: s.Engine.Accepted, Draft: s.Draft, DraftedByModel: s.Engine.DraftedByModel, AcceptedByModel: s.Engine.AcceptedByModel,
+		Preempted: s.Engine.Preempted, Drafted: s.Engine.Drafted, Accepted: s.Engine.Accepted, Draft: s.Draft, DraftedByModel: s.Engine.DraftedByModel, AcceptedByModel: s.Engine.AcceptedByModel,
 		Pinned: s.Pinned, Used: timeOrNil(s.Used), LastRefusal: s.LastRefusal, LastRefused: timeOrNil(s.LastRefused),
 		Seen: timeOrNil(s.Arrived), Served: timeOrNil(s.Served),
 	}

@@ -101,6 +101,8 @@ type ModelStatus struct {
 	PagesKept  int `json:"pages_kept"` // held by no request, kept for one that begins alike
 	PagesTotal int `json:"pages_total"`
 
+	Preempted uint64 `json:"preemptions,omitempty"` // times that a sequence gave its pages up to another and was computed again
+
 	Drafted  uint64 `json:"drafted_tokens,omitempty"`  // guesses at tokens to come that were computed
 	Accepted uint64 `json:"accepted_tokens,omitempty"` // of these, those that were right
 

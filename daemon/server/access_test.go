@@ -158,7 +158,7 @@ func TestMetrics(t *testing.T) {
 		`weft_server_tokens_total{kind="completion"}`, `weft_server_tokens_total{kind="prompt"}`,
 		"weft_server_first_token_seconds_count 1", "weft_server_inter_token_seconds_count", "weft_server_queue_seconds_count 1",
 		"weft_engine_step_rows_sum 3", "weft_engine_step_duration_seconds_count 1",
-		`weft_repository_resident_bytes{model="lily"} 1.572864e+06`, `weft_engine_running_sequences{model="lily"} 2`,
+		`weft_repository_resident_bytes{model="lily"} 1.572864e+06`, `weft_engine_running_sequences{model="lily"} 2`, `weft_engine_preemptions{model="lily"} 5`,
 		`weft_repository_models{state="refused"} 1`, "weft_server_connections 0", `weft_build_info{version="v0"} 1`, "process_open_fds", "go_goroutines",
 	} {
 		if !strings.Contains(text, want) {

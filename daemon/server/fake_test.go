@@ -125,8 +125,8 @@ func (f *fakeModels) List() []api.ModelStatus {
 	served := time.Unix(1700000000, 0).UTC()
 	return []api.ModelStatus{
 		{Name: "aaa", State: api.StateRefused, Reason: "it is no model"},
-		{Name: "lily", Aliases: []string{"flower"}, State: api.StateServing, Generation: 7, Served: &served, Context: 64, Resident: 1 << 20, Running: 1, Queued: 2},
-		{Name: "lily", State: api.StateRetiring, Generation: 6, Served: &served, Context: 64, Resident: 1 << 19, Running: 1},
+		{Name: "lily", Aliases: []string{"flower"}, State: api.StateServing, Generation: 7, Served: &served, Context: 64, Resident: 1 << 20, Running: 1, Queued: 2, Preempted: 3},
+		{Name: "lily", State: api.StateRetiring, Generation: 6, Served: &served, Context: 64, Resident: 1 << 19, Running: 1, Preempted: 2},
 	}
 }
 

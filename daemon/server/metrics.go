@@ -177,11 +177,12 @@ var (
 	descPagesKept  = prometheus.NewDesc("weft_engine_kept_pages", "Pages of the cache that no request holds, kept for one that begins alike.", []string{"model"}, nil)
 	descDrafted    = prometheus.NewDesc("weft_engine_drafted_tokens", "Guesses at tokens to come that the loaded generation has computed.", []string{"model"}, nil)
 	descAccepted   = prometheus.NewDesc("weft_engine_accepted_tokens", "Of these, those that were right: each saved a step.", []string{"model"}, nil)
+	descPreempted  = prometheus.NewDesc("weft_engine_preemptions", "Times that a sequence of the loaded generation gave its pages up to another and was computed again: many say that the cache is small for what is asked at once.", []string{"model"}, nil)
 	descPagesTotal = prometheus.NewDesc("weft_engine_total_pages", "Pages of the cache.", []string{"model"}, nil)
 )
 
 func (c *modelCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descModels, descResident, descRunning, descQueued, descPagesUsed, descPagesKept, descPagesTotal, descDrafted, descAccepted} {
+	for _, d := range []*prometheus.Desc{descModels, descResident, descRunning, descQueued, descPagesUsed, descPagesKept, descPagesTotal, descPreempted, descDrafted, descAccepted} {
 		ch <- d
 	}
 }
@@ -205,6 +206,7 @@ func (c *modelCollector) Collect(ch chan<- prometheus.Metric) {
 		sum.PagesUsed += st.PagesUsed
 		sum.PagesKept += st.PagesKept
 		sum.PagesTotal += st.PagesTotal
+		sum.Preempted += st.Preempted
 		sum.Drafted += st.Drafted
 		sum.Accepted += st.Accepted
 		figures[name] = sum
@@ -222,6 +224,7 @@ func (c *modelCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(descPagesUsed, float64(f.PagesUsed), name)
 		gauge(descPagesKept, float64(f.PagesKept), name)
 		gauge(descPagesTotal, float64(f.PagesTotal), name)
+		gauge(descPreempted, float64(f.Preempted), name)
 		gauge(descDrafted, float64(f.Drafted), name)
 		gauge(descAccepted, float64(f.Accepted), name)
 	}
