@@ -95,8 +95,8 @@ func TestCallersShareAlike(t *testing.T) {
 			for _, rows := range c.rows {
 				least, most = min(least, rows), max(most, rows)
 			}
-			// One context more than the sequences that are under way: a turn waits for what would be computed again.
-			if bound := quantum + 4*contextLen; most-least > bound {
+			// Beside the sequences under way: a turn waits for what would be computed again, of each whose pages it takes.
+			if bound := quantum + 6*contextLen; most-least > bound {
 				t.Fatalf("rows of the callers: %v; they are further apart than %d", c.rows, bound)
 			}
 			first := c.last
