@@ -61,18 +61,13 @@ func (c *Cache) share(u kvcache.Usage) CacheShare {
 // The errors are those of Cache.
 func (e *Engine) DropCache(ctx context.Context, match func(domain string) bool) (dropped int, err error) {
 	done := make(chan int, 1)
-	drop := func() {
-		n := e.loop.manager.Drop(match)
-		e.note(scheduler.Step{}) // so that Stats says so when this returns
-		done <- n
-	}
-	if err = e.call(ctx, drop); err != nil {
+	if err = e.call(ctx, func() { done <- e.loop.manager.Drop(match) }); err != nil {
 		return 0, err
 	}
 	return <-done, nil
 }
 
-// call runs f on the loop's goroutine, between two steps, and waits until it has.
+// call runs f on the loop's goroutine, between two steps, and waits until it has. Stats says what f changed when call returns.
 func (e *Engine) call(ctx context.Context, f func()) error {
 	ran := make(chan struct{})
 	e.mu.Lock()
@@ -80,7 +75,11 @@ func (e *Engine) call(ctx context.Context, f func()) error {
 		defer e.mu.Unlock()
 		return e.ended
 	}
-	e.post(event{kind: called, call: func() { f(); close(ran) }})
+	e.post(event{kind: called, call: func() {
+		f()
+		e.note(scheduler.Step{})
+		close(ran)
+	}})
 	e.mu.Unlock()
 	select {
 	case <-ran:

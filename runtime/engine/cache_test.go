@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -90,5 +91,57 @@ func TestCacheByDomains(t *testing.T) {
 	f.Close()
 	if _, err := f.Cache(testContext(t)); !errors.Is(err, ErrClosed) {
 		t.Errorf("of a closed engine: %v", err)
+	}
+}
+
+// Who was told that pages came back reads so in Stats, also where the loop is busy with the next piece of news.
+func TestStatsKnowWhatWasGivenBack(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		give func(fake) (int64, error)
+	}{
+		{"given back", func(f fake) (int64, error) { return f.GiveBack(testContext(t), false) }},
+		{"dropped", func(f fake) (int64, error) {
+			n, err := f.DropCache(testContext(t), func(string) bool { return true })
+			return int64(n), err
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := newFake(t, func(c *Config) { c.ContextLen, c.PageTokens, c.Pages = 256, 16, 40 })
+			read(t, f.submit(t, Request{Prompt: prompt(70, 3), MaxTokens: 4, IgnoreEOS: true}))
+			eventually(t, "pages kept", func() bool { return f.Stats().PagesKept > 0 })
+			// The first call holds the loop until the two behind it are posted together; the last one holds it again.
+			var posted, read sync.WaitGroup
+			busy := func(until *sync.WaitGroup, running chan struct{}) {
+				if err := f.call(testContext(t), func() { close(running); until.Wait() }); err != nil {
+					t.Error(err)
+				}
+			}
+			waiting := func() int {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				return len(f.inbox)
+			}
+			posted.Add(1)
+			read.Add(1)
+			var all sync.WaitGroup
+			first := make(chan struct{})
+			all.Go(func() { busy(&posted, first) })
+			<-first
+			all.Go(func() {
+				defer read.Done()
+				if n, err := tc.give(f); err != nil || n == 0 {
+					t.Errorf("%d came back, %v", n, err)
+				}
+				if s := f.Stats(); s.PagesKept != 0 {
+					t.Errorf("after that %+v", s)
+				}
+			})
+			eventually(t, "the news is posted", func() bool { return waiting() == 1 })
+			all.Go(func() { busy(&read, make(chan struct{})) })
+			eventually(t, "both are posted", func() bool { return waiting() == 2 })
+			posted.Done()
+			all.Wait()
+		})
 	}
 }
