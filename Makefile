@@ -82,7 +82,7 @@ test-arm64: ## kernels and models on arm64 under qemu-user, each level on a proc
 	@for c in max:neoni8mm cortex-a76:neondot cortex-a53:neon; do echo "qemu -cpu $$c"; export QEMU_CPU=$${c%:*} EXPECT_CPU=$${c#*:}; \
 	  GOARCH=arm64 $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/cpu/neon; \
 	  GOARCH=arm64 $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/cpu -run 'Level|Tables|Project|Attend|Row|Embed|Rotate|Pool'; \
-	  GOARCH=arm64 $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/... ./runtime/models -run 'Kernel|Ref|Exact|Golden|Decode|Stories|Bits'; done
+	  GOARCH=arm64 $(GO) test -count=1 -short -exec qemu-aarch64-static ./kernels/... ./runtime/models -run 'Kernel|Ref|Exact|Golden|Decode|Stories|Bits' -skip Attend; done
 
 .PHONY: test-clients
 test-clients: build ## the official openai clients for Python and Node against a live daemon (needs python3 and npm)
