@@ -16,16 +16,17 @@ type memoryGroup struct {
 
 // hierarchy is one version of control groups: where it is mounted, and the names of its files.
 type hierarchy struct {
-	version  int
-	mounts   []string
-	limits   []string
-	usage    string
-	inactive string // the key of memory.stat for what was read of files and not used for a while
+	version int
+	mounts  []string
+	limits  []string
+	usage   string
+	files   [2]string // the keys of memory.stat for what was read of files, and
+	mapped  string    // for what of it processes have mapped
 }
 
 var (
-	hierarchy1 = hierarchy{1, []string{"sys/fs/cgroup/memory"}, []string{"memory.limit_in_bytes"}, "memory.usage_in_bytes", "total_inactive_file"}
-	hierarchy2 = hierarchy{2, []string{"sys/fs/cgroup", "sys/fs/cgroup/unified"}, []string{"memory.max", "memory.high"}, "memory.current", "inactive_file"}
+	hierarchy1 = hierarchy{1, []string{"sys/fs/cgroup/memory"}, []string{"memory.limit_in_bytes"}, "memory.usage_in_bytes", [2]string{"total_inactive_file", "total_active_file"}, "total_mapped_file"}
+	hierarchy2 = hierarchy{2, []string{"sys/fs/cgroup", "sys/fs/cgroup/unified"}, []string{"memory.max", "memory.high"}, "memory.current", [2]string{"inactive_file", "active_file"}, "file_mapped"}
 )
 
 // memoryGroups lists the control groups of the process and those above them, the lowest first, wherever they may be mounted. A group of the
@@ -90,18 +91,18 @@ func (m memoryGroup) number(root fs.FS, file string) (int64, bool) {
 	return n, err == nil && n > 0
 }
 
-// stat is one value of the group's memory.stat, 0 where it is not known.
-func (m memoryGroup) stat(root fs.FS, key string) int64 {
+// stat is the group's memory.stat, in bytes. Values that are no numbers, or below 0, are left out.
+func (m memoryGroup) stat(root fs.FS) map[string]int64 {
+	values := map[string]int64{}
 	text, err := fs.ReadFile(root, path.Join(m.dir, "memory.stat"))
 	if err != nil {
-		return 0
+		return values
 	}
 	for line := range strings.Lines(string(text)) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && name == key {
-			if n, err := strconv.ParseInt(value, 10, 64); err == nil && n > 0 {
-				return n
-			}
+		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if n, err := strconv.ParseInt(value, 10, 64); ok && err == nil && n > 0 && n < noLimit/4 {
+			values[name] = n
 		}
 	}
-	return 0
+	return values
 }

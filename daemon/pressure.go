@@ -19,10 +19,14 @@ const (
 	// pressed and relieved are the strains at which giving back begins and ends.
 	pressed, relieved = 1, 0.2
 	// pressedLook is the time between two looks while memory is wanted: what was given back shows by then. calmLook is that of other times
-	// where the kernel tells when stalls begin, and idleLook where it does not.
+	// where the kernel tells when stalls begin, and idleLook where it does not. soonLook is that where usage tells at once: while a control
+	// group is over its limit and there is something to give back, and when one may be full before the next look.
 	pressedLook = time.Second
 	calmLook    = 10 * time.Second
 	idleLook    = 2 * time.Second
+	soonLook    = 100 * time.Millisecond
+	// fastest is how many bytes a second others are thought to take at most: a group is looked at again before it can be full at that rate.
+	fastest = 512 << 20
 	// stallTrigger asks the kernel to tell when tasks have waited for memory for 0.2 s of 2 s; shorter windows want privileges.
 	stallTrigger = "some 200000 2000000\x00"
 )
@@ -63,27 +67,53 @@ type pressure struct {
 	given func(what string, bytes int64) // counts; may be nil
 	state func(level float64)            // is told of each measure; may be nil
 
-	on    bool // memory is wanted
-	empty bool // since then everything was given back, and the log says so
+	clock func() time.Time
+
+	byStalls, byLimits bool // who wants memory
+	empty              bool // since then everything was given back, and the log says so
 }
 
-// step measures and gives back one thing, if memory is wanted. It returns whether memory is wanted still.
-func (p *pressure) step(ctx context.Context, now time.Time) bool {
-	s := p.gauge.measure(now)
+// step measures and gives back one thing, if memory is wanted. It returns when to look again; calm is the answer where there is no hurry.
+func (p *pressure) step(ctx context.Context, calm time.Duration) time.Duration {
+	s := p.gauge.measure(p.clock())
 	if p.state != nil {
-		p.state(s.level)
+		p.state(max(s.stalls.level, s.limits.level))
 	}
+	on := p.byStalls || p.byLimits
+	p.byStalls, p.byLimits = s.stalls.wanted(p.byStalls), s.limits.wanted(p.byLimits)
 	switch {
-	case p.on && s.level <= relieved:
-		p.on, p.empty = false, false
-		p.log.Info("memory pressure is over")
-		return false
-	case !p.on && s.level < pressed:
-		return false
+	case p.byLimits:
+		p.giveBack(ctx, s.limits.why)
+	case p.byStalls:
+		p.giveBack(ctx, s.stalls.why)
+	default:
+		p.empty = false
+		if on {
+			p.log.Info("memory pressure is over")
+		}
+		return soon(s.left, calm)
 	}
-	p.on = true
-	p.giveBack(ctx, s.why)
-	return true
+	if p.empty {
+		return pressedLook
+	}
+	p.gauge.restart(p.clock()) // the stalls until now are no reason to give back more
+	if p.byLimits {
+		return soonLook
+	}
+	return pressedLook
+}
+
+// wanted is whether memory is wanted for a strain, where it was or was not before.
+func (s strain) wanted(before bool) bool {
+	return s.level >= pressed || before && s.level > relieved
+}
+
+// soon is how long to wait where so many bytes are left until a control group is pressed.
+func soon(left int64, calm time.Duration) time.Duration {
+	if left >= fastest*int64(calm/time.Second) {
+		return calm
+	}
+	return max(soonLook, time.Duration(left)*time.Second/fastest)
 }
 
 // giveBack gives back the first thing that there is.
@@ -113,29 +143,28 @@ func (p *pressure) giveBack(ctx context.Context, why string) {
 	}
 	if !p.empty {
 		p.empty = true
-		p.log.Warn("memory pressure, and nothing is left to give back: what is loaded is in use or pinned", "reason", why)
+		p.log.Warn("memory pressure, and nothing is left to give back: what is loaded is in use or pinned; give the daemon more memory, or unpin models, or lower memory_budget", "reason", why)
 	}
 }
 
 // run steps until ctx ends: when the kernel tells of stalls, where it does, and by a timer.
 func (p *pressure) run(ctx context.Context, trigger *stallWatch) {
+	calm := idleLook
+	if trigger != nil {
+		calm = calmLook
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		most := calm
 		select {
 		case <-ctx.Done():
 			return
 		case <-trigger.stalls():
+			most = pressedLook // the last look may be long ago, and the share of that time small
 		case <-timer.C:
 		}
-		switch {
-		case p.step(ctx, time.Now()):
-			timer.Reset(pressedLook)
-		case trigger != nil:
-			timer.Reset(calmLook)
-		default:
-			timer.Reset(idleLook)
-		}
+		timer.Reset(p.step(ctx, most))
 	}
 }
 
@@ -150,7 +179,7 @@ func (p *process) mindMemory(ctx context.Context) {
 		p.log.Debug("the kernel does not tell of memory stalls by itself; they are looked for regularly", "every", idleLook, "reason", err)
 	}
 	defer trigger.close()
-	minder := pressure{gauge: gauge{root: root}, from: holders{p.models, p.adapters}, log: p.log, given: p.metrics.GivenBack, state: p.metrics.Pressed}
+	minder := pressure{gauge: gauge{root: root}, from: holders{p.models, p.adapters}, log: p.log, given: p.metrics.GivenBack, state: p.metrics.Pressed, clock: time.Now}
 	minder.run(ctx, trigger)
 }
 

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -61,13 +63,14 @@ func TestPressureByStalls(t *testing.T) {
 	counted := map[string]int64{}
 	p := pressure{gauge: gauge{root: root}, from: from, log: slog.New(slog.NewTextHandler(&log, nil)), given: func(what string, n int64) { counted[what] += n }}
 	now, total := time.Unix(1e9, 0), time.Hour
+	p.clock = func() time.Time { return now }
 	look := func(share float64, on bool, gave ...string) {
 		t.Helper()
 		now = now.Add(time.Second)
 		total += time.Duration(share * float64(time.Second))
 		root["proc/pressure/memory"] = stallText(total)
 		from.gave = nil
-		if got := p.step(t.Context(), now); got != on || !slices.Equal(from.gave, gave) {
+		if got := p.step(t.Context(), calmLook) == pressedLook; got != on || !slices.Equal(from.gave, gave) {
 			t.Errorf("at %v of the time: wanted is %v and given back was %v, want %v and %v", share, got, from.gave, on, gave)
 		}
 	}
@@ -112,7 +115,7 @@ func TestPressureByLimits(t *testing.T) {
 		"no limit":            {"0::/system.slice/weftd.service\n", map[string]string{unit + "memory.current": "1000", unit + "memory.high": "max", unit + "memory.max": "max"}, false, ""},
 		"below high":          {"0::/system.slice/weftd.service\n", map[string]string{unit + "memory.current": "940", unit + "memory.high": "1000"}, false, ""},
 		"near high":           {"0::/system.slice/weftd.service\n", map[string]string{unit + "memory.current": "951", unit + "memory.high": "1000"}, true, "control group /system.slice/weftd.service has 95 % of its memory.high"},
-		"unused files":        {"0::/system.slice/weftd.service\n", map[string]string{unit + "memory.current": "950", unit + "memory.high": "1000", unit + "memory.stat": "anon 700\ninactive_file 200\n"}, false, ""},
+		"unused files":        {"0::/system.slice/weftd.service\n", map[string]string{unit + "memory.current": "950", unit + "memory.high": "1000", unit + "memory.stat": "anon 700\ninactive_file 100\nactive_file 100\n"}, false, ""},
 		"near max":            {"0::/system.slice/weftd.service\n", map[string]string{unit + "memory.current": "990", unit + "memory.high": "max", unit + "memory.max": "1000"}, true, "99 % of its memory.max"},
 		"a slice":             {"0::/system.slice/weftd.service\n", map[string]string{unit + "memory.current": "5", cg + "system.slice/memory.current": "960", cg + "system.slice/memory.high": "1000"}, true, "control group /system.slice has"},
 		"a container":         {"0::/\n", map[string]string{cg + "memory.current": "960", cg + "memory.max": "1000"}, true, "control group / has"},
@@ -125,12 +128,101 @@ func TestPressureByLimits(t *testing.T) {
 			root := machine(c.groups, c.files)
 			from := &fakeHolder{pages: 1}
 			var log bytes.Buffer
-			p := pressure{gauge: gauge{root: root}, from: from, log: slog.New(slog.NewTextHandler(&log, nil))}
-			if on := p.step(t.Context(), time.Unix(1e9, 0)); on != c.on || !strings.Contains(log.String(), c.says) {
+			p := pressure{gauge: gauge{root: root}, from: from, log: slog.New(slog.NewTextHandler(&log, nil)), clock: time.Now}
+			p.step(t.Context(), calmLook)
+			if on := len(from.gave) > 0; on != c.on || !strings.Contains(log.String(), c.says) {
 				t.Errorf("wanted is %v; the log says %s", on, log.String())
 			}
 		})
 	}
+}
+
+// TestWeightsCountBeforeTheyAreMissed: mapped weights count against a limit also where the kernel holds them for unused, as it does until it
+// looks for something to drop; what other programs mapped does not, nor does what is mapped no more, however lately it was read.
+func TestWeightsCountBeforeTheyAreMissed(t *testing.T) {
+	page := int64(os.Getpagesize())
+	for name, c := range map[string]struct {
+		own, inactive, active, mapped int64 // pages
+		share                         int64 // of a limit of 1000 pages that is full, in %
+	}{
+		"weights":              {300, 400, 0, 300, 90},
+		"weights of elsewhere": {900, 400, 0, 300, 90},
+		"weights in use":       {300, 100, 300, 300, 90},
+		"others' files":        {0, 200, 200, 400, 60},
+		"given back":           {0, 0, 400, 0, 60},
+		"nothing is known":     {-1, 400, 0, 300, 60},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stat := func(prefix, mapped string) string {
+				return fmt.Sprintf("%sinactive_file %d\n%sactive_file %d\n%s%s %d\n", prefix, c.inactive*page, prefix, c.active*page, prefix, mapped, c.mapped*page)
+			}
+			full := fmt.Sprint(1000 * page)
+			for _, root := range []fs.FS{
+				machine("0::/a\n", map[string]string{
+					"proc/self/statm": fmt.Sprintf("5000 400 %d 9 0 9 0\n", c.own), "sys/fs/cgroup/a/memory.current": full,
+					"sys/fs/cgroup/a/memory.max": full, "sys/fs/cgroup/a/memory.stat": stat("", "file_mapped"),
+				}),
+				machine("4:memory:/a\n", map[string]string{
+					"proc/self/statm": fmt.Sprintf("5000 400 %d 9 0 9 0\n", c.own), "sys/fs/cgroup/memory/a/memory.usage_in_bytes": full,
+					"sys/fs/cgroup/memory/a/memory.limit_in_bytes": full, "sys/fs/cgroup/memory/a/memory.stat": stat("total_", "mapped_file"),
+				}),
+			} {
+				got := (&gauge{root: root}).measure(time.Now())
+				if want := max((950-10*c.share)*page, 0); got.left != want {
+					t.Errorf("%d bytes are left until the group is pressed, want %d", got.left, want)
+				}
+			}
+		})
+	}
+}
+
+// TestLimitsAreLookedAtInTime: a group that can be full soon is looked at before that.
+func TestLimitsAreLookedAtInTime(t *testing.T) {
+	for left, want := range map[int64]time.Duration{
+		noLimit: calmLook, 10 * fastest: calmLook, fastest: time.Second, fastest / 2: time.Second / 2, 100: soonLook, 0: soonLook,
+	} {
+		if got := soon(left, calmLook); got != want {
+			t.Errorf("with %d bytes left in %v, want %v", left, got, want)
+		}
+	}
+	root := machine("0::/a\n", map[string]string{"sys/fs/cgroup/a/memory.current": "0\n", "sys/fs/cgroup/a/memory.max": fmt.Sprintln(int64(fastest * 2))})
+	p := pressure{gauge: gauge{root: root}, from: &fakeHolder{pages: 1, models: []string{"a"}}, log: slog.New(slog.DiscardHandler), clock: time.Now}
+	used := func(bytes int, want time.Duration) {
+		t.Helper()
+		root["sys/fs/cgroup/a/memory.current"] = &fstest.MapFile{Data: fmt.Appendln(nil, bytes)}
+		if got := p.step(t.Context(), calmLook); got.Round(10*time.Millisecond) != want {
+			t.Errorf("the next look is in %v, want %v", got, want)
+		}
+	}
+	used(1, 1900*time.Millisecond)
+	used(fastest, 900*time.Millisecond)
+	used(fastest*2, soonLook) // pages
+	used(fastest*2, soonLook) // the model
+	used(fastest*2, pressedLook)
+	used(fastest, 900*time.Millisecond)
+}
+
+// TestStallsOfBeforeGiveNothingBack: stalls until something was given back are no reason to give back more.
+func TestStallsOfBeforeGiveNothingBack(t *testing.T) {
+	root := machine("0::/a\n", map[string]string{"sys/fs/cgroup/a/memory.max": "1000\n", "sys/fs/cgroup/a/memory.current": "500\n"})
+	from := &fakeHolder{models: []string{"a", "b", "c", "d"}}
+	now := time.Unix(1e9, 0)
+	p := pressure{gauge: gauge{root: root}, from: from, log: slog.New(slog.DiscardHandler), clock: func() time.Time { return now }}
+	look := func(after, stalls time.Duration, used string, models int) {
+		t.Helper()
+		now = now.Add(after)
+		root["proc/pressure/memory"] = stallText(stalls)
+		root["sys/fs/cgroup/a/memory.current"] = &fstest.MapFile{Data: []byte(used)}
+		if p.step(t.Context(), calmLook); len(from.models) != models {
+			t.Errorf("%d models are left, want %d", len(from.models), models)
+		}
+	}
+	look(0, 0, "500", 4)
+	look(time.Second, 90*time.Millisecond, "960", 3)          // the limit wants it, and stalls would not let it end
+	look(100*time.Millisecond, 90*time.Millisecond, "900", 3) // it is over
+	look(time.Second, 390*time.Millisecond, "900", 2)
+	look(500*time.Millisecond, 395*time.Millisecond, "900", 2)
+	look(500*time.Millisecond, 395*time.Millisecond, "900", 2)
 }
 
 // TestStallsOfTheGroup: a group's own stalls count where the machine has none.
@@ -141,7 +233,7 @@ func TestStallsOfTheGroup(t *testing.T) {
 	root["sys/fs/cgroup/a/memory.pressure"] = stallText(time.Second)
 	g.measure(now)
 	root["sys/fs/cgroup/a/memory.pressure"] = stallText(2 * time.Second)
-	if s := g.measure(now.Add(4 * time.Second)); s.level < 2.4 || s.level > 2.6 || !strings.Contains(s.why, "control group /a waited for memory in 25 %") {
+	if s := g.measure(now.Add(4 * time.Second)).stalls; s.level < 2.4 || s.level > 2.6 || !strings.Contains(s.why, "control group /a waited for memory in 25 %") {
 		t.Errorf("%+v", s)
 	}
 	if files := stallFiles(root); !slices.Equal(files, []string{"/sys/fs/cgroup/a/memory.pressure", "/proc/pressure/memory"}) {
@@ -172,8 +264,11 @@ func FuzzStrain(f *testing.F) {
 		})
 		g := gauge{root: root}
 		for i := range 2 {
-			if s := g.measure(time.Unix(int64(i), 0)); s.level < 0 || s.level != s.level || s.level > 0 && s.why == "" {
-				t.Fatalf("%+v", s)
+			all := g.measure(time.Unix(int64(i), 0))
+			for _, s := range []strain{all.stalls, all.limits} {
+				if s.level < 0 || s.level != s.level || s.level > 0 && s.why == "" || all.left < 0 {
+					t.Fatalf("%+v", all)
+				}
 			}
 		}
 	})

@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -12,6 +13,8 @@ import (
 const (
 	// stallShare is the share of time in which tasks waited for memory from which on the machine counts as pressed.
 	stallShare = 0.10
+	// stallWindow is the least time over which stalls are a share of it: in shorter ones a single stall is much.
+	stallWindow = time.Second
 	// nearLimit and belowLimit are the shares of a control group's limit that count as pressed, and as none.
 	nearLimit, belowLimit = 0.95, 0.90
 )
@@ -21,6 +24,16 @@ type strain struct {
 	level float64
 	why   string
 }
+
+// strains are the highest of each kind.
+type strains struct {
+	stalls strain // of the time since the last measure
+	limits strain // of this moment
+	left   int64  // what a control group can take until it is pressed, in bytes; noLimit where no group has a limit
+}
+
+// noLimit is more than any machine has.
+const noLimit = 1 << 62
 
 // gauge measures strain. It is one goroutine's.
 type gauge struct {
@@ -32,23 +45,36 @@ type gauge struct {
 type stalled struct {
 	total time.Duration // in which some task waited for memory, since the start of the machine
 	at    time.Time
+	last  strain // until then
 }
 
-// measure is the highest strain now. What stalls tell is of the time since the last measure.
-func (g *gauge) measure(now time.Time) (worst strain) {
-	worse := func(s strain, ok bool) {
-		if ok && s.level > worst.level {
-			worst = s
-		}
-	}
-	worse(g.stalls("proc/pressure/memory", "the machine", now))
+// measure is the highest strain now. What stalls tell is of the time since the last measure, or of stallWindow where that is longer.
+func (g *gauge) measure(now time.Time) strains {
+	worst := strains{left: noLimit}
+	mapped := mappedFiles(g.root)
+	worst.stalls.rise(g.stalls("proc/pressure/memory", "the machine", now))
 	for _, m := range memoryGroups(g.root) {
 		if m.version == 2 {
-			worse(g.stalls(path.Join(m.dir, "memory.pressure"), "control group "+m.group, now))
+			worst.stalls.rise(g.stalls(path.Join(m.dir, "memory.pressure"), "control group "+m.group, now))
 		}
-		worse(m.strain(g.root))
+		s, left := m.strain(g.root, mapped)
+		worst.limits.rise(s)
+		worst.left = min(worst.left, left)
 	}
 	return worst
+}
+
+// restart forgets the stalls until now.
+func (g *gauge) restart(now time.Time) {
+	g.stall = nil
+	g.measure(now)
+}
+
+// rise makes s the higher of the two.
+func (s *strain) rise(other strain) {
+	if other.level > s.level {
+		*s = other
+	}
 }
 
 // stallFiles are the files that tell of stalls, with the way to them: of the process's own control group, then of the machine.
@@ -63,26 +89,30 @@ func stallFiles(root fs.FS) (files []string) {
 }
 
 // stalls reads a file of pressure stall information (Documentation/accounting/psi.rst of the kernel).
-func (g *gauge) stalls(file, who string, now time.Time) (strain, bool) {
+func (g *gauge) stalls(file, who string, now time.Time) (next strain) {
 	text, err := fs.ReadFile(g.root, file)
 	if err != nil {
-		return strain{}, false
+		return strain{}
 	}
 	total, ok := stallTotal(string(text))
 	if !ok {
-		return strain{}, false
+		return strain{}
 	}
 	before, known := g.stall[file]
+	known = known && total >= before.total
+	since := now.Sub(before.at)
+	if known && since >= 0 && since < stallWindow {
+		return before.last
+	}
+	if known && since > 0 {
+		share := float64(total-before.total) / float64(since)
+		next = strain{share / stallShare, fmt.Sprintf("tasks of %s waited for memory in %.0f %% of the time", who, 100*share)}
+	}
 	if g.stall == nil {
 		g.stall = map[string]stalled{}
 	}
-	g.stall[file] = stalled{total, now}
-	since := now.Sub(before.at)
-	if !known || since <= 0 || total < before.total {
-		return strain{}, false
-	}
-	share := float64(total-before.total) / float64(since)
-	return strain{share / stallShare, fmt.Sprintf("tasks of %s waited for memory in %.0f %% of the time", who, 100*share)}, true
+	g.stall[file] = stalled{total, now, next}
+	return next
 }
 
 // stallTotal is the time of the line "some avg10=0.00 avg60=0.00 avg300=0.00 total=123", which counts microseconds.
@@ -102,25 +132,43 @@ func stallTotal(text string) (time.Duration, bool) {
 	return 0, false
 }
 
-// strain is how near a group is to its limit. What was read of files and not used for a while is not counted: the kernel takes that first, and
-// nobody misses it.
-func (m memoryGroup) strain(root fs.FS) (strain, bool) {
+// strain is how near a group is to its limit, and how many bytes it can take until it is pressed. Files that were read are not counted,
+// whether they were used lately or not: the kernel takes those first, and where somebody misses them stalls tell. What this process has
+// mapped, in bytes, is counted: the weights of its models, which only it can give up before they are missed.
+func (m memoryGroup) strain(root fs.FS, mapped int64) (worst strain, left int64) {
+	left = noLimit
 	used, ok := m.number(root, m.usage)
 	if !ok {
-		return strain{}, false
+		return worst, left
 	}
-	used = max(used-m.stat(root, m.inactive), 0)
-	worst, found := strain{}, false
+	stat := m.stat(root)
+	files := stat[m.files[0]] + stat[m.files[1]]
+	used = max(used-max(files-min(mapped, stat[m.mapped]), 0), 0)
 	for _, file := range m.limits {
 		limit, ok := m.number(root, file)
 		if !ok {
 			continue
 		}
 		share := float64(used) / float64(limit)
-		if level := (share - belowLimit) / (nearLimit - belowLimit); !found || level >= worst.level {
-			worst = strain{level, fmt.Sprintf("control group %s has %.0f %% of its %s", m.group, 100*share, file)}
-			found = true
-		}
+		worst.rise(strain{(share - belowLimit) / (nearLimit - belowLimit), fmt.Sprintf("control group %s has %.0f %% of its %s", m.group, 100*share, file)})
+		left = min(left, max(int64(nearLimit*float64(limit))-used, 0))
 	}
-	return worst, found
+	return worst, left
+}
+
+// mappedFiles is what this process has in memory of files that it has mapped, in bytes; 0 where that is not known.
+func mappedFiles(root fs.FS) int64 {
+	text, err := fs.ReadFile(root, "proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text)) // size, resident, shared, in pages
+	if len(fields) < 3 {
+		return 0
+	}
+	n, err := strconv.ParseInt(fields[2], 10, 64)
+	if err != nil || n < 0 || n > noLimit/int64(os.Getpagesize()) {
+		return 0
+	}
+	return n * int64(os.Getpagesize())
 }
