@@ -20,8 +20,14 @@ import (
 const asDaemon = "RUN_AS_WEFTD"
 
 func TestMain(m *testing.M) {
+	if group := os.Getenv(inGroup); group != "" {
+		join(group)
+	}
 	if os.Getenv(asDaemon) != "" {
 		main()
+	}
+	if os.Getenv(asEater) != "" {
+		eat()
 	}
 	os.Exit(m.Run())
 }
