@@ -137,23 +137,33 @@ func stallTotal(text string) (time.Duration, bool) {
 // mapped, in bytes, is counted: the weights of its models, which only it can give up before they are missed.
 func (m memoryGroup) strain(root fs.FS, mapped int64) (worst strain, left int64) {
 	left = noLimit
-	used, ok := m.number(root, m.usage)
-	if !ok {
-		return worst, left
-	}
-	stat := m.stat(root)
-	files := stat[m.files[0]] + stat[m.files[1]]
-	used = max(used-max(files-min(mapped, stat[m.mapped]), 0), 0)
+	used := int64(-1) // not read yet: most groups have no limit
 	for _, file := range m.limits {
 		limit, ok := m.number(root, file)
-		if !ok {
+		if !ok || limit >= noLimit {
 			continue
+		}
+		if used < 0 {
+			if used, ok = m.used(root, mapped); !ok {
+				return strain{}, noLimit
+			}
 		}
 		share := float64(used) / float64(limit)
 		worst.rise(strain{(share - belowLimit) / (nearLimit - belowLimit), fmt.Sprintf("control group %s has %.0f %% of its %s", m.group, 100*share, file)})
 		left = min(left, max(int64(nearLimit*float64(limit))-used, 0))
 	}
 	return worst, left
+}
+
+// used is what counts of a group's usage, in bytes, as strain says.
+func (m memoryGroup) used(root fs.FS, mapped int64) (bytes int64, ok bool) {
+	bytes, ok = m.number(root, m.usage)
+	if !ok {
+		return 0, false
+	}
+	stat := m.stat(root)
+	files := stat[m.files[0]] + stat[m.files[1]]
+	return max(bytes-max(files-min(mapped, stat[m.mapped]), 0), 0), true
 }
 
 // mappedFiles is what this process has in memory of files that it has mapped, in bytes; 0 where that is not known.
