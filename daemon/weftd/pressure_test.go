@@ -20,7 +20,7 @@ import (
 const (
 	// inGroup has the test binary join the control group whose folder it names, before it becomes anything else.
 	inGroup = "RUN_IN_GROUP"
-	// asEater makes it a program that takes 1 MiB for each byte that it reads, and answers it.
+	// asEater makes it a program that takes 2 MiB for each byte that it reads, and answers it.
 	asEater = "RUN_AS_EATER"
 )
 
@@ -37,7 +37,7 @@ func eat() {
 		if _, err := os.Stdin.Read(one); err != nil {
 			os.Exit(0) // nobody asks for more
 		}
-		held = append(held, slices.Repeat([]byte{byte(len(held) + 1)}, 1<<20))
+		held = append(held, slices.Repeat([]byte{byte(len(held) + 1)}, 2<<20))
 		if _, err := os.Stdout.Write(one); err != nil {
 			os.Exit(1)
 		}
@@ -91,9 +91,9 @@ func limitedGroup(t *testing.T, bytes int64) (dir string, used func() float64) {
 // the kernel kills; a stream that runs then ends with the tokens that it has elsewhere, pinned models stay, and what went comes back.
 func TestNeighbourEats(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes 256 MiB, and seconds")
+		t.Skip("it takes 768 MiB, and seconds")
 	}
-	group, used := limitedGroup(t, 256<<20)
+	group, used := limitedGroup(t, 768<<20)
 	dir := folder(t)
 	must(t, os.Mkdir(filepath.Join(dir, "models"), 0o755))
 	for i, name := range []string{"old", "new", "busy", "kept"} {
@@ -145,12 +145,12 @@ func TestNeighbourEats(t *testing.T) {
 	must(t, eater.Start())
 	t.Cleanup(func() { _ = eater.Process.Kill(); _ = eater.Wait() })
 	var rest func() []int32 // of a stream that runs when memory is short
-	for mib := 0; !strings.Contains(log(), "nothing is left to give back"); mib++ {
+	for bites := 0; !strings.Contains(log(), "nothing is left to give back"); bites++ {
 		if _, err = more.Write([]byte{1}); err == nil {
 			_, err = took.Read(make([]byte, 1))
 		}
 		if err != nil {
-			t.Fatalf("the kernel killed the program that had %d MiB, before the daemon had given all back: %v\n%s", mib, err, log())
+			t.Fatalf("the kernel killed the program that had %d MiB, before the daemon had given all back: %v\n%s", 2*bites, err, log())
 		}
 		<-time.After(time.Millisecond)
 		said, waited := log(), time.Now()
