@@ -176,12 +176,17 @@ func (s *Scheduler) yielder(q *sequence) *sequence {
 func (s *Scheduler) first() *sequence {
 	var best *sequence
 	for _, q := range s.waiting {
-		if q.paused || s.waitsFor(q) != nil {
-			continue
-		}
-		if best == nil || cmp.Or(cmp.Compare(min(q.caller.running, 1), min(best.caller.running, 1)), fair(q, best)) < 0 {
+		if s.ready(q) && (best == nil || before(q, best)) {
 			best = q
 		}
 	}
 	return best
+}
+
+// ready says whether q, which waits, may be admitted.
+func (s *Scheduler) ready(q *sequence) bool { return !q.paused && s.waitsFor(q) == nil }
+
+// before says whether a is to be admitted before b.
+func before(a, b *sequence) bool {
+	return cmp.Or(cmp.Compare(min(a.caller.running, 1), min(b.caller.running, 1)), fair(a, b)) < 0
 }

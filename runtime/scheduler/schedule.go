@@ -10,7 +10,7 @@ import (
 //
 // Decoding goes first: it takes one row of each stream, and a stream that waits is a gap that its reader sees. Prompts fill the
 // rest of the budget, those of the poorest caller first, and what they leave admits sequences from the queue: one that does not fit
-// holds up the others, so that a long prompt is not overtaken for ever. Guesses take what nobody else wanted.
+// is overtaken for a while and then holds up the others. Guesses take what nobody else wanted.
 func (s *Scheduler) Schedule() Step {
 	if s.inStep {
 		panic("BUG: scheduler: Schedule before Update of the step before")
@@ -66,6 +66,7 @@ func (s *Scheduler) preempt(v *sequence) {
 	s.pages.Release(&v.table)
 	v.computed = 0
 	v.running = false
+	v.overtook = nil
 	if !v.paused {
 		v.caller.running--
 	}
@@ -108,38 +109,50 @@ func (s *Scheduler) prefill() {
 
 // admit takes sequences from the queue while the step has rows for them, and there are places and pages for all tokens they have.
 // It takes places and pages from those who are to yield them, and pages from paused sequences; the others finish sooner when they are left
-// alone.
+// alone. Pages that are too few for the first go to others for a while.
 func (s *Scheduler) admit() {
 	for s.budget(); ; {
 		q := s.first()
 		if q == nil || s.wantedBefore(q) >= s.room {
 			return
 		}
-		places := 0
-		for _, c := range s.callers {
-			places += c.running
-		}
+		places := s.places()
 		for places >= s.cfg.MaxBatch || !s.open(q) {
 			victim := s.newestPaused()
 			if places >= s.cfg.MaxBatch || victim == nil {
 				if victim = s.yielder(q); victim == nil {
+					s.overtake(q)
 					return
 				}
 				places--
 			}
 			s.preempt(victim)
 		}
-		// All memory that the sequence will need, so that decoding allocates nothing.
-		q.tokens = slices.Grow(q.tokens, q.limit-len(q.tokens))
-		q.keys = slices.Grow(q.keys, q.limit/s.pages.PageTokens()-len(q.keys))
-		s.pages.Reserve(&q.table, q.limit)
-		i := slices.Index(s.waiting, q)
-		s.waiting = slices.Delete(s.waiting, i, i+1)
-		s.running = insert(s.running, q)
-		q.running = true
-		q.caller.running++
-		q.paid = max(q.paid, q.computed)
+		s.seat(q)
 	}
+}
+
+// places is how many places are taken.
+func (s *Scheduler) places() (places int) {
+	for _, c := range s.callers {
+		places += c.running
+	}
+	return places
+}
+
+// seat makes q, which has pages, one of those that run.
+func (s *Scheduler) seat(q *sequence) {
+	// All memory that the sequence will need, so that decoding allocates nothing.
+	q.tokens = slices.Grow(q.tokens, q.limit-len(q.tokens))
+	q.keys = slices.Grow(q.keys, q.limit/s.pages.PageTokens()-len(q.keys))
+	s.pages.Reserve(&q.table, q.limit)
+	i := slices.Index(s.waiting, q)
+	s.waiting = slices.Delete(s.waiting, i, i+1)
+	s.running = insert(s.running, q)
+	q.running = true
+	q.caller.running++
+	q.paid = max(q.paid, q.computed)
+	s.caughtUp(q)
 }
 
 // budget sets how many rows of the step are for prompts.
@@ -249,6 +262,9 @@ func (s *Scheduler) advance(q *sequence, part *Part, sampled []Sampled) {
 	}
 	q.computed += len(part.Tokens) - part.Drafts + max(0, len(sampled)-1)
 	q.charge()
+	if q.overtook != nil {
+		q.overtook.passed += len(part.Tokens)
+	}
 	q.scored = max(q.scored, part.Pos+part.ScoreTo)
 	if len(sampled) > 0 {
 		q.drafts = 0

@@ -136,6 +136,9 @@ type sequence struct {
 	begun    bool // was in a step
 	drafts   int  // guesses that stand in the memory behind tokens
 
+	overtook *sequence // whom it was admitted before, for as long as that one waits
+	passed   int       // rows computed for those that overtook it, while it waits
+
 	sample       bool // wants tokens
 	bounded      bool // its MaxTokens fit the context
 	ignoreEOG    bool
@@ -237,6 +240,7 @@ func (s *Scheduler) Counts() Counts {
 // remove forgets q and frees its pages.
 func (s *Scheduler) remove(q *sequence) {
 	s.pages.Release(&q.table)
+	s.caughtUp(q)
 	delete(s.byID, q.id)
 	s.leave(q)
 	if q.paused {
