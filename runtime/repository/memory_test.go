@@ -164,7 +164,11 @@ func TestABudgetRefusesBeforeLoading(t *testing.T) {
 			s.Settings.ContextLen = 4096
 		}
 	})
-	b.want("b", StateServing, "needs", "cache of 4096 tokens")
+	// What the swap gives back has what was refused for want of memory checked once more.
+	eventually(t, "the refused context is told of", func() bool {
+		s := b.status("b")
+		return s.State == StateServing && strings.Contains(s.Reason, "needs") && strings.Contains(s.Reason, "cache of 4096 tokens")
+	})
 	// Memory that becomes free goes to who was refused for want of it.
 	must(t, os.Remove(b.path("a")))
 	b.sync()
