@@ -120,34 +120,31 @@ func modelInFolder(dir string, e watch.Entry) (candidate, bool) {
 
 // modelsIn groups the GGUF files of one folder: a plain file is a model, the files of a split set are one together.
 func modelsIn(files []watch.File) []candidate {
-	var plain, split []candidate
-	sets := map[string]int{} // base and count of a set to its place in split
-	for _, f := range files {
-		name, isModel := strings.CutSuffix(f.Name, ".gguf")
-		if !isModel {
-			continue
-		}
-		base, _, count, isShard := gguf.ShardName(f.Name)
-		if !isShard {
-			plain = append(plain, candidate{name: name, where: f.Path, files: []watch.File{f}, problem: f.Problem})
-			continue
-		}
-		first := strings.TrimSuffix(gguf.ShardPath(base, 1, count), ".gguf")
-		at, ok := sets[first]
-		if !ok {
-			at = len(split)
-			sets[first] = at
-			split = append(split, candidate{name: base, where: f.Path, aliases: []string{first}})
-		}
-		split[at].files = append(split[at].files, f)
-		if f.Problem != "" && split[at].problem == "" {
-			split[at].problem = f.Name + ": " + f.Problem
-		}
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = f.Name
 	}
-	for i := range split {
-		split[i].missing = missingShards(split[i].files)
+	var found []candidate
+	for _, set := range gguf.FileSets(names) {
+		c := candidate{name: set.Name}
+		for _, i := range set.Files {
+			f := files[i]
+			c.files = append(c.files, f)
+			if f.Problem != "" && c.problem == "" {
+				c.problem = f.Problem
+				if set.Split {
+					c.problem = f.Name + ": " + f.Problem
+				}
+			}
+		}
+		c.where = c.files[0].Path
+		if set.Split {
+			c.aliases = []string{strings.TrimSuffix(set.First, ".gguf")}
+			c.missing = missingShards(c.files)
+		}
+		found = append(found, c)
 	}
-	return append(plain, split...)
+	return found
 }
 
 // missingShards names the first file that a split set lacks, or returns "".

@@ -135,32 +135,27 @@ func modelIn(path string) (string, error) {
 	if err != nil {
 		return path, nil // no folder, or none that can be read: opening it says so
 	}
-	var found []string
-	sets := map[string]bool{}
+	var names []string
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".gguf") || strings.HasPrefix(e.Name(), ".") {
-			continue
+		if !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, e.Name())
 		}
-		if base, _, count, isShard := gguf.ShardName(e.Name()); isShard {
-			first := gguf.ShardPath(base, 1, count)
-			if sets[first] {
-				continue
-			}
-			sets[first] = true
-		}
-		found = append(found, e.Name())
 	}
-	switch len(found) {
+	sets := gguf.FileSets(names)
+	switch len(sets) {
 	case 1:
-		return filepath.Join(path, found[0]), nil
+		return filepath.Join(path, names[sets[0].Files[0]]), nil
 	case 0:
 		return path, errors.New("the folder holds neither a GGUF file nor an adapter")
 	}
-	names := found
-	if len(names) > 5 {
-		names = append(names[:5:5], "...")
+	var found []string
+	for _, s := range sets[:min(len(sets), 5)] {
+		found = append(found, names[s.Files[0]])
 	}
-	return path, fmt.Errorf("the folder holds %d models (%s) and may hold one; name one of the files", len(found), strings.Join(names, ", "))
+	if len(sets) > len(found) {
+		found = append(found, "...")
+	}
+	return path, fmt.Errorf("the folder holds %d models (%s) and may hold one; name one of the files", len(sets), strings.Join(found, ", "))
 }
 
 // describePieces describes what can be read of a file or a split set that cannot be opened as a model. That it cannot is told

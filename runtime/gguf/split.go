@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 )
 
 var shardName = regexp.MustCompile(`^(.*)-([0-9]{5})-of-([0-9]{5})\.gguf$`)
@@ -30,6 +31,41 @@ func ShardPath(base string, no, count int) string {
 
 // maxWrong is how many files of a split set one error names.
 const maxWrong = 8
+
+// A FileSet is the files of one model among those of a folder: one file, or those of a split set that are there.
+type FileSet struct {
+	Name  string // of the model: the file's, or the set's, without their endings
+	First string // the file's name, or that of a set's first file, whether it is there or not
+	Files []int  // their places among the names
+	Split bool
+}
+
+// FileSets groups the names of a folder's files into models: files that stand alone, then split sets, both in the order in which they are met.
+// What does not end in .gguf is passed over.
+func FileSets(names []string) []FileSet {
+	var plain, split []FileSet
+	sets := map[string]int{} // the first file of a set to its place in split
+	for i, file := range names {
+		name, isModel := strings.CutSuffix(file, ".gguf")
+		if !isModel {
+			continue
+		}
+		base, _, count, isShard := ShardName(file)
+		if !isShard {
+			plain = append(plain, FileSet{Name: name, First: file, Files: []int{i}})
+			continue
+		}
+		first := ShardPath(base, 1, count)
+		at, ok := sets[first]
+		if !ok {
+			at = len(split)
+			sets[first] = at
+			split = append(split, FileSet{Name: base, First: first, Split: true})
+		}
+		split[at].Files = append(split[at].Files, i)
+	}
+	return append(plain, split...)
+}
 
 // openSet opens the other files of the set that first belongs to and checks that they are one set. It owns first, also
 // when it fails; the error then joins what is wrong with each file.

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // part describes one file of a split set for writeSet; the zero value of no, count and total mean what is right.
@@ -160,6 +162,23 @@ func TestShardName(t *testing.T) {
 		if got := fmt.Sprint(base, " ", no, " ", count, " ", ok); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
+	}
+}
+
+func TestFileSets(t *testing.T) {
+	got := FileSets([]string{
+		"b-00002-of-00002.gguf", "a.gguf", "b-00001-of-00002.gguf", "b-00003-of-00003.gguf", "a.toml", "b.gguf", ".gguf", "b-00003-of-00002.gguf",
+	})
+	want := []FileSet{
+		{Name: "a", First: "a.gguf", Files: []int{1}},
+		{Name: "b", First: "b.gguf", Files: []int{5}},
+		{Name: "", First: ".gguf", Files: []int{6}},
+		{Name: "b-00003-of-00002", First: "b-00003-of-00002.gguf", Files: []int{7}},
+		{Name: "b", First: "b-00001-of-00002.gguf", Files: []int{0, 2}, Split: true},
+		{Name: "b", First: "b-00001-of-00003.gguf", Files: []int{3}, Split: true},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
