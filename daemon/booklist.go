@@ -63,7 +63,7 @@ func (b *book) statusOf(s repository.Status) api.ModelStatus {
 	m.KVType = s.CacheType
 	m.HeaderDigest, m.Digest = "sha256:"+s.HeaderDigest, digestOrPending(s.Digest)
 	m.Template = cmp.Or(s.Template, s.TemplateProblem)
-	m.SeenToReady = max(float64(s.Served.Sub(s.Arrived))/float64(time.Millisecond), 0) // the clock may have been set back between
+	m.SeenToReady = max(float64(s.Served.Sub(s.Wanted))/float64(time.Millisecond), 0) // the clock may have been set back between
 	return m
 }
 

@@ -89,7 +89,7 @@ type ModelStatus struct {
 
 	Seen        *time.Time `json:"seen,omitempty"`
 	Served      *time.Time `json:"served,omitempty"`
-	SeenToReady float64    `json:"seen_to_ready_ms,omitempty"` // from the file's arrival to the first token it could give
+	SeenToReady float64    `json:"seen_to_ready_ms,omitempty"` // from the file's arrival, or from when it was asked for again, to the first token it could give
 	Used        *time.Time `json:"used,omitempty"`             // when a request wanted it last or let it go, or it came into service
 
 	LastRefusal string     `json:"last_refusal,omitempty"` // why what lay there was not taken into service the last time that it was not

@@ -160,7 +160,7 @@ func (r *Repository) replace(ctx context.Context, e *entry, l *look, replaced *M
 	}
 	r.log.Info("model in service", "model", m.Name, "generation", m.Generation, "architecture", m.Config.Architecture,
 		"quantization", m.Quantization, "parameters", m.Parameters, "context", m.ContextLen, "bytes", m.Memory,
-		"load", m.Served.Sub(began), "since_arrival", m.Served.Sub(m.Arrived))
+		"load", m.Served.Sub(began), "since_arrival", m.Served.Sub(m.Wanted))
 	switch {
 	case m.TemplateProblem != "":
 		r.log.Warn("model takes no chats", "model", m.Name, "reason", m.TemplateProblem)
@@ -198,7 +198,10 @@ func (r *Repository) publish(e *entry, m *Model) error {
 	}
 	r.generation++
 	m.Generation = r.generation
-	m.Arrived = e.seen
+	m.Arrived, m.Wanted = e.seen, e.seen
+	if e.asked.After(e.seen) {
+		m.Wanted = e.asked
+	}
 	if old := e.current; old != nil {
 		r.log.Info("model replaced", "model", m.Name, "generation", m.Generation, "old", old.Generation, "leases", old.leases)
 		r.retire(old)

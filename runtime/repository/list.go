@@ -50,10 +50,10 @@ type Status struct {
 	TemplateProblem string
 	HeaderDigest    string
 	Digest          string // "" while it is being computed
-	// Arrived is when the content was there: for a file that came by rename the time of the rename. Served is when its first
-	// token had been computed.
-	Arrived, Served time.Time
-	Engine          engine.Stats
+	// Arrived is when the content was there: for a file that came by rename the time of the rename. Wanted is the same, or when somebody
+	// had it loaded again. Served is when its first token had been computed.
+	Arrived, Wanted, Served time.Time
+	Engine                  engine.Stats
 }
 
 // List says of every name, and of every generation that is still held, what it is and how it is: names in order, and for each
@@ -163,7 +163,7 @@ func (m *Model) status(state string) Status {
 		Generation: m.Generation, Leases: m.leases, Architecture: m.Config.Architecture, Quantization: m.Quantization,
 		Parameters: m.Parameters, ContextLen: m.ContextLen, CacheType: m.CacheType.String(), Draft: m.Settings.Draft,
 		Template: m.TemplateOrigin, TemplateProblem: m.TemplateProblem,
-		HeaderDigest: m.HeaderDigest, Digest: digest, Arrived: m.Arrived, Served: m.Served,
+		HeaderDigest: m.HeaderDigest, Digest: digest, Arrived: m.Arrived, Wanted: m.Wanted, Served: m.Served,
 	}
 }
 

@@ -38,6 +38,7 @@ type Model struct {
 	Memory          int64 // reserved in the budget: weights, cache and workspace
 	Builtin         bool
 	Arrived         time.Time // when the content was there
+	Wanted          time.Time // the same, or when somebody had it loaded again
 	Served          time.Time // when it had given its first token
 
 	key    string // of content and settings

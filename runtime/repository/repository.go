@@ -144,6 +144,7 @@ type entry struct {
 	rest   *rest         // why it is not to be in service until a request wants it, or nil
 	known  *known        // of its last generation, while that is unloaded; or nil
 	woken  bool          // it rested, and somebody wants it
+	asked  time.Time     // when somebody had it loaded again, if anybody did
 	again  bool          // it is to be loaded although its content is in service
 	pinned bool          // Pin was asked for
 	used   time.Time     // when it came into service, or a request let it go or wanted it last

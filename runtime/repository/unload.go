@@ -156,7 +156,7 @@ func (r *Repository) wakeUp(e *entry) {
 		r.o.Changed()
 		return
 	}
-	e.woken = true
+	e.woken, e.asked = true, e.used
 	e.note("it is being loaded again", StateChecking)
 	if r.idle == nil {
 		r.idle = make(chan struct{}) // Wait waits for it
@@ -198,6 +198,7 @@ func (r *Repository) Reload(ctx context.Context, name string) error {
 	return r.await(ctx, name, func(e *entry) {
 		refusals = e.refusals
 		e.rest, e.again, e.used = nil, true, r.now()
+		e.asked = e.used
 		e.note("it is being loaded again", StateChecking)
 		signal(r.wanted)
 	}, func(e *entry) bool { return !e.again && e.checking == "" && e.refusals == refusals && e.current != nil })

@@ -50,6 +50,9 @@ func TestUnloadedModelComesBack(t *testing.T) {
 	if at < 0 || bases[at].Generation != 0 || len(bases[at].Targets) == 0 || bases[at].Digest != first.HeaderDigest {
 		t.Errorf("bases: %+v", bases)
 	}
+	if !first.Wanted.Equal(first.Arrived) {
+		t.Errorf("it arrived at %v and was wanted at %v", first.Arrived, first.Wanted)
+	}
 	must(t, b.Unload("a")) // again: nothing to do
 	_, err := b.Acquire("other")
 	if r := (*RefusedError)(nil); !errors.As(err, &r) || !r.Loading || !r.Waiting {
@@ -140,7 +143,7 @@ func TestReload(t *testing.T) {
 	b.sync()
 	before := b.answer("a", 1, 5)
 	must(t, b.Reload(t.Context(), "a"))
-	if s := b.want("a", StateServing); s.Generation != 2 || s.LastRefusal != "" {
+	if s := b.want("a", StateServing); s.Generation != 2 || s.LastRefusal != "" || !s.Wanted.After(s.Arrived) || s.Served.Before(s.Wanted) {
 		t.Errorf("%+v", s)
 	}
 	must(t, b.Unload("a"))
