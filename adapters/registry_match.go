@@ -128,6 +128,12 @@ func (r *Registry) mayServe(g *generation, base BaseInfo) error {
 	}
 	if m.problem == "" {
 		m.problem = "it is for " + namesOf(m.bases)
+		r.mu.Lock()
+		fits := g.fits[base.Digest] == ""
+		r.mu.Unlock()
+		if fits {
+			m.problem += fmt.Sprintf("; to have it for this one, which it fits too, set `base = %q` in its settings", base.Name)
+		}
 	}
 	return &UnfitError{Adapter: g.name, Base: base.Name, Reason: m.problem}
 }

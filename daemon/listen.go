@@ -50,6 +50,8 @@ func advised(err error) error {
 	switch {
 	case errors.Is(err, unix.ENOSPC):
 		return fmt.Errorf("%w; make room there or choose another path with --listen", err)
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("%w; stop what listens there or choose another port with --listen", err)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EROFS):
 		return fmt.Errorf("%w; make the folder writable for this user or choose another path with --listen", err)
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -25,6 +26,9 @@ func (h Host) String() string {
 func ParseHost(s string) (Host, error) {
 	if strings.HasPrefix(s, "/") {
 		return Host{Socket: s}, nil
+	}
+	if name, port, err := net.SplitHostPort(s); err == nil && name != "" && port != "" && strings.Trim(port, "0123456789") == "" {
+		return Host{}, fmt.Errorf("api: host %q: want unix:///path or http://host:port; did you mean http://%s?", s, s)
 	}
 	u, err := url.Parse(s)
 	if err != nil {

@@ -91,6 +91,9 @@ func (s *Server) handleDelete(w http.ResponseWriter, r *http.Request, rec *recor
 	}
 	if err := s.o.Store.Delete(r.Context(), name); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
+			if m, err := s.o.Models.Status(name); err == nil && m.BuiltIn {
+				return &routeError{http.StatusNotFound, fmt.Sprintf("%q is built in and has no file; `builtin = false` in the configuration leaves it out", name)}
+			}
 			return &routeError{http.StatusNotFound, fmt.Sprintf("there is no file of a model called %q in the models folder", name)}
 		}
 		return err

@@ -39,6 +39,13 @@ func flagError(cmd *cobra.Command, err error) error {
 			return fmt.Errorf("%s: there is no flag --%s; did you mean --%s?", cmd.CommandPath(), name, best)
 		}
 	}
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		kind := strings.TrimRight(invalid.GetFlag().Value.Type(), "0123456789")
+		if want, ok := map[string]string{"int": "a whole number", "uint": "a whole number from 0", "float": "a number", "bool": "true or false"}[kind]; ok {
+			return fmt.Errorf("%s: --%s wants %s, got %q", cmd.CommandPath(), invalid.GetFlag().Name, want, invalid.GetValue())
+		}
+	}
 	return fmt.Errorf("%s: %w; `%s --help` lists the flags", cmd.CommandPath(), err, cmd.CommandPath())
 }
 
