@@ -140,7 +140,11 @@ func TestH34DeadReaders(t *testing.T) {
 		conn := l.dial()
 		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: weft\r\nContent-Length: %d\r\n\r\n%s", api.PathCompletions, len(body), body)
 	}
-	l.until("all of them to be at work", func() bool { m, _ := l.model("m"); return m.Running+m.Queued == dead })
+	l.until("all of them to have come to work", func() bool { // on a busy machine the first are given up before the last are there
+		gone := strings.Count(l.log.String(), "status=499")
+		m, _ := l.model("m")
+		return m.Running+m.Queued+gone == dead
+	})
 	for range 3 {
 		if got, _ := l.ask("m", 500); !slices.Equal(got, want) {
 			t.Error("behind dead readers the answer is another one")

@@ -243,9 +243,7 @@ func isTimeout(err error) bool {
 func TestH34SlowReaderGetsAllOfIt(t *testing.T) {
 	t.Parallel()
 	models := newFakeModels(t, map[string]*fakeEngine{"m": {text: strings.Repeat(" Lily", 3000), finish: engine.FinishStop}})
-	o := testOptions(models)
-	o.StallTimeout = 2 * time.Second
-	s := serveLive(t, o)
+	s := serveLive(t, testOptions(models))
 	conn := s.raw(t, post(api.PathCompletions, `{"model":"m","prompt":"x","max_tokens":100000,"logprobs":5,"stream":true}`))
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

@@ -155,22 +155,28 @@ func TestBodies(t *testing.T) {
 	models.context = 1 << 20
 	o := testOptions(models)
 	o.MaxBody = 300 << 10
-	o.BodyTimeout = time.Second // a busy machine pauses too
 	s := serveLive(t, o)
+	o = testOptions(models)
+	o.BodyTimeout = 50 * time.Millisecond
+	hurried := serveLive(t, o) // apart, because a busy machine pauses too
 	large := `{"model":"m","prompt":"` + strings.Repeat("x", 301<<10) + `"}`
 	for _, c := range []struct {
 		name, request string
 		want          int
 	}{
+		{"too slow", "POST /v1/completions HTTP/1.1\r\nHost: weft\r\nContent-Length: 100\r\n\r\n{", 408},
 		{"announced too large", post(api.PathCompletions, large), 413},
 		{"too large in chunks", fmt.Sprintf("POST /v1/completions HTTP/1.1\r\nHost: weft\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(large), large), 413},
 		{"within the limit", post(api.PathCompletions, `{"model":"m","prompt":"`+strings.Repeat("x ", 100<<10)+`"}`), 200},
-		{"too slow", "POST /v1/completions HTTP/1.1\r\nHost: weft\r\nContent-Length: 100\r\n\r\n{", 408},
 		{"no JSON", post(api.PathCompletions, "\x00\xff"), 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if got := statusOf(t, s.raw(t, c.request)); got != c.want {
+			to := s
+			if c.want == http.StatusRequestTimeout {
+				to = hurried
+			}
+			if got := statusOf(t, to.raw(t, c.request)); got != c.want {
 				t.Errorf("answered %d, want %d", got, c.want)
 			}
 		})
@@ -214,7 +220,6 @@ func TestUploadBodies(t *testing.T) {
 	t.Parallel()
 	models := newFakeModels(t, nil)
 	o := testOptions(models)
-	o.BodyTimeout = time.Second // a busy machine pauses too
 	o.MaxBody = 10
 	store := &fakeStore{files: map[string]string{}}
 	o.Store = store
@@ -222,6 +227,9 @@ func TestUploadBodies(t *testing.T) {
 	if got, err := s.client.Upload(t.Context(), "a", strings.NewReader(strings.Repeat("x", 1<<20)), -1); err != nil || got.Bytes != 1<<20 {
 		t.Errorf("got %+v, %v", got, err)
 	}
+	o = testOptions(models)
+	o.BodyTimeout, o.Store = 50*time.Millisecond, store
+	s = serveLive(t, o) // another, because a busy machine pauses too
 	conn := s.raw(t, "PUT /weft/v1/models/b HTTP/1.1\r\nHost: weft\r\nContent-Length: 100\r\n\r\nxxx")
 	if got := statusOf(t, conn); got != 408 {
 		t.Errorf("a body that pauses is answered %d", got)

@@ -170,7 +170,7 @@ func FuzzStrftime(f *testing.F) {
 
 // The budget is that of a conversation of ten thousand messages.
 func TestLongConversation(t *testing.T) {
-	in := Input{AddGenerationPrompt: true}
+	in := Input{AddGenerationPrompt: true, Timeout: time.Minute} // the limits of steps and text are meant, and a busy machine takes its time
 	for range 5000 {
 		in.Messages = append(in.Messages, map[string]any{"role": "user", "content": "What is it?"}, map[string]any{"role": "assistant", "content": "It is this."})
 	}
