@@ -7,35 +7,69 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/runtime/gguf"
 )
 
-// readAll reads and decodes the tensors of all pieces in one pass over the file, front to back, and hashes what it passes.
+// readAll reads the tensors of all pieces in one pass over the file, front to back, and hashes what it passes, while other goroutines decode what
+// was read. Beside the values it holds the bytes of one tensor for each of them and one more.
 func (s *Source) readAll(pieces []piece) (map[*tensor][]float32, string, error) {
 	var order []*tensor
 	for _, p := range pieces {
 		order = append(order, p.part.tensors()...)
 	}
 	slices.SortFunc(order, func(a, b *tensor) int { return int(min(max(a.offset-b.offset, -1), 1)) })
-	values := make(map[*tensor][]float32, len(order))
+	values, problems := make([][]float32, len(order)), make([]error, len(order))
+	type job struct {
+		number int
+		raw    []byte
+	}
+	jobs := make(chan job)
+	var failed atomic.Bool
+	var decoders sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), runtime.NumCPU(), len(order)) {
+		decoders.Go(func() {
+			for j := range jobs {
+				values[j.number], problems[j.number] = order[j.number].decode(j.raw)
+				if problems[j.number] != nil {
+					failed.Store(true)
+				}
+			}
+		})
+	}
 	r := s.reader()
-	for _, t := range order {
-		if err := r.skipTo(t.offset); err != nil {
-			return nil, "", err
+	var err error
+	for i, t := range order {
+		var raw []byte
+		if raw, err = r.read(t); err != nil || failed.Load() {
+			break
 		}
-		var err error
-		if values[t], err = r.decode(t); err != nil {
-			return nil, "", err
+		jobs <- job{i, raw}
+	}
+	close(jobs)
+	decoders.Wait()
+	for _, problem := range problems { // those of what comes first in the file are told
+		if problem != nil {
+			return nil, "", problem
 		}
 	}
-	if err := r.skipTo(s.id.Size); err != nil {
+	if err == nil {
+		err = r.skipTo(s.id.Size)
+	}
+	if err != nil {
 		return nil, "", err
 	}
+	byTensor := make(map[*tensor][]float32, len(order))
+	for i, t := range order {
+		byTensor[t] = values[i]
+	}
 	digest, err := r.digest(s)
-	return values, digest, err
+	return byTensor, digest, err
 }
 
 // reader walks through the file of weights.
@@ -68,28 +102,25 @@ func (r *reader) told(err error) error {
 	return fmt.Errorf("adapters: reading weights: %w", err)
 }
 
-// decodeElements is how many elements are decoded at a time: whole blocks of every type.
-const decodeElements = 16 << 10
+// read returns the bytes of a tensor that does not begin before what was read.
+func (r *reader) read(t *tensor) ([]byte, error) {
+	if err := r.skipTo(t.offset); err != nil {
+		return nil, err
+	}
+	raw := make([]byte, t.typ.RowBytes(int(t.elements())))
+	n, err := io.ReadFull(r.src, raw)
+	r.at += int64(n)
+	return raw, r.told(err)
+}
 
-// decode reads a tensor that begins here. An element that is infinite or not a number refuses it.
-func (r *reader) decode(t *tensor) ([]float32, error) {
+// decode returns the values of a tensor. One that is infinite or not a number refuses it.
+func (t *tensor) decode(raw []byte) ([]float32, error) {
 	out := make([]float32, t.elements())
-	raw := make([]byte, t.typ.RowBytes(min(decodeElements, len(out))))
-	for rest := out; len(rest) > 0; {
-		n := min(decodeElements, len(rest))
-		part := raw[:t.typ.RowBytes(n)]
-		k, err := io.ReadFull(r.src, part)
-		r.at += int64(k)
-		if err != nil {
-			return nil, r.told(err)
+	quant.Decode(t.typ, out, raw)
+	for _, x := range out {
+		if x-x != 0 {
+			return nil, refuse(ErrFormat, "tensor %q has elements that are infinite or not a number", t.name)
 		}
-		quant.Decode(t.typ, rest[:n], part)
-		for _, x := range rest[:n] {
-			if x-x != 0 {
-				return nil, refuse(ErrFormat, "tensor %q has elements that are infinite or not a number", t.name)
-			}
-		}
-		rest = rest[n:]
 	}
 	return out, nil
 }

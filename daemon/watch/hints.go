@@ -75,9 +75,14 @@ func (h *hints) run() {
 	defer close(h.done)
 	for {
 		select {
-		case _, ok := <-h.watcher.Events:
+		case e, ok := <-h.watcher.Events:
 			if !ok {
 				return
+			}
+			// What is being written under a name that does not count would hold up the look at its rename by the gap. Other events of such names
+			// do tell something: a link that is exchanged may be what names that count lead through.
+			if e.Op&^(fsnotify.Write|fsnotify.Chmod) == 0 && Ignored(filepath.Base(e.Name)) {
+				continue
 			}
 		case err, ok := <-h.watcher.Errors:
 			if !ok {

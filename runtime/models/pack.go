@@ -91,6 +91,7 @@ func NewAdapter(m Model, spec *AdapterSpec, sums Sums) (*Adapter, error) {
 			largest = max(largest, 4*len(d.A))
 		}
 	}
+	problems := make([]error, len(changes)) // by target
 	var next, faults atomic.Int64
 	var workers sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), runtime.NumCPU(), len(spec.Deltas), max(1, normsMemory/largest)) {
@@ -110,6 +111,9 @@ func NewAdapter(m Model, spec *AdapterSpec, sums Sums) (*Adapter, error) {
 					return
 				}
 				if d := changes[number]; d != nil {
+					if problems[number] = d.checkValues(); problems[number] != nil {
+						continue
+					}
 					p := d.pack(&targets[number])
 					if d.Magnitude != nil {
 						p.norms = newNorms(weights.weight(number), &p, d.Magnitude, sums)
@@ -122,6 +126,11 @@ func NewAdapter(m Model, spec *AdapterSpec, sums Sums) (*Adapter, error) {
 	if workers.Wait(); faults.Load() > 0 {
 		return nil, fmt.Errorf("models: reading weights for an adapter: %w", kernels.ErrFault)
 	}
+	for i := range spec.Deltas { // the first that is wrong is told
+		if err := problems[numbers[spec.Deltas[i].Target]]; err != nil {
+			return nil, err
+		}
+	}
 	for number, d := range changes {
 		if d != nil {
 			a.rank = max(a.rank, d.Rank)
@@ -132,7 +141,7 @@ func NewAdapter(m Model, spec *AdapterSpec, sums Sums) (*Adapter, error) {
 	return a, nil
 }
 
-// check says whether d fits t.
+// check says whether d fits t, whatever its values are.
 func (d *Delta) check(t *Target) error {
 	rows, cols := d.shape(t)
 	if d.Rank < 0 || d.Rank > maxRank {
@@ -156,6 +165,11 @@ func (d *Delta) check(t *Target) error {
 			return invalid("the %s of %q has %d values, want %d", v.name, d.Target, len(v.values), rows)
 		}
 	}
+	return nil
+}
+
+// checkValues says whether all numbers of d can be computed with.
+func (d *Delta) checkValues() error {
 	for _, list := range [...][]float32{d.A, d.B, d.Magnitude, d.Bias, {d.Scale}} {
 		if most := magnitude(list); most-most != 0 {
 			return invalid("the change of %q holds %v, which is no number that can be computed with", d.Target, most)
@@ -227,11 +241,19 @@ func headroom(values []float32) int {
 
 // magnitude is the largest of the values' magnitudes: infinite or not a number where one of them is.
 func magnitude(values []float32) float32 {
-	most := uint32(0)
-	for _, x := range values {
-		most = max(most, math.Float32bits(x)&^(1<<31)) // in the order of the magnitudes, NaN behind all
+	const sign = 1 << 31
+	var a, b, c, d uint32 // four chains of comparisons, as each waits for the one before it
+	for len(values) >= 4 {
+		a = max(a, math.Float32bits(values[0])&^sign) // in the order of the magnitudes, NaN behind all
+		b = max(b, math.Float32bits(values[1])&^sign)
+		c = max(c, math.Float32bits(values[2])&^sign)
+		d = max(d, math.Float32bits(values[3])&^sign)
+		values = values[4:]
 	}
-	return math.Float32frombits(most)
+	for _, x := range values {
+		a = max(a, math.Float32bits(x)&^sign)
+	}
+	return math.Float32frombits(max(a, b, c, d))
 }
 
 func (p *packed) bytes() int64 {

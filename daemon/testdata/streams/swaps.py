@@ -4,10 +4,12 @@
     swaps.py URL BASE ADAPTERS_DIR A.gguf B.gguf STREAMS SWAPS SECONDS
 
 STREAMS clients ask for BASE+swapped, 64 tokens each, one answer after the other, while ADAPTERS_DIR/swapped.gguf is replaced SWAPS times in
-SECONDS by A and B in turns, by rename; with SWAPS of 0 it is only put there. After each rename the first token by the new generation is
-waited for, by a client of its own. Prints one line of JSON, times in ms. URL is http://host:port or unix:///path. Needs nothing but Python."""
+SECONDS by A and B in turns, by rename; with SWAPS of 0 it is only put there. Each file has its last byte changed, so that it is content that was
+never tested, and has lain still for a second before its rename, which makes it count at once. After each rename the first token by the new
+generation is waited for, by a client of its own. Prints one line of JSON, times in ms. URL is http://host:port or unix:///path. Needs nothing but Python."""
 import json
 import os
+import queue
 import shutil
 import sys
 import threading
@@ -19,7 +21,7 @@ URL, BASE, FOLDER, A, B = sys.argv[1:6]
 STREAMS, SWAPS, SECONDS = int(sys.argv[6]), int(sys.argv[7]), float(sys.argv[8])
 MODEL, TOKENS = BASE + "+swapped", 64
 gaps, failures, generations, swapped = [], [], set(), []
-lock, end = threading.Lock(), threading.Event()
+lock, end, ready = threading.Lock(), threading.Event(), queue.Queue(8)
 
 
 def stream(prompt, tokens):
@@ -56,10 +58,28 @@ def client(i):
             gaps.extend(b - a for a, b in zip(times, times[1:]))
 
 
-def put(path):
-    hidden = os.path.join(FOLDER, ".swapped.tmp")
-    shutil.copyfile(path, hidden)
-    os.rename(hidden, os.path.join(FOLDER, "swapped.gguf"))
+def prepare(n):
+    """Writes the file of a swap under a name that does not count."""
+    path = os.path.join(FOLDER, f".swapped{n}.tmp")
+    shutil.copyfile(B if n % 2 else A, path)
+    with open(path, "r+b") as f:
+        f.seek(-1, os.SEEK_END)
+        last = f.read(1)[0]
+        f.seek(-1, os.SEEK_END)
+        f.write(bytes([last & 0x80 | (last + n) & 0x3F]))
+    return path
+
+
+def preparer():
+    """Has files ready some seconds ahead of their renames."""
+    for n in range(1, SWAPS + 1):
+        ready.put((prepare(n), time.monotonic()))
+
+
+def put():
+    path, written = ready.get()
+    time.sleep(max(0, written + 1 - time.monotonic()))
+    os.rename(path, os.path.join(FOLDER, "swapped.gguf"))
 
 
 def generation():
@@ -70,7 +90,8 @@ def generation():
     return status.get("generation", 0) if r.status == 200 else 0
 
 
-put(A)
+os.rename(prepare(0), os.path.join(FOLDER, "swapped.gguf"))
+threading.Thread(target=preparer, daemon=True).start()
 while not generation():
     time.sleep(0.05)
 stream("warm", 4)
@@ -81,7 +102,7 @@ time.sleep(2)
 begun = time.monotonic()
 for n in range(SWAPS):
     before = generation()
-    put(B if n % 2 == 0 else A)
+    put()
     start = time.monotonic()
     while generation() == before:
         time.sleep(0.01)  # asking more often would take the time that is measured
