@@ -4,8 +4,8 @@
     swaps.py URL BASE ADAPTERS_DIR A.gguf B.gguf STREAMS SWAPS SECONDS
 
 STREAMS clients ask for BASE+swapped, 64 tokens each, one answer after the other, while ADAPTERS_DIR/swapped.gguf is replaced SWAPS times in
-SECONDS by A and B in turns, by rename; with SWAPS of 0 it is only put there. Each file has its last byte changed, so that it is content that was
-never tested, and has lain still for a second before its rename, which makes it count at once. After each rename the first token by the new
+SECONDS by A and B in turns, by rename; with SWAPS of 0 it is only put there. Each file has the low byte of one of its last numbers changed, so that it is content that was
+never tested (256 swaps have different files), and has lain still for a second before its rename, which makes it count at once. After each rename the first token by the new
 generation is waited for, by a client of its own. Prints one line of JSON, times in ms. URL is http://host:port or unix:///path. Needs nothing but Python."""
 import json
 import os
@@ -63,10 +63,10 @@ def prepare(n):
     path = os.path.join(FOLDER, f".swapped{n}.tmp")
     shutil.copyfile(B if n % 2 else A, path)
     with open(path, "r+b") as f:
-        f.seek(-1, os.SEEK_END)
-        last = f.read(1)[0]
-        f.seek(-1, os.SEEK_END)
-        f.write(bytes([last & 0x80 | (last + n) & 0x3F]))
+        f.seek(-4, os.SEEK_END)
+        low = f.read(1)[0]
+        f.seek(-4, os.SEEK_END)
+        f.write(bytes([(low + n) % 256]))
     return path
 
 
