@@ -15,7 +15,7 @@ const (
 	stallShare = 0.10
 	// stallWindow is the least time over which stalls are a share of it: in shorter ones a single stall is much.
 	stallWindow = time.Second
-	// nearLimit and belowLimit are the shares of a control group's limit that count as pressed, and as none.
+	// nearLimit and belowLimit are the shares of a control group's limit, and of the machine's memory, that count as pressed, and as none.
 	nearLimit, belowLimit = 0.95, 0.90
 )
 
@@ -28,8 +28,8 @@ type strain struct {
 // strains are the highest of each kind.
 type strains struct {
 	stalls strain // of the time since the last measure
-	limits strain // of this moment
-	left   int64  // what a control group can take until it is pressed, in bytes; noLimit where no group has a limit
+	limits strain // of this moment: of control groups with limits, and of the machine
+	left   int64  // what the nearest of these can take until it is pressed, in bytes; noLimit where nothing is known
 }
 
 // noLimit is more than any machine has.
@@ -53,6 +53,9 @@ func (g *gauge) measure(now time.Time) strains {
 	worst := strains{left: noLimit}
 	mapped := mappedFiles(g.root)
 	worst.stalls.rise(g.stalls("proc/pressure/memory", "the machine", now))
+	s, left := machineStrain(g.root, mapped)
+	worst.limits.rise(s)
+	worst.left = left
 	for _, m := range memoryGroups(g.root) {
 		if m.version == 2 {
 			worst.stalls.rise(g.stalls(path.Join(m.dir, "memory.pressure"), "control group "+m.group, now))
@@ -149,11 +152,31 @@ func (m memoryGroup) strain(root fs.FS, mapped int64) (worst strain, left int64)
 			}
 		}
 		share := float64(used) / float64(limit)
-		worst.rise(strain{(share - belowLimit) / (nearLimit - belowLimit), fmt.Sprintf("control group %s has %.0f %% of its %s", m.group, 100*share, file)})
-		left = min(left, max(int64(nearLimit*float64(limit))-used, 0))
+		worst.rise(strain{nearness(share), fmt.Sprintf("control group %s has %.0f %% of its %s", m.group, 100*share, file)})
+		left = min(left, leftOf(limit, used))
 	}
 	return worst, left
 }
+
+// machineStrain is how near the machine is to the end of its memory, and how many bytes it can take until it is pressed: what the kernel says
+// can be had counts as free, but for what this process has mapped.
+func machineStrain(root fs.FS, mapped int64) (worst strain, left int64) {
+	info := memoryInfo(root)
+	total, available := info["MemTotal"], info["MemAvailable"]
+	if total <= 0 || available <= 0 || total >= noLimit || available > total {
+		return worst, noLimit
+	}
+	used := total - available + min(mapped, available)
+	share := float64(used) / float64(total)
+	worst.rise(strain{nearness(share), fmt.Sprintf("%.0f %% of the machine's memory is in use", 100*share)})
+	return worst, leftOf(total, used)
+}
+
+// nearness is the level of strain at a share of a limit.
+func nearness(share float64) float64 { return (share - belowLimit) / (nearLimit - belowLimit) }
+
+// leftOf is what can be taken until a limit presses, in bytes.
+func leftOf(limit, used int64) int64 { return max(int64(nearLimit*float64(limit))-used, 0) }
 
 // used is what counts of a group's usage, in bytes, as strain says.
 func (m memoryGroup) used(root fs.FS, mapped int64) (bytes int64, ok bool) {
