@@ -73,6 +73,10 @@ type Span struct {
 	Pages []int32 // page table of the sequence: position p is in page Pages[p/PageTokens]
 }
 
+// TileTokens is how many positions attention reads at a time, aligned to absolute position: of the pages before the tile in which the window of a span's
+// first row begins, Attend reads none, and their places in Pages may hold anything.
+const TileTokens = 64
+
 // Attention is what models differ in when they attend.
 type Attention struct {
 	Scale   float32

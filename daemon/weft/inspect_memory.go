@@ -50,7 +50,7 @@ func (r *report) measure(c models.Config, o inspection) {
 	}
 	page := c.CacheLayout(1, pageTokens, kind).Bytes()
 	m.CachePerToken = page / pageTokens
-	m.Cache = (int64(m.Context) + pageTokens - 1) / pageTokens * page
+	m.Cache = int64(c.CachePages(m.Context, stepTokens, pageTokens)) * page
 	m.Scratch = models.WorkspaceBytes(c, stepTokens, logitRows) + 4*logitRows*int64(c.Vocab)
 	m.Total = m.Weights + m.Cache + m.Scratch
 	r.Memory = m

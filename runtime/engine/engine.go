@@ -53,11 +53,15 @@ type Config struct {
 
 	// guesses, in tests, takes the place of what guesses are made of: it says what may follow the tokens that a stream has just got.
 	guesses func(s *Stream, got []scheduler.Sampled) []int32
+	keepAll bool // for tests: pages that a window has left are kept
 }
 
 // logitRows is the least number of rows in a step whose logits are wanted. It exceeds the batch for prompts' logprobs: products
 // of some rows with the vocabulary cost little more than one, and the memory is rows * vocabulary.
 const logitRows = 32
+
+// DefaultStepTokens is Config.StepTokens where it is zero.
+const DefaultStepTokens = 512
 
 // withDefaults fills what is zero.
 func (c Config) withDefaults() Config {
@@ -69,9 +73,9 @@ func (c Config) withDefaults() Config {
 	set(&c.ContextLen, c.Model.Config().ContextLen)
 	set(&c.MaxBatch, 8)
 	set(&c.MaxQueue, 64)
-	set(&c.StepTokens, 512)
+	set(&c.StepTokens, DefaultStepTokens)
 	set(&c.PageTokens, 32)
-	set(&c.Pages, c.MaxBatch*((c.ContextLen+c.PageTokens-1)/c.PageTokens))
+	set(&c.Pages, c.MaxBatch*c.sequencePages())
 	set(&c.StreamTokens, 256)
 	if c.ReadTimeout == 0 {
 		c.ReadTimeout = 30 * time.Second
@@ -86,6 +90,15 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+// sequencePages is the largest number of pages that a sequence holds at once.
+func (c Config) sequencePages() int {
+	m := c.Model.Config()
+	if c.keepAll {
+		m.Window = 0
+	}
+	return m.CachePages(c.ContextLen, c.StepTokens, c.PageTokens)
 }
 
 func (c Config) logitRows() int { return max(c.MaxBatch, min(logitRows, c.StepTokens)) }
@@ -157,6 +170,9 @@ func newEngine(cfg Config) (*Engine, error) {
 	if cfg.MaxQueue < 0 || cfg.StreamTokens < 1 {
 		return nil, fmt.Errorf("engine: queue of %d, %d tokens in a stream: %w", cfg.MaxQueue, cfg.StreamTokens, scheduler.ErrConfig)
 	}
+	if cfg.keepAll {
+		model.Window = 0
+	}
 	if cfg.ContextLen > model.ContextLen {
 		return nil, fmt.Errorf("engine: a context of %d tokens; the model was made for %d: %w", cfg.ContextLen, model.ContextLen, scheduler.ErrConfig)
 	}
@@ -165,7 +181,7 @@ func newEngine(cfg Config) (*Engine, error) {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	sched, err := scheduler.New(scheduler.Config{
-		MaxBatch: cfg.MaxBatch, StepTokens: cfg.StepTokens, LogitRows: cfg.logitRows(), ContextLen: cfg.ContextLen, EOG: cfg.EOG,
+		MaxBatch: cfg.MaxBatch, StepTokens: cfg.StepTokens, LogitRows: cfg.logitRows(), ContextLen: cfg.ContextLen, Window: model.Window, EOG: cfg.EOG,
 	}, manager)
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)

@@ -41,7 +41,7 @@ func TestMetamorphic(t *testing.T) {
 	d := newDevices(t)
 	preempted, reused := uint64(0), 0
 	for seed := first; seed < first+uint64(seeds); seed++ {
-		p, f := metamorphic(t, d, seed, kernels.CacheTypes(), "ref")
+		p, f := metamorphic(t, d, subjects(), seed, kernels.CacheTypes(), "ref")
 		preempted, reused = preempted+p, reused+f
 	}
 	t.Logf("%d seeds, %d preemptions, %d tokens found in the cache", seeds, preempted, reused)
@@ -53,7 +53,7 @@ func TestMetamorphicOfQuantizedCaches(t *testing.T) {
 	for _, typ := range []kernels.CacheType{kernels.CacheQ8_0, kernels.CacheQ4_0} {
 		preempted := uint64(0)
 		for _, seed := range []uint64{2, 4, 10} { // the last two have few pages
-			p, _ := metamorphic(t, d, seed, []kernels.CacheType{typ}, "ref")
+			p, _ := metamorphic(t, d, subjects(), seed, []kernels.CacheType{typ}, "ref")
 			preempted += p
 		}
 		t.Logf("%s: %d preemptions", typ, preempted)
@@ -81,7 +81,7 @@ func TestLongMetamorphic(t *testing.T) {
 				if n%16 == 0 {
 					alone = "ref"
 				}
-				metamorphic(t, d, first+n, kernels.CacheTypes(), alone)
+				metamorphic(t, d, append(subjects(), windowed()...), first+n, kernels.CacheTypes(), alone)
 			}
 		})
 	}
@@ -91,9 +91,8 @@ func TestLongMetamorphic(t *testing.T) {
 
 // metamorphic runs one seed, on a model and one of the cache types that fits it, and returns how often a sequence was preempted and
 // how many tokens were found in the cache. Each request is computed alone at a level; where that is not ref, no level is.
-func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheType, level string) (preempted uint64, reused int) {
+func metamorphic(t *testing.T, d *devices, all []subject, seed uint64, caches []kernels.CacheType, level string) (preempted uint64, reused int) {
 	r := rand.New(rand.NewPCG(seed, 0))
-	all := subjects()
 	of, cache := all[r.IntN(len(all))], caches[r.IntN(len(caches))]
 	for !cache.Fits(of.headDim) {
 		of, cache = all[r.IntN(len(all))], caches[r.IntN(len(caches))]
@@ -133,7 +132,7 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 		}
 		alone := make([]answer, len(requests))
 		reference := open(t, d, Config{
-			Model: model, EOG: of.eog, CacheType: cache, ContextLen: of.contextLen, PageTokens: 16, MaxBatch: 1, NoSharing: true,
+			Model: model, keepAll: true, EOG: of.eog, CacheType: cache, ContextLen: of.contextLen, PageTokens: 16, MaxBatch: 1, NoSharing: true,
 		}, cpu.Options{Threads: 1, Level: level})
 		for i, req := range requests {
 			alone[i] = ask(t, reference, req, func() {})
@@ -142,7 +141,7 @@ func metamorphic(t *testing.T, d *devices, seed uint64, caches []kernels.CacheTy
 
 		cfg := Config{
 			Model: model, EOG: of.eog, CacheType: cache, ContextLen: of.contextLen, PageTokens: v.PageTokens, MaxBatch: v.MaxBatch,
-			StepTokens: v.StepTokens, StreamTokens: v.StreamTokens, Pages: (of.contextLen+v.PageTokens-1)/v.PageTokens + v.Spare,
+			StepTokens: v.StepTokens, StreamTokens: v.StreamTokens, Pages: model.Config().CachePages(of.contextLen, v.StepTokens, v.PageTokens) + v.Spare,
 			NoSharing: v.NoSharing, NoSpeculation: v.Guesses == "off", guesses: guesser(v.Guesses, requests, alone, vocab),
 		}
 		if v.Restart {

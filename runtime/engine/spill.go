@@ -98,7 +98,7 @@ func (e *Engine) move(m *move) {
 	l := &e.loop
 	if m.data == nil {
 		t := kvcache.Table{Lasting: m.lasting, Domain: m.domain}
-		m.n = l.manager.Match(&t, m.keys) / e.cfg.PageTokens
+		m.n = l.manager.Match(&t, m.keys, nil) / e.cfg.PageTokens
 		l.manager.Release(&t) // tail first, so the tail is the first to go
 		return
 	}

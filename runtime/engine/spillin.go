@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weft-run/weft/runtime/kvcache"
 	"github.com/weft-run/weft/runtime/pagestore"
 	"github.com/weft-run/weft/runtime/scheduler"
 )
@@ -82,6 +83,14 @@ func (sp *spiller) fetch(s *Stream) {
 		return
 	}
 	store := sp.e.cfg.Spill.Store
+	if window := sp.e.model.Window; window > 0 {
+		end := len(disk)
+		for end > 0 && !store.Has(disk[end-1]) {
+			end--
+		}
+		first := kvcache.Sees(window, end*sp.e.cfg.PageTokens) / sp.e.cfg.PageTokens
+		memory, disk = memory[first:end], disk[first:end]
+	}
 	have := sp.ask(&move{keys: memory, lasting: r.Session != "", domain: r.Domain})
 	n := store.Known(disk[have:])
 	if n == 0 {

@@ -78,7 +78,8 @@ func (sp *spiller) writePages(j job) {
 	store.Touch(disk)
 	size := sp.e.cfg.layout().PageBytes()
 	most := min(pagestore.MaxPages, max(1, pagestore.SegmentBytes/size))
-	for i := 0; i < len(disk); {
+	// Of a sequence that a window moves over, what who goes on with it needs.
+	for i := kvcache.Sees(sp.e.model.Window, len(j.tokens)) / sp.e.cfg.PageTokens; i < len(disk); {
 		if store.Has(disk[i]) {
 			i++
 			continue

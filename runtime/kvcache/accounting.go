@@ -55,10 +55,11 @@ type page struct {
 const none = -1
 
 // Table is the page table of one sequence: position p lies in Pages()[p/PageTokens]. The zero Table is empty and ready; a table
-// grows until it is released as a whole, but for the pages of drafts that came to nothing.
+// grows until it is released as a whole, but for the pages of drafts that came to nothing and those that a window of attention has left.
 type Table struct {
 	pages []int32
 	known int // of its first pages, those whose Key was looked up or committed
+	gone  int // of its first pages, those that it gave back before its end; their places hold none
 	// Lasting asks that its known pages be kept longer than others', to be set while the table is empty.
 	Lasting bool
 	// Domain is whose pages these are, to be set while the table is empty. The Keys of its pages are of this domain too.
@@ -160,13 +161,30 @@ func (m *Manager) take(domain string) int32 {
 
 // Release gives all pages of t back, tail first, and leaves t empty.
 func (m *Manager) Release(t *Table) {
-	for i := len(t.pages) - 1; i >= 0; i-- {
-		page := &m.pages[t.pages[i]]
-		page.lasting = page.lasting || t.Lasting && page.keyed
-		m.drop(t.pages[i])
+	for i := len(t.pages) - 1; i >= t.gone; i-- {
+		m.leave(t, i)
 	}
-	t.pages, t.known = t.pages[:0], 0
+	t.pages, t.known, t.gone = t.pages[:0], 0, 0
 }
+
+// leave gives page i of t back.
+func (m *Manager) leave(t *Table, i int) {
+	page := &m.pages[t.pages[i]]
+	page.lasting = page.lasting || t.Lasting && page.keyed
+	m.drop(t.pages[i])
+}
+
+// Slide gives the pages of t back that lie wholly before its position from: no row to come sees them. What is known by a Key is kept, as
+// after Release; the others are free. The pages behind keep their places in the table.
+func (m *Manager) Slide(t *Table, from int) {
+	for end := min(from>>m.shift, len(t.pages)); t.gone < end; t.gone++ {
+		m.leave(t, t.gone)
+		t.pages[t.gone] = none
+	}
+}
+
+// Held is the number of pages that t holds.
+func (t *Table) Held() int { return len(t.pages) - t.gone }
 
 // Trim gives the pages of t back that lie behind its first tokens tokens, tail first. Those pages were never committed.
 func (m *Manager) Trim(t *Table, tokens int) {
@@ -200,5 +218,5 @@ func (m *Manager) drop(p int32) {
 	}
 }
 
-// Pages is the list of t's pages in order of position. It is valid until t changes or is released and must not be changed.
+// Pages is the list of t's pages in order of position, -1 for those that a window has left. It is valid until t changes or is released and must not be changed.
 func (t *Table) Pages() []int32 { return t.pages }

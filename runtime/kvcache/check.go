@@ -8,7 +8,13 @@ import "fmt"
 func (m *Manager) Check(tables []*Table) error {
 	holders := make([]int32, len(m.pages))
 	for _, t := range tables {
-		for _, p := range t.pages {
+		for i, p := range t.pages {
+			if (p == none) != (i < t.gone) {
+				return fmt.Errorf("page %d is number %d in a table that has given %d back", p, i, t.gone)
+			}
+			if p == none {
+				continue
+			}
 			holders[p]++
 			if d := m.pages[p].domain; d == nil || d.name != t.Domain {
 				return fmt.Errorf("page %d is in a table of domain %q and of %+v", p, t.Domain, d)

@@ -67,7 +67,7 @@ func (m *Manager) share(p *page, by int) {
 
 // Began notes that the sequence of t, which holds pages, looked for its beginning and found so many tokens of it.
 func (m *Manager) Began(t *Table, tokens int) {
-	for _, f := range []*Found{&m.found, &m.pages[t.pages[0]].domain.found} {
+	for _, f := range []*Found{&m.found, &m.pages[t.pages[len(t.pages)-1]].domain.found} {
 		if tokens > 0 {
 			f.Hits++
 		} else {

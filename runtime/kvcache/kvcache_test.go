@@ -63,10 +63,18 @@ func TestScripts(t *testing.T) {
 			case "count":
 				return fmt.Sprintf("free %d used %d of %d, kept %d", m.Free(), m.Used(), m.Total(), m.Kept())
 			case "match":
-				tokens := m.Match(table(), keys(words[2]))
+				var sees func(int) int
+				if len(words) > 3 {
+					window := number(3)
+					sees = func(pos int) int { return kvcache.Sees(window, pos) }
+				}
+				tokens := m.Match(table(), keys(words[2]), sees)
 				return fmt.Sprintf("%d tokens %v", tokens, table().Pages())
 			case "commit":
 				m.Commit(table(), keys(words[2]))
+			case "slide":
+				m.Slide(table(), number(2))
+				return fmt.Sprint(table().Pages())
 			case "trim":
 				m.Trim(table(), number(2))
 			case "domain":

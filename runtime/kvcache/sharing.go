@@ -1,21 +1,46 @@
 package kvcache
 
 // Match gives the empty table t the longest run of known pages whose Keys are the first of keys, and returns how many tokens
-// they hold. They count as used from now on.
-func (m *Manager) Match(t *Table, keys []Key) int {
-	for _, key := range keys {
-		p, ok := m.index[key]
-		if !ok {
-			break
+// they hold. They count as used from now on. sees says from which position on the row at a position sees others, and never falls: pages
+// wholly before that of the row behind the run need not be known, and t does not hold them. nil: each row sees all.
+func (m *Manager) Match(t *Table, keys []Key, sees func(pos int) int) int {
+	first, full := m.longest(keys, sees)
+	for i, key := range keys[:full] {
+		if i < first {
+			t.pages = append(t.pages, none)
+			continue
 		}
+		p := m.index[key]
 		if m.pages[p].domain.name != t.Domain {
 			panic("BUG: kvcache: a Key of one domain is looked up by another")
 		}
 		m.hold(p)
 		t.pages = append(t.pages, p)
 	}
-	t.known = len(t.pages)
-	return len(t.pages) << m.shift
+	t.known, t.gone = full, first
+	return full << m.shift
+}
+
+// longest returns the last run of known pages, first to full-1, that is all that the row behind it sees; 0, 0 where there is none.
+func (m *Manager) longest(keys []Key, sees func(pos int) int) (first, full int) {
+	begin := 0 // of the run of known pages that ends before i
+	for i, key := range keys {
+		if _, ok := m.index[key]; !ok {
+			if sees == nil {
+				break
+			}
+			begin = i + 1
+			continue
+		}
+		need := 0
+		if sees != nil {
+			need = sees((i+1)<<m.shift) >> m.shift
+		}
+		if begin <= need {
+			first, full = min(need, i+1), i+1
+		}
+	}
+	return first, full
 }
 
 // Commit makes the first full pages of t known: keys are theirs. Their keys and values must have been computed. Where another page is known for a Key already, t takes that one and gives its own back: both hold the
@@ -42,7 +67,7 @@ func (m *Manager) Commit(t *Table, keys []Key) {
 	t.known = max(t.known, len(keys))
 }
 
-// Fork gives the empty table t what another holds of its first tokens tokens: the full pages themselves, and a page of its own
+// Fork gives the empty table t what another holds of its first tokens tokens, those that a window has left excepted: the full pages themselves, and a page of its own
 // for those of a page that is partly filled, to which the content is to be copied (copied is true). It returns false, and
 // nothing has changed, when there is no page for that.
 func (m *Manager) Fork(t, from *Table, tokens int) (c Copy, copied, ok bool) {
@@ -54,11 +79,13 @@ func (m *Manager) Fork(t, from *Table, tokens int) (c Copy, copied, ok bool) {
 	if part && m.Free() == 0 {
 		return Copy{}, false, false
 	}
-	for _, p := range from.pages[:full] {
-		m.hold(p)
+	for i, p := range from.pages[:full] {
+		if i >= from.gone {
+			m.hold(p)
+		}
 		t.pages = append(t.pages, p)
 	}
-	t.known = min(from.known, full)
+	t.known, t.gone = min(from.known, full), min(from.gone, full)
 	if !part {
 		return Copy{}, false, true
 	}
@@ -66,6 +93,9 @@ func (m *Manager) Fork(t, from *Table, tokens int) (c Copy, copied, ok bool) {
 	t.pages = append(t.pages, c.To)
 	return c, true, true
 }
+
+// Has says whether t has given back no page of position from or behind it.
+func (m *Manager) Has(t *Table, from int) bool { return t.gone <= from>>m.shift }
 
 // hold adds one holding to a known page.
 func (m *Manager) hold(p int32) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/runtime/gguf"
+	"github.com/weft-run/weft/runtime/kvcache"
 )
 
 // Limits on what metadata may claim. They lie far above every model in use and keep all products of two of them within an
@@ -28,8 +29,10 @@ type Config struct {
 	Vocab        int // rows of the embedding
 	// ContextLen is how many tokens the model was made for, after its RoPE scaling.
 	ContextLen int
-	NormEps    float32
-	Rope       Rope
+	// Window is how many positions a row sees in each layer, its own included; 0: all.
+	Window  int
+	NormEps float32
+	Rope    Rope
 }
 
 // QWidth is the width of all query heads together.
@@ -43,6 +46,15 @@ func (c Config) CacheLayout(pages, pageTokens int, t kernels.CacheType) kernels.
 	return kernels.CacheLayout{
 		Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, PageTokens: pageTokens, Pages: pages, Type: t,
 	}
+}
+
+// CachePages is the largest number of pages of pageTokens tokens that a sequence of so many tokens holds at once, where a step has up to stepTokens rows.
+func (c Config) CachePages(tokens, stepTokens, pageTokens int) int {
+	pages := (tokens + pageTokens - 1) / pageTokens
+	if c.Window > 0 {
+		pages = min(pages, kvcache.WindowPages(c.Window, stepTokens, pageTokens))
+	}
+	return pages
 }
 
 // metaReader reads keys "ARCH.name" and keeps what is wrong with them, so that a list of keys reads like a list.
@@ -155,8 +167,10 @@ func ReadConfig(meta gguf.Metadata) (Config, error) {
 	r.readHeads(&c)
 	c.Vocab = r.readVocab()
 	c.Rope = r.readRope(c)
-	// A file that names an attention window computes the same as full attention as long as the context fits the window.
-	c.ContextLen = min(c.ContextLen, r.number("attention.sliding_window", c.ContextLen, 1, maxContext))
+	// Mistral 7B v0.1 (Jiang et al., 2023): one window for all layers. One as long as the context is none.
+	if w := r.number("attention.sliding_window", c.ContextLen, 1, maxContext); w < c.ContextLen {
+		c.Window = w
+	}
 	return c, errors.Join(r.errs...)
 }
 

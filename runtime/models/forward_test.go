@@ -59,9 +59,13 @@ func TestForward(t *testing.T) {
 		"odd":        with(small, func(m *tiny) { m.Width, m.Heads, m.KVHeads, m.HeadDim, m.FFN, m.VocabSize = 37, 3, 3, 10, 51, 491 }),
 		"wide heads": with(small, func(m *tiny) { m.HeadDim = 16 }),
 		"part rope":  with(small, func(m *tiny) { m.HeadDim, m.ropeDims = 12, 6 }),
-		"one layer":  with(small, func(m *tiny) { m.Layers = 1 }),
-		"f16":        with(small, func(m *tiny) { m.Type = quant.F16 }),
-		"bf16":       with(small, func(m *tiny) { m.Type = quant.BF16 }),
+		"window": with(small, func(m *tiny) {
+			m.window = 13
+			m.Set = []gguf.KV{kv("attention.sliding_window", uint32(13))}
+		}),
+		"one layer": with(small, func(m *tiny) { m.Layers = 1 }),
+		"f16":       with(small, func(m *tiny) { m.Type = quant.F16 }),
+		"bf16":      with(small, func(m *tiny) { m.Type = quant.BF16 }),
 		"linear": with(small, func(m *tiny) {
 			m.Set = []gguf.KV{kv("rope.scaling.type", "linear"), kv("rope.scaling.factor", float32(4))}
 			m.stretch = func(f float64, _ int) float64 { return f / 4 }

@@ -128,7 +128,7 @@ func (m *llama) Forward(b kernels.Backend, ws *Workspace, batch *Batch, pages *k
 		if last && len(batch.LogitRows) == 0 {
 			break // keys and values are stored, and nothing else of these rows is wanted
 		}
-		b.Attend(att, q, pages.Cache, i, batch.Spans, kernels.Attention{Scale: m.attnScale})
+		b.Attend(att, q, pages.Cache, i, batch.Spans, kernels.Attention{Scale: m.attnScale, Window: c.Window})
 		if last {
 			// What is left concerns each row alone: go on with the rows whose logits are wanted. h and q are free by now.
 			rows = len(batch.LogitRows)

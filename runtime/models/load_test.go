@@ -156,16 +156,18 @@ func TestLoadAccepts(t *testing.T) {
 	}
 }
 
-// TestWindow: a file with an attention window is served up to that window, where both are the same.
+// TestWindow: a window does not bound the context, and one that the context fits is none.
 func TestWindow(t *testing.T) {
-	m := small.build(1)
-	m.set("llama.attention.sliding_window", uint32(100))
-	model, err := Load(m.open(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := model.Config().ContextLen; n != 100 {
-		t.Errorf("context of %d tokens", n)
+	for window, want := range map[uint32]int{100: 100, 512: 0, 4096: 0} {
+		m := small.build(1)
+		m.set("llama.attention.sliding_window", window)
+		model, err := Load(m.open(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := model.Config(); c.Window != want || c.ContextLen != 512 {
+			t.Errorf("a window of %d: %d in a context of %d tokens", window, c.Window, c.ContextLen)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ type tiny struct {
 	ropeDims  int // 0: all of a head
 	stretch   func(freq float64, pair int) float64
 	magnitude float64 // on cos and sin
+	window    int     // positions that a row sees; 0: all
 
 	meta    []gguf.KV
 	tensors []gguf.TensorData
@@ -186,6 +187,10 @@ func (m *tiny) rotate(x []float64, position int) []float64 {
 }
 
 func (m *tiny) attend(q []float64, keys, values [][]float64, kvHead int) []float64 {
+	if m.window > 0 {
+		from := max(0, len(keys)-m.window)
+		keys, values = keys[from:], values[from:]
+	}
 	scores, most := make([]float64, len(keys)), math.Inf(-1)
 	for j := range keys {
 		for d, v := range q {

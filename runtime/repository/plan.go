@@ -21,6 +21,7 @@ type demand struct {
 	parallel   int
 	cacheType  kernels.CacheType
 	pageTokens int
+	stepTokens int
 	have       int64 // memory that is left; negative when a swap holds more than there is
 	budget     int64 // 0: without bound
 }
@@ -45,7 +46,7 @@ func plan(q demand) (grant, error) {
 		return q.config.CacheLayout(int(pages), q.pageTokens, q.cacheType)
 	}
 	page := layout(1).Bytes()
-	pagesFor := func(tokens int) int64 { return (int64(tokens) + int64(q.pageTokens) - 1) / int64(q.pageTokens) }
+	pagesFor := func(tokens int) int64 { return int64(q.config.CachePages(tokens, q.stepTokens, q.pageTokens)) }
 	fixed := q.weights + q.workspace
 	if q.budget == 0 {
 		pages := pagesFor(full) * parallel
@@ -59,7 +60,9 @@ func plan(q demand) (grant, error) {
 	if q.context == 0 {
 		// The share is half of the rest, but a short context may take all of it.
 		share := max(rest/2, min(rest, pagesFor(min(full, goodContext))*page))
-		context = int(min(int64(full), share/page*int64(q.pageTokens)))
+		if context = full; share/page < pagesFor(full) {
+			context = int(min(int64(full), share/page*int64(q.pageTokens)))
+		}
 		least = min(full, leastContext)
 	}
 	if context < least || q.have-fixed < layout(pagesFor(context)).Bytes() {

@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -14,7 +15,7 @@ import (
 func (r *Repository) reserve(ctx context.Context, cfg engine.Config, e *entry, m, replaced *Model) (grant, error) {
 	want := demand{
 		config: cfg.Model.Config(), weights: m.file.Size(), context: m.Settings.ContextLen, parallel: cfg.MaxBatch,
-		pageTokens: cfg.PageTokens, cacheType: cfg.CacheType, budget: r.o.Budget,
+		pageTokens: cfg.PageTokens, stepTokens: cmp.Or(cfg.StepTokens, engine.DefaultStepTokens), cacheType: cfg.CacheType, budget: r.o.Budget,
 	}
 	one := cfg
 	one.Pages = 1

@@ -150,7 +150,7 @@ func yields(v, q *sequence, cost int) bool {
 func (s *Scheduler) yielder(q *sequence) *sequence {
 	var worst *sequence
 	free := s.pages.Free()
-	short := free < s.pages.PagesFor(len(q.tokens))
+	short := free < s.most(len(q.tokens))
 	for _, v := range s.running {
 		cost := 0
 		if short {
@@ -158,15 +158,15 @@ func (s *Scheduler) yielder(q *sequence) *sequence {
 		}
 		switch {
 		case v.paused:
-			free += len(v.table.Pages())
+			free += v.table.Held()
 		case yields(v, q, cost):
-			free += len(v.table.Pages())
+			free += v.table.Held()
 			if worst == nil || cmp.Or(cmp.Compare(min(v.caller.running, 2), min(worst.caller.running, 2)), fair(v, worst)) > 0 {
 				worst = v
 			}
 		}
 	}
-	if free < s.pages.PagesFor(len(q.tokens)) {
+	if free < s.most(len(q.tokens)) {
 		return nil
 	}
 	return worst

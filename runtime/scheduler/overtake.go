@@ -23,7 +23,7 @@ func (s *Scheduler) fitting(q *sequence) *sequence {
 	var best *sequence
 	most := s.pages.Free() - len(s.running) - 1
 	for _, v := range s.waiting {
-		if v != q && s.pages.PagesFor(len(v.tokens)) <= most && s.ready(v) && (best == nil || before(v, best)) {
+		if v != q && s.most(len(v.tokens)) <= most && s.ready(v) && (best == nil || before(v, best)) {
 			best = v
 		}
 	}

@@ -99,13 +99,19 @@ func newWorld(t *rapid.T) *world {
 	pageTokens := rapid.SampledFrom([]int{16, 32}).Draw(t, "pageTokens")
 	contextLen := rapid.IntRange(2, 4*pageTokens).Draw(t, "contextLen")
 	least := (contextLen + pageTokens - 1) / pageTokens
+	window, stepTokens := 0, rapid.IntRange(1, 40).Draw(t, "stepTokens")
+	if rapid.Bool().Draw(t, "windowed") {
+		contextLen = rapid.IntRange(2, 20*pageTokens).Draw(t, "longer")
+		window = rapid.IntRange(1, 80).Draw(t, "window")
+		least = min((contextLen+pageTokens-1)/pageTokens, kvcache.WindowPages(window, stepTokens, pageTokens))
+	}
 	pages, err := kvcache.New(least+rapid.IntRange(0, 8).Draw(t, "spare"), pageTokens)
 	if err != nil {
 		t.Fatal(err)
 	}
 	batch := rapid.IntRange(1, 6).Draw(t, "batch")
 	cfg := scheduler.Config{
-		MaxBatch: batch, StepTokens: rapid.IntRange(1, 40).Draw(t, "stepTokens"),
+		MaxBatch: batch, StepTokens: stepTokens, Window: window,
 		LogitRows: batch + rapid.IntRange(0, 5).Draw(t, "logits"), ContextLen: contextLen, EOG: []int32{eog},
 	}
 	s, err := scheduler.New(cfg, pages)
@@ -253,6 +259,9 @@ func (w *world) check(step scheduler.Step) {
 	holders, writers := map[int32]int{}, map[int32]int{}
 	for _, p := range step.Parts {
 		for i, page := range p.Pages {
+			if page < 0 {
+				continue // a window has left it
+			}
 			holders[page]++
 			if (i+1)*size > p.Pos && i*size < p.Pos+len(p.Tokens) {
 				writers[page]++
@@ -278,8 +287,9 @@ func (w *world) check(step scheduler.Step) {
 		if len(p.Tokens) == p.Drafts || !slices.Equal(p.Tokens[:end-p.Pos], q.tokens[p.Pos:end]) {
 			w.t.Fatalf("sequence %d: rows [%d,%d) are not its tokens", p.ID, p.Pos, end)
 		}
-		slots := kvcache.Slots(nil, p.Pages, size, 0, end)
-		for pos, slot := range slots {
+		from := kvcache.Sees(w.cfg.Window, p.Pos)
+		for i, slot := range kvcache.Slots(nil, p.Pages, size, from, end-from) {
+			pos := from + i
 			now := q.at(pos)
 			if pos >= p.Pos {
 				w.cache[slot] = now
@@ -320,9 +330,9 @@ func (w *world) guess(p scheduler.Part, q *wanted) {
 	if !p.Sample || len(p.Tokens) != p.Drafts+1 || len(with.tokens) != end || end >= limit {
 		w.t.Fatalf("sequence %d of %d tokens: guesses up to %d, limit %d", p.ID, len(q.tokens), end, limit)
 	}
-	slots := kvcache.Slots(nil, p.Pages, w.pages.PageTokens(), 0, end)
-	for pos := len(q.tokens); pos < end; pos++ {
-		w.cache[slots[pos]] = with.at(pos)
+	begin := len(q.tokens)
+	for i, slot := range kvcache.Slots(nil, p.Pages, w.pages.PageTokens(), begin, end-begin) {
+		w.cache[slot] = with.at(begin + i)
 	}
 }
 

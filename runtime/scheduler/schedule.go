@@ -28,7 +28,7 @@ func (s *Scheduler) Schedule() Step {
 	return s.step
 }
 
-// grow gives each sequence that decodes the page for its next token, the oldest first. When there is none it takes pages away:
+// grow gives each sequence that decodes the page for its next token, and where rows see a window each prompt those of its next chunk, the oldest first. When there is none it takes pages away:
 // from a paused sequence, else from the last in the order of fair. That one keeps what it has and sits this step out.
 func (s *Scheduler) grow() {
 	for i := 0; i < len(s.running); i++ {
@@ -36,7 +36,7 @@ func (s *Scheduler) grow() {
 		if q.paused {
 			continue
 		}
-		for !s.pages.Grow(&q.table, len(q.tokens)) {
+		for !s.pages.Grow(&q.table, s.reach(q)) {
 			victim := s.newestPaused()
 			if victim == nil {
 				victim = slices.MaxFunc(s.running, fair)
@@ -187,7 +187,7 @@ func (s *Scheduler) wantedBefore(q *sequence) (rows int) {
 
 // add puts as many rows of q into the step as its budgets allow, at most most. It returns false when that is none.
 func (s *Scheduler) add(q *sequence, most int) bool {
-	rows := min(q.lacks(), most, s.cfg.StepTokens-s.step.Rows)
+	rows := min(q.lacks(), most, s.cfg.StepTokens-s.step.Rows, s.pages.Room(&q.table)-q.computed)
 	logits := s.cfg.LogitRows - s.step.LogitRows
 	// Prompt rows that are to be scored and were not before q was preempted: [from, to).
 	from, to := q.computed, q.computed
@@ -273,6 +273,7 @@ func (s *Scheduler) advance(q *sequence, part *Part, sampled []Sampled) {
 		s.pages.Trim(&q.table, q.computed)
 	}
 	s.commit(q)
+	s.slide(q)
 	switch {
 	case len(sampled) > 0 && s.ends(q, sampled[len(sampled)-1].Token):
 		s.finish(q, Stop)

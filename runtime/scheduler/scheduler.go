@@ -29,6 +29,8 @@ type Config struct {
 	LogitRows  int     // rows in one step whose logits are wanted; at least MaxBatch, so that decoding never waits for them
 	ContextLen int     // tokens of one sequence, prompt and completion together
 	EOG        []int32 // tokens that end a sequence
+	// Window is how many positions a row sees, its own included; 0: all. Pages that no row to come sees are given back.
+	Window int
 }
 
 // Sequence is what a caller wants computed.
@@ -91,7 +93,7 @@ type Counts struct {
 // Scheduler holds all sequences of one engine.
 //
 // Invariants: waiting and running are both in order of arrival. A sequence is admitted with pages for all tokens it has, so only
-// decoding can find itself without a page. Of those that run and are not paused the first in the order of fair can take the pages of
+// decoding can find itself without a page; where rows see a window, with pages for one step, and any sequence can. Of those that run and are not paused the first in the order of fair can take the pages of
 // all others, and the pool holds a whole context: so a step has rows whenever some sequence is not paused. Each sequence
 // becomes the first in its time: the others' callers get richer with each new row, and its own does not.
 type Scheduler struct {
@@ -152,15 +154,16 @@ func (q *sequence) lacks() int { return len(q.tokens) - q.computed }
 
 // New returns a scheduler over a pool of pages. The pool must hold one whole context.
 func New(cfg Config, pages *kvcache.Manager) (*Scheduler, error) {
-	if cfg.MaxBatch < 1 || cfg.StepTokens < 1 || cfg.ContextLen < 1 || cfg.LogitRows < cfg.MaxBatch {
+	if cfg.MaxBatch < 1 || cfg.StepTokens < 1 || cfg.ContextLen < 1 || cfg.LogitRows < cfg.MaxBatch || cfg.Window < 0 {
 		return nil, fmt.Errorf("scheduler: batch of %d, step of %d tokens, context of %d, %d rows with logits: %w",
 			cfg.MaxBatch, cfg.StepTokens, cfg.ContextLen, cfg.LogitRows, ErrConfig)
 	}
-	if need := pages.PagesFor(cfg.ContextLen); need > pages.Total() {
+	s := &Scheduler{cfg: cfg, pages: pages, byID: map[SeqID]*sequence{}, chunk: newChunk(cfg.MaxBatch)}
+	if need := s.most(cfg.ContextLen); need > pages.Total() {
 		return nil, fmt.Errorf("scheduler: a context of %d tokens needs %d pages of %d tokens, the pool has %d: %w",
 			cfg.ContextLen, need, pages.PageTokens(), pages.Total(), ErrConfig)
 	}
-	return &Scheduler{cfg: cfg, pages: pages, byID: map[SeqID]*sequence{}, chunk: newChunk(cfg.MaxBatch)}, nil
+	return s, nil
 }
 
 // Add puts a sequence at the end of the queue.

@@ -19,7 +19,7 @@ const eog = 2
 
 // machine runs the commands of a script:
 //
-//	new pages=N page=TOKENS batch=N step=TOKENS logits=ROWS context=TOKENS
+//	new pages=N page=TOKENS batch=N step=TOKENS logits=ROWS context=TOKENS window=TOKENS
 //	add ID prompt=TOKENS max=TOKENS caller=N priority=N deadline=MS [batch] [score] [none] [ignore]
 //	schedule            the next step: each part with its rows, pages, and what its logits are for
 //	draft ID TOKEN...   guesses at what follows; the model here always samples 50
@@ -65,7 +65,7 @@ func (m *machine) run(words []string) string {
 		}
 		batch := option("batch", 4)
 		m.s, err = scheduler.New(scheduler.Config{
-			MaxBatch: batch, StepTokens: option("step", 32), LogitRows: option("logits", max(batch, 8)),
+			MaxBatch: batch, StepTokens: option("step", 32), Window: option("window", 0), LogitRows: option("logits", max(batch, 8)),
 			ContextLen: option("context", 64), EOG: []int32{eog},
 		}, m.pages)
 		return message(err)

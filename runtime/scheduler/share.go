@@ -13,14 +13,14 @@ func (s *Scheduler) waitsFor(q *sequence) *sequence {
 	return nil
 }
 
-// open gives q, which holds no page, pages for all tokens it has. What is known of them needs no computing, but for the last
+// open gives q, which holds no page, pages for all tokens it has, or for as many as it is to reach. What is known of them needs no computing, but for the last
 // token, whose logits are wanted. It returns false, and q holds no page, when there are too few.
 func (s *Scheduler) open(q *sequence) bool {
 	found := len(q.tokens) - 1
 	if q.promptLogits && q.scored < q.prompt-1 {
 		found = min(found, q.scored) // rows that are to be scored are computed
 	}
-	if first := s.byID[q.behind]; first != nil && first.computed >= found && found == q.prompt-1 {
+	if first := s.byID[q.behind]; first != nil && first.computed >= found && found == q.prompt-1 && s.pages.Has(&first.table, s.sees(found)) {
 		c, copied, ok := s.pages.Fork(&q.table, &first.table, found)
 		if !ok {
 			return false
@@ -30,9 +30,9 @@ func (s *Scheduler) open(q *sequence) bool {
 		}
 		q.computed = found
 	} else if q.root != (kvcache.Key{}) {
-		q.computed = s.pages.Match(&q.table, s.keys(q, found))
+		q.computed = s.pages.Match(&q.table, s.keys(q, found), s.sees)
 	}
-	if !s.pages.Grow(&q.table, len(q.tokens)) {
+	if !s.pages.Grow(&q.table, s.reach(q)) {
 		// A copy to a page of the fork may stand in the step by now; nobody reads what it writes before it is written again.
 		s.pages.Release(&q.table)
 		q.computed = 0
