@@ -166,6 +166,10 @@ func TestAdapterFileIsDamaged(t *testing.T) {
 	if got = append(got, more...); !slices.Equal(got, want) || info.Adapters[0].Generation != used[0].Generation {
 		t.Error("the stream that ran gives other tokens")
 	}
+	l.until("the stream's lease to end, which it does behind its last token", func() bool {
+		st, err := l.client.Adapter(t.Context(), "g")
+		return err == nil && st.Leases == 0
+	})
 	_, err = l.client.ActOnAdapter(t.Context(), "g", api.ActionUnload)
 	must(t, err)
 	l.refusedWith("m+g", 503, "not what they were")
