@@ -152,10 +152,7 @@ func CheckAttend(dst, q Matrix, l CacheLayout, layer int, spans []Span, how Atte
 		must(s.Count >= 0 && s.Pos >= 0 && s.First >= 0 && s.First+s.Count <= q.Rows, op, "span %d: rows %d to %d of %d", i, s.First, s.First+s.Count, q.Rows)
 		pages := (s.Pos + s.Count + l.PageTokens - 1) / l.PageTokens
 		must(len(s.Pages) >= pages, op, "span %d: %d pages, %d are needed", i, len(s.Pages), pages)
-		seen := 0 // pages before this one are not read
-		if how.Window > 0 {
-			seen = max(0, s.Pos+1-how.Window) &^ (TileTokens - 1) / l.PageTokens
-		}
+		seen := how.Sees(s.Pos) / l.PageTokens // pages before this one are not read
 		checkIDs(op, "page", s.Pages[min(seen, pages):pages], l.Pages)
 	}
 }

@@ -84,6 +84,14 @@ type Attention struct {
 	SoftCap float32 // scores s become SoftCap * tanh(s / SoftCap); 0: they stay
 }
 
+// Sees is the position from which on the row at pos reads the cache: whole tiles are read, and what lies before the window in the first is masked.
+func (a Attention) Sees(pos int) int {
+	if a.Window == 0 {
+		return 0
+	}
+	return max(0, pos+1-a.Window) &^ (TileTokens - 1)
+}
+
 // Pairing says which elements of a head RoPE rotates together.
 type Pairing uint8
 

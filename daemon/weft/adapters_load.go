@@ -58,18 +58,12 @@ func (a *app) loadAdapter(ctx context.Context, c *api.Client, path, name string,
 		return err
 	}
 	defer body.Close()
-	bar := a.progress(size, "sending "+printable(name))
-	stored, err := c.UploadAdapter(ctx, name, io.TeeReader(body, bar), size, expect)
-	_ = bar.Clear()
+	stored, err := a.send(path, name, body, size, func(body io.Reader) (*api.Stored, error) { return c.UploadAdapter(ctx, name, body, size, expect) })
 	if err != nil {
-		return fmt.Errorf("load %s as %s: %w", path, name, err)
+		return err
 	}
 	if !wait {
-		if a.json {
-			return a.printJSON(stored)
-		}
-		_, err := fmt.Fprintf(a.out, "stored %s, %s\n", printable(name), bytesText(stored.Bytes))
-		return err
+		return a.printStored(name, stored)
 	}
 	ad, err := settledAdapter(ctx, c, name, before)
 	if err != nil {

@@ -81,18 +81,12 @@ func (a *app) load(ctx context.Context, c *api.Client, path, name string, wait b
 	if err != nil {
 		return err
 	}
-	bar := a.progress(st.Size(), "sending "+printable(name))
-	stored, err := c.Upload(ctx, name, io.TeeReader(f, bar), st.Size())
-	_ = bar.Clear()
+	stored, err := a.send(path, name, f, st.Size(), func(body io.Reader) (*api.Stored, error) { return c.Upload(ctx, name, body, st.Size()) })
 	if err != nil {
-		return fmt.Errorf("load %s as %s: %w", path, name, err)
+		return err
 	}
 	if !wait {
-		if a.json {
-			return a.printJSON(stored)
-		}
-		_, err := fmt.Fprintf(a.out, "stored %s, %s\n", printable(name), bytesText(stored.Bytes))
-		return err
+		return a.printStored(name, stored)
 	}
 	m, err := served(ctx, c, name, header.Digest, before)
 	if err != nil {
@@ -102,6 +96,25 @@ func (a *app) load(ctx context.Context, c *api.Client, path, name string, wait b
 		return a.printJSON(m)
 	}
 	_, err = fmt.Fprintf(a.out, "serving %s, %s, generation %d\n", printable(name), bytesText(m.Bytes), m.Generation)
+	return err
+}
+
+// send has upload send the body of size bytes that path stands for, and shows how far that is.
+func (a *app) send(path, name string, body io.Reader, size int64, upload func(io.Reader) (*api.Stored, error)) (*api.Stored, error) {
+	bar := a.progress(size, "sending "+printable(name))
+	stored, err := upload(io.TeeReader(body, bar))
+	_ = bar.Clear()
+	if err != nil {
+		return nil, fmt.Errorf("load %s as %s: %w", path, name, err)
+	}
+	return stored, nil
+}
+
+func (a *app) printStored(name string, stored *api.Stored) error {
+	if a.json {
+		return a.printJSON(stored)
+	}
+	_, err := fmt.Fprintf(a.out, "stored %s, %s\n", printable(name), bytesText(stored.Bytes))
 	return err
 }
 

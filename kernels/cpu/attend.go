@@ -8,6 +8,9 @@ import (
 // unitQueries is about how many queries, rows times heads of a group, share one reading of keys and values.
 const unitQueries = 64
 
+// Pages before a tile that kernels.Attention.Sees leaves out may be gone: both packages must mean the same tile.
+var _ [ref.Tile]struct{} = [kernels.TileTokens]struct{}{}
+
 // roundParts is how many stretches are shared out at once before they are merged, so that the memory for their sums does
 // not grow with the context: 4096 positions, enough for many threads.
 const roundParts = 8
