@@ -28,6 +28,7 @@ type memory struct {
 	CacheType     string `json:"cache_type"`             // what weftd would use: f16 where the model's heads do not fit the one asked for
 	Weights       int64  `json:"weights_bytes"`          // the files, mapped
 	CachePerToken int64  `json:"cache_per_token_bytes"`
+	CacheTokens   int    `json:"cache_tokens,omitempty"` // the most that are in the cache at once, where a window makes that less than the context
 	Cache         int64  `json:"cache_bytes"`
 	Scratch       int64  `json:"scratch_bytes"`
 	Total         int64  `json:"total_bytes"`
@@ -36,7 +37,7 @@ type memory struct {
 // measure fills in the shape and the memory that a model of it takes.
 func (r *report) measure(c models.Config, o inspection) {
 	r.Context = c.ContextLen
-	r.Shape = &shape{Layers: c.Layers, Width: c.Width, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, FFN: c.FFN, Vocab: c.Vocab}
+	r.Shape = &shape{Layers: c.Layers, Width: c.Width, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, FFN: c.FFN, Vocab: c.Vocab, Window: c.Window}
 	kind := o.cacheType
 	if !kind.Fits(c.HeadDim) {
 		kind = kernels.CacheF16
@@ -50,7 +51,11 @@ func (r *report) measure(c models.Config, o inspection) {
 	}
 	page := c.CacheLayout(1, pageTokens, kind).Bytes()
 	m.CachePerToken = page / pageTokens
-	m.Cache = int64(c.CachePages(m.Context, stepTokens, pageTokens)) * page
+	pages := c.CachePages(m.Context, stepTokens, pageTokens)
+	m.Cache = int64(pages) * page
+	if pages*pageTokens < m.Context {
+		m.CacheTokens = pages * pageTokens
+	}
 	m.Scratch = models.WorkspaceBytes(c, stepTokens, logitRows) + 4*logitRows*int64(c.Vocab)
 	m.Total = m.Weights + m.Cache + m.Scratch
 	r.Memory = m

@@ -77,7 +77,11 @@ func (a *app) printContent(r *report, line func(name, format string, args ...any
 	}
 	if s := r.Shape; s != nil {
 		line("shape", "%d layers of width %d, feed-forward %d", s.Layers, s.Width, s.FFN)
-		line("attention", "%d heads of %d, %d of keys and values", s.Heads, s.HeadDim, s.KVHeads)
+		window := ""
+		if s.Window > 0 {
+			window = fmt.Sprintf("; a window of %d tokens", s.Window)
+		}
+		line("attention", "%d heads of %d, %d of keys and values%s", s.Heads, s.HeadDim, s.KVHeads, window)
 	}
 	if v := r.Vocabulary; v != nil {
 		kind := orDash(v.Model)
@@ -94,7 +98,11 @@ func (a *app) printContent(r *report, line func(name, format string, args ...any
 	}
 	if m := r.Memory; m != nil {
 		line("memory", "%s", m)
-		line("", "cache %s per token (%s), weights are mapped", bytesText(m.CachePerToken), m.CacheType)
+		most := ""
+		if m.CacheTokens > 0 {
+			most = fmt.Sprintf(" of %d at most", m.CacheTokens)
+		}
+		line("", "cache %s per token%s (%s), weights are mapped", bytesText(m.CachePerToken), most, m.CacheType)
 	}
 	if r.HeaderDigest != "" {
 		line("header", "%s", r.HeaderDigest)

@@ -60,6 +60,7 @@ type shape struct {
 	HeadDim int `json:"head_dim"`
 	FFN     int `json:"feed_forward"`
 	Vocab   int `json:"vocabulary_rows"`
+	Window  int `json:"window_tokens,omitempty"` // that a row sees; 0: all
 }
 
 type vocabulary struct {

@@ -117,7 +117,14 @@ func TestInspectReadsHeadersOnly(t *testing.T) {
 
 // The memory that inspect tells is what the engine takes with weftd's own sizes.
 func TestMemoryIsTheEngines(t *testing.T) {
-	path := modeltest.WriteTiny(t, modeltest.Spec{Context: 200})
+	memoryIsTheEngines(t, modeltest.Spec{Context: 200}, 7)
+	// A window of 100, a step of 256 and a tile of 64 lie in 15 pages of 32 wherever they begin.
+	memoryIsTheEngines(t, modeltest.Spec{Context: 2000, Set: []gguf.KV{{Key: "llama.attention.sliding_window", Value: uint32(100)}}}, 15)
+}
+
+func memoryIsTheEngines(t *testing.T, s modeltest.Spec, pages int) {
+	t.Helper()
+	path := modeltest.WriteTiny(t, s)
 	f, err := gguf.Open(path, gguf.DefaultLimits())
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +142,7 @@ func TestMemoryIsTheEngines(t *testing.T) {
 		if !kind.Fits(m.Config().HeadDim) {
 			kind = kernels.CacheF16
 		}
-		cache, scratch := engine.Config{Model: m, CacheType: kind, StepTokens: stepTokens, PageTokens: pageTokens, Pages: 7}.Memory()
+		cache, scratch := engine.Config{Model: m, CacheType: kind, StepTokens: stepTokens, PageTokens: pageTokens, Pages: pages}.Memory()
 		if r.Memory == nil || r.Memory.Cache != cache || r.Memory.Scratch != scratch {
 			t.Errorf("%s: memory is %+v, and the engine takes %d and %d", kind, r.Memory, cache, scratch)
 		}

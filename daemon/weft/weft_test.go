@@ -47,6 +47,7 @@ func writeModels(dir string) error {
 		"stories260K.gguf": builtin.Bytes(),
 		"tiny.gguf":        modeltest.Tiny(modeltest.Spec{Seed: 7}),
 		"bpe.gguf":         modeltest.Tiny(modeltest.Spec{Seed: 8, Vocab: modeltest.BPE}),
+		"window.gguf":      modeltest.Tiny(modeltest.Spec{Context: 4096, Set: []gguf.KV{{Key: "llama.attention.sliding_window", Value: uint32(512)}}}),
 		"foreign.gguf":     modeltest.Tiny(modeltest.Spec{Set: []gguf.KV{{Key: "general.architecture", Value: "mamba"}, {Key: "general.description", Value: "\x1b]0;title\u009b[2J\u202eevil"}}}),
 		"wrong.gguf": modeltest.Tiny(modeltest.Spec{Vocab: modeltest.BPE, Set: []gguf.KV{
 			{Key: "llama.expert_count", Value: uint32(8)}, {Key: "llama.context_length"}, {Key: "tokenizer.ggml.pre", Value: "klingon"},

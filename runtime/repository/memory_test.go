@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/models"
 	"github.com/weft-run/weft/runtime/modeltest"
 )
@@ -20,6 +21,12 @@ func planned(have int64, context, parallel int) demand {
 		weights: 100 << 20, workspace: 28 << 20, context: context, parallel: parallel, pageTokens: 16,
 		cacheType: kernels.CacheF16, have: have, budget: 1 << 30,
 	}
+}
+
+// windowed has rows see the last 1024 positions in steps of 256: a sequence holds 85 pages at most.
+func windowed(q demand) demand {
+	q.config.Window, q.stepTokens = 1024, 256
+	return q
 }
 
 func unbound(q demand) demand {
@@ -74,6 +81,15 @@ func TestPlan(t *testing.T) {
 		"set beyond the model's own":   {planned(fixed+8<<20, 1<<20, 1), 8192, 512},
 		"set small":                    {planned(fixed+100<<20, 64, 4), 64, 16},
 		"set tiny and tight":           {planned(fixed+page, 16, 4), 16, 1},
+
+		"a window without a budget":     {windowed(unbound(planned(0, 0, 4))), 8192, 4 * 85},
+		"a window, room for all":        {windowed(planned(fixed+100<<20, 0, 4)), 8192, 4 * 85},
+		"a window, room for some":       {windowed(planned(fixed+3<<20, 0, 4)), 8192, 96},
+		"a window and no more":          {windowed(planned(fixed+85*page, 0, 4)), 8192, 85},
+		"a page less than a window":     {windowed(planned(fixed+85*page-1, 0, 4)), 84 * 16, 84},
+		"a window, set and there":       {windowed(planned(fixed+85*page, 8192, 4)), 8192, 85},
+		"a window, set and not there":   {windowed(planned(fixed+85*page-1, 8192, 4)), 0, 0},
+		"a window, set shorter than it": {windowed(planned(fixed+100<<20, 100, 4)), 100, 4 * 7},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, err := plan(c.q)
@@ -101,11 +117,12 @@ func TestPlanLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := planned(rapid.Int64Range(0, 1<<29).Draw(t, "have"), rapid.IntRange(0, 10000).Draw(t, "context"), rapid.IntRange(0, 16).Draw(t, "parallel"))
 		q.config.ContextLen = rapid.IntRange(1, 20000).Draw(t, "own")
+		q.config.Window, q.stepTokens = rapid.IntRange(0, 5000).Draw(t, "window"), rapid.IntRange(1, 512).Draw(t, "step")
 		g, err := plan(q)
 		if err != nil {
 			return
 		}
-		if g.memory > q.have || g.context > q.config.ContextLen || g.context < 1 || g.pages*q.pageTokens < g.context {
+		if g.memory > q.have || g.context > q.config.ContextLen || g.context < 1 || g.pages < q.config.CachePages(g.context, q.stepTokens, q.pageTokens) {
 			t.Fatalf("granted %+v for %+v", g, q)
 		}
 		q.have += rapid.Int64Range(0, 1<<28).Draw(t, "more")
@@ -114,6 +131,29 @@ func TestPlanLaws(t *testing.T) {
 			t.Fatalf("granted %+v, and with more memory %+v, %v", g, more, err)
 		}
 	})
+}
+
+// A window bounds what the cache takes, and not the context: where a whole context has no room, a model with a window has all of it, and
+// answers beyond its pages.
+func TestAWindowBoundsTheCache(t *testing.T) {
+	spec := modeltest.Spec{Context: 4096}
+	settings := Settings{Parallel: 1, ContextLen: spec.Context}
+	whole := newBench(t, func(o *Options) { o.Defaults = settings })
+	whole.put("all", spec)
+	whole.sync()
+	memory := whole.want("all", StateServing).Memory
+
+	b := newBench(t, func(o *Options) { o.Defaults, o.Budget = settings, memory-1 })
+	b.put("all", spec)
+	spec.Set = []gguf.KV{{Key: "llama.attention.sliding_window", Value: uint32(64)}}
+	b.put("window", spec)
+	b.sync()
+	b.want("all", StateRefused, "needs", "cache of 4096 tokens")
+	const pages = 13 + 1 // the window, a step of 64 and a tile of 64, wherever they begin; one stands for the longer header
+	if s := b.want("window", StateServing); s.ContextLen != spec.Context || memory-s.Memory < (4096/16-pages)*4096 {
+		t.Errorf("a context of %d tokens in %d bytes, without a window %d", s.ContextLen, s.Memory, memory)
+	}
+	b.answer("window", 1, 1000)
 }
 
 func TestMemoryErrorSaysNeedAndHave(t *testing.T) {
