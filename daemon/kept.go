@@ -2,10 +2,10 @@ package daemon
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -18,23 +18,25 @@ import (
 const keptDir = "kv"
 
 // openKept opens the pages that are kept on disk. They tell of conversations, so they are for the service alone.
-func openKept(state *os.Root, cfg config.Config, log *slog.Logger) (*pagestore.Store, error) {
-	if err := state.Mkdir(keptDir, stateMode); err != nil && !errors.Is(err, fs.ErrExist) {
-		log.Warn("the folder of kept pages cannot be made", "folder", keptDir, "reason", err)
-		return nil, nil
-	}
-	if err := state.Chmod(keptDir, stateMode); err != nil {
-		log.Warn("the folder of kept pages cannot be closed to others", "folder", keptDir, "reason", err)
-	}
-	dir, err := state.OpenRoot(keptDir)
-	if err != nil {
-		return nil, fmt.Errorf("daemon: kept pages: %w", err)
-	}
-	store, err := pagestore.Open(pagestore.Options{Dir: dir, Quota: cfg.KVQuota.Bytes, MaxAge: cfg.KVMaxAge, Log: log})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("daemon: kept pages: %w", err), dir.Close())
-	}
-	return store, nil
+func openKept(state *os.Root, cfg config.Config, log *slog.Logger) *pagestore.Store {
+	log = log.With("folder", filepath.Join(cfg.StateDir, keptDir))
+	return pagestore.Open(pagestore.Options{Quota: cfg.KVQuota.Bytes, MaxAge: cfg.KVMaxAge, Log: log, Dir: func() (*os.Root, error) {
+		if err := state.Mkdir(keptDir, stateMode); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		dir, err := state.OpenRoot(keptDir)
+		if err != nil {
+			return nil, err
+		}
+		info, err := dir.Stat(".")
+		if err == nil && info.Mode().Perm() != stateMode {
+			err = state.Chmod(keptDir, stateMode)
+		}
+		if err != nil {
+			log.Warn("the folder of kept pages cannot be closed to others", "reason", err)
+		}
+		return dir, nil
+	}})
 }
 
 // numericsVersion is the number of ref.Version.

@@ -110,10 +110,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	// Workers sit in assembly that cannot be preempted; two more processors let the garbage collector and HTTP run meanwhile.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(p.device.Threads() + 2))
 	p.metrics = server.NewMetrics(api.Release())
-	kept, err := openKept(state, cfg, log)
-	if err != nil {
-		return err
-	}
+	kept := openKept(state, cfg, log)
 	p.models = repository.New(repository.Options{
 		OpenBackend: p.device.Open,
 		Budget:      p.budget,
@@ -139,12 +136,8 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	how.Links = true
 	p.arrivals = watch.New(cfg.AdaptersDir, how)
 	connections := door.NewConnections(connectionLimit(cfg, openFiles(), log), cfg.MaxPerCaller)
-	var sessions server.Sessions // nil, and not an interface that holds nil
-	if kept != nil {
-		sessions = kept
-	}
 	handler := server.New(server.Options{
-		Models: &book{p.models, p.adapters, p.drafts, p.device.MulFloats64, p.look}, Store: store, Sessions: sessions, Caches: p.caches,
+		Models: &book{p.models, p.adapters, p.drafts, p.device.MulFloats64, p.look}, Store: store, Sessions: kept, Caches: p.caches,
 		Adapters:     &adapterBook{p.adapters, p.arrivals.Look},
 		AdapterStore: &adapterStore{files: adapterFiles, registry: p.adapters, look: p.arrivals.Look},
 		Metrics:      p.metrics, Log: log,
@@ -178,12 +171,10 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 			return nil
 		})
 	}
-	if kept != nil {
-		group.Go(func() error {
-			kept.Run(ctx)
-			return nil
-		})
-	}
+	group.Go(func() error {
+		kept.Run(ctx)
+		return nil
+	})
 	looked := make(chan struct{})
 	group.Go(func() error {
 		p.watchModels(ctx, looked)

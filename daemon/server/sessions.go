@@ -11,7 +11,7 @@ import (
 // Sessions is what the server needs of the pages that are kept on disk.
 type Sessions interface {
 	Sessions() []pagestore.Info
-	Forget(pagestore.Session) (bytes int64, found bool)
+	Forget(pagestore.Session) (bytes int64, found bool, err error)
 }
 
 // handleSessions lists the caller's sessions, everybody's to an administrator.
@@ -43,7 +43,10 @@ func (s *Server) handleForgetSession(w http.ResponseWriter, r *http.Request, rec
 	}
 	found := false
 	if s.o.Sessions != nil {
-		_, found = s.o.Sessions.Forget(session)
+		var err error
+		if _, found, err = s.o.Sessions.Forget(session); err != nil {
+			return &routeError{http.StatusInsufficientStorage, err.Error()}
+		}
 	}
 	if !found {
 		return &routeError{http.StatusNotFound, fmt.Sprintf("nothing is kept of a session %q of %s; `weft sessions` lists what is", session.Name, session.Caller)}

@@ -17,16 +17,7 @@ import (
 
 func openStore(t *testing.T, dir string) *pagestore.Store {
 	t.Helper()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { root.Close() })
-	s, err := pagestore.Open(pagestore.Options{Dir: root, Quota: 1 << 30, MaxAge: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return pagestore.Open(pagestore.Options{Dir: func() (*os.Root, error) { return os.OpenRoot(dir) }, Quota: 1 << 30, MaxAge: time.Hour})
 }
 
 func spillTo(s *pagestore.Store) Spill {

@@ -102,6 +102,7 @@ func (sp *spiller) writePages(j job) {
 		if err != nil || got < n { // the store has told of an error
 			return
 		}
+		store.Touch(disk) // all of it together, so that its tail goes before its head
 		i += n
 		sp.rest(restTimes * time.Since(began))
 	}

@@ -52,38 +52,34 @@ func (s *Store) Put(r Run) error {
 			session: r.Session, model: r.Model, pageBytes: len(r.Pages) / len(r.Keys), pageTokens: r.PageTokens, first: r.First,
 			keys: r.Keys, sums: make([][sha256.Size]byte, len(r.Keys)),
 		},
-		name: hex.EncodeToString(r.Keys[len(r.Keys)-1][:]) + suffix, size: int64(headerBytes + len(r.Pages)), used: s.o.now(),
+		name: hex.EncodeToString(r.Keys[len(r.Keys)-1][:]) + suffix, size: int64(headerBytes + len(r.Pages)),
 	}
 	for i := range g.sums {
 		g.sums[i] = sha256.Sum256(r.Pages[i*g.pageBytes : (i+1)*g.pageBytes])
 	}
 	s.mu.Lock()
-	at, gone := s.forgotten[r.Session]
-	if gone = gone && !r.Asked.After(at); !gone && g.size <= s.o.Quota {
-		s.makeRoom(g.size)
-	}
-	s.mu.Unlock()
-	if gone {
+	if at, gone := s.forgotten[r.Session]; gone && !r.Asked.After(at) {
+		s.mu.Unlock()
 		return nil
 	}
-	var err error
-	if g.size > s.o.Quota {
-		err = fmt.Errorf("%d bytes are more than the quota of %d", g.size, s.o.Quota)
-	} else {
+	err := s.load()
+	if err == nil && g.size > s.o.Quota {
+		err = fmt.Errorf("%d bytes are more than kv_quota, which is %d", g.size, s.o.Quota)
+	}
+	if err == nil {
+		err = s.makeRoom(g.size)
+	}
+	s.mu.Unlock()
+	if err == nil {
 		err = s.write(g, r.Pages)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case err != nil && !s.failing:
-		s.o.Log.Warn("pages cannot be kept on disk; they are computed again when they are not in memory", "reason", err)
-	case err == nil && s.failing:
-		s.o.Log.Info("pages are kept on disk again")
-	}
-	s.failing = err != nil
+	s.wrote(err)
 	if err != nil {
 		return fmt.Errorf("pagestore: %w", err)
 	}
+	s.use(g)
 	s.add(g)
 	return nil
 }
@@ -91,7 +87,7 @@ func (s *Store) Put(r Run) error {
 // write makes the file of a segment: after a loss of power it is there whole or not at all.
 func (s *Store) write(g *segment, pages []byte) error {
 	hidden := g.name + hiddenSuffix
-	f, err := s.o.Dir.OpenFile(hidden, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := s.dir.OpenFile(hidden, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
@@ -104,13 +100,13 @@ func (s *Store) write(g *segment, pages []byte) error {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = s.o.Dir.Rename(hidden, g.name)
+		err = s.dir.Rename(hidden, g.name)
 	}
 	if err != nil {
 		s.discard(hidden) // half a file takes room on a disk that is full
 		return err
 	}
-	d, err := s.o.Dir.Open(".")
+	d, err := s.dir.Open(".")
 	if err != nil {
 		return err
 	}
@@ -140,7 +136,10 @@ func (s *Store) Read(keys []kvcache.Key, dst []byte) int {
 		if err != nil {
 			s.o.Log.Warn("kept pages are not used, and removed", "file", p.segment.name, "page", p.page+n, "reason", err)
 			s.mu.Lock()
-			s.remove(p.segment)
+			if s.segments[p.segment.name] == p.segment { // else another has its name by now
+				s.drop(p.segment)
+				s.discard(p.segment.name)
+			}
 			s.mu.Unlock()
 			return done
 		}
@@ -154,7 +153,7 @@ func (s *Store) read(p place, keys []kvcache.Key, dst []byte, size int) (n int, 
 	if g.pageBytes != size {
 		return 0, fmt.Errorf("%w: a page has %d bytes, one of this cache has %d", errDamaged, g.pageBytes, size)
 	}
-	f, err := s.o.Dir.Open(g.name)
+	f, err := s.dir.Open(g.name)
 	if err != nil {
 		return 0, err
 	}
@@ -171,31 +170,38 @@ func (s *Store) read(p place, keys []kvcache.Key, dst []byte, size int) (n int, 
 			return n, fmt.Errorf("%w: the page is not what its sum says", errDamaged)
 		}
 	}
-	s.touch(g)
+	s.Touch(keys[:n])
 	return n, nil
 }
 
-// touch notes that a segment was used, in its file's time too, so that it outlasts the process.
-func (s *Store) touch(g *segment) {
-	now := s.o.now()
+// Touch notes that the pages of keys were used, all at once: of what is used together the tail goes first. The time is noted in their files too, so
+// that it outlasts the process.
+func (s *Store) Touch(keys []kvcache.Key) {
 	s.mu.Lock()
-	g.used = now
+	var used []*segment
+	for _, key := range keys {
+		if g := s.index[key].segment; g != nil && (len(used) == 0 || g != used[len(used)-1]) {
+			used = append(used, g)
+		}
+	}
+	s.use(used...)
 	s.mu.Unlock()
-	if err := s.o.Dir.Chtimes(g.name, now, now); err != nil {
-		s.o.Log.Debug("the last use of kept pages is not noted", "file", g.name, "reason", err)
+	for now := s.o.now(); len(used) > 0; used = used[1:] {
+		s.note(used[0], now)
 	}
 }
 
-// Touch notes that the pages of keys were used, where they are kept.
-func (s *Store) Touch(keys []kvcache.Key) {
-	var last *segment
-	for _, key := range keys {
-		s.mu.Lock()
-		g := s.index[key].segment
-		s.mu.Unlock()
-		if g != nil && g != last {
-			s.touch(g)
-		}
-		last = g
+// use gives segments the next turn. The caller holds mu.
+func (s *Store) use(used ...*segment) {
+	s.turn++
+	for _, g := range used {
+		g.turn, g.used, g.left = s.turn, s.o.running(), time.Time{}
+	}
+}
+
+// note gives a file the time of its last use.
+func (s *Store) note(g *segment, at time.Time) {
+	if err := s.dir.Chtimes(g.name, at, at); err != nil {
+		s.o.Log.Debug("the last use of kept pages is not noted", "file", g.name, "reason", err)
 	}
 }

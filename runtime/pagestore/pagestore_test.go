@@ -18,11 +18,12 @@ import (
 	"github.com/weft-run/weft/runtime/kvcache"
 )
 
-// folder is a folder with a clock.
+// folder is a folder with two clocks: one that is set, and one that nobody sets.
 type folder struct {
 	t     *testing.T
 	path  string
 	clock time.Time
+	ran   time.Duration
 	quota int64
 	limit func(io.Writer) io.Writer
 	log   bytes.Buffer
@@ -35,19 +36,23 @@ func newFolder(t *testing.T) *folder {
 // open opens the folder as a process does that starts.
 func (f *folder) open() *Store {
 	f.t.Helper()
-	root, err := os.OpenRoot(f.path)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.t.Cleanup(func() { root.Close() })
-	s, err := Open(Options{
-		Dir: root, Quota: f.quota, MaxAge: time.Hour, Log: slog.New(slog.NewTextHandler(&f.log, nil)),
-		now: func() time.Time { return f.clock }, limit: f.limit,
+	return Open(Options{
+		Dir: func() (*os.Root, error) { return os.OpenRoot(f.path) }, Quota: f.quota, MaxAge: time.Hour, Log: slog.New(slog.NewTextHandler(&f.log, nil)),
+		now: func() time.Time { return f.clock }, running: func() time.Duration { return f.ran }, limit: f.limit,
 	})
-	if err != nil {
-		f.t.Fatal(err)
+}
+
+// pass lets time go by.
+func (f *folder) pass(d time.Duration) { f.clock, f.ran = f.clock.Add(d), f.ran+d }
+
+// have says which runs a store has, by the names of their sessions.
+func have(s *Store, runs ...Run) (names string) {
+	for _, r := range runs {
+		if s.Has(r.Keys[0]) {
+			names += r.Session.Name
+		}
 	}
-	return s
+	return names
 }
 
 func (f *folder) files() []string {
@@ -290,14 +295,15 @@ func TestQuotaAndAge(t *testing.T) {
 	a, tail, b, c := testRun("a", 1, 0, 2), testRun("a", 1, 2, 2), testRun("b", 2, 0, 2), testRun("c", 3, 0, 2)
 	put(a)
 	put(tail)
-	f.clock = f.clock.Add(time.Minute)
+	s.Touch(append(slices.Clone(a.Keys), tail.Keys...))
+	f.pass(time.Minute)
 	put(b)
-	f.clock = f.clock.Add(time.Minute)
+	f.pass(time.Minute)
 	put(c)
 	if s.Has(tail.Keys[0]) || !s.Has(a.Keys[0]) || !s.Has(b.Keys[0]) || !s.Has(c.Keys[0]) {
 		t.Error("not the tail of the oldest sequence went")
 	}
-	f.clock = f.clock.Add(time.Minute)
+	f.pass(time.Minute)
 	s.Touch(a.Keys)
 	put(tail)
 	if s.Has(b.Keys[0]) || !s.Has(a.Keys[0]) || len(f.files()) != 3 {
@@ -319,16 +325,18 @@ func TestQuotaAndAge(t *testing.T) {
 	f.quota = 1 << 20
 	s = f.open()
 	put(a)
-	f.clock = f.clock.Add(59 * time.Minute)
+	f.pass(59 * time.Minute)
 	put(b)
 	read(t, s, b)
-	f.clock = f.clock.Add(2 * time.Minute)
+	f.pass(2 * time.Minute)
 	s.Expire()
 	if s.Has(a.Keys[0]) || !s.Has(b.Keys[0]) {
 		t.Error("what is old stays, or what is new went")
 	}
-	f.clock = f.clock.Add(2 * time.Hour)
-	if s = f.open(); len(f.files()) != 0 {
+	f.pass(2 * time.Hour)
+	s = f.open()
+	f.pass(judgeAfter)
+	if s.Expire(); len(f.files()) != 0 {
 		t.Errorf("what was old at the start stays: %v", f.files())
 	}
 }
@@ -342,11 +350,11 @@ func TestForgottenSessionsStayForgotten(t *testing.T) {
 	if err := errors.Join(s.Put(testRun("a", 1, 0, 2)), s.Put(other)); err != nil {
 		t.Fatal(err)
 	}
-	f.clock = f.clock.Add(time.Second)
-	if n, found := s.Forget(Session{"uid=1", "a"}); !found || n != headerBytes+2*testPage {
+	f.pass(time.Second)
+	if n, found, err := s.Forget(Session{"uid=1", "a"}); err != nil || !found || n != headerBytes+2*testPage {
 		t.Errorf("%d bytes, %v", n, found)
 	}
-	if _, found := s.Forget(Session{"uid=2", "b"}); found {
+	if _, found, _ := s.Forget(Session{"uid=2", "b"}); found {
 		t.Error("another's session of the same name was forgotten")
 	}
 	if err := s.Put(waits); err != nil || s.Has(waits.Keys[0]) || !s.Has(other.Keys[0]) || len(f.files()) != 1 {
@@ -377,7 +385,9 @@ func TestForgottenWhileWritten(t *testing.T) {
 	})
 	<-begun
 	all.Go(func() {
-		s.Forget(Session{"uid=1", "a"})
+		if _, _, err := s.Forget(Session{"uid=1", "a"}); err != nil {
+			t.Error(err)
+		}
 		if list := f.files(); len(list) != 0 {
 			t.Errorf("%v is there", list)
 		}
@@ -398,7 +408,9 @@ func TestConcurrentUse(t *testing.T) {
 				r := testRun(fmt.Sprint(i%3), i%5, 0, 2)
 				switch (i + worker) % 4 {
 				case 0:
-					s.Forget(r.Session)
+					if _, _, err := s.Forget(r.Session); err != nil {
+						t.Error(err)
+					}
 				case 1:
 					s.Sessions()
 					s.Expire()

@@ -2,6 +2,7 @@ package pagestore
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -33,8 +34,8 @@ func (s *Store) Sessions() []Info {
 		}
 		info.Bytes += g.size
 		info.Tokens = max(info.Tokens, (g.first+len(g.keys))*g.pageTokens)
-		if !g.used.Before(info.Used) {
-			info.Used, info.Model = g.used, g.model
+		if used := s.lastUse(g); !used.Before(info.Used) {
+			info.Used, info.Model = used, g.model
 		}
 	}
 	list := make([]Info, 0, len(by))
@@ -48,20 +49,26 @@ func (s *Store) Sessions() []Info {
 }
 
 // Forget removes what is kept of a session, and what was computed for it until now and waits to be written: when it returns the disk has
-// nothing of it, and gets nothing. It returns whether there was anything, and the bytes.
-func (s *Store) Forget(session Session) (bytes int64, found bool) {
+// nothing of it, and gets nothing. It returns whether there was anything, and the bytes. What the disk does not let go stays in the lists, and
+// the error says why.
+func (s *Store) Forget(session Session) (bytes int64, found bool, err error) {
 	s.writing.Lock() // what is being written is removed too
 	defer s.writing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forgotten[session] = s.o.now()
 	for _, g := range s.segments {
-		if g.session == session {
-			bytes, found = bytes+g.size, true
-			s.remove(g)
+		if g.session != session {
+			continue
 		}
+		found = true
+		if no := s.remove(g); no != nil {
+			err = fmt.Errorf("pagestore: what is kept of a session cannot be removed: %w%s", no, advice(no))
+			continue
+		}
+		bytes += g.size
 	}
-	return bytes, found
+	return bytes, found, err
 }
 
 // Usage returns the bytes that are kept, and in how many files.

@@ -234,10 +234,8 @@ func TestTheIdleTimerGoesByItself(t *testing.T) {
 
 // TestSessionsOutlastUnloading: what a session leaves is on disk when its model is loaded again, and the answers are the same to the bit.
 func TestSessionsOutlastUnloading(t *testing.T) {
-	dir, err := os.OpenRoot(t.TempDir())
-	must(t, err)
-	store, err := pagestore.Open(pagestore.Options{Dir: dir, Quota: 1 << 30, MaxAge: time.Hour})
-	must(t, err)
+	dir := t.TempDir()
+	store := pagestore.Open(pagestore.Options{Dir: func() (*os.Root, error) { return os.OpenRoot(dir) }, Quota: 1 << 30, MaxAge: time.Hour})
 	b := newBench(t, func(o *Options) { o.Spill = engine.Spill{Store: store, Numerics: 1} })
 	b.put("a", modeltest.Spec{Context: 2200})
 	b.sync()
