@@ -11,6 +11,14 @@ type Bound interface {
 	Bytes() int64
 }
 
+// Binder takes an adapter's changes as they are read.
+type Binder interface {
+	// Add takes a change and keeps nothing of it; several goroutines may call it at once. The error says why the change cannot be computed with.
+	Add(*models.Delta) error
+	// Bound ends the adapter, when all calls of Add have returned nil.
+	Bound(digest string, invocation []int32) (Bound, error)
+}
+
 // BaseInfo says which generation of a base stands in service.
 type BaseInfo struct {
 	Name       string
@@ -28,7 +36,8 @@ type BaseInfo struct {
 // Base is a base held for a while. Its generation stays loaded until Release.
 type Base interface {
 	Info() BaseInfo
-	NewAdapter(models.AdapterSpec) (Bound, error)
+	// Bind begins an adapter for the base.
+	Bind() Binder
 	// Probe computes a fixed prompt, with the invocation tokens of an activated adapter at its end, and returns the logits behind it. a is
 	// nil for the base alone. An error that is not
 	// ErrUntestable is not the adapter's fault.

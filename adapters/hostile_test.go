@@ -320,14 +320,14 @@ func TestFolderIsOneGeneration(t *testing.T) {
 	s, err := Open(dir, DefaultLimits())
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close()) })
-	want, err := s.Spec("llama", tinyTargets())
+	want, err := specOf(s, "llama", tinyTargets())
 	must(t, err)
 	other := healthy()
 	other.tensors[0].Values[0] = 99
 	for _, name := range []string{ConfigFile, WeightsFile} {
 		must(t, os.Rename(filepath.Join(other.write(t), name), filepath.Join(dir, name)))
 	}
-	if got, err := s.Spec("llama", tinyTargets()); err != nil || got.Digest != want.Digest {
+	if got, err := specOf(s, "llama", tinyTargets()); err != nil || got.Digest != want.Digest {
 		t.Errorf("after a rename: %q, %v, want %q", got.Digest, err, want.Digest)
 	}
 	s2, err := Open(dir, DefaultLimits())
@@ -345,7 +345,7 @@ func TestFolderIsOneGeneration(t *testing.T) {
 		func(path string) error { return os.Truncate(path, 900) },
 	} {
 		must(t, damage(filepath.Join(dir, WeightsFile)))
-		if _, err := s2.Spec("llama", tinyTargets()); !errors.Is(err, ErrChanged) {
+		if _, err := specOf(s2, "llama", tinyTargets()); !errors.Is(err, ErrChanged) {
 			t.Errorf("written in place: %v", err)
 		}
 		if _, err := s2.Digest(); !errors.Is(err, ErrChanged) {

@@ -151,20 +151,21 @@ func (p *piece) misshapen() (list []string) {
 // turned says whether A is kept by inputs: GGUF does so with the embedding, whose rows are picked.
 func (p *piece) turned() bool { return p.target.Name == "token_embd" && !p.embedding }
 
-// delta makes what the model takes of the values that were read.
-func (p *piece) delta(values map[*tensor][]float32) models.Delta {
+// delta makes what the model takes of the values of all. It may change them.
+func (p *piece) delta(values [4][]float32) models.Delta {
+	a, b, magnitude, bias := values[0], values[1], values[2], values[3]
 	d := models.Delta{Target: p.target.Name, Rank: p.rank, Scale: p.scale}
 	if p.rank > 0 {
-		d.A, d.B = values[p.a], p.rows(values[p.b], p.rank)
+		d.A, d.B = a, p.rows(b, p.rank)
 		if p.turned() {
 			d.A = transpose(d.A, p.rank)
 		}
 	}
 	if p.magnitude != nil {
-		d.Magnitude = p.rows(values[p.magnitude], 1)
+		d.Magnitude = p.rows(magnitude, 1)
 	}
 	if p.bias != nil {
-		d.Bias = p.rows(values[p.bias], 1)
+		d.Bias = p.rows(bias, 1)
 		for i, own := range p.target.Bias {
 			d.Bias[i] -= own
 		}

@@ -70,15 +70,9 @@ func (r *Registry) load(g *generation, base Base, b *binding) error {
 	case <-r.ctx.Done():
 		return ErrClosed
 	}
-	spec, err := r.read(g, b.base)
-	if err != nil {
+	if err := r.read(b, base); err != nil {
 		return err
 	}
-	adapter, err := base.NewAdapter(spec)
-	if err != nil {
-		return &UnfitError{Adapter: g.name, Base: b.base.Name, Reason: err.Error()}
-	}
-	b.adapter, b.invocation = adapter, spec.Invocation
 	if _, proven := r.proofs.Get(proofKey(g.digest, b.base.Digest)); !proven {
 		if err := r.test(b, base); err != nil {
 			return err
@@ -86,46 +80,56 @@ func (r *Registry) load(g *generation, base Base, b *binding) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.makeRoom(g, adapter.Bytes()); err != nil {
+	if err := r.makeRoom(g, b.adapter.Bytes()); err != nil {
 		return err
 	}
-	b.bytes = adapter.Bytes()
+	b.bytes = b.adapter.Bytes()
 	r.bound[b] = true
 	r.resident += b.bytes
 	return nil
 }
 
-// read reads content whole, for a base. What it finds must be what the generation is: of one that is published, all that goes wrong
-// means that its files are others by now.
-func (r *Registry) read(g *generation, base BaseInfo) (models.AdapterSpec, error) {
-	spec, err := r.readNow(g, base)
-	if err != nil && g.number != 0 {
-		return spec, &changedError{g.name, err}
+// read reads content whole and binds it to a base. What it finds must be what the generation is: of one that is published, all that goes
+// wrong with its files means that they are others by now.
+func (r *Registry) read(b *binding, base Base) error {
+	g := b.of
+	err := r.readNow(b, base.Bind())
+	if err != nil && g.number != 0 && !errors.As(err, new(*UnfitError)) {
+		return &changedError{g.name, err}
 	}
-	return spec, err
+	return err
 }
 
-func (r *Registry) readNow(g *generation, base BaseInfo) (models.AdapterSpec, error) {
+func (r *Registry) readNow(b *binding, binder Binder) error {
+	g := b.of
+	unfit := func(err error) error {
+		if err == nil {
+			return nil
+		}
+		return &UnfitError{Adapter: g.name, Base: b.base.Name, Reason: err.Error()}
+	}
 	c, err := r.open(&g.origin)
 	if err != nil {
-		return models.AdapterSpec{}, err
+		return err
 	}
 	defer c.close()
-	spec, err := c.load(base)
+	digest, err := c.load(b.base, func(d *models.Delta) error { return unfit(binder.Add(d)) })
 	if errors.Is(err, ErrChanged) {
-		return spec, &changedError{name: g.name}
+		return &changedError{name: g.name}
 	}
 	if err != nil {
-		return spec, err
+		return err
 	}
-	r.digests.Note(g.origin.identity(), spec.Digest)
+	r.digests.Note(g.origin.identity(), digest)
 	switch {
 	case g.digest == "":
-		g.digest = spec.Digest // not published yet: it is this goroutine's alone
-	case g.digest != spec.Digest:
-		return models.AdapterSpec{}, &changedError{name: g.name}
+		g.digest = digest // not published yet: it is this goroutine's alone
+	case g.digest != digest:
+		return &changedError{name: g.name}
 	}
-	return spec, nil
+	b.invocation = c.invocation()
+	b.adapter, err = binder.Bound(digest, b.invocation)
+	return unfit(err)
 }
 
 // test runs the base with the adapter and without, and remembers how far the logits lie apart.

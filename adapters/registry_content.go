@@ -26,8 +26,10 @@ type content interface {
 	about() *About
 	// fits says why the adapter cannot be for a base, by its headers alone.
 	fits(BaseInfo) error
-	// load reads all of it for a base.
-	load(BaseInfo) (models.AdapterSpec, error)
+	// load reads all of it for a base, as Source.Read does.
+	load(b BaseInfo, take func(*models.Delta) error) (digest string, err error)
+	// invocation are the tokens of an activated adapter (aLoRA); else nil.
+	invocation() []int32
 	close()
 }
 
@@ -80,8 +82,10 @@ func (c sourceContent) about() *About {
 
 func (c sourceContent) fits(b BaseInfo) error { return c.Fits(b.Architecture, b.Targets) }
 
-func (c sourceContent) load(b BaseInfo) (models.AdapterSpec, error) {
-	return c.Spec(b.Architecture, b.Targets)
+func (c sourceContent) load(b BaseInfo, take func(*models.Delta) error) (string, error) {
+	return c.Read(b.Architecture, b.Targets, take)
 }
+
+func (c sourceContent) invocation() []int32 { return c.Invocation }
 
 func (c sourceContent) close() { _ = c.Close() } // files that were only read have nothing to report

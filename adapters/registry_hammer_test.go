@@ -43,15 +43,22 @@ type stormBase struct {
 func (b *stormBase) Info() BaseInfo { return b.info }
 func (b *stormBase) Release()       { b.of.leases.Add(-1) }
 
-func (b *stormBase) NewAdapter(s models.AdapterSpec) (Bound, error) {
-	return stormBound{digest: s.Digest, base: b.info.Generation}, nil
-}
+func (b *stormBase) Bind() Binder { return stormBinder{b.info.Generation} }
 
 func (b *stormBase) Probe(_ context.Context, a Bound, _ []int32) ([]float32, error) {
 	if a != nil {
 		return []float32{2}, nil
 	}
 	return []float32{1}, nil
+}
+
+// stormBinder knows its base.
+type stormBinder struct{ base uint64 }
+
+func (stormBinder) Add(*models.Delta) error { return nil }
+
+func (b stormBinder) Bound(digest string, _ []int32) (Bound, error) {
+	return stormBound{digest: digest, base: b.base}, nil
 }
 
 // stormBound knows what it was made of.
@@ -99,15 +106,17 @@ func (c stormContent) about() *About       { return &About{Rank: 1, Targets: 1} 
 func (c stormContent) fits(BaseInfo) error { return nil }
 func (c stormContent) close()              {}
 
-func (c stormContent) load(BaseInfo) (models.AdapterSpec, error) {
+func (c stormContent) invocation() []int32 { return nil }
+
+func (c stormContent) load(_ BaseInfo, _ func(*models.Delta) error) (string, error) {
 	v, ok := c.of.version(c.name)
 	if !ok {
-		return models.AdapterSpec{}, errors.New("gone")
+		return "", errors.New("gone")
 	}
 	if v%5 == 0 {
-		return models.AdapterSpec{}, errors.New("its weights are cut")
+		return "", errors.New("its weights are cut")
 	}
-	return models.AdapterSpec{Digest: contentOf(c.name, v)}, nil
+	return contentOf(c.name, v), nil
 }
 
 // TestHammer (H26) replaces and removes adapters and their base while requests lease them: each lease is whole, of a generation that was published

@@ -56,9 +56,17 @@ type fakeBase struct {
 func (b *fakeBase) Info() BaseInfo { return b.info }
 func (b *fakeBase) Release()       { b.of.leases-- }
 
-func (b *fakeBase) NewAdapter(s models.AdapterSpec) (Bound, error) {
-	return fakeBound{difference: s.Deltas[0].Scale, bytes: int64(s.Deltas[0].Rank)}, nil
+func (b *fakeBase) Bind() Binder { return &fakeBinder{} }
+
+// fakeBinder keeps what fakeContent has to say.
+type fakeBinder struct{ bound fakeBound }
+
+func (b *fakeBinder) Add(d *models.Delta) error {
+	b.bound = fakeBound{difference: d.Scale, bytes: int64(d.Rank)}
+	return nil
 }
+
+func (b *fakeBinder) Bound(string, []int32) (Bound, error) { return b.bound, nil }
 
 func (b *fakeBase) Probe(_ context.Context, a Bound, _ []int32) ([]float32, error) {
 	b.of.probes++
@@ -97,9 +105,11 @@ func (c *fakeContent) fits(b BaseInfo) error {
 	return errors.New("blk.0.attn_q has other shapes")
 }
 
-func (c *fakeContent) load(b BaseInfo) (models.AdapterSpec, error) {
+func (c *fakeContent) invocation() []int32 { return nil }
+
+func (c *fakeContent) load(_ BaseInfo, take func(*models.Delta) error) (string, error) {
 	if c.words["broken"] != "" {
-		return models.AdapterSpec{}, errors.New("its weights are cut")
+		return "", errors.New("its weights are cut")
 	}
 	difference, size := float32(5), 10
 	if d, err := strconv.ParseFloat(c.words["change"], 32); err == nil {
@@ -109,7 +119,7 @@ func (c *fakeContent) load(b BaseInfo) (models.AdapterSpec, error) {
 		size = n
 	}
 	digest := c.words["digest"]
-	return models.AdapterSpec{Digest: digest + strings.Repeat("0", 64-len(digest)), Deltas: []models.Delta{{Rank: size, Scale: difference}}}, nil
+	return digest + strings.Repeat("0", 64-len(digest)), take(&models.Delta{Rank: size, Scale: difference})
 }
 
 func (c *fakeContent) close() {}

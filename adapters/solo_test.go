@@ -67,9 +67,10 @@ func (s *solo) bind(path string) *models.Adapter {
 	source, err := Open(path, DefaultLimits())
 	must(s.t, err)
 	defer func() { must(s.t, source.Close()) }()
-	spec, err := source.Spec(s.model.Config().Architecture, s.model.Targets())
+	binder := models.NewBinder(s.model, s.sums)
+	digest, err := source.Read(s.model.Config().Architecture, s.model.Targets(), binder.Add)
 	must(s.t, err)
-	a, err := models.NewAdapter(s.model, &spec, s.sums)
+	a, err := binder.Adapter(digest, source.Invocation)
 	must(s.t, err)
 	return a
 }

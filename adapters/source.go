@@ -173,9 +173,13 @@ func (s *Source) summarize() {
 	s.Ranks = slices.Compact(s.Ranks)
 }
 
+// all lists A, B, magnitude and bias; nil where there is none.
+func (p *part) all() [4]*tensor { return [...]*tensor{p.a, p.b, p.magnitude, p.bias} }
+
 // tensors lists those that are there.
 func (p *part) tensors() []*tensor {
-	return slices.DeleteFunc([]*tensor{p.a, p.b, p.magnitude, p.bias}, func(t *tensor) bool { return t == nil })
+	all := p.all()
+	return slices.DeleteFunc(all[:], func(t *tensor) bool { return t == nil })
 }
 
 // Close closes the files.
@@ -189,7 +193,7 @@ func (s *Source) Close() error {
 // Bytes is the size of the files.
 func (s *Source) Bytes() int64 { return int64(len(s.config)) + s.id.Size }
 
-// Fits says, of the headers alone, whether Spec would give a spec: nil, or why not.
+// Fits says, of the headers alone, whether Read would read it: nil, or why not.
 func (s *Source) Fits(arch string, targets []models.Target) error {
 	_, err := s.match(arch, targets)
 	return err
@@ -203,21 +207,4 @@ func (s *Source) Digest() (string, error) {
 		return "", err
 	}
 	return r.digest(s)
-}
-
-// Spec reads the adapter for a base of an architecture with these targets. The error names what does not fit, the first five of it.
-func (s *Source) Spec(arch string, targets []models.Target) (models.AdapterSpec, error) {
-	pieces, err := s.match(arch, targets)
-	if err != nil {
-		return models.AdapterSpec{}, err
-	}
-	values, digest, err := s.readAll(pieces)
-	if err != nil {
-		return models.AdapterSpec{}, err
-	}
-	spec := models.AdapterSpec{Digest: digest, Invocation: s.Invocation}
-	for _, p := range pieces {
-		spec.Deltas = append(spec.Deltas, p.delta(values))
-	}
-	return spec, nil
 }

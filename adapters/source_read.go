@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -14,62 +15,147 @@ import (
 
 	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/runtime/gguf"
+	"github.com/weft-run/weft/runtime/models"
 )
 
-// readAll reads the tensors of all pieces in one pass over the file, front to back, and hashes what it passes, while other goroutines decode what
-// was read. Beside the values it holds the bytes of one tensor for each of them and one more.
-func (s *Source) readAll(pieces []piece) (map[*tensor][]float32, string, error) {
-	var order []*tensor
-	for _, p := range pieces {
-		order = append(order, p.part.tensors()...)
+// Read reads the adapter for a base of an architecture with these targets in one pass over the file of weights, front to back, and hands over
+// each change when its tensors were read, several at once from goroutines of its own; what a change holds is good until take returns. It
+// returns the sha256, in hex, of all that was read. The error names what does not fit, the first five of it, or is the first of take's, in the order of the file; then
+// the rest is not read. Beside the values it holds the bytes of changes of which some tensors are still to come, and of a few more.
+func (s *Source) Read(arch string, targets []models.Target, take func(*models.Delta) error) (digest string, err error) {
+	pieces, err := s.match(arch, targets)
+	if err != nil {
+		return "", err
 	}
-	slices.SortFunc(order, func(a, b *tensor) int { return int(min(max(a.offset-b.offset, -1), 1)) })
-	values, problems := make([][]float32, len(order)), make([]error, len(order))
-	type job struct {
-		number int
-		raw    []byte
-	}
-	jobs := make(chan job)
+	order := inFile(pieces)
+	read := make(chan *tensors)
+	problems := make([]error, len(pieces)) // in the order in which their last tensors were read
+	buffers := make(buffers, 8)
 	var failed atomic.Bool
 	var decoders sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), runtime.NumCPU(), len(order)) {
+	for range min(runtime.GOMAXPROCS(0), runtime.NumCPU(), len(pieces)) {
 		decoders.Go(func() {
-			for j := range jobs {
-				values[j.number], problems[j.number] = order[j.number].decode(j.raw)
-				if problems[j.number] != nil {
+			var values [4][]float32
+			for t := range read {
+				if problems[t.number] = t.deliver(&values, take); problems[t.number] != nil {
 					failed.Store(true)
+				}
+				for _, raw := range t.raw {
+					buffers.put(raw)
 				}
 			}
 		})
 	}
 	r := s.reader()
-	var err error
-	for i, t := range order {
-		var raw []byte
-		if raw, err = r.read(t); err != nil || failed.Load() {
+	number := 0
+	for _, t := range order {
+		raw := buffers.get(t.typ.RowBytes(int(t.elements())))
+		if err = r.read(t.tensor, raw); err != nil || failed.Load() {
 			break
 		}
-		jobs <- job{i, raw}
-	}
-	close(jobs)
-	decoders.Wait()
-	for _, problem := range problems { // those of what comes first in the file are told
-		if problem != nil {
-			return nil, "", problem
+		if t.of.add(t.tensor, raw) {
+			t.of.number = number
+			number++
+			read <- t.of
 		}
+	}
+	close(read)
+	decoders.Wait()
+	for _, problem := range problems {
+		if problem == nil {
+			continue
+		}
+		if r.unchanged(s) != nil {
+			break // what is wrong may be what was being written
+		}
+		return "", problem
 	}
 	if err == nil {
 		err = r.skipTo(s.id.Size)
 	}
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
-	byTensor := make(map[*tensor][]float32, len(order))
-	for i, t := range order {
-		byTensor[t] = values[i]
+	return r.digest(s)
+}
+
+// tensors are those of one piece, as they are read.
+type tensors struct {
+	*piece
+	number  int // in the order in which pieces were whole
+	missing int
+	raw     [4][]byte // of A, B, magnitude and bias; nil where there is none
+}
+
+// add takes the bytes of a tensor and says whether it was the last.
+func (t *tensors) add(which *tensor, raw []byte) bool {
+	for i, part := range t.all() {
+		if part == which {
+			t.raw[i] = raw
+		}
 	}
-	digest, err := r.digest(s)
-	return byTensor, digest, err
+	t.missing--
+	return t.missing == 0
+}
+
+// deliver decodes the tensors into values, which it may make larger, and hands the change over.
+func (t *tensors) deliver(values *[4][]float32, take func(*models.Delta) error) error {
+	var decoded [4][]float32
+	for i, part := range t.all() {
+		if part == nil {
+			continue
+		}
+		values[i] = slices.Grow(values[i][:0], int(part.elements()))[:part.elements()]
+		if err := part.decode(values[i], t.raw[i]); err != nil {
+			return err
+		}
+		decoded[i] = values[i]
+	}
+	d := t.delta(decoded)
+	return take(&d)
+}
+
+// located is a tensor and the piece that it is of.
+type located struct {
+	*tensor
+	of *tensors
+}
+
+// inFile lists the tensors of pieces in the order in which they lie in the file.
+func inFile(pieces []piece) (order []located) {
+	for i := range pieces {
+		of := &tensors{piece: &pieces[i]}
+		for _, t := range of.tensors() {
+			order = append(order, located{t, of})
+			of.missing++
+		}
+	}
+	slices.SortFunc(order, func(a, b located) int { return int(min(max(a.offset-b.offset, -1), 1)) })
+	return order
+}
+
+// buffers keeps some memory to be used again.
+type buffers chan []byte
+
+func (b buffers) get(n int) []byte {
+	select {
+	case old := <-b:
+		if cap(old) >= n {
+			return old[:n]
+		}
+	default:
+	}
+	return make([]byte, n)
+}
+
+func (b buffers) put(buffer []byte) {
+	if buffer == nil {
+		return
+	}
+	select {
+	case b <- buffer:
+	default:
+	}
 }
 
 // reader walks through the file of weights.
@@ -102,38 +188,47 @@ func (r *reader) told(err error) error {
 	return fmt.Errorf("adapters: reading weights: %w", err)
 }
 
-// read returns the bytes of a tensor that does not begin before what was read.
-func (r *reader) read(t *tensor) ([]byte, error) {
+// read fills raw with the bytes of a tensor that does not begin before what was read.
+func (r *reader) read(t *tensor, raw []byte) error {
 	if err := r.skipTo(t.offset); err != nil {
-		return nil, err
+		return err
 	}
-	raw := make([]byte, t.typ.RowBytes(int(t.elements())))
 	n, err := io.ReadFull(r.src, raw)
 	r.at += int64(n)
-	return raw, r.told(err)
+	return r.told(err)
 }
 
-// decode returns the values of a tensor. One that is infinite or not a number refuses it.
-func (t *tensor) decode(raw []byte) ([]float32, error) {
-	out := make([]float32, t.elements())
+// decode sets out to the values of a tensor. One that is infinite or not a number refuses it.
+func (t *tensor) decode(out []float32, raw []byte) error {
 	quant.Decode(t.typ, out, raw)
+	const exponent, lowest = 0x7f800000, 0x00800000
+	carry := uint32(0)
 	for _, x := range out {
-		if x-x != 0 {
-			return nil, refuse(ErrFormat, "tensor %q has elements that are infinite or not a number", t.name)
-		}
+		carry |= math.Float32bits(x)&exponent + lowest // carries where all bits of the exponent are set
 	}
-	return out, nil
+	if carry>>31 != 0 {
+		return refuse(ErrFormat, "tensor %q has elements that are infinite or not a number", t.name)
+	}
+	return nil
 }
 
 // digest ends the walk: the file must still be the one that was opened.
 func (r *reader) digest(s *Source) (string, error) {
+	if err := r.unchanged(s); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(r.sum.Sum(nil)), nil
+}
+
+// unchanged says whether the file is the one that was opened.
+func (r *reader) unchanged(s *Source) error {
 	now, err := gguf.IdentityOf(s.weights)
 	if err != nil {
-		return "", err
+		return err
 	}
 	// The time of change is left out: a rename over the file and an unlink change it, and not the content.
 	if now.Size != s.id.Size || now.ModTime != s.id.ModTime {
-		return "", refuse(ErrChanged, "the file of weights was written while it was read")
+		return refuse(ErrChanged, "the file of weights was written while it was read")
 	}
-	return hex.EncodeToString(r.sum.Sum(nil)), nil
+	return nil
 }

@@ -69,8 +69,13 @@ func (b base) Info() adapters.BaseInfo {
 	return baseInfo(&info)
 }
 
-func (b base) NewAdapter(spec models.AdapterSpec) (adapters.Bound, error) {
-	a, err := models.NewAdapter(b.Network, &spec, b.sums)
+func (b base) Bind() adapters.Binder { return binder{models.NewBinder(b.Network, b.sums)} }
+
+// binder is a model's as adapters need it.
+type binder struct{ *models.Binder }
+
+func (b binder) Bound(digest string, invocation []int32) (adapters.Bound, error) {
+	a, err := b.Adapter(digest, invocation)
 	if err != nil {
 		return nil, err // and no adapter, not even a typed nil
 	}

@@ -1,17 +1,16 @@
 package quant
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // F16ToF32 returns the value of an IEEE 754 half, exactly. A NaN stays a NaN.
 func F16ToF32(h uint16) float32 {
-	// With the exponent field moved into place the value is too small by 2^112, for subnormal halves too; the product is exact.
-	const rebias = 0x1p112
-	magnitude := uint32(h&0x7fff) << 13
-	sign := uint32(h&0x8000) << 16
 	if h&0x7c00 == 0x7c00 {
-		return math.Float32frombits(sign | 0x7f800000 | magnitude)
+		return math.Float32frombits(uint32(h&0x8000)<<16 | 0x7f800000 | uint32(h&0x7fff)<<13)
 	}
-	return math.Float32frombits(sign | math.Float32bits(math.Float32frombits(magnitude)*rebias))
+	return finiteHalf(uint32(h))
 }
 
 // F32ToF16 returns the half nearest to f, ties to even. Magnitudes from 65520 on become infinite, a NaN stays a NaN.
@@ -25,18 +24,54 @@ func F32ToF16(f float32) uint16 {
 // PutF16 writes the halves nearest to from's values times scale, a power of two, little-endian: 2*len(from) bytes.
 func PutF16(to []byte, from []float32, scale float32) {
 	to = to[:2*len(from)]
-	for _, f := range from {
-		bits := math.Float32bits(f * scale)
-		half := uint16(0)
-		if bits&0x7fffffff-minNormalHalf < maxHalf-minNormalHalf {
-			half = normalHalf(bits)
-		} else {
-			half = otherHalf(bits)
+	for ; len(from) >= 4 && len(to) >= 8; from, to = from[4:], to[8:] {
+		a, b := math.Float32bits(from[0]*scale), math.Float32bits(from[1]*scale)
+		c, d := math.Float32bits(from[2]*scale), math.Float32bits(from[3]*scale)
+		const all = maxHalf - minNormalHalf
+		if a&magnitudeBits-minNormalHalf < all && b&magnitudeBits-minNormalHalf < all &&
+			c&magnitudeBits-minNormalHalf < all && d&magnitudeBits-minNormalHalf < all {
+			binary.LittleEndian.PutUint64(to, uint64(normalHalf(a))|uint64(normalHalf(b))<<16|uint64(normalHalf(c))<<32|uint64(normalHalf(d))<<48)
+			continue
 		}
-		to[0], to[1] = byte(half), byte(half>>8)
-		to = to[2:]
+		for i, f := range from[:4] {
+			binary.LittleEndian.PutUint16(to[2*i:], F32ToF16(f*scale))
+		}
+	}
+	for i, f := range from {
+		binary.LittleEndian.PutUint16(to[2*i:], F32ToF16(f*scale))
 	}
 }
+
+// decodeF16 decodes halves: four at a time, where none of them is infinite or no number.
+func decodeF16(dst []float32, src []byte) {
+	src = src[:2*len(dst)]
+	for ; len(dst) >= 4 && len(src) >= 8; dst, src = dst[4:], src[8:] {
+		four := binary.LittleEndian.Uint64(src)
+		const exponents, lowest = 0x7c00_7c00_7c00_7c00, 0x0400_0400_0400_0400
+		if (four&exponents+lowest)&0x8000_8000_8000_8000 == 0 { // no exponent is all ones: adding 1 carries out of none
+			dst[0] = finiteHalf(uint32(four) & 0xffff)
+			dst[1] = finiteHalf(uint32(four) >> 16)
+			dst[2] = finiteHalf(uint32(four>>32) & 0xffff)
+			dst[3] = finiteHalf(uint32(four >> 48))
+			continue
+		}
+		for i := range dst[:4] {
+			dst[i] = F16ToF32(uint16(four >> (16 * i)))
+		}
+	}
+	for i := range dst {
+		dst[i] = F16ToF32(binary.LittleEndian.Uint16(src[2*i:]))
+	}
+}
+
+// finiteHalf is F16ToF32 for a half that is a number.
+func finiteHalf(h uint32) float32 {
+	// With the exponent field moved into place the value is too small by 2^112, for subnormal halves too; the product is exact, and so is
+	// its sign, which is left in place.
+	return math.Float32frombits(h&0x8000<<16|h&0x7fff<<13) * 0x1p112
+}
+
+const magnitudeBits = 0x7fffffff
 
 // In bits of a float32: 2^-14, and 65520, halfway between the largest half and the next power of two.
 const minNormalHalf, maxHalf = 0x38800000, 0x477ff000

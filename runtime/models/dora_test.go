@@ -21,7 +21,7 @@ func TestNorms(t *testing.T) {
 		rank, rows, cols := shape[0], shape[1], shape[2]
 		d := Delta{Target: "x", Rank: rank, Scale: 0.3}
 		d.A, d.B = synthetic.Factors(uint64(rank), rank, rows, cols)
-		p := d.pack(&Target{Name: "x", Rows: rows, Cols: cols})
+		p := d.pack(&Target{Name: "x", Rows: rows, Cols: cols}, magnitude(d.A), magnitude(d.B))
 		weight, _ := synthetic.Factors(9, rows, 1, cols)
 		data := make([]byte, quant.F32.RowBytes(len(weight)))
 		quant.Encode(quant.F32, data, weight)

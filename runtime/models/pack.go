@@ -1,13 +1,9 @@
 package models
 
 import (
-	"fmt"
 	"math"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/kernels/quant"
@@ -48,99 +44,6 @@ func (p *packed) at(scale float32) float32 {
 	return float32(math.Ldexp(float64(p.scale*scale), -p.twos))
 }
 
-// normsMemory bounds what all processors together take, in bytes, to compute DoRA's norms; one alone takes what it needs.
-const normsMemory = 64 << 20
-
-// NewAdapter brings an adapter into the form that kernels read and binds it to a model, on all processors. Where DoRA wants the norms of the
-// model's weights it reads them: a second or more for a large model. The error says which delta does not fit, or Is kernels.ErrFault.
-func NewAdapter(m Model, spec *AdapterSpec, sums Sums) (*Adapter, error) {
-	targets := m.Targets()
-	numbers := make(map[string]int, len(targets))
-	for i, t := range targets {
-		numbers[t.Name] = i
-	}
-	if len(spec.Deltas) == 0 {
-		return nil, invalid("the adapter changes nothing")
-	}
-	a := &Adapter{
-		model: m, digest: spec.Digest, firstLayer: m.Config().Layers, invocation: slices.Clone(spec.Invocation),
-		parts: make([]packed, len(targets)),
-	}
-	weights, readable := m.(interface {
-		weight(target int) kernels.Tensor
-	})
-	changes := make([]*Delta, len(targets)) // by target
-	largest := 1                            // bytes of a change's A in float32
-	for i := range spec.Deltas {
-		d := &spec.Deltas[i]
-		number, ok := numbers[d.Target]
-		if !ok {
-			return nil, invalid("the adapter changes %q, which the model does not have", d.Target)
-		}
-		if changes[number] != nil {
-			return nil, invalid("the adapter changes %q twice", d.Target)
-		}
-		if err := d.check(&targets[number]); err != nil {
-			return nil, err
-		}
-		if a.dora = a.dora || d.Magnitude != nil; a.dora && !readable {
-			return nil, unsupported("DoRA on this model")
-		}
-		changes[number] = d
-		if d.Magnitude != nil {
-			largest = max(largest, 4*len(d.A))
-		}
-	}
-	problems := make([]error, len(changes)) // by target
-	var next, faults atomic.Int64
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), runtime.NumCPU(), len(spec.Deltas), max(1, normsMemory/largest)) {
-		workers.Go(func() {
-			defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-			defer func() {
-				if r := recover(); r != nil {
-					if _, fault := r.(interface{ Addr() uintptr }); !fault {
-						panic(r)
-					}
-					faults.Add(1)
-				}
-			}()
-			for {
-				number := int(next.Add(1)) - 1
-				if number >= len(changes) {
-					return
-				}
-				if d := changes[number]; d != nil {
-					if problems[number] = d.checkValues(); problems[number] != nil {
-						continue
-					}
-					p := d.pack(&targets[number])
-					if d.Magnitude != nil {
-						p.norms = newNorms(weights.weight(number), &p, d.Magnitude, sums)
-					}
-					a.parts[number] = p
-				}
-			}
-		})
-	}
-	if workers.Wait(); faults.Load() > 0 {
-		return nil, fmt.Errorf("models: reading weights for an adapter: %w", kernels.ErrFault)
-	}
-	for i := range spec.Deltas { // the first that is wrong is told
-		if err := problems[numbers[spec.Deltas[i].Target]]; err != nil {
-			return nil, err
-		}
-	}
-	for number, d := range changes {
-		if d != nil {
-			a.rank = max(a.rank, d.Rank)
-			a.firstLayer = min(a.firstLayer, targets[number].Layer)
-			a.bytes += a.parts[number].bytes()
-		}
-	}
-	return a, nil
-}
-
 // check says whether d fits t, whatever its values are.
 func (d *Delta) check(t *Target) error {
 	rows, cols := d.shape(t)
@@ -168,14 +71,15 @@ func (d *Delta) check(t *Target) error {
 	return nil
 }
 
-// checkValues says whether all numbers of d can be computed with.
-func (d *Delta) checkValues() error {
-	for _, list := range [...][]float32{d.A, d.B, d.Magnitude, d.Bias, {d.Scale}} {
-		if most := magnitude(list); most-most != 0 {
-			return invalid("the change of %q holds %v, which is no number that can be computed with", d.Target, most)
+// most returns the largest magnitudes of A and of B. It refuses numbers that cannot be computed with.
+func (d *Delta) most() (a, b float32, err error) {
+	a, b = magnitude(d.A), magnitude(d.B)
+	for _, most := range [...]float32{a, b, magnitude(d.Magnitude), magnitude(d.Bias), magnitude([]float32{d.Scale})} {
+		if most-most != 0 {
+			return 0, 0, invalid("the change of %q holds %v, which is no number that can be computed with", d.Target, most)
 		}
 	}
-	return nil
+	return a, b, nil
 }
 
 // embedding is the target whose inputs are ids.
@@ -194,11 +98,11 @@ func (d *Delta) shape(t *Target) (outputs, inputs int) {
 // takes the powers back.
 //
 // Halves and not int8: they hold what was trained, BF16 in full and float32 to 2^-12, and at rank 16 they are 4 % of what a step of a
-// four-bit model reads.
-func (d *Delta) pack(t *Target) packed {
+// four-bit model reads. mostA and mostB are the largest magnitudes of A and of B.
+func (d *Delta) pack(t *Target, mostA, mostB float32) packed {
 	rows, cols := d.shape(t)
 	f := &kernels.Factors{Rank: d.Rank, In: cols, Out: rows}
-	twosA, twosB := headroom(d.A), headroom(d.B)
+	twosA, twosB := headroom(mostA), headroom(mostB)
 	up, upB := float32(math.Ldexp(1, twosA)), float32(math.Ldexp(1, twosB))
 	f.A = make([]byte, 2*len(d.A))
 	if t.Name == embedding {
@@ -228,10 +132,9 @@ func (d *Delta) pack(t *Target) packed {
 	return packed{factors: f, scale: d.Scale, twos: twosA + twosB, bias: slices.Clone(d.Bias)}
 }
 
-// headroom is the power of two by which values can grow so that the largest lies from 2^12 to 2^13; 0 where all are 0. It is bounded,
-// so that the products of both factors stay far from the ends of float32.
-func headroom(values []float32) int {
-	most := magnitude(values)
+// headroom is the power of two by which values can grow so that the largest, of magnitude most, lies from 2^12 to 2^13; 0 where all are 0. It
+// is bounded, so that the products of both factors stay far from the ends of float32.
+func headroom(most float32) int {
 	if most == 0 {
 		return 0
 	}

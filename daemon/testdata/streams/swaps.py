@@ -1,32 +1,46 @@
 #!/usr/bin/env python3
-"""Gaps between tokens of streams while the adapter that they use is replaced again and again.
+"""Gaps between tokens of streams while the adapter, or the base, that they use is replaced again and again.
 
-    swaps.py URL BASE ADAPTERS_DIR A.gguf B.gguf STREAMS SWAPS SECONDS
+    swaps.py URL BASE FOLDER A B [--base] [--streams 8] [--swaps 20] [--seconds 60] [--tokens 64]
 
-STREAMS clients ask for BASE+swapped, 64 tokens each, one answer after the other, while ADAPTERS_DIR/swapped.gguf is replaced SWAPS times in
-SECONDS by A and B in turns, by rename; with SWAPS of 0 it is only put there. Each file has the low byte of one of its last numbers changed, so that it is content that was
-never tested (256 swaps have different files), and has lain still for a second before its rename, which makes it count at once. After each rename the first token by the new
-generation is waited for, by a client of its own. Prints one line of JSON, times in ms. URL is http://host:port or unix:///path. Needs nothing but Python."""
+--streams clients ask for BASE+swapped, --tokens tokens each, one answer after the other, the first at most half a second apart, while what the
+adapters folder FOLDER has under that name is replaced --swaps times in --seconds by A and B in turns; with no swaps it is only put there. Where A and
+B are files of GGUF they replace FOLDER/swapped.gguf by rename, where they are folders of PEFT they take the place of FOLDER/swapped by exchange. With
+--base they ask for BASE, and FOLDER is that of the models, in which A and B replace BASE.gguf by rename.
+
+Each adapter has the low byte of one of its last numbers changed, so that it is content that was never tested (256 swaps have different files);
+a base is a hard link, on the same file system, and the same two files come again. All have lain still for a second before, which makes them count at
+once. After each swap the first token by the new generation is waited for, by a client of its own. Prints one line of JSON, times in ms. URL is
+http://host:port or unix:///path. Needs nothing but Python and Linux."""
+import argparse
+import ctypes
 import json
 import os
 import queue
 import shutil
-import sys
 import threading
 import time
 
 from streams import connection
 
-URL, BASE, FOLDER, A, B = sys.argv[1:6]
-STREAMS, SWAPS, SECONDS = int(sys.argv[6]), int(sys.argv[7]), float(sys.argv[8])
-MODEL, TOKENS = BASE + "+swapped", 64
+parser = argparse.ArgumentParser()
+for name in ("url", "model", "folder", "a", "b"):
+    parser.add_argument(name)
+parser.add_argument("--base", action="store_true")
+for name, default in (("streams", 8), ("swaps", 20), ("seconds", 60), ("tokens", 64)):
+    parser.add_argument("--" + name, type=int, default=default)
+args = parser.parse_args()
+MODEL = args.model if args.base else args.model + "+swapped"
+STATUS = f"/weft/v1/models/{args.model}" if args.base else "/weft/v1/adapters/swapped"
+FOLDERS = os.path.isdir(args.a)
+PLACE = os.path.join(args.folder, (args.model if args.base else "swapped") + ("" if FOLDERS else ".gguf"))
 gaps, failures, generations, swapped = [], [], set(), []
 lock, end, ready = threading.Lock(), threading.Event(), queue.Queue(8)
 
 
 def stream(prompt, tokens):
     """Asks for an answer and returns the times at which its tokens came, and what made them."""
-    c = connection(URL)
+    c = connection(args.url)
     body = {"model": MODEL, "prompt": prompt, "max_tokens": tokens, "temperature": 0, "ignore_eos": True, "stream": True, "return_token_ids": True}
     c.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
     r = c.getresponse()
@@ -48,21 +62,28 @@ def stream(prompt, tokens):
 
 
 def client(i):
+    time.sleep(0.5 * i / args.streams)
     while not end.is_set():
-        times, info = stream(f"{i} stood beside the door", TOKENS)
+        times, info = stream(f"{i} stood beside the door", args.tokens)
         with lock:
             if times is None:
                 failures.append(info)
                 continue
-            generations.add(info["adapters"][0]["generation"])
+            generations.add(info["base"]["generation"] if args.base else info["adapters"][0]["generation"])
             gaps.extend(b - a for a, b in zip(times, times[1:]))
 
 
 def prepare(n):
-    """Writes the file of a swap under a name that does not count."""
-    path = os.path.join(FOLDER, f".swapped{n}.tmp")
-    shutil.copyfile(B if n % 2 else A, path)
-    with open(path, "r+b") as f:
+    """Lays what a swap brings under a name that does not count."""
+    path, source = os.path.join(args.folder, f".swapped{n}.tmp"), args.b if n % 2 else args.a
+    if args.base:
+        os.link(source, path)
+        return path
+    if FOLDERS:
+        shutil.copytree(source, path)
+    else:
+        shutil.copyfile(source, path)
+    with open(os.path.join(path, "adapter_model.safetensors") if FOLDERS else path, "r+b") as f:
         f.seek(-4, os.SEEK_END)
         low = f.read(1)[0]
         f.seek(-4, os.SEEK_END)
@@ -71,39 +92,44 @@ def prepare(n):
 
 
 def preparer():
-    """Has files ready some seconds ahead of their renames."""
-    for n in range(1, SWAPS + 1):
+    """Has some ready ahead of their swaps."""
+    for n in range(1, args.swaps + 1):
         ready.put((prepare(n), time.monotonic()))
 
 
-def put():
-    path, written = ready.get()
-    time.sleep(max(0, written + 1 - time.monotonic()))
-    os.rename(path, os.path.join(FOLDER, "swapped.gguf"))
+def place(path):
+    if FOLDERS and os.path.exists(PLACE):
+        if ctypes.CDLL(None, use_errno=True).renameat2(-100, path.encode(), -100, PLACE.encode(), 2):  # AT_FDCWD, RENAME_EXCHANGE
+            raise OSError(ctypes.get_errno(), "renameat2")
+        threading.Thread(target=shutil.rmtree, args=(path,)).start()  # not in the time that is measured
+    else:
+        os.rename(path, PLACE)
 
 
 def generation():
-    c = connection(URL)
-    c.request("GET", "/weft/v1/adapters/swapped")
+    c = connection(args.url)
+    c.request("GET", STATUS)
     r = c.getresponse()
     status = json.loads(r.read())
     return status.get("generation", 0) if r.status == 200 else 0
 
 
-os.rename(prepare(0), os.path.join(FOLDER, "swapped.gguf"))
+place(prepare(0))
 threading.Thread(target=preparer, daemon=True).start()
 while not generation():
     time.sleep(0.05)
 stream("warm", 4)
-clients = [threading.Thread(target=client, args=(i,)) for i in range(STREAMS)]
+clients = [threading.Thread(target=client, args=(i,)) for i in range(args.streams)]
 for t in clients:
     t.start()
 time.sleep(2)
 begun = time.monotonic()
-for n in range(SWAPS):
+for n in range(args.swaps):
     before = generation()
-    put()
+    path, written = ready.get()
+    time.sleep(max(0, written + 1 - time.monotonic()))
     start = time.monotonic()
+    place(path)
     while generation() == before:
         time.sleep(0.01)  # asking more often would take the time that is measured
     published = time.monotonic()
@@ -112,9 +138,9 @@ for n in range(SWAPS):
         failures.append(info)
     else:
         swapped.append((published - start, times[0] - start))
-    time.sleep(max(0, begun + (n + 1) * SECONDS / SWAPS - time.monotonic()))
-if not SWAPS:
-    time.sleep(SECONDS)
+    time.sleep(max(0, begun + (n + 1) * args.seconds / args.swaps - time.monotonic()))
+if not args.swaps:
+    time.sleep(args.seconds)
 took = time.monotonic() - begun
 end.set()
 for t in clients:
@@ -127,6 +153,6 @@ def quantiles(values):
 
 
 print(json.dumps({
-    "swaps": SWAPS, "seconds": round(took, 1), "tokens": len(gaps), "failures": len(failures), "generations": len(generations), "gap": quantiles(gaps),
+    "swaps": args.swaps, "seconds": round(took, 1), "tokens": len(gaps), "failures": len(failures), "generations": len(generations), "gap": quantiles(gaps),
     "published": quantiles(s[0] for s in swapped), "first_token": quantiles(s[1] for s in swapped), "example": failures[:1],
 }))
