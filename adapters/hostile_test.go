@@ -333,15 +333,19 @@ func TestFolderIsOneGeneration(t *testing.T) {
 	s2, err := Open(dir, DefaultLimits())
 	must(t, err)
 	t.Cleanup(func() { must(t, s2.Close()) })
-	for _, damage := range []func(path string) error{
-		func(path string) error {
+	write := func(what ...byte) func(path string) error {
+		return func(path string) error {
 			f, err := os.OpenFile(path, os.O_WRONLY, 0)
 			if err != nil {
 				return err
 			}
-			_, err = f.WriteAt([]byte{1}, 700)
+			_, err = f.WriteAt(what, 700)
 			return errors.Join(err, f.Close())
-		},
+		}
+	}
+	for _, damage := range []func(path string) error{
+		write(1),
+		write(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), // no number, and yet not what the file is refused for
 		func(path string) error { return os.Truncate(path, 900) },
 	} {
 		must(t, damage(filepath.Join(dir, WeightsFile)))
