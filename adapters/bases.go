@@ -3,6 +3,7 @@ package adapters
 import (
 	"context"
 
+	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/runtime/models"
 )
 
@@ -11,10 +12,18 @@ type Bound interface {
 	Bytes() int64
 }
 
-// Binder takes an adapter's changes as they are read.
-type Binder interface {
-	// Add takes a change and keeps nothing of it; several goroutines may call it at once. The error says why the change cannot be computed with.
+// Taker takes an adapter's changes as they are read. Several goroutines may call it at once.
+type Taker interface {
+	// Decode sets dst to the values of src: quant.Decode.
+	Decode(t quant.Type, dst []float32, src []byte)
+	// Add takes a change and keeps nothing of it. The error says why the change cannot be computed with; it must be one where some value is
+	// infinite or not a number.
 	Add(*models.Delta) error
+}
+
+// Binder takes an adapter for a base.
+type Binder interface {
+	Taker
 	// Bound ends the adapter, when all calls of Add have returned nil.
 	Bound(digest string, invocation []int32) (Bound, error)
 }

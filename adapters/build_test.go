@@ -3,6 +3,7 @@ package adapters
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -186,24 +187,37 @@ func read(path string) (models.AdapterSpec, error) {
 	return spec, err
 }
 
+// taken keeps what is read.
+type taken struct {
+	mu   sync.Mutex
+	spec models.AdapterSpec
+}
+
+func (t *taken) Decode(typ quant.Type, dst []float32, src []byte) { quant.Decode(typ, dst, src) }
+
+func (t *taken) Add(d *models.Delta) error {
+	kept := *d
+	for _, values := range [][]float32{d.A, d.B, d.Magnitude, d.Bias} {
+		if slices.ContainsFunc(values, func(x float32) bool { return x-x != 0 }) {
+			return errors.New("not a number")
+		}
+	}
+	for _, values := range []*[]float32{&kept.A, &kept.B, &kept.Magnitude, &kept.Bias} {
+		*values = slices.Clone(*values)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.spec.Deltas = append(t.spec.Deltas, kept)
+	return nil
+}
+
 // specOf reads all that a source changes of a base, sorted by target.
 func specOf(s *Source, arch string, targets []models.Target) (models.AdapterSpec, error) {
-	var mu sync.Mutex
-	spec := models.AdapterSpec{Invocation: s.Invocation}
+	t := &taken{spec: models.AdapterSpec{Invocation: s.Invocation}}
 	var err error
-	spec.Digest, err = s.Read(arch, targets, func(d *models.Delta) error {
-		kept := *d
-		for _, values := range []*[]float32{&kept.A, &kept.B, &kept.Magnitude, &kept.Bias} {
-			*values = slices.Clone(*values)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		spec.Deltas = append(spec.Deltas, kept)
-		return nil
-	})
-	if err != nil {
+	if t.spec.Digest, err = s.Read(arch, targets, t); err != nil {
 		return models.AdapterSpec{}, err
 	}
-	slices.SortFunc(spec.Deltas, func(a, b models.Delta) int { return strings.Compare(a.Target, b.Target) })
-	return spec, nil
+	slices.SortFunc(t.spec.Deltas, func(a, b models.Delta) int { return strings.Compare(a.Target, b.Target) })
+	return t.spec, nil
 }

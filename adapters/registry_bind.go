@@ -113,7 +113,7 @@ func (r *Registry) readNow(b *binding, binder Binder) error {
 		return err
 	}
 	defer c.close()
-	digest, err := c.load(b.base, func(d *models.Delta) error { return unfit(binder.Add(d)) })
+	digest, err := c.load(b.base, told{binder, unfit})
 	if errors.Is(err, ErrChanged) {
 		return &changedError{name: g.name}
 	}
@@ -131,6 +131,14 @@ func (r *Registry) readNow(b *binding, binder Binder) error {
 	b.adapter, err = binder.Bound(digest, b.invocation)
 	return unfit(err)
 }
+
+// told is a Binder whose errors say whose they are.
+type told struct {
+	Binder
+	as func(error) error
+}
+
+func (t told) Add(d *models.Delta) error { return t.as(t.Binder.Add(d)) }
 
 // test runs the base with the adapter and without, and remembers how far the logits lie apart.
 func (r *Registry) test(b *binding, base Base) error {

@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weft-run/weft/runtime/gguf"
-	"github.com/weft-run/weft/runtime/models"
 )
 
 // About is what an adapter's headers say.
@@ -27,7 +26,7 @@ type content interface {
 	// fits says why the adapter cannot be for a base, by its headers alone.
 	fits(BaseInfo) error
 	// load reads all of it for a base, as Source.Read does.
-	load(b BaseInfo, take func(*models.Delta) error) (digest string, err error)
+	load(b BaseInfo, to Taker) (digest string, err error)
 	// invocation are the tokens of an activated adapter (aLoRA); else nil.
 	invocation() []int32
 	close()
@@ -82,8 +81,8 @@ func (c sourceContent) about() *About {
 
 func (c sourceContent) fits(b BaseInfo) error { return c.Fits(b.Architecture, b.Targets) }
 
-func (c sourceContent) load(b BaseInfo, take func(*models.Delta) error) (string, error) {
-	return c.Read(b.Architecture, b.Targets, take)
+func (c sourceContent) load(b BaseInfo, to Taker) (string, error) {
+	return c.Read(b.Architecture, b.Targets, to)
 }
 
 func (c sourceContent) invocation() []int32 { return c.Invocation }

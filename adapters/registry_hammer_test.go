@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/models"
 )
@@ -54,6 +55,8 @@ func (b *stormBase) Probe(_ context.Context, a Bound, _ []int32) ([]float32, err
 
 // stormBinder knows its base.
 type stormBinder struct{ base uint64 }
+
+func (stormBinder) Decode(quant.Type, []float32, []byte) {}
 
 func (stormBinder) Add(*models.Delta) error { return nil }
 
@@ -108,7 +111,7 @@ func (c stormContent) close()              {}
 
 func (c stormContent) invocation() []int32 { return nil }
 
-func (c stormContent) load(_ BaseInfo, _ func(*models.Delta) error) (string, error) {
+func (c stormContent) load(BaseInfo, Taker) (string, error) {
 	v, ok := c.of.version(c.name)
 	if !ok {
 		return "", errors.New("gone")

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/models"
 	"github.com/weft-run/weft/runtime/modeltest"
@@ -60,6 +61,8 @@ func (b *fakeBase) Bind() Binder { return &fakeBinder{} }
 
 // fakeBinder keeps what fakeContent has to say.
 type fakeBinder struct{ bound fakeBound }
+
+func (b *fakeBinder) Decode(quant.Type, []float32, []byte) {}
 
 func (b *fakeBinder) Add(d *models.Delta) error {
 	b.bound = fakeBound{difference: d.Scale, bytes: int64(d.Rank)}
@@ -107,7 +110,7 @@ func (c *fakeContent) fits(b BaseInfo) error {
 
 func (c *fakeContent) invocation() []int32 { return nil }
 
-func (c *fakeContent) load(_ BaseInfo, take func(*models.Delta) error) (string, error) {
+func (c *fakeContent) load(_ BaseInfo, to Taker) (string, error) {
 	if c.words["broken"] != "" {
 		return "", errors.New("its weights are cut")
 	}
@@ -119,7 +122,7 @@ func (c *fakeContent) load(_ BaseInfo, take func(*models.Delta) error) (string, 
 		size = n
 	}
 	digest := c.words["digest"]
-	return digest + strings.Repeat("0", 64-len(digest)), take(&models.Delta{Rank: size, Scale: difference})
+	return digest + strings.Repeat("0", 64-len(digest)), to.Add(&models.Delta{Rank: size, Scale: difference})
 }
 
 func (c *fakeContent) close() {}

@@ -21,7 +21,7 @@ type solo struct {
 	t       testing.TB
 	model   models.Model
 	backend kernels.Backend
-	sums    models.Sums
+	device  *cpu.Device
 	ws      *models.Workspace
 	pages   *kvcache.Pages
 	table   []int32 // all pages
@@ -47,7 +47,7 @@ func newSolo(t testing.TB, f *gguf.File, tokens int, cache kernels.CacheType) *s
 	pages, err := kvcache.NewPages(b, m.Config().CacheLayout(count, soloPageTokens, cache))
 	must(t, err)
 	t.Cleanup(pages.Free)
-	s := &solo{t: t, model: m, backend: b, sums: d.MulFloats64, ws: models.NewWorkspace(b, m.Config(), tokens, soloRows), pages: pages}
+	s := &solo{t: t, model: m, backend: b, device: d, ws: models.NewWorkspace(b, m.Config(), tokens, soloRows), pages: pages}
 	for i := range count {
 		s.table = append(s.table, int32(i))
 	}
@@ -67,8 +67,8 @@ func (s *solo) bind(path string) *models.Adapter {
 	source, err := Open(path, DefaultLimits())
 	must(s.t, err)
 	defer func() { must(s.t, source.Close()) }()
-	binder := models.NewBinder(s.model, s.sums)
-	digest, err := source.Read(s.model.Config().Architecture, s.model.Targets(), binder.Add)
+	binder := models.NewBinder(s.model, s.device)
+	digest, err := source.Read(s.model.Config().Architecture, s.model.Targets(), binder)
 	must(s.t, err)
 	a, err := binder.Adapter(digest, source.Invocation)
 	must(s.t, err)

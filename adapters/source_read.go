@@ -7,22 +7,20 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"math"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 
-	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/models"
 )
 
 // Read reads the adapter for a base of an architecture with these targets in one pass over the file of weights, front to back, and hands over
-// each change when its tensors were read, several at once from goroutines of its own; what a change holds is good until take returns. It
-// returns the sha256, in hex, of all that was read. The error names what does not fit, the first five of it, or is the first of take's, in the order of the file; then
+// each change when its tensors were read, several at once from goroutines of its own; what a change holds is good until Add returns. It
+// returns the sha256, in hex, of all that was read. The error names what does not fit, the first five of it, or is the first of Add's, in the order of the file; then
 // the rest is not read. Beside the values it holds the bytes of changes of which some tensors are still to come, and of a few more.
-func (s *Source) Read(arch string, targets []models.Target, take func(*models.Delta) error) (digest string, err error) {
+func (s *Source) Read(arch string, targets []models.Target, to Taker) (digest string, err error) {
 	pieces, err := s.match(arch, targets)
 	if err != nil {
 		return "", err
@@ -37,7 +35,7 @@ func (s *Source) Read(arch string, targets []models.Target, take func(*models.De
 		decoders.Go(func() {
 			var values [4][]float32
 			for t := range read {
-				if problems[t.number] = t.deliver(&values, take); problems[t.number] != nil {
+				if problems[t.number] = t.deliver(&values, to); problems[t.number] != nil {
 					failed.Store(true)
 				}
 				for _, raw := range t.raw {
@@ -99,20 +97,27 @@ func (t *tensors) add(which *tensor, raw []byte) bool {
 }
 
 // deliver decodes the tensors into values, which it may make larger, and hands the change over.
-func (t *tensors) deliver(values *[4][]float32, take func(*models.Delta) error) error {
+func (t *tensors) deliver(values *[4][]float32, to Taker) error {
 	var decoded [4][]float32
 	for i, part := range t.all() {
 		if part == nil {
 			continue
 		}
 		values[i] = slices.Grow(values[i][:0], int(part.elements()))[:part.elements()]
-		if err := part.decode(values[i], t.raw[i]); err != nil {
-			return err
-		}
+		to.Decode(part.typ, values[i], t.raw[i])
 		decoded[i] = values[i]
 	}
 	d := t.delta(decoded)
-	return take(&d)
+	err := to.Add(&d)
+	if err == nil {
+		return nil
+	}
+	for i, part := range t.all() { // a reason that the file shows says more
+		if slices.ContainsFunc(decoded[i], func(x float32) bool { return x-x != 0 }) {
+			return refuse(ErrFormat, "tensor %q has elements that are infinite or not a number", part.name)
+		}
+	}
+	return err
 }
 
 // located is a tensor and the piece that it is of.
@@ -196,20 +201,6 @@ func (r *reader) read(t *tensor, raw []byte) error {
 	n, err := io.ReadFull(r.src, raw)
 	r.at += int64(n)
 	return r.told(err)
-}
-
-// decode sets out to the values of a tensor. One that is infinite or not a number refuses it.
-func (t *tensor) decode(out []float32, raw []byte) error {
-	quant.Decode(t.typ, out, raw)
-	const exponent, lowest = 0x7f800000, 0x00800000
-	carry := uint32(0)
-	for _, x := range out {
-		carry |= math.Float32bits(x)&exponent + lowest // carries where all bits of the exponent are set
-	}
-	if carry>>31 != 0 {
-		return refuse(ErrFormat, "tensor %q has elements that are infinite or not a number", t.name)
-	}
-	return nil
 }
 
 // digest ends the walk: the file must still be the one that was opened.

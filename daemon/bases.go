@@ -19,7 +19,7 @@ const probeTokens = 4
 type bases struct {
 	models *repository.Repository
 	ready  func() bool
-	sums   models.Sums // of the device
+	device models.Device
 }
 
 func (b bases) Serving() []adapters.BaseInfo {
@@ -42,7 +42,7 @@ func (b bases) Lease(ctx context.Context, name string) (adapters.Base, error) {
 	if err != nil {
 		return nil, err
 	}
-	return base{l, b.sums}, nil
+	return base{l, b.device}, nil
 }
 
 func (b bases) Idle() bool {
@@ -54,7 +54,7 @@ func (b bases) Ready() bool { return b.ready() }
 // base is a leased model as adapters need it.
 type base struct {
 	*repository.Lease
-	sums models.Sums
+	device models.Device
 }
 
 func baseInfo(b *repository.Base) adapters.BaseInfo {
@@ -69,7 +69,7 @@ func (b base) Info() adapters.BaseInfo {
 	return baseInfo(&info)
 }
 
-func (b base) Bind() adapters.Binder { return binder{models.NewBinder(b.Network, b.sums)} }
+func (b base) Bind() adapters.Binder { return binder{models.NewBinder(b.Network, b.device)} }
 
 // binder is a model's as adapters need it.
 type binder struct{ *models.Binder }

@@ -84,9 +84,6 @@ func benchFile(ctx context.Context, plan benchPlan, file *gguf.File, report func
 			return err
 		}
 	}
-	if plan.stacks, err = benchAdapters(model, plan); err != nil {
-		return err
-	}
 	cost := costOf(file, model.Config(), plan)
 	for _, threads := range plan.threads {
 		if err := benchThreads(ctx, plan, model, cost, chunks, threads, row, report); err != nil {
@@ -107,6 +104,9 @@ func benchThreads(ctx context.Context, plan benchPlan, model models.Model, cost 
 	defer device.Close()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(device.Threads() + 2)) // as the daemon runs
 	row.Threads, row.Level = device.Threads(), device.Level()
+	if plan.stacks, err = benchAdapters(device, model, plan); err != nil {
+		return err
+	}
 	if chunks != nil {
 		row.Test = fmt.Sprintf("ppl%dx%d", plan.perplexity.chunk, len(chunks))
 		var rate float64

@@ -10,7 +10,7 @@ import (
 )
 
 // benchAdapters makes the random adapters of a plan: they change every product of every layer.
-func benchAdapters(model models.Model, plan benchPlan) (stacks []*models.Stack, err error) {
+func benchAdapters(device models.Device, model models.Model, plan benchPlan) (stacks []*models.Stack, err error) {
 	for n := range slices.Max(plan.adapters) {
 		spec := &models.AdapterSpec{Digest: fmt.Sprintf("random-%d", n)}
 		for i, t := range model.Targets() {
@@ -21,7 +21,7 @@ func benchAdapters(model models.Model, plan benchPlan) (stacks []*models.Stack, 
 			d.A, d.B = synthetic.Factors(uint64(n)<<16+uint64(i), plan.rank, t.Rows, t.Cols)
 			spec.Deltas = append(spec.Deltas, d)
 		}
-		adapter, err := models.NewAdapter(model, spec, nil) // none is of DoRA
+		adapter, err := models.NewAdapter(model, spec, device)
 		if err != nil {
 			return nil, err
 		}

@@ -28,7 +28,7 @@ type book struct {
 	models   *repository.Repository
 	adapters *adapters.Registry
 	drafts   *drafts
-	sums     models.Sums           // of the device
+	device   models.Device
 	look     func(context.Context) // brings both up to date with their folders
 }
 
@@ -135,7 +135,7 @@ func (b *book) baseOf(ctx context.Context, picks []pick) (string, error) {
 // hold leases adapters on a leased model. On failure it returns those that it has leased with the error.
 func (b *book) hold(ctx context.Context, lease *repository.Lease, picks []pick) (held []*adapters.Lease, err error) {
 	for _, p := range picks {
-		l, err := b.adapters.Acquire(ctx, p.name, base{lease, b.sums})
+		l, err := b.adapters.Acquire(ctx, p.name, base{lease, b.device})
 		if err != nil {
 			return held, err
 		}

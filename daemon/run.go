@@ -127,7 +127,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	p.drafts = &drafts{models: p.models, open: func() kernels.Backend { return p.device.Open() }, pageTokens: cfg.PageTokens, log: log}
 	defer p.drafts.close()
 	p.adapters = adapters.New(adapters.Options{
-		Bases: bases{p.models, p.isReady, p.device.MulFloats64}, Budget: cfg.AdapterMemory.Of(p.budget), Settle: cfg.SettleTime, StateDir: state, Log: log,
+		Bases: bases{p.models, p.isReady, p.device}, Budget: cfg.AdapterMemory.Of(p.budget), Settle: cfg.SettleTime, StateDir: state, Log: log,
 	})
 	defer p.adapters.Close()
 
@@ -137,7 +137,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	p.arrivals = watch.New(cfg.AdaptersDir, how)
 	connections := door.NewConnections(connectionLimit(cfg, openFiles(), log), cfg.MaxPerCaller)
 	handler := server.New(server.Options{
-		Models: &book{p.models, p.adapters, p.drafts, p.device.MulFloats64, p.look}, Store: store, Sessions: kept, Caches: p.caches,
+		Models: &book{p.models, p.adapters, p.drafts, p.device, p.look}, Store: store, Sessions: kept, Caches: p.caches,
 		Adapters:     &adapterBook{p.adapters, p.arrivals.Look},
 		AdapterStore: &adapterStore{files: adapterFiles, registry: p.adapters, look: p.arrivals.Look},
 		Metrics:      p.metrics, Log: log,

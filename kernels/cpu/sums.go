@@ -1,10 +1,17 @@
 package cpu
 
+import (
+	"unsafe"
+
+	"github.com/weft-run/weft/kernels/quant"
+)
+
+// What follows is no operation of a step: it runs at once, on the goroutine that calls, beside whatever the workers do.
+
 // mostSums bounds a call of mulFloats64, in multiply-adds, as maxCall does for products.
 const mostSums = 1 << 20
 
-// MulFloats64 sets dst[t*stride+r] to the product in float64 of row t of x and row r of w, of cols columns each (ref.MulFloats64). It is no
-// operation of a step: it runs at once, on the goroutine that calls it, beside whatever the workers do.
+// MulFloats64 sets dst[t*stride+r] to the product in float64 of row t of x and row r of w, of cols columns each (ref.MulFloats64).
 func (d *Device) MulFloats64(dst []float64, stride int, w, x []float32, cols int) {
 	const most = 4 // rows of x in a call, as many as share what is loaded of w
 	step := max(2, mostSums/(most*cols)&^1)
@@ -15,4 +22,45 @@ func (d *Device) MulFloats64(dst []float64, stride int, w, x []float32, cols int
 			d.table.mulFloats64(dst[t*stride+r:], stride, w[r*cols:min(r+step, rows)*cols], some, cols)
 		}
 	}
+}
+
+// mostValues bounds a call that converts values.
+const mostValues = 1 << 17
+
+// Decode sets dst to the values of src: quant.Decode.
+func (d *Device) Decode(t quant.Type, dst []float32, src []byte) {
+	p := d.table.products[t]
+	if p == nil || p.decode == nil {
+		quant.Decode(t, dst, src)
+		return
+	}
+	for size := t.RowBytes(mostValues); len(dst) > mostValues; dst, src = dst[mostValues:], src[size:] {
+		p.decode(dst[:mostValues], src[:size])
+	}
+	p.decode(dst, src)
+}
+
+// PutF16 writes the halves nearest to from's values, little-endian: 2*len(from) bytes.
+func (d *Device) PutF16(to []byte, from []float32) {
+	halves, ok := asHalves(to[:2*len(from)])
+	if !ok {
+		for i, f := range from {
+			h := quant.F32ToF16(f)
+			to[2*i], to[2*i+1] = byte(h), byte(h>>8)
+		}
+		return
+	}
+	for ; len(from) > mostValues; from, halves = from[mostValues:], halves[mostValues:] {
+		d.table.floatsToHalves(halves[:mostValues], from[:mostValues])
+	}
+	d.table.floatsToHalves(halves, from)
+}
+
+// asHalves is memory of little-endian halves as such, where this machine has them so, there.
+func asHalves(memory []byte) ([]uint16, bool) {
+	p := unsafe.Pointer(unsafe.SliceData(memory))
+	if !littleEndian || uintptr(p)%2 != 0 {
+		return nil, false
+	}
+	return unsafe.Slice((*uint16)(p), len(memory)/2), true
 }

@@ -21,27 +21,6 @@ func F32ToF16(f float32) uint16 {
 	return normalHalf(math.Float32bits(f))
 }
 
-// PutF16 writes the halves nearest to from's values times scale, a power of two, little-endian: 2*len(from) bytes.
-func PutF16(to []byte, from []float32, scale float32) {
-	to = to[:2*len(from)]
-	for ; len(from) >= 4 && len(to) >= 8; from, to = from[4:], to[8:] {
-		a, b := math.Float32bits(from[0]*scale), math.Float32bits(from[1]*scale)
-		c, d := math.Float32bits(from[2]*scale), math.Float32bits(from[3]*scale)
-		const all = maxHalf - minNormalHalf
-		if a&magnitudeBits-minNormalHalf < all && b&magnitudeBits-minNormalHalf < all &&
-			c&magnitudeBits-minNormalHalf < all && d&magnitudeBits-minNormalHalf < all {
-			binary.LittleEndian.PutUint64(to, uint64(normalHalf(a))|uint64(normalHalf(b))<<16|uint64(normalHalf(c))<<32|uint64(normalHalf(d))<<48)
-			continue
-		}
-		for i, f := range from[:4] {
-			binary.LittleEndian.PutUint16(to[2*i:], F32ToF16(f*scale))
-		}
-	}
-	for i, f := range from {
-		binary.LittleEndian.PutUint16(to[2*i:], F32ToF16(f*scale))
-	}
-}
-
 // decodeF16 decodes halves: four at a time, where none of them is infinite or no number.
 func decodeF16(dst []float32, src []byte) {
 	src = src[:2*len(dst)]
@@ -70,8 +49,6 @@ func finiteHalf(h uint32) float32 {
 	// its sign, which is left in place.
 	return math.Float32frombits(h&0x8000<<16|h&0x7fff<<13) * 0x1p112
 }
-
-const magnitudeBits = 0x7fffffff
 
 // In bits of a float32: 2^-14, and 65520, halfway between the largest half and the next power of two.
 const minNormalHalf, maxHalf = 0x38800000, 0x477ff000

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/weft-run/weft/kernels/cpu"
-	"github.com/weft-run/weft/kernels/ref"
 	"github.com/weft-run/weft/runtime/models"
 	"github.com/weft-run/weft/runtime/modeltest"
 	"github.com/weft-run/weft/runtime/modeltest/synthetic"
@@ -34,7 +33,7 @@ func bindRandom(t *testing.T, m models.Model, seed uint64, rank int, filter func
 	if change != nil {
 		change(spec)
 	}
-	a, err := models.NewAdapter(m, spec, ref.MulFloats64)
+	a, err := models.NewAdapter(m, spec, newDevices(t).get(t, cpu.Options{Level: "ref", Threads: 1}))
 	if err != nil {
 		t.Fatal(err)
 	}

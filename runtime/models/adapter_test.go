@@ -11,7 +11,6 @@ import (
 	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/kernels/cpu"
 	"github.com/weft-run/weft/kernels/quant"
-	"github.com/weft-run/weft/kernels/ref"
 	"github.com/weft-run/weft/runtime/modeltest/synthetic"
 )
 
@@ -182,7 +181,7 @@ func TestAdapters(t *testing.T) {
 			specs := map[*Adapter]*AdapterSpec{}
 			var uses []AdapterUse
 			for i, spec := range c.specs(r.model) {
-				a, err := NewAdapter(r.model, spec, r.device.MulFloats64)
+				a, err := NewAdapter(r.model, spec, r.device)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -245,7 +244,7 @@ func TestAdaptersMixed(t *testing.T) {
 					if i == 1 {
 						spec.Invocation = tokens[17:19]
 					}
-					a, err := NewAdapter(r.model, spec, r.device.MulFloats64)
+					a, err := NewAdapter(r.model, spec, r.device)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -333,7 +332,7 @@ func TestNewAdapterRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			spec := drawSpec(model, 1, 4, all)
 			c.change(spec)
-			_, err := NewAdapter(model, spec, ref.MulFloats64)
+			_, err := NewAdapter(model, spec, refDevice(t))
 			if !errors.Is(err, c.class) || !strings.Contains(fmt.Sprint(err), c.want) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
@@ -351,7 +350,7 @@ func TestStages(t *testing.T) {
 	bind := func(seed uint64, change func(*AdapterSpec)) *Adapter {
 		spec := drawSpec(model, seed, 2, layersOnly)
 		change(spec)
-		a, err := NewAdapter(model, spec, ref.MulFloats64)
+		a, err := NewAdapter(model, spec, refDevice(t))
 		if err != nil {
 			t.Fatal(err)
 		}

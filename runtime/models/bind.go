@@ -9,15 +9,26 @@ import (
 	"sync/atomic"
 
 	"github.com/weft-run/weft/kernels"
+	"github.com/weft-run/weft/kernels/quant"
 )
 
 // normsMemory bounds what all changes that are added at once take, in bytes, to compute DoRA's norms; one alone takes what it needs.
 const normsMemory = 64 << 20
 
+// Device computes what is wanted to bind adapters, on any goroutine and beside the device's steps.
+type Device interface {
+	// MulFloats64 sets dst[t*stride+r] to the product in float64 of row t of x and row r of w, of cols columns each (docs/numerics.md, "Adapters").
+	MulFloats64(dst []float64, stride int, w, x []float32, cols int)
+	// Decode sets dst to the values of src: quant.Decode.
+	Decode(t quant.Type, dst []float32, src []byte)
+	// PutF16 writes the halves nearest to from's values, little-endian: 2*len(from) bytes.
+	PutF16(to []byte, from []float32)
+}
+
 // Binder binds an adapter to a model, one change after the other: it brings each into the form that kernels read.
 type Binder struct {
 	model   Model
-	sums    Sums
+	device  Device
 	targets []Target
 	numbers map[string]int // of targets, by name
 	weights interface {
@@ -32,10 +43,10 @@ type Binder struct {
 }
 
 // NewBinder begins an adapter for a model.
-func NewBinder(m Model, sums Sums) *Binder {
+func NewBinder(m Model, device Device) *Binder {
 	targets := m.Targets()
 	b := &Binder{
-		model: m, sums: sums, targets: targets, numbers: make(map[string]int, len(targets)), parts: make([]packed, len(targets)),
+		model: m, device: device, targets: targets, numbers: make(map[string]int, len(targets)), parts: make([]packed, len(targets)),
 		named: make([]bool, len(targets)),
 	}
 	b.less.L = &b.mu
@@ -47,6 +58,9 @@ func NewBinder(m Model, sums Sums) *Binder {
 	}
 	return b
 }
+
+// Decode sets dst to the values of src: quant.Decode.
+func (b *Binder) Decode(t quant.Type, dst []float32, src []byte) { b.device.Decode(t, dst, src) }
 
 // Add takes a change and keeps nothing of d. It may be called on several goroutines at once. Where DoRA wants the norms of the model's
 // weights it reads them: of all weights of a large model that takes a second or more. The error says what does not fit, or Is kernels.ErrFault;
@@ -71,7 +85,7 @@ func (b *Binder) Add(d *Delta) error {
 	if err != nil {
 		return err
 	}
-	p := d.pack(target, mostA, mostB)
+	p := d.pack(target, mostA, mostB, b.device)
 	if d.Magnitude != nil {
 		if p.norms, err = b.normsOf(number, &p, d.Magnitude); err != nil {
 			return err
@@ -106,7 +120,7 @@ func (b *Binder) normsOf(number int, p *packed, magnitude []float32) (n *norms, 
 			err = fmt.Errorf("models: reading weights for an adapter: %w", kernels.ErrFault)
 		}
 	}()
-	return newNorms(b.weights.weight(number), p, magnitude, b.sums), nil
+	return newNorms(b.weights.weight(number), p, magnitude, b.device), nil
 }
 
 // Adapter ends the adapter, when all calls of Add have returned nil. digest is the sha256 of its files' content, in hex; invocation is as in
@@ -130,8 +144,8 @@ func (b *Binder) Adapter(digest string, invocation []int32) (*Adapter, error) {
 }
 
 // NewAdapter binds an adapter to a model, on all processors. The error says which change does not fit, or Is kernels.ErrFault.
-func NewAdapter(m Model, spec *AdapterSpec, sums Sums) (*Adapter, error) {
-	b := NewBinder(m, sums)
+func NewAdapter(m Model, spec *AdapterSpec, device Device) (*Adapter, error) {
+	b := NewBinder(m, device)
 	problems := make([]error, len(spec.Deltas))
 	var next atomic.Int64
 	var workers sync.WaitGroup

@@ -112,7 +112,7 @@ func levelsHere(t *testing.T) (names []string) {
 func bitsAdapters(t *testing.T, r *runner, list []golden) {
 	m := r.model
 	bind := func(spec *AdapterSpec) *Adapter {
-		a, err := NewAdapter(m, spec, r.device.MulFloats64)
+		a, err := NewAdapter(m, spec, r.device)
 		if err != nil {
 			t.Fatal(err)
 		}

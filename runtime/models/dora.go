@@ -15,37 +15,33 @@ type norms struct {
 	base, cross, lowRank []float64
 }
 
-// Sums sets dst[t*stride+r] to the product in float64 of row t of x and row r of w, of cols columns each (docs/numerics.md, "Adapters"). It is
-// a device's, and may be called on any goroutine beside the device's steps.
-type Sums func(dst []float64, stride int, w, x []float32, cols int)
-
 // normRows is how many rows of a weight are decoded and multiplied together: they and A should fit the second-level cache.
 const normRows = 4
 
 // newNorms reads the weight, some rows after the others. Beside the sums it takes memory for A in float32 and for these rows.
-func newNorms(w kernels.Tensor, p *packed, magnitude []float32, sums Sums) *norms {
+func newNorms(w kernels.Tensor, p *packed, magnitude []float32, device Device) *norms {
 	f := p.factors
 	n := &norms{
 		magnitude: append([]float32(nil), magnitude...),
 		base:      make([]float64, f.Out), cross: make([]float64, f.Out), lowRank: make([]float64, f.Out),
 	}
 	a, gram := make([]float32, f.Rank*f.In), make([]float64, f.Rank*f.Rank) // gram: the products of the rows of A with each other
-	quant.Decode(quant.F16, a, f.A)
-	sums(gram, f.Rank, a, a, f.In)
+	device.Decode(quant.F16, a, f.A)
+	device.MulFloats64(gram, f.Rank, a, a, f.In)
 	rows, dots := make([]float32, normRows*f.In), make([]float64, normRows*f.Rank)
 	b, panel := make([]float64, f.Rank), make([]float32, f.Rank*kernels.FactorPanel)
 	size := w.Type.RowBytes(w.Cols)
 	for first := 0; first < f.Out; first += normRows {
 		if first%kernels.FactorPanel == 0 {
-			quant.Decode(quant.F16, panel, f.B[2*first*f.Rank:2*(first+kernels.FactorPanel)*f.Rank])
+			device.Decode(quant.F16, panel, f.B[2*first*f.Rank:2*(first+kernels.FactorPanel)*f.Rank])
 		}
 		last := min(first+normRows, f.Out)
 		some := rows[:(last-first)*f.In]
-		quant.Decode(w.Type, some, w.Data[first*size:last*size])
-		sums(dots, f.Rank, a, some, f.In)
+		device.Decode(w.Type, some, w.Data[first*size:last*size])
+		device.MulFloats64(dots, f.Rank, a, some, f.In)
 		for o := first; o < last; o++ {
 			row := some[(o-first)*f.In:][:f.In]
-			sums(n.base[o:o+1], 1, row, row, f.In)
+			device.MulFloats64(n.base[o:o+1], 1, row, row, f.In)
 			for k := range b {
 				b[k] = float64(panel[k*kernels.FactorPanel+o%kernels.FactorPanel])
 			}

@@ -45,7 +45,7 @@ func BenchmarkNewAdapterDoRA(b *testing.B) {
 	for name, spec := range map[string]*AdapterSpec{"plain": plain, "dora": &dora} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := NewAdapter(m, spec, d.MulFloats64); err != nil {
+				if _, err := NewAdapter(m, spec, d); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -21,11 +21,11 @@ func TestNorms(t *testing.T) {
 		rank, rows, cols := shape[0], shape[1], shape[2]
 		d := Delta{Target: "x", Rank: rank, Scale: 0.3}
 		d.A, d.B = synthetic.Factors(uint64(rank), rank, rows, cols)
-		p := d.pack(&Target{Name: "x", Rows: rows, Cols: cols}, magnitude(d.A), magnitude(d.B))
+		p := d.pack(&Target{Name: "x", Rows: rows, Cols: cols}, magnitude(d.A), magnitude(d.B), refDevice(t))
 		weight, _ := synthetic.Factors(9, rows, 1, cols)
 		data := make([]byte, quant.F32.RowBytes(len(weight)))
 		quant.Encode(quant.F32, data, weight)
-		n := newNorms(kernels.Tensor{Type: quant.F32, Rows: rows, Cols: cols, Data: data}, &p, make([]float32, rows), ref.MulFloats64)
+		n := newNorms(kernels.Tensor{Type: quant.F32, Rows: rows, Cols: cols, Data: data}, &p, make([]float32, rows), refDevice(t))
 
 		a, b := make([]float32, rank*cols), make([]float64, rank)
 		quant.Decode(quant.F16, a, p.factors.A)
@@ -69,10 +69,10 @@ func TestNormsOfTruncatedFile(t *testing.T) {
 	if err := errors.Join(out.Truncate(0), out.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewAdapter(m, withDoRA(m, drawSpec(m, 1, 4, layersOnly)), ref.MulFloats64); !errors.Is(err, kernels.ErrFault) {
+	if _, err := NewAdapter(m, withDoRA(m, drawSpec(m, 1, 4, layersOnly)), refDevice(t)); !errors.Is(err, kernels.ErrFault) {
 		t.Errorf("error %v, want a memory fault", err)
 	}
-	if _, err := NewAdapter(m, drawSpec(m, 1, 4, layersOnly), ref.MulFloats64); err != nil {
+	if _, err := NewAdapter(m, drawSpec(m, 1, 4, layersOnly), refDevice(t)); err != nil {
 		t.Errorf("without DoRA: %v", err)
 	}
 }

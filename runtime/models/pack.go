@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/weft-run/weft/kernels"
-	"github.com/weft-run/weft/kernels/quant"
 )
 
 // maxRank bounds the rank of an adapter, far above every one in use.
@@ -99,7 +98,7 @@ func (d *Delta) shape(t *Target) (outputs, inputs int) {
 //
 // Halves and not int8: they hold what was trained, BF16 in full and float32 to 2^-12, and at rank 16 they are 4 % of what a step of a
 // four-bit model reads. mostA and mostB are the largest magnitudes of A and of B.
-func (d *Delta) pack(t *Target, mostA, mostB float32) packed {
+func (d *Delta) pack(t *Target, mostA, mostB float32, device Device) packed {
 	rows, cols := d.shape(t)
 	f := &kernels.Factors{Rank: d.Rank, In: cols, Out: rows}
 	twosA, twosB := headroom(mostA), headroom(mostB)
@@ -109,25 +108,33 @@ func (d *Delta) pack(t *Target, mostA, mostB float32) packed {
 		row := make([]float32, d.Rank)
 		for id := range cols {
 			for k := range row {
-				row[k] = d.A[k*cols+id]
+				row[k] = d.A[k*cols+id] * up
 			}
-			quant.PutF16(f.A[2*d.Rank*id:], row, up)
+			device.PutF16(f.A[2*d.Rank*id:], row)
 		}
 	} else {
-		quant.PutF16(f.A, d.A, up)
+		row := make([]float32, cols)
+		for k := range d.Rank {
+			for i, x := range d.A[k*cols:][:cols] {
+				row[i] = x * up
+			}
+			device.PutF16(f.A[2*k*cols:], row)
+		}
 	}
 	panels := (rows + kernels.FactorPanel - 1) / kernels.FactorPanel
 	f.B = make([]byte, 2*panels*d.Rank*kernels.FactorPanel) // behind the last row zeros
-	var column [kernels.FactorPanel]float32
+	panel := make([]float32, d.Rank*kernels.FactorPanel)
 	for p := range panels {
 		first := p * kernels.FactorPanel
-		part := column[:min(rows-first, len(column))]
-		for k := range d.Rank {
-			for i := range part {
-				part[i] = d.B[(first+i)*d.Rank+k]
-			}
-			quant.PutF16(f.B[2*(p*d.Rank+k)*kernels.FactorPanel:], part, upB)
+		if rows-first < kernels.FactorPanel {
+			clear(panel)
 		}
+		for i := range min(rows-first, kernels.FactorPanel) {
+			for k, x := range d.B[(first+i)*d.Rank:][:d.Rank] {
+				panel[k*kernels.FactorPanel+i] = x * upB
+			}
+		}
+		device.PutF16(f.B[2*p*len(panel):], panel)
 	}
 	return packed{factors: f, scale: d.Scale, twos: twosA + twosB, bias: slices.Clone(d.Bias)}
 }

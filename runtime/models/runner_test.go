@@ -34,6 +34,17 @@ type runnerOptions struct {
 
 const testPageTokens = 16
 
+// refDevice computes with kernels/ref.
+func refDevice(t *testing.T) *cpu.Device {
+	t.Helper()
+	d, err := cpu.NewDevice(cpu.Options{Level: "ref", Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
 func newRunner(t testing.TB, f *gguf.File, o runnerOptions) *runner {
 	t.Helper()
 	m, err := Load(f)

@@ -3,7 +3,7 @@
 
     swaps.py URL BASE FOLDER A B [--base] [--streams 8] [--swaps 20] [--seconds 60] [--tokens 64]
 
---streams clients ask for BASE+swapped, --tokens tokens each, one answer after the other, the first at most half a second apart, while what the
+--streams clients ask for BASE+swapped, --tokens tokens each, one answer after the other; when all have begun, what the
 adapters folder FOLDER has under that name is replaced --swaps times in --seconds by A and B in turns; with no swaps it is only put there. Where A and
 B are files of GGUF they replace FOLDER/swapped.gguf by rename, where they are folders of PEFT they take the place of FOLDER/swapped by exchange. With
 --base they ask for BASE, and FOLDER is that of the models, in which A and B replace BASE.gguf by rename.
@@ -34,12 +34,13 @@ MODEL = args.model if args.base else args.model + "+swapped"
 STATUS = f"/weft/v1/models/{args.model}" if args.base else "/weft/v1/adapters/swapped"
 FOLDERS = os.path.isdir(args.a)
 PLACE = os.path.join(args.folder, (args.model if args.base else "swapped") + ("" if FOLDERS else ".gguf"))
-gaps, failures, generations, swapped = [], [], set(), []
+gaps, failures, generations, swapped = [], [], set(), []  # a gap: when, how long
 lock, end, ready = threading.Lock(), threading.Event(), queue.Queue(8)
+began = threading.Barrier(args.streams + 1)
 
 
-def stream(prompt, tokens):
-    """Asks for an answer and returns the times at which its tokens came, and what made them."""
+def stream(prompt, tokens, first=lambda: None):
+    """Asks for an answer and returns the times at which its tokens came, and what made them. It calls first behind the first."""
     c = connection(args.url)
     body = {"model": MODEL, "prompt": prompt, "max_tokens": tokens, "temperature": 0, "ignore_eos": True, "stream": True, "return_token_ids": True}
     c.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
@@ -55,6 +56,8 @@ def stream(prompt, tokens):
             return None, str(chunk)
         count += sum(len(choice.get("token_ids") or []) for choice in chunk["choices"])
         times.append(time.monotonic())
+        if len(times) == 1:
+            first()
         info = chunk.get("weft") or info
     if count != tokens:
         return None, f"{count} tokens of {tokens}"
@@ -62,15 +65,16 @@ def stream(prompt, tokens):
 
 
 def client(i):
-    time.sleep(0.5 * i / args.streams)
+    first = began.wait
     while not end.is_set():
-        times, info = stream(f"{i} stood beside the door", args.tokens)
+        times, info = stream(f"{i} stood beside the door", args.tokens, first)
+        first = lambda: None
         with lock:
             if times is None:
                 failures.append(info)
                 continue
             generations.add(info["base"]["generation"] if args.base else info["adapters"][0]["generation"])
-            gaps.extend(b - a for a, b in zip(times, times[1:]))
+            gaps.extend((a, b - a) for a, b in zip(times, times[1:]))
 
 
 def prepare(n):
@@ -122,7 +126,7 @@ stream("warm", 4)
 clients = [threading.Thread(target=client, args=(i,)) for i in range(args.streams)]
 for t in clients:
     t.start()
-time.sleep(2)
+began.wait(300)  # all streams are running
 begun = time.monotonic()
 for n in range(args.swaps):
     before = generation()
@@ -145,6 +149,9 @@ took = time.monotonic() - begun
 end.set()
 for t in clients:
     t.join()
+
+
+gaps = [gap for at, gap in gaps if begun <= at < begun + took]
 
 
 def quantiles(values):
