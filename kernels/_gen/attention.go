@@ -1,8 +1,6 @@
 package main
 
 import (
-	"math"
-
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -16,72 +14,6 @@ func attention() {
 	wide256.attentionPaged()
 	halves()
 	prefetch()
-}
-
-func weights() {
-	TEXT("weights", NOSPLIT, "func(p *float32, valid int, previous float32) (m, correction, sum float32)")
-	Doc("weights turns scores into softmax weights: ref.Weights.")
-	Pragma("noescape")
-	p, at, count := load("p"), GP64(), GP64()
-	valid, index, eight, largest := YMM(), YMM(), YMM(), YMM()
-	VPBROADCASTD(address("valid"), valid)
-	numbers := GLOBL("numbers", RODATA|NOPTR)
-	for i := range 8 {
-		DATA(4*i, U32(i))
-	}
-	VMOVDQU(numbers, index)
-	VMOVDQU(words("eights32", 8), eight)
-	VBROADCASTSS(address("previous"), largest)
-	lowest := YMM()
-	VMOVUPS(floats("negativeInfinity", float32(math.Inf(-1))), lowest)
-	MOVQ(p, at)
-	MOVQ(U32(8), count)
-	loop(count, 1, func() {
-		mask, v := YMM(), YMM()
-		VPCMPGTD(index, valid, mask)
-		VMOVUPS(lowest, v)
-		VBLENDVPS(mask, Mem{Base: at}, v, v)
-		VMAXPS(largest, v, largest) // a score that is NaN leaves largest as it is
-		VPADDD(eight, index, index)
-		ADDQ(imm(32), at)
-	})
-	upper := XMM()
-	VEXTRACTF128(Imm(1), largest, upper)
-	x := largest.AsX()
-	VMAXPS(upper, x, x)
-	VPERMILPS(Imm(0x4e), x, upper)
-	VMAXPS(upper, x, x)
-	VPERMILPS(Imm(0xb1), x, upper)
-	VMAXPS(upper, x, x)
-	Store(x, Return("m"))
-	VBROADCASTSS(x, largest)
-	VMOVDQU(numbers, index)
-	low, high := YMM(), YMM()
-	zero(low, high)
-	MOVQ(p, at)
-	MOVQ(U32(4), count)
-	loop(count, 1, func() {
-		for half, acc := range []Op{low, high} {
-			v, mask := YMM(), YMM()
-			VMOVUPS(Mem{Base: at, Disp: 32 * half}, v)
-			VSUBPS(largest, v, v)
-			exp(v)
-			VPCMPGTD(index, valid, mask)
-			VANDPS(mask, v, v)
-			VPADDD(eight, index, index)
-			VMOVUPS(v, Mem{Base: at, Disp: 32 * half})
-			VADDPS(v, acc, acc)
-		}
-		ADDQ(imm(64), at)
-	})
-	sum := horizontal(low, high)
-	Store(sum, Return("sum"))
-	v := YMM()
-	VBROADCASTSS(address("previous"), v)
-	VSUBPS(largest, v, v)
-	exp(v)
-	Store(v.AsX(), Return("correction"))
-	ret()
 }
 
 func halves() {

@@ -66,21 +66,9 @@ func (b blocks) eachScores(add func(first int, rows []Mem, sum []VecVirtual)) {
 	dst, q, n, along := load("dst"), load("q"), load("n"), load("dim")
 	SHLQ(Imm(2), along)
 	for _, block := range b.sizes {
-		m, wide := block.queries, block.wide
+		m := block.queries
 		loop(n, m, func() {
-			for first := 0; first < 256/b.bytes; first += wide {
-				start := GP64()
-				MOVQ(q, start)
-				rows, sum := queryRows(start, along, m), b.registers(m*wide)
-				b.zero(sum...)
-				add(first, rows, sum)
-				scale := b.register()
-				VBROADCASTSS(address("scale"), scale)
-				for i, s := range sum {
-					VMULPS(scale, s, s)
-					VMOVUPS(s, Mem{Base: dst, Disp: 256*(i/wide) + b.bytes*(first+i%wide)})
-				}
-			}
+			b.blockScores(block, 0, 256/b.bytes, dst, q, along, add)
 			ADDQ(imm(256*m), dst)
 			for range m {
 				ADDQ(along, q)
@@ -88,6 +76,24 @@ func (b blocks) eachScores(add func(first int, rows []Mem, sum []VecVirtual)) {
 		})
 	}
 	ret()
+}
+
+// blockScores is eachScores for one block of queries, whose elements begin at q, along bytes apart, and for the keys of
+// registers from to to-1.
+func (b blocks) blockScores(m block, from, to int, dst, q, along GPVirtual, add func(first int, rows []Mem, sum []VecVirtual)) {
+	for first := from; first < to; first += m.wide {
+		start := GP64()
+		MOVQ(q, start)
+		rows, sum := queryRows(start, along, m.queries), b.registers(m.queries*m.wide)
+		b.zero(sum...)
+		add(first, rows, sum)
+		scale := b.register()
+		VBROADCASTSS(address("scale"), scale)
+		for i, s := range sum {
+			VMULPS(scale, s, s)
+			VMOVUPS(s, Mem{Base: dst, Disp: 256*(i/m.wide) + b.bytes*(first+i%m.wide)})
+		}
+	}
 }
 
 // scores writes ref.Scores.
@@ -128,46 +134,10 @@ func (m *mixing) weights(from Mem) []Mem {
 func (b blocks) eachMix(least int, add func(m *mixing)) {
 	acc, p, n, stride, corrections := load("acc"), load("p"), load("n"), load("dim"), load("corrections")
 	SHLQ(Imm(2), stride)
-	lanes := b.bytes / 4
 	for _, block := range b.sizes {
 		m := block.queries
 		loop(n, m, func() {
-			column, dim := GP64(), load("dim") // column is in elements
-			XORQ(column, column)
-			columns := func(wide, part int) {
-				sums := func() []Mem {
-					start := GP64()
-					LEAQ(Mem{Base: acc, Index: column, Scale: 4}, start)
-					return queryRows(start, stride, m)
-				}
-				sum := b.registers(wide * m)
-				for r, row := range sums() {
-					v := b.register()
-					VBROADCASTSS(Mem{Base: corrections, Disp: 4 * r}, v)
-					for i := range wide {
-						VMULPS(at(row, b.bytes*i), v, sum[wide*r+i])
-					}
-				}
-				add(&mixing{p: p, stride: stride, column: column, part: part, sum: sum, queries: m})
-				for r, row := range sums() {
-					for i := range wide {
-						VMOVUPS(sum[wide*r+i], at(row, b.bytes*i))
-					}
-				}
-				ADDQ(imm(lanes*wide), column)
-			}
-			each := func(count, wide int) {
-				loop(dim, count, func() {
-					for part := range count / (lanes * wide) {
-						columns(wide, part)
-					}
-				})
-			}
-			most := max(least, lanes*block.wide)
-			each(most, block.wide)
-			if most > least {
-				each(least, min(block.wide, least/lanes))
-			}
+			b.blockMix(block, least, acc, p, stride, corrections, add)
 			for range m {
 				ADDQ(stride, acc)
 			}
@@ -176,6 +146,50 @@ func (b blocks) eachMix(least int, add func(m *mixing)) {
 		})
 	}
 	ret()
+}
+
+// blockMix is eachMix for one block of queries, whose sums are stride bytes apart.
+func (b blocks) blockMix(block block, least int, acc, p, stride, corrections GPVirtual, add func(m *mixing)) {
+	lanes := b.bytes / 4
+	column, dim := GP64(), load("dim") // column is in elements
+	XORQ(column, column)
+	each := func(count, wide int) {
+		loop(dim, count, func() {
+			for part := range count / (lanes * wide) {
+				m := &mixing{p: p, stride: stride, column: column, part: part, queries: block.queries}
+				b.mixColumns(m, wide, acc, corrections, add)
+				ADDQ(imm(lanes*wide), column)
+			}
+		})
+	}
+	most := max(least, lanes*block.wide)
+	each(most, block.wide)
+	if most > least {
+		each(least, min(block.wide, least/lanes))
+	}
+}
+
+// mixColumns is blockMix for so many registers of columns.
+func (b blocks) mixColumns(m *mixing, wide int, acc, corrections GPVirtual, add func(m *mixing)) {
+	sums := func() []Mem {
+		start := GP64()
+		LEAQ(Mem{Base: acc, Index: m.column, Scale: 4}, start)
+		return queryRows(start, m.stride, m.queries)
+	}
+	m.sum = b.registers(wide * m.queries)
+	for r, row := range sums() {
+		v := b.register()
+		VBROADCASTSS(Mem{Base: corrections, Disp: 4 * r}, v)
+		for i := range wide {
+			VMULPS(at(row, b.bytes*i), v, m.sum[wide*r+i])
+		}
+	}
+	add(m)
+	for r, row := range sums() {
+		for i := range wide {
+			VMOVUPS(m.sum[wide*r+i], at(row, b.bytes*i))
+		}
+	}
 }
 
 // mix writes ref.Mix.

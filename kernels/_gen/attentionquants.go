@@ -106,12 +106,9 @@ func room(sum []VecVirtual, queries int) int {
 // scoresQuants writes ref.ScoresPaged for a quantized type. The scales of 32 elements of the keys, as floats, are too many for
 // the registers beside the sums of six queries: they wait on the stack.
 func (b blocks) scoresQuants(f cacheBlocks) {
-	TEXT("scores"+f.name, NOSPLIT, "func(dst, q *float32, keys, next **byte, n, dim, tokens int, scale float32)")
-	Doc("scores"+f.name+" sets dst to the scores of n queries with 64 keys, sixteen at each of four places, across in pages of tokens: the scales",
-		"begin at the first four of keys and of next, the quants at the last four. dim is a multiple of 32: ref.ScoresPaged.")
-	Pragma("noescape")
-	stack, tokens := AllocLocal(256), load("tokens")
-	b.eachScores(func(first int, rows []Mem, sum []VecVirtual) {
+	var stack Mem
+	add := func(first int, rows []Mem, sum []VecVirtual, k *kept) {
+		tokens := load("tokens")
 		place, wide := first/2, len(sum)/len(rows)
 		n, room := wide/2, room(sum, len(rows))
 		keys, row, dim, count := places("keys", 4+place, n), GP64(), load("dim"), GP64()
@@ -125,11 +122,13 @@ func (b blocks) scoresQuants(f cacheBlocks) {
 					b.meet(sum, elements(rows, d), func(i int, to VecVirtual) {
 						c.read(Mem{Base: keys[i/2], Index: row, Scale: 1}, i%2 > 0, upper, to)
 						VMULPS(scales[i], to, to)
+						k.keep(i, to)
 					})
 					if !upper {
 						next.ask(d, row)
 					}
 					ADDQ(tokens, row)
+					k.next()
 				}
 				advance(rows, 16)
 			})
@@ -156,21 +155,29 @@ func (b blocks) scoresQuants(f cacheBlocks) {
 			}
 			LEAQ(Mem{Base: row, Index: tokens, Scale: 2}, row)
 		})
-	})
+	}
+	TEXT("scores"+f.name, NOSPLIT, "func(dst, q *float32, keys, next **byte, n, dim, tokens int, scale float32)")
+	Doc("scores"+f.name+" sets dst to the scores of n queries with 64 keys, sixteen at each of four places, across in pages of tokens: the scales",
+		"begin at the first four of keys and of next, the quants at the last four. dim is a multiple of 32: ref.ScoresPaged.")
+	Pragma("noescape")
+	stack = AllocLocal(256)
+	b.eachScores(func(first int, rows []Mem, sum []VecVirtual) { add(first, rows, sum, nil) })
+
+	TEXT("keepScores"+f.name, NOSPLIT, "func(dst, q *float32, keys, next **byte, room *float32, n, dim, tokens int, scale float32)")
+	Doc("keepScores" + f.name + " is scores" + f.name + " for more than six queries. Keys are converted once, to room, which is for dim rows of 32.")
+	Pragma("noescape")
+	stack = AllocLocal(256)
+	b.keepScores(add)
 }
 
 // mixQuants writes ref.MixPaged for a quantized type. The scales of 64 positions, as floats, wait on the stack.
 func (b blocks) mixQuants(f cacheBlocks) {
-	TEXT("mix"+f.name, NOSPLIT, "func(acc, p *float32, values, next **byte, n, dim, first, last int, corrections *float32)")
-	Doc("mix"+f.name+" adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,",
-		"dim elements each, a multiple of 32: ref.MixPaged.")
-	Pragma("noescape")
-	stack := AllocLocal(256)
+	var stack Mem
 	bytes := func(elements GPVirtual) { // of whole blocks
 		SHRQ(Imm(5), elements)
 		IMUL3Q(imm(f.size), elements, elements)
 	}
-	b.eachMix(32, func(m *mixing) {
+	add := func(m *mixing, k *kept) {
 		row := load("dim")
 		bytes(row)
 		addColumns := func(from GPVirtual) {
@@ -207,12 +214,27 @@ func (b blocks) mixQuants(f cacheBlocks) {
 				}
 				c.read(at(from, f.size*block+2+within), i%2 > 0, upper, to)
 				VMULPS(scale, to, to)
+				k.keep(i, to)
 			})
+			k.next()
 			for block := 0; m.part == 0 && block < max(1, wide/4); block++ {
 				PREFETCHT1(at(ahead, f.size*block))
 			}
 		})
-	})
+	}
+	TEXT("mix"+f.name, NOSPLIT, "func(acc, p *float32, values, next **byte, n, dim, first, last int, corrections *float32)")
+	Doc("mix"+f.name+" adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,",
+		"dim elements each, a multiple of 32: ref.MixPaged.")
+	Pragma("noescape")
+	stack = AllocLocal(256)
+	b.eachMix(32, func(m *mixing) { add(m, nil) })
+
+	TEXT("keepMix"+f.name, NOSPLIT, "func(acc, p *float32, values, next **byte, room *float32, n, dim, first, last int, corrections *float32)")
+	Doc("keepMix"+f.name+" is mix"+f.name+" for more than six queries and for a position at least. Values are converted once, to room, which is for",
+		"64 rows of 32.")
+	Pragma("noescape")
+	stack = AllocLocal(256)
+	b.keepMix(add)
 }
 
 // valueScales writes the scales of a block of 64 positions to memory.

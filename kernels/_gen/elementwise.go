@@ -1,8 +1,6 @@
 package main
 
 import (
-	"math"
-
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -60,29 +58,7 @@ func address(name string) Mem {
 
 // exp replaces each lane of x by its exponential, step by step as exact.Exp32 does.
 func exp(x VecVirtual) {
-	t, n, r, p := YMM(), YMM(), YMM(), YMM()
-	VMOVUPS(floats("expMagic", 0x1.8p+23), t)
-	VFMADD231PS(floats("expLog2E", 0x1.715476p+0), x, t)
-	VSUBPS(floats("expMagic", 0x1.8p+23), t, n)
-	VMOVAPS(x, r)
-	VFNMADD231PS(floats("expLn2Hi", 0x1.62e43p-1), n, r)
-	VFNMADD231PS(floats("expLn2Lo", -0x1.05c61p-29), n, r)
-	VMOVUPS(floats("expC6", 0x1.6a4eccp-10), p)
-	VFMADD213PS(floats("expC5", 0x1.12399cp-7), r, p)
-	VFMADD213PS(floats("expC4", 0x1.5558bp-5), r, p)
-	VFMADD213PS(floats("expC3", 0x1.555492p-3), r, p)
-	VFMADD213PS(floats("expC2", 0x1.fffffcp-2), r, p)
-	VFMADD213PS(floats("one", 1), r, p)
-	VFMADD213PS(floats("one", 1), r, p)
-	VPSLLD(Imm(23), t, t)
-	VPADDD(t, p, p)
-	const less, greater, unordered = 1, 14, 3
-	VCMPPS(Imm(less), floats("expLow", -0x1.5d589ep+6), x, n)
-	VANDNPS(p, n, p)
-	VCMPPS(Imm(greater), floats("expHigh", 0x1.62e42ep+6), x, n)
-	VBLENDVPS(n, floats("infinity", float32(math.Inf(1))), p, p)
-	VCMPPS(Imm(unordered), x, x, n)
-	VBLENDVPS(n, x, p, x)
+	newExponential(0).of(x, true)
 }
 
 func siluMul() {

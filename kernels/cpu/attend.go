@@ -247,7 +247,7 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 			p, corrections := s.probs[a*ref.Tile:b*ref.Tile], s.corrections[a:b]
 			t.expect(s, u)
 			if t.direct(u) {
-				t.cache.inPlace.scores(p, s.queries[a*dim:b*dim], &s.pagedTiles[0], &s.pagedTiles[1], dim, t.how.Scale)
+				t.cache.inPlace.scores(p, s.queries[a*dim:b*dim], &s.pagedTiles[0], &s.pagedTiles[1], s.keys, dim, t.how.Scale)
 			} else {
 				table.scores(p, s.queries[a*dim:b*dim], s.keys, dim, t.how.Scale)
 			}
@@ -260,7 +260,7 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 			table.weights(p, from, to, s.states[a:b], corrections)
 			t.expect(s, u)
 			if t.direct(u) {
-				t.cache.inPlace.mix(s.sums[a*dim:b*dim], p, &s.pagedTiles[0], &s.pagedTiles[1], dim, from, to, corrections)
+				t.cache.inPlace.mix(s.sums[a*dim:b*dim], p, &s.pagedTiles[0], &s.pagedTiles[1], s.keys, dim, from, to, corrections)
 			} else {
 				table.mix(s.sums[a*dim:b*dim], p, s.values, dim, from, to, corrections)
 			}

@@ -22,8 +22,8 @@ func hasAVX2() bool {
 	return avx2.Built && cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C
 }
 
-// halvesUpTo and quantsUpTo are up to how many queries a tile of halves, or of quants, is met where it lies; every six of them
-// convert it again, which costs half as much again for quants.
+// halvesUpTo and quantsUpTo are up to how many queries a tile of halves, or of quants, is met where it lies. Halves are converted
+// again for every six of them, which costs nothing that shows.
 const (
 	halvesUpTo = 16
 	quantsUpTo = 8

@@ -4,11 +4,11 @@ import "github.com/weft-run/weft/kernels/ref"
 
 // inPlace is scores and mix that meet a cache of a type where it lies. They serve heads whose size is a multiple of dims,
 // where up to most queries share a tile; for more, converting it once costs less than meeting it again. They ask for the
-// memory of the next tile on their way, line by line.
+// memory of the next tile on their way, line by line. room is for a tile of float32, in which some leave what they convert.
 type inPlace struct {
 	dims, most int
-	scores     func(dst, q []float32, t, next *ref.PagedTile, dim int, scale float32)
-	mix        func(acc, p []float32, t, next *ref.PagedTile, dim, first, last int, corrections []float32)
+	scores     func(dst, q []float32, t, next *ref.PagedTile, room []float32, dim int, scale float32)
+	mix        func(acc, p []float32, t, next *ref.PagedTile, room []float32, dim, first, last int, corrections []float32)
 }
 
 // direct says whether a unit meets the cache where it lies, without float32 between.

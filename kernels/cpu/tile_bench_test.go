@@ -20,7 +20,8 @@ func BenchmarkTile(b *testing.B) {
 	}
 	r := kerneltest.Rand()
 	floats := kerneltest.Floats(r, kerneltest.Normal, dim*ref.Tile)
-	for _, n := range []int{1, 3, 8, 16} {
+	room := make([]float32, dim*ref.Tile)
+	for _, n := range []int{1, 3, 4, 6, 8, 16} {
 		q, acc, p := kerneltest.Floats(r, kerneltest.Normal, n*dim), make([]float32, n*dim), make([]float32, n*ref.Tile)
 		corrections, states := make([]float32, n), make([]ref.Softmax, n)
 		steps := []struct {
@@ -53,8 +54,8 @@ func BenchmarkTile(b *testing.B) {
 				name string
 				f    func()
 			}{
-				{"scores" + typ.String(), func() { h.scores(p, q, tile, tile, dim, 0.125) }},
-				{"mix" + typ.String(), func() { h.mix(acc, p, tile, tile, dim, 0, ref.Tile, corrections) }},
+				{"scores" + typ.String(), func() { h.scores(p, q, tile, tile, room, dim, 0.125) }},
+				{"mix" + typ.String(), func() { h.mix(acc, p, tile, tile, room, dim, 0, ref.Tile, corrections) }},
 			}...)
 		}
 		for _, step := range steps {

@@ -46,7 +46,7 @@ func pagedDims(typ quant.Type) (dims []int) {
 }
 
 // TestScoresPaged holds a level's scores on the cache of a type against ref.ScoresPaged.
-func TestScoresPaged(t *testing.T, typ quant.Type, f func(dst, q []float32, tile, next *ref.PagedTile, dim int, scale float32)) {
+func TestScoresPaged(t *testing.T, typ quant.Type, f func(dst, q []float32, tile, next *ref.PagedTile, room []float32, dim int, scale float32)) {
 	r := Rand()
 	for _, k := range Kinds() {
 		for _, dim := range pagedDims(typ) {
@@ -56,17 +56,19 @@ func TestScoresPaged(t *testing.T, typ quant.Type, f func(dst, q []float32, tile
 				want := make([]float32, n*ref.Tile)
 				ref.ScoresPaged(typ, want, q, tile, dim, 0.125)
 				got, check := Guarded(n*ref.Tile, dim%9, mark)
-				f(got, shift(q, dim%5), tile, tile, dim, 0.125)
+				room, checkRoom := Guarded(dim*ref.Tile, dim%7, mark)
+				f(got, shift(q, dim%5), tile, tile, room, dim, 0.125)
 				what := fmt.Sprintf("%d heads of %d, pages of %d, %s values", n, dim, tokens, k)
 				Equal(t, what, got, want)
 				check(t, what)
+				checkRoom(t, what)
 			}
 		}
 	}
 }
 
 // TestMixPaged holds a level's mix on the cache of a type against ref.MixPaged.
-func TestMixPaged(t *testing.T, typ quant.Type, f func(acc, p []float32, tile, next *ref.PagedTile, dim, first, last int, corrections []float32)) {
+func TestMixPaged(t *testing.T, typ quant.Type, f func(acc, p []float32, tile, next *ref.PagedTile, room []float32, dim, first, last int, corrections []float32)) {
 	r := Rand()
 	for _, k := range Kinds() {
 		for _, dim := range pagedDims(typ) {
@@ -77,12 +79,14 @@ func TestMixPaged(t *testing.T, typ quant.Type, f func(acc, p []float32, tile, n
 					p, corrections := Floats(r, Normal, n*ref.Tile), Floats(r, Normal, n)
 					acc, tile := Floats(r, k, n*dim), pagedTile(r, typ, k, dim, []int{16, 32, 64}[(at+rest)%3])
 					got, check := Guarded(n*dim, dim%9, mark)
+					room, checkRoom := Guarded(dim*ref.Tile, dim%7, mark)
 					copy(got, acc)
 					ref.MixPaged(typ, acc, p, tile, dim, first, last, corrections)
-					f(got, p, tile, tile, dim, first, last, corrections)
+					f(got, p, tile, tile, room, dim, first, last, corrections)
 					what := fmt.Sprintf("%d heads of %d, %d to %d of %s values", n, dim, first, last, k)
 					Equal(t, what, got, acc)
 					check(t, what)
+					checkRoom(t, what)
 				}
 			}
 		}

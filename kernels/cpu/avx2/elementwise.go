@@ -85,17 +85,17 @@ func Scores(dst, q, keys []float32, dim int, scale float32) {
 
 // Weights is ref.Weights.
 func Weights(p []float32, first, last int, states []ref.Softmax, corrections []float32) {
-	writes(p[:len(states)*ref.Tile])
-	for i := range states {
-		own, s := p[i*ref.Tile:(i+1)*ref.Tile], &states[i]
-		for j := range own[:first] {
-			own[j] = ref.Empty.Max // a weight of 0
-		}
-		m, correction, sum := weights(&own[0], last, s.Max)
-		clear(own[:first]) // where there is no largest score they became NaN
-		*s = ref.Softmax{Max: m, Sum: float32(s.Sum*correction) + sum}
-		corrections[i] = correction
+	if len(states) == 0 {
+		return
 	}
+	writes(p[:len(states)*ref.Tile])
+	writes(states)
+	writes(corrections[:len(states)])
+	if first == 0 && last == ref.Tile {
+		weights(&p[0], len(states), &states[0].Max, &corrections[0])
+		return
+	}
+	weightsSeen(&p[0], len(states), &states[0].Max, &corrections[0], first, last)
 }
 
 // Mix is ref.Mix.

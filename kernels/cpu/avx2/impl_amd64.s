@@ -26929,6 +26929,16 @@ DATA signs<>+24(SB)/4, $0x80000000
 DATA signs<>+28(SB)/4, $0x80000000
 GLOBL signs<>(SB), RODATA|NOPTR, $32
 
+DATA one<>+0(SB)/4, $0x3f800000
+DATA one<>+4(SB)/4, $0x3f800000
+DATA one<>+8(SB)/4, $0x3f800000
+DATA one<>+12(SB)/4, $0x3f800000
+DATA one<>+16(SB)/4, $0x3f800000
+DATA one<>+20(SB)/4, $0x3f800000
+DATA one<>+24(SB)/4, $0x3f800000
+DATA one<>+28(SB)/4, $0x3f800000
+GLOBL one<>(SB), RODATA|NOPTR, $32
+
 DATA expMagic<>+0(SB)/4, $0x4b400000
 DATA expMagic<>+4(SB)/4, $0x4b400000
 DATA expMagic<>+8(SB)/4, $0x4b400000
@@ -26969,35 +26979,15 @@ DATA expLn2Lo<>+24(SB)/4, $0xb102e308
 DATA expLn2Lo<>+28(SB)/4, $0xb102e308
 GLOBL expLn2Lo<>(SB), RODATA|NOPTR, $32
 
-DATA expC6<>+0(SB)/4, $0x3ab52766
-DATA expC6<>+4(SB)/4, $0x3ab52766
-DATA expC6<>+8(SB)/4, $0x3ab52766
-DATA expC6<>+12(SB)/4, $0x3ab52766
-DATA expC6<>+16(SB)/4, $0x3ab52766
-DATA expC6<>+20(SB)/4, $0x3ab52766
-DATA expC6<>+24(SB)/4, $0x3ab52766
-DATA expC6<>+28(SB)/4, $0x3ab52766
-GLOBL expC6<>(SB), RODATA|NOPTR, $32
-
-DATA expC5<>+0(SB)/4, $0x3c091cce
-DATA expC5<>+4(SB)/4, $0x3c091cce
-DATA expC5<>+8(SB)/4, $0x3c091cce
-DATA expC5<>+12(SB)/4, $0x3c091cce
-DATA expC5<>+16(SB)/4, $0x3c091cce
-DATA expC5<>+20(SB)/4, $0x3c091cce
-DATA expC5<>+24(SB)/4, $0x3c091cce
-DATA expC5<>+28(SB)/4, $0x3c091cce
-GLOBL expC5<>(SB), RODATA|NOPTR, $32
-
-DATA expC4<>+0(SB)/4, $0x3d2aac58
-DATA expC4<>+4(SB)/4, $0x3d2aac58
-DATA expC4<>+8(SB)/4, $0x3d2aac58
-DATA expC4<>+12(SB)/4, $0x3d2aac58
-DATA expC4<>+16(SB)/4, $0x3d2aac58
-DATA expC4<>+20(SB)/4, $0x3d2aac58
-DATA expC4<>+24(SB)/4, $0x3d2aac58
-DATA expC4<>+28(SB)/4, $0x3d2aac58
-GLOBL expC4<>(SB), RODATA|NOPTR, $32
+DATA expC2<>+0(SB)/4, $0x3efffffe
+DATA expC2<>+4(SB)/4, $0x3efffffe
+DATA expC2<>+8(SB)/4, $0x3efffffe
+DATA expC2<>+12(SB)/4, $0x3efffffe
+DATA expC2<>+16(SB)/4, $0x3efffffe
+DATA expC2<>+20(SB)/4, $0x3efffffe
+DATA expC2<>+24(SB)/4, $0x3efffffe
+DATA expC2<>+28(SB)/4, $0x3efffffe
+GLOBL expC2<>(SB), RODATA|NOPTR, $32
 
 DATA expC3<>+0(SB)/4, $0x3e2aaa49
 DATA expC3<>+4(SB)/4, $0x3e2aaa49
@@ -27009,25 +26999,35 @@ DATA expC3<>+24(SB)/4, $0x3e2aaa49
 DATA expC3<>+28(SB)/4, $0x3e2aaa49
 GLOBL expC3<>(SB), RODATA|NOPTR, $32
 
-DATA expC2<>+0(SB)/4, $0x3efffffe
-DATA expC2<>+4(SB)/4, $0x3efffffe
-DATA expC2<>+8(SB)/4, $0x3efffffe
-DATA expC2<>+12(SB)/4, $0x3efffffe
-DATA expC2<>+16(SB)/4, $0x3efffffe
-DATA expC2<>+20(SB)/4, $0x3efffffe
-DATA expC2<>+24(SB)/4, $0x3efffffe
-DATA expC2<>+28(SB)/4, $0x3efffffe
-GLOBL expC2<>(SB), RODATA|NOPTR, $32
+DATA expC4<>+0(SB)/4, $0x3d2aac58
+DATA expC4<>+4(SB)/4, $0x3d2aac58
+DATA expC4<>+8(SB)/4, $0x3d2aac58
+DATA expC4<>+12(SB)/4, $0x3d2aac58
+DATA expC4<>+16(SB)/4, $0x3d2aac58
+DATA expC4<>+20(SB)/4, $0x3d2aac58
+DATA expC4<>+24(SB)/4, $0x3d2aac58
+DATA expC4<>+28(SB)/4, $0x3d2aac58
+GLOBL expC4<>(SB), RODATA|NOPTR, $32
 
-DATA one<>+0(SB)/4, $0x3f800000
-DATA one<>+4(SB)/4, $0x3f800000
-DATA one<>+8(SB)/4, $0x3f800000
-DATA one<>+12(SB)/4, $0x3f800000
-DATA one<>+16(SB)/4, $0x3f800000
-DATA one<>+20(SB)/4, $0x3f800000
-DATA one<>+24(SB)/4, $0x3f800000
-DATA one<>+28(SB)/4, $0x3f800000
-GLOBL one<>(SB), RODATA|NOPTR, $32
+DATA expC5<>+0(SB)/4, $0x3c091cce
+DATA expC5<>+4(SB)/4, $0x3c091cce
+DATA expC5<>+8(SB)/4, $0x3c091cce
+DATA expC5<>+12(SB)/4, $0x3c091cce
+DATA expC5<>+16(SB)/4, $0x3c091cce
+DATA expC5<>+20(SB)/4, $0x3c091cce
+DATA expC5<>+24(SB)/4, $0x3c091cce
+DATA expC5<>+28(SB)/4, $0x3c091cce
+GLOBL expC5<>(SB), RODATA|NOPTR, $32
+
+DATA expC6<>+0(SB)/4, $0x3ab52766
+DATA expC6<>+4(SB)/4, $0x3ab52766
+DATA expC6<>+8(SB)/4, $0x3ab52766
+DATA expC6<>+12(SB)/4, $0x3ab52766
+DATA expC6<>+16(SB)/4, $0x3ab52766
+DATA expC6<>+20(SB)/4, $0x3ab52766
+DATA expC6<>+24(SB)/4, $0x3ab52766
+DATA expC6<>+28(SB)/4, $0x3ab52766
+GLOBL expC6<>(SB), RODATA|NOPTR, $32
 
 DATA expLow<>+0(SB)/4, $0xc2aeac4f
 DATA expLow<>+4(SB)/4, $0xc2aeac4f
@@ -28047,141 +28047,737 @@ done373:
 	VZEROUPPER
 	RET
 
-// func weights(p *float32, valid int, previous float32) (m float32, correction float32, sum float32)
-// Requires: AVX, AVX2, FMA3, SSE
-TEXT ·weights(SB), NOSPLIT, $0-36
-	MOVQ         p+0(FP), AX
-	VPBROADCASTD valid+8(FP), Y0
-	VMOVDQU      numbers<>+0(SB), Y1
-	VMOVDQU      eights32<>+0(SB), Y2
-	VBROADCASTSS previous+16(FP), Y3
-	VMOVUPS      negativeInfinity<>+0(SB), Y4
-	MOVQ         AX, CX
-	MOVQ         $0x00000008, DX
+// func weights(p *float32, n int, states *float32, corrections *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·weights(SB), NOSPLIT, $0-32
+	MOVQ p+0(FP), AX
+	MOVQ states+16(FP), CX
+	MOVQ corrections+24(FP), DX
+	MOVQ n+8(FP), BX
 
 loop376:
-	CMPQ      DX, $0x01
-	JL        done377
-	VPCMPGTD  Y1, Y0, Y5
-	VMOVUPS   Y4, Y6
-	VBLENDVPS Y5, (CX), Y6, Y6
-	VMAXPS    Y3, Y6, Y3
-	VPADDD    Y2, Y1, Y1
-	ADDQ      $0x00000020, CX
-	SUBQ      $0x00000001, DX
-	JMP       loop376
+	CMPQ         BX, $0x01
+	JL           done377
+	VBROADCASTSS (CX), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVUPS      (AX), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMOVUPS      32(AX), Y3
+	VMAXPS       Y2, Y3, Y2
+	VMOVUPS      64(AX), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMOVUPS      96(AX), Y3
+	VMAXPS       Y2, Y3, Y2
+	VMOVUPS      128(AX), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMOVUPS      160(AX), Y3
+	VMAXPS       Y2, Y3, Y2
+	VMOVUPS      192(AX), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMOVUPS      224(AX), Y3
+	VMAXPS       Y2, Y3, Y2
+	VMAXPS       Y1, Y2, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VMAXPS       X2, X1, X1
+	VPERMILPS    $0x4e, X1, X2
+	VMAXPS       X2, X1, X1
+	VPERMILPS    $0xb1, X1, X2
+	VMAXPS       X2, X1, X1
+	VMOVSS       X1, (CX)
+	VSUBSS       X1, X0, X2
+	VMOVSS       X2, (DX)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000008, CX
+	ADDQ         $0x00000004, DX
+	SUBQ         $0x00000001, BX
+	JMP          loop376
 
 done377:
-	VEXTRACTF128 $0x01, Y3, X1
-	VMAXPS       X1, X3, X3
-	VPERMILPS    $0x4e, X3, X1
-	VMAXPS       X1, X3, X3
-	VPERMILPS    $0xb1, X3, X1
-	VMAXPS       X1, X3, X3
-	MOVSS        X3, m+24(FP)
-	VBROADCASTSS X3, Y3
-	VMOVDQU      numbers<>+0(SB), Y1
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
-	MOVQ         AX, CX
-	MOVQ         $0x00000004, DX
+	MOVQ    states+16(FP), CX
+	MOVQ    corrections+24(FP), DX
+	MOVQ    n+8(FP), BX
+	VMOVDQU expMagic<>+0(SB), Y0
+	VMOVDQU expLog2E<>+0(SB), Y1
+	VMOVDQU expLn2Hi<>+0(SB), Y2
+	VMOVDQU expLn2Lo<>+0(SB), Y3
+	VMOVDQU one<>+0(SB), Y4
+	VMOVDQU expC2<>+0(SB), Y5
+	VMOVDQU expC3<>+0(SB), Y6
+	VMOVDQU expC4<>+0(SB), Y7
 
 loop378:
-	CMPQ         DX, $0x01
+	CMPQ         BX, $0x08
 	JL           done379
-	VMOVUPS      (CX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VMOVUPS      expMagic<>+0(SB), Y7
-	VFMADD231PS  expLog2E<>+0(SB), Y6, Y7
-	VSUBPS       expMagic<>+0(SB), Y7, Y8
-	VMOVAPS      Y6, Y9
-	VFNMADD231PS expLn2Hi<>+0(SB), Y8, Y9
-	VFNMADD231PS expLn2Lo<>+0(SB), Y8, Y9
-	VMOVUPS      expC6<>+0(SB), Y10
-	VFMADD213PS  expC5<>+0(SB), Y9, Y10
-	VFMADD213PS  expC4<>+0(SB), Y9, Y10
-	VFMADD213PS  expC3<>+0(SB), Y9, Y10
-	VFMADD213PS  expC2<>+0(SB), Y9, Y10
-	VFMADD213PS  one<>+0(SB), Y9, Y10
-	VFMADD213PS  one<>+0(SB), Y9, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       Y7, Y10, Y10
-	VCMPPS       $0x01, expLow<>+0(SB), Y6, Y8
-	VANDNPS      Y10, Y8, Y10
-	VCMPPS       $0x0e, expHigh<>+0(SB), Y6, Y8
-	VBLENDVPS    Y8, infinity<>+0(SB), Y10, Y10
-	VCMPPS       $0x03, Y6, Y6, Y8
-	VBLENDVPS    Y8, Y6, Y10, Y6
-	VPCMPGTD     Y1, Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VPADDD       Y2, Y1, Y1
-	VMOVUPS      Y6, (CX)
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      32(CX), Y6
-	VSUBPS       Y3, Y6, Y6
-	VMOVUPS      expMagic<>+0(SB), Y7
-	VFMADD231PS  expLog2E<>+0(SB), Y6, Y7
-	VSUBPS       expMagic<>+0(SB), Y7, Y8
-	VMOVAPS      Y6, Y9
-	VFNMADD231PS expLn2Hi<>+0(SB), Y8, Y9
-	VFNMADD231PS expLn2Lo<>+0(SB), Y8, Y9
-	VMOVUPS      expC6<>+0(SB), Y10
-	VFMADD213PS  expC5<>+0(SB), Y9, Y10
-	VFMADD213PS  expC4<>+0(SB), Y9, Y10
-	VFMADD213PS  expC3<>+0(SB), Y9, Y10
-	VFMADD213PS  expC2<>+0(SB), Y9, Y10
-	VFMADD213PS  one<>+0(SB), Y9, Y10
-	VFMADD213PS  one<>+0(SB), Y9, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       Y7, Y10, Y10
-	VCMPPS       $0x01, expLow<>+0(SB), Y6, Y8
-	VANDNPS      Y10, Y8, Y10
-	VCMPPS       $0x0e, expHigh<>+0(SB), Y6, Y8
-	VBLENDVPS    Y8, infinity<>+0(SB), Y10, Y10
-	VCMPPS       $0x03, Y6, Y6, Y8
-	VBLENDVPS    Y8, Y6, Y10, Y6
-	VPCMPGTD     Y1, Y0, Y7
-	VANDPS       Y7, Y6, Y6
-	VPADDD       Y2, Y1, Y1
-	VMOVUPS      Y6, 32(CX)
-	VADDPS       Y6, Y5, Y5
-	ADDQ         $0x00000040, CX
-	SUBQ         $0x00000001, DX
+	VMOVUPS      (DX), Y8
+	VMOVUPS      Y0, Y9
+	VFMADD231PS  Y1, Y8, Y9
+	VSUBPS       Y0, Y9, Y10
+	VMOVAPS      Y8, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VFNMADD231PS Y3, Y10, Y11
+	VMOVUPS      expC6<>+0(SB), Y12
+	VFMADD213PS  expC5<>+0(SB), Y11, Y12
+	VFMADD213PS  Y7, Y11, Y12
+	VFMADD213PS  Y6, Y11, Y12
+	VFMADD213PS  Y5, Y11, Y12
+	VFMADD213PS  Y4, Y11, Y12
+	VFMADD213PS  Y4, Y11, Y12
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       Y9, Y12, Y12
+	VCMPPS       $0x01, expLow<>+0(SB), Y8, Y10
+	VANDNPS      Y12, Y10, Y12
+	VCMPPS       $0x03, Y8, Y8, Y10
+	VBLENDVPS    Y10, Y8, Y12, Y8
+	VMOVUPS      Y8, (DX)
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
 	JMP          loop378
 
 done379:
-	VADDPS       Y5, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X0
-	VADDPS       X0, X4, X4
-	VMOVHLPS     X4, X4, X0
-	VADDPS       X0, X4, X4
-	VMOVSHDUP    X4, X0
-	VADDSS       X0, X4, X4
-	MOVSS        X4, sum+32(FP)
-	VBROADCASTSS previous+16(FP), Y0
-	VSUBPS       Y3, Y0, Y0
-	VMOVUPS      expMagic<>+0(SB), Y1
-	VFMADD231PS  expLog2E<>+0(SB), Y0, Y1
-	VSUBPS       expMagic<>+0(SB), Y1, Y2
-	VMOVAPS      Y0, Y3
-	VFNMADD231PS expLn2Hi<>+0(SB), Y2, Y3
-	VFNMADD231PS expLn2Lo<>+0(SB), Y2, Y3
-	VMOVUPS      expC6<>+0(SB), Y4
-	VFMADD213PS  expC5<>+0(SB), Y3, Y4
-	VFMADD213PS  expC4<>+0(SB), Y3, Y4
-	VFMADD213PS  expC3<>+0(SB), Y3, Y4
-	VFMADD213PS  expC2<>+0(SB), Y3, Y4
-	VFMADD213PS  one<>+0(SB), Y3, Y4
-	VFMADD213PS  one<>+0(SB), Y3, Y4
-	VPSLLD       $0x17, Y1, Y1
-	VPADDD       Y1, Y4, Y4
-	VCMPPS       $0x01, expLow<>+0(SB), Y0, Y2
-	VANDNPS      Y4, Y2, Y4
-	VCMPPS       $0x0e, expHigh<>+0(SB), Y0, Y2
-	VBLENDVPS    Y2, infinity<>+0(SB), Y4, Y4
-	VCMPPS       $0x03, Y0, Y0, Y2
-	VBLENDVPS    Y2, Y0, Y4, Y0
-	MOVSS        X0, correction+28(FP)
+loop380:
+	CMPQ         BX, $0x01
+	JL           done381
+	VBROADCASTSS (DX), Y8
+	VMOVUPS      Y0, Y9
+	VFMADD231PS  Y1, Y8, Y9
+	VSUBPS       Y0, Y9, Y10
+	VMOVAPS      Y8, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VFNMADD231PS Y3, Y10, Y11
+	VMOVUPS      expC6<>+0(SB), Y12
+	VFMADD213PS  expC5<>+0(SB), Y11, Y12
+	VFMADD213PS  Y7, Y11, Y12
+	VFMADD213PS  Y6, Y11, Y12
+	VFMADD213PS  Y5, Y11, Y12
+	VFMADD213PS  Y4, Y11, Y12
+	VFMADD213PS  Y4, Y11, Y12
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       Y9, Y12, Y12
+	VCMPPS       $0x01, expLow<>+0(SB), Y8, Y10
+	VANDNPS      Y12, Y10, Y12
+	VCMPPS       $0x03, Y8, Y8, Y10
+	VBLENDVPS    Y10, Y8, Y12, Y8
+	VMOVSS       X8, (DX)
+	ADDQ         $0x00000004, DX
+	SUBQ         $0x00000001, BX
+	JMP          loop380
+
+done381:
+	MOVQ p+0(FP), AX
+	MOVQ states+16(FP), CX
+	MOVQ corrections+24(FP), DX
+	MOVQ n+8(FP), BX
+
+loop382:
+	CMPQ         BX, $0x01
+	JL           done383
+	VBROADCASTSS (CX), Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VMOVUPS      (AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y1, Y11, Y12
+	VSUBPS       Y0, Y12, Y13
+	VMOVAPS      Y11, Y14
+	VFNMADD231PS Y2, Y13, Y14
+	VFNMADD231PS Y3, Y13, Y14
+	VMOVUPS      expC6<>+0(SB), Y15
+	VFMADD213PS  expC5<>+0(SB), Y14, Y15
+	VFMADD213PS  Y7, Y14, Y15
+	VFMADD213PS  Y6, Y14, Y15
+	VFMADD213PS  Y5, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       Y12, Y15, Y15
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y13
+	VANDNPS      Y15, Y13, Y15
+	VCMPPS       $0x03, Y11, Y11, Y13
+	VBLENDVPS    Y13, Y11, Y15, Y11
+	VMOVUPS      Y11, (AX)
+	VADDPS       Y11, Y9, Y9
+	VMOVUPS      32(AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y1, Y11, Y12
+	VSUBPS       Y0, Y12, Y13
+	VMOVAPS      Y11, Y14
+	VFNMADD231PS Y2, Y13, Y14
+	VFNMADD231PS Y3, Y13, Y14
+	VMOVUPS      expC6<>+0(SB), Y15
+	VFMADD213PS  expC5<>+0(SB), Y14, Y15
+	VFMADD213PS  Y7, Y14, Y15
+	VFMADD213PS  Y6, Y14, Y15
+	VFMADD213PS  Y5, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       Y12, Y15, Y15
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y13
+	VANDNPS      Y15, Y13, Y15
+	VCMPPS       $0x03, Y11, Y11, Y13
+	VBLENDVPS    Y13, Y11, Y15, Y11
+	VMOVUPS      Y11, 32(AX)
+	VADDPS       Y11, Y10, Y10
+	VMOVUPS      64(AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y1, Y11, Y12
+	VSUBPS       Y0, Y12, Y13
+	VMOVAPS      Y11, Y14
+	VFNMADD231PS Y2, Y13, Y14
+	VFNMADD231PS Y3, Y13, Y14
+	VMOVUPS      expC6<>+0(SB), Y15
+	VFMADD213PS  expC5<>+0(SB), Y14, Y15
+	VFMADD213PS  Y7, Y14, Y15
+	VFMADD213PS  Y6, Y14, Y15
+	VFMADD213PS  Y5, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       Y12, Y15, Y15
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y13
+	VANDNPS      Y15, Y13, Y15
+	VCMPPS       $0x03, Y11, Y11, Y13
+	VBLENDVPS    Y13, Y11, Y15, Y11
+	VMOVUPS      Y11, 64(AX)
+	VADDPS       Y11, Y9, Y9
+	VMOVUPS      96(AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y1, Y11, Y12
+	VSUBPS       Y0, Y12, Y13
+	VMOVAPS      Y11, Y14
+	VFNMADD231PS Y2, Y13, Y14
+	VFNMADD231PS Y3, Y13, Y14
+	VMOVUPS      expC6<>+0(SB), Y15
+	VFMADD213PS  expC5<>+0(SB), Y14, Y15
+	VFMADD213PS  Y7, Y14, Y15
+	VFMADD213PS  Y6, Y14, Y15
+	VFMADD213PS  Y5, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       Y12, Y15, Y15
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y13
+	VANDNPS      Y15, Y13, Y15
+	VCMPPS       $0x03, Y11, Y11, Y13
+	VBLENDVPS    Y13, Y11, Y15, Y11
+	VMOVUPS      Y11, 96(AX)
+	VADDPS       Y11, Y10, Y10
+	VMOVUPS      128(AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y1, Y11, Y12
+	VSUBPS       Y0, Y12, Y13
+	VMOVAPS      Y11, Y14
+	VFNMADD231PS Y2, Y13, Y14
+	VFNMADD231PS Y3, Y13, Y14
+	VMOVUPS      expC6<>+0(SB), Y15
+	VFMADD213PS  expC5<>+0(SB), Y14, Y15
+	VFMADD213PS  Y7, Y14, Y15
+	VFMADD213PS  Y6, Y14, Y15
+	VFMADD213PS  Y5, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       Y12, Y15, Y15
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y13
+	VANDNPS      Y15, Y13, Y15
+	VCMPPS       $0x03, Y11, Y11, Y13
+	VBLENDVPS    Y13, Y11, Y15, Y11
+	VMOVUPS      Y11, 128(AX)
+	VADDPS       Y11, Y9, Y9
+	VMOVUPS      160(AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y1, Y11, Y12
+	VSUBPS       Y0, Y12, Y13
+	VMOVAPS      Y11, Y14
+	VFNMADD231PS Y2, Y13, Y14
+	VFNMADD231PS Y3, Y13, Y14
+	VMOVUPS      expC6<>+0(SB), Y15
+	VFMADD213PS  expC5<>+0(SB), Y14, Y15
+	VFMADD213PS  Y7, Y14, Y15
+	VFMADD213PS  Y6, Y14, Y15
+	VFMADD213PS  Y5, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       Y12, Y15, Y15
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y13
+	VANDNPS      Y15, Y13, Y15
+	VCMPPS       $0x03, Y11, Y11, Y13
+	VBLENDVPS    Y13, Y11, Y15, Y11
+	VMOVUPS      Y11, 160(AX)
+	VADDPS       Y11, Y10, Y10
+	VMOVUPS      192(AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y1, Y11, Y12
+	VSUBPS       Y0, Y12, Y13
+	VMOVAPS      Y11, Y14
+	VFNMADD231PS Y2, Y13, Y14
+	VFNMADD231PS Y3, Y13, Y14
+	VMOVUPS      expC6<>+0(SB), Y15
+	VFMADD213PS  expC5<>+0(SB), Y14, Y15
+	VFMADD213PS  Y7, Y14, Y15
+	VFMADD213PS  Y6, Y14, Y15
+	VFMADD213PS  Y5, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       Y12, Y15, Y15
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y13
+	VANDNPS      Y15, Y13, Y15
+	VCMPPS       $0x03, Y11, Y11, Y13
+	VBLENDVPS    Y13, Y11, Y15, Y11
+	VMOVUPS      Y11, 192(AX)
+	VADDPS       Y11, Y9, Y9
+	VMOVUPS      224(AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y8
+	VFMADD231PS  Y1, Y11, Y8
+	VSUBPS       Y0, Y8, Y12
+	VMOVAPS      Y11, Y13
+	VFNMADD231PS Y2, Y12, Y13
+	VFNMADD231PS Y3, Y12, Y13
+	VMOVUPS      expC6<>+0(SB), Y14
+	VFMADD213PS  expC5<>+0(SB), Y13, Y14
+	VFMADD213PS  Y7, Y13, Y14
+	VFMADD213PS  Y6, Y13, Y14
+	VFMADD213PS  Y5, Y13, Y14
+	VFMADD213PS  Y4, Y13, Y14
+	VFMADD213PS  Y4, Y13, Y14
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       Y8, Y14, Y14
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y12
+	VANDNPS      Y14, Y12, Y14
+	VCMPPS       $0x03, Y11, Y11, Y12
+	VBLENDVPS    Y12, Y11, Y14, Y11
+	VMOVUPS      Y11, 224(AX)
+	VADDPS       Y11, Y10, Y10
+	VADDPS       Y10, Y9, Y9
+	VEXTRACTF128 $0x01, Y9, X8
+	VADDPS       X8, X9, X9
+	VMOVHLPS     X9, X9, X8
+	VADDPS       X8, X9, X9
+	VMOVSHDUP    X9, X8
+	VADDSS       X8, X9, X9
+	VMOVSS       4(CX), X8
+	VMULSS       (DX), X8, X8
+	VADDSS       X9, X8, X8
+	VMOVSS       X8, 4(CX)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000008, CX
+	ADDQ         $0x00000004, DX
+	SUBQ         $0x00000001, BX
+	JMP          loop382
+
+done383:
+	VZEROUPPER
+	RET
+
+// func weightsSeen(p *float32, n int, states *float32, corrections *float32, first int, last int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·weightsSeen(SB), NOSPLIT, $256-48
+	VMOVDQU      numbers<>+0(SB), Y0
+	VMOVDQU      eights32<>+0(SB), Y1
+	VPBROADCASTD first+32(FP), Y2
+	VPBROADCASTD last+40(FP), Y3
+	VPCMPGTD     Y0, Y2, Y4
+	VPCMPGTD     Y0, Y3, Y5
+	VPANDN       Y5, Y4, Y5
+	VMOVDQU      Y5, (SP)
+	VPADDD       Y1, Y0, Y0
+	VPCMPGTD     Y0, Y2, Y4
+	VPCMPGTD     Y0, Y3, Y5
+	VPANDN       Y5, Y4, Y5
+	VMOVDQU      Y5, 32(SP)
+	VPADDD       Y1, Y0, Y0
+	VPCMPGTD     Y0, Y2, Y4
+	VPCMPGTD     Y0, Y3, Y5
+	VPANDN       Y5, Y4, Y5
+	VMOVDQU      Y5, 64(SP)
+	VPADDD       Y1, Y0, Y0
+	VPCMPGTD     Y0, Y2, Y4
+	VPCMPGTD     Y0, Y3, Y5
+	VPANDN       Y5, Y4, Y5
+	VMOVDQU      Y5, 96(SP)
+	VPADDD       Y1, Y0, Y0
+	VPCMPGTD     Y0, Y2, Y4
+	VPCMPGTD     Y0, Y3, Y5
+	VPANDN       Y5, Y4, Y5
+	VMOVDQU      Y5, 128(SP)
+	VPADDD       Y1, Y0, Y0
+	VPCMPGTD     Y0, Y2, Y4
+	VPCMPGTD     Y0, Y3, Y5
+	VPANDN       Y5, Y4, Y5
+	VMOVDQU      Y5, 160(SP)
+	VPADDD       Y1, Y0, Y0
+	VPCMPGTD     Y0, Y2, Y4
+	VPCMPGTD     Y0, Y3, Y5
+	VPANDN       Y5, Y4, Y5
+	VMOVDQU      Y5, 192(SP)
+	VPADDD       Y1, Y0, Y0
+	VPCMPGTD     Y0, Y2, Y2
+	VPCMPGTD     Y0, Y3, Y3
+	VPANDN       Y3, Y2, Y3
+	VMOVDQU      Y3, 224(SP)
+	VPADDD       Y1, Y0, Y0
+	MOVQ         p+0(FP), AX
+	MOVQ         states+16(FP), CX
+	MOVQ         corrections+24(FP), DX
+	MOVQ         n+8(FP), BX
+
+loop384:
+	CMPQ         BX, $0x01
+	JL           done385
+	VBROADCASTSS (CX), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVUPS      negativeInfinity<>+0(SB), Y3
+	VMOVUPS      (SP), Y4
+	VBLENDVPS    Y4, (AX), Y3, Y3
+	VMAXPS       Y1, Y3, Y1
+	VMOVUPS      negativeInfinity<>+0(SB), Y3
+	VMOVUPS      32(SP), Y4
+	VBLENDVPS    Y4, 32(AX), Y3, Y3
+	VMAXPS       Y2, Y3, Y2
+	VMOVUPS      negativeInfinity<>+0(SB), Y3
+	VMOVUPS      64(SP), Y4
+	VBLENDVPS    Y4, 64(AX), Y3, Y3
+	VMAXPS       Y1, Y3, Y1
+	VMOVUPS      negativeInfinity<>+0(SB), Y3
+	VMOVUPS      96(SP), Y4
+	VBLENDVPS    Y4, 96(AX), Y3, Y3
+	VMAXPS       Y2, Y3, Y2
+	VMOVUPS      negativeInfinity<>+0(SB), Y3
+	VMOVUPS      128(SP), Y4
+	VBLENDVPS    Y4, 128(AX), Y3, Y3
+	VMAXPS       Y1, Y3, Y1
+	VMOVUPS      negativeInfinity<>+0(SB), Y3
+	VMOVUPS      160(SP), Y4
+	VBLENDVPS    Y4, 160(AX), Y3, Y3
+	VMAXPS       Y2, Y3, Y2
+	VMOVUPS      negativeInfinity<>+0(SB), Y3
+	VMOVUPS      192(SP), Y4
+	VBLENDVPS    Y4, 192(AX), Y3, Y3
+	VMAXPS       Y1, Y3, Y1
+	VMOVUPS      negativeInfinity<>+0(SB), Y3
+	VMOVUPS      224(SP), Y4
+	VBLENDVPS    Y4, 224(AX), Y3, Y3
+	VMAXPS       Y2, Y3, Y2
+	VMAXPS       Y1, Y2, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VMAXPS       X2, X1, X1
+	VPERMILPS    $0x4e, X1, X2
+	VMAXPS       X2, X1, X1
+	VPERMILPS    $0xb1, X1, X2
+	VMAXPS       X2, X1, X1
+	VMOVSS       X1, (CX)
+	VSUBSS       X1, X0, X2
+	VMOVSS       X2, (DX)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000008, CX
+	ADDQ         $0x00000004, DX
+	SUBQ         $0x00000001, BX
+	JMP          loop384
+
+done385:
+	MOVQ    states+16(FP), CX
+	MOVQ    corrections+24(FP), DX
+	MOVQ    n+8(FP), BX
+	VMOVDQU expMagic<>+0(SB), Y0
+	VMOVDQU expLog2E<>+0(SB), Y1
+	VMOVDQU expLn2Hi<>+0(SB), Y2
+	VMOVDQU expLn2Lo<>+0(SB), Y3
+	VMOVDQU one<>+0(SB), Y4
+	VMOVDQU expC2<>+0(SB), Y5
+	VMOVDQU expC3<>+0(SB), Y6
+	VMOVDQU expC4<>+0(SB), Y7
+
+loop386:
+	CMPQ         BX, $0x08
+	JL           done387
+	VMOVUPS      (DX), Y8
+	VMOVUPS      Y0, Y9
+	VFMADD231PS  Y1, Y8, Y9
+	VSUBPS       Y0, Y9, Y10
+	VMOVAPS      Y8, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VFNMADD231PS Y3, Y10, Y11
+	VMOVUPS      expC6<>+0(SB), Y12
+	VFMADD213PS  expC5<>+0(SB), Y11, Y12
+	VFMADD213PS  Y7, Y11, Y12
+	VFMADD213PS  Y6, Y11, Y12
+	VFMADD213PS  Y5, Y11, Y12
+	VFMADD213PS  Y4, Y11, Y12
+	VFMADD213PS  Y4, Y11, Y12
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       Y9, Y12, Y12
+	VCMPPS       $0x01, expLow<>+0(SB), Y8, Y10
+	VANDNPS      Y12, Y10, Y12
+	VCMPPS       $0x03, Y8, Y8, Y10
+	VBLENDVPS    Y10, Y8, Y12, Y8
+	VMOVUPS      Y8, (DX)
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          loop386
+
+done387:
+loop388:
+	CMPQ         BX, $0x01
+	JL           done389
+	VBROADCASTSS (DX), Y8
+	VMOVUPS      Y0, Y9
+	VFMADD231PS  Y1, Y8, Y9
+	VSUBPS       Y0, Y9, Y10
+	VMOVAPS      Y8, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VFNMADD231PS Y3, Y10, Y11
+	VMOVUPS      expC6<>+0(SB), Y12
+	VFMADD213PS  expC5<>+0(SB), Y11, Y12
+	VFMADD213PS  Y7, Y11, Y12
+	VFMADD213PS  Y6, Y11, Y12
+	VFMADD213PS  Y5, Y11, Y12
+	VFMADD213PS  Y4, Y11, Y12
+	VFMADD213PS  Y4, Y11, Y12
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       Y9, Y12, Y12
+	VCMPPS       $0x01, expLow<>+0(SB), Y8, Y10
+	VANDNPS      Y12, Y10, Y12
+	VCMPPS       $0x03, Y8, Y8, Y10
+	VBLENDVPS    Y10, Y8, Y12, Y8
+	VMOVSS       X8, (DX)
+	ADDQ         $0x00000004, DX
+	SUBQ         $0x00000001, BX
+	JMP          loop388
+
+done389:
+	MOVQ p+0(FP), AX
+	MOVQ states+16(FP), CX
+	MOVQ corrections+24(FP), DX
+	MOVQ n+8(FP), BX
+
+loop390:
+	CMPQ         BX, $0x01
+	JL           done391
+	VBROADCASTSS (CX), Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VMOVUPS      (AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y1, Y11, Y12
+	VSUBPS       Y0, Y12, Y13
+	VMOVAPS      Y11, Y14
+	VFNMADD231PS Y2, Y13, Y14
+	VFNMADD231PS Y3, Y13, Y14
+	VMOVUPS      expC6<>+0(SB), Y15
+	VFMADD213PS  expC5<>+0(SB), Y14, Y15
+	VFMADD213PS  Y7, Y14, Y15
+	VFMADD213PS  Y6, Y14, Y15
+	VFMADD213PS  Y5, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       Y12, Y15, Y15
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y13
+	VANDNPS      Y15, Y13, Y15
+	VCMPPS       $0x03, Y11, Y11, Y13
+	VBLENDVPS    Y13, Y11, Y15, Y11
+	VANDPS       (SP), Y11, Y11
+	VMOVUPS      Y11, (AX)
+	VADDPS       Y11, Y9, Y9
+	VMOVUPS      32(AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y1, Y11, Y12
+	VSUBPS       Y0, Y12, Y13
+	VMOVAPS      Y11, Y14
+	VFNMADD231PS Y2, Y13, Y14
+	VFNMADD231PS Y3, Y13, Y14
+	VMOVUPS      expC6<>+0(SB), Y15
+	VFMADD213PS  expC5<>+0(SB), Y14, Y15
+	VFMADD213PS  Y7, Y14, Y15
+	VFMADD213PS  Y6, Y14, Y15
+	VFMADD213PS  Y5, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       Y12, Y15, Y15
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y13
+	VANDNPS      Y15, Y13, Y15
+	VCMPPS       $0x03, Y11, Y11, Y13
+	VBLENDVPS    Y13, Y11, Y15, Y11
+	VANDPS       32(SP), Y11, Y11
+	VMOVUPS      Y11, 32(AX)
+	VADDPS       Y11, Y10, Y10
+	VMOVUPS      64(AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y1, Y11, Y12
+	VSUBPS       Y0, Y12, Y13
+	VMOVAPS      Y11, Y14
+	VFNMADD231PS Y2, Y13, Y14
+	VFNMADD231PS Y3, Y13, Y14
+	VMOVUPS      expC6<>+0(SB), Y15
+	VFMADD213PS  expC5<>+0(SB), Y14, Y15
+	VFMADD213PS  Y7, Y14, Y15
+	VFMADD213PS  Y6, Y14, Y15
+	VFMADD213PS  Y5, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       Y12, Y15, Y15
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y13
+	VANDNPS      Y15, Y13, Y15
+	VCMPPS       $0x03, Y11, Y11, Y13
+	VBLENDVPS    Y13, Y11, Y15, Y11
+	VANDPS       64(SP), Y11, Y11
+	VMOVUPS      Y11, 64(AX)
+	VADDPS       Y11, Y9, Y9
+	VMOVUPS      96(AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y1, Y11, Y12
+	VSUBPS       Y0, Y12, Y13
+	VMOVAPS      Y11, Y14
+	VFNMADD231PS Y2, Y13, Y14
+	VFNMADD231PS Y3, Y13, Y14
+	VMOVUPS      expC6<>+0(SB), Y15
+	VFMADD213PS  expC5<>+0(SB), Y14, Y15
+	VFMADD213PS  Y7, Y14, Y15
+	VFMADD213PS  Y6, Y14, Y15
+	VFMADD213PS  Y5, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       Y12, Y15, Y15
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y13
+	VANDNPS      Y15, Y13, Y15
+	VCMPPS       $0x03, Y11, Y11, Y13
+	VBLENDVPS    Y13, Y11, Y15, Y11
+	VANDPS       96(SP), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VADDPS       Y11, Y10, Y10
+	VMOVUPS      128(AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y1, Y11, Y12
+	VSUBPS       Y0, Y12, Y13
+	VMOVAPS      Y11, Y14
+	VFNMADD231PS Y2, Y13, Y14
+	VFNMADD231PS Y3, Y13, Y14
+	VMOVUPS      expC6<>+0(SB), Y15
+	VFMADD213PS  expC5<>+0(SB), Y14, Y15
+	VFMADD213PS  Y7, Y14, Y15
+	VFMADD213PS  Y6, Y14, Y15
+	VFMADD213PS  Y5, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       Y12, Y15, Y15
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y13
+	VANDNPS      Y15, Y13, Y15
+	VCMPPS       $0x03, Y11, Y11, Y13
+	VBLENDVPS    Y13, Y11, Y15, Y11
+	VANDPS       128(SP), Y11, Y11
+	VMOVUPS      Y11, 128(AX)
+	VADDPS       Y11, Y9, Y9
+	VMOVUPS      160(AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y1, Y11, Y12
+	VSUBPS       Y0, Y12, Y13
+	VMOVAPS      Y11, Y14
+	VFNMADD231PS Y2, Y13, Y14
+	VFNMADD231PS Y3, Y13, Y14
+	VMOVUPS      expC6<>+0(SB), Y15
+	VFMADD213PS  expC5<>+0(SB), Y14, Y15
+	VFMADD213PS  Y7, Y14, Y15
+	VFMADD213PS  Y6, Y14, Y15
+	VFMADD213PS  Y5, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       Y12, Y15, Y15
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y13
+	VANDNPS      Y15, Y13, Y15
+	VCMPPS       $0x03, Y11, Y11, Y13
+	VBLENDVPS    Y13, Y11, Y15, Y11
+	VANDPS       160(SP), Y11, Y11
+	VMOVUPS      Y11, 160(AX)
+	VADDPS       Y11, Y10, Y10
+	VMOVUPS      192(AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y1, Y11, Y12
+	VSUBPS       Y0, Y12, Y13
+	VMOVAPS      Y11, Y14
+	VFNMADD231PS Y2, Y13, Y14
+	VFNMADD231PS Y3, Y13, Y14
+	VMOVUPS      expC6<>+0(SB), Y15
+	VFMADD213PS  expC5<>+0(SB), Y14, Y15
+	VFMADD213PS  Y7, Y14, Y15
+	VFMADD213PS  Y6, Y14, Y15
+	VFMADD213PS  Y5, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VFMADD213PS  Y4, Y14, Y15
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       Y12, Y15, Y15
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y13
+	VANDNPS      Y15, Y13, Y15
+	VCMPPS       $0x03, Y11, Y11, Y13
+	VBLENDVPS    Y13, Y11, Y15, Y11
+	VANDPS       192(SP), Y11, Y11
+	VMOVUPS      Y11, 192(AX)
+	VADDPS       Y11, Y9, Y9
+	VMOVUPS      224(AX), Y11
+	VSUBPS       Y8, Y11, Y11
+	VMOVUPS      Y0, Y8
+	VFMADD231PS  Y1, Y11, Y8
+	VSUBPS       Y0, Y8, Y12
+	VMOVAPS      Y11, Y13
+	VFNMADD231PS Y2, Y12, Y13
+	VFNMADD231PS Y3, Y12, Y13
+	VMOVUPS      expC6<>+0(SB), Y14
+	VFMADD213PS  expC5<>+0(SB), Y13, Y14
+	VFMADD213PS  Y7, Y13, Y14
+	VFMADD213PS  Y6, Y13, Y14
+	VFMADD213PS  Y5, Y13, Y14
+	VFMADD213PS  Y4, Y13, Y14
+	VFMADD213PS  Y4, Y13, Y14
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       Y8, Y14, Y14
+	VCMPPS       $0x01, expLow<>+0(SB), Y11, Y12
+	VANDNPS      Y14, Y12, Y14
+	VCMPPS       $0x03, Y11, Y11, Y12
+	VBLENDVPS    Y12, Y11, Y14, Y11
+	VANDPS       224(SP), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VADDPS       Y11, Y10, Y10
+	VADDPS       Y10, Y9, Y9
+	VEXTRACTF128 $0x01, Y9, X8
+	VADDPS       X8, X9, X9
+	VMOVHLPS     X9, X9, X8
+	VADDPS       X8, X9, X9
+	VMOVSHDUP    X9, X8
+	VADDSS       X8, X9, X9
+	VMOVSS       4(CX), X8
+	VMULSS       (DX), X8, X8
+	VADDSS       X9, X8, X8
+	VMOVSS       X8, 4(CX)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000008, CX
+	ADDQ         $0x00000004, DX
+	SUBQ         $0x00000001, BX
+	JMP          loop390
+
+done391:
 	VZEROUPPER
 	RET
 
@@ -28225,15 +28821,15 @@ TEXT ·mix(SB), NOSPLIT, $0-56
 	MOVQ corrections+48(FP), SI
 	SHLQ $0x02, BX
 
-loop380:
+loop392:
 	CMPQ DX, $0x06
-	JL   done381
+	JL   done393
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop382:
+loop394:
 	CMPQ         R8, $0x10
-	JL           done383
+	JL           done395
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -28260,9 +28856,9 @@ loop382:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop384:
+loop396:
 	CMPQ         R11, $0x01
-	JL           done385
+	JL           done397
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (R10), Y14
@@ -28286,9 +28882,9 @@ loop384:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop384
+	JMP          loop396
 
-done385:
+done397:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -28306,12 +28902,12 @@ done385:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop382
+	JMP     loop394
 
-done383:
-loop386:
+done395:
+loop398:
 	CMPQ         R8, $0x08
-	JL           done387
+	JL           done399
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -28332,9 +28928,9 @@ loop386:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop388:
+loop400:
 	CMPQ         R11, $0x01
-	JL           done389
+	JL           done401
 	VMOVUPS      (R9), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -28351,9 +28947,9 @@ loop388:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop388
+	JMP          loop400
 
-done389:
+done401:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -28365,9 +28961,9 @@ done389:
 	VMOVUPS Y5, (R10)(BX*2)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop386
+	JMP     loop398
 
-done387:
+done399:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -28377,18 +28973,18 @@ done387:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop380
+	JMP  loop392
 
-done381:
-loop390:
+done393:
+loop402:
 	CMPQ DX, $0x04
-	JL   done391
+	JL   done403
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop392:
+loop404:
 	CMPQ         R8, $0x10
-	JL           done393
+	JL           done405
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -28409,9 +29005,9 @@ loop392:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop394:
+loop406:
 	CMPQ         R11, $0x01
-	JL           done395
+	JL           done407
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VBROADCASTSS (R10), Y10
@@ -28429,9 +29025,9 @@ loop394:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop394
+	JMP          loop406
 
-done395:
+done407:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -28445,12 +29041,12 @@ done395:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop392
+	JMP     loop404
 
-done393:
-loop396:
+done405:
+loop408:
 	CMPQ         R8, $0x08
-	JL           done397
+	JL           done409
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -28467,9 +29063,9 @@ loop396:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop398:
+loop410:
 	CMPQ         R11, $0x01
-	JL           done399
+	JL           done411
 	VMOVUPS      (R9), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -28482,9 +29078,9 @@ loop398:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop398
+	JMP          loop410
 
-done399:
+done411:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -28494,9 +29090,9 @@ done399:
 	VMOVUPS Y3, (R10)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop396
+	JMP     loop408
 
-done397:
+done409:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -28504,18 +29100,18 @@ done397:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop390
+	JMP  loop402
 
-done391:
-loop400:
+done403:
+loop412:
 	CMPQ DX, $0x03
-	JL   done401
+	JL   done413
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop402:
+loop414:
 	CMPQ         R8, $0x10
-	JL           done403
+	JL           done415
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -28531,9 +29127,9 @@ loop402:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop404:
+loop416:
 	CMPQ         R11, $0x01
-	JL           done405
+	JL           done417
 	VMOVUPS      (R9), Y6
 	VMOVUPS      32(R9), Y7
 	VBROADCASTSS (R10), Y8
@@ -28548,9 +29144,9 @@ loop404:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop404
+	JMP          loop416
 
-done405:
+done417:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -28560,12 +29156,12 @@ done405:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop402
+	JMP     loop414
 
-done403:
-loop406:
+done415:
+loop418:
 	CMPQ         R8, $0x08
-	JL           done407
+	JL           done419
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -28578,9 +29174,9 @@ loop406:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop408:
+loop420:
 	CMPQ         R11, $0x01
-	JL           done409
+	JL           done421
 	VMOVUPS      (R9), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -28591,36 +29187,36 @@ loop408:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop408
+	JMP          loop420
 
-done409:
+done421:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, (R9)(BX*1)
 	VMOVUPS Y2, (R9)(BX*2)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop406
+	JMP     loop418
 
-done407:
+done419:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop400
+	JMP  loop412
 
-done401:
-loop410:
+done413:
+loop422:
 	CMPQ DX, $0x02
-	JL   done411
+	JL   done423
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop412:
+loop424:
 	CMPQ         R8, $0x20
-	JL           done413
+	JL           done425
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -28637,9 +29233,9 @@ loop412:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop414:
+loop426:
 	CMPQ         R11, $0x01
-	JL           done415
+	JL           done427
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VMOVUPS      64(R9), Y10
@@ -28657,9 +29253,9 @@ loop414:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop414
+	JMP          loop426
 
-done415:
+done427:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -28671,12 +29267,12 @@ done415:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop412
+	JMP     loop424
 
-done413:
-loop416:
+done425:
+loop428:
 	CMPQ         R8, $0x08
-	JL           done417
+	JL           done429
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -28687,9 +29283,9 @@ loop416:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop418:
+loop430:
 	CMPQ         R11, $0x01
-	JL           done419
+	JL           done431
 	VMOVUPS      (R9), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -28698,34 +29294,34 @@ loop418:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop418
+	JMP          loop430
 
-done419:
+done431:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, (R9)(BX*1)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop416
+	JMP     loop428
 
-done417:
+done429:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop410
+	JMP  loop422
 
-done411:
-loop420:
+done423:
+loop432:
 	CMPQ DX, $0x01
-	JL   done421
+	JL   done433
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop422:
+loop434:
 	CMPQ         R8, $0x40
-	JL           done423
+	JL           done435
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -28741,9 +29337,9 @@ loop422:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop424:
+loop436:
 	CMPQ         R11, $0x01
-	JL           done425
+	JL           done437
 	VBROADCASTSS (R10), Y9
 	VMOVUPS      (R9), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -28764,9 +29360,9 @@ loop424:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop424
+	JMP          loop436
 
-done425:
+done437:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -28778,12 +29374,12 @@ done425:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop422
+	JMP     loop434
 
-done423:
-loop426:
+done435:
+loop438:
 	CMPQ         R8, $0x08
-	JL           done427
+	JL           done439
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -28792,32 +29388,32 @@ loop426:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop428:
+loop440:
 	CMPQ         R11, $0x01
-	JL           done429
+	JL           done441
 	VBROADCASTSS (R10), Y2
 	VMOVUPS      (R9), Y1
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop428
+	JMP          loop440
 
-done429:
+done441:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop426
+	JMP     loop438
 
-done427:
+done439:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop420
+	JMP  loop432
 
-done421:
+done433:
 	VZEROUPPER
 	RET
 
@@ -28832,9 +29428,9 @@ TEXT ·scoresHalves(SB), NOSPLIT, $0-60
 	MOVQ dim+40(FP), SI
 	SHLQ $0x02, SI
 
-loop430:
+loop442:
 	CMPQ   BX, $0x06
-	JL     done431
+	JL     done443
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -28857,9 +29453,9 @@ loop430:
 	MOVQ   next+24(FP), R12
 	MOVQ   (R12), R12
 
-loop432:
+loop444:
 	CMPQ         R11, $0x02
-	JL           done433
+	JL           done445
 	VCVTPH2PS    (R9)(R10*1), Y12
 	VCVTPH2PS    16(R9)(R10*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -28906,9 +29502,9 @@ loop432:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop432
+	JMP          loop444
 
-done433:
+done445:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (CX)
@@ -28956,9 +29552,9 @@ done433:
 	MOVQ         next+24(FP), R12
 	MOVQ         8(R12), R12
 
-loop434:
+loop446:
 	CMPQ         R11, $0x02
-	JL           done435
+	JL           done447
 	VCVTPH2PS    (R9)(R10*1), Y12
 	VCVTPH2PS    16(R9)(R10*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -29005,9 +29601,9 @@ loop434:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop434
+	JMP          loop446
 
-done435:
+done447:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(CX)
@@ -29055,9 +29651,9 @@ done435:
 	MOVQ         next+24(FP), R12
 	MOVQ         16(R12), R12
 
-loop436:
+loop448:
 	CMPQ         R11, $0x02
-	JL           done437
+	JL           done449
 	VCVTPH2PS    (R9)(R10*1), Y12
 	VCVTPH2PS    16(R9)(R10*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -29104,9 +29700,9 @@ loop436:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop436
+	JMP          loop448
 
-done437:
+done449:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(CX)
@@ -29154,9 +29750,9 @@ done437:
 	MOVQ         next+24(FP), R12
 	MOVQ         24(R12), R12
 
-loop438:
+loop450:
 	CMPQ         R11, $0x02
-	JL           done439
+	JL           done451
 	VCVTPH2PS    (R9)(R10*1), Y12
 	VCVTPH2PS    16(R9)(R10*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -29203,9 +29799,9 @@ loop438:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop438
+	JMP          loop450
 
-done439:
+done451:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(CX)
@@ -29239,12 +29835,12 @@ done439:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000006, BX
-	JMP          loop430
+	JMP          loop442
 
-done431:
-loop440:
+done443:
+loop452:
 	CMPQ   BX, $0x04
-	JL     done441
+	JL     done453
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -29263,9 +29859,9 @@ loop440:
 	MOVQ   next+24(FP), R12
 	MOVQ   (R12), R12
 
-loop442:
+loop454:
 	CMPQ         R11, $0x02
-	JL           done443
+	JL           done455
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -29300,9 +29896,9 @@ loop442:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop442
+	JMP          loop454
 
-done443:
+done455:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (CX)
@@ -29338,9 +29934,9 @@ done443:
 	MOVQ         next+24(FP), R12
 	MOVQ         8(R12), R12
 
-loop444:
+loop456:
 	CMPQ         R11, $0x02
-	JL           done445
+	JL           done457
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -29375,9 +29971,9 @@ loop444:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop444
+	JMP          loop456
 
-done445:
+done457:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(CX)
@@ -29413,9 +30009,9 @@ done445:
 	MOVQ         next+24(FP), R12
 	MOVQ         16(R12), R12
 
-loop446:
+loop458:
 	CMPQ         R11, $0x02
-	JL           done447
+	JL           done459
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -29450,9 +30046,9 @@ loop446:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop446
+	JMP          loop458
 
-done447:
+done459:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(CX)
@@ -29488,9 +30084,9 @@ done447:
 	MOVQ         next+24(FP), R12
 	MOVQ         24(R12), R12
 
-loop448:
+loop460:
 	CMPQ         R11, $0x02
-	JL           done449
+	JL           done461
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -29525,9 +30121,9 @@ loop448:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop448
+	JMP          loop460
 
-done449:
+done461:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(CX)
@@ -29551,12 +30147,12 @@ done449:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000004, BX
-	JMP          loop440
+	JMP          loop452
 
-done441:
-loop450:
+done453:
+loop462:
 	CMPQ   BX, $0x03
-	JL     done451
+	JL     done463
 	MOVQ   DX, DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -29571,9 +30167,9 @@ loop450:
 	MOVQ   next+24(FP), R11
 	MOVQ   (R11), R11
 
-loop452:
+loop464:
 	CMPQ         R10, $0x02
-	JL           done453
+	JL           done465
 	VCVTPH2PS    (R8)(R9*1), Y6
 	VCVTPH2PS    16(R8)(R9*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -29601,9 +30197,9 @@ loop452:
 	ADDQ         AX, R9
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R10
-	JMP          loop452
+	JMP          loop464
 
-done453:
+done465:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (CX)
@@ -29631,9 +30227,9 @@ done453:
 	MOVQ         next+24(FP), R11
 	MOVQ         8(R11), R11
 
-loop454:
+loop466:
 	CMPQ         R10, $0x02
-	JL           done455
+	JL           done467
 	VCVTPH2PS    (R8)(R9*1), Y6
 	VCVTPH2PS    16(R8)(R9*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -29661,9 +30257,9 @@ loop454:
 	ADDQ         AX, R9
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R10
-	JMP          loop454
+	JMP          loop466
 
-done455:
+done467:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(CX)
@@ -29691,9 +30287,9 @@ done455:
 	MOVQ         next+24(FP), R11
 	MOVQ         16(R11), R11
 
-loop456:
+loop468:
 	CMPQ         R10, $0x02
-	JL           done457
+	JL           done469
 	VCVTPH2PS    (R8)(R9*1), Y6
 	VCVTPH2PS    16(R8)(R9*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -29721,9 +30317,9 @@ loop456:
 	ADDQ         AX, R9
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R10
-	JMP          loop456
+	JMP          loop468
 
-done457:
+done469:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(CX)
@@ -29751,9 +30347,9 @@ done457:
 	MOVQ         next+24(FP), R11
 	MOVQ         24(R11), R11
 
-loop458:
+loop470:
 	CMPQ         R10, $0x02
-	JL           done459
+	JL           done471
 	VCVTPH2PS    (R8)(R9*1), Y6
 	VCVTPH2PS    16(R8)(R9*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -29781,9 +30377,9 @@ loop458:
 	ADDQ         AX, R9
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R10
-	JMP          loop458
+	JMP          loop470
 
-done459:
+done471:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(CX)
@@ -29802,12 +30398,12 @@ done459:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000003, BX
-	JMP          loop450
+	JMP          loop462
 
-done451:
-loop460:
+done463:
+loop472:
 	CMPQ   BX, $0x02
-	JL     done461
+	JL     done473
 	MOVQ   DX, DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -29826,9 +30422,9 @@ loop460:
 	MOVQ   (R12), R13
 	MOVQ   8(R12), R12
 
-loop462:
+loop474:
 	CMPQ         R11, $0x02
-	JL           done463
+	JL           done475
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VCVTPH2PS    (R8)(R10*1), Y10
@@ -29863,9 +30459,9 @@ loop462:
 	ADDQ         AX, R10
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R11
-	JMP          loop462
+	JMP          loop474
 
-done463:
+done475:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (CX)
@@ -29901,9 +30497,9 @@ done463:
 	MOVQ         16(R12), R13
 	MOVQ         24(R12), R12
 
-loop464:
+loop476:
 	CMPQ         R11, $0x02
-	JL           done465
+	JL           done477
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VCVTPH2PS    (R8)(R10*1), Y10
@@ -29938,9 +30534,9 @@ loop464:
 	ADDQ         AX, R10
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R11
-	JMP          loop464
+	JMP          loop476
 
-done465:
+done477:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(CX)
@@ -29962,12 +30558,12 @@ done465:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000002, BX
-	JMP          loop460
+	JMP          loop472
 
-done461:
-loop466:
+done473:
+loop478:
 	CMPQ   BX, $0x01
-	JL     done467
+	JL     done479
 	MOVQ   DX, DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -29985,9 +30581,9 @@ loop466:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop468:
+loop480:
 	CMPQ         R13, $0x02
-	JL           done469
+	JL           done481
 	VBROADCASTSS (DI), Y9
 	VCVTPH2PS    (R9)(R12*1), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -30038,9 +30634,9 @@ loop468:
 	ADDQ         AX, R12
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R13
-	JMP          loop468
+	JMP          loop480
 
-done469:
+done481:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (CX)
@@ -30061,9 +30657,9 @@ done469:
 	ADDQ         $0x00000100, CX
 	ADDQ         SI, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop466
+	JMP          loop478
 
-done467:
+done479:
 	VZEROUPPER
 	RET
 
@@ -30077,15 +30673,15 @@ TEXT ·mixHalves(SB), NOSPLIT, $0-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop470:
+loop482:
 	CMPQ DX, $0x06
-	JL   done471
+	JL   done483
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop472:
+loop484:
 	CMPQ         R8, $0x10
-	JL           done473
+	JL           done485
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -30111,10 +30707,10 @@ loop472:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place474:
+place486:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done475
+	JLE     done487
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -30132,7 +30728,7 @@ place474:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat476:
+repeat488:
 	VCVTPH2PS    (R12), Y12
 	VCVTPH2PS    16(R12), Y13
 	VBROADCASTSS (CX)(R10*4), Y14
@@ -30157,10 +30753,10 @@ repeat476:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat476
-	JMP          place474
+	JNE          repeat488
+	JMP          place486
 
-done475:
+done487:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -30178,9 +30774,9 @@ done475:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop472
+	JMP     loop484
 
-done473:
+done485:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -30190,18 +30786,18 @@ done473:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop470
+	JMP  loop482
 
-done471:
-loop477:
+done483:
+loop489:
 	CMPQ DX, $0x04
-	JL   done478
+	JL   done490
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop479:
+loop491:
 	CMPQ         R8, $0x10
-	JL           done480
+	JL           done492
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -30221,10 +30817,10 @@ loop479:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place481:
+place493:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done482
+	JLE     done494
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -30242,7 +30838,7 @@ place481:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat483:
+repeat495:
 	VCVTPH2PS    (R12), Y8
 	VCVTPH2PS    16(R12), Y9
 	VBROADCASTSS (CX)(R10*4), Y10
@@ -30261,10 +30857,10 @@ repeat483:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat483
-	JMP          place481
+	JNE          repeat495
+	JMP          place493
 
-done482:
+done494:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -30278,9 +30874,9 @@ done482:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop479
+	JMP     loop491
 
-done480:
+done492:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -30288,176 +30884,15 @@ done480:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop477
+	JMP  loop489
 
-done478:
-loop484:
+done490:
+loop496:
 	CMPQ DX, $0x03
-	JL   done485
+	JL   done497
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop486:
-	CMPQ         R8, $0x10
-	JL           done487
-	LEAQ         (AX)(DI*4), R9
-	VBROADCASTSS (SI), Y1
-	VMULPS       (R9), Y1, Y0
-	VMULPS       32(R9), Y1, Y1
-	VBROADCASTSS 4(SI), Y3
-	VMULPS       (R9)(BX*1), Y3, Y2
-	VMULPS       32(R9)(BX*1), Y3, Y3
-	VBROADCASTSS 8(SI), Y5
-	VMULPS       (R9)(BX*2), Y5, Y4
-	VMULPS       32(R9)(BX*2), Y5, Y5
-	MOVQ         BX, R9
-	SHRQ         $0x01, R9
-	MOVQ         first+48(FP), R10
-
-place488:
-	MOVQ    last+56(FP), R11
-	SUBQ    R10, R11
-	JLE     done489
-	MOVQ    R10, R12
-	ANDQ    $0x0f, R12
-	MOVQ    $0x00000010, R13
-	SUBQ    R12, R13
-	CMPQ    R11, R13
-	CMOVQGT R13, R11
-	IMULQ   R9, R12
-	LEAQ    (R12)(DI*2), R12
-	MOVQ    next+24(FP), R15
-	MOVQ    R10, R13
-	SHRQ    $0x04, R13
-	MOVQ    (R15)(R13*8), R14
-	MOVQ    values+16(FP), R15
-	MOVQ    (R15)(R13*8), R13
-	ADDQ    R13, R12
-	SUBQ    R13, R14
-
-repeat490:
-	VCVTPH2PS    (R12), Y6
-	VCVTPH2PS    16(R12), Y7
-	VBROADCASTSS (CX)(R10*4), Y8
-	VFMADD231PS  Y6, Y8, Y0
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS 256(CX)(R10*4), Y8
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS 512(CX)(R10*4), Y8
-	VFMADD231PS  Y6, Y8, Y4
-	VFMADD231PS  Y7, Y8, Y5
-	PREFETCHT1   (R12)(R14*1)
-	INCQ         R10
-	ADDQ         R9, R12
-	SUBQ         $0x00000001, R11
-	JNE          repeat490
-	JMP          place488
-
-done489:
-	LEAQ    (AX)(DI*4), R9
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, (R9)(BX*1)
-	VMOVUPS Y3, 32(R9)(BX*1)
-	VMOVUPS Y4, (R9)(BX*2)
-	VMOVUPS Y5, 32(R9)(BX*2)
-	ADDQ    $0x00000010, DI
-	SUBQ    $0x00000010, R8
-	JMP     loop486
-
-done487:
-	ADDQ BX, AX
-	ADDQ BX, AX
-	ADDQ BX, AX
-	ADDQ $0x00000300, CX
-	ADDQ $0x0000000c, SI
-	SUBQ $0x00000003, DX
-	JMP  loop484
-
-done485:
-loop491:
-	CMPQ DX, $0x02
-	JL   done492
-	MOVQ dim+40(FP), R8
-	XORQ DI, DI
-
-loop493:
-	CMPQ         R8, $0x20
-	JL           done494
-	LEAQ         (AX)(DI*4), R9
-	VBROADCASTSS (SI), Y3
-	VMULPS       (R9), Y3, Y0
-	VMULPS       32(R9), Y3, Y1
-	VMULPS       64(R9), Y3, Y2
-	VMULPS       96(R9), Y3, Y3
-	VBROADCASTSS 4(SI), Y7
-	VMULPS       (R9)(BX*1), Y7, Y4
-	VMULPS       32(R9)(BX*1), Y7, Y5
-	VMULPS       64(R9)(BX*1), Y7, Y6
-	VMULPS       96(R9)(BX*1), Y7, Y7
-	MOVQ         BX, R9
-	SHRQ         $0x01, R9
-	MOVQ         first+48(FP), R10
-
-place495:
-	MOVQ    last+56(FP), R11
-	SUBQ    R10, R11
-	JLE     done496
-	MOVQ    R10, R12
-	ANDQ    $0x0f, R12
-	MOVQ    $0x00000010, R13
-	SUBQ    R12, R13
-	CMPQ    R11, R13
-	CMOVQGT R13, R11
-	IMULQ   R9, R12
-	LEAQ    (R12)(DI*2), R12
-	MOVQ    next+24(FP), R15
-	MOVQ    R10, R13
-	SHRQ    $0x04, R13
-	MOVQ    (R15)(R13*8), R14
-	MOVQ    values+16(FP), R15
-	MOVQ    (R15)(R13*8), R13
-	ADDQ    R13, R12
-	SUBQ    R13, R14
-
-repeat497:
-	VCVTPH2PS    (R12), Y8
-	VCVTPH2PS    16(R12), Y9
-	VCVTPH2PS    32(R12), Y10
-	VCVTPH2PS    48(R12), Y11
-	VBROADCASTSS (CX)(R10*4), Y12
-	VFMADD231PS  Y8, Y12, Y0
-	VFMADD231PS  Y9, Y12, Y1
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 256(CX)(R10*4), Y12
-	VFMADD231PS  Y8, Y12, Y4
-	VFMADD231PS  Y9, Y12, Y5
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	PREFETCHT1   (R12)(R14*1)
-	INCQ         R10
-	ADDQ         R9, R12
-	SUBQ         $0x00000001, R11
-	JNE          repeat497
-	JMP          place495
-
-done496:
-	LEAQ    (AX)(DI*4), R9
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, 64(R9)
-	VMOVUPS Y3, 96(R9)
-	VMOVUPS Y4, (R9)(BX*1)
-	VMOVUPS Y5, 32(R9)(BX*1)
-	VMOVUPS Y6, 64(R9)(BX*1)
-	VMOVUPS Y7, 96(R9)(BX*1)
-	ADDQ    $0x00000020, DI
-	SUBQ    $0x00000020, R8
-	JMP     loop493
-
-done494:
 loop498:
 	CMPQ         R8, $0x10
 	JL           done499
@@ -30468,6 +30903,9 @@ loop498:
 	VBROADCASTSS 4(SI), Y3
 	VMULPS       (R9)(BX*1), Y3, Y2
 	VMULPS       32(R9)(BX*1), Y3, Y3
+	VBROADCASTSS 8(SI), Y5
+	VMULPS       (R9)(BX*2), Y5, Y4
+	VMULPS       32(R9)(BX*2), Y5, Y5
 	MOVQ         BX, R9
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
@@ -30494,14 +30932,17 @@ place500:
 	SUBQ    R13, R14
 
 repeat502:
-	VCVTPH2PS    (R12), Y4
-	VCVTPH2PS    16(R12), Y5
-	VBROADCASTSS (CX)(R10*4), Y6
-	VFMADD231PS  Y4, Y6, Y0
-	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS 256(CX)(R10*4), Y6
-	VFMADD231PS  Y4, Y6, Y2
-	VFMADD231PS  Y5, Y6, Y3
+	VCVTPH2PS    (R12), Y6
+	VCVTPH2PS    16(R12), Y7
+	VBROADCASTSS (CX)(R10*4), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 256(CX)(R10*4), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 512(CX)(R10*4), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
 	PREFETCHT1   (R12)(R14*1)
 	INCQ         R10
 	ADDQ         R9, R12
@@ -30515,6 +30956,8 @@ done501:
 	VMOVUPS Y1, 32(R9)
 	VMOVUPS Y2, (R9)(BX*1)
 	VMOVUPS Y3, 32(R9)(BX*1)
+	VMOVUPS Y4, (R9)(BX*2)
+	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
 	JMP     loop498
@@ -30522,31 +30965,33 @@ done501:
 done499:
 	ADDQ BX, AX
 	ADDQ BX, AX
-	ADDQ $0x00000200, CX
-	ADDQ $0x00000008, SI
-	SUBQ $0x00000002, DX
-	JMP  loop491
+	ADDQ BX, AX
+	ADDQ $0x00000300, CX
+	ADDQ $0x0000000c, SI
+	SUBQ $0x00000003, DX
+	JMP  loop496
 
-done492:
+done497:
 loop503:
-	CMPQ DX, $0x01
+	CMPQ DX, $0x02
 	JL   done504
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
 loop505:
-	CMPQ         R8, $0x40
+	CMPQ         R8, $0x20
 	JL           done506
 	LEAQ         (AX)(DI*4), R9
-	VBROADCASTSS (SI), Y7
-	VMULPS       (R9), Y7, Y0
-	VMULPS       32(R9), Y7, Y1
-	VMULPS       64(R9), Y7, Y2
-	VMULPS       96(R9), Y7, Y3
-	VMULPS       128(R9), Y7, Y4
-	VMULPS       160(R9), Y7, Y5
-	VMULPS       192(R9), Y7, Y6
-	VMULPS       224(R9), Y7, Y7
+	VBROADCASTSS (SI), Y3
+	VMULPS       (R9), Y3, Y0
+	VMULPS       32(R9), Y3, Y1
+	VMULPS       64(R9), Y3, Y2
+	VMULPS       96(R9), Y3, Y3
+	VBROADCASTSS 4(SI), Y7
+	VMULPS       (R9)(BX*1), Y7, Y4
+	VMULPS       32(R9)(BX*1), Y7, Y5
+	VMULPS       64(R9)(BX*1), Y7, Y6
+	VMULPS       96(R9)(BX*1), Y7, Y7
 	MOVQ         BX, R9
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
@@ -30573,25 +31018,21 @@ place507:
 	SUBQ    R13, R14
 
 repeat509:
-	VBROADCASTSS (CX)(R10*4), Y9
 	VCVTPH2PS    (R12), Y8
-	VFMADD231PS  Y8, Y9, Y0
-	VCVTPH2PS    16(R12), Y8
-	VFMADD231PS  Y8, Y9, Y1
-	VCVTPH2PS    32(R12), Y8
-	VFMADD231PS  Y8, Y9, Y2
-	VCVTPH2PS    48(R12), Y8
-	VFMADD231PS  Y8, Y9, Y3
-	VCVTPH2PS    64(R12), Y8
-	VFMADD231PS  Y8, Y9, Y4
-	VCVTPH2PS    80(R12), Y8
-	VFMADD231PS  Y8, Y9, Y5
-	VCVTPH2PS    96(R12), Y8
-	VFMADD231PS  Y8, Y9, Y6
-	VCVTPH2PS    112(R12), Y8
-	VFMADD231PS  Y8, Y9, Y7
+	VCVTPH2PS    16(R12), Y9
+	VCVTPH2PS    32(R12), Y10
+	VCVTPH2PS    48(R12), Y11
+	VBROADCASTSS (CX)(R10*4), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 256(CX)(R10*4), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
 	PREFETCHT1   (R12)(R14*1)
-	PREFETCHT1   64(R12)(R14*1)
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
@@ -30604,12 +31045,12 @@ done508:
 	VMOVUPS Y1, 32(R9)
 	VMOVUPS Y2, 64(R9)
 	VMOVUPS Y3, 96(R9)
-	VMOVUPS Y4, 128(R9)
-	VMOVUPS Y5, 160(R9)
-	VMOVUPS Y6, 192(R9)
-	VMOVUPS Y7, 224(R9)
-	ADDQ    $0x00000040, DI
-	SUBQ    $0x00000040, R8
+	VMOVUPS Y4, (R9)(BX*1)
+	VMOVUPS Y5, 32(R9)(BX*1)
+	VMOVUPS Y6, 64(R9)(BX*1)
+	VMOVUPS Y7, 96(R9)(BX*1)
+	ADDQ    $0x00000020, DI
+	SUBQ    $0x00000020, R8
 	JMP     loop505
 
 done506:
@@ -30620,6 +31061,9 @@ loop510:
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
 	VMULPS       32(R9), Y1, Y1
+	VBROADCASTSS 4(SI), Y3
+	VMULPS       (R9)(BX*1), Y3, Y2
+	VMULPS       32(R9)(BX*1), Y3, Y3
 	MOVQ         BX, R9
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
@@ -30646,11 +31090,14 @@ place512:
 	SUBQ    R13, R14
 
 repeat514:
-	VBROADCASTSS (CX)(R10*4), Y3
-	VCVTPH2PS    (R12), Y2
-	VFMADD231PS  Y2, Y3, Y0
-	VCVTPH2PS    16(R12), Y2
-	VFMADD231PS  Y2, Y3, Y1
+	VCVTPH2PS    (R12), Y4
+	VCVTPH2PS    16(R12), Y5
+	VBROADCASTSS (CX)(R10*4), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 256(CX)(R10*4), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
 	PREFETCHT1   (R12)(R14*1)
 	INCQ         R10
 	ADDQ         R9, R12
@@ -30662,37 +31109,185 @@ done513:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, (R9)(BX*1)
+	VMOVUPS Y3, 32(R9)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
 	JMP     loop510
 
 done511:
 	ADDQ BX, AX
-	ADDQ $0x00000100, CX
-	ADDQ $0x00000004, SI
-	SUBQ $0x00000001, DX
+	ADDQ BX, AX
+	ADDQ $0x00000200, CX
+	ADDQ $0x00000008, SI
+	SUBQ $0x00000002, DX
 	JMP  loop503
 
 done504:
+loop515:
+	CMPQ DX, $0x01
+	JL   done516
+	MOVQ dim+40(FP), R8
+	XORQ DI, DI
+
+loop517:
+	CMPQ         R8, $0x40
+	JL           done518
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y7
+	VMULPS       (R9), Y7, Y0
+	VMULPS       32(R9), Y7, Y1
+	VMULPS       64(R9), Y7, Y2
+	VMULPS       96(R9), Y7, Y3
+	VMULPS       128(R9), Y7, Y4
+	VMULPS       160(R9), Y7, Y5
+	VMULPS       192(R9), Y7, Y6
+	VMULPS       224(R9), Y7, Y7
+	MOVQ         BX, R9
+	SHRQ         $0x01, R9
+	MOVQ         first+48(FP), R10
+
+place519:
+	MOVQ    last+56(FP), R11
+	SUBQ    R10, R11
+	JLE     done520
+	MOVQ    R10, R12
+	ANDQ    $0x0f, R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R12, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	IMULQ   R9, R12
+	LEAQ    (R12)(DI*2), R12
+	MOVQ    next+24(FP), R15
+	MOVQ    R10, R13
+	SHRQ    $0x04, R13
+	MOVQ    (R15)(R13*8), R14
+	MOVQ    values+16(FP), R15
+	MOVQ    (R15)(R13*8), R13
+	ADDQ    R13, R12
+	SUBQ    R13, R14
+
+repeat521:
+	VBROADCASTSS (CX)(R10*4), Y9
+	VCVTPH2PS    (R12), Y8
+	VFMADD231PS  Y8, Y9, Y0
+	VCVTPH2PS    16(R12), Y8
+	VFMADD231PS  Y8, Y9, Y1
+	VCVTPH2PS    32(R12), Y8
+	VFMADD231PS  Y8, Y9, Y2
+	VCVTPH2PS    48(R12), Y8
+	VFMADD231PS  Y8, Y9, Y3
+	VCVTPH2PS    64(R12), Y8
+	VFMADD231PS  Y8, Y9, Y4
+	VCVTPH2PS    80(R12), Y8
+	VFMADD231PS  Y8, Y9, Y5
+	VCVTPH2PS    96(R12), Y8
+	VFMADD231PS  Y8, Y9, Y6
+	VCVTPH2PS    112(R12), Y8
+	VFMADD231PS  Y8, Y9, Y7
+	PREFETCHT1   (R12)(R14*1)
+	PREFETCHT1   64(R12)(R14*1)
+	INCQ         R10
+	ADDQ         R9, R12
+	SUBQ         $0x00000001, R11
+	JNE          repeat521
+	JMP          place519
+
+done520:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, 64(R9)
+	VMOVUPS Y3, 96(R9)
+	VMOVUPS Y4, 128(R9)
+	VMOVUPS Y5, 160(R9)
+	VMOVUPS Y6, 192(R9)
+	VMOVUPS Y7, 224(R9)
+	ADDQ    $0x00000040, DI
+	SUBQ    $0x00000040, R8
+	JMP     loop517
+
+done518:
+loop522:
+	CMPQ         R8, $0x10
+	JL           done523
+	LEAQ         (AX)(DI*4), R9
+	VBROADCASTSS (SI), Y1
+	VMULPS       (R9), Y1, Y0
+	VMULPS       32(R9), Y1, Y1
+	MOVQ         BX, R9
+	SHRQ         $0x01, R9
+	MOVQ         first+48(FP), R10
+
+place524:
+	MOVQ    last+56(FP), R11
+	SUBQ    R10, R11
+	JLE     done525
+	MOVQ    R10, R12
+	ANDQ    $0x0f, R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R12, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	IMULQ   R9, R12
+	LEAQ    (R12)(DI*2), R12
+	MOVQ    next+24(FP), R15
+	MOVQ    R10, R13
+	SHRQ    $0x04, R13
+	MOVQ    (R15)(R13*8), R14
+	MOVQ    values+16(FP), R15
+	MOVQ    (R15)(R13*8), R13
+	ADDQ    R13, R12
+	SUBQ    R13, R14
+
+repeat526:
+	VBROADCASTSS (CX)(R10*4), Y3
+	VCVTPH2PS    (R12), Y2
+	VFMADD231PS  Y2, Y3, Y0
+	VCVTPH2PS    16(R12), Y2
+	VFMADD231PS  Y2, Y3, Y1
+	PREFETCHT1   (R12)(R14*1)
+	INCQ         R10
+	ADDQ         R9, R12
+	SUBQ         $0x00000001, R11
+	JNE          repeat526
+	JMP          place524
+
+done525:
+	LEAQ    (AX)(DI*4), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	ADDQ    $0x00000010, DI
+	SUBQ    $0x00000010, R8
+	JMP     loop522
+
+done523:
+	ADDQ BX, AX
+	ADDQ $0x00000100, CX
+	ADDQ $0x00000004, SI
+	SUBQ $0x00000001, DX
+	JMP  loop515
+
+done516:
 	VZEROUPPER
 	RET
 
 // func scoresQ8_0(dst *float32, q *float32, keys **byte, next **byte, n int, dim int, tokens int, scale float32)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·scoresQ8_0(SB), NOSPLIT, $256-60
-	MOVQ tokens+48(FP), AX
-	MOVQ dst+0(FP), CX
-	MOVQ q+8(FP), DX
-	MOVQ n+32(FP), BX
-	MOVQ dim+40(FP), SI
-	SHLQ $0x02, SI
+	MOVQ dst+0(FP), AX
+	MOVQ q+8(FP), CX
+	MOVQ n+32(FP), DX
+	MOVQ dim+40(FP), BX
+	SHLQ $0x02, BX
 
-loop515:
-	CMPQ    BX, $0x06
-	JL      done516
-	MOVQ    DX, DI
-	LEAQ    (DI)(SI*2), R8
-	ADDQ    SI, R8
+loop527:
+	CMPQ    DX, $0x06
+	JL      done528
+	MOVQ    CX, SI
+	LEAQ    (SI)(BX*2), DI
+	ADDQ    BX, DI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -30705,6 +31300,7 @@ loop515:
 	VXORPS  Y9, Y9, Y9
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
+	MOVQ    tokens+48(FP), R8
 	MOVQ    keys+16(FP), R9
 	MOVQ    32(R9), R9
 	MOVQ    dim+40(FP), R11
@@ -30713,9 +31309,9 @@ loop515:
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop517:
+loop529:
 	CMPQ       R11, $0x20
-	JL         done518
+	JL         done530
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -30731,7 +31327,7 @@ loop517:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat519:
+repeat531:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -30739,26 +31335,26 @@ repeat519:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   (R8)(SI*1), Y15
+	VBROADCASTSS   (DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   (R8)(SI*2), Y15
+	VBROADCASTSS   (DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -30766,25 +31362,25 @@ repeat519:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   4(R8)(SI*1), Y15
+	VBROADCASTSS   4(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   4(R8)(SI*2), Y15
+	VBROADCASTSS   4(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -30792,26 +31388,26 @@ repeat519:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   8(DI), Y15
+	VBROADCASTSS   8(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
+	VBROADCASTSS   8(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
+	VBROADCASTSS   8(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
+	VBROADCASTSS   8(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   8(R8)(SI*1), Y15
+	VBROADCASTSS   8(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   8(R8)(SI*2), Y15
+	VBROADCASTSS   8(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -30819,62 +31415,62 @@ repeat519:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   12(R8)(SI*1), Y15
+	VBROADCASTSS   12(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   12(R8)(SI*2), Y15
+	VBROADCASTSS   12(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat519
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat531
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop517
+	JMP            loop529
 
-done518:
+done530:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, (AX)
 	VMULPS       Y12, Y1, Y1
-	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y1, 32(AX)
 	VMULPS       Y12, Y2, Y2
-	VMOVUPS      Y2, 256(CX)
+	VMOVUPS      Y2, 256(AX)
 	VMULPS       Y12, Y3, Y3
-	VMOVUPS      Y3, 288(CX)
+	VMOVUPS      Y3, 288(AX)
 	VMULPS       Y12, Y4, Y4
-	VMOVUPS      Y4, 512(CX)
+	VMOVUPS      Y4, 512(AX)
 	VMULPS       Y12, Y5, Y5
-	VMOVUPS      Y5, 544(CX)
+	VMOVUPS      Y5, 544(AX)
 	VMULPS       Y12, Y6, Y6
-	VMOVUPS      Y6, 768(CX)
+	VMOVUPS      Y6, 768(AX)
 	VMULPS       Y12, Y7, Y7
-	VMOVUPS      Y7, 800(CX)
+	VMOVUPS      Y7, 800(AX)
 	VMULPS       Y12, Y8, Y8
-	VMOVUPS      Y8, 1024(CX)
+	VMOVUPS      Y8, 1024(AX)
 	VMULPS       Y12, Y9, Y9
-	VMOVUPS      Y9, 1056(CX)
+	VMOVUPS      Y9, 1056(AX)
 	VMULPS       Y12, Y10, Y10
-	VMOVUPS      Y10, 1280(CX)
+	VMOVUPS      Y10, 1280(AX)
 	VMULPS       Y12, Y11, Y11
-	VMOVUPS      Y11, 1312(CX)
-	MOVQ         DX, DI
-	LEAQ         (DI)(SI*2), R8
-	ADDQ         SI, R8
+	VMOVUPS      Y11, 1312(AX)
+	MOVQ         CX, SI
+	LEAQ         (SI)(BX*2), DI
+	ADDQ         BX, DI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -30887,6 +31483,7 @@ done518:
 	VXORPS       Y9, Y9, Y9
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
+	MOVQ         tokens+48(FP), R8
 	MOVQ         keys+16(FP), R9
 	MOVQ         40(R9), R9
 	MOVQ         dim+40(FP), R11
@@ -30895,9 +31492,9 @@ done518:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop520:
+loop532:
 	CMPQ       R11, $0x20
-	JL         done521
+	JL         done533
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -30913,7 +31510,7 @@ loop520:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat522:
+repeat534:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -30921,25 +31518,25 @@ repeat522:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   (R8)(SI*1), Y15
+	VBROADCASTSS   (DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   (R8)(SI*2), Y15
+	VBROADCASTSS   (DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -30947,26 +31544,26 @@ repeat522:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   4(R8)(SI*1), Y15
+	VBROADCASTSS   4(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   4(R8)(SI*2), Y15
+	VBROADCASTSS   4(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -30974,25 +31571,25 @@ repeat522:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   8(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   8(R8)(SI*1), Y15
+	VBROADCASTSS   8(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   8(R8)(SI*2), Y15
+	VBROADCASTSS   8(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -31000,63 +31597,63 @@ repeat522:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   12(R8)(SI*1), Y15
+	VBROADCASTSS   12(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   12(R8)(SI*2), Y15
+	VBROADCASTSS   12(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat522
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat534
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop520
+	JMP            loop532
 
-done521:
+done533:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
-	VMOVUPS      Y0, 64(CX)
+	VMOVUPS      Y0, 64(AX)
 	VMULPS       Y12, Y1, Y1
-	VMOVUPS      Y1, 96(CX)
+	VMOVUPS      Y1, 96(AX)
 	VMULPS       Y12, Y2, Y2
-	VMOVUPS      Y2, 320(CX)
+	VMOVUPS      Y2, 320(AX)
 	VMULPS       Y12, Y3, Y3
-	VMOVUPS      Y3, 352(CX)
+	VMOVUPS      Y3, 352(AX)
 	VMULPS       Y12, Y4, Y4
-	VMOVUPS      Y4, 576(CX)
+	VMOVUPS      Y4, 576(AX)
 	VMULPS       Y12, Y5, Y5
-	VMOVUPS      Y5, 608(CX)
+	VMOVUPS      Y5, 608(AX)
 	VMULPS       Y12, Y6, Y6
-	VMOVUPS      Y6, 832(CX)
+	VMOVUPS      Y6, 832(AX)
 	VMULPS       Y12, Y7, Y7
-	VMOVUPS      Y7, 864(CX)
+	VMOVUPS      Y7, 864(AX)
 	VMULPS       Y12, Y8, Y8
-	VMOVUPS      Y8, 1088(CX)
+	VMOVUPS      Y8, 1088(AX)
 	VMULPS       Y12, Y9, Y9
-	VMOVUPS      Y9, 1120(CX)
+	VMOVUPS      Y9, 1120(AX)
 	VMULPS       Y12, Y10, Y10
-	VMOVUPS      Y10, 1344(CX)
+	VMOVUPS      Y10, 1344(AX)
 	VMULPS       Y12, Y11, Y11
-	VMOVUPS      Y11, 1376(CX)
-	MOVQ         DX, DI
-	LEAQ         (DI)(SI*2), R8
-	ADDQ         SI, R8
+	VMOVUPS      Y11, 1376(AX)
+	MOVQ         CX, SI
+	LEAQ         (SI)(BX*2), DI
+	ADDQ         BX, DI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -31069,6 +31666,7 @@ done521:
 	VXORPS       Y9, Y9, Y9
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
+	MOVQ         tokens+48(FP), R8
 	MOVQ         keys+16(FP), R9
 	MOVQ         48(R9), R9
 	MOVQ         dim+40(FP), R11
@@ -31077,9 +31675,9 @@ done521:
 	MOVQ         next+24(FP), R12
 	MOVQ         48(R12), R13
 
-loop523:
+loop535:
 	CMPQ       R11, $0x20
-	JL         done524
+	JL         done536
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -31095,7 +31693,7 @@ loop523:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat525:
+repeat537:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -31103,26 +31701,26 @@ repeat525:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   (R8)(SI*1), Y15
+	VBROADCASTSS   (DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   (R8)(SI*2), Y15
+	VBROADCASTSS   (DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -31130,25 +31728,25 @@ repeat525:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   4(R8)(SI*1), Y15
+	VBROADCASTSS   4(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   4(R8)(SI*2), Y15
+	VBROADCASTSS   4(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -31156,26 +31754,26 @@ repeat525:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   8(DI), Y15
+	VBROADCASTSS   8(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
+	VBROADCASTSS   8(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
+	VBROADCASTSS   8(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
+	VBROADCASTSS   8(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   8(R8)(SI*1), Y15
+	VBROADCASTSS   8(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   8(R8)(SI*2), Y15
+	VBROADCASTSS   8(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -31183,62 +31781,62 @@ repeat525:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   12(R8)(SI*1), Y15
+	VBROADCASTSS   12(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   12(R8)(SI*2), Y15
+	VBROADCASTSS   12(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat525
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat537
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop523
+	JMP            loop535
 
-done524:
+done536:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
-	VMOVUPS      Y0, 128(CX)
+	VMOVUPS      Y0, 128(AX)
 	VMULPS       Y12, Y1, Y1
-	VMOVUPS      Y1, 160(CX)
+	VMOVUPS      Y1, 160(AX)
 	VMULPS       Y12, Y2, Y2
-	VMOVUPS      Y2, 384(CX)
+	VMOVUPS      Y2, 384(AX)
 	VMULPS       Y12, Y3, Y3
-	VMOVUPS      Y3, 416(CX)
+	VMOVUPS      Y3, 416(AX)
 	VMULPS       Y12, Y4, Y4
-	VMOVUPS      Y4, 640(CX)
+	VMOVUPS      Y4, 640(AX)
 	VMULPS       Y12, Y5, Y5
-	VMOVUPS      Y5, 672(CX)
+	VMOVUPS      Y5, 672(AX)
 	VMULPS       Y12, Y6, Y6
-	VMOVUPS      Y6, 896(CX)
+	VMOVUPS      Y6, 896(AX)
 	VMULPS       Y12, Y7, Y7
-	VMOVUPS      Y7, 928(CX)
+	VMOVUPS      Y7, 928(AX)
 	VMULPS       Y12, Y8, Y8
-	VMOVUPS      Y8, 1152(CX)
+	VMOVUPS      Y8, 1152(AX)
 	VMULPS       Y12, Y9, Y9
-	VMOVUPS      Y9, 1184(CX)
+	VMOVUPS      Y9, 1184(AX)
 	VMULPS       Y12, Y10, Y10
-	VMOVUPS      Y10, 1408(CX)
+	VMOVUPS      Y10, 1408(AX)
 	VMULPS       Y12, Y11, Y11
-	VMOVUPS      Y11, 1440(CX)
-	MOVQ         DX, DI
-	LEAQ         (DI)(SI*2), R8
-	ADDQ         SI, R8
+	VMOVUPS      Y11, 1440(AX)
+	MOVQ         CX, SI
+	LEAQ         (SI)(BX*2), DI
+	ADDQ         BX, DI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -31251,6 +31849,7 @@ done524:
 	VXORPS       Y9, Y9, Y9
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
+	MOVQ         tokens+48(FP), R8
 	MOVQ         keys+16(FP), R9
 	MOVQ         56(R9), R9
 	MOVQ         dim+40(FP), R11
@@ -31259,9 +31858,9 @@ done524:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop526:
+loop538:
 	CMPQ       R11, $0x20
-	JL         done527
+	JL         done539
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -31277,7 +31876,7 @@ loop526:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat528:
+repeat540:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -31285,25 +31884,25 @@ repeat528:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   (R8)(SI*1), Y15
+	VBROADCASTSS   (DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   (R8)(SI*2), Y15
+	VBROADCASTSS   (DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -31311,26 +31910,26 @@ repeat528:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   4(R8)(SI*1), Y15
+	VBROADCASTSS   4(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   4(R8)(SI*2), Y15
+	VBROADCASTSS   4(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -31338,25 +31937,25 @@ repeat528:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   8(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   8(R8)(SI*1), Y15
+	VBROADCASTSS   8(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   8(R8)(SI*2), Y15
+	VBROADCASTSS   8(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -31364,77 +31963,77 @@ repeat528:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   12(R8)(SI*1), Y15
+	VBROADCASTSS   12(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   12(R8)(SI*2), Y15
+	VBROADCASTSS   12(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat528
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat540
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop526
+	JMP            loop538
 
-done527:
+done539:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
-	VMOVUPS      Y0, 192(CX)
+	VMOVUPS      Y0, 192(AX)
 	VMULPS       Y12, Y1, Y1
-	VMOVUPS      Y1, 224(CX)
+	VMOVUPS      Y1, 224(AX)
 	VMULPS       Y12, Y2, Y2
-	VMOVUPS      Y2, 448(CX)
+	VMOVUPS      Y2, 448(AX)
 	VMULPS       Y12, Y3, Y3
-	VMOVUPS      Y3, 480(CX)
+	VMOVUPS      Y3, 480(AX)
 	VMULPS       Y12, Y4, Y4
-	VMOVUPS      Y4, 704(CX)
+	VMOVUPS      Y4, 704(AX)
 	VMULPS       Y12, Y5, Y5
-	VMOVUPS      Y5, 736(CX)
+	VMOVUPS      Y5, 736(AX)
 	VMULPS       Y12, Y6, Y6
-	VMOVUPS      Y6, 960(CX)
+	VMOVUPS      Y6, 960(AX)
 	VMULPS       Y12, Y7, Y7
-	VMOVUPS      Y7, 992(CX)
+	VMOVUPS      Y7, 992(AX)
 	VMULPS       Y12, Y8, Y8
-	VMOVUPS      Y8, 1216(CX)
+	VMOVUPS      Y8, 1216(AX)
 	VMULPS       Y12, Y9, Y9
-	VMOVUPS      Y9, 1248(CX)
+	VMOVUPS      Y9, 1248(AX)
 	VMULPS       Y12, Y10, Y10
-	VMOVUPS      Y10, 1472(CX)
+	VMOVUPS      Y10, 1472(AX)
 	VMULPS       Y12, Y11, Y11
-	VMOVUPS      Y11, 1504(CX)
-	ADDQ         $0x00000600, CX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	SUBQ         $0x00000006, BX
-	JMP          loop515
+	VMOVUPS      Y11, 1504(AX)
+	ADDQ         $0x00000600, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000006, DX
+	JMP          loop527
 
-done516:
-loop529:
-	CMPQ    BX, $0x04
-	JL      done530
-	MOVQ    DX, DI
-	LEAQ    (DI)(SI*2), R8
-	ADDQ    SI, R8
+done528:
+loop541:
+	CMPQ    DX, $0x04
+	JL      done542
+	MOVQ    CX, SI
+	LEAQ    (SI)(BX*2), DI
+	ADDQ    BX, DI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -31443,6 +32042,7 @@ loop529:
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
+	MOVQ    tokens+48(FP), R8
 	MOVQ    keys+16(FP), R9
 	MOVQ    32(R9), R9
 	MOVQ    dim+40(FP), R11
@@ -31452,9 +32052,9 @@ loop529:
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop531:
+loop543:
 	CMPQ       R11, $0x20
-	JL         done532
+	JL         done544
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -31472,7 +32072,7 @@ loop531:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000020, R12
 
-repeat533:
+repeat545:
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31480,20 +32080,20 @@ repeat533:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
+	VBROADCASTSS   (SI), Y14
+	VFMADD231PS    Y12, Y14, Y0
+	VFMADD231PS    Y13, Y14, Y1
+	VBROADCASTSS   (SI)(BX*1), Y14
+	VFMADD231PS    Y12, Y14, Y2
+	VFMADD231PS    Y13, Y14, Y3
+	VBROADCASTSS   (SI)(BX*2), Y14
+	VFMADD231PS    Y12, Y14, Y4
+	VFMADD231PS    Y13, Y14, Y5
 	VBROADCASTSS   (DI), Y14
-	VFMADD231PS    Y12, Y14, Y0
-	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   (DI)(SI*1), Y14
-	VFMADD231PS    Y12, Y14, Y2
-	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   (DI)(SI*2), Y14
-	VFMADD231PS    Y12, Y14, Y4
-	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   (R8), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31501,19 +32101,19 @@ repeat533:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
+	VBROADCASTSS   4(SI), Y14
+	VFMADD231PS    Y12, Y14, Y0
+	VFMADD231PS    Y13, Y14, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y14
+	VFMADD231PS    Y12, Y14, Y2
+	VFMADD231PS    Y13, Y14, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y14
+	VFMADD231PS    Y12, Y14, Y4
+	VFMADD231PS    Y13, Y14, Y5
 	VBROADCASTSS   4(DI), Y14
-	VFMADD231PS    Y12, Y14, Y0
-	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y14
-	VFMADD231PS    Y12, Y14, Y2
-	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y14
-	VFMADD231PS    Y12, Y14, Y4
-	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   4(R8), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31521,20 +32121,20 @@ repeat533:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   8(DI), Y14
+	VBROADCASTSS   8(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y14
+	VBROADCASTSS   8(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y14
+	VBROADCASTSS   8(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   8(R8), Y14
+	VBROADCASTSS   8(DI), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31542,48 +32142,48 @@ repeat533:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   12(DI), Y14
+	VBROADCASTSS   12(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y14
+	VBROADCASTSS   12(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y14
+	VBROADCASTSS   12(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   12(R8), Y14
+	VBROADCASTSS   12(DI), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat533
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat545
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop531
+	JMP            loop543
 
-done532:
+done544:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, (AX)
 	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y1, 32(AX)
 	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 256(CX)
+	VMOVUPS      Y2, 256(AX)
 	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 288(CX)
+	VMOVUPS      Y3, 288(AX)
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 512(CX)
+	VMOVUPS      Y4, 512(AX)
 	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 544(CX)
+	VMOVUPS      Y5, 544(AX)
 	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 768(CX)
+	VMOVUPS      Y6, 768(AX)
 	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 800(CX)
-	MOVQ         DX, DI
-	LEAQ         (DI)(SI*2), R8
-	ADDQ         SI, R8
+	VMOVUPS      Y7, 800(AX)
+	MOVQ         CX, SI
+	LEAQ         (SI)(BX*2), DI
+	ADDQ         BX, DI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -31592,6 +32192,7 @@ done532:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
+	MOVQ         tokens+48(FP), R8
 	MOVQ         keys+16(FP), R9
 	MOVQ         40(R9), R9
 	MOVQ         dim+40(FP), R11
@@ -31601,9 +32202,9 @@ done532:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop534:
+loop546:
 	CMPQ       R11, $0x20
-	JL         done535
+	JL         done547
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -31621,7 +32222,7 @@ loop534:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000020, R12
 
-repeat536:
+repeat548:
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31629,19 +32230,19 @@ repeat536:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
+	VBROADCASTSS   (SI), Y14
+	VFMADD231PS    Y12, Y14, Y0
+	VFMADD231PS    Y13, Y14, Y1
+	VBROADCASTSS   (SI)(BX*1), Y14
+	VFMADD231PS    Y12, Y14, Y2
+	VFMADD231PS    Y13, Y14, Y3
+	VBROADCASTSS   (SI)(BX*2), Y14
+	VFMADD231PS    Y12, Y14, Y4
+	VFMADD231PS    Y13, Y14, Y5
 	VBROADCASTSS   (DI), Y14
-	VFMADD231PS    Y12, Y14, Y0
-	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   (DI)(SI*1), Y14
-	VFMADD231PS    Y12, Y14, Y2
-	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   (DI)(SI*2), Y14
-	VFMADD231PS    Y12, Y14, Y4
-	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   (R8), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31649,20 +32250,20 @@ repeat536:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
+	VBROADCASTSS   4(SI), Y14
+	VFMADD231PS    Y12, Y14, Y0
+	VFMADD231PS    Y13, Y14, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y14
+	VFMADD231PS    Y12, Y14, Y2
+	VFMADD231PS    Y13, Y14, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y14
+	VFMADD231PS    Y12, Y14, Y4
+	VFMADD231PS    Y13, Y14, Y5
 	VBROADCASTSS   4(DI), Y14
-	VFMADD231PS    Y12, Y14, Y0
-	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y14
-	VFMADD231PS    Y12, Y14, Y2
-	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y14
-	VFMADD231PS    Y12, Y14, Y4
-	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   4(R8), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31670,19 +32271,19 @@ repeat536:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
+	VBROADCASTSS   8(SI), Y14
+	VFMADD231PS    Y12, Y14, Y0
+	VFMADD231PS    Y13, Y14, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y14
+	VFMADD231PS    Y12, Y14, Y2
+	VFMADD231PS    Y13, Y14, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y14
+	VFMADD231PS    Y12, Y14, Y4
+	VFMADD231PS    Y13, Y14, Y5
 	VBROADCASTSS   8(DI), Y14
-	VFMADD231PS    Y12, Y14, Y0
-	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y14
-	VFMADD231PS    Y12, Y14, Y2
-	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y14
-	VFMADD231PS    Y12, Y14, Y4
-	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   8(R8), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31690,49 +32291,49 @@ repeat536:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   12(DI), Y14
+	VBROADCASTSS   12(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y14
+	VBROADCASTSS   12(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y14
+	VBROADCASTSS   12(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   12(R8), Y14
+	VBROADCASTSS   12(DI), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat536
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat548
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop534
+	JMP            loop546
 
-done535:
+done547:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, 64(CX)
+	VMOVUPS      Y0, 64(AX)
 	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 96(CX)
+	VMOVUPS      Y1, 96(AX)
 	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 320(CX)
+	VMOVUPS      Y2, 320(AX)
 	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 352(CX)
+	VMOVUPS      Y3, 352(AX)
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 576(CX)
+	VMOVUPS      Y4, 576(AX)
 	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 608(CX)
+	VMOVUPS      Y5, 608(AX)
 	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 832(CX)
+	VMOVUPS      Y6, 832(AX)
 	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 864(CX)
-	MOVQ         DX, DI
-	LEAQ         (DI)(SI*2), R8
-	ADDQ         SI, R8
+	VMOVUPS      Y7, 864(AX)
+	MOVQ         CX, SI
+	LEAQ         (SI)(BX*2), DI
+	ADDQ         BX, DI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -31741,6 +32342,7 @@ done535:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
+	MOVQ         tokens+48(FP), R8
 	MOVQ         keys+16(FP), R9
 	MOVQ         48(R9), R9
 	MOVQ         dim+40(FP), R11
@@ -31750,9 +32352,9 @@ done535:
 	MOVQ         next+24(FP), R12
 	MOVQ         48(R12), R13
 
-loop537:
+loop549:
 	CMPQ       R11, $0x20
-	JL         done538
+	JL         done550
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -31770,7 +32372,7 @@ loop537:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000020, R12
 
-repeat539:
+repeat551:
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31778,20 +32380,20 @@ repeat539:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
+	VBROADCASTSS   (SI), Y14
+	VFMADD231PS    Y12, Y14, Y0
+	VFMADD231PS    Y13, Y14, Y1
+	VBROADCASTSS   (SI)(BX*1), Y14
+	VFMADD231PS    Y12, Y14, Y2
+	VFMADD231PS    Y13, Y14, Y3
+	VBROADCASTSS   (SI)(BX*2), Y14
+	VFMADD231PS    Y12, Y14, Y4
+	VFMADD231PS    Y13, Y14, Y5
 	VBROADCASTSS   (DI), Y14
-	VFMADD231PS    Y12, Y14, Y0
-	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   (DI)(SI*1), Y14
-	VFMADD231PS    Y12, Y14, Y2
-	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   (DI)(SI*2), Y14
-	VFMADD231PS    Y12, Y14, Y4
-	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   (R8), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31799,19 +32401,19 @@ repeat539:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
+	VBROADCASTSS   4(SI), Y14
+	VFMADD231PS    Y12, Y14, Y0
+	VFMADD231PS    Y13, Y14, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y14
+	VFMADD231PS    Y12, Y14, Y2
+	VFMADD231PS    Y13, Y14, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y14
+	VFMADD231PS    Y12, Y14, Y4
+	VFMADD231PS    Y13, Y14, Y5
 	VBROADCASTSS   4(DI), Y14
-	VFMADD231PS    Y12, Y14, Y0
-	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y14
-	VFMADD231PS    Y12, Y14, Y2
-	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y14
-	VFMADD231PS    Y12, Y14, Y4
-	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   4(R8), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31819,20 +32421,20 @@ repeat539:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   8(DI), Y14
+	VBROADCASTSS   8(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y14
+	VBROADCASTSS   8(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y14
+	VBROADCASTSS   8(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   8(R8), Y14
+	VBROADCASTSS   8(DI), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31840,48 +32442,48 @@ repeat539:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   12(DI), Y14
+	VBROADCASTSS   12(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y14
+	VBROADCASTSS   12(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y14
+	VBROADCASTSS   12(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   12(R8), Y14
+	VBROADCASTSS   12(DI), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat539
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat551
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop537
+	JMP            loop549
 
-done538:
+done550:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, 128(CX)
+	VMOVUPS      Y0, 128(AX)
 	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 160(CX)
+	VMOVUPS      Y1, 160(AX)
 	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 384(CX)
+	VMOVUPS      Y2, 384(AX)
 	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 416(CX)
+	VMOVUPS      Y3, 416(AX)
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 640(CX)
+	VMOVUPS      Y4, 640(AX)
 	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 672(CX)
+	VMOVUPS      Y5, 672(AX)
 	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 896(CX)
+	VMOVUPS      Y6, 896(AX)
 	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 928(CX)
-	MOVQ         DX, DI
-	LEAQ         (DI)(SI*2), R8
-	ADDQ         SI, R8
+	VMOVUPS      Y7, 928(AX)
+	MOVQ         CX, SI
+	LEAQ         (SI)(BX*2), DI
+	ADDQ         BX, DI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -31890,6 +32492,7 @@ done538:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
+	MOVQ         tokens+48(FP), R8
 	MOVQ         keys+16(FP), R9
 	MOVQ         56(R9), R9
 	MOVQ         dim+40(FP), R11
@@ -31899,9 +32502,9 @@ done538:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop540:
+loop552:
 	CMPQ       R11, $0x20
-	JL         done541
+	JL         done553
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -31919,7 +32522,7 @@ loop540:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000020, R12
 
-repeat542:
+repeat554:
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31927,19 +32530,19 @@ repeat542:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
+	VBROADCASTSS   (SI), Y14
+	VFMADD231PS    Y12, Y14, Y0
+	VFMADD231PS    Y13, Y14, Y1
+	VBROADCASTSS   (SI)(BX*1), Y14
+	VFMADD231PS    Y12, Y14, Y2
+	VFMADD231PS    Y13, Y14, Y3
+	VBROADCASTSS   (SI)(BX*2), Y14
+	VFMADD231PS    Y12, Y14, Y4
+	VFMADD231PS    Y13, Y14, Y5
 	VBROADCASTSS   (DI), Y14
-	VFMADD231PS    Y12, Y14, Y0
-	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   (DI)(SI*1), Y14
-	VFMADD231PS    Y12, Y14, Y2
-	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   (DI)(SI*2), Y14
-	VFMADD231PS    Y12, Y14, Y4
-	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   (R8), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31947,20 +32550,20 @@ repeat542:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
+	VBROADCASTSS   4(SI), Y14
+	VFMADD231PS    Y12, Y14, Y0
+	VFMADD231PS    Y13, Y14, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y14
+	VFMADD231PS    Y12, Y14, Y2
+	VFMADD231PS    Y13, Y14, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y14
+	VFMADD231PS    Y12, Y14, Y4
+	VFMADD231PS    Y13, Y14, Y5
 	VBROADCASTSS   4(DI), Y14
-	VFMADD231PS    Y12, Y14, Y0
-	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y14
-	VFMADD231PS    Y12, Y14, Y2
-	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y14
-	VFMADD231PS    Y12, Y14, Y4
-	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   4(R8), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31968,19 +32571,19 @@ repeat542:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
+	VBROADCASTSS   8(SI), Y14
+	VFMADD231PS    Y12, Y14, Y0
+	VFMADD231PS    Y13, Y14, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y14
+	VFMADD231PS    Y12, Y14, Y2
+	VFMADD231PS    Y13, Y14, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y14
+	VFMADD231PS    Y12, Y14, Y4
+	VFMADD231PS    Y13, Y14, Y5
 	VBROADCASTSS   8(DI), Y14
-	VFMADD231PS    Y12, Y14, Y0
-	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y14
-	VFMADD231PS    Y12, Y14, Y2
-	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y14
-	VFMADD231PS    Y12, Y14, Y4
-	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   8(R8), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -31988,65 +32591,66 @@ repeat542:
 	VPSHUFB        Y9, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   12(DI), Y14
+	VBROADCASTSS   12(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y14
+	VBROADCASTSS   12(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y14
+	VBROADCASTSS   12(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	VBROADCASTSS   12(R8), Y14
+	VBROADCASTSS   12(DI), Y14
 	VFMADD231PS    Y12, Y14, Y6
 	VFMADD231PS    Y13, Y14, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat542
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat554
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop540
+	JMP            loop552
 
-done541:
+done553:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, 192(CX)
+	VMOVUPS      Y0, 192(AX)
 	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 224(CX)
+	VMOVUPS      Y1, 224(AX)
 	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 448(CX)
+	VMOVUPS      Y2, 448(AX)
 	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 480(CX)
+	VMOVUPS      Y3, 480(AX)
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 704(CX)
+	VMOVUPS      Y4, 704(AX)
 	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 736(CX)
+	VMOVUPS      Y5, 736(AX)
 	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 960(CX)
+	VMOVUPS      Y6, 960(AX)
 	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 992(CX)
-	ADDQ         $0x00000400, CX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	SUBQ         $0x00000004, BX
-	JMP          loop529
+	VMOVUPS      Y7, 992(AX)
+	ADDQ         $0x00000400, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000004, DX
+	JMP          loop541
 
-done530:
-loop543:
-	CMPQ    BX, $0x03
-	JL      done544
-	MOVQ    DX, DI
+done542:
+loop555:
+	CMPQ    DX, $0x03
+	JL      done556
+	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y5, Y5, Y5
+	MOVQ    tokens+48(FP), DI
 	MOVQ    keys+16(FP), R8
 	MOVQ    32(R8), R8
 	MOVQ    dim+40(FP), R10
@@ -32056,9 +32660,9 @@ loop543:
 	MOVQ    next+24(FP), R11
 	MOVQ    32(R11), R12
 
-loop545:
+loop557:
 	CMPQ       R10, $0x20
-	JL         done546
+	JL         done558
 	MOVQ       keys+16(FP), R11
 	MOVQ       (R11), R11
 	MOVQ       next+24(FP), R13
@@ -32076,7 +32680,7 @@ loop545:
 	VMOVDQU    32(SP), Y9
 	MOVQ       $0x00000020, R11
 
-repeat547:
+repeat559:
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -32084,17 +32688,17 @@ repeat547:
 	VPSHUFB        Y7, Y11, Y11
 	VCVTDQ2PS      Y11, Y11
 	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   (DI), Y12
+	VBROADCASTSS   (SI), Y12
 	VFMADD231PS    Y10, Y12, Y0
 	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   (DI)(SI*1), Y12
+	VBROADCASTSS   (SI)(BX*1), Y12
 	VFMADD231PS    Y10, Y12, Y2
 	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   (DI)(SI*2), Y12
+	VBROADCASTSS   (SI)(BX*2), Y12
 	VFMADD231PS    Y10, Y12, Y4
 	VFMADD231PS    Y11, Y12, Y5
 	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -32102,16 +32706,16 @@ repeat547:
 	VPSHUFB        Y7, Y11, Y11
 	VCVTDQ2PS      Y11, Y11
 	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   4(DI), Y12
+	VBROADCASTSS   4(SI), Y12
 	VFMADD231PS    Y10, Y12, Y0
 	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y12
+	VBROADCASTSS   4(SI)(BX*1), Y12
 	VFMADD231PS    Y10, Y12, Y2
 	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y12
+	VBROADCASTSS   4(SI)(BX*2), Y12
 	VFMADD231PS    Y10, Y12, Y4
 	VFMADD231PS    Y11, Y12, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -32119,17 +32723,17 @@ repeat547:
 	VPSHUFB        Y7, Y11, Y11
 	VCVTDQ2PS      Y11, Y11
 	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   8(DI), Y12
+	VBROADCASTSS   8(SI), Y12
 	VFMADD231PS    Y10, Y12, Y0
 	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y12
+	VBROADCASTSS   8(SI)(BX*1), Y12
 	VFMADD231PS    Y10, Y12, Y2
 	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y12
+	VBROADCASTSS   8(SI)(BX*2), Y12
 	VFMADD231PS    Y10, Y12, Y4
 	VFMADD231PS    Y11, Y12, Y5
 	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -32137,44 +32741,45 @@ repeat547:
 	VPSHUFB        Y7, Y11, Y11
 	VCVTDQ2PS      Y11, Y11
 	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   12(DI), Y12
+	VBROADCASTSS   12(SI), Y12
 	VFMADD231PS    Y10, Y12, Y0
 	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y12
+	VBROADCASTSS   12(SI)(BX*1), Y12
 	VFMADD231PS    Y10, Y12, Y2
 	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y12
+	VBROADCASTSS   12(SI)(BX*2), Y12
 	VFMADD231PS    Y10, Y12, Y4
 	VFMADD231PS    Y11, Y12, Y5
-	ADDQ           AX, R9
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R9
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat547
-	LEAQ           (R9)(AX*2), R9
+	JNE            repeat559
+	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop545
+	JMP            loop557
 
-done546:
+done558:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, (AX)
 	VMULPS       Y6, Y1, Y1
-	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y1, 32(AX)
 	VMULPS       Y6, Y2, Y2
-	VMOVUPS      Y2, 256(CX)
+	VMOVUPS      Y2, 256(AX)
 	VMULPS       Y6, Y3, Y3
-	VMOVUPS      Y3, 288(CX)
+	VMOVUPS      Y3, 288(AX)
 	VMULPS       Y6, Y4, Y4
-	VMOVUPS      Y4, 512(CX)
+	VMOVUPS      Y4, 512(AX)
 	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 544(CX)
-	MOVQ         DX, DI
+	VMOVUPS      Y5, 544(AX)
+	MOVQ         CX, SI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
+	MOVQ         tokens+48(FP), DI
 	MOVQ         keys+16(FP), R8
 	MOVQ         40(R8), R8
 	MOVQ         dim+40(FP), R10
@@ -32184,9 +32789,9 @@ done546:
 	MOVQ         next+24(FP), R11
 	MOVQ         40(R11), R12
 
-loop548:
+loop560:
 	CMPQ       R10, $0x20
-	JL         done549
+	JL         done561
 	MOVQ       keys+16(FP), R11
 	MOVQ       8(R11), R11
 	MOVQ       next+24(FP), R13
@@ -32204,7 +32809,7 @@ loop548:
 	VMOVDQU    32(SP), Y9
 	MOVQ       $0x00000020, R11
 
-repeat550:
+repeat562:
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -32212,16 +32817,16 @@ repeat550:
 	VPSHUFB        Y7, Y11, Y11
 	VCVTDQ2PS      Y11, Y11
 	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   (DI), Y12
+	VBROADCASTSS   (SI), Y12
 	VFMADD231PS    Y10, Y12, Y0
 	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   (DI)(SI*1), Y12
+	VBROADCASTSS   (SI)(BX*1), Y12
 	VFMADD231PS    Y10, Y12, Y2
 	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   (DI)(SI*2), Y12
+	VBROADCASTSS   (SI)(BX*2), Y12
 	VFMADD231PS    Y10, Y12, Y4
 	VFMADD231PS    Y11, Y12, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -32229,80 +32834,81 @@ repeat550:
 	VPSHUFB        Y7, Y11, Y11
 	VCVTDQ2PS      Y11, Y11
 	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   4(DI), Y12
+	VBROADCASTSS   4(SI), Y12
 	VFMADD231PS    Y10, Y12, Y0
 	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y12
+	VBROADCASTSS   4(SI)(BX*1), Y12
 	VFMADD231PS    Y10, Y12, Y2
 	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y12
-	VFMADD231PS    Y10, Y12, Y4
-	VFMADD231PS    Y11, Y12, Y5
-	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
-	VBROADCASTI128 (R8)(R9*1), Y11
-	VPSHUFB        Y6, Y11, Y10
-	VCVTDQ2PS      Y10, Y10
-	VMULPS         Y8, Y10, Y10
-	VPSHUFB        Y7, Y11, Y11
-	VCVTDQ2PS      Y11, Y11
-	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   8(DI), Y12
-	VFMADD231PS    Y10, Y12, Y0
-	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y12
-	VFMADD231PS    Y10, Y12, Y2
-	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y12
-	VFMADD231PS    Y10, Y12, Y4
-	VFMADD231PS    Y11, Y12, Y5
-	ADDQ           AX, R9
-	VBROADCASTI128 (R8)(R9*1), Y11
-	VPSHUFB        Y6, Y11, Y10
-	VCVTDQ2PS      Y10, Y10
-	VMULPS         Y8, Y10, Y10
-	VPSHUFB        Y7, Y11, Y11
-	VCVTDQ2PS      Y11, Y11
-	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   12(DI), Y12
-	VFMADD231PS    Y10, Y12, Y0
-	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y12
-	VFMADD231PS    Y10, Y12, Y2
-	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y12
+	VBROADCASTSS   4(SI)(BX*2), Y12
 	VFMADD231PS    Y10, Y12, Y4
 	VFMADD231PS    Y11, Y12, Y5
 	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R9
+	VBROADCASTI128 (R8)(R9*1), Y11
+	VPSHUFB        Y6, Y11, Y10
+	VCVTDQ2PS      Y10, Y10
+	VMULPS         Y8, Y10, Y10
+	VPSHUFB        Y7, Y11, Y11
+	VCVTDQ2PS      Y11, Y11
+	VMULPS         Y9, Y11, Y11
+	VBROADCASTSS   8(SI), Y12
+	VFMADD231PS    Y10, Y12, Y0
+	VFMADD231PS    Y11, Y12, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y12
+	VFMADD231PS    Y10, Y12, Y2
+	VFMADD231PS    Y11, Y12, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y12
+	VFMADD231PS    Y10, Y12, Y4
+	VFMADD231PS    Y11, Y12, Y5
+	ADDQ           DI, R9
+	VBROADCASTI128 (R8)(R9*1), Y11
+	VPSHUFB        Y6, Y11, Y10
+	VCVTDQ2PS      Y10, Y10
+	VMULPS         Y8, Y10, Y10
+	VPSHUFB        Y7, Y11, Y11
+	VCVTDQ2PS      Y11, Y11
+	VMULPS         Y9, Y11, Y11
+	VBROADCASTSS   12(SI), Y12
+	VFMADD231PS    Y10, Y12, Y0
+	VFMADD231PS    Y11, Y12, Y1
+	VBROADCASTSS   12(SI)(BX*1), Y12
+	VFMADD231PS    Y10, Y12, Y2
+	VFMADD231PS    Y11, Y12, Y3
+	VBROADCASTSS   12(SI)(BX*2), Y12
+	VFMADD231PS    Y10, Y12, Y4
+	VFMADD231PS    Y11, Y12, Y5
+	PREFETCHT1     (R12)(R9*1)
+	ADDQ           DI, R9
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat550
-	LEAQ           (R9)(AX*2), R9
+	JNE            repeat562
+	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop548
+	JMP            loop560
 
-done549:
+done561:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
-	VMOVUPS      Y0, 64(CX)
+	VMOVUPS      Y0, 64(AX)
 	VMULPS       Y6, Y1, Y1
-	VMOVUPS      Y1, 96(CX)
+	VMOVUPS      Y1, 96(AX)
 	VMULPS       Y6, Y2, Y2
-	VMOVUPS      Y2, 320(CX)
+	VMOVUPS      Y2, 320(AX)
 	VMULPS       Y6, Y3, Y3
-	VMOVUPS      Y3, 352(CX)
+	VMOVUPS      Y3, 352(AX)
 	VMULPS       Y6, Y4, Y4
-	VMOVUPS      Y4, 576(CX)
+	VMOVUPS      Y4, 576(AX)
 	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 608(CX)
-	MOVQ         DX, DI
+	VMOVUPS      Y5, 608(AX)
+	MOVQ         CX, SI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
+	MOVQ         tokens+48(FP), DI
 	MOVQ         keys+16(FP), R8
 	MOVQ         48(R8), R8
 	MOVQ         dim+40(FP), R10
@@ -32312,9 +32918,9 @@ done549:
 	MOVQ         next+24(FP), R11
 	MOVQ         48(R11), R12
 
-loop551:
+loop563:
 	CMPQ       R10, $0x20
-	JL         done552
+	JL         done564
 	MOVQ       keys+16(FP), R11
 	MOVQ       16(R11), R11
 	MOVQ       next+24(FP), R13
@@ -32332,7 +32938,7 @@ loop551:
 	VMOVDQU    32(SP), Y9
 	MOVQ       $0x00000020, R11
 
-repeat553:
+repeat565:
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -32340,17 +32946,17 @@ repeat553:
 	VPSHUFB        Y7, Y11, Y11
 	VCVTDQ2PS      Y11, Y11
 	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   (DI), Y12
+	VBROADCASTSS   (SI), Y12
 	VFMADD231PS    Y10, Y12, Y0
 	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   (DI)(SI*1), Y12
+	VBROADCASTSS   (SI)(BX*1), Y12
 	VFMADD231PS    Y10, Y12, Y2
 	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   (DI)(SI*2), Y12
+	VBROADCASTSS   (SI)(BX*2), Y12
 	VFMADD231PS    Y10, Y12, Y4
 	VFMADD231PS    Y11, Y12, Y5
 	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -32358,16 +32964,16 @@ repeat553:
 	VPSHUFB        Y7, Y11, Y11
 	VCVTDQ2PS      Y11, Y11
 	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   4(DI), Y12
+	VBROADCASTSS   4(SI), Y12
 	VFMADD231PS    Y10, Y12, Y0
 	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y12
+	VBROADCASTSS   4(SI)(BX*1), Y12
 	VFMADD231PS    Y10, Y12, Y2
 	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y12
+	VBROADCASTSS   4(SI)(BX*2), Y12
 	VFMADD231PS    Y10, Y12, Y4
 	VFMADD231PS    Y11, Y12, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -32375,17 +32981,17 @@ repeat553:
 	VPSHUFB        Y7, Y11, Y11
 	VCVTDQ2PS      Y11, Y11
 	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   8(DI), Y12
+	VBROADCASTSS   8(SI), Y12
 	VFMADD231PS    Y10, Y12, Y0
 	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y12
+	VBROADCASTSS   8(SI)(BX*1), Y12
 	VFMADD231PS    Y10, Y12, Y2
 	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y12
+	VBROADCASTSS   8(SI)(BX*2), Y12
 	VFMADD231PS    Y10, Y12, Y4
 	VFMADD231PS    Y11, Y12, Y5
 	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -32393,44 +32999,45 @@ repeat553:
 	VPSHUFB        Y7, Y11, Y11
 	VCVTDQ2PS      Y11, Y11
 	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   12(DI), Y12
+	VBROADCASTSS   12(SI), Y12
 	VFMADD231PS    Y10, Y12, Y0
 	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y12
+	VBROADCASTSS   12(SI)(BX*1), Y12
 	VFMADD231PS    Y10, Y12, Y2
 	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y12
+	VBROADCASTSS   12(SI)(BX*2), Y12
 	VFMADD231PS    Y10, Y12, Y4
 	VFMADD231PS    Y11, Y12, Y5
-	ADDQ           AX, R9
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R9
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat553
-	LEAQ           (R9)(AX*2), R9
+	JNE            repeat565
+	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop551
+	JMP            loop563
 
-done552:
+done564:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
-	VMOVUPS      Y0, 128(CX)
+	VMOVUPS      Y0, 128(AX)
 	VMULPS       Y6, Y1, Y1
-	VMOVUPS      Y1, 160(CX)
+	VMOVUPS      Y1, 160(AX)
 	VMULPS       Y6, Y2, Y2
-	VMOVUPS      Y2, 384(CX)
+	VMOVUPS      Y2, 384(AX)
 	VMULPS       Y6, Y3, Y3
-	VMOVUPS      Y3, 416(CX)
+	VMOVUPS      Y3, 416(AX)
 	VMULPS       Y6, Y4, Y4
-	VMOVUPS      Y4, 640(CX)
+	VMOVUPS      Y4, 640(AX)
 	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 672(CX)
-	MOVQ         DX, DI
+	VMOVUPS      Y5, 672(AX)
+	MOVQ         CX, SI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
+	MOVQ         tokens+48(FP), DI
 	MOVQ         keys+16(FP), R8
 	MOVQ         56(R8), R8
 	MOVQ         dim+40(FP), R10
@@ -32440,9 +33047,9 @@ done552:
 	MOVQ         next+24(FP), R11
 	MOVQ         56(R11), R12
 
-loop554:
+loop566:
 	CMPQ       R10, $0x20
-	JL         done555
+	JL         done567
 	MOVQ       keys+16(FP), R11
 	MOVQ       24(R11), R11
 	MOVQ       next+24(FP), R13
@@ -32460,7 +33067,7 @@ loop554:
 	VMOVDQU    32(SP), Y9
 	MOVQ       $0x00000020, R11
 
-repeat556:
+repeat568:
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -32468,16 +33075,16 @@ repeat556:
 	VPSHUFB        Y7, Y11, Y11
 	VCVTDQ2PS      Y11, Y11
 	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   (DI), Y12
+	VBROADCASTSS   (SI), Y12
 	VFMADD231PS    Y10, Y12, Y0
 	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   (DI)(SI*1), Y12
+	VBROADCASTSS   (SI)(BX*1), Y12
 	VFMADD231PS    Y10, Y12, Y2
 	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   (DI)(SI*2), Y12
+	VBROADCASTSS   (SI)(BX*2), Y12
 	VFMADD231PS    Y10, Y12, Y4
 	VFMADD231PS    Y11, Y12, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -32485,85 +33092,85 @@ repeat556:
 	VPSHUFB        Y7, Y11, Y11
 	VCVTDQ2PS      Y11, Y11
 	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   4(DI), Y12
+	VBROADCASTSS   4(SI), Y12
 	VFMADD231PS    Y10, Y12, Y0
 	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y12
+	VBROADCASTSS   4(SI)(BX*1), Y12
 	VFMADD231PS    Y10, Y12, Y2
 	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y12
-	VFMADD231PS    Y10, Y12, Y4
-	VFMADD231PS    Y11, Y12, Y5
-	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
-	VBROADCASTI128 (R8)(R9*1), Y11
-	VPSHUFB        Y6, Y11, Y10
-	VCVTDQ2PS      Y10, Y10
-	VMULPS         Y8, Y10, Y10
-	VPSHUFB        Y7, Y11, Y11
-	VCVTDQ2PS      Y11, Y11
-	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   8(DI), Y12
-	VFMADD231PS    Y10, Y12, Y0
-	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y12
-	VFMADD231PS    Y10, Y12, Y2
-	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y12
-	VFMADD231PS    Y10, Y12, Y4
-	VFMADD231PS    Y11, Y12, Y5
-	ADDQ           AX, R9
-	VBROADCASTI128 (R8)(R9*1), Y11
-	VPSHUFB        Y6, Y11, Y10
-	VCVTDQ2PS      Y10, Y10
-	VMULPS         Y8, Y10, Y10
-	VPSHUFB        Y7, Y11, Y11
-	VCVTDQ2PS      Y11, Y11
-	VMULPS         Y9, Y11, Y11
-	VBROADCASTSS   12(DI), Y12
-	VFMADD231PS    Y10, Y12, Y0
-	VFMADD231PS    Y11, Y12, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y12
-	VFMADD231PS    Y10, Y12, Y2
-	VFMADD231PS    Y11, Y12, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y12
+	VBROADCASTSS   4(SI)(BX*2), Y12
 	VFMADD231PS    Y10, Y12, Y4
 	VFMADD231PS    Y11, Y12, Y5
 	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R9
+	VBROADCASTI128 (R8)(R9*1), Y11
+	VPSHUFB        Y6, Y11, Y10
+	VCVTDQ2PS      Y10, Y10
+	VMULPS         Y8, Y10, Y10
+	VPSHUFB        Y7, Y11, Y11
+	VCVTDQ2PS      Y11, Y11
+	VMULPS         Y9, Y11, Y11
+	VBROADCASTSS   8(SI), Y12
+	VFMADD231PS    Y10, Y12, Y0
+	VFMADD231PS    Y11, Y12, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y12
+	VFMADD231PS    Y10, Y12, Y2
+	VFMADD231PS    Y11, Y12, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y12
+	VFMADD231PS    Y10, Y12, Y4
+	VFMADD231PS    Y11, Y12, Y5
+	ADDQ           DI, R9
+	VBROADCASTI128 (R8)(R9*1), Y11
+	VPSHUFB        Y6, Y11, Y10
+	VCVTDQ2PS      Y10, Y10
+	VMULPS         Y8, Y10, Y10
+	VPSHUFB        Y7, Y11, Y11
+	VCVTDQ2PS      Y11, Y11
+	VMULPS         Y9, Y11, Y11
+	VBROADCASTSS   12(SI), Y12
+	VFMADD231PS    Y10, Y12, Y0
+	VFMADD231PS    Y11, Y12, Y1
+	VBROADCASTSS   12(SI)(BX*1), Y12
+	VFMADD231PS    Y10, Y12, Y2
+	VFMADD231PS    Y11, Y12, Y3
+	VBROADCASTSS   12(SI)(BX*2), Y12
+	VFMADD231PS    Y10, Y12, Y4
+	VFMADD231PS    Y11, Y12, Y5
+	PREFETCHT1     (R12)(R9*1)
+	ADDQ           DI, R9
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat556
-	LEAQ           (R9)(AX*2), R9
+	JNE            repeat568
+	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop554
+	JMP            loop566
 
-done555:
+done567:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
-	VMOVUPS      Y0, 192(CX)
+	VMOVUPS      Y0, 192(AX)
 	VMULPS       Y6, Y1, Y1
-	VMOVUPS      Y1, 224(CX)
+	VMOVUPS      Y1, 224(AX)
 	VMULPS       Y6, Y2, Y2
-	VMOVUPS      Y2, 448(CX)
+	VMOVUPS      Y2, 448(AX)
 	VMULPS       Y6, Y3, Y3
-	VMOVUPS      Y3, 480(CX)
+	VMOVUPS      Y3, 480(AX)
 	VMULPS       Y6, Y4, Y4
-	VMOVUPS      Y4, 704(CX)
+	VMOVUPS      Y4, 704(AX)
 	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 736(CX)
-	ADDQ         $0x00000300, CX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	SUBQ         $0x00000003, BX
-	JMP          loop543
+	VMOVUPS      Y5, 736(AX)
+	ADDQ         $0x00000300, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000003, DX
+	JMP          loop555
 
-done544:
-loop557:
-	CMPQ    BX, $0x02
-	JL      done558
-	MOVQ    DX, DI
+done556:
+loop569:
+	CMPQ    DX, $0x02
+	JL      done570
+	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -32572,6 +33179,7 @@ loop557:
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
+	MOVQ    tokens+48(FP), DI
 	MOVQ    keys+16(FP), R8
 	MOVQ    32(R8), R9
 	MOVQ    40(R8), R8
@@ -32583,9 +33191,9 @@ loop557:
 	MOVQ    32(R12), R13
 	MOVQ    40(R12), R14
 
-loop559:
+loop571:
 	CMPQ       R11, $0x20
-	JL         done560
+	JL         done572
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R15
@@ -32615,7 +33223,7 @@ loop559:
 	VMOVDQU    (SP), Y10
 	MOVQ       $0x00000020, R12
 
-repeat561:
+repeat573:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSHUFB        Y8, Y12, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -32630,18 +33238,18 @@ repeat561:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   (DI), Y15
+	VBROADCASTSS   (SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*1), Y15
+	VBROADCASTSS   (SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSHUFB        Y8, Y12, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -32656,18 +33264,18 @@ repeat561:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   4(DI), Y15
+	VBROADCASTSS   4(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*1), Y15
+	VBROADCASTSS   4(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R14)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSHUFB        Y8, Y12, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -32682,18 +33290,18 @@ repeat561:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   8(DI), Y15
+	VBROADCASTSS   8(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*1), Y15
+	VBROADCASTSS   8(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSHUFB        Y8, Y12, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -32708,44 +33316,44 @@ repeat561:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R14)(R10*1)
-	ADDQ           AX, R10
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R10
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat561
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat573
+	LEAQ           (R10)(DI*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop559
+	JMP            loop571
 
-done560:
+done572:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, (AX)
 	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y1, 32(AX)
 	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 64(CX)
+	VMOVUPS      Y2, 64(AX)
 	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 96(CX)
+	VMOVUPS      Y3, 96(AX)
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 256(CX)
+	VMOVUPS      Y4, 256(AX)
 	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 288(CX)
+	VMOVUPS      Y5, 288(AX)
 	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 320(CX)
+	VMOVUPS      Y6, 320(AX)
 	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 352(CX)
-	MOVQ         DX, DI
+	VMOVUPS      Y7, 352(AX)
+	MOVQ         CX, SI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -32754,6 +33362,7 @@ done560:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
+	MOVQ         tokens+48(FP), DI
 	MOVQ         keys+16(FP), R8
 	MOVQ         48(R8), R9
 	MOVQ         56(R8), R8
@@ -32765,9 +33374,9 @@ done560:
 	MOVQ         48(R12), R13
 	MOVQ         56(R12), R14
 
-loop562:
+loop574:
 	CMPQ       R11, $0x20
-	JL         done563
+	JL         done575
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R15
@@ -32797,7 +33406,7 @@ loop562:
 	VMOVDQU    (SP), Y10
 	MOVQ       $0x00000020, R12
 
-repeat564:
+repeat576:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSHUFB        Y8, Y12, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -32812,18 +33421,18 @@ repeat564:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   (DI), Y15
+	VBROADCASTSS   (SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*1), Y15
+	VBROADCASTSS   (SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSHUFB        Y8, Y12, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -32838,18 +33447,18 @@ repeat564:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   4(DI), Y15
+	VBROADCASTSS   4(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*1), Y15
+	VBROADCASTSS   4(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R14)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSHUFB        Y8, Y12, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -32864,18 +33473,18 @@ repeat564:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   8(DI), Y15
+	VBROADCASTSS   8(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*1), Y15
+	VBROADCASTSS   8(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSHUFB        Y8, Y12, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -32890,54 +33499,54 @@ repeat564:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R14)(R10*1)
-	ADDQ           AX, R10
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R10
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat564
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat576
+	LEAQ           (R10)(DI*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop562
+	JMP            loop574
 
-done563:
+done575:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, 128(CX)
+	VMOVUPS      Y0, 128(AX)
 	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 160(CX)
+	VMOVUPS      Y1, 160(AX)
 	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 192(CX)
+	VMOVUPS      Y2, 192(AX)
 	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 224(CX)
+	VMOVUPS      Y3, 224(AX)
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 384(CX)
+	VMOVUPS      Y4, 384(AX)
 	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 416(CX)
+	VMOVUPS      Y5, 416(AX)
 	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 448(CX)
+	VMOVUPS      Y6, 448(AX)
 	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 480(CX)
-	ADDQ         $0x00000200, CX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	SUBQ         $0x00000002, BX
-	JMP          loop557
+	VMOVUPS      Y7, 480(AX)
+	ADDQ         $0x00000200, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000002, DX
+	JMP          loop569
 
-done558:
-loop565:
-	CMPQ    BX, $0x01
-	JL      done566
-	MOVQ    DX, DI
+done570:
+loop577:
+	CMPQ    DX, $0x01
+	JL      done578
+	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -32946,6 +33555,7 @@ loop565:
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
+	MOVQ    tokens+48(FP), DI
 	MOVQ    keys+16(FP), R8
 	MOVQ    32(R8), R9
 	MOVQ    40(R8), R10
@@ -32956,9 +33566,9 @@ loop565:
 	VMOVDQU spread0<>+0(SB), Y8
 	VMOVDQU spread8<>+0(SB), Y9
 
-loop567:
+loop579:
 	CMPQ       R13, $0x20
-	JL         done568
+	JL         done580
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	MOVQ       next+24(FP), R15
@@ -33016,8 +33626,8 @@ loop567:
 	VMOVDQU    64(SP), Y12
 	MOVQ       $0x00000020, R14
 
-repeat569:
-	VBROADCASTSS   (DI), Y14
+repeat581:
+	VBROADCASTSS   (SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPSHUFB        Y8, Y15, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -33060,8 +33670,8 @@ repeat569:
 	MOVQ           next+24(FP), R15
 	MOVQ           48(R15), R15
 	PREFETCHT1     (R15)(R12*1)
-	ADDQ           AX, R12
-	VBROADCASTSS   4(DI), Y14
+	ADDQ           DI, R12
+	VBROADCASTSS   4(SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPSHUFB        Y8, Y15, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -33104,8 +33714,8 @@ repeat569:
 	MOVQ           next+24(FP), R15
 	MOVQ           56(R15), R15
 	PREFETCHT1     (R15)(R12*1)
-	ADDQ           AX, R12
-	VBROADCASTSS   8(DI), Y14
+	ADDQ           DI, R12
+	VBROADCASTSS   8(SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPSHUFB        Y8, Y15, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -33148,8 +33758,8 @@ repeat569:
 	MOVQ           next+24(FP), R15
 	MOVQ           48(R15), R15
 	PREFETCHT1     (R15)(R12*1)
-	ADDQ           AX, R12
-	VBROADCASTSS   12(DI), Y14
+	ADDQ           DI, R12
+	VBROADCASTSS   12(SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPSHUFB        Y8, Y15, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -33192,38 +33802,38 @@ repeat569:
 	MOVQ           next+24(FP), R15
 	MOVQ           56(R15), R15
 	PREFETCHT1     (R15)(R12*1)
-	ADDQ           AX, R12
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R12
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R14
-	JNE            repeat569
-	LEAQ           (R12)(AX*2), R12
+	JNE            repeat581
+	LEAQ           (R12)(DI*2), R12
 	SUBQ           $0x00000020, R13
-	JMP            loop567
+	JMP            loop579
 
-done568:
+done580:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, (AX)
 	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y1, 32(AX)
 	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 64(CX)
+	VMOVUPS      Y2, 64(AX)
 	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 96(CX)
+	VMOVUPS      Y3, 96(AX)
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 128(CX)
+	VMOVUPS      Y4, 128(AX)
 	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 160(CX)
+	VMOVUPS      Y5, 160(AX)
 	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 192(CX)
+	VMOVUPS      Y6, 192(AX)
 	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 224(CX)
-	ADDQ         $0x00000100, CX
-	ADDQ         SI, DX
-	SUBQ         $0x00000001, BX
-	JMP          loop565
+	VMOVUPS      Y7, 224(AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         BX, CX
+	SUBQ         $0x00000001, DX
+	JMP          loop577
 
-done566:
+done578:
 	VZEROUPPER
 	RET
 
@@ -33257,6 +33867,1037 @@ DATA unitQ8_0<>+24(SB)/4, $0x33800000
 DATA unitQ8_0<>+28(SB)/4, $0x33800000
 GLOBL unitQ8_0<>(SB), RODATA|NOPTR, $32
 
+// func keepScoresQ8_0(dst *float32, q *float32, keys **byte, next **byte, room *float32, n int, dim int, tokens int, scale float32)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·keepScoresQ8_0(SB), NOSPLIT, $256-68
+	MOVQ    dst+0(FP), AX
+	MOVQ    q+8(FP), CX
+	MOVQ    dim+48(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    CX, BX
+	LEAQ    (BX)(DX*2), SI
+	ADDQ    DX, SI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
+	MOVQ    room+32(FP), DI
+	ADDQ    $0x00000000, DI
+	MOVQ    tokens+56(FP), R8
+	MOVQ    keys+16(FP), R9
+	MOVQ    32(R9), R9
+	MOVQ    dim+48(FP), R11
+	XORQ    R10, R10
+	VMOVDQU spread0<>+0(SB), Y12
+	MOVQ    next+24(FP), R12
+	MOVQ    32(R12), R13
+
+loop582:
+	CMPQ       R11, $0x20
+	JL         done583
+	MOVQ       keys+16(FP), R12
+	MOVQ       (R12), R12
+	MOVQ       next+24(FP), R14
+	MOVQ       (R14), R14
+	PREFETCHT1 (R14)(R10*1)
+	VCVTPH2PS  (R12)(R10*1), Y13
+	VMULPS     unitQ8_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, (SP)
+	MOVQ       keys+16(FP), R12
+	MOVQ       (R12), R12
+	VCVTPH2PS  16(R12)(R10*1), Y13
+	VMULPS     unitQ8_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, 32(SP)
+	MOVQ       $0x00000020, R12
+
+repeat584:
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   (SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   (SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   4(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   4(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   4(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   8(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   8(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   8(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   12(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   12(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   12(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   12(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   12(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   12(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, SI
+	SUBQ           $0x00000004, R12
+	JNE            repeat584
+	LEAQ           (R10)(R8*2), R10
+	SUBQ           $0x00000020, R11
+	JMP            loop582
+
+done583:
+	VBROADCASTSS scale+64(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 256(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 288(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 512(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 544(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 768(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 800(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1280(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1312(AX)
+	MOVQ         CX, BX
+	LEAQ         (BX)(DX*2), SI
+	ADDQ         DX, SI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+	MOVQ         room+32(FP), DI
+	ADDQ         $0x00000040, DI
+	MOVQ         tokens+56(FP), R8
+	MOVQ         keys+16(FP), R9
+	MOVQ         40(R9), R9
+	MOVQ         dim+48(FP), R11
+	XORQ         R10, R10
+	VMOVDQU      spread0<>+0(SB), Y12
+	MOVQ         next+24(FP), R12
+	MOVQ         40(R12), R13
+
+loop585:
+	CMPQ       R11, $0x20
+	JL         done586
+	MOVQ       keys+16(FP), R12
+	MOVQ       8(R12), R12
+	MOVQ       next+24(FP), R14
+	MOVQ       8(R14), R14
+	PREFETCHT1 (R14)(R10*1)
+	VCVTPH2PS  (R12)(R10*1), Y13
+	VMULPS     unitQ8_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, (SP)
+	MOVQ       keys+16(FP), R12
+	MOVQ       8(R12), R12
+	VCVTPH2PS  16(R12)(R10*1), Y13
+	VMULPS     unitQ8_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, 32(SP)
+	MOVQ       $0x00000020, R12
+
+repeat587:
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   (SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   (SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   4(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   4(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   4(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   8(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   8(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   8(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   12(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   12(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   12(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   12(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   12(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   12(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, SI
+	SUBQ           $0x00000004, R12
+	JNE            repeat587
+	LEAQ           (R10)(R8*2), R10
+	SUBQ           $0x00000020, R11
+	JMP            loop585
+
+done586:
+	VBROADCASTSS scale+64(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 96(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 320(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 352(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 576(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 608(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 832(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 864(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1088(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1120(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	MOVQ         n+40(FP), DI
+	LEAQ         1536(AX), BX
+	MOVQ         CX, SI
+	ADDQ         DX, SI
+	ADDQ         DX, SI
+	ADDQ         DX, SI
+	ADDQ         DX, SI
+	ADDQ         DX, SI
+	ADDQ         DX, SI
+	SUBQ         $0x00000006, DI
+
+loop588:
+	CMPQ   DI, $0x02
+	JL     done589
+	MOVQ   SI, R8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   room+32(FP), R9
+	MOVQ   dim+48(FP), R10
+
+loop590:
+	CMPQ         R10, $0x01
+	JL           done591
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	VMOVUPS      64(R9), Y10
+	VMOVUPS      96(R9), Y11
+	VBROADCASTSS (R8), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R8)(DX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000004, R8
+	SUBQ         $0x00000001, R10
+	JMP          loop590
+
+done591:
+	VBROADCASTSS scale+64(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, (BX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 32(BX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 64(BX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 96(BX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 256(BX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 288(BX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 320(BX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 352(BX)
+	ADDQ         $0x00000200, BX
+	ADDQ         DX, SI
+	ADDQ         DX, SI
+	SUBQ         $0x00000002, DI
+	JMP          loop588
+
+done589:
+loop592:
+	CMPQ   DI, $0x01
+	JL     done593
+	MOVQ   SI, R8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   room+32(FP), R9
+	MOVQ   dim+48(FP), R10
+
+loop594:
+	CMPQ         R10, $0x01
+	JL           done595
+	VBROADCASTSS (R8), Y5
+	VMOVUPS      (R9), Y4
+	VFMADD231PS  Y4, Y5, Y0
+	VMOVUPS      32(R9), Y4
+	VFMADD231PS  Y4, Y5, Y1
+	VMOVUPS      64(R9), Y4
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVUPS      96(R9), Y4
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000004, R8
+	SUBQ         $0x00000001, R10
+	JMP          loop594
+
+done595:
+	VBROADCASTSS scale+64(FP), Y4
+	VMULPS       Y4, Y0, Y0
+	VMOVUPS      Y0, (BX)
+	VMULPS       Y4, Y1, Y1
+	VMOVUPS      Y1, 32(BX)
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      Y2, 64(BX)
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      Y3, 96(BX)
+	ADDQ         $0x00000100, BX
+	ADDQ         DX, SI
+	SUBQ         $0x00000001, DI
+	JMP          loop592
+
+done593:
+	MOVQ    CX, BX
+	LEAQ    (BX)(DX*2), SI
+	ADDQ    DX, SI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
+	MOVQ    room+32(FP), DI
+	ADDQ    $0x00000000, DI
+	MOVQ    tokens+56(FP), R8
+	MOVQ    keys+16(FP), R9
+	MOVQ    48(R9), R9
+	MOVQ    dim+48(FP), R11
+	XORQ    R10, R10
+	VMOVDQU spread0<>+0(SB), Y12
+	MOVQ    next+24(FP), R12
+	MOVQ    48(R12), R13
+
+loop596:
+	CMPQ       R11, $0x20
+	JL         done597
+	MOVQ       keys+16(FP), R12
+	MOVQ       16(R12), R12
+	MOVQ       next+24(FP), R14
+	MOVQ       16(R14), R14
+	PREFETCHT1 (R14)(R10*1)
+	VCVTPH2PS  (R12)(R10*1), Y13
+	VMULPS     unitQ8_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, (SP)
+	MOVQ       keys+16(FP), R12
+	MOVQ       16(R12), R12
+	VCVTPH2PS  16(R12)(R10*1), Y13
+	VMULPS     unitQ8_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, 32(SP)
+	MOVQ       $0x00000020, R12
+
+repeat598:
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   (SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   (SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   4(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   4(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   4(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   8(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   8(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   8(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   12(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   12(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   12(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   12(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   12(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   12(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, SI
+	SUBQ           $0x00000004, R12
+	JNE            repeat598
+	LEAQ           (R10)(R8*2), R10
+	SUBQ           $0x00000020, R11
+	JMP            loop596
+
+done597:
+	VBROADCASTSS scale+64(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, 128(AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 160(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 384(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 416(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 640(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 672(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 896(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 928(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1408(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1440(AX)
+	MOVQ         CX, BX
+	LEAQ         (BX)(DX*2), SI
+	ADDQ         DX, SI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+	MOVQ         room+32(FP), DI
+	ADDQ         $0x00000040, DI
+	MOVQ         tokens+56(FP), R8
+	MOVQ         keys+16(FP), R9
+	MOVQ         56(R9), R9
+	MOVQ         dim+48(FP), R11
+	XORQ         R10, R10
+	VMOVDQU      spread0<>+0(SB), Y12
+	MOVQ         next+24(FP), R12
+	MOVQ         56(R12), R13
+
+loop599:
+	CMPQ       R11, $0x20
+	JL         done600
+	MOVQ       keys+16(FP), R12
+	MOVQ       24(R12), R12
+	MOVQ       next+24(FP), R14
+	MOVQ       24(R14), R14
+	PREFETCHT1 (R14)(R10*1)
+	VCVTPH2PS  (R12)(R10*1), Y13
+	VMULPS     unitQ8_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, (SP)
+	MOVQ       keys+16(FP), R12
+	MOVQ       24(R12), R12
+	VCVTPH2PS  16(R12)(R10*1), Y13
+	VMULPS     unitQ8_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, 32(SP)
+	MOVQ       $0x00000020, R12
+
+repeat601:
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   (SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   (SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   4(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   4(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   4(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   8(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   8(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   8(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   12(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   12(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   12(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   12(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   12(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   12(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, SI
+	SUBQ           $0x00000004, R12
+	JNE            repeat601
+	LEAQ           (R10)(R8*2), R10
+	SUBQ           $0x00000020, R11
+	JMP            loop599
+
+done600:
+	VBROADCASTSS scale+64(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, 192(AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 224(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 448(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 480(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 704(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 736(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 960(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 992(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1216(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1248(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1504(AX)
+	MOVQ         n+40(FP), BX
+	LEAQ         1536(AX), AX
+	ADDQ         DX, CX
+	ADDQ         DX, CX
+	ADDQ         DX, CX
+	ADDQ         DX, CX
+	ADDQ         DX, CX
+	ADDQ         DX, CX
+	SUBQ         $0x00000006, BX
+
+loop602:
+	CMPQ   BX, $0x02
+	JL     done603
+	MOVQ   CX, SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   room+32(FP), DI
+	MOVQ   dim+48(FP), R8
+
+loop604:
+	CMPQ         R8, $0x01
+	JL           done605
+	VMOVUPS      (DI), Y8
+	VMOVUPS      32(DI), Y9
+	VMOVUPS      64(DI), Y10
+	VMOVUPS      96(DI), Y11
+	VBROADCASTSS (SI), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (SI)(DX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         $0x00000080, DI
+	ADDQ         $0x00000004, SI
+	SUBQ         $0x00000001, R8
+	JMP          loop604
+
+done605:
+	VBROADCASTSS scale+64(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, 128(AX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 160(AX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 192(AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 224(AX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 384(AX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 416(AX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 448(AX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 480(AX)
+	ADDQ         $0x00000200, AX
+	ADDQ         DX, CX
+	ADDQ         DX, CX
+	SUBQ         $0x00000002, BX
+	JMP          loop602
+
+done603:
+loop606:
+	CMPQ   BX, $0x01
+	JL     done607
+	MOVQ   CX, SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   room+32(FP), DI
+	MOVQ   dim+48(FP), R8
+
+loop608:
+	CMPQ         R8, $0x01
+	JL           done609
+	VBROADCASTSS (SI), Y5
+	VMOVUPS      (DI), Y4
+	VFMADD231PS  Y4, Y5, Y0
+	VMOVUPS      32(DI), Y4
+	VFMADD231PS  Y4, Y5, Y1
+	VMOVUPS      64(DI), Y4
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVUPS      96(DI), Y4
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         $0x00000080, DI
+	ADDQ         $0x00000004, SI
+	SUBQ         $0x00000001, R8
+	JMP          loop608
+
+done609:
+	VBROADCASTSS scale+64(FP), Y4
+	VMULPS       Y4, Y0, Y0
+	VMOVUPS      Y0, 128(AX)
+	VMULPS       Y4, Y1, Y1
+	VMOVUPS      Y1, 160(AX)
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      Y2, 192(AX)
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      Y3, 224(AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         DX, CX
+	SUBQ         $0x00000001, BX
+	JMP          loop606
+
+done607:
+	VZEROUPPER
+	RET
+
 // func mixQ8_0(acc *float32, p *float32, values **byte, next **byte, n int, dim int, first int, last int, corrections *float32)
 // Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
 TEXT ·mixQ8_0(SB), NOSPLIT, $256-72
@@ -33267,15 +34908,15 @@ TEXT ·mixQ8_0(SB), NOSPLIT, $256-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop570:
+loop610:
 	CMPQ DX, $0x06
-	JL   done571
+	JL   done611
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop572:
+loop612:
 	CMPQ         R8, $0x20
-	JL           done573
+	JL           done613
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -33487,10 +35128,10 @@ loop572:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+48(FP), R10
 
-place574:
+place614:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done575
+	JLE     done615
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -33511,7 +35152,7 @@ place574:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat576:
+repeat616:
 	VBROADCASTSS   (SP)(R10*4), Y15
 	VBROADCASTI128 2(R12), Y14
 	VPSHUFB        Y12, Y14, Y13
@@ -33542,10 +35183,10 @@ repeat576:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat576
-	JMP            place574
+	JNE            repeat616
+	JMP            place614
 
-done575:
+done615:
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -33589,10 +35230,10 @@ done575:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+48(FP), R10
 
-place577:
+place617:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done578
+	JLE     done618
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -33613,7 +35254,7 @@ place577:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat579:
+repeat619:
 	VBROADCASTSS   (SP)(R10*4), Y15
 	VBROADCASTI128 18(R12), Y14
 	VPSHUFB        Y12, Y14, Y13
@@ -33643,10 +35284,10 @@ repeat579:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat579
-	JMP            place577
+	JNE            repeat619
+	JMP            place617
 
-done578:
+done618:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -33664,9 +35305,9 @@ done578:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop572
+	JMP     loop612
 
-done573:
+done613:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -33676,18 +35317,18 @@ done573:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop570
+	JMP  loop610
 
-done571:
-loop580:
+done611:
+loop620:
 	CMPQ DX, $0x04
-	JL   done581
+	JL   done621
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop582:
+loop622:
 	CMPQ         R8, $0x20
-	JL           done583
+	JL           done623
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -33894,10 +35535,10 @@ loop582:
 	VMOVDQU      spread8<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place584:
+place624:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done585
+	JLE     done625
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -33918,7 +35559,7 @@ place584:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat586:
+repeat626:
 	VBROADCASTSS   (SP)(R10*4), Y12
 	VBROADCASTI128 2(R12), Y11
 	VPSHUFB        Y8, Y11, Y10
@@ -33943,10 +35584,10 @@ repeat586:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat586
-	JMP            place584
+	JNE            repeat626
+	JMP            place624
 
-done585:
+done625:
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -33981,10 +35622,10 @@ done585:
 	VMOVDQU      spread8<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place587:
+place627:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done588
+	JLE     done628
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -34005,7 +35646,7 @@ place587:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat589:
+repeat629:
 	VBROADCASTSS   (SP)(R10*4), Y12
 	VBROADCASTI128 18(R12), Y11
 	VPSHUFB        Y8, Y11, Y10
@@ -34029,10 +35670,10 @@ repeat589:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat589
-	JMP            place587
+	JNE            repeat629
+	JMP            place627
 
-done588:
+done628:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -34046,9 +35687,9 @@ done588:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop582
+	JMP     loop622
 
-done583:
+done623:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -34056,18 +35697,18 @@ done583:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop580
+	JMP  loop620
 
-done581:
-loop590:
+done621:
+loop630:
 	CMPQ DX, $0x03
-	JL   done591
+	JL   done631
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop592:
+loop632:
 	CMPQ         R8, $0x20
-	JL           done593
+	JL           done633
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -34269,10 +35910,10 @@ loop592:
 	VMOVDQU      spread8<>+0(SB), Y7
 	MOVQ         first+48(FP), R10
 
-place594:
+place634:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done595
+	JLE     done635
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -34293,7 +35934,7 @@ place594:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat596:
+repeat636:
 	VBROADCASTSS   (SP)(R10*4), Y10
 	VBROADCASTI128 2(R12), Y9
 	VPSHUFB        Y6, Y9, Y8
@@ -34315,10 +35956,10 @@ repeat596:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat596
-	JMP            place594
+	JNE            repeat636
+	JMP            place634
 
-done595:
+done635:
 	LEAQ         (AX)(DI*4), R9
 	VMOVUPS      Y0, (R9)
 	VMOVUPS      Y1, 32(R9)
@@ -34344,10 +35985,10 @@ done595:
 	VMOVDQU      spread8<>+0(SB), Y7
 	MOVQ         first+48(FP), R10
 
-place597:
+place637:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done598
+	JLE     done638
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -34368,7 +36009,7 @@ place597:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat599:
+repeat639:
 	VBROADCASTSS   (SP)(R10*4), Y10
 	VBROADCASTI128 18(R12), Y9
 	VPSHUFB        Y6, Y9, Y8
@@ -34389,10 +36030,10 @@ repeat599:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat599
-	JMP            place597
+	JNE            repeat639
+	JMP            place637
 
-done598:
+done638:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -34402,27 +36043,27 @@ done598:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop592
+	JMP     loop632
 
-done593:
+done633:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop590
+	JMP  loop630
 
-done591:
-loop600:
+done631:
+loop640:
 	CMPQ DX, $0x02
-	JL   done601
+	JL   done641
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop602:
+loop642:
 	CMPQ         R8, $0x20
-	JL           done603
+	JL           done643
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -34441,10 +36082,10 @@ loop602:
 	VMOVDQU      spread8<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place604:
+place644:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done605
+	JLE     done645
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -34465,7 +36106,7 @@ place604:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat606:
+repeat646:
 	VPBROADCASTW   (R12), X14
 	VCVTPH2PS      X14, Y14
 	VMULPS         unitQ8_0<>+0(SB), Y14, Y14
@@ -34497,10 +36138,10 @@ repeat606:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat606
-	JMP            place604
+	JNE            repeat646
+	JMP            place644
 
-done605:
+done645:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -34512,26 +36153,26 @@ done605:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop602
+	JMP     loop642
 
-done603:
+done643:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop600
+	JMP  loop640
 
-done601:
-loop607:
+done641:
+loop647:
 	CMPQ DX, $0x01
-	JL   done608
+	JL   done648
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop609:
+loop649:
 	CMPQ         R8, $0x40
-	JL           done610
+	JL           done650
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -34549,10 +36190,10 @@ loop609:
 	VMOVDQU      spread8<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place611:
+place651:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done612
+	JLE     done652
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -34573,7 +36214,7 @@ place611:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat613:
+repeat653:
 	VBROADCASTSS   (CX)(R10*4), Y11
 	VPBROADCASTW   (R12), X12
 	VCVTPH2PS      X12, Y12
@@ -34622,10 +36263,10 @@ repeat613:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat613
-	JMP            place611
+	JNE            repeat653
+	JMP            place651
 
-done612:
+done652:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -34637,12 +36278,12 @@ done612:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop609
+	JMP     loop649
 
-done610:
-loop614:
+done650:
+loop654:
 	CMPQ         R8, $0x20
-	JL           done615
+	JL           done655
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -34656,10 +36297,10 @@ loop614:
 	VMOVDQU      spread8<>+0(SB), Y5
 	MOVQ         first+48(FP), R10
 
-place616:
+place656:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done617
+	JLE     done657
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -34680,7 +36321,7 @@ place616:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat618:
+repeat658:
 	VBROADCASTSS   (CX)(R10*4), Y7
 	VPBROADCASTW   (R12), X8
 	VCVTPH2PS      X8, Y8
@@ -34707,10 +36348,10 @@ repeat618:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat618
-	JMP            place616
+	JNE            repeat658
+	JMP            place656
 
-done617:
+done657:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -34718,35 +36359,578 @@ done617:
 	VMOVUPS Y3, 96(R9)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop614
+	JMP     loop654
 
-done615:
+done655:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop607
+	JMP  loop647
 
-done608:
+done648:
+	VZEROUPPER
+	RET
+
+// func keepMixQ8_0(acc *float32, p *float32, values **byte, next **byte, room *float32, n int, dim int, first int, last int, corrections *float32)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
+TEXT ·keepMixQ8_0(SB), NOSPLIT, $256-80
+	MOVQ dim+48(FP), AX
+	MOVQ dim+48(FP), DX
+	SHLQ $0x02, AX
+	XORQ CX, CX
+
+loop659:
+	CMPQ         DX, $0x20
+	JL           done660
+	MOVQ         p+8(FP), BX
+	MOVQ         acc+0(FP), SI
+	MOVQ         corrections+72(FP), DI
+	LEAQ         (SI)(CX*4), R8
+	LEAQ         (R8)(AX*2), R9
+	ADDQ         AX, R9
+	VBROADCASTSS (DI), Y1
+	VMULPS       (R8), Y1, Y0
+	VMULPS       32(R8), Y1, Y1
+	VBROADCASTSS 4(DI), Y3
+	VMULPS       (R8)(AX*1), Y3, Y2
+	VMULPS       32(R8)(AX*1), Y3, Y3
+	VBROADCASTSS 8(DI), Y5
+	VMULPS       (R8)(AX*2), Y5, Y4
+	VMULPS       32(R8)(AX*2), Y5, Y5
+	VBROADCASTSS 12(DI), Y7
+	VMULPS       (R9), Y7, Y6
+	VMULPS       32(R9), Y7, Y7
+	VBROADCASTSS 16(DI), Y9
+	VMULPS       (R9)(AX*1), Y9, Y8
+	VMULPS       32(R9)(AX*1), Y9, Y9
+	VBROADCASTSS 20(DI), Y11
+	VMULPS       (R9)(AX*2), Y11, Y10
+	VMULPS       32(R9)(AX*2), Y11, Y11
+	MOVQ         first+56(FP), DI
+	MOVQ         room+32(FP), R8
+	IMUL3Q       $0x00000080, DI, DI
+	ADDQ         R8, DI
+	ADDQ         $0x00000000, DI
+	MOVQ         dim+48(FP), R8
+	SHRQ         $0x05, R8
+	IMUL3Q       $0x00000022, R8, R8
+	MOVQ         values+16(FP), R9
+	MOVQ         (R9), R9
+	MOVQ         CX, R10
+	SHRQ         $0x05, R10
+	IMUL3Q       $0x00000022, R10, R10
+	ADDQ         R10, R9
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ8_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, (SP)
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ8_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, 32(SP)
+	MOVQ         values+16(FP), R9
+	MOVQ         8(R9), R9
+	MOVQ         CX, R10
+	SHRQ         $0x05, R10
+	IMUL3Q       $0x00000022, R10, R10
+	ADDQ         R10, R9
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ8_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, 64(SP)
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ8_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, 96(SP)
+	MOVQ         values+16(FP), R9
+	MOVQ         16(R9), R9
+	MOVQ         CX, R10
+	SHRQ         $0x05, R10
+	IMUL3Q       $0x00000022, R10, R10
+	ADDQ         R10, R9
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ8_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, 128(SP)
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ8_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, 160(SP)
+	MOVQ         values+16(FP), R9
+	MOVQ         24(R9), R9
+	MOVQ         CX, R10
+	SHRQ         $0x05, R10
+	IMUL3Q       $0x00000022, R10, R10
+	ADDQ         R10, R9
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ8_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, 192(SP)
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ8_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, 224(SP)
+	VMOVDQU      spread0<>+0(SB), Y12
+	MOVQ         first+56(FP), R9
+
+place661:
+	MOVQ    last+64(FP), R10
+	SUBQ    R9, R10
+	JLE     done662
+	MOVQ    R9, R11
+	ANDQ    $0x0f, R11
+	MOVQ    $0x00000010, R12
+	SUBQ    R11, R12
+	CMPQ    R10, R12
+	CMOVQGT R12, R10
+	IMULQ   R8, R11
+	MOVQ    CX, R12
+	SHRQ    $0x05, R12
+	IMUL3Q  $0x00000022, R12, R12
+	ADDQ    R12, R11
+	MOVQ    next+24(FP), R14
+	MOVQ    R9, R12
+	SHRQ    $0x04, R12
+	MOVQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	MOVQ    (R14)(R12*8), R12
+	ADDQ    R12, R11
+	SUBQ    R12, R13
+
+repeat663:
+	VBROADCASTSS   (SP)(R9*4), Y15
+	VBROADCASTI128 2(R11), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         Y15, Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         Y15, Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   256(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   512(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   768(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   1024(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   1280(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           $0x00000080, DI
+	PREFETCHT1     (R11)(R13*1)
+	INCQ           R9
+	ADDQ           R8, R11
+	SUBQ           $0x00000001, R10
+	JNE            repeat663
+	JMP            place661
+
+done662:
+	LEAQ         (SI)(CX*4), BX
+	LEAQ         (BX)(AX*2), SI
+	ADDQ         AX, SI
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	VMOVUPS      Y2, (BX)(AX*1)
+	VMOVUPS      Y3, 32(BX)(AX*1)
+	VMOVUPS      Y4, (BX)(AX*2)
+	VMOVUPS      Y5, 32(BX)(AX*2)
+	VMOVUPS      Y6, (SI)
+	VMOVUPS      Y7, 32(SI)
+	VMOVUPS      Y8, (SI)(AX*1)
+	VMOVUPS      Y9, 32(SI)(AX*1)
+	VMOVUPS      Y10, (SI)(AX*2)
+	VMOVUPS      Y11, 32(SI)(AX*2)
+	ADDQ         $0x00000010, CX
+	MOVQ         p+8(FP), BX
+	MOVQ         acc+0(FP), SI
+	MOVQ         corrections+72(FP), DI
+	LEAQ         (SI)(CX*4), R8
+	LEAQ         (R8)(AX*2), R9
+	ADDQ         AX, R9
+	VBROADCASTSS (DI), Y1
+	VMULPS       (R8), Y1, Y0
+	VMULPS       32(R8), Y1, Y1
+	VBROADCASTSS 4(DI), Y3
+	VMULPS       (R8)(AX*1), Y3, Y2
+	VMULPS       32(R8)(AX*1), Y3, Y3
+	VBROADCASTSS 8(DI), Y5
+	VMULPS       (R8)(AX*2), Y5, Y4
+	VMULPS       32(R8)(AX*2), Y5, Y5
+	VBROADCASTSS 12(DI), Y7
+	VMULPS       (R9), Y7, Y6
+	VMULPS       32(R9), Y7, Y7
+	VBROADCASTSS 16(DI), Y9
+	VMULPS       (R9)(AX*1), Y9, Y8
+	VMULPS       32(R9)(AX*1), Y9, Y9
+	VBROADCASTSS 20(DI), Y11
+	VMULPS       (R9)(AX*2), Y11, Y10
+	VMULPS       32(R9)(AX*2), Y11, Y11
+	MOVQ         first+56(FP), DI
+	MOVQ         room+32(FP), R8
+	IMUL3Q       $0x00000080, DI, DI
+	ADDQ         R8, DI
+	ADDQ         $0x00000040, DI
+	MOVQ         dim+48(FP), R8
+	SHRQ         $0x05, R8
+	IMUL3Q       $0x00000022, R8, R8
+	VMOVDQU      spread0<>+0(SB), Y12
+	MOVQ         first+56(FP), R9
+
+place664:
+	MOVQ    last+64(FP), R10
+	SUBQ    R9, R10
+	JLE     done665
+	MOVQ    R9, R11
+	ANDQ    $0x0f, R11
+	MOVQ    $0x00000010, R12
+	SUBQ    R11, R12
+	CMPQ    R10, R12
+	CMOVQGT R12, R10
+	IMULQ   R8, R11
+	MOVQ    CX, R12
+	SHRQ    $0x05, R12
+	IMUL3Q  $0x00000022, R12, R12
+	ADDQ    R12, R11
+	MOVQ    next+24(FP), R14
+	MOVQ    R9, R12
+	SHRQ    $0x04, R12
+	MOVQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	MOVQ    (R14)(R12*8), R12
+	ADDQ    R12, R11
+	SUBQ    R12, R13
+
+repeat666:
+	VBROADCASTSS   (SP)(R9*4), Y15
+	VBROADCASTI128 18(R11), Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         Y15, Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         Y15, Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   256(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   512(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   768(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   1024(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   1280(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           $0x00000080, DI
+	INCQ           R9
+	ADDQ           R8, R11
+	SUBQ           $0x00000001, R10
+	JNE            repeat666
+	JMP            place664
+
+done665:
+	LEAQ    (SI)(CX*4), BX
+	LEAQ    (BX)(AX*2), SI
+	ADDQ    AX, SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, (BX)(AX*1)
+	VMOVUPS Y3, 32(BX)(AX*1)
+	VMOVUPS Y4, (BX)(AX*2)
+	VMOVUPS Y5, 32(BX)(AX*2)
+	VMOVUPS Y6, (SI)
+	VMOVUPS Y7, 32(SI)
+	VMOVUPS Y8, (SI)(AX*1)
+	VMOVUPS Y9, 32(SI)(AX*1)
+	VMOVUPS Y10, (SI)(AX*2)
+	VMOVUPS Y11, 32(SI)(AX*2)
+	ADDQ    $0x00000010, CX
+	SUBQ    $0x00000020, CX
+	MOVQ    acc+0(FP), BX
+	MOVQ    p+8(FP), SI
+	MOVQ    n+40(FP), DI
+	MOVQ    corrections+72(FP), R8
+	ADDQ    AX, BX
+	ADDQ    AX, BX
+	ADDQ    AX, BX
+	ADDQ    AX, BX
+	ADDQ    AX, BX
+	ADDQ    AX, BX
+	ADDQ    $0x00000600, SI
+	ADDQ    $0x00000018, R8
+	SUBQ    $0x00000006, DI
+
+loop667:
+	CMPQ         DI, $0x02
+	JL           done668
+	LEAQ         (BX)(CX*4), R9
+	VBROADCASTSS (R8), Y3
+	VMULPS       (R9), Y3, Y0
+	VMULPS       32(R9), Y3, Y1
+	VMULPS       64(R9), Y3, Y2
+	VMULPS       96(R9), Y3, Y3
+	VBROADCASTSS 4(R8), Y7
+	VMULPS       (R9)(AX*1), Y7, Y4
+	VMULPS       32(R9)(AX*1), Y7, Y5
+	VMULPS       64(R9)(AX*1), Y7, Y6
+	VMULPS       96(R9)(AX*1), Y7, Y7
+	MOVQ         first+56(FP), R9
+	MOVQ         room+32(FP), R10
+	IMUL3Q       $0x00000080, R9, R9
+	ADDQ         R10, R9
+	MOVQ         first+56(FP), R10
+	MOVQ         last+64(FP), R11
+	SUBQ         R10, R11
+
+repeat669:
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	VMOVUPS      64(R9), Y10
+	VMOVUPS      96(R9), Y11
+	VBROADCASTSS (SI)(R10*4), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 256(SI)(R10*4), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         $0x00000080, R9
+	INCQ         R10
+	SUBQ         $0x00000001, R11
+	JNE          repeat669
+	LEAQ         (BX)(CX*4), R9
+	VMOVUPS      Y0, (R9)
+	VMOVUPS      Y1, 32(R9)
+	VMOVUPS      Y2, 64(R9)
+	VMOVUPS      Y3, 96(R9)
+	VMOVUPS      Y4, (R9)(AX*1)
+	VMOVUPS      Y5, 32(R9)(AX*1)
+	VMOVUPS      Y6, 64(R9)(AX*1)
+	VMOVUPS      Y7, 96(R9)(AX*1)
+	ADDQ         AX, BX
+	ADDQ         AX, BX
+	ADDQ         $0x00000200, SI
+	ADDQ         $0x00000008, R8
+	SUBQ         $0x00000002, DI
+	JMP          loop667
+
+done668:
+loop670:
+	CMPQ         DI, $0x01
+	JL           done671
+	LEAQ         (BX)(CX*4), R9
+	VBROADCASTSS (R8), Y3
+	VMULPS       (R9), Y3, Y0
+	VMULPS       32(R9), Y3, Y1
+	VMULPS       64(R9), Y3, Y2
+	VMULPS       96(R9), Y3, Y3
+	MOVQ         first+56(FP), R9
+	MOVQ         room+32(FP), R10
+	IMUL3Q       $0x00000080, R9, R9
+	ADDQ         R10, R9
+	MOVQ         first+56(FP), R10
+	MOVQ         last+64(FP), R11
+	SUBQ         R10, R11
+
+repeat672:
+	VBROADCASTSS (SI)(R10*4), Y5
+	VMOVUPS      (R9), Y4
+	VFMADD231PS  Y4, Y5, Y0
+	VMOVUPS      32(R9), Y4
+	VFMADD231PS  Y4, Y5, Y1
+	VMOVUPS      64(R9), Y4
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVUPS      96(R9), Y4
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         $0x00000080, R9
+	INCQ         R10
+	SUBQ         $0x00000001, R11
+	JNE          repeat672
+	LEAQ         (BX)(CX*4), R9
+	VMOVUPS      Y0, (R9)
+	VMOVUPS      Y1, 32(R9)
+	VMOVUPS      Y2, 64(R9)
+	VMOVUPS      Y3, 96(R9)
+	ADDQ         AX, BX
+	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000004, R8
+	SUBQ         $0x00000001, DI
+	JMP          loop670
+
+done671:
+	ADDQ $0x00000020, CX
+	SUBQ $0x00000020, DX
+	JMP  loop659
+
+done660:
 	VZEROUPPER
 	RET
 
 // func scoresQ4_0(dst *float32, q *float32, keys **byte, next **byte, n int, dim int, tokens int, scale float32)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·scoresQ4_0(SB), NOSPLIT, $256-60
-	MOVQ tokens+48(FP), AX
-	MOVQ dst+0(FP), CX
-	MOVQ q+8(FP), DX
-	MOVQ n+32(FP), BX
-	MOVQ dim+40(FP), SI
-	SHLQ $0x02, SI
+	MOVQ dst+0(FP), AX
+	MOVQ q+8(FP), CX
+	MOVQ n+32(FP), DX
+	MOVQ dim+40(FP), BX
+	SHLQ $0x02, BX
 
-loop619:
-	CMPQ    BX, $0x06
-	JL      done620
-	MOVQ    DX, DI
-	LEAQ    (DI)(SI*2), R8
-	ADDQ    SI, R8
+loop673:
+	CMPQ    DX, $0x06
+	JL      done674
+	MOVQ    CX, SI
+	LEAQ    (SI)(BX*2), DI
+	ADDQ    BX, DI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -34759,6 +36943,7 @@ loop619:
 	VXORPS  Y9, Y9, Y9
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
+	MOVQ    tokens+48(FP), R8
 	MOVQ    keys+16(FP), R9
 	MOVQ    32(R9), R9
 	MOVQ    dim+40(FP), R11
@@ -34767,9 +36952,9 @@ loop619:
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop621:
+loop675:
 	CMPQ       R11, $0x20
-	JL         done622
+	JL         done676
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -34785,7 +36970,7 @@ loop621:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat623:
+repeat677:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -34796,26 +36981,26 @@ repeat623:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   (R8)(SI*1), Y15
+	VBROADCASTSS   (DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   (R8)(SI*2), Y15
+	VBROADCASTSS   (DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -34826,25 +37011,25 @@ repeat623:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   4(R8)(SI*1), Y15
+	VBROADCASTSS   4(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   4(R8)(SI*2), Y15
+	VBROADCASTSS   4(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -34855,26 +37040,26 @@ repeat623:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   8(DI), Y15
+	VBROADCASTSS   8(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
+	VBROADCASTSS   8(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
+	VBROADCASTSS   8(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
+	VBROADCASTSS   8(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   8(R8)(SI*1), Y15
+	VBROADCASTSS   8(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   8(R8)(SI*2), Y15
+	VBROADCASTSS   8(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -34885,35 +37070,35 @@ repeat623:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   12(R8)(SI*1), Y15
+	VBROADCASTSS   12(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   12(R8)(SI*2), Y15
+	VBROADCASTSS   12(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat623
-	MOVQ           AX, R12
+	JNE            repeat677
+	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat624:
+repeat678:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -34923,25 +37108,25 @@ repeat624:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   (R8)(SI*1), Y15
+	VBROADCASTSS   (DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   (R8)(SI*2), Y15
+	VBROADCASTSS   (DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -34951,25 +37136,25 @@ repeat624:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   4(R8)(SI*1), Y15
+	VBROADCASTSS   4(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   4(R8)(SI*2), Y15
+	VBROADCASTSS   4(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -34979,25 +37164,25 @@ repeat624:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   8(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   8(R8)(SI*1), Y15
+	VBROADCASTSS   8(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   8(R8)(SI*2), Y15
+	VBROADCASTSS   8(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -35007,62 +37192,62 @@ repeat624:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   12(R8)(SI*1), Y15
+	VBROADCASTSS   12(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   12(R8)(SI*2), Y15
+	VBROADCASTSS   12(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat624
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat678
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop621
+	JMP            loop675
 
-done622:
+done676:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, (AX)
 	VMULPS       Y12, Y1, Y1
-	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y1, 32(AX)
 	VMULPS       Y12, Y2, Y2
-	VMOVUPS      Y2, 256(CX)
+	VMOVUPS      Y2, 256(AX)
 	VMULPS       Y12, Y3, Y3
-	VMOVUPS      Y3, 288(CX)
+	VMOVUPS      Y3, 288(AX)
 	VMULPS       Y12, Y4, Y4
-	VMOVUPS      Y4, 512(CX)
+	VMOVUPS      Y4, 512(AX)
 	VMULPS       Y12, Y5, Y5
-	VMOVUPS      Y5, 544(CX)
+	VMOVUPS      Y5, 544(AX)
 	VMULPS       Y12, Y6, Y6
-	VMOVUPS      Y6, 768(CX)
+	VMOVUPS      Y6, 768(AX)
 	VMULPS       Y12, Y7, Y7
-	VMOVUPS      Y7, 800(CX)
+	VMOVUPS      Y7, 800(AX)
 	VMULPS       Y12, Y8, Y8
-	VMOVUPS      Y8, 1024(CX)
+	VMOVUPS      Y8, 1024(AX)
 	VMULPS       Y12, Y9, Y9
-	VMOVUPS      Y9, 1056(CX)
+	VMOVUPS      Y9, 1056(AX)
 	VMULPS       Y12, Y10, Y10
-	VMOVUPS      Y10, 1280(CX)
+	VMOVUPS      Y10, 1280(AX)
 	VMULPS       Y12, Y11, Y11
-	VMOVUPS      Y11, 1312(CX)
-	MOVQ         DX, DI
-	LEAQ         (DI)(SI*2), R8
-	ADDQ         SI, R8
+	VMOVUPS      Y11, 1312(AX)
+	MOVQ         CX, SI
+	LEAQ         (SI)(BX*2), DI
+	ADDQ         BX, DI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -35075,6 +37260,7 @@ done622:
 	VXORPS       Y9, Y9, Y9
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
+	MOVQ         tokens+48(FP), R8
 	MOVQ         keys+16(FP), R9
 	MOVQ         40(R9), R9
 	MOVQ         dim+40(FP), R11
@@ -35083,9 +37269,9 @@ done622:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop625:
+loop679:
 	CMPQ       R11, $0x20
-	JL         done626
+	JL         done680
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -35101,7 +37287,7 @@ loop625:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat627:
+repeat681:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -35112,25 +37298,25 @@ repeat627:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   (R8)(SI*1), Y15
+	VBROADCASTSS   (DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   (R8)(SI*2), Y15
+	VBROADCASTSS   (DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -35141,26 +37327,26 @@ repeat627:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   4(R8)(SI*1), Y15
+	VBROADCASTSS   4(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   4(R8)(SI*2), Y15
+	VBROADCASTSS   4(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -35171,25 +37357,25 @@ repeat627:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   8(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   8(R8)(SI*1), Y15
+	VBROADCASTSS   8(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   8(R8)(SI*2), Y15
+	VBROADCASTSS   8(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -35200,36 +37386,36 @@ repeat627:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   12(R8)(SI*1), Y15
+	VBROADCASTSS   12(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   12(R8)(SI*2), Y15
+	VBROADCASTSS   12(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat627
-	MOVQ           AX, R12
+	JNE            repeat681
+	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat628:
+repeat682:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -35239,25 +37425,25 @@ repeat628:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   (R8)(SI*1), Y15
+	VBROADCASTSS   (DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   (R8)(SI*2), Y15
+	VBROADCASTSS   (DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -35267,25 +37453,25 @@ repeat628:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   4(R8)(SI*1), Y15
+	VBROADCASTSS   4(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   4(R8)(SI*2), Y15
+	VBROADCASTSS   4(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -35295,25 +37481,25 @@ repeat628:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   8(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   8(R8)(SI*1), Y15
+	VBROADCASTSS   8(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   8(R8)(SI*2), Y15
+	VBROADCASTSS   8(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -35323,62 +37509,62 @@ repeat628:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   12(R8)(SI*1), Y15
+	VBROADCASTSS   12(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   12(R8)(SI*2), Y15
+	VBROADCASTSS   12(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat628
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat682
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop625
+	JMP            loop679
 
-done626:
+done680:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
-	VMOVUPS      Y0, 64(CX)
+	VMOVUPS      Y0, 64(AX)
 	VMULPS       Y12, Y1, Y1
-	VMOVUPS      Y1, 96(CX)
+	VMOVUPS      Y1, 96(AX)
 	VMULPS       Y12, Y2, Y2
-	VMOVUPS      Y2, 320(CX)
+	VMOVUPS      Y2, 320(AX)
 	VMULPS       Y12, Y3, Y3
-	VMOVUPS      Y3, 352(CX)
+	VMOVUPS      Y3, 352(AX)
 	VMULPS       Y12, Y4, Y4
-	VMOVUPS      Y4, 576(CX)
+	VMOVUPS      Y4, 576(AX)
 	VMULPS       Y12, Y5, Y5
-	VMOVUPS      Y5, 608(CX)
+	VMOVUPS      Y5, 608(AX)
 	VMULPS       Y12, Y6, Y6
-	VMOVUPS      Y6, 832(CX)
+	VMOVUPS      Y6, 832(AX)
 	VMULPS       Y12, Y7, Y7
-	VMOVUPS      Y7, 864(CX)
+	VMOVUPS      Y7, 864(AX)
 	VMULPS       Y12, Y8, Y8
-	VMOVUPS      Y8, 1088(CX)
+	VMOVUPS      Y8, 1088(AX)
 	VMULPS       Y12, Y9, Y9
-	VMOVUPS      Y9, 1120(CX)
+	VMOVUPS      Y9, 1120(AX)
 	VMULPS       Y12, Y10, Y10
-	VMOVUPS      Y10, 1344(CX)
+	VMOVUPS      Y10, 1344(AX)
 	VMULPS       Y12, Y11, Y11
-	VMOVUPS      Y11, 1376(CX)
-	MOVQ         DX, DI
-	LEAQ         (DI)(SI*2), R8
-	ADDQ         SI, R8
+	VMOVUPS      Y11, 1376(AX)
+	MOVQ         CX, SI
+	LEAQ         (SI)(BX*2), DI
+	ADDQ         BX, DI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -35391,6 +37577,7 @@ done626:
 	VXORPS       Y9, Y9, Y9
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
+	MOVQ         tokens+48(FP), R8
 	MOVQ         keys+16(FP), R9
 	MOVQ         48(R9), R9
 	MOVQ         dim+40(FP), R11
@@ -35399,9 +37586,9 @@ done626:
 	MOVQ         next+24(FP), R12
 	MOVQ         48(R12), R13
 
-loop629:
+loop683:
 	CMPQ       R11, $0x20
-	JL         done630
+	JL         done684
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -35417,7 +37604,7 @@ loop629:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat631:
+repeat685:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -35428,26 +37615,26 @@ repeat631:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   (R8)(SI*1), Y15
+	VBROADCASTSS   (DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   (R8)(SI*2), Y15
+	VBROADCASTSS   (DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -35458,25 +37645,25 @@ repeat631:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   4(R8)(SI*1), Y15
+	VBROADCASTSS   4(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   4(R8)(SI*2), Y15
+	VBROADCASTSS   4(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -35487,26 +37674,26 @@ repeat631:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   8(DI), Y15
+	VBROADCASTSS   8(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
+	VBROADCASTSS   8(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
+	VBROADCASTSS   8(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
+	VBROADCASTSS   8(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   8(R8)(SI*1), Y15
+	VBROADCASTSS   8(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   8(R8)(SI*2), Y15
+	VBROADCASTSS   8(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -35517,35 +37704,35 @@ repeat631:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   12(R8)(SI*1), Y15
+	VBROADCASTSS   12(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   12(R8)(SI*2), Y15
+	VBROADCASTSS   12(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat631
-	MOVQ           AX, R12
+	JNE            repeat685
+	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat632:
+repeat686:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -35555,25 +37742,25 @@ repeat632:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   (R8)(SI*1), Y15
+	VBROADCASTSS   (DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   (R8)(SI*2), Y15
+	VBROADCASTSS   (DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -35583,25 +37770,25 @@ repeat632:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   4(R8)(SI*1), Y15
+	VBROADCASTSS   4(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   4(R8)(SI*2), Y15
+	VBROADCASTSS   4(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -35611,25 +37798,25 @@ repeat632:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   8(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   8(R8)(SI*1), Y15
+	VBROADCASTSS   8(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   8(R8)(SI*2), Y15
+	VBROADCASTSS   8(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -35639,62 +37826,62 @@ repeat632:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   12(R8)(SI*1), Y15
+	VBROADCASTSS   12(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   12(R8)(SI*2), Y15
+	VBROADCASTSS   12(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat632
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat686
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop629
+	JMP            loop683
 
-done630:
+done684:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
-	VMOVUPS      Y0, 128(CX)
+	VMOVUPS      Y0, 128(AX)
 	VMULPS       Y12, Y1, Y1
-	VMOVUPS      Y1, 160(CX)
+	VMOVUPS      Y1, 160(AX)
 	VMULPS       Y12, Y2, Y2
-	VMOVUPS      Y2, 384(CX)
+	VMOVUPS      Y2, 384(AX)
 	VMULPS       Y12, Y3, Y3
-	VMOVUPS      Y3, 416(CX)
+	VMOVUPS      Y3, 416(AX)
 	VMULPS       Y12, Y4, Y4
-	VMOVUPS      Y4, 640(CX)
+	VMOVUPS      Y4, 640(AX)
 	VMULPS       Y12, Y5, Y5
-	VMOVUPS      Y5, 672(CX)
+	VMOVUPS      Y5, 672(AX)
 	VMULPS       Y12, Y6, Y6
-	VMOVUPS      Y6, 896(CX)
+	VMOVUPS      Y6, 896(AX)
 	VMULPS       Y12, Y7, Y7
-	VMOVUPS      Y7, 928(CX)
+	VMOVUPS      Y7, 928(AX)
 	VMULPS       Y12, Y8, Y8
-	VMOVUPS      Y8, 1152(CX)
+	VMOVUPS      Y8, 1152(AX)
 	VMULPS       Y12, Y9, Y9
-	VMOVUPS      Y9, 1184(CX)
+	VMOVUPS      Y9, 1184(AX)
 	VMULPS       Y12, Y10, Y10
-	VMOVUPS      Y10, 1408(CX)
+	VMOVUPS      Y10, 1408(AX)
 	VMULPS       Y12, Y11, Y11
-	VMOVUPS      Y11, 1440(CX)
-	MOVQ         DX, DI
-	LEAQ         (DI)(SI*2), R8
-	ADDQ         SI, R8
+	VMOVUPS      Y11, 1440(AX)
+	MOVQ         CX, SI
+	LEAQ         (SI)(BX*2), DI
+	ADDQ         BX, DI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -35707,6 +37894,7 @@ done630:
 	VXORPS       Y9, Y9, Y9
 	VXORPS       Y10, Y10, Y10
 	VXORPS       Y11, Y11, Y11
+	MOVQ         tokens+48(FP), R8
 	MOVQ         keys+16(FP), R9
 	MOVQ         56(R9), R9
 	MOVQ         dim+40(FP), R11
@@ -35715,9 +37903,9 @@ done630:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop633:
+loop687:
 	CMPQ       R11, $0x20
-	JL         done634
+	JL         done688
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -35733,7 +37921,7 @@ loop633:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat635:
+repeat689:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -35744,25 +37932,25 @@ repeat635:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   (R8)(SI*1), Y15
+	VBROADCASTSS   (DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   (R8)(SI*2), Y15
+	VBROADCASTSS   (DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -35773,26 +37961,26 @@ repeat635:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   4(R8)(SI*1), Y15
+	VBROADCASTSS   4(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   4(R8)(SI*2), Y15
+	VBROADCASTSS   4(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -35803,25 +37991,25 @@ repeat635:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   8(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   8(R8)(SI*1), Y15
+	VBROADCASTSS   8(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   8(R8)(SI*2), Y15
+	VBROADCASTSS   8(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -35832,36 +38020,36 @@ repeat635:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   12(R8)(SI*1), Y15
+	VBROADCASTSS   12(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   12(R8)(SI*2), Y15
+	VBROADCASTSS   12(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat635
-	MOVQ           AX, R12
+	JNE            repeat689
+	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat636:
+repeat690:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -35871,25 +38059,25 @@ repeat636:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   (R8)(SI*1), Y15
+	VBROADCASTSS   (DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   (R8)(SI*2), Y15
+	VBROADCASTSS   (DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -35899,25 +38087,25 @@ repeat636:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   4(R8)(SI*1), Y15
+	VBROADCASTSS   4(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   4(R8)(SI*2), Y15
+	VBROADCASTSS   4(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -35927,25 +38115,25 @@ repeat636:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   8(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   8(R8)(SI*1), Y15
+	VBROADCASTSS   8(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   8(R8)(SI*2), Y15
+	VBROADCASTSS   8(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -35955,76 +38143,76 @@ repeat636:
 	VPSHUFB        spread8<>+0(SB), Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	VBROADCASTSS   12(R8)(SI*1), Y15
+	VBROADCASTSS   12(DI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y8
 	VFMADD231PS    Y14, Y15, Y9
-	VBROADCASTSS   12(R8)(SI*2), Y15
+	VBROADCASTSS   12(DI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y10
 	VFMADD231PS    Y14, Y15, Y11
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat636
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat690
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop633
+	JMP            loop687
 
-done634:
+done688:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
-	VMOVUPS      Y0, 192(CX)
+	VMOVUPS      Y0, 192(AX)
 	VMULPS       Y12, Y1, Y1
-	VMOVUPS      Y1, 224(CX)
+	VMOVUPS      Y1, 224(AX)
 	VMULPS       Y12, Y2, Y2
-	VMOVUPS      Y2, 448(CX)
+	VMOVUPS      Y2, 448(AX)
 	VMULPS       Y12, Y3, Y3
-	VMOVUPS      Y3, 480(CX)
+	VMOVUPS      Y3, 480(AX)
 	VMULPS       Y12, Y4, Y4
-	VMOVUPS      Y4, 704(CX)
+	VMOVUPS      Y4, 704(AX)
 	VMULPS       Y12, Y5, Y5
-	VMOVUPS      Y5, 736(CX)
+	VMOVUPS      Y5, 736(AX)
 	VMULPS       Y12, Y6, Y6
-	VMOVUPS      Y6, 960(CX)
+	VMOVUPS      Y6, 960(AX)
 	VMULPS       Y12, Y7, Y7
-	VMOVUPS      Y7, 992(CX)
+	VMOVUPS      Y7, 992(AX)
 	VMULPS       Y12, Y8, Y8
-	VMOVUPS      Y8, 1216(CX)
+	VMOVUPS      Y8, 1216(AX)
 	VMULPS       Y12, Y9, Y9
-	VMOVUPS      Y9, 1248(CX)
+	VMOVUPS      Y9, 1248(AX)
 	VMULPS       Y12, Y10, Y10
-	VMOVUPS      Y10, 1472(CX)
+	VMOVUPS      Y10, 1472(AX)
 	VMULPS       Y12, Y11, Y11
-	VMOVUPS      Y11, 1504(CX)
-	ADDQ         $0x00000600, CX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	SUBQ         $0x00000006, BX
-	JMP          loop619
+	VMOVUPS      Y11, 1504(AX)
+	ADDQ         $0x00000600, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000006, DX
+	JMP          loop673
 
-done620:
-loop637:
-	CMPQ    BX, $0x04
-	JL      done638
-	MOVQ    DX, DI
-	LEAQ    (DI)(SI*2), R8
-	ADDQ    SI, R8
+done674:
+loop691:
+	CMPQ    DX, $0x04
+	JL      done692
+	MOVQ    CX, SI
+	LEAQ    (SI)(BX*2), DI
+	ADDQ    BX, DI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -36033,6 +38221,7 @@ loop637:
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
+	MOVQ    tokens+48(FP), R8
 	MOVQ    keys+16(FP), R9
 	MOVQ    32(R9), R9
 	MOVQ    dim+40(FP), R11
@@ -36044,9 +38233,9 @@ loop637:
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop639:
+loop693:
 	CMPQ       R11, $0x20
-	JL         done640
+	JL         done694
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -36063,7 +38252,7 @@ loop639:
 	VMOVDQU    (SP), Y12
 	MOVQ       $0x00000010, R12
 
-repeat641:
+repeat695:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36074,20 +38263,20 @@ repeat641:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36098,19 +38287,19 @@ repeat641:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36121,20 +38310,20 @@ repeat641:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   8(DI), Y15
+	VBROADCASTSS   8(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
+	VBROADCASTSS   8(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
+	VBROADCASTSS   8(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
+	VBROADCASTSS   8(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36145,29 +38334,29 @@ repeat641:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat641
-	MOVQ           AX, R12
+	JNE            repeat695
+	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat642:
+repeat696:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -36177,19 +38366,19 @@ repeat642:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -36199,19 +38388,19 @@ repeat642:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -36221,19 +38410,19 @@ repeat642:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   8(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -36243,48 +38432,48 @@ repeat642:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat642
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat696
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop639
+	JMP            loop693
 
-done640:
+done694:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, (AX)
 	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y1, 32(AX)
 	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 256(CX)
+	VMOVUPS      Y2, 256(AX)
 	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 288(CX)
+	VMOVUPS      Y3, 288(AX)
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 512(CX)
+	VMOVUPS      Y4, 512(AX)
 	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 544(CX)
+	VMOVUPS      Y5, 544(AX)
 	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 768(CX)
+	VMOVUPS      Y6, 768(AX)
 	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 800(CX)
-	MOVQ         DX, DI
-	LEAQ         (DI)(SI*2), R8
-	ADDQ         SI, R8
+	VMOVUPS      Y7, 800(AX)
+	MOVQ         CX, SI
+	LEAQ         (SI)(BX*2), DI
+	ADDQ         BX, DI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -36293,6 +38482,7 @@ done640:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
+	MOVQ         tokens+48(FP), R8
 	MOVQ         keys+16(FP), R9
 	MOVQ         40(R9), R9
 	MOVQ         dim+40(FP), R11
@@ -36304,9 +38494,9 @@ done640:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop643:
+loop697:
 	CMPQ       R11, $0x20
-	JL         done644
+	JL         done698
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -36323,7 +38513,7 @@ loop643:
 	VMOVDQU    (SP), Y12
 	MOVQ       $0x00000010, R12
 
-repeat645:
+repeat699:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36334,19 +38524,19 @@ repeat645:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36357,20 +38547,20 @@ repeat645:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36381,19 +38571,19 @@ repeat645:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   8(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36404,30 +38594,30 @@ repeat645:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat645
-	MOVQ           AX, R12
+	JNE            repeat699
+	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat646:
+repeat700:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -36437,19 +38627,19 @@ repeat646:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -36459,19 +38649,19 @@ repeat646:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -36481,19 +38671,19 @@ repeat646:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   8(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -36503,48 +38693,48 @@ repeat646:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat646
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat700
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop643
+	JMP            loop697
 
-done644:
+done698:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, 64(CX)
+	VMOVUPS      Y0, 64(AX)
 	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 96(CX)
+	VMOVUPS      Y1, 96(AX)
 	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 320(CX)
+	VMOVUPS      Y2, 320(AX)
 	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 352(CX)
+	VMOVUPS      Y3, 352(AX)
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 576(CX)
+	VMOVUPS      Y4, 576(AX)
 	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 608(CX)
+	VMOVUPS      Y5, 608(AX)
 	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 832(CX)
+	VMOVUPS      Y6, 832(AX)
 	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 864(CX)
-	MOVQ         DX, DI
-	LEAQ         (DI)(SI*2), R8
-	ADDQ         SI, R8
+	VMOVUPS      Y7, 864(AX)
+	MOVQ         CX, SI
+	LEAQ         (SI)(BX*2), DI
+	ADDQ         BX, DI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -36553,6 +38743,7 @@ done644:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
+	MOVQ         tokens+48(FP), R8
 	MOVQ         keys+16(FP), R9
 	MOVQ         48(R9), R9
 	MOVQ         dim+40(FP), R11
@@ -36564,9 +38755,9 @@ done644:
 	MOVQ         next+24(FP), R12
 	MOVQ         48(R12), R13
 
-loop647:
+loop701:
 	CMPQ       R11, $0x20
-	JL         done648
+	JL         done702
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -36583,7 +38774,7 @@ loop647:
 	VMOVDQU    (SP), Y12
 	MOVQ       $0x00000010, R12
 
-repeat649:
+repeat703:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36594,20 +38785,20 @@ repeat649:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36618,19 +38809,19 @@ repeat649:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36641,20 +38832,20 @@ repeat649:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   8(DI), Y15
+	VBROADCASTSS   8(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
+	VBROADCASTSS   8(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
+	VBROADCASTSS   8(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
+	VBROADCASTSS   8(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36665,29 +38856,29 @@ repeat649:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat649
-	MOVQ           AX, R12
+	JNE            repeat703
+	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat650:
+repeat704:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -36697,19 +38888,19 @@ repeat650:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -36719,19 +38910,19 @@ repeat650:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -36741,19 +38932,19 @@ repeat650:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   8(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -36763,48 +38954,48 @@ repeat650:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat650
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat704
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop647
+	JMP            loop701
 
-done648:
+done702:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, 128(CX)
+	VMOVUPS      Y0, 128(AX)
 	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 160(CX)
+	VMOVUPS      Y1, 160(AX)
 	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 384(CX)
+	VMOVUPS      Y2, 384(AX)
 	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 416(CX)
+	VMOVUPS      Y3, 416(AX)
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 640(CX)
+	VMOVUPS      Y4, 640(AX)
 	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 672(CX)
+	VMOVUPS      Y5, 672(AX)
 	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 896(CX)
+	VMOVUPS      Y6, 896(AX)
 	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 928(CX)
-	MOVQ         DX, DI
-	LEAQ         (DI)(SI*2), R8
-	ADDQ         SI, R8
+	VMOVUPS      Y7, 928(AX)
+	MOVQ         CX, SI
+	LEAQ         (SI)(BX*2), DI
+	ADDQ         BX, DI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -36813,6 +39004,7 @@ done648:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
+	MOVQ         tokens+48(FP), R8
 	MOVQ         keys+16(FP), R9
 	MOVQ         56(R9), R9
 	MOVQ         dim+40(FP), R11
@@ -36824,9 +39016,9 @@ done648:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop651:
+loop705:
 	CMPQ       R11, $0x20
-	JL         done652
+	JL         done706
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -36843,7 +39035,7 @@ loop651:
 	VMOVDQU    (SP), Y12
 	MOVQ       $0x00000010, R12
 
-repeat653:
+repeat707:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36854,19 +39046,19 @@ repeat653:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36877,20 +39069,20 @@ repeat653:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36901,19 +39093,19 @@ repeat653:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   8(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -36924,30 +39116,30 @@ repeat653:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat653
-	MOVQ           AX, R12
+	JNE            repeat707
+	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat654:
+repeat708:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -36957,19 +39149,19 @@ repeat654:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   (DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   (DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   (R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -36979,19 +39171,19 @@ repeat654:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   4(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   4(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -37001,19 +39193,19 @@ repeat654:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
 	VBROADCASTSS   8(DI), Y15
-	VFMADD231PS    Y13, Y15, Y0
-	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y15
-	VFMADD231PS    Y13, Y15, Y2
-	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y15
-	VFMADD231PS    Y13, Y15, Y4
-	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   8(R8), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -37023,64 +39215,65 @@ repeat654:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         32(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y13, Y15, Y0
 	VFMADD231PS    Y14, Y15, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y15
+	VBROADCASTSS   12(SI)(BX*2), Y15
 	VFMADD231PS    Y13, Y15, Y4
 	VFMADD231PS    Y14, Y15, Y5
-	VBROADCASTSS   12(R8), Y15
+	VBROADCASTSS   12(DI), Y15
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           R8, R10
+	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
-	ADDQ           $0x00000010, R8
 	SUBQ           $0x00000004, R12
-	JNE            repeat654
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat708
+	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop651
+	JMP            loop705
 
-done652:
+done706:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, 192(CX)
+	VMOVUPS      Y0, 192(AX)
 	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 224(CX)
+	VMOVUPS      Y1, 224(AX)
 	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 448(CX)
+	VMOVUPS      Y2, 448(AX)
 	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 480(CX)
+	VMOVUPS      Y3, 480(AX)
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 704(CX)
+	VMOVUPS      Y4, 704(AX)
 	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 736(CX)
+	VMOVUPS      Y5, 736(AX)
 	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 960(CX)
+	VMOVUPS      Y6, 960(AX)
 	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 992(CX)
-	ADDQ         $0x00000400, CX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	SUBQ         $0x00000004, BX
-	JMP          loop637
+	VMOVUPS      Y7, 992(AX)
+	ADDQ         $0x00000400, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000004, DX
+	JMP          loop691
 
-done638:
-loop655:
-	CMPQ    BX, $0x03
-	JL      done656
-	MOVQ    DX, DI
+done692:
+loop709:
+	CMPQ    DX, $0x03
+	JL      done710
+	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y5, Y5, Y5
+	MOVQ    tokens+48(FP), DI
 	MOVQ    keys+16(FP), R8
 	MOVQ    32(R8), R8
 	MOVQ    dim+40(FP), R10
@@ -37092,9 +39285,9 @@ loop655:
 	MOVQ    next+24(FP), R11
 	MOVQ    32(R11), R12
 
-loop657:
+loop711:
 	CMPQ       R10, $0x20
-	JL         done658
+	JL         done712
 	MOVQ       keys+16(FP), R11
 	MOVQ       (R11), R11
 	MOVQ       next+24(FP), R13
@@ -37112,7 +39305,7 @@ loop657:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000010, R11
 
-repeat659:
+repeat713:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -37123,17 +39316,17 @@ repeat659:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   (DI), Y14
+	VBROADCASTSS   (SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   (DI)(SI*1), Y14
+	VBROADCASTSS   (SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   (DI)(SI*2), Y14
+	VBROADCASTSS   (SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
 	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -37144,16 +39337,16 @@ repeat659:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   4(DI), Y14
+	VBROADCASTSS   4(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y14
+	VBROADCASTSS   4(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y14
+	VBROADCASTSS   4(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -37164,17 +39357,17 @@ repeat659:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   8(DI), Y14
+	VBROADCASTSS   8(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y14
+	VBROADCASTSS   8(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y14
+	VBROADCASTSS   8(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
 	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -37185,25 +39378,25 @@ repeat659:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   12(DI), Y14
+	VBROADCASTSS   12(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y14
+	VBROADCASTSS   12(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y14
+	VBROADCASTSS   12(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R9
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat659
-	MOVQ           AX, R11
+	JNE            repeat713
+	MOVQ           DI, R11
 	SHLQ           $0x04, R11
 	SUBQ           R11, R9
 	MOVQ           $0x00000010, R11
 
-repeat660:
+repeat714:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37213,16 +39406,16 @@ repeat660:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   (DI), Y14
+	VBROADCASTSS   (SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   (DI)(SI*1), Y14
+	VBROADCASTSS   (SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   (DI)(SI*2), Y14
+	VBROADCASTSS   (SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37232,16 +39425,16 @@ repeat660:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   4(DI), Y14
+	VBROADCASTSS   4(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y14
+	VBROADCASTSS   4(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y14
+	VBROADCASTSS   4(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37251,16 +39444,16 @@ repeat660:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   8(DI), Y14
+	VBROADCASTSS   8(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y14
+	VBROADCASTSS   8(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y14
+	VBROADCASTSS   8(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37270,44 +39463,45 @@ repeat660:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   12(DI), Y14
+	VBROADCASTSS   12(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y14
+	VBROADCASTSS   12(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y14
+	VBROADCASTSS   12(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R9
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat660
-	LEAQ           (R9)(AX*2), R9
+	JNE            repeat714
+	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop657
+	JMP            loop711
 
-done658:
+done712:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, (AX)
 	VMULPS       Y6, Y1, Y1
-	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y1, 32(AX)
 	VMULPS       Y6, Y2, Y2
-	VMOVUPS      Y2, 256(CX)
+	VMOVUPS      Y2, 256(AX)
 	VMULPS       Y6, Y3, Y3
-	VMOVUPS      Y3, 288(CX)
+	VMOVUPS      Y3, 288(AX)
 	VMULPS       Y6, Y4, Y4
-	VMOVUPS      Y4, 512(CX)
+	VMOVUPS      Y4, 512(AX)
 	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 544(CX)
-	MOVQ         DX, DI
+	VMOVUPS      Y5, 544(AX)
+	MOVQ         CX, SI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
+	MOVQ         tokens+48(FP), DI
 	MOVQ         keys+16(FP), R8
 	MOVQ         40(R8), R8
 	MOVQ         dim+40(FP), R10
@@ -37319,9 +39513,9 @@ done658:
 	MOVQ         next+24(FP), R11
 	MOVQ         40(R11), R12
 
-loop661:
+loop715:
 	CMPQ       R10, $0x20
-	JL         done662
+	JL         done716
 	MOVQ       keys+16(FP), R11
 	MOVQ       8(R11), R11
 	MOVQ       next+24(FP), R13
@@ -37339,7 +39533,7 @@ loop661:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000010, R11
 
-repeat663:
+repeat717:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -37350,16 +39544,16 @@ repeat663:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   (DI), Y14
+	VBROADCASTSS   (SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   (DI)(SI*1), Y14
+	VBROADCASTSS   (SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   (DI)(SI*2), Y14
+	VBROADCASTSS   (SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -37370,67 +39564,67 @@ repeat663:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   4(DI), Y14
+	VBROADCASTSS   4(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y14
+	VBROADCASTSS   4(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y14
-	VFMADD231PS    Y12, Y14, Y4
-	VFMADD231PS    Y13, Y14, Y5
-	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
-	VBROADCASTI128 (R8)(R9*1), Y13
-	VPSLLW         $0x04, Y13, Y13
-	VPAND          Y8, Y13, Y13
-	VPXOR          Y9, Y13, Y13
-	VPSHUFB        Y6, Y13, Y12
-	VCVTDQ2PS      Y12, Y12
-	VMULPS         Y10, Y12, Y12
-	VPSHUFB        Y7, Y13, Y13
-	VCVTDQ2PS      Y13, Y13
-	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   8(DI), Y14
-	VFMADD231PS    Y12, Y14, Y0
-	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y14
-	VFMADD231PS    Y12, Y14, Y2
-	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y14
-	VFMADD231PS    Y12, Y14, Y4
-	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
-	VBROADCASTI128 (R8)(R9*1), Y13
-	VPSLLW         $0x04, Y13, Y13
-	VPAND          Y8, Y13, Y13
-	VPXOR          Y9, Y13, Y13
-	VPSHUFB        Y6, Y13, Y12
-	VCVTDQ2PS      Y12, Y12
-	VMULPS         Y10, Y12, Y12
-	VPSHUFB        Y7, Y13, Y13
-	VCVTDQ2PS      Y13, Y13
-	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   12(DI), Y14
-	VFMADD231PS    Y12, Y14, Y0
-	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y14
-	VFMADD231PS    Y12, Y14, Y2
-	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y14
+	VBROADCASTSS   4(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
 	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R9
+	VBROADCASTI128 (R8)(R9*1), Y13
+	VPSLLW         $0x04, Y13, Y13
+	VPAND          Y8, Y13, Y13
+	VPXOR          Y9, Y13, Y13
+	VPSHUFB        Y6, Y13, Y12
+	VCVTDQ2PS      Y12, Y12
+	VMULPS         Y10, Y12, Y12
+	VPSHUFB        Y7, Y13, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         Y11, Y13, Y13
+	VBROADCASTSS   8(SI), Y14
+	VFMADD231PS    Y12, Y14, Y0
+	VFMADD231PS    Y13, Y14, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y14
+	VFMADD231PS    Y12, Y14, Y2
+	VFMADD231PS    Y13, Y14, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y14
+	VFMADD231PS    Y12, Y14, Y4
+	VFMADD231PS    Y13, Y14, Y5
+	ADDQ           DI, R9
+	VBROADCASTI128 (R8)(R9*1), Y13
+	VPSLLW         $0x04, Y13, Y13
+	VPAND          Y8, Y13, Y13
+	VPXOR          Y9, Y13, Y13
+	VPSHUFB        Y6, Y13, Y12
+	VCVTDQ2PS      Y12, Y12
+	VMULPS         Y10, Y12, Y12
+	VPSHUFB        Y7, Y13, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         Y11, Y13, Y13
+	VBROADCASTSS   12(SI), Y14
+	VFMADD231PS    Y12, Y14, Y0
+	VFMADD231PS    Y13, Y14, Y1
+	VBROADCASTSS   12(SI)(BX*1), Y14
+	VFMADD231PS    Y12, Y14, Y2
+	VFMADD231PS    Y13, Y14, Y3
+	VBROADCASTSS   12(SI)(BX*2), Y14
+	VFMADD231PS    Y12, Y14, Y4
+	VFMADD231PS    Y13, Y14, Y5
+	PREFETCHT1     (R12)(R9*1)
+	ADDQ           DI, R9
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat663
-	MOVQ           AX, R11
+	JNE            repeat717
+	MOVQ           DI, R11
 	SHLQ           $0x04, R11
 	SUBQ           R11, R9
 	MOVQ           $0x00000010, R11
 
-repeat664:
+repeat718:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37440,16 +39634,16 @@ repeat664:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   (DI), Y14
+	VBROADCASTSS   (SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   (DI)(SI*1), Y14
+	VBROADCASTSS   (SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   (DI)(SI*2), Y14
+	VBROADCASTSS   (SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37459,16 +39653,16 @@ repeat664:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   4(DI), Y14
+	VBROADCASTSS   4(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y14
+	VBROADCASTSS   4(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y14
+	VBROADCASTSS   4(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37478,16 +39672,16 @@ repeat664:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   8(DI), Y14
+	VBROADCASTSS   8(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y14
+	VBROADCASTSS   8(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y14
+	VBROADCASTSS   8(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37497,44 +39691,45 @@ repeat664:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   12(DI), Y14
+	VBROADCASTSS   12(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y14
+	VBROADCASTSS   12(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y14
+	VBROADCASTSS   12(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R9
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat664
-	LEAQ           (R9)(AX*2), R9
+	JNE            repeat718
+	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop661
+	JMP            loop715
 
-done662:
+done716:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
-	VMOVUPS      Y0, 64(CX)
+	VMOVUPS      Y0, 64(AX)
 	VMULPS       Y6, Y1, Y1
-	VMOVUPS      Y1, 96(CX)
+	VMOVUPS      Y1, 96(AX)
 	VMULPS       Y6, Y2, Y2
-	VMOVUPS      Y2, 320(CX)
+	VMOVUPS      Y2, 320(AX)
 	VMULPS       Y6, Y3, Y3
-	VMOVUPS      Y3, 352(CX)
+	VMOVUPS      Y3, 352(AX)
 	VMULPS       Y6, Y4, Y4
-	VMOVUPS      Y4, 576(CX)
+	VMOVUPS      Y4, 576(AX)
 	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 608(CX)
-	MOVQ         DX, DI
+	VMOVUPS      Y5, 608(AX)
+	MOVQ         CX, SI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
+	MOVQ         tokens+48(FP), DI
 	MOVQ         keys+16(FP), R8
 	MOVQ         48(R8), R8
 	MOVQ         dim+40(FP), R10
@@ -37546,9 +39741,9 @@ done662:
 	MOVQ         next+24(FP), R11
 	MOVQ         48(R11), R12
 
-loop665:
+loop719:
 	CMPQ       R10, $0x20
-	JL         done666
+	JL         done720
 	MOVQ       keys+16(FP), R11
 	MOVQ       16(R11), R11
 	MOVQ       next+24(FP), R13
@@ -37566,7 +39761,7 @@ loop665:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000010, R11
 
-repeat667:
+repeat721:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -37577,17 +39772,17 @@ repeat667:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   (DI), Y14
+	VBROADCASTSS   (SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   (DI)(SI*1), Y14
+	VBROADCASTSS   (SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   (DI)(SI*2), Y14
+	VBROADCASTSS   (SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
 	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -37598,16 +39793,16 @@ repeat667:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   4(DI), Y14
+	VBROADCASTSS   4(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y14
+	VBROADCASTSS   4(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y14
+	VBROADCASTSS   4(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -37618,17 +39813,17 @@ repeat667:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   8(DI), Y14
+	VBROADCASTSS   8(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y14
+	VBROADCASTSS   8(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y14
+	VBROADCASTSS   8(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
 	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -37639,25 +39834,25 @@ repeat667:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   12(DI), Y14
+	VBROADCASTSS   12(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y14
+	VBROADCASTSS   12(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y14
+	VBROADCASTSS   12(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R9
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat667
-	MOVQ           AX, R11
+	JNE            repeat721
+	MOVQ           DI, R11
 	SHLQ           $0x04, R11
 	SUBQ           R11, R9
 	MOVQ           $0x00000010, R11
 
-repeat668:
+repeat722:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37667,16 +39862,16 @@ repeat668:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   (DI), Y14
+	VBROADCASTSS   (SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   (DI)(SI*1), Y14
+	VBROADCASTSS   (SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   (DI)(SI*2), Y14
+	VBROADCASTSS   (SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37686,16 +39881,16 @@ repeat668:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   4(DI), Y14
+	VBROADCASTSS   4(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y14
+	VBROADCASTSS   4(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y14
+	VBROADCASTSS   4(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37705,16 +39900,16 @@ repeat668:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   8(DI), Y14
+	VBROADCASTSS   8(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y14
+	VBROADCASTSS   8(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y14
+	VBROADCASTSS   8(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37724,44 +39919,45 @@ repeat668:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   12(DI), Y14
+	VBROADCASTSS   12(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y14
+	VBROADCASTSS   12(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y14
+	VBROADCASTSS   12(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R9
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat668
-	LEAQ           (R9)(AX*2), R9
+	JNE            repeat722
+	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop665
+	JMP            loop719
 
-done666:
+done720:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
-	VMOVUPS      Y0, 128(CX)
+	VMOVUPS      Y0, 128(AX)
 	VMULPS       Y6, Y1, Y1
-	VMOVUPS      Y1, 160(CX)
+	VMOVUPS      Y1, 160(AX)
 	VMULPS       Y6, Y2, Y2
-	VMOVUPS      Y2, 384(CX)
+	VMOVUPS      Y2, 384(AX)
 	VMULPS       Y6, Y3, Y3
-	VMOVUPS      Y3, 416(CX)
+	VMOVUPS      Y3, 416(AX)
 	VMULPS       Y6, Y4, Y4
-	VMOVUPS      Y4, 640(CX)
+	VMOVUPS      Y4, 640(AX)
 	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 672(CX)
-	MOVQ         DX, DI
+	VMOVUPS      Y5, 672(AX)
+	MOVQ         CX, SI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
+	MOVQ         tokens+48(FP), DI
 	MOVQ         keys+16(FP), R8
 	MOVQ         56(R8), R8
 	MOVQ         dim+40(FP), R10
@@ -37773,9 +39969,9 @@ done666:
 	MOVQ         next+24(FP), R11
 	MOVQ         56(R11), R12
 
-loop669:
+loop723:
 	CMPQ       R10, $0x20
-	JL         done670
+	JL         done724
 	MOVQ       keys+16(FP), R11
 	MOVQ       24(R11), R11
 	MOVQ       next+24(FP), R13
@@ -37793,7 +39989,7 @@ loop669:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000010, R11
 
-repeat671:
+repeat725:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -37804,16 +40000,16 @@ repeat671:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   (DI), Y14
+	VBROADCASTSS   (SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   (DI)(SI*1), Y14
+	VBROADCASTSS   (SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   (DI)(SI*2), Y14
+	VBROADCASTSS   (SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -37824,67 +40020,67 @@ repeat671:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   4(DI), Y14
+	VBROADCASTSS   4(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y14
+	VBROADCASTSS   4(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y14
-	VFMADD231PS    Y12, Y14, Y4
-	VFMADD231PS    Y13, Y14, Y5
-	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
-	VBROADCASTI128 (R8)(R9*1), Y13
-	VPSLLW         $0x04, Y13, Y13
-	VPAND          Y8, Y13, Y13
-	VPXOR          Y9, Y13, Y13
-	VPSHUFB        Y6, Y13, Y12
-	VCVTDQ2PS      Y12, Y12
-	VMULPS         Y10, Y12, Y12
-	VPSHUFB        Y7, Y13, Y13
-	VCVTDQ2PS      Y13, Y13
-	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   8(DI), Y14
-	VFMADD231PS    Y12, Y14, Y0
-	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y14
-	VFMADD231PS    Y12, Y14, Y2
-	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y14
-	VFMADD231PS    Y12, Y14, Y4
-	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
-	VBROADCASTI128 (R8)(R9*1), Y13
-	VPSLLW         $0x04, Y13, Y13
-	VPAND          Y8, Y13, Y13
-	VPXOR          Y9, Y13, Y13
-	VPSHUFB        Y6, Y13, Y12
-	VCVTDQ2PS      Y12, Y12
-	VMULPS         Y10, Y12, Y12
-	VPSHUFB        Y7, Y13, Y13
-	VCVTDQ2PS      Y13, Y13
-	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   12(DI), Y14
-	VFMADD231PS    Y12, Y14, Y0
-	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y14
-	VFMADD231PS    Y12, Y14, Y2
-	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y14
+	VBROADCASTSS   4(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
 	PREFETCHT1     (R12)(R9*1)
-	ADDQ           AX, R9
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R9
+	VBROADCASTI128 (R8)(R9*1), Y13
+	VPSLLW         $0x04, Y13, Y13
+	VPAND          Y8, Y13, Y13
+	VPXOR          Y9, Y13, Y13
+	VPSHUFB        Y6, Y13, Y12
+	VCVTDQ2PS      Y12, Y12
+	VMULPS         Y10, Y12, Y12
+	VPSHUFB        Y7, Y13, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         Y11, Y13, Y13
+	VBROADCASTSS   8(SI), Y14
+	VFMADD231PS    Y12, Y14, Y0
+	VFMADD231PS    Y13, Y14, Y1
+	VBROADCASTSS   8(SI)(BX*1), Y14
+	VFMADD231PS    Y12, Y14, Y2
+	VFMADD231PS    Y13, Y14, Y3
+	VBROADCASTSS   8(SI)(BX*2), Y14
+	VFMADD231PS    Y12, Y14, Y4
+	VFMADD231PS    Y13, Y14, Y5
+	ADDQ           DI, R9
+	VBROADCASTI128 (R8)(R9*1), Y13
+	VPSLLW         $0x04, Y13, Y13
+	VPAND          Y8, Y13, Y13
+	VPXOR          Y9, Y13, Y13
+	VPSHUFB        Y6, Y13, Y12
+	VCVTDQ2PS      Y12, Y12
+	VMULPS         Y10, Y12, Y12
+	VPSHUFB        Y7, Y13, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         Y11, Y13, Y13
+	VBROADCASTSS   12(SI), Y14
+	VFMADD231PS    Y12, Y14, Y0
+	VFMADD231PS    Y13, Y14, Y1
+	VBROADCASTSS   12(SI)(BX*1), Y14
+	VFMADD231PS    Y12, Y14, Y2
+	VFMADD231PS    Y13, Y14, Y3
+	VBROADCASTSS   12(SI)(BX*2), Y14
+	VFMADD231PS    Y12, Y14, Y4
+	VFMADD231PS    Y13, Y14, Y5
+	PREFETCHT1     (R12)(R9*1)
+	ADDQ           DI, R9
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat671
-	MOVQ           AX, R11
+	JNE            repeat725
+	MOVQ           DI, R11
 	SHLQ           $0x04, R11
 	SUBQ           R11, R9
 	MOVQ           $0x00000010, R11
 
-repeat672:
+repeat726:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37894,16 +40090,16 @@ repeat672:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   (DI), Y14
+	VBROADCASTSS   (SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   (DI)(SI*1), Y14
+	VBROADCASTSS   (SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   (DI)(SI*2), Y14
+	VBROADCASTSS   (SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37913,16 +40109,16 @@ repeat672:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   4(DI), Y14
+	VBROADCASTSS   4(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   4(DI)(SI*1), Y14
+	VBROADCASTSS   4(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   4(DI)(SI*2), Y14
+	VBROADCASTSS   4(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37932,16 +40128,16 @@ repeat672:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   8(DI), Y14
+	VBROADCASTSS   8(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   8(DI)(SI*1), Y14
+	VBROADCASTSS   8(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   8(DI)(SI*2), Y14
+	VBROADCASTSS   8(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
+	ADDQ           DI, R9
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -37951,49 +40147,49 @@ repeat672:
 	VPSHUFB        Y7, Y13, Y13
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         Y11, Y13, Y13
-	VBROADCASTSS   12(DI), Y14
+	VBROADCASTSS   12(SI), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VFMADD231PS    Y13, Y14, Y1
-	VBROADCASTSS   12(DI)(SI*1), Y14
+	VBROADCASTSS   12(SI)(BX*1), Y14
 	VFMADD231PS    Y12, Y14, Y2
 	VFMADD231PS    Y13, Y14, Y3
-	VBROADCASTSS   12(DI)(SI*2), Y14
+	VBROADCASTSS   12(SI)(BX*2), Y14
 	VFMADD231PS    Y12, Y14, Y4
 	VFMADD231PS    Y13, Y14, Y5
-	ADDQ           AX, R9
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R9
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat672
-	LEAQ           (R9)(AX*2), R9
+	JNE            repeat726
+	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop669
+	JMP            loop723
 
-done670:
+done724:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
-	VMOVUPS      Y0, 192(CX)
+	VMOVUPS      Y0, 192(AX)
 	VMULPS       Y6, Y1, Y1
-	VMOVUPS      Y1, 224(CX)
+	VMOVUPS      Y1, 224(AX)
 	VMULPS       Y6, Y2, Y2
-	VMOVUPS      Y2, 448(CX)
+	VMOVUPS      Y2, 448(AX)
 	VMULPS       Y6, Y3, Y3
-	VMOVUPS      Y3, 480(CX)
+	VMOVUPS      Y3, 480(AX)
 	VMULPS       Y6, Y4, Y4
-	VMOVUPS      Y4, 704(CX)
+	VMOVUPS      Y4, 704(AX)
 	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 736(CX)
-	ADDQ         $0x00000300, CX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	SUBQ         $0x00000003, BX
-	JMP          loop655
+	VMOVUPS      Y5, 736(AX)
+	ADDQ         $0x00000300, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000003, DX
+	JMP          loop709
 
-done656:
-loop673:
-	CMPQ    BX, $0x02
-	JL      done674
-	MOVQ    DX, DI
+done710:
+loop727:
+	CMPQ    DX, $0x02
+	JL      done728
+	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -38002,6 +40198,7 @@ loop673:
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
+	MOVQ    tokens+48(FP), DI
 	MOVQ    keys+16(FP), R8
 	MOVQ    32(R8), R9
 	MOVQ    40(R8), R8
@@ -38014,9 +40211,9 @@ loop673:
 	MOVQ    32(R12), R13
 	MOVQ    40(R12), R14
 
-loop675:
+loop729:
 	CMPQ       R11, $0x20
-	JL         done676
+	JL         done730
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R15
@@ -38045,7 +40242,7 @@ loop675:
 	VMOVUPS    Y11, 96(SP)
 	MOVQ       $0x00000010, R12
 
-repeat677:
+repeat731:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSLLW         $0x04, Y12, Y12
 	VPAND          Y10, Y12, Y12
@@ -38066,18 +40263,18 @@ repeat677:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   (DI), Y15
+	VBROADCASTSS   (SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*1), Y15
+	VBROADCASTSS   (SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSLLW         $0x04, Y12, Y12
 	VPAND          Y10, Y12, Y12
@@ -38098,18 +40295,18 @@ repeat677:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   4(DI), Y15
+	VBROADCASTSS   4(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*1), Y15
+	VBROADCASTSS   4(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R14)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSLLW         $0x04, Y12, Y12
 	VPAND          Y10, Y12, Y12
@@ -38130,18 +40327,18 @@ repeat677:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   8(DI), Y15
+	VBROADCASTSS   8(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*1), Y15
+	VBROADCASTSS   8(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSLLW         $0x04, Y12, Y12
 	VPAND          Y10, Y12, Y12
@@ -38162,27 +40359,27 @@ repeat677:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R14)(R10*1)
-	ADDQ           AX, R10
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R10
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat677
-	MOVQ           AX, R12
+	JNE            repeat731
+	MOVQ           DI, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat678:
+repeat732:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPAND          Y10, Y12, Y12
 	VPXOR          highestBits<>+0(SB), Y12, Y12
@@ -38201,17 +40398,17 @@ repeat678:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   (DI), Y15
+	VBROADCASTSS   (SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*1), Y15
+	VBROADCASTSS   (SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPAND          Y10, Y12, Y12
 	VPXOR          highestBits<>+0(SB), Y12, Y12
@@ -38230,17 +40427,17 @@ repeat678:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   4(DI), Y15
+	VBROADCASTSS   4(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*1), Y15
+	VBROADCASTSS   4(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPAND          Y10, Y12, Y12
 	VPXOR          highestBits<>+0(SB), Y12, Y12
@@ -38259,17 +40456,17 @@ repeat678:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   8(DI), Y15
+	VBROADCASTSS   8(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*1), Y15
+	VBROADCASTSS   8(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPAND          Y10, Y12, Y12
 	VPXOR          highestBits<>+0(SB), Y12, Y12
@@ -38288,43 +40485,43 @@ repeat678:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R10
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat678
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat732
+	LEAQ           (R10)(DI*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop675
+	JMP            loop729
 
-done676:
+done730:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, (AX)
 	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y1, 32(AX)
 	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 64(CX)
+	VMOVUPS      Y2, 64(AX)
 	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 96(CX)
+	VMOVUPS      Y3, 96(AX)
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 256(CX)
+	VMOVUPS      Y4, 256(AX)
 	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 288(CX)
+	VMOVUPS      Y5, 288(AX)
 	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 320(CX)
+	VMOVUPS      Y6, 320(AX)
 	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 352(CX)
-	MOVQ         DX, DI
+	VMOVUPS      Y7, 352(AX)
+	MOVQ         CX, SI
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -38333,6 +40530,7 @@ done676:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
+	MOVQ         tokens+48(FP), DI
 	MOVQ         keys+16(FP), R8
 	MOVQ         48(R8), R9
 	MOVQ         56(R8), R8
@@ -38345,9 +40543,9 @@ done676:
 	MOVQ         48(R12), R13
 	MOVQ         56(R12), R14
 
-loop679:
+loop733:
 	CMPQ       R11, $0x20
-	JL         done680
+	JL         done734
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R15
@@ -38376,7 +40574,7 @@ loop679:
 	VMOVUPS    Y11, 96(SP)
 	MOVQ       $0x00000010, R12
 
-repeat681:
+repeat735:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSLLW         $0x04, Y12, Y12
 	VPAND          Y10, Y12, Y12
@@ -38397,18 +40595,18 @@ repeat681:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   (DI), Y15
+	VBROADCASTSS   (SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*1), Y15
+	VBROADCASTSS   (SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSLLW         $0x04, Y12, Y12
 	VPAND          Y10, Y12, Y12
@@ -38429,18 +40627,18 @@ repeat681:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   4(DI), Y15
+	VBROADCASTSS   4(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*1), Y15
+	VBROADCASTSS   4(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R14)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSLLW         $0x04, Y12, Y12
 	VPAND          Y10, Y12, Y12
@@ -38461,18 +40659,18 @@ repeat681:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   8(DI), Y15
+	VBROADCASTSS   8(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*1), Y15
+	VBROADCASTSS   8(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R13)(R10*1)
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSLLW         $0x04, Y12, Y12
 	VPAND          Y10, Y12, Y12
@@ -38493,27 +40691,27 @@ repeat681:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
 	PREFETCHT1     (R14)(R10*1)
-	ADDQ           AX, R10
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R10
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat681
-	MOVQ           AX, R12
+	JNE            repeat735
+	MOVQ           DI, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat682:
+repeat736:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPAND          Y10, Y12, Y12
 	VPXOR          highestBits<>+0(SB), Y12, Y12
@@ -38532,17 +40730,17 @@ repeat682:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   (DI), Y15
+	VBROADCASTSS   (SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   (DI)(SI*1), Y15
+	VBROADCASTSS   (SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPAND          Y10, Y12, Y12
 	VPXOR          highestBits<>+0(SB), Y12, Y12
@@ -38561,17 +40759,17 @@ repeat682:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   4(DI), Y15
+	VBROADCASTSS   4(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   4(DI)(SI*1), Y15
+	VBROADCASTSS   4(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPAND          Y10, Y12, Y12
 	VPXOR          highestBits<>+0(SB), Y12, Y12
@@ -38590,17 +40788,17 @@ repeat682:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   8(DI), Y15
+	VBROADCASTSS   8(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   8(DI)(SI*1), Y15
+	VBROADCASTSS   8(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
+	ADDQ           DI, R10
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPAND          Y10, Y12, Y12
 	VPXOR          highestBits<>+0(SB), Y12, Y12
@@ -38619,53 +40817,53 @@ repeat682:
 	VPSHUFB        Y9, Y14, Y14
 	VCVTDQ2PS      Y14, Y14
 	VMULPS         96(SP), Y14, Y14
-	VBROADCASTSS   12(DI), Y15
+	VBROADCASTSS   12(SI), Y15
 	VFMADD231PS    Y11, Y15, Y0
 	VFMADD231PS    Y12, Y15, Y1
 	VFMADD231PS    Y13, Y15, Y2
 	VFMADD231PS    Y14, Y15, Y3
-	VBROADCASTSS   12(DI)(SI*1), Y15
+	VBROADCASTSS   12(SI)(BX*1), Y15
 	VFMADD231PS    Y11, Y15, Y4
 	VFMADD231PS    Y12, Y15, Y5
 	VFMADD231PS    Y13, Y15, Y6
 	VFMADD231PS    Y14, Y15, Y7
-	ADDQ           AX, R10
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R10
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat682
-	LEAQ           (R10)(AX*2), R10
+	JNE            repeat736
+	LEAQ           (R10)(DI*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop679
+	JMP            loop733
 
-done680:
+done734:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, 128(CX)
+	VMOVUPS      Y0, 128(AX)
 	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 160(CX)
+	VMOVUPS      Y1, 160(AX)
 	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 192(CX)
+	VMOVUPS      Y2, 192(AX)
 	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 224(CX)
+	VMOVUPS      Y3, 224(AX)
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 384(CX)
+	VMOVUPS      Y4, 384(AX)
 	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 416(CX)
+	VMOVUPS      Y5, 416(AX)
 	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 448(CX)
+	VMOVUPS      Y6, 448(AX)
 	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 480(CX)
-	ADDQ         $0x00000200, CX
-	ADDQ         SI, DX
-	ADDQ         SI, DX
-	SUBQ         $0x00000002, BX
-	JMP          loop673
+	VMOVUPS      Y7, 480(AX)
+	ADDQ         $0x00000200, AX
+	ADDQ         BX, CX
+	ADDQ         BX, CX
+	SUBQ         $0x00000002, DX
+	JMP          loop727
 
-done674:
-loop683:
-	CMPQ    BX, $0x01
-	JL      done684
-	MOVQ    DX, DI
+done728:
+loop737:
+	CMPQ    DX, $0x01
+	JL      done738
+	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -38674,6 +40872,7 @@ loop683:
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
+	MOVQ    tokens+48(FP), DI
 	MOVQ    keys+16(FP), R8
 	MOVQ    32(R8), R9
 	MOVQ    40(R8), R10
@@ -38686,9 +40885,9 @@ loop683:
 	VMOVDQU upperNibbles<>+0(SB), Y10
 	VMOVDQU highestBits<>+0(SB), Y11
 
-loop685:
+loop739:
 	CMPQ       R13, $0x20
-	JL         done686
+	JL         done740
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	MOVQ       next+24(FP), R15
@@ -38744,8 +40943,8 @@ loop685:
 	VMOVDQU    (SP), Y12
 	MOVQ       $0x00000010, R14
 
-repeat687:
-	VBROADCASTSS   (DI), Y14
+repeat741:
+	VBROADCASTSS   (SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPSLLW         $0x04, Y15, Y15
 	VPAND          Y10, Y15, Y15
@@ -38800,8 +40999,8 @@ repeat687:
 	MOVQ           next+24(FP), R15
 	MOVQ           48(R15), R15
 	PREFETCHT1     (R15)(R12*1)
-	ADDQ           AX, R12
-	VBROADCASTSS   4(DI), Y14
+	ADDQ           DI, R12
+	VBROADCASTSS   4(SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPSLLW         $0x04, Y15, Y15
 	VPAND          Y10, Y15, Y15
@@ -38856,8 +41055,8 @@ repeat687:
 	MOVQ           next+24(FP), R15
 	MOVQ           56(R15), R15
 	PREFETCHT1     (R15)(R12*1)
-	ADDQ           AX, R12
-	VBROADCASTSS   8(DI), Y14
+	ADDQ           DI, R12
+	VBROADCASTSS   8(SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPSLLW         $0x04, Y15, Y15
 	VPAND          Y10, Y15, Y15
@@ -38912,8 +41111,8 @@ repeat687:
 	MOVQ           next+24(FP), R15
 	MOVQ           48(R15), R15
 	PREFETCHT1     (R15)(R12*1)
-	ADDQ           AX, R12
-	VBROADCASTSS   12(DI), Y14
+	ADDQ           DI, R12
+	VBROADCASTSS   12(SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPSLLW         $0x04, Y15, Y15
 	VPAND          Y10, Y15, Y15
@@ -38968,17 +41167,17 @@ repeat687:
 	MOVQ           next+24(FP), R15
 	MOVQ           56(R15), R15
 	PREFETCHT1     (R15)(R12*1)
-	ADDQ           AX, R12
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R12
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R14
-	JNE            repeat687
-	MOVQ           AX, R14
+	JNE            repeat741
+	MOVQ           DI, R14
 	SHLQ           $0x04, R14
 	SUBQ           R14, R12
 	MOVQ           $0x00000010, R14
 
-repeat688:
-	VBROADCASTSS   (DI), Y14
+repeat742:
+	VBROADCASTSS   (SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPAND          Y10, Y15, Y15
 	VPXOR          Y11, Y15, Y15
@@ -39023,8 +41222,8 @@ repeat688:
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         224(SP), Y13, Y13
 	VFMADD231PS    Y13, Y14, Y7
-	ADDQ           AX, R12
-	VBROADCASTSS   4(DI), Y14
+	ADDQ           DI, R12
+	VBROADCASTSS   4(SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPAND          Y10, Y15, Y15
 	VPXOR          Y11, Y15, Y15
@@ -39069,8 +41268,8 @@ repeat688:
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         224(SP), Y13, Y13
 	VFMADD231PS    Y13, Y14, Y7
-	ADDQ           AX, R12
-	VBROADCASTSS   8(DI), Y14
+	ADDQ           DI, R12
+	VBROADCASTSS   8(SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPAND          Y10, Y15, Y15
 	VPXOR          Y11, Y15, Y15
@@ -39115,8 +41314,8 @@ repeat688:
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         224(SP), Y13, Y13
 	VFMADD231PS    Y13, Y14, Y7
-	ADDQ           AX, R12
-	VBROADCASTSS   12(DI), Y14
+	ADDQ           DI, R12
+	VBROADCASTSS   12(SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPAND          Y10, Y15, Y15
 	VPXOR          Y11, Y15, Y15
@@ -39161,38 +41360,38 @@ repeat688:
 	VCVTDQ2PS      Y13, Y13
 	VMULPS         224(SP), Y13, Y13
 	VFMADD231PS    Y13, Y14, Y7
-	ADDQ           AX, R12
-	ADDQ           $0x00000010, DI
+	ADDQ           DI, R12
+	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R14
-	JNE            repeat688
-	LEAQ           (R12)(AX*2), R12
+	JNE            repeat742
+	LEAQ           (R12)(DI*2), R12
 	SUBQ           $0x00000020, R13
-	JMP            loop685
+	JMP            loop739
 
-done686:
+done740:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, (AX)
 	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y1, 32(AX)
 	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 64(CX)
+	VMOVUPS      Y2, 64(AX)
 	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 96(CX)
+	VMOVUPS      Y3, 96(AX)
 	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 128(CX)
+	VMOVUPS      Y4, 128(AX)
 	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 160(CX)
+	VMOVUPS      Y5, 160(AX)
 	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 192(CX)
+	VMOVUPS      Y6, 192(AX)
 	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 224(CX)
-	ADDQ         $0x00000100, CX
-	ADDQ         SI, DX
-	SUBQ         $0x00000001, BX
-	JMP          loop683
+	VMOVUPS      Y7, 224(AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         BX, CX
+	SUBQ         $0x00000001, DX
+	JMP          loop737
 
-done684:
+done738:
 	VZEROUPPER
 	RET
 
@@ -39226,6 +41425,1621 @@ DATA unitQ4_0<>+24(SB)/4, $0x31800000
 DATA unitQ4_0<>+28(SB)/4, $0x31800000
 GLOBL unitQ4_0<>(SB), RODATA|NOPTR, $32
 
+// func keepScoresQ4_0(dst *float32, q *float32, keys **byte, next **byte, room *float32, n int, dim int, tokens int, scale float32)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·keepScoresQ4_0(SB), NOSPLIT, $256-68
+	MOVQ    dst+0(FP), AX
+	MOVQ    q+8(FP), CX
+	MOVQ    dim+48(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    CX, BX
+	LEAQ    (BX)(DX*2), SI
+	ADDQ    DX, SI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
+	MOVQ    room+32(FP), DI
+	ADDQ    $0x00000000, DI
+	MOVQ    tokens+56(FP), R8
+	MOVQ    keys+16(FP), R9
+	MOVQ    32(R9), R9
+	MOVQ    dim+48(FP), R11
+	XORQ    R10, R10
+	VMOVDQU spread0<>+0(SB), Y12
+	MOVQ    next+24(FP), R12
+	MOVQ    32(R12), R13
+
+loop743:
+	CMPQ       R11, $0x20
+	JL         done744
+	MOVQ       keys+16(FP), R12
+	MOVQ       (R12), R12
+	MOVQ       next+24(FP), R14
+	MOVQ       (R14), R14
+	PREFETCHT1 (R14)(R10*1)
+	VCVTPH2PS  (R12)(R10*1), Y13
+	VMULPS     unitQ4_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, (SP)
+	MOVQ       keys+16(FP), R12
+	MOVQ       (R12), R12
+	VCVTPH2PS  16(R12)(R10*1), Y13
+	VMULPS     unitQ4_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, 32(SP)
+	MOVQ       $0x00000010, R12
+
+repeat745:
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   (SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   (SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   4(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   4(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   4(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   8(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   8(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   8(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   12(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   12(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   12(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   12(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   12(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   12(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, SI
+	SUBQ           $0x00000004, R12
+	JNE            repeat745
+	MOVQ           R8, R12
+	SHLQ           $0x04, R12
+	SUBQ           R12, R10
+	MOVQ           $0x00000010, R12
+
+repeat746:
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   (SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   (SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   4(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   4(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   4(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   8(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   8(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   8(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   12(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   12(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   12(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   12(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   12(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   12(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, SI
+	SUBQ           $0x00000004, R12
+	JNE            repeat746
+	LEAQ           (R10)(R8*2), R10
+	SUBQ           $0x00000020, R11
+	JMP            loop743
+
+done744:
+	VBROADCASTSS scale+64(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 256(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 288(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 512(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 544(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 768(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 800(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1280(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1312(AX)
+	MOVQ         CX, BX
+	LEAQ         (BX)(DX*2), SI
+	ADDQ         DX, SI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+	MOVQ         room+32(FP), DI
+	ADDQ         $0x00000040, DI
+	MOVQ         tokens+56(FP), R8
+	MOVQ         keys+16(FP), R9
+	MOVQ         40(R9), R9
+	MOVQ         dim+48(FP), R11
+	XORQ         R10, R10
+	VMOVDQU      spread0<>+0(SB), Y12
+	MOVQ         next+24(FP), R12
+	MOVQ         40(R12), R13
+
+loop747:
+	CMPQ       R11, $0x20
+	JL         done748
+	MOVQ       keys+16(FP), R12
+	MOVQ       8(R12), R12
+	MOVQ       next+24(FP), R14
+	MOVQ       8(R14), R14
+	PREFETCHT1 (R14)(R10*1)
+	VCVTPH2PS  (R12)(R10*1), Y13
+	VMULPS     unitQ4_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, (SP)
+	MOVQ       keys+16(FP), R12
+	MOVQ       8(R12), R12
+	VCVTPH2PS  16(R12)(R10*1), Y13
+	VMULPS     unitQ4_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, 32(SP)
+	MOVQ       $0x00000010, R12
+
+repeat749:
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   (SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   (SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   4(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   4(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   4(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   8(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   8(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   8(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   12(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   12(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   12(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   12(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   12(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   12(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, SI
+	SUBQ           $0x00000004, R12
+	JNE            repeat749
+	MOVQ           R8, R12
+	SHLQ           $0x04, R12
+	SUBQ           R12, R10
+	MOVQ           $0x00000010, R12
+
+repeat750:
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   (SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   (SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   4(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   4(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   4(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   8(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   8(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   8(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   12(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   12(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   12(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   12(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   12(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   12(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, SI
+	SUBQ           $0x00000004, R12
+	JNE            repeat750
+	LEAQ           (R10)(R8*2), R10
+	SUBQ           $0x00000020, R11
+	JMP            loop747
+
+done748:
+	VBROADCASTSS scale+64(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 96(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 320(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 352(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 576(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 608(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 832(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 864(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1088(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1120(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	MOVQ         n+40(FP), DI
+	LEAQ         1536(AX), BX
+	MOVQ         CX, SI
+	ADDQ         DX, SI
+	ADDQ         DX, SI
+	ADDQ         DX, SI
+	ADDQ         DX, SI
+	ADDQ         DX, SI
+	ADDQ         DX, SI
+	SUBQ         $0x00000006, DI
+
+loop751:
+	CMPQ   DI, $0x02
+	JL     done752
+	MOVQ   SI, R8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   room+32(FP), R9
+	MOVQ   dim+48(FP), R10
+
+loop753:
+	CMPQ         R10, $0x01
+	JL           done754
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	VMOVUPS      64(R9), Y10
+	VMOVUPS      96(R9), Y11
+	VBROADCASTSS (R8), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R8)(DX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000004, R8
+	SUBQ         $0x00000001, R10
+	JMP          loop753
+
+done754:
+	VBROADCASTSS scale+64(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, (BX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 32(BX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 64(BX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 96(BX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 256(BX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 288(BX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 320(BX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 352(BX)
+	ADDQ         $0x00000200, BX
+	ADDQ         DX, SI
+	ADDQ         DX, SI
+	SUBQ         $0x00000002, DI
+	JMP          loop751
+
+done752:
+loop755:
+	CMPQ   DI, $0x01
+	JL     done756
+	MOVQ   SI, R8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   room+32(FP), R9
+	MOVQ   dim+48(FP), R10
+
+loop757:
+	CMPQ         R10, $0x01
+	JL           done758
+	VBROADCASTSS (R8), Y5
+	VMOVUPS      (R9), Y4
+	VFMADD231PS  Y4, Y5, Y0
+	VMOVUPS      32(R9), Y4
+	VFMADD231PS  Y4, Y5, Y1
+	VMOVUPS      64(R9), Y4
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVUPS      96(R9), Y4
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000004, R8
+	SUBQ         $0x00000001, R10
+	JMP          loop757
+
+done758:
+	VBROADCASTSS scale+64(FP), Y4
+	VMULPS       Y4, Y0, Y0
+	VMOVUPS      Y0, (BX)
+	VMULPS       Y4, Y1, Y1
+	VMOVUPS      Y1, 32(BX)
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      Y2, 64(BX)
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      Y3, 96(BX)
+	ADDQ         $0x00000100, BX
+	ADDQ         DX, SI
+	SUBQ         $0x00000001, DI
+	JMP          loop755
+
+done756:
+	MOVQ    CX, BX
+	LEAQ    (BX)(DX*2), SI
+	ADDQ    DX, SI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
+	MOVQ    room+32(FP), DI
+	ADDQ    $0x00000000, DI
+	MOVQ    tokens+56(FP), R8
+	MOVQ    keys+16(FP), R9
+	MOVQ    48(R9), R9
+	MOVQ    dim+48(FP), R11
+	XORQ    R10, R10
+	VMOVDQU spread0<>+0(SB), Y12
+	MOVQ    next+24(FP), R12
+	MOVQ    48(R12), R13
+
+loop759:
+	CMPQ       R11, $0x20
+	JL         done760
+	MOVQ       keys+16(FP), R12
+	MOVQ       16(R12), R12
+	MOVQ       next+24(FP), R14
+	MOVQ       16(R14), R14
+	PREFETCHT1 (R14)(R10*1)
+	VCVTPH2PS  (R12)(R10*1), Y13
+	VMULPS     unitQ4_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, (SP)
+	MOVQ       keys+16(FP), R12
+	MOVQ       16(R12), R12
+	VCVTPH2PS  16(R12)(R10*1), Y13
+	VMULPS     unitQ4_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, 32(SP)
+	MOVQ       $0x00000010, R12
+
+repeat761:
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   (SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   (SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   4(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   4(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   4(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   8(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   8(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   8(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   12(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   12(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   12(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   12(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   12(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   12(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, SI
+	SUBQ           $0x00000004, R12
+	JNE            repeat761
+	MOVQ           R8, R12
+	SHLQ           $0x04, R12
+	SUBQ           R12, R10
+	MOVQ           $0x00000010, R12
+
+repeat762:
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   (SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   (SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   4(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   4(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   4(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   8(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   8(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   8(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   12(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   12(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   12(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   12(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   12(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   12(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, SI
+	SUBQ           $0x00000004, R12
+	JNE            repeat762
+	LEAQ           (R10)(R8*2), R10
+	SUBQ           $0x00000020, R11
+	JMP            loop759
+
+done760:
+	VBROADCASTSS scale+64(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, 128(AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 160(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 384(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 416(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 640(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 672(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 896(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 928(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1408(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1440(AX)
+	MOVQ         CX, BX
+	LEAQ         (BX)(DX*2), SI
+	ADDQ         DX, SI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+	MOVQ         room+32(FP), DI
+	ADDQ         $0x00000040, DI
+	MOVQ         tokens+56(FP), R8
+	MOVQ         keys+16(FP), R9
+	MOVQ         56(R9), R9
+	MOVQ         dim+48(FP), R11
+	XORQ         R10, R10
+	VMOVDQU      spread0<>+0(SB), Y12
+	MOVQ         next+24(FP), R12
+	MOVQ         56(R12), R13
+
+loop763:
+	CMPQ       R11, $0x20
+	JL         done764
+	MOVQ       keys+16(FP), R12
+	MOVQ       24(R12), R12
+	MOVQ       next+24(FP), R14
+	MOVQ       24(R14), R14
+	PREFETCHT1 (R14)(R10*1)
+	VCVTPH2PS  (R12)(R10*1), Y13
+	VMULPS     unitQ4_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, (SP)
+	MOVQ       keys+16(FP), R12
+	MOVQ       24(R12), R12
+	VCVTPH2PS  16(R12)(R10*1), Y13
+	VMULPS     unitQ4_0<>+0(SB), Y13, Y13
+	VMOVUPS    Y13, 32(SP)
+	MOVQ       $0x00000010, R12
+
+repeat765:
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   (SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   (SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   4(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   4(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   4(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   8(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   8(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   8(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   12(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   12(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   12(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   12(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   12(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   12(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	PREFETCHT1     (R13)(R10*1)
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, SI
+	SUBQ           $0x00000004, R12
+	JNE            repeat765
+	MOVQ           R8, R12
+	SHLQ           $0x04, R12
+	SUBQ           R12, R10
+	MOVQ           $0x00000010, R12
+
+repeat766:
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   (BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   (BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   (SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   (SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   (SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   4(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   4(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   4(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   4(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   4(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   4(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   8(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   8(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   8(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   8(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   8(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   8(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	VBROADCASTI128 (R9)(R10*1), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         (SP), Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         32(SP), Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   12(BX), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   12(BX)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   12(BX)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   12(SI), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   12(SI)(DX*1), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   12(SI)(DX*2), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           R8, R10
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, SI
+	SUBQ           $0x00000004, R12
+	JNE            repeat766
+	LEAQ           (R10)(R8*2), R10
+	SUBQ           $0x00000020, R11
+	JMP            loop763
+
+done764:
+	VBROADCASTSS scale+64(FP), Y12
+	VMULPS       Y12, Y0, Y0
+	VMOVUPS      Y0, 192(AX)
+	VMULPS       Y12, Y1, Y1
+	VMOVUPS      Y1, 224(AX)
+	VMULPS       Y12, Y2, Y2
+	VMOVUPS      Y2, 448(AX)
+	VMULPS       Y12, Y3, Y3
+	VMOVUPS      Y3, 480(AX)
+	VMULPS       Y12, Y4, Y4
+	VMOVUPS      Y4, 704(AX)
+	VMULPS       Y12, Y5, Y5
+	VMOVUPS      Y5, 736(AX)
+	VMULPS       Y12, Y6, Y6
+	VMOVUPS      Y6, 960(AX)
+	VMULPS       Y12, Y7, Y7
+	VMOVUPS      Y7, 992(AX)
+	VMULPS       Y12, Y8, Y8
+	VMOVUPS      Y8, 1216(AX)
+	VMULPS       Y12, Y9, Y9
+	VMOVUPS      Y9, 1248(AX)
+	VMULPS       Y12, Y10, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 1504(AX)
+	MOVQ         n+40(FP), BX
+	LEAQ         1536(AX), AX
+	ADDQ         DX, CX
+	ADDQ         DX, CX
+	ADDQ         DX, CX
+	ADDQ         DX, CX
+	ADDQ         DX, CX
+	ADDQ         DX, CX
+	SUBQ         $0x00000006, BX
+
+loop767:
+	CMPQ   BX, $0x02
+	JL     done768
+	MOVQ   CX, SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   room+32(FP), DI
+	MOVQ   dim+48(FP), R8
+
+loop769:
+	CMPQ         R8, $0x01
+	JL           done770
+	VMOVUPS      (DI), Y8
+	VMOVUPS      32(DI), Y9
+	VMOVUPS      64(DI), Y10
+	VMOVUPS      96(DI), Y11
+	VBROADCASTSS (SI), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (SI)(DX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         $0x00000080, DI
+	ADDQ         $0x00000004, SI
+	SUBQ         $0x00000001, R8
+	JMP          loop769
+
+done770:
+	VBROADCASTSS scale+64(FP), Y8
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, 128(AX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 160(AX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 192(AX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 224(AX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 384(AX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 416(AX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 448(AX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 480(AX)
+	ADDQ         $0x00000200, AX
+	ADDQ         DX, CX
+	ADDQ         DX, CX
+	SUBQ         $0x00000002, BX
+	JMP          loop767
+
+done768:
+loop771:
+	CMPQ   BX, $0x01
+	JL     done772
+	MOVQ   CX, SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   room+32(FP), DI
+	MOVQ   dim+48(FP), R8
+
+loop773:
+	CMPQ         R8, $0x01
+	JL           done774
+	VBROADCASTSS (SI), Y5
+	VMOVUPS      (DI), Y4
+	VFMADD231PS  Y4, Y5, Y0
+	VMOVUPS      32(DI), Y4
+	VFMADD231PS  Y4, Y5, Y1
+	VMOVUPS      64(DI), Y4
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVUPS      96(DI), Y4
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         $0x00000080, DI
+	ADDQ         $0x00000004, SI
+	SUBQ         $0x00000001, R8
+	JMP          loop773
+
+done774:
+	VBROADCASTSS scale+64(FP), Y4
+	VMULPS       Y4, Y0, Y0
+	VMOVUPS      Y0, 128(AX)
+	VMULPS       Y4, Y1, Y1
+	VMOVUPS      Y1, 160(AX)
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      Y2, 192(AX)
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      Y3, 224(AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         DX, CX
+	SUBQ         $0x00000001, BX
+	JMP          loop771
+
+done772:
+	VZEROUPPER
+	RET
+
 // func mixQ4_0(acc *float32, p *float32, values **byte, next **byte, n int, dim int, first int, last int, corrections *float32)
 // Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
 TEXT ·mixQ4_0(SB), NOSPLIT, $256-72
@@ -39236,15 +43050,15 @@ TEXT ·mixQ4_0(SB), NOSPLIT, $256-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop689:
+loop775:
 	CMPQ DX, $0x06
-	JL   done690
+	JL   done776
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop691:
+loop777:
 	CMPQ         R8, $0x20
-	JL           done692
+	JL           done778
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -39456,10 +43270,10 @@ loop691:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+48(FP), R10
 
-place693:
+place779:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done694
+	JLE     done780
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -39480,7 +43294,7 @@ place693:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat695:
+repeat781:
 	VBROADCASTSS   (SP)(R10*4), Y15
 	VBROADCASTI128 2(R12), Y14
 	VPSLLW         $0x04, Y14, Y14
@@ -39514,10 +43328,10 @@ repeat695:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat695
-	JMP            place693
+	JNE            repeat781
+	JMP            place779
 
-done694:
+done780:
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -39561,10 +43375,10 @@ done694:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+48(FP), R10
 
-place696:
+place782:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done697
+	JLE     done783
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -39585,7 +43399,7 @@ place696:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat698:
+repeat784:
 	VBROADCASTSS   (SP)(R10*4), Y15
 	VBROADCASTI128 2(R12), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -39617,10 +43431,10 @@ repeat698:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat698
-	JMP            place696
+	JNE            repeat784
+	JMP            place782
 
-done697:
+done783:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -39638,9 +43452,9 @@ done697:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop691
+	JMP     loop777
 
-done692:
+done778:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -39650,18 +43464,18 @@ done692:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop689
+	JMP  loop775
 
-done690:
-loop699:
+done776:
+loop785:
 	CMPQ DX, $0x04
-	JL   done700
+	JL   done786
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop701:
+loop787:
 	CMPQ         R8, $0x20
-	JL           done702
+	JL           done788
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -39870,10 +43684,10 @@ loop701:
 	VMOVDQU      highestBits<>+0(SB), Y11
 	MOVQ         first+48(FP), R10
 
-place703:
+place789:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done704
+	JLE     done790
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -39894,7 +43708,7 @@ place703:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat705:
+repeat791:
 	VBROADCASTSS   (SP)(R10*4), Y14
 	VBROADCASTI128 2(R12), Y13
 	VPSLLW         $0x04, Y13, Y13
@@ -39922,10 +43736,10 @@ repeat705:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat705
-	JMP            place703
+	JNE            repeat791
+	JMP            place789
 
-done704:
+done790:
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -39962,10 +43776,10 @@ done704:
 	VMOVDQU      highestBits<>+0(SB), Y11
 	MOVQ         first+48(FP), R10
 
-place706:
+place792:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done707
+	JLE     done793
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -39986,7 +43800,7 @@ place706:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat708:
+repeat794:
 	VBROADCASTSS   (SP)(R10*4), Y14
 	VBROADCASTI128 2(R12), Y13
 	VPAND          Y10, Y13, Y13
@@ -40012,10 +43826,10 @@ repeat708:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat708
-	JMP            place706
+	JNE            repeat794
+	JMP            place792
 
-done707:
+done793:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -40029,9 +43843,9 @@ done707:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop701
+	JMP     loop787
 
-done702:
+done788:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -40039,18 +43853,18 @@ done702:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop699
+	JMP  loop785
 
-done700:
-loop709:
+done786:
+loop795:
 	CMPQ DX, $0x03
-	JL   done710
+	JL   done796
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop711:
+loop797:
 	CMPQ         R8, $0x20
-	JL           done712
+	JL           done798
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -40254,10 +44068,10 @@ loop711:
 	VMOVDQU      highestBits<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place713:
+place799:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done714
+	JLE     done800
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -40278,7 +44092,7 @@ place713:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat715:
+repeat801:
 	VBROADCASTSS   (SP)(R10*4), Y12
 	VBROADCASTI128 2(R12), Y11
 	VPSLLW         $0x04, Y11, Y11
@@ -40303,10 +44117,10 @@ repeat715:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat715
-	JMP            place713
+	JNE            repeat801
+	JMP            place799
 
-done714:
+done800:
 	LEAQ         (AX)(DI*4), R9
 	VMOVUPS      Y0, (R9)
 	VMOVUPS      Y1, 32(R9)
@@ -40334,10 +44148,10 @@ done714:
 	VMOVDQU      highestBits<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place716:
+place802:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done717
+	JLE     done803
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -40358,7 +44172,7 @@ place716:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat718:
+repeat804:
 	VBROADCASTSS   (SP)(R10*4), Y12
 	VBROADCASTI128 2(R12), Y11
 	VPAND          Y8, Y11, Y11
@@ -40381,10 +44195,10 @@ repeat718:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat718
-	JMP            place716
+	JNE            repeat804
+	JMP            place802
 
-done717:
+done803:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -40394,27 +44208,27 @@ done717:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop711
+	JMP     loop797
 
-done712:
+done798:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop709
+	JMP  loop795
 
-done710:
-loop719:
+done796:
+loop805:
 	CMPQ DX, $0x02
-	JL   done720
+	JL   done806
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop721:
+loop807:
 	CMPQ         R8, $0x20
-	JL           done722
+	JL           done808
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -40434,10 +44248,10 @@ loop721:
 	VMOVDQU      upperNibbles<>+0(SB), Y10
 	MOVQ         first+48(FP), R10
 
-place723:
+place809:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done724
+	JLE     done810
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -40458,7 +44272,7 @@ place723:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat725:
+repeat811:
 	VPBROADCASTW   (R12), X15
 	VCVTPH2PS      X15, Y15
 	VMULPS         unitQ4_0<>+0(SB), Y15, Y15
@@ -40495,10 +44309,10 @@ repeat725:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat725
-	JMP            place723
+	JNE            repeat811
+	JMP            place809
 
-done724:
+done810:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -40510,26 +44324,26 @@ done724:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop721
+	JMP     loop807
 
-done722:
+done808:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop719
+	JMP  loop805
 
-done720:
-loop726:
+done806:
+loop812:
 	CMPQ DX, $0x01
-	JL   done727
+	JL   done813
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop728:
+loop814:
 	CMPQ         R8, $0x40
-	JL           done729
+	JL           done815
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -40549,10 +44363,10 @@ loop728:
 	VMOVDQU      highestBits<>+0(SB), Y11
 	MOVQ         first+48(FP), R10
 
-place730:
+place816:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done731
+	JLE     done817
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -40573,7 +44387,7 @@ place730:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat732:
+repeat818:
 	VBROADCASTSS   (CX)(R10*4), Y13
 	VPBROADCASTW   (R12), X14
 	VCVTPH2PS      X14, Y14
@@ -40632,10 +44446,10 @@ repeat732:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat732
-	JMP            place730
+	JNE            repeat818
+	JMP            place816
 
-done731:
+done817:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -40647,12 +44461,12 @@ done731:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop728
+	JMP     loop814
 
-done729:
-loop733:
+done815:
+loop819:
 	CMPQ         R8, $0x20
-	JL           done734
+	JL           done820
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -40668,10 +44482,10 @@ loop733:
 	VMOVDQU      highestBits<>+0(SB), Y7
 	MOVQ         first+48(FP), R10
 
-place735:
+place821:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done736
+	JLE     done822
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -40692,7 +44506,7 @@ place735:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat737:
+repeat823:
 	VBROADCASTSS   (CX)(R10*4), Y9
 	VPBROADCASTW   (R12), X10
 	VCVTPH2PS      X10, Y10
@@ -40724,10 +44538,10 @@ repeat737:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat737
-	JMP            place735
+	JNE            repeat823
+	JMP            place821
 
-done736:
+done822:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -40735,16 +44549,565 @@ done736:
 	VMOVUPS Y3, 96(R9)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop733
+	JMP     loop819
 
-done734:
+done820:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop726
+	JMP  loop812
 
-done727:
+done813:
+	VZEROUPPER
+	RET
+
+// func keepMixQ4_0(acc *float32, p *float32, values **byte, next **byte, room *float32, n int, dim int, first int, last int, corrections *float32)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
+TEXT ·keepMixQ4_0(SB), NOSPLIT, $256-80
+	MOVQ dim+48(FP), AX
+	MOVQ dim+48(FP), DX
+	SHLQ $0x02, AX
+	XORQ CX, CX
+
+loop824:
+	CMPQ         DX, $0x20
+	JL           done825
+	MOVQ         p+8(FP), BX
+	MOVQ         acc+0(FP), SI
+	MOVQ         corrections+72(FP), DI
+	LEAQ         (SI)(CX*4), R8
+	LEAQ         (R8)(AX*2), R9
+	ADDQ         AX, R9
+	VBROADCASTSS (DI), Y1
+	VMULPS       (R8), Y1, Y0
+	VMULPS       32(R8), Y1, Y1
+	VBROADCASTSS 4(DI), Y3
+	VMULPS       (R8)(AX*1), Y3, Y2
+	VMULPS       32(R8)(AX*1), Y3, Y3
+	VBROADCASTSS 8(DI), Y5
+	VMULPS       (R8)(AX*2), Y5, Y4
+	VMULPS       32(R8)(AX*2), Y5, Y5
+	VBROADCASTSS 12(DI), Y7
+	VMULPS       (R9), Y7, Y6
+	VMULPS       32(R9), Y7, Y7
+	VBROADCASTSS 16(DI), Y9
+	VMULPS       (R9)(AX*1), Y9, Y8
+	VMULPS       32(R9)(AX*1), Y9, Y9
+	VBROADCASTSS 20(DI), Y11
+	VMULPS       (R9)(AX*2), Y11, Y10
+	VMULPS       32(R9)(AX*2), Y11, Y11
+	MOVQ         first+56(FP), DI
+	MOVQ         room+32(FP), R8
+	IMUL3Q       $0x00000080, DI, DI
+	ADDQ         R8, DI
+	ADDQ         $0x00000000, DI
+	MOVQ         dim+48(FP), R8
+	SHRQ         $0x05, R8
+	IMUL3Q       $0x00000012, R8, R8
+	MOVQ         values+16(FP), R9
+	MOVQ         (R9), R9
+	MOVQ         CX, R10
+	SHRQ         $0x05, R10
+	IMUL3Q       $0x00000012, R10, R10
+	ADDQ         R10, R9
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ4_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, (SP)
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ4_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, 32(SP)
+	MOVQ         values+16(FP), R9
+	MOVQ         8(R9), R9
+	MOVQ         CX, R10
+	SHRQ         $0x05, R10
+	IMUL3Q       $0x00000012, R10, R10
+	ADDQ         R10, R9
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ4_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, 64(SP)
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ4_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, 96(SP)
+	MOVQ         values+16(FP), R9
+	MOVQ         16(R9), R9
+	MOVQ         CX, R10
+	SHRQ         $0x05, R10
+	IMUL3Q       $0x00000012, R10, R10
+	ADDQ         R10, R9
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ4_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, 128(SP)
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ4_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, 160(SP)
+	MOVQ         values+16(FP), R9
+	MOVQ         24(R9), R9
+	MOVQ         CX, R10
+	SHRQ         $0x05, R10
+	IMUL3Q       $0x00000012, R10, R10
+	ADDQ         R10, R9
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ4_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, 192(SP)
+	VPXOR        X12, X12, X12
+	VPINSRW      $0x00, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x01, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x02, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x03, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x04, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x05, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x06, (R9), X12, X12
+	ADDQ         R8, R9
+	VPINSRW      $0x07, (R9), X12, X12
+	ADDQ         R8, R9
+	VCVTPH2PS    X12, Y12
+	VMULPS       unitQ4_0<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, 224(SP)
+	VMOVDQU      spread0<>+0(SB), Y12
+	MOVQ         first+56(FP), R9
+
+place826:
+	MOVQ    last+64(FP), R10
+	SUBQ    R9, R10
+	JLE     done827
+	MOVQ    R9, R11
+	ANDQ    $0x0f, R11
+	MOVQ    $0x00000010, R12
+	SUBQ    R11, R12
+	CMPQ    R10, R12
+	CMOVQGT R12, R10
+	IMULQ   R8, R11
+	MOVQ    CX, R12
+	SHRQ    $0x05, R12
+	IMUL3Q  $0x00000012, R12, R12
+	ADDQ    R12, R11
+	MOVQ    next+24(FP), R14
+	MOVQ    R9, R12
+	SHRQ    $0x04, R12
+	MOVQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	MOVQ    (R14)(R12*8), R12
+	ADDQ    R12, R11
+	SUBQ    R12, R13
+
+repeat828:
+	VBROADCASTSS   (SP)(R9*4), Y15
+	VBROADCASTI128 2(R11), Y14
+	VPSLLW         $0x04, Y14, Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         Y15, Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         Y15, Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   256(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   512(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   768(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   1024(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   1280(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           $0x00000080, DI
+	PREFETCHT1     (R11)(R13*1)
+	INCQ           R9
+	ADDQ           R8, R11
+	SUBQ           $0x00000001, R10
+	JNE            repeat828
+	JMP            place826
+
+done827:
+	LEAQ         (SI)(CX*4), BX
+	LEAQ         (BX)(AX*2), SI
+	ADDQ         AX, SI
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	VMOVUPS      Y2, (BX)(AX*1)
+	VMOVUPS      Y3, 32(BX)(AX*1)
+	VMOVUPS      Y4, (BX)(AX*2)
+	VMOVUPS      Y5, 32(BX)(AX*2)
+	VMOVUPS      Y6, (SI)
+	VMOVUPS      Y7, 32(SI)
+	VMOVUPS      Y8, (SI)(AX*1)
+	VMOVUPS      Y9, 32(SI)(AX*1)
+	VMOVUPS      Y10, (SI)(AX*2)
+	VMOVUPS      Y11, 32(SI)(AX*2)
+	ADDQ         $0x00000010, CX
+	MOVQ         p+8(FP), BX
+	MOVQ         acc+0(FP), SI
+	MOVQ         corrections+72(FP), DI
+	LEAQ         (SI)(CX*4), R8
+	LEAQ         (R8)(AX*2), R9
+	ADDQ         AX, R9
+	VBROADCASTSS (DI), Y1
+	VMULPS       (R8), Y1, Y0
+	VMULPS       32(R8), Y1, Y1
+	VBROADCASTSS 4(DI), Y3
+	VMULPS       (R8)(AX*1), Y3, Y2
+	VMULPS       32(R8)(AX*1), Y3, Y3
+	VBROADCASTSS 8(DI), Y5
+	VMULPS       (R8)(AX*2), Y5, Y4
+	VMULPS       32(R8)(AX*2), Y5, Y5
+	VBROADCASTSS 12(DI), Y7
+	VMULPS       (R9), Y7, Y6
+	VMULPS       32(R9), Y7, Y7
+	VBROADCASTSS 16(DI), Y9
+	VMULPS       (R9)(AX*1), Y9, Y8
+	VMULPS       32(R9)(AX*1), Y9, Y9
+	VBROADCASTSS 20(DI), Y11
+	VMULPS       (R9)(AX*2), Y11, Y10
+	VMULPS       32(R9)(AX*2), Y11, Y11
+	MOVQ         first+56(FP), DI
+	MOVQ         room+32(FP), R8
+	IMUL3Q       $0x00000080, DI, DI
+	ADDQ         R8, DI
+	ADDQ         $0x00000040, DI
+	MOVQ         dim+48(FP), R8
+	SHRQ         $0x05, R8
+	IMUL3Q       $0x00000012, R8, R8
+	VMOVDQU      spread0<>+0(SB), Y12
+	MOVQ         first+56(FP), R9
+
+place829:
+	MOVQ    last+64(FP), R10
+	SUBQ    R9, R10
+	JLE     done830
+	MOVQ    R9, R11
+	ANDQ    $0x0f, R11
+	MOVQ    $0x00000010, R12
+	SUBQ    R11, R12
+	CMPQ    R10, R12
+	CMOVQGT R12, R10
+	IMULQ   R8, R11
+	MOVQ    CX, R12
+	SHRQ    $0x05, R12
+	IMUL3Q  $0x00000012, R12, R12
+	ADDQ    R12, R11
+	MOVQ    next+24(FP), R14
+	MOVQ    R9, R12
+	SHRQ    $0x04, R12
+	MOVQ    (R14)(R12*8), R13
+	MOVQ    values+16(FP), R14
+	MOVQ    (R14)(R12*8), R12
+	ADDQ    R12, R11
+	SUBQ    R12, R13
+
+repeat831:
+	VBROADCASTSS   (SP)(R9*4), Y15
+	VBROADCASTI128 2(R11), Y14
+	VPAND          upperNibbles<>+0(SB), Y14, Y14
+	VPXOR          highestBits<>+0(SB), Y14, Y14
+	VPSHUFB        Y12, Y14, Y13
+	VCVTDQ2PS      Y13, Y13
+	VMULPS         Y15, Y13, Y13
+	VMOVUPS        Y13, (DI)
+	VPSHUFB        spread8<>+0(SB), Y14, Y14
+	VCVTDQ2PS      Y14, Y14
+	VMULPS         Y15, Y14, Y14
+	VMOVUPS        Y14, 32(DI)
+	VBROADCASTSS   (BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y0
+	VFMADD231PS    Y14, Y15, Y1
+	VBROADCASTSS   256(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y2
+	VFMADD231PS    Y14, Y15, Y3
+	VBROADCASTSS   512(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y4
+	VFMADD231PS    Y14, Y15, Y5
+	VBROADCASTSS   768(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y6
+	VFMADD231PS    Y14, Y15, Y7
+	VBROADCASTSS   1024(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y8
+	VFMADD231PS    Y14, Y15, Y9
+	VBROADCASTSS   1280(BX)(R9*4), Y15
+	VFMADD231PS    Y13, Y15, Y10
+	VFMADD231PS    Y14, Y15, Y11
+	ADDQ           $0x00000080, DI
+	INCQ           R9
+	ADDQ           R8, R11
+	SUBQ           $0x00000001, R10
+	JNE            repeat831
+	JMP            place829
+
+done830:
+	LEAQ    (SI)(CX*4), BX
+	LEAQ    (BX)(AX*2), SI
+	ADDQ    AX, SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, (BX)(AX*1)
+	VMOVUPS Y3, 32(BX)(AX*1)
+	VMOVUPS Y4, (BX)(AX*2)
+	VMOVUPS Y5, 32(BX)(AX*2)
+	VMOVUPS Y6, (SI)
+	VMOVUPS Y7, 32(SI)
+	VMOVUPS Y8, (SI)(AX*1)
+	VMOVUPS Y9, 32(SI)(AX*1)
+	VMOVUPS Y10, (SI)(AX*2)
+	VMOVUPS Y11, 32(SI)(AX*2)
+	ADDQ    $0x00000010, CX
+	SUBQ    $0x00000020, CX
+	MOVQ    acc+0(FP), BX
+	MOVQ    p+8(FP), SI
+	MOVQ    n+40(FP), DI
+	MOVQ    corrections+72(FP), R8
+	ADDQ    AX, BX
+	ADDQ    AX, BX
+	ADDQ    AX, BX
+	ADDQ    AX, BX
+	ADDQ    AX, BX
+	ADDQ    AX, BX
+	ADDQ    $0x00000600, SI
+	ADDQ    $0x00000018, R8
+	SUBQ    $0x00000006, DI
+
+loop832:
+	CMPQ         DI, $0x02
+	JL           done833
+	LEAQ         (BX)(CX*4), R9
+	VBROADCASTSS (R8), Y3
+	VMULPS       (R9), Y3, Y0
+	VMULPS       32(R9), Y3, Y1
+	VMULPS       64(R9), Y3, Y2
+	VMULPS       96(R9), Y3, Y3
+	VBROADCASTSS 4(R8), Y7
+	VMULPS       (R9)(AX*1), Y7, Y4
+	VMULPS       32(R9)(AX*1), Y7, Y5
+	VMULPS       64(R9)(AX*1), Y7, Y6
+	VMULPS       96(R9)(AX*1), Y7, Y7
+	MOVQ         first+56(FP), R9
+	MOVQ         room+32(FP), R10
+	IMUL3Q       $0x00000080, R9, R9
+	ADDQ         R10, R9
+	MOVQ         first+56(FP), R10
+	MOVQ         last+64(FP), R11
+	SUBQ         R10, R11
+
+repeat834:
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	VMOVUPS      64(R9), Y10
+	VMOVUPS      96(R9), Y11
+	VBROADCASTSS (SI)(R10*4), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 256(SI)(R10*4), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         $0x00000080, R9
+	INCQ         R10
+	SUBQ         $0x00000001, R11
+	JNE          repeat834
+	LEAQ         (BX)(CX*4), R9
+	VMOVUPS      Y0, (R9)
+	VMOVUPS      Y1, 32(R9)
+	VMOVUPS      Y2, 64(R9)
+	VMOVUPS      Y3, 96(R9)
+	VMOVUPS      Y4, (R9)(AX*1)
+	VMOVUPS      Y5, 32(R9)(AX*1)
+	VMOVUPS      Y6, 64(R9)(AX*1)
+	VMOVUPS      Y7, 96(R9)(AX*1)
+	ADDQ         AX, BX
+	ADDQ         AX, BX
+	ADDQ         $0x00000200, SI
+	ADDQ         $0x00000008, R8
+	SUBQ         $0x00000002, DI
+	JMP          loop832
+
+done833:
+loop835:
+	CMPQ         DI, $0x01
+	JL           done836
+	LEAQ         (BX)(CX*4), R9
+	VBROADCASTSS (R8), Y3
+	VMULPS       (R9), Y3, Y0
+	VMULPS       32(R9), Y3, Y1
+	VMULPS       64(R9), Y3, Y2
+	VMULPS       96(R9), Y3, Y3
+	MOVQ         first+56(FP), R9
+	MOVQ         room+32(FP), R10
+	IMUL3Q       $0x00000080, R9, R9
+	ADDQ         R10, R9
+	MOVQ         first+56(FP), R10
+	MOVQ         last+64(FP), R11
+	SUBQ         R10, R11
+
+repeat837:
+	VBROADCASTSS (SI)(R10*4), Y5
+	VMOVUPS      (R9), Y4
+	VFMADD231PS  Y4, Y5, Y0
+	VMOVUPS      32(R9), Y4
+	VFMADD231PS  Y4, Y5, Y1
+	VMOVUPS      64(R9), Y4
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVUPS      96(R9), Y4
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         $0x00000080, R9
+	INCQ         R10
+	SUBQ         $0x00000001, R11
+	JNE          repeat837
+	LEAQ         (BX)(CX*4), R9
+	VMOVUPS      Y0, (R9)
+	VMOVUPS      Y1, 32(R9)
+	VMOVUPS      Y2, 64(R9)
+	VMOVUPS      Y3, 96(R9)
+	ADDQ         AX, BX
+	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000004, R8
+	SUBQ         $0x00000001, DI
+	JMP          loop835
+
+done836:
+	ADDQ $0x00000020, CX
+	SUBQ $0x00000020, DX
+	JMP  loop824
+
+done825:
 	VZEROUPPER
 	RET
 
@@ -40757,11 +45120,11 @@ TEXT ·halvesToFloats(SB), NOSPLIT, $0-40
 	MOVQ rows+24(FP), BX
 	MOVQ cols+32(FP), DI
 	CMPQ DI, $0x00000010
-	JNE  others738
+	JNE  others838
 
-loop739:
+loop839:
 	CMPQ      BX, $0x01
-	JL        done740
+	JL        done840
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (AX)
 	VCVTPH2PS 16(DX), Y0
@@ -40769,19 +45132,19 @@ loop739:
 	ADDQ      $0x00000020, DX
 	ADDQ      CX, AX
 	SUBQ      $0x00000001, BX
-	JMP       loop739
+	JMP       loop839
 
-done740:
-others738:
-loop741:
+done840:
+others838:
+loop841:
 	CMPQ BX, $0x01
-	JL   done742
+	JL   done842
 	MOVQ cols+32(FP), DI
 	MOVQ AX, SI
 
-loop743:
+loop843:
 	CMPQ      DI, $0x20
-	JL        done744
+	JL        done844
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	VCVTPH2PS 16(DX), Y0
@@ -40793,25 +45156,25 @@ loop743:
 	ADDQ      $0x00000040, DX
 	ADDQ      $0x00000080, SI
 	SUBQ      $0x00000020, DI
-	JMP       loop743
+	JMP       loop843
 
-done744:
-loop745:
+done844:
+loop845:
 	CMPQ      DI, $0x08
-	JL        done746
+	JL        done846
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	ADDQ      $0x00000010, DX
 	ADDQ      $0x00000020, SI
 	SUBQ      $0x00000008, DI
-	JMP       loop745
+	JMP       loop845
 
-done746:
+done846:
 	ADDQ CX, AX
 	SUBQ $0x00000001, BX
-	JMP  loop741
+	JMP  loop841
 
-done742:
+done842:
 	VZEROUPPER
 	RET
 
@@ -40822,18 +45185,18 @@ TEXT ·bfloatsToFloats(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop747:
+loop847:
 	CMPQ      DX, $0x08
-	JL        done748
+	JL        done848
 	VPMOVZXWD (CX), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop747
+	JMP       loop847
 
-done748:
+done848:
 	VZEROUPPER
 	RET
 
@@ -40844,17 +45207,17 @@ TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop749:
+loop849:
 	CMPQ      DX, $0x08
-	JL        done750
+	JL        done850
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $0x00000020, CX
 	ADDQ      $0x00000010, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop749
+	JMP       loop849
 
-done750:
+done850:
 	VZEROUPPER
 	RET
 
@@ -40864,15 +45227,15 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ bytes+8(FP), CX
 
-loop751:
+loop851:
 	CMPQ       CX, $0x40
-	JL         done752
+	JL         done852
 	PREFETCHT1 (AX)
 	ADDQ       $0x00000040, AX
 	SUBQ       $0x00000040, CX
-	JMP        loop751
+	JMP        loop851
 
-done752:
+done852:
 	VZEROUPPER
 	RET
 
@@ -40885,25 +45248,25 @@ TEXT ·keysQ8_0(SB), NOSPLIT, $0-40
 	MOVQ groups+24(FP), BX
 	MOVQ tokens+32(FP), SI
 
-loop753:
+loop853:
 	CMPQ BX, $0x01
-	JL   done754
+	JL   done854
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop755:
+loop855:
 	CMPQ      R11, $0x10
-	JL        done756
+	JL        done856
 	VCVTPH2PS (DX), Y0
 	VCVTPH2PS 16(DX), Y1
 	MOVQ      R9, DI
 	MOVQ      R10, R8
 	MOVQ      $0x00000020, R12
 
-loop757:
+loop857:
 	CMPQ      R12, $0x04
-	JL        done758
+	JL        done858
 	VPMOVSXBD (DI), Y2
 	VCVTDQ2PS Y2, Y2
 	VPMOVSXBD 8(DI), Y3
@@ -40941,25 +45304,25 @@ loop757:
 	LEAQ      (DI)(SI*2), DI
 	LEAQ      (R8)(CX*2), R8
 	SUBQ      $0x00000004, R12
-	JMP       loop757
+	JMP       loop857
 
-done758:
+done858:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop755
+	JMP  loop855
 
-done756:
+done856:
 	IMUL3Q $0x0000001f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop753
+	JMP    loop853
 
-done754:
+done854:
 	VZEROUPPER
 	RET
 
@@ -40974,16 +45337,16 @@ TEXT ·keysQ4_0(SB), NOSPLIT, $0-40
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop759:
+loop859:
 	CMPQ BX, $0x01
-	JL   done760
+	JL   done860
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop761:
+loop861:
 	CMPQ      R11, $0x10
-	JL        done762
+	JL        done862
 	VCVTPH2PS (DX), Y2
 	VCVTPH2PS 16(DX), Y3
 	MOVQ      R9, DI
@@ -40993,9 +45356,9 @@ loop761:
 	ADDQ      R8, R13
 	MOVQ      $0x00000010, R12
 
-loop763:
+loop863:
 	CMPQ      R12, $0x02
-	JL        done764
+	JL        done864
 	VPMOVZXBD (DI), Y4
 	VPSRLD    $0x04, Y4, Y6
 	VPAND     Y1, Y4, Y4
@@ -41045,25 +45408,25 @@ loop763:
 	LEAQ      (R8)(CX*2), R8
 	LEAQ      (R13)(CX*2), R13
 	SUBQ      $0x00000002, R12
-	JMP       loop763
+	JMP       loop863
 
-done764:
+done864:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop761
+	JMP  loop861
 
-done762:
+done862:
 	IMUL3Q $0x0000000f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop759
+	JMP    loop859
 
-done760:
+done860:
 	VZEROUPPER
 	RET
 
@@ -41084,9 +45447,9 @@ TEXT ·valuesQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop765:
+loop865:
 	CMPQ         DX, $0x01
-	JL           done766
+	JL           done866
 	VPBROADCASTW (CX), X0
 	VCVTPH2PS    X0, Y0
 	VPMOVSXBD    2(CX), Y1
@@ -41108,9 +45471,9 @@ loop765:
 	ADDQ         $0x00000022, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop765
+	JMP          loop865
 
-done766:
+done866:
 	VZEROUPPER
 	RET
 
@@ -41123,9 +45486,9 @@ TEXT ·valuesQ4_0(SB), NOSPLIT, $0-24
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop767:
+loop867:
 	CMPQ         DX, $0x01
-	JL           done768
+	JL           done868
 	VPBROADCASTW (CX), X2
 	VCVTPH2PS    X2, Y2
 	VPMOVZXBD    2(CX), Y3
@@ -41153,9 +45516,9 @@ loop767:
 	ADDQ         $0x00000012, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop767
+	JMP          loop867
 
-done768:
+done868:
 	VZEROUPPER
 	RET
 
@@ -41166,9 +45529,9 @@ TEXT ·encodeQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop769:
+loop869:
 	CMPQ         DX, $0x01
-	JL           done770
+	JL           done870
 	VXORPS       Y5, Y5, Y5
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y1
@@ -41231,9 +45594,9 @@ loop769:
 	ADDQ         $0x00000022, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop769
+	JMP          loop869
 
-done770:
+done870:
 	VZEROUPPER
 	RET
 
@@ -41254,9 +45617,9 @@ TEXT ·encodeQ4_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop771:
+loop871:
 	CMPQ         DX, $0x01
-	JL           done772
+	JL           done872
 	VXORPS       Y8, Y8, Y8
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y4
@@ -41338,9 +45701,9 @@ loop771:
 	ADDQ         $0x00000012, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop771
+	JMP          loop871
 
-done772:
+done872:
 	VZEROUPPER
 	RET
 
@@ -41385,9 +45748,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 
-loop773:
+loop873:
 	CMPQ       AX, $0x01
-	JL         done774
+	JL         done874
 	VPMADDUBSW Y9, Y9, Y0
 	VPMADDUBSW Y9, Y9, Y1
 	VPMADDUBSW Y9, Y9, Y2
@@ -41457,9 +45820,9 @@ loop773:
 	VPMADDWD   Y8, Y3, Y3
 	VPADDD     Y3, Y7, Y7
 	SUBQ       $0x00000001, AX
-	JMP        loop773
+	JMP        loop873
 
-done774:
+done874:
 	VZEROUPPER
 	RET
 
@@ -41491,9 +45854,9 @@ TEXT ·limitFloats(SB), NOSPLIT, $0-8
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 
-loop775:
+loop875:
 	CMPQ        AX, $0x01
-	JL          done776
+	JL          done876
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -41507,9 +45870,9 @@ loop775:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	SUBQ        $0x00000001, AX
-	JMP         loop775
+	JMP         loop875
 
-done776:
+done876:
 	VZEROUPPER
 	RET
 
@@ -41529,9 +45892,9 @@ TEXT ·limitRead(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ turns+8(FP), CX
 
-loop777:
+loop877:
 	CMPQ       CX, $0x01
-	JL         done778
+	JL         done878
 	PREFETCHT0 4096(AX)
 	PREFETCHT0 4160(AX)
 	PREFETCHT0 4224(AX)
@@ -41546,9 +45909,9 @@ loop777:
 	VMOVDQU    224(AX), Y0
 	ADDQ       $0x00000100, AX
 	SUBQ       $0x00000001, CX
-	JMP        loop777
+	JMP        loop877
 
-done778:
+done878:
 	VZEROUPPER
 	RET
 
@@ -41557,16 +45920,16 @@ done778:
 TEXT ·expand(SB), NOSPLIT, $0-56
 	MOVQ rows+48(FP), AX
 
-loop779:
+loop879:
 	CMPQ AX, $0x04
-	JL   done780
+	JL   done880
 	MOVQ b+16(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ panels+24(FP), BX
 
-loop781:
+loop881:
 	CMPQ   BX, $0x01
-	JL     done782
+	JL     done882
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R9
@@ -41584,9 +45947,9 @@ loop781:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop783:
+loop883:
 	CMPQ         R9, $0x01
-	JL           done784
+	JL           done884
 	VCVTPH2PS    (CX), Y8
 	VCVTPH2PS    16(CX), Y9
 	VBROADCASTSS (SI), Y10
@@ -41604,9 +45967,9 @@ loop783:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R9
-	JMP          loop783
+	JMP          loop883
 
-done784:
+done884:
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), DI
 	VADDPS  (DX), Y0, Y0
@@ -41627,9 +45990,9 @@ done784:
 	VMOVUPS Y7, 32(DX)(DI*1)
 	ADDQ    $0x00000040, DX
 	SUBQ    $0x00000001, BX
-	JMP     loop781
+	JMP     loop881
 
-done782:
+done882:
 	MOVQ rank+40(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ t+32(FP), BX
@@ -41646,19 +46009,19 @@ done782:
 	ADDQ CX, DX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000004, AX
-	JMP  loop779
+	JMP  loop879
 
-done780:
-loop785:
+done880:
+loop885:
 	CMPQ AX, $0x01
-	JL   done786
+	JL   done886
 	MOVQ b+16(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ panels+24(FP), BX
 
-loop787:
+loop887:
 	CMPQ   BX, $0x02
-	JL     done788
+	JL     done888
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R8
@@ -41672,9 +46035,9 @@ loop787:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-loop789:
+loop889:
 	CMPQ         R8, $0x01
-	JL           done790
+	JL           done890
 	VCVTPH2PS    (CX), Y4
 	VCVTPH2PS    16(CX), Y5
 	VCVTPH2PS    (CX)(DI*1), Y6
@@ -41687,9 +46050,9 @@ loop789:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop789
+	JMP          loop889
 
-done790:
+done890:
 	ADDQ    DI, CX
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), SI
@@ -41703,12 +46066,12 @@ done790:
 	VMOVUPS Y3, 96(DX)
 	ADDQ    $0x00000080, DX
 	SUBQ    $0x00000002, BX
-	JMP     loop787
+	JMP     loop887
 
-done788:
-loop791:
+done888:
+loop891:
 	CMPQ   BX, $0x01
-	JL     done792
+	JL     done892
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R8
@@ -41720,9 +46083,9 @@ loop791:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
-loop793:
+loop893:
 	CMPQ         R8, $0x01
-	JL           done794
+	JL           done894
 	VCVTPH2PS    (CX), Y2
 	VCVTPH2PS    16(CX), Y3
 	VBROADCASTSS (SI), Y4
@@ -41731,9 +46094,9 @@ loop793:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop793
+	JMP          loop893
 
-done794:
+done894:
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), SI
 	VADDPS  (DX), Y0, Y0
@@ -41742,9 +46105,9 @@ done794:
 	VMOVUPS Y1, 32(DX)
 	ADDQ    $0x00000040, DX
 	SUBQ    $0x00000001, BX
-	JMP     loop791
+	JMP     loop891
 
-done792:
+done892:
 	MOVQ rank+40(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ t+32(FP), BX
@@ -41755,8 +46118,8 @@ done792:
 	ADDQ CX, DX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000001, AX
-	JMP  loop785
+	JMP  loop885
 
-done786:
+done886:
 	VZEROUPPER
 	RET

@@ -10,13 +10,26 @@ import (
 // quarters are places in memory, one for each quarter of a tile.
 type quarters [ref.Tile / ref.Quarter]*byte
 
+// Bytes of a block of the quantized types.
+const (
+	bytesQ8_0 = 34
+	bytesQ4_0 = 18
+)
+
+// keepers is how many queries of a quantized cache's tile convert it in registers; where there are more, they leave it to those
+// in keptKeys keys, or in a block of columns, after the other.
+const (
+	keepers  = 6
+	keptKeys = 32
+)
+
 // ScoresHalves is ref.ScoresPaged for F16.
-func ScoresHalves(dst, q []float32, t, next *ref.PagedTile, dim int, scale float32) {
+func ScoresHalves(dst, q []float32, t, next *ref.PagedTile, _ []float32, dim int, scale float32) {
 	if dim%2 != 0 {
 		ref.ScoresPaged(quant.F16, dst, q, t, dim, scale)
 		return
 	}
-	n := markScores(quant.F16, dst, q, t, dim)
+	n := markScores(dst, q, t, dim, 2*dim)
 	var at, ahead quarters
 	for i := range at {
 		at[i], ahead[i] = &t.Keys[i][2*t.At[i]], &next.Keys[i][2*next.At[i]]
@@ -25,57 +38,79 @@ func ScoresHalves(dst, q []float32, t, next *ref.PagedTile, dim int, scale float
 }
 
 // MixHalves is ref.MixPaged for F16.
-func MixHalves(acc, p []float32, t, next *ref.PagedTile, dim, first, last int, corrections []float32) {
+func MixHalves(acc, p []float32, t, next *ref.PagedTile, _ []float32, dim, first, last int, corrections []float32) {
 	if dim%16 != 0 {
 		ref.MixPaged(quant.F16, acc, p, t, dim, first, last, corrections)
 		return
 	}
-	at, ahead := markMix(quant.F16, acc, p, t, next, dim, len(corrections))
+	at, ahead := markMix(acc, p, t, next, dim, len(corrections), 2*dim)
 	mixHalves(&acc[0], &p[0], &at[0], &ahead[0], len(corrections), dim, first, last, &corrections[0])
 }
 
-// ScoresQ8_0 is ref.ScoresPaged for Q8_0.
-func ScoresQ8_0(dst, q []float32, t, next *ref.PagedTile, dim int, scale float32) {
-	n := markScores(quant.Q8_0, dst, q, t, dim)
+// ScoresQ8_0 is ref.ScoresPaged for Q8_0. room is for a tile of float32.
+func ScoresQ8_0(dst, q []float32, t, next *ref.PagedTile, room []float32, dim int, scale float32) {
+	n := markScores(dst, q, t, dim, dim/blockLen*bytesQ8_0)
 	at, ahead := keyQuants(t), keyQuants(next)
+	if n > keepers {
+		writes(room[:dim*keptKeys])
+		keepScoresQ8_0(&dst[0], &q[0], &at[0][0], &ahead[0][0], &room[0], n, dim, t.Tokens, scale)
+		return
+	}
 	scoresQ8_0(&dst[0], &q[0], &at[0][0], &ahead[0][0], n, dim, t.Tokens, scale)
 }
 
-// MixQ8_0 is ref.MixPaged for Q8_0.
-func MixQ8_0(acc, p []float32, t, next *ref.PagedTile, dim, first, last int, corrections []float32) {
-	at, ahead := markMix(quant.Q8_0, acc, p, t, next, dim, len(corrections))
-	mixQ8_0(&acc[0], &p[0], &at[0], &ahead[0], len(corrections), dim, first, last, &corrections[0])
+// MixQ8_0 is ref.MixPaged for Q8_0. room is for a tile of float32.
+func MixQ8_0(acc, p []float32, t, next *ref.PagedTile, room []float32, dim, first, last int, corrections []float32) {
+	n := len(corrections)
+	at, ahead := markMix(acc, p, t, next, dim, n, dim/blockLen*bytesQ8_0)
+	if n > keepers && first < last {
+		writes(room[:ref.Tile*blockLen])
+		keepMixQ8_0(&acc[0], &p[0], &at[0], &ahead[0], &room[0], n, dim, first, last, &corrections[0])
+		return
+	}
+	mixQ8_0(&acc[0], &p[0], &at[0], &ahead[0], n, dim, first, last, &corrections[0])
 }
 
-// ScoresQ4_0 is ref.ScoresPaged for Q4_0.
-func ScoresQ4_0(dst, q []float32, t, next *ref.PagedTile, dim int, scale float32) {
-	n := markScores(quant.Q4_0, dst, q, t, dim)
+// ScoresQ4_0 is ref.ScoresPaged for Q4_0. room is for a tile of float32.
+func ScoresQ4_0(dst, q []float32, t, next *ref.PagedTile, room []float32, dim int, scale float32) {
+	n := markScores(dst, q, t, dim, dim/blockLen*bytesQ4_0)
 	at, ahead := keyQuants(t), keyQuants(next)
+	if n > keepers {
+		writes(room[:dim*keptKeys])
+		keepScoresQ4_0(&dst[0], &q[0], &at[0][0], &ahead[0][0], &room[0], n, dim, t.Tokens, scale)
+		return
+	}
 	scoresQ4_0(&dst[0], &q[0], &at[0][0], &ahead[0][0], n, dim, t.Tokens, scale)
 }
 
-// MixQ4_0 is ref.MixPaged for Q4_0.
-func MixQ4_0(acc, p []float32, t, next *ref.PagedTile, dim, first, last int, corrections []float32) {
-	at, ahead := markMix(quant.Q4_0, acc, p, t, next, dim, len(corrections))
-	mixQ4_0(&acc[0], &p[0], &at[0], &ahead[0], len(corrections), dim, first, last, &corrections[0])
+// MixQ4_0 is ref.MixPaged for Q4_0. room is for a tile of float32.
+func MixQ4_0(acc, p []float32, t, next *ref.PagedTile, room []float32, dim, first, last int, corrections []float32) {
+	n := len(corrections)
+	at, ahead := markMix(acc, p, t, next, dim, n, dim/blockLen*bytesQ4_0)
+	if n > keepers && first < last {
+		writes(room[:ref.Tile*blockLen])
+		keepMixQ4_0(&acc[0], &p[0], &at[0], &ahead[0], &room[0], n, dim, first, last, &corrections[0])
+		return
+	}
+	mixQ4_0(&acc[0], &p[0], &at[0], &ahead[0], n, dim, first, last, &corrections[0])
 }
 
-// markScores returns the number of queries. It panics when a slice is too short for what the assembly reads or writes.
-func markScores(typ quant.Type, dst, q []float32, t *ref.PagedTile, dim int) int {
+// markScores returns the number of queries. A key of a head takes size bytes. It panics when a slice is too short for what the
+// assembly reads or writes.
+func markScores(dst, q []float32, t *ref.PagedTile, dim, size int) int {
 	n := len(q) / dim
 	writes(dst[:n*ref.Tile])
 	reads(q)
 	for _, keys := range t.Keys {
-		reads(keys[:t.Tokens*typ.RowBytes(dim)])
+		reads(keys[:t.Tokens*size])
 	}
 	return n
 }
 
-// markMix returns where the values of each quarter begin, and those of the next tile.
-func markMix(typ quant.Type, acc, p []float32, t, next *ref.PagedTile, dim, n int) (at, ahead quarters) {
+// markMix returns where the values of each quarter begin, and those of the next tile. A value of a head takes size bytes.
+func markMix(acc, p []float32, t, next *ref.PagedTile, dim, n, size int) (at, ahead quarters) {
 	writes(acc[:n*dim])
 	reads(p[:n*ref.Tile])
-	size := typ.RowBytes(dim)
 	for i, values := range t.Values {
 		values = values[t.At[i]*size:][:ref.Quarter*size]
 		reads(values)

@@ -357,10 +357,15 @@ func rotateAdjacent(x *float32, cos *float32, sin *float32, n int)
 //go:noescape
 func scores(dst *float32, q *float32, keys *float32, n int, dim int, scale float32)
 
-// weights turns scores into softmax weights: ref.Weights.
+// weights turns the scores of n queries into softmax weights: ref.Weights of all positions.
 //
 //go:noescape
-func weights(p *float32, valid int, previous float32) (m float32, correction float32, sum float32)
+func weights(p *float32, n int, states *float32, corrections *float32)
+
+// weightsSeen turns the scores of n queries into softmax weights: ref.Weights.
+//
+//go:noescape
+func weightsSeen(p *float32, n int, states *float32, corrections *float32, first int, last int)
 
 // mix adds count weighted values to the sums of n queries, dim elements each, a multiple of 8: ref.Mix.
 //
@@ -385,11 +390,22 @@ func mixHalves(acc *float32, p *float32, values **byte, next **byte, n int, dim 
 //go:noescape
 func scoresQ8_0(dst *float32, q *float32, keys **byte, next **byte, n int, dim int, tokens int, scale float32)
 
+// keepScoresQ8_0 is scoresQ8_0 for more than six queries. Keys are converted once, to room, which is for dim rows of 32.
+//
+//go:noescape
+func keepScoresQ8_0(dst *float32, q *float32, keys **byte, next **byte, room *float32, n int, dim int, tokens int, scale float32)
+
 // mixQ8_0 adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,
 // dim elements each, a multiple of 32: ref.MixPaged.
 //
 //go:noescape
 func mixQ8_0(acc *float32, p *float32, values **byte, next **byte, n int, dim int, first int, last int, corrections *float32)
+
+// keepMixQ8_0 is mixQ8_0 for more than six queries and for a position at least. Values are converted once, to room, which is for
+// 64 rows of 32.
+//
+//go:noescape
+func keepMixQ8_0(acc *float32, p *float32, values **byte, next **byte, room *float32, n int, dim int, first int, last int, corrections *float32)
 
 // scoresQ4_0 sets dst to the scores of n queries with 64 keys, sixteen at each of four places, across in pages of tokens: the scales
 // begin at the first four of keys and of next, the quants at the last four. dim is a multiple of 32: ref.ScoresPaged.
@@ -397,11 +413,22 @@ func mixQ8_0(acc *float32, p *float32, values **byte, next **byte, n int, dim in
 //go:noescape
 func scoresQ4_0(dst *float32, q *float32, keys **byte, next **byte, n int, dim int, tokens int, scale float32)
 
+// keepScoresQ4_0 is scoresQ4_0 for more than six queries. Keys are converted once, to room, which is for dim rows of 32.
+//
+//go:noescape
+func keepScoresQ4_0(dst *float32, q *float32, keys **byte, next **byte, room *float32, n int, dim int, tokens int, scale float32)
+
 // mixQ4_0 adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,
 // dim elements each, a multiple of 32: ref.MixPaged.
 //
 //go:noescape
 func mixQ4_0(acc *float32, p *float32, values **byte, next **byte, n int, dim int, first int, last int, corrections *float32)
+
+// keepMixQ4_0 is mixQ4_0 for more than six queries and for a position at least. Values are converted once, to room, which is for
+// 64 rows of 32.
+//
+//go:noescape
+func keepMixQ4_0(acc *float32, p *float32, values **byte, next **byte, room *float32, n int, dim int, first int, last int, corrections *float32)
 
 // halvesToFloats converts rows of cols halves, a multiple of eight, to rows stride bytes apart: ref.HalvesToFloats.
 //
