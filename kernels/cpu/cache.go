@@ -15,6 +15,7 @@ import (
 type cache struct {
 	layout kernels.CacheLayout
 	memory []byte
+	region int       // bytes of the keys and values of a head in a page
 	half   []uint16  // the memory of a CacheF16
 	full   []float32 // the memory of a CacheF32
 	coder  *coder    // of a quantized type
@@ -37,7 +38,7 @@ func (b *backend) NewCache(l kernels.CacheLayout) (kernels.Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cache{layout: l, memory: memory}
+	c := &cache{layout: l, memory: memory, region: 2 * l.PageTokens * l.Type.Encoding().RowBytes(l.HeadDim)}
 	p := unsafe.Pointer(unsafe.SliceData(memory))
 	switch l.Type {
 	case kernels.CacheF16:
@@ -172,7 +173,6 @@ func (c *cache) tile(s *scratch, t *table, layer, head int, pages []int32, first
 
 // page returns the memory of a head's keys and values in a page.
 func (c *cache) page(layer, page, head int) []byte {
-	size := len(c.memory) / (c.layout.Layers * c.layout.Pages * c.layout.KVHeads)
-	begin := ((layer*c.layout.Pages+page)*c.layout.KVHeads + head) * size
-	return c.memory[begin : begin+size]
+	begin := ((layer*c.layout.Pages+page)*c.layout.KVHeads + head) * c.region
+	return c.memory[begin : begin+c.region]
 }
