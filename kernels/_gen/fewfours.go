@@ -56,9 +56,10 @@ func fewOfFours(f eightFormat) {
 	if f.signed {
 		lines *= 2
 	}
-	TEXT(name, 0, "func(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes, count int)")
+	TEXT(name, 0, "func(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes, count int, spans *[2]uintptr)")
 	Doc(name+" sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows",
-		"of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.")
+		"of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant. It asks for the memory between the addresses of",
+		"each span too, up to one that begins at 0, and moves what it asked for out of them.")
 	Pragma("noescape")
 	local := AllocLocal(16 + fewLines + 64*lines + 64)
 	sizeAt, aheadAt := local, local.Offset(8)
@@ -105,7 +106,12 @@ func fewOfFours(f eightFormat) {
 		LEAQ(at(disp), p)
 		return p
 	}
+	askLines := 1
+	if f.super() {
+		askLines = 4
+	}
 	eachTile(func() {
+		askSpans(askLines)
 		fewBodies[f.name](k, panelAt{bytes: pointer(fewLines), pairs: pointer(0), mins: pointer(fewMins), d: pointer(fewD), m: pointer(fewM)})
 		ADDQ(NewParamAddr("tileBytes", 40), k.x)
 		SUBQ(imm(tileBytes), k.x) // it stands at the next block of the tile

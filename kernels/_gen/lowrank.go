@@ -6,6 +6,45 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
+// lowRank writes the two pieces of a low-rank change.
+func lowRank() {
+	shrink()
+	expand()
+}
+
+// shrink writes what A of a low-rank change makes of a row: rowsFloat for halves, which asks for the four rows behind those that it
+// multiplies, and beside the last ones for what is read after them. Each row of A lies on pages of its own, so that the
+// processor's own prefetching begins anew with each.
+func shrink() {
+	TEXT("shrink", NOSPLIT, "func(t *float32, a *byte, ranks, cols int, x *float32, next *byte)")
+	Doc("shrink sets t to the products of ranks rows of halves with x: ref.RowsFloat. next is what is read after them.")
+	Pragma("noescape")
+	t, a, ranks, cols := load("t"), load("a"), load("ranks"), load("cols")
+	stride, ahead := GP64(), GP64()
+	MOVQ(cols, stride)
+	ADDQ(stride, stride)
+	read := func(src Mem, dst VecVirtual) { VCVTPH2PS(src, dst) }
+	loop(ranks, 4, func() {
+		LEAQ(Mem{Base: a, Index: stride, Scale: 4}, ahead)
+		more := label("more")
+		CMPQ(ranks, Imm(8))
+		JGE(LabelRef(more))
+		Load(Param("next"), ahead)
+		Label(more)
+		emitRowsOf(2, 4, t, a, cols, stride, read, func() {
+			PREFETCHT1(Mem{Base: ahead})
+			PREFETCHT1(Mem{Base: ahead, Disp: 64})
+			ADDQ(imm(128), ahead)
+		})
+		LEAQ(Mem{Base: a, Index: stride, Scale: 4}, a)
+	})
+	loop(ranks, 1, func() {
+		emitRowsOf(2, 1, t, a, cols, stride, read, nil)
+		ADDQ(stride, a)
+	})
+	ret()
+}
+
 // expand writes what B of a low-rank change adds: outputs stand in the lanes, so no sum crosses a register. Four rows share each
 // conversion; a single row takes two panels at a time, because one alone waits for its two chains of FMA.
 func expand() {
@@ -82,4 +121,23 @@ func expandPanels(b, out GPVirtual, n, panels int) {
 		}
 	}
 	ADDQ(imm(64*panels), out)
+}
+
+// askSpans asks for some lines of the first span and moves them out of it; behind its end comes the next one, and one at 0 is the last.
+func askSpans(lines int) {
+	span, at := load("spans"), GP64()
+	done := label("asked")
+	MOVQ(Mem{Base: span}, at)
+	TESTQ(at, at)
+	JZ(LabelRef(done))
+	for i := range lines {
+		PREFETCHT1(Mem{Base: at, Disp: 64 * i})
+	}
+	ADDQ(imm(64*lines), at)
+	MOVQ(at, Mem{Base: span})
+	CMPQ(at, Mem{Base: span, Disp: 8})
+	JB(LabelRef(done))
+	ADDQ(imm(16), span)
+	Store(span, Param("spans"))
+	Label(done)
 }

@@ -30,7 +30,7 @@ var levels = map[string]func(){
 		attention()
 		cacheQuants()
 		limits()
-		expand()
+		lowRank()
 	},
 	"avxvnni":      func() { vnniProducts(false) },
 	"avxvnni/evex": func() { vnniProducts(true) },

@@ -28,18 +28,18 @@ func rowsOf(name string, size int, read func(src Mem, dst VecVirtual)) {
 	MOVQ(cols, stride)
 	IMUL3Q(imm(size), stride, stride)
 	loop(rows, 4, func() {
-		emitRowsOf(size, 4, dst, w, cols, stride, read)
+		emitRowsOf(size, 4, dst, w, cols, stride, read, nil)
 		LEAQ(Mem{Base: w, Index: stride, Scale: 4}, w)
 	})
 	loop(rows, 1, func() {
-		emitRowsOf(size, 1, dst, w, cols, stride, read)
+		emitRowsOf(size, 1, dst, w, cols, stride, read, nil)
 		ADDQ(stride, w)
 	})
 	ret()
 }
 
-// emitRowsOf multiplies n rows, 1 or 4.
-func emitRowsOf(size, n int, dst, w, cols, stride GPVirtual, read func(src Mem, dst VecVirtual)) {
+// emitRowsOf multiplies n rows, 1 or 4. ahead, if any, is called for each sixteen columns of them.
+func emitRowsOf(size, n int, dst, w, cols, stride GPVirtual, read func(src Mem, dst VecVirtual), ahead func()) {
 	x, at, count, stride3 := load("x"), GP64(), GP64(), GP64()
 	MOVQ(w, at)
 	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
@@ -54,6 +54,9 @@ func emitRowsOf(size, n int, dst, w, cols, stride GPVirtual, read func(src Mem, 
 	zero(high...)
 	MOVQ(cols, count)
 	loop(count, 16, func() {
+		if ahead != nil {
+			ahead()
+		}
 		xLow, xHigh := YMM(), YMM()
 		VMOVUPS(Mem{Base: x}, xLow)
 		VMOVUPS(Mem{Base: x, Disp: 32}, xHigh)

@@ -36,6 +36,8 @@ type table struct {
 	mulFloats64 func(dst []float64, stride int, w, x []float32, cols int)
 	products    map[quant.Type]*product
 
+	// The two pieces of a low-rank change. shrink may ask for next, which is read after a.
+	shrink func(t []float32, a []byte, x []float32, scale float32, next []byte)
 	expand func(dst []float32, stride int, b []byte, t []float32, rank, outs int)
 
 	limits limits // measure the machine; no result comes of them
@@ -56,8 +58,8 @@ type product struct {
 	unpack               func(p *ref.Panel, w []byte, rows, cols int) // quantized types: up to ref.PanelRows rows
 	mul                  func(dst []float32, stride int, p *ref.Panel, x *ref.Quants)
 	// few, where a level has it, serves from fewFrom rows of activations on up to those from which panels do, in narrow tiles
-	// or, with fewFours, in those of Quants.Fours.
-	few      func(dst []float32, stride int, w []byte, rows int, x *ref.Quants)
+	// or, with fewFours, in those of Quants.Fours. It may ask for the memory of ahead: avx2.FewRows says how that is written.
+	few      func(dst []float32, stride int, w []byte, rows int, x *ref.Quants, ahead [][2]uintptr)
 	fewFrom  int
 	fewFours bool
 }
@@ -121,6 +123,7 @@ func overlayRef(t *table) {
 		prefetch:       func([]byte) {},
 		mulFloats:      ref.MulFloats,
 		mulFloats64:    ref.MulFloats64,
+		shrink:         func(t []float32, a []byte, x []float32, scale float32, _ []byte) { ref.Shrink(t, a, x, scale) },
 		expand:         ref.Expand,
 		coders:         make(map[quant.Type]*coder),
 		inPlace:        make(map[quant.Type]*inPlace),

@@ -45,7 +45,8 @@ func overlayAVX2(t *table) {
 	t.inPlace[quant.F16] = &inPlace{dims: 16, most: halvesUpTo, scores: avx2.ScoresHalves, mix: avx2.MixHalves}
 	t.inPlace[quant.Q8_0] = &inPlace{dims: 32, most: quantsUpTo, scores: avx2.ScoresQ8_0, mix: avx2.MixQ8_0}
 	t.inPlace[quant.Q4_0] = &inPlace{dims: 32, most: quantsUpTo, scores: avx2.ScoresQ4_0, mix: avx2.MixQ4_0}
-	t.prefetch, t.mulFloats, t.expand = avx2.Prefetch, avx2.MulFloats, avx2.Expand
+	t.prefetch, t.mulFloats = avx2.Prefetch, avx2.MulFloats
+	t.shrink, t.expand = avx2.Shrink, avx2.Expand
 	t.mulFloats64 = avx2.MulFloats64
 	t.limits = limits{
 		read: avx2.LimitRead, bytes: avx2.LimitBytes, bytesTurn: avx2.LimitBytesTurn, bytesBy: "VPMADDUBSW",
@@ -60,8 +61,8 @@ func overlayAVX2(t *table) {
 		if !avx2.HasBytes(typ) {
 			p.fewFrom = 3 // two rows of activations one after the other take 0.7 to 0.9 of the time
 		}
-		p.few = func(dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
-			avx2.FewRows(typ, dst, stride, w, rows, x)
+		p.few = func(dst []float32, stride int, w []byte, rows int, x *ref.Quants, ahead [][2]uintptr) {
+			avx2.FewRows(typ, dst, stride, w, rows, x, ahead)
 		}
 		if !avx2.HasBytes(typ) {
 			p.unpack = func(panel *ref.Panel, w []byte, rows, cols int) { avx2.UnpackPanel(typ, panel, w, rows, cols) }
@@ -141,7 +142,7 @@ func overlayAVX512(t *table) {
 			avx512.MulBytes(typ, dst, stride, panel, x)
 		}
 		p.fewFrom, p.fewFours = 2, false
-		p.few = func(dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
+		p.few = func(dst []float32, stride int, w []byte, rows int, x *ref.Quants, _ [][2]uintptr) {
 			avx512.FewRows(typ, dst, stride, w, rows, x)
 		}
 		if p.form == ref.Supers { // others are read by avx2 as fast as memory allows

@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"unsafe"
+
 	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/kernels/ref"
@@ -13,7 +15,7 @@ import (
 const (
 	inlineWork = 1 << 15
 	chunkMACs  = 1 << 20
-	chunkRanks = 8 // rows of A in a chunk that has few rows of x
+	chunkRanks = 8 // rows of A in a chunk of a change that has few rows of x
 )
 
 // mostExpand bounds a call of expand, in multiply-adds, as maxCall does for products.
@@ -73,7 +75,10 @@ func (s *shrinkTask) cut(c *kernels.LowRank, place int) {
 	}
 	rows, ranks := c.Count, min(chunkRanks, c.Rank)
 	if c.Count >= panelFrom {
-		rows, ranks = max(1, chunkMACs/(c.Rank*c.In)), c.Rank
+		rows = max(1, chunkMACs/(c.Rank*c.In))
+		if rows < c.Count { // chunks enough, and none decodes A for fewer rows than it must
+			ranks = c.Rank
+		}
 	}
 	for row := 0; row < c.Count; row += rows {
 		for k := 0; k < c.Rank; k += ranks {
@@ -93,31 +98,36 @@ func (s *shrinkTask) tensorAt(uintptr) (string, bool) { return "", false }
 func (s *shrinkTask) run(w *scratch, chunk int) {
 	u := &s.units[chunk]
 	c, table := u.change, s.b.table
-	product := table.products[quant.F16]
 	a := c.A[2*u.k*c.In : 2*(u.k+u.ranks)*c.In]
 	t := s.t[u.place+u.row*c.Rank : u.place+(u.row+u.rows)*c.Rank]
 	if c.Count < panelFrom {
 		for r := range u.rows {
-			part := t[r*c.Rank+u.k : r*c.Rank+u.k+u.ranks]
-			product.rowsFloat(part, a, row(s.x, c.First+u.row+r))
-			ref.Scale(part, c.Scale)
+			next := a
+			if r == u.rows-1 && chunk+1 < len(s.units) {
+				n := &s.units[chunk+1]
+				next = n.change.A[2*n.k*n.change.In:]
+			}
+			table.shrink(t[r*c.Rank+u.k:r*c.Rank+u.k+u.ranks], a, row(s.x, c.First+u.row+r), c.Scale, next)
 		}
 		return
 	}
+	product := table.products[quant.F16]
 	// As floatPanels, with a panel of A at a time, over rows of x that are filled up to whole lanes.
 	padded := (c.In + ref.Lanes - 1) / ref.Lanes * ref.Lanes
 	x := s.dense(w, c.First+u.row, u.rows, padded)
 	w.floats = grow(w.floats, ref.PanelRows*padded)
-	for k := 0; k < c.Rank; k += ref.PanelRows {
-		ranks := min(ref.PanelRows, c.Rank-k)
+	for k := 0; k < u.ranks; k += ref.PanelRows {
+		ranks := min(ref.PanelRows, u.ranks-k)
 		for r := range ranks {
 			one := w.floats[r*padded : (r+1)*padded]
 			product.decode(one[:c.In], a[2*(k+r)*c.In:2*(k+r+1)*c.In])
 			clear(one[c.In:])
 		}
-		table.mulFloats(t[k:], c.Rank, w.floats[:ranks*padded], x, padded)
+		table.mulFloats(t[u.k+k:], c.Rank, w.floats[:ranks*padded], x, padded)
 	}
-	ref.Scale(t, c.Scale)
+	for r := range u.rows {
+		ref.Scale(t[r*c.Rank+u.k:r*c.Rank+u.k+u.ranks], c.Scale)
+	}
 }
 
 // dense returns rows of x without gaps, of padded columns: where they lie, if they lie so.
@@ -131,6 +141,19 @@ func (s *shrinkTask) dense(w *scratch, first, rows, padded int) []float32 {
 		clear(one[copy(one, row(s.x, first+r)):])
 	}
 	return w.tile
+}
+
+// piecesOfB returns where those pieces of B lie that changes read for the outputs first to last, and an empty span behind them.
+func (s *scratch) piecesOfB(changes []kernels.LowRank, first, last int) []span {
+	s.spans = s.spans[:0]
+	for i := range changes {
+		if c := &changes[i]; c.Count > 0 && c.Rank > 0 {
+			begin := uintptr(unsafe.Pointer(unsafe.SliceData(c.B)))
+			s.spans = append(s.spans, span{begin + uintptr(2*first*c.Rank), begin + uintptr(2*last*c.Rank)})
+		}
+	}
+	s.spans = append(s.spans, span{})
+	return s.spans
 }
 
 // change applies change j of a projection, of which t is what A made of x, to the outputs first to last.

@@ -37,6 +37,10 @@ func overlayNEON(t *table) {
 	t.coders[quant.Q8_0] = &coder{encode: neon.EncodeQ8_0, keys: neon.LoadKeysQ8_0, values: neon.DecodeQ8_0}
 	t.coders[quant.Q4_0] = &coder{encode: neon.EncodeQ4_0, keys: neon.LoadKeysQ4_0, values: neon.DecodeQ4_0}
 	t.prefetch, t.mulFloats, t.expand = neon.Prefetch, neon.MulFloats, neon.Expand
+	t.shrink = func(t []float32, a []byte, x []float32, scale float32, _ []byte) {
+		neon.RowsF16(t, a, x)
+		ref.Scale(t, scale)
+	}
 	for typ, p := range t.products {
 		if p.form == ref.Float {
 			continue

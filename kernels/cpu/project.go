@@ -180,7 +180,8 @@ func (t *projectTask) run(s *scratch, chunk int) {
 	p, w := t.with[i], out.W.Data[first*t.size[i]:last*t.size[i]]
 	switch {
 	case t.fits(p):
-		p.few(out.Dst.Buf.(*buffer).data[out.Dst.First+first:], out.Dst.Stride, w, last-first, &t.quants[p.form])
+		p.few(out.Dst.Buf.(*buffer).data[out.Dst.First+first:], out.Dst.Stride, w, last-first, &t.quants[p.form],
+			s.piecesOfB(out.LowRank, first, last))
 	case t.x.Rows < p.panelFrom:
 		t.single(s, p, out, w, first, last)
 	case p.form == ref.Float:

@@ -14,6 +14,7 @@ type scratch struct {
 	halves []uint16   // one row of keys or values
 	blocks []byte     // one row of keys, quantized
 	weight []float32  // a vector of weights decoded to float32
+	spans  []span     // what a product of few rows asks for
 	// Of attention, for each query of a unit: the softmax and the sums over one stretch, then over all yet.
 	states, totals []ref.Softmax
 	sums, outputs  []float32
@@ -22,6 +23,9 @@ type scratch struct {
 	pagedTiles     [2]ref.PagedTile // the tile that is met where it lies, and the one after it
 	next, nextEnd  int              // positions of the next tile whose memory has not been asked for yet
 }
+
+// span is memory from an address to another. It keeps nothing alive.
+type span = [2]uintptr
 
 // grow returns s with length n, reallocated when its capacity is less. What it held is lost then.
 func grow[T any](s []T, n int) []T {

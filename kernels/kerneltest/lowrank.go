@@ -9,6 +9,27 @@ import (
 	"github.com/weft-run/weft/kernels/ref"
 )
 
+// TestShrink holds a level's shrinking of a row against ref.Shrink, whatever it is told to ask for.
+func TestShrink(t *testing.T, f func(t []float32, a []byte, x []float32, scale float32, next []byte)) {
+	r := Rand()
+	for _, k := range Kinds() {
+		for _, cols := range []int{1, 16, 48, 100, 256} {
+			for _, ranks := range []int{0, 1, 3, 4, 7, 8, 16, 21} {
+				a, x := shift(Weights(r, quant.F16, k, ranks, cols), cols%9), shift(Floats(r, k, cols), ranks)
+				want := make([]float32, ranks)
+				ref.Shrink(want, a, x, 0.3)
+				for _, next := range [][]byte{nil, a, make([]byte, 1)} {
+					got, check := Guarded(ranks, cols, mark)
+					f(got, a, x, 0.3, next)
+					what := fmt.Sprintf("[%d, %d], %d bytes next, %s values", ranks, cols, len(next), k)
+					Equal(t, what, got, want)
+					check(t, what)
+				}
+			}
+		}
+	}
+}
+
 // TestExpand holds a level's expansion of low-rank changes against ref.Expand.
 func TestExpand(t *testing.T, f func(dst []float32, stride int, b []byte, t []float32, rank, outs int)) {
 	r := Rand()

@@ -79,14 +79,37 @@ func TestFewRows(t *testing.T) {
 		t.Run(typ.String(), func(t *testing.T) {
 			need(t)
 			kerneltest.TestFewRows(t, typ, func(dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
-				FewRows(typ, dst, stride, w, rows, x)
+				FewRows(typ, dst, stride, w, rows, x, nil)
 			})
 		})
 	}
 }
 
+// A product of few rows asks for all of each span, or as much as it has time for, and for nothing behind the last one.
+func TestFewRowsAsks(t *testing.T) {
+	need(t)
+	if !Built {
+		t.Skip("skipped: nothing is asked for without the assembly")
+	}
+	const rows, cols, begin = 64, 512, 1 << 20
+	r := kerneltest.Rand()
+	x := kerneltest.NarrowQuants(kerneltest.Floats(r, kerneltest.Normal, 6*cols), 6, 256)
+	spans := [][2]uintptr{{begin, begin + 512}, {2 * begin, 2*begin + 64}, {3 * begin, 4 * begin}, {}, {5 * begin, 6 * begin}}
+	w := kerneltest.Weights(r, quant.Q4_K, kerneltest.Normal, rows, cols)
+	FewRows(quant.Q4_K, make([]float32, 6*rows), rows, w, rows, &x, spans)
+	for i, whole := range []bool{true, true, false} {
+		if s := spans[i]; s[0] < s[1] == whole {
+			t.Errorf("span %d is %x to %x", i, s[0], s[1])
+		}
+	}
+	if spans[2][0] == 3*begin || spans[3] != [2]uintptr{} || spans[4][0] != 5*begin {
+		t.Errorf("spans are %x", spans)
+	}
+}
+
 func TestOthers(t *testing.T) {
 	for name, f := range map[string]func(t *testing.T){
+		"shrink":         func(t *testing.T) { kerneltest.TestShrink(t, Shrink) },
 		"expand":         func(t *testing.T) { kerneltest.TestExpand(t, Expand) },
 		"mulFloats":      func(t *testing.T) { kerneltest.TestMulFloats(t, MulFloats) },
 		"mulFloats64":    func(t *testing.T) { kerneltest.TestMulFloats64(t, MulFloats64) },

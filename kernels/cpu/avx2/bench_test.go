@@ -54,7 +54,7 @@ func BenchmarkFewRows(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/%d", typ, count), func(b *testing.B) {
 				b.SetBytes(int64(len(w)))
 				for b.Loop() {
-					FewRows(typ, dst, rows, w, rows, &q)
+					FewRows(typ, dst, rows, w, rows, &q, nil)
 				}
 				rate(b, rows*cols*count)
 			})

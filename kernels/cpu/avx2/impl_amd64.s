@@ -16193,9 +16193,9 @@ end154:
 	VZEROUPPER
 	RET
 
-// func fewQ4_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewQ4_0(SB), $4560-56
+TEXT ·fewQ4_0(SB), $4560-64
 	LEAQ   79(SP), AX
 	ANDQ   $-64, AX
 	MOVQ   count+48(FP), DX
@@ -16309,6 +16309,19 @@ done162:
 	MOVQ count+48(FP), DX
 
 tile163:
+	MOVQ       spans+56(FP), SI
+	MOVQ       (SI), DI
+	TESTQ      DI, DI
+	JZ         asked164
+	PREFETCHT1 (DI)
+	ADDQ       $0x00000040, DI
+	MOVQ       DI, (SI)
+	CMPQ       DI, 8(SI)
+	JB         asked164
+	ADDQ       $0x00000010, SI
+	MOVQ       SI, spans+56(FP)
+
+asked164:
 	LEAQ         3968(AX), SI
 	LEAQ         (AX), DI
 	LEAQ         1024(AX), DI
@@ -16572,9 +16585,9 @@ tile163:
 	MOVQ         dstStride+8(FP), DX
 	MOVQ         count+48(FP), BX
 
-loop164:
+loop165:
 	CMPQ    BX, $0x01
-	JL      done165
+	JL      done166
 	VMOVUPS 1920(AX), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 1952(AX), Y0
@@ -16582,22 +16595,22 @@ loop164:
 	ADDQ    $0x00000040, AX
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JMP     loop164
+	JMP     loop165
 
-done165:
+done166:
 	VZEROUPPER
 	RET
 
-// func fewQ4_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewQ4_1(SB), $4560-56
+TEXT ·fewQ4_1(SB), $4560-64
 	LEAQ   79(SP), AX
 	ANDQ   $-64, AX
 	MOVQ   count+48(FP), DX
 	LEAQ   1920(AX), CX
 	VXORPS Y0, Y0, Y0
 
-tile166:
+tile167:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y0, 32(CX)
 	VMOVUPS Y0, 64(CX)
@@ -16608,7 +16621,7 @@ tile166:
 	VMOVUPS Y0, 224(CX)
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000004, DX
-	JG      tile166
+	JG      tile167
 	MOVQ    blocks+24(FP), CX
 	IMUL3Q  $0x00000014, CX, CX
 	MOVQ    CX, (SP)
@@ -16617,7 +16630,7 @@ tile166:
 	ADDQ    CX, DX
 	MOVQ    DX, 8(SP)
 
-block167:
+block168:
 	MOVQ w+16(FP), CX
 	MOVQ (SP), BX
 	LEAQ (BX)(BX*2), SI
@@ -16627,9 +16640,9 @@ block167:
 	LEAQ 3968(AX), R8
 	MOVQ $0x00000002, R9
 
-loop168:
+loop169:
 	CMPQ           R9, $0x01
-	JL             done169
+	JL             done170
 	MOVQ           8(SP), DX
 	PREFETCHT1     (DX)
 	PREFETCHT1     64(DX)
@@ -16699,14 +16712,27 @@ loop168:
 	ADDQ           $0x00000020, DI
 	ADDQ           $0x00000020, R8
 	SUBQ           $0x00000001, R9
-	JMP            loop168
+	JMP            loop169
 
-done169:
+done170:
 	MOVQ tiles+32(FP), BX
 	LEAQ 1920(AX), CX
 	MOVQ count+48(FP), DX
 
-tile170:
+tile171:
+	MOVQ       spans+56(FP), SI
+	MOVQ       (SI), DI
+	TESTQ      DI, DI
+	JZ         asked172
+	PREFETCHT1 (DI)
+	ADDQ       $0x00000040, DI
+	MOVQ       DI, (SI)
+	CMPQ       DI, 8(SI)
+	JB         asked172
+	ADDQ       $0x00000010, SI
+	MOVQ       SI, spans+56(FP)
+
+asked172:
 	LEAQ         3968(AX), SI
 	LEAQ         (AX), DI
 	LEAQ         1024(AX), DI
@@ -16989,21 +17015,21 @@ tile170:
 	SUBQ         $0x000000b0, BX
 	ADDQ         $0x00000100, CX
 	SUBQ         $0x00000004, DX
-	JG           tile170
+	JG           tile171
 	MOVQ         tiles+32(FP), CX
 	ADDQ         $0x000000b0, CX
 	MOVQ         CX, tiles+32(FP)
 	MOVQ         blocks+24(FP), CX
 	SUBQ         $0x00000001, CX
 	MOVQ         CX, blocks+24(FP)
-	JNZ          block167
+	JNZ          block168
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+8(FP), DX
 	MOVQ         count+48(FP), BX
 
-loop171:
+loop173:
 	CMPQ    BX, $0x01
-	JL      done172
+	JL      done174
 	VMOVUPS 1920(AX), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 1952(AX), Y0
@@ -17011,22 +17037,22 @@ loop171:
 	ADDQ    $0x00000040, AX
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JMP     loop171
+	JMP     loop173
 
-done172:
+done174:
 	VZEROUPPER
 	RET
 
-// func fewQ5_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ5_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewQ5_0(SB), $4560-56
+TEXT ·fewQ5_0(SB), $4560-64
 	LEAQ   79(SP), AX
 	ANDQ   $-64, AX
 	MOVQ   count+48(FP), DX
 	LEAQ   1920(AX), CX
 	VXORPS Y0, Y0, Y0
 
-tile173:
+tile175:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y0, 32(CX)
 	VMOVUPS Y0, 64(CX)
@@ -17037,7 +17063,7 @@ tile173:
 	VMOVUPS Y0, 224(CX)
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000004, DX
-	JG      tile173
+	JG      tile175
 	MOVQ    blocks+24(FP), CX
 	IMUL3Q  $0x00000016, CX, CX
 	MOVQ    CX, (SP)
@@ -17046,7 +17072,7 @@ tile173:
 	ADDQ    CX, DX
 	MOVQ    DX, 8(SP)
 
-block174:
+block176:
 	MOVQ w+16(FP), CX
 	MOVQ (SP), BX
 	LEAQ (BX)(BX*2), SI
@@ -17056,9 +17082,9 @@ block174:
 	LEAQ 3968(AX), R8
 	MOVQ $0x00000002, R9
 
-loop175:
+loop177:
 	CMPQ           R9, $0x01
-	JL             done176
+	JL             done178
 	MOVQ           8(SP), DX
 	PREFETCHT1     (DX)
 	PREFETCHT1     64(DX)
@@ -17175,14 +17201,27 @@ loop175:
 	ADDQ           $0x00000020, DI
 	ADDQ           $0x00000020, R8
 	SUBQ           $0x00000001, R9
-	JMP            loop175
+	JMP            loop177
 
-done176:
+done178:
 	MOVQ tiles+32(FP), BX
 	LEAQ 1920(AX), CX
 	MOVQ count+48(FP), DX
 
-tile177:
+tile179:
+	MOVQ       spans+56(FP), SI
+	MOVQ       (SI), DI
+	TESTQ      DI, DI
+	JZ         asked180
+	PREFETCHT1 (DI)
+	ADDQ       $0x00000040, DI
+	MOVQ       DI, (SI)
+	CMPQ       DI, 8(SI)
+	JB         asked180
+	ADDQ       $0x00000010, SI
+	MOVQ       SI, spans+56(FP)
+
+asked180:
 	LEAQ         3968(AX), SI
 	LEAQ         (AX), DI
 	LEAQ         1024(AX), DI
@@ -17434,21 +17473,21 @@ tile177:
 	SUBQ         $0x000000b0, BX
 	ADDQ         $0x00000100, CX
 	SUBQ         $0x00000004, DX
-	JG           tile177
+	JG           tile179
 	MOVQ         tiles+32(FP), CX
 	ADDQ         $0x000000b0, CX
 	MOVQ         CX, tiles+32(FP)
 	MOVQ         blocks+24(FP), CX
 	SUBQ         $0x00000001, CX
 	MOVQ         CX, blocks+24(FP)
-	JNZ          block174
+	JNZ          block176
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+8(FP), DX
 	MOVQ         count+48(FP), BX
 
-loop178:
+loop181:
 	CMPQ    BX, $0x01
-	JL      done179
+	JL      done182
 	VMOVUPS 1920(AX), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 1952(AX), Y0
@@ -17456,22 +17495,22 @@ loop178:
 	ADDQ    $0x00000040, AX
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JMP     loop178
+	JMP     loop181
 
-done179:
+done182:
 	VZEROUPPER
 	RET
 
-// func fewQ5_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ5_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewQ5_1(SB), $4560-56
+TEXT ·fewQ5_1(SB), $4560-64
 	LEAQ   79(SP), AX
 	ANDQ   $-64, AX
 	MOVQ   count+48(FP), DX
 	LEAQ   1920(AX), CX
 	VXORPS Y0, Y0, Y0
 
-tile180:
+tile183:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y0, 32(CX)
 	VMOVUPS Y0, 64(CX)
@@ -17482,7 +17521,7 @@ tile180:
 	VMOVUPS Y0, 224(CX)
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000004, DX
-	JG      tile180
+	JG      tile183
 	MOVQ    blocks+24(FP), CX
 	IMUL3Q  $0x00000018, CX, CX
 	MOVQ    CX, (SP)
@@ -17491,7 +17530,7 @@ tile180:
 	ADDQ    CX, DX
 	MOVQ    DX, 8(SP)
 
-block181:
+block184:
 	MOVQ w+16(FP), CX
 	MOVQ (SP), BX
 	LEAQ (BX)(BX*2), SI
@@ -17501,9 +17540,9 @@ block181:
 	LEAQ 3968(AX), R8
 	MOVQ $0x00000002, R9
 
-loop182:
+loop185:
 	CMPQ           R9, $0x01
-	JL             done183
+	JL             done186
 	MOVQ           8(SP), DX
 	PREFETCHT1     (DX)
 	PREFETCHT1     64(DX)
@@ -17631,14 +17670,27 @@ loop182:
 	ADDQ           $0x00000020, DI
 	ADDQ           $0x00000020, R8
 	SUBQ           $0x00000001, R9
-	JMP            loop182
+	JMP            loop185
 
-done183:
+done186:
 	MOVQ tiles+32(FP), BX
 	LEAQ 1920(AX), CX
 	MOVQ count+48(FP), DX
 
-tile184:
+tile187:
+	MOVQ       spans+56(FP), SI
+	MOVQ       (SI), DI
+	TESTQ      DI, DI
+	JZ         asked188
+	PREFETCHT1 (DI)
+	ADDQ       $0x00000040, DI
+	MOVQ       DI, (SI)
+	CMPQ       DI, 8(SI)
+	JB         asked188
+	ADDQ       $0x00000010, SI
+	MOVQ       SI, spans+56(FP)
+
+asked188:
 	LEAQ         3968(AX), SI
 	LEAQ         (AX), DI
 	LEAQ         1024(AX), DI
@@ -17953,21 +18005,21 @@ tile184:
 	SUBQ         $0x000000b0, BX
 	ADDQ         $0x00000100, CX
 	SUBQ         $0x00000004, DX
-	JG           tile184
+	JG           tile187
 	MOVQ         tiles+32(FP), CX
 	ADDQ         $0x000000b0, CX
 	MOVQ         CX, tiles+32(FP)
 	MOVQ         blocks+24(FP), CX
 	SUBQ         $0x00000001, CX
 	MOVQ         CX, blocks+24(FP)
-	JNZ          block181
+	JNZ          block184
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+8(FP), DX
 	MOVQ         count+48(FP), BX
 
-loop185:
+loop189:
 	CMPQ    BX, $0x01
-	JL      done186
+	JL      done190
 	VMOVUPS 1920(AX), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 1952(AX), Y0
@@ -17975,22 +18027,22 @@ loop185:
 	ADDQ    $0x00000040, AX
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JMP     loop185
+	JMP     loop189
 
-done186:
+done190:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// func fewMXFP4(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·fewMXFP4(SB), $4560-56
+TEXT ·fewMXFP4(SB), $4560-64
 	LEAQ   79(SP), AX
 	ANDQ   $-64, AX
 	MOVQ   count+48(FP), DX
 	LEAQ   1920(AX), CX
 	VXORPS Y0, Y0, Y0
 
-tile187:
+tile191:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y0, 32(CX)
 	VMOVUPS Y0, 64(CX)
@@ -18001,7 +18053,7 @@ tile187:
 	VMOVUPS Y0, 224(CX)
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000004, DX
-	JG      tile187
+	JG      tile191
 	MOVQ    blocks+24(FP), CX
 	IMUL3Q  $0x00000011, CX, CX
 	MOVQ    CX, (SP)
@@ -18010,7 +18062,7 @@ tile187:
 	ADDQ    CX, DX
 	MOVQ    DX, 8(SP)
 
-block188:
+block192:
 	MOVQ w+16(FP), CX
 	MOVQ (SP), BX
 	LEAQ (BX)(BX*2), SI
@@ -18020,9 +18072,9 @@ block188:
 	LEAQ 3968(AX), R8
 	MOVQ $0x00000002, R9
 
-loop189:
+loop193:
 	CMPQ           R9, $0x01
-	JL             done190
+	JL             done194
 	MOVQ           8(SP), DX
 	PREFETCHT1     (DX)
 	PREFETCHT1     64(DX)
@@ -18104,14 +18156,27 @@ loop189:
 	ADDQ           $0x00000020, DI
 	ADDQ           $0x00000020, R8
 	SUBQ           $0x00000001, R9
-	JMP            loop189
+	JMP            loop193
 
-done190:
+done194:
 	MOVQ tiles+32(FP), BX
 	LEAQ 1920(AX), CX
 	MOVQ count+48(FP), DX
 
-tile191:
+tile195:
+	MOVQ       spans+56(FP), SI
+	MOVQ       (SI), DI
+	TESTQ      DI, DI
+	JZ         asked196
+	PREFETCHT1 (DI)
+	ADDQ       $0x00000040, DI
+	MOVQ       DI, (SI)
+	CMPQ       DI, 8(SI)
+	JB         asked196
+	ADDQ       $0x00000010, SI
+	MOVQ       SI, spans+56(FP)
+
+asked196:
 	LEAQ         3968(AX), SI
 	LEAQ         (AX), DI
 	LEAQ         1024(AX), DI
@@ -18363,21 +18428,21 @@ tile191:
 	SUBQ         $0x000000b0, BX
 	ADDQ         $0x00000100, CX
 	SUBQ         $0x00000004, DX
-	JG           tile191
+	JG           tile195
 	MOVQ         tiles+32(FP), CX
 	ADDQ         $0x000000b0, CX
 	MOVQ         CX, tiles+32(FP)
 	MOVQ         blocks+24(FP), CX
 	SUBQ         $0x00000001, CX
 	MOVQ         CX, blocks+24(FP)
-	JNZ          block188
+	JNZ          block192
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+8(FP), DX
 	MOVQ         count+48(FP), BX
 
-loop192:
+loop197:
 	CMPQ    BX, $0x01
-	JL      done193
+	JL      done198
 	VMOVUPS 1920(AX), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 1952(AX), Y0
@@ -18385,22 +18450,22 @@ loop192:
 	ADDQ    $0x00000040, AX
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JMP     loop192
+	JMP     loop197
 
-done193:
+done198:
 	VZEROUPPER
 	RET
 
-// func fewQ2_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ2_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewQ2_K(SB), $8144-56
+TEXT ·fewQ2_K(SB), $8144-64
 	LEAQ   79(SP), AX
 	ANDQ   $-64, AX
 	MOVQ   count+48(FP), DX
 	LEAQ   1920(AX), CX
 	VXORPS Y0, Y0, Y0
 
-tile194:
+tile199:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y0, 32(CX)
 	VMOVUPS Y0, 64(CX)
@@ -18411,7 +18476,7 @@ tile194:
 	VMOVUPS Y0, 224(CX)
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000004, DX
-	JG      tile194
+	JG      tile199
 	MOVQ    blocks+24(FP), CX
 	IMUL3Q  $0x00000054, CX, CX
 	MOVQ    CX, (SP)
@@ -18420,7 +18485,7 @@ tile194:
 	ADDQ    CX, DX
 	MOVQ    DX, 8(SP)
 
-block195:
+block200:
 	MOVQ w+16(FP), CX
 	MOVQ (SP), BX
 	LEAQ (BX)(BX*2), SI
@@ -18430,9 +18495,9 @@ block195:
 	LEAQ 3968(AX), R8
 	MOVQ $0x00000002, R9
 
-loop196:
+loop201:
 	CMPQ           R9, $0x01
-	JL             done197
+	JL             done202
 	LEAQ           (CX)(BX*4), DX
 	VBROADCASTI128 (CX), Y0
 	VINSERTI128    $0x01, (DX), Y0, Y0
@@ -18777,9 +18842,9 @@ loop196:
 	ADDQ           $0x00000020, DI
 	ADDQ           $0x00000020, R8
 	SUBQ           $0x00000001, R9
-	JMP            loop196
+	JMP            loop201
 
-done197:
+done202:
 	MOVQ tiles+32(FP), BX
 	LEAQ 1920(AX), CX
 	MOVQ count+48(FP), DX
@@ -18787,7 +18852,23 @@ done197:
 	LEAQ 1344(SI), DI
 	MOVQ DI, 8(SP)
 
-tile198:
+tile203:
+	MOVQ       spans+56(FP), DI
+	MOVQ       (DI), R8
+	TESTQ      R8, R8
+	JZ         asked204
+	PREFETCHT1 (R8)
+	PREFETCHT1 64(R8)
+	PREFETCHT1 128(R8)
+	PREFETCHT1 192(R8)
+	ADDQ       $0x00000100, R8
+	MOVQ       R8, (DI)
+	CMPQ       R8, 8(DI)
+	JB         asked204
+	ADDQ       $0x00000010, DI
+	MOVQ       DI, spans+56(FP)
+
+asked204:
 	LEAQ    3968(AX), DI
 	LEAQ    (AX), R8
 	LEAQ    1024(AX), R9
@@ -18805,21 +18886,21 @@ tile198:
 	VMOVDQU Y0, 1888(AX)
 	MOVQ    $0x00000010, R13
 
-loop199:
+loop205:
 	CMPQ       R13, $0x01
-	JL         done200
+	JL         done206
 	CMPQ       SI, 8(SP)
-	JGE        asked201
+	JGE        asked207
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	CMPQ       count+48(FP), $0x08
-	JG         asked201
+	JG         asked207
 	CMPQ       count+48(FP), $0x04
-	JG         asked201
+	JG         asked207
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 
-asked201:
+asked207:
 	VMOVDQU      (DI), Y6
 	VMOVDQU      32(DI), Y7
 	VPBROADCASTD 400(BX), Y1
@@ -18930,9 +19011,9 @@ asked201:
 	ADDQ         $0x00000040, R8
 	ADDQ         $0x00000040, BX
 	SUBQ         $0x00000001, R13
-	JMP          loop199
+	JMP          loop205
 
-done200:
+done206:
 	VMOVDQU      (R9), Y6
 	VMOVDQU      32(R9), Y7
 	VPBROADCASTD 16(R12), Y1
@@ -19177,21 +19258,21 @@ done200:
 	SUBQ         $0x000005d0, BX
 	ADDQ         $0x00000100, CX
 	SUBQ         $0x00000004, DX
-	JG           tile198
+	JG           tile203
 	MOVQ         tiles+32(FP), CX
 	ADDQ         $0x000005d0, CX
 	MOVQ         CX, tiles+32(FP)
 	MOVQ         blocks+24(FP), CX
 	SUBQ         $0x00000001, CX
 	MOVQ         CX, blocks+24(FP)
-	JNZ          block195
+	JNZ          block200
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+8(FP), DX
 	MOVQ         count+48(FP), BX
 
-loop202:
+loop208:
 	CMPQ    BX, $0x01
-	JL      done203
+	JL      done209
 	VMOVUPS 1920(AX), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 1952(AX), Y0
@@ -19199,22 +19280,22 @@ loop202:
 	ADDQ    $0x00000040, AX
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JMP     loop202
+	JMP     loop208
 
-done203:
+done209:
 	VZEROUPPER
 	RET
 
-// func fewQ3_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ3_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewQ3_K(SB), $8144-56
+TEXT ·fewQ3_K(SB), $8144-64
 	LEAQ   79(SP), AX
 	ANDQ   $-64, AX
 	MOVQ   count+48(FP), DX
 	LEAQ   1920(AX), CX
 	VXORPS Y0, Y0, Y0
 
-tile204:
+tile210:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y0, 32(CX)
 	VMOVUPS Y0, 64(CX)
@@ -19225,7 +19306,7 @@ tile204:
 	VMOVUPS Y0, 224(CX)
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000004, DX
-	JG      tile204
+	JG      tile210
 	MOVQ    blocks+24(FP), CX
 	IMUL3Q  $0x0000006e, CX, CX
 	MOVQ    CX, (SP)
@@ -19234,7 +19315,7 @@ tile204:
 	ADDQ    CX, DX
 	MOVQ    DX, 8(SP)
 
-block205:
+block211:
 	MOVQ w+16(FP), CX
 	MOVQ (SP), BX
 	LEAQ (BX)(BX*2), SI
@@ -19244,9 +19325,9 @@ block205:
 	LEAQ 3968(AX), R8
 	MOVQ $0x00000002, R9
 
-loop206:
+loop212:
 	CMPQ           R9, $0x01
-	JL             done207
+	JL             done213
 	LEAQ           (CX)(BX*4), DX
 	VBROADCASTI128 92(CX), Y0
 	VINSERTI128    $0x01, 92(DX), Y0, Y0
@@ -19868,9 +19949,9 @@ loop206:
 	ADDQ           $0x00000020, DI
 	ADDQ           $0x00000020, R8
 	SUBQ           $0x00000001, R9
-	JMP            loop206
+	JMP            loop212
 
-done207:
+done213:
 	MOVQ tiles+32(FP), BX
 	LEAQ 1920(AX), CX
 	MOVQ count+48(FP), DX
@@ -19878,7 +19959,23 @@ done207:
 	LEAQ 1760(SI), DI
 	MOVQ DI, 8(SP)
 
-tile208:
+tile214:
+	MOVQ       spans+56(FP), DI
+	MOVQ       (DI), R8
+	TESTQ      R8, R8
+	JZ         asked215
+	PREFETCHT1 (R8)
+	PREFETCHT1 64(R8)
+	PREFETCHT1 128(R8)
+	PREFETCHT1 192(R8)
+	ADDQ       $0x00000100, R8
+	MOVQ       R8, (DI)
+	CMPQ       R8, 8(DI)
+	JB         asked215
+	ADDQ       $0x00000010, DI
+	MOVQ       DI, spans+56(FP)
+
+asked215:
 	LEAQ    3968(AX), DI
 	LEAQ    (AX), R8
 	LEAQ    1024(AX), R9
@@ -19897,21 +19994,21 @@ tile208:
 	LEAQ    144(R10), R12
 	MOVQ    $0x00000010, R11
 
-loop209:
+loop216:
 	CMPQ       R11, $0x01
-	JL         done210
+	JL         done217
 	CMPQ       SI, 8(SP)
-	JGE        asked211
+	JGE        asked218
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	CMPQ       count+48(FP), $0x08
-	JG         asked211
+	JG         asked218
 	CMPQ       count+48(FP), $0x04
-	JG         asked211
+	JG         asked218
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 
-asked211:
+asked218:
 	VPBROADCASTD (R12), Y1
 	VPMULLW      minus32<>+0(SB), Y1, Y1
 	VPBROADCASTD 4(R12), Y3
@@ -20039,9 +20136,9 @@ asked211:
 	ADDQ         $0x00000040, R8
 	ADDQ         $0x00000040, BX
 	SUBQ         $0x00000001, R11
-	JMP          loop209
+	JMP          loop216
 
-done210:
+done217:
 	VMOVDQU      1664(AX), Y0
 	VMOVDQU      1696(AX), Y1
 	VMOVDQU      1728(AX), Y2
@@ -20102,21 +20199,21 @@ done210:
 	SUBQ         $0x000005d0, BX
 	ADDQ         $0x00000100, CX
 	SUBQ         $0x00000004, DX
-	JG           tile208
+	JG           tile214
 	MOVQ         tiles+32(FP), CX
 	ADDQ         $0x000005d0, CX
 	MOVQ         CX, tiles+32(FP)
 	MOVQ         blocks+24(FP), CX
 	SUBQ         $0x00000001, CX
 	MOVQ         CX, blocks+24(FP)
-	JNZ          block205
+	JNZ          block211
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+8(FP), DX
 	MOVQ         count+48(FP), BX
 
-loop212:
+loop219:
 	CMPQ    BX, $0x01
-	JL      done213
+	JL      done220
 	VMOVUPS 1920(AX), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 1952(AX), Y0
@@ -20124,22 +20221,22 @@ loop212:
 	ADDQ    $0x00000040, AX
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JMP     loop212
+	JMP     loop219
 
-done213:
+done220:
 	VZEROUPPER
 	RET
 
-// func fewQ4_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewQ4_K(SB), $8144-56
+TEXT ·fewQ4_K(SB), $8144-64
 	LEAQ   79(SP), AX
 	ANDQ   $-64, AX
 	MOVQ   count+48(FP), DX
 	LEAQ   1920(AX), CX
 	VXORPS Y0, Y0, Y0
 
-tile214:
+tile221:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y0, 32(CX)
 	VMOVUPS Y0, 64(CX)
@@ -20150,7 +20247,7 @@ tile214:
 	VMOVUPS Y0, 224(CX)
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000004, DX
-	JG      tile214
+	JG      tile221
 	MOVQ    blocks+24(FP), CX
 	IMUL3Q  $0x00000090, CX, CX
 	MOVQ    CX, (SP)
@@ -20159,7 +20256,7 @@ tile214:
 	ADDQ    CX, DX
 	MOVQ    DX, 8(SP)
 
-block215:
+block222:
 	MOVQ w+16(FP), CX
 	MOVQ (SP), BX
 	LEAQ (BX)(BX*2), SI
@@ -20169,9 +20266,9 @@ block215:
 	LEAQ 3968(AX), R8
 	MOVQ $0x00000002, R9
 
-loop216:
+loop223:
 	CMPQ           R9, $0x01
-	JL             done217
+	JL             done224
 	LEAQ           (CX)(BX*4), DX
 	VBROADCASTI128 (CX), Y0
 	VINSERTI128    $0x01, (DX), Y0, Y0
@@ -20539,9 +20636,9 @@ loop216:
 	ADDQ           $0x00000020, DI
 	ADDQ           $0x00000020, R8
 	SUBQ           $0x00000001, R9
-	JMP            loop216
+	JMP            loop223
 
-done217:
+done224:
 	MOVQ tiles+32(FP), BX
 	LEAQ 1920(AX), CX
 	MOVQ count+48(FP), DX
@@ -20549,7 +20646,23 @@ done217:
 	LEAQ 2304(SI), DI
 	MOVQ DI, 8(SP)
 
-tile218:
+tile225:
+	MOVQ       spans+56(FP), DI
+	MOVQ       (DI), R8
+	TESTQ      R8, R8
+	JZ         asked226
+	PREFETCHT1 (R8)
+	PREFETCHT1 64(R8)
+	PREFETCHT1 128(R8)
+	PREFETCHT1 192(R8)
+	ADDQ       $0x00000100, R8
+	MOVQ       R8, (DI)
+	CMPQ       R8, 8(DI)
+	JB         asked226
+	ADDQ       $0x00000010, DI
+	MOVQ       DI, spans+56(FP)
+
+asked226:
 	LEAQ    3968(AX), DI
 	LEAQ    (AX), R8
 	LEAQ    1024(AX), R9
@@ -20567,27 +20680,27 @@ tile218:
 	VMOVDQU Y0, 1888(AX)
 	MOVQ    $0x00000008, R13
 
-loop219:
+loop227:
 	CMPQ       R13, $0x01
-	JL         done220
+	JL         done228
 	CMPQ       SI, 8(SP)
-	JGE        asked221
+	JGE        asked229
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	CMPQ       count+48(FP), $0x08
-	JG         asked221
+	JG         asked229
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	CMPQ       count+48(FP), $0x04
-	JG         asked221
+	JG         asked229
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 
-asked221:
+asked229:
 	VMOVDQU      (DI), Y6
 	VMOVDQU      32(DI), Y7
 	VPBROADCASTD 400(BX), Y1
@@ -20786,9 +20899,9 @@ asked221:
 	ADDQ         $0x00000040, R8
 	ADDQ         $0x00000080, BX
 	SUBQ         $0x00000001, R13
-	JMP          loop219
+	JMP          loop227
 
-done220:
+done228:
 	ADDQ         $0x00000200, R8
 	VMOVDQU      (R9), Y6
 	VMOVDQU      32(R9), Y7
@@ -20946,21 +21059,21 @@ done220:
 	SUBQ         $0x000005d0, BX
 	ADDQ         $0x00000100, CX
 	SUBQ         $0x00000004, DX
-	JG           tile218
+	JG           tile225
 	MOVQ         tiles+32(FP), CX
 	ADDQ         $0x000005d0, CX
 	MOVQ         CX, tiles+32(FP)
 	MOVQ         blocks+24(FP), CX
 	SUBQ         $0x00000001, CX
 	MOVQ         CX, blocks+24(FP)
-	JNZ          block215
+	JNZ          block222
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+8(FP), DX
 	MOVQ         count+48(FP), BX
 
-loop222:
+loop230:
 	CMPQ    BX, $0x01
-	JL      done223
+	JL      done231
 	VMOVUPS 1920(AX), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 1952(AX), Y0
@@ -20968,22 +21081,22 @@ loop222:
 	ADDQ    $0x00000040, AX
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JMP     loop222
+	JMP     loop230
 
-done223:
+done231:
 	VZEROUPPER
 	RET
 
-// func fewQ5_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ5_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewQ5_K(SB), $8144-56
+TEXT ·fewQ5_K(SB), $8144-64
 	LEAQ   79(SP), AX
 	ANDQ   $-64, AX
 	MOVQ   count+48(FP), DX
 	LEAQ   1920(AX), CX
 	VXORPS Y0, Y0, Y0
 
-tile224:
+tile232:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y0, 32(CX)
 	VMOVUPS Y0, 64(CX)
@@ -20994,7 +21107,7 @@ tile224:
 	VMOVUPS Y0, 224(CX)
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000004, DX
-	JG      tile224
+	JG      tile232
 	MOVQ    blocks+24(FP), CX
 	IMUL3Q  $0x000000b0, CX, CX
 	MOVQ    CX, (SP)
@@ -21003,7 +21116,7 @@ tile224:
 	ADDQ    CX, DX
 	MOVQ    DX, 8(SP)
 
-block225:
+block233:
 	MOVQ w+16(FP), CX
 	MOVQ (SP), BX
 	LEAQ (BX)(BX*2), SI
@@ -21013,9 +21126,9 @@ block225:
 	LEAQ 3968(AX), R8
 	MOVQ $0x00000002, R9
 
-loop226:
+loop234:
 	CMPQ           R9, $0x01
-	JL             done227
+	JL             done235
 	LEAQ           (CX)(BX*4), DX
 	VBROADCASTI128 (CX), Y0
 	VINSERTI128    $0x01, (DX), Y0, Y0
@@ -21599,9 +21712,9 @@ loop226:
 	ADDQ           $0x00000020, DI
 	ADDQ           $0x00000020, R8
 	SUBQ           $0x00000001, R9
-	JMP            loop226
+	JMP            loop234
 
-done227:
+done235:
 	MOVQ tiles+32(FP), BX
 	LEAQ 1920(AX), CX
 	MOVQ count+48(FP), DX
@@ -21609,7 +21722,23 @@ done227:
 	LEAQ 2816(SI), DI
 	MOVQ DI, 8(SP)
 
-tile228:
+tile236:
+	MOVQ       spans+56(FP), DI
+	MOVQ       (DI), R8
+	TESTQ      R8, R8
+	JZ         asked237
+	PREFETCHT1 (R8)
+	PREFETCHT1 64(R8)
+	PREFETCHT1 128(R8)
+	PREFETCHT1 192(R8)
+	ADDQ       $0x00000100, R8
+	MOVQ       R8, (DI)
+	CMPQ       R8, 8(DI)
+	JB         asked237
+	ADDQ       $0x00000010, DI
+	MOVQ       DI, spans+56(FP)
+
+asked237:
 	LEAQ    3968(AX), DI
 	LEAQ    (AX), R8
 	LEAQ    1024(AX), R9
@@ -21627,21 +21756,21 @@ tile228:
 	VMOVDQU Y0, 1888(AX)
 	MOVQ    $0x00000008, R13
 
-loop229:
+loop238:
 	CMPQ       R13, $0x01
-	JL         done230
+	JL         done239
 	CMPQ       SI, 8(SP)
-	JGE        asked231
+	JGE        asked240
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	CMPQ       count+48(FP), $0x08
-	JG         asked231
+	JG         asked240
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	CMPQ       count+48(FP), $0x04
-	JG         asked231
+	JG         asked240
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	PREFETCHT1 (SI)
@@ -21649,7 +21778,7 @@ loop229:
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 
-asked231:
+asked240:
 	VMOVDQU      (DI), Y6
 	VMOVDQU      32(DI), Y7
 	VPBROADCASTD 400(BX), Y1
@@ -21867,9 +21996,9 @@ asked231:
 	ADDQ         $0x00000040, R8
 	ADDQ         $0x00000080, BX
 	SUBQ         $0x00000001, R13
-	JMP          loop229
+	JMP          loop238
 
-done230:
+done239:
 	ADDQ         $0x00000200, R8
 	VMOVDQU      (R9), Y6
 	VMOVDQU      32(R9), Y7
@@ -22027,21 +22156,21 @@ done230:
 	SUBQ         $0x000005d0, BX
 	ADDQ         $0x00000100, CX
 	SUBQ         $0x00000004, DX
-	JG           tile228
+	JG           tile236
 	MOVQ         tiles+32(FP), CX
 	ADDQ         $0x000005d0, CX
 	MOVQ         CX, tiles+32(FP)
 	MOVQ         blocks+24(FP), CX
 	SUBQ         $0x00000001, CX
 	MOVQ         CX, blocks+24(FP)
-	JNZ          block225
+	JNZ          block233
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+8(FP), DX
 	MOVQ         count+48(FP), BX
 
-loop232:
+loop241:
 	CMPQ    BX, $0x01
-	JL      done233
+	JL      done242
 	VMOVUPS 1920(AX), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 1952(AX), Y0
@@ -22049,22 +22178,22 @@ loop232:
 	ADDQ    $0x00000040, AX
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JMP     loop232
+	JMP     loop241
 
-done233:
+done242:
 	VZEROUPPER
 	RET
 
-// func fewQ6_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ6_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewQ6_K(SB), $8144-56
+TEXT ·fewQ6_K(SB), $8144-64
 	LEAQ   79(SP), AX
 	ANDQ   $-64, AX
 	MOVQ   count+48(FP), DX
 	LEAQ   1920(AX), CX
 	VXORPS Y0, Y0, Y0
 
-tile234:
+tile243:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y0, 32(CX)
 	VMOVUPS Y0, 64(CX)
@@ -22075,7 +22204,7 @@ tile234:
 	VMOVUPS Y0, 224(CX)
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000004, DX
-	JG      tile234
+	JG      tile243
 	MOVQ    blocks+24(FP), CX
 	IMUL3Q  $0x000000d2, CX, CX
 	MOVQ    CX, (SP)
@@ -22084,7 +22213,7 @@ tile234:
 	ADDQ    CX, DX
 	MOVQ    DX, 8(SP)
 
-block235:
+block244:
 	MOVQ w+16(FP), CX
 	MOVQ (SP), BX
 	LEAQ (BX)(BX*2), SI
@@ -22094,9 +22223,9 @@ block235:
 	LEAQ 3968(AX), R8
 	MOVQ $0x00000002, R9
 
-loop236:
+loop245:
 	CMPQ           R9, $0x01
-	JL             done237
+	JL             done246
 	LEAQ           (CX)(BX*4), DX
 	VBROADCASTI128 192(CX), Y0
 	VINSERTI128    $0x01, 192(DX), Y0, Y0
@@ -22705,9 +22834,9 @@ loop236:
 	ADDQ           $0x00000020, DI
 	ADDQ           $0x00000020, R8
 	SUBQ           $0x00000001, R9
-	JMP            loop236
+	JMP            loop245
 
-done237:
+done246:
 	MOVQ tiles+32(FP), BX
 	LEAQ 1920(AX), CX
 	MOVQ count+48(FP), DX
@@ -22715,7 +22844,23 @@ done237:
 	LEAQ 3360(SI), DI
 	MOVQ DI, 8(SP)
 
-tile238:
+tile247:
+	MOVQ       spans+56(FP), DI
+	MOVQ       (DI), R8
+	TESTQ      R8, R8
+	JZ         asked248
+	PREFETCHT1 (R8)
+	PREFETCHT1 64(R8)
+	PREFETCHT1 128(R8)
+	PREFETCHT1 192(R8)
+	ADDQ       $0x00000100, R8
+	MOVQ       R8, (DI)
+	CMPQ       R8, 8(DI)
+	JB         asked248
+	ADDQ       $0x00000010, DI
+	MOVQ       DI, spans+56(FP)
+
+asked248:
 	LEAQ    3968(AX), DI
 	LEAQ    (AX), R8
 	LEAQ    1024(AX), R9
@@ -22734,25 +22879,25 @@ tile238:
 	LEAQ    144(R10), R12
 	MOVQ    $0x00000010, R11
 
-loop239:
+loop249:
 	CMPQ       R11, $0x01
-	JL         done240
+	JL         done250
 	CMPQ       SI, 8(SP)
-	JGE        asked241
+	JGE        asked251
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	CMPQ       count+48(FP), $0x08
-	JG         asked241
+	JG         asked251
 	CMPQ       count+48(FP), $0x04
-	JG         asked241
+	JG         asked251
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 
-asked241:
+asked251:
 	VPBROADCASTD (R12), Y1
 	VPMULLW      minus32<>+0(SB), Y1, Y1
 	VPBROADCASTD 4(R12), Y3
@@ -22880,9 +23025,9 @@ asked241:
 	ADDQ         $0x00000040, R8
 	ADDQ         $0x00000040, BX
 	SUBQ         $0x00000001, R11
-	JMP          loop239
+	JMP          loop249
 
-done240:
+done250:
 	VMOVDQU      1664(AX), Y0
 	VMOVDQU      1696(AX), Y1
 	VMOVDQU      1728(AX), Y2
@@ -22943,21 +23088,21 @@ done240:
 	SUBQ         $0x000005d0, BX
 	ADDQ         $0x00000100, CX
 	SUBQ         $0x00000004, DX
-	JG           tile238
+	JG           tile247
 	MOVQ         tiles+32(FP), CX
 	ADDQ         $0x000005d0, CX
 	MOVQ         CX, tiles+32(FP)
 	MOVQ         blocks+24(FP), CX
 	SUBQ         $0x00000001, CX
 	MOVQ         CX, blocks+24(FP)
-	JNZ          block235
+	JNZ          block244
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+8(FP), DX
 	MOVQ         count+48(FP), BX
 
-loop242:
+loop252:
 	CMPQ    BX, $0x01
-	JL      done243
+	JL      done253
 	VMOVUPS 1920(AX), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 1952(AX), Y0
@@ -22965,22 +23110,22 @@ loop242:
 	ADDQ    $0x00000040, AX
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JMP     loop242
+	JMP     loop252
 
-done243:
+done253:
 	VZEROUPPER
 	RET
 
-// func fewQ8_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ8_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewQ8_0(SB), $5072-56
+TEXT ·fewQ8_0(SB), $5072-64
 	LEAQ   79(SP), AX
 	ANDQ   $-64, AX
 	MOVQ   count+48(FP), DX
 	LEAQ   1920(AX), CX
 	VXORPS Y0, Y0, Y0
 
-tile244:
+tile254:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y0, 32(CX)
 	VMOVUPS Y0, 64(CX)
@@ -22991,7 +23136,7 @@ tile244:
 	VMOVUPS Y0, 224(CX)
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000004, DX
-	JG      tile244
+	JG      tile254
 	MOVQ    blocks+24(FP), CX
 	IMUL3Q  $0x00000022, CX, CX
 	MOVQ    CX, (SP)
@@ -23000,7 +23145,7 @@ tile244:
 	ADDQ    CX, DX
 	MOVQ    DX, 8(SP)
 
-block245:
+block255:
 	MOVQ w+16(FP), CX
 	MOVQ (SP), BX
 	LEAQ (BX)(BX*2), SI
@@ -23010,9 +23155,9 @@ block245:
 	LEAQ 3968(AX), R8
 	MOVQ $0x00000002, R9
 
-loop246:
+loop256:
 	CMPQ           R9, $0x01
-	JL             done247
+	JL             done257
 	MOVQ           8(SP), DX
 	PREFETCHT1     (DX)
 	PREFETCHT1     64(DX)
@@ -23117,14 +23262,27 @@ loop246:
 	ADDQ           $0x00000020, DI
 	ADDQ           $0x00000200, R8
 	SUBQ           $0x00000001, R9
-	JMP            loop246
+	JMP            loop256
 
-done247:
+done257:
 	MOVQ tiles+32(FP), BX
 	LEAQ 1920(AX), CX
 	MOVQ count+48(FP), DX
 
-tile248:
+tile258:
+	MOVQ       spans+56(FP), SI
+	MOVQ       (SI), DI
+	TESTQ      DI, DI
+	JZ         asked259
+	PREFETCHT1 (DI)
+	ADDQ       $0x00000040, DI
+	MOVQ       DI, (SI)
+	CMPQ       DI, 8(SI)
+	JB         asked259
+	ADDQ       $0x00000010, SI
+	MOVQ       SI, spans+56(FP)
+
+asked259:
 	LEAQ         3968(AX), SI
 	LEAQ         (AX), DI
 	LEAQ         1024(AX), DI
@@ -23571,21 +23729,21 @@ tile248:
 	SUBQ         $0x000000b0, BX
 	ADDQ         $0x00000100, CX
 	SUBQ         $0x00000004, DX
-	JG           tile248
+	JG           tile258
 	MOVQ         tiles+32(FP), CX
 	ADDQ         $0x000000b0, CX
 	MOVQ         CX, tiles+32(FP)
 	MOVQ         blocks+24(FP), CX
 	SUBQ         $0x00000001, CX
 	MOVQ         CX, blocks+24(FP)
-	JNZ          block245
+	JNZ          block255
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+8(FP), DX
 	MOVQ         count+48(FP), BX
 
-loop249:
+loop260:
 	CMPQ    BX, $0x01
-	JL      done250
+	JL      done261
 	VMOVUPS 1920(AX), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 1952(AX), Y0
@@ -23593,9 +23751,9 @@ loop249:
 	ADDQ    $0x00000040, AX
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JMP     loop249
+	JMP     loop260
 
-done250:
+done261:
 	VZEROUPPER
 	RET
 
@@ -23609,16 +23767,16 @@ DATA minus8<>+24(SB)/4, $0xfff8fff8
 DATA minus8<>+28(SB)/4, $0xfff8fff8
 GLOBL minus8<>(SB), RODATA|NOPTR, $32
 
-// func fewIQ4_NL(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// func fewIQ4_NL(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewIQ4_NL(SB), $5072-56
+TEXT ·fewIQ4_NL(SB), $5072-64
 	LEAQ   79(SP), AX
 	ANDQ   $-64, AX
 	MOVQ   count+48(FP), DX
 	LEAQ   1920(AX), CX
 	VXORPS Y0, Y0, Y0
 
-tile251:
+tile262:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y0, 32(CX)
 	VMOVUPS Y0, 64(CX)
@@ -23629,7 +23787,7 @@ tile251:
 	VMOVUPS Y0, 224(CX)
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000004, DX
-	JG      tile251
+	JG      tile262
 	MOVQ    blocks+24(FP), CX
 	IMUL3Q  $0x00000012, CX, CX
 	MOVQ    CX, (SP)
@@ -23638,7 +23796,7 @@ tile251:
 	ADDQ    CX, DX
 	MOVQ    DX, 8(SP)
 
-block252:
+block263:
 	MOVQ w+16(FP), CX
 	MOVQ (SP), BX
 	LEAQ (BX)(BX*2), SI
@@ -23648,9 +23806,9 @@ block252:
 	LEAQ 3968(AX), R8
 	MOVQ $0x00000002, R9
 
-loop253:
+loop264:
 	CMPQ           R9, $0x01
-	JL             done254
+	JL             done265
 	MOVQ           8(SP), DX
 	PREFETCHT1     (DX)
 	PREFETCHT1     64(DX)
@@ -23773,14 +23931,27 @@ loop253:
 	ADDQ           $0x00000020, DI
 	ADDQ           $0x00000200, R8
 	SUBQ           $0x00000001, R9
-	JMP            loop253
+	JMP            loop264
 
-done254:
+done265:
 	MOVQ tiles+32(FP), BX
 	LEAQ 1920(AX), CX
 	MOVQ count+48(FP), DX
 
-tile255:
+tile266:
+	MOVQ       spans+56(FP), SI
+	MOVQ       (SI), DI
+	TESTQ      DI, DI
+	JZ         asked267
+	PREFETCHT1 (DI)
+	ADDQ       $0x00000040, DI
+	MOVQ       DI, (SI)
+	CMPQ       DI, 8(SI)
+	JB         asked267
+	ADDQ       $0x00000010, SI
+	MOVQ       SI, spans+56(FP)
+
+asked267:
 	LEAQ         3968(AX), SI
 	LEAQ         (AX), DI
 	LEAQ         1024(AX), DI
@@ -24227,21 +24398,21 @@ tile255:
 	SUBQ         $0x000000b0, BX
 	ADDQ         $0x00000100, CX
 	SUBQ         $0x00000004, DX
-	JG           tile255
+	JG           tile266
 	MOVQ         tiles+32(FP), CX
 	ADDQ         $0x000000b0, CX
 	MOVQ         CX, tiles+32(FP)
 	MOVQ         blocks+24(FP), CX
 	SUBQ         $0x00000001, CX
 	MOVQ         CX, blocks+24(FP)
-	JNZ          block252
+	JNZ          block263
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+8(FP), DX
 	MOVQ         count+48(FP), BX
 
-loop256:
+loop268:
 	CMPQ    BX, $0x01
-	JL      done257
+	JL      done269
 	VMOVUPS 1920(AX), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 1952(AX), Y0
@@ -24249,22 +24420,22 @@ loop256:
 	ADDQ    $0x00000040, AX
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JMP     loop256
+	JMP     loop268
 
-done257:
+done269:
 	VZEROUPPER
 	RET
 
-// func fewIQ4_XS(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+// func fewIQ4_XS(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewIQ4_XS(SB), $12240-56
+TEXT ·fewIQ4_XS(SB), $12240-64
 	LEAQ   79(SP), AX
 	ANDQ   $-64, AX
 	MOVQ   count+48(FP), DX
 	LEAQ   1920(AX), CX
 	VXORPS Y0, Y0, Y0
 
-tile258:
+tile270:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y0, 32(CX)
 	VMOVUPS Y0, 64(CX)
@@ -24275,7 +24446,7 @@ tile258:
 	VMOVUPS Y0, 224(CX)
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000004, DX
-	JG      tile258
+	JG      tile270
 	MOVQ    blocks+24(FP), CX
 	IMUL3Q  $0x00000088, CX, CX
 	MOVQ    CX, (SP)
@@ -24284,7 +24455,7 @@ tile258:
 	ADDQ    CX, DX
 	MOVQ    DX, 8(SP)
 
-block259:
+block271:
 	MOVQ w+16(FP), CX
 	MOVQ (SP), BX
 	LEAQ (BX)(BX*2), SI
@@ -24294,9 +24465,9 @@ block259:
 	LEAQ 3968(AX), R8
 	MOVQ $0x00000002, R9
 
-loop260:
+loop272:
 	CMPQ           R9, $0x01
-	JL             done261
+	JL             done273
 	LEAQ           (CX)(BX*4), DX
 	VBROADCASTI128 (CX), Y0
 	VINSERTI128    $0x01, (DX), Y0, Y0
@@ -25191,9 +25362,9 @@ loop260:
 	ADDQ           $0x00000020, DI
 	ADDQ           $0x00001000, R8
 	SUBQ           $0x00000001, R9
-	JMP            loop260
+	JMP            loop272
 
-done261:
+done273:
 	MOVQ tiles+32(FP), BX
 	LEAQ 1920(AX), CX
 	MOVQ count+48(FP), DX
@@ -25201,7 +25372,23 @@ done261:
 	LEAQ 2176(SI), DI
 	MOVQ DI, 8(SP)
 
-tile262:
+tile274:
+	MOVQ       spans+56(FP), DI
+	MOVQ       (DI), R8
+	TESTQ      R8, R8
+	JZ         asked275
+	PREFETCHT1 (R8)
+	PREFETCHT1 64(R8)
+	PREFETCHT1 128(R8)
+	PREFETCHT1 192(R8)
+	ADDQ       $0x00000100, R8
+	MOVQ       R8, (DI)
+	CMPQ       R8, 8(DI)
+	JB         asked275
+	ADDQ       $0x00000010, DI
+	MOVQ       DI, spans+56(FP)
+
+asked275:
 	LEAQ    3968(AX), DI
 	LEAQ    (AX), R8
 	LEAQ    1024(AX), R9
@@ -25220,27 +25407,27 @@ tile262:
 	VMOVDQU Y0, 1888(AX)
 	MOVQ    $0x00000008, R12
 
-loop263:
+loop276:
 	CMPQ       R12, $0x01
-	JL         done264
+	JL         done277
 	CMPQ       SI, 8(SP)
-	JGE        asked265
+	JGE        asked278
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	CMPQ       count+48(FP), $0x08
-	JG         asked265
+	JG         asked278
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	CMPQ       count+48(FP), $0x04
-	JG         asked265
+	JG         asked278
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 	PREFETCHT1 (SI)
 	ADDQ       $0x00000040, SI
 
-asked265:
+asked278:
 	VPBROADCASTD (R11), Y1
 	VPBROADCASTD 16(R11), Y0
 	VPADDW       Y0, Y1, Y1
@@ -25670,9 +25857,9 @@ asked265:
 	ADDQ         $0x00000020, R11
 	ADDQ         $0x00000080, BX
 	SUBQ         $0x00000001, R12
-	JMP          loop263
+	JMP          loop276
 
-done264:
+done277:
 	VMOVDQU      1664(AX), Y0
 	VMOVDQU      1696(AX), Y1
 	VMOVDQU      1728(AX), Y2
@@ -25733,21 +25920,21 @@ done264:
 	SUBQ         $0x000005d0, BX
 	ADDQ         $0x00000100, CX
 	SUBQ         $0x00000004, DX
-	JG           tile262
+	JG           tile274
 	MOVQ         tiles+32(FP), CX
 	ADDQ         $0x000005d0, CX
 	MOVQ         CX, tiles+32(FP)
 	MOVQ         blocks+24(FP), CX
 	SUBQ         $0x00000001, CX
 	MOVQ         CX, blocks+24(FP)
-	JNZ          block259
+	JNZ          block271
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+8(FP), DX
 	MOVQ         count+48(FP), BX
 
-loop266:
+loop279:
 	CMPQ    BX, $0x01
-	JL      done267
+	JL      done280
 	VMOVUPS 1920(AX), Y0
 	VMOVUPS Y0, (CX)
 	VMOVUPS 1952(AX), Y0
@@ -25755,9 +25942,9 @@ loop266:
 	ADDQ    $0x00000040, AX
 	ADDQ    DX, CX
 	SUBQ    $0x00000001, BX
-	JMP     loop266
+	JMP     loop279
 
-done267:
+done280:
 	VZEROUPPER
 	RET
 
@@ -25767,9 +25954,9 @@ TEXT ·mulFloats(SB), NOSPLIT, $0-56
 	MOVQ x+32(FP), AX
 	MOVQ count+48(FP), CX
 
-loop268:
+loop281:
 	CMPQ CX, $0x03
-	JL   done269
+	JL   done282
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -25777,9 +25964,9 @@ loop268:
 	MOVQ dstStride+8(FP), R8
 	SHLQ $0x02, SI
 
-loop270:
+loop283:
 	CMPQ   BX, $0x02
-	JL     done271
+	JL     done284
 	MOVQ   cols+40(FP), R10
 	MOVQ   AX, R9
 	VXORPS Y0, Y0, Y0
@@ -25795,9 +25982,9 @@ loop270:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-loop272:
+loop285:
 	CMPQ        R10, $0x10
-	JL          done273
+	JL          done286
 	VMOVUPS     (DX), Y12
 	VMOVUPS     (DX)(SI*1), Y13
 	VMOVUPS     (R9), Y14
@@ -25823,9 +26010,9 @@ loop272:
 	ADDQ        $0x00000040, R9
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R10
-	JMP         loop272
+	JMP         loop285
 
-done273:
+done286:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -25877,9 +26064,9 @@ done273:
 	ADDQ         SI, DX
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, BX
-	JMP          loop270
+	JMP          loop283
 
-done271:
+done284:
 	MOVQ dst+0(FP), DX
 	ADDQ R8, DX
 	ADDQ SI, AX
@@ -25889,12 +26076,12 @@ done271:
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000003, CX
-	JMP  loop268
+	JMP  loop281
 
-done269:
-loop274:
+done282:
+loop287:
 	CMPQ CX, $0x01
-	JL   done275
+	JL   done288
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -25902,9 +26089,9 @@ loop274:
 	MOVQ dstStride+8(FP), R8
 	SHLQ $0x02, SI
 
-loop276:
+loop289:
 	CMPQ   BX, $0x02
-	JL     done277
+	JL     done290
 	MOVQ   cols+40(FP), R10
 	MOVQ   AX, R9
 	VXORPS Y0, Y0, Y0
@@ -25912,9 +26099,9 @@ loop276:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-loop278:
+loop291:
 	CMPQ        R10, $0x10
-	JL          done279
+	JL          done292
 	VMOVUPS     (DX), Y4
 	VMOVUPS     (DX)(SI*1), Y5
 	VMOVUPS     (R9), Y6
@@ -25928,9 +26115,9 @@ loop278:
 	ADDQ        $0x00000040, R9
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R10
-	JMP         loop278
+	JMP         loop291
 
-done279:
+done292:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -25950,17 +26137,17 @@ done279:
 	ADDQ         SI, DX
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, BX
-	JMP          loop276
+	JMP          loop289
 
-done277:
+done290:
 	MOVQ dst+0(FP), DX
 	ADDQ R8, DX
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000001, CX
-	JMP  loop274
+	JMP  loop287
 
-done275:
+done288:
 	VZEROUPPER
 	RET
 
@@ -25971,16 +26158,16 @@ TEXT ·mulFloats64(SB), NOSPLIT, $0-56
 	MOVQ count+48(FP), CX
 	MOVQ dst+0(FP), DX
 
-loop280:
+loop293:
 	CMPQ CX, $0x04
-	JL   done281
+	JL   done294
 	MOVQ w+16(FP), BX
 	MOVQ rows+24(FP), SI
 	MOVQ DX, DI
 
-loop282:
+loop295:
 	CMPQ   SI, $0x02
-	JL     done283
+	JL     done296
 	MOVQ   cols+40(FP), R8
 	MOVQ   cols+40(FP), R11
 	SHLQ   $0x02, R8
@@ -25995,9 +26182,9 @@ loop282:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop284:
+loop297:
 	CMPQ        R11, $0x04
-	JL          done285
+	JL          done298
 	VCVTPS2PD   (BX), Y8
 	VCVTPS2PD   (BX)(R8*1), Y9
 	VCVTPS2PD   (R10), Y10
@@ -26015,9 +26202,9 @@ loop284:
 	ADDQ        $0x00000010, BX
 	ADDQ        $0x00000010, R10
 	SUBQ        $0x00000004, R11
-	JMP         loop284
+	JMP         loop297
 
-done285:
+done298:
 	ADDQ         R8, BX
 	MOVQ         dstStride+8(FP), R8
 	LEAQ         (R8)(R8*2), R9
@@ -26079,12 +26266,12 @@ done285:
 	VMOVSD       X7, 8(DI)(R9*1)
 	ADDQ         $0x00000010, DI
 	SUBQ         $0x00000002, SI
-	JMP          loop282
+	JMP          loop295
 
-done283:
-loop286:
+done296:
+loop299:
 	CMPQ   SI, $0x01
-	JL     done287
+	JL     done300
 	MOVQ   cols+40(FP), R8
 	MOVQ   cols+40(FP), R11
 	SHLQ   $0x02, R8
@@ -26095,9 +26282,9 @@ loop286:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-loop288:
+loop301:
 	CMPQ        R11, $0x04
-	JL          done289
+	JL          done302
 	VCVTPS2PD   (BX), Y4
 	VCVTPS2PD   (R10), Y5
 	VFMADD231PD Y4, Y5, Y0
@@ -26110,9 +26297,9 @@ loop288:
 	ADDQ        $0x00000010, BX
 	ADDQ        $0x00000010, R10
 	SUBQ        $0x00000004, R11
-	JMP         loop288
+	JMP         loop301
 
-done289:
+done302:
 	MOVQ         dstStride+8(FP), R8
 	LEAQ         (R8)(R8*2), R9
 	VEXTRACTF128 $0x01, Y0, X4
@@ -26145,9 +26332,9 @@ done289:
 	VMOVSD       X3, (DI)(R9*1)
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000001, SI
-	JMP          loop286
+	JMP          loop299
 
-done287:
+done300:
 	MOVQ cols+40(FP), BX
 	MOVQ dstStride+8(FP), SI
 	SHLQ $0x02, BX
@@ -26160,19 +26347,19 @@ done287:
 	ADDQ BX, AX
 	ADDQ SI, DX
 	SUBQ $0x00000004, CX
-	JMP  loop280
+	JMP  loop293
 
-done281:
-loop290:
+done294:
+loop303:
 	CMPQ CX, $0x01
-	JL   done291
+	JL   done304
 	MOVQ w+16(FP), BX
 	MOVQ rows+24(FP), SI
 	MOVQ DX, DI
 
-loop292:
+loop305:
 	CMPQ   SI, $0x02
-	JL     done293
+	JL     done306
 	MOVQ   cols+40(FP), R8
 	MOVQ   cols+40(FP), R10
 	SHLQ   $0x02, R8
@@ -26181,9 +26368,9 @@ loop292:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
-loop294:
+loop307:
 	CMPQ        R10, $0x04
-	JL          done295
+	JL          done308
 	VCVTPS2PD   (BX), Y2
 	VCVTPS2PD   (BX)(R8*1), Y3
 	VCVTPS2PD   (R9), Y4
@@ -26192,9 +26379,9 @@ loop294:
 	ADDQ        $0x00000010, BX
 	ADDQ        $0x00000010, R9
 	SUBQ        $0x00000004, R10
-	JMP         loop294
+	JMP         loop307
 
-done295:
+done308:
 	ADDQ         R8, BX
 	MOVQ         dstStride+8(FP), R8
 	LEAQ         (R8)(R8*2), R8
@@ -26214,12 +26401,12 @@ done295:
 	VMOVSD       X1, 8(DI)
 	ADDQ         $0x00000010, DI
 	SUBQ         $0x00000002, SI
-	JMP          loop292
+	JMP          loop305
 
-done293:
-loop296:
+done306:
+loop309:
 	CMPQ   SI, $0x01
-	JL     done297
+	JL     done310
 	MOVQ   cols+40(FP), R8
 	MOVQ   cols+40(FP), R9
 	SHLQ   $0x02, R8
@@ -26227,18 +26414,18 @@ loop296:
 	MOVQ   AX, R8
 	VXORPS Y0, Y0, Y0
 
-loop298:
+loop311:
 	CMPQ        R9, $0x04
-	JL          done299
+	JL          done312
 	VCVTPS2PD   (BX), Y1
 	VCVTPS2PD   (R8), Y2
 	VFMADD231PD Y1, Y2, Y0
 	ADDQ        $0x00000010, BX
 	ADDQ        $0x00000010, R8
 	SUBQ        $0x00000004, R9
-	JMP         loop298
+	JMP         loop311
 
-done299:
+done312:
 	MOVQ         dstStride+8(FP), R8
 	LEAQ         (R8)(R8*2), R8
 	VEXTRACTF128 $0x01, Y0, X1
@@ -26250,18 +26437,18 @@ done299:
 	VMOVSD       X0, (DI)
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000001, SI
-	JMP          loop296
+	JMP          loop309
 
-done297:
+done310:
 	MOVQ cols+40(FP), BX
 	MOVQ dstStride+8(FP), SI
 	SHLQ $0x02, BX
 	ADDQ BX, AX
 	ADDQ SI, DX
 	SUBQ $0x00000001, CX
-	JMP  loop290
+	JMP  loop303
 
-done291:
+done304:
 	VZEROUPPER
 	RET
 
@@ -26279,16 +26466,16 @@ TEXT ·quantize(SB), NOSPLIT, $0-48
 	VMOVDQU magnitude<>+0(SB), Y3
 	VMOVSS  limit127<>+0(SB), X4
 
-loop300:
+loop313:
 	CMPQ  SI, $0x01
-	JL    done301
+	JL    done314
 	MOVQ  blockLen+40(FP), R8
 	VPXOR Y5, Y5, Y5
 	MOVQ  BX, DI
 
-loop302:
+loop315:
 	CMPQ    R8, $0x20
-	JL      done303
+	JL      done316
 	VPAND   (DI), Y3, Y6
 	VPMAXSD Y6, Y5, Y5
 	VPAND   32(DI), Y3, Y6
@@ -26299,9 +26486,9 @@ loop302:
 	VPMAXSD Y6, Y5, Y5
 	ADDQ    $0x00000080, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop302
+	JMP     loop315
 
-done303:
+done316:
 	VEXTRACTI128 $0x01, Y5, X6
 	VPMAXSD      X6, X5, X5
 	VPSHUFD      $0x4e, X5, X6
@@ -26310,19 +26497,19 @@ done303:
 	VPMAXSD      X6, X5, X5
 	VMOVD        X5, DI
 	CMPL         DI, $0x7f800000
-	JAE          notfinite304
+	JAE          notfinite317
 	VDIVSS       X5, X4, X6
 	VMOVD        X6, DI
 	CMPL         DI, $0x7f800000
-	JAE          tiny305
+	JAE          tiny318
 	VDIVSS       X4, X5, X5
 	VMOVSS       X5, (CX)
 	VBROADCASTSS X6, Y6
 	MOVQ         blockLen+40(FP), R8
 
-loop308:
+loop321:
 	CMPQ         R8, $0x20
-	JL           done309
+	JL           done322
 	VMULPS       (BX), Y6, Y5
 	VCVTPS2DQ    Y5, Y5
 	VMULPS       32(BX), Y6, Y7
@@ -26347,40 +26534,40 @@ loop308:
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000020, R8
-	JMP          loop308
+	JMP          loop321
 
-done309:
-	JMP next307
+done322:
+	JMP next320
 
-notfinite304:
+notfinite317:
 	MOVL $0x7fc00000, (CX)
-	JMP  zeros306
+	JMP  zeros319
 
-tiny305:
+tiny318:
 	MOVL $0x00000000, (CX)
 
-zeros306:
+zeros319:
 	MOVQ  blockLen+40(FP), R8
 	VPXOR Y5, Y5, Y5
 
-loop310:
+loop323:
 	CMPQ    R8, $0x20
-	JL      done311
+	JL      done324
 	VMOVDQU Y5, (AX)
 	VMOVD   X5, (DX)
 	ADDQ    $0x00000080, BX
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000004, DX
 	SUBQ    $0x00000020, R8
-	JMP     loop310
+	JMP     loop323
 
-done311:
-next307:
+done324:
+next320:
 	ADDQ $0x00000004, CX
 	SUBQ $0x00000001, SI
-	JMP  loop300
+	JMP  loop313
 
-done301:
+done314:
 	VZEROUPPER
 	RET
 
@@ -26431,17 +26618,17 @@ TEXT ·widen(SB), NOSPLIT, $0-24
 	MOVQ q+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop312:
+loop325:
 	CMPQ      DX, $0x10
-	JL        done313
+	JL        done326
 	VPMOVSXBW (CX), Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000010, DX
-	JMP       loop312
+	JMP       loop325
 
-done313:
+done326:
 	VZEROUPPER
 	RET
 
@@ -26466,9 +26653,9 @@ TEXT ·packTileBlocks(SB), NOSPLIT, $0-56
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU ones8<>+0(SB), Y1
 
-loop314:
+loop327:
 	CMPQ         DI, $0x01
-	JL           done315
+	JL           done328
 	VMOVD        (SI), X1
 	VPINSRD      $0x01, (SI)(R10*1), X1, X1
 	VPINSRD      $0x02, (SI)(R10*2), X1, X1
@@ -26513,9 +26700,9 @@ loop314:
 	ADDQ         $0x00000004, BX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, DI
-	JMP          loop314
+	JMP          loop327
 
-done315:
+done328:
 	VZEROUPPER
 	RET
 
@@ -26540,9 +26727,9 @@ TEXT ·packFourBlocks(SB), NOSPLIT, $0-56
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU ones8<>+0(SB), Y1
 
-loop316:
+loop329:
 	CMPQ         DI, $0x01
-	JL           done317
+	JL           done330
 	VMOVD        (SI), X2
 	VPINSRD      $0x01, (SI)(R10*1), X2, X2
 	VPINSRD      $0x02, (SI)(R10*2), X2, X2
@@ -26593,9 +26780,9 @@ loop316:
 	ADDQ         $0x00000004, BX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, DI
-	JMP          loop316
+	JMP          loop329
 
-done317:
+done330:
 	VZEROUPPER
 	RET
 
@@ -26620,9 +26807,9 @@ TEXT ·packTileSupers(SB), NOSPLIT, $0-56
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU ones8<>+0(SB), Y1
 
-loop318:
+loop331:
 	CMPQ         DI, $0x01
-	JL           done319
+	JL           done332
 	VMOVD        (BX), X1
 	VPINSRD      $0x01, (BX)(R9*1), X1, X1
 	VPINSRD      $0x02, (BX)(R9*2), X1, X1
@@ -26666,9 +26853,9 @@ loop318:
 	LEAQ         (AX)(CX*4), AX
 	MOVQ         $0x00000008, R15
 
-loop320:
+loop333:
 	CMPQ         R15, $0x01
-	JL           done321
+	JL           done334
 	VMOVDQU      (DX), Y1
 	VMOVDQU      (DX)(R8*1), Y2
 	VMOVDQU      (DX)(R8*2), Y3
@@ -26693,15 +26880,15 @@ loop320:
 	LEAQ         (AX)(CX*4), AX
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000001, R15
-	JMP          loop320
+	JMP          loop333
 
-done321:
+done334:
 	ADDQ $0x00000004, BX
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000001, DI
-	JMP  loop318
+	JMP  loop331
 
-done319:
+done332:
 	VZEROUPPER
 	RET
 
@@ -26726,9 +26913,9 @@ TEXT ·packFourSupers(SB), NOSPLIT, $8-56
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU ones8<>+0(SB), Y1
 
-loop322:
+loop335:
 	CMPQ         DI, $0x01
-	JL           done323
+	JL           done336
 	VMOVD        (BX), X2
 	VPINSRD      $0x01, (BX)(R9*1), X2, X2
 	VPINSRD      $0x02, (BX)(R9*2), X2, X2
@@ -26775,9 +26962,9 @@ loop322:
 	SUBQ         $0x00000440, AX
 	MOVQ         $0x00000008, BP
 
-loop324:
+loop337:
 	CMPQ         BP, $0x01
-	JL           done325
+	JL           done338
 	VMOVDQU      (DX), Y2
 	VMOVDQU      (DX)(R8*1), Y3
 	VMOVDQU      (DX)(R8*2), Y4
@@ -26811,16 +26998,16 @@ loop324:
 	LEAQ         (AX)(CX*4), AX
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000001, BP
-	JMP          loop324
+	JMP          loop337
 
-done325:
+done338:
 	ADDQ $0x00000040, AX
 	ADDQ $0x00000004, BX
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000001, DI
-	JMP  loop322
+	JMP  loop335
 
-done323:
+done336:
 	VZEROUPPER
 	RET
 
@@ -26831,18 +27018,18 @@ TEXT ·add(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop326:
+loop339:
 	CMPQ    DX, $0x08
-	JL      done327
+	JL      done340
 	VMOVUPS (AX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (AX)
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, CX
 	SUBQ    $0x00000008, DX
-	JMP     loop326
+	JMP     loop339
 
-done327:
+done340:
 	VZEROUPPER
 	RET
 
@@ -26855,9 +27042,9 @@ TEXT ·scaleMul(SB), NOSPLIT, $0-40
 	MOVQ         weight+16(FP), BX
 	VBROADCASTSS r+24(FP), Y0
 
-loop328:
+loop341:
 	CMPQ    DX, $0x08
-	JL      done329
+	JL      done342
 	VMULPS  (CX), Y0, Y1
 	VMULPS  (BX), Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -26865,9 +27052,9 @@ loop328:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, BX
 	SUBQ    $0x00000008, DX
-	JMP     loop328
+	JMP     loop341
 
-done329:
+done342:
 	VZEROUPPER
 	RET
 
@@ -26879,9 +27066,9 @@ TEXT ·siluMul(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 
-loop330:
+loop343:
 	CMPQ         BX, $0x08
-	JL           done331
+	JL           done344
 	VMOVUPS      (CX), Y0
 	VXORPS       signs<>+0(SB), Y0, Y1
 	VMOVUPS      expMagic<>+0(SB), Y2
@@ -26913,9 +27100,9 @@ loop330:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop330
+	JMP          loop343
 
-done331:
+done344:
 	VZEROUPPER
 	RET
 
@@ -27068,9 +27255,9 @@ TEXT ·rotateHalves(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	LEAQ (AX)(BX*4), SI
 
-loop332:
+loop345:
 	CMPQ    BX, $0x08
-	JL      done333
+	JL      done346
 	VMOVUPS (AX), Y0
 	VMOVUPS (SI), Y1
 	VMOVUPS (CX), Y2
@@ -27088,9 +27275,9 @@ loop332:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, DX
 	SUBQ    $0x00000008, BX
-	JMP     loop332
+	JMP     loop345
 
-done333:
+done346:
 	VZEROUPPER
 	RET
 
@@ -27103,9 +27290,9 @@ TEXT ·rotateAdjacent(SB), NOSPLIT, $0-32
 	MOVQ    n+24(FP), BX
 	VMOVDQU doubled<>+0(SB), Y0
 
-loop334:
+loop347:
 	CMPQ      BX, $0x04
-	JL        done335
+	JL        done348
 	VMOVUPS   (AX), Y1
 	VMOVUPS   (CX), X3
 	VMOVUPS   (DX), X4
@@ -27120,9 +27307,9 @@ loop334:
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000010, DX
 	SUBQ      $0x00000004, BX
-	JMP       loop334
+	JMP       loop347
 
-done335:
+done348:
 	VZEROUPPER
 	RET
 
@@ -27145,9 +27332,9 @@ TEXT ·scores(SB), NOSPLIT, $0-44
 	MOVQ dim+32(FP), BX
 	SHLQ $0x02, BX
 
-loop336:
+loop349:
 	CMPQ   DX, $0x06
-	JL     done337
+	JL     done350
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -27166,9 +27353,9 @@ loop336:
 	MOVQ   keys+16(FP), R8
 	MOVQ   dim+32(FP), R9
 
-loop338:
+loop351:
 	CMPQ         R9, $0x01
-	JL           done339
+	JL           done352
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (SI), Y14
@@ -27193,9 +27380,9 @@ loop338:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop338
+	JMP          loop351
 
-done339:
+done352:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -27239,9 +27426,9 @@ done339:
 	MOVQ         keys+16(FP), R8
 	MOVQ         dim+32(FP), R9
 
-loop340:
+loop353:
 	CMPQ         R9, $0x01
-	JL           done341
+	JL           done354
 	VMOVUPS      64(R8), Y12
 	VMOVUPS      96(R8), Y13
 	VBROADCASTSS (SI), Y14
@@ -27266,9 +27453,9 @@ loop340:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop340
+	JMP          loop353
 
-done341:
+done354:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -27312,9 +27499,9 @@ done341:
 	MOVQ         keys+16(FP), R8
 	MOVQ         dim+32(FP), R9
 
-loop342:
+loop355:
 	CMPQ         R9, $0x01
-	JL           done343
+	JL           done356
 	VMOVUPS      128(R8), Y12
 	VMOVUPS      160(R8), Y13
 	VBROADCASTSS (SI), Y14
@@ -27339,9 +27526,9 @@ loop342:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop342
+	JMP          loop355
 
-done343:
+done356:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -27385,9 +27572,9 @@ done343:
 	MOVQ         keys+16(FP), R8
 	MOVQ         dim+32(FP), R9
 
-loop344:
+loop357:
 	CMPQ         R9, $0x01
-	JL           done345
+	JL           done358
 	VMOVUPS      192(R8), Y12
 	VMOVUPS      224(R8), Y13
 	VBROADCASTSS (SI), Y14
@@ -27412,9 +27599,9 @@ loop344:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop344
+	JMP          loop357
 
-done345:
+done358:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -27448,12 +27635,12 @@ done345:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop336
+	JMP          loop349
 
-done337:
-loop346:
+done350:
+loop359:
 	CMPQ   DX, $0x04
-	JL     done347
+	JL     done360
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -27468,9 +27655,9 @@ loop346:
 	MOVQ   keys+16(FP), R8
 	MOVQ   dim+32(FP), R9
 
-loop348:
+loop361:
 	CMPQ         R9, $0x01
-	JL           done349
+	JL           done362
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (SI), Y10
@@ -27489,9 +27676,9 @@ loop348:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop348
+	JMP          loop361
 
-done349:
+done362:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -27523,9 +27710,9 @@ done349:
 	MOVQ         keys+16(FP), R8
 	MOVQ         dim+32(FP), R9
 
-loop350:
+loop363:
 	CMPQ         R9, $0x01
-	JL           done351
+	JL           done364
 	VMOVUPS      64(R8), Y8
 	VMOVUPS      96(R8), Y9
 	VBROADCASTSS (SI), Y10
@@ -27544,9 +27731,9 @@ loop350:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop350
+	JMP          loop363
 
-done351:
+done364:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -27578,9 +27765,9 @@ done351:
 	MOVQ         keys+16(FP), R8
 	MOVQ         dim+32(FP), R9
 
-loop352:
+loop365:
 	CMPQ         R9, $0x01
-	JL           done353
+	JL           done366
 	VMOVUPS      128(R8), Y8
 	VMOVUPS      160(R8), Y9
 	VBROADCASTSS (SI), Y10
@@ -27599,9 +27786,9 @@ loop352:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop352
+	JMP          loop365
 
-done353:
+done366:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -27633,9 +27820,9 @@ done353:
 	MOVQ         keys+16(FP), R8
 	MOVQ         dim+32(FP), R9
 
-loop354:
+loop367:
 	CMPQ         R9, $0x01
-	JL           done355
+	JL           done368
 	VMOVUPS      192(R8), Y8
 	VMOVUPS      224(R8), Y9
 	VBROADCASTSS (SI), Y10
@@ -27654,9 +27841,9 @@ loop354:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop354
+	JMP          loop367
 
-done355:
+done368:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -27680,12 +27867,12 @@ done355:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop346
+	JMP          loop359
 
-done347:
-loop356:
+done360:
+loop369:
 	CMPQ   DX, $0x03
-	JL     done357
+	JL     done370
 	MOVQ   CX, SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -27696,9 +27883,9 @@ loop356:
 	MOVQ   keys+16(FP), DI
 	MOVQ   dim+32(FP), R8
 
-loop358:
+loop371:
 	CMPQ         R8, $0x01
-	JL           done359
+	JL           done372
 	VMOVUPS      (DI), Y6
 	VMOVUPS      32(DI), Y7
 	VBROADCASTSS (SI), Y8
@@ -27713,9 +27900,9 @@ loop358:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop358
+	JMP          loop371
 
-done359:
+done372:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -27739,9 +27926,9 @@ done359:
 	MOVQ         keys+16(FP), DI
 	MOVQ         dim+32(FP), R8
 
-loop360:
+loop373:
 	CMPQ         R8, $0x01
-	JL           done361
+	JL           done374
 	VMOVUPS      64(DI), Y6
 	VMOVUPS      96(DI), Y7
 	VBROADCASTSS (SI), Y8
@@ -27756,9 +27943,9 @@ loop360:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop360
+	JMP          loop373
 
-done361:
+done374:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -27782,9 +27969,9 @@ done361:
 	MOVQ         keys+16(FP), DI
 	MOVQ         dim+32(FP), R8
 
-loop362:
+loop375:
 	CMPQ         R8, $0x01
-	JL           done363
+	JL           done376
 	VMOVUPS      128(DI), Y6
 	VMOVUPS      160(DI), Y7
 	VBROADCASTSS (SI), Y8
@@ -27799,9 +27986,9 @@ loop362:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop362
+	JMP          loop375
 
-done363:
+done376:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -27825,9 +28012,9 @@ done363:
 	MOVQ         keys+16(FP), DI
 	MOVQ         dim+32(FP), R8
 
-loop364:
+loop377:
 	CMPQ         R8, $0x01
-	JL           done365
+	JL           done378
 	VMOVUPS      192(DI), Y6
 	VMOVUPS      224(DI), Y7
 	VBROADCASTSS (SI), Y8
@@ -27842,9 +28029,9 @@ loop364:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop364
+	JMP          loop377
 
-done365:
+done378:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -27863,12 +28050,12 @@ done365:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop356
+	JMP          loop369
 
-done357:
-loop366:
+done370:
+loop379:
 	CMPQ   DX, $0x02
-	JL     done367
+	JL     done380
 	MOVQ   CX, SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -27881,9 +28068,9 @@ loop366:
 	MOVQ   keys+16(FP), DI
 	MOVQ   dim+32(FP), R8
 
-loop368:
+loop381:
 	CMPQ         R8, $0x01
-	JL           done369
+	JL           done382
 	VMOVUPS      (DI), Y8
 	VMOVUPS      32(DI), Y9
 	VMOVUPS      64(DI), Y10
@@ -27901,9 +28088,9 @@ loop368:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop368
+	JMP          loop381
 
-done369:
+done382:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -27933,9 +28120,9 @@ done369:
 	MOVQ         keys+16(FP), DI
 	MOVQ         dim+32(FP), R8
 
-loop370:
+loop383:
 	CMPQ         R8, $0x01
-	JL           done371
+	JL           done384
 	VMOVUPS      128(DI), Y8
 	VMOVUPS      160(DI), Y9
 	VMOVUPS      192(DI), Y10
@@ -27953,9 +28140,9 @@ loop370:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop370
+	JMP          loop383
 
-done371:
+done384:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -27977,12 +28164,12 @@ done371:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop366
+	JMP          loop379
 
-done367:
-loop372:
+done380:
+loop385:
 	CMPQ   DX, $0x01
-	JL     done373
+	JL     done386
 	MOVQ   CX, SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -27995,9 +28182,9 @@ loop372:
 	MOVQ   keys+16(FP), DI
 	MOVQ   dim+32(FP), R8
 
-loop374:
+loop387:
 	CMPQ         R8, $0x01
-	JL           done375
+	JL           done388
 	VBROADCASTSS (SI), Y9
 	VMOVUPS      (DI), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -28018,9 +28205,9 @@ loop374:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop374
+	JMP          loop387
 
-done375:
+done388:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -28041,9 +28228,9 @@ done375:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop372
+	JMP          loop385
 
-done373:
+done386:
 	VZEROUPPER
 	RET
 
@@ -28055,9 +28242,9 @@ TEXT ·weights(SB), NOSPLIT, $0-32
 	MOVQ corrections+24(FP), DX
 	MOVQ n+8(FP), BX
 
-loop376:
+loop389:
 	CMPQ         BX, $0x01
-	JL           done377
+	JL           done390
 	VBROADCASTSS (CX), Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
@@ -28091,9 +28278,9 @@ loop376:
 	ADDQ         $0x00000008, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop376
+	JMP          loop389
 
-done377:
+done390:
 	MOVQ    states+16(FP), CX
 	MOVQ    corrections+24(FP), DX
 	MOVQ    n+8(FP), BX
@@ -28106,9 +28293,9 @@ done377:
 	VMOVDQU expC3<>+0(SB), Y6
 	VMOVDQU expC4<>+0(SB), Y7
 
-loop378:
+loop391:
 	CMPQ         BX, $0x08
-	JL           done379
+	JL           done392
 	VMOVUPS      (DX), Y8
 	VMOVUPS      Y0, Y9
 	VFMADD231PS  Y1, Y8, Y9
@@ -28132,12 +28319,12 @@ loop378:
 	VMOVUPS      Y8, (DX)
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop378
+	JMP          loop391
 
-done379:
-loop380:
+done392:
+loop393:
 	CMPQ         BX, $0x01
-	JL           done381
+	JL           done394
 	VBROADCASTSS (DX), Y8
 	VMOVUPS      Y0, Y9
 	VFMADD231PS  Y1, Y8, Y9
@@ -28161,17 +28348,17 @@ loop380:
 	VMOVSS       X8, (DX)
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop380
+	JMP          loop393
 
-done381:
+done394:
 	MOVQ p+0(FP), AX
 	MOVQ states+16(FP), CX
 	MOVQ corrections+24(FP), DX
 	MOVQ n+8(FP), BX
 
-loop382:
+loop395:
 	CMPQ         BX, $0x01
-	JL           done383
+	JL           done396
 	VBROADCASTSS (CX), Y8
 	VXORPS       Y9, Y9, Y9
 	VXORPS       Y10, Y10, Y10
@@ -28374,9 +28561,9 @@ loop382:
 	ADDQ         $0x00000008, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop382
+	JMP          loop395
 
-done383:
+done396:
 	VZEROUPPER
 	RET
 
@@ -28432,9 +28619,9 @@ TEXT ·weightsSeen(SB), NOSPLIT, $256-48
 	MOVQ         corrections+24(FP), DX
 	MOVQ         n+8(FP), BX
 
-loop384:
+loop397:
 	CMPQ         BX, $0x01
-	JL           done385
+	JL           done398
 	VBROADCASTSS (CX), Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
@@ -28484,9 +28671,9 @@ loop384:
 	ADDQ         $0x00000008, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop384
+	JMP          loop397
 
-done385:
+done398:
 	MOVQ    states+16(FP), CX
 	MOVQ    corrections+24(FP), DX
 	MOVQ    n+8(FP), BX
@@ -28499,9 +28686,9 @@ done385:
 	VMOVDQU expC3<>+0(SB), Y6
 	VMOVDQU expC4<>+0(SB), Y7
 
-loop386:
+loop399:
 	CMPQ         BX, $0x08
-	JL           done387
+	JL           done400
 	VMOVUPS      (DX), Y8
 	VMOVUPS      Y0, Y9
 	VFMADD231PS  Y1, Y8, Y9
@@ -28525,12 +28712,12 @@ loop386:
 	VMOVUPS      Y8, (DX)
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop386
+	JMP          loop399
 
-done387:
-loop388:
+done400:
+loop401:
 	CMPQ         BX, $0x01
-	JL           done389
+	JL           done402
 	VBROADCASTSS (DX), Y8
 	VMOVUPS      Y0, Y9
 	VFMADD231PS  Y1, Y8, Y9
@@ -28554,17 +28741,17 @@ loop388:
 	VMOVSS       X8, (DX)
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop388
+	JMP          loop401
 
-done389:
+done402:
 	MOVQ p+0(FP), AX
 	MOVQ states+16(FP), CX
 	MOVQ corrections+24(FP), DX
 	MOVQ n+8(FP), BX
 
-loop390:
+loop403:
 	CMPQ         BX, $0x01
-	JL           done391
+	JL           done404
 	VBROADCASTSS (CX), Y8
 	VXORPS       Y9, Y9, Y9
 	VXORPS       Y10, Y10, Y10
@@ -28775,9 +28962,9 @@ loop390:
 	ADDQ         $0x00000008, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop390
+	JMP          loop403
 
-done391:
+done404:
 	VZEROUPPER
 	RET
 
@@ -28821,15 +29008,15 @@ TEXT ·mix(SB), NOSPLIT, $0-56
 	MOVQ corrections+48(FP), SI
 	SHLQ $0x02, BX
 
-loop392:
+loop405:
 	CMPQ DX, $0x06
-	JL   done393
+	JL   done406
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop394:
+loop407:
 	CMPQ         R8, $0x10
-	JL           done395
+	JL           done408
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -28856,9 +29043,9 @@ loop394:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop396:
+loop409:
 	CMPQ         R11, $0x01
-	JL           done397
+	JL           done410
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (R10), Y14
@@ -28882,9 +29069,9 @@ loop396:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop396
+	JMP          loop409
 
-done397:
+done410:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -28902,12 +29089,12 @@ done397:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop394
+	JMP     loop407
 
-done395:
-loop398:
+done408:
+loop411:
 	CMPQ         R8, $0x08
-	JL           done399
+	JL           done412
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -28928,9 +29115,9 @@ loop398:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop400:
+loop413:
 	CMPQ         R11, $0x01
-	JL           done401
+	JL           done414
 	VMOVUPS      (R9), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -28947,9 +29134,9 @@ loop400:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop400
+	JMP          loop413
 
-done401:
+done414:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -28961,9 +29148,9 @@ done401:
 	VMOVUPS Y5, (R10)(BX*2)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop398
+	JMP     loop411
 
-done399:
+done412:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -28973,18 +29160,18 @@ done399:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop392
+	JMP  loop405
 
-done393:
-loop402:
+done406:
+loop415:
 	CMPQ DX, $0x04
-	JL   done403
+	JL   done416
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop404:
+loop417:
 	CMPQ         R8, $0x10
-	JL           done405
+	JL           done418
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -29005,9 +29192,9 @@ loop404:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop406:
+loop419:
 	CMPQ         R11, $0x01
-	JL           done407
+	JL           done420
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VBROADCASTSS (R10), Y10
@@ -29025,9 +29212,9 @@ loop406:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop406
+	JMP          loop419
 
-done407:
+done420:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -29041,12 +29228,12 @@ done407:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop404
+	JMP     loop417
 
-done405:
-loop408:
+done418:
+loop421:
 	CMPQ         R8, $0x08
-	JL           done409
+	JL           done422
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -29063,9 +29250,9 @@ loop408:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop410:
+loop423:
 	CMPQ         R11, $0x01
-	JL           done411
+	JL           done424
 	VMOVUPS      (R9), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -29078,9 +29265,9 @@ loop410:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop410
+	JMP          loop423
 
-done411:
+done424:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -29090,9 +29277,9 @@ done411:
 	VMOVUPS Y3, (R10)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop408
+	JMP     loop421
 
-done409:
+done422:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -29100,18 +29287,18 @@ done409:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop402
+	JMP  loop415
 
-done403:
-loop412:
+done416:
+loop425:
 	CMPQ DX, $0x03
-	JL   done413
+	JL   done426
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop414:
+loop427:
 	CMPQ         R8, $0x10
-	JL           done415
+	JL           done428
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -29127,9 +29314,9 @@ loop414:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop416:
+loop429:
 	CMPQ         R11, $0x01
-	JL           done417
+	JL           done430
 	VMOVUPS      (R9), Y6
 	VMOVUPS      32(R9), Y7
 	VBROADCASTSS (R10), Y8
@@ -29144,9 +29331,9 @@ loop416:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop416
+	JMP          loop429
 
-done417:
+done430:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -29156,12 +29343,12 @@ done417:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop414
+	JMP     loop427
 
-done415:
-loop418:
+done428:
+loop431:
 	CMPQ         R8, $0x08
-	JL           done419
+	JL           done432
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -29174,9 +29361,9 @@ loop418:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop420:
+loop433:
 	CMPQ         R11, $0x01
-	JL           done421
+	JL           done434
 	VMOVUPS      (R9), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -29187,36 +29374,36 @@ loop420:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop420
+	JMP          loop433
 
-done421:
+done434:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, (R9)(BX*1)
 	VMOVUPS Y2, (R9)(BX*2)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop418
+	JMP     loop431
 
-done419:
+done432:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop412
+	JMP  loop425
 
-done413:
-loop422:
+done426:
+loop435:
 	CMPQ DX, $0x02
-	JL   done423
+	JL   done436
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop424:
+loop437:
 	CMPQ         R8, $0x20
-	JL           done425
+	JL           done438
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -29233,9 +29420,9 @@ loop424:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop426:
+loop439:
 	CMPQ         R11, $0x01
-	JL           done427
+	JL           done440
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VMOVUPS      64(R9), Y10
@@ -29253,9 +29440,9 @@ loop426:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop426
+	JMP          loop439
 
-done427:
+done440:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -29267,12 +29454,12 @@ done427:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop424
+	JMP     loop437
 
-done425:
-loop428:
+done438:
+loop441:
 	CMPQ         R8, $0x08
-	JL           done429
+	JL           done442
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -29283,9 +29470,9 @@ loop428:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop430:
+loop443:
 	CMPQ         R11, $0x01
-	JL           done431
+	JL           done444
 	VMOVUPS      (R9), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -29294,34 +29481,34 @@ loop430:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop430
+	JMP          loop443
 
-done431:
+done444:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, (R9)(BX*1)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop428
+	JMP     loop441
 
-done429:
+done442:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop422
+	JMP  loop435
 
-done423:
-loop432:
+done436:
+loop445:
 	CMPQ DX, $0x01
-	JL   done433
+	JL   done446
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop434:
+loop447:
 	CMPQ         R8, $0x40
-	JL           done435
+	JL           done448
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -29337,9 +29524,9 @@ loop434:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop436:
+loop449:
 	CMPQ         R11, $0x01
-	JL           done437
+	JL           done450
 	VBROADCASTSS (R10), Y9
 	VMOVUPS      (R9), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -29360,9 +29547,9 @@ loop436:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop436
+	JMP          loop449
 
-done437:
+done450:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -29374,12 +29561,12 @@ done437:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop434
+	JMP     loop447
 
-done435:
-loop438:
+done448:
+loop451:
 	CMPQ         R8, $0x08
-	JL           done439
+	JL           done452
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -29388,32 +29575,32 @@ loop438:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop440:
+loop453:
 	CMPQ         R11, $0x01
-	JL           done441
+	JL           done454
 	VBROADCASTSS (R10), Y2
 	VMOVUPS      (R9), Y1
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop440
+	JMP          loop453
 
-done441:
+done454:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop438
+	JMP     loop451
 
-done439:
+done452:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop432
+	JMP  loop445
 
-done433:
+done446:
 	VZEROUPPER
 	RET
 
@@ -29428,9 +29615,9 @@ TEXT ·scoresHalves(SB), NOSPLIT, $0-60
 	MOVQ dim+40(FP), SI
 	SHLQ $0x02, SI
 
-loop442:
+loop455:
 	CMPQ   BX, $0x06
-	JL     done443
+	JL     done456
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -29453,9 +29640,9 @@ loop442:
 	MOVQ   next+24(FP), R12
 	MOVQ   (R12), R12
 
-loop444:
+loop457:
 	CMPQ         R11, $0x02
-	JL           done445
+	JL           done458
 	VCVTPH2PS    (R9)(R10*1), Y12
 	VCVTPH2PS    16(R9)(R10*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -29502,9 +29689,9 @@ loop444:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop444
+	JMP          loop457
 
-done445:
+done458:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (CX)
@@ -29552,9 +29739,9 @@ done445:
 	MOVQ         next+24(FP), R12
 	MOVQ         8(R12), R12
 
-loop446:
+loop459:
 	CMPQ         R11, $0x02
-	JL           done447
+	JL           done460
 	VCVTPH2PS    (R9)(R10*1), Y12
 	VCVTPH2PS    16(R9)(R10*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -29601,9 +29788,9 @@ loop446:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop446
+	JMP          loop459
 
-done447:
+done460:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(CX)
@@ -29651,9 +29838,9 @@ done447:
 	MOVQ         next+24(FP), R12
 	MOVQ         16(R12), R12
 
-loop448:
+loop461:
 	CMPQ         R11, $0x02
-	JL           done449
+	JL           done462
 	VCVTPH2PS    (R9)(R10*1), Y12
 	VCVTPH2PS    16(R9)(R10*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -29700,9 +29887,9 @@ loop448:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop448
+	JMP          loop461
 
-done449:
+done462:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(CX)
@@ -29750,9 +29937,9 @@ done449:
 	MOVQ         next+24(FP), R12
 	MOVQ         24(R12), R12
 
-loop450:
+loop463:
 	CMPQ         R11, $0x02
-	JL           done451
+	JL           done464
 	VCVTPH2PS    (R9)(R10*1), Y12
 	VCVTPH2PS    16(R9)(R10*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -29799,9 +29986,9 @@ loop450:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop450
+	JMP          loop463
 
-done451:
+done464:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(CX)
@@ -29835,12 +30022,12 @@ done451:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000006, BX
-	JMP          loop442
+	JMP          loop455
 
-done443:
-loop452:
+done456:
+loop465:
 	CMPQ   BX, $0x04
-	JL     done453
+	JL     done466
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -29859,9 +30046,9 @@ loop452:
 	MOVQ   next+24(FP), R12
 	MOVQ   (R12), R12
 
-loop454:
+loop467:
 	CMPQ         R11, $0x02
-	JL           done455
+	JL           done468
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -29896,9 +30083,9 @@ loop454:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop454
+	JMP          loop467
 
-done455:
+done468:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (CX)
@@ -29934,9 +30121,9 @@ done455:
 	MOVQ         next+24(FP), R12
 	MOVQ         8(R12), R12
 
-loop456:
+loop469:
 	CMPQ         R11, $0x02
-	JL           done457
+	JL           done470
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -29971,9 +30158,9 @@ loop456:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop456
+	JMP          loop469
 
-done457:
+done470:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(CX)
@@ -30009,9 +30196,9 @@ done457:
 	MOVQ         next+24(FP), R12
 	MOVQ         16(R12), R12
 
-loop458:
+loop471:
 	CMPQ         R11, $0x02
-	JL           done459
+	JL           done472
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -30046,9 +30233,9 @@ loop458:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop458
+	JMP          loop471
 
-done459:
+done472:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(CX)
@@ -30084,9 +30271,9 @@ done459:
 	MOVQ         next+24(FP), R12
 	MOVQ         24(R12), R12
 
-loop460:
+loop473:
 	CMPQ         R11, $0x02
-	JL           done461
+	JL           done474
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -30121,9 +30308,9 @@ loop460:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop460
+	JMP          loop473
 
-done461:
+done474:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(CX)
@@ -30147,12 +30334,12 @@ done461:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000004, BX
-	JMP          loop452
+	JMP          loop465
 
-done453:
-loop462:
+done466:
+loop475:
 	CMPQ   BX, $0x03
-	JL     done463
+	JL     done476
 	MOVQ   DX, DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -30167,9 +30354,9 @@ loop462:
 	MOVQ   next+24(FP), R11
 	MOVQ   (R11), R11
 
-loop464:
+loop477:
 	CMPQ         R10, $0x02
-	JL           done465
+	JL           done478
 	VCVTPH2PS    (R8)(R9*1), Y6
 	VCVTPH2PS    16(R8)(R9*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -30197,9 +30384,9 @@ loop464:
 	ADDQ         AX, R9
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R10
-	JMP          loop464
+	JMP          loop477
 
-done465:
+done478:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (CX)
@@ -30227,9 +30414,9 @@ done465:
 	MOVQ         next+24(FP), R11
 	MOVQ         8(R11), R11
 
-loop466:
+loop479:
 	CMPQ         R10, $0x02
-	JL           done467
+	JL           done480
 	VCVTPH2PS    (R8)(R9*1), Y6
 	VCVTPH2PS    16(R8)(R9*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -30257,9 +30444,9 @@ loop466:
 	ADDQ         AX, R9
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R10
-	JMP          loop466
+	JMP          loop479
 
-done467:
+done480:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(CX)
@@ -30287,9 +30474,9 @@ done467:
 	MOVQ         next+24(FP), R11
 	MOVQ         16(R11), R11
 
-loop468:
+loop481:
 	CMPQ         R10, $0x02
-	JL           done469
+	JL           done482
 	VCVTPH2PS    (R8)(R9*1), Y6
 	VCVTPH2PS    16(R8)(R9*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -30317,9 +30504,9 @@ loop468:
 	ADDQ         AX, R9
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R10
-	JMP          loop468
+	JMP          loop481
 
-done469:
+done482:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(CX)
@@ -30347,9 +30534,9 @@ done469:
 	MOVQ         next+24(FP), R11
 	MOVQ         24(R11), R11
 
-loop470:
+loop483:
 	CMPQ         R10, $0x02
-	JL           done471
+	JL           done484
 	VCVTPH2PS    (R8)(R9*1), Y6
 	VCVTPH2PS    16(R8)(R9*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -30377,9 +30564,9 @@ loop470:
 	ADDQ         AX, R9
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R10
-	JMP          loop470
+	JMP          loop483
 
-done471:
+done484:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(CX)
@@ -30398,12 +30585,12 @@ done471:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000003, BX
-	JMP          loop462
+	JMP          loop475
 
-done463:
-loop472:
+done476:
+loop485:
 	CMPQ   BX, $0x02
-	JL     done473
+	JL     done486
 	MOVQ   DX, DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -30422,9 +30609,9 @@ loop472:
 	MOVQ   (R12), R13
 	MOVQ   8(R12), R12
 
-loop474:
+loop487:
 	CMPQ         R11, $0x02
-	JL           done475
+	JL           done488
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VCVTPH2PS    (R8)(R10*1), Y10
@@ -30459,9 +30646,9 @@ loop474:
 	ADDQ         AX, R10
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R11
-	JMP          loop474
+	JMP          loop487
 
-done475:
+done488:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (CX)
@@ -30497,9 +30684,9 @@ done475:
 	MOVQ         16(R12), R13
 	MOVQ         24(R12), R12
 
-loop476:
+loop489:
 	CMPQ         R11, $0x02
-	JL           done477
+	JL           done490
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VCVTPH2PS    (R8)(R10*1), Y10
@@ -30534,9 +30721,9 @@ loop476:
 	ADDQ         AX, R10
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R11
-	JMP          loop476
+	JMP          loop489
 
-done477:
+done490:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(CX)
@@ -30558,12 +30745,12 @@ done477:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000002, BX
-	JMP          loop472
+	JMP          loop485
 
-done473:
-loop478:
+done486:
+loop491:
 	CMPQ   BX, $0x01
-	JL     done479
+	JL     done492
 	MOVQ   DX, DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -30581,9 +30768,9 @@ loop478:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop480:
+loop493:
 	CMPQ         R13, $0x02
-	JL           done481
+	JL           done494
 	VBROADCASTSS (DI), Y9
 	VCVTPH2PS    (R9)(R12*1), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -30634,9 +30821,9 @@ loop480:
 	ADDQ         AX, R12
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R13
-	JMP          loop480
+	JMP          loop493
 
-done481:
+done494:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (CX)
@@ -30657,9 +30844,9 @@ done481:
 	ADDQ         $0x00000100, CX
 	ADDQ         SI, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop478
+	JMP          loop491
 
-done479:
+done492:
 	VZEROUPPER
 	RET
 
@@ -30673,15 +30860,15 @@ TEXT ·mixHalves(SB), NOSPLIT, $0-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop482:
+loop495:
 	CMPQ DX, $0x06
-	JL   done483
+	JL   done496
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop484:
+loop497:
 	CMPQ         R8, $0x10
-	JL           done485
+	JL           done498
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -30707,10 +30894,10 @@ loop484:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place486:
+place499:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done487
+	JLE     done500
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -30728,7 +30915,7 @@ place486:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat488:
+repeat501:
 	VCVTPH2PS    (R12), Y12
 	VCVTPH2PS    16(R12), Y13
 	VBROADCASTSS (CX)(R10*4), Y14
@@ -30753,10 +30940,10 @@ repeat488:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat488
-	JMP          place486
+	JNE          repeat501
+	JMP          place499
 
-done487:
+done500:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -30774,9 +30961,9 @@ done487:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop484
+	JMP     loop497
 
-done485:
+done498:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -30786,18 +30973,18 @@ done485:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop482
+	JMP  loop495
 
-done483:
-loop489:
+done496:
+loop502:
 	CMPQ DX, $0x04
-	JL   done490
+	JL   done503
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop491:
+loop504:
 	CMPQ         R8, $0x10
-	JL           done492
+	JL           done505
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -30817,10 +31004,10 @@ loop491:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place493:
+place506:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done494
+	JLE     done507
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -30838,7 +31025,7 @@ place493:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat495:
+repeat508:
 	VCVTPH2PS    (R12), Y8
 	VCVTPH2PS    16(R12), Y9
 	VBROADCASTSS (CX)(R10*4), Y10
@@ -30857,10 +31044,10 @@ repeat495:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat495
-	JMP          place493
+	JNE          repeat508
+	JMP          place506
 
-done494:
+done507:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -30874,9 +31061,9 @@ done494:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop491
+	JMP     loop504
 
-done492:
+done505:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -30884,18 +31071,18 @@ done492:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop489
+	JMP  loop502
 
-done490:
-loop496:
+done503:
+loop509:
 	CMPQ DX, $0x03
-	JL   done497
+	JL   done510
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop498:
+loop511:
 	CMPQ         R8, $0x10
-	JL           done499
+	JL           done512
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -30910,10 +31097,10 @@ loop498:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place500:
+place513:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done501
+	JLE     done514
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -30931,7 +31118,7 @@ place500:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat502:
+repeat515:
 	VCVTPH2PS    (R12), Y6
 	VCVTPH2PS    16(R12), Y7
 	VBROADCASTSS (CX)(R10*4), Y8
@@ -30947,10 +31134,10 @@ repeat502:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat502
-	JMP          place500
+	JNE          repeat515
+	JMP          place513
 
-done501:
+done514:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -30960,27 +31147,27 @@ done501:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop498
+	JMP     loop511
 
-done499:
+done512:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop496
+	JMP  loop509
 
-done497:
-loop503:
+done510:
+loop516:
 	CMPQ DX, $0x02
-	JL   done504
+	JL   done517
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop505:
+loop518:
 	CMPQ         R8, $0x20
-	JL           done506
+	JL           done519
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -30996,10 +31183,10 @@ loop505:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place507:
+place520:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done508
+	JLE     done521
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -31017,7 +31204,7 @@ place507:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat509:
+repeat522:
 	VCVTPH2PS    (R12), Y8
 	VCVTPH2PS    16(R12), Y9
 	VCVTPH2PS    32(R12), Y10
@@ -31036,10 +31223,10 @@ repeat509:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat509
-	JMP          place507
+	JNE          repeat522
+	JMP          place520
 
-done508:
+done521:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -31051,12 +31238,12 @@ done508:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop505
+	JMP     loop518
 
-done506:
-loop510:
+done519:
+loop523:
 	CMPQ         R8, $0x10
-	JL           done511
+	JL           done524
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -31068,10 +31255,10 @@ loop510:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place512:
+place525:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done513
+	JLE     done526
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -31089,7 +31276,7 @@ place512:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat514:
+repeat527:
 	VCVTPH2PS    (R12), Y4
 	VCVTPH2PS    16(R12), Y5
 	VBROADCASTSS (CX)(R10*4), Y6
@@ -31102,10 +31289,10 @@ repeat514:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat514
-	JMP          place512
+	JNE          repeat527
+	JMP          place525
 
-done513:
+done526:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -31113,26 +31300,26 @@ done513:
 	VMOVUPS Y3, 32(R9)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop510
+	JMP     loop523
 
-done511:
+done524:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop503
+	JMP  loop516
 
-done504:
-loop515:
+done517:
+loop528:
 	CMPQ DX, $0x01
-	JL   done516
+	JL   done529
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop517:
+loop530:
 	CMPQ         R8, $0x40
-	JL           done518
+	JL           done531
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -31147,10 +31334,10 @@ loop517:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place519:
+place532:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done520
+	JLE     done533
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -31168,7 +31355,7 @@ place519:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat521:
+repeat534:
 	VBROADCASTSS (CX)(R10*4), Y9
 	VCVTPH2PS    (R12), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -31191,10 +31378,10 @@ repeat521:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat521
-	JMP          place519
+	JNE          repeat534
+	JMP          place532
 
-done520:
+done533:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -31206,12 +31393,12 @@ done520:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop517
+	JMP     loop530
 
-done518:
-loop522:
+done531:
+loop535:
 	CMPQ         R8, $0x10
-	JL           done523
+	JL           done536
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -31220,10 +31407,10 @@ loop522:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place524:
+place537:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done525
+	JLE     done538
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -31241,7 +31428,7 @@ place524:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat526:
+repeat539:
 	VBROADCASTSS (CX)(R10*4), Y3
 	VCVTPH2PS    (R12), Y2
 	VFMADD231PS  Y2, Y3, Y0
@@ -31251,25 +31438,25 @@ repeat526:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat526
-	JMP          place524
+	JNE          repeat539
+	JMP          place537
 
-done525:
+done538:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop522
+	JMP     loop535
 
-done523:
+done536:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop515
+	JMP  loop528
 
-done516:
+done529:
 	VZEROUPPER
 	RET
 
@@ -31282,9 +31469,9 @@ TEXT ·scoresQ8_0(SB), NOSPLIT, $256-60
 	MOVQ dim+40(FP), BX
 	SHLQ $0x02, BX
 
-loop527:
+loop540:
 	CMPQ    DX, $0x06
-	JL      done528
+	JL      done541
 	MOVQ    CX, SI
 	LEAQ    (SI)(BX*2), DI
 	ADDQ    BX, DI
@@ -31309,9 +31496,9 @@ loop527:
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop529:
+loop542:
 	CMPQ       R11, $0x20
-	JL         done530
+	JL         done543
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -31327,7 +31514,7 @@ loop529:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat531:
+repeat544:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -31437,12 +31624,12 @@ repeat531:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat531
+	JNE            repeat544
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop529
+	JMP            loop542
 
-done530:
+done543:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -31492,9 +31679,9 @@ done530:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop532:
+loop545:
 	CMPQ       R11, $0x20
-	JL         done533
+	JL         done546
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -31510,7 +31697,7 @@ loop532:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat534:
+repeat547:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -31620,12 +31807,12 @@ repeat534:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat534
+	JNE            repeat547
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop532
+	JMP            loop545
 
-done533:
+done546:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -31675,9 +31862,9 @@ done533:
 	MOVQ         next+24(FP), R12
 	MOVQ         48(R12), R13
 
-loop535:
+loop548:
 	CMPQ       R11, $0x20
-	JL         done536
+	JL         done549
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -31693,7 +31880,7 @@ loop535:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat537:
+repeat550:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -31803,12 +31990,12 @@ repeat537:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat537
+	JNE            repeat550
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop535
+	JMP            loop548
 
-done536:
+done549:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -31858,9 +32045,9 @@ done536:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop538:
+loop551:
 	CMPQ       R11, $0x20
-	JL         done539
+	JL         done552
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -31876,7 +32063,7 @@ loop538:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat540:
+repeat553:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -31986,12 +32173,12 @@ repeat540:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat540
+	JNE            repeat553
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop538
+	JMP            loop551
 
-done539:
+done552:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -32025,12 +32212,12 @@ done539:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop527
+	JMP          loop540
 
-done528:
-loop541:
+done541:
+loop554:
 	CMPQ    DX, $0x04
-	JL      done542
+	JL      done555
 	MOVQ    CX, SI
 	LEAQ    (SI)(BX*2), DI
 	ADDQ    BX, DI
@@ -32052,9 +32239,9 @@ loop541:
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop543:
+loop556:
 	CMPQ       R11, $0x20
-	JL         done544
+	JL         done557
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -32072,7 +32259,7 @@ loop543:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000020, R12
 
-repeat545:
+repeat558:
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -32158,12 +32345,12 @@ repeat545:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat545
+	JNE            repeat558
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop543
+	JMP            loop556
 
-done544:
+done557:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -32202,9 +32389,9 @@ done544:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop546:
+loop559:
 	CMPQ       R11, $0x20
-	JL         done547
+	JL         done560
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -32222,7 +32409,7 @@ loop546:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000020, R12
 
-repeat548:
+repeat561:
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -32308,12 +32495,12 @@ repeat548:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat548
+	JNE            repeat561
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop546
+	JMP            loop559
 
-done547:
+done560:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -32352,9 +32539,9 @@ done547:
 	MOVQ         next+24(FP), R12
 	MOVQ         48(R12), R13
 
-loop549:
+loop562:
 	CMPQ       R11, $0x20
-	JL         done550
+	JL         done563
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -32372,7 +32559,7 @@ loop549:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000020, R12
 
-repeat551:
+repeat564:
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -32458,12 +32645,12 @@ repeat551:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat551
+	JNE            repeat564
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop549
+	JMP            loop562
 
-done550:
+done563:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -32502,9 +32689,9 @@ done550:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop552:
+loop565:
 	CMPQ       R11, $0x20
-	JL         done553
+	JL         done566
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -32522,7 +32709,7 @@ loop552:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000020, R12
 
-repeat554:
+repeat567:
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -32608,12 +32795,12 @@ repeat554:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat554
+	JNE            repeat567
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop552
+	JMP            loop565
 
-done553:
+done566:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -32637,12 +32824,12 @@ done553:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop541
+	JMP          loop554
 
-done542:
-loop555:
+done555:
+loop568:
 	CMPQ    DX, $0x03
-	JL      done556
+	JL      done569
 	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -32660,9 +32847,9 @@ loop555:
 	MOVQ    next+24(FP), R11
 	MOVQ    32(R11), R12
 
-loop557:
+loop570:
 	CMPQ       R10, $0x20
-	JL         done558
+	JL         done571
 	MOVQ       keys+16(FP), R11
 	MOVQ       (R11), R11
 	MOVQ       next+24(FP), R13
@@ -32680,7 +32867,7 @@ loop557:
 	VMOVDQU    32(SP), Y9
 	MOVQ       $0x00000020, R11
 
-repeat559:
+repeat572:
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -32753,12 +32940,12 @@ repeat559:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat559
+	JNE            repeat572
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop557
+	JMP            loop570
 
-done558:
+done571:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -32789,9 +32976,9 @@ done558:
 	MOVQ         next+24(FP), R11
 	MOVQ         40(R11), R12
 
-loop560:
+loop573:
 	CMPQ       R10, $0x20
-	JL         done561
+	JL         done574
 	MOVQ       keys+16(FP), R11
 	MOVQ       8(R11), R11
 	MOVQ       next+24(FP), R13
@@ -32809,7 +32996,7 @@ loop560:
 	VMOVDQU    32(SP), Y9
 	MOVQ       $0x00000020, R11
 
-repeat562:
+repeat575:
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -32882,12 +33069,12 @@ repeat562:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat562
+	JNE            repeat575
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop560
+	JMP            loop573
 
-done561:
+done574:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -32918,9 +33105,9 @@ done561:
 	MOVQ         next+24(FP), R11
 	MOVQ         48(R11), R12
 
-loop563:
+loop576:
 	CMPQ       R10, $0x20
-	JL         done564
+	JL         done577
 	MOVQ       keys+16(FP), R11
 	MOVQ       16(R11), R11
 	MOVQ       next+24(FP), R13
@@ -32938,7 +33125,7 @@ loop563:
 	VMOVDQU    32(SP), Y9
 	MOVQ       $0x00000020, R11
 
-repeat565:
+repeat578:
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -33011,12 +33198,12 @@ repeat565:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat565
+	JNE            repeat578
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop563
+	JMP            loop576
 
-done564:
+done577:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -33047,9 +33234,9 @@ done564:
 	MOVQ         next+24(FP), R11
 	MOVQ         56(R11), R12
 
-loop566:
+loop579:
 	CMPQ       R10, $0x20
-	JL         done567
+	JL         done580
 	MOVQ       keys+16(FP), R11
 	MOVQ       24(R11), R11
 	MOVQ       next+24(FP), R13
@@ -33067,7 +33254,7 @@ loop566:
 	VMOVDQU    32(SP), Y9
 	MOVQ       $0x00000020, R11
 
-repeat568:
+repeat581:
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -33140,12 +33327,12 @@ repeat568:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat568
+	JNE            repeat581
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop566
+	JMP            loop579
 
-done567:
+done580:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -33164,12 +33351,12 @@ done567:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop555
+	JMP          loop568
 
-done556:
-loop569:
+done569:
+loop582:
 	CMPQ    DX, $0x02
-	JL      done570
+	JL      done583
 	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -33191,9 +33378,9 @@ loop569:
 	MOVQ    32(R12), R13
 	MOVQ    40(R12), R14
 
-loop571:
+loop584:
 	CMPQ       R11, $0x20
-	JL         done572
+	JL         done585
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R15
@@ -33223,7 +33410,7 @@ loop571:
 	VMOVDQU    (SP), Y10
 	MOVQ       $0x00000020, R12
 
-repeat573:
+repeat586:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSHUFB        Y8, Y12, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -33330,12 +33517,12 @@ repeat573:
 	ADDQ           DI, R10
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat573
+	JNE            repeat586
 	LEAQ           (R10)(DI*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop571
+	JMP            loop584
 
-done572:
+done585:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -33374,9 +33561,9 @@ done572:
 	MOVQ         48(R12), R13
 	MOVQ         56(R12), R14
 
-loop574:
+loop587:
 	CMPQ       R11, $0x20
-	JL         done575
+	JL         done588
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R15
@@ -33406,7 +33593,7 @@ loop574:
 	VMOVDQU    (SP), Y10
 	MOVQ       $0x00000020, R12
 
-repeat576:
+repeat589:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSHUFB        Y8, Y12, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -33513,12 +33700,12 @@ repeat576:
 	ADDQ           DI, R10
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat576
+	JNE            repeat589
 	LEAQ           (R10)(DI*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop574
+	JMP            loop587
 
-done575:
+done588:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -33540,12 +33727,12 @@ done575:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop569
+	JMP          loop582
 
-done570:
-loop577:
+done583:
+loop590:
 	CMPQ    DX, $0x01
-	JL      done578
+	JL      done591
 	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -33566,9 +33753,9 @@ loop577:
 	VMOVDQU spread0<>+0(SB), Y8
 	VMOVDQU spread8<>+0(SB), Y9
 
-loop579:
+loop592:
 	CMPQ       R13, $0x20
-	JL         done580
+	JL         done593
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	MOVQ       next+24(FP), R15
@@ -33626,7 +33813,7 @@ loop579:
 	VMOVDQU    64(SP), Y12
 	MOVQ       $0x00000020, R14
 
-repeat581:
+repeat594:
 	VBROADCASTSS   (SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPSHUFB        Y8, Y15, Y13
@@ -33805,12 +33992,12 @@ repeat581:
 	ADDQ           DI, R12
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R14
-	JNE            repeat581
+	JNE            repeat594
 	LEAQ           (R12)(DI*2), R12
 	SUBQ           $0x00000020, R13
-	JMP            loop579
+	JMP            loop592
 
-done580:
+done593:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -33831,9 +34018,9 @@ done580:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop577
+	JMP          loop590
 
-done578:
+done591:
 	VZEROUPPER
 	RET
 
@@ -33900,9 +34087,9 @@ TEXT ·keepScoresQ8_0(SB), NOSPLIT, $256-68
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop582:
+loop595:
 	CMPQ       R11, $0x20
-	JL         done583
+	JL         done596
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -33918,7 +34105,7 @@ loop582:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat584:
+repeat597:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -34040,12 +34227,12 @@ repeat584:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat584
+	JNE            repeat597
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop582
+	JMP            loop595
 
-done583:
+done596:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -34097,9 +34284,9 @@ done583:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop585:
+loop598:
 	CMPQ       R11, $0x20
-	JL         done586
+	JL         done599
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -34115,7 +34302,7 @@ loop585:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat587:
+repeat600:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -34237,12 +34424,12 @@ repeat587:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat587
+	JNE            repeat600
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop585
+	JMP            loop598
 
-done586:
+done599:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -34279,9 +34466,9 @@ done586:
 	ADDQ         DX, SI
 	SUBQ         $0x00000006, DI
 
-loop588:
+loop601:
 	CMPQ   DI, $0x02
-	JL     done589
+	JL     done602
 	MOVQ   SI, R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -34294,9 +34481,9 @@ loop588:
 	MOVQ   room+32(FP), R9
 	MOVQ   dim+48(FP), R10
 
-loop590:
+loop603:
 	CMPQ         R10, $0x01
-	JL           done591
+	JL           done604
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VMOVUPS      64(R9), Y10
@@ -34314,9 +34501,9 @@ loop590:
 	ADDQ         $0x00000080, R9
 	ADDQ         $0x00000004, R8
 	SUBQ         $0x00000001, R10
-	JMP          loop590
+	JMP          loop603
 
-done591:
+done604:
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (BX)
@@ -34338,12 +34525,12 @@ done591:
 	ADDQ         DX, SI
 	ADDQ         DX, SI
 	SUBQ         $0x00000002, DI
-	JMP          loop588
+	JMP          loop601
 
-done589:
-loop592:
+done602:
+loop605:
 	CMPQ   DI, $0x01
-	JL     done593
+	JL     done606
 	MOVQ   SI, R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -34352,9 +34539,9 @@ loop592:
 	MOVQ   room+32(FP), R9
 	MOVQ   dim+48(FP), R10
 
-loop594:
+loop607:
 	CMPQ         R10, $0x01
-	JL           done595
+	JL           done608
 	VBROADCASTSS (R8), Y5
 	VMOVUPS      (R9), Y4
 	VFMADD231PS  Y4, Y5, Y0
@@ -34367,9 +34554,9 @@ loop594:
 	ADDQ         $0x00000080, R9
 	ADDQ         $0x00000004, R8
 	SUBQ         $0x00000001, R10
-	JMP          loop594
+	JMP          loop607
 
-done595:
+done608:
 	VBROADCASTSS scale+64(FP), Y4
 	VMULPS       Y4, Y0, Y0
 	VMOVUPS      Y0, (BX)
@@ -34382,9 +34569,9 @@ done595:
 	ADDQ         $0x00000100, BX
 	ADDQ         DX, SI
 	SUBQ         $0x00000001, DI
-	JMP          loop592
+	JMP          loop605
 
-done593:
+done606:
 	MOVQ    CX, BX
 	LEAQ    (BX)(DX*2), SI
 	ADDQ    DX, SI
@@ -34411,9 +34598,9 @@ done593:
 	MOVQ    next+24(FP), R12
 	MOVQ    48(R12), R13
 
-loop596:
+loop609:
 	CMPQ       R11, $0x20
-	JL         done597
+	JL         done610
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -34429,7 +34616,7 @@ loop596:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat598:
+repeat611:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -34551,12 +34738,12 @@ repeat598:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat598
+	JNE            repeat611
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop596
+	JMP            loop609
 
-done597:
+done610:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -34608,9 +34795,9 @@ done597:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop599:
+loop612:
 	CMPQ       R11, $0x20
-	JL         done600
+	JL         done613
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -34626,7 +34813,7 @@ loop599:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat601:
+repeat614:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -34748,12 +34935,12 @@ repeat601:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat601
+	JNE            repeat614
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop599
+	JMP            loop612
 
-done600:
+done613:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -34789,9 +34976,9 @@ done600:
 	ADDQ         DX, CX
 	SUBQ         $0x00000006, BX
 
-loop602:
+loop615:
 	CMPQ   BX, $0x02
-	JL     done603
+	JL     done616
 	MOVQ   CX, SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -34804,9 +34991,9 @@ loop602:
 	MOVQ   room+32(FP), DI
 	MOVQ   dim+48(FP), R8
 
-loop604:
+loop617:
 	CMPQ         R8, $0x01
-	JL           done605
+	JL           done618
 	VMOVUPS      (DI), Y8
 	VMOVUPS      32(DI), Y9
 	VMOVUPS      64(DI), Y10
@@ -34824,9 +35011,9 @@ loop604:
 	ADDQ         $0x00000080, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop604
+	JMP          loop617
 
-done605:
+done618:
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -34848,12 +35035,12 @@ done605:
 	ADDQ         DX, CX
 	ADDQ         DX, CX
 	SUBQ         $0x00000002, BX
-	JMP          loop602
+	JMP          loop615
 
-done603:
-loop606:
+done616:
+loop619:
 	CMPQ   BX, $0x01
-	JL     done607
+	JL     done620
 	MOVQ   CX, SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -34862,9 +35049,9 @@ loop606:
 	MOVQ   room+32(FP), DI
 	MOVQ   dim+48(FP), R8
 
-loop608:
+loop621:
 	CMPQ         R8, $0x01
-	JL           done609
+	JL           done622
 	VBROADCASTSS (SI), Y5
 	VMOVUPS      (DI), Y4
 	VFMADD231PS  Y4, Y5, Y0
@@ -34877,9 +35064,9 @@ loop608:
 	ADDQ         $0x00000080, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop608
+	JMP          loop621
 
-done609:
+done622:
 	VBROADCASTSS scale+64(FP), Y4
 	VMULPS       Y4, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -34892,9 +35079,9 @@ done609:
 	ADDQ         $0x00000100, AX
 	ADDQ         DX, CX
 	SUBQ         $0x00000001, BX
-	JMP          loop606
+	JMP          loop619
 
-done607:
+done620:
 	VZEROUPPER
 	RET
 
@@ -34908,15 +35095,15 @@ TEXT ·mixQ8_0(SB), NOSPLIT, $256-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop610:
+loop623:
 	CMPQ DX, $0x06
-	JL   done611
+	JL   done624
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop612:
+loop625:
 	CMPQ         R8, $0x20
-	JL           done613
+	JL           done626
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -35128,10 +35315,10 @@ loop612:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+48(FP), R10
 
-place614:
+place627:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done615
+	JLE     done628
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -35152,7 +35339,7 @@ place614:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat616:
+repeat629:
 	VBROADCASTSS   (SP)(R10*4), Y15
 	VBROADCASTI128 2(R12), Y14
 	VPSHUFB        Y12, Y14, Y13
@@ -35183,10 +35370,10 @@ repeat616:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat616
-	JMP            place614
+	JNE            repeat629
+	JMP            place627
 
-done615:
+done628:
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -35230,10 +35417,10 @@ done615:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+48(FP), R10
 
-place617:
+place630:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done618
+	JLE     done631
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -35254,7 +35441,7 @@ place617:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat619:
+repeat632:
 	VBROADCASTSS   (SP)(R10*4), Y15
 	VBROADCASTI128 18(R12), Y14
 	VPSHUFB        Y12, Y14, Y13
@@ -35284,10 +35471,10 @@ repeat619:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat619
-	JMP            place617
+	JNE            repeat632
+	JMP            place630
 
-done618:
+done631:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -35305,9 +35492,9 @@ done618:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop612
+	JMP     loop625
 
-done613:
+done626:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -35317,18 +35504,18 @@ done613:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop610
+	JMP  loop623
 
-done611:
-loop620:
+done624:
+loop633:
 	CMPQ DX, $0x04
-	JL   done621
+	JL   done634
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop622:
+loop635:
 	CMPQ         R8, $0x20
-	JL           done623
+	JL           done636
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -35535,10 +35722,10 @@ loop622:
 	VMOVDQU      spread8<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place624:
+place637:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done625
+	JLE     done638
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -35559,7 +35746,7 @@ place624:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat626:
+repeat639:
 	VBROADCASTSS   (SP)(R10*4), Y12
 	VBROADCASTI128 2(R12), Y11
 	VPSHUFB        Y8, Y11, Y10
@@ -35584,10 +35771,10 @@ repeat626:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat626
-	JMP            place624
+	JNE            repeat639
+	JMP            place637
 
-done625:
+done638:
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -35622,10 +35809,10 @@ done625:
 	VMOVDQU      spread8<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place627:
+place640:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done628
+	JLE     done641
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -35646,7 +35833,7 @@ place627:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat629:
+repeat642:
 	VBROADCASTSS   (SP)(R10*4), Y12
 	VBROADCASTI128 18(R12), Y11
 	VPSHUFB        Y8, Y11, Y10
@@ -35670,10 +35857,10 @@ repeat629:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat629
-	JMP            place627
+	JNE            repeat642
+	JMP            place640
 
-done628:
+done641:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -35687,9 +35874,9 @@ done628:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop622
+	JMP     loop635
 
-done623:
+done636:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -35697,18 +35884,18 @@ done623:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop620
+	JMP  loop633
 
-done621:
-loop630:
+done634:
+loop643:
 	CMPQ DX, $0x03
-	JL   done631
+	JL   done644
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop632:
+loop645:
 	CMPQ         R8, $0x20
-	JL           done633
+	JL           done646
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -35910,10 +36097,10 @@ loop632:
 	VMOVDQU      spread8<>+0(SB), Y7
 	MOVQ         first+48(FP), R10
 
-place634:
+place647:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done635
+	JLE     done648
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -35934,7 +36121,7 @@ place634:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat636:
+repeat649:
 	VBROADCASTSS   (SP)(R10*4), Y10
 	VBROADCASTI128 2(R12), Y9
 	VPSHUFB        Y6, Y9, Y8
@@ -35956,10 +36143,10 @@ repeat636:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat636
-	JMP            place634
+	JNE            repeat649
+	JMP            place647
 
-done635:
+done648:
 	LEAQ         (AX)(DI*4), R9
 	VMOVUPS      Y0, (R9)
 	VMOVUPS      Y1, 32(R9)
@@ -35985,10 +36172,10 @@ done635:
 	VMOVDQU      spread8<>+0(SB), Y7
 	MOVQ         first+48(FP), R10
 
-place637:
+place650:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done638
+	JLE     done651
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -36009,7 +36196,7 @@ place637:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat639:
+repeat652:
 	VBROADCASTSS   (SP)(R10*4), Y10
 	VBROADCASTI128 18(R12), Y9
 	VPSHUFB        Y6, Y9, Y8
@@ -36030,10 +36217,10 @@ repeat639:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat639
-	JMP            place637
+	JNE            repeat652
+	JMP            place650
 
-done638:
+done651:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -36043,27 +36230,27 @@ done638:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop632
+	JMP     loop645
 
-done633:
+done646:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop630
+	JMP  loop643
 
-done631:
-loop640:
+done644:
+loop653:
 	CMPQ DX, $0x02
-	JL   done641
+	JL   done654
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop642:
+loop655:
 	CMPQ         R8, $0x20
-	JL           done643
+	JL           done656
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -36082,10 +36269,10 @@ loop642:
 	VMOVDQU      spread8<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place644:
+place657:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done645
+	JLE     done658
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -36106,7 +36293,7 @@ place644:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat646:
+repeat659:
 	VPBROADCASTW   (R12), X14
 	VCVTPH2PS      X14, Y14
 	VMULPS         unitQ8_0<>+0(SB), Y14, Y14
@@ -36138,10 +36325,10 @@ repeat646:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat646
-	JMP            place644
+	JNE            repeat659
+	JMP            place657
 
-done645:
+done658:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -36153,26 +36340,26 @@ done645:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop642
+	JMP     loop655
 
-done643:
+done656:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop640
+	JMP  loop653
 
-done641:
-loop647:
+done654:
+loop660:
 	CMPQ DX, $0x01
-	JL   done648
+	JL   done661
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop649:
+loop662:
 	CMPQ         R8, $0x40
-	JL           done650
+	JL           done663
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -36190,10 +36377,10 @@ loop649:
 	VMOVDQU      spread8<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place651:
+place664:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done652
+	JLE     done665
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -36214,7 +36401,7 @@ place651:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat653:
+repeat666:
 	VBROADCASTSS   (CX)(R10*4), Y11
 	VPBROADCASTW   (R12), X12
 	VCVTPH2PS      X12, Y12
@@ -36263,10 +36450,10 @@ repeat653:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat653
-	JMP            place651
+	JNE            repeat666
+	JMP            place664
 
-done652:
+done665:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -36278,12 +36465,12 @@ done652:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop649
+	JMP     loop662
 
-done650:
-loop654:
+done663:
+loop667:
 	CMPQ         R8, $0x20
-	JL           done655
+	JL           done668
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -36297,10 +36484,10 @@ loop654:
 	VMOVDQU      spread8<>+0(SB), Y5
 	MOVQ         first+48(FP), R10
 
-place656:
+place669:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done657
+	JLE     done670
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -36321,7 +36508,7 @@ place656:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat658:
+repeat671:
 	VBROADCASTSS   (CX)(R10*4), Y7
 	VPBROADCASTW   (R12), X8
 	VCVTPH2PS      X8, Y8
@@ -36348,10 +36535,10 @@ repeat658:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat658
-	JMP            place656
+	JNE            repeat671
+	JMP            place669
 
-done657:
+done670:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -36359,16 +36546,16 @@ done657:
 	VMOVUPS Y3, 96(R9)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop654
+	JMP     loop667
 
-done655:
+done668:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop647
+	JMP  loop660
 
-done648:
+done661:
 	VZEROUPPER
 	RET
 
@@ -36380,9 +36567,9 @@ TEXT ·keepMixQ8_0(SB), NOSPLIT, $256-80
 	SHLQ $0x02, AX
 	XORQ CX, CX
 
-loop659:
+loop672:
 	CMPQ         DX, $0x20
-	JL           done660
+	JL           done673
 	MOVQ         p+8(FP), BX
 	MOVQ         acc+0(FP), SI
 	MOVQ         corrections+72(FP), DI
@@ -36602,10 +36789,10 @@ loop659:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+56(FP), R9
 
-place661:
+place674:
 	MOVQ    last+64(FP), R10
 	SUBQ    R9, R10
-	JLE     done662
+	JLE     done675
 	MOVQ    R9, R11
 	ANDQ    $0x0f, R11
 	MOVQ    $0x00000010, R12
@@ -36626,7 +36813,7 @@ place661:
 	ADDQ    R12, R11
 	SUBQ    R12, R13
 
-repeat663:
+repeat676:
 	VBROADCASTSS   (SP)(R9*4), Y15
 	VBROADCASTI128 2(R11), Y14
 	VPSHUFB        Y12, Y14, Y13
@@ -36660,10 +36847,10 @@ repeat663:
 	INCQ           R9
 	ADDQ           R8, R11
 	SUBQ           $0x00000001, R10
-	JNE            repeat663
-	JMP            place661
+	JNE            repeat676
+	JMP            place674
 
-done662:
+done675:
 	LEAQ         (SI)(CX*4), BX
 	LEAQ         (BX)(AX*2), SI
 	ADDQ         AX, SI
@@ -36715,10 +36902,10 @@ done662:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+56(FP), R9
 
-place664:
+place677:
 	MOVQ    last+64(FP), R10
 	SUBQ    R9, R10
-	JLE     done665
+	JLE     done678
 	MOVQ    R9, R11
 	ANDQ    $0x0f, R11
 	MOVQ    $0x00000010, R12
@@ -36739,7 +36926,7 @@ place664:
 	ADDQ    R12, R11
 	SUBQ    R12, R13
 
-repeat666:
+repeat679:
 	VBROADCASTSS   (SP)(R9*4), Y15
 	VBROADCASTI128 18(R11), Y14
 	VPSHUFB        Y12, Y14, Y13
@@ -36772,10 +36959,10 @@ repeat666:
 	INCQ           R9
 	ADDQ           R8, R11
 	SUBQ           $0x00000001, R10
-	JNE            repeat666
-	JMP            place664
+	JNE            repeat679
+	JMP            place677
 
-done665:
+done678:
 	LEAQ    (SI)(CX*4), BX
 	LEAQ    (BX)(AX*2), SI
 	ADDQ    AX, SI
@@ -36807,9 +36994,9 @@ done665:
 	ADDQ    $0x00000018, R8
 	SUBQ    $0x00000006, DI
 
-loop667:
+loop680:
 	CMPQ         DI, $0x02
-	JL           done668
+	JL           done681
 	LEAQ         (BX)(CX*4), R9
 	VBROADCASTSS (R8), Y3
 	VMULPS       (R9), Y3, Y0
@@ -36829,7 +37016,7 @@ loop667:
 	MOVQ         last+64(FP), R11
 	SUBQ         R10, R11
 
-repeat669:
+repeat682:
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VMOVUPS      64(R9), Y10
@@ -36847,7 +37034,7 @@ repeat669:
 	ADDQ         $0x00000080, R9
 	INCQ         R10
 	SUBQ         $0x00000001, R11
-	JNE          repeat669
+	JNE          repeat682
 	LEAQ         (BX)(CX*4), R9
 	VMOVUPS      Y0, (R9)
 	VMOVUPS      Y1, 32(R9)
@@ -36862,12 +37049,12 @@ repeat669:
 	ADDQ         $0x00000200, SI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, DI
-	JMP          loop667
+	JMP          loop680
 
-done668:
-loop670:
+done681:
+loop683:
 	CMPQ         DI, $0x01
-	JL           done671
+	JL           done684
 	LEAQ         (BX)(CX*4), R9
 	VBROADCASTSS (R8), Y3
 	VMULPS       (R9), Y3, Y0
@@ -36882,7 +37069,7 @@ loop670:
 	MOVQ         last+64(FP), R11
 	SUBQ         R10, R11
 
-repeat672:
+repeat685:
 	VBROADCASTSS (SI)(R10*4), Y5
 	VMOVUPS      (R9), Y4
 	VFMADD231PS  Y4, Y5, Y0
@@ -36895,7 +37082,7 @@ repeat672:
 	ADDQ         $0x00000080, R9
 	INCQ         R10
 	SUBQ         $0x00000001, R11
-	JNE          repeat672
+	JNE          repeat685
 	LEAQ         (BX)(CX*4), R9
 	VMOVUPS      Y0, (R9)
 	VMOVUPS      Y1, 32(R9)
@@ -36905,14 +37092,14 @@ repeat672:
 	ADDQ         $0x00000100, SI
 	ADDQ         $0x00000004, R8
 	SUBQ         $0x00000001, DI
-	JMP          loop670
+	JMP          loop683
 
-done671:
+done684:
 	ADDQ $0x00000020, CX
 	SUBQ $0x00000020, DX
-	JMP  loop659
+	JMP  loop672
 
-done660:
+done673:
 	VZEROUPPER
 	RET
 
@@ -36925,9 +37112,9 @@ TEXT ·scoresQ4_0(SB), NOSPLIT, $256-60
 	MOVQ dim+40(FP), BX
 	SHLQ $0x02, BX
 
-loop673:
+loop686:
 	CMPQ    DX, $0x06
-	JL      done674
+	JL      done687
 	MOVQ    CX, SI
 	LEAQ    (SI)(BX*2), DI
 	ADDQ    BX, DI
@@ -36952,9 +37139,9 @@ loop673:
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop675:
+loop688:
 	CMPQ       R11, $0x20
-	JL         done676
+	JL         done689
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -36970,7 +37157,7 @@ loop675:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat677:
+repeat690:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -37092,13 +37279,13 @@ repeat677:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat677
+	JNE            repeat690
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat678:
+repeat691:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -37214,12 +37401,12 @@ repeat678:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat678
+	JNE            repeat691
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop675
+	JMP            loop688
 
-done676:
+done689:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -37269,9 +37456,9 @@ done676:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop679:
+loop692:
 	CMPQ       R11, $0x20
-	JL         done680
+	JL         done693
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -37287,7 +37474,7 @@ loop679:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat681:
+repeat694:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -37409,13 +37596,13 @@ repeat681:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat681
+	JNE            repeat694
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat682:
+repeat695:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -37531,12 +37718,12 @@ repeat682:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat682
+	JNE            repeat695
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop679
+	JMP            loop692
 
-done680:
+done693:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -37586,9 +37773,9 @@ done680:
 	MOVQ         next+24(FP), R12
 	MOVQ         48(R12), R13
 
-loop683:
+loop696:
 	CMPQ       R11, $0x20
-	JL         done684
+	JL         done697
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -37604,7 +37791,7 @@ loop683:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat685:
+repeat698:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -37726,13 +37913,13 @@ repeat685:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat685
+	JNE            repeat698
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat686:
+repeat699:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -37848,12 +38035,12 @@ repeat686:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat686
+	JNE            repeat699
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop683
+	JMP            loop696
 
-done684:
+done697:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -37903,9 +38090,9 @@ done684:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop687:
+loop700:
 	CMPQ       R11, $0x20
-	JL         done688
+	JL         done701
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -37921,7 +38108,7 @@ loop687:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat689:
+repeat702:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -38043,13 +38230,13 @@ repeat689:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat689
+	JNE            repeat702
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat690:
+repeat703:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -38165,12 +38352,12 @@ repeat690:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat690
+	JNE            repeat703
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop687
+	JMP            loop700
 
-done688:
+done701:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -38204,12 +38391,12 @@ done688:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop673
+	JMP          loop686
 
-done674:
-loop691:
+done687:
+loop704:
 	CMPQ    DX, $0x04
-	JL      done692
+	JL      done705
 	MOVQ    CX, SI
 	LEAQ    (SI)(BX*2), DI
 	ADDQ    BX, DI
@@ -38233,9 +38420,9 @@ loop691:
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop693:
+loop706:
 	CMPQ       R11, $0x20
-	JL         done694
+	JL         done707
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -38252,7 +38439,7 @@ loop693:
 	VMOVDQU    (SP), Y12
 	MOVQ       $0x00000010, R12
 
-repeat695:
+repeat708:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -38350,13 +38537,13 @@ repeat695:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat695
+	JNE            repeat708
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat696:
+repeat709:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -38448,12 +38635,12 @@ repeat696:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat696
+	JNE            repeat709
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop693
+	JMP            loop706
 
-done694:
+done707:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -38494,9 +38681,9 @@ done694:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop697:
+loop710:
 	CMPQ       R11, $0x20
-	JL         done698
+	JL         done711
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -38513,7 +38700,7 @@ loop697:
 	VMOVDQU    (SP), Y12
 	MOVQ       $0x00000010, R12
 
-repeat699:
+repeat712:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -38611,13 +38798,13 @@ repeat699:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat699
+	JNE            repeat712
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat700:
+repeat713:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -38709,12 +38896,12 @@ repeat700:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat700
+	JNE            repeat713
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop697
+	JMP            loop710
 
-done698:
+done711:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -38755,9 +38942,9 @@ done698:
 	MOVQ         next+24(FP), R12
 	MOVQ         48(R12), R13
 
-loop701:
+loop714:
 	CMPQ       R11, $0x20
-	JL         done702
+	JL         done715
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -38774,7 +38961,7 @@ loop701:
 	VMOVDQU    (SP), Y12
 	MOVQ       $0x00000010, R12
 
-repeat703:
+repeat716:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -38872,13 +39059,13 @@ repeat703:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat703
+	JNE            repeat716
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat704:
+repeat717:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -38970,12 +39157,12 @@ repeat704:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat704
+	JNE            repeat717
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop701
+	JMP            loop714
 
-done702:
+done715:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -39016,9 +39203,9 @@ done702:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop705:
+loop718:
 	CMPQ       R11, $0x20
-	JL         done706
+	JL         done719
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -39035,7 +39222,7 @@ loop705:
 	VMOVDQU    (SP), Y12
 	MOVQ       $0x00000010, R12
 
-repeat707:
+repeat720:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -39133,13 +39320,13 @@ repeat707:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat707
+	JNE            repeat720
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat708:
+repeat721:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -39231,12 +39418,12 @@ repeat708:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat708
+	JNE            repeat721
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop705
+	JMP            loop718
 
-done706:
+done719:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -39260,12 +39447,12 @@ done706:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop691
+	JMP          loop704
 
-done692:
-loop709:
+done705:
+loop722:
 	CMPQ    DX, $0x03
-	JL      done710
+	JL      done723
 	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -39285,9 +39472,9 @@ loop709:
 	MOVQ    next+24(FP), R11
 	MOVQ    32(R11), R12
 
-loop711:
+loop724:
 	CMPQ       R10, $0x20
-	JL         done712
+	JL         done725
 	MOVQ       keys+16(FP), R11
 	MOVQ       (R11), R11
 	MOVQ       next+24(FP), R13
@@ -39305,7 +39492,7 @@ loop711:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000010, R11
 
-repeat713:
+repeat726:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -39390,13 +39577,13 @@ repeat713:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat713
+	JNE            repeat726
 	MOVQ           DI, R11
 	SHLQ           $0x04, R11
 	SUBQ           R11, R9
 	MOVQ           $0x00000010, R11
 
-repeat714:
+repeat727:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -39475,12 +39662,12 @@ repeat714:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat714
+	JNE            repeat727
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop711
+	JMP            loop724
 
-done712:
+done725:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -39513,9 +39700,9 @@ done712:
 	MOVQ         next+24(FP), R11
 	MOVQ         40(R11), R12
 
-loop715:
+loop728:
 	CMPQ       R10, $0x20
-	JL         done716
+	JL         done729
 	MOVQ       keys+16(FP), R11
 	MOVQ       8(R11), R11
 	MOVQ       next+24(FP), R13
@@ -39533,7 +39720,7 @@ loop715:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000010, R11
 
-repeat717:
+repeat730:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -39618,13 +39805,13 @@ repeat717:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat717
+	JNE            repeat730
 	MOVQ           DI, R11
 	SHLQ           $0x04, R11
 	SUBQ           R11, R9
 	MOVQ           $0x00000010, R11
 
-repeat718:
+repeat731:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -39703,12 +39890,12 @@ repeat718:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat718
+	JNE            repeat731
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop715
+	JMP            loop728
 
-done716:
+done729:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -39741,9 +39928,9 @@ done716:
 	MOVQ         next+24(FP), R11
 	MOVQ         48(R11), R12
 
-loop719:
+loop732:
 	CMPQ       R10, $0x20
-	JL         done720
+	JL         done733
 	MOVQ       keys+16(FP), R11
 	MOVQ       16(R11), R11
 	MOVQ       next+24(FP), R13
@@ -39761,7 +39948,7 @@ loop719:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000010, R11
 
-repeat721:
+repeat734:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -39846,13 +40033,13 @@ repeat721:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat721
+	JNE            repeat734
 	MOVQ           DI, R11
 	SHLQ           $0x04, R11
 	SUBQ           R11, R9
 	MOVQ           $0x00000010, R11
 
-repeat722:
+repeat735:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -39931,12 +40118,12 @@ repeat722:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat722
+	JNE            repeat735
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop719
+	JMP            loop732
 
-done720:
+done733:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -39969,9 +40156,9 @@ done720:
 	MOVQ         next+24(FP), R11
 	MOVQ         56(R11), R12
 
-loop723:
+loop736:
 	CMPQ       R10, $0x20
-	JL         done724
+	JL         done737
 	MOVQ       keys+16(FP), R11
 	MOVQ       24(R11), R11
 	MOVQ       next+24(FP), R13
@@ -39989,7 +40176,7 @@ loop723:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000010, R11
 
-repeat725:
+repeat738:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -40074,13 +40261,13 @@ repeat725:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat725
+	JNE            repeat738
 	MOVQ           DI, R11
 	SHLQ           $0x04, R11
 	SUBQ           R11, R9
 	MOVQ           $0x00000010, R11
 
-repeat726:
+repeat739:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -40159,12 +40346,12 @@ repeat726:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat726
+	JNE            repeat739
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop723
+	JMP            loop736
 
-done724:
+done737:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -40183,12 +40370,12 @@ done724:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop709
+	JMP          loop722
 
-done710:
-loop727:
+done723:
+loop740:
 	CMPQ    DX, $0x02
-	JL      done728
+	JL      done741
 	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -40211,9 +40398,9 @@ loop727:
 	MOVQ    32(R12), R13
 	MOVQ    40(R12), R14
 
-loop729:
+loop742:
 	CMPQ       R11, $0x20
-	JL         done730
+	JL         done743
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R15
@@ -40242,7 +40429,7 @@ loop729:
 	VMOVUPS    Y11, 96(SP)
 	MOVQ       $0x00000010, R12
 
-repeat731:
+repeat744:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSLLW         $0x04, Y12, Y12
 	VPAND          Y10, Y12, Y12
@@ -40373,13 +40560,13 @@ repeat731:
 	ADDQ           DI, R10
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat731
+	JNE            repeat744
 	MOVQ           DI, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat732:
+repeat745:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPAND          Y10, Y12, Y12
 	VPXOR          highestBits<>+0(SB), Y12, Y12
@@ -40498,12 +40685,12 @@ repeat732:
 	ADDQ           DI, R10
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat732
+	JNE            repeat745
 	LEAQ           (R10)(DI*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop729
+	JMP            loop742
 
-done730:
+done743:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -40543,9 +40730,9 @@ done730:
 	MOVQ         48(R12), R13
 	MOVQ         56(R12), R14
 
-loop733:
+loop746:
 	CMPQ       R11, $0x20
-	JL         done734
+	JL         done747
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R15
@@ -40574,7 +40761,7 @@ loop733:
 	VMOVUPS    Y11, 96(SP)
 	MOVQ       $0x00000010, R12
 
-repeat735:
+repeat748:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSLLW         $0x04, Y12, Y12
 	VPAND          Y10, Y12, Y12
@@ -40705,13 +40892,13 @@ repeat735:
 	ADDQ           DI, R10
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat735
+	JNE            repeat748
 	MOVQ           DI, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat736:
+repeat749:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPAND          Y10, Y12, Y12
 	VPXOR          highestBits<>+0(SB), Y12, Y12
@@ -40830,12 +41017,12 @@ repeat736:
 	ADDQ           DI, R10
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat736
+	JNE            repeat749
 	LEAQ           (R10)(DI*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop733
+	JMP            loop746
 
-done734:
+done747:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -40857,12 +41044,12 @@ done734:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop727
+	JMP          loop740
 
-done728:
-loop737:
+done741:
+loop750:
 	CMPQ    DX, $0x01
-	JL      done738
+	JL      done751
 	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -40885,9 +41072,9 @@ loop737:
 	VMOVDQU upperNibbles<>+0(SB), Y10
 	VMOVDQU highestBits<>+0(SB), Y11
 
-loop739:
+loop752:
 	CMPQ       R13, $0x20
-	JL         done740
+	JL         done753
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	MOVQ       next+24(FP), R15
@@ -40943,7 +41130,7 @@ loop739:
 	VMOVDQU    (SP), Y12
 	MOVQ       $0x00000010, R14
 
-repeat741:
+repeat754:
 	VBROADCASTSS   (SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPSLLW         $0x04, Y15, Y15
@@ -41170,13 +41357,13 @@ repeat741:
 	ADDQ           DI, R12
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R14
-	JNE            repeat741
+	JNE            repeat754
 	MOVQ           DI, R14
 	SHLQ           $0x04, R14
 	SUBQ           R14, R12
 	MOVQ           $0x00000010, R14
 
-repeat742:
+repeat755:
 	VBROADCASTSS   (SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPAND          Y10, Y15, Y15
@@ -41363,12 +41550,12 @@ repeat742:
 	ADDQ           DI, R12
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R14
-	JNE            repeat742
+	JNE            repeat755
 	LEAQ           (R12)(DI*2), R12
 	SUBQ           $0x00000020, R13
-	JMP            loop739
+	JMP            loop752
 
-done740:
+done753:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -41389,9 +41576,9 @@ done740:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop737
+	JMP          loop750
 
-done738:
+done751:
 	VZEROUPPER
 	RET
 
@@ -41458,9 +41645,9 @@ TEXT ·keepScoresQ4_0(SB), NOSPLIT, $256-68
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop743:
+loop756:
 	CMPQ       R11, $0x20
-	JL         done744
+	JL         done757
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -41476,7 +41663,7 @@ loop743:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat745:
+repeat758:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -41610,13 +41797,13 @@ repeat745:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat745
+	JNE            repeat758
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat746:
+repeat759:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -41744,12 +41931,12 @@ repeat746:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat746
+	JNE            repeat759
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop743
+	JMP            loop756
 
-done744:
+done757:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -41801,9 +41988,9 @@ done744:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop747:
+loop760:
 	CMPQ       R11, $0x20
-	JL         done748
+	JL         done761
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -41819,7 +42006,7 @@ loop747:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat749:
+repeat762:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -41953,13 +42140,13 @@ repeat749:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat749
+	JNE            repeat762
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat750:
+repeat763:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -42087,12 +42274,12 @@ repeat750:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat750
+	JNE            repeat763
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop747
+	JMP            loop760
 
-done748:
+done761:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -42129,9 +42316,9 @@ done748:
 	ADDQ         DX, SI
 	SUBQ         $0x00000006, DI
 
-loop751:
+loop764:
 	CMPQ   DI, $0x02
-	JL     done752
+	JL     done765
 	MOVQ   SI, R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -42144,9 +42331,9 @@ loop751:
 	MOVQ   room+32(FP), R9
 	MOVQ   dim+48(FP), R10
 
-loop753:
+loop766:
 	CMPQ         R10, $0x01
-	JL           done754
+	JL           done767
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VMOVUPS      64(R9), Y10
@@ -42164,9 +42351,9 @@ loop753:
 	ADDQ         $0x00000080, R9
 	ADDQ         $0x00000004, R8
 	SUBQ         $0x00000001, R10
-	JMP          loop753
+	JMP          loop766
 
-done754:
+done767:
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (BX)
@@ -42188,12 +42375,12 @@ done754:
 	ADDQ         DX, SI
 	ADDQ         DX, SI
 	SUBQ         $0x00000002, DI
-	JMP          loop751
+	JMP          loop764
 
-done752:
-loop755:
+done765:
+loop768:
 	CMPQ   DI, $0x01
-	JL     done756
+	JL     done769
 	MOVQ   SI, R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -42202,9 +42389,9 @@ loop755:
 	MOVQ   room+32(FP), R9
 	MOVQ   dim+48(FP), R10
 
-loop757:
+loop770:
 	CMPQ         R10, $0x01
-	JL           done758
+	JL           done771
 	VBROADCASTSS (R8), Y5
 	VMOVUPS      (R9), Y4
 	VFMADD231PS  Y4, Y5, Y0
@@ -42217,9 +42404,9 @@ loop757:
 	ADDQ         $0x00000080, R9
 	ADDQ         $0x00000004, R8
 	SUBQ         $0x00000001, R10
-	JMP          loop757
+	JMP          loop770
 
-done758:
+done771:
 	VBROADCASTSS scale+64(FP), Y4
 	VMULPS       Y4, Y0, Y0
 	VMOVUPS      Y0, (BX)
@@ -42232,9 +42419,9 @@ done758:
 	ADDQ         $0x00000100, BX
 	ADDQ         DX, SI
 	SUBQ         $0x00000001, DI
-	JMP          loop755
+	JMP          loop768
 
-done756:
+done769:
 	MOVQ    CX, BX
 	LEAQ    (BX)(DX*2), SI
 	ADDQ    DX, SI
@@ -42261,9 +42448,9 @@ done756:
 	MOVQ    next+24(FP), R12
 	MOVQ    48(R12), R13
 
-loop759:
+loop772:
 	CMPQ       R11, $0x20
-	JL         done760
+	JL         done773
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -42279,7 +42466,7 @@ loop759:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat761:
+repeat774:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -42413,13 +42600,13 @@ repeat761:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat761
+	JNE            repeat774
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat762:
+repeat775:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -42547,12 +42734,12 @@ repeat762:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat762
+	JNE            repeat775
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop759
+	JMP            loop772
 
-done760:
+done773:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -42604,9 +42791,9 @@ done760:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop763:
+loop776:
 	CMPQ       R11, $0x20
-	JL         done764
+	JL         done777
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -42622,7 +42809,7 @@ loop763:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat765:
+repeat778:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -42756,13 +42943,13 @@ repeat765:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat765
+	JNE            repeat778
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat766:
+repeat779:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -42890,12 +43077,12 @@ repeat766:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat766
+	JNE            repeat779
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop763
+	JMP            loop776
 
-done764:
+done777:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -42931,9 +43118,9 @@ done764:
 	ADDQ         DX, CX
 	SUBQ         $0x00000006, BX
 
-loop767:
+loop780:
 	CMPQ   BX, $0x02
-	JL     done768
+	JL     done781
 	MOVQ   CX, SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -42946,9 +43133,9 @@ loop767:
 	MOVQ   room+32(FP), DI
 	MOVQ   dim+48(FP), R8
 
-loop769:
+loop782:
 	CMPQ         R8, $0x01
-	JL           done770
+	JL           done783
 	VMOVUPS      (DI), Y8
 	VMOVUPS      32(DI), Y9
 	VMOVUPS      64(DI), Y10
@@ -42966,9 +43153,9 @@ loop769:
 	ADDQ         $0x00000080, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop769
+	JMP          loop782
 
-done770:
+done783:
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -42990,12 +43177,12 @@ done770:
 	ADDQ         DX, CX
 	ADDQ         DX, CX
 	SUBQ         $0x00000002, BX
-	JMP          loop767
+	JMP          loop780
 
-done768:
-loop771:
+done781:
+loop784:
 	CMPQ   BX, $0x01
-	JL     done772
+	JL     done785
 	MOVQ   CX, SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -43004,9 +43191,9 @@ loop771:
 	MOVQ   room+32(FP), DI
 	MOVQ   dim+48(FP), R8
 
-loop773:
+loop786:
 	CMPQ         R8, $0x01
-	JL           done774
+	JL           done787
 	VBROADCASTSS (SI), Y5
 	VMOVUPS      (DI), Y4
 	VFMADD231PS  Y4, Y5, Y0
@@ -43019,9 +43206,9 @@ loop773:
 	ADDQ         $0x00000080, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop773
+	JMP          loop786
 
-done774:
+done787:
 	VBROADCASTSS scale+64(FP), Y4
 	VMULPS       Y4, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -43034,9 +43221,9 @@ done774:
 	ADDQ         $0x00000100, AX
 	ADDQ         DX, CX
 	SUBQ         $0x00000001, BX
-	JMP          loop771
+	JMP          loop784
 
-done772:
+done785:
 	VZEROUPPER
 	RET
 
@@ -43050,15 +43237,15 @@ TEXT ·mixQ4_0(SB), NOSPLIT, $256-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop775:
+loop788:
 	CMPQ DX, $0x06
-	JL   done776
+	JL   done789
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop777:
+loop790:
 	CMPQ         R8, $0x20
-	JL           done778
+	JL           done791
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -43270,10 +43457,10 @@ loop777:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+48(FP), R10
 
-place779:
+place792:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done780
+	JLE     done793
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -43294,7 +43481,7 @@ place779:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat781:
+repeat794:
 	VBROADCASTSS   (SP)(R10*4), Y15
 	VBROADCASTI128 2(R12), Y14
 	VPSLLW         $0x04, Y14, Y14
@@ -43328,10 +43515,10 @@ repeat781:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat781
-	JMP            place779
+	JNE            repeat794
+	JMP            place792
 
-done780:
+done793:
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -43375,10 +43562,10 @@ done780:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+48(FP), R10
 
-place782:
+place795:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done783
+	JLE     done796
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -43399,7 +43586,7 @@ place782:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat784:
+repeat797:
 	VBROADCASTSS   (SP)(R10*4), Y15
 	VBROADCASTI128 2(R12), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -43431,10 +43618,10 @@ repeat784:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat784
-	JMP            place782
+	JNE            repeat797
+	JMP            place795
 
-done783:
+done796:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -43452,9 +43639,9 @@ done783:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop777
+	JMP     loop790
 
-done778:
+done791:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -43464,18 +43651,18 @@ done778:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop775
+	JMP  loop788
 
-done776:
-loop785:
+done789:
+loop798:
 	CMPQ DX, $0x04
-	JL   done786
+	JL   done799
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop787:
+loop800:
 	CMPQ         R8, $0x20
-	JL           done788
+	JL           done801
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -43684,10 +43871,10 @@ loop787:
 	VMOVDQU      highestBits<>+0(SB), Y11
 	MOVQ         first+48(FP), R10
 
-place789:
+place802:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done790
+	JLE     done803
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -43708,7 +43895,7 @@ place789:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat791:
+repeat804:
 	VBROADCASTSS   (SP)(R10*4), Y14
 	VBROADCASTI128 2(R12), Y13
 	VPSLLW         $0x04, Y13, Y13
@@ -43736,10 +43923,10 @@ repeat791:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat791
-	JMP            place789
+	JNE            repeat804
+	JMP            place802
 
-done790:
+done803:
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -43776,10 +43963,10 @@ done790:
 	VMOVDQU      highestBits<>+0(SB), Y11
 	MOVQ         first+48(FP), R10
 
-place792:
+place805:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done793
+	JLE     done806
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -43800,7 +43987,7 @@ place792:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat794:
+repeat807:
 	VBROADCASTSS   (SP)(R10*4), Y14
 	VBROADCASTI128 2(R12), Y13
 	VPAND          Y10, Y13, Y13
@@ -43826,10 +44013,10 @@ repeat794:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat794
-	JMP            place792
+	JNE            repeat807
+	JMP            place805
 
-done793:
+done806:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -43843,9 +44030,9 @@ done793:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop787
+	JMP     loop800
 
-done788:
+done801:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -43853,18 +44040,18 @@ done788:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop785
+	JMP  loop798
 
-done786:
-loop795:
+done799:
+loop808:
 	CMPQ DX, $0x03
-	JL   done796
+	JL   done809
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop797:
+loop810:
 	CMPQ         R8, $0x20
-	JL           done798
+	JL           done811
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -44068,10 +44255,10 @@ loop797:
 	VMOVDQU      highestBits<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place799:
+place812:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done800
+	JLE     done813
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -44092,7 +44279,7 @@ place799:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat801:
+repeat814:
 	VBROADCASTSS   (SP)(R10*4), Y12
 	VBROADCASTI128 2(R12), Y11
 	VPSLLW         $0x04, Y11, Y11
@@ -44117,10 +44304,10 @@ repeat801:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat801
-	JMP            place799
+	JNE            repeat814
+	JMP            place812
 
-done800:
+done813:
 	LEAQ         (AX)(DI*4), R9
 	VMOVUPS      Y0, (R9)
 	VMOVUPS      Y1, 32(R9)
@@ -44148,10 +44335,10 @@ done800:
 	VMOVDQU      highestBits<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place802:
+place815:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done803
+	JLE     done816
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -44172,7 +44359,7 @@ place802:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat804:
+repeat817:
 	VBROADCASTSS   (SP)(R10*4), Y12
 	VBROADCASTI128 2(R12), Y11
 	VPAND          Y8, Y11, Y11
@@ -44195,10 +44382,10 @@ repeat804:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat804
-	JMP            place802
+	JNE            repeat817
+	JMP            place815
 
-done803:
+done816:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -44208,27 +44395,27 @@ done803:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop797
+	JMP     loop810
 
-done798:
+done811:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop795
+	JMP  loop808
 
-done796:
-loop805:
+done809:
+loop818:
 	CMPQ DX, $0x02
-	JL   done806
+	JL   done819
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop807:
+loop820:
 	CMPQ         R8, $0x20
-	JL           done808
+	JL           done821
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -44248,10 +44435,10 @@ loop807:
 	VMOVDQU      upperNibbles<>+0(SB), Y10
 	MOVQ         first+48(FP), R10
 
-place809:
+place822:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done810
+	JLE     done823
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -44272,7 +44459,7 @@ place809:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat811:
+repeat824:
 	VPBROADCASTW   (R12), X15
 	VCVTPH2PS      X15, Y15
 	VMULPS         unitQ4_0<>+0(SB), Y15, Y15
@@ -44309,10 +44496,10 @@ repeat811:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat811
-	JMP            place809
+	JNE            repeat824
+	JMP            place822
 
-done810:
+done823:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -44324,26 +44511,26 @@ done810:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop807
+	JMP     loop820
 
-done808:
+done821:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop805
+	JMP  loop818
 
-done806:
-loop812:
+done819:
+loop825:
 	CMPQ DX, $0x01
-	JL   done813
+	JL   done826
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop814:
+loop827:
 	CMPQ         R8, $0x40
-	JL           done815
+	JL           done828
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -44363,10 +44550,10 @@ loop814:
 	VMOVDQU      highestBits<>+0(SB), Y11
 	MOVQ         first+48(FP), R10
 
-place816:
+place829:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done817
+	JLE     done830
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -44387,7 +44574,7 @@ place816:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat818:
+repeat831:
 	VBROADCASTSS   (CX)(R10*4), Y13
 	VPBROADCASTW   (R12), X14
 	VCVTPH2PS      X14, Y14
@@ -44446,10 +44633,10 @@ repeat818:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat818
-	JMP            place816
+	JNE            repeat831
+	JMP            place829
 
-done817:
+done830:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -44461,12 +44648,12 @@ done817:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop814
+	JMP     loop827
 
-done815:
-loop819:
+done828:
+loop832:
 	CMPQ         R8, $0x20
-	JL           done820
+	JL           done833
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -44482,10 +44669,10 @@ loop819:
 	VMOVDQU      highestBits<>+0(SB), Y7
 	MOVQ         first+48(FP), R10
 
-place821:
+place834:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done822
+	JLE     done835
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -44506,7 +44693,7 @@ place821:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat823:
+repeat836:
 	VBROADCASTSS   (CX)(R10*4), Y9
 	VPBROADCASTW   (R12), X10
 	VCVTPH2PS      X10, Y10
@@ -44538,10 +44725,10 @@ repeat823:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat823
-	JMP            place821
+	JNE            repeat836
+	JMP            place834
 
-done822:
+done835:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -44549,16 +44736,16 @@ done822:
 	VMOVUPS Y3, 96(R9)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop819
+	JMP     loop832
 
-done820:
+done833:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop812
+	JMP  loop825
 
-done813:
+done826:
 	VZEROUPPER
 	RET
 
@@ -44570,9 +44757,9 @@ TEXT ·keepMixQ4_0(SB), NOSPLIT, $256-80
 	SHLQ $0x02, AX
 	XORQ CX, CX
 
-loop824:
+loop837:
 	CMPQ         DX, $0x20
-	JL           done825
+	JL           done838
 	MOVQ         p+8(FP), BX
 	MOVQ         acc+0(FP), SI
 	MOVQ         corrections+72(FP), DI
@@ -44792,10 +44979,10 @@ loop824:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+56(FP), R9
 
-place826:
+place839:
 	MOVQ    last+64(FP), R10
 	SUBQ    R9, R10
-	JLE     done827
+	JLE     done840
 	MOVQ    R9, R11
 	ANDQ    $0x0f, R11
 	MOVQ    $0x00000010, R12
@@ -44816,7 +45003,7 @@ place826:
 	ADDQ    R12, R11
 	SUBQ    R12, R13
 
-repeat828:
+repeat841:
 	VBROADCASTSS   (SP)(R9*4), Y15
 	VBROADCASTI128 2(R11), Y14
 	VPSLLW         $0x04, Y14, Y14
@@ -44853,10 +45040,10 @@ repeat828:
 	INCQ           R9
 	ADDQ           R8, R11
 	SUBQ           $0x00000001, R10
-	JNE            repeat828
-	JMP            place826
+	JNE            repeat841
+	JMP            place839
 
-done827:
+done840:
 	LEAQ         (SI)(CX*4), BX
 	LEAQ         (BX)(AX*2), SI
 	ADDQ         AX, SI
@@ -44908,10 +45095,10 @@ done827:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+56(FP), R9
 
-place829:
+place842:
 	MOVQ    last+64(FP), R10
 	SUBQ    R9, R10
-	JLE     done830
+	JLE     done843
 	MOVQ    R9, R11
 	ANDQ    $0x0f, R11
 	MOVQ    $0x00000010, R12
@@ -44932,7 +45119,7 @@ place829:
 	ADDQ    R12, R11
 	SUBQ    R12, R13
 
-repeat831:
+repeat844:
 	VBROADCASTSS   (SP)(R9*4), Y15
 	VBROADCASTI128 2(R11), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -44967,10 +45154,10 @@ repeat831:
 	INCQ           R9
 	ADDQ           R8, R11
 	SUBQ           $0x00000001, R10
-	JNE            repeat831
-	JMP            place829
+	JNE            repeat844
+	JMP            place842
 
-done830:
+done843:
 	LEAQ    (SI)(CX*4), BX
 	LEAQ    (BX)(AX*2), SI
 	ADDQ    AX, SI
@@ -45002,9 +45189,9 @@ done830:
 	ADDQ    $0x00000018, R8
 	SUBQ    $0x00000006, DI
 
-loop832:
+loop845:
 	CMPQ         DI, $0x02
-	JL           done833
+	JL           done846
 	LEAQ         (BX)(CX*4), R9
 	VBROADCASTSS (R8), Y3
 	VMULPS       (R9), Y3, Y0
@@ -45024,7 +45211,7 @@ loop832:
 	MOVQ         last+64(FP), R11
 	SUBQ         R10, R11
 
-repeat834:
+repeat847:
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VMOVUPS      64(R9), Y10
@@ -45042,7 +45229,7 @@ repeat834:
 	ADDQ         $0x00000080, R9
 	INCQ         R10
 	SUBQ         $0x00000001, R11
-	JNE          repeat834
+	JNE          repeat847
 	LEAQ         (BX)(CX*4), R9
 	VMOVUPS      Y0, (R9)
 	VMOVUPS      Y1, 32(R9)
@@ -45057,12 +45244,12 @@ repeat834:
 	ADDQ         $0x00000200, SI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, DI
-	JMP          loop832
+	JMP          loop845
 
-done833:
-loop835:
+done846:
+loop848:
 	CMPQ         DI, $0x01
-	JL           done836
+	JL           done849
 	LEAQ         (BX)(CX*4), R9
 	VBROADCASTSS (R8), Y3
 	VMULPS       (R9), Y3, Y0
@@ -45077,7 +45264,7 @@ loop835:
 	MOVQ         last+64(FP), R11
 	SUBQ         R10, R11
 
-repeat837:
+repeat850:
 	VBROADCASTSS (SI)(R10*4), Y5
 	VMOVUPS      (R9), Y4
 	VFMADD231PS  Y4, Y5, Y0
@@ -45090,7 +45277,7 @@ repeat837:
 	ADDQ         $0x00000080, R9
 	INCQ         R10
 	SUBQ         $0x00000001, R11
-	JNE          repeat837
+	JNE          repeat850
 	LEAQ         (BX)(CX*4), R9
 	VMOVUPS      Y0, (R9)
 	VMOVUPS      Y1, 32(R9)
@@ -45100,14 +45287,14 @@ repeat837:
 	ADDQ         $0x00000100, SI
 	ADDQ         $0x00000004, R8
 	SUBQ         $0x00000001, DI
-	JMP          loop835
+	JMP          loop848
 
-done836:
+done849:
 	ADDQ $0x00000020, CX
 	SUBQ $0x00000020, DX
-	JMP  loop824
+	JMP  loop837
 
-done825:
+done838:
 	VZEROUPPER
 	RET
 
@@ -45120,11 +45307,11 @@ TEXT ·halvesToFloats(SB), NOSPLIT, $0-40
 	MOVQ rows+24(FP), BX
 	MOVQ cols+32(FP), DI
 	CMPQ DI, $0x00000010
-	JNE  others838
+	JNE  others851
 
-loop839:
+loop852:
 	CMPQ      BX, $0x01
-	JL        done840
+	JL        done853
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (AX)
 	VCVTPH2PS 16(DX), Y0
@@ -45132,19 +45319,19 @@ loop839:
 	ADDQ      $0x00000020, DX
 	ADDQ      CX, AX
 	SUBQ      $0x00000001, BX
-	JMP       loop839
+	JMP       loop852
 
-done840:
-others838:
-loop841:
+done853:
+others851:
+loop854:
 	CMPQ BX, $0x01
-	JL   done842
+	JL   done855
 	MOVQ cols+32(FP), DI
 	MOVQ AX, SI
 
-loop843:
+loop856:
 	CMPQ      DI, $0x20
-	JL        done844
+	JL        done857
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	VCVTPH2PS 16(DX), Y0
@@ -45156,25 +45343,25 @@ loop843:
 	ADDQ      $0x00000040, DX
 	ADDQ      $0x00000080, SI
 	SUBQ      $0x00000020, DI
-	JMP       loop843
+	JMP       loop856
 
-done844:
-loop845:
+done857:
+loop858:
 	CMPQ      DI, $0x08
-	JL        done846
+	JL        done859
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	ADDQ      $0x00000010, DX
 	ADDQ      $0x00000020, SI
 	SUBQ      $0x00000008, DI
-	JMP       loop845
+	JMP       loop858
 
-done846:
+done859:
 	ADDQ CX, AX
 	SUBQ $0x00000001, BX
-	JMP  loop841
+	JMP  loop854
 
-done842:
+done855:
 	VZEROUPPER
 	RET
 
@@ -45185,18 +45372,18 @@ TEXT ·bfloatsToFloats(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop847:
+loop860:
 	CMPQ      DX, $0x08
-	JL        done848
+	JL        done861
 	VPMOVZXWD (CX), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop847
+	JMP       loop860
 
-done848:
+done861:
 	VZEROUPPER
 	RET
 
@@ -45207,17 +45394,17 @@ TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop849:
+loop862:
 	CMPQ      DX, $0x08
-	JL        done850
+	JL        done863
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $0x00000020, CX
 	ADDQ      $0x00000010, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop849
+	JMP       loop862
 
-done850:
+done863:
 	VZEROUPPER
 	RET
 
@@ -45227,15 +45414,15 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ bytes+8(FP), CX
 
-loop851:
+loop864:
 	CMPQ       CX, $0x40
-	JL         done852
+	JL         done865
 	PREFETCHT1 (AX)
 	ADDQ       $0x00000040, AX
 	SUBQ       $0x00000040, CX
-	JMP        loop851
+	JMP        loop864
 
-done852:
+done865:
 	VZEROUPPER
 	RET
 
@@ -45248,25 +45435,25 @@ TEXT ·keysQ8_0(SB), NOSPLIT, $0-40
 	MOVQ groups+24(FP), BX
 	MOVQ tokens+32(FP), SI
 
-loop853:
+loop866:
 	CMPQ BX, $0x01
-	JL   done854
+	JL   done867
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop855:
+loop868:
 	CMPQ      R11, $0x10
-	JL        done856
+	JL        done869
 	VCVTPH2PS (DX), Y0
 	VCVTPH2PS 16(DX), Y1
 	MOVQ      R9, DI
 	MOVQ      R10, R8
 	MOVQ      $0x00000020, R12
 
-loop857:
+loop870:
 	CMPQ      R12, $0x04
-	JL        done858
+	JL        done871
 	VPMOVSXBD (DI), Y2
 	VCVTDQ2PS Y2, Y2
 	VPMOVSXBD 8(DI), Y3
@@ -45304,25 +45491,25 @@ loop857:
 	LEAQ      (DI)(SI*2), DI
 	LEAQ      (R8)(CX*2), R8
 	SUBQ      $0x00000004, R12
-	JMP       loop857
+	JMP       loop870
 
-done858:
+done871:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop855
+	JMP  loop868
 
-done856:
+done869:
 	IMUL3Q $0x0000001f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop853
+	JMP    loop866
 
-done854:
+done867:
 	VZEROUPPER
 	RET
 
@@ -45337,16 +45524,16 @@ TEXT ·keysQ4_0(SB), NOSPLIT, $0-40
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop859:
+loop872:
 	CMPQ BX, $0x01
-	JL   done860
+	JL   done873
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop861:
+loop874:
 	CMPQ      R11, $0x10
-	JL        done862
+	JL        done875
 	VCVTPH2PS (DX), Y2
 	VCVTPH2PS 16(DX), Y3
 	MOVQ      R9, DI
@@ -45356,9 +45543,9 @@ loop861:
 	ADDQ      R8, R13
 	MOVQ      $0x00000010, R12
 
-loop863:
+loop876:
 	CMPQ      R12, $0x02
-	JL        done864
+	JL        done877
 	VPMOVZXBD (DI), Y4
 	VPSRLD    $0x04, Y4, Y6
 	VPAND     Y1, Y4, Y4
@@ -45408,25 +45595,25 @@ loop863:
 	LEAQ      (R8)(CX*2), R8
 	LEAQ      (R13)(CX*2), R13
 	SUBQ      $0x00000002, R12
-	JMP       loop863
+	JMP       loop876
 
-done864:
+done877:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop861
+	JMP  loop874
 
-done862:
+done875:
 	IMUL3Q $0x0000000f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop859
+	JMP    loop872
 
-done860:
+done873:
 	VZEROUPPER
 	RET
 
@@ -45447,9 +45634,9 @@ TEXT ·valuesQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop865:
+loop878:
 	CMPQ         DX, $0x01
-	JL           done866
+	JL           done879
 	VPBROADCASTW (CX), X0
 	VCVTPH2PS    X0, Y0
 	VPMOVSXBD    2(CX), Y1
@@ -45471,9 +45658,9 @@ loop865:
 	ADDQ         $0x00000022, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop865
+	JMP          loop878
 
-done866:
+done879:
 	VZEROUPPER
 	RET
 
@@ -45486,9 +45673,9 @@ TEXT ·valuesQ4_0(SB), NOSPLIT, $0-24
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop867:
+loop880:
 	CMPQ         DX, $0x01
-	JL           done868
+	JL           done881
 	VPBROADCASTW (CX), X2
 	VCVTPH2PS    X2, Y2
 	VPMOVZXBD    2(CX), Y3
@@ -45516,9 +45703,9 @@ loop867:
 	ADDQ         $0x00000012, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop867
+	JMP          loop880
 
-done868:
+done881:
 	VZEROUPPER
 	RET
 
@@ -45529,9 +45716,9 @@ TEXT ·encodeQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop869:
+loop882:
 	CMPQ         DX, $0x01
-	JL           done870
+	JL           done883
 	VXORPS       Y5, Y5, Y5
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y1
@@ -45594,9 +45781,9 @@ loop869:
 	ADDQ         $0x00000022, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop869
+	JMP          loop882
 
-done870:
+done883:
 	VZEROUPPER
 	RET
 
@@ -45617,9 +45804,9 @@ TEXT ·encodeQ4_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop871:
+loop884:
 	CMPQ         DX, $0x01
-	JL           done872
+	JL           done885
 	VXORPS       Y8, Y8, Y8
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y4
@@ -45701,9 +45888,9 @@ loop871:
 	ADDQ         $0x00000012, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop871
+	JMP          loop884
 
-done872:
+done885:
 	VZEROUPPER
 	RET
 
@@ -45748,9 +45935,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 
-loop873:
+loop886:
 	CMPQ       AX, $0x01
-	JL         done874
+	JL         done887
 	VPMADDUBSW Y9, Y9, Y0
 	VPMADDUBSW Y9, Y9, Y1
 	VPMADDUBSW Y9, Y9, Y2
@@ -45820,9 +46007,9 @@ loop873:
 	VPMADDWD   Y8, Y3, Y3
 	VPADDD     Y3, Y7, Y7
 	SUBQ       $0x00000001, AX
-	JMP        loop873
+	JMP        loop886
 
-done874:
+done887:
 	VZEROUPPER
 	RET
 
@@ -45854,9 +46041,9 @@ TEXT ·limitFloats(SB), NOSPLIT, $0-8
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 
-loop875:
+loop888:
 	CMPQ        AX, $0x01
-	JL          done876
+	JL          done889
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -45870,9 +46057,9 @@ loop875:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	SUBQ        $0x00000001, AX
-	JMP         loop875
+	JMP         loop888
 
-done876:
+done889:
 	VZEROUPPER
 	RET
 
@@ -45892,9 +46079,9 @@ TEXT ·limitRead(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ turns+8(FP), CX
 
-loop877:
+loop890:
 	CMPQ       CX, $0x01
-	JL         done878
+	JL         done891
 	PREFETCHT0 4096(AX)
 	PREFETCHT0 4160(AX)
 	PREFETCHT0 4224(AX)
@@ -45909,9 +46096,151 @@ loop877:
 	VMOVDQU    224(AX), Y0
 	ADDQ       $0x00000100, AX
 	SUBQ       $0x00000001, CX
-	JMP        loop877
+	JMP        loop890
 
-done878:
+done891:
+	VZEROUPPER
+	RET
+
+// func shrink(t *float32, a *byte, ranks int, cols int, x *float32, next *byte)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·shrink(SB), NOSPLIT, $0-48
+	MOVQ t+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ ranks+16(FP), DX
+	MOVQ cols+24(FP), BX
+	MOVQ BX, SI
+	ADDQ SI, SI
+
+loop892:
+	CMPQ DX, $0x04
+	JL   done893
+	LEAQ (CX)(SI*4), DI
+	CMPQ DX, $0x08
+	JGE  more894
+	MOVQ next+40(FP), DI
+
+more894:
+	MOVQ   x+32(FP), R8
+	MOVQ   CX, R9
+	LEAQ   (SI)(SI*2), R11
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   BX, R10
+
+loop895:
+	CMPQ        R10, $0x10
+	JL          done896
+	PREFETCHT1  (DI)
+	PREFETCHT1  64(DI)
+	ADDQ        $0x00000080, DI
+	VMOVUPS     (R8), Y8
+	VMOVUPS     32(R8), Y9
+	VCVTPH2PS   (R9), Y10
+	VCVTPH2PS   16(R9), Y11
+	VFMADD231PS Y10, Y8, Y0
+	VFMADD231PS Y11, Y9, Y4
+	VCVTPH2PS   (R9)(SI*1), Y10
+	VCVTPH2PS   16(R9)(SI*1), Y11
+	VFMADD231PS Y10, Y8, Y1
+	VFMADD231PS Y11, Y9, Y5
+	VCVTPH2PS   (R9)(SI*2), Y10
+	VCVTPH2PS   16(R9)(SI*2), Y11
+	VFMADD231PS Y10, Y8, Y2
+	VFMADD231PS Y11, Y9, Y6
+	VCVTPH2PS   (R9)(R11*1), Y10
+	VCVTPH2PS   16(R9)(R11*1), Y11
+	VFMADD231PS Y10, Y8, Y3
+	VFMADD231PS Y11, Y9, Y7
+	ADDQ        $0x00000020, R9
+	ADDQ        $0x00000040, R8
+	SUBQ        $0x00000010, R10
+	JMP         loop895
+
+done896:
+	VADDPS       Y4, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X0
+	VMOVHLPS     X0, X0, X4
+	VADDPS       X4, X0, X0
+	VMOVSHDUP    X0, X4
+	VADDSS       X4, X0, X0
+	VMOVSS       X0, (AX)
+	VADDPS       Y5, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X1
+	VMOVHLPS     X1, X1, X0
+	VADDPS       X0, X1, X1
+	VMOVSHDUP    X1, X0
+	VADDSS       X0, X1, X1
+	VMOVSS       X1, 4(AX)
+	VADDPS       Y6, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X2
+	VMOVHLPS     X2, X2, X0
+	VADDPS       X0, X2, X2
+	VMOVSHDUP    X2, X0
+	VADDSS       X0, X2, X2
+	VMOVSS       X2, 8(AX)
+	VADDPS       Y7, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X0
+	VADDPS       X0, X3, X3
+	VMOVHLPS     X3, X3, X0
+	VADDPS       X0, X3, X3
+	VMOVSHDUP    X3, X0
+	VADDSS       X0, X3, X3
+	VMOVSS       X3, 12(AX)
+	ADDQ         $0x00000010, AX
+	LEAQ         (CX)(SI*4), CX
+	SUBQ         $0x00000004, DX
+	JMP          loop892
+
+done893:
+loop897:
+	CMPQ   DX, $0x01
+	JL     done898
+	MOVQ   x+32(FP), DI
+	MOVQ   CX, R8
+	LEAQ   (SI)(SI*2), R9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   BX, R9
+
+loop899:
+	CMPQ        R9, $0x10
+	JL          done900
+	VMOVUPS     (DI), Y2
+	VMOVUPS     32(DI), Y3
+	VCVTPH2PS   (R8), Y4
+	VCVTPH2PS   16(R8), Y5
+	VFMADD231PS Y4, Y2, Y0
+	VFMADD231PS Y5, Y3, Y1
+	ADDQ        $0x00000020, R8
+	ADDQ        $0x00000040, DI
+	SUBQ        $0x00000010, R9
+	JMP         loop899
+
+done900:
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVHLPS     X0, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSHDUP    X0, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (AX)
+	ADDQ         $0x00000004, AX
+	ADDQ         SI, CX
+	SUBQ         $0x00000001, DX
+	JMP          loop897
+
+done898:
 	VZEROUPPER
 	RET
 
@@ -45920,16 +46249,16 @@ done878:
 TEXT ·expand(SB), NOSPLIT, $0-56
 	MOVQ rows+48(FP), AX
 
-loop879:
+loop901:
 	CMPQ AX, $0x04
-	JL   done880
+	JL   done902
 	MOVQ b+16(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ panels+24(FP), BX
 
-loop881:
+loop903:
 	CMPQ   BX, $0x01
-	JL     done882
+	JL     done904
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R9
@@ -45947,9 +46276,9 @@ loop881:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop883:
+loop905:
 	CMPQ         R9, $0x01
-	JL           done884
+	JL           done906
 	VCVTPH2PS    (CX), Y8
 	VCVTPH2PS    16(CX), Y9
 	VBROADCASTSS (SI), Y10
@@ -45967,9 +46296,9 @@ loop883:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R9
-	JMP          loop883
+	JMP          loop905
 
-done884:
+done906:
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), DI
 	VADDPS  (DX), Y0, Y0
@@ -45990,9 +46319,9 @@ done884:
 	VMOVUPS Y7, 32(DX)(DI*1)
 	ADDQ    $0x00000040, DX
 	SUBQ    $0x00000001, BX
-	JMP     loop881
+	JMP     loop903
 
-done882:
+done904:
 	MOVQ rank+40(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ t+32(FP), BX
@@ -46009,19 +46338,19 @@ done882:
 	ADDQ CX, DX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000004, AX
-	JMP  loop879
+	JMP  loop901
 
-done880:
-loop885:
+done902:
+loop907:
 	CMPQ AX, $0x01
-	JL   done886
+	JL   done908
 	MOVQ b+16(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ panels+24(FP), BX
 
-loop887:
+loop909:
 	CMPQ   BX, $0x02
-	JL     done888
+	JL     done910
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R8
@@ -46035,9 +46364,9 @@ loop887:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-loop889:
+loop911:
 	CMPQ         R8, $0x01
-	JL           done890
+	JL           done912
 	VCVTPH2PS    (CX), Y4
 	VCVTPH2PS    16(CX), Y5
 	VCVTPH2PS    (CX)(DI*1), Y6
@@ -46050,9 +46379,9 @@ loop889:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop889
+	JMP          loop911
 
-done890:
+done912:
 	ADDQ    DI, CX
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), SI
@@ -46066,12 +46395,12 @@ done890:
 	VMOVUPS Y3, 96(DX)
 	ADDQ    $0x00000080, DX
 	SUBQ    $0x00000002, BX
-	JMP     loop887
+	JMP     loop909
 
-done888:
-loop891:
+done910:
+loop913:
 	CMPQ   BX, $0x01
-	JL     done892
+	JL     done914
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R8
@@ -46083,9 +46412,9 @@ loop891:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
-loop893:
+loop915:
 	CMPQ         R8, $0x01
-	JL           done894
+	JL           done916
 	VCVTPH2PS    (CX), Y2
 	VCVTPH2PS    16(CX), Y3
 	VBROADCASTSS (SI), Y4
@@ -46094,9 +46423,9 @@ loop893:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop893
+	JMP          loop915
 
-done894:
+done916:
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), SI
 	VADDPS  (DX), Y0, Y0
@@ -46105,9 +46434,9 @@ done894:
 	VMOVUPS Y1, 32(DX)
 	ADDQ    $0x00000040, DX
 	SUBQ    $0x00000001, BX
-	JMP     loop891
+	JMP     loop913
 
-done892:
+done914:
 	MOVQ rank+40(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ t+32(FP), BX
@@ -46118,8 +46447,8 @@ done892:
 	ADDQ CX, DX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000001, AX
-	JMP  loop885
+	JMP  loop907
 
-done886:
+done908:
 	VZEROUPPER
 	RET

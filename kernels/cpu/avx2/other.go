@@ -32,7 +32,7 @@ func DecodeBF16(dst []float32, w []byte) { quant.Decode(quant.BF16, dst, w) }
 
 // FewRows sets element r of row t of dst, rows being stride elements apart, to what ref.RowsQuant makes of row r of the
 // weights and row t of x.
-func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
+func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref.Quants, _ [][2]uintptr) {
 	for i := range len(x.Scale) / (x.Cols / x.BlockLen) {
 		one := x.Rows(i, 1)
 		ref.RowsQuant(t, dst[i*stride:i*stride+rows], w, &one)
@@ -61,6 +61,9 @@ func UnpackPanel(t quant.Type, p *ref.Panel, w []byte, rows, cols int) {
 func MulPanel(dst []float32, stride int, p *ref.Panel, x *ref.Quants) {
 	ref.MulPanel(dst, stride, p, x, false)
 }
+
+// Shrink is ref.Shrink.
+func Shrink(t []float32, a []byte, x []float32, scale float32, _ []byte) { ref.Shrink(t, a, x, scale) }
 
 // Expand is ref.Expand.
 func Expand(dst []float32, stride int, b []byte, t []float32, rank, outs int) {

@@ -208,82 +208,95 @@ func mulSupersMinima4(dst *float32, dstStride int, panel *uint8, pairs *int16, m
 func mulSupersMinima5(dst *float32, dstStride int, panel *uint8, pairs *int16, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
 
 // fewQ4_0 sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ4_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ4_1 sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ4_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ5_0 sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ5_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ5_1 sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ5_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewMXFP4 sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewMXFP4(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewMXFP4(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ2_K sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ2_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ2_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ3_K sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ3_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ3_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ4_K sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ4_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ5_K sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ5_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ6_K sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ6_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ6_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ8_0 sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ8_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ8_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewIQ4_NL sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewIQ4_NL(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewIQ4_NL(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewIQ4_XS sets count rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant.
+// of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewIQ4_XS(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewIQ4_XS(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // mulFloats multiplies rows rows of weights, an even number, with count rows of activations, all of cols columns, a
 // multiple of sixteen: ref.MulFloats. dstStride is in bytes.
@@ -490,6 +503,11 @@ func limitFloats(turns int)
 //
 //go:noescape
 func limitRead(p *byte, turns int)
+
+// shrink sets t to the products of ranks rows of halves with x: ref.RowsFloat. next is what is read after them.
+//
+//go:noescape
+func shrink(t *float32, a *byte, ranks int, cols int, x *float32, next *byte)
 
 // expand adds to panels*16 elements of rows rows of dst, stride bytes apart, the products of t [rows, rank] with the
 // halves of b: ref.Expand.
