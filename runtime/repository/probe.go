@@ -22,7 +22,7 @@ const probePages = 4
 func (l *Lease) Probe(ctx context.Context, prompt []int32, uses []models.AdapterUse) ([]float32, error) {
 	cfg := engine.Config{
 		Backend: l.r.o.OpenBackend(), Model: l.Network, CacheType: l.CacheType, NoSharing: true, Guard: l.intact, Log: l.r.log,
-		MaxBatch: 1, MaxQueue: 1, StepTokens: MaxProbe, Pages: probePages, PageTokens: 16, ContextLen: min(MaxProbe+1, l.Config.ContextLen),
+		MaxBatch: 1, MaxQueue: 1, StepTokens: len(prompt), Pages: probePages, PageTokens: 16, ContextLen: min(len(prompt)+1, l.Config.ContextLen),
 	}
 	e, err := engine.New(cfg)
 	if err != nil {
