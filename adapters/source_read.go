@@ -31,7 +31,11 @@ func (s *Source) Read(arch string, targets []models.Target, to Taker) (digest st
 	buffers := make(buffers, 8)
 	var failed atomic.Bool
 	var decoders sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), runtime.NumCPU(), len(pieces)) {
+	processors := runtime.NumCPU()
+	if !s.DoRA { // beside whose sums reading and hashing is nothing
+		processors = max(1, processors-1)
+	}
+	for range min(runtime.GOMAXPROCS(0), processors, len(pieces)) {
 		decoders.Go(func() {
 			var values [4][]float32
 			for t := range read {
