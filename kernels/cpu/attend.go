@@ -204,10 +204,11 @@ func (t *attendTask) stretch(s *scratch, chunk, part int) {
 	clear(s.sums)
 	u := &t.units[chunk]
 	first, end := t.tiles(u, part)
-	if t.direct(u) {
+	if t.inPlace(u) {
 		t.stretchInPlace(s, chunk, part, first, end)
 		return
 	}
+	s.direct = false
 	span := &t.spans[u.span]
 	for ; first < end; first += ref.Tile {
 		t.cache.tile(s, t.b.table, t.layer, u.head, span.Pages, first, min(ref.Tile, end-first))
@@ -246,7 +247,7 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 			a, b := n*t.group, last*t.group
 			p, corrections := s.probs[a*ref.Tile:b*ref.Tile], s.corrections[a:b]
 			t.expect(s, u)
-			if t.direct(u) {
+			if s.direct {
 				t.cache.inPlace.scores(p, s.queries[a*dim:b*dim], &s.pagedTiles[0], &s.pagedTiles[1], s.keys, dim, t.how.Scale)
 			} else {
 				table.scores(p, s.queries[a*dim:b*dim], s.keys, dim, t.how.Scale)
@@ -259,7 +260,7 @@ func (t *attendTask) tile(s *scratch, u *unit, first int) {
 			t.expect(s, u)
 			table.weights(p, from, to, s.states[a:b], corrections)
 			t.expect(s, u)
-			if t.direct(u) {
+			if s.direct {
 				t.cache.inPlace.mix(s.sums[a*dim:b*dim], p, &s.pagedTiles[0], &s.pagedTiles[1], s.keys, dim, from, to, corrections)
 			} else {
 				table.mix(s.sums[a*dim:b*dim], p, s.values, dim, from, to, corrections)

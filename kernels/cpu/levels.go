@@ -22,8 +22,8 @@ func hasAVX2() bool {
 	return avx2.Built && cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C
 }
 
-// halvesUpTo and quantsUpTo are up to how many queries a tile of halves, or of quants, is met where it lies. Halves are converted
-// again for every six of them, which costs nothing that shows.
+// halvesUpTo and quantsUpTo are up to how many queries a tile of halves, or of quants, is met where it lies though each may see
+// other positions of it and convert it again.
 const (
 	halvesUpTo = 16
 	quantsUpTo = 8
@@ -42,9 +42,9 @@ func overlayAVX2(t *table) {
 	t.halvesToFloats, t.floatsToHalves = avx2.HalvesToFloats, avx2.FloatsToHalves
 	t.coders[quant.Q8_0] = &coder{encode: avx2.EncodeQ8_0, keys: avx2.LoadKeysQ8_0, values: avx2.DecodeQ8_0}
 	t.coders[quant.Q4_0] = &coder{encode: avx2.EncodeQ4_0, keys: avx2.LoadKeysQ4_0, values: avx2.DecodeQ4_0}
-	t.inPlace[quant.F16] = &inPlace{dims: 16, most: halvesUpTo, scores: avx2.ScoresHalves, mix: avx2.MixHalves}
-	t.inPlace[quant.Q8_0] = &inPlace{dims: 32, most: quantsUpTo, scores: avx2.ScoresQ8_0, mix: avx2.MixQ8_0}
-	t.inPlace[quant.Q4_0] = &inPlace{dims: 32, most: quantsUpTo, scores: avx2.ScoresQ4_0, mix: avx2.MixQ4_0}
+	t.inPlace[quant.F16] = &inPlace{dims: 16, most: halvesUpTo, alike: true, scores: avx2.ScoresHalves, mix: avx2.MixHalves}
+	t.inPlace[quant.Q8_0] = &inPlace{dims: 32, most: quantsUpTo, alike: true, scores: avx2.ScoresQ8_0, mix: avx2.MixQ8_0}
+	t.inPlace[quant.Q4_0] = &inPlace{dims: 32, most: quantsUpTo, alike: true, scores: avx2.ScoresQ4_0, mix: avx2.MixQ4_0}
 	t.prefetch, t.mulFloats = avx2.Prefetch, avx2.MulFloats
 	t.shrink, t.expand = avx2.Shrink, avx2.Expand
 	t.mulFloats64 = avx2.MulFloats64
@@ -117,9 +117,12 @@ func hasAVX512() bool {
 // them in registers again for every few rows.
 const panelsOfBytesFrom = 17
 
-// overlayAVX512 sets the quantized products and attention on float32; on a cache where it lies that of avx2 stays, whose
-// conversion of halves is faster (that of quants was not timed).
+// overlayAVX512 sets the quantized products and attention on float32; on a cache where it lies that of avx2 stays for few
+// queries, whose conversion of halves is faster (that of quants was not timed).
 func overlayAVX512(t *table) {
+	for _, p := range t.inPlace {
+		p.alike = false // many meet float32, in registers twice as wide
+	}
 	t.mulFloats = avx512.MulFloats
 	t.limits.bytes, t.limits.bytesTurn, t.limits.bytesBy = avx512.LimitBytes, avx512.LimitBytesTurn, "VPDPBUSD"
 	t.coders[quant.Q8_0].keys, t.coders[quant.Q8_0].values = avx512.LoadKeysQ8_0, avx512.DecodeQ8_0

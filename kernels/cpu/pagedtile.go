@@ -2,19 +2,31 @@ package cpu
 
 import "github.com/weft-run/weft/kernels/ref"
 
-// inPlace is scores and mix that meet a cache of a type where it lies. They serve heads whose size is a multiple of dims,
-// where up to most queries share a tile; for more, converting it once costs less than meeting it again. They ask for the
-// memory of the next tile on their way, line by line. room is for a tile of float32, in which some leave what they convert.
+// inPlace is scores and mix that meet a cache of a type where it lies. They serve heads whose size is a multiple of dims, where
+// up to most queries share a tile, and with alike any number of them that see the same positions of it. Where many see
+// different ones and meet it apart, converting it once costs less. They ask for the memory of the next tile on their way, line by
+// line. room is for a tile of float32, in which some leave what they convert.
 type inPlace struct {
 	dims, most int
+	alike      bool
 	scores     func(dst, q []float32, t, next *ref.PagedTile, room []float32, dim int, scale float32)
 	mix        func(acc, p []float32, t, next *ref.PagedTile, room []float32, dim, first, last int, corrections []float32)
 }
 
-// direct says whether a unit meets the cache where it lies, without float32 between.
-func (t *attendTask) direct(u *unit) bool {
+// inPlace says whether a unit meets tiles where they lie, without float32 between.
+func (t *attendTask) inPlace(u *unit) bool {
 	p := t.cache.inPlace
-	return p != nil && u.rows*t.group <= p.most
+	return p != nil && (p.alike || u.rows*t.group <= p.most)
+}
+
+// direct says whether such a unit meets the tile that begins at first so.
+func (t *attendTask) direct(u *unit, first int) bool {
+	if u.rows*t.group <= t.cache.inPlace.most {
+		return true
+	}
+	from, to := t.seen(u, 0, first)
+	lastFrom, lastTo := t.seen(u, u.rows-1, first)
+	return from == lastFrom && to == lastTo // and so does each row between
 }
 
 // stretchInPlace adds the tiles of a stretch, from first to end, to the sums of a unit's queries.
@@ -27,6 +39,10 @@ func (t *attendTask) stretchInPlace(s *scratch, chunk, part, first, end int) {
 			t.place(next, u, first+ref.Tile, end)
 		} else {
 			t.placeAfter(next, chunk, part)
+		}
+		s.direct = t.direct(u, first)
+		if !s.direct {
+			t.cache.tile(s, t.b.table, t.layer, u.head, t.spans[u.span].Pages, first, min(ref.Tile, end-first))
 		}
 		t.tile(s, u, first)
 		*here = *next

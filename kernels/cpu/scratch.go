@@ -21,6 +21,7 @@ type scratch struct {
 	queries, probs []float32 // the queries of a unit, [queries][HeadDim], and their weights of a tile, [queries][ref.Tile]
 	corrections    []float32
 	pagedTiles     [2]ref.PagedTile // the tile that is met where it lies, and the one after it
+	direct         bool             // it is, and not as float32
 	next, nextEnd  int              // positions of the next tile whose memory has not been asked for yet
 }
 
