@@ -64,7 +64,8 @@ type pool struct {
 
 	stop atomic.Bool
 
-	resting int // workers that rest; the caller's
+	resting int         // workers that rest; the caller's
+	calm    atomic.Bool // the rests that are on, or the next one, may end: what this process did beside the workers is over
 
 	mu       sync.Mutex // guards what follows
 	fault    error      // the first fault since takeFault
@@ -195,9 +196,13 @@ func (p *pool) beginRests(late uint64, now time.Time) {
 	}
 }
 
-// endRests calls back the workers whose rest is over.
+// endRests calls back the workers whose rest is over, or all of them when it is calm.
 func (p *pool) endRests(now time.Time) {
+	calm := p.calm.Load() && p.calm.Swap(false)
 	for _, w := range p.workers {
+		if calm {
+			w.until, w.rest = time.Time{}, 0
+		}
 		if w.resting.Load() && now.After(w.until) {
 			w.resting.Store(false)
 			p.resting--

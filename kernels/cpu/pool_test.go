@@ -133,6 +133,24 @@ func TestPoolRestsAWorkerThatLostItsCore(t *testing.T) {
 	}
 }
 
+// Workers that rest come back when what took their cores is said to be over, and as if they had never lost them.
+func TestPoolEndsRestsWhenItIsCalm(t *testing.T) {
+	p := newPool(3)
+	defer p.close()
+	inAnHour := time.Now().Add(time.Hour)
+	c := &slow{p: p}
+	p.beginRests(3, inAnHour)
+	p.beginRests(3, inAnHour)
+	if p.dispatch(c, 3); p.resting != 2 {
+		t.Errorf("%d of 2 workers rest", p.resting)
+	}
+	p.calm.Store(true)
+	p.dispatch(c, 3)
+	if p.resting != 0 || p.workers[0].resting.Load() || p.workers[1].rest != 0 {
+		t.Errorf("%d workers rest, one of them for %v", p.resting, p.workers[1].rest)
+	}
+}
+
 func TestCloseStopsTheWorkers(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for range 5 {

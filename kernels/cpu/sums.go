@@ -24,6 +24,9 @@ func (d *Device) MulFloats64(dst []float64, stride int, w, x []float32, cols int
 	}
 }
 
+// Calm says that work of this process that took the workers' cores is over: those that rest for want of a core come back.
+func (d *Device) Calm() { d.pool.calm.Store(true) }
+
 // mostValues bounds a call that converts values.
 const mostValues = 1 << 17
 

@@ -23,6 +23,8 @@ type Device interface {
 	Decode(t quant.Type, dst []float32, src []byte)
 	// PutF16 writes the halves nearest to from's values, little-endian: 2*len(from) bytes.
 	PutF16(to []byte, from []float32)
+	// Calm says that such work is over, which may have taken cores from the device's steps.
+	Calm()
 }
 
 // Binder binds an adapter to a model, one change after the other: it brings each into the form that kernels read.
@@ -129,6 +131,7 @@ func (b *Binder) Adapter(digest string, invocation []int32) (*Adapter, error) {
 	a := &Adapter{
 		model: b.model, digest: digest, firstLayer: b.model.Config().Layers, invocation: slices.Clone(invocation), parts: b.parts,
 	}
+	b.device.Calm()
 	if !slices.Contains(b.named, true) {
 		return nil, invalid("the adapter changes nothing")
 	}
