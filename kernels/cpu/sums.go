@@ -47,10 +47,7 @@ func (d *Device) Decode(t quant.Type, dst []float32, src []byte) {
 func (d *Device) PutF16(to []byte, from []float32) {
 	halves, ok := asHalves(to[:2*len(from)])
 	if !ok {
-		for i, f := range from {
-			h := quant.F32ToF16(f)
-			to[2*i], to[2*i+1] = byte(h), byte(h>>8)
-		}
+		quant.Encode(quant.F16, to[:2*len(from)], from)
 		return
 	}
 	for ; len(from) > mostValues; from, halves = from[mostValues:], halves[mostValues:] {

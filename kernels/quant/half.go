@@ -1,16 +1,17 @@
 package quant
 
-import (
-	"encoding/binary"
-	"math"
-)
+import "math"
 
 // F16ToF32 returns the value of an IEEE 754 half, exactly. A NaN stays a NaN.
 func F16ToF32(h uint16) float32 {
+	// With the exponent field moved into place the value is too small by 2^112, for subnormal halves too; the product is exact.
+	const rebias = 0x1p112
+	magnitude := uint32(h&0x7fff) << 13
+	sign := uint32(h&0x8000) << 16
 	if h&0x7c00 == 0x7c00 {
-		return math.Float32frombits(uint32(h&0x8000)<<16 | 0x7f800000 | uint32(h&0x7fff)<<13)
+		return math.Float32frombits(sign | 0x7f800000 | magnitude)
 	}
-	return finiteHalf(uint32(h))
+	return math.Float32frombits(sign | math.Float32bits(math.Float32frombits(magnitude)*rebias))
 }
 
 // F32ToF16 returns the half nearest to f, ties to even. Magnitudes from 65520 on become infinite, a NaN stays a NaN.
@@ -19,35 +20,6 @@ func F32ToF16(f float32) uint16 {
 		return otherHalf(bits)
 	}
 	return normalHalf(math.Float32bits(f))
-}
-
-// decodeF16 decodes halves: four at a time, where none of them is infinite or no number.
-func decodeF16(dst []float32, src []byte) {
-	src = src[:2*len(dst)]
-	for ; len(dst) >= 4 && len(src) >= 8; dst, src = dst[4:], src[8:] {
-		four := binary.LittleEndian.Uint64(src)
-		const exponents, lowest = 0x7c00_7c00_7c00_7c00, 0x0400_0400_0400_0400
-		if (four&exponents+lowest)&0x8000_8000_8000_8000 == 0 { // no exponent is all ones: adding 1 carries out of none
-			dst[0] = finiteHalf(uint32(four) & 0xffff)
-			dst[1] = finiteHalf(uint32(four) >> 16)
-			dst[2] = finiteHalf(uint32(four>>32) & 0xffff)
-			dst[3] = finiteHalf(uint32(four >> 48))
-			continue
-		}
-		for i := range dst[:4] {
-			dst[i] = F16ToF32(uint16(four >> (16 * i)))
-		}
-	}
-	for i := range dst {
-		dst[i] = F16ToF32(binary.LittleEndian.Uint16(src[2*i:]))
-	}
-}
-
-// finiteHalf is F16ToF32 for a half that is a number.
-func finiteHalf(h uint32) float32 {
-	// With the exponent field moved into place the value is too small by 2^112, for subnormal halves too; the product is exact, and so is
-	// its sign, which is left in place.
-	return math.Float32frombits(h&0x8000<<16|h&0x7fff<<13) * 0x1p112
 }
 
 // In bits of a float32: 2^-14, and 65520, halfway between the largest half and the next power of two.
