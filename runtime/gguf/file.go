@@ -5,12 +5,15 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// File is an open model: one file, or all files of a split set. Tensors lie in mappings that are valid until Close.
+// File is an open model: one file, or all files of a split set. Tensors lie in mappings that are valid until Close. Changed may be
+// called at any time, by any goroutine; everything else only by who knows that Close comes later.
 type File struct {
+	closing sync.RWMutex // Close has it while the descriptors go that Changed asks
 	shards  []shard
 	meta    Metadata
 	tensors []TensorInfo
@@ -117,6 +120,8 @@ func (f *File) join() error {
 
 // Close unmaps the tensors and closes the files. What Data returned must not be read any more: it would fault.
 func (f *File) Close() error {
+	f.closing.Lock()
+	defer f.closing.Unlock()
 	var first error
 	for i := range f.shards {
 		f.shards[i].mem.unmap()

@@ -196,6 +196,24 @@ func writeAt(t *testing.T, path string, off int64, s string) {
 	check(t, err)
 }
 
+// Whoever looks after a model may ask while the model is being let go: it is never told of a descriptor that is somebody else's by now.
+func TestChangedBesideClose(t *testing.T) {
+	path := writeFile(t, sample(t))
+	for range 20 {
+		f := open(t, path)
+		asked := make(chan error)
+		go func() {
+			var err error
+			for range 100 {
+				err = errors.Join(err, f.Changed())
+			}
+			asked <- err
+		}()
+		check(t, f.Close())
+		check(t, <-asked)
+	}
+}
+
 func TestChangedDoesNotAllocate(t *testing.T) {
 	f := open(t, writeFile(t, sample(t)))
 	defer f.Close()

@@ -52,8 +52,11 @@ func IdentityOf(f *os.File) (FileIdentity, error) {
 
 // Changed compares the open files with what they were when they were opened: nil, or an error that is ErrChanged when a
 // file's size or time of modification differ. A rename over the file or an unlink changes neither: that is a swap and
-// leaves the mapping whole. It does not allocate when nothing changed, so it may be called after every step.
+// leaves the mapping whole. It does not allocate when nothing changed, so it may be called after every step. A file that was closed has
+// not changed.
 func (f *File) Changed() error {
+	f.closing.RLock()
+	defer f.closing.RUnlock()
 	for i := range f.shards {
 		s := &f.shards[i]
 		var st unix.Stat_t
