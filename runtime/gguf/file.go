@@ -1,11 +1,14 @@
 package gguf
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -192,9 +195,26 @@ func (f *File) ReadAt(shard int, p []byte, off int64) (int, error) {
 	return f.shards[shard].file.ReadAt(p, off)
 }
 
-// Prefetch asks the kernel to read all files ahead; it does not wait.
-func (f *File) Prefetch() {
+// loaders bring a file in at the same time: mapping what is in the page cache is work for processors.
+const loaders = 4
+
+// Load waits until all files are in memory, so that who reads the tensors next does not wait for the disk where others wait for him. The
+// error is that of ctx, when it ends first; a file that cannot be read is found by who reads it.
+func (f *File) Load(ctx context.Context) error {
 	for i := range f.shards {
 		f.shards[i].mem.prefetch()
 	}
+	for i := range f.shards {
+		s := &f.shards[i]
+		var next atomic.Int64
+		var group sync.WaitGroup
+		for range min(loaders, runtime.GOMAXPROCS(0)) {
+			group.Go(func() {
+				for ctx.Err() == nil && s.mem.load(s.file, next.Add(1)-1) {
+				}
+			})
+		}
+		group.Wait()
+	}
+	return ctx.Err()
 }

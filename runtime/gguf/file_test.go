@@ -2,6 +2,7 @@ package gguf
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -55,7 +56,6 @@ func TestTensorsLieInTheMapping(t *testing.T) {
 	path := writeFile(t, sample(t))
 	f := open(t, path)
 	defer f.Close()
-	f.Prefetch()
 	for i, info := range f.Tensors() {
 		data := f.Data(info)
 		if uint64(len(data)) != info.Bytes || !bytes.Equal(data, bytes.Repeat([]byte{byte(i + 1)}, len(data))) {
@@ -95,6 +95,21 @@ func TestLoadBehindTheEndOfAHealthyFileDoesNotFault(t *testing.T) {
 		if x != 0 {
 			t.Fatalf("byte %d behind the file is %d", i, x)
 		}
+	}
+}
+
+// Load leaves a file that was cut, or cannot be read, to whoever reads it, and ends when it is told to.
+func TestLoad(t *testing.T) {
+	path := writeFile(t, sample(t))
+	f := open(t, path)
+	defer f.Close()
+	check(t, f.Load(t.Context()))
+	check(t, os.Truncate(path, 1))
+	check(t, f.Load(t.Context()))
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := f.Load(over); !errors.Is(err, context.Canceled) {
+		t.Errorf("Load ended with %v, though it was told to end", err)
 	}
 }
 

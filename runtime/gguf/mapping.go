@@ -1,7 +1,9 @@
 package gguf
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"unsafe"
 
@@ -52,4 +54,21 @@ func (m *mapping) unmap() {
 func (m *mapping) prefetch() {
 	// Advice only: where it is refused, pages come in as they are read.
 	_ = unix.Madvise(m.bytes, unix.MADV_WILLNEED)
+}
+
+// loadPiece is how much is brought in between two looks at the context: a second of a slow card.
+const loadPiece = 16 << 20
+
+// load waits until the piece number n of the file is in memory and its pages are mapped; it is false where there is none. What the disk
+// does not give is left to who reads it.
+func (m *mapping) load(f *os.File, n int64) bool {
+	from := n * loadPiece
+	if from >= int64(len(m.bytes)) {
+		return false
+	}
+	piece := m.bytes[from:min(from+loadPiece, int64(len(m.bytes)))]
+	if err := unix.Madvise(piece, unix.MADV_POPULATE_READ); errors.Is(err, unix.EINVAL) { // Linux before 5.14
+		_, _ = io.Copy(io.Discard, io.NewSectionReader(f, from, int64(len(piece))))
+	}
+	return true
 }

@@ -168,7 +168,10 @@ func (r *Repository) run(ctx context.Context, e *entry, m *Model, arch models.Mo
 	if r.o.Observer != nil {
 		cfg.Observer = r.o.Observer(m.Name)
 	}
-	m.file.Prefetch()
+	// A step that met the disk would hold up the steps of all models, which take turns.
+	if err := m.file.Load(ctx); err != nil {
+		return err
+	}
 	cfg.Backend = r.o.OpenBackend()
 	if m.Engine, err = engine.New(cfg); err != nil {
 		cfg.Backend.Close()
