@@ -113,6 +113,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	kept := openKept(state, cfg, log)
 	p.models = repository.New(repository.Options{
 		OpenBackend: p.device.Open,
+		Calm:        p.device.Calm,
 		Budget:      p.budget,
 		Defaults:    repository.Settings{ContextLen: cfg.Ctx, Parallel: cfg.Parallel, CacheType: cfg.KVType, Speculation: cfg.Speculation, Sharing: sharingOf(&cfg.PrefixSharing), IdleUnload: cfg.IdleUnload},
 		StepTokens:  cfg.StepTokens, PageTokens: cfg.PageTokens, MaxQueue: cfg.Queue, ReadTimeout: cfg.StallTimeout,

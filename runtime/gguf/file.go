@@ -208,7 +208,7 @@ func (f *File) Load(ctx context.Context) error {
 		s := &f.shards[i]
 		var next atomic.Int64
 		var group sync.WaitGroup
-		for range min(loaders, runtime.GOMAXPROCS(0)) {
+		for range min(loaders, runtime.GOMAXPROCS(0), runtime.NumCPU()) {
 			group.Go(func() {
 				for ctx.Err() == nil && s.mem.load(s.file, next.Add(1)-1) {
 				}

@@ -169,7 +169,9 @@ func (r *Repository) run(ctx context.Context, e *entry, m *Model, arch models.Mo
 		cfg.Observer = r.o.Observer(m.Name)
 	}
 	// A step that met the disk would hold up the steps of all models, which take turns.
-	if err := m.file.Load(ctx); err != nil {
+	err = m.file.Load(ctx)
+	r.o.Calm()
+	if err != nil {
 		return err
 	}
 	cfg.Backend = r.o.OpenBackend()

@@ -45,10 +45,11 @@ func absent(path string) (missing, pages int, err error) {
 
 // The step that checks a model meets no weight that is still on the disk: the streams of all models would wait for it.
 func TestWeightsAreInMemoryBeforeTheFirstStep(t *testing.T) {
-	missing, pages, err := 0, 0, error(nil)
+	missing, pages, calm, err := 0, 0, false, error(nil)
 	var b *bench
 	b = newBench(t, func(o *Options) {
 		open := o.OpenBackend
+		o.Calm = func() { calm = true }
 		o.OpenBackend = func() kernels.Backend {
 			missing, pages, err = absent(b.path("a"))
 			return open()
@@ -57,7 +58,7 @@ func TestWeightsAreInMemoryBeforeTheFirstStep(t *testing.T) {
 	b.put("a", modeltest.Spec{})
 	b.sync()
 	b.want("a", StateServing)
-	if must(t, err); missing > 0 || pages == 0 {
-		t.Errorf("%d of %d pages of the weights were not in memory", missing, pages)
+	if must(t, err); missing > 0 || pages == 0 || !calm {
+		t.Errorf("%d of %d pages of the weights were not in memory; the device knows that reading is over: %v", missing, pages, calm)
 	}
 }

@@ -34,6 +34,8 @@ import (
 type Options struct {
 	// OpenBackend opens a backend for one engine.
 	OpenBackend func() kernels.Backend
+	// Calm is called when the reading of a model is over, which takes cores from the steps of others. May be nil.
+	Calm func()
 	// Budget bounds weights, caches and scratch memory of all models together; 0 does not.
 	Budget int64
 	// Defaults are the settings for what a Source leaves open.
@@ -159,6 +161,9 @@ type entry struct {
 func New(o Options) *Repository {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Calm == nil {
+		o.Calm = func() {}
 	}
 	if o.Changed == nil {
 		o.Changed = func() {}
