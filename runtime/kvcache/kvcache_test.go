@@ -20,7 +20,7 @@ import (
 
 // TestScripts runs testdata: "new PAGES PAGETOKENS", "grow TABLE TOKENS", "release TABLE", "slots TABLE POS COUNT", "count",
 // "match TABLE KEYS", "commit TABLE KEYS", "fork TABLE FROM TOKENS", "trim TABLE TOKENS", "lasting TABLE", "adopt KEYS [DOMAIN]", "find KEYS",
-// "domain TABLE NAME", "at SECONDS", "began TABLE TOKENS", "usage" and "drop [DOMAIN]". A key is a letter. After each the accounting agrees with itself.
+// "domain TABLE NAME", "at SECONDS", "began TABLE TOKENS", "usage", "without TABLE..." and "drop [DOMAIN]". A key is a letter. After each the accounting agrees with itself.
 func TestScripts(t *testing.T) {
 	modeltest.Scripts(t, "testdata/*.txt", func(t *testing.T) func([]string) string {
 		var m *kvcache.Manager
@@ -87,6 +87,12 @@ func TestScripts(t *testing.T) {
 				return usage(m)
 			case "drop":
 				return fmt.Sprint(m.Drop(func(domain string) bool { return len(words) == 1 || words[1] == domain }))
+			case "without":
+				var given []*kvcache.Table
+				for _, name := range words[1:] {
+					given = append(given, tables[name])
+				}
+				return fmt.Sprint(m.FreeWithout(given))
 			case "giveback":
 				return fmt.Sprint(m.GiveBack(len(words) > 1))
 			case "lasting":

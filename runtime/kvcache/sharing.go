@@ -97,6 +97,24 @@ func (m *Manager) Fork(t, from *Table, tokens int) (c Copy, copied, ok bool) {
 // Has says whether t has given back no page of position from or behind it.
 func (m *Manager) Has(t *Table, from int) bool { return t.gone <= from>>m.shift }
 
+// FreeWithout is how many pages could be had if the given tables were released: what they share with each other and with nobody else counts, once.
+func (m *Manager) FreeWithout(tables []*Table) int {
+	free := m.Free()
+	for _, t := range tables {
+		for _, p := range t.pages[t.gone:] {
+			if m.pages[p].refs--; m.pages[p].refs == 0 {
+				free++
+			}
+		}
+	}
+	for _, t := range tables {
+		for _, p := range t.pages[t.gone:] {
+			m.pages[p].refs++
+		}
+	}
+	return free
+}
+
 // hold adds one holding to a known page.
 func (m *Manager) hold(p int32) {
 	page := &m.pages[p]
