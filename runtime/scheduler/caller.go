@@ -28,6 +28,9 @@ const quantum = 256
 // mostCost bounds how much further ahead a caller must be whose rows would be computed again: others wait that long for it.
 const mostCost = 3 * quantum
 
+// round is how many rows make callers differ where those that run take pages from each other: as many as the most by which one must be ahead to give pages up to one that waits.
+const round = quantum + mostCost
+
 // memory is how many rows a caller is at most held to be ahead of the poorest: one who asks for little is far behind for ever, and
 // who comes new must not be given all that another had before.
 const memory = 16 * quantum
@@ -43,6 +46,7 @@ type caller struct {
 	alive   int    // its sequences
 	active  int    // of them, those that are not paused
 	running int    // of the active ones, those that hold pages: its places. Counted during Schedule only
+	places  int    // running when the step was begun
 }
 
 // join counts a new sequence of a caller.
@@ -116,6 +120,17 @@ func fair(a, b *sequence) int {
 	return cmp.Or(cmp.Compare(a.caller.served, b.caller.served), cmp.Compare(a.class, b.class), cmp.Compare(a.caller.number, b.caller.number))
 }
 
+// keeps orders the sequences by who keeps its pages where one that runs lacks some. Who has several places is behind: its last may not be taken while another has two, so what
+// it took would be taken from it at once. Callers of the same round are alike: in the order of fair they change with every row, and each would take the other's
+// pages for a row of its own (docs/adr/0024-pages-do-not-go-back-and-forth.md). While pages are granted the order stays as it is.
+func keeps(a, b *sequence) int {
+	if a.caller == b.caller {
+		return own(a, b)
+	}
+	return cmp.Or(cmp.Compare(min(a.caller.places, 2), min(b.caller.places, 2)), cmp.Compare(a.caller.served/round, b.caller.served/round),
+		cmp.Compare(a.class, b.class), cmp.Compare(a.caller.number, b.caller.number))
+}
+
 // count sets how many places each caller has.
 func (s *Scheduler) count() {
 	for _, c := range s.callers {
@@ -126,50 +141,9 @@ func (s *Scheduler) count() {
 			q.caller.running++
 		}
 	}
-}
-
-// yields says whether v, which runs, gives its place up to q, which waits. Within a caller it is a matter of rank. Between two,
-// everyone has a place before anyone has two; further places go to who is behind by more than a quantum, and from Batch to
-// Interactive as soon as that is not ahead. None of these can be turned round at once, or two sequences would
-// take one place from each other for ever. cost is how many more rows than a quantum that must be.
-func yields(v, q *sequence, cost int) bool {
-	from, to := v.caller, q.caller
-	if from == to {
-		return cmp.Or(cmp.Compare(q.class, v.class), cmp.Compare(q.priority, v.priority)) < 0
+	for _, c := range s.callers {
+		c.places = c.running
 	}
-	if from.running < 2 && to.running > 0 {
-		return false
-	}
-	lead := int64(from.served - to.served)
-	return to.running == 0 && from.running > 1 || lead > int64(quantum+cost) || lead >= 0 && q.class < v.class
-}
-
-// yielder returns the sequence that gives its place and its pages up to q, or nil: then nobody does, or all who would have too few.
-// It spares the last place of a caller where another has two. Where q wants the pages and not only the place, v's do not stay in the
-// cache: then v's caller must be ahead by what is computed again too, or that would be a good part of all work.
-func (s *Scheduler) yielder(q *sequence) *sequence {
-	var worst *sequence
-	free := s.pages.Free()
-	short := free < s.most(len(q.tokens))
-	for _, v := range s.running {
-		cost := 0
-		if short {
-			cost = min(v.computed, mostCost)
-		}
-		switch {
-		case v.paused:
-			free += v.table.Held()
-		case yields(v, q, cost):
-			free += v.table.Held()
-			if worst == nil || cmp.Or(cmp.Compare(min(v.caller.running, 2), min(worst.caller.running, 2)), fair(v, worst)) > 0 {
-				worst = v
-			}
-		}
-	}
-	if free < s.most(len(q.tokens)) {
-		return nil
-	}
-	return worst
 }
 
 // first returns the sequence of the queue that is to be admitted next, or nil: of a caller without a place, else of the poorest.

@@ -22,6 +22,8 @@ type crowd struct {
 	rows  []int                   // of each caller, tokens computed that never were before
 	seen  map[scheduler.SeqID]int // tokens computed so far
 	all   int                     // tokens computed, those that were before included
+
+	preempted int
 }
 
 func newCrowd(t rapid.TB, s *scheduler.Scheduler, callers int, draw func(most int) int) *crowd {
@@ -31,20 +33,26 @@ func newCrowd(t rapid.TB, s *scheduler.Scheduler, callers int, draw func(most in
 }
 
 func (c *crowd) add(caller, prompt, tokens int) {
+	id := c.last + 1
+	c.put(caller, &scheduler.Sequence{
+		Prompt: make([]int32, c.draw(prompt)), MaxTokens: c.draw(tokens), Root: kvcache.Key{byte(id), byte(id >> 8), byte(id >> 16)},
+	})
+}
+
+// put adds a sequence of a caller, under the next ID.
+func (c *crowd) put(caller int, seq *scheduler.Sequence) {
 	c.last++
 	c.of[c.last] = caller
 	c.queue[caller]++
-	err := c.s.Add(&scheduler.Sequence{
-		ID: c.last, Prompt: make([]int32, c.draw(prompt)), MaxTokens: c.draw(tokens), Caller: fmt.Sprint(caller),
-		Root: kvcache.Key{byte(c.last), byte(c.last >> 8), byte(c.last >> 16)},
-	})
-	if err != nil {
+	seq.ID, seq.Caller = c.last, fmt.Sprint(caller)
+	if err := c.s.Add(seq); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
 func (c *crowd) step() {
 	step := c.s.Schedule()
+	c.preempted += step.Preempted
 	var sampled []scheduler.Sampled
 	for _, p := range step.Parts {
 		if p.Sample {

@@ -29,17 +29,17 @@ func (s *Scheduler) Schedule() Step {
 }
 
 // grow gives each sequence that decodes the page for its next token, and where rows see a window each prompt those of its next chunk, the oldest first. When there is none it takes pages away:
-// from a paused sequence, else from the last in the order of fair. That one keeps what it has and sits this step out.
+// from a paused sequence, else from the last in the order of keeps. That one keeps what it has and sits this step out.
 func (s *Scheduler) grow() {
 	for i := 0; i < len(s.running); i++ {
 		q := s.running[i]
 		if q.paused {
 			continue
 		}
-		for !s.pages.Grow(&q.table, s.reach(q)) {
+		for !s.grant(q, s.reach(q)) {
 			victim := s.newestPaused()
 			if victim == nil {
-				victim = slices.MaxFunc(s.running, fair)
+				victim = slices.MaxFunc(s.running, keeps)
 			}
 			if victim == q {
 				break
@@ -108,7 +108,7 @@ func (s *Scheduler) prefill() {
 }
 
 // admit takes sequences from the queue while the step has rows for them, and there are places and pages for all tokens they have.
-// It takes places and pages from those who are to yield them, and pages from paused sequences; the others finish sooner when they are left
+// It takes places and pages from those who are to yield them, and pages from paused sequences, where that is enough; the others finish sooner when they are left
 // alone. Pages that are too few for the first go to others for a while.
 func (s *Scheduler) admit() {
 	for s.budget(); ; {
@@ -116,17 +116,9 @@ func (s *Scheduler) admit() {
 		if q == nil || s.wantedBefore(q) >= s.room {
 			return
 		}
-		places := s.places()
-		for places >= s.cfg.MaxBatch || !s.open(q) {
-			victim := s.newestPaused()
-			if places >= s.cfg.MaxBatch || victim == nil {
-				if victim = s.yielder(q); victim == nil {
-					s.overtake(q)
-					return
-				}
-				places--
-			}
-			s.preempt(victim)
+		if places := s.places(); (places >= s.cfg.MaxBatch || !s.open(q)) && !s.makeRoom(q, places) {
+			s.overtake(q)
+			return
 		}
 		s.seat(q)
 	}

@@ -93,8 +93,8 @@ type Counts struct {
 // Scheduler holds all sequences of one engine.
 //
 // Invariants: waiting and running are both in order of arrival. A sequence is admitted with pages for all tokens it has, so only
-// decoding can find itself without a page; where rows see a window, with pages for one step, and any sequence can. Of those that run and are not paused the first in the order of fair can take the pages of
-// all others, and the pool holds a whole context: so a step has rows whenever some sequence is not paused. Each sequence
+// decoding can find itself without a page; where rows see a window they are promised to it, and given step by step. Of those that run and are not paused the first in
+// the order of keeps can take the pages of all others, and the pool holds a whole context: so a step has rows whenever some sequence is not paused. Each sequence
 // becomes the first in its time: the others' callers get richer with each new row, and its own does not.
 type Scheduler struct {
 	cfg      Config
@@ -110,8 +110,10 @@ type Scheduler struct {
 	chunk    chunk       // how much of prompts a step takes beside decoding
 	room     int         // rows of the step for prompts
 	order    []*sequence // scratch of prefill
-	turn     uint64      // arrival at which decoding starts in the next step; only a step too small for all rows moves it
-	inStep   bool        // between Schedule and Update
+	giving   []*sequence // scratch of givers, and their tables
+	tables   []*kvcache.Table
+	turn     uint64 // arrival at which decoding starts in the next step; only a step too small for all rows moves it
+	inStep   bool   // between Schedule and Update
 	step     Step
 	finished []Finished
 }
@@ -147,6 +149,7 @@ type sequence struct {
 	promptLogits bool
 	paused       bool
 	running      bool
+	gives        bool // scratch of givers
 }
 
 // lacks is the number of tokens still to be computed.
@@ -159,7 +162,7 @@ func New(cfg Config, pages *kvcache.Manager) (*Scheduler, error) {
 			cfg.MaxBatch, cfg.StepTokens, cfg.ContextLen, cfg.LogitRows, ErrConfig)
 	}
 	s := &Scheduler{cfg: cfg, pages: pages, byID: map[SeqID]*sequence{}, chunk: newChunk(cfg.MaxBatch)}
-	if need := s.most(cfg.ContextLen); need > pages.Total() {
+	if need := s.most(cfg.ContextLen, cfg.ContextLen); need > pages.Total() {
 		return nil, fmt.Errorf("scheduler: a context of %d tokens needs %d pages of %d tokens, the pool has %d: %w",
 			cfg.ContextLen, need, pages.PageTokens(), pages.Total(), ErrConfig)
 	}

@@ -24,7 +24,8 @@ const eog = 2
 //	schedule            the next step: each part with its rows, pages, and what its logits are for
 //	draft ID TOKEN...   guesses at what follows; the model here always samples 50
 //	update [ID...]      its results; the named sequences sample the end token
-//	step [ID...]        both; took=MS tells how long the step took, times=N does it so often and shows the last one
+//	step [ID...]        both; took=MS tells how long the step took, times=N does it so often, shows the last one, and says how many
+//	                    sequences were preempted in all
 //	expire MS           end those whose deadline is not after that time
 //	cancel ID, pause ID, resume ID, counts
 //
@@ -91,8 +92,10 @@ func (m *machine) run(words []string) string {
 		return m.update(words[1:])
 	case "step":
 		var text string
-		for range option("times", 1) {
+		times, preempted := option("times", 1), 0
+		for range times {
 			m.last = m.s.Schedule()
+			preempted += m.last.Preempted
 			text = m.show()
 			if m.last.Rows > 0 {
 				text += m.update(words[1:])
@@ -100,6 +103,9 @@ func (m *machine) run(words []string) string {
 			if took := option("took", 0); took > 0 {
 				m.s.Took(m.last, time.Duration(took)*time.Millisecond)
 			}
+		}
+		if times > 1 && preempted > 0 {
+			text += fmt.Sprintf("preempted in all: %d\n", preempted)
 		}
 		return text
 	case "expire":

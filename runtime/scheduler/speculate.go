@@ -43,7 +43,7 @@ func (s *Scheduler) speculate() {
 			continue
 		}
 		drafts := min(q.drafts, s.cfg.StepTokens-s.step.Rows, s.cfg.LogitRows-s.step.LogitRows)
-		if drafts > 0 && !s.pages.Grow(&q.table, len(q.tokens)+drafts) {
+		if drafts > 0 && !s.grant(q, len(q.tokens)+drafts) {
 			drafts = min(drafts, s.pages.Room(&q.table)-len(q.tokens))
 		}
 		if drafts <= 0 {

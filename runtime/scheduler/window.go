@@ -16,12 +16,45 @@ func (s *Scheduler) reach(q *sequence) int {
 	return min(len(q.tokens), q.computed+s.cfg.StepTokens)
 }
 
-// most is the largest number of pages that a sequence of so many tokens holds at once.
-func (s *Scheduler) most(tokens int) int {
+// most is the largest number of pages that a sequence of so many tokens holds at once, where at most so many rows of it are in a step.
+func (s *Scheduler) most(tokens, rows int) int {
 	if s.cfg.Window == 0 {
 		return s.pages.PagesFor(tokens)
 	}
-	return min(s.pages.PagesFor(tokens), kvcache.WindowPages(s.cfg.Window, s.cfg.StepTokens, s.pages.PageTokens()))
+	return min(s.pages.PagesFor(tokens), kvcache.WindowPages(s.cfg.Window, min(rows, s.cfg.StepTokens), s.pages.PageTokens()))
+}
+
+// promise is how many pages q, which has some, is still to get: a prompt those of all its tokens, and one that decodes what its window has left and comes to see again
+// further on. Where its tokens do not fill the window yet, its next page is nobody's.
+func (s *Scheduler) promise(q *sequence) int {
+	if s.cfg.Window == 0 {
+		return 0
+	}
+	tokens, end := len(q.tokens), len(q.tokens)
+	if q.lacks() == 1 {
+		tokens, end = q.computed, q.limit
+	}
+	ahead := s.pages.PagesFor(end) - s.pages.PagesFor(s.pages.Room(&q.table))
+	return max(0, min(ahead, s.most(tokens, q.lacks())-q.table.Held()))
+}
+
+// promised is how many of the free pages are promised to those that run, other than q.
+func (s *Scheduler) promised(q *sequence) (pages int) {
+	if s.cfg.Window == 0 {
+		return 0
+	}
+	for _, v := range s.running {
+		if v != q && !v.paused && !v.gives {
+			pages += s.promise(v)
+		}
+	}
+	return pages
+}
+
+// grant gives q the pages for tokens tokens. It returns false where too few are free that are not promised to others.
+func (s *Scheduler) grant(q *sequence, tokens int) bool {
+	need := s.pages.PagesFor(tokens) - s.pages.PagesFor(s.pages.Room(&q.table))
+	return need <= 0 || need <= s.pages.Free()-s.promised(q) && s.pages.Grow(&q.table, tokens)
 }
 
 // slide gives back the pages of q that no row to come sees.
