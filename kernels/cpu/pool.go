@@ -22,15 +22,6 @@ const (
 	spinPolls  = 1000 // between two looks at the clock
 )
 
-// A chunk takes well under 200 us. A worker that holds the caller up for longer than stall has lost its core to another
-// process, and will again: it rests, and the caller goes on without it, because where memory is the limit half of the cores do
-// far more than half of the work. It is tried again after firstRest, and after twice as long each time that it loses its core again.
-const (
-	stall     = time.Millisecond
-	firstRest = 25 * time.Millisecond
-	longRest  = 800 * time.Millisecond
-)
-
 // pool runs one task at a time: the calling goroutine and every worker that is awake take chunks until none is left.
 //
 // A dispatch opens the pool, and the caller closes it when the chunks have run out. A worker counts itself in before it
@@ -64,6 +55,14 @@ type pool struct {
 
 	stop atomic.Bool
 
+	// How threads have their cores, beside neighbours (neighbour.go).
+	began      time.Time // its clock's
+	cores      cores
+	tenure     tenure        // of the caller
+	hopAt      time.Duration // when the caller may be moved again
+	sharing    atomic.Int32  // workers that share their cores
+	callerCore atomic.Int32  // kept while there are any
+
 	resting int         // workers that rest; the caller's
 	calm    atomic.Bool // the rests that are on, or the next one, may end: what this process did beside the workers is over
 
@@ -87,6 +86,13 @@ type worker struct {
 	busy    atomic.Bool // it came in
 	resting atomic.Bool // it stays parked until the caller clears this
 
+	// How it has its core. All but shares is the worker's own.
+	tenure tenure
+	slice  time.Duration // how long it keeps a core that others want; 0: nobody does
+	off    int32         // the core that it keeps off
+	due    bool          // it is to pass its core on
+	shares atomic.Bool   // it does so in time: it needs no rest
+
 	// The caller's: when the rest ends, and how long it is.
 	until time.Time
 	rest  time.Duration
@@ -94,7 +100,7 @@ type worker struct {
 
 // newPool starts threads-1 workers; the caller is the last thread.
 func newPool(threads int) *pool {
-	p := &pool{left: make(chan struct{}, 1), shares: make([]share, threads)}
+	p := &pool{began: time.Now(), cores: newCores(), left: make(chan struct{}, 1), shares: make([]share, threads)}
 	for i := range threads - 1 {
 		w := &worker{number: i + 1, wake: make(chan struct{}, 1)}
 		p.workers = append(p.workers, w)
@@ -129,11 +135,15 @@ func (p *pool) dispatch(t task, chunks int) {
 		if p.resting > 0 {
 			p.endRests(time.Now())
 		}
+		if p.sharing.Load() > 0 {
+			p.callerCore.Store(p.cores.current())
+		}
 		p.open.Store(true)
 		p.epoch.Add(1)
 		p.wakeParked()
 	}
-	p.drain(&p.callers, 0)
+	p.tenure.seen = p.clock()
+	p.drain(&p.callers, 0, nil)
 	if shared {
 		p.open.Swap(false)
 		p.awaitEmpty()
@@ -147,6 +157,9 @@ func (p *pool) dispatch(t task, chunks int) {
 // awaitEmpty returns when every worker that came in has left. After a while it sleeps: a worker that takes so long over its last chunk
 // has lost its core to another process, and the kernel moves it to the one that is given up here.
 func (p *pool) awaitEmpty() {
+	if p.in.Load() == 0 {
+		return
+	}
 	start := time.Now()
 	for {
 		for range spinPolls {
@@ -169,47 +182,6 @@ func (p *pool) awaitEmpty() {
 	}
 }
 
-// busyWorkers returns a bit for each of the first 64 workers that is in.
-func (p *pool) busyWorkers() (set uint64) {
-	for i, w := range p.workers {
-		if w.busy.Load() {
-			set |= 1 << i
-		}
-	}
-	return set
-}
-
-// beginRests lets the workers rest that held up the caller.
-func (p *pool) beginRests(late uint64, now time.Time) {
-	for i, w := range p.workers {
-		if late>>i&1 == 0 || w.resting.Load() {
-			continue
-		}
-		if now.Sub(w.until) < 2*w.rest {
-			w.rest = min(2*w.rest, longRest)
-		} else {
-			w.rest = firstRest
-		}
-		w.until = now.Add(w.rest)
-		w.resting.Store(true)
-		p.resting++
-	}
-}
-
-// endRests calls back the workers whose rest is over, or all of them when it is calm.
-func (p *pool) endRests(now time.Time) {
-	calm := p.calm.Load() && p.calm.Swap(false)
-	for _, w := range p.workers {
-		if calm {
-			w.until, w.rest = time.Time{}, 0
-		}
-		if w.resting.Load() && now.After(w.until) {
-			w.resting.Store(false)
-			p.resting--
-		}
-	}
-}
-
 // leaveTask counts a worker out, and wakes the caller if it is the last one and the caller sleeps.
 func (p *pool) leaveTask() {
 	if p.in.Add(-1) == 0 && p.asleep.Load() && p.asleep.CompareAndSwap(true, false) {
@@ -217,9 +189,9 @@ func (p *pool) leaveTask() {
 	}
 }
 
-// drain takes chunks, of thread number's share first, until none is left or one has failed. A read of mapped memory that
-// faults ends it.
-func (p *pool) drain(s *scratch, number int) {
+// drain takes chunks, of thread number's share first, until none is left, one has failed, or w, nil for the caller, is to pass its
+// core on. A read of mapped memory that faults ends it.
+func (p *pool) drain(s *scratch, number int, w *worker) {
 	before := debug.SetPanicOnFault(true)
 	defer p.leave(before)
 	for i := range p.shares {
@@ -230,6 +202,12 @@ func (p *pool) drain(s *scratch, number int) {
 				break
 			}
 			p.task.run(s, int(chunk))
+			if w != nil && !w.goesOn(p) {
+				return
+			}
+			if w == nil && len(p.workers) > 0 {
+				p.watch()
+			}
 		}
 	}
 }
@@ -249,10 +227,15 @@ func (p *pool) work(w *worker) {
 		w.busy.Store(true)
 		p.in.Add(1)
 		if p.open.Load() {
-			p.drain(&w.scratch, w.number)
+			w.tenure.seen = p.clock()
+			p.drain(&w.scratch, w.number, w)
 		}
 		w.busy.Store(false)
 		p.leaveTask()
+		if w.due {
+			w.pass(p)
+			seen = p.epoch.Load() - 1 // the dispatch may be on still
+		}
 	}
 }
 
@@ -270,6 +253,7 @@ func (p *pool) await(w *worker, seen uint32) uint32 {
 		return p.epoch.Load()
 	}
 	<-w.wake // sent once by whoever cleared parked
+	w.tenure.since = p.clock()
 	return p.epoch.Load()
 }
 
