@@ -9,11 +9,12 @@ import (
 // linuxCores asks the kernel. None of its calls waits for long or allocates.
 type linuxCores struct{ all unix.CPUSet }
 
-// newCores takes the calling thread's cores for all that there are.
-func newCores() cores {
+// newCores takes the calling thread's cores for all that there are. More threads than these are neighbours to one another, whom no order
+// of cores helps.
+func newCores(threads int) cores {
 	c := new(linuxCores)
-	if err := unix.SchedGetaffinity(0, &c.all); err != nil {
-		c.all.Zero() // more cores than a set holds: nobody is kept off any
+	if err := unix.SchedGetaffinity(0, &c.all); err != nil || threads > c.all.Count() {
+		return anyCores{}
 	}
 	return c
 }

@@ -11,10 +11,13 @@ import (
 func TestCoresOfLinux(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	c := newCores().(*linuxCores)
-	if c.all.Count() < 2 {
+	c, ok := newCores(2).(*linuxCores)
+	if !ok {
 		t.Log("NOT TESTED: this machine has one core, and a thread cannot keep off it")
 		return
+	}
+	if _, ok := newCores(c.all.Count() + 1).(anyCores); !ok {
+		t.Error("more threads than cores are kept off some")
 	}
 	for range 4 {
 		here := c.current()

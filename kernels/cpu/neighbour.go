@@ -176,3 +176,11 @@ func (p *pool) endRests(now time.Time) {
 		}
 	}
 }
+
+// anyCores knows nothing of cores: nobody loses one.
+type anyCores struct{}
+
+func (anyCores) current() int32 { return noCore }
+func (anyCores) lost() int64    { return 0 }
+func (anyCores) yield()         { runtime.Gosched() }
+func (anyCores) keepOff(int32)  {}

@@ -100,7 +100,7 @@ type worker struct {
 
 // newPool starts threads-1 workers; the caller is the last thread.
 func newPool(threads int) *pool {
-	p := &pool{began: time.Now(), cores: newCores(), left: make(chan struct{}, 1), shares: make([]share, threads)}
+	p := &pool{began: time.Now(), cores: newCores(threads), left: make(chan struct{}, 1), shares: make([]share, threads)}
 	for i := range threads - 1 {
 		w := &worker{number: i + 1, wake: make(chan struct{}, 1)}
 		p.workers = append(p.workers, w)
