@@ -20,7 +20,7 @@ type scripted struct {
 
 func (c *scripted) current() int32 { return c.core.Load() }
 func (c *scripted) lost() int64    { return c.losses.Load() }
-func (c *scripted) yield()         { time.Sleep(c.away) }
+func (c *scripted) yield()         { <-time.After(c.away) }
 func (c *scripted) keepOff(core int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,7 +130,7 @@ type restless struct {
 func (r *restless) run(s *scratch, chunk int) {
 	if chunk%16 == 5 {
 		r.cores.losses.Add(1)
-		time.Sleep(stall + stall/2)
+		<-time.After(stall + stall/2)
 	}
 	r.counting.run(s, chunk)
 }
