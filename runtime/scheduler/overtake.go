@@ -21,9 +21,9 @@ func (s *Scheduler) overtake(q *sequence) {
 // left to each that runs, it included: else those that overtake would have no page to grow by soon, and preempt or be preempted.
 func (s *Scheduler) fitting(q *sequence) *sequence {
 	var best *sequence
-	most := s.pages.Free() - s.promised(q) - len(s.running) - 1
+	most := s.spare(q) - len(s.running) - 1
 	for _, v := range s.waiting {
-		if v != q && s.most(len(v.tokens), len(v.tokens)) <= most && s.ready(v) && (best == nil || before(v, best)) {
+		if v != q && s.needs(v) <= most && s.ready(v) && (best == nil || before(v, best)) {
 			best = v
 		}
 	}

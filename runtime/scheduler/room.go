@@ -39,8 +39,8 @@ func (s *Scheduler) makeRoom(q *sequence, places int) bool {
 // givers lists those whom q takes from, one after the other until it fits: where it wants a place one who yields it, then who is paused, the newest first, then who yields. It
 // returns false when that is not enough.
 func (s *Scheduler) givers(q *sequence, place bool) bool {
-	need := s.most(len(q.tokens), len(q.tokens))
-	short := s.pages.Free()-s.promised(q) < need
+	need := s.needs(q)
+	short := s.spare(q) < need
 	s.giving, s.tables = s.giving[:0], s.tables[:0]
 	give := func(v *sequence) {
 		v.gives = true
@@ -49,8 +49,11 @@ func (s *Scheduler) givers(q *sequence, place bool) bool {
 			v.caller.running-- // others of it may yield no more
 		}
 	}
-	first := s.yielder(q, short)
-	if place && first != nil {
+	if place {
+		first := s.yielder(q, short)
+		if first == nil {
+			return false
+		}
 		give(first)
 	}
 	for i := len(s.running) - 1; i >= 0; i-- {
@@ -61,7 +64,7 @@ func (s *Scheduler) givers(q *sequence, place bool) bool {
 	for v := s.yielder(q, short); v != nil; v = s.yielder(q, short) {
 		give(v)
 	}
-	enough := (first != nil || !place) && s.pages.FreeWithout(s.tables)-s.promised(q) >= need
+	enough := s.pages.FreeWithout(s.tables)-s.promised(q) >= need
 	for _, v := range s.giving {
 		v.gives = false
 		if !v.paused {

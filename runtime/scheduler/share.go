@@ -32,7 +32,7 @@ func (s *Scheduler) open(q *sequence) bool {
 	} else if q.root != (kvcache.Key{}) {
 		q.computed = s.pages.Match(&q.table, s.keys(q, found), s.sees)
 	}
-	if !s.pages.Grow(&q.table, s.reach(q)) || s.pages.Free()-s.promised(q) < s.promise(q) {
+	if !s.pages.Grow(&q.table, s.reach(q)) || s.spare(q) < s.promise(q) {
 		// A copy to a page of the fork may stand in the step by now; nobody reads what it writes before it is written again.
 		s.pages.Release(&q.table)
 		q.computed = 0

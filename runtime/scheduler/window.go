@@ -24,6 +24,9 @@ func (s *Scheduler) most(tokens, rows int) int {
 	return min(s.pages.PagesFor(tokens), kvcache.WindowPages(s.cfg.Window, min(rows, s.cfg.StepTokens), s.pages.PageTokens()))
 }
 
+// needs is the largest number of pages that q holds at once until all its tokens are computed.
+func (s *Scheduler) needs(q *sequence) int { return s.most(len(q.tokens), len(q.tokens)) }
+
 // promise is how many pages q, which has some, is still to get: a prompt those of all its tokens, and one that decodes what its window has left and comes to see again
 // further on. Where its tokens do not fill the window yet, its next page is nobody's.
 func (s *Scheduler) promise(q *sequence) int {
@@ -34,8 +37,7 @@ func (s *Scheduler) promise(q *sequence) int {
 	if q.lacks() == 1 {
 		tokens, end = q.computed, q.limit
 	}
-	ahead := s.pages.PagesFor(end) - s.pages.PagesFor(s.pages.Room(&q.table))
-	return max(0, min(ahead, s.most(tokens, q.lacks())-q.table.Held()))
+	return max(0, min(s.beyond(q, end), s.most(tokens, q.lacks())-q.table.Held()))
 }
 
 // promised is how many of the free pages are promised to those that run, other than q.
@@ -51,10 +53,18 @@ func (s *Scheduler) promised(q *sequence) (pages int) {
 	return pages
 }
 
+// spare is how many free pages are not promised to others than q.
+func (s *Scheduler) spare(q *sequence) int { return s.pages.Free() - s.promised(q) }
+
+// beyond is how many pages more than q has so many tokens want.
+func (s *Scheduler) beyond(q *sequence, tokens int) int {
+	return s.pages.PagesFor(tokens) - s.pages.PagesFor(s.pages.Room(&q.table))
+}
+
 // grant gives q the pages for tokens tokens. It returns false where too few are free that are not promised to others.
 func (s *Scheduler) grant(q *sequence, tokens int) bool {
-	need := s.pages.PagesFor(tokens) - s.pages.PagesFor(s.pages.Room(&q.table))
-	return need <= 0 || need <= s.pages.Free()-s.promised(q) && s.pages.Grow(&q.table, tokens)
+	need := s.beyond(q, tokens)
+	return need <= 0 || need <= s.spare(q) && s.pages.Grow(&q.table, tokens)
 }
 
 // slide gives back the pages of q that no row to come sees.
