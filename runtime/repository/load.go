@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/models"
 	"github.com/weft-run/weft/runtime/parts"
-	"github.com/weft-run/weft/runtime/sampler"
 )
 
 // load makes a generation of what lies there, up to its first token. replaced is the generation that it would replace,
@@ -204,19 +202,6 @@ func firstToken(ctx context.Context, m *Model) error {
 	if !ok {
 		first = 0
 	}
-	params := sampler.Default()
-	params.Temperature = 0
-	s, err := m.Engine.Submit(engine.Request{Prompt: []int32{first}, MaxTokens: 1, Sampling: params, IgnoreEOS: true})
-	if err != nil {
-		return err
-	}
-	if _, err := s.Next(ctx); err != nil {
-		s.Cancel()
-		return err
-	}
-	if _, err := s.Next(ctx); !errors.Is(err, io.EOF) {
-		s.Cancel()
-		return err
-	}
-	return nil
+	_, err := probe(ctx, m.Engine, []int32{first}, nil, time.Time{})
+	return err
 }

@@ -57,7 +57,7 @@ func late(err error) bool {
 	return errors.Is(err, engine.ErrDeadline) || errors.As(err, new(*engine.QueueFullError)) || errors.As(err, new(*engine.TooLongError))
 }
 
-// probe has an engine compute a prompt, and returns the logits behind it.
+// probe has an engine compute a prompt, until the deadline where that is not zero, and returns the logits behind it.
 func probe(ctx context.Context, e *engine.Engine, prompt []int32, uses []models.AdapterUse, deadline time.Time) ([]float32, error) {
 	params := sampler.Default()
 	params.Temperature = 0
