@@ -83,7 +83,7 @@ func TestAttendRounds(t *testing.T) {
 func TestAttendScratchDoesNotGrow(t *testing.T) {
 	sizes := func(n int) (size [6]int) {
 		longAttention(t, 1, 1, 32, n, func(d *Device, b *backend) {
-			s, a := &d.pool.callers, &b.attend
+			s, a := &d.pool.caller.scratch, &b.attend
 			size = [6]int{
 				cap(s.keys) + cap(s.values) + cap(s.queries) + cap(s.probs), cap(s.sums), cap(s.outputs),
 				cap(a.parts), cap(a.states), cap(a.units),

@@ -59,7 +59,7 @@ func (s *shrinkTask) all(x kernels.Matrix, out []kernels.Projection) {
 	s.x, s.t = x, grow(s.t, size)
 	if work <= inlineWork {
 		for i := range s.units {
-			s.run(&s.b.device.pool.callers, i)
+			s.run(&s.b.device.pool.caller.scratch, i)
 		}
 	} else {
 		s.b.device.pool.dispatch(s, len(s.units))

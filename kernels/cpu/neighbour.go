@@ -125,7 +125,7 @@ func (w *worker) alone(p *pool) {
 // watch looks, behind a chunk of the caller, whether it has lost its core, and moves it to another one then.
 func (p *pool) watch() {
 	now := p.clock()
-	if _, taken := p.tenure.taken(p.cores, now); !taken || now < p.hopAt {
+	if _, taken := p.caller.tenure.taken(p.cores, now); !taken || now < p.hopAt {
 		return
 	}
 	p.hopAt = now + hopPause
@@ -182,5 +182,5 @@ type anyCores struct{}
 
 func (anyCores) current() int32 { return noCore }
 func (anyCores) lost() int64    { return 0 }
-func (anyCores) yield()         { runtime.Gosched() }
+func (anyCores) yield()         {}
 func (anyCores) keepOff(int32)  {}

@@ -98,13 +98,13 @@ func TestCallerThatLostItsCoreMoves(t *testing.T) {
 	c := new(scripted)
 	c.core.Store(2)
 	p := &pool{began: time.Now(), cores: c, workers: make([]*worker, 1)}
-	late(p, &p.tenure, time.Second)
+	late(p, &p.caller.tenure, time.Second)
 	if p.watch(); len(c.told()) != 0 {
 		t.Error("it moved though nobody else had its core")
 	}
 	for range 2 { // the second time is too soon
 		c.losses.Add(1)
-		late(p, &p.tenure, time.Second)
+		late(p, &p.caller.tenure, time.Second)
 		p.watch()
 	}
 	if got := c.told(); !slices.Equal(got, []int32{2, noCore}) {

@@ -35,7 +35,7 @@ const (
 // Swap: Go's Store and Load have the order too, but qemu 7.2 lets arm64's LDAR overtake an STLR, and a caller slept for ever.
 type pool struct {
 	workers []*worker
-	callers scratch // of the goroutine that dispatches
+	caller  worker // the goroutine that dispatches, of which only number 0, scratch and tenure are in use
 	stopped sync.WaitGroup
 
 	// Written by the caller while the pool is closed and nobody is in, read by those who came in while it was open.
@@ -58,7 +58,6 @@ type pool struct {
 	// How threads have their cores, beside neighbours (neighbour.go).
 	began      time.Time // its clock's
 	cores      cores
-	tenure     tenure        // of the caller
 	hopAt      time.Duration // when the caller may be moved again
 	sharing    atomic.Int32  // workers that share their cores
 	callerCore atomic.Int32  // kept while there are any
@@ -142,8 +141,7 @@ func (p *pool) dispatch(t task, chunks int) {
 		p.epoch.Add(1)
 		p.wakeParked()
 	}
-	p.tenure.seen = p.clock()
-	p.drain(&p.callers, 0, nil)
+	p.drain(&p.caller)
 	if shared {
 		p.open.Swap(false)
 		p.awaitEmpty()
@@ -189,23 +187,26 @@ func (p *pool) leaveTask() {
 	}
 }
 
-// drain takes chunks, of thread number's share first, until none is left, one has failed, or w, nil for the caller, is to pass its
-// core on. A read of mapped memory that faults ends it.
-func (p *pool) drain(s *scratch, number int, w *worker) {
+// drain takes chunks, of w's share first, until none is left, one has failed, or w is to pass its
+// core on, which the caller never is. A read of mapped memory that faults ends it.
+func (p *pool) drain(w *worker) {
 	before := debug.SetPanicOnFault(true)
 	defer p.leave(before)
+	w.tenure.seen = p.clock()
 	for i := range p.shares {
-		from := &p.shares[(number+i)%len(p.shares)]
+		from := &p.shares[(w.number+i)%len(p.shares)]
 		for {
 			chunk := from.next.Add(1) - 1
 			if chunk >= from.end {
 				break
 			}
-			p.task.run(s, int(chunk))
-			if w != nil && !w.goesOn(p) {
-				return
-			}
-			if w == nil && len(p.workers) > 0 {
+			p.task.run(&w.scratch, int(chunk))
+			switch {
+			case w != &p.caller:
+				if !w.goesOn(p) {
+					return
+				}
+			case len(p.workers) > 0:
 				p.watch()
 			}
 		}
@@ -227,8 +228,7 @@ func (p *pool) work(w *worker) {
 		w.busy.Store(true)
 		p.in.Add(1)
 		if p.open.Load() {
-			w.tenure.seen = p.clock()
-			p.drain(&w.scratch, w.number, w)
+			p.drain(w)
 		}
 		w.busy.Store(false)
 		p.leaveTask()

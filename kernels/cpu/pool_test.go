@@ -42,7 +42,7 @@ type spinning struct {
 }
 
 func (c *spinning) run(s *scratch, _ int) {
-	if s == &c.p.callers {
+	if s == &c.p.caller.scratch {
 		for !c.begun.Load() && !c.p.workers[0].resting.Load() {
 			runtime.Gosched()
 		}
@@ -95,7 +95,7 @@ type slow struct {
 }
 
 func (c *slow) run(s *scratch, _ int) {
-	if s == &c.p.callers {
+	if s == &c.p.caller.scratch {
 		<-time.After(2 * time.Millisecond) // so that the worker gets a chunk
 		return
 	}

@@ -135,7 +135,7 @@ func (b *backend) flush() {
 		t.per = (t.per + 3) &^ 3
 	}
 	if t.count <= t.per && !t.readsMapped() {
-		t.all(&b.device.pool.callers, 0, t.count) // nothing to survive, and nobody to share with
+		t.all(&b.device.pool.caller.scratch, 0, t.count) // nothing to survive, and nobody to share with
 		return
 	}
 	b.device.pool.dispatch(t, (t.count+t.per-1)/t.per)
