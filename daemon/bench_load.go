@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/weft-run/weft/daemon/config"
-	"github.com/weft-run/weft/kernels"
 	"github.com/weft-run/weft/kernels/cpu"
 	"github.com/weft-run/weft/runtime/repository"
 )
@@ -49,7 +48,7 @@ func loadOnce(ctx context.Context, plan benchPlan, device *cpu.Device, cache str
 	const name = "bench"
 	cfg := config.Default()
 	models := repository.New(repository.Options{
-		OpenBackend: func() kernels.Backend { return device.Open() },
+		OpenBackend: device.OpenFor,
 		Budget:      memoryBudget(os.DirFS("/"), cfg.MemoryBudget, slog.New(slog.DiscardHandler)),
 		Defaults:    repository.Settings{ContextLen: cfg.Ctx, Parallel: cfg.Parallel, CacheType: cache},
 		StepTokens:  cfg.StepTokens, PageTokens: cfg.PageTokens, MaxQueue: cfg.Queue, ReadTimeout: cfg.StallTimeout,

@@ -112,7 +112,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	p.metrics = server.NewMetrics(api.Release())
 	kept := openKept(state, cfg, log)
 	p.models = repository.New(repository.Options{
-		OpenBackend: p.device.Open,
+		OpenBackend: p.device.OpenFor,
 		Calm:        p.device.Calm,
 		Budget:      p.budget,
 		Defaults:    repository.Settings{ContextLen: cfg.Ctx, Parallel: cfg.Parallel, CacheType: cfg.KVType, Speculation: cfg.Speculation, Sharing: sharingOf(&cfg.PrefixSharing), IdleUnload: cfg.IdleUnload},

@@ -22,8 +22,8 @@ type backend struct {
 	attend  attendTask
 }
 
-func newBackend(d *Device) *backend {
-	b := &backend{device: d, table: d.table, turn: d.turns.open()}
+func newBackend(d *Device, model string) *backend {
+	b := &backend{device: d, table: d.table, turn: d.turns.open(model)}
 	b.rows.b, b.project.b, b.shrink.b, b.attend.b = b, b, b, b
 	b.rows.ops = make([]rowOp, 0, mostRowOps)
 	return b

@@ -51,7 +51,10 @@ func (d *Device) Level() string { return d.table.name }
 func (d *Device) Threads() int { return d.threads }
 
 // Open returns a new Backend. The steps of several Backends share the workers by time.
-func (d *Device) Open() kernels.Backend { return newBackend(d) }
+func (d *Device) Open() kernels.Backend { return d.OpenFor("") }
+
+// OpenFor returns a new Backend for a model of that name: all that are open for it share the workers with others as one, and take turns among themselves.
+func (d *Device) OpenFor(model string) kernels.Backend { return newBackend(d, model) }
 
 // Close stops the workers. Every Backend must have been closed.
 func (d *Device) Close() { d.pool.close() }

@@ -46,7 +46,7 @@ const (
 
 // Roofline measures the limits in about half a second. It takes the device's turn.
 func (d *Device) Roofline() (Roofline, error) {
-	mine := d.turns.open()
+	mine := d.turns.open("")
 	d.turns.take(mine)
 	defer d.turns.give(mine)
 	l := &d.table.limits

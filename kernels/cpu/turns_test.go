@@ -10,6 +10,7 @@ import (
 type simulated struct {
 	turn
 	name       string
+	model      string // what it is a generation of
 	step, away func() time.Duration
 	from       time.Duration // when it first wants a turn
 	turns      int           // that it has; 0: without end
@@ -24,10 +25,10 @@ func always(d time.Duration) func() time.Duration { return func() time.Duration 
 
 // simulate runs engines on turns until some moment, in which each event comes at its time, and returns how long the workers had nothing to do.
 func simulate(engines []*simulated, until time.Duration) (rested time.Duration) {
-	q := &turns{}
+	q := &turns{models: map[string]*account{}}
 	wants := func(e *simulated) bool { return e.turns == 0 || e.had < e.turns }
 	for _, e := range engines {
-		e.granted = make(chan struct{}, 1)
+		e.turn = *q.open(e.model)
 		e.idle = max(e.from, 1)
 	}
 	now := time.Duration(1)
@@ -178,6 +179,43 @@ func TestTurnsNeverStarve(t *testing.T) {
 	}
 }
 
+// TestTurnsOfGenerations: between two steps of one generation of a model is at most one of the other, however much shorter that is, unless it is
+// nothing beside it; a step that is very long leaves the other a fifth of the time; and to another model both are one.
+func TestTurnsOfGenerations(t *testing.T) {
+	const ms = time.Millisecond
+	const length = 60 * time.Second
+	for name, c := range map[string]struct {
+		old, new, other time.Duration // steps; other is another model's, or 0
+		wait            time.Duration // that the old one may wait for
+		least           float64       // share of the new one in the time of both
+	}{
+		"the new one has few streams": {100 * ms, 50 * ms, 0, 50 * ms, 0.3},
+		"the new one has a prompt":    {100 * ms, 120 * ms, 0, 120 * ms, 0.5},
+		"a prompt on the old one":     {4000 * ms, 50 * ms, 0, 1050 * ms, 0.18},
+		"another model":               {100 * ms, 50 * ms, 10 * ms, 50*ms + 150*ms, 0.3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := &simulated{model: "m", step: always(c.old), away: always(ms / 2)}
+			after := &simulated{model: "m", step: always(c.new), away: always(ms / 2)}
+			engines := []*simulated{before, after}
+			if c.other > 0 {
+				engines = append(engines, &simulated{model: "n", step: always(c.other), away: always(ms / 2)})
+			}
+			rested := simulate(engines, length)
+			if most := c.wait + mostPatience; before.waited > most {
+				t.Errorf("the old generation waited for %v, want %v at most", before.waited, most)
+			}
+			both := before.spent + after.spent
+			if share := float64(after.spent) / float64(both); share < c.least {
+				t.Errorf("the new generation has %.2f of the time of both, want %.2f at least", share, c.least)
+			}
+			if share := 2 * float64(both) / float64(length-rested); c.other > 0 && (share < 0.9 || share > 1.1) {
+				t.Errorf("the model has %.2f of its share", share)
+			}
+		})
+	}
+}
+
 // TestTurnsOnADevice: goroutines that want turns without pause all have them, one at a time, by a real timer; one that leaves while a turn is kept
 // for it holds up nobody; and nothing is allocated.
 func TestTurnsOnADevice(t *testing.T) {
@@ -187,7 +225,7 @@ func TestTurnsOnADevice(t *testing.T) {
 	const each = 300
 	for range 4 {
 		go func() {
-			mine, n := q.open(), 0
+			mine, n := q.open(""), 0
 			for range each {
 				q.take(mine)
 				inside++
@@ -206,7 +244,7 @@ func TestTurnsOnADevice(t *testing.T) {
 			t.Errorf("%d of %d turns were had alone", n, each)
 		}
 	}
-	alone := q.open()
+	alone := q.open("")
 	if n := testing.AllocsPerRun(100, func() { q.take(alone); q.give(alone) }); n != 0 {
 		t.Errorf("a turn allocates %v times", n)
 	}

@@ -172,7 +172,7 @@ func (r *Repository) run(ctx context.Context, e *entry, m *Model, arch models.Mo
 	if err != nil {
 		return err
 	}
-	cfg.Backend = r.o.OpenBackend()
+	cfg.Backend = r.o.OpenBackend(m.Name)
 	if m.Engine, err = engine.New(cfg); err != nil {
 		cfg.Backend.Close()
 		return err

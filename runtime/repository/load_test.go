@@ -50,9 +50,9 @@ func TestWeightsAreInMemoryBeforeTheFirstStep(t *testing.T) {
 	b = newBench(t, func(o *Options) {
 		open := o.OpenBackend
 		o.Calm = func() { calm = true }
-		o.OpenBackend = func() kernels.Backend {
+		o.OpenBackend = func(model string) kernels.Backend {
 			missing, pages, err = absent(b.path("a"))
-			return open()
+			return open(model)
 		}
 	})
 	b.put("a", modeltest.Spec{})

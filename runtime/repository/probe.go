@@ -34,7 +34,7 @@ func (l *Lease) Probe(ctx context.Context, prompt []int32, uses []models.Adapter
 		}
 	}
 	cfg := engine.Config{
-		Backend: l.r.o.OpenBackend(), Model: l.Network, CacheType: l.CacheType, NoSharing: true, Guard: l.intact, Log: l.r.log,
+		Backend: l.r.o.OpenBackend(l.Name), Model: l.Network, CacheType: l.CacheType, NoSharing: true, Guard: l.intact, Log: l.r.log,
 		MaxBatch: 1, MaxQueue: 1, StepTokens: len(prompt), Pages: probePages, PageTokens: 16, ContextLen: min(len(prompt)+1, l.Config.ContextLen),
 	}
 	e, err := engine.New(cfg)

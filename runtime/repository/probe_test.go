@@ -66,7 +66,7 @@ func TestProbeJoinsTheStepOfStreams(t *testing.T) {
 			b := newBench(t, func(opts *Options) {
 				opts.Observer = func(string) engine.Observer { return o }
 				open := opts.OpenBackend
-				opts.OpenBackend = func() kernels.Backend { opened++; return open() }
+				opts.OpenBackend = func(model string) kernels.Backend { opened++; return open(model) }
 			})
 			b.put("a", modeltest.Spec{Seed: 1})
 			b.sync()

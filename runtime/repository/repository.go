@@ -32,8 +32,8 @@ import (
 
 // Options are what a Repository is made of.
 type Options struct {
-	// OpenBackend opens a backend for one engine.
-	OpenBackend func() kernels.Backend
+	// OpenBackend opens a backend for one engine of a model, by the model's name.
+	OpenBackend func(model string) kernels.Backend
 	// Calm is called when the reading of a model is over, which takes cores from the steps of others. May be nil.
 	Calm func()
 	// Budget bounds weights, caches and scratch memory of all models together; 0 does not.

@@ -34,7 +34,7 @@ func newBench(t *testing.T, change func(*Options)) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(device.Close)
-	o := Options{OpenBackend: device.Open, Defaults: Settings{Parallel: 4}, StepTokens: 64, PageTokens: 16}
+	o := Options{OpenBackend: device.OpenFor, Defaults: Settings{Parallel: 4}, StepTokens: 64, PageTokens: 16}
 	if change != nil {
 		change(&o)
 	}
