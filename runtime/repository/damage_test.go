@@ -83,9 +83,31 @@ func TestH18RequestsMeetDamageFirst(t *testing.T) {
 	}
 }
 
+// TestH18RestsWhileRequestsAreAtWork: what is read in the background takes less of the machine while streams are there, and a suspect waits for none.
+func TestH18RestsWhileRequestsAreAtWork(t *testing.T) {
+	b := newBench(t, nil)
+	b.put("a", modeltest.Spec{})
+	b.sync()
+	b.want("a", StateServing)
+	l, err := b.Acquire("a")
+	must(t, err)
+	if got := b.inspector.rests(l.Model); got != busyRests {
+		t.Errorf("%d rests behind a piece while a request is at work, want %d", got, busyRests)
+	}
+	l.Model.suspected.Store(true)
+	if got := b.inspector.rests(l.Model); got != quietRests {
+		t.Errorf("%d rests behind a piece of a suspect, want %d", got, quietRests)
+	}
+	l.Model.suspected.Store(false)
+	l.Release()
+	if got := b.inspector.rests(l.Model); got != quietRests {
+		t.Errorf("%d rests behind a piece while nothing is at work, want %d", got, quietRests)
+	}
+}
+
 // TestH18SuspectGoesFirst: a suspect waits for no other model, and one that is sound is not read again.
 func TestH18SuspectGoesFirst(t *testing.T) {
-	i := newInspector(nil, nil, nil)
+	i := newInspector(nil, nil, nil, nil)
 	a, b, c := &Model{inspected: true}, &Model{inspected: true}, &Model{inspected: true}
 	i.queue = []*Model{a, b, c}
 	i.suspect(c)

@@ -26,11 +26,13 @@ var digests = ledger.Kind{File: "digests", What: "digests", Max: 1000, Good: fun
 // is reported to fail. What is remembered was found sound, so it is not read again, unless it is suspected.
 //
 // It reads by read calls, so that a file that is cut gives an error and no fault. After each piece it rests, three times as
-// long as the piece took: it takes a quarter of the disk and of one processor at most.
+// long as the piece took: it takes a quarter of the disk and of one processor at most. While requests are at work it takes a sixteenth, unless
+// the model is suspected.
 type inspector struct {
 	store *ledger.Ledger
 	log   *slog.Logger
 	fail  func(*Model, error)
+	busy  func() bool   // requests are at work
 	wake  chan struct{} // one message: the queue has grown
 
 	mu      sync.Mutex
@@ -40,8 +42,8 @@ type inspector struct {
 	gone    chan struct{}      // closed when working is not read any more
 }
 
-func newInspector(dir *os.Root, log *slog.Logger, fail func(*Model, error)) *inspector {
-	return &inspector{store: ledger.Open(dir, digests, log), log: log, fail: fail, wake: make(chan struct{}, 1)}
+func newInspector(dir *os.Root, log *slog.Logger, fail func(*Model, error), busy func() bool) *inspector {
+	return &inspector{store: ledger.Open(dir, digests, log), log: log, fail: fail, busy: busy, wake: make(chan struct{}, 1)}
 }
 
 // add gives a model its digest at once if it is remembered, and else queues the model.
@@ -70,6 +72,7 @@ func (d *inspector) signal() {
 func (d *inspector) suspect(m *Model) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	m.suspected.Store(true)
 	if !m.inspected || m.sound.Load() || d.working == m || len(d.queue) > 0 && d.queue[0] == m {
 		return
 	}
@@ -138,7 +141,7 @@ func (d *inspector) run(ctx context.Context) {
 }
 
 func (d *inspector) work(ctx context.Context, m *Model) {
-	digest, err := d.read(ctx, m, 3)
+	digest, err := d.read(ctx, m, func() int { return d.rests(m) })
 	switch {
 	case err == nil:
 		m.digest.Store(&digest)
@@ -155,12 +158,29 @@ func (d *inspector) work(ctx context.Context, m *Model) {
 	}
 }
 
+// Rests behind a piece, in times that it took. What is read beside a step costs it more than its share of the processor: the threads of a step
+// wait for the one that lost its core. Of two cores a quarter of one made steps longer by a third.
+const (
+	quietRests = 3
+	busyRests  = 15
+)
+
+func (d *inspector) rests(m *Model) int {
+	if m.suspected.Load() || !d.busy() {
+		return quietRests
+	}
+	return busyRests
+}
+
+// noRests is for who is waited for.
+func noRests() int { return 0 }
+
 // pieceBytes is what is read, hashed and looked at in one go, about a millisecond's work.
 const pieceBytes = 1 << 20
 
-// read reads all files of a model and returns the digest of the model. After each piece it rests as many times as long as that took. The
+// read reads all files of a model and returns the digest of the model. After each piece it rests as many times as long as that took as rests says then. The
 // error is one that is gguf.ErrDamaged where weights are no numbers.
-func (d *inspector) read(ctx context.Context, m *Model, rests int) (string, error) {
+func (d *inspector) read(ctx context.Context, m *Model, rests func() int) (string, error) {
 	files := m.file.Identity().Files
 	sums := make([]string, len(files))
 	piece := make([]byte, pieceBytes)
@@ -183,7 +203,7 @@ func (d *inspector) read(ctx context.Context, m *Model, rests int) (string, erro
 				return "", err
 			}
 			off += int64(n)
-			if !pause(ctx, time.Duration(rests)*time.Since(began)) {
+			if !pause(ctx, time.Duration(rests())*time.Since(began)) {
 				return "", ctx.Err()
 			}
 		}

@@ -61,7 +61,7 @@ func (r *Repository) explain(ctx context.Context, m *Model, err error) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, explainPatience)
 	defer cancel()
-	if _, damage := r.inspector.read(ctx, m, 0); errors.Is(damage, gguf.ErrDamaged) {
+	if _, damage := r.inspector.read(ctx, m, noRests); errors.Is(damage, gguf.ErrDamaged) {
 		return fmt.Errorf("%w (%w)", damage, err)
 	}
 	return err

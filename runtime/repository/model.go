@@ -47,6 +47,8 @@ type Model struct {
 	damage atomic.Pointer[error] // what the check of the weights found
 	sound  atomic.Bool           // the check of the weights found nothing
 
+	suspected atomic.Bool // it gave a value that is no number
+
 	gone chan struct{} // closed when all of it has been given back
 
 	inspected bool // the inspector may read the file; guarded by inspector.mu

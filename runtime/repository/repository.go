@@ -177,7 +177,7 @@ func New(o Options) *Repository {
 		entries: map[string]*entry{}, aliases: map[string]string{},
 		lined: make(chan struct{}, 1), wake: make(chan struct{}, 1), wanted: make(chan struct{}, 1), now: time.Now,
 	}
-	r.inspector = newInspector(o.StateDir, o.Log, r.fail)
+	r.inspector = newInspector(o.StateDir, o.Log, r.fail, r.busy)
 	r.workers.Go(func() { r.reap(ctx) })
 	r.workers.Go(func() { r.inspector.run(ctx) })
 	r.workers.Go(func() { r.runChecks(ctx) })
