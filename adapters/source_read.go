@@ -17,7 +17,7 @@ import (
 )
 
 // Read reads the adapter for a base of an architecture with these targets in one pass over the file of weights, front to back, and hands over
-// each change when its tensors were read, several at once from goroutines of its own; what a change holds is good until Add returns. It
+// each change when its tensors were read, several at once from this goroutine and others; what a change holds is good until Add returns. It
 // returns the sha256, in hex, of all that was read. The error names what does not fit, the first five of it, or is the first of Add's, in the order of the file; then
 // the rest is not read. Beside the values it holds the bytes of changes of which some tensors are still to come, and of a few more.
 func (s *Source) Read(arch string, targets []models.Target, to Taker) (digest string, err error) {
@@ -26,10 +26,18 @@ func (s *Source) Read(arch string, targets []models.Target, to Taker) (digest st
 		return "", err
 	}
 	order := inFile(pieces)
-	read := make(chan *tensors)
+	read := make(chan *tensors, 1)
 	problems := make([]error, len(pieces)) // in the order in which their last tensors were read
 	buffers := make(buffers, 8)
 	var failed atomic.Bool
+	deliver := func(t *tensors, values *[4][]float32) {
+		if problems[t.number] = t.deliver(values, to); problems[t.number] != nil {
+			failed.Store(true)
+		}
+		for _, raw := range t.raw {
+			buffers.put(raw)
+		}
+	}
 	var decoders sync.WaitGroup
 	processors := runtime.NumCPU()
 	if !s.DoRA { // beside whose sums reading and hashing is nothing
@@ -39,17 +47,13 @@ func (s *Source) Read(arch string, targets []models.Target, to Taker) (digest st
 		decoders.Go(func() {
 			var values [4][]float32
 			for t := range read {
-				if problems[t.number] = t.deliver(&values, to); problems[t.number] != nil {
-					failed.Store(true)
-				}
-				for _, raw := range t.raw {
-					buffers.put(raw)
-				}
+				deliver(t, &values)
 			}
 		})
 	}
 	r := s.reader()
 	number := 0
+	var values [4][]float32
 	for _, t := range order {
 		raw := buffers.get(t.typ.RowBytes(int(t.elements())))
 		if err = r.read(t.tensor, raw); err != nil || failed.Load() {
@@ -58,7 +62,11 @@ func (s *Source) Read(arch string, targets []models.Target, to Taker) (digest st
 		if t.of.add(t.tensor, raw) {
 			t.of.number = number
 			number++
-			read <- t.of
+			select {
+			case read <- t.of:
+			default: // decoders have enough to do, and to wait for them would leave a processor idle
+				deliver(t.of, &values)
+			}
 		}
 	}
 	close(read)
