@@ -314,3 +314,25 @@ func TestUnreadableFolderHeals(t *testing.T) {
 	w.write("a", 2)
 	w.is("a:2+ m/b:1+")
 }
+
+// TestRenameIsSeenWithoutAListing: what takes a known name counts although the folder cannot be listed at the time, as while a rename holds it.
+func TestRenameIsSeenWithoutAListing(t *testing.T) {
+	if !hosttest.PlainUser(t) {
+		return
+	}
+	var log syncedLog
+	w := startWith(t, filepath.Join(mkdir(t), "models"), Options{
+		Rescan: time.Hour, Events: true, Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	w.write("a", 1)
+	w.write("b", 1)
+	w.is("a:1+ b:1+")
+	must(t, os.Chmod(w.dir, 0o311))
+	log.until(t, "the watched folder cannot be read")
+	w.write(".a", 2)
+	must(t, os.Rename(w.path(".a"), w.path("a")))
+	w.is("a:2+ b:1+")
+	must(t, os.Chmod(w.dir, 0o755))
+	log.until(t, "the watched folder is readable again")
+	w.is("a:2+ b:1+")
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"sync"
 
 	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
@@ -20,12 +21,18 @@ type hints struct {
 	log     *slog.Logger
 	without string        // what the log has said to be without events; "" when nothing is
 	done    chan struct{} // closed when the goroutine of watcher has ended
+
+	mu      sync.Mutex
+	arrived map[string]bool // paths that have come, or been replaced, since they were asked for; guarded by mu
 }
+
+// mostArrived bounds what is remembered of them: the listing of the folder finds the others.
+const mostArrived = 64
 
 type folderID struct{ device, inode uint64 }
 
 func newHints(log *slog.Logger, events func() (*fsnotify.Watcher, error)) *hints {
-	return &hints{C: make(chan struct{}, 1), events: events, folders: map[string]folderID{}, log: log}
+	return &hints{C: make(chan struct{}, 1), events: events, folders: map[string]folderID{}, log: log, arrived: map[string]bool{}}
 }
 
 // open makes sure that there are events, where the system gives some.
@@ -84,6 +91,9 @@ func (h *hints) run() {
 			if e.Op&^(fsnotify.Write|fsnotify.Chmod) == 0 && Ignored(filepath.Base(e.Name)) {
 				continue
 			}
+			if e.Has(fsnotify.Create) {
+				h.note(e.Name)
+			}
 		case err, ok := <-h.watcher.Errors:
 			if !ok {
 				return
@@ -93,6 +103,27 @@ func (h *hints) run() {
 		}
 		h.hint()
 	}
+}
+
+func (h *hints) note(path string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.arrived) < mostArrived {
+		h.arrived[path] = true
+	}
+}
+
+// arrivals returns the names that have come into dir since the last call.
+func (h *hints) arrivals(dir string) (names []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for path := range h.arrived {
+		if name := filepath.Base(path); filepath.Dir(path) == filepath.Clean(dir) && !Ignored(name) {
+			names = append(names, name)
+		}
+	}
+	clear(h.arrived)
+	return names
 }
 
 func (h *hints) hint() {

@@ -38,10 +38,18 @@ func look(dir string, links bool) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	return lookAtNames(dir, names, links)
+}
+
+// lookAtNames is look for names, sorted, that may be in dir.
+func lookAtNames(dir string, names []string, links bool) ([]Entry, error) {
 	var list []Entry
 	for _, name := range names {
 		path := filepath.Join(dir, name)
 		info, lerr := os.Lstat(path)
+		if errors.Is(lerr, fs.ErrPermission) {
+			return nil, lerr // it is the folder's, which says nothing about the name
+		}
 		if lerr != nil {
 			continue
 		}

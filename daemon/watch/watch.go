@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -123,6 +124,7 @@ func (w *Watcher) Run(ctx context.Context, report func([]Entry)) {
 	defer timer.Stop()
 	first := true
 	failing := false
+	var known []string // names that the last listing found
 	for {
 		select {
 		case <-ctx.Done():
@@ -135,9 +137,29 @@ func (w *Watcher) Run(ctx context.Context, report func([]Entry)) {
 		started := time.Now()
 		// Watches are put in place before the look: what happens after them gives a hint, what happened before is seen.
 		hinted := true
+		var arrived []string
 		if h != nil {
 			h.open()
 			_, hinted = h.follow(w.dir)
+			arrived = h.arrivals(w.dir)
+		}
+		var wake time.Time
+		update := func(found []Entry) {
+			var list []Entry
+			var changed bool
+			// Ours goes on from where it began, whatever becomes of the wall clock.
+			list, changed, wake = t.update(began.Add(started.Sub(began)), started.Round(0), found)
+			if changed || first {
+				report(list)
+			}
+			first = false
+		}
+		// A rename over a file holds the folder until the old file's memory is given back, 25 ms of 25 MB, and who lists the folder waits for
+		// that. Who asks for names does not.
+		if len(known) > 0 && len(arrived) > 0 {
+			if found, err := lookAtNames(w.dir, union(known, arrived), w.opt.Links); err == nil {
+				update(found)
+			}
 		}
 		found, err := look(w.dir, w.opt.Links)
 		if (err != nil) != failing {
@@ -148,19 +170,15 @@ func (w *Watcher) Run(ctx context.Context, report func([]Entry)) {
 				w.opt.Log.Info("the watched folder is readable again", "folder", w.dir)
 			}
 		}
-		var wake time.Time
 		if err == nil || errors.Is(err, errGone) {
 			if h != nil && h.followFolders(w.dir, found) && hinted {
 				h.complete()
 			}
-			var list []Entry
-			var changed bool
-			// Ours goes on from where it began, whatever becomes of the wall clock.
-			list, changed, wake = t.update(began.Add(started.Sub(began)), started.Round(0), found)
-			if changed || first {
-				report(list)
+			update(found)
+			known = known[:0]
+			for i := range found {
+				known = append(known, found[i].Name)
 			}
-			first = false
 		}
 		if done != nil {
 			close(done)
@@ -175,6 +193,13 @@ func (w *Watcher) Run(ctx context.Context, report func([]Entry)) {
 			return
 		}
 	}
+}
+
+// union is the names of both lists, sorted, each once.
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // pause waits for d, or less when ctx ends, which it tells by false.
