@@ -158,8 +158,8 @@ func (d *inspector) work(ctx context.Context, m *Model) {
 	}
 }
 
-// Rests behind a piece, in times that it took. What is read beside a step costs it more than its share of the processor: the threads of a step
-// wait for the one that lost its core. Of two cores a quarter of one made steps longer by a third.
+// Rests behind a piece, in times that it took. What is read beside a step costs it more than its share of the processors, as the threads of a step
+// wait for the one that lost its core: a quarter of one of two made steps longer by a sixth.
 const (
 	quietRests = 3
 	busyRests  = 15
