@@ -2,7 +2,8 @@ package engine
 
 import "time"
 
-// Observer is told about every step, on the loop's goroutine: it must be quick and must not allocate.
+// Observer is told about every step, on the loop's goroutine: it must be quick and must not allocate. A step's tokens go to their readers
+// first, who may have read them, and the end of their streams, before it is told.
 type Observer interface {
 	ObserveStep(StepInfo)
 }

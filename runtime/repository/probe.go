@@ -28,7 +28,7 @@ const (
 // step takes turns with theirs. The little memory that it takes then is not part of the budget.
 func (l *Lease) Probe(ctx context.Context, prompt []int32, uses []models.AdapterUse) ([]float32, error) {
 	if l.hasPlace() {
-		logits, err := probe(ctx, l.Engine, prompt, uses, time.Now().Add(probePatience))
+		logits, err := probe(ctx, l.Engine, prompt, uses, time.Now().Add(l.r.patience))
 		if err == nil || !late(err) {
 			return logits, err
 		}

@@ -104,6 +104,8 @@ type Repository struct {
 	start time.Time
 	now   func() time.Time // tests have others
 
+	patience time.Duration // probePatience; tests have another
+
 	syncing sync.Mutex // held by the one Sync that runs; taken before mu
 	last    []Source   // guarded by syncing: of the last Sync
 
@@ -176,6 +178,7 @@ func New(o Options) *Repository {
 		o: o, log: o.Log, start: time.Now(), stop: stop,
 		entries: map[string]*entry{}, aliases: map[string]string{},
 		lined: make(chan struct{}, 1), wake: make(chan struct{}, 1), wanted: make(chan struct{}, 1), now: time.Now,
+		patience: probePatience,
 	}
 	r.inspector = newInspector(o.StateDir, o.Log, r.fail, r.busy)
 	r.workers.Go(func() { r.reap(ctx) })
