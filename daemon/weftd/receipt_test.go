@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,8 +15,14 @@ import (
 	"github.com/weft-run/weft/runtime/modeltest"
 )
 
+var keepReceipts = flag.String("keep-receipts", "", "write the receipts that are made to this file")
+
+// farReceipts were made with AVX-512 (testdata/README.md).
+const farReceipts = "testdata/receipts.avx512.jsonl"
+
 // TestReceiptsTravel makes receipts at the machine's best level, of the built-in model, of a tiny one and of that with an adapter, and has
-// them computed again by daemons that run at other levels, one of them on an emulated arm64, with the same files under other names.
+// them, and such as were made with AVX-512 elsewhere, computed again by daemons that run at other levels, one of them on an emulated arm64, with the
+// same files under other names.
 func TestReceiptsTravel(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a program and emulates a processor")
@@ -41,8 +50,23 @@ func TestReceiptsTravel(t *testing.T) {
 		receipts = append(receipts, *answer.Weft.Receipt)
 	}
 	first.stop()
+	if *keepReceipts != "" {
+		var lines bytes.Buffer
+		for _, r := range receipts {
+			must(t, json.NewEncoder(&lines).Encode(r))
+		}
+		must(t, os.WriteFile(*keepReceipts, lines.Bytes(), 0o644))
+	}
 	if a, b := receipts[1].Output, receipts[2].Output; len(receipts[2].Adapters) != 1 || len(a) != limit || len(b) != limit {
 		t.Fatalf("%+v", receipts)
+	}
+
+	far, err := os.ReadFile(farReceipts)
+	must(t, err)
+	for line := range bytes.Lines(far) {
+		var r api.Receipt
+		must(t, json.Unmarshal(line, &r))
+		receipts = append(receipts, r)
 	}
 
 	verify := func(t *testing.T, p *program) {
