@@ -10,11 +10,12 @@ import (
 
 // eightFormat is how eight rows of a format become halves of lines: four consecutive weights of each row, a row in each
 // lane, as unsigned bytes. It is byteFormat for half the rows and half the registers: a block is read in an order that
-// keeps few of its bits at a time.
+// keeps few of its bits at a time, in pieces that share no register.
 type eightFormat struct {
 	name       string
 	blockBytes int
-	emit       func(k *eightRows, line func(i int, bytes VecVirtual))
+	pieces     int // in which a block is unpacked
+	emit       func(k *eightRows, piece int, line func(i int, bytes VecVirtual))
 	scales     func(k *eightRows, out *panelOut)
 	signed     bool // lines are of signed bytes
 	per16      bool // scales of 16 weights; of other super-blocks, of 32
@@ -23,19 +24,19 @@ type eightFormat struct {
 // eightFormats are the formats whose bytes VPMADDUBSW multiplies. Where there are no minima, 16 or 32 is added to the
 // weights, whatever the offset of the format itself.
 var eightFormats = []eightFormat{
-	{name: "Q4_0", blockBytes: 18, emit: eightNibbles(2, 8, nil), scales: eightHalves},
-	{name: "Q4_1", blockBytes: 20, emit: eightNibbles(4, 0, nil), scales: eightPairs},
-	{name: "Q5_0", blockBytes: 22, emit: eightFifths(2), scales: eightHalves},
-	{name: "Q5_1", blockBytes: 24, emit: eightFifths(4), scales: eightPairs},
-	{name: "MXFP4", blockBytes: 17, emit: eightNibbles(1, 0, &mxfp4Sixteen), scales: eightE8M0},
-	{name: "Q2_K", blockBytes: 84, emit: eightQuarters(16, none, 0), scales: eightScalesQ2, per16: true},
-	{name: "Q3_K", blockBytes: 110, emit: eightQuarters(32, 0, 28), scales: eightScalesQ3, per16: true},
-	{name: "Q4_K", blockBytes: 144, emit: eightHalfBytes(16, none), scales: eightScalesQ4},
-	{name: "Q5_K", blockBytes: 176, emit: eightHalfBytes(48, 16), scales: eightScalesQ4},
-	{name: "Q6_K", blockBytes: 210, emit: eightSixes, scales: eightScalesQ6, per16: true},
-	{name: "Q8_0", blockBytes: 34, emit: eightBytes, scales: eightHalves, signed: true},
-	{name: "IQ4_NL", blockBytes: 18, emit: eightNibbles(2, 128, &iq4Codes), scales: eightHalves, signed: true},
-	{name: "IQ4_XS", blockBytes: 136, emit: eightCodes, scales: eightScalesIQ4, signed: true},
+	{name: "Q4_0", blockBytes: 18, pieces: 1, emit: eightNibbles(2, 8, nil), scales: eightHalves},
+	{name: "Q4_1", blockBytes: 20, pieces: 1, emit: eightNibbles(4, 0, nil), scales: eightPairs},
+	{name: "Q5_0", blockBytes: 22, pieces: 1, emit: eightFifths(2), scales: eightHalves},
+	{name: "Q5_1", blockBytes: 24, pieces: 1, emit: eightFifths(4), scales: eightPairs},
+	{name: "MXFP4", blockBytes: 17, pieces: 1, emit: eightNibbles(1, 0, &mxfp4Sixteen), scales: eightE8M0},
+	{name: "Q2_K", blockBytes: 84, pieces: 2, emit: eightQuarters(16, none, 0), scales: eightScalesQ2, per16: true},
+	{name: "Q3_K", blockBytes: 110, pieces: 2, emit: eightQuarters(32, 0, 28), scales: eightScalesQ3, per16: true},
+	{name: "Q4_K", blockBytes: 144, pieces: 2, emit: eightHalfBytes(16), scales: eightScalesQ4},
+	{name: "Q5_K", blockBytes: 176, pieces: 4, emit: eightFiveBits(48, 16), scales: eightScalesQ4},
+	{name: "Q6_K", blockBytes: 210, pieces: 4, emit: eightSixes, scales: eightScalesQ6, per16: true},
+	{name: "Q8_0", blockBytes: 34, pieces: 1, emit: eightBytes, scales: eightHalves, signed: true},
+	{name: "IQ4_NL", blockBytes: 18, pieces: 1, emit: eightNibbles(2, 128, &iq4Codes), scales: eightHalves, signed: true},
+	{name: "IQ4_XS", blockBytes: 136, pieces: 8, emit: eightCodes, scales: eightScalesIQ4, signed: true},
 }
 
 // mxfp4Sixteen is the codebook, 16 added.
@@ -80,8 +81,8 @@ func addBytes(v VecVirtual, add int) {
 }
 
 // eightNibbles reads 16 bytes: weights 0-15 in the low, 16-31 in the high halves.
-func eightNibbles(disp, add int, codes *[16]uint8) func(k *eightRows, line func(i int, bytes VecVirtual)) {
-	return func(k *eightRows, line func(i int, bytes VecVirtual)) {
+func eightNibbles(disp, add int, codes *[16]uint8) func(k *eightRows, _ int, line func(i int, bytes VecVirtual)) {
+	return func(k *eightRows, _ int, line func(i int, bytes VecVirtual)) {
 		for i, v := range eightLines(k, disp) {
 			for half := range 2 {
 				code := picked(v, 15, 4*half)
@@ -98,14 +99,12 @@ func eightNibbles(disp, add int, codes *[16]uint8) func(k *eightRows, line func(
 }
 
 // eightCodes reads 128 bytes of indices of the codebook.
-func eightCodes(k *eightRows, line func(i int, bytes VecVirtual)) {
-	for sub := range 8 {
-		eightNibbles(8+16*sub, 128, &iq4Codes)(k, func(i int, v VecVirtual) { line(8*sub+i, v) })
-	}
+func eightCodes(k *eightRows, sub int, line func(i int, bytes VecVirtual)) {
+	eightNibbles(8+16*sub, 128, &iq4Codes)(k, 0, func(i int, v VecVirtual) { line(8*sub+i, v) })
 }
 
 // eightBytes reads int8.
-func eightBytes(k *eightRows, line func(i int, bytes VecVirtual)) {
+func eightBytes(k *eightRows, _ int, line func(i int, bytes VecVirtual)) {
 	for half := range 2 {
 		for i, v := range eightLines(k, 2+16*half) {
 			line(4*half+i, v)
@@ -114,11 +113,11 @@ func eightBytes(k *eightRows, line func(i int, bytes VecVirtual)) {
 }
 
 // eightFifths reads 32 fifth bits, then nibbles.
-func eightFifths(disp int) func(k *eightRows, line func(i int, bytes VecVirtual)) {
-	return func(k *eightRows, line func(i int, bytes VecVirtual)) {
+func eightFifths(disp int) func(k *eightRows, _ int, line func(i int, bytes VecVirtual)) {
+	return func(k *eightRows, _ int, line func(i int, bytes VecVirtual)) {
 		bits, sixteen := eightWords(k, disp), YMM()
 		VMOVDQU(constant8(16), sixteen)
-		eightNibbles(disp+4, 0, nil)(k, func(i int, v VecVirtual) {
+		eightNibbles(disp+4, 0, nil)(k, 0, func(i int, v VecVirtual) {
 			// Byte j gets the byte with bits 8*(i/2) to 8*(i/2)+7, of which bit 4*(i%2)+j is tested.
 			tested, test := YMM(), YMM()
 			VPSHUFB(within(fmt.Sprintf("all%d", i/2), [4]int{i / 2, i / 2, i / 2, i / 2}), bits, tested)
@@ -147,68 +146,70 @@ func eightWords(k *eightRows, disp int) VecVirtual {
 }
 
 // eightQuarters reads 64 bytes of two low bits at disp and, unless high is none, 32 bytes of third bits there.
-func eightQuarters(disp, high, add int) func(k *eightRows, line func(i int, bytes VecVirtual)) {
-	return func(k *eightRows, line func(i int, bytes VecVirtual)) {
-		for chunk := range 2 {
-			var bits [4]VecVirtual
-			if high != none {
-				bits = eightLines(k, high+16*chunk)
-			}
-			for half := range 2 {
-				for i, v := range eightLines(k, disp+32*half+16*chunk) {
-					for quarter := range 4 {
-						sub := 8*half + 2*quarter + chunk
-						code := picked(v, 3, 2*quarter)
-						if high != none {
-							// Bit sub/2 of each byte to bit 2.
-							VPOR(picked(bits[i], 4, sub/2-2), code, code)
-						}
-						addBytes(code, add)
-						line(4*sub+i, code)
+func eightQuarters(disp, high, add int) func(k *eightRows, chunk int, line func(i int, bytes VecVirtual)) {
+	return func(k *eightRows, chunk int, line func(i int, bytes VecVirtual)) {
+		var bits [4]VecVirtual
+		if high != none {
+			bits = eightLines(k, high+16*chunk)
+		}
+		for half := range 2 {
+			for i, v := range eightLines(k, disp+32*half+16*chunk) {
+				for quarter := range 4 {
+					sub := 8*half + 2*quarter + chunk
+					code := picked(v, 3, 2*quarter)
+					if high != none {
+						// Bit sub/2 of each byte to bit 2.
+						VPOR(picked(bits[i], 4, sub/2-2), code, code)
 					}
+					addBytes(code, add)
+					line(4*sub+i, code)
 				}
 			}
 		}
 	}
 }
 
-// eightHalfBytes reads 128 bytes of nibbles at disp and, unless high is none, 32 bytes of fifth bits there.
-func eightHalfBytes(disp, high int) func(k *eightRows, line func(i int, bytes VecVirtual)) {
-	return func(k *eightRows, line func(i int, bytes VecVirtual)) {
-		for chunk := range 2 {
-			var bits [4]VecVirtual
-			if high != none {
-				bits = eightLines(k, high+16*chunk)
-			}
-			for pair := range 4 {
-				for i, v := range eightLines(k, disp+32*pair+16*chunk) {
-					for half := range 2 {
-						code := picked(v, 15, 4*half)
-						if high != none {
-							// Bit 2*pair+half of each byte to bit 4.
-							VPOR(picked(bits[i], 16, 2*pair+half-4), code, code)
-						}
-						line(16*pair+8*half+4*chunk+i, code)
-					}
+// eightHalfBytes reads 128 bytes of nibbles at disp, in two pieces.
+func eightHalfBytes(disp int) func(k *eightRows, chunk int, line func(i int, bytes VecVirtual)) {
+	return func(k *eightRows, chunk int, line func(i int, bytes VecVirtual)) {
+		for pair := range 4 {
+			for i, v := range eightLines(k, disp+32*pair+16*chunk) {
+				for half := range 2 {
+					line(16*pair+8*half+4*chunk+i, picked(v, 15, 4*half))
 				}
 			}
 		}
 	}
 }
 
-// eightSixes reads 128 bytes of low 4 bits and 64 bytes of high 2 bits.
-func eightSixes(k *eightRows, line func(i int, bytes VecVirtual)) {
-	for half := range 2 {
-		for chunk := range 2 {
-			bits := eightLines(k, 128+32*half+16*chunk)
-			for j := chunk; j < 4; j += 2 {
-				for i, v := range eightLines(k, 64*half+16*j) {
-					for high := range 2 {
-						code := picked(v, 15, 4*high)
-						VPOR(picked(bits[i], 48, 4*high+j/2*2-4), code, code)
-						line(4*(8*half+4*high+j)+i, code)
-					}
+// eightFiveBits reads 128 bytes of nibbles at disp and 32 bytes of fifth bits at high, in four pieces.
+func eightFiveBits(disp, high int) func(k *eightRows, piece int, line func(i int, bytes VecVirtual)) {
+	return func(k *eightRows, piece int, line func(i int, bytes VecVirtual)) {
+		chunk, first := piece/2, piece%2*2
+		bits := eightLines(k, high+16*chunk)
+		for pair := first; pair < first+2; pair++ {
+			for i, v := range eightLines(k, disp+32*pair+16*chunk) {
+				for half := range 2 {
+					code := picked(v, 15, 4*half)
+					// Bit 2*pair+half of each byte to bit 4.
+					VPOR(picked(bits[i], 16, 2*pair+half-4), code, code)
+					line(16*pair+8*half+4*chunk+i, code)
 				}
+			}
+		}
+	}
+}
+
+// eightSixes reads 128 bytes of low 4 bits and 64 bytes of high 2 bits, in four pieces.
+func eightSixes(k *eightRows, piece int, line func(i int, bytes VecVirtual)) {
+	half, chunk := piece/2, piece%2
+	bits := eightLines(k, 128+32*half+16*chunk)
+	for j := chunk; j < 4; j += 2 {
+		for i, v := range eightLines(k, 64*half+16*j) {
+			for high := range 2 {
+				code := picked(v, 15, 4*high)
+				VPOR(picked(bits[i], 48, 4*high+j/2*2-4), code, code)
+				line(4*(8*half+4*high+j)+i, code)
 			}
 		}
 	}

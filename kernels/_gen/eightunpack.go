@@ -38,18 +38,20 @@ func unpackEight(name string, f eightFormat, wide bool) {
 		prefetchGroup(ahead, 8*f.blockBytes)
 		f.scales(k, out)
 		lines := 0
-		f.emit(k, func(i int, v VecVirtual) {
-			lines = max(lines, i+1)
-			switch {
-			case wide:
-				storeWide(f, panel, out, i, v)
-			case f.signed:
-				VPXOR(constant8(128), v, v)
-				VMOVDQU(v, Mem{Base: panel, Disp: 64 * i})
-			default:
-				VMOVDQU(v, Mem{Base: panel, Disp: 64 * i})
-			}
-		})
+		for piece := range f.pieces {
+			f.emit(k, piece, func(i int, v VecVirtual) {
+				lines = max(lines, i+1)
+				switch {
+				case wide:
+					storeWide(f, panel, out, i, v)
+				case f.signed:
+					VPXOR(constant8(128), v, v)
+					VMOVDQU(v, Mem{Base: panel, Disp: 64 * i})
+				default:
+					VMOVDQU(v, Mem{Base: panel, Disp: 64 * i})
+				}
+			})
+		}
 		size := 64 * lines
 		if wide {
 			size *= 2

@@ -7,8 +7,9 @@ import (
 )
 
 // fewFours writes the products of formats with a few rows of activations: a block of sixteen rows of weights is unpacked as
-// into a panel, but one that holds this block alone and so stays in the first-level cache, and meets the block's words of
-// all tiles of four rows. Weights are read once, in file order, while the block before is multiplied.
+// into a panel, but one that holds two blocks alone and so stays in the first-level cache, and meets the block's words of
+// all tiles of four rows. While a super-block does the next one is unpacked, a piece beside each sub-block and tile: unpacking is
+// shuffles, shifts and stores, which the processor has room for between multiplications. Weights are read once, in file order.
 func fewFours() {
 	for _, f := range eightFormats {
 		fewOfFours(f)
@@ -37,14 +38,14 @@ var fewBodies = map[string]func(k *fourProduct, p panelAt){
 // fewMost is how many rows of activations a call takes.
 const fewMost = 32
 
-// The local memory of these kernels, in bytes from a whole line of the cache on: scales of one block, sums, then lines.
+// The local memory of these kernels, in bytes from a whole line of the cache on: of two blocks scales and lines, then the sums
+// of all tiles, of each float32 ones and those of one super-block.
 const (
-	fewMins   = 16 * 64 // after pairs
-	fewD      = fewMins + 8*64
-	fewM      = fewD + 64
-	fewTotals = fewM + 64
-	fewSums   = fewTotals + 64*tokens
-	fewLines  = fewSums + 64*fewMost
+	fewMins  = 16 * 64 // after pairs
+	fewD     = fewMins + 8*64
+	fewM     = fewD + 64
+	fewLines = fewM + 64
+	fewSums  = 2 * 64 * tokens // a tile's
 )
 
 func fewOfFours(f eightFormat) {
@@ -61,21 +62,36 @@ func fewOfFours(f eightFormat) {
 		"of activations, which are in tiles of four, tileBytes apart: ref.RowsQuant. It asks for the memory between the addresses of",
 		"each span too, up to one that begins at 0, and moves what it asked for out of them.")
 	Pragma("noescape")
-	local := AllocLocal(16 + fewLines + 64*lines + 64)
-	sizeAt, aheadAt := local, local.Offset(8)
-	base, none := GP64(), YMM()
-	LEAQ(local.Offset(16+63), base)
+	const words = 12
+	block := fewLines + 64*lines
+	local := AllocLocal(8*words + 64 + 2*block + fewMost/tokens*fewSums)
+	used := 0
+	word := func() Mem {
+		used++
+		return local.Offset(8 * (used - 1))
+	}
+	u := &foursFrame{
+		f: f, size: word(), ahead: word(), last: word(), piece: word(), left: word(), w: word(), from: word(), to: word(),
+		half: word(), lines: word(), rows: word(),
+	}
+	allSums := word()
+	base, none, sums := GP64(), YMM(), GP64()
+	LEAQ(local.Offset(8*words+63), base)
 	ANDQ(I32(-64), base)
-	at := func(disp int) Mem { return Mem{Base: base, Disp: disp} }
-	sums, left := GP64(), load("count")
-	LEAQ(at(fewSums), sums)
+	MOVQ(base, u.to)
+	ADDQ(imm(block), base)
+	MOVQ(base, u.from)
+	ADDQ(imm(block), base)
+	MOVQ(base, allSums)
 	zero(none)
 	eachTile := func(body func()) {
-		top := label("tile")
+		top, count := label("tile"), load("count")
+		MOVQ(allSums, sums)
+		MOVQ(count, u.rows)
 		Label(top)
 		body()
-		ADDQ(imm(64*tokens), sums)
-		SUBQ(imm(tokens), left)
+		ADDQ(imm(fewSums), sums)
+		SUBQ(imm(tokens), u.rows)
 		JG(LabelRef(top))
 	}
 	eachTile(func() {
@@ -83,36 +99,57 @@ func fewOfFours(f eightFormat) {
 			VMOVUPS(none, Mem{Base: sums, Disp: 32 * i})
 		}
 	})
-	size, ahead := load("blocks"), GP64()
+	size := load("blocks")
 	IMUL3Q(imm(f.blockBytes), size, size)
-	MOVQ(size, sizeAt)
+	MOVQ(size, u.size)
 	SHLQ(Imm(4), size) // the next sixteen rows
-	MOVQ(load("w"), ahead)
-	ADDQ(size, ahead)
-	MOVQ(ahead, aheadAt)
+	ADDQ(load("w"), size)
+	MOVQ(size, u.ahead)
+	MOVQ(size, u.last)
+	u.begin()
 
-	blocks := label("block")
+	blocks, rest, unpacked, last := label("block"), label("rest"), label("unpacked"), label("last")
 	Label(blocks)
-	fewUnpack(f, base, sizeAt, aheadAt)
-	k := &fourProduct{x: load("tiles"), totals: at(fewTotals)}
-	LEAQ(at(fewSums), sums)
-	Load(Param("count"), left)
-	k.sums = Mem{Base: sums}
+	Label(rest)
+	CMPQ(u.left, Imm(0))
+	JE(LabelRef(unpacked))
+	u.unpack()
+	JMP(LabelRef(rest))
+	Label(unpacked)
+	from, to := GP64(), GP64()
+	MOVQ(u.from, to)
+	MOVQ(u.to, from)
+	MOVQ(from, u.from)
+	MOVQ(to, u.to)
+	CMPQ(NewParamAddr("blocks", 24), Imm(1))
+	JE(LabelRef(last))
+	u.begin()
+	Label(last)
 	if f.super() {
-		k.ahead = fewAhead(f, aheadAt)
+		ADDQ(imm(16*f.blockBytes), u.last)
 	}
-	pointer := func(disp int) GPVirtual {
-		p := GP64()
-		LEAQ(at(disp), p)
-		return p
-	}
+	k := &fourProduct{x: load("tiles"), sums: Mem{Base: sums}, totals: Mem{Base: sums, Disp: 64 * tokens}}
 	askLines := 1
 	if f.super() {
 		askLines = 4
+		k.ahead = func() {
+			u.ask()
+			u.unpack()
+		}
 	}
 	eachTile(func() {
 		askSpans(askLines)
-		fewBodies[f.name](k, panelAt{bytes: pointer(fewLines), pairs: pointer(0), mins: pointer(fewMins), d: pointer(fewD), m: pointer(fewM)})
+		at := func(disp int) GPVirtual {
+			p := GP64()
+			MOVQ(u.from, p)
+			if disp > 0 {
+				ADDQ(imm(disp), p)
+			}
+			return p
+		}
+		fewBodies[f.name](k, panelAt{bytes: at(fewLines), pairs: at(0), late: func() (mins, d, m GPVirtual) {
+			return at(fewMins), at(fewD), at(fewM)
+		}})
 		ADDQ(NewParamAddr("tileBytes", 40), k.x)
 		SUBQ(imm(tileBytes), k.x) // it stands at the next block of the tile
 	})
@@ -124,91 +161,23 @@ func fewOfFours(f eightFormat) {
 	Store(count, Param("blocks"))
 	JNZ(LabelRef(blocks))
 
-	dst, stride, rows := load("dst"), load("dstStride"), load("count")
-	loop(rows, 1, func() {
-		v := ymms(2)
-		for h := range v {
-			VMOVUPS(at(fewSums+32*h), v[h])
-			VMOVUPS(v[h], Mem{Base: dst, Disp: 32 * h})
+	dst, stride, done := load("dst"), load("dstStride"), label("stored")
+	eachTile(func() {
+		for t := range tokens {
+			for h := range 2 {
+				v := YMM()
+				VMOVUPS(k.sums.Offset(64*t+32*h), v)
+				VMOVUPS(v, Mem{Base: dst, Disp: 32 * h})
+			}
+			if t < tokens-1 {
+				CMPQ(u.rows, Imm(uint64(t+1)))
+				JE(LabelRef(done))
+			}
+			ADDQ(stride, dst)
 		}
-		ADDQ(imm(64), base)
-		ADDQ(stride, dst)
 	})
+	Label(done)
 	ret()
-}
-
-// fewAhead returns what asks, once for each sub-block that is multiplied, for some lines of the weights that lie as far behind
-// the super-block as sixteen rows are long, until all that the sixteen super-blocks after it take are asked for. That is spread
-// over the tiles: many at once fill the buffers that loads wait for.
-func fewAhead(f eightFormat, aheadAt Mem) func() {
-	next, limit := GP64(), GP64()
-	MOVQ(aheadAt, next)
-	LEAQ(Mem{Base: next, Disp: 16 * f.blockBytes}, limit)
-	MOVQ(limit, aheadAt)
-	lines, subs := 16*f.blockBytes/64+1, 8
-	if f.per16 {
-		subs = 16
-	}
-	return func() {
-		asked, count, i := label("asked"), NewParamAddr("count", 48), 0
-		CMPQ(next, aheadAt)
-		JGE(LabelRef(asked))
-		for tiles := 3; tiles > 0; tiles-- {
-			for ; i < (lines+tiles*subs-1)/(tiles*subs); i++ {
-				PREFETCHT1(Mem{Base: next})
-				ADDQ(imm(64), next)
-			}
-			if tiles > 1 {
-				CMPQ(count, Imm(uint64((tiles-1)*tokens)))
-				JG(LabelRef(asked))
-			}
-		}
-		Label(asked)
-	}
-}
-
-// fewUnpack unpacks the next block of sixteen rows, eight at a time. Of a block of 32, of which sixteen rows are few lines, it
-// also asks for what fewAhead asks for.
-func fewUnpack(f eightFormat, base GPVirtual, sizeAt, aheadAt Mem) {
-	k := &eightRows{w: load("w"), w4: GP64(), size: GP64(), size3: GP64()}
-	MOVQ(sizeAt, k.size)
-	LEAQ(Mem{Base: k.size, Index: k.size, Scale: 2}, k.size3)
-	w := GP64()
-	LEAQ(Mem{Base: k.w, Disp: f.blockBytes}, w)
-	Store(w, Param("w"))
-	half, lines, turns, ahead := GP64(), GP64(), GP64(), GP64()
-	MOVQ(base, half)
-	LEAQ(Mem{Base: base, Disp: fewLines}, lines)
-	MOVQ(imm(2), turns)
-	out := func(disp int) Mem { return Mem{Base: half, Disp: disp} }
-	loop(turns, 1, func() {
-		if !f.super() {
-			MOVQ(aheadAt, ahead)
-			prefetchGroup(ahead, 8*f.blockBytes)
-			MOVQ(ahead, aheadAt)
-		}
-		LEAQ(Mem{Base: k.w, Index: k.size, Scale: 4}, k.w4)
-		f.scales(k, &panelOut{d: out(fewD), m: out(fewM), pairs: out(0), mins: out(fewMins), sums32: true})
-		count := 0
-		f.emit(k, func(i int, v VecVirtual) {
-			count++
-			if !f.signed {
-				VMOVDQU(v, Mem{Base: lines, Disp: 64 * i})
-				return
-			}
-			VPXOR(constant8(128), v, v)
-			for part := range 2 {
-				VMOVDQU(picked(v, 15, 4*part), Mem{Base: lines, Disp: 64*i + 32*part})
-			}
-		})
-		LEAQ(Mem{Base: k.w, Index: k.size, Scale: 8}, k.w)
-		ADDQ(imm(32), half)
-		if f.signed {
-			ADDQ(imm(64*count), lines)
-		} else {
-			ADDQ(imm(32), lines)
-		}
-	})
 }
 
 func (f *eightFormat) super() bool { return f.blockBytes > 34 }
@@ -216,12 +185,13 @@ func (f *eightFormat) super() bool { return f.blockBytes > 34 }
 // splitBlock multiplies a block of 32 whose bytes are weights and 128, split: lines hold the lower and the upper halves of the
 // bytes of eight rows, first those of rows 0-7, then of the others. Sums of upper halves begin at -8 times the sums of the quants.
 func (k *fourProduct) splitBlock(p panelAt) {
+	_, scales, _ := p.late()
 	for half := range 2 {
 		acc := newFourSums()
 		k.start(acc, 1, words("minus8", 0xfff8fff8))
 		k.dots(acc, p.bytes, 3, 8, false, true)
 		d := YMM()
-		VMOVUPS(Mem{Base: p.d, Disp: 32 * half}, d)
+		VMOVUPS(Mem{Base: scales, Disp: 32 * half}, d)
 		for t := range acc {
 			sum, x := acc[t][0], YMM()
 			VPMADDWD(words("ones16", 0x00010001), sum, sum)
@@ -237,10 +207,9 @@ func (k *fourProduct) splitBlock(p panelAt) {
 
 // splitSuper is splitBlock for a super-block with a scale for each 32 weights.
 func (k *fourProduct) splitSuper(p panelAt) {
-	head, inside, subs := GP64(), GP64(), GP64()
+	inside, subs := GP64(), GP64()
 	total := func(t, h int) Mem { return k.totals.Offset(64*t + 32*h) }
-	MOVQ(k.x, head)
-	LEAQ(Mem{Base: head, Disp: 16 * 9}, inside)
+	LEAQ(k.at(9, 0), inside)
 	none := YMM()
 	zero(none)
 	for t := range tokens {
@@ -283,6 +252,7 @@ func (k *fourProduct) splitSuper(p panelAt) {
 			VMOVDQU(total(t, h), acc[t][h])
 		}
 	}
-	k.finish(acc, p.d, head, true)
+	_, d, _ := p.late()
+	k.finish(acc, d, -64, true) // the words of quants are behind the pointer now
 	ADDQ(imm(16*29), k.x)
 }

@@ -26,12 +26,13 @@ type fourProduct struct {
 	x      GPVirtual // the tile, read from one end to the other
 	sums   Mem       // float32 sums, [tokens][16]
 	totals Mem       // 32-bit integer sums of super-blocks, as many
-	ahead  func()    // asks for some of the memory that is read next; nil: nobody does
+	ahead  func()    // does some of what is needed next, once for each scale; nil: there is nothing
 }
 
 // panelAt is where the current block of a panel lies.
 type panelAt struct {
-	bytes, pairs, mins, d, m GPVirtual
+	bytes, pairs GPVirtual
+	late         func() (mins, d, m GPVirtual) // what is met last
 }
 
 func mulFours(name string, body func(k *fourProduct, p panelAt)) {
@@ -47,7 +48,8 @@ func mulFours(name string, body func(k *fourProduct, p panelAt)) {
 	for i := range 2 * tokens {
 		VMOVUPS(none, k.sums.Offset(32*i))
 	}
-	blocks, p := load("blocks"), panelAt{bytes: load("panel"), pairs: load("pairs"), mins: load("mins"), d: load("d"), m: load("m")}
+	blocks, mins, d, m := load("blocks"), load("mins"), load("d"), load("m")
+	p := panelAt{bytes: load("panel"), pairs: load("pairs"), late: func() (_, _, _ GPVirtual) { return mins, d, m }}
 	loop(blocks, 1, func() { body(k, p) })
 	dst, stride, left := load("dst"), load("dstStride"), load("count")
 	for t := range tokens {
@@ -119,15 +121,15 @@ func (k *fourProduct) dots(acc *fourSums, panel GPVirtual, first, lines int, sta
 	ADDQ(imm(64*lines), panel)
 }
 
-// finish adds integer sums times both scales to the float32 sums. The tile's scales are at pointer dx.
-func (k *fourProduct) finish(acc *fourSums, scales, dx GPVirtual, convert bool) {
+// finish adds integer sums times both scales to the float32 sums. The tile's scales are at word dx.
+func (k *fourProduct) finish(acc *fourSums, scales GPVirtual, dx int, convert bool) {
 	d := ymms(2)
 	VMOVUPS(Mem{Base: scales}, d[0])
 	VMOVUPS(Mem{Base: scales, Disp: 32}, d[1])
 	ADDQ(imm(64), scales)
 	for t, halves := range acc {
 		x := YMM()
-		VBROADCASTSS(Mem{Base: dx, Disp: 4 * t}, x)
+		VBROADCASTSS(k.at(dx, t), x)
 		for h, sum := range halves {
 			if convert {
 				VCVTDQ2PS(sum, sum)
@@ -169,13 +171,14 @@ func (k *fourProduct) block(p panelAt, start, minima bool) {
 			}
 		}
 	}
-	k.finish(acc, p.d, k.x, true)
+	_, d, m := p.late()
+	k.finish(acc, d, 0, true)
 	if minima {
 		for t := range acc {
 			VBROADCASTSS(k.at(2, t), acc[t][0])
 			VMOVAPS(acc[t][0], acc[t][1])
 		}
-		k.finish(acc, p.m, k.x, false)
+		k.finish(acc, m, 0, false)
 	}
 	ADDQ(imm(16*11), k.x)
 }
@@ -191,9 +194,8 @@ type superShape struct {
 // super multiplies a super-block of 256. A word of the tile holds, for four rows, 0 the scale, 1-8 pairs of sums of 16
 // quants, 9-24 the pairs of sums inside each 16, 25-88 the quants, 89-92 pairs of sums of 32.
 func (k *fourProduct) super(p panelAt, s superShape) {
-	head, subs, inside := GP64(), GP64(), GP64()
+	subs, inside := GP64(), GP64()
 	total := func(t, h int) Mem { return k.totals.Offset(64*t + 32*h) }
-	MOVQ(k.x, head)
 	none := YMM()
 	zero(none)
 	for t := range tokens {
@@ -201,7 +203,7 @@ func (k *fourProduct) super(p panelAt, s superShape) {
 		VMOVDQU(none, total(t, 1))
 	}
 	if s.offset {
-		LEAQ(Mem{Base: head, Disp: 16 * 9}, inside)
+		LEAQ(k.at(9, 0), inside)
 	}
 	MOVQ(U32(64/s.lines), subs)
 	loop(subs, 1, func() {
@@ -242,56 +244,58 @@ func (k *fourProduct) super(p panelAt, s superShape) {
 	if s.lines == 8 {
 		ADDQ(imm(512), p.pairs) // the panel has room for sixteen
 	}
+	const head = -64 // the words of quants are behind the pointer now
 	acc := newFourSums()
+	mins, d, m := p.late()
 	if s.minima {
 		if s.sums32 {
-			k.minima(acc, p.mins, head, 89, 4)
+			k.minima(acc, mins, head+89, 4)
 		} else {
-			k.minima(acc, p.mins, head, 1, 8)
+			k.minima(acc, mins, head+1, 8)
 		}
-		k.finishTwice(acc, p, head, total)
+		k.finishTwice(acc, d, m, head, total)
 	} else {
 		for t := range acc {
 			for h := range 2 {
 				VMOVDQU(total(t, h), acc[t][h])
 			}
 		}
-		k.finish(acc, p.d, head, true)
+		k.finish(acc, d, head, true)
 	}
 	ADDQ(imm(16*29), k.x)
 }
 
 // finishTwice is finish for the sums in memory and then, with the scales of minima, for acc.
-func (k *fourProduct) finishTwice(acc *fourSums, p panelAt, dx GPVirtual, total func(t, h int) Mem) {
+func (k *fourProduct) finishTwice(acc *fourSums, d, m GPVirtual, dx int, total func(t, h int) Mem) {
 	for t, halves := range acc {
 		x := YMM()
-		VBROADCASTSS(Mem{Base: dx, Disp: 4 * t}, x)
+		VBROADCASTSS(k.at(dx, t), x)
 		for h, low := range halves {
 			both, sum, to := YMM(), YMM(), YMM()
 			VMOVUPS(k.sums.Offset(64*t+32*h), to)
-			VMULPS(Mem{Base: p.d, Disp: 32 * h}, x, both)
+			VMULPS(Mem{Base: d, Disp: 32 * h}, x, both)
 			VCVTDQ2PS(total(t, h), sum)
 			VFMADD231PS(sum, both, to)
-			VMULPS(Mem{Base: p.m, Disp: 32 * h}, x, both)
+			VMULPS(Mem{Base: m, Disp: 32 * h}, x, both)
 			VCVTDQ2PS(low, low)
 			VFMADD231PS(low, both, to)
 			VMOVUPS(to, k.sums.Offset(64*t+32*h))
 		}
 	}
-	ADDQ(imm(64), p.d)
-	ADDQ(imm(64), p.m)
+	ADDQ(imm(64), d)
+	ADDQ(imm(64), m)
 }
 
 // minima sets sums to the products of lines of minima with the pairs of sums from a word of the tile on. The panel has room
 // for eight lines.
-func (k *fourProduct) minima(acc *fourSums, mins, head GPVirtual, word, lines int) {
+func (k *fourProduct) minima(acc *fourSums, mins GPVirtual, word, lines int) {
 	for i := range lines {
 		w := ymms(2)
 		VMOVDQU(Mem{Base: mins, Disp: 64 * i}, w[0])
 		VMOVDQU(Mem{Base: mins, Disp: 64*i + 32}, w[1])
 		for t := range acc {
 			x := YMM()
-			VPBROADCASTD(Mem{Base: head, Disp: 16*(word+i) + 4*t}, x)
+			VPBROADCASTD(k.at(word+i, t), x)
 			for h := range 2 {
 				if i == 0 {
 					VPMADDWD(x, w[h], acc[t][h])
