@@ -32,8 +32,10 @@ func (r *Repository) enqueue(l *look) {
 		e.due = nil
 		return
 	}
+	if e.due == nil || e.due.key != l.key {
+		e.note("it waits for its turn to be checked", StateChecking)
+	}
 	e.due = l
-	e.note("it waits for its turn to be checked", StateChecking)
 	if r.idle == nil {
 		r.idle = make(chan struct{})
 	}
@@ -77,7 +79,8 @@ func (r *Repository) runChecks(ctx context.Context) {
 	for {
 		rest := patience(running, time.Now())
 		if len(running) < maxChecks && rest <= 0 {
-			if e, l, replaced := r.nextCheck(); e != nil {
+			e, l, replaced, crowded := r.nextCheck()
+			if e != nil {
 				running[e] = time.Now()
 				r.workers.Go(func() {
 					r.check(ctx, e, l, replaced)
@@ -85,7 +88,9 @@ func (r *Repository) runChecks(ctx context.Context) {
 				})
 				continue
 			}
-		} else if len(running) < maxChecks {
+			rest = crowded
+		}
+		if len(running) < maxChecks && rest > 0 {
 			again.Reset(rest)
 		}
 		select {
@@ -107,23 +112,30 @@ func patience(running map[*entry]time.Time, now time.Time) (rest time.Duration) 
 	return rest
 }
 
-// nextCheck takes the smallest out of the line. replaced is what is in service under its name, or nil; e is nil when nothing is
-// in line.
-func (r *Repository) nextCheck() (e *entry, l *look, replaced *Model) {
+// nextCheck takes the smallest out of the line. replaced is what is in service under its name, or nil; e is nil when nothing in line may begin, and
+// rest is then how long the first of those has to wait that are crowded out, 0 if there are none.
+func (r *Repository) nextCheck() (e *entry, l *look, replaced *Model, rest time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, x := range r.entries {
-		if x.due != nil && x.checking == "" && !r.goes(x) && (e == nil || compareLooks(x.due, e.due) < 0) {
+		if x.due == nil || x.checking != "" || r.goes(x) {
+			continue
+		}
+		if wait := r.crowded(x); wait > 0 {
+			if rest == 0 || wait < rest {
+				rest = wait
+			}
+		} else if e == nil || compareLooks(x.due, e.due) < 0 {
 			e = x
 		}
 	}
 	if e == nil {
-		return nil, nil, nil
+		return nil, nil, nil, rest
 	}
 	l, e.due, e.checking = e.due, nil, e.due.key
 	e.note("it is being checked", StateChecking)
 	r.inCheck++
-	return e, l, e.current
+	return e, l, e.current, 0
 }
 
 func compareLooks(a, b *look) int {
@@ -207,6 +219,7 @@ func (r *Repository) publish(e *entry, m *Model) error {
 		r.retire(old)
 	}
 	e.current, e.known, e.rest, e.again, e.used = m, nil, nil, false, r.now()
+	m.came = e.used
 	signal(r.wanted) // it may be the next that becomes idle
 	r.o.Changed()
 	r.inspector.add(m)      // before anybody can retire it, whose burial takes it out of the queue

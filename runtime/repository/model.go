@@ -54,6 +54,7 @@ type Model struct {
 	inspected bool // the inspector may read the file; guarded by inspector.mu
 
 	// Guarded by Repository.mu.
+	came    time.Time // into service
 	leases  int
 	retired bool
 	buried  bool  // handed to the reaper

@@ -283,6 +283,9 @@ func (r *Repository) release(m *Model) {
 	m.leases--
 	if e := r.entries[m.Name]; e != nil && e.current == m {
 		e.used = r.now()
+		if e.due != nil && m.leases == 0 {
+			signal(r.lined) // there may be room beside an older generation now
+		}
 	}
 	if m.leases < 0 {
 		panic("BUG: repository: more leases released than taken")

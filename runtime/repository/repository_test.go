@@ -68,9 +68,14 @@ func (b *bench) putBytes(name string, data []byte) {
 // sync tells the repository what is in the folder, all of it settled; change may say otherwise.
 func (b *bench) sync(change ...func(*Source)) {
 	b.t.Helper()
+	b.Sync(b.t.Context(), b.sources(change...))
+}
+
+// sources lists what is in the folder.
+func (b *bench) sources(change ...func(*Source)) (sources []Source) {
+	b.t.Helper()
 	paths, err := filepath.Glob(filepath.Join(b.dir, "*.gguf"))
 	must(b.t, err)
-	var sources []Source
 	for _, p := range paths {
 		s := Source{Name: strings.TrimSuffix(filepath.Base(p), ".gguf"), Paths: []string{p}}
 		for _, c := range change {
@@ -78,7 +83,7 @@ func (b *bench) sync(change ...func(*Source)) {
 		}
 		sources = append(sources, s)
 	}
-	b.Sync(b.t.Context(), sources)
+	return sources
 }
 
 // status finds the newest entry of a name.

@@ -201,6 +201,7 @@ func (r *Repository) Reload(ctx context.Context, name string) error {
 		e.asked = e.used
 		e.note("it is being loaded again", StateChecking)
 		signal(r.wanted)
+		signal(r.lined) // it may be in line already, and wait for requests
 	}, func(e *entry) bool { return !e.again && e.checking == "" && e.refusals == refusals && e.current != nil })
 }
 
