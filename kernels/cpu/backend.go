@@ -73,6 +73,9 @@ func (b *backend) takeTurn() {
 	}
 }
 
+// Beside says, between two steps, whether another Backend of the same model shares the workers with this one.
+func (b *backend) Beside() bool { return b.device.turns.beside(b.turn) }
+
 // Sync ends the step: every operation but those that wait has run already.
 func (b *backend) Sync() error {
 	if !b.onTurn {

@@ -34,6 +34,7 @@ type turns struct {
 type account struct {
 	model string // "": it is of one turn alone
 	users int
+	ended uint64 // turns of all of them
 
 	start, end time.Duration // virtual times of its last turn, or of the one that one of them waits for
 }
@@ -42,6 +43,7 @@ type account struct {
 type turn struct {
 	of      *account
 	due     time.Duration // when it is due, in the virtual time of its account
+	seen    uint64        // of its account's turns, when its last one ended
 	began   time.Duration // by the clock
 	done    time.Duration // by the clock, when it had its last turn; 0: it had none
 	away    time.Duration // how long it usually takes to come back: a moving average
@@ -79,7 +81,14 @@ func (q *turns) open(model string) *turn {
 		}
 	}
 	a.users++
-	return &turn{of: a, granted: make(chan struct{}, 1)}
+	return &turn{of: a, seen: a.ended, granted: make(chan struct{}, 1)}
+}
+
+// beside says whether t takes turns with others of its account: one of them has a turn, waits for one or had one since t's last.
+func (q *turns) beside(t *turn) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return t.of.ended != t.seen || q.wanted(t.of)
 }
 
 // take returns when it is t's turn.
@@ -154,6 +163,8 @@ func (q *turns) end(t *turn, now time.Duration) {
 	t.of.start = t.of.end
 	t.due = t.of.end + took/dueShare
 	t.done, q.holder = now, nil
+	t.of.ended++
+	t.seen = t.of.ended
 	w := q.first()
 	if w < 0 {
 		return

@@ -249,3 +249,36 @@ func TestTurnsOnADevice(t *testing.T) {
 		t.Errorf("a turn allocates %v times", n)
 	}
 }
+
+// TestTurnsBeside: who shares an account learns that others of it are at work, and that they no longer are.
+func TestTurnsBeside(t *testing.T) {
+	q := newTurns()
+	old, other := q.open("m"), q.open("n")
+	turn := func(x *turn) { q.take(x); q.give(x) }
+	turn(old)
+	turn(other)
+	next := q.open("m")
+	want := func(when string, oldBeside, nextBeside bool) {
+		t.Helper()
+		if o, n := q.beside(old), q.beside(next); o != oldBeside || n != nextBeside {
+			t.Errorf("%s: the old one is beside others: %v, want %v; the new one: %v, want %v", when, o, oldBeside, n, nextBeside)
+		}
+	}
+	want("before the new one's first turn", false, false)
+	q.take(old)
+	want("while the old one has its turn", true, true)
+	q.give(old)
+	want("behind it", false, true)
+	turn(next)
+	want("behind the new one's", true, false)
+	turn(other)
+	turn(old)
+	turn(old)
+	want("when only the old one had turns", false, true)
+	turn(next)
+	turn(next)
+	want("when only the new one had turns", true, false)
+	if q.beside(other) {
+		t.Error("a model of one generation is beside others")
+	}
+}

@@ -26,6 +26,7 @@ func newBatch(cfg Config) models.Batch {
 func (e *Engine) step() (stepped bool, err error) {
 	l := &e.loop
 	start := time.Now()
+	l.scheduler.Beside(e.beside())
 	step := l.scheduler.Schedule()
 	if step.Rows == 0 {
 		return false, nil
@@ -56,6 +57,18 @@ func (e *Engine) step() (stepped bool, err error) {
 	e.note(step)
 	e.observe(step, took)
 	return true, nil
+}
+
+// sharer is what a Backend may be that computes for other engines of the same model too.
+type sharer interface {
+	// Beside says whether they are at work.
+	Beside() bool
+}
+
+// beside says whether streams of another generation of the model wait for this engine's steps.
+func (e *Engine) beside() bool {
+	s, ok := e.cfg.Backend.(sharer)
+	return ok && s.Beside()
 }
 
 // fill makes the batch of a step.

@@ -32,7 +32,7 @@ func (r *Repository) crowded(e *entry) time.Duration {
 	if wait <= 0 {
 		return 0
 	}
-	why := fmt.Sprintf("it waits, for %v at the most, because requests run on generations %d and %d, and beside a third each would wait for all; `weft load %s` does not wait",
+	why := fmt.Sprintf("it waits, for %v at the most, because requests run on generations %d and %d, and beside a third each would wait for all; `weft reload %s` does not wait",
 		crowdPatience, older.Generation, m.Generation, m.Name)
 	if e.reason != why {
 		e.note(why, StateChecking)

@@ -24,7 +24,7 @@ func crowded(t *testing.T, clock *clock) (b *bench, older, newer *begun) {
 	b.put("m", long(3))
 	b.Repository.Sync(b.sources())
 	eventually(t, "the third waits and says why", func() bool { return strings.Contains(b.status("m").Reason, "requests run on generations 1 and 2") })
-	b.want("m", StateServing, "`weft load m` does not wait")
+	b.want("m", StateServing, "`weft reload m` does not wait")
 	return b, older, newer
 }
 

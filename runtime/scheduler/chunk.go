@@ -13,6 +13,9 @@ const (
 	// For the first comparisons of a length every other step goes without a chunk, later one in measureEvery.
 	comparisons  = 16
 	measureEvery = 16
+	// besideRows is how many rows a step has where others wait for it, prompts included; those that decode leave prompts at least half of it. So many
+	// take less than twice the time of one row, and prompts no longer make steps that many times as long as those of the others.
+	besideRows = 8
 )
 
 // chunk is how many rows of prompts a step takes beside those that decode. It knows the time from what it is told, and compares a
@@ -126,6 +129,10 @@ func (l *length) compare(with, without plain) {
 	}
 	l.rows = min(max(l.rows+change, 1), mostRows)
 }
+
+// Beside tells whether streams of others, which are on another generation of the model, wait for the next step: its prompts' rows are few then,
+// although none of its own streams may wait for them.
+func (s *Scheduler) Beside(others bool) { s.beside = others }
 
 // Took tells how long a step took, from Schedule to the release of its tokens. Without it chunks are not limited.
 func (s *Scheduler) Took(step Step, d time.Duration) { s.chunk.took(&step, max(d, 1)) }

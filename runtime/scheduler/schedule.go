@@ -165,6 +165,9 @@ func (s *Scheduler) budget() {
 	if read && prompts {
 		s.room = min(s.room, s.chunk.rows(decode))
 	}
+	if s.beside {
+		s.room = min(s.room, max(besideRows-decode, besideRows/2))
+	}
 }
 
 // wantedBefore is how many rows the prompts want that go before q.

@@ -108,6 +108,7 @@ type Scheduler struct {
 	virtual  uint64      // virtual time at which a caller begins who has no sequence to schedule yet
 	timed    int         // sequences with a deadline
 	chunk    chunk       // how much of prompts a step takes beside decoding
+	beside   bool        // others wait for the step
 	room     int         // rows of the step for prompts
 	order    []*sequence // scratch of prefill
 	giving   []*sequence // scratch of givers, and their tables

@@ -27,6 +27,7 @@ const eog = 2
 //	step [ID...]        both; took=MS tells how long the step took, times=N does it so often, shows the last one, and says how many
 //	                    sequences were preempted in all
 //	expire MS           end those whose deadline is not after that time
+//	beside on|off       others wait for the steps
 //	cancel ID, pause ID, resume ID, counts
 //
 // IDs are letters.
@@ -108,6 +109,9 @@ func (m *machine) run(words []string) string {
 			text += fmt.Sprintf("preempted in all: %d\n", preempted)
 		}
 		return text
+	case "beside":
+		m.s.Beside(words[1] == "on")
+		return ""
 	case "expire":
 		ms, err := strconv.Atoi(words[1])
 		if err != nil {
