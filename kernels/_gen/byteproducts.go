@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -11,9 +13,11 @@ import (
 func byteProducts() {
 	mulBytes("mulBytes", false, func(n int, k *tileProduct) { k.blocks(n, false) })
 	mulBytes("mulBytesMinima", false, func(n int, k *tileProduct) { k.blocks(n, true) })
-	mulBytes("mulSupers", true, func(n int, k *tileProduct) { k.supers(n, 16, false) })
-	mulBytes("mulSupersMinima", true, func(n int, k *tileProduct) { k.supers(n, 16, true) })
-	mulBytes("mulSupersMinima32", true, func(n int, k *tileProduct) { k.supers(n, 32, true) })
+	mulBytes("mulSupers", true, func(n int, k *tileProduct) { k.supers(n, 16, 0, false) })
+	mulBytes("mulSupersQuiet", true, func(n int, k *tileProduct) { k.supers(n, 16, quiet16, false) })
+	mulBytes("mulSupersMinima", true, func(n int, k *tileProduct) { k.supers(n, 16, 0, true) })
+	mulBytes("mulSupersMinimaQ4", true, func(n int, k *tileProduct) { k.supers(n, 32, quiet16, true) })
+	mulBytes("mulSupersMinimaQ5", true, func(n int, k *tileProduct) { k.supers(n, 32, quiet32, true) })
 }
 
 // tileRows is ref.TileRows; a last tile has a multiple of four rows.
@@ -130,11 +134,18 @@ func (k *tileProduct) blocks(n int, minima bool) {
 	k.store(n, func(t int) VecVirtual { return acc[t] })
 }
 
+// Marks of super-blocks whose sums of products do not all fit 16 bits: ref.pairMark.
+const (
+	quiet16 = 1 << iota // of 16 weights from -32 to 31, or of 32 from 0 to 15
+	quiet32             // of 32 weights from 0 to 31
+)
+
 // supers multiplies n rows in super-blocks of 256. Of each the tile holds n scales, 8 times n pairs of sums of 16 quants,
-// 4 times n of sums of 32, then 64 times n words of quants. per is the number of weights that share a scale. The float32 sums wait in L1.
-func (k *tileProduct) supers(n, per int, minima bool) {
+// 4 times n of sums of 32, 16 times n starts, n marks, then 64 times n words of quants. per is the number of weights that share a scale.
+// Super-blocks without the mark are met in halves of words, two sums for each multiplication by scales. The float32 sums wait in L1.
+func (k *tileProduct) supers(n, per, mark int, minima bool) {
 	panel, blocks, scales, mins := load("panel"), load("blocks"), load("scales"), load("mins")
-	d, q, subs := load("d"), GP64(), GP64()
+	d, q := load("d"), GP64()
 	var m GPVirtual
 	if minima {
 		m = load("m")
@@ -144,26 +155,29 @@ func (k *tileProduct) supers(n, per int, minima bool) {
 	for t := range n {
 		VMOVUPS(none, k.local.Offset(64*t))
 	}
+	s := &superProduct{tileProduct: k, n: n, per: per, minima: minima, panel: panel, q: q, scales: scales, mins: mins}
+	if mark > 0 {
+		s.half, s.first = ZMM(), K()
+		VPBROADCASTD(words("half", 0x8000), s.half)
+		odd := GP32()
+		MOVL(U32(0x55555555), odd)
+		KMOVD(odd, s.first)
+	}
 	loop(blocks, 1, func() {
 		total, sum := zmms(n), zmms(n)
 		clearZ(total...)
 		LEAQ(k.at(superWords*n), q)
-		MOVQ(U32(256/per), subs)
-		loop(subs, 1, func() {
-			clearZ(sum...)
-			dots(panel, q, per/4, sum)
-			scale := ZMM()
-			VPMOVSXBD(Mem{Base: scales}, scale)
-			ADDQ(imm(per), scales)
-			for t := range sum {
-				VPMULLD(scale, sum[t], sum[t])
-				VPADDD(sum[t], total[t], total[t])
-			}
-		})
-		if !minima {
-			k.pairs(mins, n, 1, 8, total)
+		if mark == 0 {
+			s.whole(total, sum)
+		} else {
+			loud, done := label("loud"), label("met")
+			s.branch(mark, loud)
+			s.paired(total, sum)
+			JMP(LabelRef(done))
+			Label(loud)
+			s.whole(total, sum)
+			Label(done)
 		}
-		k.finish(d, total)
 		if minima {
 			clearZ(sum...)
 			if per == 32 {
@@ -171,14 +185,96 @@ func (k *tileProduct) supers(n, per int, minima bool) {
 			} else {
 				k.pairs(mins, n, 1, 8, sum)
 			}
-			k.finish(m, sum)
 		}
+		k.finish(d, m, total, sum)
 		MOVQ(q, k.x)
 	})
 	k.store(n, func(t int) VecVirtual {
 		v := ZMM()
 		VMOVUPS(k.local.Offset(64*t), v)
 		return v
+	})
+}
+
+// superProduct is what the ways to meet a super-block share.
+type superProduct struct {
+	*tileProduct
+	n, per                 int
+	minima                 bool
+	panel, q, scales, mins GPVirtual
+	half                   VecVirtual // 0x8000
+	first                  Register   // mask of the lower halves
+}
+
+// whole adds the integer products of a super-block to total, each sum multiplied by its scale as a word.
+func (s *superProduct) whole(total, sum []VecVirtual) {
+	subs := GP64()
+	MOVQ(U32(256/s.per), subs)
+	loop(subs, 1, func() {
+		clearZ(sum...)
+		dots(s.panel, s.q, s.per/4, sum)
+		scale := ZMM()
+		VPMOVSXBD(Mem{Base: s.scales}, scale)
+		ADDQ(imm(s.per), s.scales)
+		for t := range sum {
+			VPMULLD(scale, sum[t], sum[t])
+			VPADDD(sum[t], total[t], total[t])
+		}
+	})
+	if !s.minima {
+		s.pairs(s.mins, s.n, 1, 8, total)
+	}
+}
+
+// branch jumps where one of the rows has the mark.
+func (s *superProduct) branch(mark int, to string) {
+	marks, has, found := ZMM(), K(), GP32()
+	VPBROADCASTD(words(fmt.Sprintf("mark%d", mark), uint32(mark)), marks)
+	VPTESTMD(s.at(superMarks*s.n), marks, has)
+	KMOVW(has, found)
+	TESTL(U32(1<<s.n-1), found)
+	JNE(LabelRef(to))
+}
+
+// paired is whole for sums that fit 16 bits: two share a word, as ref.pairStarts says, so that one multiplication takes both.
+func (s *superProduct) paired(total, sum []VecVirtual) {
+	turns, starts := GP64(), GP64()
+	if !s.minima {
+		LEAQ(s.at(superStarts*s.n), starts)
+		ADDQ(imm(512), s.mins)
+	}
+	MOVQ(U32(128/s.per), turns)
+	loop(turns, 1, func() {
+		if s.minima {
+			clearZ(sum...)
+		} else {
+			for t := range sum {
+				VPBROADCASTD(Mem{Base: starts, Disp: 4 * t}, sum[t])
+			}
+		}
+		dots(s.panel, s.q, s.per/4, sum)
+		for t := range sum { // not VPROLD, which takes turns with the products on Zen 4
+			VPSLLD(Imm(16), sum[t], sum[t])
+			if s.minima {
+				VPORD(s.half, sum[t], sum[t])
+			} else {
+				VPADDD_BCST(Mem{Base: starts, Disp: 4 * (8*s.n + t)}, sum[t], sum[t])
+			}
+		}
+		if !s.minima {
+			ADDQ(imm(4*s.n), starts)
+		}
+		dots(s.panel, s.q, s.per/4, sum)
+		scale, second := ZMM(), ZMM()
+		VPMOVSXBD(Mem{Base: s.scales}, scale)
+		VPMOVSXBD(Mem{Base: s.scales, Disp: s.per}, second)
+		VPSLLD(Imm(16), scale, scale)
+		VMOVDQU16(second, s.first, scale)
+		ADDQ(imm(2*s.per), s.scales)
+		for t := range sum {
+			VPXORD(s.half, sum[t], sum[t])
+			VPDPWSSD(sum[t], scale, total[t])
+		}
 	})
 }
 
@@ -194,17 +290,31 @@ func (k *tileProduct) pairs(mins GPVirtual, n, word, lines int, sum []VecVirtual
 	ADDQ(imm(64*lines), mins)
 }
 
-// finish adds integer sums times both scales to the float32 sums.
-func (k *tileProduct) finish(scales GPVirtual, sum []VecVirtual) {
-	scale := ZMM()
-	VMOVUPS(Mem{Base: scales}, scale)
-	ADDQ(imm(64), scales)
-	for t := range sum {
-		both, acc := ZMM(), ZMM()
-		VMULPS_BCST(k.at(t), scale, both)
-		VCVTDQ2PS(sum[t], sum[t])
+// finish adds integer sums times both scales to the float32 sums; with m, those of minima too.
+func (k *tileProduct) finish(d, m GPVirtual, dots, mins []VecVirtual) {
+	next := func(p GPVirtual) VecVirtual {
+		scale := ZMM()
+		VMOVUPS(Mem{Base: p}, scale)
+		ADDQ(imm(64), p)
+		return scale
+	}
+	scale, minScale := next(d), VecVirtual(nil)
+	if m != nil {
+		minScale = next(m)
+	}
+	for t := range dots {
+		acc := ZMM()
 		VMOVUPS(k.local.Offset(64*t), acc)
-		VFMADD231PS(sum[t], both, acc)
+		add := func(sum, scale VecVirtual) {
+			both := ZMM()
+			VMULPS_BCST(k.at(t), scale, both)
+			VCVTDQ2PS(sum, sum)
+			VFMADD231PS(sum, both, acc)
+		}
+		add(dots[t], scale)
+		if m != nil {
+			add(mins[t], minScale)
+		}
 		VMOVUPS(acc, k.local.Offset(64*t))
 	}
 }

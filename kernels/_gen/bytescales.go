@@ -25,10 +25,13 @@ func (s *superScales) pairs(factor int) (n int, at func(line int) VecVirtual, wo
 	return 8, func(line int) VecVirtual { return s.pair(line, factor) }, 1
 }
 
-// superWords is where words of quants begin among those of a row in a tile, superTile how many there are.
+// superStarts and superMarks are where starts and marks begin among the words of a row in a tile (ref.Quants.PackRow), superWords where words
+// of quants do, superTile is how many there are.
 const (
-	superWords = 13
-	superTile  = superWords + 64
+	superStarts = 13
+	superMarks  = 29
+	superWords  = 30
+	superTile   = superWords + 64
 )
 
 // shuffled returns v with the bytes of each word moved.

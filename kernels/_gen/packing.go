@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -151,7 +153,7 @@ func packSupers(name string, fours bool) {
 		p.put(one(rowsAt(p.scale, p.scales, p.scales3)))
 		sums := eight(rowsAt(p.sums, p.sumBytes, p.sumBytes3))
 		p.putEight(sums)
-		pairs, turn := GP64(), GP64()
+		pairs, turn, mark := GP64(), GP64(), XMM()
 		if fours { // the pairs of sums come before the words that they are of
 			MOVQ(p.out, pairs)
 			ADDQ(imm(16*80), p.out) // those of 32 behind them
@@ -159,6 +161,10 @@ func packSupers(name string, fours bool) {
 			SUBQ(imm(16*(80+4-16)), p.out)
 		} else {
 			p.putSums32(sums)
+			p.putStarts(sums)
+			MOVQ(p.out, pairs) // the marks
+			ADDQ(p.apart, p.out)
+			VPXOR(mark, mark, mark)
 		}
 		MOVQ(imm(8), turn)
 		loop(turn, 1, func() {
@@ -170,12 +176,16 @@ func packSupers(name string, fours bool) {
 				}
 				VMOVDQU(addPairs(v...), Mem{Base: pairs})
 				ADDQ(imm(32), pairs)
+			} else {
+				p.addMarks(mark, quants)
 			}
 			p.putEight(quants)
 			ADDQ(imm(32), p.q)
 		})
 		if fours {
 			ADDQ(imm(16*4), p.out)
+		} else {
+			VMOVDQU(mark, Mem{Base: pairs})
 		}
 		ADDQ(imm(4), p.scale)
 		ADDQ(imm(32), p.sums)
@@ -185,17 +195,74 @@ func packSupers(name string, fours bool) {
 
 // putSums32 writes four pairs of sums of 32 quants, from the turned pairs of sums of 16.
 func (p *packer) putSums32(sums []VecVirtual) {
-	for _, v := range sums {
-		VPMADDWD(p.ones16, v, v)
+	both := ymms(4)
+	for i, v := range sums {
+		VPMADDWD(p.ones16, v, both[i])
 	}
 	for i := 0; i < 4; i += 2 {
-		VPSLLD(Imm(16), sums[i+1], sums[i+1])
-		VPBLENDW(Imm(0xaa), sums[i+1], sums[i], sums[i])
+		VPSLLD(Imm(16), both[i+1], both[i+1])
+		VPBLENDW(Imm(0xaa), both[i+1], both[i], both[i])
 	}
 	at := rowsAt(p.out, p.apart, p.apart3)
-	for i, v := range []VecVirtual{sums[0], sums[2]} { // pairs 0 and 2, then 1 and 3
+	for i, v := range []VecVirtual{both[0], both[2]} { // pairs 0 and 2, then 1 and 3
 		VMOVDQU(v.AsX(), at[i])
 		VEXTRACTI128(Imm(1), v, at[i+2])
 	}
 	LEAQ(Mem{Base: p.out, Index: p.apart, Scale: 4}, p.out)
+}
+
+// putStarts writes the starts of the first and of the second of eight pairs of sums, from the turned sums of 16 quants: ref.pairStarts.
+func (p *packer) putStarts(sums []VecVirtual) {
+	base := YMM()
+	VPXOR(base, base, base)
+	for _, left := range []uint64{16, 0} { // brings the one that is meant to the upper half
+		starts := ymms(4)
+		for i, v := range sums {
+			if left > 0 {
+				VPSLLD(Imm(left), v, starts[i])
+				v = starts[i]
+			}
+			VPSRAD(Imm(16), v, starts[i])
+			VPSLLD(Imm(7), starts[i], starts[i])
+			VPSUBD(starts[i], base, starts[i])
+		}
+		p.putEight(starts)
+		VPBROADCASTD(words("half16", 0x8000), base)
+	}
+}
+
+// addMarks sets bits of the marks of four rows where 32 quants of theirs ask for it: ref.pairMark.
+func (p *packer) addMarks(mark VecVirtual, quants []VecVirtual) {
+	magnitudes, positive := ymms(4), ymms(4)
+	none := YMM()
+	VPXOR(none, none, none)
+	for i, v := range quants {
+		VPMAXSB(none, v, positive[i])
+		VPABSB(v, magnitudes[i])
+		VPMADDUBSW(p.ones8, positive[i], positive[i])
+		VPMADDUBSW(p.ones8, magnitudes[i], magnitudes[i])
+	}
+	all, up := addPairs(magnitudes...), addPairs(positive...)
+	VPMADDWD(p.ones16, all, all) // of sixteen quants in the low half, of the others in the high one
+	VPMADDWD(p.ones16, up, up)
+	over := func(v VecVirtual, limit, bit int, name string) {
+		x, least := XMM(), XMM()
+		VPBROADCASTD(words(fmt.Sprintf("quiet%s", name), uint32(limit)), least)
+		VPCMPGTD(least, v.AsX(), x)
+		VPSRLD(Imm(31), x, x)
+		if bit > 0 {
+			VPSLLD(Imm(uint64(bit)), x, x)
+		}
+		VPOR(x, mark, mark)
+	}
+	upper, second := XMM(), XMM()
+	VEXTRACTI128(Imm(1), all, upper)
+	VPMAXSD(upper, all.AsX(), second)
+	over(second, 1023, 0, "16")
+	VPADDD(upper, all.AsX(), all.AsX())
+	VEXTRACTI128(Imm(1), up, upper)
+	VPADDD(upper, up.AsX(), up.AsX())
+	VPSUBD(up.AsX(), all.AsX(), all.AsX()) // of the negative ones
+	VPMAXSD(up.AsX(), all.AsX(), all.AsX())
+	over(all, 1057, 1, "32")
 }

@@ -113,24 +113,37 @@ func TestPack(t *testing.T, f func(x *ref.Quants, first, last int)) {
 		for _, perTile := range []int{ref.TileRows, ref.NarrowTileRows} {
 			for rows := 1; rows <= 29; rows++ {
 				cols := (1 + r.IntN(4)) * blockLen
-				want := quantsInTiles(Floats(r, Normal, rows*cols), rows, blockLen, perTile)
-				got := want
-				tiles, checkTiles := Guarded[int32](len(want.Tiles), rows%16, -1) // what lies beyond the last row stays -1
-				fours, checkFours := Guarded[int32](len(want.Fours), rows%16, -1)
-				got.Tiles, got.Fours = tiles, fours
-				for first := 0; first < rows; {
-					last := min(rows, first+1+r.IntN(14))
-					f(&got, first, last)
-					first = last
-				}
-				what := fmt.Sprintf("blocks of %d, tiles of %d, %d rows of %d", blockLen, perTile, rows, cols)
-				equal(t, what+": tiles", got.Tiles, want.Tiles)
-				equal(t, what+": fours", got.Fours, want.Fours)
-				checkTiles(t, what)
-				checkFours(t, what)
+				testPack(t, Floats(r, Normal, rows*cols), rows, blockLen, perTile, f)
 			}
+			var values []float32
+			rows := 0
+			for _, row := range extremeValues(2 * blockLen) {
+				values = append(values, row...)
+				rows++
+			}
+			testPack(t, values, rows, blockLen, perTile, f)
 		}
 	}
+}
+
+func testPack(t *testing.T, values []float32, rows, blockLen, perTile int, f func(x *ref.Quants, first, last int)) {
+	t.Helper()
+	r, cols := Rand(), len(values)/rows
+	want := quantsInTiles(values, rows, blockLen, perTile)
+	got := want
+	tiles, checkTiles := Guarded[int32](len(want.Tiles), rows%16, -1) // what lies beyond the last row stays -1
+	fours, checkFours := Guarded[int32](len(want.Fours), rows%16, -1)
+	got.Tiles, got.Fours = tiles, fours
+	for first := 0; first < rows; {
+		last := min(rows, first+1+r.IntN(14))
+		f(&got, first, last)
+		first = last
+	}
+	what := fmt.Sprintf("blocks of %d, tiles of %d, %d rows of %d", blockLen, perTile, rows, cols)
+	equal(t, what+": tiles", got.Tiles, want.Tiles)
+	equal(t, what+": fours", got.Fours, want.Fours)
+	checkTiles(t, what)
+	checkFours(t, what)
 }
 
 // TestRowsQuant holds a level's product with a single row of activations against ref.RowsQuant.
@@ -155,48 +168,6 @@ func TestRowsQuant(t *testing.T, typ quant.Type, f func(dst []float32, w []byte,
 		}
 	}
 	extremes(t, typ, f)
-}
-
-// extremes multiplies the largest weights with the largest activations: no intermediate may saturate.
-func extremes(t *testing.T, typ quant.Type, f func(dst []float32, w []byte, x *ref.Quants)) {
-	eachExtreme(typ, 8, func(what string, w []byte, x *ref.Quants) {
-		want, got := make([]float32, 8), make([]float32, 8)
-		ref.RowsQuant(typ, want, w, x)
-		f(got, w, x)
-		Equal(t, what, got, want)
-	})
-}
-
-// eachExtreme calls f with rows rows of two blocks of the same byte, but for their scales, and with a row of activations
-// of the largest magnitude: all of one sign, or signs that change with each pair or each weight.
-func eachExtreme(typ quant.Type, rows int, f func(what string, w []byte, x *ref.Quants)) {
-	info := typ.Info()
-	for _, code := range []byte{0xff, 0x00, 0x80, 0x7f, 0x88, 0x77} {
-		for period := range 3 {
-			for _, sign := range []float32{1, -1} {
-				values := make([]float32, 2*info.BlockLen)
-				for i := range values {
-					values[i] = sign
-					if period > 0 && i/period%2 == 1 {
-						values[i] = -sign
-					}
-				}
-				x := Quants(values, 1, info.BlockLen)
-				w := Weights(Rand(), typ, Normal, rows, len(values))
-				for b := 0; b < len(w); b += info.BlockBytes {
-					block := w[b : b+info.BlockBytes]
-					kept := append([]byte(nil), block...)
-					for i := range block {
-						block[i] = code
-					}
-					for _, at := range halvesIn(typ) {
-						copy(block[at:at+2], kept[at:at+2])
-					}
-				}
-				f(fmt.Sprintf("%s of bytes %#02x times %g, period %d", typ, code, sign, period), w, &x)
-			}
-		}
-	}
 }
 
 // TestPanel holds a level's product with many rows of activations against ref.RowsQuant.
@@ -236,20 +207,6 @@ func TestPanel(t *testing.T, typ quant.Type, unpack func(p *ref.Panel, w []byte,
 		}
 	}
 	panelExtremes(t, typ, unpack, mul)
-}
-
-// panelExtremes is extremes for panels.
-func panelExtremes(t *testing.T, typ quant.Type, unpack func(p *ref.Panel, w []byte, rows, cols int),
-	mul func(dst []float32, stride int, p *ref.Panel, x *ref.Quants),
-) {
-	p := newPanel(2 * typ.Info().BlockLen)
-	eachExtreme(typ, ref.PanelRows, func(what string, w []byte, x *ref.Quants) {
-		want, got := make([]float32, ref.PanelRows), make([]float32, ref.PanelRows)
-		ref.RowsQuant(typ, want, w, x)
-		unpack(p, w, ref.PanelRows, x.Cols)
-		mul(got, ref.PanelRows, p, x)
-		Equal(t, what, got, want)
-	})
 }
 
 // counts are the numbers of rows of activations to try: each remainder of the tiles in use.

@@ -18,7 +18,7 @@ func tileWords(cols, blockLen int) int {
 	if blockLen == 32 {
 		return 11 * cols / 32
 	}
-	return 77 * cols / 256
+	return 94 * cols / 256
 }
 
 // TilesLen is the length of Tiles for rows of activations: the last tile has a multiple of four rows.
@@ -49,8 +49,9 @@ func (x *Quants) TileOf(t int) (words []int32, apart int) {
 // from one end to the other with a single pointer:
 //
 //	blocks of 32     n scales | n times -128 * sum of quants | n sums as float32 | 8 [n] words of four quants
-//	super-blocks     n scales | 8 [n] pairs of sums of 16 quants | 4 [n] of sums of 32 | 64 [n] words of four quants
+//	super-blocks     n scales | 8 [n] pairs of sums of 16 quants | 4 [n] of sums of 32 | 8 [n] starts | 8 [n] second starts | n marks | 64 [n] words of four quants
 //
+// Starts and marks serve sums of products that share a word: pairStarts and pairMark.
 // The words of rows that a last tile has beyond the last row mean nothing.
 func (x *Quants) PackRow(t int) {
 	blocks := x.Cols / x.BlockLen
@@ -76,12 +77,54 @@ func (x *Quants) PackRow(t int) {
 				out[at] = pairOf(sums[i]+sums[i+1], sums[i+2]+sums[i+3])
 				at += n
 			}
+			for i := 16 * b; i < 16*b+16; i += 2 {
+				out[at], out[at+8*n] = pairStarts(sums[i], sums[i+1])
+				at += n
+			}
+			at += 8 * n
+			out[at] = pairMark(x.Q[t*x.Cols+256*b:][:256])
+			at += n
 		}
 		for i := b * words; i < (b+1)*words; i++ {
 			out[at] = int32(binary.LittleEndian.Uint32(q[4*i:]))
 			at += n
 		}
 	}
+}
+
+// pairStarts is what the products of two runs of 16 quants with weights that have 128 added start with, first and second being the sums
+// of the quants, if the products less the 128 fit 16 bits: those of the first are summed, the word is shifted left by 16 bits, the second
+// start is added, then the second products. The upper half is the first sum then; the lower one is 0x8000 more than the second, so that
+// it is never negative and takes nothing from the upper one.
+func pairStarts(first, second int16) (int32, int32) {
+	return -128 * int32(first), 0x8000 - 128*int32(second)
+}
+
+// Up to which sums of quants the sums of their products fit 16 bits.
+const (
+	quiet16 = 1023 // of the magnitudes of 16: times 32
+	quiet32 = 1057 // of 32, those of one sign: times 31
+)
+
+// pairMark is what stands in the way of pairs in the 256 quants of a super-block: 1 if the magnitudes of some 16 come to more than
+// quiet16, and 2 if those of one sign of some 32 come to more than quiet32.
+func pairMark(q []int8) int32 {
+	var mark int32
+	for i := 0; i < len(q); i += 32 {
+		var sums [2][2]int // of 16 quants: of positive and of negative ones
+		for j, v := range q[i : i+32] {
+			sums[j/16][0] += int(max(v, 0))
+			sums[j/16][1] -= int(min(v, 0))
+		}
+		a, b := sums[0], sums[1]
+		if max(a[0]+a[1], b[0]+b[1]) > quiet16 {
+			mark |= 1
+		}
+		if max(a[0]+b[0], a[1]+b[1]) > quiet32 {
+			mark |= 2
+		}
+	}
+	return mark
 }
 
 // bytesOf returns quants as they lie in memory.

@@ -31484,7 +31484,7 @@ done432:
 
 // func packTileSupers(out *int32, apart int, q *int8, scale *float32, sums *int16, blocks int, cols int)
 // Requires: AVX, AVX2
-TEXT ·packTileSupers(SB), NOSPLIT, $0-56
+TEXT ·packTileSupers(SB), NOSPLIT, $8-56
 	MOVQ    out+0(FP), AX
 	MOVQ    apart+8(FP), CX
 	MOVQ    q+16(FP), DX
@@ -31506,87 +31506,213 @@ TEXT ·packTileSupers(SB), NOSPLIT, $0-56
 loop433:
 	CMPQ         DI, $0x01
 	JL           done434
-	VMOVD        (BX), X1
-	VPINSRD      $0x01, (BX)(R9*1), X1, X1
-	VPINSRD      $0x02, (BX)(R9*2), X1, X1
-	VPINSRD      $0x03, (BX)(R13*1), X1, X1
-	VMOVDQU      X1, (AX)
+	VMOVD        (BX), X2
+	VPINSRD      $0x01, (BX)(R9*1), X2, X2
+	VPINSRD      $0x02, (BX)(R9*2), X2, X2
+	VPINSRD      $0x03, (BX)(R13*1), X2, X2
+	VMOVDQU      X2, (AX)
 	LEAQ         (AX)(CX*1), AX
-	VMOVDQU      (SI), Y1
-	VMOVDQU      (SI)(R10*1), Y2
-	VMOVDQU      (SI)(R10*2), Y3
-	VMOVDQU      (SI)(R14*1), Y4
-	VPUNPCKLDQ   Y2, Y1, Y5
-	VPUNPCKHDQ   Y2, Y1, Y6
-	VPUNPCKLDQ   Y4, Y3, Y2
-	VPUNPCKHDQ   Y4, Y3, Y4
-	VPUNPCKLQDQ  Y2, Y5, Y1
-	VPUNPCKHQDQ  Y2, Y5, Y2
-	VPUNPCKLQDQ  Y4, Y6, Y3
-	VPUNPCKHQDQ  Y4, Y6, Y4
-	VMOVDQU      X1, (AX)
-	VMOVDQU      X2, (AX)(CX*1)
-	VMOVDQU      X3, (AX)(CX*2)
-	VMOVDQU      X4, (AX)(R11*1)
-	LEAQ         (AX)(CX*4), AX
-	VEXTRACTI128 $0x01, Y1, (AX)
-	VEXTRACTI128 $0x01, Y2, (AX)(CX*1)
-	VEXTRACTI128 $0x01, Y3, (AX)(CX*2)
-	VEXTRACTI128 $0x01, Y4, (AX)(R11*1)
-	LEAQ         (AX)(CX*4), AX
-	VPMADDWD     Y0, Y1, Y1
-	VPMADDWD     Y0, Y2, Y2
-	VPMADDWD     Y0, Y3, Y3
-	VPMADDWD     Y0, Y4, Y4
-	VPSLLD       $0x10, Y2, Y2
-	VPBLENDW     $0xaa, Y2, Y1, Y1
-	VPSLLD       $0x10, Y4, Y4
-	VPBLENDW     $0xaa, Y4, Y3, Y3
-	VMOVDQU      X1, (AX)
-	VEXTRACTI128 $0x01, Y1, (AX)(CX*2)
+	VMOVDQU      (SI), Y2
+	VMOVDQU      (SI)(R10*1), Y3
+	VMOVDQU      (SI)(R10*2), Y4
+	VMOVDQU      (SI)(R14*1), Y5
+	VPUNPCKLDQ   Y3, Y2, Y6
+	VPUNPCKHDQ   Y3, Y2, Y7
+	VPUNPCKLDQ   Y5, Y4, Y3
+	VPUNPCKHDQ   Y5, Y4, Y5
+	VPUNPCKLQDQ  Y3, Y6, Y2
+	VPUNPCKHQDQ  Y3, Y6, Y3
+	VPUNPCKLQDQ  Y5, Y7, Y4
+	VPUNPCKHQDQ  Y5, Y7, Y5
+	VMOVDQU      X2, (AX)
 	VMOVDQU      X3, (AX)(CX*1)
-	VEXTRACTI128 $0x01, Y3, (AX)(R11*1)
+	VMOVDQU      X4, (AX)(CX*2)
+	VMOVDQU      X5, (AX)(R11*1)
 	LEAQ         (AX)(CX*4), AX
-	MOVQ         $0x00000008, R15
+	VEXTRACTI128 $0x01, Y2, (AX)
+	VEXTRACTI128 $0x01, Y3, (AX)(CX*1)
+	VEXTRACTI128 $0x01, Y4, (AX)(CX*2)
+	VEXTRACTI128 $0x01, Y5, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	VPMADDWD     Y0, Y2, Y6
+	VPMADDWD     Y0, Y3, Y7
+	VPMADDWD     Y0, Y4, Y8
+	VPMADDWD     Y0, Y5, Y9
+	VPSLLD       $0x10, Y7, Y7
+	VPBLENDW     $0xaa, Y7, Y6, Y6
+	VPSLLD       $0x10, Y9, Y9
+	VPBLENDW     $0xaa, Y9, Y8, Y8
+	VMOVDQU      X6, (AX)
+	VEXTRACTI128 $0x01, Y6, (AX)(CX*2)
+	VMOVDQU      X8, (AX)(CX*1)
+	VEXTRACTI128 $0x01, Y8, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	VPXOR        Y6, Y6, Y6
+	VPSLLD       $0x10, Y2, Y7
+	VPSRAD       $0x10, Y7, Y7
+	VPSLLD       $0x07, Y7, Y7
+	VPSUBD       Y7, Y6, Y7
+	VPSLLD       $0x10, Y3, Y8
+	VPSRAD       $0x10, Y8, Y8
+	VPSLLD       $0x07, Y8, Y8
+	VPSUBD       Y8, Y6, Y8
+	VPSLLD       $0x10, Y4, Y9
+	VPSRAD       $0x10, Y9, Y9
+	VPSLLD       $0x07, Y9, Y9
+	VPSUBD       Y9, Y6, Y9
+	VPSLLD       $0x10, Y5, Y10
+	VPSRAD       $0x10, Y10, Y10
+	VPSLLD       $0x07, Y10, Y10
+	VPSUBD       Y10, Y6, Y10
+	VMOVDQU      X7, (AX)
+	VMOVDQU      X8, (AX)(CX*1)
+	VMOVDQU      X9, (AX)(CX*2)
+	VMOVDQU      X10, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	VEXTRACTI128 $0x01, Y7, (AX)
+	VEXTRACTI128 $0x01, Y8, (AX)(CX*1)
+	VEXTRACTI128 $0x01, Y9, (AX)(CX*2)
+	VEXTRACTI128 $0x01, Y10, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	VPBROADCASTD half16<>+0(SB), Y6
+	VPSRAD       $0x10, Y2, Y2
+	VPSLLD       $0x07, Y2, Y2
+	VPSUBD       Y2, Y6, Y2
+	VPSRAD       $0x10, Y3, Y3
+	VPSLLD       $0x07, Y3, Y3
+	VPSUBD       Y3, Y6, Y3
+	VPSRAD       $0x10, Y4, Y4
+	VPSLLD       $0x07, Y4, Y4
+	VPSUBD       Y4, Y6, Y4
+	VPSRAD       $0x10, Y5, Y5
+	VPSLLD       $0x07, Y5, Y5
+	VPSUBD       Y5, Y6, Y5
+	VMOVDQU      X2, (AX)
+	VMOVDQU      X3, (AX)(CX*1)
+	VMOVDQU      X4, (AX)(CX*2)
+	VMOVDQU      X5, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	VEXTRACTI128 $0x01, Y2, (AX)
+	VEXTRACTI128 $0x01, Y3, (AX)(CX*1)
+	VEXTRACTI128 $0x01, Y4, (AX)(CX*2)
+	VEXTRACTI128 $0x01, Y5, (AX)(R11*1)
+	LEAQ         (AX)(CX*4), AX
+	VPBROADCASTD half16<>+0(SB), Y6
+	MOVQ         AX, R15
+	ADDQ         CX, AX
+	VPXOR        X2, X2, X2
+	MOVQ         $0x00000008, BP
 
 loop435:
-	CMPQ         R15, $0x01
+	CMPQ         BP, $0x01
 	JL           done436
-	VMOVDQU      (DX), Y1
-	VMOVDQU      (DX)(R8*1), Y2
-	VMOVDQU      (DX)(R8*2), Y3
-	VMOVDQU      (DX)(R12*1), Y4
-	VPUNPCKLDQ   Y2, Y1, Y5
-	VPUNPCKHDQ   Y2, Y1, Y6
-	VPUNPCKLDQ   Y4, Y3, Y2
-	VPUNPCKHDQ   Y4, Y3, Y4
-	VPUNPCKLQDQ  Y2, Y5, Y1
-	VPUNPCKHQDQ  Y2, Y5, Y2
-	VPUNPCKLQDQ  Y4, Y6, Y3
-	VPUNPCKHQDQ  Y4, Y6, Y4
-	VMOVDQU      X1, (AX)
-	VMOVDQU      X2, (AX)(CX*1)
-	VMOVDQU      X3, (AX)(CX*2)
-	VMOVDQU      X4, (AX)(R11*1)
+	VMOVDQU      (DX), Y3
+	VMOVDQU      (DX)(R8*1), Y4
+	VMOVDQU      (DX)(R8*2), Y5
+	VMOVDQU      (DX)(R12*1), Y6
+	VPUNPCKLDQ   Y4, Y3, Y7
+	VPUNPCKHDQ   Y4, Y3, Y8
+	VPUNPCKLDQ   Y6, Y5, Y4
+	VPUNPCKHDQ   Y6, Y5, Y6
+	VPUNPCKLQDQ  Y4, Y7, Y3
+	VPUNPCKHQDQ  Y4, Y7, Y4
+	VPUNPCKLQDQ  Y6, Y8, Y5
+	VPUNPCKHQDQ  Y6, Y8, Y6
+	VPXOR        Y10, Y10, Y10
+	VPMAXSB      Y10, Y3, Y11
+	VPABSB       Y3, Y7
+	VPMADDUBSW   Y1, Y11, Y11
+	VPMADDUBSW   Y1, Y7, Y7
+	VPMAXSB      Y10, Y4, Y12
+	VPABSB       Y4, Y8
+	VPMADDUBSW   Y1, Y12, Y12
+	VPMADDUBSW   Y1, Y8, Y8
+	VPMAXSB      Y10, Y5, Y13
+	VPABSB       Y5, Y9
+	VPMADDUBSW   Y1, Y13, Y13
+	VPMADDUBSW   Y1, Y9, Y9
+	VPMAXSB      Y10, Y6, Y14
+	VPABSB       Y6, Y10
+	VPMADDUBSW   Y1, Y14, Y14
+	VPMADDUBSW   Y1, Y10, Y10
+	VPADDW       Y8, Y7, Y7
+	VPADDW       Y9, Y7, Y7
+	VPADDW       Y10, Y7, Y7
+	VPADDW       Y12, Y11, Y11
+	VPADDW       Y13, Y11, Y11
+	VPADDW       Y14, Y11, Y11
+	VPMADDWD     Y0, Y7, Y7
+	VPMADDWD     Y0, Y11, Y11
+	VEXTRACTI128 $0x01, Y7, X8
+	VPMAXSD      X8, X7, X9
+	VPBROADCASTD quiet16<>+0(SB), X10
+	VPCMPGTD     X10, X9, X9
+	VPSRLD       $0x1f, X9, X9
+	VPOR         X9, X2, X2
+	VPADDD       X8, X7, X7
+	VEXTRACTI128 $0x01, Y11, X8
+	VPADDD       X8, X11, X11
+	VPSUBD       X11, X7, X7
+	VPMAXSD      X11, X7, X7
+	VPBROADCASTD quiet32<>+0(SB), X8
+	VPCMPGTD     X8, X7, X7
+	VPSRLD       $0x1f, X7, X7
+	VPSLLD       $0x01, X7, X7
+	VPOR         X7, X2, X2
+	VMOVDQU      X3, (AX)
+	VMOVDQU      X4, (AX)(CX*1)
+	VMOVDQU      X5, (AX)(CX*2)
+	VMOVDQU      X6, (AX)(R11*1)
 	LEAQ         (AX)(CX*4), AX
-	VEXTRACTI128 $0x01, Y1, (AX)
-	VEXTRACTI128 $0x01, Y2, (AX)(CX*1)
-	VEXTRACTI128 $0x01, Y3, (AX)(CX*2)
-	VEXTRACTI128 $0x01, Y4, (AX)(R11*1)
+	VEXTRACTI128 $0x01, Y3, (AX)
+	VEXTRACTI128 $0x01, Y4, (AX)(CX*1)
+	VEXTRACTI128 $0x01, Y5, (AX)(CX*2)
+	VEXTRACTI128 $0x01, Y6, (AX)(R11*1)
 	LEAQ         (AX)(CX*4), AX
 	ADDQ         $0x00000020, DX
-	SUBQ         $0x00000001, R15
+	SUBQ         $0x00000001, BP
 	JMP          loop435
 
 done436:
-	ADDQ $0x00000004, BX
-	ADDQ $0x00000020, SI
-	SUBQ $0x00000001, DI
-	JMP  loop433
+	VMOVDQU X2, (R15)
+	ADDQ    $0x00000004, BX
+	ADDQ    $0x00000020, SI
+	SUBQ    $0x00000001, DI
+	JMP     loop433
 
 done434:
 	VZEROUPPER
 	RET
+
+DATA half16<>+0(SB)/4, $0x00008000
+DATA half16<>+4(SB)/4, $0x00008000
+DATA half16<>+8(SB)/4, $0x00008000
+DATA half16<>+12(SB)/4, $0x00008000
+DATA half16<>+16(SB)/4, $0x00008000
+DATA half16<>+20(SB)/4, $0x00008000
+DATA half16<>+24(SB)/4, $0x00008000
+DATA half16<>+28(SB)/4, $0x00008000
+GLOBL half16<>(SB), RODATA|NOPTR, $32
+
+DATA quiet16<>+0(SB)/4, $0x000003ff
+DATA quiet16<>+4(SB)/4, $0x000003ff
+DATA quiet16<>+8(SB)/4, $0x000003ff
+DATA quiet16<>+12(SB)/4, $0x000003ff
+DATA quiet16<>+16(SB)/4, $0x000003ff
+DATA quiet16<>+20(SB)/4, $0x000003ff
+DATA quiet16<>+24(SB)/4, $0x000003ff
+DATA quiet16<>+28(SB)/4, $0x000003ff
+GLOBL quiet16<>(SB), RODATA|NOPTR, $32
+
+DATA quiet32<>+0(SB)/4, $0x00000421
+DATA quiet32<>+4(SB)/4, $0x00000421
+DATA quiet32<>+8(SB)/4, $0x00000421
+DATA quiet32<>+12(SB)/4, $0x00000421
+DATA quiet32<>+16(SB)/4, $0x00000421
+DATA quiet32<>+20(SB)/4, $0x00000421
+DATA quiet32<>+24(SB)/4, $0x00000421
+DATA quiet32<>+28(SB)/4, $0x00000421
+GLOBL quiet32<>(SB), RODATA|NOPTR, $32
 
 // func packFourSupers(out *int32, apart int, q *int8, scale *float32, sums *int16, blocks int, cols int)
 // Requires: AVX, AVX2

@@ -14,7 +14,7 @@ type packKernel struct {
 func Pack(x *ref.Quants, first, last int) {
 	tile, four := packKernel{packTileBlocks, 11}, packKernel{packFourBlocks, 11}
 	if x.BlockLen == 256 {
-		tile, four = packKernel{packTileSupers, 77}, packKernel{packFourSupers, 93}
+		tile, four = packKernel{packTileSupers, 94}, packKernel{packFourSupers, 93}
 	}
 	for t := first; t < last; {
 		if t%ref.FourRows != 0 || t+ref.FourRows > last {

@@ -151,10 +151,14 @@ func MulBytes(t quant.Type, dst []float32, stride int, p *ref.Panel, x *ref.Quan
 
 func mulOf(t quant.Type) mulKernel {
 	switch {
-	case t == quant.Q4_K || t == quant.Q5_K:
-		return mulSupersMinima32
+	case t == quant.Q4_K:
+		return mulSupersMinimaQ4
+	case t == quant.Q5_K:
+		return mulSupersMinimaQ5
 	case t == quant.Q2_K:
 		return mulSupersMinima
+	case t == quant.Q3_K || t == quant.Q6_K:
+		return mulSupersQuiet
 	case ref.FormOf(t) == ref.Supers:
 		return mulSupers
 	case t.HasMinima():

@@ -84,15 +84,25 @@ func mulBytesMinima(dst *float32, dstStride int, panel *uint8, scales *int8, min
 //go:noescape
 func mulSupers(dst *float32, dstStride int, panel *uint8, scales *int8, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
 
+// mulSupersQuiet multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulSupersQuiet(dst *float32, dstStride int, panel *uint8, scales *int8, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+
 // mulSupersMinima multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
 //
 //go:noescape
 func mulSupersMinima(dst *float32, dstStride int, panel *uint8, scales *int8, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
 
-// mulSupersMinima32 multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+// mulSupersMinimaQ4 multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
 //
 //go:noescape
-func mulSupersMinima32(dst *float32, dstStride int, panel *uint8, scales *int8, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+func mulSupersMinimaQ4(dst *float32, dstStride int, panel *uint8, scales *int8, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
+
+// mulSupersMinimaQ5 multiplies a panel of bytes with count rows of activations: ref.MulBytes. dstStride is in bytes.
+//
+//go:noescape
+func mulSupersMinimaQ5(dst *float32, dstStride int, panel *uint8, scales *int8, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
 
 // rowsQ2_K sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
 //
