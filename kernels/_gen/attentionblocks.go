@@ -15,6 +15,7 @@ type blocks struct {
 	register func() VecVirtual
 	zero     func(...VecVirtual)
 	sizes    []block
+	there    bool // multiplications spread the queries' numbers themselves
 }
 
 // block is queries that are met together with so many registers of keys or of elements of values.
@@ -37,11 +38,13 @@ func (b blocks) registers(n int) []VecVirtual {
 }
 
 // meet adds to the sums of each query the product of its number with each register that read fills. A single query takes each
-// register as soon as it is there: eight of them, eight sums and the number are one register more than AVX2 has.
+// register as soon as it is there: eight of them, eight sums and the number are one register more than AVX2 has. Where the
+// multiplications spread the numbers themselves, conversions cost nothing beside them: a broadcast to a register would take
+// their places.
 func (b blocks) meet(sum []VecVirtual, numbers []Mem, read func(i int, to VecVirtual)) {
 	wide := len(sum) / len(numbers)
 	value, number := b.registers(wide), b.register()
-	if len(numbers) == 1 {
+	if len(numbers) == 1 && !b.there {
 		VBROADCASTSS(numbers[0], number)
 		for i, v := range value {
 			read(i, v)
@@ -53,6 +56,12 @@ func (b blocks) meet(sum []VecVirtual, numbers []Mem, read func(i int, to VecVir
 		read(i, v)
 	}
 	for r, from := range numbers {
+		if b.there {
+			for i, v := range value {
+				VFMADD231PS_BCST(from, v, sum[wide*r+i])
+			}
+			continue
+		}
 		VBROADCASTSS(from, number)
 		for i, v := range value {
 			VFMADD231PS(v, number, sum[wide*r+i])

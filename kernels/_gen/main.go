@@ -41,6 +41,7 @@ var levels = map[string]func(){
 		fewRows()
 		wideFloats()
 		attention512()
+		attentionPaged512()
 		cacheQuants512()
 		limitDots()
 	},

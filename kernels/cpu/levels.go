@@ -117,12 +117,18 @@ func hasAVX512() bool {
 // them in registers again for every few rows.
 const panelsOfBytesFrom = 17
 
-// overlayAVX512 sets the quantized products and attention on float32; on a cache where it lies that of avx2 stays for few
-// queries, whose conversion of halves is faster (that of quants was not timed).
+// overlayAVX512 sets the quantized products and attention. Where many queries see a tile alike they meet float32 too.
 func overlayAVX512(t *table) {
-	for _, p := range t.inPlace {
-		p.alike = false // many meet float32, in registers twice as wide
+	mixHalves := func(acc, p []float32, h, next *ref.PagedTile, room []float32, dim, first, last int, corrections []float32) {
+		if len(corrections) == 1 { // which waits less for sums in narrower registers, twice as many
+			avx2.MixHalves(acc, p, h, next, room, dim, first, last, corrections)
+		} else {
+			avx512.MixHalves(acc, p, h, next, room, dim, first, last, corrections)
+		}
 	}
+	t.inPlace[quant.F16] = &inPlace{dims: 16, most: halvesUpTo, scores: avx512.ScoresHalves, mix: mixHalves}
+	t.inPlace[quant.Q8_0] = &inPlace{dims: 32, most: quantsUpTo, scores: avx512.ScoresQ8_0, mix: avx512.MixQ8_0}
+	t.inPlace[quant.Q4_0] = &inPlace{dims: 32, most: quantsUpTo, scores: avx512.ScoresQ4_0, mix: avx512.MixQ4_0}
 	t.mulFloats = avx512.MulFloats
 	t.limits.bytes, t.limits.bytesTurn, t.limits.bytesBy = avx512.LimitBytes, avx512.LimitBytesTurn, "VPDPBUSD"
 	t.coders[quant.Q8_0].keys, t.coders[quant.Q8_0].values = avx512.LoadKeysQ8_0, avx512.DecodeQ8_0

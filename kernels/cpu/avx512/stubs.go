@@ -311,6 +311,42 @@ func weights(p *float32, n int, mask uint64, states *float32, corrections *float
 //go:noescape
 func mix(acc *float32, p *float32, values *float32, n int, dim int, count int, corrections *float32)
 
+// scoresHalves sets dst to the scores of n queries with 64 keys, sixteen at each of four places, across and stride elements
+// apart; dim is even: ref.ScoresPaged.
+//
+//go:noescape
+func scoresHalves(dst *float32, q *float32, keys **byte, next **byte, n int, dim int, stride int, scale float32)
+
+// mixHalves adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,
+// dim elements each, a multiple of sixteen: ref.MixPaged.
+//
+//go:noescape
+func mixHalves(acc *float32, p *float32, values **byte, next **byte, n int, dim int, first int, last int, corrections *float32)
+
+// scoresQ8_0 sets dst to the scores of n queries with 64 keys, sixteen at each of four places, across in pages of tokens: the scales
+// begin at the first four of keys and of next, the quants at the last four. dim is a multiple of 32: ref.ScoresPaged.
+//
+//go:noescape
+func scoresQ8_0(dst *float32, q *float32, keys **byte, next **byte, n int, dim int, tokens int, scale float32)
+
+// mixQ8_0 adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,
+// dim elements each, a multiple of 32: ref.MixPaged.
+//
+//go:noescape
+func mixQ8_0(acc *float32, p *float32, values **byte, next **byte, n int, dim int, first int, last int, corrections *float32)
+
+// scoresQ4_0 sets dst to the scores of n queries with 64 keys, sixteen at each of four places, across in pages of tokens: the scales
+// begin at the first four of keys and of next, the quants at the last four. dim is a multiple of 32: ref.ScoresPaged.
+//
+//go:noescape
+func scoresQ4_0(dst *float32, q *float32, keys **byte, next **byte, n int, dim int, tokens int, scale float32)
+
+// mixQ4_0 adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,
+// dim elements each, a multiple of 32: ref.MixPaged.
+//
+//go:noescape
+func mixQ4_0(acc *float32, p *float32, values **byte, next **byte, n int, dim int, first int, last int, corrections *float32)
+
 // keysQ8_0 reads the keys of a page of tokens, a multiple of sixteen, to rows stride bytes apart: ref.LoadKeyQuants.
 //
 //go:noescape
