@@ -12,6 +12,7 @@ func attention() {
 	weights()
 	wide256.mix()
 	wide256.attentionPaged()
+	merge()
 	halves()
 	prefetch()
 }

@@ -178,7 +178,7 @@ func (t *attendTask) run(s *scratch, chunk int) {
 				copy(out, sum)
 				s.totals[i] = s.states[i]
 			case part > first && part < last:
-				s.totals[i] = ref.Merge(out, s.totals[i], sum, s.states[i])
+				t.b.table.merge(out, &s.totals[i], sum, &s.states[i])
 			}
 		}
 	}

@@ -1,7 +1,5 @@
 package cpu
 
-import "github.com/weft-run/weft/kernels/ref"
-
 // mergeRows merges what a round left, for the rows of sequences first to last-1, and divides after the last.
 func mergeRows(b *backend, _ *rowOp, _ *scratch, first, last int) {
 	t := &b.attend
@@ -22,7 +20,7 @@ func mergeRows(b *backend, _ *rowOp, _ *scratch, first, last int) {
 						copy(out, sum)
 						t.states[at] = t.states[left]
 					} else {
-						t.states[at] = ref.Merge(out, t.states[at], sum, t.states[left])
+						b.table.merge(out, &t.states[at], sum, &t.states[left])
 					}
 				}
 				if t.round < to && to <= t.round+roundParts {

@@ -25,6 +25,7 @@ type table struct {
 	scores         func(dst, q, keys []float32, dim int, scale float32)
 	weights        func(p []float32, first, last int, states []ref.Softmax, corrections []float32)
 	mix            func(acc, p, values []float32, dim, first, last int, corrections []float32)
+	merge          func(acc []float32, total *ref.Softmax, later []float32, state *ref.Softmax)
 	halvesToFloats func(dst []float32, stride int, src []uint16, cols int)
 	floatsToHalves func(dst []uint16, src []float32)
 	coders         map[quant.Type]*coder   // of the quantized cache types
@@ -118,6 +119,9 @@ func overlayRef(t *table) {
 		scores:         ref.Scores,
 		weights:        ref.Weights,
 		mix:            ref.Mix,
+		merge: func(acc []float32, total *ref.Softmax, later []float32, state *ref.Softmax) {
+			*total = ref.Merge(acc, *total, later, *state)
+		},
 		halvesToFloats: ref.HalvesToFloats,
 		floatsToHalves: ref.FloatsToHalves,
 		prefetch:       func([]byte) {},

@@ -88,3 +88,29 @@ func TestMix(t *testing.T, f func(acc, p, values []float32, dim, first, last int
 		}
 	}
 }
+
+// TestMerge holds a level's Merge against ref.Merge.
+func TestMerge(t *testing.T, f func(acc []float32, total *ref.Softmax, later []float32, state *ref.Softmax)) {
+	r, nan := Rand(), float32(math.NaN())
+	states := []ref.Softmax{
+		ref.Empty, {Max: -3, Sum: 0.7}, {Max: 0.5, Sum: 3}, {Max: 87, Sum: 1e30}, {Max: 1000, Sum: 65}, {Max: nan, Sum: nan}, {Max: 1, Sum: float32(math.Inf(1))},
+	}
+	for _, k := range Kinds() {
+		for _, dim := range []int{1, 7, 8, 64, 80, 128} {
+			for i, total := range states {
+				for _, state := range states {
+					want, later := Floats(r, k, dim), Floats(r, k, dim)
+					got, check := Guarded(dim, dim%9, mark)
+					copy(got, want)
+					gotTotal := total
+					after := ref.Merge(want, total, later, state)
+					f(got, &gotTotal, shift(later, dim%5), &state)
+					what := fmt.Sprintf("%d elements of %s values, %v and %v", dim, k, states[i], state)
+					Equal(t, what, got, want)
+					Equal(t, what, []float32{gotTotal.Max, gotTotal.Sum}, []float32{after.Max, after.Sum})
+					check(t, what)
+				}
+			}
+		}
+	}
+}

@@ -124,6 +124,7 @@ func TestOthers(t *testing.T) {
 		"scores":         func(t *testing.T) { kerneltest.TestScores(t, Scores) },
 		"weights":        func(t *testing.T) { kerneltest.TestWeights(t, Weights) },
 		"mix":            func(t *testing.T) { kerneltest.TestMix(t, Mix) },
+		"merge":          func(t *testing.T) { kerneltest.TestMerge(t, Merge) },
 		"halvesToFloats": func(t *testing.T) { kerneltest.TestHalvesToFloats(t, HalvesToFloats) },
 		"floatsToHalves": func(t *testing.T) { kerneltest.TestFloatsToHalves(t, FloatsToHalves) },
 	} {

@@ -98,6 +98,13 @@ func Weights(p []float32, first, last int, states []ref.Softmax, corrections []f
 	weightsSeen(&p[0], len(states), &states[0].Max, &corrections[0], first, last)
 }
 
+// Merge is ref.Merge; total becomes what that returns.
+func Merge(acc []float32, total *ref.Softmax, later []float32, state *ref.Softmax) {
+	writes(acc[:len(later)])
+	reads(later)
+	merge(&acc[0], &later[0], len(later), &total.Max, &state.Max)
+}
+
 // Mix is ref.Mix.
 func Mix(acc, p, values []float32, dim, first, last int, corrections []float32) {
 	if dim%8 != 0 {

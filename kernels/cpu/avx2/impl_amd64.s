@@ -50120,6 +50120,79 @@ done940:
 	VZEROUPPER
 	RET
 
+// func merge(acc *float32, later *float32, dim int, total *float32, state *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·merge(SB), NOSPLIT, $0-40
+	MOVQ         acc+0(FP), AX
+	MOVQ         later+8(FP), CX
+	MOVQ         dim+16(FP), DX
+	MOVQ         total+24(FP), BX
+	MOVQ         state+32(FP), SI
+	VMOVSD       (BX), X2
+	VMOVSD       (SI), X3
+	VMAXSS       X2, X3, X0
+	VMOVSS       X0, (BX)
+	VBROADCASTSS X0, X0
+	VUNPCKLPS    X3, X2, X1
+	VSUBPS       X0, X1, X1
+	VMOVUPS      expMagic<>+0(SB), Y0
+	VFMADD231PS  expLog2E<>+0(SB), Y1, Y0
+	VSUBPS       expMagic<>+0(SB), Y0, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS expLn2Hi<>+0(SB), Y4, Y5
+	VFNMADD231PS expLn2Lo<>+0(SB), Y4, Y5
+	VMOVUPS      expC6<>+0(SB), Y6
+	VFMADD213PS  expC5<>+0(SB), Y5, Y6
+	VFMADD213PS  expC4<>+0(SB), Y5, Y6
+	VFMADD213PS  expC3<>+0(SB), Y5, Y6
+	VFMADD213PS  expC2<>+0(SB), Y5, Y6
+	VFMADD213PS  one<>+0(SB), Y5, Y6
+	VFMADD213PS  one<>+0(SB), Y5, Y6
+	VPSLLD       $0x17, Y0, Y0
+	VPADDD       Y0, Y6, Y6
+	VCMPPS       $0x01, expLow<>+0(SB), Y1, Y4
+	VANDNPS      Y6, Y4, Y6
+	VCMPPS       $0x03, Y1, Y1, Y4
+	VBLENDVPS    Y4, Y1, Y6, Y1
+	VBROADCASTSS X1, Y0
+	VMOVSHDUP    X1, X1
+	VBROADCASTSS X1, Y1
+	VMOVSHDUP    X2, X2
+	VMULSS       X0, X2, X2
+	VMOVSHDUP    X3, X3
+	VMULSS       X1, X3, X3
+	VADDSS       X3, X2, X2
+	VMOVSS       X2, 4(BX)
+
+loop953:
+	CMPQ    DX, $0x08
+	JL      done954
+	VMULPS  (AX), Y0, Y2
+	VMULPS  (CX), Y1, Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000008, DX
+	JMP     loop953
+
+done954:
+loop955:
+	CMPQ   DX, $0x01
+	JL     done956
+	VMULSS (AX), X0, X2
+	VMULSS (CX), X1, X3
+	VADDSS X3, X2, X2
+	VMOVSS X2, (AX)
+	ADDQ   $0x00000004, AX
+	ADDQ   $0x00000004, CX
+	SUBQ   $0x00000001, DX
+	JMP    loop955
+
+done956:
+	VZEROUPPER
+	RET
+
 // func halvesToFloats(dst *float32, stride int, src *uint16, rows int, cols int)
 // Requires: AVX, F16C
 TEXT ·halvesToFloats(SB), NOSPLIT, $0-40
@@ -50129,11 +50202,11 @@ TEXT ·halvesToFloats(SB), NOSPLIT, $0-40
 	MOVQ rows+24(FP), BX
 	MOVQ cols+32(FP), DI
 	CMPQ DI, $0x00000010
-	JNE  others953
+	JNE  others957
 
-loop954:
+loop958:
 	CMPQ      BX, $0x01
-	JL        done955
+	JL        done959
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (AX)
 	VCVTPH2PS 16(DX), Y0
@@ -50141,19 +50214,19 @@ loop954:
 	ADDQ      $0x00000020, DX
 	ADDQ      CX, AX
 	SUBQ      $0x00000001, BX
-	JMP       loop954
+	JMP       loop958
 
-done955:
-others953:
-loop956:
+done959:
+others957:
+loop960:
 	CMPQ BX, $0x01
-	JL   done957
+	JL   done961
 	MOVQ cols+32(FP), DI
 	MOVQ AX, SI
 
-loop958:
+loop962:
 	CMPQ      DI, $0x20
-	JL        done959
+	JL        done963
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	VCVTPH2PS 16(DX), Y0
@@ -50165,25 +50238,25 @@ loop958:
 	ADDQ      $0x00000040, DX
 	ADDQ      $0x00000080, SI
 	SUBQ      $0x00000020, DI
-	JMP       loop958
+	JMP       loop962
 
-done959:
-loop960:
+done963:
+loop964:
 	CMPQ      DI, $0x08
-	JL        done961
+	JL        done965
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	ADDQ      $0x00000010, DX
 	ADDQ      $0x00000020, SI
 	SUBQ      $0x00000008, DI
-	JMP       loop960
+	JMP       loop964
 
-done961:
+done965:
 	ADDQ CX, AX
 	SUBQ $0x00000001, BX
-	JMP  loop956
+	JMP  loop960
 
-done957:
+done961:
 	VZEROUPPER
 	RET
 
@@ -50194,18 +50267,18 @@ TEXT ·bfloatsToFloats(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop962:
+loop966:
 	CMPQ      DX, $0x08
-	JL        done963
+	JL        done967
 	VPMOVZXWD (CX), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop962
+	JMP       loop966
 
-done963:
+done967:
 	VZEROUPPER
 	RET
 
@@ -50216,17 +50289,17 @@ TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop964:
+loop968:
 	CMPQ      DX, $0x08
-	JL        done965
+	JL        done969
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $0x00000020, CX
 	ADDQ      $0x00000010, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop964
+	JMP       loop968
 
-done965:
+done969:
 	VZEROUPPER
 	RET
 
@@ -50236,15 +50309,15 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ bytes+8(FP), CX
 
-loop966:
+loop970:
 	CMPQ       CX, $0x40
-	JL         done967
+	JL         done971
 	PREFETCHT1 (AX)
 	ADDQ       $0x00000040, AX
 	SUBQ       $0x00000040, CX
-	JMP        loop966
+	JMP        loop970
 
-done967:
+done971:
 	VZEROUPPER
 	RET
 
@@ -50257,25 +50330,25 @@ TEXT ·keysQ8_0(SB), NOSPLIT, $0-40
 	MOVQ groups+24(FP), BX
 	MOVQ tokens+32(FP), SI
 
-loop968:
+loop972:
 	CMPQ BX, $0x01
-	JL   done969
+	JL   done973
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop970:
+loop974:
 	CMPQ      R11, $0x10
-	JL        done971
+	JL        done975
 	VCVTPH2PS (DX), Y0
 	VCVTPH2PS 16(DX), Y1
 	MOVQ      R9, DI
 	MOVQ      R10, R8
 	MOVQ      $0x00000020, R12
 
-loop972:
+loop976:
 	CMPQ      R12, $0x04
-	JL        done973
+	JL        done977
 	VPMOVSXBD (DI), Y2
 	VCVTDQ2PS Y2, Y2
 	VPMOVSXBD 8(DI), Y3
@@ -50313,25 +50386,25 @@ loop972:
 	LEAQ      (DI)(SI*2), DI
 	LEAQ      (R8)(CX*2), R8
 	SUBQ      $0x00000004, R12
-	JMP       loop972
+	JMP       loop976
 
-done973:
+done977:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop970
+	JMP  loop974
 
-done971:
+done975:
 	IMUL3Q $0x0000001f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop968
+	JMP    loop972
 
-done969:
+done973:
 	VZEROUPPER
 	RET
 
@@ -50346,16 +50419,16 @@ TEXT ·keysQ4_0(SB), NOSPLIT, $0-40
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop974:
+loop978:
 	CMPQ BX, $0x01
-	JL   done975
+	JL   done979
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop976:
+loop980:
 	CMPQ      R11, $0x10
-	JL        done977
+	JL        done981
 	VCVTPH2PS (DX), Y2
 	VCVTPH2PS 16(DX), Y3
 	MOVQ      R9, DI
@@ -50365,9 +50438,9 @@ loop976:
 	ADDQ      R8, R13
 	MOVQ      $0x00000010, R12
 
-loop978:
+loop982:
 	CMPQ      R12, $0x02
-	JL        done979
+	JL        done983
 	VPMOVZXBD (DI), Y4
 	VPSRLD    $0x04, Y4, Y6
 	VPAND     Y1, Y4, Y4
@@ -50417,25 +50490,25 @@ loop978:
 	LEAQ      (R8)(CX*2), R8
 	LEAQ      (R13)(CX*2), R13
 	SUBQ      $0x00000002, R12
-	JMP       loop978
+	JMP       loop982
 
-done979:
+done983:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop976
+	JMP  loop980
 
-done977:
+done981:
 	IMUL3Q $0x0000000f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop974
+	JMP    loop978
 
-done975:
+done979:
 	VZEROUPPER
 	RET
 
@@ -50456,9 +50529,9 @@ TEXT ·valuesQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop980:
+loop984:
 	CMPQ         DX, $0x01
-	JL           done981
+	JL           done985
 	VPBROADCASTW (CX), X0
 	VCVTPH2PS    X0, Y0
 	VPMOVSXBD    2(CX), Y1
@@ -50480,9 +50553,9 @@ loop980:
 	ADDQ         $0x00000022, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop980
+	JMP          loop984
 
-done981:
+done985:
 	VZEROUPPER
 	RET
 
@@ -50495,9 +50568,9 @@ TEXT ·valuesQ4_0(SB), NOSPLIT, $0-24
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop982:
+loop986:
 	CMPQ         DX, $0x01
-	JL           done983
+	JL           done987
 	VPBROADCASTW (CX), X2
 	VCVTPH2PS    X2, Y2
 	VPMOVZXBD    2(CX), Y3
@@ -50525,9 +50598,9 @@ loop982:
 	ADDQ         $0x00000012, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop982
+	JMP          loop986
 
-done983:
+done987:
 	VZEROUPPER
 	RET
 
@@ -50538,9 +50611,9 @@ TEXT ·encodeQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop984:
+loop988:
 	CMPQ         DX, $0x01
-	JL           done985
+	JL           done989
 	VXORPS       Y5, Y5, Y5
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y1
@@ -50603,9 +50676,9 @@ loop984:
 	ADDQ         $0x00000022, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop984
+	JMP          loop988
 
-done985:
+done989:
 	VZEROUPPER
 	RET
 
@@ -50626,9 +50699,9 @@ TEXT ·encodeQ4_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop986:
+loop990:
 	CMPQ         DX, $0x01
-	JL           done987
+	JL           done991
 	VXORPS       Y8, Y8, Y8
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y4
@@ -50710,9 +50783,9 @@ loop986:
 	ADDQ         $0x00000012, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop986
+	JMP          loop990
 
-done987:
+done991:
 	VZEROUPPER
 	RET
 
@@ -50757,9 +50830,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 
-loop988:
+loop992:
 	CMPQ       AX, $0x01
-	JL         done989
+	JL         done993
 	VPMADDUBSW Y9, Y9, Y0
 	VPMADDUBSW Y9, Y9, Y1
 	VPMADDUBSW Y9, Y9, Y2
@@ -50829,9 +50902,9 @@ loop988:
 	VPMADDWD   Y8, Y3, Y3
 	VPADDD     Y3, Y7, Y7
 	SUBQ       $0x00000001, AX
-	JMP        loop988
+	JMP        loop992
 
-done989:
+done993:
 	VZEROUPPER
 	RET
 
@@ -50863,9 +50936,9 @@ TEXT ·limitFloats(SB), NOSPLIT, $0-8
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 
-loop990:
+loop994:
 	CMPQ        AX, $0x01
-	JL          done991
+	JL          done995
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -50879,9 +50952,9 @@ loop990:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	SUBQ        $0x00000001, AX
-	JMP         loop990
+	JMP         loop994
 
-done991:
+done995:
 	VZEROUPPER
 	RET
 
@@ -50901,9 +50974,9 @@ TEXT ·limitRead(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ turns+8(FP), CX
 
-loop992:
+loop996:
 	CMPQ       CX, $0x01
-	JL         done993
+	JL         done997
 	PREFETCHT0 4096(AX)
 	PREFETCHT0 4160(AX)
 	PREFETCHT0 4224(AX)
@@ -50918,9 +50991,9 @@ loop992:
 	VMOVDQU    224(AX), Y0
 	ADDQ       $0x00000100, AX
 	SUBQ       $0x00000001, CX
-	JMP        loop992
+	JMP        loop996
 
-done993:
+done997:
 	VZEROUPPER
 	RET
 
@@ -50934,15 +51007,15 @@ TEXT ·shrink(SB), NOSPLIT, $0-48
 	MOVQ BX, SI
 	ADDQ SI, SI
 
-loop994:
+loop998:
 	CMPQ DX, $0x04
-	JL   done995
+	JL   done999
 	LEAQ (CX)(SI*4), DI
 	CMPQ DX, $0x08
-	JGE  more996
+	JGE  more1000
 	MOVQ next+40(FP), DI
 
-more996:
+more1000:
 	MOVQ   x+32(FP), R8
 	MOVQ   CX, R9
 	LEAQ   (SI)(SI*2), R11
@@ -50956,9 +51029,9 @@ more996:
 	VXORPS Y7, Y7, Y7
 	MOVQ   BX, R10
 
-loop997:
+loop1001:
 	CMPQ        R10, $0x10
-	JL          done998
+	JL          done1002
 	PREFETCHT1  (DI)
 	PREFETCHT1  64(DI)
 	ADDQ        $0x00000080, DI
@@ -50983,9 +51056,9 @@ loop997:
 	ADDQ        $0x00000020, R9
 	ADDQ        $0x00000040, R8
 	SUBQ        $0x00000010, R10
-	JMP         loop997
+	JMP         loop1001
 
-done998:
+done1002:
 	VADDPS       Y4, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X4
 	VADDPS       X4, X0, X0
@@ -51021,12 +51094,12 @@ done998:
 	ADDQ         $0x00000010, AX
 	LEAQ         (CX)(SI*4), CX
 	SUBQ         $0x00000004, DX
-	JMP          loop994
+	JMP          loop998
 
-done995:
-loop999:
+done999:
+loop1003:
 	CMPQ   DX, $0x01
-	JL     done1000
+	JL     done1004
 	MOVQ   x+32(FP), DI
 	MOVQ   CX, R8
 	LEAQ   (SI)(SI*2), R9
@@ -51034,9 +51107,9 @@ loop999:
 	VXORPS Y1, Y1, Y1
 	MOVQ   BX, R9
 
-loop1001:
+loop1005:
 	CMPQ        R9, $0x10
-	JL          done1002
+	JL          done1006
 	VMOVUPS     (DI), Y2
 	VMOVUPS     32(DI), Y3
 	VCVTPH2PS   (R8), Y4
@@ -51046,9 +51119,9 @@ loop1001:
 	ADDQ        $0x00000020, R8
 	ADDQ        $0x00000040, DI
 	SUBQ        $0x00000010, R9
-	JMP         loop1001
+	JMP         loop1005
 
-done1002:
+done1006:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -51060,9 +51133,9 @@ done1002:
 	ADDQ         $0x00000004, AX
 	ADDQ         SI, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop999
+	JMP          loop1003
 
-done1000:
+done1004:
 	VZEROUPPER
 	RET
 
@@ -51071,16 +51144,16 @@ done1000:
 TEXT ·expand(SB), NOSPLIT, $0-56
 	MOVQ rows+48(FP), AX
 
-loop1003:
+loop1007:
 	CMPQ AX, $0x04
-	JL   done1004
+	JL   done1008
 	MOVQ b+16(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ panels+24(FP), BX
 
-loop1005:
+loop1009:
 	CMPQ   BX, $0x01
-	JL     done1006
+	JL     done1010
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R9
@@ -51098,9 +51171,9 @@ loop1005:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop1007:
+loop1011:
 	CMPQ         R9, $0x01
-	JL           done1008
+	JL           done1012
 	VCVTPH2PS    (CX), Y8
 	VCVTPH2PS    16(CX), Y9
 	VBROADCASTSS (SI), Y10
@@ -51118,9 +51191,9 @@ loop1007:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R9
-	JMP          loop1007
+	JMP          loop1011
 
-done1008:
+done1012:
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), DI
 	VADDPS  (DX), Y0, Y0
@@ -51141,9 +51214,9 @@ done1008:
 	VMOVUPS Y7, 32(DX)(DI*1)
 	ADDQ    $0x00000040, DX
 	SUBQ    $0x00000001, BX
-	JMP     loop1005
+	JMP     loop1009
 
-done1006:
+done1010:
 	MOVQ rank+40(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ t+32(FP), BX
@@ -51160,19 +51233,19 @@ done1006:
 	ADDQ CX, DX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000004, AX
-	JMP  loop1003
+	JMP  loop1007
 
-done1004:
-loop1009:
+done1008:
+loop1013:
 	CMPQ AX, $0x01
-	JL   done1010
+	JL   done1014
 	MOVQ b+16(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ panels+24(FP), BX
 
-loop1011:
+loop1015:
 	CMPQ   BX, $0x02
-	JL     done1012
+	JL     done1016
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R8
@@ -51186,9 +51259,9 @@ loop1011:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-loop1013:
+loop1017:
 	CMPQ         R8, $0x01
-	JL           done1014
+	JL           done1018
 	VCVTPH2PS    (CX), Y4
 	VCVTPH2PS    16(CX), Y5
 	VCVTPH2PS    (CX)(DI*1), Y6
@@ -51201,9 +51274,9 @@ loop1013:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop1013
+	JMP          loop1017
 
-done1014:
+done1018:
 	ADDQ    DI, CX
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), SI
@@ -51217,12 +51290,12 @@ done1014:
 	VMOVUPS Y3, 96(DX)
 	ADDQ    $0x00000080, DX
 	SUBQ    $0x00000002, BX
-	JMP     loop1011
+	JMP     loop1015
 
-done1012:
-loop1015:
+done1016:
+loop1019:
 	CMPQ   BX, $0x01
-	JL     done1016
+	JL     done1020
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R8
@@ -51234,9 +51307,9 @@ loop1015:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
-loop1017:
+loop1021:
 	CMPQ         R8, $0x01
-	JL           done1018
+	JL           done1022
 	VCVTPH2PS    (CX), Y2
 	VCVTPH2PS    16(CX), Y3
 	VBROADCASTSS (SI), Y4
@@ -51245,9 +51318,9 @@ loop1017:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop1017
+	JMP          loop1021
 
-done1018:
+done1022:
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), SI
 	VADDPS  (DX), Y0, Y0
@@ -51256,9 +51329,9 @@ done1018:
 	VMOVUPS Y1, 32(DX)
 	ADDQ    $0x00000040, DX
 	SUBQ    $0x00000001, BX
-	JMP     loop1015
+	JMP     loop1019
 
-done1016:
+done1020:
 	MOVQ rank+40(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ t+32(FP), BX
@@ -51269,8 +51342,8 @@ done1016:
 	ADDQ CX, DX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000001, AX
-	JMP  loop1009
+	JMP  loop1013
 
-done1010:
+done1014:
 	VZEROUPPER
 	RET

@@ -114,6 +114,11 @@ func Weights(p []float32, first, last int, states []ref.Softmax, corrections []f
 	ref.Weights(p, first, last, states, corrections)
 }
 
+// Merge is ref.Merge; total becomes what that returns.
+func Merge(acc []float32, total *ref.Softmax, later []float32, state *ref.Softmax) {
+	*total = ref.Merge(acc, *total, later, *state)
+}
+
 // Mix is ref.Mix.
 func Mix(acc, p, values []float32, dim, first, last int, corrections []float32) {
 	ref.Mix(acc, p, values, dim, first, last, corrections)

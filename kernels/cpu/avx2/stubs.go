@@ -443,6 +443,11 @@ func mixQ4_0(acc *float32, p *float32, values **byte, next **byte, n int, dim in
 //go:noescape
 func keepMixQ4_0(acc *float32, p *float32, values **byte, next **byte, room *float32, n int, dim int, first int, last int, corrections *float32)
 
+// merge adds a later stretch of dim elements to a sum, and its state to the total: ref.Merge.
+//
+//go:noescape
+func merge(acc *float32, later *float32, dim int, total *float32, state *float32)
+
 // halvesToFloats converts rows of cols halves, a multiple of eight, to rows stride bytes apart: ref.HalvesToFloats.
 //
 //go:noescape
