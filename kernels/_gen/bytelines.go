@@ -17,13 +17,35 @@ type byteFormat struct {
 	minima     bool
 	offset     int // what bytes are above the weights, before setup's own addition
 
-	// emit calls line for each line of a block and, in super-blocks, done when the lines of sub-blocks of 16 (or, where
-	// scales are for 32, of the even numbers of both halves) are complete.
-	setup func(add int) (emit func(k *sixteenRows, line func(i int, bytes VecVirtual), done func(subs ...int)))
+	// emit calls line for each line of a block, in an order of its own.
+	setup func(add int) (emit func(k *sixteenRows, line func(i int, bytes VecVirtual)))
 
 	// scales returns d and m of a block of 32, superScales what a super-block has.
 	scales      func(k *sixteenRows) (d, m VecVirtual)
 	superScales func(k *sixteenRows) *superScales
+}
+
+// per is how many weights share a scale.
+func (f *byteFormat) per() int {
+	if f.name == "Q2_K" || f.name == "Q3_K" || f.name == "Q6_K" {
+		return 16
+	}
+	return 32
+}
+
+// lines is how many lines a block has, tileWords how many words it has of a row in a tile of activations.
+func (f *byteFormat) lines() int {
+	if f.super {
+		return 64
+	}
+	return 8
+}
+
+func (f *byteFormat) tileWords() int {
+	if f.super {
+		return superTile
+	}
+	return 11
 }
 
 // plus returns what adds a constant to each byte.
@@ -72,7 +94,7 @@ var byteFormats = []byteFormat{
 	{name: "IQ4_XS", blockBytes: 136, super: true, offset: 128, setup: codebookLines, superScales: scalesIQ4},
 }
 
-type emitter = func(k *sixteenRows, line func(i int, bytes VecVirtual), done func(subs ...int))
+type emitter = func(k *sixteenRows, line func(i int, bytes VecVirtual))
 
 // Codebooks, 128 added.
 var (
@@ -87,7 +109,7 @@ func nibbleLines(disp int, codes *[16]uint8) func(add int) emitter {
 		if codes != nil {
 			up = codebook(codes)
 		}
-		return func(k *sixteenRows, line func(i int, bytes VecVirtual), _ func(subs ...int)) {
+		return func(k *sixteenRows, line func(i int, bytes VecVirtual)) {
 			emitNibbles(k, disp, 0, nibble, up, line)
 		}
 	}
@@ -112,10 +134,9 @@ func codebook(codes *[16]uint8) func(VecVirtual) {
 
 func codebookLines(int) emitter {
 	nibble, up := repeated("nibbles", 15), codebook(&iq4Codes)
-	return func(k *sixteenRows, line func(i int, bytes VecVirtual), done func(subs ...int)) {
+	return func(k *sixteenRows, line func(i int, bytes VecVirtual)) {
 		for sub := range 8 {
 			emitNibbles(k, 8+16*sub, 8*sub, nibble, up, line)
-			done(2 * sub)
 		}
 	}
 }
@@ -124,7 +145,7 @@ func codebookLines(int) emitter {
 func fifthLines(disp int) func(add int) emitter {
 	return func(add int) emitter {
 		nibble, sixteen, up := repeated("nibbles", 15), repeated("bytes16", 16), plus(add)
-		return func(k *sixteenRows, line func(i int, bytes VecVirtual), _ func(subs ...int)) {
+		return func(k *sixteenRows, line func(i int, bytes VecVirtual)) {
 			bits := k.words(disp)
 			emitNibbles(k, disp+4, 0, nibble, up, func(i int, v VecVirtual) {
 				// Byte j gets the byte with bits 8*(i/2) to 8*(i/2)+7, of which bit 4*(i%2)+j is tested.
@@ -143,7 +164,7 @@ func fifthLines(disp int) func(add int) emitter {
 // byteLines reads int8 and adds 128.
 func byteLines(int) emitter {
 	high := repeated("bytes128", 128)
-	return func(k *sixteenRows, line func(i int, bytes VecVirtual), _ func(subs ...int)) {
+	return func(k *sixteenRows, line func(i int, bytes VecVirtual)) {
 		for half := range 2 {
 			for i, v := range k.lines(2 + 16*half) {
 				VPXORD(high, v, v)
@@ -161,7 +182,7 @@ func quarterLines(disp, high int) func(add int) emitter {
 		if high != none {
 			four = repeated("bytes4", 4)
 		}
-		return func(k *sixteenRows, line func(i int, bytes VecVirtual), done func(subs ...int)) {
+		return func(k *sixteenRows, line func(i int, bytes VecVirtual)) {
 			for chunk := range 2 {
 				var bits [4]Op
 				if high != none {
@@ -180,7 +201,6 @@ func quarterLines(disp, high int) func(add int) emitter {
 							up(code)
 							line(4*sub+i, code)
 						}
-						done(sub)
 					}
 				}
 			}
@@ -196,25 +216,25 @@ func pairLines(disp, high int) func(add int) emitter {
 		if high != none {
 			sixteen = repeated("bytes16", 16)
 		}
-		return func(k *sixteenRows, line func(i int, bytes VecVirtual), done func(subs ...int)) {
+		return func(k *sixteenRows, line func(i int, bytes VecVirtual)) {
 			var bits [2][4]Op
 			if high != none {
 				bits = [2][4]Op{k.parked(0, k.lines(high)), k.parked(4, k.lines(high+16))}
 			}
 			for pair := range 4 {
-				lines := [2][4]VecVirtual{k.lines(disp + 32*pair), k.lines(disp + 32*pair + 16)}
-				for half := range 2 {
-					for chunk := range 2 {
-						for i, v := range lines[chunk] {
-							code := masked(v, nibble, 4*half)
-							if high != none {
-								// Bit 2*pair+half of each byte to bit 4.
-								VPORD(masked(bits[chunk][i], sixteen, 2*pair+half-4), code, code)
-							}
-							line(16*pair+8*half+4*chunk+i, code)
-						}
+				emitLine := func(half, chunk, i int, v VecVirtual) {
+					code := masked(v, nibble, 4*half)
+					if high != none {
+						// Bit 2*pair+half of each byte to bit 4.
+						VPORD(masked(bits[chunk][i], sixteen, 2*pair+half-4), code, code)
 					}
-					done(4*pair + 2*half)
+					line(16*pair+8*half+4*chunk+i, code)
+				}
+				for chunk := range 2 {
+					for i, v := range k.lines(disp + 32*pair + 16*chunk) {
+						emitLine(0, chunk, i, v)
+						emitLine(1, chunk, i, v)
+					}
 				}
 			}
 		}
@@ -224,7 +244,7 @@ func pairLines(disp, high int) func(add int) emitter {
 // sixLines reads 128 bytes of low 4 bits and 64 bytes of high 2 bits.
 func sixLines(add int) emitter {
 	nibble, upper, up := repeated("nibbles", 15), repeated("bytes48", 48), plus(add)
-	return func(k *sixteenRows, line func(i int, bytes VecVirtual), done func(subs ...int)) {
+	return func(k *sixteenRows, line func(i int, bytes VecVirtual)) {
 		for half := range 2 {
 			for chunk := range 2 {
 				bits := k.parked(0, k.lines(128+32*half+16*chunk))
@@ -237,7 +257,6 @@ func sixLines(add int) emitter {
 							up(code)
 							line(4*(8*half+4*high+j)+i, code)
 						}
-						done(8*half + 4*high + j)
 					}
 				}
 			}

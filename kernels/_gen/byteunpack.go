@@ -40,7 +40,7 @@ func unpackBytes(f byteFormat) {
 	emit := f.setup(add)
 	loop(count, 1, func() {
 		prefetchGroup(ahead, 16*f.blockBytes)
-		emit(k, func(i int, v VecVirtual) { VMOVDQU32(v, Mem{Base: panel, Disp: 64 * i}) }, func(...int) {})
+		emit(k, func(i int, v VecVirtual) { VMOVDQU32(v, Mem{Base: panel, Disp: 64 * i}) })
 		size := 512
 		if f.super {
 			size = 4096

@@ -2,22 +2,21 @@ package main
 
 import (
 	"fmt"
+	"iter"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// fewRows writes the products of formats with a few rows of activations: sixteen rows of weights become lines in registers,
-// as they would in a panel, and meet the words of all rows of activations there.
+// fewRows writes the products of formats with a few rows of activations: a block of sixteen rows is unpacked as into a panel,
+// but one that holds two blocks alone and so stays in the first-level cache. While one is met by all rows of activations the
+// next is unpacked and memory is asked for, a few instructions after each line of weights: shuffles, shifts and stores find
+// room between multiplications that a pass of their own would not leave them.
 func fewRows() {
 	for _, f := range byteFormats {
-		if f.super {
-			fewOfSupers(f, 4)
-			fewOfSupers(f, 8)
-		} else {
-			fewOfBlocks(f, 4)
-			fewOfBlocks(f, 8)
+		for _, n := range []int{4, 8, 16} {
+			few(f, n)
 		}
 	}
 }
@@ -25,36 +24,69 @@ func fewRows() {
 // narrowTile is ref.NarrowTileRows.
 const narrowTile = 4
 
-// fewFrame is what these kernels share. Tile i of four rows of activations is read from x[i].
+// The unpacked block, in bytes.
+const (
+	unpackedPairs = 16 * 64 // after scales of sub-blocks
+	unpackedD     = unpackedPairs + 8*64
+	unpackedM     = unpackedD + 64
+	unpackedLines = unpackedM + 64
+	unpackedBytes = unpackedLines + 64*64
+)
+
+// fewFrame is what a kernel for n rows of activations has in registers. Tile i of four rows is read from x[i].
 type fewFrame struct {
 	*sixteenRows
-	x     []GPVirtual
-	local Mem
+	f        byteFormat
+	n        int
+	x        []GPVirtual
+	from, to GPVirtual // the block that is met, and the one that is unpacked
+	sums     GPVirtual // of each row, as float32
+	ahead    GPVirtual // what is asked for next
+	emit     emitter
 }
 
-// word returns the address of word i of row t of a tile whose words up to it are narrowTile times as many.
+func (k *fewFrame) acc(t int) Mem { return Mem{Base: k.sums, Disp: 64 * t} }
+
+// word returns the address of word i of row t.
 func (k *fewFrame) word(i, t int) Mem {
 	return Mem{Base: k.x[t/narrowTile], Disp: 4 * (narrowTile*i + t%narrowTile)}
 }
 
-// emitFew writes a kernel for n rows. tileWords is how many words of a row a block has in a tile; with local memory the sums
-// are there.
-func emitFew(f byteFormat, n, tileWords, local int, setup func(k *fewFrame), block func(k *fewFrame, acc []VecVirtual)) {
-	name := fmt.Sprintf("few%s", f.name)
+func few(f byteFormat, n int) {
+	name := "few" + f.name
 	if n != narrowTile {
 		name += fmt.Sprintf("x%d", n)
 	}
-	TEXT(name, 0, "func(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes, count int)")
-	Doc(fmt.Sprintf("%s sets up to %d rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows", name, n),
-		"of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.")
+	TEXT(name, 0, "func(dst *float32, dstStride int, w *byte, groups, blocks int, tiles *int32, tileBytes, count int)")
+	Doc(fmt.Sprintf("%s sets up to %d rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with", name, n),
+		"as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.")
 	Pragma("noescape")
-	k := &fewFrame{sixteenRows: newSixteenRows(f.blockBytes)}
-	if local > 0 {
-		k.local = AllocLocal(local)
-	}
+	const parked = 8 * 64
+	left := AllocLocal(64 + 64 + 2*unpackedBytes + 64*n + parked) // the first word: blocks of the group
+	k := &fewFrame{sixteenRows: newSixteenRows(f.blockBytes), f: f, n: n, from: GP64(), to: GP64(), sums: GP64(), ahead: GP64()}
+	LEAQ(left.Offset(64+63), k.to)
+	ANDQ(I32(-64), k.to)
+	LEAQ(Mem{Base: k.to, Disp: unpackedBytes}, k.from)
+	LEAQ(Mem{Base: k.to, Disp: 2 * unpackedBytes}, k.sums)
+	k.park = Mem{Base: k.sums, Disp: 64 * n}
 	k.spread()
-	for i := range n / narrowTile {
+	MOVQ(k.size, k.ahead)
+	SHLQ(Imm(4), k.ahead) // the next group
+	ADDQ(k.w[0], k.ahead)
+	add := 0
+	if !f.super && !f.minima {
+		add = 128 - f.offset // what a tile's -128 times the sum of quants takes back
+	}
+	k.emit = f.setup(add)
+	pieces := 0
+	k.unpack(func() { pieces++ })
+
+	group, block, within, stored := label("group"), label("block"), label("within"), label("stored")
+	for range n / narrowTile {
 		k.x = append(k.x, GP64())
+	}
+	Label(group)
+	for i := range k.x {
 		if i == 0 {
 			Load(Param("tiles"), k.x[i])
 			continue
@@ -62,157 +94,122 @@ func emitFew(f byteFormat, n, tileWords, local int, setup func(k *fewFrame), blo
 		Load(Param("tileBytes"), k.x[i])
 		ADDQ(k.x[i-1], k.x[i])
 	}
-	blocks, ahead := GP64(), GP64()
-	MOVQ(k.size, ahead)
-	SHLQ(Imm(4), ahead) // the next group
-	ADDQ(k.w[0], ahead)
-	Load(Param("blocks"), blocks)
-	setup(k)
-	acc := zmms(n)
-	clearZ(acc...)
-	if local > 0 {
-		for t := range acc {
-			VMOVUPS(acc[t], k.local.Offset(64*t))
-		}
-	}
-	loop(blocks, 1, func() {
-		prefetchGroup(ahead, 16*f.blockBytes)
-		block(k, acc)
-		k.advance(f.blockBytes)
-		for _, x := range k.x {
-			ADDQ(imm(4*narrowTile*tileWords), x)
-		}
-	})
-	dst, stride, count, stored := load("dst"), load("dstStride"), load("count"), label("stored")
+	none, blocks := ZMM(), load("blocks")
+	MOVQ(blocks, left)
+	clearZ(none)
 	for t := range n {
-		if local > 0 {
-			VMOVUPS(k.local.Offset(64*t), acc[t])
-		}
-		VMOVUPS(acc[t], Mem{Base: dst})
-		ADDQ(stride, dst)
+		VMOVUPS(none, k.acc(t))
+	}
+	Label(block)
+	// The next block is that behind this one or the first of the next group; behind the last of all this one again.
+	by := GP64()
+	MOVQ(U32(f.blockBytes), by)
+	CMPQ(left, Imm(1))
+	JNE(LabelRef(within))
+	MOVQ(U32(0), by)
+	CMPQ(NewParamAddr("groups", 24), Imm(1))
+	JE(LabelRef(within))
+	LEAQ(Mem{Base: k.size3, Index: k.size3, Scale: 4, Disp: f.blockBytes}, by)
+	Label(within)
+	for _, p := range k.w {
+		ADDQ(by, p)
+	}
+	XCHGQ(k.from, k.to)
+	k.multiply(pieces)
+	for _, x := range k.x {
+		ADDQ(imm(4*narrowTile*k.f.tileWords()), x)
+	}
+	ADDQ(imm(16*f.blockBytes), k.ahead)
+	SUBQ(imm(1), left)
+	JNZ(LabelRef(block))
+
+	dst, stride := load("dst"), load("dstStride")
+	next := GP64()
+	LEAQ(Mem{Base: dst, Disp: 64}, next)
+	Store(next, Param("dst"))
+	for t := range n {
+		v := ZMM()
+		VMOVUPS(k.acc(t), v)
+		VMOVUPS(v, Mem{Base: dst})
 		if t < n-1 {
-			CMPQ(count, Imm(uint64(t+1)))
+			CMPQ(NewParamAddr("count", 56), Imm(uint64(t+1)))
 			JLE(LabelRef(stored))
 		}
+		ADDQ(stride, dst)
 	}
 	Label(stored)
+	SUBQ(imm(1), NewParamAddr("groups", 24))
+	JNZ(LabelRef(group))
 	ret()
 }
 
-// fewOfBlocks: of each block a tile holds, for each row, its scale, -128 times the sum of quants, the sum as float32 and
-// eight words of quants.
-func fewOfBlocks(f byteFormat, n int) {
-	var emit emitter
-	setup := func(*fewFrame) {
-		add := 0
-		if !f.minima {
-			add = 128 - f.offset
+// unpack writes the block at w to where to points. It calls pause after every few instructions.
+func (k *fewFrame) unpack(pause func()) {
+	at := func(disp int) Mem { return Mem{Base: k.to, Disp: disp} }
+	k.pause = pause
+	if k.f.super {
+		k.unpackSuperScales(at)
+	} else {
+		d, m := k.f.scales(k.sixteenRows)
+		VMOVUPS(d, at(unpackedD))
+		if m != nil {
+			VMOVUPS(m, at(unpackedM))
 		}
-		emit = f.setup(add)
 	}
-	emitFew(f, n, 11, 0, setup, func(k *fewFrame, acc []VecVirtual) {
-		sum := zmms(n)
-		for t := range sum {
-			if f.minima {
-				clearZ(sum[t])
-			} else {
-				VPBROADCASTD(k.word(1, t), sum[t])
-			}
-		}
-		emit(k.sixteenRows, func(i int, v VecVirtual) {
-			for t := range sum {
-				VPDPBUSD_BCST(k.word(3+i, t), v, sum[t])
-			}
-		}, nil)
-		d, m := f.scales(k.sixteenRows)
-		finish := func(scale VecVirtual, t int, fma func(both VecVirtual)) {
-			both := ZMM()
-			VMULPS_BCST(k.word(0, t), scale, both)
-			fma(both)
-		}
-		for t := range sum {
-			finish(d, t, func(both VecVirtual) {
-				VCVTDQ2PS(sum[t], sum[t])
-				VFMADD231PS(sum[t], both, acc[t])
-			})
-		}
-		if f.minima {
-			for t := range acc {
-				finish(m, t, func(both VecVirtual) { VFMADD231PS_BCST(k.word(2, t), both, acc[t]) })
-			}
-		}
+	pause()
+	k.emit(k.sixteenRows, func(i int, v VecVirtual) {
+		VMOVDQU32(v, at(unpackedLines+64*i))
+		pause()
 	})
+	k.pause = nil
 }
 
-// fewOfSupers: of each super-block a tile holds, for each row, its scale, eight pairs of sums of 16 quants, four of sums of
-// 32, and 64 words of quants. What is used once in a super-block waits in memory, which is the first-level cache.
-func fewOfSupers(f byteFormat, n int) {
-	const lines = 8 // of bits, parked
-	var emit emitter
-	var corrections, scale Mem
-	emitFew(f, n, superTile, 64*(lines+2*n+2), func(k *fewFrame) {
-		k.park = k.local
-		k.local = k.local.Offset(64 * lines)
-		corrections, scale = k.local.Offset(64*n), k.local.Offset(128*n)
-		emit = f.setup(0)
-	}, func(k *fewFrame, _ []VecVirtual) {
-		s := f.superScales(k.sixteenRows)
-		total := zmms(n)
-		clearZ(total...)
-		pairs, pairAt, first := s.pairs(f.offset)
-		for i := range pairs {
-			pair := pairAt(i)
-			for t := range total {
-				VPDPWSSD_BCST(k.word(first+i, t), pair, total[t])
-			}
-		}
-		VMOVUPS(s.d, scale)
-		if f.minima {
-			VMOVUPS(s.m, scale.Offset(64))
-		}
-		if f.minima {
-			for t := range total {
-				VCVTDQ2PS(total[t], total[t])
-				VMOVUPS(total[t], corrections.Offset(64*t))
-				clearZ(total[t])
-			}
-		}
-		per := 16
-		if f.name != "Q2_K" && f.name != "Q3_K" && f.name != "Q6_K" {
-			per = 32
-		}
-		var sum []VecVirtual
-		emit(k.sixteenRows, func(i int, v VecVirtual) {
-			if 4*i%per == 0 {
-				sum = zmms(n)
-				clearZ(sum...)
-			}
-			for t := range sum {
-				VPDPBUSD_BCST(k.word(superWords+i, t), v, sum[t])
-			}
-		}, func(subs ...int) {
-			scale := s.scale(subs[0])
-			for t := range sum {
-				VPMULLD(scale, sum[t], sum[t])
-				VPADDD(sum[t], total[t], total[t])
-			}
-		})
-		d, m := ZMM(), ZMM()
-		VMOVUPS(scale, d)
-		if f.minima {
-			VMOVUPS(scale.Offset(64), m)
-		}
-		for t := range total {
-			both, acc := ZMM(), ZMM()
-			VMULPS_BCST(k.word(0, t), d, both)
-			VCVTDQ2PS(total[t], total[t])
-			VMOVUPS(k.local.Offset(64*t), acc)
-			VFMADD231PS(total[t], both, acc)
-			if f.minima {
-				VMULPS_BCST(k.word(0, t), m, both)
-				VFMADD231PS(corrections.Offset(64*t), both, acc)
-			}
-			VMOVUPS(acc, k.local.Offset(64*t))
-		}
+func (k *fewFrame) unpackSuperScales(at func(disp int) Mem) {
+	s := k.f.superScales(k.sixteenRows)
+	VMOVUPS(s.d, at(unpackedD))
+	if k.f.minima {
+		VMOVUPS(s.m, at(unpackedM))
+	}
+	for sub := 0; sub < 16; sub += k.f.per() / 16 {
+		VMOVDQU32(s.scale(sub), at(64*sub))
+		k.pause()
+	}
+	pairs, pairAt, _ := s.pairs(k.f.offset)
+	for i := range pairs {
+		VMOVDQU32(pairAt(i), at(unpackedPairs+64*i))
+		k.pause()
+	}
+}
+
+// multiply meets the block at from with all rows, eight after eight, and unpacks the next one meanwhile, which takes so
+// many pieces.
+func (k *fewFrame) multiply(pieces int) {
+	next, stop := iter.Pull(func(yield func(struct{}) bool) {
+		k.unpack(func() { yield(struct{}{}) })
 	})
+	defer stop()
+	written, asked, met := 0, 0, 0
+	lines, ask := k.f.lines()*((k.n+7)/8), (16*k.f.blockBytes+63)/64
+	beside := func() { // what is written after a line
+		met++
+		for ; written < met*(pieces+1)/lines; written++ {
+			next()
+		}
+		for ; asked < met*ask/lines; asked++ {
+			PREFETCHT1(Mem{Base: k.ahead, Disp: 64 * asked})
+			// The block after the one that is unpacked has been asked for so: it comes closer, sixteen rows a line each.
+			if near := asked / 16 * 64; near < k.f.blockBytes+63 {
+				PREFETCHT0(k.at(asked%16, k.f.blockBytes+near))
+			}
+		}
+	}
+	for first := 0; first < k.n; first += 8 {
+		if n := min(8, k.n-first); k.f.super {
+			k.meetSuper(first, n, beside)
+		} else {
+			k.meet(first, n, beside)
+		}
+	}
+	for _, more := next(); more; _, more = next() {
+	}
 }

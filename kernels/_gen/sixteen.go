@@ -11,7 +11,8 @@ import (
 type sixteenRows struct {
 	w           [4]GPVirtual
 	size, size3 GPVirtual
-	park        Mem // where lines wait for their use; none: in registers
+	park        Mem    // where lines wait for their use; none: in registers
+	pause       func() // called after every few instructions; may be nil
 }
 
 // parked returns four lines where they wait for their use, the first being number i there.
@@ -48,6 +49,13 @@ func (k *sixteenRows) spread() {
 	}
 }
 
+// paused calls pause.
+func (k *sixteenRows) paused() {
+	if k.pause != nil {
+		k.pause()
+	}
+}
+
 // advance moves on by n bytes.
 func (k *sixteenRows) advance(n int) {
 	for _, p := range k.w {
@@ -78,6 +86,7 @@ func (k *sixteenRows) lines(disp int) [4]VecVirtual {
 		for quarter := 1; quarter < 4; quarter++ {
 			VINSERTI32X4(Imm(uint64(quarter)), k.at(4*quarter+i, disp), v[i], v[i])
 		}
+		k.paused()
 	}
 	a, b := ZMM(), ZMM()
 	VPUNPCKLDQ(v[1], v[0], a)
@@ -88,6 +97,7 @@ func (k *sixteenRows) lines(disp int) [4]VecVirtual {
 	VPUNPCKHQDQ(b, a, a)
 	VPUNPCKLQDQ(v[3], v[1], v[2])
 	VPUNPCKHQDQ(v[3], v[1], v[3])
+	k.paused()
 	return [4]VecVirtual{v[0], a, v[2], v[3]}
 }
 
@@ -98,6 +108,9 @@ func (k *sixteenRows) halves(disp int) VecVirtual {
 		clearZ(part)
 		for r := range 8 {
 			VPINSRW(Imm(uint64(r)), k.at(8*i+r, disp), part.AsX(), part.AsX())
+			if r%4 == 3 {
+				k.paused()
+			}
 		}
 	}
 	VINSERTI32X4(Imm(1), x[1], x[0], x[0])

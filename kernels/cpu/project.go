@@ -64,7 +64,7 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	}
 	t.allocate()
 	if t.floats || t.forms[ref.Blocks] || t.forms[ref.Supers] {
-		b.eachRow(rowOp{run: prepareRows, x: x, side: t.tiles || t.fours}, x.Rows, x.Cols)
+		b.eachRow(rowOp{run: prepareRows, x: x, side: t.tiles || t.narrow || t.fours}, x.Rows, x.Cols)
 	} else {
 		b.begin()
 	}

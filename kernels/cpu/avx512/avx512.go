@@ -19,32 +19,33 @@ const Built = true
 
 type (
 	rowsKernel   func(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
-	fewKernel    func(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes, count int)
+	fewKernel    func(dst *float32, dstStride int, w *byte, groups, blocks int, tiles *int32, tileBytes, count int)
 	unpackKernel func(panel *uint8, scales *int8, mins *int16, d, m *float32, w *byte, blocks int)
 	mulKernel    func(dst *float32, dstStride int, panel *uint8, scales *int8, mins *int16, d, m *float32, blocks int, tiles *int32, count int)
 )
 
-// kernel is the assembly of a format. few takes up to four rows of activations, few8 eight. rows is nil where avx2's is as fast.
+// kernel is the assembly of a format. few has kernels for up to four, eight and sixteen rows of activations. rows is nil where
+// avx2's is as fast.
 type kernel struct {
-	rows      rowsKernel
-	few, few8 fewKernel
-	unpack    unpackKernel
+	rows   rowsKernel
+	few    [3]fewKernel
+	unpack unpackKernel
 }
 
 var kernels = [...]kernel{
-	quant.Q4_0:   {few: fewQ4_0, few8: fewQ4_0x8, unpack: unpackQ4_0},
-	quant.Q4_1:   {few: fewQ4_1, few8: fewQ4_1x8, unpack: unpackQ4_1},
-	quant.Q5_0:   {few: fewQ5_0, few8: fewQ5_0x8, unpack: unpackQ5_0},
-	quant.Q5_1:   {few: fewQ5_1, few8: fewQ5_1x8, unpack: unpackQ5_1},
-	quant.Q8_0:   {few: fewQ8_0, few8: fewQ8_0x8, unpack: unpackQ8_0},
-	quant.IQ4_NL: {few: fewIQ4_NL, few8: fewIQ4_NLx8, unpack: unpackIQ4_NL},
-	quant.MXFP4:  {few: fewMXFP4, few8: fewMXFP4x8, unpack: unpackMXFP4},
-	quant.Q2_K:   {rows: rowsQ2_K, few: fewQ2_K, few8: fewQ2_Kx8, unpack: unpackQ2_K},
-	quant.Q3_K:   {rows: rowsQ3_K, few: fewQ3_K, few8: fewQ3_Kx8, unpack: unpackQ3_K},
-	quant.Q4_K:   {rows: rowsQ4_K, few: fewQ4_K, few8: fewQ4_Kx8, unpack: unpackQ4_K},
-	quant.Q5_K:   {rows: rowsQ5_K, few: fewQ5_K, few8: fewQ5_Kx8, unpack: unpackQ5_K},
-	quant.Q6_K:   {rows: rowsQ6_K, few: fewQ6_K, few8: fewQ6_Kx8, unpack: unpackQ6_K},
-	quant.IQ4_XS: {rows: rowsIQ4_XS, few: fewIQ4_XS, few8: fewIQ4_XSx8, unpack: unpackIQ4_XS},
+	quant.Q4_0:   {few: [3]fewKernel{fewQ4_0, fewQ4_0x8, fewQ4_0x16}, unpack: unpackQ4_0},
+	quant.Q4_1:   {few: [3]fewKernel{fewQ4_1, fewQ4_1x8, fewQ4_1x16}, unpack: unpackQ4_1},
+	quant.Q5_0:   {few: [3]fewKernel{fewQ5_0, fewQ5_0x8, fewQ5_0x16}, unpack: unpackQ5_0},
+	quant.Q5_1:   {few: [3]fewKernel{fewQ5_1, fewQ5_1x8, fewQ5_1x16}, unpack: unpackQ5_1},
+	quant.Q8_0:   {few: [3]fewKernel{fewQ8_0, fewQ8_0x8, fewQ8_0x16}, unpack: unpackQ8_0},
+	quant.IQ4_NL: {few: [3]fewKernel{fewIQ4_NL, fewIQ4_NLx8, fewIQ4_NLx16}, unpack: unpackIQ4_NL},
+	quant.MXFP4:  {few: [3]fewKernel{fewMXFP4, fewMXFP4x8, fewMXFP4x16}, unpack: unpackMXFP4},
+	quant.Q2_K:   {rows: rowsQ2_K, few: [3]fewKernel{fewQ2_K, fewQ2_Kx8, fewQ2_Kx16}, unpack: unpackQ2_K},
+	quant.Q3_K:   {rows: rowsQ3_K, few: [3]fewKernel{fewQ3_K, fewQ3_Kx8, fewQ3_Kx16}, unpack: unpackQ3_K},
+	quant.Q4_K:   {rows: rowsQ4_K, few: [3]fewKernel{fewQ4_K, fewQ4_Kx8, fewQ4_Kx16}, unpack: unpackQ4_K},
+	quant.Q5_K:   {rows: rowsQ5_K, few: [3]fewKernel{fewQ5_K, fewQ5_Kx8, fewQ5_Kx16}, unpack: unpackQ5_K},
+	quant.Q6_K:   {rows: rowsQ6_K, few: [3]fewKernel{fewQ6_K, fewQ6_Kx8, fewQ6_Kx16}, unpack: unpackQ6_K},
+	quant.IQ4_XS: {rows: rowsIQ4_XS, few: [3]fewKernel{fewIQ4_XS, fewIQ4_XSx8, fewIQ4_XSx16}, unpack: unpackIQ4_XS},
 }
 
 // RowsQuant is ref.RowsQuant, for formats of super-blocks.
@@ -68,6 +69,9 @@ func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) {
 	}
 }
 
+// fewWork is how many multiply-adds a call computes at most, because Go cannot preempt it, unless sixteen rows are more.
+const fewWork = 4 << 20
+
 // FewRows sets element r of row t of dst, rows being stride elements apart, to what ref.RowsQuant makes of row r of the
 // weights and row t of x, which must have narrow tiles. rows is the number of rows of weights.
 func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
@@ -87,17 +91,23 @@ func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref
 	tiles := x.Tiles[:ref.TilesLen(count, x.Cols, x.BlockLen)]
 	reads(tiles)
 	tileLen := ref.TilesLen(ref.NarrowTileRows, x.Cols, x.BlockLen)
-	k := kernels[t]
-	for n := 0; n < rows; n += ref.PanelRows {
-		n = min(n, rows-ref.PanelRows) // the last rows perhaps twice, with the same bits
-		for i := 0; i < count; {
-			kernel, most := k.few, ref.NarrowTileRows
-			if count-i > ref.NarrowTileRows {
-				kernel, most = k.few8, 2*ref.NarrowTileRows
-			}
-			kernel(&dst[i*stride+n], 4*stride, &w[n*size], blocks, &tiles[i/ref.NarrowTileRows*tileLen], 4*tileLen, min(most, count-i))
-			i += most
+	for i := 0; i < count; {
+		kernel, most := kernels[t].few[0], ref.NarrowTileRows
+		switch {
+		case count-i > 12: // twelve are faster as eight and four
+			kernel, most = kernels[t].few[2], 16
+		case count-i > 4:
+			kernel, most = kernels[t].few[1], 8
 		}
+		most = min(most, count-i)
+		per := max(1, fewWork/(ref.PanelRows*x.Cols*most))
+		for n := 0; n < rows; {
+			n = min(n, rows-ref.PanelRows) // the last rows perhaps twice, with the same bits
+			groups := min(per, (rows-n)/ref.PanelRows)
+			kernel(&dst[i*stride+n], 4*stride, &w[n*size], groups, blocks, &tiles[i/ref.NarrowTileRows*tileLen], 4*tileLen, most)
+			n += groups * ref.PanelRows
+		}
+		i += most
 	}
 }
 

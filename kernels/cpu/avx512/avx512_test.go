@@ -61,6 +61,24 @@ func TestQuantized(t *testing.T) {
 	}
 }
 
+// TestFewRowsCut takes more rows of weights than a call of the assembly computes, the last ones not a whole group.
+func TestFewRowsCut(t *testing.T) {
+	need(t)
+	const rows, cols, count = 72, 8192, 16
+	for _, typ := range []quant.Type{quant.Q4_0, quant.Q6_K} {
+		r := kerneltest.Rand()
+		w := kerneltest.Weights(r, typ, kerneltest.Normal, rows, cols)
+		x := kerneltest.NarrowQuants(kerneltest.Floats(r, kerneltest.Normal, count*cols), count, ref.FormOf(typ).BlockLen())
+		got, want := make([]float32, count*rows), make([]float32, rows)
+		FewRows(typ, got, rows, w, rows, &x)
+		for i := range count {
+			one := x.Rows(i, 1)
+			ref.RowsQuant(typ, want, w, &one)
+			kerneltest.Equal(t, typ.String(), got[i*rows:][:rows], want)
+		}
+	}
+}
+
 func TestMulFloats(t *testing.T) {
 	need(t)
 	kerneltest.TestMulFloats(t, MulFloats)

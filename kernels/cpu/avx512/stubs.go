@@ -134,161 +134,239 @@ func rowsQ6_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *flo
 //go:noescape
 func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
 
-// fewQ4_0 sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ4_0 sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ4_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ4_0x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ4_0x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ4_0x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ4_1 sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ4_0x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ4_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ4_1x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ4_1 sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ4_1x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_1(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ5_0 sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ4_1x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ5_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_1x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ5_0x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ4_1x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ5_0x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_1x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ5_1 sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ5_0 sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ5_1(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ5_1x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ5_0x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ5_1x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ8_0 sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ5_0x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ8_0(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ8_0x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ5_1 sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ8_0x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_1(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewIQ4_NL sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ5_1x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewIQ4_NL(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_1x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewIQ4_NLx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ5_1x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewIQ4_NLx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_1x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewMXFP4 sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ8_0 sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewMXFP4(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ8_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewMXFP4x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ8_0x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewMXFP4x8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ8_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ2_K sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ8_0x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ2_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ8_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ2_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewIQ4_NL sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ2_Kx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewIQ4_NL(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ3_K sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewIQ4_NLx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ3_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewIQ4_NLx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ3_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewIQ4_NLx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ3_Kx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewIQ4_NLx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ4_K sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewMXFP4 sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ4_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewMXFP4(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ4_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewMXFP4x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ4_Kx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewMXFP4x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ5_K sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewMXFP4x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ5_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewMXFP4x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ5_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ2_K sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ5_Kx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ2_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ6_K sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ2_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ6_K(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ2_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewQ6_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ2_Kx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewQ6_Kx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ2_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewIQ4_XS sets up to 4 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ3_K sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewIQ4_XS(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ3_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
-// fewIQ4_XSx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of sixteen rows of weights with as many rows
-// of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// fewQ3_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
 //go:noescape
-func fewIQ4_XSx8(dst *float32, dstStride int, w *byte, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ3_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ3_Kx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ3_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ4_K sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ4_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ4_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ4_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ4_Kx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ4_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ5_K sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ5_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ5_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ5_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ5_Kx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ5_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ6_K sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ6_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ6_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ6_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ6_Kx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ6_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewIQ4_XS sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewIQ4_XS(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewIQ4_XSx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewIQ4_XSx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewIQ4_XSx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewIQ4_XSx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
 // mulFloats multiplies rows rows of weights, a multiple of four, with count rows of activations, all of cols columns, a
 // multiple of sixteen: ref.MulFloats. dstStride is in bytes.
