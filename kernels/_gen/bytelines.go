@@ -33,6 +33,20 @@ func (f *byteFormat) per() int {
 	return 32
 }
 
+// paired says whether two sums share a word where a few rows are met, and which mark forbids it. Weights from -4 to 3 or from 0 to 3
+// need none: 16*127*4 fits 16 bits.
+func (f *byteFormat) paired() (is bool, mark int) {
+	switch f.name {
+	case "Q4_K", "Q6_K":
+		return true, quiet16
+	case "Q5_K":
+		return true, quiet32
+	case "Q2_K", "Q3_K":
+		return true, 0
+	}
+	return false, 0
+}
+
 // lines is how many lines a block has, tileWords how many words it has of a row in a tile of activations.
 func (f *byteFormat) lines() int {
 	if f.super {

@@ -12,6 +12,7 @@ import (
 type superScales struct {
 	d, m  VecVirtual                        // m is nil in formats without minima
 	scale func(sub int) VecVirtual          // of sixteen weights, as 32-bit integers
+	both  func(turn int) VecVirtual         // of two runs of weights in a word, the first one's in the upper half; nil where no kernel asks
 	pair  func(line, factor int) VecVirtual // what meets two sums of 16 quants: minima, or scales times -factor
 	wide  func(line int) VecVirtual         // minima that meet two sums of 32 quants, where a minimum is for so many; nil elsewhere
 }
@@ -43,6 +44,11 @@ func shuffled(v VecVirtual, order [4]int) VecVirtual {
 
 func unsignedScale(v VecVirtual, i int) VecVirtual { return shuffled(v, [4]int{i, none, none, none}) }
 
+// unsignedScales returns byte i of each word in its upper half and the next one in the lower.
+func unsignedScales(v VecVirtual, i int) VecVirtual {
+	return shuffled(v, [4]int{i + 1, none, i, none})
+}
+
 func signedScale(v VecVirtual, i int) VecVirtual {
 	out := shuffled(v, [4]int{none, none, none, i})
 	VPSRAD(Imm(24), out, out)
@@ -66,6 +72,11 @@ func signedScales(d VecVirtual, v [4]VecVirtual) *superScales {
 	return &superScales{
 		d:     d,
 		scale: func(sub int) VecVirtual { return signedScale(v[sub/4], sub%4) },
+		both: func(turn int) VecVirtual {
+			out := shuffled(v[turn/2], [4]int{none, turn%2*2 + 1, none, turn % 2 * 2})
+			VPSRAW(Imm(8), out, out)
+			return out
+		},
 		pair: func(line, factor int) VecVirtual {
 			return scaled(shuffled(v[line/2], [4]int{none, line % 2 * 2, none, line%2*2 + 1}), factor)
 		},
@@ -99,6 +110,7 @@ func scalesQ2(k *sixteenRows) *superScales {
 	return &superScales{
 		d: d, m: negated(m),
 		scale: func(sub int) VecVirtual { return unsignedScale(scales[sub/4], sub%4) },
+		both:  func(turn int) VecVirtual { return unsignedScales(scales[turn/2], turn%2*2) },
 		pair: func(line, _ int) VecVirtual {
 			return shuffled(mins[line/2], [4]int{line % 2 * 2, none, line%2*2 + 1, none})
 		},
@@ -136,6 +148,7 @@ func scalesQ4(k *sixteenRows) *superScales {
 	return &superScales{
 		d: d, m: negated(m),
 		scale: func(sub int) VecVirtual { return unsignedScale(scales[sub/8], sub/2%4) },
+		both:  func(turn int) VecVirtual { return unsignedScales(scales[turn/2], turn%2*2) },
 		wide: func(line int) VecVirtual {
 			return shuffled(mins[line/2], [4]int{line % 2 * 2, none, line%2*2 + 1, none})
 		},

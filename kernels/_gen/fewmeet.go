@@ -53,9 +53,8 @@ func (k *fewFrame) meet(first, n int, beside func()) {
 }
 
 // meetSuper meets a super-block with n rows. Of each row a tile holds its scale, eight pairs of sums of 16 quants, four of sums
-// of 32, and 64 words of quants.
+// of 32, starts, a mark, and 64 words of quants.
 func (k *fewFrame) meetSuper(first, n int, beside func()) {
-	at := func(disp int) Mem { return Mem{Base: k.from, Disp: disp} }
 	totals := zmms(n)
 	pairs := func() {
 		lines, word := 8, 1
@@ -64,7 +63,7 @@ func (k *fewFrame) meetSuper(first, n int, beside func()) {
 		}
 		for i := range lines {
 			pair := ZMM()
-			VMOVDQU32(at(unpackedPairs+64*i), pair)
+			VMOVDQU32(Mem{Base: k.from, Disp: unpackedPairs + 64*i}, pair)
 			for t, total := range totals {
 				VPDPWSSD_BCST(k.word(word+i, first+t), pair, total)
 			}
@@ -75,25 +74,34 @@ func (k *fewFrame) meetSuper(first, n int, beside func()) {
 		VFMADD231PS(totals[t], both, acc)
 	}
 	clearZ(totals...)
-	if !k.f.minima {
-		pairs()
-	}
-	per := k.f.per()
-	for sub := range 256 / per {
-		sum := zmms(n)
-		clearZ(sum...)
-		k.dots(sub*per/4, per/4, superWords, first, sum, beside)
-		scale := ZMM()
-		VMOVDQU32(at(64*sub*per/16), scale)
-		for t := range sum {
-			VPMULLD(scale, sum[t], sum[t])
-			VPADDD(sum[t], totals[t], totals[t])
+	if paired, mark := k.f.paired(); paired {
+		k.paired(first, totals, beside)
+		if mark > 0 {
+			k.again(mark, first, totals)
 		}
+	} else {
+		pairs()
+		k.whole(first, totals, beside)
 	}
 	k.finish(unpackedD, first, n, add)
 	if k.f.minima {
 		clearZ(totals...)
 		pairs()
 		k.finish(unpackedM, first, n, add)
+	}
+}
+
+// whole adds the integer products of a super-block to totals, each sum multiplied by its scale as a word.
+func (k *fewFrame) whole(first int, totals []VecVirtual, beside func()) {
+	per := k.f.per()
+	for sub := range 256 / per {
+		sum, scale := zmms(len(totals)), ZMM()
+		clearZ(sum...)
+		k.dots(sub*per/4, per/4, superWords, first, sum, beside)
+		VMOVDQU32(Mem{Base: k.from, Disp: 64 * sub * per / 16}, scale)
+		for t := range sum {
+			VPMULLD(scale, sum[t], sum[t])
+			VPADDD(sum[t], totals[t], totals[t])
+		}
 	}
 }

@@ -38,6 +38,7 @@ type fewFrame struct {
 	*sixteenRows
 	f        byteFormat
 	n        int
+	local    Mem
 	x        []GPVirtual
 	from, to GPVirtual // the block that is met, and the one that is unpacked
 	sums     GPVirtual // of each row, as float32
@@ -62,8 +63,8 @@ func few(f byteFormat, n int) {
 		"as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.")
 	Pragma("noescape")
 	const parked = 8 * 64
-	left := AllocLocal(64 + 64 + 2*unpackedBytes + 64*n + parked) // the first word: blocks of the group
-	k := &fewFrame{sixteenRows: newSixteenRows(f.blockBytes), f: f, n: n, from: GP64(), to: GP64(), sums: GP64(), ahead: GP64()}
+	left := AllocLocal(64 + 64 + 2*unpackedBytes + 64*n + parked) // the first words: blocks of the group, fewLive, fewAhead
+	k := &fewFrame{sixteenRows: newSixteenRows(f.blockBytes), f: f, n: n, local: left, from: GP64(), to: GP64(), sums: GP64(), ahead: GP64()}
 	LEAQ(left.Offset(64+63), k.to)
 	ANDQ(I32(-64), k.to)
 	LEAQ(Mem{Base: k.to, Disp: unpackedBytes}, k.from)
@@ -74,10 +75,13 @@ func few(f byteFormat, n int) {
 	SHLQ(Imm(4), k.ahead) // the next group
 	ADDQ(k.w[0], k.ahead)
 	add := 0
-	if !f.super && !f.minima {
+	if !f.minima {
 		add = 128 - f.offset // what a tile's -128 times the sum of quants takes back
 	}
 	k.emit = f.setup(add)
+	if _, mark := f.paired(); mark > 0 {
+		k.live()
+	}
 	pieces := 0
 	k.unpack(func() { pieces++ })
 
@@ -170,11 +174,22 @@ func (k *fewFrame) unpackSuperScales(at func(disp int) Mem) {
 	if k.f.minima {
 		VMOVUPS(s.m, at(unpackedM))
 	}
-	for sub := 0; sub < 16; sub += k.f.per() / 16 {
-		VMOVDQU32(s.scale(sub), at(64*sub))
-		k.pause()
+	paired, _ := k.f.paired()
+	if paired {
+		for turn := range 128 / k.f.per() {
+			VMOVDQU32(s.both(turn), at(64*turn))
+			k.pause()
+		}
+		if !k.f.minima {
+			return // sums start with offsets
+		}
+	} else {
+		for sub := 0; sub < 16; sub += k.f.per() / 16 {
+			VMOVDQU32(s.scale(sub), at(64*sub))
+			k.pause()
+		}
 	}
-	pairs, pairAt, _ := s.pairs(k.f.offset)
+	pairs, pairAt, _ := s.pairs(128)
 	for i := range pairs {
 		VMOVDQU32(pairAt(i), at(unpackedPairs+64*i))
 		k.pause()

@@ -12,20 +12,20 @@ import (
 
 // extremes multiplies the largest weights with the largest activations: no intermediate may saturate.
 func extremes(t *testing.T, typ quant.Type, f func(dst []float32, w []byte, x *ref.Quants)) {
-	eachExtreme(typ, 8, 1, func(what string, w []byte, x *ref.Quants) {
+	eachExtreme(typ, 8, func(what string, w []byte, values []float32) {
 		want, got := make([]float32, 8), make([]float32, 8)
-		ref.RowsQuant(typ, want, w, x)
-		f(got, w, x)
+		x := Quants(values, 1, typ.Info().BlockLen)
+		ref.RowsQuant(typ, want, w, &x)
+		f(got, w, &x)
 		Equal(t, what, got, want)
 	})
 }
 
-// eachExtreme calls f with rows rows of two blocks of the same byte, but for their scales, and with each row of extremeValues, count times.
-func eachExtreme(typ quant.Type, rows, count int, f func(what string, w []byte, x *ref.Quants)) {
+// eachExtreme calls f with rows rows of two blocks of the same byte, but for their scales, and with each row of extremeValues.
+func eachExtreme(typ quant.Type, rows int, f func(what string, w []byte, values []float32)) {
 	info := typ.Info()
 	for _, code := range []byte{0xff, 0x00, 0x80, 0x7f, 0x88, 0x77} {
 		for kind, values := range extremeValues(2 * info.BlockLen) {
-			x := Quants(slices.Repeat(values, count), count, info.BlockLen)
 			w := Weights(Rand(), typ, Normal, rows, len(values))
 			for b := 0; b < len(w); b += info.BlockBytes {
 				block := w[b : b+info.BlockBytes]
@@ -37,7 +37,7 @@ func eachExtreme(typ quant.Type, rows, count int, f func(what string, w []byte, 
 					copy(block[at:at+2], kept[at:at+2])
 				}
 			}
-			f(fmt.Sprintf("%s of bytes %#02x times %s", typ, code, kind), w, &x)
+			f(fmt.Sprintf("%s of bytes %#02x times %s", typ, code, kind), w, values)
 		}
 	}
 }
@@ -86,12 +86,37 @@ func panelExtremes(t *testing.T, typ quant.Type, unpack func(p *ref.Panel, w []b
 ) {
 	p := newPanel(2 * typ.Info().BlockLen)
 	const count = 4 // a whole tile: what other rows of it leave there counts too
-	eachExtreme(typ, ref.PanelRows, count, func(what string, w []byte, x *ref.Quants) {
+	eachExtreme(typ, ref.PanelRows, func(what string, w []byte, values []float32) {
+		x := Quants(slices.Repeat(values, count), count, typ.Info().BlockLen)
 		want, got := make([]float32, ref.PanelRows), make([]float32, count*ref.PanelRows)
 		one := x.Rows(0, 1)
 		ref.RowsQuant(typ, want, w, &one)
 		unpack(p, w, ref.PanelRows, x.Cols)
-		mul(got, ref.PanelRows, p, x)
+		mul(got, ref.PanelRows, p, &x)
 		Equal(t, what, got, slices.Repeat(want, count))
+	})
+}
+
+// fewExtremes is extremes for a few rows: all of them extreme, then one alone beside rows of zeros.
+func fewExtremes(t *testing.T, typ quant.Type, few func(dst []float32, stride int, w []byte, rows int, x *ref.Quants)) {
+	const rows, all = ref.PanelRows, -1
+	eachExtreme(typ, rows, func(what string, w []byte, values []float32) {
+		one := Quants(values, 1, typ.Info().BlockLen)
+		extreme := make([]float32, rows)
+		ref.RowsQuant(typ, extreme, w, &one)
+		for _, count := range []int{3, 8, 16} {
+			for alone := all; alone < count; alone += 3 { // one in each tile of four
+				input, want := make([]float32, count*len(values)), make([]float32, count*rows)
+				for i := range count {
+					if alone == all || alone == i {
+						copy(input[i*len(values):], values)
+						copy(want[i*rows:], extreme)
+					}
+				}
+				x, got := NarrowQuants(input, count, typ.Info().BlockLen), make([]float32, count*rows)
+				few(got, rows, w, rows, &x)
+				Equal(t, fmt.Sprintf("%s, %d rows, row %d alone", what, count, alone), got, want)
+			}
+		}
 	})
 }

@@ -39,4 +39,5 @@ func TestFewRows(t *testing.T, typ quant.Type, few func(dst []float32, stride in
 			}
 		}
 	}
+	fewExtremes(t, typ, few)
 }
