@@ -9,11 +9,12 @@ import (
 // Scores and mix on a cache where it lies: sixteen positions at each of four places. Keys and values are converted in
 // registers, and those of the next tile at the same place are asked for on the way.
 
-// attentionPaged writes them for halves and for both quantized types, in registers of eight lanes: two hold the keys of a place.
+// attentionPaged writes them for halves and for both quantized types, in registers of eight lanes: two hold the keys of a place. attentionPaged512
+// does so in registers of sixteen.
 func (b blocks) attentionPaged() {
 	b.scoresHalves()
 	b.mixHalves()
-	for _, f := range []cacheBlocks{{"Q8_0", 34}, {"Q4_0", 18}} {
+	for _, f := range quantizedCaches {
 		b.scoresQuants(f)
 		b.mixQuants(f)
 	}
@@ -78,14 +79,15 @@ func (b blocks) scoresHalves() {
 	stride := load("stride")
 	SHLQ(Imm(1), stride)
 	b.eachScores(func(first int, rows []Mem, sum []VecVirtual) {
-		place, n := first/2, len(sum)/len(rows)/2
+		per := 64 / b.bytes // registers of a place's keys
+		place, n := first/per, len(sum)/len(rows)/per
 		keys, row, dim := places("keys", place, n), GP64(), load("dim")
 		XORQ(row, row)
 		next := newAhead(place, n)
 		loop(dim, 2, func() {
 			for d := range 2 {
 				b.meet(sum, elements(rows, d), func(i int, to VecVirtual) {
-					VCVTPH2PS(Mem{Base: keys[i/2], Index: row, Scale: 1, Disp: 16 * (i % 2)}, to)
+					VCVTPH2PS(Mem{Base: keys[i/per], Index: row, Scale: 1, Disp: b.bytes / 2 * (i % per)}, to)
 				})
 				next.ask(d, row)
 				ADDQ(stride, row)
@@ -107,8 +109,8 @@ func (b blocks) mixHalves() {
 		SHRQ(Imm(1), row)
 		addColumns := func(from GPVirtual) { LEAQ(Mem{Base: from, Index: m.column, Scale: 2}, from) }
 		b.eachPosition(m, row, addColumns, func(from, ahead Mem, numbers []Mem) {
-			b.meet(m.sum, numbers, func(i int, to VecVirtual) { VCVTPH2PS(at(from, 16*i), to) })
-			for line := 0; line < 16*len(m.sum)/m.queries; line += 64 {
+			b.meet(m.sum, numbers, func(i int, to VecVirtual) { VCVTPH2PS(at(from, b.bytes/2*i), to) })
+			for line := 0; line < b.bytes/2*len(m.sum)/m.queries; line += 64 {
 				PREFETCHT1(at(ahead, line))
 			}
 		})

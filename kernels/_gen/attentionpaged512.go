@@ -15,65 +15,17 @@ var paged512 = blocks{
 
 // attentionPaged512 writes ref.ScoresPaged and ref.MixPaged for halves and for both quantized types.
 func attentionPaged512() {
-	paged512.scoresWideHalves()
-	paged512.mixWideHalves()
-	for _, f := range []cacheBlocks{{"Q8_0", 34}, {"Q4_0", 18}} {
+	paged512.scoresHalves()
+	paged512.mixHalves()
+	for _, f := range quantizedCaches {
 		paged512.scoresWide(f)
 		paged512.mixWide(f)
 	}
 }
 
-// scoresWideHalves writes ref.ScoresPaged for F16.
-func (b blocks) scoresWideHalves() {
-	TEXT("scoresHalves", NOSPLIT, "func(dst, q *float32, keys, next **byte, n, dim, stride int, scale float32)")
-	Doc("scoresHalves sets dst to the scores of n queries with 64 keys, sixteen at each of four places, across and stride elements",
-		"apart; dim is even: ref.ScoresPaged.")
-	Pragma("noescape")
-	stride := load("stride")
-	SHLQ(Imm(1), stride)
-	b.eachScores(func(first int, rows []Mem, sum []VecVirtual) {
-		wide := len(sum) / len(rows)
-		keys, row, dim, next := places("keys", first, wide), GP64(), load("dim"), newAhead(first, wide)
-		XORQ(row, row)
-		loop(dim, 2, func() {
-			for d := range 2 {
-				b.meet(sum, elements(rows, d), func(i int, to VecVirtual) {
-					VCVTPH2PS(Mem{Base: keys[i], Index: row, Scale: 1}, to)
-				})
-				next.ask(d, row)
-				ADDQ(stride, row)
-			}
-			advance(rows, 8)
-		})
-	})
-}
-
-// mixWideHalves writes ref.MixPaged for F16.
-func (b blocks) mixWideHalves() {
-	TEXT("mixHalves", NOSPLIT, "func(acc, p *float32, values, next **byte, n, dim, first, last int, corrections *float32)")
-	Doc("mixHalves adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,",
-		"dim elements each, a multiple of sixteen: ref.MixPaged.")
-	Pragma("noescape")
-	b.eachMix(16, func(m *mixing) {
-		row := GP64()
-		MOVQ(m.stride, row)
-		SHRQ(Imm(1), row)
-		addColumns := func(from GPVirtual) { LEAQ(Mem{Base: from, Index: m.column, Scale: 2}, from) }
-		b.eachPosition(m, row, addColumns, func(from, ahead Mem, numbers []Mem) {
-			b.meet(m.sum, numbers, func(i int, to VecVirtual) { VCVTPH2PS(at(from, 32*i), to) })
-			for line := 0; line < 32*len(m.sum)/m.queries; line += 64 {
-				PREFETCHT1(at(ahead, line))
-			}
-		})
-	})
-}
-
 // scoresWide writes ref.ScoresPaged for a quantized type.
 func (b blocks) scoresWide(f cacheBlocks) {
-	TEXT("scores"+f.name, NOSPLIT, "func(dst, q *float32, keys, next **byte, n, dim, tokens int, scale float32)")
-	Doc("scores"+f.name+" sets dst to the scores of n queries with 64 keys, sixteen at each of four places, across in pages of tokens: the scales",
-		"begin at the first four of keys and of next, the quants at the last four. dim is a multiple of 32: ref.ScoresPaged.")
-	Pragma("noescape")
+	f.scoresHead()
 	w := &width{parts: 1, bytes: 64, register: b.register}
 	if f.nibbles() {
 		w.nibbleConstants()
@@ -133,27 +85,15 @@ func (w *width) quants(f cacheBlocks, from Mem, upper bool, to VecVirtual) {
 
 // mixWide writes ref.MixPaged for a quantized type.
 func (b blocks) mixWide(f cacheBlocks) {
-	TEXT("mix"+f.name, NOSPLIT, "func(acc, p *float32, values, next **byte, n, dim, first, last int, corrections *float32)")
-	Doc("mix"+f.name+" adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,",
-		"dim elements each, a multiple of 32: ref.MixPaged.")
-	Pragma("noescape")
+	f.mixHead()
 	w := &width{parts: 1, bytes: 64, register: b.register}
 	if f.nibbles() {
 		w.nibbleConstants()
 	}
-	bytes := func(elements GPVirtual) { // of whole blocks
-		SHRQ(Imm(5), elements)
-		IMUL3Q(imm(f.size), elements, elements)
-	}
 	b.eachMix(32, func(m *mixing) {
 		row := load("dim")
-		bytes(row)
-		addColumns := func(from GPVirtual) {
-			columns := GP64()
-			MOVQ(m.column, columns)
-			bytes(columns)
-			ADDQ(columns, from)
-		}
+		f.bytes(row)
+		addColumns := f.columns(m)
 		b.eachPosition(m, row, addColumns, func(from, ahead Mem, numbers []Mem) {
 			var scale VecVirtual
 			b.meet(m.sum, numbers, func(i int, to VecVirtual) {

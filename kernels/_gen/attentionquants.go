@@ -14,6 +14,40 @@ type cacheBlocks struct {
 	size int // bytes of a block
 }
 
+// quantizedCaches are those that caches can be.
+var quantizedCaches = []cacheBlocks{{"Q8_0", 34}, {"Q4_0", 18}}
+
+// scoresHead begins ref.ScoresPaged for the type, mixHead ref.MixPaged.
+func (f cacheBlocks) scoresHead() {
+	TEXT("scores"+f.name, NOSPLIT, "func(dst, q *float32, keys, next **byte, n, dim, tokens int, scale float32)")
+	Doc("scores"+f.name+" sets dst to the scores of n queries with 64 keys, sixteen at each of four places, across in pages of tokens: the scales",
+		"begin at the first four of keys and of next, the quants at the last four. dim is a multiple of 32: ref.ScoresPaged.")
+	Pragma("noescape")
+}
+
+func (f cacheBlocks) mixHead() {
+	TEXT("mix"+f.name, NOSPLIT, "func(acc, p *float32, values, next **byte, n, dim, first, last int, corrections *float32)")
+	Doc("mix"+f.name+" adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,",
+		"dim elements each, a multiple of 32: ref.MixPaged.")
+	Pragma("noescape")
+}
+
+// bytes makes a number of elements, of whole blocks, that of their bytes.
+func (f cacheBlocks) bytes(elements GPVirtual) {
+	SHRQ(Imm(5), elements)
+	IMUL3Q(imm(f.size), elements, elements)
+}
+
+// columns returns what adds to a pointer the bytes before the column of m.
+func (f cacheBlocks) columns(m *mixing) func(from GPVirtual) {
+	return func(from GPVirtual) {
+		columns := GP64()
+		MOVQ(m.column, columns)
+		f.bytes(columns)
+		ADDQ(columns, from)
+	}
+}
+
 // nibbles says whether quants are halves of bytes, less 8.
 func (f cacheBlocks) nibbles() bool { return f.size == 18 }
 
@@ -156,10 +190,7 @@ func (b blocks) scoresQuants(f cacheBlocks) {
 			LEAQ(Mem{Base: row, Index: tokens, Scale: 2}, row)
 		})
 	}
-	TEXT("scores"+f.name, NOSPLIT, "func(dst, q *float32, keys, next **byte, n, dim, tokens int, scale float32)")
-	Doc("scores"+f.name+" sets dst to the scores of n queries with 64 keys, sixteen at each of four places, across in pages of tokens: the scales",
-		"begin at the first four of keys and of next, the quants at the last four. dim is a multiple of 32: ref.ScoresPaged.")
-	Pragma("noescape")
+	f.scoresHead()
 	stack = AllocLocal(256)
 	b.eachScores(func(first int, rows []Mem, sum []VecVirtual) { add(first, rows, sum, nil) })
 
@@ -173,19 +204,10 @@ func (b blocks) scoresQuants(f cacheBlocks) {
 // mixQuants writes ref.MixPaged for a quantized type. The scales of 64 positions, as floats, wait on the stack.
 func (b blocks) mixQuants(f cacheBlocks) {
 	var stack Mem
-	bytes := func(elements GPVirtual) { // of whole blocks
-		SHRQ(Imm(5), elements)
-		IMUL3Q(imm(f.size), elements, elements)
-	}
 	add := func(m *mixing, k *kept) {
 		row := load("dim")
-		bytes(row)
-		addColumns := func(from GPVirtual) {
-			columns := GP64()
-			MOVQ(m.column, columns)
-			bytes(columns)
-			ADDQ(columns, from)
-		}
+		f.bytes(row)
+		addColumns := f.columns(m)
 		wide := len(m.sum) / m.queries
 		if wide < 4 && m.part == 0 {
 			f.valueScales(row, addColumns, stack)
@@ -222,10 +244,7 @@ func (b blocks) mixQuants(f cacheBlocks) {
 			}
 		})
 	}
-	TEXT("mix"+f.name, NOSPLIT, "func(acc, p *float32, values, next **byte, n, dim, first, last int, corrections *float32)")
-	Doc("mix"+f.name+" adds the weighted values of positions first to last-1, sixteen at each of four places, to the sums of n queries,",
-		"dim elements each, a multiple of 32: ref.MixPaged.")
-	Pragma("noescape")
+	f.mixHead()
 	stack = AllocLocal(256)
 	b.eachMix(32, func(m *mixing) { add(m, nil) })
 

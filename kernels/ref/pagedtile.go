@@ -13,6 +13,33 @@ type PagedTile struct {
 	Tokens       int
 }
 
+// Places are where something of each quarter of a tile begins: for assembly.
+type Places [Tile / Quarter]*byte
+
+// KeyHalves returns where the keys begin in a cache of F16.
+func (t *PagedTile) KeyHalves() (at Places) {
+	for i, keys := range t.Keys {
+		at[i] = &keys[2*t.At[i]]
+	}
+	return at
+}
+
+// KeyQuants returns where the scales of the keys begin in a quantized cache, and their quants.
+func (t *PagedTile) KeyQuants() (at [2]Places) {
+	for i, keys := range t.Keys {
+		at[0][i], at[1][i] = &keys[2*t.At[i]], &keys[2*t.Tokens+t.At[i]]
+	}
+	return at
+}
+
+// ValuePlaces returns where the values begin, each of size bytes.
+func (t *PagedTile) ValuePlaces(size int) (at Places) {
+	for i, values := range t.Values {
+		at[i] = &values[t.At[i]*size]
+	}
+	return at
+}
+
 // ScoresPaged is Scores with the keys of a tile of a cache of type t: F16, Q8_0 or Q4_0.
 func ScoresPaged(t quant.Type, dst, q []float32, tile *PagedTile, dim int, scale float32) {
 	keys, page := make([]float32, dim*Tile), make([]float32, dim*tile.Tokens)

@@ -7,9 +7,6 @@ import (
 	"github.com/weft-run/weft/kernels/ref"
 )
 
-// quarters are places in memory, one for each quarter of a tile.
-type quarters [ref.Tile / ref.Quarter]*byte
-
 // Bytes of a block of the quantized types.
 const (
 	bytesQ8_0 = 34
@@ -30,10 +27,7 @@ func ScoresHalves(dst, q []float32, t, next *ref.PagedTile, _ []float32, dim int
 		return
 	}
 	n := markScores(dst, q, t, dim, 2*dim)
-	var at, ahead quarters
-	for i := range at {
-		at[i], ahead[i] = &t.Keys[i][2*t.At[i]], &next.Keys[i][2*next.At[i]]
-	}
+	at, ahead := t.KeyHalves(), next.KeyHalves()
 	scoresHalves(&dst[0], &q[0], &at[0], &ahead[0], n, dim, t.Tokens, scale)
 }
 
@@ -50,7 +44,7 @@ func MixHalves(acc, p []float32, t, next *ref.PagedTile, _ []float32, dim, first
 // ScoresQ8_0 is ref.ScoresPaged for Q8_0. room is for a tile of float32.
 func ScoresQ8_0(dst, q []float32, t, next *ref.PagedTile, room []float32, dim int, scale float32) {
 	n := markScores(dst, q, t, dim, dim/blockLen*bytesQ8_0)
-	at, ahead := keyQuants(t), keyQuants(next)
+	at, ahead := t.KeyQuants(), next.KeyQuants()
 	if n > keepers {
 		writes(room[:dim*keptKeys])
 		keepScoresQ8_0(&dst[0], &q[0], &at[0][0], &ahead[0][0], &room[0], n, dim, t.Tokens, scale)
@@ -74,7 +68,7 @@ func MixQ8_0(acc, p []float32, t, next *ref.PagedTile, room []float32, dim, firs
 // ScoresQ4_0 is ref.ScoresPaged for Q4_0. room is for a tile of float32.
 func ScoresQ4_0(dst, q []float32, t, next *ref.PagedTile, room []float32, dim int, scale float32) {
 	n := markScores(dst, q, t, dim, dim/blockLen*bytesQ4_0)
-	at, ahead := keyQuants(t), keyQuants(next)
+	at, ahead := t.KeyQuants(), next.KeyQuants()
 	if n > keepers {
 		writes(room[:dim*keptKeys])
 		keepScoresQ4_0(&dst[0], &q[0], &at[0][0], &ahead[0][0], &room[0], n, dim, t.Tokens, scale)
@@ -108,21 +102,11 @@ func markScores(dst, q []float32, t *ref.PagedTile, dim, size int) int {
 }
 
 // markMix returns where the values of each quarter begin, and those of the next tile. A value of a head takes size bytes.
-func markMix(acc, p []float32, t, next *ref.PagedTile, dim, n, size int) (at, ahead quarters) {
+func markMix(acc, p []float32, t, next *ref.PagedTile, dim, n, size int) (at, ahead ref.Places) {
 	writes(acc[:n*dim])
 	reads(p[:n*ref.Tile])
 	for i, values := range t.Values {
-		values = values[t.At[i]*size:][:ref.Quarter*size]
-		reads(values)
-		at[i], ahead[i] = &values[0], &next.Values[i][next.At[i]*size]
+		reads(values[t.At[i]*size:][:ref.Quarter*size])
 	}
-	return at, ahead
-}
-
-// keyQuants returns where the scales of each quarter's keys begin, and their quants.
-func keyQuants(t *ref.PagedTile) (at [2]quarters) {
-	for i, keys := range t.Keys {
-		at[0][i], at[1][i] = &keys[2*t.At[i]], &keys[2*t.Tokens+t.At[i]]
-	}
-	return at
+	return t.ValuePlaces(size), next.ValuePlaces(size)
 }

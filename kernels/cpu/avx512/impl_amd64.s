@@ -75091,10 +75091,10 @@ loop464:
 	MOVQ   (R10), R11
 	MOVQ   8(R10), R10
 	MOVQ   dim+40(FP), R13
-	MOVQ   next+24(FP), R12
-	MOVQ   (R12), R14
-	MOVQ   8(R12), R15
 	XORQ   R12, R12
+	MOVQ   next+24(FP), R14
+	MOVQ   (R14), R15
+	MOVQ   8(R14), R14
 
 loop466:
 	CMPQ             R13, $0x02
@@ -75117,7 +75117,7 @@ loop466:
 	VFMADD231PS.BCST (R9), Z17, Z13
 	VFMADD231PS.BCST (R9)(SI*1), Z16, Z14
 	VFMADD231PS.BCST (R9)(SI*1), Z17, Z15
-	PREFETCHT1       (R14)(R12*1)
+	PREFETCHT1       (R15)(R12*1)
 	ADDQ             AX, R12
 	VCVTPH2PS        (R11)(R12*1), Z16
 	VCVTPH2PS        (R10)(R12*1), Z17
@@ -75137,7 +75137,7 @@ loop466:
 	VFMADD231PS.BCST 4(R9), Z17, Z13
 	VFMADD231PS.BCST 4(R9)(SI*1), Z16, Z14
 	VFMADD231PS.BCST 4(R9)(SI*1), Z17, Z15
-	PREFETCHT1       (R15)(R12*1)
+	PREFETCHT1       (R14)(R12*1)
 	ADDQ             AX, R12
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
@@ -75204,10 +75204,10 @@ done467:
 	MOVQ         16(R10), R11
 	MOVQ         24(R10), R10
 	MOVQ         dim+40(FP), R13
-	MOVQ         next+24(FP), R12
-	MOVQ         16(R12), R14
-	MOVQ         24(R12), R15
 	XORQ         R12, R12
+	MOVQ         next+24(FP), R14
+	MOVQ         16(R14), R15
+	MOVQ         24(R14), R14
 
 loop468:
 	CMPQ             R13, $0x02
@@ -75230,7 +75230,7 @@ loop468:
 	VFMADD231PS.BCST (R9), Z17, Z13
 	VFMADD231PS.BCST (R9)(SI*1), Z16, Z14
 	VFMADD231PS.BCST (R9)(SI*1), Z17, Z15
-	PREFETCHT1       (R14)(R12*1)
+	PREFETCHT1       (R15)(R12*1)
 	ADDQ             AX, R12
 	VCVTPH2PS        (R11)(R12*1), Z16
 	VCVTPH2PS        (R10)(R12*1), Z17
@@ -75250,7 +75250,7 @@ loop468:
 	VFMADD231PS.BCST 4(R9), Z17, Z13
 	VFMADD231PS.BCST 4(R9)(SI*1), Z16, Z14
 	VFMADD231PS.BCST 4(R9)(SI*1), Z17, Z15
-	PREFETCHT1       (R15)(R12*1)
+	PREFETCHT1       (R14)(R12*1)
 	ADDQ             AX, R12
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
@@ -75331,10 +75331,10 @@ loop470:
 	MOVQ   (R10), R11
 	MOVQ   8(R10), R10
 	MOVQ   dim+40(FP), R13
-	MOVQ   next+24(FP), R12
-	MOVQ   (R12), R14
-	MOVQ   8(R12), R15
 	XORQ   R12, R12
+	MOVQ   next+24(FP), R14
+	MOVQ   (R14), R15
+	MOVQ   8(R14), R14
 
 loop472:
 	CMPQ             R13, $0x02
@@ -75355,7 +75355,7 @@ loop472:
 	VFMADD231PS.BCST (R8)(SI*2), Z15, Z11
 	VFMADD231PS.BCST (R9), Z14, Z12
 	VFMADD231PS.BCST (R9), Z15, Z13
-	PREFETCHT1       (R14)(R12*1)
+	PREFETCHT1       (R15)(R12*1)
 	ADDQ             AX, R12
 	VCVTPH2PS        (R11)(R12*1), Z14
 	VCVTPH2PS        (R10)(R12*1), Z15
@@ -75373,7 +75373,7 @@ loop472:
 	VFMADD231PS.BCST 4(R8)(SI*2), Z15, Z11
 	VFMADD231PS.BCST 4(R9), Z14, Z12
 	VFMADD231PS.BCST 4(R9), Z15, Z13
-	PREFETCHT1       (R15)(R12*1)
+	PREFETCHT1       (R14)(R12*1)
 	ADDQ             AX, R12
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
@@ -75434,10 +75434,10 @@ done473:
 	MOVQ         16(R10), R11
 	MOVQ         24(R10), R10
 	MOVQ         dim+40(FP), R13
-	MOVQ         next+24(FP), R12
-	MOVQ         16(R12), R14
-	MOVQ         24(R12), R15
 	XORQ         R12, R12
+	MOVQ         next+24(FP), R14
+	MOVQ         16(R14), R15
+	MOVQ         24(R14), R14
 
 loop474:
 	CMPQ             R13, $0x02
@@ -75458,7 +75458,7 @@ loop474:
 	VFMADD231PS.BCST (R8)(SI*2), Z15, Z11
 	VFMADD231PS.BCST (R9), Z14, Z12
 	VFMADD231PS.BCST (R9), Z15, Z13
-	PREFETCHT1       (R14)(R12*1)
+	PREFETCHT1       (R15)(R12*1)
 	ADDQ             AX, R12
 	VCVTPH2PS        (R11)(R12*1), Z14
 	VCVTPH2PS        (R10)(R12*1), Z15
@@ -75476,7 +75476,7 @@ loop474:
 	VFMADD231PS.BCST 4(R8)(SI*2), Z15, Z11
 	VFMADD231PS.BCST 4(R9), Z14, Z12
 	VFMADD231PS.BCST 4(R9), Z15, Z13
-	PREFETCHT1       (R15)(R12*1)
+	PREFETCHT1       (R14)(R12*1)
 	ADDQ             AX, R12
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
@@ -75548,10 +75548,10 @@ loop476:
 	MOVQ   (R9), R10
 	MOVQ   8(R9), R9
 	MOVQ   dim+40(FP), R12
-	MOVQ   next+24(FP), R11
-	MOVQ   (R11), R13
-	MOVQ   8(R11), R14
 	XORQ   R11, R11
+	MOVQ   next+24(FP), R13
+	MOVQ   (R13), R14
+	MOVQ   8(R13), R13
 
 loop478:
 	CMPQ             R12, $0x02
@@ -75570,7 +75570,7 @@ loop478:
 	VFMADD231PS.BCST (R8)(SI*1), Z13, Z9
 	VFMADD231PS.BCST (R8)(SI*2), Z12, Z10
 	VFMADD231PS.BCST (R8)(SI*2), Z13, Z11
-	PREFETCHT1       (R13)(R11*1)
+	PREFETCHT1       (R14)(R11*1)
 	ADDQ             AX, R11
 	VCVTPH2PS        (R10)(R11*1), Z12
 	VCVTPH2PS        (R9)(R11*1), Z13
@@ -75586,7 +75586,7 @@ loop478:
 	VFMADD231PS.BCST 4(R8)(SI*1), Z13, Z9
 	VFMADD231PS.BCST 4(R8)(SI*2), Z12, Z10
 	VFMADD231PS.BCST 4(R8)(SI*2), Z13, Z11
-	PREFETCHT1       (R14)(R11*1)
+	PREFETCHT1       (R13)(R11*1)
 	ADDQ             AX, R11
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
@@ -75638,10 +75638,10 @@ done479:
 	MOVQ         16(R9), R10
 	MOVQ         24(R9), R9
 	MOVQ         dim+40(FP), R12
-	MOVQ         next+24(FP), R11
-	MOVQ         16(R11), R13
-	MOVQ         24(R11), R14
 	XORQ         R11, R11
+	MOVQ         next+24(FP), R13
+	MOVQ         16(R13), R14
+	MOVQ         24(R13), R13
 
 loop480:
 	CMPQ             R12, $0x02
@@ -75660,7 +75660,7 @@ loop480:
 	VFMADD231PS.BCST (R8)(SI*1), Z13, Z9
 	VFMADD231PS.BCST (R8)(SI*2), Z12, Z10
 	VFMADD231PS.BCST (R8)(SI*2), Z13, Z11
-	PREFETCHT1       (R13)(R11*1)
+	PREFETCHT1       (R14)(R11*1)
 	ADDQ             AX, R11
 	VCVTPH2PS        (R10)(R11*1), Z12
 	VCVTPH2PS        (R9)(R11*1), Z13
@@ -75676,7 +75676,7 @@ loop480:
 	VFMADD231PS.BCST 4(R8)(SI*1), Z13, Z9
 	VFMADD231PS.BCST 4(R8)(SI*2), Z12, Z10
 	VFMADD231PS.BCST 4(R8)(SI*2), Z13, Z11
-	PREFETCHT1       (R14)(R11*1)
+	PREFETCHT1       (R13)(R11*1)
 	ADDQ             AX, R11
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
@@ -75740,10 +75740,10 @@ loop482:
 	MOVQ   (R9), R10
 	MOVQ   8(R9), R9
 	MOVQ   dim+40(FP), R12
-	MOVQ   next+24(FP), R11
-	MOVQ   (R11), R13
-	MOVQ   8(R11), R14
 	XORQ   R11, R11
+	MOVQ   next+24(FP), R13
+	MOVQ   (R13), R14
+	MOVQ   8(R13), R13
 
 loop484:
 	CMPQ             R12, $0x02
@@ -75760,7 +75760,7 @@ loop484:
 	VFMADD231PS.BCST (R8), Z11, Z7
 	VFMADD231PS.BCST (R8)(SI*1), Z10, Z8
 	VFMADD231PS.BCST (R8)(SI*1), Z11, Z9
-	PREFETCHT1       (R13)(R11*1)
+	PREFETCHT1       (R14)(R11*1)
 	ADDQ             AX, R11
 	VCVTPH2PS        (R10)(R11*1), Z10
 	VCVTPH2PS        (R9)(R11*1), Z11
@@ -75774,7 +75774,7 @@ loop484:
 	VFMADD231PS.BCST 4(R8), Z11, Z7
 	VFMADD231PS.BCST 4(R8)(SI*1), Z10, Z8
 	VFMADD231PS.BCST 4(R8)(SI*1), Z11, Z9
-	PREFETCHT1       (R14)(R11*1)
+	PREFETCHT1       (R13)(R11*1)
 	ADDQ             AX, R11
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
@@ -75820,10 +75820,10 @@ done485:
 	MOVQ         16(R9), R10
 	MOVQ         24(R9), R9
 	MOVQ         dim+40(FP), R12
-	MOVQ         next+24(FP), R11
-	MOVQ         16(R11), R13
-	MOVQ         24(R11), R14
 	XORQ         R11, R11
+	MOVQ         next+24(FP), R13
+	MOVQ         16(R13), R14
+	MOVQ         24(R13), R13
 
 loop486:
 	CMPQ             R12, $0x02
@@ -75840,7 +75840,7 @@ loop486:
 	VFMADD231PS.BCST (R8), Z11, Z7
 	VFMADD231PS.BCST (R8)(SI*1), Z10, Z8
 	VFMADD231PS.BCST (R8)(SI*1), Z11, Z9
-	PREFETCHT1       (R13)(R11*1)
+	PREFETCHT1       (R14)(R11*1)
 	ADDQ             AX, R11
 	VCVTPH2PS        (R10)(R11*1), Z10
 	VCVTPH2PS        (R9)(R11*1), Z11
@@ -75854,7 +75854,7 @@ loop486:
 	VFMADD231PS.BCST 4(R8), Z11, Z7
 	VFMADD231PS.BCST 4(R8)(SI*1), Z10, Z8
 	VFMADD231PS.BCST 4(R8)(SI*1), Z11, Z9
-	PREFETCHT1       (R14)(R11*1)
+	PREFETCHT1       (R13)(R11*1)
 	ADDQ             AX, R11
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
