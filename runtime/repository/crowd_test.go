@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,11 +37,8 @@ func (b *bench) comes(spec modeltest.Spec) {
 	alone := newBench(b.t, nil)
 	alone.put("m", spec)
 	alone.sync()
-	got, want := b.answer("m", 7, 20), alone.answer("m", 7, 20)
-	for i := range want {
-		if got[i] != want[i] {
-			b.t.Fatalf("the new generation gives %v, and its file %v", got, want)
-		}
+	if got, want := b.answer("m", 7, 20), alone.answer("m", 7, 20); !slices.Equal(got, want) {
+		b.t.Errorf("the new generation gives %v, and its file %v", got, want)
 	}
 }
 
