@@ -15,7 +15,7 @@ import (
 // room between multiplications that a pass of their own would not leave them.
 func fewRows() {
 	for _, f := range byteFormats {
-		for _, n := range []int{4, 8, 16} {
+		for _, n := range []int{4, 8, 12, 16} {
 			few(f, n)
 		}
 	}

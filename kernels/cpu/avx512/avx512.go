@@ -24,28 +24,28 @@ type (
 	mulKernel    func(dst *float32, dstStride int, panel *uint8, scales *int8, mins *int16, d, m *float32, blocks int, tiles *int32, count int)
 )
 
-// kernel is the assembly of a format. few has kernels for up to four, eight and sixteen rows of activations. rows is nil where
+// kernel is the assembly of a format. few has kernels for up to four, eight, twelve and sixteen rows of activations. rows is nil where
 // avx2's is as fast.
 type kernel struct {
 	rows   rowsKernel
-	few    [3]fewKernel
+	few    [4]fewKernel
 	unpack unpackKernel
 }
 
 var kernels = [...]kernel{
-	quant.Q4_0:   {few: [3]fewKernel{fewQ4_0, fewQ4_0x8, fewQ4_0x16}, unpack: unpackQ4_0},
-	quant.Q4_1:   {few: [3]fewKernel{fewQ4_1, fewQ4_1x8, fewQ4_1x16}, unpack: unpackQ4_1},
-	quant.Q5_0:   {few: [3]fewKernel{fewQ5_0, fewQ5_0x8, fewQ5_0x16}, unpack: unpackQ5_0},
-	quant.Q5_1:   {few: [3]fewKernel{fewQ5_1, fewQ5_1x8, fewQ5_1x16}, unpack: unpackQ5_1},
-	quant.Q8_0:   {few: [3]fewKernel{fewQ8_0, fewQ8_0x8, fewQ8_0x16}, unpack: unpackQ8_0},
-	quant.IQ4_NL: {few: [3]fewKernel{fewIQ4_NL, fewIQ4_NLx8, fewIQ4_NLx16}, unpack: unpackIQ4_NL},
-	quant.MXFP4:  {few: [3]fewKernel{fewMXFP4, fewMXFP4x8, fewMXFP4x16}, unpack: unpackMXFP4},
-	quant.Q2_K:   {rows: rowsQ2_K, few: [3]fewKernel{fewQ2_K, fewQ2_Kx8, fewQ2_Kx16}, unpack: unpackQ2_K},
-	quant.Q3_K:   {rows: rowsQ3_K, few: [3]fewKernel{fewQ3_K, fewQ3_Kx8, fewQ3_Kx16}, unpack: unpackQ3_K},
-	quant.Q4_K:   {rows: rowsQ4_K, few: [3]fewKernel{fewQ4_K, fewQ4_Kx8, fewQ4_Kx16}, unpack: unpackQ4_K},
-	quant.Q5_K:   {rows: rowsQ5_K, few: [3]fewKernel{fewQ5_K, fewQ5_Kx8, fewQ5_Kx16}, unpack: unpackQ5_K},
-	quant.Q6_K:   {rows: rowsQ6_K, few: [3]fewKernel{fewQ6_K, fewQ6_Kx8, fewQ6_Kx16}, unpack: unpackQ6_K},
-	quant.IQ4_XS: {rows: rowsIQ4_XS, few: [3]fewKernel{fewIQ4_XS, fewIQ4_XSx8, fewIQ4_XSx16}, unpack: unpackIQ4_XS},
+	quant.Q4_0:   {few: [4]fewKernel{fewQ4_0, fewQ4_0x8, fewQ4_0x12, fewQ4_0x16}, unpack: unpackQ4_0},
+	quant.Q4_1:   {few: [4]fewKernel{fewQ4_1, fewQ4_1x8, fewQ4_1x12, fewQ4_1x16}, unpack: unpackQ4_1},
+	quant.Q5_0:   {few: [4]fewKernel{fewQ5_0, fewQ5_0x8, fewQ5_0x12, fewQ5_0x16}, unpack: unpackQ5_0},
+	quant.Q5_1:   {few: [4]fewKernel{fewQ5_1, fewQ5_1x8, fewQ5_1x12, fewQ5_1x16}, unpack: unpackQ5_1},
+	quant.Q8_0:   {few: [4]fewKernel{fewQ8_0, fewQ8_0x8, fewQ8_0x12, fewQ8_0x16}, unpack: unpackQ8_0},
+	quant.IQ4_NL: {few: [4]fewKernel{fewIQ4_NL, fewIQ4_NLx8, fewIQ4_NLx12, fewIQ4_NLx16}, unpack: unpackIQ4_NL},
+	quant.MXFP4:  {few: [4]fewKernel{fewMXFP4, fewMXFP4x8, fewMXFP4x12, fewMXFP4x16}, unpack: unpackMXFP4},
+	quant.Q2_K:   {rows: rowsQ2_K, few: [4]fewKernel{fewQ2_K, fewQ2_Kx8, fewQ2_Kx12, fewQ2_Kx16}, unpack: unpackQ2_K},
+	quant.Q3_K:   {rows: rowsQ3_K, few: [4]fewKernel{fewQ3_K, fewQ3_Kx8, fewQ3_Kx12, fewQ3_Kx16}, unpack: unpackQ3_K},
+	quant.Q4_K:   {rows: rowsQ4_K, few: [4]fewKernel{fewQ4_K, fewQ4_Kx8, fewQ4_Kx12, fewQ4_Kx16}, unpack: unpackQ4_K},
+	quant.Q5_K:   {rows: rowsQ5_K, few: [4]fewKernel{fewQ5_K, fewQ5_Kx8, fewQ5_Kx12, fewQ5_Kx16}, unpack: unpackQ5_K},
+	quant.Q6_K:   {rows: rowsQ6_K, few: [4]fewKernel{fewQ6_K, fewQ6_Kx8, fewQ6_Kx12, fewQ6_Kx16}, unpack: unpackQ6_K},
+	quant.IQ4_XS: {rows: rowsIQ4_XS, few: [4]fewKernel{fewIQ4_XS, fewIQ4_XSx8, fewIQ4_XSx12, fewIQ4_XSx16}, unpack: unpackIQ4_XS},
 }
 
 // RowsQuant is ref.RowsQuant, for formats of super-blocks.
@@ -92,14 +92,8 @@ func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref
 	reads(tiles)
 	tileLen := ref.TilesLen(ref.NarrowTileRows, x.Cols, x.BlockLen)
 	for i := 0; i < count; {
-		kernel, most := kernels[t].few[0], ref.NarrowTileRows
-		switch {
-		case count-i > 12: // twelve are faster as eight and four
-			kernel, most = kernels[t].few[2], 16
-		case count-i > 4:
-			kernel, most = kernels[t].few[1], 8
-		}
-		most = min(most, count-i)
+		most := min(16, count-i)
+		kernel := kernels[t].few[(most-1)/ref.NarrowTileRows]
 		per := max(1, fewWork/(ref.PanelRows*x.Cols*most))
 		for n := 0; n < rows; {
 			n = min(n, rows-ref.PanelRows) // the last rows perhaps twice, with the same bits

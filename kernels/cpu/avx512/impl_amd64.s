@@ -18069,9 +18069,9 @@ stored215:
 	VZEROUPPER
 	RET
 
-// func fewQ4_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ4_0x16(SB), $13184-64
+TEXT ·fewQ4_0x12(SB), $12928-64
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000012, AX, AX
@@ -18168,6 +18168,480 @@ group216:
 	ADDQ    R12, R13
 	MOVQ    tileBytes+48(FP), R14
 	ADDQ    R13, R14
+	MOVQ    blocks+32(FP), R15
+	MOVQ    R15, (SP)
+	VPXORD  Z2, Z2, Z2
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z2, 64(R10)
+	VMOVUPS Z2, 128(R10)
+	VMOVUPS Z2, 192(R10)
+	VMOVUPS Z2, 256(R10)
+	VMOVUPS Z2, 320(R10)
+	VMOVUPS Z2, 384(R10)
+	VMOVUPS Z2, 448(R10)
+	VMOVUPS Z2, 512(R10)
+	VMOVUPS Z2, 576(R10)
+	VMOVUPS Z2, 640(R10)
+	VMOVUPS Z2, 704(R10)
+
+block217:
+	MOVQ $0x00000012, R15
+	CMPQ (SP), $0x01
+	JNE  within218
+	MOVQ $0x00000000, R15
+	CMPQ groups+24(FP), $0x01
+	JE   within218
+	LEAQ 18(CX)(CX*4), R15
+
+within218:
+	ADDQ            R15, DX
+	ADDQ            R15, BX
+	ADDQ            R15, SI
+	ADDQ            R15, DI
+	XCHGQ           R8, R9
+	VPBROADCASTD    16(R12), Z2
+	VPBROADCASTD    20(R12), Z3
+	VPBROADCASTD    24(R12), Z4
+	VPBROADCASTD    28(R12), Z5
+	VPBROADCASTD    16(R13), Z6
+	VPBROADCASTD    20(R13), Z7
+	VPBROADCASTD    24(R13), Z8
+	VPBROADCASTD    28(R13), Z9
+	VMOVDQU32       1664(R8), Z10
+	VPDPBUSD.BCST   48(R12), Z10, Z2
+	VPDPBUSD.BCST   52(R12), Z10, Z3
+	VPDPBUSD.BCST   56(R12), Z10, Z4
+	VPDPBUSD.BCST   60(R12), Z10, Z5
+	VPDPBUSD.BCST   48(R13), Z10, Z6
+	VPDPBUSD.BCST   52(R13), Z10, Z7
+	VPDPBUSD.BCST   56(R13), Z10, Z8
+	VPDPBUSD.BCST   60(R13), Z10, Z9
+	VPXORD          Y10, Y10, Y10
+	VPINSRW         $0x00, (DX), X10, X10
+	VPINSRW         $0x01, (DX)(AX*1), X10, X10
+	VPINSRW         $0x02, (DX)(AX*2), X10, X10
+	VPINSRW         $0x03, (DX)(CX*1), X10, X10
+	VMOVDQU32       1728(R8), Z11
+	VPDPBUSD.BCST   64(R12), Z11, Z2
+	VPDPBUSD.BCST   68(R12), Z11, Z3
+	VPDPBUSD.BCST   72(R12), Z11, Z4
+	VPDPBUSD.BCST   76(R12), Z11, Z5
+	VPDPBUSD.BCST   64(R13), Z11, Z6
+	VPDPBUSD.BCST   68(R13), Z11, Z7
+	VPDPBUSD.BCST   72(R13), Z11, Z8
+	VPDPBUSD.BCST   76(R13), Z11, Z9
+	VPINSRW         $0x04, (BX), X10, X10
+	VPINSRW         $0x05, (BX)(AX*1), X10, X10
+	VPINSRW         $0x06, (BX)(AX*2), X10, X10
+	VPINSRW         $0x07, (BX)(CX*1), X10, X10
+	VMOVDQU32       1792(R8), Z11
+	VPDPBUSD.BCST   80(R12), Z11, Z2
+	VPDPBUSD.BCST   84(R12), Z11, Z3
+	VPDPBUSD.BCST   88(R12), Z11, Z4
+	VPDPBUSD.BCST   92(R12), Z11, Z5
+	VPDPBUSD.BCST   80(R13), Z11, Z6
+	VPDPBUSD.BCST   84(R13), Z11, Z7
+	VPDPBUSD.BCST   88(R13), Z11, Z8
+	VPDPBUSD.BCST   92(R13), Z11, Z9
+	VPXORD          X11, X11, X11
+	VPINSRW         $0x00, (SI), X11, X11
+	VPINSRW         $0x01, (SI)(AX*1), X11, X11
+	VPINSRW         $0x02, (SI)(AX*2), X11, X11
+	VPINSRW         $0x03, (SI)(CX*1), X11, X11
+	VMOVDQU32       1856(R8), Z12
+	VPDPBUSD.BCST   96(R12), Z12, Z2
+	VPDPBUSD.BCST   100(R12), Z12, Z3
+	VPDPBUSD.BCST   104(R12), Z12, Z4
+	VPDPBUSD.BCST   108(R12), Z12, Z5
+	VPDPBUSD.BCST   96(R13), Z12, Z6
+	VPDPBUSD.BCST   100(R13), Z12, Z7
+	VPDPBUSD.BCST   104(R13), Z12, Z8
+	VPDPBUSD.BCST   108(R13), Z12, Z9
+	VPINSRW         $0x04, (DI), X11, X11
+	VPINSRW         $0x05, (DI)(AX*1), X11, X11
+	VPINSRW         $0x06, (DI)(AX*2), X11, X11
+	VPINSRW         $0x07, (DI)(CX*1), X11, X11
+	PREFETCHT1      (R11)
+	PREFETCHT0      18(DX)
+	VMOVDQU32       1920(R8), Z12
+	VPDPBUSD.BCST   112(R12), Z12, Z2
+	VPDPBUSD.BCST   116(R12), Z12, Z3
+	VPDPBUSD.BCST   120(R12), Z12, Z4
+	VPDPBUSD.BCST   124(R12), Z12, Z5
+	VPDPBUSD.BCST   112(R13), Z12, Z6
+	VPDPBUSD.BCST   116(R13), Z12, Z7
+	VPDPBUSD.BCST   120(R13), Z12, Z8
+	VPDPBUSD.BCST   124(R13), Z12, Z9
+	VINSERTI32X4    $0x01, X11, Y10, Y10
+	VCVTPH2PS       Y10, Z10
+	VMOVUPS         Z10, 1536(R9)
+	VMOVDQU32       1984(R8), Z10
+	VPDPBUSD.BCST   128(R12), Z10, Z2
+	VPDPBUSD.BCST   132(R12), Z10, Z3
+	VPDPBUSD.BCST   136(R12), Z10, Z4
+	VPDPBUSD.BCST   140(R12), Z10, Z5
+	VPDPBUSD.BCST   128(R13), Z10, Z6
+	VPDPBUSD.BCST   132(R13), Z10, Z7
+	VPDPBUSD.BCST   136(R13), Z10, Z8
+	VPDPBUSD.BCST   140(R13), Z10, Z9
+	VBROADCASTI32X4 2(DX), Z10
+	VINSERTI32X4    $0x01, 2(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 2(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 2(DI), Z10, Z10
+	VBROADCASTI32X4 2(DX)(AX*1), Z11
+	VINSERTI32X4    $0x01, 2(BX)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 2(SI)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 2(DI)(AX*1), Z11, Z11
+	VMOVDQU32       2048(R8), Z12
+	VPDPBUSD.BCST   144(R12), Z12, Z2
+	VPDPBUSD.BCST   148(R12), Z12, Z3
+	VPDPBUSD.BCST   152(R12), Z12, Z4
+	VPDPBUSD.BCST   156(R12), Z12, Z5
+	VPDPBUSD.BCST   144(R13), Z12, Z6
+	VPDPBUSD.BCST   148(R13), Z12, Z7
+	VPDPBUSD.BCST   152(R13), Z12, Z8
+	VPDPBUSD.BCST   156(R13), Z12, Z9
+	VBROADCASTI32X4 2(DX)(AX*2), Z12
+	VINSERTI32X4    $0x01, 2(BX)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x02, 2(SI)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x03, 2(DI)(AX*2), Z12, Z12
+	PREFETCHT1      64(R11)
+	PREFETCHT0      18(DX)(AX*1)
+	VMOVDQU32       2112(R8), Z13
+	VPDPBUSD.BCST   160(R12), Z13, Z2
+	VPDPBUSD.BCST   164(R12), Z13, Z3
+	VPDPBUSD.BCST   168(R12), Z13, Z4
+	VPDPBUSD.BCST   172(R12), Z13, Z5
+	VPDPBUSD.BCST   160(R13), Z13, Z6
+	VPDPBUSD.BCST   164(R13), Z13, Z7
+	VPDPBUSD.BCST   168(R13), Z13, Z8
+	VPDPBUSD.BCST   172(R13), Z13, Z9
+	VBROADCASTI32X4 2(DX)(CX*1), Z13
+	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z13, Z13
+	VMOVUPS         1536(R8), Z14
+	VMULPS.BCST     (R12), Z14, Z15
+	VMOVUPS         (R10), Z16
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z15, Z16
+	VMOVUPS         Z16, (R10)
+	VMULPS.BCST     4(R12), Z14, Z2
+	VMOVUPS         64(R10), Z15
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z2, Z15
+	VMOVUPS         Z15, 64(R10)
+	VMULPS.BCST     8(R12), Z14, Z2
+	VMOVUPS         128(R10), Z3
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z2, Z3
+	VMOVUPS         Z3, 128(R10)
+	VMULPS.BCST     12(R12), Z14, Z2
+	VMOVUPS         192(R10), Z3
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z2, Z3
+	VMOVUPS         Z3, 192(R10)
+	VMULPS.BCST     (R13), Z14, Z2
+	VMOVUPS         256(R10), Z3
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z2, Z3
+	VMOVUPS         Z3, 256(R10)
+	VMULPS.BCST     4(R13), Z14, Z2
+	VMOVUPS         320(R10), Z3
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z2, Z3
+	VMOVUPS         Z3, 320(R10)
+	VMULPS.BCST     8(R13), Z14, Z2
+	VMOVUPS         384(R10), Z3
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z2, Z3
+	VMOVUPS         Z3, 384(R10)
+	VMULPS.BCST     12(R13), Z14, Z2
+	VMOVUPS         448(R10), Z3
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z2, Z3
+	VMOVUPS         Z3, 448(R10)
+	VPBROADCASTD    16(R14), Z2
+	VPBROADCASTD    20(R14), Z3
+	VPBROADCASTD    24(R14), Z4
+	VPBROADCASTD    28(R14), Z5
+	VMOVDQU32       1664(R8), Z6
+	VPDPBUSD.BCST   48(R14), Z6, Z2
+	VPDPBUSD.BCST   52(R14), Z6, Z3
+	VPDPBUSD.BCST   56(R14), Z6, Z4
+	VPDPBUSD.BCST   60(R14), Z6, Z5
+	VPUNPCKLDQ      Z11, Z10, Z6
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLDQ      Z13, Z12, Z7
+	VPUNPCKHDQ      Z13, Z12, Z13
+	VPUNPCKLQDQ     Z7, Z6, Z10
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z13, Z11, Z12
+	VPUNPCKHQDQ     Z13, Z11, Z13
+	VMOVDQU32       1728(R8), Z7
+	VPDPBUSD.BCST   64(R14), Z7, Z2
+	VPDPBUSD.BCST   68(R14), Z7, Z3
+	VPDPBUSD.BCST   72(R14), Z7, Z4
+	VPDPBUSD.BCST   76(R14), Z7, Z5
+	VPSRLW          $0x04, Z10, Z7
+	VPANDD          Z0, Z7, Z7
+	VPANDD          Z0, Z10, Z10
+	VPADDB          Z1, Z10, Z10
+	VMOVDQU32       Z10, 1664(R9)
+	PREFETCHT1      128(R11)
+	PREFETCHT0      18(DX)(AX*2)
+	VMOVDQU32       1792(R8), Z8
+	VPDPBUSD.BCST   80(R14), Z8, Z2
+	VPDPBUSD.BCST   84(R14), Z8, Z3
+	VPDPBUSD.BCST   88(R14), Z8, Z4
+	VPDPBUSD.BCST   92(R14), Z8, Z5
+	VPADDB          Z1, Z7, Z7
+	VMOVDQU32       Z7, 1920(R9)
+	VPSRLW          $0x04, Z6, Z7
+	VPANDD          Z0, Z7, Z7
+	VPANDD          Z0, Z6, Z6
+	VPADDB          Z1, Z6, Z6
+	VMOVDQU32       Z6, 1728(R9)
+	VMOVDQU32       1856(R8), Z6
+	VPDPBUSD.BCST   96(R14), Z6, Z2
+	VPDPBUSD.BCST   100(R14), Z6, Z3
+	VPDPBUSD.BCST   104(R14), Z6, Z4
+	VPDPBUSD.BCST   108(R14), Z6, Z5
+	VPADDB          Z1, Z7, Z7
+	VMOVDQU32       Z7, 1984(R9)
+	VMOVDQU32       1920(R8), Z6
+	VPDPBUSD.BCST   112(R14), Z6, Z2
+	VPDPBUSD.BCST   116(R14), Z6, Z3
+	VPDPBUSD.BCST   120(R14), Z6, Z4
+	VPDPBUSD.BCST   124(R14), Z6, Z5
+	VPSRLW          $0x04, Z12, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 1792(R9)
+	PREFETCHT1      192(R11)
+	PREFETCHT0      18(DX)(CX*1)
+	VMOVDQU32       1984(R8), Z7
+	VPDPBUSD.BCST   128(R14), Z7, Z2
+	VPDPBUSD.BCST   132(R14), Z7, Z3
+	VPDPBUSD.BCST   136(R14), Z7, Z4
+	VPDPBUSD.BCST   140(R14), Z7, Z5
+	VPADDB          Z1, Z6, Z6
+	VMOVDQU32       Z6, 2048(R9)
+	VMOVDQU32       2048(R8), Z6
+	VPDPBUSD.BCST   144(R14), Z6, Z2
+	VPDPBUSD.BCST   148(R14), Z6, Z3
+	VPDPBUSD.BCST   152(R14), Z6, Z4
+	VPDPBUSD.BCST   156(R14), Z6, Z5
+	VPSRLW          $0x04, Z13, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z13, Z13
+	VPADDB          Z1, Z13, Z13
+	VMOVDQU32       Z13, 1856(R9)
+	VMOVDQU32       2112(R8), Z7
+	VPDPBUSD.BCST   160(R14), Z7, Z2
+	VPDPBUSD.BCST   164(R14), Z7, Z3
+	VPDPBUSD.BCST   168(R14), Z7, Z4
+	VPDPBUSD.BCST   172(R14), Z7, Z5
+	VPADDB          Z1, Z6, Z6
+	VMOVDQU32       Z6, 2112(R9)
+	PREFETCHT1      256(R11)
+	PREFETCHT0      18(BX)
+	VMOVUPS         1536(R8), Z6
+	VMULPS.BCST     (R14), Z6, Z7
+	VMOVUPS         512(R10), Z8
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z7, Z8
+	VMOVUPS         Z8, 512(R10)
+	VMULPS.BCST     4(R14), Z6, Z2
+	VMOVUPS         576(R10), Z7
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z2, Z7
+	VMOVUPS         Z7, 576(R10)
+	VMULPS.BCST     8(R14), Z6, Z2
+	VMOVUPS         640(R10), Z3
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z2, Z3
+	VMOVUPS         Z3, 640(R10)
+	VMULPS.BCST     12(R14), Z6, Z2
+	VMOVUPS         704(R10), Z3
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z2, Z3
+	VMOVUPS         Z3, 704(R10)
+	ADDQ            $0x000000b0, R12
+	ADDQ            $0x000000b0, R13
+	ADDQ            $0x000000b0, R14
+	ADDQ            $0x00000120, R11
+	SUBQ            $0x00000001, (SP)
+	JNZ             block217
+	MOVQ            dst+0(FP), R12
+	MOVQ            dstStride+8(FP), R13
+	LEAQ            64(R12), R14
+	MOVQ            R14, dst+0(FP)
+	VMOVUPS         (R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x01
+	JLE             stored219
+	ADDQ            R13, R12
+	VMOVUPS         64(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x02
+	JLE             stored219
+	ADDQ            R13, R12
+	VMOVUPS         128(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x03
+	JLE             stored219
+	ADDQ            R13, R12
+	VMOVUPS         192(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x04
+	JLE             stored219
+	ADDQ            R13, R12
+	VMOVUPS         256(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x05
+	JLE             stored219
+	ADDQ            R13, R12
+	VMOVUPS         320(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x06
+	JLE             stored219
+	ADDQ            R13, R12
+	VMOVUPS         384(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x07
+	JLE             stored219
+	ADDQ            R13, R12
+	VMOVUPS         448(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x08
+	JLE             stored219
+	ADDQ            R13, R12
+	VMOVUPS         512(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x09
+	JLE             stored219
+	ADDQ            R13, R12
+	VMOVUPS         576(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x0a
+	JLE             stored219
+	ADDQ            R13, R12
+	VMOVUPS         640(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x0b
+	JLE             stored219
+	ADDQ            R13, R12
+	VMOVUPS         704(R10), Z2
+	VMOVUPS         Z2, (R12)
+	ADDQ            R13, R12
+
+stored219:
+	SUBQ $0x00000001, groups+24(FP)
+	JNZ  group216
+	VZEROUPPER
+	RET
+
+// func fewQ4_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewQ4_0x16(SB), $13184-64
+	MOVQ            w+16(FP), DX
+	MOVQ            blocks+32(FP), AX
+	IMUL3Q          $0x00000012, AX, AX
+	LEAQ            (AX)(AX*2), CX
+	LEAQ            127(SP), R9
+	ANDQ            $-64, R9
+	LEAQ            5760(R9), R8
+	LEAQ            11520(R9), R10
+	LEAQ            (DX)(AX*4), BX
+	LEAQ            (BX)(AX*4), SI
+	LEAQ            (SI)(AX*4), DI
+	MOVQ            AX, R11
+	SHLQ            $0x04, R11
+	ADDQ            DX, R11
+	VPBROADCASTD    nibbles<>+0(SB), Z0
+	VPBROADCASTD    bytes120<>+0(SB), Z1
+	VPXORD          Y2, Y2, Y2
+	VPINSRW         $0x00, (DX), X2, X2
+	VPINSRW         $0x01, (DX)(AX*1), X2, X2
+	VPINSRW         $0x02, (DX)(AX*2), X2, X2
+	VPINSRW         $0x03, (DX)(CX*1), X2, X2
+	VPINSRW         $0x04, (BX), X2, X2
+	VPINSRW         $0x05, (BX)(AX*1), X2, X2
+	VPINSRW         $0x06, (BX)(AX*2), X2, X2
+	VPINSRW         $0x07, (BX)(CX*1), X2, X2
+	VPXORD          X3, X3, X3
+	VPINSRW         $0x00, (SI), X3, X3
+	VPINSRW         $0x01, (SI)(AX*1), X3, X3
+	VPINSRW         $0x02, (SI)(AX*2), X3, X3
+	VPINSRW         $0x03, (SI)(CX*1), X3, X3
+	VPINSRW         $0x04, (DI), X3, X3
+	VPINSRW         $0x05, (DI)(AX*1), X3, X3
+	VPINSRW         $0x06, (DI)(AX*2), X3, X3
+	VPINSRW         $0x07, (DI)(CX*1), X3, X3
+	VINSERTI32X4    $0x01, X3, Y2, Y2
+	VCVTPH2PS       Y2, Z2
+	VMOVUPS         Z2, 1536(R9)
+	VBROADCASTI32X4 2(DX), Z2
+	VINSERTI32X4    $0x01, 2(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 2(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 2(DI), Z2, Z2
+	VBROADCASTI32X4 2(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 2(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 2(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 2(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 2(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 2(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 2(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 2(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 2(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPSRLW          $0x04, Z2, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          Z0, Z2, Z2
+	VPADDB          Z1, Z2, Z2
+	VMOVDQU32       Z2, 1664(R9)
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 1920(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z6, Z6
+	VPADDB          Z1, Z6, Z6
+	VMOVDQU32       Z6, 1728(R9)
+	VPADDB          Z1, Z2, Z2
+	VMOVDQU32       Z2, 1984(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 1792(R9)
+	VPADDB          Z1, Z2, Z2
+	VMOVDQU32       Z2, 2048(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z5, Z5
+	VPADDB          Z1, Z5, Z5
+	VMOVDQU32       Z5, 1856(R9)
+	VPADDB          Z1, Z2, Z2
+	VMOVDQU32       Z2, 2112(R9)
+
+group220:
+	MOVQ    tiles+40(FP), R12
+	MOVQ    tileBytes+48(FP), R13
+	ADDQ    R12, R13
+	MOVQ    tileBytes+48(FP), R14
+	ADDQ    R13, R14
 	MOVQ    tileBytes+48(FP), R15
 	ADDQ    R14, R15
 	MOVQ    blocks+32(FP), BP
@@ -18190,16 +18664,16 @@ group216:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block217:
+block221:
 	MOVQ $0x00000012, BP
 	CMPQ (SP), $0x01
-	JNE  within218
+	JNE  within222
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within218
+	JE   within222
 	LEAQ 18(CX)(CX*4), BP
 
-within218:
+within222:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -18536,7 +19010,7 @@ within218:
 	ADDQ            $0x000000b0, R15
 	ADDQ            $0x00000120, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block217
+	JNZ             block221
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -18544,85 +19018,85 @@ within218:
 	VMOVUPS         (R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored219
+	JLE             stored223
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored219
+	JLE             stored223
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored219
+	JLE             stored223
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x04
-	JLE             stored219
+	JLE             stored223
 	ADDQ            R13, R12
 	VMOVUPS         256(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x05
-	JLE             stored219
+	JLE             stored223
 	ADDQ            R13, R12
 	VMOVUPS         320(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x06
-	JLE             stored219
+	JLE             stored223
 	ADDQ            R13, R12
 	VMOVUPS         384(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x07
-	JLE             stored219
+	JLE             stored223
 	ADDQ            R13, R12
 	VMOVUPS         448(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x08
-	JLE             stored219
+	JLE             stored223
 	ADDQ            R13, R12
 	VMOVUPS         512(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x09
-	JLE             stored219
+	JLE             stored223
 	ADDQ            R13, R12
 	VMOVUPS         576(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0a
-	JLE             stored219
+	JLE             stored223
 	ADDQ            R13, R12
 	VMOVUPS         640(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0b
-	JLE             stored219
+	JLE             stored223
 	ADDQ            R13, R12
 	VMOVUPS         704(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0c
-	JLE             stored219
+	JLE             stored223
 	ADDQ            R13, R12
 	VMOVUPS         768(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0d
-	JLE             stored219
+	JLE             stored223
 	ADDQ            R13, R12
 	VMOVUPS         832(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0e
-	JLE             stored219
+	JLE             stored223
 	ADDQ            R13, R12
 	VMOVUPS         896(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0f
-	JLE             stored219
+	JLE             stored223
 	ADDQ            R13, R12
 	VMOVUPS         960(R10), Z2
 	VMOVUPS         Z2, (R12)
 	ADDQ            R13, R12
 
-stored219:
+stored223:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group216
+	JNZ  group220
 	VZEROUPPER
 	RET
 
@@ -18715,7 +19189,7 @@ TEXT ·fewQ4_1(SB), $12416-64
 	VMOVDQU32       Z4, 1856(R9)
 	VMOVDQU32       Z1, 2112(R9)
 
-group220:
+group224:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -18725,16 +19199,16 @@ group220:
 	VMOVUPS Z1, 128(R10)
 	VMOVUPS Z1, 192(R10)
 
-block221:
+block225:
 	MOVQ $0x00000014, R13
 	CMPQ (SP), $0x01
-	JNE  within222
+	JNE  within226
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within222
+	JE   within226
 	LEAQ 20(CX)(CX*4), R13
 
-within222:
+within226:
 	ADDQ             R13, DX
 	ADDQ             R13, BX
 	ADDQ             R13, SI
@@ -18905,7 +19379,7 @@ within222:
 	ADDQ             $0x000000b0, R12
 	ADDQ             $0x00000140, R11
 	SUBQ             $0x00000001, (SP)
-	JNZ              block221
+	JNZ              block225
 	MOVQ             dst+0(FP), R12
 	MOVQ             dstStride+8(FP), R13
 	LEAQ             64(R12), R14
@@ -18913,25 +19387,25 @@ within222:
 	VMOVUPS          (R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x01
-	JLE              stored223
+	JLE              stored227
 	ADDQ             R13, R12
 	VMOVUPS          64(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x02
-	JLE              stored223
+	JLE              stored227
 	ADDQ             R13, R12
 	VMOVUPS          128(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x03
-	JLE              stored223
+	JLE              stored227
 	ADDQ             R13, R12
 	VMOVUPS          192(R10), Z1
 	VMOVUPS          Z1, (R12)
 	ADDQ             R13, R12
 
-stored223:
+stored227:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group220
+	JNZ  group224
 	VZEROUPPER
 	RET
 
@@ -19024,7 +19498,7 @@ TEXT ·fewQ4_1x8(SB), $12672-64
 	VMOVDQU32       Z4, 1856(R9)
 	VMOVDQU32       Z1, 2112(R9)
 
-group224:
+group228:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -19040,16 +19514,16 @@ group224:
 	VMOVUPS Z1, 384(R10)
 	VMOVUPS Z1, 448(R10)
 
-block225:
+block229:
 	MOVQ $0x00000014, R14
 	CMPQ (SP), $0x01
-	JNE  within226
+	JNE  within230
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within226
+	JE   within230
 	LEAQ 20(CX)(CX*4), R14
 
-within226:
+within230:
 	ADDQ             R14, DX
 	ADDQ             R14, BX
 	ADDQ             R14, SI
@@ -19293,7 +19767,7 @@ within226:
 	ADDQ             $0x000000b0, R13
 	ADDQ             $0x00000140, R11
 	SUBQ             $0x00000001, (SP)
-	JNZ              block225
+	JNZ              block229
 	MOVQ             dst+0(FP), R12
 	MOVQ             dstStride+8(FP), R13
 	LEAQ             64(R12), R14
@@ -19301,45 +19775,562 @@ within226:
 	VMOVUPS          (R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x01
-	JLE              stored227
+	JLE              stored231
 	ADDQ             R13, R12
 	VMOVUPS          64(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x02
-	JLE              stored227
+	JLE              stored231
 	ADDQ             R13, R12
 	VMOVUPS          128(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x03
-	JLE              stored227
+	JLE              stored231
 	ADDQ             R13, R12
 	VMOVUPS          192(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x04
-	JLE              stored227
+	JLE              stored231
 	ADDQ             R13, R12
 	VMOVUPS          256(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x05
-	JLE              stored227
+	JLE              stored231
 	ADDQ             R13, R12
 	VMOVUPS          320(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x06
-	JLE              stored227
+	JLE              stored231
 	ADDQ             R13, R12
 	VMOVUPS          384(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x07
-	JLE              stored227
+	JLE              stored231
 	ADDQ             R13, R12
 	VMOVUPS          448(R10), Z1
 	VMOVUPS          Z1, (R12)
 	ADDQ             R13, R12
 
-stored227:
+stored231:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group224
+	JNZ  group228
+	VZEROUPPER
+	RET
+
+// func fewQ4_1x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·fewQ4_1x12(SB), $12928-64
+	MOVQ            w+16(FP), DX
+	MOVQ            blocks+32(FP), AX
+	IMUL3Q          $0x00000014, AX, AX
+	LEAQ            (AX)(AX*2), CX
+	LEAQ            127(SP), R9
+	ANDQ            $-64, R9
+	LEAQ            5760(R9), R8
+	LEAQ            11520(R9), R10
+	LEAQ            (DX)(AX*4), BX
+	LEAQ            (BX)(AX*4), SI
+	LEAQ            (SI)(AX*4), DI
+	MOVQ            AX, R11
+	SHLQ            $0x04, R11
+	ADDQ            DX, R11
+	VPBROADCASTD    nibbles<>+0(SB), Z0
+	VPBROADCASTD    (DX), Z1
+	VPINSRD         $0x01, (DX)(AX*1), X1, X1
+	VPINSRD         $0x02, (DX)(AX*2), X1, X1
+	VPINSRD         $0x03, (DX)(CX*1), X1, X1
+	VMOVD           (BX), X2
+	VPINSRD         $0x01, (BX)(AX*1), X2, X2
+	VPINSRD         $0x02, (BX)(AX*2), X2, X2
+	VPINSRD         $0x03, (BX)(CX*1), X2, X2
+	VINSERTI32X4    $0x01, X2, Z1, Z1
+	VMOVD           (SI), X2
+	VPINSRD         $0x01, (SI)(AX*1), X2, X2
+	VPINSRD         $0x02, (SI)(AX*2), X2, X2
+	VPINSRD         $0x03, (SI)(CX*1), X2, X2
+	VINSERTI32X4    $0x02, X2, Z1, Z1
+	VMOVD           (DI), X2
+	VPINSRD         $0x01, (DI)(AX*1), X2, X2
+	VPINSRD         $0x02, (DI)(AX*2), X2, X2
+	VPINSRD         $0x03, (DI)(CX*1), X2, X2
+	VINSERTI32X4    $0x03, X2, Z1, Z1
+	VPMOVDW         Z1, Y2
+	VCVTPH2PS       Y2, Z2
+	VPSRLD          $0x10, Z1, Z1
+	VPMOVDW         Z1, Y1
+	VCVTPH2PS       Y1, Z1
+	VMOVUPS         Z2, 1536(R9)
+	VMOVUPS         Z1, 1600(R9)
+	VBROADCASTI32X4 4(DX), Z1
+	VINSERTI32X4    $0x01, 4(BX), Z1, Z1
+	VINSERTI32X4    $0x02, 4(SI), Z1, Z1
+	VINSERTI32X4    $0x03, 4(DI), Z1, Z1
+	VBROADCASTI32X4 4(DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, 4(BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 4(SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 4(DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 4(DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, 4(BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 4(SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 4(DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 4(DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, 4(BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 4(SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 4(DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPSRLW          $0x04, Z1, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 1664(R9)
+	VMOVDQU32       Z2, 1920(R9)
+	VPSRLW          $0x04, Z5, Z1
+	VPANDD          Z0, Z1, Z1
+	VPANDD          Z0, Z5, Z5
+	VMOVDQU32       Z5, 1728(R9)
+	VMOVDQU32       Z1, 1984(R9)
+	VPSRLW          $0x04, Z3, Z1
+	VPANDD          Z0, Z1, Z1
+	VPANDD          Z0, Z3, Z3
+	VMOVDQU32       Z3, 1792(R9)
+	VMOVDQU32       Z1, 2048(R9)
+	VPSRLW          $0x04, Z4, Z1
+	VPANDD          Z0, Z1, Z1
+	VPANDD          Z0, Z4, Z4
+	VMOVDQU32       Z4, 1856(R9)
+	VMOVDQU32       Z1, 2112(R9)
+
+group232:
+	MOVQ    tiles+40(FP), R12
+	MOVQ    tileBytes+48(FP), R13
+	ADDQ    R12, R13
+	MOVQ    tileBytes+48(FP), R14
+	ADDQ    R13, R14
+	MOVQ    blocks+32(FP), R15
+	MOVQ    R15, (SP)
+	VPXORD  Z1, Z1, Z1
+	VMOVUPS Z1, (R10)
+	VMOVUPS Z1, 64(R10)
+	VMOVUPS Z1, 128(R10)
+	VMOVUPS Z1, 192(R10)
+	VMOVUPS Z1, 256(R10)
+	VMOVUPS Z1, 320(R10)
+	VMOVUPS Z1, 384(R10)
+	VMOVUPS Z1, 448(R10)
+	VMOVUPS Z1, 512(R10)
+	VMOVUPS Z1, 576(R10)
+	VMOVUPS Z1, 640(R10)
+	VMOVUPS Z1, 704(R10)
+
+block233:
+	MOVQ $0x00000014, R15
+	CMPQ (SP), $0x01
+	JNE  within234
+	MOVQ $0x00000000, R15
+	CMPQ groups+24(FP), $0x01
+	JE   within234
+	LEAQ 20(CX)(CX*4), R15
+
+within234:
+	ADDQ             R15, DX
+	ADDQ             R15, BX
+	ADDQ             R15, SI
+	ADDQ             R15, DI
+	XCHGQ            R8, R9
+	VPXORD           Z1, Z1, Z1
+	VPXORD           Z2, Z2, Z2
+	VPXORD           Z3, Z3, Z3
+	VPXORD           Z4, Z4, Z4
+	VPXORD           Z5, Z5, Z5
+	VPXORD           Z6, Z6, Z6
+	VPXORD           Z7, Z7, Z7
+	VPXORD           Z8, Z8, Z8
+	VMOVDQU32        1664(R8), Z9
+	VPDPBUSD.BCST    48(R12), Z9, Z1
+	VPDPBUSD.BCST    52(R12), Z9, Z2
+	VPDPBUSD.BCST    56(R12), Z9, Z3
+	VPDPBUSD.BCST    60(R12), Z9, Z4
+	VPDPBUSD.BCST    48(R13), Z9, Z5
+	VPDPBUSD.BCST    52(R13), Z9, Z6
+	VPDPBUSD.BCST    56(R13), Z9, Z7
+	VPDPBUSD.BCST    60(R13), Z9, Z8
+	VMOVDQU32        1728(R8), Z9
+	VPDPBUSD.BCST    64(R12), Z9, Z1
+	VPDPBUSD.BCST    68(R12), Z9, Z2
+	VPDPBUSD.BCST    72(R12), Z9, Z3
+	VPDPBUSD.BCST    76(R12), Z9, Z4
+	VPDPBUSD.BCST    64(R13), Z9, Z5
+	VPDPBUSD.BCST    68(R13), Z9, Z6
+	VPDPBUSD.BCST    72(R13), Z9, Z7
+	VPDPBUSD.BCST    76(R13), Z9, Z8
+	VPBROADCASTD     (DX), Z9
+	VPINSRD          $0x01, (DX)(AX*1), X9, X9
+	VPINSRD          $0x02, (DX)(AX*2), X9, X9
+	VPINSRD          $0x03, (DX)(CX*1), X9, X9
+	VMOVD            (BX), X10
+	VPINSRD          $0x01, (BX)(AX*1), X10, X10
+	VPINSRD          $0x02, (BX)(AX*2), X10, X10
+	VPINSRD          $0x03, (BX)(CX*1), X10, X10
+	VINSERTI32X4     $0x01, X10, Z9, Z9
+	VMOVD            (SI), X10
+	VPINSRD          $0x01, (SI)(AX*1), X10, X10
+	VPINSRD          $0x02, (SI)(AX*2), X10, X10
+	VPINSRD          $0x03, (SI)(CX*1), X10, X10
+	VINSERTI32X4     $0x02, X10, Z9, Z9
+	VMOVD            (DI), X10
+	VPINSRD          $0x01, (DI)(AX*1), X10, X10
+	VPINSRD          $0x02, (DI)(AX*2), X10, X10
+	VPINSRD          $0x03, (DI)(CX*1), X10, X10
+	VINSERTI32X4     $0x03, X10, Z9, Z9
+	VPMOVDW          Z9, Y10
+	VCVTPH2PS        Y10, Z10
+	VPSRLD           $0x10, Z9, Z9
+	VPMOVDW          Z9, Y9
+	VCVTPH2PS        Y9, Z9
+	VMOVUPS          Z10, 1536(R9)
+	VMOVUPS          Z9, 1600(R9)
+	VMOVDQU32        1792(R8), Z9
+	VPDPBUSD.BCST    80(R12), Z9, Z1
+	VPDPBUSD.BCST    84(R12), Z9, Z2
+	VPDPBUSD.BCST    88(R12), Z9, Z3
+	VPDPBUSD.BCST    92(R12), Z9, Z4
+	VPDPBUSD.BCST    80(R13), Z9, Z5
+	VPDPBUSD.BCST    84(R13), Z9, Z6
+	VPDPBUSD.BCST    88(R13), Z9, Z7
+	VPDPBUSD.BCST    92(R13), Z9, Z8
+	VBROADCASTI32X4  4(DX), Z9
+	VINSERTI32X4     $0x01, 4(BX), Z9, Z9
+	VINSERTI32X4     $0x02, 4(SI), Z9, Z9
+	VINSERTI32X4     $0x03, 4(DI), Z9, Z9
+	VMOVDQU32        1856(R8), Z10
+	VPDPBUSD.BCST    96(R12), Z10, Z1
+	VPDPBUSD.BCST    100(R12), Z10, Z2
+	VPDPBUSD.BCST    104(R12), Z10, Z3
+	VPDPBUSD.BCST    108(R12), Z10, Z4
+	VPDPBUSD.BCST    96(R13), Z10, Z5
+	VPDPBUSD.BCST    100(R13), Z10, Z6
+	VPDPBUSD.BCST    104(R13), Z10, Z7
+	VPDPBUSD.BCST    108(R13), Z10, Z8
+	VBROADCASTI32X4  4(DX)(AX*1), Z10
+	VINSERTI32X4     $0x01, 4(BX)(AX*1), Z10, Z10
+	VINSERTI32X4     $0x02, 4(SI)(AX*1), Z10, Z10
+	VINSERTI32X4     $0x03, 4(DI)(AX*1), Z10, Z10
+	PREFETCHT1       (R11)
+	PREFETCHT0       20(DX)
+	VMOVDQU32        1920(R8), Z11
+	VPDPBUSD.BCST    112(R12), Z11, Z1
+	VPDPBUSD.BCST    116(R12), Z11, Z2
+	VPDPBUSD.BCST    120(R12), Z11, Z3
+	VPDPBUSD.BCST    124(R12), Z11, Z4
+	VPDPBUSD.BCST    112(R13), Z11, Z5
+	VPDPBUSD.BCST    116(R13), Z11, Z6
+	VPDPBUSD.BCST    120(R13), Z11, Z7
+	VPDPBUSD.BCST    124(R13), Z11, Z8
+	VBROADCASTI32X4  4(DX)(AX*2), Z11
+	VINSERTI32X4     $0x01, 4(BX)(AX*2), Z11, Z11
+	VINSERTI32X4     $0x02, 4(SI)(AX*2), Z11, Z11
+	VINSERTI32X4     $0x03, 4(DI)(AX*2), Z11, Z11
+	VMOVDQU32        1984(R8), Z12
+	VPDPBUSD.BCST    128(R12), Z12, Z1
+	VPDPBUSD.BCST    132(R12), Z12, Z2
+	VPDPBUSD.BCST    136(R12), Z12, Z3
+	VPDPBUSD.BCST    140(R12), Z12, Z4
+	VPDPBUSD.BCST    128(R13), Z12, Z5
+	VPDPBUSD.BCST    132(R13), Z12, Z6
+	VPDPBUSD.BCST    136(R13), Z12, Z7
+	VPDPBUSD.BCST    140(R13), Z12, Z8
+	VBROADCASTI32X4  4(DX)(CX*1), Z12
+	VINSERTI32X4     $0x01, 4(BX)(CX*1), Z12, Z12
+	VINSERTI32X4     $0x02, 4(SI)(CX*1), Z12, Z12
+	VINSERTI32X4     $0x03, 4(DI)(CX*1), Z12, Z12
+	VMOVDQU32        2048(R8), Z13
+	VPDPBUSD.BCST    144(R12), Z13, Z1
+	VPDPBUSD.BCST    148(R12), Z13, Z2
+	VPDPBUSD.BCST    152(R12), Z13, Z3
+	VPDPBUSD.BCST    156(R12), Z13, Z4
+	VPDPBUSD.BCST    144(R13), Z13, Z5
+	VPDPBUSD.BCST    148(R13), Z13, Z6
+	VPDPBUSD.BCST    152(R13), Z13, Z7
+	VPDPBUSD.BCST    156(R13), Z13, Z8
+	VPUNPCKLDQ       Z10, Z9, Z13
+	VPUNPCKHDQ       Z10, Z9, Z10
+	VPUNPCKLDQ       Z12, Z11, Z14
+	VPUNPCKHDQ       Z12, Z11, Z12
+	VPUNPCKLQDQ      Z14, Z13, Z9
+	VPUNPCKHQDQ      Z14, Z13, Z13
+	VPUNPCKLQDQ      Z12, Z10, Z11
+	VPUNPCKHQDQ      Z12, Z10, Z12
+	PREFETCHT1       64(R11)
+	PREFETCHT0       20(DX)(AX*1)
+	VMOVDQU32        2112(R8), Z10
+	VPDPBUSD.BCST    160(R12), Z10, Z1
+	VPDPBUSD.BCST    164(R12), Z10, Z2
+	VPDPBUSD.BCST    168(R12), Z10, Z3
+	VPDPBUSD.BCST    172(R12), Z10, Z4
+	VPDPBUSD.BCST    160(R13), Z10, Z5
+	VPDPBUSD.BCST    164(R13), Z10, Z6
+	VPDPBUSD.BCST    168(R13), Z10, Z7
+	VPDPBUSD.BCST    172(R13), Z10, Z8
+	VPSRLW           $0x04, Z9, Z10
+	VPANDD           Z0, Z10, Z10
+	VPANDD           Z0, Z9, Z9
+	VMOVDQU32        Z9, 1664(R9)
+	VMOVUPS          1536(R8), Z9
+	VMULPS.BCST      (R12), Z9, Z14
+	VMOVUPS          (R10), Z15
+	VCVTDQ2PS        Z1, Z1
+	VFMADD231PS      Z1, Z14, Z15
+	VMOVUPS          Z15, (R10)
+	VMULPS.BCST      4(R12), Z9, Z1
+	VMOVUPS          64(R10), Z14
+	VCVTDQ2PS        Z2, Z2
+	VFMADD231PS      Z2, Z1, Z14
+	VMOVUPS          Z14, 64(R10)
+	VMULPS.BCST      8(R12), Z9, Z1
+	VMOVUPS          128(R10), Z2
+	VCVTDQ2PS        Z3, Z3
+	VFMADD231PS      Z3, Z1, Z2
+	VMOVUPS          Z2, 128(R10)
+	VMULPS.BCST      12(R12), Z9, Z1
+	VMOVUPS          192(R10), Z2
+	VCVTDQ2PS        Z4, Z4
+	VFMADD231PS      Z4, Z1, Z2
+	VMOVUPS          Z2, 192(R10)
+	VMULPS.BCST      (R13), Z9, Z1
+	VMOVUPS          256(R10), Z2
+	VCVTDQ2PS        Z5, Z5
+	VFMADD231PS      Z5, Z1, Z2
+	VMOVUPS          Z2, 256(R10)
+	VMULPS.BCST      4(R13), Z9, Z1
+	VMOVUPS          320(R10), Z2
+	VCVTDQ2PS        Z6, Z6
+	VFMADD231PS      Z6, Z1, Z2
+	VMOVUPS          Z2, 320(R10)
+	VMULPS.BCST      8(R13), Z9, Z1
+	VMOVUPS          384(R10), Z2
+	VCVTDQ2PS        Z7, Z7
+	VFMADD231PS      Z7, Z1, Z2
+	VMOVUPS          Z2, 384(R10)
+	VMULPS.BCST      12(R13), Z9, Z1
+	VMOVUPS          448(R10), Z2
+	VCVTDQ2PS        Z8, Z8
+	VFMADD231PS      Z8, Z1, Z2
+	VMOVUPS          Z2, 448(R10)
+	VMOVUPS          1600(R8), Z1
+	VMULPS.BCST      (R12), Z1, Z2
+	VMOVUPS          (R10), Z3
+	VFMADD231PS.BCST 32(R12), Z2, Z3
+	VMOVUPS          Z3, (R10)
+	VMULPS.BCST      4(R12), Z1, Z2
+	VMOVUPS          64(R10), Z3
+	VFMADD231PS.BCST 36(R12), Z2, Z3
+	VMOVUPS          Z3, 64(R10)
+	VMULPS.BCST      8(R12), Z1, Z2
+	VMOVUPS          128(R10), Z3
+	VFMADD231PS.BCST 40(R12), Z2, Z3
+	VMOVUPS          Z3, 128(R10)
+	VMULPS.BCST      12(R12), Z1, Z2
+	VMOVUPS          192(R10), Z3
+	VFMADD231PS.BCST 44(R12), Z2, Z3
+	VMOVUPS          Z3, 192(R10)
+	VMULPS.BCST      (R13), Z1, Z2
+	VMOVUPS          256(R10), Z3
+	VFMADD231PS.BCST 32(R13), Z2, Z3
+	VMOVUPS          Z3, 256(R10)
+	VMULPS.BCST      4(R13), Z1, Z2
+	VMOVUPS          320(R10), Z3
+	VFMADD231PS.BCST 36(R13), Z2, Z3
+	VMOVUPS          Z3, 320(R10)
+	VMULPS.BCST      8(R13), Z1, Z2
+	VMOVUPS          384(R10), Z3
+	VFMADD231PS.BCST 40(R13), Z2, Z3
+	VMOVUPS          Z3, 384(R10)
+	VMULPS.BCST      12(R13), Z1, Z1
+	VMOVUPS          448(R10), Z2
+	VFMADD231PS.BCST 44(R13), Z1, Z2
+	VMOVUPS          Z2, 448(R10)
+	VPXORD           Z1, Z1, Z1
+	VPXORD           Z2, Z2, Z2
+	VPXORD           Z3, Z3, Z3
+	VPXORD           Z4, Z4, Z4
+	VMOVDQU32        1664(R8), Z5
+	VPDPBUSD.BCST    48(R14), Z5, Z1
+	VPDPBUSD.BCST    52(R14), Z5, Z2
+	VPDPBUSD.BCST    56(R14), Z5, Z3
+	VPDPBUSD.BCST    60(R14), Z5, Z4
+	VMOVDQU32        Z10, 1920(R9)
+	VMOVDQU32        1728(R8), Z5
+	VPDPBUSD.BCST    64(R14), Z5, Z1
+	VPDPBUSD.BCST    68(R14), Z5, Z2
+	VPDPBUSD.BCST    72(R14), Z5, Z3
+	VPDPBUSD.BCST    76(R14), Z5, Z4
+	VPSRLW           $0x04, Z13, Z5
+	VPANDD           Z0, Z5, Z5
+	VPANDD           Z0, Z13, Z13
+	VMOVDQU32        Z13, 1728(R9)
+	PREFETCHT1       128(R11)
+	PREFETCHT0       20(DX)(AX*2)
+	VMOVDQU32        1792(R8), Z6
+	VPDPBUSD.BCST    80(R14), Z6, Z1
+	VPDPBUSD.BCST    84(R14), Z6, Z2
+	VPDPBUSD.BCST    88(R14), Z6, Z3
+	VPDPBUSD.BCST    92(R14), Z6, Z4
+	VMOVDQU32        Z5, 1984(R9)
+	VMOVDQU32        1856(R8), Z5
+	VPDPBUSD.BCST    96(R14), Z5, Z1
+	VPDPBUSD.BCST    100(R14), Z5, Z2
+	VPDPBUSD.BCST    104(R14), Z5, Z3
+	VPDPBUSD.BCST    108(R14), Z5, Z4
+	VPSRLW           $0x04, Z11, Z5
+	VPANDD           Z0, Z5, Z5
+	VPANDD           Z0, Z11, Z11
+	VMOVDQU32        Z11, 1792(R9)
+	VMOVDQU32        1920(R8), Z6
+	VPDPBUSD.BCST    112(R14), Z6, Z1
+	VPDPBUSD.BCST    116(R14), Z6, Z2
+	VPDPBUSD.BCST    120(R14), Z6, Z3
+	VPDPBUSD.BCST    124(R14), Z6, Z4
+	VMOVDQU32        Z5, 2048(R9)
+	PREFETCHT1       192(R11)
+	PREFETCHT0       20(DX)(CX*1)
+	VMOVDQU32        1984(R8), Z5
+	VPDPBUSD.BCST    128(R14), Z5, Z1
+	VPDPBUSD.BCST    132(R14), Z5, Z2
+	VPDPBUSD.BCST    136(R14), Z5, Z3
+	VPDPBUSD.BCST    140(R14), Z5, Z4
+	VPSRLW           $0x04, Z12, Z5
+	VPANDD           Z0, Z5, Z5
+	VPANDD           Z0, Z12, Z12
+	VMOVDQU32        Z12, 1856(R9)
+	VMOVDQU32        2048(R8), Z6
+	VPDPBUSD.BCST    144(R14), Z6, Z1
+	VPDPBUSD.BCST    148(R14), Z6, Z2
+	VPDPBUSD.BCST    152(R14), Z6, Z3
+	VPDPBUSD.BCST    156(R14), Z6, Z4
+	VMOVDQU32        Z5, 2112(R9)
+	VMOVDQU32        2112(R8), Z5
+	VPDPBUSD.BCST    160(R14), Z5, Z1
+	VPDPBUSD.BCST    164(R14), Z5, Z2
+	VPDPBUSD.BCST    168(R14), Z5, Z3
+	VPDPBUSD.BCST    172(R14), Z5, Z4
+	PREFETCHT1       256(R11)
+	PREFETCHT0       20(BX)
+	VMOVUPS          1536(R8), Z5
+	VMULPS.BCST      (R14), Z5, Z6
+	VMOVUPS          512(R10), Z7
+	VCVTDQ2PS        Z1, Z1
+	VFMADD231PS      Z1, Z6, Z7
+	VMOVUPS          Z7, 512(R10)
+	VMULPS.BCST      4(R14), Z5, Z1
+	VMOVUPS          576(R10), Z6
+	VCVTDQ2PS        Z2, Z2
+	VFMADD231PS      Z2, Z1, Z6
+	VMOVUPS          Z6, 576(R10)
+	VMULPS.BCST      8(R14), Z5, Z1
+	VMOVUPS          640(R10), Z2
+	VCVTDQ2PS        Z3, Z3
+	VFMADD231PS      Z3, Z1, Z2
+	VMOVUPS          Z2, 640(R10)
+	VMULPS.BCST      12(R14), Z5, Z1
+	VMOVUPS          704(R10), Z2
+	VCVTDQ2PS        Z4, Z4
+	VFMADD231PS      Z4, Z1, Z2
+	VMOVUPS          Z2, 704(R10)
+	VMOVUPS          1600(R8), Z1
+	VMULPS.BCST      (R14), Z1, Z2
+	VMOVUPS          512(R10), Z3
+	VFMADD231PS.BCST 32(R14), Z2, Z3
+	VMOVUPS          Z3, 512(R10)
+	VMULPS.BCST      4(R14), Z1, Z2
+	VMOVUPS          576(R10), Z3
+	VFMADD231PS.BCST 36(R14), Z2, Z3
+	VMOVUPS          Z3, 576(R10)
+	VMULPS.BCST      8(R14), Z1, Z2
+	VMOVUPS          640(R10), Z3
+	VFMADD231PS.BCST 40(R14), Z2, Z3
+	VMOVUPS          Z3, 640(R10)
+	VMULPS.BCST      12(R14), Z1, Z1
+	VMOVUPS          704(R10), Z2
+	VFMADD231PS.BCST 44(R14), Z1, Z2
+	VMOVUPS          Z2, 704(R10)
+	ADDQ             $0x000000b0, R12
+	ADDQ             $0x000000b0, R13
+	ADDQ             $0x000000b0, R14
+	ADDQ             $0x00000140, R11
+	SUBQ             $0x00000001, (SP)
+	JNZ              block233
+	MOVQ             dst+0(FP), R12
+	MOVQ             dstStride+8(FP), R13
+	LEAQ             64(R12), R14
+	MOVQ             R14, dst+0(FP)
+	VMOVUPS          (R10), Z1
+	VMOVUPS          Z1, (R12)
+	CMPQ             count+56(FP), $0x01
+	JLE              stored235
+	ADDQ             R13, R12
+	VMOVUPS          64(R10), Z1
+	VMOVUPS          Z1, (R12)
+	CMPQ             count+56(FP), $0x02
+	JLE              stored235
+	ADDQ             R13, R12
+	VMOVUPS          128(R10), Z1
+	VMOVUPS          Z1, (R12)
+	CMPQ             count+56(FP), $0x03
+	JLE              stored235
+	ADDQ             R13, R12
+	VMOVUPS          192(R10), Z1
+	VMOVUPS          Z1, (R12)
+	CMPQ             count+56(FP), $0x04
+	JLE              stored235
+	ADDQ             R13, R12
+	VMOVUPS          256(R10), Z1
+	VMOVUPS          Z1, (R12)
+	CMPQ             count+56(FP), $0x05
+	JLE              stored235
+	ADDQ             R13, R12
+	VMOVUPS          320(R10), Z1
+	VMOVUPS          Z1, (R12)
+	CMPQ             count+56(FP), $0x06
+	JLE              stored235
+	ADDQ             R13, R12
+	VMOVUPS          384(R10), Z1
+	VMOVUPS          Z1, (R12)
+	CMPQ             count+56(FP), $0x07
+	JLE              stored235
+	ADDQ             R13, R12
+	VMOVUPS          448(R10), Z1
+	VMOVUPS          Z1, (R12)
+	CMPQ             count+56(FP), $0x08
+	JLE              stored235
+	ADDQ             R13, R12
+	VMOVUPS          512(R10), Z1
+	VMOVUPS          Z1, (R12)
+	CMPQ             count+56(FP), $0x09
+	JLE              stored235
+	ADDQ             R13, R12
+	VMOVUPS          576(R10), Z1
+	VMOVUPS          Z1, (R12)
+	CMPQ             count+56(FP), $0x0a
+	JLE              stored235
+	ADDQ             R13, R12
+	VMOVUPS          640(R10), Z1
+	VMOVUPS          Z1, (R12)
+	CMPQ             count+56(FP), $0x0b
+	JLE              stored235
+	ADDQ             R13, R12
+	VMOVUPS          704(R10), Z1
+	VMOVUPS          Z1, (R12)
+	ADDQ             R13, R12
+
+stored235:
+	SUBQ $0x00000001, groups+24(FP)
+	JNZ  group232
 	VZEROUPPER
 	RET
 
@@ -19432,7 +20423,7 @@ TEXT ·fewQ4_1x16(SB), $13184-64
 	VMOVDQU32       Z4, 1856(R9)
 	VMOVDQU32       Z1, 2112(R9)
 
-group228:
+group236:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -19460,16 +20451,16 @@ group228:
 	VMOVUPS Z1, 896(R10)
 	VMOVUPS Z1, 960(R10)
 
-block229:
+block237:
 	MOVQ $0x00000014, BP
 	CMPQ (SP), $0x01
-	JNE  within230
+	JNE  within238
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within230
+	JE   within238
 	LEAQ 20(CX)(CX*4), BP
 
-within230:
+within238:
 	ADDQ             BP, DX
 	ADDQ             BP, BX
 	ADDQ             BP, SI
@@ -19869,7 +20860,7 @@ within230:
 	ADDQ             $0x000000b0, R15
 	ADDQ             $0x00000140, R11
 	SUBQ             $0x00000001, (SP)
-	JNZ              block229
+	JNZ              block237
 	MOVQ             dst+0(FP), R12
 	MOVQ             dstStride+8(FP), R13
 	LEAQ             64(R12), R14
@@ -19877,85 +20868,85 @@ within230:
 	VMOVUPS          (R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x01
-	JLE              stored231
+	JLE              stored239
 	ADDQ             R13, R12
 	VMOVUPS          64(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x02
-	JLE              stored231
+	JLE              stored239
 	ADDQ             R13, R12
 	VMOVUPS          128(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x03
-	JLE              stored231
+	JLE              stored239
 	ADDQ             R13, R12
 	VMOVUPS          192(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x04
-	JLE              stored231
+	JLE              stored239
 	ADDQ             R13, R12
 	VMOVUPS          256(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x05
-	JLE              stored231
+	JLE              stored239
 	ADDQ             R13, R12
 	VMOVUPS          320(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x06
-	JLE              stored231
+	JLE              stored239
 	ADDQ             R13, R12
 	VMOVUPS          384(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x07
-	JLE              stored231
+	JLE              stored239
 	ADDQ             R13, R12
 	VMOVUPS          448(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x08
-	JLE              stored231
+	JLE              stored239
 	ADDQ             R13, R12
 	VMOVUPS          512(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x09
-	JLE              stored231
+	JLE              stored239
 	ADDQ             R13, R12
 	VMOVUPS          576(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x0a
-	JLE              stored231
+	JLE              stored239
 	ADDQ             R13, R12
 	VMOVUPS          640(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x0b
-	JLE              stored231
+	JLE              stored239
 	ADDQ             R13, R12
 	VMOVUPS          704(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x0c
-	JLE              stored231
+	JLE              stored239
 	ADDQ             R13, R12
 	VMOVUPS          768(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x0d
-	JLE              stored231
+	JLE              stored239
 	ADDQ             R13, R12
 	VMOVUPS          832(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x0e
-	JLE              stored231
+	JLE              stored239
 	ADDQ             R13, R12
 	VMOVUPS          896(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x0f
-	JLE              stored231
+	JLE              stored239
 	ADDQ             R13, R12
 	VMOVUPS          960(R10), Z1
 	VMOVUPS          Z1, (R12)
 	ADDQ             R13, R12
 
-stored231:
+stored239:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group228
+	JNZ  group236
 	VZEROUPPER
 	RET
 
@@ -20104,7 +21095,7 @@ TEXT ·fewQ5_0(SB), $12416-64
 	VPADDB          Z1, Z4, K1, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group232:
+group240:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -20114,16 +21105,16 @@ group232:
 	VMOVUPS Z3, 128(R10)
 	VMOVUPS Z3, 192(R10)
 
-block233:
+block241:
 	MOVQ $0x00000016, R13
 	CMPQ (SP), $0x01
-	JNE  within234
+	JNE  within242
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within234
+	JE   within242
 	LEAQ 22(CX)(CX*4), R13
 
-within234:
+within242:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -20333,7 +21324,7 @@ within234:
 	ADDQ            $0x000000b0, R12
 	ADDQ            $0x00000160, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block233
+	JNZ             block241
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -20341,25 +21332,25 @@ within234:
 	VMOVUPS         (R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored235
+	JLE             stored243
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored235
+	JLE             stored243
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored235
+	JLE             stored243
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z3
 	VMOVUPS         Z3, (R12)
 	ADDQ            R13, R12
 
-stored235:
+stored243:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group232
+	JNZ  group240
 	VZEROUPPER
 	RET
 
@@ -20508,7 +21499,7 @@ TEXT ·fewQ5_0x8(SB), $12672-64
 	VPADDB          Z1, Z4, K1, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group236:
+group244:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -20524,16 +21515,16 @@ group236:
 	VMOVUPS Z3, 384(R10)
 	VMOVUPS Z3, 448(R10)
 
-block237:
+block245:
 	MOVQ $0x00000016, R14
 	CMPQ (SP), $0x01
-	JNE  within238
+	JNE  within246
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within238
+	JE   within246
 	LEAQ 22(CX)(CX*4), R14
 
-within238:
+within246:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -20800,7 +21791,7 @@ within238:
 	ADDQ            $0x000000b0, R13
 	ADDQ            $0x00000160, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block237
+	JNZ             block245
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -20808,45 +21799,624 @@ within238:
 	VMOVUPS         (R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored239
+	JLE             stored247
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored239
+	JLE             stored247
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored239
+	JLE             stored247
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x04
-	JLE             stored239
+	JLE             stored247
 	ADDQ            R13, R12
 	VMOVUPS         256(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x05
-	JLE             stored239
+	JLE             stored247
 	ADDQ            R13, R12
 	VMOVUPS         320(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x06
-	JLE             stored239
+	JLE             stored247
 	ADDQ            R13, R12
 	VMOVUPS         384(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x07
-	JLE             stored239
+	JLE             stored247
 	ADDQ            R13, R12
 	VMOVUPS         448(R10), Z3
 	VMOVUPS         Z3, (R12)
 	ADDQ            R13, R12
 
-stored239:
+stored247:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group236
+	JNZ  group244
+	VZEROUPPER
+	RET
+
+// func fewQ5_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewQ5_0x12(SB), $12928-64
+	MOVQ            w+16(FP), DX
+	MOVQ            blocks+32(FP), AX
+	IMUL3Q          $0x00000016, AX, AX
+	LEAQ            (AX)(AX*2), CX
+	LEAQ            127(SP), R9
+	ANDQ            $-64, R9
+	LEAQ            5760(R9), R8
+	LEAQ            11520(R9), R10
+	LEAQ            (DX)(AX*4), BX
+	LEAQ            (BX)(AX*4), SI
+	LEAQ            (SI)(AX*4), DI
+	MOVQ            AX, R11
+	SHLQ            $0x04, R11
+	ADDQ            DX, R11
+	VPBROADCASTD    nibbles<>+0(SB), Z0
+	VPBROADCASTD    bytes16<>+0(SB), Z1
+	VPBROADCASTD    bytes112<>+0(SB), Z2
+	VPXORD          Y3, Y3, Y3
+	VPINSRW         $0x00, (DX), X3, X3
+	VPINSRW         $0x01, (DX)(AX*1), X3, X3
+	VPINSRW         $0x02, (DX)(AX*2), X3, X3
+	VPINSRW         $0x03, (DX)(CX*1), X3, X3
+	VPINSRW         $0x04, (BX), X3, X3
+	VPINSRW         $0x05, (BX)(AX*1), X3, X3
+	VPINSRW         $0x06, (BX)(AX*2), X3, X3
+	VPINSRW         $0x07, (BX)(CX*1), X3, X3
+	VPXORD          X4, X4, X4
+	VPINSRW         $0x00, (SI), X4, X4
+	VPINSRW         $0x01, (SI)(AX*1), X4, X4
+	VPINSRW         $0x02, (SI)(AX*2), X4, X4
+	VPINSRW         $0x03, (SI)(CX*1), X4, X4
+	VPINSRW         $0x04, (DI), X4, X4
+	VPINSRW         $0x05, (DI)(AX*1), X4, X4
+	VPINSRW         $0x06, (DI)(AX*2), X4, X4
+	VPINSRW         $0x07, (DI)(CX*1), X4, X4
+	VINSERTI32X4    $0x01, X4, Y3, Y3
+	VCVTPH2PS       Y3, Z3
+	VMOVUPS         Z3, 1536(R9)
+	VPBROADCASTD    2(DX), Z3
+	VPINSRD         $0x01, 2(DX)(AX*1), X3, X3
+	VPINSRD         $0x02, 2(DX)(AX*2), X3, X3
+	VPINSRD         $0x03, 2(DX)(CX*1), X3, X3
+	VMOVD           2(BX), X4
+	VPINSRD         $0x01, 2(BX)(AX*1), X4, X4
+	VPINSRD         $0x02, 2(BX)(AX*2), X4, X4
+	VPINSRD         $0x03, 2(BX)(CX*1), X4, X4
+	VINSERTI32X4    $0x01, X4, Z3, Z3
+	VMOVD           2(SI), X4
+	VPINSRD         $0x01, 2(SI)(AX*1), X4, X4
+	VPINSRD         $0x02, 2(SI)(AX*2), X4, X4
+	VPINSRD         $0x03, 2(SI)(CX*1), X4, X4
+	VINSERTI32X4    $0x02, X4, Z3, Z3
+	VMOVD           2(DI), X4
+	VPINSRD         $0x01, 2(DI)(AX*1), X4, X4
+	VPINSRD         $0x02, 2(DI)(AX*2), X4, X4
+	VPINSRD         $0x03, 2(DI)(CX*1), X4, X4
+	VINSERTI32X4    $0x03, X4, Z3, Z3
+	VBROADCASTI32X4 6(DX), Z4
+	VINSERTI32X4    $0x01, 6(BX), Z4, Z4
+	VINSERTI32X4    $0x02, 6(SI), Z4, Z4
+	VINSERTI32X4    $0x03, 6(DI), Z4, Z4
+	VBROADCASTI32X4 6(DX)(AX*1), Z5
+	VINSERTI32X4    $0x01, 6(BX)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 6(SI)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 6(DI)(AX*1), Z5, Z5
+	VBROADCASTI32X4 6(DX)(AX*2), Z6
+	VINSERTI32X4    $0x01, 6(BX)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 6(SI)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 6(DI)(AX*2), Z6, Z6
+	VBROADCASTI32X4 6(DX)(CX*1), Z7
+	VINSERTI32X4    $0x01, 6(BX)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 6(SI)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 6(DI)(CX*1), Z7, Z7
+	VPUNPCKLDQ      Z5, Z4, Z8
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLDQ      Z7, Z6, Z9
+	VPUNPCKHDQ      Z7, Z6, Z7
+	VPUNPCKLQDQ     Z9, Z8, Z4
+	VPUNPCKHQDQ     Z9, Z8, Z8
+	VPUNPCKLQDQ     Z7, Z5, Z6
+	VPUNPCKHQDQ     Z7, Z5, Z7
+	VPSRLW          $0x04, Z4, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VPSHUFB         all0<>+0(SB), Z3, Z9
+	VPBROADCASTD    tests0<>+0(SB), Z10
+	VPTESTMB        Z10, Z9, K1
+	VPADDB          Z1, Z4, K1, Z4
+	VMOVDQU32       Z4, 1664(R9)
+	VPADDB          Z2, Z5, Z5
+	VPSHUFB         all2<>+0(SB), Z3, Z4
+	VPBROADCASTD    tests0<>+0(SB), Z9
+	VPTESTMB        Z9, Z4, K1
+	VPADDB          Z1, Z5, K1, Z5
+	VMOVDQU32       Z5, 1920(R9)
+	VPSRLW          $0x04, Z8, Z4
+	VPANDD          Z0, Z4, Z4
+	VPANDD          Z0, Z8, Z8
+	VPADDB          Z2, Z8, Z8
+	VPSHUFB         all0<>+0(SB), Z3, Z5
+	VPBROADCASTD    tests1<>+0(SB), Z9
+	VPTESTMB        Z9, Z5, K1
+	VPADDB          Z1, Z8, K1, Z8
+	VMOVDQU32       Z8, 1728(R9)
+	VPADDB          Z2, Z4, Z4
+	VPSHUFB         all2<>+0(SB), Z3, Z5
+	VPBROADCASTD    tests1<>+0(SB), Z8
+	VPTESTMB        Z8, Z5, K1
+	VPADDB          Z1, Z4, K1, Z4
+	VMOVDQU32       Z4, 1984(R9)
+	VPSRLW          $0x04, Z6, Z4
+	VPANDD          Z0, Z4, Z4
+	VPANDD          Z0, Z6, Z6
+	VPADDB          Z2, Z6, Z6
+	VPSHUFB         all1<>+0(SB), Z3, Z5
+	VPBROADCASTD    tests0<>+0(SB), Z8
+	VPTESTMB        Z8, Z5, K1
+	VPADDB          Z1, Z6, K1, Z6
+	VMOVDQU32       Z6, 1792(R9)
+	VPADDB          Z2, Z4, Z4
+	VPSHUFB         all3<>+0(SB), Z3, Z5
+	VPBROADCASTD    tests0<>+0(SB), Z6
+	VPTESTMB        Z6, Z5, K1
+	VPADDB          Z1, Z4, K1, Z4
+	VMOVDQU32       Z4, 2048(R9)
+	VPSRLW          $0x04, Z7, Z4
+	VPANDD          Z0, Z4, Z4
+	VPANDD          Z0, Z7, Z7
+	VPADDB          Z2, Z7, Z7
+	VPSHUFB         all1<>+0(SB), Z3, Z5
+	VPBROADCASTD    tests1<>+0(SB), Z6
+	VPTESTMB        Z6, Z5, K1
+	VPADDB          Z1, Z7, K1, Z7
+	VMOVDQU32       Z7, 1856(R9)
+	VPADDB          Z2, Z4, Z4
+	VPSHUFB         all3<>+0(SB), Z3, Z3
+	VPBROADCASTD    tests1<>+0(SB), Z5
+	VPTESTMB        Z5, Z3, K1
+	VPADDB          Z1, Z4, K1, Z4
+	VMOVDQU32       Z4, 2112(R9)
+
+group248:
+	MOVQ    tiles+40(FP), R12
+	MOVQ    tileBytes+48(FP), R13
+	ADDQ    R12, R13
+	MOVQ    tileBytes+48(FP), R14
+	ADDQ    R13, R14
+	MOVQ    blocks+32(FP), R15
+	MOVQ    R15, (SP)
+	VPXORD  Z3, Z3, Z3
+	VMOVUPS Z3, (R10)
+	VMOVUPS Z3, 64(R10)
+	VMOVUPS Z3, 128(R10)
+	VMOVUPS Z3, 192(R10)
+	VMOVUPS Z3, 256(R10)
+	VMOVUPS Z3, 320(R10)
+	VMOVUPS Z3, 384(R10)
+	VMOVUPS Z3, 448(R10)
+	VMOVUPS Z3, 512(R10)
+	VMOVUPS Z3, 576(R10)
+	VMOVUPS Z3, 640(R10)
+	VMOVUPS Z3, 704(R10)
+
+block249:
+	MOVQ $0x00000016, R15
+	CMPQ (SP), $0x01
+	JNE  within250
+	MOVQ $0x00000000, R15
+	CMPQ groups+24(FP), $0x01
+	JE   within250
+	LEAQ 22(CX)(CX*4), R15
+
+within250:
+	ADDQ            R15, DX
+	ADDQ            R15, BX
+	ADDQ            R15, SI
+	ADDQ            R15, DI
+	XCHGQ           R8, R9
+	VPBROADCASTD    16(R12), Z3
+	VPBROADCASTD    20(R12), Z4
+	VPBROADCASTD    24(R12), Z5
+	VPBROADCASTD    28(R12), Z6
+	VPBROADCASTD    16(R13), Z7
+	VPBROADCASTD    20(R13), Z8
+	VPBROADCASTD    24(R13), Z9
+	VPBROADCASTD    28(R13), Z10
+	VMOVDQU32       1664(R8), Z11
+	VPDPBUSD.BCST   48(R12), Z11, Z3
+	VPDPBUSD.BCST   52(R12), Z11, Z4
+	VPDPBUSD.BCST   56(R12), Z11, Z5
+	VPDPBUSD.BCST   60(R12), Z11, Z6
+	VPDPBUSD.BCST   48(R13), Z11, Z7
+	VPDPBUSD.BCST   52(R13), Z11, Z8
+	VPDPBUSD.BCST   56(R13), Z11, Z9
+	VPDPBUSD.BCST   60(R13), Z11, Z10
+	VPXORD          Y11, Y11, Y11
+	VPINSRW         $0x00, (DX), X11, X11
+	VPINSRW         $0x01, (DX)(AX*1), X11, X11
+	VPINSRW         $0x02, (DX)(AX*2), X11, X11
+	VPINSRW         $0x03, (DX)(CX*1), X11, X11
+	VMOVDQU32       1728(R8), Z12
+	VPDPBUSD.BCST   64(R12), Z12, Z3
+	VPDPBUSD.BCST   68(R12), Z12, Z4
+	VPDPBUSD.BCST   72(R12), Z12, Z5
+	VPDPBUSD.BCST   76(R12), Z12, Z6
+	VPDPBUSD.BCST   64(R13), Z12, Z7
+	VPDPBUSD.BCST   68(R13), Z12, Z8
+	VPDPBUSD.BCST   72(R13), Z12, Z9
+	VPDPBUSD.BCST   76(R13), Z12, Z10
+	VPINSRW         $0x04, (BX), X11, X11
+	VPINSRW         $0x05, (BX)(AX*1), X11, X11
+	VPINSRW         $0x06, (BX)(AX*2), X11, X11
+	VPINSRW         $0x07, (BX)(CX*1), X11, X11
+	VMOVDQU32       1792(R8), Z12
+	VPDPBUSD.BCST   80(R12), Z12, Z3
+	VPDPBUSD.BCST   84(R12), Z12, Z4
+	VPDPBUSD.BCST   88(R12), Z12, Z5
+	VPDPBUSD.BCST   92(R12), Z12, Z6
+	VPDPBUSD.BCST   80(R13), Z12, Z7
+	VPDPBUSD.BCST   84(R13), Z12, Z8
+	VPDPBUSD.BCST   88(R13), Z12, Z9
+	VPDPBUSD.BCST   92(R13), Z12, Z10
+	VPXORD          X12, X12, X12
+	VPINSRW         $0x00, (SI), X12, X12
+	VPINSRW         $0x01, (SI)(AX*1), X12, X12
+	VPINSRW         $0x02, (SI)(AX*2), X12, X12
+	VPINSRW         $0x03, (SI)(CX*1), X12, X12
+	PREFETCHT1      (R11)
+	PREFETCHT0      22(DX)
+	VMOVDQU32       1856(R8), Z13
+	VPDPBUSD.BCST   96(R12), Z13, Z3
+	VPDPBUSD.BCST   100(R12), Z13, Z4
+	VPDPBUSD.BCST   104(R12), Z13, Z5
+	VPDPBUSD.BCST   108(R12), Z13, Z6
+	VPDPBUSD.BCST   96(R13), Z13, Z7
+	VPDPBUSD.BCST   100(R13), Z13, Z8
+	VPDPBUSD.BCST   104(R13), Z13, Z9
+	VPDPBUSD.BCST   108(R13), Z13, Z10
+	VPINSRW         $0x04, (DI), X12, X12
+	VPINSRW         $0x05, (DI)(AX*1), X12, X12
+	VPINSRW         $0x06, (DI)(AX*2), X12, X12
+	VPINSRW         $0x07, (DI)(CX*1), X12, X12
+	VMOVDQU32       1920(R8), Z13
+	VPDPBUSD.BCST   112(R12), Z13, Z3
+	VPDPBUSD.BCST   116(R12), Z13, Z4
+	VPDPBUSD.BCST   120(R12), Z13, Z5
+	VPDPBUSD.BCST   124(R12), Z13, Z6
+	VPDPBUSD.BCST   112(R13), Z13, Z7
+	VPDPBUSD.BCST   116(R13), Z13, Z8
+	VPDPBUSD.BCST   120(R13), Z13, Z9
+	VPDPBUSD.BCST   124(R13), Z13, Z10
+	VINSERTI32X4    $0x01, X12, Y11, Y11
+	VCVTPH2PS       Y11, Z11
+	VMOVUPS         Z11, 1536(R9)
+	VMOVDQU32       1984(R8), Z11
+	VPDPBUSD.BCST   128(R12), Z11, Z3
+	VPDPBUSD.BCST   132(R12), Z11, Z4
+	VPDPBUSD.BCST   136(R12), Z11, Z5
+	VPDPBUSD.BCST   140(R12), Z11, Z6
+	VPDPBUSD.BCST   128(R13), Z11, Z7
+	VPDPBUSD.BCST   132(R13), Z11, Z8
+	VPDPBUSD.BCST   136(R13), Z11, Z9
+	VPDPBUSD.BCST   140(R13), Z11, Z10
+	VPBROADCASTD    2(DX), Z11
+	VPINSRD         $0x01, 2(DX)(AX*1), X11, X11
+	VPINSRD         $0x02, 2(DX)(AX*2), X11, X11
+	VPINSRD         $0x03, 2(DX)(CX*1), X11, X11
+	VMOVD           2(BX), X12
+	VPINSRD         $0x01, 2(BX)(AX*1), X12, X12
+	VPINSRD         $0x02, 2(BX)(AX*2), X12, X12
+	VPINSRD         $0x03, 2(BX)(CX*1), X12, X12
+	VINSERTI32X4    $0x01, X12, Z11, Z11
+	VMOVD           2(SI), X12
+	VPINSRD         $0x01, 2(SI)(AX*1), X12, X12
+	VPINSRD         $0x02, 2(SI)(AX*2), X12, X12
+	VPINSRD         $0x03, 2(SI)(CX*1), X12, X12
+	VINSERTI32X4    $0x02, X12, Z11, Z11
+	VMOVD           2(DI), X12
+	VPINSRD         $0x01, 2(DI)(AX*1), X12, X12
+	VPINSRD         $0x02, 2(DI)(AX*2), X12, X12
+	VPINSRD         $0x03, 2(DI)(CX*1), X12, X12
+	VINSERTI32X4    $0x03, X12, Z11, Z11
+	VBROADCASTI32X4 6(DX), Z12
+	VINSERTI32X4    $0x01, 6(BX), Z12, Z12
+	VINSERTI32X4    $0x02, 6(SI), Z12, Z12
+	VINSERTI32X4    $0x03, 6(DI), Z12, Z12
+	VBROADCASTI32X4 6(DX)(AX*1), Z13
+	VINSERTI32X4    $0x01, 6(BX)(AX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 6(SI)(AX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 6(DI)(AX*1), Z13, Z13
+	PREFETCHT1      64(R11)
+	PREFETCHT0      22(DX)(AX*1)
+	VMOVDQU32       2048(R8), Z14
+	VPDPBUSD.BCST   144(R12), Z14, Z3
+	VPDPBUSD.BCST   148(R12), Z14, Z4
+	VPDPBUSD.BCST   152(R12), Z14, Z5
+	VPDPBUSD.BCST   156(R12), Z14, Z6
+	VPDPBUSD.BCST   144(R13), Z14, Z7
+	VPDPBUSD.BCST   148(R13), Z14, Z8
+	VPDPBUSD.BCST   152(R13), Z14, Z9
+	VPDPBUSD.BCST   156(R13), Z14, Z10
+	VBROADCASTI32X4 6(DX)(AX*2), Z14
+	VINSERTI32X4    $0x01, 6(BX)(AX*2), Z14, Z14
+	VINSERTI32X4    $0x02, 6(SI)(AX*2), Z14, Z14
+	VINSERTI32X4    $0x03, 6(DI)(AX*2), Z14, Z14
+	VMOVDQU32       2112(R8), Z15
+	VPDPBUSD.BCST   160(R12), Z15, Z3
+	VPDPBUSD.BCST   164(R12), Z15, Z4
+	VPDPBUSD.BCST   168(R12), Z15, Z5
+	VPDPBUSD.BCST   172(R12), Z15, Z6
+	VPDPBUSD.BCST   160(R13), Z15, Z7
+	VPDPBUSD.BCST   164(R13), Z15, Z8
+	VPDPBUSD.BCST   168(R13), Z15, Z9
+	VPDPBUSD.BCST   172(R13), Z15, Z10
+	VBROADCASTI32X4 6(DX)(CX*1), Z15
+	VINSERTI32X4    $0x01, 6(BX)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x02, 6(SI)(CX*1), Z15, Z15
+	VINSERTI32X4    $0x03, 6(DI)(CX*1), Z15, Z15
+	PREFETCHT1      128(R11)
+	PREFETCHT0      22(DX)(AX*2)
+	VMOVUPS         1536(R8), Z16
+	VMULPS.BCST     (R12), Z16, Z17
+	VMOVUPS         (R10), Z18
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z17, Z18
+	VMOVUPS         Z18, (R10)
+	VMULPS.BCST     4(R12), Z16, Z3
+	VMOVUPS         64(R10), Z17
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z3, Z17
+	VMOVUPS         Z17, 64(R10)
+	VMULPS.BCST     8(R12), Z16, Z3
+	VMOVUPS         128(R10), Z4
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z3, Z4
+	VMOVUPS         Z4, 128(R10)
+	VMULPS.BCST     12(R12), Z16, Z3
+	VMOVUPS         192(R10), Z4
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z3, Z4
+	VMOVUPS         Z4, 192(R10)
+	VMULPS.BCST     (R13), Z16, Z3
+	VMOVUPS         256(R10), Z4
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z3, Z4
+	VMOVUPS         Z4, 256(R10)
+	VMULPS.BCST     4(R13), Z16, Z3
+	VMOVUPS         320(R10), Z4
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z3, Z4
+	VMOVUPS         Z4, 320(R10)
+	VMULPS.BCST     8(R13), Z16, Z3
+	VMOVUPS         384(R10), Z4
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z3, Z4
+	VMOVUPS         Z4, 384(R10)
+	VMULPS.BCST     12(R13), Z16, Z3
+	VMOVUPS         448(R10), Z4
+	VCVTDQ2PS       Z10, Z10
+	VFMADD231PS     Z10, Z3, Z4
+	VMOVUPS         Z4, 448(R10)
+	VPBROADCASTD    16(R14), Z3
+	VPBROADCASTD    20(R14), Z4
+	VPBROADCASTD    24(R14), Z5
+	VPBROADCASTD    28(R14), Z6
+	VMOVDQU32       1664(R8), Z7
+	VPDPBUSD.BCST   48(R14), Z7, Z3
+	VPDPBUSD.BCST   52(R14), Z7, Z4
+	VPDPBUSD.BCST   56(R14), Z7, Z5
+	VPDPBUSD.BCST   60(R14), Z7, Z6
+	VPUNPCKLDQ      Z13, Z12, Z7
+	VPUNPCKHDQ      Z13, Z12, Z13
+	VPUNPCKLDQ      Z15, Z14, Z8
+	VPUNPCKHDQ      Z15, Z14, Z15
+	VPUNPCKLQDQ     Z8, Z7, Z12
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z15, Z13, Z14
+	VPUNPCKHQDQ     Z15, Z13, Z15
+	VMOVDQU32       1728(R8), Z8
+	VPDPBUSD.BCST   64(R14), Z8, Z3
+	VPDPBUSD.BCST   68(R14), Z8, Z4
+	VPDPBUSD.BCST   72(R14), Z8, Z5
+	VPDPBUSD.BCST   76(R14), Z8, Z6
+	VPSRLW          $0x04, Z12, Z8
+	VPANDD          Z0, Z8, Z8
+	VPANDD          Z0, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VPSHUFB         all0<>+0(SB), Z11, Z9
+	VPBROADCASTD    tests0<>+0(SB), Z10
+	VPTESTMB        Z10, Z9, K1
+	VPADDB          Z1, Z12, K1, Z12
+	VMOVDQU32       Z12, 1664(R9)
+	VMOVDQU32       1792(R8), Z9
+	VPDPBUSD.BCST   80(R14), Z9, Z3
+	VPDPBUSD.BCST   84(R14), Z9, Z4
+	VPDPBUSD.BCST   88(R14), Z9, Z5
+	VPDPBUSD.BCST   92(R14), Z9, Z6
+	VPADDB          Z2, Z8, Z8
+	VPSHUFB         all2<>+0(SB), Z11, Z9
+	VPBROADCASTD    tests0<>+0(SB), Z10
+	VPTESTMB        Z10, Z9, K1
+	VPADDB          Z1, Z8, K1, Z8
+	VMOVDQU32       Z8, 1920(R9)
+	VPSRLW          $0x04, Z7, Z8
+	VPANDD          Z0, Z8, Z8
+	VPANDD          Z0, Z7, Z7
+	VPADDB          Z2, Z7, Z7
+	VPSHUFB         all0<>+0(SB), Z11, Z9
+	VPBROADCASTD    tests1<>+0(SB), Z10
+	VPTESTMB        Z10, Z9, K1
+	VPADDB          Z1, Z7, K1, Z7
+	VMOVDQU32       Z7, 1728(R9)
+	PREFETCHT1      192(R11)
+	PREFETCHT0      22(DX)(CX*1)
+	VMOVDQU32       1856(R8), Z7
+	VPDPBUSD.BCST   96(R14), Z7, Z3
+	VPDPBUSD.BCST   100(R14), Z7, Z4
+	VPDPBUSD.BCST   104(R14), Z7, Z5
+	VPDPBUSD.BCST   108(R14), Z7, Z6
+	VPADDB          Z2, Z8, Z8
+	VPSHUFB         all2<>+0(SB), Z11, Z7
+	VPBROADCASTD    tests1<>+0(SB), Z9
+	VPTESTMB        Z9, Z7, K1
+	VPADDB          Z1, Z8, K1, Z8
+	VMOVDQU32       Z8, 1984(R9)
+	VMOVDQU32       1920(R8), Z7
+	VPDPBUSD.BCST   112(R14), Z7, Z3
+	VPDPBUSD.BCST   116(R14), Z7, Z4
+	VPDPBUSD.BCST   120(R14), Z7, Z5
+	VPDPBUSD.BCST   124(R14), Z7, Z6
+	VPSRLW          $0x04, Z14, Z7
+	VPANDD          Z0, Z7, Z7
+	VPANDD          Z0, Z14, Z14
+	VPADDB          Z2, Z14, Z14
+	VPSHUFB         all1<>+0(SB), Z11, Z8
+	VPBROADCASTD    tests0<>+0(SB), Z9
+	VPTESTMB        Z9, Z8, K1
+	VPADDB          Z1, Z14, K1, Z14
+	VMOVDQU32       Z14, 1792(R9)
+	VMOVDQU32       1984(R8), Z8
+	VPDPBUSD.BCST   128(R14), Z8, Z3
+	VPDPBUSD.BCST   132(R14), Z8, Z4
+	VPDPBUSD.BCST   136(R14), Z8, Z5
+	VPDPBUSD.BCST   140(R14), Z8, Z6
+	VPADDB          Z2, Z7, Z7
+	VPSHUFB         all3<>+0(SB), Z11, Z8
+	VPBROADCASTD    tests0<>+0(SB), Z9
+	VPTESTMB        Z9, Z8, K1
+	VPADDB          Z1, Z7, K1, Z7
+	VMOVDQU32       Z7, 2048(R9)
+	PREFETCHT1      256(R11)
+	PREFETCHT0      22(BX)
+	VMOVDQU32       2048(R8), Z7
+	VPDPBUSD.BCST   144(R14), Z7, Z3
+	VPDPBUSD.BCST   148(R14), Z7, Z4
+	VPDPBUSD.BCST   152(R14), Z7, Z5
+	VPDPBUSD.BCST   156(R14), Z7, Z6
+	VPSRLW          $0x04, Z15, Z7
+	VPANDD          Z0, Z7, Z7
+	VPANDD          Z0, Z15, Z15
+	VPADDB          Z2, Z15, Z15
+	VPSHUFB         all1<>+0(SB), Z11, Z8
+	VPBROADCASTD    tests1<>+0(SB), Z9
+	VPTESTMB        Z9, Z8, K1
+	VPADDB          Z1, Z15, K1, Z15
+	VMOVDQU32       Z15, 1856(R9)
+	VMOVDQU32       2112(R8), Z8
+	VPDPBUSD.BCST   160(R14), Z8, Z3
+	VPDPBUSD.BCST   164(R14), Z8, Z4
+	VPDPBUSD.BCST   168(R14), Z8, Z5
+	VPDPBUSD.BCST   172(R14), Z8, Z6
+	VPADDB          Z2, Z7, Z7
+	VPSHUFB         all3<>+0(SB), Z11, Z8
+	VPBROADCASTD    tests1<>+0(SB), Z9
+	VPTESTMB        Z9, Z8, K1
+	VPADDB          Z1, Z7, K1, Z7
+	VMOVDQU32       Z7, 2112(R9)
+	PREFETCHT1      320(R11)
+	PREFETCHT0      22(BX)(AX*1)
+	VMOVUPS         1536(R8), Z7
+	VMULPS.BCST     (R14), Z7, Z8
+	VMOVUPS         512(R10), Z9
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z8, Z9
+	VMOVUPS         Z9, 512(R10)
+	VMULPS.BCST     4(R14), Z7, Z3
+	VMOVUPS         576(R10), Z8
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z3, Z8
+	VMOVUPS         Z8, 576(R10)
+	VMULPS.BCST     8(R14), Z7, Z3
+	VMOVUPS         640(R10), Z4
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z3, Z4
+	VMOVUPS         Z4, 640(R10)
+	VMULPS.BCST     12(R14), Z7, Z3
+	VMOVUPS         704(R10), Z4
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z3, Z4
+	VMOVUPS         Z4, 704(R10)
+	ADDQ            $0x000000b0, R12
+	ADDQ            $0x000000b0, R13
+	ADDQ            $0x000000b0, R14
+	ADDQ            $0x00000160, R11
+	SUBQ            $0x00000001, (SP)
+	JNZ             block249
+	MOVQ            dst+0(FP), R12
+	MOVQ            dstStride+8(FP), R13
+	LEAQ            64(R12), R14
+	MOVQ            R14, dst+0(FP)
+	VMOVUPS         (R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x01
+	JLE             stored251
+	ADDQ            R13, R12
+	VMOVUPS         64(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x02
+	JLE             stored251
+	ADDQ            R13, R12
+	VMOVUPS         128(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x03
+	JLE             stored251
+	ADDQ            R13, R12
+	VMOVUPS         192(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x04
+	JLE             stored251
+	ADDQ            R13, R12
+	VMOVUPS         256(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x05
+	JLE             stored251
+	ADDQ            R13, R12
+	VMOVUPS         320(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x06
+	JLE             stored251
+	ADDQ            R13, R12
+	VMOVUPS         384(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x07
+	JLE             stored251
+	ADDQ            R13, R12
+	VMOVUPS         448(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x08
+	JLE             stored251
+	ADDQ            R13, R12
+	VMOVUPS         512(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x09
+	JLE             stored251
+	ADDQ            R13, R12
+	VMOVUPS         576(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x0a
+	JLE             stored251
+	ADDQ            R13, R12
+	VMOVUPS         640(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x0b
+	JLE             stored251
+	ADDQ            R13, R12
+	VMOVUPS         704(R10), Z3
+	VMOVUPS         Z3, (R12)
+	ADDQ            R13, R12
+
+stored251:
+	SUBQ $0x00000001, groups+24(FP)
+	JNZ  group248
 	VZEROUPPER
 	RET
 
@@ -20995,7 +22565,7 @@ TEXT ·fewQ5_0x16(SB), $13184-64
 	VPADDB          Z1, Z4, K1, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group240:
+group252:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -21023,16 +22593,16 @@ group240:
 	VMOVUPS Z3, 896(R10)
 	VMOVUPS Z3, 960(R10)
 
-block241:
+block253:
 	MOVQ $0x00000016, BP
 	CMPQ (SP), $0x01
-	JNE  within242
+	JNE  within254
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within242
+	JE   within254
 	LEAQ 22(CX)(CX*4), BP
 
-within242:
+within254:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -21422,7 +22992,7 @@ within242:
 	ADDQ            $0x000000b0, R15
 	ADDQ            $0x00000160, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block241
+	JNZ             block253
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -21430,85 +23000,85 @@ within242:
 	VMOVUPS         (R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored243
+	JLE             stored255
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored243
+	JLE             stored255
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored243
+	JLE             stored255
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x04
-	JLE             stored243
+	JLE             stored255
 	ADDQ            R13, R12
 	VMOVUPS         256(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x05
-	JLE             stored243
+	JLE             stored255
 	ADDQ            R13, R12
 	VMOVUPS         320(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x06
-	JLE             stored243
+	JLE             stored255
 	ADDQ            R13, R12
 	VMOVUPS         384(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x07
-	JLE             stored243
+	JLE             stored255
 	ADDQ            R13, R12
 	VMOVUPS         448(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x08
-	JLE             stored243
+	JLE             stored255
 	ADDQ            R13, R12
 	VMOVUPS         512(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x09
-	JLE             stored243
+	JLE             stored255
 	ADDQ            R13, R12
 	VMOVUPS         576(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x0a
-	JLE             stored243
+	JLE             stored255
 	ADDQ            R13, R12
 	VMOVUPS         640(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x0b
-	JLE             stored243
+	JLE             stored255
 	ADDQ            R13, R12
 	VMOVUPS         704(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x0c
-	JLE             stored243
+	JLE             stored255
 	ADDQ            R13, R12
 	VMOVUPS         768(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x0d
-	JLE             stored243
+	JLE             stored255
 	ADDQ            R13, R12
 	VMOVUPS         832(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x0e
-	JLE             stored243
+	JLE             stored255
 	ADDQ            R13, R12
 	VMOVUPS         896(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x0f
-	JLE             stored243
+	JLE             stored255
 	ADDQ            R13, R12
 	VMOVUPS         960(R10), Z3
 	VMOVUPS         Z3, (R12)
 	ADDQ            R13, R12
 
-stored243:
+stored255:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group240
+	JNZ  group252
 	VZEROUPPER
 	RET
 
@@ -21653,7 +23223,7 @@ TEXT ·fewQ5_1(SB), $12416-64
 	VPADDB          Z1, Z3, K1, Z3
 	VMOVDQU32       Z3, 2112(R9)
 
-group244:
+group256:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -21663,16 +23233,16 @@ group244:
 	VMOVUPS Z2, 128(R10)
 	VMOVUPS Z2, 192(R10)
 
-block245:
+block257:
 	MOVQ $0x00000018, R13
 	CMPQ (SP), $0x01
-	JNE  within246
+	JNE  within258
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within246
+	JE   within258
 	LEAQ 24(CX)(CX*4), R13
 
-within246:
+within258:
 	ADDQ             R13, DX
 	ADDQ             R13, BX
 	ADDQ             R13, SI
@@ -21896,7 +23466,7 @@ within246:
 	ADDQ             $0x000000b0, R12
 	ADDQ             $0x00000180, R11
 	SUBQ             $0x00000001, (SP)
-	JNZ              block245
+	JNZ              block257
 	MOVQ             dst+0(FP), R12
 	MOVQ             dstStride+8(FP), R13
 	LEAQ             64(R12), R14
@@ -21904,25 +23474,25 @@ within246:
 	VMOVUPS          (R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x01
-	JLE              stored247
+	JLE              stored259
 	ADDQ             R13, R12
 	VMOVUPS          64(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x02
-	JLE              stored247
+	JLE              stored259
 	ADDQ             R13, R12
 	VMOVUPS          128(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x03
-	JLE              stored247
+	JLE              stored259
 	ADDQ             R13, R12
 	VMOVUPS          192(R10), Z2
 	VMOVUPS          Z2, (R12)
 	ADDQ             R13, R12
 
-stored247:
+stored259:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group244
+	JNZ  group256
 	VZEROUPPER
 	RET
 
@@ -22067,7 +23637,7 @@ TEXT ·fewQ5_1x8(SB), $12672-64
 	VPADDB          Z1, Z3, K1, Z3
 	VMOVDQU32       Z3, 2112(R9)
 
-group248:
+group260:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -22083,16 +23653,16 @@ group248:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block249:
+block261:
 	MOVQ $0x00000018, R14
 	CMPQ (SP), $0x01
-	JNE  within250
+	JNE  within262
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within250
+	JE   within262
 	LEAQ 24(CX)(CX*4), R14
 
-within250:
+within262:
 	ADDQ             R14, DX
 	ADDQ             R14, BX
 	ADDQ             R14, SI
@@ -22389,7 +23959,7 @@ within250:
 	ADDQ             $0x000000b0, R13
 	ADDQ             $0x00000180, R11
 	SUBQ             $0x00000001, (SP)
-	JNZ              block249
+	JNZ              block261
 	MOVQ             dst+0(FP), R12
 	MOVQ             dstStride+8(FP), R13
 	LEAQ             64(R12), R14
@@ -22397,45 +23967,667 @@ within250:
 	VMOVUPS          (R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x01
-	JLE              stored251
+	JLE              stored263
 	ADDQ             R13, R12
 	VMOVUPS          64(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x02
-	JLE              stored251
+	JLE              stored263
 	ADDQ             R13, R12
 	VMOVUPS          128(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x03
-	JLE              stored251
+	JLE              stored263
 	ADDQ             R13, R12
 	VMOVUPS          192(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x04
-	JLE              stored251
+	JLE              stored263
 	ADDQ             R13, R12
 	VMOVUPS          256(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x05
-	JLE              stored251
+	JLE              stored263
 	ADDQ             R13, R12
 	VMOVUPS          320(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x06
-	JLE              stored251
+	JLE              stored263
 	ADDQ             R13, R12
 	VMOVUPS          384(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x07
-	JLE              stored251
+	JLE              stored263
 	ADDQ             R13, R12
 	VMOVUPS          448(R10), Z2
 	VMOVUPS          Z2, (R12)
 	ADDQ             R13, R12
 
-stored251:
+stored263:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group248
+	JNZ  group260
+	VZEROUPPER
+	RET
+
+// func fewQ5_1x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·fewQ5_1x12(SB), $12928-64
+	MOVQ            w+16(FP), DX
+	MOVQ            blocks+32(FP), AX
+	IMUL3Q          $0x00000018, AX, AX
+	LEAQ            (AX)(AX*2), CX
+	LEAQ            127(SP), R9
+	ANDQ            $-64, R9
+	LEAQ            5760(R9), R8
+	LEAQ            11520(R9), R10
+	LEAQ            (DX)(AX*4), BX
+	LEAQ            (BX)(AX*4), SI
+	LEAQ            (SI)(AX*4), DI
+	MOVQ            AX, R11
+	SHLQ            $0x04, R11
+	ADDQ            DX, R11
+	VPBROADCASTD    nibbles<>+0(SB), Z0
+	VPBROADCASTD    bytes16<>+0(SB), Z1
+	VPBROADCASTD    (DX), Z2
+	VPINSRD         $0x01, (DX)(AX*1), X2, X2
+	VPINSRD         $0x02, (DX)(AX*2), X2, X2
+	VPINSRD         $0x03, (DX)(CX*1), X2, X2
+	VMOVD           (BX), X3
+	VPINSRD         $0x01, (BX)(AX*1), X3, X3
+	VPINSRD         $0x02, (BX)(AX*2), X3, X3
+	VPINSRD         $0x03, (BX)(CX*1), X3, X3
+	VINSERTI32X4    $0x01, X3, Z2, Z2
+	VMOVD           (SI), X3
+	VPINSRD         $0x01, (SI)(AX*1), X3, X3
+	VPINSRD         $0x02, (SI)(AX*2), X3, X3
+	VPINSRD         $0x03, (SI)(CX*1), X3, X3
+	VINSERTI32X4    $0x02, X3, Z2, Z2
+	VMOVD           (DI), X3
+	VPINSRD         $0x01, (DI)(AX*1), X3, X3
+	VPINSRD         $0x02, (DI)(AX*2), X3, X3
+	VPINSRD         $0x03, (DI)(CX*1), X3, X3
+	VINSERTI32X4    $0x03, X3, Z2, Z2
+	VPMOVDW         Z2, Y3
+	VCVTPH2PS       Y3, Z3
+	VPSRLD          $0x10, Z2, Z2
+	VPMOVDW         Z2, Y2
+	VCVTPH2PS       Y2, Z2
+	VMOVUPS         Z3, 1536(R9)
+	VMOVUPS         Z2, 1600(R9)
+	VPBROADCASTD    4(DX), Z2
+	VPINSRD         $0x01, 4(DX)(AX*1), X2, X2
+	VPINSRD         $0x02, 4(DX)(AX*2), X2, X2
+	VPINSRD         $0x03, 4(DX)(CX*1), X2, X2
+	VMOVD           4(BX), X3
+	VPINSRD         $0x01, 4(BX)(AX*1), X3, X3
+	VPINSRD         $0x02, 4(BX)(AX*2), X3, X3
+	VPINSRD         $0x03, 4(BX)(CX*1), X3, X3
+	VINSERTI32X4    $0x01, X3, Z2, Z2
+	VMOVD           4(SI), X3
+	VPINSRD         $0x01, 4(SI)(AX*1), X3, X3
+	VPINSRD         $0x02, 4(SI)(AX*2), X3, X3
+	VPINSRD         $0x03, 4(SI)(CX*1), X3, X3
+	VINSERTI32X4    $0x02, X3, Z2, Z2
+	VMOVD           4(DI), X3
+	VPINSRD         $0x01, 4(DI)(AX*1), X3, X3
+	VPINSRD         $0x02, 4(DI)(AX*2), X3, X3
+	VPINSRD         $0x03, 4(DI)(CX*1), X3, X3
+	VINSERTI32X4    $0x03, X3, Z2, Z2
+	VBROADCASTI32X4 8(DX), Z3
+	VINSERTI32X4    $0x01, 8(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 8(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 8(DI), Z3, Z3
+	VBROADCASTI32X4 8(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 8(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 8(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 8(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 8(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 8(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 8(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 8(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 8(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 8(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 8(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 8(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VPSRLW          $0x04, Z3, Z4
+	VPANDD          Z0, Z4, Z4
+	VPANDD          Z0, Z3, Z3
+	VPSHUFB         all0<>+0(SB), Z2, Z8
+	VPBROADCASTD    tests0<>+0(SB), Z9
+	VPTESTMB        Z9, Z8, K1
+	VPADDB          Z1, Z3, K1, Z3
+	VMOVDQU32       Z3, 1664(R9)
+	VPSHUFB         all2<>+0(SB), Z2, Z3
+	VPBROADCASTD    tests0<>+0(SB), Z8
+	VPTESTMB        Z8, Z3, K1
+	VPADDB          Z1, Z4, K1, Z4
+	VMOVDQU32       Z4, 1920(R9)
+	VPSRLW          $0x04, Z7, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          Z0, Z7, Z7
+	VPSHUFB         all0<>+0(SB), Z2, Z4
+	VPBROADCASTD    tests1<>+0(SB), Z8
+	VPTESTMB        Z8, Z4, K1
+	VPADDB          Z1, Z7, K1, Z7
+	VMOVDQU32       Z7, 1728(R9)
+	VPSHUFB         all2<>+0(SB), Z2, Z4
+	VPBROADCASTD    tests1<>+0(SB), Z7
+	VPTESTMB        Z7, Z4, K1
+	VPADDB          Z1, Z3, K1, Z3
+	VMOVDQU32       Z3, 1984(R9)
+	VPSRLW          $0x04, Z5, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         all1<>+0(SB), Z2, Z4
+	VPBROADCASTD    tests0<>+0(SB), Z7
+	VPTESTMB        Z7, Z4, K1
+	VPADDB          Z1, Z5, K1, Z5
+	VMOVDQU32       Z5, 1792(R9)
+	VPSHUFB         all3<>+0(SB), Z2, Z4
+	VPBROADCASTD    tests0<>+0(SB), Z5
+	VPTESTMB        Z5, Z4, K1
+	VPADDB          Z1, Z3, K1, Z3
+	VMOVDQU32       Z3, 2048(R9)
+	VPSRLW          $0x04, Z6, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          Z0, Z6, Z6
+	VPSHUFB         all1<>+0(SB), Z2, Z4
+	VPBROADCASTD    tests1<>+0(SB), Z5
+	VPTESTMB        Z5, Z4, K1
+	VPADDB          Z1, Z6, K1, Z6
+	VMOVDQU32       Z6, 1856(R9)
+	VPSHUFB         all3<>+0(SB), Z2, Z2
+	VPBROADCASTD    tests1<>+0(SB), Z4
+	VPTESTMB        Z4, Z2, K1
+	VPADDB          Z1, Z3, K1, Z3
+	VMOVDQU32       Z3, 2112(R9)
+
+group264:
+	MOVQ    tiles+40(FP), R12
+	MOVQ    tileBytes+48(FP), R13
+	ADDQ    R12, R13
+	MOVQ    tileBytes+48(FP), R14
+	ADDQ    R13, R14
+	MOVQ    blocks+32(FP), R15
+	MOVQ    R15, (SP)
+	VPXORD  Z2, Z2, Z2
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z2, 64(R10)
+	VMOVUPS Z2, 128(R10)
+	VMOVUPS Z2, 192(R10)
+	VMOVUPS Z2, 256(R10)
+	VMOVUPS Z2, 320(R10)
+	VMOVUPS Z2, 384(R10)
+	VMOVUPS Z2, 448(R10)
+	VMOVUPS Z2, 512(R10)
+	VMOVUPS Z2, 576(R10)
+	VMOVUPS Z2, 640(R10)
+	VMOVUPS Z2, 704(R10)
+
+block265:
+	MOVQ $0x00000018, R15
+	CMPQ (SP), $0x01
+	JNE  within266
+	MOVQ $0x00000000, R15
+	CMPQ groups+24(FP), $0x01
+	JE   within266
+	LEAQ 24(CX)(CX*4), R15
+
+within266:
+	ADDQ             R15, DX
+	ADDQ             R15, BX
+	ADDQ             R15, SI
+	ADDQ             R15, DI
+	XCHGQ            R8, R9
+	VPXORD           Z2, Z2, Z2
+	VPXORD           Z3, Z3, Z3
+	VPXORD           Z4, Z4, Z4
+	VPXORD           Z5, Z5, Z5
+	VPXORD           Z6, Z6, Z6
+	VPXORD           Z7, Z7, Z7
+	VPXORD           Z8, Z8, Z8
+	VPXORD           Z9, Z9, Z9
+	VMOVDQU32        1664(R8), Z10
+	VPDPBUSD.BCST    48(R12), Z10, Z2
+	VPDPBUSD.BCST    52(R12), Z10, Z3
+	VPDPBUSD.BCST    56(R12), Z10, Z4
+	VPDPBUSD.BCST    60(R12), Z10, Z5
+	VPDPBUSD.BCST    48(R13), Z10, Z6
+	VPDPBUSD.BCST    52(R13), Z10, Z7
+	VPDPBUSD.BCST    56(R13), Z10, Z8
+	VPDPBUSD.BCST    60(R13), Z10, Z9
+	VMOVDQU32        1728(R8), Z10
+	VPDPBUSD.BCST    64(R12), Z10, Z2
+	VPDPBUSD.BCST    68(R12), Z10, Z3
+	VPDPBUSD.BCST    72(R12), Z10, Z4
+	VPDPBUSD.BCST    76(R12), Z10, Z5
+	VPDPBUSD.BCST    64(R13), Z10, Z6
+	VPDPBUSD.BCST    68(R13), Z10, Z7
+	VPDPBUSD.BCST    72(R13), Z10, Z8
+	VPDPBUSD.BCST    76(R13), Z10, Z9
+	VPBROADCASTD     (DX), Z10
+	VPINSRD          $0x01, (DX)(AX*1), X10, X10
+	VPINSRD          $0x02, (DX)(AX*2), X10, X10
+	VPINSRD          $0x03, (DX)(CX*1), X10, X10
+	VMOVD            (BX), X11
+	VPINSRD          $0x01, (BX)(AX*1), X11, X11
+	VPINSRD          $0x02, (BX)(AX*2), X11, X11
+	VPINSRD          $0x03, (BX)(CX*1), X11, X11
+	VINSERTI32X4     $0x01, X11, Z10, Z10
+	VMOVD            (SI), X11
+	VPINSRD          $0x01, (SI)(AX*1), X11, X11
+	VPINSRD          $0x02, (SI)(AX*2), X11, X11
+	VPINSRD          $0x03, (SI)(CX*1), X11, X11
+	VINSERTI32X4     $0x02, X11, Z10, Z10
+	VMOVD            (DI), X11
+	VPINSRD          $0x01, (DI)(AX*1), X11, X11
+	VPINSRD          $0x02, (DI)(AX*2), X11, X11
+	VPINSRD          $0x03, (DI)(CX*1), X11, X11
+	VINSERTI32X4     $0x03, X11, Z10, Z10
+	VPMOVDW          Z10, Y11
+	VCVTPH2PS        Y11, Z11
+	VPSRLD           $0x10, Z10, Z10
+	VPMOVDW          Z10, Y10
+	VCVTPH2PS        Y10, Z10
+	VMOVUPS          Z11, 1536(R9)
+	VMOVUPS          Z10, 1600(R9)
+	VMOVDQU32        1792(R8), Z10
+	VPDPBUSD.BCST    80(R12), Z10, Z2
+	VPDPBUSD.BCST    84(R12), Z10, Z3
+	VPDPBUSD.BCST    88(R12), Z10, Z4
+	VPDPBUSD.BCST    92(R12), Z10, Z5
+	VPDPBUSD.BCST    80(R13), Z10, Z6
+	VPDPBUSD.BCST    84(R13), Z10, Z7
+	VPDPBUSD.BCST    88(R13), Z10, Z8
+	VPDPBUSD.BCST    92(R13), Z10, Z9
+	VPBROADCASTD     4(DX), Z10
+	VPINSRD          $0x01, 4(DX)(AX*1), X10, X10
+	VPINSRD          $0x02, 4(DX)(AX*2), X10, X10
+	VPINSRD          $0x03, 4(DX)(CX*1), X10, X10
+	VMOVD            4(BX), X11
+	VPINSRD          $0x01, 4(BX)(AX*1), X11, X11
+	VPINSRD          $0x02, 4(BX)(AX*2), X11, X11
+	VPINSRD          $0x03, 4(BX)(CX*1), X11, X11
+	VINSERTI32X4     $0x01, X11, Z10, Z10
+	VMOVD            4(SI), X11
+	VPINSRD          $0x01, 4(SI)(AX*1), X11, X11
+	VPINSRD          $0x02, 4(SI)(AX*2), X11, X11
+	VPINSRD          $0x03, 4(SI)(CX*1), X11, X11
+	VINSERTI32X4     $0x02, X11, Z10, Z10
+	VMOVD            4(DI), X11
+	VPINSRD          $0x01, 4(DI)(AX*1), X11, X11
+	VPINSRD          $0x02, 4(DI)(AX*2), X11, X11
+	VPINSRD          $0x03, 4(DI)(CX*1), X11, X11
+	VINSERTI32X4     $0x03, X11, Z10, Z10
+	VBROADCASTI32X4  8(DX), Z11
+	VINSERTI32X4     $0x01, 8(BX), Z11, Z11
+	VINSERTI32X4     $0x02, 8(SI), Z11, Z11
+	VINSERTI32X4     $0x03, 8(DI), Z11, Z11
+	PREFETCHT1       (R11)
+	PREFETCHT0       24(DX)
+	VMOVDQU32        1856(R8), Z12
+	VPDPBUSD.BCST    96(R12), Z12, Z2
+	VPDPBUSD.BCST    100(R12), Z12, Z3
+	VPDPBUSD.BCST    104(R12), Z12, Z4
+	VPDPBUSD.BCST    108(R12), Z12, Z5
+	VPDPBUSD.BCST    96(R13), Z12, Z6
+	VPDPBUSD.BCST    100(R13), Z12, Z7
+	VPDPBUSD.BCST    104(R13), Z12, Z8
+	VPDPBUSD.BCST    108(R13), Z12, Z9
+	VBROADCASTI32X4  8(DX)(AX*1), Z12
+	VINSERTI32X4     $0x01, 8(BX)(AX*1), Z12, Z12
+	VINSERTI32X4     $0x02, 8(SI)(AX*1), Z12, Z12
+	VINSERTI32X4     $0x03, 8(DI)(AX*1), Z12, Z12
+	VMOVDQU32        1920(R8), Z13
+	VPDPBUSD.BCST    112(R12), Z13, Z2
+	VPDPBUSD.BCST    116(R12), Z13, Z3
+	VPDPBUSD.BCST    120(R12), Z13, Z4
+	VPDPBUSD.BCST    124(R12), Z13, Z5
+	VPDPBUSD.BCST    112(R13), Z13, Z6
+	VPDPBUSD.BCST    116(R13), Z13, Z7
+	VPDPBUSD.BCST    120(R13), Z13, Z8
+	VPDPBUSD.BCST    124(R13), Z13, Z9
+	VBROADCASTI32X4  8(DX)(AX*2), Z13
+	VINSERTI32X4     $0x01, 8(BX)(AX*2), Z13, Z13
+	VINSERTI32X4     $0x02, 8(SI)(AX*2), Z13, Z13
+	VINSERTI32X4     $0x03, 8(DI)(AX*2), Z13, Z13
+	VMOVDQU32        1984(R8), Z14
+	VPDPBUSD.BCST    128(R12), Z14, Z2
+	VPDPBUSD.BCST    132(R12), Z14, Z3
+	VPDPBUSD.BCST    136(R12), Z14, Z4
+	VPDPBUSD.BCST    140(R12), Z14, Z5
+	VPDPBUSD.BCST    128(R13), Z14, Z6
+	VPDPBUSD.BCST    132(R13), Z14, Z7
+	VPDPBUSD.BCST    136(R13), Z14, Z8
+	VPDPBUSD.BCST    140(R13), Z14, Z9
+	VBROADCASTI32X4  8(DX)(CX*1), Z14
+	VINSERTI32X4     $0x01, 8(BX)(CX*1), Z14, Z14
+	VINSERTI32X4     $0x02, 8(SI)(CX*1), Z14, Z14
+	VINSERTI32X4     $0x03, 8(DI)(CX*1), Z14, Z14
+	PREFETCHT1       64(R11)
+	PREFETCHT0       24(DX)(AX*1)
+	VMOVDQU32        2048(R8), Z15
+	VPDPBUSD.BCST    144(R12), Z15, Z2
+	VPDPBUSD.BCST    148(R12), Z15, Z3
+	VPDPBUSD.BCST    152(R12), Z15, Z4
+	VPDPBUSD.BCST    156(R12), Z15, Z5
+	VPDPBUSD.BCST    144(R13), Z15, Z6
+	VPDPBUSD.BCST    148(R13), Z15, Z7
+	VPDPBUSD.BCST    152(R13), Z15, Z8
+	VPDPBUSD.BCST    156(R13), Z15, Z9
+	VPUNPCKLDQ       Z12, Z11, Z15
+	VPUNPCKHDQ       Z12, Z11, Z12
+	VPUNPCKLDQ       Z14, Z13, Z16
+	VPUNPCKHDQ       Z14, Z13, Z14
+	VPUNPCKLQDQ      Z16, Z15, Z11
+	VPUNPCKHQDQ      Z16, Z15, Z15
+	VPUNPCKLQDQ      Z14, Z12, Z13
+	VPUNPCKHQDQ      Z14, Z12, Z14
+	VMOVDQU32        2112(R8), Z12
+	VPDPBUSD.BCST    160(R12), Z12, Z2
+	VPDPBUSD.BCST    164(R12), Z12, Z3
+	VPDPBUSD.BCST    168(R12), Z12, Z4
+	VPDPBUSD.BCST    172(R12), Z12, Z5
+	VPDPBUSD.BCST    160(R13), Z12, Z6
+	VPDPBUSD.BCST    164(R13), Z12, Z7
+	VPDPBUSD.BCST    168(R13), Z12, Z8
+	VPDPBUSD.BCST    172(R13), Z12, Z9
+	VPSRLW           $0x04, Z11, Z12
+	VPANDD           Z0, Z12, Z12
+	VPANDD           Z0, Z11, Z11
+	VPSHUFB          all0<>+0(SB), Z10, Z16
+	VPBROADCASTD     tests0<>+0(SB), Z17
+	VPTESTMB         Z17, Z16, K1
+	VPADDB           Z1, Z11, K1, Z11
+	VMOVDQU32        Z11, 1664(R9)
+	PREFETCHT1       128(R11)
+	PREFETCHT0       24(DX)(AX*2)
+	VMOVUPS          1536(R8), Z11
+	VMULPS.BCST      (R12), Z11, Z16
+	VMOVUPS          (R10), Z17
+	VCVTDQ2PS        Z2, Z2
+	VFMADD231PS      Z2, Z16, Z17
+	VMOVUPS          Z17, (R10)
+	VMULPS.BCST      4(R12), Z11, Z2
+	VMOVUPS          64(R10), Z16
+	VCVTDQ2PS        Z3, Z3
+	VFMADD231PS      Z3, Z2, Z16
+	VMOVUPS          Z16, 64(R10)
+	VMULPS.BCST      8(R12), Z11, Z2
+	VMOVUPS          128(R10), Z3
+	VCVTDQ2PS        Z4, Z4
+	VFMADD231PS      Z4, Z2, Z3
+	VMOVUPS          Z3, 128(R10)
+	VMULPS.BCST      12(R12), Z11, Z2
+	VMOVUPS          192(R10), Z3
+	VCVTDQ2PS        Z5, Z5
+	VFMADD231PS      Z5, Z2, Z3
+	VMOVUPS          Z3, 192(R10)
+	VMULPS.BCST      (R13), Z11, Z2
+	VMOVUPS          256(R10), Z3
+	VCVTDQ2PS        Z6, Z6
+	VFMADD231PS      Z6, Z2, Z3
+	VMOVUPS          Z3, 256(R10)
+	VMULPS.BCST      4(R13), Z11, Z2
+	VMOVUPS          320(R10), Z3
+	VCVTDQ2PS        Z7, Z7
+	VFMADD231PS      Z7, Z2, Z3
+	VMOVUPS          Z3, 320(R10)
+	VMULPS.BCST      8(R13), Z11, Z2
+	VMOVUPS          384(R10), Z3
+	VCVTDQ2PS        Z8, Z8
+	VFMADD231PS      Z8, Z2, Z3
+	VMOVUPS          Z3, 384(R10)
+	VMULPS.BCST      12(R13), Z11, Z2
+	VMOVUPS          448(R10), Z3
+	VCVTDQ2PS        Z9, Z9
+	VFMADD231PS      Z9, Z2, Z3
+	VMOVUPS          Z3, 448(R10)
+	VMOVUPS          1600(R8), Z2
+	VMULPS.BCST      (R12), Z2, Z3
+	VMOVUPS          (R10), Z4
+	VFMADD231PS.BCST 32(R12), Z3, Z4
+	VMOVUPS          Z4, (R10)
+	VMULPS.BCST      4(R12), Z2, Z3
+	VMOVUPS          64(R10), Z4
+	VFMADD231PS.BCST 36(R12), Z3, Z4
+	VMOVUPS          Z4, 64(R10)
+	VMULPS.BCST      8(R12), Z2, Z3
+	VMOVUPS          128(R10), Z4
+	VFMADD231PS.BCST 40(R12), Z3, Z4
+	VMOVUPS          Z4, 128(R10)
+	VMULPS.BCST      12(R12), Z2, Z3
+	VMOVUPS          192(R10), Z4
+	VFMADD231PS.BCST 44(R12), Z3, Z4
+	VMOVUPS          Z4, 192(R10)
+	VMULPS.BCST      (R13), Z2, Z3
+	VMOVUPS          256(R10), Z4
+	VFMADD231PS.BCST 32(R13), Z3, Z4
+	VMOVUPS          Z4, 256(R10)
+	VMULPS.BCST      4(R13), Z2, Z3
+	VMOVUPS          320(R10), Z4
+	VFMADD231PS.BCST 36(R13), Z3, Z4
+	VMOVUPS          Z4, 320(R10)
+	VMULPS.BCST      8(R13), Z2, Z3
+	VMOVUPS          384(R10), Z4
+	VFMADD231PS.BCST 40(R13), Z3, Z4
+	VMOVUPS          Z4, 384(R10)
+	VMULPS.BCST      12(R13), Z2, Z2
+	VMOVUPS          448(R10), Z3
+	VFMADD231PS.BCST 44(R13), Z2, Z3
+	VMOVUPS          Z3, 448(R10)
+	VPXORD           Z2, Z2, Z2
+	VPXORD           Z3, Z3, Z3
+	VPXORD           Z4, Z4, Z4
+	VPXORD           Z5, Z5, Z5
+	VMOVDQU32        1664(R8), Z6
+	VPDPBUSD.BCST    48(R14), Z6, Z2
+	VPDPBUSD.BCST    52(R14), Z6, Z3
+	VPDPBUSD.BCST    56(R14), Z6, Z4
+	VPDPBUSD.BCST    60(R14), Z6, Z5
+	VPSHUFB          all2<>+0(SB), Z10, Z6
+	VPBROADCASTD     tests0<>+0(SB), Z7
+	VPTESTMB         Z7, Z6, K1
+	VPADDB           Z1, Z12, K1, Z12
+	VMOVDQU32        Z12, 1920(R9)
+	VMOVDQU32        1728(R8), Z6
+	VPDPBUSD.BCST    64(R14), Z6, Z2
+	VPDPBUSD.BCST    68(R14), Z6, Z3
+	VPDPBUSD.BCST    72(R14), Z6, Z4
+	VPDPBUSD.BCST    76(R14), Z6, Z5
+	VPSRLW           $0x04, Z15, Z6
+	VPANDD           Z0, Z6, Z6
+	VPANDD           Z0, Z15, Z15
+	VPSHUFB          all0<>+0(SB), Z10, Z7
+	VPBROADCASTD     tests1<>+0(SB), Z8
+	VPTESTMB         Z8, Z7, K1
+	VPADDB           Z1, Z15, K1, Z15
+	VMOVDQU32        Z15, 1728(R9)
+	VMOVDQU32        1792(R8), Z7
+	VPDPBUSD.BCST    80(R14), Z7, Z2
+	VPDPBUSD.BCST    84(R14), Z7, Z3
+	VPDPBUSD.BCST    88(R14), Z7, Z4
+	VPDPBUSD.BCST    92(R14), Z7, Z5
+	VPSHUFB          all2<>+0(SB), Z10, Z7
+	VPBROADCASTD     tests1<>+0(SB), Z8
+	VPTESTMB         Z8, Z7, K1
+	VPADDB           Z1, Z6, K1, Z6
+	VMOVDQU32        Z6, 1984(R9)
+	PREFETCHT1       192(R11)
+	PREFETCHT0       24(DX)(CX*1)
+	VMOVDQU32        1856(R8), Z6
+	VPDPBUSD.BCST    96(R14), Z6, Z2
+	VPDPBUSD.BCST    100(R14), Z6, Z3
+	VPDPBUSD.BCST    104(R14), Z6, Z4
+	VPDPBUSD.BCST    108(R14), Z6, Z5
+	VPSRLW           $0x04, Z13, Z6
+	VPANDD           Z0, Z6, Z6
+	VPANDD           Z0, Z13, Z13
+	VPSHUFB          all1<>+0(SB), Z10, Z7
+	VPBROADCASTD     tests0<>+0(SB), Z8
+	VPTESTMB         Z8, Z7, K1
+	VPADDB           Z1, Z13, K1, Z13
+	VMOVDQU32        Z13, 1792(R9)
+	VMOVDQU32        1920(R8), Z7
+	VPDPBUSD.BCST    112(R14), Z7, Z2
+	VPDPBUSD.BCST    116(R14), Z7, Z3
+	VPDPBUSD.BCST    120(R14), Z7, Z4
+	VPDPBUSD.BCST    124(R14), Z7, Z5
+	VPSHUFB          all3<>+0(SB), Z10, Z7
+	VPBROADCASTD     tests0<>+0(SB), Z8
+	VPTESTMB         Z8, Z7, K1
+	VPADDB           Z1, Z6, K1, Z6
+	VMOVDQU32        Z6, 2048(R9)
+	VMOVDQU32        1984(R8), Z6
+	VPDPBUSD.BCST    128(R14), Z6, Z2
+	VPDPBUSD.BCST    132(R14), Z6, Z3
+	VPDPBUSD.BCST    136(R14), Z6, Z4
+	VPDPBUSD.BCST    140(R14), Z6, Z5
+	VPSRLW           $0x04, Z14, Z6
+	VPANDD           Z0, Z6, Z6
+	VPANDD           Z0, Z14, Z14
+	VPSHUFB          all1<>+0(SB), Z10, Z7
+	VPBROADCASTD     tests1<>+0(SB), Z8
+	VPTESTMB         Z8, Z7, K1
+	VPADDB           Z1, Z14, K1, Z14
+	VMOVDQU32        Z14, 1856(R9)
+	PREFETCHT1       256(R11)
+	PREFETCHT0       24(BX)
+	VMOVDQU32        2048(R8), Z7
+	VPDPBUSD.BCST    144(R14), Z7, Z2
+	VPDPBUSD.BCST    148(R14), Z7, Z3
+	VPDPBUSD.BCST    152(R14), Z7, Z4
+	VPDPBUSD.BCST    156(R14), Z7, Z5
+	VPSHUFB          all3<>+0(SB), Z10, Z7
+	VPBROADCASTD     tests1<>+0(SB), Z8
+	VPTESTMB         Z8, Z7, K1
+	VPADDB           Z1, Z6, K1, Z6
+	VMOVDQU32        Z6, 2112(R9)
+	VMOVDQU32        2112(R8), Z6
+	VPDPBUSD.BCST    160(R14), Z6, Z2
+	VPDPBUSD.BCST    164(R14), Z6, Z3
+	VPDPBUSD.BCST    168(R14), Z6, Z4
+	VPDPBUSD.BCST    172(R14), Z6, Z5
+	PREFETCHT1       320(R11)
+	PREFETCHT0       24(BX)(AX*1)
+	VMOVUPS          1536(R8), Z6
+	VMULPS.BCST      (R14), Z6, Z7
+	VMOVUPS          512(R10), Z8
+	VCVTDQ2PS        Z2, Z2
+	VFMADD231PS      Z2, Z7, Z8
+	VMOVUPS          Z8, 512(R10)
+	VMULPS.BCST      4(R14), Z6, Z2
+	VMOVUPS          576(R10), Z7
+	VCVTDQ2PS        Z3, Z3
+	VFMADD231PS      Z3, Z2, Z7
+	VMOVUPS          Z7, 576(R10)
+	VMULPS.BCST      8(R14), Z6, Z2
+	VMOVUPS          640(R10), Z3
+	VCVTDQ2PS        Z4, Z4
+	VFMADD231PS      Z4, Z2, Z3
+	VMOVUPS          Z3, 640(R10)
+	VMULPS.BCST      12(R14), Z6, Z2
+	VMOVUPS          704(R10), Z3
+	VCVTDQ2PS        Z5, Z5
+	VFMADD231PS      Z5, Z2, Z3
+	VMOVUPS          Z3, 704(R10)
+	VMOVUPS          1600(R8), Z2
+	VMULPS.BCST      (R14), Z2, Z3
+	VMOVUPS          512(R10), Z4
+	VFMADD231PS.BCST 32(R14), Z3, Z4
+	VMOVUPS          Z4, 512(R10)
+	VMULPS.BCST      4(R14), Z2, Z3
+	VMOVUPS          576(R10), Z4
+	VFMADD231PS.BCST 36(R14), Z3, Z4
+	VMOVUPS          Z4, 576(R10)
+	VMULPS.BCST      8(R14), Z2, Z3
+	VMOVUPS          640(R10), Z4
+	VFMADD231PS.BCST 40(R14), Z3, Z4
+	VMOVUPS          Z4, 640(R10)
+	VMULPS.BCST      12(R14), Z2, Z2
+	VMOVUPS          704(R10), Z3
+	VFMADD231PS.BCST 44(R14), Z2, Z3
+	VMOVUPS          Z3, 704(R10)
+	ADDQ             $0x000000b0, R12
+	ADDQ             $0x000000b0, R13
+	ADDQ             $0x000000b0, R14
+	ADDQ             $0x00000180, R11
+	SUBQ             $0x00000001, (SP)
+	JNZ              block265
+	MOVQ             dst+0(FP), R12
+	MOVQ             dstStride+8(FP), R13
+	LEAQ             64(R12), R14
+	MOVQ             R14, dst+0(FP)
+	VMOVUPS          (R10), Z2
+	VMOVUPS          Z2, (R12)
+	CMPQ             count+56(FP), $0x01
+	JLE              stored267
+	ADDQ             R13, R12
+	VMOVUPS          64(R10), Z2
+	VMOVUPS          Z2, (R12)
+	CMPQ             count+56(FP), $0x02
+	JLE              stored267
+	ADDQ             R13, R12
+	VMOVUPS          128(R10), Z2
+	VMOVUPS          Z2, (R12)
+	CMPQ             count+56(FP), $0x03
+	JLE              stored267
+	ADDQ             R13, R12
+	VMOVUPS          192(R10), Z2
+	VMOVUPS          Z2, (R12)
+	CMPQ             count+56(FP), $0x04
+	JLE              stored267
+	ADDQ             R13, R12
+	VMOVUPS          256(R10), Z2
+	VMOVUPS          Z2, (R12)
+	CMPQ             count+56(FP), $0x05
+	JLE              stored267
+	ADDQ             R13, R12
+	VMOVUPS          320(R10), Z2
+	VMOVUPS          Z2, (R12)
+	CMPQ             count+56(FP), $0x06
+	JLE              stored267
+	ADDQ             R13, R12
+	VMOVUPS          384(R10), Z2
+	VMOVUPS          Z2, (R12)
+	CMPQ             count+56(FP), $0x07
+	JLE              stored267
+	ADDQ             R13, R12
+	VMOVUPS          448(R10), Z2
+	VMOVUPS          Z2, (R12)
+	CMPQ             count+56(FP), $0x08
+	JLE              stored267
+	ADDQ             R13, R12
+	VMOVUPS          512(R10), Z2
+	VMOVUPS          Z2, (R12)
+	CMPQ             count+56(FP), $0x09
+	JLE              stored267
+	ADDQ             R13, R12
+	VMOVUPS          576(R10), Z2
+	VMOVUPS          Z2, (R12)
+	CMPQ             count+56(FP), $0x0a
+	JLE              stored267
+	ADDQ             R13, R12
+	VMOVUPS          640(R10), Z2
+	VMOVUPS          Z2, (R12)
+	CMPQ             count+56(FP), $0x0b
+	JLE              stored267
+	ADDQ             R13, R12
+	VMOVUPS          704(R10), Z2
+	VMOVUPS          Z2, (R12)
+	ADDQ             R13, R12
+
+stored267:
+	SUBQ $0x00000001, groups+24(FP)
+	JNZ  group264
 	VZEROUPPER
 	RET
 
@@ -22580,7 +24772,7 @@ TEXT ·fewQ5_1x16(SB), $13184-64
 	VPADDB          Z1, Z3, K1, Z3
 	VMOVDQU32       Z3, 2112(R9)
 
-group252:
+group268:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -22608,16 +24800,16 @@ group252:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block253:
+block269:
 	MOVQ $0x00000018, BP
 	CMPQ (SP), $0x01
-	JNE  within254
+	JNE  within270
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within254
+	JE   within270
 	LEAQ 24(CX)(CX*4), BP
 
-within254:
+within270:
 	ADDQ             BP, DX
 	ADDQ             BP, BX
 	ADDQ             BP, SI
@@ -23070,7 +25262,7 @@ within254:
 	ADDQ             $0x000000b0, R15
 	ADDQ             $0x00000180, R11
 	SUBQ             $0x00000001, (SP)
-	JNZ              block253
+	JNZ              block269
 	MOVQ             dst+0(FP), R12
 	MOVQ             dstStride+8(FP), R13
 	LEAQ             64(R12), R14
@@ -23078,85 +25270,85 @@ within254:
 	VMOVUPS          (R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x01
-	JLE              stored255
+	JLE              stored271
 	ADDQ             R13, R12
 	VMOVUPS          64(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x02
-	JLE              stored255
+	JLE              stored271
 	ADDQ             R13, R12
 	VMOVUPS          128(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x03
-	JLE              stored255
+	JLE              stored271
 	ADDQ             R13, R12
 	VMOVUPS          192(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x04
-	JLE              stored255
+	JLE              stored271
 	ADDQ             R13, R12
 	VMOVUPS          256(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x05
-	JLE              stored255
+	JLE              stored271
 	ADDQ             R13, R12
 	VMOVUPS          320(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x06
-	JLE              stored255
+	JLE              stored271
 	ADDQ             R13, R12
 	VMOVUPS          384(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x07
-	JLE              stored255
+	JLE              stored271
 	ADDQ             R13, R12
 	VMOVUPS          448(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x08
-	JLE              stored255
+	JLE              stored271
 	ADDQ             R13, R12
 	VMOVUPS          512(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x09
-	JLE              stored255
+	JLE              stored271
 	ADDQ             R13, R12
 	VMOVUPS          576(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x0a
-	JLE              stored255
+	JLE              stored271
 	ADDQ             R13, R12
 	VMOVUPS          640(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x0b
-	JLE              stored255
+	JLE              stored271
 	ADDQ             R13, R12
 	VMOVUPS          704(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x0c
-	JLE              stored255
+	JLE              stored271
 	ADDQ             R13, R12
 	VMOVUPS          768(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x0d
-	JLE              stored255
+	JLE              stored271
 	ADDQ             R13, R12
 	VMOVUPS          832(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x0e
-	JLE              stored255
+	JLE              stored271
 	ADDQ             R13, R12
 	VMOVUPS          896(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x0f
-	JLE              stored255
+	JLE              stored271
 	ADDQ             R13, R12
 	VMOVUPS          960(R10), Z2
 	VMOVUPS          Z2, (R12)
 	ADDQ             R13, R12
 
-stored255:
+stored271:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group252
+	JNZ  group268
 	VZEROUPPER
 	RET
 
@@ -23264,7 +25456,7 @@ TEXT ·fewQ8_0(SB), $12416-64
 	VPXORD          Z0, Z4, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group256:
+group272:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -23274,16 +25466,16 @@ group256:
 	VMOVUPS Z1, 128(R10)
 	VMOVUPS Z1, 192(R10)
 
-block257:
+block273:
 	MOVQ $0x00000022, R13
 	CMPQ (SP), $0x01
-	JNE  within258
+	JNE  within274
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within258
+	JE   within274
 	LEAQ 34(CX)(CX*4), R13
 
-within258:
+within274:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -23460,7 +25652,7 @@ within258:
 	ADDQ            $0x000000b0, R12
 	ADDQ            $0x00000220, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block257
+	JNZ             block273
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -23468,25 +25660,25 @@ within258:
 	VMOVUPS         (R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored259
+	JLE             stored275
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored259
+	JLE             stored275
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored259
+	JLE             stored275
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z1
 	VMOVUPS         Z1, (R12)
 	ADDQ            R13, R12
 
-stored259:
+stored275:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group256
+	JNZ  group272
 	VZEROUPPER
 	RET
 
@@ -23594,7 +25786,7 @@ TEXT ·fewQ8_0x8(SB), $12672-64
 	VPXORD          Z0, Z4, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group260:
+group276:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -23610,16 +25802,16 @@ group260:
 	VMOVUPS Z1, 384(R10)
 	VMOVUPS Z1, 448(R10)
 
-block261:
+block277:
 	MOVQ $0x00000022, R14
 	CMPQ (SP), $0x01
-	JNE  within262
+	JNE  within278
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within262
+	JE   within278
 	LEAQ 34(CX)(CX*4), R14
 
-within262:
+within278:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -23853,7 +26045,7 @@ within262:
 	ADDQ            $0x000000b0, R13
 	ADDQ            $0x00000220, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block261
+	JNZ             block277
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -23861,45 +26053,550 @@ within262:
 	VMOVUPS         (R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored263
+	JLE             stored279
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored263
+	JLE             stored279
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored263
+	JLE             stored279
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x04
-	JLE             stored263
+	JLE             stored279
 	ADDQ            R13, R12
 	VMOVUPS         256(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x05
-	JLE             stored263
+	JLE             stored279
 	ADDQ            R13, R12
 	VMOVUPS         320(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x06
-	JLE             stored263
+	JLE             stored279
 	ADDQ            R13, R12
 	VMOVUPS         384(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x07
-	JLE             stored263
+	JLE             stored279
 	ADDQ            R13, R12
 	VMOVUPS         448(R10), Z1
 	VMOVUPS         Z1, (R12)
 	ADDQ            R13, R12
 
-stored263:
+stored279:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group260
+	JNZ  group276
+	VZEROUPPER
+	RET
+
+// func fewQ8_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewQ8_0x12(SB), $12928-64
+	MOVQ            w+16(FP), DX
+	MOVQ            blocks+32(FP), AX
+	IMUL3Q          $0x00000022, AX, AX
+	LEAQ            (AX)(AX*2), CX
+	LEAQ            127(SP), R9
+	ANDQ            $-64, R9
+	LEAQ            5760(R9), R8
+	LEAQ            11520(R9), R10
+	LEAQ            (DX)(AX*4), BX
+	LEAQ            (BX)(AX*4), SI
+	LEAQ            (SI)(AX*4), DI
+	MOVQ            AX, R11
+	SHLQ            $0x04, R11
+	ADDQ            DX, R11
+	VPBROADCASTD    bytes128<>+0(SB), Z0
+	VPXORD          Y1, Y1, Y1
+	VPINSRW         $0x00, (DX), X1, X1
+	VPINSRW         $0x01, (DX)(AX*1), X1, X1
+	VPINSRW         $0x02, (DX)(AX*2), X1, X1
+	VPINSRW         $0x03, (DX)(CX*1), X1, X1
+	VPINSRW         $0x04, (BX), X1, X1
+	VPINSRW         $0x05, (BX)(AX*1), X1, X1
+	VPINSRW         $0x06, (BX)(AX*2), X1, X1
+	VPINSRW         $0x07, (BX)(CX*1), X1, X1
+	VPXORD          X2, X2, X2
+	VPINSRW         $0x00, (SI), X2, X2
+	VPINSRW         $0x01, (SI)(AX*1), X2, X2
+	VPINSRW         $0x02, (SI)(AX*2), X2, X2
+	VPINSRW         $0x03, (SI)(CX*1), X2, X2
+	VPINSRW         $0x04, (DI), X2, X2
+	VPINSRW         $0x05, (DI)(AX*1), X2, X2
+	VPINSRW         $0x06, (DI)(AX*2), X2, X2
+	VPINSRW         $0x07, (DI)(CX*1), X2, X2
+	VINSERTI32X4    $0x01, X2, Y1, Y1
+	VCVTPH2PS       Y1, Z1
+	VMOVUPS         Z1, 1536(R9)
+	VBROADCASTI32X4 2(DX), Z1
+	VINSERTI32X4    $0x01, 2(BX), Z1, Z1
+	VINSERTI32X4    $0x02, 2(SI), Z1, Z1
+	VINSERTI32X4    $0x03, 2(DI), Z1, Z1
+	VBROADCASTI32X4 2(DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, 2(BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 2(SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 2(DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 2(DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, 2(BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 2(SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 2(DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 2(DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPXORD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 1664(R9)
+	VPXORD          Z0, Z5, Z5
+	VMOVDQU32       Z5, 1728(R9)
+	VPXORD          Z0, Z3, Z3
+	VMOVDQU32       Z3, 1792(R9)
+	VPXORD          Z0, Z4, Z4
+	VMOVDQU32       Z4, 1856(R9)
+	VBROADCASTI32X4 18(DX), Z1
+	VINSERTI32X4    $0x01, 18(BX), Z1, Z1
+	VINSERTI32X4    $0x02, 18(SI), Z1, Z1
+	VINSERTI32X4    $0x03, 18(DI), Z1, Z1
+	VBROADCASTI32X4 18(DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, 18(BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 18(SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 18(DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 18(DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, 18(BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 18(SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 18(DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 18(DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, 18(BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 18(SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 18(DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPXORD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 1920(R9)
+	VPXORD          Z0, Z5, Z5
+	VMOVDQU32       Z5, 1984(R9)
+	VPXORD          Z0, Z3, Z3
+	VMOVDQU32       Z3, 2048(R9)
+	VPXORD          Z0, Z4, Z4
+	VMOVDQU32       Z4, 2112(R9)
+
+group280:
+	MOVQ    tiles+40(FP), R12
+	MOVQ    tileBytes+48(FP), R13
+	ADDQ    R12, R13
+	MOVQ    tileBytes+48(FP), R14
+	ADDQ    R13, R14
+	MOVQ    blocks+32(FP), R15
+	MOVQ    R15, (SP)
+	VPXORD  Z1, Z1, Z1
+	VMOVUPS Z1, (R10)
+	VMOVUPS Z1, 64(R10)
+	VMOVUPS Z1, 128(R10)
+	VMOVUPS Z1, 192(R10)
+	VMOVUPS Z1, 256(R10)
+	VMOVUPS Z1, 320(R10)
+	VMOVUPS Z1, 384(R10)
+	VMOVUPS Z1, 448(R10)
+	VMOVUPS Z1, 512(R10)
+	VMOVUPS Z1, 576(R10)
+	VMOVUPS Z1, 640(R10)
+	VMOVUPS Z1, 704(R10)
+
+block281:
+	MOVQ $0x00000022, R15
+	CMPQ (SP), $0x01
+	JNE  within282
+	MOVQ $0x00000000, R15
+	CMPQ groups+24(FP), $0x01
+	JE   within282
+	LEAQ 34(CX)(CX*4), R15
+
+within282:
+	ADDQ            R15, DX
+	ADDQ            R15, BX
+	ADDQ            R15, SI
+	ADDQ            R15, DI
+	XCHGQ           R8, R9
+	VPBROADCASTD    16(R12), Z1
+	VPBROADCASTD    20(R12), Z2
+	VPBROADCASTD    24(R12), Z3
+	VPBROADCASTD    28(R12), Z4
+	VPBROADCASTD    16(R13), Z5
+	VPBROADCASTD    20(R13), Z6
+	VPBROADCASTD    24(R13), Z7
+	VPBROADCASTD    28(R13), Z8
+	VMOVDQU32       1664(R8), Z9
+	VPDPBUSD.BCST   48(R12), Z9, Z1
+	VPDPBUSD.BCST   52(R12), Z9, Z2
+	VPDPBUSD.BCST   56(R12), Z9, Z3
+	VPDPBUSD.BCST   60(R12), Z9, Z4
+	VPDPBUSD.BCST   48(R13), Z9, Z5
+	VPDPBUSD.BCST   52(R13), Z9, Z6
+	VPDPBUSD.BCST   56(R13), Z9, Z7
+	VPDPBUSD.BCST   60(R13), Z9, Z8
+	VPXORD          Y9, Y9, Y9
+	VPINSRW         $0x00, (DX), X9, X9
+	VPINSRW         $0x01, (DX)(AX*1), X9, X9
+	VPINSRW         $0x02, (DX)(AX*2), X9, X9
+	VPINSRW         $0x03, (DX)(CX*1), X9, X9
+	VMOVDQU32       1728(R8), Z10
+	VPDPBUSD.BCST   64(R12), Z10, Z1
+	VPDPBUSD.BCST   68(R12), Z10, Z2
+	VPDPBUSD.BCST   72(R12), Z10, Z3
+	VPDPBUSD.BCST   76(R12), Z10, Z4
+	VPDPBUSD.BCST   64(R13), Z10, Z5
+	VPDPBUSD.BCST   68(R13), Z10, Z6
+	VPDPBUSD.BCST   72(R13), Z10, Z7
+	VPDPBUSD.BCST   76(R13), Z10, Z8
+	VPINSRW         $0x04, (BX), X9, X9
+	VPINSRW         $0x05, (BX)(AX*1), X9, X9
+	VPINSRW         $0x06, (BX)(AX*2), X9, X9
+	VPINSRW         $0x07, (BX)(CX*1), X9, X9
+	VPXORD          X10, X10, X10
+	VPINSRW         $0x00, (SI), X10, X10
+	VPINSRW         $0x01, (SI)(AX*1), X10, X10
+	VPINSRW         $0x02, (SI)(AX*2), X10, X10
+	VPINSRW         $0x03, (SI)(CX*1), X10, X10
+	PREFETCHT1      (R11)
+	PREFETCHT0      34(DX)
+	VMOVDQU32       1792(R8), Z11
+	VPDPBUSD.BCST   80(R12), Z11, Z1
+	VPDPBUSD.BCST   84(R12), Z11, Z2
+	VPDPBUSD.BCST   88(R12), Z11, Z3
+	VPDPBUSD.BCST   92(R12), Z11, Z4
+	VPDPBUSD.BCST   80(R13), Z11, Z5
+	VPDPBUSD.BCST   84(R13), Z11, Z6
+	VPDPBUSD.BCST   88(R13), Z11, Z7
+	VPDPBUSD.BCST   92(R13), Z11, Z8
+	VPINSRW         $0x04, (DI), X10, X10
+	VPINSRW         $0x05, (DI)(AX*1), X10, X10
+	VPINSRW         $0x06, (DI)(AX*2), X10, X10
+	VPINSRW         $0x07, (DI)(CX*1), X10, X10
+	VMOVDQU32       1856(R8), Z11
+	VPDPBUSD.BCST   96(R12), Z11, Z1
+	VPDPBUSD.BCST   100(R12), Z11, Z2
+	VPDPBUSD.BCST   104(R12), Z11, Z3
+	VPDPBUSD.BCST   108(R12), Z11, Z4
+	VPDPBUSD.BCST   96(R13), Z11, Z5
+	VPDPBUSD.BCST   100(R13), Z11, Z6
+	VPDPBUSD.BCST   104(R13), Z11, Z7
+	VPDPBUSD.BCST   108(R13), Z11, Z8
+	VINSERTI32X4    $0x01, X10, Y9, Y9
+	VCVTPH2PS       Y9, Z9
+	VMOVUPS         Z9, 1536(R9)
+	VBROADCASTI32X4 2(DX), Z9
+	VINSERTI32X4    $0x01, 2(BX), Z9, Z9
+	VINSERTI32X4    $0x02, 2(SI), Z9, Z9
+	VINSERTI32X4    $0x03, 2(DI), Z9, Z9
+	PREFETCHT1      64(R11)
+	PREFETCHT0      34(DX)(AX*1)
+	VMOVDQU32       1920(R8), Z10
+	VPDPBUSD.BCST   112(R12), Z10, Z1
+	VPDPBUSD.BCST   116(R12), Z10, Z2
+	VPDPBUSD.BCST   120(R12), Z10, Z3
+	VPDPBUSD.BCST   124(R12), Z10, Z4
+	VPDPBUSD.BCST   112(R13), Z10, Z5
+	VPDPBUSD.BCST   116(R13), Z10, Z6
+	VPDPBUSD.BCST   120(R13), Z10, Z7
+	VPDPBUSD.BCST   124(R13), Z10, Z8
+	VBROADCASTI32X4 2(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 2(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 2(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 2(DI)(AX*1), Z10, Z10
+	VMOVDQU32       1984(R8), Z11
+	VPDPBUSD.BCST   128(R12), Z11, Z1
+	VPDPBUSD.BCST   132(R12), Z11, Z2
+	VPDPBUSD.BCST   136(R12), Z11, Z3
+	VPDPBUSD.BCST   140(R12), Z11, Z4
+	VPDPBUSD.BCST   128(R13), Z11, Z5
+	VPDPBUSD.BCST   132(R13), Z11, Z6
+	VPDPBUSD.BCST   136(R13), Z11, Z7
+	VPDPBUSD.BCST   140(R13), Z11, Z8
+	VBROADCASTI32X4 2(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 2(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 2(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 2(DI)(AX*2), Z11, Z11
+	VBROADCASTI32X4 2(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z12, Z12
+	PREFETCHT1      128(R11)
+	PREFETCHT0      34(DX)(AX*2)
+	VMOVDQU32       2048(R8), Z13
+	VPDPBUSD.BCST   144(R12), Z13, Z1
+	VPDPBUSD.BCST   148(R12), Z13, Z2
+	VPDPBUSD.BCST   152(R12), Z13, Z3
+	VPDPBUSD.BCST   156(R12), Z13, Z4
+	VPDPBUSD.BCST   144(R13), Z13, Z5
+	VPDPBUSD.BCST   148(R13), Z13, Z6
+	VPDPBUSD.BCST   152(R13), Z13, Z7
+	VPDPBUSD.BCST   156(R13), Z13, Z8
+	VPUNPCKLDQ      Z10, Z9, Z13
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z9
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VMOVDQU32       2112(R8), Z10
+	VPDPBUSD.BCST   160(R12), Z10, Z1
+	VPDPBUSD.BCST   164(R12), Z10, Z2
+	VPDPBUSD.BCST   168(R12), Z10, Z3
+	VPDPBUSD.BCST   172(R12), Z10, Z4
+	VPDPBUSD.BCST   160(R13), Z10, Z5
+	VPDPBUSD.BCST   164(R13), Z10, Z6
+	VPDPBUSD.BCST   168(R13), Z10, Z7
+	VPDPBUSD.BCST   172(R13), Z10, Z8
+	VPXORD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 1664(R9)
+	VPXORD          Z0, Z13, Z13
+	VMOVDQU32       Z13, 1728(R9)
+	PREFETCHT1      192(R11)
+	PREFETCHT0      34(DX)(CX*1)
+	VMOVUPS         1536(R8), Z9
+	VMULPS.BCST     (R12), Z9, Z10
+	VMOVUPS         (R10), Z13
+	VCVTDQ2PS       Z1, Z1
+	VFMADD231PS     Z1, Z10, Z13
+	VMOVUPS         Z13, (R10)
+	VMULPS.BCST     4(R12), Z9, Z1
+	VMOVUPS         64(R10), Z10
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z1, Z10
+	VMOVUPS         Z10, 64(R10)
+	VMULPS.BCST     8(R12), Z9, Z1
+	VMOVUPS         128(R10), Z2
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z1, Z2
+	VMOVUPS         Z2, 128(R10)
+	VMULPS.BCST     12(R12), Z9, Z1
+	VMOVUPS         192(R10), Z2
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z1, Z2
+	VMOVUPS         Z2, 192(R10)
+	VMULPS.BCST     (R13), Z9, Z1
+	VMOVUPS         256(R10), Z2
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z1, Z2
+	VMOVUPS         Z2, 256(R10)
+	VMULPS.BCST     4(R13), Z9, Z1
+	VMOVUPS         320(R10), Z2
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z1, Z2
+	VMOVUPS         Z2, 320(R10)
+	VMULPS.BCST     8(R13), Z9, Z1
+	VMOVUPS         384(R10), Z2
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z1, Z2
+	VMOVUPS         Z2, 384(R10)
+	VMULPS.BCST     12(R13), Z9, Z1
+	VMOVUPS         448(R10), Z2
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z1, Z2
+	VMOVUPS         Z2, 448(R10)
+	VPBROADCASTD    16(R14), Z1
+	VPBROADCASTD    20(R14), Z2
+	VPBROADCASTD    24(R14), Z3
+	VPBROADCASTD    28(R14), Z4
+	VMOVDQU32       1664(R8), Z5
+	VPDPBUSD.BCST   48(R14), Z5, Z1
+	VPDPBUSD.BCST   52(R14), Z5, Z2
+	VPDPBUSD.BCST   56(R14), Z5, Z3
+	VPDPBUSD.BCST   60(R14), Z5, Z4
+	VPXORD          Z0, Z11, Z11
+	VMOVDQU32       Z11, 1792(R9)
+	PREFETCHT1      256(R11)
+	PREFETCHT0      34(BX)
+	VMOVDQU32       1728(R8), Z5
+	VPDPBUSD.BCST   64(R14), Z5, Z1
+	VPDPBUSD.BCST   68(R14), Z5, Z2
+	VPDPBUSD.BCST   72(R14), Z5, Z3
+	VPDPBUSD.BCST   76(R14), Z5, Z4
+	VPXORD          Z0, Z12, Z12
+	VMOVDQU32       Z12, 1856(R9)
+	VBROADCASTI32X4 18(DX), Z5
+	VINSERTI32X4    $0x01, 18(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 18(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 18(DI), Z5, Z5
+	VMOVDQU32       1792(R8), Z6
+	VPDPBUSD.BCST   80(R14), Z6, Z1
+	VPDPBUSD.BCST   84(R14), Z6, Z2
+	VPDPBUSD.BCST   88(R14), Z6, Z3
+	VPDPBUSD.BCST   92(R14), Z6, Z4
+	VBROADCASTI32X4 18(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 18(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 18(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 18(DI)(AX*1), Z6, Z6
+	PREFETCHT1      320(R11)
+	PREFETCHT0      34(BX)(AX*1)
+	VMOVDQU32       1856(R8), Z7
+	VPDPBUSD.BCST   96(R14), Z7, Z1
+	VPDPBUSD.BCST   100(R14), Z7, Z2
+	VPDPBUSD.BCST   104(R14), Z7, Z3
+	VPDPBUSD.BCST   108(R14), Z7, Z4
+	VBROADCASTI32X4 18(DX)(AX*2), Z7
+	VINSERTI32X4    $0x01, 18(BX)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x02, 18(SI)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x03, 18(DI)(AX*2), Z7, Z7
+	VBROADCASTI32X4 18(DX)(CX*1), Z8
+	VINSERTI32X4    $0x01, 18(BX)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 18(SI)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 18(DI)(CX*1), Z8, Z8
+	VMOVDQU32       1920(R8), Z9
+	VPDPBUSD.BCST   112(R14), Z9, Z1
+	VPDPBUSD.BCST   116(R14), Z9, Z2
+	VPDPBUSD.BCST   120(R14), Z9, Z3
+	VPDPBUSD.BCST   124(R14), Z9, Z4
+	VPUNPCKLDQ      Z6, Z5, Z9
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z8, Z7, Z10
+	VPUNPCKHDQ      Z8, Z7, Z8
+	VPUNPCKLQDQ     Z10, Z9, Z5
+	VPUNPCKHQDQ     Z10, Z9, Z9
+	VPUNPCKLQDQ     Z8, Z6, Z7
+	VPUNPCKHQDQ     Z8, Z6, Z8
+	PREFETCHT1      384(R11)
+	PREFETCHT0      34(BX)(AX*2)
+	VMOVDQU32       1984(R8), Z6
+	VPDPBUSD.BCST   128(R14), Z6, Z1
+	VPDPBUSD.BCST   132(R14), Z6, Z2
+	VPDPBUSD.BCST   136(R14), Z6, Z3
+	VPDPBUSD.BCST   140(R14), Z6, Z4
+	VPXORD          Z0, Z5, Z5
+	VMOVDQU32       Z5, 1920(R9)
+	VPXORD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 1984(R9)
+	VMOVDQU32       2048(R8), Z5
+	VPDPBUSD.BCST   144(R14), Z5, Z1
+	VPDPBUSD.BCST   148(R14), Z5, Z2
+	VPDPBUSD.BCST   152(R14), Z5, Z3
+	VPDPBUSD.BCST   156(R14), Z5, Z4
+	VPXORD          Z0, Z7, Z7
+	VMOVDQU32       Z7, 2048(R9)
+	PREFETCHT1      448(R11)
+	PREFETCHT0      34(BX)(CX*1)
+	VMOVDQU32       2112(R8), Z5
+	VPDPBUSD.BCST   160(R14), Z5, Z1
+	VPDPBUSD.BCST   164(R14), Z5, Z2
+	VPDPBUSD.BCST   168(R14), Z5, Z3
+	VPDPBUSD.BCST   172(R14), Z5, Z4
+	VPXORD          Z0, Z8, Z8
+	VMOVDQU32       Z8, 2112(R9)
+	PREFETCHT1      512(R11)
+	PREFETCHT0      34(SI)
+	VMOVUPS         1536(R8), Z5
+	VMULPS.BCST     (R14), Z5, Z6
+	VMOVUPS         512(R10), Z7
+	VCVTDQ2PS       Z1, Z1
+	VFMADD231PS     Z1, Z6, Z7
+	VMOVUPS         Z7, 512(R10)
+	VMULPS.BCST     4(R14), Z5, Z1
+	VMOVUPS         576(R10), Z6
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z1, Z6
+	VMOVUPS         Z6, 576(R10)
+	VMULPS.BCST     8(R14), Z5, Z1
+	VMOVUPS         640(R10), Z2
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z1, Z2
+	VMOVUPS         Z2, 640(R10)
+	VMULPS.BCST     12(R14), Z5, Z1
+	VMOVUPS         704(R10), Z2
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z1, Z2
+	VMOVUPS         Z2, 704(R10)
+	ADDQ            $0x000000b0, R12
+	ADDQ            $0x000000b0, R13
+	ADDQ            $0x000000b0, R14
+	ADDQ            $0x00000220, R11
+	SUBQ            $0x00000001, (SP)
+	JNZ             block281
+	MOVQ            dst+0(FP), R12
+	MOVQ            dstStride+8(FP), R13
+	LEAQ            64(R12), R14
+	MOVQ            R14, dst+0(FP)
+	VMOVUPS         (R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x01
+	JLE             stored283
+	ADDQ            R13, R12
+	VMOVUPS         64(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x02
+	JLE             stored283
+	ADDQ            R13, R12
+	VMOVUPS         128(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x03
+	JLE             stored283
+	ADDQ            R13, R12
+	VMOVUPS         192(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x04
+	JLE             stored283
+	ADDQ            R13, R12
+	VMOVUPS         256(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x05
+	JLE             stored283
+	ADDQ            R13, R12
+	VMOVUPS         320(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x06
+	JLE             stored283
+	ADDQ            R13, R12
+	VMOVUPS         384(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x07
+	JLE             stored283
+	ADDQ            R13, R12
+	VMOVUPS         448(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x08
+	JLE             stored283
+	ADDQ            R13, R12
+	VMOVUPS         512(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x09
+	JLE             stored283
+	ADDQ            R13, R12
+	VMOVUPS         576(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x0a
+	JLE             stored283
+	ADDQ            R13, R12
+	VMOVUPS         640(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x0b
+	JLE             stored283
+	ADDQ            R13, R12
+	VMOVUPS         704(R10), Z1
+	VMOVUPS         Z1, (R12)
+	ADDQ            R13, R12
+
+stored283:
+	SUBQ $0x00000001, groups+24(FP)
+	JNZ  group280
 	VZEROUPPER
 	RET
 
@@ -24007,7 +26704,7 @@ TEXT ·fewQ8_0x16(SB), $13184-64
 	VPXORD          Z0, Z4, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group264:
+group284:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -24035,16 +26732,16 @@ group264:
 	VMOVUPS Z1, 896(R10)
 	VMOVUPS Z1, 960(R10)
 
-block265:
+block285:
 	MOVQ $0x00000022, BP
 	CMPQ (SP), $0x01
-	JNE  within266
+	JNE  within286
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within266
+	JE   within286
 	LEAQ 34(CX)(CX*4), BP
 
-within266:
+within286:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -24401,7 +27098,7 @@ within266:
 	ADDQ            $0x000000b0, R15
 	ADDQ            $0x00000220, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block265
+	JNZ             block285
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -24409,85 +27106,85 @@ within266:
 	VMOVUPS         (R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored267
+	JLE             stored287
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored267
+	JLE             stored287
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored267
+	JLE             stored287
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x04
-	JLE             stored267
+	JLE             stored287
 	ADDQ            R13, R12
 	VMOVUPS         256(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x05
-	JLE             stored267
+	JLE             stored287
 	ADDQ            R13, R12
 	VMOVUPS         320(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x06
-	JLE             stored267
+	JLE             stored287
 	ADDQ            R13, R12
 	VMOVUPS         384(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x07
-	JLE             stored267
+	JLE             stored287
 	ADDQ            R13, R12
 	VMOVUPS         448(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x08
-	JLE             stored267
+	JLE             stored287
 	ADDQ            R13, R12
 	VMOVUPS         512(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x09
-	JLE             stored267
+	JLE             stored287
 	ADDQ            R13, R12
 	VMOVUPS         576(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x0a
-	JLE             stored267
+	JLE             stored287
 	ADDQ            R13, R12
 	VMOVUPS         640(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x0b
-	JLE             stored267
+	JLE             stored287
 	ADDQ            R13, R12
 	VMOVUPS         704(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x0c
-	JLE             stored267
+	JLE             stored287
 	ADDQ            R13, R12
 	VMOVUPS         768(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x0d
-	JLE             stored267
+	JLE             stored287
 	ADDQ            R13, R12
 	VMOVUPS         832(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x0e
-	JLE             stored267
+	JLE             stored287
 	ADDQ            R13, R12
 	VMOVUPS         896(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x0f
-	JLE             stored267
+	JLE             stored287
 	ADDQ            R13, R12
 	VMOVUPS         960(R10), Z1
 	VMOVUPS         Z1, (R12)
 	ADDQ            R13, R12
 
-stored267:
+stored287:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group264
+	JNZ  group284
 	VZEROUPPER
 	RET
 
@@ -24584,7 +27281,7 @@ TEXT ·fewIQ4_NL(SB), $12416-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group268:
+group288:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -24594,16 +27291,16 @@ group268:
 	VMOVUPS Z2, 128(R10)
 	VMOVUPS Z2, 192(R10)
 
-block269:
+block289:
 	MOVQ $0x00000012, R13
 	CMPQ (SP), $0x01
-	JNE  within270
+	JNE  within290
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within270
+	JE   within290
 	LEAQ 18(CX)(CX*4), R13
 
-within270:
+within290:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -24760,7 +27457,7 @@ within270:
 	ADDQ            $0x000000b0, R12
 	ADDQ            $0x00000120, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block269
+	JNZ             block289
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -24768,25 +27465,25 @@ within270:
 	VMOVUPS         (R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored271
+	JLE             stored291
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored271
+	JLE             stored291
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored271
+	JLE             stored291
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z2
 	VMOVUPS         Z2, (R12)
 	ADDQ            R13, R12
 
-stored271:
+stored291:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group268
+	JNZ  group288
 	VZEROUPPER
 	RET
 
@@ -24883,7 +27580,7 @@ TEXT ·fewIQ4_NLx8(SB), $12672-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group272:
+group292:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -24899,16 +27596,16 @@ group272:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block273:
+block293:
 	MOVQ $0x00000012, R14
 	CMPQ (SP), $0x01
-	JNE  within274
+	JNE  within294
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within274
+	JE   within294
 	LEAQ 18(CX)(CX*4), R14
 
-within274:
+within294:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -25122,7 +27819,7 @@ within274:
 	ADDQ            $0x000000b0, R13
 	ADDQ            $0x00000120, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block273
+	JNZ             block293
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -25130,45 +27827,519 @@ within274:
 	VMOVUPS         (R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored275
+	JLE             stored295
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored275
+	JLE             stored295
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored275
+	JLE             stored295
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x04
-	JLE             stored275
+	JLE             stored295
 	ADDQ            R13, R12
 	VMOVUPS         256(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x05
-	JLE             stored275
+	JLE             stored295
 	ADDQ            R13, R12
 	VMOVUPS         320(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x06
-	JLE             stored275
+	JLE             stored295
 	ADDQ            R13, R12
 	VMOVUPS         384(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x07
-	JLE             stored275
+	JLE             stored295
 	ADDQ            R13, R12
 	VMOVUPS         448(R10), Z2
 	VMOVUPS         Z2, (R12)
 	ADDQ            R13, R12
 
-stored275:
+stored295:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group272
+	JNZ  group292
+	VZEROUPPER
+	RET
+
+// func fewIQ4_NLx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewIQ4_NLx12(SB), $12928-64
+	MOVQ            w+16(FP), DX
+	MOVQ            blocks+32(FP), AX
+	IMUL3Q          $0x00000012, AX, AX
+	LEAQ            (AX)(AX*2), CX
+	LEAQ            127(SP), R9
+	ANDQ            $-64, R9
+	LEAQ            5760(R9), R8
+	LEAQ            11520(R9), R10
+	LEAQ            (DX)(AX*4), BX
+	LEAQ            (BX)(AX*4), SI
+	LEAQ            (SI)(AX*4), DI
+	MOVQ            AX, R11
+	SHLQ            $0x04, R11
+	ADDQ            DX, R11
+	VPBROADCASTD    nibbles<>+0(SB), Z0
+	VMOVDQU32       codes1<>+0(SB), Z1
+	VPXORD          Y2, Y2, Y2
+	VPINSRW         $0x00, (DX), X2, X2
+	VPINSRW         $0x01, (DX)(AX*1), X2, X2
+	VPINSRW         $0x02, (DX)(AX*2), X2, X2
+	VPINSRW         $0x03, (DX)(CX*1), X2, X2
+	VPINSRW         $0x04, (BX), X2, X2
+	VPINSRW         $0x05, (BX)(AX*1), X2, X2
+	VPINSRW         $0x06, (BX)(AX*2), X2, X2
+	VPINSRW         $0x07, (BX)(CX*1), X2, X2
+	VPXORD          X3, X3, X3
+	VPINSRW         $0x00, (SI), X3, X3
+	VPINSRW         $0x01, (SI)(AX*1), X3, X3
+	VPINSRW         $0x02, (SI)(AX*2), X3, X3
+	VPINSRW         $0x03, (SI)(CX*1), X3, X3
+	VPINSRW         $0x04, (DI), X3, X3
+	VPINSRW         $0x05, (DI)(AX*1), X3, X3
+	VPINSRW         $0x06, (DI)(AX*2), X3, X3
+	VPINSRW         $0x07, (DI)(CX*1), X3, X3
+	VINSERTI32X4    $0x01, X3, Y2, Y2
+	VCVTPH2PS       Y2, Z2
+	VMOVUPS         Z2, 1536(R9)
+	VBROADCASTI32X4 2(DX), Z2
+	VINSERTI32X4    $0x01, 2(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 2(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 2(DI), Z2, Z2
+	VBROADCASTI32X4 2(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 2(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 2(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 2(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 2(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 2(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 2(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 2(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 2(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPSRLW          $0x04, Z2, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          Z0, Z2, Z2
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 1664(R9)
+	VPSHUFB         Z3, Z1, Z3
+	VMOVDQU32       Z3, 1920(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z6, Z6
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 1728(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 1984(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z4, Z4
+	VPSHUFB         Z4, Z1, Z4
+	VMOVDQU32       Z4, 1792(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 2048(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VMOVDQU32       Z5, 1856(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 2112(R9)
+
+group296:
+	MOVQ    tiles+40(FP), R12
+	MOVQ    tileBytes+48(FP), R13
+	ADDQ    R12, R13
+	MOVQ    tileBytes+48(FP), R14
+	ADDQ    R13, R14
+	MOVQ    blocks+32(FP), R15
+	MOVQ    R15, (SP)
+	VPXORD  Z2, Z2, Z2
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z2, 64(R10)
+	VMOVUPS Z2, 128(R10)
+	VMOVUPS Z2, 192(R10)
+	VMOVUPS Z2, 256(R10)
+	VMOVUPS Z2, 320(R10)
+	VMOVUPS Z2, 384(R10)
+	VMOVUPS Z2, 448(R10)
+	VMOVUPS Z2, 512(R10)
+	VMOVUPS Z2, 576(R10)
+	VMOVUPS Z2, 640(R10)
+	VMOVUPS Z2, 704(R10)
+
+block297:
+	MOVQ $0x00000012, R15
+	CMPQ (SP), $0x01
+	JNE  within298
+	MOVQ $0x00000000, R15
+	CMPQ groups+24(FP), $0x01
+	JE   within298
+	LEAQ 18(CX)(CX*4), R15
+
+within298:
+	ADDQ            R15, DX
+	ADDQ            R15, BX
+	ADDQ            R15, SI
+	ADDQ            R15, DI
+	XCHGQ           R8, R9
+	VPBROADCASTD    16(R12), Z2
+	VPBROADCASTD    20(R12), Z3
+	VPBROADCASTD    24(R12), Z4
+	VPBROADCASTD    28(R12), Z5
+	VPBROADCASTD    16(R13), Z6
+	VPBROADCASTD    20(R13), Z7
+	VPBROADCASTD    24(R13), Z8
+	VPBROADCASTD    28(R13), Z9
+	VMOVDQU32       1664(R8), Z10
+	VPDPBUSD.BCST   48(R12), Z10, Z2
+	VPDPBUSD.BCST   52(R12), Z10, Z3
+	VPDPBUSD.BCST   56(R12), Z10, Z4
+	VPDPBUSD.BCST   60(R12), Z10, Z5
+	VPDPBUSD.BCST   48(R13), Z10, Z6
+	VPDPBUSD.BCST   52(R13), Z10, Z7
+	VPDPBUSD.BCST   56(R13), Z10, Z8
+	VPDPBUSD.BCST   60(R13), Z10, Z9
+	VPXORD          Y10, Y10, Y10
+	VPINSRW         $0x00, (DX), X10, X10
+	VPINSRW         $0x01, (DX)(AX*1), X10, X10
+	VPINSRW         $0x02, (DX)(AX*2), X10, X10
+	VPINSRW         $0x03, (DX)(CX*1), X10, X10
+	VMOVDQU32       1728(R8), Z11
+	VPDPBUSD.BCST   64(R12), Z11, Z2
+	VPDPBUSD.BCST   68(R12), Z11, Z3
+	VPDPBUSD.BCST   72(R12), Z11, Z4
+	VPDPBUSD.BCST   76(R12), Z11, Z5
+	VPDPBUSD.BCST   64(R13), Z11, Z6
+	VPDPBUSD.BCST   68(R13), Z11, Z7
+	VPDPBUSD.BCST   72(R13), Z11, Z8
+	VPDPBUSD.BCST   76(R13), Z11, Z9
+	VPINSRW         $0x04, (BX), X10, X10
+	VPINSRW         $0x05, (BX)(AX*1), X10, X10
+	VPINSRW         $0x06, (BX)(AX*2), X10, X10
+	VPINSRW         $0x07, (BX)(CX*1), X10, X10
+	VMOVDQU32       1792(R8), Z11
+	VPDPBUSD.BCST   80(R12), Z11, Z2
+	VPDPBUSD.BCST   84(R12), Z11, Z3
+	VPDPBUSD.BCST   88(R12), Z11, Z4
+	VPDPBUSD.BCST   92(R12), Z11, Z5
+	VPDPBUSD.BCST   80(R13), Z11, Z6
+	VPDPBUSD.BCST   84(R13), Z11, Z7
+	VPDPBUSD.BCST   88(R13), Z11, Z8
+	VPDPBUSD.BCST   92(R13), Z11, Z9
+	VPXORD          X11, X11, X11
+	VPINSRW         $0x00, (SI), X11, X11
+	VPINSRW         $0x01, (SI)(AX*1), X11, X11
+	VPINSRW         $0x02, (SI)(AX*2), X11, X11
+	VPINSRW         $0x03, (SI)(CX*1), X11, X11
+	VMOVDQU32       1856(R8), Z12
+	VPDPBUSD.BCST   96(R12), Z12, Z2
+	VPDPBUSD.BCST   100(R12), Z12, Z3
+	VPDPBUSD.BCST   104(R12), Z12, Z4
+	VPDPBUSD.BCST   108(R12), Z12, Z5
+	VPDPBUSD.BCST   96(R13), Z12, Z6
+	VPDPBUSD.BCST   100(R13), Z12, Z7
+	VPDPBUSD.BCST   104(R13), Z12, Z8
+	VPDPBUSD.BCST   108(R13), Z12, Z9
+	VPINSRW         $0x04, (DI), X11, X11
+	VPINSRW         $0x05, (DI)(AX*1), X11, X11
+	VPINSRW         $0x06, (DI)(AX*2), X11, X11
+	VPINSRW         $0x07, (DI)(CX*1), X11, X11
+	PREFETCHT1      (R11)
+	PREFETCHT0      18(DX)
+	VMOVDQU32       1920(R8), Z12
+	VPDPBUSD.BCST   112(R12), Z12, Z2
+	VPDPBUSD.BCST   116(R12), Z12, Z3
+	VPDPBUSD.BCST   120(R12), Z12, Z4
+	VPDPBUSD.BCST   124(R12), Z12, Z5
+	VPDPBUSD.BCST   112(R13), Z12, Z6
+	VPDPBUSD.BCST   116(R13), Z12, Z7
+	VPDPBUSD.BCST   120(R13), Z12, Z8
+	VPDPBUSD.BCST   124(R13), Z12, Z9
+	VINSERTI32X4    $0x01, X11, Y10, Y10
+	VCVTPH2PS       Y10, Z10
+	VMOVUPS         Z10, 1536(R9)
+	VMOVDQU32       1984(R8), Z10
+	VPDPBUSD.BCST   128(R12), Z10, Z2
+	VPDPBUSD.BCST   132(R12), Z10, Z3
+	VPDPBUSD.BCST   136(R12), Z10, Z4
+	VPDPBUSD.BCST   140(R12), Z10, Z5
+	VPDPBUSD.BCST   128(R13), Z10, Z6
+	VPDPBUSD.BCST   132(R13), Z10, Z7
+	VPDPBUSD.BCST   136(R13), Z10, Z8
+	VPDPBUSD.BCST   140(R13), Z10, Z9
+	VBROADCASTI32X4 2(DX), Z10
+	VINSERTI32X4    $0x01, 2(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 2(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 2(DI), Z10, Z10
+	VBROADCASTI32X4 2(DX)(AX*1), Z11
+	VINSERTI32X4    $0x01, 2(BX)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 2(SI)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 2(DI)(AX*1), Z11, Z11
+	VMOVDQU32       2048(R8), Z12
+	VPDPBUSD.BCST   144(R12), Z12, Z2
+	VPDPBUSD.BCST   148(R12), Z12, Z3
+	VPDPBUSD.BCST   152(R12), Z12, Z4
+	VPDPBUSD.BCST   156(R12), Z12, Z5
+	VPDPBUSD.BCST   144(R13), Z12, Z6
+	VPDPBUSD.BCST   148(R13), Z12, Z7
+	VPDPBUSD.BCST   152(R13), Z12, Z8
+	VPDPBUSD.BCST   156(R13), Z12, Z9
+	VBROADCASTI32X4 2(DX)(AX*2), Z12
+	VINSERTI32X4    $0x01, 2(BX)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x02, 2(SI)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x03, 2(DI)(AX*2), Z12, Z12
+	PREFETCHT1      64(R11)
+	PREFETCHT0      18(DX)(AX*1)
+	VMOVDQU32       2112(R8), Z13
+	VPDPBUSD.BCST   160(R12), Z13, Z2
+	VPDPBUSD.BCST   164(R12), Z13, Z3
+	VPDPBUSD.BCST   168(R12), Z13, Z4
+	VPDPBUSD.BCST   172(R12), Z13, Z5
+	VPDPBUSD.BCST   160(R13), Z13, Z6
+	VPDPBUSD.BCST   164(R13), Z13, Z7
+	VPDPBUSD.BCST   168(R13), Z13, Z8
+	VPDPBUSD.BCST   172(R13), Z13, Z9
+	VBROADCASTI32X4 2(DX)(CX*1), Z13
+	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z13, Z13
+	VMOVUPS         1536(R8), Z14
+	VMULPS.BCST     (R12), Z14, Z15
+	VMOVUPS         (R10), Z16
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z15, Z16
+	VMOVUPS         Z16, (R10)
+	VMULPS.BCST     4(R12), Z14, Z2
+	VMOVUPS         64(R10), Z15
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z2, Z15
+	VMOVUPS         Z15, 64(R10)
+	VMULPS.BCST     8(R12), Z14, Z2
+	VMOVUPS         128(R10), Z3
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z2, Z3
+	VMOVUPS         Z3, 128(R10)
+	VMULPS.BCST     12(R12), Z14, Z2
+	VMOVUPS         192(R10), Z3
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z2, Z3
+	VMOVUPS         Z3, 192(R10)
+	VMULPS.BCST     (R13), Z14, Z2
+	VMOVUPS         256(R10), Z3
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z2, Z3
+	VMOVUPS         Z3, 256(R10)
+	VMULPS.BCST     4(R13), Z14, Z2
+	VMOVUPS         320(R10), Z3
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z2, Z3
+	VMOVUPS         Z3, 320(R10)
+	VMULPS.BCST     8(R13), Z14, Z2
+	VMOVUPS         384(R10), Z3
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z2, Z3
+	VMOVUPS         Z3, 384(R10)
+	VMULPS.BCST     12(R13), Z14, Z2
+	VMOVUPS         448(R10), Z3
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z2, Z3
+	VMOVUPS         Z3, 448(R10)
+	VPBROADCASTD    16(R14), Z2
+	VPBROADCASTD    20(R14), Z3
+	VPBROADCASTD    24(R14), Z4
+	VPBROADCASTD    28(R14), Z5
+	VMOVDQU32       1664(R8), Z6
+	VPDPBUSD.BCST   48(R14), Z6, Z2
+	VPDPBUSD.BCST   52(R14), Z6, Z3
+	VPDPBUSD.BCST   56(R14), Z6, Z4
+	VPDPBUSD.BCST   60(R14), Z6, Z5
+	VPUNPCKLDQ      Z11, Z10, Z6
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLDQ      Z13, Z12, Z7
+	VPUNPCKHDQ      Z13, Z12, Z13
+	VPUNPCKLQDQ     Z7, Z6, Z10
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z13, Z11, Z12
+	VPUNPCKHQDQ     Z13, Z11, Z13
+	VMOVDQU32       1728(R8), Z7
+	VPDPBUSD.BCST   64(R14), Z7, Z2
+	VPDPBUSD.BCST   68(R14), Z7, Z3
+	VPDPBUSD.BCST   72(R14), Z7, Z4
+	VPDPBUSD.BCST   76(R14), Z7, Z5
+	VPSRLW          $0x04, Z10, Z7
+	VPANDD          Z0, Z7, Z7
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 1664(R9)
+	PREFETCHT1      128(R11)
+	PREFETCHT0      18(DX)(AX*2)
+	VMOVDQU32       1792(R8), Z8
+	VPDPBUSD.BCST   80(R14), Z8, Z2
+	VPDPBUSD.BCST   84(R14), Z8, Z3
+	VPDPBUSD.BCST   88(R14), Z8, Z4
+	VPDPBUSD.BCST   92(R14), Z8, Z5
+	VPSHUFB         Z7, Z1, Z7
+	VMOVDQU32       Z7, 1920(R9)
+	VPSRLW          $0x04, Z6, Z7
+	VPANDD          Z0, Z7, Z7
+	VPANDD          Z0, Z6, Z6
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 1728(R9)
+	VMOVDQU32       1856(R8), Z6
+	VPDPBUSD.BCST   96(R14), Z6, Z2
+	VPDPBUSD.BCST   100(R14), Z6, Z3
+	VPDPBUSD.BCST   104(R14), Z6, Z4
+	VPDPBUSD.BCST   108(R14), Z6, Z5
+	VPSHUFB         Z7, Z1, Z7
+	VMOVDQU32       Z7, 1984(R9)
+	VMOVDQU32       1920(R8), Z6
+	VPDPBUSD.BCST   112(R14), Z6, Z2
+	VPDPBUSD.BCST   116(R14), Z6, Z3
+	VPDPBUSD.BCST   120(R14), Z6, Z4
+	VPDPBUSD.BCST   124(R14), Z6, Z5
+	VPSRLW          $0x04, Z12, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z12, Z12
+	VPSHUFB         Z12, Z1, Z12
+	VMOVDQU32       Z12, 1792(R9)
+	PREFETCHT1      192(R11)
+	PREFETCHT0      18(DX)(CX*1)
+	VMOVDQU32       1984(R8), Z7
+	VPDPBUSD.BCST   128(R14), Z7, Z2
+	VPDPBUSD.BCST   132(R14), Z7, Z3
+	VPDPBUSD.BCST   136(R14), Z7, Z4
+	VPDPBUSD.BCST   140(R14), Z7, Z5
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 2048(R9)
+	VMOVDQU32       2048(R8), Z6
+	VPDPBUSD.BCST   144(R14), Z6, Z2
+	VPDPBUSD.BCST   148(R14), Z6, Z3
+	VPDPBUSD.BCST   152(R14), Z6, Z4
+	VPDPBUSD.BCST   156(R14), Z6, Z5
+	VPSRLW          $0x04, Z13, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z13, Z13
+	VPSHUFB         Z13, Z1, Z13
+	VMOVDQU32       Z13, 1856(R9)
+	VMOVDQU32       2112(R8), Z7
+	VPDPBUSD.BCST   160(R14), Z7, Z2
+	VPDPBUSD.BCST   164(R14), Z7, Z3
+	VPDPBUSD.BCST   168(R14), Z7, Z4
+	VPDPBUSD.BCST   172(R14), Z7, Z5
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 2112(R9)
+	PREFETCHT1      256(R11)
+	PREFETCHT0      18(BX)
+	VMOVUPS         1536(R8), Z6
+	VMULPS.BCST     (R14), Z6, Z7
+	VMOVUPS         512(R10), Z8
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z7, Z8
+	VMOVUPS         Z8, 512(R10)
+	VMULPS.BCST     4(R14), Z6, Z2
+	VMOVUPS         576(R10), Z7
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z2, Z7
+	VMOVUPS         Z7, 576(R10)
+	VMULPS.BCST     8(R14), Z6, Z2
+	VMOVUPS         640(R10), Z3
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z2, Z3
+	VMOVUPS         Z3, 640(R10)
+	VMULPS.BCST     12(R14), Z6, Z2
+	VMOVUPS         704(R10), Z3
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z2, Z3
+	VMOVUPS         Z3, 704(R10)
+	ADDQ            $0x000000b0, R12
+	ADDQ            $0x000000b0, R13
+	ADDQ            $0x000000b0, R14
+	ADDQ            $0x00000120, R11
+	SUBQ            $0x00000001, (SP)
+	JNZ             block297
+	MOVQ            dst+0(FP), R12
+	MOVQ            dstStride+8(FP), R13
+	LEAQ            64(R12), R14
+	MOVQ            R14, dst+0(FP)
+	VMOVUPS         (R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x01
+	JLE             stored299
+	ADDQ            R13, R12
+	VMOVUPS         64(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x02
+	JLE             stored299
+	ADDQ            R13, R12
+	VMOVUPS         128(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x03
+	JLE             stored299
+	ADDQ            R13, R12
+	VMOVUPS         192(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x04
+	JLE             stored299
+	ADDQ            R13, R12
+	VMOVUPS         256(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x05
+	JLE             stored299
+	ADDQ            R13, R12
+	VMOVUPS         320(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x06
+	JLE             stored299
+	ADDQ            R13, R12
+	VMOVUPS         384(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x07
+	JLE             stored299
+	ADDQ            R13, R12
+	VMOVUPS         448(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x08
+	JLE             stored299
+	ADDQ            R13, R12
+	VMOVUPS         512(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x09
+	JLE             stored299
+	ADDQ            R13, R12
+	VMOVUPS         576(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x0a
+	JLE             stored299
+	ADDQ            R13, R12
+	VMOVUPS         640(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x0b
+	JLE             stored299
+	ADDQ            R13, R12
+	VMOVUPS         704(R10), Z2
+	VMOVUPS         Z2, (R12)
+	ADDQ            R13, R12
+
+stored299:
+	SUBQ $0x00000001, groups+24(FP)
+	JNZ  group296
 	VZEROUPPER
 	RET
 
@@ -25265,7 +28436,7 @@ TEXT ·fewIQ4_NLx16(SB), $13184-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group276:
+group300:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -25293,16 +28464,16 @@ group276:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block277:
+block301:
 	MOVQ $0x00000012, BP
 	CMPQ (SP), $0x01
-	JNE  within278
+	JNE  within302
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within278
+	JE   within302
 	LEAQ 18(CX)(CX*4), BP
 
-within278:
+within302:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -25639,7 +28810,7 @@ within278:
 	ADDQ            $0x000000b0, R15
 	ADDQ            $0x00000120, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block277
+	JNZ             block301
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -25647,85 +28818,85 @@ within278:
 	VMOVUPS         (R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored279
+	JLE             stored303
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored279
+	JLE             stored303
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored279
+	JLE             stored303
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x04
-	JLE             stored279
+	JLE             stored303
 	ADDQ            R13, R12
 	VMOVUPS         256(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x05
-	JLE             stored279
+	JLE             stored303
 	ADDQ            R13, R12
 	VMOVUPS         320(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x06
-	JLE             stored279
+	JLE             stored303
 	ADDQ            R13, R12
 	VMOVUPS         384(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x07
-	JLE             stored279
+	JLE             stored303
 	ADDQ            R13, R12
 	VMOVUPS         448(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x08
-	JLE             stored279
+	JLE             stored303
 	ADDQ            R13, R12
 	VMOVUPS         512(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x09
-	JLE             stored279
+	JLE             stored303
 	ADDQ            R13, R12
 	VMOVUPS         576(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0a
-	JLE             stored279
+	JLE             stored303
 	ADDQ            R13, R12
 	VMOVUPS         640(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0b
-	JLE             stored279
+	JLE             stored303
 	ADDQ            R13, R12
 	VMOVUPS         704(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0c
-	JLE             stored279
+	JLE             stored303
 	ADDQ            R13, R12
 	VMOVUPS         768(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0d
-	JLE             stored279
+	JLE             stored303
 	ADDQ            R13, R12
 	VMOVUPS         832(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0e
-	JLE             stored279
+	JLE             stored303
 	ADDQ            R13, R12
 	VMOVUPS         896(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0f
-	JLE             stored279
+	JLE             stored303
 	ADDQ            R13, R12
 	VMOVUPS         960(R10), Z2
 	VMOVUPS         Z2, (R12)
 	ADDQ            R13, R12
 
-stored279:
+stored303:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group276
+	JNZ  group300
 	VZEROUPPER
 	RET
 
@@ -25828,7 +28999,7 @@ TEXT ·fewMXFP4(SB), $12416-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group280:
+group304:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -25838,16 +29009,16 @@ group280:
 	VMOVUPS Z2, 128(R10)
 	VMOVUPS Z2, 192(R10)
 
-block281:
+block305:
 	MOVQ $0x00000011, R13
 	CMPQ (SP), $0x01
-	JNE  within282
+	JNE  within306
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within282
+	JE   within306
 	LEAQ 17(CX)(CX*4), R13
 
-within282:
+within306:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -26010,7 +29181,7 @@ within282:
 	ADDQ            $0x000000b0, R12
 	ADDQ            $0x00000110, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block281
+	JNZ             block305
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -26018,25 +29189,25 @@ within282:
 	VMOVUPS         (R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored283
+	JLE             stored307
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored283
+	JLE             stored307
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored283
+	JLE             stored307
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z2
 	VMOVUPS         Z2, (R12)
 	ADDQ            R13, R12
 
-stored283:
+stored307:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group280
+	JNZ  group304
 	VZEROUPPER
 	RET
 
@@ -26139,7 +29310,7 @@ TEXT ·fewMXFP4x8(SB), $12672-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group284:
+group308:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -26155,16 +29326,16 @@ group284:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block285:
+block309:
 	MOVQ $0x00000011, R14
 	CMPQ (SP), $0x01
-	JNE  within286
+	JNE  within310
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within286
+	JE   within310
 	LEAQ 17(CX)(CX*4), R14
 
-within286:
+within310:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -26384,7 +29555,7 @@ within286:
 	ADDQ            $0x000000b0, R13
 	ADDQ            $0x00000110, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block285
+	JNZ             block309
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -26392,45 +29563,531 @@ within286:
 	VMOVUPS         (R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored287
+	JLE             stored311
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored287
+	JLE             stored311
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored287
+	JLE             stored311
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x04
-	JLE             stored287
+	JLE             stored311
 	ADDQ            R13, R12
 	VMOVUPS         256(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x05
-	JLE             stored287
+	JLE             stored311
 	ADDQ            R13, R12
 	VMOVUPS         320(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x06
-	JLE             stored287
+	JLE             stored311
 	ADDQ            R13, R12
 	VMOVUPS         384(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x07
-	JLE             stored287
+	JLE             stored311
 	ADDQ            R13, R12
 	VMOVUPS         448(R10), Z2
 	VMOVUPS         Z2, (R12)
 	ADDQ            R13, R12
 
-stored287:
+stored311:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group284
+	JNZ  group308
+	VZEROUPPER
+	RET
+
+// func fewMXFP4x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewMXFP4x12(SB), $12928-64
+	MOVQ            w+16(FP), DX
+	MOVQ            blocks+32(FP), AX
+	IMUL3Q          $0x00000011, AX, AX
+	LEAQ            (AX)(AX*2), CX
+	LEAQ            127(SP), R9
+	ANDQ            $-64, R9
+	LEAQ            5760(R9), R8
+	LEAQ            11520(R9), R10
+	LEAQ            (DX)(AX*4), BX
+	LEAQ            (BX)(AX*4), SI
+	LEAQ            (SI)(AX*4), DI
+	MOVQ            AX, R11
+	SHLQ            $0x04, R11
+	ADDQ            DX, R11
+	VPBROADCASTD    nibbles<>+0(SB), Z0
+	VMOVDQU32       codes128<>+0(SB), Z1
+	VPXORD          X2, X2, X2
+	VPINSRB         $0x00, (DX), X2, X2
+	VPINSRB         $0x01, (DX)(AX*1), X2, X2
+	VPINSRB         $0x02, (DX)(AX*2), X2, X2
+	VPINSRB         $0x03, (DX)(CX*1), X2, X2
+	VPINSRB         $0x04, (BX), X2, X2
+	VPINSRB         $0x05, (BX)(AX*1), X2, X2
+	VPINSRB         $0x06, (BX)(AX*2), X2, X2
+	VPINSRB         $0x07, (BX)(CX*1), X2, X2
+	VPINSRB         $0x08, (SI), X2, X2
+	VPINSRB         $0x09, (SI)(AX*1), X2, X2
+	VPINSRB         $0x0a, (SI)(AX*2), X2, X2
+	VPINSRB         $0x0b, (SI)(CX*1), X2, X2
+	VPINSRB         $0x0c, (DI), X2, X2
+	VPINSRB         $0x0d, (DI)(AX*1), X2, X2
+	VPINSRB         $0x0e, (DI)(AX*2), X2, X2
+	VPINSRB         $0x0f, (DI)(CX*1), X2, X2
+	VPMOVZXBD       X2, Z2
+	VPBROADCASTD    one32<>+0(SB), Z3
+	VPBROADCASTD    two32<>+0(SB), Z4
+	VPBROADCASTD    tiny<>+0(SB), Z5
+	VPSLLVD         Z2, Z5, Z5
+	VPCMPUD         $0x01, Z4, Z2, K1
+	VPSUBD          Z3, Z2, Z2
+	VPSLLD          $0x17, Z2, Z2
+	VMOVDQU32       Z5, K1, Z2
+	VMOVUPS         Z2, 1536(R9)
+	VBROADCASTI32X4 1(DX), Z2
+	VINSERTI32X4    $0x01, 1(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 1(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 1(DI), Z2, Z2
+	VBROADCASTI32X4 1(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 1(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 1(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 1(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 1(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 1(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 1(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 1(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 1(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 1(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 1(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 1(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPSRLW          $0x04, Z2, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          Z0, Z2, Z2
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 1664(R9)
+	VPSHUFB         Z3, Z1, Z3
+	VMOVDQU32       Z3, 1920(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z6, Z6
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 1728(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 1984(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z4, Z4
+	VPSHUFB         Z4, Z1, Z4
+	VMOVDQU32       Z4, 1792(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 2048(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VMOVDQU32       Z5, 1856(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 2112(R9)
+
+group312:
+	MOVQ    tiles+40(FP), R12
+	MOVQ    tileBytes+48(FP), R13
+	ADDQ    R12, R13
+	MOVQ    tileBytes+48(FP), R14
+	ADDQ    R13, R14
+	MOVQ    blocks+32(FP), R15
+	MOVQ    R15, (SP)
+	VPXORD  Z2, Z2, Z2
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z2, 64(R10)
+	VMOVUPS Z2, 128(R10)
+	VMOVUPS Z2, 192(R10)
+	VMOVUPS Z2, 256(R10)
+	VMOVUPS Z2, 320(R10)
+	VMOVUPS Z2, 384(R10)
+	VMOVUPS Z2, 448(R10)
+	VMOVUPS Z2, 512(R10)
+	VMOVUPS Z2, 576(R10)
+	VMOVUPS Z2, 640(R10)
+	VMOVUPS Z2, 704(R10)
+
+block313:
+	MOVQ $0x00000011, R15
+	CMPQ (SP), $0x01
+	JNE  within314
+	MOVQ $0x00000000, R15
+	CMPQ groups+24(FP), $0x01
+	JE   within314
+	LEAQ 17(CX)(CX*4), R15
+
+within314:
+	ADDQ            R15, DX
+	ADDQ            R15, BX
+	ADDQ            R15, SI
+	ADDQ            R15, DI
+	XCHGQ           R8, R9
+	VPBROADCASTD    16(R12), Z2
+	VPBROADCASTD    20(R12), Z3
+	VPBROADCASTD    24(R12), Z4
+	VPBROADCASTD    28(R12), Z5
+	VPBROADCASTD    16(R13), Z6
+	VPBROADCASTD    20(R13), Z7
+	VPBROADCASTD    24(R13), Z8
+	VPBROADCASTD    28(R13), Z9
+	VMOVDQU32       1664(R8), Z10
+	VPDPBUSD.BCST   48(R12), Z10, Z2
+	VPDPBUSD.BCST   52(R12), Z10, Z3
+	VPDPBUSD.BCST   56(R12), Z10, Z4
+	VPDPBUSD.BCST   60(R12), Z10, Z5
+	VPDPBUSD.BCST   48(R13), Z10, Z6
+	VPDPBUSD.BCST   52(R13), Z10, Z7
+	VPDPBUSD.BCST   56(R13), Z10, Z8
+	VPDPBUSD.BCST   60(R13), Z10, Z9
+	VMOVDQU32       1728(R8), Z10
+	VPDPBUSD.BCST   64(R12), Z10, Z2
+	VPDPBUSD.BCST   68(R12), Z10, Z3
+	VPDPBUSD.BCST   72(R12), Z10, Z4
+	VPDPBUSD.BCST   76(R12), Z10, Z5
+	VPDPBUSD.BCST   64(R13), Z10, Z6
+	VPDPBUSD.BCST   68(R13), Z10, Z7
+	VPDPBUSD.BCST   72(R13), Z10, Z8
+	VPDPBUSD.BCST   76(R13), Z10, Z9
+	VPXORD          X10, X10, X10
+	VPINSRB         $0x00, (DX), X10, X10
+	VPINSRB         $0x01, (DX)(AX*1), X10, X10
+	VPINSRB         $0x02, (DX)(AX*2), X10, X10
+	VPINSRB         $0x03, (DX)(CX*1), X10, X10
+	VPINSRB         $0x04, (BX), X10, X10
+	VPINSRB         $0x05, (BX)(AX*1), X10, X10
+	VPINSRB         $0x06, (BX)(AX*2), X10, X10
+	VPINSRB         $0x07, (BX)(CX*1), X10, X10
+	VPINSRB         $0x08, (SI), X10, X10
+	VPINSRB         $0x09, (SI)(AX*1), X10, X10
+	VPINSRB         $0x0a, (SI)(AX*2), X10, X10
+	VPINSRB         $0x0b, (SI)(CX*1), X10, X10
+	VPINSRB         $0x0c, (DI), X10, X10
+	VPINSRB         $0x0d, (DI)(AX*1), X10, X10
+	VPINSRB         $0x0e, (DI)(AX*2), X10, X10
+	VPINSRB         $0x0f, (DI)(CX*1), X10, X10
+	VPMOVZXBD       X10, Z10
+	VPBROADCASTD    one32<>+0(SB), Z11
+	VPBROADCASTD    two32<>+0(SB), Z12
+	VPBROADCASTD    tiny<>+0(SB), Z13
+	VPSLLVD         Z10, Z13, Z13
+	VPCMPUD         $0x01, Z12, Z10, K1
+	VPSUBD          Z11, Z10, Z10
+	VPSLLD          $0x17, Z10, Z10
+	VMOVDQU32       Z13, K1, Z10
+	VMOVUPS         Z10, 1536(R9)
+	VMOVDQU32       1792(R8), Z10
+	VPDPBUSD.BCST   80(R12), Z10, Z2
+	VPDPBUSD.BCST   84(R12), Z10, Z3
+	VPDPBUSD.BCST   88(R12), Z10, Z4
+	VPDPBUSD.BCST   92(R12), Z10, Z5
+	VPDPBUSD.BCST   80(R13), Z10, Z6
+	VPDPBUSD.BCST   84(R13), Z10, Z7
+	VPDPBUSD.BCST   88(R13), Z10, Z8
+	VPDPBUSD.BCST   92(R13), Z10, Z9
+	VBROADCASTI32X4 1(DX), Z10
+	VINSERTI32X4    $0x01, 1(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 1(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 1(DI), Z10, Z10
+	VMOVDQU32       1856(R8), Z11
+	VPDPBUSD.BCST   96(R12), Z11, Z2
+	VPDPBUSD.BCST   100(R12), Z11, Z3
+	VPDPBUSD.BCST   104(R12), Z11, Z4
+	VPDPBUSD.BCST   108(R12), Z11, Z5
+	VPDPBUSD.BCST   96(R13), Z11, Z6
+	VPDPBUSD.BCST   100(R13), Z11, Z7
+	VPDPBUSD.BCST   104(R13), Z11, Z8
+	VPDPBUSD.BCST   108(R13), Z11, Z9
+	VBROADCASTI32X4 1(DX)(AX*1), Z11
+	VINSERTI32X4    $0x01, 1(BX)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 1(SI)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 1(DI)(AX*1), Z11, Z11
+	PREFETCHT1      (R11)
+	PREFETCHT0      17(DX)
+	VMOVDQU32       1920(R8), Z12
+	VPDPBUSD.BCST   112(R12), Z12, Z2
+	VPDPBUSD.BCST   116(R12), Z12, Z3
+	VPDPBUSD.BCST   120(R12), Z12, Z4
+	VPDPBUSD.BCST   124(R12), Z12, Z5
+	VPDPBUSD.BCST   112(R13), Z12, Z6
+	VPDPBUSD.BCST   116(R13), Z12, Z7
+	VPDPBUSD.BCST   120(R13), Z12, Z8
+	VPDPBUSD.BCST   124(R13), Z12, Z9
+	VBROADCASTI32X4 1(DX)(AX*2), Z12
+	VINSERTI32X4    $0x01, 1(BX)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x02, 1(SI)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x03, 1(DI)(AX*2), Z12, Z12
+	VMOVDQU32       1984(R8), Z13
+	VPDPBUSD.BCST   128(R12), Z13, Z2
+	VPDPBUSD.BCST   132(R12), Z13, Z3
+	VPDPBUSD.BCST   136(R12), Z13, Z4
+	VPDPBUSD.BCST   140(R12), Z13, Z5
+	VPDPBUSD.BCST   128(R13), Z13, Z6
+	VPDPBUSD.BCST   132(R13), Z13, Z7
+	VPDPBUSD.BCST   136(R13), Z13, Z8
+	VPDPBUSD.BCST   140(R13), Z13, Z9
+	VBROADCASTI32X4 1(DX)(CX*1), Z13
+	VINSERTI32X4    $0x01, 1(BX)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 1(SI)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 1(DI)(CX*1), Z13, Z13
+	VMOVDQU32       2048(R8), Z14
+	VPDPBUSD.BCST   144(R12), Z14, Z2
+	VPDPBUSD.BCST   148(R12), Z14, Z3
+	VPDPBUSD.BCST   152(R12), Z14, Z4
+	VPDPBUSD.BCST   156(R12), Z14, Z5
+	VPDPBUSD.BCST   144(R13), Z14, Z6
+	VPDPBUSD.BCST   148(R13), Z14, Z7
+	VPDPBUSD.BCST   152(R13), Z14, Z8
+	VPDPBUSD.BCST   156(R13), Z14, Z9
+	VPUNPCKLDQ      Z11, Z10, Z14
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLDQ      Z13, Z12, Z15
+	VPUNPCKHDQ      Z13, Z12, Z13
+	VPUNPCKLQDQ     Z15, Z14, Z10
+	VPUNPCKHQDQ     Z15, Z14, Z14
+	VPUNPCKLQDQ     Z13, Z11, Z12
+	VPUNPCKHQDQ     Z13, Z11, Z13
+	PREFETCHT1      64(R11)
+	PREFETCHT0      17(DX)(AX*1)
+	VMOVDQU32       2112(R8), Z11
+	VPDPBUSD.BCST   160(R12), Z11, Z2
+	VPDPBUSD.BCST   164(R12), Z11, Z3
+	VPDPBUSD.BCST   168(R12), Z11, Z4
+	VPDPBUSD.BCST   172(R12), Z11, Z5
+	VPDPBUSD.BCST   160(R13), Z11, Z6
+	VPDPBUSD.BCST   164(R13), Z11, Z7
+	VPDPBUSD.BCST   168(R13), Z11, Z8
+	VPDPBUSD.BCST   172(R13), Z11, Z9
+	VPSRLW          $0x04, Z10, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 1664(R9)
+	VMOVUPS         1536(R8), Z10
+	VMULPS.BCST     (R12), Z10, Z15
+	VMOVUPS         (R10), Z16
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z15, Z16
+	VMOVUPS         Z16, (R10)
+	VMULPS.BCST     4(R12), Z10, Z2
+	VMOVUPS         64(R10), Z15
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z2, Z15
+	VMOVUPS         Z15, 64(R10)
+	VMULPS.BCST     8(R12), Z10, Z2
+	VMOVUPS         128(R10), Z3
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z2, Z3
+	VMOVUPS         Z3, 128(R10)
+	VMULPS.BCST     12(R12), Z10, Z2
+	VMOVUPS         192(R10), Z3
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z2, Z3
+	VMOVUPS         Z3, 192(R10)
+	VMULPS.BCST     (R13), Z10, Z2
+	VMOVUPS         256(R10), Z3
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z2, Z3
+	VMOVUPS         Z3, 256(R10)
+	VMULPS.BCST     4(R13), Z10, Z2
+	VMOVUPS         320(R10), Z3
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z2, Z3
+	VMOVUPS         Z3, 320(R10)
+	VMULPS.BCST     8(R13), Z10, Z2
+	VMOVUPS         384(R10), Z3
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z2, Z3
+	VMOVUPS         Z3, 384(R10)
+	VMULPS.BCST     12(R13), Z10, Z2
+	VMOVUPS         448(R10), Z3
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z2, Z3
+	VMOVUPS         Z3, 448(R10)
+	VPBROADCASTD    16(R14), Z2
+	VPBROADCASTD    20(R14), Z3
+	VPBROADCASTD    24(R14), Z4
+	VPBROADCASTD    28(R14), Z5
+	VMOVDQU32       1664(R8), Z6
+	VPDPBUSD.BCST   48(R14), Z6, Z2
+	VPDPBUSD.BCST   52(R14), Z6, Z3
+	VPDPBUSD.BCST   56(R14), Z6, Z4
+	VPDPBUSD.BCST   60(R14), Z6, Z5
+	VPSHUFB         Z11, Z1, Z11
+	VMOVDQU32       Z11, 1920(R9)
+	VMOVDQU32       1728(R8), Z6
+	VPDPBUSD.BCST   64(R14), Z6, Z2
+	VPDPBUSD.BCST   68(R14), Z6, Z3
+	VPDPBUSD.BCST   72(R14), Z6, Z4
+	VPDPBUSD.BCST   76(R14), Z6, Z5
+	VPSRLW          $0x04, Z14, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z14, Z14
+	VPSHUFB         Z14, Z1, Z14
+	VMOVDQU32       Z14, 1728(R9)
+	PREFETCHT1      128(R11)
+	PREFETCHT0      17(DX)(AX*2)
+	VMOVDQU32       1792(R8), Z7
+	VPDPBUSD.BCST   80(R14), Z7, Z2
+	VPDPBUSD.BCST   84(R14), Z7, Z3
+	VPDPBUSD.BCST   88(R14), Z7, Z4
+	VPDPBUSD.BCST   92(R14), Z7, Z5
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 1984(R9)
+	VMOVDQU32       1856(R8), Z6
+	VPDPBUSD.BCST   96(R14), Z6, Z2
+	VPDPBUSD.BCST   100(R14), Z6, Z3
+	VPDPBUSD.BCST   104(R14), Z6, Z4
+	VPDPBUSD.BCST   108(R14), Z6, Z5
+	VPSRLW          $0x04, Z12, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z12, Z12
+	VPSHUFB         Z12, Z1, Z12
+	VMOVDQU32       Z12, 1792(R9)
+	VMOVDQU32       1920(R8), Z7
+	VPDPBUSD.BCST   112(R14), Z7, Z2
+	VPDPBUSD.BCST   116(R14), Z7, Z3
+	VPDPBUSD.BCST   120(R14), Z7, Z4
+	VPDPBUSD.BCST   124(R14), Z7, Z5
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 2048(R9)
+	PREFETCHT1      192(R11)
+	PREFETCHT0      17(DX)(CX*1)
+	VMOVDQU32       1984(R8), Z6
+	VPDPBUSD.BCST   128(R14), Z6, Z2
+	VPDPBUSD.BCST   132(R14), Z6, Z3
+	VPDPBUSD.BCST   136(R14), Z6, Z4
+	VPDPBUSD.BCST   140(R14), Z6, Z5
+	VPSRLW          $0x04, Z13, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z13, Z13
+	VPSHUFB         Z13, Z1, Z13
+	VMOVDQU32       Z13, 1856(R9)
+	VMOVDQU32       2048(R8), Z7
+	VPDPBUSD.BCST   144(R14), Z7, Z2
+	VPDPBUSD.BCST   148(R14), Z7, Z3
+	VPDPBUSD.BCST   152(R14), Z7, Z4
+	VPDPBUSD.BCST   156(R14), Z7, Z5
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 2112(R9)
+	VMOVDQU32       2112(R8), Z6
+	VPDPBUSD.BCST   160(R14), Z6, Z2
+	VPDPBUSD.BCST   164(R14), Z6, Z3
+	VPDPBUSD.BCST   168(R14), Z6, Z4
+	VPDPBUSD.BCST   172(R14), Z6, Z5
+	PREFETCHT1      256(R11)
+	PREFETCHT0      17(BX)
+	VMOVUPS         1536(R8), Z6
+	VMULPS.BCST     (R14), Z6, Z7
+	VMOVUPS         512(R10), Z8
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z7, Z8
+	VMOVUPS         Z8, 512(R10)
+	VMULPS.BCST     4(R14), Z6, Z2
+	VMOVUPS         576(R10), Z7
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z2, Z7
+	VMOVUPS         Z7, 576(R10)
+	VMULPS.BCST     8(R14), Z6, Z2
+	VMOVUPS         640(R10), Z3
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z2, Z3
+	VMOVUPS         Z3, 640(R10)
+	VMULPS.BCST     12(R14), Z6, Z2
+	VMOVUPS         704(R10), Z3
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z2, Z3
+	VMOVUPS         Z3, 704(R10)
+	ADDQ            $0x000000b0, R12
+	ADDQ            $0x000000b0, R13
+	ADDQ            $0x000000b0, R14
+	ADDQ            $0x00000110, R11
+	SUBQ            $0x00000001, (SP)
+	JNZ             block313
+	MOVQ            dst+0(FP), R12
+	MOVQ            dstStride+8(FP), R13
+	LEAQ            64(R12), R14
+	MOVQ            R14, dst+0(FP)
+	VMOVUPS         (R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x01
+	JLE             stored315
+	ADDQ            R13, R12
+	VMOVUPS         64(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x02
+	JLE             stored315
+	ADDQ            R13, R12
+	VMOVUPS         128(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x03
+	JLE             stored315
+	ADDQ            R13, R12
+	VMOVUPS         192(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x04
+	JLE             stored315
+	ADDQ            R13, R12
+	VMOVUPS         256(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x05
+	JLE             stored315
+	ADDQ            R13, R12
+	VMOVUPS         320(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x06
+	JLE             stored315
+	ADDQ            R13, R12
+	VMOVUPS         384(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x07
+	JLE             stored315
+	ADDQ            R13, R12
+	VMOVUPS         448(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x08
+	JLE             stored315
+	ADDQ            R13, R12
+	VMOVUPS         512(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x09
+	JLE             stored315
+	ADDQ            R13, R12
+	VMOVUPS         576(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x0a
+	JLE             stored315
+	ADDQ            R13, R12
+	VMOVUPS         640(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x0b
+	JLE             stored315
+	ADDQ            R13, R12
+	VMOVUPS         704(R10), Z2
+	VMOVUPS         Z2, (R12)
+	ADDQ            R13, R12
+
+stored315:
+	SUBQ $0x00000001, groups+24(FP)
+	JNZ  group312
 	VZEROUPPER
 	RET
 
@@ -26533,7 +30190,7 @@ TEXT ·fewMXFP4x16(SB), $13184-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group288:
+group316:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -26561,16 +30218,16 @@ group288:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block289:
+block317:
 	MOVQ $0x00000011, BP
 	CMPQ (SP), $0x01
-	JNE  within290
+	JNE  within318
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within290
+	JE   within318
 	LEAQ 17(CX)(CX*4), BP
 
-within290:
+within318:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -26913,7 +30570,7 @@ within290:
 	ADDQ            $0x000000b0, R15
 	ADDQ            $0x00000110, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block289
+	JNZ             block317
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -26921,85 +30578,85 @@ within290:
 	VMOVUPS         (R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored291
+	JLE             stored319
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored291
+	JLE             stored319
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored291
+	JLE             stored319
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x04
-	JLE             stored291
+	JLE             stored319
 	ADDQ            R13, R12
 	VMOVUPS         256(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x05
-	JLE             stored291
+	JLE             stored319
 	ADDQ            R13, R12
 	VMOVUPS         320(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x06
-	JLE             stored291
+	JLE             stored319
 	ADDQ            R13, R12
 	VMOVUPS         384(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x07
-	JLE             stored291
+	JLE             stored319
 	ADDQ            R13, R12
 	VMOVUPS         448(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x08
-	JLE             stored291
+	JLE             stored319
 	ADDQ            R13, R12
 	VMOVUPS         512(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x09
-	JLE             stored291
+	JLE             stored319
 	ADDQ            R13, R12
 	VMOVUPS         576(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0a
-	JLE             stored291
+	JLE             stored319
 	ADDQ            R13, R12
 	VMOVUPS         640(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0b
-	JLE             stored291
+	JLE             stored319
 	ADDQ            R13, R12
 	VMOVUPS         704(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0c
-	JLE             stored291
+	JLE             stored319
 	ADDQ            R13, R12
 	VMOVUPS         768(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0d
-	JLE             stored291
+	JLE             stored319
 	ADDQ            R13, R12
 	VMOVUPS         832(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0e
-	JLE             stored291
+	JLE             stored319
 	ADDQ            R13, R12
 	VMOVUPS         896(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0f
-	JLE             stored291
+	JLE             stored319
 	ADDQ            R13, R12
 	VMOVUPS         960(R10), Z2
 	VMOVUPS         Z2, (R12)
 	ADDQ            R13, R12
 
-stored291:
+stored319:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group288
+	JNZ  group316
 	VZEROUPPER
 	RET
 
@@ -27391,7 +31048,7 @@ TEXT ·fewQ2_K(SB), $12416-64
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group292:
+group320:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -27401,16 +31058,16 @@ group292:
 	VMOVUPS Z1, 128(R10)
 	VMOVUPS Z1, 192(R10)
 
-block293:
+block321:
 	MOVQ $0x00000054, R13
 	CMPQ (SP), $0x01
-	JNE  within294
+	JNE  within322
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within294
+	JE   within322
 	LEAQ 84(CX)(CX*4), R13
 
-within294:
+within322:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -28408,7 +32065,7 @@ within294:
 	ADDQ            $0x000005e0, R12
 	ADDQ            $0x00000540, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block293
+	JNZ             block321
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -28416,25 +32073,25 @@ within294:
 	VMOVUPS         (R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored295
+	JLE             stored323
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored295
+	JLE             stored323
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored295
+	JLE             stored323
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z1
 	VMOVUPS         Z1, (R12)
 	ADDQ            R13, R12
 
-stored295:
+stored323:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group292
+	JNZ  group320
 	VZEROUPPER
 	RET
 
@@ -28958,7 +32615,7 @@ TEXT ·fewQ2_Kx8(SB), $12672-64
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group296:
+group324:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -28974,16 +32631,16 @@ group296:
 	VMOVUPS Z1, 384(R10)
 	VMOVUPS Z1, 448(R10)
 
-block297:
+block325:
 	MOVQ $0x00000054, R14
 	CMPQ (SP), $0x01
-	JNE  within298
+	JNE  within326
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within298
+	JE   within326
 	LEAQ 84(CX)(CX*4), R14
 
-within298:
+within326:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -30478,7 +34135,7 @@ within298:
 	ADDQ            $0x000005e0, R13
 	ADDQ            $0x00000540, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block297
+	JNZ             block325
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -30486,45 +34143,2608 @@ within298:
 	VMOVUPS         (R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored299
+	JLE             stored327
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored299
+	JLE             stored327
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored299
+	JLE             stored327
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x04
-	JLE             stored299
+	JLE             stored327
 	ADDQ            R13, R12
 	VMOVUPS         256(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x05
-	JLE             stored299
+	JLE             stored327
 	ADDQ            R13, R12
 	VMOVUPS         320(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x06
-	JLE             stored299
+	JLE             stored327
 	ADDQ            R13, R12
 	VMOVUPS         384(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x07
-	JLE             stored299
+	JLE             stored327
 	ADDQ            R13, R12
 	VMOVUPS         448(R10), Z1
 	VMOVUPS         Z1, (R12)
 	ADDQ            R13, R12
 
-stored299:
+stored327:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group296
+	JNZ  group324
+	VZEROUPPER
+	RET
+
+// func fewQ2_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·fewQ2_Kx12(SB), $12928-64
+	MOVQ            w+16(FP), DX
+	MOVQ            blocks+32(FP), AX
+	IMUL3Q          $0x00000054, AX, AX
+	LEAQ            (AX)(AX*2), CX
+	LEAQ            127(SP), R9
+	ANDQ            $-64, R9
+	LEAQ            5760(R9), R8
+	LEAQ            11520(R9), R10
+	LEAQ            (DX)(AX*4), BX
+	LEAQ            (BX)(AX*4), SI
+	LEAQ            (SI)(AX*4), DI
+	MOVQ            AX, R11
+	SHLQ            $0x04, R11
+	ADDQ            DX, R11
+	VPBROADCASTD    bytes3<>+0(SB), Z0
+	VPBROADCASTD    nibbles<>+0(SB), Z1
+	VBROADCASTI32X4 (DX), Z2
+	VINSERTI32X4    $0x01, (BX), Z2, Z2
+	VINSERTI32X4    $0x02, (SI), Z2, Z2
+	VINSERTI32X4    $0x03, (DI), Z2, Z2
+	VBROADCASTI32X4 (DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 (DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 (DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPSRLW          $0x04, Z2, Z3
+	VPANDD          Z1, Z3, Z3
+	VPANDD          Z1, Z2, Z2
+	VPSRLW          $0x04, Z6, Z7
+	VPANDD          Z1, Z7, Z7
+	VPANDD          Z1, Z6, Z6
+	VPSRLW          $0x04, Z4, Z8
+	VPANDD          Z1, Z8, Z8
+	VPANDD          Z1, Z4, Z4
+	VPSRLW          $0x04, Z5, Z9
+	VPANDD          Z1, Z9, Z9
+	VPANDD          Z1, Z5, Z5
+	VPBROADCASTD    80(DX), Z1
+	VPINSRD         $0x01, 80(DX)(AX*1), X1, X1
+	VPINSRD         $0x02, 80(DX)(AX*2), X1, X1
+	VPINSRD         $0x03, 80(DX)(CX*1), X1, X1
+	VMOVD           80(BX), X10
+	VPINSRD         $0x01, 80(BX)(AX*1), X10, X10
+	VPINSRD         $0x02, 80(BX)(AX*2), X10, X10
+	VPINSRD         $0x03, 80(BX)(CX*1), X10, X10
+	VINSERTI32X4    $0x01, X10, Z1, Z1
+	VMOVD           80(SI), X10
+	VPINSRD         $0x01, 80(SI)(AX*1), X10, X10
+	VPINSRD         $0x02, 80(SI)(AX*2), X10, X10
+	VPINSRD         $0x03, 80(SI)(CX*1), X10, X10
+	VINSERTI32X4    $0x02, X10, Z1, Z1
+	VMOVD           80(DI), X10
+	VPINSRD         $0x01, 80(DI)(AX*1), X10, X10
+	VPINSRD         $0x02, 80(DI)(AX*2), X10, X10
+	VPINSRD         $0x03, 80(DI)(CX*1), X10, X10
+	VINSERTI32X4    $0x03, X10, Z1, Z1
+	VPMOVDW         Z1, Y10
+	VCVTPH2PS       Y10, Z10
+	VPSRLD          $0x10, Z1, Z1
+	VPMOVDW         Z1, Y1
+	VCVTPH2PS       Y1, Z1
+	VPBROADCASTD    sign<>+0(SB), Z11
+	VPXORD          Z11, Z1, Z1
+	VMOVUPS         Z10, 1536(R9)
+	VMOVUPS         Z1, 1600(R9)
+	VPSHUFB         order2_0_1_0<>+0(SB), Z2, Z1
+	VMOVDQU32       Z1, (R9)
+	VPSHUFB         order4_0_3_0<>+0(SB), Z2, Z1
+	VMOVDQU32       Z1, 64(R9)
+	VPSHUFB         order2_0_1_0<>+0(SB), Z6, Z1
+	VMOVDQU32       Z1, 128(R9)
+	VPSHUFB         order4_0_3_0<>+0(SB), Z6, Z1
+	VMOVDQU32       Z1, 192(R9)
+	VPSHUFB         order2_0_1_0<>+0(SB), Z4, Z1
+	VMOVDQU32       Z1, 256(R9)
+	VPSHUFB         order4_0_3_0<>+0(SB), Z4, Z1
+	VMOVDQU32       Z1, 320(R9)
+	VPSHUFB         order2_0_1_0<>+0(SB), Z5, Z1
+	VMOVDQU32       Z1, 384(R9)
+	VPSHUFB         order4_0_3_0<>+0(SB), Z5, Z1
+	VMOVDQU32       Z1, 448(R9)
+	VPSHUFB         order1_0_2_0<>+0(SB), Z3, Z1
+	VMOVDQU32       Z1, 1024(R9)
+	VPSHUFB         order3_0_4_0<>+0(SB), Z3, Z1
+	VMOVDQU32       Z1, 1088(R9)
+	VPSHUFB         order1_0_2_0<>+0(SB), Z7, Z1
+	VMOVDQU32       Z1, 1152(R9)
+	VPSHUFB         order3_0_4_0<>+0(SB), Z7, Z1
+	VMOVDQU32       Z1, 1216(R9)
+	VPSHUFB         order1_0_2_0<>+0(SB), Z8, Z1
+	VMOVDQU32       Z1, 1280(R9)
+	VPSHUFB         order3_0_4_0<>+0(SB), Z8, Z1
+	VMOVDQU32       Z1, 1344(R9)
+	VPSHUFB         order1_0_2_0<>+0(SB), Z9, Z1
+	VMOVDQU32       Z1, 1408(R9)
+	VPSHUFB         order3_0_4_0<>+0(SB), Z9, Z1
+	VMOVDQU32       Z1, 1472(R9)
+	VBROADCASTI32X4 16(DX), Z1
+	VINSERTI32X4    $0x01, 16(BX), Z1, Z1
+	VINSERTI32X4    $0x02, 16(SI), Z1, Z1
+	VINSERTI32X4    $0x03, 16(DI), Z1, Z1
+	VBROADCASTI32X4 16(DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 16(DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 16(DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPANDD          Z1, Z0, Z2
+	VMOVDQU32       Z2, 1664(R9)
+	VPANDD          Z5, Z0, Z2
+	VMOVDQU32       Z2, 1728(R9)
+	VPANDD          Z3, Z0, Z2
+	VMOVDQU32       Z2, 1792(R9)
+	VPANDD          Z4, Z0, Z2
+	VMOVDQU32       Z2, 1856(R9)
+	VPSRLW          $0x02, Z1, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 2176(R9)
+	VPSRLW          $0x02, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 2240(R9)
+	VPSRLW          $0x02, Z3, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 2304(R9)
+	VPSRLW          $0x02, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 2368(R9)
+	VPSRLW          $0x04, Z1, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 2688(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 2752(R9)
+	VPSRLW          $0x04, Z3, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 2816(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 2880(R9)
+	VPSRLW          $0x06, Z1, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3200(R9)
+	VPSRLW          $0x06, Z5, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3264(R9)
+	VPSRLW          $0x06, Z3, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3328(R9)
+	VPSRLW          $0x06, Z4, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3392(R9)
+	VBROADCASTI32X4 48(DX), Z1
+	VINSERTI32X4    $0x01, 48(BX), Z1, Z1
+	VINSERTI32X4    $0x02, 48(SI), Z1, Z1
+	VINSERTI32X4    $0x03, 48(DI), Z1, Z1
+	VBROADCASTI32X4 48(DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 48(DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 48(DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPANDD          Z1, Z0, Z2
+	VMOVDQU32       Z2, 3712(R9)
+	VPANDD          Z5, Z0, Z2
+	VMOVDQU32       Z2, 3776(R9)
+	VPANDD          Z3, Z0, Z2
+	VMOVDQU32       Z2, 3840(R9)
+	VPANDD          Z4, Z0, Z2
+	VMOVDQU32       Z2, 3904(R9)
+	VPSRLW          $0x02, Z1, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 4224(R9)
+	VPSRLW          $0x02, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 4288(R9)
+	VPSRLW          $0x02, Z3, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 4352(R9)
+	VPSRLW          $0x02, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 4416(R9)
+	VPSRLW          $0x04, Z1, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 4736(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 4800(R9)
+	VPSRLW          $0x04, Z3, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 4864(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 4928(R9)
+	VPSRLW          $0x06, Z1, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5248(R9)
+	VPSRLW          $0x06, Z5, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5312(R9)
+	VPSRLW          $0x06, Z3, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5376(R9)
+	VPSRLW          $0x06, Z4, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5440(R9)
+	VBROADCASTI32X4 32(DX), Z1
+	VINSERTI32X4    $0x01, 32(BX), Z1, Z1
+	VINSERTI32X4    $0x02, 32(SI), Z1, Z1
+	VINSERTI32X4    $0x03, 32(DI), Z1, Z1
+	VBROADCASTI32X4 32(DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 32(DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 32(DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPANDD          Z1, Z0, Z2
+	VMOVDQU32       Z2, 1920(R9)
+	VPANDD          Z5, Z0, Z2
+	VMOVDQU32       Z2, 1984(R9)
+	VPANDD          Z3, Z0, Z2
+	VMOVDQU32       Z2, 2048(R9)
+	VPANDD          Z4, Z0, Z2
+	VMOVDQU32       Z2, 2112(R9)
+	VPSRLW          $0x02, Z1, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 2432(R9)
+	VPSRLW          $0x02, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 2496(R9)
+	VPSRLW          $0x02, Z3, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 2560(R9)
+	VPSRLW          $0x02, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 2624(R9)
+	VPSRLW          $0x04, Z1, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 2944(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 3008(R9)
+	VPSRLW          $0x04, Z3, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 3072(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 3136(R9)
+	VPSRLW          $0x06, Z1, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3456(R9)
+	VPSRLW          $0x06, Z5, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3520(R9)
+	VPSRLW          $0x06, Z3, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3584(R9)
+	VPSRLW          $0x06, Z4, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3648(R9)
+	VBROADCASTI32X4 64(DX), Z1
+	VINSERTI32X4    $0x01, 64(BX), Z1, Z1
+	VINSERTI32X4    $0x02, 64(SI), Z1, Z1
+	VINSERTI32X4    $0x03, 64(DI), Z1, Z1
+	VBROADCASTI32X4 64(DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 64(DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 64(DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPANDD          Z1, Z0, Z2
+	VMOVDQU32       Z2, 3968(R9)
+	VPANDD          Z5, Z0, Z2
+	VMOVDQU32       Z2, 4032(R9)
+	VPANDD          Z3, Z0, Z2
+	VMOVDQU32       Z2, 4096(R9)
+	VPANDD          Z4, Z0, Z2
+	VMOVDQU32       Z2, 4160(R9)
+	VPSRLW          $0x02, Z1, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 4480(R9)
+	VPSRLW          $0x02, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 4544(R9)
+	VPSRLW          $0x02, Z3, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 4608(R9)
+	VPSRLW          $0x02, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 4672(R9)
+	VPSRLW          $0x04, Z1, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 4992(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 5056(R9)
+	VPSRLW          $0x04, Z3, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 5120(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VMOVDQU32       Z2, 5184(R9)
+	VPSRLW          $0x06, Z1, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5504(R9)
+	VPSRLW          $0x06, Z5, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5568(R9)
+	VPSRLW          $0x06, Z3, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5632(R9)
+	VPSRLW          $0x06, Z4, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5696(R9)
+
+group328:
+	MOVQ    tiles+40(FP), R12
+	MOVQ    tileBytes+48(FP), R13
+	ADDQ    R12, R13
+	MOVQ    tileBytes+48(FP), R14
+	ADDQ    R13, R14
+	MOVQ    blocks+32(FP), R15
+	MOVQ    R15, (SP)
+	VPXORD  Z1, Z1, Z1
+	VMOVUPS Z1, (R10)
+	VMOVUPS Z1, 64(R10)
+	VMOVUPS Z1, 128(R10)
+	VMOVUPS Z1, 192(R10)
+	VMOVUPS Z1, 256(R10)
+	VMOVUPS Z1, 320(R10)
+	VMOVUPS Z1, 384(R10)
+	VMOVUPS Z1, 448(R10)
+	VMOVUPS Z1, 512(R10)
+	VMOVUPS Z1, 576(R10)
+	VMOVUPS Z1, 640(R10)
+	VMOVUPS Z1, 704(R10)
+
+block329:
+	MOVQ $0x00000054, R15
+	CMPQ (SP), $0x01
+	JNE  within330
+	MOVQ $0x00000000, R15
+	CMPQ groups+24(FP), $0x01
+	JE   within330
+	LEAQ 84(CX)(CX*4), R15
+
+within330:
+	ADDQ            R15, DX
+	ADDQ            R15, BX
+	ADDQ            R15, SI
+	ADDQ            R15, DI
+	XCHGQ           R8, R9
+	VPXORD          Z1, Z1, Z1
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VMOVDQU32       1664(R8), Z17
+	VPDPBUSD.BCST   480(R12), Z17, Z9
+	VPDPBUSD.BCST   484(R12), Z17, Z10
+	VPDPBUSD.BCST   488(R12), Z17, Z11
+	VPDPBUSD.BCST   492(R12), Z17, Z12
+	VPDPBUSD.BCST   480(R13), Z17, Z13
+	VPDPBUSD.BCST   484(R13), Z17, Z14
+	VPDPBUSD.BCST   488(R13), Z17, Z15
+	VPDPBUSD.BCST   492(R13), Z17, Z16
+	VMOVDQU32       1728(R8), Z17
+	VPDPBUSD.BCST   496(R12), Z17, Z9
+	VPDPBUSD.BCST   500(R12), Z17, Z10
+	VPDPBUSD.BCST   504(R12), Z17, Z11
+	VPDPBUSD.BCST   508(R12), Z17, Z12
+	VPDPBUSD.BCST   496(R13), Z17, Z13
+	VPDPBUSD.BCST   500(R13), Z17, Z14
+	VPDPBUSD.BCST   504(R13), Z17, Z15
+	VPDPBUSD.BCST   508(R13), Z17, Z16
+	VPBROADCASTD    nibbles<>+0(SB), Z17
+	VBROADCASTI32X4 (DX), Z18
+	VINSERTI32X4    $0x01, (BX), Z18, Z18
+	VINSERTI32X4    $0x02, (SI), Z18, Z18
+	VINSERTI32X4    $0x03, (DI), Z18, Z18
+	VMOVDQU32       1792(R8), Z19
+	VPDPBUSD.BCST   512(R12), Z19, Z9
+	VPDPBUSD.BCST   516(R12), Z19, Z10
+	VPDPBUSD.BCST   520(R12), Z19, Z11
+	VPDPBUSD.BCST   524(R12), Z19, Z12
+	VPDPBUSD.BCST   512(R13), Z19, Z13
+	VPDPBUSD.BCST   516(R13), Z19, Z14
+	VPDPBUSD.BCST   520(R13), Z19, Z15
+	VPDPBUSD.BCST   524(R13), Z19, Z16
+	VBROADCASTI32X4 (DX)(AX*1), Z19
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z19, Z19
+	VMOVDQU32       1856(R8), Z20
+	VPDPBUSD.BCST   528(R12), Z20, Z9
+	VPDPBUSD.BCST   532(R12), Z20, Z10
+	VPDPBUSD.BCST   536(R12), Z20, Z11
+	VPDPBUSD.BCST   540(R12), Z20, Z12
+	VPDPBUSD.BCST   528(R13), Z20, Z13
+	VPDPBUSD.BCST   532(R13), Z20, Z14
+	VPDPBUSD.BCST   536(R13), Z20, Z15
+	VPDPBUSD.BCST   540(R13), Z20, Z16
+	VBROADCASTI32X4 (DX)(AX*2), Z20
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z20, Z20
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VMOVDQU32       1920(R8), Z21
+	VPDPBUSD.BCST   544(R12), Z21, Z9
+	VPDPBUSD.BCST   548(R12), Z21, Z10
+	VPDPBUSD.BCST   552(R12), Z21, Z11
+	VPDPBUSD.BCST   556(R12), Z21, Z12
+	VPDPBUSD.BCST   544(R13), Z21, Z13
+	VPDPBUSD.BCST   548(R13), Z21, Z14
+	VPDPBUSD.BCST   552(R13), Z21, Z15
+	VPDPBUSD.BCST   556(R13), Z21, Z16
+	VBROADCASTI32X4 (DX)(CX*1), Z21
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z21, Z21
+	VMOVDQU32       1984(R8), Z22
+	VPDPBUSD.BCST   560(R12), Z22, Z9
+	VPDPBUSD.BCST   564(R12), Z22, Z10
+	VPDPBUSD.BCST   568(R12), Z22, Z11
+	VPDPBUSD.BCST   572(R12), Z22, Z12
+	VPDPBUSD.BCST   560(R13), Z22, Z13
+	VPDPBUSD.BCST   564(R13), Z22, Z14
+	VPDPBUSD.BCST   568(R13), Z22, Z15
+	VPDPBUSD.BCST   572(R13), Z22, Z16
+	VPUNPCKLDQ      Z19, Z18, Z22
+	VPUNPCKHDQ      Z19, Z18, Z19
+	VPUNPCKLDQ      Z21, Z20, Z23
+	VPUNPCKHDQ      Z21, Z20, Z21
+	VPUNPCKLQDQ     Z23, Z22, Z18
+	VPUNPCKHQDQ     Z23, Z22, Z22
+	VPUNPCKLQDQ     Z21, Z19, Z20
+	VPUNPCKHQDQ     Z21, Z19, Z21
+	VMOVDQU32       2048(R8), Z19
+	VPDPBUSD.BCST   576(R12), Z19, Z9
+	VPDPBUSD.BCST   580(R12), Z19, Z10
+	VPDPBUSD.BCST   584(R12), Z19, Z11
+	VPDPBUSD.BCST   588(R12), Z19, Z12
+	VPDPBUSD.BCST   576(R13), Z19, Z13
+	VPDPBUSD.BCST   580(R13), Z19, Z14
+	VPDPBUSD.BCST   584(R13), Z19, Z15
+	VPDPBUSD.BCST   588(R13), Z19, Z16
+	PREFETCHT1      (R11)
+	PREFETCHT0      84(DX)
+	VMOVDQU32       2112(R8), Z19
+	VPDPBUSD.BCST   592(R12), Z19, Z9
+	VPDPBUSD.BCST   596(R12), Z19, Z10
+	VPDPBUSD.BCST   600(R12), Z19, Z11
+	VPDPBUSD.BCST   604(R12), Z19, Z12
+	VPDPBUSD.BCST   592(R13), Z19, Z13
+	VPDPBUSD.BCST   596(R13), Z19, Z14
+	VPDPBUSD.BCST   600(R13), Z19, Z15
+	VPDPBUSD.BCST   604(R13), Z19, Z16
+	VPSRLW          $0x04, Z18, Z19
+	VPANDD          Z17, Z19, Z19
+	VPANDD          Z17, Z18, Z18
+	VPSRLW          $0x04, Z22, Z23
+	VPANDD          Z17, Z23, Z23
+	VPANDD          Z17, Z22, Z22
+	VPSRLW          $0x04, Z20, Z24
+	VPANDD          Z17, Z24, Z24
+	VPANDD          Z17, Z20, Z20
+	VPSRLW          $0x04, Z21, Z25
+	VPANDD          Z17, Z25, Z25
+	VPANDD          Z17, Z21, Z21
+	VPBROADCASTD    80(DX), Z17
+	VPINSRD         $0x01, 80(DX)(AX*1), X17, X17
+	VPINSRD         $0x02, 80(DX)(AX*2), X17, X17
+	VPINSRD         $0x03, 80(DX)(CX*1), X17, X17
+	VMOVD           80(BX), X26
+	VPINSRD         $0x01, 80(BX)(AX*1), X26, X26
+	VPINSRD         $0x02, 80(BX)(AX*2), X26, X26
+	VPINSRD         $0x03, 80(BX)(CX*1), X26, X26
+	VINSERTI32X4    $0x01, X26, Z17, Z17
+	VMOVD           80(SI), X26
+	VPINSRD         $0x01, 80(SI)(AX*1), X26, X26
+	VPINSRD         $0x02, 80(SI)(AX*2), X26, X26
+	VPINSRD         $0x03, 80(SI)(CX*1), X26, X26
+	VINSERTI32X4    $0x02, X26, Z17, Z17
+	VMOVD           80(DI), X26
+	VPINSRD         $0x01, 80(DI)(AX*1), X26, X26
+	VPINSRD         $0x02, 80(DI)(AX*2), X26, X26
+	VPINSRD         $0x03, 80(DI)(CX*1), X26, X26
+	VINSERTI32X4    $0x03, X26, Z17, Z17
+	VPMOVDW         Z17, Y26
+	VCVTPH2PS       Y26, Z26
+	VPSRLD          $0x10, Z17, Z17
+	VPMOVDW         Z17, Y17
+	VCVTPH2PS       Y17, Z17
+	VPBROADCASTD    sign<>+0(SB), Z27
+	VPXORD          Z27, Z17, Z17
+	VMOVUPS         Z26, 1536(R9)
+	VMOVUPS         Z17, 1600(R9)
+	VPSHUFB         order2_0_1_0<>+0(SB), Z18, Z17
+	VMOVDQU32       Z17, (R9)
+	VMOVDQU32       (R8), Z17
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z17, Z1
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z17, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z17, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z17, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z17, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z17, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z17, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z17, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VMOVDQU32       2176(R8), Z17
+	VPDPBUSD.BCST   608(R12), Z17, Z9
+	VPDPBUSD.BCST   612(R12), Z17, Z10
+	VPDPBUSD.BCST   616(R12), Z17, Z11
+	VPDPBUSD.BCST   620(R12), Z17, Z12
+	VPDPBUSD.BCST   608(R13), Z17, Z13
+	VPDPBUSD.BCST   612(R13), Z17, Z14
+	VPDPBUSD.BCST   616(R13), Z17, Z15
+	VPDPBUSD.BCST   620(R13), Z17, Z16
+	VPSHUFB         order4_0_3_0<>+0(SB), Z18, Z17
+	VMOVDQU32       Z17, 64(R9)
+	VMOVDQU32       2240(R8), Z17
+	VPDPBUSD.BCST   624(R12), Z17, Z9
+	VPDPBUSD.BCST   628(R12), Z17, Z10
+	VPDPBUSD.BCST   632(R12), Z17, Z11
+	VPDPBUSD.BCST   636(R12), Z17, Z12
+	VPDPBUSD.BCST   624(R13), Z17, Z13
+	VPDPBUSD.BCST   628(R13), Z17, Z14
+	VPDPBUSD.BCST   632(R13), Z17, Z15
+	VPDPBUSD.BCST   636(R13), Z17, Z16
+	VPSHUFB         order2_0_1_0<>+0(SB), Z22, Z17
+	VMOVDQU32       Z17, 128(R9)
+	VMOVDQU32       2304(R8), Z17
+	VPDPBUSD.BCST   640(R12), Z17, Z9
+	VPDPBUSD.BCST   644(R12), Z17, Z10
+	VPDPBUSD.BCST   648(R12), Z17, Z11
+	VPDPBUSD.BCST   652(R12), Z17, Z12
+	VPDPBUSD.BCST   640(R13), Z17, Z13
+	VPDPBUSD.BCST   644(R13), Z17, Z14
+	VPDPBUSD.BCST   648(R13), Z17, Z15
+	VPDPBUSD.BCST   652(R13), Z17, Z16
+	VPSHUFB         order4_0_3_0<>+0(SB), Z22, Z17
+	VMOVDQU32       Z17, 192(R9)
+	VMOVDQU32       2368(R8), Z17
+	VPDPBUSD.BCST   656(R12), Z17, Z9
+	VPDPBUSD.BCST   660(R12), Z17, Z10
+	VPDPBUSD.BCST   664(R12), Z17, Z11
+	VPDPBUSD.BCST   668(R12), Z17, Z12
+	VPDPBUSD.BCST   656(R13), Z17, Z13
+	VPDPBUSD.BCST   660(R13), Z17, Z14
+	VPDPBUSD.BCST   664(R13), Z17, Z15
+	VPDPBUSD.BCST   668(R13), Z17, Z16
+	VPSHUFB         order2_0_1_0<>+0(SB), Z20, Z17
+	VMOVDQU32       Z17, 256(R9)
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VMOVDQU32       2432(R8), Z17
+	VPDPBUSD.BCST   672(R12), Z17, Z9
+	VPDPBUSD.BCST   676(R12), Z17, Z10
+	VPDPBUSD.BCST   680(R12), Z17, Z11
+	VPDPBUSD.BCST   684(R12), Z17, Z12
+	VPDPBUSD.BCST   672(R13), Z17, Z13
+	VPDPBUSD.BCST   676(R13), Z17, Z14
+	VPDPBUSD.BCST   680(R13), Z17, Z15
+	VPDPBUSD.BCST   684(R13), Z17, Z16
+	PREFETCHT1      64(R11)
+	PREFETCHT0      84(DX)(AX*1)
+	VMOVDQU32       2496(R8), Z17
+	VPDPBUSD.BCST   688(R12), Z17, Z9
+	VPDPBUSD.BCST   692(R12), Z17, Z10
+	VPDPBUSD.BCST   696(R12), Z17, Z11
+	VPDPBUSD.BCST   700(R12), Z17, Z12
+	VPDPBUSD.BCST   688(R13), Z17, Z13
+	VPDPBUSD.BCST   692(R13), Z17, Z14
+	VPDPBUSD.BCST   696(R13), Z17, Z15
+	VPDPBUSD.BCST   700(R13), Z17, Z16
+	VPSHUFB         order4_0_3_0<>+0(SB), Z20, Z17
+	VMOVDQU32       Z17, 320(R9)
+	VMOVDQU32       2560(R8), Z17
+	VPDPBUSD.BCST   704(R12), Z17, Z9
+	VPDPBUSD.BCST   708(R12), Z17, Z10
+	VPDPBUSD.BCST   712(R12), Z17, Z11
+	VPDPBUSD.BCST   716(R12), Z17, Z12
+	VPDPBUSD.BCST   704(R13), Z17, Z13
+	VPDPBUSD.BCST   708(R13), Z17, Z14
+	VPDPBUSD.BCST   712(R13), Z17, Z15
+	VPDPBUSD.BCST   716(R13), Z17, Z16
+	VPSHUFB         order2_0_1_0<>+0(SB), Z21, Z17
+	VMOVDQU32       Z17, 384(R9)
+	VMOVDQU32       2624(R8), Z17
+	VPDPBUSD.BCST   720(R12), Z17, Z9
+	VPDPBUSD.BCST   724(R12), Z17, Z10
+	VPDPBUSD.BCST   728(R12), Z17, Z11
+	VPDPBUSD.BCST   732(R12), Z17, Z12
+	VPDPBUSD.BCST   720(R13), Z17, Z13
+	VPDPBUSD.BCST   724(R13), Z17, Z14
+	VPDPBUSD.BCST   728(R13), Z17, Z15
+	VPDPBUSD.BCST   732(R13), Z17, Z16
+	VPSHUFB         order4_0_3_0<>+0(SB), Z21, Z17
+	VMOVDQU32       Z17, 448(R9)
+	VMOVDQU32       64(R8), Z17
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z17, Z1
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z17, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z17, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z17, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z17, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z17, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z17, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z17, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VMOVDQU32       2688(R8), Z17
+	VPDPBUSD.BCST   736(R12), Z17, Z9
+	VPDPBUSD.BCST   740(R12), Z17, Z10
+	VPDPBUSD.BCST   744(R12), Z17, Z11
+	VPDPBUSD.BCST   748(R12), Z17, Z12
+	VPDPBUSD.BCST   736(R13), Z17, Z13
+	VPDPBUSD.BCST   740(R13), Z17, Z14
+	VPDPBUSD.BCST   744(R13), Z17, Z15
+	VPDPBUSD.BCST   748(R13), Z17, Z16
+	VPSHUFB         order1_0_2_0<>+0(SB), Z19, Z17
+	VMOVDQU32       Z17, 1024(R9)
+	VMOVDQU32       2752(R8), Z17
+	VPDPBUSD.BCST   752(R12), Z17, Z9
+	VPDPBUSD.BCST   756(R12), Z17, Z10
+	VPDPBUSD.BCST   760(R12), Z17, Z11
+	VPDPBUSD.BCST   764(R12), Z17, Z12
+	VPDPBUSD.BCST   752(R13), Z17, Z13
+	VPDPBUSD.BCST   756(R13), Z17, Z14
+	VPDPBUSD.BCST   760(R13), Z17, Z15
+	VPDPBUSD.BCST   764(R13), Z17, Z16
+	VPSHUFB         order3_0_4_0<>+0(SB), Z19, Z17
+	VMOVDQU32       Z17, 1088(R9)
+	VMOVDQU32       2816(R8), Z17
+	VPDPBUSD.BCST   768(R12), Z17, Z9
+	VPDPBUSD.BCST   772(R12), Z17, Z10
+	VPDPBUSD.BCST   776(R12), Z17, Z11
+	VPDPBUSD.BCST   780(R12), Z17, Z12
+	VPDPBUSD.BCST   768(R13), Z17, Z13
+	VPDPBUSD.BCST   772(R13), Z17, Z14
+	VPDPBUSD.BCST   776(R13), Z17, Z15
+	VPDPBUSD.BCST   780(R13), Z17, Z16
+	PREFETCHT1      128(R11)
+	PREFETCHT0      84(DX)(AX*2)
+	VMOVDQU32       2880(R8), Z17
+	VPDPBUSD.BCST   784(R12), Z17, Z9
+	VPDPBUSD.BCST   788(R12), Z17, Z10
+	VPDPBUSD.BCST   792(R12), Z17, Z11
+	VPDPBUSD.BCST   796(R12), Z17, Z12
+	VPDPBUSD.BCST   784(R13), Z17, Z13
+	VPDPBUSD.BCST   788(R13), Z17, Z14
+	VPDPBUSD.BCST   792(R13), Z17, Z15
+	VPDPBUSD.BCST   796(R13), Z17, Z16
+	VPSHUFB         order1_0_2_0<>+0(SB), Z23, Z17
+	VMOVDQU32       Z17, 1152(R9)
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VMOVDQU32       2944(R8), Z17
+	VPDPBUSD.BCST   800(R12), Z17, Z9
+	VPDPBUSD.BCST   804(R12), Z17, Z10
+	VPDPBUSD.BCST   808(R12), Z17, Z11
+	VPDPBUSD.BCST   812(R12), Z17, Z12
+	VPDPBUSD.BCST   800(R13), Z17, Z13
+	VPDPBUSD.BCST   804(R13), Z17, Z14
+	VPDPBUSD.BCST   808(R13), Z17, Z15
+	VPDPBUSD.BCST   812(R13), Z17, Z16
+	VPSHUFB         order3_0_4_0<>+0(SB), Z23, Z17
+	VMOVDQU32       Z17, 1216(R9)
+	VMOVDQU32       3008(R8), Z17
+	VPDPBUSD.BCST   816(R12), Z17, Z9
+	VPDPBUSD.BCST   820(R12), Z17, Z10
+	VPDPBUSD.BCST   824(R12), Z17, Z11
+	VPDPBUSD.BCST   828(R12), Z17, Z12
+	VPDPBUSD.BCST   816(R13), Z17, Z13
+	VPDPBUSD.BCST   820(R13), Z17, Z14
+	VPDPBUSD.BCST   824(R13), Z17, Z15
+	VPDPBUSD.BCST   828(R13), Z17, Z16
+	VPSHUFB         order1_0_2_0<>+0(SB), Z24, Z17
+	VMOVDQU32       Z17, 1280(R9)
+	VMOVDQU32       3072(R8), Z17
+	VPDPBUSD.BCST   832(R12), Z17, Z9
+	VPDPBUSD.BCST   836(R12), Z17, Z10
+	VPDPBUSD.BCST   840(R12), Z17, Z11
+	VPDPBUSD.BCST   844(R12), Z17, Z12
+	VPDPBUSD.BCST   832(R13), Z17, Z13
+	VPDPBUSD.BCST   836(R13), Z17, Z14
+	VPDPBUSD.BCST   840(R13), Z17, Z15
+	VPDPBUSD.BCST   844(R13), Z17, Z16
+	VPSHUFB         order3_0_4_0<>+0(SB), Z24, Z17
+	VMOVDQU32       Z17, 1344(R9)
+	VMOVDQU32       3136(R8), Z17
+	VPDPBUSD.BCST   848(R12), Z17, Z9
+	VPDPBUSD.BCST   852(R12), Z17, Z10
+	VPDPBUSD.BCST   856(R12), Z17, Z11
+	VPDPBUSD.BCST   860(R12), Z17, Z12
+	VPDPBUSD.BCST   848(R13), Z17, Z13
+	VPDPBUSD.BCST   852(R13), Z17, Z14
+	VPDPBUSD.BCST   856(R13), Z17, Z15
+	VPDPBUSD.BCST   860(R13), Z17, Z16
+	VPSHUFB         order1_0_2_0<>+0(SB), Z25, Z17
+	VMOVDQU32       Z17, 1408(R9)
+	VMOVDQU32       128(R8), Z17
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z17, Z1
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z17, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z17, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z17, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z17, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z17, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z17, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z17, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VMOVDQU32       3200(R8), Z17
+	VPDPBUSD.BCST   864(R12), Z17, Z9
+	VPDPBUSD.BCST   868(R12), Z17, Z10
+	VPDPBUSD.BCST   872(R12), Z17, Z11
+	VPDPBUSD.BCST   876(R12), Z17, Z12
+	VPDPBUSD.BCST   864(R13), Z17, Z13
+	VPDPBUSD.BCST   868(R13), Z17, Z14
+	VPDPBUSD.BCST   872(R13), Z17, Z15
+	VPDPBUSD.BCST   876(R13), Z17, Z16
+	PREFETCHT1      192(R11)
+	PREFETCHT0      84(DX)(CX*1)
+	VMOVDQU32       3264(R8), Z17
+	VPDPBUSD.BCST   880(R12), Z17, Z9
+	VPDPBUSD.BCST   884(R12), Z17, Z10
+	VPDPBUSD.BCST   888(R12), Z17, Z11
+	VPDPBUSD.BCST   892(R12), Z17, Z12
+	VPDPBUSD.BCST   880(R13), Z17, Z13
+	VPDPBUSD.BCST   884(R13), Z17, Z14
+	VPDPBUSD.BCST   888(R13), Z17, Z15
+	VPDPBUSD.BCST   892(R13), Z17, Z16
+	VPSHUFB         order3_0_4_0<>+0(SB), Z25, Z17
+	VMOVDQU32       Z17, 1472(R9)
+	VMOVDQU32       3328(R8), Z17
+	VPDPBUSD.BCST   896(R12), Z17, Z9
+	VPDPBUSD.BCST   900(R12), Z17, Z10
+	VPDPBUSD.BCST   904(R12), Z17, Z11
+	VPDPBUSD.BCST   908(R12), Z17, Z12
+	VPDPBUSD.BCST   896(R13), Z17, Z13
+	VPDPBUSD.BCST   900(R13), Z17, Z14
+	VPDPBUSD.BCST   904(R13), Z17, Z15
+	VPDPBUSD.BCST   908(R13), Z17, Z16
+	VMOVDQU32       3392(R8), Z17
+	VPDPBUSD.BCST   912(R12), Z17, Z9
+	VPDPBUSD.BCST   916(R12), Z17, Z10
+	VPDPBUSD.BCST   920(R12), Z17, Z11
+	VPDPBUSD.BCST   924(R12), Z17, Z12
+	VPDPBUSD.BCST   912(R13), Z17, Z13
+	VPDPBUSD.BCST   916(R13), Z17, Z14
+	VPDPBUSD.BCST   920(R13), Z17, Z15
+	VPDPBUSD.BCST   924(R13), Z17, Z16
+	VBROADCASTI32X4 16(DX), Z17
+	VINSERTI32X4    $0x01, 16(BX), Z17, Z17
+	VINSERTI32X4    $0x02, 16(SI), Z17, Z17
+	VINSERTI32X4    $0x03, 16(DI), Z17, Z17
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VMOVDQU32       3456(R8), Z18
+	VPDPBUSD.BCST   928(R12), Z18, Z9
+	VPDPBUSD.BCST   932(R12), Z18, Z10
+	VPDPBUSD.BCST   936(R12), Z18, Z11
+	VPDPBUSD.BCST   940(R12), Z18, Z12
+	VPDPBUSD.BCST   928(R13), Z18, Z13
+	VPDPBUSD.BCST   932(R13), Z18, Z14
+	VPDPBUSD.BCST   936(R13), Z18, Z15
+	VPDPBUSD.BCST   940(R13), Z18, Z16
+	VBROADCASTI32X4 16(DX)(AX*1), Z18
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z18, Z18
+	VMOVDQU32       3520(R8), Z19
+	VPDPBUSD.BCST   944(R12), Z19, Z9
+	VPDPBUSD.BCST   948(R12), Z19, Z10
+	VPDPBUSD.BCST   952(R12), Z19, Z11
+	VPDPBUSD.BCST   956(R12), Z19, Z12
+	VPDPBUSD.BCST   944(R13), Z19, Z13
+	VPDPBUSD.BCST   948(R13), Z19, Z14
+	VPDPBUSD.BCST   952(R13), Z19, Z15
+	VPDPBUSD.BCST   956(R13), Z19, Z16
+	VBROADCASTI32X4 16(DX)(AX*2), Z19
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z19, Z19
+	VMOVDQU32       3584(R8), Z20
+	VPDPBUSD.BCST   960(R12), Z20, Z9
+	VPDPBUSD.BCST   964(R12), Z20, Z10
+	VPDPBUSD.BCST   968(R12), Z20, Z11
+	VPDPBUSD.BCST   972(R12), Z20, Z12
+	VPDPBUSD.BCST   960(R13), Z20, Z13
+	VPDPBUSD.BCST   964(R13), Z20, Z14
+	VPDPBUSD.BCST   968(R13), Z20, Z15
+	VPDPBUSD.BCST   972(R13), Z20, Z16
+	PREFETCHT1      256(R11)
+	PREFETCHT0      84(BX)
+	VMOVDQU32       3648(R8), Z20
+	VPDPBUSD.BCST   976(R12), Z20, Z9
+	VPDPBUSD.BCST   980(R12), Z20, Z10
+	VPDPBUSD.BCST   984(R12), Z20, Z11
+	VPDPBUSD.BCST   988(R12), Z20, Z12
+	VPDPBUSD.BCST   976(R13), Z20, Z13
+	VPDPBUSD.BCST   980(R13), Z20, Z14
+	VPDPBUSD.BCST   984(R13), Z20, Z15
+	VPDPBUSD.BCST   988(R13), Z20, Z16
+	VBROADCASTI32X4 16(DX)(CX*1), Z20
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z20, Z20
+	VMOVDQU32       192(R8), Z21
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z21, Z1
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z21, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z21, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z21, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z21, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z21, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z21, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z21, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VMOVDQU32       3712(R8), Z21
+	VPDPBUSD.BCST   992(R12), Z21, Z9
+	VPDPBUSD.BCST   996(R12), Z21, Z10
+	VPDPBUSD.BCST   1000(R12), Z21, Z11
+	VPDPBUSD.BCST   1004(R12), Z21, Z12
+	VPDPBUSD.BCST   992(R13), Z21, Z13
+	VPDPBUSD.BCST   996(R13), Z21, Z14
+	VPDPBUSD.BCST   1000(R13), Z21, Z15
+	VPDPBUSD.BCST   1004(R13), Z21, Z16
+	VPUNPCKLDQ      Z18, Z17, Z21
+	VPUNPCKHDQ      Z18, Z17, Z18
+	VPUNPCKLDQ      Z20, Z19, Z22
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLQDQ     Z22, Z21, Z17
+	VPUNPCKHQDQ     Z22, Z21, Z21
+	VPUNPCKLQDQ     Z20, Z18, Z19
+	VPUNPCKHQDQ     Z20, Z18, Z20
+	VMOVDQU32       3776(R8), Z18
+	VPDPBUSD.BCST   1008(R12), Z18, Z9
+	VPDPBUSD.BCST   1012(R12), Z18, Z10
+	VPDPBUSD.BCST   1016(R12), Z18, Z11
+	VPDPBUSD.BCST   1020(R12), Z18, Z12
+	VPDPBUSD.BCST   1008(R13), Z18, Z13
+	VPDPBUSD.BCST   1012(R13), Z18, Z14
+	VPDPBUSD.BCST   1016(R13), Z18, Z15
+	VPDPBUSD.BCST   1020(R13), Z18, Z16
+	VPANDD          Z17, Z0, Z18
+	VMOVDQU32       Z18, 1664(R9)
+	VMOVDQU32       3840(R8), Z18
+	VPDPBUSD.BCST   1024(R12), Z18, Z9
+	VPDPBUSD.BCST   1028(R12), Z18, Z10
+	VPDPBUSD.BCST   1032(R12), Z18, Z11
+	VPDPBUSD.BCST   1036(R12), Z18, Z12
+	VPDPBUSD.BCST   1024(R13), Z18, Z13
+	VPDPBUSD.BCST   1028(R13), Z18, Z14
+	VPDPBUSD.BCST   1032(R13), Z18, Z15
+	VPDPBUSD.BCST   1036(R13), Z18, Z16
+	VPANDD          Z21, Z0, Z18
+	VMOVDQU32       Z18, 1728(R9)
+	VMOVDQU32       3904(R8), Z18
+	VPDPBUSD.BCST   1040(R12), Z18, Z9
+	VPDPBUSD.BCST   1044(R12), Z18, Z10
+	VPDPBUSD.BCST   1048(R12), Z18, Z11
+	VPDPBUSD.BCST   1052(R12), Z18, Z12
+	VPDPBUSD.BCST   1040(R13), Z18, Z13
+	VPDPBUSD.BCST   1044(R13), Z18, Z14
+	VPDPBUSD.BCST   1048(R13), Z18, Z15
+	VPDPBUSD.BCST   1052(R13), Z18, Z16
+	VPANDD          Z19, Z0, Z18
+	VMOVDQU32       Z18, 1792(R9)
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VMOVDQU32       3968(R8), Z18
+	VPDPBUSD.BCST   1056(R12), Z18, Z9
+	VPDPBUSD.BCST   1060(R12), Z18, Z10
+	VPDPBUSD.BCST   1064(R12), Z18, Z11
+	VPDPBUSD.BCST   1068(R12), Z18, Z12
+	VPDPBUSD.BCST   1056(R13), Z18, Z13
+	VPDPBUSD.BCST   1060(R13), Z18, Z14
+	VPDPBUSD.BCST   1064(R13), Z18, Z15
+	VPDPBUSD.BCST   1068(R13), Z18, Z16
+	PREFETCHT1      320(R11)
+	PREFETCHT0      84(BX)(AX*1)
+	VMOVDQU32       4032(R8), Z18
+	VPDPBUSD.BCST   1072(R12), Z18, Z9
+	VPDPBUSD.BCST   1076(R12), Z18, Z10
+	VPDPBUSD.BCST   1080(R12), Z18, Z11
+	VPDPBUSD.BCST   1084(R12), Z18, Z12
+	VPDPBUSD.BCST   1072(R13), Z18, Z13
+	VPDPBUSD.BCST   1076(R13), Z18, Z14
+	VPDPBUSD.BCST   1080(R13), Z18, Z15
+	VPDPBUSD.BCST   1084(R13), Z18, Z16
+	VPANDD          Z20, Z0, Z18
+	VMOVDQU32       Z18, 1856(R9)
+	VMOVDQU32       4096(R8), Z18
+	VPDPBUSD.BCST   1088(R12), Z18, Z9
+	VPDPBUSD.BCST   1092(R12), Z18, Z10
+	VPDPBUSD.BCST   1096(R12), Z18, Z11
+	VPDPBUSD.BCST   1100(R12), Z18, Z12
+	VPDPBUSD.BCST   1088(R13), Z18, Z13
+	VPDPBUSD.BCST   1092(R13), Z18, Z14
+	VPDPBUSD.BCST   1096(R13), Z18, Z15
+	VPDPBUSD.BCST   1100(R13), Z18, Z16
+	VPSRLW          $0x02, Z17, Z18
+	VPANDD          Z0, Z18, Z18
+	VMOVDQU32       Z18, 2176(R9)
+	VMOVDQU32       4160(R8), Z18
+	VPDPBUSD.BCST   1104(R12), Z18, Z9
+	VPDPBUSD.BCST   1108(R12), Z18, Z10
+	VPDPBUSD.BCST   1112(R12), Z18, Z11
+	VPDPBUSD.BCST   1116(R12), Z18, Z12
+	VPDPBUSD.BCST   1104(R13), Z18, Z13
+	VPDPBUSD.BCST   1108(R13), Z18, Z14
+	VPDPBUSD.BCST   1112(R13), Z18, Z15
+	VPDPBUSD.BCST   1116(R13), Z18, Z16
+	VPSRLW          $0x02, Z21, Z18
+	VPANDD          Z0, Z18, Z18
+	VMOVDQU32       Z18, 2240(R9)
+	VMOVDQU32       256(R8), Z18
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z18, Z1
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z18, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z18, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z18, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z18, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z18, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z18, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z18, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VMOVDQU32       4224(R8), Z18
+	VPDPBUSD.BCST   1120(R12), Z18, Z9
+	VPDPBUSD.BCST   1124(R12), Z18, Z10
+	VPDPBUSD.BCST   1128(R12), Z18, Z11
+	VPDPBUSD.BCST   1132(R12), Z18, Z12
+	VPDPBUSD.BCST   1120(R13), Z18, Z13
+	VPDPBUSD.BCST   1124(R13), Z18, Z14
+	VPDPBUSD.BCST   1128(R13), Z18, Z15
+	VPDPBUSD.BCST   1132(R13), Z18, Z16
+	VPSRLW          $0x02, Z19, Z18
+	VPANDD          Z0, Z18, Z18
+	VMOVDQU32       Z18, 2304(R9)
+	VMOVDQU32       4288(R8), Z18
+	VPDPBUSD.BCST   1136(R12), Z18, Z9
+	VPDPBUSD.BCST   1140(R12), Z18, Z10
+	VPDPBUSD.BCST   1144(R12), Z18, Z11
+	VPDPBUSD.BCST   1148(R12), Z18, Z12
+	VPDPBUSD.BCST   1136(R13), Z18, Z13
+	VPDPBUSD.BCST   1140(R13), Z18, Z14
+	VPDPBUSD.BCST   1144(R13), Z18, Z15
+	VPDPBUSD.BCST   1148(R13), Z18, Z16
+	VPSRLW          $0x02, Z20, Z18
+	VPANDD          Z0, Z18, Z18
+	VMOVDQU32       Z18, 2368(R9)
+	VMOVDQU32       4352(R8), Z18
+	VPDPBUSD.BCST   1152(R12), Z18, Z9
+	VPDPBUSD.BCST   1156(R12), Z18, Z10
+	VPDPBUSD.BCST   1160(R12), Z18, Z11
+	VPDPBUSD.BCST   1164(R12), Z18, Z12
+	VPDPBUSD.BCST   1152(R13), Z18, Z13
+	VPDPBUSD.BCST   1156(R13), Z18, Z14
+	VPDPBUSD.BCST   1160(R13), Z18, Z15
+	VPDPBUSD.BCST   1164(R13), Z18, Z16
+	PREFETCHT1      384(R11)
+	PREFETCHT0      84(BX)(AX*2)
+	VMOVDQU32       4416(R8), Z18
+	VPDPBUSD.BCST   1168(R12), Z18, Z9
+	VPDPBUSD.BCST   1172(R12), Z18, Z10
+	VPDPBUSD.BCST   1176(R12), Z18, Z11
+	VPDPBUSD.BCST   1180(R12), Z18, Z12
+	VPDPBUSD.BCST   1168(R13), Z18, Z13
+	VPDPBUSD.BCST   1172(R13), Z18, Z14
+	VPDPBUSD.BCST   1176(R13), Z18, Z15
+	VPDPBUSD.BCST   1180(R13), Z18, Z16
+	VPSRLW          $0x04, Z17, Z18
+	VPANDD          Z0, Z18, Z18
+	VMOVDQU32       Z18, 2688(R9)
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VMOVDQU32       4480(R8), Z18
+	VPDPBUSD.BCST   1184(R12), Z18, Z9
+	VPDPBUSD.BCST   1188(R12), Z18, Z10
+	VPDPBUSD.BCST   1192(R12), Z18, Z11
+	VPDPBUSD.BCST   1196(R12), Z18, Z12
+	VPDPBUSD.BCST   1184(R13), Z18, Z13
+	VPDPBUSD.BCST   1188(R13), Z18, Z14
+	VPDPBUSD.BCST   1192(R13), Z18, Z15
+	VPDPBUSD.BCST   1196(R13), Z18, Z16
+	VPSRLW          $0x04, Z21, Z18
+	VPANDD          Z0, Z18, Z18
+	VMOVDQU32       Z18, 2752(R9)
+	VMOVDQU32       4544(R8), Z18
+	VPDPBUSD.BCST   1200(R12), Z18, Z9
+	VPDPBUSD.BCST   1204(R12), Z18, Z10
+	VPDPBUSD.BCST   1208(R12), Z18, Z11
+	VPDPBUSD.BCST   1212(R12), Z18, Z12
+	VPDPBUSD.BCST   1200(R13), Z18, Z13
+	VPDPBUSD.BCST   1204(R13), Z18, Z14
+	VPDPBUSD.BCST   1208(R13), Z18, Z15
+	VPDPBUSD.BCST   1212(R13), Z18, Z16
+	VPSRLW          $0x04, Z19, Z18
+	VPANDD          Z0, Z18, Z18
+	VMOVDQU32       Z18, 2816(R9)
+	VMOVDQU32       4608(R8), Z18
+	VPDPBUSD.BCST   1216(R12), Z18, Z9
+	VPDPBUSD.BCST   1220(R12), Z18, Z10
+	VPDPBUSD.BCST   1224(R12), Z18, Z11
+	VPDPBUSD.BCST   1228(R12), Z18, Z12
+	VPDPBUSD.BCST   1216(R13), Z18, Z13
+	VPDPBUSD.BCST   1220(R13), Z18, Z14
+	VPDPBUSD.BCST   1224(R13), Z18, Z15
+	VPDPBUSD.BCST   1228(R13), Z18, Z16
+	VPSRLW          $0x04, Z20, Z18
+	VPANDD          Z0, Z18, Z18
+	VMOVDQU32       Z18, 2880(R9)
+	VMOVDQU32       4672(R8), Z18
+	VPDPBUSD.BCST   1232(R12), Z18, Z9
+	VPDPBUSD.BCST   1236(R12), Z18, Z10
+	VPDPBUSD.BCST   1240(R12), Z18, Z11
+	VPDPBUSD.BCST   1244(R12), Z18, Z12
+	VPDPBUSD.BCST   1232(R13), Z18, Z13
+	VPDPBUSD.BCST   1236(R13), Z18, Z14
+	VPDPBUSD.BCST   1240(R13), Z18, Z15
+	VPDPBUSD.BCST   1244(R13), Z18, Z16
+	VPSRLW          $0x06, Z17, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 3200(R9)
+	VMOVDQU32       320(R8), Z17
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z17, Z1
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z17, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z17, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z17, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z17, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z17, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z17, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z17, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VMOVDQU32       4736(R8), Z17
+	VPDPBUSD.BCST   1248(R12), Z17, Z9
+	VPDPBUSD.BCST   1252(R12), Z17, Z10
+	VPDPBUSD.BCST   1256(R12), Z17, Z11
+	VPDPBUSD.BCST   1260(R12), Z17, Z12
+	VPDPBUSD.BCST   1248(R13), Z17, Z13
+	VPDPBUSD.BCST   1252(R13), Z17, Z14
+	VPDPBUSD.BCST   1256(R13), Z17, Z15
+	VPDPBUSD.BCST   1260(R13), Z17, Z16
+	PREFETCHT1      448(R11)
+	PREFETCHT0      84(BX)(CX*1)
+	VMOVDQU32       4800(R8), Z17
+	VPDPBUSD.BCST   1264(R12), Z17, Z9
+	VPDPBUSD.BCST   1268(R12), Z17, Z10
+	VPDPBUSD.BCST   1272(R12), Z17, Z11
+	VPDPBUSD.BCST   1276(R12), Z17, Z12
+	VPDPBUSD.BCST   1264(R13), Z17, Z13
+	VPDPBUSD.BCST   1268(R13), Z17, Z14
+	VPDPBUSD.BCST   1272(R13), Z17, Z15
+	VPDPBUSD.BCST   1276(R13), Z17, Z16
+	VPSRLW          $0x06, Z21, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 3264(R9)
+	VMOVDQU32       4864(R8), Z17
+	VPDPBUSD.BCST   1280(R12), Z17, Z9
+	VPDPBUSD.BCST   1284(R12), Z17, Z10
+	VPDPBUSD.BCST   1288(R12), Z17, Z11
+	VPDPBUSD.BCST   1292(R12), Z17, Z12
+	VPDPBUSD.BCST   1280(R13), Z17, Z13
+	VPDPBUSD.BCST   1284(R13), Z17, Z14
+	VPDPBUSD.BCST   1288(R13), Z17, Z15
+	VPDPBUSD.BCST   1292(R13), Z17, Z16
+	VPSRLW          $0x06, Z19, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 3328(R9)
+	VMOVDQU32       4928(R8), Z17
+	VPDPBUSD.BCST   1296(R12), Z17, Z9
+	VPDPBUSD.BCST   1300(R12), Z17, Z10
+	VPDPBUSD.BCST   1304(R12), Z17, Z11
+	VPDPBUSD.BCST   1308(R12), Z17, Z12
+	VPDPBUSD.BCST   1296(R13), Z17, Z13
+	VPDPBUSD.BCST   1300(R13), Z17, Z14
+	VPDPBUSD.BCST   1304(R13), Z17, Z15
+	VPDPBUSD.BCST   1308(R13), Z17, Z16
+	VPSRLW          $0x06, Z20, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 3392(R9)
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VMOVDQU32       4992(R8), Z17
+	VPDPBUSD.BCST   1312(R12), Z17, Z9
+	VPDPBUSD.BCST   1316(R12), Z17, Z10
+	VPDPBUSD.BCST   1320(R12), Z17, Z11
+	VPDPBUSD.BCST   1324(R12), Z17, Z12
+	VPDPBUSD.BCST   1312(R13), Z17, Z13
+	VPDPBUSD.BCST   1316(R13), Z17, Z14
+	VPDPBUSD.BCST   1320(R13), Z17, Z15
+	VPDPBUSD.BCST   1324(R13), Z17, Z16
+	VBROADCASTI32X4 48(DX), Z17
+	VINSERTI32X4    $0x01, 48(BX), Z17, Z17
+	VINSERTI32X4    $0x02, 48(SI), Z17, Z17
+	VINSERTI32X4    $0x03, 48(DI), Z17, Z17
+	VMOVDQU32       5056(R8), Z18
+	VPDPBUSD.BCST   1328(R12), Z18, Z9
+	VPDPBUSD.BCST   1332(R12), Z18, Z10
+	VPDPBUSD.BCST   1336(R12), Z18, Z11
+	VPDPBUSD.BCST   1340(R12), Z18, Z12
+	VPDPBUSD.BCST   1328(R13), Z18, Z13
+	VPDPBUSD.BCST   1332(R13), Z18, Z14
+	VPDPBUSD.BCST   1336(R13), Z18, Z15
+	VPDPBUSD.BCST   1340(R13), Z18, Z16
+	VBROADCASTI32X4 48(DX)(AX*1), Z18
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z18, Z18
+	VMOVDQU32       5120(R8), Z19
+	VPDPBUSD.BCST   1344(R12), Z19, Z9
+	VPDPBUSD.BCST   1348(R12), Z19, Z10
+	VPDPBUSD.BCST   1352(R12), Z19, Z11
+	VPDPBUSD.BCST   1356(R12), Z19, Z12
+	VPDPBUSD.BCST   1344(R13), Z19, Z13
+	VPDPBUSD.BCST   1348(R13), Z19, Z14
+	VPDPBUSD.BCST   1352(R13), Z19, Z15
+	VPDPBUSD.BCST   1356(R13), Z19, Z16
+	PREFETCHT1      512(R11)
+	PREFETCHT0      84(SI)
+	VMOVDQU32       5184(R8), Z19
+	VPDPBUSD.BCST   1360(R12), Z19, Z9
+	VPDPBUSD.BCST   1364(R12), Z19, Z10
+	VPDPBUSD.BCST   1368(R12), Z19, Z11
+	VPDPBUSD.BCST   1372(R12), Z19, Z12
+	VPDPBUSD.BCST   1360(R13), Z19, Z13
+	VPDPBUSD.BCST   1364(R13), Z19, Z14
+	VPDPBUSD.BCST   1368(R13), Z19, Z15
+	VPDPBUSD.BCST   1372(R13), Z19, Z16
+	VBROADCASTI32X4 48(DX)(AX*2), Z19
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z19, Z19
+	VMOVDQU32       384(R8), Z20
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z20, Z1
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z20, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z20, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z20, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z20, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z20, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z20, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z20, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VMOVDQU32       5248(R8), Z20
+	VPDPBUSD.BCST   1376(R12), Z20, Z9
+	VPDPBUSD.BCST   1380(R12), Z20, Z10
+	VPDPBUSD.BCST   1384(R12), Z20, Z11
+	VPDPBUSD.BCST   1388(R12), Z20, Z12
+	VPDPBUSD.BCST   1376(R13), Z20, Z13
+	VPDPBUSD.BCST   1380(R13), Z20, Z14
+	VPDPBUSD.BCST   1384(R13), Z20, Z15
+	VPDPBUSD.BCST   1388(R13), Z20, Z16
+	VBROADCASTI32X4 48(DX)(CX*1), Z20
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z20, Z20
+	VMOVDQU32       5312(R8), Z21
+	VPDPBUSD.BCST   1392(R12), Z21, Z9
+	VPDPBUSD.BCST   1396(R12), Z21, Z10
+	VPDPBUSD.BCST   1400(R12), Z21, Z11
+	VPDPBUSD.BCST   1404(R12), Z21, Z12
+	VPDPBUSD.BCST   1392(R13), Z21, Z13
+	VPDPBUSD.BCST   1396(R13), Z21, Z14
+	VPDPBUSD.BCST   1400(R13), Z21, Z15
+	VPDPBUSD.BCST   1404(R13), Z21, Z16
+	VPUNPCKLDQ      Z18, Z17, Z21
+	VPUNPCKHDQ      Z18, Z17, Z18
+	VPUNPCKLDQ      Z20, Z19, Z22
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLQDQ     Z22, Z21, Z17
+	VPUNPCKHQDQ     Z22, Z21, Z21
+	VPUNPCKLQDQ     Z20, Z18, Z19
+	VPUNPCKHQDQ     Z20, Z18, Z20
+	VMOVDQU32       5376(R8), Z18
+	VPDPBUSD.BCST   1408(R12), Z18, Z9
+	VPDPBUSD.BCST   1412(R12), Z18, Z10
+	VPDPBUSD.BCST   1416(R12), Z18, Z11
+	VPDPBUSD.BCST   1420(R12), Z18, Z12
+	VPDPBUSD.BCST   1408(R13), Z18, Z13
+	VPDPBUSD.BCST   1412(R13), Z18, Z14
+	VPDPBUSD.BCST   1416(R13), Z18, Z15
+	VPDPBUSD.BCST   1420(R13), Z18, Z16
+	VPANDD          Z17, Z0, Z18
+	VMOVDQU32       Z18, 3712(R9)
+	VMOVDQU32       5440(R8), Z18
+	VPDPBUSD.BCST   1424(R12), Z18, Z9
+	VPDPBUSD.BCST   1428(R12), Z18, Z10
+	VPDPBUSD.BCST   1432(R12), Z18, Z11
+	VPDPBUSD.BCST   1436(R12), Z18, Z12
+	VPDPBUSD.BCST   1424(R13), Z18, Z13
+	VPDPBUSD.BCST   1428(R13), Z18, Z14
+	VPDPBUSD.BCST   1432(R13), Z18, Z15
+	VPDPBUSD.BCST   1436(R13), Z18, Z16
+	VPANDD          Z21, Z0, Z18
+	VMOVDQU32       Z18, 3776(R9)
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VMOVDQU32       5504(R8), Z18
+	VPDPBUSD.BCST   1440(R12), Z18, Z9
+	VPDPBUSD.BCST   1444(R12), Z18, Z10
+	VPDPBUSD.BCST   1448(R12), Z18, Z11
+	VPDPBUSD.BCST   1452(R12), Z18, Z12
+	VPDPBUSD.BCST   1440(R13), Z18, Z13
+	VPDPBUSD.BCST   1444(R13), Z18, Z14
+	VPDPBUSD.BCST   1448(R13), Z18, Z15
+	VPDPBUSD.BCST   1452(R13), Z18, Z16
+	PREFETCHT1      576(R11)
+	PREFETCHT0      84(SI)(AX*1)
+	VMOVDQU32       5568(R8), Z18
+	VPDPBUSD.BCST   1456(R12), Z18, Z9
+	VPDPBUSD.BCST   1460(R12), Z18, Z10
+	VPDPBUSD.BCST   1464(R12), Z18, Z11
+	VPDPBUSD.BCST   1468(R12), Z18, Z12
+	VPDPBUSD.BCST   1456(R13), Z18, Z13
+	VPDPBUSD.BCST   1460(R13), Z18, Z14
+	VPDPBUSD.BCST   1464(R13), Z18, Z15
+	VPDPBUSD.BCST   1468(R13), Z18, Z16
+	VPANDD          Z19, Z0, Z18
+	VMOVDQU32       Z18, 3840(R9)
+	VMOVDQU32       5632(R8), Z18
+	VPDPBUSD.BCST   1472(R12), Z18, Z9
+	VPDPBUSD.BCST   1476(R12), Z18, Z10
+	VPDPBUSD.BCST   1480(R12), Z18, Z11
+	VPDPBUSD.BCST   1484(R12), Z18, Z12
+	VPDPBUSD.BCST   1472(R13), Z18, Z13
+	VPDPBUSD.BCST   1476(R13), Z18, Z14
+	VPDPBUSD.BCST   1480(R13), Z18, Z15
+	VPDPBUSD.BCST   1484(R13), Z18, Z16
+	VPANDD          Z20, Z0, Z18
+	VMOVDQU32       Z18, 3904(R9)
+	VMOVDQU32       5696(R8), Z18
+	VPDPBUSD.BCST   1488(R12), Z18, Z9
+	VPDPBUSD.BCST   1492(R12), Z18, Z10
+	VPDPBUSD.BCST   1496(R12), Z18, Z11
+	VPDPBUSD.BCST   1500(R12), Z18, Z12
+	VPDPBUSD.BCST   1488(R13), Z18, Z13
+	VPDPBUSD.BCST   1492(R13), Z18, Z14
+	VPDPBUSD.BCST   1496(R13), Z18, Z15
+	VPDPBUSD.BCST   1500(R13), Z18, Z16
+	VPSRLW          $0x02, Z17, Z18
+	VPANDD          Z0, Z18, Z18
+	VMOVDQU32       Z18, 4224(R9)
+	VMOVDQU32       448(R8), Z18
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z18, Z1
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z18, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z18, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z18, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z18, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z18, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z18, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z18, Z8
+	VMOVUPS         1536(R8), Z9
+	VMULPS.BCST     (R12), Z9, Z10
+	VMOVUPS         (R10), Z11
+	VCVTDQ2PS       Z1, Z1
+	VFMADD231PS     Z1, Z10, Z11
+	VMOVUPS         Z11, (R10)
+	VMULPS.BCST     4(R12), Z9, Z1
+	VMOVUPS         64(R10), Z10
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z1, Z10
+	VMOVUPS         Z10, 64(R10)
+	VMULPS.BCST     8(R12), Z9, Z1
+	VMOVUPS         128(R10), Z2
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z1, Z2
+	VMOVUPS         Z2, 128(R10)
+	VMULPS.BCST     12(R12), Z9, Z1
+	VMOVUPS         192(R10), Z2
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z1, Z2
+	VMOVUPS         Z2, 192(R10)
+	VMULPS.BCST     (R13), Z9, Z1
+	VMOVUPS         256(R10), Z2
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z1, Z2
+	VMOVUPS         Z2, 256(R10)
+	VMULPS.BCST     4(R13), Z9, Z1
+	VMOVUPS         320(R10), Z2
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z1, Z2
+	VMOVUPS         Z2, 320(R10)
+	VMULPS.BCST     8(R13), Z9, Z1
+	VMOVUPS         384(R10), Z2
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z1, Z2
+	VMOVUPS         Z2, 384(R10)
+	VMULPS.BCST     12(R13), Z9, Z1
+	VMOVUPS         448(R10), Z2
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z1, Z2
+	VMOVUPS         Z2, 448(R10)
+	VPXORD          Z1, Z1, Z1
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       1024(R8), Z9
+	VPDPWSSD.BCST   16(R12), Z9, Z1
+	VPDPWSSD.BCST   20(R12), Z9, Z2
+	VPDPWSSD.BCST   24(R12), Z9, Z3
+	VPDPWSSD.BCST   28(R12), Z9, Z4
+	VPDPWSSD.BCST   16(R13), Z9, Z5
+	VPDPWSSD.BCST   20(R13), Z9, Z6
+	VPDPWSSD.BCST   24(R13), Z9, Z7
+	VPDPWSSD.BCST   28(R13), Z9, Z8
+	VMOVDQU32       1088(R8), Z9
+	VPDPWSSD.BCST   32(R12), Z9, Z1
+	VPDPWSSD.BCST   36(R12), Z9, Z2
+	VPDPWSSD.BCST   40(R12), Z9, Z3
+	VPDPWSSD.BCST   44(R12), Z9, Z4
+	VPDPWSSD.BCST   32(R13), Z9, Z5
+	VPDPWSSD.BCST   36(R13), Z9, Z6
+	VPDPWSSD.BCST   40(R13), Z9, Z7
+	VPDPWSSD.BCST   44(R13), Z9, Z8
+	VMOVDQU32       1152(R8), Z9
+	VPDPWSSD.BCST   48(R12), Z9, Z1
+	VPDPWSSD.BCST   52(R12), Z9, Z2
+	VPDPWSSD.BCST   56(R12), Z9, Z3
+	VPDPWSSD.BCST   60(R12), Z9, Z4
+	VPDPWSSD.BCST   48(R13), Z9, Z5
+	VPDPWSSD.BCST   52(R13), Z9, Z6
+	VPDPWSSD.BCST   56(R13), Z9, Z7
+	VPDPWSSD.BCST   60(R13), Z9, Z8
+	VMOVDQU32       1216(R8), Z9
+	VPDPWSSD.BCST   64(R12), Z9, Z1
+	VPDPWSSD.BCST   68(R12), Z9, Z2
+	VPDPWSSD.BCST   72(R12), Z9, Z3
+	VPDPWSSD.BCST   76(R12), Z9, Z4
+	VPDPWSSD.BCST   64(R13), Z9, Z5
+	VPDPWSSD.BCST   68(R13), Z9, Z6
+	VPDPWSSD.BCST   72(R13), Z9, Z7
+	VPDPWSSD.BCST   76(R13), Z9, Z8
+	VMOVDQU32       1280(R8), Z9
+	VPDPWSSD.BCST   80(R12), Z9, Z1
+	VPDPWSSD.BCST   84(R12), Z9, Z2
+	VPDPWSSD.BCST   88(R12), Z9, Z3
+	VPDPWSSD.BCST   92(R12), Z9, Z4
+	VPDPWSSD.BCST   80(R13), Z9, Z5
+	VPDPWSSD.BCST   84(R13), Z9, Z6
+	VPDPWSSD.BCST   88(R13), Z9, Z7
+	VPDPWSSD.BCST   92(R13), Z9, Z8
+	VMOVDQU32       1344(R8), Z9
+	VPDPWSSD.BCST   96(R12), Z9, Z1
+	VPDPWSSD.BCST   100(R12), Z9, Z2
+	VPDPWSSD.BCST   104(R12), Z9, Z3
+	VPDPWSSD.BCST   108(R12), Z9, Z4
+	VPDPWSSD.BCST   96(R13), Z9, Z5
+	VPDPWSSD.BCST   100(R13), Z9, Z6
+	VPDPWSSD.BCST   104(R13), Z9, Z7
+	VPDPWSSD.BCST   108(R13), Z9, Z8
+	VMOVDQU32       1408(R8), Z9
+	VPDPWSSD.BCST   112(R12), Z9, Z1
+	VPDPWSSD.BCST   116(R12), Z9, Z2
+	VPDPWSSD.BCST   120(R12), Z9, Z3
+	VPDPWSSD.BCST   124(R12), Z9, Z4
+	VPDPWSSD.BCST   112(R13), Z9, Z5
+	VPDPWSSD.BCST   116(R13), Z9, Z6
+	VPDPWSSD.BCST   120(R13), Z9, Z7
+	VPDPWSSD.BCST   124(R13), Z9, Z8
+	VMOVDQU32       1472(R8), Z9
+	VPDPWSSD.BCST   128(R12), Z9, Z1
+	VPDPWSSD.BCST   132(R12), Z9, Z2
+	VPDPWSSD.BCST   136(R12), Z9, Z3
+	VPDPWSSD.BCST   140(R12), Z9, Z4
+	VPDPWSSD.BCST   128(R13), Z9, Z5
+	VPDPWSSD.BCST   132(R13), Z9, Z6
+	VPDPWSSD.BCST   136(R13), Z9, Z7
+	VPDPWSSD.BCST   140(R13), Z9, Z8
+	VMOVUPS         1600(R8), Z9
+	VMULPS.BCST     (R12), Z9, Z10
+	VMOVUPS         (R10), Z11
+	VCVTDQ2PS       Z1, Z1
+	VFMADD231PS     Z1, Z10, Z11
+	VMOVUPS         Z11, (R10)
+	VMULPS.BCST     4(R12), Z9, Z1
+	VMOVUPS         64(R10), Z10
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z1, Z10
+	VMOVUPS         Z10, 64(R10)
+	VMULPS.BCST     8(R12), Z9, Z1
+	VMOVUPS         128(R10), Z2
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z1, Z2
+	VMOVUPS         Z2, 128(R10)
+	VMULPS.BCST     12(R12), Z9, Z1
+	VMOVUPS         192(R10), Z2
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z1, Z2
+	VMOVUPS         Z2, 192(R10)
+	VMULPS.BCST     (R13), Z9, Z1
+	VMOVUPS         256(R10), Z2
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z1, Z2
+	VMOVUPS         Z2, 256(R10)
+	VMULPS.BCST     4(R13), Z9, Z1
+	VMOVUPS         320(R10), Z2
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z1, Z2
+	VMOVUPS         Z2, 320(R10)
+	VMULPS.BCST     8(R13), Z9, Z1
+	VMOVUPS         384(R10), Z2
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z1, Z2
+	VMOVUPS         Z2, 384(R10)
+	VMULPS.BCST     12(R13), Z9, Z1
+	VMOVUPS         448(R10), Z2
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z1, Z2
+	VMOVUPS         Z2, 448(R10)
+	VPXORD          Z1, Z1, Z1
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       1664(R8), Z9
+	VPDPBUSD.BCST   480(R14), Z9, Z5
+	VPDPBUSD.BCST   484(R14), Z9, Z6
+	VPDPBUSD.BCST   488(R14), Z9, Z7
+	VPDPBUSD.BCST   492(R14), Z9, Z8
+	VPSRLW          $0x02, Z21, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 4288(R9)
+	VMOVDQU32       1728(R8), Z9
+	VPDPBUSD.BCST   496(R14), Z9, Z5
+	VPDPBUSD.BCST   500(R14), Z9, Z6
+	VPDPBUSD.BCST   504(R14), Z9, Z7
+	VPDPBUSD.BCST   508(R14), Z9, Z8
+	VPSRLW          $0x02, Z19, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 4352(R9)
+	VMOVDQU32       1792(R8), Z9
+	VPDPBUSD.BCST   512(R14), Z9, Z5
+	VPDPBUSD.BCST   516(R14), Z9, Z6
+	VPDPBUSD.BCST   520(R14), Z9, Z7
+	VPDPBUSD.BCST   524(R14), Z9, Z8
+	VPSRLW          $0x02, Z20, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 4416(R9)
+	VMOVDQU32       1856(R8), Z9
+	VPDPBUSD.BCST   528(R14), Z9, Z5
+	VPDPBUSD.BCST   532(R14), Z9, Z6
+	VPDPBUSD.BCST   536(R14), Z9, Z7
+	VPDPBUSD.BCST   540(R14), Z9, Z8
+	PREFETCHT1      640(R11)
+	PREFETCHT0      84(SI)(AX*2)
+	VPSLLD          $0x10, Z5, Z5
+	VPORD.BCST      half<>+0(SB), Z5, Z5
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VMOVDQU32       1920(R8), Z9
+	VPDPBUSD.BCST   544(R14), Z9, Z5
+	VPDPBUSD.BCST   548(R14), Z9, Z6
+	VPDPBUSD.BCST   552(R14), Z9, Z7
+	VPDPBUSD.BCST   556(R14), Z9, Z8
+	VPSRLW          $0x04, Z17, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 4736(R9)
+	VMOVDQU32       1984(R8), Z9
+	VPDPBUSD.BCST   560(R14), Z9, Z5
+	VPDPBUSD.BCST   564(R14), Z9, Z6
+	VPDPBUSD.BCST   568(R14), Z9, Z7
+	VPDPBUSD.BCST   572(R14), Z9, Z8
+	VPSRLW          $0x04, Z21, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 4800(R9)
+	VMOVDQU32       2048(R8), Z9
+	VPDPBUSD.BCST   576(R14), Z9, Z5
+	VPDPBUSD.BCST   580(R14), Z9, Z6
+	VPDPBUSD.BCST   584(R14), Z9, Z7
+	VPDPBUSD.BCST   588(R14), Z9, Z8
+	VPSRLW          $0x04, Z19, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 4864(R9)
+	VMOVDQU32       2112(R8), Z9
+	VPDPBUSD.BCST   592(R14), Z9, Z5
+	VPDPBUSD.BCST   596(R14), Z9, Z6
+	VPDPBUSD.BCST   600(R14), Z9, Z7
+	VPDPBUSD.BCST   604(R14), Z9, Z8
+	VPSRLW          $0x04, Z20, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 4928(R9)
+	VMOVDQU32       (R8), Z9
+	VPXORD.BCST     half<>+0(SB), Z5, Z5
+	VPDPWSSD        Z5, Z9, Z1
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z9, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z9, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z9, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       2176(R8), Z9
+	VPDPBUSD.BCST   608(R14), Z9, Z5
+	VPDPBUSD.BCST   612(R14), Z9, Z6
+	VPDPBUSD.BCST   616(R14), Z9, Z7
+	VPDPBUSD.BCST   620(R14), Z9, Z8
+	VPSRLW          $0x06, Z17, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5248(R9)
+	VMOVDQU32       2240(R8), Z9
+	VPDPBUSD.BCST   624(R14), Z9, Z5
+	VPDPBUSD.BCST   628(R14), Z9, Z6
+	VPDPBUSD.BCST   632(R14), Z9, Z7
+	VPDPBUSD.BCST   636(R14), Z9, Z8
+	PREFETCHT1      704(R11)
+	PREFETCHT0      84(SI)(CX*1)
+	VMOVDQU32       2304(R8), Z9
+	VPDPBUSD.BCST   640(R14), Z9, Z5
+	VPDPBUSD.BCST   644(R14), Z9, Z6
+	VPDPBUSD.BCST   648(R14), Z9, Z7
+	VPDPBUSD.BCST   652(R14), Z9, Z8
+	VPSRLW          $0x06, Z21, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5312(R9)
+	VMOVDQU32       2368(R8), Z9
+	VPDPBUSD.BCST   656(R14), Z9, Z5
+	VPDPBUSD.BCST   660(R14), Z9, Z6
+	VPDPBUSD.BCST   664(R14), Z9, Z7
+	VPDPBUSD.BCST   668(R14), Z9, Z8
+	VPSRLW          $0x06, Z19, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5376(R9)
+	VPSLLD          $0x10, Z5, Z5
+	VPORD.BCST      half<>+0(SB), Z5, Z5
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VMOVDQU32       2432(R8), Z9
+	VPDPBUSD.BCST   672(R14), Z9, Z5
+	VPDPBUSD.BCST   676(R14), Z9, Z6
+	VPDPBUSD.BCST   680(R14), Z9, Z7
+	VPDPBUSD.BCST   684(R14), Z9, Z8
+	VPSRLW          $0x06, Z20, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5440(R9)
+	VMOVDQU32       2496(R8), Z9
+	VPDPBUSD.BCST   688(R14), Z9, Z5
+	VPDPBUSD.BCST   692(R14), Z9, Z6
+	VPDPBUSD.BCST   696(R14), Z9, Z7
+	VPDPBUSD.BCST   700(R14), Z9, Z8
+	VBROADCASTI32X4 32(DX), Z9
+	VINSERTI32X4    $0x01, 32(BX), Z9, Z9
+	VINSERTI32X4    $0x02, 32(SI), Z9, Z9
+	VINSERTI32X4    $0x03, 32(DI), Z9, Z9
+	VMOVDQU32       2560(R8), Z10
+	VPDPBUSD.BCST   704(R14), Z10, Z5
+	VPDPBUSD.BCST   708(R14), Z10, Z6
+	VPDPBUSD.BCST   712(R14), Z10, Z7
+	VPDPBUSD.BCST   716(R14), Z10, Z8
+	VBROADCASTI32X4 32(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z10, Z10
+	VMOVDQU32       2624(R8), Z11
+	VPDPBUSD.BCST   720(R14), Z11, Z5
+	VPDPBUSD.BCST   724(R14), Z11, Z6
+	VPDPBUSD.BCST   728(R14), Z11, Z7
+	VPDPBUSD.BCST   732(R14), Z11, Z8
+	PREFETCHT1      768(R11)
+	PREFETCHT0      84(DI)
+	VMOVDQU32       64(R8), Z11
+	VPXORD.BCST     half<>+0(SB), Z5, Z5
+	VPDPWSSD        Z5, Z11, Z1
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z11, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z11, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z11, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       2688(R8), Z11
+	VPDPBUSD.BCST   736(R14), Z11, Z5
+	VPDPBUSD.BCST   740(R14), Z11, Z6
+	VPDPBUSD.BCST   744(R14), Z11, Z7
+	VPDPBUSD.BCST   748(R14), Z11, Z8
+	VBROADCASTI32X4 32(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z11, Z11
+	VMOVDQU32       2752(R8), Z12
+	VPDPBUSD.BCST   752(R14), Z12, Z5
+	VPDPBUSD.BCST   756(R14), Z12, Z6
+	VPDPBUSD.BCST   760(R14), Z12, Z7
+	VPDPBUSD.BCST   764(R14), Z12, Z8
+	VBROADCASTI32X4 32(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z12, Z12
+	VMOVDQU32       2816(R8), Z13
+	VPDPBUSD.BCST   768(R14), Z13, Z5
+	VPDPBUSD.BCST   772(R14), Z13, Z6
+	VPDPBUSD.BCST   776(R14), Z13, Z7
+	VPDPBUSD.BCST   780(R14), Z13, Z8
+	VPUNPCKLDQ      Z10, Z9, Z13
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z9
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VMOVDQU32       2880(R8), Z10
+	VPDPBUSD.BCST   784(R14), Z10, Z5
+	VPDPBUSD.BCST   788(R14), Z10, Z6
+	VPDPBUSD.BCST   792(R14), Z10, Z7
+	VPDPBUSD.BCST   796(R14), Z10, Z8
+	VPANDD          Z9, Z0, Z10
+	VMOVDQU32       Z10, 1920(R9)
+	VPSLLD          $0x10, Z5, Z5
+	VPORD.BCST      half<>+0(SB), Z5, Z5
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VMOVDQU32       2944(R8), Z10
+	VPDPBUSD.BCST   800(R14), Z10, Z5
+	VPDPBUSD.BCST   804(R14), Z10, Z6
+	VPDPBUSD.BCST   808(R14), Z10, Z7
+	VPDPBUSD.BCST   812(R14), Z10, Z8
+	VPANDD          Z13, Z0, Z10
+	VMOVDQU32       Z10, 1984(R9)
+	VMOVDQU32       3008(R8), Z10
+	VPDPBUSD.BCST   816(R14), Z10, Z5
+	VPDPBUSD.BCST   820(R14), Z10, Z6
+	VPDPBUSD.BCST   824(R14), Z10, Z7
+	VPDPBUSD.BCST   828(R14), Z10, Z8
+	PREFETCHT1      832(R11)
+	PREFETCHT0      84(DI)(AX*1)
+	VMOVDQU32       3072(R8), Z10
+	VPDPBUSD.BCST   832(R14), Z10, Z5
+	VPDPBUSD.BCST   836(R14), Z10, Z6
+	VPDPBUSD.BCST   840(R14), Z10, Z7
+	VPDPBUSD.BCST   844(R14), Z10, Z8
+	VPANDD          Z11, Z0, Z10
+	VMOVDQU32       Z10, 2048(R9)
+	VMOVDQU32       3136(R8), Z10
+	VPDPBUSD.BCST   848(R14), Z10, Z5
+	VPDPBUSD.BCST   852(R14), Z10, Z6
+	VPDPBUSD.BCST   856(R14), Z10, Z7
+	VPDPBUSD.BCST   860(R14), Z10, Z8
+	VPANDD          Z12, Z0, Z10
+	VMOVDQU32       Z10, 2112(R9)
+	VMOVDQU32       128(R8), Z10
+	VPXORD.BCST     half<>+0(SB), Z5, Z5
+	VPDPWSSD        Z5, Z10, Z1
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z10, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z10, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z10, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       3200(R8), Z10
+	VPDPBUSD.BCST   864(R14), Z10, Z5
+	VPDPBUSD.BCST   868(R14), Z10, Z6
+	VPDPBUSD.BCST   872(R14), Z10, Z7
+	VPDPBUSD.BCST   876(R14), Z10, Z8
+	VPSRLW          $0x02, Z9, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 2432(R9)
+	VMOVDQU32       3264(R8), Z10
+	VPDPBUSD.BCST   880(R14), Z10, Z5
+	VPDPBUSD.BCST   884(R14), Z10, Z6
+	VPDPBUSD.BCST   888(R14), Z10, Z7
+	VPDPBUSD.BCST   892(R14), Z10, Z8
+	VPSRLW          $0x02, Z13, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 2496(R9)
+	VMOVDQU32       3328(R8), Z10
+	VPDPBUSD.BCST   896(R14), Z10, Z5
+	VPDPBUSD.BCST   900(R14), Z10, Z6
+	VPDPBUSD.BCST   904(R14), Z10, Z7
+	VPDPBUSD.BCST   908(R14), Z10, Z8
+	VPSRLW          $0x02, Z11, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 2560(R9)
+	VMOVDQU32       3392(R8), Z10
+	VPDPBUSD.BCST   912(R14), Z10, Z5
+	VPDPBUSD.BCST   916(R14), Z10, Z6
+	VPDPBUSD.BCST   920(R14), Z10, Z7
+	VPDPBUSD.BCST   924(R14), Z10, Z8
+	PREFETCHT1      896(R11)
+	PREFETCHT0      84(DI)(AX*2)
+	VPSLLD          $0x10, Z5, Z5
+	VPORD.BCST      half<>+0(SB), Z5, Z5
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VMOVDQU32       3456(R8), Z10
+	VPDPBUSD.BCST   928(R14), Z10, Z5
+	VPDPBUSD.BCST   932(R14), Z10, Z6
+	VPDPBUSD.BCST   936(R14), Z10, Z7
+	VPDPBUSD.BCST   940(R14), Z10, Z8
+	VPSRLW          $0x02, Z12, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 2624(R9)
+	VMOVDQU32       3520(R8), Z10
+	VPDPBUSD.BCST   944(R14), Z10, Z5
+	VPDPBUSD.BCST   948(R14), Z10, Z6
+	VPDPBUSD.BCST   952(R14), Z10, Z7
+	VPDPBUSD.BCST   956(R14), Z10, Z8
+	VPSRLW          $0x04, Z9, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 2944(R9)
+	VMOVDQU32       3584(R8), Z10
+	VPDPBUSD.BCST   960(R14), Z10, Z5
+	VPDPBUSD.BCST   964(R14), Z10, Z6
+	VPDPBUSD.BCST   968(R14), Z10, Z7
+	VPDPBUSD.BCST   972(R14), Z10, Z8
+	VPSRLW          $0x04, Z13, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 3008(R9)
+	VMOVDQU32       3648(R8), Z10
+	VPDPBUSD.BCST   976(R14), Z10, Z5
+	VPDPBUSD.BCST   980(R14), Z10, Z6
+	VPDPBUSD.BCST   984(R14), Z10, Z7
+	VPDPBUSD.BCST   988(R14), Z10, Z8
+	VPSRLW          $0x04, Z11, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 3072(R9)
+	VMOVDQU32       192(R8), Z10
+	VPXORD.BCST     half<>+0(SB), Z5, Z5
+	VPDPWSSD        Z5, Z10, Z1
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z10, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z10, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z10, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       3712(R8), Z10
+	VPDPBUSD.BCST   992(R14), Z10, Z5
+	VPDPBUSD.BCST   996(R14), Z10, Z6
+	VPDPBUSD.BCST   1000(R14), Z10, Z7
+	VPDPBUSD.BCST   1004(R14), Z10, Z8
+	VPSRLW          $0x04, Z12, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 3136(R9)
+	VMOVDQU32       3776(R8), Z10
+	VPDPBUSD.BCST   1008(R14), Z10, Z5
+	VPDPBUSD.BCST   1012(R14), Z10, Z6
+	VPDPBUSD.BCST   1016(R14), Z10, Z7
+	VPDPBUSD.BCST   1020(R14), Z10, Z8
+	PREFETCHT1      960(R11)
+	PREFETCHT0      84(DI)(CX*1)
+	VMOVDQU32       3840(R8), Z10
+	VPDPBUSD.BCST   1024(R14), Z10, Z5
+	VPDPBUSD.BCST   1028(R14), Z10, Z6
+	VPDPBUSD.BCST   1032(R14), Z10, Z7
+	VPDPBUSD.BCST   1036(R14), Z10, Z8
+	VPSRLW          $0x06, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 3456(R9)
+	VMOVDQU32       3904(R8), Z9
+	VPDPBUSD.BCST   1040(R14), Z9, Z5
+	VPDPBUSD.BCST   1044(R14), Z9, Z6
+	VPDPBUSD.BCST   1048(R14), Z9, Z7
+	VPDPBUSD.BCST   1052(R14), Z9, Z8
+	VPSRLW          $0x06, Z13, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 3520(R9)
+	VPSLLD          $0x10, Z5, Z5
+	VPORD.BCST      half<>+0(SB), Z5, Z5
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VMOVDQU32       3968(R8), Z9
+	VPDPBUSD.BCST   1056(R14), Z9, Z5
+	VPDPBUSD.BCST   1060(R14), Z9, Z6
+	VPDPBUSD.BCST   1064(R14), Z9, Z7
+	VPDPBUSD.BCST   1068(R14), Z9, Z8
+	VPSRLW          $0x06, Z11, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 3584(R9)
+	VMOVDQU32       4032(R8), Z9
+	VPDPBUSD.BCST   1072(R14), Z9, Z5
+	VPDPBUSD.BCST   1076(R14), Z9, Z6
+	VPDPBUSD.BCST   1080(R14), Z9, Z7
+	VPDPBUSD.BCST   1084(R14), Z9, Z8
+	VPSRLW          $0x06, Z12, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 3648(R9)
+	VMOVDQU32       4096(R8), Z9
+	VPDPBUSD.BCST   1088(R14), Z9, Z5
+	VPDPBUSD.BCST   1092(R14), Z9, Z6
+	VPDPBUSD.BCST   1096(R14), Z9, Z7
+	VPDPBUSD.BCST   1100(R14), Z9, Z8
+	VBROADCASTI32X4 64(DX), Z9
+	VINSERTI32X4    $0x01, 64(BX), Z9, Z9
+	VINSERTI32X4    $0x02, 64(SI), Z9, Z9
+	VINSERTI32X4    $0x03, 64(DI), Z9, Z9
+	VMOVDQU32       4160(R8), Z10
+	VPDPBUSD.BCST   1104(R14), Z10, Z5
+	VPDPBUSD.BCST   1108(R14), Z10, Z6
+	VPDPBUSD.BCST   1112(R14), Z10, Z7
+	VPDPBUSD.BCST   1116(R14), Z10, Z8
+	PREFETCHT1      1024(R11)
+	PREFETCHT0      148(DX)
+	VMOVDQU32       256(R8), Z10
+	VPXORD.BCST     half<>+0(SB), Z5, Z5
+	VPDPWSSD        Z5, Z10, Z1
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z10, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z10, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z10, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       4224(R8), Z10
+	VPDPBUSD.BCST   1120(R14), Z10, Z5
+	VPDPBUSD.BCST   1124(R14), Z10, Z6
+	VPDPBUSD.BCST   1128(R14), Z10, Z7
+	VPDPBUSD.BCST   1132(R14), Z10, Z8
+	VBROADCASTI32X4 64(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z10, Z10
+	VMOVDQU32       4288(R8), Z11
+	VPDPBUSD.BCST   1136(R14), Z11, Z5
+	VPDPBUSD.BCST   1140(R14), Z11, Z6
+	VPDPBUSD.BCST   1144(R14), Z11, Z7
+	VPDPBUSD.BCST   1148(R14), Z11, Z8
+	VBROADCASTI32X4 64(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z11, Z11
+	VMOVDQU32       4352(R8), Z12
+	VPDPBUSD.BCST   1152(R14), Z12, Z5
+	VPDPBUSD.BCST   1156(R14), Z12, Z6
+	VPDPBUSD.BCST   1160(R14), Z12, Z7
+	VPDPBUSD.BCST   1164(R14), Z12, Z8
+	VBROADCASTI32X4 64(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z12, Z12
+	VMOVDQU32       4416(R8), Z13
+	VPDPBUSD.BCST   1168(R14), Z13, Z5
+	VPDPBUSD.BCST   1172(R14), Z13, Z6
+	VPDPBUSD.BCST   1176(R14), Z13, Z7
+	VPDPBUSD.BCST   1180(R14), Z13, Z8
+	VPUNPCKLDQ      Z10, Z9, Z13
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z9
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VPSLLD          $0x10, Z5, Z5
+	VPORD.BCST      half<>+0(SB), Z5, Z5
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VMOVDQU32       4480(R8), Z10
+	VPDPBUSD.BCST   1184(R14), Z10, Z5
+	VPDPBUSD.BCST   1188(R14), Z10, Z6
+	VPDPBUSD.BCST   1192(R14), Z10, Z7
+	VPDPBUSD.BCST   1196(R14), Z10, Z8
+	VPANDD          Z9, Z0, Z10
+	VMOVDQU32       Z10, 3968(R9)
+	VMOVDQU32       4544(R8), Z10
+	VPDPBUSD.BCST   1200(R14), Z10, Z5
+	VPDPBUSD.BCST   1204(R14), Z10, Z6
+	VPDPBUSD.BCST   1208(R14), Z10, Z7
+	VPDPBUSD.BCST   1212(R14), Z10, Z8
+	PREFETCHT1      1088(R11)
+	PREFETCHT0      148(DX)(AX*1)
+	VMOVDQU32       4608(R8), Z10
+	VPDPBUSD.BCST   1216(R14), Z10, Z5
+	VPDPBUSD.BCST   1220(R14), Z10, Z6
+	VPDPBUSD.BCST   1224(R14), Z10, Z7
+	VPDPBUSD.BCST   1228(R14), Z10, Z8
+	VPANDD          Z13, Z0, Z10
+	VMOVDQU32       Z10, 4032(R9)
+	VMOVDQU32       4672(R8), Z10
+	VPDPBUSD.BCST   1232(R14), Z10, Z5
+	VPDPBUSD.BCST   1236(R14), Z10, Z6
+	VPDPBUSD.BCST   1240(R14), Z10, Z7
+	VPDPBUSD.BCST   1244(R14), Z10, Z8
+	VPANDD          Z11, Z0, Z10
+	VMOVDQU32       Z10, 4096(R9)
+	VMOVDQU32       320(R8), Z10
+	VPXORD.BCST     half<>+0(SB), Z5, Z5
+	VPDPWSSD        Z5, Z10, Z1
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z10, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z10, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z10, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       4736(R8), Z10
+	VPDPBUSD.BCST   1248(R14), Z10, Z5
+	VPDPBUSD.BCST   1252(R14), Z10, Z6
+	VPDPBUSD.BCST   1256(R14), Z10, Z7
+	VPDPBUSD.BCST   1260(R14), Z10, Z8
+	VPANDD          Z12, Z0, Z10
+	VMOVDQU32       Z10, 4160(R9)
+	VMOVDQU32       4800(R8), Z10
+	VPDPBUSD.BCST   1264(R14), Z10, Z5
+	VPDPBUSD.BCST   1268(R14), Z10, Z6
+	VPDPBUSD.BCST   1272(R14), Z10, Z7
+	VPDPBUSD.BCST   1276(R14), Z10, Z8
+	VPSRLW          $0x02, Z9, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 4480(R9)
+	VMOVDQU32       4864(R8), Z10
+	VPDPBUSD.BCST   1280(R14), Z10, Z5
+	VPDPBUSD.BCST   1284(R14), Z10, Z6
+	VPDPBUSD.BCST   1288(R14), Z10, Z7
+	VPDPBUSD.BCST   1292(R14), Z10, Z8
+	VPSRLW          $0x02, Z13, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 4544(R9)
+	VMOVDQU32       4928(R8), Z10
+	VPDPBUSD.BCST   1296(R14), Z10, Z5
+	VPDPBUSD.BCST   1300(R14), Z10, Z6
+	VPDPBUSD.BCST   1304(R14), Z10, Z7
+	VPDPBUSD.BCST   1308(R14), Z10, Z8
+	PREFETCHT1      1152(R11)
+	PREFETCHT0      148(DX)(AX*2)
+	VPSLLD          $0x10, Z5, Z5
+	VPORD.BCST      half<>+0(SB), Z5, Z5
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VMOVDQU32       4992(R8), Z10
+	VPDPBUSD.BCST   1312(R14), Z10, Z5
+	VPDPBUSD.BCST   1316(R14), Z10, Z6
+	VPDPBUSD.BCST   1320(R14), Z10, Z7
+	VPDPBUSD.BCST   1324(R14), Z10, Z8
+	VPSRLW          $0x02, Z11, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 4608(R9)
+	VMOVDQU32       5056(R8), Z10
+	VPDPBUSD.BCST   1328(R14), Z10, Z5
+	VPDPBUSD.BCST   1332(R14), Z10, Z6
+	VPDPBUSD.BCST   1336(R14), Z10, Z7
+	VPDPBUSD.BCST   1340(R14), Z10, Z8
+	VPSRLW          $0x02, Z12, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 4672(R9)
+	VMOVDQU32       5120(R8), Z10
+	VPDPBUSD.BCST   1344(R14), Z10, Z5
+	VPDPBUSD.BCST   1348(R14), Z10, Z6
+	VPDPBUSD.BCST   1352(R14), Z10, Z7
+	VPDPBUSD.BCST   1356(R14), Z10, Z8
+	VPSRLW          $0x04, Z9, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 4992(R9)
+	VMOVDQU32       5184(R8), Z10
+	VPDPBUSD.BCST   1360(R14), Z10, Z5
+	VPDPBUSD.BCST   1364(R14), Z10, Z6
+	VPDPBUSD.BCST   1368(R14), Z10, Z7
+	VPDPBUSD.BCST   1372(R14), Z10, Z8
+	VPSRLW          $0x04, Z13, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 5056(R9)
+	VMOVDQU32       384(R8), Z10
+	VPXORD.BCST     half<>+0(SB), Z5, Z5
+	VPDPWSSD        Z5, Z10, Z1
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z10, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z10, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z10, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       5248(R8), Z10
+	VPDPBUSD.BCST   1376(R14), Z10, Z5
+	VPDPBUSD.BCST   1380(R14), Z10, Z6
+	VPDPBUSD.BCST   1384(R14), Z10, Z7
+	VPDPBUSD.BCST   1388(R14), Z10, Z8
+	VPSRLW          $0x04, Z11, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 5120(R9)
+	VMOVDQU32       5312(R8), Z10
+	VPDPBUSD.BCST   1392(R14), Z10, Z5
+	VPDPBUSD.BCST   1396(R14), Z10, Z6
+	VPDPBUSD.BCST   1400(R14), Z10, Z7
+	VPDPBUSD.BCST   1404(R14), Z10, Z8
+	PREFETCHT1      1216(R11)
+	PREFETCHT0      148(DX)(CX*1)
+	VMOVDQU32       5376(R8), Z10
+	VPDPBUSD.BCST   1408(R14), Z10, Z5
+	VPDPBUSD.BCST   1412(R14), Z10, Z6
+	VPDPBUSD.BCST   1416(R14), Z10, Z7
+	VPDPBUSD.BCST   1420(R14), Z10, Z8
+	VPSRLW          $0x04, Z12, Z10
+	VPANDD          Z0, Z10, Z10
+	VMOVDQU32       Z10, 5184(R9)
+	VMOVDQU32       5440(R8), Z10
+	VPDPBUSD.BCST   1424(R14), Z10, Z5
+	VPDPBUSD.BCST   1428(R14), Z10, Z6
+	VPDPBUSD.BCST   1432(R14), Z10, Z7
+	VPDPBUSD.BCST   1436(R14), Z10, Z8
+	VPSRLW          $0x06, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5504(R9)
+	VPSLLD          $0x10, Z5, Z5
+	VPORD.BCST      half<>+0(SB), Z5, Z5
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VMOVDQU32       5504(R8), Z9
+	VPDPBUSD.BCST   1440(R14), Z9, Z5
+	VPDPBUSD.BCST   1444(R14), Z9, Z6
+	VPDPBUSD.BCST   1448(R14), Z9, Z7
+	VPDPBUSD.BCST   1452(R14), Z9, Z8
+	VPSRLW          $0x06, Z13, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5568(R9)
+	VMOVDQU32       5568(R8), Z9
+	VPDPBUSD.BCST   1456(R14), Z9, Z5
+	VPDPBUSD.BCST   1460(R14), Z9, Z6
+	VPDPBUSD.BCST   1464(R14), Z9, Z7
+	VPDPBUSD.BCST   1468(R14), Z9, Z8
+	VPSRLW          $0x06, Z11, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5632(R9)
+	VMOVDQU32       5632(R8), Z9
+	VPDPBUSD.BCST   1472(R14), Z9, Z5
+	VPDPBUSD.BCST   1476(R14), Z9, Z6
+	VPDPBUSD.BCST   1480(R14), Z9, Z7
+	VPDPBUSD.BCST   1484(R14), Z9, Z8
+	VPSRLW          $0x06, Z12, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5696(R9)
+	VMOVDQU32       5696(R8), Z9
+	VPDPBUSD.BCST   1488(R14), Z9, Z5
+	VPDPBUSD.BCST   1492(R14), Z9, Z6
+	VPDPBUSD.BCST   1496(R14), Z9, Z7
+	VPDPBUSD.BCST   1500(R14), Z9, Z8
+	PREFETCHT1      1280(R11)
+	PREFETCHT0      148(BX)
+	VMOVDQU32       448(R8), Z9
+	VPXORD.BCST     half<>+0(SB), Z5, Z5
+	VPDPWSSD        Z5, Z9, Z1
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z9, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z9, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z9, Z4
+	VMOVUPS         1536(R8), Z5
+	VMULPS.BCST     (R14), Z5, Z6
+	VMOVUPS         512(R10), Z7
+	VCVTDQ2PS       Z1, Z1
+	VFMADD231PS     Z1, Z6, Z7
+	VMOVUPS         Z7, 512(R10)
+	VMULPS.BCST     4(R14), Z5, Z1
+	VMOVUPS         576(R10), Z6
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z1, Z6
+	VMOVUPS         Z6, 576(R10)
+	VMULPS.BCST     8(R14), Z5, Z1
+	VMOVUPS         640(R10), Z2
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z1, Z2
+	VMOVUPS         Z2, 640(R10)
+	VMULPS.BCST     12(R14), Z5, Z1
+	VMOVUPS         704(R10), Z2
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z1, Z2
+	VMOVUPS         Z2, 704(R10)
+	VPXORD          Z1, Z1, Z1
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VMOVDQU32       1024(R8), Z5
+	VPDPWSSD.BCST   16(R14), Z5, Z1
+	VPDPWSSD.BCST   20(R14), Z5, Z2
+	VPDPWSSD.BCST   24(R14), Z5, Z3
+	VPDPWSSD.BCST   28(R14), Z5, Z4
+	VMOVDQU32       1088(R8), Z5
+	VPDPWSSD.BCST   32(R14), Z5, Z1
+	VPDPWSSD.BCST   36(R14), Z5, Z2
+	VPDPWSSD.BCST   40(R14), Z5, Z3
+	VPDPWSSD.BCST   44(R14), Z5, Z4
+	VMOVDQU32       1152(R8), Z5
+	VPDPWSSD.BCST   48(R14), Z5, Z1
+	VPDPWSSD.BCST   52(R14), Z5, Z2
+	VPDPWSSD.BCST   56(R14), Z5, Z3
+	VPDPWSSD.BCST   60(R14), Z5, Z4
+	VMOVDQU32       1216(R8), Z5
+	VPDPWSSD.BCST   64(R14), Z5, Z1
+	VPDPWSSD.BCST   68(R14), Z5, Z2
+	VPDPWSSD.BCST   72(R14), Z5, Z3
+	VPDPWSSD.BCST   76(R14), Z5, Z4
+	VMOVDQU32       1280(R8), Z5
+	VPDPWSSD.BCST   80(R14), Z5, Z1
+	VPDPWSSD.BCST   84(R14), Z5, Z2
+	VPDPWSSD.BCST   88(R14), Z5, Z3
+	VPDPWSSD.BCST   92(R14), Z5, Z4
+	VMOVDQU32       1344(R8), Z5
+	VPDPWSSD.BCST   96(R14), Z5, Z1
+	VPDPWSSD.BCST   100(R14), Z5, Z2
+	VPDPWSSD.BCST   104(R14), Z5, Z3
+	VPDPWSSD.BCST   108(R14), Z5, Z4
+	VMOVDQU32       1408(R8), Z5
+	VPDPWSSD.BCST   112(R14), Z5, Z1
+	VPDPWSSD.BCST   116(R14), Z5, Z2
+	VPDPWSSD.BCST   120(R14), Z5, Z3
+	VPDPWSSD.BCST   124(R14), Z5, Z4
+	VMOVDQU32       1472(R8), Z5
+	VPDPWSSD.BCST   128(R14), Z5, Z1
+	VPDPWSSD.BCST   132(R14), Z5, Z2
+	VPDPWSSD.BCST   136(R14), Z5, Z3
+	VPDPWSSD.BCST   140(R14), Z5, Z4
+	VMOVUPS         1600(R8), Z5
+	VMULPS.BCST     (R14), Z5, Z6
+	VMOVUPS         512(R10), Z7
+	VCVTDQ2PS       Z1, Z1
+	VFMADD231PS     Z1, Z6, Z7
+	VMOVUPS         Z7, 512(R10)
+	VMULPS.BCST     4(R14), Z5, Z1
+	VMOVUPS         576(R10), Z6
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z1, Z6
+	VMOVUPS         Z6, 576(R10)
+	VMULPS.BCST     8(R14), Z5, Z1
+	VMOVUPS         640(R10), Z2
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z1, Z2
+	VMOVUPS         Z2, 640(R10)
+	VMULPS.BCST     12(R14), Z5, Z1
+	VMOVUPS         704(R10), Z2
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z1, Z2
+	VMOVUPS         Z2, 704(R10)
+	ADDQ            $0x000005e0, R12
+	ADDQ            $0x000005e0, R13
+	ADDQ            $0x000005e0, R14
+	ADDQ            $0x00000540, R11
+	SUBQ            $0x00000001, (SP)
+	JNZ             block329
+	MOVQ            dst+0(FP), R12
+	MOVQ            dstStride+8(FP), R13
+	LEAQ            64(R12), R14
+	MOVQ            R14, dst+0(FP)
+	VMOVUPS         (R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x01
+	JLE             stored331
+	ADDQ            R13, R12
+	VMOVUPS         64(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x02
+	JLE             stored331
+	ADDQ            R13, R12
+	VMOVUPS         128(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x03
+	JLE             stored331
+	ADDQ            R13, R12
+	VMOVUPS         192(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x04
+	JLE             stored331
+	ADDQ            R13, R12
+	VMOVUPS         256(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x05
+	JLE             stored331
+	ADDQ            R13, R12
+	VMOVUPS         320(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x06
+	JLE             stored331
+	ADDQ            R13, R12
+	VMOVUPS         384(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x07
+	JLE             stored331
+	ADDQ            R13, R12
+	VMOVUPS         448(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x08
+	JLE             stored331
+	ADDQ            R13, R12
+	VMOVUPS         512(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x09
+	JLE             stored331
+	ADDQ            R13, R12
+	VMOVUPS         576(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x0a
+	JLE             stored331
+	ADDQ            R13, R12
+	VMOVUPS         640(R10), Z1
+	VMOVUPS         Z1, (R12)
+	CMPQ            count+56(FP), $0x0b
+	JLE             stored331
+	ADDQ            R13, R12
+	VMOVUPS         704(R10), Z1
+	VMOVUPS         Z1, (R12)
+	ADDQ            R13, R12
+
+stored331:
+	SUBQ $0x00000001, groups+24(FP)
+	JNZ  group328
 	VZEROUPPER
 	RET
 
@@ -30916,7 +37136,7 @@ TEXT ·fewQ2_Kx16(SB), $13184-64
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group300:
+group332:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -30944,16 +37164,16 @@ group300:
 	VMOVUPS Z1, 896(R10)
 	VMOVUPS Z1, 960(R10)
 
-block301:
+block333:
 	MOVQ $0x00000054, BP
 	CMPQ (SP), $0x01
-	JNE  within302
+	JNE  within334
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within302
+	JE   within334
 	LEAQ 84(CX)(CX*4), BP
 
-within302:
+within334:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -33524,7 +39744,7 @@ within302:
 	ADDQ            $0x000005e0, R15
 	ADDQ            $0x00000540, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block301
+	JNZ             block333
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -33532,85 +39752,85 @@ within302:
 	VMOVUPS         (R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored303
+	JLE             stored335
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored303
+	JLE             stored335
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored303
+	JLE             stored335
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x04
-	JLE             stored303
+	JLE             stored335
 	ADDQ            R13, R12
 	VMOVUPS         256(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x05
-	JLE             stored303
+	JLE             stored335
 	ADDQ            R13, R12
 	VMOVUPS         320(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x06
-	JLE             stored303
+	JLE             stored335
 	ADDQ            R13, R12
 	VMOVUPS         384(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x07
-	JLE             stored303
+	JLE             stored335
 	ADDQ            R13, R12
 	VMOVUPS         448(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x08
-	JLE             stored303
+	JLE             stored335
 	ADDQ            R13, R12
 	VMOVUPS         512(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x09
-	JLE             stored303
+	JLE             stored335
 	ADDQ            R13, R12
 	VMOVUPS         576(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x0a
-	JLE             stored303
+	JLE             stored335
 	ADDQ            R13, R12
 	VMOVUPS         640(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x0b
-	JLE             stored303
+	JLE             stored335
 	ADDQ            R13, R12
 	VMOVUPS         704(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x0c
-	JLE             stored303
+	JLE             stored335
 	ADDQ            R13, R12
 	VMOVUPS         768(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x0d
-	JLE             stored303
+	JLE             stored335
 	ADDQ            R13, R12
 	VMOVUPS         832(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x0e
-	JLE             stored303
+	JLE             stored335
 	ADDQ            R13, R12
 	VMOVUPS         896(R10), Z1
 	VMOVUPS         Z1, (R12)
 	CMPQ            count+56(FP), $0x0f
-	JLE             stored303
+	JLE             stored335
 	ADDQ            R13, R12
 	VMOVUPS         960(R10), Z1
 	VMOVUPS         Z1, (R12)
 	ADDQ            R13, R12
 
-stored303:
+stored335:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group300
+	JNZ  group332
 	VZEROUPPER
 	RET
 
@@ -34304,7 +40524,7 @@ TEXT ·fewQ3_K(SB), $12416-64
 	VPADDB          Z1, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group304:
+group336:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -34314,16 +40534,16 @@ group304:
 	VMOVUPS Z3, 128(R10)
 	VMOVUPS Z3, 192(R10)
 
-block305:
+block337:
 	MOVQ $0x0000006e, R13
 	CMPQ (SP), $0x01
-	JNE  within306
+	JNE  within338
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within306
+	JE   within338
 	LEAQ 110(CX)(CX*4), R13
 
-within306:
+within338:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -35570,7 +41790,7 @@ within306:
 	ADDQ            $0x000005e0, R12
 	ADDQ            $0x000006e0, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block305
+	JNZ             block337
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -35578,25 +41798,25 @@ within306:
 	VMOVUPS         (R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored307
+	JLE             stored339
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored307
+	JLE             stored339
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored307
+	JLE             stored339
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z3
 	VMOVUPS         Z3, (R12)
 	ADDQ            R13, R12
 
-stored307:
+stored339:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group304
+	JNZ  group336
 	VZEROUPPER
 	RET
 
@@ -36422,7 +42642,7 @@ TEXT ·fewQ3_Kx8(SB), $12672-64
 	VPADDB          Z1, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group308:
+group340:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -36438,16 +42658,16 @@ group308:
 	VMOVUPS Z3, 384(R10)
 	VMOVUPS Z3, 448(R10)
 
-block309:
+block341:
 	MOVQ $0x0000006e, R14
 	CMPQ (SP), $0x01
-	JNE  within310
+	JNE  within342
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within310
+	JE   within342
 	LEAQ 110(CX)(CX*4), R14
 
-within310:
+within342:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -38135,7 +44355,7 @@ within310:
 	ADDQ            $0x000005e0, R13
 	ADDQ            $0x000006e0, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block309
+	JNZ             block341
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -38143,45 +44363,3038 @@ within310:
 	VMOVUPS         (R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored311
+	JLE             stored343
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored311
+	JLE             stored343
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored311
+	JLE             stored343
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x04
-	JLE             stored311
+	JLE             stored343
 	ADDQ            R13, R12
 	VMOVUPS         256(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x05
-	JLE             stored311
+	JLE             stored343
 	ADDQ            R13, R12
 	VMOVUPS         320(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x06
-	JLE             stored311
+	JLE             stored343
 	ADDQ            R13, R12
 	VMOVUPS         384(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x07
-	JLE             stored311
+	JLE             stored343
 	ADDQ            R13, R12
 	VMOVUPS         448(R10), Z3
 	VMOVUPS         Z3, (R12)
 	ADDQ            R13, R12
 
-stored311:
+stored343:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group308
+	JNZ  group340
+	VZEROUPPER
+	RET
+
+// func fewQ3_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewQ3_Kx12(SB), $12928-64
+	MOVQ            w+16(FP), DX
+	MOVQ            blocks+32(FP), AX
+	IMUL3Q          $0x0000006e, AX, AX
+	LEAQ            (AX)(AX*2), CX
+	LEAQ            127(SP), R9
+	ANDQ            $-64, R9
+	LEAQ            5760(R9), R8
+	LEAQ            11520(R9), R10
+	LEAQ            (DX)(AX*4), BX
+	LEAQ            (BX)(AX*4), SI
+	LEAQ            (SI)(AX*4), DI
+	MOVQ            AX, R11
+	SHLQ            $0x04, R11
+	ADDQ            DX, R11
+	VPBROADCASTD    bytes3<>+0(SB), Z0
+	VPBROADCASTD    bytes124<>+0(SB), Z1
+	VPBROADCASTD    bytes4<>+0(SB), Z2
+	VPBROADCASTD    nibbles<>+0(SB), Z3
+	VPBROADCASTD    bytes48<>+0(SB), Z4
+	VBROADCASTI32X4 92(DX), Z5
+	VINSERTI32X4    $0x01, 92(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 92(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 92(DI), Z5, Z5
+	VBROADCASTI32X4 92(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 92(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 92(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 92(DI)(AX*1), Z6, Z6
+	VBROADCASTI32X4 92(DX)(AX*2), Z7
+	VINSERTI32X4    $0x01, 92(BX)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x02, 92(SI)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x03, 92(DI)(AX*2), Z7, Z7
+	VBROADCASTI32X4 92(DX)(CX*1), Z8
+	VINSERTI32X4    $0x01, 92(BX)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 92(SI)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 92(DI)(CX*1), Z8, Z8
+	VPUNPCKLDQ      Z6, Z5, Z9
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z8, Z7, Z10
+	VPUNPCKHDQ      Z8, Z7, Z8
+	VPUNPCKLQDQ     Z10, Z9, Z5
+	VPUNPCKHQDQ     Z10, Z9, Z9
+	VPUNPCKLQDQ     Z8, Z6, Z7
+	VPUNPCKHQDQ     Z8, Z6, Z8
+	VPANDD          Z9, Z3, Z5
+	VPSLLW          $0x04, Z8, Z6
+	VPANDD          Z4, Z6, Z6
+	VPORD           Z6, Z5, Z5
+	VPANDD          Z7, Z3, Z6
+	VPSLLW          $0x02, Z8, Z10
+	VPANDD          Z4, Z10, Z10
+	VPORD           Z10, Z6, Z6
+	VPSRLW          $0x04, Z9, Z9
+	VPANDD          Z3, Z9, Z9
+	VPANDD          Z8, Z4, Z10
+	VPORD           Z10, Z9, Z9
+	VPSRLW          $0x04, Z7, Z7
+	VPANDD          Z3, Z7, Z7
+	VPSRLW          $0x02, Z8, Z3
+	VPANDD          Z4, Z3, Z3
+	VPORD           Z3, Z7, Z7
+	VPBROADCASTD    bytes224<>+0(SB), Z3
+	VPADDB          Z3, Z5, Z5
+	VPADDB          Z3, Z6, Z6
+	VPADDB          Z3, Z9, Z9
+	VPADDB          Z3, Z7, Z7
+	VPXORD          Y3, Y3, Y3
+	VPINSRW         $0x00, 108(DX), X3, X3
+	VPINSRW         $0x01, 108(DX)(AX*1), X3, X3
+	VPINSRW         $0x02, 108(DX)(AX*2), X3, X3
+	VPINSRW         $0x03, 108(DX)(CX*1), X3, X3
+	VPINSRW         $0x04, 108(BX), X3, X3
+	VPINSRW         $0x05, 108(BX)(AX*1), X3, X3
+	VPINSRW         $0x06, 108(BX)(AX*2), X3, X3
+	VPINSRW         $0x07, 108(BX)(CX*1), X3, X3
+	VPXORD          X4, X4, X4
+	VPINSRW         $0x00, 108(SI), X4, X4
+	VPINSRW         $0x01, 108(SI)(AX*1), X4, X4
+	VPINSRW         $0x02, 108(SI)(AX*2), X4, X4
+	VPINSRW         $0x03, 108(SI)(CX*1), X4, X4
+	VPINSRW         $0x04, 108(DI), X4, X4
+	VPINSRW         $0x05, 108(DI)(AX*1), X4, X4
+	VPINSRW         $0x06, 108(DI)(AX*2), X4, X4
+	VPINSRW         $0x07, 108(DI)(CX*1), X4, X4
+	VINSERTI32X4    $0x01, X4, Y3, Y3
+	VCVTPH2PS       Y3, Z3
+	VMOVUPS         Z3, 1536(R9)
+	VPSHUFB         order0_2_0_1<>+0(SB), Z5, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, (R9)
+	VPSHUFB         order0_4_0_3<>+0(SB), Z5, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, 64(R9)
+	VPSHUFB         order0_2_0_1<>+0(SB), Z6, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, 128(R9)
+	VPSHUFB         order0_4_0_3<>+0(SB), Z6, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, 192(R9)
+	VPSHUFB         order0_2_0_1<>+0(SB), Z9, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, 256(R9)
+	VPSHUFB         order0_4_0_3<>+0(SB), Z9, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, 320(R9)
+	VPSHUFB         order0_2_0_1<>+0(SB), Z7, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, 384(R9)
+	VPSHUFB         order0_4_0_3<>+0(SB), Z7, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, 448(R9)
+	VBROADCASTI32X4 (DX), Z3
+	VINSERTI32X4    $0x01, (BX), Z3, Z3
+	VINSERTI32X4    $0x02, (SI), Z3, Z3
+	VINSERTI32X4    $0x03, (DI), Z3, Z3
+	VBROADCASTI32X4 (DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 (DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 (DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VMOVDQU32       Z3, 768(R10)
+	VMOVDQU32       Z7, 832(R10)
+	VMOVDQU32       Z5, 896(R10)
+	VMOVDQU32       Z6, 960(R10)
+	VBROADCASTI32X4 32(DX), Z3
+	VINSERTI32X4    $0x01, 32(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 32(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 32(DI), Z3, Z3
+	VBROADCASTI32X4 32(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 32(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 32(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VPANDD          Z3, Z0, Z4
+	VPSLLW          $0x02, 768(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 1664(R9)
+	VPANDD          Z7, Z0, Z4
+	VPSLLW          $0x02, 832(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 1728(R9)
+	VPANDD          Z5, Z0, Z4
+	VPSLLW          $0x02, 896(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 1792(R9)
+	VPANDD          Z6, Z0, Z4
+	VPSLLW          $0x02, 960(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 1856(R9)
+	VPSRLW          $0x02, Z3, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSLLW          $0x01, 768(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 2176(R9)
+	VPSRLW          $0x02, Z7, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSLLW          $0x01, 832(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 2240(R9)
+	VPSRLW          $0x02, Z5, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSLLW          $0x01, 896(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 2304(R9)
+	VPSRLW          $0x02, Z6, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSLLW          $0x01, 960(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 2368(R9)
+	VPSRLW          $0x04, Z3, Z4
+	VPANDD          Z0, Z4, Z4
+	VPANDD          768(R10), Z2, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 2688(R9)
+	VPSRLW          $0x04, Z7, Z4
+	VPANDD          Z0, Z4, Z4
+	VPANDD          832(R10), Z2, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 2752(R9)
+	VPSRLW          $0x04, Z5, Z4
+	VPANDD          Z0, Z4, Z4
+	VPANDD          896(R10), Z2, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 2816(R9)
+	VPSRLW          $0x04, Z6, Z4
+	VPANDD          Z0, Z4, Z4
+	VPANDD          960(R10), Z2, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 2880(R9)
+	VPSRLW          $0x06, Z3, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x01, 768(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 3200(R9)
+	VPSRLW          $0x06, Z7, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x01, 832(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 3264(R9)
+	VPSRLW          $0x06, Z5, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x01, 896(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 3328(R9)
+	VPSRLW          $0x06, Z6, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x01, 960(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 3392(R9)
+	VBROADCASTI32X4 64(DX), Z3
+	VINSERTI32X4    $0x01, 64(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 64(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 64(DI), Z3, Z3
+	VBROADCASTI32X4 64(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 64(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 64(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VPANDD          Z3, Z0, Z4
+	VPSRLW          $0x02, 768(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 3712(R9)
+	VPANDD          Z7, Z0, Z4
+	VPSRLW          $0x02, 832(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 3776(R9)
+	VPANDD          Z5, Z0, Z4
+	VPSRLW          $0x02, 896(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 3840(R9)
+	VPANDD          Z6, Z0, Z4
+	VPSRLW          $0x02, 960(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 3904(R9)
+	VPSRLW          $0x02, Z3, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x03, 768(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4224(R9)
+	VPSRLW          $0x02, Z7, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x03, 832(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4288(R9)
+	VPSRLW          $0x02, Z5, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x03, 896(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4352(R9)
+	VPSRLW          $0x02, Z6, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x03, 960(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4416(R9)
+	VPSRLW          $0x04, Z3, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x04, 768(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4736(R9)
+	VPSRLW          $0x04, Z7, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x04, 832(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4800(R9)
+	VPSRLW          $0x04, Z5, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x04, 896(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4864(R9)
+	VPSRLW          $0x04, Z6, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x04, 960(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4928(R9)
+	VPSRLW          $0x06, Z3, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x05, 768(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 5248(R9)
+	VPSRLW          $0x06, Z7, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x05, 832(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 5312(R9)
+	VPSRLW          $0x06, Z5, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x05, 896(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 5376(R9)
+	VPSRLW          $0x06, Z6, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x05, 960(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 5440(R9)
+	VBROADCASTI32X4 16(DX), Z3
+	VINSERTI32X4    $0x01, 16(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 16(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 16(DI), Z3, Z3
+	VBROADCASTI32X4 16(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 16(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 16(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VMOVDQU32       Z3, 768(R10)
+	VMOVDQU32       Z7, 832(R10)
+	VMOVDQU32       Z5, 896(R10)
+	VMOVDQU32       Z6, 960(R10)
+	VBROADCASTI32X4 48(DX), Z3
+	VINSERTI32X4    $0x01, 48(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 48(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 48(DI), Z3, Z3
+	VBROADCASTI32X4 48(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 48(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 48(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VPANDD          Z3, Z0, Z4
+	VPSLLW          $0x02, 768(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 1920(R9)
+	VPANDD          Z7, Z0, Z4
+	VPSLLW          $0x02, 832(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 1984(R9)
+	VPANDD          Z5, Z0, Z4
+	VPSLLW          $0x02, 896(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 2048(R9)
+	VPANDD          Z6, Z0, Z4
+	VPSLLW          $0x02, 960(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 2112(R9)
+	VPSRLW          $0x02, Z3, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSLLW          $0x01, 768(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 2432(R9)
+	VPSRLW          $0x02, Z7, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSLLW          $0x01, 832(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 2496(R9)
+	VPSRLW          $0x02, Z5, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSLLW          $0x01, 896(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 2560(R9)
+	VPSRLW          $0x02, Z6, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSLLW          $0x01, 960(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 2624(R9)
+	VPSRLW          $0x04, Z3, Z4
+	VPANDD          Z0, Z4, Z4
+	VPANDD          768(R10), Z2, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 2944(R9)
+	VPSRLW          $0x04, Z7, Z4
+	VPANDD          Z0, Z4, Z4
+	VPANDD          832(R10), Z2, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 3008(R9)
+	VPSRLW          $0x04, Z5, Z4
+	VPANDD          Z0, Z4, Z4
+	VPANDD          896(R10), Z2, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 3072(R9)
+	VPSRLW          $0x04, Z6, Z4
+	VPANDD          Z0, Z4, Z4
+	VPANDD          960(R10), Z2, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 3136(R9)
+	VPSRLW          $0x06, Z3, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x01, 768(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 3456(R9)
+	VPSRLW          $0x06, Z7, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x01, 832(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 3520(R9)
+	VPSRLW          $0x06, Z5, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x01, 896(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 3584(R9)
+	VPSRLW          $0x06, Z6, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x01, 960(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 3648(R9)
+	VBROADCASTI32X4 80(DX), Z3
+	VINSERTI32X4    $0x01, 80(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 80(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 80(DI), Z3, Z3
+	VBROADCASTI32X4 80(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 80(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 80(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VPANDD          Z3, Z0, Z4
+	VPSRLW          $0x02, 768(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 3968(R9)
+	VPANDD          Z7, Z0, Z4
+	VPSRLW          $0x02, 832(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4032(R9)
+	VPANDD          Z5, Z0, Z4
+	VPSRLW          $0x02, 896(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4096(R9)
+	VPANDD          Z6, Z0, Z4
+	VPSRLW          $0x02, 960(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4160(R9)
+	VPSRLW          $0x02, Z3, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x03, 768(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4480(R9)
+	VPSRLW          $0x02, Z7, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x03, 832(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4544(R9)
+	VPSRLW          $0x02, Z5, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x03, 896(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4608(R9)
+	VPSRLW          $0x02, Z6, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x03, 960(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4672(R9)
+	VPSRLW          $0x04, Z3, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x04, 768(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 4992(R9)
+	VPSRLW          $0x04, Z7, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x04, 832(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 5056(R9)
+	VPSRLW          $0x04, Z5, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x04, 896(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 5120(R9)
+	VPSRLW          $0x04, Z6, Z4
+	VPANDD          Z0, Z4, Z4
+	VPSRLW          $0x04, 960(R10), Z8
+	VPANDD          Z2, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z1, Z4, Z4
+	VMOVDQU32       Z4, 5184(R9)
+	VPSRLW          $0x06, Z3, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x05, 768(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 5504(R9)
+	VPSRLW          $0x06, Z7, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x05, 832(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 5568(R9)
+	VPSRLW          $0x06, Z5, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x05, 896(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 5632(R9)
+	VPSRLW          $0x06, Z6, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x05, 960(R10), Z4
+	VPANDD          Z2, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z1, Z3, Z3
+	VMOVDQU32       Z3, 5696(R9)
+
+group344:
+	MOVQ    tiles+40(FP), R12
+	MOVQ    tileBytes+48(FP), R13
+	ADDQ    R12, R13
+	MOVQ    tileBytes+48(FP), R14
+	ADDQ    R13, R14
+	MOVQ    blocks+32(FP), R15
+	MOVQ    R15, (SP)
+	VPXORD  Z3, Z3, Z3
+	VMOVUPS Z3, (R10)
+	VMOVUPS Z3, 64(R10)
+	VMOVUPS Z3, 128(R10)
+	VMOVUPS Z3, 192(R10)
+	VMOVUPS Z3, 256(R10)
+	VMOVUPS Z3, 320(R10)
+	VMOVUPS Z3, 384(R10)
+	VMOVUPS Z3, 448(R10)
+	VMOVUPS Z3, 512(R10)
+	VMOVUPS Z3, 576(R10)
+	VMOVUPS Z3, 640(R10)
+	VMOVUPS Z3, 704(R10)
+
+block345:
+	MOVQ $0x0000006e, R15
+	CMPQ (SP), $0x01
+	JNE  within346
+	MOVQ $0x00000000, R15
+	CMPQ groups+24(FP), $0x01
+	JE   within346
+	LEAQ 110(CX)(CX*4), R15
+
+within346:
+	ADDQ            R15, DX
+	ADDQ            R15, BX
+	ADDQ            R15, SI
+	ADDQ            R15, DI
+	XCHGQ           R8, R9
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPBROADCASTD    208(R12), Z11
+	VPBROADCASTD    212(R12), Z12
+	VPBROADCASTD    216(R12), Z13
+	VPBROADCASTD    220(R12), Z14
+	VPBROADCASTD    208(R13), Z15
+	VPBROADCASTD    212(R13), Z16
+	VPBROADCASTD    216(R13), Z17
+	VPBROADCASTD    220(R13), Z18
+	VMOVDQU32       1664(R8), Z19
+	VPDPBUSD.BCST   480(R12), Z19, Z11
+	VPDPBUSD.BCST   484(R12), Z19, Z12
+	VPDPBUSD.BCST   488(R12), Z19, Z13
+	VPDPBUSD.BCST   492(R12), Z19, Z14
+	VPDPBUSD.BCST   480(R13), Z19, Z15
+	VPDPBUSD.BCST   484(R13), Z19, Z16
+	VPDPBUSD.BCST   488(R13), Z19, Z17
+	VPDPBUSD.BCST   492(R13), Z19, Z18
+	VMOVDQU32       1728(R8), Z19
+	VPDPBUSD.BCST   496(R12), Z19, Z11
+	VPDPBUSD.BCST   500(R12), Z19, Z12
+	VPDPBUSD.BCST   504(R12), Z19, Z13
+	VPDPBUSD.BCST   508(R12), Z19, Z14
+	VPDPBUSD.BCST   496(R13), Z19, Z15
+	VPDPBUSD.BCST   500(R13), Z19, Z16
+	VPDPBUSD.BCST   504(R13), Z19, Z17
+	VPDPBUSD.BCST   508(R13), Z19, Z18
+	VPBROADCASTD    nibbles<>+0(SB), Z19
+	VPBROADCASTD    bytes48<>+0(SB), Z20
+	VBROADCASTI32X4 92(DX), Z21
+	VINSERTI32X4    $0x01, 92(BX), Z21, Z21
+	VINSERTI32X4    $0x02, 92(SI), Z21, Z21
+	VINSERTI32X4    $0x03, 92(DI), Z21, Z21
+	VMOVDQU32       1792(R8), Z22
+	VPDPBUSD.BCST   512(R12), Z22, Z11
+	VPDPBUSD.BCST   516(R12), Z22, Z12
+	VPDPBUSD.BCST   520(R12), Z22, Z13
+	VPDPBUSD.BCST   524(R12), Z22, Z14
+	VPDPBUSD.BCST   512(R13), Z22, Z15
+	VPDPBUSD.BCST   516(R13), Z22, Z16
+	VPDPBUSD.BCST   520(R13), Z22, Z17
+	VPDPBUSD.BCST   524(R13), Z22, Z18
+	VBROADCASTI32X4 92(DX)(AX*1), Z22
+	VINSERTI32X4    $0x01, 92(BX)(AX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 92(SI)(AX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 92(DI)(AX*1), Z22, Z22
+	VMOVDQU32       1856(R8), Z23
+	VPDPBUSD.BCST   528(R12), Z23, Z11
+	VPDPBUSD.BCST   532(R12), Z23, Z12
+	VPDPBUSD.BCST   536(R12), Z23, Z13
+	VPDPBUSD.BCST   540(R12), Z23, Z14
+	VPDPBUSD.BCST   528(R13), Z23, Z15
+	VPDPBUSD.BCST   532(R13), Z23, Z16
+	VPDPBUSD.BCST   536(R13), Z23, Z17
+	VPDPBUSD.BCST   540(R13), Z23, Z18
+	VBROADCASTI32X4 92(DX)(AX*2), Z23
+	VINSERTI32X4    $0x01, 92(BX)(AX*2), Z23, Z23
+	VINSERTI32X4    $0x02, 92(SI)(AX*2), Z23, Z23
+	VINSERTI32X4    $0x03, 92(DI)(AX*2), Z23, Z23
+	VPSLLD          $0x10, Z11, Z11
+	VPADDD.BCST     336(R12), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     340(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     344(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     348(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     336(R13), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     340(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     344(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     348(R13), Z18, Z18
+	VMOVDQU32       1920(R8), Z24
+	VPDPBUSD.BCST   544(R12), Z24, Z11
+	VPDPBUSD.BCST   548(R12), Z24, Z12
+	VPDPBUSD.BCST   552(R12), Z24, Z13
+	VPDPBUSD.BCST   556(R12), Z24, Z14
+	VPDPBUSD.BCST   544(R13), Z24, Z15
+	VPDPBUSD.BCST   548(R13), Z24, Z16
+	VPDPBUSD.BCST   552(R13), Z24, Z17
+	VPDPBUSD.BCST   556(R13), Z24, Z18
+	VBROADCASTI32X4 92(DX)(CX*1), Z24
+	VINSERTI32X4    $0x01, 92(BX)(CX*1), Z24, Z24
+	VINSERTI32X4    $0x02, 92(SI)(CX*1), Z24, Z24
+	VINSERTI32X4    $0x03, 92(DI)(CX*1), Z24, Z24
+	PREFETCHT1      (R11)
+	PREFETCHT0      110(DX)
+	VMOVDQU32       1984(R8), Z25
+	VPDPBUSD.BCST   560(R12), Z25, Z11
+	VPDPBUSD.BCST   564(R12), Z25, Z12
+	VPDPBUSD.BCST   568(R12), Z25, Z13
+	VPDPBUSD.BCST   572(R12), Z25, Z14
+	VPDPBUSD.BCST   560(R13), Z25, Z15
+	VPDPBUSD.BCST   564(R13), Z25, Z16
+	VPDPBUSD.BCST   568(R13), Z25, Z17
+	VPDPBUSD.BCST   572(R13), Z25, Z18
+	VPUNPCKLDQ      Z22, Z21, Z25
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLDQ      Z24, Z23, Z26
+	VPUNPCKHDQ      Z24, Z23, Z24
+	VPUNPCKLQDQ     Z26, Z25, Z21
+	VPUNPCKHQDQ     Z26, Z25, Z25
+	VPUNPCKLQDQ     Z24, Z22, Z23
+	VPUNPCKHQDQ     Z24, Z22, Z24
+	VMOVDQU32       2048(R8), Z21
+	VPDPBUSD.BCST   576(R12), Z21, Z11
+	VPDPBUSD.BCST   580(R12), Z21, Z12
+	VPDPBUSD.BCST   584(R12), Z21, Z13
+	VPDPBUSD.BCST   588(R12), Z21, Z14
+	VPDPBUSD.BCST   576(R13), Z21, Z15
+	VPDPBUSD.BCST   580(R13), Z21, Z16
+	VPDPBUSD.BCST   584(R13), Z21, Z17
+	VPDPBUSD.BCST   588(R13), Z21, Z18
+	VPANDD          Z25, Z19, Z21
+	VPSLLW          $0x04, Z24, Z22
+	VPANDD          Z20, Z22, Z22
+	VPORD           Z22, Z21, Z21
+	VPANDD          Z23, Z19, Z22
+	VPSLLW          $0x02, Z24, Z26
+	VPANDD          Z20, Z26, Z26
+	VPORD           Z26, Z22, Z22
+	VPSRLW          $0x04, Z25, Z25
+	VPANDD          Z19, Z25, Z25
+	VPANDD          Z24, Z20, Z26
+	VPORD           Z26, Z25, Z25
+	VPSRLW          $0x04, Z23, Z23
+	VPANDD          Z19, Z23, Z23
+	VPSRLW          $0x02, Z24, Z19
+	VPANDD          Z20, Z19, Z19
+	VPORD           Z19, Z23, Z23
+	VPBROADCASTD    bytes224<>+0(SB), Z19
+	VPADDB          Z19, Z21, Z21
+	VPADDB          Z19, Z22, Z22
+	VPADDB          Z19, Z25, Z25
+	VPADDB          Z19, Z23, Z23
+	VPXORD          Y19, Y19, Y19
+	VPINSRW         $0x00, 108(DX), X19, X19
+	VPINSRW         $0x01, 108(DX)(AX*1), X19, X19
+	VPINSRW         $0x02, 108(DX)(AX*2), X19, X19
+	VPINSRW         $0x03, 108(DX)(CX*1), X19, X19
+	VMOVDQU32       2112(R8), Z20
+	VPDPBUSD.BCST   592(R12), Z20, Z11
+	VPDPBUSD.BCST   596(R12), Z20, Z12
+	VPDPBUSD.BCST   600(R12), Z20, Z13
+	VPDPBUSD.BCST   604(R12), Z20, Z14
+	VPDPBUSD.BCST   592(R13), Z20, Z15
+	VPDPBUSD.BCST   596(R13), Z20, Z16
+	VPDPBUSD.BCST   600(R13), Z20, Z17
+	VPDPBUSD.BCST   604(R13), Z20, Z18
+	VPINSRW         $0x04, 108(BX), X19, X19
+	VPINSRW         $0x05, 108(BX)(AX*1), X19, X19
+	VPINSRW         $0x06, 108(BX)(AX*2), X19, X19
+	VPINSRW         $0x07, 108(BX)(CX*1), X19, X19
+	VMOVDQU32       (R8), Z20
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z20, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z20, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z20, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z20, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z20, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z20, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z20, Z9
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z20, Z10
+	VPBROADCASTD    224(R12), Z12
+	VPBROADCASTD    228(R12), Z13
+	VPBROADCASTD    232(R12), Z14
+	VPBROADCASTD    236(R12), Z15
+	VPBROADCASTD    224(R13), Z16
+	VPBROADCASTD    228(R13), Z17
+	VPBROADCASTD    232(R13), Z18
+	VPBROADCASTD    236(R13), Z20
+	VMOVDQU32       2176(R8), Z11
+	VPDPBUSD.BCST   608(R12), Z11, Z12
+	VPDPBUSD.BCST   612(R12), Z11, Z13
+	VPDPBUSD.BCST   616(R12), Z11, Z14
+	VPDPBUSD.BCST   620(R12), Z11, Z15
+	VPDPBUSD.BCST   608(R13), Z11, Z16
+	VPDPBUSD.BCST   612(R13), Z11, Z17
+	VPDPBUSD.BCST   616(R13), Z11, Z18
+	VPDPBUSD.BCST   620(R13), Z11, Z20
+	VMOVDQU32       2240(R8), Z11
+	VPDPBUSD.BCST   624(R12), Z11, Z12
+	VPDPBUSD.BCST   628(R12), Z11, Z13
+	VPDPBUSD.BCST   632(R12), Z11, Z14
+	VPDPBUSD.BCST   636(R12), Z11, Z15
+	VPDPBUSD.BCST   624(R13), Z11, Z16
+	VPDPBUSD.BCST   628(R13), Z11, Z17
+	VPDPBUSD.BCST   632(R13), Z11, Z18
+	VPDPBUSD.BCST   636(R13), Z11, Z20
+	VPXORD          X11, X11, X11
+	VPINSRW         $0x00, 108(SI), X11, X11
+	VPINSRW         $0x01, 108(SI)(AX*1), X11, X11
+	VPINSRW         $0x02, 108(SI)(AX*2), X11, X11
+	VPINSRW         $0x03, 108(SI)(CX*1), X11, X11
+	PREFETCHT1      64(R11)
+	PREFETCHT0      110(DX)(AX*1)
+	VMOVDQU32       2304(R8), Z24
+	VPDPBUSD.BCST   640(R12), Z24, Z12
+	VPDPBUSD.BCST   644(R12), Z24, Z13
+	VPDPBUSD.BCST   648(R12), Z24, Z14
+	VPDPBUSD.BCST   652(R12), Z24, Z15
+	VPDPBUSD.BCST   640(R13), Z24, Z16
+	VPDPBUSD.BCST   644(R13), Z24, Z17
+	VPDPBUSD.BCST   648(R13), Z24, Z18
+	VPDPBUSD.BCST   652(R13), Z24, Z20
+	VPINSRW         $0x04, 108(DI), X11, X11
+	VPINSRW         $0x05, 108(DI)(AX*1), X11, X11
+	VPINSRW         $0x06, 108(DI)(AX*2), X11, X11
+	VPINSRW         $0x07, 108(DI)(CX*1), X11, X11
+	VMOVDQU32       2368(R8), Z24
+	VPDPBUSD.BCST   656(R12), Z24, Z12
+	VPDPBUSD.BCST   660(R12), Z24, Z13
+	VPDPBUSD.BCST   664(R12), Z24, Z14
+	VPDPBUSD.BCST   668(R12), Z24, Z15
+	VPDPBUSD.BCST   656(R13), Z24, Z16
+	VPDPBUSD.BCST   660(R13), Z24, Z17
+	VPDPBUSD.BCST   664(R13), Z24, Z18
+	VPDPBUSD.BCST   668(R13), Z24, Z20
+	VINSERTI32X4    $0x01, X11, Y19, Y19
+	VCVTPH2PS       Y19, Z11
+	VMOVUPS         Z11, 1536(R9)
+	VPSHUFB         order0_2_0_1<>+0(SB), Z21, Z11
+	VPSRAW          $0x08, Z11, Z11
+	VMOVDQU32       Z11, (R9)
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     352(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     356(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     360(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     364(R12), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     352(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     356(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     360(R13), Z18, Z18
+	VPSLLD          $0x10, Z20, Z20
+	VPADDD.BCST     364(R13), Z20, Z20
+	VMOVDQU32       2432(R8), Z11
+	VPDPBUSD.BCST   672(R12), Z11, Z12
+	VPDPBUSD.BCST   676(R12), Z11, Z13
+	VPDPBUSD.BCST   680(R12), Z11, Z14
+	VPDPBUSD.BCST   684(R12), Z11, Z15
+	VPDPBUSD.BCST   672(R13), Z11, Z16
+	VPDPBUSD.BCST   676(R13), Z11, Z17
+	VPDPBUSD.BCST   680(R13), Z11, Z18
+	VPDPBUSD.BCST   684(R13), Z11, Z20
+	VPSHUFB         order0_4_0_3<>+0(SB), Z21, Z11
+	VPSRAW          $0x08, Z11, Z11
+	VMOVDQU32       Z11, 64(R9)
+	VMOVDQU32       2496(R8), Z11
+	VPDPBUSD.BCST   688(R12), Z11, Z12
+	VPDPBUSD.BCST   692(R12), Z11, Z13
+	VPDPBUSD.BCST   696(R12), Z11, Z14
+	VPDPBUSD.BCST   700(R12), Z11, Z15
+	VPDPBUSD.BCST   688(R13), Z11, Z16
+	VPDPBUSD.BCST   692(R13), Z11, Z17
+	VPDPBUSD.BCST   696(R13), Z11, Z18
+	VPDPBUSD.BCST   700(R13), Z11, Z20
+	VPSHUFB         order0_2_0_1<>+0(SB), Z22, Z11
+	VPSRAW          $0x08, Z11, Z11
+	VMOVDQU32       Z11, 128(R9)
+	PREFETCHT1      128(R11)
+	PREFETCHT0      110(DX)(AX*2)
+	VMOVDQU32       2560(R8), Z11
+	VPDPBUSD.BCST   704(R12), Z11, Z12
+	VPDPBUSD.BCST   708(R12), Z11, Z13
+	VPDPBUSD.BCST   712(R12), Z11, Z14
+	VPDPBUSD.BCST   716(R12), Z11, Z15
+	VPDPBUSD.BCST   704(R13), Z11, Z16
+	VPDPBUSD.BCST   708(R13), Z11, Z17
+	VPDPBUSD.BCST   712(R13), Z11, Z18
+	VPDPBUSD.BCST   716(R13), Z11, Z20
+	VPSHUFB         order0_4_0_3<>+0(SB), Z22, Z11
+	VPSRAW          $0x08, Z11, Z11
+	VMOVDQU32       Z11, 192(R9)
+	VMOVDQU32       2624(R8), Z11
+	VPDPBUSD.BCST   720(R12), Z11, Z12
+	VPDPBUSD.BCST   724(R12), Z11, Z13
+	VPDPBUSD.BCST   728(R12), Z11, Z14
+	VPDPBUSD.BCST   732(R12), Z11, Z15
+	VPDPBUSD.BCST   720(R13), Z11, Z16
+	VPDPBUSD.BCST   724(R13), Z11, Z17
+	VPDPBUSD.BCST   728(R13), Z11, Z18
+	VPDPBUSD.BCST   732(R13), Z11, Z20
+	VPSHUFB         order0_2_0_1<>+0(SB), Z25, Z11
+	VPSRAW          $0x08, Z11, Z11
+	VMOVDQU32       Z11, 256(R9)
+	VMOVDQU32       64(R8), Z11
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z11, Z3
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z11, Z4
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z11, Z5
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z11, Z6
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z11, Z7
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z11, Z8
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z11, Z9
+	VPXORD.BCST     half<>+0(SB), Z20, Z20
+	VPDPWSSD        Z20, Z11, Z10
+	VPBROADCASTD    240(R12), Z11
+	VPBROADCASTD    244(R12), Z12
+	VPBROADCASTD    248(R12), Z13
+	VPBROADCASTD    252(R12), Z14
+	VPBROADCASTD    240(R13), Z15
+	VPBROADCASTD    244(R13), Z16
+	VPBROADCASTD    248(R13), Z17
+	VPBROADCASTD    252(R13), Z18
+	VMOVDQU32       2688(R8), Z19
+	VPDPBUSD.BCST   736(R12), Z19, Z11
+	VPDPBUSD.BCST   740(R12), Z19, Z12
+	VPDPBUSD.BCST   744(R12), Z19, Z13
+	VPDPBUSD.BCST   748(R12), Z19, Z14
+	VPDPBUSD.BCST   736(R13), Z19, Z15
+	VPDPBUSD.BCST   740(R13), Z19, Z16
+	VPDPBUSD.BCST   744(R13), Z19, Z17
+	VPDPBUSD.BCST   748(R13), Z19, Z18
+	VPSHUFB         order0_4_0_3<>+0(SB), Z25, Z19
+	VPSRAW          $0x08, Z19, Z19
+	VMOVDQU32       Z19, 320(R9)
+	VMOVDQU32       2752(R8), Z19
+	VPDPBUSD.BCST   752(R12), Z19, Z11
+	VPDPBUSD.BCST   756(R12), Z19, Z12
+	VPDPBUSD.BCST   760(R12), Z19, Z13
+	VPDPBUSD.BCST   764(R12), Z19, Z14
+	VPDPBUSD.BCST   752(R13), Z19, Z15
+	VPDPBUSD.BCST   756(R13), Z19, Z16
+	VPDPBUSD.BCST   760(R13), Z19, Z17
+	VPDPBUSD.BCST   764(R13), Z19, Z18
+	VMOVDQU32       2816(R8), Z19
+	VPDPBUSD.BCST   768(R12), Z19, Z11
+	VPDPBUSD.BCST   772(R12), Z19, Z12
+	VPDPBUSD.BCST   776(R12), Z19, Z13
+	VPDPBUSD.BCST   780(R12), Z19, Z14
+	VPDPBUSD.BCST   768(R13), Z19, Z15
+	VPDPBUSD.BCST   772(R13), Z19, Z16
+	VPDPBUSD.BCST   776(R13), Z19, Z17
+	VPDPBUSD.BCST   780(R13), Z19, Z18
+	VPSHUFB         order0_2_0_1<>+0(SB), Z23, Z19
+	VPSRAW          $0x08, Z19, Z19
+	VMOVDQU32       Z19, 384(R9)
+	PREFETCHT1      192(R11)
+	PREFETCHT0      110(DX)(CX*1)
+	VMOVDQU32       2880(R8), Z19
+	VPDPBUSD.BCST   784(R12), Z19, Z11
+	VPDPBUSD.BCST   788(R12), Z19, Z12
+	VPDPBUSD.BCST   792(R12), Z19, Z13
+	VPDPBUSD.BCST   796(R12), Z19, Z14
+	VPDPBUSD.BCST   784(R13), Z19, Z15
+	VPDPBUSD.BCST   788(R13), Z19, Z16
+	VPDPBUSD.BCST   792(R13), Z19, Z17
+	VPDPBUSD.BCST   796(R13), Z19, Z18
+	VPSHUFB         order0_4_0_3<>+0(SB), Z23, Z19
+	VPSRAW          $0x08, Z19, Z19
+	VMOVDQU32       Z19, 448(R9)
+	VPSLLD          $0x10, Z11, Z11
+	VPADDD.BCST     368(R12), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     372(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     376(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     380(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     368(R13), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     372(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     376(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     380(R13), Z18, Z18
+	VMOVDQU32       2944(R8), Z19
+	VPDPBUSD.BCST   800(R12), Z19, Z11
+	VPDPBUSD.BCST   804(R12), Z19, Z12
+	VPDPBUSD.BCST   808(R12), Z19, Z13
+	VPDPBUSD.BCST   812(R12), Z19, Z14
+	VPDPBUSD.BCST   800(R13), Z19, Z15
+	VPDPBUSD.BCST   804(R13), Z19, Z16
+	VPDPBUSD.BCST   808(R13), Z19, Z17
+	VPDPBUSD.BCST   812(R13), Z19, Z18
+	VMOVDQU32       3008(R8), Z19
+	VPDPBUSD.BCST   816(R12), Z19, Z11
+	VPDPBUSD.BCST   820(R12), Z19, Z12
+	VPDPBUSD.BCST   824(R12), Z19, Z13
+	VPDPBUSD.BCST   828(R12), Z19, Z14
+	VPDPBUSD.BCST   816(R13), Z19, Z15
+	VPDPBUSD.BCST   820(R13), Z19, Z16
+	VPDPBUSD.BCST   824(R13), Z19, Z17
+	VPDPBUSD.BCST   828(R13), Z19, Z18
+	VBROADCASTI32X4 (DX), Z19
+	VINSERTI32X4    $0x01, (BX), Z19, Z19
+	VINSERTI32X4    $0x02, (SI), Z19, Z19
+	VINSERTI32X4    $0x03, (DI), Z19, Z19
+	VMOVDQU32       3072(R8), Z20
+	VPDPBUSD.BCST   832(R12), Z20, Z11
+	VPDPBUSD.BCST   836(R12), Z20, Z12
+	VPDPBUSD.BCST   840(R12), Z20, Z13
+	VPDPBUSD.BCST   844(R12), Z20, Z14
+	VPDPBUSD.BCST   832(R13), Z20, Z15
+	VPDPBUSD.BCST   836(R13), Z20, Z16
+	VPDPBUSD.BCST   840(R13), Z20, Z17
+	VPDPBUSD.BCST   844(R13), Z20, Z18
+	VBROADCASTI32X4 (DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z20, Z20
+	PREFETCHT1      256(R11)
+	PREFETCHT0      110(BX)
+	VMOVDQU32       3136(R8), Z21
+	VPDPBUSD.BCST   848(R12), Z21, Z11
+	VPDPBUSD.BCST   852(R12), Z21, Z12
+	VPDPBUSD.BCST   856(R12), Z21, Z13
+	VPDPBUSD.BCST   860(R12), Z21, Z14
+	VPDPBUSD.BCST   848(R13), Z21, Z15
+	VPDPBUSD.BCST   852(R13), Z21, Z16
+	VPDPBUSD.BCST   856(R13), Z21, Z17
+	VPDPBUSD.BCST   860(R13), Z21, Z18
+	VBROADCASTI32X4 (DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z21, Z21
+	VMOVDQU32       128(R8), Z22
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z22, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z22, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z22, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z22, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z22, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z22, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z22, Z9
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z22, Z10
+	VPBROADCASTD    256(R12), Z11
+	VPBROADCASTD    260(R12), Z12
+	VPBROADCASTD    264(R12), Z13
+	VPBROADCASTD    268(R12), Z14
+	VPBROADCASTD    256(R13), Z15
+	VPBROADCASTD    260(R13), Z16
+	VPBROADCASTD    264(R13), Z17
+	VPBROADCASTD    268(R13), Z18
+	VMOVDQU32       3200(R8), Z22
+	VPDPBUSD.BCST   864(R12), Z22, Z11
+	VPDPBUSD.BCST   868(R12), Z22, Z12
+	VPDPBUSD.BCST   872(R12), Z22, Z13
+	VPDPBUSD.BCST   876(R12), Z22, Z14
+	VPDPBUSD.BCST   864(R13), Z22, Z15
+	VPDPBUSD.BCST   868(R13), Z22, Z16
+	VPDPBUSD.BCST   872(R13), Z22, Z17
+	VPDPBUSD.BCST   876(R13), Z22, Z18
+	VBROADCASTI32X4 (DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z22, Z22
+	VMOVDQU32       3264(R8), Z23
+	VPDPBUSD.BCST   880(R12), Z23, Z11
+	VPDPBUSD.BCST   884(R12), Z23, Z12
+	VPDPBUSD.BCST   888(R12), Z23, Z13
+	VPDPBUSD.BCST   892(R12), Z23, Z14
+	VPDPBUSD.BCST   880(R13), Z23, Z15
+	VPDPBUSD.BCST   884(R13), Z23, Z16
+	VPDPBUSD.BCST   888(R13), Z23, Z17
+	VPDPBUSD.BCST   892(R13), Z23, Z18
+	VMOVDQU32       3328(R8), Z23
+	VPDPBUSD.BCST   896(R12), Z23, Z11
+	VPDPBUSD.BCST   900(R12), Z23, Z12
+	VPDPBUSD.BCST   904(R12), Z23, Z13
+	VPDPBUSD.BCST   908(R12), Z23, Z14
+	VPDPBUSD.BCST   896(R13), Z23, Z15
+	VPDPBUSD.BCST   900(R13), Z23, Z16
+	VPDPBUSD.BCST   904(R13), Z23, Z17
+	VPDPBUSD.BCST   908(R13), Z23, Z18
+	VPUNPCKLDQ      Z20, Z19, Z23
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLDQ      Z22, Z21, Z24
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z24, Z23, Z19
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	VMOVDQU32       3392(R8), Z20
+	VPDPBUSD.BCST   912(R12), Z20, Z11
+	VPDPBUSD.BCST   916(R12), Z20, Z12
+	VPDPBUSD.BCST   920(R12), Z20, Z13
+	VPDPBUSD.BCST   924(R12), Z20, Z14
+	VPDPBUSD.BCST   912(R13), Z20, Z15
+	VPDPBUSD.BCST   916(R13), Z20, Z16
+	VPDPBUSD.BCST   920(R13), Z20, Z17
+	VPDPBUSD.BCST   924(R13), Z20, Z18
+	VMOVDQU32       Z19, 768(R10)
+	VMOVDQU32       Z23, 832(R10)
+	VMOVDQU32       Z21, 896(R10)
+	VMOVDQU32       Z22, 960(R10)
+	VBROADCASTI32X4 32(DX), Z19
+	VINSERTI32X4    $0x01, 32(BX), Z19, Z19
+	VINSERTI32X4    $0x02, 32(SI), Z19, Z19
+	VINSERTI32X4    $0x03, 32(DI), Z19, Z19
+	PREFETCHT1      320(R11)
+	PREFETCHT0      110(BX)(AX*1)
+	VPSLLD          $0x10, Z11, Z11
+	VPADDD.BCST     384(R12), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     388(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     392(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     396(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     384(R13), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     388(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     392(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     396(R13), Z18, Z18
+	VMOVDQU32       3456(R8), Z20
+	VPDPBUSD.BCST   928(R12), Z20, Z11
+	VPDPBUSD.BCST   932(R12), Z20, Z12
+	VPDPBUSD.BCST   936(R12), Z20, Z13
+	VPDPBUSD.BCST   940(R12), Z20, Z14
+	VPDPBUSD.BCST   928(R13), Z20, Z15
+	VPDPBUSD.BCST   932(R13), Z20, Z16
+	VPDPBUSD.BCST   936(R13), Z20, Z17
+	VPDPBUSD.BCST   940(R13), Z20, Z18
+	VBROADCASTI32X4 32(DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z20, Z20
+	VMOVDQU32       3520(R8), Z21
+	VPDPBUSD.BCST   944(R12), Z21, Z11
+	VPDPBUSD.BCST   948(R12), Z21, Z12
+	VPDPBUSD.BCST   952(R12), Z21, Z13
+	VPDPBUSD.BCST   956(R12), Z21, Z14
+	VPDPBUSD.BCST   944(R13), Z21, Z15
+	VPDPBUSD.BCST   948(R13), Z21, Z16
+	VPDPBUSD.BCST   952(R13), Z21, Z17
+	VPDPBUSD.BCST   956(R13), Z21, Z18
+	VBROADCASTI32X4 32(DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z21, Z21
+	VMOVDQU32       3584(R8), Z22
+	VPDPBUSD.BCST   960(R12), Z22, Z11
+	VPDPBUSD.BCST   964(R12), Z22, Z12
+	VPDPBUSD.BCST   968(R12), Z22, Z13
+	VPDPBUSD.BCST   972(R12), Z22, Z14
+	VPDPBUSD.BCST   960(R13), Z22, Z15
+	VPDPBUSD.BCST   964(R13), Z22, Z16
+	VPDPBUSD.BCST   968(R13), Z22, Z17
+	VPDPBUSD.BCST   972(R13), Z22, Z18
+	VBROADCASTI32X4 32(DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z22, Z22
+	VMOVDQU32       3648(R8), Z23
+	VPDPBUSD.BCST   976(R12), Z23, Z11
+	VPDPBUSD.BCST   980(R12), Z23, Z12
+	VPDPBUSD.BCST   984(R12), Z23, Z13
+	VPDPBUSD.BCST   988(R12), Z23, Z14
+	VPDPBUSD.BCST   976(R13), Z23, Z15
+	VPDPBUSD.BCST   980(R13), Z23, Z16
+	VPDPBUSD.BCST   984(R13), Z23, Z17
+	VPDPBUSD.BCST   988(R13), Z23, Z18
+	VPUNPCKLDQ      Z20, Z19, Z23
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLDQ      Z22, Z21, Z24
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z24, Z23, Z19
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	PREFETCHT1      384(R11)
+	PREFETCHT0      110(BX)(AX*2)
+	VMOVDQU32       192(R8), Z20
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z20, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z20, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z20, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z20, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z20, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z20, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z20, Z9
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z20, Z10
+	VPBROADCASTD    272(R12), Z11
+	VPBROADCASTD    276(R12), Z12
+	VPBROADCASTD    280(R12), Z13
+	VPBROADCASTD    284(R12), Z14
+	VPBROADCASTD    272(R13), Z15
+	VPBROADCASTD    276(R13), Z16
+	VPBROADCASTD    280(R13), Z17
+	VPBROADCASTD    284(R13), Z18
+	VMOVDQU32       3712(R8), Z20
+	VPDPBUSD.BCST   992(R12), Z20, Z11
+	VPDPBUSD.BCST   996(R12), Z20, Z12
+	VPDPBUSD.BCST   1000(R12), Z20, Z13
+	VPDPBUSD.BCST   1004(R12), Z20, Z14
+	VPDPBUSD.BCST   992(R13), Z20, Z15
+	VPDPBUSD.BCST   996(R13), Z20, Z16
+	VPDPBUSD.BCST   1000(R13), Z20, Z17
+	VPDPBUSD.BCST   1004(R13), Z20, Z18
+	VPANDD          Z19, Z0, Z20
+	VPSLLW          $0x02, 768(R10), Z24
+	VPANDD          Z2, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 1664(R9)
+	VMOVDQU32       3776(R8), Z20
+	VPDPBUSD.BCST   1008(R12), Z20, Z11
+	VPDPBUSD.BCST   1012(R12), Z20, Z12
+	VPDPBUSD.BCST   1016(R12), Z20, Z13
+	VPDPBUSD.BCST   1020(R12), Z20, Z14
+	VPDPBUSD.BCST   1008(R13), Z20, Z15
+	VPDPBUSD.BCST   1012(R13), Z20, Z16
+	VPDPBUSD.BCST   1016(R13), Z20, Z17
+	VPDPBUSD.BCST   1020(R13), Z20, Z18
+	VPANDD          Z23, Z0, Z20
+	VPSLLW          $0x02, 832(R10), Z24
+	VPANDD          Z2, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 1728(R9)
+	VMOVDQU32       3840(R8), Z20
+	VPDPBUSD.BCST   1024(R12), Z20, Z11
+	VPDPBUSD.BCST   1028(R12), Z20, Z12
+	VPDPBUSD.BCST   1032(R12), Z20, Z13
+	VPDPBUSD.BCST   1036(R12), Z20, Z14
+	VPDPBUSD.BCST   1024(R13), Z20, Z15
+	VPDPBUSD.BCST   1028(R13), Z20, Z16
+	VPDPBUSD.BCST   1032(R13), Z20, Z17
+	VPDPBUSD.BCST   1036(R13), Z20, Z18
+	VMOVDQU32       3904(R8), Z20
+	VPDPBUSD.BCST   1040(R12), Z20, Z11
+	VPDPBUSD.BCST   1044(R12), Z20, Z12
+	VPDPBUSD.BCST   1048(R12), Z20, Z13
+	VPDPBUSD.BCST   1052(R12), Z20, Z14
+	VPDPBUSD.BCST   1040(R13), Z20, Z15
+	VPDPBUSD.BCST   1044(R13), Z20, Z16
+	VPDPBUSD.BCST   1048(R13), Z20, Z17
+	VPDPBUSD.BCST   1052(R13), Z20, Z18
+	VPANDD          Z21, Z0, Z20
+	VPSLLW          $0x02, 896(R10), Z24
+	VPANDD          Z2, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 1792(R9)
+	VPSLLD          $0x10, Z11, Z11
+	VPADDD.BCST     400(R12), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     404(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     408(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     412(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     400(R13), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     404(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     408(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     412(R13), Z18, Z18
+	VMOVDQU32       3968(R8), Z20
+	VPDPBUSD.BCST   1056(R12), Z20, Z11
+	VPDPBUSD.BCST   1060(R12), Z20, Z12
+	VPDPBUSD.BCST   1064(R12), Z20, Z13
+	VPDPBUSD.BCST   1068(R12), Z20, Z14
+	VPDPBUSD.BCST   1056(R13), Z20, Z15
+	VPDPBUSD.BCST   1060(R13), Z20, Z16
+	VPDPBUSD.BCST   1064(R13), Z20, Z17
+	VPDPBUSD.BCST   1068(R13), Z20, Z18
+	VPANDD          Z22, Z0, Z20
+	VPSLLW          $0x02, 960(R10), Z24
+	VPANDD          Z2, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 1856(R9)
+	PREFETCHT1      448(R11)
+	PREFETCHT0      110(BX)(CX*1)
+	VMOVDQU32       4032(R8), Z20
+	VPDPBUSD.BCST   1072(R12), Z20, Z11
+	VPDPBUSD.BCST   1076(R12), Z20, Z12
+	VPDPBUSD.BCST   1080(R12), Z20, Z13
+	VPDPBUSD.BCST   1084(R12), Z20, Z14
+	VPDPBUSD.BCST   1072(R13), Z20, Z15
+	VPDPBUSD.BCST   1076(R13), Z20, Z16
+	VPDPBUSD.BCST   1080(R13), Z20, Z17
+	VPDPBUSD.BCST   1084(R13), Z20, Z18
+	VPSRLW          $0x02, Z19, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSLLW          $0x01, 768(R10), Z24
+	VPANDD          Z2, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 2176(R9)
+	VMOVDQU32       4096(R8), Z20
+	VPDPBUSD.BCST   1088(R12), Z20, Z11
+	VPDPBUSD.BCST   1092(R12), Z20, Z12
+	VPDPBUSD.BCST   1096(R12), Z20, Z13
+	VPDPBUSD.BCST   1100(R12), Z20, Z14
+	VPDPBUSD.BCST   1088(R13), Z20, Z15
+	VPDPBUSD.BCST   1092(R13), Z20, Z16
+	VPDPBUSD.BCST   1096(R13), Z20, Z17
+	VPDPBUSD.BCST   1100(R13), Z20, Z18
+	VPSRLW          $0x02, Z23, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSLLW          $0x01, 832(R10), Z24
+	VPANDD          Z2, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 2240(R9)
+	VMOVDQU32       4160(R8), Z20
+	VPDPBUSD.BCST   1104(R12), Z20, Z11
+	VPDPBUSD.BCST   1108(R12), Z20, Z12
+	VPDPBUSD.BCST   1112(R12), Z20, Z13
+	VPDPBUSD.BCST   1116(R12), Z20, Z14
+	VPDPBUSD.BCST   1104(R13), Z20, Z15
+	VPDPBUSD.BCST   1108(R13), Z20, Z16
+	VPDPBUSD.BCST   1112(R13), Z20, Z17
+	VPDPBUSD.BCST   1116(R13), Z20, Z18
+	VPSRLW          $0x02, Z21, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSLLW          $0x01, 896(R10), Z24
+	VPANDD          Z2, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 2304(R9)
+	VMOVDQU32       256(R8), Z20
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z20, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z20, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z20, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z20, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z20, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z20, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z20, Z9
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z20, Z10
+	VPBROADCASTD    288(R12), Z11
+	VPBROADCASTD    292(R12), Z12
+	VPBROADCASTD    296(R12), Z13
+	VPBROADCASTD    300(R12), Z14
+	VPBROADCASTD    288(R13), Z15
+	VPBROADCASTD    292(R13), Z16
+	VPBROADCASTD    296(R13), Z17
+	VPBROADCASTD    300(R13), Z18
+	VMOVDQU32       4224(R8), Z20
+	VPDPBUSD.BCST   1120(R12), Z20, Z11
+	VPDPBUSD.BCST   1124(R12), Z20, Z12
+	VPDPBUSD.BCST   1128(R12), Z20, Z13
+	VPDPBUSD.BCST   1132(R12), Z20, Z14
+	VPDPBUSD.BCST   1120(R13), Z20, Z15
+	VPDPBUSD.BCST   1124(R13), Z20, Z16
+	VPDPBUSD.BCST   1128(R13), Z20, Z17
+	VPDPBUSD.BCST   1132(R13), Z20, Z18
+	VPSRLW          $0x02, Z22, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSLLW          $0x01, 960(R10), Z24
+	VPANDD          Z2, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 2368(R9)
+	VMOVDQU32       4288(R8), Z20
+	VPDPBUSD.BCST   1136(R12), Z20, Z11
+	VPDPBUSD.BCST   1140(R12), Z20, Z12
+	VPDPBUSD.BCST   1144(R12), Z20, Z13
+	VPDPBUSD.BCST   1148(R12), Z20, Z14
+	VPDPBUSD.BCST   1136(R13), Z20, Z15
+	VPDPBUSD.BCST   1140(R13), Z20, Z16
+	VPDPBUSD.BCST   1144(R13), Z20, Z17
+	VPDPBUSD.BCST   1148(R13), Z20, Z18
+	VPSRLW          $0x04, Z19, Z20
+	VPANDD          Z0, Z20, Z20
+	VPANDD          768(R10), Z2, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 2688(R9)
+	PREFETCHT1      512(R11)
+	PREFETCHT0      110(SI)
+	VMOVDQU32       4352(R8), Z20
+	VPDPBUSD.BCST   1152(R12), Z20, Z11
+	VPDPBUSD.BCST   1156(R12), Z20, Z12
+	VPDPBUSD.BCST   1160(R12), Z20, Z13
+	VPDPBUSD.BCST   1164(R12), Z20, Z14
+	VPDPBUSD.BCST   1152(R13), Z20, Z15
+	VPDPBUSD.BCST   1156(R13), Z20, Z16
+	VPDPBUSD.BCST   1160(R13), Z20, Z17
+	VPDPBUSD.BCST   1164(R13), Z20, Z18
+	VMOVDQU32       4416(R8), Z20
+	VPDPBUSD.BCST   1168(R12), Z20, Z11
+	VPDPBUSD.BCST   1172(R12), Z20, Z12
+	VPDPBUSD.BCST   1176(R12), Z20, Z13
+	VPDPBUSD.BCST   1180(R12), Z20, Z14
+	VPDPBUSD.BCST   1168(R13), Z20, Z15
+	VPDPBUSD.BCST   1172(R13), Z20, Z16
+	VPDPBUSD.BCST   1176(R13), Z20, Z17
+	VPDPBUSD.BCST   1180(R13), Z20, Z18
+	VPSRLW          $0x04, Z23, Z20
+	VPANDD          Z0, Z20, Z20
+	VPANDD          832(R10), Z2, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 2752(R9)
+	VPSLLD          $0x10, Z11, Z11
+	VPADDD.BCST     416(R12), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     420(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     424(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     428(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     416(R13), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     420(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     424(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     428(R13), Z18, Z18
+	VMOVDQU32       4480(R8), Z20
+	VPDPBUSD.BCST   1184(R12), Z20, Z11
+	VPDPBUSD.BCST   1188(R12), Z20, Z12
+	VPDPBUSD.BCST   1192(R12), Z20, Z13
+	VPDPBUSD.BCST   1196(R12), Z20, Z14
+	VPDPBUSD.BCST   1184(R13), Z20, Z15
+	VPDPBUSD.BCST   1188(R13), Z20, Z16
+	VPDPBUSD.BCST   1192(R13), Z20, Z17
+	VPDPBUSD.BCST   1196(R13), Z20, Z18
+	VPSRLW          $0x04, Z21, Z20
+	VPANDD          Z0, Z20, Z20
+	VPANDD          896(R10), Z2, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 2816(R9)
+	VMOVDQU32       4544(R8), Z20
+	VPDPBUSD.BCST   1200(R12), Z20, Z11
+	VPDPBUSD.BCST   1204(R12), Z20, Z12
+	VPDPBUSD.BCST   1208(R12), Z20, Z13
+	VPDPBUSD.BCST   1212(R12), Z20, Z14
+	VPDPBUSD.BCST   1200(R13), Z20, Z15
+	VPDPBUSD.BCST   1204(R13), Z20, Z16
+	VPDPBUSD.BCST   1208(R13), Z20, Z17
+	VPDPBUSD.BCST   1212(R13), Z20, Z18
+	VPSRLW          $0x04, Z22, Z20
+	VPANDD          Z0, Z20, Z20
+	VPANDD          960(R10), Z2, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 2880(R9)
+	PREFETCHT1      576(R11)
+	PREFETCHT0      110(SI)(AX*1)
+	VMOVDQU32       4608(R8), Z20
+	VPDPBUSD.BCST   1216(R12), Z20, Z11
+	VPDPBUSD.BCST   1220(R12), Z20, Z12
+	VPDPBUSD.BCST   1224(R12), Z20, Z13
+	VPDPBUSD.BCST   1228(R12), Z20, Z14
+	VPDPBUSD.BCST   1216(R13), Z20, Z15
+	VPDPBUSD.BCST   1220(R13), Z20, Z16
+	VPDPBUSD.BCST   1224(R13), Z20, Z17
+	VPDPBUSD.BCST   1228(R13), Z20, Z18
+	VPSRLW          $0x06, Z19, Z19
+	VPANDD          Z0, Z19, Z19
+	VPSRLW          $0x01, 768(R10), Z20
+	VPANDD          Z2, Z20, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z1, Z19, Z19
+	VMOVDQU32       Z19, 3200(R9)
+	VMOVDQU32       4672(R8), Z19
+	VPDPBUSD.BCST   1232(R12), Z19, Z11
+	VPDPBUSD.BCST   1236(R12), Z19, Z12
+	VPDPBUSD.BCST   1240(R12), Z19, Z13
+	VPDPBUSD.BCST   1244(R12), Z19, Z14
+	VPDPBUSD.BCST   1232(R13), Z19, Z15
+	VPDPBUSD.BCST   1236(R13), Z19, Z16
+	VPDPBUSD.BCST   1240(R13), Z19, Z17
+	VPDPBUSD.BCST   1244(R13), Z19, Z18
+	VPSRLW          $0x06, Z23, Z19
+	VPANDD          Z0, Z19, Z19
+	VPSRLW          $0x01, 832(R10), Z20
+	VPANDD          Z2, Z20, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z1, Z19, Z19
+	VMOVDQU32       Z19, 3264(R9)
+	VMOVDQU32       320(R8), Z19
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z19, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z19, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z19, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z19, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z19, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z19, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z19, Z9
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z19, Z10
+	VPBROADCASTD    304(R12), Z11
+	VPBROADCASTD    308(R12), Z12
+	VPBROADCASTD    312(R12), Z13
+	VPBROADCASTD    316(R12), Z14
+	VPBROADCASTD    304(R13), Z15
+	VPBROADCASTD    308(R13), Z16
+	VPBROADCASTD    312(R13), Z17
+	VPBROADCASTD    316(R13), Z18
+	VMOVDQU32       4736(R8), Z19
+	VPDPBUSD.BCST   1248(R12), Z19, Z11
+	VPDPBUSD.BCST   1252(R12), Z19, Z12
+	VPDPBUSD.BCST   1256(R12), Z19, Z13
+	VPDPBUSD.BCST   1260(R12), Z19, Z14
+	VPDPBUSD.BCST   1248(R13), Z19, Z15
+	VPDPBUSD.BCST   1252(R13), Z19, Z16
+	VPDPBUSD.BCST   1256(R13), Z19, Z17
+	VPDPBUSD.BCST   1260(R13), Z19, Z18
+	VPSRLW          $0x06, Z21, Z19
+	VPANDD          Z0, Z19, Z19
+	VPSRLW          $0x01, 896(R10), Z20
+	VPANDD          Z2, Z20, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z1, Z19, Z19
+	VMOVDQU32       Z19, 3328(R9)
+	VMOVDQU32       4800(R8), Z19
+	VPDPBUSD.BCST   1264(R12), Z19, Z11
+	VPDPBUSD.BCST   1268(R12), Z19, Z12
+	VPDPBUSD.BCST   1272(R12), Z19, Z13
+	VPDPBUSD.BCST   1276(R12), Z19, Z14
+	VPDPBUSD.BCST   1264(R13), Z19, Z15
+	VPDPBUSD.BCST   1268(R13), Z19, Z16
+	VPDPBUSD.BCST   1272(R13), Z19, Z17
+	VPDPBUSD.BCST   1276(R13), Z19, Z18
+	VPSRLW          $0x06, Z22, Z19
+	VPANDD          Z0, Z19, Z19
+	VPSRLW          $0x01, 960(R10), Z20
+	VPANDD          Z2, Z20, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z1, Z19, Z19
+	VMOVDQU32       Z19, 3392(R9)
+	VMOVDQU32       4864(R8), Z19
+	VPDPBUSD.BCST   1280(R12), Z19, Z11
+	VPDPBUSD.BCST   1284(R12), Z19, Z12
+	VPDPBUSD.BCST   1288(R12), Z19, Z13
+	VPDPBUSD.BCST   1292(R12), Z19, Z14
+	VPDPBUSD.BCST   1280(R13), Z19, Z15
+	VPDPBUSD.BCST   1284(R13), Z19, Z16
+	VPDPBUSD.BCST   1288(R13), Z19, Z17
+	VPDPBUSD.BCST   1292(R13), Z19, Z18
+	VBROADCASTI32X4 64(DX), Z19
+	VINSERTI32X4    $0x01, 64(BX), Z19, Z19
+	VINSERTI32X4    $0x02, 64(SI), Z19, Z19
+	VINSERTI32X4    $0x03, 64(DI), Z19, Z19
+	PREFETCHT1      640(R11)
+	PREFETCHT0      110(SI)(AX*2)
+	VMOVDQU32       4928(R8), Z20
+	VPDPBUSD.BCST   1296(R12), Z20, Z11
+	VPDPBUSD.BCST   1300(R12), Z20, Z12
+	VPDPBUSD.BCST   1304(R12), Z20, Z13
+	VPDPBUSD.BCST   1308(R12), Z20, Z14
+	VPDPBUSD.BCST   1296(R13), Z20, Z15
+	VPDPBUSD.BCST   1300(R13), Z20, Z16
+	VPDPBUSD.BCST   1304(R13), Z20, Z17
+	VPDPBUSD.BCST   1308(R13), Z20, Z18
+	VPSLLD          $0x10, Z11, Z11
+	VPADDD.BCST     432(R12), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     436(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     440(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     444(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     432(R13), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     436(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     440(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     444(R13), Z18, Z18
+	VMOVDQU32       4992(R8), Z20
+	VPDPBUSD.BCST   1312(R12), Z20, Z11
+	VPDPBUSD.BCST   1316(R12), Z20, Z12
+	VPDPBUSD.BCST   1320(R12), Z20, Z13
+	VPDPBUSD.BCST   1324(R12), Z20, Z14
+	VPDPBUSD.BCST   1312(R13), Z20, Z15
+	VPDPBUSD.BCST   1316(R13), Z20, Z16
+	VPDPBUSD.BCST   1320(R13), Z20, Z17
+	VPDPBUSD.BCST   1324(R13), Z20, Z18
+	VBROADCASTI32X4 64(DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z20, Z20
+	VMOVDQU32       5056(R8), Z21
+	VPDPBUSD.BCST   1328(R12), Z21, Z11
+	VPDPBUSD.BCST   1332(R12), Z21, Z12
+	VPDPBUSD.BCST   1336(R12), Z21, Z13
+	VPDPBUSD.BCST   1340(R12), Z21, Z14
+	VPDPBUSD.BCST   1328(R13), Z21, Z15
+	VPDPBUSD.BCST   1332(R13), Z21, Z16
+	VPDPBUSD.BCST   1336(R13), Z21, Z17
+	VPDPBUSD.BCST   1340(R13), Z21, Z18
+	VBROADCASTI32X4 64(DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z21, Z21
+	VMOVDQU32       5120(R8), Z22
+	VPDPBUSD.BCST   1344(R12), Z22, Z11
+	VPDPBUSD.BCST   1348(R12), Z22, Z12
+	VPDPBUSD.BCST   1352(R12), Z22, Z13
+	VPDPBUSD.BCST   1356(R12), Z22, Z14
+	VPDPBUSD.BCST   1344(R13), Z22, Z15
+	VPDPBUSD.BCST   1348(R13), Z22, Z16
+	VPDPBUSD.BCST   1352(R13), Z22, Z17
+	VPDPBUSD.BCST   1356(R13), Z22, Z18
+	VBROADCASTI32X4 64(DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z22, Z22
+	PREFETCHT1      704(R11)
+	PREFETCHT0      110(SI)(CX*1)
+	VMOVDQU32       5184(R8), Z23
+	VPDPBUSD.BCST   1360(R12), Z23, Z11
+	VPDPBUSD.BCST   1364(R12), Z23, Z12
+	VPDPBUSD.BCST   1368(R12), Z23, Z13
+	VPDPBUSD.BCST   1372(R12), Z23, Z14
+	VPDPBUSD.BCST   1360(R13), Z23, Z15
+	VPDPBUSD.BCST   1364(R13), Z23, Z16
+	VPDPBUSD.BCST   1368(R13), Z23, Z17
+	VPDPBUSD.BCST   1372(R13), Z23, Z18
+	VPUNPCKLDQ      Z20, Z19, Z23
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLDQ      Z22, Z21, Z24
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z24, Z23, Z19
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	VMOVDQU32       384(R8), Z20
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z20, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z20, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z20, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z20, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z20, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z20, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z20, Z9
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z20, Z10
+	VPBROADCASTD    320(R12), Z11
+	VPBROADCASTD    324(R12), Z12
+	VPBROADCASTD    328(R12), Z13
+	VPBROADCASTD    332(R12), Z14
+	VPBROADCASTD    320(R13), Z15
+	VPBROADCASTD    324(R13), Z16
+	VPBROADCASTD    328(R13), Z17
+	VPBROADCASTD    332(R13), Z18
+	VMOVDQU32       5248(R8), Z20
+	VPDPBUSD.BCST   1376(R12), Z20, Z11
+	VPDPBUSD.BCST   1380(R12), Z20, Z12
+	VPDPBUSD.BCST   1384(R12), Z20, Z13
+	VPDPBUSD.BCST   1388(R12), Z20, Z14
+	VPDPBUSD.BCST   1376(R13), Z20, Z15
+	VPDPBUSD.BCST   1380(R13), Z20, Z16
+	VPDPBUSD.BCST   1384(R13), Z20, Z17
+	VPDPBUSD.BCST   1388(R13), Z20, Z18
+	VPANDD          Z19, Z0, Z20
+	VPSRLW          $0x02, 768(R10), Z24
+	VPANDD          Z2, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 3712(R9)
+	VMOVDQU32       5312(R8), Z20
+	VPDPBUSD.BCST   1392(R12), Z20, Z11
+	VPDPBUSD.BCST   1396(R12), Z20, Z12
+	VPDPBUSD.BCST   1400(R12), Z20, Z13
+	VPDPBUSD.BCST   1404(R12), Z20, Z14
+	VPDPBUSD.BCST   1392(R13), Z20, Z15
+	VPDPBUSD.BCST   1396(R13), Z20, Z16
+	VPDPBUSD.BCST   1400(R13), Z20, Z17
+	VPDPBUSD.BCST   1404(R13), Z20, Z18
+	VPANDD          Z23, Z0, Z20
+	VPSRLW          $0x02, 832(R10), Z24
+	VPANDD          Z2, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 3776(R9)
+	VMOVDQU32       5376(R8), Z20
+	VPDPBUSD.BCST   1408(R12), Z20, Z11
+	VPDPBUSD.BCST   1412(R12), Z20, Z12
+	VPDPBUSD.BCST   1416(R12), Z20, Z13
+	VPDPBUSD.BCST   1420(R12), Z20, Z14
+	VPDPBUSD.BCST   1408(R13), Z20, Z15
+	VPDPBUSD.BCST   1412(R13), Z20, Z16
+	VPDPBUSD.BCST   1416(R13), Z20, Z17
+	VPDPBUSD.BCST   1420(R13), Z20, Z18
+	VPANDD          Z21, Z0, Z20
+	VPSRLW          $0x02, 896(R10), Z24
+	VPANDD          Z2, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 3840(R9)
+	VMOVDQU32       5440(R8), Z20
+	VPDPBUSD.BCST   1424(R12), Z20, Z11
+	VPDPBUSD.BCST   1428(R12), Z20, Z12
+	VPDPBUSD.BCST   1432(R12), Z20, Z13
+	VPDPBUSD.BCST   1436(R12), Z20, Z14
+	VPDPBUSD.BCST   1424(R13), Z20, Z15
+	VPDPBUSD.BCST   1428(R13), Z20, Z16
+	VPDPBUSD.BCST   1432(R13), Z20, Z17
+	VPDPBUSD.BCST   1436(R13), Z20, Z18
+	PREFETCHT1      768(R11)
+	PREFETCHT0      110(DI)
+	VPSLLD          $0x10, Z11, Z11
+	VPADDD.BCST     448(R12), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     452(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     456(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     460(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     448(R13), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     452(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     456(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     460(R13), Z18, Z18
+	VMOVDQU32       5504(R8), Z20
+	VPDPBUSD.BCST   1440(R12), Z20, Z11
+	VPDPBUSD.BCST   1444(R12), Z20, Z12
+	VPDPBUSD.BCST   1448(R12), Z20, Z13
+	VPDPBUSD.BCST   1452(R12), Z20, Z14
+	VPDPBUSD.BCST   1440(R13), Z20, Z15
+	VPDPBUSD.BCST   1444(R13), Z20, Z16
+	VPDPBUSD.BCST   1448(R13), Z20, Z17
+	VPDPBUSD.BCST   1452(R13), Z20, Z18
+	VPANDD          Z22, Z0, Z20
+	VPSRLW          $0x02, 960(R10), Z24
+	VPANDD          Z2, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 3904(R9)
+	VMOVDQU32       5568(R8), Z20
+	VPDPBUSD.BCST   1456(R12), Z20, Z11
+	VPDPBUSD.BCST   1460(R12), Z20, Z12
+	VPDPBUSD.BCST   1464(R12), Z20, Z13
+	VPDPBUSD.BCST   1468(R12), Z20, Z14
+	VPDPBUSD.BCST   1456(R13), Z20, Z15
+	VPDPBUSD.BCST   1460(R13), Z20, Z16
+	VPDPBUSD.BCST   1464(R13), Z20, Z17
+	VPDPBUSD.BCST   1468(R13), Z20, Z18
+	VPSRLW          $0x02, Z19, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSRLW          $0x03, 768(R10), Z24
+	VPANDD          Z2, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 4224(R9)
+	VMOVDQU32       5632(R8), Z20
+	VPDPBUSD.BCST   1472(R12), Z20, Z11
+	VPDPBUSD.BCST   1476(R12), Z20, Z12
+	VPDPBUSD.BCST   1480(R12), Z20, Z13
+	VPDPBUSD.BCST   1484(R12), Z20, Z14
+	VPDPBUSD.BCST   1472(R13), Z20, Z15
+	VPDPBUSD.BCST   1476(R13), Z20, Z16
+	VPDPBUSD.BCST   1480(R13), Z20, Z17
+	VPDPBUSD.BCST   1484(R13), Z20, Z18
+	VPSRLW          $0x02, Z23, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSRLW          $0x03, 832(R10), Z24
+	VPANDD          Z2, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 4288(R9)
+	VMOVDQU32       5696(R8), Z20
+	VPDPBUSD.BCST   1488(R12), Z20, Z11
+	VPDPBUSD.BCST   1492(R12), Z20, Z12
+	VPDPBUSD.BCST   1496(R12), Z20, Z13
+	VPDPBUSD.BCST   1500(R12), Z20, Z14
+	VPDPBUSD.BCST   1488(R13), Z20, Z15
+	VPDPBUSD.BCST   1492(R13), Z20, Z16
+	VPDPBUSD.BCST   1496(R13), Z20, Z17
+	VPDPBUSD.BCST   1500(R13), Z20, Z18
+	VPSRLW          $0x02, Z21, Z20
+	VPANDD          Z0, Z20, Z20
+	VPSRLW          $0x03, 896(R10), Z24
+	VPANDD          Z2, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z1, Z20, Z20
+	VMOVDQU32       Z20, 4352(R9)
+	PREFETCHT1      832(R11)
+	PREFETCHT0      110(DI)(AX*1)
+	VMOVDQU32       448(R8), Z20
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z20, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z20, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z20, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z20, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z20, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z20, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z20, Z9
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z20, Z10
+	VMOVUPS         1536(R8), Z11
+	VMULPS.BCST     (R12), Z11, Z12
+	VMOVUPS         (R10), Z13
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z12, Z13
+	VMOVUPS         Z13, (R10)
+	VMULPS.BCST     4(R12), Z11, Z3
+	VMOVUPS         64(R10), Z12
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z3, Z12
+	VMOVUPS         Z12, 64(R10)
+	VMULPS.BCST     8(R12), Z11, Z3
+	VMOVUPS         128(R10), Z4
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z3, Z4
+	VMOVUPS         Z4, 128(R10)
+	VMULPS.BCST     12(R12), Z11, Z3
+	VMOVUPS         192(R10), Z4
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z3, Z4
+	VMOVUPS         Z4, 192(R10)
+	VMULPS.BCST     (R13), Z11, Z3
+	VMOVUPS         256(R10), Z4
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z3, Z4
+	VMOVUPS         Z4, 256(R10)
+	VMULPS.BCST     4(R13), Z11, Z3
+	VMOVUPS         320(R10), Z4
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z3, Z4
+	VMOVUPS         Z4, 320(R10)
+	VMULPS.BCST     8(R13), Z11, Z3
+	VMOVUPS         384(R10), Z4
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z3, Z4
+	VMOVUPS         Z4, 384(R10)
+	VMULPS.BCST     12(R13), Z11, Z3
+	VMOVUPS         448(R10), Z4
+	VCVTDQ2PS       Z10, Z10
+	VFMADD231PS     Z10, Z3, Z4
+	VMOVUPS         Z4, 448(R10)
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPBROADCASTD    208(R14), Z7
+	VPBROADCASTD    212(R14), Z8
+	VPBROADCASTD    216(R14), Z9
+	VPBROADCASTD    220(R14), Z10
+	VMOVDQU32       1664(R8), Z11
+	VPDPBUSD.BCST   480(R14), Z11, Z7
+	VPDPBUSD.BCST   484(R14), Z11, Z8
+	VPDPBUSD.BCST   488(R14), Z11, Z9
+	VPDPBUSD.BCST   492(R14), Z11, Z10
+	VPSRLW          $0x02, Z22, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x03, 960(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 4416(R9)
+	VMOVDQU32       1728(R8), Z11
+	VPDPBUSD.BCST   496(R14), Z11, Z7
+	VPDPBUSD.BCST   500(R14), Z11, Z8
+	VPDPBUSD.BCST   504(R14), Z11, Z9
+	VPDPBUSD.BCST   508(R14), Z11, Z10
+	VPSRLW          $0x04, Z19, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x04, 768(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 4736(R9)
+	VMOVDQU32       1792(R8), Z11
+	VPDPBUSD.BCST   512(R14), Z11, Z7
+	VPDPBUSD.BCST   516(R14), Z11, Z8
+	VPDPBUSD.BCST   520(R14), Z11, Z9
+	VPDPBUSD.BCST   524(R14), Z11, Z10
+	VPSRLW          $0x04, Z23, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x04, 832(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 4800(R9)
+	VMOVDQU32       1856(R8), Z11
+	VPDPBUSD.BCST   528(R14), Z11, Z7
+	VPDPBUSD.BCST   532(R14), Z11, Z8
+	VPDPBUSD.BCST   536(R14), Z11, Z9
+	VPDPBUSD.BCST   540(R14), Z11, Z10
+	VPSRLW          $0x04, Z21, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x04, 896(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 4864(R9)
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     336(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     340(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     344(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     348(R14), Z10, Z10
+	VMOVDQU32       1920(R8), Z11
+	VPDPBUSD.BCST   544(R14), Z11, Z7
+	VPDPBUSD.BCST   548(R14), Z11, Z8
+	VPDPBUSD.BCST   552(R14), Z11, Z9
+	VPDPBUSD.BCST   556(R14), Z11, Z10
+	PREFETCHT1      896(R11)
+	PREFETCHT0      110(DI)(AX*2)
+	VMOVDQU32       1984(R8), Z11
+	VPDPBUSD.BCST   560(R14), Z11, Z7
+	VPDPBUSD.BCST   564(R14), Z11, Z8
+	VPDPBUSD.BCST   568(R14), Z11, Z9
+	VPDPBUSD.BCST   572(R14), Z11, Z10
+	VPSRLW          $0x04, Z22, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x04, 960(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 4928(R9)
+	VMOVDQU32       2048(R8), Z11
+	VPDPBUSD.BCST   576(R14), Z11, Z7
+	VPDPBUSD.BCST   580(R14), Z11, Z8
+	VPDPBUSD.BCST   584(R14), Z11, Z9
+	VPDPBUSD.BCST   588(R14), Z11, Z10
+	VPSRLW          $0x06, Z19, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x05, 768(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 5248(R9)
+	VMOVDQU32       2112(R8), Z11
+	VPDPBUSD.BCST   592(R14), Z11, Z7
+	VPDPBUSD.BCST   596(R14), Z11, Z8
+	VPDPBUSD.BCST   600(R14), Z11, Z9
+	VPDPBUSD.BCST   604(R14), Z11, Z10
+	VPSRLW          $0x06, Z23, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x05, 832(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 5312(R9)
+	VMOVDQU32       (R8), Z11
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z11, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z11, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z11, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z11, Z6
+	VPBROADCASTD    224(R14), Z7
+	VPBROADCASTD    228(R14), Z8
+	VPBROADCASTD    232(R14), Z9
+	VPBROADCASTD    236(R14), Z10
+	VMOVDQU32       2176(R8), Z11
+	VPDPBUSD.BCST   608(R14), Z11, Z7
+	VPDPBUSD.BCST   612(R14), Z11, Z8
+	VPDPBUSD.BCST   616(R14), Z11, Z9
+	VPDPBUSD.BCST   620(R14), Z11, Z10
+	VPSRLW          $0x06, Z21, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x05, 896(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 5376(R9)
+	VMOVDQU32       2240(R8), Z11
+	VPDPBUSD.BCST   624(R14), Z11, Z7
+	VPDPBUSD.BCST   628(R14), Z11, Z8
+	VPDPBUSD.BCST   632(R14), Z11, Z9
+	VPDPBUSD.BCST   636(R14), Z11, Z10
+	VPSRLW          $0x06, Z22, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x05, 960(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 5440(R9)
+	PREFETCHT1      960(R11)
+	PREFETCHT0      110(DI)(CX*1)
+	VMOVDQU32       2304(R8), Z11
+	VPDPBUSD.BCST   640(R14), Z11, Z7
+	VPDPBUSD.BCST   644(R14), Z11, Z8
+	VPDPBUSD.BCST   648(R14), Z11, Z9
+	VPDPBUSD.BCST   652(R14), Z11, Z10
+	VBROADCASTI32X4 16(DX), Z11
+	VINSERTI32X4    $0x01, 16(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 16(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 16(DI), Z11, Z11
+	VMOVDQU32       2368(R8), Z12
+	VPDPBUSD.BCST   656(R14), Z12, Z7
+	VPDPBUSD.BCST   660(R14), Z12, Z8
+	VPDPBUSD.BCST   664(R14), Z12, Z9
+	VPDPBUSD.BCST   668(R14), Z12, Z10
+	VBROADCASTI32X4 16(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z12, Z12
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     352(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     356(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     360(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     364(R14), Z10, Z10
+	VMOVDQU32       2432(R8), Z13
+	VPDPBUSD.BCST   672(R14), Z13, Z7
+	VPDPBUSD.BCST   676(R14), Z13, Z8
+	VPDPBUSD.BCST   680(R14), Z13, Z9
+	VPDPBUSD.BCST   684(R14), Z13, Z10
+	VMOVDQU32       2496(R8), Z13
+	VPDPBUSD.BCST   688(R14), Z13, Z7
+	VPDPBUSD.BCST   692(R14), Z13, Z8
+	VPDPBUSD.BCST   696(R14), Z13, Z9
+	VPDPBUSD.BCST   700(R14), Z13, Z10
+	VBROADCASTI32X4 16(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z13, Z13
+	PREFETCHT1      1024(R11)
+	PREFETCHT0      174(DX)
+	VMOVDQU32       2560(R8), Z14
+	VPDPBUSD.BCST   704(R14), Z14, Z7
+	VPDPBUSD.BCST   708(R14), Z14, Z8
+	VPDPBUSD.BCST   712(R14), Z14, Z9
+	VPDPBUSD.BCST   716(R14), Z14, Z10
+	VBROADCASTI32X4 16(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z14, Z14
+	VMOVDQU32       2624(R8), Z15
+	VPDPBUSD.BCST   720(R14), Z15, Z7
+	VPDPBUSD.BCST   724(R14), Z15, Z8
+	VPDPBUSD.BCST   728(R14), Z15, Z9
+	VPDPBUSD.BCST   732(R14), Z15, Z10
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z11
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	VMOVDQU32       64(R8), Z12
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z12, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z12, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z12, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z12, Z6
+	VPBROADCASTD    240(R14), Z7
+	VPBROADCASTD    244(R14), Z8
+	VPBROADCASTD    248(R14), Z9
+	VPBROADCASTD    252(R14), Z10
+	VMOVDQU32       2688(R8), Z12
+	VPDPBUSD.BCST   736(R14), Z12, Z7
+	VPDPBUSD.BCST   740(R14), Z12, Z8
+	VPDPBUSD.BCST   744(R14), Z12, Z9
+	VPDPBUSD.BCST   748(R14), Z12, Z10
+	VMOVDQU32       Z11, 768(R10)
+	VMOVDQU32       Z15, 832(R10)
+	VMOVDQU32       Z13, 896(R10)
+	VMOVDQU32       Z14, 960(R10)
+	VBROADCASTI32X4 48(DX), Z11
+	VINSERTI32X4    $0x01, 48(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 48(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 48(DI), Z11, Z11
+	VMOVDQU32       2752(R8), Z12
+	VPDPBUSD.BCST   752(R14), Z12, Z7
+	VPDPBUSD.BCST   756(R14), Z12, Z8
+	VPDPBUSD.BCST   760(R14), Z12, Z9
+	VPDPBUSD.BCST   764(R14), Z12, Z10
+	VBROADCASTI32X4 48(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z12, Z12
+	VMOVDQU32       2816(R8), Z13
+	VPDPBUSD.BCST   768(R14), Z13, Z7
+	VPDPBUSD.BCST   772(R14), Z13, Z8
+	VPDPBUSD.BCST   776(R14), Z13, Z9
+	VPDPBUSD.BCST   780(R14), Z13, Z10
+	VBROADCASTI32X4 48(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z13, Z13
+	PREFETCHT1      1088(R11)
+	PREFETCHT0      174(DX)(AX*1)
+	VMOVDQU32       2880(R8), Z14
+	VPDPBUSD.BCST   784(R14), Z14, Z7
+	VPDPBUSD.BCST   788(R14), Z14, Z8
+	VPDPBUSD.BCST   792(R14), Z14, Z9
+	VPDPBUSD.BCST   796(R14), Z14, Z10
+	VBROADCASTI32X4 48(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z14, Z14
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     368(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     372(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     376(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     380(R14), Z10, Z10
+	VMOVDQU32       2944(R8), Z15
+	VPDPBUSD.BCST   800(R14), Z15, Z7
+	VPDPBUSD.BCST   804(R14), Z15, Z8
+	VPDPBUSD.BCST   808(R14), Z15, Z9
+	VPDPBUSD.BCST   812(R14), Z15, Z10
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z11
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	VMOVDQU32       3008(R8), Z12
+	VPDPBUSD.BCST   816(R14), Z12, Z7
+	VPDPBUSD.BCST   820(R14), Z12, Z8
+	VPDPBUSD.BCST   824(R14), Z12, Z9
+	VPDPBUSD.BCST   828(R14), Z12, Z10
+	VMOVDQU32       3072(R8), Z12
+	VPDPBUSD.BCST   832(R14), Z12, Z7
+	VPDPBUSD.BCST   836(R14), Z12, Z8
+	VPDPBUSD.BCST   840(R14), Z12, Z9
+	VPDPBUSD.BCST   844(R14), Z12, Z10
+	VPANDD          Z11, Z0, Z12
+	VPSLLW          $0x02, 768(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 1920(R9)
+	PREFETCHT1      1152(R11)
+	PREFETCHT0      174(DX)(AX*2)
+	VMOVDQU32       3136(R8), Z12
+	VPDPBUSD.BCST   848(R14), Z12, Z7
+	VPDPBUSD.BCST   852(R14), Z12, Z8
+	VPDPBUSD.BCST   856(R14), Z12, Z9
+	VPDPBUSD.BCST   860(R14), Z12, Z10
+	VPANDD          Z15, Z0, Z12
+	VPSLLW          $0x02, 832(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 1984(R9)
+	VMOVDQU32       128(R8), Z12
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z12, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z12, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z12, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z12, Z6
+	VPBROADCASTD    256(R14), Z7
+	VPBROADCASTD    260(R14), Z8
+	VPBROADCASTD    264(R14), Z9
+	VPBROADCASTD    268(R14), Z10
+	VMOVDQU32       3200(R8), Z12
+	VPDPBUSD.BCST   864(R14), Z12, Z7
+	VPDPBUSD.BCST   868(R14), Z12, Z8
+	VPDPBUSD.BCST   872(R14), Z12, Z9
+	VPDPBUSD.BCST   876(R14), Z12, Z10
+	VPANDD          Z13, Z0, Z12
+	VPSLLW          $0x02, 896(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 2048(R9)
+	VMOVDQU32       3264(R8), Z12
+	VPDPBUSD.BCST   880(R14), Z12, Z7
+	VPDPBUSD.BCST   884(R14), Z12, Z8
+	VPDPBUSD.BCST   888(R14), Z12, Z9
+	VPDPBUSD.BCST   892(R14), Z12, Z10
+	VPANDD          Z14, Z0, Z12
+	VPSLLW          $0x02, 960(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 2112(R9)
+	VMOVDQU32       3328(R8), Z12
+	VPDPBUSD.BCST   896(R14), Z12, Z7
+	VPDPBUSD.BCST   900(R14), Z12, Z8
+	VPDPBUSD.BCST   904(R14), Z12, Z9
+	VPDPBUSD.BCST   908(R14), Z12, Z10
+	VPSRLW          $0x02, Z11, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSLLW          $0x01, 768(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 2432(R9)
+	VMOVDQU32       3392(R8), Z12
+	VPDPBUSD.BCST   912(R14), Z12, Z7
+	VPDPBUSD.BCST   916(R14), Z12, Z8
+	VPDPBUSD.BCST   920(R14), Z12, Z9
+	VPDPBUSD.BCST   924(R14), Z12, Z10
+	VPSRLW          $0x02, Z15, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSLLW          $0x01, 832(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 2496(R9)
+	PREFETCHT1      1216(R11)
+	PREFETCHT0      174(DX)(CX*1)
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     384(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     388(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     392(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     396(R14), Z10, Z10
+	VMOVDQU32       3456(R8), Z12
+	VPDPBUSD.BCST   928(R14), Z12, Z7
+	VPDPBUSD.BCST   932(R14), Z12, Z8
+	VPDPBUSD.BCST   936(R14), Z12, Z9
+	VPDPBUSD.BCST   940(R14), Z12, Z10
+	VPSRLW          $0x02, Z13, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSLLW          $0x01, 896(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 2560(R9)
+	VMOVDQU32       3520(R8), Z12
+	VPDPBUSD.BCST   944(R14), Z12, Z7
+	VPDPBUSD.BCST   948(R14), Z12, Z8
+	VPDPBUSD.BCST   952(R14), Z12, Z9
+	VPDPBUSD.BCST   956(R14), Z12, Z10
+	VMOVDQU32       3584(R8), Z12
+	VPDPBUSD.BCST   960(R14), Z12, Z7
+	VPDPBUSD.BCST   964(R14), Z12, Z8
+	VPDPBUSD.BCST   968(R14), Z12, Z9
+	VPDPBUSD.BCST   972(R14), Z12, Z10
+	VPSRLW          $0x02, Z14, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSLLW          $0x01, 960(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 2624(R9)
+	VMOVDQU32       3648(R8), Z12
+	VPDPBUSD.BCST   976(R14), Z12, Z7
+	VPDPBUSD.BCST   980(R14), Z12, Z8
+	VPDPBUSD.BCST   984(R14), Z12, Z9
+	VPDPBUSD.BCST   988(R14), Z12, Z10
+	VPSRLW          $0x04, Z11, Z12
+	VPANDD          Z0, Z12, Z12
+	VPANDD          768(R10), Z2, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 2944(R9)
+	PREFETCHT1      1280(R11)
+	PREFETCHT0      174(BX)
+	VMOVDQU32       192(R8), Z12
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z12, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z12, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z12, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z12, Z6
+	VPBROADCASTD    272(R14), Z7
+	VPBROADCASTD    276(R14), Z8
+	VPBROADCASTD    280(R14), Z9
+	VPBROADCASTD    284(R14), Z10
+	VMOVDQU32       3712(R8), Z12
+	VPDPBUSD.BCST   992(R14), Z12, Z7
+	VPDPBUSD.BCST   996(R14), Z12, Z8
+	VPDPBUSD.BCST   1000(R14), Z12, Z9
+	VPDPBUSD.BCST   1004(R14), Z12, Z10
+	VPSRLW          $0x04, Z15, Z12
+	VPANDD          Z0, Z12, Z12
+	VPANDD          832(R10), Z2, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 3008(R9)
+	VMOVDQU32       3776(R8), Z12
+	VPDPBUSD.BCST   1008(R14), Z12, Z7
+	VPDPBUSD.BCST   1012(R14), Z12, Z8
+	VPDPBUSD.BCST   1016(R14), Z12, Z9
+	VPDPBUSD.BCST   1020(R14), Z12, Z10
+	VPSRLW          $0x04, Z13, Z12
+	VPANDD          Z0, Z12, Z12
+	VPANDD          896(R10), Z2, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 3072(R9)
+	VMOVDQU32       3840(R8), Z12
+	VPDPBUSD.BCST   1024(R14), Z12, Z7
+	VPDPBUSD.BCST   1028(R14), Z12, Z8
+	VPDPBUSD.BCST   1032(R14), Z12, Z9
+	VPDPBUSD.BCST   1036(R14), Z12, Z10
+	VPSRLW          $0x04, Z14, Z12
+	VPANDD          Z0, Z12, Z12
+	VPANDD          960(R10), Z2, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 3136(R9)
+	VMOVDQU32       3904(R8), Z12
+	VPDPBUSD.BCST   1040(R14), Z12, Z7
+	VPDPBUSD.BCST   1044(R14), Z12, Z8
+	VPDPBUSD.BCST   1048(R14), Z12, Z9
+	VPDPBUSD.BCST   1052(R14), Z12, Z10
+	VPSRLW          $0x06, Z11, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x01, 768(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 3456(R9)
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     400(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     404(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     408(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     412(R14), Z10, Z10
+	VMOVDQU32       3968(R8), Z11
+	VPDPBUSD.BCST   1056(R14), Z11, Z7
+	VPDPBUSD.BCST   1060(R14), Z11, Z8
+	VPDPBUSD.BCST   1064(R14), Z11, Z9
+	VPDPBUSD.BCST   1068(R14), Z11, Z10
+	VPSRLW          $0x06, Z15, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x01, 832(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 3520(R9)
+	PREFETCHT1      1344(R11)
+	PREFETCHT0      174(BX)(AX*1)
+	VMOVDQU32       4032(R8), Z11
+	VPDPBUSD.BCST   1072(R14), Z11, Z7
+	VPDPBUSD.BCST   1076(R14), Z11, Z8
+	VPDPBUSD.BCST   1080(R14), Z11, Z9
+	VPDPBUSD.BCST   1084(R14), Z11, Z10
+	VPSRLW          $0x06, Z13, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x01, 896(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 3584(R9)
+	VMOVDQU32       4096(R8), Z11
+	VPDPBUSD.BCST   1088(R14), Z11, Z7
+	VPDPBUSD.BCST   1092(R14), Z11, Z8
+	VPDPBUSD.BCST   1096(R14), Z11, Z9
+	VPDPBUSD.BCST   1100(R14), Z11, Z10
+	VMOVDQU32       4160(R8), Z11
+	VPDPBUSD.BCST   1104(R14), Z11, Z7
+	VPDPBUSD.BCST   1108(R14), Z11, Z8
+	VPDPBUSD.BCST   1112(R14), Z11, Z9
+	VPDPBUSD.BCST   1116(R14), Z11, Z10
+	VPSRLW          $0x06, Z14, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x01, 960(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 3648(R9)
+	VMOVDQU32       256(R8), Z11
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z11, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z11, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z11, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z11, Z6
+	VPBROADCASTD    288(R14), Z7
+	VPBROADCASTD    292(R14), Z8
+	VPBROADCASTD    296(R14), Z9
+	VPBROADCASTD    300(R14), Z10
+	VMOVDQU32       4224(R8), Z11
+	VPDPBUSD.BCST   1120(R14), Z11, Z7
+	VPDPBUSD.BCST   1124(R14), Z11, Z8
+	VPDPBUSD.BCST   1128(R14), Z11, Z9
+	VPDPBUSD.BCST   1132(R14), Z11, Z10
+	VBROADCASTI32X4 80(DX), Z11
+	VINSERTI32X4    $0x01, 80(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 80(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 80(DI), Z11, Z11
+	VMOVDQU32       4288(R8), Z12
+	VPDPBUSD.BCST   1136(R14), Z12, Z7
+	VPDPBUSD.BCST   1140(R14), Z12, Z8
+	VPDPBUSD.BCST   1144(R14), Z12, Z9
+	VPDPBUSD.BCST   1148(R14), Z12, Z10
+	VBROADCASTI32X4 80(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z12, Z12
+	PREFETCHT1      1408(R11)
+	PREFETCHT0      174(BX)(AX*2)
+	VMOVDQU32       4352(R8), Z13
+	VPDPBUSD.BCST   1152(R14), Z13, Z7
+	VPDPBUSD.BCST   1156(R14), Z13, Z8
+	VPDPBUSD.BCST   1160(R14), Z13, Z9
+	VPDPBUSD.BCST   1164(R14), Z13, Z10
+	VBROADCASTI32X4 80(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z13, Z13
+	VMOVDQU32       4416(R8), Z14
+	VPDPBUSD.BCST   1168(R14), Z14, Z7
+	VPDPBUSD.BCST   1172(R14), Z14, Z8
+	VPDPBUSD.BCST   1176(R14), Z14, Z9
+	VPDPBUSD.BCST   1180(R14), Z14, Z10
+	VBROADCASTI32X4 80(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z14, Z14
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     416(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     420(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     424(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     428(R14), Z10, Z10
+	VMOVDQU32       4480(R8), Z15
+	VPDPBUSD.BCST   1184(R14), Z15, Z7
+	VPDPBUSD.BCST   1188(R14), Z15, Z8
+	VPDPBUSD.BCST   1192(R14), Z15, Z9
+	VPDPBUSD.BCST   1196(R14), Z15, Z10
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z11
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	VMOVDQU32       4544(R8), Z12
+	VPDPBUSD.BCST   1200(R14), Z12, Z7
+	VPDPBUSD.BCST   1204(R14), Z12, Z8
+	VPDPBUSD.BCST   1208(R14), Z12, Z9
+	VPDPBUSD.BCST   1212(R14), Z12, Z10
+	VPANDD          Z11, Z0, Z12
+	VPSRLW          $0x02, 768(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 3968(R9)
+	PREFETCHT1      1472(R11)
+	PREFETCHT0      174(BX)(CX*1)
+	VMOVDQU32       4608(R8), Z12
+	VPDPBUSD.BCST   1216(R14), Z12, Z7
+	VPDPBUSD.BCST   1220(R14), Z12, Z8
+	VPDPBUSD.BCST   1224(R14), Z12, Z9
+	VPDPBUSD.BCST   1228(R14), Z12, Z10
+	VMOVDQU32       4672(R8), Z12
+	VPDPBUSD.BCST   1232(R14), Z12, Z7
+	VPDPBUSD.BCST   1236(R14), Z12, Z8
+	VPDPBUSD.BCST   1240(R14), Z12, Z9
+	VPDPBUSD.BCST   1244(R14), Z12, Z10
+	VPANDD          Z15, Z0, Z12
+	VPSRLW          $0x02, 832(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 4032(R9)
+	VMOVDQU32       320(R8), Z12
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z12, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z12, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z12, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z12, Z6
+	VPBROADCASTD    304(R14), Z7
+	VPBROADCASTD    308(R14), Z8
+	VPBROADCASTD    312(R14), Z9
+	VPBROADCASTD    316(R14), Z10
+	VMOVDQU32       4736(R8), Z12
+	VPDPBUSD.BCST   1248(R14), Z12, Z7
+	VPDPBUSD.BCST   1252(R14), Z12, Z8
+	VPDPBUSD.BCST   1256(R14), Z12, Z9
+	VPDPBUSD.BCST   1260(R14), Z12, Z10
+	VPANDD          Z13, Z0, Z12
+	VPSRLW          $0x02, 896(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 4096(R9)
+	VMOVDQU32       4800(R8), Z12
+	VPDPBUSD.BCST   1264(R14), Z12, Z7
+	VPDPBUSD.BCST   1268(R14), Z12, Z8
+	VPDPBUSD.BCST   1272(R14), Z12, Z9
+	VPDPBUSD.BCST   1276(R14), Z12, Z10
+	VPANDD          Z14, Z0, Z12
+	VPSRLW          $0x02, 960(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 4160(R9)
+	VMOVDQU32       4864(R8), Z12
+	VPDPBUSD.BCST   1280(R14), Z12, Z7
+	VPDPBUSD.BCST   1284(R14), Z12, Z8
+	VPDPBUSD.BCST   1288(R14), Z12, Z9
+	VPDPBUSD.BCST   1292(R14), Z12, Z10
+	VPSRLW          $0x02, Z11, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSRLW          $0x03, 768(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 4480(R9)
+	PREFETCHT1      1536(R11)
+	PREFETCHT0      174(SI)
+	VMOVDQU32       4928(R8), Z12
+	VPDPBUSD.BCST   1296(R14), Z12, Z7
+	VPDPBUSD.BCST   1300(R14), Z12, Z8
+	VPDPBUSD.BCST   1304(R14), Z12, Z9
+	VPDPBUSD.BCST   1308(R14), Z12, Z10
+	VPSRLW          $0x02, Z15, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSRLW          $0x03, 832(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 4544(R9)
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     432(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     436(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     440(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     444(R14), Z10, Z10
+	VMOVDQU32       4992(R8), Z12
+	VPDPBUSD.BCST   1312(R14), Z12, Z7
+	VPDPBUSD.BCST   1316(R14), Z12, Z8
+	VPDPBUSD.BCST   1320(R14), Z12, Z9
+	VPDPBUSD.BCST   1324(R14), Z12, Z10
+	VPSRLW          $0x02, Z13, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSRLW          $0x03, 896(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 4608(R9)
+	VMOVDQU32       5056(R8), Z12
+	VPDPBUSD.BCST   1328(R14), Z12, Z7
+	VPDPBUSD.BCST   1332(R14), Z12, Z8
+	VPDPBUSD.BCST   1336(R14), Z12, Z9
+	VPDPBUSD.BCST   1340(R14), Z12, Z10
+	VPSRLW          $0x02, Z14, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSRLW          $0x03, 960(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 4672(R9)
+	VMOVDQU32       5120(R8), Z12
+	VPDPBUSD.BCST   1344(R14), Z12, Z7
+	VPDPBUSD.BCST   1348(R14), Z12, Z8
+	VPDPBUSD.BCST   1352(R14), Z12, Z9
+	VPDPBUSD.BCST   1356(R14), Z12, Z10
+	VPSRLW          $0x04, Z11, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSRLW          $0x04, 768(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 4992(R9)
+	PREFETCHT1      1600(R11)
+	PREFETCHT0      174(SI)(AX*1)
+	VMOVDQU32       5184(R8), Z12
+	VPDPBUSD.BCST   1360(R14), Z12, Z7
+	VPDPBUSD.BCST   1364(R14), Z12, Z8
+	VPDPBUSD.BCST   1368(R14), Z12, Z9
+	VPDPBUSD.BCST   1372(R14), Z12, Z10
+	VMOVDQU32       384(R8), Z12
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z12, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z12, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z12, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z12, Z6
+	VPBROADCASTD    320(R14), Z7
+	VPBROADCASTD    324(R14), Z8
+	VPBROADCASTD    328(R14), Z9
+	VPBROADCASTD    332(R14), Z10
+	VMOVDQU32       5248(R8), Z12
+	VPDPBUSD.BCST   1376(R14), Z12, Z7
+	VPDPBUSD.BCST   1380(R14), Z12, Z8
+	VPDPBUSD.BCST   1384(R14), Z12, Z9
+	VPDPBUSD.BCST   1388(R14), Z12, Z10
+	VPSRLW          $0x04, Z15, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSRLW          $0x04, 832(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 5056(R9)
+	VMOVDQU32       5312(R8), Z12
+	VPDPBUSD.BCST   1392(R14), Z12, Z7
+	VPDPBUSD.BCST   1396(R14), Z12, Z8
+	VPDPBUSD.BCST   1400(R14), Z12, Z9
+	VPDPBUSD.BCST   1404(R14), Z12, Z10
+	VPSRLW          $0x04, Z13, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSRLW          $0x04, 896(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 5120(R9)
+	VMOVDQU32       5376(R8), Z12
+	VPDPBUSD.BCST   1408(R14), Z12, Z7
+	VPDPBUSD.BCST   1412(R14), Z12, Z8
+	VPDPBUSD.BCST   1416(R14), Z12, Z9
+	VPDPBUSD.BCST   1420(R14), Z12, Z10
+	VPSRLW          $0x04, Z14, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSRLW          $0x04, 960(R10), Z16
+	VPANDD          Z2, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z1, Z12, Z12
+	VMOVDQU32       Z12, 5184(R9)
+	VMOVDQU32       5440(R8), Z12
+	VPDPBUSD.BCST   1424(R14), Z12, Z7
+	VPDPBUSD.BCST   1428(R14), Z12, Z8
+	VPDPBUSD.BCST   1432(R14), Z12, Z9
+	VPDPBUSD.BCST   1436(R14), Z12, Z10
+	VPSRLW          $0x06, Z11, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x05, 768(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 5504(R9)
+	PREFETCHT1      1664(R11)
+	PREFETCHT0      174(SI)(AX*2)
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     448(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     452(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     456(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     460(R14), Z10, Z10
+	VMOVDQU32       5504(R8), Z11
+	VPDPBUSD.BCST   1440(R14), Z11, Z7
+	VPDPBUSD.BCST   1444(R14), Z11, Z8
+	VPDPBUSD.BCST   1448(R14), Z11, Z9
+	VPDPBUSD.BCST   1452(R14), Z11, Z10
+	VPSRLW          $0x06, Z15, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x05, 832(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 5568(R9)
+	VMOVDQU32       5568(R8), Z11
+	VPDPBUSD.BCST   1456(R14), Z11, Z7
+	VPDPBUSD.BCST   1460(R14), Z11, Z8
+	VPDPBUSD.BCST   1464(R14), Z11, Z9
+	VPDPBUSD.BCST   1468(R14), Z11, Z10
+	VPSRLW          $0x06, Z13, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x05, 896(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 5632(R9)
+	VMOVDQU32       5632(R8), Z11
+	VPDPBUSD.BCST   1472(R14), Z11, Z7
+	VPDPBUSD.BCST   1476(R14), Z11, Z8
+	VPDPBUSD.BCST   1480(R14), Z11, Z9
+	VPDPBUSD.BCST   1484(R14), Z11, Z10
+	VPSRLW          $0x06, Z14, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x05, 960(R10), Z12
+	VPANDD          Z2, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z1, Z11, Z11
+	VMOVDQU32       Z11, 5696(R9)
+	VMOVDQU32       5696(R8), Z11
+	VPDPBUSD.BCST   1488(R14), Z11, Z7
+	VPDPBUSD.BCST   1492(R14), Z11, Z8
+	VPDPBUSD.BCST   1496(R14), Z11, Z9
+	VPDPBUSD.BCST   1500(R14), Z11, Z10
+	PREFETCHT1      1728(R11)
+	PREFETCHT0      174(SI)(CX*1)
+	VMOVDQU32       448(R8), Z11
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z11, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z11, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z11, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z11, Z6
+	VMOVUPS         1536(R8), Z7
+	VMULPS.BCST     (R14), Z7, Z8
+	VMOVUPS         512(R10), Z9
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z8, Z9
+	VMOVUPS         Z9, 512(R10)
+	VMULPS.BCST     4(R14), Z7, Z3
+	VMOVUPS         576(R10), Z8
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z3, Z8
+	VMOVUPS         Z8, 576(R10)
+	VMULPS.BCST     8(R14), Z7, Z3
+	VMOVUPS         640(R10), Z4
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z3, Z4
+	VMOVUPS         Z4, 640(R10)
+	VMULPS.BCST     12(R14), Z7, Z3
+	VMOVUPS         704(R10), Z4
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z3, Z4
+	VMOVUPS         Z4, 704(R10)
+	ADDQ            $0x000005e0, R12
+	ADDQ            $0x000005e0, R13
+	ADDQ            $0x000005e0, R14
+	ADDQ            $0x000006e0, R11
+	SUBQ            $0x00000001, (SP)
+	JNZ             block345
+	MOVQ            dst+0(FP), R12
+	MOVQ            dstStride+8(FP), R13
+	LEAQ            64(R12), R14
+	MOVQ            R14, dst+0(FP)
+	VMOVUPS         (R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x01
+	JLE             stored347
+	ADDQ            R13, R12
+	VMOVUPS         64(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x02
+	JLE             stored347
+	ADDQ            R13, R12
+	VMOVUPS         128(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x03
+	JLE             stored347
+	ADDQ            R13, R12
+	VMOVUPS         192(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x04
+	JLE             stored347
+	ADDQ            R13, R12
+	VMOVUPS         256(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x05
+	JLE             stored347
+	ADDQ            R13, R12
+	VMOVUPS         320(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x06
+	JLE             stored347
+	ADDQ            R13, R12
+	VMOVUPS         384(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x07
+	JLE             stored347
+	ADDQ            R13, R12
+	VMOVUPS         448(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x08
+	JLE             stored347
+	ADDQ            R13, R12
+	VMOVUPS         512(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x09
+	JLE             stored347
+	ADDQ            R13, R12
+	VMOVUPS         576(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x0a
+	JLE             stored347
+	ADDQ            R13, R12
+	VMOVUPS         640(R10), Z3
+	VMOVUPS         Z3, (R12)
+	CMPQ            count+56(FP), $0x0b
+	JLE             stored347
+	ADDQ            R13, R12
+	VMOVUPS         704(R10), Z3
+	VMOVUPS         Z3, (R12)
+	ADDQ            R13, R12
+
+stored347:
+	SUBQ $0x00000001, groups+24(FP)
+	JNZ  group344
 	VZEROUPPER
 	RET
 
@@ -38875,7 +48088,7 @@ TEXT ·fewQ3_Kx16(SB), $13184-64
 	VPADDB          Z1, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group312:
+group348:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -38903,16 +48116,16 @@ group312:
 	VMOVUPS Z3, 896(R10)
 	VMOVUPS Z3, 960(R10)
 
-block313:
+block349:
 	MOVQ $0x0000006e, BP
 	CMPQ (SP), $0x01
-	JNE  within314
+	JNE  within350
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within314
+	JE   within350
 	LEAQ 110(CX)(CX*4), BP
 
-within314:
+within350:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -41555,7 +50768,7 @@ within314:
 	ADDQ            $0x000005e0, R15
 	ADDQ            $0x000006e0, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block313
+	JNZ             block349
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -41563,85 +50776,85 @@ within314:
 	VMOVUPS         (R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored315
+	JLE             stored351
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored315
+	JLE             stored351
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored315
+	JLE             stored351
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x04
-	JLE             stored315
+	JLE             stored351
 	ADDQ            R13, R12
 	VMOVUPS         256(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x05
-	JLE             stored315
+	JLE             stored351
 	ADDQ            R13, R12
 	VMOVUPS         320(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x06
-	JLE             stored315
+	JLE             stored351
 	ADDQ            R13, R12
 	VMOVUPS         384(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x07
-	JLE             stored315
+	JLE             stored351
 	ADDQ            R13, R12
 	VMOVUPS         448(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x08
-	JLE             stored315
+	JLE             stored351
 	ADDQ            R13, R12
 	VMOVUPS         512(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x09
-	JLE             stored315
+	JLE             stored351
 	ADDQ            R13, R12
 	VMOVUPS         576(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x0a
-	JLE             stored315
+	JLE             stored351
 	ADDQ            R13, R12
 	VMOVUPS         640(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x0b
-	JLE             stored315
+	JLE             stored351
 	ADDQ            R13, R12
 	VMOVUPS         704(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x0c
-	JLE             stored315
+	JLE             stored351
 	ADDQ            R13, R12
 	VMOVUPS         768(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x0d
-	JLE             stored315
+	JLE             stored351
 	ADDQ            R13, R12
 	VMOVUPS         832(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x0e
-	JLE             stored315
+	JLE             stored351
 	ADDQ            R13, R12
 	VMOVUPS         896(R10), Z3
 	VMOVUPS         Z3, (R12)
 	CMPQ            count+56(FP), $0x0f
-	JLE             stored315
+	JLE             stored351
 	ADDQ            R13, R12
 	VMOVUPS         960(R10), Z3
 	VMOVUPS         Z3, (R12)
 	ADDQ            R13, R12
 
-stored315:
+stored351:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group312
+	JNZ  group348
 	VZEROUPPER
 	RET
 
@@ -42084,7 +51297,7 @@ TEXT ·fewQ4_K(SB), $12416-64
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group316:
+group352:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -42094,16 +51307,16 @@ group316:
 	VMOVUPS Z1, 128(R10)
 	VMOVUPS Z1, 192(R10)
 
-block317:
+block353:
 	MOVQ $0x00000090, R13
 	CMPQ (SP), $0x01
-	JNE  within318
+	JNE  within354
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within318
+	JE   within354
 	LEAQ 144(CX)(CX*4), R13
 
-within318:
+within354:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -43008,7 +52221,7 @@ within318:
 	VPTESTMD.BCST   mark1<>+0(SB), Y5, K1
 	KMOVW           K1, R13
 	TESTB           R13, 8(SP)
-	JEQ             quiet320
+	JEQ             quiet356
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -43016,7 +52229,7 @@ within318:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again321:
+again357:
 	MOVQ          R11, R13
 	SHRQ          $0x03, R13
 	VPXORD        Z5, Z5, Z5
@@ -43128,10 +52341,10 @@ again321:
 	VPADDD        Z8, Z4, Z4
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again321
+	JLT           again357
 	MOVQ          16(SP), R11
 
-quiet320:
+quiet356:
 	VMOVUPS       1536(R8), Z5
 	VMULPS.BCST   (R12), Z5, Z6
 	VMOVUPS       (R10), Z7
@@ -43201,7 +52414,7 @@ quiet320:
 	ADDQ          $0x000005e0, R12
 	ADDQ          $0x00000900, R11
 	SUBQ          $0x00000001, (SP)
-	JNZ           block317
+	JNZ           block353
 	MOVQ          dst+0(FP), R12
 	MOVQ          dstStride+8(FP), R13
 	LEAQ          64(R12), R14
@@ -43209,25 +52422,25 @@ quiet320:
 	VMOVUPS       (R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x01
-	JLE           stored319
+	JLE           stored355
 	ADDQ          R13, R12
 	VMOVUPS       64(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x02
-	JLE           stored319
+	JLE           stored355
 	ADDQ          R13, R12
 	VMOVUPS       128(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x03
-	JLE           stored319
+	JLE           stored355
 	ADDQ          R13, R12
 	VMOVUPS       192(R10), Z1
 	VMOVUPS       Z1, (R12)
 	ADDQ          R13, R12
 
-stored319:
+stored355:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group316
+	JNZ  group352
 	VZEROUPPER
 	RET
 
@@ -43670,7 +52883,7 @@ TEXT ·fewQ4_Kx8(SB), $12672-64
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group322:
+group358:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -43686,16 +52899,16 @@ group322:
 	VMOVUPS Z1, 384(R10)
 	VMOVUPS Z1, 448(R10)
 
-block323:
+block359:
 	MOVQ $0x00000090, R14
 	CMPQ (SP), $0x01
-	JNE  within324
+	JNE  within360
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within324
+	JE   within360
 	LEAQ 144(CX)(CX*4), R14
 
-within324:
+within360:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -44941,7 +54154,7 @@ within324:
 	VPTESTMD.BCST   mark1<>+0(SB), Y9, K1
 	KMOVW           K1, R14
 	TESTB           R14, 8(SP)
-	JEQ             quiet326
+	JEQ             quiet362
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -44953,7 +54166,7 @@ within324:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again327:
+again363:
 	MOVQ          R11, R14
 	SHRQ          $0x03, R14
 	VPXORD        Z9, Z9, Z9
@@ -45153,10 +54366,10 @@ again327:
 	VPADDD        Z16, Z8, Z8
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again327
+	JLT           again363
 	MOVQ          16(SP), R11
 
-quiet326:
+quiet362:
 	VMOVUPS       1536(R8), Z9
 	VMULPS.BCST   (R12), Z9, Z10
 	VMOVUPS       (R10), Z11
@@ -45287,7 +54500,7 @@ quiet326:
 	ADDQ          $0x000005e0, R13
 	ADDQ          $0x00000900, R11
 	SUBQ          $0x00000001, (SP)
-	JNZ           block323
+	JNZ           block359
 	MOVQ          dst+0(FP), R12
 	MOVQ          dstStride+8(FP), R13
 	LEAQ          64(R12), R14
@@ -45295,45 +54508,2780 @@ quiet326:
 	VMOVUPS       (R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x01
-	JLE           stored325
+	JLE           stored361
 	ADDQ          R13, R12
 	VMOVUPS       64(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x02
-	JLE           stored325
+	JLE           stored361
 	ADDQ          R13, R12
 	VMOVUPS       128(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x03
-	JLE           stored325
+	JLE           stored361
 	ADDQ          R13, R12
 	VMOVUPS       192(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x04
-	JLE           stored325
+	JLE           stored361
 	ADDQ          R13, R12
 	VMOVUPS       256(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x05
-	JLE           stored325
+	JLE           stored361
 	ADDQ          R13, R12
 	VMOVUPS       320(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x06
-	JLE           stored325
+	JLE           stored361
 	ADDQ          R13, R12
 	VMOVUPS       384(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x07
-	JLE           stored325
+	JLE           stored361
 	ADDQ          R13, R12
 	VMOVUPS       448(R10), Z1
 	VMOVUPS       Z1, (R12)
 	ADDQ          R13, R12
 
-stored325:
+stored361:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group322
+	JNZ  group358
+	VZEROUPPER
+	RET
+
+// func fewQ4_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewQ4_Kx12(SB), $12928-64
+	MOVQ            w+16(FP), DX
+	MOVQ            blocks+32(FP), AX
+	IMUL3Q          $0x00000090, AX, AX
+	LEAQ            (AX)(AX*2), CX
+	LEAQ            127(SP), R9
+	ANDQ            $-64, R9
+	LEAQ            5760(R9), R8
+	LEAQ            11520(R9), R10
+	LEAQ            (DX)(AX*4), BX
+	LEAQ            (BX)(AX*4), SI
+	LEAQ            (SI)(AX*4), DI
+	MOVQ            AX, R11
+	SHLQ            $0x04, R11
+	ADDQ            DX, R11
+	VPBROADCASTD    nibbles<>+0(SB), Z0
+	MOVQ            count+56(FP), R12
+	XORQ            R13, R13
+	BTSQ            R12, R13
+	SUBQ            $0x00000001, R13
+	MOVQ            R13, 8(SP)
+	VBROADCASTI32X4 (DX), Z1
+	VINSERTI32X4    $0x01, (BX), Z1, Z1
+	VINSERTI32X4    $0x02, (SI), Z1, Z1
+	VINSERTI32X4    $0x03, (DI), Z1, Z1
+	VBROADCASTI32X4 (DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 (DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 (DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPBROADCASTD    nibbles<>+0(SB), Z2
+	VPBROADCASTD    bytes63<>+0(SB), Z6
+	VPBROADCASTD    bytes48<>+0(SB), Z7
+	VPANDD          Z4, Z2, Z8
+	VPSRLW          $0x02, Z5, Z9
+	VPANDD          Z7, Z9, Z9
+	VPANDD          Z6, Z5, Z5
+	VPORD           Z9, Z8, Z8
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z2, Z4, Z4
+	VPSRLW          $0x02, Z3, Z2
+	VPANDD          Z7, Z2, Z2
+	VPANDD          Z6, Z3, Z3
+	VPORD           Z2, Z4, Z4
+	VPMOVDW         Z1, Y2
+	VCVTPH2PS       Y2, Z2
+	VPSRLD          $0x10, Z1, Z1
+	VPMOVDW         Z1, Y1
+	VCVTPH2PS       Y1, Z1
+	VPBROADCASTD    sign<>+0(SB), Z6
+	VPXORD          Z6, Z1, Z1
+	VMOVUPS         Z2, 1536(R9)
+	VMOVUPS         Z1, 1600(R9)
+	VPSHUFB         order2_0_1_0<>+0(SB), Z5, Z1
+	VMOVDQU32       Z1, (R9)
+	VPSHUFB         order4_0_3_0<>+0(SB), Z5, Z1
+	VMOVDQU32       Z1, 64(R9)
+	VPSHUFB         order2_0_1_0<>+0(SB), Z8, Z1
+	VMOVDQU32       Z1, 128(R9)
+	VPSHUFB         order4_0_3_0<>+0(SB), Z8, Z1
+	VMOVDQU32       Z1, 192(R9)
+	VPSHUFB         order1_0_2_0<>+0(SB), Z3, Z1
+	VMOVDQU32       Z1, 1024(R9)
+	VPSHUFB         order3_0_4_0<>+0(SB), Z3, Z1
+	VMOVDQU32       Z1, 1088(R9)
+	VPSHUFB         order1_0_2_0<>+0(SB), Z4, Z1
+	VMOVDQU32       Z1, 1152(R9)
+	VPSHUFB         order3_0_4_0<>+0(SB), Z4, Z1
+	VMOVDQU32       Z1, 1216(R9)
+	VBROADCASTI32X4 16(DX), Z1
+	VINSERTI32X4    $0x01, 16(BX), Z1, Z1
+	VINSERTI32X4    $0x02, 16(SI), Z1, Z1
+	VINSERTI32X4    $0x03, 16(DI), Z1, Z1
+	VBROADCASTI32X4 16(DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 16(DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 16(DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPANDD          Z1, Z0, Z2
+	VMOVDQU32       Z2, 1664(R9)
+	VPSRLW          $0x04, Z1, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 2176(R9)
+	VPANDD          Z5, Z0, Z1
+	VMOVDQU32       Z1, 1728(R9)
+	VPSRLW          $0x04, Z5, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 2240(R9)
+	VPANDD          Z3, Z0, Z1
+	VMOVDQU32       Z1, 1792(R9)
+	VPSRLW          $0x04, Z3, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 2304(R9)
+	VPANDD          Z4, Z0, Z1
+	VMOVDQU32       Z1, 1856(R9)
+	VPSRLW          $0x04, Z4, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 2368(R9)
+	VBROADCASTI32X4 32(DX), Z1
+	VINSERTI32X4    $0x01, 32(BX), Z1, Z1
+	VINSERTI32X4    $0x02, 32(SI), Z1, Z1
+	VINSERTI32X4    $0x03, 32(DI), Z1, Z1
+	VBROADCASTI32X4 32(DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 32(DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 32(DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPANDD          Z1, Z0, Z2
+	VMOVDQU32       Z2, 1920(R9)
+	VPSRLW          $0x04, Z1, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 2432(R9)
+	VPANDD          Z5, Z0, Z1
+	VMOVDQU32       Z1, 1984(R9)
+	VPSRLW          $0x04, Z5, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 2496(R9)
+	VPANDD          Z3, Z0, Z1
+	VMOVDQU32       Z1, 2048(R9)
+	VPSRLW          $0x04, Z3, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 2560(R9)
+	VPANDD          Z4, Z0, Z1
+	VMOVDQU32       Z1, 2112(R9)
+	VPSRLW          $0x04, Z4, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 2624(R9)
+	VBROADCASTI32X4 48(DX), Z1
+	VINSERTI32X4    $0x01, 48(BX), Z1, Z1
+	VINSERTI32X4    $0x02, 48(SI), Z1, Z1
+	VINSERTI32X4    $0x03, 48(DI), Z1, Z1
+	VBROADCASTI32X4 48(DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 48(DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 48(DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPANDD          Z1, Z0, Z2
+	VMOVDQU32       Z2, 2688(R9)
+	VPSRLW          $0x04, Z1, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3200(R9)
+	VPANDD          Z5, Z0, Z1
+	VMOVDQU32       Z1, 2752(R9)
+	VPSRLW          $0x04, Z5, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3264(R9)
+	VPANDD          Z3, Z0, Z1
+	VMOVDQU32       Z1, 2816(R9)
+	VPSRLW          $0x04, Z3, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3328(R9)
+	VPANDD          Z4, Z0, Z1
+	VMOVDQU32       Z1, 2880(R9)
+	VPSRLW          $0x04, Z4, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3392(R9)
+	VBROADCASTI32X4 64(DX), Z1
+	VINSERTI32X4    $0x01, 64(BX), Z1, Z1
+	VINSERTI32X4    $0x02, 64(SI), Z1, Z1
+	VINSERTI32X4    $0x03, 64(DI), Z1, Z1
+	VBROADCASTI32X4 64(DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 64(DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 64(DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPANDD          Z1, Z0, Z2
+	VMOVDQU32       Z2, 2944(R9)
+	VPSRLW          $0x04, Z1, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3456(R9)
+	VPANDD          Z5, Z0, Z1
+	VMOVDQU32       Z1, 3008(R9)
+	VPSRLW          $0x04, Z5, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3520(R9)
+	VPANDD          Z3, Z0, Z1
+	VMOVDQU32       Z1, 3072(R9)
+	VPSRLW          $0x04, Z3, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3584(R9)
+	VPANDD          Z4, Z0, Z1
+	VMOVDQU32       Z1, 3136(R9)
+	VPSRLW          $0x04, Z4, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 3648(R9)
+	VBROADCASTI32X4 80(DX), Z1
+	VINSERTI32X4    $0x01, 80(BX), Z1, Z1
+	VINSERTI32X4    $0x02, 80(SI), Z1, Z1
+	VINSERTI32X4    $0x03, 80(DI), Z1, Z1
+	VBROADCASTI32X4 80(DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 80(DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 80(DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPANDD          Z1, Z0, Z2
+	VMOVDQU32       Z2, 3712(R9)
+	VPSRLW          $0x04, Z1, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 4224(R9)
+	VPANDD          Z5, Z0, Z1
+	VMOVDQU32       Z1, 3776(R9)
+	VPSRLW          $0x04, Z5, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 4288(R9)
+	VPANDD          Z3, Z0, Z1
+	VMOVDQU32       Z1, 3840(R9)
+	VPSRLW          $0x04, Z3, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 4352(R9)
+	VPANDD          Z4, Z0, Z1
+	VMOVDQU32       Z1, 3904(R9)
+	VPSRLW          $0x04, Z4, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 4416(R9)
+	VBROADCASTI32X4 96(DX), Z1
+	VINSERTI32X4    $0x01, 96(BX), Z1, Z1
+	VINSERTI32X4    $0x02, 96(SI), Z1, Z1
+	VINSERTI32X4    $0x03, 96(DI), Z1, Z1
+	VBROADCASTI32X4 96(DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 96(DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 96(DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPANDD          Z1, Z0, Z2
+	VMOVDQU32       Z2, 3968(R9)
+	VPSRLW          $0x04, Z1, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 4480(R9)
+	VPANDD          Z5, Z0, Z1
+	VMOVDQU32       Z1, 4032(R9)
+	VPSRLW          $0x04, Z5, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 4544(R9)
+	VPANDD          Z3, Z0, Z1
+	VMOVDQU32       Z1, 4096(R9)
+	VPSRLW          $0x04, Z3, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 4608(R9)
+	VPANDD          Z4, Z0, Z1
+	VMOVDQU32       Z1, 4160(R9)
+	VPSRLW          $0x04, Z4, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 4672(R9)
+	VBROADCASTI32X4 112(DX), Z1
+	VINSERTI32X4    $0x01, 112(BX), Z1, Z1
+	VINSERTI32X4    $0x02, 112(SI), Z1, Z1
+	VINSERTI32X4    $0x03, 112(DI), Z1, Z1
+	VBROADCASTI32X4 112(DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 112(DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 112(DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPANDD          Z1, Z0, Z2
+	VMOVDQU32       Z2, 4736(R9)
+	VPSRLW          $0x04, Z1, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5248(R9)
+	VPANDD          Z5, Z0, Z1
+	VMOVDQU32       Z1, 4800(R9)
+	VPSRLW          $0x04, Z5, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5312(R9)
+	VPANDD          Z3, Z0, Z1
+	VMOVDQU32       Z1, 4864(R9)
+	VPSRLW          $0x04, Z3, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5376(R9)
+	VPANDD          Z4, Z0, Z1
+	VMOVDQU32       Z1, 4928(R9)
+	VPSRLW          $0x04, Z4, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5440(R9)
+	VBROADCASTI32X4 128(DX), Z1
+	VINSERTI32X4    $0x01, 128(BX), Z1, Z1
+	VINSERTI32X4    $0x02, 128(SI), Z1, Z1
+	VINSERTI32X4    $0x03, 128(DI), Z1, Z1
+	VBROADCASTI32X4 128(DX)(AX*1), Z2
+	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z2, Z2
+	VBROADCASTI32X4 128(DX)(AX*2), Z3
+	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z3, Z3
+	VBROADCASTI32X4 128(DX)(CX*1), Z4
+	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z4, Z4
+	VPUNPCKLDQ      Z2, Z1, Z5
+	VPUNPCKHDQ      Z2, Z1, Z2
+	VPUNPCKLDQ      Z4, Z3, Z6
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLQDQ     Z6, Z5, Z1
+	VPUNPCKHQDQ     Z6, Z5, Z5
+	VPUNPCKLQDQ     Z4, Z2, Z3
+	VPUNPCKHQDQ     Z4, Z2, Z4
+	VPANDD          Z1, Z0, Z2
+	VMOVDQU32       Z2, 4992(R9)
+	VPSRLW          $0x04, Z1, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5504(R9)
+	VPANDD          Z5, Z0, Z1
+	VMOVDQU32       Z1, 5056(R9)
+	VPSRLW          $0x04, Z5, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5568(R9)
+	VPANDD          Z3, Z0, Z1
+	VMOVDQU32       Z1, 5120(R9)
+	VPSRLW          $0x04, Z3, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5632(R9)
+	VPANDD          Z4, Z0, Z1
+	VMOVDQU32       Z1, 5184(R9)
+	VPSRLW          $0x04, Z4, Z1
+	VPANDD          Z0, Z1, Z1
+	VMOVDQU32       Z1, 5696(R9)
+
+group364:
+	MOVQ    tiles+40(FP), R12
+	MOVQ    tileBytes+48(FP), R13
+	ADDQ    R12, R13
+	MOVQ    tileBytes+48(FP), R14
+	ADDQ    R13, R14
+	MOVQ    blocks+32(FP), R15
+	MOVQ    R15, (SP)
+	VPXORD  Z1, Z1, Z1
+	VMOVUPS Z1, (R10)
+	VMOVUPS Z1, 64(R10)
+	VMOVUPS Z1, 128(R10)
+	VMOVUPS Z1, 192(R10)
+	VMOVUPS Z1, 256(R10)
+	VMOVUPS Z1, 320(R10)
+	VMOVUPS Z1, 384(R10)
+	VMOVUPS Z1, 448(R10)
+	VMOVUPS Z1, 512(R10)
+	VMOVUPS Z1, 576(R10)
+	VMOVUPS Z1, 640(R10)
+	VMOVUPS Z1, 704(R10)
+
+block365:
+	MOVQ $0x00000090, R15
+	CMPQ (SP), $0x01
+	JNE  within366
+	MOVQ $0x00000000, R15
+	CMPQ groups+24(FP), $0x01
+	JE   within366
+	LEAQ 144(CX)(CX*4), R15
+
+within366:
+	ADDQ            R15, DX
+	ADDQ            R15, BX
+	ADDQ            R15, SI
+	ADDQ            R15, DI
+	XCHGQ           R8, R9
+	VPXORD          Z1, Z1, Z1
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VMOVDQU32       1664(R8), Z17
+	VPDPBUSD.BCST   480(R12), Z17, Z9
+	VPDPBUSD.BCST   484(R12), Z17, Z10
+	VPDPBUSD.BCST   488(R12), Z17, Z11
+	VPDPBUSD.BCST   492(R12), Z17, Z12
+	VPDPBUSD.BCST   480(R13), Z17, Z13
+	VPDPBUSD.BCST   484(R13), Z17, Z14
+	VPDPBUSD.BCST   488(R13), Z17, Z15
+	VPDPBUSD.BCST   492(R13), Z17, Z16
+	VMOVDQU32       1728(R8), Z17
+	VPDPBUSD.BCST   496(R12), Z17, Z9
+	VPDPBUSD.BCST   500(R12), Z17, Z10
+	VPDPBUSD.BCST   504(R12), Z17, Z11
+	VPDPBUSD.BCST   508(R12), Z17, Z12
+	VPDPBUSD.BCST   496(R13), Z17, Z13
+	VPDPBUSD.BCST   500(R13), Z17, Z14
+	VPDPBUSD.BCST   504(R13), Z17, Z15
+	VPDPBUSD.BCST   508(R13), Z17, Z16
+	VBROADCASTI32X4 (DX), Z17
+	VINSERTI32X4    $0x01, (BX), Z17, Z17
+	VINSERTI32X4    $0x02, (SI), Z17, Z17
+	VINSERTI32X4    $0x03, (DI), Z17, Z17
+	VMOVDQU32       1792(R8), Z18
+	VPDPBUSD.BCST   512(R12), Z18, Z9
+	VPDPBUSD.BCST   516(R12), Z18, Z10
+	VPDPBUSD.BCST   520(R12), Z18, Z11
+	VPDPBUSD.BCST   524(R12), Z18, Z12
+	VPDPBUSD.BCST   512(R13), Z18, Z13
+	VPDPBUSD.BCST   516(R13), Z18, Z14
+	VPDPBUSD.BCST   520(R13), Z18, Z15
+	VPDPBUSD.BCST   524(R13), Z18, Z16
+	VBROADCASTI32X4 (DX)(AX*1), Z18
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z18, Z18
+	VMOVDQU32       1856(R8), Z19
+	VPDPBUSD.BCST   528(R12), Z19, Z9
+	VPDPBUSD.BCST   532(R12), Z19, Z10
+	VPDPBUSD.BCST   536(R12), Z19, Z11
+	VPDPBUSD.BCST   540(R12), Z19, Z12
+	VPDPBUSD.BCST   528(R13), Z19, Z13
+	VPDPBUSD.BCST   532(R13), Z19, Z14
+	VPDPBUSD.BCST   536(R13), Z19, Z15
+	VPDPBUSD.BCST   540(R13), Z19, Z16
+	VBROADCASTI32X4 (DX)(AX*2), Z19
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z19, Z19
+	PREFETCHT1      (R11)
+	PREFETCHT0      144(DX)
+	VMOVDQU32       1920(R8), Z20
+	VPDPBUSD.BCST   544(R12), Z20, Z9
+	VPDPBUSD.BCST   548(R12), Z20, Z10
+	VPDPBUSD.BCST   552(R12), Z20, Z11
+	VPDPBUSD.BCST   556(R12), Z20, Z12
+	VPDPBUSD.BCST   544(R13), Z20, Z13
+	VPDPBUSD.BCST   548(R13), Z20, Z14
+	VPDPBUSD.BCST   552(R13), Z20, Z15
+	VPDPBUSD.BCST   556(R13), Z20, Z16
+	VBROADCASTI32X4 (DX)(CX*1), Z20
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z20, Z20
+	VMOVDQU32       1984(R8), Z21
+	VPDPBUSD.BCST   560(R12), Z21, Z9
+	VPDPBUSD.BCST   564(R12), Z21, Z10
+	VPDPBUSD.BCST   568(R12), Z21, Z11
+	VPDPBUSD.BCST   572(R12), Z21, Z12
+	VPDPBUSD.BCST   560(R13), Z21, Z13
+	VPDPBUSD.BCST   564(R13), Z21, Z14
+	VPDPBUSD.BCST   568(R13), Z21, Z15
+	VPDPBUSD.BCST   572(R13), Z21, Z16
+	VPUNPCKLDQ      Z18, Z17, Z21
+	VPUNPCKHDQ      Z18, Z17, Z18
+	VPUNPCKLDQ      Z20, Z19, Z22
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLQDQ     Z22, Z21, Z17
+	VPUNPCKHQDQ     Z22, Z21, Z21
+	VPUNPCKLQDQ     Z20, Z18, Z19
+	VPUNPCKHQDQ     Z20, Z18, Z20
+	VMOVDQU32       2048(R8), Z18
+	VPDPBUSD.BCST   576(R12), Z18, Z9
+	VPDPBUSD.BCST   580(R12), Z18, Z10
+	VPDPBUSD.BCST   584(R12), Z18, Z11
+	VPDPBUSD.BCST   588(R12), Z18, Z12
+	VPDPBUSD.BCST   576(R13), Z18, Z13
+	VPDPBUSD.BCST   580(R13), Z18, Z14
+	VPDPBUSD.BCST   584(R13), Z18, Z15
+	VPDPBUSD.BCST   588(R13), Z18, Z16
+	VPBROADCASTD    nibbles<>+0(SB), Z18
+	VPBROADCASTD    bytes63<>+0(SB), Z22
+	VPBROADCASTD    bytes48<>+0(SB), Z23
+	VPANDD          Z20, Z18, Z24
+	VPSRLW          $0x02, Z21, Z25
+	VPANDD          Z23, Z25, Z25
+	VPANDD          Z22, Z21, Z21
+	VPORD           Z25, Z24, Z24
+	VPSRLW          $0x04, Z20, Z20
+	VPANDD          Z18, Z20, Z20
+	VPSRLW          $0x02, Z19, Z18
+	VPANDD          Z23, Z18, Z18
+	VPANDD          Z22, Z19, Z19
+	VPORD           Z18, Z20, Z20
+	VPMOVDW         Z17, Y18
+	VCVTPH2PS       Y18, Z18
+	VPSRLD          $0x10, Z17, Z17
+	VPMOVDW         Z17, Y17
+	VCVTPH2PS       Y17, Z17
+	VPBROADCASTD    sign<>+0(SB), Z22
+	VPXORD          Z22, Z17, Z17
+	VMOVUPS         Z18, 1536(R9)
+	VMOVUPS         Z17, 1600(R9)
+	VPSHUFB         order2_0_1_0<>+0(SB), Z21, Z17
+	VMOVDQU32       Z17, (R9)
+	VMOVDQU32       2112(R8), Z17
+	VPDPBUSD.BCST   592(R12), Z17, Z9
+	VPDPBUSD.BCST   596(R12), Z17, Z10
+	VPDPBUSD.BCST   600(R12), Z17, Z11
+	VPDPBUSD.BCST   604(R12), Z17, Z12
+	VPDPBUSD.BCST   592(R13), Z17, Z13
+	VPDPBUSD.BCST   596(R13), Z17, Z14
+	VPDPBUSD.BCST   600(R13), Z17, Z15
+	VPDPBUSD.BCST   604(R13), Z17, Z16
+	VPSHUFB         order4_0_3_0<>+0(SB), Z21, Z17
+	VMOVDQU32       Z17, 64(R9)
+	PREFETCHT1      64(R11)
+	PREFETCHT0      144(DX)(AX*1)
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VMOVDQU32       2176(R8), Z17
+	VPDPBUSD.BCST   608(R12), Z17, Z9
+	VPDPBUSD.BCST   612(R12), Z17, Z10
+	VPDPBUSD.BCST   616(R12), Z17, Z11
+	VPDPBUSD.BCST   620(R12), Z17, Z12
+	VPDPBUSD.BCST   608(R13), Z17, Z13
+	VPDPBUSD.BCST   612(R13), Z17, Z14
+	VPDPBUSD.BCST   616(R13), Z17, Z15
+	VPDPBUSD.BCST   620(R13), Z17, Z16
+	VPSHUFB         order2_0_1_0<>+0(SB), Z24, Z17
+	VMOVDQU32       Z17, 128(R9)
+	VMOVDQU32       2240(R8), Z17
+	VPDPBUSD.BCST   624(R12), Z17, Z9
+	VPDPBUSD.BCST   628(R12), Z17, Z10
+	VPDPBUSD.BCST   632(R12), Z17, Z11
+	VPDPBUSD.BCST   636(R12), Z17, Z12
+	VPDPBUSD.BCST   624(R13), Z17, Z13
+	VPDPBUSD.BCST   628(R13), Z17, Z14
+	VPDPBUSD.BCST   632(R13), Z17, Z15
+	VPDPBUSD.BCST   636(R13), Z17, Z16
+	VPSHUFB         order4_0_3_0<>+0(SB), Z24, Z17
+	VMOVDQU32       Z17, 192(R9)
+	VMOVDQU32       2304(R8), Z17
+	VPDPBUSD.BCST   640(R12), Z17, Z9
+	VPDPBUSD.BCST   644(R12), Z17, Z10
+	VPDPBUSD.BCST   648(R12), Z17, Z11
+	VPDPBUSD.BCST   652(R12), Z17, Z12
+	VPDPBUSD.BCST   640(R13), Z17, Z13
+	VPDPBUSD.BCST   644(R13), Z17, Z14
+	VPDPBUSD.BCST   648(R13), Z17, Z15
+	VPDPBUSD.BCST   652(R13), Z17, Z16
+	VPSHUFB         order1_0_2_0<>+0(SB), Z19, Z17
+	VMOVDQU32       Z17, 1024(R9)
+	PREFETCHT1      128(R11)
+	PREFETCHT0      144(DX)(AX*2)
+	VMOVDQU32       2368(R8), Z17
+	VPDPBUSD.BCST   656(R12), Z17, Z9
+	VPDPBUSD.BCST   660(R12), Z17, Z10
+	VPDPBUSD.BCST   664(R12), Z17, Z11
+	VPDPBUSD.BCST   668(R12), Z17, Z12
+	VPDPBUSD.BCST   656(R13), Z17, Z13
+	VPDPBUSD.BCST   660(R13), Z17, Z14
+	VPDPBUSD.BCST   664(R13), Z17, Z15
+	VPDPBUSD.BCST   668(R13), Z17, Z16
+	VPSHUFB         order3_0_4_0<>+0(SB), Z19, Z17
+	VMOVDQU32       Z17, 1088(R9)
+	VMOVDQU32       2432(R8), Z17
+	VPDPBUSD.BCST   672(R12), Z17, Z9
+	VPDPBUSD.BCST   676(R12), Z17, Z10
+	VPDPBUSD.BCST   680(R12), Z17, Z11
+	VPDPBUSD.BCST   684(R12), Z17, Z12
+	VPDPBUSD.BCST   672(R13), Z17, Z13
+	VPDPBUSD.BCST   676(R13), Z17, Z14
+	VPDPBUSD.BCST   680(R13), Z17, Z15
+	VPDPBUSD.BCST   684(R13), Z17, Z16
+	VPSHUFB         order1_0_2_0<>+0(SB), Z20, Z17
+	VMOVDQU32       Z17, 1152(R9)
+	VMOVDQU32       2496(R8), Z17
+	VPDPBUSD.BCST   688(R12), Z17, Z9
+	VPDPBUSD.BCST   692(R12), Z17, Z10
+	VPDPBUSD.BCST   696(R12), Z17, Z11
+	VPDPBUSD.BCST   700(R12), Z17, Z12
+	VPDPBUSD.BCST   688(R13), Z17, Z13
+	VPDPBUSD.BCST   692(R13), Z17, Z14
+	VPDPBUSD.BCST   696(R13), Z17, Z15
+	VPDPBUSD.BCST   700(R13), Z17, Z16
+	VPSHUFB         order3_0_4_0<>+0(SB), Z20, Z17
+	VMOVDQU32       Z17, 1216(R9)
+	VMOVDQU32       2560(R8), Z17
+	VPDPBUSD.BCST   704(R12), Z17, Z9
+	VPDPBUSD.BCST   708(R12), Z17, Z10
+	VPDPBUSD.BCST   712(R12), Z17, Z11
+	VPDPBUSD.BCST   716(R12), Z17, Z12
+	VPDPBUSD.BCST   704(R13), Z17, Z13
+	VPDPBUSD.BCST   708(R13), Z17, Z14
+	VPDPBUSD.BCST   712(R13), Z17, Z15
+	VPDPBUSD.BCST   716(R13), Z17, Z16
+	PREFETCHT1      192(R11)
+	PREFETCHT0      144(DX)(CX*1)
+	VMOVDQU32       2624(R8), Z17
+	VPDPBUSD.BCST   720(R12), Z17, Z9
+	VPDPBUSD.BCST   724(R12), Z17, Z10
+	VPDPBUSD.BCST   728(R12), Z17, Z11
+	VPDPBUSD.BCST   732(R12), Z17, Z12
+	VPDPBUSD.BCST   720(R13), Z17, Z13
+	VPDPBUSD.BCST   724(R13), Z17, Z14
+	VPDPBUSD.BCST   728(R13), Z17, Z15
+	VPDPBUSD.BCST   732(R13), Z17, Z16
+	VMOVDQU32       (R8), Z17
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z17, Z1
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z17, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z17, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z17, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z17, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z17, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z17, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z17, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VMOVDQU32       2688(R8), Z17
+	VPDPBUSD.BCST   736(R12), Z17, Z9
+	VPDPBUSD.BCST   740(R12), Z17, Z10
+	VPDPBUSD.BCST   744(R12), Z17, Z11
+	VPDPBUSD.BCST   748(R12), Z17, Z12
+	VPDPBUSD.BCST   736(R13), Z17, Z13
+	VPDPBUSD.BCST   740(R13), Z17, Z14
+	VPDPBUSD.BCST   744(R13), Z17, Z15
+	VPDPBUSD.BCST   748(R13), Z17, Z16
+	VBROADCASTI32X4 16(DX), Z17
+	VINSERTI32X4    $0x01, 16(BX), Z17, Z17
+	VINSERTI32X4    $0x02, 16(SI), Z17, Z17
+	VINSERTI32X4    $0x03, 16(DI), Z17, Z17
+	VMOVDQU32       2752(R8), Z18
+	VPDPBUSD.BCST   752(R12), Z18, Z9
+	VPDPBUSD.BCST   756(R12), Z18, Z10
+	VPDPBUSD.BCST   760(R12), Z18, Z11
+	VPDPBUSD.BCST   764(R12), Z18, Z12
+	VPDPBUSD.BCST   752(R13), Z18, Z13
+	VPDPBUSD.BCST   756(R13), Z18, Z14
+	VPDPBUSD.BCST   760(R13), Z18, Z15
+	VPDPBUSD.BCST   764(R13), Z18, Z16
+	VBROADCASTI32X4 16(DX)(AX*1), Z18
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z18, Z18
+	PREFETCHT1      256(R11)
+	PREFETCHT0      144(BX)
+	VMOVDQU32       2816(R8), Z19
+	VPDPBUSD.BCST   768(R12), Z19, Z9
+	VPDPBUSD.BCST   772(R12), Z19, Z10
+	VPDPBUSD.BCST   776(R12), Z19, Z11
+	VPDPBUSD.BCST   780(R12), Z19, Z12
+	VPDPBUSD.BCST   768(R13), Z19, Z13
+	VPDPBUSD.BCST   772(R13), Z19, Z14
+	VPDPBUSD.BCST   776(R13), Z19, Z15
+	VPDPBUSD.BCST   780(R13), Z19, Z16
+	VBROADCASTI32X4 16(DX)(AX*2), Z19
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z19, Z19
+	VMOVDQU32       2880(R8), Z20
+	VPDPBUSD.BCST   784(R12), Z20, Z9
+	VPDPBUSD.BCST   788(R12), Z20, Z10
+	VPDPBUSD.BCST   792(R12), Z20, Z11
+	VPDPBUSD.BCST   796(R12), Z20, Z12
+	VPDPBUSD.BCST   784(R13), Z20, Z13
+	VPDPBUSD.BCST   788(R13), Z20, Z14
+	VPDPBUSD.BCST   792(R13), Z20, Z15
+	VPDPBUSD.BCST   796(R13), Z20, Z16
+	VBROADCASTI32X4 16(DX)(CX*1), Z20
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z20, Z20
+	VMOVDQU32       2944(R8), Z21
+	VPDPBUSD.BCST   800(R12), Z21, Z9
+	VPDPBUSD.BCST   804(R12), Z21, Z10
+	VPDPBUSD.BCST   808(R12), Z21, Z11
+	VPDPBUSD.BCST   812(R12), Z21, Z12
+	VPDPBUSD.BCST   800(R13), Z21, Z13
+	VPDPBUSD.BCST   804(R13), Z21, Z14
+	VPDPBUSD.BCST   808(R13), Z21, Z15
+	VPDPBUSD.BCST   812(R13), Z21, Z16
+	VPUNPCKLDQ      Z18, Z17, Z21
+	VPUNPCKHDQ      Z18, Z17, Z18
+	VPUNPCKLDQ      Z20, Z19, Z22
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLQDQ     Z22, Z21, Z17
+	VPUNPCKHQDQ     Z22, Z21, Z21
+	VPUNPCKLQDQ     Z20, Z18, Z19
+	VPUNPCKHQDQ     Z20, Z18, Z20
+	VMOVDQU32       3008(R8), Z18
+	VPDPBUSD.BCST   816(R12), Z18, Z9
+	VPDPBUSD.BCST   820(R12), Z18, Z10
+	VPDPBUSD.BCST   824(R12), Z18, Z11
+	VPDPBUSD.BCST   828(R12), Z18, Z12
+	VPDPBUSD.BCST   816(R13), Z18, Z13
+	VPDPBUSD.BCST   820(R13), Z18, Z14
+	VPDPBUSD.BCST   824(R13), Z18, Z15
+	VPDPBUSD.BCST   828(R13), Z18, Z16
+	VPANDD          Z17, Z0, Z18
+	VMOVDQU32       Z18, 1664(R9)
+	PREFETCHT1      320(R11)
+	PREFETCHT0      144(BX)(AX*1)
+	VMOVDQU32       3072(R8), Z18
+	VPDPBUSD.BCST   832(R12), Z18, Z9
+	VPDPBUSD.BCST   836(R12), Z18, Z10
+	VPDPBUSD.BCST   840(R12), Z18, Z11
+	VPDPBUSD.BCST   844(R12), Z18, Z12
+	VPDPBUSD.BCST   832(R13), Z18, Z13
+	VPDPBUSD.BCST   836(R13), Z18, Z14
+	VPDPBUSD.BCST   840(R13), Z18, Z15
+	VPDPBUSD.BCST   844(R13), Z18, Z16
+	VPSRLW          $0x04, Z17, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 2176(R9)
+	VMOVDQU32       3136(R8), Z17
+	VPDPBUSD.BCST   848(R12), Z17, Z9
+	VPDPBUSD.BCST   852(R12), Z17, Z10
+	VPDPBUSD.BCST   856(R12), Z17, Z11
+	VPDPBUSD.BCST   860(R12), Z17, Z12
+	VPDPBUSD.BCST   848(R13), Z17, Z13
+	VPDPBUSD.BCST   852(R13), Z17, Z14
+	VPDPBUSD.BCST   856(R13), Z17, Z15
+	VPDPBUSD.BCST   860(R13), Z17, Z16
+	VPANDD          Z21, Z0, Z17
+	VMOVDQU32       Z17, 1728(R9)
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VMOVDQU32       3200(R8), Z17
+	VPDPBUSD.BCST   864(R12), Z17, Z9
+	VPDPBUSD.BCST   868(R12), Z17, Z10
+	VPDPBUSD.BCST   872(R12), Z17, Z11
+	VPDPBUSD.BCST   876(R12), Z17, Z12
+	VPDPBUSD.BCST   864(R13), Z17, Z13
+	VPDPBUSD.BCST   868(R13), Z17, Z14
+	VPDPBUSD.BCST   872(R13), Z17, Z15
+	VPDPBUSD.BCST   876(R13), Z17, Z16
+	VPSRLW          $0x04, Z21, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 2240(R9)
+	PREFETCHT1      384(R11)
+	PREFETCHT0      144(BX)(AX*2)
+	VMOVDQU32       3264(R8), Z17
+	VPDPBUSD.BCST   880(R12), Z17, Z9
+	VPDPBUSD.BCST   884(R12), Z17, Z10
+	VPDPBUSD.BCST   888(R12), Z17, Z11
+	VPDPBUSD.BCST   892(R12), Z17, Z12
+	VPDPBUSD.BCST   880(R13), Z17, Z13
+	VPDPBUSD.BCST   884(R13), Z17, Z14
+	VPDPBUSD.BCST   888(R13), Z17, Z15
+	VPDPBUSD.BCST   892(R13), Z17, Z16
+	VPANDD          Z19, Z0, Z17
+	VMOVDQU32       Z17, 1792(R9)
+	VMOVDQU32       3328(R8), Z17
+	VPDPBUSD.BCST   896(R12), Z17, Z9
+	VPDPBUSD.BCST   900(R12), Z17, Z10
+	VPDPBUSD.BCST   904(R12), Z17, Z11
+	VPDPBUSD.BCST   908(R12), Z17, Z12
+	VPDPBUSD.BCST   896(R13), Z17, Z13
+	VPDPBUSD.BCST   900(R13), Z17, Z14
+	VPDPBUSD.BCST   904(R13), Z17, Z15
+	VPDPBUSD.BCST   908(R13), Z17, Z16
+	VPSRLW          $0x04, Z19, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 2304(R9)
+	VMOVDQU32       3392(R8), Z17
+	VPDPBUSD.BCST   912(R12), Z17, Z9
+	VPDPBUSD.BCST   916(R12), Z17, Z10
+	VPDPBUSD.BCST   920(R12), Z17, Z11
+	VPDPBUSD.BCST   924(R12), Z17, Z12
+	VPDPBUSD.BCST   912(R13), Z17, Z13
+	VPDPBUSD.BCST   916(R13), Z17, Z14
+	VPDPBUSD.BCST   920(R13), Z17, Z15
+	VPDPBUSD.BCST   924(R13), Z17, Z16
+	VPANDD          Z20, Z0, Z17
+	VMOVDQU32       Z17, 1856(R9)
+	VMOVDQU32       3456(R8), Z17
+	VPDPBUSD.BCST   928(R12), Z17, Z9
+	VPDPBUSD.BCST   932(R12), Z17, Z10
+	VPDPBUSD.BCST   936(R12), Z17, Z11
+	VPDPBUSD.BCST   940(R12), Z17, Z12
+	VPDPBUSD.BCST   928(R13), Z17, Z13
+	VPDPBUSD.BCST   932(R13), Z17, Z14
+	VPDPBUSD.BCST   936(R13), Z17, Z15
+	VPDPBUSD.BCST   940(R13), Z17, Z16
+	PREFETCHT1      448(R11)
+	PREFETCHT0      144(BX)(CX*1)
+	VMOVDQU32       3520(R8), Z17
+	VPDPBUSD.BCST   944(R12), Z17, Z9
+	VPDPBUSD.BCST   948(R12), Z17, Z10
+	VPDPBUSD.BCST   952(R12), Z17, Z11
+	VPDPBUSD.BCST   956(R12), Z17, Z12
+	VPDPBUSD.BCST   944(R13), Z17, Z13
+	VPDPBUSD.BCST   948(R13), Z17, Z14
+	VPDPBUSD.BCST   952(R13), Z17, Z15
+	VPDPBUSD.BCST   956(R13), Z17, Z16
+	VPSRLW          $0x04, Z20, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 2368(R9)
+	VMOVDQU32       3584(R8), Z17
+	VPDPBUSD.BCST   960(R12), Z17, Z9
+	VPDPBUSD.BCST   964(R12), Z17, Z10
+	VPDPBUSD.BCST   968(R12), Z17, Z11
+	VPDPBUSD.BCST   972(R12), Z17, Z12
+	VPDPBUSD.BCST   960(R13), Z17, Z13
+	VPDPBUSD.BCST   964(R13), Z17, Z14
+	VPDPBUSD.BCST   968(R13), Z17, Z15
+	VPDPBUSD.BCST   972(R13), Z17, Z16
+	VBROADCASTI32X4 32(DX), Z17
+	VINSERTI32X4    $0x01, 32(BX), Z17, Z17
+	VINSERTI32X4    $0x02, 32(SI), Z17, Z17
+	VINSERTI32X4    $0x03, 32(DI), Z17, Z17
+	VMOVDQU32       3648(R8), Z18
+	VPDPBUSD.BCST   976(R12), Z18, Z9
+	VPDPBUSD.BCST   980(R12), Z18, Z10
+	VPDPBUSD.BCST   984(R12), Z18, Z11
+	VPDPBUSD.BCST   988(R12), Z18, Z12
+	VPDPBUSD.BCST   976(R13), Z18, Z13
+	VPDPBUSD.BCST   980(R13), Z18, Z14
+	VPDPBUSD.BCST   984(R13), Z18, Z15
+	VPDPBUSD.BCST   988(R13), Z18, Z16
+	VBROADCASTI32X4 32(DX)(AX*1), Z18
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z18, Z18
+	PREFETCHT1      512(R11)
+	PREFETCHT0      144(SI)
+	VMOVDQU32       64(R8), Z19
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z19, Z1
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z19, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z19, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z19, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z19, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z19, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z19, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z19, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VMOVDQU32       3712(R8), Z19
+	VPDPBUSD.BCST   992(R12), Z19, Z9
+	VPDPBUSD.BCST   996(R12), Z19, Z10
+	VPDPBUSD.BCST   1000(R12), Z19, Z11
+	VPDPBUSD.BCST   1004(R12), Z19, Z12
+	VPDPBUSD.BCST   992(R13), Z19, Z13
+	VPDPBUSD.BCST   996(R13), Z19, Z14
+	VPDPBUSD.BCST   1000(R13), Z19, Z15
+	VPDPBUSD.BCST   1004(R13), Z19, Z16
+	VBROADCASTI32X4 32(DX)(AX*2), Z19
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z19, Z19
+	VMOVDQU32       3776(R8), Z20
+	VPDPBUSD.BCST   1008(R12), Z20, Z9
+	VPDPBUSD.BCST   1012(R12), Z20, Z10
+	VPDPBUSD.BCST   1016(R12), Z20, Z11
+	VPDPBUSD.BCST   1020(R12), Z20, Z12
+	VPDPBUSD.BCST   1008(R13), Z20, Z13
+	VPDPBUSD.BCST   1012(R13), Z20, Z14
+	VPDPBUSD.BCST   1016(R13), Z20, Z15
+	VPDPBUSD.BCST   1020(R13), Z20, Z16
+	VBROADCASTI32X4 32(DX)(CX*1), Z20
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z20, Z20
+	VMOVDQU32       3840(R8), Z21
+	VPDPBUSD.BCST   1024(R12), Z21, Z9
+	VPDPBUSD.BCST   1028(R12), Z21, Z10
+	VPDPBUSD.BCST   1032(R12), Z21, Z11
+	VPDPBUSD.BCST   1036(R12), Z21, Z12
+	VPDPBUSD.BCST   1024(R13), Z21, Z13
+	VPDPBUSD.BCST   1028(R13), Z21, Z14
+	VPDPBUSD.BCST   1032(R13), Z21, Z15
+	VPDPBUSD.BCST   1036(R13), Z21, Z16
+	VPUNPCKLDQ      Z18, Z17, Z21
+	VPUNPCKHDQ      Z18, Z17, Z18
+	VPUNPCKLDQ      Z20, Z19, Z22
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLQDQ     Z22, Z21, Z17
+	VPUNPCKHQDQ     Z22, Z21, Z21
+	VPUNPCKLQDQ     Z20, Z18, Z19
+	VPUNPCKHQDQ     Z20, Z18, Z20
+	VMOVDQU32       3904(R8), Z18
+	VPDPBUSD.BCST   1040(R12), Z18, Z9
+	VPDPBUSD.BCST   1044(R12), Z18, Z10
+	VPDPBUSD.BCST   1048(R12), Z18, Z11
+	VPDPBUSD.BCST   1052(R12), Z18, Z12
+	VPDPBUSD.BCST   1040(R13), Z18, Z13
+	VPDPBUSD.BCST   1044(R13), Z18, Z14
+	VPDPBUSD.BCST   1048(R13), Z18, Z15
+	VPDPBUSD.BCST   1052(R13), Z18, Z16
+	VPANDD          Z17, Z0, Z18
+	VMOVDQU32       Z18, 1920(R9)
+	PREFETCHT1      576(R11)
+	PREFETCHT0      144(SI)(AX*1)
+	VMOVDQU32       3968(R8), Z18
+	VPDPBUSD.BCST   1056(R12), Z18, Z9
+	VPDPBUSD.BCST   1060(R12), Z18, Z10
+	VPDPBUSD.BCST   1064(R12), Z18, Z11
+	VPDPBUSD.BCST   1068(R12), Z18, Z12
+	VPDPBUSD.BCST   1056(R13), Z18, Z13
+	VPDPBUSD.BCST   1060(R13), Z18, Z14
+	VPDPBUSD.BCST   1064(R13), Z18, Z15
+	VPDPBUSD.BCST   1068(R13), Z18, Z16
+	VPSRLW          $0x04, Z17, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 2432(R9)
+	VMOVDQU32       4032(R8), Z17
+	VPDPBUSD.BCST   1072(R12), Z17, Z9
+	VPDPBUSD.BCST   1076(R12), Z17, Z10
+	VPDPBUSD.BCST   1080(R12), Z17, Z11
+	VPDPBUSD.BCST   1084(R12), Z17, Z12
+	VPDPBUSD.BCST   1072(R13), Z17, Z13
+	VPDPBUSD.BCST   1076(R13), Z17, Z14
+	VPDPBUSD.BCST   1080(R13), Z17, Z15
+	VPDPBUSD.BCST   1084(R13), Z17, Z16
+	VPANDD          Z21, Z0, Z17
+	VMOVDQU32       Z17, 1984(R9)
+	VMOVDQU32       4096(R8), Z17
+	VPDPBUSD.BCST   1088(R12), Z17, Z9
+	VPDPBUSD.BCST   1092(R12), Z17, Z10
+	VPDPBUSD.BCST   1096(R12), Z17, Z11
+	VPDPBUSD.BCST   1100(R12), Z17, Z12
+	VPDPBUSD.BCST   1088(R13), Z17, Z13
+	VPDPBUSD.BCST   1092(R13), Z17, Z14
+	VPDPBUSD.BCST   1096(R13), Z17, Z15
+	VPDPBUSD.BCST   1100(R13), Z17, Z16
+	VPSRLW          $0x04, Z21, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 2496(R9)
+	VMOVDQU32       4160(R8), Z17
+	VPDPBUSD.BCST   1104(R12), Z17, Z9
+	VPDPBUSD.BCST   1108(R12), Z17, Z10
+	VPDPBUSD.BCST   1112(R12), Z17, Z11
+	VPDPBUSD.BCST   1116(R12), Z17, Z12
+	VPDPBUSD.BCST   1104(R13), Z17, Z13
+	VPDPBUSD.BCST   1108(R13), Z17, Z14
+	VPDPBUSD.BCST   1112(R13), Z17, Z15
+	VPDPBUSD.BCST   1116(R13), Z17, Z16
+	VPANDD          Z19, Z0, Z17
+	VMOVDQU32       Z17, 2048(R9)
+	PREFETCHT1      640(R11)
+	PREFETCHT0      144(SI)(AX*2)
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VMOVDQU32       4224(R8), Z17
+	VPDPBUSD.BCST   1120(R12), Z17, Z9
+	VPDPBUSD.BCST   1124(R12), Z17, Z10
+	VPDPBUSD.BCST   1128(R12), Z17, Z11
+	VPDPBUSD.BCST   1132(R12), Z17, Z12
+	VPDPBUSD.BCST   1120(R13), Z17, Z13
+	VPDPBUSD.BCST   1124(R13), Z17, Z14
+	VPDPBUSD.BCST   1128(R13), Z17, Z15
+	VPDPBUSD.BCST   1132(R13), Z17, Z16
+	VPSRLW          $0x04, Z19, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 2560(R9)
+	VMOVDQU32       4288(R8), Z17
+	VPDPBUSD.BCST   1136(R12), Z17, Z9
+	VPDPBUSD.BCST   1140(R12), Z17, Z10
+	VPDPBUSD.BCST   1144(R12), Z17, Z11
+	VPDPBUSD.BCST   1148(R12), Z17, Z12
+	VPDPBUSD.BCST   1136(R13), Z17, Z13
+	VPDPBUSD.BCST   1140(R13), Z17, Z14
+	VPDPBUSD.BCST   1144(R13), Z17, Z15
+	VPDPBUSD.BCST   1148(R13), Z17, Z16
+	VPANDD          Z20, Z0, Z17
+	VMOVDQU32       Z17, 2112(R9)
+	VMOVDQU32       4352(R8), Z17
+	VPDPBUSD.BCST   1152(R12), Z17, Z9
+	VPDPBUSD.BCST   1156(R12), Z17, Z10
+	VPDPBUSD.BCST   1160(R12), Z17, Z11
+	VPDPBUSD.BCST   1164(R12), Z17, Z12
+	VPDPBUSD.BCST   1152(R13), Z17, Z13
+	VPDPBUSD.BCST   1156(R13), Z17, Z14
+	VPDPBUSD.BCST   1160(R13), Z17, Z15
+	VPDPBUSD.BCST   1164(R13), Z17, Z16
+	PREFETCHT1      704(R11)
+	PREFETCHT0      144(SI)(CX*1)
+	VMOVDQU32       4416(R8), Z17
+	VPDPBUSD.BCST   1168(R12), Z17, Z9
+	VPDPBUSD.BCST   1172(R12), Z17, Z10
+	VPDPBUSD.BCST   1176(R12), Z17, Z11
+	VPDPBUSD.BCST   1180(R12), Z17, Z12
+	VPDPBUSD.BCST   1168(R13), Z17, Z13
+	VPDPBUSD.BCST   1172(R13), Z17, Z14
+	VPDPBUSD.BCST   1176(R13), Z17, Z15
+	VPDPBUSD.BCST   1180(R13), Z17, Z16
+	VPSRLW          $0x04, Z20, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 2624(R9)
+	VMOVDQU32       4480(R8), Z17
+	VPDPBUSD.BCST   1184(R12), Z17, Z9
+	VPDPBUSD.BCST   1188(R12), Z17, Z10
+	VPDPBUSD.BCST   1192(R12), Z17, Z11
+	VPDPBUSD.BCST   1196(R12), Z17, Z12
+	VPDPBUSD.BCST   1184(R13), Z17, Z13
+	VPDPBUSD.BCST   1188(R13), Z17, Z14
+	VPDPBUSD.BCST   1192(R13), Z17, Z15
+	VPDPBUSD.BCST   1196(R13), Z17, Z16
+	VBROADCASTI32X4 48(DX), Z17
+	VINSERTI32X4    $0x01, 48(BX), Z17, Z17
+	VINSERTI32X4    $0x02, 48(SI), Z17, Z17
+	VINSERTI32X4    $0x03, 48(DI), Z17, Z17
+	VMOVDQU32       4544(R8), Z18
+	VPDPBUSD.BCST   1200(R12), Z18, Z9
+	VPDPBUSD.BCST   1204(R12), Z18, Z10
+	VPDPBUSD.BCST   1208(R12), Z18, Z11
+	VPDPBUSD.BCST   1212(R12), Z18, Z12
+	VPDPBUSD.BCST   1200(R13), Z18, Z13
+	VPDPBUSD.BCST   1204(R13), Z18, Z14
+	VPDPBUSD.BCST   1208(R13), Z18, Z15
+	VPDPBUSD.BCST   1212(R13), Z18, Z16
+	VBROADCASTI32X4 48(DX)(AX*1), Z18
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z18, Z18
+	VMOVDQU32       4608(R8), Z19
+	VPDPBUSD.BCST   1216(R12), Z19, Z9
+	VPDPBUSD.BCST   1220(R12), Z19, Z10
+	VPDPBUSD.BCST   1224(R12), Z19, Z11
+	VPDPBUSD.BCST   1228(R12), Z19, Z12
+	VPDPBUSD.BCST   1216(R13), Z19, Z13
+	VPDPBUSD.BCST   1220(R13), Z19, Z14
+	VPDPBUSD.BCST   1224(R13), Z19, Z15
+	VPDPBUSD.BCST   1228(R13), Z19, Z16
+	VBROADCASTI32X4 48(DX)(AX*2), Z19
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z19, Z19
+	PREFETCHT1      768(R11)
+	PREFETCHT0      144(DI)
+	VMOVDQU32       4672(R8), Z20
+	VPDPBUSD.BCST   1232(R12), Z20, Z9
+	VPDPBUSD.BCST   1236(R12), Z20, Z10
+	VPDPBUSD.BCST   1240(R12), Z20, Z11
+	VPDPBUSD.BCST   1244(R12), Z20, Z12
+	VPDPBUSD.BCST   1232(R13), Z20, Z13
+	VPDPBUSD.BCST   1236(R13), Z20, Z14
+	VPDPBUSD.BCST   1240(R13), Z20, Z15
+	VPDPBUSD.BCST   1244(R13), Z20, Z16
+	VBROADCASTI32X4 48(DX)(CX*1), Z20
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z20, Z20
+	VMOVDQU32       128(R8), Z21
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z21, Z1
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z21, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z21, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z21, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z21, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z21, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z21, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z21, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VMOVDQU32       4736(R8), Z21
+	VPDPBUSD.BCST   1248(R12), Z21, Z9
+	VPDPBUSD.BCST   1252(R12), Z21, Z10
+	VPDPBUSD.BCST   1256(R12), Z21, Z11
+	VPDPBUSD.BCST   1260(R12), Z21, Z12
+	VPDPBUSD.BCST   1248(R13), Z21, Z13
+	VPDPBUSD.BCST   1252(R13), Z21, Z14
+	VPDPBUSD.BCST   1256(R13), Z21, Z15
+	VPDPBUSD.BCST   1260(R13), Z21, Z16
+	VPUNPCKLDQ      Z18, Z17, Z21
+	VPUNPCKHDQ      Z18, Z17, Z18
+	VPUNPCKLDQ      Z20, Z19, Z22
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLQDQ     Z22, Z21, Z17
+	VPUNPCKHQDQ     Z22, Z21, Z21
+	VPUNPCKLQDQ     Z20, Z18, Z19
+	VPUNPCKHQDQ     Z20, Z18, Z20
+	VMOVDQU32       4800(R8), Z18
+	VPDPBUSD.BCST   1264(R12), Z18, Z9
+	VPDPBUSD.BCST   1268(R12), Z18, Z10
+	VPDPBUSD.BCST   1272(R12), Z18, Z11
+	VPDPBUSD.BCST   1276(R12), Z18, Z12
+	VPDPBUSD.BCST   1264(R13), Z18, Z13
+	VPDPBUSD.BCST   1268(R13), Z18, Z14
+	VPDPBUSD.BCST   1272(R13), Z18, Z15
+	VPDPBUSD.BCST   1276(R13), Z18, Z16
+	VPANDD          Z17, Z0, Z18
+	VMOVDQU32       Z18, 2688(R9)
+	PREFETCHT1      832(R11)
+	PREFETCHT0      144(DI)(AX*1)
+	VMOVDQU32       4864(R8), Z18
+	VPDPBUSD.BCST   1280(R12), Z18, Z9
+	VPDPBUSD.BCST   1284(R12), Z18, Z10
+	VPDPBUSD.BCST   1288(R12), Z18, Z11
+	VPDPBUSD.BCST   1292(R12), Z18, Z12
+	VPDPBUSD.BCST   1280(R13), Z18, Z13
+	VPDPBUSD.BCST   1284(R13), Z18, Z14
+	VPDPBUSD.BCST   1288(R13), Z18, Z15
+	VPDPBUSD.BCST   1292(R13), Z18, Z16
+	VPSRLW          $0x04, Z17, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 3200(R9)
+	VMOVDQU32       4928(R8), Z17
+	VPDPBUSD.BCST   1296(R12), Z17, Z9
+	VPDPBUSD.BCST   1300(R12), Z17, Z10
+	VPDPBUSD.BCST   1304(R12), Z17, Z11
+	VPDPBUSD.BCST   1308(R12), Z17, Z12
+	VPDPBUSD.BCST   1296(R13), Z17, Z13
+	VPDPBUSD.BCST   1300(R13), Z17, Z14
+	VPDPBUSD.BCST   1304(R13), Z17, Z15
+	VPDPBUSD.BCST   1308(R13), Z17, Z16
+	VPANDD          Z21, Z0, Z17
+	VMOVDQU32       Z17, 2752(R9)
+	VMOVDQU32       4992(R8), Z17
+	VPDPBUSD.BCST   1312(R12), Z17, Z9
+	VPDPBUSD.BCST   1316(R12), Z17, Z10
+	VPDPBUSD.BCST   1320(R12), Z17, Z11
+	VPDPBUSD.BCST   1324(R12), Z17, Z12
+	VPDPBUSD.BCST   1312(R13), Z17, Z13
+	VPDPBUSD.BCST   1316(R13), Z17, Z14
+	VPDPBUSD.BCST   1320(R13), Z17, Z15
+	VPDPBUSD.BCST   1324(R13), Z17, Z16
+	VPSRLW          $0x04, Z21, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 3264(R9)
+	VMOVDQU32       5056(R8), Z17
+	VPDPBUSD.BCST   1328(R12), Z17, Z9
+	VPDPBUSD.BCST   1332(R12), Z17, Z10
+	VPDPBUSD.BCST   1336(R12), Z17, Z11
+	VPDPBUSD.BCST   1340(R12), Z17, Z12
+	VPDPBUSD.BCST   1328(R13), Z17, Z13
+	VPDPBUSD.BCST   1332(R13), Z17, Z14
+	VPDPBUSD.BCST   1336(R13), Z17, Z15
+	VPDPBUSD.BCST   1340(R13), Z17, Z16
+	VPANDD          Z19, Z0, Z17
+	VMOVDQU32       Z17, 2816(R9)
+	PREFETCHT1      896(R11)
+	PREFETCHT0      144(DI)(AX*2)
+	VMOVDQU32       5120(R8), Z17
+	VPDPBUSD.BCST   1344(R12), Z17, Z9
+	VPDPBUSD.BCST   1348(R12), Z17, Z10
+	VPDPBUSD.BCST   1352(R12), Z17, Z11
+	VPDPBUSD.BCST   1356(R12), Z17, Z12
+	VPDPBUSD.BCST   1344(R13), Z17, Z13
+	VPDPBUSD.BCST   1348(R13), Z17, Z14
+	VPDPBUSD.BCST   1352(R13), Z17, Z15
+	VPDPBUSD.BCST   1356(R13), Z17, Z16
+	VPSRLW          $0x04, Z19, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 3328(R9)
+	VMOVDQU32       5184(R8), Z17
+	VPDPBUSD.BCST   1360(R12), Z17, Z9
+	VPDPBUSD.BCST   1364(R12), Z17, Z10
+	VPDPBUSD.BCST   1368(R12), Z17, Z11
+	VPDPBUSD.BCST   1372(R12), Z17, Z12
+	VPDPBUSD.BCST   1360(R13), Z17, Z13
+	VPDPBUSD.BCST   1364(R13), Z17, Z14
+	VPDPBUSD.BCST   1368(R13), Z17, Z15
+	VPDPBUSD.BCST   1372(R13), Z17, Z16
+	VPANDD          Z20, Z0, Z17
+	VMOVDQU32       Z17, 2880(R9)
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VMOVDQU32       5248(R8), Z17
+	VPDPBUSD.BCST   1376(R12), Z17, Z9
+	VPDPBUSD.BCST   1380(R12), Z17, Z10
+	VPDPBUSD.BCST   1384(R12), Z17, Z11
+	VPDPBUSD.BCST   1388(R12), Z17, Z12
+	VPDPBUSD.BCST   1376(R13), Z17, Z13
+	VPDPBUSD.BCST   1380(R13), Z17, Z14
+	VPDPBUSD.BCST   1384(R13), Z17, Z15
+	VPDPBUSD.BCST   1388(R13), Z17, Z16
+	PREFETCHT1      960(R11)
+	PREFETCHT0      144(DI)(CX*1)
+	VMOVDQU32       5312(R8), Z17
+	VPDPBUSD.BCST   1392(R12), Z17, Z9
+	VPDPBUSD.BCST   1396(R12), Z17, Z10
+	VPDPBUSD.BCST   1400(R12), Z17, Z11
+	VPDPBUSD.BCST   1404(R12), Z17, Z12
+	VPDPBUSD.BCST   1392(R13), Z17, Z13
+	VPDPBUSD.BCST   1396(R13), Z17, Z14
+	VPDPBUSD.BCST   1400(R13), Z17, Z15
+	VPDPBUSD.BCST   1404(R13), Z17, Z16
+	VPSRLW          $0x04, Z20, Z17
+	VPANDD          Z0, Z17, Z17
+	VMOVDQU32       Z17, 3392(R9)
+	VMOVDQU32       5376(R8), Z17
+	VPDPBUSD.BCST   1408(R12), Z17, Z9
+	VPDPBUSD.BCST   1412(R12), Z17, Z10
+	VPDPBUSD.BCST   1416(R12), Z17, Z11
+	VPDPBUSD.BCST   1420(R12), Z17, Z12
+	VPDPBUSD.BCST   1408(R13), Z17, Z13
+	VPDPBUSD.BCST   1412(R13), Z17, Z14
+	VPDPBUSD.BCST   1416(R13), Z17, Z15
+	VPDPBUSD.BCST   1420(R13), Z17, Z16
+	VBROADCASTI32X4 64(DX), Z17
+	VINSERTI32X4    $0x01, 64(BX), Z17, Z17
+	VINSERTI32X4    $0x02, 64(SI), Z17, Z17
+	VINSERTI32X4    $0x03, 64(DI), Z17, Z17
+	VMOVDQU32       5440(R8), Z18
+	VPDPBUSD.BCST   1424(R12), Z18, Z9
+	VPDPBUSD.BCST   1428(R12), Z18, Z10
+	VPDPBUSD.BCST   1432(R12), Z18, Z11
+	VPDPBUSD.BCST   1436(R12), Z18, Z12
+	VPDPBUSD.BCST   1424(R13), Z18, Z13
+	VPDPBUSD.BCST   1428(R13), Z18, Z14
+	VPDPBUSD.BCST   1432(R13), Z18, Z15
+	VPDPBUSD.BCST   1436(R13), Z18, Z16
+	VBROADCASTI32X4 64(DX)(AX*1), Z18
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z18, Z18
+	VMOVDQU32       5504(R8), Z19
+	VPDPBUSD.BCST   1440(R12), Z19, Z9
+	VPDPBUSD.BCST   1444(R12), Z19, Z10
+	VPDPBUSD.BCST   1448(R12), Z19, Z11
+	VPDPBUSD.BCST   1452(R12), Z19, Z12
+	VPDPBUSD.BCST   1440(R13), Z19, Z13
+	VPDPBUSD.BCST   1444(R13), Z19, Z14
+	VPDPBUSD.BCST   1448(R13), Z19, Z15
+	VPDPBUSD.BCST   1452(R13), Z19, Z16
+	VBROADCASTI32X4 64(DX)(AX*2), Z19
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z19, Z19
+	PREFETCHT1      1024(R11)
+	PREFETCHT0      208(DX)
+	VMOVDQU32       5568(R8), Z20
+	VPDPBUSD.BCST   1456(R12), Z20, Z9
+	VPDPBUSD.BCST   1460(R12), Z20, Z10
+	VPDPBUSD.BCST   1464(R12), Z20, Z11
+	VPDPBUSD.BCST   1468(R12), Z20, Z12
+	VPDPBUSD.BCST   1456(R13), Z20, Z13
+	VPDPBUSD.BCST   1460(R13), Z20, Z14
+	VPDPBUSD.BCST   1464(R13), Z20, Z15
+	VPDPBUSD.BCST   1468(R13), Z20, Z16
+	VBROADCASTI32X4 64(DX)(CX*1), Z20
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z20, Z20
+	VMOVDQU32       5632(R8), Z21
+	VPDPBUSD.BCST   1472(R12), Z21, Z9
+	VPDPBUSD.BCST   1476(R12), Z21, Z10
+	VPDPBUSD.BCST   1480(R12), Z21, Z11
+	VPDPBUSD.BCST   1484(R12), Z21, Z12
+	VPDPBUSD.BCST   1472(R13), Z21, Z13
+	VPDPBUSD.BCST   1476(R13), Z21, Z14
+	VPDPBUSD.BCST   1480(R13), Z21, Z15
+	VPDPBUSD.BCST   1484(R13), Z21, Z16
+	VPUNPCKLDQ      Z18, Z17, Z21
+	VPUNPCKHDQ      Z18, Z17, Z18
+	VPUNPCKLDQ      Z20, Z19, Z22
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLQDQ     Z22, Z21, Z17
+	VPUNPCKHQDQ     Z22, Z21, Z21
+	VPUNPCKLQDQ     Z20, Z18, Z19
+	VPUNPCKHQDQ     Z20, Z18, Z20
+	VMOVDQU32       5696(R8), Z18
+	VPDPBUSD.BCST   1488(R12), Z18, Z9
+	VPDPBUSD.BCST   1492(R12), Z18, Z10
+	VPDPBUSD.BCST   1496(R12), Z18, Z11
+	VPDPBUSD.BCST   1500(R12), Z18, Z12
+	VPDPBUSD.BCST   1488(R13), Z18, Z13
+	VPDPBUSD.BCST   1492(R13), Z18, Z14
+	VPDPBUSD.BCST   1496(R13), Z18, Z15
+	VPDPBUSD.BCST   1500(R13), Z18, Z16
+	VPANDD          Z17, Z0, Z18
+	VMOVDQU32       Z18, 2944(R9)
+	PREFETCHT1      1088(R11)
+	PREFETCHT0      208(DX)(AX*1)
+	VMOVDQU32       192(R8), Z18
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z18, Z1
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z18, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z18, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z18, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z18, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z18, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z18, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z18, Z8
+	VBROADCASTI32X4 464(R12), Y9
+	VINSERTI32X4    $0x01, 464(R13), Y9, Y9
+	VPTESTMD.BCST   mark1<>+0(SB), Y9, K1
+	KMOVW           K1, R15
+	TESTB           R15, 8(SP)
+	JEQ             quiet368
+	VPXORD          Z1, Z1, Z1
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	MOVQ            R11, 16(SP)
+	XORQ            R11, R11
+
+again369:
+	MOVQ          R11, R15
+	SHRQ          $0x03, R15
+	VPXORD        Z9, Z9, Z9
+	VPXORD        Z10, Z10, Z10
+	VPXORD        Z11, Z11, Z11
+	VPXORD        Z12, Z12, Z12
+	VPXORD        Z13, Z13, Z13
+	VPXORD        Z14, Z14, Z14
+	VPXORD        Z15, Z15, Z15
+	VPXORD        Z16, Z16, Z16
+	VMOVDQU32     1664(R8)(R11*4), Z18
+	VPDPBUSD.BCST 480(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 484(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 488(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 492(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 480(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 484(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 488(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 492(R13)(R11*1), Z18, Z16
+	VMOVDQU32     1728(R8)(R11*4), Z18
+	VPDPBUSD.BCST 496(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 500(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 504(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 508(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 496(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 500(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 504(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 508(R13)(R11*1), Z18, Z16
+	VMOVDQU32     1792(R8)(R11*4), Z18
+	VPDPBUSD.BCST 512(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 516(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 520(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 524(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 512(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 516(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 520(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 524(R13)(R11*1), Z18, Z16
+	VMOVDQU32     1856(R8)(R11*4), Z18
+	VPDPBUSD.BCST 528(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 532(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 536(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 540(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 528(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 532(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 536(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 540(R13)(R11*1), Z18, Z16
+	VMOVDQU32     1920(R8)(R11*4), Z18
+	VPDPBUSD.BCST 544(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 548(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 552(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 556(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 544(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 548(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 552(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 556(R13)(R11*1), Z18, Z16
+	VMOVDQU32     1984(R8)(R11*4), Z18
+	VPDPBUSD.BCST 560(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 564(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 568(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 572(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 560(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 564(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 568(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 572(R13)(R11*1), Z18, Z16
+	VMOVDQU32     2048(R8)(R11*4), Z18
+	VPDPBUSD.BCST 576(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 580(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 584(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 588(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 576(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 580(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 584(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 588(R13)(R11*1), Z18, Z16
+	VMOVDQU32     2112(R8)(R11*4), Z18
+	VPDPBUSD.BCST 592(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 596(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 600(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 604(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 592(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 596(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 600(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 604(R13)(R11*1), Z18, Z16
+	VPSRAD        $0x10, (R8)(R15*2), Z18
+	VPMULLD       Z18, Z9, Z9
+	VPADDD        Z9, Z1, Z1
+	VPMULLD       Z18, Z10, Z10
+	VPADDD        Z10, Z2, Z2
+	VPMULLD       Z18, Z11, Z11
+	VPADDD        Z11, Z3, Z3
+	VPMULLD       Z18, Z12, Z12
+	VPADDD        Z12, Z4, Z4
+	VPMULLD       Z18, Z13, Z13
+	VPADDD        Z13, Z5, Z5
+	VPMULLD       Z18, Z14, Z14
+	VPADDD        Z14, Z6, Z6
+	VPMULLD       Z18, Z15, Z15
+	VPADDD        Z15, Z7, Z7
+	VPMULLD       Z18, Z16, Z16
+	VPADDD        Z16, Z8, Z8
+	VPXORD        Z9, Z9, Z9
+	VPXORD        Z10, Z10, Z10
+	VPXORD        Z11, Z11, Z11
+	VPXORD        Z12, Z12, Z12
+	VPXORD        Z13, Z13, Z13
+	VPXORD        Z14, Z14, Z14
+	VPXORD        Z15, Z15, Z15
+	VPXORD        Z16, Z16, Z16
+	VMOVDQU32     2176(R8)(R11*4), Z18
+	VPDPBUSD.BCST 608(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 612(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 616(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 620(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 608(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 612(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 616(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 620(R13)(R11*1), Z18, Z16
+	VMOVDQU32     2240(R8)(R11*4), Z18
+	VPDPBUSD.BCST 624(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 628(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 632(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 636(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 624(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 628(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 632(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 636(R13)(R11*1), Z18, Z16
+	VMOVDQU32     2304(R8)(R11*4), Z18
+	VPDPBUSD.BCST 640(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 644(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 648(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 652(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 640(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 644(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 648(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 652(R13)(R11*1), Z18, Z16
+	VMOVDQU32     2368(R8)(R11*4), Z18
+	VPDPBUSD.BCST 656(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 660(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 664(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 668(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 656(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 660(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 664(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 668(R13)(R11*1), Z18, Z16
+	VMOVDQU32     2432(R8)(R11*4), Z18
+	VPDPBUSD.BCST 672(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 676(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 680(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 684(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 672(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 676(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 680(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 684(R13)(R11*1), Z18, Z16
+	VMOVDQU32     2496(R8)(R11*4), Z18
+	VPDPBUSD.BCST 688(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 692(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 696(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 700(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 688(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 692(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 696(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 700(R13)(R11*1), Z18, Z16
+	VMOVDQU32     2560(R8)(R11*4), Z18
+	VPDPBUSD.BCST 704(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 708(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 712(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 716(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 704(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 708(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 712(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 716(R13)(R11*1), Z18, Z16
+	VMOVDQU32     2624(R8)(R11*4), Z18
+	VPDPBUSD.BCST 720(R12)(R11*1), Z18, Z9
+	VPDPBUSD.BCST 724(R12)(R11*1), Z18, Z10
+	VPDPBUSD.BCST 728(R12)(R11*1), Z18, Z11
+	VPDPBUSD.BCST 732(R12)(R11*1), Z18, Z12
+	VPDPBUSD.BCST 720(R13)(R11*1), Z18, Z13
+	VPDPBUSD.BCST 724(R13)(R11*1), Z18, Z14
+	VPDPBUSD.BCST 728(R13)(R11*1), Z18, Z15
+	VPDPBUSD.BCST 732(R13)(R11*1), Z18, Z16
+	VPSLLD        $0x10, (R8)(R15*2), Z18
+	VPSRAD        $0x10, Z18, Z18
+	VPMULLD       Z18, Z9, Z9
+	VPADDD        Z9, Z1, Z1
+	VPMULLD       Z18, Z10, Z10
+	VPADDD        Z10, Z2, Z2
+	VPMULLD       Z18, Z11, Z11
+	VPADDD        Z11, Z3, Z3
+	VPMULLD       Z18, Z12, Z12
+	VPADDD        Z12, Z4, Z4
+	VPMULLD       Z18, Z13, Z13
+	VPADDD        Z13, Z5, Z5
+	VPMULLD       Z18, Z14, Z14
+	VPADDD        Z14, Z6, Z6
+	VPMULLD       Z18, Z15, Z15
+	VPADDD        Z15, Z7, Z7
+	VPMULLD       Z18, Z16, Z16
+	VPADDD        Z16, Z8, Z8
+	ADDQ          $0x00000100, R11
+	CMPQ          R11, $0x00000400
+	JLT           again369
+	MOVQ          16(SP), R11
+
+quiet368:
+	VMOVUPS         1536(R8), Z9
+	VMULPS.BCST     (R12), Z9, Z10
+	VMOVUPS         (R10), Z11
+	VCVTDQ2PS       Z1, Z1
+	VFMADD231PS     Z1, Z10, Z11
+	VMOVUPS         Z11, (R10)
+	VMULPS.BCST     4(R12), Z9, Z1
+	VMOVUPS         64(R10), Z10
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z1, Z10
+	VMOVUPS         Z10, 64(R10)
+	VMULPS.BCST     8(R12), Z9, Z1
+	VMOVUPS         128(R10), Z2
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z1, Z2
+	VMOVUPS         Z2, 128(R10)
+	VMULPS.BCST     12(R12), Z9, Z1
+	VMOVUPS         192(R10), Z2
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z1, Z2
+	VMOVUPS         Z2, 192(R10)
+	VMULPS.BCST     (R13), Z9, Z1
+	VMOVUPS         256(R10), Z2
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z1, Z2
+	VMOVUPS         Z2, 256(R10)
+	VMULPS.BCST     4(R13), Z9, Z1
+	VMOVUPS         320(R10), Z2
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z1, Z2
+	VMOVUPS         Z2, 320(R10)
+	VMULPS.BCST     8(R13), Z9, Z1
+	VMOVUPS         384(R10), Z2
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z1, Z2
+	VMOVUPS         Z2, 384(R10)
+	VMULPS.BCST     12(R13), Z9, Z1
+	VMOVUPS         448(R10), Z2
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z1, Z2
+	VMOVUPS         Z2, 448(R10)
+	VPXORD          Z1, Z1, Z1
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       1024(R8), Z9
+	VPDPWSSD.BCST   144(R12), Z9, Z1
+	VPDPWSSD.BCST   148(R12), Z9, Z2
+	VPDPWSSD.BCST   152(R12), Z9, Z3
+	VPDPWSSD.BCST   156(R12), Z9, Z4
+	VPDPWSSD.BCST   144(R13), Z9, Z5
+	VPDPWSSD.BCST   148(R13), Z9, Z6
+	VPDPWSSD.BCST   152(R13), Z9, Z7
+	VPDPWSSD.BCST   156(R13), Z9, Z8
+	VMOVDQU32       1088(R8), Z9
+	VPDPWSSD.BCST   160(R12), Z9, Z1
+	VPDPWSSD.BCST   164(R12), Z9, Z2
+	VPDPWSSD.BCST   168(R12), Z9, Z3
+	VPDPWSSD.BCST   172(R12), Z9, Z4
+	VPDPWSSD.BCST   160(R13), Z9, Z5
+	VPDPWSSD.BCST   164(R13), Z9, Z6
+	VPDPWSSD.BCST   168(R13), Z9, Z7
+	VPDPWSSD.BCST   172(R13), Z9, Z8
+	VMOVDQU32       1152(R8), Z9
+	VPDPWSSD.BCST   176(R12), Z9, Z1
+	VPDPWSSD.BCST   180(R12), Z9, Z2
+	VPDPWSSD.BCST   184(R12), Z9, Z3
+	VPDPWSSD.BCST   188(R12), Z9, Z4
+	VPDPWSSD.BCST   176(R13), Z9, Z5
+	VPDPWSSD.BCST   180(R13), Z9, Z6
+	VPDPWSSD.BCST   184(R13), Z9, Z7
+	VPDPWSSD.BCST   188(R13), Z9, Z8
+	VMOVDQU32       1216(R8), Z9
+	VPDPWSSD.BCST   192(R12), Z9, Z1
+	VPDPWSSD.BCST   196(R12), Z9, Z2
+	VPDPWSSD.BCST   200(R12), Z9, Z3
+	VPDPWSSD.BCST   204(R12), Z9, Z4
+	VPDPWSSD.BCST   192(R13), Z9, Z5
+	VPDPWSSD.BCST   196(R13), Z9, Z6
+	VPDPWSSD.BCST   200(R13), Z9, Z7
+	VPDPWSSD.BCST   204(R13), Z9, Z8
+	VMOVUPS         1600(R8), Z9
+	VMULPS.BCST     (R12), Z9, Z10
+	VMOVUPS         (R10), Z11
+	VCVTDQ2PS       Z1, Z1
+	VFMADD231PS     Z1, Z10, Z11
+	VMOVUPS         Z11, (R10)
+	VMULPS.BCST     4(R12), Z9, Z1
+	VMOVUPS         64(R10), Z10
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z1, Z10
+	VMOVUPS         Z10, 64(R10)
+	VMULPS.BCST     8(R12), Z9, Z1
+	VMOVUPS         128(R10), Z2
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z1, Z2
+	VMOVUPS         Z2, 128(R10)
+	VMULPS.BCST     12(R12), Z9, Z1
+	VMOVUPS         192(R10), Z2
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z1, Z2
+	VMOVUPS         Z2, 192(R10)
+	VMULPS.BCST     (R13), Z9, Z1
+	VMOVUPS         256(R10), Z2
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z1, Z2
+	VMOVUPS         Z2, 256(R10)
+	VMULPS.BCST     4(R13), Z9, Z1
+	VMOVUPS         320(R10), Z2
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z1, Z2
+	VMOVUPS         Z2, 320(R10)
+	VMULPS.BCST     8(R13), Z9, Z1
+	VMOVUPS         384(R10), Z2
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z1, Z2
+	VMOVUPS         Z2, 384(R10)
+	VMULPS.BCST     12(R13), Z9, Z1
+	VMOVUPS         448(R10), Z2
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z1, Z2
+	VMOVUPS         Z2, 448(R10)
+	VPXORD          Z1, Z1, Z1
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       1664(R8), Z9
+	VPDPBUSD.BCST   480(R14), Z9, Z5
+	VPDPBUSD.BCST   484(R14), Z9, Z6
+	VPDPBUSD.BCST   488(R14), Z9, Z7
+	VPDPBUSD.BCST   492(R14), Z9, Z8
+	VPSRLW          $0x04, Z17, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 3456(R9)
+	VMOVDQU32       1728(R8), Z9
+	VPDPBUSD.BCST   496(R14), Z9, Z5
+	VPDPBUSD.BCST   500(R14), Z9, Z6
+	VPDPBUSD.BCST   504(R14), Z9, Z7
+	VPDPBUSD.BCST   508(R14), Z9, Z8
+	VPANDD          Z21, Z0, Z9
+	VMOVDQU32       Z9, 3008(R9)
+	VMOVDQU32       1792(R8), Z9
+	VPDPBUSD.BCST   512(R14), Z9, Z5
+	VPDPBUSD.BCST   516(R14), Z9, Z6
+	VPDPBUSD.BCST   520(R14), Z9, Z7
+	VPDPBUSD.BCST   524(R14), Z9, Z8
+	VPSRLW          $0x04, Z21, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 3520(R9)
+	VMOVDQU32       1856(R8), Z9
+	VPDPBUSD.BCST   528(R14), Z9, Z5
+	VPDPBUSD.BCST   532(R14), Z9, Z6
+	VPDPBUSD.BCST   536(R14), Z9, Z7
+	VPDPBUSD.BCST   540(R14), Z9, Z8
+	VPANDD          Z19, Z0, Z9
+	VMOVDQU32       Z9, 3072(R9)
+	PREFETCHT1      1152(R11)
+	PREFETCHT0      208(DX)(AX*2)
+	VMOVDQU32       1920(R8), Z9
+	VPDPBUSD.BCST   544(R14), Z9, Z5
+	VPDPBUSD.BCST   548(R14), Z9, Z6
+	VPDPBUSD.BCST   552(R14), Z9, Z7
+	VPDPBUSD.BCST   556(R14), Z9, Z8
+	VPSRLW          $0x04, Z19, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 3584(R9)
+	VMOVDQU32       1984(R8), Z9
+	VPDPBUSD.BCST   560(R14), Z9, Z5
+	VPDPBUSD.BCST   564(R14), Z9, Z6
+	VPDPBUSD.BCST   568(R14), Z9, Z7
+	VPDPBUSD.BCST   572(R14), Z9, Z8
+	VPANDD          Z20, Z0, Z9
+	VMOVDQU32       Z9, 3136(R9)
+	VMOVDQU32       2048(R8), Z9
+	VPDPBUSD.BCST   576(R14), Z9, Z5
+	VPDPBUSD.BCST   580(R14), Z9, Z6
+	VPDPBUSD.BCST   584(R14), Z9, Z7
+	VPDPBUSD.BCST   588(R14), Z9, Z8
+	VPSRLW          $0x04, Z20, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 3648(R9)
+	VMOVDQU32       2112(R8), Z9
+	VPDPBUSD.BCST   592(R14), Z9, Z5
+	VPDPBUSD.BCST   596(R14), Z9, Z6
+	VPDPBUSD.BCST   600(R14), Z9, Z7
+	VPDPBUSD.BCST   604(R14), Z9, Z8
+	PREFETCHT1      1216(R11)
+	PREFETCHT0      208(DX)(CX*1)
+	VPSLLD          $0x10, Z5, Z5
+	VPORD.BCST      half<>+0(SB), Z5, Z5
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VMOVDQU32       2176(R8), Z9
+	VPDPBUSD.BCST   608(R14), Z9, Z5
+	VPDPBUSD.BCST   612(R14), Z9, Z6
+	VPDPBUSD.BCST   616(R14), Z9, Z7
+	VPDPBUSD.BCST   620(R14), Z9, Z8
+	VBROADCASTI32X4 80(DX), Z9
+	VINSERTI32X4    $0x01, 80(BX), Z9, Z9
+	VINSERTI32X4    $0x02, 80(SI), Z9, Z9
+	VINSERTI32X4    $0x03, 80(DI), Z9, Z9
+	VMOVDQU32       2240(R8), Z10
+	VPDPBUSD.BCST   624(R14), Z10, Z5
+	VPDPBUSD.BCST   628(R14), Z10, Z6
+	VPDPBUSD.BCST   632(R14), Z10, Z7
+	VPDPBUSD.BCST   636(R14), Z10, Z8
+	VBROADCASTI32X4 80(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z10, Z10
+	VMOVDQU32       2304(R8), Z11
+	VPDPBUSD.BCST   640(R14), Z11, Z5
+	VPDPBUSD.BCST   644(R14), Z11, Z6
+	VPDPBUSD.BCST   648(R14), Z11, Z7
+	VPDPBUSD.BCST   652(R14), Z11, Z8
+	VBROADCASTI32X4 80(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z11, Z11
+	PREFETCHT1      1280(R11)
+	PREFETCHT0      208(BX)
+	VMOVDQU32       2368(R8), Z12
+	VPDPBUSD.BCST   656(R14), Z12, Z5
+	VPDPBUSD.BCST   660(R14), Z12, Z6
+	VPDPBUSD.BCST   664(R14), Z12, Z7
+	VPDPBUSD.BCST   668(R14), Z12, Z8
+	VBROADCASTI32X4 80(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z12, Z12
+	VMOVDQU32       2432(R8), Z13
+	VPDPBUSD.BCST   672(R14), Z13, Z5
+	VPDPBUSD.BCST   676(R14), Z13, Z6
+	VPDPBUSD.BCST   680(R14), Z13, Z7
+	VPDPBUSD.BCST   684(R14), Z13, Z8
+	VPUNPCKLDQ      Z10, Z9, Z13
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z9
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VMOVDQU32       2496(R8), Z10
+	VPDPBUSD.BCST   688(R14), Z10, Z5
+	VPDPBUSD.BCST   692(R14), Z10, Z6
+	VPDPBUSD.BCST   696(R14), Z10, Z7
+	VPDPBUSD.BCST   700(R14), Z10, Z8
+	VPANDD          Z9, Z0, Z10
+	VMOVDQU32       Z10, 3712(R9)
+	VMOVDQU32       2560(R8), Z10
+	VPDPBUSD.BCST   704(R14), Z10, Z5
+	VPDPBUSD.BCST   708(R14), Z10, Z6
+	VPDPBUSD.BCST   712(R14), Z10, Z7
+	VPDPBUSD.BCST   716(R14), Z10, Z8
+	VPSRLW          $0x04, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 4224(R9)
+	PREFETCHT1      1344(R11)
+	PREFETCHT0      208(BX)(AX*1)
+	VMOVDQU32       2624(R8), Z9
+	VPDPBUSD.BCST   720(R14), Z9, Z5
+	VPDPBUSD.BCST   724(R14), Z9, Z6
+	VPDPBUSD.BCST   728(R14), Z9, Z7
+	VPDPBUSD.BCST   732(R14), Z9, Z8
+	VPANDD          Z13, Z0, Z9
+	VMOVDQU32       Z9, 3776(R9)
+	VMOVDQU32       (R8), Z9
+	VPXORD.BCST     half<>+0(SB), Z5, Z5
+	VPDPWSSD        Z5, Z9, Z1
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z9, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z9, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z9, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       2688(R8), Z9
+	VPDPBUSD.BCST   736(R14), Z9, Z5
+	VPDPBUSD.BCST   740(R14), Z9, Z6
+	VPDPBUSD.BCST   744(R14), Z9, Z7
+	VPDPBUSD.BCST   748(R14), Z9, Z8
+	VPSRLW          $0x04, Z13, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 4288(R9)
+	VMOVDQU32       2752(R8), Z9
+	VPDPBUSD.BCST   752(R14), Z9, Z5
+	VPDPBUSD.BCST   756(R14), Z9, Z6
+	VPDPBUSD.BCST   760(R14), Z9, Z7
+	VPDPBUSD.BCST   764(R14), Z9, Z8
+	VPANDD          Z11, Z0, Z9
+	VMOVDQU32       Z9, 3840(R9)
+	PREFETCHT1      1408(R11)
+	PREFETCHT0      208(BX)(AX*2)
+	VMOVDQU32       2816(R8), Z9
+	VPDPBUSD.BCST   768(R14), Z9, Z5
+	VPDPBUSD.BCST   772(R14), Z9, Z6
+	VPDPBUSD.BCST   776(R14), Z9, Z7
+	VPDPBUSD.BCST   780(R14), Z9, Z8
+	VPSRLW          $0x04, Z11, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 4352(R9)
+	VMOVDQU32       2880(R8), Z9
+	VPDPBUSD.BCST   784(R14), Z9, Z5
+	VPDPBUSD.BCST   788(R14), Z9, Z6
+	VPDPBUSD.BCST   792(R14), Z9, Z7
+	VPDPBUSD.BCST   796(R14), Z9, Z8
+	VPANDD          Z12, Z0, Z9
+	VMOVDQU32       Z9, 3904(R9)
+	VMOVDQU32       2944(R8), Z9
+	VPDPBUSD.BCST   800(R14), Z9, Z5
+	VPDPBUSD.BCST   804(R14), Z9, Z6
+	VPDPBUSD.BCST   808(R14), Z9, Z7
+	VPDPBUSD.BCST   812(R14), Z9, Z8
+	VPSRLW          $0x04, Z12, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 4416(R9)
+	VMOVDQU32       3008(R8), Z9
+	VPDPBUSD.BCST   816(R14), Z9, Z5
+	VPDPBUSD.BCST   820(R14), Z9, Z6
+	VPDPBUSD.BCST   824(R14), Z9, Z7
+	VPDPBUSD.BCST   828(R14), Z9, Z8
+	PREFETCHT1      1472(R11)
+	PREFETCHT0      208(BX)(CX*1)
+	VMOVDQU32       3072(R8), Z9
+	VPDPBUSD.BCST   832(R14), Z9, Z5
+	VPDPBUSD.BCST   836(R14), Z9, Z6
+	VPDPBUSD.BCST   840(R14), Z9, Z7
+	VPDPBUSD.BCST   844(R14), Z9, Z8
+	VBROADCASTI32X4 96(DX), Z9
+	VINSERTI32X4    $0x01, 96(BX), Z9, Z9
+	VINSERTI32X4    $0x02, 96(SI), Z9, Z9
+	VINSERTI32X4    $0x03, 96(DI), Z9, Z9
+	VMOVDQU32       3136(R8), Z10
+	VPDPBUSD.BCST   848(R14), Z10, Z5
+	VPDPBUSD.BCST   852(R14), Z10, Z6
+	VPDPBUSD.BCST   856(R14), Z10, Z7
+	VPDPBUSD.BCST   860(R14), Z10, Z8
+	VBROADCASTI32X4 96(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z10, Z10
+	VPSLLD          $0x10, Z5, Z5
+	VPORD.BCST      half<>+0(SB), Z5, Z5
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VMOVDQU32       3200(R8), Z11
+	VPDPBUSD.BCST   864(R14), Z11, Z5
+	VPDPBUSD.BCST   868(R14), Z11, Z6
+	VPDPBUSD.BCST   872(R14), Z11, Z7
+	VPDPBUSD.BCST   876(R14), Z11, Z8
+	VBROADCASTI32X4 96(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z11, Z11
+	PREFETCHT1      1536(R11)
+	PREFETCHT0      208(SI)
+	VMOVDQU32       3264(R8), Z12
+	VPDPBUSD.BCST   880(R14), Z12, Z5
+	VPDPBUSD.BCST   884(R14), Z12, Z6
+	VPDPBUSD.BCST   888(R14), Z12, Z7
+	VPDPBUSD.BCST   892(R14), Z12, Z8
+	VBROADCASTI32X4 96(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z12, Z12
+	VMOVDQU32       3328(R8), Z13
+	VPDPBUSD.BCST   896(R14), Z13, Z5
+	VPDPBUSD.BCST   900(R14), Z13, Z6
+	VPDPBUSD.BCST   904(R14), Z13, Z7
+	VPDPBUSD.BCST   908(R14), Z13, Z8
+	VPUNPCKLDQ      Z10, Z9, Z13
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z9
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VMOVDQU32       3392(R8), Z10
+	VPDPBUSD.BCST   912(R14), Z10, Z5
+	VPDPBUSD.BCST   916(R14), Z10, Z6
+	VPDPBUSD.BCST   920(R14), Z10, Z7
+	VPDPBUSD.BCST   924(R14), Z10, Z8
+	VPANDD          Z9, Z0, Z10
+	VMOVDQU32       Z10, 3968(R9)
+	VMOVDQU32       3456(R8), Z10
+	VPDPBUSD.BCST   928(R14), Z10, Z5
+	VPDPBUSD.BCST   932(R14), Z10, Z6
+	VPDPBUSD.BCST   936(R14), Z10, Z7
+	VPDPBUSD.BCST   940(R14), Z10, Z8
+	VPSRLW          $0x04, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 4480(R9)
+	PREFETCHT1      1600(R11)
+	PREFETCHT0      208(SI)(AX*1)
+	VMOVDQU32       3520(R8), Z9
+	VPDPBUSD.BCST   944(R14), Z9, Z5
+	VPDPBUSD.BCST   948(R14), Z9, Z6
+	VPDPBUSD.BCST   952(R14), Z9, Z7
+	VPDPBUSD.BCST   956(R14), Z9, Z8
+	VPANDD          Z13, Z0, Z9
+	VMOVDQU32       Z9, 4032(R9)
+	VMOVDQU32       3584(R8), Z9
+	VPDPBUSD.BCST   960(R14), Z9, Z5
+	VPDPBUSD.BCST   964(R14), Z9, Z6
+	VPDPBUSD.BCST   968(R14), Z9, Z7
+	VPDPBUSD.BCST   972(R14), Z9, Z8
+	VPSRLW          $0x04, Z13, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 4544(R9)
+	VMOVDQU32       3648(R8), Z9
+	VPDPBUSD.BCST   976(R14), Z9, Z5
+	VPDPBUSD.BCST   980(R14), Z9, Z6
+	VPDPBUSD.BCST   984(R14), Z9, Z7
+	VPDPBUSD.BCST   988(R14), Z9, Z8
+	VPANDD          Z11, Z0, Z9
+	VMOVDQU32       Z9, 4096(R9)
+	PREFETCHT1      1664(R11)
+	PREFETCHT0      208(SI)(AX*2)
+	VMOVDQU32       64(R8), Z9
+	VPXORD.BCST     half<>+0(SB), Z5, Z5
+	VPDPWSSD        Z5, Z9, Z1
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z9, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z9, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z9, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       3712(R8), Z9
+	VPDPBUSD.BCST   992(R14), Z9, Z5
+	VPDPBUSD.BCST   996(R14), Z9, Z6
+	VPDPBUSD.BCST   1000(R14), Z9, Z7
+	VPDPBUSD.BCST   1004(R14), Z9, Z8
+	VPSRLW          $0x04, Z11, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 4608(R9)
+	VMOVDQU32       3776(R8), Z9
+	VPDPBUSD.BCST   1008(R14), Z9, Z5
+	VPDPBUSD.BCST   1012(R14), Z9, Z6
+	VPDPBUSD.BCST   1016(R14), Z9, Z7
+	VPDPBUSD.BCST   1020(R14), Z9, Z8
+	VPANDD          Z12, Z0, Z9
+	VMOVDQU32       Z9, 4160(R9)
+	VMOVDQU32       3840(R8), Z9
+	VPDPBUSD.BCST   1024(R14), Z9, Z5
+	VPDPBUSD.BCST   1028(R14), Z9, Z6
+	VPDPBUSD.BCST   1032(R14), Z9, Z7
+	VPDPBUSD.BCST   1036(R14), Z9, Z8
+	VPSRLW          $0x04, Z12, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 4672(R9)
+	VMOVDQU32       3904(R8), Z9
+	VPDPBUSD.BCST   1040(R14), Z9, Z5
+	VPDPBUSD.BCST   1044(R14), Z9, Z6
+	VPDPBUSD.BCST   1048(R14), Z9, Z7
+	VPDPBUSD.BCST   1052(R14), Z9, Z8
+	PREFETCHT1      1728(R11)
+	PREFETCHT0      208(SI)(CX*1)
+	VMOVDQU32       3968(R8), Z9
+	VPDPBUSD.BCST   1056(R14), Z9, Z5
+	VPDPBUSD.BCST   1060(R14), Z9, Z6
+	VPDPBUSD.BCST   1064(R14), Z9, Z7
+	VPDPBUSD.BCST   1068(R14), Z9, Z8
+	VBROADCASTI32X4 112(DX), Z9
+	VINSERTI32X4    $0x01, 112(BX), Z9, Z9
+	VINSERTI32X4    $0x02, 112(SI), Z9, Z9
+	VINSERTI32X4    $0x03, 112(DI), Z9, Z9
+	VMOVDQU32       4032(R8), Z10
+	VPDPBUSD.BCST   1072(R14), Z10, Z5
+	VPDPBUSD.BCST   1076(R14), Z10, Z6
+	VPDPBUSD.BCST   1080(R14), Z10, Z7
+	VPDPBUSD.BCST   1084(R14), Z10, Z8
+	VBROADCASTI32X4 112(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z10, Z10
+	VMOVDQU32       4096(R8), Z11
+	VPDPBUSD.BCST   1088(R14), Z11, Z5
+	VPDPBUSD.BCST   1092(R14), Z11, Z6
+	VPDPBUSD.BCST   1096(R14), Z11, Z7
+	VPDPBUSD.BCST   1100(R14), Z11, Z8
+	VBROADCASTI32X4 112(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z11, Z11
+	VMOVDQU32       4160(R8), Z12
+	VPDPBUSD.BCST   1104(R14), Z12, Z5
+	VPDPBUSD.BCST   1108(R14), Z12, Z6
+	VPDPBUSD.BCST   1112(R14), Z12, Z7
+	VPDPBUSD.BCST   1116(R14), Z12, Z8
+	VBROADCASTI32X4 112(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z12, Z12
+	PREFETCHT1      1792(R11)
+	PREFETCHT0      208(DI)
+	VPSLLD          $0x10, Z5, Z5
+	VPORD.BCST      half<>+0(SB), Z5, Z5
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VMOVDQU32       4224(R8), Z13
+	VPDPBUSD.BCST   1120(R14), Z13, Z5
+	VPDPBUSD.BCST   1124(R14), Z13, Z6
+	VPDPBUSD.BCST   1128(R14), Z13, Z7
+	VPDPBUSD.BCST   1132(R14), Z13, Z8
+	VPUNPCKLDQ      Z10, Z9, Z13
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z9
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VMOVDQU32       4288(R8), Z10
+	VPDPBUSD.BCST   1136(R14), Z10, Z5
+	VPDPBUSD.BCST   1140(R14), Z10, Z6
+	VPDPBUSD.BCST   1144(R14), Z10, Z7
+	VPDPBUSD.BCST   1148(R14), Z10, Z8
+	VPANDD          Z9, Z0, Z10
+	VMOVDQU32       Z10, 4736(R9)
+	VMOVDQU32       4352(R8), Z10
+	VPDPBUSD.BCST   1152(R14), Z10, Z5
+	VPDPBUSD.BCST   1156(R14), Z10, Z6
+	VPDPBUSD.BCST   1160(R14), Z10, Z7
+	VPDPBUSD.BCST   1164(R14), Z10, Z8
+	VPSRLW          $0x04, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5248(R9)
+	PREFETCHT1      1856(R11)
+	PREFETCHT0      208(DI)(AX*1)
+	VMOVDQU32       4416(R8), Z9
+	VPDPBUSD.BCST   1168(R14), Z9, Z5
+	VPDPBUSD.BCST   1172(R14), Z9, Z6
+	VPDPBUSD.BCST   1176(R14), Z9, Z7
+	VPDPBUSD.BCST   1180(R14), Z9, Z8
+	VPANDD          Z13, Z0, Z9
+	VMOVDQU32       Z9, 4800(R9)
+	VMOVDQU32       4480(R8), Z9
+	VPDPBUSD.BCST   1184(R14), Z9, Z5
+	VPDPBUSD.BCST   1188(R14), Z9, Z6
+	VPDPBUSD.BCST   1192(R14), Z9, Z7
+	VPDPBUSD.BCST   1196(R14), Z9, Z8
+	VPSRLW          $0x04, Z13, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5312(R9)
+	VMOVDQU32       4544(R8), Z9
+	VPDPBUSD.BCST   1200(R14), Z9, Z5
+	VPDPBUSD.BCST   1204(R14), Z9, Z6
+	VPDPBUSD.BCST   1208(R14), Z9, Z7
+	VPDPBUSD.BCST   1212(R14), Z9, Z8
+	VPANDD          Z11, Z0, Z9
+	VMOVDQU32       Z9, 4864(R9)
+	VMOVDQU32       4608(R8), Z9
+	VPDPBUSD.BCST   1216(R14), Z9, Z5
+	VPDPBUSD.BCST   1220(R14), Z9, Z6
+	VPDPBUSD.BCST   1224(R14), Z9, Z7
+	VPDPBUSD.BCST   1228(R14), Z9, Z8
+	VPSRLW          $0x04, Z11, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5376(R9)
+	PREFETCHT1      1920(R11)
+	PREFETCHT0      208(DI)(AX*2)
+	VMOVDQU32       4672(R8), Z9
+	VPDPBUSD.BCST   1232(R14), Z9, Z5
+	VPDPBUSD.BCST   1236(R14), Z9, Z6
+	VPDPBUSD.BCST   1240(R14), Z9, Z7
+	VPDPBUSD.BCST   1244(R14), Z9, Z8
+	VPANDD          Z12, Z0, Z9
+	VMOVDQU32       Z9, 4928(R9)
+	VMOVDQU32       128(R8), Z9
+	VPXORD.BCST     half<>+0(SB), Z5, Z5
+	VPDPWSSD        Z5, Z9, Z1
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z9, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z9, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z9, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       4736(R8), Z9
+	VPDPBUSD.BCST   1248(R14), Z9, Z5
+	VPDPBUSD.BCST   1252(R14), Z9, Z6
+	VPDPBUSD.BCST   1256(R14), Z9, Z7
+	VPDPBUSD.BCST   1260(R14), Z9, Z8
+	VPSRLW          $0x04, Z12, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5440(R9)
+	VMOVDQU32       4800(R8), Z9
+	VPDPBUSD.BCST   1264(R14), Z9, Z5
+	VPDPBUSD.BCST   1268(R14), Z9, Z6
+	VPDPBUSD.BCST   1272(R14), Z9, Z7
+	VPDPBUSD.BCST   1276(R14), Z9, Z8
+	PREFETCHT1      1984(R11)
+	PREFETCHT0      208(DI)(CX*1)
+	VMOVDQU32       4864(R8), Z9
+	VPDPBUSD.BCST   1280(R14), Z9, Z5
+	VPDPBUSD.BCST   1284(R14), Z9, Z6
+	VPDPBUSD.BCST   1288(R14), Z9, Z7
+	VPDPBUSD.BCST   1292(R14), Z9, Z8
+	VBROADCASTI32X4 128(DX), Z9
+	VINSERTI32X4    $0x01, 128(BX), Z9, Z9
+	VINSERTI32X4    $0x02, 128(SI), Z9, Z9
+	VINSERTI32X4    $0x03, 128(DI), Z9, Z9
+	VMOVDQU32       4928(R8), Z10
+	VPDPBUSD.BCST   1296(R14), Z10, Z5
+	VPDPBUSD.BCST   1300(R14), Z10, Z6
+	VPDPBUSD.BCST   1304(R14), Z10, Z7
+	VPDPBUSD.BCST   1308(R14), Z10, Z8
+	VBROADCASTI32X4 128(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z10, Z10
+	VMOVDQU32       4992(R8), Z11
+	VPDPBUSD.BCST   1312(R14), Z11, Z5
+	VPDPBUSD.BCST   1316(R14), Z11, Z6
+	VPDPBUSD.BCST   1320(R14), Z11, Z7
+	VPDPBUSD.BCST   1324(R14), Z11, Z8
+	VBROADCASTI32X4 128(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z11, Z11
+	VMOVDQU32       5056(R8), Z12
+	VPDPBUSD.BCST   1328(R14), Z12, Z5
+	VPDPBUSD.BCST   1332(R14), Z12, Z6
+	VPDPBUSD.BCST   1336(R14), Z12, Z7
+	VPDPBUSD.BCST   1340(R14), Z12, Z8
+	VBROADCASTI32X4 128(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z12, Z12
+	PREFETCHT1      2048(R11)
+	PREFETCHT0      272(DX)
+	VMOVDQU32       5120(R8), Z13
+	VPDPBUSD.BCST   1344(R14), Z13, Z5
+	VPDPBUSD.BCST   1348(R14), Z13, Z6
+	VPDPBUSD.BCST   1352(R14), Z13, Z7
+	VPDPBUSD.BCST   1356(R14), Z13, Z8
+	VPUNPCKLDQ      Z10, Z9, Z13
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z9
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VMOVDQU32       5184(R8), Z10
+	VPDPBUSD.BCST   1360(R14), Z10, Z5
+	VPDPBUSD.BCST   1364(R14), Z10, Z6
+	VPDPBUSD.BCST   1368(R14), Z10, Z7
+	VPDPBUSD.BCST   1372(R14), Z10, Z8
+	VPANDD          Z9, Z0, Z10
+	VMOVDQU32       Z10, 4992(R9)
+	VPSLLD          $0x10, Z5, Z5
+	VPORD.BCST      half<>+0(SB), Z5, Z5
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VMOVDQU32       5248(R8), Z10
+	VPDPBUSD.BCST   1376(R14), Z10, Z5
+	VPDPBUSD.BCST   1380(R14), Z10, Z6
+	VPDPBUSD.BCST   1384(R14), Z10, Z7
+	VPDPBUSD.BCST   1388(R14), Z10, Z8
+	VPSRLW          $0x04, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5504(R9)
+	PREFETCHT1      2112(R11)
+	PREFETCHT0      272(DX)(AX*1)
+	VMOVDQU32       5312(R8), Z9
+	VPDPBUSD.BCST   1392(R14), Z9, Z5
+	VPDPBUSD.BCST   1396(R14), Z9, Z6
+	VPDPBUSD.BCST   1400(R14), Z9, Z7
+	VPDPBUSD.BCST   1404(R14), Z9, Z8
+	VPANDD          Z13, Z0, Z9
+	VMOVDQU32       Z9, 5056(R9)
+	VMOVDQU32       5376(R8), Z9
+	VPDPBUSD.BCST   1408(R14), Z9, Z5
+	VPDPBUSD.BCST   1412(R14), Z9, Z6
+	VPDPBUSD.BCST   1416(R14), Z9, Z7
+	VPDPBUSD.BCST   1420(R14), Z9, Z8
+	VPSRLW          $0x04, Z13, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5568(R9)
+	VMOVDQU32       5440(R8), Z9
+	VPDPBUSD.BCST   1424(R14), Z9, Z5
+	VPDPBUSD.BCST   1428(R14), Z9, Z6
+	VPDPBUSD.BCST   1432(R14), Z9, Z7
+	VPDPBUSD.BCST   1436(R14), Z9, Z8
+	VPANDD          Z11, Z0, Z9
+	VMOVDQU32       Z9, 5120(R9)
+	VMOVDQU32       5504(R8), Z9
+	VPDPBUSD.BCST   1440(R14), Z9, Z5
+	VPDPBUSD.BCST   1444(R14), Z9, Z6
+	VPDPBUSD.BCST   1448(R14), Z9, Z7
+	VPDPBUSD.BCST   1452(R14), Z9, Z8
+	VPSRLW          $0x04, Z11, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5632(R9)
+	PREFETCHT1      2176(R11)
+	PREFETCHT0      272(DX)(AX*2)
+	VMOVDQU32       5568(R8), Z9
+	VPDPBUSD.BCST   1456(R14), Z9, Z5
+	VPDPBUSD.BCST   1460(R14), Z9, Z6
+	VPDPBUSD.BCST   1464(R14), Z9, Z7
+	VPDPBUSD.BCST   1468(R14), Z9, Z8
+	VPANDD          Z12, Z0, Z9
+	VMOVDQU32       Z9, 5184(R9)
+	VMOVDQU32       5632(R8), Z9
+	VPDPBUSD.BCST   1472(R14), Z9, Z5
+	VPDPBUSD.BCST   1476(R14), Z9, Z6
+	VPDPBUSD.BCST   1480(R14), Z9, Z7
+	VPDPBUSD.BCST   1484(R14), Z9, Z8
+	VPSRLW          $0x04, Z12, Z9
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 5696(R9)
+	VMOVDQU32       5696(R8), Z9
+	VPDPBUSD.BCST   1488(R14), Z9, Z5
+	VPDPBUSD.BCST   1492(R14), Z9, Z6
+	VPDPBUSD.BCST   1496(R14), Z9, Z7
+	VPDPBUSD.BCST   1500(R14), Z9, Z8
+	PREFETCHT1      2240(R11)
+	PREFETCHT0      272(DX)(CX*1)
+	VMOVDQU32       192(R8), Z9
+	VPXORD.BCST     half<>+0(SB), Z5, Z5
+	VPDPWSSD        Z5, Z9, Z1
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z9, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z9, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z9, Z4
+	VBROADCASTI32X4 464(R14), Y5
+	VPTESTMD.BCST   mark1<>+0(SB), Y5, K1
+	KMOVW           K1, R15
+	TESTB           R15, 9(SP)
+	JEQ             quiet370
+	VPXORD          Z1, Z1, Z1
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	MOVQ            R11, 16(SP)
+	XORQ            R11, R11
+
+again371:
+	MOVQ          R11, R15
+	SHRQ          $0x03, R15
+	VPXORD        Z5, Z5, Z5
+	VPXORD        Z6, Z6, Z6
+	VPXORD        Z7, Z7, Z7
+	VPXORD        Z8, Z8, Z8
+	VMOVDQU32     1664(R8)(R11*4), Z9
+	VPDPBUSD.BCST 480(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 484(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 488(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 492(R14)(R11*1), Z9, Z8
+	VMOVDQU32     1728(R8)(R11*4), Z9
+	VPDPBUSD.BCST 496(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 500(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 504(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 508(R14)(R11*1), Z9, Z8
+	VMOVDQU32     1792(R8)(R11*4), Z9
+	VPDPBUSD.BCST 512(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 516(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 520(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 524(R14)(R11*1), Z9, Z8
+	VMOVDQU32     1856(R8)(R11*4), Z9
+	VPDPBUSD.BCST 528(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 532(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 536(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 540(R14)(R11*1), Z9, Z8
+	VMOVDQU32     1920(R8)(R11*4), Z9
+	VPDPBUSD.BCST 544(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 548(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 552(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 556(R14)(R11*1), Z9, Z8
+	VMOVDQU32     1984(R8)(R11*4), Z9
+	VPDPBUSD.BCST 560(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 564(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 568(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 572(R14)(R11*1), Z9, Z8
+	VMOVDQU32     2048(R8)(R11*4), Z9
+	VPDPBUSD.BCST 576(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 580(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 584(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 588(R14)(R11*1), Z9, Z8
+	VMOVDQU32     2112(R8)(R11*4), Z9
+	VPDPBUSD.BCST 592(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 596(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 600(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 604(R14)(R11*1), Z9, Z8
+	VPSRAD        $0x10, (R8)(R15*2), Z9
+	VPMULLD       Z9, Z5, Z5
+	VPADDD        Z5, Z1, Z1
+	VPMULLD       Z9, Z6, Z6
+	VPADDD        Z6, Z2, Z2
+	VPMULLD       Z9, Z7, Z7
+	VPADDD        Z7, Z3, Z3
+	VPMULLD       Z9, Z8, Z8
+	VPADDD        Z8, Z4, Z4
+	VPXORD        Z5, Z5, Z5
+	VPXORD        Z6, Z6, Z6
+	VPXORD        Z7, Z7, Z7
+	VPXORD        Z8, Z8, Z8
+	VMOVDQU32     2176(R8)(R11*4), Z9
+	VPDPBUSD.BCST 608(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 612(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 616(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 620(R14)(R11*1), Z9, Z8
+	VMOVDQU32     2240(R8)(R11*4), Z9
+	VPDPBUSD.BCST 624(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 628(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 632(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 636(R14)(R11*1), Z9, Z8
+	VMOVDQU32     2304(R8)(R11*4), Z9
+	VPDPBUSD.BCST 640(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 644(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 648(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 652(R14)(R11*1), Z9, Z8
+	VMOVDQU32     2368(R8)(R11*4), Z9
+	VPDPBUSD.BCST 656(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 660(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 664(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 668(R14)(R11*1), Z9, Z8
+	VMOVDQU32     2432(R8)(R11*4), Z9
+	VPDPBUSD.BCST 672(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 676(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 680(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 684(R14)(R11*1), Z9, Z8
+	VMOVDQU32     2496(R8)(R11*4), Z9
+	VPDPBUSD.BCST 688(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 692(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 696(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 700(R14)(R11*1), Z9, Z8
+	VMOVDQU32     2560(R8)(R11*4), Z9
+	VPDPBUSD.BCST 704(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 708(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 712(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 716(R14)(R11*1), Z9, Z8
+	VMOVDQU32     2624(R8)(R11*4), Z9
+	VPDPBUSD.BCST 720(R14)(R11*1), Z9, Z5
+	VPDPBUSD.BCST 724(R14)(R11*1), Z9, Z6
+	VPDPBUSD.BCST 728(R14)(R11*1), Z9, Z7
+	VPDPBUSD.BCST 732(R14)(R11*1), Z9, Z8
+	VPSLLD        $0x10, (R8)(R15*2), Z9
+	VPSRAD        $0x10, Z9, Z9
+	VPMULLD       Z9, Z5, Z5
+	VPADDD        Z5, Z1, Z1
+	VPMULLD       Z9, Z6, Z6
+	VPADDD        Z6, Z2, Z2
+	VPMULLD       Z9, Z7, Z7
+	VPADDD        Z7, Z3, Z3
+	VPMULLD       Z9, Z8, Z8
+	VPADDD        Z8, Z4, Z4
+	ADDQ          $0x00000100, R11
+	CMPQ          R11, $0x00000400
+	JLT           again371
+	MOVQ          16(SP), R11
+
+quiet370:
+	VMOVUPS       1536(R8), Z5
+	VMULPS.BCST   (R14), Z5, Z6
+	VMOVUPS       512(R10), Z7
+	VCVTDQ2PS     Z1, Z1
+	VFMADD231PS   Z1, Z6, Z7
+	VMOVUPS       Z7, 512(R10)
+	VMULPS.BCST   4(R14), Z5, Z1
+	VMOVUPS       576(R10), Z6
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z1, Z6
+	VMOVUPS       Z6, 576(R10)
+	VMULPS.BCST   8(R14), Z5, Z1
+	VMOVUPS       640(R10), Z2
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z1, Z2
+	VMOVUPS       Z2, 640(R10)
+	VMULPS.BCST   12(R14), Z5, Z1
+	VMOVUPS       704(R10), Z2
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z1, Z2
+	VMOVUPS       Z2, 704(R10)
+	VPXORD        Z1, Z1, Z1
+	VPXORD        Z2, Z2, Z2
+	VPXORD        Z3, Z3, Z3
+	VPXORD        Z4, Z4, Z4
+	VMOVDQU32     1024(R8), Z5
+	VPDPWSSD.BCST 144(R14), Z5, Z1
+	VPDPWSSD.BCST 148(R14), Z5, Z2
+	VPDPWSSD.BCST 152(R14), Z5, Z3
+	VPDPWSSD.BCST 156(R14), Z5, Z4
+	VMOVDQU32     1088(R8), Z5
+	VPDPWSSD.BCST 160(R14), Z5, Z1
+	VPDPWSSD.BCST 164(R14), Z5, Z2
+	VPDPWSSD.BCST 168(R14), Z5, Z3
+	VPDPWSSD.BCST 172(R14), Z5, Z4
+	VMOVDQU32     1152(R8), Z5
+	VPDPWSSD.BCST 176(R14), Z5, Z1
+	VPDPWSSD.BCST 180(R14), Z5, Z2
+	VPDPWSSD.BCST 184(R14), Z5, Z3
+	VPDPWSSD.BCST 188(R14), Z5, Z4
+	VMOVDQU32     1216(R8), Z5
+	VPDPWSSD.BCST 192(R14), Z5, Z1
+	VPDPWSSD.BCST 196(R14), Z5, Z2
+	VPDPWSSD.BCST 200(R14), Z5, Z3
+	VPDPWSSD.BCST 204(R14), Z5, Z4
+	VMOVUPS       1600(R8), Z5
+	VMULPS.BCST   (R14), Z5, Z6
+	VMOVUPS       512(R10), Z7
+	VCVTDQ2PS     Z1, Z1
+	VFMADD231PS   Z1, Z6, Z7
+	VMOVUPS       Z7, 512(R10)
+	VMULPS.BCST   4(R14), Z5, Z1
+	VMOVUPS       576(R10), Z6
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z1, Z6
+	VMOVUPS       Z6, 576(R10)
+	VMULPS.BCST   8(R14), Z5, Z1
+	VMOVUPS       640(R10), Z2
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z1, Z2
+	VMOVUPS       Z2, 640(R10)
+	VMULPS.BCST   12(R14), Z5, Z1
+	VMOVUPS       704(R10), Z2
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z1, Z2
+	VMOVUPS       Z2, 704(R10)
+	ADDQ          $0x000005e0, R12
+	ADDQ          $0x000005e0, R13
+	ADDQ          $0x000005e0, R14
+	ADDQ          $0x00000900, R11
+	SUBQ          $0x00000001, (SP)
+	JNZ           block365
+	MOVQ          dst+0(FP), R12
+	MOVQ          dstStride+8(FP), R13
+	LEAQ          64(R12), R14
+	MOVQ          R14, dst+0(FP)
+	VMOVUPS       (R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x01
+	JLE           stored367
+	ADDQ          R13, R12
+	VMOVUPS       64(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x02
+	JLE           stored367
+	ADDQ          R13, R12
+	VMOVUPS       128(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x03
+	JLE           stored367
+	ADDQ          R13, R12
+	VMOVUPS       192(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x04
+	JLE           stored367
+	ADDQ          R13, R12
+	VMOVUPS       256(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x05
+	JLE           stored367
+	ADDQ          R13, R12
+	VMOVUPS       320(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x06
+	JLE           stored367
+	ADDQ          R13, R12
+	VMOVUPS       384(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x07
+	JLE           stored367
+	ADDQ          R13, R12
+	VMOVUPS       448(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x08
+	JLE           stored367
+	ADDQ          R13, R12
+	VMOVUPS       512(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x09
+	JLE           stored367
+	ADDQ          R13, R12
+	VMOVUPS       576(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x0a
+	JLE           stored367
+	ADDQ          R13, R12
+	VMOVUPS       640(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x0b
+	JLE           stored367
+	ADDQ          R13, R12
+	VMOVUPS       704(R10), Z1
+	VMOVUPS       Z1, (R12)
+	ADDQ          R13, R12
+
+stored367:
+	SUBQ $0x00000001, groups+24(FP)
+	JNZ  group364
 	VZEROUPPER
 	RET
 
@@ -45776,7 +57724,7 @@ TEXT ·fewQ4_Kx16(SB), $13184-64
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group328:
+group372:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -45804,16 +57752,16 @@ group328:
 	VMOVUPS Z1, 896(R10)
 	VMOVUPS Z1, 960(R10)
 
-block329:
+block373:
 	MOVQ $0x00000090, BP
 	CMPQ (SP), $0x01
-	JNE  within330
+	JNE  within374
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within330
+	JE   within374
 	LEAQ 144(CX)(CX*4), BP
 
-within330:
+within374:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -46829,7 +58777,7 @@ within330:
 	VPTESTMD.BCST   mark1<>+0(SB), Y9, K1
 	KMOVW           K1, BP
 	TESTB           BP, 8(SP)
-	JEQ             quiet332
+	JEQ             quiet376
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -46841,7 +58789,7 @@ within330:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again333:
+again377:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPXORD        Z9, Z9, Z9
@@ -47041,10 +58989,10 @@ again333:
 	VPADDD        Z16, Z8, Z8
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again333
+	JLT           again377
 	MOVQ          16(SP), R11
 
-quiet332:
+quiet376:
 	VMOVUPS         1536(R8), Z9
 	VMULPS.BCST     (R12), Z9, Z10
 	VMOVUPS         (R10), Z11
@@ -48154,7 +60102,7 @@ quiet332:
 	VPTESTMD.BCST   mark1<>+0(SB), Y9, K1
 	KMOVW           K1, BP
 	TESTB           BP, 9(SP)
-	JEQ             quiet334
+	JEQ             quiet378
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -48166,7 +60114,7 @@ quiet332:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again335:
+again379:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPXORD        Z9, Z9, Z9
@@ -48366,10 +60314,10 @@ again335:
 	VPADDD        Z16, Z8, Z8
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again335
+	JLT           again379
 	MOVQ          16(SP), R11
 
-quiet334:
+quiet378:
 	VMOVUPS       1536(R8), Z9
 	VMULPS.BCST   (R14), Z9, Z10
 	VMOVUPS       512(R10), Z11
@@ -48502,7 +60450,7 @@ quiet334:
 	ADDQ          $0x000005e0, R15
 	ADDQ          $0x00000900, R11
 	SUBQ          $0x00000001, (SP)
-	JNZ           block329
+	JNZ           block373
 	MOVQ          dst+0(FP), R12
 	MOVQ          dstStride+8(FP), R13
 	LEAQ          64(R12), R14
@@ -48510,85 +60458,85 @@ quiet334:
 	VMOVUPS       (R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x01
-	JLE           stored331
+	JLE           stored375
 	ADDQ          R13, R12
 	VMOVUPS       64(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x02
-	JLE           stored331
+	JLE           stored375
 	ADDQ          R13, R12
 	VMOVUPS       128(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x03
-	JLE           stored331
+	JLE           stored375
 	ADDQ          R13, R12
 	VMOVUPS       192(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x04
-	JLE           stored331
+	JLE           stored375
 	ADDQ          R13, R12
 	VMOVUPS       256(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x05
-	JLE           stored331
+	JLE           stored375
 	ADDQ          R13, R12
 	VMOVUPS       320(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x06
-	JLE           stored331
+	JLE           stored375
 	ADDQ          R13, R12
 	VMOVUPS       384(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x07
-	JLE           stored331
+	JLE           stored375
 	ADDQ          R13, R12
 	VMOVUPS       448(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x08
-	JLE           stored331
+	JLE           stored375
 	ADDQ          R13, R12
 	VMOVUPS       512(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x09
-	JLE           stored331
+	JLE           stored375
 	ADDQ          R13, R12
 	VMOVUPS       576(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x0a
-	JLE           stored331
+	JLE           stored375
 	ADDQ          R13, R12
 	VMOVUPS       640(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x0b
-	JLE           stored331
+	JLE           stored375
 	ADDQ          R13, R12
 	VMOVUPS       704(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x0c
-	JLE           stored331
+	JLE           stored375
 	ADDQ          R13, R12
 	VMOVUPS       768(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x0d
-	JLE           stored331
+	JLE           stored375
 	ADDQ          R13, R12
 	VMOVUPS       832(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x0e
-	JLE           stored331
+	JLE           stored375
 	ADDQ          R13, R12
 	VMOVUPS       896(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x0f
-	JLE           stored331
+	JLE           stored375
 	ADDQ          R13, R12
 	VMOVUPS       960(R10), Z1
 	VMOVUPS       Z1, (R12)
 	ADDQ          R13, R12
 
-stored331:
+stored375:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group328
+	JNZ  group372
 	VZEROUPPER
 	RET
 
@@ -49272,7 +61220,7 @@ TEXT ·fewQ5_K(SB), $12416-64
 	VPORD           Z3, Z2, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group336:
+group380:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -49282,16 +61230,16 @@ group336:
 	VMOVUPS Z2, 128(R10)
 	VMOVUPS Z2, 192(R10)
 
-block337:
+block381:
 	MOVQ $0x000000b0, R13
 	CMPQ (SP), $0x01
-	JNE  within338
+	JNE  within382
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within338
+	JE   within382
 	LEAQ 176(CX)(CX*4), R13
 
-within338:
+within382:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -50452,7 +62400,7 @@ within338:
 	VPTESTMD.BCST   mark2<>+0(SB), Y6, K1
 	KMOVW           K1, R13
 	TESTB           R13, 8(SP)
-	JEQ             quiet340
+	JEQ             quiet384
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -50460,7 +62408,7 @@ within338:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again341:
+again385:
 	MOVQ          R11, R13
 	SHRQ          $0x03, R13
 	VPXORD        Z6, Z6, Z6
@@ -50572,10 +62520,10 @@ again341:
 	VPADDD        Z9, Z5, Z5
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again341
+	JLT           again385
 	MOVQ          16(SP), R11
 
-quiet340:
+quiet384:
 	VMOVUPS       1536(R8), Z6
 	VMULPS.BCST   (R12), Z6, Z7
 	VMOVUPS       (R10), Z8
@@ -50645,7 +62593,7 @@ quiet340:
 	ADDQ          $0x000005e0, R12
 	ADDQ          $0x00000b00, R11
 	SUBQ          $0x00000001, (SP)
-	JNZ           block337
+	JNZ           block381
 	MOVQ          dst+0(FP), R12
 	MOVQ          dstStride+8(FP), R13
 	LEAQ          64(R12), R14
@@ -50653,25 +62601,25 @@ quiet340:
 	VMOVUPS       (R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x01
-	JLE           stored339
+	JLE           stored383
 	ADDQ          R13, R12
 	VMOVUPS       64(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x02
-	JLE           stored339
+	JLE           stored383
 	ADDQ          R13, R12
 	VMOVUPS       128(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x03
-	JLE           stored339
+	JLE           stored383
 	ADDQ          R13, R12
 	VMOVUPS       192(R10), Z2
 	VMOVUPS       Z2, (R12)
 	ADDQ          R13, R12
 
-stored339:
+stored383:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group336
+	JNZ  group380
 	VZEROUPPER
 	RET
 
@@ -51355,7 +63303,7 @@ TEXT ·fewQ5_Kx8(SB), $12672-64
 	VPORD           Z3, Z2, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group342:
+group386:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -51371,16 +63319,16 @@ group342:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block343:
+block387:
 	MOVQ $0x000000b0, R14
 	CMPQ (SP), $0x01
-	JNE  within344
+	JNE  within388
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within344
+	JE   within388
 	LEAQ 176(CX)(CX*4), R14
 
-within344:
+within388:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -52882,7 +64830,7 @@ within344:
 	VPTESTMD.BCST   mark2<>+0(SB), Y10, K1
 	KMOVW           K1, R14
 	TESTB           R14, 8(SP)
-	JEQ             quiet346
+	JEQ             quiet390
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -52894,7 +64842,7 @@ within344:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again347:
+again391:
 	MOVQ          R11, R14
 	SHRQ          $0x03, R14
 	VPXORD        Z10, Z10, Z10
@@ -53094,10 +65042,10 @@ again347:
 	VPADDD        Z17, Z9, Z9
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again347
+	JLT           again391
 	MOVQ          16(SP), R11
 
-quiet346:
+quiet390:
 	VMOVUPS       1536(R8), Z10
 	VMULPS.BCST   (R12), Z10, Z11
 	VMOVUPS       (R10), Z12
@@ -53228,7 +65176,7 @@ quiet346:
 	ADDQ          $0x000005e0, R13
 	ADDQ          $0x00000b00, R11
 	SUBQ          $0x00000001, (SP)
-	JNZ           block343
+	JNZ           block387
 	MOVQ          dst+0(FP), R12
 	MOVQ          dstStride+8(FP), R13
 	LEAQ          64(R12), R14
@@ -53236,45 +65184,3277 @@ quiet346:
 	VMOVUPS       (R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x01
-	JLE           stored345
+	JLE           stored389
 	ADDQ          R13, R12
 	VMOVUPS       64(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x02
-	JLE           stored345
+	JLE           stored389
 	ADDQ          R13, R12
 	VMOVUPS       128(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x03
-	JLE           stored345
+	JLE           stored389
 	ADDQ          R13, R12
 	VMOVUPS       192(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x04
-	JLE           stored345
+	JLE           stored389
 	ADDQ          R13, R12
 	VMOVUPS       256(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x05
-	JLE           stored345
+	JLE           stored389
 	ADDQ          R13, R12
 	VMOVUPS       320(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x06
-	JLE           stored345
+	JLE           stored389
 	ADDQ          R13, R12
 	VMOVUPS       384(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x07
-	JLE           stored345
+	JLE           stored389
 	ADDQ          R13, R12
 	VMOVUPS       448(R10), Z2
 	VMOVUPS       Z2, (R12)
 	ADDQ          R13, R12
 
-stored345:
+stored389:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group342
+	JNZ  group386
+	VZEROUPPER
+	RET
+
+// func fewQ5_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewQ5_Kx12(SB), $12928-64
+	MOVQ            w+16(FP), DX
+	MOVQ            blocks+32(FP), AX
+	IMUL3Q          $0x000000b0, AX, AX
+	LEAQ            (AX)(AX*2), CX
+	LEAQ            127(SP), R9
+	ANDQ            $-64, R9
+	LEAQ            5760(R9), R8
+	LEAQ            11520(R9), R10
+	LEAQ            (DX)(AX*4), BX
+	LEAQ            (BX)(AX*4), SI
+	LEAQ            (SI)(AX*4), DI
+	MOVQ            AX, R11
+	SHLQ            $0x04, R11
+	ADDQ            DX, R11
+	VPBROADCASTD    nibbles<>+0(SB), Z0
+	VPBROADCASTD    bytes16<>+0(SB), Z1
+	MOVQ            count+56(FP), R12
+	XORQ            R13, R13
+	BTSQ            R12, R13
+	SUBQ            $0x00000001, R13
+	MOVQ            R13, 8(SP)
+	VBROADCASTI32X4 (DX), Z2
+	VINSERTI32X4    $0x01, (BX), Z2, Z2
+	VINSERTI32X4    $0x02, (SI), Z2, Z2
+	VINSERTI32X4    $0x03, (DI), Z2, Z2
+	VBROADCASTI32X4 (DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 (DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 (DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPBROADCASTD    nibbles<>+0(SB), Z3
+	VPBROADCASTD    bytes63<>+0(SB), Z7
+	VPBROADCASTD    bytes48<>+0(SB), Z8
+	VPANDD          Z5, Z3, Z9
+	VPSRLW          $0x02, Z6, Z10
+	VPANDD          Z8, Z10, Z10
+	VPANDD          Z7, Z6, Z6
+	VPORD           Z10, Z9, Z9
+	VPSRLW          $0x04, Z5, Z5
+	VPANDD          Z3, Z5, Z5
+	VPSRLW          $0x02, Z4, Z3
+	VPANDD          Z8, Z3, Z3
+	VPANDD          Z7, Z4, Z4
+	VPORD           Z3, Z5, Z5
+	VPMOVDW         Z2, Y3
+	VCVTPH2PS       Y3, Z3
+	VPSRLD          $0x10, Z2, Z2
+	VPMOVDW         Z2, Y2
+	VCVTPH2PS       Y2, Z2
+	VPBROADCASTD    sign<>+0(SB), Z7
+	VPXORD          Z7, Z2, Z2
+	VMOVUPS         Z3, 1536(R9)
+	VMOVUPS         Z2, 1600(R9)
+	VPSHUFB         order2_0_1_0<>+0(SB), Z6, Z2
+	VMOVDQU32       Z2, (R9)
+	VPSHUFB         order4_0_3_0<>+0(SB), Z6, Z2
+	VMOVDQU32       Z2, 64(R9)
+	VPSHUFB         order2_0_1_0<>+0(SB), Z9, Z2
+	VMOVDQU32       Z2, 128(R9)
+	VPSHUFB         order4_0_3_0<>+0(SB), Z9, Z2
+	VMOVDQU32       Z2, 192(R9)
+	VPSHUFB         order1_0_2_0<>+0(SB), Z4, Z2
+	VMOVDQU32       Z2, 1024(R9)
+	VPSHUFB         order3_0_4_0<>+0(SB), Z4, Z2
+	VMOVDQU32       Z2, 1088(R9)
+	VPSHUFB         order1_0_2_0<>+0(SB), Z5, Z2
+	VMOVDQU32       Z2, 1152(R9)
+	VPSHUFB         order3_0_4_0<>+0(SB), Z5, Z2
+	VMOVDQU32       Z2, 1216(R9)
+	VBROADCASTI32X4 16(DX), Z2
+	VINSERTI32X4    $0x01, 16(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 16(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 16(DI), Z2, Z2
+	VBROADCASTI32X4 16(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 16(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 16(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VMOVDQU32       Z2, 768(R10)
+	VMOVDQU32       Z6, 832(R10)
+	VMOVDQU32       Z4, 896(R10)
+	VMOVDQU32       Z5, 960(R10)
+	VBROADCASTI32X4 32(DX), Z2
+	VINSERTI32X4    $0x01, 32(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 32(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 32(DI), Z2, Z2
+	VBROADCASTI32X4 32(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 32(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 32(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VMOVDQU32       Z2, 1024(R10)
+	VMOVDQU32       Z6, 1088(R10)
+	VMOVDQU32       Z4, 1152(R10)
+	VMOVDQU32       Z5, 1216(R10)
+	VBROADCASTI32X4 48(DX), Z2
+	VINSERTI32X4    $0x01, 48(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 48(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 48(DI), Z2, Z2
+	VBROADCASTI32X4 48(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 48(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 48(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPANDD          Z2, Z0, Z3
+	VPSLLW          $0x04, 768(R10), Z7
+	VPANDD          Z1, Z7, Z7
+	VPORD           Z7, Z3, Z3
+	VMOVDQU32       Z3, 1664(R9)
+	VPSRLW          $0x04, Z2, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x03, 768(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 2176(R9)
+	VPANDD          Z6, Z0, Z2
+	VPSLLW          $0x04, 832(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 1728(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x03, 832(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 2240(R9)
+	VPANDD          Z4, Z0, Z2
+	VPSLLW          $0x04, 896(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 1792(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x03, 896(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 2304(R9)
+	VPANDD          Z5, Z0, Z2
+	VPSLLW          $0x04, 960(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 1856(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x03, 960(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 2368(R9)
+	VBROADCASTI32X4 64(DX), Z2
+	VINSERTI32X4    $0x01, 64(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 64(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 64(DI), Z2, Z2
+	VBROADCASTI32X4 64(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 64(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 64(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPANDD          Z2, Z0, Z3
+	VPSLLW          $0x04, 1024(R10), Z7
+	VPANDD          Z1, Z7, Z7
+	VPORD           Z7, Z3, Z3
+	VMOVDQU32       Z3, 1920(R9)
+	VPSRLW          $0x04, Z2, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x03, 1024(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 2432(R9)
+	VPANDD          Z6, Z0, Z2
+	VPSLLW          $0x04, 1088(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 1984(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x03, 1088(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 2496(R9)
+	VPANDD          Z4, Z0, Z2
+	VPSLLW          $0x04, 1152(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 2048(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x03, 1152(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 2560(R9)
+	VPANDD          Z5, Z0, Z2
+	VPSLLW          $0x04, 1216(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 2112(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x03, 1216(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 2624(R9)
+	VBROADCASTI32X4 80(DX), Z2
+	VINSERTI32X4    $0x01, 80(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 80(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 80(DI), Z2, Z2
+	VBROADCASTI32X4 80(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 80(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 80(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPANDD          Z2, Z0, Z3
+	VPSLLW          $0x02, 768(R10), Z7
+	VPANDD          Z1, Z7, Z7
+	VPORD           Z7, Z3, Z3
+	VMOVDQU32       Z3, 2688(R9)
+	VPSRLW          $0x04, Z2, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x01, 768(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 3200(R9)
+	VPANDD          Z6, Z0, Z2
+	VPSLLW          $0x02, 832(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 2752(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x01, 832(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 3264(R9)
+	VPANDD          Z4, Z0, Z2
+	VPSLLW          $0x02, 896(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 2816(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x01, 896(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 3328(R9)
+	VPANDD          Z5, Z0, Z2
+	VPSLLW          $0x02, 960(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 2880(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x01, 960(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 3392(R9)
+	VBROADCASTI32X4 96(DX), Z2
+	VINSERTI32X4    $0x01, 96(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 96(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 96(DI), Z2, Z2
+	VBROADCASTI32X4 96(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 96(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 96(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPANDD          Z2, Z0, Z3
+	VPSLLW          $0x02, 1024(R10), Z7
+	VPANDD          Z1, Z7, Z7
+	VPORD           Z7, Z3, Z3
+	VMOVDQU32       Z3, 2944(R9)
+	VPSRLW          $0x04, Z2, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x01, 1024(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 3456(R9)
+	VPANDD          Z6, Z0, Z2
+	VPSLLW          $0x02, 1088(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 3008(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x01, 1088(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 3520(R9)
+	VPANDD          Z4, Z0, Z2
+	VPSLLW          $0x02, 1152(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 3072(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x01, 1152(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 3584(R9)
+	VPANDD          Z5, Z0, Z2
+	VPSLLW          $0x02, 1216(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 3136(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSLLW          $0x01, 1216(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 3648(R9)
+	VBROADCASTI32X4 112(DX), Z2
+	VINSERTI32X4    $0x01, 112(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 112(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 112(DI), Z2, Z2
+	VBROADCASTI32X4 112(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 112(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 112(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPANDD          Z2, Z0, Z3
+	VPANDD          768(R10), Z1, Z7
+	VPORD           Z7, Z3, Z3
+	VMOVDQU32       Z3, 3712(R9)
+	VPSRLW          $0x04, Z2, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x01, 768(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 4224(R9)
+	VPANDD          Z6, Z0, Z2
+	VPANDD          832(R10), Z1, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 3776(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x01, 832(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 4288(R9)
+	VPANDD          Z4, Z0, Z2
+	VPANDD          896(R10), Z1, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 3840(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x01, 896(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 4352(R9)
+	VPANDD          Z5, Z0, Z2
+	VPANDD          960(R10), Z1, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 3904(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x01, 960(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 4416(R9)
+	VBROADCASTI32X4 128(DX), Z2
+	VINSERTI32X4    $0x01, 128(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 128(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 128(DI), Z2, Z2
+	VBROADCASTI32X4 128(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 128(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 128(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPANDD          Z2, Z0, Z3
+	VPANDD          1024(R10), Z1, Z7
+	VPORD           Z7, Z3, Z3
+	VMOVDQU32       Z3, 3968(R9)
+	VPSRLW          $0x04, Z2, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x01, 1024(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 4480(R9)
+	VPANDD          Z6, Z0, Z2
+	VPANDD          1088(R10), Z1, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 4032(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x01, 1088(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 4544(R9)
+	VPANDD          Z4, Z0, Z2
+	VPANDD          1152(R10), Z1, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 4096(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x01, 1152(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 4608(R9)
+	VPANDD          Z5, Z0, Z2
+	VPANDD          1216(R10), Z1, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 4160(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x01, 1216(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 4672(R9)
+	VBROADCASTI32X4 144(DX), Z2
+	VINSERTI32X4    $0x01, 144(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 144(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 144(DI), Z2, Z2
+	VBROADCASTI32X4 144(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 144(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 144(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 144(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 144(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 144(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 144(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 144(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 144(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 144(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 144(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 144(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPANDD          Z2, Z0, Z3
+	VPSRLW          $0x02, 768(R10), Z7
+	VPANDD          Z1, Z7, Z7
+	VPORD           Z7, Z3, Z3
+	VMOVDQU32       Z3, 4736(R9)
+	VPSRLW          $0x04, Z2, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x03, 768(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 5248(R9)
+	VPANDD          Z6, Z0, Z2
+	VPSRLW          $0x02, 832(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 4800(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x03, 832(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 5312(R9)
+	VPANDD          Z4, Z0, Z2
+	VPSRLW          $0x02, 896(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 4864(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x03, 896(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 5376(R9)
+	VPANDD          Z5, Z0, Z2
+	VPSRLW          $0x02, 960(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 4928(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x03, 960(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 5440(R9)
+	VBROADCASTI32X4 160(DX), Z2
+	VINSERTI32X4    $0x01, 160(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 160(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 160(DI), Z2, Z2
+	VBROADCASTI32X4 160(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 160(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 160(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 160(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 160(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 160(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 160(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 160(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 160(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 160(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 160(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 160(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPANDD          Z2, Z0, Z3
+	VPSRLW          $0x02, 1024(R10), Z7
+	VPANDD          Z1, Z7, Z7
+	VPORD           Z7, Z3, Z3
+	VMOVDQU32       Z3, 4992(R9)
+	VPSRLW          $0x04, Z2, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x03, 1024(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 5504(R9)
+	VPANDD          Z6, Z0, Z2
+	VPSRLW          $0x02, 1088(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 5056(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x03, 1088(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 5568(R9)
+	VPANDD          Z4, Z0, Z2
+	VPSRLW          $0x02, 1152(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 5120(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x03, 1152(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 5632(R9)
+	VPANDD          Z5, Z0, Z2
+	VPSRLW          $0x02, 1216(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 5184(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPSRLW          $0x03, 1216(R10), Z3
+	VPANDD          Z1, Z3, Z3
+	VPORD           Z3, Z2, Z2
+	VMOVDQU32       Z2, 5696(R9)
+
+group392:
+	MOVQ    tiles+40(FP), R12
+	MOVQ    tileBytes+48(FP), R13
+	ADDQ    R12, R13
+	MOVQ    tileBytes+48(FP), R14
+	ADDQ    R13, R14
+	MOVQ    blocks+32(FP), R15
+	MOVQ    R15, (SP)
+	VPXORD  Z2, Z2, Z2
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z2, 64(R10)
+	VMOVUPS Z2, 128(R10)
+	VMOVUPS Z2, 192(R10)
+	VMOVUPS Z2, 256(R10)
+	VMOVUPS Z2, 320(R10)
+	VMOVUPS Z2, 384(R10)
+	VMOVUPS Z2, 448(R10)
+	VMOVUPS Z2, 512(R10)
+	VMOVUPS Z2, 576(R10)
+	VMOVUPS Z2, 640(R10)
+	VMOVUPS Z2, 704(R10)
+
+block393:
+	MOVQ $0x000000b0, R15
+	CMPQ (SP), $0x01
+	JNE  within394
+	MOVQ $0x00000000, R15
+	CMPQ groups+24(FP), $0x01
+	JE   within394
+	LEAQ 176(CX)(CX*4), R15
+
+within394:
+	ADDQ            R15, DX
+	ADDQ            R15, BX
+	ADDQ            R15, SI
+	ADDQ            R15, DI
+	XCHGQ           R8, R9
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z17, Z17, Z17
+	VMOVDQU32       1664(R8), Z18
+	VPDPBUSD.BCST   480(R12), Z18, Z10
+	VPDPBUSD.BCST   484(R12), Z18, Z11
+	VPDPBUSD.BCST   488(R12), Z18, Z12
+	VPDPBUSD.BCST   492(R12), Z18, Z13
+	VPDPBUSD.BCST   480(R13), Z18, Z14
+	VPDPBUSD.BCST   484(R13), Z18, Z15
+	VPDPBUSD.BCST   488(R13), Z18, Z16
+	VPDPBUSD.BCST   492(R13), Z18, Z17
+	VBROADCASTI32X4 (DX), Z18
+	VINSERTI32X4    $0x01, (BX), Z18, Z18
+	VINSERTI32X4    $0x02, (SI), Z18, Z18
+	VINSERTI32X4    $0x03, (DI), Z18, Z18
+	VMOVDQU32       1728(R8), Z19
+	VPDPBUSD.BCST   496(R12), Z19, Z10
+	VPDPBUSD.BCST   500(R12), Z19, Z11
+	VPDPBUSD.BCST   504(R12), Z19, Z12
+	VPDPBUSD.BCST   508(R12), Z19, Z13
+	VPDPBUSD.BCST   496(R13), Z19, Z14
+	VPDPBUSD.BCST   500(R13), Z19, Z15
+	VPDPBUSD.BCST   504(R13), Z19, Z16
+	VPDPBUSD.BCST   508(R13), Z19, Z17
+	VBROADCASTI32X4 (DX)(AX*1), Z19
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z19, Z19
+	VMOVDQU32       1792(R8), Z20
+	VPDPBUSD.BCST   512(R12), Z20, Z10
+	VPDPBUSD.BCST   516(R12), Z20, Z11
+	VPDPBUSD.BCST   520(R12), Z20, Z12
+	VPDPBUSD.BCST   524(R12), Z20, Z13
+	VPDPBUSD.BCST   512(R13), Z20, Z14
+	VPDPBUSD.BCST   516(R13), Z20, Z15
+	VPDPBUSD.BCST   520(R13), Z20, Z16
+	VPDPBUSD.BCST   524(R13), Z20, Z17
+	VBROADCASTI32X4 (DX)(AX*2), Z20
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z20, Z20
+	PREFETCHT1      (R11)
+	PREFETCHT0      176(DX)
+	VMOVDQU32       1856(R8), Z21
+	VPDPBUSD.BCST   528(R12), Z21, Z10
+	VPDPBUSD.BCST   532(R12), Z21, Z11
+	VPDPBUSD.BCST   536(R12), Z21, Z12
+	VPDPBUSD.BCST   540(R12), Z21, Z13
+	VPDPBUSD.BCST   528(R13), Z21, Z14
+	VPDPBUSD.BCST   532(R13), Z21, Z15
+	VPDPBUSD.BCST   536(R13), Z21, Z16
+	VPDPBUSD.BCST   540(R13), Z21, Z17
+	VBROADCASTI32X4 (DX)(CX*1), Z21
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z21, Z21
+	VMOVDQU32       1920(R8), Z22
+	VPDPBUSD.BCST   544(R12), Z22, Z10
+	VPDPBUSD.BCST   548(R12), Z22, Z11
+	VPDPBUSD.BCST   552(R12), Z22, Z12
+	VPDPBUSD.BCST   556(R12), Z22, Z13
+	VPDPBUSD.BCST   544(R13), Z22, Z14
+	VPDPBUSD.BCST   548(R13), Z22, Z15
+	VPDPBUSD.BCST   552(R13), Z22, Z16
+	VPDPBUSD.BCST   556(R13), Z22, Z17
+	VPUNPCKLDQ      Z19, Z18, Z22
+	VPUNPCKHDQ      Z19, Z18, Z19
+	VPUNPCKLDQ      Z21, Z20, Z23
+	VPUNPCKHDQ      Z21, Z20, Z21
+	VPUNPCKLQDQ     Z23, Z22, Z18
+	VPUNPCKHQDQ     Z23, Z22, Z22
+	VPUNPCKLQDQ     Z21, Z19, Z20
+	VPUNPCKHQDQ     Z21, Z19, Z21
+	VMOVDQU32       1984(R8), Z19
+	VPDPBUSD.BCST   560(R12), Z19, Z10
+	VPDPBUSD.BCST   564(R12), Z19, Z11
+	VPDPBUSD.BCST   568(R12), Z19, Z12
+	VPDPBUSD.BCST   572(R12), Z19, Z13
+	VPDPBUSD.BCST   560(R13), Z19, Z14
+	VPDPBUSD.BCST   564(R13), Z19, Z15
+	VPDPBUSD.BCST   568(R13), Z19, Z16
+	VPDPBUSD.BCST   572(R13), Z19, Z17
+	VPBROADCASTD    nibbles<>+0(SB), Z19
+	VPBROADCASTD    bytes63<>+0(SB), Z23
+	VPBROADCASTD    bytes48<>+0(SB), Z24
+	VPANDD          Z21, Z19, Z25
+	VPSRLW          $0x02, Z22, Z26
+	VPANDD          Z24, Z26, Z26
+	VPANDD          Z23, Z22, Z22
+	VPORD           Z26, Z25, Z25
+	VPSRLW          $0x04, Z21, Z21
+	VPANDD          Z19, Z21, Z21
+	VPSRLW          $0x02, Z20, Z19
+	VPANDD          Z24, Z19, Z19
+	VPANDD          Z23, Z20, Z20
+	VPORD           Z19, Z21, Z21
+	VPMOVDW         Z18, Y19
+	VCVTPH2PS       Y19, Z19
+	VPSRLD          $0x10, Z18, Z18
+	VPMOVDW         Z18, Y18
+	VCVTPH2PS       Y18, Z18
+	VPBROADCASTD    sign<>+0(SB), Z23
+	VPXORD          Z23, Z18, Z18
+	VMOVUPS         Z19, 1536(R9)
+	VMOVUPS         Z18, 1600(R9)
+	VPSHUFB         order2_0_1_0<>+0(SB), Z22, Z18
+	VMOVDQU32       Z18, (R9)
+	PREFETCHT1      64(R11)
+	PREFETCHT0      176(DX)(AX*1)
+	VMOVDQU32       2048(R8), Z18
+	VPDPBUSD.BCST   576(R12), Z18, Z10
+	VPDPBUSD.BCST   580(R12), Z18, Z11
+	VPDPBUSD.BCST   584(R12), Z18, Z12
+	VPDPBUSD.BCST   588(R12), Z18, Z13
+	VPDPBUSD.BCST   576(R13), Z18, Z14
+	VPDPBUSD.BCST   580(R13), Z18, Z15
+	VPDPBUSD.BCST   584(R13), Z18, Z16
+	VPDPBUSD.BCST   588(R13), Z18, Z17
+	VPSHUFB         order4_0_3_0<>+0(SB), Z22, Z18
+	VMOVDQU32       Z18, 64(R9)
+	VMOVDQU32       2112(R8), Z18
+	VPDPBUSD.BCST   592(R12), Z18, Z10
+	VPDPBUSD.BCST   596(R12), Z18, Z11
+	VPDPBUSD.BCST   600(R12), Z18, Z12
+	VPDPBUSD.BCST   604(R12), Z18, Z13
+	VPDPBUSD.BCST   592(R13), Z18, Z14
+	VPDPBUSD.BCST   596(R13), Z18, Z15
+	VPDPBUSD.BCST   600(R13), Z18, Z16
+	VPDPBUSD.BCST   604(R13), Z18, Z17
+	VPSHUFB         order2_0_1_0<>+0(SB), Z25, Z18
+	VMOVDQU32       Z18, 128(R9)
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPORD.BCST      half<>+0(SB), Z17, Z17
+	VMOVDQU32       2176(R8), Z18
+	VPDPBUSD.BCST   608(R12), Z18, Z10
+	VPDPBUSD.BCST   612(R12), Z18, Z11
+	VPDPBUSD.BCST   616(R12), Z18, Z12
+	VPDPBUSD.BCST   620(R12), Z18, Z13
+	VPDPBUSD.BCST   608(R13), Z18, Z14
+	VPDPBUSD.BCST   612(R13), Z18, Z15
+	VPDPBUSD.BCST   616(R13), Z18, Z16
+	VPDPBUSD.BCST   620(R13), Z18, Z17
+	VPSHUFB         order4_0_3_0<>+0(SB), Z25, Z18
+	VMOVDQU32       Z18, 192(R9)
+	PREFETCHT1      128(R11)
+	PREFETCHT0      176(DX)(AX*2)
+	VMOVDQU32       2240(R8), Z18
+	VPDPBUSD.BCST   624(R12), Z18, Z10
+	VPDPBUSD.BCST   628(R12), Z18, Z11
+	VPDPBUSD.BCST   632(R12), Z18, Z12
+	VPDPBUSD.BCST   636(R12), Z18, Z13
+	VPDPBUSD.BCST   624(R13), Z18, Z14
+	VPDPBUSD.BCST   628(R13), Z18, Z15
+	VPDPBUSD.BCST   632(R13), Z18, Z16
+	VPDPBUSD.BCST   636(R13), Z18, Z17
+	VPSHUFB         order1_0_2_0<>+0(SB), Z20, Z18
+	VMOVDQU32       Z18, 1024(R9)
+	VMOVDQU32       2304(R8), Z18
+	VPDPBUSD.BCST   640(R12), Z18, Z10
+	VPDPBUSD.BCST   644(R12), Z18, Z11
+	VPDPBUSD.BCST   648(R12), Z18, Z12
+	VPDPBUSD.BCST   652(R12), Z18, Z13
+	VPDPBUSD.BCST   640(R13), Z18, Z14
+	VPDPBUSD.BCST   644(R13), Z18, Z15
+	VPDPBUSD.BCST   648(R13), Z18, Z16
+	VPDPBUSD.BCST   652(R13), Z18, Z17
+	VPSHUFB         order3_0_4_0<>+0(SB), Z20, Z18
+	VMOVDQU32       Z18, 1088(R9)
+	VMOVDQU32       2368(R8), Z18
+	VPDPBUSD.BCST   656(R12), Z18, Z10
+	VPDPBUSD.BCST   660(R12), Z18, Z11
+	VPDPBUSD.BCST   664(R12), Z18, Z12
+	VPDPBUSD.BCST   668(R12), Z18, Z13
+	VPDPBUSD.BCST   656(R13), Z18, Z14
+	VPDPBUSD.BCST   660(R13), Z18, Z15
+	VPDPBUSD.BCST   664(R13), Z18, Z16
+	VPDPBUSD.BCST   668(R13), Z18, Z17
+	VPSHUFB         order1_0_2_0<>+0(SB), Z21, Z18
+	VMOVDQU32       Z18, 1152(R9)
+	PREFETCHT1      192(R11)
+	PREFETCHT0      176(DX)(CX*1)
+	VMOVDQU32       2432(R8), Z18
+	VPDPBUSD.BCST   672(R12), Z18, Z10
+	VPDPBUSD.BCST   676(R12), Z18, Z11
+	VPDPBUSD.BCST   680(R12), Z18, Z12
+	VPDPBUSD.BCST   684(R12), Z18, Z13
+	VPDPBUSD.BCST   672(R13), Z18, Z14
+	VPDPBUSD.BCST   676(R13), Z18, Z15
+	VPDPBUSD.BCST   680(R13), Z18, Z16
+	VPDPBUSD.BCST   684(R13), Z18, Z17
+	VPSHUFB         order3_0_4_0<>+0(SB), Z21, Z18
+	VMOVDQU32       Z18, 1216(R9)
+	VMOVDQU32       2496(R8), Z18
+	VPDPBUSD.BCST   688(R12), Z18, Z10
+	VPDPBUSD.BCST   692(R12), Z18, Z11
+	VPDPBUSD.BCST   696(R12), Z18, Z12
+	VPDPBUSD.BCST   700(R12), Z18, Z13
+	VPDPBUSD.BCST   688(R13), Z18, Z14
+	VPDPBUSD.BCST   692(R13), Z18, Z15
+	VPDPBUSD.BCST   696(R13), Z18, Z16
+	VPDPBUSD.BCST   700(R13), Z18, Z17
+	VMOVDQU32       2560(R8), Z18
+	VPDPBUSD.BCST   704(R12), Z18, Z10
+	VPDPBUSD.BCST   708(R12), Z18, Z11
+	VPDPBUSD.BCST   712(R12), Z18, Z12
+	VPDPBUSD.BCST   716(R12), Z18, Z13
+	VPDPBUSD.BCST   704(R13), Z18, Z14
+	VPDPBUSD.BCST   708(R13), Z18, Z15
+	VPDPBUSD.BCST   712(R13), Z18, Z16
+	VPDPBUSD.BCST   716(R13), Z18, Z17
+	VBROADCASTI32X4 16(DX), Z18
+	VINSERTI32X4    $0x01, 16(BX), Z18, Z18
+	VINSERTI32X4    $0x02, 16(SI), Z18, Z18
+	VINSERTI32X4    $0x03, 16(DI), Z18, Z18
+	PREFETCHT1      256(R11)
+	PREFETCHT0      176(BX)
+	VMOVDQU32       2624(R8), Z19
+	VPDPBUSD.BCST   720(R12), Z19, Z10
+	VPDPBUSD.BCST   724(R12), Z19, Z11
+	VPDPBUSD.BCST   728(R12), Z19, Z12
+	VPDPBUSD.BCST   732(R12), Z19, Z13
+	VPDPBUSD.BCST   720(R13), Z19, Z14
+	VPDPBUSD.BCST   724(R13), Z19, Z15
+	VPDPBUSD.BCST   728(R13), Z19, Z16
+	VPDPBUSD.BCST   732(R13), Z19, Z17
+	VBROADCASTI32X4 16(DX)(AX*1), Z19
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z19, Z19
+	VMOVDQU32       (R8), Z20
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z20, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z20, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z20, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z20, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z20, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z20, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z20, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z20, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z17, Z17, Z17
+	VMOVDQU32       2688(R8), Z20
+	VPDPBUSD.BCST   736(R12), Z20, Z10
+	VPDPBUSD.BCST   740(R12), Z20, Z11
+	VPDPBUSD.BCST   744(R12), Z20, Z12
+	VPDPBUSD.BCST   748(R12), Z20, Z13
+	VPDPBUSD.BCST   736(R13), Z20, Z14
+	VPDPBUSD.BCST   740(R13), Z20, Z15
+	VPDPBUSD.BCST   744(R13), Z20, Z16
+	VPDPBUSD.BCST   748(R13), Z20, Z17
+	VBROADCASTI32X4 16(DX)(AX*2), Z20
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z20, Z20
+	VMOVDQU32       2752(R8), Z21
+	VPDPBUSD.BCST   752(R12), Z21, Z10
+	VPDPBUSD.BCST   756(R12), Z21, Z11
+	VPDPBUSD.BCST   760(R12), Z21, Z12
+	VPDPBUSD.BCST   764(R12), Z21, Z13
+	VPDPBUSD.BCST   752(R13), Z21, Z14
+	VPDPBUSD.BCST   756(R13), Z21, Z15
+	VPDPBUSD.BCST   760(R13), Z21, Z16
+	VPDPBUSD.BCST   764(R13), Z21, Z17
+	VBROADCASTI32X4 16(DX)(CX*1), Z21
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z21, Z21
+	PREFETCHT1      320(R11)
+	PREFETCHT0      176(BX)(AX*1)
+	VMOVDQU32       2816(R8), Z22
+	VPDPBUSD.BCST   768(R12), Z22, Z10
+	VPDPBUSD.BCST   772(R12), Z22, Z11
+	VPDPBUSD.BCST   776(R12), Z22, Z12
+	VPDPBUSD.BCST   780(R12), Z22, Z13
+	VPDPBUSD.BCST   768(R13), Z22, Z14
+	VPDPBUSD.BCST   772(R13), Z22, Z15
+	VPDPBUSD.BCST   776(R13), Z22, Z16
+	VPDPBUSD.BCST   780(R13), Z22, Z17
+	VPUNPCKLDQ      Z19, Z18, Z22
+	VPUNPCKHDQ      Z19, Z18, Z19
+	VPUNPCKLDQ      Z21, Z20, Z23
+	VPUNPCKHDQ      Z21, Z20, Z21
+	VPUNPCKLQDQ     Z23, Z22, Z18
+	VPUNPCKHQDQ     Z23, Z22, Z22
+	VPUNPCKLQDQ     Z21, Z19, Z20
+	VPUNPCKHQDQ     Z21, Z19, Z21
+	VMOVDQU32       2880(R8), Z19
+	VPDPBUSD.BCST   784(R12), Z19, Z10
+	VPDPBUSD.BCST   788(R12), Z19, Z11
+	VPDPBUSD.BCST   792(R12), Z19, Z12
+	VPDPBUSD.BCST   796(R12), Z19, Z13
+	VPDPBUSD.BCST   784(R13), Z19, Z14
+	VPDPBUSD.BCST   788(R13), Z19, Z15
+	VPDPBUSD.BCST   792(R13), Z19, Z16
+	VPDPBUSD.BCST   796(R13), Z19, Z17
+	VMOVDQU32       Z18, 768(R10)
+	VMOVDQU32       Z22, 832(R10)
+	VMOVDQU32       Z20, 896(R10)
+	VMOVDQU32       Z21, 960(R10)
+	VBROADCASTI32X4 32(DX), Z18
+	VINSERTI32X4    $0x01, 32(BX), Z18, Z18
+	VINSERTI32X4    $0x02, 32(SI), Z18, Z18
+	VINSERTI32X4    $0x03, 32(DI), Z18, Z18
+	VMOVDQU32       2944(R8), Z19
+	VPDPBUSD.BCST   800(R12), Z19, Z10
+	VPDPBUSD.BCST   804(R12), Z19, Z11
+	VPDPBUSD.BCST   808(R12), Z19, Z12
+	VPDPBUSD.BCST   812(R12), Z19, Z13
+	VPDPBUSD.BCST   800(R13), Z19, Z14
+	VPDPBUSD.BCST   804(R13), Z19, Z15
+	VPDPBUSD.BCST   808(R13), Z19, Z16
+	VPDPBUSD.BCST   812(R13), Z19, Z17
+	VBROADCASTI32X4 32(DX)(AX*1), Z19
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z19, Z19
+	PREFETCHT1      384(R11)
+	PREFETCHT0      176(BX)(AX*2)
+	VMOVDQU32       3008(R8), Z20
+	VPDPBUSD.BCST   816(R12), Z20, Z10
+	VPDPBUSD.BCST   820(R12), Z20, Z11
+	VPDPBUSD.BCST   824(R12), Z20, Z12
+	VPDPBUSD.BCST   828(R12), Z20, Z13
+	VPDPBUSD.BCST   816(R13), Z20, Z14
+	VPDPBUSD.BCST   820(R13), Z20, Z15
+	VPDPBUSD.BCST   824(R13), Z20, Z16
+	VPDPBUSD.BCST   828(R13), Z20, Z17
+	VBROADCASTI32X4 32(DX)(AX*2), Z20
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z20, Z20
+	VMOVDQU32       3072(R8), Z21
+	VPDPBUSD.BCST   832(R12), Z21, Z10
+	VPDPBUSD.BCST   836(R12), Z21, Z11
+	VPDPBUSD.BCST   840(R12), Z21, Z12
+	VPDPBUSD.BCST   844(R12), Z21, Z13
+	VPDPBUSD.BCST   832(R13), Z21, Z14
+	VPDPBUSD.BCST   836(R13), Z21, Z15
+	VPDPBUSD.BCST   840(R13), Z21, Z16
+	VPDPBUSD.BCST   844(R13), Z21, Z17
+	VBROADCASTI32X4 32(DX)(CX*1), Z21
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z21, Z21
+	VMOVDQU32       3136(R8), Z22
+	VPDPBUSD.BCST   848(R12), Z22, Z10
+	VPDPBUSD.BCST   852(R12), Z22, Z11
+	VPDPBUSD.BCST   856(R12), Z22, Z12
+	VPDPBUSD.BCST   860(R12), Z22, Z13
+	VPDPBUSD.BCST   848(R13), Z22, Z14
+	VPDPBUSD.BCST   852(R13), Z22, Z15
+	VPDPBUSD.BCST   856(R13), Z22, Z16
+	VPDPBUSD.BCST   860(R13), Z22, Z17
+	VPUNPCKLDQ      Z19, Z18, Z22
+	VPUNPCKHDQ      Z19, Z18, Z19
+	VPUNPCKLDQ      Z21, Z20, Z23
+	VPUNPCKHDQ      Z21, Z20, Z21
+	VPUNPCKLQDQ     Z23, Z22, Z18
+	VPUNPCKHQDQ     Z23, Z22, Z22
+	VPUNPCKLQDQ     Z21, Z19, Z20
+	VPUNPCKHQDQ     Z21, Z19, Z21
+	PREFETCHT1      448(R11)
+	PREFETCHT0      176(BX)(CX*1)
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPORD.BCST      half<>+0(SB), Z17, Z17
+	VMOVDQU32       3200(R8), Z19
+	VPDPBUSD.BCST   864(R12), Z19, Z10
+	VPDPBUSD.BCST   868(R12), Z19, Z11
+	VPDPBUSD.BCST   872(R12), Z19, Z12
+	VPDPBUSD.BCST   876(R12), Z19, Z13
+	VPDPBUSD.BCST   864(R13), Z19, Z14
+	VPDPBUSD.BCST   868(R13), Z19, Z15
+	VPDPBUSD.BCST   872(R13), Z19, Z16
+	VPDPBUSD.BCST   876(R13), Z19, Z17
+	VMOVDQU32       Z18, 1024(R10)
+	VMOVDQU32       Z22, 1088(R10)
+	VMOVDQU32       Z20, 1152(R10)
+	VMOVDQU32       Z21, 1216(R10)
+	VBROADCASTI32X4 48(DX), Z18
+	VINSERTI32X4    $0x01, 48(BX), Z18, Z18
+	VINSERTI32X4    $0x02, 48(SI), Z18, Z18
+	VINSERTI32X4    $0x03, 48(DI), Z18, Z18
+	VMOVDQU32       3264(R8), Z19
+	VPDPBUSD.BCST   880(R12), Z19, Z10
+	VPDPBUSD.BCST   884(R12), Z19, Z11
+	VPDPBUSD.BCST   888(R12), Z19, Z12
+	VPDPBUSD.BCST   892(R12), Z19, Z13
+	VPDPBUSD.BCST   880(R13), Z19, Z14
+	VPDPBUSD.BCST   884(R13), Z19, Z15
+	VPDPBUSD.BCST   888(R13), Z19, Z16
+	VPDPBUSD.BCST   892(R13), Z19, Z17
+	VBROADCASTI32X4 48(DX)(AX*1), Z19
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z19, Z19
+	VMOVDQU32       3328(R8), Z20
+	VPDPBUSD.BCST   896(R12), Z20, Z10
+	VPDPBUSD.BCST   900(R12), Z20, Z11
+	VPDPBUSD.BCST   904(R12), Z20, Z12
+	VPDPBUSD.BCST   908(R12), Z20, Z13
+	VPDPBUSD.BCST   896(R13), Z20, Z14
+	VPDPBUSD.BCST   900(R13), Z20, Z15
+	VPDPBUSD.BCST   904(R13), Z20, Z16
+	VPDPBUSD.BCST   908(R13), Z20, Z17
+	VBROADCASTI32X4 48(DX)(AX*2), Z20
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z20, Z20
+	PREFETCHT1      512(R11)
+	PREFETCHT0      176(SI)
+	VMOVDQU32       3392(R8), Z21
+	VPDPBUSD.BCST   912(R12), Z21, Z10
+	VPDPBUSD.BCST   916(R12), Z21, Z11
+	VPDPBUSD.BCST   920(R12), Z21, Z12
+	VPDPBUSD.BCST   924(R12), Z21, Z13
+	VPDPBUSD.BCST   912(R13), Z21, Z14
+	VPDPBUSD.BCST   916(R13), Z21, Z15
+	VPDPBUSD.BCST   920(R13), Z21, Z16
+	VPDPBUSD.BCST   924(R13), Z21, Z17
+	VBROADCASTI32X4 48(DX)(CX*1), Z21
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z21, Z21
+	VMOVDQU32       3456(R8), Z22
+	VPDPBUSD.BCST   928(R12), Z22, Z10
+	VPDPBUSD.BCST   932(R12), Z22, Z11
+	VPDPBUSD.BCST   936(R12), Z22, Z12
+	VPDPBUSD.BCST   940(R12), Z22, Z13
+	VPDPBUSD.BCST   928(R13), Z22, Z14
+	VPDPBUSD.BCST   932(R13), Z22, Z15
+	VPDPBUSD.BCST   936(R13), Z22, Z16
+	VPDPBUSD.BCST   940(R13), Z22, Z17
+	VPUNPCKLDQ      Z19, Z18, Z22
+	VPUNPCKHDQ      Z19, Z18, Z19
+	VPUNPCKLDQ      Z21, Z20, Z23
+	VPUNPCKHDQ      Z21, Z20, Z21
+	VPUNPCKLQDQ     Z23, Z22, Z18
+	VPUNPCKHQDQ     Z23, Z22, Z22
+	VPUNPCKLQDQ     Z21, Z19, Z20
+	VPUNPCKHQDQ     Z21, Z19, Z21
+	VMOVDQU32       3520(R8), Z19
+	VPDPBUSD.BCST   944(R12), Z19, Z10
+	VPDPBUSD.BCST   948(R12), Z19, Z11
+	VPDPBUSD.BCST   952(R12), Z19, Z12
+	VPDPBUSD.BCST   956(R12), Z19, Z13
+	VPDPBUSD.BCST   944(R13), Z19, Z14
+	VPDPBUSD.BCST   948(R13), Z19, Z15
+	VPDPBUSD.BCST   952(R13), Z19, Z16
+	VPDPBUSD.BCST   956(R13), Z19, Z17
+	VPANDD          Z18, Z0, Z19
+	VPSLLW          $0x04, 768(R10), Z23
+	VPANDD          Z1, Z23, Z23
+	VPORD           Z23, Z19, Z19
+	VMOVDQU32       Z19, 1664(R9)
+	PREFETCHT1      576(R11)
+	PREFETCHT0      176(SI)(AX*1)
+	VMOVDQU32       3584(R8), Z19
+	VPDPBUSD.BCST   960(R12), Z19, Z10
+	VPDPBUSD.BCST   964(R12), Z19, Z11
+	VPDPBUSD.BCST   968(R12), Z19, Z12
+	VPDPBUSD.BCST   972(R12), Z19, Z13
+	VPDPBUSD.BCST   960(R13), Z19, Z14
+	VPDPBUSD.BCST   964(R13), Z19, Z15
+	VPDPBUSD.BCST   968(R13), Z19, Z16
+	VPDPBUSD.BCST   972(R13), Z19, Z17
+	VPSRLW          $0x04, Z18, Z18
+	VPANDD          Z0, Z18, Z18
+	VPSLLW          $0x03, 768(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 2176(R9)
+	VMOVDQU32       3648(R8), Z18
+	VPDPBUSD.BCST   976(R12), Z18, Z10
+	VPDPBUSD.BCST   980(R12), Z18, Z11
+	VPDPBUSD.BCST   984(R12), Z18, Z12
+	VPDPBUSD.BCST   988(R12), Z18, Z13
+	VPDPBUSD.BCST   976(R13), Z18, Z14
+	VPDPBUSD.BCST   980(R13), Z18, Z15
+	VPDPBUSD.BCST   984(R13), Z18, Z16
+	VPDPBUSD.BCST   988(R13), Z18, Z17
+	VPANDD          Z22, Z0, Z18
+	VPSLLW          $0x04, 832(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 1728(R9)
+	PREFETCHT1      640(R11)
+	PREFETCHT0      176(SI)(AX*2)
+	VMOVDQU32       64(R8), Z18
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z18, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z18, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z18, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z18, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z18, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z18, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z18, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z18, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z17, Z17, Z17
+	VMOVDQU32       3712(R8), Z18
+	VPDPBUSD.BCST   992(R12), Z18, Z10
+	VPDPBUSD.BCST   996(R12), Z18, Z11
+	VPDPBUSD.BCST   1000(R12), Z18, Z12
+	VPDPBUSD.BCST   1004(R12), Z18, Z13
+	VPDPBUSD.BCST   992(R13), Z18, Z14
+	VPDPBUSD.BCST   996(R13), Z18, Z15
+	VPDPBUSD.BCST   1000(R13), Z18, Z16
+	VPDPBUSD.BCST   1004(R13), Z18, Z17
+	VPSRLW          $0x04, Z22, Z18
+	VPANDD          Z0, Z18, Z18
+	VPSLLW          $0x03, 832(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 2240(R9)
+	VMOVDQU32       3776(R8), Z18
+	VPDPBUSD.BCST   1008(R12), Z18, Z10
+	VPDPBUSD.BCST   1012(R12), Z18, Z11
+	VPDPBUSD.BCST   1016(R12), Z18, Z12
+	VPDPBUSD.BCST   1020(R12), Z18, Z13
+	VPDPBUSD.BCST   1008(R13), Z18, Z14
+	VPDPBUSD.BCST   1012(R13), Z18, Z15
+	VPDPBUSD.BCST   1016(R13), Z18, Z16
+	VPDPBUSD.BCST   1020(R13), Z18, Z17
+	VPANDD          Z20, Z0, Z18
+	VPSLLW          $0x04, 896(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 1792(R9)
+	VMOVDQU32       3840(R8), Z18
+	VPDPBUSD.BCST   1024(R12), Z18, Z10
+	VPDPBUSD.BCST   1028(R12), Z18, Z11
+	VPDPBUSD.BCST   1032(R12), Z18, Z12
+	VPDPBUSD.BCST   1036(R12), Z18, Z13
+	VPDPBUSD.BCST   1024(R13), Z18, Z14
+	VPDPBUSD.BCST   1028(R13), Z18, Z15
+	VPDPBUSD.BCST   1032(R13), Z18, Z16
+	VPDPBUSD.BCST   1036(R13), Z18, Z17
+	VPSRLW          $0x04, Z20, Z18
+	VPANDD          Z0, Z18, Z18
+	VPSLLW          $0x03, 896(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 2304(R9)
+	PREFETCHT1      704(R11)
+	PREFETCHT0      176(SI)(CX*1)
+	VMOVDQU32       3904(R8), Z18
+	VPDPBUSD.BCST   1040(R12), Z18, Z10
+	VPDPBUSD.BCST   1044(R12), Z18, Z11
+	VPDPBUSD.BCST   1048(R12), Z18, Z12
+	VPDPBUSD.BCST   1052(R12), Z18, Z13
+	VPDPBUSD.BCST   1040(R13), Z18, Z14
+	VPDPBUSD.BCST   1044(R13), Z18, Z15
+	VPDPBUSD.BCST   1048(R13), Z18, Z16
+	VPDPBUSD.BCST   1052(R13), Z18, Z17
+	VPANDD          Z21, Z0, Z18
+	VPSLLW          $0x04, 960(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 1856(R9)
+	VMOVDQU32       3968(R8), Z18
+	VPDPBUSD.BCST   1056(R12), Z18, Z10
+	VPDPBUSD.BCST   1060(R12), Z18, Z11
+	VPDPBUSD.BCST   1064(R12), Z18, Z12
+	VPDPBUSD.BCST   1068(R12), Z18, Z13
+	VPDPBUSD.BCST   1056(R13), Z18, Z14
+	VPDPBUSD.BCST   1060(R13), Z18, Z15
+	VPDPBUSD.BCST   1064(R13), Z18, Z16
+	VPDPBUSD.BCST   1068(R13), Z18, Z17
+	VPSRLW          $0x04, Z21, Z18
+	VPANDD          Z0, Z18, Z18
+	VPSLLW          $0x03, 960(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 2368(R9)
+	VMOVDQU32       4032(R8), Z18
+	VPDPBUSD.BCST   1072(R12), Z18, Z10
+	VPDPBUSD.BCST   1076(R12), Z18, Z11
+	VPDPBUSD.BCST   1080(R12), Z18, Z12
+	VPDPBUSD.BCST   1084(R12), Z18, Z13
+	VPDPBUSD.BCST   1072(R13), Z18, Z14
+	VPDPBUSD.BCST   1076(R13), Z18, Z15
+	VPDPBUSD.BCST   1080(R13), Z18, Z16
+	VPDPBUSD.BCST   1084(R13), Z18, Z17
+	VBROADCASTI32X4 64(DX), Z18
+	VINSERTI32X4    $0x01, 64(BX), Z18, Z18
+	VINSERTI32X4    $0x02, 64(SI), Z18, Z18
+	VINSERTI32X4    $0x03, 64(DI), Z18, Z18
+	PREFETCHT1      768(R11)
+	PREFETCHT0      176(DI)
+	VMOVDQU32       4096(R8), Z19
+	VPDPBUSD.BCST   1088(R12), Z19, Z10
+	VPDPBUSD.BCST   1092(R12), Z19, Z11
+	VPDPBUSD.BCST   1096(R12), Z19, Z12
+	VPDPBUSD.BCST   1100(R12), Z19, Z13
+	VPDPBUSD.BCST   1088(R13), Z19, Z14
+	VPDPBUSD.BCST   1092(R13), Z19, Z15
+	VPDPBUSD.BCST   1096(R13), Z19, Z16
+	VPDPBUSD.BCST   1100(R13), Z19, Z17
+	VBROADCASTI32X4 64(DX)(AX*1), Z19
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z19, Z19
+	VMOVDQU32       4160(R8), Z20
+	VPDPBUSD.BCST   1104(R12), Z20, Z10
+	VPDPBUSD.BCST   1108(R12), Z20, Z11
+	VPDPBUSD.BCST   1112(R12), Z20, Z12
+	VPDPBUSD.BCST   1116(R12), Z20, Z13
+	VPDPBUSD.BCST   1104(R13), Z20, Z14
+	VPDPBUSD.BCST   1108(R13), Z20, Z15
+	VPDPBUSD.BCST   1112(R13), Z20, Z16
+	VPDPBUSD.BCST   1116(R13), Z20, Z17
+	VBROADCASTI32X4 64(DX)(AX*2), Z20
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z20, Z20
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPORD.BCST      half<>+0(SB), Z17, Z17
+	VMOVDQU32       4224(R8), Z21
+	VPDPBUSD.BCST   1120(R12), Z21, Z10
+	VPDPBUSD.BCST   1124(R12), Z21, Z11
+	VPDPBUSD.BCST   1128(R12), Z21, Z12
+	VPDPBUSD.BCST   1132(R12), Z21, Z13
+	VPDPBUSD.BCST   1120(R13), Z21, Z14
+	VPDPBUSD.BCST   1124(R13), Z21, Z15
+	VPDPBUSD.BCST   1128(R13), Z21, Z16
+	VPDPBUSD.BCST   1132(R13), Z21, Z17
+	VBROADCASTI32X4 64(DX)(CX*1), Z21
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z21, Z21
+	PREFETCHT1      832(R11)
+	PREFETCHT0      176(DI)(AX*1)
+	VMOVDQU32       4288(R8), Z22
+	VPDPBUSD.BCST   1136(R12), Z22, Z10
+	VPDPBUSD.BCST   1140(R12), Z22, Z11
+	VPDPBUSD.BCST   1144(R12), Z22, Z12
+	VPDPBUSD.BCST   1148(R12), Z22, Z13
+	VPDPBUSD.BCST   1136(R13), Z22, Z14
+	VPDPBUSD.BCST   1140(R13), Z22, Z15
+	VPDPBUSD.BCST   1144(R13), Z22, Z16
+	VPDPBUSD.BCST   1148(R13), Z22, Z17
+	VPUNPCKLDQ      Z19, Z18, Z22
+	VPUNPCKHDQ      Z19, Z18, Z19
+	VPUNPCKLDQ      Z21, Z20, Z23
+	VPUNPCKHDQ      Z21, Z20, Z21
+	VPUNPCKLQDQ     Z23, Z22, Z18
+	VPUNPCKHQDQ     Z23, Z22, Z22
+	VPUNPCKLQDQ     Z21, Z19, Z20
+	VPUNPCKHQDQ     Z21, Z19, Z21
+	VMOVDQU32       4352(R8), Z19
+	VPDPBUSD.BCST   1152(R12), Z19, Z10
+	VPDPBUSD.BCST   1156(R12), Z19, Z11
+	VPDPBUSD.BCST   1160(R12), Z19, Z12
+	VPDPBUSD.BCST   1164(R12), Z19, Z13
+	VPDPBUSD.BCST   1152(R13), Z19, Z14
+	VPDPBUSD.BCST   1156(R13), Z19, Z15
+	VPDPBUSD.BCST   1160(R13), Z19, Z16
+	VPDPBUSD.BCST   1164(R13), Z19, Z17
+	VPANDD          Z18, Z0, Z19
+	VPSLLW          $0x04, 1024(R10), Z23
+	VPANDD          Z1, Z23, Z23
+	VPORD           Z23, Z19, Z19
+	VMOVDQU32       Z19, 1920(R9)
+	VMOVDQU32       4416(R8), Z19
+	VPDPBUSD.BCST   1168(R12), Z19, Z10
+	VPDPBUSD.BCST   1172(R12), Z19, Z11
+	VPDPBUSD.BCST   1176(R12), Z19, Z12
+	VPDPBUSD.BCST   1180(R12), Z19, Z13
+	VPDPBUSD.BCST   1168(R13), Z19, Z14
+	VPDPBUSD.BCST   1172(R13), Z19, Z15
+	VPDPBUSD.BCST   1176(R13), Z19, Z16
+	VPDPBUSD.BCST   1180(R13), Z19, Z17
+	VPSRLW          $0x04, Z18, Z18
+	VPANDD          Z0, Z18, Z18
+	VPSLLW          $0x03, 1024(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 2432(R9)
+	PREFETCHT1      896(R11)
+	PREFETCHT0      176(DI)(AX*2)
+	VMOVDQU32       4480(R8), Z18
+	VPDPBUSD.BCST   1184(R12), Z18, Z10
+	VPDPBUSD.BCST   1188(R12), Z18, Z11
+	VPDPBUSD.BCST   1192(R12), Z18, Z12
+	VPDPBUSD.BCST   1196(R12), Z18, Z13
+	VPDPBUSD.BCST   1184(R13), Z18, Z14
+	VPDPBUSD.BCST   1188(R13), Z18, Z15
+	VPDPBUSD.BCST   1192(R13), Z18, Z16
+	VPDPBUSD.BCST   1196(R13), Z18, Z17
+	VPANDD          Z22, Z0, Z18
+	VPSLLW          $0x04, 1088(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 1984(R9)
+	VMOVDQU32       4544(R8), Z18
+	VPDPBUSD.BCST   1200(R12), Z18, Z10
+	VPDPBUSD.BCST   1204(R12), Z18, Z11
+	VPDPBUSD.BCST   1208(R12), Z18, Z12
+	VPDPBUSD.BCST   1212(R12), Z18, Z13
+	VPDPBUSD.BCST   1200(R13), Z18, Z14
+	VPDPBUSD.BCST   1204(R13), Z18, Z15
+	VPDPBUSD.BCST   1208(R13), Z18, Z16
+	VPDPBUSD.BCST   1212(R13), Z18, Z17
+	VPSRLW          $0x04, Z22, Z18
+	VPANDD          Z0, Z18, Z18
+	VPSLLW          $0x03, 1088(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 2496(R9)
+	VMOVDQU32       4608(R8), Z18
+	VPDPBUSD.BCST   1216(R12), Z18, Z10
+	VPDPBUSD.BCST   1220(R12), Z18, Z11
+	VPDPBUSD.BCST   1224(R12), Z18, Z12
+	VPDPBUSD.BCST   1228(R12), Z18, Z13
+	VPDPBUSD.BCST   1216(R13), Z18, Z14
+	VPDPBUSD.BCST   1220(R13), Z18, Z15
+	VPDPBUSD.BCST   1224(R13), Z18, Z16
+	VPDPBUSD.BCST   1228(R13), Z18, Z17
+	VPANDD          Z20, Z0, Z18
+	VPSLLW          $0x04, 1152(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 2048(R9)
+	PREFETCHT1      960(R11)
+	PREFETCHT0      176(DI)(CX*1)
+	VMOVDQU32       4672(R8), Z18
+	VPDPBUSD.BCST   1232(R12), Z18, Z10
+	VPDPBUSD.BCST   1236(R12), Z18, Z11
+	VPDPBUSD.BCST   1240(R12), Z18, Z12
+	VPDPBUSD.BCST   1244(R12), Z18, Z13
+	VPDPBUSD.BCST   1232(R13), Z18, Z14
+	VPDPBUSD.BCST   1236(R13), Z18, Z15
+	VPDPBUSD.BCST   1240(R13), Z18, Z16
+	VPDPBUSD.BCST   1244(R13), Z18, Z17
+	VPSRLW          $0x04, Z20, Z18
+	VPANDD          Z0, Z18, Z18
+	VPSLLW          $0x03, 1152(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 2560(R9)
+	VMOVDQU32       128(R8), Z18
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z18, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z18, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z18, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z18, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z18, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z18, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z18, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z18, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z17, Z17, Z17
+	VMOVDQU32       4736(R8), Z18
+	VPDPBUSD.BCST   1248(R12), Z18, Z10
+	VPDPBUSD.BCST   1252(R12), Z18, Z11
+	VPDPBUSD.BCST   1256(R12), Z18, Z12
+	VPDPBUSD.BCST   1260(R12), Z18, Z13
+	VPDPBUSD.BCST   1248(R13), Z18, Z14
+	VPDPBUSD.BCST   1252(R13), Z18, Z15
+	VPDPBUSD.BCST   1256(R13), Z18, Z16
+	VPDPBUSD.BCST   1260(R13), Z18, Z17
+	VPANDD          Z21, Z0, Z18
+	VPSLLW          $0x04, 1216(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 2112(R9)
+	VMOVDQU32       4800(R8), Z18
+	VPDPBUSD.BCST   1264(R12), Z18, Z10
+	VPDPBUSD.BCST   1268(R12), Z18, Z11
+	VPDPBUSD.BCST   1272(R12), Z18, Z12
+	VPDPBUSD.BCST   1276(R12), Z18, Z13
+	VPDPBUSD.BCST   1264(R13), Z18, Z14
+	VPDPBUSD.BCST   1268(R13), Z18, Z15
+	VPDPBUSD.BCST   1272(R13), Z18, Z16
+	VPDPBUSD.BCST   1276(R13), Z18, Z17
+	VPSRLW          $0x04, Z21, Z18
+	VPANDD          Z0, Z18, Z18
+	VPSLLW          $0x03, 1216(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 2624(R9)
+	PREFETCHT1      1024(R11)
+	PREFETCHT0      240(DX)
+	VMOVDQU32       4864(R8), Z18
+	VPDPBUSD.BCST   1280(R12), Z18, Z10
+	VPDPBUSD.BCST   1284(R12), Z18, Z11
+	VPDPBUSD.BCST   1288(R12), Z18, Z12
+	VPDPBUSD.BCST   1292(R12), Z18, Z13
+	VPDPBUSD.BCST   1280(R13), Z18, Z14
+	VPDPBUSD.BCST   1284(R13), Z18, Z15
+	VPDPBUSD.BCST   1288(R13), Z18, Z16
+	VPDPBUSD.BCST   1292(R13), Z18, Z17
+	VBROADCASTI32X4 80(DX), Z18
+	VINSERTI32X4    $0x01, 80(BX), Z18, Z18
+	VINSERTI32X4    $0x02, 80(SI), Z18, Z18
+	VINSERTI32X4    $0x03, 80(DI), Z18, Z18
+	VMOVDQU32       4928(R8), Z19
+	VPDPBUSD.BCST   1296(R12), Z19, Z10
+	VPDPBUSD.BCST   1300(R12), Z19, Z11
+	VPDPBUSD.BCST   1304(R12), Z19, Z12
+	VPDPBUSD.BCST   1308(R12), Z19, Z13
+	VPDPBUSD.BCST   1296(R13), Z19, Z14
+	VPDPBUSD.BCST   1300(R13), Z19, Z15
+	VPDPBUSD.BCST   1304(R13), Z19, Z16
+	VPDPBUSD.BCST   1308(R13), Z19, Z17
+	VBROADCASTI32X4 80(DX)(AX*1), Z19
+	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z19, Z19
+	VMOVDQU32       4992(R8), Z20
+	VPDPBUSD.BCST   1312(R12), Z20, Z10
+	VPDPBUSD.BCST   1316(R12), Z20, Z11
+	VPDPBUSD.BCST   1320(R12), Z20, Z12
+	VPDPBUSD.BCST   1324(R12), Z20, Z13
+	VPDPBUSD.BCST   1312(R13), Z20, Z14
+	VPDPBUSD.BCST   1316(R13), Z20, Z15
+	VPDPBUSD.BCST   1320(R13), Z20, Z16
+	VPDPBUSD.BCST   1324(R13), Z20, Z17
+	VBROADCASTI32X4 80(DX)(AX*2), Z20
+	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z20, Z20
+	PREFETCHT1      1088(R11)
+	PREFETCHT0      240(DX)(AX*1)
+	VMOVDQU32       5056(R8), Z21
+	VPDPBUSD.BCST   1328(R12), Z21, Z10
+	VPDPBUSD.BCST   1332(R12), Z21, Z11
+	VPDPBUSD.BCST   1336(R12), Z21, Z12
+	VPDPBUSD.BCST   1340(R12), Z21, Z13
+	VPDPBUSD.BCST   1328(R13), Z21, Z14
+	VPDPBUSD.BCST   1332(R13), Z21, Z15
+	VPDPBUSD.BCST   1336(R13), Z21, Z16
+	VPDPBUSD.BCST   1340(R13), Z21, Z17
+	VBROADCASTI32X4 80(DX)(CX*1), Z21
+	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z21, Z21
+	VMOVDQU32       5120(R8), Z22
+	VPDPBUSD.BCST   1344(R12), Z22, Z10
+	VPDPBUSD.BCST   1348(R12), Z22, Z11
+	VPDPBUSD.BCST   1352(R12), Z22, Z12
+	VPDPBUSD.BCST   1356(R12), Z22, Z13
+	VPDPBUSD.BCST   1344(R13), Z22, Z14
+	VPDPBUSD.BCST   1348(R13), Z22, Z15
+	VPDPBUSD.BCST   1352(R13), Z22, Z16
+	VPDPBUSD.BCST   1356(R13), Z22, Z17
+	VPUNPCKLDQ      Z19, Z18, Z22
+	VPUNPCKHDQ      Z19, Z18, Z19
+	VPUNPCKLDQ      Z21, Z20, Z23
+	VPUNPCKHDQ      Z21, Z20, Z21
+	VPUNPCKLQDQ     Z23, Z22, Z18
+	VPUNPCKHQDQ     Z23, Z22, Z22
+	VPUNPCKLQDQ     Z21, Z19, Z20
+	VPUNPCKHQDQ     Z21, Z19, Z21
+	VMOVDQU32       5184(R8), Z19
+	VPDPBUSD.BCST   1360(R12), Z19, Z10
+	VPDPBUSD.BCST   1364(R12), Z19, Z11
+	VPDPBUSD.BCST   1368(R12), Z19, Z12
+	VPDPBUSD.BCST   1372(R12), Z19, Z13
+	VPDPBUSD.BCST   1360(R13), Z19, Z14
+	VPDPBUSD.BCST   1364(R13), Z19, Z15
+	VPDPBUSD.BCST   1368(R13), Z19, Z16
+	VPDPBUSD.BCST   1372(R13), Z19, Z17
+	VPANDD          Z18, Z0, Z19
+	VPSLLW          $0x02, 768(R10), Z23
+	VPANDD          Z1, Z23, Z23
+	VPORD           Z23, Z19, Z19
+	VMOVDQU32       Z19, 2688(R9)
+	PREFETCHT1      1152(R11)
+	PREFETCHT0      240(DX)(AX*2)
+	VPSLLD          $0x10, Z10, Z10
+	VPORD.BCST      half<>+0(SB), Z10, Z10
+	VPSLLD          $0x10, Z11, Z11
+	VPORD.BCST      half<>+0(SB), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPORD.BCST      half<>+0(SB), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPORD.BCST      half<>+0(SB), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPORD.BCST      half<>+0(SB), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPORD.BCST      half<>+0(SB), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPORD.BCST      half<>+0(SB), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPORD.BCST      half<>+0(SB), Z17, Z17
+	VMOVDQU32       5248(R8), Z19
+	VPDPBUSD.BCST   1376(R12), Z19, Z10
+	VPDPBUSD.BCST   1380(R12), Z19, Z11
+	VPDPBUSD.BCST   1384(R12), Z19, Z12
+	VPDPBUSD.BCST   1388(R12), Z19, Z13
+	VPDPBUSD.BCST   1376(R13), Z19, Z14
+	VPDPBUSD.BCST   1380(R13), Z19, Z15
+	VPDPBUSD.BCST   1384(R13), Z19, Z16
+	VPDPBUSD.BCST   1388(R13), Z19, Z17
+	VPSRLW          $0x04, Z18, Z18
+	VPANDD          Z0, Z18, Z18
+	VPSLLW          $0x01, 768(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 3200(R9)
+	VMOVDQU32       5312(R8), Z18
+	VPDPBUSD.BCST   1392(R12), Z18, Z10
+	VPDPBUSD.BCST   1396(R12), Z18, Z11
+	VPDPBUSD.BCST   1400(R12), Z18, Z12
+	VPDPBUSD.BCST   1404(R12), Z18, Z13
+	VPDPBUSD.BCST   1392(R13), Z18, Z14
+	VPDPBUSD.BCST   1396(R13), Z18, Z15
+	VPDPBUSD.BCST   1400(R13), Z18, Z16
+	VPDPBUSD.BCST   1404(R13), Z18, Z17
+	VPANDD          Z22, Z0, Z18
+	VPSLLW          $0x02, 832(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 2752(R9)
+	VMOVDQU32       5376(R8), Z18
+	VPDPBUSD.BCST   1408(R12), Z18, Z10
+	VPDPBUSD.BCST   1412(R12), Z18, Z11
+	VPDPBUSD.BCST   1416(R12), Z18, Z12
+	VPDPBUSD.BCST   1420(R12), Z18, Z13
+	VPDPBUSD.BCST   1408(R13), Z18, Z14
+	VPDPBUSD.BCST   1412(R13), Z18, Z15
+	VPDPBUSD.BCST   1416(R13), Z18, Z16
+	VPDPBUSD.BCST   1420(R13), Z18, Z17
+	VPSRLW          $0x04, Z22, Z18
+	VPANDD          Z0, Z18, Z18
+	VPSLLW          $0x01, 832(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 3264(R9)
+	PREFETCHT1      1216(R11)
+	PREFETCHT0      240(DX)(CX*1)
+	VMOVDQU32       5440(R8), Z18
+	VPDPBUSD.BCST   1424(R12), Z18, Z10
+	VPDPBUSD.BCST   1428(R12), Z18, Z11
+	VPDPBUSD.BCST   1432(R12), Z18, Z12
+	VPDPBUSD.BCST   1436(R12), Z18, Z13
+	VPDPBUSD.BCST   1424(R13), Z18, Z14
+	VPDPBUSD.BCST   1428(R13), Z18, Z15
+	VPDPBUSD.BCST   1432(R13), Z18, Z16
+	VPDPBUSD.BCST   1436(R13), Z18, Z17
+	VPANDD          Z20, Z0, Z18
+	VPSLLW          $0x02, 896(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 2816(R9)
+	VMOVDQU32       5504(R8), Z18
+	VPDPBUSD.BCST   1440(R12), Z18, Z10
+	VPDPBUSD.BCST   1444(R12), Z18, Z11
+	VPDPBUSD.BCST   1448(R12), Z18, Z12
+	VPDPBUSD.BCST   1452(R12), Z18, Z13
+	VPDPBUSD.BCST   1440(R13), Z18, Z14
+	VPDPBUSD.BCST   1444(R13), Z18, Z15
+	VPDPBUSD.BCST   1448(R13), Z18, Z16
+	VPDPBUSD.BCST   1452(R13), Z18, Z17
+	VPSRLW          $0x04, Z20, Z18
+	VPANDD          Z0, Z18, Z18
+	VPSLLW          $0x01, 896(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 3328(R9)
+	VMOVDQU32       5568(R8), Z18
+	VPDPBUSD.BCST   1456(R12), Z18, Z10
+	VPDPBUSD.BCST   1460(R12), Z18, Z11
+	VPDPBUSD.BCST   1464(R12), Z18, Z12
+	VPDPBUSD.BCST   1468(R12), Z18, Z13
+	VPDPBUSD.BCST   1456(R13), Z18, Z14
+	VPDPBUSD.BCST   1460(R13), Z18, Z15
+	VPDPBUSD.BCST   1464(R13), Z18, Z16
+	VPDPBUSD.BCST   1468(R13), Z18, Z17
+	VPANDD          Z21, Z0, Z18
+	VPSLLW          $0x02, 960(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 2880(R9)
+	PREFETCHT1      1280(R11)
+	PREFETCHT0      240(BX)
+	VMOVDQU32       5632(R8), Z18
+	VPDPBUSD.BCST   1472(R12), Z18, Z10
+	VPDPBUSD.BCST   1476(R12), Z18, Z11
+	VPDPBUSD.BCST   1480(R12), Z18, Z12
+	VPDPBUSD.BCST   1484(R12), Z18, Z13
+	VPDPBUSD.BCST   1472(R13), Z18, Z14
+	VPDPBUSD.BCST   1476(R13), Z18, Z15
+	VPDPBUSD.BCST   1480(R13), Z18, Z16
+	VPDPBUSD.BCST   1484(R13), Z18, Z17
+	VPSRLW          $0x04, Z21, Z18
+	VPANDD          Z0, Z18, Z18
+	VPSLLW          $0x01, 960(R10), Z19
+	VPANDD          Z1, Z19, Z19
+	VPORD           Z19, Z18, Z18
+	VMOVDQU32       Z18, 3392(R9)
+	VMOVDQU32       5696(R8), Z18
+	VPDPBUSD.BCST   1488(R12), Z18, Z10
+	VPDPBUSD.BCST   1492(R12), Z18, Z11
+	VPDPBUSD.BCST   1496(R12), Z18, Z12
+	VPDPBUSD.BCST   1500(R12), Z18, Z13
+	VPDPBUSD.BCST   1488(R13), Z18, Z14
+	VPDPBUSD.BCST   1492(R13), Z18, Z15
+	VPDPBUSD.BCST   1496(R13), Z18, Z16
+	VPDPBUSD.BCST   1500(R13), Z18, Z17
+	VBROADCASTI32X4 96(DX), Z18
+	VINSERTI32X4    $0x01, 96(BX), Z18, Z18
+	VINSERTI32X4    $0x02, 96(SI), Z18, Z18
+	VINSERTI32X4    $0x03, 96(DI), Z18, Z18
+	PREFETCHT1      1344(R11)
+	PREFETCHT0      240(BX)(AX*1)
+	VMOVDQU32       192(R8), Z19
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z19, Z2
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z19, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z19, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z19, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z19, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z19, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z19, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z19, Z9
+	VBROADCASTI32X4 464(R12), Y10
+	VINSERTI32X4    $0x01, 464(R13), Y10, Y10
+	VPTESTMD.BCST   mark2<>+0(SB), Y10, K1
+	KMOVW           K1, R15
+	TESTB           R15, 8(SP)
+	JEQ             quiet396
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	MOVQ            R11, 16(SP)
+	XORQ            R11, R11
+
+again397:
+	MOVQ          R11, R15
+	SHRQ          $0x03, R15
+	VPXORD        Z10, Z10, Z10
+	VPXORD        Z11, Z11, Z11
+	VPXORD        Z12, Z12, Z12
+	VPXORD        Z13, Z13, Z13
+	VPXORD        Z14, Z14, Z14
+	VPXORD        Z15, Z15, Z15
+	VPXORD        Z16, Z16, Z16
+	VPXORD        Z17, Z17, Z17
+	VMOVDQU32     1664(R8)(R11*4), Z19
+	VPDPBUSD.BCST 480(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 484(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 488(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 492(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 480(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 484(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 488(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 492(R13)(R11*1), Z19, Z17
+	VMOVDQU32     1728(R8)(R11*4), Z19
+	VPDPBUSD.BCST 496(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 500(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 504(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 508(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 496(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 500(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 504(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 508(R13)(R11*1), Z19, Z17
+	VMOVDQU32     1792(R8)(R11*4), Z19
+	VPDPBUSD.BCST 512(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 516(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 520(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 524(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 512(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 516(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 520(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 524(R13)(R11*1), Z19, Z17
+	VMOVDQU32     1856(R8)(R11*4), Z19
+	VPDPBUSD.BCST 528(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 532(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 536(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 540(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 528(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 532(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 536(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 540(R13)(R11*1), Z19, Z17
+	VMOVDQU32     1920(R8)(R11*4), Z19
+	VPDPBUSD.BCST 544(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 548(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 552(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 556(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 544(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 548(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 552(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 556(R13)(R11*1), Z19, Z17
+	VMOVDQU32     1984(R8)(R11*4), Z19
+	VPDPBUSD.BCST 560(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 564(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 568(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 572(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 560(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 564(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 568(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 572(R13)(R11*1), Z19, Z17
+	VMOVDQU32     2048(R8)(R11*4), Z19
+	VPDPBUSD.BCST 576(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 580(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 584(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 588(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 576(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 580(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 584(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 588(R13)(R11*1), Z19, Z17
+	VMOVDQU32     2112(R8)(R11*4), Z19
+	VPDPBUSD.BCST 592(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 596(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 600(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 604(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 592(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 596(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 600(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 604(R13)(R11*1), Z19, Z17
+	VPSRAD        $0x10, (R8)(R15*2), Z19
+	VPMULLD       Z19, Z10, Z10
+	VPADDD        Z10, Z2, Z2
+	VPMULLD       Z19, Z11, Z11
+	VPADDD        Z11, Z3, Z3
+	VPMULLD       Z19, Z12, Z12
+	VPADDD        Z12, Z4, Z4
+	VPMULLD       Z19, Z13, Z13
+	VPADDD        Z13, Z5, Z5
+	VPMULLD       Z19, Z14, Z14
+	VPADDD        Z14, Z6, Z6
+	VPMULLD       Z19, Z15, Z15
+	VPADDD        Z15, Z7, Z7
+	VPMULLD       Z19, Z16, Z16
+	VPADDD        Z16, Z8, Z8
+	VPMULLD       Z19, Z17, Z17
+	VPADDD        Z17, Z9, Z9
+	VPXORD        Z10, Z10, Z10
+	VPXORD        Z11, Z11, Z11
+	VPXORD        Z12, Z12, Z12
+	VPXORD        Z13, Z13, Z13
+	VPXORD        Z14, Z14, Z14
+	VPXORD        Z15, Z15, Z15
+	VPXORD        Z16, Z16, Z16
+	VPXORD        Z17, Z17, Z17
+	VMOVDQU32     2176(R8)(R11*4), Z19
+	VPDPBUSD.BCST 608(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 612(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 616(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 620(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 608(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 612(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 616(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 620(R13)(R11*1), Z19, Z17
+	VMOVDQU32     2240(R8)(R11*4), Z19
+	VPDPBUSD.BCST 624(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 628(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 632(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 636(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 624(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 628(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 632(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 636(R13)(R11*1), Z19, Z17
+	VMOVDQU32     2304(R8)(R11*4), Z19
+	VPDPBUSD.BCST 640(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 644(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 648(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 652(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 640(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 644(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 648(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 652(R13)(R11*1), Z19, Z17
+	VMOVDQU32     2368(R8)(R11*4), Z19
+	VPDPBUSD.BCST 656(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 660(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 664(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 668(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 656(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 660(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 664(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 668(R13)(R11*1), Z19, Z17
+	VMOVDQU32     2432(R8)(R11*4), Z19
+	VPDPBUSD.BCST 672(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 676(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 680(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 684(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 672(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 676(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 680(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 684(R13)(R11*1), Z19, Z17
+	VMOVDQU32     2496(R8)(R11*4), Z19
+	VPDPBUSD.BCST 688(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 692(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 696(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 700(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 688(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 692(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 696(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 700(R13)(R11*1), Z19, Z17
+	VMOVDQU32     2560(R8)(R11*4), Z19
+	VPDPBUSD.BCST 704(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 708(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 712(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 716(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 704(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 708(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 712(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 716(R13)(R11*1), Z19, Z17
+	VMOVDQU32     2624(R8)(R11*4), Z19
+	VPDPBUSD.BCST 720(R12)(R11*1), Z19, Z10
+	VPDPBUSD.BCST 724(R12)(R11*1), Z19, Z11
+	VPDPBUSD.BCST 728(R12)(R11*1), Z19, Z12
+	VPDPBUSD.BCST 732(R12)(R11*1), Z19, Z13
+	VPDPBUSD.BCST 720(R13)(R11*1), Z19, Z14
+	VPDPBUSD.BCST 724(R13)(R11*1), Z19, Z15
+	VPDPBUSD.BCST 728(R13)(R11*1), Z19, Z16
+	VPDPBUSD.BCST 732(R13)(R11*1), Z19, Z17
+	VPSLLD        $0x10, (R8)(R15*2), Z19
+	VPSRAD        $0x10, Z19, Z19
+	VPMULLD       Z19, Z10, Z10
+	VPADDD        Z10, Z2, Z2
+	VPMULLD       Z19, Z11, Z11
+	VPADDD        Z11, Z3, Z3
+	VPMULLD       Z19, Z12, Z12
+	VPADDD        Z12, Z4, Z4
+	VPMULLD       Z19, Z13, Z13
+	VPADDD        Z13, Z5, Z5
+	VPMULLD       Z19, Z14, Z14
+	VPADDD        Z14, Z6, Z6
+	VPMULLD       Z19, Z15, Z15
+	VPADDD        Z15, Z7, Z7
+	VPMULLD       Z19, Z16, Z16
+	VPADDD        Z16, Z8, Z8
+	VPMULLD       Z19, Z17, Z17
+	VPADDD        Z17, Z9, Z9
+	ADDQ          $0x00000100, R11
+	CMPQ          R11, $0x00000400
+	JLT           again397
+	MOVQ          16(SP), R11
+
+quiet396:
+	VMOVUPS         1536(R8), Z10
+	VMULPS.BCST     (R12), Z10, Z11
+	VMOVUPS         (R10), Z12
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z11, Z12
+	VMOVUPS         Z12, (R10)
+	VMULPS.BCST     4(R12), Z10, Z2
+	VMOVUPS         64(R10), Z11
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z2, Z11
+	VMOVUPS         Z11, 64(R10)
+	VMULPS.BCST     8(R12), Z10, Z2
+	VMOVUPS         128(R10), Z3
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z2, Z3
+	VMOVUPS         Z3, 128(R10)
+	VMULPS.BCST     12(R12), Z10, Z2
+	VMOVUPS         192(R10), Z3
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z2, Z3
+	VMOVUPS         Z3, 192(R10)
+	VMULPS.BCST     (R13), Z10, Z2
+	VMOVUPS         256(R10), Z3
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z2, Z3
+	VMOVUPS         Z3, 256(R10)
+	VMULPS.BCST     4(R13), Z10, Z2
+	VMOVUPS         320(R10), Z3
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z2, Z3
+	VMOVUPS         Z3, 320(R10)
+	VMULPS.BCST     8(R13), Z10, Z2
+	VMOVUPS         384(R10), Z3
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z2, Z3
+	VMOVUPS         Z3, 384(R10)
+	VMULPS.BCST     12(R13), Z10, Z2
+	VMOVUPS         448(R10), Z3
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z2, Z3
+	VMOVUPS         Z3, 448(R10)
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       1024(R8), Z10
+	VPDPWSSD.BCST   144(R12), Z10, Z2
+	VPDPWSSD.BCST   148(R12), Z10, Z3
+	VPDPWSSD.BCST   152(R12), Z10, Z4
+	VPDPWSSD.BCST   156(R12), Z10, Z5
+	VPDPWSSD.BCST   144(R13), Z10, Z6
+	VPDPWSSD.BCST   148(R13), Z10, Z7
+	VPDPWSSD.BCST   152(R13), Z10, Z8
+	VPDPWSSD.BCST   156(R13), Z10, Z9
+	VMOVDQU32       1088(R8), Z10
+	VPDPWSSD.BCST   160(R12), Z10, Z2
+	VPDPWSSD.BCST   164(R12), Z10, Z3
+	VPDPWSSD.BCST   168(R12), Z10, Z4
+	VPDPWSSD.BCST   172(R12), Z10, Z5
+	VPDPWSSD.BCST   160(R13), Z10, Z6
+	VPDPWSSD.BCST   164(R13), Z10, Z7
+	VPDPWSSD.BCST   168(R13), Z10, Z8
+	VPDPWSSD.BCST   172(R13), Z10, Z9
+	VMOVDQU32       1152(R8), Z10
+	VPDPWSSD.BCST   176(R12), Z10, Z2
+	VPDPWSSD.BCST   180(R12), Z10, Z3
+	VPDPWSSD.BCST   184(R12), Z10, Z4
+	VPDPWSSD.BCST   188(R12), Z10, Z5
+	VPDPWSSD.BCST   176(R13), Z10, Z6
+	VPDPWSSD.BCST   180(R13), Z10, Z7
+	VPDPWSSD.BCST   184(R13), Z10, Z8
+	VPDPWSSD.BCST   188(R13), Z10, Z9
+	VMOVDQU32       1216(R8), Z10
+	VPDPWSSD.BCST   192(R12), Z10, Z2
+	VPDPWSSD.BCST   196(R12), Z10, Z3
+	VPDPWSSD.BCST   200(R12), Z10, Z4
+	VPDPWSSD.BCST   204(R12), Z10, Z5
+	VPDPWSSD.BCST   192(R13), Z10, Z6
+	VPDPWSSD.BCST   196(R13), Z10, Z7
+	VPDPWSSD.BCST   200(R13), Z10, Z8
+	VPDPWSSD.BCST   204(R13), Z10, Z9
+	VMOVUPS         1600(R8), Z10
+	VMULPS.BCST     (R12), Z10, Z11
+	VMOVUPS         (R10), Z12
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z11, Z12
+	VMOVUPS         Z12, (R10)
+	VMULPS.BCST     4(R12), Z10, Z2
+	VMOVUPS         64(R10), Z11
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z2, Z11
+	VMOVUPS         Z11, 64(R10)
+	VMULPS.BCST     8(R12), Z10, Z2
+	VMOVUPS         128(R10), Z3
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z2, Z3
+	VMOVUPS         Z3, 128(R10)
+	VMULPS.BCST     12(R12), Z10, Z2
+	VMOVUPS         192(R10), Z3
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z2, Z3
+	VMOVUPS         Z3, 192(R10)
+	VMULPS.BCST     (R13), Z10, Z2
+	VMOVUPS         256(R10), Z3
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z2, Z3
+	VMOVUPS         Z3, 256(R10)
+	VMULPS.BCST     4(R13), Z10, Z2
+	VMOVUPS         320(R10), Z3
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z2, Z3
+	VMOVUPS         Z3, 320(R10)
+	VMULPS.BCST     8(R13), Z10, Z2
+	VMOVUPS         384(R10), Z3
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z2, Z3
+	VMOVUPS         Z3, 384(R10)
+	VMULPS.BCST     12(R13), Z10, Z2
+	VMOVUPS         448(R10), Z3
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z2, Z3
+	VMOVUPS         Z3, 448(R10)
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       1664(R8), Z10
+	VPDPBUSD.BCST   480(R14), Z10, Z6
+	VPDPBUSD.BCST   484(R14), Z10, Z7
+	VPDPBUSD.BCST   488(R14), Z10, Z8
+	VPDPBUSD.BCST   492(R14), Z10, Z9
+	VBROADCASTI32X4 96(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z10, Z10
+	VMOVDQU32       1728(R8), Z11
+	VPDPBUSD.BCST   496(R14), Z11, Z6
+	VPDPBUSD.BCST   500(R14), Z11, Z7
+	VPDPBUSD.BCST   504(R14), Z11, Z8
+	VPDPBUSD.BCST   508(R14), Z11, Z9
+	VBROADCASTI32X4 96(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z11, Z11
+	VMOVDQU32       1792(R8), Z12
+	VPDPBUSD.BCST   512(R14), Z12, Z6
+	VPDPBUSD.BCST   516(R14), Z12, Z7
+	VPDPBUSD.BCST   520(R14), Z12, Z8
+	VPDPBUSD.BCST   524(R14), Z12, Z9
+	VBROADCASTI32X4 96(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z12, Z12
+	PREFETCHT1      1408(R11)
+	PREFETCHT0      240(BX)(AX*2)
+	VMOVDQU32       1856(R8), Z13
+	VPDPBUSD.BCST   528(R14), Z13, Z6
+	VPDPBUSD.BCST   532(R14), Z13, Z7
+	VPDPBUSD.BCST   536(R14), Z13, Z8
+	VPDPBUSD.BCST   540(R14), Z13, Z9
+	VPUNPCKLDQ      Z10, Z18, Z13
+	VPUNPCKHDQ      Z10, Z18, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z18
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VMOVDQU32       1920(R8), Z10
+	VPDPBUSD.BCST   544(R14), Z10, Z6
+	VPDPBUSD.BCST   548(R14), Z10, Z7
+	VPDPBUSD.BCST   552(R14), Z10, Z8
+	VPDPBUSD.BCST   556(R14), Z10, Z9
+	VPANDD          Z18, Z0, Z10
+	VPSLLW          $0x02, 1024(R10), Z14
+	VPANDD          Z1, Z14, Z14
+	VPORD           Z14, Z10, Z10
+	VMOVDQU32       Z10, 2944(R9)
+	VMOVDQU32       1984(R8), Z10
+	VPDPBUSD.BCST   560(R14), Z10, Z6
+	VPDPBUSD.BCST   564(R14), Z10, Z7
+	VPDPBUSD.BCST   568(R14), Z10, Z8
+	VPDPBUSD.BCST   572(R14), Z10, Z9
+	VPSRLW          $0x04, Z18, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSLLW          $0x01, 1024(R10), Z14
+	VPANDD          Z1, Z14, Z14
+	VPORD           Z14, Z10, Z10
+	VMOVDQU32       Z10, 3456(R9)
+	PREFETCHT1      1472(R11)
+	PREFETCHT0      240(BX)(CX*1)
+	VMOVDQU32       2048(R8), Z10
+	VPDPBUSD.BCST   576(R14), Z10, Z6
+	VPDPBUSD.BCST   580(R14), Z10, Z7
+	VPDPBUSD.BCST   584(R14), Z10, Z8
+	VPDPBUSD.BCST   588(R14), Z10, Z9
+	VPANDD          Z13, Z0, Z10
+	VPSLLW          $0x02, 1088(R10), Z14
+	VPANDD          Z1, Z14, Z14
+	VPORD           Z14, Z10, Z10
+	VMOVDQU32       Z10, 3008(R9)
+	VMOVDQU32       2112(R8), Z10
+	VPDPBUSD.BCST   592(R14), Z10, Z6
+	VPDPBUSD.BCST   596(R14), Z10, Z7
+	VPDPBUSD.BCST   600(R14), Z10, Z8
+	VPDPBUSD.BCST   604(R14), Z10, Z9
+	VPSRLW          $0x04, Z13, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSLLW          $0x01, 1088(R10), Z13
+	VPANDD          Z1, Z13, Z13
+	VPORD           Z13, Z10, Z10
+	VMOVDQU32       Z10, 3520(R9)
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VMOVDQU32       2176(R8), Z10
+	VPDPBUSD.BCST   608(R14), Z10, Z6
+	VPDPBUSD.BCST   612(R14), Z10, Z7
+	VPDPBUSD.BCST   616(R14), Z10, Z8
+	VPDPBUSD.BCST   620(R14), Z10, Z9
+	VPANDD          Z11, Z0, Z10
+	VPSLLW          $0x02, 1152(R10), Z13
+	VPANDD          Z1, Z13, Z13
+	VPORD           Z13, Z10, Z10
+	VMOVDQU32       Z10, 3072(R9)
+	PREFETCHT1      1536(R11)
+	PREFETCHT0      240(SI)
+	VMOVDQU32       2240(R8), Z10
+	VPDPBUSD.BCST   624(R14), Z10, Z6
+	VPDPBUSD.BCST   628(R14), Z10, Z7
+	VPDPBUSD.BCST   632(R14), Z10, Z8
+	VPDPBUSD.BCST   636(R14), Z10, Z9
+	VPSRLW          $0x04, Z11, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSLLW          $0x01, 1152(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 3584(R9)
+	VMOVDQU32       2304(R8), Z10
+	VPDPBUSD.BCST   640(R14), Z10, Z6
+	VPDPBUSD.BCST   644(R14), Z10, Z7
+	VPDPBUSD.BCST   648(R14), Z10, Z8
+	VPDPBUSD.BCST   652(R14), Z10, Z9
+	VPANDD          Z12, Z0, Z10
+	VPSLLW          $0x02, 1216(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 3136(R9)
+	VMOVDQU32       2368(R8), Z10
+	VPDPBUSD.BCST   656(R14), Z10, Z6
+	VPDPBUSD.BCST   660(R14), Z10, Z7
+	VPDPBUSD.BCST   664(R14), Z10, Z8
+	VPDPBUSD.BCST   668(R14), Z10, Z9
+	VPSRLW          $0x04, Z12, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSLLW          $0x01, 1216(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 3648(R9)
+	PREFETCHT1      1600(R11)
+	PREFETCHT0      240(SI)(AX*1)
+	VMOVDQU32       2432(R8), Z10
+	VPDPBUSD.BCST   672(R14), Z10, Z6
+	VPDPBUSD.BCST   676(R14), Z10, Z7
+	VPDPBUSD.BCST   680(R14), Z10, Z8
+	VPDPBUSD.BCST   684(R14), Z10, Z9
+	VBROADCASTI32X4 112(DX), Z10
+	VINSERTI32X4    $0x01, 112(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 112(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 112(DI), Z10, Z10
+	VMOVDQU32       2496(R8), Z11
+	VPDPBUSD.BCST   688(R14), Z11, Z6
+	VPDPBUSD.BCST   692(R14), Z11, Z7
+	VPDPBUSD.BCST   696(R14), Z11, Z8
+	VPDPBUSD.BCST   700(R14), Z11, Z9
+	VBROADCASTI32X4 112(DX)(AX*1), Z11
+	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z11, Z11
+	VMOVDQU32       2560(R8), Z12
+	VPDPBUSD.BCST   704(R14), Z12, Z6
+	VPDPBUSD.BCST   708(R14), Z12, Z7
+	VPDPBUSD.BCST   712(R14), Z12, Z8
+	VPDPBUSD.BCST   716(R14), Z12, Z9
+	VBROADCASTI32X4 112(DX)(AX*2), Z12
+	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z12, Z12
+	PREFETCHT1      1664(R11)
+	PREFETCHT0      240(SI)(AX*2)
+	VMOVDQU32       2624(R8), Z13
+	VPDPBUSD.BCST   720(R14), Z13, Z6
+	VPDPBUSD.BCST   724(R14), Z13, Z7
+	VPDPBUSD.BCST   728(R14), Z13, Z8
+	VPDPBUSD.BCST   732(R14), Z13, Z9
+	VBROADCASTI32X4 112(DX)(CX*1), Z13
+	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z13, Z13
+	VMOVDQU32       (R8), Z14
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z14, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z14, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z14, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z14, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       2688(R8), Z14
+	VPDPBUSD.BCST   736(R14), Z14, Z6
+	VPDPBUSD.BCST   740(R14), Z14, Z7
+	VPDPBUSD.BCST   744(R14), Z14, Z8
+	VPDPBUSD.BCST   748(R14), Z14, Z9
+	VPUNPCKLDQ      Z11, Z10, Z14
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLDQ      Z13, Z12, Z15
+	VPUNPCKHDQ      Z13, Z12, Z13
+	VPUNPCKLQDQ     Z15, Z14, Z10
+	VPUNPCKHQDQ     Z15, Z14, Z14
+	VPUNPCKLQDQ     Z13, Z11, Z12
+	VPUNPCKHQDQ     Z13, Z11, Z13
+	VMOVDQU32       2752(R8), Z11
+	VPDPBUSD.BCST   752(R14), Z11, Z6
+	VPDPBUSD.BCST   756(R14), Z11, Z7
+	VPDPBUSD.BCST   760(R14), Z11, Z8
+	VPDPBUSD.BCST   764(R14), Z11, Z9
+	VPANDD          Z10, Z0, Z11
+	VPANDD          768(R10), Z1, Z15
+	VPORD           Z15, Z11, Z11
+	VMOVDQU32       Z11, 3712(R9)
+	PREFETCHT1      1728(R11)
+	PREFETCHT0      240(SI)(CX*1)
+	VMOVDQU32       2816(R8), Z11
+	VPDPBUSD.BCST   768(R14), Z11, Z6
+	VPDPBUSD.BCST   772(R14), Z11, Z7
+	VPDPBUSD.BCST   776(R14), Z11, Z8
+	VPDPBUSD.BCST   780(R14), Z11, Z9
+	VPSRLW          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x01, 768(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 4224(R9)
+	VMOVDQU32       2880(R8), Z10
+	VPDPBUSD.BCST   784(R14), Z10, Z6
+	VPDPBUSD.BCST   788(R14), Z10, Z7
+	VPDPBUSD.BCST   792(R14), Z10, Z8
+	VPDPBUSD.BCST   796(R14), Z10, Z9
+	VPANDD          Z14, Z0, Z10
+	VPANDD          832(R10), Z1, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 3776(R9)
+	VMOVDQU32       2944(R8), Z10
+	VPDPBUSD.BCST   800(R14), Z10, Z6
+	VPDPBUSD.BCST   804(R14), Z10, Z7
+	VPDPBUSD.BCST   808(R14), Z10, Z8
+	VPDPBUSD.BCST   812(R14), Z10, Z9
+	VPSRLW          $0x04, Z14, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x01, 832(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 4288(R9)
+	PREFETCHT1      1792(R11)
+	PREFETCHT0      240(DI)
+	VMOVDQU32       3008(R8), Z10
+	VPDPBUSD.BCST   816(R14), Z10, Z6
+	VPDPBUSD.BCST   820(R14), Z10, Z7
+	VPDPBUSD.BCST   824(R14), Z10, Z8
+	VPDPBUSD.BCST   828(R14), Z10, Z9
+	VPANDD          Z12, Z0, Z10
+	VPANDD          896(R10), Z1, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 3840(R9)
+	VMOVDQU32       3072(R8), Z10
+	VPDPBUSD.BCST   832(R14), Z10, Z6
+	VPDPBUSD.BCST   836(R14), Z10, Z7
+	VPDPBUSD.BCST   840(R14), Z10, Z8
+	VPDPBUSD.BCST   844(R14), Z10, Z9
+	VPSRLW          $0x04, Z12, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x01, 896(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 4352(R9)
+	VMOVDQU32       3136(R8), Z10
+	VPDPBUSD.BCST   848(R14), Z10, Z6
+	VPDPBUSD.BCST   852(R14), Z10, Z7
+	VPDPBUSD.BCST   856(R14), Z10, Z8
+	VPDPBUSD.BCST   860(R14), Z10, Z9
+	VPANDD          Z13, Z0, Z10
+	VPANDD          960(R10), Z1, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 3904(R9)
+	PREFETCHT1      1856(R11)
+	PREFETCHT0      240(DI)(AX*1)
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VMOVDQU32       3200(R8), Z10
+	VPDPBUSD.BCST   864(R14), Z10, Z6
+	VPDPBUSD.BCST   868(R14), Z10, Z7
+	VPDPBUSD.BCST   872(R14), Z10, Z8
+	VPDPBUSD.BCST   876(R14), Z10, Z9
+	VPSRLW          $0x04, Z13, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x01, 960(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 4416(R9)
+	VMOVDQU32       3264(R8), Z10
+	VPDPBUSD.BCST   880(R14), Z10, Z6
+	VPDPBUSD.BCST   884(R14), Z10, Z7
+	VPDPBUSD.BCST   888(R14), Z10, Z8
+	VPDPBUSD.BCST   892(R14), Z10, Z9
+	VBROADCASTI32X4 128(DX), Z10
+	VINSERTI32X4    $0x01, 128(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 128(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 128(DI), Z10, Z10
+	VMOVDQU32       3328(R8), Z11
+	VPDPBUSD.BCST   896(R14), Z11, Z6
+	VPDPBUSD.BCST   900(R14), Z11, Z7
+	VPDPBUSD.BCST   904(R14), Z11, Z8
+	VPDPBUSD.BCST   908(R14), Z11, Z9
+	VBROADCASTI32X4 128(DX)(AX*1), Z11
+	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z11, Z11
+	PREFETCHT1      1920(R11)
+	PREFETCHT0      240(DI)(AX*2)
+	VMOVDQU32       3392(R8), Z12
+	VPDPBUSD.BCST   912(R14), Z12, Z6
+	VPDPBUSD.BCST   916(R14), Z12, Z7
+	VPDPBUSD.BCST   920(R14), Z12, Z8
+	VPDPBUSD.BCST   924(R14), Z12, Z9
+	VBROADCASTI32X4 128(DX)(AX*2), Z12
+	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z12, Z12
+	VMOVDQU32       3456(R8), Z13
+	VPDPBUSD.BCST   928(R14), Z13, Z6
+	VPDPBUSD.BCST   932(R14), Z13, Z7
+	VPDPBUSD.BCST   936(R14), Z13, Z8
+	VPDPBUSD.BCST   940(R14), Z13, Z9
+	VBROADCASTI32X4 128(DX)(CX*1), Z13
+	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z13, Z13
+	VMOVDQU32       3520(R8), Z14
+	VPDPBUSD.BCST   944(R14), Z14, Z6
+	VPDPBUSD.BCST   948(R14), Z14, Z7
+	VPDPBUSD.BCST   952(R14), Z14, Z8
+	VPDPBUSD.BCST   956(R14), Z14, Z9
+	VPUNPCKLDQ      Z11, Z10, Z14
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLDQ      Z13, Z12, Z15
+	VPUNPCKHDQ      Z13, Z12, Z13
+	VPUNPCKLQDQ     Z15, Z14, Z10
+	VPUNPCKHQDQ     Z15, Z14, Z14
+	VPUNPCKLQDQ     Z13, Z11, Z12
+	VPUNPCKHQDQ     Z13, Z11, Z13
+	PREFETCHT1      1984(R11)
+	PREFETCHT0      240(DI)(CX*1)
+	VMOVDQU32       3584(R8), Z11
+	VPDPBUSD.BCST   960(R14), Z11, Z6
+	VPDPBUSD.BCST   964(R14), Z11, Z7
+	VPDPBUSD.BCST   968(R14), Z11, Z8
+	VPDPBUSD.BCST   972(R14), Z11, Z9
+	VPANDD          Z10, Z0, Z11
+	VPANDD          1024(R10), Z1, Z15
+	VPORD           Z15, Z11, Z11
+	VMOVDQU32       Z11, 3968(R9)
+	VMOVDQU32       3648(R8), Z11
+	VPDPBUSD.BCST   976(R14), Z11, Z6
+	VPDPBUSD.BCST   980(R14), Z11, Z7
+	VPDPBUSD.BCST   984(R14), Z11, Z8
+	VPDPBUSD.BCST   988(R14), Z11, Z9
+	VPSRLW          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x01, 1024(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 4480(R9)
+	PREFETCHT1      2048(R11)
+	PREFETCHT0      304(DX)
+	VMOVDQU32       64(R8), Z10
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z10, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z10, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z10, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z10, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       3712(R8), Z10
+	VPDPBUSD.BCST   992(R14), Z10, Z6
+	VPDPBUSD.BCST   996(R14), Z10, Z7
+	VPDPBUSD.BCST   1000(R14), Z10, Z8
+	VPDPBUSD.BCST   1004(R14), Z10, Z9
+	VPANDD          Z14, Z0, Z10
+	VPANDD          1088(R10), Z1, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 4032(R9)
+	VMOVDQU32       3776(R8), Z10
+	VPDPBUSD.BCST   1008(R14), Z10, Z6
+	VPDPBUSD.BCST   1012(R14), Z10, Z7
+	VPDPBUSD.BCST   1016(R14), Z10, Z8
+	VPDPBUSD.BCST   1020(R14), Z10, Z9
+	VPSRLW          $0x04, Z14, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x01, 1088(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 4544(R9)
+	VMOVDQU32       3840(R8), Z10
+	VPDPBUSD.BCST   1024(R14), Z10, Z6
+	VPDPBUSD.BCST   1028(R14), Z10, Z7
+	VPDPBUSD.BCST   1032(R14), Z10, Z8
+	VPDPBUSD.BCST   1036(R14), Z10, Z9
+	VPANDD          Z12, Z0, Z10
+	VPANDD          1152(R10), Z1, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 4096(R9)
+	PREFETCHT1      2112(R11)
+	PREFETCHT0      304(DX)(AX*1)
+	VMOVDQU32       3904(R8), Z10
+	VPDPBUSD.BCST   1040(R14), Z10, Z6
+	VPDPBUSD.BCST   1044(R14), Z10, Z7
+	VPDPBUSD.BCST   1048(R14), Z10, Z8
+	VPDPBUSD.BCST   1052(R14), Z10, Z9
+	VPSRLW          $0x04, Z12, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x01, 1152(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 4608(R9)
+	VMOVDQU32       3968(R8), Z10
+	VPDPBUSD.BCST   1056(R14), Z10, Z6
+	VPDPBUSD.BCST   1060(R14), Z10, Z7
+	VPDPBUSD.BCST   1064(R14), Z10, Z8
+	VPDPBUSD.BCST   1068(R14), Z10, Z9
+	VPANDD          Z13, Z0, Z10
+	VPANDD          1216(R10), Z1, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 4160(R9)
+	VMOVDQU32       4032(R8), Z10
+	VPDPBUSD.BCST   1072(R14), Z10, Z6
+	VPDPBUSD.BCST   1076(R14), Z10, Z7
+	VPDPBUSD.BCST   1080(R14), Z10, Z8
+	VPDPBUSD.BCST   1084(R14), Z10, Z9
+	VPSRLW          $0x04, Z13, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x01, 1216(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 4672(R9)
+	PREFETCHT1      2176(R11)
+	PREFETCHT0      304(DX)(AX*2)
+	VMOVDQU32       4096(R8), Z10
+	VPDPBUSD.BCST   1088(R14), Z10, Z6
+	VPDPBUSD.BCST   1092(R14), Z10, Z7
+	VPDPBUSD.BCST   1096(R14), Z10, Z8
+	VPDPBUSD.BCST   1100(R14), Z10, Z9
+	VBROADCASTI32X4 144(DX), Z10
+	VINSERTI32X4    $0x01, 144(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 144(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 144(DI), Z10, Z10
+	VMOVDQU32       4160(R8), Z11
+	VPDPBUSD.BCST   1104(R14), Z11, Z6
+	VPDPBUSD.BCST   1108(R14), Z11, Z7
+	VPDPBUSD.BCST   1112(R14), Z11, Z8
+	VPDPBUSD.BCST   1116(R14), Z11, Z9
+	VBROADCASTI32X4 144(DX)(AX*1), Z11
+	VINSERTI32X4    $0x01, 144(BX)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 144(SI)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 144(DI)(AX*1), Z11, Z11
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VMOVDQU32       4224(R8), Z12
+	VPDPBUSD.BCST   1120(R14), Z12, Z6
+	VPDPBUSD.BCST   1124(R14), Z12, Z7
+	VPDPBUSD.BCST   1128(R14), Z12, Z8
+	VPDPBUSD.BCST   1132(R14), Z12, Z9
+	VBROADCASTI32X4 144(DX)(AX*2), Z12
+	VINSERTI32X4    $0x01, 144(BX)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x02, 144(SI)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x03, 144(DI)(AX*2), Z12, Z12
+	PREFETCHT1      2240(R11)
+	PREFETCHT0      304(DX)(CX*1)
+	VMOVDQU32       4288(R8), Z13
+	VPDPBUSD.BCST   1136(R14), Z13, Z6
+	VPDPBUSD.BCST   1140(R14), Z13, Z7
+	VPDPBUSD.BCST   1144(R14), Z13, Z8
+	VPDPBUSD.BCST   1148(R14), Z13, Z9
+	VBROADCASTI32X4 144(DX)(CX*1), Z13
+	VINSERTI32X4    $0x01, 144(BX)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 144(SI)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 144(DI)(CX*1), Z13, Z13
+	VMOVDQU32       4352(R8), Z14
+	VPDPBUSD.BCST   1152(R14), Z14, Z6
+	VPDPBUSD.BCST   1156(R14), Z14, Z7
+	VPDPBUSD.BCST   1160(R14), Z14, Z8
+	VPDPBUSD.BCST   1164(R14), Z14, Z9
+	VPUNPCKLDQ      Z11, Z10, Z14
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLDQ      Z13, Z12, Z15
+	VPUNPCKHDQ      Z13, Z12, Z13
+	VPUNPCKLQDQ     Z15, Z14, Z10
+	VPUNPCKHQDQ     Z15, Z14, Z14
+	VPUNPCKLQDQ     Z13, Z11, Z12
+	VPUNPCKHQDQ     Z13, Z11, Z13
+	VMOVDQU32       4416(R8), Z11
+	VPDPBUSD.BCST   1168(R14), Z11, Z6
+	VPDPBUSD.BCST   1172(R14), Z11, Z7
+	VPDPBUSD.BCST   1176(R14), Z11, Z8
+	VPDPBUSD.BCST   1180(R14), Z11, Z9
+	VPANDD          Z10, Z0, Z11
+	VPSRLW          $0x02, 768(R10), Z15
+	VPANDD          Z1, Z15, Z15
+	VPORD           Z15, Z11, Z11
+	VMOVDQU32       Z11, 4736(R9)
+	PREFETCHT1      2304(R11)
+	PREFETCHT0      304(BX)
+	VMOVDQU32       4480(R8), Z11
+	VPDPBUSD.BCST   1184(R14), Z11, Z6
+	VPDPBUSD.BCST   1188(R14), Z11, Z7
+	VPDPBUSD.BCST   1192(R14), Z11, Z8
+	VPDPBUSD.BCST   1196(R14), Z11, Z9
+	VPSRLW          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x03, 768(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 5248(R9)
+	VMOVDQU32       4544(R8), Z10
+	VPDPBUSD.BCST   1200(R14), Z10, Z6
+	VPDPBUSD.BCST   1204(R14), Z10, Z7
+	VPDPBUSD.BCST   1208(R14), Z10, Z8
+	VPDPBUSD.BCST   1212(R14), Z10, Z9
+	VPANDD          Z14, Z0, Z10
+	VPSRLW          $0x02, 832(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 4800(R9)
+	VMOVDQU32       4608(R8), Z10
+	VPDPBUSD.BCST   1216(R14), Z10, Z6
+	VPDPBUSD.BCST   1220(R14), Z10, Z7
+	VPDPBUSD.BCST   1224(R14), Z10, Z8
+	VPDPBUSD.BCST   1228(R14), Z10, Z9
+	VPSRLW          $0x04, Z14, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x03, 832(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 5312(R9)
+	PREFETCHT1      2368(R11)
+	PREFETCHT0      304(BX)(AX*1)
+	VMOVDQU32       4672(R8), Z10
+	VPDPBUSD.BCST   1232(R14), Z10, Z6
+	VPDPBUSD.BCST   1236(R14), Z10, Z7
+	VPDPBUSD.BCST   1240(R14), Z10, Z8
+	VPDPBUSD.BCST   1244(R14), Z10, Z9
+	VPANDD          Z12, Z0, Z10
+	VPSRLW          $0x02, 896(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 4864(R9)
+	VMOVDQU32       128(R8), Z10
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z10, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z10, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z10, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z10, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       4736(R8), Z10
+	VPDPBUSD.BCST   1248(R14), Z10, Z6
+	VPDPBUSD.BCST   1252(R14), Z10, Z7
+	VPDPBUSD.BCST   1256(R14), Z10, Z8
+	VPDPBUSD.BCST   1260(R14), Z10, Z9
+	VPSRLW          $0x04, Z12, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x03, 896(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 5376(R9)
+	VMOVDQU32       4800(R8), Z10
+	VPDPBUSD.BCST   1264(R14), Z10, Z6
+	VPDPBUSD.BCST   1268(R14), Z10, Z7
+	VPDPBUSD.BCST   1272(R14), Z10, Z8
+	VPDPBUSD.BCST   1276(R14), Z10, Z9
+	VPANDD          Z13, Z0, Z10
+	VPSRLW          $0x02, 960(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 4928(R9)
+	PREFETCHT1      2432(R11)
+	PREFETCHT0      304(BX)(AX*2)
+	VMOVDQU32       4864(R8), Z10
+	VPDPBUSD.BCST   1280(R14), Z10, Z6
+	VPDPBUSD.BCST   1284(R14), Z10, Z7
+	VPDPBUSD.BCST   1288(R14), Z10, Z8
+	VPDPBUSD.BCST   1292(R14), Z10, Z9
+	VPSRLW          $0x04, Z13, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x03, 960(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 5440(R9)
+	VMOVDQU32       4928(R8), Z10
+	VPDPBUSD.BCST   1296(R14), Z10, Z6
+	VPDPBUSD.BCST   1300(R14), Z10, Z7
+	VPDPBUSD.BCST   1304(R14), Z10, Z8
+	VPDPBUSD.BCST   1308(R14), Z10, Z9
+	VBROADCASTI32X4 160(DX), Z10
+	VINSERTI32X4    $0x01, 160(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 160(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 160(DI), Z10, Z10
+	VMOVDQU32       4992(R8), Z11
+	VPDPBUSD.BCST   1312(R14), Z11, Z6
+	VPDPBUSD.BCST   1316(R14), Z11, Z7
+	VPDPBUSD.BCST   1320(R14), Z11, Z8
+	VPDPBUSD.BCST   1324(R14), Z11, Z9
+	VBROADCASTI32X4 160(DX)(AX*1), Z11
+	VINSERTI32X4    $0x01, 160(BX)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 160(SI)(AX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 160(DI)(AX*1), Z11, Z11
+	PREFETCHT1      2496(R11)
+	PREFETCHT0      304(BX)(CX*1)
+	VMOVDQU32       5056(R8), Z12
+	VPDPBUSD.BCST   1328(R14), Z12, Z6
+	VPDPBUSD.BCST   1332(R14), Z12, Z7
+	VPDPBUSD.BCST   1336(R14), Z12, Z8
+	VPDPBUSD.BCST   1340(R14), Z12, Z9
+	VBROADCASTI32X4 160(DX)(AX*2), Z12
+	VINSERTI32X4    $0x01, 160(BX)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x02, 160(SI)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x03, 160(DI)(AX*2), Z12, Z12
+	VMOVDQU32       5120(R8), Z13
+	VPDPBUSD.BCST   1344(R14), Z13, Z6
+	VPDPBUSD.BCST   1348(R14), Z13, Z7
+	VPDPBUSD.BCST   1352(R14), Z13, Z8
+	VPDPBUSD.BCST   1356(R14), Z13, Z9
+	VBROADCASTI32X4 160(DX)(CX*1), Z13
+	VINSERTI32X4    $0x01, 160(BX)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 160(SI)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 160(DI)(CX*1), Z13, Z13
+	VMOVDQU32       5184(R8), Z14
+	VPDPBUSD.BCST   1360(R14), Z14, Z6
+	VPDPBUSD.BCST   1364(R14), Z14, Z7
+	VPDPBUSD.BCST   1368(R14), Z14, Z8
+	VPDPBUSD.BCST   1372(R14), Z14, Z9
+	VPUNPCKLDQ      Z11, Z10, Z14
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLDQ      Z13, Z12, Z15
+	VPUNPCKHDQ      Z13, Z12, Z13
+	VPUNPCKLQDQ     Z15, Z14, Z10
+	VPUNPCKHQDQ     Z15, Z14, Z14
+	VPUNPCKLQDQ     Z13, Z11, Z12
+	VPUNPCKHQDQ     Z13, Z11, Z13
+	PREFETCHT1      2560(R11)
+	PREFETCHT0      304(SI)
+	VPSLLD          $0x10, Z6, Z6
+	VPORD.BCST      half<>+0(SB), Z6, Z6
+	VPSLLD          $0x10, Z7, Z7
+	VPORD.BCST      half<>+0(SB), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPORD.BCST      half<>+0(SB), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPORD.BCST      half<>+0(SB), Z9, Z9
+	VMOVDQU32       5248(R8), Z11
+	VPDPBUSD.BCST   1376(R14), Z11, Z6
+	VPDPBUSD.BCST   1380(R14), Z11, Z7
+	VPDPBUSD.BCST   1384(R14), Z11, Z8
+	VPDPBUSD.BCST   1388(R14), Z11, Z9
+	VPANDD          Z10, Z0, Z11
+	VPSRLW          $0x02, 1024(R10), Z15
+	VPANDD          Z1, Z15, Z15
+	VPORD           Z15, Z11, Z11
+	VMOVDQU32       Z11, 4992(R9)
+	VMOVDQU32       5312(R8), Z11
+	VPDPBUSD.BCST   1392(R14), Z11, Z6
+	VPDPBUSD.BCST   1396(R14), Z11, Z7
+	VPDPBUSD.BCST   1400(R14), Z11, Z8
+	VPDPBUSD.BCST   1404(R14), Z11, Z9
+	VPSRLW          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x03, 1024(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 5504(R9)
+	VMOVDQU32       5376(R8), Z10
+	VPDPBUSD.BCST   1408(R14), Z10, Z6
+	VPDPBUSD.BCST   1412(R14), Z10, Z7
+	VPDPBUSD.BCST   1416(R14), Z10, Z8
+	VPDPBUSD.BCST   1420(R14), Z10, Z9
+	VPANDD          Z14, Z0, Z10
+	VPSRLW          $0x02, 1088(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 5056(R9)
+	PREFETCHT1      2624(R11)
+	PREFETCHT0      304(SI)(AX*1)
+	VMOVDQU32       5440(R8), Z10
+	VPDPBUSD.BCST   1424(R14), Z10, Z6
+	VPDPBUSD.BCST   1428(R14), Z10, Z7
+	VPDPBUSD.BCST   1432(R14), Z10, Z8
+	VPDPBUSD.BCST   1436(R14), Z10, Z9
+	VPSRLW          $0x04, Z14, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x03, 1088(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 5568(R9)
+	VMOVDQU32       5504(R8), Z10
+	VPDPBUSD.BCST   1440(R14), Z10, Z6
+	VPDPBUSD.BCST   1444(R14), Z10, Z7
+	VPDPBUSD.BCST   1448(R14), Z10, Z8
+	VPDPBUSD.BCST   1452(R14), Z10, Z9
+	VPANDD          Z12, Z0, Z10
+	VPSRLW          $0x02, 1152(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 5120(R9)
+	VMOVDQU32       5568(R8), Z10
+	VPDPBUSD.BCST   1456(R14), Z10, Z6
+	VPDPBUSD.BCST   1460(R14), Z10, Z7
+	VPDPBUSD.BCST   1464(R14), Z10, Z8
+	VPDPBUSD.BCST   1468(R14), Z10, Z9
+	VPSRLW          $0x04, Z12, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x03, 1152(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 5632(R9)
+	PREFETCHT1      2688(R11)
+	PREFETCHT0      304(SI)(AX*2)
+	VMOVDQU32       5632(R8), Z10
+	VPDPBUSD.BCST   1472(R14), Z10, Z6
+	VPDPBUSD.BCST   1476(R14), Z10, Z7
+	VPDPBUSD.BCST   1480(R14), Z10, Z8
+	VPDPBUSD.BCST   1484(R14), Z10, Z9
+	VPANDD          Z13, Z0, Z10
+	VPSRLW          $0x02, 1216(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 5184(R9)
+	VMOVDQU32       5696(R8), Z10
+	VPDPBUSD.BCST   1488(R14), Z10, Z6
+	VPDPBUSD.BCST   1492(R14), Z10, Z7
+	VPDPBUSD.BCST   1496(R14), Z10, Z8
+	VPDPBUSD.BCST   1500(R14), Z10, Z9
+	VPSRLW          $0x04, Z13, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x03, 1216(R10), Z11
+	VPANDD          Z1, Z11, Z11
+	VPORD           Z11, Z10, Z10
+	VMOVDQU32       Z10, 5696(R9)
+	PREFETCHT1      2752(R11)
+	PREFETCHT0      304(SI)(CX*1)
+	VMOVDQU32       192(R8), Z10
+	VPXORD.BCST     half<>+0(SB), Z6, Z6
+	VPDPWSSD        Z6, Z10, Z2
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z10, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z10, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z10, Z5
+	VBROADCASTI32X4 464(R14), Y6
+	VPTESTMD.BCST   mark2<>+0(SB), Y6, K1
+	KMOVW           K1, R15
+	TESTB           R15, 9(SP)
+	JEQ             quiet398
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	MOVQ            R11, 16(SP)
+	XORQ            R11, R11
+
+again399:
+	MOVQ          R11, R15
+	SHRQ          $0x03, R15
+	VPXORD        Z6, Z6, Z6
+	VPXORD        Z7, Z7, Z7
+	VPXORD        Z8, Z8, Z8
+	VPXORD        Z9, Z9, Z9
+	VMOVDQU32     1664(R8)(R11*4), Z10
+	VPDPBUSD.BCST 480(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 484(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 488(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 492(R14)(R11*1), Z10, Z9
+	VMOVDQU32     1728(R8)(R11*4), Z10
+	VPDPBUSD.BCST 496(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 500(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 504(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 508(R14)(R11*1), Z10, Z9
+	VMOVDQU32     1792(R8)(R11*4), Z10
+	VPDPBUSD.BCST 512(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 516(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 520(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 524(R14)(R11*1), Z10, Z9
+	VMOVDQU32     1856(R8)(R11*4), Z10
+	VPDPBUSD.BCST 528(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 532(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 536(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 540(R14)(R11*1), Z10, Z9
+	VMOVDQU32     1920(R8)(R11*4), Z10
+	VPDPBUSD.BCST 544(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 548(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 552(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 556(R14)(R11*1), Z10, Z9
+	VMOVDQU32     1984(R8)(R11*4), Z10
+	VPDPBUSD.BCST 560(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 564(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 568(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 572(R14)(R11*1), Z10, Z9
+	VMOVDQU32     2048(R8)(R11*4), Z10
+	VPDPBUSD.BCST 576(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 580(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 584(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 588(R14)(R11*1), Z10, Z9
+	VMOVDQU32     2112(R8)(R11*4), Z10
+	VPDPBUSD.BCST 592(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 596(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 600(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 604(R14)(R11*1), Z10, Z9
+	VPSRAD        $0x10, (R8)(R15*2), Z10
+	VPMULLD       Z10, Z6, Z6
+	VPADDD        Z6, Z2, Z2
+	VPMULLD       Z10, Z7, Z7
+	VPADDD        Z7, Z3, Z3
+	VPMULLD       Z10, Z8, Z8
+	VPADDD        Z8, Z4, Z4
+	VPMULLD       Z10, Z9, Z9
+	VPADDD        Z9, Z5, Z5
+	VPXORD        Z6, Z6, Z6
+	VPXORD        Z7, Z7, Z7
+	VPXORD        Z8, Z8, Z8
+	VPXORD        Z9, Z9, Z9
+	VMOVDQU32     2176(R8)(R11*4), Z10
+	VPDPBUSD.BCST 608(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 612(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 616(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 620(R14)(R11*1), Z10, Z9
+	VMOVDQU32     2240(R8)(R11*4), Z10
+	VPDPBUSD.BCST 624(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 628(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 632(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 636(R14)(R11*1), Z10, Z9
+	VMOVDQU32     2304(R8)(R11*4), Z10
+	VPDPBUSD.BCST 640(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 644(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 648(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 652(R14)(R11*1), Z10, Z9
+	VMOVDQU32     2368(R8)(R11*4), Z10
+	VPDPBUSD.BCST 656(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 660(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 664(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 668(R14)(R11*1), Z10, Z9
+	VMOVDQU32     2432(R8)(R11*4), Z10
+	VPDPBUSD.BCST 672(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 676(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 680(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 684(R14)(R11*1), Z10, Z9
+	VMOVDQU32     2496(R8)(R11*4), Z10
+	VPDPBUSD.BCST 688(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 692(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 696(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 700(R14)(R11*1), Z10, Z9
+	VMOVDQU32     2560(R8)(R11*4), Z10
+	VPDPBUSD.BCST 704(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 708(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 712(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 716(R14)(R11*1), Z10, Z9
+	VMOVDQU32     2624(R8)(R11*4), Z10
+	VPDPBUSD.BCST 720(R14)(R11*1), Z10, Z6
+	VPDPBUSD.BCST 724(R14)(R11*1), Z10, Z7
+	VPDPBUSD.BCST 728(R14)(R11*1), Z10, Z8
+	VPDPBUSD.BCST 732(R14)(R11*1), Z10, Z9
+	VPSLLD        $0x10, (R8)(R15*2), Z10
+	VPSRAD        $0x10, Z10, Z10
+	VPMULLD       Z10, Z6, Z6
+	VPADDD        Z6, Z2, Z2
+	VPMULLD       Z10, Z7, Z7
+	VPADDD        Z7, Z3, Z3
+	VPMULLD       Z10, Z8, Z8
+	VPADDD        Z8, Z4, Z4
+	VPMULLD       Z10, Z9, Z9
+	VPADDD        Z9, Z5, Z5
+	ADDQ          $0x00000100, R11
+	CMPQ          R11, $0x00000400
+	JLT           again399
+	MOVQ          16(SP), R11
+
+quiet398:
+	VMOVUPS       1536(R8), Z6
+	VMULPS.BCST   (R14), Z6, Z7
+	VMOVUPS       512(R10), Z8
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z7, Z8
+	VMOVUPS       Z8, 512(R10)
+	VMULPS.BCST   4(R14), Z6, Z2
+	VMOVUPS       576(R10), Z7
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z2, Z7
+	VMOVUPS       Z7, 576(R10)
+	VMULPS.BCST   8(R14), Z6, Z2
+	VMOVUPS       640(R10), Z3
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z2, Z3
+	VMOVUPS       Z3, 640(R10)
+	VMULPS.BCST   12(R14), Z6, Z2
+	VMOVUPS       704(R10), Z3
+	VCVTDQ2PS     Z5, Z5
+	VFMADD231PS   Z5, Z2, Z3
+	VMOVUPS       Z3, 704(R10)
+	VPXORD        Z2, Z2, Z2
+	VPXORD        Z3, Z3, Z3
+	VPXORD        Z4, Z4, Z4
+	VPXORD        Z5, Z5, Z5
+	VMOVDQU32     1024(R8), Z6
+	VPDPWSSD.BCST 144(R14), Z6, Z2
+	VPDPWSSD.BCST 148(R14), Z6, Z3
+	VPDPWSSD.BCST 152(R14), Z6, Z4
+	VPDPWSSD.BCST 156(R14), Z6, Z5
+	VMOVDQU32     1088(R8), Z6
+	VPDPWSSD.BCST 160(R14), Z6, Z2
+	VPDPWSSD.BCST 164(R14), Z6, Z3
+	VPDPWSSD.BCST 168(R14), Z6, Z4
+	VPDPWSSD.BCST 172(R14), Z6, Z5
+	VMOVDQU32     1152(R8), Z6
+	VPDPWSSD.BCST 176(R14), Z6, Z2
+	VPDPWSSD.BCST 180(R14), Z6, Z3
+	VPDPWSSD.BCST 184(R14), Z6, Z4
+	VPDPWSSD.BCST 188(R14), Z6, Z5
+	VMOVDQU32     1216(R8), Z6
+	VPDPWSSD.BCST 192(R14), Z6, Z2
+	VPDPWSSD.BCST 196(R14), Z6, Z3
+	VPDPWSSD.BCST 200(R14), Z6, Z4
+	VPDPWSSD.BCST 204(R14), Z6, Z5
+	VMOVUPS       1600(R8), Z6
+	VMULPS.BCST   (R14), Z6, Z7
+	VMOVUPS       512(R10), Z8
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z7, Z8
+	VMOVUPS       Z8, 512(R10)
+	VMULPS.BCST   4(R14), Z6, Z2
+	VMOVUPS       576(R10), Z7
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z2, Z7
+	VMOVUPS       Z7, 576(R10)
+	VMULPS.BCST   8(R14), Z6, Z2
+	VMOVUPS       640(R10), Z3
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z2, Z3
+	VMOVUPS       Z3, 640(R10)
+	VMULPS.BCST   12(R14), Z6, Z2
+	VMOVUPS       704(R10), Z3
+	VCVTDQ2PS     Z5, Z5
+	VFMADD231PS   Z5, Z2, Z3
+	VMOVUPS       Z3, 704(R10)
+	ADDQ          $0x000005e0, R12
+	ADDQ          $0x000005e0, R13
+	ADDQ          $0x000005e0, R14
+	ADDQ          $0x00000b00, R11
+	SUBQ          $0x00000001, (SP)
+	JNZ           block393
+	MOVQ          dst+0(FP), R12
+	MOVQ          dstStride+8(FP), R13
+	LEAQ          64(R12), R14
+	MOVQ          R14, dst+0(FP)
+	VMOVUPS       (R10), Z2
+	VMOVUPS       Z2, (R12)
+	CMPQ          count+56(FP), $0x01
+	JLE           stored395
+	ADDQ          R13, R12
+	VMOVUPS       64(R10), Z2
+	VMOVUPS       Z2, (R12)
+	CMPQ          count+56(FP), $0x02
+	JLE           stored395
+	ADDQ          R13, R12
+	VMOVUPS       128(R10), Z2
+	VMOVUPS       Z2, (R12)
+	CMPQ          count+56(FP), $0x03
+	JLE           stored395
+	ADDQ          R13, R12
+	VMOVUPS       192(R10), Z2
+	VMOVUPS       Z2, (R12)
+	CMPQ          count+56(FP), $0x04
+	JLE           stored395
+	ADDQ          R13, R12
+	VMOVUPS       256(R10), Z2
+	VMOVUPS       Z2, (R12)
+	CMPQ          count+56(FP), $0x05
+	JLE           stored395
+	ADDQ          R13, R12
+	VMOVUPS       320(R10), Z2
+	VMOVUPS       Z2, (R12)
+	CMPQ          count+56(FP), $0x06
+	JLE           stored395
+	ADDQ          R13, R12
+	VMOVUPS       384(R10), Z2
+	VMOVUPS       Z2, (R12)
+	CMPQ          count+56(FP), $0x07
+	JLE           stored395
+	ADDQ          R13, R12
+	VMOVUPS       448(R10), Z2
+	VMOVUPS       Z2, (R12)
+	CMPQ          count+56(FP), $0x08
+	JLE           stored395
+	ADDQ          R13, R12
+	VMOVUPS       512(R10), Z2
+	VMOVUPS       Z2, (R12)
+	CMPQ          count+56(FP), $0x09
+	JLE           stored395
+	ADDQ          R13, R12
+	VMOVUPS       576(R10), Z2
+	VMOVUPS       Z2, (R12)
+	CMPQ          count+56(FP), $0x0a
+	JLE           stored395
+	ADDQ          R13, R12
+	VMOVUPS       640(R10), Z2
+	VMOVUPS       Z2, (R12)
+	CMPQ          count+56(FP), $0x0b
+	JLE           stored395
+	ADDQ          R13, R12
+	VMOVUPS       704(R10), Z2
+	VMOVUPS       Z2, (R12)
+	ADDQ          R13, R12
+
+stored395:
+	SUBQ $0x00000001, groups+24(FP)
+	JNZ  group392
 	VZEROUPPER
 	RET
 
@@ -53958,7 +69138,7 @@ TEXT ·fewQ5_Kx16(SB), $13184-64
 	VPORD           Z3, Z2, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group348:
+group400:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -53986,16 +69166,16 @@ group348:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block349:
+block401:
 	MOVQ $0x000000b0, BP
 	CMPQ (SP), $0x01
-	JNE  within350
+	JNE  within402
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within350
+	JE   within402
 	LEAQ 176(CX)(CX*4), BP
 
-within350:
+within402:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -55125,7 +70305,7 @@ within350:
 	VPTESTMD.BCST   mark2<>+0(SB), Y10, K1
 	KMOVW           K1, BP
 	TESTB           BP, 8(SP)
-	JEQ             quiet352
+	JEQ             quiet404
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -55137,7 +70317,7 @@ within350:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again353:
+again405:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPXORD        Z10, Z10, Z10
@@ -55337,10 +70517,10 @@ again353:
 	VPADDD        Z17, Z9, Z9
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again353
+	JLT           again405
 	MOVQ          16(SP), R11
 
-quiet352:
+quiet404:
 	VMOVUPS         1536(R8), Z10
 	VMULPS.BCST     (R12), Z10, Z11
 	VMOVUPS         (R10), Z12
@@ -56592,7 +71772,7 @@ quiet352:
 	VPTESTMD.BCST   mark2<>+0(SB), Y10, K1
 	KMOVW           K1, BP
 	TESTB           BP, 9(SP)
-	JEQ             quiet354
+	JEQ             quiet406
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -56604,7 +71784,7 @@ quiet352:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again355:
+again407:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPXORD        Z10, Z10, Z10
@@ -56804,10 +71984,10 @@ again355:
 	VPADDD        Z17, Z9, Z9
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again355
+	JLT           again407
 	MOVQ          16(SP), R11
 
-quiet354:
+quiet406:
 	VMOVUPS       1536(R8), Z10
 	VMULPS.BCST   (R14), Z10, Z11
 	VMOVUPS       512(R10), Z12
@@ -56940,7 +72120,7 @@ quiet354:
 	ADDQ          $0x000005e0, R15
 	ADDQ          $0x00000b00, R11
 	SUBQ          $0x00000001, (SP)
-	JNZ           block349
+	JNZ           block401
 	MOVQ          dst+0(FP), R12
 	MOVQ          dstStride+8(FP), R13
 	LEAQ          64(R12), R14
@@ -56948,85 +72128,85 @@ quiet354:
 	VMOVUPS       (R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x01
-	JLE           stored351
+	JLE           stored403
 	ADDQ          R13, R12
 	VMOVUPS       64(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x02
-	JLE           stored351
+	JLE           stored403
 	ADDQ          R13, R12
 	VMOVUPS       128(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x03
-	JLE           stored351
+	JLE           stored403
 	ADDQ          R13, R12
 	VMOVUPS       192(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x04
-	JLE           stored351
+	JLE           stored403
 	ADDQ          R13, R12
 	VMOVUPS       256(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x05
-	JLE           stored351
+	JLE           stored403
 	ADDQ          R13, R12
 	VMOVUPS       320(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x06
-	JLE           stored351
+	JLE           stored403
 	ADDQ          R13, R12
 	VMOVUPS       384(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x07
-	JLE           stored351
+	JLE           stored403
 	ADDQ          R13, R12
 	VMOVUPS       448(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x08
-	JLE           stored351
+	JLE           stored403
 	ADDQ          R13, R12
 	VMOVUPS       512(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x09
-	JLE           stored351
+	JLE           stored403
 	ADDQ          R13, R12
 	VMOVUPS       576(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x0a
-	JLE           stored351
+	JLE           stored403
 	ADDQ          R13, R12
 	VMOVUPS       640(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x0b
-	JLE           stored351
+	JLE           stored403
 	ADDQ          R13, R12
 	VMOVUPS       704(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x0c
-	JLE           stored351
+	JLE           stored403
 	ADDQ          R13, R12
 	VMOVUPS       768(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x0d
-	JLE           stored351
+	JLE           stored403
 	ADDQ          R13, R12
 	VMOVUPS       832(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x0e
-	JLE           stored351
+	JLE           stored403
 	ADDQ          R13, R12
 	VMOVUPS       896(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x0f
-	JLE           stored351
+	JLE           stored403
 	ADDQ          R13, R12
 	VMOVUPS       960(R10), Z2
 	VMOVUPS       Z2, (R12)
 	ADDQ          R13, R12
 
-stored351:
+stored403:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group348
+	JNZ  group400
 	VZEROUPPER
 	RET
 
@@ -57829,7 +73009,7 @@ TEXT ·fewQ6_K(SB), $12416-64
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group356:
+group408:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -57839,16 +73019,16 @@ group356:
 	VMOVUPS Z3, 128(R10)
 	VMOVUPS Z3, 192(R10)
 
-block357:
+block409:
 	MOVQ $0x000000d2, R13
 	CMPQ (SP), $0x01
-	JNE  within358
+	JNE  within410
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within358
+	JE   within410
 	LEAQ 210(CX)(CX*4), R13
 
-within358:
+within410:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -59229,7 +74409,7 @@ within358:
 	VPTESTMD.BCST   mark1<>+0(SB), Y7, K1
 	KMOVW           K1, R13
 	TESTB           R13, 8(SP)
-	JEQ             quiet360
+	JEQ             quiet412
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -59237,7 +74417,7 @@ within358:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again361:
+again413:
 	MOVQ          R11, R13
 	SHRQ          $0x03, R13
 	VPBROADCASTD  208(R12)(R13*1), Z7
@@ -59313,10 +74493,10 @@ again361:
 	VPADDD        Z10, Z6, Z6
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again361
+	JLT           again413
 	MOVQ          16(SP), R11
 
-quiet360:
+quiet412:
 	VMOVUPS     1536(R8), Z7
 	VMULPS.BCST (R12), Z7, Z8
 	VMOVUPS     (R10), Z9
@@ -59341,7 +74521,7 @@ quiet360:
 	ADDQ        $0x000005e0, R12
 	ADDQ        $0x00000d20, R11
 	SUBQ        $0x00000001, (SP)
-	JNZ         block357
+	JNZ         block409
 	MOVQ        dst+0(FP), R12
 	MOVQ        dstStride+8(FP), R13
 	LEAQ        64(R12), R14
@@ -59349,25 +74529,25 @@ quiet360:
 	VMOVUPS     (R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x01
-	JLE         stored359
+	JLE         stored411
 	ADDQ        R13, R12
 	VMOVUPS     64(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x02
-	JLE         stored359
+	JLE         stored411
 	ADDQ        R13, R12
 	VMOVUPS     128(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x03
-	JLE         stored359
+	JLE         stored411
 	ADDQ        R13, R12
 	VMOVUPS     192(R10), Z3
 	VMOVUPS     Z3, (R12)
 	ADDQ        R13, R12
 
-stored359:
+stored411:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group356
+	JNZ  group408
 	VZEROUPPER
 	RET
 
@@ -60170,7 +75350,7 @@ TEXT ·fewQ6_Kx8(SB), $12672-64
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group362:
+group414:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -60186,16 +75366,16 @@ group362:
 	VMOVUPS Z3, 384(R10)
 	VMOVUPS Z3, 448(R10)
 
-block363:
+block415:
 	MOVQ $0x000000d2, R14
 	CMPQ (SP), $0x01
-	JNE  within364
+	JNE  within416
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within364
+	JE   within416
 	LEAQ 210(CX)(CX*4), R14
 
-within364:
+within416:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -61997,7 +77177,7 @@ within364:
 	VPTESTMD.BCST   mark1<>+0(SB), Y11, K1
 	KMOVW           K1, R14
 	TESTB           R14, 8(SP)
-	JEQ             quiet366
+	JEQ             quiet418
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -62009,7 +77189,7 @@ within364:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again367:
+again419:
 	MOVQ          R11, R14
 	SHRQ          $0x03, R14
 	VPBROADCASTD  208(R12)(R14*1), Z11
@@ -62145,10 +77325,10 @@ again367:
 	VPADDD        Z18, Z10, Z10
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again367
+	JLT           again419
 	MOVQ          16(SP), R11
 
-quiet366:
+quiet418:
 	VMOVUPS     1536(R8), Z11
 	VMULPS.BCST (R12), Z11, Z12
 	VMOVUPS     (R10), Z13
@@ -62194,7 +77374,7 @@ quiet366:
 	ADDQ        $0x000005e0, R13
 	ADDQ        $0x00000d20, R11
 	SUBQ        $0x00000001, (SP)
-	JNZ         block363
+	JNZ         block415
 	MOVQ        dst+0(FP), R12
 	MOVQ        dstStride+8(FP), R13
 	LEAQ        64(R12), R14
@@ -62202,45 +77382,3550 @@ quiet366:
 	VMOVUPS     (R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x01
-	JLE         stored365
+	JLE         stored417
 	ADDQ        R13, R12
 	VMOVUPS     64(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x02
-	JLE         stored365
+	JLE         stored417
 	ADDQ        R13, R12
 	VMOVUPS     128(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x03
-	JLE         stored365
+	JLE         stored417
 	ADDQ        R13, R12
 	VMOVUPS     192(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x04
-	JLE         stored365
+	JLE         stored417
 	ADDQ        R13, R12
 	VMOVUPS     256(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x05
-	JLE         stored365
+	JLE         stored417
 	ADDQ        R13, R12
 	VMOVUPS     320(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x06
-	JLE         stored365
+	JLE         stored417
 	ADDQ        R13, R12
 	VMOVUPS     384(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x07
-	JLE         stored365
+	JLE         stored417
 	ADDQ        R13, R12
 	VMOVUPS     448(R10), Z3
 	VMOVUPS     Z3, (R12)
 	ADDQ        R13, R12
 
-stored365:
+stored417:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group362
+	JNZ  group414
+	VZEROUPPER
+	RET
+
+// func fewQ6_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·fewQ6_Kx12(SB), $12928-64
+	MOVQ            w+16(FP), DX
+	MOVQ            blocks+32(FP), AX
+	IMUL3Q          $0x000000d2, AX, AX
+	LEAQ            (AX)(AX*2), CX
+	LEAQ            127(SP), R9
+	ANDQ            $-64, R9
+	LEAQ            5760(R9), R8
+	LEAQ            11520(R9), R10
+	LEAQ            (DX)(AX*4), BX
+	LEAQ            (BX)(AX*4), SI
+	LEAQ            (SI)(AX*4), DI
+	MOVQ            AX, R11
+	SHLQ            $0x04, R11
+	ADDQ            DX, R11
+	VPBROADCASTD    nibbles<>+0(SB), Z0
+	VPBROADCASTD    bytes48<>+0(SB), Z1
+	VPBROADCASTD    bytes96<>+0(SB), Z2
+	MOVQ            count+56(FP), R12
+	XORQ            R13, R13
+	BTSQ            R12, R13
+	SUBQ            $0x00000001, R13
+	MOVQ            R13, 8(SP)
+	VPXORD          Y3, Y3, Y3
+	VPINSRW         $0x00, 208(DX), X3, X3
+	VPINSRW         $0x01, 208(DX)(AX*1), X3, X3
+	VPINSRW         $0x02, 208(DX)(AX*2), X3, X3
+	VPINSRW         $0x03, 208(DX)(CX*1), X3, X3
+	VPINSRW         $0x04, 208(BX), X3, X3
+	VPINSRW         $0x05, 208(BX)(AX*1), X3, X3
+	VPINSRW         $0x06, 208(BX)(AX*2), X3, X3
+	VPINSRW         $0x07, 208(BX)(CX*1), X3, X3
+	VPXORD          X4, X4, X4
+	VPINSRW         $0x00, 208(SI), X4, X4
+	VPINSRW         $0x01, 208(SI)(AX*1), X4, X4
+	VPINSRW         $0x02, 208(SI)(AX*2), X4, X4
+	VPINSRW         $0x03, 208(SI)(CX*1), X4, X4
+	VPINSRW         $0x04, 208(DI), X4, X4
+	VPINSRW         $0x05, 208(DI)(AX*1), X4, X4
+	VPINSRW         $0x06, 208(DI)(AX*2), X4, X4
+	VPINSRW         $0x07, 208(DI)(CX*1), X4, X4
+	VINSERTI32X4    $0x01, X4, Y3, Y3
+	VCVTPH2PS       Y3, Z3
+	VBROADCASTI32X4 192(DX), Z4
+	VINSERTI32X4    $0x01, 192(BX), Z4, Z4
+	VINSERTI32X4    $0x02, 192(SI), Z4, Z4
+	VINSERTI32X4    $0x03, 192(DI), Z4, Z4
+	VBROADCASTI32X4 192(DX)(AX*1), Z5
+	VINSERTI32X4    $0x01, 192(BX)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 192(SI)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 192(DI)(AX*1), Z5, Z5
+	VBROADCASTI32X4 192(DX)(AX*2), Z6
+	VINSERTI32X4    $0x01, 192(BX)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 192(SI)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 192(DI)(AX*2), Z6, Z6
+	VBROADCASTI32X4 192(DX)(CX*1), Z7
+	VINSERTI32X4    $0x01, 192(BX)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 192(SI)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 192(DI)(CX*1), Z7, Z7
+	VPUNPCKLDQ      Z5, Z4, Z8
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLDQ      Z7, Z6, Z9
+	VPUNPCKHDQ      Z7, Z6, Z7
+	VPUNPCKLQDQ     Z9, Z8, Z4
+	VPUNPCKHQDQ     Z9, Z8, Z8
+	VPUNPCKLQDQ     Z7, Z5, Z6
+	VPUNPCKHQDQ     Z7, Z5, Z7
+	VMOVUPS         Z3, 1536(R9)
+	VPSHUFB         order0_2_0_1<>+0(SB), Z4, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, (R9)
+	VPSHUFB         order0_4_0_3<>+0(SB), Z4, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, 64(R9)
+	VPSHUFB         order0_2_0_1<>+0(SB), Z8, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, 128(R9)
+	VPSHUFB         order0_4_0_3<>+0(SB), Z8, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, 192(R9)
+	VPSHUFB         order0_2_0_1<>+0(SB), Z6, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, 256(R9)
+	VPSHUFB         order0_4_0_3<>+0(SB), Z6, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, 320(R9)
+	VPSHUFB         order0_2_0_1<>+0(SB), Z7, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, 384(R9)
+	VPSHUFB         order0_4_0_3<>+0(SB), Z7, Z3
+	VPSRAW          $0x08, Z3, Z3
+	VMOVDQU32       Z3, 448(R9)
+	VBROADCASTI32X4 128(DX), Z3
+	VINSERTI32X4    $0x01, 128(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 128(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 128(DI), Z3, Z3
+	VBROADCASTI32X4 128(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 128(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 128(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VMOVDQU32       Z3, 768(R10)
+	VMOVDQU32       Z7, 832(R10)
+	VMOVDQU32       Z5, 896(R10)
+	VMOVDQU32       Z6, 960(R10)
+	VBROADCASTI32X4 (DX), Z3
+	VINSERTI32X4    $0x01, (BX), Z3, Z3
+	VINSERTI32X4    $0x02, (SI), Z3, Z3
+	VINSERTI32X4    $0x03, (DI), Z3, Z3
+	VBROADCASTI32X4 (DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 (DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 (DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VPANDD          Z3, Z0, Z4
+	VPSLLW          $0x04, 768(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 1664(R9)
+	VPANDD          Z7, Z0, Z4
+	VPSLLW          $0x04, 832(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 1728(R9)
+	VPANDD          Z5, Z0, Z4
+	VPSLLW          $0x04, 896(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 1792(R9)
+	VPANDD          Z6, Z0, Z4
+	VPSLLW          $0x04, 960(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 1856(R9)
+	VPSRLW          $0x04, Z3, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          768(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 2688(R9)
+	VPSRLW          $0x04, Z7, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          832(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 2752(R9)
+	VPSRLW          $0x04, Z5, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          896(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 2816(R9)
+	VPSRLW          $0x04, Z6, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          960(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 2880(R9)
+	VBROADCASTI32X4 32(DX), Z3
+	VINSERTI32X4    $0x01, 32(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 32(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 32(DI), Z3, Z3
+	VBROADCASTI32X4 32(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 32(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 32(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VPANDD          Z3, Z0, Z4
+	VPSLLW          $0x02, 768(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 2176(R9)
+	VPANDD          Z7, Z0, Z4
+	VPSLLW          $0x02, 832(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 2240(R9)
+	VPANDD          Z5, Z0, Z4
+	VPSLLW          $0x02, 896(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 2304(R9)
+	VPANDD          Z6, Z0, Z4
+	VPSLLW          $0x02, 960(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 2368(R9)
+	VPSRLW          $0x04, Z3, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 768(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 3200(R9)
+	VPSRLW          $0x04, Z7, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 832(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 3264(R9)
+	VPSRLW          $0x04, Z5, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 896(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 3328(R9)
+	VPSRLW          $0x04, Z6, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 960(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 3392(R9)
+	VBROADCASTI32X4 144(DX), Z3
+	VINSERTI32X4    $0x01, 144(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 144(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 144(DI), Z3, Z3
+	VBROADCASTI32X4 144(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 144(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 144(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 144(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 144(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 144(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 144(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 144(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 144(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 144(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 144(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 144(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VMOVDQU32       Z3, 768(R10)
+	VMOVDQU32       Z7, 832(R10)
+	VMOVDQU32       Z5, 896(R10)
+	VMOVDQU32       Z6, 960(R10)
+	VBROADCASTI32X4 16(DX), Z3
+	VINSERTI32X4    $0x01, 16(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 16(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 16(DI), Z3, Z3
+	VBROADCASTI32X4 16(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 16(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 16(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VPANDD          Z3, Z0, Z4
+	VPSLLW          $0x04, 768(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 1920(R9)
+	VPANDD          Z7, Z0, Z4
+	VPSLLW          $0x04, 832(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 1984(R9)
+	VPANDD          Z5, Z0, Z4
+	VPSLLW          $0x04, 896(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 2048(R9)
+	VPANDD          Z6, Z0, Z4
+	VPSLLW          $0x04, 960(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 2112(R9)
+	VPSRLW          $0x04, Z3, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          768(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 2944(R9)
+	VPSRLW          $0x04, Z7, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          832(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 3008(R9)
+	VPSRLW          $0x04, Z5, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          896(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 3072(R9)
+	VPSRLW          $0x04, Z6, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          960(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 3136(R9)
+	VBROADCASTI32X4 48(DX), Z3
+	VINSERTI32X4    $0x01, 48(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 48(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 48(DI), Z3, Z3
+	VBROADCASTI32X4 48(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 48(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 48(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VPANDD          Z3, Z0, Z4
+	VPSLLW          $0x02, 768(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 2432(R9)
+	VPANDD          Z7, Z0, Z4
+	VPSLLW          $0x02, 832(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 2496(R9)
+	VPANDD          Z5, Z0, Z4
+	VPSLLW          $0x02, 896(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 2560(R9)
+	VPANDD          Z6, Z0, Z4
+	VPSLLW          $0x02, 960(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 2624(R9)
+	VPSRLW          $0x04, Z3, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 768(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 3456(R9)
+	VPSRLW          $0x04, Z7, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 832(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 3520(R9)
+	VPSRLW          $0x04, Z5, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 896(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 3584(R9)
+	VPSRLW          $0x04, Z6, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 960(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 3648(R9)
+	VBROADCASTI32X4 160(DX), Z3
+	VINSERTI32X4    $0x01, 160(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 160(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 160(DI), Z3, Z3
+	VBROADCASTI32X4 160(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 160(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 160(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 160(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 160(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 160(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 160(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 160(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 160(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 160(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 160(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 160(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VMOVDQU32       Z3, 768(R10)
+	VMOVDQU32       Z7, 832(R10)
+	VMOVDQU32       Z5, 896(R10)
+	VMOVDQU32       Z6, 960(R10)
+	VBROADCASTI32X4 64(DX), Z3
+	VINSERTI32X4    $0x01, 64(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 64(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 64(DI), Z3, Z3
+	VBROADCASTI32X4 64(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 64(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 64(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VPANDD          Z3, Z0, Z4
+	VPSLLW          $0x04, 768(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 3712(R9)
+	VPANDD          Z7, Z0, Z4
+	VPSLLW          $0x04, 832(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 3776(R9)
+	VPANDD          Z5, Z0, Z4
+	VPSLLW          $0x04, 896(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 3840(R9)
+	VPANDD          Z6, Z0, Z4
+	VPSLLW          $0x04, 960(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 3904(R9)
+	VPSRLW          $0x04, Z3, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          768(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 4736(R9)
+	VPSRLW          $0x04, Z7, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          832(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 4800(R9)
+	VPSRLW          $0x04, Z5, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          896(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 4864(R9)
+	VPSRLW          $0x04, Z6, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          960(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 4928(R9)
+	VBROADCASTI32X4 96(DX), Z3
+	VINSERTI32X4    $0x01, 96(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 96(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 96(DI), Z3, Z3
+	VBROADCASTI32X4 96(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 96(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 96(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VPANDD          Z3, Z0, Z4
+	VPSLLW          $0x02, 768(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 4224(R9)
+	VPANDD          Z7, Z0, Z4
+	VPSLLW          $0x02, 832(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 4288(R9)
+	VPANDD          Z5, Z0, Z4
+	VPSLLW          $0x02, 896(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 4352(R9)
+	VPANDD          Z6, Z0, Z4
+	VPSLLW          $0x02, 960(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 4416(R9)
+	VPSRLW          $0x04, Z3, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 768(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 5248(R9)
+	VPSRLW          $0x04, Z7, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 832(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 5312(R9)
+	VPSRLW          $0x04, Z5, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 896(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 5376(R9)
+	VPSRLW          $0x04, Z6, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 960(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 5440(R9)
+	VBROADCASTI32X4 176(DX), Z3
+	VINSERTI32X4    $0x01, 176(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 176(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 176(DI), Z3, Z3
+	VBROADCASTI32X4 176(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 176(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 176(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 176(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 176(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 176(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 176(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 176(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 176(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 176(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 176(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 176(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VMOVDQU32       Z3, 768(R10)
+	VMOVDQU32       Z7, 832(R10)
+	VMOVDQU32       Z5, 896(R10)
+	VMOVDQU32       Z6, 960(R10)
+	VBROADCASTI32X4 80(DX), Z3
+	VINSERTI32X4    $0x01, 80(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 80(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 80(DI), Z3, Z3
+	VBROADCASTI32X4 80(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 80(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 80(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VPANDD          Z3, Z0, Z4
+	VPSLLW          $0x04, 768(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 3968(R9)
+	VPANDD          Z7, Z0, Z4
+	VPSLLW          $0x04, 832(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 4032(R9)
+	VPANDD          Z5, Z0, Z4
+	VPSLLW          $0x04, 896(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 4096(R9)
+	VPANDD          Z6, Z0, Z4
+	VPSLLW          $0x04, 960(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 4160(R9)
+	VPSRLW          $0x04, Z3, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          768(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 4992(R9)
+	VPSRLW          $0x04, Z7, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          832(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 5056(R9)
+	VPSRLW          $0x04, Z5, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          896(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 5120(R9)
+	VPSRLW          $0x04, Z6, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          960(R10), Z1, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 5184(R9)
+	VBROADCASTI32X4 112(DX), Z3
+	VINSERTI32X4    $0x01, 112(BX), Z3, Z3
+	VINSERTI32X4    $0x02, 112(SI), Z3, Z3
+	VINSERTI32X4    $0x03, 112(DI), Z3, Z3
+	VBROADCASTI32X4 112(DX)(AX*1), Z4
+	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z4, Z4
+	VBROADCASTI32X4 112(DX)(AX*2), Z5
+	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z5, Z5
+	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z5, Z5
+	VBROADCASTI32X4 112(DX)(CX*1), Z6
+	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z6, Z6
+	VPUNPCKLDQ      Z4, Z3, Z7
+	VPUNPCKHDQ      Z4, Z3, Z4
+	VPUNPCKLDQ      Z6, Z5, Z8
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLQDQ     Z8, Z7, Z3
+	VPUNPCKHQDQ     Z8, Z7, Z7
+	VPUNPCKLQDQ     Z6, Z4, Z5
+	VPUNPCKHQDQ     Z6, Z4, Z6
+	VPANDD          Z3, Z0, Z4
+	VPSLLW          $0x02, 768(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 4480(R9)
+	VPANDD          Z7, Z0, Z4
+	VPSLLW          $0x02, 832(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 4544(R9)
+	VPANDD          Z5, Z0, Z4
+	VPSLLW          $0x02, 896(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 4608(R9)
+	VPANDD          Z6, Z0, Z4
+	VPSLLW          $0x02, 960(R10), Z8
+	VPANDD          Z1, Z8, Z8
+	VPORD           Z8, Z4, Z4
+	VPADDB          Z2, Z4, Z4
+	VMOVDQU32       Z4, 4672(R9)
+	VPSRLW          $0x04, Z3, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 768(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 5504(R9)
+	VPSRLW          $0x04, Z7, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 832(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 5568(R9)
+	VPSRLW          $0x04, Z5, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 896(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 5632(R9)
+	VPSRLW          $0x04, Z6, Z3
+	VPANDD          Z0, Z3, Z3
+	VPSRLW          $0x02, 960(R10), Z4
+	VPANDD          Z1, Z4, Z4
+	VPORD           Z4, Z3, Z3
+	VPADDB          Z2, Z3, Z3
+	VMOVDQU32       Z3, 5696(R9)
+
+group420:
+	MOVQ    tiles+40(FP), R12
+	MOVQ    tileBytes+48(FP), R13
+	ADDQ    R12, R13
+	MOVQ    tileBytes+48(FP), R14
+	ADDQ    R13, R14
+	MOVQ    blocks+32(FP), R15
+	MOVQ    R15, (SP)
+	VPXORD  Z3, Z3, Z3
+	VMOVUPS Z3, (R10)
+	VMOVUPS Z3, 64(R10)
+	VMOVUPS Z3, 128(R10)
+	VMOVUPS Z3, 192(R10)
+	VMOVUPS Z3, 256(R10)
+	VMOVUPS Z3, 320(R10)
+	VMOVUPS Z3, 384(R10)
+	VMOVUPS Z3, 448(R10)
+	VMOVUPS Z3, 512(R10)
+	VMOVUPS Z3, 576(R10)
+	VMOVUPS Z3, 640(R10)
+	VMOVUPS Z3, 704(R10)
+
+block421:
+	MOVQ $0x000000d2, R15
+	CMPQ (SP), $0x01
+	JNE  within422
+	MOVQ $0x00000000, R15
+	CMPQ groups+24(FP), $0x01
+	JE   within422
+	LEAQ 210(CX)(CX*4), R15
+
+within422:
+	ADDQ            R15, DX
+	ADDQ            R15, BX
+	ADDQ            R15, SI
+	ADDQ            R15, DI
+	XCHGQ           R8, R9
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPBROADCASTD    208(R12), Z11
+	VPBROADCASTD    212(R12), Z12
+	VPBROADCASTD    216(R12), Z13
+	VPBROADCASTD    220(R12), Z14
+	VPBROADCASTD    208(R13), Z15
+	VPBROADCASTD    212(R13), Z16
+	VPBROADCASTD    216(R13), Z17
+	VPBROADCASTD    220(R13), Z18
+	VMOVDQU32       1664(R8), Z19
+	VPDPBUSD.BCST   480(R12), Z19, Z11
+	VPDPBUSD.BCST   484(R12), Z19, Z12
+	VPDPBUSD.BCST   488(R12), Z19, Z13
+	VPDPBUSD.BCST   492(R12), Z19, Z14
+	VPDPBUSD.BCST   480(R13), Z19, Z15
+	VPDPBUSD.BCST   484(R13), Z19, Z16
+	VPDPBUSD.BCST   488(R13), Z19, Z17
+	VPDPBUSD.BCST   492(R13), Z19, Z18
+	VPXORD          Y19, Y19, Y19
+	VPINSRW         $0x00, 208(DX), X19, X19
+	VPINSRW         $0x01, 208(DX)(AX*1), X19, X19
+	VPINSRW         $0x02, 208(DX)(AX*2), X19, X19
+	VPINSRW         $0x03, 208(DX)(CX*1), X19, X19
+	VMOVDQU32       1728(R8), Z20
+	VPDPBUSD.BCST   496(R12), Z20, Z11
+	VPDPBUSD.BCST   500(R12), Z20, Z12
+	VPDPBUSD.BCST   504(R12), Z20, Z13
+	VPDPBUSD.BCST   508(R12), Z20, Z14
+	VPDPBUSD.BCST   496(R13), Z20, Z15
+	VPDPBUSD.BCST   500(R13), Z20, Z16
+	VPDPBUSD.BCST   504(R13), Z20, Z17
+	VPDPBUSD.BCST   508(R13), Z20, Z18
+	VPINSRW         $0x04, 208(BX), X19, X19
+	VPINSRW         $0x05, 208(BX)(AX*1), X19, X19
+	VPINSRW         $0x06, 208(BX)(AX*2), X19, X19
+	VPINSRW         $0x07, 208(BX)(CX*1), X19, X19
+	VMOVDQU32       1792(R8), Z20
+	VPDPBUSD.BCST   512(R12), Z20, Z11
+	VPDPBUSD.BCST   516(R12), Z20, Z12
+	VPDPBUSD.BCST   520(R12), Z20, Z13
+	VPDPBUSD.BCST   524(R12), Z20, Z14
+	VPDPBUSD.BCST   512(R13), Z20, Z15
+	VPDPBUSD.BCST   516(R13), Z20, Z16
+	VPDPBUSD.BCST   520(R13), Z20, Z17
+	VPDPBUSD.BCST   524(R13), Z20, Z18
+	VPXORD          X20, X20, X20
+	VPINSRW         $0x00, 208(SI), X20, X20
+	VPINSRW         $0x01, 208(SI)(AX*1), X20, X20
+	VPINSRW         $0x02, 208(SI)(AX*2), X20, X20
+	VPINSRW         $0x03, 208(SI)(CX*1), X20, X20
+	PREFETCHT1      (R11)
+	PREFETCHT0      210(DX)
+	VMOVDQU32       1856(R8), Z21
+	VPDPBUSD.BCST   528(R12), Z21, Z11
+	VPDPBUSD.BCST   532(R12), Z21, Z12
+	VPDPBUSD.BCST   536(R12), Z21, Z13
+	VPDPBUSD.BCST   540(R12), Z21, Z14
+	VPDPBUSD.BCST   528(R13), Z21, Z15
+	VPDPBUSD.BCST   532(R13), Z21, Z16
+	VPDPBUSD.BCST   536(R13), Z21, Z17
+	VPDPBUSD.BCST   540(R13), Z21, Z18
+	VPINSRW         $0x04, 208(DI), X20, X20
+	VPINSRW         $0x05, 208(DI)(AX*1), X20, X20
+	VPINSRW         $0x06, 208(DI)(AX*2), X20, X20
+	VPINSRW         $0x07, 208(DI)(CX*1), X20, X20
+	VPSLLD          $0x10, Z11, Z11
+	VPADDD.BCST     336(R12), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     340(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     344(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     348(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     336(R13), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     340(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     344(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     348(R13), Z18, Z18
+	VMOVDQU32       1920(R8), Z21
+	VPDPBUSD.BCST   544(R12), Z21, Z11
+	VPDPBUSD.BCST   548(R12), Z21, Z12
+	VPDPBUSD.BCST   552(R12), Z21, Z13
+	VPDPBUSD.BCST   556(R12), Z21, Z14
+	VPDPBUSD.BCST   544(R13), Z21, Z15
+	VPDPBUSD.BCST   548(R13), Z21, Z16
+	VPDPBUSD.BCST   552(R13), Z21, Z17
+	VPDPBUSD.BCST   556(R13), Z21, Z18
+	VINSERTI32X4    $0x01, X20, Y19, Y19
+	VCVTPH2PS       Y19, Z19
+	VBROADCASTI32X4 192(DX), Z20
+	VINSERTI32X4    $0x01, 192(BX), Z20, Z20
+	VINSERTI32X4    $0x02, 192(SI), Z20, Z20
+	VINSERTI32X4    $0x03, 192(DI), Z20, Z20
+	PREFETCHT1      64(R11)
+	PREFETCHT0      210(DX)(AX*1)
+	VMOVDQU32       1984(R8), Z21
+	VPDPBUSD.BCST   560(R12), Z21, Z11
+	VPDPBUSD.BCST   564(R12), Z21, Z12
+	VPDPBUSD.BCST   568(R12), Z21, Z13
+	VPDPBUSD.BCST   572(R12), Z21, Z14
+	VPDPBUSD.BCST   560(R13), Z21, Z15
+	VPDPBUSD.BCST   564(R13), Z21, Z16
+	VPDPBUSD.BCST   568(R13), Z21, Z17
+	VPDPBUSD.BCST   572(R13), Z21, Z18
+	VBROADCASTI32X4 192(DX)(AX*1), Z21
+	VINSERTI32X4    $0x01, 192(BX)(AX*1), Z21, Z21
+	VINSERTI32X4    $0x02, 192(SI)(AX*1), Z21, Z21
+	VINSERTI32X4    $0x03, 192(DI)(AX*1), Z21, Z21
+	VMOVDQU32       2048(R8), Z22
+	VPDPBUSD.BCST   576(R12), Z22, Z11
+	VPDPBUSD.BCST   580(R12), Z22, Z12
+	VPDPBUSD.BCST   584(R12), Z22, Z13
+	VPDPBUSD.BCST   588(R12), Z22, Z14
+	VPDPBUSD.BCST   576(R13), Z22, Z15
+	VPDPBUSD.BCST   580(R13), Z22, Z16
+	VPDPBUSD.BCST   584(R13), Z22, Z17
+	VPDPBUSD.BCST   588(R13), Z22, Z18
+	VBROADCASTI32X4 192(DX)(AX*2), Z22
+	VINSERTI32X4    $0x01, 192(BX)(AX*2), Z22, Z22
+	VINSERTI32X4    $0x02, 192(SI)(AX*2), Z22, Z22
+	VINSERTI32X4    $0x03, 192(DI)(AX*2), Z22, Z22
+	VMOVDQU32       2112(R8), Z23
+	VPDPBUSD.BCST   592(R12), Z23, Z11
+	VPDPBUSD.BCST   596(R12), Z23, Z12
+	VPDPBUSD.BCST   600(R12), Z23, Z13
+	VPDPBUSD.BCST   604(R12), Z23, Z14
+	VPDPBUSD.BCST   592(R13), Z23, Z15
+	VPDPBUSD.BCST   596(R13), Z23, Z16
+	VPDPBUSD.BCST   600(R13), Z23, Z17
+	VPDPBUSD.BCST   604(R13), Z23, Z18
+	VBROADCASTI32X4 192(DX)(CX*1), Z23
+	VINSERTI32X4    $0x01, 192(BX)(CX*1), Z23, Z23
+	VINSERTI32X4    $0x02, 192(SI)(CX*1), Z23, Z23
+	VINSERTI32X4    $0x03, 192(DI)(CX*1), Z23, Z23
+	PREFETCHT1      128(R11)
+	PREFETCHT0      210(DX)(AX*2)
+	VMOVDQU32       (R8), Z24
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z24, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z24, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z24, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z24, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z24, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z24, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z24, Z9
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z24, Z10
+	VPBROADCASTD    224(R12), Z11
+	VPBROADCASTD    228(R12), Z12
+	VPBROADCASTD    232(R12), Z13
+	VPBROADCASTD    236(R12), Z14
+	VPBROADCASTD    224(R13), Z15
+	VPBROADCASTD    228(R13), Z16
+	VPBROADCASTD    232(R13), Z17
+	VPBROADCASTD    236(R13), Z18
+	VMOVDQU32       2176(R8), Z24
+	VPDPBUSD.BCST   608(R12), Z24, Z11
+	VPDPBUSD.BCST   612(R12), Z24, Z12
+	VPDPBUSD.BCST   616(R12), Z24, Z13
+	VPDPBUSD.BCST   620(R12), Z24, Z14
+	VPDPBUSD.BCST   608(R13), Z24, Z15
+	VPDPBUSD.BCST   612(R13), Z24, Z16
+	VPDPBUSD.BCST   616(R13), Z24, Z17
+	VPDPBUSD.BCST   620(R13), Z24, Z18
+	VPUNPCKLDQ      Z21, Z20, Z24
+	VPUNPCKHDQ      Z21, Z20, Z21
+	VPUNPCKLDQ      Z23, Z22, Z25
+	VPUNPCKHDQ      Z23, Z22, Z23
+	VPUNPCKLQDQ     Z25, Z24, Z20
+	VPUNPCKHQDQ     Z25, Z24, Z24
+	VPUNPCKLQDQ     Z23, Z21, Z22
+	VPUNPCKHQDQ     Z23, Z21, Z23
+	VMOVUPS         Z19, 1536(R9)
+	VPSHUFB         order0_2_0_1<>+0(SB), Z20, Z19
+	VPSRAW          $0x08, Z19, Z19
+	VMOVDQU32       Z19, (R9)
+	VMOVDQU32       2240(R8), Z19
+	VPDPBUSD.BCST   624(R12), Z19, Z11
+	VPDPBUSD.BCST   628(R12), Z19, Z12
+	VPDPBUSD.BCST   632(R12), Z19, Z13
+	VPDPBUSD.BCST   636(R12), Z19, Z14
+	VPDPBUSD.BCST   624(R13), Z19, Z15
+	VPDPBUSD.BCST   628(R13), Z19, Z16
+	VPDPBUSD.BCST   632(R13), Z19, Z17
+	VPDPBUSD.BCST   636(R13), Z19, Z18
+	VPSHUFB         order0_4_0_3<>+0(SB), Z20, Z19
+	VPSRAW          $0x08, Z19, Z19
+	VMOVDQU32       Z19, 64(R9)
+	PREFETCHT1      192(R11)
+	PREFETCHT0      210(DX)(CX*1)
+	VMOVDQU32       2304(R8), Z19
+	VPDPBUSD.BCST   640(R12), Z19, Z11
+	VPDPBUSD.BCST   644(R12), Z19, Z12
+	VPDPBUSD.BCST   648(R12), Z19, Z13
+	VPDPBUSD.BCST   652(R12), Z19, Z14
+	VPDPBUSD.BCST   640(R13), Z19, Z15
+	VPDPBUSD.BCST   644(R13), Z19, Z16
+	VPDPBUSD.BCST   648(R13), Z19, Z17
+	VPDPBUSD.BCST   652(R13), Z19, Z18
+	VPSHUFB         order0_2_0_1<>+0(SB), Z24, Z19
+	VPSRAW          $0x08, Z19, Z19
+	VMOVDQU32       Z19, 128(R9)
+	VMOVDQU32       2368(R8), Z19
+	VPDPBUSD.BCST   656(R12), Z19, Z11
+	VPDPBUSD.BCST   660(R12), Z19, Z12
+	VPDPBUSD.BCST   664(R12), Z19, Z13
+	VPDPBUSD.BCST   668(R12), Z19, Z14
+	VPDPBUSD.BCST   656(R13), Z19, Z15
+	VPDPBUSD.BCST   660(R13), Z19, Z16
+	VPDPBUSD.BCST   664(R13), Z19, Z17
+	VPDPBUSD.BCST   668(R13), Z19, Z18
+	VPSHUFB         order0_4_0_3<>+0(SB), Z24, Z19
+	VPSRAW          $0x08, Z19, Z19
+	VMOVDQU32       Z19, 192(R9)
+	VPSLLD          $0x10, Z11, Z11
+	VPADDD.BCST     352(R12), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     356(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     360(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     364(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     352(R13), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     356(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     360(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     364(R13), Z18, Z18
+	VMOVDQU32       2432(R8), Z19
+	VPDPBUSD.BCST   672(R12), Z19, Z11
+	VPDPBUSD.BCST   676(R12), Z19, Z12
+	VPDPBUSD.BCST   680(R12), Z19, Z13
+	VPDPBUSD.BCST   684(R12), Z19, Z14
+	VPDPBUSD.BCST   672(R13), Z19, Z15
+	VPDPBUSD.BCST   676(R13), Z19, Z16
+	VPDPBUSD.BCST   680(R13), Z19, Z17
+	VPDPBUSD.BCST   684(R13), Z19, Z18
+	VPSHUFB         order0_2_0_1<>+0(SB), Z22, Z19
+	VPSRAW          $0x08, Z19, Z19
+	VMOVDQU32       Z19, 256(R9)
+	PREFETCHT1      256(R11)
+	PREFETCHT0      210(BX)
+	VMOVDQU32       2496(R8), Z19
+	VPDPBUSD.BCST   688(R12), Z19, Z11
+	VPDPBUSD.BCST   692(R12), Z19, Z12
+	VPDPBUSD.BCST   696(R12), Z19, Z13
+	VPDPBUSD.BCST   700(R12), Z19, Z14
+	VPDPBUSD.BCST   688(R13), Z19, Z15
+	VPDPBUSD.BCST   692(R13), Z19, Z16
+	VPDPBUSD.BCST   696(R13), Z19, Z17
+	VPDPBUSD.BCST   700(R13), Z19, Z18
+	VPSHUFB         order0_4_0_3<>+0(SB), Z22, Z19
+	VPSRAW          $0x08, Z19, Z19
+	VMOVDQU32       Z19, 320(R9)
+	VMOVDQU32       2560(R8), Z19
+	VPDPBUSD.BCST   704(R12), Z19, Z11
+	VPDPBUSD.BCST   708(R12), Z19, Z12
+	VPDPBUSD.BCST   712(R12), Z19, Z13
+	VPDPBUSD.BCST   716(R12), Z19, Z14
+	VPDPBUSD.BCST   704(R13), Z19, Z15
+	VPDPBUSD.BCST   708(R13), Z19, Z16
+	VPDPBUSD.BCST   712(R13), Z19, Z17
+	VPDPBUSD.BCST   716(R13), Z19, Z18
+	VPSHUFB         order0_2_0_1<>+0(SB), Z23, Z19
+	VPSRAW          $0x08, Z19, Z19
+	VMOVDQU32       Z19, 384(R9)
+	PREFETCHT1      320(R11)
+	PREFETCHT0      210(BX)(AX*1)
+	VMOVDQU32       2624(R8), Z19
+	VPDPBUSD.BCST   720(R12), Z19, Z11
+	VPDPBUSD.BCST   724(R12), Z19, Z12
+	VPDPBUSD.BCST   728(R12), Z19, Z13
+	VPDPBUSD.BCST   732(R12), Z19, Z14
+	VPDPBUSD.BCST   720(R13), Z19, Z15
+	VPDPBUSD.BCST   724(R13), Z19, Z16
+	VPDPBUSD.BCST   728(R13), Z19, Z17
+	VPDPBUSD.BCST   732(R13), Z19, Z18
+	VPSHUFB         order0_4_0_3<>+0(SB), Z23, Z19
+	VPSRAW          $0x08, Z19, Z19
+	VMOVDQU32       Z19, 448(R9)
+	VMOVDQU32       64(R8), Z19
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z19, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z19, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z19, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z19, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z19, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z19, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z19, Z9
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z19, Z10
+	VPBROADCASTD    240(R12), Z11
+	VPBROADCASTD    244(R12), Z12
+	VPBROADCASTD    248(R12), Z13
+	VPBROADCASTD    252(R12), Z14
+	VPBROADCASTD    240(R13), Z15
+	VPBROADCASTD    244(R13), Z16
+	VPBROADCASTD    248(R13), Z17
+	VPBROADCASTD    252(R13), Z18
+	VMOVDQU32       2688(R8), Z19
+	VPDPBUSD.BCST   736(R12), Z19, Z11
+	VPDPBUSD.BCST   740(R12), Z19, Z12
+	VPDPBUSD.BCST   744(R12), Z19, Z13
+	VPDPBUSD.BCST   748(R12), Z19, Z14
+	VPDPBUSD.BCST   736(R13), Z19, Z15
+	VPDPBUSD.BCST   740(R13), Z19, Z16
+	VPDPBUSD.BCST   744(R13), Z19, Z17
+	VPDPBUSD.BCST   748(R13), Z19, Z18
+	PREFETCHT1      384(R11)
+	PREFETCHT0      210(BX)(AX*2)
+	VMOVDQU32       2752(R8), Z19
+	VPDPBUSD.BCST   752(R12), Z19, Z11
+	VPDPBUSD.BCST   756(R12), Z19, Z12
+	VPDPBUSD.BCST   760(R12), Z19, Z13
+	VPDPBUSD.BCST   764(R12), Z19, Z14
+	VPDPBUSD.BCST   752(R13), Z19, Z15
+	VPDPBUSD.BCST   756(R13), Z19, Z16
+	VPDPBUSD.BCST   760(R13), Z19, Z17
+	VPDPBUSD.BCST   764(R13), Z19, Z18
+	VBROADCASTI32X4 128(DX), Z19
+	VINSERTI32X4    $0x01, 128(BX), Z19, Z19
+	VINSERTI32X4    $0x02, 128(SI), Z19, Z19
+	VINSERTI32X4    $0x03, 128(DI), Z19, Z19
+	VBROADCASTI32X4 128(DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, 128(BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 128(SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 128(DI)(AX*1), Z20, Z20
+	VMOVDQU32       2816(R8), Z21
+	VPDPBUSD.BCST   768(R12), Z21, Z11
+	VPDPBUSD.BCST   772(R12), Z21, Z12
+	VPDPBUSD.BCST   776(R12), Z21, Z13
+	VPDPBUSD.BCST   780(R12), Z21, Z14
+	VPDPBUSD.BCST   768(R13), Z21, Z15
+	VPDPBUSD.BCST   772(R13), Z21, Z16
+	VPDPBUSD.BCST   776(R13), Z21, Z17
+	VPDPBUSD.BCST   780(R13), Z21, Z18
+	VBROADCASTI32X4 128(DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, 128(BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, 128(SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, 128(DI)(AX*2), Z21, Z21
+	VMOVDQU32       2880(R8), Z22
+	VPDPBUSD.BCST   784(R12), Z22, Z11
+	VPDPBUSD.BCST   788(R12), Z22, Z12
+	VPDPBUSD.BCST   792(R12), Z22, Z13
+	VPDPBUSD.BCST   796(R12), Z22, Z14
+	VPDPBUSD.BCST   784(R13), Z22, Z15
+	VPDPBUSD.BCST   788(R13), Z22, Z16
+	VPDPBUSD.BCST   792(R13), Z22, Z17
+	VPDPBUSD.BCST   796(R13), Z22, Z18
+	VBROADCASTI32X4 128(DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, 128(BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 128(SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 128(DI)(CX*1), Z22, Z22
+	PREFETCHT1      448(R11)
+	PREFETCHT0      210(BX)(CX*1)
+	VPSLLD          $0x10, Z11, Z11
+	VPADDD.BCST     368(R12), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     372(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     376(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     380(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     368(R13), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     372(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     376(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     380(R13), Z18, Z18
+	VMOVDQU32       2944(R8), Z23
+	VPDPBUSD.BCST   800(R12), Z23, Z11
+	VPDPBUSD.BCST   804(R12), Z23, Z12
+	VPDPBUSD.BCST   808(R12), Z23, Z13
+	VPDPBUSD.BCST   812(R12), Z23, Z14
+	VPDPBUSD.BCST   800(R13), Z23, Z15
+	VPDPBUSD.BCST   804(R13), Z23, Z16
+	VPDPBUSD.BCST   808(R13), Z23, Z17
+	VPDPBUSD.BCST   812(R13), Z23, Z18
+	VPUNPCKLDQ      Z20, Z19, Z23
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLDQ      Z22, Z21, Z24
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z24, Z23, Z19
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	VMOVDQU32       3008(R8), Z20
+	VPDPBUSD.BCST   816(R12), Z20, Z11
+	VPDPBUSD.BCST   820(R12), Z20, Z12
+	VPDPBUSD.BCST   824(R12), Z20, Z13
+	VPDPBUSD.BCST   828(R12), Z20, Z14
+	VPDPBUSD.BCST   816(R13), Z20, Z15
+	VPDPBUSD.BCST   820(R13), Z20, Z16
+	VPDPBUSD.BCST   824(R13), Z20, Z17
+	VPDPBUSD.BCST   828(R13), Z20, Z18
+	VMOVDQU32       Z19, 768(R10)
+	VMOVDQU32       Z23, 832(R10)
+	VMOVDQU32       Z21, 896(R10)
+	VMOVDQU32       Z22, 960(R10)
+	VBROADCASTI32X4 (DX), Z19
+	VINSERTI32X4    $0x01, (BX), Z19, Z19
+	VINSERTI32X4    $0x02, (SI), Z19, Z19
+	VINSERTI32X4    $0x03, (DI), Z19, Z19
+	PREFETCHT1      512(R11)
+	PREFETCHT0      210(SI)
+	VMOVDQU32       3072(R8), Z20
+	VPDPBUSD.BCST   832(R12), Z20, Z11
+	VPDPBUSD.BCST   836(R12), Z20, Z12
+	VPDPBUSD.BCST   840(R12), Z20, Z13
+	VPDPBUSD.BCST   844(R12), Z20, Z14
+	VPDPBUSD.BCST   832(R13), Z20, Z15
+	VPDPBUSD.BCST   836(R13), Z20, Z16
+	VPDPBUSD.BCST   840(R13), Z20, Z17
+	VPDPBUSD.BCST   844(R13), Z20, Z18
+	VBROADCASTI32X4 (DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z20, Z20
+	VMOVDQU32       3136(R8), Z21
+	VPDPBUSD.BCST   848(R12), Z21, Z11
+	VPDPBUSD.BCST   852(R12), Z21, Z12
+	VPDPBUSD.BCST   856(R12), Z21, Z13
+	VPDPBUSD.BCST   860(R12), Z21, Z14
+	VPDPBUSD.BCST   848(R13), Z21, Z15
+	VPDPBUSD.BCST   852(R13), Z21, Z16
+	VPDPBUSD.BCST   856(R13), Z21, Z17
+	VPDPBUSD.BCST   860(R13), Z21, Z18
+	VBROADCASTI32X4 (DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z21, Z21
+	VMOVDQU32       128(R8), Z22
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z22, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z22, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z22, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z22, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z22, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z22, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z22, Z9
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z22, Z10
+	VPBROADCASTD    256(R12), Z11
+	VPBROADCASTD    260(R12), Z12
+	VPBROADCASTD    264(R12), Z13
+	VPBROADCASTD    268(R12), Z14
+	VPBROADCASTD    256(R13), Z15
+	VPBROADCASTD    260(R13), Z16
+	VPBROADCASTD    264(R13), Z17
+	VPBROADCASTD    268(R13), Z18
+	VMOVDQU32       3200(R8), Z22
+	VPDPBUSD.BCST   864(R12), Z22, Z11
+	VPDPBUSD.BCST   868(R12), Z22, Z12
+	VPDPBUSD.BCST   872(R12), Z22, Z13
+	VPDPBUSD.BCST   876(R12), Z22, Z14
+	VPDPBUSD.BCST   864(R13), Z22, Z15
+	VPDPBUSD.BCST   868(R13), Z22, Z16
+	VPDPBUSD.BCST   872(R13), Z22, Z17
+	VPDPBUSD.BCST   876(R13), Z22, Z18
+	VBROADCASTI32X4 (DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z22, Z22
+	PREFETCHT1      576(R11)
+	PREFETCHT0      210(SI)(AX*1)
+	VMOVDQU32       3264(R8), Z23
+	VPDPBUSD.BCST   880(R12), Z23, Z11
+	VPDPBUSD.BCST   884(R12), Z23, Z12
+	VPDPBUSD.BCST   888(R12), Z23, Z13
+	VPDPBUSD.BCST   892(R12), Z23, Z14
+	VPDPBUSD.BCST   880(R13), Z23, Z15
+	VPDPBUSD.BCST   884(R13), Z23, Z16
+	VPDPBUSD.BCST   888(R13), Z23, Z17
+	VPDPBUSD.BCST   892(R13), Z23, Z18
+	VPUNPCKLDQ      Z20, Z19, Z23
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLDQ      Z22, Z21, Z24
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z24, Z23, Z19
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	VPANDD          Z19, Z0, Z20
+	VPSLLW          $0x04, 768(R10), Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z2, Z20, Z20
+	VMOVDQU32       Z20, 1664(R9)
+	VMOVDQU32       3328(R8), Z20
+	VPDPBUSD.BCST   896(R12), Z20, Z11
+	VPDPBUSD.BCST   900(R12), Z20, Z12
+	VPDPBUSD.BCST   904(R12), Z20, Z13
+	VPDPBUSD.BCST   908(R12), Z20, Z14
+	VPDPBUSD.BCST   896(R13), Z20, Z15
+	VPDPBUSD.BCST   900(R13), Z20, Z16
+	VPDPBUSD.BCST   904(R13), Z20, Z17
+	VPDPBUSD.BCST   908(R13), Z20, Z18
+	VPANDD          Z23, Z0, Z20
+	VPSLLW          $0x04, 832(R10), Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z2, Z20, Z20
+	VMOVDQU32       Z20, 1728(R9)
+	PREFETCHT1      640(R11)
+	PREFETCHT0      210(SI)(AX*2)
+	VMOVDQU32       3392(R8), Z20
+	VPDPBUSD.BCST   912(R12), Z20, Z11
+	VPDPBUSD.BCST   916(R12), Z20, Z12
+	VPDPBUSD.BCST   920(R12), Z20, Z13
+	VPDPBUSD.BCST   924(R12), Z20, Z14
+	VPDPBUSD.BCST   912(R13), Z20, Z15
+	VPDPBUSD.BCST   916(R13), Z20, Z16
+	VPDPBUSD.BCST   920(R13), Z20, Z17
+	VPDPBUSD.BCST   924(R13), Z20, Z18
+	VPANDD          Z21, Z0, Z20
+	VPSLLW          $0x04, 896(R10), Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z2, Z20, Z20
+	VMOVDQU32       Z20, 1792(R9)
+	VPSLLD          $0x10, Z11, Z11
+	VPADDD.BCST     384(R12), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     388(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     392(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     396(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     384(R13), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     388(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     392(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     396(R13), Z18, Z18
+	VMOVDQU32       3456(R8), Z20
+	VPDPBUSD.BCST   928(R12), Z20, Z11
+	VPDPBUSD.BCST   932(R12), Z20, Z12
+	VPDPBUSD.BCST   936(R12), Z20, Z13
+	VPDPBUSD.BCST   940(R12), Z20, Z14
+	VPDPBUSD.BCST   928(R13), Z20, Z15
+	VPDPBUSD.BCST   932(R13), Z20, Z16
+	VPDPBUSD.BCST   936(R13), Z20, Z17
+	VPDPBUSD.BCST   940(R13), Z20, Z18
+	VPANDD          Z22, Z0, Z20
+	VPSLLW          $0x04, 960(R10), Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z2, Z20, Z20
+	VMOVDQU32       Z20, 1856(R9)
+	PREFETCHT1      704(R11)
+	PREFETCHT0      210(SI)(CX*1)
+	VMOVDQU32       3520(R8), Z20
+	VPDPBUSD.BCST   944(R12), Z20, Z11
+	VPDPBUSD.BCST   948(R12), Z20, Z12
+	VPDPBUSD.BCST   952(R12), Z20, Z13
+	VPDPBUSD.BCST   956(R12), Z20, Z14
+	VPDPBUSD.BCST   944(R13), Z20, Z15
+	VPDPBUSD.BCST   948(R13), Z20, Z16
+	VPDPBUSD.BCST   952(R13), Z20, Z17
+	VPDPBUSD.BCST   956(R13), Z20, Z18
+	VPSRLW          $0x04, Z19, Z19
+	VPANDD          Z0, Z19, Z19
+	VPANDD          768(R10), Z1, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z2, Z19, Z19
+	VMOVDQU32       Z19, 2688(R9)
+	VMOVDQU32       3584(R8), Z19
+	VPDPBUSD.BCST   960(R12), Z19, Z11
+	VPDPBUSD.BCST   964(R12), Z19, Z12
+	VPDPBUSD.BCST   968(R12), Z19, Z13
+	VPDPBUSD.BCST   972(R12), Z19, Z14
+	VPDPBUSD.BCST   960(R13), Z19, Z15
+	VPDPBUSD.BCST   964(R13), Z19, Z16
+	VPDPBUSD.BCST   968(R13), Z19, Z17
+	VPDPBUSD.BCST   972(R13), Z19, Z18
+	VPSRLW          $0x04, Z23, Z19
+	VPANDD          Z0, Z19, Z19
+	VPANDD          832(R10), Z1, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z2, Z19, Z19
+	VMOVDQU32       Z19, 2752(R9)
+	VMOVDQU32       3648(R8), Z19
+	VPDPBUSD.BCST   976(R12), Z19, Z11
+	VPDPBUSD.BCST   980(R12), Z19, Z12
+	VPDPBUSD.BCST   984(R12), Z19, Z13
+	VPDPBUSD.BCST   988(R12), Z19, Z14
+	VPDPBUSD.BCST   976(R13), Z19, Z15
+	VPDPBUSD.BCST   980(R13), Z19, Z16
+	VPDPBUSD.BCST   984(R13), Z19, Z17
+	VPDPBUSD.BCST   988(R13), Z19, Z18
+	VPSRLW          $0x04, Z21, Z19
+	VPANDD          Z0, Z19, Z19
+	VPANDD          896(R10), Z1, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z2, Z19, Z19
+	VMOVDQU32       Z19, 2816(R9)
+	PREFETCHT1      768(R11)
+	PREFETCHT0      210(DI)
+	VMOVDQU32       192(R8), Z19
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z19, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z19, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z19, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z19, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z19, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z19, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z19, Z9
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z19, Z10
+	VPBROADCASTD    272(R12), Z11
+	VPBROADCASTD    276(R12), Z12
+	VPBROADCASTD    280(R12), Z13
+	VPBROADCASTD    284(R12), Z14
+	VPBROADCASTD    272(R13), Z15
+	VPBROADCASTD    276(R13), Z16
+	VPBROADCASTD    280(R13), Z17
+	VPBROADCASTD    284(R13), Z18
+	VMOVDQU32       3712(R8), Z19
+	VPDPBUSD.BCST   992(R12), Z19, Z11
+	VPDPBUSD.BCST   996(R12), Z19, Z12
+	VPDPBUSD.BCST   1000(R12), Z19, Z13
+	VPDPBUSD.BCST   1004(R12), Z19, Z14
+	VPDPBUSD.BCST   992(R13), Z19, Z15
+	VPDPBUSD.BCST   996(R13), Z19, Z16
+	VPDPBUSD.BCST   1000(R13), Z19, Z17
+	VPDPBUSD.BCST   1004(R13), Z19, Z18
+	VPSRLW          $0x04, Z22, Z19
+	VPANDD          Z0, Z19, Z19
+	VPANDD          960(R10), Z1, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z2, Z19, Z19
+	VMOVDQU32       Z19, 2880(R9)
+	VMOVDQU32       3776(R8), Z19
+	VPDPBUSD.BCST   1008(R12), Z19, Z11
+	VPDPBUSD.BCST   1012(R12), Z19, Z12
+	VPDPBUSD.BCST   1016(R12), Z19, Z13
+	VPDPBUSD.BCST   1020(R12), Z19, Z14
+	VPDPBUSD.BCST   1008(R13), Z19, Z15
+	VPDPBUSD.BCST   1012(R13), Z19, Z16
+	VPDPBUSD.BCST   1016(R13), Z19, Z17
+	VPDPBUSD.BCST   1020(R13), Z19, Z18
+	VBROADCASTI32X4 32(DX), Z19
+	VINSERTI32X4    $0x01, 32(BX), Z19, Z19
+	VINSERTI32X4    $0x02, 32(SI), Z19, Z19
+	VINSERTI32X4    $0x03, 32(DI), Z19, Z19
+	PREFETCHT1      832(R11)
+	PREFETCHT0      210(DI)(AX*1)
+	VMOVDQU32       3840(R8), Z20
+	VPDPBUSD.BCST   1024(R12), Z20, Z11
+	VPDPBUSD.BCST   1028(R12), Z20, Z12
+	VPDPBUSD.BCST   1032(R12), Z20, Z13
+	VPDPBUSD.BCST   1036(R12), Z20, Z14
+	VPDPBUSD.BCST   1024(R13), Z20, Z15
+	VPDPBUSD.BCST   1028(R13), Z20, Z16
+	VPDPBUSD.BCST   1032(R13), Z20, Z17
+	VPDPBUSD.BCST   1036(R13), Z20, Z18
+	VBROADCASTI32X4 32(DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, 32(BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 32(SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z20, Z20
+	VBROADCASTI32X4 32(DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, 32(BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, 32(SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, 32(DI)(AX*2), Z21, Z21
+	VMOVDQU32       3904(R8), Z22
+	VPDPBUSD.BCST   1040(R12), Z22, Z11
+	VPDPBUSD.BCST   1044(R12), Z22, Z12
+	VPDPBUSD.BCST   1048(R12), Z22, Z13
+	VPDPBUSD.BCST   1052(R12), Z22, Z14
+	VPDPBUSD.BCST   1040(R13), Z22, Z15
+	VPDPBUSD.BCST   1044(R13), Z22, Z16
+	VPDPBUSD.BCST   1048(R13), Z22, Z17
+	VPDPBUSD.BCST   1052(R13), Z22, Z18
+	VBROADCASTI32X4 32(DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, 32(BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 32(SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 32(DI)(CX*1), Z22, Z22
+	VPSLLD          $0x10, Z11, Z11
+	VPADDD.BCST     400(R12), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     404(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     408(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     412(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     400(R13), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     404(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     408(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     412(R13), Z18, Z18
+	VMOVDQU32       3968(R8), Z23
+	VPDPBUSD.BCST   1056(R12), Z23, Z11
+	VPDPBUSD.BCST   1060(R12), Z23, Z12
+	VPDPBUSD.BCST   1064(R12), Z23, Z13
+	VPDPBUSD.BCST   1068(R12), Z23, Z14
+	VPDPBUSD.BCST   1056(R13), Z23, Z15
+	VPDPBUSD.BCST   1060(R13), Z23, Z16
+	VPDPBUSD.BCST   1064(R13), Z23, Z17
+	VPDPBUSD.BCST   1068(R13), Z23, Z18
+	VPUNPCKLDQ      Z20, Z19, Z23
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLDQ      Z22, Z21, Z24
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z24, Z23, Z19
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	PREFETCHT1      896(R11)
+	PREFETCHT0      210(DI)(AX*2)
+	VMOVDQU32       4032(R8), Z20
+	VPDPBUSD.BCST   1072(R12), Z20, Z11
+	VPDPBUSD.BCST   1076(R12), Z20, Z12
+	VPDPBUSD.BCST   1080(R12), Z20, Z13
+	VPDPBUSD.BCST   1084(R12), Z20, Z14
+	VPDPBUSD.BCST   1072(R13), Z20, Z15
+	VPDPBUSD.BCST   1076(R13), Z20, Z16
+	VPDPBUSD.BCST   1080(R13), Z20, Z17
+	VPDPBUSD.BCST   1084(R13), Z20, Z18
+	VPANDD          Z19, Z0, Z20
+	VPSLLW          $0x02, 768(R10), Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z2, Z20, Z20
+	VMOVDQU32       Z20, 2176(R9)
+	VMOVDQU32       4096(R8), Z20
+	VPDPBUSD.BCST   1088(R12), Z20, Z11
+	VPDPBUSD.BCST   1092(R12), Z20, Z12
+	VPDPBUSD.BCST   1096(R12), Z20, Z13
+	VPDPBUSD.BCST   1100(R12), Z20, Z14
+	VPDPBUSD.BCST   1088(R13), Z20, Z15
+	VPDPBUSD.BCST   1092(R13), Z20, Z16
+	VPDPBUSD.BCST   1096(R13), Z20, Z17
+	VPDPBUSD.BCST   1100(R13), Z20, Z18
+	VPANDD          Z23, Z0, Z20
+	VPSLLW          $0x02, 832(R10), Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z2, Z20, Z20
+	VMOVDQU32       Z20, 2240(R9)
+	PREFETCHT1      960(R11)
+	PREFETCHT0      210(DI)(CX*1)
+	VMOVDQU32       4160(R8), Z20
+	VPDPBUSD.BCST   1104(R12), Z20, Z11
+	VPDPBUSD.BCST   1108(R12), Z20, Z12
+	VPDPBUSD.BCST   1112(R12), Z20, Z13
+	VPDPBUSD.BCST   1116(R12), Z20, Z14
+	VPDPBUSD.BCST   1104(R13), Z20, Z15
+	VPDPBUSD.BCST   1108(R13), Z20, Z16
+	VPDPBUSD.BCST   1112(R13), Z20, Z17
+	VPDPBUSD.BCST   1116(R13), Z20, Z18
+	VPANDD          Z21, Z0, Z20
+	VPSLLW          $0x02, 896(R10), Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z2, Z20, Z20
+	VMOVDQU32       Z20, 2304(R9)
+	VMOVDQU32       256(R8), Z20
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z20, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z20, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z20, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z20, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z20, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z20, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z20, Z9
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z20, Z10
+	VPBROADCASTD    288(R12), Z11
+	VPBROADCASTD    292(R12), Z12
+	VPBROADCASTD    296(R12), Z13
+	VPBROADCASTD    300(R12), Z14
+	VPBROADCASTD    288(R13), Z15
+	VPBROADCASTD    292(R13), Z16
+	VPBROADCASTD    296(R13), Z17
+	VPBROADCASTD    300(R13), Z18
+	VMOVDQU32       4224(R8), Z20
+	VPDPBUSD.BCST   1120(R12), Z20, Z11
+	VPDPBUSD.BCST   1124(R12), Z20, Z12
+	VPDPBUSD.BCST   1128(R12), Z20, Z13
+	VPDPBUSD.BCST   1132(R12), Z20, Z14
+	VPDPBUSD.BCST   1120(R13), Z20, Z15
+	VPDPBUSD.BCST   1124(R13), Z20, Z16
+	VPDPBUSD.BCST   1128(R13), Z20, Z17
+	VPDPBUSD.BCST   1132(R13), Z20, Z18
+	VPANDD          Z22, Z0, Z20
+	VPSLLW          $0x02, 960(R10), Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z2, Z20, Z20
+	VMOVDQU32       Z20, 2368(R9)
+	VMOVDQU32       4288(R8), Z20
+	VPDPBUSD.BCST   1136(R12), Z20, Z11
+	VPDPBUSD.BCST   1140(R12), Z20, Z12
+	VPDPBUSD.BCST   1144(R12), Z20, Z13
+	VPDPBUSD.BCST   1148(R12), Z20, Z14
+	VPDPBUSD.BCST   1136(R13), Z20, Z15
+	VPDPBUSD.BCST   1140(R13), Z20, Z16
+	VPDPBUSD.BCST   1144(R13), Z20, Z17
+	VPDPBUSD.BCST   1148(R13), Z20, Z18
+	VPSRLW          $0x04, Z19, Z19
+	VPANDD          Z0, Z19, Z19
+	VPSRLW          $0x02, 768(R10), Z20
+	VPANDD          Z1, Z20, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z2, Z19, Z19
+	VMOVDQU32       Z19, 3200(R9)
+	PREFETCHT1      1024(R11)
+	PREFETCHT0      274(DX)
+	VMOVDQU32       4352(R8), Z19
+	VPDPBUSD.BCST   1152(R12), Z19, Z11
+	VPDPBUSD.BCST   1156(R12), Z19, Z12
+	VPDPBUSD.BCST   1160(R12), Z19, Z13
+	VPDPBUSD.BCST   1164(R12), Z19, Z14
+	VPDPBUSD.BCST   1152(R13), Z19, Z15
+	VPDPBUSD.BCST   1156(R13), Z19, Z16
+	VPDPBUSD.BCST   1160(R13), Z19, Z17
+	VPDPBUSD.BCST   1164(R13), Z19, Z18
+	VPSRLW          $0x04, Z23, Z19
+	VPANDD          Z0, Z19, Z19
+	VPSRLW          $0x02, 832(R10), Z20
+	VPANDD          Z1, Z20, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z2, Z19, Z19
+	VMOVDQU32       Z19, 3264(R9)
+	VPSRLW          $0x04, Z21, Z19
+	VPANDD          Z0, Z19, Z19
+	VPSRLW          $0x02, 896(R10), Z20
+	VPANDD          Z1, Z20, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z2, Z19, Z19
+	VMOVDQU32       Z19, 3328(R9)
+	VMOVDQU32       4416(R8), Z19
+	VPDPBUSD.BCST   1168(R12), Z19, Z11
+	VPDPBUSD.BCST   1172(R12), Z19, Z12
+	VPDPBUSD.BCST   1176(R12), Z19, Z13
+	VPDPBUSD.BCST   1180(R12), Z19, Z14
+	VPDPBUSD.BCST   1168(R13), Z19, Z15
+	VPDPBUSD.BCST   1172(R13), Z19, Z16
+	VPDPBUSD.BCST   1176(R13), Z19, Z17
+	VPDPBUSD.BCST   1180(R13), Z19, Z18
+	VPSRLW          $0x04, Z22, Z19
+	VPANDD          Z0, Z19, Z19
+	VPSRLW          $0x02, 960(R10), Z20
+	VPANDD          Z1, Z20, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z2, Z19, Z19
+	VMOVDQU32       Z19, 3392(R9)
+	PREFETCHT1      1088(R11)
+	PREFETCHT0      274(DX)(AX*1)
+	VPSLLD          $0x10, Z11, Z11
+	VPADDD.BCST     416(R12), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     420(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     424(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     428(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     416(R13), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     420(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     424(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     428(R13), Z18, Z18
+	VMOVDQU32       4480(R8), Z19
+	VPDPBUSD.BCST   1184(R12), Z19, Z11
+	VPDPBUSD.BCST   1188(R12), Z19, Z12
+	VPDPBUSD.BCST   1192(R12), Z19, Z13
+	VPDPBUSD.BCST   1196(R12), Z19, Z14
+	VPDPBUSD.BCST   1184(R13), Z19, Z15
+	VPDPBUSD.BCST   1188(R13), Z19, Z16
+	VPDPBUSD.BCST   1192(R13), Z19, Z17
+	VPDPBUSD.BCST   1196(R13), Z19, Z18
+	VBROADCASTI32X4 144(DX), Z19
+	VINSERTI32X4    $0x01, 144(BX), Z19, Z19
+	VINSERTI32X4    $0x02, 144(SI), Z19, Z19
+	VINSERTI32X4    $0x03, 144(DI), Z19, Z19
+	VMOVDQU32       4544(R8), Z20
+	VPDPBUSD.BCST   1200(R12), Z20, Z11
+	VPDPBUSD.BCST   1204(R12), Z20, Z12
+	VPDPBUSD.BCST   1208(R12), Z20, Z13
+	VPDPBUSD.BCST   1212(R12), Z20, Z14
+	VPDPBUSD.BCST   1200(R13), Z20, Z15
+	VPDPBUSD.BCST   1204(R13), Z20, Z16
+	VPDPBUSD.BCST   1208(R13), Z20, Z17
+	VPDPBUSD.BCST   1212(R13), Z20, Z18
+	VBROADCASTI32X4 144(DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, 144(BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 144(SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 144(DI)(AX*1), Z20, Z20
+	PREFETCHT1      1152(R11)
+	PREFETCHT0      274(DX)(AX*2)
+	VMOVDQU32       4608(R8), Z21
+	VPDPBUSD.BCST   1216(R12), Z21, Z11
+	VPDPBUSD.BCST   1220(R12), Z21, Z12
+	VPDPBUSD.BCST   1224(R12), Z21, Z13
+	VPDPBUSD.BCST   1228(R12), Z21, Z14
+	VPDPBUSD.BCST   1216(R13), Z21, Z15
+	VPDPBUSD.BCST   1220(R13), Z21, Z16
+	VPDPBUSD.BCST   1224(R13), Z21, Z17
+	VPDPBUSD.BCST   1228(R13), Z21, Z18
+	VBROADCASTI32X4 144(DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, 144(BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, 144(SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, 144(DI)(AX*2), Z21, Z21
+	VMOVDQU32       4672(R8), Z22
+	VPDPBUSD.BCST   1232(R12), Z22, Z11
+	VPDPBUSD.BCST   1236(R12), Z22, Z12
+	VPDPBUSD.BCST   1240(R12), Z22, Z13
+	VPDPBUSD.BCST   1244(R12), Z22, Z14
+	VPDPBUSD.BCST   1232(R13), Z22, Z15
+	VPDPBUSD.BCST   1236(R13), Z22, Z16
+	VPDPBUSD.BCST   1240(R13), Z22, Z17
+	VPDPBUSD.BCST   1244(R13), Z22, Z18
+	VBROADCASTI32X4 144(DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, 144(BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 144(SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 144(DI)(CX*1), Z22, Z22
+	VMOVDQU32       320(R8), Z23
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z23, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z23, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z23, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z23, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z23, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z23, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z23, Z9
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z23, Z10
+	VPBROADCASTD    304(R12), Z11
+	VPBROADCASTD    308(R12), Z12
+	VPBROADCASTD    312(R12), Z13
+	VPBROADCASTD    316(R12), Z14
+	VPBROADCASTD    304(R13), Z15
+	VPBROADCASTD    308(R13), Z16
+	VPBROADCASTD    312(R13), Z17
+	VPBROADCASTD    316(R13), Z18
+	VMOVDQU32       4736(R8), Z23
+	VPDPBUSD.BCST   1248(R12), Z23, Z11
+	VPDPBUSD.BCST   1252(R12), Z23, Z12
+	VPDPBUSD.BCST   1256(R12), Z23, Z13
+	VPDPBUSD.BCST   1260(R12), Z23, Z14
+	VPDPBUSD.BCST   1248(R13), Z23, Z15
+	VPDPBUSD.BCST   1252(R13), Z23, Z16
+	VPDPBUSD.BCST   1256(R13), Z23, Z17
+	VPDPBUSD.BCST   1260(R13), Z23, Z18
+	VPUNPCKLDQ      Z20, Z19, Z23
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLDQ      Z22, Z21, Z24
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z24, Z23, Z19
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	PREFETCHT1      1216(R11)
+	PREFETCHT0      274(DX)(CX*1)
+	VMOVDQU32       4800(R8), Z20
+	VPDPBUSD.BCST   1264(R12), Z20, Z11
+	VPDPBUSD.BCST   1268(R12), Z20, Z12
+	VPDPBUSD.BCST   1272(R12), Z20, Z13
+	VPDPBUSD.BCST   1276(R12), Z20, Z14
+	VPDPBUSD.BCST   1264(R13), Z20, Z15
+	VPDPBUSD.BCST   1268(R13), Z20, Z16
+	VPDPBUSD.BCST   1272(R13), Z20, Z17
+	VPDPBUSD.BCST   1276(R13), Z20, Z18
+	VMOVDQU32       Z19, 768(R10)
+	VMOVDQU32       Z23, 832(R10)
+	VMOVDQU32       Z21, 896(R10)
+	VMOVDQU32       Z22, 960(R10)
+	VBROADCASTI32X4 16(DX), Z19
+	VINSERTI32X4    $0x01, 16(BX), Z19, Z19
+	VINSERTI32X4    $0x02, 16(SI), Z19, Z19
+	VINSERTI32X4    $0x03, 16(DI), Z19, Z19
+	VMOVDQU32       4864(R8), Z20
+	VPDPBUSD.BCST   1280(R12), Z20, Z11
+	VPDPBUSD.BCST   1284(R12), Z20, Z12
+	VPDPBUSD.BCST   1288(R12), Z20, Z13
+	VPDPBUSD.BCST   1292(R12), Z20, Z14
+	VPDPBUSD.BCST   1280(R13), Z20, Z15
+	VPDPBUSD.BCST   1284(R13), Z20, Z16
+	VPDPBUSD.BCST   1288(R13), Z20, Z17
+	VPDPBUSD.BCST   1292(R13), Z20, Z18
+	VBROADCASTI32X4 16(DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z20, Z20
+	PREFETCHT1      1280(R11)
+	PREFETCHT0      274(BX)
+	VMOVDQU32       4928(R8), Z21
+	VPDPBUSD.BCST   1296(R12), Z21, Z11
+	VPDPBUSD.BCST   1300(R12), Z21, Z12
+	VPDPBUSD.BCST   1304(R12), Z21, Z13
+	VPDPBUSD.BCST   1308(R12), Z21, Z14
+	VPDPBUSD.BCST   1296(R13), Z21, Z15
+	VPDPBUSD.BCST   1300(R13), Z21, Z16
+	VPDPBUSD.BCST   1304(R13), Z21, Z17
+	VPDPBUSD.BCST   1308(R13), Z21, Z18
+	VBROADCASTI32X4 16(DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, 16(BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, 16(SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, 16(DI)(AX*2), Z21, Z21
+	VBROADCASTI32X4 16(DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z22, Z22
+	VPSLLD          $0x10, Z11, Z11
+	VPADDD.BCST     432(R12), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     436(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     440(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     444(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     432(R13), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     436(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     440(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     444(R13), Z18, Z18
+	VMOVDQU32       4992(R8), Z23
+	VPDPBUSD.BCST   1312(R12), Z23, Z11
+	VPDPBUSD.BCST   1316(R12), Z23, Z12
+	VPDPBUSD.BCST   1320(R12), Z23, Z13
+	VPDPBUSD.BCST   1324(R12), Z23, Z14
+	VPDPBUSD.BCST   1312(R13), Z23, Z15
+	VPDPBUSD.BCST   1316(R13), Z23, Z16
+	VPDPBUSD.BCST   1320(R13), Z23, Z17
+	VPDPBUSD.BCST   1324(R13), Z23, Z18
+	VPUNPCKLDQ      Z20, Z19, Z23
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLDQ      Z22, Z21, Z24
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z24, Z23, Z19
+	VPUNPCKHQDQ     Z24, Z23, Z23
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	VMOVDQU32       5056(R8), Z20
+	VPDPBUSD.BCST   1328(R12), Z20, Z11
+	VPDPBUSD.BCST   1332(R12), Z20, Z12
+	VPDPBUSD.BCST   1336(R12), Z20, Z13
+	VPDPBUSD.BCST   1340(R12), Z20, Z14
+	VPDPBUSD.BCST   1328(R13), Z20, Z15
+	VPDPBUSD.BCST   1332(R13), Z20, Z16
+	VPDPBUSD.BCST   1336(R13), Z20, Z17
+	VPDPBUSD.BCST   1340(R13), Z20, Z18
+	VPANDD          Z19, Z0, Z20
+	VPSLLW          $0x04, 768(R10), Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z2, Z20, Z20
+	VMOVDQU32       Z20, 1920(R9)
+	PREFETCHT1      1344(R11)
+	PREFETCHT0      274(BX)(AX*1)
+	VMOVDQU32       5120(R8), Z20
+	VPDPBUSD.BCST   1344(R12), Z20, Z11
+	VPDPBUSD.BCST   1348(R12), Z20, Z12
+	VPDPBUSD.BCST   1352(R12), Z20, Z13
+	VPDPBUSD.BCST   1356(R12), Z20, Z14
+	VPDPBUSD.BCST   1344(R13), Z20, Z15
+	VPDPBUSD.BCST   1348(R13), Z20, Z16
+	VPDPBUSD.BCST   1352(R13), Z20, Z17
+	VPDPBUSD.BCST   1356(R13), Z20, Z18
+	VPANDD          Z23, Z0, Z20
+	VPSLLW          $0x04, 832(R10), Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z2, Z20, Z20
+	VMOVDQU32       Z20, 1984(R9)
+	VMOVDQU32       5184(R8), Z20
+	VPDPBUSD.BCST   1360(R12), Z20, Z11
+	VPDPBUSD.BCST   1364(R12), Z20, Z12
+	VPDPBUSD.BCST   1368(R12), Z20, Z13
+	VPDPBUSD.BCST   1372(R12), Z20, Z14
+	VPDPBUSD.BCST   1360(R13), Z20, Z15
+	VPDPBUSD.BCST   1364(R13), Z20, Z16
+	VPDPBUSD.BCST   1368(R13), Z20, Z17
+	VPDPBUSD.BCST   1372(R13), Z20, Z18
+	VPANDD          Z21, Z0, Z20
+	VPSLLW          $0x04, 896(R10), Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z2, Z20, Z20
+	VMOVDQU32       Z20, 2048(R9)
+	PREFETCHT1      1408(R11)
+	PREFETCHT0      274(BX)(AX*2)
+	VMOVDQU32       384(R8), Z20
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z20, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z20, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z20, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z20, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z20, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z20, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z20, Z9
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z20, Z10
+	VPBROADCASTD    320(R12), Z11
+	VPBROADCASTD    324(R12), Z12
+	VPBROADCASTD    328(R12), Z13
+	VPBROADCASTD    332(R12), Z14
+	VPBROADCASTD    320(R13), Z15
+	VPBROADCASTD    324(R13), Z16
+	VPBROADCASTD    328(R13), Z17
+	VPBROADCASTD    332(R13), Z18
+	VMOVDQU32       5248(R8), Z20
+	VPDPBUSD.BCST   1376(R12), Z20, Z11
+	VPDPBUSD.BCST   1380(R12), Z20, Z12
+	VPDPBUSD.BCST   1384(R12), Z20, Z13
+	VPDPBUSD.BCST   1388(R12), Z20, Z14
+	VPDPBUSD.BCST   1376(R13), Z20, Z15
+	VPDPBUSD.BCST   1380(R13), Z20, Z16
+	VPDPBUSD.BCST   1384(R13), Z20, Z17
+	VPDPBUSD.BCST   1388(R13), Z20, Z18
+	VPANDD          Z22, Z0, Z20
+	VPSLLW          $0x04, 960(R10), Z24
+	VPANDD          Z1, Z24, Z24
+	VPORD           Z24, Z20, Z20
+	VPADDB          Z2, Z20, Z20
+	VMOVDQU32       Z20, 2112(R9)
+	VMOVDQU32       5312(R8), Z20
+	VPDPBUSD.BCST   1392(R12), Z20, Z11
+	VPDPBUSD.BCST   1396(R12), Z20, Z12
+	VPDPBUSD.BCST   1400(R12), Z20, Z13
+	VPDPBUSD.BCST   1404(R12), Z20, Z14
+	VPDPBUSD.BCST   1392(R13), Z20, Z15
+	VPDPBUSD.BCST   1396(R13), Z20, Z16
+	VPDPBUSD.BCST   1400(R13), Z20, Z17
+	VPDPBUSD.BCST   1404(R13), Z20, Z18
+	VPSRLW          $0x04, Z19, Z19
+	VPANDD          Z0, Z19, Z19
+	VPANDD          768(R10), Z1, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z2, Z19, Z19
+	VMOVDQU32       Z19, 2944(R9)
+	PREFETCHT1      1472(R11)
+	PREFETCHT0      274(BX)(CX*1)
+	VMOVDQU32       5376(R8), Z19
+	VPDPBUSD.BCST   1408(R12), Z19, Z11
+	VPDPBUSD.BCST   1412(R12), Z19, Z12
+	VPDPBUSD.BCST   1416(R12), Z19, Z13
+	VPDPBUSD.BCST   1420(R12), Z19, Z14
+	VPDPBUSD.BCST   1408(R13), Z19, Z15
+	VPDPBUSD.BCST   1412(R13), Z19, Z16
+	VPDPBUSD.BCST   1416(R13), Z19, Z17
+	VPDPBUSD.BCST   1420(R13), Z19, Z18
+	VPSRLW          $0x04, Z23, Z19
+	VPANDD          Z0, Z19, Z19
+	VPANDD          832(R10), Z1, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z2, Z19, Z19
+	VMOVDQU32       Z19, 3008(R9)
+	VMOVDQU32       5440(R8), Z19
+	VPDPBUSD.BCST   1424(R12), Z19, Z11
+	VPDPBUSD.BCST   1428(R12), Z19, Z12
+	VPDPBUSD.BCST   1432(R12), Z19, Z13
+	VPDPBUSD.BCST   1436(R12), Z19, Z14
+	VPDPBUSD.BCST   1424(R13), Z19, Z15
+	VPDPBUSD.BCST   1428(R13), Z19, Z16
+	VPDPBUSD.BCST   1432(R13), Z19, Z17
+	VPDPBUSD.BCST   1436(R13), Z19, Z18
+	VPSRLW          $0x04, Z21, Z19
+	VPANDD          Z0, Z19, Z19
+	VPANDD          896(R10), Z1, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z2, Z19, Z19
+	VMOVDQU32       Z19, 3072(R9)
+	VPSRLW          $0x04, Z22, Z19
+	VPANDD          Z0, Z19, Z19
+	VPANDD          960(R10), Z1, Z20
+	VPORD           Z20, Z19, Z19
+	VPADDB          Z2, Z19, Z19
+	VMOVDQU32       Z19, 3136(R9)
+	VPSLLD          $0x10, Z11, Z11
+	VPADDD.BCST     448(R12), Z11, Z11
+	VPSLLD          $0x10, Z12, Z12
+	VPADDD.BCST     452(R12), Z12, Z12
+	VPSLLD          $0x10, Z13, Z13
+	VPADDD.BCST     456(R12), Z13, Z13
+	VPSLLD          $0x10, Z14, Z14
+	VPADDD.BCST     460(R12), Z14, Z14
+	VPSLLD          $0x10, Z15, Z15
+	VPADDD.BCST     448(R13), Z15, Z15
+	VPSLLD          $0x10, Z16, Z16
+	VPADDD.BCST     452(R13), Z16, Z16
+	VPSLLD          $0x10, Z17, Z17
+	VPADDD.BCST     456(R13), Z17, Z17
+	VPSLLD          $0x10, Z18, Z18
+	VPADDD.BCST     460(R13), Z18, Z18
+	VMOVDQU32       5504(R8), Z19
+	VPDPBUSD.BCST   1440(R12), Z19, Z11
+	VPDPBUSD.BCST   1444(R12), Z19, Z12
+	VPDPBUSD.BCST   1448(R12), Z19, Z13
+	VPDPBUSD.BCST   1452(R12), Z19, Z14
+	VPDPBUSD.BCST   1440(R13), Z19, Z15
+	VPDPBUSD.BCST   1444(R13), Z19, Z16
+	VPDPBUSD.BCST   1448(R13), Z19, Z17
+	VPDPBUSD.BCST   1452(R13), Z19, Z18
+	VBROADCASTI32X4 48(DX), Z19
+	VINSERTI32X4    $0x01, 48(BX), Z19, Z19
+	VINSERTI32X4    $0x02, 48(SI), Z19, Z19
+	VINSERTI32X4    $0x03, 48(DI), Z19, Z19
+	PREFETCHT1      1536(R11)
+	PREFETCHT0      274(SI)
+	VMOVDQU32       5568(R8), Z20
+	VPDPBUSD.BCST   1456(R12), Z20, Z11
+	VPDPBUSD.BCST   1460(R12), Z20, Z12
+	VPDPBUSD.BCST   1464(R12), Z20, Z13
+	VPDPBUSD.BCST   1468(R12), Z20, Z14
+	VPDPBUSD.BCST   1456(R13), Z20, Z15
+	VPDPBUSD.BCST   1460(R13), Z20, Z16
+	VPDPBUSD.BCST   1464(R13), Z20, Z17
+	VPDPBUSD.BCST   1468(R13), Z20, Z18
+	VBROADCASTI32X4 48(DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, 48(BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 48(SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 48(DI)(AX*1), Z20, Z20
+	VMOVDQU32       5632(R8), Z21
+	VPDPBUSD.BCST   1472(R12), Z21, Z11
+	VPDPBUSD.BCST   1476(R12), Z21, Z12
+	VPDPBUSD.BCST   1480(R12), Z21, Z13
+	VPDPBUSD.BCST   1484(R12), Z21, Z14
+	VPDPBUSD.BCST   1472(R13), Z21, Z15
+	VPDPBUSD.BCST   1476(R13), Z21, Z16
+	VPDPBUSD.BCST   1480(R13), Z21, Z17
+	VPDPBUSD.BCST   1484(R13), Z21, Z18
+	VBROADCASTI32X4 48(DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, 48(BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, 48(SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, 48(DI)(AX*2), Z21, Z21
+	PREFETCHT1      1600(R11)
+	PREFETCHT0      274(SI)(AX*1)
+	VMOVDQU32       5696(R8), Z22
+	VPDPBUSD.BCST   1488(R12), Z22, Z11
+	VPDPBUSD.BCST   1492(R12), Z22, Z12
+	VPDPBUSD.BCST   1496(R12), Z22, Z13
+	VPDPBUSD.BCST   1500(R12), Z22, Z14
+	VPDPBUSD.BCST   1488(R13), Z22, Z15
+	VPDPBUSD.BCST   1492(R13), Z22, Z16
+	VPDPBUSD.BCST   1496(R13), Z22, Z17
+	VPDPBUSD.BCST   1500(R13), Z22, Z18
+	VBROADCASTI32X4 48(DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z22, Z22
+	VMOVDQU32       448(R8), Z23
+	VPXORD.BCST     half<>+0(SB), Z11, Z11
+	VPDPWSSD        Z11, Z23, Z3
+	VPXORD.BCST     half<>+0(SB), Z12, Z12
+	VPDPWSSD        Z12, Z23, Z4
+	VPXORD.BCST     half<>+0(SB), Z13, Z13
+	VPDPWSSD        Z13, Z23, Z5
+	VPXORD.BCST     half<>+0(SB), Z14, Z14
+	VPDPWSSD        Z14, Z23, Z6
+	VPXORD.BCST     half<>+0(SB), Z15, Z15
+	VPDPWSSD        Z15, Z23, Z7
+	VPXORD.BCST     half<>+0(SB), Z16, Z16
+	VPDPWSSD        Z16, Z23, Z8
+	VPXORD.BCST     half<>+0(SB), Z17, Z17
+	VPDPWSSD        Z17, Z23, Z9
+	VPXORD.BCST     half<>+0(SB), Z18, Z18
+	VPDPWSSD        Z18, Z23, Z10
+	VBROADCASTI32X4 464(R12), Y11
+	VINSERTI32X4    $0x01, 464(R13), Y11, Y11
+	VPTESTMD.BCST   mark1<>+0(SB), Y11, K1
+	KMOVW           K1, R15
+	TESTB           R15, 8(SP)
+	JEQ             quiet424
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	MOVQ            R11, 16(SP)
+	XORQ            R11, R11
+
+again425:
+	MOVQ          R11, R15
+	SHRQ          $0x03, R15
+	VPBROADCASTD  208(R12)(R15*1), Z11
+	VPBROADCASTD  212(R12)(R15*1), Z12
+	VPBROADCASTD  216(R12)(R15*1), Z13
+	VPBROADCASTD  220(R12)(R15*1), Z14
+	VPBROADCASTD  208(R13)(R15*1), Z15
+	VPBROADCASTD  212(R13)(R15*1), Z16
+	VPBROADCASTD  216(R13)(R15*1), Z17
+	VPBROADCASTD  220(R13)(R15*1), Z18
+	VMOVDQU32     1664(R8)(R11*4), Z23
+	VPDPBUSD.BCST 480(R12)(R11*1), Z23, Z11
+	VPDPBUSD.BCST 484(R12)(R11*1), Z23, Z12
+	VPDPBUSD.BCST 488(R12)(R11*1), Z23, Z13
+	VPDPBUSD.BCST 492(R12)(R11*1), Z23, Z14
+	VPDPBUSD.BCST 480(R13)(R11*1), Z23, Z15
+	VPDPBUSD.BCST 484(R13)(R11*1), Z23, Z16
+	VPDPBUSD.BCST 488(R13)(R11*1), Z23, Z17
+	VPDPBUSD.BCST 492(R13)(R11*1), Z23, Z18
+	VMOVDQU32     1728(R8)(R11*4), Z23
+	VPDPBUSD.BCST 496(R12)(R11*1), Z23, Z11
+	VPDPBUSD.BCST 500(R12)(R11*1), Z23, Z12
+	VPDPBUSD.BCST 504(R12)(R11*1), Z23, Z13
+	VPDPBUSD.BCST 508(R12)(R11*1), Z23, Z14
+	VPDPBUSD.BCST 496(R13)(R11*1), Z23, Z15
+	VPDPBUSD.BCST 500(R13)(R11*1), Z23, Z16
+	VPDPBUSD.BCST 504(R13)(R11*1), Z23, Z17
+	VPDPBUSD.BCST 508(R13)(R11*1), Z23, Z18
+	VMOVDQU32     1792(R8)(R11*4), Z23
+	VPDPBUSD.BCST 512(R12)(R11*1), Z23, Z11
+	VPDPBUSD.BCST 516(R12)(R11*1), Z23, Z12
+	VPDPBUSD.BCST 520(R12)(R11*1), Z23, Z13
+	VPDPBUSD.BCST 524(R12)(R11*1), Z23, Z14
+	VPDPBUSD.BCST 512(R13)(R11*1), Z23, Z15
+	VPDPBUSD.BCST 516(R13)(R11*1), Z23, Z16
+	VPDPBUSD.BCST 520(R13)(R11*1), Z23, Z17
+	VPDPBUSD.BCST 524(R13)(R11*1), Z23, Z18
+	VMOVDQU32     1856(R8)(R11*4), Z23
+	VPDPBUSD.BCST 528(R12)(R11*1), Z23, Z11
+	VPDPBUSD.BCST 532(R12)(R11*1), Z23, Z12
+	VPDPBUSD.BCST 536(R12)(R11*1), Z23, Z13
+	VPDPBUSD.BCST 540(R12)(R11*1), Z23, Z14
+	VPDPBUSD.BCST 528(R13)(R11*1), Z23, Z15
+	VPDPBUSD.BCST 532(R13)(R11*1), Z23, Z16
+	VPDPBUSD.BCST 536(R13)(R11*1), Z23, Z17
+	VPDPBUSD.BCST 540(R13)(R11*1), Z23, Z18
+	VPSRAD        $0x10, (R8)(R15*4), Z23
+	VPMULLD       Z23, Z11, Z11
+	VPADDD        Z11, Z3, Z3
+	VPMULLD       Z23, Z12, Z12
+	VPADDD        Z12, Z4, Z4
+	VPMULLD       Z23, Z13, Z13
+	VPADDD        Z13, Z5, Z5
+	VPMULLD       Z23, Z14, Z14
+	VPADDD        Z14, Z6, Z6
+	VPMULLD       Z23, Z15, Z15
+	VPADDD        Z15, Z7, Z7
+	VPMULLD       Z23, Z16, Z16
+	VPADDD        Z16, Z8, Z8
+	VPMULLD       Z23, Z17, Z17
+	VPADDD        Z17, Z9, Z9
+	VPMULLD       Z23, Z18, Z18
+	VPADDD        Z18, Z10, Z10
+	VPBROADCASTD  336(R12)(R15*1), Z11
+	VPSUBD.BCST   half<>+0(SB), Z11, Z11
+	VPBROADCASTD  340(R12)(R15*1), Z12
+	VPSUBD.BCST   half<>+0(SB), Z12, Z12
+	VPBROADCASTD  344(R12)(R15*1), Z13
+	VPSUBD.BCST   half<>+0(SB), Z13, Z13
+	VPBROADCASTD  348(R12)(R15*1), Z14
+	VPSUBD.BCST   half<>+0(SB), Z14, Z14
+	VPBROADCASTD  336(R13)(R15*1), Z15
+	VPSUBD.BCST   half<>+0(SB), Z15, Z15
+	VPBROADCASTD  340(R13)(R15*1), Z16
+	VPSUBD.BCST   half<>+0(SB), Z16, Z16
+	VPBROADCASTD  344(R13)(R15*1), Z17
+	VPSUBD.BCST   half<>+0(SB), Z17, Z17
+	VPBROADCASTD  348(R13)(R15*1), Z18
+	VPSUBD.BCST   half<>+0(SB), Z18, Z18
+	VMOVDQU32     1920(R8)(R11*4), Z23
+	VPDPBUSD.BCST 544(R12)(R11*1), Z23, Z11
+	VPDPBUSD.BCST 548(R12)(R11*1), Z23, Z12
+	VPDPBUSD.BCST 552(R12)(R11*1), Z23, Z13
+	VPDPBUSD.BCST 556(R12)(R11*1), Z23, Z14
+	VPDPBUSD.BCST 544(R13)(R11*1), Z23, Z15
+	VPDPBUSD.BCST 548(R13)(R11*1), Z23, Z16
+	VPDPBUSD.BCST 552(R13)(R11*1), Z23, Z17
+	VPDPBUSD.BCST 556(R13)(R11*1), Z23, Z18
+	VMOVDQU32     1984(R8)(R11*4), Z23
+	VPDPBUSD.BCST 560(R12)(R11*1), Z23, Z11
+	VPDPBUSD.BCST 564(R12)(R11*1), Z23, Z12
+	VPDPBUSD.BCST 568(R12)(R11*1), Z23, Z13
+	VPDPBUSD.BCST 572(R12)(R11*1), Z23, Z14
+	VPDPBUSD.BCST 560(R13)(R11*1), Z23, Z15
+	VPDPBUSD.BCST 564(R13)(R11*1), Z23, Z16
+	VPDPBUSD.BCST 568(R13)(R11*1), Z23, Z17
+	VPDPBUSD.BCST 572(R13)(R11*1), Z23, Z18
+	VMOVDQU32     2048(R8)(R11*4), Z23
+	VPDPBUSD.BCST 576(R12)(R11*1), Z23, Z11
+	VPDPBUSD.BCST 580(R12)(R11*1), Z23, Z12
+	VPDPBUSD.BCST 584(R12)(R11*1), Z23, Z13
+	VPDPBUSD.BCST 588(R12)(R11*1), Z23, Z14
+	VPDPBUSD.BCST 576(R13)(R11*1), Z23, Z15
+	VPDPBUSD.BCST 580(R13)(R11*1), Z23, Z16
+	VPDPBUSD.BCST 584(R13)(R11*1), Z23, Z17
+	VPDPBUSD.BCST 588(R13)(R11*1), Z23, Z18
+	VMOVDQU32     2112(R8)(R11*4), Z23
+	VPDPBUSD.BCST 592(R12)(R11*1), Z23, Z11
+	VPDPBUSD.BCST 596(R12)(R11*1), Z23, Z12
+	VPDPBUSD.BCST 600(R12)(R11*1), Z23, Z13
+	VPDPBUSD.BCST 604(R12)(R11*1), Z23, Z14
+	VPDPBUSD.BCST 592(R13)(R11*1), Z23, Z15
+	VPDPBUSD.BCST 596(R13)(R11*1), Z23, Z16
+	VPDPBUSD.BCST 600(R13)(R11*1), Z23, Z17
+	VPDPBUSD.BCST 604(R13)(R11*1), Z23, Z18
+	VPSLLD        $0x10, (R8)(R15*4), Z23
+	VPSRAD        $0x10, Z23, Z23
+	VPMULLD       Z23, Z11, Z11
+	VPADDD        Z11, Z3, Z3
+	VPMULLD       Z23, Z12, Z12
+	VPADDD        Z12, Z4, Z4
+	VPMULLD       Z23, Z13, Z13
+	VPADDD        Z13, Z5, Z5
+	VPMULLD       Z23, Z14, Z14
+	VPADDD        Z14, Z6, Z6
+	VPMULLD       Z23, Z15, Z15
+	VPADDD        Z15, Z7, Z7
+	VPMULLD       Z23, Z16, Z16
+	VPADDD        Z16, Z8, Z8
+	VPMULLD       Z23, Z17, Z17
+	VPADDD        Z17, Z9, Z9
+	VPMULLD       Z23, Z18, Z18
+	VPADDD        Z18, Z10, Z10
+	ADDQ          $0x00000080, R11
+	CMPQ          R11, $0x00000400
+	JLT           again425
+	MOVQ          16(SP), R11
+
+quiet424:
+	VMOVUPS         1536(R8), Z11
+	VMULPS.BCST     (R12), Z11, Z12
+	VMOVUPS         (R10), Z13
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z12, Z13
+	VMOVUPS         Z13, (R10)
+	VMULPS.BCST     4(R12), Z11, Z3
+	VMOVUPS         64(R10), Z12
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z3, Z12
+	VMOVUPS         Z12, 64(R10)
+	VMULPS.BCST     8(R12), Z11, Z3
+	VMOVUPS         128(R10), Z4
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z3, Z4
+	VMOVUPS         Z4, 128(R10)
+	VMULPS.BCST     12(R12), Z11, Z3
+	VMOVUPS         192(R10), Z4
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z3, Z4
+	VMOVUPS         Z4, 192(R10)
+	VMULPS.BCST     (R13), Z11, Z3
+	VMOVUPS         256(R10), Z4
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z3, Z4
+	VMOVUPS         Z4, 256(R10)
+	VMULPS.BCST     4(R13), Z11, Z3
+	VMOVUPS         320(R10), Z4
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z3, Z4
+	VMOVUPS         Z4, 320(R10)
+	VMULPS.BCST     8(R13), Z11, Z3
+	VMOVUPS         384(R10), Z4
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z3, Z4
+	VMOVUPS         Z4, 384(R10)
+	VMULPS.BCST     12(R13), Z11, Z3
+	VMOVUPS         448(R10), Z4
+	VCVTDQ2PS       Z10, Z10
+	VFMADD231PS     Z10, Z3, Z4
+	VMOVUPS         Z4, 448(R10)
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPBROADCASTD    208(R14), Z7
+	VPBROADCASTD    212(R14), Z8
+	VPBROADCASTD    216(R14), Z9
+	VPBROADCASTD    220(R14), Z10
+	VMOVDQU32       1664(R8), Z11
+	VPDPBUSD.BCST   480(R14), Z11, Z7
+	VPDPBUSD.BCST   484(R14), Z11, Z8
+	VPDPBUSD.BCST   488(R14), Z11, Z9
+	VPDPBUSD.BCST   492(R14), Z11, Z10
+	VPUNPCKLDQ      Z20, Z19, Z11
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLDQ      Z22, Z21, Z12
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z12, Z11, Z19
+	VPUNPCKHQDQ     Z12, Z11, Z11
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	VMOVDQU32       1728(R8), Z12
+	VPDPBUSD.BCST   496(R14), Z12, Z7
+	VPDPBUSD.BCST   500(R14), Z12, Z8
+	VPDPBUSD.BCST   504(R14), Z12, Z9
+	VPDPBUSD.BCST   508(R14), Z12, Z10
+	VPANDD          Z19, Z0, Z12
+	VPSLLW          $0x02, 768(R10), Z13
+	VPANDD          Z1, Z13, Z13
+	VPORD           Z13, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 2432(R9)
+	PREFETCHT1      1664(R11)
+	PREFETCHT0      274(SI)(AX*2)
+	VMOVDQU32       1792(R8), Z12
+	VPDPBUSD.BCST   512(R14), Z12, Z7
+	VPDPBUSD.BCST   516(R14), Z12, Z8
+	VPDPBUSD.BCST   520(R14), Z12, Z9
+	VPDPBUSD.BCST   524(R14), Z12, Z10
+	VPANDD          Z11, Z0, Z12
+	VPSLLW          $0x02, 832(R10), Z13
+	VPANDD          Z1, Z13, Z13
+	VPORD           Z13, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 2496(R9)
+	VMOVDQU32       1856(R8), Z12
+	VPDPBUSD.BCST   528(R14), Z12, Z7
+	VPDPBUSD.BCST   532(R14), Z12, Z8
+	VPDPBUSD.BCST   536(R14), Z12, Z9
+	VPDPBUSD.BCST   540(R14), Z12, Z10
+	VPANDD          Z21, Z0, Z12
+	VPSLLW          $0x02, 896(R10), Z13
+	VPANDD          Z1, Z13, Z13
+	VPORD           Z13, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 2560(R9)
+	PREFETCHT1      1728(R11)
+	PREFETCHT0      274(SI)(CX*1)
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     336(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     340(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     344(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     348(R14), Z10, Z10
+	VMOVDQU32       1920(R8), Z12
+	VPDPBUSD.BCST   544(R14), Z12, Z7
+	VPDPBUSD.BCST   548(R14), Z12, Z8
+	VPDPBUSD.BCST   552(R14), Z12, Z9
+	VPDPBUSD.BCST   556(R14), Z12, Z10
+	VPANDD          Z22, Z0, Z12
+	VPSLLW          $0x02, 960(R10), Z13
+	VPANDD          Z1, Z13, Z13
+	VPORD           Z13, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 2624(R9)
+	VPSRLW          $0x04, Z19, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSRLW          $0x02, 768(R10), Z13
+	VPANDD          Z1, Z13, Z13
+	VPORD           Z13, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 3456(R9)
+	VMOVDQU32       1984(R8), Z12
+	VPDPBUSD.BCST   560(R14), Z12, Z7
+	VPDPBUSD.BCST   564(R14), Z12, Z8
+	VPDPBUSD.BCST   568(R14), Z12, Z9
+	VPDPBUSD.BCST   572(R14), Z12, Z10
+	VPSRLW          $0x04, Z11, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, 832(R10), Z12
+	VPANDD          Z1, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 3520(R9)
+	VMOVDQU32       2048(R8), Z11
+	VPDPBUSD.BCST   576(R14), Z11, Z7
+	VPDPBUSD.BCST   580(R14), Z11, Z8
+	VPDPBUSD.BCST   584(R14), Z11, Z9
+	VPDPBUSD.BCST   588(R14), Z11, Z10
+	VPSRLW          $0x04, Z21, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, 896(R10), Z12
+	VPANDD          Z1, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 3584(R9)
+	PREFETCHT1      1792(R11)
+	PREFETCHT0      274(DI)
+	VMOVDQU32       2112(R8), Z11
+	VPDPBUSD.BCST   592(R14), Z11, Z7
+	VPDPBUSD.BCST   596(R14), Z11, Z8
+	VPDPBUSD.BCST   600(R14), Z11, Z9
+	VPDPBUSD.BCST   604(R14), Z11, Z10
+	VPSRLW          $0x04, Z22, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, 960(R10), Z12
+	VPANDD          Z1, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 3648(R9)
+	VMOVDQU32       (R8), Z11
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z11, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z11, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z11, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z11, Z6
+	VPBROADCASTD    224(R14), Z7
+	VPBROADCASTD    228(R14), Z8
+	VPBROADCASTD    232(R14), Z9
+	VPBROADCASTD    236(R14), Z10
+	VMOVDQU32       2176(R8), Z11
+	VPDPBUSD.BCST   608(R14), Z11, Z7
+	VPDPBUSD.BCST   612(R14), Z11, Z8
+	VPDPBUSD.BCST   616(R14), Z11, Z9
+	VPDPBUSD.BCST   620(R14), Z11, Z10
+	VBROADCASTI32X4 160(DX), Z11
+	VINSERTI32X4    $0x01, 160(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 160(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 160(DI), Z11, Z11
+	PREFETCHT1      1856(R11)
+	PREFETCHT0      274(DI)(AX*1)
+	VMOVDQU32       2240(R8), Z12
+	VPDPBUSD.BCST   624(R14), Z12, Z7
+	VPDPBUSD.BCST   628(R14), Z12, Z8
+	VPDPBUSD.BCST   632(R14), Z12, Z9
+	VPDPBUSD.BCST   636(R14), Z12, Z10
+	VBROADCASTI32X4 160(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 160(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 160(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 160(DI)(AX*1), Z12, Z12
+	VMOVDQU32       2304(R8), Z13
+	VPDPBUSD.BCST   640(R14), Z13, Z7
+	VPDPBUSD.BCST   644(R14), Z13, Z8
+	VPDPBUSD.BCST   648(R14), Z13, Z9
+	VPDPBUSD.BCST   652(R14), Z13, Z10
+	VBROADCASTI32X4 160(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 160(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 160(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 160(DI)(AX*2), Z13, Z13
+	PREFETCHT1      1920(R11)
+	PREFETCHT0      274(DI)(AX*2)
+	VMOVDQU32       2368(R8), Z14
+	VPDPBUSD.BCST   656(R14), Z14, Z7
+	VPDPBUSD.BCST   660(R14), Z14, Z8
+	VPDPBUSD.BCST   664(R14), Z14, Z9
+	VPDPBUSD.BCST   668(R14), Z14, Z10
+	VBROADCASTI32X4 160(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 160(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 160(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 160(DI)(CX*1), Z14, Z14
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     352(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     356(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     360(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     364(R14), Z10, Z10
+	VMOVDQU32       2432(R8), Z15
+	VPDPBUSD.BCST   672(R14), Z15, Z7
+	VPDPBUSD.BCST   676(R14), Z15, Z8
+	VPDPBUSD.BCST   680(R14), Z15, Z9
+	VPDPBUSD.BCST   684(R14), Z15, Z10
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z11
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	VMOVDQU32       Z11, 768(R10)
+	VMOVDQU32       Z15, 832(R10)
+	VMOVDQU32       Z13, 896(R10)
+	VMOVDQU32       Z14, 960(R10)
+	VBROADCASTI32X4 64(DX), Z11
+	VINSERTI32X4    $0x01, 64(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 64(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 64(DI), Z11, Z11
+	VMOVDQU32       2496(R8), Z12
+	VPDPBUSD.BCST   688(R14), Z12, Z7
+	VPDPBUSD.BCST   692(R14), Z12, Z8
+	VPDPBUSD.BCST   696(R14), Z12, Z9
+	VPDPBUSD.BCST   700(R14), Z12, Z10
+	VBROADCASTI32X4 64(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 64(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 64(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 64(DI)(AX*1), Z12, Z12
+	PREFETCHT1      1984(R11)
+	PREFETCHT0      274(DI)(CX*1)
+	VMOVDQU32       2560(R8), Z13
+	VPDPBUSD.BCST   704(R14), Z13, Z7
+	VPDPBUSD.BCST   708(R14), Z13, Z8
+	VPDPBUSD.BCST   712(R14), Z13, Z9
+	VPDPBUSD.BCST   716(R14), Z13, Z10
+	VBROADCASTI32X4 64(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 64(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 64(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 64(DI)(AX*2), Z13, Z13
+	VMOVDQU32       2624(R8), Z14
+	VPDPBUSD.BCST   720(R14), Z14, Z7
+	VPDPBUSD.BCST   724(R14), Z14, Z8
+	VPDPBUSD.BCST   728(R14), Z14, Z9
+	VPDPBUSD.BCST   732(R14), Z14, Z10
+	VBROADCASTI32X4 64(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 64(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 64(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z14, Z14
+	PREFETCHT1      2048(R11)
+	PREFETCHT0      338(DX)
+	VMOVDQU32       64(R8), Z15
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z15, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z15, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z15, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z15, Z6
+	VPBROADCASTD    240(R14), Z7
+	VPBROADCASTD    244(R14), Z8
+	VPBROADCASTD    248(R14), Z9
+	VPBROADCASTD    252(R14), Z10
+	VMOVDQU32       2688(R8), Z15
+	VPDPBUSD.BCST   736(R14), Z15, Z7
+	VPDPBUSD.BCST   740(R14), Z15, Z8
+	VPDPBUSD.BCST   744(R14), Z15, Z9
+	VPDPBUSD.BCST   748(R14), Z15, Z10
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z11
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	VMOVDQU32       2752(R8), Z12
+	VPDPBUSD.BCST   752(R14), Z12, Z7
+	VPDPBUSD.BCST   756(R14), Z12, Z8
+	VPDPBUSD.BCST   760(R14), Z12, Z9
+	VPDPBUSD.BCST   764(R14), Z12, Z10
+	VPANDD          Z11, Z0, Z12
+	VPSLLW          $0x04, 768(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 3712(R9)
+	VMOVDQU32       2816(R8), Z12
+	VPDPBUSD.BCST   768(R14), Z12, Z7
+	VPDPBUSD.BCST   772(R14), Z12, Z8
+	VPDPBUSD.BCST   776(R14), Z12, Z9
+	VPDPBUSD.BCST   780(R14), Z12, Z10
+	VPANDD          Z15, Z0, Z12
+	VPSLLW          $0x04, 832(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 3776(R9)
+	PREFETCHT1      2112(R11)
+	PREFETCHT0      338(DX)(AX*1)
+	VMOVDQU32       2880(R8), Z12
+	VPDPBUSD.BCST   784(R14), Z12, Z7
+	VPDPBUSD.BCST   788(R14), Z12, Z8
+	VPDPBUSD.BCST   792(R14), Z12, Z9
+	VPDPBUSD.BCST   796(R14), Z12, Z10
+	VPANDD          Z13, Z0, Z12
+	VPSLLW          $0x04, 896(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 3840(R9)
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     368(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     372(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     376(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     380(R14), Z10, Z10
+	VMOVDQU32       2944(R8), Z12
+	VPDPBUSD.BCST   800(R14), Z12, Z7
+	VPDPBUSD.BCST   804(R14), Z12, Z8
+	VPDPBUSD.BCST   808(R14), Z12, Z9
+	VPDPBUSD.BCST   812(R14), Z12, Z10
+	VPANDD          Z14, Z0, Z12
+	VPSLLW          $0x04, 960(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 3904(R9)
+	PREFETCHT1      2176(R11)
+	PREFETCHT0      338(DX)(AX*2)
+	VMOVDQU32       3008(R8), Z12
+	VPDPBUSD.BCST   816(R14), Z12, Z7
+	VPDPBUSD.BCST   820(R14), Z12, Z8
+	VPDPBUSD.BCST   824(R14), Z12, Z9
+	VPDPBUSD.BCST   828(R14), Z12, Z10
+	VPSRLW          $0x04, Z11, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          768(R10), Z1, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 4736(R9)
+	VPSRLW          $0x04, Z15, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          832(R10), Z1, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 4800(R9)
+	VMOVDQU32       3072(R8), Z11
+	VPDPBUSD.BCST   832(R14), Z11, Z7
+	VPDPBUSD.BCST   836(R14), Z11, Z8
+	VPDPBUSD.BCST   840(R14), Z11, Z9
+	VPDPBUSD.BCST   844(R14), Z11, Z10
+	VPSRLW          $0x04, Z13, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          896(R10), Z1, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 4864(R9)
+	PREFETCHT1      2240(R11)
+	PREFETCHT0      338(DX)(CX*1)
+	VMOVDQU32       3136(R8), Z11
+	VPDPBUSD.BCST   848(R14), Z11, Z7
+	VPDPBUSD.BCST   852(R14), Z11, Z8
+	VPDPBUSD.BCST   856(R14), Z11, Z9
+	VPDPBUSD.BCST   860(R14), Z11, Z10
+	VPSRLW          $0x04, Z14, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          960(R10), Z1, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 4928(R9)
+	VMOVDQU32       128(R8), Z11
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z11, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z11, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z11, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z11, Z6
+	VPBROADCASTD    256(R14), Z7
+	VPBROADCASTD    260(R14), Z8
+	VPBROADCASTD    264(R14), Z9
+	VPBROADCASTD    268(R14), Z10
+	VMOVDQU32       3200(R8), Z11
+	VPDPBUSD.BCST   864(R14), Z11, Z7
+	VPDPBUSD.BCST   868(R14), Z11, Z8
+	VPDPBUSD.BCST   872(R14), Z11, Z9
+	VPDPBUSD.BCST   876(R14), Z11, Z10
+	VBROADCASTI32X4 96(DX), Z11
+	VINSERTI32X4    $0x01, 96(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 96(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 96(DI), Z11, Z11
+	VMOVDQU32       3264(R8), Z12
+	VPDPBUSD.BCST   880(R14), Z12, Z7
+	VPDPBUSD.BCST   884(R14), Z12, Z8
+	VPDPBUSD.BCST   888(R14), Z12, Z9
+	VPDPBUSD.BCST   892(R14), Z12, Z10
+	VBROADCASTI32X4 96(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 96(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 96(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 96(DI)(AX*1), Z12, Z12
+	PREFETCHT1      2304(R11)
+	PREFETCHT0      338(BX)
+	VMOVDQU32       3328(R8), Z13
+	VPDPBUSD.BCST   896(R14), Z13, Z7
+	VPDPBUSD.BCST   900(R14), Z13, Z8
+	VPDPBUSD.BCST   904(R14), Z13, Z9
+	VPDPBUSD.BCST   908(R14), Z13, Z10
+	VBROADCASTI32X4 96(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 96(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 96(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 96(DI)(AX*2), Z13, Z13
+	VMOVDQU32       3392(R8), Z14
+	VPDPBUSD.BCST   912(R14), Z14, Z7
+	VPDPBUSD.BCST   916(R14), Z14, Z8
+	VPDPBUSD.BCST   920(R14), Z14, Z9
+	VPDPBUSD.BCST   924(R14), Z14, Z10
+	VBROADCASTI32X4 96(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 96(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 96(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 96(DI)(CX*1), Z14, Z14
+	PREFETCHT1      2368(R11)
+	PREFETCHT0      338(BX)(AX*1)
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     384(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     388(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     392(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     396(R14), Z10, Z10
+	VMOVDQU32       3456(R8), Z15
+	VPDPBUSD.BCST   928(R14), Z15, Z7
+	VPDPBUSD.BCST   932(R14), Z15, Z8
+	VPDPBUSD.BCST   936(R14), Z15, Z9
+	VPDPBUSD.BCST   940(R14), Z15, Z10
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z11
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	VMOVDQU32       3520(R8), Z12
+	VPDPBUSD.BCST   944(R14), Z12, Z7
+	VPDPBUSD.BCST   948(R14), Z12, Z8
+	VPDPBUSD.BCST   952(R14), Z12, Z9
+	VPDPBUSD.BCST   956(R14), Z12, Z10
+	VPANDD          Z11, Z0, Z12
+	VPSLLW          $0x02, 768(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 4224(R9)
+	VPANDD          Z15, Z0, Z12
+	VPSLLW          $0x02, 832(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 4288(R9)
+	VMOVDQU32       3584(R8), Z12
+	VPDPBUSD.BCST   960(R14), Z12, Z7
+	VPDPBUSD.BCST   964(R14), Z12, Z8
+	VPDPBUSD.BCST   968(R14), Z12, Z9
+	VPDPBUSD.BCST   972(R14), Z12, Z10
+	VPANDD          Z13, Z0, Z12
+	VPSLLW          $0x02, 896(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 4352(R9)
+	PREFETCHT1      2432(R11)
+	PREFETCHT0      338(BX)(AX*2)
+	VMOVDQU32       3648(R8), Z12
+	VPDPBUSD.BCST   976(R14), Z12, Z7
+	VPDPBUSD.BCST   980(R14), Z12, Z8
+	VPDPBUSD.BCST   984(R14), Z12, Z9
+	VPDPBUSD.BCST   988(R14), Z12, Z10
+	VPANDD          Z14, Z0, Z12
+	VPSLLW          $0x02, 960(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 4416(R9)
+	VMOVDQU32       192(R8), Z12
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z12, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z12, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z12, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z12, Z6
+	VPBROADCASTD    272(R14), Z7
+	VPBROADCASTD    276(R14), Z8
+	VPBROADCASTD    280(R14), Z9
+	VPBROADCASTD    284(R14), Z10
+	VMOVDQU32       3712(R8), Z12
+	VPDPBUSD.BCST   992(R14), Z12, Z7
+	VPDPBUSD.BCST   996(R14), Z12, Z8
+	VPDPBUSD.BCST   1000(R14), Z12, Z9
+	VPDPBUSD.BCST   1004(R14), Z12, Z10
+	VPSRLW          $0x04, Z11, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, 768(R10), Z12
+	VPANDD          Z1, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 5248(R9)
+	PREFETCHT1      2496(R11)
+	PREFETCHT0      338(BX)(CX*1)
+	VMOVDQU32       3776(R8), Z11
+	VPDPBUSD.BCST   1008(R14), Z11, Z7
+	VPDPBUSD.BCST   1012(R14), Z11, Z8
+	VPDPBUSD.BCST   1016(R14), Z11, Z9
+	VPDPBUSD.BCST   1020(R14), Z11, Z10
+	VPSRLW          $0x04, Z15, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, 832(R10), Z12
+	VPANDD          Z1, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 5312(R9)
+	VMOVDQU32       3840(R8), Z11
+	VPDPBUSD.BCST   1024(R14), Z11, Z7
+	VPDPBUSD.BCST   1028(R14), Z11, Z8
+	VPDPBUSD.BCST   1032(R14), Z11, Z9
+	VPDPBUSD.BCST   1036(R14), Z11, Z10
+	VPSRLW          $0x04, Z13, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, 896(R10), Z12
+	VPANDD          Z1, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 5376(R9)
+	VMOVDQU32       3904(R8), Z11
+	VPDPBUSD.BCST   1040(R14), Z11, Z7
+	VPDPBUSD.BCST   1044(R14), Z11, Z8
+	VPDPBUSD.BCST   1048(R14), Z11, Z9
+	VPDPBUSD.BCST   1052(R14), Z11, Z10
+	VPSRLW          $0x04, Z14, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, 960(R10), Z12
+	VPANDD          Z1, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 5440(R9)
+	PREFETCHT1      2560(R11)
+	PREFETCHT0      338(SI)
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     400(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     404(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     408(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     412(R14), Z10, Z10
+	VMOVDQU32       3968(R8), Z11
+	VPDPBUSD.BCST   1056(R14), Z11, Z7
+	VPDPBUSD.BCST   1060(R14), Z11, Z8
+	VPDPBUSD.BCST   1064(R14), Z11, Z9
+	VPDPBUSD.BCST   1068(R14), Z11, Z10
+	VBROADCASTI32X4 176(DX), Z11
+	VINSERTI32X4    $0x01, 176(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 176(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 176(DI), Z11, Z11
+	VMOVDQU32       4032(R8), Z12
+	VPDPBUSD.BCST   1072(R14), Z12, Z7
+	VPDPBUSD.BCST   1076(R14), Z12, Z8
+	VPDPBUSD.BCST   1080(R14), Z12, Z9
+	VPDPBUSD.BCST   1084(R14), Z12, Z10
+	VBROADCASTI32X4 176(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 176(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 176(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 176(DI)(AX*1), Z12, Z12
+	PREFETCHT1      2624(R11)
+	PREFETCHT0      338(SI)(AX*1)
+	VMOVDQU32       4096(R8), Z13
+	VPDPBUSD.BCST   1088(R14), Z13, Z7
+	VPDPBUSD.BCST   1092(R14), Z13, Z8
+	VPDPBUSD.BCST   1096(R14), Z13, Z9
+	VPDPBUSD.BCST   1100(R14), Z13, Z10
+	VBROADCASTI32X4 176(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 176(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 176(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 176(DI)(AX*2), Z13, Z13
+	VBROADCASTI32X4 176(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 176(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 176(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 176(DI)(CX*1), Z14, Z14
+	VMOVDQU32       4160(R8), Z15
+	VPDPBUSD.BCST   1104(R14), Z15, Z7
+	VPDPBUSD.BCST   1108(R14), Z15, Z8
+	VPDPBUSD.BCST   1112(R14), Z15, Z9
+	VPDPBUSD.BCST   1116(R14), Z15, Z10
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z11
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	PREFETCHT1      2688(R11)
+	PREFETCHT0      338(SI)(AX*2)
+	VMOVDQU32       256(R8), Z12
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z12, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z12, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z12, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z12, Z6
+	VPBROADCASTD    288(R14), Z7
+	VPBROADCASTD    292(R14), Z8
+	VPBROADCASTD    296(R14), Z9
+	VPBROADCASTD    300(R14), Z10
+	VMOVDQU32       4224(R8), Z12
+	VPDPBUSD.BCST   1120(R14), Z12, Z7
+	VPDPBUSD.BCST   1124(R14), Z12, Z8
+	VPDPBUSD.BCST   1128(R14), Z12, Z9
+	VPDPBUSD.BCST   1132(R14), Z12, Z10
+	VMOVDQU32       Z11, 768(R10)
+	VMOVDQU32       Z15, 832(R10)
+	VMOVDQU32       Z13, 896(R10)
+	VMOVDQU32       Z14, 960(R10)
+	VBROADCASTI32X4 80(DX), Z11
+	VINSERTI32X4    $0x01, 80(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 80(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 80(DI), Z11, Z11
+	VMOVDQU32       4288(R8), Z12
+	VPDPBUSD.BCST   1136(R14), Z12, Z7
+	VPDPBUSD.BCST   1140(R14), Z12, Z8
+	VPDPBUSD.BCST   1144(R14), Z12, Z9
+	VPDPBUSD.BCST   1148(R14), Z12, Z10
+	VBROADCASTI32X4 80(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 80(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 80(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 80(DI)(AX*1), Z12, Z12
+	VMOVDQU32       4352(R8), Z13
+	VPDPBUSD.BCST   1152(R14), Z13, Z7
+	VPDPBUSD.BCST   1156(R14), Z13, Z8
+	VPDPBUSD.BCST   1160(R14), Z13, Z9
+	VPDPBUSD.BCST   1164(R14), Z13, Z10
+	VBROADCASTI32X4 80(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 80(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 80(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 80(DI)(AX*2), Z13, Z13
+	PREFETCHT1      2752(R11)
+	PREFETCHT0      338(SI)(CX*1)
+	VMOVDQU32       4416(R8), Z14
+	VPDPBUSD.BCST   1168(R14), Z14, Z7
+	VPDPBUSD.BCST   1172(R14), Z14, Z8
+	VPDPBUSD.BCST   1176(R14), Z14, Z9
+	VPDPBUSD.BCST   1180(R14), Z14, Z10
+	VBROADCASTI32X4 80(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 80(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 80(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 80(DI)(CX*1), Z14, Z14
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     416(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     420(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     424(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     428(R14), Z10, Z10
+	VMOVDQU32       4480(R8), Z15
+	VPDPBUSD.BCST   1184(R14), Z15, Z7
+	VPDPBUSD.BCST   1188(R14), Z15, Z8
+	VPDPBUSD.BCST   1192(R14), Z15, Z9
+	VPDPBUSD.BCST   1196(R14), Z15, Z10
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z11
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	PREFETCHT1      2816(R11)
+	PREFETCHT0      338(DI)
+	VMOVDQU32       4544(R8), Z12
+	VPDPBUSD.BCST   1200(R14), Z12, Z7
+	VPDPBUSD.BCST   1204(R14), Z12, Z8
+	VPDPBUSD.BCST   1208(R14), Z12, Z9
+	VPDPBUSD.BCST   1212(R14), Z12, Z10
+	VPANDD          Z11, Z0, Z12
+	VPSLLW          $0x04, 768(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 3968(R9)
+	VMOVDQU32       4608(R8), Z12
+	VPDPBUSD.BCST   1216(R14), Z12, Z7
+	VPDPBUSD.BCST   1220(R14), Z12, Z8
+	VPDPBUSD.BCST   1224(R14), Z12, Z9
+	VPDPBUSD.BCST   1228(R14), Z12, Z10
+	VPANDD          Z15, Z0, Z12
+	VPSLLW          $0x04, 832(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 4032(R9)
+	VPANDD          Z13, Z0, Z12
+	VPSLLW          $0x04, 896(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 4096(R9)
+	VMOVDQU32       4672(R8), Z12
+	VPDPBUSD.BCST   1232(R14), Z12, Z7
+	VPDPBUSD.BCST   1236(R14), Z12, Z8
+	VPDPBUSD.BCST   1240(R14), Z12, Z9
+	VPDPBUSD.BCST   1244(R14), Z12, Z10
+	VPANDD          Z14, Z0, Z12
+	VPSLLW          $0x04, 960(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 4160(R9)
+	PREFETCHT1      2880(R11)
+	PREFETCHT0      338(DI)(AX*1)
+	VMOVDQU32       320(R8), Z12
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z12, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z12, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z12, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z12, Z6
+	VPBROADCASTD    304(R14), Z7
+	VPBROADCASTD    308(R14), Z8
+	VPBROADCASTD    312(R14), Z9
+	VPBROADCASTD    316(R14), Z10
+	VMOVDQU32       4736(R8), Z12
+	VPDPBUSD.BCST   1248(R14), Z12, Z7
+	VPDPBUSD.BCST   1252(R14), Z12, Z8
+	VPDPBUSD.BCST   1256(R14), Z12, Z9
+	VPDPBUSD.BCST   1260(R14), Z12, Z10
+	VPSRLW          $0x04, Z11, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          768(R10), Z1, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 4992(R9)
+	VMOVDQU32       4800(R8), Z11
+	VPDPBUSD.BCST   1264(R14), Z11, Z7
+	VPDPBUSD.BCST   1268(R14), Z11, Z8
+	VPDPBUSD.BCST   1272(R14), Z11, Z9
+	VPDPBUSD.BCST   1276(R14), Z11, Z10
+	VPSRLW          $0x04, Z15, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          832(R10), Z1, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 5056(R9)
+	PREFETCHT1      2944(R11)
+	PREFETCHT0      338(DI)(AX*2)
+	VMOVDQU32       4864(R8), Z11
+	VPDPBUSD.BCST   1280(R14), Z11, Z7
+	VPDPBUSD.BCST   1284(R14), Z11, Z8
+	VPDPBUSD.BCST   1288(R14), Z11, Z9
+	VPDPBUSD.BCST   1292(R14), Z11, Z10
+	VPSRLW          $0x04, Z13, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          896(R10), Z1, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 5120(R9)
+	VMOVDQU32       4928(R8), Z11
+	VPDPBUSD.BCST   1296(R14), Z11, Z7
+	VPDPBUSD.BCST   1300(R14), Z11, Z8
+	VPDPBUSD.BCST   1304(R14), Z11, Z9
+	VPDPBUSD.BCST   1308(R14), Z11, Z10
+	VPSRLW          $0x04, Z14, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          960(R10), Z1, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 5184(R9)
+	PREFETCHT1      3008(R11)
+	PREFETCHT0      338(DI)(CX*1)
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     432(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     436(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     440(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     444(R14), Z10, Z10
+	VMOVDQU32       4992(R8), Z11
+	VPDPBUSD.BCST   1312(R14), Z11, Z7
+	VPDPBUSD.BCST   1316(R14), Z11, Z8
+	VPDPBUSD.BCST   1320(R14), Z11, Z9
+	VPDPBUSD.BCST   1324(R14), Z11, Z10
+	VBROADCASTI32X4 112(DX), Z11
+	VINSERTI32X4    $0x01, 112(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 112(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 112(DI), Z11, Z11
+	VMOVDQU32       5056(R8), Z12
+	VPDPBUSD.BCST   1328(R14), Z12, Z7
+	VPDPBUSD.BCST   1332(R14), Z12, Z8
+	VPDPBUSD.BCST   1336(R14), Z12, Z9
+	VPDPBUSD.BCST   1340(R14), Z12, Z10
+	VBROADCASTI32X4 112(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 112(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 112(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 112(DI)(AX*1), Z12, Z12
+	VMOVDQU32       5120(R8), Z13
+	VPDPBUSD.BCST   1344(R14), Z13, Z7
+	VPDPBUSD.BCST   1348(R14), Z13, Z8
+	VPDPBUSD.BCST   1352(R14), Z13, Z9
+	VPDPBUSD.BCST   1356(R14), Z13, Z10
+	VBROADCASTI32X4 112(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 112(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 112(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 112(DI)(AX*2), Z13, Z13
+	PREFETCHT1      3072(R11)
+	PREFETCHT0      402(DX)
+	VMOVDQU32       5184(R8), Z14
+	VPDPBUSD.BCST   1360(R14), Z14, Z7
+	VPDPBUSD.BCST   1364(R14), Z14, Z8
+	VPDPBUSD.BCST   1368(R14), Z14, Z9
+	VPDPBUSD.BCST   1372(R14), Z14, Z10
+	VBROADCASTI32X4 112(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z14, Z14
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z11
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	VMOVDQU32       384(R8), Z12
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z12, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z12, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z12, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z12, Z6
+	VPBROADCASTD    320(R14), Z7
+	VPBROADCASTD    324(R14), Z8
+	VPBROADCASTD    328(R14), Z9
+	VPBROADCASTD    332(R14), Z10
+	VMOVDQU32       5248(R8), Z12
+	VPDPBUSD.BCST   1376(R14), Z12, Z7
+	VPDPBUSD.BCST   1380(R14), Z12, Z8
+	VPDPBUSD.BCST   1384(R14), Z12, Z9
+	VPDPBUSD.BCST   1388(R14), Z12, Z10
+	VPANDD          Z11, Z0, Z12
+	VPSLLW          $0x02, 768(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 4480(R9)
+	PREFETCHT1      3136(R11)
+	PREFETCHT0      402(DX)(AX*1)
+	VMOVDQU32       5312(R8), Z12
+	VPDPBUSD.BCST   1392(R14), Z12, Z7
+	VPDPBUSD.BCST   1396(R14), Z12, Z8
+	VPDPBUSD.BCST   1400(R14), Z12, Z9
+	VPDPBUSD.BCST   1404(R14), Z12, Z10
+	VPANDD          Z15, Z0, Z12
+	VPSLLW          $0x02, 832(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 4544(R9)
+	VMOVDQU32       5376(R8), Z12
+	VPDPBUSD.BCST   1408(R14), Z12, Z7
+	VPDPBUSD.BCST   1412(R14), Z12, Z8
+	VPDPBUSD.BCST   1416(R14), Z12, Z9
+	VPDPBUSD.BCST   1420(R14), Z12, Z10
+	VPANDD          Z13, Z0, Z12
+	VPSLLW          $0x02, 896(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 4608(R9)
+	VMOVDQU32       5440(R8), Z12
+	VPDPBUSD.BCST   1424(R14), Z12, Z7
+	VPDPBUSD.BCST   1428(R14), Z12, Z8
+	VPDPBUSD.BCST   1432(R14), Z12, Z9
+	VPDPBUSD.BCST   1436(R14), Z12, Z10
+	VPANDD          Z14, Z0, Z12
+	VPSLLW          $0x02, 960(R10), Z16
+	VPANDD          Z1, Z16, Z16
+	VPORD           Z16, Z12, Z12
+	VPADDB          Z2, Z12, Z12
+	VMOVDQU32       Z12, 4672(R9)
+	PREFETCHT1      3200(R11)
+	PREFETCHT0      402(DX)(AX*2)
+	VPSLLD          $0x10, Z7, Z7
+	VPADDD.BCST     448(R14), Z7, Z7
+	VPSLLD          $0x10, Z8, Z8
+	VPADDD.BCST     452(R14), Z8, Z8
+	VPSLLD          $0x10, Z9, Z9
+	VPADDD.BCST     456(R14), Z9, Z9
+	VPSLLD          $0x10, Z10, Z10
+	VPADDD.BCST     460(R14), Z10, Z10
+	VMOVDQU32       5504(R8), Z12
+	VPDPBUSD.BCST   1440(R14), Z12, Z7
+	VPDPBUSD.BCST   1444(R14), Z12, Z8
+	VPDPBUSD.BCST   1448(R14), Z12, Z9
+	VPDPBUSD.BCST   1452(R14), Z12, Z10
+	VPSRLW          $0x04, Z11, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, 768(R10), Z12
+	VPANDD          Z1, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 5504(R9)
+	VMOVDQU32       5568(R8), Z11
+	VPDPBUSD.BCST   1456(R14), Z11, Z7
+	VPDPBUSD.BCST   1460(R14), Z11, Z8
+	VPDPBUSD.BCST   1464(R14), Z11, Z9
+	VPDPBUSD.BCST   1468(R14), Z11, Z10
+	VPSRLW          $0x04, Z15, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, 832(R10), Z12
+	VPANDD          Z1, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 5568(R9)
+	PREFETCHT1      3264(R11)
+	PREFETCHT0      402(DX)(CX*1)
+	VMOVDQU32       5632(R8), Z11
+	VPDPBUSD.BCST   1472(R14), Z11, Z7
+	VPDPBUSD.BCST   1476(R14), Z11, Z8
+	VPDPBUSD.BCST   1480(R14), Z11, Z9
+	VPDPBUSD.BCST   1484(R14), Z11, Z10
+	VPSRLW          $0x04, Z13, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, 896(R10), Z12
+	VPANDD          Z1, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 5632(R9)
+	VMOVDQU32       5696(R8), Z11
+	VPDPBUSD.BCST   1488(R14), Z11, Z7
+	VPDPBUSD.BCST   1492(R14), Z11, Z8
+	VPDPBUSD.BCST   1496(R14), Z11, Z9
+	VPDPBUSD.BCST   1500(R14), Z11, Z10
+	VPSRLW          $0x04, Z14, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x02, 960(R10), Z12
+	VPANDD          Z1, Z12, Z12
+	VPORD           Z12, Z11, Z11
+	VPADDB          Z2, Z11, Z11
+	VMOVDQU32       Z11, 5696(R9)
+	PREFETCHT1      3328(R11)
+	PREFETCHT0      402(BX)
+	VMOVDQU32       448(R8), Z11
+	VPXORD.BCST     half<>+0(SB), Z7, Z7
+	VPDPWSSD        Z7, Z11, Z3
+	VPXORD.BCST     half<>+0(SB), Z8, Z8
+	VPDPWSSD        Z8, Z11, Z4
+	VPXORD.BCST     half<>+0(SB), Z9, Z9
+	VPDPWSSD        Z9, Z11, Z5
+	VPXORD.BCST     half<>+0(SB), Z10, Z10
+	VPDPWSSD        Z10, Z11, Z6
+	VBROADCASTI32X4 464(R14), Y7
+	VPTESTMD.BCST   mark1<>+0(SB), Y7, K1
+	KMOVW           K1, R15
+	TESTB           R15, 9(SP)
+	JEQ             quiet426
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	MOVQ            R11, 16(SP)
+	XORQ            R11, R11
+
+again427:
+	MOVQ          R11, R15
+	SHRQ          $0x03, R15
+	VPBROADCASTD  208(R14)(R15*1), Z7
+	VPBROADCASTD  212(R14)(R15*1), Z8
+	VPBROADCASTD  216(R14)(R15*1), Z9
+	VPBROADCASTD  220(R14)(R15*1), Z10
+	VMOVDQU32     1664(R8)(R11*4), Z11
+	VPDPBUSD.BCST 480(R14)(R11*1), Z11, Z7
+	VPDPBUSD.BCST 484(R14)(R11*1), Z11, Z8
+	VPDPBUSD.BCST 488(R14)(R11*1), Z11, Z9
+	VPDPBUSD.BCST 492(R14)(R11*1), Z11, Z10
+	VMOVDQU32     1728(R8)(R11*4), Z11
+	VPDPBUSD.BCST 496(R14)(R11*1), Z11, Z7
+	VPDPBUSD.BCST 500(R14)(R11*1), Z11, Z8
+	VPDPBUSD.BCST 504(R14)(R11*1), Z11, Z9
+	VPDPBUSD.BCST 508(R14)(R11*1), Z11, Z10
+	VMOVDQU32     1792(R8)(R11*4), Z11
+	VPDPBUSD.BCST 512(R14)(R11*1), Z11, Z7
+	VPDPBUSD.BCST 516(R14)(R11*1), Z11, Z8
+	VPDPBUSD.BCST 520(R14)(R11*1), Z11, Z9
+	VPDPBUSD.BCST 524(R14)(R11*1), Z11, Z10
+	VMOVDQU32     1856(R8)(R11*4), Z11
+	VPDPBUSD.BCST 528(R14)(R11*1), Z11, Z7
+	VPDPBUSD.BCST 532(R14)(R11*1), Z11, Z8
+	VPDPBUSD.BCST 536(R14)(R11*1), Z11, Z9
+	VPDPBUSD.BCST 540(R14)(R11*1), Z11, Z10
+	VPSRAD        $0x10, (R8)(R15*4), Z11
+	VPMULLD       Z11, Z7, Z7
+	VPADDD        Z7, Z3, Z3
+	VPMULLD       Z11, Z8, Z8
+	VPADDD        Z8, Z4, Z4
+	VPMULLD       Z11, Z9, Z9
+	VPADDD        Z9, Z5, Z5
+	VPMULLD       Z11, Z10, Z10
+	VPADDD        Z10, Z6, Z6
+	VPBROADCASTD  336(R14)(R15*1), Z7
+	VPSUBD.BCST   half<>+0(SB), Z7, Z7
+	VPBROADCASTD  340(R14)(R15*1), Z8
+	VPSUBD.BCST   half<>+0(SB), Z8, Z8
+	VPBROADCASTD  344(R14)(R15*1), Z9
+	VPSUBD.BCST   half<>+0(SB), Z9, Z9
+	VPBROADCASTD  348(R14)(R15*1), Z10
+	VPSUBD.BCST   half<>+0(SB), Z10, Z10
+	VMOVDQU32     1920(R8)(R11*4), Z11
+	VPDPBUSD.BCST 544(R14)(R11*1), Z11, Z7
+	VPDPBUSD.BCST 548(R14)(R11*1), Z11, Z8
+	VPDPBUSD.BCST 552(R14)(R11*1), Z11, Z9
+	VPDPBUSD.BCST 556(R14)(R11*1), Z11, Z10
+	VMOVDQU32     1984(R8)(R11*4), Z11
+	VPDPBUSD.BCST 560(R14)(R11*1), Z11, Z7
+	VPDPBUSD.BCST 564(R14)(R11*1), Z11, Z8
+	VPDPBUSD.BCST 568(R14)(R11*1), Z11, Z9
+	VPDPBUSD.BCST 572(R14)(R11*1), Z11, Z10
+	VMOVDQU32     2048(R8)(R11*4), Z11
+	VPDPBUSD.BCST 576(R14)(R11*1), Z11, Z7
+	VPDPBUSD.BCST 580(R14)(R11*1), Z11, Z8
+	VPDPBUSD.BCST 584(R14)(R11*1), Z11, Z9
+	VPDPBUSD.BCST 588(R14)(R11*1), Z11, Z10
+	VMOVDQU32     2112(R8)(R11*4), Z11
+	VPDPBUSD.BCST 592(R14)(R11*1), Z11, Z7
+	VPDPBUSD.BCST 596(R14)(R11*1), Z11, Z8
+	VPDPBUSD.BCST 600(R14)(R11*1), Z11, Z9
+	VPDPBUSD.BCST 604(R14)(R11*1), Z11, Z10
+	VPSLLD        $0x10, (R8)(R15*4), Z11
+	VPSRAD        $0x10, Z11, Z11
+	VPMULLD       Z11, Z7, Z7
+	VPADDD        Z7, Z3, Z3
+	VPMULLD       Z11, Z8, Z8
+	VPADDD        Z8, Z4, Z4
+	VPMULLD       Z11, Z9, Z9
+	VPADDD        Z9, Z5, Z5
+	VPMULLD       Z11, Z10, Z10
+	VPADDD        Z10, Z6, Z6
+	ADDQ          $0x00000080, R11
+	CMPQ          R11, $0x00000400
+	JLT           again427
+	MOVQ          16(SP), R11
+
+quiet426:
+	VMOVUPS     1536(R8), Z7
+	VMULPS.BCST (R14), Z7, Z8
+	VMOVUPS     512(R10), Z9
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z8, Z9
+	VMOVUPS     Z9, 512(R10)
+	VMULPS.BCST 4(R14), Z7, Z3
+	VMOVUPS     576(R10), Z8
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z3, Z8
+	VMOVUPS     Z8, 576(R10)
+	VMULPS.BCST 8(R14), Z7, Z3
+	VMOVUPS     640(R10), Z4
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z3, Z4
+	VMOVUPS     Z4, 640(R10)
+	VMULPS.BCST 12(R14), Z7, Z3
+	VMOVUPS     704(R10), Z4
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z3, Z4
+	VMOVUPS     Z4, 704(R10)
+	ADDQ        $0x000005e0, R12
+	ADDQ        $0x000005e0, R13
+	ADDQ        $0x000005e0, R14
+	ADDQ        $0x00000d20, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block421
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored423
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored423
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored423
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored423
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored423
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored423
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored423
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x08
+	JLE         stored423
+	ADDQ        R13, R12
+	VMOVUPS     512(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x09
+	JLE         stored423
+	ADDQ        R13, R12
+	VMOVUPS     576(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0a
+	JLE         stored423
+	ADDQ        R13, R12
+	VMOVUPS     640(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0b
+	JLE         stored423
+	ADDQ        R13, R12
+	VMOVUPS     704(R10), Z3
+	VMOVUPS     Z3, (R12)
+	ADDQ        R13, R12
+
+stored423:
+	SUBQ $0x00000001, groups+24(FP)
+	JNZ  group420
 	VZEROUPPER
 	RET
 
@@ -63043,7 +81728,7 @@ TEXT ·fewQ6_Kx16(SB), $13184-64
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group368:
+group428:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -63071,16 +81756,16 @@ group368:
 	VMOVUPS Z3, 896(R10)
 	VMOVUPS Z3, 960(R10)
 
-block369:
+block429:
 	MOVQ $0x000000d2, BP
 	CMPQ (SP), $0x01
-	JNE  within370
+	JNE  within430
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within370
+	JE   within430
 	LEAQ 210(CX)(CX*4), BP
 
-within370:
+within430:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -64416,7 +83101,7 @@ within370:
 	VPTESTMD.BCST   mark1<>+0(SB), Y11, K1
 	KMOVW           K1, BP
 	TESTB           BP, 8(SP)
-	JEQ             quiet372
+	JEQ             quiet432
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -64428,7 +83113,7 @@ within370:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again373:
+again433:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPBROADCASTD  208(R12)(BP*1), Z11
@@ -64564,10 +83249,10 @@ again373:
 	VPADDD        Z18, Z10, Z10
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again373
+	JLT           again433
 	MOVQ          16(SP), R11
 
-quiet372:
+quiet432:
 	VMOVUPS         1536(R8), Z11
 	VMULPS.BCST     (R12), Z11, Z12
 	VMOVUPS         (R10), Z13
@@ -65992,7 +84677,7 @@ quiet372:
 	VPTESTMD.BCST   mark1<>+0(SB), Y11, K1
 	KMOVW           K1, BP
 	TESTB           BP, 9(SP)
-	JEQ             quiet374
+	JEQ             quiet434
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -66004,7 +84689,7 @@ quiet372:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again375:
+again435:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPBROADCASTD  208(R14)(BP*1), Z11
@@ -66140,10 +84825,10 @@ again375:
 	VPADDD        Z18, Z10, Z10
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again375
+	JLT           again435
 	MOVQ          16(SP), R11
 
-quiet374:
+quiet434:
 	VMOVUPS     1536(R8), Z11
 	VMULPS.BCST (R14), Z11, Z12
 	VMOVUPS     512(R10), Z13
@@ -66191,7 +84876,7 @@ quiet374:
 	ADDQ        $0x000005e0, R15
 	ADDQ        $0x00000d20, R11
 	SUBQ        $0x00000001, (SP)
-	JNZ         block369
+	JNZ         block429
 	MOVQ        dst+0(FP), R12
 	MOVQ        dstStride+8(FP), R13
 	LEAQ        64(R12), R14
@@ -66199,85 +84884,85 @@ quiet374:
 	VMOVUPS     (R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x01
-	JLE         stored371
+	JLE         stored431
 	ADDQ        R13, R12
 	VMOVUPS     64(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x02
-	JLE         stored371
+	JLE         stored431
 	ADDQ        R13, R12
 	VMOVUPS     128(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x03
-	JLE         stored371
+	JLE         stored431
 	ADDQ        R13, R12
 	VMOVUPS     192(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x04
-	JLE         stored371
+	JLE         stored431
 	ADDQ        R13, R12
 	VMOVUPS     256(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x05
-	JLE         stored371
+	JLE         stored431
 	ADDQ        R13, R12
 	VMOVUPS     320(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x06
-	JLE         stored371
+	JLE         stored431
 	ADDQ        R13, R12
 	VMOVUPS     384(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x07
-	JLE         stored371
+	JLE         stored431
 	ADDQ        R13, R12
 	VMOVUPS     448(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x08
-	JLE         stored371
+	JLE         stored431
 	ADDQ        R13, R12
 	VMOVUPS     512(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x09
-	JLE         stored371
+	JLE         stored431
 	ADDQ        R13, R12
 	VMOVUPS     576(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x0a
-	JLE         stored371
+	JLE         stored431
 	ADDQ        R13, R12
 	VMOVUPS     640(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x0b
-	JLE         stored371
+	JLE         stored431
 	ADDQ        R13, R12
 	VMOVUPS     704(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x0c
-	JLE         stored371
+	JLE         stored431
 	ADDQ        R13, R12
 	VMOVUPS     768(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x0d
-	JLE         stored371
+	JLE         stored431
 	ADDQ        R13, R12
 	VMOVUPS     832(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x0e
-	JLE         stored371
+	JLE         stored431
 	ADDQ        R13, R12
 	VMOVUPS     896(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x0f
-	JLE         stored371
+	JLE         stored431
 	ADDQ        R13, R12
 	VMOVUPS     960(R10), Z3
 	VMOVUPS     Z3, (R12)
 	ADDQ        R13, R12
 
-stored371:
+stored431:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group368
+	JNZ  group428
 	VZEROUPPER
 	RET
 
@@ -66858,7 +85543,7 @@ TEXT ·fewIQ4_XS(SB), $12416-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group376:
+group436:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -66868,16 +85553,16 @@ group376:
 	VMOVUPS Z2, 128(R10)
 	VMOVUPS Z2, 192(R10)
 
-block377:
+block437:
 	MOVQ $0x00000088, R13
 	CMPQ (SP), $0x01
-	JNE  within378
+	JNE  within438
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within378
+	JE   within438
 	LEAQ 136(CX)(CX*4), R13
 
-within378:
+within438:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -68000,7 +86685,7 @@ within378:
 	ADDQ            $0x000005e0, R12
 	ADDQ            $0x00000880, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block377
+	JNZ             block437
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -68008,25 +86693,25 @@ within378:
 	VMOVUPS         (R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored379
+	JLE             stored439
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored379
+	JLE             stored439
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored379
+	JLE             stored439
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z2
 	VMOVUPS         Z2, (R12)
 	ADDQ            R13, R12
 
-stored379:
+stored439:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group376
+	JNZ  group436
 	VZEROUPPER
 	RET
 
@@ -68607,7 +87292,7 @@ TEXT ·fewIQ4_XSx8(SB), $12672-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group380:
+group440:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -68623,16 +87308,16 @@ group380:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block381:
+block441:
 	MOVQ $0x00000088, R14
 	CMPQ (SP), $0x01
-	JNE  within382
+	JNE  within442
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within382
+	JE   within442
 	LEAQ 136(CX)(CX*4), R14
 
-within382:
+within442:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -70164,7 +88849,7 @@ within382:
 	ADDQ            $0x000005e0, R13
 	ADDQ            $0x00000880, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block381
+	JNZ             block441
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -70172,45 +88857,2745 @@ within382:
 	VMOVUPS         (R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored383
+	JLE             stored443
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored383
+	JLE             stored443
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored383
+	JLE             stored443
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x04
-	JLE             stored383
+	JLE             stored443
 	ADDQ            R13, R12
 	VMOVUPS         256(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x05
-	JLE             stored383
+	JLE             stored443
 	ADDQ            R13, R12
 	VMOVUPS         320(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x06
-	JLE             stored383
+	JLE             stored443
 	ADDQ            R13, R12
 	VMOVUPS         384(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x07
-	JLE             stored383
+	JLE             stored443
 	ADDQ            R13, R12
 	VMOVUPS         448(R10), Z2
 	VMOVUPS         Z2, (R12)
 	ADDQ            R13, R12
 
-stored383:
+stored443:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group380
+	JNZ  group440
+	VZEROUPPER
+	RET
+
+// func fewIQ4_XSx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·fewIQ4_XSx12(SB), $12928-64
+	MOVQ            w+16(FP), DX
+	MOVQ            blocks+32(FP), AX
+	IMUL3Q          $0x00000088, AX, AX
+	LEAQ            (AX)(AX*2), CX
+	LEAQ            127(SP), R9
+	ANDQ            $-64, R9
+	LEAQ            5760(R9), R8
+	LEAQ            11520(R9), R10
+	LEAQ            (DX)(AX*4), BX
+	LEAQ            (BX)(AX*4), SI
+	LEAQ            (SI)(AX*4), DI
+	MOVQ            AX, R11
+	SHLQ            $0x04, R11
+	ADDQ            DX, R11
+	VPBROADCASTD    nibbles<>+0(SB), Z0
+	VMOVDQU32       codes1<>+0(SB), Z1
+	VBROADCASTI32X4 (DX), Z2
+	VINSERTI32X4    $0x01, (BX), Z2, Z2
+	VINSERTI32X4    $0x02, (SI), Z2, Z2
+	VINSERTI32X4    $0x03, (DI), Z2, Z2
+	VBROADCASTI32X4 (DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 (DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 (DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPBROADCASTD    evennibbles<>+0(SB), Z3
+	VPBROADCASTD    oddnibbles<>+0(SB), Z4
+	VPSHUFB         order1_1_2_2<>+0(SB), Z6, Z5
+	VPSRLW          $0x04, Z5, Z7
+	VPANDD          Z4, Z7, Z7
+	VPANDD          Z3, Z5, Z5
+	VPORD           Z5, Z7, Z7
+	VPSHUFB         order3_3_3_3<>+0(SB), Z2, Z5
+	VPBROADCASTD    high0<>+0(SB), Z8
+	VPSLLW          $0x04, Z5, Z9
+	VPANDD          Z8, Z9, Z9
+	VPORD           Z9, Z7, Z7
+	VPBROADCASTD    high1<>+0(SB), Z8
+	VPSLLW          $0x02, Z5, Z9
+	VPANDD          Z8, Z9, Z9
+	VPORD           Z9, Z7, Z7
+	VPBROADCASTD    high2<>+0(SB), Z8
+	VPANDD          Z5, Z8, Z8
+	VPORD           Z8, Z7, Z7
+	VPBROADCASTD    high3<>+0(SB), Z8
+	VPSRLW          $0x02, Z5, Z5
+	VPANDD          Z8, Z5, Z5
+	VPORD           Z5, Z7, Z7
+	VPSHUFB         order3_3_4_4<>+0(SB), Z6, Z5
+	VPSRLW          $0x04, Z5, Z6
+	VPANDD          Z4, Z6, Z6
+	VPANDD          Z3, Z5, Z5
+	VPORD           Z5, Z6, Z6
+	VPSHUFB         order4_4_4_4<>+0(SB), Z2, Z3
+	VPBROADCASTD    high0<>+0(SB), Z4
+	VPSLLW          $0x04, Z3, Z5
+	VPANDD          Z4, Z5, Z5
+	VPORD           Z5, Z6, Z6
+	VPBROADCASTD    high1<>+0(SB), Z4
+	VPSLLW          $0x02, Z3, Z5
+	VPANDD          Z4, Z5, Z5
+	VPORD           Z5, Z6, Z6
+	VPBROADCASTD    high2<>+0(SB), Z4
+	VPANDD          Z3, Z4, Z4
+	VPORD           Z4, Z6, Z6
+	VPBROADCASTD    high3<>+0(SB), Z4
+	VPSRLW          $0x02, Z3, Z3
+	VPANDD          Z4, Z3, Z3
+	VPORD           Z3, Z6, Z6
+	VPBROADCASTD    bytes224<>+0(SB), Z3
+	VPADDB          Z3, Z7, Z7
+	VPADDB          Z3, Z6, Z6
+	VPMOVDW         Z2, Y3
+	VCVTPH2PS       Y3, Z3
+	VPSRLD          $0x10, Z2, Z2
+	VPMOVDW         Z2, Y2
+	VCVTPH2PS       Y2, Z2
+	VMOVUPS         Z3, 1536(R9)
+	VPSHUFB         order0_0_0_1<>+0(SB), Z7, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VMOVDQU32       Z2, (R9)
+	VPSHUFB         order0_0_0_2<>+0(SB), Z7, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VMOVDQU32       Z2, 128(R9)
+	VPSHUFB         order0_0_0_3<>+0(SB), Z7, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VMOVDQU32       Z2, 256(R9)
+	VPSHUFB         order0_0_0_4<>+0(SB), Z7, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VMOVDQU32       Z2, 384(R9)
+	VPSHUFB         order0_0_0_1<>+0(SB), Z6, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VMOVDQU32       Z2, 512(R9)
+	VPSHUFB         order0_0_0_2<>+0(SB), Z6, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VMOVDQU32       Z2, 640(R9)
+	VPSHUFB         order0_0_0_3<>+0(SB), Z6, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VMOVDQU32       Z2, 768(R9)
+	VPSHUFB         order0_0_0_4<>+0(SB), Z6, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VMOVDQU32       Z2, 896(R9)
+	VPSHUFB         order0_1_0_1<>+0(SB), Z7, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, 1024(R9)
+	VPSHUFB         order0_2_0_2<>+0(SB), Z7, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, 1088(R9)
+	VPSHUFB         order0_3_0_3<>+0(SB), Z7, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, 1152(R9)
+	VPSHUFB         order0_4_0_4<>+0(SB), Z7, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, 1216(R9)
+	VPSHUFB         order0_1_0_1<>+0(SB), Z6, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, 1280(R9)
+	VPSHUFB         order0_2_0_2<>+0(SB), Z6, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, 1344(R9)
+	VPSHUFB         order0_3_0_3<>+0(SB), Z6, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, 1408(R9)
+	VPSHUFB         order0_4_0_4<>+0(SB), Z6, Z2
+	VPSRAW          $0x01, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPSUBW          Z2, Z3, Z2
+	VMOVDQU32       Z2, 1472(R9)
+	VBROADCASTI32X4 8(DX), Z2
+	VINSERTI32X4    $0x01, 8(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 8(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 8(DI), Z2, Z2
+	VBROADCASTI32X4 8(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 8(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 8(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 8(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 8(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 8(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 8(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 8(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 8(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 8(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 8(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 8(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPSRLW          $0x04, Z2, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          Z0, Z2, Z2
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 1664(R9)
+	VPSHUFB         Z3, Z1, Z3
+	VMOVDQU32       Z3, 1920(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z6, Z6
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 1728(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 1984(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z4, Z4
+	VPSHUFB         Z4, Z1, Z4
+	VMOVDQU32       Z4, 1792(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 2048(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VMOVDQU32       Z5, 1856(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 2112(R9)
+	VBROADCASTI32X4 24(DX), Z2
+	VINSERTI32X4    $0x01, 24(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 24(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 24(DI), Z2, Z2
+	VBROADCASTI32X4 24(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 24(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 24(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 24(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 24(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 24(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 24(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 24(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 24(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 24(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 24(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 24(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPSRLW          $0x04, Z2, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          Z0, Z2, Z2
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 2176(R9)
+	VPSHUFB         Z3, Z1, Z3
+	VMOVDQU32       Z3, 2432(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z6, Z6
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 2240(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 2496(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z4, Z4
+	VPSHUFB         Z4, Z1, Z4
+	VMOVDQU32       Z4, 2304(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 2560(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VMOVDQU32       Z5, 2368(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 2624(R9)
+	VBROADCASTI32X4 40(DX), Z2
+	VINSERTI32X4    $0x01, 40(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 40(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 40(DI), Z2, Z2
+	VBROADCASTI32X4 40(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 40(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 40(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 40(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 40(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 40(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 40(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 40(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 40(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 40(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 40(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 40(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPSRLW          $0x04, Z2, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          Z0, Z2, Z2
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 2688(R9)
+	VPSHUFB         Z3, Z1, Z3
+	VMOVDQU32       Z3, 2944(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z6, Z6
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 2752(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 3008(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z4, Z4
+	VPSHUFB         Z4, Z1, Z4
+	VMOVDQU32       Z4, 2816(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 3072(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VMOVDQU32       Z5, 2880(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 3136(R9)
+	VBROADCASTI32X4 56(DX), Z2
+	VINSERTI32X4    $0x01, 56(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 56(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 56(DI), Z2, Z2
+	VBROADCASTI32X4 56(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 56(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 56(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 56(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 56(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 56(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 56(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 56(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 56(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 56(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 56(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 56(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPSRLW          $0x04, Z2, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          Z0, Z2, Z2
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 3200(R9)
+	VPSHUFB         Z3, Z1, Z3
+	VMOVDQU32       Z3, 3456(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z6, Z6
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 3264(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 3520(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z4, Z4
+	VPSHUFB         Z4, Z1, Z4
+	VMOVDQU32       Z4, 3328(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 3584(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VMOVDQU32       Z5, 3392(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 3648(R9)
+	VBROADCASTI32X4 72(DX), Z2
+	VINSERTI32X4    $0x01, 72(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 72(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 72(DI), Z2, Z2
+	VBROADCASTI32X4 72(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 72(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 72(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 72(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 72(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 72(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 72(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 72(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 72(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 72(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 72(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 72(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPSRLW          $0x04, Z2, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          Z0, Z2, Z2
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 3712(R9)
+	VPSHUFB         Z3, Z1, Z3
+	VMOVDQU32       Z3, 3968(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z6, Z6
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 3776(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 4032(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z4, Z4
+	VPSHUFB         Z4, Z1, Z4
+	VMOVDQU32       Z4, 3840(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 4096(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VMOVDQU32       Z5, 3904(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 4160(R9)
+	VBROADCASTI32X4 88(DX), Z2
+	VINSERTI32X4    $0x01, 88(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 88(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 88(DI), Z2, Z2
+	VBROADCASTI32X4 88(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 88(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 88(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 88(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 88(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 88(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 88(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 88(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 88(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 88(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 88(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 88(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPSRLW          $0x04, Z2, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          Z0, Z2, Z2
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 4224(R9)
+	VPSHUFB         Z3, Z1, Z3
+	VMOVDQU32       Z3, 4480(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z6, Z6
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 4288(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 4544(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z4, Z4
+	VPSHUFB         Z4, Z1, Z4
+	VMOVDQU32       Z4, 4352(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 4608(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VMOVDQU32       Z5, 4416(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 4672(R9)
+	VBROADCASTI32X4 104(DX), Z2
+	VINSERTI32X4    $0x01, 104(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 104(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 104(DI), Z2, Z2
+	VBROADCASTI32X4 104(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 104(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 104(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 104(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 104(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 104(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 104(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 104(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 104(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 104(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 104(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 104(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPSRLW          $0x04, Z2, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          Z0, Z2, Z2
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 4736(R9)
+	VPSHUFB         Z3, Z1, Z3
+	VMOVDQU32       Z3, 4992(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z6, Z6
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 4800(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 5056(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z4, Z4
+	VPSHUFB         Z4, Z1, Z4
+	VMOVDQU32       Z4, 4864(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 5120(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VMOVDQU32       Z5, 4928(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 5184(R9)
+	VBROADCASTI32X4 120(DX), Z2
+	VINSERTI32X4    $0x01, 120(BX), Z2, Z2
+	VINSERTI32X4    $0x02, 120(SI), Z2, Z2
+	VINSERTI32X4    $0x03, 120(DI), Z2, Z2
+	VBROADCASTI32X4 120(DX)(AX*1), Z3
+	VINSERTI32X4    $0x01, 120(BX)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 120(SI)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 120(DI)(AX*1), Z3, Z3
+	VBROADCASTI32X4 120(DX)(AX*2), Z4
+	VINSERTI32X4    $0x01, 120(BX)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 120(SI)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 120(DI)(AX*2), Z4, Z4
+	VBROADCASTI32X4 120(DX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 120(BX)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 120(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 120(DI)(CX*1), Z5, Z5
+	VPUNPCKLDQ      Z3, Z2, Z6
+	VPUNPCKHDQ      Z3, Z2, Z3
+	VPUNPCKLDQ      Z5, Z4, Z7
+	VPUNPCKHDQ      Z5, Z4, Z5
+	VPUNPCKLQDQ     Z7, Z6, Z2
+	VPUNPCKHQDQ     Z7, Z6, Z6
+	VPUNPCKLQDQ     Z5, Z3, Z4
+	VPUNPCKHQDQ     Z5, Z3, Z5
+	VPSRLW          $0x04, Z2, Z3
+	VPANDD          Z0, Z3, Z3
+	VPANDD          Z0, Z2, Z2
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 5248(R9)
+	VPSHUFB         Z3, Z1, Z3
+	VMOVDQU32       Z3, 5504(R9)
+	VPSRLW          $0x04, Z6, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z6, Z6
+	VPSHUFB         Z6, Z1, Z6
+	VMOVDQU32       Z6, 5312(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 5568(R9)
+	VPSRLW          $0x04, Z4, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z4, Z4
+	VPSHUFB         Z4, Z1, Z4
+	VMOVDQU32       Z4, 5376(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 5632(R9)
+	VPSRLW          $0x04, Z5, Z2
+	VPANDD          Z0, Z2, Z2
+	VPANDD          Z0, Z5, Z5
+	VPSHUFB         Z5, Z1, Z5
+	VMOVDQU32       Z5, 5440(R9)
+	VPSHUFB         Z2, Z1, Z2
+	VMOVDQU32       Z2, 5696(R9)
+
+group444:
+	MOVQ    tiles+40(FP), R12
+	MOVQ    tileBytes+48(FP), R13
+	ADDQ    R12, R13
+	MOVQ    tileBytes+48(FP), R14
+	ADDQ    R13, R14
+	MOVQ    blocks+32(FP), R15
+	MOVQ    R15, (SP)
+	VPXORD  Z2, Z2, Z2
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z2, 64(R10)
+	VMOVUPS Z2, 128(R10)
+	VMOVUPS Z2, 192(R10)
+	VMOVUPS Z2, 256(R10)
+	VMOVUPS Z2, 320(R10)
+	VMOVUPS Z2, 384(R10)
+	VMOVUPS Z2, 448(R10)
+	VMOVUPS Z2, 512(R10)
+	VMOVUPS Z2, 576(R10)
+	VMOVUPS Z2, 640(R10)
+	VMOVUPS Z2, 704(R10)
+
+block445:
+	MOVQ $0x00000088, R15
+	CMPQ (SP), $0x01
+	JNE  within446
+	MOVQ $0x00000000, R15
+	CMPQ groups+24(FP), $0x01
+	JE   within446
+	LEAQ 136(CX)(CX*4), R15
+
+within446:
+	ADDQ            R15, DX
+	ADDQ            R15, BX
+	ADDQ            R15, SI
+	ADDQ            R15, DI
+	XCHGQ           R8, R9
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       1024(R8), Z10
+	VPDPWSSD.BCST   16(R12), Z10, Z2
+	VPDPWSSD.BCST   20(R12), Z10, Z3
+	VPDPWSSD.BCST   24(R12), Z10, Z4
+	VPDPWSSD.BCST   28(R12), Z10, Z5
+	VPDPWSSD.BCST   16(R13), Z10, Z6
+	VPDPWSSD.BCST   20(R13), Z10, Z7
+	VPDPWSSD.BCST   24(R13), Z10, Z8
+	VPDPWSSD.BCST   28(R13), Z10, Z9
+	VMOVDQU32       1088(R8), Z10
+	VPDPWSSD.BCST   32(R12), Z10, Z2
+	VPDPWSSD.BCST   36(R12), Z10, Z3
+	VPDPWSSD.BCST   40(R12), Z10, Z4
+	VPDPWSSD.BCST   44(R12), Z10, Z5
+	VPDPWSSD.BCST   32(R13), Z10, Z6
+	VPDPWSSD.BCST   36(R13), Z10, Z7
+	VPDPWSSD.BCST   40(R13), Z10, Z8
+	VPDPWSSD.BCST   44(R13), Z10, Z9
+	VMOVDQU32       1152(R8), Z10
+	VPDPWSSD.BCST   48(R12), Z10, Z2
+	VPDPWSSD.BCST   52(R12), Z10, Z3
+	VPDPWSSD.BCST   56(R12), Z10, Z4
+	VPDPWSSD.BCST   60(R12), Z10, Z5
+	VPDPWSSD.BCST   48(R13), Z10, Z6
+	VPDPWSSD.BCST   52(R13), Z10, Z7
+	VPDPWSSD.BCST   56(R13), Z10, Z8
+	VPDPWSSD.BCST   60(R13), Z10, Z9
+	VMOVDQU32       1216(R8), Z10
+	VPDPWSSD.BCST   64(R12), Z10, Z2
+	VPDPWSSD.BCST   68(R12), Z10, Z3
+	VPDPWSSD.BCST   72(R12), Z10, Z4
+	VPDPWSSD.BCST   76(R12), Z10, Z5
+	VPDPWSSD.BCST   64(R13), Z10, Z6
+	VPDPWSSD.BCST   68(R13), Z10, Z7
+	VPDPWSSD.BCST   72(R13), Z10, Z8
+	VPDPWSSD.BCST   76(R13), Z10, Z9
+	VMOVDQU32       1280(R8), Z10
+	VPDPWSSD.BCST   80(R12), Z10, Z2
+	VPDPWSSD.BCST   84(R12), Z10, Z3
+	VPDPWSSD.BCST   88(R12), Z10, Z4
+	VPDPWSSD.BCST   92(R12), Z10, Z5
+	VPDPWSSD.BCST   80(R13), Z10, Z6
+	VPDPWSSD.BCST   84(R13), Z10, Z7
+	VPDPWSSD.BCST   88(R13), Z10, Z8
+	VPDPWSSD.BCST   92(R13), Z10, Z9
+	VMOVDQU32       1344(R8), Z10
+	VPDPWSSD.BCST   96(R12), Z10, Z2
+	VPDPWSSD.BCST   100(R12), Z10, Z3
+	VPDPWSSD.BCST   104(R12), Z10, Z4
+	VPDPWSSD.BCST   108(R12), Z10, Z5
+	VPDPWSSD.BCST   96(R13), Z10, Z6
+	VPDPWSSD.BCST   100(R13), Z10, Z7
+	VPDPWSSD.BCST   104(R13), Z10, Z8
+	VPDPWSSD.BCST   108(R13), Z10, Z9
+	VMOVDQU32       1408(R8), Z10
+	VPDPWSSD.BCST   112(R12), Z10, Z2
+	VPDPWSSD.BCST   116(R12), Z10, Z3
+	VPDPWSSD.BCST   120(R12), Z10, Z4
+	VPDPWSSD.BCST   124(R12), Z10, Z5
+	VPDPWSSD.BCST   112(R13), Z10, Z6
+	VPDPWSSD.BCST   116(R13), Z10, Z7
+	VPDPWSSD.BCST   120(R13), Z10, Z8
+	VPDPWSSD.BCST   124(R13), Z10, Z9
+	VMOVDQU32       1472(R8), Z10
+	VPDPWSSD.BCST   128(R12), Z10, Z2
+	VPDPWSSD.BCST   132(R12), Z10, Z3
+	VPDPWSSD.BCST   136(R12), Z10, Z4
+	VPDPWSSD.BCST   140(R12), Z10, Z5
+	VPDPWSSD.BCST   128(R13), Z10, Z6
+	VPDPWSSD.BCST   132(R13), Z10, Z7
+	VPDPWSSD.BCST   136(R13), Z10, Z8
+	VPDPWSSD.BCST   140(R13), Z10, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z17, Z17, Z17
+	VMOVDQU32       1664(R8), Z18
+	VPDPBUSD.BCST   480(R12), Z18, Z10
+	VPDPBUSD.BCST   484(R12), Z18, Z11
+	VPDPBUSD.BCST   488(R12), Z18, Z12
+	VPDPBUSD.BCST   492(R12), Z18, Z13
+	VPDPBUSD.BCST   480(R13), Z18, Z14
+	VPDPBUSD.BCST   484(R13), Z18, Z15
+	VPDPBUSD.BCST   488(R13), Z18, Z16
+	VPDPBUSD.BCST   492(R13), Z18, Z17
+	VMOVDQU32       1728(R8), Z18
+	VPDPBUSD.BCST   496(R12), Z18, Z10
+	VPDPBUSD.BCST   500(R12), Z18, Z11
+	VPDPBUSD.BCST   504(R12), Z18, Z12
+	VPDPBUSD.BCST   508(R12), Z18, Z13
+	VPDPBUSD.BCST   496(R13), Z18, Z14
+	VPDPBUSD.BCST   500(R13), Z18, Z15
+	VPDPBUSD.BCST   504(R13), Z18, Z16
+	VPDPBUSD.BCST   508(R13), Z18, Z17
+	VBROADCASTI32X4 (DX), Z18
+	VINSERTI32X4    $0x01, (BX), Z18, Z18
+	VINSERTI32X4    $0x02, (SI), Z18, Z18
+	VINSERTI32X4    $0x03, (DI), Z18, Z18
+	VMOVDQU32       1792(R8), Z19
+	VPDPBUSD.BCST   512(R12), Z19, Z10
+	VPDPBUSD.BCST   516(R12), Z19, Z11
+	VPDPBUSD.BCST   520(R12), Z19, Z12
+	VPDPBUSD.BCST   524(R12), Z19, Z13
+	VPDPBUSD.BCST   512(R13), Z19, Z14
+	VPDPBUSD.BCST   516(R13), Z19, Z15
+	VPDPBUSD.BCST   520(R13), Z19, Z16
+	VPDPBUSD.BCST   524(R13), Z19, Z17
+	VBROADCASTI32X4 (DX)(AX*1), Z19
+	VINSERTI32X4    $0x01, (BX)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x02, (SI)(AX*1), Z19, Z19
+	VINSERTI32X4    $0x03, (DI)(AX*1), Z19, Z19
+	VMOVDQU32       1856(R8), Z20
+	VPDPBUSD.BCST   528(R12), Z20, Z10
+	VPDPBUSD.BCST   532(R12), Z20, Z11
+	VPDPBUSD.BCST   536(R12), Z20, Z12
+	VPDPBUSD.BCST   540(R12), Z20, Z13
+	VPDPBUSD.BCST   528(R13), Z20, Z14
+	VPDPBUSD.BCST   532(R13), Z20, Z15
+	VPDPBUSD.BCST   536(R13), Z20, Z16
+	VPDPBUSD.BCST   540(R13), Z20, Z17
+	VBROADCASTI32X4 (DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, (BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, (SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, (DI)(AX*2), Z21, Z21
+	PREFETCHT1      (R11)
+	PREFETCHT0      136(DX)
+	VMOVDQU32       1920(R8), Z20
+	VPDPBUSD.BCST   544(R12), Z20, Z10
+	VPDPBUSD.BCST   548(R12), Z20, Z11
+	VPDPBUSD.BCST   552(R12), Z20, Z12
+	VPDPBUSD.BCST   556(R12), Z20, Z13
+	VPDPBUSD.BCST   544(R13), Z20, Z14
+	VPDPBUSD.BCST   548(R13), Z20, Z15
+	VPDPBUSD.BCST   552(R13), Z20, Z16
+	VPDPBUSD.BCST   556(R13), Z20, Z17
+	VBROADCASTI32X4 (DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, (BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, (SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, (DI)(CX*1), Z22, Z22
+	VMOVDQU32       1984(R8), Z20
+	VPDPBUSD.BCST   560(R12), Z20, Z10
+	VPDPBUSD.BCST   564(R12), Z20, Z11
+	VPDPBUSD.BCST   568(R12), Z20, Z12
+	VPDPBUSD.BCST   572(R12), Z20, Z13
+	VPDPBUSD.BCST   560(R13), Z20, Z14
+	VPDPBUSD.BCST   564(R13), Z20, Z15
+	VPDPBUSD.BCST   568(R13), Z20, Z16
+	VPDPBUSD.BCST   572(R13), Z20, Z17
+	VPUNPCKLDQ      Z19, Z18, Z20
+	VPUNPCKHDQ      Z19, Z18, Z19
+	VPUNPCKLDQ      Z22, Z21, Z23
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z23, Z20, Z18
+	VPUNPCKHQDQ     Z23, Z20, Z20
+	VPUNPCKLQDQ     Z22, Z19, Z21
+	VPUNPCKHQDQ     Z22, Z19, Z22
+	VMOVDQU32       2048(R8), Z19
+	VPDPBUSD.BCST   576(R12), Z19, Z10
+	VPDPBUSD.BCST   580(R12), Z19, Z11
+	VPDPBUSD.BCST   584(R12), Z19, Z12
+	VPDPBUSD.BCST   588(R12), Z19, Z13
+	VPDPBUSD.BCST   576(R13), Z19, Z14
+	VPDPBUSD.BCST   580(R13), Z19, Z15
+	VPDPBUSD.BCST   584(R13), Z19, Z16
+	VPDPBUSD.BCST   588(R13), Z19, Z17
+	VPBROADCASTD    evennibbles<>+0(SB), Z21
+	VPBROADCASTD    oddnibbles<>+0(SB), Z22
+	VPSHUFB         order1_1_2_2<>+0(SB), Z20, Z23
+	VPSRLW          $0x04, Z23, Z19
+	VPANDD          Z22, Z19, Z19
+	VPANDD          Z21, Z23, Z23
+	VPORD           Z23, Z19, Z19
+	VPSHUFB         order3_3_3_3<>+0(SB), Z18, Z23
+	VPBROADCASTD    high0<>+0(SB), Z24
+	VPSLLW          $0x04, Z23, Z25
+	VPANDD          Z24, Z25, Z25
+	VPORD           Z25, Z19, Z19
+	VPBROADCASTD    high1<>+0(SB), Z24
+	VPSLLW          $0x02, Z23, Z25
+	VPANDD          Z24, Z25, Z25
+	VPORD           Z25, Z19, Z19
+	VPBROADCASTD    high2<>+0(SB), Z24
+	VPANDD          Z23, Z24, Z24
+	VPORD           Z24, Z19, Z19
+	VPBROADCASTD    high3<>+0(SB), Z24
+	VPSRLW          $0x02, Z23, Z23
+	VPANDD          Z24, Z23, Z23
+	VPORD           Z23, Z19, Z19
+	VPSHUFB         order3_3_4_4<>+0(SB), Z20, Z23
+	VPSRLW          $0x04, Z23, Z20
+	VPANDD          Z22, Z20, Z20
+	VPANDD          Z21, Z23, Z23
+	VPORD           Z23, Z20, Z20
+	VPSHUFB         order4_4_4_4<>+0(SB), Z18, Z21
+	VPBROADCASTD    high0<>+0(SB), Z22
+	VPSLLW          $0x04, Z21, Z23
+	VPANDD          Z22, Z23, Z23
+	VPORD           Z23, Z20, Z20
+	VPBROADCASTD    high1<>+0(SB), Z22
+	VPSLLW          $0x02, Z21, Z23
+	VPANDD          Z22, Z23, Z23
+	VPORD           Z23, Z20, Z20
+	VPBROADCASTD    high2<>+0(SB), Z22
+	VPANDD          Z21, Z22, Z22
+	VPORD           Z22, Z20, Z20
+	VPBROADCASTD    high3<>+0(SB), Z22
+	VPSRLW          $0x02, Z21, Z21
+	VPANDD          Z22, Z21, Z21
+	VPORD           Z21, Z20, Z20
+	VPBROADCASTD    bytes224<>+0(SB), Z21
+	VPADDB          Z21, Z19, Z19
+	VPADDB          Z21, Z20, Z20
+	VPMOVDW         Z18, Y21
+	VCVTPH2PS       Y21, Z21
+	VPSRLD          $0x10, Z18, Z18
+	VPMOVDW         Z18, Y18
+	VCVTPH2PS       Y18, Z18
+	VMOVUPS         Z21, 1536(R9)
+	VPSHUFB         order0_0_0_1<>+0(SB), Z19, Z18
+	VPSRAD          $0x18, Z18, Z18
+	VMOVDQU32       Z18, (R9)
+	VMOVDQU32       2112(R8), Z18
+	VPDPBUSD.BCST   592(R12), Z18, Z10
+	VPDPBUSD.BCST   596(R12), Z18, Z11
+	VPDPBUSD.BCST   600(R12), Z18, Z12
+	VPDPBUSD.BCST   604(R12), Z18, Z13
+	VPDPBUSD.BCST   592(R13), Z18, Z14
+	VPDPBUSD.BCST   596(R13), Z18, Z15
+	VPDPBUSD.BCST   600(R13), Z18, Z16
+	VPDPBUSD.BCST   604(R13), Z18, Z17
+	VPSHUFB         order0_0_0_2<>+0(SB), Z19, Z18
+	VPSRAD          $0x18, Z18, Z18
+	VMOVDQU32       Z18, 128(R9)
+	PREFETCHT1      64(R11)
+	PREFETCHT0      136(DX)(AX*1)
+	VMOVDQU32       (R8), Z18
+	VPMULLD         Z18, Z10, Z10
+	VPADDD          Z10, Z2, Z2
+	VPMULLD         Z18, Z11, Z11
+	VPADDD          Z11, Z3, Z3
+	VPMULLD         Z18, Z12, Z12
+	VPADDD          Z12, Z4, Z4
+	VPMULLD         Z18, Z13, Z13
+	VPADDD          Z13, Z5, Z5
+	VPMULLD         Z18, Z14, Z14
+	VPADDD          Z14, Z6, Z6
+	VPMULLD         Z18, Z15, Z15
+	VPADDD          Z15, Z7, Z7
+	VPMULLD         Z18, Z16, Z16
+	VPADDD          Z16, Z8, Z8
+	VPMULLD         Z18, Z17, Z17
+	VPADDD          Z17, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z17, Z17, Z17
+	VMOVDQU32       2176(R8), Z18
+	VPDPBUSD.BCST   608(R12), Z18, Z10
+	VPDPBUSD.BCST   612(R12), Z18, Z11
+	VPDPBUSD.BCST   616(R12), Z18, Z12
+	VPDPBUSD.BCST   620(R12), Z18, Z13
+	VPDPBUSD.BCST   608(R13), Z18, Z14
+	VPDPBUSD.BCST   612(R13), Z18, Z15
+	VPDPBUSD.BCST   616(R13), Z18, Z16
+	VPDPBUSD.BCST   620(R13), Z18, Z17
+	VPSHUFB         order0_0_0_3<>+0(SB), Z19, Z18
+	VPSRAD          $0x18, Z18, Z18
+	VMOVDQU32       Z18, 256(R9)
+	VMOVDQU32       2240(R8), Z18
+	VPDPBUSD.BCST   624(R12), Z18, Z10
+	VPDPBUSD.BCST   628(R12), Z18, Z11
+	VPDPBUSD.BCST   632(R12), Z18, Z12
+	VPDPBUSD.BCST   636(R12), Z18, Z13
+	VPDPBUSD.BCST   624(R13), Z18, Z14
+	VPDPBUSD.BCST   628(R13), Z18, Z15
+	VPDPBUSD.BCST   632(R13), Z18, Z16
+	VPDPBUSD.BCST   636(R13), Z18, Z17
+	VPSHUFB         order0_0_0_4<>+0(SB), Z19, Z18
+	VPSRAD          $0x18, Z18, Z18
+	VMOVDQU32       Z18, 384(R9)
+	VMOVDQU32       2304(R8), Z18
+	VPDPBUSD.BCST   640(R12), Z18, Z10
+	VPDPBUSD.BCST   644(R12), Z18, Z11
+	VPDPBUSD.BCST   648(R12), Z18, Z12
+	VPDPBUSD.BCST   652(R12), Z18, Z13
+	VPDPBUSD.BCST   640(R13), Z18, Z14
+	VPDPBUSD.BCST   644(R13), Z18, Z15
+	VPDPBUSD.BCST   648(R13), Z18, Z16
+	VPDPBUSD.BCST   652(R13), Z18, Z17
+	VPSHUFB         order0_0_0_1<>+0(SB), Z20, Z18
+	VPSRAD          $0x18, Z18, Z18
+	VMOVDQU32       Z18, 512(R9)
+	VMOVDQU32       2368(R8), Z18
+	VPDPBUSD.BCST   656(R12), Z18, Z10
+	VPDPBUSD.BCST   660(R12), Z18, Z11
+	VPDPBUSD.BCST   664(R12), Z18, Z12
+	VPDPBUSD.BCST   668(R12), Z18, Z13
+	VPDPBUSD.BCST   656(R13), Z18, Z14
+	VPDPBUSD.BCST   660(R13), Z18, Z15
+	VPDPBUSD.BCST   664(R13), Z18, Z16
+	VPDPBUSD.BCST   668(R13), Z18, Z17
+	VPSHUFB         order0_0_0_2<>+0(SB), Z20, Z18
+	VPSRAD          $0x18, Z18, Z18
+	VMOVDQU32       Z18, 640(R9)
+	PREFETCHT1      128(R11)
+	PREFETCHT0      136(DX)(AX*2)
+	VMOVDQU32       2432(R8), Z18
+	VPDPBUSD.BCST   672(R12), Z18, Z10
+	VPDPBUSD.BCST   676(R12), Z18, Z11
+	VPDPBUSD.BCST   680(R12), Z18, Z12
+	VPDPBUSD.BCST   684(R12), Z18, Z13
+	VPDPBUSD.BCST   672(R13), Z18, Z14
+	VPDPBUSD.BCST   676(R13), Z18, Z15
+	VPDPBUSD.BCST   680(R13), Z18, Z16
+	VPDPBUSD.BCST   684(R13), Z18, Z17
+	VPSHUFB         order0_0_0_3<>+0(SB), Z20, Z18
+	VPSRAD          $0x18, Z18, Z18
+	VMOVDQU32       Z18, 768(R9)
+	VMOVDQU32       2496(R8), Z18
+	VPDPBUSD.BCST   688(R12), Z18, Z10
+	VPDPBUSD.BCST   692(R12), Z18, Z11
+	VPDPBUSD.BCST   696(R12), Z18, Z12
+	VPDPBUSD.BCST   700(R12), Z18, Z13
+	VPDPBUSD.BCST   688(R13), Z18, Z14
+	VPDPBUSD.BCST   692(R13), Z18, Z15
+	VPDPBUSD.BCST   696(R13), Z18, Z16
+	VPDPBUSD.BCST   700(R13), Z18, Z17
+	VPSHUFB         order0_0_0_4<>+0(SB), Z20, Z18
+	VPSRAD          $0x18, Z18, Z18
+	VMOVDQU32       Z18, 896(R9)
+	VMOVDQU32       2560(R8), Z18
+	VPDPBUSD.BCST   704(R12), Z18, Z10
+	VPDPBUSD.BCST   708(R12), Z18, Z11
+	VPDPBUSD.BCST   712(R12), Z18, Z12
+	VPDPBUSD.BCST   716(R12), Z18, Z13
+	VPDPBUSD.BCST   704(R13), Z18, Z14
+	VPDPBUSD.BCST   708(R13), Z18, Z15
+	VPDPBUSD.BCST   712(R13), Z18, Z16
+	VPDPBUSD.BCST   716(R13), Z18, Z17
+	VPSHUFB         order0_1_0_1<>+0(SB), Z19, Z18
+	VPSRAW          $0x01, Z18, Z18
+	VPXORD          Z21, Z21, Z21
+	VPSUBW          Z18, Z21, Z18
+	VMOVDQU32       Z18, 1024(R9)
+	VMOVDQU32       2624(R8), Z18
+	VPDPBUSD.BCST   720(R12), Z18, Z10
+	VPDPBUSD.BCST   724(R12), Z18, Z11
+	VPDPBUSD.BCST   728(R12), Z18, Z12
+	VPDPBUSD.BCST   732(R12), Z18, Z13
+	VPDPBUSD.BCST   720(R13), Z18, Z14
+	VPDPBUSD.BCST   724(R13), Z18, Z15
+	VPDPBUSD.BCST   728(R13), Z18, Z16
+	VPDPBUSD.BCST   732(R13), Z18, Z17
+	VPSHUFB         order0_2_0_2<>+0(SB), Z19, Z18
+	VPSRAW          $0x01, Z18, Z18
+	VPXORD          Z21, Z21, Z21
+	VPSUBW          Z18, Z21, Z18
+	VMOVDQU32       Z18, 1088(R9)
+	PREFETCHT1      192(R11)
+	PREFETCHT0      136(DX)(CX*1)
+	VMOVDQU32       128(R8), Z18
+	VPMULLD         Z18, Z10, Z10
+	VPADDD          Z10, Z2, Z2
+	VPMULLD         Z18, Z11, Z11
+	VPADDD          Z11, Z3, Z3
+	VPMULLD         Z18, Z12, Z12
+	VPADDD          Z12, Z4, Z4
+	VPMULLD         Z18, Z13, Z13
+	VPADDD          Z13, Z5, Z5
+	VPMULLD         Z18, Z14, Z14
+	VPADDD          Z14, Z6, Z6
+	VPMULLD         Z18, Z15, Z15
+	VPADDD          Z15, Z7, Z7
+	VPMULLD         Z18, Z16, Z16
+	VPADDD          Z16, Z8, Z8
+	VPMULLD         Z18, Z17, Z17
+	VPADDD          Z17, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z17, Z17, Z17
+	VMOVDQU32       2688(R8), Z18
+	VPDPBUSD.BCST   736(R12), Z18, Z10
+	VPDPBUSD.BCST   740(R12), Z18, Z11
+	VPDPBUSD.BCST   744(R12), Z18, Z12
+	VPDPBUSD.BCST   748(R12), Z18, Z13
+	VPDPBUSD.BCST   736(R13), Z18, Z14
+	VPDPBUSD.BCST   740(R13), Z18, Z15
+	VPDPBUSD.BCST   744(R13), Z18, Z16
+	VPDPBUSD.BCST   748(R13), Z18, Z17
+	VPSHUFB         order0_3_0_3<>+0(SB), Z19, Z18
+	VPSRAW          $0x01, Z18, Z18
+	VPXORD          Z21, Z21, Z21
+	VPSUBW          Z18, Z21, Z18
+	VMOVDQU32       Z18, 1152(R9)
+	VMOVDQU32       2752(R8), Z18
+	VPDPBUSD.BCST   752(R12), Z18, Z10
+	VPDPBUSD.BCST   756(R12), Z18, Z11
+	VPDPBUSD.BCST   760(R12), Z18, Z12
+	VPDPBUSD.BCST   764(R12), Z18, Z13
+	VPDPBUSD.BCST   752(R13), Z18, Z14
+	VPDPBUSD.BCST   756(R13), Z18, Z15
+	VPDPBUSD.BCST   760(R13), Z18, Z16
+	VPDPBUSD.BCST   764(R13), Z18, Z17
+	VPSHUFB         order0_4_0_4<>+0(SB), Z19, Z18
+	VPSRAW          $0x01, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPSUBW          Z18, Z19, Z18
+	VMOVDQU32       Z18, 1216(R9)
+	VMOVDQU32       2816(R8), Z18
+	VPDPBUSD.BCST   768(R12), Z18, Z10
+	VPDPBUSD.BCST   772(R12), Z18, Z11
+	VPDPBUSD.BCST   776(R12), Z18, Z12
+	VPDPBUSD.BCST   780(R12), Z18, Z13
+	VPDPBUSD.BCST   768(R13), Z18, Z14
+	VPDPBUSD.BCST   772(R13), Z18, Z15
+	VPDPBUSD.BCST   776(R13), Z18, Z16
+	VPDPBUSD.BCST   780(R13), Z18, Z17
+	VPSHUFB         order0_1_0_1<>+0(SB), Z20, Z18
+	VPSRAW          $0x01, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPSUBW          Z18, Z19, Z18
+	VMOVDQU32       Z18, 1280(R9)
+	PREFETCHT1      256(R11)
+	PREFETCHT0      136(BX)
+	VMOVDQU32       2880(R8), Z18
+	VPDPBUSD.BCST   784(R12), Z18, Z10
+	VPDPBUSD.BCST   788(R12), Z18, Z11
+	VPDPBUSD.BCST   792(R12), Z18, Z12
+	VPDPBUSD.BCST   796(R12), Z18, Z13
+	VPDPBUSD.BCST   784(R13), Z18, Z14
+	VPDPBUSD.BCST   788(R13), Z18, Z15
+	VPDPBUSD.BCST   792(R13), Z18, Z16
+	VPDPBUSD.BCST   796(R13), Z18, Z17
+	VPSHUFB         order0_2_0_2<>+0(SB), Z20, Z18
+	VPSRAW          $0x01, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPSUBW          Z18, Z19, Z18
+	VMOVDQU32       Z18, 1344(R9)
+	VMOVDQU32       2944(R8), Z18
+	VPDPBUSD.BCST   800(R12), Z18, Z10
+	VPDPBUSD.BCST   804(R12), Z18, Z11
+	VPDPBUSD.BCST   808(R12), Z18, Z12
+	VPDPBUSD.BCST   812(R12), Z18, Z13
+	VPDPBUSD.BCST   800(R13), Z18, Z14
+	VPDPBUSD.BCST   804(R13), Z18, Z15
+	VPDPBUSD.BCST   808(R13), Z18, Z16
+	VPDPBUSD.BCST   812(R13), Z18, Z17
+	VPSHUFB         order0_3_0_3<>+0(SB), Z20, Z18
+	VPSRAW          $0x01, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPSUBW          Z18, Z19, Z18
+	VMOVDQU32       Z18, 1408(R9)
+	VMOVDQU32       3008(R8), Z18
+	VPDPBUSD.BCST   816(R12), Z18, Z10
+	VPDPBUSD.BCST   820(R12), Z18, Z11
+	VPDPBUSD.BCST   824(R12), Z18, Z12
+	VPDPBUSD.BCST   828(R12), Z18, Z13
+	VPDPBUSD.BCST   816(R13), Z18, Z14
+	VPDPBUSD.BCST   820(R13), Z18, Z15
+	VPDPBUSD.BCST   824(R13), Z18, Z16
+	VPDPBUSD.BCST   828(R13), Z18, Z17
+	VPSHUFB         order0_4_0_4<>+0(SB), Z20, Z18
+	VPSRAW          $0x01, Z18, Z18
+	VPXORD          Z19, Z19, Z19
+	VPSUBW          Z18, Z19, Z18
+	VMOVDQU32       Z18, 1472(R9)
+	VMOVDQU32       3072(R8), Z18
+	VPDPBUSD.BCST   832(R12), Z18, Z10
+	VPDPBUSD.BCST   836(R12), Z18, Z11
+	VPDPBUSD.BCST   840(R12), Z18, Z12
+	VPDPBUSD.BCST   844(R12), Z18, Z13
+	VPDPBUSD.BCST   832(R13), Z18, Z14
+	VPDPBUSD.BCST   836(R13), Z18, Z15
+	VPDPBUSD.BCST   840(R13), Z18, Z16
+	VPDPBUSD.BCST   844(R13), Z18, Z17
+	PREFETCHT1      320(R11)
+	PREFETCHT0      136(BX)(AX*1)
+	VMOVDQU32       3136(R8), Z18
+	VPDPBUSD.BCST   848(R12), Z18, Z10
+	VPDPBUSD.BCST   852(R12), Z18, Z11
+	VPDPBUSD.BCST   856(R12), Z18, Z12
+	VPDPBUSD.BCST   860(R12), Z18, Z13
+	VPDPBUSD.BCST   848(R13), Z18, Z14
+	VPDPBUSD.BCST   852(R13), Z18, Z15
+	VPDPBUSD.BCST   856(R13), Z18, Z16
+	VPDPBUSD.BCST   860(R13), Z18, Z17
+	VBROADCASTI32X4 8(DX), Z19
+	VINSERTI32X4    $0x01, 8(BX), Z19, Z19
+	VINSERTI32X4    $0x02, 8(SI), Z19, Z19
+	VINSERTI32X4    $0x03, 8(DI), Z19, Z19
+	VMOVDQU32       256(R8), Z18
+	VPMULLD         Z18, Z10, Z10
+	VPADDD          Z10, Z2, Z2
+	VPMULLD         Z18, Z11, Z11
+	VPADDD          Z11, Z3, Z3
+	VPMULLD         Z18, Z12, Z12
+	VPADDD          Z12, Z4, Z4
+	VPMULLD         Z18, Z13, Z13
+	VPADDD          Z13, Z5, Z5
+	VPMULLD         Z18, Z14, Z14
+	VPADDD          Z14, Z6, Z6
+	VPMULLD         Z18, Z15, Z15
+	VPADDD          Z15, Z7, Z7
+	VPMULLD         Z18, Z16, Z16
+	VPADDD          Z16, Z8, Z8
+	VPMULLD         Z18, Z17, Z17
+	VPADDD          Z17, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z17, Z17, Z17
+	VMOVDQU32       3200(R8), Z18
+	VPDPBUSD.BCST   864(R12), Z18, Z10
+	VPDPBUSD.BCST   868(R12), Z18, Z11
+	VPDPBUSD.BCST   872(R12), Z18, Z12
+	VPDPBUSD.BCST   876(R12), Z18, Z13
+	VPDPBUSD.BCST   864(R13), Z18, Z14
+	VPDPBUSD.BCST   868(R13), Z18, Z15
+	VPDPBUSD.BCST   872(R13), Z18, Z16
+	VPDPBUSD.BCST   876(R13), Z18, Z17
+	VBROADCASTI32X4 8(DX)(AX*1), Z18
+	VINSERTI32X4    $0x01, 8(BX)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x02, 8(SI)(AX*1), Z18, Z18
+	VINSERTI32X4    $0x03, 8(DI)(AX*1), Z18, Z18
+	VMOVDQU32       3264(R8), Z20
+	VPDPBUSD.BCST   880(R12), Z20, Z10
+	VPDPBUSD.BCST   884(R12), Z20, Z11
+	VPDPBUSD.BCST   888(R12), Z20, Z12
+	VPDPBUSD.BCST   892(R12), Z20, Z13
+	VPDPBUSD.BCST   880(R13), Z20, Z14
+	VPDPBUSD.BCST   884(R13), Z20, Z15
+	VPDPBUSD.BCST   888(R13), Z20, Z16
+	VPDPBUSD.BCST   892(R13), Z20, Z17
+	VBROADCASTI32X4 8(DX)(AX*2), Z20
+	VINSERTI32X4    $0x01, 8(BX)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x02, 8(SI)(AX*2), Z20, Z20
+	VINSERTI32X4    $0x03, 8(DI)(AX*2), Z20, Z20
+	VMOVDQU32       3328(R8), Z21
+	VPDPBUSD.BCST   896(R12), Z21, Z10
+	VPDPBUSD.BCST   900(R12), Z21, Z11
+	VPDPBUSD.BCST   904(R12), Z21, Z12
+	VPDPBUSD.BCST   908(R12), Z21, Z13
+	VPDPBUSD.BCST   896(R13), Z21, Z14
+	VPDPBUSD.BCST   900(R13), Z21, Z15
+	VPDPBUSD.BCST   904(R13), Z21, Z16
+	VPDPBUSD.BCST   908(R13), Z21, Z17
+	VBROADCASTI32X4 8(DX)(CX*1), Z21
+	VINSERTI32X4    $0x01, 8(BX)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x02, 8(SI)(CX*1), Z21, Z21
+	VINSERTI32X4    $0x03, 8(DI)(CX*1), Z21, Z21
+	PREFETCHT1      384(R11)
+	PREFETCHT0      136(BX)(AX*2)
+	VMOVDQU32       3392(R8), Z22
+	VPDPBUSD.BCST   912(R12), Z22, Z10
+	VPDPBUSD.BCST   916(R12), Z22, Z11
+	VPDPBUSD.BCST   920(R12), Z22, Z12
+	VPDPBUSD.BCST   924(R12), Z22, Z13
+	VPDPBUSD.BCST   912(R13), Z22, Z14
+	VPDPBUSD.BCST   916(R13), Z22, Z15
+	VPDPBUSD.BCST   920(R13), Z22, Z16
+	VPDPBUSD.BCST   924(R13), Z22, Z17
+	VPUNPCKLDQ      Z18, Z19, Z22
+	VPUNPCKHDQ      Z18, Z19, Z18
+	VPUNPCKLDQ      Z21, Z20, Z23
+	VPUNPCKHDQ      Z21, Z20, Z21
+	VPUNPCKLQDQ     Z23, Z22, Z19
+	VPUNPCKHQDQ     Z23, Z22, Z22
+	VPUNPCKLQDQ     Z21, Z18, Z20
+	VPUNPCKHQDQ     Z21, Z18, Z21
+	VMOVDQU32       3456(R8), Z18
+	VPDPBUSD.BCST   928(R12), Z18, Z10
+	VPDPBUSD.BCST   932(R12), Z18, Z11
+	VPDPBUSD.BCST   936(R12), Z18, Z12
+	VPDPBUSD.BCST   940(R12), Z18, Z13
+	VPDPBUSD.BCST   928(R13), Z18, Z14
+	VPDPBUSD.BCST   932(R13), Z18, Z15
+	VPDPBUSD.BCST   936(R13), Z18, Z16
+	VPDPBUSD.BCST   940(R13), Z18, Z17
+	VPSRLW          $0x04, Z19, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z19, Z19
+	VPSHUFB         Z19, Z1, Z19
+	VMOVDQU32       Z19, 1664(R9)
+	VMOVDQU32       3520(R8), Z19
+	VPDPBUSD.BCST   944(R12), Z19, Z10
+	VPDPBUSD.BCST   948(R12), Z19, Z11
+	VPDPBUSD.BCST   952(R12), Z19, Z12
+	VPDPBUSD.BCST   956(R12), Z19, Z13
+	VPDPBUSD.BCST   944(R13), Z19, Z14
+	VPDPBUSD.BCST   948(R13), Z19, Z15
+	VPDPBUSD.BCST   952(R13), Z19, Z16
+	VPDPBUSD.BCST   956(R13), Z19, Z17
+	VPSHUFB         Z18, Z1, Z18
+	VMOVDQU32       Z18, 1920(R9)
+	VMOVDQU32       3584(R8), Z18
+	VPDPBUSD.BCST   960(R12), Z18, Z10
+	VPDPBUSD.BCST   964(R12), Z18, Z11
+	VPDPBUSD.BCST   968(R12), Z18, Z12
+	VPDPBUSD.BCST   972(R12), Z18, Z13
+	VPDPBUSD.BCST   960(R13), Z18, Z14
+	VPDPBUSD.BCST   964(R13), Z18, Z15
+	VPDPBUSD.BCST   968(R13), Z18, Z16
+	VPDPBUSD.BCST   972(R13), Z18, Z17
+	VPSRLW          $0x04, Z22, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z22, Z22
+	VPSHUFB         Z22, Z1, Z22
+	VMOVDQU32       Z22, 1728(R9)
+	PREFETCHT1      448(R11)
+	PREFETCHT0      136(BX)(CX*1)
+	VMOVDQU32       3648(R8), Z19
+	VPDPBUSD.BCST   976(R12), Z19, Z10
+	VPDPBUSD.BCST   980(R12), Z19, Z11
+	VPDPBUSD.BCST   984(R12), Z19, Z12
+	VPDPBUSD.BCST   988(R12), Z19, Z13
+	VPDPBUSD.BCST   976(R13), Z19, Z14
+	VPDPBUSD.BCST   980(R13), Z19, Z15
+	VPDPBUSD.BCST   984(R13), Z19, Z16
+	VPDPBUSD.BCST   988(R13), Z19, Z17
+	VPSHUFB         Z18, Z1, Z18
+	VMOVDQU32       Z18, 1984(R9)
+	VMOVDQU32       384(R8), Z18
+	VPMULLD         Z18, Z10, Z10
+	VPADDD          Z10, Z2, Z2
+	VPMULLD         Z18, Z11, Z11
+	VPADDD          Z11, Z3, Z3
+	VPMULLD         Z18, Z12, Z12
+	VPADDD          Z12, Z4, Z4
+	VPMULLD         Z18, Z13, Z13
+	VPADDD          Z13, Z5, Z5
+	VPMULLD         Z18, Z14, Z14
+	VPADDD          Z14, Z6, Z6
+	VPMULLD         Z18, Z15, Z15
+	VPADDD          Z15, Z7, Z7
+	VPMULLD         Z18, Z16, Z16
+	VPADDD          Z16, Z8, Z8
+	VPMULLD         Z18, Z17, Z17
+	VPADDD          Z17, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z17, Z17, Z17
+	VMOVDQU32       3712(R8), Z18
+	VPDPBUSD.BCST   992(R12), Z18, Z10
+	VPDPBUSD.BCST   996(R12), Z18, Z11
+	VPDPBUSD.BCST   1000(R12), Z18, Z12
+	VPDPBUSD.BCST   1004(R12), Z18, Z13
+	VPDPBUSD.BCST   992(R13), Z18, Z14
+	VPDPBUSD.BCST   996(R13), Z18, Z15
+	VPDPBUSD.BCST   1000(R13), Z18, Z16
+	VPDPBUSD.BCST   1004(R13), Z18, Z17
+	VPSRLW          $0x04, Z20, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z20, Z20
+	VPSHUFB         Z20, Z1, Z20
+	VMOVDQU32       Z20, 1792(R9)
+	VMOVDQU32       3776(R8), Z19
+	VPDPBUSD.BCST   1008(R12), Z19, Z10
+	VPDPBUSD.BCST   1012(R12), Z19, Z11
+	VPDPBUSD.BCST   1016(R12), Z19, Z12
+	VPDPBUSD.BCST   1020(R12), Z19, Z13
+	VPDPBUSD.BCST   1008(R13), Z19, Z14
+	VPDPBUSD.BCST   1012(R13), Z19, Z15
+	VPDPBUSD.BCST   1016(R13), Z19, Z16
+	VPDPBUSD.BCST   1020(R13), Z19, Z17
+	VPSHUFB         Z18, Z1, Z18
+	VMOVDQU32       Z18, 2048(R9)
+	PREFETCHT1      512(R11)
+	PREFETCHT0      136(SI)
+	VMOVDQU32       3840(R8), Z18
+	VPDPBUSD.BCST   1024(R12), Z18, Z10
+	VPDPBUSD.BCST   1028(R12), Z18, Z11
+	VPDPBUSD.BCST   1032(R12), Z18, Z12
+	VPDPBUSD.BCST   1036(R12), Z18, Z13
+	VPDPBUSD.BCST   1024(R13), Z18, Z14
+	VPDPBUSD.BCST   1028(R13), Z18, Z15
+	VPDPBUSD.BCST   1032(R13), Z18, Z16
+	VPDPBUSD.BCST   1036(R13), Z18, Z17
+	VPSRLW          $0x04, Z21, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z21, Z21
+	VPSHUFB         Z21, Z1, Z21
+	VMOVDQU32       Z21, 1856(R9)
+	VMOVDQU32       3904(R8), Z19
+	VPDPBUSD.BCST   1040(R12), Z19, Z10
+	VPDPBUSD.BCST   1044(R12), Z19, Z11
+	VPDPBUSD.BCST   1048(R12), Z19, Z12
+	VPDPBUSD.BCST   1052(R12), Z19, Z13
+	VPDPBUSD.BCST   1040(R13), Z19, Z14
+	VPDPBUSD.BCST   1044(R13), Z19, Z15
+	VPDPBUSD.BCST   1048(R13), Z19, Z16
+	VPDPBUSD.BCST   1052(R13), Z19, Z17
+	VPSHUFB         Z18, Z1, Z18
+	VMOVDQU32       Z18, 2112(R9)
+	VMOVDQU32       3968(R8), Z18
+	VPDPBUSD.BCST   1056(R12), Z18, Z10
+	VPDPBUSD.BCST   1060(R12), Z18, Z11
+	VPDPBUSD.BCST   1064(R12), Z18, Z12
+	VPDPBUSD.BCST   1068(R12), Z18, Z13
+	VPDPBUSD.BCST   1056(R13), Z18, Z14
+	VPDPBUSD.BCST   1060(R13), Z18, Z15
+	VPDPBUSD.BCST   1064(R13), Z18, Z16
+	VPDPBUSD.BCST   1068(R13), Z18, Z17
+	VBROADCASTI32X4 24(DX), Z19
+	VINSERTI32X4    $0x01, 24(BX), Z19, Z19
+	VINSERTI32X4    $0x02, 24(SI), Z19, Z19
+	VINSERTI32X4    $0x03, 24(DI), Z19, Z19
+	VMOVDQU32       4032(R8), Z18
+	VPDPBUSD.BCST   1072(R12), Z18, Z10
+	VPDPBUSD.BCST   1076(R12), Z18, Z11
+	VPDPBUSD.BCST   1080(R12), Z18, Z12
+	VPDPBUSD.BCST   1084(R12), Z18, Z13
+	VPDPBUSD.BCST   1072(R13), Z18, Z14
+	VPDPBUSD.BCST   1076(R13), Z18, Z15
+	VPDPBUSD.BCST   1080(R13), Z18, Z16
+	VPDPBUSD.BCST   1084(R13), Z18, Z17
+	VBROADCASTI32X4 24(DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, 24(BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 24(SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 24(DI)(AX*1), Z20, Z20
+	PREFETCHT1      576(R11)
+	PREFETCHT0      136(SI)(AX*1)
+	VMOVDQU32       4096(R8), Z18
+	VPDPBUSD.BCST   1088(R12), Z18, Z10
+	VPDPBUSD.BCST   1092(R12), Z18, Z11
+	VPDPBUSD.BCST   1096(R12), Z18, Z12
+	VPDPBUSD.BCST   1100(R12), Z18, Z13
+	VPDPBUSD.BCST   1088(R13), Z18, Z14
+	VPDPBUSD.BCST   1092(R13), Z18, Z15
+	VPDPBUSD.BCST   1096(R13), Z18, Z16
+	VPDPBUSD.BCST   1100(R13), Z18, Z17
+	VBROADCASTI32X4 24(DX)(AX*2), Z21
+	VINSERTI32X4    $0x01, 24(BX)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x02, 24(SI)(AX*2), Z21, Z21
+	VINSERTI32X4    $0x03, 24(DI)(AX*2), Z21, Z21
+	VMOVDQU32       4160(R8), Z18
+	VPDPBUSD.BCST   1104(R12), Z18, Z10
+	VPDPBUSD.BCST   1108(R12), Z18, Z11
+	VPDPBUSD.BCST   1112(R12), Z18, Z12
+	VPDPBUSD.BCST   1116(R12), Z18, Z13
+	VPDPBUSD.BCST   1104(R13), Z18, Z14
+	VPDPBUSD.BCST   1108(R13), Z18, Z15
+	VPDPBUSD.BCST   1112(R13), Z18, Z16
+	VPDPBUSD.BCST   1116(R13), Z18, Z17
+	VBROADCASTI32X4 24(DX)(CX*1), Z22
+	VINSERTI32X4    $0x01, 24(BX)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 24(SI)(CX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 24(DI)(CX*1), Z22, Z22
+	VMOVDQU32       512(R8), Z18
+	VPMULLD         Z18, Z10, Z10
+	VPADDD          Z10, Z2, Z2
+	VPMULLD         Z18, Z11, Z11
+	VPADDD          Z11, Z3, Z3
+	VPMULLD         Z18, Z12, Z12
+	VPADDD          Z12, Z4, Z4
+	VPMULLD         Z18, Z13, Z13
+	VPADDD          Z13, Z5, Z5
+	VPMULLD         Z18, Z14, Z14
+	VPADDD          Z14, Z6, Z6
+	VPMULLD         Z18, Z15, Z15
+	VPADDD          Z15, Z7, Z7
+	VPMULLD         Z18, Z16, Z16
+	VPADDD          Z16, Z8, Z8
+	VPMULLD         Z18, Z17, Z17
+	VPADDD          Z17, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z17, Z17, Z17
+	VMOVDQU32       4224(R8), Z18
+	VPDPBUSD.BCST   1120(R12), Z18, Z10
+	VPDPBUSD.BCST   1124(R12), Z18, Z11
+	VPDPBUSD.BCST   1128(R12), Z18, Z12
+	VPDPBUSD.BCST   1132(R12), Z18, Z13
+	VPDPBUSD.BCST   1120(R13), Z18, Z14
+	VPDPBUSD.BCST   1124(R13), Z18, Z15
+	VPDPBUSD.BCST   1128(R13), Z18, Z16
+	VPDPBUSD.BCST   1132(R13), Z18, Z17
+	VPUNPCKLDQ      Z20, Z19, Z18
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLDQ      Z22, Z21, Z23
+	VPUNPCKHDQ      Z22, Z21, Z22
+	VPUNPCKLQDQ     Z23, Z18, Z19
+	VPUNPCKHQDQ     Z23, Z18, Z18
+	VPUNPCKLQDQ     Z22, Z20, Z21
+	VPUNPCKHQDQ     Z22, Z20, Z22
+	VMOVDQU32       4288(R8), Z20
+	VPDPBUSD.BCST   1136(R12), Z20, Z10
+	VPDPBUSD.BCST   1140(R12), Z20, Z11
+	VPDPBUSD.BCST   1144(R12), Z20, Z12
+	VPDPBUSD.BCST   1148(R12), Z20, Z13
+	VPDPBUSD.BCST   1136(R13), Z20, Z14
+	VPDPBUSD.BCST   1140(R13), Z20, Z15
+	VPDPBUSD.BCST   1144(R13), Z20, Z16
+	VPDPBUSD.BCST   1148(R13), Z20, Z17
+	VPSRLW          $0x04, Z19, Z20
+	VPANDD          Z0, Z20, Z20
+	VPANDD          Z0, Z19, Z19
+	VPSHUFB         Z19, Z1, Z19
+	VMOVDQU32       Z19, 2176(R9)
+	PREFETCHT1      640(R11)
+	PREFETCHT0      136(SI)(AX*2)
+	VMOVDQU32       4352(R8), Z19
+	VPDPBUSD.BCST   1152(R12), Z19, Z10
+	VPDPBUSD.BCST   1156(R12), Z19, Z11
+	VPDPBUSD.BCST   1160(R12), Z19, Z12
+	VPDPBUSD.BCST   1164(R12), Z19, Z13
+	VPDPBUSD.BCST   1152(R13), Z19, Z14
+	VPDPBUSD.BCST   1156(R13), Z19, Z15
+	VPDPBUSD.BCST   1160(R13), Z19, Z16
+	VPDPBUSD.BCST   1164(R13), Z19, Z17
+	VPSHUFB         Z20, Z1, Z20
+	VMOVDQU32       Z20, 2432(R9)
+	VMOVDQU32       4416(R8), Z19
+	VPDPBUSD.BCST   1168(R12), Z19, Z10
+	VPDPBUSD.BCST   1172(R12), Z19, Z11
+	VPDPBUSD.BCST   1176(R12), Z19, Z12
+	VPDPBUSD.BCST   1180(R12), Z19, Z13
+	VPDPBUSD.BCST   1168(R13), Z19, Z14
+	VPDPBUSD.BCST   1172(R13), Z19, Z15
+	VPDPBUSD.BCST   1176(R13), Z19, Z16
+	VPDPBUSD.BCST   1180(R13), Z19, Z17
+	VPSRLW          $0x04, Z18, Z19
+	VPANDD          Z0, Z19, Z19
+	VPANDD          Z0, Z18, Z18
+	VPSHUFB         Z18, Z1, Z18
+	VMOVDQU32       Z18, 2240(R9)
+	VMOVDQU32       4480(R8), Z18
+	VPDPBUSD.BCST   1184(R12), Z18, Z10
+	VPDPBUSD.BCST   1188(R12), Z18, Z11
+	VPDPBUSD.BCST   1192(R12), Z18, Z12
+	VPDPBUSD.BCST   1196(R12), Z18, Z13
+	VPDPBUSD.BCST   1184(R13), Z18, Z14
+	VPDPBUSD.BCST   1188(R13), Z18, Z15
+	VPDPBUSD.BCST   1192(R13), Z18, Z16
+	VPDPBUSD.BCST   1196(R13), Z18, Z17
+	VPSHUFB         Z19, Z1, Z19
+	VMOVDQU32       Z19, 2496(R9)
+	VMOVDQU32       4544(R8), Z18
+	VPDPBUSD.BCST   1200(R12), Z18, Z10
+	VPDPBUSD.BCST   1204(R12), Z18, Z11
+	VPDPBUSD.BCST   1208(R12), Z18, Z12
+	VPDPBUSD.BCST   1212(R12), Z18, Z13
+	VPDPBUSD.BCST   1200(R13), Z18, Z14
+	VPDPBUSD.BCST   1204(R13), Z18, Z15
+	VPDPBUSD.BCST   1208(R13), Z18, Z16
+	VPDPBUSD.BCST   1212(R13), Z18, Z17
+	VPSRLW          $0x04, Z21, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z21, Z21
+	VPSHUFB         Z21, Z1, Z21
+	VMOVDQU32       Z21, 2304(R9)
+	PREFETCHT1      704(R11)
+	PREFETCHT0      136(SI)(CX*1)
+	VMOVDQU32       4608(R8), Z19
+	VPDPBUSD.BCST   1216(R12), Z19, Z10
+	VPDPBUSD.BCST   1220(R12), Z19, Z11
+	VPDPBUSD.BCST   1224(R12), Z19, Z12
+	VPDPBUSD.BCST   1228(R12), Z19, Z13
+	VPDPBUSD.BCST   1216(R13), Z19, Z14
+	VPDPBUSD.BCST   1220(R13), Z19, Z15
+	VPDPBUSD.BCST   1224(R13), Z19, Z16
+	VPDPBUSD.BCST   1228(R13), Z19, Z17
+	VPSHUFB         Z18, Z1, Z18
+	VMOVDQU32       Z18, 2560(R9)
+	VMOVDQU32       4672(R8), Z18
+	VPDPBUSD.BCST   1232(R12), Z18, Z10
+	VPDPBUSD.BCST   1236(R12), Z18, Z11
+	VPDPBUSD.BCST   1240(R12), Z18, Z12
+	VPDPBUSD.BCST   1244(R12), Z18, Z13
+	VPDPBUSD.BCST   1232(R13), Z18, Z14
+	VPDPBUSD.BCST   1236(R13), Z18, Z15
+	VPDPBUSD.BCST   1240(R13), Z18, Z16
+	VPDPBUSD.BCST   1244(R13), Z18, Z17
+	VPSRLW          $0x04, Z22, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z22, Z22
+	VPSHUFB         Z22, Z1, Z22
+	VMOVDQU32       Z22, 2368(R9)
+	VMOVDQU32       640(R8), Z19
+	VPMULLD         Z19, Z10, Z10
+	VPADDD          Z10, Z2, Z2
+	VPMULLD         Z19, Z11, Z11
+	VPADDD          Z11, Z3, Z3
+	VPMULLD         Z19, Z12, Z12
+	VPADDD          Z12, Z4, Z4
+	VPMULLD         Z19, Z13, Z13
+	VPADDD          Z13, Z5, Z5
+	VPMULLD         Z19, Z14, Z14
+	VPADDD          Z14, Z6, Z6
+	VPMULLD         Z19, Z15, Z15
+	VPADDD          Z15, Z7, Z7
+	VPMULLD         Z19, Z16, Z16
+	VPADDD          Z16, Z8, Z8
+	VPMULLD         Z19, Z17, Z17
+	VPADDD          Z17, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z17, Z17, Z17
+	VMOVDQU32       4736(R8), Z19
+	VPDPBUSD.BCST   1248(R12), Z19, Z10
+	VPDPBUSD.BCST   1252(R12), Z19, Z11
+	VPDPBUSD.BCST   1256(R12), Z19, Z12
+	VPDPBUSD.BCST   1260(R12), Z19, Z13
+	VPDPBUSD.BCST   1248(R13), Z19, Z14
+	VPDPBUSD.BCST   1252(R13), Z19, Z15
+	VPDPBUSD.BCST   1256(R13), Z19, Z16
+	VPDPBUSD.BCST   1260(R13), Z19, Z17
+	VPSHUFB         Z18, Z1, Z18
+	VMOVDQU32       Z18, 2624(R9)
+	PREFETCHT1      768(R11)
+	PREFETCHT0      136(DI)
+	VMOVDQU32       4800(R8), Z18
+	VPDPBUSD.BCST   1264(R12), Z18, Z10
+	VPDPBUSD.BCST   1268(R12), Z18, Z11
+	VPDPBUSD.BCST   1272(R12), Z18, Z12
+	VPDPBUSD.BCST   1276(R12), Z18, Z13
+	VPDPBUSD.BCST   1264(R13), Z18, Z14
+	VPDPBUSD.BCST   1268(R13), Z18, Z15
+	VPDPBUSD.BCST   1272(R13), Z18, Z16
+	VPDPBUSD.BCST   1276(R13), Z18, Z17
+	VBROADCASTI32X4 40(DX), Z18
+	VINSERTI32X4    $0x01, 40(BX), Z18, Z18
+	VINSERTI32X4    $0x02, 40(SI), Z18, Z18
+	VINSERTI32X4    $0x03, 40(DI), Z18, Z18
+	VMOVDQU32       4864(R8), Z19
+	VPDPBUSD.BCST   1280(R12), Z19, Z10
+	VPDPBUSD.BCST   1284(R12), Z19, Z11
+	VPDPBUSD.BCST   1288(R12), Z19, Z12
+	VPDPBUSD.BCST   1292(R12), Z19, Z13
+	VPDPBUSD.BCST   1280(R13), Z19, Z14
+	VPDPBUSD.BCST   1284(R13), Z19, Z15
+	VPDPBUSD.BCST   1288(R13), Z19, Z16
+	VPDPBUSD.BCST   1292(R13), Z19, Z17
+	VBROADCASTI32X4 40(DX)(AX*1), Z22
+	VINSERTI32X4    $0x01, 40(BX)(AX*1), Z22, Z22
+	VINSERTI32X4    $0x02, 40(SI)(AX*1), Z22, Z22
+	VINSERTI32X4    $0x03, 40(DI)(AX*1), Z22, Z22
+	VMOVDQU32       4928(R8), Z19
+	VPDPBUSD.BCST   1296(R12), Z19, Z10
+	VPDPBUSD.BCST   1300(R12), Z19, Z11
+	VPDPBUSD.BCST   1304(R12), Z19, Z12
+	VPDPBUSD.BCST   1308(R12), Z19, Z13
+	VPDPBUSD.BCST   1296(R13), Z19, Z14
+	VPDPBUSD.BCST   1300(R13), Z19, Z15
+	VPDPBUSD.BCST   1304(R13), Z19, Z16
+	VPDPBUSD.BCST   1308(R13), Z19, Z17
+	VBROADCASTI32X4 40(DX)(AX*2), Z19
+	VINSERTI32X4    $0x01, 40(BX)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x02, 40(SI)(AX*2), Z19, Z19
+	VINSERTI32X4    $0x03, 40(DI)(AX*2), Z19, Z19
+	VMOVDQU32       4992(R8), Z20
+	VPDPBUSD.BCST   1312(R12), Z20, Z10
+	VPDPBUSD.BCST   1316(R12), Z20, Z11
+	VPDPBUSD.BCST   1320(R12), Z20, Z12
+	VPDPBUSD.BCST   1324(R12), Z20, Z13
+	VPDPBUSD.BCST   1312(R13), Z20, Z14
+	VPDPBUSD.BCST   1316(R13), Z20, Z15
+	VPDPBUSD.BCST   1320(R13), Z20, Z16
+	VPDPBUSD.BCST   1324(R13), Z20, Z17
+	VBROADCASTI32X4 40(DX)(CX*1), Z20
+	VINSERTI32X4    $0x01, 40(BX)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 40(SI)(CX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 40(DI)(CX*1), Z20, Z20
+	PREFETCHT1      832(R11)
+	PREFETCHT0      136(DI)(AX*1)
+	VMOVDQU32       5056(R8), Z21
+	VPDPBUSD.BCST   1328(R12), Z21, Z10
+	VPDPBUSD.BCST   1332(R12), Z21, Z11
+	VPDPBUSD.BCST   1336(R12), Z21, Z12
+	VPDPBUSD.BCST   1340(R12), Z21, Z13
+	VPDPBUSD.BCST   1328(R13), Z21, Z14
+	VPDPBUSD.BCST   1332(R13), Z21, Z15
+	VPDPBUSD.BCST   1336(R13), Z21, Z16
+	VPDPBUSD.BCST   1340(R13), Z21, Z17
+	VPUNPCKLDQ      Z22, Z18, Z21
+	VPUNPCKHDQ      Z22, Z18, Z22
+	VPUNPCKLDQ      Z20, Z19, Z23
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLQDQ     Z23, Z21, Z18
+	VPUNPCKHQDQ     Z23, Z21, Z21
+	VPUNPCKLQDQ     Z20, Z22, Z19
+	VPUNPCKHQDQ     Z20, Z22, Z20
+	VMOVDQU32       5120(R8), Z22
+	VPDPBUSD.BCST   1344(R12), Z22, Z10
+	VPDPBUSD.BCST   1348(R12), Z22, Z11
+	VPDPBUSD.BCST   1352(R12), Z22, Z12
+	VPDPBUSD.BCST   1356(R12), Z22, Z13
+	VPDPBUSD.BCST   1344(R13), Z22, Z14
+	VPDPBUSD.BCST   1348(R13), Z22, Z15
+	VPDPBUSD.BCST   1352(R13), Z22, Z16
+	VPDPBUSD.BCST   1356(R13), Z22, Z17
+	VPSRLW          $0x04, Z18, Z22
+	VPANDD          Z0, Z22, Z22
+	VPANDD          Z0, Z18, Z18
+	VPSHUFB         Z18, Z1, Z18
+	VMOVDQU32       Z18, 2688(R9)
+	VMOVDQU32       5184(R8), Z18
+	VPDPBUSD.BCST   1360(R12), Z18, Z10
+	VPDPBUSD.BCST   1364(R12), Z18, Z11
+	VPDPBUSD.BCST   1368(R12), Z18, Z12
+	VPDPBUSD.BCST   1372(R12), Z18, Z13
+	VPDPBUSD.BCST   1360(R13), Z18, Z14
+	VPDPBUSD.BCST   1364(R13), Z18, Z15
+	VPDPBUSD.BCST   1368(R13), Z18, Z16
+	VPDPBUSD.BCST   1372(R13), Z18, Z17
+	VPSHUFB         Z22, Z1, Z22
+	VMOVDQU32       Z22, 2944(R9)
+	VMOVDQU32       768(R8), Z18
+	VPMULLD         Z18, Z10, Z10
+	VPADDD          Z10, Z2, Z2
+	VPMULLD         Z18, Z11, Z11
+	VPADDD          Z11, Z3, Z3
+	VPMULLD         Z18, Z12, Z12
+	VPADDD          Z12, Z4, Z4
+	VPMULLD         Z18, Z13, Z13
+	VPADDD          Z13, Z5, Z5
+	VPMULLD         Z18, Z14, Z14
+	VPADDD          Z14, Z6, Z6
+	VPMULLD         Z18, Z15, Z15
+	VPADDD          Z15, Z7, Z7
+	VPMULLD         Z18, Z16, Z16
+	VPADDD          Z16, Z8, Z8
+	VPMULLD         Z18, Z17, Z17
+	VPADDD          Z17, Z9, Z9
+	VPXORD          Z10, Z10, Z10
+	VPXORD          Z11, Z11, Z11
+	VPXORD          Z12, Z12, Z12
+	VPXORD          Z13, Z13, Z13
+	VPXORD          Z14, Z14, Z14
+	VPXORD          Z15, Z15, Z15
+	VPXORD          Z16, Z16, Z16
+	VPXORD          Z17, Z17, Z17
+	VMOVDQU32       5248(R8), Z18
+	VPDPBUSD.BCST   1376(R12), Z18, Z10
+	VPDPBUSD.BCST   1380(R12), Z18, Z11
+	VPDPBUSD.BCST   1384(R12), Z18, Z12
+	VPDPBUSD.BCST   1388(R12), Z18, Z13
+	VPDPBUSD.BCST   1376(R13), Z18, Z14
+	VPDPBUSD.BCST   1380(R13), Z18, Z15
+	VPDPBUSD.BCST   1384(R13), Z18, Z16
+	VPDPBUSD.BCST   1388(R13), Z18, Z17
+	VPSRLW          $0x04, Z21, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z21, Z21
+	VPSHUFB         Z21, Z1, Z21
+	VMOVDQU32       Z21, 2752(R9)
+	PREFETCHT1      896(R11)
+	PREFETCHT0      136(DI)(AX*2)
+	VMOVDQU32       5312(R8), Z21
+	VPDPBUSD.BCST   1392(R12), Z21, Z10
+	VPDPBUSD.BCST   1396(R12), Z21, Z11
+	VPDPBUSD.BCST   1400(R12), Z21, Z12
+	VPDPBUSD.BCST   1404(R12), Z21, Z13
+	VPDPBUSD.BCST   1392(R13), Z21, Z14
+	VPDPBUSD.BCST   1396(R13), Z21, Z15
+	VPDPBUSD.BCST   1400(R13), Z21, Z16
+	VPDPBUSD.BCST   1404(R13), Z21, Z17
+	VPSHUFB         Z18, Z1, Z18
+	VMOVDQU32       Z18, 3008(R9)
+	VMOVDQU32       5376(R8), Z18
+	VPDPBUSD.BCST   1408(R12), Z18, Z10
+	VPDPBUSD.BCST   1412(R12), Z18, Z11
+	VPDPBUSD.BCST   1416(R12), Z18, Z12
+	VPDPBUSD.BCST   1420(R12), Z18, Z13
+	VPDPBUSD.BCST   1408(R13), Z18, Z14
+	VPDPBUSD.BCST   1412(R13), Z18, Z15
+	VPDPBUSD.BCST   1416(R13), Z18, Z16
+	VPDPBUSD.BCST   1420(R13), Z18, Z17
+	VPSRLW          $0x04, Z19, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z19, Z19
+	VPSHUFB         Z19, Z1, Z19
+	VMOVDQU32       Z19, 2816(R9)
+	VMOVDQU32       5440(R8), Z19
+	VPDPBUSD.BCST   1424(R12), Z19, Z10
+	VPDPBUSD.BCST   1428(R12), Z19, Z11
+	VPDPBUSD.BCST   1432(R12), Z19, Z12
+	VPDPBUSD.BCST   1436(R12), Z19, Z13
+	VPDPBUSD.BCST   1424(R13), Z19, Z14
+	VPDPBUSD.BCST   1428(R13), Z19, Z15
+	VPDPBUSD.BCST   1432(R13), Z19, Z16
+	VPDPBUSD.BCST   1436(R13), Z19, Z17
+	VPSHUFB         Z18, Z1, Z18
+	VMOVDQU32       Z18, 3072(R9)
+	VMOVDQU32       5504(R8), Z18
+	VPDPBUSD.BCST   1440(R12), Z18, Z10
+	VPDPBUSD.BCST   1444(R12), Z18, Z11
+	VPDPBUSD.BCST   1448(R12), Z18, Z12
+	VPDPBUSD.BCST   1452(R12), Z18, Z13
+	VPDPBUSD.BCST   1440(R13), Z18, Z14
+	VPDPBUSD.BCST   1444(R13), Z18, Z15
+	VPDPBUSD.BCST   1448(R13), Z18, Z16
+	VPDPBUSD.BCST   1452(R13), Z18, Z17
+	VPSRLW          $0x04, Z20, Z18
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z20, Z20
+	VPSHUFB         Z20, Z1, Z20
+	VMOVDQU32       Z20, 2880(R9)
+	PREFETCHT1      960(R11)
+	PREFETCHT0      136(DI)(CX*1)
+	VMOVDQU32       5568(R8), Z19
+	VPDPBUSD.BCST   1456(R12), Z19, Z10
+	VPDPBUSD.BCST   1460(R12), Z19, Z11
+	VPDPBUSD.BCST   1464(R12), Z19, Z12
+	VPDPBUSD.BCST   1468(R12), Z19, Z13
+	VPDPBUSD.BCST   1456(R13), Z19, Z14
+	VPDPBUSD.BCST   1460(R13), Z19, Z15
+	VPDPBUSD.BCST   1464(R13), Z19, Z16
+	VPDPBUSD.BCST   1468(R13), Z19, Z17
+	VPSHUFB         Z18, Z1, Z18
+	VMOVDQU32       Z18, 3136(R9)
+	VMOVDQU32       5632(R8), Z18
+	VPDPBUSD.BCST   1472(R12), Z18, Z10
+	VPDPBUSD.BCST   1476(R12), Z18, Z11
+	VPDPBUSD.BCST   1480(R12), Z18, Z12
+	VPDPBUSD.BCST   1484(R12), Z18, Z13
+	VPDPBUSD.BCST   1472(R13), Z18, Z14
+	VPDPBUSD.BCST   1476(R13), Z18, Z15
+	VPDPBUSD.BCST   1480(R13), Z18, Z16
+	VPDPBUSD.BCST   1484(R13), Z18, Z17
+	VBROADCASTI32X4 56(DX), Z19
+	VINSERTI32X4    $0x01, 56(BX), Z19, Z19
+	VINSERTI32X4    $0x02, 56(SI), Z19, Z19
+	VINSERTI32X4    $0x03, 56(DI), Z19, Z19
+	VMOVDQU32       5696(R8), Z18
+	VPDPBUSD.BCST   1488(R12), Z18, Z10
+	VPDPBUSD.BCST   1492(R12), Z18, Z11
+	VPDPBUSD.BCST   1496(R12), Z18, Z12
+	VPDPBUSD.BCST   1500(R12), Z18, Z13
+	VPDPBUSD.BCST   1488(R13), Z18, Z14
+	VPDPBUSD.BCST   1492(R13), Z18, Z15
+	VPDPBUSD.BCST   1496(R13), Z18, Z16
+	VPDPBUSD.BCST   1500(R13), Z18, Z17
+	VBROADCASTI32X4 56(DX)(AX*1), Z20
+	VINSERTI32X4    $0x01, 56(BX)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x02, 56(SI)(AX*1), Z20, Z20
+	VINSERTI32X4    $0x03, 56(DI)(AX*1), Z20, Z20
+	PREFETCHT1      1024(R11)
+	PREFETCHT0      200(DX)
+	VMOVDQU32       896(R8), Z18
+	VPMULLD         Z18, Z10, Z10
+	VPADDD          Z10, Z2, Z2
+	VPMULLD         Z18, Z11, Z11
+	VPADDD          Z11, Z3, Z3
+	VPMULLD         Z18, Z12, Z12
+	VPADDD          Z12, Z4, Z4
+	VPMULLD         Z18, Z13, Z13
+	VPADDD          Z13, Z5, Z5
+	VPMULLD         Z18, Z14, Z14
+	VPADDD          Z14, Z6, Z6
+	VPMULLD         Z18, Z15, Z15
+	VPADDD          Z15, Z7, Z7
+	VPMULLD         Z18, Z16, Z16
+	VPADDD          Z16, Z8, Z8
+	VPMULLD         Z18, Z17, Z17
+	VPADDD          Z17, Z9, Z9
+	VMOVUPS         1536(R8), Z10
+	VMULPS.BCST     (R12), Z10, Z11
+	VMOVUPS         (R10), Z12
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z11, Z12
+	VMOVUPS         Z12, (R10)
+	VMULPS.BCST     4(R12), Z10, Z2
+	VMOVUPS         64(R10), Z11
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z2, Z11
+	VMOVUPS         Z11, 64(R10)
+	VMULPS.BCST     8(R12), Z10, Z2
+	VMOVUPS         128(R10), Z3
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z2, Z3
+	VMOVUPS         Z3, 128(R10)
+	VMULPS.BCST     12(R12), Z10, Z2
+	VMOVUPS         192(R10), Z3
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z2, Z3
+	VMOVUPS         Z3, 192(R10)
+	VMULPS.BCST     (R13), Z10, Z2
+	VMOVUPS         256(R10), Z3
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z6, Z2, Z3
+	VMOVUPS         Z3, 256(R10)
+	VMULPS.BCST     4(R13), Z10, Z2
+	VMOVUPS         320(R10), Z3
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z7, Z2, Z3
+	VMOVUPS         Z3, 320(R10)
+	VMULPS.BCST     8(R13), Z10, Z2
+	VMOVUPS         384(R10), Z3
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z8, Z2, Z3
+	VMOVUPS         Z3, 384(R10)
+	VMULPS.BCST     12(R13), Z10, Z2
+	VMOVUPS         448(R10), Z3
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z9, Z2, Z3
+	VMOVUPS         Z3, 448(R10)
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VMOVDQU32       1024(R8), Z6
+	VPDPWSSD.BCST   16(R14), Z6, Z2
+	VPDPWSSD.BCST   20(R14), Z6, Z3
+	VPDPWSSD.BCST   24(R14), Z6, Z4
+	VPDPWSSD.BCST   28(R14), Z6, Z5
+	VMOVDQU32       1088(R8), Z6
+	VPDPWSSD.BCST   32(R14), Z6, Z2
+	VPDPWSSD.BCST   36(R14), Z6, Z3
+	VPDPWSSD.BCST   40(R14), Z6, Z4
+	VPDPWSSD.BCST   44(R14), Z6, Z5
+	VMOVDQU32       1152(R8), Z6
+	VPDPWSSD.BCST   48(R14), Z6, Z2
+	VPDPWSSD.BCST   52(R14), Z6, Z3
+	VPDPWSSD.BCST   56(R14), Z6, Z4
+	VPDPWSSD.BCST   60(R14), Z6, Z5
+	VMOVDQU32       1216(R8), Z6
+	VPDPWSSD.BCST   64(R14), Z6, Z2
+	VPDPWSSD.BCST   68(R14), Z6, Z3
+	VPDPWSSD.BCST   72(R14), Z6, Z4
+	VPDPWSSD.BCST   76(R14), Z6, Z5
+	VMOVDQU32       1280(R8), Z6
+	VPDPWSSD.BCST   80(R14), Z6, Z2
+	VPDPWSSD.BCST   84(R14), Z6, Z3
+	VPDPWSSD.BCST   88(R14), Z6, Z4
+	VPDPWSSD.BCST   92(R14), Z6, Z5
+	VMOVDQU32       1344(R8), Z6
+	VPDPWSSD.BCST   96(R14), Z6, Z2
+	VPDPWSSD.BCST   100(R14), Z6, Z3
+	VPDPWSSD.BCST   104(R14), Z6, Z4
+	VPDPWSSD.BCST   108(R14), Z6, Z5
+	VMOVDQU32       1408(R8), Z6
+	VPDPWSSD.BCST   112(R14), Z6, Z2
+	VPDPWSSD.BCST   116(R14), Z6, Z3
+	VPDPWSSD.BCST   120(R14), Z6, Z4
+	VPDPWSSD.BCST   124(R14), Z6, Z5
+	VMOVDQU32       1472(R8), Z6
+	VPDPWSSD.BCST   128(R14), Z6, Z2
+	VPDPWSSD.BCST   132(R14), Z6, Z3
+	VPDPWSSD.BCST   136(R14), Z6, Z4
+	VPDPWSSD.BCST   140(R14), Z6, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       1664(R8), Z10
+	VPDPBUSD.BCST   480(R14), Z10, Z6
+	VPDPBUSD.BCST   484(R14), Z10, Z7
+	VPDPBUSD.BCST   488(R14), Z10, Z8
+	VPDPBUSD.BCST   492(R14), Z10, Z9
+	VBROADCASTI32X4 56(DX)(AX*2), Z10
+	VINSERTI32X4    $0x01, 56(BX)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x02, 56(SI)(AX*2), Z10, Z10
+	VINSERTI32X4    $0x03, 56(DI)(AX*2), Z10, Z10
+	VMOVDQU32       1728(R8), Z11
+	VPDPBUSD.BCST   496(R14), Z11, Z6
+	VPDPBUSD.BCST   500(R14), Z11, Z7
+	VPDPBUSD.BCST   504(R14), Z11, Z8
+	VPDPBUSD.BCST   508(R14), Z11, Z9
+	VBROADCASTI32X4 56(DX)(CX*1), Z11
+	VINSERTI32X4    $0x01, 56(BX)(CX*1), Z11, Z11
+	VINSERTI32X4    $0x02, 56(SI)(CX*1), Z11, Z11
+	VINSERTI32X4    $0x03, 56(DI)(CX*1), Z11, Z11
+	VMOVDQU32       1792(R8), Z12
+	VPDPBUSD.BCST   512(R14), Z12, Z6
+	VPDPBUSD.BCST   516(R14), Z12, Z7
+	VPDPBUSD.BCST   520(R14), Z12, Z8
+	VPDPBUSD.BCST   524(R14), Z12, Z9
+	VPUNPCKLDQ      Z20, Z19, Z12
+	VPUNPCKHDQ      Z20, Z19, Z20
+	VPUNPCKLDQ      Z11, Z10, Z13
+	VPUNPCKHDQ      Z11, Z10, Z11
+	VPUNPCKLQDQ     Z13, Z12, Z19
+	VPUNPCKHQDQ     Z13, Z12, Z12
+	VPUNPCKLQDQ     Z11, Z20, Z10
+	VPUNPCKHQDQ     Z11, Z20, Z11
+	VMOVDQU32       1856(R8), Z13
+	VPDPBUSD.BCST   528(R14), Z13, Z6
+	VPDPBUSD.BCST   532(R14), Z13, Z7
+	VPDPBUSD.BCST   536(R14), Z13, Z8
+	VPDPBUSD.BCST   540(R14), Z13, Z9
+	VPSRLW          $0x04, Z19, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z19, Z19
+	VPSHUFB         Z19, Z1, Z19
+	VMOVDQU32       Z19, 3200(R9)
+	PREFETCHT1      1088(R11)
+	PREFETCHT0      200(DX)(AX*1)
+	VMOVDQU32       1920(R8), Z14
+	VPDPBUSD.BCST   544(R14), Z14, Z6
+	VPDPBUSD.BCST   548(R14), Z14, Z7
+	VPDPBUSD.BCST   552(R14), Z14, Z8
+	VPDPBUSD.BCST   556(R14), Z14, Z9
+	VPSHUFB         Z13, Z1, Z13
+	VMOVDQU32       Z13, 3456(R9)
+	VMOVDQU32       1984(R8), Z13
+	VPDPBUSD.BCST   560(R14), Z13, Z6
+	VPDPBUSD.BCST   564(R14), Z13, Z7
+	VPDPBUSD.BCST   568(R14), Z13, Z8
+	VPDPBUSD.BCST   572(R14), Z13, Z9
+	VPSRLW          $0x04, Z12, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z12, Z12
+	VPSHUFB         Z12, Z1, Z12
+	VMOVDQU32       Z12, 3264(R9)
+	VMOVDQU32       2048(R8), Z12
+	VPDPBUSD.BCST   576(R14), Z12, Z6
+	VPDPBUSD.BCST   580(R14), Z12, Z7
+	VPDPBUSD.BCST   584(R14), Z12, Z8
+	VPDPBUSD.BCST   588(R14), Z12, Z9
+	VPSHUFB         Z13, Z1, Z13
+	VMOVDQU32       Z13, 3520(R9)
+	VMOVDQU32       2112(R8), Z12
+	VPDPBUSD.BCST   592(R14), Z12, Z6
+	VPDPBUSD.BCST   596(R14), Z12, Z7
+	VPDPBUSD.BCST   600(R14), Z12, Z8
+	VPDPBUSD.BCST   604(R14), Z12, Z9
+	VPSRLW          $0x04, Z10, Z12
+	VPANDD          Z0, Z12, Z12
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 3328(R9)
+	PREFETCHT1      1152(R11)
+	PREFETCHT0      200(DX)(AX*2)
+	VMOVDQU32       (R8), Z10
+	VPMULLD         Z10, Z6, Z6
+	VPADDD          Z6, Z2, Z2
+	VPMULLD         Z10, Z7, Z7
+	VPADDD          Z7, Z3, Z3
+	VPMULLD         Z10, Z8, Z8
+	VPADDD          Z8, Z4, Z4
+	VPMULLD         Z10, Z9, Z9
+	VPADDD          Z9, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       2176(R8), Z10
+	VPDPBUSD.BCST   608(R14), Z10, Z6
+	VPDPBUSD.BCST   612(R14), Z10, Z7
+	VPDPBUSD.BCST   616(R14), Z10, Z8
+	VPDPBUSD.BCST   620(R14), Z10, Z9
+	VPSHUFB         Z12, Z1, Z12
+	VMOVDQU32       Z12, 3584(R9)
+	VMOVDQU32       2240(R8), Z10
+	VPDPBUSD.BCST   624(R14), Z10, Z6
+	VPDPBUSD.BCST   628(R14), Z10, Z7
+	VPDPBUSD.BCST   632(R14), Z10, Z8
+	VPDPBUSD.BCST   636(R14), Z10, Z9
+	VPSRLW          $0x04, Z11, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         Z11, Z1, Z11
+	VMOVDQU32       Z11, 3392(R9)
+	VMOVDQU32       2304(R8), Z11
+	VPDPBUSD.BCST   640(R14), Z11, Z6
+	VPDPBUSD.BCST   644(R14), Z11, Z7
+	VPDPBUSD.BCST   648(R14), Z11, Z8
+	VPDPBUSD.BCST   652(R14), Z11, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 3648(R9)
+	VMOVDQU32       2368(R8), Z10
+	VPDPBUSD.BCST   656(R14), Z10, Z6
+	VPDPBUSD.BCST   660(R14), Z10, Z7
+	VPDPBUSD.BCST   664(R14), Z10, Z8
+	VPDPBUSD.BCST   668(R14), Z10, Z9
+	VBROADCASTI32X4 72(DX), Z11
+	VINSERTI32X4    $0x01, 72(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 72(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 72(DI), Z11, Z11
+	PREFETCHT1      1216(R11)
+	PREFETCHT0      200(DX)(CX*1)
+	VMOVDQU32       2432(R8), Z10
+	VPDPBUSD.BCST   672(R14), Z10, Z6
+	VPDPBUSD.BCST   676(R14), Z10, Z7
+	VPDPBUSD.BCST   680(R14), Z10, Z8
+	VPDPBUSD.BCST   684(R14), Z10, Z9
+	VBROADCASTI32X4 72(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 72(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 72(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 72(DI)(AX*1), Z10, Z10
+	VMOVDQU32       2496(R8), Z12
+	VPDPBUSD.BCST   688(R14), Z12, Z6
+	VPDPBUSD.BCST   692(R14), Z12, Z7
+	VPDPBUSD.BCST   696(R14), Z12, Z8
+	VPDPBUSD.BCST   700(R14), Z12, Z9
+	VBROADCASTI32X4 72(DX)(AX*2), Z12
+	VINSERTI32X4    $0x01, 72(BX)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x02, 72(SI)(AX*2), Z12, Z12
+	VINSERTI32X4    $0x03, 72(DI)(AX*2), Z12, Z12
+	VMOVDQU32       2560(R8), Z13
+	VPDPBUSD.BCST   704(R14), Z13, Z6
+	VPDPBUSD.BCST   708(R14), Z13, Z7
+	VPDPBUSD.BCST   712(R14), Z13, Z8
+	VPDPBUSD.BCST   716(R14), Z13, Z9
+	VBROADCASTI32X4 72(DX)(CX*1), Z13
+	VINSERTI32X4    $0x01, 72(BX)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x02, 72(SI)(CX*1), Z13, Z13
+	VINSERTI32X4    $0x03, 72(DI)(CX*1), Z13, Z13
+	VMOVDQU32       2624(R8), Z14
+	VPDPBUSD.BCST   720(R14), Z14, Z6
+	VPDPBUSD.BCST   724(R14), Z14, Z7
+	VPDPBUSD.BCST   728(R14), Z14, Z8
+	VPDPBUSD.BCST   732(R14), Z14, Z9
+	VPUNPCKLDQ      Z10, Z11, Z14
+	VPUNPCKHDQ      Z10, Z11, Z10
+	VPUNPCKLDQ      Z13, Z12, Z15
+	VPUNPCKHDQ      Z13, Z12, Z13
+	VPUNPCKLQDQ     Z15, Z14, Z11
+	VPUNPCKHQDQ     Z15, Z14, Z14
+	VPUNPCKLQDQ     Z13, Z10, Z12
+	VPUNPCKHQDQ     Z13, Z10, Z13
+	PREFETCHT1      1280(R11)
+	PREFETCHT0      200(BX)
+	VMOVDQU32       128(R8), Z10
+	VPMULLD         Z10, Z6, Z6
+	VPADDD          Z6, Z2, Z2
+	VPMULLD         Z10, Z7, Z7
+	VPADDD          Z7, Z3, Z3
+	VPMULLD         Z10, Z8, Z8
+	VPADDD          Z8, Z4, Z4
+	VPMULLD         Z10, Z9, Z9
+	VPADDD          Z9, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       2688(R8), Z10
+	VPDPBUSD.BCST   736(R14), Z10, Z6
+	VPDPBUSD.BCST   740(R14), Z10, Z7
+	VPDPBUSD.BCST   744(R14), Z10, Z8
+	VPDPBUSD.BCST   748(R14), Z10, Z9
+	VPSRLW          $0x04, Z11, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         Z11, Z1, Z11
+	VMOVDQU32       Z11, 3712(R9)
+	VMOVDQU32       2752(R8), Z11
+	VPDPBUSD.BCST   752(R14), Z11, Z6
+	VPDPBUSD.BCST   756(R14), Z11, Z7
+	VPDPBUSD.BCST   760(R14), Z11, Z8
+	VPDPBUSD.BCST   764(R14), Z11, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 3968(R9)
+	VMOVDQU32       2816(R8), Z10
+	VPDPBUSD.BCST   768(R14), Z10, Z6
+	VPDPBUSD.BCST   772(R14), Z10, Z7
+	VPDPBUSD.BCST   776(R14), Z10, Z8
+	VPDPBUSD.BCST   780(R14), Z10, Z9
+	VPSRLW          $0x04, Z14, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z14, Z14
+	VPSHUFB         Z14, Z1, Z14
+	VMOVDQU32       Z14, 3776(R9)
+	PREFETCHT1      1344(R11)
+	PREFETCHT0      200(BX)(AX*1)
+	VMOVDQU32       2880(R8), Z11
+	VPDPBUSD.BCST   784(R14), Z11, Z6
+	VPDPBUSD.BCST   788(R14), Z11, Z7
+	VPDPBUSD.BCST   792(R14), Z11, Z8
+	VPDPBUSD.BCST   796(R14), Z11, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 4032(R9)
+	VMOVDQU32       2944(R8), Z10
+	VPDPBUSD.BCST   800(R14), Z10, Z6
+	VPDPBUSD.BCST   804(R14), Z10, Z7
+	VPDPBUSD.BCST   808(R14), Z10, Z8
+	VPDPBUSD.BCST   812(R14), Z10, Z9
+	VPSRLW          $0x04, Z12, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z12, Z12
+	VPSHUFB         Z12, Z1, Z12
+	VMOVDQU32       Z12, 3840(R9)
+	VMOVDQU32       3008(R8), Z11
+	VPDPBUSD.BCST   816(R14), Z11, Z6
+	VPDPBUSD.BCST   820(R14), Z11, Z7
+	VPDPBUSD.BCST   824(R14), Z11, Z8
+	VPDPBUSD.BCST   828(R14), Z11, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 4096(R9)
+	VMOVDQU32       3072(R8), Z10
+	VPDPBUSD.BCST   832(R14), Z10, Z6
+	VPDPBUSD.BCST   836(R14), Z10, Z7
+	VPDPBUSD.BCST   840(R14), Z10, Z8
+	VPDPBUSD.BCST   844(R14), Z10, Z9
+	VPSRLW          $0x04, Z13, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z13, Z13
+	VPSHUFB         Z13, Z1, Z13
+	VMOVDQU32       Z13, 3904(R9)
+	PREFETCHT1      1408(R11)
+	PREFETCHT0      200(BX)(AX*2)
+	VMOVDQU32       3136(R8), Z11
+	VPDPBUSD.BCST   848(R14), Z11, Z6
+	VPDPBUSD.BCST   852(R14), Z11, Z7
+	VPDPBUSD.BCST   856(R14), Z11, Z8
+	VPDPBUSD.BCST   860(R14), Z11, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 4160(R9)
+	VMOVDQU32       256(R8), Z10
+	VPMULLD         Z10, Z6, Z6
+	VPADDD          Z6, Z2, Z2
+	VPMULLD         Z10, Z7, Z7
+	VPADDD          Z7, Z3, Z3
+	VPMULLD         Z10, Z8, Z8
+	VPADDD          Z8, Z4, Z4
+	VPMULLD         Z10, Z9, Z9
+	VPADDD          Z9, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       3200(R8), Z10
+	VPDPBUSD.BCST   864(R14), Z10, Z6
+	VPDPBUSD.BCST   868(R14), Z10, Z7
+	VPDPBUSD.BCST   872(R14), Z10, Z8
+	VPDPBUSD.BCST   876(R14), Z10, Z9
+	VBROADCASTI32X4 88(DX), Z13
+	VINSERTI32X4    $0x01, 88(BX), Z13, Z13
+	VINSERTI32X4    $0x02, 88(SI), Z13, Z13
+	VINSERTI32X4    $0x03, 88(DI), Z13, Z13
+	VMOVDQU32       3264(R8), Z10
+	VPDPBUSD.BCST   880(R14), Z10, Z6
+	VPDPBUSD.BCST   884(R14), Z10, Z7
+	VPDPBUSD.BCST   888(R14), Z10, Z8
+	VPDPBUSD.BCST   892(R14), Z10, Z9
+	VBROADCASTI32X4 88(DX)(AX*1), Z14
+	VINSERTI32X4    $0x01, 88(BX)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 88(SI)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 88(DI)(AX*1), Z14, Z14
+	VMOVDQU32       3328(R8), Z10
+	VPDPBUSD.BCST   896(R14), Z10, Z6
+	VPDPBUSD.BCST   900(R14), Z10, Z7
+	VPDPBUSD.BCST   904(R14), Z10, Z8
+	VPDPBUSD.BCST   908(R14), Z10, Z9
+	VBROADCASTI32X4 88(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 88(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 88(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 88(DI)(AX*2), Z11, Z11
+	PREFETCHT1      1472(R11)
+	PREFETCHT0      200(BX)(CX*1)
+	VMOVDQU32       3392(R8), Z10
+	VPDPBUSD.BCST   912(R14), Z10, Z6
+	VPDPBUSD.BCST   916(R14), Z10, Z7
+	VPDPBUSD.BCST   920(R14), Z10, Z8
+	VPDPBUSD.BCST   924(R14), Z10, Z9
+	VBROADCASTI32X4 88(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 88(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 88(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 88(DI)(CX*1), Z12, Z12
+	VMOVDQU32       3456(R8), Z10
+	VPDPBUSD.BCST   928(R14), Z10, Z6
+	VPDPBUSD.BCST   932(R14), Z10, Z7
+	VPDPBUSD.BCST   936(R14), Z10, Z8
+	VPDPBUSD.BCST   940(R14), Z10, Z9
+	VPUNPCKLDQ      Z14, Z13, Z10
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z15, Z10, Z13
+	VPUNPCKHQDQ     Z15, Z10, Z10
+	VPUNPCKLQDQ     Z12, Z14, Z11
+	VPUNPCKHQDQ     Z12, Z14, Z12
+	VMOVDQU32       3520(R8), Z14
+	VPDPBUSD.BCST   944(R14), Z14, Z6
+	VPDPBUSD.BCST   948(R14), Z14, Z7
+	VPDPBUSD.BCST   952(R14), Z14, Z8
+	VPDPBUSD.BCST   956(R14), Z14, Z9
+	VPSRLW          $0x04, Z13, Z14
+	VPANDD          Z0, Z14, Z14
+	VPANDD          Z0, Z13, Z13
+	VPSHUFB         Z13, Z1, Z13
+	VMOVDQU32       Z13, 4224(R9)
+	VMOVDQU32       3584(R8), Z13
+	VPDPBUSD.BCST   960(R14), Z13, Z6
+	VPDPBUSD.BCST   964(R14), Z13, Z7
+	VPDPBUSD.BCST   968(R14), Z13, Z8
+	VPDPBUSD.BCST   972(R14), Z13, Z9
+	VPSHUFB         Z14, Z1, Z14
+	VMOVDQU32       Z14, 4480(R9)
+	PREFETCHT1      1536(R11)
+	PREFETCHT0      200(SI)
+	VMOVDQU32       3648(R8), Z13
+	VPDPBUSD.BCST   976(R14), Z13, Z6
+	VPDPBUSD.BCST   980(R14), Z13, Z7
+	VPDPBUSD.BCST   984(R14), Z13, Z8
+	VPDPBUSD.BCST   988(R14), Z13, Z9
+	VPSRLW          $0x04, Z10, Z13
+	VPANDD          Z0, Z13, Z13
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 4288(R9)
+	VMOVDQU32       384(R8), Z10
+	VPMULLD         Z10, Z6, Z6
+	VPADDD          Z6, Z2, Z2
+	VPMULLD         Z10, Z7, Z7
+	VPADDD          Z7, Z3, Z3
+	VPMULLD         Z10, Z8, Z8
+	VPADDD          Z8, Z4, Z4
+	VPMULLD         Z10, Z9, Z9
+	VPADDD          Z9, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       3712(R8), Z10
+	VPDPBUSD.BCST   992(R14), Z10, Z6
+	VPDPBUSD.BCST   996(R14), Z10, Z7
+	VPDPBUSD.BCST   1000(R14), Z10, Z8
+	VPDPBUSD.BCST   1004(R14), Z10, Z9
+	VPSHUFB         Z13, Z1, Z13
+	VMOVDQU32       Z13, 4544(R9)
+	VMOVDQU32       3776(R8), Z10
+	VPDPBUSD.BCST   1008(R14), Z10, Z6
+	VPDPBUSD.BCST   1012(R14), Z10, Z7
+	VPDPBUSD.BCST   1016(R14), Z10, Z8
+	VPDPBUSD.BCST   1020(R14), Z10, Z9
+	VPSRLW          $0x04, Z11, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         Z11, Z1, Z11
+	VMOVDQU32       Z11, 4352(R9)
+	PREFETCHT1      1600(R11)
+	PREFETCHT0      200(SI)(AX*1)
+	VMOVDQU32       3840(R8), Z11
+	VPDPBUSD.BCST   1024(R14), Z11, Z6
+	VPDPBUSD.BCST   1028(R14), Z11, Z7
+	VPDPBUSD.BCST   1032(R14), Z11, Z8
+	VPDPBUSD.BCST   1036(R14), Z11, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 4608(R9)
+	VMOVDQU32       3904(R8), Z10
+	VPDPBUSD.BCST   1040(R14), Z10, Z6
+	VPDPBUSD.BCST   1044(R14), Z10, Z7
+	VPDPBUSD.BCST   1048(R14), Z10, Z8
+	VPDPBUSD.BCST   1052(R14), Z10, Z9
+	VPSRLW          $0x04, Z12, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z12, Z12
+	VPSHUFB         Z12, Z1, Z12
+	VMOVDQU32       Z12, 4416(R9)
+	VMOVDQU32       3968(R8), Z11
+	VPDPBUSD.BCST   1056(R14), Z11, Z6
+	VPDPBUSD.BCST   1060(R14), Z11, Z7
+	VPDPBUSD.BCST   1064(R14), Z11, Z8
+	VPDPBUSD.BCST   1068(R14), Z11, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 4672(R9)
+	VMOVDQU32       4032(R8), Z10
+	VPDPBUSD.BCST   1072(R14), Z10, Z6
+	VPDPBUSD.BCST   1076(R14), Z10, Z7
+	VPDPBUSD.BCST   1080(R14), Z10, Z8
+	VPDPBUSD.BCST   1084(R14), Z10, Z9
+	VBROADCASTI32X4 104(DX), Z11
+	VINSERTI32X4    $0x01, 104(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 104(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 104(DI), Z11, Z11
+	PREFETCHT1      1664(R11)
+	PREFETCHT0      200(SI)(AX*2)
+	VMOVDQU32       4096(R8), Z10
+	VPDPBUSD.BCST   1088(R14), Z10, Z6
+	VPDPBUSD.BCST   1092(R14), Z10, Z7
+	VPDPBUSD.BCST   1096(R14), Z10, Z8
+	VPDPBUSD.BCST   1100(R14), Z10, Z9
+	VBROADCASTI32X4 104(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 104(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 104(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 104(DI)(AX*1), Z12, Z12
+	VMOVDQU32       4160(R8), Z10
+	VPDPBUSD.BCST   1104(R14), Z10, Z6
+	VPDPBUSD.BCST   1108(R14), Z10, Z7
+	VPDPBUSD.BCST   1112(R14), Z10, Z8
+	VPDPBUSD.BCST   1116(R14), Z10, Z9
+	VBROADCASTI32X4 104(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 104(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 104(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 104(DI)(AX*2), Z13, Z13
+	VMOVDQU32       512(R8), Z10
+	VPMULLD         Z10, Z6, Z6
+	VPADDD          Z6, Z2, Z2
+	VPMULLD         Z10, Z7, Z7
+	VPADDD          Z7, Z3, Z3
+	VPMULLD         Z10, Z8, Z8
+	VPADDD          Z8, Z4, Z4
+	VPMULLD         Z10, Z9, Z9
+	VPADDD          Z9, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       4224(R8), Z10
+	VPDPBUSD.BCST   1120(R14), Z10, Z6
+	VPDPBUSD.BCST   1124(R14), Z10, Z7
+	VPDPBUSD.BCST   1128(R14), Z10, Z8
+	VPDPBUSD.BCST   1132(R14), Z10, Z9
+	VBROADCASTI32X4 104(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 104(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 104(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 104(DI)(CX*1), Z10, Z10
+	VMOVDQU32       4288(R8), Z14
+	VPDPBUSD.BCST   1136(R14), Z14, Z6
+	VPDPBUSD.BCST   1140(R14), Z14, Z7
+	VPDPBUSD.BCST   1144(R14), Z14, Z8
+	VPDPBUSD.BCST   1148(R14), Z14, Z9
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLDQ      Z10, Z13, Z15
+	VPUNPCKHDQ      Z10, Z13, Z10
+	VPUNPCKLQDQ     Z15, Z14, Z11
+	VPUNPCKHQDQ     Z15, Z14, Z14
+	VPUNPCKLQDQ     Z10, Z12, Z13
+	VPUNPCKHQDQ     Z10, Z12, Z10
+	PREFETCHT1      1728(R11)
+	PREFETCHT0      200(SI)(CX*1)
+	VMOVDQU32       4352(R8), Z12
+	VPDPBUSD.BCST   1152(R14), Z12, Z6
+	VPDPBUSD.BCST   1156(R14), Z12, Z7
+	VPDPBUSD.BCST   1160(R14), Z12, Z8
+	VPDPBUSD.BCST   1164(R14), Z12, Z9
+	VPSRLW          $0x04, Z11, Z12
+	VPANDD          Z0, Z12, Z12
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         Z11, Z1, Z11
+	VMOVDQU32       Z11, 4736(R9)
+	VMOVDQU32       4416(R8), Z11
+	VPDPBUSD.BCST   1168(R14), Z11, Z6
+	VPDPBUSD.BCST   1172(R14), Z11, Z7
+	VPDPBUSD.BCST   1176(R14), Z11, Z8
+	VPDPBUSD.BCST   1180(R14), Z11, Z9
+	VPSHUFB         Z12, Z1, Z12
+	VMOVDQU32       Z12, 4992(R9)
+	VMOVDQU32       4480(R8), Z11
+	VPDPBUSD.BCST   1184(R14), Z11, Z6
+	VPDPBUSD.BCST   1188(R14), Z11, Z7
+	VPDPBUSD.BCST   1192(R14), Z11, Z8
+	VPDPBUSD.BCST   1196(R14), Z11, Z9
+	VPSRLW          $0x04, Z14, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z14, Z14
+	VPSHUFB         Z14, Z1, Z14
+	VMOVDQU32       Z14, 4800(R9)
+	VMOVDQU32       4544(R8), Z12
+	VPDPBUSD.BCST   1200(R14), Z12, Z6
+	VPDPBUSD.BCST   1204(R14), Z12, Z7
+	VPDPBUSD.BCST   1208(R14), Z12, Z8
+	VPDPBUSD.BCST   1212(R14), Z12, Z9
+	VPSHUFB         Z11, Z1, Z11
+	VMOVDQU32       Z11, 5056(R9)
+	PREFETCHT1      1792(R11)
+	PREFETCHT0      200(DI)
+	VMOVDQU32       4608(R8), Z11
+	VPDPBUSD.BCST   1216(R14), Z11, Z6
+	VPDPBUSD.BCST   1220(R14), Z11, Z7
+	VPDPBUSD.BCST   1224(R14), Z11, Z8
+	VPDPBUSD.BCST   1228(R14), Z11, Z9
+	VPSRLW          $0x04, Z13, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z13, Z13
+	VPSHUFB         Z13, Z1, Z13
+	VMOVDQU32       Z13, 4864(R9)
+	VMOVDQU32       4672(R8), Z12
+	VPDPBUSD.BCST   1232(R14), Z12, Z6
+	VPDPBUSD.BCST   1236(R14), Z12, Z7
+	VPDPBUSD.BCST   1240(R14), Z12, Z8
+	VPDPBUSD.BCST   1244(R14), Z12, Z9
+	VPSHUFB         Z11, Z1, Z11
+	VMOVDQU32       Z11, 5120(R9)
+	VMOVDQU32       640(R8), Z11
+	VPMULLD         Z11, Z6, Z6
+	VPADDD          Z6, Z2, Z2
+	VPMULLD         Z11, Z7, Z7
+	VPADDD          Z7, Z3, Z3
+	VPMULLD         Z11, Z8, Z8
+	VPADDD          Z8, Z4, Z4
+	VPMULLD         Z11, Z9, Z9
+	VPADDD          Z9, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       4736(R8), Z11
+	VPDPBUSD.BCST   1248(R14), Z11, Z6
+	VPDPBUSD.BCST   1252(R14), Z11, Z7
+	VPDPBUSD.BCST   1256(R14), Z11, Z8
+	VPDPBUSD.BCST   1260(R14), Z11, Z9
+	VPSRLW          $0x04, Z10, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 4928(R9)
+	PREFETCHT1      1856(R11)
+	PREFETCHT0      200(DI)(AX*1)
+	VMOVDQU32       4800(R8), Z10
+	VPDPBUSD.BCST   1264(R14), Z10, Z6
+	VPDPBUSD.BCST   1268(R14), Z10, Z7
+	VPDPBUSD.BCST   1272(R14), Z10, Z8
+	VPDPBUSD.BCST   1276(R14), Z10, Z9
+	VPSHUFB         Z11, Z1, Z11
+	VMOVDQU32       Z11, 5184(R9)
+	VMOVDQU32       4864(R8), Z10
+	VPDPBUSD.BCST   1280(R14), Z10, Z6
+	VPDPBUSD.BCST   1284(R14), Z10, Z7
+	VPDPBUSD.BCST   1288(R14), Z10, Z8
+	VPDPBUSD.BCST   1292(R14), Z10, Z9
+	VBROADCASTI32X4 120(DX), Z10
+	VINSERTI32X4    $0x01, 120(BX), Z10, Z10
+	VINSERTI32X4    $0x02, 120(SI), Z10, Z10
+	VINSERTI32X4    $0x03, 120(DI), Z10, Z10
+	VMOVDQU32       4928(R8), Z11
+	VPDPBUSD.BCST   1296(R14), Z11, Z6
+	VPDPBUSD.BCST   1300(R14), Z11, Z7
+	VPDPBUSD.BCST   1304(R14), Z11, Z8
+	VPDPBUSD.BCST   1308(R14), Z11, Z9
+	VBROADCASTI32X4 120(DX)(AX*1), Z14
+	VINSERTI32X4    $0x01, 120(BX)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 120(SI)(AX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 120(DI)(AX*1), Z14, Z14
+	VMOVDQU32       4992(R8), Z11
+	VPDPBUSD.BCST   1312(R14), Z11, Z6
+	VPDPBUSD.BCST   1316(R14), Z11, Z7
+	VPDPBUSD.BCST   1320(R14), Z11, Z8
+	VPDPBUSD.BCST   1324(R14), Z11, Z9
+	VBROADCASTI32X4 120(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 120(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 120(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 120(DI)(AX*2), Z11, Z11
+	PREFETCHT1      1920(R11)
+	PREFETCHT0      200(DI)(AX*2)
+	VMOVDQU32       5056(R8), Z12
+	VPDPBUSD.BCST   1328(R14), Z12, Z6
+	VPDPBUSD.BCST   1332(R14), Z12, Z7
+	VPDPBUSD.BCST   1336(R14), Z12, Z8
+	VPDPBUSD.BCST   1340(R14), Z12, Z9
+	VBROADCASTI32X4 120(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 120(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 120(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 120(DI)(CX*1), Z12, Z12
+	VMOVDQU32       5120(R8), Z13
+	VPDPBUSD.BCST   1344(R14), Z13, Z6
+	VPDPBUSD.BCST   1348(R14), Z13, Z7
+	VPDPBUSD.BCST   1352(R14), Z13, Z8
+	VPDPBUSD.BCST   1356(R14), Z13, Z9
+	VPUNPCKLDQ      Z14, Z10, Z13
+	VPUNPCKHDQ      Z14, Z10, Z14
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z15, Z13, Z10
+	VPUNPCKHQDQ     Z15, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z14, Z11
+	VPUNPCKHQDQ     Z12, Z14, Z12
+	VMOVDQU32       5184(R8), Z14
+	VPDPBUSD.BCST   1360(R14), Z14, Z6
+	VPDPBUSD.BCST   1364(R14), Z14, Z7
+	VPDPBUSD.BCST   1368(R14), Z14, Z8
+	VPDPBUSD.BCST   1372(R14), Z14, Z9
+	VPSRLW          $0x04, Z10, Z14
+	VPANDD          Z0, Z14, Z14
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 5248(R9)
+	VMOVDQU32       768(R8), Z10
+	VPMULLD         Z10, Z6, Z6
+	VPADDD          Z6, Z2, Z2
+	VPMULLD         Z10, Z7, Z7
+	VPADDD          Z7, Z3, Z3
+	VPMULLD         Z10, Z8, Z8
+	VPADDD          Z8, Z4, Z4
+	VPMULLD         Z10, Z9, Z9
+	VPADDD          Z9, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       5248(R8), Z10
+	VPDPBUSD.BCST   1376(R14), Z10, Z6
+	VPDPBUSD.BCST   1380(R14), Z10, Z7
+	VPDPBUSD.BCST   1384(R14), Z10, Z8
+	VPDPBUSD.BCST   1388(R14), Z10, Z9
+	VPSHUFB         Z14, Z1, Z14
+	VMOVDQU32       Z14, 5504(R9)
+	PREFETCHT1      1984(R11)
+	PREFETCHT0      200(DI)(CX*1)
+	VMOVDQU32       5312(R8), Z10
+	VPDPBUSD.BCST   1392(R14), Z10, Z6
+	VPDPBUSD.BCST   1396(R14), Z10, Z7
+	VPDPBUSD.BCST   1400(R14), Z10, Z8
+	VPDPBUSD.BCST   1404(R14), Z10, Z9
+	VPSRLW          $0x04, Z13, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z13, Z13
+	VPSHUFB         Z13, Z1, Z13
+	VMOVDQU32       Z13, 5312(R9)
+	VMOVDQU32       5376(R8), Z13
+	VPDPBUSD.BCST   1408(R14), Z13, Z6
+	VPDPBUSD.BCST   1412(R14), Z13, Z7
+	VPDPBUSD.BCST   1416(R14), Z13, Z8
+	VPDPBUSD.BCST   1420(R14), Z13, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 5568(R9)
+	VMOVDQU32       5440(R8), Z10
+	VPDPBUSD.BCST   1424(R14), Z10, Z6
+	VPDPBUSD.BCST   1428(R14), Z10, Z7
+	VPDPBUSD.BCST   1432(R14), Z10, Z8
+	VPDPBUSD.BCST   1436(R14), Z10, Z9
+	VPSRLW          $0x04, Z11, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         Z11, Z1, Z11
+	VMOVDQU32       Z11, 5376(R9)
+	VMOVDQU32       5504(R8), Z11
+	VPDPBUSD.BCST   1440(R14), Z11, Z6
+	VPDPBUSD.BCST   1444(R14), Z11, Z7
+	VPDPBUSD.BCST   1448(R14), Z11, Z8
+	VPDPBUSD.BCST   1452(R14), Z11, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 5632(R9)
+	PREFETCHT1      2048(R11)
+	PREFETCHT0      264(DX)
+	VMOVDQU32       5568(R8), Z10
+	VPDPBUSD.BCST   1456(R14), Z10, Z6
+	VPDPBUSD.BCST   1460(R14), Z10, Z7
+	VPDPBUSD.BCST   1464(R14), Z10, Z8
+	VPDPBUSD.BCST   1468(R14), Z10, Z9
+	VPSRLW          $0x04, Z12, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z12, Z12
+	VPSHUFB         Z12, Z1, Z12
+	VMOVDQU32       Z12, 5440(R9)
+	VMOVDQU32       5632(R8), Z11
+	VPDPBUSD.BCST   1472(R14), Z11, Z6
+	VPDPBUSD.BCST   1476(R14), Z11, Z7
+	VPDPBUSD.BCST   1480(R14), Z11, Z8
+	VPDPBUSD.BCST   1484(R14), Z11, Z9
+	VPSHUFB         Z10, Z1, Z10
+	VMOVDQU32       Z10, 5696(R9)
+	VMOVDQU32       5696(R8), Z10
+	VPDPBUSD.BCST   1488(R14), Z10, Z6
+	VPDPBUSD.BCST   1492(R14), Z10, Z7
+	VPDPBUSD.BCST   1496(R14), Z10, Z8
+	VPDPBUSD.BCST   1500(R14), Z10, Z9
+	PREFETCHT1      2112(R11)
+	PREFETCHT0      264(DX)(AX*1)
+	VMOVDQU32       896(R8), Z10
+	VPMULLD         Z10, Z6, Z6
+	VPADDD          Z6, Z2, Z2
+	VPMULLD         Z10, Z7, Z7
+	VPADDD          Z7, Z3, Z3
+	VPMULLD         Z10, Z8, Z8
+	VPADDD          Z8, Z4, Z4
+	VPMULLD         Z10, Z9, Z9
+	VPADDD          Z9, Z5, Z5
+	VMOVUPS         1536(R8), Z6
+	VMULPS.BCST     (R14), Z6, Z7
+	VMOVUPS         512(R10), Z8
+	VCVTDQ2PS       Z2, Z2
+	VFMADD231PS     Z2, Z7, Z8
+	VMOVUPS         Z8, 512(R10)
+	VMULPS.BCST     4(R14), Z6, Z2
+	VMOVUPS         576(R10), Z7
+	VCVTDQ2PS       Z3, Z3
+	VFMADD231PS     Z3, Z2, Z7
+	VMOVUPS         Z7, 576(R10)
+	VMULPS.BCST     8(R14), Z6, Z2
+	VMOVUPS         640(R10), Z3
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z4, Z2, Z3
+	VMOVUPS         Z3, 640(R10)
+	VMULPS.BCST     12(R14), Z6, Z2
+	VMOVUPS         704(R10), Z3
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z5, Z2, Z3
+	VMOVUPS         Z3, 704(R10)
+	ADDQ            $0x000005e0, R12
+	ADDQ            $0x000005e0, R13
+	ADDQ            $0x000005e0, R14
+	ADDQ            $0x00000880, R11
+	SUBQ            $0x00000001, (SP)
+	JNZ             block445
+	MOVQ            dst+0(FP), R12
+	MOVQ            dstStride+8(FP), R13
+	LEAQ            64(R12), R14
+	MOVQ            R14, dst+0(FP)
+	VMOVUPS         (R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x01
+	JLE             stored447
+	ADDQ            R13, R12
+	VMOVUPS         64(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x02
+	JLE             stored447
+	ADDQ            R13, R12
+	VMOVUPS         128(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x03
+	JLE             stored447
+	ADDQ            R13, R12
+	VMOVUPS         192(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x04
+	JLE             stored447
+	ADDQ            R13, R12
+	VMOVUPS         256(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x05
+	JLE             stored447
+	ADDQ            R13, R12
+	VMOVUPS         320(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x06
+	JLE             stored447
+	ADDQ            R13, R12
+	VMOVUPS         384(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x07
+	JLE             stored447
+	ADDQ            R13, R12
+	VMOVUPS         448(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x08
+	JLE             stored447
+	ADDQ            R13, R12
+	VMOVUPS         512(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x09
+	JLE             stored447
+	ADDQ            R13, R12
+	VMOVUPS         576(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x0a
+	JLE             stored447
+	ADDQ            R13, R12
+	VMOVUPS         640(R10), Z2
+	VMOVUPS         Z2, (R12)
+	CMPQ            count+56(FP), $0x0b
+	JLE             stored447
+	ADDQ            R13, R12
+	VMOVUPS         704(R10), Z2
+	VMOVUPS         Z2, (R12)
+	ADDQ            R13, R12
+
+stored447:
+	SUBQ $0x00000001, groups+24(FP)
+	JNZ  group444
 	VZEROUPPER
 	RET
 
@@ -70791,7 +92176,7 @@ TEXT ·fewIQ4_XSx16(SB), $13184-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group384:
+group448:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -70819,16 +92204,16 @@ group384:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block385:
+block449:
 	MOVQ $0x00000088, BP
 	CMPQ (SP), $0x01
-	JNE  within386
+	JNE  within450
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within386
+	JE   within450
 	LEAQ 136(CX)(CX*4), BP
 
-within386:
+within450:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -73259,7 +94644,7 @@ within386:
 	ADDQ            $0x000005e0, R15
 	ADDQ            $0x00000880, R11
 	SUBQ            $0x00000001, (SP)
-	JNZ             block385
+	JNZ             block449
 	MOVQ            dst+0(FP), R12
 	MOVQ            dstStride+8(FP), R13
 	LEAQ            64(R12), R14
@@ -73267,85 +94652,85 @@ within386:
 	VMOVUPS         (R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x01
-	JLE             stored387
+	JLE             stored451
 	ADDQ            R13, R12
 	VMOVUPS         64(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x02
-	JLE             stored387
+	JLE             stored451
 	ADDQ            R13, R12
 	VMOVUPS         128(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x03
-	JLE             stored387
+	JLE             stored451
 	ADDQ            R13, R12
 	VMOVUPS         192(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x04
-	JLE             stored387
+	JLE             stored451
 	ADDQ            R13, R12
 	VMOVUPS         256(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x05
-	JLE             stored387
+	JLE             stored451
 	ADDQ            R13, R12
 	VMOVUPS         320(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x06
-	JLE             stored387
+	JLE             stored451
 	ADDQ            R13, R12
 	VMOVUPS         384(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x07
-	JLE             stored387
+	JLE             stored451
 	ADDQ            R13, R12
 	VMOVUPS         448(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x08
-	JLE             stored387
+	JLE             stored451
 	ADDQ            R13, R12
 	VMOVUPS         512(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x09
-	JLE             stored387
+	JLE             stored451
 	ADDQ            R13, R12
 	VMOVUPS         576(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0a
-	JLE             stored387
+	JLE             stored451
 	ADDQ            R13, R12
 	VMOVUPS         640(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0b
-	JLE             stored387
+	JLE             stored451
 	ADDQ            R13, R12
 	VMOVUPS         704(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0c
-	JLE             stored387
+	JLE             stored451
 	ADDQ            R13, R12
 	VMOVUPS         768(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0d
-	JLE             stored387
+	JLE             stored451
 	ADDQ            R13, R12
 	VMOVUPS         832(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0e
-	JLE             stored387
+	JLE             stored451
 	ADDQ            R13, R12
 	VMOVUPS         896(R10), Z2
 	VMOVUPS         Z2, (R12)
 	CMPQ            count+56(FP), $0x0f
-	JLE             stored387
+	JLE             stored451
 	ADDQ            R13, R12
 	VMOVUPS         960(R10), Z2
 	VMOVUPS         Z2, (R12)
 	ADDQ            R13, R12
 
-stored387:
+stored451:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group384
+	JNZ  group448
 	VZEROUPPER
 	RET
 
@@ -73355,9 +94740,9 @@ TEXT ·mulFloats(SB), NOSPLIT, $0-56
 	MOVQ x+32(FP), AX
 	MOVQ count+48(FP), CX
 
-loop388:
+loop452:
 	CMPQ CX, $0x06
-	JL   done389
+	JL   done453
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -73366,9 +94751,9 @@ loop388:
 	SHLQ $0x02, SI
 	LEAQ (SI)(SI*2), DI
 
-loop390:
+loop454:
 	CMPQ   BX, $0x04
-	JL     done391
+	JL     done455
 	MOVQ   cols+40(FP), R12
 	MOVQ   AX, R10
 	LEAQ   (AX)(DI*1), R11
@@ -73397,9 +94782,9 @@ loop390:
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
 
-loop392:
+loop456:
 	CMPQ        R12, $0x10
-	JL          done393
+	JL          done457
 	VMOVUPS     (DX), Z24
 	VMOVUPS     (DX)(SI*1), Z25
 	VMOVUPS     (DX)(SI*2), Z26
@@ -73438,9 +94823,9 @@ loop392:
 	ADDQ        $0x00000040, R11
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R12
-	JMP         loop392
+	JMP         loop456
 
-done393:
+done457:
 	MOVQ          R8, R10
 	VEXTRACTF64X4 $0x01, Z0, Y24
 	VADDPS        Y24, Y0, Y0
@@ -73667,9 +95052,9 @@ done393:
 	ADDQ          DI, DX
 	ADDQ          $0x00000010, R8
 	SUBQ          $0x00000004, BX
-	JMP           loop390
+	JMP           loop454
 
-done391:
+done455:
 	MOVQ dst+0(FP), DX
 	ADDQ R9, DX
 	ADDQ SI, AX
@@ -73685,12 +95070,12 @@ done391:
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000006, CX
-	JMP  loop388
+	JMP  loop452
 
-done389:
-loop394:
+done453:
+loop458:
 	CMPQ CX, $0x02
-	JL   done395
+	JL   done459
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -73699,9 +95084,9 @@ loop394:
 	SHLQ $0x02, SI
 	LEAQ (SI)(SI*2), DI
 
-loop396:
+loop460:
 	CMPQ   BX, $0x04
-	JL     done397
+	JL     done461
 	MOVQ   cols+40(FP), R12
 	MOVQ   AX, R10
 	LEAQ   (AX)(DI*1), R11
@@ -73714,9 +95099,9 @@ loop396:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 
-loop398:
+loop462:
 	CMPQ        R12, $0x10
-	JL          done399
+	JL          done463
 	VMOVUPS     (DX), Z8
 	VMOVUPS     (DX)(SI*1), Z9
 	VMOVUPS     (DX)(SI*2), Z10
@@ -73735,9 +95120,9 @@ loop398:
 	ADDQ        $0x00000040, R11
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R12
-	JMP         loop398
+	JMP         loop462
 
-done399:
+done463:
 	MOVQ          R8, R10
 	VEXTRACTF64X4 $0x01, Z0, Y8
 	VADDPS        Y8, Y0, Y0
@@ -73816,9 +95201,9 @@ done399:
 	ADDQ          DI, DX
 	ADDQ          $0x00000010, R8
 	SUBQ          $0x00000004, BX
-	JMP           loop396
+	JMP           loop460
 
-done397:
+done461:
 	MOVQ dst+0(FP), DX
 	ADDQ R9, DX
 	ADDQ SI, AX
@@ -73826,12 +95211,12 @@ done397:
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000002, CX
-	JMP  loop394
+	JMP  loop458
 
-done395:
-loop400:
+done459:
+loop464:
 	CMPQ CX, $0x01
-	JL   done401
+	JL   done465
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -73840,9 +95225,9 @@ loop400:
 	SHLQ $0x02, SI
 	LEAQ (SI)(SI*2), DI
 
-loop402:
+loop466:
 	CMPQ   BX, $0x04
-	JL     done403
+	JL     done467
 	MOVQ   cols+40(FP), R12
 	MOVQ   AX, R10
 	LEAQ   (AX)(DI*1), R11
@@ -73851,9 +95236,9 @@ loop402:
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 
-loop404:
+loop468:
 	CMPQ        R12, $0x10
-	JL          done405
+	JL          done469
 	VMOVUPS     (DX), Z4
 	VMOVUPS     (DX)(SI*1), Z5
 	VMOVUPS     (DX)(SI*2), Z6
@@ -73867,9 +95252,9 @@ loop404:
 	ADDQ        $0x00000040, R11
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R12
-	JMP         loop404
+	JMP         loop468
 
-done405:
+done469:
 	MOVQ          R8, R10
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
@@ -73911,17 +95296,17 @@ done405:
 	ADDQ          DI, DX
 	ADDQ          $0x00000010, R8
 	SUBQ          $0x00000004, BX
-	JMP           loop402
+	JMP           loop466
 
-done403:
+done467:
 	MOVQ dst+0(FP), DX
 	ADDQ R9, DX
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000001, CX
-	JMP  loop400
+	JMP  loop464
 
-done401:
+done465:
 	VZEROUPPER
 	RET
 
@@ -73934,9 +95319,9 @@ TEXT ·scores(SB), NOSPLIT, $0-44
 	MOVQ dim+32(FP), BX
 	SHLQ $0x02, BX
 
-loop406:
+loop470:
 	CMPQ   DX, $0x06
-	JL     done407
+	JL     done471
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -73967,9 +95352,9 @@ loop406:
 	MOVQ   keys+16(FP), R8
 	MOVQ   dim+32(FP), R9
 
-loop408:
+loop472:
 	CMPQ         R9, $0x01
-	JL           done409
+	JL           done473
 	VMOVUPS      (R8), Z24
 	VMOVUPS      64(R8), Z25
 	VMOVUPS      128(R8), Z26
@@ -74008,9 +95393,9 @@ loop408:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop408
+	JMP          loop472
 
-done409:
+done473:
 	VBROADCASTSS scale+40(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -74068,12 +95453,12 @@ done409:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop406
+	JMP          loop470
 
-done407:
-loop410:
+done471:
+loop474:
 	CMPQ   DX, $0x03
-	JL     done411
+	JL     done475
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -74090,9 +95475,9 @@ loop410:
 	MOVQ   keys+16(FP), DI
 	MOVQ   dim+32(FP), R8
 
-loop412:
+loop476:
 	CMPQ         R8, $0x01
-	JL           done413
+	JL           done477
 	VMOVUPS      (DI), Z12
 	VMOVUPS      64(DI), Z13
 	VMOVUPS      128(DI), Z14
@@ -74115,9 +95500,9 @@ loop412:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop412
+	JMP          loop476
 
-done413:
+done477:
 	VBROADCASTSS scale+40(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -74148,12 +95533,12 @@ done413:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop410
+	JMP          loop474
 
-done411:
-loop414:
+done475:
+loop478:
 	CMPQ   DX, $0x02
-	JL     done415
+	JL     done479
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -74166,9 +95551,9 @@ loop414:
 	MOVQ   keys+16(FP), DI
 	MOVQ   dim+32(FP), R8
 
-loop416:
+loop480:
 	CMPQ         R8, $0x01
-	JL           done417
+	JL           done481
 	VMOVUPS      (DI), Z8
 	VMOVUPS      64(DI), Z9
 	VMOVUPS      128(DI), Z10
@@ -74186,9 +95571,9 @@ loop416:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop416
+	JMP          loop480
 
-done417:
+done481:
 	VBROADCASTSS scale+40(FP), Z8
 	VMULPS       Z8, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -74210,12 +95595,12 @@ done417:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop414
+	JMP          loop478
 
-done415:
-loop418:
+done479:
+loop482:
 	CMPQ   DX, $0x01
-	JL     done419
+	JL     done483
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -74224,9 +95609,9 @@ loop418:
 	MOVQ   keys+16(FP), DI
 	MOVQ   dim+32(FP), R8
 
-loop420:
+loop484:
 	CMPQ         R8, $0x01
-	JL           done421
+	JL           done485
 	VBROADCASTSS (SI), Z5
 	VMOVUPS      (DI), Z4
 	VFMADD231PS  Z4, Z5, Z0
@@ -74239,9 +95624,9 @@ loop420:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop420
+	JMP          loop484
 
-done421:
+done485:
 	VBROADCASTSS scale+40(FP), Z4
 	VMULPS       Z4, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -74254,9 +95639,9 @@ done421:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop418
+	JMP          loop482
 
-done419:
+done483:
 	VZEROUPPER
 	RET
 
@@ -74290,9 +95675,9 @@ TEXT ·weights(SB), NOSPLIT, $0-40
 	VBROADCASTSS expC3<>+0(SB), Z9
 	VBROADCASTSS expC2<>+0(SB), Z10
 
-loop422:
+loop486:
 	CMPQ          CX, $0x01
-	JL            done423
+	JL            done487
 	VBROADCASTSS  (BX), Z16
 	VMOVAPS       Z16, Z15
 	VMOVUPS       (AX), Z11
@@ -74415,9 +95800,9 @@ loop422:
 	ADDQ          $0x00000008, BX
 	ADDQ          $0x00000004, SI
 	SUBQ          $0x00000001, CX
-	JMP           loop422
+	JMP           loop486
 
-done423:
+done487:
 	VZEROUPPER
 	RET
 
@@ -74541,15 +95926,15 @@ TEXT ·mix(SB), NOSPLIT, $0-56
 	MOVQ corrections+48(FP), SI
 	SHLQ $0x02, BX
 
-loop424:
+loop488:
 	CMPQ DX, $0x06
-	JL   done425
+	JL   done489
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop426:
+loop490:
 	CMPQ         R8, $0x40
-	JL           done427
+	JL           done491
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -74588,9 +95973,9 @@ loop426:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop428:
+loop492:
 	CMPQ         R11, $0x01
-	JL           done429
+	JL           done493
 	VMOVUPS      (R9), Z24
 	VMOVUPS      64(R9), Z25
 	VMOVUPS      128(R9), Z26
@@ -74628,9 +96013,9 @@ loop428:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop428
+	JMP          loop492
 
-done429:
+done493:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -74660,12 +96045,12 @@ done429:
 	VMOVUPS Z23, 192(R10)(BX*2)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop426
+	JMP     loop490
 
-done427:
-loop430:
+done491:
+loop494:
 	CMPQ         R8, $0x10
-	JL           done431
+	JL           done495
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -74686,9 +96071,9 @@ loop430:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop432:
+loop496:
 	CMPQ         R11, $0x01
-	JL           done433
+	JL           done497
 	VMOVUPS      (R9), Z6
 	VBROADCASTSS (R10), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -74705,9 +96090,9 @@ loop432:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop432
+	JMP          loop496
 
-done433:
+done497:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -74719,9 +96104,9 @@ done433:
 	VMOVUPS Z5, (R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop430
+	JMP     loop494
 
-done431:
+done495:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -74731,18 +96116,18 @@ done431:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop424
+	JMP  loop488
 
-done425:
-loop434:
+done489:
+loop498:
 	CMPQ DX, $0x03
-	JL   done435
+	JL   done499
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop436:
+loop500:
 	CMPQ         R8, $0x40
-	JL           done437
+	JL           done501
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -74764,9 +96149,9 @@ loop436:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop438:
+loop502:
 	CMPQ         R11, $0x01
-	JL           done439
+	JL           done503
 	VMOVUPS      (R9), Z12
 	VMOVUPS      64(R9), Z13
 	VMOVUPS      128(R9), Z14
@@ -74789,9 +96174,9 @@ loop438:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop438
+	JMP          loop502
 
-done439:
+done503:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -74807,12 +96192,12 @@ done439:
 	VMOVUPS Z11, 192(R9)(BX*2)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop436
+	JMP     loop500
 
-done437:
-loop440:
+done501:
+loop504:
 	CMPQ         R8, $0x10
-	JL           done441
+	JL           done505
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -74825,9 +96210,9 @@ loop440:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop442:
+loop506:
 	CMPQ         R11, $0x01
-	JL           done443
+	JL           done507
 	VMOVUPS      (R9), Z3
 	VBROADCASTSS (R10), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -74838,36 +96223,36 @@ loop442:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop442
+	JMP          loop506
 
-done443:
+done507:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, (R9)(BX*1)
 	VMOVUPS Z2, (R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop440
+	JMP     loop504
 
-done441:
+done505:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop434
+	JMP  loop498
 
-done435:
-loop444:
+done499:
+loop508:
 	CMPQ DX, $0x02
-	JL   done445
+	JL   done509
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop446:
+loop510:
 	CMPQ         R8, $0x40
-	JL           done447
+	JL           done511
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -74884,9 +96269,9 @@ loop446:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop448:
+loop512:
 	CMPQ         R11, $0x01
-	JL           done449
+	JL           done513
 	VMOVUPS      (R9), Z8
 	VMOVUPS      64(R9), Z9
 	VMOVUPS      128(R9), Z10
@@ -74904,9 +96289,9 @@ loop448:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop448
+	JMP          loop512
 
-done449:
+done513:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -74918,12 +96303,12 @@ done449:
 	VMOVUPS Z7, 192(R9)(BX*1)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop446
+	JMP     loop510
 
-done447:
-loop450:
+done511:
+loop514:
 	CMPQ         R8, $0x10
-	JL           done451
+	JL           done515
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -74934,9 +96319,9 @@ loop450:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop452:
+loop516:
 	CMPQ         R11, $0x01
-	JL           done453
+	JL           done517
 	VMOVUPS      (R9), Z2
 	VBROADCASTSS (R10), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -74945,34 +96330,34 @@ loop452:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop452
+	JMP          loop516
 
-done453:
+done517:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, (R9)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop450
+	JMP     loop514
 
-done451:
+done515:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop444
+	JMP  loop508
 
-done445:
-loop454:
+done509:
+loop518:
 	CMPQ DX, $0x01
-	JL   done455
+	JL   done519
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop456:
+loop520:
 	CMPQ         R8, $0x40
-	JL           done457
+	JL           done521
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -74984,9 +96369,9 @@ loop456:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop458:
+loop522:
 	CMPQ         R11, $0x01
-	JL           done459
+	JL           done523
 	VBROADCASTSS (R10), Z5
 	VMOVUPS      (R9), Z4
 	VFMADD231PS  Z4, Z5, Z0
@@ -74999,9 +96384,9 @@ loop458:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop458
+	JMP          loop522
 
-done459:
+done523:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -75009,12 +96394,12 @@ done459:
 	VMOVUPS Z3, 192(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop456
+	JMP     loop520
 
-done457:
-loop460:
+done521:
+loop524:
 	CMPQ         R8, $0x10
-	JL           done461
+	JL           done525
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -75023,32 +96408,32 @@ loop460:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop462:
+loop526:
 	CMPQ         R11, $0x01
-	JL           done463
+	JL           done527
 	VBROADCASTSS (R10), Z2
 	VMOVUPS      (R9), Z1
 	VFMADD231PS  Z1, Z2, Z0
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop462
+	JMP          loop526
 
-done463:
+done527:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop460
+	JMP     loop524
 
-done461:
+done525:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop454
+	JMP  loop518
 
-done455:
+done519:
 	VZEROUPPER
 	RET
 
@@ -75063,9 +96448,9 @@ TEXT ·scoresHalves(SB), NOSPLIT, $0-60
 	MOVQ dim+40(FP), SI
 	SHLQ $0x02, SI
 
-loop464:
+loop528:
 	CMPQ   BX, $0x08
-	JL     done465
+	JL     done529
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -75096,9 +96481,9 @@ loop464:
 	MOVQ   (R14), R15
 	MOVQ   8(R14), R14
 
-loop466:
+loop530:
 	CMPQ             R13, $0x02
-	JL               done467
+	JL               done531
 	VCVTPH2PS        (R11)(R12*1), Z16
 	VCVTPH2PS        (R10)(R12*1), Z17
 	VFMADD231PS.BCST (DI), Z16, Z0
@@ -75143,9 +96528,9 @@ loop466:
 	ADDQ             $0x00000008, R8
 	ADDQ             $0x00000008, R9
 	SUBQ             $0x00000002, R13
-	JMP              loop466
+	JMP              loop530
 
-done467:
+done531:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -75209,9 +96594,9 @@ done467:
 	MOVQ         16(R14), R15
 	MOVQ         24(R14), R14
 
-loop468:
+loop532:
 	CMPQ             R13, $0x02
-	JL               done469
+	JL               done533
 	VCVTPH2PS        (R11)(R12*1), Z16
 	VCVTPH2PS        (R10)(R12*1), Z17
 	VFMADD231PS.BCST (DI), Z16, Z0
@@ -75256,9 +96641,9 @@ loop468:
 	ADDQ             $0x00000008, R8
 	ADDQ             $0x00000008, R9
 	SUBQ             $0x00000002, R13
-	JMP              loop468
+	JMP              loop532
 
-done469:
+done533:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, 128(CX)
@@ -75302,12 +96687,12 @@ done469:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop464
+	JMP          loop528
 
-done465:
-loop470:
+done529:
+loop534:
 	CMPQ   BX, $0x07
-	JL     done471
+	JL     done535
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -75336,9 +96721,9 @@ loop470:
 	MOVQ   (R14), R15
 	MOVQ   8(R14), R14
 
-loop472:
+loop536:
 	CMPQ             R13, $0x02
-	JL               done473
+	JL               done537
 	VCVTPH2PS        (R11)(R12*1), Z14
 	VCVTPH2PS        (R10)(R12*1), Z15
 	VFMADD231PS.BCST (DI), Z14, Z0
@@ -75379,9 +96764,9 @@ loop472:
 	ADDQ             $0x00000008, R8
 	ADDQ             $0x00000008, R9
 	SUBQ             $0x00000002, R13
-	JMP              loop472
+	JMP              loop536
 
-done473:
+done537:
 	VBROADCASTSS scale+56(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -75439,9 +96824,9 @@ done473:
 	MOVQ         16(R14), R15
 	MOVQ         24(R14), R14
 
-loop474:
+loop538:
 	CMPQ             R13, $0x02
-	JL               done475
+	JL               done539
 	VCVTPH2PS        (R11)(R12*1), Z14
 	VCVTPH2PS        (R10)(R12*1), Z15
 	VFMADD231PS.BCST (DI), Z14, Z0
@@ -75482,9 +96867,9 @@ loop474:
 	ADDQ             $0x00000008, R8
 	ADDQ             $0x00000008, R9
 	SUBQ             $0x00000002, R13
-	JMP              loop474
+	JMP              loop538
 
-done475:
+done539:
 	VBROADCASTSS scale+56(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMOVUPS      Z0, 128(CX)
@@ -75523,12 +96908,12 @@ done475:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000007, BX
-	JMP          loop470
+	JMP          loop534
 
-done471:
-loop476:
+done535:
+loop540:
 	CMPQ   BX, $0x06
-	JL     done477
+	JL     done541
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -75553,9 +96938,9 @@ loop476:
 	MOVQ   (R13), R14
 	MOVQ   8(R13), R13
 
-loop478:
+loop542:
 	CMPQ             R12, $0x02
-	JL               done479
+	JL               done543
 	VCVTPH2PS        (R10)(R11*1), Z12
 	VCVTPH2PS        (R9)(R11*1), Z13
 	VFMADD231PS.BCST (DI), Z12, Z0
@@ -75591,9 +96976,9 @@ loop478:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R12
-	JMP              loop478
+	JMP              loop542
 
-done479:
+done543:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -75643,9 +97028,9 @@ done479:
 	MOVQ         16(R13), R14
 	MOVQ         24(R13), R13
 
-loop480:
+loop544:
 	CMPQ             R12, $0x02
-	JL               done481
+	JL               done545
 	VCVTPH2PS        (R10)(R11*1), Z12
 	VCVTPH2PS        (R9)(R11*1), Z13
 	VFMADD231PS.BCST (DI), Z12, Z0
@@ -75681,9 +97066,9 @@ loop480:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R12
-	JMP              loop480
+	JMP              loop544
 
-done481:
+done545:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, 128(CX)
@@ -75717,12 +97102,12 @@ done481:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000006, BX
-	JMP          loop476
+	JMP          loop540
 
-done477:
-loop482:
+done541:
+loop546:
 	CMPQ   BX, $0x05
-	JL     done483
+	JL     done547
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -75745,9 +97130,9 @@ loop482:
 	MOVQ   (R13), R14
 	MOVQ   8(R13), R13
 
-loop484:
+loop548:
 	CMPQ             R12, $0x02
-	JL               done485
+	JL               done549
 	VCVTPH2PS        (R10)(R11*1), Z10
 	VCVTPH2PS        (R9)(R11*1), Z11
 	VFMADD231PS.BCST (DI), Z10, Z0
@@ -75779,9 +97164,9 @@ loop484:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R12
-	JMP              loop484
+	JMP              loop548
 
-done485:
+done549:
 	VBROADCASTSS scale+56(FP), Z10
 	VMULPS       Z10, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -75825,9 +97210,9 @@ done485:
 	MOVQ         16(R13), R14
 	MOVQ         24(R13), R13
 
-loop486:
+loop550:
 	CMPQ             R12, $0x02
-	JL               done487
+	JL               done551
 	VCVTPH2PS        (R10)(R11*1), Z10
 	VCVTPH2PS        (R9)(R11*1), Z11
 	VFMADD231PS.BCST (DI), Z10, Z0
@@ -75859,9 +97244,9 @@ loop486:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R12
-	JMP              loop486
+	JMP              loop550
 
-done487:
+done551:
 	VBROADCASTSS scale+56(FP), Z10
 	VMULPS       Z10, Z0, Z0
 	VMOVUPS      Z0, 128(CX)
@@ -75890,12 +97275,12 @@ done487:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000005, BX
-	JMP          loop482
+	JMP          loop546
 
-done483:
-loop488:
+done547:
+loop552:
 	CMPQ   BX, $0x04
-	JL     done489
+	JL     done553
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -75923,9 +97308,9 @@ loop488:
 	MOVQ   dim+40(FP), R14
 	XORQ   R13, R13
 
-loop490:
+loop554:
 	CMPQ             R14, $0x02
-	JL               done491
+	JL               done555
 	VCVTPH2PS        (R10)(R13*1), Z16
 	VCVTPH2PS        (R11)(R13*1), Z17
 	VCVTPH2PS        (R12)(R13*1), Z18
@@ -75983,9 +97368,9 @@ loop490:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JMP              loop490
+	JMP              loop554
 
-done491:
+done555:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -76025,12 +97410,12 @@ done491:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000004, BX
-	JMP          loop488
+	JMP          loop552
 
-done489:
-loop492:
+done553:
+loop556:
 	CMPQ   BX, $0x03
-	JL     done493
+	JL     done557
 	MOVQ   DX, DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -76052,9 +97437,9 @@ loop492:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop494:
+loop558:
 	CMPQ             R13, $0x02
-	JL               done495
+	JL               done559
 	VCVTPH2PS        (R9)(R12*1), Z12
 	VCVTPH2PS        (R10)(R12*1), Z13
 	VCVTPH2PS        (R11)(R12*1), Z14
@@ -76103,9 +97488,9 @@ loop494:
 	ADDQ             AX, R12
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JMP              loop494
+	JMP              loop558
 
-done495:
+done559:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -76136,12 +97521,12 @@ done495:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000003, BX
-	JMP          loop492
+	JMP          loop556
 
-done493:
-loop496:
+done557:
+loop560:
 	CMPQ   BX, $0x02
-	JL     done497
+	JL     done561
 	MOVQ   DX, DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -76159,9 +97544,9 @@ loop496:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop498:
+loop562:
 	CMPQ             R13, $0x02
-	JL               done499
+	JL               done563
 	VCVTPH2PS        (R9)(R12*1), Z8
 	VCVTPH2PS        (R10)(R12*1), Z9
 	VCVTPH2PS        (R11)(R12*1), Z10
@@ -76202,9 +97587,9 @@ loop498:
 	ADDQ             AX, R12
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JMP              loop498
+	JMP              loop562
 
-done499:
+done563:
 	VBROADCASTSS scale+56(FP), Z8
 	VMULPS       Z8, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -76226,12 +97611,12 @@ done499:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000002, BX
-	JMP          loop496
+	JMP          loop560
 
-done497:
-loop500:
+done561:
+loop564:
 	CMPQ   BX, $0x01
-	JL     done501
+	JL     done565
 	MOVQ   DX, DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -76245,9 +97630,9 @@ loop500:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop502:
+loop566:
 	CMPQ             R13, $0x02
-	JL               done503
+	JL               done567
 	VCVTPH2PS        (R9)(R12*1), Z4
 	VCVTPH2PS        (R10)(R12*1), Z5
 	VCVTPH2PS        (R11)(R12*1), Z6
@@ -76280,9 +97665,9 @@ loop502:
 	ADDQ             AX, R12
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JMP              loop502
+	JMP              loop566
 
-done503:
+done567:
 	VBROADCASTSS scale+56(FP), Z4
 	VMULPS       Z4, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -76295,9 +97680,9 @@ done503:
 	ADDQ         $0x00000100, CX
 	ADDQ         SI, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop500
+	JMP          loop564
 
-done501:
+done565:
 	VZEROUPPER
 	RET
 
@@ -76311,15 +97696,15 @@ TEXT ·mixHalves(SB), NOSPLIT, $0-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop504:
+loop568:
 	CMPQ DX, $0x08
-	JL   done505
+	JL   done569
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop506:
+loop570:
 	CMPQ         R8, $0x20
-	JL           done507
+	JL           done571
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -76353,10 +97738,10 @@ loop506:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place508:
+place572:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done509
+	JLE     done573
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -76374,7 +97759,7 @@ place508:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat510:
+repeat574:
 	VCVTPH2PS        (R12), Z16
 	VCVTPH2PS        32(R12), Z17
 	VFMADD231PS.BCST (CX)(R10*4), Z16, Z0
@@ -76397,10 +97782,10 @@ repeat510:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat510
-	JMP              place508
+	JNE              repeat574
+	JMP              place572
 
-done509:
+done573:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -76424,12 +97809,12 @@ done509:
 	VMOVUPS Z15, 64(R11)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop506
+	JMP     loop570
 
-done507:
-loop511:
+done571:
+loop575:
 	CMPQ         R8, $0x10
-	JL           done512
+	JL           done576
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -76455,10 +97840,10 @@ loop511:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place513:
+place577:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done514
+	JLE     done578
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -76476,7 +97861,7 @@ place513:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat515:
+repeat579:
 	VCVTPH2PS        (R12), Z8
 	VFMADD231PS.BCST (CX)(R10*4), Z8, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z8, Z1
@@ -76490,10 +97875,10 @@ repeat515:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat515
-	JMP              place513
+	JNE              repeat579
+	JMP              place577
 
-done514:
+done578:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -76509,9 +97894,9 @@ done514:
 	VMOVUPS Z7, (R11)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop511
+	JMP     loop575
 
-done512:
+done576:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -76523,18 +97908,18 @@ done512:
 	ADDQ $0x00000800, CX
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000008, DX
-	JMP  loop504
+	JMP  loop568
 
-done505:
-loop516:
+done569:
+loop580:
 	CMPQ DX, $0x07
-	JL   done517
+	JL   done581
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop518:
+loop582:
 	CMPQ         R8, $0x20
-	JL           done519
+	JL           done583
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -76565,10 +97950,10 @@ loop518:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place520:
+place584:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done521
+	JLE     done585
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -76586,7 +97971,7 @@ place520:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat522:
+repeat586:
 	VCVTPH2PS        (R12), Z14
 	VCVTPH2PS        32(R12), Z15
 	VFMADD231PS.BCST (CX)(R10*4), Z14, Z0
@@ -76607,10 +97992,10 @@ repeat522:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat522
-	JMP              place520
+	JNE              repeat586
+	JMP              place584
 
-done521:
+done585:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -76632,12 +98017,12 @@ done521:
 	VMOVUPS Z13, 64(R11)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop518
+	JMP     loop582
 
-done519:
-loop523:
+done583:
+loop587:
 	CMPQ         R8, $0x10
-	JL           done524
+	JL           done588
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -76661,10 +98046,10 @@ loop523:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place525:
+place589:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done526
+	JLE     done590
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -76682,7 +98067,7 @@ place525:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat527:
+repeat591:
 	VCVTPH2PS        (R12), Z7
 	VFMADD231PS.BCST (CX)(R10*4), Z7, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z7, Z1
@@ -76695,10 +98080,10 @@ repeat527:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat527
-	JMP              place525
+	JNE              repeat591
+	JMP              place589
 
-done526:
+done590:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -76713,9 +98098,9 @@ done526:
 	VMOVUPS Z6, (R11)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop523
+	JMP     loop587
 
-done524:
+done588:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -76726,18 +98111,18 @@ done524:
 	ADDQ $0x00000700, CX
 	ADDQ $0x0000001c, SI
 	SUBQ $0x00000007, DX
-	JMP  loop516
+	JMP  loop580
 
-done517:
-loop528:
+done581:
+loop592:
 	CMPQ DX, $0x06
-	JL   done529
+	JL   done593
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop530:
+loop594:
 	CMPQ         R8, $0x20
-	JL           done531
+	JL           done595
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -76763,10 +98148,10 @@ loop530:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place532:
+place596:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done533
+	JLE     done597
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -76784,7 +98169,7 @@ place532:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat534:
+repeat598:
 	VCVTPH2PS        (R12), Z12
 	VCVTPH2PS        32(R12), Z13
 	VFMADD231PS.BCST (CX)(R10*4), Z12, Z0
@@ -76803,10 +98188,10 @@ repeat534:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat534
-	JMP              place532
+	JNE              repeat598
+	JMP              place596
 
-done533:
+done597:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -76824,12 +98209,12 @@ done533:
 	VMOVUPS Z11, 64(R10)(BX*2)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop530
+	JMP     loop594
 
-done531:
-loop535:
+done595:
+loop599:
 	CMPQ         R8, $0x10
-	JL           done536
+	JL           done600
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -76849,10 +98234,10 @@ loop535:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place537:
+place601:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done538
+	JLE     done602
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -76870,7 +98255,7 @@ place537:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat539:
+repeat603:
 	VCVTPH2PS        (R12), Z6
 	VFMADD231PS.BCST (CX)(R10*4), Z6, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z6, Z1
@@ -76882,10 +98267,10 @@ repeat539:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat539
-	JMP              place537
+	JNE              repeat603
+	JMP              place601
 
-done538:
+done602:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -76897,9 +98282,9 @@ done538:
 	VMOVUPS Z5, (R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop535
+	JMP     loop599
 
-done536:
+done600:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -76909,18 +98294,18 @@ done536:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop528
+	JMP  loop592
 
-done529:
-loop540:
+done593:
+loop604:
 	CMPQ DX, $0x05
-	JL   done541
+	JL   done605
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop542:
+loop606:
 	CMPQ         R8, $0x20
-	JL           done543
+	JL           done607
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -76943,10 +98328,10 @@ loop542:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place544:
+place608:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done545
+	JLE     done609
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -76964,7 +98349,7 @@ place544:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat546:
+repeat610:
 	VCVTPH2PS        (R12), Z10
 	VCVTPH2PS        32(R12), Z11
 	VFMADD231PS.BCST (CX)(R10*4), Z10, Z0
@@ -76981,10 +98366,10 @@ repeat546:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat546
-	JMP              place544
+	JNE              repeat610
+	JMP              place608
 
-done545:
+done609:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -77000,12 +98385,12 @@ done545:
 	VMOVUPS Z9, 64(R10)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop542
+	JMP     loop606
 
-done543:
-loop547:
+done607:
+loop611:
 	CMPQ         R8, $0x10
-	JL           done548
+	JL           done612
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -77023,10 +98408,10 @@ loop547:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place549:
+place613:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done550
+	JLE     done614
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -77044,7 +98429,7 @@ place549:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat551:
+repeat615:
 	VCVTPH2PS        (R12), Z5
 	VFMADD231PS.BCST (CX)(R10*4), Z5, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z5, Z1
@@ -77055,10 +98440,10 @@ repeat551:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat551
-	JMP              place549
+	JNE              repeat615
+	JMP              place613
 
-done550:
+done614:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -77069,9 +98454,9 @@ done550:
 	VMOVUPS Z4, (R10)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop547
+	JMP     loop611
 
-done548:
+done612:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -77080,18 +98465,18 @@ done548:
 	ADDQ $0x00000500, CX
 	ADDQ $0x00000014, SI
 	SUBQ $0x00000005, DX
-	JMP  loop540
+	JMP  loop604
 
-done541:
-loop552:
+done605:
+loop616:
 	CMPQ DX, $0x04
-	JL   done553
+	JL   done617
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop554:
+loop618:
 	CMPQ         R8, $0x40
-	JL           done555
+	JL           done619
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -77119,10 +98504,10 @@ loop554:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place556:
+place620:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done557
+	JLE     done621
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -77140,7 +98525,7 @@ place556:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat558:
+repeat622:
 	VCVTPH2PS        (R12), Z16
 	VCVTPH2PS        32(R12), Z17
 	VCVTPH2PS        64(R12), Z18
@@ -77166,10 +98551,10 @@ repeat558:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat558
-	JMP              place556
+	JNE              repeat622
+	JMP              place620
 
-done557:
+done621:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -77191,12 +98576,12 @@ done557:
 	VMOVUPS Z15, 192(R10)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop554
+	JMP     loop618
 
-done555:
-loop559:
+done619:
+loop623:
 	CMPQ         R8, $0x10
-	JL           done560
+	JL           done624
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -77212,10 +98597,10 @@ loop559:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place561:
+place625:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done562
+	JLE     done626
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -77233,7 +98618,7 @@ place561:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat563:
+repeat627:
 	VCVTPH2PS        (R12), Z4
 	VFMADD231PS.BCST (CX)(R10*4), Z4, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z4, Z1
@@ -77243,10 +98628,10 @@ repeat563:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat563
-	JMP              place561
+	JNE              repeat627
+	JMP              place625
 
-done562:
+done626:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -77256,9 +98641,9 @@ done562:
 	VMOVUPS Z3, (R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop559
+	JMP     loop623
 
-done560:
+done624:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -77266,18 +98651,18 @@ done560:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop552
+	JMP  loop616
 
-done553:
-loop564:
+done617:
+loop628:
 	CMPQ DX, $0x03
-	JL   done565
+	JL   done629
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop566:
+loop630:
 	CMPQ         R8, $0x40
-	JL           done567
+	JL           done631
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -77298,10 +98683,10 @@ loop566:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place568:
+place632:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done569
+	JLE     done633
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -77319,7 +98704,7 @@ place568:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat570:
+repeat634:
 	VCVTPH2PS        (R12), Z12
 	VCVTPH2PS        32(R12), Z13
 	VCVTPH2PS        64(R12), Z14
@@ -77341,10 +98726,10 @@ repeat570:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat570
-	JMP              place568
+	JNE              repeat634
+	JMP              place632
 
-done569:
+done633:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -77360,12 +98745,12 @@ done569:
 	VMOVUPS Z11, 192(R9)(BX*2)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop566
+	JMP     loop630
 
-done567:
-loop571:
+done631:
+loop635:
 	CMPQ         R8, $0x10
-	JL           done572
+	JL           done636
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -77377,10 +98762,10 @@ loop571:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place573:
+place637:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done574
+	JLE     done638
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -77398,7 +98783,7 @@ place573:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat575:
+repeat639:
 	VCVTPH2PS        (R12), Z3
 	VFMADD231PS.BCST (CX)(R10*4), Z3, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z3, Z1
@@ -77407,37 +98792,37 @@ repeat575:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat575
-	JMP              place573
+	JNE              repeat639
+	JMP              place637
 
-done574:
+done638:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, (R9)(BX*1)
 	VMOVUPS Z2, (R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop571
+	JMP     loop635
 
-done572:
+done636:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop564
+	JMP  loop628
 
-done565:
-loop576:
+done629:
+loop640:
 	CMPQ DX, $0x02
-	JL   done577
+	JL   done641
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop578:
+loop642:
 	CMPQ         R8, $0x40
-	JL           done579
+	JL           done643
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -77453,10 +98838,10 @@ loop578:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place580:
+place644:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done581
+	JLE     done645
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -77474,7 +98859,7 @@ place580:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat582:
+repeat646:
 	VCVTPH2PS        (R12), Z8
 	VCVTPH2PS        32(R12), Z9
 	VCVTPH2PS        64(R12), Z10
@@ -77492,10 +98877,10 @@ repeat582:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat582
-	JMP              place580
+	JNE              repeat646
+	JMP              place644
 
-done581:
+done645:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -77507,12 +98892,12 @@ done581:
 	VMOVUPS Z7, 192(R9)(BX*1)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop578
+	JMP     loop642
 
-done579:
-loop583:
+done643:
+loop647:
 	CMPQ         R8, $0x10
-	JL           done584
+	JL           done648
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -77522,10 +98907,10 @@ loop583:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place585:
+place649:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done586
+	JLE     done650
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -77543,7 +98928,7 @@ place585:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat587:
+repeat651:
 	VCVTPH2PS        (R12), Z2
 	VFMADD231PS.BCST (CX)(R10*4), Z2, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z2, Z1
@@ -77551,35 +98936,35 @@ repeat587:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat587
-	JMP              place585
+	JNE              repeat651
+	JMP              place649
 
-done586:
+done650:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, (R9)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop583
+	JMP     loop647
 
-done584:
+done648:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop576
+	JMP  loop640
 
-done577:
-loop588:
+done641:
+loop652:
 	CMPQ DX, $0x01
-	JL   done589
+	JL   done653
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop590:
+loop654:
 	CMPQ         R8, $0x40
-	JL           done591
+	JL           done655
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -77590,10 +98975,10 @@ loop590:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place592:
+place656:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done593
+	JLE     done657
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -77611,7 +98996,7 @@ place592:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat594:
+repeat658:
 	VCVTPH2PS        (R12), Z4
 	VCVTPH2PS        32(R12), Z5
 	VCVTPH2PS        64(R12), Z6
@@ -77625,10 +99010,10 @@ repeat594:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat594
-	JMP              place592
+	JNE              repeat658
+	JMP              place656
 
-done593:
+done657:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -77636,12 +99021,12 @@ done593:
 	VMOVUPS Z3, 192(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop590
+	JMP     loop654
 
-done591:
-loop595:
+done655:
+loop659:
 	CMPQ         R8, $0x10
-	JL           done596
+	JL           done660
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -77649,10 +99034,10 @@ loop595:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place597:
+place661:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done598
+	JLE     done662
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -77670,31 +99055,31 @@ place597:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat599:
+repeat663:
 	VCVTPH2PS        (R12), Z1
 	VFMADD231PS.BCST (CX)(R10*4), Z1, Z0
 	PREFETCHT1       (R12)(R14*1)
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat599
-	JMP              place597
+	JNE              repeat663
+	JMP              place661
 
-done598:
+done662:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop595
+	JMP     loop659
 
-done596:
+done660:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop588
+	JMP  loop652
 
-done589:
+done653:
 	VZEROUPPER
 	RET
 
@@ -77707,9 +99092,9 @@ TEXT ·scoresQ8_0(SB), NOSPLIT, $8-60
 	MOVQ dim+40(FP), BX
 	SHLQ $0x02, BX
 
-loop600:
+loop664:
 	CMPQ   DX, $0x08
-	JL     done601
+	JL     done665
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -77741,9 +99126,9 @@ loop600:
 	MOVQ   32(R14), R15
 	MOVQ   40(R14), BP
 
-loop602:
+loop666:
 	CMPQ       R13, $0x20
-	JL         done603
+	JL         done667
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z16
@@ -77758,7 +99143,7 @@ loop602:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat604:
+repeat668:
 	VPMOVSXBD        (R11)(R12*1), Z18
 	VCVTDQ2PS        Z18, Z18
 	VMULPS           Z16, Z18, Z18
@@ -77811,12 +99196,12 @@ repeat604:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat604
+	JNE              repeat668
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop602
+	JMP              loop666
 
-done603:
+done667:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -77881,9 +99266,9 @@ done603:
 	MOVQ         48(R14), R15
 	MOVQ         56(R14), BP
 
-loop605:
+loop669:
 	CMPQ       R13, $0x20
-	JL         done606
+	JL         done670
 	MOVQ       keys+16(FP), R14
 	MOVQ       16(R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z16
@@ -77898,7 +99283,7 @@ loop605:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat607:
+repeat671:
 	VPMOVSXBD        (R11)(R12*1), Z18
 	VCVTDQ2PS        Z18, Z18
 	VMULPS           Z16, Z18, Z18
@@ -77951,12 +99336,12 @@ repeat607:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat607
+	JNE              repeat671
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop605
+	JMP              loop669
 
-done606:
+done670:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, 128(AX)
@@ -78000,12 +99385,12 @@ done606:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000008, DX
-	JMP          loop600
+	JMP          loop664
 
-done601:
-loop608:
+done665:
+loop672:
 	CMPQ   DX, $0x07
-	JL     done609
+	JL     done673
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -78035,9 +99420,9 @@ loop608:
 	MOVQ   32(R14), R15
 	MOVQ   40(R14), BP
 
-loop610:
+loop674:
 	CMPQ       R13, $0x20
-	JL         done611
+	JL         done675
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z14
@@ -78052,7 +99437,7 @@ loop610:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat612:
+repeat676:
 	VPMOVSXBD        (R11)(R12*1), Z16
 	VCVTDQ2PS        Z16, Z16
 	VMULPS           Z14, Z16, Z16
@@ -78101,12 +99486,12 @@ repeat612:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat612
+	JNE              repeat676
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop610
+	JMP              loop674
 
-done611:
+done675:
 	VBROADCASTSS scale+56(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -78165,9 +99550,9 @@ done611:
 	MOVQ         48(R14), R15
 	MOVQ         56(R14), BP
 
-loop613:
+loop677:
 	CMPQ       R13, $0x20
-	JL         done614
+	JL         done678
 	MOVQ       keys+16(FP), R14
 	MOVQ       16(R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z14
@@ -78182,7 +99567,7 @@ loop613:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat615:
+repeat679:
 	VPMOVSXBD        (R11)(R12*1), Z16
 	VCVTDQ2PS        Z16, Z16
 	VMULPS           Z14, Z16, Z16
@@ -78231,12 +99616,12 @@ repeat615:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat615
+	JNE              repeat679
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop613
+	JMP              loop677
 
-done614:
+done678:
 	VBROADCASTSS scale+56(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMOVUPS      Z0, 128(AX)
@@ -78275,12 +99660,12 @@ done614:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000007, DX
-	JMP          loop608
+	JMP          loop672
 
-done609:
-loop616:
+done673:
+loop680:
 	CMPQ   DX, $0x06
-	JL     done617
+	JL     done681
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -78306,9 +99691,9 @@ loop616:
 	MOVQ   32(R13), R14
 	MOVQ   40(R13), R15
 
-loop618:
+loop682:
 	CMPQ       R12, $0x20
-	JL         done619
+	JL         done683
 	MOVQ       keys+16(FP), R13
 	MOVQ       (R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z12
@@ -78323,7 +99708,7 @@ loop618:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000020, R13
 
-repeat620:
+repeat684:
 	VPMOVSXBD        (R10)(R11*1), Z14
 	VCVTDQ2PS        Z14, Z14
 	VMULPS           Z12, Z14, Z14
@@ -78367,12 +99752,12 @@ repeat620:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat620
+	JNE              repeat684
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop618
+	JMP              loop682
 
-done619:
+done683:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -78423,9 +99808,9 @@ done619:
 	MOVQ         48(R13), R14
 	MOVQ         56(R13), R15
 
-loop621:
+loop685:
 	CMPQ       R12, $0x20
-	JL         done622
+	JL         done686
 	MOVQ       keys+16(FP), R13
 	MOVQ       16(R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z12
@@ -78440,7 +99825,7 @@ loop621:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000020, R13
 
-repeat623:
+repeat687:
 	VPMOVSXBD        (R10)(R11*1), Z14
 	VCVTDQ2PS        Z14, Z14
 	VMULPS           Z12, Z14, Z14
@@ -78484,12 +99869,12 @@ repeat623:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat623
+	JNE              repeat687
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop621
+	JMP              loop685
 
-done622:
+done686:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, 128(AX)
@@ -78523,12 +99908,12 @@ done622:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop616
+	JMP          loop680
 
-done617:
-loop624:
+done681:
+loop688:
 	CMPQ   DX, $0x05
-	JL     done625
+	JL     done689
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -78552,9 +99937,9 @@ loop624:
 	MOVQ   32(R13), R14
 	MOVQ   40(R13), R15
 
-loop626:
+loop690:
 	CMPQ       R12, $0x20
-	JL         done627
+	JL         done691
 	MOVQ       keys+16(FP), R13
 	MOVQ       (R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z10
@@ -78569,7 +99954,7 @@ loop626:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000020, R13
 
-repeat628:
+repeat692:
 	VPMOVSXBD        (R10)(R11*1), Z12
 	VCVTDQ2PS        Z12, Z12
 	VMULPS           Z10, Z12, Z12
@@ -78609,12 +99994,12 @@ repeat628:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat628
+	JNE              repeat692
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop626
+	JMP              loop690
 
-done627:
+done691:
 	VBROADCASTSS scale+56(FP), Z10
 	VMULPS       Z10, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -78659,9 +100044,9 @@ done627:
 	MOVQ         48(R13), R14
 	MOVQ         56(R13), R15
 
-loop629:
+loop693:
 	CMPQ       R12, $0x20
-	JL         done630
+	JL         done694
 	MOVQ       keys+16(FP), R13
 	MOVQ       16(R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z10
@@ -78676,7 +100061,7 @@ loop629:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000020, R13
 
-repeat631:
+repeat695:
 	VPMOVSXBD        (R10)(R11*1), Z12
 	VCVTDQ2PS        Z12, Z12
 	VMULPS           Z10, Z12, Z12
@@ -78716,12 +100101,12 @@ repeat631:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat631
+	JNE              repeat695
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop629
+	JMP              loop693
 
-done630:
+done694:
 	VBROADCASTSS scale+56(FP), Z10
 	VMULPS       Z10, Z0, Z0
 	VMOVUPS      Z0, 128(AX)
@@ -78750,12 +100135,12 @@ done630:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000005, DX
-	JMP          loop624
+	JMP          loop688
 
-done625:
-loop632:
+done689:
+loop696:
 	CMPQ   DX, $0x04
-	JL     done633
+	JL     done697
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -78784,9 +100169,9 @@ loop632:
 	MOVQ   dim+40(FP), R14
 	XORQ   R13, R13
 
-loop634:
+loop698:
 	CMPQ       R14, $0x20
-	JL         done635
+	JL         done699
 	MOVQ       keys+16(FP), R15
 	MOVQ       (R15), R15
 	VCVTPH2PS  (R15)(R13*1), Z16
@@ -78813,7 +100198,7 @@ loop634:
 	PREFETCHT1 (R15)(R13*1)
 	MOVQ       $0x00000020, R15
 
-repeat636:
+repeat700:
 	VPMOVSXBD        (R10)(R13*1), Z20
 	VCVTDQ2PS        Z20, Z20
 	VMULPS           Z16, Z20, Z20
@@ -78887,12 +100272,12 @@ repeat636:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R15
-	JNE              repeat636
+	JNE              repeat700
 	LEAQ             (R13)(R8*2), R13
 	SUBQ             $0x00000020, R14
-	JMP              loop634
+	JMP              loop698
 
-done635:
+done699:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -78932,12 +100317,12 @@ done635:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop632
+	JMP          loop696
 
-done633:
-loop637:
+done697:
+loop701:
 	CMPQ   DX, $0x03
-	JL     done638
+	JL     done702
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -78960,9 +100345,9 @@ loop637:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop639:
+loop703:
 	CMPQ       R13, $0x20
-	JL         done640
+	JL         done704
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z12
@@ -78989,7 +100374,7 @@ loop639:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat641:
+repeat705:
 	VPMOVSXBD        (R9)(R12*1), Z16
 	VCVTDQ2PS        Z16, Z16
 	VMULPS           Z12, Z16, Z16
@@ -79054,12 +100439,12 @@ repeat641:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat641
+	JNE              repeat705
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop639
+	JMP              loop703
 
-done640:
+done704:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -79090,12 +100475,12 @@ done640:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop637
+	JMP          loop701
 
-done638:
-loop642:
+done702:
+loop706:
 	CMPQ   DX, $0x02
-	JL     done643
+	JL     done707
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -79114,9 +100499,9 @@ loop642:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop644:
+loop708:
 	CMPQ       R13, $0x20
-	JL         done645
+	JL         done709
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z8
@@ -79143,7 +100528,7 @@ loop644:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat646:
+repeat710:
 	VPMOVSXBD        (R9)(R12*1), Z12
 	VCVTDQ2PS        Z12, Z12
 	VMULPS           Z8, Z12, Z12
@@ -79200,12 +100585,12 @@ repeat646:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat646
+	JNE              repeat710
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop644
+	JMP              loop708
 
-done645:
+done709:
 	VBROADCASTSS scale+56(FP), Z8
 	VMULPS       Z8, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -79227,12 +100612,12 @@ done645:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop642
+	JMP          loop706
 
-done643:
-loop647:
+done707:
+loop711:
 	CMPQ   DX, $0x01
-	JL     done648
+	JL     done712
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -79247,9 +100632,9 @@ loop647:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop649:
+loop713:
 	CMPQ       R13, $0x20
-	JL         done650
+	JL         done714
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z4
@@ -79276,7 +100661,7 @@ loop649:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat651:
+repeat715:
 	VPMOVSXBD        (R9)(R12*1), Z8
 	VCVTDQ2PS        Z8, Z8
 	VMULPS           Z4, Z8, Z8
@@ -79325,12 +100710,12 @@ repeat651:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat651
+	JNE              repeat715
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop649
+	JMP              loop713
 
-done650:
+done714:
 	VBROADCASTSS scale+56(FP), Z4
 	VMULPS       Z4, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -79343,9 +100728,9 @@ done650:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop647
+	JMP          loop711
 
-done648:
+done712:
 	VZEROUPPER
 	RET
 
@@ -79359,15 +100744,15 @@ TEXT ·mixQ8_0(SB), NOSPLIT, $0-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop652:
+loop716:
 	CMPQ DX, $0x08
-	JL   done653
+	JL   done717
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop654:
+loop718:
 	CMPQ         R8, $0x20
-	JL           done655
+	JL           done719
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -79402,10 +100787,10 @@ loop654:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place656:
+place720:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done657
+	JLE     done721
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -79426,7 +100811,7 @@ place656:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat658:
+repeat722:
 	VPBROADCASTW     (R12), Y18
 	VCVTPH2PS        Y18, Z18
 	VPMOVSXBD        2(R12), Z16
@@ -79455,10 +100840,10 @@ repeat658:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat658
-	JMP              place656
+	JNE              repeat722
+	JMP              place720
 
-done657:
+done721:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -79482,9 +100867,9 @@ done657:
 	VMOVUPS Z15, 64(R11)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop654
+	JMP     loop718
 
-done655:
+done719:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -79496,18 +100881,18 @@ done655:
 	ADDQ $0x00000800, CX
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000008, DX
-	JMP  loop652
+	JMP  loop716
 
-done653:
-loop659:
+done717:
+loop723:
 	CMPQ DX, $0x07
-	JL   done660
+	JL   done724
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop661:
+loop725:
 	CMPQ         R8, $0x20
-	JL           done662
+	JL           done726
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -79539,10 +100924,10 @@ loop661:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place663:
+place727:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done664
+	JLE     done728
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -79563,7 +100948,7 @@ place663:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat665:
+repeat729:
 	VPBROADCASTW     (R12), Y16
 	VCVTPH2PS        Y16, Z16
 	VPMOVSXBD        2(R12), Z14
@@ -79590,10 +100975,10 @@ repeat665:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat665
-	JMP              place663
+	JNE              repeat729
+	JMP              place727
 
-done664:
+done728:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -79615,9 +101000,9 @@ done664:
 	VMOVUPS Z13, 64(R11)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop661
+	JMP     loop725
 
-done662:
+done726:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -79628,18 +101013,18 @@ done662:
 	ADDQ $0x00000700, CX
 	ADDQ $0x0000001c, SI
 	SUBQ $0x00000007, DX
-	JMP  loop659
+	JMP  loop723
 
-done660:
-loop666:
+done724:
+loop730:
 	CMPQ DX, $0x06
-	JL   done667
+	JL   done731
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop668:
+loop732:
 	CMPQ         R8, $0x20
-	JL           done669
+	JL           done733
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -79666,10 +101051,10 @@ loop668:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place670:
+place734:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done671
+	JLE     done735
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -79690,7 +101075,7 @@ place670:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat672:
+repeat736:
 	VPBROADCASTW     (R12), Y14
 	VCVTPH2PS        Y14, Z14
 	VPMOVSXBD        2(R12), Z12
@@ -79715,10 +101100,10 @@ repeat672:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat672
-	JMP              place670
+	JNE              repeat736
+	JMP              place734
 
-done671:
+done735:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -79736,9 +101121,9 @@ done671:
 	VMOVUPS Z11, 64(R10)(BX*2)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop668
+	JMP     loop732
 
-done669:
+done733:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -79748,18 +101133,18 @@ done669:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop666
+	JMP  loop730
 
-done667:
-loop673:
+done731:
+loop737:
 	CMPQ DX, $0x05
-	JL   done674
+	JL   done738
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop675:
+loop739:
 	CMPQ         R8, $0x20
-	JL           done676
+	JL           done740
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -79783,10 +101168,10 @@ loop675:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place677:
+place741:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done678
+	JLE     done742
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -79807,7 +101192,7 @@ place677:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat679:
+repeat743:
 	VPBROADCASTW     (R12), Y12
 	VCVTPH2PS        Y12, Z12
 	VPMOVSXBD        2(R12), Z10
@@ -79830,10 +101215,10 @@ repeat679:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat679
-	JMP              place677
+	JNE              repeat743
+	JMP              place741
 
-done678:
+done742:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -79849,9 +101234,9 @@ done678:
 	VMOVUPS Z9, 64(R10)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop675
+	JMP     loop739
 
-done676:
+done740:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -79860,18 +101245,18 @@ done676:
 	ADDQ $0x00000500, CX
 	ADDQ $0x00000014, SI
 	SUBQ $0x00000005, DX
-	JMP  loop673
+	JMP  loop737
 
-done674:
-loop680:
+done738:
+loop744:
 	CMPQ DX, $0x04
-	JL   done681
+	JL   done745
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop682:
+loop746:
 	CMPQ         R8, $0x40
-	JL           done683
+	JL           done747
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -79900,10 +101285,10 @@ loop682:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place684:
+place748:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done685
+	JLE     done749
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -79924,7 +101309,7 @@ place684:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat686:
+repeat750:
 	VPBROADCASTW     (R12), Y18
 	VCVTPH2PS        Y18, Z18
 	VPMOVSXBD        2(R12), Z16
@@ -79962,10 +101347,10 @@ repeat686:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat686
-	JMP              place684
+	JNE              repeat750
+	JMP              place748
 
-done685:
+done749:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -79987,12 +101372,12 @@ done685:
 	VMOVUPS Z15, 192(R10)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop682
+	JMP     loop746
 
-done683:
-loop687:
+done747:
+loop751:
 	CMPQ         R8, $0x20
-	JL           done688
+	JL           done752
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -80013,10 +101398,10 @@ loop687:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place689:
+place753:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done690
+	JLE     done754
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -80037,7 +101422,7 @@ place689:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat691:
+repeat755:
 	VPBROADCASTW     (R12), Y10
 	VCVTPH2PS        Y10, Z10
 	VPMOVSXBD        2(R12), Z8
@@ -80058,10 +101443,10 @@ repeat691:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat691
-	JMP              place689
+	JNE              repeat755
+	JMP              place753
 
-done690:
+done754:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -80075,9 +101460,9 @@ done690:
 	VMOVUPS Z7, 64(R10)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop687
+	JMP     loop751
 
-done688:
+done752:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -80085,18 +101470,18 @@ done688:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop680
+	JMP  loop744
 
-done681:
-loop692:
+done745:
+loop756:
 	CMPQ DX, $0x03
-	JL   done693
+	JL   done757
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop694:
+loop758:
 	CMPQ         R8, $0x40
-	JL           done695
+	JL           done759
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -80118,10 +101503,10 @@ loop694:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place696:
+place760:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done697
+	JLE     done761
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -80142,7 +101527,7 @@ place696:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat698:
+repeat762:
 	VPBROADCASTW     (R12), Y14
 	VCVTPH2PS        Y14, Z14
 	VPMOVSXBD        2(R12), Z12
@@ -80176,10 +101561,10 @@ repeat698:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat698
-	JMP              place696
+	JNE              repeat762
+	JMP              place760
 
-done697:
+done761:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -80195,12 +101580,12 @@ done697:
 	VMOVUPS Z11, 192(R9)(BX*2)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop694
+	JMP     loop758
 
-done695:
-loop699:
+done759:
+loop763:
 	CMPQ         R8, $0x20
-	JL           done700
+	JL           done764
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z1
 	VMULPS       (R9), Z1, Z0
@@ -80216,10 +101601,10 @@ loop699:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place701:
+place765:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done702
+	JLE     done766
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -80240,7 +101625,7 @@ place701:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat703:
+repeat767:
 	VPBROADCASTW     (R12), Y8
 	VCVTPH2PS        Y8, Z8
 	VPMOVSXBD        2(R12), Z6
@@ -80259,10 +101644,10 @@ repeat703:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat703
-	JMP              place701
+	JNE              repeat767
+	JMP              place765
 
-done702:
+done766:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -80272,27 +101657,27 @@ done702:
 	VMOVUPS Z5, 64(R9)(BX*2)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop699
+	JMP     loop763
 
-done700:
+done764:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop692
+	JMP  loop756
 
-done693:
-loop704:
+done757:
+loop768:
 	CMPQ DX, $0x02
-	JL   done705
+	JL   done769
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop706:
+loop770:
 	CMPQ         R8, $0x40
-	JL           done707
+	JL           done771
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -80309,10 +101694,10 @@ loop706:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place708:
+place772:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done709
+	JLE     done773
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -80333,7 +101718,7 @@ place708:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat710:
+repeat774:
 	VPBROADCASTW     (R12), Y10
 	VCVTPH2PS        Y10, Z10
 	VPMOVSXBD        2(R12), Z8
@@ -80363,10 +101748,10 @@ repeat710:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat710
-	JMP              place708
+	JNE              repeat774
+	JMP              place772
 
-done709:
+done773:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -80378,12 +101763,12 @@ done709:
 	VMOVUPS Z7, 192(R9)(BX*1)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop706
+	JMP     loop770
 
-done707:
-loop711:
+done771:
+loop775:
 	CMPQ         R8, $0x20
-	JL           done712
+	JL           done776
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z1
 	VMULPS       (R9), Z1, Z0
@@ -80396,10 +101781,10 @@ loop711:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place713:
+place777:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done714
+	JLE     done778
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -80420,7 +101805,7 @@ place713:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat715:
+repeat779:
 	VPBROADCASTW     (R12), Y6
 	VCVTPH2PS        Y6, Z6
 	VPMOVSXBD        2(R12), Z4
@@ -80437,10 +101822,10 @@ repeat715:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat715
-	JMP              place713
+	JNE              repeat779
+	JMP              place777
 
-done714:
+done778:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -80448,26 +101833,26 @@ done714:
 	VMOVUPS Z3, 64(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop711
+	JMP     loop775
 
-done712:
+done776:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop704
+	JMP  loop768
 
-done705:
-loop716:
+done769:
+loop780:
 	CMPQ DX, $0x01
-	JL   done717
+	JL   done781
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop718:
+loop782:
 	CMPQ         R8, $0x40
-	JL           done719
+	JL           done783
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -80479,10 +101864,10 @@ loop718:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place720:
+place784:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done721
+	JLE     done785
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -80503,7 +101888,7 @@ place720:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat722:
+repeat786:
 	VPBROADCASTW     (R12), Y6
 	VCVTPH2PS        Y6, Z6
 	VPMOVSXBD        2(R12), Z4
@@ -80529,10 +101914,10 @@ repeat722:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat722
-	JMP              place720
+	JNE              repeat786
+	JMP              place784
 
-done721:
+done785:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -80540,12 +101925,12 @@ done721:
 	VMOVUPS Z3, 192(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop718
+	JMP     loop782
 
-done719:
-loop723:
+done783:
+loop787:
 	CMPQ         R8, $0x20
-	JL           done724
+	JL           done788
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z1
 	VMULPS       (R9), Z1, Z0
@@ -80555,10 +101940,10 @@ loop723:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place725:
+place789:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done726
+	JLE     done790
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -80579,7 +101964,7 @@ place725:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat727:
+repeat791:
 	VPBROADCASTW     (R12), Y4
 	VCVTPH2PS        Y4, Z4
 	VPMOVSXBD        2(R12), Z2
@@ -80594,25 +101979,25 @@ repeat727:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat727
-	JMP              place725
+	JNE              repeat791
+	JMP              place789
 
-done726:
+done790:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop723
+	JMP     loop787
 
-done724:
+done788:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop716
+	JMP  loop780
 
-done717:
+done781:
 	VZEROUPPER
 	RET
 
@@ -80626,9 +102011,9 @@ TEXT ·scoresQ4_0(SB), NOSPLIT, $8-60
 	MOVQ    dim+40(FP), BX
 	SHLQ    $0x02, BX
 
-loop728:
+loop792:
 	CMPQ   DX, $0x08
-	JL     done729
+	JL     done793
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -80660,9 +102045,9 @@ loop728:
 	MOVQ   32(R14), R15
 	MOVQ   40(R14), BP
 
-loop730:
+loop794:
 	CMPQ       R13, $0x20
-	JL         done731
+	JL         done795
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z17
@@ -80677,7 +102062,7 @@ loop730:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat732:
+repeat796:
 	VPMOVZXBD        (R11)(R12*1), Z19
 	VPERMPS          Z0, Z19, Z19
 	VMULPS           Z17, Z19, Z19
@@ -80730,13 +102115,13 @@ repeat732:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat732
+	JNE              repeat796
 	MOVQ             R9, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat733:
+repeat797:
 	VPMOVZXBD        (R11)(R12*1), Z19
 	VPSRLD           $0x04, Z19, Z19
 	VPERMPS          Z0, Z19, Z19
@@ -80791,12 +102176,12 @@ repeat733:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat733
+	JNE              repeat797
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop730
+	JMP              loop794
 
-done731:
+done795:
 	VBROADCASTSS scale+56(FP), Z17
 	VMULPS       Z17, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -80861,9 +102246,9 @@ done731:
 	MOVQ         48(R14), R15
 	MOVQ         56(R14), BP
 
-loop734:
+loop798:
 	CMPQ       R13, $0x20
-	JL         done735
+	JL         done799
 	MOVQ       keys+16(FP), R14
 	MOVQ       16(R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z17
@@ -80878,7 +102263,7 @@ loop734:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat736:
+repeat800:
 	VPMOVZXBD        (R11)(R12*1), Z19
 	VPERMPS          Z0, Z19, Z19
 	VMULPS           Z17, Z19, Z19
@@ -80931,13 +102316,13 @@ repeat736:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat736
+	JNE              repeat800
 	MOVQ             R9, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat737:
+repeat801:
 	VPMOVZXBD        (R11)(R12*1), Z19
 	VPSRLD           $0x04, Z19, Z19
 	VPERMPS          Z0, Z19, Z19
@@ -80992,12 +102377,12 @@ repeat737:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat737
+	JNE              repeat801
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop734
+	JMP              loop798
 
-done735:
+done799:
 	VBROADCASTSS scale+56(FP), Z17
 	VMULPS       Z17, Z1, Z1
 	VMOVUPS      Z1, 128(AX)
@@ -81041,12 +102426,12 @@ done735:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000008, DX
-	JMP          loop728
+	JMP          loop792
 
-done729:
-loop738:
+done793:
+loop802:
 	CMPQ   DX, $0x07
-	JL     done739
+	JL     done803
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -81076,9 +102461,9 @@ loop738:
 	MOVQ   32(R14), R15
 	MOVQ   40(R14), BP
 
-loop740:
+loop804:
 	CMPQ       R13, $0x20
-	JL         done741
+	JL         done805
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z15
@@ -81093,7 +102478,7 @@ loop740:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat742:
+repeat806:
 	VPMOVZXBD        (R11)(R12*1), Z17
 	VPERMPS          Z0, Z17, Z17
 	VMULPS           Z15, Z17, Z17
@@ -81142,13 +102527,13 @@ repeat742:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat742
+	JNE              repeat806
 	MOVQ             R9, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat743:
+repeat807:
 	VPMOVZXBD        (R11)(R12*1), Z17
 	VPSRLD           $0x04, Z17, Z17
 	VPERMPS          Z0, Z17, Z17
@@ -81199,12 +102584,12 @@ repeat743:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat743
+	JNE              repeat807
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop740
+	JMP              loop804
 
-done741:
+done805:
 	VBROADCASTSS scale+56(FP), Z15
 	VMULPS       Z15, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -81263,9 +102648,9 @@ done741:
 	MOVQ         48(R14), R15
 	MOVQ         56(R14), BP
 
-loop744:
+loop808:
 	CMPQ       R13, $0x20
-	JL         done745
+	JL         done809
 	MOVQ       keys+16(FP), R14
 	MOVQ       16(R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z15
@@ -81280,7 +102665,7 @@ loop744:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat746:
+repeat810:
 	VPMOVZXBD        (R11)(R12*1), Z17
 	VPERMPS          Z0, Z17, Z17
 	VMULPS           Z15, Z17, Z17
@@ -81329,13 +102714,13 @@ repeat746:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat746
+	JNE              repeat810
 	MOVQ             R9, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat747:
+repeat811:
 	VPMOVZXBD        (R11)(R12*1), Z17
 	VPSRLD           $0x04, Z17, Z17
 	VPERMPS          Z0, Z17, Z17
@@ -81386,12 +102771,12 @@ repeat747:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat747
+	JNE              repeat811
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop744
+	JMP              loop808
 
-done745:
+done809:
 	VBROADCASTSS scale+56(FP), Z15
 	VMULPS       Z15, Z1, Z1
 	VMOVUPS      Z1, 128(AX)
@@ -81430,12 +102815,12 @@ done745:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000007, DX
-	JMP          loop738
+	JMP          loop802
 
-done739:
-loop748:
+done803:
+loop812:
 	CMPQ   DX, $0x06
-	JL     done749
+	JL     done813
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -81461,9 +102846,9 @@ loop748:
 	MOVQ   32(R13), R14
 	MOVQ   40(R13), R15
 
-loop750:
+loop814:
 	CMPQ       R12, $0x20
-	JL         done751
+	JL         done815
 	MOVQ       keys+16(FP), R13
 	MOVQ       (R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z13
@@ -81478,7 +102863,7 @@ loop750:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000010, R13
 
-repeat752:
+repeat816:
 	VPMOVZXBD        (R10)(R11*1), Z15
 	VPERMPS          Z0, Z15, Z15
 	VMULPS           Z13, Z15, Z15
@@ -81522,13 +102907,13 @@ repeat752:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat752
+	JNE              repeat816
 	MOVQ             R8, R13
 	SHLQ             $0x04, R13
 	SUBQ             R13, R11
 	MOVQ             $0x00000010, R13
 
-repeat753:
+repeat817:
 	VPMOVZXBD        (R10)(R11*1), Z15
 	VPSRLD           $0x04, Z15, Z15
 	VPERMPS          Z0, Z15, Z15
@@ -81574,12 +102959,12 @@ repeat753:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat753
+	JNE              repeat817
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop750
+	JMP              loop814
 
-done751:
+done815:
 	VBROADCASTSS scale+56(FP), Z13
 	VMULPS       Z13, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -81630,9 +103015,9 @@ done751:
 	MOVQ         48(R13), R14
 	MOVQ         56(R13), R15
 
-loop754:
+loop818:
 	CMPQ       R12, $0x20
-	JL         done755
+	JL         done819
 	MOVQ       keys+16(FP), R13
 	MOVQ       16(R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z13
@@ -81647,7 +103032,7 @@ loop754:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000010, R13
 
-repeat756:
+repeat820:
 	VPMOVZXBD        (R10)(R11*1), Z15
 	VPERMPS          Z0, Z15, Z15
 	VMULPS           Z13, Z15, Z15
@@ -81691,13 +103076,13 @@ repeat756:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat756
+	JNE              repeat820
 	MOVQ             R8, R13
 	SHLQ             $0x04, R13
 	SUBQ             R13, R11
 	MOVQ             $0x00000010, R13
 
-repeat757:
+repeat821:
 	VPMOVZXBD        (R10)(R11*1), Z15
 	VPSRLD           $0x04, Z15, Z15
 	VPERMPS          Z0, Z15, Z15
@@ -81743,12 +103128,12 @@ repeat757:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat757
+	JNE              repeat821
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop754
+	JMP              loop818
 
-done755:
+done819:
 	VBROADCASTSS scale+56(FP), Z13
 	VMULPS       Z13, Z1, Z1
 	VMOVUPS      Z1, 128(AX)
@@ -81782,12 +103167,12 @@ done755:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop748
+	JMP          loop812
 
-done749:
-loop758:
+done813:
+loop822:
 	CMPQ   DX, $0x05
-	JL     done759
+	JL     done823
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -81811,9 +103196,9 @@ loop758:
 	MOVQ   32(R13), R14
 	MOVQ   40(R13), R15
 
-loop760:
+loop824:
 	CMPQ       R12, $0x20
-	JL         done761
+	JL         done825
 	MOVQ       keys+16(FP), R13
 	MOVQ       (R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z11
@@ -81828,7 +103213,7 @@ loop760:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000010, R13
 
-repeat762:
+repeat826:
 	VPMOVZXBD        (R10)(R11*1), Z13
 	VPERMPS          Z0, Z13, Z13
 	VMULPS           Z11, Z13, Z13
@@ -81868,13 +103253,13 @@ repeat762:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat762
+	JNE              repeat826
 	MOVQ             R8, R13
 	SHLQ             $0x04, R13
 	SUBQ             R13, R11
 	MOVQ             $0x00000010, R13
 
-repeat763:
+repeat827:
 	VPMOVZXBD        (R10)(R11*1), Z13
 	VPSRLD           $0x04, Z13, Z13
 	VPERMPS          Z0, Z13, Z13
@@ -81916,12 +103301,12 @@ repeat763:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat763
+	JNE              repeat827
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop760
+	JMP              loop824
 
-done761:
+done825:
 	VBROADCASTSS scale+56(FP), Z11
 	VMULPS       Z11, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -81966,9 +103351,9 @@ done761:
 	MOVQ         48(R13), R14
 	MOVQ         56(R13), R15
 
-loop764:
+loop828:
 	CMPQ       R12, $0x20
-	JL         done765
+	JL         done829
 	MOVQ       keys+16(FP), R13
 	MOVQ       16(R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z11
@@ -81983,7 +103368,7 @@ loop764:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000010, R13
 
-repeat766:
+repeat830:
 	VPMOVZXBD        (R10)(R11*1), Z13
 	VPERMPS          Z0, Z13, Z13
 	VMULPS           Z11, Z13, Z13
@@ -82023,13 +103408,13 @@ repeat766:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat766
+	JNE              repeat830
 	MOVQ             R8, R13
 	SHLQ             $0x04, R13
 	SUBQ             R13, R11
 	MOVQ             $0x00000010, R13
 
-repeat767:
+repeat831:
 	VPMOVZXBD        (R10)(R11*1), Z13
 	VPSRLD           $0x04, Z13, Z13
 	VPERMPS          Z0, Z13, Z13
@@ -82071,12 +103456,12 @@ repeat767:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat767
+	JNE              repeat831
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop764
+	JMP              loop828
 
-done765:
+done829:
 	VBROADCASTSS scale+56(FP), Z11
 	VMULPS       Z11, Z1, Z1
 	VMOVUPS      Z1, 128(AX)
@@ -82105,12 +103490,12 @@ done765:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000005, DX
-	JMP          loop758
+	JMP          loop822
 
-done759:
-loop768:
+done823:
+loop832:
 	CMPQ   DX, $0x04
-	JL     done769
+	JL     done833
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -82139,9 +103524,9 @@ loop768:
 	MOVQ   dim+40(FP), R14
 	XORQ   R13, R13
 
-loop770:
+loop834:
 	CMPQ       R14, $0x20
-	JL         done771
+	JL         done835
 	MOVQ       keys+16(FP), R15
 	MOVQ       (R15), R15
 	VCVTPH2PS  (R15)(R13*1), Z17
@@ -82168,7 +103553,7 @@ loop770:
 	PREFETCHT1 (R15)(R13*1)
 	MOVQ       $0x00000010, R15
 
-repeat772:
+repeat836:
 	VPMOVZXBD        (R10)(R13*1), Z21
 	VPERMPS          Z0, Z21, Z21
 	VMULPS           Z17, Z21, Z21
@@ -82242,13 +103627,13 @@ repeat772:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R15
-	JNE              repeat772
+	JNE              repeat836
 	MOVQ             R8, R15
 	SHLQ             $0x04, R15
 	SUBQ             R15, R13
 	MOVQ             $0x00000010, R15
 
-repeat773:
+repeat837:
 	VPMOVZXBD        (R10)(R13*1), Z21
 	VPSRLD           $0x04, Z21, Z21
 	VPERMPS          Z0, Z21, Z21
@@ -82318,12 +103703,12 @@ repeat773:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R15
-	JNE              repeat773
+	JNE              repeat837
 	LEAQ             (R13)(R8*2), R13
 	SUBQ             $0x00000020, R14
-	JMP              loop770
+	JMP              loop834
 
-done771:
+done835:
 	VBROADCASTSS scale+56(FP), Z17
 	VMULPS       Z17, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -82363,12 +103748,12 @@ done771:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop768
+	JMP          loop832
 
-done769:
-loop774:
+done833:
+loop838:
 	CMPQ   DX, $0x03
-	JL     done775
+	JL     done839
 	MOVQ   CX, SI
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -82391,9 +103776,9 @@ loop774:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop776:
+loop840:
 	CMPQ       R13, $0x20
-	JL         done777
+	JL         done841
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z13
@@ -82420,7 +103805,7 @@ loop776:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat778:
+repeat842:
 	VPMOVZXBD        (R9)(R12*1), Z17
 	VPERMPS          Z0, Z17, Z17
 	VMULPS           Z13, Z17, Z17
@@ -82485,13 +103870,13 @@ repeat778:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat778
+	JNE              repeat842
 	MOVQ             DI, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat779:
+repeat843:
 	VPMOVZXBD        (R9)(R12*1), Z17
 	VPSRLD           $0x04, Z17, Z17
 	VPERMPS          Z0, Z17, Z17
@@ -82552,12 +103937,12 @@ repeat779:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat779
+	JNE              repeat843
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop776
+	JMP              loop840
 
-done777:
+done841:
 	VBROADCASTSS scale+56(FP), Z13
 	VMULPS       Z13, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -82588,12 +103973,12 @@ done777:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop774
+	JMP          loop838
 
-done775:
-loop780:
+done839:
+loop844:
 	CMPQ   DX, $0x02
-	JL     done781
+	JL     done845
 	MOVQ   CX, SI
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -82612,9 +103997,9 @@ loop780:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop782:
+loop846:
 	CMPQ       R13, $0x20
-	JL         done783
+	JL         done847
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z9
@@ -82641,7 +104026,7 @@ loop782:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat784:
+repeat848:
 	VPMOVZXBD        (R9)(R12*1), Z13
 	VPERMPS          Z0, Z13, Z13
 	VMULPS           Z9, Z13, Z13
@@ -82698,13 +104083,13 @@ repeat784:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat784
+	JNE              repeat848
 	MOVQ             DI, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat785:
+repeat849:
 	VPMOVZXBD        (R9)(R12*1), Z13
 	VPSRLD           $0x04, Z13, Z13
 	VPERMPS          Z0, Z13, Z13
@@ -82757,12 +104142,12 @@ repeat785:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat785
+	JNE              repeat849
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop782
+	JMP              loop846
 
-done783:
+done847:
 	VBROADCASTSS scale+56(FP), Z9
 	VMULPS       Z9, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -82784,12 +104169,12 @@ done783:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop780
+	JMP          loop844
 
-done781:
-loop786:
+done845:
+loop850:
 	CMPQ   DX, $0x01
-	JL     done787
+	JL     done851
 	MOVQ   CX, SI
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -82804,9 +104189,9 @@ loop786:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop788:
+loop852:
 	CMPQ       R13, $0x20
-	JL         done789
+	JL         done853
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z5
@@ -82833,7 +104218,7 @@ loop788:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat790:
+repeat854:
 	VPMOVZXBD        (R9)(R12*1), Z9
 	VPERMPS          Z0, Z9, Z9
 	VMULPS           Z5, Z9, Z9
@@ -82882,13 +104267,13 @@ repeat790:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat790
+	JNE              repeat854
 	MOVQ             DI, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat791:
+repeat855:
 	VPMOVZXBD        (R9)(R12*1), Z9
 	VPSRLD           $0x04, Z9, Z9
 	VPERMPS          Z0, Z9, Z9
@@ -82933,12 +104318,12 @@ repeat791:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat791
+	JNE              repeat855
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop788
+	JMP              loop852
 
-done789:
+done853:
 	VBROADCASTSS scale+56(FP), Z5
 	VMULPS       Z5, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -82951,9 +104336,9 @@ done789:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop786
+	JMP          loop850
 
-done787:
+done851:
 	VZEROUPPER
 	RET
 
@@ -82986,15 +104371,15 @@ TEXT ·mixQ4_0(SB), NOSPLIT, $0-72
 	MOVQ    corrections+64(FP), SI
 	SHLQ    $0x02, BX
 
-loop792:
+loop856:
 	CMPQ DX, $0x08
-	JL   done793
+	JL   done857
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop794:
+loop858:
 	CMPQ         R8, $0x20
-	JL           done795
+	JL           done859
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -83029,10 +104414,10 @@ loop794:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place796:
+place860:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done797
+	JLE     done861
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -83053,7 +104438,7 @@ place796:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat798:
+repeat862:
 	VPBROADCASTW     (R12), Y19
 	VCVTPH2PS        Y19, Z19
 	VPMOVZXBD        2(R12), Z17
@@ -83083,10 +104468,10 @@ repeat798:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat798
-	JMP              place796
+	JNE              repeat862
+	JMP              place860
 
-done797:
+done861:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -83110,9 +104495,9 @@ done797:
 	VMOVUPS Z16, 64(R11)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop794
+	JMP     loop858
 
-done795:
+done859:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -83124,18 +104509,18 @@ done795:
 	ADDQ $0x00000800, CX
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000008, DX
-	JMP  loop792
+	JMP  loop856
 
-done793:
-loop799:
+done857:
+loop863:
 	CMPQ DX, $0x07
-	JL   done800
+	JL   done864
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop801:
+loop865:
 	CMPQ         R8, $0x20
-	JL           done802
+	JL           done866
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -83167,10 +104552,10 @@ loop801:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place803:
+place867:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done804
+	JLE     done868
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -83191,7 +104576,7 @@ place803:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat805:
+repeat869:
 	VPBROADCASTW     (R12), Y17
 	VCVTPH2PS        Y17, Z17
 	VPMOVZXBD        2(R12), Z15
@@ -83219,10 +104604,10 @@ repeat805:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat805
-	JMP              place803
+	JNE              repeat869
+	JMP              place867
 
-done804:
+done868:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -83244,9 +104629,9 @@ done804:
 	VMOVUPS Z14, 64(R11)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop801
+	JMP     loop865
 
-done802:
+done866:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -83257,18 +104642,18 @@ done802:
 	ADDQ $0x00000700, CX
 	ADDQ $0x0000001c, SI
 	SUBQ $0x00000007, DX
-	JMP  loop799
+	JMP  loop863
 
-done800:
-loop806:
+done864:
+loop870:
 	CMPQ DX, $0x06
-	JL   done807
+	JL   done871
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop808:
+loop872:
 	CMPQ         R8, $0x20
-	JL           done809
+	JL           done873
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -83295,10 +104680,10 @@ loop808:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place810:
+place874:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done811
+	JLE     done875
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -83319,7 +104704,7 @@ place810:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat812:
+repeat876:
 	VPBROADCASTW     (R12), Y15
 	VCVTPH2PS        Y15, Z15
 	VPMOVZXBD        2(R12), Z13
@@ -83345,10 +104730,10 @@ repeat812:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat812
-	JMP              place810
+	JNE              repeat876
+	JMP              place874
 
-done811:
+done875:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -83366,9 +104751,9 @@ done811:
 	VMOVUPS Z12, 64(R10)(BX*2)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop808
+	JMP     loop872
 
-done809:
+done873:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -83378,18 +104763,18 @@ done809:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop806
+	JMP  loop870
 
-done807:
-loop813:
+done871:
+loop877:
 	CMPQ DX, $0x05
-	JL   done814
+	JL   done878
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop815:
+loop879:
 	CMPQ         R8, $0x20
-	JL           done816
+	JL           done880
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -83413,10 +104798,10 @@ loop815:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place817:
+place881:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done818
+	JLE     done882
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -83437,7 +104822,7 @@ place817:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat819:
+repeat883:
 	VPBROADCASTW     (R12), Y13
 	VCVTPH2PS        Y13, Z13
 	VPMOVZXBD        2(R12), Z11
@@ -83461,10 +104846,10 @@ repeat819:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat819
-	JMP              place817
+	JNE              repeat883
+	JMP              place881
 
-done818:
+done882:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -83480,9 +104865,9 @@ done818:
 	VMOVUPS Z10, 64(R10)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop815
+	JMP     loop879
 
-done816:
+done880:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -83491,18 +104876,18 @@ done816:
 	ADDQ $0x00000500, CX
 	ADDQ $0x00000014, SI
 	SUBQ $0x00000005, DX
-	JMP  loop813
+	JMP  loop877
 
-done814:
-loop820:
+done878:
+loop884:
 	CMPQ DX, $0x04
-	JL   done821
+	JL   done885
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop822:
+loop886:
 	CMPQ         R8, $0x40
-	JL           done823
+	JL           done887
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -83531,10 +104916,10 @@ loop822:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place824:
+place888:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done825
+	JLE     done889
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -83555,7 +104940,7 @@ place824:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat826:
+repeat890:
 	VPBROADCASTW     (R12), Y19
 	VCVTPH2PS        Y19, Z19
 	VPMOVZXBD        2(R12), Z17
@@ -83595,10 +104980,10 @@ repeat826:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat826
-	JMP              place824
+	JNE              repeat890
+	JMP              place888
 
-done825:
+done889:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -83620,12 +105005,12 @@ done825:
 	VMOVUPS Z16, 192(R10)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop822
+	JMP     loop886
 
-done823:
-loop827:
+done887:
+loop891:
 	CMPQ         R8, $0x20
-	JL           done828
+	JL           done892
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -83646,10 +105031,10 @@ loop827:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place829:
+place893:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done830
+	JLE     done894
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -83670,7 +105055,7 @@ place829:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat831:
+repeat895:
 	VPBROADCASTW     (R12), Y11
 	VCVTPH2PS        Y11, Z11
 	VPMOVZXBD        2(R12), Z9
@@ -83692,10 +105077,10 @@ repeat831:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat831
-	JMP              place829
+	JNE              repeat895
+	JMP              place893
 
-done830:
+done894:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -83709,9 +105094,9 @@ done830:
 	VMOVUPS Z8, 64(R10)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop827
+	JMP     loop891
 
-done828:
+done892:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -83719,18 +105104,18 @@ done828:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop820
+	JMP  loop884
 
-done821:
-loop832:
+done885:
+loop896:
 	CMPQ DX, $0x03
-	JL   done833
+	JL   done897
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop834:
+loop898:
 	CMPQ         R8, $0x40
-	JL           done835
+	JL           done899
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z4
 	VMULPS       (R9), Z4, Z1
@@ -83752,10 +105137,10 @@ loop834:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place836:
+place900:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done837
+	JLE     done901
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -83776,7 +105161,7 @@ place836:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat838:
+repeat902:
 	VPBROADCASTW     (R12), Y15
 	VCVTPH2PS        Y15, Z15
 	VPMOVZXBD        2(R12), Z13
@@ -83812,10 +105197,10 @@ repeat838:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat838
-	JMP              place836
+	JNE              repeat902
+	JMP              place900
 
-done837:
+done901:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
@@ -83831,12 +105216,12 @@ done837:
 	VMOVUPS Z12, 192(R9)(BX*2)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop834
+	JMP     loop898
 
-done835:
-loop839:
+done899:
+loop903:
 	CMPQ         R8, $0x20
-	JL           done840
+	JL           done904
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z2
 	VMULPS       (R9), Z2, Z1
@@ -83852,10 +105237,10 @@ loop839:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place841:
+place905:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done842
+	JLE     done906
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -83876,7 +105261,7 @@ place841:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat843:
+repeat907:
 	VPBROADCASTW     (R12), Y9
 	VCVTPH2PS        Y9, Z9
 	VPMOVZXBD        2(R12), Z7
@@ -83896,10 +105281,10 @@ repeat843:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat843
-	JMP              place841
+	JNE              repeat907
+	JMP              place905
 
-done842:
+done906:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
@@ -83909,27 +105294,27 @@ done842:
 	VMOVUPS Z6, 64(R9)(BX*2)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop839
+	JMP     loop903
 
-done840:
+done904:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop832
+	JMP  loop896
 
-done833:
-loop844:
+done897:
+loop908:
 	CMPQ DX, $0x02
-	JL   done845
+	JL   done909
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop846:
+loop910:
 	CMPQ         R8, $0x40
-	JL           done847
+	JL           done911
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z4
 	VMULPS       (R9), Z4, Z1
@@ -83946,10 +105331,10 @@ loop846:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place848:
+place912:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done849
+	JLE     done913
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -83970,7 +105355,7 @@ place848:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat850:
+repeat914:
 	VPBROADCASTW     (R12), Y11
 	VCVTPH2PS        Y11, Z11
 	VPMOVZXBD        2(R12), Z9
@@ -84002,10 +105387,10 @@ repeat850:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat850
-	JMP              place848
+	JNE              repeat914
+	JMP              place912
 
-done849:
+done913:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
@@ -84017,12 +105402,12 @@ done849:
 	VMOVUPS Z8, 192(R9)(BX*1)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop846
+	JMP     loop910
 
-done847:
-loop851:
+done911:
+loop915:
 	CMPQ         R8, $0x20
-	JL           done852
+	JL           done916
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z2
 	VMULPS       (R9), Z2, Z1
@@ -84035,10 +105420,10 @@ loop851:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place853:
+place917:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done854
+	JLE     done918
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -84059,7 +105444,7 @@ place853:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat855:
+repeat919:
 	VPBROADCASTW     (R12), Y7
 	VCVTPH2PS        Y7, Z7
 	VPMOVZXBD        2(R12), Z5
@@ -84077,10 +105462,10 @@ repeat855:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat855
-	JMP              place853
+	JNE              repeat919
+	JMP              place917
 
-done854:
+done918:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
@@ -84088,26 +105473,26 @@ done854:
 	VMOVUPS Z4, 64(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop851
+	JMP     loop915
 
-done852:
+done916:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop844
+	JMP  loop908
 
-done845:
-loop856:
+done909:
+loop920:
 	CMPQ DX, $0x01
-	JL   done857
+	JL   done921
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop858:
+loop922:
 	CMPQ         R8, $0x40
-	JL           done859
+	JL           done923
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z4
 	VMULPS       (R9), Z4, Z1
@@ -84119,10 +105504,10 @@ loop858:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place860:
+place924:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done861
+	JLE     done925
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -84143,7 +105528,7 @@ place860:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat862:
+repeat926:
 	VPBROADCASTW     (R12), Y7
 	VCVTPH2PS        Y7, Z7
 	VPMOVZXBD        2(R12), Z5
@@ -84171,10 +105556,10 @@ repeat862:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat862
-	JMP              place860
+	JNE              repeat926
+	JMP              place924
 
-done861:
+done925:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
@@ -84182,12 +105567,12 @@ done861:
 	VMOVUPS Z4, 192(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop858
+	JMP     loop922
 
-done859:
-loop863:
+done923:
+loop927:
 	CMPQ         R8, $0x20
-	JL           done864
+	JL           done928
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z2
 	VMULPS       (R9), Z2, Z1
@@ -84197,10 +105582,10 @@ loop863:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place865:
+place929:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done866
+	JLE     done930
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -84221,7 +105606,7 @@ place865:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat867:
+repeat931:
 	VPBROADCASTW     (R12), Y5
 	VCVTPH2PS        Y5, Z5
 	VPMOVZXBD        2(R12), Z3
@@ -84237,25 +105622,25 @@ repeat867:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat867
-	JMP              place865
+	JNE              repeat931
+	JMP              place929
 
-done866:
+done930:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop863
+	JMP     loop927
 
-done864:
+done928:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop856
+	JMP  loop920
 
-done857:
+done921:
 	VZEROUPPER
 	RET
 
@@ -84268,24 +105653,24 @@ TEXT ·keysQ8_0(SB), NOSPLIT, $0-40
 	MOVQ groups+24(FP), BX
 	MOVQ tokens+32(FP), SI
 
-loop868:
+loop932:
 	CMPQ BX, $0x01
-	JL   done869
+	JL   done933
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop870:
+loop934:
 	CMPQ      R11, $0x10
-	JL        done871
+	JL        done935
 	VCVTPH2PS (DX), Z0
 	MOVQ      R9, DI
 	MOVQ      R10, R8
 	MOVQ      $0x00000020, R12
 
-loop872:
+loop936:
 	CMPQ      R12, $0x04
-	JL        done873
+	JL        done937
 	VPMOVSXBD (DI), Z1
 	VCVTDQ2PS Z1, Z1
 	VMULPS    Z0, Z1, Z1
@@ -84307,25 +105692,25 @@ loop872:
 	LEAQ      (DI)(SI*2), DI
 	LEAQ      (R8)(CX*2), R8
 	SUBQ      $0x00000004, R12
-	JMP       loop872
+	JMP       loop936
 
-done873:
+done937:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop870
+	JMP  loop934
 
-done871:
+done935:
 	IMUL3Q $0x0000001f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop868
+	JMP    loop932
 
-done869:
+done933:
 	VZEROUPPER
 	RET
 
@@ -84339,16 +105724,16 @@ TEXT ·keysQ4_0(SB), NOSPLIT, $0-40
 	MOVQ    tokens+32(FP), SI
 	VMOVUPS nibbleValues<>+0(SB), Z0
 
-loop874:
+loop938:
 	CMPQ BX, $0x01
-	JL   done875
+	JL   done939
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop876:
+loop940:
 	CMPQ      R11, $0x10
-	JL        done877
+	JL        done941
 	VCVTPH2PS (DX), Z1
 	MOVQ      R9, DI
 	MOVQ      R10, R8
@@ -84357,9 +105742,9 @@ loop876:
 	ADDQ      R8, R13
 	MOVQ      $0x00000010, R12
 
-loop878:
+loop942:
 	CMPQ      R12, $0x02
-	JL        done879
+	JL        done943
 	VPMOVZXBD (DI), Z2
 	VPSRLD    $0x04, Z2, Z3
 	VPERMPS   Z0, Z2, Z2
@@ -84381,25 +105766,25 @@ loop878:
 	LEAQ      (R8)(CX*2), R8
 	LEAQ      (R13)(CX*2), R13
 	SUBQ      $0x00000002, R12
-	JMP       loop878
+	JMP       loop942
 
-done879:
+done943:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop876
+	JMP  loop940
 
-done877:
+done941:
 	IMUL3Q $0x0000000f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop874
+	JMP    loop938
 
-done875:
+done939:
 	VZEROUPPER
 	RET
 
@@ -84410,9 +105795,9 @@ TEXT ·valuesQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop880:
+loop944:
 	CMPQ         DX, $0x01
-	JL           done881
+	JL           done945
 	VPBROADCASTW (CX), Y0
 	VCVTPH2PS    Y0, Z0
 	VPMOVSXBD    2(CX), Z1
@@ -84426,9 +105811,9 @@ loop880:
 	ADDQ         $0x00000022, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop880
+	JMP          loop944
 
-done881:
+done945:
 	VZEROUPPER
 	RET
 
@@ -84440,9 +105825,9 @@ TEXT ·valuesQ4_0(SB), NOSPLIT, $0-24
 	MOVQ    blocks+16(FP), DX
 	VMOVUPS nibbleValues<>+0(SB), Z0
 
-loop882:
+loop946:
 	CMPQ         DX, $0x01
-	JL           done883
+	JL           done947
 	VPBROADCASTW (CX), Y1
 	VCVTPH2PS    Y1, Z1
 	VPMOVZXBD    2(CX), Z2
@@ -84456,9 +105841,9 @@ loop882:
 	ADDQ         $0x00000012, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop882
+	JMP          loop946
 
-done883:
+done947:
 	VZEROUPPER
 	RET
 
@@ -84480,9 +105865,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VPXORD       Z10, Z10, Z10
 	VPXORD       Z11, Z11, Z11
 
-loop884:
+loop948:
 	CMPQ     AX, $0x01
-	JL       done885
+	JL       done949
 	VPDPBUSD Z12, Z12, Z0
 	VPDPBUSD Z12, Z12, Z1
 	VPDPBUSD Z12, Z12, Z2
@@ -84496,9 +105881,9 @@ loop884:
 	VPDPBUSD Z12, Z12, Z10
 	VPDPBUSD Z12, Z12, Z11
 	SUBQ     $0x00000001, AX
-	JMP      loop884
+	JMP      loop948
 
-done885:
+done949:
 	VZEROUPPER
 	RET
 

@@ -146,6 +146,12 @@ func fewQ4_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles
 //go:noescape
 func fewQ4_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
+// fewQ4_0x12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ4_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
 // fewQ4_0x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
 // as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
@@ -163,6 +169,12 @@ func fewQ4_1(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles
 //
 //go:noescape
 func fewQ4_1x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ4_1x12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ4_1x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
 // fewQ4_1x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
 // as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
@@ -182,6 +194,12 @@ func fewQ5_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles
 //go:noescape
 func fewQ5_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
+// fewQ5_0x12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ5_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
 // fewQ5_0x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
 // as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
@@ -199,6 +217,12 @@ func fewQ5_1(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles
 //
 //go:noescape
 func fewQ5_1x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ5_1x12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ5_1x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
 // fewQ5_1x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
 // as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
@@ -218,6 +242,12 @@ func fewQ8_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles
 //go:noescape
 func fewQ8_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
+// fewQ8_0x12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ8_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
 // fewQ8_0x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
 // as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
@@ -235,6 +265,12 @@ func fewIQ4_NL(dst *float32, dstStride int, w *byte, groups int, blocks int, til
 //
 //go:noescape
 func fewIQ4_NLx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewIQ4_NLx12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewIQ4_NLx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
 // fewIQ4_NLx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
 // as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
@@ -254,6 +290,12 @@ func fewMXFP4(dst *float32, dstStride int, w *byte, groups int, blocks int, tile
 //go:noescape
 func fewMXFP4x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
+// fewMXFP4x12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewMXFP4x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
 // fewMXFP4x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
 // as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
@@ -271,6 +313,12 @@ func fewQ2_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles
 //
 //go:noescape
 func fewQ2_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ2_Kx12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ2_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
 // fewQ2_Kx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
 // as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
@@ -290,6 +338,12 @@ func fewQ3_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles
 //go:noescape
 func fewQ3_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
+// fewQ3_Kx12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ3_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
 // fewQ3_Kx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
 // as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
@@ -307,6 +361,12 @@ func fewQ4_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles
 //
 //go:noescape
 func fewQ4_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewQ4_Kx12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ4_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
 // fewQ4_Kx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
 // as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
@@ -326,6 +386,12 @@ func fewQ5_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles
 //go:noescape
 func fewQ5_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
+// fewQ5_Kx12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ5_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
 // fewQ5_Kx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
 // as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
@@ -344,6 +410,12 @@ func fewQ6_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles
 //go:noescape
 func fewQ6_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
+// fewQ6_Kx12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewQ6_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
 // fewQ6_Kx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
 // as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
 //
@@ -361,6 +433,12 @@ func fewIQ4_XS(dst *float32, dstStride int, w *byte, groups int, blocks int, til
 //
 //go:noescape
 func fewIQ4_XSx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+
+// fewIQ4_XSx12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+//
+//go:noescape
+func fewIQ4_XSx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
 
 // fewIQ4_XSx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
 // as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
