@@ -215,7 +215,7 @@ func (t *taken) Add(d *models.Delta) error {
 func specOf(s *Source, arch string, targets []models.Target) (models.AdapterSpec, error) {
 	t := &taken{spec: models.AdapterSpec{Invocation: s.Invocation}}
 	var err error
-	if t.spec.Digest, err = s.Read(arch, targets, t); err != nil {
+	if t.spec.Digest, err = s.Read(arch, targets, t, nil); err != nil {
 		return models.AdapterSpec{}, err
 	}
 	slices.SortFunc(t.spec.Deltas, func(a, b models.Delta) int { return strings.Compare(a.Target, b.Target) })

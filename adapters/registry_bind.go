@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weft-run/weft/runtime/models"
 )
@@ -113,7 +114,7 @@ func (r *Registry) readNow(b *binding, binder Binder) error {
 		return err
 	}
 	defer c.close()
-	digest, err := c.load(b.base, told{binder, unfit})
+	digest, err := c.load(b.base, told{binder, unfit}, r.makeWay)
 	if errors.Is(err, ErrChanged) {
 		return &changedError{name: g.name}
 	}
@@ -130,6 +131,17 @@ func (r *Registry) readNow(b *binding, binder Binder) error {
 	b.invocation = c.invocation()
 	b.adapter, err = binder.Bound(digest, b.invocation)
 	return unfit(err)
+}
+
+// makeWay rests as long as a piece of work took, if requests are being computed: their steps take as long as the thread that has the least of its core.
+func (r *Registry) makeWay(took time.Duration) {
+	if r.o.Bases.Idle() {
+		return
+	}
+	select {
+	case <-r.ctx.Done():
+	case <-time.After(took):
+	}
 }
 
 // told is a Binder whose errors say whose they are.

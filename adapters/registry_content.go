@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,7 +27,7 @@ type content interface {
 	// fits says why the adapter cannot be for a base, by its headers alone.
 	fits(BaseInfo) error
 	// load reads all of it for a base, as Source.Read does.
-	load(b BaseInfo, to Taker) (digest string, err error)
+	load(b BaseInfo, to Taker, rest func(took time.Duration)) (digest string, err error)
 	// invocation are the tokens of an activated adapter (aLoRA); else nil.
 	invocation() []int32
 	close()
@@ -81,8 +82,8 @@ func (c sourceContent) about() *About {
 
 func (c sourceContent) fits(b BaseInfo) error { return c.Fits(b.Architecture, b.Targets) }
 
-func (c sourceContent) load(b BaseInfo, to Taker) (string, error) {
-	return c.Read(b.Architecture, b.Targets, to)
+func (c sourceContent) load(b BaseInfo, to Taker, rest func(took time.Duration)) (string, error) {
+	return c.Read(b.Architecture, b.Targets, to, rest)
 }
 
 func (c sourceContent) invocation() []int32 { return c.Invocation }

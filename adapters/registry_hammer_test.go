@@ -111,7 +111,7 @@ func (c stormContent) close()              {}
 
 func (c stormContent) invocation() []int32 { return nil }
 
-func (c stormContent) load(BaseInfo, Taker) (string, error) {
+func (c stormContent) load(BaseInfo, Taker, func(time.Duration)) (string, error) {
 	v, ok := c.of.version(c.name)
 	if !ok {
 		return "", errors.New("gone")

@@ -110,7 +110,7 @@ func (c *fakeContent) fits(b BaseInfo) error {
 
 func (c *fakeContent) invocation() []int32 { return nil }
 
-func (c *fakeContent) load(_ BaseInfo, to Taker) (string, error) {
+func (c *fakeContent) load(_ BaseInfo, to Taker, _ func(time.Duration)) (string, error) {
 	if c.words["broken"] != "" {
 		return "", errors.New("its weights are cut")
 	}

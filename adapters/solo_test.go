@@ -68,7 +68,7 @@ func (s *solo) bind(path string) *models.Adapter {
 	must(s.t, err)
 	defer func() { must(s.t, source.Close()) }()
 	binder := models.NewBinder(s.model, s.device)
-	digest, err := source.Read(s.model.Config().Architecture, s.model.Targets(), binder)
+	digest, err := source.Read(s.model.Config().Architecture, s.model.Targets(), binder, nil)
 	must(s.t, err)
 	a, err := binder.Adapter(digest, source.Invocation)
 	must(s.t, err)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/weft-run/weft/runtime/gguf"
 	"github.com/weft-run/weft/runtime/models"
@@ -19,8 +20,9 @@ import (
 // Read reads the adapter for a base of an architecture with these targets in one pass over the file of weights, front to back, and hands over
 // each change when its tensors were read, several at once from this goroutine and others; what a change holds is good until Add returns. It
 // returns the sha256, in hex, of all that was read. The error names what does not fit, the first five of it, or is the first of Add's, in the order of the file; then
-// the rest is not read. Beside the values it holds the bytes of changes of which some tensors are still to come, and of a few more.
-func (s *Source) Read(arch string, targets []models.Target, to Taker) (digest string, err error) {
+// the rest is not read. Beside the values it holds the bytes of changes of which some tensors are still to come, and of a few more. Each goroutine calls
+// rest behind each of its pieces of work, with the time that it took; nil: none does.
+func (s *Source) Read(arch string, targets []models.Target, to Taker, rest func(took time.Duration)) (digest string, err error) {
 	pieces, err := s.match(arch, targets)
 	if err != nil {
 		return "", err
@@ -30,6 +32,9 @@ func (s *Source) Read(arch string, targets []models.Target, to Taker) (digest st
 	problems := make([]error, len(pieces)) // in the order in which their last tensors were read
 	buffers := make(buffers, 8)
 	var failed atomic.Bool
+	if rest == nil {
+		rest = func(time.Duration) {}
+	}
 	deliver := func(t *tensors, values *[4][]float32) {
 		if problems[t.number] = t.deliver(values, to); problems[t.number] != nil {
 			failed.Store(true)
@@ -47,7 +52,9 @@ func (s *Source) Read(arch string, targets []models.Target, to Taker) (digest st
 		decoders.Go(func() {
 			var values [4][]float32
 			for t := range read {
+				began := time.Now()
 				deliver(t, &values)
+				rest(time.Since(began))
 			}
 		})
 	}
@@ -55,6 +62,7 @@ func (s *Source) Read(arch string, targets []models.Target, to Taker) (digest st
 	number := 0
 	var values [4][]float32
 	for _, t := range order {
+		began := time.Now()
 		raw := buffers.get(t.typ.RowBytes(int(t.elements())))
 		if err = r.read(t.tensor, raw); err != nil || failed.Load() {
 			break
@@ -68,6 +76,7 @@ func (s *Source) Read(arch string, targets []models.Target, to Taker) (digest st
 				deliver(t.of, &values)
 			}
 		}
+		rest(time.Since(began))
 	}
 	close(read)
 	decoders.Wait()
