@@ -72,7 +72,7 @@ func few(f byteFormat, n int) {
 	k.park = Mem{Base: k.sums, Disp: 64 * n}
 	k.spread()
 	MOVQ(k.size, k.ahead)
-	SHLQ(Imm(4), k.ahead) // the next group
+	SHLQ(Imm(5), k.ahead) // the next group but one: memory does not bring the next one in time
 	ADDQ(k.w[0], k.ahead)
 	add := 0
 	if !f.minima {

@@ -17403,7 +17403,7 @@ TEXT ·fewQ4_0(SB), $12416-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes120<>+0(SB), Z1
@@ -17702,7 +17702,7 @@ TEXT ·fewQ4_0x8(SB), $12672-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes120<>+0(SB), Z1
@@ -18084,7 +18084,7 @@ TEXT ·fewQ4_0x12(SB), $12928-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes120<>+0(SB), Z1
@@ -18558,7 +18558,7 @@ TEXT ·fewQ4_0x16(SB), $13184-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes120<>+0(SB), Z1
@@ -19115,7 +19115,7 @@ TEXT ·fewQ4_1(SB), $12416-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    (DX), Z1
@@ -19424,7 +19424,7 @@ TEXT ·fewQ4_1x8(SB), $12672-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    (DX), Z1
@@ -19832,7 +19832,7 @@ TEXT ·fewQ4_1x12(SB), $12928-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    (DX), Z1
@@ -20349,7 +20349,7 @@ TEXT ·fewQ4_1x16(SB), $13184-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    (DX), Z1
@@ -20965,7 +20965,7 @@ TEXT ·fewQ5_0(SB), $12416-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes16<>+0(SB), Z1
@@ -21369,7 +21369,7 @@ TEXT ·fewQ5_0x8(SB), $12672-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes16<>+0(SB), Z1
@@ -21856,7 +21856,7 @@ TEXT ·fewQ5_0x12(SB), $12928-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes16<>+0(SB), Z1
@@ -22435,7 +22435,7 @@ TEXT ·fewQ5_0x16(SB), $13184-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes16<>+0(SB), Z1
@@ -23097,7 +23097,7 @@ TEXT ·fewQ5_1(SB), $12416-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes16<>+0(SB), Z1
@@ -23511,7 +23511,7 @@ TEXT ·fewQ5_1x8(SB), $12672-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes16<>+0(SB), Z1
@@ -24024,7 +24024,7 @@ TEXT ·fewQ5_1x12(SB), $12928-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes16<>+0(SB), Z1
@@ -24646,7 +24646,7 @@ TEXT ·fewQ5_1x16(SB), $13184-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes16<>+0(SB), Z1
@@ -25367,7 +25367,7 @@ TEXT ·fewQ8_0(SB), $12416-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    bytes128<>+0(SB), Z0
 	VPXORD          Y1, Y1, Y1
@@ -25697,7 +25697,7 @@ TEXT ·fewQ8_0x8(SB), $12672-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    bytes128<>+0(SB), Z0
 	VPXORD          Y1, Y1, Y1
@@ -26110,7 +26110,7 @@ TEXT ·fewQ8_0x12(SB), $12928-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    bytes128<>+0(SB), Z0
 	VPXORD          Y1, Y1, Y1
@@ -26615,7 +26615,7 @@ TEXT ·fewQ8_0x16(SB), $13184-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    bytes128<>+0(SB), Z0
 	VPXORD          Y1, Y1, Y1
@@ -27203,7 +27203,7 @@ TEXT ·fewIQ4_NL(SB), $12416-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VMOVDQU32       codes1<>+0(SB), Z1
@@ -27502,7 +27502,7 @@ TEXT ·fewIQ4_NLx8(SB), $12672-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VMOVDQU32       codes1<>+0(SB), Z1
@@ -27884,7 +27884,7 @@ TEXT ·fewIQ4_NLx12(SB), $12928-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VMOVDQU32       codes1<>+0(SB), Z1
@@ -28358,7 +28358,7 @@ TEXT ·fewIQ4_NLx16(SB), $13184-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VMOVDQU32       codes1<>+0(SB), Z1
@@ -28915,7 +28915,7 @@ TEXT ·fewMXFP4(SB), $12416-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VMOVDQU32       codes128<>+0(SB), Z1
@@ -29226,7 +29226,7 @@ TEXT ·fewMXFP4x8(SB), $12672-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VMOVDQU32       codes128<>+0(SB), Z1
@@ -29620,7 +29620,7 @@ TEXT ·fewMXFP4x12(SB), $12928-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VMOVDQU32       codes128<>+0(SB), Z1
@@ -30106,7 +30106,7 @@ TEXT ·fewMXFP4x16(SB), $13184-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VMOVDQU32       codes128<>+0(SB), Z1
@@ -30675,7 +30675,7 @@ TEXT ·fewQ2_K(SB), $12416-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    bytes3<>+0(SB), Z0
 	VPBROADCASTD    nibbles<>+0(SB), Z1
@@ -32242,7 +32242,7 @@ TEXT ·fewQ2_Kx8(SB), $12672-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    bytes3<>+0(SB), Z0
 	VPBROADCASTD    nibbles<>+0(SB), Z1
@@ -34200,7 +34200,7 @@ TEXT ·fewQ2_Kx12(SB), $12928-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    bytes3<>+0(SB), Z0
 	VPBROADCASTD    nibbles<>+0(SB), Z1
@@ -36763,7 +36763,7 @@ TEXT ·fewQ2_Kx16(SB), $13184-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    bytes3<>+0(SB), Z0
 	VPBROADCASTD    nibbles<>+0(SB), Z1
@@ -39849,7 +39849,7 @@ TEXT ·fewQ3_K(SB), $12416-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    bytes3<>+0(SB), Z0
 	VPBROADCASTD    bytes124<>+0(SB), Z1
@@ -41967,7 +41967,7 @@ TEXT ·fewQ3_Kx8(SB), $12672-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    bytes3<>+0(SB), Z0
 	VPBROADCASTD    bytes124<>+0(SB), Z1
@@ -44420,7 +44420,7 @@ TEXT ·fewQ3_Kx12(SB), $12928-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    bytes3<>+0(SB), Z0
 	VPBROADCASTD    bytes124<>+0(SB), Z1
@@ -47413,7 +47413,7 @@ TEXT ·fewQ3_Kx16(SB), $13184-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    bytes3<>+0(SB), Z0
 	VPBROADCASTD    bytes124<>+0(SB), Z1
@@ -50873,7 +50873,7 @@ TEXT ·fewQ4_K(SB), $12416-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	MOVQ            count+56(FP), R12
@@ -52459,7 +52459,7 @@ TEXT ·fewQ4_Kx8(SB), $12672-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	MOVQ            count+56(FP), R12
@@ -54565,7 +54565,7 @@ TEXT ·fewQ4_Kx12(SB), $12928-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	MOVQ            count+56(FP), R12
@@ -57300,7 +57300,7 @@ TEXT ·fewQ4_Kx16(SB), $13184-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	MOVQ            count+56(FP), R12
@@ -60555,7 +60555,7 @@ TEXT ·fewQ5_K(SB), $12416-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes16<>+0(SB), Z1
@@ -62638,7 +62638,7 @@ TEXT ·fewQ5_Kx8(SB), $12672-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes16<>+0(SB), Z1
@@ -65241,7 +65241,7 @@ TEXT ·fewQ5_Kx12(SB), $12928-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes16<>+0(SB), Z1
@@ -68473,7 +68473,7 @@ TEXT ·fewQ5_Kx16(SB), $13184-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes16<>+0(SB), Z1
@@ -72225,7 +72225,7 @@ TEXT ·fewQ6_K(SB), $12416-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes48<>+0(SB), Z1
@@ -74566,7 +74566,7 @@ TEXT ·fewQ6_Kx8(SB), $12672-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes48<>+0(SB), Z1
@@ -77439,7 +77439,7 @@ TEXT ·fewQ6_Kx12(SB), $12928-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes48<>+0(SB), Z1
@@ -80944,7 +80944,7 @@ TEXT ·fewQ6_Kx16(SB), $13184-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VPBROADCASTD    bytes48<>+0(SB), Z1
@@ -84981,7 +84981,7 @@ TEXT ·fewIQ4_XS(SB), $12416-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VMOVDQU32       codes1<>+0(SB), Z1
@@ -86730,7 +86730,7 @@ TEXT ·fewIQ4_XSx8(SB), $12672-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VMOVDQU32       codes1<>+0(SB), Z1
@@ -88914,7 +88914,7 @@ TEXT ·fewIQ4_XSx12(SB), $12928-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VMOVDQU32       codes1<>+0(SB), Z1
@@ -91614,7 +91614,7 @@ TEXT ·fewIQ4_XSx16(SB), $13184-64
 	LEAQ            (BX)(AX*4), SI
 	LEAQ            (SI)(AX*4), DI
 	MOVQ            AX, R11
-	SHLQ            $0x04, R11
+	SHLQ            $0x05, R11
 	ADDQ            DX, R11
 	VPBROADCASTD    nibbles<>+0(SB), Z0
 	VMOVDQU32       codes1<>+0(SB), Z1
