@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A chunk takes well under 200 us. A worker that holds the caller up for longer than stall has lost its core, and will again: it rests, and the
-// caller goes on without it, because where memory is the limit half of the cores do far more than half of the work. It is tried again after
+// A chunk takes some hundreds of microseconds, on a slow core and in a long context more. A worker that holds the caller up for longer than stall, and than
+// two of the caller's own chunks take, has lost its core, and will again: it rests, and the caller goes on without it, because where memory is the limit half of the cores do far more than half of the work. It is tried again after
 // firstRest, and after twice as long each time that it loses its core again, unless it has learnt to share it by then.
 const (
 	stall     = time.Millisecond
@@ -125,6 +125,7 @@ func (w *worker) alone(p *pool) {
 // watch looks, behind a chunk of the caller, whether it has lost its core, and moves it to another one then.
 func (p *pool) watch() {
 	now := p.clock()
+	p.longest = max(p.longest, now-p.caller.tenure.seen)
 	if _, taken := p.caller.tenure.taken(p.cores, now); !taken || now < p.hopAt {
 		return
 	}
@@ -135,6 +136,9 @@ func (p *pool) watch() {
 	p.cores.keepOff(noCore)
 	p.callerCore.Store(p.cores.current())
 }
+
+// stalled says whether workers who held the caller up for that long lost their cores.
+func (p *pool) stalled(wait time.Duration) bool { return wait > max(stall, 2*p.longest) }
 
 // busyWorkers returns a bit for each of the first 64 workers that is in.
 func (p *pool) busyWorkers() (set uint64) {

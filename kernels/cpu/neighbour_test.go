@@ -112,6 +112,21 @@ func TestCallerThatLostItsCoreMoves(t *testing.T) {
 	}
 }
 
+// Where chunks are long, as in a long context on a slow core, a worker that computes its last one has not lost its core.
+func TestLongChunksAreNoStall(t *testing.T) {
+	p := &pool{began: time.Now(), cores: new(scripted), workers: make([]*worker, 1), shares: make([]share, 2)}
+	if p.stalled(stall) || !p.stalled(2*stall) {
+		t.Error("beside short chunks a stall is not told, or told too soon")
+	}
+	late(p, &p.caller.tenure, 0) // its chunk took two stalls, and a little
+	if p.watch(); p.stalled(4*stall) || !p.stalled(20*time.Second) {
+		t.Error("beside a long chunk a stall is told too soon, or not at all")
+	}
+	if p.dispatch(new(counting), 0); !p.stalled(2 * stall) {
+		t.Error("the long chunk of one dispatch counts in the next")
+	}
+}
+
 func TestSharingWorkersDoNotRest(t *testing.T) {
 	p := &pool{workers: []*worker{{}, {}}}
 	p.workers[0].shares.Store(true)

@@ -62,8 +62,9 @@ type pool struct {
 	sharing    atomic.Int32  // workers that share their cores
 	callerCore atomic.Int32  // kept while there are any
 
-	resting int         // workers that rest; the caller's
-	calm    atomic.Bool // the rests that are on, or the next one, may end: what this process did beside the workers is over
+	longest time.Duration // the time of the caller's longest chunk in this dispatch; the caller's
+	resting int           // workers that rest; the caller's
+	calm    atomic.Bool   // the rests that are on, or the next one, may end: what this process did beside the workers is over
 
 	mu       sync.Mutex // guards what follows
 	fault    error      // the first fault since takeFault
@@ -123,7 +124,7 @@ func (p *pool) close() {
 // dispatch runs all chunks of t and returns when they are done. A fault in one is kept for takeFault; any other panic
 // is raised again here. Calls must not overlap.
 func (p *pool) dispatch(t task, chunks int) {
-	p.task = t
+	p.task, p.longest = t, 0
 	for i := range p.shares {
 		s := &p.shares[i]
 		s.next.Store(int32(chunks * i / len(p.shares)))
@@ -175,7 +176,7 @@ func (p *pool) awaitEmpty() {
 		return
 	}
 	<-p.left
-	if now := time.Now(); now.Sub(start) > stall {
+	if now := time.Now(); p.stalled(now.Sub(start)) {
 		p.beginRests(late, now)
 	}
 }

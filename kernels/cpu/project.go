@@ -138,12 +138,13 @@ func prepareRows(b *backend, _ *rowOp, _ *scratch, first, last int) {
 }
 
 // cut chooses how many weight rows a chunk has: enough chunks that a core which loses its time slice does not hold up
-// the rest, but not so few rows that taking a chunk costs more than computing it. The longest rows have size bytes.
+// the rest, and so little work that the last ones end at about one time, but not so few rows that taking a chunk costs more than computing
+// it. The longest rows have size bytes.
 func (t *projectTask) cut(rows, size int) {
-	const chunksPerThread, minWork = 12, 1 << 16
+	const chunksPerThread, minWork, maxWork = 12, 1 << 16, 32 << 20
 	per := rows / (t.b.device.threads * chunksPerThread)
 	per = max(per, minWork/(t.x.Cols*t.x.Rows))
-	per = min(per, maxRead/size)
+	per = min(per, maxRead/size, maxWork/(t.x.Cols*t.x.Rows))
 	t.per = max(1, per/ref.PanelRows) * ref.PanelRows
 	t.last = t.last[:0]
 	chunks := 0
