@@ -148,6 +148,7 @@ func (r *Registry) admit(t *task) (again bool) {
 	}
 	g.about = c.about()
 	g.digest, _ = r.digests.Get(origin.identity())
+	ready := r.o.Bases.Ready() // asked first: a base that comes into service between the two is listed then
 	serving := r.o.Bases.Serving()
 	for _, b := range serving {
 		g.fits[b.Digest] = verdict(c.fits(b))
@@ -158,7 +159,6 @@ func (r *Registry) admit(t *task) (again bool) {
 		e.about, g.seen = g.about, e.seen
 	}
 	r.mu.Unlock()
-	ready := r.o.Bases.Ready()
 	m := r.match(g, serving)
 	switch {
 	case m.refused && !ready:

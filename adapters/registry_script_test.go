@@ -25,13 +25,21 @@ import (
 type fakeBases struct {
 	serving []BaseInfo
 	busy    bool
-	young   bool // not all models have been looked at
+	young   bool       // not all models have been looked at
+	coming  []BaseInfo // come into service, the last ones to be looked at, behind the next look at what serves
 	leases  int
 	probes  int
 }
 
-func (f *fakeBases) Serving() []BaseInfo { return slices.Clone(f.serving) }
-func (f *fakeBases) Idle() bool          { return !f.busy }
+func (f *fakeBases) Serving() []BaseInfo {
+	now := slices.Clone(f.serving)
+	if f.coming != nil {
+		f.serving, f.coming, f.young = append(f.serving, f.coming...), nil, false
+	}
+	return now
+}
+
+func (f *fakeBases) Idle() bool { return !f.busy }
 
 func (f *fakeBases) Ready() bool { return !f.young }
 
@@ -196,6 +204,9 @@ func (s *script) run(words []string) string {
 		name = words[1]
 	}
 	switch words[0] {
+	case "coming": // as base, behind the next look
+		n, _ := strconv.ParseUint(args["generation"], 10, 64)
+		s.bases.coming = []BaseInfo{{Name: name, Generation: n, Digest: args["digest"]}}
 	case "base": // base NAME generation=N digest=D answers=A, or unloaded for generation
 		s.bases.serving = slices.DeleteFunc(s.bases.serving, func(b BaseInfo) bool { return b.Name == name })
 		if args["gone"] == "" {
