@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// A chunk takes some hundreds of microseconds, on a slow core and in a long context more. A worker that holds the caller up for longer than stall, and than
-// two of the caller's own chunks take, has lost its core, and will again: it rests, and the caller goes on without it, because where memory is the limit half of the cores do far more than half of the work. It is tried again after
-// firstRest, and after twice as long each time that it loses its core again, unless it has learnt to share it by then.
+// A chunk takes some hundreds of microseconds, on a slow core and in a long context more. A worker that holds the caller up for longer than
+// stall, and than two of the caller's own chunks take, has lost its core, and will again: it rests, and the caller goes on without it, because
+// where memory is the limit half of the cores do far more than half of the work. It is tried again after firstRest, and after twice as long each
+// time that it loses its core again, unless it has learnt to share it by then.
 const (
 	stall     = time.Millisecond
 	firstRest = 25 * time.Millisecond
