@@ -138,7 +138,7 @@ func fewOfFours(f eightFormat) {
 		}
 	}
 	eachTile(func() {
-		askSpans(askLines)
+		askSpans(askLines, GP64())
 		at := func(disp int) GPVirtual {
 			p := GP64()
 			MOVQ(u.from, p)

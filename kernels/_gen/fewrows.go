@@ -58,9 +58,10 @@ func few(f byteFormat, n int) {
 	if n != narrowTile {
 		name += fmt.Sprintf("x%d", n)
 	}
-	TEXT(name, 0, "func(dst *float32, dstStride int, w *byte, groups, blocks int, tiles *int32, tileBytes, count int)")
+	TEXT(name, 0, "func(dst *float32, dstStride int, w *byte, groups, blocks int, tiles *int32, tileBytes, count int, spans *[2]uintptr)")
 	Doc(fmt.Sprintf("%s sets up to %d rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with", name, n),
-		"as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.")
+		"as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of",
+		"each span too, up to one that begins at 0, and moves what it asked for out of them.")
 	Pragma("noescape")
 	const parked = 8 * 64
 	left := AllocLocal(64 + 64 + 2*unpackedBytes + 64*n + parked) // the first words: blocks of the group, fewLive, fewAhead
@@ -217,6 +218,9 @@ func (k *fewFrame) multiply(pieces int) {
 				PREFETCHT0(k.at(asked%16, k.f.blockBytes+near))
 			}
 		}
+		if met%min(16, k.f.lines()) == 0 {
+			k.askSpans()
+		}
 	}
 	for first := 0; first < k.n; first += 8 {
 		if n := min(8, k.n-first); k.f.super {
@@ -227,4 +231,16 @@ func (k *fewFrame) multiply(pieces int) {
 	}
 	for _, more := next(); more; _, more = next() {
 	}
+}
+
+// askSpans is the function of that name for what is beside weights: of a change of rank 16 for each row, as many lines as fall to a block
+// of a row of 2048. No register is left for it.
+func (k *fewFrame) askSpans() {
+	MOVQ(k.ahead, k.local.Offset(fewAhead))
+	lines := 1
+	if k.f.super {
+		lines = 2
+	}
+	askSpans(lines, k.ahead)
+	MOVQ(k.local.Offset(fewAhead), k.ahead)
 }

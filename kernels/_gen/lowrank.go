@@ -123,9 +123,11 @@ func expandPanels(b, out GPVirtual, n, panels int) {
 	ADDQ(imm(64*panels), out)
 }
 
-// askSpans asks for some lines of the first span and moves them out of it; behind its end comes the next one, and one at 0 is the last.
-func askSpans(lines int) {
-	span, at := load("spans"), GP64()
+// askSpans asks for some lines of the first span and moves them out of it; behind its end comes the next one, and one at 0 is the last. It
+// uses the register span.
+func askSpans(lines int, span GPVirtual) {
+	at := GP64()
+	Load(Param("spans"), span)
 	done := label("asked")
 	MOVQ(Mem{Base: span}, at)
 	TESTQ(at, at)

@@ -151,8 +151,8 @@ func overlayAVX512(t *table) {
 			avx512.MulBytes(typ, dst, stride, panel, x)
 		}
 		p.fewFrom, p.fewFours = 2, false
-		p.few = func(dst []float32, stride int, w []byte, rows int, x *ref.Quants, _ [][2]uintptr) {
-			avx512.FewRows(typ, dst, stride, w, rows, x)
+		p.few = func(dst []float32, stride int, w []byte, rows int, x *ref.Quants, ahead [][2]uintptr) {
+			avx512.FewRows(typ, dst, stride, w, rows, x, ahead)
 		}
 		if p.form == ref.Supers { // others are read by avx2 as fast as memory allows
 			p.rowsQuant = func(dst []float32, w []byte, x *ref.Quants) { avx512.RowsQuant(typ, dst, w, x) }

@@ -41,3 +41,24 @@ func TestFewRows(t *testing.T, typ quant.Type, few func(dst []float32, stride in
 	}
 	fewExtremes(t, typ, few)
 }
+
+// TestFewRowsAsks wants such a product to ask for all of each span, or as much as it has time for, and for nothing behind the last one.
+func TestFewRowsAsks(t *testing.T, few func(typ quant.Type, dst []float32, stride int, w []byte, rows int, x *ref.Quants, ahead [][2]uintptr)) {
+	const rows, cols, begin = 64, 512, 1 << 20
+	r := Rand()
+	for _, typ := range []quant.Type{quant.Q4_K, quant.Q4_0} {
+		for _, count := range []int{4, 6, 11, 14} {
+			x := NarrowQuants(Floats(r, Normal, count*cols), count, typ.Info().BlockLen)
+			spans := [][2]uintptr{{begin, begin + 512}, {2 * begin, 2*begin + 64}, {3 * begin, 4 * begin}, {}, {5 * begin, 6 * begin}}
+			few(typ, make([]float32, count*rows), rows, Weights(r, typ, Normal, rows, cols), rows, &x, spans)
+			for i, whole := range []bool{true, true, false} {
+				if s := spans[i]; s[0] < s[1] == whole {
+					t.Errorf("%s with %d rows: span %d is %x to %x", typ, count, i, s[0], s[1])
+				}
+			}
+			if spans[2][0] == 3*begin || spans[3] != [2]uintptr{} || spans[4][0] != 5*begin {
+				t.Errorf("%s with %d rows: spans are %x", typ, count, spans)
+			}
+		}
+	}
+}

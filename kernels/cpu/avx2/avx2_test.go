@@ -85,26 +85,12 @@ func TestFewRows(t *testing.T) {
 	}
 }
 
-// A product of few rows asks for all of each span, or as much as it has time for, and for nothing behind the last one.
 func TestFewRowsAsks(t *testing.T) {
 	need(t)
 	if !Built {
 		t.Skip("skipped: nothing is asked for without the assembly")
 	}
-	const rows, cols, begin = 64, 512, 1 << 20
-	r := kerneltest.Rand()
-	x := kerneltest.NarrowQuants(kerneltest.Floats(r, kerneltest.Normal, 6*cols), 6, 256)
-	spans := [][2]uintptr{{begin, begin + 512}, {2 * begin, 2*begin + 64}, {3 * begin, 4 * begin}, {}, {5 * begin, 6 * begin}}
-	w := kerneltest.Weights(r, quant.Q4_K, kerneltest.Normal, rows, cols)
-	FewRows(quant.Q4_K, make([]float32, 6*rows), rows, w, rows, &x, spans)
-	for i, whole := range []bool{true, true, false} {
-		if s := spans[i]; s[0] < s[1] == whole {
-			t.Errorf("span %d is %x to %x", i, s[0], s[1])
-		}
-	}
-	if spans[2][0] == 3*begin || spans[3] != [2]uintptr{} || spans[4][0] != 5*begin {
-		t.Errorf("spans are %x", spans)
-	}
+	kerneltest.TestFewRowsAsks(t, FewRows)
 }
 
 func TestOthers(t *testing.T) {

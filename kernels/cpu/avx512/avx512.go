@@ -19,7 +19,7 @@ const Built = true
 
 type (
 	rowsKernel   func(dst *float32, w *byte, groups, blocks int, q *int8, scale *float32, sums *int16)
-	fewKernel    func(dst *float32, dstStride int, w *byte, groups, blocks int, tiles *int32, tileBytes, count int)
+	fewKernel    func(dst *float32, dstStride int, w *byte, groups, blocks int, tiles *int32, tileBytes, count int, spans *[2]uintptr)
 	unpackKernel func(panel *uint8, scales *int8, mins *int16, d, m *float32, w *byte, blocks int)
 	mulKernel    func(dst *float32, dstStride int, panel *uint8, scales *int8, mins *int16, d, m *float32, blocks int, tiles *int32, count int)
 )
@@ -72,9 +72,13 @@ func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) {
 // fewWork is how many multiply-adds a call computes at most, because Go cannot preempt it, unless sixteen rows are more.
 const fewWork = 4 << 20
 
+// nothing is what FewRows asks for if it is told nothing.
+var nothing [1][2]uintptr
+
 // FewRows sets element r of row t of dst, rows being stride elements apart, to what ref.RowsQuant makes of row r of the
-// weights and row t of x, which must have narrow tiles. rows is the number of rows of weights.
-func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
+// weights and row t of x, which must have narrow tiles. rows is the number of rows of weights. Meanwhile it asks for the memory of ahead:
+// spans from an address to another, which it shortens, and behind them one of zeros. It may be empty.
+func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref.Quants, ahead [][2]uintptr) {
 	size, blocks := t.RowBytes(x.Cols), x.Cols/x.BlockLen
 	count := len(x.Scale) / blocks
 	if rows < ref.PanelRows {
@@ -91,6 +95,9 @@ func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref
 	tiles := x.Tiles[:ref.TilesLen(count, x.Cols, x.BlockLen)]
 	reads(tiles)
 	tileLen := ref.TilesLen(ref.NarrowTileRows, x.Cols, x.BlockLen)
+	if len(ahead) == 0 {
+		ahead = nothing[:]
+	}
 	for i := 0; i < count; {
 		most := min(16, count-i)
 		kernel := kernels[t].few[(most-1)/ref.NarrowTileRows]
@@ -98,7 +105,10 @@ func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref
 		for n := 0; n < rows; {
 			n = min(n, rows-ref.PanelRows) // the last rows perhaps twice, with the same bits
 			groups := min(per, (rows-n)/ref.PanelRows)
-			kernel(&dst[i*stride+n], 4*stride, &w[n*size], groups, blocks, &tiles[i/ref.NarrowTileRows*tileLen], 4*tileLen, most)
+			for ahead[0][0] != 0 && ahead[0][0] >= ahead[0][1] {
+				ahead = ahead[1:]
+			}
+			kernel(&dst[i*stride+n], 4*stride, &w[n*size], groups, blocks, &tiles[i/ref.NarrowTileRows*tileLen], 4*tileLen, most, &ahead[0])
 			n += groups * ref.PanelRows
 		}
 		i += most

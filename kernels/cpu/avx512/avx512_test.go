@@ -48,7 +48,7 @@ func TestQuantized(t *testing.T) {
 		t.Run(typ.String()+"/few", func(t *testing.T) {
 			need(t)
 			kerneltest.TestFewRows(t, typ, func(dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
-				FewRows(typ, dst, stride, w, rows, x)
+				FewRows(typ, dst, stride, w, rows, x, nil)
 			})
 		})
 		if ref.FormOf(typ) != ref.Supers {
@@ -70,13 +70,21 @@ func TestFewRowsCut(t *testing.T) {
 		w := kerneltest.Weights(r, typ, kerneltest.Normal, rows, cols)
 		x := kerneltest.NarrowQuants(kerneltest.Floats(r, kerneltest.Normal, count*cols), count, ref.FormOf(typ).BlockLen())
 		got, want := make([]float32, count*rows), make([]float32, rows)
-		FewRows(typ, got, rows, w, rows, &x)
+		FewRows(typ, got, rows, w, rows, &x, nil)
 		for i := range count {
 			one := x.Rows(i, 1)
 			ref.RowsQuant(typ, want, w, &one)
 			kerneltest.Equal(t, typ.String(), got[i*rows:][:rows], want)
 		}
 	}
+}
+
+func TestFewRowsAsks(t *testing.T) {
+	need(t)
+	if !Built {
+		t.Skip("skipped: nothing is asked for without the assembly")
+	}
+	kerneltest.TestFewRowsAsks(t, FewRows)
 }
 
 func TestMulFloats(t *testing.T) {

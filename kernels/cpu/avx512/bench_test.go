@@ -38,7 +38,7 @@ func BenchmarkRows(b *testing.B) {
 			run("", 1, func(x *ref.Quants) { RowsQuant(typ, dst[:rows], w, x) })
 		}
 		for _, count := range []int{2, 4, 8, 12, 16} {
-			run(fmt.Sprintf("/few%d", count), count, func(x *ref.Quants) { FewRows(typ, dst, rows, w, rows, x) })
+			run(fmt.Sprintf("/few%d", count), count, func(x *ref.Quants) { FewRows(typ, dst, rows, w, rows, x, nil) })
 		}
 	}
 }

@@ -17388,9 +17388,9 @@ DATA alternate<>+62(SB)/1, $0x04
 DATA alternate<>+63(SB)/1, $0x00
 GLOBL alternate<>(SB), RODATA|NOPTR, $64
 
-// func fewQ4_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ4_0(SB), $12416-64
+TEXT ·fewQ4_0(SB), $12416-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000012, AX, AX
@@ -17633,53 +17633,68 @@ within210:
 	VMOVDQU32       Z6, 2112(R9)
 	PREFETCHT1      256(R11)
 	PREFETCHT0      18(BX)
-	VMOVUPS         1536(R8), Z6
-	VMULPS.BCST     (R12), Z6, Z7
-	VMOVUPS         (R10), Z8
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z7, Z8
-	VMOVUPS         Z8, (R10)
-	VMULPS.BCST     4(R12), Z6, Z2
-	VMOVUPS         64(R10), Z7
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z7
-	VMOVUPS         Z7, 64(R10)
-	VMULPS.BCST     8(R12), Z6, Z2
-	VMOVUPS         128(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 128(R10)
-	VMULPS.BCST     12(R12), Z6, Z2
-	VMOVUPS         192(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 192(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x00000120, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block209
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored211
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored211
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored211
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked212
+	PREFETCHT1      (R13)
+	ADDQ            $0x00000040, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked212
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked212:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z6
+	VMULPS.BCST (R12), Z6, Z7
+	VMOVUPS     (R10), Z8
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z7, Z8
+	VMOVUPS     Z8, (R10)
+	VMULPS.BCST 4(R12), Z6, Z2
+	VMOVUPS     64(R10), Z7
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z7
+	VMOVUPS     Z7, 64(R10)
+	VMULPS.BCST 8(R12), Z6, Z2
+	VMOVUPS     128(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 128(R10)
+	VMULPS.BCST 12(R12), Z6, Z2
+	VMOVUPS     192(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 192(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x00000120, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block209
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored211
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored211
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored211
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
 
 stored211:
 	SUBQ $0x00000001, groups+24(FP)
@@ -17687,9 +17702,9 @@ stored211:
 	VZEROUPPER
 	RET
 
-// func fewQ4_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ4_0x8(SB), $12672-64
+TEXT ·fewQ4_0x8(SB), $12672-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000012, AX, AX
@@ -17780,7 +17795,7 @@ TEXT ·fewQ4_0x8(SB), $12672-64
 	VPADDB          Z1, Z2, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group212:
+group213:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -17796,16 +17811,16 @@ group212:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block213:
+block214:
 	MOVQ $0x00000012, R14
 	CMPQ (SP), $0x01
-	JNE  within214
+	JNE  within215
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within214
+	JE   within215
 	LEAQ 18(CX)(CX*4), R14
 
-within214:
+within215:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -17974,104 +17989,119 @@ within214:
 	VMOVDQU32       Z10, 2112(R9)
 	PREFETCHT1      256(R11)
 	PREFETCHT0      18(BX)
-	VMOVUPS         1536(R8), Z10
-	VMULPS.BCST     (R12), Z10, Z11
-	VMOVUPS         (R10), Z12
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z11, Z12
-	VMOVUPS         Z12, (R10)
-	VMULPS.BCST     4(R12), Z10, Z2
-	VMOVUPS         64(R10), Z11
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z11
-	VMOVUPS         Z11, 64(R10)
-	VMULPS.BCST     8(R12), Z10, Z2
-	VMOVUPS         128(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 128(R10)
-	VMULPS.BCST     12(R12), Z10, Z2
-	VMOVUPS         192(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 192(R10)
-	VMULPS.BCST     (R13), Z10, Z2
-	VMOVUPS         256(R10), Z3
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z2, Z3
-	VMOVUPS         Z3, 256(R10)
-	VMULPS.BCST     4(R13), Z10, Z2
-	VMOVUPS         320(R10), Z3
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z2, Z3
-	VMOVUPS         Z3, 320(R10)
-	VMULPS.BCST     8(R13), Z10, Z2
-	VMOVUPS         384(R10), Z3
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z2, Z3
-	VMOVUPS         Z3, 384(R10)
-	VMULPS.BCST     12(R13), Z10, Z2
-	VMOVUPS         448(R10), Z3
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z2, Z3
-	VMOVUPS         Z3, 448(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x000000b0, R13
-	ADDQ            $0x00000120, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block213
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored215
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored215
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored215
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored215
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored215
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored215
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored215
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked217
+	PREFETCHT1      (R14)
+	ADDQ            $0x00000040, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked217
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored215:
+asked217:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z10
+	VMULPS.BCST (R12), Z10, Z11
+	VMOVUPS     (R10), Z12
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z11, Z12
+	VMOVUPS     Z12, (R10)
+	VMULPS.BCST 4(R12), Z10, Z2
+	VMOVUPS     64(R10), Z11
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z11
+	VMOVUPS     Z11, 64(R10)
+	VMULPS.BCST 8(R12), Z10, Z2
+	VMOVUPS     128(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 128(R10)
+	VMULPS.BCST 12(R12), Z10, Z2
+	VMOVUPS     192(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 192(R10)
+	VMULPS.BCST (R13), Z10, Z2
+	VMOVUPS     256(R10), Z3
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, 256(R10)
+	VMULPS.BCST 4(R13), Z10, Z2
+	VMOVUPS     320(R10), Z3
+	VCVTDQ2PS   Z7, Z7
+	VFMADD231PS Z7, Z2, Z3
+	VMOVUPS     Z3, 320(R10)
+	VMULPS.BCST 8(R13), Z10, Z2
+	VMOVUPS     384(R10), Z3
+	VCVTDQ2PS   Z8, Z8
+	VFMADD231PS Z8, Z2, Z3
+	VMOVUPS     Z3, 384(R10)
+	VMULPS.BCST 12(R13), Z10, Z2
+	VMOVUPS     448(R10), Z3
+	VCVTDQ2PS   Z9, Z9
+	VFMADD231PS Z9, Z2, Z3
+	VMOVUPS     Z3, 448(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x000000b0, R13
+	ADDQ        $0x00000120, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block214
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored216
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored216
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored216
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored216
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored216
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored216
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored216
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
+
+stored216:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group212
+	JNZ  group213
 	VZEROUPPER
 	RET
 
-// func fewQ4_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ4_0x12(SB), $12928-64
+TEXT ·fewQ4_0x12(SB), $12928-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000012, AX, AX
@@ -18162,7 +18192,7 @@ TEXT ·fewQ4_0x12(SB), $12928-64
 	VPADDB          Z1, Z2, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group216:
+group218:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -18184,16 +18214,16 @@ group216:
 	VMOVUPS Z2, 640(R10)
 	VMOVUPS Z2, 704(R10)
 
-block217:
+block219:
 	MOVQ $0x00000012, R15
 	CMPQ (SP), $0x01
-	JNE  within218
+	JNE  within220
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within218
+	JE   within220
 	LEAQ 18(CX)(CX*4), R15
 
-within218:
+within220:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -18320,232 +18350,262 @@ within218:
 	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z13, Z13
 	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z13, Z13
 	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z13, Z13
-	VMOVUPS         1536(R8), Z14
-	VMULPS.BCST     (R12), Z14, Z15
-	VMOVUPS         (R10), Z16
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z15, Z16
-	VMOVUPS         Z16, (R10)
-	VMULPS.BCST     4(R12), Z14, Z2
-	VMOVUPS         64(R10), Z15
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z15
-	VMOVUPS         Z15, 64(R10)
-	VMULPS.BCST     8(R12), Z14, Z2
-	VMOVUPS         128(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 128(R10)
-	VMULPS.BCST     12(R12), Z14, Z2
-	VMOVUPS         192(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 192(R10)
-	VMULPS.BCST     (R13), Z14, Z2
-	VMOVUPS         256(R10), Z3
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z2, Z3
-	VMOVUPS         Z3, 256(R10)
-	VMULPS.BCST     4(R13), Z14, Z2
-	VMOVUPS         320(R10), Z3
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z2, Z3
-	VMOVUPS         Z3, 320(R10)
-	VMULPS.BCST     8(R13), Z14, Z2
-	VMOVUPS         384(R10), Z3
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z2, Z3
-	VMOVUPS         Z3, 384(R10)
-	VMULPS.BCST     12(R13), Z14, Z2
-	VMOVUPS         448(R10), Z3
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z2, Z3
-	VMOVUPS         Z3, 448(R10)
-	VPBROADCASTD    16(R14), Z2
-	VPBROADCASTD    20(R14), Z3
-	VPBROADCASTD    24(R14), Z4
-	VPBROADCASTD    28(R14), Z5
-	VMOVDQU32       1664(R8), Z6
-	VPDPBUSD.BCST   48(R14), Z6, Z2
-	VPDPBUSD.BCST   52(R14), Z6, Z3
-	VPDPBUSD.BCST   56(R14), Z6, Z4
-	VPDPBUSD.BCST   60(R14), Z6, Z5
-	VPUNPCKLDQ      Z11, Z10, Z6
-	VPUNPCKHDQ      Z11, Z10, Z11
-	VPUNPCKLDQ      Z13, Z12, Z7
-	VPUNPCKHDQ      Z13, Z12, Z13
-	VPUNPCKLQDQ     Z7, Z6, Z10
-	VPUNPCKHQDQ     Z7, Z6, Z6
-	VPUNPCKLQDQ     Z13, Z11, Z12
-	VPUNPCKHQDQ     Z13, Z11, Z13
-	VMOVDQU32       1728(R8), Z7
-	VPDPBUSD.BCST   64(R14), Z7, Z2
-	VPDPBUSD.BCST   68(R14), Z7, Z3
-	VPDPBUSD.BCST   72(R14), Z7, Z4
-	VPDPBUSD.BCST   76(R14), Z7, Z5
-	VPSRLW          $0x04, Z10, Z7
-	VPANDD          Z0, Z7, Z7
-	VPANDD          Z0, Z10, Z10
-	VPADDB          Z1, Z10, Z10
-	VMOVDQU32       Z10, 1664(R9)
-	PREFETCHT1      128(R11)
-	PREFETCHT0      18(DX)(AX*2)
-	VMOVDQU32       1792(R8), Z8
-	VPDPBUSD.BCST   80(R14), Z8, Z2
-	VPDPBUSD.BCST   84(R14), Z8, Z3
-	VPDPBUSD.BCST   88(R14), Z8, Z4
-	VPDPBUSD.BCST   92(R14), Z8, Z5
-	VPADDB          Z1, Z7, Z7
-	VMOVDQU32       Z7, 1920(R9)
-	VPSRLW          $0x04, Z6, Z7
-	VPANDD          Z0, Z7, Z7
-	VPANDD          Z0, Z6, Z6
-	VPADDB          Z1, Z6, Z6
-	VMOVDQU32       Z6, 1728(R9)
-	VMOVDQU32       1856(R8), Z6
-	VPDPBUSD.BCST   96(R14), Z6, Z2
-	VPDPBUSD.BCST   100(R14), Z6, Z3
-	VPDPBUSD.BCST   104(R14), Z6, Z4
-	VPDPBUSD.BCST   108(R14), Z6, Z5
-	VPADDB          Z1, Z7, Z7
-	VMOVDQU32       Z7, 1984(R9)
-	VMOVDQU32       1920(R8), Z6
-	VPDPBUSD.BCST   112(R14), Z6, Z2
-	VPDPBUSD.BCST   116(R14), Z6, Z3
-	VPDPBUSD.BCST   120(R14), Z6, Z4
-	VPDPBUSD.BCST   124(R14), Z6, Z5
-	VPSRLW          $0x04, Z12, Z6
-	VPANDD          Z0, Z6, Z6
-	VPANDD          Z0, Z12, Z12
-	VPADDB          Z1, Z12, Z12
-	VMOVDQU32       Z12, 1792(R9)
-	PREFETCHT1      192(R11)
-	PREFETCHT0      18(DX)(CX*1)
-	VMOVDQU32       1984(R8), Z7
-	VPDPBUSD.BCST   128(R14), Z7, Z2
-	VPDPBUSD.BCST   132(R14), Z7, Z3
-	VPDPBUSD.BCST   136(R14), Z7, Z4
-	VPDPBUSD.BCST   140(R14), Z7, Z5
-	VPADDB          Z1, Z6, Z6
-	VMOVDQU32       Z6, 2048(R9)
-	VMOVDQU32       2048(R8), Z6
-	VPDPBUSD.BCST   144(R14), Z6, Z2
-	VPDPBUSD.BCST   148(R14), Z6, Z3
-	VPDPBUSD.BCST   152(R14), Z6, Z4
-	VPDPBUSD.BCST   156(R14), Z6, Z5
-	VPSRLW          $0x04, Z13, Z6
-	VPANDD          Z0, Z6, Z6
-	VPANDD          Z0, Z13, Z13
-	VPADDB          Z1, Z13, Z13
-	VMOVDQU32       Z13, 1856(R9)
-	VMOVDQU32       2112(R8), Z7
-	VPDPBUSD.BCST   160(R14), Z7, Z2
-	VPDPBUSD.BCST   164(R14), Z7, Z3
-	VPDPBUSD.BCST   168(R14), Z7, Z4
-	VPDPBUSD.BCST   172(R14), Z7, Z5
-	VPADDB          Z1, Z6, Z6
-	VMOVDQU32       Z6, 2112(R9)
-	PREFETCHT1      256(R11)
-	PREFETCHT0      18(BX)
-	VMOVUPS         1536(R8), Z6
-	VMULPS.BCST     (R14), Z6, Z7
-	VMOVUPS         512(R10), Z8
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z7, Z8
-	VMOVUPS         Z8, 512(R10)
-	VMULPS.BCST     4(R14), Z6, Z2
-	VMOVUPS         576(R10), Z7
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z7
-	VMOVUPS         Z7, 576(R10)
-	VMULPS.BCST     8(R14), Z6, Z2
-	VMOVUPS         640(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 640(R10)
-	VMULPS.BCST     12(R14), Z6, Z2
-	VMOVUPS         704(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 704(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x000000b0, R13
-	ADDQ            $0x000000b0, R14
-	ADDQ            $0x00000120, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block217
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored219
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored219
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored219
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored219
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored219
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored219
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored219
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored219
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored219
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored219
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored219
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked222
+	PREFETCHT1      (R15)
+	ADDQ            $0x00000040, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked222
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored219:
+asked222:
+	MOVQ          16(SP), R11
+	VMOVUPS       1536(R8), Z14
+	VMULPS.BCST   (R12), Z14, Z15
+	VMOVUPS       (R10), Z16
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z15, Z16
+	VMOVUPS       Z16, (R10)
+	VMULPS.BCST   4(R12), Z14, Z2
+	VMOVUPS       64(R10), Z15
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z2, Z15
+	VMOVUPS       Z15, 64(R10)
+	VMULPS.BCST   8(R12), Z14, Z2
+	VMOVUPS       128(R10), Z3
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z2, Z3
+	VMOVUPS       Z3, 128(R10)
+	VMULPS.BCST   12(R12), Z14, Z2
+	VMOVUPS       192(R10), Z3
+	VCVTDQ2PS     Z5, Z5
+	VFMADD231PS   Z5, Z2, Z3
+	VMOVUPS       Z3, 192(R10)
+	VMULPS.BCST   (R13), Z14, Z2
+	VMOVUPS       256(R10), Z3
+	VCVTDQ2PS     Z6, Z6
+	VFMADD231PS   Z6, Z2, Z3
+	VMOVUPS       Z3, 256(R10)
+	VMULPS.BCST   4(R13), Z14, Z2
+	VMOVUPS       320(R10), Z3
+	VCVTDQ2PS     Z7, Z7
+	VFMADD231PS   Z7, Z2, Z3
+	VMOVUPS       Z3, 320(R10)
+	VMULPS.BCST   8(R13), Z14, Z2
+	VMOVUPS       384(R10), Z3
+	VCVTDQ2PS     Z8, Z8
+	VFMADD231PS   Z8, Z2, Z3
+	VMOVUPS       Z3, 384(R10)
+	VMULPS.BCST   12(R13), Z14, Z2
+	VMOVUPS       448(R10), Z3
+	VCVTDQ2PS     Z9, Z9
+	VFMADD231PS   Z9, Z2, Z3
+	VMOVUPS       Z3, 448(R10)
+	VPBROADCASTD  16(R14), Z2
+	VPBROADCASTD  20(R14), Z3
+	VPBROADCASTD  24(R14), Z4
+	VPBROADCASTD  28(R14), Z5
+	VMOVDQU32     1664(R8), Z6
+	VPDPBUSD.BCST 48(R14), Z6, Z2
+	VPDPBUSD.BCST 52(R14), Z6, Z3
+	VPDPBUSD.BCST 56(R14), Z6, Z4
+	VPDPBUSD.BCST 60(R14), Z6, Z5
+	VPUNPCKLDQ    Z11, Z10, Z6
+	VPUNPCKHDQ    Z11, Z10, Z11
+	VPUNPCKLDQ    Z13, Z12, Z7
+	VPUNPCKHDQ    Z13, Z12, Z13
+	VPUNPCKLQDQ   Z7, Z6, Z10
+	VPUNPCKHQDQ   Z7, Z6, Z6
+	VPUNPCKLQDQ   Z13, Z11, Z12
+	VPUNPCKHQDQ   Z13, Z11, Z13
+	VMOVDQU32     1728(R8), Z7
+	VPDPBUSD.BCST 64(R14), Z7, Z2
+	VPDPBUSD.BCST 68(R14), Z7, Z3
+	VPDPBUSD.BCST 72(R14), Z7, Z4
+	VPDPBUSD.BCST 76(R14), Z7, Z5
+	VPSRLW        $0x04, Z10, Z7
+	VPANDD        Z0, Z7, Z7
+	VPANDD        Z0, Z10, Z10
+	VPADDB        Z1, Z10, Z10
+	VMOVDQU32     Z10, 1664(R9)
+	PREFETCHT1    128(R11)
+	PREFETCHT0    18(DX)(AX*2)
+	VMOVDQU32     1792(R8), Z8
+	VPDPBUSD.BCST 80(R14), Z8, Z2
+	VPDPBUSD.BCST 84(R14), Z8, Z3
+	VPDPBUSD.BCST 88(R14), Z8, Z4
+	VPDPBUSD.BCST 92(R14), Z8, Z5
+	VPADDB        Z1, Z7, Z7
+	VMOVDQU32     Z7, 1920(R9)
+	VPSRLW        $0x04, Z6, Z7
+	VPANDD        Z0, Z7, Z7
+	VPANDD        Z0, Z6, Z6
+	VPADDB        Z1, Z6, Z6
+	VMOVDQU32     Z6, 1728(R9)
+	VMOVDQU32     1856(R8), Z6
+	VPDPBUSD.BCST 96(R14), Z6, Z2
+	VPDPBUSD.BCST 100(R14), Z6, Z3
+	VPDPBUSD.BCST 104(R14), Z6, Z4
+	VPDPBUSD.BCST 108(R14), Z6, Z5
+	VPADDB        Z1, Z7, Z7
+	VMOVDQU32     Z7, 1984(R9)
+	VMOVDQU32     1920(R8), Z6
+	VPDPBUSD.BCST 112(R14), Z6, Z2
+	VPDPBUSD.BCST 116(R14), Z6, Z3
+	VPDPBUSD.BCST 120(R14), Z6, Z4
+	VPDPBUSD.BCST 124(R14), Z6, Z5
+	VPSRLW        $0x04, Z12, Z6
+	VPANDD        Z0, Z6, Z6
+	VPANDD        Z0, Z12, Z12
+	VPADDB        Z1, Z12, Z12
+	VMOVDQU32     Z12, 1792(R9)
+	PREFETCHT1    192(R11)
+	PREFETCHT0    18(DX)(CX*1)
+	VMOVDQU32     1984(R8), Z7
+	VPDPBUSD.BCST 128(R14), Z7, Z2
+	VPDPBUSD.BCST 132(R14), Z7, Z3
+	VPDPBUSD.BCST 136(R14), Z7, Z4
+	VPDPBUSD.BCST 140(R14), Z7, Z5
+	VPADDB        Z1, Z6, Z6
+	VMOVDQU32     Z6, 2048(R9)
+	VMOVDQU32     2048(R8), Z6
+	VPDPBUSD.BCST 144(R14), Z6, Z2
+	VPDPBUSD.BCST 148(R14), Z6, Z3
+	VPDPBUSD.BCST 152(R14), Z6, Z4
+	VPDPBUSD.BCST 156(R14), Z6, Z5
+	VPSRLW        $0x04, Z13, Z6
+	VPANDD        Z0, Z6, Z6
+	VPANDD        Z0, Z13, Z13
+	VPADDB        Z1, Z13, Z13
+	VMOVDQU32     Z13, 1856(R9)
+	VMOVDQU32     2112(R8), Z7
+	VPDPBUSD.BCST 160(R14), Z7, Z2
+	VPDPBUSD.BCST 164(R14), Z7, Z3
+	VPDPBUSD.BCST 168(R14), Z7, Z4
+	VPDPBUSD.BCST 172(R14), Z7, Z5
+	VPADDB        Z1, Z6, Z6
+	VMOVDQU32     Z6, 2112(R9)
+	PREFETCHT1    256(R11)
+	PREFETCHT0    18(BX)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), R15
+	TESTQ         R15, R15
+	JZ            asked223
+	PREFETCHT1    (R15)
+	ADDQ          $0x00000040, R15
+	MOVQ          R15, (R11)
+	CMPQ          R15, 8(R11)
+	JB            asked223
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked223:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z6
+	VMULPS.BCST (R14), Z6, Z7
+	VMOVUPS     512(R10), Z8
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z7, Z8
+	VMOVUPS     Z8, 512(R10)
+	VMULPS.BCST 4(R14), Z6, Z2
+	VMOVUPS     576(R10), Z7
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z7
+	VMOVUPS     Z7, 576(R10)
+	VMULPS.BCST 8(R14), Z6, Z2
+	VMOVUPS     640(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 640(R10)
+	VMULPS.BCST 12(R14), Z6, Z2
+	VMOVUPS     704(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 704(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x000000b0, R13
+	ADDQ        $0x000000b0, R14
+	ADDQ        $0x00000120, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block219
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored221
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored221
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored221
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored221
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored221
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored221
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored221
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x08
+	JLE         stored221
+	ADDQ        R13, R12
+	VMOVUPS     512(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x09
+	JLE         stored221
+	ADDQ        R13, R12
+	VMOVUPS     576(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0a
+	JLE         stored221
+	ADDQ        R13, R12
+	VMOVUPS     640(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0b
+	JLE         stored221
+	ADDQ        R13, R12
+	VMOVUPS     704(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
+
+stored221:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group216
+	JNZ  group218
 	VZEROUPPER
 	RET
 
-// func fewQ4_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ4_0x16(SB), $13184-64
+TEXT ·fewQ4_0x16(SB), $13184-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000012, AX, AX
@@ -18636,7 +18696,7 @@ TEXT ·fewQ4_0x16(SB), $13184-64
 	VPADDB          Z1, Z2, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group220:
+group224:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -18664,16 +18724,16 @@ group220:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block221:
+block225:
 	MOVQ $0x00000012, BP
 	CMPQ (SP), $0x01
-	JNE  within222
+	JNE  within226
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within222
+	JE   within226
 	LEAQ 18(CX)(CX*4), BP
 
-within222:
+within226:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -18800,309 +18860,339 @@ within222:
 	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z13, Z13
 	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z13, Z13
 	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z13, Z13
-	VMOVUPS         1536(R8), Z14
-	VMULPS.BCST     (R12), Z14, Z15
-	VMOVUPS         (R10), Z16
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z15, Z16
-	VMOVUPS         Z16, (R10)
-	VMULPS.BCST     4(R12), Z14, Z2
-	VMOVUPS         64(R10), Z15
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z15
-	VMOVUPS         Z15, 64(R10)
-	VMULPS.BCST     8(R12), Z14, Z2
-	VMOVUPS         128(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 128(R10)
-	VMULPS.BCST     12(R12), Z14, Z2
-	VMOVUPS         192(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 192(R10)
-	VMULPS.BCST     (R13), Z14, Z2
-	VMOVUPS         256(R10), Z3
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z2, Z3
-	VMOVUPS         Z3, 256(R10)
-	VMULPS.BCST     4(R13), Z14, Z2
-	VMOVUPS         320(R10), Z3
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z2, Z3
-	VMOVUPS         Z3, 320(R10)
-	VMULPS.BCST     8(R13), Z14, Z2
-	VMOVUPS         384(R10), Z3
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z2, Z3
-	VMOVUPS         Z3, 384(R10)
-	VMULPS.BCST     12(R13), Z14, Z2
-	VMOVUPS         448(R10), Z3
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z2, Z3
-	VMOVUPS         Z3, 448(R10)
-	VPBROADCASTD    16(R14), Z2
-	VPBROADCASTD    20(R14), Z3
-	VPBROADCASTD    24(R14), Z4
-	VPBROADCASTD    28(R14), Z5
-	VPBROADCASTD    16(R15), Z6
-	VPBROADCASTD    20(R15), Z7
-	VPBROADCASTD    24(R15), Z8
-	VPBROADCASTD    28(R15), Z9
-	VMOVDQU32       1664(R8), Z14
-	VPDPBUSD.BCST   48(R14), Z14, Z2
-	VPDPBUSD.BCST   52(R14), Z14, Z3
-	VPDPBUSD.BCST   56(R14), Z14, Z4
-	VPDPBUSD.BCST   60(R14), Z14, Z5
-	VPDPBUSD.BCST   48(R15), Z14, Z6
-	VPDPBUSD.BCST   52(R15), Z14, Z7
-	VPDPBUSD.BCST   56(R15), Z14, Z8
-	VPDPBUSD.BCST   60(R15), Z14, Z9
-	VPUNPCKLDQ      Z11, Z10, Z14
-	VPUNPCKHDQ      Z11, Z10, Z11
-	VPUNPCKLDQ      Z13, Z12, Z15
-	VPUNPCKHDQ      Z13, Z12, Z13
-	VPUNPCKLQDQ     Z15, Z14, Z10
-	VPUNPCKHQDQ     Z15, Z14, Z14
-	VPUNPCKLQDQ     Z13, Z11, Z12
-	VPUNPCKHQDQ     Z13, Z11, Z13
-	VMOVDQU32       1728(R8), Z11
-	VPDPBUSD.BCST   64(R14), Z11, Z2
-	VPDPBUSD.BCST   68(R14), Z11, Z3
-	VPDPBUSD.BCST   72(R14), Z11, Z4
-	VPDPBUSD.BCST   76(R14), Z11, Z5
-	VPDPBUSD.BCST   64(R15), Z11, Z6
-	VPDPBUSD.BCST   68(R15), Z11, Z7
-	VPDPBUSD.BCST   72(R15), Z11, Z8
-	VPDPBUSD.BCST   76(R15), Z11, Z9
-	VPSRLW          $0x04, Z10, Z11
-	VPANDD          Z0, Z11, Z11
-	VPANDD          Z0, Z10, Z10
-	VPADDB          Z1, Z10, Z10
-	VMOVDQU32       Z10, 1664(R9)
-	PREFETCHT1      128(R11)
-	PREFETCHT0      18(DX)(AX*2)
-	VMOVDQU32       1792(R8), Z10
-	VPDPBUSD.BCST   80(R14), Z10, Z2
-	VPDPBUSD.BCST   84(R14), Z10, Z3
-	VPDPBUSD.BCST   88(R14), Z10, Z4
-	VPDPBUSD.BCST   92(R14), Z10, Z5
-	VPDPBUSD.BCST   80(R15), Z10, Z6
-	VPDPBUSD.BCST   84(R15), Z10, Z7
-	VPDPBUSD.BCST   88(R15), Z10, Z8
-	VPDPBUSD.BCST   92(R15), Z10, Z9
-	VPADDB          Z1, Z11, Z11
-	VMOVDQU32       Z11, 1920(R9)
-	VPSRLW          $0x04, Z14, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z0, Z14, Z14
-	VPADDB          Z1, Z14, Z14
-	VMOVDQU32       Z14, 1728(R9)
-	VMOVDQU32       1856(R8), Z11
-	VPDPBUSD.BCST   96(R14), Z11, Z2
-	VPDPBUSD.BCST   100(R14), Z11, Z3
-	VPDPBUSD.BCST   104(R14), Z11, Z4
-	VPDPBUSD.BCST   108(R14), Z11, Z5
-	VPDPBUSD.BCST   96(R15), Z11, Z6
-	VPDPBUSD.BCST   100(R15), Z11, Z7
-	VPDPBUSD.BCST   104(R15), Z11, Z8
-	VPDPBUSD.BCST   108(R15), Z11, Z9
-	VPADDB          Z1, Z10, Z10
-	VMOVDQU32       Z10, 1984(R9)
-	VMOVDQU32       1920(R8), Z10
-	VPDPBUSD.BCST   112(R14), Z10, Z2
-	VPDPBUSD.BCST   116(R14), Z10, Z3
-	VPDPBUSD.BCST   120(R14), Z10, Z4
-	VPDPBUSD.BCST   124(R14), Z10, Z5
-	VPDPBUSD.BCST   112(R15), Z10, Z6
-	VPDPBUSD.BCST   116(R15), Z10, Z7
-	VPDPBUSD.BCST   120(R15), Z10, Z8
-	VPDPBUSD.BCST   124(R15), Z10, Z9
-	VPSRLW          $0x04, Z12, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z0, Z12, Z12
-	VPADDB          Z1, Z12, Z12
-	VMOVDQU32       Z12, 1792(R9)
-	PREFETCHT1      192(R11)
-	PREFETCHT0      18(DX)(CX*1)
-	VMOVDQU32       1984(R8), Z11
-	VPDPBUSD.BCST   128(R14), Z11, Z2
-	VPDPBUSD.BCST   132(R14), Z11, Z3
-	VPDPBUSD.BCST   136(R14), Z11, Z4
-	VPDPBUSD.BCST   140(R14), Z11, Z5
-	VPDPBUSD.BCST   128(R15), Z11, Z6
-	VPDPBUSD.BCST   132(R15), Z11, Z7
-	VPDPBUSD.BCST   136(R15), Z11, Z8
-	VPDPBUSD.BCST   140(R15), Z11, Z9
-	VPADDB          Z1, Z10, Z10
-	VMOVDQU32       Z10, 2048(R9)
-	VMOVDQU32       2048(R8), Z10
-	VPDPBUSD.BCST   144(R14), Z10, Z2
-	VPDPBUSD.BCST   148(R14), Z10, Z3
-	VPDPBUSD.BCST   152(R14), Z10, Z4
-	VPDPBUSD.BCST   156(R14), Z10, Z5
-	VPDPBUSD.BCST   144(R15), Z10, Z6
-	VPDPBUSD.BCST   148(R15), Z10, Z7
-	VPDPBUSD.BCST   152(R15), Z10, Z8
-	VPDPBUSD.BCST   156(R15), Z10, Z9
-	VPSRLW          $0x04, Z13, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z0, Z13, Z13
-	VPADDB          Z1, Z13, Z13
-	VMOVDQU32       Z13, 1856(R9)
-	VMOVDQU32       2112(R8), Z11
-	VPDPBUSD.BCST   160(R14), Z11, Z2
-	VPDPBUSD.BCST   164(R14), Z11, Z3
-	VPDPBUSD.BCST   168(R14), Z11, Z4
-	VPDPBUSD.BCST   172(R14), Z11, Z5
-	VPDPBUSD.BCST   160(R15), Z11, Z6
-	VPDPBUSD.BCST   164(R15), Z11, Z7
-	VPDPBUSD.BCST   168(R15), Z11, Z8
-	VPDPBUSD.BCST   172(R15), Z11, Z9
-	VPADDB          Z1, Z10, Z10
-	VMOVDQU32       Z10, 2112(R9)
-	PREFETCHT1      256(R11)
-	PREFETCHT0      18(BX)
-	VMOVUPS         1536(R8), Z10
-	VMULPS.BCST     (R14), Z10, Z11
-	VMOVUPS         512(R10), Z12
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z11, Z12
-	VMOVUPS         Z12, 512(R10)
-	VMULPS.BCST     4(R14), Z10, Z2
-	VMOVUPS         576(R10), Z11
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z11
-	VMOVUPS         Z11, 576(R10)
-	VMULPS.BCST     8(R14), Z10, Z2
-	VMOVUPS         640(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 640(R10)
-	VMULPS.BCST     12(R14), Z10, Z2
-	VMOVUPS         704(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 704(R10)
-	VMULPS.BCST     (R15), Z10, Z2
-	VMOVUPS         768(R10), Z3
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z2, Z3
-	VMOVUPS         Z3, 768(R10)
-	VMULPS.BCST     4(R15), Z10, Z2
-	VMOVUPS         832(R10), Z3
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z2, Z3
-	VMOVUPS         Z3, 832(R10)
-	VMULPS.BCST     8(R15), Z10, Z2
-	VMOVUPS         896(R10), Z3
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z2, Z3
-	VMOVUPS         Z3, 896(R10)
-	VMULPS.BCST     12(R15), Z10, Z2
-	VMOVUPS         960(R10), Z3
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z2, Z3
-	VMOVUPS         Z3, 960(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x000000b0, R13
-	ADDQ            $0x000000b0, R14
-	ADDQ            $0x000000b0, R15
-	ADDQ            $0x00000120, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block221
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored223
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored223
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored223
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored223
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored223
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored223
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored223
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored223
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored223
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored223
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored223
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0c
-	JLE             stored223
-	ADDQ            R13, R12
-	VMOVUPS         768(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0d
-	JLE             stored223
-	ADDQ            R13, R12
-	VMOVUPS         832(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0e
-	JLE             stored223
-	ADDQ            R13, R12
-	VMOVUPS         896(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0f
-	JLE             stored223
-	ADDQ            R13, R12
-	VMOVUPS         960(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked228
+	PREFETCHT1      (BP)
+	ADDQ            $0x00000040, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked228
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored223:
+asked228:
+	MOVQ          16(SP), R11
+	VMOVUPS       1536(R8), Z14
+	VMULPS.BCST   (R12), Z14, Z15
+	VMOVUPS       (R10), Z16
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z15, Z16
+	VMOVUPS       Z16, (R10)
+	VMULPS.BCST   4(R12), Z14, Z2
+	VMOVUPS       64(R10), Z15
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z2, Z15
+	VMOVUPS       Z15, 64(R10)
+	VMULPS.BCST   8(R12), Z14, Z2
+	VMOVUPS       128(R10), Z3
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z2, Z3
+	VMOVUPS       Z3, 128(R10)
+	VMULPS.BCST   12(R12), Z14, Z2
+	VMOVUPS       192(R10), Z3
+	VCVTDQ2PS     Z5, Z5
+	VFMADD231PS   Z5, Z2, Z3
+	VMOVUPS       Z3, 192(R10)
+	VMULPS.BCST   (R13), Z14, Z2
+	VMOVUPS       256(R10), Z3
+	VCVTDQ2PS     Z6, Z6
+	VFMADD231PS   Z6, Z2, Z3
+	VMOVUPS       Z3, 256(R10)
+	VMULPS.BCST   4(R13), Z14, Z2
+	VMOVUPS       320(R10), Z3
+	VCVTDQ2PS     Z7, Z7
+	VFMADD231PS   Z7, Z2, Z3
+	VMOVUPS       Z3, 320(R10)
+	VMULPS.BCST   8(R13), Z14, Z2
+	VMOVUPS       384(R10), Z3
+	VCVTDQ2PS     Z8, Z8
+	VFMADD231PS   Z8, Z2, Z3
+	VMOVUPS       Z3, 384(R10)
+	VMULPS.BCST   12(R13), Z14, Z2
+	VMOVUPS       448(R10), Z3
+	VCVTDQ2PS     Z9, Z9
+	VFMADD231PS   Z9, Z2, Z3
+	VMOVUPS       Z3, 448(R10)
+	VPBROADCASTD  16(R14), Z2
+	VPBROADCASTD  20(R14), Z3
+	VPBROADCASTD  24(R14), Z4
+	VPBROADCASTD  28(R14), Z5
+	VPBROADCASTD  16(R15), Z6
+	VPBROADCASTD  20(R15), Z7
+	VPBROADCASTD  24(R15), Z8
+	VPBROADCASTD  28(R15), Z9
+	VMOVDQU32     1664(R8), Z14
+	VPDPBUSD.BCST 48(R14), Z14, Z2
+	VPDPBUSD.BCST 52(R14), Z14, Z3
+	VPDPBUSD.BCST 56(R14), Z14, Z4
+	VPDPBUSD.BCST 60(R14), Z14, Z5
+	VPDPBUSD.BCST 48(R15), Z14, Z6
+	VPDPBUSD.BCST 52(R15), Z14, Z7
+	VPDPBUSD.BCST 56(R15), Z14, Z8
+	VPDPBUSD.BCST 60(R15), Z14, Z9
+	VPUNPCKLDQ    Z11, Z10, Z14
+	VPUNPCKHDQ    Z11, Z10, Z11
+	VPUNPCKLDQ    Z13, Z12, Z15
+	VPUNPCKHDQ    Z13, Z12, Z13
+	VPUNPCKLQDQ   Z15, Z14, Z10
+	VPUNPCKHQDQ   Z15, Z14, Z14
+	VPUNPCKLQDQ   Z13, Z11, Z12
+	VPUNPCKHQDQ   Z13, Z11, Z13
+	VMOVDQU32     1728(R8), Z11
+	VPDPBUSD.BCST 64(R14), Z11, Z2
+	VPDPBUSD.BCST 68(R14), Z11, Z3
+	VPDPBUSD.BCST 72(R14), Z11, Z4
+	VPDPBUSD.BCST 76(R14), Z11, Z5
+	VPDPBUSD.BCST 64(R15), Z11, Z6
+	VPDPBUSD.BCST 68(R15), Z11, Z7
+	VPDPBUSD.BCST 72(R15), Z11, Z8
+	VPDPBUSD.BCST 76(R15), Z11, Z9
+	VPSRLW        $0x04, Z10, Z11
+	VPANDD        Z0, Z11, Z11
+	VPANDD        Z0, Z10, Z10
+	VPADDB        Z1, Z10, Z10
+	VMOVDQU32     Z10, 1664(R9)
+	PREFETCHT1    128(R11)
+	PREFETCHT0    18(DX)(AX*2)
+	VMOVDQU32     1792(R8), Z10
+	VPDPBUSD.BCST 80(R14), Z10, Z2
+	VPDPBUSD.BCST 84(R14), Z10, Z3
+	VPDPBUSD.BCST 88(R14), Z10, Z4
+	VPDPBUSD.BCST 92(R14), Z10, Z5
+	VPDPBUSD.BCST 80(R15), Z10, Z6
+	VPDPBUSD.BCST 84(R15), Z10, Z7
+	VPDPBUSD.BCST 88(R15), Z10, Z8
+	VPDPBUSD.BCST 92(R15), Z10, Z9
+	VPADDB        Z1, Z11, Z11
+	VMOVDQU32     Z11, 1920(R9)
+	VPSRLW        $0x04, Z14, Z10
+	VPANDD        Z0, Z10, Z10
+	VPANDD        Z0, Z14, Z14
+	VPADDB        Z1, Z14, Z14
+	VMOVDQU32     Z14, 1728(R9)
+	VMOVDQU32     1856(R8), Z11
+	VPDPBUSD.BCST 96(R14), Z11, Z2
+	VPDPBUSD.BCST 100(R14), Z11, Z3
+	VPDPBUSD.BCST 104(R14), Z11, Z4
+	VPDPBUSD.BCST 108(R14), Z11, Z5
+	VPDPBUSD.BCST 96(R15), Z11, Z6
+	VPDPBUSD.BCST 100(R15), Z11, Z7
+	VPDPBUSD.BCST 104(R15), Z11, Z8
+	VPDPBUSD.BCST 108(R15), Z11, Z9
+	VPADDB        Z1, Z10, Z10
+	VMOVDQU32     Z10, 1984(R9)
+	VMOVDQU32     1920(R8), Z10
+	VPDPBUSD.BCST 112(R14), Z10, Z2
+	VPDPBUSD.BCST 116(R14), Z10, Z3
+	VPDPBUSD.BCST 120(R14), Z10, Z4
+	VPDPBUSD.BCST 124(R14), Z10, Z5
+	VPDPBUSD.BCST 112(R15), Z10, Z6
+	VPDPBUSD.BCST 116(R15), Z10, Z7
+	VPDPBUSD.BCST 120(R15), Z10, Z8
+	VPDPBUSD.BCST 124(R15), Z10, Z9
+	VPSRLW        $0x04, Z12, Z10
+	VPANDD        Z0, Z10, Z10
+	VPANDD        Z0, Z12, Z12
+	VPADDB        Z1, Z12, Z12
+	VMOVDQU32     Z12, 1792(R9)
+	PREFETCHT1    192(R11)
+	PREFETCHT0    18(DX)(CX*1)
+	VMOVDQU32     1984(R8), Z11
+	VPDPBUSD.BCST 128(R14), Z11, Z2
+	VPDPBUSD.BCST 132(R14), Z11, Z3
+	VPDPBUSD.BCST 136(R14), Z11, Z4
+	VPDPBUSD.BCST 140(R14), Z11, Z5
+	VPDPBUSD.BCST 128(R15), Z11, Z6
+	VPDPBUSD.BCST 132(R15), Z11, Z7
+	VPDPBUSD.BCST 136(R15), Z11, Z8
+	VPDPBUSD.BCST 140(R15), Z11, Z9
+	VPADDB        Z1, Z10, Z10
+	VMOVDQU32     Z10, 2048(R9)
+	VMOVDQU32     2048(R8), Z10
+	VPDPBUSD.BCST 144(R14), Z10, Z2
+	VPDPBUSD.BCST 148(R14), Z10, Z3
+	VPDPBUSD.BCST 152(R14), Z10, Z4
+	VPDPBUSD.BCST 156(R14), Z10, Z5
+	VPDPBUSD.BCST 144(R15), Z10, Z6
+	VPDPBUSD.BCST 148(R15), Z10, Z7
+	VPDPBUSD.BCST 152(R15), Z10, Z8
+	VPDPBUSD.BCST 156(R15), Z10, Z9
+	VPSRLW        $0x04, Z13, Z10
+	VPANDD        Z0, Z10, Z10
+	VPANDD        Z0, Z13, Z13
+	VPADDB        Z1, Z13, Z13
+	VMOVDQU32     Z13, 1856(R9)
+	VMOVDQU32     2112(R8), Z11
+	VPDPBUSD.BCST 160(R14), Z11, Z2
+	VPDPBUSD.BCST 164(R14), Z11, Z3
+	VPDPBUSD.BCST 168(R14), Z11, Z4
+	VPDPBUSD.BCST 172(R14), Z11, Z5
+	VPDPBUSD.BCST 160(R15), Z11, Z6
+	VPDPBUSD.BCST 164(R15), Z11, Z7
+	VPDPBUSD.BCST 168(R15), Z11, Z8
+	VPDPBUSD.BCST 172(R15), Z11, Z9
+	VPADDB        Z1, Z10, Z10
+	VMOVDQU32     Z10, 2112(R9)
+	PREFETCHT1    256(R11)
+	PREFETCHT0    18(BX)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), BP
+	TESTQ         BP, BP
+	JZ            asked229
+	PREFETCHT1    (BP)
+	ADDQ          $0x00000040, BP
+	MOVQ          BP, (R11)
+	CMPQ          BP, 8(R11)
+	JB            asked229
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked229:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z10
+	VMULPS.BCST (R14), Z10, Z11
+	VMOVUPS     512(R10), Z12
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z11, Z12
+	VMOVUPS     Z12, 512(R10)
+	VMULPS.BCST 4(R14), Z10, Z2
+	VMOVUPS     576(R10), Z11
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z11
+	VMOVUPS     Z11, 576(R10)
+	VMULPS.BCST 8(R14), Z10, Z2
+	VMOVUPS     640(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 640(R10)
+	VMULPS.BCST 12(R14), Z10, Z2
+	VMOVUPS     704(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 704(R10)
+	VMULPS.BCST (R15), Z10, Z2
+	VMOVUPS     768(R10), Z3
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, 768(R10)
+	VMULPS.BCST 4(R15), Z10, Z2
+	VMOVUPS     832(R10), Z3
+	VCVTDQ2PS   Z7, Z7
+	VFMADD231PS Z7, Z2, Z3
+	VMOVUPS     Z3, 832(R10)
+	VMULPS.BCST 8(R15), Z10, Z2
+	VMOVUPS     896(R10), Z3
+	VCVTDQ2PS   Z8, Z8
+	VFMADD231PS Z8, Z2, Z3
+	VMOVUPS     Z3, 896(R10)
+	VMULPS.BCST 12(R15), Z10, Z2
+	VMOVUPS     960(R10), Z3
+	VCVTDQ2PS   Z9, Z9
+	VFMADD231PS Z9, Z2, Z3
+	VMOVUPS     Z3, 960(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x000000b0, R13
+	ADDQ        $0x000000b0, R14
+	ADDQ        $0x000000b0, R15
+	ADDQ        $0x00000120, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block225
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored227
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored227
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored227
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored227
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored227
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored227
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored227
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x08
+	JLE         stored227
+	ADDQ        R13, R12
+	VMOVUPS     512(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x09
+	JLE         stored227
+	ADDQ        R13, R12
+	VMOVUPS     576(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0a
+	JLE         stored227
+	ADDQ        R13, R12
+	VMOVUPS     640(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0b
+	JLE         stored227
+	ADDQ        R13, R12
+	VMOVUPS     704(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0c
+	JLE         stored227
+	ADDQ        R13, R12
+	VMOVUPS     768(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0d
+	JLE         stored227
+	ADDQ        R13, R12
+	VMOVUPS     832(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0e
+	JLE         stored227
+	ADDQ        R13, R12
+	VMOVUPS     896(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0f
+	JLE         stored227
+	ADDQ        R13, R12
+	VMOVUPS     960(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
+
+stored227:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group220
+	JNZ  group224
 	VZEROUPPER
 	RET
 
-// func fewQ4_1(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_1(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewQ4_1(SB), $12416-64
+TEXT ·fewQ4_1(SB), $12416-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000014, AX, AX
@@ -19189,7 +19279,7 @@ TEXT ·fewQ4_1(SB), $12416-64
 	VMOVDQU32       Z4, 1856(R9)
 	VMOVDQU32       Z1, 2112(R9)
 
-group224:
+group230:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -19199,145 +19289,160 @@ group224:
 	VMOVUPS Z1, 128(R10)
 	VMOVUPS Z1, 192(R10)
 
-block225:
+block231:
 	MOVQ $0x00000014, R13
 	CMPQ (SP), $0x01
-	JNE  within226
+	JNE  within232
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within226
+	JE   within232
 	LEAQ 20(CX)(CX*4), R13
 
-within226:
-	ADDQ             R13, DX
-	ADDQ             R13, BX
-	ADDQ             R13, SI
-	ADDQ             R13, DI
-	XCHGQ            R8, R9
-	VPXORD           Z1, Z1, Z1
-	VPXORD           Z2, Z2, Z2
-	VPXORD           Z3, Z3, Z3
-	VPXORD           Z4, Z4, Z4
-	VMOVDQU32        1664(R8), Z5
-	VPDPBUSD.BCST    48(R12), Z5, Z1
-	VPDPBUSD.BCST    52(R12), Z5, Z2
-	VPDPBUSD.BCST    56(R12), Z5, Z3
-	VPDPBUSD.BCST    60(R12), Z5, Z4
-	VPBROADCASTD     (DX), Z5
-	VPINSRD          $0x01, (DX)(AX*1), X5, X5
-	VPINSRD          $0x02, (DX)(AX*2), X5, X5
-	VPINSRD          $0x03, (DX)(CX*1), X5, X5
-	VMOVD            (BX), X6
-	VPINSRD          $0x01, (BX)(AX*1), X6, X6
-	VPINSRD          $0x02, (BX)(AX*2), X6, X6
-	VPINSRD          $0x03, (BX)(CX*1), X6, X6
-	VINSERTI32X4     $0x01, X6, Z5, Z5
-	VMOVD            (SI), X6
-	VPINSRD          $0x01, (SI)(AX*1), X6, X6
-	VPINSRD          $0x02, (SI)(AX*2), X6, X6
-	VPINSRD          $0x03, (SI)(CX*1), X6, X6
-	VINSERTI32X4     $0x02, X6, Z5, Z5
-	VMOVD            (DI), X6
-	VPINSRD          $0x01, (DI)(AX*1), X6, X6
-	VPINSRD          $0x02, (DI)(AX*2), X6, X6
-	VPINSRD          $0x03, (DI)(CX*1), X6, X6
-	VINSERTI32X4     $0x03, X6, Z5, Z5
-	VPMOVDW          Z5, Y6
-	VCVTPH2PS        Y6, Z6
-	VPSRLD           $0x10, Z5, Z5
-	VPMOVDW          Z5, Y5
-	VCVTPH2PS        Y5, Z5
-	VMOVUPS          Z6, 1536(R9)
-	VMOVUPS          Z5, 1600(R9)
-	VMOVDQU32        1728(R8), Z5
-	VPDPBUSD.BCST    64(R12), Z5, Z1
-	VPDPBUSD.BCST    68(R12), Z5, Z2
-	VPDPBUSD.BCST    72(R12), Z5, Z3
-	VPDPBUSD.BCST    76(R12), Z5, Z4
-	VBROADCASTI32X4  4(DX), Z5
-	VINSERTI32X4     $0x01, 4(BX), Z5, Z5
-	VINSERTI32X4     $0x02, 4(SI), Z5, Z5
-	VINSERTI32X4     $0x03, 4(DI), Z5, Z5
-	VBROADCASTI32X4  4(DX)(AX*1), Z6
-	VINSERTI32X4     $0x01, 4(BX)(AX*1), Z6, Z6
-	VINSERTI32X4     $0x02, 4(SI)(AX*1), Z6, Z6
-	VINSERTI32X4     $0x03, 4(DI)(AX*1), Z6, Z6
-	PREFETCHT1       (R11)
-	PREFETCHT0       20(DX)
-	VMOVDQU32        1792(R8), Z7
-	VPDPBUSD.BCST    80(R12), Z7, Z1
-	VPDPBUSD.BCST    84(R12), Z7, Z2
-	VPDPBUSD.BCST    88(R12), Z7, Z3
-	VPDPBUSD.BCST    92(R12), Z7, Z4
-	VBROADCASTI32X4  4(DX)(AX*2), Z7
-	VINSERTI32X4     $0x01, 4(BX)(AX*2), Z7, Z7
-	VINSERTI32X4     $0x02, 4(SI)(AX*2), Z7, Z7
-	VINSERTI32X4     $0x03, 4(DI)(AX*2), Z7, Z7
-	VBROADCASTI32X4  4(DX)(CX*1), Z8
-	VINSERTI32X4     $0x01, 4(BX)(CX*1), Z8, Z8
-	VINSERTI32X4     $0x02, 4(SI)(CX*1), Z8, Z8
-	VINSERTI32X4     $0x03, 4(DI)(CX*1), Z8, Z8
-	VMOVDQU32        1856(R8), Z9
-	VPDPBUSD.BCST    96(R12), Z9, Z1
-	VPDPBUSD.BCST    100(R12), Z9, Z2
-	VPDPBUSD.BCST    104(R12), Z9, Z3
-	VPDPBUSD.BCST    108(R12), Z9, Z4
-	VPUNPCKLDQ       Z6, Z5, Z9
-	VPUNPCKHDQ       Z6, Z5, Z6
-	VPUNPCKLDQ       Z8, Z7, Z10
-	VPUNPCKHDQ       Z8, Z7, Z8
-	VPUNPCKLQDQ      Z10, Z9, Z5
-	VPUNPCKHQDQ      Z10, Z9, Z9
-	VPUNPCKLQDQ      Z8, Z6, Z7
-	VPUNPCKHQDQ      Z8, Z6, Z8
-	VPSRLW           $0x04, Z5, Z6
-	VPANDD           Z0, Z6, Z6
-	VPANDD           Z0, Z5, Z5
-	VMOVDQU32        Z5, 1664(R9)
-	PREFETCHT1       64(R11)
-	PREFETCHT0       20(DX)(AX*1)
-	VMOVDQU32        1920(R8), Z5
-	VPDPBUSD.BCST    112(R12), Z5, Z1
-	VPDPBUSD.BCST    116(R12), Z5, Z2
-	VPDPBUSD.BCST    120(R12), Z5, Z3
-	VPDPBUSD.BCST    124(R12), Z5, Z4
-	VMOVDQU32        Z6, 1920(R9)
-	VPSRLW           $0x04, Z9, Z5
-	VPANDD           Z0, Z5, Z5
-	VPANDD           Z0, Z9, Z9
-	VMOVDQU32        Z9, 1728(R9)
-	PREFETCHT1       128(R11)
-	PREFETCHT0       20(DX)(AX*2)
-	VMOVDQU32        1984(R8), Z6
-	VPDPBUSD.BCST    128(R12), Z6, Z1
-	VPDPBUSD.BCST    132(R12), Z6, Z2
-	VPDPBUSD.BCST    136(R12), Z6, Z3
-	VPDPBUSD.BCST    140(R12), Z6, Z4
-	VMOVDQU32        Z5, 1984(R9)
-	VPSRLW           $0x04, Z7, Z5
-	VPANDD           Z0, Z5, Z5
-	VPANDD           Z0, Z7, Z7
-	VMOVDQU32        Z7, 1792(R9)
-	VMOVDQU32        2048(R8), Z6
-	VPDPBUSD.BCST    144(R12), Z6, Z1
-	VPDPBUSD.BCST    148(R12), Z6, Z2
-	VPDPBUSD.BCST    152(R12), Z6, Z3
-	VPDPBUSD.BCST    156(R12), Z6, Z4
-	VMOVDQU32        Z5, 2048(R9)
-	VPSRLW           $0x04, Z8, Z5
-	VPANDD           Z0, Z5, Z5
-	VPANDD           Z0, Z8, Z8
-	VMOVDQU32        Z8, 1856(R9)
-	PREFETCHT1       192(R11)
-	PREFETCHT0       20(DX)(CX*1)
-	VMOVDQU32        2112(R8), Z6
-	VPDPBUSD.BCST    160(R12), Z6, Z1
-	VPDPBUSD.BCST    164(R12), Z6, Z2
-	VPDPBUSD.BCST    168(R12), Z6, Z3
-	VPDPBUSD.BCST    172(R12), Z6, Z4
-	VMOVDQU32        Z5, 2112(R9)
-	PREFETCHT1       256(R11)
-	PREFETCHT0       20(BX)
+within232:
+	ADDQ            R13, DX
+	ADDQ            R13, BX
+	ADDQ            R13, SI
+	ADDQ            R13, DI
+	XCHGQ           R8, R9
+	VPXORD          Z1, Z1, Z1
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VMOVDQU32       1664(R8), Z5
+	VPDPBUSD.BCST   48(R12), Z5, Z1
+	VPDPBUSD.BCST   52(R12), Z5, Z2
+	VPDPBUSD.BCST   56(R12), Z5, Z3
+	VPDPBUSD.BCST   60(R12), Z5, Z4
+	VPBROADCASTD    (DX), Z5
+	VPINSRD         $0x01, (DX)(AX*1), X5, X5
+	VPINSRD         $0x02, (DX)(AX*2), X5, X5
+	VPINSRD         $0x03, (DX)(CX*1), X5, X5
+	VMOVD           (BX), X6
+	VPINSRD         $0x01, (BX)(AX*1), X6, X6
+	VPINSRD         $0x02, (BX)(AX*2), X6, X6
+	VPINSRD         $0x03, (BX)(CX*1), X6, X6
+	VINSERTI32X4    $0x01, X6, Z5, Z5
+	VMOVD           (SI), X6
+	VPINSRD         $0x01, (SI)(AX*1), X6, X6
+	VPINSRD         $0x02, (SI)(AX*2), X6, X6
+	VPINSRD         $0x03, (SI)(CX*1), X6, X6
+	VINSERTI32X4    $0x02, X6, Z5, Z5
+	VMOVD           (DI), X6
+	VPINSRD         $0x01, (DI)(AX*1), X6, X6
+	VPINSRD         $0x02, (DI)(AX*2), X6, X6
+	VPINSRD         $0x03, (DI)(CX*1), X6, X6
+	VINSERTI32X4    $0x03, X6, Z5, Z5
+	VPMOVDW         Z5, Y6
+	VCVTPH2PS       Y6, Z6
+	VPSRLD          $0x10, Z5, Z5
+	VPMOVDW         Z5, Y5
+	VCVTPH2PS       Y5, Z5
+	VMOVUPS         Z6, 1536(R9)
+	VMOVUPS         Z5, 1600(R9)
+	VMOVDQU32       1728(R8), Z5
+	VPDPBUSD.BCST   64(R12), Z5, Z1
+	VPDPBUSD.BCST   68(R12), Z5, Z2
+	VPDPBUSD.BCST   72(R12), Z5, Z3
+	VPDPBUSD.BCST   76(R12), Z5, Z4
+	VBROADCASTI32X4 4(DX), Z5
+	VINSERTI32X4    $0x01, 4(BX), Z5, Z5
+	VINSERTI32X4    $0x02, 4(SI), Z5, Z5
+	VINSERTI32X4    $0x03, 4(DI), Z5, Z5
+	VBROADCASTI32X4 4(DX)(AX*1), Z6
+	VINSERTI32X4    $0x01, 4(BX)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x02, 4(SI)(AX*1), Z6, Z6
+	VINSERTI32X4    $0x03, 4(DI)(AX*1), Z6, Z6
+	PREFETCHT1      (R11)
+	PREFETCHT0      20(DX)
+	VMOVDQU32       1792(R8), Z7
+	VPDPBUSD.BCST   80(R12), Z7, Z1
+	VPDPBUSD.BCST   84(R12), Z7, Z2
+	VPDPBUSD.BCST   88(R12), Z7, Z3
+	VPDPBUSD.BCST   92(R12), Z7, Z4
+	VBROADCASTI32X4 4(DX)(AX*2), Z7
+	VINSERTI32X4    $0x01, 4(BX)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x02, 4(SI)(AX*2), Z7, Z7
+	VINSERTI32X4    $0x03, 4(DI)(AX*2), Z7, Z7
+	VBROADCASTI32X4 4(DX)(CX*1), Z8
+	VINSERTI32X4    $0x01, 4(BX)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 4(SI)(CX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 4(DI)(CX*1), Z8, Z8
+	VMOVDQU32       1856(R8), Z9
+	VPDPBUSD.BCST   96(R12), Z9, Z1
+	VPDPBUSD.BCST   100(R12), Z9, Z2
+	VPDPBUSD.BCST   104(R12), Z9, Z3
+	VPDPBUSD.BCST   108(R12), Z9, Z4
+	VPUNPCKLDQ      Z6, Z5, Z9
+	VPUNPCKHDQ      Z6, Z5, Z6
+	VPUNPCKLDQ      Z8, Z7, Z10
+	VPUNPCKHDQ      Z8, Z7, Z8
+	VPUNPCKLQDQ     Z10, Z9, Z5
+	VPUNPCKHQDQ     Z10, Z9, Z9
+	VPUNPCKLQDQ     Z8, Z6, Z7
+	VPUNPCKHQDQ     Z8, Z6, Z8
+	VPSRLW          $0x04, Z5, Z6
+	VPANDD          Z0, Z6, Z6
+	VPANDD          Z0, Z5, Z5
+	VMOVDQU32       Z5, 1664(R9)
+	PREFETCHT1      64(R11)
+	PREFETCHT0      20(DX)(AX*1)
+	VMOVDQU32       1920(R8), Z5
+	VPDPBUSD.BCST   112(R12), Z5, Z1
+	VPDPBUSD.BCST   116(R12), Z5, Z2
+	VPDPBUSD.BCST   120(R12), Z5, Z3
+	VPDPBUSD.BCST   124(R12), Z5, Z4
+	VMOVDQU32       Z6, 1920(R9)
+	VPSRLW          $0x04, Z9, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 1728(R9)
+	PREFETCHT1      128(R11)
+	PREFETCHT0      20(DX)(AX*2)
+	VMOVDQU32       1984(R8), Z6
+	VPDPBUSD.BCST   128(R12), Z6, Z1
+	VPDPBUSD.BCST   132(R12), Z6, Z2
+	VPDPBUSD.BCST   136(R12), Z6, Z3
+	VPDPBUSD.BCST   140(R12), Z6, Z4
+	VMOVDQU32       Z5, 1984(R9)
+	VPSRLW          $0x04, Z7, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z7, Z7
+	VMOVDQU32       Z7, 1792(R9)
+	VMOVDQU32       2048(R8), Z6
+	VPDPBUSD.BCST   144(R12), Z6, Z1
+	VPDPBUSD.BCST   148(R12), Z6, Z2
+	VPDPBUSD.BCST   152(R12), Z6, Z3
+	VPDPBUSD.BCST   156(R12), Z6, Z4
+	VMOVDQU32       Z5, 2048(R9)
+	VPSRLW          $0x04, Z8, Z5
+	VPANDD          Z0, Z5, Z5
+	VPANDD          Z0, Z8, Z8
+	VMOVDQU32       Z8, 1856(R9)
+	PREFETCHT1      192(R11)
+	PREFETCHT0      20(DX)(CX*1)
+	VMOVDQU32       2112(R8), Z6
+	VPDPBUSD.BCST   160(R12), Z6, Z1
+	VPDPBUSD.BCST   164(R12), Z6, Z2
+	VPDPBUSD.BCST   168(R12), Z6, Z3
+	VPDPBUSD.BCST   172(R12), Z6, Z4
+	VMOVDQU32       Z5, 2112(R9)
+	PREFETCHT1      256(R11)
+	PREFETCHT0      20(BX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked234
+	PREFETCHT1      (R13)
+	ADDQ            $0x00000040, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked234
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked234:
+	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z5
 	VMULPS.BCST      (R12), Z5, Z6
 	VMOVUPS          (R10), Z7
@@ -19379,7 +19484,7 @@ within226:
 	ADDQ             $0x000000b0, R12
 	ADDQ             $0x00000140, R11
 	SUBQ             $0x00000001, (SP)
-	JNZ              block225
+	JNZ              block231
 	MOVQ             dst+0(FP), R12
 	MOVQ             dstStride+8(FP), R13
 	LEAQ             64(R12), R14
@@ -19387,31 +19492,31 @@ within226:
 	VMOVUPS          (R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x01
-	JLE              stored227
+	JLE              stored233
 	ADDQ             R13, R12
 	VMOVUPS          64(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x02
-	JLE              stored227
+	JLE              stored233
 	ADDQ             R13, R12
 	VMOVUPS          128(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x03
-	JLE              stored227
+	JLE              stored233
 	ADDQ             R13, R12
 	VMOVUPS          192(R10), Z1
 	VMOVUPS          Z1, (R12)
 	ADDQ             R13, R12
 
-stored227:
+stored233:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group224
+	JNZ  group230
 	VZEROUPPER
 	RET
 
-// func fewQ4_1x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_1x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewQ4_1x8(SB), $12672-64
+TEXT ·fewQ4_1x8(SB), $12672-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000014, AX, AX
@@ -19498,7 +19603,7 @@ TEXT ·fewQ4_1x8(SB), $12672-64
 	VMOVDQU32       Z4, 1856(R9)
 	VMOVDQU32       Z1, 2112(R9)
 
-group228:
+group235:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -19514,181 +19619,196 @@ group228:
 	VMOVUPS Z1, 384(R10)
 	VMOVUPS Z1, 448(R10)
 
-block229:
+block236:
 	MOVQ $0x00000014, R14
 	CMPQ (SP), $0x01
-	JNE  within230
+	JNE  within237
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within230
+	JE   within237
 	LEAQ 20(CX)(CX*4), R14
 
-within230:
-	ADDQ             R14, DX
-	ADDQ             R14, BX
-	ADDQ             R14, SI
-	ADDQ             R14, DI
-	XCHGQ            R8, R9
-	VPXORD           Z1, Z1, Z1
-	VPXORD           Z2, Z2, Z2
-	VPXORD           Z3, Z3, Z3
-	VPXORD           Z4, Z4, Z4
-	VPXORD           Z5, Z5, Z5
-	VPXORD           Z6, Z6, Z6
-	VPXORD           Z7, Z7, Z7
-	VPXORD           Z8, Z8, Z8
-	VMOVDQU32        1664(R8), Z9
-	VPDPBUSD.BCST    48(R12), Z9, Z1
-	VPDPBUSD.BCST    52(R12), Z9, Z2
-	VPDPBUSD.BCST    56(R12), Z9, Z3
-	VPDPBUSD.BCST    60(R12), Z9, Z4
-	VPDPBUSD.BCST    48(R13), Z9, Z5
-	VPDPBUSD.BCST    52(R13), Z9, Z6
-	VPDPBUSD.BCST    56(R13), Z9, Z7
-	VPDPBUSD.BCST    60(R13), Z9, Z8
-	VPBROADCASTD     (DX), Z9
-	VPINSRD          $0x01, (DX)(AX*1), X9, X9
-	VPINSRD          $0x02, (DX)(AX*2), X9, X9
-	VPINSRD          $0x03, (DX)(CX*1), X9, X9
-	VMOVD            (BX), X10
-	VPINSRD          $0x01, (BX)(AX*1), X10, X10
-	VPINSRD          $0x02, (BX)(AX*2), X10, X10
-	VPINSRD          $0x03, (BX)(CX*1), X10, X10
-	VINSERTI32X4     $0x01, X10, Z9, Z9
-	VMOVD            (SI), X10
-	VPINSRD          $0x01, (SI)(AX*1), X10, X10
-	VPINSRD          $0x02, (SI)(AX*2), X10, X10
-	VPINSRD          $0x03, (SI)(CX*1), X10, X10
-	VINSERTI32X4     $0x02, X10, Z9, Z9
-	VMOVD            (DI), X10
-	VPINSRD          $0x01, (DI)(AX*1), X10, X10
-	VPINSRD          $0x02, (DI)(AX*2), X10, X10
-	VPINSRD          $0x03, (DI)(CX*1), X10, X10
-	VINSERTI32X4     $0x03, X10, Z9, Z9
-	VPMOVDW          Z9, Y10
-	VCVTPH2PS        Y10, Z10
-	VPSRLD           $0x10, Z9, Z9
-	VPMOVDW          Z9, Y9
-	VCVTPH2PS        Y9, Z9
-	VMOVUPS          Z10, 1536(R9)
-	VMOVUPS          Z9, 1600(R9)
-	VMOVDQU32        1728(R8), Z9
-	VPDPBUSD.BCST    64(R12), Z9, Z1
-	VPDPBUSD.BCST    68(R12), Z9, Z2
-	VPDPBUSD.BCST    72(R12), Z9, Z3
-	VPDPBUSD.BCST    76(R12), Z9, Z4
-	VPDPBUSD.BCST    64(R13), Z9, Z5
-	VPDPBUSD.BCST    68(R13), Z9, Z6
-	VPDPBUSD.BCST    72(R13), Z9, Z7
-	VPDPBUSD.BCST    76(R13), Z9, Z8
-	VBROADCASTI32X4  4(DX), Z9
-	VINSERTI32X4     $0x01, 4(BX), Z9, Z9
-	VINSERTI32X4     $0x02, 4(SI), Z9, Z9
-	VINSERTI32X4     $0x03, 4(DI), Z9, Z9
-	VBROADCASTI32X4  4(DX)(AX*1), Z10
-	VINSERTI32X4     $0x01, 4(BX)(AX*1), Z10, Z10
-	VINSERTI32X4     $0x02, 4(SI)(AX*1), Z10, Z10
-	VINSERTI32X4     $0x03, 4(DI)(AX*1), Z10, Z10
-	PREFETCHT1       (R11)
-	PREFETCHT0       20(DX)
-	VMOVDQU32        1792(R8), Z11
-	VPDPBUSD.BCST    80(R12), Z11, Z1
-	VPDPBUSD.BCST    84(R12), Z11, Z2
-	VPDPBUSD.BCST    88(R12), Z11, Z3
-	VPDPBUSD.BCST    92(R12), Z11, Z4
-	VPDPBUSD.BCST    80(R13), Z11, Z5
-	VPDPBUSD.BCST    84(R13), Z11, Z6
-	VPDPBUSD.BCST    88(R13), Z11, Z7
-	VPDPBUSD.BCST    92(R13), Z11, Z8
-	VBROADCASTI32X4  4(DX)(AX*2), Z11
-	VINSERTI32X4     $0x01, 4(BX)(AX*2), Z11, Z11
-	VINSERTI32X4     $0x02, 4(SI)(AX*2), Z11, Z11
-	VINSERTI32X4     $0x03, 4(DI)(AX*2), Z11, Z11
-	VBROADCASTI32X4  4(DX)(CX*1), Z12
-	VINSERTI32X4     $0x01, 4(BX)(CX*1), Z12, Z12
-	VINSERTI32X4     $0x02, 4(SI)(CX*1), Z12, Z12
-	VINSERTI32X4     $0x03, 4(DI)(CX*1), Z12, Z12
-	VMOVDQU32        1856(R8), Z13
-	VPDPBUSD.BCST    96(R12), Z13, Z1
-	VPDPBUSD.BCST    100(R12), Z13, Z2
-	VPDPBUSD.BCST    104(R12), Z13, Z3
-	VPDPBUSD.BCST    108(R12), Z13, Z4
-	VPDPBUSD.BCST    96(R13), Z13, Z5
-	VPDPBUSD.BCST    100(R13), Z13, Z6
-	VPDPBUSD.BCST    104(R13), Z13, Z7
-	VPDPBUSD.BCST    108(R13), Z13, Z8
-	VPUNPCKLDQ       Z10, Z9, Z13
-	VPUNPCKHDQ       Z10, Z9, Z10
-	VPUNPCKLDQ       Z12, Z11, Z14
-	VPUNPCKHDQ       Z12, Z11, Z12
-	VPUNPCKLQDQ      Z14, Z13, Z9
-	VPUNPCKHQDQ      Z14, Z13, Z13
-	VPUNPCKLQDQ      Z12, Z10, Z11
-	VPUNPCKHQDQ      Z12, Z10, Z12
-	VPSRLW           $0x04, Z9, Z10
-	VPANDD           Z0, Z10, Z10
-	VPANDD           Z0, Z9, Z9
-	VMOVDQU32        Z9, 1664(R9)
-	PREFETCHT1       64(R11)
-	PREFETCHT0       20(DX)(AX*1)
-	VMOVDQU32        1920(R8), Z9
-	VPDPBUSD.BCST    112(R12), Z9, Z1
-	VPDPBUSD.BCST    116(R12), Z9, Z2
-	VPDPBUSD.BCST    120(R12), Z9, Z3
-	VPDPBUSD.BCST    124(R12), Z9, Z4
-	VPDPBUSD.BCST    112(R13), Z9, Z5
-	VPDPBUSD.BCST    116(R13), Z9, Z6
-	VPDPBUSD.BCST    120(R13), Z9, Z7
-	VPDPBUSD.BCST    124(R13), Z9, Z8
-	VMOVDQU32        Z10, 1920(R9)
-	VPSRLW           $0x04, Z13, Z9
-	VPANDD           Z0, Z9, Z9
-	VPANDD           Z0, Z13, Z13
-	VMOVDQU32        Z13, 1728(R9)
-	PREFETCHT1       128(R11)
-	PREFETCHT0       20(DX)(AX*2)
-	VMOVDQU32        1984(R8), Z10
-	VPDPBUSD.BCST    128(R12), Z10, Z1
-	VPDPBUSD.BCST    132(R12), Z10, Z2
-	VPDPBUSD.BCST    136(R12), Z10, Z3
-	VPDPBUSD.BCST    140(R12), Z10, Z4
-	VPDPBUSD.BCST    128(R13), Z10, Z5
-	VPDPBUSD.BCST    132(R13), Z10, Z6
-	VPDPBUSD.BCST    136(R13), Z10, Z7
-	VPDPBUSD.BCST    140(R13), Z10, Z8
-	VMOVDQU32        Z9, 1984(R9)
-	VPSRLW           $0x04, Z11, Z9
-	VPANDD           Z0, Z9, Z9
-	VPANDD           Z0, Z11, Z11
-	VMOVDQU32        Z11, 1792(R9)
-	VMOVDQU32        2048(R8), Z10
-	VPDPBUSD.BCST    144(R12), Z10, Z1
-	VPDPBUSD.BCST    148(R12), Z10, Z2
-	VPDPBUSD.BCST    152(R12), Z10, Z3
-	VPDPBUSD.BCST    156(R12), Z10, Z4
-	VPDPBUSD.BCST    144(R13), Z10, Z5
-	VPDPBUSD.BCST    148(R13), Z10, Z6
-	VPDPBUSD.BCST    152(R13), Z10, Z7
-	VPDPBUSD.BCST    156(R13), Z10, Z8
-	VMOVDQU32        Z9, 2048(R9)
-	VPSRLW           $0x04, Z12, Z9
-	VPANDD           Z0, Z9, Z9
-	VPANDD           Z0, Z12, Z12
-	VMOVDQU32        Z12, 1856(R9)
-	PREFETCHT1       192(R11)
-	PREFETCHT0       20(DX)(CX*1)
-	VMOVDQU32        2112(R8), Z10
-	VPDPBUSD.BCST    160(R12), Z10, Z1
-	VPDPBUSD.BCST    164(R12), Z10, Z2
-	VPDPBUSD.BCST    168(R12), Z10, Z3
-	VPDPBUSD.BCST    172(R12), Z10, Z4
-	VPDPBUSD.BCST    160(R13), Z10, Z5
-	VPDPBUSD.BCST    164(R13), Z10, Z6
-	VPDPBUSD.BCST    168(R13), Z10, Z7
-	VPDPBUSD.BCST    172(R13), Z10, Z8
-	VMOVDQU32        Z9, 2112(R9)
-	PREFETCHT1       256(R11)
-	PREFETCHT0       20(BX)
+within237:
+	ADDQ            R14, DX
+	ADDQ            R14, BX
+	ADDQ            R14, SI
+	ADDQ            R14, DI
+	XCHGQ           R8, R9
+	VPXORD          Z1, Z1, Z1
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       1664(R8), Z9
+	VPDPBUSD.BCST   48(R12), Z9, Z1
+	VPDPBUSD.BCST   52(R12), Z9, Z2
+	VPDPBUSD.BCST   56(R12), Z9, Z3
+	VPDPBUSD.BCST   60(R12), Z9, Z4
+	VPDPBUSD.BCST   48(R13), Z9, Z5
+	VPDPBUSD.BCST   52(R13), Z9, Z6
+	VPDPBUSD.BCST   56(R13), Z9, Z7
+	VPDPBUSD.BCST   60(R13), Z9, Z8
+	VPBROADCASTD    (DX), Z9
+	VPINSRD         $0x01, (DX)(AX*1), X9, X9
+	VPINSRD         $0x02, (DX)(AX*2), X9, X9
+	VPINSRD         $0x03, (DX)(CX*1), X9, X9
+	VMOVD           (BX), X10
+	VPINSRD         $0x01, (BX)(AX*1), X10, X10
+	VPINSRD         $0x02, (BX)(AX*2), X10, X10
+	VPINSRD         $0x03, (BX)(CX*1), X10, X10
+	VINSERTI32X4    $0x01, X10, Z9, Z9
+	VMOVD           (SI), X10
+	VPINSRD         $0x01, (SI)(AX*1), X10, X10
+	VPINSRD         $0x02, (SI)(AX*2), X10, X10
+	VPINSRD         $0x03, (SI)(CX*1), X10, X10
+	VINSERTI32X4    $0x02, X10, Z9, Z9
+	VMOVD           (DI), X10
+	VPINSRD         $0x01, (DI)(AX*1), X10, X10
+	VPINSRD         $0x02, (DI)(AX*2), X10, X10
+	VPINSRD         $0x03, (DI)(CX*1), X10, X10
+	VINSERTI32X4    $0x03, X10, Z9, Z9
+	VPMOVDW         Z9, Y10
+	VCVTPH2PS       Y10, Z10
+	VPSRLD          $0x10, Z9, Z9
+	VPMOVDW         Z9, Y9
+	VCVTPH2PS       Y9, Z9
+	VMOVUPS         Z10, 1536(R9)
+	VMOVUPS         Z9, 1600(R9)
+	VMOVDQU32       1728(R8), Z9
+	VPDPBUSD.BCST   64(R12), Z9, Z1
+	VPDPBUSD.BCST   68(R12), Z9, Z2
+	VPDPBUSD.BCST   72(R12), Z9, Z3
+	VPDPBUSD.BCST   76(R12), Z9, Z4
+	VPDPBUSD.BCST   64(R13), Z9, Z5
+	VPDPBUSD.BCST   68(R13), Z9, Z6
+	VPDPBUSD.BCST   72(R13), Z9, Z7
+	VPDPBUSD.BCST   76(R13), Z9, Z8
+	VBROADCASTI32X4 4(DX), Z9
+	VINSERTI32X4    $0x01, 4(BX), Z9, Z9
+	VINSERTI32X4    $0x02, 4(SI), Z9, Z9
+	VINSERTI32X4    $0x03, 4(DI), Z9, Z9
+	VBROADCASTI32X4 4(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 4(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 4(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 4(DI)(AX*1), Z10, Z10
+	PREFETCHT1      (R11)
+	PREFETCHT0      20(DX)
+	VMOVDQU32       1792(R8), Z11
+	VPDPBUSD.BCST   80(R12), Z11, Z1
+	VPDPBUSD.BCST   84(R12), Z11, Z2
+	VPDPBUSD.BCST   88(R12), Z11, Z3
+	VPDPBUSD.BCST   92(R12), Z11, Z4
+	VPDPBUSD.BCST   80(R13), Z11, Z5
+	VPDPBUSD.BCST   84(R13), Z11, Z6
+	VPDPBUSD.BCST   88(R13), Z11, Z7
+	VPDPBUSD.BCST   92(R13), Z11, Z8
+	VBROADCASTI32X4 4(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 4(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 4(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 4(DI)(AX*2), Z11, Z11
+	VBROADCASTI32X4 4(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 4(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 4(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 4(DI)(CX*1), Z12, Z12
+	VMOVDQU32       1856(R8), Z13
+	VPDPBUSD.BCST   96(R12), Z13, Z1
+	VPDPBUSD.BCST   100(R12), Z13, Z2
+	VPDPBUSD.BCST   104(R12), Z13, Z3
+	VPDPBUSD.BCST   108(R12), Z13, Z4
+	VPDPBUSD.BCST   96(R13), Z13, Z5
+	VPDPBUSD.BCST   100(R13), Z13, Z6
+	VPDPBUSD.BCST   104(R13), Z13, Z7
+	VPDPBUSD.BCST   108(R13), Z13, Z8
+	VPUNPCKLDQ      Z10, Z9, Z13
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z9
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	VPSRLW          $0x04, Z9, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 1664(R9)
+	PREFETCHT1      64(R11)
+	PREFETCHT0      20(DX)(AX*1)
+	VMOVDQU32       1920(R8), Z9
+	VPDPBUSD.BCST   112(R12), Z9, Z1
+	VPDPBUSD.BCST   116(R12), Z9, Z2
+	VPDPBUSD.BCST   120(R12), Z9, Z3
+	VPDPBUSD.BCST   124(R12), Z9, Z4
+	VPDPBUSD.BCST   112(R13), Z9, Z5
+	VPDPBUSD.BCST   116(R13), Z9, Z6
+	VPDPBUSD.BCST   120(R13), Z9, Z7
+	VPDPBUSD.BCST   124(R13), Z9, Z8
+	VMOVDQU32       Z10, 1920(R9)
+	VPSRLW          $0x04, Z13, Z9
+	VPANDD          Z0, Z9, Z9
+	VPANDD          Z0, Z13, Z13
+	VMOVDQU32       Z13, 1728(R9)
+	PREFETCHT1      128(R11)
+	PREFETCHT0      20(DX)(AX*2)
+	VMOVDQU32       1984(R8), Z10
+	VPDPBUSD.BCST   128(R12), Z10, Z1
+	VPDPBUSD.BCST   132(R12), Z10, Z2
+	VPDPBUSD.BCST   136(R12), Z10, Z3
+	VPDPBUSD.BCST   140(R12), Z10, Z4
+	VPDPBUSD.BCST   128(R13), Z10, Z5
+	VPDPBUSD.BCST   132(R13), Z10, Z6
+	VPDPBUSD.BCST   136(R13), Z10, Z7
+	VPDPBUSD.BCST   140(R13), Z10, Z8
+	VMOVDQU32       Z9, 1984(R9)
+	VPSRLW          $0x04, Z11, Z9
+	VPANDD          Z0, Z9, Z9
+	VPANDD          Z0, Z11, Z11
+	VMOVDQU32       Z11, 1792(R9)
+	VMOVDQU32       2048(R8), Z10
+	VPDPBUSD.BCST   144(R12), Z10, Z1
+	VPDPBUSD.BCST   148(R12), Z10, Z2
+	VPDPBUSD.BCST   152(R12), Z10, Z3
+	VPDPBUSD.BCST   156(R12), Z10, Z4
+	VPDPBUSD.BCST   144(R13), Z10, Z5
+	VPDPBUSD.BCST   148(R13), Z10, Z6
+	VPDPBUSD.BCST   152(R13), Z10, Z7
+	VPDPBUSD.BCST   156(R13), Z10, Z8
+	VMOVDQU32       Z9, 2048(R9)
+	VPSRLW          $0x04, Z12, Z9
+	VPANDD          Z0, Z9, Z9
+	VPANDD          Z0, Z12, Z12
+	VMOVDQU32       Z12, 1856(R9)
+	PREFETCHT1      192(R11)
+	PREFETCHT0      20(DX)(CX*1)
+	VMOVDQU32       2112(R8), Z10
+	VPDPBUSD.BCST   160(R12), Z10, Z1
+	VPDPBUSD.BCST   164(R12), Z10, Z2
+	VPDPBUSD.BCST   168(R12), Z10, Z3
+	VPDPBUSD.BCST   172(R12), Z10, Z4
+	VPDPBUSD.BCST   160(R13), Z10, Z5
+	VPDPBUSD.BCST   164(R13), Z10, Z6
+	VPDPBUSD.BCST   168(R13), Z10, Z7
+	VPDPBUSD.BCST   172(R13), Z10, Z8
+	VMOVDQU32       Z9, 2112(R9)
+	PREFETCHT1      256(R11)
+	PREFETCHT0      20(BX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked239
+	PREFETCHT1      (R14)
+	ADDQ            $0x00000040, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked239
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked239:
+	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z9
 	VMULPS.BCST      (R12), Z9, Z10
 	VMOVUPS          (R10), Z11
@@ -19767,7 +19887,7 @@ within230:
 	ADDQ             $0x000000b0, R13
 	ADDQ             $0x00000140, R11
 	SUBQ             $0x00000001, (SP)
-	JNZ              block229
+	JNZ              block236
 	MOVQ             dst+0(FP), R12
 	MOVQ             dstStride+8(FP), R13
 	LEAQ             64(R12), R14
@@ -19775,51 +19895,51 @@ within230:
 	VMOVUPS          (R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x01
-	JLE              stored231
+	JLE              stored238
 	ADDQ             R13, R12
 	VMOVUPS          64(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x02
-	JLE              stored231
+	JLE              stored238
 	ADDQ             R13, R12
 	VMOVUPS          128(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x03
-	JLE              stored231
+	JLE              stored238
 	ADDQ             R13, R12
 	VMOVUPS          192(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x04
-	JLE              stored231
+	JLE              stored238
 	ADDQ             R13, R12
 	VMOVUPS          256(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x05
-	JLE              stored231
+	JLE              stored238
 	ADDQ             R13, R12
 	VMOVUPS          320(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x06
-	JLE              stored231
+	JLE              stored238
 	ADDQ             R13, R12
 	VMOVUPS          384(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x07
-	JLE              stored231
+	JLE              stored238
 	ADDQ             R13, R12
 	VMOVUPS          448(R10), Z1
 	VMOVUPS          Z1, (R12)
 	ADDQ             R13, R12
 
-stored231:
+stored238:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group228
+	JNZ  group235
 	VZEROUPPER
 	RET
 
-// func fewQ4_1x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_1x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewQ4_1x12(SB), $12928-64
+TEXT ·fewQ4_1x12(SB), $12928-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000014, AX, AX
@@ -19906,7 +20026,7 @@ TEXT ·fewQ4_1x12(SB), $12928-64
 	VMOVDQU32       Z4, 1856(R9)
 	VMOVDQU32       Z1, 2112(R9)
 
-group232:
+group240:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -19928,159 +20048,174 @@ group232:
 	VMOVUPS Z1, 640(R10)
 	VMOVUPS Z1, 704(R10)
 
-block233:
+block241:
 	MOVQ $0x00000014, R15
 	CMPQ (SP), $0x01
-	JNE  within234
+	JNE  within242
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within234
+	JE   within242
 	LEAQ 20(CX)(CX*4), R15
 
-within234:
-	ADDQ             R15, DX
-	ADDQ             R15, BX
-	ADDQ             R15, SI
-	ADDQ             R15, DI
-	XCHGQ            R8, R9
-	VPXORD           Z1, Z1, Z1
-	VPXORD           Z2, Z2, Z2
-	VPXORD           Z3, Z3, Z3
-	VPXORD           Z4, Z4, Z4
-	VPXORD           Z5, Z5, Z5
-	VPXORD           Z6, Z6, Z6
-	VPXORD           Z7, Z7, Z7
-	VPXORD           Z8, Z8, Z8
-	VMOVDQU32        1664(R8), Z9
-	VPDPBUSD.BCST    48(R12), Z9, Z1
-	VPDPBUSD.BCST    52(R12), Z9, Z2
-	VPDPBUSD.BCST    56(R12), Z9, Z3
-	VPDPBUSD.BCST    60(R12), Z9, Z4
-	VPDPBUSD.BCST    48(R13), Z9, Z5
-	VPDPBUSD.BCST    52(R13), Z9, Z6
-	VPDPBUSD.BCST    56(R13), Z9, Z7
-	VPDPBUSD.BCST    60(R13), Z9, Z8
-	VMOVDQU32        1728(R8), Z9
-	VPDPBUSD.BCST    64(R12), Z9, Z1
-	VPDPBUSD.BCST    68(R12), Z9, Z2
-	VPDPBUSD.BCST    72(R12), Z9, Z3
-	VPDPBUSD.BCST    76(R12), Z9, Z4
-	VPDPBUSD.BCST    64(R13), Z9, Z5
-	VPDPBUSD.BCST    68(R13), Z9, Z6
-	VPDPBUSD.BCST    72(R13), Z9, Z7
-	VPDPBUSD.BCST    76(R13), Z9, Z8
-	VPBROADCASTD     (DX), Z9
-	VPINSRD          $0x01, (DX)(AX*1), X9, X9
-	VPINSRD          $0x02, (DX)(AX*2), X9, X9
-	VPINSRD          $0x03, (DX)(CX*1), X9, X9
-	VMOVD            (BX), X10
-	VPINSRD          $0x01, (BX)(AX*1), X10, X10
-	VPINSRD          $0x02, (BX)(AX*2), X10, X10
-	VPINSRD          $0x03, (BX)(CX*1), X10, X10
-	VINSERTI32X4     $0x01, X10, Z9, Z9
-	VMOVD            (SI), X10
-	VPINSRD          $0x01, (SI)(AX*1), X10, X10
-	VPINSRD          $0x02, (SI)(AX*2), X10, X10
-	VPINSRD          $0x03, (SI)(CX*1), X10, X10
-	VINSERTI32X4     $0x02, X10, Z9, Z9
-	VMOVD            (DI), X10
-	VPINSRD          $0x01, (DI)(AX*1), X10, X10
-	VPINSRD          $0x02, (DI)(AX*2), X10, X10
-	VPINSRD          $0x03, (DI)(CX*1), X10, X10
-	VINSERTI32X4     $0x03, X10, Z9, Z9
-	VPMOVDW          Z9, Y10
-	VCVTPH2PS        Y10, Z10
-	VPSRLD           $0x10, Z9, Z9
-	VPMOVDW          Z9, Y9
-	VCVTPH2PS        Y9, Z9
-	VMOVUPS          Z10, 1536(R9)
-	VMOVUPS          Z9, 1600(R9)
-	VMOVDQU32        1792(R8), Z9
-	VPDPBUSD.BCST    80(R12), Z9, Z1
-	VPDPBUSD.BCST    84(R12), Z9, Z2
-	VPDPBUSD.BCST    88(R12), Z9, Z3
-	VPDPBUSD.BCST    92(R12), Z9, Z4
-	VPDPBUSD.BCST    80(R13), Z9, Z5
-	VPDPBUSD.BCST    84(R13), Z9, Z6
-	VPDPBUSD.BCST    88(R13), Z9, Z7
-	VPDPBUSD.BCST    92(R13), Z9, Z8
-	VBROADCASTI32X4  4(DX), Z9
-	VINSERTI32X4     $0x01, 4(BX), Z9, Z9
-	VINSERTI32X4     $0x02, 4(SI), Z9, Z9
-	VINSERTI32X4     $0x03, 4(DI), Z9, Z9
-	VMOVDQU32        1856(R8), Z10
-	VPDPBUSD.BCST    96(R12), Z10, Z1
-	VPDPBUSD.BCST    100(R12), Z10, Z2
-	VPDPBUSD.BCST    104(R12), Z10, Z3
-	VPDPBUSD.BCST    108(R12), Z10, Z4
-	VPDPBUSD.BCST    96(R13), Z10, Z5
-	VPDPBUSD.BCST    100(R13), Z10, Z6
-	VPDPBUSD.BCST    104(R13), Z10, Z7
-	VPDPBUSD.BCST    108(R13), Z10, Z8
-	VBROADCASTI32X4  4(DX)(AX*1), Z10
-	VINSERTI32X4     $0x01, 4(BX)(AX*1), Z10, Z10
-	VINSERTI32X4     $0x02, 4(SI)(AX*1), Z10, Z10
-	VINSERTI32X4     $0x03, 4(DI)(AX*1), Z10, Z10
-	PREFETCHT1       (R11)
-	PREFETCHT0       20(DX)
-	VMOVDQU32        1920(R8), Z11
-	VPDPBUSD.BCST    112(R12), Z11, Z1
-	VPDPBUSD.BCST    116(R12), Z11, Z2
-	VPDPBUSD.BCST    120(R12), Z11, Z3
-	VPDPBUSD.BCST    124(R12), Z11, Z4
-	VPDPBUSD.BCST    112(R13), Z11, Z5
-	VPDPBUSD.BCST    116(R13), Z11, Z6
-	VPDPBUSD.BCST    120(R13), Z11, Z7
-	VPDPBUSD.BCST    124(R13), Z11, Z8
-	VBROADCASTI32X4  4(DX)(AX*2), Z11
-	VINSERTI32X4     $0x01, 4(BX)(AX*2), Z11, Z11
-	VINSERTI32X4     $0x02, 4(SI)(AX*2), Z11, Z11
-	VINSERTI32X4     $0x03, 4(DI)(AX*2), Z11, Z11
-	VMOVDQU32        1984(R8), Z12
-	VPDPBUSD.BCST    128(R12), Z12, Z1
-	VPDPBUSD.BCST    132(R12), Z12, Z2
-	VPDPBUSD.BCST    136(R12), Z12, Z3
-	VPDPBUSD.BCST    140(R12), Z12, Z4
-	VPDPBUSD.BCST    128(R13), Z12, Z5
-	VPDPBUSD.BCST    132(R13), Z12, Z6
-	VPDPBUSD.BCST    136(R13), Z12, Z7
-	VPDPBUSD.BCST    140(R13), Z12, Z8
-	VBROADCASTI32X4  4(DX)(CX*1), Z12
-	VINSERTI32X4     $0x01, 4(BX)(CX*1), Z12, Z12
-	VINSERTI32X4     $0x02, 4(SI)(CX*1), Z12, Z12
-	VINSERTI32X4     $0x03, 4(DI)(CX*1), Z12, Z12
-	VMOVDQU32        2048(R8), Z13
-	VPDPBUSD.BCST    144(R12), Z13, Z1
-	VPDPBUSD.BCST    148(R12), Z13, Z2
-	VPDPBUSD.BCST    152(R12), Z13, Z3
-	VPDPBUSD.BCST    156(R12), Z13, Z4
-	VPDPBUSD.BCST    144(R13), Z13, Z5
-	VPDPBUSD.BCST    148(R13), Z13, Z6
-	VPDPBUSD.BCST    152(R13), Z13, Z7
-	VPDPBUSD.BCST    156(R13), Z13, Z8
-	VPUNPCKLDQ       Z10, Z9, Z13
-	VPUNPCKHDQ       Z10, Z9, Z10
-	VPUNPCKLDQ       Z12, Z11, Z14
-	VPUNPCKHDQ       Z12, Z11, Z12
-	VPUNPCKLQDQ      Z14, Z13, Z9
-	VPUNPCKHQDQ      Z14, Z13, Z13
-	VPUNPCKLQDQ      Z12, Z10, Z11
-	VPUNPCKHQDQ      Z12, Z10, Z12
-	PREFETCHT1       64(R11)
-	PREFETCHT0       20(DX)(AX*1)
-	VMOVDQU32        2112(R8), Z10
-	VPDPBUSD.BCST    160(R12), Z10, Z1
-	VPDPBUSD.BCST    164(R12), Z10, Z2
-	VPDPBUSD.BCST    168(R12), Z10, Z3
-	VPDPBUSD.BCST    172(R12), Z10, Z4
-	VPDPBUSD.BCST    160(R13), Z10, Z5
-	VPDPBUSD.BCST    164(R13), Z10, Z6
-	VPDPBUSD.BCST    168(R13), Z10, Z7
-	VPDPBUSD.BCST    172(R13), Z10, Z8
-	VPSRLW           $0x04, Z9, Z10
-	VPANDD           Z0, Z10, Z10
-	VPANDD           Z0, Z9, Z9
-	VMOVDQU32        Z9, 1664(R9)
+within242:
+	ADDQ            R15, DX
+	ADDQ            R15, BX
+	ADDQ            R15, SI
+	ADDQ            R15, DI
+	XCHGQ           R8, R9
+	VPXORD          Z1, Z1, Z1
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       1664(R8), Z9
+	VPDPBUSD.BCST   48(R12), Z9, Z1
+	VPDPBUSD.BCST   52(R12), Z9, Z2
+	VPDPBUSD.BCST   56(R12), Z9, Z3
+	VPDPBUSD.BCST   60(R12), Z9, Z4
+	VPDPBUSD.BCST   48(R13), Z9, Z5
+	VPDPBUSD.BCST   52(R13), Z9, Z6
+	VPDPBUSD.BCST   56(R13), Z9, Z7
+	VPDPBUSD.BCST   60(R13), Z9, Z8
+	VMOVDQU32       1728(R8), Z9
+	VPDPBUSD.BCST   64(R12), Z9, Z1
+	VPDPBUSD.BCST   68(R12), Z9, Z2
+	VPDPBUSD.BCST   72(R12), Z9, Z3
+	VPDPBUSD.BCST   76(R12), Z9, Z4
+	VPDPBUSD.BCST   64(R13), Z9, Z5
+	VPDPBUSD.BCST   68(R13), Z9, Z6
+	VPDPBUSD.BCST   72(R13), Z9, Z7
+	VPDPBUSD.BCST   76(R13), Z9, Z8
+	VPBROADCASTD    (DX), Z9
+	VPINSRD         $0x01, (DX)(AX*1), X9, X9
+	VPINSRD         $0x02, (DX)(AX*2), X9, X9
+	VPINSRD         $0x03, (DX)(CX*1), X9, X9
+	VMOVD           (BX), X10
+	VPINSRD         $0x01, (BX)(AX*1), X10, X10
+	VPINSRD         $0x02, (BX)(AX*2), X10, X10
+	VPINSRD         $0x03, (BX)(CX*1), X10, X10
+	VINSERTI32X4    $0x01, X10, Z9, Z9
+	VMOVD           (SI), X10
+	VPINSRD         $0x01, (SI)(AX*1), X10, X10
+	VPINSRD         $0x02, (SI)(AX*2), X10, X10
+	VPINSRD         $0x03, (SI)(CX*1), X10, X10
+	VINSERTI32X4    $0x02, X10, Z9, Z9
+	VMOVD           (DI), X10
+	VPINSRD         $0x01, (DI)(AX*1), X10, X10
+	VPINSRD         $0x02, (DI)(AX*2), X10, X10
+	VPINSRD         $0x03, (DI)(CX*1), X10, X10
+	VINSERTI32X4    $0x03, X10, Z9, Z9
+	VPMOVDW         Z9, Y10
+	VCVTPH2PS       Y10, Z10
+	VPSRLD          $0x10, Z9, Z9
+	VPMOVDW         Z9, Y9
+	VCVTPH2PS       Y9, Z9
+	VMOVUPS         Z10, 1536(R9)
+	VMOVUPS         Z9, 1600(R9)
+	VMOVDQU32       1792(R8), Z9
+	VPDPBUSD.BCST   80(R12), Z9, Z1
+	VPDPBUSD.BCST   84(R12), Z9, Z2
+	VPDPBUSD.BCST   88(R12), Z9, Z3
+	VPDPBUSD.BCST   92(R12), Z9, Z4
+	VPDPBUSD.BCST   80(R13), Z9, Z5
+	VPDPBUSD.BCST   84(R13), Z9, Z6
+	VPDPBUSD.BCST   88(R13), Z9, Z7
+	VPDPBUSD.BCST   92(R13), Z9, Z8
+	VBROADCASTI32X4 4(DX), Z9
+	VINSERTI32X4    $0x01, 4(BX), Z9, Z9
+	VINSERTI32X4    $0x02, 4(SI), Z9, Z9
+	VINSERTI32X4    $0x03, 4(DI), Z9, Z9
+	VMOVDQU32       1856(R8), Z10
+	VPDPBUSD.BCST   96(R12), Z10, Z1
+	VPDPBUSD.BCST   100(R12), Z10, Z2
+	VPDPBUSD.BCST   104(R12), Z10, Z3
+	VPDPBUSD.BCST   108(R12), Z10, Z4
+	VPDPBUSD.BCST   96(R13), Z10, Z5
+	VPDPBUSD.BCST   100(R13), Z10, Z6
+	VPDPBUSD.BCST   104(R13), Z10, Z7
+	VPDPBUSD.BCST   108(R13), Z10, Z8
+	VBROADCASTI32X4 4(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 4(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 4(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 4(DI)(AX*1), Z10, Z10
+	PREFETCHT1      (R11)
+	PREFETCHT0      20(DX)
+	VMOVDQU32       1920(R8), Z11
+	VPDPBUSD.BCST   112(R12), Z11, Z1
+	VPDPBUSD.BCST   116(R12), Z11, Z2
+	VPDPBUSD.BCST   120(R12), Z11, Z3
+	VPDPBUSD.BCST   124(R12), Z11, Z4
+	VPDPBUSD.BCST   112(R13), Z11, Z5
+	VPDPBUSD.BCST   116(R13), Z11, Z6
+	VPDPBUSD.BCST   120(R13), Z11, Z7
+	VPDPBUSD.BCST   124(R13), Z11, Z8
+	VBROADCASTI32X4 4(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 4(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 4(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 4(DI)(AX*2), Z11, Z11
+	VMOVDQU32       1984(R8), Z12
+	VPDPBUSD.BCST   128(R12), Z12, Z1
+	VPDPBUSD.BCST   132(R12), Z12, Z2
+	VPDPBUSD.BCST   136(R12), Z12, Z3
+	VPDPBUSD.BCST   140(R12), Z12, Z4
+	VPDPBUSD.BCST   128(R13), Z12, Z5
+	VPDPBUSD.BCST   132(R13), Z12, Z6
+	VPDPBUSD.BCST   136(R13), Z12, Z7
+	VPDPBUSD.BCST   140(R13), Z12, Z8
+	VBROADCASTI32X4 4(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 4(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 4(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 4(DI)(CX*1), Z12, Z12
+	VMOVDQU32       2048(R8), Z13
+	VPDPBUSD.BCST   144(R12), Z13, Z1
+	VPDPBUSD.BCST   148(R12), Z13, Z2
+	VPDPBUSD.BCST   152(R12), Z13, Z3
+	VPDPBUSD.BCST   156(R12), Z13, Z4
+	VPDPBUSD.BCST   144(R13), Z13, Z5
+	VPDPBUSD.BCST   148(R13), Z13, Z6
+	VPDPBUSD.BCST   152(R13), Z13, Z7
+	VPDPBUSD.BCST   156(R13), Z13, Z8
+	VPUNPCKLDQ      Z10, Z9, Z13
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z9
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	PREFETCHT1      64(R11)
+	PREFETCHT0      20(DX)(AX*1)
+	VMOVDQU32       2112(R8), Z10
+	VPDPBUSD.BCST   160(R12), Z10, Z1
+	VPDPBUSD.BCST   164(R12), Z10, Z2
+	VPDPBUSD.BCST   168(R12), Z10, Z3
+	VPDPBUSD.BCST   172(R12), Z10, Z4
+	VPDPBUSD.BCST   160(R13), Z10, Z5
+	VPDPBUSD.BCST   164(R13), Z10, Z6
+	VPDPBUSD.BCST   168(R13), Z10, Z7
+	VPDPBUSD.BCST   172(R13), Z10, Z8
+	VPSRLW          $0x04, Z9, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 1664(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked244
+	PREFETCHT1      (R15)
+	ADDQ            $0x00000040, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked244
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked244:
+	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z9
 	VMULPS.BCST      (R12), Z9, Z14
 	VMOVUPS          (R10), Z15
@@ -20221,6 +20356,21 @@ within234:
 	VPDPBUSD.BCST    172(R14), Z5, Z4
 	PREFETCHT1       256(R11)
 	PREFETCHT0       20(BX)
+	MOVQ             R11, 16(SP)
+	MOVQ             spans+64(FP), R11
+	MOVQ             (R11), R15
+	TESTQ            R15, R15
+	JZ               asked245
+	PREFETCHT1       (R15)
+	ADDQ             $0x00000040, R15
+	MOVQ             R15, (R11)
+	CMPQ             R15, 8(R11)
+	JB               asked245
+	ADDQ             $0x00000010, R11
+	MOVQ             R11, spans+64(FP)
+
+asked245:
+	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z5
 	VMULPS.BCST      (R14), Z5, Z6
 	VMOVUPS          512(R10), Z7
@@ -20264,7 +20414,7 @@ within234:
 	ADDQ             $0x000000b0, R14
 	ADDQ             $0x00000140, R11
 	SUBQ             $0x00000001, (SP)
-	JNZ              block233
+	JNZ              block241
 	MOVQ             dst+0(FP), R12
 	MOVQ             dstStride+8(FP), R13
 	LEAQ             64(R12), R14
@@ -20272,71 +20422,71 @@ within234:
 	VMOVUPS          (R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x01
-	JLE              stored235
+	JLE              stored243
 	ADDQ             R13, R12
 	VMOVUPS          64(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x02
-	JLE              stored235
+	JLE              stored243
 	ADDQ             R13, R12
 	VMOVUPS          128(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x03
-	JLE              stored235
+	JLE              stored243
 	ADDQ             R13, R12
 	VMOVUPS          192(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x04
-	JLE              stored235
+	JLE              stored243
 	ADDQ             R13, R12
 	VMOVUPS          256(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x05
-	JLE              stored235
+	JLE              stored243
 	ADDQ             R13, R12
 	VMOVUPS          320(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x06
-	JLE              stored235
+	JLE              stored243
 	ADDQ             R13, R12
 	VMOVUPS          384(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x07
-	JLE              stored235
+	JLE              stored243
 	ADDQ             R13, R12
 	VMOVUPS          448(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x08
-	JLE              stored235
+	JLE              stored243
 	ADDQ             R13, R12
 	VMOVUPS          512(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x09
-	JLE              stored235
+	JLE              stored243
 	ADDQ             R13, R12
 	VMOVUPS          576(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x0a
-	JLE              stored235
+	JLE              stored243
 	ADDQ             R13, R12
 	VMOVUPS          640(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x0b
-	JLE              stored235
+	JLE              stored243
 	ADDQ             R13, R12
 	VMOVUPS          704(R10), Z1
 	VMOVUPS          Z1, (R12)
 	ADDQ             R13, R12
 
-stored235:
+stored243:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group232
+	JNZ  group240
 	VZEROUPPER
 	RET
 
-// func fewQ4_1x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_1x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewQ4_1x16(SB), $13184-64
+TEXT ·fewQ4_1x16(SB), $13184-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000014, AX, AX
@@ -20423,7 +20573,7 @@ TEXT ·fewQ4_1x16(SB), $13184-64
 	VMOVDQU32       Z4, 1856(R9)
 	VMOVDQU32       Z1, 2112(R9)
 
-group236:
+group246:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -20451,159 +20601,174 @@ group236:
 	VMOVUPS Z1, 896(R10)
 	VMOVUPS Z1, 960(R10)
 
-block237:
+block247:
 	MOVQ $0x00000014, BP
 	CMPQ (SP), $0x01
-	JNE  within238
+	JNE  within248
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within238
+	JE   within248
 	LEAQ 20(CX)(CX*4), BP
 
-within238:
-	ADDQ             BP, DX
-	ADDQ             BP, BX
-	ADDQ             BP, SI
-	ADDQ             BP, DI
-	XCHGQ            R8, R9
-	VPXORD           Z1, Z1, Z1
-	VPXORD           Z2, Z2, Z2
-	VPXORD           Z3, Z3, Z3
-	VPXORD           Z4, Z4, Z4
-	VPXORD           Z5, Z5, Z5
-	VPXORD           Z6, Z6, Z6
-	VPXORD           Z7, Z7, Z7
-	VPXORD           Z8, Z8, Z8
-	VMOVDQU32        1664(R8), Z9
-	VPDPBUSD.BCST    48(R12), Z9, Z1
-	VPDPBUSD.BCST    52(R12), Z9, Z2
-	VPDPBUSD.BCST    56(R12), Z9, Z3
-	VPDPBUSD.BCST    60(R12), Z9, Z4
-	VPDPBUSD.BCST    48(R13), Z9, Z5
-	VPDPBUSD.BCST    52(R13), Z9, Z6
-	VPDPBUSD.BCST    56(R13), Z9, Z7
-	VPDPBUSD.BCST    60(R13), Z9, Z8
-	VMOVDQU32        1728(R8), Z9
-	VPDPBUSD.BCST    64(R12), Z9, Z1
-	VPDPBUSD.BCST    68(R12), Z9, Z2
-	VPDPBUSD.BCST    72(R12), Z9, Z3
-	VPDPBUSD.BCST    76(R12), Z9, Z4
-	VPDPBUSD.BCST    64(R13), Z9, Z5
-	VPDPBUSD.BCST    68(R13), Z9, Z6
-	VPDPBUSD.BCST    72(R13), Z9, Z7
-	VPDPBUSD.BCST    76(R13), Z9, Z8
-	VPBROADCASTD     (DX), Z9
-	VPINSRD          $0x01, (DX)(AX*1), X9, X9
-	VPINSRD          $0x02, (DX)(AX*2), X9, X9
-	VPINSRD          $0x03, (DX)(CX*1), X9, X9
-	VMOVD            (BX), X10
-	VPINSRD          $0x01, (BX)(AX*1), X10, X10
-	VPINSRD          $0x02, (BX)(AX*2), X10, X10
-	VPINSRD          $0x03, (BX)(CX*1), X10, X10
-	VINSERTI32X4     $0x01, X10, Z9, Z9
-	VMOVD            (SI), X10
-	VPINSRD          $0x01, (SI)(AX*1), X10, X10
-	VPINSRD          $0x02, (SI)(AX*2), X10, X10
-	VPINSRD          $0x03, (SI)(CX*1), X10, X10
-	VINSERTI32X4     $0x02, X10, Z9, Z9
-	VMOVD            (DI), X10
-	VPINSRD          $0x01, (DI)(AX*1), X10, X10
-	VPINSRD          $0x02, (DI)(AX*2), X10, X10
-	VPINSRD          $0x03, (DI)(CX*1), X10, X10
-	VINSERTI32X4     $0x03, X10, Z9, Z9
-	VPMOVDW          Z9, Y10
-	VCVTPH2PS        Y10, Z10
-	VPSRLD           $0x10, Z9, Z9
-	VPMOVDW          Z9, Y9
-	VCVTPH2PS        Y9, Z9
-	VMOVUPS          Z10, 1536(R9)
-	VMOVUPS          Z9, 1600(R9)
-	VMOVDQU32        1792(R8), Z9
-	VPDPBUSD.BCST    80(R12), Z9, Z1
-	VPDPBUSD.BCST    84(R12), Z9, Z2
-	VPDPBUSD.BCST    88(R12), Z9, Z3
-	VPDPBUSD.BCST    92(R12), Z9, Z4
-	VPDPBUSD.BCST    80(R13), Z9, Z5
-	VPDPBUSD.BCST    84(R13), Z9, Z6
-	VPDPBUSD.BCST    88(R13), Z9, Z7
-	VPDPBUSD.BCST    92(R13), Z9, Z8
-	VBROADCASTI32X4  4(DX), Z9
-	VINSERTI32X4     $0x01, 4(BX), Z9, Z9
-	VINSERTI32X4     $0x02, 4(SI), Z9, Z9
-	VINSERTI32X4     $0x03, 4(DI), Z9, Z9
-	VMOVDQU32        1856(R8), Z10
-	VPDPBUSD.BCST    96(R12), Z10, Z1
-	VPDPBUSD.BCST    100(R12), Z10, Z2
-	VPDPBUSD.BCST    104(R12), Z10, Z3
-	VPDPBUSD.BCST    108(R12), Z10, Z4
-	VPDPBUSD.BCST    96(R13), Z10, Z5
-	VPDPBUSD.BCST    100(R13), Z10, Z6
-	VPDPBUSD.BCST    104(R13), Z10, Z7
-	VPDPBUSD.BCST    108(R13), Z10, Z8
-	VBROADCASTI32X4  4(DX)(AX*1), Z10
-	VINSERTI32X4     $0x01, 4(BX)(AX*1), Z10, Z10
-	VINSERTI32X4     $0x02, 4(SI)(AX*1), Z10, Z10
-	VINSERTI32X4     $0x03, 4(DI)(AX*1), Z10, Z10
-	PREFETCHT1       (R11)
-	PREFETCHT0       20(DX)
-	VMOVDQU32        1920(R8), Z11
-	VPDPBUSD.BCST    112(R12), Z11, Z1
-	VPDPBUSD.BCST    116(R12), Z11, Z2
-	VPDPBUSD.BCST    120(R12), Z11, Z3
-	VPDPBUSD.BCST    124(R12), Z11, Z4
-	VPDPBUSD.BCST    112(R13), Z11, Z5
-	VPDPBUSD.BCST    116(R13), Z11, Z6
-	VPDPBUSD.BCST    120(R13), Z11, Z7
-	VPDPBUSD.BCST    124(R13), Z11, Z8
-	VBROADCASTI32X4  4(DX)(AX*2), Z11
-	VINSERTI32X4     $0x01, 4(BX)(AX*2), Z11, Z11
-	VINSERTI32X4     $0x02, 4(SI)(AX*2), Z11, Z11
-	VINSERTI32X4     $0x03, 4(DI)(AX*2), Z11, Z11
-	VMOVDQU32        1984(R8), Z12
-	VPDPBUSD.BCST    128(R12), Z12, Z1
-	VPDPBUSD.BCST    132(R12), Z12, Z2
-	VPDPBUSD.BCST    136(R12), Z12, Z3
-	VPDPBUSD.BCST    140(R12), Z12, Z4
-	VPDPBUSD.BCST    128(R13), Z12, Z5
-	VPDPBUSD.BCST    132(R13), Z12, Z6
-	VPDPBUSD.BCST    136(R13), Z12, Z7
-	VPDPBUSD.BCST    140(R13), Z12, Z8
-	VBROADCASTI32X4  4(DX)(CX*1), Z12
-	VINSERTI32X4     $0x01, 4(BX)(CX*1), Z12, Z12
-	VINSERTI32X4     $0x02, 4(SI)(CX*1), Z12, Z12
-	VINSERTI32X4     $0x03, 4(DI)(CX*1), Z12, Z12
-	VMOVDQU32        2048(R8), Z13
-	VPDPBUSD.BCST    144(R12), Z13, Z1
-	VPDPBUSD.BCST    148(R12), Z13, Z2
-	VPDPBUSD.BCST    152(R12), Z13, Z3
-	VPDPBUSD.BCST    156(R12), Z13, Z4
-	VPDPBUSD.BCST    144(R13), Z13, Z5
-	VPDPBUSD.BCST    148(R13), Z13, Z6
-	VPDPBUSD.BCST    152(R13), Z13, Z7
-	VPDPBUSD.BCST    156(R13), Z13, Z8
-	VPUNPCKLDQ       Z10, Z9, Z13
-	VPUNPCKHDQ       Z10, Z9, Z10
-	VPUNPCKLDQ       Z12, Z11, Z14
-	VPUNPCKHDQ       Z12, Z11, Z12
-	VPUNPCKLQDQ      Z14, Z13, Z9
-	VPUNPCKHQDQ      Z14, Z13, Z13
-	VPUNPCKLQDQ      Z12, Z10, Z11
-	VPUNPCKHQDQ      Z12, Z10, Z12
-	PREFETCHT1       64(R11)
-	PREFETCHT0       20(DX)(AX*1)
-	VMOVDQU32        2112(R8), Z10
-	VPDPBUSD.BCST    160(R12), Z10, Z1
-	VPDPBUSD.BCST    164(R12), Z10, Z2
-	VPDPBUSD.BCST    168(R12), Z10, Z3
-	VPDPBUSD.BCST    172(R12), Z10, Z4
-	VPDPBUSD.BCST    160(R13), Z10, Z5
-	VPDPBUSD.BCST    164(R13), Z10, Z6
-	VPDPBUSD.BCST    168(R13), Z10, Z7
-	VPDPBUSD.BCST    172(R13), Z10, Z8
-	VPSRLW           $0x04, Z9, Z10
-	VPANDD           Z0, Z10, Z10
-	VPANDD           Z0, Z9, Z9
-	VMOVDQU32        Z9, 1664(R9)
+within248:
+	ADDQ            BP, DX
+	ADDQ            BP, BX
+	ADDQ            BP, SI
+	ADDQ            BP, DI
+	XCHGQ           R8, R9
+	VPXORD          Z1, Z1, Z1
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VMOVDQU32       1664(R8), Z9
+	VPDPBUSD.BCST   48(R12), Z9, Z1
+	VPDPBUSD.BCST   52(R12), Z9, Z2
+	VPDPBUSD.BCST   56(R12), Z9, Z3
+	VPDPBUSD.BCST   60(R12), Z9, Z4
+	VPDPBUSD.BCST   48(R13), Z9, Z5
+	VPDPBUSD.BCST   52(R13), Z9, Z6
+	VPDPBUSD.BCST   56(R13), Z9, Z7
+	VPDPBUSD.BCST   60(R13), Z9, Z8
+	VMOVDQU32       1728(R8), Z9
+	VPDPBUSD.BCST   64(R12), Z9, Z1
+	VPDPBUSD.BCST   68(R12), Z9, Z2
+	VPDPBUSD.BCST   72(R12), Z9, Z3
+	VPDPBUSD.BCST   76(R12), Z9, Z4
+	VPDPBUSD.BCST   64(R13), Z9, Z5
+	VPDPBUSD.BCST   68(R13), Z9, Z6
+	VPDPBUSD.BCST   72(R13), Z9, Z7
+	VPDPBUSD.BCST   76(R13), Z9, Z8
+	VPBROADCASTD    (DX), Z9
+	VPINSRD         $0x01, (DX)(AX*1), X9, X9
+	VPINSRD         $0x02, (DX)(AX*2), X9, X9
+	VPINSRD         $0x03, (DX)(CX*1), X9, X9
+	VMOVD           (BX), X10
+	VPINSRD         $0x01, (BX)(AX*1), X10, X10
+	VPINSRD         $0x02, (BX)(AX*2), X10, X10
+	VPINSRD         $0x03, (BX)(CX*1), X10, X10
+	VINSERTI32X4    $0x01, X10, Z9, Z9
+	VMOVD           (SI), X10
+	VPINSRD         $0x01, (SI)(AX*1), X10, X10
+	VPINSRD         $0x02, (SI)(AX*2), X10, X10
+	VPINSRD         $0x03, (SI)(CX*1), X10, X10
+	VINSERTI32X4    $0x02, X10, Z9, Z9
+	VMOVD           (DI), X10
+	VPINSRD         $0x01, (DI)(AX*1), X10, X10
+	VPINSRD         $0x02, (DI)(AX*2), X10, X10
+	VPINSRD         $0x03, (DI)(CX*1), X10, X10
+	VINSERTI32X4    $0x03, X10, Z9, Z9
+	VPMOVDW         Z9, Y10
+	VCVTPH2PS       Y10, Z10
+	VPSRLD          $0x10, Z9, Z9
+	VPMOVDW         Z9, Y9
+	VCVTPH2PS       Y9, Z9
+	VMOVUPS         Z10, 1536(R9)
+	VMOVUPS         Z9, 1600(R9)
+	VMOVDQU32       1792(R8), Z9
+	VPDPBUSD.BCST   80(R12), Z9, Z1
+	VPDPBUSD.BCST   84(R12), Z9, Z2
+	VPDPBUSD.BCST   88(R12), Z9, Z3
+	VPDPBUSD.BCST   92(R12), Z9, Z4
+	VPDPBUSD.BCST   80(R13), Z9, Z5
+	VPDPBUSD.BCST   84(R13), Z9, Z6
+	VPDPBUSD.BCST   88(R13), Z9, Z7
+	VPDPBUSD.BCST   92(R13), Z9, Z8
+	VBROADCASTI32X4 4(DX), Z9
+	VINSERTI32X4    $0x01, 4(BX), Z9, Z9
+	VINSERTI32X4    $0x02, 4(SI), Z9, Z9
+	VINSERTI32X4    $0x03, 4(DI), Z9, Z9
+	VMOVDQU32       1856(R8), Z10
+	VPDPBUSD.BCST   96(R12), Z10, Z1
+	VPDPBUSD.BCST   100(R12), Z10, Z2
+	VPDPBUSD.BCST   104(R12), Z10, Z3
+	VPDPBUSD.BCST   108(R12), Z10, Z4
+	VPDPBUSD.BCST   96(R13), Z10, Z5
+	VPDPBUSD.BCST   100(R13), Z10, Z6
+	VPDPBUSD.BCST   104(R13), Z10, Z7
+	VPDPBUSD.BCST   108(R13), Z10, Z8
+	VBROADCASTI32X4 4(DX)(AX*1), Z10
+	VINSERTI32X4    $0x01, 4(BX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 4(SI)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 4(DI)(AX*1), Z10, Z10
+	PREFETCHT1      (R11)
+	PREFETCHT0      20(DX)
+	VMOVDQU32       1920(R8), Z11
+	VPDPBUSD.BCST   112(R12), Z11, Z1
+	VPDPBUSD.BCST   116(R12), Z11, Z2
+	VPDPBUSD.BCST   120(R12), Z11, Z3
+	VPDPBUSD.BCST   124(R12), Z11, Z4
+	VPDPBUSD.BCST   112(R13), Z11, Z5
+	VPDPBUSD.BCST   116(R13), Z11, Z6
+	VPDPBUSD.BCST   120(R13), Z11, Z7
+	VPDPBUSD.BCST   124(R13), Z11, Z8
+	VBROADCASTI32X4 4(DX)(AX*2), Z11
+	VINSERTI32X4    $0x01, 4(BX)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x02, 4(SI)(AX*2), Z11, Z11
+	VINSERTI32X4    $0x03, 4(DI)(AX*2), Z11, Z11
+	VMOVDQU32       1984(R8), Z12
+	VPDPBUSD.BCST   128(R12), Z12, Z1
+	VPDPBUSD.BCST   132(R12), Z12, Z2
+	VPDPBUSD.BCST   136(R12), Z12, Z3
+	VPDPBUSD.BCST   140(R12), Z12, Z4
+	VPDPBUSD.BCST   128(R13), Z12, Z5
+	VPDPBUSD.BCST   132(R13), Z12, Z6
+	VPDPBUSD.BCST   136(R13), Z12, Z7
+	VPDPBUSD.BCST   140(R13), Z12, Z8
+	VBROADCASTI32X4 4(DX)(CX*1), Z12
+	VINSERTI32X4    $0x01, 4(BX)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 4(SI)(CX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 4(DI)(CX*1), Z12, Z12
+	VMOVDQU32       2048(R8), Z13
+	VPDPBUSD.BCST   144(R12), Z13, Z1
+	VPDPBUSD.BCST   148(R12), Z13, Z2
+	VPDPBUSD.BCST   152(R12), Z13, Z3
+	VPDPBUSD.BCST   156(R12), Z13, Z4
+	VPDPBUSD.BCST   144(R13), Z13, Z5
+	VPDPBUSD.BCST   148(R13), Z13, Z6
+	VPDPBUSD.BCST   152(R13), Z13, Z7
+	VPDPBUSD.BCST   156(R13), Z13, Z8
+	VPUNPCKLDQ      Z10, Z9, Z13
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLDQ      Z12, Z11, Z14
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLQDQ     Z14, Z13, Z9
+	VPUNPCKHQDQ     Z14, Z13, Z13
+	VPUNPCKLQDQ     Z12, Z10, Z11
+	VPUNPCKHQDQ     Z12, Z10, Z12
+	PREFETCHT1      64(R11)
+	PREFETCHT0      20(DX)(AX*1)
+	VMOVDQU32       2112(R8), Z10
+	VPDPBUSD.BCST   160(R12), Z10, Z1
+	VPDPBUSD.BCST   164(R12), Z10, Z2
+	VPDPBUSD.BCST   168(R12), Z10, Z3
+	VPDPBUSD.BCST   172(R12), Z10, Z4
+	VPDPBUSD.BCST   160(R13), Z10, Z5
+	VPDPBUSD.BCST   164(R13), Z10, Z6
+	VPDPBUSD.BCST   168(R13), Z10, Z7
+	VPDPBUSD.BCST   172(R13), Z10, Z8
+	VPSRLW          $0x04, Z9, Z10
+	VPANDD          Z0, Z10, Z10
+	VPANDD          Z0, Z9, Z9
+	VMOVDQU32       Z9, 1664(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked250
+	PREFETCHT1      (BP)
+	ADDQ            $0x00000040, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked250
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked250:
+	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z9
 	VMULPS.BCST      (R12), Z9, Z14
 	VMOVUPS          (R10), Z15
@@ -20780,6 +20945,21 @@ within238:
 	VPDPBUSD.BCST    172(R15), Z9, Z8
 	PREFETCHT1       256(R11)
 	PREFETCHT0       20(BX)
+	MOVQ             R11, 16(SP)
+	MOVQ             spans+64(FP), R11
+	MOVQ             (R11), BP
+	TESTQ            BP, BP
+	JZ               asked251
+	PREFETCHT1       (BP)
+	ADDQ             $0x00000040, BP
+	MOVQ             BP, (R11)
+	CMPQ             BP, 8(R11)
+	JB               asked251
+	ADDQ             $0x00000010, R11
+	MOVQ             R11, spans+64(FP)
+
+asked251:
+	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z9
 	VMULPS.BCST      (R14), Z9, Z10
 	VMOVUPS          512(R10), Z11
@@ -20860,7 +21040,7 @@ within238:
 	ADDQ             $0x000000b0, R15
 	ADDQ             $0x00000140, R11
 	SUBQ             $0x00000001, (SP)
-	JNZ              block237
+	JNZ              block247
 	MOVQ             dst+0(FP), R12
 	MOVQ             dstStride+8(FP), R13
 	LEAQ             64(R12), R14
@@ -20868,91 +21048,91 @@ within238:
 	VMOVUPS          (R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x01
-	JLE              stored239
+	JLE              stored249
 	ADDQ             R13, R12
 	VMOVUPS          64(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x02
-	JLE              stored239
+	JLE              stored249
 	ADDQ             R13, R12
 	VMOVUPS          128(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x03
-	JLE              stored239
+	JLE              stored249
 	ADDQ             R13, R12
 	VMOVUPS          192(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x04
-	JLE              stored239
+	JLE              stored249
 	ADDQ             R13, R12
 	VMOVUPS          256(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x05
-	JLE              stored239
+	JLE              stored249
 	ADDQ             R13, R12
 	VMOVUPS          320(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x06
-	JLE              stored239
+	JLE              stored249
 	ADDQ             R13, R12
 	VMOVUPS          384(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x07
-	JLE              stored239
+	JLE              stored249
 	ADDQ             R13, R12
 	VMOVUPS          448(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x08
-	JLE              stored239
+	JLE              stored249
 	ADDQ             R13, R12
 	VMOVUPS          512(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x09
-	JLE              stored239
+	JLE              stored249
 	ADDQ             R13, R12
 	VMOVUPS          576(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x0a
-	JLE              stored239
+	JLE              stored249
 	ADDQ             R13, R12
 	VMOVUPS          640(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x0b
-	JLE              stored239
+	JLE              stored249
 	ADDQ             R13, R12
 	VMOVUPS          704(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x0c
-	JLE              stored239
+	JLE              stored249
 	ADDQ             R13, R12
 	VMOVUPS          768(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x0d
-	JLE              stored239
+	JLE              stored249
 	ADDQ             R13, R12
 	VMOVUPS          832(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x0e
-	JLE              stored239
+	JLE              stored249
 	ADDQ             R13, R12
 	VMOVUPS          896(R10), Z1
 	VMOVUPS          Z1, (R12)
 	CMPQ             count+56(FP), $0x0f
-	JLE              stored239
+	JLE              stored249
 	ADDQ             R13, R12
 	VMOVUPS          960(R10), Z1
 	VMOVUPS          Z1, (R12)
 	ADDQ             R13, R12
 
-stored239:
+stored249:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group236
+	JNZ  group246
 	VZEROUPPER
 	RET
 
-// func fewQ5_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ5_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ5_0(SB), $12416-64
+TEXT ·fewQ5_0(SB), $12416-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000016, AX, AX
@@ -21095,7 +21275,7 @@ TEXT ·fewQ5_0(SB), $12416-64
 	VPADDB          Z1, Z4, K1, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group240:
+group252:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -21105,16 +21285,16 @@ group240:
 	VMOVUPS Z3, 128(R10)
 	VMOVUPS Z3, 192(R10)
 
-block241:
+block253:
 	MOVQ $0x00000016, R13
 	CMPQ (SP), $0x01
-	JNE  within242
+	JNE  within254
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within242
+	JE   within254
 	LEAQ 22(CX)(CX*4), R13
 
-within242:
+within254:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -21300,63 +21480,78 @@ within242:
 	VMOVDQU32       Z8, 2112(R9)
 	PREFETCHT1      320(R11)
 	PREFETCHT0      22(BX)(AX*1)
-	VMOVUPS         1536(R8), Z7
-	VMULPS.BCST     (R12), Z7, Z8
-	VMOVUPS         (R10), Z9
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z8, Z9
-	VMOVUPS         Z9, (R10)
-	VMULPS.BCST     4(R12), Z7, Z3
-	VMOVUPS         64(R10), Z8
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z3, Z8
-	VMOVUPS         Z8, 64(R10)
-	VMULPS.BCST     8(R12), Z7, Z3
-	VMOVUPS         128(R10), Z4
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z3, Z4
-	VMOVUPS         Z4, 128(R10)
-	VMULPS.BCST     12(R12), Z7, Z3
-	VMOVUPS         192(R10), Z4
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z3, Z4
-	VMOVUPS         Z4, 192(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x00000160, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block241
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored243
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored243
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored243
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z3
-	VMOVUPS         Z3, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked256
+	PREFETCHT1      (R13)
+	ADDQ            $0x00000040, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked256
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored243:
+asked256:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z7
+	VMULPS.BCST (R12), Z7, Z8
+	VMOVUPS     (R10), Z9
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z8, Z9
+	VMOVUPS     Z9, (R10)
+	VMULPS.BCST 4(R12), Z7, Z3
+	VMOVUPS     64(R10), Z8
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z3, Z8
+	VMOVUPS     Z8, 64(R10)
+	VMULPS.BCST 8(R12), Z7, Z3
+	VMOVUPS     128(R10), Z4
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z3, Z4
+	VMOVUPS     Z4, 128(R10)
+	VMULPS.BCST 12(R12), Z7, Z3
+	VMOVUPS     192(R10), Z4
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z3, Z4
+	VMOVUPS     Z4, 192(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x00000160, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block253
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored255
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored255
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored255
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z3
+	VMOVUPS     Z3, (R12)
+	ADDQ        R13, R12
+
+stored255:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group240
+	JNZ  group252
 	VZEROUPPER
 	RET
 
-// func fewQ5_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ5_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ5_0x8(SB), $12672-64
+TEXT ·fewQ5_0x8(SB), $12672-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000016, AX, AX
@@ -21499,7 +21694,7 @@ TEXT ·fewQ5_0x8(SB), $12672-64
 	VPADDB          Z1, Z4, K1, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group244:
+group257:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -21515,16 +21710,16 @@ group244:
 	VMOVUPS Z3, 384(R10)
 	VMOVUPS Z3, 448(R10)
 
-block245:
+block258:
 	MOVQ $0x00000016, R14
 	CMPQ (SP), $0x01
-	JNE  within246
+	JNE  within259
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within246
+	JE   within259
 	LEAQ 22(CX)(CX*4), R14
 
-within246:
+within259:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -21746,104 +21941,119 @@ within246:
 	VMOVDQU32       Z12, 2112(R9)
 	PREFETCHT1      320(R11)
 	PREFETCHT0      22(BX)(AX*1)
-	VMOVUPS         1536(R8), Z11
-	VMULPS.BCST     (R12), Z11, Z12
-	VMOVUPS         (R10), Z13
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z12, Z13
-	VMOVUPS         Z13, (R10)
-	VMULPS.BCST     4(R12), Z11, Z3
-	VMOVUPS         64(R10), Z12
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z3, Z12
-	VMOVUPS         Z12, 64(R10)
-	VMULPS.BCST     8(R12), Z11, Z3
-	VMOVUPS         128(R10), Z4
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z3, Z4
-	VMOVUPS         Z4, 128(R10)
-	VMULPS.BCST     12(R12), Z11, Z3
-	VMOVUPS         192(R10), Z4
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z3, Z4
-	VMOVUPS         Z4, 192(R10)
-	VMULPS.BCST     (R13), Z11, Z3
-	VMOVUPS         256(R10), Z4
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z3, Z4
-	VMOVUPS         Z4, 256(R10)
-	VMULPS.BCST     4(R13), Z11, Z3
-	VMOVUPS         320(R10), Z4
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z3, Z4
-	VMOVUPS         Z4, 320(R10)
-	VMULPS.BCST     8(R13), Z11, Z3
-	VMOVUPS         384(R10), Z4
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z3, Z4
-	VMOVUPS         Z4, 384(R10)
-	VMULPS.BCST     12(R13), Z11, Z3
-	VMOVUPS         448(R10), Z4
-	VCVTDQ2PS       Z10, Z10
-	VFMADD231PS     Z10, Z3, Z4
-	VMOVUPS         Z4, 448(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x000000b0, R13
-	ADDQ            $0x00000160, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block245
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored247
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored247
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored247
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored247
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored247
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored247
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored247
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z3
-	VMOVUPS         Z3, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked261
+	PREFETCHT1      (R14)
+	ADDQ            $0x00000040, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked261
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored247:
+asked261:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z11
+	VMULPS.BCST (R12), Z11, Z12
+	VMOVUPS     (R10), Z13
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z12, Z13
+	VMOVUPS     Z13, (R10)
+	VMULPS.BCST 4(R12), Z11, Z3
+	VMOVUPS     64(R10), Z12
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z3, Z12
+	VMOVUPS     Z12, 64(R10)
+	VMULPS.BCST 8(R12), Z11, Z3
+	VMOVUPS     128(R10), Z4
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z3, Z4
+	VMOVUPS     Z4, 128(R10)
+	VMULPS.BCST 12(R12), Z11, Z3
+	VMOVUPS     192(R10), Z4
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z3, Z4
+	VMOVUPS     Z4, 192(R10)
+	VMULPS.BCST (R13), Z11, Z3
+	VMOVUPS     256(R10), Z4
+	VCVTDQ2PS   Z7, Z7
+	VFMADD231PS Z7, Z3, Z4
+	VMOVUPS     Z4, 256(R10)
+	VMULPS.BCST 4(R13), Z11, Z3
+	VMOVUPS     320(R10), Z4
+	VCVTDQ2PS   Z8, Z8
+	VFMADD231PS Z8, Z3, Z4
+	VMOVUPS     Z4, 320(R10)
+	VMULPS.BCST 8(R13), Z11, Z3
+	VMOVUPS     384(R10), Z4
+	VCVTDQ2PS   Z9, Z9
+	VFMADD231PS Z9, Z3, Z4
+	VMOVUPS     Z4, 384(R10)
+	VMULPS.BCST 12(R13), Z11, Z3
+	VMOVUPS     448(R10), Z4
+	VCVTDQ2PS   Z10, Z10
+	VFMADD231PS Z10, Z3, Z4
+	VMOVUPS     Z4, 448(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x000000b0, R13
+	ADDQ        $0x00000160, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block258
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored260
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored260
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored260
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored260
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored260
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored260
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored260
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z3
+	VMOVUPS     Z3, (R12)
+	ADDQ        R13, R12
+
+stored260:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group244
+	JNZ  group257
 	VZEROUPPER
 	RET
 
-// func fewQ5_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ5_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ5_0x12(SB), $12928-64
+TEXT ·fewQ5_0x12(SB), $12928-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000016, AX, AX
@@ -21986,7 +22196,7 @@ TEXT ·fewQ5_0x12(SB), $12928-64
 	VPADDB          Z1, Z4, K1, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group248:
+group262:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -22008,16 +22218,16 @@ group248:
 	VMOVUPS Z3, 640(R10)
 	VMOVUPS Z3, 704(R10)
 
-block249:
+block263:
 	MOVQ $0x00000016, R15
 	CMPQ (SP), $0x01
-	JNE  within250
+	JNE  within264
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within250
+	JE   within264
 	LEAQ 22(CX)(CX*4), R15
 
-within250:
+within264:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -22165,264 +22375,294 @@ within250:
 	VINSERTI32X4    $0x03, 6(DI)(CX*1), Z15, Z15
 	PREFETCHT1      128(R11)
 	PREFETCHT0      22(DX)(AX*2)
-	VMOVUPS         1536(R8), Z16
-	VMULPS.BCST     (R12), Z16, Z17
-	VMOVUPS         (R10), Z18
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z17, Z18
-	VMOVUPS         Z18, (R10)
-	VMULPS.BCST     4(R12), Z16, Z3
-	VMOVUPS         64(R10), Z17
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z3, Z17
-	VMOVUPS         Z17, 64(R10)
-	VMULPS.BCST     8(R12), Z16, Z3
-	VMOVUPS         128(R10), Z4
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z3, Z4
-	VMOVUPS         Z4, 128(R10)
-	VMULPS.BCST     12(R12), Z16, Z3
-	VMOVUPS         192(R10), Z4
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z3, Z4
-	VMOVUPS         Z4, 192(R10)
-	VMULPS.BCST     (R13), Z16, Z3
-	VMOVUPS         256(R10), Z4
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z3, Z4
-	VMOVUPS         Z4, 256(R10)
-	VMULPS.BCST     4(R13), Z16, Z3
-	VMOVUPS         320(R10), Z4
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z3, Z4
-	VMOVUPS         Z4, 320(R10)
-	VMULPS.BCST     8(R13), Z16, Z3
-	VMOVUPS         384(R10), Z4
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z3, Z4
-	VMOVUPS         Z4, 384(R10)
-	VMULPS.BCST     12(R13), Z16, Z3
-	VMOVUPS         448(R10), Z4
-	VCVTDQ2PS       Z10, Z10
-	VFMADD231PS     Z10, Z3, Z4
-	VMOVUPS         Z4, 448(R10)
-	VPBROADCASTD    16(R14), Z3
-	VPBROADCASTD    20(R14), Z4
-	VPBROADCASTD    24(R14), Z5
-	VPBROADCASTD    28(R14), Z6
-	VMOVDQU32       1664(R8), Z7
-	VPDPBUSD.BCST   48(R14), Z7, Z3
-	VPDPBUSD.BCST   52(R14), Z7, Z4
-	VPDPBUSD.BCST   56(R14), Z7, Z5
-	VPDPBUSD.BCST   60(R14), Z7, Z6
-	VPUNPCKLDQ      Z13, Z12, Z7
-	VPUNPCKHDQ      Z13, Z12, Z13
-	VPUNPCKLDQ      Z15, Z14, Z8
-	VPUNPCKHDQ      Z15, Z14, Z15
-	VPUNPCKLQDQ     Z8, Z7, Z12
-	VPUNPCKHQDQ     Z8, Z7, Z7
-	VPUNPCKLQDQ     Z15, Z13, Z14
-	VPUNPCKHQDQ     Z15, Z13, Z15
-	VMOVDQU32       1728(R8), Z8
-	VPDPBUSD.BCST   64(R14), Z8, Z3
-	VPDPBUSD.BCST   68(R14), Z8, Z4
-	VPDPBUSD.BCST   72(R14), Z8, Z5
-	VPDPBUSD.BCST   76(R14), Z8, Z6
-	VPSRLW          $0x04, Z12, Z8
-	VPANDD          Z0, Z8, Z8
-	VPANDD          Z0, Z12, Z12
-	VPADDB          Z2, Z12, Z12
-	VPSHUFB         all0<>+0(SB), Z11, Z9
-	VPBROADCASTD    tests0<>+0(SB), Z10
-	VPTESTMB        Z10, Z9, K1
-	VPADDB          Z1, Z12, K1, Z12
-	VMOVDQU32       Z12, 1664(R9)
-	VMOVDQU32       1792(R8), Z9
-	VPDPBUSD.BCST   80(R14), Z9, Z3
-	VPDPBUSD.BCST   84(R14), Z9, Z4
-	VPDPBUSD.BCST   88(R14), Z9, Z5
-	VPDPBUSD.BCST   92(R14), Z9, Z6
-	VPADDB          Z2, Z8, Z8
-	VPSHUFB         all2<>+0(SB), Z11, Z9
-	VPBROADCASTD    tests0<>+0(SB), Z10
-	VPTESTMB        Z10, Z9, K1
-	VPADDB          Z1, Z8, K1, Z8
-	VMOVDQU32       Z8, 1920(R9)
-	VPSRLW          $0x04, Z7, Z8
-	VPANDD          Z0, Z8, Z8
-	VPANDD          Z0, Z7, Z7
-	VPADDB          Z2, Z7, Z7
-	VPSHUFB         all0<>+0(SB), Z11, Z9
-	VPBROADCASTD    tests1<>+0(SB), Z10
-	VPTESTMB        Z10, Z9, K1
-	VPADDB          Z1, Z7, K1, Z7
-	VMOVDQU32       Z7, 1728(R9)
-	PREFETCHT1      192(R11)
-	PREFETCHT0      22(DX)(CX*1)
-	VMOVDQU32       1856(R8), Z7
-	VPDPBUSD.BCST   96(R14), Z7, Z3
-	VPDPBUSD.BCST   100(R14), Z7, Z4
-	VPDPBUSD.BCST   104(R14), Z7, Z5
-	VPDPBUSD.BCST   108(R14), Z7, Z6
-	VPADDB          Z2, Z8, Z8
-	VPSHUFB         all2<>+0(SB), Z11, Z7
-	VPBROADCASTD    tests1<>+0(SB), Z9
-	VPTESTMB        Z9, Z7, K1
-	VPADDB          Z1, Z8, K1, Z8
-	VMOVDQU32       Z8, 1984(R9)
-	VMOVDQU32       1920(R8), Z7
-	VPDPBUSD.BCST   112(R14), Z7, Z3
-	VPDPBUSD.BCST   116(R14), Z7, Z4
-	VPDPBUSD.BCST   120(R14), Z7, Z5
-	VPDPBUSD.BCST   124(R14), Z7, Z6
-	VPSRLW          $0x04, Z14, Z7
-	VPANDD          Z0, Z7, Z7
-	VPANDD          Z0, Z14, Z14
-	VPADDB          Z2, Z14, Z14
-	VPSHUFB         all1<>+0(SB), Z11, Z8
-	VPBROADCASTD    tests0<>+0(SB), Z9
-	VPTESTMB        Z9, Z8, K1
-	VPADDB          Z1, Z14, K1, Z14
-	VMOVDQU32       Z14, 1792(R9)
-	VMOVDQU32       1984(R8), Z8
-	VPDPBUSD.BCST   128(R14), Z8, Z3
-	VPDPBUSD.BCST   132(R14), Z8, Z4
-	VPDPBUSD.BCST   136(R14), Z8, Z5
-	VPDPBUSD.BCST   140(R14), Z8, Z6
-	VPADDB          Z2, Z7, Z7
-	VPSHUFB         all3<>+0(SB), Z11, Z8
-	VPBROADCASTD    tests0<>+0(SB), Z9
-	VPTESTMB        Z9, Z8, K1
-	VPADDB          Z1, Z7, K1, Z7
-	VMOVDQU32       Z7, 2048(R9)
-	PREFETCHT1      256(R11)
-	PREFETCHT0      22(BX)
-	VMOVDQU32       2048(R8), Z7
-	VPDPBUSD.BCST   144(R14), Z7, Z3
-	VPDPBUSD.BCST   148(R14), Z7, Z4
-	VPDPBUSD.BCST   152(R14), Z7, Z5
-	VPDPBUSD.BCST   156(R14), Z7, Z6
-	VPSRLW          $0x04, Z15, Z7
-	VPANDD          Z0, Z7, Z7
-	VPANDD          Z0, Z15, Z15
-	VPADDB          Z2, Z15, Z15
-	VPSHUFB         all1<>+0(SB), Z11, Z8
-	VPBROADCASTD    tests1<>+0(SB), Z9
-	VPTESTMB        Z9, Z8, K1
-	VPADDB          Z1, Z15, K1, Z15
-	VMOVDQU32       Z15, 1856(R9)
-	VMOVDQU32       2112(R8), Z8
-	VPDPBUSD.BCST   160(R14), Z8, Z3
-	VPDPBUSD.BCST   164(R14), Z8, Z4
-	VPDPBUSD.BCST   168(R14), Z8, Z5
-	VPDPBUSD.BCST   172(R14), Z8, Z6
-	VPADDB          Z2, Z7, Z7
-	VPSHUFB         all3<>+0(SB), Z11, Z8
-	VPBROADCASTD    tests1<>+0(SB), Z9
-	VPTESTMB        Z9, Z8, K1
-	VPADDB          Z1, Z7, K1, Z7
-	VMOVDQU32       Z7, 2112(R9)
-	PREFETCHT1      320(R11)
-	PREFETCHT0      22(BX)(AX*1)
-	VMOVUPS         1536(R8), Z7
-	VMULPS.BCST     (R14), Z7, Z8
-	VMOVUPS         512(R10), Z9
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z8, Z9
-	VMOVUPS         Z9, 512(R10)
-	VMULPS.BCST     4(R14), Z7, Z3
-	VMOVUPS         576(R10), Z8
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z3, Z8
-	VMOVUPS         Z8, 576(R10)
-	VMULPS.BCST     8(R14), Z7, Z3
-	VMOVUPS         640(R10), Z4
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z3, Z4
-	VMOVUPS         Z4, 640(R10)
-	VMULPS.BCST     12(R14), Z7, Z3
-	VMOVUPS         704(R10), Z4
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z3, Z4
-	VMOVUPS         Z4, 704(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x000000b0, R13
-	ADDQ            $0x000000b0, R14
-	ADDQ            $0x00000160, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block249
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored251
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored251
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored251
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored251
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored251
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored251
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored251
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored251
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored251
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored251
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored251
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z3
-	VMOVUPS         Z3, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked266
+	PREFETCHT1      (R15)
+	ADDQ            $0x00000040, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked266
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored251:
+asked266:
+	MOVQ          16(SP), R11
+	VMOVUPS       1536(R8), Z16
+	VMULPS.BCST   (R12), Z16, Z17
+	VMOVUPS       (R10), Z18
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z17, Z18
+	VMOVUPS       Z18, (R10)
+	VMULPS.BCST   4(R12), Z16, Z3
+	VMOVUPS       64(R10), Z17
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z3, Z17
+	VMOVUPS       Z17, 64(R10)
+	VMULPS.BCST   8(R12), Z16, Z3
+	VMOVUPS       128(R10), Z4
+	VCVTDQ2PS     Z5, Z5
+	VFMADD231PS   Z5, Z3, Z4
+	VMOVUPS       Z4, 128(R10)
+	VMULPS.BCST   12(R12), Z16, Z3
+	VMOVUPS       192(R10), Z4
+	VCVTDQ2PS     Z6, Z6
+	VFMADD231PS   Z6, Z3, Z4
+	VMOVUPS       Z4, 192(R10)
+	VMULPS.BCST   (R13), Z16, Z3
+	VMOVUPS       256(R10), Z4
+	VCVTDQ2PS     Z7, Z7
+	VFMADD231PS   Z7, Z3, Z4
+	VMOVUPS       Z4, 256(R10)
+	VMULPS.BCST   4(R13), Z16, Z3
+	VMOVUPS       320(R10), Z4
+	VCVTDQ2PS     Z8, Z8
+	VFMADD231PS   Z8, Z3, Z4
+	VMOVUPS       Z4, 320(R10)
+	VMULPS.BCST   8(R13), Z16, Z3
+	VMOVUPS       384(R10), Z4
+	VCVTDQ2PS     Z9, Z9
+	VFMADD231PS   Z9, Z3, Z4
+	VMOVUPS       Z4, 384(R10)
+	VMULPS.BCST   12(R13), Z16, Z3
+	VMOVUPS       448(R10), Z4
+	VCVTDQ2PS     Z10, Z10
+	VFMADD231PS   Z10, Z3, Z4
+	VMOVUPS       Z4, 448(R10)
+	VPBROADCASTD  16(R14), Z3
+	VPBROADCASTD  20(R14), Z4
+	VPBROADCASTD  24(R14), Z5
+	VPBROADCASTD  28(R14), Z6
+	VMOVDQU32     1664(R8), Z7
+	VPDPBUSD.BCST 48(R14), Z7, Z3
+	VPDPBUSD.BCST 52(R14), Z7, Z4
+	VPDPBUSD.BCST 56(R14), Z7, Z5
+	VPDPBUSD.BCST 60(R14), Z7, Z6
+	VPUNPCKLDQ    Z13, Z12, Z7
+	VPUNPCKHDQ    Z13, Z12, Z13
+	VPUNPCKLDQ    Z15, Z14, Z8
+	VPUNPCKHDQ    Z15, Z14, Z15
+	VPUNPCKLQDQ   Z8, Z7, Z12
+	VPUNPCKHQDQ   Z8, Z7, Z7
+	VPUNPCKLQDQ   Z15, Z13, Z14
+	VPUNPCKHQDQ   Z15, Z13, Z15
+	VMOVDQU32     1728(R8), Z8
+	VPDPBUSD.BCST 64(R14), Z8, Z3
+	VPDPBUSD.BCST 68(R14), Z8, Z4
+	VPDPBUSD.BCST 72(R14), Z8, Z5
+	VPDPBUSD.BCST 76(R14), Z8, Z6
+	VPSRLW        $0x04, Z12, Z8
+	VPANDD        Z0, Z8, Z8
+	VPANDD        Z0, Z12, Z12
+	VPADDB        Z2, Z12, Z12
+	VPSHUFB       all0<>+0(SB), Z11, Z9
+	VPBROADCASTD  tests0<>+0(SB), Z10
+	VPTESTMB      Z10, Z9, K1
+	VPADDB        Z1, Z12, K1, Z12
+	VMOVDQU32     Z12, 1664(R9)
+	VMOVDQU32     1792(R8), Z9
+	VPDPBUSD.BCST 80(R14), Z9, Z3
+	VPDPBUSD.BCST 84(R14), Z9, Z4
+	VPDPBUSD.BCST 88(R14), Z9, Z5
+	VPDPBUSD.BCST 92(R14), Z9, Z6
+	VPADDB        Z2, Z8, Z8
+	VPSHUFB       all2<>+0(SB), Z11, Z9
+	VPBROADCASTD  tests0<>+0(SB), Z10
+	VPTESTMB      Z10, Z9, K1
+	VPADDB        Z1, Z8, K1, Z8
+	VMOVDQU32     Z8, 1920(R9)
+	VPSRLW        $0x04, Z7, Z8
+	VPANDD        Z0, Z8, Z8
+	VPANDD        Z0, Z7, Z7
+	VPADDB        Z2, Z7, Z7
+	VPSHUFB       all0<>+0(SB), Z11, Z9
+	VPBROADCASTD  tests1<>+0(SB), Z10
+	VPTESTMB      Z10, Z9, K1
+	VPADDB        Z1, Z7, K1, Z7
+	VMOVDQU32     Z7, 1728(R9)
+	PREFETCHT1    192(R11)
+	PREFETCHT0    22(DX)(CX*1)
+	VMOVDQU32     1856(R8), Z7
+	VPDPBUSD.BCST 96(R14), Z7, Z3
+	VPDPBUSD.BCST 100(R14), Z7, Z4
+	VPDPBUSD.BCST 104(R14), Z7, Z5
+	VPDPBUSD.BCST 108(R14), Z7, Z6
+	VPADDB        Z2, Z8, Z8
+	VPSHUFB       all2<>+0(SB), Z11, Z7
+	VPBROADCASTD  tests1<>+0(SB), Z9
+	VPTESTMB      Z9, Z7, K1
+	VPADDB        Z1, Z8, K1, Z8
+	VMOVDQU32     Z8, 1984(R9)
+	VMOVDQU32     1920(R8), Z7
+	VPDPBUSD.BCST 112(R14), Z7, Z3
+	VPDPBUSD.BCST 116(R14), Z7, Z4
+	VPDPBUSD.BCST 120(R14), Z7, Z5
+	VPDPBUSD.BCST 124(R14), Z7, Z6
+	VPSRLW        $0x04, Z14, Z7
+	VPANDD        Z0, Z7, Z7
+	VPANDD        Z0, Z14, Z14
+	VPADDB        Z2, Z14, Z14
+	VPSHUFB       all1<>+0(SB), Z11, Z8
+	VPBROADCASTD  tests0<>+0(SB), Z9
+	VPTESTMB      Z9, Z8, K1
+	VPADDB        Z1, Z14, K1, Z14
+	VMOVDQU32     Z14, 1792(R9)
+	VMOVDQU32     1984(R8), Z8
+	VPDPBUSD.BCST 128(R14), Z8, Z3
+	VPDPBUSD.BCST 132(R14), Z8, Z4
+	VPDPBUSD.BCST 136(R14), Z8, Z5
+	VPDPBUSD.BCST 140(R14), Z8, Z6
+	VPADDB        Z2, Z7, Z7
+	VPSHUFB       all3<>+0(SB), Z11, Z8
+	VPBROADCASTD  tests0<>+0(SB), Z9
+	VPTESTMB      Z9, Z8, K1
+	VPADDB        Z1, Z7, K1, Z7
+	VMOVDQU32     Z7, 2048(R9)
+	PREFETCHT1    256(R11)
+	PREFETCHT0    22(BX)
+	VMOVDQU32     2048(R8), Z7
+	VPDPBUSD.BCST 144(R14), Z7, Z3
+	VPDPBUSD.BCST 148(R14), Z7, Z4
+	VPDPBUSD.BCST 152(R14), Z7, Z5
+	VPDPBUSD.BCST 156(R14), Z7, Z6
+	VPSRLW        $0x04, Z15, Z7
+	VPANDD        Z0, Z7, Z7
+	VPANDD        Z0, Z15, Z15
+	VPADDB        Z2, Z15, Z15
+	VPSHUFB       all1<>+0(SB), Z11, Z8
+	VPBROADCASTD  tests1<>+0(SB), Z9
+	VPTESTMB      Z9, Z8, K1
+	VPADDB        Z1, Z15, K1, Z15
+	VMOVDQU32     Z15, 1856(R9)
+	VMOVDQU32     2112(R8), Z8
+	VPDPBUSD.BCST 160(R14), Z8, Z3
+	VPDPBUSD.BCST 164(R14), Z8, Z4
+	VPDPBUSD.BCST 168(R14), Z8, Z5
+	VPDPBUSD.BCST 172(R14), Z8, Z6
+	VPADDB        Z2, Z7, Z7
+	VPSHUFB       all3<>+0(SB), Z11, Z8
+	VPBROADCASTD  tests1<>+0(SB), Z9
+	VPTESTMB      Z9, Z8, K1
+	VPADDB        Z1, Z7, K1, Z7
+	VMOVDQU32     Z7, 2112(R9)
+	PREFETCHT1    320(R11)
+	PREFETCHT0    22(BX)(AX*1)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), R15
+	TESTQ         R15, R15
+	JZ            asked267
+	PREFETCHT1    (R15)
+	ADDQ          $0x00000040, R15
+	MOVQ          R15, (R11)
+	CMPQ          R15, 8(R11)
+	JB            asked267
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked267:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z7
+	VMULPS.BCST (R14), Z7, Z8
+	VMOVUPS     512(R10), Z9
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z8, Z9
+	VMOVUPS     Z9, 512(R10)
+	VMULPS.BCST 4(R14), Z7, Z3
+	VMOVUPS     576(R10), Z8
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z3, Z8
+	VMOVUPS     Z8, 576(R10)
+	VMULPS.BCST 8(R14), Z7, Z3
+	VMOVUPS     640(R10), Z4
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z3, Z4
+	VMOVUPS     Z4, 640(R10)
+	VMULPS.BCST 12(R14), Z7, Z3
+	VMOVUPS     704(R10), Z4
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z3, Z4
+	VMOVUPS     Z4, 704(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x000000b0, R13
+	ADDQ        $0x000000b0, R14
+	ADDQ        $0x00000160, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block263
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored265
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored265
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored265
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored265
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored265
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored265
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored265
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x08
+	JLE         stored265
+	ADDQ        R13, R12
+	VMOVUPS     512(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x09
+	JLE         stored265
+	ADDQ        R13, R12
+	VMOVUPS     576(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0a
+	JLE         stored265
+	ADDQ        R13, R12
+	VMOVUPS     640(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0b
+	JLE         stored265
+	ADDQ        R13, R12
+	VMOVUPS     704(R10), Z3
+	VMOVUPS     Z3, (R12)
+	ADDQ        R13, R12
+
+stored265:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group248
+	JNZ  group262
 	VZEROUPPER
 	RET
 
-// func fewQ5_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ5_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ5_0x16(SB), $13184-64
+TEXT ·fewQ5_0x16(SB), $13184-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000016, AX, AX
@@ -22565,7 +22805,7 @@ TEXT ·fewQ5_0x16(SB), $13184-64
 	VPADDB          Z1, Z4, K1, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group252:
+group268:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -22593,16 +22833,16 @@ group252:
 	VMOVUPS Z3, 896(R10)
 	VMOVUPS Z3, 960(R10)
 
-block253:
+block269:
 	MOVQ $0x00000016, BP
 	CMPQ (SP), $0x01
-	JNE  within254
+	JNE  within270
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within254
+	JE   within270
 	LEAQ 22(CX)(CX*4), BP
 
-within254:
+within270:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -22750,341 +22990,371 @@ within254:
 	VINSERTI32X4    $0x03, 6(DI)(CX*1), Z15, Z15
 	PREFETCHT1      128(R11)
 	PREFETCHT0      22(DX)(AX*2)
-	VMOVUPS         1536(R8), Z16
-	VMULPS.BCST     (R12), Z16, Z17
-	VMOVUPS         (R10), Z18
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z17, Z18
-	VMOVUPS         Z18, (R10)
-	VMULPS.BCST     4(R12), Z16, Z3
-	VMOVUPS         64(R10), Z17
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z3, Z17
-	VMOVUPS         Z17, 64(R10)
-	VMULPS.BCST     8(R12), Z16, Z3
-	VMOVUPS         128(R10), Z4
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z3, Z4
-	VMOVUPS         Z4, 128(R10)
-	VMULPS.BCST     12(R12), Z16, Z3
-	VMOVUPS         192(R10), Z4
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z3, Z4
-	VMOVUPS         Z4, 192(R10)
-	VMULPS.BCST     (R13), Z16, Z3
-	VMOVUPS         256(R10), Z4
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z3, Z4
-	VMOVUPS         Z4, 256(R10)
-	VMULPS.BCST     4(R13), Z16, Z3
-	VMOVUPS         320(R10), Z4
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z3, Z4
-	VMOVUPS         Z4, 320(R10)
-	VMULPS.BCST     8(R13), Z16, Z3
-	VMOVUPS         384(R10), Z4
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z3, Z4
-	VMOVUPS         Z4, 384(R10)
-	VMULPS.BCST     12(R13), Z16, Z3
-	VMOVUPS         448(R10), Z4
-	VCVTDQ2PS       Z10, Z10
-	VFMADD231PS     Z10, Z3, Z4
-	VMOVUPS         Z4, 448(R10)
-	VPBROADCASTD    16(R14), Z3
-	VPBROADCASTD    20(R14), Z4
-	VPBROADCASTD    24(R14), Z5
-	VPBROADCASTD    28(R14), Z6
-	VPBROADCASTD    16(R15), Z7
-	VPBROADCASTD    20(R15), Z8
-	VPBROADCASTD    24(R15), Z9
-	VPBROADCASTD    28(R15), Z10
-	VMOVDQU32       1664(R8), Z16
-	VPDPBUSD.BCST   48(R14), Z16, Z3
-	VPDPBUSD.BCST   52(R14), Z16, Z4
-	VPDPBUSD.BCST   56(R14), Z16, Z5
-	VPDPBUSD.BCST   60(R14), Z16, Z6
-	VPDPBUSD.BCST   48(R15), Z16, Z7
-	VPDPBUSD.BCST   52(R15), Z16, Z8
-	VPDPBUSD.BCST   56(R15), Z16, Z9
-	VPDPBUSD.BCST   60(R15), Z16, Z10
-	VPUNPCKLDQ      Z13, Z12, Z16
-	VPUNPCKHDQ      Z13, Z12, Z13
-	VPUNPCKLDQ      Z15, Z14, Z17
-	VPUNPCKHDQ      Z15, Z14, Z15
-	VPUNPCKLQDQ     Z17, Z16, Z12
-	VPUNPCKHQDQ     Z17, Z16, Z16
-	VPUNPCKLQDQ     Z15, Z13, Z14
-	VPUNPCKHQDQ     Z15, Z13, Z15
-	VMOVDQU32       1728(R8), Z13
-	VPDPBUSD.BCST   64(R14), Z13, Z3
-	VPDPBUSD.BCST   68(R14), Z13, Z4
-	VPDPBUSD.BCST   72(R14), Z13, Z5
-	VPDPBUSD.BCST   76(R14), Z13, Z6
-	VPDPBUSD.BCST   64(R15), Z13, Z7
-	VPDPBUSD.BCST   68(R15), Z13, Z8
-	VPDPBUSD.BCST   72(R15), Z13, Z9
-	VPDPBUSD.BCST   76(R15), Z13, Z10
-	VPSRLW          $0x04, Z12, Z13
-	VPANDD          Z0, Z13, Z13
-	VPANDD          Z0, Z12, Z12
-	VPADDB          Z2, Z12, Z12
-	VPSHUFB         all0<>+0(SB), Z11, Z17
-	VPBROADCASTD    tests0<>+0(SB), Z18
-	VPTESTMB        Z18, Z17, K1
-	VPADDB          Z1, Z12, K1, Z12
-	VMOVDQU32       Z12, 1664(R9)
-	VMOVDQU32       1792(R8), Z12
-	VPDPBUSD.BCST   80(R14), Z12, Z3
-	VPDPBUSD.BCST   84(R14), Z12, Z4
-	VPDPBUSD.BCST   88(R14), Z12, Z5
-	VPDPBUSD.BCST   92(R14), Z12, Z6
-	VPDPBUSD.BCST   80(R15), Z12, Z7
-	VPDPBUSD.BCST   84(R15), Z12, Z8
-	VPDPBUSD.BCST   88(R15), Z12, Z9
-	VPDPBUSD.BCST   92(R15), Z12, Z10
-	VPADDB          Z2, Z13, Z13
-	VPSHUFB         all2<>+0(SB), Z11, Z12
-	VPBROADCASTD    tests0<>+0(SB), Z17
-	VPTESTMB        Z17, Z12, K1
-	VPADDB          Z1, Z13, K1, Z13
-	VMOVDQU32       Z13, 1920(R9)
-	VPSRLW          $0x04, Z16, Z12
-	VPANDD          Z0, Z12, Z12
-	VPANDD          Z0, Z16, Z16
-	VPADDB          Z2, Z16, Z16
-	VPSHUFB         all0<>+0(SB), Z11, Z13
-	VPBROADCASTD    tests1<>+0(SB), Z17
-	VPTESTMB        Z17, Z13, K1
-	VPADDB          Z1, Z16, K1, Z16
-	VMOVDQU32       Z16, 1728(R9)
-	PREFETCHT1      192(R11)
-	PREFETCHT0      22(DX)(CX*1)
-	VMOVDQU32       1856(R8), Z13
-	VPDPBUSD.BCST   96(R14), Z13, Z3
-	VPDPBUSD.BCST   100(R14), Z13, Z4
-	VPDPBUSD.BCST   104(R14), Z13, Z5
-	VPDPBUSD.BCST   108(R14), Z13, Z6
-	VPDPBUSD.BCST   96(R15), Z13, Z7
-	VPDPBUSD.BCST   100(R15), Z13, Z8
-	VPDPBUSD.BCST   104(R15), Z13, Z9
-	VPDPBUSD.BCST   108(R15), Z13, Z10
-	VPADDB          Z2, Z12, Z12
-	VPSHUFB         all2<>+0(SB), Z11, Z13
-	VPBROADCASTD    tests1<>+0(SB), Z16
-	VPTESTMB        Z16, Z13, K1
-	VPADDB          Z1, Z12, K1, Z12
-	VMOVDQU32       Z12, 1984(R9)
-	VMOVDQU32       1920(R8), Z12
-	VPDPBUSD.BCST   112(R14), Z12, Z3
-	VPDPBUSD.BCST   116(R14), Z12, Z4
-	VPDPBUSD.BCST   120(R14), Z12, Z5
-	VPDPBUSD.BCST   124(R14), Z12, Z6
-	VPDPBUSD.BCST   112(R15), Z12, Z7
-	VPDPBUSD.BCST   116(R15), Z12, Z8
-	VPDPBUSD.BCST   120(R15), Z12, Z9
-	VPDPBUSD.BCST   124(R15), Z12, Z10
-	VPSRLW          $0x04, Z14, Z12
-	VPANDD          Z0, Z12, Z12
-	VPANDD          Z0, Z14, Z14
-	VPADDB          Z2, Z14, Z14
-	VPSHUFB         all1<>+0(SB), Z11, Z13
-	VPBROADCASTD    tests0<>+0(SB), Z16
-	VPTESTMB        Z16, Z13, K1
-	VPADDB          Z1, Z14, K1, Z14
-	VMOVDQU32       Z14, 1792(R9)
-	VMOVDQU32       1984(R8), Z13
-	VPDPBUSD.BCST   128(R14), Z13, Z3
-	VPDPBUSD.BCST   132(R14), Z13, Z4
-	VPDPBUSD.BCST   136(R14), Z13, Z5
-	VPDPBUSD.BCST   140(R14), Z13, Z6
-	VPDPBUSD.BCST   128(R15), Z13, Z7
-	VPDPBUSD.BCST   132(R15), Z13, Z8
-	VPDPBUSD.BCST   136(R15), Z13, Z9
-	VPDPBUSD.BCST   140(R15), Z13, Z10
-	VPADDB          Z2, Z12, Z12
-	VPSHUFB         all3<>+0(SB), Z11, Z13
-	VPBROADCASTD    tests0<>+0(SB), Z14
-	VPTESTMB        Z14, Z13, K1
-	VPADDB          Z1, Z12, K1, Z12
-	VMOVDQU32       Z12, 2048(R9)
-	PREFETCHT1      256(R11)
-	PREFETCHT0      22(BX)
-	VMOVDQU32       2048(R8), Z12
-	VPDPBUSD.BCST   144(R14), Z12, Z3
-	VPDPBUSD.BCST   148(R14), Z12, Z4
-	VPDPBUSD.BCST   152(R14), Z12, Z5
-	VPDPBUSD.BCST   156(R14), Z12, Z6
-	VPDPBUSD.BCST   144(R15), Z12, Z7
-	VPDPBUSD.BCST   148(R15), Z12, Z8
-	VPDPBUSD.BCST   152(R15), Z12, Z9
-	VPDPBUSD.BCST   156(R15), Z12, Z10
-	VPSRLW          $0x04, Z15, Z12
-	VPANDD          Z0, Z12, Z12
-	VPANDD          Z0, Z15, Z15
-	VPADDB          Z2, Z15, Z15
-	VPSHUFB         all1<>+0(SB), Z11, Z13
-	VPBROADCASTD    tests1<>+0(SB), Z14
-	VPTESTMB        Z14, Z13, K1
-	VPADDB          Z1, Z15, K1, Z15
-	VMOVDQU32       Z15, 1856(R9)
-	VMOVDQU32       2112(R8), Z13
-	VPDPBUSD.BCST   160(R14), Z13, Z3
-	VPDPBUSD.BCST   164(R14), Z13, Z4
-	VPDPBUSD.BCST   168(R14), Z13, Z5
-	VPDPBUSD.BCST   172(R14), Z13, Z6
-	VPDPBUSD.BCST   160(R15), Z13, Z7
-	VPDPBUSD.BCST   164(R15), Z13, Z8
-	VPDPBUSD.BCST   168(R15), Z13, Z9
-	VPDPBUSD.BCST   172(R15), Z13, Z10
-	VPADDB          Z2, Z12, Z12
-	VPSHUFB         all3<>+0(SB), Z11, Z11
-	VPBROADCASTD    tests1<>+0(SB), Z13
-	VPTESTMB        Z13, Z11, K1
-	VPADDB          Z1, Z12, K1, Z12
-	VMOVDQU32       Z12, 2112(R9)
-	PREFETCHT1      320(R11)
-	PREFETCHT0      22(BX)(AX*1)
-	VMOVUPS         1536(R8), Z11
-	VMULPS.BCST     (R14), Z11, Z12
-	VMOVUPS         512(R10), Z13
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z12, Z13
-	VMOVUPS         Z13, 512(R10)
-	VMULPS.BCST     4(R14), Z11, Z3
-	VMOVUPS         576(R10), Z12
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z3, Z12
-	VMOVUPS         Z12, 576(R10)
-	VMULPS.BCST     8(R14), Z11, Z3
-	VMOVUPS         640(R10), Z4
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z3, Z4
-	VMOVUPS         Z4, 640(R10)
-	VMULPS.BCST     12(R14), Z11, Z3
-	VMOVUPS         704(R10), Z4
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z3, Z4
-	VMOVUPS         Z4, 704(R10)
-	VMULPS.BCST     (R15), Z11, Z3
-	VMOVUPS         768(R10), Z4
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z3, Z4
-	VMOVUPS         Z4, 768(R10)
-	VMULPS.BCST     4(R15), Z11, Z3
-	VMOVUPS         832(R10), Z4
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z3, Z4
-	VMOVUPS         Z4, 832(R10)
-	VMULPS.BCST     8(R15), Z11, Z3
-	VMOVUPS         896(R10), Z4
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z3, Z4
-	VMOVUPS         Z4, 896(R10)
-	VMULPS.BCST     12(R15), Z11, Z3
-	VMOVUPS         960(R10), Z4
-	VCVTDQ2PS       Z10, Z10
-	VFMADD231PS     Z10, Z3, Z4
-	VMOVUPS         Z4, 960(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x000000b0, R13
-	ADDQ            $0x000000b0, R14
-	ADDQ            $0x000000b0, R15
-	ADDQ            $0x00000160, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block253
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored255
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored255
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored255
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored255
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored255
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored255
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored255
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored255
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored255
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored255
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored255
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0c
-	JLE             stored255
-	ADDQ            R13, R12
-	VMOVUPS         768(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0d
-	JLE             stored255
-	ADDQ            R13, R12
-	VMOVUPS         832(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0e
-	JLE             stored255
-	ADDQ            R13, R12
-	VMOVUPS         896(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0f
-	JLE             stored255
-	ADDQ            R13, R12
-	VMOVUPS         960(R10), Z3
-	VMOVUPS         Z3, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked272
+	PREFETCHT1      (BP)
+	ADDQ            $0x00000040, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked272
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored255:
+asked272:
+	MOVQ          16(SP), R11
+	VMOVUPS       1536(R8), Z16
+	VMULPS.BCST   (R12), Z16, Z17
+	VMOVUPS       (R10), Z18
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z17, Z18
+	VMOVUPS       Z18, (R10)
+	VMULPS.BCST   4(R12), Z16, Z3
+	VMOVUPS       64(R10), Z17
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z3, Z17
+	VMOVUPS       Z17, 64(R10)
+	VMULPS.BCST   8(R12), Z16, Z3
+	VMOVUPS       128(R10), Z4
+	VCVTDQ2PS     Z5, Z5
+	VFMADD231PS   Z5, Z3, Z4
+	VMOVUPS       Z4, 128(R10)
+	VMULPS.BCST   12(R12), Z16, Z3
+	VMOVUPS       192(R10), Z4
+	VCVTDQ2PS     Z6, Z6
+	VFMADD231PS   Z6, Z3, Z4
+	VMOVUPS       Z4, 192(R10)
+	VMULPS.BCST   (R13), Z16, Z3
+	VMOVUPS       256(R10), Z4
+	VCVTDQ2PS     Z7, Z7
+	VFMADD231PS   Z7, Z3, Z4
+	VMOVUPS       Z4, 256(R10)
+	VMULPS.BCST   4(R13), Z16, Z3
+	VMOVUPS       320(R10), Z4
+	VCVTDQ2PS     Z8, Z8
+	VFMADD231PS   Z8, Z3, Z4
+	VMOVUPS       Z4, 320(R10)
+	VMULPS.BCST   8(R13), Z16, Z3
+	VMOVUPS       384(R10), Z4
+	VCVTDQ2PS     Z9, Z9
+	VFMADD231PS   Z9, Z3, Z4
+	VMOVUPS       Z4, 384(R10)
+	VMULPS.BCST   12(R13), Z16, Z3
+	VMOVUPS       448(R10), Z4
+	VCVTDQ2PS     Z10, Z10
+	VFMADD231PS   Z10, Z3, Z4
+	VMOVUPS       Z4, 448(R10)
+	VPBROADCASTD  16(R14), Z3
+	VPBROADCASTD  20(R14), Z4
+	VPBROADCASTD  24(R14), Z5
+	VPBROADCASTD  28(R14), Z6
+	VPBROADCASTD  16(R15), Z7
+	VPBROADCASTD  20(R15), Z8
+	VPBROADCASTD  24(R15), Z9
+	VPBROADCASTD  28(R15), Z10
+	VMOVDQU32     1664(R8), Z16
+	VPDPBUSD.BCST 48(R14), Z16, Z3
+	VPDPBUSD.BCST 52(R14), Z16, Z4
+	VPDPBUSD.BCST 56(R14), Z16, Z5
+	VPDPBUSD.BCST 60(R14), Z16, Z6
+	VPDPBUSD.BCST 48(R15), Z16, Z7
+	VPDPBUSD.BCST 52(R15), Z16, Z8
+	VPDPBUSD.BCST 56(R15), Z16, Z9
+	VPDPBUSD.BCST 60(R15), Z16, Z10
+	VPUNPCKLDQ    Z13, Z12, Z16
+	VPUNPCKHDQ    Z13, Z12, Z13
+	VPUNPCKLDQ    Z15, Z14, Z17
+	VPUNPCKHDQ    Z15, Z14, Z15
+	VPUNPCKLQDQ   Z17, Z16, Z12
+	VPUNPCKHQDQ   Z17, Z16, Z16
+	VPUNPCKLQDQ   Z15, Z13, Z14
+	VPUNPCKHQDQ   Z15, Z13, Z15
+	VMOVDQU32     1728(R8), Z13
+	VPDPBUSD.BCST 64(R14), Z13, Z3
+	VPDPBUSD.BCST 68(R14), Z13, Z4
+	VPDPBUSD.BCST 72(R14), Z13, Z5
+	VPDPBUSD.BCST 76(R14), Z13, Z6
+	VPDPBUSD.BCST 64(R15), Z13, Z7
+	VPDPBUSD.BCST 68(R15), Z13, Z8
+	VPDPBUSD.BCST 72(R15), Z13, Z9
+	VPDPBUSD.BCST 76(R15), Z13, Z10
+	VPSRLW        $0x04, Z12, Z13
+	VPANDD        Z0, Z13, Z13
+	VPANDD        Z0, Z12, Z12
+	VPADDB        Z2, Z12, Z12
+	VPSHUFB       all0<>+0(SB), Z11, Z17
+	VPBROADCASTD  tests0<>+0(SB), Z18
+	VPTESTMB      Z18, Z17, K1
+	VPADDB        Z1, Z12, K1, Z12
+	VMOVDQU32     Z12, 1664(R9)
+	VMOVDQU32     1792(R8), Z12
+	VPDPBUSD.BCST 80(R14), Z12, Z3
+	VPDPBUSD.BCST 84(R14), Z12, Z4
+	VPDPBUSD.BCST 88(R14), Z12, Z5
+	VPDPBUSD.BCST 92(R14), Z12, Z6
+	VPDPBUSD.BCST 80(R15), Z12, Z7
+	VPDPBUSD.BCST 84(R15), Z12, Z8
+	VPDPBUSD.BCST 88(R15), Z12, Z9
+	VPDPBUSD.BCST 92(R15), Z12, Z10
+	VPADDB        Z2, Z13, Z13
+	VPSHUFB       all2<>+0(SB), Z11, Z12
+	VPBROADCASTD  tests0<>+0(SB), Z17
+	VPTESTMB      Z17, Z12, K1
+	VPADDB        Z1, Z13, K1, Z13
+	VMOVDQU32     Z13, 1920(R9)
+	VPSRLW        $0x04, Z16, Z12
+	VPANDD        Z0, Z12, Z12
+	VPANDD        Z0, Z16, Z16
+	VPADDB        Z2, Z16, Z16
+	VPSHUFB       all0<>+0(SB), Z11, Z13
+	VPBROADCASTD  tests1<>+0(SB), Z17
+	VPTESTMB      Z17, Z13, K1
+	VPADDB        Z1, Z16, K1, Z16
+	VMOVDQU32     Z16, 1728(R9)
+	PREFETCHT1    192(R11)
+	PREFETCHT0    22(DX)(CX*1)
+	VMOVDQU32     1856(R8), Z13
+	VPDPBUSD.BCST 96(R14), Z13, Z3
+	VPDPBUSD.BCST 100(R14), Z13, Z4
+	VPDPBUSD.BCST 104(R14), Z13, Z5
+	VPDPBUSD.BCST 108(R14), Z13, Z6
+	VPDPBUSD.BCST 96(R15), Z13, Z7
+	VPDPBUSD.BCST 100(R15), Z13, Z8
+	VPDPBUSD.BCST 104(R15), Z13, Z9
+	VPDPBUSD.BCST 108(R15), Z13, Z10
+	VPADDB        Z2, Z12, Z12
+	VPSHUFB       all2<>+0(SB), Z11, Z13
+	VPBROADCASTD  tests1<>+0(SB), Z16
+	VPTESTMB      Z16, Z13, K1
+	VPADDB        Z1, Z12, K1, Z12
+	VMOVDQU32     Z12, 1984(R9)
+	VMOVDQU32     1920(R8), Z12
+	VPDPBUSD.BCST 112(R14), Z12, Z3
+	VPDPBUSD.BCST 116(R14), Z12, Z4
+	VPDPBUSD.BCST 120(R14), Z12, Z5
+	VPDPBUSD.BCST 124(R14), Z12, Z6
+	VPDPBUSD.BCST 112(R15), Z12, Z7
+	VPDPBUSD.BCST 116(R15), Z12, Z8
+	VPDPBUSD.BCST 120(R15), Z12, Z9
+	VPDPBUSD.BCST 124(R15), Z12, Z10
+	VPSRLW        $0x04, Z14, Z12
+	VPANDD        Z0, Z12, Z12
+	VPANDD        Z0, Z14, Z14
+	VPADDB        Z2, Z14, Z14
+	VPSHUFB       all1<>+0(SB), Z11, Z13
+	VPBROADCASTD  tests0<>+0(SB), Z16
+	VPTESTMB      Z16, Z13, K1
+	VPADDB        Z1, Z14, K1, Z14
+	VMOVDQU32     Z14, 1792(R9)
+	VMOVDQU32     1984(R8), Z13
+	VPDPBUSD.BCST 128(R14), Z13, Z3
+	VPDPBUSD.BCST 132(R14), Z13, Z4
+	VPDPBUSD.BCST 136(R14), Z13, Z5
+	VPDPBUSD.BCST 140(R14), Z13, Z6
+	VPDPBUSD.BCST 128(R15), Z13, Z7
+	VPDPBUSD.BCST 132(R15), Z13, Z8
+	VPDPBUSD.BCST 136(R15), Z13, Z9
+	VPDPBUSD.BCST 140(R15), Z13, Z10
+	VPADDB        Z2, Z12, Z12
+	VPSHUFB       all3<>+0(SB), Z11, Z13
+	VPBROADCASTD  tests0<>+0(SB), Z14
+	VPTESTMB      Z14, Z13, K1
+	VPADDB        Z1, Z12, K1, Z12
+	VMOVDQU32     Z12, 2048(R9)
+	PREFETCHT1    256(R11)
+	PREFETCHT0    22(BX)
+	VMOVDQU32     2048(R8), Z12
+	VPDPBUSD.BCST 144(R14), Z12, Z3
+	VPDPBUSD.BCST 148(R14), Z12, Z4
+	VPDPBUSD.BCST 152(R14), Z12, Z5
+	VPDPBUSD.BCST 156(R14), Z12, Z6
+	VPDPBUSD.BCST 144(R15), Z12, Z7
+	VPDPBUSD.BCST 148(R15), Z12, Z8
+	VPDPBUSD.BCST 152(R15), Z12, Z9
+	VPDPBUSD.BCST 156(R15), Z12, Z10
+	VPSRLW        $0x04, Z15, Z12
+	VPANDD        Z0, Z12, Z12
+	VPANDD        Z0, Z15, Z15
+	VPADDB        Z2, Z15, Z15
+	VPSHUFB       all1<>+0(SB), Z11, Z13
+	VPBROADCASTD  tests1<>+0(SB), Z14
+	VPTESTMB      Z14, Z13, K1
+	VPADDB        Z1, Z15, K1, Z15
+	VMOVDQU32     Z15, 1856(R9)
+	VMOVDQU32     2112(R8), Z13
+	VPDPBUSD.BCST 160(R14), Z13, Z3
+	VPDPBUSD.BCST 164(R14), Z13, Z4
+	VPDPBUSD.BCST 168(R14), Z13, Z5
+	VPDPBUSD.BCST 172(R14), Z13, Z6
+	VPDPBUSD.BCST 160(R15), Z13, Z7
+	VPDPBUSD.BCST 164(R15), Z13, Z8
+	VPDPBUSD.BCST 168(R15), Z13, Z9
+	VPDPBUSD.BCST 172(R15), Z13, Z10
+	VPADDB        Z2, Z12, Z12
+	VPSHUFB       all3<>+0(SB), Z11, Z11
+	VPBROADCASTD  tests1<>+0(SB), Z13
+	VPTESTMB      Z13, Z11, K1
+	VPADDB        Z1, Z12, K1, Z12
+	VMOVDQU32     Z12, 2112(R9)
+	PREFETCHT1    320(R11)
+	PREFETCHT0    22(BX)(AX*1)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), BP
+	TESTQ         BP, BP
+	JZ            asked273
+	PREFETCHT1    (BP)
+	ADDQ          $0x00000040, BP
+	MOVQ          BP, (R11)
+	CMPQ          BP, 8(R11)
+	JB            asked273
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked273:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z11
+	VMULPS.BCST (R14), Z11, Z12
+	VMOVUPS     512(R10), Z13
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z12, Z13
+	VMOVUPS     Z13, 512(R10)
+	VMULPS.BCST 4(R14), Z11, Z3
+	VMOVUPS     576(R10), Z12
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z3, Z12
+	VMOVUPS     Z12, 576(R10)
+	VMULPS.BCST 8(R14), Z11, Z3
+	VMOVUPS     640(R10), Z4
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z3, Z4
+	VMOVUPS     Z4, 640(R10)
+	VMULPS.BCST 12(R14), Z11, Z3
+	VMOVUPS     704(R10), Z4
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z3, Z4
+	VMOVUPS     Z4, 704(R10)
+	VMULPS.BCST (R15), Z11, Z3
+	VMOVUPS     768(R10), Z4
+	VCVTDQ2PS   Z7, Z7
+	VFMADD231PS Z7, Z3, Z4
+	VMOVUPS     Z4, 768(R10)
+	VMULPS.BCST 4(R15), Z11, Z3
+	VMOVUPS     832(R10), Z4
+	VCVTDQ2PS   Z8, Z8
+	VFMADD231PS Z8, Z3, Z4
+	VMOVUPS     Z4, 832(R10)
+	VMULPS.BCST 8(R15), Z11, Z3
+	VMOVUPS     896(R10), Z4
+	VCVTDQ2PS   Z9, Z9
+	VFMADD231PS Z9, Z3, Z4
+	VMOVUPS     Z4, 896(R10)
+	VMULPS.BCST 12(R15), Z11, Z3
+	VMOVUPS     960(R10), Z4
+	VCVTDQ2PS   Z10, Z10
+	VFMADD231PS Z10, Z3, Z4
+	VMOVUPS     Z4, 960(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x000000b0, R13
+	ADDQ        $0x000000b0, R14
+	ADDQ        $0x000000b0, R15
+	ADDQ        $0x00000160, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block269
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored271
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored271
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored271
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored271
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored271
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored271
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored271
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x08
+	JLE         stored271
+	ADDQ        R13, R12
+	VMOVUPS     512(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x09
+	JLE         stored271
+	ADDQ        R13, R12
+	VMOVUPS     576(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0a
+	JLE         stored271
+	ADDQ        R13, R12
+	VMOVUPS     640(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0b
+	JLE         stored271
+	ADDQ        R13, R12
+	VMOVUPS     704(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0c
+	JLE         stored271
+	ADDQ        R13, R12
+	VMOVUPS     768(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0d
+	JLE         stored271
+	ADDQ        R13, R12
+	VMOVUPS     832(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0e
+	JLE         stored271
+	ADDQ        R13, R12
+	VMOVUPS     896(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0f
+	JLE         stored271
+	ADDQ        R13, R12
+	VMOVUPS     960(R10), Z3
+	VMOVUPS     Z3, (R12)
+	ADDQ        R13, R12
+
+stored271:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group252
+	JNZ  group268
 	VZEROUPPER
 	RET
 
-// func fewQ5_1(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ5_1(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewQ5_1(SB), $12416-64
+TEXT ·fewQ5_1(SB), $12416-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000018, AX, AX
@@ -23223,7 +23493,7 @@ TEXT ·fewQ5_1(SB), $12416-64
 	VPADDB          Z1, Z3, K1, Z3
 	VMOVDQU32       Z3, 2112(R9)
 
-group256:
+group274:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -23233,198 +23503,213 @@ group256:
 	VMOVUPS Z2, 128(R10)
 	VMOVUPS Z2, 192(R10)
 
-block257:
+block275:
 	MOVQ $0x00000018, R13
 	CMPQ (SP), $0x01
-	JNE  within258
+	JNE  within276
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within258
+	JE   within276
 	LEAQ 24(CX)(CX*4), R13
 
-within258:
-	ADDQ             R13, DX
-	ADDQ             R13, BX
-	ADDQ             R13, SI
-	ADDQ             R13, DI
-	XCHGQ            R8, R9
-	VPXORD           Z2, Z2, Z2
-	VPXORD           Z3, Z3, Z3
-	VPXORD           Z4, Z4, Z4
-	VPXORD           Z5, Z5, Z5
-	VMOVDQU32        1664(R8), Z6
-	VPDPBUSD.BCST    48(R12), Z6, Z2
-	VPDPBUSD.BCST    52(R12), Z6, Z3
-	VPDPBUSD.BCST    56(R12), Z6, Z4
-	VPDPBUSD.BCST    60(R12), Z6, Z5
-	VPBROADCASTD     (DX), Z6
-	VPINSRD          $0x01, (DX)(AX*1), X6, X6
-	VPINSRD          $0x02, (DX)(AX*2), X6, X6
-	VPINSRD          $0x03, (DX)(CX*1), X6, X6
-	VMOVD            (BX), X7
-	VPINSRD          $0x01, (BX)(AX*1), X7, X7
-	VPINSRD          $0x02, (BX)(AX*2), X7, X7
-	VPINSRD          $0x03, (BX)(CX*1), X7, X7
-	VINSERTI32X4     $0x01, X7, Z6, Z6
-	VMOVD            (SI), X7
-	VPINSRD          $0x01, (SI)(AX*1), X7, X7
-	VPINSRD          $0x02, (SI)(AX*2), X7, X7
-	VPINSRD          $0x03, (SI)(CX*1), X7, X7
-	VINSERTI32X4     $0x02, X7, Z6, Z6
-	VMOVD            (DI), X7
-	VPINSRD          $0x01, (DI)(AX*1), X7, X7
-	VPINSRD          $0x02, (DI)(AX*2), X7, X7
-	VPINSRD          $0x03, (DI)(CX*1), X7, X7
-	VINSERTI32X4     $0x03, X7, Z6, Z6
-	VPMOVDW          Z6, Y7
-	VCVTPH2PS        Y7, Z7
-	VPSRLD           $0x10, Z6, Z6
-	VPMOVDW          Z6, Y6
-	VCVTPH2PS        Y6, Z6
-	VMOVUPS          Z7, 1536(R9)
-	VMOVUPS          Z6, 1600(R9)
-	VMOVDQU32        1728(R8), Z6
-	VPDPBUSD.BCST    64(R12), Z6, Z2
-	VPDPBUSD.BCST    68(R12), Z6, Z3
-	VPDPBUSD.BCST    72(R12), Z6, Z4
-	VPDPBUSD.BCST    76(R12), Z6, Z5
-	VPBROADCASTD     4(DX), Z6
-	VPINSRD          $0x01, 4(DX)(AX*1), X6, X6
-	VPINSRD          $0x02, 4(DX)(AX*2), X6, X6
-	VPINSRD          $0x03, 4(DX)(CX*1), X6, X6
-	VMOVD            4(BX), X7
-	VPINSRD          $0x01, 4(BX)(AX*1), X7, X7
-	VPINSRD          $0x02, 4(BX)(AX*2), X7, X7
-	VPINSRD          $0x03, 4(BX)(CX*1), X7, X7
-	VINSERTI32X4     $0x01, X7, Z6, Z6
-	VMOVD            4(SI), X7
-	VPINSRD          $0x01, 4(SI)(AX*1), X7, X7
-	VPINSRD          $0x02, 4(SI)(AX*2), X7, X7
-	VPINSRD          $0x03, 4(SI)(CX*1), X7, X7
-	VINSERTI32X4     $0x02, X7, Z6, Z6
-	VMOVD            4(DI), X7
-	VPINSRD          $0x01, 4(DI)(AX*1), X7, X7
-	VPINSRD          $0x02, 4(DI)(AX*2), X7, X7
-	VPINSRD          $0x03, 4(DI)(CX*1), X7, X7
-	VINSERTI32X4     $0x03, X7, Z6, Z6
-	VBROADCASTI32X4  8(DX), Z7
-	VINSERTI32X4     $0x01, 8(BX), Z7, Z7
-	VINSERTI32X4     $0x02, 8(SI), Z7, Z7
-	VINSERTI32X4     $0x03, 8(DI), Z7, Z7
-	VBROADCASTI32X4  8(DX)(AX*1), Z8
-	VINSERTI32X4     $0x01, 8(BX)(AX*1), Z8, Z8
-	VINSERTI32X4     $0x02, 8(SI)(AX*1), Z8, Z8
-	VINSERTI32X4     $0x03, 8(DI)(AX*1), Z8, Z8
-	PREFETCHT1       (R11)
-	PREFETCHT0       24(DX)
-	VMOVDQU32        1792(R8), Z9
-	VPDPBUSD.BCST    80(R12), Z9, Z2
-	VPDPBUSD.BCST    84(R12), Z9, Z3
-	VPDPBUSD.BCST    88(R12), Z9, Z4
-	VPDPBUSD.BCST    92(R12), Z9, Z5
-	VBROADCASTI32X4  8(DX)(AX*2), Z9
-	VINSERTI32X4     $0x01, 8(BX)(AX*2), Z9, Z9
-	VINSERTI32X4     $0x02, 8(SI)(AX*2), Z9, Z9
-	VINSERTI32X4     $0x03, 8(DI)(AX*2), Z9, Z9
-	VBROADCASTI32X4  8(DX)(CX*1), Z10
-	VINSERTI32X4     $0x01, 8(BX)(CX*1), Z10, Z10
-	VINSERTI32X4     $0x02, 8(SI)(CX*1), Z10, Z10
-	VINSERTI32X4     $0x03, 8(DI)(CX*1), Z10, Z10
-	PREFETCHT1       64(R11)
-	PREFETCHT0       24(DX)(AX*1)
-	VMOVDQU32        1856(R8), Z11
-	VPDPBUSD.BCST    96(R12), Z11, Z2
-	VPDPBUSD.BCST    100(R12), Z11, Z3
-	VPDPBUSD.BCST    104(R12), Z11, Z4
-	VPDPBUSD.BCST    108(R12), Z11, Z5
-	VPUNPCKLDQ       Z8, Z7, Z11
-	VPUNPCKHDQ       Z8, Z7, Z8
-	VPUNPCKLDQ       Z10, Z9, Z12
-	VPUNPCKHDQ       Z10, Z9, Z10
-	VPUNPCKLQDQ      Z12, Z11, Z7
-	VPUNPCKHQDQ      Z12, Z11, Z11
-	VPUNPCKLQDQ      Z10, Z8, Z9
-	VPUNPCKHQDQ      Z10, Z8, Z10
-	VPSRLW           $0x04, Z7, Z8
-	VPANDD           Z0, Z8, Z8
-	VPANDD           Z0, Z7, Z7
-	VPSHUFB          all0<>+0(SB), Z6, Z12
-	VPBROADCASTD     tests0<>+0(SB), Z13
-	VPTESTMB         Z13, Z12, K1
-	VPADDB           Z1, Z7, K1, Z7
-	VMOVDQU32        Z7, 1664(R9)
-	PREFETCHT1       128(R11)
-	PREFETCHT0       24(DX)(AX*2)
-	VMOVDQU32        1920(R8), Z7
-	VPDPBUSD.BCST    112(R12), Z7, Z2
-	VPDPBUSD.BCST    116(R12), Z7, Z3
-	VPDPBUSD.BCST    120(R12), Z7, Z4
-	VPDPBUSD.BCST    124(R12), Z7, Z5
-	VPSHUFB          all2<>+0(SB), Z6, Z7
-	VPBROADCASTD     tests0<>+0(SB), Z12
-	VPTESTMB         Z12, Z7, K1
-	VPADDB           Z1, Z8, K1, Z8
-	VMOVDQU32        Z8, 1920(R9)
-	VPSRLW           $0x04, Z11, Z7
-	VPANDD           Z0, Z7, Z7
-	VPANDD           Z0, Z11, Z11
-	VPSHUFB          all0<>+0(SB), Z6, Z8
-	VPBROADCASTD     tests1<>+0(SB), Z12
-	VPTESTMB         Z12, Z8, K1
-	VPADDB           Z1, Z11, K1, Z11
-	VMOVDQU32        Z11, 1728(R9)
-	VMOVDQU32        1984(R8), Z8
-	VPDPBUSD.BCST    128(R12), Z8, Z2
-	VPDPBUSD.BCST    132(R12), Z8, Z3
-	VPDPBUSD.BCST    136(R12), Z8, Z4
-	VPDPBUSD.BCST    140(R12), Z8, Z5
-	VPSHUFB          all2<>+0(SB), Z6, Z8
-	VPBROADCASTD     tests1<>+0(SB), Z11
-	VPTESTMB         Z11, Z8, K1
-	VPADDB           Z1, Z7, K1, Z7
-	VMOVDQU32        Z7, 1984(R9)
-	VPSRLW           $0x04, Z9, Z7
-	VPANDD           Z0, Z7, Z7
-	VPANDD           Z0, Z9, Z9
-	VPSHUFB          all1<>+0(SB), Z6, Z8
-	VPBROADCASTD     tests0<>+0(SB), Z11
-	VPTESTMB         Z11, Z8, K1
-	VPADDB           Z1, Z9, K1, Z9
-	VMOVDQU32        Z9, 1792(R9)
-	PREFETCHT1       192(R11)
-	PREFETCHT0       24(DX)(CX*1)
-	VMOVDQU32        2048(R8), Z8
-	VPDPBUSD.BCST    144(R12), Z8, Z2
-	VPDPBUSD.BCST    148(R12), Z8, Z3
-	VPDPBUSD.BCST    152(R12), Z8, Z4
-	VPDPBUSD.BCST    156(R12), Z8, Z5
-	VPSHUFB          all3<>+0(SB), Z6, Z8
-	VPBROADCASTD     tests0<>+0(SB), Z9
-	VPTESTMB         Z9, Z8, K1
-	VPADDB           Z1, Z7, K1, Z7
-	VMOVDQU32        Z7, 2048(R9)
-	VPSRLW           $0x04, Z10, Z7
-	VPANDD           Z0, Z7, Z7
-	VPANDD           Z0, Z10, Z10
-	VPSHUFB          all1<>+0(SB), Z6, Z8
-	VPBROADCASTD     tests1<>+0(SB), Z9
-	VPTESTMB         Z9, Z8, K1
-	VPADDB           Z1, Z10, K1, Z10
-	VMOVDQU32        Z10, 1856(R9)
-	PREFETCHT1       256(R11)
-	PREFETCHT0       24(BX)
-	VMOVDQU32        2112(R8), Z8
-	VPDPBUSD.BCST    160(R12), Z8, Z2
-	VPDPBUSD.BCST    164(R12), Z8, Z3
-	VPDPBUSD.BCST    168(R12), Z8, Z4
-	VPDPBUSD.BCST    172(R12), Z8, Z5
-	VPSHUFB          all3<>+0(SB), Z6, Z6
-	VPBROADCASTD     tests1<>+0(SB), Z8
-	VPTESTMB         Z8, Z6, K1
-	VPADDB           Z1, Z7, K1, Z7
-	VMOVDQU32        Z7, 2112(R9)
-	PREFETCHT1       320(R11)
-	PREFETCHT0       24(BX)(AX*1)
+within276:
+	ADDQ            R13, DX
+	ADDQ            R13, BX
+	ADDQ            R13, SI
+	ADDQ            R13, DI
+	XCHGQ           R8, R9
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VMOVDQU32       1664(R8), Z6
+	VPDPBUSD.BCST   48(R12), Z6, Z2
+	VPDPBUSD.BCST   52(R12), Z6, Z3
+	VPDPBUSD.BCST   56(R12), Z6, Z4
+	VPDPBUSD.BCST   60(R12), Z6, Z5
+	VPBROADCASTD    (DX), Z6
+	VPINSRD         $0x01, (DX)(AX*1), X6, X6
+	VPINSRD         $0x02, (DX)(AX*2), X6, X6
+	VPINSRD         $0x03, (DX)(CX*1), X6, X6
+	VMOVD           (BX), X7
+	VPINSRD         $0x01, (BX)(AX*1), X7, X7
+	VPINSRD         $0x02, (BX)(AX*2), X7, X7
+	VPINSRD         $0x03, (BX)(CX*1), X7, X7
+	VINSERTI32X4    $0x01, X7, Z6, Z6
+	VMOVD           (SI), X7
+	VPINSRD         $0x01, (SI)(AX*1), X7, X7
+	VPINSRD         $0x02, (SI)(AX*2), X7, X7
+	VPINSRD         $0x03, (SI)(CX*1), X7, X7
+	VINSERTI32X4    $0x02, X7, Z6, Z6
+	VMOVD           (DI), X7
+	VPINSRD         $0x01, (DI)(AX*1), X7, X7
+	VPINSRD         $0x02, (DI)(AX*2), X7, X7
+	VPINSRD         $0x03, (DI)(CX*1), X7, X7
+	VINSERTI32X4    $0x03, X7, Z6, Z6
+	VPMOVDW         Z6, Y7
+	VCVTPH2PS       Y7, Z7
+	VPSRLD          $0x10, Z6, Z6
+	VPMOVDW         Z6, Y6
+	VCVTPH2PS       Y6, Z6
+	VMOVUPS         Z7, 1536(R9)
+	VMOVUPS         Z6, 1600(R9)
+	VMOVDQU32       1728(R8), Z6
+	VPDPBUSD.BCST   64(R12), Z6, Z2
+	VPDPBUSD.BCST   68(R12), Z6, Z3
+	VPDPBUSD.BCST   72(R12), Z6, Z4
+	VPDPBUSD.BCST   76(R12), Z6, Z5
+	VPBROADCASTD    4(DX), Z6
+	VPINSRD         $0x01, 4(DX)(AX*1), X6, X6
+	VPINSRD         $0x02, 4(DX)(AX*2), X6, X6
+	VPINSRD         $0x03, 4(DX)(CX*1), X6, X6
+	VMOVD           4(BX), X7
+	VPINSRD         $0x01, 4(BX)(AX*1), X7, X7
+	VPINSRD         $0x02, 4(BX)(AX*2), X7, X7
+	VPINSRD         $0x03, 4(BX)(CX*1), X7, X7
+	VINSERTI32X4    $0x01, X7, Z6, Z6
+	VMOVD           4(SI), X7
+	VPINSRD         $0x01, 4(SI)(AX*1), X7, X7
+	VPINSRD         $0x02, 4(SI)(AX*2), X7, X7
+	VPINSRD         $0x03, 4(SI)(CX*1), X7, X7
+	VINSERTI32X4    $0x02, X7, Z6, Z6
+	VMOVD           4(DI), X7
+	VPINSRD         $0x01, 4(DI)(AX*1), X7, X7
+	VPINSRD         $0x02, 4(DI)(AX*2), X7, X7
+	VPINSRD         $0x03, 4(DI)(CX*1), X7, X7
+	VINSERTI32X4    $0x03, X7, Z6, Z6
+	VBROADCASTI32X4 8(DX), Z7
+	VINSERTI32X4    $0x01, 8(BX), Z7, Z7
+	VINSERTI32X4    $0x02, 8(SI), Z7, Z7
+	VINSERTI32X4    $0x03, 8(DI), Z7, Z7
+	VBROADCASTI32X4 8(DX)(AX*1), Z8
+	VINSERTI32X4    $0x01, 8(BX)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 8(SI)(AX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 8(DI)(AX*1), Z8, Z8
+	PREFETCHT1      (R11)
+	PREFETCHT0      24(DX)
+	VMOVDQU32       1792(R8), Z9
+	VPDPBUSD.BCST   80(R12), Z9, Z2
+	VPDPBUSD.BCST   84(R12), Z9, Z3
+	VPDPBUSD.BCST   88(R12), Z9, Z4
+	VPDPBUSD.BCST   92(R12), Z9, Z5
+	VBROADCASTI32X4 8(DX)(AX*2), Z9
+	VINSERTI32X4    $0x01, 8(BX)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x02, 8(SI)(AX*2), Z9, Z9
+	VINSERTI32X4    $0x03, 8(DI)(AX*2), Z9, Z9
+	VBROADCASTI32X4 8(DX)(CX*1), Z10
+	VINSERTI32X4    $0x01, 8(BX)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x02, 8(SI)(CX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 8(DI)(CX*1), Z10, Z10
+	PREFETCHT1      64(R11)
+	PREFETCHT0      24(DX)(AX*1)
+	VMOVDQU32       1856(R8), Z11
+	VPDPBUSD.BCST   96(R12), Z11, Z2
+	VPDPBUSD.BCST   100(R12), Z11, Z3
+	VPDPBUSD.BCST   104(R12), Z11, Z4
+	VPDPBUSD.BCST   108(R12), Z11, Z5
+	VPUNPCKLDQ      Z8, Z7, Z11
+	VPUNPCKHDQ      Z8, Z7, Z8
+	VPUNPCKLDQ      Z10, Z9, Z12
+	VPUNPCKHDQ      Z10, Z9, Z10
+	VPUNPCKLQDQ     Z12, Z11, Z7
+	VPUNPCKHQDQ     Z12, Z11, Z11
+	VPUNPCKLQDQ     Z10, Z8, Z9
+	VPUNPCKHQDQ     Z10, Z8, Z10
+	VPSRLW          $0x04, Z7, Z8
+	VPANDD          Z0, Z8, Z8
+	VPANDD          Z0, Z7, Z7
+	VPSHUFB         all0<>+0(SB), Z6, Z12
+	VPBROADCASTD    tests0<>+0(SB), Z13
+	VPTESTMB        Z13, Z12, K1
+	VPADDB          Z1, Z7, K1, Z7
+	VMOVDQU32       Z7, 1664(R9)
+	PREFETCHT1      128(R11)
+	PREFETCHT0      24(DX)(AX*2)
+	VMOVDQU32       1920(R8), Z7
+	VPDPBUSD.BCST   112(R12), Z7, Z2
+	VPDPBUSD.BCST   116(R12), Z7, Z3
+	VPDPBUSD.BCST   120(R12), Z7, Z4
+	VPDPBUSD.BCST   124(R12), Z7, Z5
+	VPSHUFB         all2<>+0(SB), Z6, Z7
+	VPBROADCASTD    tests0<>+0(SB), Z12
+	VPTESTMB        Z12, Z7, K1
+	VPADDB          Z1, Z8, K1, Z8
+	VMOVDQU32       Z8, 1920(R9)
+	VPSRLW          $0x04, Z11, Z7
+	VPANDD          Z0, Z7, Z7
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         all0<>+0(SB), Z6, Z8
+	VPBROADCASTD    tests1<>+0(SB), Z12
+	VPTESTMB        Z12, Z8, K1
+	VPADDB          Z1, Z11, K1, Z11
+	VMOVDQU32       Z11, 1728(R9)
+	VMOVDQU32       1984(R8), Z8
+	VPDPBUSD.BCST   128(R12), Z8, Z2
+	VPDPBUSD.BCST   132(R12), Z8, Z3
+	VPDPBUSD.BCST   136(R12), Z8, Z4
+	VPDPBUSD.BCST   140(R12), Z8, Z5
+	VPSHUFB         all2<>+0(SB), Z6, Z8
+	VPBROADCASTD    tests1<>+0(SB), Z11
+	VPTESTMB        Z11, Z8, K1
+	VPADDB          Z1, Z7, K1, Z7
+	VMOVDQU32       Z7, 1984(R9)
+	VPSRLW          $0x04, Z9, Z7
+	VPANDD          Z0, Z7, Z7
+	VPANDD          Z0, Z9, Z9
+	VPSHUFB         all1<>+0(SB), Z6, Z8
+	VPBROADCASTD    tests0<>+0(SB), Z11
+	VPTESTMB        Z11, Z8, K1
+	VPADDB          Z1, Z9, K1, Z9
+	VMOVDQU32       Z9, 1792(R9)
+	PREFETCHT1      192(R11)
+	PREFETCHT0      24(DX)(CX*1)
+	VMOVDQU32       2048(R8), Z8
+	VPDPBUSD.BCST   144(R12), Z8, Z2
+	VPDPBUSD.BCST   148(R12), Z8, Z3
+	VPDPBUSD.BCST   152(R12), Z8, Z4
+	VPDPBUSD.BCST   156(R12), Z8, Z5
+	VPSHUFB         all3<>+0(SB), Z6, Z8
+	VPBROADCASTD    tests0<>+0(SB), Z9
+	VPTESTMB        Z9, Z8, K1
+	VPADDB          Z1, Z7, K1, Z7
+	VMOVDQU32       Z7, 2048(R9)
+	VPSRLW          $0x04, Z10, Z7
+	VPANDD          Z0, Z7, Z7
+	VPANDD          Z0, Z10, Z10
+	VPSHUFB         all1<>+0(SB), Z6, Z8
+	VPBROADCASTD    tests1<>+0(SB), Z9
+	VPTESTMB        Z9, Z8, K1
+	VPADDB          Z1, Z10, K1, Z10
+	VMOVDQU32       Z10, 1856(R9)
+	PREFETCHT1      256(R11)
+	PREFETCHT0      24(BX)
+	VMOVDQU32       2112(R8), Z8
+	VPDPBUSD.BCST   160(R12), Z8, Z2
+	VPDPBUSD.BCST   164(R12), Z8, Z3
+	VPDPBUSD.BCST   168(R12), Z8, Z4
+	VPDPBUSD.BCST   172(R12), Z8, Z5
+	VPSHUFB         all3<>+0(SB), Z6, Z6
+	VPBROADCASTD    tests1<>+0(SB), Z8
+	VPTESTMB        Z8, Z6, K1
+	VPADDB          Z1, Z7, K1, Z7
+	VMOVDQU32       Z7, 2112(R9)
+	PREFETCHT1      320(R11)
+	PREFETCHT0      24(BX)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked278
+	PREFETCHT1      (R13)
+	ADDQ            $0x00000040, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked278
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked278:
+	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z6
 	VMULPS.BCST      (R12), Z6, Z7
 	VMOVUPS          (R10), Z8
@@ -23466,7 +23751,7 @@ within258:
 	ADDQ             $0x000000b0, R12
 	ADDQ             $0x00000180, R11
 	SUBQ             $0x00000001, (SP)
-	JNZ              block257
+	JNZ              block275
 	MOVQ             dst+0(FP), R12
 	MOVQ             dstStride+8(FP), R13
 	LEAQ             64(R12), R14
@@ -23474,31 +23759,31 @@ within258:
 	VMOVUPS          (R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x01
-	JLE              stored259
+	JLE              stored277
 	ADDQ             R13, R12
 	VMOVUPS          64(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x02
-	JLE              stored259
+	JLE              stored277
 	ADDQ             R13, R12
 	VMOVUPS          128(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x03
-	JLE              stored259
+	JLE              stored277
 	ADDQ             R13, R12
 	VMOVUPS          192(R10), Z2
 	VMOVUPS          Z2, (R12)
 	ADDQ             R13, R12
 
-stored259:
+stored277:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group256
+	JNZ  group274
 	VZEROUPPER
 	RET
 
-// func fewQ5_1x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ5_1x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewQ5_1x8(SB), $12672-64
+TEXT ·fewQ5_1x8(SB), $12672-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000018, AX, AX
@@ -23637,7 +23922,7 @@ TEXT ·fewQ5_1x8(SB), $12672-64
 	VPADDB          Z1, Z3, K1, Z3
 	VMOVDQU32       Z3, 2112(R9)
 
-group260:
+group279:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -23653,234 +23938,249 @@ group260:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block261:
+block280:
 	MOVQ $0x00000018, R14
 	CMPQ (SP), $0x01
-	JNE  within262
+	JNE  within281
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within262
+	JE   within281
 	LEAQ 24(CX)(CX*4), R14
 
-within262:
-	ADDQ             R14, DX
-	ADDQ             R14, BX
-	ADDQ             R14, SI
-	ADDQ             R14, DI
-	XCHGQ            R8, R9
-	VPXORD           Z2, Z2, Z2
-	VPXORD           Z3, Z3, Z3
-	VPXORD           Z4, Z4, Z4
-	VPXORD           Z5, Z5, Z5
-	VPXORD           Z6, Z6, Z6
-	VPXORD           Z7, Z7, Z7
-	VPXORD           Z8, Z8, Z8
-	VPXORD           Z9, Z9, Z9
-	VMOVDQU32        1664(R8), Z10
-	VPDPBUSD.BCST    48(R12), Z10, Z2
-	VPDPBUSD.BCST    52(R12), Z10, Z3
-	VPDPBUSD.BCST    56(R12), Z10, Z4
-	VPDPBUSD.BCST    60(R12), Z10, Z5
-	VPDPBUSD.BCST    48(R13), Z10, Z6
-	VPDPBUSD.BCST    52(R13), Z10, Z7
-	VPDPBUSD.BCST    56(R13), Z10, Z8
-	VPDPBUSD.BCST    60(R13), Z10, Z9
-	VPBROADCASTD     (DX), Z10
-	VPINSRD          $0x01, (DX)(AX*1), X10, X10
-	VPINSRD          $0x02, (DX)(AX*2), X10, X10
-	VPINSRD          $0x03, (DX)(CX*1), X10, X10
-	VMOVD            (BX), X11
-	VPINSRD          $0x01, (BX)(AX*1), X11, X11
-	VPINSRD          $0x02, (BX)(AX*2), X11, X11
-	VPINSRD          $0x03, (BX)(CX*1), X11, X11
-	VINSERTI32X4     $0x01, X11, Z10, Z10
-	VMOVD            (SI), X11
-	VPINSRD          $0x01, (SI)(AX*1), X11, X11
-	VPINSRD          $0x02, (SI)(AX*2), X11, X11
-	VPINSRD          $0x03, (SI)(CX*1), X11, X11
-	VINSERTI32X4     $0x02, X11, Z10, Z10
-	VMOVD            (DI), X11
-	VPINSRD          $0x01, (DI)(AX*1), X11, X11
-	VPINSRD          $0x02, (DI)(AX*2), X11, X11
-	VPINSRD          $0x03, (DI)(CX*1), X11, X11
-	VINSERTI32X4     $0x03, X11, Z10, Z10
-	VPMOVDW          Z10, Y11
-	VCVTPH2PS        Y11, Z11
-	VPSRLD           $0x10, Z10, Z10
-	VPMOVDW          Z10, Y10
-	VCVTPH2PS        Y10, Z10
-	VMOVUPS          Z11, 1536(R9)
-	VMOVUPS          Z10, 1600(R9)
-	VMOVDQU32        1728(R8), Z10
-	VPDPBUSD.BCST    64(R12), Z10, Z2
-	VPDPBUSD.BCST    68(R12), Z10, Z3
-	VPDPBUSD.BCST    72(R12), Z10, Z4
-	VPDPBUSD.BCST    76(R12), Z10, Z5
-	VPDPBUSD.BCST    64(R13), Z10, Z6
-	VPDPBUSD.BCST    68(R13), Z10, Z7
-	VPDPBUSD.BCST    72(R13), Z10, Z8
-	VPDPBUSD.BCST    76(R13), Z10, Z9
-	VPBROADCASTD     4(DX), Z10
-	VPINSRD          $0x01, 4(DX)(AX*1), X10, X10
-	VPINSRD          $0x02, 4(DX)(AX*2), X10, X10
-	VPINSRD          $0x03, 4(DX)(CX*1), X10, X10
-	VMOVD            4(BX), X11
-	VPINSRD          $0x01, 4(BX)(AX*1), X11, X11
-	VPINSRD          $0x02, 4(BX)(AX*2), X11, X11
-	VPINSRD          $0x03, 4(BX)(CX*1), X11, X11
-	VINSERTI32X4     $0x01, X11, Z10, Z10
-	VMOVD            4(SI), X11
-	VPINSRD          $0x01, 4(SI)(AX*1), X11, X11
-	VPINSRD          $0x02, 4(SI)(AX*2), X11, X11
-	VPINSRD          $0x03, 4(SI)(CX*1), X11, X11
-	VINSERTI32X4     $0x02, X11, Z10, Z10
-	VMOVD            4(DI), X11
-	VPINSRD          $0x01, 4(DI)(AX*1), X11, X11
-	VPINSRD          $0x02, 4(DI)(AX*2), X11, X11
-	VPINSRD          $0x03, 4(DI)(CX*1), X11, X11
-	VINSERTI32X4     $0x03, X11, Z10, Z10
-	VBROADCASTI32X4  8(DX), Z11
-	VINSERTI32X4     $0x01, 8(BX), Z11, Z11
-	VINSERTI32X4     $0x02, 8(SI), Z11, Z11
-	VINSERTI32X4     $0x03, 8(DI), Z11, Z11
-	VBROADCASTI32X4  8(DX)(AX*1), Z12
-	VINSERTI32X4     $0x01, 8(BX)(AX*1), Z12, Z12
-	VINSERTI32X4     $0x02, 8(SI)(AX*1), Z12, Z12
-	VINSERTI32X4     $0x03, 8(DI)(AX*1), Z12, Z12
-	PREFETCHT1       (R11)
-	PREFETCHT0       24(DX)
-	VMOVDQU32        1792(R8), Z13
-	VPDPBUSD.BCST    80(R12), Z13, Z2
-	VPDPBUSD.BCST    84(R12), Z13, Z3
-	VPDPBUSD.BCST    88(R12), Z13, Z4
-	VPDPBUSD.BCST    92(R12), Z13, Z5
-	VPDPBUSD.BCST    80(R13), Z13, Z6
-	VPDPBUSD.BCST    84(R13), Z13, Z7
-	VPDPBUSD.BCST    88(R13), Z13, Z8
-	VPDPBUSD.BCST    92(R13), Z13, Z9
-	VBROADCASTI32X4  8(DX)(AX*2), Z13
-	VINSERTI32X4     $0x01, 8(BX)(AX*2), Z13, Z13
-	VINSERTI32X4     $0x02, 8(SI)(AX*2), Z13, Z13
-	VINSERTI32X4     $0x03, 8(DI)(AX*2), Z13, Z13
-	VBROADCASTI32X4  8(DX)(CX*1), Z14
-	VINSERTI32X4     $0x01, 8(BX)(CX*1), Z14, Z14
-	VINSERTI32X4     $0x02, 8(SI)(CX*1), Z14, Z14
-	VINSERTI32X4     $0x03, 8(DI)(CX*1), Z14, Z14
-	PREFETCHT1       64(R11)
-	PREFETCHT0       24(DX)(AX*1)
-	VMOVDQU32        1856(R8), Z15
-	VPDPBUSD.BCST    96(R12), Z15, Z2
-	VPDPBUSD.BCST    100(R12), Z15, Z3
-	VPDPBUSD.BCST    104(R12), Z15, Z4
-	VPDPBUSD.BCST    108(R12), Z15, Z5
-	VPDPBUSD.BCST    96(R13), Z15, Z6
-	VPDPBUSD.BCST    100(R13), Z15, Z7
-	VPDPBUSD.BCST    104(R13), Z15, Z8
-	VPDPBUSD.BCST    108(R13), Z15, Z9
-	VPUNPCKLDQ       Z12, Z11, Z15
-	VPUNPCKHDQ       Z12, Z11, Z12
-	VPUNPCKLDQ       Z14, Z13, Z16
-	VPUNPCKHDQ       Z14, Z13, Z14
-	VPUNPCKLQDQ      Z16, Z15, Z11
-	VPUNPCKHQDQ      Z16, Z15, Z15
-	VPUNPCKLQDQ      Z14, Z12, Z13
-	VPUNPCKHQDQ      Z14, Z12, Z14
-	VPSRLW           $0x04, Z11, Z12
-	VPANDD           Z0, Z12, Z12
-	VPANDD           Z0, Z11, Z11
-	VPSHUFB          all0<>+0(SB), Z10, Z16
-	VPBROADCASTD     tests0<>+0(SB), Z17
-	VPTESTMB         Z17, Z16, K1
-	VPADDB           Z1, Z11, K1, Z11
-	VMOVDQU32        Z11, 1664(R9)
-	PREFETCHT1       128(R11)
-	PREFETCHT0       24(DX)(AX*2)
-	VMOVDQU32        1920(R8), Z11
-	VPDPBUSD.BCST    112(R12), Z11, Z2
-	VPDPBUSD.BCST    116(R12), Z11, Z3
-	VPDPBUSD.BCST    120(R12), Z11, Z4
-	VPDPBUSD.BCST    124(R12), Z11, Z5
-	VPDPBUSD.BCST    112(R13), Z11, Z6
-	VPDPBUSD.BCST    116(R13), Z11, Z7
-	VPDPBUSD.BCST    120(R13), Z11, Z8
-	VPDPBUSD.BCST    124(R13), Z11, Z9
-	VPSHUFB          all2<>+0(SB), Z10, Z11
-	VPBROADCASTD     tests0<>+0(SB), Z16
-	VPTESTMB         Z16, Z11, K1
-	VPADDB           Z1, Z12, K1, Z12
-	VMOVDQU32        Z12, 1920(R9)
-	VPSRLW           $0x04, Z15, Z11
-	VPANDD           Z0, Z11, Z11
-	VPANDD           Z0, Z15, Z15
-	VPSHUFB          all0<>+0(SB), Z10, Z12
-	VPBROADCASTD     tests1<>+0(SB), Z16
-	VPTESTMB         Z16, Z12, K1
-	VPADDB           Z1, Z15, K1, Z15
-	VMOVDQU32        Z15, 1728(R9)
-	VMOVDQU32        1984(R8), Z12
-	VPDPBUSD.BCST    128(R12), Z12, Z2
-	VPDPBUSD.BCST    132(R12), Z12, Z3
-	VPDPBUSD.BCST    136(R12), Z12, Z4
-	VPDPBUSD.BCST    140(R12), Z12, Z5
-	VPDPBUSD.BCST    128(R13), Z12, Z6
-	VPDPBUSD.BCST    132(R13), Z12, Z7
-	VPDPBUSD.BCST    136(R13), Z12, Z8
-	VPDPBUSD.BCST    140(R13), Z12, Z9
-	VPSHUFB          all2<>+0(SB), Z10, Z12
-	VPBROADCASTD     tests1<>+0(SB), Z15
-	VPTESTMB         Z15, Z12, K1
-	VPADDB           Z1, Z11, K1, Z11
-	VMOVDQU32        Z11, 1984(R9)
-	VPSRLW           $0x04, Z13, Z11
-	VPANDD           Z0, Z11, Z11
-	VPANDD           Z0, Z13, Z13
-	VPSHUFB          all1<>+0(SB), Z10, Z12
-	VPBROADCASTD     tests0<>+0(SB), Z15
-	VPTESTMB         Z15, Z12, K1
-	VPADDB           Z1, Z13, K1, Z13
-	VMOVDQU32        Z13, 1792(R9)
-	PREFETCHT1       192(R11)
-	PREFETCHT0       24(DX)(CX*1)
-	VMOVDQU32        2048(R8), Z12
-	VPDPBUSD.BCST    144(R12), Z12, Z2
-	VPDPBUSD.BCST    148(R12), Z12, Z3
-	VPDPBUSD.BCST    152(R12), Z12, Z4
-	VPDPBUSD.BCST    156(R12), Z12, Z5
-	VPDPBUSD.BCST    144(R13), Z12, Z6
-	VPDPBUSD.BCST    148(R13), Z12, Z7
-	VPDPBUSD.BCST    152(R13), Z12, Z8
-	VPDPBUSD.BCST    156(R13), Z12, Z9
-	VPSHUFB          all3<>+0(SB), Z10, Z12
-	VPBROADCASTD     tests0<>+0(SB), Z13
-	VPTESTMB         Z13, Z12, K1
-	VPADDB           Z1, Z11, K1, Z11
-	VMOVDQU32        Z11, 2048(R9)
-	VPSRLW           $0x04, Z14, Z11
-	VPANDD           Z0, Z11, Z11
-	VPANDD           Z0, Z14, Z14
-	VPSHUFB          all1<>+0(SB), Z10, Z12
-	VPBROADCASTD     tests1<>+0(SB), Z13
-	VPTESTMB         Z13, Z12, K1
-	VPADDB           Z1, Z14, K1, Z14
-	VMOVDQU32        Z14, 1856(R9)
-	PREFETCHT1       256(R11)
-	PREFETCHT0       24(BX)
-	VMOVDQU32        2112(R8), Z12
-	VPDPBUSD.BCST    160(R12), Z12, Z2
-	VPDPBUSD.BCST    164(R12), Z12, Z3
-	VPDPBUSD.BCST    168(R12), Z12, Z4
-	VPDPBUSD.BCST    172(R12), Z12, Z5
-	VPDPBUSD.BCST    160(R13), Z12, Z6
-	VPDPBUSD.BCST    164(R13), Z12, Z7
-	VPDPBUSD.BCST    168(R13), Z12, Z8
-	VPDPBUSD.BCST    172(R13), Z12, Z9
-	VPSHUFB          all3<>+0(SB), Z10, Z10
-	VPBROADCASTD     tests1<>+0(SB), Z12
-	VPTESTMB         Z12, Z10, K1
-	VPADDB           Z1, Z11, K1, Z11
-	VMOVDQU32        Z11, 2112(R9)
-	PREFETCHT1       320(R11)
-	PREFETCHT0       24(BX)(AX*1)
+within281:
+	ADDQ            R14, DX
+	ADDQ            R14, BX
+	ADDQ            R14, SI
+	ADDQ            R14, DI
+	XCHGQ           R8, R9
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       1664(R8), Z10
+	VPDPBUSD.BCST   48(R12), Z10, Z2
+	VPDPBUSD.BCST   52(R12), Z10, Z3
+	VPDPBUSD.BCST   56(R12), Z10, Z4
+	VPDPBUSD.BCST   60(R12), Z10, Z5
+	VPDPBUSD.BCST   48(R13), Z10, Z6
+	VPDPBUSD.BCST   52(R13), Z10, Z7
+	VPDPBUSD.BCST   56(R13), Z10, Z8
+	VPDPBUSD.BCST   60(R13), Z10, Z9
+	VPBROADCASTD    (DX), Z10
+	VPINSRD         $0x01, (DX)(AX*1), X10, X10
+	VPINSRD         $0x02, (DX)(AX*2), X10, X10
+	VPINSRD         $0x03, (DX)(CX*1), X10, X10
+	VMOVD           (BX), X11
+	VPINSRD         $0x01, (BX)(AX*1), X11, X11
+	VPINSRD         $0x02, (BX)(AX*2), X11, X11
+	VPINSRD         $0x03, (BX)(CX*1), X11, X11
+	VINSERTI32X4    $0x01, X11, Z10, Z10
+	VMOVD           (SI), X11
+	VPINSRD         $0x01, (SI)(AX*1), X11, X11
+	VPINSRD         $0x02, (SI)(AX*2), X11, X11
+	VPINSRD         $0x03, (SI)(CX*1), X11, X11
+	VINSERTI32X4    $0x02, X11, Z10, Z10
+	VMOVD           (DI), X11
+	VPINSRD         $0x01, (DI)(AX*1), X11, X11
+	VPINSRD         $0x02, (DI)(AX*2), X11, X11
+	VPINSRD         $0x03, (DI)(CX*1), X11, X11
+	VINSERTI32X4    $0x03, X11, Z10, Z10
+	VPMOVDW         Z10, Y11
+	VCVTPH2PS       Y11, Z11
+	VPSRLD          $0x10, Z10, Z10
+	VPMOVDW         Z10, Y10
+	VCVTPH2PS       Y10, Z10
+	VMOVUPS         Z11, 1536(R9)
+	VMOVUPS         Z10, 1600(R9)
+	VMOVDQU32       1728(R8), Z10
+	VPDPBUSD.BCST   64(R12), Z10, Z2
+	VPDPBUSD.BCST   68(R12), Z10, Z3
+	VPDPBUSD.BCST   72(R12), Z10, Z4
+	VPDPBUSD.BCST   76(R12), Z10, Z5
+	VPDPBUSD.BCST   64(R13), Z10, Z6
+	VPDPBUSD.BCST   68(R13), Z10, Z7
+	VPDPBUSD.BCST   72(R13), Z10, Z8
+	VPDPBUSD.BCST   76(R13), Z10, Z9
+	VPBROADCASTD    4(DX), Z10
+	VPINSRD         $0x01, 4(DX)(AX*1), X10, X10
+	VPINSRD         $0x02, 4(DX)(AX*2), X10, X10
+	VPINSRD         $0x03, 4(DX)(CX*1), X10, X10
+	VMOVD           4(BX), X11
+	VPINSRD         $0x01, 4(BX)(AX*1), X11, X11
+	VPINSRD         $0x02, 4(BX)(AX*2), X11, X11
+	VPINSRD         $0x03, 4(BX)(CX*1), X11, X11
+	VINSERTI32X4    $0x01, X11, Z10, Z10
+	VMOVD           4(SI), X11
+	VPINSRD         $0x01, 4(SI)(AX*1), X11, X11
+	VPINSRD         $0x02, 4(SI)(AX*2), X11, X11
+	VPINSRD         $0x03, 4(SI)(CX*1), X11, X11
+	VINSERTI32X4    $0x02, X11, Z10, Z10
+	VMOVD           4(DI), X11
+	VPINSRD         $0x01, 4(DI)(AX*1), X11, X11
+	VPINSRD         $0x02, 4(DI)(AX*2), X11, X11
+	VPINSRD         $0x03, 4(DI)(CX*1), X11, X11
+	VINSERTI32X4    $0x03, X11, Z10, Z10
+	VBROADCASTI32X4 8(DX), Z11
+	VINSERTI32X4    $0x01, 8(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 8(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 8(DI), Z11, Z11
+	VBROADCASTI32X4 8(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 8(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 8(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 8(DI)(AX*1), Z12, Z12
+	PREFETCHT1      (R11)
+	PREFETCHT0      24(DX)
+	VMOVDQU32       1792(R8), Z13
+	VPDPBUSD.BCST   80(R12), Z13, Z2
+	VPDPBUSD.BCST   84(R12), Z13, Z3
+	VPDPBUSD.BCST   88(R12), Z13, Z4
+	VPDPBUSD.BCST   92(R12), Z13, Z5
+	VPDPBUSD.BCST   80(R13), Z13, Z6
+	VPDPBUSD.BCST   84(R13), Z13, Z7
+	VPDPBUSD.BCST   88(R13), Z13, Z8
+	VPDPBUSD.BCST   92(R13), Z13, Z9
+	VBROADCASTI32X4 8(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 8(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 8(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 8(DI)(AX*2), Z13, Z13
+	VBROADCASTI32X4 8(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 8(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 8(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 8(DI)(CX*1), Z14, Z14
+	PREFETCHT1      64(R11)
+	PREFETCHT0      24(DX)(AX*1)
+	VMOVDQU32       1856(R8), Z15
+	VPDPBUSD.BCST   96(R12), Z15, Z2
+	VPDPBUSD.BCST   100(R12), Z15, Z3
+	VPDPBUSD.BCST   104(R12), Z15, Z4
+	VPDPBUSD.BCST   108(R12), Z15, Z5
+	VPDPBUSD.BCST   96(R13), Z15, Z6
+	VPDPBUSD.BCST   100(R13), Z15, Z7
+	VPDPBUSD.BCST   104(R13), Z15, Z8
+	VPDPBUSD.BCST   108(R13), Z15, Z9
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z11
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	VPSRLW          $0x04, Z11, Z12
+	VPANDD          Z0, Z12, Z12
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         all0<>+0(SB), Z10, Z16
+	VPBROADCASTD    tests0<>+0(SB), Z17
+	VPTESTMB        Z17, Z16, K1
+	VPADDB          Z1, Z11, K1, Z11
+	VMOVDQU32       Z11, 1664(R9)
+	PREFETCHT1      128(R11)
+	PREFETCHT0      24(DX)(AX*2)
+	VMOVDQU32       1920(R8), Z11
+	VPDPBUSD.BCST   112(R12), Z11, Z2
+	VPDPBUSD.BCST   116(R12), Z11, Z3
+	VPDPBUSD.BCST   120(R12), Z11, Z4
+	VPDPBUSD.BCST   124(R12), Z11, Z5
+	VPDPBUSD.BCST   112(R13), Z11, Z6
+	VPDPBUSD.BCST   116(R13), Z11, Z7
+	VPDPBUSD.BCST   120(R13), Z11, Z8
+	VPDPBUSD.BCST   124(R13), Z11, Z9
+	VPSHUFB         all2<>+0(SB), Z10, Z11
+	VPBROADCASTD    tests0<>+0(SB), Z16
+	VPTESTMB        Z16, Z11, K1
+	VPADDB          Z1, Z12, K1, Z12
+	VMOVDQU32       Z12, 1920(R9)
+	VPSRLW          $0x04, Z15, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z15, Z15
+	VPSHUFB         all0<>+0(SB), Z10, Z12
+	VPBROADCASTD    tests1<>+0(SB), Z16
+	VPTESTMB        Z16, Z12, K1
+	VPADDB          Z1, Z15, K1, Z15
+	VMOVDQU32       Z15, 1728(R9)
+	VMOVDQU32       1984(R8), Z12
+	VPDPBUSD.BCST   128(R12), Z12, Z2
+	VPDPBUSD.BCST   132(R12), Z12, Z3
+	VPDPBUSD.BCST   136(R12), Z12, Z4
+	VPDPBUSD.BCST   140(R12), Z12, Z5
+	VPDPBUSD.BCST   128(R13), Z12, Z6
+	VPDPBUSD.BCST   132(R13), Z12, Z7
+	VPDPBUSD.BCST   136(R13), Z12, Z8
+	VPDPBUSD.BCST   140(R13), Z12, Z9
+	VPSHUFB         all2<>+0(SB), Z10, Z12
+	VPBROADCASTD    tests1<>+0(SB), Z15
+	VPTESTMB        Z15, Z12, K1
+	VPADDB          Z1, Z11, K1, Z11
+	VMOVDQU32       Z11, 1984(R9)
+	VPSRLW          $0x04, Z13, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z13, Z13
+	VPSHUFB         all1<>+0(SB), Z10, Z12
+	VPBROADCASTD    tests0<>+0(SB), Z15
+	VPTESTMB        Z15, Z12, K1
+	VPADDB          Z1, Z13, K1, Z13
+	VMOVDQU32       Z13, 1792(R9)
+	PREFETCHT1      192(R11)
+	PREFETCHT0      24(DX)(CX*1)
+	VMOVDQU32       2048(R8), Z12
+	VPDPBUSD.BCST   144(R12), Z12, Z2
+	VPDPBUSD.BCST   148(R12), Z12, Z3
+	VPDPBUSD.BCST   152(R12), Z12, Z4
+	VPDPBUSD.BCST   156(R12), Z12, Z5
+	VPDPBUSD.BCST   144(R13), Z12, Z6
+	VPDPBUSD.BCST   148(R13), Z12, Z7
+	VPDPBUSD.BCST   152(R13), Z12, Z8
+	VPDPBUSD.BCST   156(R13), Z12, Z9
+	VPSHUFB         all3<>+0(SB), Z10, Z12
+	VPBROADCASTD    tests0<>+0(SB), Z13
+	VPTESTMB        Z13, Z12, K1
+	VPADDB          Z1, Z11, K1, Z11
+	VMOVDQU32       Z11, 2048(R9)
+	VPSRLW          $0x04, Z14, Z11
+	VPANDD          Z0, Z11, Z11
+	VPANDD          Z0, Z14, Z14
+	VPSHUFB         all1<>+0(SB), Z10, Z12
+	VPBROADCASTD    tests1<>+0(SB), Z13
+	VPTESTMB        Z13, Z12, K1
+	VPADDB          Z1, Z14, K1, Z14
+	VMOVDQU32       Z14, 1856(R9)
+	PREFETCHT1      256(R11)
+	PREFETCHT0      24(BX)
+	VMOVDQU32       2112(R8), Z12
+	VPDPBUSD.BCST   160(R12), Z12, Z2
+	VPDPBUSD.BCST   164(R12), Z12, Z3
+	VPDPBUSD.BCST   168(R12), Z12, Z4
+	VPDPBUSD.BCST   172(R12), Z12, Z5
+	VPDPBUSD.BCST   160(R13), Z12, Z6
+	VPDPBUSD.BCST   164(R13), Z12, Z7
+	VPDPBUSD.BCST   168(R13), Z12, Z8
+	VPDPBUSD.BCST   172(R13), Z12, Z9
+	VPSHUFB         all3<>+0(SB), Z10, Z10
+	VPBROADCASTD    tests1<>+0(SB), Z12
+	VPTESTMB        Z12, Z10, K1
+	VPADDB          Z1, Z11, K1, Z11
+	VMOVDQU32       Z11, 2112(R9)
+	PREFETCHT1      320(R11)
+	PREFETCHT0      24(BX)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked283
+	PREFETCHT1      (R14)
+	ADDQ            $0x00000040, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked283
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked283:
+	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z10
 	VMULPS.BCST      (R12), Z10, Z11
 	VMOVUPS          (R10), Z12
@@ -23959,7 +24259,7 @@ within262:
 	ADDQ             $0x000000b0, R13
 	ADDQ             $0x00000180, R11
 	SUBQ             $0x00000001, (SP)
-	JNZ              block261
+	JNZ              block280
 	MOVQ             dst+0(FP), R12
 	MOVQ             dstStride+8(FP), R13
 	LEAQ             64(R12), R14
@@ -23967,51 +24267,51 @@ within262:
 	VMOVUPS          (R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x01
-	JLE              stored263
+	JLE              stored282
 	ADDQ             R13, R12
 	VMOVUPS          64(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x02
-	JLE              stored263
+	JLE              stored282
 	ADDQ             R13, R12
 	VMOVUPS          128(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x03
-	JLE              stored263
+	JLE              stored282
 	ADDQ             R13, R12
 	VMOVUPS          192(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x04
-	JLE              stored263
+	JLE              stored282
 	ADDQ             R13, R12
 	VMOVUPS          256(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x05
-	JLE              stored263
+	JLE              stored282
 	ADDQ             R13, R12
 	VMOVUPS          320(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x06
-	JLE              stored263
+	JLE              stored282
 	ADDQ             R13, R12
 	VMOVUPS          384(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x07
-	JLE              stored263
+	JLE              stored282
 	ADDQ             R13, R12
 	VMOVUPS          448(R10), Z2
 	VMOVUPS          Z2, (R12)
 	ADDQ             R13, R12
 
-stored263:
+stored282:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group260
+	JNZ  group279
 	VZEROUPPER
 	RET
 
-// func fewQ5_1x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ5_1x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewQ5_1x12(SB), $12928-64
+TEXT ·fewQ5_1x12(SB), $12928-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000018, AX, AX
@@ -24150,7 +24450,7 @@ TEXT ·fewQ5_1x12(SB), $12928-64
 	VPADDB          Z1, Z3, K1, Z3
 	VMOVDQU32       Z3, 2112(R9)
 
-group264:
+group284:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -24172,184 +24472,199 @@ group264:
 	VMOVUPS Z2, 640(R10)
 	VMOVUPS Z2, 704(R10)
 
-block265:
+block285:
 	MOVQ $0x00000018, R15
 	CMPQ (SP), $0x01
-	JNE  within266
+	JNE  within286
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within266
+	JE   within286
 	LEAQ 24(CX)(CX*4), R15
 
-within266:
-	ADDQ             R15, DX
-	ADDQ             R15, BX
-	ADDQ             R15, SI
-	ADDQ             R15, DI
-	XCHGQ            R8, R9
-	VPXORD           Z2, Z2, Z2
-	VPXORD           Z3, Z3, Z3
-	VPXORD           Z4, Z4, Z4
-	VPXORD           Z5, Z5, Z5
-	VPXORD           Z6, Z6, Z6
-	VPXORD           Z7, Z7, Z7
-	VPXORD           Z8, Z8, Z8
-	VPXORD           Z9, Z9, Z9
-	VMOVDQU32        1664(R8), Z10
-	VPDPBUSD.BCST    48(R12), Z10, Z2
-	VPDPBUSD.BCST    52(R12), Z10, Z3
-	VPDPBUSD.BCST    56(R12), Z10, Z4
-	VPDPBUSD.BCST    60(R12), Z10, Z5
-	VPDPBUSD.BCST    48(R13), Z10, Z6
-	VPDPBUSD.BCST    52(R13), Z10, Z7
-	VPDPBUSD.BCST    56(R13), Z10, Z8
-	VPDPBUSD.BCST    60(R13), Z10, Z9
-	VMOVDQU32        1728(R8), Z10
-	VPDPBUSD.BCST    64(R12), Z10, Z2
-	VPDPBUSD.BCST    68(R12), Z10, Z3
-	VPDPBUSD.BCST    72(R12), Z10, Z4
-	VPDPBUSD.BCST    76(R12), Z10, Z5
-	VPDPBUSD.BCST    64(R13), Z10, Z6
-	VPDPBUSD.BCST    68(R13), Z10, Z7
-	VPDPBUSD.BCST    72(R13), Z10, Z8
-	VPDPBUSD.BCST    76(R13), Z10, Z9
-	VPBROADCASTD     (DX), Z10
-	VPINSRD          $0x01, (DX)(AX*1), X10, X10
-	VPINSRD          $0x02, (DX)(AX*2), X10, X10
-	VPINSRD          $0x03, (DX)(CX*1), X10, X10
-	VMOVD            (BX), X11
-	VPINSRD          $0x01, (BX)(AX*1), X11, X11
-	VPINSRD          $0x02, (BX)(AX*2), X11, X11
-	VPINSRD          $0x03, (BX)(CX*1), X11, X11
-	VINSERTI32X4     $0x01, X11, Z10, Z10
-	VMOVD            (SI), X11
-	VPINSRD          $0x01, (SI)(AX*1), X11, X11
-	VPINSRD          $0x02, (SI)(AX*2), X11, X11
-	VPINSRD          $0x03, (SI)(CX*1), X11, X11
-	VINSERTI32X4     $0x02, X11, Z10, Z10
-	VMOVD            (DI), X11
-	VPINSRD          $0x01, (DI)(AX*1), X11, X11
-	VPINSRD          $0x02, (DI)(AX*2), X11, X11
-	VPINSRD          $0x03, (DI)(CX*1), X11, X11
-	VINSERTI32X4     $0x03, X11, Z10, Z10
-	VPMOVDW          Z10, Y11
-	VCVTPH2PS        Y11, Z11
-	VPSRLD           $0x10, Z10, Z10
-	VPMOVDW          Z10, Y10
-	VCVTPH2PS        Y10, Z10
-	VMOVUPS          Z11, 1536(R9)
-	VMOVUPS          Z10, 1600(R9)
-	VMOVDQU32        1792(R8), Z10
-	VPDPBUSD.BCST    80(R12), Z10, Z2
-	VPDPBUSD.BCST    84(R12), Z10, Z3
-	VPDPBUSD.BCST    88(R12), Z10, Z4
-	VPDPBUSD.BCST    92(R12), Z10, Z5
-	VPDPBUSD.BCST    80(R13), Z10, Z6
-	VPDPBUSD.BCST    84(R13), Z10, Z7
-	VPDPBUSD.BCST    88(R13), Z10, Z8
-	VPDPBUSD.BCST    92(R13), Z10, Z9
-	VPBROADCASTD     4(DX), Z10
-	VPINSRD          $0x01, 4(DX)(AX*1), X10, X10
-	VPINSRD          $0x02, 4(DX)(AX*2), X10, X10
-	VPINSRD          $0x03, 4(DX)(CX*1), X10, X10
-	VMOVD            4(BX), X11
-	VPINSRD          $0x01, 4(BX)(AX*1), X11, X11
-	VPINSRD          $0x02, 4(BX)(AX*2), X11, X11
-	VPINSRD          $0x03, 4(BX)(CX*1), X11, X11
-	VINSERTI32X4     $0x01, X11, Z10, Z10
-	VMOVD            4(SI), X11
-	VPINSRD          $0x01, 4(SI)(AX*1), X11, X11
-	VPINSRD          $0x02, 4(SI)(AX*2), X11, X11
-	VPINSRD          $0x03, 4(SI)(CX*1), X11, X11
-	VINSERTI32X4     $0x02, X11, Z10, Z10
-	VMOVD            4(DI), X11
-	VPINSRD          $0x01, 4(DI)(AX*1), X11, X11
-	VPINSRD          $0x02, 4(DI)(AX*2), X11, X11
-	VPINSRD          $0x03, 4(DI)(CX*1), X11, X11
-	VINSERTI32X4     $0x03, X11, Z10, Z10
-	VBROADCASTI32X4  8(DX), Z11
-	VINSERTI32X4     $0x01, 8(BX), Z11, Z11
-	VINSERTI32X4     $0x02, 8(SI), Z11, Z11
-	VINSERTI32X4     $0x03, 8(DI), Z11, Z11
-	PREFETCHT1       (R11)
-	PREFETCHT0       24(DX)
-	VMOVDQU32        1856(R8), Z12
-	VPDPBUSD.BCST    96(R12), Z12, Z2
-	VPDPBUSD.BCST    100(R12), Z12, Z3
-	VPDPBUSD.BCST    104(R12), Z12, Z4
-	VPDPBUSD.BCST    108(R12), Z12, Z5
-	VPDPBUSD.BCST    96(R13), Z12, Z6
-	VPDPBUSD.BCST    100(R13), Z12, Z7
-	VPDPBUSD.BCST    104(R13), Z12, Z8
-	VPDPBUSD.BCST    108(R13), Z12, Z9
-	VBROADCASTI32X4  8(DX)(AX*1), Z12
-	VINSERTI32X4     $0x01, 8(BX)(AX*1), Z12, Z12
-	VINSERTI32X4     $0x02, 8(SI)(AX*1), Z12, Z12
-	VINSERTI32X4     $0x03, 8(DI)(AX*1), Z12, Z12
-	VMOVDQU32        1920(R8), Z13
-	VPDPBUSD.BCST    112(R12), Z13, Z2
-	VPDPBUSD.BCST    116(R12), Z13, Z3
-	VPDPBUSD.BCST    120(R12), Z13, Z4
-	VPDPBUSD.BCST    124(R12), Z13, Z5
-	VPDPBUSD.BCST    112(R13), Z13, Z6
-	VPDPBUSD.BCST    116(R13), Z13, Z7
-	VPDPBUSD.BCST    120(R13), Z13, Z8
-	VPDPBUSD.BCST    124(R13), Z13, Z9
-	VBROADCASTI32X4  8(DX)(AX*2), Z13
-	VINSERTI32X4     $0x01, 8(BX)(AX*2), Z13, Z13
-	VINSERTI32X4     $0x02, 8(SI)(AX*2), Z13, Z13
-	VINSERTI32X4     $0x03, 8(DI)(AX*2), Z13, Z13
-	VMOVDQU32        1984(R8), Z14
-	VPDPBUSD.BCST    128(R12), Z14, Z2
-	VPDPBUSD.BCST    132(R12), Z14, Z3
-	VPDPBUSD.BCST    136(R12), Z14, Z4
-	VPDPBUSD.BCST    140(R12), Z14, Z5
-	VPDPBUSD.BCST    128(R13), Z14, Z6
-	VPDPBUSD.BCST    132(R13), Z14, Z7
-	VPDPBUSD.BCST    136(R13), Z14, Z8
-	VPDPBUSD.BCST    140(R13), Z14, Z9
-	VBROADCASTI32X4  8(DX)(CX*1), Z14
-	VINSERTI32X4     $0x01, 8(BX)(CX*1), Z14, Z14
-	VINSERTI32X4     $0x02, 8(SI)(CX*1), Z14, Z14
-	VINSERTI32X4     $0x03, 8(DI)(CX*1), Z14, Z14
-	PREFETCHT1       64(R11)
-	PREFETCHT0       24(DX)(AX*1)
-	VMOVDQU32        2048(R8), Z15
-	VPDPBUSD.BCST    144(R12), Z15, Z2
-	VPDPBUSD.BCST    148(R12), Z15, Z3
-	VPDPBUSD.BCST    152(R12), Z15, Z4
-	VPDPBUSD.BCST    156(R12), Z15, Z5
-	VPDPBUSD.BCST    144(R13), Z15, Z6
-	VPDPBUSD.BCST    148(R13), Z15, Z7
-	VPDPBUSD.BCST    152(R13), Z15, Z8
-	VPDPBUSD.BCST    156(R13), Z15, Z9
-	VPUNPCKLDQ       Z12, Z11, Z15
-	VPUNPCKHDQ       Z12, Z11, Z12
-	VPUNPCKLDQ       Z14, Z13, Z16
-	VPUNPCKHDQ       Z14, Z13, Z14
-	VPUNPCKLQDQ      Z16, Z15, Z11
-	VPUNPCKHQDQ      Z16, Z15, Z15
-	VPUNPCKLQDQ      Z14, Z12, Z13
-	VPUNPCKHQDQ      Z14, Z12, Z14
-	VMOVDQU32        2112(R8), Z12
-	VPDPBUSD.BCST    160(R12), Z12, Z2
-	VPDPBUSD.BCST    164(R12), Z12, Z3
-	VPDPBUSD.BCST    168(R12), Z12, Z4
-	VPDPBUSD.BCST    172(R12), Z12, Z5
-	VPDPBUSD.BCST    160(R13), Z12, Z6
-	VPDPBUSD.BCST    164(R13), Z12, Z7
-	VPDPBUSD.BCST    168(R13), Z12, Z8
-	VPDPBUSD.BCST    172(R13), Z12, Z9
-	VPSRLW           $0x04, Z11, Z12
-	VPANDD           Z0, Z12, Z12
-	VPANDD           Z0, Z11, Z11
-	VPSHUFB          all0<>+0(SB), Z10, Z16
-	VPBROADCASTD     tests0<>+0(SB), Z17
-	VPTESTMB         Z17, Z16, K1
-	VPADDB           Z1, Z11, K1, Z11
-	VMOVDQU32        Z11, 1664(R9)
-	PREFETCHT1       128(R11)
-	PREFETCHT0       24(DX)(AX*2)
+within286:
+	ADDQ            R15, DX
+	ADDQ            R15, BX
+	ADDQ            R15, SI
+	ADDQ            R15, DI
+	XCHGQ           R8, R9
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       1664(R8), Z10
+	VPDPBUSD.BCST   48(R12), Z10, Z2
+	VPDPBUSD.BCST   52(R12), Z10, Z3
+	VPDPBUSD.BCST   56(R12), Z10, Z4
+	VPDPBUSD.BCST   60(R12), Z10, Z5
+	VPDPBUSD.BCST   48(R13), Z10, Z6
+	VPDPBUSD.BCST   52(R13), Z10, Z7
+	VPDPBUSD.BCST   56(R13), Z10, Z8
+	VPDPBUSD.BCST   60(R13), Z10, Z9
+	VMOVDQU32       1728(R8), Z10
+	VPDPBUSD.BCST   64(R12), Z10, Z2
+	VPDPBUSD.BCST   68(R12), Z10, Z3
+	VPDPBUSD.BCST   72(R12), Z10, Z4
+	VPDPBUSD.BCST   76(R12), Z10, Z5
+	VPDPBUSD.BCST   64(R13), Z10, Z6
+	VPDPBUSD.BCST   68(R13), Z10, Z7
+	VPDPBUSD.BCST   72(R13), Z10, Z8
+	VPDPBUSD.BCST   76(R13), Z10, Z9
+	VPBROADCASTD    (DX), Z10
+	VPINSRD         $0x01, (DX)(AX*1), X10, X10
+	VPINSRD         $0x02, (DX)(AX*2), X10, X10
+	VPINSRD         $0x03, (DX)(CX*1), X10, X10
+	VMOVD           (BX), X11
+	VPINSRD         $0x01, (BX)(AX*1), X11, X11
+	VPINSRD         $0x02, (BX)(AX*2), X11, X11
+	VPINSRD         $0x03, (BX)(CX*1), X11, X11
+	VINSERTI32X4    $0x01, X11, Z10, Z10
+	VMOVD           (SI), X11
+	VPINSRD         $0x01, (SI)(AX*1), X11, X11
+	VPINSRD         $0x02, (SI)(AX*2), X11, X11
+	VPINSRD         $0x03, (SI)(CX*1), X11, X11
+	VINSERTI32X4    $0x02, X11, Z10, Z10
+	VMOVD           (DI), X11
+	VPINSRD         $0x01, (DI)(AX*1), X11, X11
+	VPINSRD         $0x02, (DI)(AX*2), X11, X11
+	VPINSRD         $0x03, (DI)(CX*1), X11, X11
+	VINSERTI32X4    $0x03, X11, Z10, Z10
+	VPMOVDW         Z10, Y11
+	VCVTPH2PS       Y11, Z11
+	VPSRLD          $0x10, Z10, Z10
+	VPMOVDW         Z10, Y10
+	VCVTPH2PS       Y10, Z10
+	VMOVUPS         Z11, 1536(R9)
+	VMOVUPS         Z10, 1600(R9)
+	VMOVDQU32       1792(R8), Z10
+	VPDPBUSD.BCST   80(R12), Z10, Z2
+	VPDPBUSD.BCST   84(R12), Z10, Z3
+	VPDPBUSD.BCST   88(R12), Z10, Z4
+	VPDPBUSD.BCST   92(R12), Z10, Z5
+	VPDPBUSD.BCST   80(R13), Z10, Z6
+	VPDPBUSD.BCST   84(R13), Z10, Z7
+	VPDPBUSD.BCST   88(R13), Z10, Z8
+	VPDPBUSD.BCST   92(R13), Z10, Z9
+	VPBROADCASTD    4(DX), Z10
+	VPINSRD         $0x01, 4(DX)(AX*1), X10, X10
+	VPINSRD         $0x02, 4(DX)(AX*2), X10, X10
+	VPINSRD         $0x03, 4(DX)(CX*1), X10, X10
+	VMOVD           4(BX), X11
+	VPINSRD         $0x01, 4(BX)(AX*1), X11, X11
+	VPINSRD         $0x02, 4(BX)(AX*2), X11, X11
+	VPINSRD         $0x03, 4(BX)(CX*1), X11, X11
+	VINSERTI32X4    $0x01, X11, Z10, Z10
+	VMOVD           4(SI), X11
+	VPINSRD         $0x01, 4(SI)(AX*1), X11, X11
+	VPINSRD         $0x02, 4(SI)(AX*2), X11, X11
+	VPINSRD         $0x03, 4(SI)(CX*1), X11, X11
+	VINSERTI32X4    $0x02, X11, Z10, Z10
+	VMOVD           4(DI), X11
+	VPINSRD         $0x01, 4(DI)(AX*1), X11, X11
+	VPINSRD         $0x02, 4(DI)(AX*2), X11, X11
+	VPINSRD         $0x03, 4(DI)(CX*1), X11, X11
+	VINSERTI32X4    $0x03, X11, Z10, Z10
+	VBROADCASTI32X4 8(DX), Z11
+	VINSERTI32X4    $0x01, 8(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 8(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 8(DI), Z11, Z11
+	PREFETCHT1      (R11)
+	PREFETCHT0      24(DX)
+	VMOVDQU32       1856(R8), Z12
+	VPDPBUSD.BCST   96(R12), Z12, Z2
+	VPDPBUSD.BCST   100(R12), Z12, Z3
+	VPDPBUSD.BCST   104(R12), Z12, Z4
+	VPDPBUSD.BCST   108(R12), Z12, Z5
+	VPDPBUSD.BCST   96(R13), Z12, Z6
+	VPDPBUSD.BCST   100(R13), Z12, Z7
+	VPDPBUSD.BCST   104(R13), Z12, Z8
+	VPDPBUSD.BCST   108(R13), Z12, Z9
+	VBROADCASTI32X4 8(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 8(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 8(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 8(DI)(AX*1), Z12, Z12
+	VMOVDQU32       1920(R8), Z13
+	VPDPBUSD.BCST   112(R12), Z13, Z2
+	VPDPBUSD.BCST   116(R12), Z13, Z3
+	VPDPBUSD.BCST   120(R12), Z13, Z4
+	VPDPBUSD.BCST   124(R12), Z13, Z5
+	VPDPBUSD.BCST   112(R13), Z13, Z6
+	VPDPBUSD.BCST   116(R13), Z13, Z7
+	VPDPBUSD.BCST   120(R13), Z13, Z8
+	VPDPBUSD.BCST   124(R13), Z13, Z9
+	VBROADCASTI32X4 8(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 8(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 8(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 8(DI)(AX*2), Z13, Z13
+	VMOVDQU32       1984(R8), Z14
+	VPDPBUSD.BCST   128(R12), Z14, Z2
+	VPDPBUSD.BCST   132(R12), Z14, Z3
+	VPDPBUSD.BCST   136(R12), Z14, Z4
+	VPDPBUSD.BCST   140(R12), Z14, Z5
+	VPDPBUSD.BCST   128(R13), Z14, Z6
+	VPDPBUSD.BCST   132(R13), Z14, Z7
+	VPDPBUSD.BCST   136(R13), Z14, Z8
+	VPDPBUSD.BCST   140(R13), Z14, Z9
+	VBROADCASTI32X4 8(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 8(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 8(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 8(DI)(CX*1), Z14, Z14
+	PREFETCHT1      64(R11)
+	PREFETCHT0      24(DX)(AX*1)
+	VMOVDQU32       2048(R8), Z15
+	VPDPBUSD.BCST   144(R12), Z15, Z2
+	VPDPBUSD.BCST   148(R12), Z15, Z3
+	VPDPBUSD.BCST   152(R12), Z15, Z4
+	VPDPBUSD.BCST   156(R12), Z15, Z5
+	VPDPBUSD.BCST   144(R13), Z15, Z6
+	VPDPBUSD.BCST   148(R13), Z15, Z7
+	VPDPBUSD.BCST   152(R13), Z15, Z8
+	VPDPBUSD.BCST   156(R13), Z15, Z9
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z11
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	VMOVDQU32       2112(R8), Z12
+	VPDPBUSD.BCST   160(R12), Z12, Z2
+	VPDPBUSD.BCST   164(R12), Z12, Z3
+	VPDPBUSD.BCST   168(R12), Z12, Z4
+	VPDPBUSD.BCST   172(R12), Z12, Z5
+	VPDPBUSD.BCST   160(R13), Z12, Z6
+	VPDPBUSD.BCST   164(R13), Z12, Z7
+	VPDPBUSD.BCST   168(R13), Z12, Z8
+	VPDPBUSD.BCST   172(R13), Z12, Z9
+	VPSRLW          $0x04, Z11, Z12
+	VPANDD          Z0, Z12, Z12
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         all0<>+0(SB), Z10, Z16
+	VPBROADCASTD    tests0<>+0(SB), Z17
+	VPTESTMB        Z17, Z16, K1
+	VPADDB          Z1, Z11, K1, Z11
+	VMOVDQU32       Z11, 1664(R9)
+	PREFETCHT1      128(R11)
+	PREFETCHT0      24(DX)(AX*2)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked288
+	PREFETCHT1      (R15)
+	ADDQ            $0x00000040, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked288
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked288:
+	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z11
 	VMULPS.BCST      (R12), Z11, Z16
 	VMOVUPS          (R10), Z17
@@ -24518,6 +24833,21 @@ within266:
 	VPDPBUSD.BCST    172(R14), Z6, Z5
 	PREFETCHT1       320(R11)
 	PREFETCHT0       24(BX)(AX*1)
+	MOVQ             R11, 16(SP)
+	MOVQ             spans+64(FP), R11
+	MOVQ             (R11), R15
+	TESTQ            R15, R15
+	JZ               asked289
+	PREFETCHT1       (R15)
+	ADDQ             $0x00000040, R15
+	MOVQ             R15, (R11)
+	CMPQ             R15, 8(R11)
+	JB               asked289
+	ADDQ             $0x00000010, R11
+	MOVQ             R11, spans+64(FP)
+
+asked289:
+	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z6
 	VMULPS.BCST      (R14), Z6, Z7
 	VMOVUPS          512(R10), Z8
@@ -24561,7 +24891,7 @@ within266:
 	ADDQ             $0x000000b0, R14
 	ADDQ             $0x00000180, R11
 	SUBQ             $0x00000001, (SP)
-	JNZ              block265
+	JNZ              block285
 	MOVQ             dst+0(FP), R12
 	MOVQ             dstStride+8(FP), R13
 	LEAQ             64(R12), R14
@@ -24569,71 +24899,71 @@ within266:
 	VMOVUPS          (R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x01
-	JLE              stored267
+	JLE              stored287
 	ADDQ             R13, R12
 	VMOVUPS          64(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x02
-	JLE              stored267
+	JLE              stored287
 	ADDQ             R13, R12
 	VMOVUPS          128(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x03
-	JLE              stored267
+	JLE              stored287
 	ADDQ             R13, R12
 	VMOVUPS          192(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x04
-	JLE              stored267
+	JLE              stored287
 	ADDQ             R13, R12
 	VMOVUPS          256(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x05
-	JLE              stored267
+	JLE              stored287
 	ADDQ             R13, R12
 	VMOVUPS          320(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x06
-	JLE              stored267
+	JLE              stored287
 	ADDQ             R13, R12
 	VMOVUPS          384(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x07
-	JLE              stored267
+	JLE              stored287
 	ADDQ             R13, R12
 	VMOVUPS          448(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x08
-	JLE              stored267
+	JLE              stored287
 	ADDQ             R13, R12
 	VMOVUPS          512(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x09
-	JLE              stored267
+	JLE              stored287
 	ADDQ             R13, R12
 	VMOVUPS          576(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x0a
-	JLE              stored267
+	JLE              stored287
 	ADDQ             R13, R12
 	VMOVUPS          640(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x0b
-	JLE              stored267
+	JLE              stored287
 	ADDQ             R13, R12
 	VMOVUPS          704(R10), Z2
 	VMOVUPS          Z2, (R12)
 	ADDQ             R13, R12
 
-stored267:
+stored287:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group264
+	JNZ  group284
 	VZEROUPPER
 	RET
 
-// func fewQ5_1x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ5_1x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewQ5_1x16(SB), $13184-64
+TEXT ·fewQ5_1x16(SB), $13184-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000018, AX, AX
@@ -24772,7 +25102,7 @@ TEXT ·fewQ5_1x16(SB), $13184-64
 	VPADDB          Z1, Z3, K1, Z3
 	VMOVDQU32       Z3, 2112(R9)
 
-group268:
+group290:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -24800,184 +25130,199 @@ group268:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block269:
+block291:
 	MOVQ $0x00000018, BP
 	CMPQ (SP), $0x01
-	JNE  within270
+	JNE  within292
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within270
+	JE   within292
 	LEAQ 24(CX)(CX*4), BP
 
-within270:
-	ADDQ             BP, DX
-	ADDQ             BP, BX
-	ADDQ             BP, SI
-	ADDQ             BP, DI
-	XCHGQ            R8, R9
-	VPXORD           Z2, Z2, Z2
-	VPXORD           Z3, Z3, Z3
-	VPXORD           Z4, Z4, Z4
-	VPXORD           Z5, Z5, Z5
-	VPXORD           Z6, Z6, Z6
-	VPXORD           Z7, Z7, Z7
-	VPXORD           Z8, Z8, Z8
-	VPXORD           Z9, Z9, Z9
-	VMOVDQU32        1664(R8), Z10
-	VPDPBUSD.BCST    48(R12), Z10, Z2
-	VPDPBUSD.BCST    52(R12), Z10, Z3
-	VPDPBUSD.BCST    56(R12), Z10, Z4
-	VPDPBUSD.BCST    60(R12), Z10, Z5
-	VPDPBUSD.BCST    48(R13), Z10, Z6
-	VPDPBUSD.BCST    52(R13), Z10, Z7
-	VPDPBUSD.BCST    56(R13), Z10, Z8
-	VPDPBUSD.BCST    60(R13), Z10, Z9
-	VMOVDQU32        1728(R8), Z10
-	VPDPBUSD.BCST    64(R12), Z10, Z2
-	VPDPBUSD.BCST    68(R12), Z10, Z3
-	VPDPBUSD.BCST    72(R12), Z10, Z4
-	VPDPBUSD.BCST    76(R12), Z10, Z5
-	VPDPBUSD.BCST    64(R13), Z10, Z6
-	VPDPBUSD.BCST    68(R13), Z10, Z7
-	VPDPBUSD.BCST    72(R13), Z10, Z8
-	VPDPBUSD.BCST    76(R13), Z10, Z9
-	VPBROADCASTD     (DX), Z10
-	VPINSRD          $0x01, (DX)(AX*1), X10, X10
-	VPINSRD          $0x02, (DX)(AX*2), X10, X10
-	VPINSRD          $0x03, (DX)(CX*1), X10, X10
-	VMOVD            (BX), X11
-	VPINSRD          $0x01, (BX)(AX*1), X11, X11
-	VPINSRD          $0x02, (BX)(AX*2), X11, X11
-	VPINSRD          $0x03, (BX)(CX*1), X11, X11
-	VINSERTI32X4     $0x01, X11, Z10, Z10
-	VMOVD            (SI), X11
-	VPINSRD          $0x01, (SI)(AX*1), X11, X11
-	VPINSRD          $0x02, (SI)(AX*2), X11, X11
-	VPINSRD          $0x03, (SI)(CX*1), X11, X11
-	VINSERTI32X4     $0x02, X11, Z10, Z10
-	VMOVD            (DI), X11
-	VPINSRD          $0x01, (DI)(AX*1), X11, X11
-	VPINSRD          $0x02, (DI)(AX*2), X11, X11
-	VPINSRD          $0x03, (DI)(CX*1), X11, X11
-	VINSERTI32X4     $0x03, X11, Z10, Z10
-	VPMOVDW          Z10, Y11
-	VCVTPH2PS        Y11, Z11
-	VPSRLD           $0x10, Z10, Z10
-	VPMOVDW          Z10, Y10
-	VCVTPH2PS        Y10, Z10
-	VMOVUPS          Z11, 1536(R9)
-	VMOVUPS          Z10, 1600(R9)
-	VMOVDQU32        1792(R8), Z10
-	VPDPBUSD.BCST    80(R12), Z10, Z2
-	VPDPBUSD.BCST    84(R12), Z10, Z3
-	VPDPBUSD.BCST    88(R12), Z10, Z4
-	VPDPBUSD.BCST    92(R12), Z10, Z5
-	VPDPBUSD.BCST    80(R13), Z10, Z6
-	VPDPBUSD.BCST    84(R13), Z10, Z7
-	VPDPBUSD.BCST    88(R13), Z10, Z8
-	VPDPBUSD.BCST    92(R13), Z10, Z9
-	VPBROADCASTD     4(DX), Z10
-	VPINSRD          $0x01, 4(DX)(AX*1), X10, X10
-	VPINSRD          $0x02, 4(DX)(AX*2), X10, X10
-	VPINSRD          $0x03, 4(DX)(CX*1), X10, X10
-	VMOVD            4(BX), X11
-	VPINSRD          $0x01, 4(BX)(AX*1), X11, X11
-	VPINSRD          $0x02, 4(BX)(AX*2), X11, X11
-	VPINSRD          $0x03, 4(BX)(CX*1), X11, X11
-	VINSERTI32X4     $0x01, X11, Z10, Z10
-	VMOVD            4(SI), X11
-	VPINSRD          $0x01, 4(SI)(AX*1), X11, X11
-	VPINSRD          $0x02, 4(SI)(AX*2), X11, X11
-	VPINSRD          $0x03, 4(SI)(CX*1), X11, X11
-	VINSERTI32X4     $0x02, X11, Z10, Z10
-	VMOVD            4(DI), X11
-	VPINSRD          $0x01, 4(DI)(AX*1), X11, X11
-	VPINSRD          $0x02, 4(DI)(AX*2), X11, X11
-	VPINSRD          $0x03, 4(DI)(CX*1), X11, X11
-	VINSERTI32X4     $0x03, X11, Z10, Z10
-	VBROADCASTI32X4  8(DX), Z11
-	VINSERTI32X4     $0x01, 8(BX), Z11, Z11
-	VINSERTI32X4     $0x02, 8(SI), Z11, Z11
-	VINSERTI32X4     $0x03, 8(DI), Z11, Z11
-	PREFETCHT1       (R11)
-	PREFETCHT0       24(DX)
-	VMOVDQU32        1856(R8), Z12
-	VPDPBUSD.BCST    96(R12), Z12, Z2
-	VPDPBUSD.BCST    100(R12), Z12, Z3
-	VPDPBUSD.BCST    104(R12), Z12, Z4
-	VPDPBUSD.BCST    108(R12), Z12, Z5
-	VPDPBUSD.BCST    96(R13), Z12, Z6
-	VPDPBUSD.BCST    100(R13), Z12, Z7
-	VPDPBUSD.BCST    104(R13), Z12, Z8
-	VPDPBUSD.BCST    108(R13), Z12, Z9
-	VBROADCASTI32X4  8(DX)(AX*1), Z12
-	VINSERTI32X4     $0x01, 8(BX)(AX*1), Z12, Z12
-	VINSERTI32X4     $0x02, 8(SI)(AX*1), Z12, Z12
-	VINSERTI32X4     $0x03, 8(DI)(AX*1), Z12, Z12
-	VMOVDQU32        1920(R8), Z13
-	VPDPBUSD.BCST    112(R12), Z13, Z2
-	VPDPBUSD.BCST    116(R12), Z13, Z3
-	VPDPBUSD.BCST    120(R12), Z13, Z4
-	VPDPBUSD.BCST    124(R12), Z13, Z5
-	VPDPBUSD.BCST    112(R13), Z13, Z6
-	VPDPBUSD.BCST    116(R13), Z13, Z7
-	VPDPBUSD.BCST    120(R13), Z13, Z8
-	VPDPBUSD.BCST    124(R13), Z13, Z9
-	VBROADCASTI32X4  8(DX)(AX*2), Z13
-	VINSERTI32X4     $0x01, 8(BX)(AX*2), Z13, Z13
-	VINSERTI32X4     $0x02, 8(SI)(AX*2), Z13, Z13
-	VINSERTI32X4     $0x03, 8(DI)(AX*2), Z13, Z13
-	VMOVDQU32        1984(R8), Z14
-	VPDPBUSD.BCST    128(R12), Z14, Z2
-	VPDPBUSD.BCST    132(R12), Z14, Z3
-	VPDPBUSD.BCST    136(R12), Z14, Z4
-	VPDPBUSD.BCST    140(R12), Z14, Z5
-	VPDPBUSD.BCST    128(R13), Z14, Z6
-	VPDPBUSD.BCST    132(R13), Z14, Z7
-	VPDPBUSD.BCST    136(R13), Z14, Z8
-	VPDPBUSD.BCST    140(R13), Z14, Z9
-	VBROADCASTI32X4  8(DX)(CX*1), Z14
-	VINSERTI32X4     $0x01, 8(BX)(CX*1), Z14, Z14
-	VINSERTI32X4     $0x02, 8(SI)(CX*1), Z14, Z14
-	VINSERTI32X4     $0x03, 8(DI)(CX*1), Z14, Z14
-	PREFETCHT1       64(R11)
-	PREFETCHT0       24(DX)(AX*1)
-	VMOVDQU32        2048(R8), Z15
-	VPDPBUSD.BCST    144(R12), Z15, Z2
-	VPDPBUSD.BCST    148(R12), Z15, Z3
-	VPDPBUSD.BCST    152(R12), Z15, Z4
-	VPDPBUSD.BCST    156(R12), Z15, Z5
-	VPDPBUSD.BCST    144(R13), Z15, Z6
-	VPDPBUSD.BCST    148(R13), Z15, Z7
-	VPDPBUSD.BCST    152(R13), Z15, Z8
-	VPDPBUSD.BCST    156(R13), Z15, Z9
-	VPUNPCKLDQ       Z12, Z11, Z15
-	VPUNPCKHDQ       Z12, Z11, Z12
-	VPUNPCKLDQ       Z14, Z13, Z16
-	VPUNPCKHDQ       Z14, Z13, Z14
-	VPUNPCKLQDQ      Z16, Z15, Z11
-	VPUNPCKHQDQ      Z16, Z15, Z15
-	VPUNPCKLQDQ      Z14, Z12, Z13
-	VPUNPCKHQDQ      Z14, Z12, Z14
-	VMOVDQU32        2112(R8), Z12
-	VPDPBUSD.BCST    160(R12), Z12, Z2
-	VPDPBUSD.BCST    164(R12), Z12, Z3
-	VPDPBUSD.BCST    168(R12), Z12, Z4
-	VPDPBUSD.BCST    172(R12), Z12, Z5
-	VPDPBUSD.BCST    160(R13), Z12, Z6
-	VPDPBUSD.BCST    164(R13), Z12, Z7
-	VPDPBUSD.BCST    168(R13), Z12, Z8
-	VPDPBUSD.BCST    172(R13), Z12, Z9
-	VPSRLW           $0x04, Z11, Z12
-	VPANDD           Z0, Z12, Z12
-	VPANDD           Z0, Z11, Z11
-	VPSHUFB          all0<>+0(SB), Z10, Z16
-	VPBROADCASTD     tests0<>+0(SB), Z17
-	VPTESTMB         Z17, Z16, K1
-	VPADDB           Z1, Z11, K1, Z11
-	VMOVDQU32        Z11, 1664(R9)
-	PREFETCHT1       128(R11)
-	PREFETCHT0       24(DX)(AX*2)
+within292:
+	ADDQ            BP, DX
+	ADDQ            BP, BX
+	ADDQ            BP, SI
+	ADDQ            BP, DI
+	XCHGQ           R8, R9
+	VPXORD          Z2, Z2, Z2
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPXORD          Z5, Z5, Z5
+	VPXORD          Z6, Z6, Z6
+	VPXORD          Z7, Z7, Z7
+	VPXORD          Z8, Z8, Z8
+	VPXORD          Z9, Z9, Z9
+	VMOVDQU32       1664(R8), Z10
+	VPDPBUSD.BCST   48(R12), Z10, Z2
+	VPDPBUSD.BCST   52(R12), Z10, Z3
+	VPDPBUSD.BCST   56(R12), Z10, Z4
+	VPDPBUSD.BCST   60(R12), Z10, Z5
+	VPDPBUSD.BCST   48(R13), Z10, Z6
+	VPDPBUSD.BCST   52(R13), Z10, Z7
+	VPDPBUSD.BCST   56(R13), Z10, Z8
+	VPDPBUSD.BCST   60(R13), Z10, Z9
+	VMOVDQU32       1728(R8), Z10
+	VPDPBUSD.BCST   64(R12), Z10, Z2
+	VPDPBUSD.BCST   68(R12), Z10, Z3
+	VPDPBUSD.BCST   72(R12), Z10, Z4
+	VPDPBUSD.BCST   76(R12), Z10, Z5
+	VPDPBUSD.BCST   64(R13), Z10, Z6
+	VPDPBUSD.BCST   68(R13), Z10, Z7
+	VPDPBUSD.BCST   72(R13), Z10, Z8
+	VPDPBUSD.BCST   76(R13), Z10, Z9
+	VPBROADCASTD    (DX), Z10
+	VPINSRD         $0x01, (DX)(AX*1), X10, X10
+	VPINSRD         $0x02, (DX)(AX*2), X10, X10
+	VPINSRD         $0x03, (DX)(CX*1), X10, X10
+	VMOVD           (BX), X11
+	VPINSRD         $0x01, (BX)(AX*1), X11, X11
+	VPINSRD         $0x02, (BX)(AX*2), X11, X11
+	VPINSRD         $0x03, (BX)(CX*1), X11, X11
+	VINSERTI32X4    $0x01, X11, Z10, Z10
+	VMOVD           (SI), X11
+	VPINSRD         $0x01, (SI)(AX*1), X11, X11
+	VPINSRD         $0x02, (SI)(AX*2), X11, X11
+	VPINSRD         $0x03, (SI)(CX*1), X11, X11
+	VINSERTI32X4    $0x02, X11, Z10, Z10
+	VMOVD           (DI), X11
+	VPINSRD         $0x01, (DI)(AX*1), X11, X11
+	VPINSRD         $0x02, (DI)(AX*2), X11, X11
+	VPINSRD         $0x03, (DI)(CX*1), X11, X11
+	VINSERTI32X4    $0x03, X11, Z10, Z10
+	VPMOVDW         Z10, Y11
+	VCVTPH2PS       Y11, Z11
+	VPSRLD          $0x10, Z10, Z10
+	VPMOVDW         Z10, Y10
+	VCVTPH2PS       Y10, Z10
+	VMOVUPS         Z11, 1536(R9)
+	VMOVUPS         Z10, 1600(R9)
+	VMOVDQU32       1792(R8), Z10
+	VPDPBUSD.BCST   80(R12), Z10, Z2
+	VPDPBUSD.BCST   84(R12), Z10, Z3
+	VPDPBUSD.BCST   88(R12), Z10, Z4
+	VPDPBUSD.BCST   92(R12), Z10, Z5
+	VPDPBUSD.BCST   80(R13), Z10, Z6
+	VPDPBUSD.BCST   84(R13), Z10, Z7
+	VPDPBUSD.BCST   88(R13), Z10, Z8
+	VPDPBUSD.BCST   92(R13), Z10, Z9
+	VPBROADCASTD    4(DX), Z10
+	VPINSRD         $0x01, 4(DX)(AX*1), X10, X10
+	VPINSRD         $0x02, 4(DX)(AX*2), X10, X10
+	VPINSRD         $0x03, 4(DX)(CX*1), X10, X10
+	VMOVD           4(BX), X11
+	VPINSRD         $0x01, 4(BX)(AX*1), X11, X11
+	VPINSRD         $0x02, 4(BX)(AX*2), X11, X11
+	VPINSRD         $0x03, 4(BX)(CX*1), X11, X11
+	VINSERTI32X4    $0x01, X11, Z10, Z10
+	VMOVD           4(SI), X11
+	VPINSRD         $0x01, 4(SI)(AX*1), X11, X11
+	VPINSRD         $0x02, 4(SI)(AX*2), X11, X11
+	VPINSRD         $0x03, 4(SI)(CX*1), X11, X11
+	VINSERTI32X4    $0x02, X11, Z10, Z10
+	VMOVD           4(DI), X11
+	VPINSRD         $0x01, 4(DI)(AX*1), X11, X11
+	VPINSRD         $0x02, 4(DI)(AX*2), X11, X11
+	VPINSRD         $0x03, 4(DI)(CX*1), X11, X11
+	VINSERTI32X4    $0x03, X11, Z10, Z10
+	VBROADCASTI32X4 8(DX), Z11
+	VINSERTI32X4    $0x01, 8(BX), Z11, Z11
+	VINSERTI32X4    $0x02, 8(SI), Z11, Z11
+	VINSERTI32X4    $0x03, 8(DI), Z11, Z11
+	PREFETCHT1      (R11)
+	PREFETCHT0      24(DX)
+	VMOVDQU32       1856(R8), Z12
+	VPDPBUSD.BCST   96(R12), Z12, Z2
+	VPDPBUSD.BCST   100(R12), Z12, Z3
+	VPDPBUSD.BCST   104(R12), Z12, Z4
+	VPDPBUSD.BCST   108(R12), Z12, Z5
+	VPDPBUSD.BCST   96(R13), Z12, Z6
+	VPDPBUSD.BCST   100(R13), Z12, Z7
+	VPDPBUSD.BCST   104(R13), Z12, Z8
+	VPDPBUSD.BCST   108(R13), Z12, Z9
+	VBROADCASTI32X4 8(DX)(AX*1), Z12
+	VINSERTI32X4    $0x01, 8(BX)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x02, 8(SI)(AX*1), Z12, Z12
+	VINSERTI32X4    $0x03, 8(DI)(AX*1), Z12, Z12
+	VMOVDQU32       1920(R8), Z13
+	VPDPBUSD.BCST   112(R12), Z13, Z2
+	VPDPBUSD.BCST   116(R12), Z13, Z3
+	VPDPBUSD.BCST   120(R12), Z13, Z4
+	VPDPBUSD.BCST   124(R12), Z13, Z5
+	VPDPBUSD.BCST   112(R13), Z13, Z6
+	VPDPBUSD.BCST   116(R13), Z13, Z7
+	VPDPBUSD.BCST   120(R13), Z13, Z8
+	VPDPBUSD.BCST   124(R13), Z13, Z9
+	VBROADCASTI32X4 8(DX)(AX*2), Z13
+	VINSERTI32X4    $0x01, 8(BX)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x02, 8(SI)(AX*2), Z13, Z13
+	VINSERTI32X4    $0x03, 8(DI)(AX*2), Z13, Z13
+	VMOVDQU32       1984(R8), Z14
+	VPDPBUSD.BCST   128(R12), Z14, Z2
+	VPDPBUSD.BCST   132(R12), Z14, Z3
+	VPDPBUSD.BCST   136(R12), Z14, Z4
+	VPDPBUSD.BCST   140(R12), Z14, Z5
+	VPDPBUSD.BCST   128(R13), Z14, Z6
+	VPDPBUSD.BCST   132(R13), Z14, Z7
+	VPDPBUSD.BCST   136(R13), Z14, Z8
+	VPDPBUSD.BCST   140(R13), Z14, Z9
+	VBROADCASTI32X4 8(DX)(CX*1), Z14
+	VINSERTI32X4    $0x01, 8(BX)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x02, 8(SI)(CX*1), Z14, Z14
+	VINSERTI32X4    $0x03, 8(DI)(CX*1), Z14, Z14
+	PREFETCHT1      64(R11)
+	PREFETCHT0      24(DX)(AX*1)
+	VMOVDQU32       2048(R8), Z15
+	VPDPBUSD.BCST   144(R12), Z15, Z2
+	VPDPBUSD.BCST   148(R12), Z15, Z3
+	VPDPBUSD.BCST   152(R12), Z15, Z4
+	VPDPBUSD.BCST   156(R12), Z15, Z5
+	VPDPBUSD.BCST   144(R13), Z15, Z6
+	VPDPBUSD.BCST   148(R13), Z15, Z7
+	VPDPBUSD.BCST   152(R13), Z15, Z8
+	VPDPBUSD.BCST   156(R13), Z15, Z9
+	VPUNPCKLDQ      Z12, Z11, Z15
+	VPUNPCKHDQ      Z12, Z11, Z12
+	VPUNPCKLDQ      Z14, Z13, Z16
+	VPUNPCKHDQ      Z14, Z13, Z14
+	VPUNPCKLQDQ     Z16, Z15, Z11
+	VPUNPCKHQDQ     Z16, Z15, Z15
+	VPUNPCKLQDQ     Z14, Z12, Z13
+	VPUNPCKHQDQ     Z14, Z12, Z14
+	VMOVDQU32       2112(R8), Z12
+	VPDPBUSD.BCST   160(R12), Z12, Z2
+	VPDPBUSD.BCST   164(R12), Z12, Z3
+	VPDPBUSD.BCST   168(R12), Z12, Z4
+	VPDPBUSD.BCST   172(R12), Z12, Z5
+	VPDPBUSD.BCST   160(R13), Z12, Z6
+	VPDPBUSD.BCST   164(R13), Z12, Z7
+	VPDPBUSD.BCST   168(R13), Z12, Z8
+	VPDPBUSD.BCST   172(R13), Z12, Z9
+	VPSRLW          $0x04, Z11, Z12
+	VPANDD          Z0, Z12, Z12
+	VPANDD          Z0, Z11, Z11
+	VPSHUFB         all0<>+0(SB), Z10, Z16
+	VPBROADCASTD    tests0<>+0(SB), Z17
+	VPTESTMB        Z17, Z16, K1
+	VPADDB          Z1, Z11, K1, Z11
+	VMOVDQU32       Z11, 1664(R9)
+	PREFETCHT1      128(R11)
+	PREFETCHT0      24(DX)(AX*2)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked294
+	PREFETCHT1      (BP)
+	ADDQ            $0x00000040, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked294
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked294:
+	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z11
 	VMULPS.BCST      (R12), Z11, Z16
 	VMOVUPS          (R10), Z17
@@ -25182,6 +25527,21 @@ within270:
 	VPDPBUSD.BCST    172(R15), Z10, Z9
 	PREFETCHT1       320(R11)
 	PREFETCHT0       24(BX)(AX*1)
+	MOVQ             R11, 16(SP)
+	MOVQ             spans+64(FP), R11
+	MOVQ             (R11), BP
+	TESTQ            BP, BP
+	JZ               asked295
+	PREFETCHT1       (BP)
+	ADDQ             $0x00000040, BP
+	MOVQ             BP, (R11)
+	CMPQ             BP, 8(R11)
+	JB               asked295
+	ADDQ             $0x00000010, R11
+	MOVQ             R11, spans+64(FP)
+
+asked295:
+	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z10
 	VMULPS.BCST      (R14), Z10, Z11
 	VMOVUPS          512(R10), Z12
@@ -25262,7 +25622,7 @@ within270:
 	ADDQ             $0x000000b0, R15
 	ADDQ             $0x00000180, R11
 	SUBQ             $0x00000001, (SP)
-	JNZ              block269
+	JNZ              block291
 	MOVQ             dst+0(FP), R12
 	MOVQ             dstStride+8(FP), R13
 	LEAQ             64(R12), R14
@@ -25270,91 +25630,91 @@ within270:
 	VMOVUPS          (R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x01
-	JLE              stored271
+	JLE              stored293
 	ADDQ             R13, R12
 	VMOVUPS          64(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x02
-	JLE              stored271
+	JLE              stored293
 	ADDQ             R13, R12
 	VMOVUPS          128(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x03
-	JLE              stored271
+	JLE              stored293
 	ADDQ             R13, R12
 	VMOVUPS          192(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x04
-	JLE              stored271
+	JLE              stored293
 	ADDQ             R13, R12
 	VMOVUPS          256(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x05
-	JLE              stored271
+	JLE              stored293
 	ADDQ             R13, R12
 	VMOVUPS          320(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x06
-	JLE              stored271
+	JLE              stored293
 	ADDQ             R13, R12
 	VMOVUPS          384(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x07
-	JLE              stored271
+	JLE              stored293
 	ADDQ             R13, R12
 	VMOVUPS          448(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x08
-	JLE              stored271
+	JLE              stored293
 	ADDQ             R13, R12
 	VMOVUPS          512(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x09
-	JLE              stored271
+	JLE              stored293
 	ADDQ             R13, R12
 	VMOVUPS          576(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x0a
-	JLE              stored271
+	JLE              stored293
 	ADDQ             R13, R12
 	VMOVUPS          640(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x0b
-	JLE              stored271
+	JLE              stored293
 	ADDQ             R13, R12
 	VMOVUPS          704(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x0c
-	JLE              stored271
+	JLE              stored293
 	ADDQ             R13, R12
 	VMOVUPS          768(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x0d
-	JLE              stored271
+	JLE              stored293
 	ADDQ             R13, R12
 	VMOVUPS          832(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x0e
-	JLE              stored271
+	JLE              stored293
 	ADDQ             R13, R12
 	VMOVUPS          896(R10), Z2
 	VMOVUPS          Z2, (R12)
 	CMPQ             count+56(FP), $0x0f
-	JLE              stored271
+	JLE              stored293
 	ADDQ             R13, R12
 	VMOVUPS          960(R10), Z2
 	VMOVUPS          Z2, (R12)
 	ADDQ             R13, R12
 
-stored271:
+stored293:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group268
+	JNZ  group290
 	VZEROUPPER
 	RET
 
-// func fewQ8_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ8_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ8_0(SB), $12416-64
+TEXT ·fewQ8_0(SB), $12416-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000022, AX, AX
@@ -25456,7 +25816,7 @@ TEXT ·fewQ8_0(SB), $12416-64
 	VPXORD          Z0, Z4, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group272:
+group296:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -25466,16 +25826,16 @@ group272:
 	VMOVUPS Z1, 128(R10)
 	VMOVUPS Z1, 192(R10)
 
-block273:
+block297:
 	MOVQ $0x00000022, R13
 	CMPQ (SP), $0x01
-	JNE  within274
+	JNE  within298
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within274
+	JE   within298
 	LEAQ 34(CX)(CX*4), R13
 
-within274:
+within298:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -25628,63 +25988,78 @@ within274:
 	PREFETCHT0      34(BX)(CX*1)
 	PREFETCHT1      512(R11)
 	PREFETCHT0      34(SI)
-	VMOVUPS         1536(R8), Z5
-	VMULPS.BCST     (R12), Z5, Z6
-	VMOVUPS         (R10), Z7
-	VCVTDQ2PS       Z1, Z1
-	VFMADD231PS     Z1, Z6, Z7
-	VMOVUPS         Z7, (R10)
-	VMULPS.BCST     4(R12), Z5, Z1
-	VMOVUPS         64(R10), Z6
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z1, Z6
-	VMOVUPS         Z6, 64(R10)
-	VMULPS.BCST     8(R12), Z5, Z1
-	VMOVUPS         128(R10), Z2
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z1, Z2
-	VMOVUPS         Z2, 128(R10)
-	VMULPS.BCST     12(R12), Z5, Z1
-	VMOVUPS         192(R10), Z2
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z1, Z2
-	VMOVUPS         Z2, 192(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x00000220, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block273
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored275
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored275
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored275
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z1
-	VMOVUPS         Z1, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked300
+	PREFETCHT1      (R13)
+	ADDQ            $0x00000040, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked300
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored275:
+asked300:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z5
+	VMULPS.BCST (R12), Z5, Z6
+	VMOVUPS     (R10), Z7
+	VCVTDQ2PS   Z1, Z1
+	VFMADD231PS Z1, Z6, Z7
+	VMOVUPS     Z7, (R10)
+	VMULPS.BCST 4(R12), Z5, Z1
+	VMOVUPS     64(R10), Z6
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z1, Z6
+	VMOVUPS     Z6, 64(R10)
+	VMULPS.BCST 8(R12), Z5, Z1
+	VMOVUPS     128(R10), Z2
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z1, Z2
+	VMOVUPS     Z2, 128(R10)
+	VMULPS.BCST 12(R12), Z5, Z1
+	VMOVUPS     192(R10), Z2
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z1, Z2
+	VMOVUPS     Z2, 192(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x00000220, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block297
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored299
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored299
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored299
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z1
+	VMOVUPS     Z1, (R12)
+	ADDQ        R13, R12
+
+stored299:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group272
+	JNZ  group296
 	VZEROUPPER
 	RET
 
-// func fewQ8_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ8_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ8_0x8(SB), $12672-64
+TEXT ·fewQ8_0x8(SB), $12672-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000022, AX, AX
@@ -25786,7 +26161,7 @@ TEXT ·fewQ8_0x8(SB), $12672-64
 	VPXORD          Z0, Z4, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group276:
+group301:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -25802,16 +26177,16 @@ group276:
 	VMOVUPS Z1, 384(R10)
 	VMOVUPS Z1, 448(R10)
 
-block277:
+block302:
 	MOVQ $0x00000022, R14
 	CMPQ (SP), $0x01
-	JNE  within278
+	JNE  within303
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within278
+	JE   within303
 	LEAQ 34(CX)(CX*4), R14
 
-within278:
+within303:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -26000,104 +26375,119 @@ within278:
 	PREFETCHT0      34(BX)(CX*1)
 	PREFETCHT1      512(R11)
 	PREFETCHT0      34(SI)
-	VMOVUPS         1536(R8), Z9
-	VMULPS.BCST     (R12), Z9, Z10
-	VMOVUPS         (R10), Z11
-	VCVTDQ2PS       Z1, Z1
-	VFMADD231PS     Z1, Z10, Z11
-	VMOVUPS         Z11, (R10)
-	VMULPS.BCST     4(R12), Z9, Z1
-	VMOVUPS         64(R10), Z10
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z1, Z10
-	VMOVUPS         Z10, 64(R10)
-	VMULPS.BCST     8(R12), Z9, Z1
-	VMOVUPS         128(R10), Z2
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z1, Z2
-	VMOVUPS         Z2, 128(R10)
-	VMULPS.BCST     12(R12), Z9, Z1
-	VMOVUPS         192(R10), Z2
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z1, Z2
-	VMOVUPS         Z2, 192(R10)
-	VMULPS.BCST     (R13), Z9, Z1
-	VMOVUPS         256(R10), Z2
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z1, Z2
-	VMOVUPS         Z2, 256(R10)
-	VMULPS.BCST     4(R13), Z9, Z1
-	VMOVUPS         320(R10), Z2
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z1, Z2
-	VMOVUPS         Z2, 320(R10)
-	VMULPS.BCST     8(R13), Z9, Z1
-	VMOVUPS         384(R10), Z2
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z1, Z2
-	VMOVUPS         Z2, 384(R10)
-	VMULPS.BCST     12(R13), Z9, Z1
-	VMOVUPS         448(R10), Z2
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z1, Z2
-	VMOVUPS         Z2, 448(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x000000b0, R13
-	ADDQ            $0x00000220, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block277
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored279
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored279
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored279
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored279
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored279
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored279
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored279
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z1
-	VMOVUPS         Z1, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked305
+	PREFETCHT1      (R14)
+	ADDQ            $0x00000040, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked305
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored279:
+asked305:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z9
+	VMULPS.BCST (R12), Z9, Z10
+	VMOVUPS     (R10), Z11
+	VCVTDQ2PS   Z1, Z1
+	VFMADD231PS Z1, Z10, Z11
+	VMOVUPS     Z11, (R10)
+	VMULPS.BCST 4(R12), Z9, Z1
+	VMOVUPS     64(R10), Z10
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z1, Z10
+	VMOVUPS     Z10, 64(R10)
+	VMULPS.BCST 8(R12), Z9, Z1
+	VMOVUPS     128(R10), Z2
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z1, Z2
+	VMOVUPS     Z2, 128(R10)
+	VMULPS.BCST 12(R12), Z9, Z1
+	VMOVUPS     192(R10), Z2
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z1, Z2
+	VMOVUPS     Z2, 192(R10)
+	VMULPS.BCST (R13), Z9, Z1
+	VMOVUPS     256(R10), Z2
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z1, Z2
+	VMOVUPS     Z2, 256(R10)
+	VMULPS.BCST 4(R13), Z9, Z1
+	VMOVUPS     320(R10), Z2
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z1, Z2
+	VMOVUPS     Z2, 320(R10)
+	VMULPS.BCST 8(R13), Z9, Z1
+	VMOVUPS     384(R10), Z2
+	VCVTDQ2PS   Z7, Z7
+	VFMADD231PS Z7, Z1, Z2
+	VMOVUPS     Z2, 384(R10)
+	VMULPS.BCST 12(R13), Z9, Z1
+	VMOVUPS     448(R10), Z2
+	VCVTDQ2PS   Z8, Z8
+	VFMADD231PS Z8, Z1, Z2
+	VMOVUPS     Z2, 448(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x000000b0, R13
+	ADDQ        $0x00000220, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block302
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored304
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored304
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored304
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored304
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored304
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored304
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored304
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z1
+	VMOVUPS     Z1, (R12)
+	ADDQ        R13, R12
+
+stored304:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group276
+	JNZ  group301
 	VZEROUPPER
 	RET
 
-// func fewQ8_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ8_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ8_0x12(SB), $12928-64
+TEXT ·fewQ8_0x12(SB), $12928-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000022, AX, AX
@@ -26199,7 +26589,7 @@ TEXT ·fewQ8_0x12(SB), $12928-64
 	VPXORD          Z0, Z4, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group280:
+group306:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -26221,16 +26611,16 @@ group280:
 	VMOVUPS Z1, 640(R10)
 	VMOVUPS Z1, 704(R10)
 
-block281:
+block307:
 	MOVQ $0x00000022, R15
 	CMPQ (SP), $0x01
-	JNE  within282
+	JNE  within308
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within282
+	JE   within308
 	LEAQ 34(CX)(CX*4), R15
 
-within282:
+within308:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -26373,6 +26763,21 @@ within282:
 	VMOVDQU32       Z13, 1728(R9)
 	PREFETCHT1      192(R11)
 	PREFETCHT0      34(DX)(CX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked310
+	PREFETCHT1      (R15)
+	ADDQ            $0x00000040, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked310
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked310:
+	MOVQ            16(SP), R11
 	VMOVUPS         1536(R8), Z9
 	VMULPS.BCST     (R12), Z9, Z10
 	VMOVUPS         (R10), Z13
@@ -26504,105 +26909,120 @@ within282:
 	VMOVDQU32       Z8, 2112(R9)
 	PREFETCHT1      512(R11)
 	PREFETCHT0      34(SI)
-	VMOVUPS         1536(R8), Z5
-	VMULPS.BCST     (R14), Z5, Z6
-	VMOVUPS         512(R10), Z7
-	VCVTDQ2PS       Z1, Z1
-	VFMADD231PS     Z1, Z6, Z7
-	VMOVUPS         Z7, 512(R10)
-	VMULPS.BCST     4(R14), Z5, Z1
-	VMOVUPS         576(R10), Z6
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z1, Z6
-	VMOVUPS         Z6, 576(R10)
-	VMULPS.BCST     8(R14), Z5, Z1
-	VMOVUPS         640(R10), Z2
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z1, Z2
-	VMOVUPS         Z2, 640(R10)
-	VMULPS.BCST     12(R14), Z5, Z1
-	VMOVUPS         704(R10), Z2
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z1, Z2
-	VMOVUPS         Z2, 704(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x000000b0, R13
-	ADDQ            $0x000000b0, R14
-	ADDQ            $0x00000220, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block281
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored283
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored283
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored283
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored283
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored283
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored283
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored283
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored283
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored283
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored283
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored283
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z1
-	VMOVUPS         Z1, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked311
+	PREFETCHT1      (R15)
+	ADDQ            $0x00000040, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked311
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored283:
+asked311:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z5
+	VMULPS.BCST (R14), Z5, Z6
+	VMOVUPS     512(R10), Z7
+	VCVTDQ2PS   Z1, Z1
+	VFMADD231PS Z1, Z6, Z7
+	VMOVUPS     Z7, 512(R10)
+	VMULPS.BCST 4(R14), Z5, Z1
+	VMOVUPS     576(R10), Z6
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z1, Z6
+	VMOVUPS     Z6, 576(R10)
+	VMULPS.BCST 8(R14), Z5, Z1
+	VMOVUPS     640(R10), Z2
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z1, Z2
+	VMOVUPS     Z2, 640(R10)
+	VMULPS.BCST 12(R14), Z5, Z1
+	VMOVUPS     704(R10), Z2
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z1, Z2
+	VMOVUPS     Z2, 704(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x000000b0, R13
+	ADDQ        $0x000000b0, R14
+	ADDQ        $0x00000220, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block307
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored309
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored309
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored309
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored309
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored309
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored309
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored309
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x08
+	JLE         stored309
+	ADDQ        R13, R12
+	VMOVUPS     512(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x09
+	JLE         stored309
+	ADDQ        R13, R12
+	VMOVUPS     576(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x0a
+	JLE         stored309
+	ADDQ        R13, R12
+	VMOVUPS     640(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x0b
+	JLE         stored309
+	ADDQ        R13, R12
+	VMOVUPS     704(R10), Z1
+	VMOVUPS     Z1, (R12)
+	ADDQ        R13, R12
+
+stored309:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group280
+	JNZ  group306
 	VZEROUPPER
 	RET
 
-// func fewQ8_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ8_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ8_0x16(SB), $13184-64
+TEXT ·fewQ8_0x16(SB), $13184-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000022, AX, AX
@@ -26704,7 +27124,7 @@ TEXT ·fewQ8_0x16(SB), $13184-64
 	VPXORD          Z0, Z4, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group284:
+group312:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -26732,16 +27152,16 @@ group284:
 	VMOVUPS Z1, 896(R10)
 	VMOVUPS Z1, 960(R10)
 
-block285:
+block313:
 	MOVQ $0x00000022, BP
 	CMPQ (SP), $0x01
-	JNE  within286
+	JNE  within314
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within286
+	JE   within314
 	LEAQ 34(CX)(CX*4), BP
 
-within286:
+within314:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -26884,6 +27304,21 @@ within286:
 	VMOVDQU32       Z13, 1728(R9)
 	PREFETCHT1      192(R11)
 	PREFETCHT0      34(DX)(CX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked316
+	PREFETCHT1      (BP)
+	ADDQ            $0x00000040, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked316
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked316:
+	MOVQ            16(SP), R11
 	VMOVUPS         1536(R8), Z9
 	VMULPS.BCST     (R12), Z9, Z10
 	VMOVUPS         (R10), Z13
@@ -27051,146 +27486,161 @@ within286:
 	VMOVDQU32       Z12, 2112(R9)
 	PREFETCHT1      512(R11)
 	PREFETCHT0      34(SI)
-	VMOVUPS         1536(R8), Z9
-	VMULPS.BCST     (R14), Z9, Z10
-	VMOVUPS         512(R10), Z11
-	VCVTDQ2PS       Z1, Z1
-	VFMADD231PS     Z1, Z10, Z11
-	VMOVUPS         Z11, 512(R10)
-	VMULPS.BCST     4(R14), Z9, Z1
-	VMOVUPS         576(R10), Z10
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z1, Z10
-	VMOVUPS         Z10, 576(R10)
-	VMULPS.BCST     8(R14), Z9, Z1
-	VMOVUPS         640(R10), Z2
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z1, Z2
-	VMOVUPS         Z2, 640(R10)
-	VMULPS.BCST     12(R14), Z9, Z1
-	VMOVUPS         704(R10), Z2
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z1, Z2
-	VMOVUPS         Z2, 704(R10)
-	VMULPS.BCST     (R15), Z9, Z1
-	VMOVUPS         768(R10), Z2
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z1, Z2
-	VMOVUPS         Z2, 768(R10)
-	VMULPS.BCST     4(R15), Z9, Z1
-	VMOVUPS         832(R10), Z2
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z1, Z2
-	VMOVUPS         Z2, 832(R10)
-	VMULPS.BCST     8(R15), Z9, Z1
-	VMOVUPS         896(R10), Z2
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z1, Z2
-	VMOVUPS         Z2, 896(R10)
-	VMULPS.BCST     12(R15), Z9, Z1
-	VMOVUPS         960(R10), Z2
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z1, Z2
-	VMOVUPS         Z2, 960(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x000000b0, R13
-	ADDQ            $0x000000b0, R14
-	ADDQ            $0x000000b0, R15
-	ADDQ            $0x00000220, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block285
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored287
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored287
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored287
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored287
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored287
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored287
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored287
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored287
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored287
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored287
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored287
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0c
-	JLE             stored287
-	ADDQ            R13, R12
-	VMOVUPS         768(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0d
-	JLE             stored287
-	ADDQ            R13, R12
-	VMOVUPS         832(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0e
-	JLE             stored287
-	ADDQ            R13, R12
-	VMOVUPS         896(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0f
-	JLE             stored287
-	ADDQ            R13, R12
-	VMOVUPS         960(R10), Z1
-	VMOVUPS         Z1, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked317
+	PREFETCHT1      (BP)
+	ADDQ            $0x00000040, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked317
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored287:
+asked317:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z9
+	VMULPS.BCST (R14), Z9, Z10
+	VMOVUPS     512(R10), Z11
+	VCVTDQ2PS   Z1, Z1
+	VFMADD231PS Z1, Z10, Z11
+	VMOVUPS     Z11, 512(R10)
+	VMULPS.BCST 4(R14), Z9, Z1
+	VMOVUPS     576(R10), Z10
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z1, Z10
+	VMOVUPS     Z10, 576(R10)
+	VMULPS.BCST 8(R14), Z9, Z1
+	VMOVUPS     640(R10), Z2
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z1, Z2
+	VMOVUPS     Z2, 640(R10)
+	VMULPS.BCST 12(R14), Z9, Z1
+	VMOVUPS     704(R10), Z2
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z1, Z2
+	VMOVUPS     Z2, 704(R10)
+	VMULPS.BCST (R15), Z9, Z1
+	VMOVUPS     768(R10), Z2
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z1, Z2
+	VMOVUPS     Z2, 768(R10)
+	VMULPS.BCST 4(R15), Z9, Z1
+	VMOVUPS     832(R10), Z2
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z1, Z2
+	VMOVUPS     Z2, 832(R10)
+	VMULPS.BCST 8(R15), Z9, Z1
+	VMOVUPS     896(R10), Z2
+	VCVTDQ2PS   Z7, Z7
+	VFMADD231PS Z7, Z1, Z2
+	VMOVUPS     Z2, 896(R10)
+	VMULPS.BCST 12(R15), Z9, Z1
+	VMOVUPS     960(R10), Z2
+	VCVTDQ2PS   Z8, Z8
+	VFMADD231PS Z8, Z1, Z2
+	VMOVUPS     Z2, 960(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x000000b0, R13
+	ADDQ        $0x000000b0, R14
+	ADDQ        $0x000000b0, R15
+	ADDQ        $0x00000220, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block313
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored315
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored315
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored315
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored315
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored315
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored315
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored315
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x08
+	JLE         stored315
+	ADDQ        R13, R12
+	VMOVUPS     512(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x09
+	JLE         stored315
+	ADDQ        R13, R12
+	VMOVUPS     576(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x0a
+	JLE         stored315
+	ADDQ        R13, R12
+	VMOVUPS     640(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x0b
+	JLE         stored315
+	ADDQ        R13, R12
+	VMOVUPS     704(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x0c
+	JLE         stored315
+	ADDQ        R13, R12
+	VMOVUPS     768(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x0d
+	JLE         stored315
+	ADDQ        R13, R12
+	VMOVUPS     832(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x0e
+	JLE         stored315
+	ADDQ        R13, R12
+	VMOVUPS     896(R10), Z1
+	VMOVUPS     Z1, (R12)
+	CMPQ        count+56(FP), $0x0f
+	JLE         stored315
+	ADDQ        R13, R12
+	VMOVUPS     960(R10), Z1
+	VMOVUPS     Z1, (R12)
+	ADDQ        R13, R12
+
+stored315:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group284
+	JNZ  group312
 	VZEROUPPER
 	RET
 
-// func fewIQ4_NL(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewIQ4_NL(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewIQ4_NL(SB), $12416-64
+TEXT ·fewIQ4_NL(SB), $12416-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000012, AX, AX
@@ -27281,7 +27731,7 @@ TEXT ·fewIQ4_NL(SB), $12416-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group288:
+group318:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -27291,16 +27741,16 @@ group288:
 	VMOVUPS Z2, 128(R10)
 	VMOVUPS Z2, 192(R10)
 
-block289:
+block319:
 	MOVQ $0x00000012, R13
 	CMPQ (SP), $0x01
-	JNE  within290
+	JNE  within320
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within290
+	JE   within320
 	LEAQ 18(CX)(CX*4), R13
 
-within290:
+within320:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -27433,63 +27883,78 @@ within290:
 	VMOVDQU32       Z6, 2112(R9)
 	PREFETCHT1      256(R11)
 	PREFETCHT0      18(BX)
-	VMOVUPS         1536(R8), Z6
-	VMULPS.BCST     (R12), Z6, Z7
-	VMOVUPS         (R10), Z8
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z7, Z8
-	VMOVUPS         Z8, (R10)
-	VMULPS.BCST     4(R12), Z6, Z2
-	VMOVUPS         64(R10), Z7
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z7
-	VMOVUPS         Z7, 64(R10)
-	VMULPS.BCST     8(R12), Z6, Z2
-	VMOVUPS         128(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 128(R10)
-	VMULPS.BCST     12(R12), Z6, Z2
-	VMOVUPS         192(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 192(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x00000120, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block289
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored291
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored291
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored291
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked322
+	PREFETCHT1      (R13)
+	ADDQ            $0x00000040, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked322
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored291:
+asked322:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z6
+	VMULPS.BCST (R12), Z6, Z7
+	VMOVUPS     (R10), Z8
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z7, Z8
+	VMOVUPS     Z8, (R10)
+	VMULPS.BCST 4(R12), Z6, Z2
+	VMOVUPS     64(R10), Z7
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z7
+	VMOVUPS     Z7, 64(R10)
+	VMULPS.BCST 8(R12), Z6, Z2
+	VMOVUPS     128(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 128(R10)
+	VMULPS.BCST 12(R12), Z6, Z2
+	VMOVUPS     192(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 192(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x00000120, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block319
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored321
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored321
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored321
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
+
+stored321:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group288
+	JNZ  group318
 	VZEROUPPER
 	RET
 
-// func fewIQ4_NLx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewIQ4_NLx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewIQ4_NLx8(SB), $12672-64
+TEXT ·fewIQ4_NLx8(SB), $12672-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000012, AX, AX
@@ -27580,7 +28045,7 @@ TEXT ·fewIQ4_NLx8(SB), $12672-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group292:
+group323:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -27596,16 +28061,16 @@ group292:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block293:
+block324:
 	MOVQ $0x00000012, R14
 	CMPQ (SP), $0x01
-	JNE  within294
+	JNE  within325
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within294
+	JE   within325
 	LEAQ 18(CX)(CX*4), R14
 
-within294:
+within325:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -27774,104 +28239,119 @@ within294:
 	VMOVDQU32       Z10, 2112(R9)
 	PREFETCHT1      256(R11)
 	PREFETCHT0      18(BX)
-	VMOVUPS         1536(R8), Z10
-	VMULPS.BCST     (R12), Z10, Z11
-	VMOVUPS         (R10), Z12
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z11, Z12
-	VMOVUPS         Z12, (R10)
-	VMULPS.BCST     4(R12), Z10, Z2
-	VMOVUPS         64(R10), Z11
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z11
-	VMOVUPS         Z11, 64(R10)
-	VMULPS.BCST     8(R12), Z10, Z2
-	VMOVUPS         128(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 128(R10)
-	VMULPS.BCST     12(R12), Z10, Z2
-	VMOVUPS         192(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 192(R10)
-	VMULPS.BCST     (R13), Z10, Z2
-	VMOVUPS         256(R10), Z3
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z2, Z3
-	VMOVUPS         Z3, 256(R10)
-	VMULPS.BCST     4(R13), Z10, Z2
-	VMOVUPS         320(R10), Z3
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z2, Z3
-	VMOVUPS         Z3, 320(R10)
-	VMULPS.BCST     8(R13), Z10, Z2
-	VMOVUPS         384(R10), Z3
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z2, Z3
-	VMOVUPS         Z3, 384(R10)
-	VMULPS.BCST     12(R13), Z10, Z2
-	VMOVUPS         448(R10), Z3
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z2, Z3
-	VMOVUPS         Z3, 448(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x000000b0, R13
-	ADDQ            $0x00000120, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block293
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored295
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored295
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored295
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored295
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored295
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored295
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored295
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked327
+	PREFETCHT1      (R14)
+	ADDQ            $0x00000040, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked327
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored295:
+asked327:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z10
+	VMULPS.BCST (R12), Z10, Z11
+	VMOVUPS     (R10), Z12
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z11, Z12
+	VMOVUPS     Z12, (R10)
+	VMULPS.BCST 4(R12), Z10, Z2
+	VMOVUPS     64(R10), Z11
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z11
+	VMOVUPS     Z11, 64(R10)
+	VMULPS.BCST 8(R12), Z10, Z2
+	VMOVUPS     128(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 128(R10)
+	VMULPS.BCST 12(R12), Z10, Z2
+	VMOVUPS     192(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 192(R10)
+	VMULPS.BCST (R13), Z10, Z2
+	VMOVUPS     256(R10), Z3
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, 256(R10)
+	VMULPS.BCST 4(R13), Z10, Z2
+	VMOVUPS     320(R10), Z3
+	VCVTDQ2PS   Z7, Z7
+	VFMADD231PS Z7, Z2, Z3
+	VMOVUPS     Z3, 320(R10)
+	VMULPS.BCST 8(R13), Z10, Z2
+	VMOVUPS     384(R10), Z3
+	VCVTDQ2PS   Z8, Z8
+	VFMADD231PS Z8, Z2, Z3
+	VMOVUPS     Z3, 384(R10)
+	VMULPS.BCST 12(R13), Z10, Z2
+	VMOVUPS     448(R10), Z3
+	VCVTDQ2PS   Z9, Z9
+	VFMADD231PS Z9, Z2, Z3
+	VMOVUPS     Z3, 448(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x000000b0, R13
+	ADDQ        $0x00000120, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block324
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored326
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored326
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored326
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored326
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored326
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored326
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored326
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
+
+stored326:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group292
+	JNZ  group323
 	VZEROUPPER
 	RET
 
-// func fewIQ4_NLx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewIQ4_NLx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewIQ4_NLx12(SB), $12928-64
+TEXT ·fewIQ4_NLx12(SB), $12928-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000012, AX, AX
@@ -27962,7 +28442,7 @@ TEXT ·fewIQ4_NLx12(SB), $12928-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group296:
+group328:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -27984,16 +28464,16 @@ group296:
 	VMOVUPS Z2, 640(R10)
 	VMOVUPS Z2, 704(R10)
 
-block297:
+block329:
 	MOVQ $0x00000012, R15
 	CMPQ (SP), $0x01
-	JNE  within298
+	JNE  within330
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within298
+	JE   within330
 	LEAQ 18(CX)(CX*4), R15
 
-within298:
+within330:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -28120,232 +28600,262 @@ within298:
 	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z13, Z13
 	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z13, Z13
 	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z13, Z13
-	VMOVUPS         1536(R8), Z14
-	VMULPS.BCST     (R12), Z14, Z15
-	VMOVUPS         (R10), Z16
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z15, Z16
-	VMOVUPS         Z16, (R10)
-	VMULPS.BCST     4(R12), Z14, Z2
-	VMOVUPS         64(R10), Z15
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z15
-	VMOVUPS         Z15, 64(R10)
-	VMULPS.BCST     8(R12), Z14, Z2
-	VMOVUPS         128(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 128(R10)
-	VMULPS.BCST     12(R12), Z14, Z2
-	VMOVUPS         192(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 192(R10)
-	VMULPS.BCST     (R13), Z14, Z2
-	VMOVUPS         256(R10), Z3
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z2, Z3
-	VMOVUPS         Z3, 256(R10)
-	VMULPS.BCST     4(R13), Z14, Z2
-	VMOVUPS         320(R10), Z3
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z2, Z3
-	VMOVUPS         Z3, 320(R10)
-	VMULPS.BCST     8(R13), Z14, Z2
-	VMOVUPS         384(R10), Z3
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z2, Z3
-	VMOVUPS         Z3, 384(R10)
-	VMULPS.BCST     12(R13), Z14, Z2
-	VMOVUPS         448(R10), Z3
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z2, Z3
-	VMOVUPS         Z3, 448(R10)
-	VPBROADCASTD    16(R14), Z2
-	VPBROADCASTD    20(R14), Z3
-	VPBROADCASTD    24(R14), Z4
-	VPBROADCASTD    28(R14), Z5
-	VMOVDQU32       1664(R8), Z6
-	VPDPBUSD.BCST   48(R14), Z6, Z2
-	VPDPBUSD.BCST   52(R14), Z6, Z3
-	VPDPBUSD.BCST   56(R14), Z6, Z4
-	VPDPBUSD.BCST   60(R14), Z6, Z5
-	VPUNPCKLDQ      Z11, Z10, Z6
-	VPUNPCKHDQ      Z11, Z10, Z11
-	VPUNPCKLDQ      Z13, Z12, Z7
-	VPUNPCKHDQ      Z13, Z12, Z13
-	VPUNPCKLQDQ     Z7, Z6, Z10
-	VPUNPCKHQDQ     Z7, Z6, Z6
-	VPUNPCKLQDQ     Z13, Z11, Z12
-	VPUNPCKHQDQ     Z13, Z11, Z13
-	VMOVDQU32       1728(R8), Z7
-	VPDPBUSD.BCST   64(R14), Z7, Z2
-	VPDPBUSD.BCST   68(R14), Z7, Z3
-	VPDPBUSD.BCST   72(R14), Z7, Z4
-	VPDPBUSD.BCST   76(R14), Z7, Z5
-	VPSRLW          $0x04, Z10, Z7
-	VPANDD          Z0, Z7, Z7
-	VPANDD          Z0, Z10, Z10
-	VPSHUFB         Z10, Z1, Z10
-	VMOVDQU32       Z10, 1664(R9)
-	PREFETCHT1      128(R11)
-	PREFETCHT0      18(DX)(AX*2)
-	VMOVDQU32       1792(R8), Z8
-	VPDPBUSD.BCST   80(R14), Z8, Z2
-	VPDPBUSD.BCST   84(R14), Z8, Z3
-	VPDPBUSD.BCST   88(R14), Z8, Z4
-	VPDPBUSD.BCST   92(R14), Z8, Z5
-	VPSHUFB         Z7, Z1, Z7
-	VMOVDQU32       Z7, 1920(R9)
-	VPSRLW          $0x04, Z6, Z7
-	VPANDD          Z0, Z7, Z7
-	VPANDD          Z0, Z6, Z6
-	VPSHUFB         Z6, Z1, Z6
-	VMOVDQU32       Z6, 1728(R9)
-	VMOVDQU32       1856(R8), Z6
-	VPDPBUSD.BCST   96(R14), Z6, Z2
-	VPDPBUSD.BCST   100(R14), Z6, Z3
-	VPDPBUSD.BCST   104(R14), Z6, Z4
-	VPDPBUSD.BCST   108(R14), Z6, Z5
-	VPSHUFB         Z7, Z1, Z7
-	VMOVDQU32       Z7, 1984(R9)
-	VMOVDQU32       1920(R8), Z6
-	VPDPBUSD.BCST   112(R14), Z6, Z2
-	VPDPBUSD.BCST   116(R14), Z6, Z3
-	VPDPBUSD.BCST   120(R14), Z6, Z4
-	VPDPBUSD.BCST   124(R14), Z6, Z5
-	VPSRLW          $0x04, Z12, Z6
-	VPANDD          Z0, Z6, Z6
-	VPANDD          Z0, Z12, Z12
-	VPSHUFB         Z12, Z1, Z12
-	VMOVDQU32       Z12, 1792(R9)
-	PREFETCHT1      192(R11)
-	PREFETCHT0      18(DX)(CX*1)
-	VMOVDQU32       1984(R8), Z7
-	VPDPBUSD.BCST   128(R14), Z7, Z2
-	VPDPBUSD.BCST   132(R14), Z7, Z3
-	VPDPBUSD.BCST   136(R14), Z7, Z4
-	VPDPBUSD.BCST   140(R14), Z7, Z5
-	VPSHUFB         Z6, Z1, Z6
-	VMOVDQU32       Z6, 2048(R9)
-	VMOVDQU32       2048(R8), Z6
-	VPDPBUSD.BCST   144(R14), Z6, Z2
-	VPDPBUSD.BCST   148(R14), Z6, Z3
-	VPDPBUSD.BCST   152(R14), Z6, Z4
-	VPDPBUSD.BCST   156(R14), Z6, Z5
-	VPSRLW          $0x04, Z13, Z6
-	VPANDD          Z0, Z6, Z6
-	VPANDD          Z0, Z13, Z13
-	VPSHUFB         Z13, Z1, Z13
-	VMOVDQU32       Z13, 1856(R9)
-	VMOVDQU32       2112(R8), Z7
-	VPDPBUSD.BCST   160(R14), Z7, Z2
-	VPDPBUSD.BCST   164(R14), Z7, Z3
-	VPDPBUSD.BCST   168(R14), Z7, Z4
-	VPDPBUSD.BCST   172(R14), Z7, Z5
-	VPSHUFB         Z6, Z1, Z6
-	VMOVDQU32       Z6, 2112(R9)
-	PREFETCHT1      256(R11)
-	PREFETCHT0      18(BX)
-	VMOVUPS         1536(R8), Z6
-	VMULPS.BCST     (R14), Z6, Z7
-	VMOVUPS         512(R10), Z8
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z7, Z8
-	VMOVUPS         Z8, 512(R10)
-	VMULPS.BCST     4(R14), Z6, Z2
-	VMOVUPS         576(R10), Z7
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z7
-	VMOVUPS         Z7, 576(R10)
-	VMULPS.BCST     8(R14), Z6, Z2
-	VMOVUPS         640(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 640(R10)
-	VMULPS.BCST     12(R14), Z6, Z2
-	VMOVUPS         704(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 704(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x000000b0, R13
-	ADDQ            $0x000000b0, R14
-	ADDQ            $0x00000120, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block297
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored299
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored299
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored299
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored299
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored299
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored299
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored299
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored299
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored299
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored299
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored299
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked332
+	PREFETCHT1      (R15)
+	ADDQ            $0x00000040, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked332
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored299:
+asked332:
+	MOVQ          16(SP), R11
+	VMOVUPS       1536(R8), Z14
+	VMULPS.BCST   (R12), Z14, Z15
+	VMOVUPS       (R10), Z16
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z15, Z16
+	VMOVUPS       Z16, (R10)
+	VMULPS.BCST   4(R12), Z14, Z2
+	VMOVUPS       64(R10), Z15
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z2, Z15
+	VMOVUPS       Z15, 64(R10)
+	VMULPS.BCST   8(R12), Z14, Z2
+	VMOVUPS       128(R10), Z3
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z2, Z3
+	VMOVUPS       Z3, 128(R10)
+	VMULPS.BCST   12(R12), Z14, Z2
+	VMOVUPS       192(R10), Z3
+	VCVTDQ2PS     Z5, Z5
+	VFMADD231PS   Z5, Z2, Z3
+	VMOVUPS       Z3, 192(R10)
+	VMULPS.BCST   (R13), Z14, Z2
+	VMOVUPS       256(R10), Z3
+	VCVTDQ2PS     Z6, Z6
+	VFMADD231PS   Z6, Z2, Z3
+	VMOVUPS       Z3, 256(R10)
+	VMULPS.BCST   4(R13), Z14, Z2
+	VMOVUPS       320(R10), Z3
+	VCVTDQ2PS     Z7, Z7
+	VFMADD231PS   Z7, Z2, Z3
+	VMOVUPS       Z3, 320(R10)
+	VMULPS.BCST   8(R13), Z14, Z2
+	VMOVUPS       384(R10), Z3
+	VCVTDQ2PS     Z8, Z8
+	VFMADD231PS   Z8, Z2, Z3
+	VMOVUPS       Z3, 384(R10)
+	VMULPS.BCST   12(R13), Z14, Z2
+	VMOVUPS       448(R10), Z3
+	VCVTDQ2PS     Z9, Z9
+	VFMADD231PS   Z9, Z2, Z3
+	VMOVUPS       Z3, 448(R10)
+	VPBROADCASTD  16(R14), Z2
+	VPBROADCASTD  20(R14), Z3
+	VPBROADCASTD  24(R14), Z4
+	VPBROADCASTD  28(R14), Z5
+	VMOVDQU32     1664(R8), Z6
+	VPDPBUSD.BCST 48(R14), Z6, Z2
+	VPDPBUSD.BCST 52(R14), Z6, Z3
+	VPDPBUSD.BCST 56(R14), Z6, Z4
+	VPDPBUSD.BCST 60(R14), Z6, Z5
+	VPUNPCKLDQ    Z11, Z10, Z6
+	VPUNPCKHDQ    Z11, Z10, Z11
+	VPUNPCKLDQ    Z13, Z12, Z7
+	VPUNPCKHDQ    Z13, Z12, Z13
+	VPUNPCKLQDQ   Z7, Z6, Z10
+	VPUNPCKHQDQ   Z7, Z6, Z6
+	VPUNPCKLQDQ   Z13, Z11, Z12
+	VPUNPCKHQDQ   Z13, Z11, Z13
+	VMOVDQU32     1728(R8), Z7
+	VPDPBUSD.BCST 64(R14), Z7, Z2
+	VPDPBUSD.BCST 68(R14), Z7, Z3
+	VPDPBUSD.BCST 72(R14), Z7, Z4
+	VPDPBUSD.BCST 76(R14), Z7, Z5
+	VPSRLW        $0x04, Z10, Z7
+	VPANDD        Z0, Z7, Z7
+	VPANDD        Z0, Z10, Z10
+	VPSHUFB       Z10, Z1, Z10
+	VMOVDQU32     Z10, 1664(R9)
+	PREFETCHT1    128(R11)
+	PREFETCHT0    18(DX)(AX*2)
+	VMOVDQU32     1792(R8), Z8
+	VPDPBUSD.BCST 80(R14), Z8, Z2
+	VPDPBUSD.BCST 84(R14), Z8, Z3
+	VPDPBUSD.BCST 88(R14), Z8, Z4
+	VPDPBUSD.BCST 92(R14), Z8, Z5
+	VPSHUFB       Z7, Z1, Z7
+	VMOVDQU32     Z7, 1920(R9)
+	VPSRLW        $0x04, Z6, Z7
+	VPANDD        Z0, Z7, Z7
+	VPANDD        Z0, Z6, Z6
+	VPSHUFB       Z6, Z1, Z6
+	VMOVDQU32     Z6, 1728(R9)
+	VMOVDQU32     1856(R8), Z6
+	VPDPBUSD.BCST 96(R14), Z6, Z2
+	VPDPBUSD.BCST 100(R14), Z6, Z3
+	VPDPBUSD.BCST 104(R14), Z6, Z4
+	VPDPBUSD.BCST 108(R14), Z6, Z5
+	VPSHUFB       Z7, Z1, Z7
+	VMOVDQU32     Z7, 1984(R9)
+	VMOVDQU32     1920(R8), Z6
+	VPDPBUSD.BCST 112(R14), Z6, Z2
+	VPDPBUSD.BCST 116(R14), Z6, Z3
+	VPDPBUSD.BCST 120(R14), Z6, Z4
+	VPDPBUSD.BCST 124(R14), Z6, Z5
+	VPSRLW        $0x04, Z12, Z6
+	VPANDD        Z0, Z6, Z6
+	VPANDD        Z0, Z12, Z12
+	VPSHUFB       Z12, Z1, Z12
+	VMOVDQU32     Z12, 1792(R9)
+	PREFETCHT1    192(R11)
+	PREFETCHT0    18(DX)(CX*1)
+	VMOVDQU32     1984(R8), Z7
+	VPDPBUSD.BCST 128(R14), Z7, Z2
+	VPDPBUSD.BCST 132(R14), Z7, Z3
+	VPDPBUSD.BCST 136(R14), Z7, Z4
+	VPDPBUSD.BCST 140(R14), Z7, Z5
+	VPSHUFB       Z6, Z1, Z6
+	VMOVDQU32     Z6, 2048(R9)
+	VMOVDQU32     2048(R8), Z6
+	VPDPBUSD.BCST 144(R14), Z6, Z2
+	VPDPBUSD.BCST 148(R14), Z6, Z3
+	VPDPBUSD.BCST 152(R14), Z6, Z4
+	VPDPBUSD.BCST 156(R14), Z6, Z5
+	VPSRLW        $0x04, Z13, Z6
+	VPANDD        Z0, Z6, Z6
+	VPANDD        Z0, Z13, Z13
+	VPSHUFB       Z13, Z1, Z13
+	VMOVDQU32     Z13, 1856(R9)
+	VMOVDQU32     2112(R8), Z7
+	VPDPBUSD.BCST 160(R14), Z7, Z2
+	VPDPBUSD.BCST 164(R14), Z7, Z3
+	VPDPBUSD.BCST 168(R14), Z7, Z4
+	VPDPBUSD.BCST 172(R14), Z7, Z5
+	VPSHUFB       Z6, Z1, Z6
+	VMOVDQU32     Z6, 2112(R9)
+	PREFETCHT1    256(R11)
+	PREFETCHT0    18(BX)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), R15
+	TESTQ         R15, R15
+	JZ            asked333
+	PREFETCHT1    (R15)
+	ADDQ          $0x00000040, R15
+	MOVQ          R15, (R11)
+	CMPQ          R15, 8(R11)
+	JB            asked333
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked333:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z6
+	VMULPS.BCST (R14), Z6, Z7
+	VMOVUPS     512(R10), Z8
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z7, Z8
+	VMOVUPS     Z8, 512(R10)
+	VMULPS.BCST 4(R14), Z6, Z2
+	VMOVUPS     576(R10), Z7
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z7
+	VMOVUPS     Z7, 576(R10)
+	VMULPS.BCST 8(R14), Z6, Z2
+	VMOVUPS     640(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 640(R10)
+	VMULPS.BCST 12(R14), Z6, Z2
+	VMOVUPS     704(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 704(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x000000b0, R13
+	ADDQ        $0x000000b0, R14
+	ADDQ        $0x00000120, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block329
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored331
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored331
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored331
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored331
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored331
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored331
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored331
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x08
+	JLE         stored331
+	ADDQ        R13, R12
+	VMOVUPS     512(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x09
+	JLE         stored331
+	ADDQ        R13, R12
+	VMOVUPS     576(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0a
+	JLE         stored331
+	ADDQ        R13, R12
+	VMOVUPS     640(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0b
+	JLE         stored331
+	ADDQ        R13, R12
+	VMOVUPS     704(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
+
+stored331:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group296
+	JNZ  group328
 	VZEROUPPER
 	RET
 
-// func fewIQ4_NLx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewIQ4_NLx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewIQ4_NLx16(SB), $13184-64
+TEXT ·fewIQ4_NLx16(SB), $13184-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000012, AX, AX
@@ -28436,7 +28946,7 @@ TEXT ·fewIQ4_NLx16(SB), $13184-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group300:
+group334:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -28464,16 +28974,16 @@ group300:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block301:
+block335:
 	MOVQ $0x00000012, BP
 	CMPQ (SP), $0x01
-	JNE  within302
+	JNE  within336
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within302
+	JE   within336
 	LEAQ 18(CX)(CX*4), BP
 
-within302:
+within336:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -28600,309 +29110,339 @@ within302:
 	VINSERTI32X4    $0x01, 2(BX)(CX*1), Z13, Z13
 	VINSERTI32X4    $0x02, 2(SI)(CX*1), Z13, Z13
 	VINSERTI32X4    $0x03, 2(DI)(CX*1), Z13, Z13
-	VMOVUPS         1536(R8), Z14
-	VMULPS.BCST     (R12), Z14, Z15
-	VMOVUPS         (R10), Z16
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z15, Z16
-	VMOVUPS         Z16, (R10)
-	VMULPS.BCST     4(R12), Z14, Z2
-	VMOVUPS         64(R10), Z15
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z15
-	VMOVUPS         Z15, 64(R10)
-	VMULPS.BCST     8(R12), Z14, Z2
-	VMOVUPS         128(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 128(R10)
-	VMULPS.BCST     12(R12), Z14, Z2
-	VMOVUPS         192(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 192(R10)
-	VMULPS.BCST     (R13), Z14, Z2
-	VMOVUPS         256(R10), Z3
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z2, Z3
-	VMOVUPS         Z3, 256(R10)
-	VMULPS.BCST     4(R13), Z14, Z2
-	VMOVUPS         320(R10), Z3
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z2, Z3
-	VMOVUPS         Z3, 320(R10)
-	VMULPS.BCST     8(R13), Z14, Z2
-	VMOVUPS         384(R10), Z3
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z2, Z3
-	VMOVUPS         Z3, 384(R10)
-	VMULPS.BCST     12(R13), Z14, Z2
-	VMOVUPS         448(R10), Z3
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z2, Z3
-	VMOVUPS         Z3, 448(R10)
-	VPBROADCASTD    16(R14), Z2
-	VPBROADCASTD    20(R14), Z3
-	VPBROADCASTD    24(R14), Z4
-	VPBROADCASTD    28(R14), Z5
-	VPBROADCASTD    16(R15), Z6
-	VPBROADCASTD    20(R15), Z7
-	VPBROADCASTD    24(R15), Z8
-	VPBROADCASTD    28(R15), Z9
-	VMOVDQU32       1664(R8), Z14
-	VPDPBUSD.BCST   48(R14), Z14, Z2
-	VPDPBUSD.BCST   52(R14), Z14, Z3
-	VPDPBUSD.BCST   56(R14), Z14, Z4
-	VPDPBUSD.BCST   60(R14), Z14, Z5
-	VPDPBUSD.BCST   48(R15), Z14, Z6
-	VPDPBUSD.BCST   52(R15), Z14, Z7
-	VPDPBUSD.BCST   56(R15), Z14, Z8
-	VPDPBUSD.BCST   60(R15), Z14, Z9
-	VPUNPCKLDQ      Z11, Z10, Z14
-	VPUNPCKHDQ      Z11, Z10, Z11
-	VPUNPCKLDQ      Z13, Z12, Z15
-	VPUNPCKHDQ      Z13, Z12, Z13
-	VPUNPCKLQDQ     Z15, Z14, Z10
-	VPUNPCKHQDQ     Z15, Z14, Z14
-	VPUNPCKLQDQ     Z13, Z11, Z12
-	VPUNPCKHQDQ     Z13, Z11, Z13
-	VMOVDQU32       1728(R8), Z11
-	VPDPBUSD.BCST   64(R14), Z11, Z2
-	VPDPBUSD.BCST   68(R14), Z11, Z3
-	VPDPBUSD.BCST   72(R14), Z11, Z4
-	VPDPBUSD.BCST   76(R14), Z11, Z5
-	VPDPBUSD.BCST   64(R15), Z11, Z6
-	VPDPBUSD.BCST   68(R15), Z11, Z7
-	VPDPBUSD.BCST   72(R15), Z11, Z8
-	VPDPBUSD.BCST   76(R15), Z11, Z9
-	VPSRLW          $0x04, Z10, Z11
-	VPANDD          Z0, Z11, Z11
-	VPANDD          Z0, Z10, Z10
-	VPSHUFB         Z10, Z1, Z10
-	VMOVDQU32       Z10, 1664(R9)
-	PREFETCHT1      128(R11)
-	PREFETCHT0      18(DX)(AX*2)
-	VMOVDQU32       1792(R8), Z10
-	VPDPBUSD.BCST   80(R14), Z10, Z2
-	VPDPBUSD.BCST   84(R14), Z10, Z3
-	VPDPBUSD.BCST   88(R14), Z10, Z4
-	VPDPBUSD.BCST   92(R14), Z10, Z5
-	VPDPBUSD.BCST   80(R15), Z10, Z6
-	VPDPBUSD.BCST   84(R15), Z10, Z7
-	VPDPBUSD.BCST   88(R15), Z10, Z8
-	VPDPBUSD.BCST   92(R15), Z10, Z9
-	VPSHUFB         Z11, Z1, Z11
-	VMOVDQU32       Z11, 1920(R9)
-	VPSRLW          $0x04, Z14, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z0, Z14, Z14
-	VPSHUFB         Z14, Z1, Z14
-	VMOVDQU32       Z14, 1728(R9)
-	VMOVDQU32       1856(R8), Z11
-	VPDPBUSD.BCST   96(R14), Z11, Z2
-	VPDPBUSD.BCST   100(R14), Z11, Z3
-	VPDPBUSD.BCST   104(R14), Z11, Z4
-	VPDPBUSD.BCST   108(R14), Z11, Z5
-	VPDPBUSD.BCST   96(R15), Z11, Z6
-	VPDPBUSD.BCST   100(R15), Z11, Z7
-	VPDPBUSD.BCST   104(R15), Z11, Z8
-	VPDPBUSD.BCST   108(R15), Z11, Z9
-	VPSHUFB         Z10, Z1, Z10
-	VMOVDQU32       Z10, 1984(R9)
-	VMOVDQU32       1920(R8), Z10
-	VPDPBUSD.BCST   112(R14), Z10, Z2
-	VPDPBUSD.BCST   116(R14), Z10, Z3
-	VPDPBUSD.BCST   120(R14), Z10, Z4
-	VPDPBUSD.BCST   124(R14), Z10, Z5
-	VPDPBUSD.BCST   112(R15), Z10, Z6
-	VPDPBUSD.BCST   116(R15), Z10, Z7
-	VPDPBUSD.BCST   120(R15), Z10, Z8
-	VPDPBUSD.BCST   124(R15), Z10, Z9
-	VPSRLW          $0x04, Z12, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z0, Z12, Z12
-	VPSHUFB         Z12, Z1, Z12
-	VMOVDQU32       Z12, 1792(R9)
-	PREFETCHT1      192(R11)
-	PREFETCHT0      18(DX)(CX*1)
-	VMOVDQU32       1984(R8), Z11
-	VPDPBUSD.BCST   128(R14), Z11, Z2
-	VPDPBUSD.BCST   132(R14), Z11, Z3
-	VPDPBUSD.BCST   136(R14), Z11, Z4
-	VPDPBUSD.BCST   140(R14), Z11, Z5
-	VPDPBUSD.BCST   128(R15), Z11, Z6
-	VPDPBUSD.BCST   132(R15), Z11, Z7
-	VPDPBUSD.BCST   136(R15), Z11, Z8
-	VPDPBUSD.BCST   140(R15), Z11, Z9
-	VPSHUFB         Z10, Z1, Z10
-	VMOVDQU32       Z10, 2048(R9)
-	VMOVDQU32       2048(R8), Z10
-	VPDPBUSD.BCST   144(R14), Z10, Z2
-	VPDPBUSD.BCST   148(R14), Z10, Z3
-	VPDPBUSD.BCST   152(R14), Z10, Z4
-	VPDPBUSD.BCST   156(R14), Z10, Z5
-	VPDPBUSD.BCST   144(R15), Z10, Z6
-	VPDPBUSD.BCST   148(R15), Z10, Z7
-	VPDPBUSD.BCST   152(R15), Z10, Z8
-	VPDPBUSD.BCST   156(R15), Z10, Z9
-	VPSRLW          $0x04, Z13, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z0, Z13, Z13
-	VPSHUFB         Z13, Z1, Z13
-	VMOVDQU32       Z13, 1856(R9)
-	VMOVDQU32       2112(R8), Z11
-	VPDPBUSD.BCST   160(R14), Z11, Z2
-	VPDPBUSD.BCST   164(R14), Z11, Z3
-	VPDPBUSD.BCST   168(R14), Z11, Z4
-	VPDPBUSD.BCST   172(R14), Z11, Z5
-	VPDPBUSD.BCST   160(R15), Z11, Z6
-	VPDPBUSD.BCST   164(R15), Z11, Z7
-	VPDPBUSD.BCST   168(R15), Z11, Z8
-	VPDPBUSD.BCST   172(R15), Z11, Z9
-	VPSHUFB         Z10, Z1, Z10
-	VMOVDQU32       Z10, 2112(R9)
-	PREFETCHT1      256(R11)
-	PREFETCHT0      18(BX)
-	VMOVUPS         1536(R8), Z10
-	VMULPS.BCST     (R14), Z10, Z11
-	VMOVUPS         512(R10), Z12
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z11, Z12
-	VMOVUPS         Z12, 512(R10)
-	VMULPS.BCST     4(R14), Z10, Z2
-	VMOVUPS         576(R10), Z11
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z11
-	VMOVUPS         Z11, 576(R10)
-	VMULPS.BCST     8(R14), Z10, Z2
-	VMOVUPS         640(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 640(R10)
-	VMULPS.BCST     12(R14), Z10, Z2
-	VMOVUPS         704(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 704(R10)
-	VMULPS.BCST     (R15), Z10, Z2
-	VMOVUPS         768(R10), Z3
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z2, Z3
-	VMOVUPS         Z3, 768(R10)
-	VMULPS.BCST     4(R15), Z10, Z2
-	VMOVUPS         832(R10), Z3
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z2, Z3
-	VMOVUPS         Z3, 832(R10)
-	VMULPS.BCST     8(R15), Z10, Z2
-	VMOVUPS         896(R10), Z3
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z2, Z3
-	VMOVUPS         Z3, 896(R10)
-	VMULPS.BCST     12(R15), Z10, Z2
-	VMOVUPS         960(R10), Z3
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z2, Z3
-	VMOVUPS         Z3, 960(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x000000b0, R13
-	ADDQ            $0x000000b0, R14
-	ADDQ            $0x000000b0, R15
-	ADDQ            $0x00000120, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block301
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored303
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored303
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored303
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored303
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored303
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored303
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored303
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored303
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored303
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored303
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored303
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0c
-	JLE             stored303
-	ADDQ            R13, R12
-	VMOVUPS         768(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0d
-	JLE             stored303
-	ADDQ            R13, R12
-	VMOVUPS         832(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0e
-	JLE             stored303
-	ADDQ            R13, R12
-	VMOVUPS         896(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0f
-	JLE             stored303
-	ADDQ            R13, R12
-	VMOVUPS         960(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked338
+	PREFETCHT1      (BP)
+	ADDQ            $0x00000040, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked338
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored303:
+asked338:
+	MOVQ          16(SP), R11
+	VMOVUPS       1536(R8), Z14
+	VMULPS.BCST   (R12), Z14, Z15
+	VMOVUPS       (R10), Z16
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z15, Z16
+	VMOVUPS       Z16, (R10)
+	VMULPS.BCST   4(R12), Z14, Z2
+	VMOVUPS       64(R10), Z15
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z2, Z15
+	VMOVUPS       Z15, 64(R10)
+	VMULPS.BCST   8(R12), Z14, Z2
+	VMOVUPS       128(R10), Z3
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z2, Z3
+	VMOVUPS       Z3, 128(R10)
+	VMULPS.BCST   12(R12), Z14, Z2
+	VMOVUPS       192(R10), Z3
+	VCVTDQ2PS     Z5, Z5
+	VFMADD231PS   Z5, Z2, Z3
+	VMOVUPS       Z3, 192(R10)
+	VMULPS.BCST   (R13), Z14, Z2
+	VMOVUPS       256(R10), Z3
+	VCVTDQ2PS     Z6, Z6
+	VFMADD231PS   Z6, Z2, Z3
+	VMOVUPS       Z3, 256(R10)
+	VMULPS.BCST   4(R13), Z14, Z2
+	VMOVUPS       320(R10), Z3
+	VCVTDQ2PS     Z7, Z7
+	VFMADD231PS   Z7, Z2, Z3
+	VMOVUPS       Z3, 320(R10)
+	VMULPS.BCST   8(R13), Z14, Z2
+	VMOVUPS       384(R10), Z3
+	VCVTDQ2PS     Z8, Z8
+	VFMADD231PS   Z8, Z2, Z3
+	VMOVUPS       Z3, 384(R10)
+	VMULPS.BCST   12(R13), Z14, Z2
+	VMOVUPS       448(R10), Z3
+	VCVTDQ2PS     Z9, Z9
+	VFMADD231PS   Z9, Z2, Z3
+	VMOVUPS       Z3, 448(R10)
+	VPBROADCASTD  16(R14), Z2
+	VPBROADCASTD  20(R14), Z3
+	VPBROADCASTD  24(R14), Z4
+	VPBROADCASTD  28(R14), Z5
+	VPBROADCASTD  16(R15), Z6
+	VPBROADCASTD  20(R15), Z7
+	VPBROADCASTD  24(R15), Z8
+	VPBROADCASTD  28(R15), Z9
+	VMOVDQU32     1664(R8), Z14
+	VPDPBUSD.BCST 48(R14), Z14, Z2
+	VPDPBUSD.BCST 52(R14), Z14, Z3
+	VPDPBUSD.BCST 56(R14), Z14, Z4
+	VPDPBUSD.BCST 60(R14), Z14, Z5
+	VPDPBUSD.BCST 48(R15), Z14, Z6
+	VPDPBUSD.BCST 52(R15), Z14, Z7
+	VPDPBUSD.BCST 56(R15), Z14, Z8
+	VPDPBUSD.BCST 60(R15), Z14, Z9
+	VPUNPCKLDQ    Z11, Z10, Z14
+	VPUNPCKHDQ    Z11, Z10, Z11
+	VPUNPCKLDQ    Z13, Z12, Z15
+	VPUNPCKHDQ    Z13, Z12, Z13
+	VPUNPCKLQDQ   Z15, Z14, Z10
+	VPUNPCKHQDQ   Z15, Z14, Z14
+	VPUNPCKLQDQ   Z13, Z11, Z12
+	VPUNPCKHQDQ   Z13, Z11, Z13
+	VMOVDQU32     1728(R8), Z11
+	VPDPBUSD.BCST 64(R14), Z11, Z2
+	VPDPBUSD.BCST 68(R14), Z11, Z3
+	VPDPBUSD.BCST 72(R14), Z11, Z4
+	VPDPBUSD.BCST 76(R14), Z11, Z5
+	VPDPBUSD.BCST 64(R15), Z11, Z6
+	VPDPBUSD.BCST 68(R15), Z11, Z7
+	VPDPBUSD.BCST 72(R15), Z11, Z8
+	VPDPBUSD.BCST 76(R15), Z11, Z9
+	VPSRLW        $0x04, Z10, Z11
+	VPANDD        Z0, Z11, Z11
+	VPANDD        Z0, Z10, Z10
+	VPSHUFB       Z10, Z1, Z10
+	VMOVDQU32     Z10, 1664(R9)
+	PREFETCHT1    128(R11)
+	PREFETCHT0    18(DX)(AX*2)
+	VMOVDQU32     1792(R8), Z10
+	VPDPBUSD.BCST 80(R14), Z10, Z2
+	VPDPBUSD.BCST 84(R14), Z10, Z3
+	VPDPBUSD.BCST 88(R14), Z10, Z4
+	VPDPBUSD.BCST 92(R14), Z10, Z5
+	VPDPBUSD.BCST 80(R15), Z10, Z6
+	VPDPBUSD.BCST 84(R15), Z10, Z7
+	VPDPBUSD.BCST 88(R15), Z10, Z8
+	VPDPBUSD.BCST 92(R15), Z10, Z9
+	VPSHUFB       Z11, Z1, Z11
+	VMOVDQU32     Z11, 1920(R9)
+	VPSRLW        $0x04, Z14, Z10
+	VPANDD        Z0, Z10, Z10
+	VPANDD        Z0, Z14, Z14
+	VPSHUFB       Z14, Z1, Z14
+	VMOVDQU32     Z14, 1728(R9)
+	VMOVDQU32     1856(R8), Z11
+	VPDPBUSD.BCST 96(R14), Z11, Z2
+	VPDPBUSD.BCST 100(R14), Z11, Z3
+	VPDPBUSD.BCST 104(R14), Z11, Z4
+	VPDPBUSD.BCST 108(R14), Z11, Z5
+	VPDPBUSD.BCST 96(R15), Z11, Z6
+	VPDPBUSD.BCST 100(R15), Z11, Z7
+	VPDPBUSD.BCST 104(R15), Z11, Z8
+	VPDPBUSD.BCST 108(R15), Z11, Z9
+	VPSHUFB       Z10, Z1, Z10
+	VMOVDQU32     Z10, 1984(R9)
+	VMOVDQU32     1920(R8), Z10
+	VPDPBUSD.BCST 112(R14), Z10, Z2
+	VPDPBUSD.BCST 116(R14), Z10, Z3
+	VPDPBUSD.BCST 120(R14), Z10, Z4
+	VPDPBUSD.BCST 124(R14), Z10, Z5
+	VPDPBUSD.BCST 112(R15), Z10, Z6
+	VPDPBUSD.BCST 116(R15), Z10, Z7
+	VPDPBUSD.BCST 120(R15), Z10, Z8
+	VPDPBUSD.BCST 124(R15), Z10, Z9
+	VPSRLW        $0x04, Z12, Z10
+	VPANDD        Z0, Z10, Z10
+	VPANDD        Z0, Z12, Z12
+	VPSHUFB       Z12, Z1, Z12
+	VMOVDQU32     Z12, 1792(R9)
+	PREFETCHT1    192(R11)
+	PREFETCHT0    18(DX)(CX*1)
+	VMOVDQU32     1984(R8), Z11
+	VPDPBUSD.BCST 128(R14), Z11, Z2
+	VPDPBUSD.BCST 132(R14), Z11, Z3
+	VPDPBUSD.BCST 136(R14), Z11, Z4
+	VPDPBUSD.BCST 140(R14), Z11, Z5
+	VPDPBUSD.BCST 128(R15), Z11, Z6
+	VPDPBUSD.BCST 132(R15), Z11, Z7
+	VPDPBUSD.BCST 136(R15), Z11, Z8
+	VPDPBUSD.BCST 140(R15), Z11, Z9
+	VPSHUFB       Z10, Z1, Z10
+	VMOVDQU32     Z10, 2048(R9)
+	VMOVDQU32     2048(R8), Z10
+	VPDPBUSD.BCST 144(R14), Z10, Z2
+	VPDPBUSD.BCST 148(R14), Z10, Z3
+	VPDPBUSD.BCST 152(R14), Z10, Z4
+	VPDPBUSD.BCST 156(R14), Z10, Z5
+	VPDPBUSD.BCST 144(R15), Z10, Z6
+	VPDPBUSD.BCST 148(R15), Z10, Z7
+	VPDPBUSD.BCST 152(R15), Z10, Z8
+	VPDPBUSD.BCST 156(R15), Z10, Z9
+	VPSRLW        $0x04, Z13, Z10
+	VPANDD        Z0, Z10, Z10
+	VPANDD        Z0, Z13, Z13
+	VPSHUFB       Z13, Z1, Z13
+	VMOVDQU32     Z13, 1856(R9)
+	VMOVDQU32     2112(R8), Z11
+	VPDPBUSD.BCST 160(R14), Z11, Z2
+	VPDPBUSD.BCST 164(R14), Z11, Z3
+	VPDPBUSD.BCST 168(R14), Z11, Z4
+	VPDPBUSD.BCST 172(R14), Z11, Z5
+	VPDPBUSD.BCST 160(R15), Z11, Z6
+	VPDPBUSD.BCST 164(R15), Z11, Z7
+	VPDPBUSD.BCST 168(R15), Z11, Z8
+	VPDPBUSD.BCST 172(R15), Z11, Z9
+	VPSHUFB       Z10, Z1, Z10
+	VMOVDQU32     Z10, 2112(R9)
+	PREFETCHT1    256(R11)
+	PREFETCHT0    18(BX)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), BP
+	TESTQ         BP, BP
+	JZ            asked339
+	PREFETCHT1    (BP)
+	ADDQ          $0x00000040, BP
+	MOVQ          BP, (R11)
+	CMPQ          BP, 8(R11)
+	JB            asked339
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked339:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z10
+	VMULPS.BCST (R14), Z10, Z11
+	VMOVUPS     512(R10), Z12
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z11, Z12
+	VMOVUPS     Z12, 512(R10)
+	VMULPS.BCST 4(R14), Z10, Z2
+	VMOVUPS     576(R10), Z11
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z11
+	VMOVUPS     Z11, 576(R10)
+	VMULPS.BCST 8(R14), Z10, Z2
+	VMOVUPS     640(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 640(R10)
+	VMULPS.BCST 12(R14), Z10, Z2
+	VMOVUPS     704(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 704(R10)
+	VMULPS.BCST (R15), Z10, Z2
+	VMOVUPS     768(R10), Z3
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, 768(R10)
+	VMULPS.BCST 4(R15), Z10, Z2
+	VMOVUPS     832(R10), Z3
+	VCVTDQ2PS   Z7, Z7
+	VFMADD231PS Z7, Z2, Z3
+	VMOVUPS     Z3, 832(R10)
+	VMULPS.BCST 8(R15), Z10, Z2
+	VMOVUPS     896(R10), Z3
+	VCVTDQ2PS   Z8, Z8
+	VFMADD231PS Z8, Z2, Z3
+	VMOVUPS     Z3, 896(R10)
+	VMULPS.BCST 12(R15), Z10, Z2
+	VMOVUPS     960(R10), Z3
+	VCVTDQ2PS   Z9, Z9
+	VFMADD231PS Z9, Z2, Z3
+	VMOVUPS     Z3, 960(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x000000b0, R13
+	ADDQ        $0x000000b0, R14
+	ADDQ        $0x000000b0, R15
+	ADDQ        $0x00000120, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block335
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored337
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored337
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored337
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored337
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored337
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored337
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored337
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x08
+	JLE         stored337
+	ADDQ        R13, R12
+	VMOVUPS     512(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x09
+	JLE         stored337
+	ADDQ        R13, R12
+	VMOVUPS     576(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0a
+	JLE         stored337
+	ADDQ        R13, R12
+	VMOVUPS     640(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0b
+	JLE         stored337
+	ADDQ        R13, R12
+	VMOVUPS     704(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0c
+	JLE         stored337
+	ADDQ        R13, R12
+	VMOVUPS     768(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0d
+	JLE         stored337
+	ADDQ        R13, R12
+	VMOVUPS     832(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0e
+	JLE         stored337
+	ADDQ        R13, R12
+	VMOVUPS     896(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0f
+	JLE         stored337
+	ADDQ        R13, R12
+	VMOVUPS     960(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
+
+stored337:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group300
+	JNZ  group334
 	VZEROUPPER
 	RET
 
-// func fewMXFP4(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewMXFP4(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewMXFP4(SB), $12416-64
+TEXT ·fewMXFP4(SB), $12416-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000011, AX, AX
@@ -28999,7 +29539,7 @@ TEXT ·fewMXFP4(SB), $12416-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group304:
+group340:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -29009,16 +29549,16 @@ group304:
 	VMOVUPS Z2, 128(R10)
 	VMOVUPS Z2, 192(R10)
 
-block305:
+block341:
 	MOVQ $0x00000011, R13
 	CMPQ (SP), $0x01
-	JNE  within306
+	JNE  within342
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within306
+	JE   within342
 	LEAQ 17(CX)(CX*4), R13
 
-within306:
+within342:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -29157,63 +29697,78 @@ within306:
 	VMOVDQU32       Z6, 2112(R9)
 	PREFETCHT1      256(R11)
 	PREFETCHT0      17(BX)
-	VMOVUPS         1536(R8), Z6
-	VMULPS.BCST     (R12), Z6, Z7
-	VMOVUPS         (R10), Z8
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z7, Z8
-	VMOVUPS         Z8, (R10)
-	VMULPS.BCST     4(R12), Z6, Z2
-	VMOVUPS         64(R10), Z7
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z7
-	VMOVUPS         Z7, 64(R10)
-	VMULPS.BCST     8(R12), Z6, Z2
-	VMOVUPS         128(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 128(R10)
-	VMULPS.BCST     12(R12), Z6, Z2
-	VMOVUPS         192(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 192(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x00000110, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block305
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored307
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored307
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored307
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked344
+	PREFETCHT1      (R13)
+	ADDQ            $0x00000040, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked344
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored307:
+asked344:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z6
+	VMULPS.BCST (R12), Z6, Z7
+	VMOVUPS     (R10), Z8
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z7, Z8
+	VMOVUPS     Z8, (R10)
+	VMULPS.BCST 4(R12), Z6, Z2
+	VMOVUPS     64(R10), Z7
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z7
+	VMOVUPS     Z7, 64(R10)
+	VMULPS.BCST 8(R12), Z6, Z2
+	VMOVUPS     128(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 128(R10)
+	VMULPS.BCST 12(R12), Z6, Z2
+	VMOVUPS     192(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 192(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x00000110, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block341
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored343
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored343
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored343
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
+
+stored343:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group304
+	JNZ  group340
 	VZEROUPPER
 	RET
 
-// func fewMXFP4x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewMXFP4x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewMXFP4x8(SB), $12672-64
+TEXT ·fewMXFP4x8(SB), $12672-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000011, AX, AX
@@ -29310,7 +29865,7 @@ TEXT ·fewMXFP4x8(SB), $12672-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group308:
+group345:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -29326,16 +29881,16 @@ group308:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block309:
+block346:
 	MOVQ $0x00000011, R14
 	CMPQ (SP), $0x01
-	JNE  within310
+	JNE  within347
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within310
+	JE   within347
 	LEAQ 17(CX)(CX*4), R14
 
-within310:
+within347:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -29510,104 +30065,119 @@ within310:
 	VMOVDQU32       Z10, 2112(R9)
 	PREFETCHT1      256(R11)
 	PREFETCHT0      17(BX)
-	VMOVUPS         1536(R8), Z10
-	VMULPS.BCST     (R12), Z10, Z11
-	VMOVUPS         (R10), Z12
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z11, Z12
-	VMOVUPS         Z12, (R10)
-	VMULPS.BCST     4(R12), Z10, Z2
-	VMOVUPS         64(R10), Z11
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z11
-	VMOVUPS         Z11, 64(R10)
-	VMULPS.BCST     8(R12), Z10, Z2
-	VMOVUPS         128(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 128(R10)
-	VMULPS.BCST     12(R12), Z10, Z2
-	VMOVUPS         192(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 192(R10)
-	VMULPS.BCST     (R13), Z10, Z2
-	VMOVUPS         256(R10), Z3
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z2, Z3
-	VMOVUPS         Z3, 256(R10)
-	VMULPS.BCST     4(R13), Z10, Z2
-	VMOVUPS         320(R10), Z3
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z2, Z3
-	VMOVUPS         Z3, 320(R10)
-	VMULPS.BCST     8(R13), Z10, Z2
-	VMOVUPS         384(R10), Z3
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z2, Z3
-	VMOVUPS         Z3, 384(R10)
-	VMULPS.BCST     12(R13), Z10, Z2
-	VMOVUPS         448(R10), Z3
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z2, Z3
-	VMOVUPS         Z3, 448(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x000000b0, R13
-	ADDQ            $0x00000110, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block309
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored311
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored311
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored311
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored311
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored311
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored311
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored311
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked349
+	PREFETCHT1      (R14)
+	ADDQ            $0x00000040, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked349
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored311:
+asked349:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z10
+	VMULPS.BCST (R12), Z10, Z11
+	VMOVUPS     (R10), Z12
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z11, Z12
+	VMOVUPS     Z12, (R10)
+	VMULPS.BCST 4(R12), Z10, Z2
+	VMOVUPS     64(R10), Z11
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z11
+	VMOVUPS     Z11, 64(R10)
+	VMULPS.BCST 8(R12), Z10, Z2
+	VMOVUPS     128(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 128(R10)
+	VMULPS.BCST 12(R12), Z10, Z2
+	VMOVUPS     192(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 192(R10)
+	VMULPS.BCST (R13), Z10, Z2
+	VMOVUPS     256(R10), Z3
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, 256(R10)
+	VMULPS.BCST 4(R13), Z10, Z2
+	VMOVUPS     320(R10), Z3
+	VCVTDQ2PS   Z7, Z7
+	VFMADD231PS Z7, Z2, Z3
+	VMOVUPS     Z3, 320(R10)
+	VMULPS.BCST 8(R13), Z10, Z2
+	VMOVUPS     384(R10), Z3
+	VCVTDQ2PS   Z8, Z8
+	VFMADD231PS Z8, Z2, Z3
+	VMOVUPS     Z3, 384(R10)
+	VMULPS.BCST 12(R13), Z10, Z2
+	VMOVUPS     448(R10), Z3
+	VCVTDQ2PS   Z9, Z9
+	VFMADD231PS Z9, Z2, Z3
+	VMOVUPS     Z3, 448(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x000000b0, R13
+	ADDQ        $0x00000110, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block346
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored348
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored348
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored348
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored348
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored348
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored348
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored348
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
+
+stored348:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group308
+	JNZ  group345
 	VZEROUPPER
 	RET
 
-// func fewMXFP4x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewMXFP4x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewMXFP4x12(SB), $12928-64
+TEXT ·fewMXFP4x12(SB), $12928-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000011, AX, AX
@@ -29704,7 +30274,7 @@ TEXT ·fewMXFP4x12(SB), $12928-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group312:
+group350:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -29726,16 +30296,16 @@ group312:
 	VMOVUPS Z2, 640(R10)
 	VMOVUPS Z2, 704(R10)
 
-block313:
+block351:
 	MOVQ $0x00000011, R15
 	CMPQ (SP), $0x01
-	JNE  within314
+	JNE  within352
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within314
+	JE   within352
 	LEAQ 17(CX)(CX*4), R15
 
-within314:
+within352:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -29881,219 +30451,249 @@ within314:
 	VPANDD          Z0, Z10, Z10
 	VPSHUFB         Z10, Z1, Z10
 	VMOVDQU32       Z10, 1664(R9)
-	VMOVUPS         1536(R8), Z10
-	VMULPS.BCST     (R12), Z10, Z15
-	VMOVUPS         (R10), Z16
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z15, Z16
-	VMOVUPS         Z16, (R10)
-	VMULPS.BCST     4(R12), Z10, Z2
-	VMOVUPS         64(R10), Z15
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z15
-	VMOVUPS         Z15, 64(R10)
-	VMULPS.BCST     8(R12), Z10, Z2
-	VMOVUPS         128(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 128(R10)
-	VMULPS.BCST     12(R12), Z10, Z2
-	VMOVUPS         192(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 192(R10)
-	VMULPS.BCST     (R13), Z10, Z2
-	VMOVUPS         256(R10), Z3
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z2, Z3
-	VMOVUPS         Z3, 256(R10)
-	VMULPS.BCST     4(R13), Z10, Z2
-	VMOVUPS         320(R10), Z3
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z2, Z3
-	VMOVUPS         Z3, 320(R10)
-	VMULPS.BCST     8(R13), Z10, Z2
-	VMOVUPS         384(R10), Z3
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z2, Z3
-	VMOVUPS         Z3, 384(R10)
-	VMULPS.BCST     12(R13), Z10, Z2
-	VMOVUPS         448(R10), Z3
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z2, Z3
-	VMOVUPS         Z3, 448(R10)
-	VPBROADCASTD    16(R14), Z2
-	VPBROADCASTD    20(R14), Z3
-	VPBROADCASTD    24(R14), Z4
-	VPBROADCASTD    28(R14), Z5
-	VMOVDQU32       1664(R8), Z6
-	VPDPBUSD.BCST   48(R14), Z6, Z2
-	VPDPBUSD.BCST   52(R14), Z6, Z3
-	VPDPBUSD.BCST   56(R14), Z6, Z4
-	VPDPBUSD.BCST   60(R14), Z6, Z5
-	VPSHUFB         Z11, Z1, Z11
-	VMOVDQU32       Z11, 1920(R9)
-	VMOVDQU32       1728(R8), Z6
-	VPDPBUSD.BCST   64(R14), Z6, Z2
-	VPDPBUSD.BCST   68(R14), Z6, Z3
-	VPDPBUSD.BCST   72(R14), Z6, Z4
-	VPDPBUSD.BCST   76(R14), Z6, Z5
-	VPSRLW          $0x04, Z14, Z6
-	VPANDD          Z0, Z6, Z6
-	VPANDD          Z0, Z14, Z14
-	VPSHUFB         Z14, Z1, Z14
-	VMOVDQU32       Z14, 1728(R9)
-	PREFETCHT1      128(R11)
-	PREFETCHT0      17(DX)(AX*2)
-	VMOVDQU32       1792(R8), Z7
-	VPDPBUSD.BCST   80(R14), Z7, Z2
-	VPDPBUSD.BCST   84(R14), Z7, Z3
-	VPDPBUSD.BCST   88(R14), Z7, Z4
-	VPDPBUSD.BCST   92(R14), Z7, Z5
-	VPSHUFB         Z6, Z1, Z6
-	VMOVDQU32       Z6, 1984(R9)
-	VMOVDQU32       1856(R8), Z6
-	VPDPBUSD.BCST   96(R14), Z6, Z2
-	VPDPBUSD.BCST   100(R14), Z6, Z3
-	VPDPBUSD.BCST   104(R14), Z6, Z4
-	VPDPBUSD.BCST   108(R14), Z6, Z5
-	VPSRLW          $0x04, Z12, Z6
-	VPANDD          Z0, Z6, Z6
-	VPANDD          Z0, Z12, Z12
-	VPSHUFB         Z12, Z1, Z12
-	VMOVDQU32       Z12, 1792(R9)
-	VMOVDQU32       1920(R8), Z7
-	VPDPBUSD.BCST   112(R14), Z7, Z2
-	VPDPBUSD.BCST   116(R14), Z7, Z3
-	VPDPBUSD.BCST   120(R14), Z7, Z4
-	VPDPBUSD.BCST   124(R14), Z7, Z5
-	VPSHUFB         Z6, Z1, Z6
-	VMOVDQU32       Z6, 2048(R9)
-	PREFETCHT1      192(R11)
-	PREFETCHT0      17(DX)(CX*1)
-	VMOVDQU32       1984(R8), Z6
-	VPDPBUSD.BCST   128(R14), Z6, Z2
-	VPDPBUSD.BCST   132(R14), Z6, Z3
-	VPDPBUSD.BCST   136(R14), Z6, Z4
-	VPDPBUSD.BCST   140(R14), Z6, Z5
-	VPSRLW          $0x04, Z13, Z6
-	VPANDD          Z0, Z6, Z6
-	VPANDD          Z0, Z13, Z13
-	VPSHUFB         Z13, Z1, Z13
-	VMOVDQU32       Z13, 1856(R9)
-	VMOVDQU32       2048(R8), Z7
-	VPDPBUSD.BCST   144(R14), Z7, Z2
-	VPDPBUSD.BCST   148(R14), Z7, Z3
-	VPDPBUSD.BCST   152(R14), Z7, Z4
-	VPDPBUSD.BCST   156(R14), Z7, Z5
-	VPSHUFB         Z6, Z1, Z6
-	VMOVDQU32       Z6, 2112(R9)
-	VMOVDQU32       2112(R8), Z6
-	VPDPBUSD.BCST   160(R14), Z6, Z2
-	VPDPBUSD.BCST   164(R14), Z6, Z3
-	VPDPBUSD.BCST   168(R14), Z6, Z4
-	VPDPBUSD.BCST   172(R14), Z6, Z5
-	PREFETCHT1      256(R11)
-	PREFETCHT0      17(BX)
-	VMOVUPS         1536(R8), Z6
-	VMULPS.BCST     (R14), Z6, Z7
-	VMOVUPS         512(R10), Z8
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z7, Z8
-	VMOVUPS         Z8, 512(R10)
-	VMULPS.BCST     4(R14), Z6, Z2
-	VMOVUPS         576(R10), Z7
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z7
-	VMOVUPS         Z7, 576(R10)
-	VMULPS.BCST     8(R14), Z6, Z2
-	VMOVUPS         640(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 640(R10)
-	VMULPS.BCST     12(R14), Z6, Z2
-	VMOVUPS         704(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 704(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x000000b0, R13
-	ADDQ            $0x000000b0, R14
-	ADDQ            $0x00000110, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block313
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored315
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored315
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored315
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored315
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored315
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored315
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored315
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored315
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored315
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored315
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored315
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked354
+	PREFETCHT1      (R15)
+	ADDQ            $0x00000040, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked354
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored315:
+asked354:
+	MOVQ          16(SP), R11
+	VMOVUPS       1536(R8), Z10
+	VMULPS.BCST   (R12), Z10, Z15
+	VMOVUPS       (R10), Z16
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z15, Z16
+	VMOVUPS       Z16, (R10)
+	VMULPS.BCST   4(R12), Z10, Z2
+	VMOVUPS       64(R10), Z15
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z2, Z15
+	VMOVUPS       Z15, 64(R10)
+	VMULPS.BCST   8(R12), Z10, Z2
+	VMOVUPS       128(R10), Z3
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z2, Z3
+	VMOVUPS       Z3, 128(R10)
+	VMULPS.BCST   12(R12), Z10, Z2
+	VMOVUPS       192(R10), Z3
+	VCVTDQ2PS     Z5, Z5
+	VFMADD231PS   Z5, Z2, Z3
+	VMOVUPS       Z3, 192(R10)
+	VMULPS.BCST   (R13), Z10, Z2
+	VMOVUPS       256(R10), Z3
+	VCVTDQ2PS     Z6, Z6
+	VFMADD231PS   Z6, Z2, Z3
+	VMOVUPS       Z3, 256(R10)
+	VMULPS.BCST   4(R13), Z10, Z2
+	VMOVUPS       320(R10), Z3
+	VCVTDQ2PS     Z7, Z7
+	VFMADD231PS   Z7, Z2, Z3
+	VMOVUPS       Z3, 320(R10)
+	VMULPS.BCST   8(R13), Z10, Z2
+	VMOVUPS       384(R10), Z3
+	VCVTDQ2PS     Z8, Z8
+	VFMADD231PS   Z8, Z2, Z3
+	VMOVUPS       Z3, 384(R10)
+	VMULPS.BCST   12(R13), Z10, Z2
+	VMOVUPS       448(R10), Z3
+	VCVTDQ2PS     Z9, Z9
+	VFMADD231PS   Z9, Z2, Z3
+	VMOVUPS       Z3, 448(R10)
+	VPBROADCASTD  16(R14), Z2
+	VPBROADCASTD  20(R14), Z3
+	VPBROADCASTD  24(R14), Z4
+	VPBROADCASTD  28(R14), Z5
+	VMOVDQU32     1664(R8), Z6
+	VPDPBUSD.BCST 48(R14), Z6, Z2
+	VPDPBUSD.BCST 52(R14), Z6, Z3
+	VPDPBUSD.BCST 56(R14), Z6, Z4
+	VPDPBUSD.BCST 60(R14), Z6, Z5
+	VPSHUFB       Z11, Z1, Z11
+	VMOVDQU32     Z11, 1920(R9)
+	VMOVDQU32     1728(R8), Z6
+	VPDPBUSD.BCST 64(R14), Z6, Z2
+	VPDPBUSD.BCST 68(R14), Z6, Z3
+	VPDPBUSD.BCST 72(R14), Z6, Z4
+	VPDPBUSD.BCST 76(R14), Z6, Z5
+	VPSRLW        $0x04, Z14, Z6
+	VPANDD        Z0, Z6, Z6
+	VPANDD        Z0, Z14, Z14
+	VPSHUFB       Z14, Z1, Z14
+	VMOVDQU32     Z14, 1728(R9)
+	PREFETCHT1    128(R11)
+	PREFETCHT0    17(DX)(AX*2)
+	VMOVDQU32     1792(R8), Z7
+	VPDPBUSD.BCST 80(R14), Z7, Z2
+	VPDPBUSD.BCST 84(R14), Z7, Z3
+	VPDPBUSD.BCST 88(R14), Z7, Z4
+	VPDPBUSD.BCST 92(R14), Z7, Z5
+	VPSHUFB       Z6, Z1, Z6
+	VMOVDQU32     Z6, 1984(R9)
+	VMOVDQU32     1856(R8), Z6
+	VPDPBUSD.BCST 96(R14), Z6, Z2
+	VPDPBUSD.BCST 100(R14), Z6, Z3
+	VPDPBUSD.BCST 104(R14), Z6, Z4
+	VPDPBUSD.BCST 108(R14), Z6, Z5
+	VPSRLW        $0x04, Z12, Z6
+	VPANDD        Z0, Z6, Z6
+	VPANDD        Z0, Z12, Z12
+	VPSHUFB       Z12, Z1, Z12
+	VMOVDQU32     Z12, 1792(R9)
+	VMOVDQU32     1920(R8), Z7
+	VPDPBUSD.BCST 112(R14), Z7, Z2
+	VPDPBUSD.BCST 116(R14), Z7, Z3
+	VPDPBUSD.BCST 120(R14), Z7, Z4
+	VPDPBUSD.BCST 124(R14), Z7, Z5
+	VPSHUFB       Z6, Z1, Z6
+	VMOVDQU32     Z6, 2048(R9)
+	PREFETCHT1    192(R11)
+	PREFETCHT0    17(DX)(CX*1)
+	VMOVDQU32     1984(R8), Z6
+	VPDPBUSD.BCST 128(R14), Z6, Z2
+	VPDPBUSD.BCST 132(R14), Z6, Z3
+	VPDPBUSD.BCST 136(R14), Z6, Z4
+	VPDPBUSD.BCST 140(R14), Z6, Z5
+	VPSRLW        $0x04, Z13, Z6
+	VPANDD        Z0, Z6, Z6
+	VPANDD        Z0, Z13, Z13
+	VPSHUFB       Z13, Z1, Z13
+	VMOVDQU32     Z13, 1856(R9)
+	VMOVDQU32     2048(R8), Z7
+	VPDPBUSD.BCST 144(R14), Z7, Z2
+	VPDPBUSD.BCST 148(R14), Z7, Z3
+	VPDPBUSD.BCST 152(R14), Z7, Z4
+	VPDPBUSD.BCST 156(R14), Z7, Z5
+	VPSHUFB       Z6, Z1, Z6
+	VMOVDQU32     Z6, 2112(R9)
+	VMOVDQU32     2112(R8), Z6
+	VPDPBUSD.BCST 160(R14), Z6, Z2
+	VPDPBUSD.BCST 164(R14), Z6, Z3
+	VPDPBUSD.BCST 168(R14), Z6, Z4
+	VPDPBUSD.BCST 172(R14), Z6, Z5
+	PREFETCHT1    256(R11)
+	PREFETCHT0    17(BX)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), R15
+	TESTQ         R15, R15
+	JZ            asked355
+	PREFETCHT1    (R15)
+	ADDQ          $0x00000040, R15
+	MOVQ          R15, (R11)
+	CMPQ          R15, 8(R11)
+	JB            asked355
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked355:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z6
+	VMULPS.BCST (R14), Z6, Z7
+	VMOVUPS     512(R10), Z8
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z7, Z8
+	VMOVUPS     Z8, 512(R10)
+	VMULPS.BCST 4(R14), Z6, Z2
+	VMOVUPS     576(R10), Z7
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z7
+	VMOVUPS     Z7, 576(R10)
+	VMULPS.BCST 8(R14), Z6, Z2
+	VMOVUPS     640(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 640(R10)
+	VMULPS.BCST 12(R14), Z6, Z2
+	VMOVUPS     704(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 704(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x000000b0, R13
+	ADDQ        $0x000000b0, R14
+	ADDQ        $0x00000110, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block351
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored353
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored353
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored353
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored353
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored353
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored353
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored353
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x08
+	JLE         stored353
+	ADDQ        R13, R12
+	VMOVUPS     512(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x09
+	JLE         stored353
+	ADDQ        R13, R12
+	VMOVUPS     576(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0a
+	JLE         stored353
+	ADDQ        R13, R12
+	VMOVUPS     640(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0b
+	JLE         stored353
+	ADDQ        R13, R12
+	VMOVUPS     704(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
+
+stored353:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group312
+	JNZ  group350
 	VZEROUPPER
 	RET
 
-// func fewMXFP4x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewMXFP4x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewMXFP4x16(SB), $13184-64
+TEXT ·fewMXFP4x16(SB), $13184-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000011, AX, AX
@@ -30190,7 +30790,7 @@ TEXT ·fewMXFP4x16(SB), $13184-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group316:
+group356:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -30218,16 +30818,16 @@ group316:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block317:
+block357:
 	MOVQ $0x00000011, BP
 	CMPQ (SP), $0x01
-	JNE  within318
+	JNE  within358
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within318
+	JE   within358
 	LEAQ 17(CX)(CX*4), BP
 
-within318:
+within358:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -30373,296 +30973,326 @@ within318:
 	VPANDD          Z0, Z10, Z10
 	VPSHUFB         Z10, Z1, Z10
 	VMOVDQU32       Z10, 1664(R9)
-	VMOVUPS         1536(R8), Z10
-	VMULPS.BCST     (R12), Z10, Z15
-	VMOVUPS         (R10), Z16
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z15, Z16
-	VMOVUPS         Z16, (R10)
-	VMULPS.BCST     4(R12), Z10, Z2
-	VMOVUPS         64(R10), Z15
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z15
-	VMOVUPS         Z15, 64(R10)
-	VMULPS.BCST     8(R12), Z10, Z2
-	VMOVUPS         128(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 128(R10)
-	VMULPS.BCST     12(R12), Z10, Z2
-	VMOVUPS         192(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 192(R10)
-	VMULPS.BCST     (R13), Z10, Z2
-	VMOVUPS         256(R10), Z3
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z2, Z3
-	VMOVUPS         Z3, 256(R10)
-	VMULPS.BCST     4(R13), Z10, Z2
-	VMOVUPS         320(R10), Z3
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z2, Z3
-	VMOVUPS         Z3, 320(R10)
-	VMULPS.BCST     8(R13), Z10, Z2
-	VMOVUPS         384(R10), Z3
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z2, Z3
-	VMOVUPS         Z3, 384(R10)
-	VMULPS.BCST     12(R13), Z10, Z2
-	VMOVUPS         448(R10), Z3
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z2, Z3
-	VMOVUPS         Z3, 448(R10)
-	VPBROADCASTD    16(R14), Z2
-	VPBROADCASTD    20(R14), Z3
-	VPBROADCASTD    24(R14), Z4
-	VPBROADCASTD    28(R14), Z5
-	VPBROADCASTD    16(R15), Z6
-	VPBROADCASTD    20(R15), Z7
-	VPBROADCASTD    24(R15), Z8
-	VPBROADCASTD    28(R15), Z9
-	VMOVDQU32       1664(R8), Z10
-	VPDPBUSD.BCST   48(R14), Z10, Z2
-	VPDPBUSD.BCST   52(R14), Z10, Z3
-	VPDPBUSD.BCST   56(R14), Z10, Z4
-	VPDPBUSD.BCST   60(R14), Z10, Z5
-	VPDPBUSD.BCST   48(R15), Z10, Z6
-	VPDPBUSD.BCST   52(R15), Z10, Z7
-	VPDPBUSD.BCST   56(R15), Z10, Z8
-	VPDPBUSD.BCST   60(R15), Z10, Z9
-	VPSHUFB         Z11, Z1, Z11
-	VMOVDQU32       Z11, 1920(R9)
-	VMOVDQU32       1728(R8), Z10
-	VPDPBUSD.BCST   64(R14), Z10, Z2
-	VPDPBUSD.BCST   68(R14), Z10, Z3
-	VPDPBUSD.BCST   72(R14), Z10, Z4
-	VPDPBUSD.BCST   76(R14), Z10, Z5
-	VPDPBUSD.BCST   64(R15), Z10, Z6
-	VPDPBUSD.BCST   68(R15), Z10, Z7
-	VPDPBUSD.BCST   72(R15), Z10, Z8
-	VPDPBUSD.BCST   76(R15), Z10, Z9
-	VPSRLW          $0x04, Z14, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z0, Z14, Z14
-	VPSHUFB         Z14, Z1, Z14
-	VMOVDQU32       Z14, 1728(R9)
-	PREFETCHT1      128(R11)
-	PREFETCHT0      17(DX)(AX*2)
-	VMOVDQU32       1792(R8), Z11
-	VPDPBUSD.BCST   80(R14), Z11, Z2
-	VPDPBUSD.BCST   84(R14), Z11, Z3
-	VPDPBUSD.BCST   88(R14), Z11, Z4
-	VPDPBUSD.BCST   92(R14), Z11, Z5
-	VPDPBUSD.BCST   80(R15), Z11, Z6
-	VPDPBUSD.BCST   84(R15), Z11, Z7
-	VPDPBUSD.BCST   88(R15), Z11, Z8
-	VPDPBUSD.BCST   92(R15), Z11, Z9
-	VPSHUFB         Z10, Z1, Z10
-	VMOVDQU32       Z10, 1984(R9)
-	VMOVDQU32       1856(R8), Z10
-	VPDPBUSD.BCST   96(R14), Z10, Z2
-	VPDPBUSD.BCST   100(R14), Z10, Z3
-	VPDPBUSD.BCST   104(R14), Z10, Z4
-	VPDPBUSD.BCST   108(R14), Z10, Z5
-	VPDPBUSD.BCST   96(R15), Z10, Z6
-	VPDPBUSD.BCST   100(R15), Z10, Z7
-	VPDPBUSD.BCST   104(R15), Z10, Z8
-	VPDPBUSD.BCST   108(R15), Z10, Z9
-	VPSRLW          $0x04, Z12, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z0, Z12, Z12
-	VPSHUFB         Z12, Z1, Z12
-	VMOVDQU32       Z12, 1792(R9)
-	VMOVDQU32       1920(R8), Z11
-	VPDPBUSD.BCST   112(R14), Z11, Z2
-	VPDPBUSD.BCST   116(R14), Z11, Z3
-	VPDPBUSD.BCST   120(R14), Z11, Z4
-	VPDPBUSD.BCST   124(R14), Z11, Z5
-	VPDPBUSD.BCST   112(R15), Z11, Z6
-	VPDPBUSD.BCST   116(R15), Z11, Z7
-	VPDPBUSD.BCST   120(R15), Z11, Z8
-	VPDPBUSD.BCST   124(R15), Z11, Z9
-	VPSHUFB         Z10, Z1, Z10
-	VMOVDQU32       Z10, 2048(R9)
-	PREFETCHT1      192(R11)
-	PREFETCHT0      17(DX)(CX*1)
-	VMOVDQU32       1984(R8), Z10
-	VPDPBUSD.BCST   128(R14), Z10, Z2
-	VPDPBUSD.BCST   132(R14), Z10, Z3
-	VPDPBUSD.BCST   136(R14), Z10, Z4
-	VPDPBUSD.BCST   140(R14), Z10, Z5
-	VPDPBUSD.BCST   128(R15), Z10, Z6
-	VPDPBUSD.BCST   132(R15), Z10, Z7
-	VPDPBUSD.BCST   136(R15), Z10, Z8
-	VPDPBUSD.BCST   140(R15), Z10, Z9
-	VPSRLW          $0x04, Z13, Z10
-	VPANDD          Z0, Z10, Z10
-	VPANDD          Z0, Z13, Z13
-	VPSHUFB         Z13, Z1, Z13
-	VMOVDQU32       Z13, 1856(R9)
-	VMOVDQU32       2048(R8), Z11
-	VPDPBUSD.BCST   144(R14), Z11, Z2
-	VPDPBUSD.BCST   148(R14), Z11, Z3
-	VPDPBUSD.BCST   152(R14), Z11, Z4
-	VPDPBUSD.BCST   156(R14), Z11, Z5
-	VPDPBUSD.BCST   144(R15), Z11, Z6
-	VPDPBUSD.BCST   148(R15), Z11, Z7
-	VPDPBUSD.BCST   152(R15), Z11, Z8
-	VPDPBUSD.BCST   156(R15), Z11, Z9
-	VPSHUFB         Z10, Z1, Z10
-	VMOVDQU32       Z10, 2112(R9)
-	VMOVDQU32       2112(R8), Z10
-	VPDPBUSD.BCST   160(R14), Z10, Z2
-	VPDPBUSD.BCST   164(R14), Z10, Z3
-	VPDPBUSD.BCST   168(R14), Z10, Z4
-	VPDPBUSD.BCST   172(R14), Z10, Z5
-	VPDPBUSD.BCST   160(R15), Z10, Z6
-	VPDPBUSD.BCST   164(R15), Z10, Z7
-	VPDPBUSD.BCST   168(R15), Z10, Z8
-	VPDPBUSD.BCST   172(R15), Z10, Z9
-	PREFETCHT1      256(R11)
-	PREFETCHT0      17(BX)
-	VMOVUPS         1536(R8), Z10
-	VMULPS.BCST     (R14), Z10, Z11
-	VMOVUPS         512(R10), Z12
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z11, Z12
-	VMOVUPS         Z12, 512(R10)
-	VMULPS.BCST     4(R14), Z10, Z2
-	VMOVUPS         576(R10), Z11
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z11
-	VMOVUPS         Z11, 576(R10)
-	VMULPS.BCST     8(R14), Z10, Z2
-	VMOVUPS         640(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 640(R10)
-	VMULPS.BCST     12(R14), Z10, Z2
-	VMOVUPS         704(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 704(R10)
-	VMULPS.BCST     (R15), Z10, Z2
-	VMOVUPS         768(R10), Z3
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z2, Z3
-	VMOVUPS         Z3, 768(R10)
-	VMULPS.BCST     4(R15), Z10, Z2
-	VMOVUPS         832(R10), Z3
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z2, Z3
-	VMOVUPS         Z3, 832(R10)
-	VMULPS.BCST     8(R15), Z10, Z2
-	VMOVUPS         896(R10), Z3
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z2, Z3
-	VMOVUPS         Z3, 896(R10)
-	VMULPS.BCST     12(R15), Z10, Z2
-	VMOVUPS         960(R10), Z3
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z2, Z3
-	VMOVUPS         Z3, 960(R10)
-	ADDQ            $0x000000b0, R12
-	ADDQ            $0x000000b0, R13
-	ADDQ            $0x000000b0, R14
-	ADDQ            $0x000000b0, R15
-	ADDQ            $0x00000110, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block317
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored319
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored319
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored319
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored319
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored319
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored319
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored319
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored319
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored319
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored319
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored319
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0c
-	JLE             stored319
-	ADDQ            R13, R12
-	VMOVUPS         768(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0d
-	JLE             stored319
-	ADDQ            R13, R12
-	VMOVUPS         832(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0e
-	JLE             stored319
-	ADDQ            R13, R12
-	VMOVUPS         896(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0f
-	JLE             stored319
-	ADDQ            R13, R12
-	VMOVUPS         960(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked360
+	PREFETCHT1      (BP)
+	ADDQ            $0x00000040, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked360
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored319:
+asked360:
+	MOVQ          16(SP), R11
+	VMOVUPS       1536(R8), Z10
+	VMULPS.BCST   (R12), Z10, Z15
+	VMOVUPS       (R10), Z16
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z15, Z16
+	VMOVUPS       Z16, (R10)
+	VMULPS.BCST   4(R12), Z10, Z2
+	VMOVUPS       64(R10), Z15
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z2, Z15
+	VMOVUPS       Z15, 64(R10)
+	VMULPS.BCST   8(R12), Z10, Z2
+	VMOVUPS       128(R10), Z3
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z2, Z3
+	VMOVUPS       Z3, 128(R10)
+	VMULPS.BCST   12(R12), Z10, Z2
+	VMOVUPS       192(R10), Z3
+	VCVTDQ2PS     Z5, Z5
+	VFMADD231PS   Z5, Z2, Z3
+	VMOVUPS       Z3, 192(R10)
+	VMULPS.BCST   (R13), Z10, Z2
+	VMOVUPS       256(R10), Z3
+	VCVTDQ2PS     Z6, Z6
+	VFMADD231PS   Z6, Z2, Z3
+	VMOVUPS       Z3, 256(R10)
+	VMULPS.BCST   4(R13), Z10, Z2
+	VMOVUPS       320(R10), Z3
+	VCVTDQ2PS     Z7, Z7
+	VFMADD231PS   Z7, Z2, Z3
+	VMOVUPS       Z3, 320(R10)
+	VMULPS.BCST   8(R13), Z10, Z2
+	VMOVUPS       384(R10), Z3
+	VCVTDQ2PS     Z8, Z8
+	VFMADD231PS   Z8, Z2, Z3
+	VMOVUPS       Z3, 384(R10)
+	VMULPS.BCST   12(R13), Z10, Z2
+	VMOVUPS       448(R10), Z3
+	VCVTDQ2PS     Z9, Z9
+	VFMADD231PS   Z9, Z2, Z3
+	VMOVUPS       Z3, 448(R10)
+	VPBROADCASTD  16(R14), Z2
+	VPBROADCASTD  20(R14), Z3
+	VPBROADCASTD  24(R14), Z4
+	VPBROADCASTD  28(R14), Z5
+	VPBROADCASTD  16(R15), Z6
+	VPBROADCASTD  20(R15), Z7
+	VPBROADCASTD  24(R15), Z8
+	VPBROADCASTD  28(R15), Z9
+	VMOVDQU32     1664(R8), Z10
+	VPDPBUSD.BCST 48(R14), Z10, Z2
+	VPDPBUSD.BCST 52(R14), Z10, Z3
+	VPDPBUSD.BCST 56(R14), Z10, Z4
+	VPDPBUSD.BCST 60(R14), Z10, Z5
+	VPDPBUSD.BCST 48(R15), Z10, Z6
+	VPDPBUSD.BCST 52(R15), Z10, Z7
+	VPDPBUSD.BCST 56(R15), Z10, Z8
+	VPDPBUSD.BCST 60(R15), Z10, Z9
+	VPSHUFB       Z11, Z1, Z11
+	VMOVDQU32     Z11, 1920(R9)
+	VMOVDQU32     1728(R8), Z10
+	VPDPBUSD.BCST 64(R14), Z10, Z2
+	VPDPBUSD.BCST 68(R14), Z10, Z3
+	VPDPBUSD.BCST 72(R14), Z10, Z4
+	VPDPBUSD.BCST 76(R14), Z10, Z5
+	VPDPBUSD.BCST 64(R15), Z10, Z6
+	VPDPBUSD.BCST 68(R15), Z10, Z7
+	VPDPBUSD.BCST 72(R15), Z10, Z8
+	VPDPBUSD.BCST 76(R15), Z10, Z9
+	VPSRLW        $0x04, Z14, Z10
+	VPANDD        Z0, Z10, Z10
+	VPANDD        Z0, Z14, Z14
+	VPSHUFB       Z14, Z1, Z14
+	VMOVDQU32     Z14, 1728(R9)
+	PREFETCHT1    128(R11)
+	PREFETCHT0    17(DX)(AX*2)
+	VMOVDQU32     1792(R8), Z11
+	VPDPBUSD.BCST 80(R14), Z11, Z2
+	VPDPBUSD.BCST 84(R14), Z11, Z3
+	VPDPBUSD.BCST 88(R14), Z11, Z4
+	VPDPBUSD.BCST 92(R14), Z11, Z5
+	VPDPBUSD.BCST 80(R15), Z11, Z6
+	VPDPBUSD.BCST 84(R15), Z11, Z7
+	VPDPBUSD.BCST 88(R15), Z11, Z8
+	VPDPBUSD.BCST 92(R15), Z11, Z9
+	VPSHUFB       Z10, Z1, Z10
+	VMOVDQU32     Z10, 1984(R9)
+	VMOVDQU32     1856(R8), Z10
+	VPDPBUSD.BCST 96(R14), Z10, Z2
+	VPDPBUSD.BCST 100(R14), Z10, Z3
+	VPDPBUSD.BCST 104(R14), Z10, Z4
+	VPDPBUSD.BCST 108(R14), Z10, Z5
+	VPDPBUSD.BCST 96(R15), Z10, Z6
+	VPDPBUSD.BCST 100(R15), Z10, Z7
+	VPDPBUSD.BCST 104(R15), Z10, Z8
+	VPDPBUSD.BCST 108(R15), Z10, Z9
+	VPSRLW        $0x04, Z12, Z10
+	VPANDD        Z0, Z10, Z10
+	VPANDD        Z0, Z12, Z12
+	VPSHUFB       Z12, Z1, Z12
+	VMOVDQU32     Z12, 1792(R9)
+	VMOVDQU32     1920(R8), Z11
+	VPDPBUSD.BCST 112(R14), Z11, Z2
+	VPDPBUSD.BCST 116(R14), Z11, Z3
+	VPDPBUSD.BCST 120(R14), Z11, Z4
+	VPDPBUSD.BCST 124(R14), Z11, Z5
+	VPDPBUSD.BCST 112(R15), Z11, Z6
+	VPDPBUSD.BCST 116(R15), Z11, Z7
+	VPDPBUSD.BCST 120(R15), Z11, Z8
+	VPDPBUSD.BCST 124(R15), Z11, Z9
+	VPSHUFB       Z10, Z1, Z10
+	VMOVDQU32     Z10, 2048(R9)
+	PREFETCHT1    192(R11)
+	PREFETCHT0    17(DX)(CX*1)
+	VMOVDQU32     1984(R8), Z10
+	VPDPBUSD.BCST 128(R14), Z10, Z2
+	VPDPBUSD.BCST 132(R14), Z10, Z3
+	VPDPBUSD.BCST 136(R14), Z10, Z4
+	VPDPBUSD.BCST 140(R14), Z10, Z5
+	VPDPBUSD.BCST 128(R15), Z10, Z6
+	VPDPBUSD.BCST 132(R15), Z10, Z7
+	VPDPBUSD.BCST 136(R15), Z10, Z8
+	VPDPBUSD.BCST 140(R15), Z10, Z9
+	VPSRLW        $0x04, Z13, Z10
+	VPANDD        Z0, Z10, Z10
+	VPANDD        Z0, Z13, Z13
+	VPSHUFB       Z13, Z1, Z13
+	VMOVDQU32     Z13, 1856(R9)
+	VMOVDQU32     2048(R8), Z11
+	VPDPBUSD.BCST 144(R14), Z11, Z2
+	VPDPBUSD.BCST 148(R14), Z11, Z3
+	VPDPBUSD.BCST 152(R14), Z11, Z4
+	VPDPBUSD.BCST 156(R14), Z11, Z5
+	VPDPBUSD.BCST 144(R15), Z11, Z6
+	VPDPBUSD.BCST 148(R15), Z11, Z7
+	VPDPBUSD.BCST 152(R15), Z11, Z8
+	VPDPBUSD.BCST 156(R15), Z11, Z9
+	VPSHUFB       Z10, Z1, Z10
+	VMOVDQU32     Z10, 2112(R9)
+	VMOVDQU32     2112(R8), Z10
+	VPDPBUSD.BCST 160(R14), Z10, Z2
+	VPDPBUSD.BCST 164(R14), Z10, Z3
+	VPDPBUSD.BCST 168(R14), Z10, Z4
+	VPDPBUSD.BCST 172(R14), Z10, Z5
+	VPDPBUSD.BCST 160(R15), Z10, Z6
+	VPDPBUSD.BCST 164(R15), Z10, Z7
+	VPDPBUSD.BCST 168(R15), Z10, Z8
+	VPDPBUSD.BCST 172(R15), Z10, Z9
+	PREFETCHT1    256(R11)
+	PREFETCHT0    17(BX)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), BP
+	TESTQ         BP, BP
+	JZ            asked361
+	PREFETCHT1    (BP)
+	ADDQ          $0x00000040, BP
+	MOVQ          BP, (R11)
+	CMPQ          BP, 8(R11)
+	JB            asked361
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked361:
+	MOVQ        16(SP), R11
+	VMOVUPS     1536(R8), Z10
+	VMULPS.BCST (R14), Z10, Z11
+	VMOVUPS     512(R10), Z12
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z11, Z12
+	VMOVUPS     Z12, 512(R10)
+	VMULPS.BCST 4(R14), Z10, Z2
+	VMOVUPS     576(R10), Z11
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z11
+	VMOVUPS     Z11, 576(R10)
+	VMULPS.BCST 8(R14), Z10, Z2
+	VMOVUPS     640(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 640(R10)
+	VMULPS.BCST 12(R14), Z10, Z2
+	VMOVUPS     704(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 704(R10)
+	VMULPS.BCST (R15), Z10, Z2
+	VMOVUPS     768(R10), Z3
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, 768(R10)
+	VMULPS.BCST 4(R15), Z10, Z2
+	VMOVUPS     832(R10), Z3
+	VCVTDQ2PS   Z7, Z7
+	VFMADD231PS Z7, Z2, Z3
+	VMOVUPS     Z3, 832(R10)
+	VMULPS.BCST 8(R15), Z10, Z2
+	VMOVUPS     896(R10), Z3
+	VCVTDQ2PS   Z8, Z8
+	VFMADD231PS Z8, Z2, Z3
+	VMOVUPS     Z3, 896(R10)
+	VMULPS.BCST 12(R15), Z10, Z2
+	VMOVUPS     960(R10), Z3
+	VCVTDQ2PS   Z9, Z9
+	VFMADD231PS Z9, Z2, Z3
+	VMOVUPS     Z3, 960(R10)
+	ADDQ        $0x000000b0, R12
+	ADDQ        $0x000000b0, R13
+	ADDQ        $0x000000b0, R14
+	ADDQ        $0x000000b0, R15
+	ADDQ        $0x00000110, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block357
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored359
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored359
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored359
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored359
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored359
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored359
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored359
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x08
+	JLE         stored359
+	ADDQ        R13, R12
+	VMOVUPS     512(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x09
+	JLE         stored359
+	ADDQ        R13, R12
+	VMOVUPS     576(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0a
+	JLE         stored359
+	ADDQ        R13, R12
+	VMOVUPS     640(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0b
+	JLE         stored359
+	ADDQ        R13, R12
+	VMOVUPS     704(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0c
+	JLE         stored359
+	ADDQ        R13, R12
+	VMOVUPS     768(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0d
+	JLE         stored359
+	ADDQ        R13, R12
+	VMOVUPS     832(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0e
+	JLE         stored359
+	ADDQ        R13, R12
+	VMOVUPS     896(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0f
+	JLE         stored359
+	ADDQ        R13, R12
+	VMOVUPS     960(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
+
+stored359:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group316
+	JNZ  group356
 	VZEROUPPER
 	RET
 
-// func fewQ2_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ2_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewQ2_K(SB), $12416-64
+TEXT ·fewQ2_K(SB), $12416-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000054, AX, AX
@@ -31048,7 +31678,7 @@ TEXT ·fewQ2_K(SB), $12416-64
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group320:
+group362:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -31058,16 +31688,16 @@ group320:
 	VMOVUPS Z1, 128(R10)
 	VMOVUPS Z1, 192(R10)
 
-block321:
+block363:
 	MOVQ $0x00000054, R13
 	CMPQ (SP), $0x01
-	JNE  within322
+	JNE  within364
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within322
+	JE   within364
 	LEAQ 84(CX)(CX*4), R13
 
-within322:
+within364:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -31313,6 +31943,22 @@ within322:
 	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z12, Z12
 	PREFETCHT1      256(R11)
 	PREFETCHT0      84(BX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked366
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked366
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked366:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z13
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
 	VPDPWSSD        Z5, Z13, Z1
@@ -31532,6 +32178,22 @@ within322:
 	VPSRLW          $0x02, Z9, Z10
 	VPANDD          Z0, Z10, Z10
 	VMOVDQU32       Z10, 4224(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked367
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked367
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked367:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
 	VPDPWSSD        Z5, Z10, Z1
@@ -31750,6 +32412,22 @@ within322:
 	VPSRLW          $0x04, Z11, Z10
 	VPANDD          Z0, Z10, Z10
 	VMOVDQU32       Z10, 3072(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked368
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked368
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked368:
+	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
 	VPDPWSSD        Z5, Z10, Z1
@@ -31967,131 +32645,147 @@ within322:
 	VMOVDQU32       Z9, 5696(R9)
 	PREFETCHT1      1280(R11)
 	PREFETCHT0      148(BX)
-	VMOVDQU32       448(R8), Z9
-	VPXORD.BCST     half<>+0(SB), Z5, Z5
-	VPDPWSSD        Z5, Z9, Z1
-	VPXORD.BCST     half<>+0(SB), Z6, Z6
-	VPDPWSSD        Z6, Z9, Z2
-	VPXORD.BCST     half<>+0(SB), Z7, Z7
-	VPDPWSSD        Z7, Z9, Z3
-	VPXORD.BCST     half<>+0(SB), Z8, Z8
-	VPDPWSSD        Z8, Z9, Z4
-	VMOVUPS         1536(R8), Z5
-	VMULPS.BCST     (R12), Z5, Z6
-	VMOVUPS         (R10), Z7
-	VCVTDQ2PS       Z1, Z1
-	VFMADD231PS     Z1, Z6, Z7
-	VMOVUPS         Z7, (R10)
-	VMULPS.BCST     4(R12), Z5, Z1
-	VMOVUPS         64(R10), Z6
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z1, Z6
-	VMOVUPS         Z6, 64(R10)
-	VMULPS.BCST     8(R12), Z5, Z1
-	VMOVUPS         128(R10), Z2
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z1, Z2
-	VMOVUPS         Z2, 128(R10)
-	VMULPS.BCST     12(R12), Z5, Z1
-	VMOVUPS         192(R10), Z2
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z1, Z2
-	VMOVUPS         Z2, 192(R10)
-	VPXORD          Z1, Z1, Z1
-	VPXORD          Z2, Z2, Z2
-	VPXORD          Z3, Z3, Z3
-	VPXORD          Z4, Z4, Z4
-	VMOVDQU32       1024(R8), Z5
-	VPDPWSSD.BCST   16(R12), Z5, Z1
-	VPDPWSSD.BCST   20(R12), Z5, Z2
-	VPDPWSSD.BCST   24(R12), Z5, Z3
-	VPDPWSSD.BCST   28(R12), Z5, Z4
-	VMOVDQU32       1088(R8), Z5
-	VPDPWSSD.BCST   32(R12), Z5, Z1
-	VPDPWSSD.BCST   36(R12), Z5, Z2
-	VPDPWSSD.BCST   40(R12), Z5, Z3
-	VPDPWSSD.BCST   44(R12), Z5, Z4
-	VMOVDQU32       1152(R8), Z5
-	VPDPWSSD.BCST   48(R12), Z5, Z1
-	VPDPWSSD.BCST   52(R12), Z5, Z2
-	VPDPWSSD.BCST   56(R12), Z5, Z3
-	VPDPWSSD.BCST   60(R12), Z5, Z4
-	VMOVDQU32       1216(R8), Z5
-	VPDPWSSD.BCST   64(R12), Z5, Z1
-	VPDPWSSD.BCST   68(R12), Z5, Z2
-	VPDPWSSD.BCST   72(R12), Z5, Z3
-	VPDPWSSD.BCST   76(R12), Z5, Z4
-	VMOVDQU32       1280(R8), Z5
-	VPDPWSSD.BCST   80(R12), Z5, Z1
-	VPDPWSSD.BCST   84(R12), Z5, Z2
-	VPDPWSSD.BCST   88(R12), Z5, Z3
-	VPDPWSSD.BCST   92(R12), Z5, Z4
-	VMOVDQU32       1344(R8), Z5
-	VPDPWSSD.BCST   96(R12), Z5, Z1
-	VPDPWSSD.BCST   100(R12), Z5, Z2
-	VPDPWSSD.BCST   104(R12), Z5, Z3
-	VPDPWSSD.BCST   108(R12), Z5, Z4
-	VMOVDQU32       1408(R8), Z5
-	VPDPWSSD.BCST   112(R12), Z5, Z1
-	VPDPWSSD.BCST   116(R12), Z5, Z2
-	VPDPWSSD.BCST   120(R12), Z5, Z3
-	VPDPWSSD.BCST   124(R12), Z5, Z4
-	VMOVDQU32       1472(R8), Z5
-	VPDPWSSD.BCST   128(R12), Z5, Z1
-	VPDPWSSD.BCST   132(R12), Z5, Z2
-	VPDPWSSD.BCST   136(R12), Z5, Z3
-	VPDPWSSD.BCST   140(R12), Z5, Z4
-	VMOVUPS         1600(R8), Z5
-	VMULPS.BCST     (R12), Z5, Z6
-	VMOVUPS         (R10), Z7
-	VCVTDQ2PS       Z1, Z1
-	VFMADD231PS     Z1, Z6, Z7
-	VMOVUPS         Z7, (R10)
-	VMULPS.BCST     4(R12), Z5, Z1
-	VMOVUPS         64(R10), Z6
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z1, Z6
-	VMOVUPS         Z6, 64(R10)
-	VMULPS.BCST     8(R12), Z5, Z1
-	VMOVUPS         128(R10), Z2
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z1, Z2
-	VMOVUPS         Z2, 128(R10)
-	VMULPS.BCST     12(R12), Z5, Z1
-	VMOVUPS         192(R10), Z2
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z1, Z2
-	VMOVUPS         Z2, 192(R10)
-	ADDQ            $0x000005e0, R12
-	ADDQ            $0x00000540, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block321
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored323
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored323
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored323
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z1
-	VMOVUPS         Z1, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked369
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked369
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored323:
+asked369:
+	MOVQ          16(SP), R11
+	VMOVDQU32     448(R8), Z9
+	VPXORD.BCST   half<>+0(SB), Z5, Z5
+	VPDPWSSD      Z5, Z9, Z1
+	VPXORD.BCST   half<>+0(SB), Z6, Z6
+	VPDPWSSD      Z6, Z9, Z2
+	VPXORD.BCST   half<>+0(SB), Z7, Z7
+	VPDPWSSD      Z7, Z9, Z3
+	VPXORD.BCST   half<>+0(SB), Z8, Z8
+	VPDPWSSD      Z8, Z9, Z4
+	VMOVUPS       1536(R8), Z5
+	VMULPS.BCST   (R12), Z5, Z6
+	VMOVUPS       (R10), Z7
+	VCVTDQ2PS     Z1, Z1
+	VFMADD231PS   Z1, Z6, Z7
+	VMOVUPS       Z7, (R10)
+	VMULPS.BCST   4(R12), Z5, Z1
+	VMOVUPS       64(R10), Z6
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z1, Z6
+	VMOVUPS       Z6, 64(R10)
+	VMULPS.BCST   8(R12), Z5, Z1
+	VMOVUPS       128(R10), Z2
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z1, Z2
+	VMOVUPS       Z2, 128(R10)
+	VMULPS.BCST   12(R12), Z5, Z1
+	VMOVUPS       192(R10), Z2
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z1, Z2
+	VMOVUPS       Z2, 192(R10)
+	VPXORD        Z1, Z1, Z1
+	VPXORD        Z2, Z2, Z2
+	VPXORD        Z3, Z3, Z3
+	VPXORD        Z4, Z4, Z4
+	VMOVDQU32     1024(R8), Z5
+	VPDPWSSD.BCST 16(R12), Z5, Z1
+	VPDPWSSD.BCST 20(R12), Z5, Z2
+	VPDPWSSD.BCST 24(R12), Z5, Z3
+	VPDPWSSD.BCST 28(R12), Z5, Z4
+	VMOVDQU32     1088(R8), Z5
+	VPDPWSSD.BCST 32(R12), Z5, Z1
+	VPDPWSSD.BCST 36(R12), Z5, Z2
+	VPDPWSSD.BCST 40(R12), Z5, Z3
+	VPDPWSSD.BCST 44(R12), Z5, Z4
+	VMOVDQU32     1152(R8), Z5
+	VPDPWSSD.BCST 48(R12), Z5, Z1
+	VPDPWSSD.BCST 52(R12), Z5, Z2
+	VPDPWSSD.BCST 56(R12), Z5, Z3
+	VPDPWSSD.BCST 60(R12), Z5, Z4
+	VMOVDQU32     1216(R8), Z5
+	VPDPWSSD.BCST 64(R12), Z5, Z1
+	VPDPWSSD.BCST 68(R12), Z5, Z2
+	VPDPWSSD.BCST 72(R12), Z5, Z3
+	VPDPWSSD.BCST 76(R12), Z5, Z4
+	VMOVDQU32     1280(R8), Z5
+	VPDPWSSD.BCST 80(R12), Z5, Z1
+	VPDPWSSD.BCST 84(R12), Z5, Z2
+	VPDPWSSD.BCST 88(R12), Z5, Z3
+	VPDPWSSD.BCST 92(R12), Z5, Z4
+	VMOVDQU32     1344(R8), Z5
+	VPDPWSSD.BCST 96(R12), Z5, Z1
+	VPDPWSSD.BCST 100(R12), Z5, Z2
+	VPDPWSSD.BCST 104(R12), Z5, Z3
+	VPDPWSSD.BCST 108(R12), Z5, Z4
+	VMOVDQU32     1408(R8), Z5
+	VPDPWSSD.BCST 112(R12), Z5, Z1
+	VPDPWSSD.BCST 116(R12), Z5, Z2
+	VPDPWSSD.BCST 120(R12), Z5, Z3
+	VPDPWSSD.BCST 124(R12), Z5, Z4
+	VMOVDQU32     1472(R8), Z5
+	VPDPWSSD.BCST 128(R12), Z5, Z1
+	VPDPWSSD.BCST 132(R12), Z5, Z2
+	VPDPWSSD.BCST 136(R12), Z5, Z3
+	VPDPWSSD.BCST 140(R12), Z5, Z4
+	VMOVUPS       1600(R8), Z5
+	VMULPS.BCST   (R12), Z5, Z6
+	VMOVUPS       (R10), Z7
+	VCVTDQ2PS     Z1, Z1
+	VFMADD231PS   Z1, Z6, Z7
+	VMOVUPS       Z7, (R10)
+	VMULPS.BCST   4(R12), Z5, Z1
+	VMOVUPS       64(R10), Z6
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z1, Z6
+	VMOVUPS       Z6, 64(R10)
+	VMULPS.BCST   8(R12), Z5, Z1
+	VMOVUPS       128(R10), Z2
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z1, Z2
+	VMOVUPS       Z2, 128(R10)
+	VMULPS.BCST   12(R12), Z5, Z1
+	VMOVUPS       192(R10), Z2
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z1, Z2
+	VMOVUPS       Z2, 192(R10)
+	ADDQ          $0x000005e0, R12
+	ADDQ          $0x00000540, R11
+	SUBQ          $0x00000001, (SP)
+	JNZ           block363
+	MOVQ          dst+0(FP), R12
+	MOVQ          dstStride+8(FP), R13
+	LEAQ          64(R12), R14
+	MOVQ          R14, dst+0(FP)
+	VMOVUPS       (R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x01
+	JLE           stored365
+	ADDQ          R13, R12
+	VMOVUPS       64(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x02
+	JLE           stored365
+	ADDQ          R13, R12
+	VMOVUPS       128(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x03
+	JLE           stored365
+	ADDQ          R13, R12
+	VMOVUPS       192(R10), Z1
+	VMOVUPS       Z1, (R12)
+	ADDQ          R13, R12
+
+stored365:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group320
+	JNZ  group362
 	VZEROUPPER
 	RET
 
@@ -32227,9 +32921,9 @@ DATA order4_0_3_0<>+62(SB)/1, $0x0e
 DATA order4_0_3_0<>+63(SB)/1, $0x80
 GLOBL order4_0_3_0<>(SB), RODATA|NOPTR, $64
 
-// func fewQ2_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ2_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewQ2_Kx8(SB), $12672-64
+TEXT ·fewQ2_Kx8(SB), $12672-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000054, AX, AX
@@ -32615,7 +33309,7 @@ TEXT ·fewQ2_Kx8(SB), $12672-64
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group324:
+group370:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -32631,16 +33325,16 @@ group324:
 	VMOVUPS Z1, 384(R10)
 	VMOVUPS Z1, 448(R10)
 
-block325:
+block371:
 	MOVQ $0x00000054, R14
 	CMPQ (SP), $0x01
-	JNE  within326
+	JNE  within372
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within326
+	JE   within372
 	LEAQ 84(CX)(CX*4), R14
 
-within326:
+within372:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -32986,6 +33680,22 @@ within326:
 	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z20, Z20
 	PREFETCHT1      256(R11)
 	PREFETCHT0      84(BX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked374
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked374
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked374:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z21
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z21, Z1
@@ -33309,6 +34019,22 @@ within326:
 	VPSRLW          $0x02, Z17, Z18
 	VPANDD          Z0, Z18, Z18
 	VMOVDQU32       Z18, 4224(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked375
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked375
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked375:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z18, Z1
@@ -33631,6 +34357,22 @@ within326:
 	VPSRLW          $0x04, Z19, Z18
 	VPANDD          Z0, Z18, Z18
 	VMOVDQU32       Z18, 3072(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked376
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked376
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked376:
+	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z18, Z1
@@ -33952,242 +34694,258 @@ within326:
 	VMOVDQU32       Z17, 5696(R9)
 	PREFETCHT1      1280(R11)
 	PREFETCHT0      148(BX)
-	VMOVDQU32       448(R8), Z17
-	VPXORD.BCST     half<>+0(SB), Z9, Z9
-	VPDPWSSD        Z9, Z17, Z1
-	VPXORD.BCST     half<>+0(SB), Z10, Z10
-	VPDPWSSD        Z10, Z17, Z2
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z17, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z17, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z17, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z17, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z17, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z17, Z8
-	VMOVUPS         1536(R8), Z9
-	VMULPS.BCST     (R12), Z9, Z10
-	VMOVUPS         (R10), Z11
-	VCVTDQ2PS       Z1, Z1
-	VFMADD231PS     Z1, Z10, Z11
-	VMOVUPS         Z11, (R10)
-	VMULPS.BCST     4(R12), Z9, Z1
-	VMOVUPS         64(R10), Z10
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z1, Z10
-	VMOVUPS         Z10, 64(R10)
-	VMULPS.BCST     8(R12), Z9, Z1
-	VMOVUPS         128(R10), Z2
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z1, Z2
-	VMOVUPS         Z2, 128(R10)
-	VMULPS.BCST     12(R12), Z9, Z1
-	VMOVUPS         192(R10), Z2
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z1, Z2
-	VMOVUPS         Z2, 192(R10)
-	VMULPS.BCST     (R13), Z9, Z1
-	VMOVUPS         256(R10), Z2
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z1, Z2
-	VMOVUPS         Z2, 256(R10)
-	VMULPS.BCST     4(R13), Z9, Z1
-	VMOVUPS         320(R10), Z2
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z1, Z2
-	VMOVUPS         Z2, 320(R10)
-	VMULPS.BCST     8(R13), Z9, Z1
-	VMOVUPS         384(R10), Z2
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z1, Z2
-	VMOVUPS         Z2, 384(R10)
-	VMULPS.BCST     12(R13), Z9, Z1
-	VMOVUPS         448(R10), Z2
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z1, Z2
-	VMOVUPS         Z2, 448(R10)
-	VPXORD          Z1, Z1, Z1
-	VPXORD          Z2, Z2, Z2
-	VPXORD          Z3, Z3, Z3
-	VPXORD          Z4, Z4, Z4
-	VPXORD          Z5, Z5, Z5
-	VPXORD          Z6, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VPXORD          Z8, Z8, Z8
-	VMOVDQU32       1024(R8), Z9
-	VPDPWSSD.BCST   16(R12), Z9, Z1
-	VPDPWSSD.BCST   20(R12), Z9, Z2
-	VPDPWSSD.BCST   24(R12), Z9, Z3
-	VPDPWSSD.BCST   28(R12), Z9, Z4
-	VPDPWSSD.BCST   16(R13), Z9, Z5
-	VPDPWSSD.BCST   20(R13), Z9, Z6
-	VPDPWSSD.BCST   24(R13), Z9, Z7
-	VPDPWSSD.BCST   28(R13), Z9, Z8
-	VMOVDQU32       1088(R8), Z9
-	VPDPWSSD.BCST   32(R12), Z9, Z1
-	VPDPWSSD.BCST   36(R12), Z9, Z2
-	VPDPWSSD.BCST   40(R12), Z9, Z3
-	VPDPWSSD.BCST   44(R12), Z9, Z4
-	VPDPWSSD.BCST   32(R13), Z9, Z5
-	VPDPWSSD.BCST   36(R13), Z9, Z6
-	VPDPWSSD.BCST   40(R13), Z9, Z7
-	VPDPWSSD.BCST   44(R13), Z9, Z8
-	VMOVDQU32       1152(R8), Z9
-	VPDPWSSD.BCST   48(R12), Z9, Z1
-	VPDPWSSD.BCST   52(R12), Z9, Z2
-	VPDPWSSD.BCST   56(R12), Z9, Z3
-	VPDPWSSD.BCST   60(R12), Z9, Z4
-	VPDPWSSD.BCST   48(R13), Z9, Z5
-	VPDPWSSD.BCST   52(R13), Z9, Z6
-	VPDPWSSD.BCST   56(R13), Z9, Z7
-	VPDPWSSD.BCST   60(R13), Z9, Z8
-	VMOVDQU32       1216(R8), Z9
-	VPDPWSSD.BCST   64(R12), Z9, Z1
-	VPDPWSSD.BCST   68(R12), Z9, Z2
-	VPDPWSSD.BCST   72(R12), Z9, Z3
-	VPDPWSSD.BCST   76(R12), Z9, Z4
-	VPDPWSSD.BCST   64(R13), Z9, Z5
-	VPDPWSSD.BCST   68(R13), Z9, Z6
-	VPDPWSSD.BCST   72(R13), Z9, Z7
-	VPDPWSSD.BCST   76(R13), Z9, Z8
-	VMOVDQU32       1280(R8), Z9
-	VPDPWSSD.BCST   80(R12), Z9, Z1
-	VPDPWSSD.BCST   84(R12), Z9, Z2
-	VPDPWSSD.BCST   88(R12), Z9, Z3
-	VPDPWSSD.BCST   92(R12), Z9, Z4
-	VPDPWSSD.BCST   80(R13), Z9, Z5
-	VPDPWSSD.BCST   84(R13), Z9, Z6
-	VPDPWSSD.BCST   88(R13), Z9, Z7
-	VPDPWSSD.BCST   92(R13), Z9, Z8
-	VMOVDQU32       1344(R8), Z9
-	VPDPWSSD.BCST   96(R12), Z9, Z1
-	VPDPWSSD.BCST   100(R12), Z9, Z2
-	VPDPWSSD.BCST   104(R12), Z9, Z3
-	VPDPWSSD.BCST   108(R12), Z9, Z4
-	VPDPWSSD.BCST   96(R13), Z9, Z5
-	VPDPWSSD.BCST   100(R13), Z9, Z6
-	VPDPWSSD.BCST   104(R13), Z9, Z7
-	VPDPWSSD.BCST   108(R13), Z9, Z8
-	VMOVDQU32       1408(R8), Z9
-	VPDPWSSD.BCST   112(R12), Z9, Z1
-	VPDPWSSD.BCST   116(R12), Z9, Z2
-	VPDPWSSD.BCST   120(R12), Z9, Z3
-	VPDPWSSD.BCST   124(R12), Z9, Z4
-	VPDPWSSD.BCST   112(R13), Z9, Z5
-	VPDPWSSD.BCST   116(R13), Z9, Z6
-	VPDPWSSD.BCST   120(R13), Z9, Z7
-	VPDPWSSD.BCST   124(R13), Z9, Z8
-	VMOVDQU32       1472(R8), Z9
-	VPDPWSSD.BCST   128(R12), Z9, Z1
-	VPDPWSSD.BCST   132(R12), Z9, Z2
-	VPDPWSSD.BCST   136(R12), Z9, Z3
-	VPDPWSSD.BCST   140(R12), Z9, Z4
-	VPDPWSSD.BCST   128(R13), Z9, Z5
-	VPDPWSSD.BCST   132(R13), Z9, Z6
-	VPDPWSSD.BCST   136(R13), Z9, Z7
-	VPDPWSSD.BCST   140(R13), Z9, Z8
-	VMOVUPS         1600(R8), Z9
-	VMULPS.BCST     (R12), Z9, Z10
-	VMOVUPS         (R10), Z11
-	VCVTDQ2PS       Z1, Z1
-	VFMADD231PS     Z1, Z10, Z11
-	VMOVUPS         Z11, (R10)
-	VMULPS.BCST     4(R12), Z9, Z1
-	VMOVUPS         64(R10), Z10
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z1, Z10
-	VMOVUPS         Z10, 64(R10)
-	VMULPS.BCST     8(R12), Z9, Z1
-	VMOVUPS         128(R10), Z2
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z1, Z2
-	VMOVUPS         Z2, 128(R10)
-	VMULPS.BCST     12(R12), Z9, Z1
-	VMOVUPS         192(R10), Z2
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z1, Z2
-	VMOVUPS         Z2, 192(R10)
-	VMULPS.BCST     (R13), Z9, Z1
-	VMOVUPS         256(R10), Z2
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z1, Z2
-	VMOVUPS         Z2, 256(R10)
-	VMULPS.BCST     4(R13), Z9, Z1
-	VMOVUPS         320(R10), Z2
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z1, Z2
-	VMOVUPS         Z2, 320(R10)
-	VMULPS.BCST     8(R13), Z9, Z1
-	VMOVUPS         384(R10), Z2
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z1, Z2
-	VMOVUPS         Z2, 384(R10)
-	VMULPS.BCST     12(R13), Z9, Z1
-	VMOVUPS         448(R10), Z2
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z1, Z2
-	VMOVUPS         Z2, 448(R10)
-	ADDQ            $0x000005e0, R12
-	ADDQ            $0x000005e0, R13
-	ADDQ            $0x00000540, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block325
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored327
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored327
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored327
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored327
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored327
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored327
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored327
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z1
-	VMOVUPS         Z1, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked377
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked377
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored327:
+asked377:
+	MOVQ          16(SP), R11
+	VMOVDQU32     448(R8), Z17
+	VPXORD.BCST   half<>+0(SB), Z9, Z9
+	VPDPWSSD      Z9, Z17, Z1
+	VPXORD.BCST   half<>+0(SB), Z10, Z10
+	VPDPWSSD      Z10, Z17, Z2
+	VPXORD.BCST   half<>+0(SB), Z11, Z11
+	VPDPWSSD      Z11, Z17, Z3
+	VPXORD.BCST   half<>+0(SB), Z12, Z12
+	VPDPWSSD      Z12, Z17, Z4
+	VPXORD.BCST   half<>+0(SB), Z13, Z13
+	VPDPWSSD      Z13, Z17, Z5
+	VPXORD.BCST   half<>+0(SB), Z14, Z14
+	VPDPWSSD      Z14, Z17, Z6
+	VPXORD.BCST   half<>+0(SB), Z15, Z15
+	VPDPWSSD      Z15, Z17, Z7
+	VPXORD.BCST   half<>+0(SB), Z16, Z16
+	VPDPWSSD      Z16, Z17, Z8
+	VMOVUPS       1536(R8), Z9
+	VMULPS.BCST   (R12), Z9, Z10
+	VMOVUPS       (R10), Z11
+	VCVTDQ2PS     Z1, Z1
+	VFMADD231PS   Z1, Z10, Z11
+	VMOVUPS       Z11, (R10)
+	VMULPS.BCST   4(R12), Z9, Z1
+	VMOVUPS       64(R10), Z10
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z1, Z10
+	VMOVUPS       Z10, 64(R10)
+	VMULPS.BCST   8(R12), Z9, Z1
+	VMOVUPS       128(R10), Z2
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z1, Z2
+	VMOVUPS       Z2, 128(R10)
+	VMULPS.BCST   12(R12), Z9, Z1
+	VMOVUPS       192(R10), Z2
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z1, Z2
+	VMOVUPS       Z2, 192(R10)
+	VMULPS.BCST   (R13), Z9, Z1
+	VMOVUPS       256(R10), Z2
+	VCVTDQ2PS     Z5, Z5
+	VFMADD231PS   Z5, Z1, Z2
+	VMOVUPS       Z2, 256(R10)
+	VMULPS.BCST   4(R13), Z9, Z1
+	VMOVUPS       320(R10), Z2
+	VCVTDQ2PS     Z6, Z6
+	VFMADD231PS   Z6, Z1, Z2
+	VMOVUPS       Z2, 320(R10)
+	VMULPS.BCST   8(R13), Z9, Z1
+	VMOVUPS       384(R10), Z2
+	VCVTDQ2PS     Z7, Z7
+	VFMADD231PS   Z7, Z1, Z2
+	VMOVUPS       Z2, 384(R10)
+	VMULPS.BCST   12(R13), Z9, Z1
+	VMOVUPS       448(R10), Z2
+	VCVTDQ2PS     Z8, Z8
+	VFMADD231PS   Z8, Z1, Z2
+	VMOVUPS       Z2, 448(R10)
+	VPXORD        Z1, Z1, Z1
+	VPXORD        Z2, Z2, Z2
+	VPXORD        Z3, Z3, Z3
+	VPXORD        Z4, Z4, Z4
+	VPXORD        Z5, Z5, Z5
+	VPXORD        Z6, Z6, Z6
+	VPXORD        Z7, Z7, Z7
+	VPXORD        Z8, Z8, Z8
+	VMOVDQU32     1024(R8), Z9
+	VPDPWSSD.BCST 16(R12), Z9, Z1
+	VPDPWSSD.BCST 20(R12), Z9, Z2
+	VPDPWSSD.BCST 24(R12), Z9, Z3
+	VPDPWSSD.BCST 28(R12), Z9, Z4
+	VPDPWSSD.BCST 16(R13), Z9, Z5
+	VPDPWSSD.BCST 20(R13), Z9, Z6
+	VPDPWSSD.BCST 24(R13), Z9, Z7
+	VPDPWSSD.BCST 28(R13), Z9, Z8
+	VMOVDQU32     1088(R8), Z9
+	VPDPWSSD.BCST 32(R12), Z9, Z1
+	VPDPWSSD.BCST 36(R12), Z9, Z2
+	VPDPWSSD.BCST 40(R12), Z9, Z3
+	VPDPWSSD.BCST 44(R12), Z9, Z4
+	VPDPWSSD.BCST 32(R13), Z9, Z5
+	VPDPWSSD.BCST 36(R13), Z9, Z6
+	VPDPWSSD.BCST 40(R13), Z9, Z7
+	VPDPWSSD.BCST 44(R13), Z9, Z8
+	VMOVDQU32     1152(R8), Z9
+	VPDPWSSD.BCST 48(R12), Z9, Z1
+	VPDPWSSD.BCST 52(R12), Z9, Z2
+	VPDPWSSD.BCST 56(R12), Z9, Z3
+	VPDPWSSD.BCST 60(R12), Z9, Z4
+	VPDPWSSD.BCST 48(R13), Z9, Z5
+	VPDPWSSD.BCST 52(R13), Z9, Z6
+	VPDPWSSD.BCST 56(R13), Z9, Z7
+	VPDPWSSD.BCST 60(R13), Z9, Z8
+	VMOVDQU32     1216(R8), Z9
+	VPDPWSSD.BCST 64(R12), Z9, Z1
+	VPDPWSSD.BCST 68(R12), Z9, Z2
+	VPDPWSSD.BCST 72(R12), Z9, Z3
+	VPDPWSSD.BCST 76(R12), Z9, Z4
+	VPDPWSSD.BCST 64(R13), Z9, Z5
+	VPDPWSSD.BCST 68(R13), Z9, Z6
+	VPDPWSSD.BCST 72(R13), Z9, Z7
+	VPDPWSSD.BCST 76(R13), Z9, Z8
+	VMOVDQU32     1280(R8), Z9
+	VPDPWSSD.BCST 80(R12), Z9, Z1
+	VPDPWSSD.BCST 84(R12), Z9, Z2
+	VPDPWSSD.BCST 88(R12), Z9, Z3
+	VPDPWSSD.BCST 92(R12), Z9, Z4
+	VPDPWSSD.BCST 80(R13), Z9, Z5
+	VPDPWSSD.BCST 84(R13), Z9, Z6
+	VPDPWSSD.BCST 88(R13), Z9, Z7
+	VPDPWSSD.BCST 92(R13), Z9, Z8
+	VMOVDQU32     1344(R8), Z9
+	VPDPWSSD.BCST 96(R12), Z9, Z1
+	VPDPWSSD.BCST 100(R12), Z9, Z2
+	VPDPWSSD.BCST 104(R12), Z9, Z3
+	VPDPWSSD.BCST 108(R12), Z9, Z4
+	VPDPWSSD.BCST 96(R13), Z9, Z5
+	VPDPWSSD.BCST 100(R13), Z9, Z6
+	VPDPWSSD.BCST 104(R13), Z9, Z7
+	VPDPWSSD.BCST 108(R13), Z9, Z8
+	VMOVDQU32     1408(R8), Z9
+	VPDPWSSD.BCST 112(R12), Z9, Z1
+	VPDPWSSD.BCST 116(R12), Z9, Z2
+	VPDPWSSD.BCST 120(R12), Z9, Z3
+	VPDPWSSD.BCST 124(R12), Z9, Z4
+	VPDPWSSD.BCST 112(R13), Z9, Z5
+	VPDPWSSD.BCST 116(R13), Z9, Z6
+	VPDPWSSD.BCST 120(R13), Z9, Z7
+	VPDPWSSD.BCST 124(R13), Z9, Z8
+	VMOVDQU32     1472(R8), Z9
+	VPDPWSSD.BCST 128(R12), Z9, Z1
+	VPDPWSSD.BCST 132(R12), Z9, Z2
+	VPDPWSSD.BCST 136(R12), Z9, Z3
+	VPDPWSSD.BCST 140(R12), Z9, Z4
+	VPDPWSSD.BCST 128(R13), Z9, Z5
+	VPDPWSSD.BCST 132(R13), Z9, Z6
+	VPDPWSSD.BCST 136(R13), Z9, Z7
+	VPDPWSSD.BCST 140(R13), Z9, Z8
+	VMOVUPS       1600(R8), Z9
+	VMULPS.BCST   (R12), Z9, Z10
+	VMOVUPS       (R10), Z11
+	VCVTDQ2PS     Z1, Z1
+	VFMADD231PS   Z1, Z10, Z11
+	VMOVUPS       Z11, (R10)
+	VMULPS.BCST   4(R12), Z9, Z1
+	VMOVUPS       64(R10), Z10
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z1, Z10
+	VMOVUPS       Z10, 64(R10)
+	VMULPS.BCST   8(R12), Z9, Z1
+	VMOVUPS       128(R10), Z2
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z1, Z2
+	VMOVUPS       Z2, 128(R10)
+	VMULPS.BCST   12(R12), Z9, Z1
+	VMOVUPS       192(R10), Z2
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z1, Z2
+	VMOVUPS       Z2, 192(R10)
+	VMULPS.BCST   (R13), Z9, Z1
+	VMOVUPS       256(R10), Z2
+	VCVTDQ2PS     Z5, Z5
+	VFMADD231PS   Z5, Z1, Z2
+	VMOVUPS       Z2, 256(R10)
+	VMULPS.BCST   4(R13), Z9, Z1
+	VMOVUPS       320(R10), Z2
+	VCVTDQ2PS     Z6, Z6
+	VFMADD231PS   Z6, Z1, Z2
+	VMOVUPS       Z2, 320(R10)
+	VMULPS.BCST   8(R13), Z9, Z1
+	VMOVUPS       384(R10), Z2
+	VCVTDQ2PS     Z7, Z7
+	VFMADD231PS   Z7, Z1, Z2
+	VMOVUPS       Z2, 384(R10)
+	VMULPS.BCST   12(R13), Z9, Z1
+	VMOVUPS       448(R10), Z2
+	VCVTDQ2PS     Z8, Z8
+	VFMADD231PS   Z8, Z1, Z2
+	VMOVUPS       Z2, 448(R10)
+	ADDQ          $0x000005e0, R12
+	ADDQ          $0x000005e0, R13
+	ADDQ          $0x00000540, R11
+	SUBQ          $0x00000001, (SP)
+	JNZ           block371
+	MOVQ          dst+0(FP), R12
+	MOVQ          dstStride+8(FP), R13
+	LEAQ          64(R12), R14
+	MOVQ          R14, dst+0(FP)
+	VMOVUPS       (R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x01
+	JLE           stored373
+	ADDQ          R13, R12
+	VMOVUPS       64(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x02
+	JLE           stored373
+	ADDQ          R13, R12
+	VMOVUPS       128(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x03
+	JLE           stored373
+	ADDQ          R13, R12
+	VMOVUPS       192(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x04
+	JLE           stored373
+	ADDQ          R13, R12
+	VMOVUPS       256(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x05
+	JLE           stored373
+	ADDQ          R13, R12
+	VMOVUPS       320(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x06
+	JLE           stored373
+	ADDQ          R13, R12
+	VMOVUPS       384(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x07
+	JLE           stored373
+	ADDQ          R13, R12
+	VMOVUPS       448(R10), Z1
+	VMOVUPS       Z1, (R12)
+	ADDQ          R13, R12
+
+stored373:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group324
+	JNZ  group370
 	VZEROUPPER
 	RET
 
-// func fewQ2_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ2_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewQ2_Kx12(SB), $12928-64
+TEXT ·fewQ2_Kx12(SB), $12928-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000054, AX, AX
@@ -34573,7 +35331,7 @@ TEXT ·fewQ2_Kx12(SB), $12928-64
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group328:
+group378:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -34595,16 +35353,16 @@ group328:
 	VMOVUPS Z1, 640(R10)
 	VMOVUPS Z1, 704(R10)
 
-block329:
+block379:
 	MOVQ $0x00000054, R15
 	CMPQ (SP), $0x01
-	JNE  within330
+	JNE  within380
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within330
+	JE   within380
 	LEAQ 84(CX)(CX*4), R15
 
-within330:
+within380:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -34912,6 +35670,22 @@ within330:
 	VPDPBUSD.BCST   732(R13), Z17, Z16
 	VPSHUFB         order4_0_3_0<>+0(SB), Z21, Z17
 	VMOVDQU32       Z17, 448(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked382
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked382
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked382:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z17, Z1
@@ -35176,279 +35950,311 @@ within330:
 	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z20, Z20
 	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z20, Z20
 	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z20, Z20
-	VMOVDQU32       192(R8), Z21
-	VPXORD.BCST     half<>+0(SB), Z9, Z9
-	VPDPWSSD        Z9, Z21, Z1
-	VPXORD.BCST     half<>+0(SB), Z10, Z10
-	VPDPWSSD        Z10, Z21, Z2
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z21, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z21, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z21, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z21, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z21, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z21, Z8
-	VPXORD          Z9, Z9, Z9
-	VPXORD          Z10, Z10, Z10
-	VPXORD          Z11, Z11, Z11
-	VPXORD          Z12, Z12, Z12
-	VPXORD          Z13, Z13, Z13
-	VPXORD          Z14, Z14, Z14
-	VPXORD          Z15, Z15, Z15
-	VPXORD          Z16, Z16, Z16
-	VMOVDQU32       3712(R8), Z21
-	VPDPBUSD.BCST   992(R12), Z21, Z9
-	VPDPBUSD.BCST   996(R12), Z21, Z10
-	VPDPBUSD.BCST   1000(R12), Z21, Z11
-	VPDPBUSD.BCST   1004(R12), Z21, Z12
-	VPDPBUSD.BCST   992(R13), Z21, Z13
-	VPDPBUSD.BCST   996(R13), Z21, Z14
-	VPDPBUSD.BCST   1000(R13), Z21, Z15
-	VPDPBUSD.BCST   1004(R13), Z21, Z16
-	VPUNPCKLDQ      Z18, Z17, Z21
-	VPUNPCKHDQ      Z18, Z17, Z18
-	VPUNPCKLDQ      Z20, Z19, Z22
-	VPUNPCKHDQ      Z20, Z19, Z20
-	VPUNPCKLQDQ     Z22, Z21, Z17
-	VPUNPCKHQDQ     Z22, Z21, Z21
-	VPUNPCKLQDQ     Z20, Z18, Z19
-	VPUNPCKHQDQ     Z20, Z18, Z20
-	VMOVDQU32       3776(R8), Z18
-	VPDPBUSD.BCST   1008(R12), Z18, Z9
-	VPDPBUSD.BCST   1012(R12), Z18, Z10
-	VPDPBUSD.BCST   1016(R12), Z18, Z11
-	VPDPBUSD.BCST   1020(R12), Z18, Z12
-	VPDPBUSD.BCST   1008(R13), Z18, Z13
-	VPDPBUSD.BCST   1012(R13), Z18, Z14
-	VPDPBUSD.BCST   1016(R13), Z18, Z15
-	VPDPBUSD.BCST   1020(R13), Z18, Z16
-	VPANDD          Z17, Z0, Z18
-	VMOVDQU32       Z18, 1664(R9)
-	VMOVDQU32       3840(R8), Z18
-	VPDPBUSD.BCST   1024(R12), Z18, Z9
-	VPDPBUSD.BCST   1028(R12), Z18, Z10
-	VPDPBUSD.BCST   1032(R12), Z18, Z11
-	VPDPBUSD.BCST   1036(R12), Z18, Z12
-	VPDPBUSD.BCST   1024(R13), Z18, Z13
-	VPDPBUSD.BCST   1028(R13), Z18, Z14
-	VPDPBUSD.BCST   1032(R13), Z18, Z15
-	VPDPBUSD.BCST   1036(R13), Z18, Z16
-	VPANDD          Z21, Z0, Z18
-	VMOVDQU32       Z18, 1728(R9)
-	VMOVDQU32       3904(R8), Z18
-	VPDPBUSD.BCST   1040(R12), Z18, Z9
-	VPDPBUSD.BCST   1044(R12), Z18, Z10
-	VPDPBUSD.BCST   1048(R12), Z18, Z11
-	VPDPBUSD.BCST   1052(R12), Z18, Z12
-	VPDPBUSD.BCST   1040(R13), Z18, Z13
-	VPDPBUSD.BCST   1044(R13), Z18, Z14
-	VPDPBUSD.BCST   1048(R13), Z18, Z15
-	VPDPBUSD.BCST   1052(R13), Z18, Z16
-	VPANDD          Z19, Z0, Z18
-	VMOVDQU32       Z18, 1792(R9)
-	VPSLLD          $0x10, Z9, Z9
-	VPORD.BCST      half<>+0(SB), Z9, Z9
-	VPSLLD          $0x10, Z10, Z10
-	VPORD.BCST      half<>+0(SB), Z10, Z10
-	VPSLLD          $0x10, Z11, Z11
-	VPORD.BCST      half<>+0(SB), Z11, Z11
-	VPSLLD          $0x10, Z12, Z12
-	VPORD.BCST      half<>+0(SB), Z12, Z12
-	VPSLLD          $0x10, Z13, Z13
-	VPORD.BCST      half<>+0(SB), Z13, Z13
-	VPSLLD          $0x10, Z14, Z14
-	VPORD.BCST      half<>+0(SB), Z14, Z14
-	VPSLLD          $0x10, Z15, Z15
-	VPORD.BCST      half<>+0(SB), Z15, Z15
-	VPSLLD          $0x10, Z16, Z16
-	VPORD.BCST      half<>+0(SB), Z16, Z16
-	VMOVDQU32       3968(R8), Z18
-	VPDPBUSD.BCST   1056(R12), Z18, Z9
-	VPDPBUSD.BCST   1060(R12), Z18, Z10
-	VPDPBUSD.BCST   1064(R12), Z18, Z11
-	VPDPBUSD.BCST   1068(R12), Z18, Z12
-	VPDPBUSD.BCST   1056(R13), Z18, Z13
-	VPDPBUSD.BCST   1060(R13), Z18, Z14
-	VPDPBUSD.BCST   1064(R13), Z18, Z15
-	VPDPBUSD.BCST   1068(R13), Z18, Z16
-	PREFETCHT1      320(R11)
-	PREFETCHT0      84(BX)(AX*1)
-	VMOVDQU32       4032(R8), Z18
-	VPDPBUSD.BCST   1072(R12), Z18, Z9
-	VPDPBUSD.BCST   1076(R12), Z18, Z10
-	VPDPBUSD.BCST   1080(R12), Z18, Z11
-	VPDPBUSD.BCST   1084(R12), Z18, Z12
-	VPDPBUSD.BCST   1072(R13), Z18, Z13
-	VPDPBUSD.BCST   1076(R13), Z18, Z14
-	VPDPBUSD.BCST   1080(R13), Z18, Z15
-	VPDPBUSD.BCST   1084(R13), Z18, Z16
-	VPANDD          Z20, Z0, Z18
-	VMOVDQU32       Z18, 1856(R9)
-	VMOVDQU32       4096(R8), Z18
-	VPDPBUSD.BCST   1088(R12), Z18, Z9
-	VPDPBUSD.BCST   1092(R12), Z18, Z10
-	VPDPBUSD.BCST   1096(R12), Z18, Z11
-	VPDPBUSD.BCST   1100(R12), Z18, Z12
-	VPDPBUSD.BCST   1088(R13), Z18, Z13
-	VPDPBUSD.BCST   1092(R13), Z18, Z14
-	VPDPBUSD.BCST   1096(R13), Z18, Z15
-	VPDPBUSD.BCST   1100(R13), Z18, Z16
-	VPSRLW          $0x02, Z17, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2176(R9)
-	VMOVDQU32       4160(R8), Z18
-	VPDPBUSD.BCST   1104(R12), Z18, Z9
-	VPDPBUSD.BCST   1108(R12), Z18, Z10
-	VPDPBUSD.BCST   1112(R12), Z18, Z11
-	VPDPBUSD.BCST   1116(R12), Z18, Z12
-	VPDPBUSD.BCST   1104(R13), Z18, Z13
-	VPDPBUSD.BCST   1108(R13), Z18, Z14
-	VPDPBUSD.BCST   1112(R13), Z18, Z15
-	VPDPBUSD.BCST   1116(R13), Z18, Z16
-	VPSRLW          $0x02, Z21, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2240(R9)
-	VMOVDQU32       256(R8), Z18
-	VPXORD.BCST     half<>+0(SB), Z9, Z9
-	VPDPWSSD        Z9, Z18, Z1
-	VPXORD.BCST     half<>+0(SB), Z10, Z10
-	VPDPWSSD        Z10, Z18, Z2
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z18, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z18, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z18, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z18, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z18, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z18, Z8
-	VPXORD          Z9, Z9, Z9
-	VPXORD          Z10, Z10, Z10
-	VPXORD          Z11, Z11, Z11
-	VPXORD          Z12, Z12, Z12
-	VPXORD          Z13, Z13, Z13
-	VPXORD          Z14, Z14, Z14
-	VPXORD          Z15, Z15, Z15
-	VPXORD          Z16, Z16, Z16
-	VMOVDQU32       4224(R8), Z18
-	VPDPBUSD.BCST   1120(R12), Z18, Z9
-	VPDPBUSD.BCST   1124(R12), Z18, Z10
-	VPDPBUSD.BCST   1128(R12), Z18, Z11
-	VPDPBUSD.BCST   1132(R12), Z18, Z12
-	VPDPBUSD.BCST   1120(R13), Z18, Z13
-	VPDPBUSD.BCST   1124(R13), Z18, Z14
-	VPDPBUSD.BCST   1128(R13), Z18, Z15
-	VPDPBUSD.BCST   1132(R13), Z18, Z16
-	VPSRLW          $0x02, Z19, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2304(R9)
-	VMOVDQU32       4288(R8), Z18
-	VPDPBUSD.BCST   1136(R12), Z18, Z9
-	VPDPBUSD.BCST   1140(R12), Z18, Z10
-	VPDPBUSD.BCST   1144(R12), Z18, Z11
-	VPDPBUSD.BCST   1148(R12), Z18, Z12
-	VPDPBUSD.BCST   1136(R13), Z18, Z13
-	VPDPBUSD.BCST   1140(R13), Z18, Z14
-	VPDPBUSD.BCST   1144(R13), Z18, Z15
-	VPDPBUSD.BCST   1148(R13), Z18, Z16
-	VPSRLW          $0x02, Z20, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2368(R9)
-	VMOVDQU32       4352(R8), Z18
-	VPDPBUSD.BCST   1152(R12), Z18, Z9
-	VPDPBUSD.BCST   1156(R12), Z18, Z10
-	VPDPBUSD.BCST   1160(R12), Z18, Z11
-	VPDPBUSD.BCST   1164(R12), Z18, Z12
-	VPDPBUSD.BCST   1152(R13), Z18, Z13
-	VPDPBUSD.BCST   1156(R13), Z18, Z14
-	VPDPBUSD.BCST   1160(R13), Z18, Z15
-	VPDPBUSD.BCST   1164(R13), Z18, Z16
-	PREFETCHT1      384(R11)
-	PREFETCHT0      84(BX)(AX*2)
-	VMOVDQU32       4416(R8), Z18
-	VPDPBUSD.BCST   1168(R12), Z18, Z9
-	VPDPBUSD.BCST   1172(R12), Z18, Z10
-	VPDPBUSD.BCST   1176(R12), Z18, Z11
-	VPDPBUSD.BCST   1180(R12), Z18, Z12
-	VPDPBUSD.BCST   1168(R13), Z18, Z13
-	VPDPBUSD.BCST   1172(R13), Z18, Z14
-	VPDPBUSD.BCST   1176(R13), Z18, Z15
-	VPDPBUSD.BCST   1180(R13), Z18, Z16
-	VPSRLW          $0x04, Z17, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2688(R9)
-	VPSLLD          $0x10, Z9, Z9
-	VPORD.BCST      half<>+0(SB), Z9, Z9
-	VPSLLD          $0x10, Z10, Z10
-	VPORD.BCST      half<>+0(SB), Z10, Z10
-	VPSLLD          $0x10, Z11, Z11
-	VPORD.BCST      half<>+0(SB), Z11, Z11
-	VPSLLD          $0x10, Z12, Z12
-	VPORD.BCST      half<>+0(SB), Z12, Z12
-	VPSLLD          $0x10, Z13, Z13
-	VPORD.BCST      half<>+0(SB), Z13, Z13
-	VPSLLD          $0x10, Z14, Z14
-	VPORD.BCST      half<>+0(SB), Z14, Z14
-	VPSLLD          $0x10, Z15, Z15
-	VPORD.BCST      half<>+0(SB), Z15, Z15
-	VPSLLD          $0x10, Z16, Z16
-	VPORD.BCST      half<>+0(SB), Z16, Z16
-	VMOVDQU32       4480(R8), Z18
-	VPDPBUSD.BCST   1184(R12), Z18, Z9
-	VPDPBUSD.BCST   1188(R12), Z18, Z10
-	VPDPBUSD.BCST   1192(R12), Z18, Z11
-	VPDPBUSD.BCST   1196(R12), Z18, Z12
-	VPDPBUSD.BCST   1184(R13), Z18, Z13
-	VPDPBUSD.BCST   1188(R13), Z18, Z14
-	VPDPBUSD.BCST   1192(R13), Z18, Z15
-	VPDPBUSD.BCST   1196(R13), Z18, Z16
-	VPSRLW          $0x04, Z21, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2752(R9)
-	VMOVDQU32       4544(R8), Z18
-	VPDPBUSD.BCST   1200(R12), Z18, Z9
-	VPDPBUSD.BCST   1204(R12), Z18, Z10
-	VPDPBUSD.BCST   1208(R12), Z18, Z11
-	VPDPBUSD.BCST   1212(R12), Z18, Z12
-	VPDPBUSD.BCST   1200(R13), Z18, Z13
-	VPDPBUSD.BCST   1204(R13), Z18, Z14
-	VPDPBUSD.BCST   1208(R13), Z18, Z15
-	VPDPBUSD.BCST   1212(R13), Z18, Z16
-	VPSRLW          $0x04, Z19, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2816(R9)
-	VMOVDQU32       4608(R8), Z18
-	VPDPBUSD.BCST   1216(R12), Z18, Z9
-	VPDPBUSD.BCST   1220(R12), Z18, Z10
-	VPDPBUSD.BCST   1224(R12), Z18, Z11
-	VPDPBUSD.BCST   1228(R12), Z18, Z12
-	VPDPBUSD.BCST   1216(R13), Z18, Z13
-	VPDPBUSD.BCST   1220(R13), Z18, Z14
-	VPDPBUSD.BCST   1224(R13), Z18, Z15
-	VPDPBUSD.BCST   1228(R13), Z18, Z16
-	VPSRLW          $0x04, Z20, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2880(R9)
-	VMOVDQU32       4672(R8), Z18
-	VPDPBUSD.BCST   1232(R12), Z18, Z9
-	VPDPBUSD.BCST   1236(R12), Z18, Z10
-	VPDPBUSD.BCST   1240(R12), Z18, Z11
-	VPDPBUSD.BCST   1244(R12), Z18, Z12
-	VPDPBUSD.BCST   1232(R13), Z18, Z13
-	VPDPBUSD.BCST   1236(R13), Z18, Z14
-	VPDPBUSD.BCST   1240(R13), Z18, Z15
-	VPDPBUSD.BCST   1244(R13), Z18, Z16
-	VPSRLW          $0x06, Z17, Z17
-	VPANDD          Z0, Z17, Z17
-	VMOVDQU32       Z17, 3200(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked383
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked383
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked383:
+	MOVQ          16(SP), R11
+	VMOVDQU32     192(R8), Z21
+	VPXORD.BCST   half<>+0(SB), Z9, Z9
+	VPDPWSSD      Z9, Z21, Z1
+	VPXORD.BCST   half<>+0(SB), Z10, Z10
+	VPDPWSSD      Z10, Z21, Z2
+	VPXORD.BCST   half<>+0(SB), Z11, Z11
+	VPDPWSSD      Z11, Z21, Z3
+	VPXORD.BCST   half<>+0(SB), Z12, Z12
+	VPDPWSSD      Z12, Z21, Z4
+	VPXORD.BCST   half<>+0(SB), Z13, Z13
+	VPDPWSSD      Z13, Z21, Z5
+	VPXORD.BCST   half<>+0(SB), Z14, Z14
+	VPDPWSSD      Z14, Z21, Z6
+	VPXORD.BCST   half<>+0(SB), Z15, Z15
+	VPDPWSSD      Z15, Z21, Z7
+	VPXORD.BCST   half<>+0(SB), Z16, Z16
+	VPDPWSSD      Z16, Z21, Z8
+	VPXORD        Z9, Z9, Z9
+	VPXORD        Z10, Z10, Z10
+	VPXORD        Z11, Z11, Z11
+	VPXORD        Z12, Z12, Z12
+	VPXORD        Z13, Z13, Z13
+	VPXORD        Z14, Z14, Z14
+	VPXORD        Z15, Z15, Z15
+	VPXORD        Z16, Z16, Z16
+	VMOVDQU32     3712(R8), Z21
+	VPDPBUSD.BCST 992(R12), Z21, Z9
+	VPDPBUSD.BCST 996(R12), Z21, Z10
+	VPDPBUSD.BCST 1000(R12), Z21, Z11
+	VPDPBUSD.BCST 1004(R12), Z21, Z12
+	VPDPBUSD.BCST 992(R13), Z21, Z13
+	VPDPBUSD.BCST 996(R13), Z21, Z14
+	VPDPBUSD.BCST 1000(R13), Z21, Z15
+	VPDPBUSD.BCST 1004(R13), Z21, Z16
+	VPUNPCKLDQ    Z18, Z17, Z21
+	VPUNPCKHDQ    Z18, Z17, Z18
+	VPUNPCKLDQ    Z20, Z19, Z22
+	VPUNPCKHDQ    Z20, Z19, Z20
+	VPUNPCKLQDQ   Z22, Z21, Z17
+	VPUNPCKHQDQ   Z22, Z21, Z21
+	VPUNPCKLQDQ   Z20, Z18, Z19
+	VPUNPCKHQDQ   Z20, Z18, Z20
+	VMOVDQU32     3776(R8), Z18
+	VPDPBUSD.BCST 1008(R12), Z18, Z9
+	VPDPBUSD.BCST 1012(R12), Z18, Z10
+	VPDPBUSD.BCST 1016(R12), Z18, Z11
+	VPDPBUSD.BCST 1020(R12), Z18, Z12
+	VPDPBUSD.BCST 1008(R13), Z18, Z13
+	VPDPBUSD.BCST 1012(R13), Z18, Z14
+	VPDPBUSD.BCST 1016(R13), Z18, Z15
+	VPDPBUSD.BCST 1020(R13), Z18, Z16
+	VPANDD        Z17, Z0, Z18
+	VMOVDQU32     Z18, 1664(R9)
+	VMOVDQU32     3840(R8), Z18
+	VPDPBUSD.BCST 1024(R12), Z18, Z9
+	VPDPBUSD.BCST 1028(R12), Z18, Z10
+	VPDPBUSD.BCST 1032(R12), Z18, Z11
+	VPDPBUSD.BCST 1036(R12), Z18, Z12
+	VPDPBUSD.BCST 1024(R13), Z18, Z13
+	VPDPBUSD.BCST 1028(R13), Z18, Z14
+	VPDPBUSD.BCST 1032(R13), Z18, Z15
+	VPDPBUSD.BCST 1036(R13), Z18, Z16
+	VPANDD        Z21, Z0, Z18
+	VMOVDQU32     Z18, 1728(R9)
+	VMOVDQU32     3904(R8), Z18
+	VPDPBUSD.BCST 1040(R12), Z18, Z9
+	VPDPBUSD.BCST 1044(R12), Z18, Z10
+	VPDPBUSD.BCST 1048(R12), Z18, Z11
+	VPDPBUSD.BCST 1052(R12), Z18, Z12
+	VPDPBUSD.BCST 1040(R13), Z18, Z13
+	VPDPBUSD.BCST 1044(R13), Z18, Z14
+	VPDPBUSD.BCST 1048(R13), Z18, Z15
+	VPDPBUSD.BCST 1052(R13), Z18, Z16
+	VPANDD        Z19, Z0, Z18
+	VMOVDQU32     Z18, 1792(R9)
+	VPSLLD        $0x10, Z9, Z9
+	VPORD.BCST    half<>+0(SB), Z9, Z9
+	VPSLLD        $0x10, Z10, Z10
+	VPORD.BCST    half<>+0(SB), Z10, Z10
+	VPSLLD        $0x10, Z11, Z11
+	VPORD.BCST    half<>+0(SB), Z11, Z11
+	VPSLLD        $0x10, Z12, Z12
+	VPORD.BCST    half<>+0(SB), Z12, Z12
+	VPSLLD        $0x10, Z13, Z13
+	VPORD.BCST    half<>+0(SB), Z13, Z13
+	VPSLLD        $0x10, Z14, Z14
+	VPORD.BCST    half<>+0(SB), Z14, Z14
+	VPSLLD        $0x10, Z15, Z15
+	VPORD.BCST    half<>+0(SB), Z15, Z15
+	VPSLLD        $0x10, Z16, Z16
+	VPORD.BCST    half<>+0(SB), Z16, Z16
+	VMOVDQU32     3968(R8), Z18
+	VPDPBUSD.BCST 1056(R12), Z18, Z9
+	VPDPBUSD.BCST 1060(R12), Z18, Z10
+	VPDPBUSD.BCST 1064(R12), Z18, Z11
+	VPDPBUSD.BCST 1068(R12), Z18, Z12
+	VPDPBUSD.BCST 1056(R13), Z18, Z13
+	VPDPBUSD.BCST 1060(R13), Z18, Z14
+	VPDPBUSD.BCST 1064(R13), Z18, Z15
+	VPDPBUSD.BCST 1068(R13), Z18, Z16
+	PREFETCHT1    320(R11)
+	PREFETCHT0    84(BX)(AX*1)
+	VMOVDQU32     4032(R8), Z18
+	VPDPBUSD.BCST 1072(R12), Z18, Z9
+	VPDPBUSD.BCST 1076(R12), Z18, Z10
+	VPDPBUSD.BCST 1080(R12), Z18, Z11
+	VPDPBUSD.BCST 1084(R12), Z18, Z12
+	VPDPBUSD.BCST 1072(R13), Z18, Z13
+	VPDPBUSD.BCST 1076(R13), Z18, Z14
+	VPDPBUSD.BCST 1080(R13), Z18, Z15
+	VPDPBUSD.BCST 1084(R13), Z18, Z16
+	VPANDD        Z20, Z0, Z18
+	VMOVDQU32     Z18, 1856(R9)
+	VMOVDQU32     4096(R8), Z18
+	VPDPBUSD.BCST 1088(R12), Z18, Z9
+	VPDPBUSD.BCST 1092(R12), Z18, Z10
+	VPDPBUSD.BCST 1096(R12), Z18, Z11
+	VPDPBUSD.BCST 1100(R12), Z18, Z12
+	VPDPBUSD.BCST 1088(R13), Z18, Z13
+	VPDPBUSD.BCST 1092(R13), Z18, Z14
+	VPDPBUSD.BCST 1096(R13), Z18, Z15
+	VPDPBUSD.BCST 1100(R13), Z18, Z16
+	VPSRLW        $0x02, Z17, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2176(R9)
+	VMOVDQU32     4160(R8), Z18
+	VPDPBUSD.BCST 1104(R12), Z18, Z9
+	VPDPBUSD.BCST 1108(R12), Z18, Z10
+	VPDPBUSD.BCST 1112(R12), Z18, Z11
+	VPDPBUSD.BCST 1116(R12), Z18, Z12
+	VPDPBUSD.BCST 1104(R13), Z18, Z13
+	VPDPBUSD.BCST 1108(R13), Z18, Z14
+	VPDPBUSD.BCST 1112(R13), Z18, Z15
+	VPDPBUSD.BCST 1116(R13), Z18, Z16
+	VPSRLW        $0x02, Z21, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2240(R9)
+	VMOVDQU32     256(R8), Z18
+	VPXORD.BCST   half<>+0(SB), Z9, Z9
+	VPDPWSSD      Z9, Z18, Z1
+	VPXORD.BCST   half<>+0(SB), Z10, Z10
+	VPDPWSSD      Z10, Z18, Z2
+	VPXORD.BCST   half<>+0(SB), Z11, Z11
+	VPDPWSSD      Z11, Z18, Z3
+	VPXORD.BCST   half<>+0(SB), Z12, Z12
+	VPDPWSSD      Z12, Z18, Z4
+	VPXORD.BCST   half<>+0(SB), Z13, Z13
+	VPDPWSSD      Z13, Z18, Z5
+	VPXORD.BCST   half<>+0(SB), Z14, Z14
+	VPDPWSSD      Z14, Z18, Z6
+	VPXORD.BCST   half<>+0(SB), Z15, Z15
+	VPDPWSSD      Z15, Z18, Z7
+	VPXORD.BCST   half<>+0(SB), Z16, Z16
+	VPDPWSSD      Z16, Z18, Z8
+	VPXORD        Z9, Z9, Z9
+	VPXORD        Z10, Z10, Z10
+	VPXORD        Z11, Z11, Z11
+	VPXORD        Z12, Z12, Z12
+	VPXORD        Z13, Z13, Z13
+	VPXORD        Z14, Z14, Z14
+	VPXORD        Z15, Z15, Z15
+	VPXORD        Z16, Z16, Z16
+	VMOVDQU32     4224(R8), Z18
+	VPDPBUSD.BCST 1120(R12), Z18, Z9
+	VPDPBUSD.BCST 1124(R12), Z18, Z10
+	VPDPBUSD.BCST 1128(R12), Z18, Z11
+	VPDPBUSD.BCST 1132(R12), Z18, Z12
+	VPDPBUSD.BCST 1120(R13), Z18, Z13
+	VPDPBUSD.BCST 1124(R13), Z18, Z14
+	VPDPBUSD.BCST 1128(R13), Z18, Z15
+	VPDPBUSD.BCST 1132(R13), Z18, Z16
+	VPSRLW        $0x02, Z19, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2304(R9)
+	VMOVDQU32     4288(R8), Z18
+	VPDPBUSD.BCST 1136(R12), Z18, Z9
+	VPDPBUSD.BCST 1140(R12), Z18, Z10
+	VPDPBUSD.BCST 1144(R12), Z18, Z11
+	VPDPBUSD.BCST 1148(R12), Z18, Z12
+	VPDPBUSD.BCST 1136(R13), Z18, Z13
+	VPDPBUSD.BCST 1140(R13), Z18, Z14
+	VPDPBUSD.BCST 1144(R13), Z18, Z15
+	VPDPBUSD.BCST 1148(R13), Z18, Z16
+	VPSRLW        $0x02, Z20, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2368(R9)
+	VMOVDQU32     4352(R8), Z18
+	VPDPBUSD.BCST 1152(R12), Z18, Z9
+	VPDPBUSD.BCST 1156(R12), Z18, Z10
+	VPDPBUSD.BCST 1160(R12), Z18, Z11
+	VPDPBUSD.BCST 1164(R12), Z18, Z12
+	VPDPBUSD.BCST 1152(R13), Z18, Z13
+	VPDPBUSD.BCST 1156(R13), Z18, Z14
+	VPDPBUSD.BCST 1160(R13), Z18, Z15
+	VPDPBUSD.BCST 1164(R13), Z18, Z16
+	PREFETCHT1    384(R11)
+	PREFETCHT0    84(BX)(AX*2)
+	VMOVDQU32     4416(R8), Z18
+	VPDPBUSD.BCST 1168(R12), Z18, Z9
+	VPDPBUSD.BCST 1172(R12), Z18, Z10
+	VPDPBUSD.BCST 1176(R12), Z18, Z11
+	VPDPBUSD.BCST 1180(R12), Z18, Z12
+	VPDPBUSD.BCST 1168(R13), Z18, Z13
+	VPDPBUSD.BCST 1172(R13), Z18, Z14
+	VPDPBUSD.BCST 1176(R13), Z18, Z15
+	VPDPBUSD.BCST 1180(R13), Z18, Z16
+	VPSRLW        $0x04, Z17, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2688(R9)
+	VPSLLD        $0x10, Z9, Z9
+	VPORD.BCST    half<>+0(SB), Z9, Z9
+	VPSLLD        $0x10, Z10, Z10
+	VPORD.BCST    half<>+0(SB), Z10, Z10
+	VPSLLD        $0x10, Z11, Z11
+	VPORD.BCST    half<>+0(SB), Z11, Z11
+	VPSLLD        $0x10, Z12, Z12
+	VPORD.BCST    half<>+0(SB), Z12, Z12
+	VPSLLD        $0x10, Z13, Z13
+	VPORD.BCST    half<>+0(SB), Z13, Z13
+	VPSLLD        $0x10, Z14, Z14
+	VPORD.BCST    half<>+0(SB), Z14, Z14
+	VPSLLD        $0x10, Z15, Z15
+	VPORD.BCST    half<>+0(SB), Z15, Z15
+	VPSLLD        $0x10, Z16, Z16
+	VPORD.BCST    half<>+0(SB), Z16, Z16
+	VMOVDQU32     4480(R8), Z18
+	VPDPBUSD.BCST 1184(R12), Z18, Z9
+	VPDPBUSD.BCST 1188(R12), Z18, Z10
+	VPDPBUSD.BCST 1192(R12), Z18, Z11
+	VPDPBUSD.BCST 1196(R12), Z18, Z12
+	VPDPBUSD.BCST 1184(R13), Z18, Z13
+	VPDPBUSD.BCST 1188(R13), Z18, Z14
+	VPDPBUSD.BCST 1192(R13), Z18, Z15
+	VPDPBUSD.BCST 1196(R13), Z18, Z16
+	VPSRLW        $0x04, Z21, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2752(R9)
+	VMOVDQU32     4544(R8), Z18
+	VPDPBUSD.BCST 1200(R12), Z18, Z9
+	VPDPBUSD.BCST 1204(R12), Z18, Z10
+	VPDPBUSD.BCST 1208(R12), Z18, Z11
+	VPDPBUSD.BCST 1212(R12), Z18, Z12
+	VPDPBUSD.BCST 1200(R13), Z18, Z13
+	VPDPBUSD.BCST 1204(R13), Z18, Z14
+	VPDPBUSD.BCST 1208(R13), Z18, Z15
+	VPDPBUSD.BCST 1212(R13), Z18, Z16
+	VPSRLW        $0x04, Z19, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2816(R9)
+	VMOVDQU32     4608(R8), Z18
+	VPDPBUSD.BCST 1216(R12), Z18, Z9
+	VPDPBUSD.BCST 1220(R12), Z18, Z10
+	VPDPBUSD.BCST 1224(R12), Z18, Z11
+	VPDPBUSD.BCST 1228(R12), Z18, Z12
+	VPDPBUSD.BCST 1216(R13), Z18, Z13
+	VPDPBUSD.BCST 1220(R13), Z18, Z14
+	VPDPBUSD.BCST 1224(R13), Z18, Z15
+	VPDPBUSD.BCST 1228(R13), Z18, Z16
+	VPSRLW        $0x04, Z20, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2880(R9)
+	VMOVDQU32     4672(R8), Z18
+	VPDPBUSD.BCST 1232(R12), Z18, Z9
+	VPDPBUSD.BCST 1236(R12), Z18, Z10
+	VPDPBUSD.BCST 1240(R12), Z18, Z11
+	VPDPBUSD.BCST 1244(R12), Z18, Z12
+	VPDPBUSD.BCST 1232(R13), Z18, Z13
+	VPDPBUSD.BCST 1236(R13), Z18, Z14
+	VPDPBUSD.BCST 1240(R13), Z18, Z15
+	VPDPBUSD.BCST 1244(R13), Z18, Z16
+	VPSRLW        $0x06, Z17, Z17
+	VPANDD        Z0, Z17, Z17
+	VMOVDQU32     Z17, 3200(R9)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), R15
+	TESTQ         R15, R15
+	JZ            asked384
+	PREFETCHT1    (R15)
+	PREFETCHT1    64(R15)
+	ADDQ          $0x00000080, R15
+	MOVQ          R15, (R11)
+	CMPQ          R15, 8(R11)
+	JB            asked384
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked384:
+	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z17, Z1
@@ -35725,6 +36531,22 @@ within330:
 	VPSRLW          $0x02, Z17, Z18
 	VPANDD          Z0, Z18, Z18
 	VMOVDQU32       Z18, 4224(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked385
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked385
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked385:
+	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z18, Z1
@@ -36068,6 +36890,22 @@ within330:
 	VPDPBUSD.BCST   732(R14), Z11, Z8
 	PREFETCHT1      768(R11)
 	PREFETCHT0      84(DI)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked386
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked386
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked386:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
 	VPDPWSSD        Z5, Z11, Z1
@@ -36239,6 +37077,22 @@ within330:
 	VPSRLW          $0x04, Z11, Z10
 	VPANDD          Z0, Z10, Z10
 	VMOVDQU32       Z10, 3072(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked387
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked387
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked387:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
 	VPDPWSSD        Z5, Z10, Z1
@@ -36412,345 +37266,377 @@ within330:
 	VPDPBUSD.BCST   1244(R14), Z10, Z8
 	VPANDD          Z11, Z0, Z10
 	VMOVDQU32       Z10, 4096(R9)
-	VMOVDQU32       320(R8), Z10
-	VPXORD.BCST     half<>+0(SB), Z5, Z5
-	VPDPWSSD        Z5, Z10, Z1
-	VPXORD.BCST     half<>+0(SB), Z6, Z6
-	VPDPWSSD        Z6, Z10, Z2
-	VPXORD.BCST     half<>+0(SB), Z7, Z7
-	VPDPWSSD        Z7, Z10, Z3
-	VPXORD.BCST     half<>+0(SB), Z8, Z8
-	VPDPWSSD        Z8, Z10, Z4
-	VPXORD          Z5, Z5, Z5
-	VPXORD          Z6, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VPXORD          Z8, Z8, Z8
-	VMOVDQU32       4736(R8), Z10
-	VPDPBUSD.BCST   1248(R14), Z10, Z5
-	VPDPBUSD.BCST   1252(R14), Z10, Z6
-	VPDPBUSD.BCST   1256(R14), Z10, Z7
-	VPDPBUSD.BCST   1260(R14), Z10, Z8
-	VPANDD          Z12, Z0, Z10
-	VMOVDQU32       Z10, 4160(R9)
-	VMOVDQU32       4800(R8), Z10
-	VPDPBUSD.BCST   1264(R14), Z10, Z5
-	VPDPBUSD.BCST   1268(R14), Z10, Z6
-	VPDPBUSD.BCST   1272(R14), Z10, Z7
-	VPDPBUSD.BCST   1276(R14), Z10, Z8
-	VPSRLW          $0x02, Z9, Z10
-	VPANDD          Z0, Z10, Z10
-	VMOVDQU32       Z10, 4480(R9)
-	VMOVDQU32       4864(R8), Z10
-	VPDPBUSD.BCST   1280(R14), Z10, Z5
-	VPDPBUSD.BCST   1284(R14), Z10, Z6
-	VPDPBUSD.BCST   1288(R14), Z10, Z7
-	VPDPBUSD.BCST   1292(R14), Z10, Z8
-	VPSRLW          $0x02, Z13, Z10
-	VPANDD          Z0, Z10, Z10
-	VMOVDQU32       Z10, 4544(R9)
-	VMOVDQU32       4928(R8), Z10
-	VPDPBUSD.BCST   1296(R14), Z10, Z5
-	VPDPBUSD.BCST   1300(R14), Z10, Z6
-	VPDPBUSD.BCST   1304(R14), Z10, Z7
-	VPDPBUSD.BCST   1308(R14), Z10, Z8
-	PREFETCHT1      1152(R11)
-	PREFETCHT0      148(DX)(AX*2)
-	VPSLLD          $0x10, Z5, Z5
-	VPORD.BCST      half<>+0(SB), Z5, Z5
-	VPSLLD          $0x10, Z6, Z6
-	VPORD.BCST      half<>+0(SB), Z6, Z6
-	VPSLLD          $0x10, Z7, Z7
-	VPORD.BCST      half<>+0(SB), Z7, Z7
-	VPSLLD          $0x10, Z8, Z8
-	VPORD.BCST      half<>+0(SB), Z8, Z8
-	VMOVDQU32       4992(R8), Z10
-	VPDPBUSD.BCST   1312(R14), Z10, Z5
-	VPDPBUSD.BCST   1316(R14), Z10, Z6
-	VPDPBUSD.BCST   1320(R14), Z10, Z7
-	VPDPBUSD.BCST   1324(R14), Z10, Z8
-	VPSRLW          $0x02, Z11, Z10
-	VPANDD          Z0, Z10, Z10
-	VMOVDQU32       Z10, 4608(R9)
-	VMOVDQU32       5056(R8), Z10
-	VPDPBUSD.BCST   1328(R14), Z10, Z5
-	VPDPBUSD.BCST   1332(R14), Z10, Z6
-	VPDPBUSD.BCST   1336(R14), Z10, Z7
-	VPDPBUSD.BCST   1340(R14), Z10, Z8
-	VPSRLW          $0x02, Z12, Z10
-	VPANDD          Z0, Z10, Z10
-	VMOVDQU32       Z10, 4672(R9)
-	VMOVDQU32       5120(R8), Z10
-	VPDPBUSD.BCST   1344(R14), Z10, Z5
-	VPDPBUSD.BCST   1348(R14), Z10, Z6
-	VPDPBUSD.BCST   1352(R14), Z10, Z7
-	VPDPBUSD.BCST   1356(R14), Z10, Z8
-	VPSRLW          $0x04, Z9, Z10
-	VPANDD          Z0, Z10, Z10
-	VMOVDQU32       Z10, 4992(R9)
-	VMOVDQU32       5184(R8), Z10
-	VPDPBUSD.BCST   1360(R14), Z10, Z5
-	VPDPBUSD.BCST   1364(R14), Z10, Z6
-	VPDPBUSD.BCST   1368(R14), Z10, Z7
-	VPDPBUSD.BCST   1372(R14), Z10, Z8
-	VPSRLW          $0x04, Z13, Z10
-	VPANDD          Z0, Z10, Z10
-	VMOVDQU32       Z10, 5056(R9)
-	VMOVDQU32       384(R8), Z10
-	VPXORD.BCST     half<>+0(SB), Z5, Z5
-	VPDPWSSD        Z5, Z10, Z1
-	VPXORD.BCST     half<>+0(SB), Z6, Z6
-	VPDPWSSD        Z6, Z10, Z2
-	VPXORD.BCST     half<>+0(SB), Z7, Z7
-	VPDPWSSD        Z7, Z10, Z3
-	VPXORD.BCST     half<>+0(SB), Z8, Z8
-	VPDPWSSD        Z8, Z10, Z4
-	VPXORD          Z5, Z5, Z5
-	VPXORD          Z6, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VPXORD          Z8, Z8, Z8
-	VMOVDQU32       5248(R8), Z10
-	VPDPBUSD.BCST   1376(R14), Z10, Z5
-	VPDPBUSD.BCST   1380(R14), Z10, Z6
-	VPDPBUSD.BCST   1384(R14), Z10, Z7
-	VPDPBUSD.BCST   1388(R14), Z10, Z8
-	VPSRLW          $0x04, Z11, Z10
-	VPANDD          Z0, Z10, Z10
-	VMOVDQU32       Z10, 5120(R9)
-	VMOVDQU32       5312(R8), Z10
-	VPDPBUSD.BCST   1392(R14), Z10, Z5
-	VPDPBUSD.BCST   1396(R14), Z10, Z6
-	VPDPBUSD.BCST   1400(R14), Z10, Z7
-	VPDPBUSD.BCST   1404(R14), Z10, Z8
-	PREFETCHT1      1216(R11)
-	PREFETCHT0      148(DX)(CX*1)
-	VMOVDQU32       5376(R8), Z10
-	VPDPBUSD.BCST   1408(R14), Z10, Z5
-	VPDPBUSD.BCST   1412(R14), Z10, Z6
-	VPDPBUSD.BCST   1416(R14), Z10, Z7
-	VPDPBUSD.BCST   1420(R14), Z10, Z8
-	VPSRLW          $0x04, Z12, Z10
-	VPANDD          Z0, Z10, Z10
-	VMOVDQU32       Z10, 5184(R9)
-	VMOVDQU32       5440(R8), Z10
-	VPDPBUSD.BCST   1424(R14), Z10, Z5
-	VPDPBUSD.BCST   1428(R14), Z10, Z6
-	VPDPBUSD.BCST   1432(R14), Z10, Z7
-	VPDPBUSD.BCST   1436(R14), Z10, Z8
-	VPSRLW          $0x06, Z9, Z9
-	VPANDD          Z0, Z9, Z9
-	VMOVDQU32       Z9, 5504(R9)
-	VPSLLD          $0x10, Z5, Z5
-	VPORD.BCST      half<>+0(SB), Z5, Z5
-	VPSLLD          $0x10, Z6, Z6
-	VPORD.BCST      half<>+0(SB), Z6, Z6
-	VPSLLD          $0x10, Z7, Z7
-	VPORD.BCST      half<>+0(SB), Z7, Z7
-	VPSLLD          $0x10, Z8, Z8
-	VPORD.BCST      half<>+0(SB), Z8, Z8
-	VMOVDQU32       5504(R8), Z9
-	VPDPBUSD.BCST   1440(R14), Z9, Z5
-	VPDPBUSD.BCST   1444(R14), Z9, Z6
-	VPDPBUSD.BCST   1448(R14), Z9, Z7
-	VPDPBUSD.BCST   1452(R14), Z9, Z8
-	VPSRLW          $0x06, Z13, Z9
-	VPANDD          Z0, Z9, Z9
-	VMOVDQU32       Z9, 5568(R9)
-	VMOVDQU32       5568(R8), Z9
-	VPDPBUSD.BCST   1456(R14), Z9, Z5
-	VPDPBUSD.BCST   1460(R14), Z9, Z6
-	VPDPBUSD.BCST   1464(R14), Z9, Z7
-	VPDPBUSD.BCST   1468(R14), Z9, Z8
-	VPSRLW          $0x06, Z11, Z9
-	VPANDD          Z0, Z9, Z9
-	VMOVDQU32       Z9, 5632(R9)
-	VMOVDQU32       5632(R8), Z9
-	VPDPBUSD.BCST   1472(R14), Z9, Z5
-	VPDPBUSD.BCST   1476(R14), Z9, Z6
-	VPDPBUSD.BCST   1480(R14), Z9, Z7
-	VPDPBUSD.BCST   1484(R14), Z9, Z8
-	VPSRLW          $0x06, Z12, Z9
-	VPANDD          Z0, Z9, Z9
-	VMOVDQU32       Z9, 5696(R9)
-	VMOVDQU32       5696(R8), Z9
-	VPDPBUSD.BCST   1488(R14), Z9, Z5
-	VPDPBUSD.BCST   1492(R14), Z9, Z6
-	VPDPBUSD.BCST   1496(R14), Z9, Z7
-	VPDPBUSD.BCST   1500(R14), Z9, Z8
-	PREFETCHT1      1280(R11)
-	PREFETCHT0      148(BX)
-	VMOVDQU32       448(R8), Z9
-	VPXORD.BCST     half<>+0(SB), Z5, Z5
-	VPDPWSSD        Z5, Z9, Z1
-	VPXORD.BCST     half<>+0(SB), Z6, Z6
-	VPDPWSSD        Z6, Z9, Z2
-	VPXORD.BCST     half<>+0(SB), Z7, Z7
-	VPDPWSSD        Z7, Z9, Z3
-	VPXORD.BCST     half<>+0(SB), Z8, Z8
-	VPDPWSSD        Z8, Z9, Z4
-	VMOVUPS         1536(R8), Z5
-	VMULPS.BCST     (R14), Z5, Z6
-	VMOVUPS         512(R10), Z7
-	VCVTDQ2PS       Z1, Z1
-	VFMADD231PS     Z1, Z6, Z7
-	VMOVUPS         Z7, 512(R10)
-	VMULPS.BCST     4(R14), Z5, Z1
-	VMOVUPS         576(R10), Z6
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z1, Z6
-	VMOVUPS         Z6, 576(R10)
-	VMULPS.BCST     8(R14), Z5, Z1
-	VMOVUPS         640(R10), Z2
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z1, Z2
-	VMOVUPS         Z2, 640(R10)
-	VMULPS.BCST     12(R14), Z5, Z1
-	VMOVUPS         704(R10), Z2
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z1, Z2
-	VMOVUPS         Z2, 704(R10)
-	VPXORD          Z1, Z1, Z1
-	VPXORD          Z2, Z2, Z2
-	VPXORD          Z3, Z3, Z3
-	VPXORD          Z4, Z4, Z4
-	VMOVDQU32       1024(R8), Z5
-	VPDPWSSD.BCST   16(R14), Z5, Z1
-	VPDPWSSD.BCST   20(R14), Z5, Z2
-	VPDPWSSD.BCST   24(R14), Z5, Z3
-	VPDPWSSD.BCST   28(R14), Z5, Z4
-	VMOVDQU32       1088(R8), Z5
-	VPDPWSSD.BCST   32(R14), Z5, Z1
-	VPDPWSSD.BCST   36(R14), Z5, Z2
-	VPDPWSSD.BCST   40(R14), Z5, Z3
-	VPDPWSSD.BCST   44(R14), Z5, Z4
-	VMOVDQU32       1152(R8), Z5
-	VPDPWSSD.BCST   48(R14), Z5, Z1
-	VPDPWSSD.BCST   52(R14), Z5, Z2
-	VPDPWSSD.BCST   56(R14), Z5, Z3
-	VPDPWSSD.BCST   60(R14), Z5, Z4
-	VMOVDQU32       1216(R8), Z5
-	VPDPWSSD.BCST   64(R14), Z5, Z1
-	VPDPWSSD.BCST   68(R14), Z5, Z2
-	VPDPWSSD.BCST   72(R14), Z5, Z3
-	VPDPWSSD.BCST   76(R14), Z5, Z4
-	VMOVDQU32       1280(R8), Z5
-	VPDPWSSD.BCST   80(R14), Z5, Z1
-	VPDPWSSD.BCST   84(R14), Z5, Z2
-	VPDPWSSD.BCST   88(R14), Z5, Z3
-	VPDPWSSD.BCST   92(R14), Z5, Z4
-	VMOVDQU32       1344(R8), Z5
-	VPDPWSSD.BCST   96(R14), Z5, Z1
-	VPDPWSSD.BCST   100(R14), Z5, Z2
-	VPDPWSSD.BCST   104(R14), Z5, Z3
-	VPDPWSSD.BCST   108(R14), Z5, Z4
-	VMOVDQU32       1408(R8), Z5
-	VPDPWSSD.BCST   112(R14), Z5, Z1
-	VPDPWSSD.BCST   116(R14), Z5, Z2
-	VPDPWSSD.BCST   120(R14), Z5, Z3
-	VPDPWSSD.BCST   124(R14), Z5, Z4
-	VMOVDQU32       1472(R8), Z5
-	VPDPWSSD.BCST   128(R14), Z5, Z1
-	VPDPWSSD.BCST   132(R14), Z5, Z2
-	VPDPWSSD.BCST   136(R14), Z5, Z3
-	VPDPWSSD.BCST   140(R14), Z5, Z4
-	VMOVUPS         1600(R8), Z5
-	VMULPS.BCST     (R14), Z5, Z6
-	VMOVUPS         512(R10), Z7
-	VCVTDQ2PS       Z1, Z1
-	VFMADD231PS     Z1, Z6, Z7
-	VMOVUPS         Z7, 512(R10)
-	VMULPS.BCST     4(R14), Z5, Z1
-	VMOVUPS         576(R10), Z6
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z1, Z6
-	VMOVUPS         Z6, 576(R10)
-	VMULPS.BCST     8(R14), Z5, Z1
-	VMOVUPS         640(R10), Z2
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z1, Z2
-	VMOVUPS         Z2, 640(R10)
-	VMULPS.BCST     12(R14), Z5, Z1
-	VMOVUPS         704(R10), Z2
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z1, Z2
-	VMOVUPS         Z2, 704(R10)
-	ADDQ            $0x000005e0, R12
-	ADDQ            $0x000005e0, R13
-	ADDQ            $0x000005e0, R14
-	ADDQ            $0x00000540, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block329
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored331
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored331
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored331
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored331
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored331
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored331
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored331
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored331
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored331
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored331
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored331
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z1
-	VMOVUPS         Z1, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked388
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked388
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored331:
+asked388:
+	MOVQ          16(SP), R11
+	VMOVDQU32     320(R8), Z10
+	VPXORD.BCST   half<>+0(SB), Z5, Z5
+	VPDPWSSD      Z5, Z10, Z1
+	VPXORD.BCST   half<>+0(SB), Z6, Z6
+	VPDPWSSD      Z6, Z10, Z2
+	VPXORD.BCST   half<>+0(SB), Z7, Z7
+	VPDPWSSD      Z7, Z10, Z3
+	VPXORD.BCST   half<>+0(SB), Z8, Z8
+	VPDPWSSD      Z8, Z10, Z4
+	VPXORD        Z5, Z5, Z5
+	VPXORD        Z6, Z6, Z6
+	VPXORD        Z7, Z7, Z7
+	VPXORD        Z8, Z8, Z8
+	VMOVDQU32     4736(R8), Z10
+	VPDPBUSD.BCST 1248(R14), Z10, Z5
+	VPDPBUSD.BCST 1252(R14), Z10, Z6
+	VPDPBUSD.BCST 1256(R14), Z10, Z7
+	VPDPBUSD.BCST 1260(R14), Z10, Z8
+	VPANDD        Z12, Z0, Z10
+	VMOVDQU32     Z10, 4160(R9)
+	VMOVDQU32     4800(R8), Z10
+	VPDPBUSD.BCST 1264(R14), Z10, Z5
+	VPDPBUSD.BCST 1268(R14), Z10, Z6
+	VPDPBUSD.BCST 1272(R14), Z10, Z7
+	VPDPBUSD.BCST 1276(R14), Z10, Z8
+	VPSRLW        $0x02, Z9, Z10
+	VPANDD        Z0, Z10, Z10
+	VMOVDQU32     Z10, 4480(R9)
+	VMOVDQU32     4864(R8), Z10
+	VPDPBUSD.BCST 1280(R14), Z10, Z5
+	VPDPBUSD.BCST 1284(R14), Z10, Z6
+	VPDPBUSD.BCST 1288(R14), Z10, Z7
+	VPDPBUSD.BCST 1292(R14), Z10, Z8
+	VPSRLW        $0x02, Z13, Z10
+	VPANDD        Z0, Z10, Z10
+	VMOVDQU32     Z10, 4544(R9)
+	VMOVDQU32     4928(R8), Z10
+	VPDPBUSD.BCST 1296(R14), Z10, Z5
+	VPDPBUSD.BCST 1300(R14), Z10, Z6
+	VPDPBUSD.BCST 1304(R14), Z10, Z7
+	VPDPBUSD.BCST 1308(R14), Z10, Z8
+	PREFETCHT1    1152(R11)
+	PREFETCHT0    148(DX)(AX*2)
+	VPSLLD        $0x10, Z5, Z5
+	VPORD.BCST    half<>+0(SB), Z5, Z5
+	VPSLLD        $0x10, Z6, Z6
+	VPORD.BCST    half<>+0(SB), Z6, Z6
+	VPSLLD        $0x10, Z7, Z7
+	VPORD.BCST    half<>+0(SB), Z7, Z7
+	VPSLLD        $0x10, Z8, Z8
+	VPORD.BCST    half<>+0(SB), Z8, Z8
+	VMOVDQU32     4992(R8), Z10
+	VPDPBUSD.BCST 1312(R14), Z10, Z5
+	VPDPBUSD.BCST 1316(R14), Z10, Z6
+	VPDPBUSD.BCST 1320(R14), Z10, Z7
+	VPDPBUSD.BCST 1324(R14), Z10, Z8
+	VPSRLW        $0x02, Z11, Z10
+	VPANDD        Z0, Z10, Z10
+	VMOVDQU32     Z10, 4608(R9)
+	VMOVDQU32     5056(R8), Z10
+	VPDPBUSD.BCST 1328(R14), Z10, Z5
+	VPDPBUSD.BCST 1332(R14), Z10, Z6
+	VPDPBUSD.BCST 1336(R14), Z10, Z7
+	VPDPBUSD.BCST 1340(R14), Z10, Z8
+	VPSRLW        $0x02, Z12, Z10
+	VPANDD        Z0, Z10, Z10
+	VMOVDQU32     Z10, 4672(R9)
+	VMOVDQU32     5120(R8), Z10
+	VPDPBUSD.BCST 1344(R14), Z10, Z5
+	VPDPBUSD.BCST 1348(R14), Z10, Z6
+	VPDPBUSD.BCST 1352(R14), Z10, Z7
+	VPDPBUSD.BCST 1356(R14), Z10, Z8
+	VPSRLW        $0x04, Z9, Z10
+	VPANDD        Z0, Z10, Z10
+	VMOVDQU32     Z10, 4992(R9)
+	VMOVDQU32     5184(R8), Z10
+	VPDPBUSD.BCST 1360(R14), Z10, Z5
+	VPDPBUSD.BCST 1364(R14), Z10, Z6
+	VPDPBUSD.BCST 1368(R14), Z10, Z7
+	VPDPBUSD.BCST 1372(R14), Z10, Z8
+	VPSRLW        $0x04, Z13, Z10
+	VPANDD        Z0, Z10, Z10
+	VMOVDQU32     Z10, 5056(R9)
+	VMOVDQU32     384(R8), Z10
+	VPXORD.BCST   half<>+0(SB), Z5, Z5
+	VPDPWSSD      Z5, Z10, Z1
+	VPXORD.BCST   half<>+0(SB), Z6, Z6
+	VPDPWSSD      Z6, Z10, Z2
+	VPXORD.BCST   half<>+0(SB), Z7, Z7
+	VPDPWSSD      Z7, Z10, Z3
+	VPXORD.BCST   half<>+0(SB), Z8, Z8
+	VPDPWSSD      Z8, Z10, Z4
+	VPXORD        Z5, Z5, Z5
+	VPXORD        Z6, Z6, Z6
+	VPXORD        Z7, Z7, Z7
+	VPXORD        Z8, Z8, Z8
+	VMOVDQU32     5248(R8), Z10
+	VPDPBUSD.BCST 1376(R14), Z10, Z5
+	VPDPBUSD.BCST 1380(R14), Z10, Z6
+	VPDPBUSD.BCST 1384(R14), Z10, Z7
+	VPDPBUSD.BCST 1388(R14), Z10, Z8
+	VPSRLW        $0x04, Z11, Z10
+	VPANDD        Z0, Z10, Z10
+	VMOVDQU32     Z10, 5120(R9)
+	VMOVDQU32     5312(R8), Z10
+	VPDPBUSD.BCST 1392(R14), Z10, Z5
+	VPDPBUSD.BCST 1396(R14), Z10, Z6
+	VPDPBUSD.BCST 1400(R14), Z10, Z7
+	VPDPBUSD.BCST 1404(R14), Z10, Z8
+	PREFETCHT1    1216(R11)
+	PREFETCHT0    148(DX)(CX*1)
+	VMOVDQU32     5376(R8), Z10
+	VPDPBUSD.BCST 1408(R14), Z10, Z5
+	VPDPBUSD.BCST 1412(R14), Z10, Z6
+	VPDPBUSD.BCST 1416(R14), Z10, Z7
+	VPDPBUSD.BCST 1420(R14), Z10, Z8
+	VPSRLW        $0x04, Z12, Z10
+	VPANDD        Z0, Z10, Z10
+	VMOVDQU32     Z10, 5184(R9)
+	VMOVDQU32     5440(R8), Z10
+	VPDPBUSD.BCST 1424(R14), Z10, Z5
+	VPDPBUSD.BCST 1428(R14), Z10, Z6
+	VPDPBUSD.BCST 1432(R14), Z10, Z7
+	VPDPBUSD.BCST 1436(R14), Z10, Z8
+	VPSRLW        $0x06, Z9, Z9
+	VPANDD        Z0, Z9, Z9
+	VMOVDQU32     Z9, 5504(R9)
+	VPSLLD        $0x10, Z5, Z5
+	VPORD.BCST    half<>+0(SB), Z5, Z5
+	VPSLLD        $0x10, Z6, Z6
+	VPORD.BCST    half<>+0(SB), Z6, Z6
+	VPSLLD        $0x10, Z7, Z7
+	VPORD.BCST    half<>+0(SB), Z7, Z7
+	VPSLLD        $0x10, Z8, Z8
+	VPORD.BCST    half<>+0(SB), Z8, Z8
+	VMOVDQU32     5504(R8), Z9
+	VPDPBUSD.BCST 1440(R14), Z9, Z5
+	VPDPBUSD.BCST 1444(R14), Z9, Z6
+	VPDPBUSD.BCST 1448(R14), Z9, Z7
+	VPDPBUSD.BCST 1452(R14), Z9, Z8
+	VPSRLW        $0x06, Z13, Z9
+	VPANDD        Z0, Z9, Z9
+	VMOVDQU32     Z9, 5568(R9)
+	VMOVDQU32     5568(R8), Z9
+	VPDPBUSD.BCST 1456(R14), Z9, Z5
+	VPDPBUSD.BCST 1460(R14), Z9, Z6
+	VPDPBUSD.BCST 1464(R14), Z9, Z7
+	VPDPBUSD.BCST 1468(R14), Z9, Z8
+	VPSRLW        $0x06, Z11, Z9
+	VPANDD        Z0, Z9, Z9
+	VMOVDQU32     Z9, 5632(R9)
+	VMOVDQU32     5632(R8), Z9
+	VPDPBUSD.BCST 1472(R14), Z9, Z5
+	VPDPBUSD.BCST 1476(R14), Z9, Z6
+	VPDPBUSD.BCST 1480(R14), Z9, Z7
+	VPDPBUSD.BCST 1484(R14), Z9, Z8
+	VPSRLW        $0x06, Z12, Z9
+	VPANDD        Z0, Z9, Z9
+	VMOVDQU32     Z9, 5696(R9)
+	VMOVDQU32     5696(R8), Z9
+	VPDPBUSD.BCST 1488(R14), Z9, Z5
+	VPDPBUSD.BCST 1492(R14), Z9, Z6
+	VPDPBUSD.BCST 1496(R14), Z9, Z7
+	VPDPBUSD.BCST 1500(R14), Z9, Z8
+	PREFETCHT1    1280(R11)
+	PREFETCHT0    148(BX)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), R15
+	TESTQ         R15, R15
+	JZ            asked389
+	PREFETCHT1    (R15)
+	PREFETCHT1    64(R15)
+	ADDQ          $0x00000080, R15
+	MOVQ          R15, (R11)
+	CMPQ          R15, 8(R11)
+	JB            asked389
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked389:
+	MOVQ          16(SP), R11
+	VMOVDQU32     448(R8), Z9
+	VPXORD.BCST   half<>+0(SB), Z5, Z5
+	VPDPWSSD      Z5, Z9, Z1
+	VPXORD.BCST   half<>+0(SB), Z6, Z6
+	VPDPWSSD      Z6, Z9, Z2
+	VPXORD.BCST   half<>+0(SB), Z7, Z7
+	VPDPWSSD      Z7, Z9, Z3
+	VPXORD.BCST   half<>+0(SB), Z8, Z8
+	VPDPWSSD      Z8, Z9, Z4
+	VMOVUPS       1536(R8), Z5
+	VMULPS.BCST   (R14), Z5, Z6
+	VMOVUPS       512(R10), Z7
+	VCVTDQ2PS     Z1, Z1
+	VFMADD231PS   Z1, Z6, Z7
+	VMOVUPS       Z7, 512(R10)
+	VMULPS.BCST   4(R14), Z5, Z1
+	VMOVUPS       576(R10), Z6
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z1, Z6
+	VMOVUPS       Z6, 576(R10)
+	VMULPS.BCST   8(R14), Z5, Z1
+	VMOVUPS       640(R10), Z2
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z1, Z2
+	VMOVUPS       Z2, 640(R10)
+	VMULPS.BCST   12(R14), Z5, Z1
+	VMOVUPS       704(R10), Z2
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z1, Z2
+	VMOVUPS       Z2, 704(R10)
+	VPXORD        Z1, Z1, Z1
+	VPXORD        Z2, Z2, Z2
+	VPXORD        Z3, Z3, Z3
+	VPXORD        Z4, Z4, Z4
+	VMOVDQU32     1024(R8), Z5
+	VPDPWSSD.BCST 16(R14), Z5, Z1
+	VPDPWSSD.BCST 20(R14), Z5, Z2
+	VPDPWSSD.BCST 24(R14), Z5, Z3
+	VPDPWSSD.BCST 28(R14), Z5, Z4
+	VMOVDQU32     1088(R8), Z5
+	VPDPWSSD.BCST 32(R14), Z5, Z1
+	VPDPWSSD.BCST 36(R14), Z5, Z2
+	VPDPWSSD.BCST 40(R14), Z5, Z3
+	VPDPWSSD.BCST 44(R14), Z5, Z4
+	VMOVDQU32     1152(R8), Z5
+	VPDPWSSD.BCST 48(R14), Z5, Z1
+	VPDPWSSD.BCST 52(R14), Z5, Z2
+	VPDPWSSD.BCST 56(R14), Z5, Z3
+	VPDPWSSD.BCST 60(R14), Z5, Z4
+	VMOVDQU32     1216(R8), Z5
+	VPDPWSSD.BCST 64(R14), Z5, Z1
+	VPDPWSSD.BCST 68(R14), Z5, Z2
+	VPDPWSSD.BCST 72(R14), Z5, Z3
+	VPDPWSSD.BCST 76(R14), Z5, Z4
+	VMOVDQU32     1280(R8), Z5
+	VPDPWSSD.BCST 80(R14), Z5, Z1
+	VPDPWSSD.BCST 84(R14), Z5, Z2
+	VPDPWSSD.BCST 88(R14), Z5, Z3
+	VPDPWSSD.BCST 92(R14), Z5, Z4
+	VMOVDQU32     1344(R8), Z5
+	VPDPWSSD.BCST 96(R14), Z5, Z1
+	VPDPWSSD.BCST 100(R14), Z5, Z2
+	VPDPWSSD.BCST 104(R14), Z5, Z3
+	VPDPWSSD.BCST 108(R14), Z5, Z4
+	VMOVDQU32     1408(R8), Z5
+	VPDPWSSD.BCST 112(R14), Z5, Z1
+	VPDPWSSD.BCST 116(R14), Z5, Z2
+	VPDPWSSD.BCST 120(R14), Z5, Z3
+	VPDPWSSD.BCST 124(R14), Z5, Z4
+	VMOVDQU32     1472(R8), Z5
+	VPDPWSSD.BCST 128(R14), Z5, Z1
+	VPDPWSSD.BCST 132(R14), Z5, Z2
+	VPDPWSSD.BCST 136(R14), Z5, Z3
+	VPDPWSSD.BCST 140(R14), Z5, Z4
+	VMOVUPS       1600(R8), Z5
+	VMULPS.BCST   (R14), Z5, Z6
+	VMOVUPS       512(R10), Z7
+	VCVTDQ2PS     Z1, Z1
+	VFMADD231PS   Z1, Z6, Z7
+	VMOVUPS       Z7, 512(R10)
+	VMULPS.BCST   4(R14), Z5, Z1
+	VMOVUPS       576(R10), Z6
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z1, Z6
+	VMOVUPS       Z6, 576(R10)
+	VMULPS.BCST   8(R14), Z5, Z1
+	VMOVUPS       640(R10), Z2
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z1, Z2
+	VMOVUPS       Z2, 640(R10)
+	VMULPS.BCST   12(R14), Z5, Z1
+	VMOVUPS       704(R10), Z2
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z1, Z2
+	VMOVUPS       Z2, 704(R10)
+	ADDQ          $0x000005e0, R12
+	ADDQ          $0x000005e0, R13
+	ADDQ          $0x000005e0, R14
+	ADDQ          $0x00000540, R11
+	SUBQ          $0x00000001, (SP)
+	JNZ           block379
+	MOVQ          dst+0(FP), R12
+	MOVQ          dstStride+8(FP), R13
+	LEAQ          64(R12), R14
+	MOVQ          R14, dst+0(FP)
+	VMOVUPS       (R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x01
+	JLE           stored381
+	ADDQ          R13, R12
+	VMOVUPS       64(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x02
+	JLE           stored381
+	ADDQ          R13, R12
+	VMOVUPS       128(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x03
+	JLE           stored381
+	ADDQ          R13, R12
+	VMOVUPS       192(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x04
+	JLE           stored381
+	ADDQ          R13, R12
+	VMOVUPS       256(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x05
+	JLE           stored381
+	ADDQ          R13, R12
+	VMOVUPS       320(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x06
+	JLE           stored381
+	ADDQ          R13, R12
+	VMOVUPS       384(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x07
+	JLE           stored381
+	ADDQ          R13, R12
+	VMOVUPS       448(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x08
+	JLE           stored381
+	ADDQ          R13, R12
+	VMOVUPS       512(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x09
+	JLE           stored381
+	ADDQ          R13, R12
+	VMOVUPS       576(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x0a
+	JLE           stored381
+	ADDQ          R13, R12
+	VMOVUPS       640(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x0b
+	JLE           stored381
+	ADDQ          R13, R12
+	VMOVUPS       704(R10), Z1
+	VMOVUPS       Z1, (R12)
+	ADDQ          R13, R12
+
+stored381:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group328
+	JNZ  group378
 	VZEROUPPER
 	RET
 
-// func fewQ2_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ2_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewQ2_Kx16(SB), $13184-64
+TEXT ·fewQ2_Kx16(SB), $13184-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000054, AX, AX
@@ -37136,7 +38022,7 @@ TEXT ·fewQ2_Kx16(SB), $13184-64
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group332:
+group390:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -37164,16 +38050,16 @@ group332:
 	VMOVUPS Z1, 896(R10)
 	VMOVUPS Z1, 960(R10)
 
-block333:
+block391:
 	MOVQ $0x00000054, BP
 	CMPQ (SP), $0x01
-	JNE  within334
+	JNE  within392
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within334
+	JE   within392
 	LEAQ 84(CX)(CX*4), BP
 
-within334:
+within392:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -37481,6 +38367,22 @@ within334:
 	VPDPBUSD.BCST   732(R13), Z17, Z16
 	VPSHUFB         order4_0_3_0<>+0(SB), Z21, Z17
 	VMOVDQU32       Z17, 448(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked394
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked394
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked394:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z17, Z1
@@ -37745,279 +38647,311 @@ within334:
 	VINSERTI32X4    $0x01, 16(BX)(CX*1), Z20, Z20
 	VINSERTI32X4    $0x02, 16(SI)(CX*1), Z20, Z20
 	VINSERTI32X4    $0x03, 16(DI)(CX*1), Z20, Z20
-	VMOVDQU32       192(R8), Z21
-	VPXORD.BCST     half<>+0(SB), Z9, Z9
-	VPDPWSSD        Z9, Z21, Z1
-	VPXORD.BCST     half<>+0(SB), Z10, Z10
-	VPDPWSSD        Z10, Z21, Z2
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z21, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z21, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z21, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z21, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z21, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z21, Z8
-	VPXORD          Z9, Z9, Z9
-	VPXORD          Z10, Z10, Z10
-	VPXORD          Z11, Z11, Z11
-	VPXORD          Z12, Z12, Z12
-	VPXORD          Z13, Z13, Z13
-	VPXORD          Z14, Z14, Z14
-	VPXORD          Z15, Z15, Z15
-	VPXORD          Z16, Z16, Z16
-	VMOVDQU32       3712(R8), Z21
-	VPDPBUSD.BCST   992(R12), Z21, Z9
-	VPDPBUSD.BCST   996(R12), Z21, Z10
-	VPDPBUSD.BCST   1000(R12), Z21, Z11
-	VPDPBUSD.BCST   1004(R12), Z21, Z12
-	VPDPBUSD.BCST   992(R13), Z21, Z13
-	VPDPBUSD.BCST   996(R13), Z21, Z14
-	VPDPBUSD.BCST   1000(R13), Z21, Z15
-	VPDPBUSD.BCST   1004(R13), Z21, Z16
-	VPUNPCKLDQ      Z18, Z17, Z21
-	VPUNPCKHDQ      Z18, Z17, Z18
-	VPUNPCKLDQ      Z20, Z19, Z22
-	VPUNPCKHDQ      Z20, Z19, Z20
-	VPUNPCKLQDQ     Z22, Z21, Z17
-	VPUNPCKHQDQ     Z22, Z21, Z21
-	VPUNPCKLQDQ     Z20, Z18, Z19
-	VPUNPCKHQDQ     Z20, Z18, Z20
-	VMOVDQU32       3776(R8), Z18
-	VPDPBUSD.BCST   1008(R12), Z18, Z9
-	VPDPBUSD.BCST   1012(R12), Z18, Z10
-	VPDPBUSD.BCST   1016(R12), Z18, Z11
-	VPDPBUSD.BCST   1020(R12), Z18, Z12
-	VPDPBUSD.BCST   1008(R13), Z18, Z13
-	VPDPBUSD.BCST   1012(R13), Z18, Z14
-	VPDPBUSD.BCST   1016(R13), Z18, Z15
-	VPDPBUSD.BCST   1020(R13), Z18, Z16
-	VPANDD          Z17, Z0, Z18
-	VMOVDQU32       Z18, 1664(R9)
-	VMOVDQU32       3840(R8), Z18
-	VPDPBUSD.BCST   1024(R12), Z18, Z9
-	VPDPBUSD.BCST   1028(R12), Z18, Z10
-	VPDPBUSD.BCST   1032(R12), Z18, Z11
-	VPDPBUSD.BCST   1036(R12), Z18, Z12
-	VPDPBUSD.BCST   1024(R13), Z18, Z13
-	VPDPBUSD.BCST   1028(R13), Z18, Z14
-	VPDPBUSD.BCST   1032(R13), Z18, Z15
-	VPDPBUSD.BCST   1036(R13), Z18, Z16
-	VPANDD          Z21, Z0, Z18
-	VMOVDQU32       Z18, 1728(R9)
-	VMOVDQU32       3904(R8), Z18
-	VPDPBUSD.BCST   1040(R12), Z18, Z9
-	VPDPBUSD.BCST   1044(R12), Z18, Z10
-	VPDPBUSD.BCST   1048(R12), Z18, Z11
-	VPDPBUSD.BCST   1052(R12), Z18, Z12
-	VPDPBUSD.BCST   1040(R13), Z18, Z13
-	VPDPBUSD.BCST   1044(R13), Z18, Z14
-	VPDPBUSD.BCST   1048(R13), Z18, Z15
-	VPDPBUSD.BCST   1052(R13), Z18, Z16
-	VPANDD          Z19, Z0, Z18
-	VMOVDQU32       Z18, 1792(R9)
-	VPSLLD          $0x10, Z9, Z9
-	VPORD.BCST      half<>+0(SB), Z9, Z9
-	VPSLLD          $0x10, Z10, Z10
-	VPORD.BCST      half<>+0(SB), Z10, Z10
-	VPSLLD          $0x10, Z11, Z11
-	VPORD.BCST      half<>+0(SB), Z11, Z11
-	VPSLLD          $0x10, Z12, Z12
-	VPORD.BCST      half<>+0(SB), Z12, Z12
-	VPSLLD          $0x10, Z13, Z13
-	VPORD.BCST      half<>+0(SB), Z13, Z13
-	VPSLLD          $0x10, Z14, Z14
-	VPORD.BCST      half<>+0(SB), Z14, Z14
-	VPSLLD          $0x10, Z15, Z15
-	VPORD.BCST      half<>+0(SB), Z15, Z15
-	VPSLLD          $0x10, Z16, Z16
-	VPORD.BCST      half<>+0(SB), Z16, Z16
-	VMOVDQU32       3968(R8), Z18
-	VPDPBUSD.BCST   1056(R12), Z18, Z9
-	VPDPBUSD.BCST   1060(R12), Z18, Z10
-	VPDPBUSD.BCST   1064(R12), Z18, Z11
-	VPDPBUSD.BCST   1068(R12), Z18, Z12
-	VPDPBUSD.BCST   1056(R13), Z18, Z13
-	VPDPBUSD.BCST   1060(R13), Z18, Z14
-	VPDPBUSD.BCST   1064(R13), Z18, Z15
-	VPDPBUSD.BCST   1068(R13), Z18, Z16
-	PREFETCHT1      320(R11)
-	PREFETCHT0      84(BX)(AX*1)
-	VMOVDQU32       4032(R8), Z18
-	VPDPBUSD.BCST   1072(R12), Z18, Z9
-	VPDPBUSD.BCST   1076(R12), Z18, Z10
-	VPDPBUSD.BCST   1080(R12), Z18, Z11
-	VPDPBUSD.BCST   1084(R12), Z18, Z12
-	VPDPBUSD.BCST   1072(R13), Z18, Z13
-	VPDPBUSD.BCST   1076(R13), Z18, Z14
-	VPDPBUSD.BCST   1080(R13), Z18, Z15
-	VPDPBUSD.BCST   1084(R13), Z18, Z16
-	VPANDD          Z20, Z0, Z18
-	VMOVDQU32       Z18, 1856(R9)
-	VMOVDQU32       4096(R8), Z18
-	VPDPBUSD.BCST   1088(R12), Z18, Z9
-	VPDPBUSD.BCST   1092(R12), Z18, Z10
-	VPDPBUSD.BCST   1096(R12), Z18, Z11
-	VPDPBUSD.BCST   1100(R12), Z18, Z12
-	VPDPBUSD.BCST   1088(R13), Z18, Z13
-	VPDPBUSD.BCST   1092(R13), Z18, Z14
-	VPDPBUSD.BCST   1096(R13), Z18, Z15
-	VPDPBUSD.BCST   1100(R13), Z18, Z16
-	VPSRLW          $0x02, Z17, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2176(R9)
-	VMOVDQU32       4160(R8), Z18
-	VPDPBUSD.BCST   1104(R12), Z18, Z9
-	VPDPBUSD.BCST   1108(R12), Z18, Z10
-	VPDPBUSD.BCST   1112(R12), Z18, Z11
-	VPDPBUSD.BCST   1116(R12), Z18, Z12
-	VPDPBUSD.BCST   1104(R13), Z18, Z13
-	VPDPBUSD.BCST   1108(R13), Z18, Z14
-	VPDPBUSD.BCST   1112(R13), Z18, Z15
-	VPDPBUSD.BCST   1116(R13), Z18, Z16
-	VPSRLW          $0x02, Z21, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2240(R9)
-	VMOVDQU32       256(R8), Z18
-	VPXORD.BCST     half<>+0(SB), Z9, Z9
-	VPDPWSSD        Z9, Z18, Z1
-	VPXORD.BCST     half<>+0(SB), Z10, Z10
-	VPDPWSSD        Z10, Z18, Z2
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z18, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z18, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z18, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z18, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z18, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z18, Z8
-	VPXORD          Z9, Z9, Z9
-	VPXORD          Z10, Z10, Z10
-	VPXORD          Z11, Z11, Z11
-	VPXORD          Z12, Z12, Z12
-	VPXORD          Z13, Z13, Z13
-	VPXORD          Z14, Z14, Z14
-	VPXORD          Z15, Z15, Z15
-	VPXORD          Z16, Z16, Z16
-	VMOVDQU32       4224(R8), Z18
-	VPDPBUSD.BCST   1120(R12), Z18, Z9
-	VPDPBUSD.BCST   1124(R12), Z18, Z10
-	VPDPBUSD.BCST   1128(R12), Z18, Z11
-	VPDPBUSD.BCST   1132(R12), Z18, Z12
-	VPDPBUSD.BCST   1120(R13), Z18, Z13
-	VPDPBUSD.BCST   1124(R13), Z18, Z14
-	VPDPBUSD.BCST   1128(R13), Z18, Z15
-	VPDPBUSD.BCST   1132(R13), Z18, Z16
-	VPSRLW          $0x02, Z19, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2304(R9)
-	VMOVDQU32       4288(R8), Z18
-	VPDPBUSD.BCST   1136(R12), Z18, Z9
-	VPDPBUSD.BCST   1140(R12), Z18, Z10
-	VPDPBUSD.BCST   1144(R12), Z18, Z11
-	VPDPBUSD.BCST   1148(R12), Z18, Z12
-	VPDPBUSD.BCST   1136(R13), Z18, Z13
-	VPDPBUSD.BCST   1140(R13), Z18, Z14
-	VPDPBUSD.BCST   1144(R13), Z18, Z15
-	VPDPBUSD.BCST   1148(R13), Z18, Z16
-	VPSRLW          $0x02, Z20, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2368(R9)
-	VMOVDQU32       4352(R8), Z18
-	VPDPBUSD.BCST   1152(R12), Z18, Z9
-	VPDPBUSD.BCST   1156(R12), Z18, Z10
-	VPDPBUSD.BCST   1160(R12), Z18, Z11
-	VPDPBUSD.BCST   1164(R12), Z18, Z12
-	VPDPBUSD.BCST   1152(R13), Z18, Z13
-	VPDPBUSD.BCST   1156(R13), Z18, Z14
-	VPDPBUSD.BCST   1160(R13), Z18, Z15
-	VPDPBUSD.BCST   1164(R13), Z18, Z16
-	PREFETCHT1      384(R11)
-	PREFETCHT0      84(BX)(AX*2)
-	VMOVDQU32       4416(R8), Z18
-	VPDPBUSD.BCST   1168(R12), Z18, Z9
-	VPDPBUSD.BCST   1172(R12), Z18, Z10
-	VPDPBUSD.BCST   1176(R12), Z18, Z11
-	VPDPBUSD.BCST   1180(R12), Z18, Z12
-	VPDPBUSD.BCST   1168(R13), Z18, Z13
-	VPDPBUSD.BCST   1172(R13), Z18, Z14
-	VPDPBUSD.BCST   1176(R13), Z18, Z15
-	VPDPBUSD.BCST   1180(R13), Z18, Z16
-	VPSRLW          $0x04, Z17, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2688(R9)
-	VPSLLD          $0x10, Z9, Z9
-	VPORD.BCST      half<>+0(SB), Z9, Z9
-	VPSLLD          $0x10, Z10, Z10
-	VPORD.BCST      half<>+0(SB), Z10, Z10
-	VPSLLD          $0x10, Z11, Z11
-	VPORD.BCST      half<>+0(SB), Z11, Z11
-	VPSLLD          $0x10, Z12, Z12
-	VPORD.BCST      half<>+0(SB), Z12, Z12
-	VPSLLD          $0x10, Z13, Z13
-	VPORD.BCST      half<>+0(SB), Z13, Z13
-	VPSLLD          $0x10, Z14, Z14
-	VPORD.BCST      half<>+0(SB), Z14, Z14
-	VPSLLD          $0x10, Z15, Z15
-	VPORD.BCST      half<>+0(SB), Z15, Z15
-	VPSLLD          $0x10, Z16, Z16
-	VPORD.BCST      half<>+0(SB), Z16, Z16
-	VMOVDQU32       4480(R8), Z18
-	VPDPBUSD.BCST   1184(R12), Z18, Z9
-	VPDPBUSD.BCST   1188(R12), Z18, Z10
-	VPDPBUSD.BCST   1192(R12), Z18, Z11
-	VPDPBUSD.BCST   1196(R12), Z18, Z12
-	VPDPBUSD.BCST   1184(R13), Z18, Z13
-	VPDPBUSD.BCST   1188(R13), Z18, Z14
-	VPDPBUSD.BCST   1192(R13), Z18, Z15
-	VPDPBUSD.BCST   1196(R13), Z18, Z16
-	VPSRLW          $0x04, Z21, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2752(R9)
-	VMOVDQU32       4544(R8), Z18
-	VPDPBUSD.BCST   1200(R12), Z18, Z9
-	VPDPBUSD.BCST   1204(R12), Z18, Z10
-	VPDPBUSD.BCST   1208(R12), Z18, Z11
-	VPDPBUSD.BCST   1212(R12), Z18, Z12
-	VPDPBUSD.BCST   1200(R13), Z18, Z13
-	VPDPBUSD.BCST   1204(R13), Z18, Z14
-	VPDPBUSD.BCST   1208(R13), Z18, Z15
-	VPDPBUSD.BCST   1212(R13), Z18, Z16
-	VPSRLW          $0x04, Z19, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2816(R9)
-	VMOVDQU32       4608(R8), Z18
-	VPDPBUSD.BCST   1216(R12), Z18, Z9
-	VPDPBUSD.BCST   1220(R12), Z18, Z10
-	VPDPBUSD.BCST   1224(R12), Z18, Z11
-	VPDPBUSD.BCST   1228(R12), Z18, Z12
-	VPDPBUSD.BCST   1216(R13), Z18, Z13
-	VPDPBUSD.BCST   1220(R13), Z18, Z14
-	VPDPBUSD.BCST   1224(R13), Z18, Z15
-	VPDPBUSD.BCST   1228(R13), Z18, Z16
-	VPSRLW          $0x04, Z20, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 2880(R9)
-	VMOVDQU32       4672(R8), Z18
-	VPDPBUSD.BCST   1232(R12), Z18, Z9
-	VPDPBUSD.BCST   1236(R12), Z18, Z10
-	VPDPBUSD.BCST   1240(R12), Z18, Z11
-	VPDPBUSD.BCST   1244(R12), Z18, Z12
-	VPDPBUSD.BCST   1232(R13), Z18, Z13
-	VPDPBUSD.BCST   1236(R13), Z18, Z14
-	VPDPBUSD.BCST   1240(R13), Z18, Z15
-	VPDPBUSD.BCST   1244(R13), Z18, Z16
-	VPSRLW          $0x06, Z17, Z17
-	VPANDD          Z0, Z17, Z17
-	VMOVDQU32       Z17, 3200(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked395
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked395
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked395:
+	MOVQ          16(SP), R11
+	VMOVDQU32     192(R8), Z21
+	VPXORD.BCST   half<>+0(SB), Z9, Z9
+	VPDPWSSD      Z9, Z21, Z1
+	VPXORD.BCST   half<>+0(SB), Z10, Z10
+	VPDPWSSD      Z10, Z21, Z2
+	VPXORD.BCST   half<>+0(SB), Z11, Z11
+	VPDPWSSD      Z11, Z21, Z3
+	VPXORD.BCST   half<>+0(SB), Z12, Z12
+	VPDPWSSD      Z12, Z21, Z4
+	VPXORD.BCST   half<>+0(SB), Z13, Z13
+	VPDPWSSD      Z13, Z21, Z5
+	VPXORD.BCST   half<>+0(SB), Z14, Z14
+	VPDPWSSD      Z14, Z21, Z6
+	VPXORD.BCST   half<>+0(SB), Z15, Z15
+	VPDPWSSD      Z15, Z21, Z7
+	VPXORD.BCST   half<>+0(SB), Z16, Z16
+	VPDPWSSD      Z16, Z21, Z8
+	VPXORD        Z9, Z9, Z9
+	VPXORD        Z10, Z10, Z10
+	VPXORD        Z11, Z11, Z11
+	VPXORD        Z12, Z12, Z12
+	VPXORD        Z13, Z13, Z13
+	VPXORD        Z14, Z14, Z14
+	VPXORD        Z15, Z15, Z15
+	VPXORD        Z16, Z16, Z16
+	VMOVDQU32     3712(R8), Z21
+	VPDPBUSD.BCST 992(R12), Z21, Z9
+	VPDPBUSD.BCST 996(R12), Z21, Z10
+	VPDPBUSD.BCST 1000(R12), Z21, Z11
+	VPDPBUSD.BCST 1004(R12), Z21, Z12
+	VPDPBUSD.BCST 992(R13), Z21, Z13
+	VPDPBUSD.BCST 996(R13), Z21, Z14
+	VPDPBUSD.BCST 1000(R13), Z21, Z15
+	VPDPBUSD.BCST 1004(R13), Z21, Z16
+	VPUNPCKLDQ    Z18, Z17, Z21
+	VPUNPCKHDQ    Z18, Z17, Z18
+	VPUNPCKLDQ    Z20, Z19, Z22
+	VPUNPCKHDQ    Z20, Z19, Z20
+	VPUNPCKLQDQ   Z22, Z21, Z17
+	VPUNPCKHQDQ   Z22, Z21, Z21
+	VPUNPCKLQDQ   Z20, Z18, Z19
+	VPUNPCKHQDQ   Z20, Z18, Z20
+	VMOVDQU32     3776(R8), Z18
+	VPDPBUSD.BCST 1008(R12), Z18, Z9
+	VPDPBUSD.BCST 1012(R12), Z18, Z10
+	VPDPBUSD.BCST 1016(R12), Z18, Z11
+	VPDPBUSD.BCST 1020(R12), Z18, Z12
+	VPDPBUSD.BCST 1008(R13), Z18, Z13
+	VPDPBUSD.BCST 1012(R13), Z18, Z14
+	VPDPBUSD.BCST 1016(R13), Z18, Z15
+	VPDPBUSD.BCST 1020(R13), Z18, Z16
+	VPANDD        Z17, Z0, Z18
+	VMOVDQU32     Z18, 1664(R9)
+	VMOVDQU32     3840(R8), Z18
+	VPDPBUSD.BCST 1024(R12), Z18, Z9
+	VPDPBUSD.BCST 1028(R12), Z18, Z10
+	VPDPBUSD.BCST 1032(R12), Z18, Z11
+	VPDPBUSD.BCST 1036(R12), Z18, Z12
+	VPDPBUSD.BCST 1024(R13), Z18, Z13
+	VPDPBUSD.BCST 1028(R13), Z18, Z14
+	VPDPBUSD.BCST 1032(R13), Z18, Z15
+	VPDPBUSD.BCST 1036(R13), Z18, Z16
+	VPANDD        Z21, Z0, Z18
+	VMOVDQU32     Z18, 1728(R9)
+	VMOVDQU32     3904(R8), Z18
+	VPDPBUSD.BCST 1040(R12), Z18, Z9
+	VPDPBUSD.BCST 1044(R12), Z18, Z10
+	VPDPBUSD.BCST 1048(R12), Z18, Z11
+	VPDPBUSD.BCST 1052(R12), Z18, Z12
+	VPDPBUSD.BCST 1040(R13), Z18, Z13
+	VPDPBUSD.BCST 1044(R13), Z18, Z14
+	VPDPBUSD.BCST 1048(R13), Z18, Z15
+	VPDPBUSD.BCST 1052(R13), Z18, Z16
+	VPANDD        Z19, Z0, Z18
+	VMOVDQU32     Z18, 1792(R9)
+	VPSLLD        $0x10, Z9, Z9
+	VPORD.BCST    half<>+0(SB), Z9, Z9
+	VPSLLD        $0x10, Z10, Z10
+	VPORD.BCST    half<>+0(SB), Z10, Z10
+	VPSLLD        $0x10, Z11, Z11
+	VPORD.BCST    half<>+0(SB), Z11, Z11
+	VPSLLD        $0x10, Z12, Z12
+	VPORD.BCST    half<>+0(SB), Z12, Z12
+	VPSLLD        $0x10, Z13, Z13
+	VPORD.BCST    half<>+0(SB), Z13, Z13
+	VPSLLD        $0x10, Z14, Z14
+	VPORD.BCST    half<>+0(SB), Z14, Z14
+	VPSLLD        $0x10, Z15, Z15
+	VPORD.BCST    half<>+0(SB), Z15, Z15
+	VPSLLD        $0x10, Z16, Z16
+	VPORD.BCST    half<>+0(SB), Z16, Z16
+	VMOVDQU32     3968(R8), Z18
+	VPDPBUSD.BCST 1056(R12), Z18, Z9
+	VPDPBUSD.BCST 1060(R12), Z18, Z10
+	VPDPBUSD.BCST 1064(R12), Z18, Z11
+	VPDPBUSD.BCST 1068(R12), Z18, Z12
+	VPDPBUSD.BCST 1056(R13), Z18, Z13
+	VPDPBUSD.BCST 1060(R13), Z18, Z14
+	VPDPBUSD.BCST 1064(R13), Z18, Z15
+	VPDPBUSD.BCST 1068(R13), Z18, Z16
+	PREFETCHT1    320(R11)
+	PREFETCHT0    84(BX)(AX*1)
+	VMOVDQU32     4032(R8), Z18
+	VPDPBUSD.BCST 1072(R12), Z18, Z9
+	VPDPBUSD.BCST 1076(R12), Z18, Z10
+	VPDPBUSD.BCST 1080(R12), Z18, Z11
+	VPDPBUSD.BCST 1084(R12), Z18, Z12
+	VPDPBUSD.BCST 1072(R13), Z18, Z13
+	VPDPBUSD.BCST 1076(R13), Z18, Z14
+	VPDPBUSD.BCST 1080(R13), Z18, Z15
+	VPDPBUSD.BCST 1084(R13), Z18, Z16
+	VPANDD        Z20, Z0, Z18
+	VMOVDQU32     Z18, 1856(R9)
+	VMOVDQU32     4096(R8), Z18
+	VPDPBUSD.BCST 1088(R12), Z18, Z9
+	VPDPBUSD.BCST 1092(R12), Z18, Z10
+	VPDPBUSD.BCST 1096(R12), Z18, Z11
+	VPDPBUSD.BCST 1100(R12), Z18, Z12
+	VPDPBUSD.BCST 1088(R13), Z18, Z13
+	VPDPBUSD.BCST 1092(R13), Z18, Z14
+	VPDPBUSD.BCST 1096(R13), Z18, Z15
+	VPDPBUSD.BCST 1100(R13), Z18, Z16
+	VPSRLW        $0x02, Z17, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2176(R9)
+	VMOVDQU32     4160(R8), Z18
+	VPDPBUSD.BCST 1104(R12), Z18, Z9
+	VPDPBUSD.BCST 1108(R12), Z18, Z10
+	VPDPBUSD.BCST 1112(R12), Z18, Z11
+	VPDPBUSD.BCST 1116(R12), Z18, Z12
+	VPDPBUSD.BCST 1104(R13), Z18, Z13
+	VPDPBUSD.BCST 1108(R13), Z18, Z14
+	VPDPBUSD.BCST 1112(R13), Z18, Z15
+	VPDPBUSD.BCST 1116(R13), Z18, Z16
+	VPSRLW        $0x02, Z21, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2240(R9)
+	VMOVDQU32     256(R8), Z18
+	VPXORD.BCST   half<>+0(SB), Z9, Z9
+	VPDPWSSD      Z9, Z18, Z1
+	VPXORD.BCST   half<>+0(SB), Z10, Z10
+	VPDPWSSD      Z10, Z18, Z2
+	VPXORD.BCST   half<>+0(SB), Z11, Z11
+	VPDPWSSD      Z11, Z18, Z3
+	VPXORD.BCST   half<>+0(SB), Z12, Z12
+	VPDPWSSD      Z12, Z18, Z4
+	VPXORD.BCST   half<>+0(SB), Z13, Z13
+	VPDPWSSD      Z13, Z18, Z5
+	VPXORD.BCST   half<>+0(SB), Z14, Z14
+	VPDPWSSD      Z14, Z18, Z6
+	VPXORD.BCST   half<>+0(SB), Z15, Z15
+	VPDPWSSD      Z15, Z18, Z7
+	VPXORD.BCST   half<>+0(SB), Z16, Z16
+	VPDPWSSD      Z16, Z18, Z8
+	VPXORD        Z9, Z9, Z9
+	VPXORD        Z10, Z10, Z10
+	VPXORD        Z11, Z11, Z11
+	VPXORD        Z12, Z12, Z12
+	VPXORD        Z13, Z13, Z13
+	VPXORD        Z14, Z14, Z14
+	VPXORD        Z15, Z15, Z15
+	VPXORD        Z16, Z16, Z16
+	VMOVDQU32     4224(R8), Z18
+	VPDPBUSD.BCST 1120(R12), Z18, Z9
+	VPDPBUSD.BCST 1124(R12), Z18, Z10
+	VPDPBUSD.BCST 1128(R12), Z18, Z11
+	VPDPBUSD.BCST 1132(R12), Z18, Z12
+	VPDPBUSD.BCST 1120(R13), Z18, Z13
+	VPDPBUSD.BCST 1124(R13), Z18, Z14
+	VPDPBUSD.BCST 1128(R13), Z18, Z15
+	VPDPBUSD.BCST 1132(R13), Z18, Z16
+	VPSRLW        $0x02, Z19, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2304(R9)
+	VMOVDQU32     4288(R8), Z18
+	VPDPBUSD.BCST 1136(R12), Z18, Z9
+	VPDPBUSD.BCST 1140(R12), Z18, Z10
+	VPDPBUSD.BCST 1144(R12), Z18, Z11
+	VPDPBUSD.BCST 1148(R12), Z18, Z12
+	VPDPBUSD.BCST 1136(R13), Z18, Z13
+	VPDPBUSD.BCST 1140(R13), Z18, Z14
+	VPDPBUSD.BCST 1144(R13), Z18, Z15
+	VPDPBUSD.BCST 1148(R13), Z18, Z16
+	VPSRLW        $0x02, Z20, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2368(R9)
+	VMOVDQU32     4352(R8), Z18
+	VPDPBUSD.BCST 1152(R12), Z18, Z9
+	VPDPBUSD.BCST 1156(R12), Z18, Z10
+	VPDPBUSD.BCST 1160(R12), Z18, Z11
+	VPDPBUSD.BCST 1164(R12), Z18, Z12
+	VPDPBUSD.BCST 1152(R13), Z18, Z13
+	VPDPBUSD.BCST 1156(R13), Z18, Z14
+	VPDPBUSD.BCST 1160(R13), Z18, Z15
+	VPDPBUSD.BCST 1164(R13), Z18, Z16
+	PREFETCHT1    384(R11)
+	PREFETCHT0    84(BX)(AX*2)
+	VMOVDQU32     4416(R8), Z18
+	VPDPBUSD.BCST 1168(R12), Z18, Z9
+	VPDPBUSD.BCST 1172(R12), Z18, Z10
+	VPDPBUSD.BCST 1176(R12), Z18, Z11
+	VPDPBUSD.BCST 1180(R12), Z18, Z12
+	VPDPBUSD.BCST 1168(R13), Z18, Z13
+	VPDPBUSD.BCST 1172(R13), Z18, Z14
+	VPDPBUSD.BCST 1176(R13), Z18, Z15
+	VPDPBUSD.BCST 1180(R13), Z18, Z16
+	VPSRLW        $0x04, Z17, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2688(R9)
+	VPSLLD        $0x10, Z9, Z9
+	VPORD.BCST    half<>+0(SB), Z9, Z9
+	VPSLLD        $0x10, Z10, Z10
+	VPORD.BCST    half<>+0(SB), Z10, Z10
+	VPSLLD        $0x10, Z11, Z11
+	VPORD.BCST    half<>+0(SB), Z11, Z11
+	VPSLLD        $0x10, Z12, Z12
+	VPORD.BCST    half<>+0(SB), Z12, Z12
+	VPSLLD        $0x10, Z13, Z13
+	VPORD.BCST    half<>+0(SB), Z13, Z13
+	VPSLLD        $0x10, Z14, Z14
+	VPORD.BCST    half<>+0(SB), Z14, Z14
+	VPSLLD        $0x10, Z15, Z15
+	VPORD.BCST    half<>+0(SB), Z15, Z15
+	VPSLLD        $0x10, Z16, Z16
+	VPORD.BCST    half<>+0(SB), Z16, Z16
+	VMOVDQU32     4480(R8), Z18
+	VPDPBUSD.BCST 1184(R12), Z18, Z9
+	VPDPBUSD.BCST 1188(R12), Z18, Z10
+	VPDPBUSD.BCST 1192(R12), Z18, Z11
+	VPDPBUSD.BCST 1196(R12), Z18, Z12
+	VPDPBUSD.BCST 1184(R13), Z18, Z13
+	VPDPBUSD.BCST 1188(R13), Z18, Z14
+	VPDPBUSD.BCST 1192(R13), Z18, Z15
+	VPDPBUSD.BCST 1196(R13), Z18, Z16
+	VPSRLW        $0x04, Z21, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2752(R9)
+	VMOVDQU32     4544(R8), Z18
+	VPDPBUSD.BCST 1200(R12), Z18, Z9
+	VPDPBUSD.BCST 1204(R12), Z18, Z10
+	VPDPBUSD.BCST 1208(R12), Z18, Z11
+	VPDPBUSD.BCST 1212(R12), Z18, Z12
+	VPDPBUSD.BCST 1200(R13), Z18, Z13
+	VPDPBUSD.BCST 1204(R13), Z18, Z14
+	VPDPBUSD.BCST 1208(R13), Z18, Z15
+	VPDPBUSD.BCST 1212(R13), Z18, Z16
+	VPSRLW        $0x04, Z19, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2816(R9)
+	VMOVDQU32     4608(R8), Z18
+	VPDPBUSD.BCST 1216(R12), Z18, Z9
+	VPDPBUSD.BCST 1220(R12), Z18, Z10
+	VPDPBUSD.BCST 1224(R12), Z18, Z11
+	VPDPBUSD.BCST 1228(R12), Z18, Z12
+	VPDPBUSD.BCST 1216(R13), Z18, Z13
+	VPDPBUSD.BCST 1220(R13), Z18, Z14
+	VPDPBUSD.BCST 1224(R13), Z18, Z15
+	VPDPBUSD.BCST 1228(R13), Z18, Z16
+	VPSRLW        $0x04, Z20, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 2880(R9)
+	VMOVDQU32     4672(R8), Z18
+	VPDPBUSD.BCST 1232(R12), Z18, Z9
+	VPDPBUSD.BCST 1236(R12), Z18, Z10
+	VPDPBUSD.BCST 1240(R12), Z18, Z11
+	VPDPBUSD.BCST 1244(R12), Z18, Z12
+	VPDPBUSD.BCST 1232(R13), Z18, Z13
+	VPDPBUSD.BCST 1236(R13), Z18, Z14
+	VPDPBUSD.BCST 1240(R13), Z18, Z15
+	VPDPBUSD.BCST 1244(R13), Z18, Z16
+	VPSRLW        $0x06, Z17, Z17
+	VPANDD        Z0, Z17, Z17
+	VMOVDQU32     Z17, 3200(R9)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), BP
+	TESTQ         BP, BP
+	JZ            asked396
+	PREFETCHT1    (BP)
+	PREFETCHT1    64(BP)
+	ADDQ          $0x00000080, BP
+	MOVQ          BP, (R11)
+	CMPQ          BP, 8(R11)
+	JB            asked396
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked396:
+	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z17, Z1
@@ -38294,6 +39228,22 @@ within334:
 	VPSRLW          $0x02, Z17, Z18
 	VPANDD          Z0, Z18, Z18
 	VMOVDQU32       Z18, 4224(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked397
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked397
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked397:
+	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z18, Z1
@@ -38737,6 +39687,22 @@ within334:
 	VPDPBUSD.BCST   732(R15), Z19, Z16
 	PREFETCHT1      768(R11)
 	PREFETCHT0      84(DI)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked398
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked398
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked398:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z19, Z1
@@ -39012,6 +39978,22 @@ within334:
 	VPSRLW          $0x04, Z19, Z18
 	VPANDD          Z0, Z18, Z18
 	VMOVDQU32       Z18, 3072(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked399
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked399
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked399:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z18, Z1
@@ -39289,554 +40271,586 @@ within334:
 	VPDPBUSD.BCST   1244(R15), Z18, Z16
 	VPANDD          Z19, Z0, Z18
 	VMOVDQU32       Z18, 4096(R9)
-	VMOVDQU32       320(R8), Z18
-	VPXORD.BCST     half<>+0(SB), Z9, Z9
-	VPDPWSSD        Z9, Z18, Z1
-	VPXORD.BCST     half<>+0(SB), Z10, Z10
-	VPDPWSSD        Z10, Z18, Z2
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z18, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z18, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z18, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z18, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z18, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z18, Z8
-	VPXORD          Z9, Z9, Z9
-	VPXORD          Z10, Z10, Z10
-	VPXORD          Z11, Z11, Z11
-	VPXORD          Z12, Z12, Z12
-	VPXORD          Z13, Z13, Z13
-	VPXORD          Z14, Z14, Z14
-	VPXORD          Z15, Z15, Z15
-	VPXORD          Z16, Z16, Z16
-	VMOVDQU32       4736(R8), Z18
-	VPDPBUSD.BCST   1248(R14), Z18, Z9
-	VPDPBUSD.BCST   1252(R14), Z18, Z10
-	VPDPBUSD.BCST   1256(R14), Z18, Z11
-	VPDPBUSD.BCST   1260(R14), Z18, Z12
-	VPDPBUSD.BCST   1248(R15), Z18, Z13
-	VPDPBUSD.BCST   1252(R15), Z18, Z14
-	VPDPBUSD.BCST   1256(R15), Z18, Z15
-	VPDPBUSD.BCST   1260(R15), Z18, Z16
-	VPANDD          Z20, Z0, Z18
-	VMOVDQU32       Z18, 4160(R9)
-	VMOVDQU32       4800(R8), Z18
-	VPDPBUSD.BCST   1264(R14), Z18, Z9
-	VPDPBUSD.BCST   1268(R14), Z18, Z10
-	VPDPBUSD.BCST   1272(R14), Z18, Z11
-	VPDPBUSD.BCST   1276(R14), Z18, Z12
-	VPDPBUSD.BCST   1264(R15), Z18, Z13
-	VPDPBUSD.BCST   1268(R15), Z18, Z14
-	VPDPBUSD.BCST   1272(R15), Z18, Z15
-	VPDPBUSD.BCST   1276(R15), Z18, Z16
-	VPSRLW          $0x02, Z17, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 4480(R9)
-	VMOVDQU32       4864(R8), Z18
-	VPDPBUSD.BCST   1280(R14), Z18, Z9
-	VPDPBUSD.BCST   1284(R14), Z18, Z10
-	VPDPBUSD.BCST   1288(R14), Z18, Z11
-	VPDPBUSD.BCST   1292(R14), Z18, Z12
-	VPDPBUSD.BCST   1280(R15), Z18, Z13
-	VPDPBUSD.BCST   1284(R15), Z18, Z14
-	VPDPBUSD.BCST   1288(R15), Z18, Z15
-	VPDPBUSD.BCST   1292(R15), Z18, Z16
-	VPSRLW          $0x02, Z21, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 4544(R9)
-	VMOVDQU32       4928(R8), Z18
-	VPDPBUSD.BCST   1296(R14), Z18, Z9
-	VPDPBUSD.BCST   1300(R14), Z18, Z10
-	VPDPBUSD.BCST   1304(R14), Z18, Z11
-	VPDPBUSD.BCST   1308(R14), Z18, Z12
-	VPDPBUSD.BCST   1296(R15), Z18, Z13
-	VPDPBUSD.BCST   1300(R15), Z18, Z14
-	VPDPBUSD.BCST   1304(R15), Z18, Z15
-	VPDPBUSD.BCST   1308(R15), Z18, Z16
-	PREFETCHT1      1152(R11)
-	PREFETCHT0      148(DX)(AX*2)
-	VPSLLD          $0x10, Z9, Z9
-	VPORD.BCST      half<>+0(SB), Z9, Z9
-	VPSLLD          $0x10, Z10, Z10
-	VPORD.BCST      half<>+0(SB), Z10, Z10
-	VPSLLD          $0x10, Z11, Z11
-	VPORD.BCST      half<>+0(SB), Z11, Z11
-	VPSLLD          $0x10, Z12, Z12
-	VPORD.BCST      half<>+0(SB), Z12, Z12
-	VPSLLD          $0x10, Z13, Z13
-	VPORD.BCST      half<>+0(SB), Z13, Z13
-	VPSLLD          $0x10, Z14, Z14
-	VPORD.BCST      half<>+0(SB), Z14, Z14
-	VPSLLD          $0x10, Z15, Z15
-	VPORD.BCST      half<>+0(SB), Z15, Z15
-	VPSLLD          $0x10, Z16, Z16
-	VPORD.BCST      half<>+0(SB), Z16, Z16
-	VMOVDQU32       4992(R8), Z18
-	VPDPBUSD.BCST   1312(R14), Z18, Z9
-	VPDPBUSD.BCST   1316(R14), Z18, Z10
-	VPDPBUSD.BCST   1320(R14), Z18, Z11
-	VPDPBUSD.BCST   1324(R14), Z18, Z12
-	VPDPBUSD.BCST   1312(R15), Z18, Z13
-	VPDPBUSD.BCST   1316(R15), Z18, Z14
-	VPDPBUSD.BCST   1320(R15), Z18, Z15
-	VPDPBUSD.BCST   1324(R15), Z18, Z16
-	VPSRLW          $0x02, Z19, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 4608(R9)
-	VMOVDQU32       5056(R8), Z18
-	VPDPBUSD.BCST   1328(R14), Z18, Z9
-	VPDPBUSD.BCST   1332(R14), Z18, Z10
-	VPDPBUSD.BCST   1336(R14), Z18, Z11
-	VPDPBUSD.BCST   1340(R14), Z18, Z12
-	VPDPBUSD.BCST   1328(R15), Z18, Z13
-	VPDPBUSD.BCST   1332(R15), Z18, Z14
-	VPDPBUSD.BCST   1336(R15), Z18, Z15
-	VPDPBUSD.BCST   1340(R15), Z18, Z16
-	VPSRLW          $0x02, Z20, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 4672(R9)
-	VMOVDQU32       5120(R8), Z18
-	VPDPBUSD.BCST   1344(R14), Z18, Z9
-	VPDPBUSD.BCST   1348(R14), Z18, Z10
-	VPDPBUSD.BCST   1352(R14), Z18, Z11
-	VPDPBUSD.BCST   1356(R14), Z18, Z12
-	VPDPBUSD.BCST   1344(R15), Z18, Z13
-	VPDPBUSD.BCST   1348(R15), Z18, Z14
-	VPDPBUSD.BCST   1352(R15), Z18, Z15
-	VPDPBUSD.BCST   1356(R15), Z18, Z16
-	VPSRLW          $0x04, Z17, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 4992(R9)
-	VMOVDQU32       5184(R8), Z18
-	VPDPBUSD.BCST   1360(R14), Z18, Z9
-	VPDPBUSD.BCST   1364(R14), Z18, Z10
-	VPDPBUSD.BCST   1368(R14), Z18, Z11
-	VPDPBUSD.BCST   1372(R14), Z18, Z12
-	VPDPBUSD.BCST   1360(R15), Z18, Z13
-	VPDPBUSD.BCST   1364(R15), Z18, Z14
-	VPDPBUSD.BCST   1368(R15), Z18, Z15
-	VPDPBUSD.BCST   1372(R15), Z18, Z16
-	VPSRLW          $0x04, Z21, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 5056(R9)
-	VMOVDQU32       384(R8), Z18
-	VPXORD.BCST     half<>+0(SB), Z9, Z9
-	VPDPWSSD        Z9, Z18, Z1
-	VPXORD.BCST     half<>+0(SB), Z10, Z10
-	VPDPWSSD        Z10, Z18, Z2
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z18, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z18, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z18, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z18, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z18, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z18, Z8
-	VPXORD          Z9, Z9, Z9
-	VPXORD          Z10, Z10, Z10
-	VPXORD          Z11, Z11, Z11
-	VPXORD          Z12, Z12, Z12
-	VPXORD          Z13, Z13, Z13
-	VPXORD          Z14, Z14, Z14
-	VPXORD          Z15, Z15, Z15
-	VPXORD          Z16, Z16, Z16
-	VMOVDQU32       5248(R8), Z18
-	VPDPBUSD.BCST   1376(R14), Z18, Z9
-	VPDPBUSD.BCST   1380(R14), Z18, Z10
-	VPDPBUSD.BCST   1384(R14), Z18, Z11
-	VPDPBUSD.BCST   1388(R14), Z18, Z12
-	VPDPBUSD.BCST   1376(R15), Z18, Z13
-	VPDPBUSD.BCST   1380(R15), Z18, Z14
-	VPDPBUSD.BCST   1384(R15), Z18, Z15
-	VPDPBUSD.BCST   1388(R15), Z18, Z16
-	VPSRLW          $0x04, Z19, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 5120(R9)
-	VMOVDQU32       5312(R8), Z18
-	VPDPBUSD.BCST   1392(R14), Z18, Z9
-	VPDPBUSD.BCST   1396(R14), Z18, Z10
-	VPDPBUSD.BCST   1400(R14), Z18, Z11
-	VPDPBUSD.BCST   1404(R14), Z18, Z12
-	VPDPBUSD.BCST   1392(R15), Z18, Z13
-	VPDPBUSD.BCST   1396(R15), Z18, Z14
-	VPDPBUSD.BCST   1400(R15), Z18, Z15
-	VPDPBUSD.BCST   1404(R15), Z18, Z16
-	PREFETCHT1      1216(R11)
-	PREFETCHT0      148(DX)(CX*1)
-	VMOVDQU32       5376(R8), Z18
-	VPDPBUSD.BCST   1408(R14), Z18, Z9
-	VPDPBUSD.BCST   1412(R14), Z18, Z10
-	VPDPBUSD.BCST   1416(R14), Z18, Z11
-	VPDPBUSD.BCST   1420(R14), Z18, Z12
-	VPDPBUSD.BCST   1408(R15), Z18, Z13
-	VPDPBUSD.BCST   1412(R15), Z18, Z14
-	VPDPBUSD.BCST   1416(R15), Z18, Z15
-	VPDPBUSD.BCST   1420(R15), Z18, Z16
-	VPSRLW          $0x04, Z20, Z18
-	VPANDD          Z0, Z18, Z18
-	VMOVDQU32       Z18, 5184(R9)
-	VMOVDQU32       5440(R8), Z18
-	VPDPBUSD.BCST   1424(R14), Z18, Z9
-	VPDPBUSD.BCST   1428(R14), Z18, Z10
-	VPDPBUSD.BCST   1432(R14), Z18, Z11
-	VPDPBUSD.BCST   1436(R14), Z18, Z12
-	VPDPBUSD.BCST   1424(R15), Z18, Z13
-	VPDPBUSD.BCST   1428(R15), Z18, Z14
-	VPDPBUSD.BCST   1432(R15), Z18, Z15
-	VPDPBUSD.BCST   1436(R15), Z18, Z16
-	VPSRLW          $0x06, Z17, Z17
-	VPANDD          Z0, Z17, Z17
-	VMOVDQU32       Z17, 5504(R9)
-	VPSLLD          $0x10, Z9, Z9
-	VPORD.BCST      half<>+0(SB), Z9, Z9
-	VPSLLD          $0x10, Z10, Z10
-	VPORD.BCST      half<>+0(SB), Z10, Z10
-	VPSLLD          $0x10, Z11, Z11
-	VPORD.BCST      half<>+0(SB), Z11, Z11
-	VPSLLD          $0x10, Z12, Z12
-	VPORD.BCST      half<>+0(SB), Z12, Z12
-	VPSLLD          $0x10, Z13, Z13
-	VPORD.BCST      half<>+0(SB), Z13, Z13
-	VPSLLD          $0x10, Z14, Z14
-	VPORD.BCST      half<>+0(SB), Z14, Z14
-	VPSLLD          $0x10, Z15, Z15
-	VPORD.BCST      half<>+0(SB), Z15, Z15
-	VPSLLD          $0x10, Z16, Z16
-	VPORD.BCST      half<>+0(SB), Z16, Z16
-	VMOVDQU32       5504(R8), Z17
-	VPDPBUSD.BCST   1440(R14), Z17, Z9
-	VPDPBUSD.BCST   1444(R14), Z17, Z10
-	VPDPBUSD.BCST   1448(R14), Z17, Z11
-	VPDPBUSD.BCST   1452(R14), Z17, Z12
-	VPDPBUSD.BCST   1440(R15), Z17, Z13
-	VPDPBUSD.BCST   1444(R15), Z17, Z14
-	VPDPBUSD.BCST   1448(R15), Z17, Z15
-	VPDPBUSD.BCST   1452(R15), Z17, Z16
-	VPSRLW          $0x06, Z21, Z17
-	VPANDD          Z0, Z17, Z17
-	VMOVDQU32       Z17, 5568(R9)
-	VMOVDQU32       5568(R8), Z17
-	VPDPBUSD.BCST   1456(R14), Z17, Z9
-	VPDPBUSD.BCST   1460(R14), Z17, Z10
-	VPDPBUSD.BCST   1464(R14), Z17, Z11
-	VPDPBUSD.BCST   1468(R14), Z17, Z12
-	VPDPBUSD.BCST   1456(R15), Z17, Z13
-	VPDPBUSD.BCST   1460(R15), Z17, Z14
-	VPDPBUSD.BCST   1464(R15), Z17, Z15
-	VPDPBUSD.BCST   1468(R15), Z17, Z16
-	VPSRLW          $0x06, Z19, Z17
-	VPANDD          Z0, Z17, Z17
-	VMOVDQU32       Z17, 5632(R9)
-	VMOVDQU32       5632(R8), Z17
-	VPDPBUSD.BCST   1472(R14), Z17, Z9
-	VPDPBUSD.BCST   1476(R14), Z17, Z10
-	VPDPBUSD.BCST   1480(R14), Z17, Z11
-	VPDPBUSD.BCST   1484(R14), Z17, Z12
-	VPDPBUSD.BCST   1472(R15), Z17, Z13
-	VPDPBUSD.BCST   1476(R15), Z17, Z14
-	VPDPBUSD.BCST   1480(R15), Z17, Z15
-	VPDPBUSD.BCST   1484(R15), Z17, Z16
-	VPSRLW          $0x06, Z20, Z17
-	VPANDD          Z0, Z17, Z17
-	VMOVDQU32       Z17, 5696(R9)
-	VMOVDQU32       5696(R8), Z17
-	VPDPBUSD.BCST   1488(R14), Z17, Z9
-	VPDPBUSD.BCST   1492(R14), Z17, Z10
-	VPDPBUSD.BCST   1496(R14), Z17, Z11
-	VPDPBUSD.BCST   1500(R14), Z17, Z12
-	VPDPBUSD.BCST   1488(R15), Z17, Z13
-	VPDPBUSD.BCST   1492(R15), Z17, Z14
-	VPDPBUSD.BCST   1496(R15), Z17, Z15
-	VPDPBUSD.BCST   1500(R15), Z17, Z16
-	PREFETCHT1      1280(R11)
-	PREFETCHT0      148(BX)
-	VMOVDQU32       448(R8), Z17
-	VPXORD.BCST     half<>+0(SB), Z9, Z9
-	VPDPWSSD        Z9, Z17, Z1
-	VPXORD.BCST     half<>+0(SB), Z10, Z10
-	VPDPWSSD        Z10, Z17, Z2
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z17, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z17, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z17, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z17, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z17, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z17, Z8
-	VMOVUPS         1536(R8), Z9
-	VMULPS.BCST     (R14), Z9, Z10
-	VMOVUPS         512(R10), Z11
-	VCVTDQ2PS       Z1, Z1
-	VFMADD231PS     Z1, Z10, Z11
-	VMOVUPS         Z11, 512(R10)
-	VMULPS.BCST     4(R14), Z9, Z1
-	VMOVUPS         576(R10), Z10
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z1, Z10
-	VMOVUPS         Z10, 576(R10)
-	VMULPS.BCST     8(R14), Z9, Z1
-	VMOVUPS         640(R10), Z2
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z1, Z2
-	VMOVUPS         Z2, 640(R10)
-	VMULPS.BCST     12(R14), Z9, Z1
-	VMOVUPS         704(R10), Z2
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z1, Z2
-	VMOVUPS         Z2, 704(R10)
-	VMULPS.BCST     (R15), Z9, Z1
-	VMOVUPS         768(R10), Z2
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z1, Z2
-	VMOVUPS         Z2, 768(R10)
-	VMULPS.BCST     4(R15), Z9, Z1
-	VMOVUPS         832(R10), Z2
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z1, Z2
-	VMOVUPS         Z2, 832(R10)
-	VMULPS.BCST     8(R15), Z9, Z1
-	VMOVUPS         896(R10), Z2
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z1, Z2
-	VMOVUPS         Z2, 896(R10)
-	VMULPS.BCST     12(R15), Z9, Z1
-	VMOVUPS         960(R10), Z2
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z1, Z2
-	VMOVUPS         Z2, 960(R10)
-	VPXORD          Z1, Z1, Z1
-	VPXORD          Z2, Z2, Z2
-	VPXORD          Z3, Z3, Z3
-	VPXORD          Z4, Z4, Z4
-	VPXORD          Z5, Z5, Z5
-	VPXORD          Z6, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VPXORD          Z8, Z8, Z8
-	VMOVDQU32       1024(R8), Z9
-	VPDPWSSD.BCST   16(R14), Z9, Z1
-	VPDPWSSD.BCST   20(R14), Z9, Z2
-	VPDPWSSD.BCST   24(R14), Z9, Z3
-	VPDPWSSD.BCST   28(R14), Z9, Z4
-	VPDPWSSD.BCST   16(R15), Z9, Z5
-	VPDPWSSD.BCST   20(R15), Z9, Z6
-	VPDPWSSD.BCST   24(R15), Z9, Z7
-	VPDPWSSD.BCST   28(R15), Z9, Z8
-	VMOVDQU32       1088(R8), Z9
-	VPDPWSSD.BCST   32(R14), Z9, Z1
-	VPDPWSSD.BCST   36(R14), Z9, Z2
-	VPDPWSSD.BCST   40(R14), Z9, Z3
-	VPDPWSSD.BCST   44(R14), Z9, Z4
-	VPDPWSSD.BCST   32(R15), Z9, Z5
-	VPDPWSSD.BCST   36(R15), Z9, Z6
-	VPDPWSSD.BCST   40(R15), Z9, Z7
-	VPDPWSSD.BCST   44(R15), Z9, Z8
-	VMOVDQU32       1152(R8), Z9
-	VPDPWSSD.BCST   48(R14), Z9, Z1
-	VPDPWSSD.BCST   52(R14), Z9, Z2
-	VPDPWSSD.BCST   56(R14), Z9, Z3
-	VPDPWSSD.BCST   60(R14), Z9, Z4
-	VPDPWSSD.BCST   48(R15), Z9, Z5
-	VPDPWSSD.BCST   52(R15), Z9, Z6
-	VPDPWSSD.BCST   56(R15), Z9, Z7
-	VPDPWSSD.BCST   60(R15), Z9, Z8
-	VMOVDQU32       1216(R8), Z9
-	VPDPWSSD.BCST   64(R14), Z9, Z1
-	VPDPWSSD.BCST   68(R14), Z9, Z2
-	VPDPWSSD.BCST   72(R14), Z9, Z3
-	VPDPWSSD.BCST   76(R14), Z9, Z4
-	VPDPWSSD.BCST   64(R15), Z9, Z5
-	VPDPWSSD.BCST   68(R15), Z9, Z6
-	VPDPWSSD.BCST   72(R15), Z9, Z7
-	VPDPWSSD.BCST   76(R15), Z9, Z8
-	VMOVDQU32       1280(R8), Z9
-	VPDPWSSD.BCST   80(R14), Z9, Z1
-	VPDPWSSD.BCST   84(R14), Z9, Z2
-	VPDPWSSD.BCST   88(R14), Z9, Z3
-	VPDPWSSD.BCST   92(R14), Z9, Z4
-	VPDPWSSD.BCST   80(R15), Z9, Z5
-	VPDPWSSD.BCST   84(R15), Z9, Z6
-	VPDPWSSD.BCST   88(R15), Z9, Z7
-	VPDPWSSD.BCST   92(R15), Z9, Z8
-	VMOVDQU32       1344(R8), Z9
-	VPDPWSSD.BCST   96(R14), Z9, Z1
-	VPDPWSSD.BCST   100(R14), Z9, Z2
-	VPDPWSSD.BCST   104(R14), Z9, Z3
-	VPDPWSSD.BCST   108(R14), Z9, Z4
-	VPDPWSSD.BCST   96(R15), Z9, Z5
-	VPDPWSSD.BCST   100(R15), Z9, Z6
-	VPDPWSSD.BCST   104(R15), Z9, Z7
-	VPDPWSSD.BCST   108(R15), Z9, Z8
-	VMOVDQU32       1408(R8), Z9
-	VPDPWSSD.BCST   112(R14), Z9, Z1
-	VPDPWSSD.BCST   116(R14), Z9, Z2
-	VPDPWSSD.BCST   120(R14), Z9, Z3
-	VPDPWSSD.BCST   124(R14), Z9, Z4
-	VPDPWSSD.BCST   112(R15), Z9, Z5
-	VPDPWSSD.BCST   116(R15), Z9, Z6
-	VPDPWSSD.BCST   120(R15), Z9, Z7
-	VPDPWSSD.BCST   124(R15), Z9, Z8
-	VMOVDQU32       1472(R8), Z9
-	VPDPWSSD.BCST   128(R14), Z9, Z1
-	VPDPWSSD.BCST   132(R14), Z9, Z2
-	VPDPWSSD.BCST   136(R14), Z9, Z3
-	VPDPWSSD.BCST   140(R14), Z9, Z4
-	VPDPWSSD.BCST   128(R15), Z9, Z5
-	VPDPWSSD.BCST   132(R15), Z9, Z6
-	VPDPWSSD.BCST   136(R15), Z9, Z7
-	VPDPWSSD.BCST   140(R15), Z9, Z8
-	VMOVUPS         1600(R8), Z9
-	VMULPS.BCST     (R14), Z9, Z10
-	VMOVUPS         512(R10), Z11
-	VCVTDQ2PS       Z1, Z1
-	VFMADD231PS     Z1, Z10, Z11
-	VMOVUPS         Z11, 512(R10)
-	VMULPS.BCST     4(R14), Z9, Z1
-	VMOVUPS         576(R10), Z10
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z1, Z10
-	VMOVUPS         Z10, 576(R10)
-	VMULPS.BCST     8(R14), Z9, Z1
-	VMOVUPS         640(R10), Z2
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z1, Z2
-	VMOVUPS         Z2, 640(R10)
-	VMULPS.BCST     12(R14), Z9, Z1
-	VMOVUPS         704(R10), Z2
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z1, Z2
-	VMOVUPS         Z2, 704(R10)
-	VMULPS.BCST     (R15), Z9, Z1
-	VMOVUPS         768(R10), Z2
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z1, Z2
-	VMOVUPS         Z2, 768(R10)
-	VMULPS.BCST     4(R15), Z9, Z1
-	VMOVUPS         832(R10), Z2
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z1, Z2
-	VMOVUPS         Z2, 832(R10)
-	VMULPS.BCST     8(R15), Z9, Z1
-	VMOVUPS         896(R10), Z2
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z1, Z2
-	VMOVUPS         Z2, 896(R10)
-	VMULPS.BCST     12(R15), Z9, Z1
-	VMOVUPS         960(R10), Z2
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z1, Z2
-	VMOVUPS         Z2, 960(R10)
-	ADDQ            $0x000005e0, R12
-	ADDQ            $0x000005e0, R13
-	ADDQ            $0x000005e0, R14
-	ADDQ            $0x000005e0, R15
-	ADDQ            $0x00000540, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block333
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored335
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored335
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored335
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored335
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored335
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored335
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored335
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored335
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored335
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored335
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored335
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0c
-	JLE             stored335
-	ADDQ            R13, R12
-	VMOVUPS         768(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0d
-	JLE             stored335
-	ADDQ            R13, R12
-	VMOVUPS         832(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0e
-	JLE             stored335
-	ADDQ            R13, R12
-	VMOVUPS         896(R10), Z1
-	VMOVUPS         Z1, (R12)
-	CMPQ            count+56(FP), $0x0f
-	JLE             stored335
-	ADDQ            R13, R12
-	VMOVUPS         960(R10), Z1
-	VMOVUPS         Z1, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked400
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked400
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored335:
+asked400:
+	MOVQ          16(SP), R11
+	VMOVDQU32     320(R8), Z18
+	VPXORD.BCST   half<>+0(SB), Z9, Z9
+	VPDPWSSD      Z9, Z18, Z1
+	VPXORD.BCST   half<>+0(SB), Z10, Z10
+	VPDPWSSD      Z10, Z18, Z2
+	VPXORD.BCST   half<>+0(SB), Z11, Z11
+	VPDPWSSD      Z11, Z18, Z3
+	VPXORD.BCST   half<>+0(SB), Z12, Z12
+	VPDPWSSD      Z12, Z18, Z4
+	VPXORD.BCST   half<>+0(SB), Z13, Z13
+	VPDPWSSD      Z13, Z18, Z5
+	VPXORD.BCST   half<>+0(SB), Z14, Z14
+	VPDPWSSD      Z14, Z18, Z6
+	VPXORD.BCST   half<>+0(SB), Z15, Z15
+	VPDPWSSD      Z15, Z18, Z7
+	VPXORD.BCST   half<>+0(SB), Z16, Z16
+	VPDPWSSD      Z16, Z18, Z8
+	VPXORD        Z9, Z9, Z9
+	VPXORD        Z10, Z10, Z10
+	VPXORD        Z11, Z11, Z11
+	VPXORD        Z12, Z12, Z12
+	VPXORD        Z13, Z13, Z13
+	VPXORD        Z14, Z14, Z14
+	VPXORD        Z15, Z15, Z15
+	VPXORD        Z16, Z16, Z16
+	VMOVDQU32     4736(R8), Z18
+	VPDPBUSD.BCST 1248(R14), Z18, Z9
+	VPDPBUSD.BCST 1252(R14), Z18, Z10
+	VPDPBUSD.BCST 1256(R14), Z18, Z11
+	VPDPBUSD.BCST 1260(R14), Z18, Z12
+	VPDPBUSD.BCST 1248(R15), Z18, Z13
+	VPDPBUSD.BCST 1252(R15), Z18, Z14
+	VPDPBUSD.BCST 1256(R15), Z18, Z15
+	VPDPBUSD.BCST 1260(R15), Z18, Z16
+	VPANDD        Z20, Z0, Z18
+	VMOVDQU32     Z18, 4160(R9)
+	VMOVDQU32     4800(R8), Z18
+	VPDPBUSD.BCST 1264(R14), Z18, Z9
+	VPDPBUSD.BCST 1268(R14), Z18, Z10
+	VPDPBUSD.BCST 1272(R14), Z18, Z11
+	VPDPBUSD.BCST 1276(R14), Z18, Z12
+	VPDPBUSD.BCST 1264(R15), Z18, Z13
+	VPDPBUSD.BCST 1268(R15), Z18, Z14
+	VPDPBUSD.BCST 1272(R15), Z18, Z15
+	VPDPBUSD.BCST 1276(R15), Z18, Z16
+	VPSRLW        $0x02, Z17, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 4480(R9)
+	VMOVDQU32     4864(R8), Z18
+	VPDPBUSD.BCST 1280(R14), Z18, Z9
+	VPDPBUSD.BCST 1284(R14), Z18, Z10
+	VPDPBUSD.BCST 1288(R14), Z18, Z11
+	VPDPBUSD.BCST 1292(R14), Z18, Z12
+	VPDPBUSD.BCST 1280(R15), Z18, Z13
+	VPDPBUSD.BCST 1284(R15), Z18, Z14
+	VPDPBUSD.BCST 1288(R15), Z18, Z15
+	VPDPBUSD.BCST 1292(R15), Z18, Z16
+	VPSRLW        $0x02, Z21, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 4544(R9)
+	VMOVDQU32     4928(R8), Z18
+	VPDPBUSD.BCST 1296(R14), Z18, Z9
+	VPDPBUSD.BCST 1300(R14), Z18, Z10
+	VPDPBUSD.BCST 1304(R14), Z18, Z11
+	VPDPBUSD.BCST 1308(R14), Z18, Z12
+	VPDPBUSD.BCST 1296(R15), Z18, Z13
+	VPDPBUSD.BCST 1300(R15), Z18, Z14
+	VPDPBUSD.BCST 1304(R15), Z18, Z15
+	VPDPBUSD.BCST 1308(R15), Z18, Z16
+	PREFETCHT1    1152(R11)
+	PREFETCHT0    148(DX)(AX*2)
+	VPSLLD        $0x10, Z9, Z9
+	VPORD.BCST    half<>+0(SB), Z9, Z9
+	VPSLLD        $0x10, Z10, Z10
+	VPORD.BCST    half<>+0(SB), Z10, Z10
+	VPSLLD        $0x10, Z11, Z11
+	VPORD.BCST    half<>+0(SB), Z11, Z11
+	VPSLLD        $0x10, Z12, Z12
+	VPORD.BCST    half<>+0(SB), Z12, Z12
+	VPSLLD        $0x10, Z13, Z13
+	VPORD.BCST    half<>+0(SB), Z13, Z13
+	VPSLLD        $0x10, Z14, Z14
+	VPORD.BCST    half<>+0(SB), Z14, Z14
+	VPSLLD        $0x10, Z15, Z15
+	VPORD.BCST    half<>+0(SB), Z15, Z15
+	VPSLLD        $0x10, Z16, Z16
+	VPORD.BCST    half<>+0(SB), Z16, Z16
+	VMOVDQU32     4992(R8), Z18
+	VPDPBUSD.BCST 1312(R14), Z18, Z9
+	VPDPBUSD.BCST 1316(R14), Z18, Z10
+	VPDPBUSD.BCST 1320(R14), Z18, Z11
+	VPDPBUSD.BCST 1324(R14), Z18, Z12
+	VPDPBUSD.BCST 1312(R15), Z18, Z13
+	VPDPBUSD.BCST 1316(R15), Z18, Z14
+	VPDPBUSD.BCST 1320(R15), Z18, Z15
+	VPDPBUSD.BCST 1324(R15), Z18, Z16
+	VPSRLW        $0x02, Z19, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 4608(R9)
+	VMOVDQU32     5056(R8), Z18
+	VPDPBUSD.BCST 1328(R14), Z18, Z9
+	VPDPBUSD.BCST 1332(R14), Z18, Z10
+	VPDPBUSD.BCST 1336(R14), Z18, Z11
+	VPDPBUSD.BCST 1340(R14), Z18, Z12
+	VPDPBUSD.BCST 1328(R15), Z18, Z13
+	VPDPBUSD.BCST 1332(R15), Z18, Z14
+	VPDPBUSD.BCST 1336(R15), Z18, Z15
+	VPDPBUSD.BCST 1340(R15), Z18, Z16
+	VPSRLW        $0x02, Z20, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 4672(R9)
+	VMOVDQU32     5120(R8), Z18
+	VPDPBUSD.BCST 1344(R14), Z18, Z9
+	VPDPBUSD.BCST 1348(R14), Z18, Z10
+	VPDPBUSD.BCST 1352(R14), Z18, Z11
+	VPDPBUSD.BCST 1356(R14), Z18, Z12
+	VPDPBUSD.BCST 1344(R15), Z18, Z13
+	VPDPBUSD.BCST 1348(R15), Z18, Z14
+	VPDPBUSD.BCST 1352(R15), Z18, Z15
+	VPDPBUSD.BCST 1356(R15), Z18, Z16
+	VPSRLW        $0x04, Z17, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 4992(R9)
+	VMOVDQU32     5184(R8), Z18
+	VPDPBUSD.BCST 1360(R14), Z18, Z9
+	VPDPBUSD.BCST 1364(R14), Z18, Z10
+	VPDPBUSD.BCST 1368(R14), Z18, Z11
+	VPDPBUSD.BCST 1372(R14), Z18, Z12
+	VPDPBUSD.BCST 1360(R15), Z18, Z13
+	VPDPBUSD.BCST 1364(R15), Z18, Z14
+	VPDPBUSD.BCST 1368(R15), Z18, Z15
+	VPDPBUSD.BCST 1372(R15), Z18, Z16
+	VPSRLW        $0x04, Z21, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 5056(R9)
+	VMOVDQU32     384(R8), Z18
+	VPXORD.BCST   half<>+0(SB), Z9, Z9
+	VPDPWSSD      Z9, Z18, Z1
+	VPXORD.BCST   half<>+0(SB), Z10, Z10
+	VPDPWSSD      Z10, Z18, Z2
+	VPXORD.BCST   half<>+0(SB), Z11, Z11
+	VPDPWSSD      Z11, Z18, Z3
+	VPXORD.BCST   half<>+0(SB), Z12, Z12
+	VPDPWSSD      Z12, Z18, Z4
+	VPXORD.BCST   half<>+0(SB), Z13, Z13
+	VPDPWSSD      Z13, Z18, Z5
+	VPXORD.BCST   half<>+0(SB), Z14, Z14
+	VPDPWSSD      Z14, Z18, Z6
+	VPXORD.BCST   half<>+0(SB), Z15, Z15
+	VPDPWSSD      Z15, Z18, Z7
+	VPXORD.BCST   half<>+0(SB), Z16, Z16
+	VPDPWSSD      Z16, Z18, Z8
+	VPXORD        Z9, Z9, Z9
+	VPXORD        Z10, Z10, Z10
+	VPXORD        Z11, Z11, Z11
+	VPXORD        Z12, Z12, Z12
+	VPXORD        Z13, Z13, Z13
+	VPXORD        Z14, Z14, Z14
+	VPXORD        Z15, Z15, Z15
+	VPXORD        Z16, Z16, Z16
+	VMOVDQU32     5248(R8), Z18
+	VPDPBUSD.BCST 1376(R14), Z18, Z9
+	VPDPBUSD.BCST 1380(R14), Z18, Z10
+	VPDPBUSD.BCST 1384(R14), Z18, Z11
+	VPDPBUSD.BCST 1388(R14), Z18, Z12
+	VPDPBUSD.BCST 1376(R15), Z18, Z13
+	VPDPBUSD.BCST 1380(R15), Z18, Z14
+	VPDPBUSD.BCST 1384(R15), Z18, Z15
+	VPDPBUSD.BCST 1388(R15), Z18, Z16
+	VPSRLW        $0x04, Z19, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 5120(R9)
+	VMOVDQU32     5312(R8), Z18
+	VPDPBUSD.BCST 1392(R14), Z18, Z9
+	VPDPBUSD.BCST 1396(R14), Z18, Z10
+	VPDPBUSD.BCST 1400(R14), Z18, Z11
+	VPDPBUSD.BCST 1404(R14), Z18, Z12
+	VPDPBUSD.BCST 1392(R15), Z18, Z13
+	VPDPBUSD.BCST 1396(R15), Z18, Z14
+	VPDPBUSD.BCST 1400(R15), Z18, Z15
+	VPDPBUSD.BCST 1404(R15), Z18, Z16
+	PREFETCHT1    1216(R11)
+	PREFETCHT0    148(DX)(CX*1)
+	VMOVDQU32     5376(R8), Z18
+	VPDPBUSD.BCST 1408(R14), Z18, Z9
+	VPDPBUSD.BCST 1412(R14), Z18, Z10
+	VPDPBUSD.BCST 1416(R14), Z18, Z11
+	VPDPBUSD.BCST 1420(R14), Z18, Z12
+	VPDPBUSD.BCST 1408(R15), Z18, Z13
+	VPDPBUSD.BCST 1412(R15), Z18, Z14
+	VPDPBUSD.BCST 1416(R15), Z18, Z15
+	VPDPBUSD.BCST 1420(R15), Z18, Z16
+	VPSRLW        $0x04, Z20, Z18
+	VPANDD        Z0, Z18, Z18
+	VMOVDQU32     Z18, 5184(R9)
+	VMOVDQU32     5440(R8), Z18
+	VPDPBUSD.BCST 1424(R14), Z18, Z9
+	VPDPBUSD.BCST 1428(R14), Z18, Z10
+	VPDPBUSD.BCST 1432(R14), Z18, Z11
+	VPDPBUSD.BCST 1436(R14), Z18, Z12
+	VPDPBUSD.BCST 1424(R15), Z18, Z13
+	VPDPBUSD.BCST 1428(R15), Z18, Z14
+	VPDPBUSD.BCST 1432(R15), Z18, Z15
+	VPDPBUSD.BCST 1436(R15), Z18, Z16
+	VPSRLW        $0x06, Z17, Z17
+	VPANDD        Z0, Z17, Z17
+	VMOVDQU32     Z17, 5504(R9)
+	VPSLLD        $0x10, Z9, Z9
+	VPORD.BCST    half<>+0(SB), Z9, Z9
+	VPSLLD        $0x10, Z10, Z10
+	VPORD.BCST    half<>+0(SB), Z10, Z10
+	VPSLLD        $0x10, Z11, Z11
+	VPORD.BCST    half<>+0(SB), Z11, Z11
+	VPSLLD        $0x10, Z12, Z12
+	VPORD.BCST    half<>+0(SB), Z12, Z12
+	VPSLLD        $0x10, Z13, Z13
+	VPORD.BCST    half<>+0(SB), Z13, Z13
+	VPSLLD        $0x10, Z14, Z14
+	VPORD.BCST    half<>+0(SB), Z14, Z14
+	VPSLLD        $0x10, Z15, Z15
+	VPORD.BCST    half<>+0(SB), Z15, Z15
+	VPSLLD        $0x10, Z16, Z16
+	VPORD.BCST    half<>+0(SB), Z16, Z16
+	VMOVDQU32     5504(R8), Z17
+	VPDPBUSD.BCST 1440(R14), Z17, Z9
+	VPDPBUSD.BCST 1444(R14), Z17, Z10
+	VPDPBUSD.BCST 1448(R14), Z17, Z11
+	VPDPBUSD.BCST 1452(R14), Z17, Z12
+	VPDPBUSD.BCST 1440(R15), Z17, Z13
+	VPDPBUSD.BCST 1444(R15), Z17, Z14
+	VPDPBUSD.BCST 1448(R15), Z17, Z15
+	VPDPBUSD.BCST 1452(R15), Z17, Z16
+	VPSRLW        $0x06, Z21, Z17
+	VPANDD        Z0, Z17, Z17
+	VMOVDQU32     Z17, 5568(R9)
+	VMOVDQU32     5568(R8), Z17
+	VPDPBUSD.BCST 1456(R14), Z17, Z9
+	VPDPBUSD.BCST 1460(R14), Z17, Z10
+	VPDPBUSD.BCST 1464(R14), Z17, Z11
+	VPDPBUSD.BCST 1468(R14), Z17, Z12
+	VPDPBUSD.BCST 1456(R15), Z17, Z13
+	VPDPBUSD.BCST 1460(R15), Z17, Z14
+	VPDPBUSD.BCST 1464(R15), Z17, Z15
+	VPDPBUSD.BCST 1468(R15), Z17, Z16
+	VPSRLW        $0x06, Z19, Z17
+	VPANDD        Z0, Z17, Z17
+	VMOVDQU32     Z17, 5632(R9)
+	VMOVDQU32     5632(R8), Z17
+	VPDPBUSD.BCST 1472(R14), Z17, Z9
+	VPDPBUSD.BCST 1476(R14), Z17, Z10
+	VPDPBUSD.BCST 1480(R14), Z17, Z11
+	VPDPBUSD.BCST 1484(R14), Z17, Z12
+	VPDPBUSD.BCST 1472(R15), Z17, Z13
+	VPDPBUSD.BCST 1476(R15), Z17, Z14
+	VPDPBUSD.BCST 1480(R15), Z17, Z15
+	VPDPBUSD.BCST 1484(R15), Z17, Z16
+	VPSRLW        $0x06, Z20, Z17
+	VPANDD        Z0, Z17, Z17
+	VMOVDQU32     Z17, 5696(R9)
+	VMOVDQU32     5696(R8), Z17
+	VPDPBUSD.BCST 1488(R14), Z17, Z9
+	VPDPBUSD.BCST 1492(R14), Z17, Z10
+	VPDPBUSD.BCST 1496(R14), Z17, Z11
+	VPDPBUSD.BCST 1500(R14), Z17, Z12
+	VPDPBUSD.BCST 1488(R15), Z17, Z13
+	VPDPBUSD.BCST 1492(R15), Z17, Z14
+	VPDPBUSD.BCST 1496(R15), Z17, Z15
+	VPDPBUSD.BCST 1500(R15), Z17, Z16
+	PREFETCHT1    1280(R11)
+	PREFETCHT0    148(BX)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), BP
+	TESTQ         BP, BP
+	JZ            asked401
+	PREFETCHT1    (BP)
+	PREFETCHT1    64(BP)
+	ADDQ          $0x00000080, BP
+	MOVQ          BP, (R11)
+	CMPQ          BP, 8(R11)
+	JB            asked401
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked401:
+	MOVQ          16(SP), R11
+	VMOVDQU32     448(R8), Z17
+	VPXORD.BCST   half<>+0(SB), Z9, Z9
+	VPDPWSSD      Z9, Z17, Z1
+	VPXORD.BCST   half<>+0(SB), Z10, Z10
+	VPDPWSSD      Z10, Z17, Z2
+	VPXORD.BCST   half<>+0(SB), Z11, Z11
+	VPDPWSSD      Z11, Z17, Z3
+	VPXORD.BCST   half<>+0(SB), Z12, Z12
+	VPDPWSSD      Z12, Z17, Z4
+	VPXORD.BCST   half<>+0(SB), Z13, Z13
+	VPDPWSSD      Z13, Z17, Z5
+	VPXORD.BCST   half<>+0(SB), Z14, Z14
+	VPDPWSSD      Z14, Z17, Z6
+	VPXORD.BCST   half<>+0(SB), Z15, Z15
+	VPDPWSSD      Z15, Z17, Z7
+	VPXORD.BCST   half<>+0(SB), Z16, Z16
+	VPDPWSSD      Z16, Z17, Z8
+	VMOVUPS       1536(R8), Z9
+	VMULPS.BCST   (R14), Z9, Z10
+	VMOVUPS       512(R10), Z11
+	VCVTDQ2PS     Z1, Z1
+	VFMADD231PS   Z1, Z10, Z11
+	VMOVUPS       Z11, 512(R10)
+	VMULPS.BCST   4(R14), Z9, Z1
+	VMOVUPS       576(R10), Z10
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z1, Z10
+	VMOVUPS       Z10, 576(R10)
+	VMULPS.BCST   8(R14), Z9, Z1
+	VMOVUPS       640(R10), Z2
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z1, Z2
+	VMOVUPS       Z2, 640(R10)
+	VMULPS.BCST   12(R14), Z9, Z1
+	VMOVUPS       704(R10), Z2
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z1, Z2
+	VMOVUPS       Z2, 704(R10)
+	VMULPS.BCST   (R15), Z9, Z1
+	VMOVUPS       768(R10), Z2
+	VCVTDQ2PS     Z5, Z5
+	VFMADD231PS   Z5, Z1, Z2
+	VMOVUPS       Z2, 768(R10)
+	VMULPS.BCST   4(R15), Z9, Z1
+	VMOVUPS       832(R10), Z2
+	VCVTDQ2PS     Z6, Z6
+	VFMADD231PS   Z6, Z1, Z2
+	VMOVUPS       Z2, 832(R10)
+	VMULPS.BCST   8(R15), Z9, Z1
+	VMOVUPS       896(R10), Z2
+	VCVTDQ2PS     Z7, Z7
+	VFMADD231PS   Z7, Z1, Z2
+	VMOVUPS       Z2, 896(R10)
+	VMULPS.BCST   12(R15), Z9, Z1
+	VMOVUPS       960(R10), Z2
+	VCVTDQ2PS     Z8, Z8
+	VFMADD231PS   Z8, Z1, Z2
+	VMOVUPS       Z2, 960(R10)
+	VPXORD        Z1, Z1, Z1
+	VPXORD        Z2, Z2, Z2
+	VPXORD        Z3, Z3, Z3
+	VPXORD        Z4, Z4, Z4
+	VPXORD        Z5, Z5, Z5
+	VPXORD        Z6, Z6, Z6
+	VPXORD        Z7, Z7, Z7
+	VPXORD        Z8, Z8, Z8
+	VMOVDQU32     1024(R8), Z9
+	VPDPWSSD.BCST 16(R14), Z9, Z1
+	VPDPWSSD.BCST 20(R14), Z9, Z2
+	VPDPWSSD.BCST 24(R14), Z9, Z3
+	VPDPWSSD.BCST 28(R14), Z9, Z4
+	VPDPWSSD.BCST 16(R15), Z9, Z5
+	VPDPWSSD.BCST 20(R15), Z9, Z6
+	VPDPWSSD.BCST 24(R15), Z9, Z7
+	VPDPWSSD.BCST 28(R15), Z9, Z8
+	VMOVDQU32     1088(R8), Z9
+	VPDPWSSD.BCST 32(R14), Z9, Z1
+	VPDPWSSD.BCST 36(R14), Z9, Z2
+	VPDPWSSD.BCST 40(R14), Z9, Z3
+	VPDPWSSD.BCST 44(R14), Z9, Z4
+	VPDPWSSD.BCST 32(R15), Z9, Z5
+	VPDPWSSD.BCST 36(R15), Z9, Z6
+	VPDPWSSD.BCST 40(R15), Z9, Z7
+	VPDPWSSD.BCST 44(R15), Z9, Z8
+	VMOVDQU32     1152(R8), Z9
+	VPDPWSSD.BCST 48(R14), Z9, Z1
+	VPDPWSSD.BCST 52(R14), Z9, Z2
+	VPDPWSSD.BCST 56(R14), Z9, Z3
+	VPDPWSSD.BCST 60(R14), Z9, Z4
+	VPDPWSSD.BCST 48(R15), Z9, Z5
+	VPDPWSSD.BCST 52(R15), Z9, Z6
+	VPDPWSSD.BCST 56(R15), Z9, Z7
+	VPDPWSSD.BCST 60(R15), Z9, Z8
+	VMOVDQU32     1216(R8), Z9
+	VPDPWSSD.BCST 64(R14), Z9, Z1
+	VPDPWSSD.BCST 68(R14), Z9, Z2
+	VPDPWSSD.BCST 72(R14), Z9, Z3
+	VPDPWSSD.BCST 76(R14), Z9, Z4
+	VPDPWSSD.BCST 64(R15), Z9, Z5
+	VPDPWSSD.BCST 68(R15), Z9, Z6
+	VPDPWSSD.BCST 72(R15), Z9, Z7
+	VPDPWSSD.BCST 76(R15), Z9, Z8
+	VMOVDQU32     1280(R8), Z9
+	VPDPWSSD.BCST 80(R14), Z9, Z1
+	VPDPWSSD.BCST 84(R14), Z9, Z2
+	VPDPWSSD.BCST 88(R14), Z9, Z3
+	VPDPWSSD.BCST 92(R14), Z9, Z4
+	VPDPWSSD.BCST 80(R15), Z9, Z5
+	VPDPWSSD.BCST 84(R15), Z9, Z6
+	VPDPWSSD.BCST 88(R15), Z9, Z7
+	VPDPWSSD.BCST 92(R15), Z9, Z8
+	VMOVDQU32     1344(R8), Z9
+	VPDPWSSD.BCST 96(R14), Z9, Z1
+	VPDPWSSD.BCST 100(R14), Z9, Z2
+	VPDPWSSD.BCST 104(R14), Z9, Z3
+	VPDPWSSD.BCST 108(R14), Z9, Z4
+	VPDPWSSD.BCST 96(R15), Z9, Z5
+	VPDPWSSD.BCST 100(R15), Z9, Z6
+	VPDPWSSD.BCST 104(R15), Z9, Z7
+	VPDPWSSD.BCST 108(R15), Z9, Z8
+	VMOVDQU32     1408(R8), Z9
+	VPDPWSSD.BCST 112(R14), Z9, Z1
+	VPDPWSSD.BCST 116(R14), Z9, Z2
+	VPDPWSSD.BCST 120(R14), Z9, Z3
+	VPDPWSSD.BCST 124(R14), Z9, Z4
+	VPDPWSSD.BCST 112(R15), Z9, Z5
+	VPDPWSSD.BCST 116(R15), Z9, Z6
+	VPDPWSSD.BCST 120(R15), Z9, Z7
+	VPDPWSSD.BCST 124(R15), Z9, Z8
+	VMOVDQU32     1472(R8), Z9
+	VPDPWSSD.BCST 128(R14), Z9, Z1
+	VPDPWSSD.BCST 132(R14), Z9, Z2
+	VPDPWSSD.BCST 136(R14), Z9, Z3
+	VPDPWSSD.BCST 140(R14), Z9, Z4
+	VPDPWSSD.BCST 128(R15), Z9, Z5
+	VPDPWSSD.BCST 132(R15), Z9, Z6
+	VPDPWSSD.BCST 136(R15), Z9, Z7
+	VPDPWSSD.BCST 140(R15), Z9, Z8
+	VMOVUPS       1600(R8), Z9
+	VMULPS.BCST   (R14), Z9, Z10
+	VMOVUPS       512(R10), Z11
+	VCVTDQ2PS     Z1, Z1
+	VFMADD231PS   Z1, Z10, Z11
+	VMOVUPS       Z11, 512(R10)
+	VMULPS.BCST   4(R14), Z9, Z1
+	VMOVUPS       576(R10), Z10
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z2, Z1, Z10
+	VMOVUPS       Z10, 576(R10)
+	VMULPS.BCST   8(R14), Z9, Z1
+	VMOVUPS       640(R10), Z2
+	VCVTDQ2PS     Z3, Z3
+	VFMADD231PS   Z3, Z1, Z2
+	VMOVUPS       Z2, 640(R10)
+	VMULPS.BCST   12(R14), Z9, Z1
+	VMOVUPS       704(R10), Z2
+	VCVTDQ2PS     Z4, Z4
+	VFMADD231PS   Z4, Z1, Z2
+	VMOVUPS       Z2, 704(R10)
+	VMULPS.BCST   (R15), Z9, Z1
+	VMOVUPS       768(R10), Z2
+	VCVTDQ2PS     Z5, Z5
+	VFMADD231PS   Z5, Z1, Z2
+	VMOVUPS       Z2, 768(R10)
+	VMULPS.BCST   4(R15), Z9, Z1
+	VMOVUPS       832(R10), Z2
+	VCVTDQ2PS     Z6, Z6
+	VFMADD231PS   Z6, Z1, Z2
+	VMOVUPS       Z2, 832(R10)
+	VMULPS.BCST   8(R15), Z9, Z1
+	VMOVUPS       896(R10), Z2
+	VCVTDQ2PS     Z7, Z7
+	VFMADD231PS   Z7, Z1, Z2
+	VMOVUPS       Z2, 896(R10)
+	VMULPS.BCST   12(R15), Z9, Z1
+	VMOVUPS       960(R10), Z2
+	VCVTDQ2PS     Z8, Z8
+	VFMADD231PS   Z8, Z1, Z2
+	VMOVUPS       Z2, 960(R10)
+	ADDQ          $0x000005e0, R12
+	ADDQ          $0x000005e0, R13
+	ADDQ          $0x000005e0, R14
+	ADDQ          $0x000005e0, R15
+	ADDQ          $0x00000540, R11
+	SUBQ          $0x00000001, (SP)
+	JNZ           block391
+	MOVQ          dst+0(FP), R12
+	MOVQ          dstStride+8(FP), R13
+	LEAQ          64(R12), R14
+	MOVQ          R14, dst+0(FP)
+	VMOVUPS       (R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x01
+	JLE           stored393
+	ADDQ          R13, R12
+	VMOVUPS       64(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x02
+	JLE           stored393
+	ADDQ          R13, R12
+	VMOVUPS       128(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x03
+	JLE           stored393
+	ADDQ          R13, R12
+	VMOVUPS       192(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x04
+	JLE           stored393
+	ADDQ          R13, R12
+	VMOVUPS       256(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x05
+	JLE           stored393
+	ADDQ          R13, R12
+	VMOVUPS       320(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x06
+	JLE           stored393
+	ADDQ          R13, R12
+	VMOVUPS       384(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x07
+	JLE           stored393
+	ADDQ          R13, R12
+	VMOVUPS       448(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x08
+	JLE           stored393
+	ADDQ          R13, R12
+	VMOVUPS       512(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x09
+	JLE           stored393
+	ADDQ          R13, R12
+	VMOVUPS       576(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x0a
+	JLE           stored393
+	ADDQ          R13, R12
+	VMOVUPS       640(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x0b
+	JLE           stored393
+	ADDQ          R13, R12
+	VMOVUPS       704(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x0c
+	JLE           stored393
+	ADDQ          R13, R12
+	VMOVUPS       768(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x0d
+	JLE           stored393
+	ADDQ          R13, R12
+	VMOVUPS       832(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x0e
+	JLE           stored393
+	ADDQ          R13, R12
+	VMOVUPS       896(R10), Z1
+	VMOVUPS       Z1, (R12)
+	CMPQ          count+56(FP), $0x0f
+	JLE           stored393
+	ADDQ          R13, R12
+	VMOVUPS       960(R10), Z1
+	VMOVUPS       Z1, (R12)
+	ADDQ          R13, R12
+
+stored393:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group332
+	JNZ  group390
 	VZEROUPPER
 	RET
 
-// func fewQ3_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ3_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ3_K(SB), $12416-64
+TEXT ·fewQ3_K(SB), $12416-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x0000006e, AX, AX
@@ -40524,7 +41538,7 @@ TEXT ·fewQ3_K(SB), $12416-64
 	VPADDB          Z1, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group336:
+group402:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -40534,16 +41548,16 @@ group336:
 	VMOVUPS Z3, 128(R10)
 	VMOVUPS Z3, 192(R10)
 
-block337:
+block403:
 	MOVQ $0x0000006e, R13
 	CMPQ (SP), $0x01
-	JNE  within338
+	JNE  within404
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within338
+	JE   within404
 	LEAQ 110(CX)(CX*4), R13
 
-within338:
+within404:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -40825,6 +41839,22 @@ within338:
 	VPUNPCKHQDQ     Z14, Z12, Z14
 	PREFETCHT1      384(R11)
 	PREFETCHT0      110(BX)(AX*2)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked406
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked406
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked406:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
 	VPDPWSSD        Z7, Z12, Z3
@@ -41134,6 +42164,22 @@ within338:
 	VMOVDQU32       Z12, 4352(R9)
 	PREFETCHT1      832(R11)
 	PREFETCHT0      110(DI)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked407
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked407
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked407:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
 	VPDPWSSD        Z7, Z12, Z3
@@ -41443,6 +42489,22 @@ within338:
 	VMOVDQU32       Z12, 2944(R9)
 	PREFETCHT1      1280(R11)
 	PREFETCHT0      174(BX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked408
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked408
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked408:
+	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
 	VPDPWSSD        Z7, Z12, Z3
@@ -41757,66 +42819,82 @@ within338:
 	VMOVDQU32       Z11, 5696(R9)
 	PREFETCHT1      1728(R11)
 	PREFETCHT0      174(SI)(CX*1)
-	VMOVDQU32       448(R8), Z11
-	VPXORD.BCST     half<>+0(SB), Z7, Z7
-	VPDPWSSD        Z7, Z11, Z3
-	VPXORD.BCST     half<>+0(SB), Z8, Z8
-	VPDPWSSD        Z8, Z11, Z4
-	VPXORD.BCST     half<>+0(SB), Z9, Z9
-	VPDPWSSD        Z9, Z11, Z5
-	VPXORD.BCST     half<>+0(SB), Z10, Z10
-	VPDPWSSD        Z10, Z11, Z6
-	VMOVUPS         1536(R8), Z7
-	VMULPS.BCST     (R12), Z7, Z8
-	VMOVUPS         (R10), Z9
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z8, Z9
-	VMOVUPS         Z9, (R10)
-	VMULPS.BCST     4(R12), Z7, Z3
-	VMOVUPS         64(R10), Z8
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z3, Z8
-	VMOVUPS         Z8, 64(R10)
-	VMULPS.BCST     8(R12), Z7, Z3
-	VMOVUPS         128(R10), Z4
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z3, Z4
-	VMOVUPS         Z4, 128(R10)
-	VMULPS.BCST     12(R12), Z7, Z3
-	VMOVUPS         192(R10), Z4
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z3, Z4
-	VMOVUPS         Z4, 192(R10)
-	ADDQ            $0x000005e0, R12
-	ADDQ            $0x000006e0, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block337
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored339
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored339
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored339
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z3
-	VMOVUPS         Z3, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked409
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked409
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored339:
+asked409:
+	MOVQ        16(SP), R11
+	VMOVDQU32   448(R8), Z11
+	VPXORD.BCST half<>+0(SB), Z7, Z7
+	VPDPWSSD    Z7, Z11, Z3
+	VPXORD.BCST half<>+0(SB), Z8, Z8
+	VPDPWSSD    Z8, Z11, Z4
+	VPXORD.BCST half<>+0(SB), Z9, Z9
+	VPDPWSSD    Z9, Z11, Z5
+	VPXORD.BCST half<>+0(SB), Z10, Z10
+	VPDPWSSD    Z10, Z11, Z6
+	VMOVUPS     1536(R8), Z7
+	VMULPS.BCST (R12), Z7, Z8
+	VMOVUPS     (R10), Z9
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z8, Z9
+	VMOVUPS     Z9, (R10)
+	VMULPS.BCST 4(R12), Z7, Z3
+	VMOVUPS     64(R10), Z8
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z3, Z8
+	VMOVUPS     Z8, 64(R10)
+	VMULPS.BCST 8(R12), Z7, Z3
+	VMOVUPS     128(R10), Z4
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z3, Z4
+	VMOVUPS     Z4, 128(R10)
+	VMULPS.BCST 12(R12), Z7, Z3
+	VMOVUPS     192(R10), Z4
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z3, Z4
+	VMOVUPS     Z4, 192(R10)
+	ADDQ        $0x000005e0, R12
+	ADDQ        $0x000006e0, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block403
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored405
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored405
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored405
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z3
+	VMOVUPS     Z3, (R12)
+	ADDQ        R13, R12
+
+stored405:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group336
+	JNZ  group402
 	VZEROUPPER
 	RET
 
@@ -41952,9 +43030,9 @@ DATA order0_4_0_3<>+62(SB)/1, $0x80
 DATA order0_4_0_3<>+63(SB)/1, $0x0e
 GLOBL order0_4_0_3<>(SB), RODATA|NOPTR, $64
 
-// func fewQ3_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ3_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ3_Kx8(SB), $12672-64
+TEXT ·fewQ3_Kx8(SB), $12672-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x0000006e, AX, AX
@@ -42642,7 +43720,7 @@ TEXT ·fewQ3_Kx8(SB), $12672-64
 	VPADDB          Z1, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group340:
+group410:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -42658,16 +43736,16 @@ group340:
 	VMOVUPS Z3, 384(R10)
 	VMOVUPS Z3, 448(R10)
 
-block341:
+block411:
 	MOVQ $0x0000006e, R14
 	CMPQ (SP), $0x01
-	JNE  within342
+	JNE  within412
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within342
+	JE   within412
 	LEAQ 110(CX)(CX*4), R14
 
-within342:
+within412:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -43049,6 +44127,22 @@ within342:
 	VPUNPCKHQDQ     Z22, Z20, Z22
 	PREFETCHT1      384(R11)
 	PREFETCHT0      110(BX)(AX*2)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked414
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked414
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked414:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z20, Z3
@@ -43462,6 +44556,22 @@ within342:
 	VMOVDQU32       Z20, 4352(R9)
 	PREFETCHT1      832(R11)
 	PREFETCHT0      110(DI)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked415
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked415
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked415:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z20, Z3
@@ -43875,6 +44985,22 @@ within342:
 	VMOVDQU32       Z20, 2944(R9)
 	PREFETCHT1      1280(R11)
 	PREFETCHT0      174(BX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked416
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked416
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked416:
+	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z20, Z3
@@ -44293,121 +45419,137 @@ within342:
 	VMOVDQU32       Z19, 5696(R9)
 	PREFETCHT1      1728(R11)
 	PREFETCHT0      174(SI)(CX*1)
-	VMOVDQU32       448(R8), Z19
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z19, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z19, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z19, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z19, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z19, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z19, Z8
-	VPXORD.BCST     half<>+0(SB), Z17, Z17
-	VPDPWSSD        Z17, Z19, Z9
-	VPXORD.BCST     half<>+0(SB), Z18, Z18
-	VPDPWSSD        Z18, Z19, Z10
-	VMOVUPS         1536(R8), Z11
-	VMULPS.BCST     (R12), Z11, Z12
-	VMOVUPS         (R10), Z13
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z12, Z13
-	VMOVUPS         Z13, (R10)
-	VMULPS.BCST     4(R12), Z11, Z3
-	VMOVUPS         64(R10), Z12
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z3, Z12
-	VMOVUPS         Z12, 64(R10)
-	VMULPS.BCST     8(R12), Z11, Z3
-	VMOVUPS         128(R10), Z4
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z3, Z4
-	VMOVUPS         Z4, 128(R10)
-	VMULPS.BCST     12(R12), Z11, Z3
-	VMOVUPS         192(R10), Z4
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z3, Z4
-	VMOVUPS         Z4, 192(R10)
-	VMULPS.BCST     (R13), Z11, Z3
-	VMOVUPS         256(R10), Z4
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z3, Z4
-	VMOVUPS         Z4, 256(R10)
-	VMULPS.BCST     4(R13), Z11, Z3
-	VMOVUPS         320(R10), Z4
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z3, Z4
-	VMOVUPS         Z4, 320(R10)
-	VMULPS.BCST     8(R13), Z11, Z3
-	VMOVUPS         384(R10), Z4
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z3, Z4
-	VMOVUPS         Z4, 384(R10)
-	VMULPS.BCST     12(R13), Z11, Z3
-	VMOVUPS         448(R10), Z4
-	VCVTDQ2PS       Z10, Z10
-	VFMADD231PS     Z10, Z3, Z4
-	VMOVUPS         Z4, 448(R10)
-	ADDQ            $0x000005e0, R12
-	ADDQ            $0x000005e0, R13
-	ADDQ            $0x000006e0, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block341
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored343
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored343
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored343
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored343
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored343
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored343
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored343
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z3
-	VMOVUPS         Z3, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked417
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked417
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored343:
+asked417:
+	MOVQ        16(SP), R11
+	VMOVDQU32   448(R8), Z19
+	VPXORD.BCST half<>+0(SB), Z11, Z11
+	VPDPWSSD    Z11, Z19, Z3
+	VPXORD.BCST half<>+0(SB), Z12, Z12
+	VPDPWSSD    Z12, Z19, Z4
+	VPXORD.BCST half<>+0(SB), Z13, Z13
+	VPDPWSSD    Z13, Z19, Z5
+	VPXORD.BCST half<>+0(SB), Z14, Z14
+	VPDPWSSD    Z14, Z19, Z6
+	VPXORD.BCST half<>+0(SB), Z15, Z15
+	VPDPWSSD    Z15, Z19, Z7
+	VPXORD.BCST half<>+0(SB), Z16, Z16
+	VPDPWSSD    Z16, Z19, Z8
+	VPXORD.BCST half<>+0(SB), Z17, Z17
+	VPDPWSSD    Z17, Z19, Z9
+	VPXORD.BCST half<>+0(SB), Z18, Z18
+	VPDPWSSD    Z18, Z19, Z10
+	VMOVUPS     1536(R8), Z11
+	VMULPS.BCST (R12), Z11, Z12
+	VMOVUPS     (R10), Z13
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z12, Z13
+	VMOVUPS     Z13, (R10)
+	VMULPS.BCST 4(R12), Z11, Z3
+	VMOVUPS     64(R10), Z12
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z3, Z12
+	VMOVUPS     Z12, 64(R10)
+	VMULPS.BCST 8(R12), Z11, Z3
+	VMOVUPS     128(R10), Z4
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z3, Z4
+	VMOVUPS     Z4, 128(R10)
+	VMULPS.BCST 12(R12), Z11, Z3
+	VMOVUPS     192(R10), Z4
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z3, Z4
+	VMOVUPS     Z4, 192(R10)
+	VMULPS.BCST (R13), Z11, Z3
+	VMOVUPS     256(R10), Z4
+	VCVTDQ2PS   Z7, Z7
+	VFMADD231PS Z7, Z3, Z4
+	VMOVUPS     Z4, 256(R10)
+	VMULPS.BCST 4(R13), Z11, Z3
+	VMOVUPS     320(R10), Z4
+	VCVTDQ2PS   Z8, Z8
+	VFMADD231PS Z8, Z3, Z4
+	VMOVUPS     Z4, 320(R10)
+	VMULPS.BCST 8(R13), Z11, Z3
+	VMOVUPS     384(R10), Z4
+	VCVTDQ2PS   Z9, Z9
+	VFMADD231PS Z9, Z3, Z4
+	VMOVUPS     Z4, 384(R10)
+	VMULPS.BCST 12(R13), Z11, Z3
+	VMOVUPS     448(R10), Z4
+	VCVTDQ2PS   Z10, Z10
+	VFMADD231PS Z10, Z3, Z4
+	VMOVUPS     Z4, 448(R10)
+	ADDQ        $0x000005e0, R12
+	ADDQ        $0x000005e0, R13
+	ADDQ        $0x000006e0, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block411
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored413
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored413
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored413
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored413
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored413
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored413
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored413
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z3
+	VMOVUPS     Z3, (R12)
+	ADDQ        R13, R12
+
+stored413:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group340
+	JNZ  group410
 	VZEROUPPER
 	RET
 
-// func fewQ3_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ3_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ3_Kx12(SB), $12928-64
+TEXT ·fewQ3_Kx12(SB), $12928-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x0000006e, AX, AX
@@ -45095,7 +46237,7 @@ TEXT ·fewQ3_Kx12(SB), $12928-64
 	VPADDB          Z1, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group344:
+group418:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -45117,16 +46259,16 @@ group344:
 	VMOVUPS Z3, 640(R10)
 	VMOVUPS Z3, 704(R10)
 
-block345:
+block419:
 	MOVQ $0x0000006e, R15
 	CMPQ (SP), $0x01
-	JNE  within346
+	JNE  within420
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within346
+	JE   within420
 	LEAQ 110(CX)(CX*4), R15
 
-within346:
+within420:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -45439,6 +46581,22 @@ within346:
 	VPSHUFB         order0_2_0_1<>+0(SB), Z25, Z11
 	VPSRAW          $0x08, Z11, Z11
 	VMOVDQU32       Z11, 256(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked422
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked422
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked422:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z12, Z12
 	VPDPWSSD        Z12, Z11, Z3
@@ -45734,328 +46892,360 @@ within346:
 	VPUNPCKHQDQ     Z22, Z20, Z22
 	PREFETCHT1      384(R11)
 	PREFETCHT0      110(BX)(AX*2)
-	VMOVDQU32       192(R8), Z20
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z20, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z20, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z20, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z20, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z20, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z20, Z8
-	VPXORD.BCST     half<>+0(SB), Z17, Z17
-	VPDPWSSD        Z17, Z20, Z9
-	VPXORD.BCST     half<>+0(SB), Z18, Z18
-	VPDPWSSD        Z18, Z20, Z10
-	VPBROADCASTD    272(R12), Z11
-	VPBROADCASTD    276(R12), Z12
-	VPBROADCASTD    280(R12), Z13
-	VPBROADCASTD    284(R12), Z14
-	VPBROADCASTD    272(R13), Z15
-	VPBROADCASTD    276(R13), Z16
-	VPBROADCASTD    280(R13), Z17
-	VPBROADCASTD    284(R13), Z18
-	VMOVDQU32       3712(R8), Z20
-	VPDPBUSD.BCST   992(R12), Z20, Z11
-	VPDPBUSD.BCST   996(R12), Z20, Z12
-	VPDPBUSD.BCST   1000(R12), Z20, Z13
-	VPDPBUSD.BCST   1004(R12), Z20, Z14
-	VPDPBUSD.BCST   992(R13), Z20, Z15
-	VPDPBUSD.BCST   996(R13), Z20, Z16
-	VPDPBUSD.BCST   1000(R13), Z20, Z17
-	VPDPBUSD.BCST   1004(R13), Z20, Z18
-	VPANDD          Z19, Z0, Z20
-	VPSLLW          $0x02, 768(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 1664(R9)
-	VMOVDQU32       3776(R8), Z20
-	VPDPBUSD.BCST   1008(R12), Z20, Z11
-	VPDPBUSD.BCST   1012(R12), Z20, Z12
-	VPDPBUSD.BCST   1016(R12), Z20, Z13
-	VPDPBUSD.BCST   1020(R12), Z20, Z14
-	VPDPBUSD.BCST   1008(R13), Z20, Z15
-	VPDPBUSD.BCST   1012(R13), Z20, Z16
-	VPDPBUSD.BCST   1016(R13), Z20, Z17
-	VPDPBUSD.BCST   1020(R13), Z20, Z18
-	VPANDD          Z23, Z0, Z20
-	VPSLLW          $0x02, 832(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 1728(R9)
-	VMOVDQU32       3840(R8), Z20
-	VPDPBUSD.BCST   1024(R12), Z20, Z11
-	VPDPBUSD.BCST   1028(R12), Z20, Z12
-	VPDPBUSD.BCST   1032(R12), Z20, Z13
-	VPDPBUSD.BCST   1036(R12), Z20, Z14
-	VPDPBUSD.BCST   1024(R13), Z20, Z15
-	VPDPBUSD.BCST   1028(R13), Z20, Z16
-	VPDPBUSD.BCST   1032(R13), Z20, Z17
-	VPDPBUSD.BCST   1036(R13), Z20, Z18
-	VMOVDQU32       3904(R8), Z20
-	VPDPBUSD.BCST   1040(R12), Z20, Z11
-	VPDPBUSD.BCST   1044(R12), Z20, Z12
-	VPDPBUSD.BCST   1048(R12), Z20, Z13
-	VPDPBUSD.BCST   1052(R12), Z20, Z14
-	VPDPBUSD.BCST   1040(R13), Z20, Z15
-	VPDPBUSD.BCST   1044(R13), Z20, Z16
-	VPDPBUSD.BCST   1048(R13), Z20, Z17
-	VPDPBUSD.BCST   1052(R13), Z20, Z18
-	VPANDD          Z21, Z0, Z20
-	VPSLLW          $0x02, 896(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 1792(R9)
-	VPSLLD          $0x10, Z11, Z11
-	VPADDD.BCST     400(R12), Z11, Z11
-	VPSLLD          $0x10, Z12, Z12
-	VPADDD.BCST     404(R12), Z12, Z12
-	VPSLLD          $0x10, Z13, Z13
-	VPADDD.BCST     408(R12), Z13, Z13
-	VPSLLD          $0x10, Z14, Z14
-	VPADDD.BCST     412(R12), Z14, Z14
-	VPSLLD          $0x10, Z15, Z15
-	VPADDD.BCST     400(R13), Z15, Z15
-	VPSLLD          $0x10, Z16, Z16
-	VPADDD.BCST     404(R13), Z16, Z16
-	VPSLLD          $0x10, Z17, Z17
-	VPADDD.BCST     408(R13), Z17, Z17
-	VPSLLD          $0x10, Z18, Z18
-	VPADDD.BCST     412(R13), Z18, Z18
-	VMOVDQU32       3968(R8), Z20
-	VPDPBUSD.BCST   1056(R12), Z20, Z11
-	VPDPBUSD.BCST   1060(R12), Z20, Z12
-	VPDPBUSD.BCST   1064(R12), Z20, Z13
-	VPDPBUSD.BCST   1068(R12), Z20, Z14
-	VPDPBUSD.BCST   1056(R13), Z20, Z15
-	VPDPBUSD.BCST   1060(R13), Z20, Z16
-	VPDPBUSD.BCST   1064(R13), Z20, Z17
-	VPDPBUSD.BCST   1068(R13), Z20, Z18
-	VPANDD          Z22, Z0, Z20
-	VPSLLW          $0x02, 960(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 1856(R9)
-	PREFETCHT1      448(R11)
-	PREFETCHT0      110(BX)(CX*1)
-	VMOVDQU32       4032(R8), Z20
-	VPDPBUSD.BCST   1072(R12), Z20, Z11
-	VPDPBUSD.BCST   1076(R12), Z20, Z12
-	VPDPBUSD.BCST   1080(R12), Z20, Z13
-	VPDPBUSD.BCST   1084(R12), Z20, Z14
-	VPDPBUSD.BCST   1072(R13), Z20, Z15
-	VPDPBUSD.BCST   1076(R13), Z20, Z16
-	VPDPBUSD.BCST   1080(R13), Z20, Z17
-	VPDPBUSD.BCST   1084(R13), Z20, Z18
-	VPSRLW          $0x02, Z19, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSLLW          $0x01, 768(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2176(R9)
-	VMOVDQU32       4096(R8), Z20
-	VPDPBUSD.BCST   1088(R12), Z20, Z11
-	VPDPBUSD.BCST   1092(R12), Z20, Z12
-	VPDPBUSD.BCST   1096(R12), Z20, Z13
-	VPDPBUSD.BCST   1100(R12), Z20, Z14
-	VPDPBUSD.BCST   1088(R13), Z20, Z15
-	VPDPBUSD.BCST   1092(R13), Z20, Z16
-	VPDPBUSD.BCST   1096(R13), Z20, Z17
-	VPDPBUSD.BCST   1100(R13), Z20, Z18
-	VPSRLW          $0x02, Z23, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSLLW          $0x01, 832(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2240(R9)
-	VMOVDQU32       4160(R8), Z20
-	VPDPBUSD.BCST   1104(R12), Z20, Z11
-	VPDPBUSD.BCST   1108(R12), Z20, Z12
-	VPDPBUSD.BCST   1112(R12), Z20, Z13
-	VPDPBUSD.BCST   1116(R12), Z20, Z14
-	VPDPBUSD.BCST   1104(R13), Z20, Z15
-	VPDPBUSD.BCST   1108(R13), Z20, Z16
-	VPDPBUSD.BCST   1112(R13), Z20, Z17
-	VPDPBUSD.BCST   1116(R13), Z20, Z18
-	VPSRLW          $0x02, Z21, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSLLW          $0x01, 896(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2304(R9)
-	VMOVDQU32       256(R8), Z20
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z20, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z20, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z20, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z20, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z20, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z20, Z8
-	VPXORD.BCST     half<>+0(SB), Z17, Z17
-	VPDPWSSD        Z17, Z20, Z9
-	VPXORD.BCST     half<>+0(SB), Z18, Z18
-	VPDPWSSD        Z18, Z20, Z10
-	VPBROADCASTD    288(R12), Z11
-	VPBROADCASTD    292(R12), Z12
-	VPBROADCASTD    296(R12), Z13
-	VPBROADCASTD    300(R12), Z14
-	VPBROADCASTD    288(R13), Z15
-	VPBROADCASTD    292(R13), Z16
-	VPBROADCASTD    296(R13), Z17
-	VPBROADCASTD    300(R13), Z18
-	VMOVDQU32       4224(R8), Z20
-	VPDPBUSD.BCST   1120(R12), Z20, Z11
-	VPDPBUSD.BCST   1124(R12), Z20, Z12
-	VPDPBUSD.BCST   1128(R12), Z20, Z13
-	VPDPBUSD.BCST   1132(R12), Z20, Z14
-	VPDPBUSD.BCST   1120(R13), Z20, Z15
-	VPDPBUSD.BCST   1124(R13), Z20, Z16
-	VPDPBUSD.BCST   1128(R13), Z20, Z17
-	VPDPBUSD.BCST   1132(R13), Z20, Z18
-	VPSRLW          $0x02, Z22, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSLLW          $0x01, 960(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2368(R9)
-	VMOVDQU32       4288(R8), Z20
-	VPDPBUSD.BCST   1136(R12), Z20, Z11
-	VPDPBUSD.BCST   1140(R12), Z20, Z12
-	VPDPBUSD.BCST   1144(R12), Z20, Z13
-	VPDPBUSD.BCST   1148(R12), Z20, Z14
-	VPDPBUSD.BCST   1136(R13), Z20, Z15
-	VPDPBUSD.BCST   1140(R13), Z20, Z16
-	VPDPBUSD.BCST   1144(R13), Z20, Z17
-	VPDPBUSD.BCST   1148(R13), Z20, Z18
-	VPSRLW          $0x04, Z19, Z20
-	VPANDD          Z0, Z20, Z20
-	VPANDD          768(R10), Z2, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2688(R9)
-	PREFETCHT1      512(R11)
-	PREFETCHT0      110(SI)
-	VMOVDQU32       4352(R8), Z20
-	VPDPBUSD.BCST   1152(R12), Z20, Z11
-	VPDPBUSD.BCST   1156(R12), Z20, Z12
-	VPDPBUSD.BCST   1160(R12), Z20, Z13
-	VPDPBUSD.BCST   1164(R12), Z20, Z14
-	VPDPBUSD.BCST   1152(R13), Z20, Z15
-	VPDPBUSD.BCST   1156(R13), Z20, Z16
-	VPDPBUSD.BCST   1160(R13), Z20, Z17
-	VPDPBUSD.BCST   1164(R13), Z20, Z18
-	VMOVDQU32       4416(R8), Z20
-	VPDPBUSD.BCST   1168(R12), Z20, Z11
-	VPDPBUSD.BCST   1172(R12), Z20, Z12
-	VPDPBUSD.BCST   1176(R12), Z20, Z13
-	VPDPBUSD.BCST   1180(R12), Z20, Z14
-	VPDPBUSD.BCST   1168(R13), Z20, Z15
-	VPDPBUSD.BCST   1172(R13), Z20, Z16
-	VPDPBUSD.BCST   1176(R13), Z20, Z17
-	VPDPBUSD.BCST   1180(R13), Z20, Z18
-	VPSRLW          $0x04, Z23, Z20
-	VPANDD          Z0, Z20, Z20
-	VPANDD          832(R10), Z2, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2752(R9)
-	VPSLLD          $0x10, Z11, Z11
-	VPADDD.BCST     416(R12), Z11, Z11
-	VPSLLD          $0x10, Z12, Z12
-	VPADDD.BCST     420(R12), Z12, Z12
-	VPSLLD          $0x10, Z13, Z13
-	VPADDD.BCST     424(R12), Z13, Z13
-	VPSLLD          $0x10, Z14, Z14
-	VPADDD.BCST     428(R12), Z14, Z14
-	VPSLLD          $0x10, Z15, Z15
-	VPADDD.BCST     416(R13), Z15, Z15
-	VPSLLD          $0x10, Z16, Z16
-	VPADDD.BCST     420(R13), Z16, Z16
-	VPSLLD          $0x10, Z17, Z17
-	VPADDD.BCST     424(R13), Z17, Z17
-	VPSLLD          $0x10, Z18, Z18
-	VPADDD.BCST     428(R13), Z18, Z18
-	VMOVDQU32       4480(R8), Z20
-	VPDPBUSD.BCST   1184(R12), Z20, Z11
-	VPDPBUSD.BCST   1188(R12), Z20, Z12
-	VPDPBUSD.BCST   1192(R12), Z20, Z13
-	VPDPBUSD.BCST   1196(R12), Z20, Z14
-	VPDPBUSD.BCST   1184(R13), Z20, Z15
-	VPDPBUSD.BCST   1188(R13), Z20, Z16
-	VPDPBUSD.BCST   1192(R13), Z20, Z17
-	VPDPBUSD.BCST   1196(R13), Z20, Z18
-	VPSRLW          $0x04, Z21, Z20
-	VPANDD          Z0, Z20, Z20
-	VPANDD          896(R10), Z2, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2816(R9)
-	VMOVDQU32       4544(R8), Z20
-	VPDPBUSD.BCST   1200(R12), Z20, Z11
-	VPDPBUSD.BCST   1204(R12), Z20, Z12
-	VPDPBUSD.BCST   1208(R12), Z20, Z13
-	VPDPBUSD.BCST   1212(R12), Z20, Z14
-	VPDPBUSD.BCST   1200(R13), Z20, Z15
-	VPDPBUSD.BCST   1204(R13), Z20, Z16
-	VPDPBUSD.BCST   1208(R13), Z20, Z17
-	VPDPBUSD.BCST   1212(R13), Z20, Z18
-	VPSRLW          $0x04, Z22, Z20
-	VPANDD          Z0, Z20, Z20
-	VPANDD          960(R10), Z2, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2880(R9)
-	PREFETCHT1      576(R11)
-	PREFETCHT0      110(SI)(AX*1)
-	VMOVDQU32       4608(R8), Z20
-	VPDPBUSD.BCST   1216(R12), Z20, Z11
-	VPDPBUSD.BCST   1220(R12), Z20, Z12
-	VPDPBUSD.BCST   1224(R12), Z20, Z13
-	VPDPBUSD.BCST   1228(R12), Z20, Z14
-	VPDPBUSD.BCST   1216(R13), Z20, Z15
-	VPDPBUSD.BCST   1220(R13), Z20, Z16
-	VPDPBUSD.BCST   1224(R13), Z20, Z17
-	VPDPBUSD.BCST   1228(R13), Z20, Z18
-	VPSRLW          $0x06, Z19, Z19
-	VPANDD          Z0, Z19, Z19
-	VPSRLW          $0x01, 768(R10), Z20
-	VPANDD          Z2, Z20, Z20
-	VPORD           Z20, Z19, Z19
-	VPADDB          Z1, Z19, Z19
-	VMOVDQU32       Z19, 3200(R9)
-	VMOVDQU32       4672(R8), Z19
-	VPDPBUSD.BCST   1232(R12), Z19, Z11
-	VPDPBUSD.BCST   1236(R12), Z19, Z12
-	VPDPBUSD.BCST   1240(R12), Z19, Z13
-	VPDPBUSD.BCST   1244(R12), Z19, Z14
-	VPDPBUSD.BCST   1232(R13), Z19, Z15
-	VPDPBUSD.BCST   1236(R13), Z19, Z16
-	VPDPBUSD.BCST   1240(R13), Z19, Z17
-	VPDPBUSD.BCST   1244(R13), Z19, Z18
-	VPSRLW          $0x06, Z23, Z19
-	VPANDD          Z0, Z19, Z19
-	VPSRLW          $0x01, 832(R10), Z20
-	VPANDD          Z2, Z20, Z20
-	VPORD           Z20, Z19, Z19
-	VPADDB          Z1, Z19, Z19
-	VMOVDQU32       Z19, 3264(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked423
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked423
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked423:
+	MOVQ          16(SP), R11
+	VMOVDQU32     192(R8), Z20
+	VPXORD.BCST   half<>+0(SB), Z11, Z11
+	VPDPWSSD      Z11, Z20, Z3
+	VPXORD.BCST   half<>+0(SB), Z12, Z12
+	VPDPWSSD      Z12, Z20, Z4
+	VPXORD.BCST   half<>+0(SB), Z13, Z13
+	VPDPWSSD      Z13, Z20, Z5
+	VPXORD.BCST   half<>+0(SB), Z14, Z14
+	VPDPWSSD      Z14, Z20, Z6
+	VPXORD.BCST   half<>+0(SB), Z15, Z15
+	VPDPWSSD      Z15, Z20, Z7
+	VPXORD.BCST   half<>+0(SB), Z16, Z16
+	VPDPWSSD      Z16, Z20, Z8
+	VPXORD.BCST   half<>+0(SB), Z17, Z17
+	VPDPWSSD      Z17, Z20, Z9
+	VPXORD.BCST   half<>+0(SB), Z18, Z18
+	VPDPWSSD      Z18, Z20, Z10
+	VPBROADCASTD  272(R12), Z11
+	VPBROADCASTD  276(R12), Z12
+	VPBROADCASTD  280(R12), Z13
+	VPBROADCASTD  284(R12), Z14
+	VPBROADCASTD  272(R13), Z15
+	VPBROADCASTD  276(R13), Z16
+	VPBROADCASTD  280(R13), Z17
+	VPBROADCASTD  284(R13), Z18
+	VMOVDQU32     3712(R8), Z20
+	VPDPBUSD.BCST 992(R12), Z20, Z11
+	VPDPBUSD.BCST 996(R12), Z20, Z12
+	VPDPBUSD.BCST 1000(R12), Z20, Z13
+	VPDPBUSD.BCST 1004(R12), Z20, Z14
+	VPDPBUSD.BCST 992(R13), Z20, Z15
+	VPDPBUSD.BCST 996(R13), Z20, Z16
+	VPDPBUSD.BCST 1000(R13), Z20, Z17
+	VPDPBUSD.BCST 1004(R13), Z20, Z18
+	VPANDD        Z19, Z0, Z20
+	VPSLLW        $0x02, 768(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 1664(R9)
+	VMOVDQU32     3776(R8), Z20
+	VPDPBUSD.BCST 1008(R12), Z20, Z11
+	VPDPBUSD.BCST 1012(R12), Z20, Z12
+	VPDPBUSD.BCST 1016(R12), Z20, Z13
+	VPDPBUSD.BCST 1020(R12), Z20, Z14
+	VPDPBUSD.BCST 1008(R13), Z20, Z15
+	VPDPBUSD.BCST 1012(R13), Z20, Z16
+	VPDPBUSD.BCST 1016(R13), Z20, Z17
+	VPDPBUSD.BCST 1020(R13), Z20, Z18
+	VPANDD        Z23, Z0, Z20
+	VPSLLW        $0x02, 832(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 1728(R9)
+	VMOVDQU32     3840(R8), Z20
+	VPDPBUSD.BCST 1024(R12), Z20, Z11
+	VPDPBUSD.BCST 1028(R12), Z20, Z12
+	VPDPBUSD.BCST 1032(R12), Z20, Z13
+	VPDPBUSD.BCST 1036(R12), Z20, Z14
+	VPDPBUSD.BCST 1024(R13), Z20, Z15
+	VPDPBUSD.BCST 1028(R13), Z20, Z16
+	VPDPBUSD.BCST 1032(R13), Z20, Z17
+	VPDPBUSD.BCST 1036(R13), Z20, Z18
+	VMOVDQU32     3904(R8), Z20
+	VPDPBUSD.BCST 1040(R12), Z20, Z11
+	VPDPBUSD.BCST 1044(R12), Z20, Z12
+	VPDPBUSD.BCST 1048(R12), Z20, Z13
+	VPDPBUSD.BCST 1052(R12), Z20, Z14
+	VPDPBUSD.BCST 1040(R13), Z20, Z15
+	VPDPBUSD.BCST 1044(R13), Z20, Z16
+	VPDPBUSD.BCST 1048(R13), Z20, Z17
+	VPDPBUSD.BCST 1052(R13), Z20, Z18
+	VPANDD        Z21, Z0, Z20
+	VPSLLW        $0x02, 896(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 1792(R9)
+	VPSLLD        $0x10, Z11, Z11
+	VPADDD.BCST   400(R12), Z11, Z11
+	VPSLLD        $0x10, Z12, Z12
+	VPADDD.BCST   404(R12), Z12, Z12
+	VPSLLD        $0x10, Z13, Z13
+	VPADDD.BCST   408(R12), Z13, Z13
+	VPSLLD        $0x10, Z14, Z14
+	VPADDD.BCST   412(R12), Z14, Z14
+	VPSLLD        $0x10, Z15, Z15
+	VPADDD.BCST   400(R13), Z15, Z15
+	VPSLLD        $0x10, Z16, Z16
+	VPADDD.BCST   404(R13), Z16, Z16
+	VPSLLD        $0x10, Z17, Z17
+	VPADDD.BCST   408(R13), Z17, Z17
+	VPSLLD        $0x10, Z18, Z18
+	VPADDD.BCST   412(R13), Z18, Z18
+	VMOVDQU32     3968(R8), Z20
+	VPDPBUSD.BCST 1056(R12), Z20, Z11
+	VPDPBUSD.BCST 1060(R12), Z20, Z12
+	VPDPBUSD.BCST 1064(R12), Z20, Z13
+	VPDPBUSD.BCST 1068(R12), Z20, Z14
+	VPDPBUSD.BCST 1056(R13), Z20, Z15
+	VPDPBUSD.BCST 1060(R13), Z20, Z16
+	VPDPBUSD.BCST 1064(R13), Z20, Z17
+	VPDPBUSD.BCST 1068(R13), Z20, Z18
+	VPANDD        Z22, Z0, Z20
+	VPSLLW        $0x02, 960(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 1856(R9)
+	PREFETCHT1    448(R11)
+	PREFETCHT0    110(BX)(CX*1)
+	VMOVDQU32     4032(R8), Z20
+	VPDPBUSD.BCST 1072(R12), Z20, Z11
+	VPDPBUSD.BCST 1076(R12), Z20, Z12
+	VPDPBUSD.BCST 1080(R12), Z20, Z13
+	VPDPBUSD.BCST 1084(R12), Z20, Z14
+	VPDPBUSD.BCST 1072(R13), Z20, Z15
+	VPDPBUSD.BCST 1076(R13), Z20, Z16
+	VPDPBUSD.BCST 1080(R13), Z20, Z17
+	VPDPBUSD.BCST 1084(R13), Z20, Z18
+	VPSRLW        $0x02, Z19, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSLLW        $0x01, 768(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2176(R9)
+	VMOVDQU32     4096(R8), Z20
+	VPDPBUSD.BCST 1088(R12), Z20, Z11
+	VPDPBUSD.BCST 1092(R12), Z20, Z12
+	VPDPBUSD.BCST 1096(R12), Z20, Z13
+	VPDPBUSD.BCST 1100(R12), Z20, Z14
+	VPDPBUSD.BCST 1088(R13), Z20, Z15
+	VPDPBUSD.BCST 1092(R13), Z20, Z16
+	VPDPBUSD.BCST 1096(R13), Z20, Z17
+	VPDPBUSD.BCST 1100(R13), Z20, Z18
+	VPSRLW        $0x02, Z23, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSLLW        $0x01, 832(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2240(R9)
+	VMOVDQU32     4160(R8), Z20
+	VPDPBUSD.BCST 1104(R12), Z20, Z11
+	VPDPBUSD.BCST 1108(R12), Z20, Z12
+	VPDPBUSD.BCST 1112(R12), Z20, Z13
+	VPDPBUSD.BCST 1116(R12), Z20, Z14
+	VPDPBUSD.BCST 1104(R13), Z20, Z15
+	VPDPBUSD.BCST 1108(R13), Z20, Z16
+	VPDPBUSD.BCST 1112(R13), Z20, Z17
+	VPDPBUSD.BCST 1116(R13), Z20, Z18
+	VPSRLW        $0x02, Z21, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSLLW        $0x01, 896(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2304(R9)
+	VMOVDQU32     256(R8), Z20
+	VPXORD.BCST   half<>+0(SB), Z11, Z11
+	VPDPWSSD      Z11, Z20, Z3
+	VPXORD.BCST   half<>+0(SB), Z12, Z12
+	VPDPWSSD      Z12, Z20, Z4
+	VPXORD.BCST   half<>+0(SB), Z13, Z13
+	VPDPWSSD      Z13, Z20, Z5
+	VPXORD.BCST   half<>+0(SB), Z14, Z14
+	VPDPWSSD      Z14, Z20, Z6
+	VPXORD.BCST   half<>+0(SB), Z15, Z15
+	VPDPWSSD      Z15, Z20, Z7
+	VPXORD.BCST   half<>+0(SB), Z16, Z16
+	VPDPWSSD      Z16, Z20, Z8
+	VPXORD.BCST   half<>+0(SB), Z17, Z17
+	VPDPWSSD      Z17, Z20, Z9
+	VPXORD.BCST   half<>+0(SB), Z18, Z18
+	VPDPWSSD      Z18, Z20, Z10
+	VPBROADCASTD  288(R12), Z11
+	VPBROADCASTD  292(R12), Z12
+	VPBROADCASTD  296(R12), Z13
+	VPBROADCASTD  300(R12), Z14
+	VPBROADCASTD  288(R13), Z15
+	VPBROADCASTD  292(R13), Z16
+	VPBROADCASTD  296(R13), Z17
+	VPBROADCASTD  300(R13), Z18
+	VMOVDQU32     4224(R8), Z20
+	VPDPBUSD.BCST 1120(R12), Z20, Z11
+	VPDPBUSD.BCST 1124(R12), Z20, Z12
+	VPDPBUSD.BCST 1128(R12), Z20, Z13
+	VPDPBUSD.BCST 1132(R12), Z20, Z14
+	VPDPBUSD.BCST 1120(R13), Z20, Z15
+	VPDPBUSD.BCST 1124(R13), Z20, Z16
+	VPDPBUSD.BCST 1128(R13), Z20, Z17
+	VPDPBUSD.BCST 1132(R13), Z20, Z18
+	VPSRLW        $0x02, Z22, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSLLW        $0x01, 960(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2368(R9)
+	VMOVDQU32     4288(R8), Z20
+	VPDPBUSD.BCST 1136(R12), Z20, Z11
+	VPDPBUSD.BCST 1140(R12), Z20, Z12
+	VPDPBUSD.BCST 1144(R12), Z20, Z13
+	VPDPBUSD.BCST 1148(R12), Z20, Z14
+	VPDPBUSD.BCST 1136(R13), Z20, Z15
+	VPDPBUSD.BCST 1140(R13), Z20, Z16
+	VPDPBUSD.BCST 1144(R13), Z20, Z17
+	VPDPBUSD.BCST 1148(R13), Z20, Z18
+	VPSRLW        $0x04, Z19, Z20
+	VPANDD        Z0, Z20, Z20
+	VPANDD        768(R10), Z2, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2688(R9)
+	PREFETCHT1    512(R11)
+	PREFETCHT0    110(SI)
+	VMOVDQU32     4352(R8), Z20
+	VPDPBUSD.BCST 1152(R12), Z20, Z11
+	VPDPBUSD.BCST 1156(R12), Z20, Z12
+	VPDPBUSD.BCST 1160(R12), Z20, Z13
+	VPDPBUSD.BCST 1164(R12), Z20, Z14
+	VPDPBUSD.BCST 1152(R13), Z20, Z15
+	VPDPBUSD.BCST 1156(R13), Z20, Z16
+	VPDPBUSD.BCST 1160(R13), Z20, Z17
+	VPDPBUSD.BCST 1164(R13), Z20, Z18
+	VMOVDQU32     4416(R8), Z20
+	VPDPBUSD.BCST 1168(R12), Z20, Z11
+	VPDPBUSD.BCST 1172(R12), Z20, Z12
+	VPDPBUSD.BCST 1176(R12), Z20, Z13
+	VPDPBUSD.BCST 1180(R12), Z20, Z14
+	VPDPBUSD.BCST 1168(R13), Z20, Z15
+	VPDPBUSD.BCST 1172(R13), Z20, Z16
+	VPDPBUSD.BCST 1176(R13), Z20, Z17
+	VPDPBUSD.BCST 1180(R13), Z20, Z18
+	VPSRLW        $0x04, Z23, Z20
+	VPANDD        Z0, Z20, Z20
+	VPANDD        832(R10), Z2, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2752(R9)
+	VPSLLD        $0x10, Z11, Z11
+	VPADDD.BCST   416(R12), Z11, Z11
+	VPSLLD        $0x10, Z12, Z12
+	VPADDD.BCST   420(R12), Z12, Z12
+	VPSLLD        $0x10, Z13, Z13
+	VPADDD.BCST   424(R12), Z13, Z13
+	VPSLLD        $0x10, Z14, Z14
+	VPADDD.BCST   428(R12), Z14, Z14
+	VPSLLD        $0x10, Z15, Z15
+	VPADDD.BCST   416(R13), Z15, Z15
+	VPSLLD        $0x10, Z16, Z16
+	VPADDD.BCST   420(R13), Z16, Z16
+	VPSLLD        $0x10, Z17, Z17
+	VPADDD.BCST   424(R13), Z17, Z17
+	VPSLLD        $0x10, Z18, Z18
+	VPADDD.BCST   428(R13), Z18, Z18
+	VMOVDQU32     4480(R8), Z20
+	VPDPBUSD.BCST 1184(R12), Z20, Z11
+	VPDPBUSD.BCST 1188(R12), Z20, Z12
+	VPDPBUSD.BCST 1192(R12), Z20, Z13
+	VPDPBUSD.BCST 1196(R12), Z20, Z14
+	VPDPBUSD.BCST 1184(R13), Z20, Z15
+	VPDPBUSD.BCST 1188(R13), Z20, Z16
+	VPDPBUSD.BCST 1192(R13), Z20, Z17
+	VPDPBUSD.BCST 1196(R13), Z20, Z18
+	VPSRLW        $0x04, Z21, Z20
+	VPANDD        Z0, Z20, Z20
+	VPANDD        896(R10), Z2, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2816(R9)
+	VMOVDQU32     4544(R8), Z20
+	VPDPBUSD.BCST 1200(R12), Z20, Z11
+	VPDPBUSD.BCST 1204(R12), Z20, Z12
+	VPDPBUSD.BCST 1208(R12), Z20, Z13
+	VPDPBUSD.BCST 1212(R12), Z20, Z14
+	VPDPBUSD.BCST 1200(R13), Z20, Z15
+	VPDPBUSD.BCST 1204(R13), Z20, Z16
+	VPDPBUSD.BCST 1208(R13), Z20, Z17
+	VPDPBUSD.BCST 1212(R13), Z20, Z18
+	VPSRLW        $0x04, Z22, Z20
+	VPANDD        Z0, Z20, Z20
+	VPANDD        960(R10), Z2, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2880(R9)
+	PREFETCHT1    576(R11)
+	PREFETCHT0    110(SI)(AX*1)
+	VMOVDQU32     4608(R8), Z20
+	VPDPBUSD.BCST 1216(R12), Z20, Z11
+	VPDPBUSD.BCST 1220(R12), Z20, Z12
+	VPDPBUSD.BCST 1224(R12), Z20, Z13
+	VPDPBUSD.BCST 1228(R12), Z20, Z14
+	VPDPBUSD.BCST 1216(R13), Z20, Z15
+	VPDPBUSD.BCST 1220(R13), Z20, Z16
+	VPDPBUSD.BCST 1224(R13), Z20, Z17
+	VPDPBUSD.BCST 1228(R13), Z20, Z18
+	VPSRLW        $0x06, Z19, Z19
+	VPANDD        Z0, Z19, Z19
+	VPSRLW        $0x01, 768(R10), Z20
+	VPANDD        Z2, Z20, Z20
+	VPORD         Z20, Z19, Z19
+	VPADDB        Z1, Z19, Z19
+	VMOVDQU32     Z19, 3200(R9)
+	VMOVDQU32     4672(R8), Z19
+	VPDPBUSD.BCST 1232(R12), Z19, Z11
+	VPDPBUSD.BCST 1236(R12), Z19, Z12
+	VPDPBUSD.BCST 1240(R12), Z19, Z13
+	VPDPBUSD.BCST 1244(R12), Z19, Z14
+	VPDPBUSD.BCST 1232(R13), Z19, Z15
+	VPDPBUSD.BCST 1236(R13), Z19, Z16
+	VPDPBUSD.BCST 1240(R13), Z19, Z17
+	VPDPBUSD.BCST 1244(R13), Z19, Z18
+	VPSRLW        $0x06, Z23, Z19
+	VPANDD        Z0, Z19, Z19
+	VPSRLW        $0x01, 832(R10), Z20
+	VPANDD        Z2, Z20, Z20
+	VPORD         Z20, Z19, Z19
+	VPADDB        Z1, Z19, Z19
+	VMOVDQU32     Z19, 3264(R9)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), R15
+	TESTQ         R15, R15
+	JZ            asked424
+	PREFETCHT1    (R15)
+	PREFETCHT1    64(R15)
+	ADDQ          $0x00000080, R15
+	MOVQ          R15, (R11)
+	CMPQ          R15, 8(R11)
+	JB            asked424
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked424:
+	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z19, Z3
@@ -46373,6 +47563,22 @@ within346:
 	VMOVDQU32       Z20, 4352(R9)
 	PREFETCHT1      832(R11)
 	PREFETCHT0      110(DI)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked425
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked425
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked425:
+	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z20, Z3
@@ -46641,6 +47847,22 @@ within346:
 	VPUNPCKHQDQ     Z16, Z15, Z15
 	VPUNPCKLQDQ     Z14, Z12, Z13
 	VPUNPCKHQDQ     Z14, Z12, Z14
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked426
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked426
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked426:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
 	VPDPWSSD        Z7, Z12, Z3
@@ -46857,6 +48079,22 @@ within346:
 	VMOVDQU32       Z12, 2944(R9)
 	PREFETCHT1      1280(R11)
 	PREFETCHT0      174(BX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked427
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked427
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked427:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
 	VPDPWSSD        Z7, Z12, Z3
@@ -47067,340 +48305,372 @@ within346:
 	VPORD           Z16, Z12, Z12
 	VPADDB          Z1, Z12, Z12
 	VMOVDQU32       Z12, 4032(R9)
-	VMOVDQU32       320(R8), Z12
-	VPXORD.BCST     half<>+0(SB), Z7, Z7
-	VPDPWSSD        Z7, Z12, Z3
-	VPXORD.BCST     half<>+0(SB), Z8, Z8
-	VPDPWSSD        Z8, Z12, Z4
-	VPXORD.BCST     half<>+0(SB), Z9, Z9
-	VPDPWSSD        Z9, Z12, Z5
-	VPXORD.BCST     half<>+0(SB), Z10, Z10
-	VPDPWSSD        Z10, Z12, Z6
-	VPBROADCASTD    304(R14), Z7
-	VPBROADCASTD    308(R14), Z8
-	VPBROADCASTD    312(R14), Z9
-	VPBROADCASTD    316(R14), Z10
-	VMOVDQU32       4736(R8), Z12
-	VPDPBUSD.BCST   1248(R14), Z12, Z7
-	VPDPBUSD.BCST   1252(R14), Z12, Z8
-	VPDPBUSD.BCST   1256(R14), Z12, Z9
-	VPDPBUSD.BCST   1260(R14), Z12, Z10
-	VPANDD          Z13, Z0, Z12
-	VPSRLW          $0x02, 896(R10), Z16
-	VPANDD          Z2, Z16, Z16
-	VPORD           Z16, Z12, Z12
-	VPADDB          Z1, Z12, Z12
-	VMOVDQU32       Z12, 4096(R9)
-	VMOVDQU32       4800(R8), Z12
-	VPDPBUSD.BCST   1264(R14), Z12, Z7
-	VPDPBUSD.BCST   1268(R14), Z12, Z8
-	VPDPBUSD.BCST   1272(R14), Z12, Z9
-	VPDPBUSD.BCST   1276(R14), Z12, Z10
-	VPANDD          Z14, Z0, Z12
-	VPSRLW          $0x02, 960(R10), Z16
-	VPANDD          Z2, Z16, Z16
-	VPORD           Z16, Z12, Z12
-	VPADDB          Z1, Z12, Z12
-	VMOVDQU32       Z12, 4160(R9)
-	VMOVDQU32       4864(R8), Z12
-	VPDPBUSD.BCST   1280(R14), Z12, Z7
-	VPDPBUSD.BCST   1284(R14), Z12, Z8
-	VPDPBUSD.BCST   1288(R14), Z12, Z9
-	VPDPBUSD.BCST   1292(R14), Z12, Z10
-	VPSRLW          $0x02, Z11, Z12
-	VPANDD          Z0, Z12, Z12
-	VPSRLW          $0x03, 768(R10), Z16
-	VPANDD          Z2, Z16, Z16
-	VPORD           Z16, Z12, Z12
-	VPADDB          Z1, Z12, Z12
-	VMOVDQU32       Z12, 4480(R9)
-	PREFETCHT1      1536(R11)
-	PREFETCHT0      174(SI)
-	VMOVDQU32       4928(R8), Z12
-	VPDPBUSD.BCST   1296(R14), Z12, Z7
-	VPDPBUSD.BCST   1300(R14), Z12, Z8
-	VPDPBUSD.BCST   1304(R14), Z12, Z9
-	VPDPBUSD.BCST   1308(R14), Z12, Z10
-	VPSRLW          $0x02, Z15, Z12
-	VPANDD          Z0, Z12, Z12
-	VPSRLW          $0x03, 832(R10), Z16
-	VPANDD          Z2, Z16, Z16
-	VPORD           Z16, Z12, Z12
-	VPADDB          Z1, Z12, Z12
-	VMOVDQU32       Z12, 4544(R9)
-	VPSLLD          $0x10, Z7, Z7
-	VPADDD.BCST     432(R14), Z7, Z7
-	VPSLLD          $0x10, Z8, Z8
-	VPADDD.BCST     436(R14), Z8, Z8
-	VPSLLD          $0x10, Z9, Z9
-	VPADDD.BCST     440(R14), Z9, Z9
-	VPSLLD          $0x10, Z10, Z10
-	VPADDD.BCST     444(R14), Z10, Z10
-	VMOVDQU32       4992(R8), Z12
-	VPDPBUSD.BCST   1312(R14), Z12, Z7
-	VPDPBUSD.BCST   1316(R14), Z12, Z8
-	VPDPBUSD.BCST   1320(R14), Z12, Z9
-	VPDPBUSD.BCST   1324(R14), Z12, Z10
-	VPSRLW          $0x02, Z13, Z12
-	VPANDD          Z0, Z12, Z12
-	VPSRLW          $0x03, 896(R10), Z16
-	VPANDD          Z2, Z16, Z16
-	VPORD           Z16, Z12, Z12
-	VPADDB          Z1, Z12, Z12
-	VMOVDQU32       Z12, 4608(R9)
-	VMOVDQU32       5056(R8), Z12
-	VPDPBUSD.BCST   1328(R14), Z12, Z7
-	VPDPBUSD.BCST   1332(R14), Z12, Z8
-	VPDPBUSD.BCST   1336(R14), Z12, Z9
-	VPDPBUSD.BCST   1340(R14), Z12, Z10
-	VPSRLW          $0x02, Z14, Z12
-	VPANDD          Z0, Z12, Z12
-	VPSRLW          $0x03, 960(R10), Z16
-	VPANDD          Z2, Z16, Z16
-	VPORD           Z16, Z12, Z12
-	VPADDB          Z1, Z12, Z12
-	VMOVDQU32       Z12, 4672(R9)
-	VMOVDQU32       5120(R8), Z12
-	VPDPBUSD.BCST   1344(R14), Z12, Z7
-	VPDPBUSD.BCST   1348(R14), Z12, Z8
-	VPDPBUSD.BCST   1352(R14), Z12, Z9
-	VPDPBUSD.BCST   1356(R14), Z12, Z10
-	VPSRLW          $0x04, Z11, Z12
-	VPANDD          Z0, Z12, Z12
-	VPSRLW          $0x04, 768(R10), Z16
-	VPANDD          Z2, Z16, Z16
-	VPORD           Z16, Z12, Z12
-	VPADDB          Z1, Z12, Z12
-	VMOVDQU32       Z12, 4992(R9)
-	PREFETCHT1      1600(R11)
-	PREFETCHT0      174(SI)(AX*1)
-	VMOVDQU32       5184(R8), Z12
-	VPDPBUSD.BCST   1360(R14), Z12, Z7
-	VPDPBUSD.BCST   1364(R14), Z12, Z8
-	VPDPBUSD.BCST   1368(R14), Z12, Z9
-	VPDPBUSD.BCST   1372(R14), Z12, Z10
-	VMOVDQU32       384(R8), Z12
-	VPXORD.BCST     half<>+0(SB), Z7, Z7
-	VPDPWSSD        Z7, Z12, Z3
-	VPXORD.BCST     half<>+0(SB), Z8, Z8
-	VPDPWSSD        Z8, Z12, Z4
-	VPXORD.BCST     half<>+0(SB), Z9, Z9
-	VPDPWSSD        Z9, Z12, Z5
-	VPXORD.BCST     half<>+0(SB), Z10, Z10
-	VPDPWSSD        Z10, Z12, Z6
-	VPBROADCASTD    320(R14), Z7
-	VPBROADCASTD    324(R14), Z8
-	VPBROADCASTD    328(R14), Z9
-	VPBROADCASTD    332(R14), Z10
-	VMOVDQU32       5248(R8), Z12
-	VPDPBUSD.BCST   1376(R14), Z12, Z7
-	VPDPBUSD.BCST   1380(R14), Z12, Z8
-	VPDPBUSD.BCST   1384(R14), Z12, Z9
-	VPDPBUSD.BCST   1388(R14), Z12, Z10
-	VPSRLW          $0x04, Z15, Z12
-	VPANDD          Z0, Z12, Z12
-	VPSRLW          $0x04, 832(R10), Z16
-	VPANDD          Z2, Z16, Z16
-	VPORD           Z16, Z12, Z12
-	VPADDB          Z1, Z12, Z12
-	VMOVDQU32       Z12, 5056(R9)
-	VMOVDQU32       5312(R8), Z12
-	VPDPBUSD.BCST   1392(R14), Z12, Z7
-	VPDPBUSD.BCST   1396(R14), Z12, Z8
-	VPDPBUSD.BCST   1400(R14), Z12, Z9
-	VPDPBUSD.BCST   1404(R14), Z12, Z10
-	VPSRLW          $0x04, Z13, Z12
-	VPANDD          Z0, Z12, Z12
-	VPSRLW          $0x04, 896(R10), Z16
-	VPANDD          Z2, Z16, Z16
-	VPORD           Z16, Z12, Z12
-	VPADDB          Z1, Z12, Z12
-	VMOVDQU32       Z12, 5120(R9)
-	VMOVDQU32       5376(R8), Z12
-	VPDPBUSD.BCST   1408(R14), Z12, Z7
-	VPDPBUSD.BCST   1412(R14), Z12, Z8
-	VPDPBUSD.BCST   1416(R14), Z12, Z9
-	VPDPBUSD.BCST   1420(R14), Z12, Z10
-	VPSRLW          $0x04, Z14, Z12
-	VPANDD          Z0, Z12, Z12
-	VPSRLW          $0x04, 960(R10), Z16
-	VPANDD          Z2, Z16, Z16
-	VPORD           Z16, Z12, Z12
-	VPADDB          Z1, Z12, Z12
-	VMOVDQU32       Z12, 5184(R9)
-	VMOVDQU32       5440(R8), Z12
-	VPDPBUSD.BCST   1424(R14), Z12, Z7
-	VPDPBUSD.BCST   1428(R14), Z12, Z8
-	VPDPBUSD.BCST   1432(R14), Z12, Z9
-	VPDPBUSD.BCST   1436(R14), Z12, Z10
-	VPSRLW          $0x06, Z11, Z11
-	VPANDD          Z0, Z11, Z11
-	VPSRLW          $0x05, 768(R10), Z12
-	VPANDD          Z2, Z12, Z12
-	VPORD           Z12, Z11, Z11
-	VPADDB          Z1, Z11, Z11
-	VMOVDQU32       Z11, 5504(R9)
-	PREFETCHT1      1664(R11)
-	PREFETCHT0      174(SI)(AX*2)
-	VPSLLD          $0x10, Z7, Z7
-	VPADDD.BCST     448(R14), Z7, Z7
-	VPSLLD          $0x10, Z8, Z8
-	VPADDD.BCST     452(R14), Z8, Z8
-	VPSLLD          $0x10, Z9, Z9
-	VPADDD.BCST     456(R14), Z9, Z9
-	VPSLLD          $0x10, Z10, Z10
-	VPADDD.BCST     460(R14), Z10, Z10
-	VMOVDQU32       5504(R8), Z11
-	VPDPBUSD.BCST   1440(R14), Z11, Z7
-	VPDPBUSD.BCST   1444(R14), Z11, Z8
-	VPDPBUSD.BCST   1448(R14), Z11, Z9
-	VPDPBUSD.BCST   1452(R14), Z11, Z10
-	VPSRLW          $0x06, Z15, Z11
-	VPANDD          Z0, Z11, Z11
-	VPSRLW          $0x05, 832(R10), Z12
-	VPANDD          Z2, Z12, Z12
-	VPORD           Z12, Z11, Z11
-	VPADDB          Z1, Z11, Z11
-	VMOVDQU32       Z11, 5568(R9)
-	VMOVDQU32       5568(R8), Z11
-	VPDPBUSD.BCST   1456(R14), Z11, Z7
-	VPDPBUSD.BCST   1460(R14), Z11, Z8
-	VPDPBUSD.BCST   1464(R14), Z11, Z9
-	VPDPBUSD.BCST   1468(R14), Z11, Z10
-	VPSRLW          $0x06, Z13, Z11
-	VPANDD          Z0, Z11, Z11
-	VPSRLW          $0x05, 896(R10), Z12
-	VPANDD          Z2, Z12, Z12
-	VPORD           Z12, Z11, Z11
-	VPADDB          Z1, Z11, Z11
-	VMOVDQU32       Z11, 5632(R9)
-	VMOVDQU32       5632(R8), Z11
-	VPDPBUSD.BCST   1472(R14), Z11, Z7
-	VPDPBUSD.BCST   1476(R14), Z11, Z8
-	VPDPBUSD.BCST   1480(R14), Z11, Z9
-	VPDPBUSD.BCST   1484(R14), Z11, Z10
-	VPSRLW          $0x06, Z14, Z11
-	VPANDD          Z0, Z11, Z11
-	VPSRLW          $0x05, 960(R10), Z12
-	VPANDD          Z2, Z12, Z12
-	VPORD           Z12, Z11, Z11
-	VPADDB          Z1, Z11, Z11
-	VMOVDQU32       Z11, 5696(R9)
-	VMOVDQU32       5696(R8), Z11
-	VPDPBUSD.BCST   1488(R14), Z11, Z7
-	VPDPBUSD.BCST   1492(R14), Z11, Z8
-	VPDPBUSD.BCST   1496(R14), Z11, Z9
-	VPDPBUSD.BCST   1500(R14), Z11, Z10
-	PREFETCHT1      1728(R11)
-	PREFETCHT0      174(SI)(CX*1)
-	VMOVDQU32       448(R8), Z11
-	VPXORD.BCST     half<>+0(SB), Z7, Z7
-	VPDPWSSD        Z7, Z11, Z3
-	VPXORD.BCST     half<>+0(SB), Z8, Z8
-	VPDPWSSD        Z8, Z11, Z4
-	VPXORD.BCST     half<>+0(SB), Z9, Z9
-	VPDPWSSD        Z9, Z11, Z5
-	VPXORD.BCST     half<>+0(SB), Z10, Z10
-	VPDPWSSD        Z10, Z11, Z6
-	VMOVUPS         1536(R8), Z7
-	VMULPS.BCST     (R14), Z7, Z8
-	VMOVUPS         512(R10), Z9
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z8, Z9
-	VMOVUPS         Z9, 512(R10)
-	VMULPS.BCST     4(R14), Z7, Z3
-	VMOVUPS         576(R10), Z8
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z3, Z8
-	VMOVUPS         Z8, 576(R10)
-	VMULPS.BCST     8(R14), Z7, Z3
-	VMOVUPS         640(R10), Z4
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z3, Z4
-	VMOVUPS         Z4, 640(R10)
-	VMULPS.BCST     12(R14), Z7, Z3
-	VMOVUPS         704(R10), Z4
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z3, Z4
-	VMOVUPS         Z4, 704(R10)
-	ADDQ            $0x000005e0, R12
-	ADDQ            $0x000005e0, R13
-	ADDQ            $0x000005e0, R14
-	ADDQ            $0x000006e0, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block345
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored347
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored347
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored347
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored347
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored347
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored347
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored347
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored347
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored347
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored347
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored347
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z3
-	VMOVUPS         Z3, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked428
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked428
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored347:
+asked428:
+	MOVQ          16(SP), R11
+	VMOVDQU32     320(R8), Z12
+	VPXORD.BCST   half<>+0(SB), Z7, Z7
+	VPDPWSSD      Z7, Z12, Z3
+	VPXORD.BCST   half<>+0(SB), Z8, Z8
+	VPDPWSSD      Z8, Z12, Z4
+	VPXORD.BCST   half<>+0(SB), Z9, Z9
+	VPDPWSSD      Z9, Z12, Z5
+	VPXORD.BCST   half<>+0(SB), Z10, Z10
+	VPDPWSSD      Z10, Z12, Z6
+	VPBROADCASTD  304(R14), Z7
+	VPBROADCASTD  308(R14), Z8
+	VPBROADCASTD  312(R14), Z9
+	VPBROADCASTD  316(R14), Z10
+	VMOVDQU32     4736(R8), Z12
+	VPDPBUSD.BCST 1248(R14), Z12, Z7
+	VPDPBUSD.BCST 1252(R14), Z12, Z8
+	VPDPBUSD.BCST 1256(R14), Z12, Z9
+	VPDPBUSD.BCST 1260(R14), Z12, Z10
+	VPANDD        Z13, Z0, Z12
+	VPSRLW        $0x02, 896(R10), Z16
+	VPANDD        Z2, Z16, Z16
+	VPORD         Z16, Z12, Z12
+	VPADDB        Z1, Z12, Z12
+	VMOVDQU32     Z12, 4096(R9)
+	VMOVDQU32     4800(R8), Z12
+	VPDPBUSD.BCST 1264(R14), Z12, Z7
+	VPDPBUSD.BCST 1268(R14), Z12, Z8
+	VPDPBUSD.BCST 1272(R14), Z12, Z9
+	VPDPBUSD.BCST 1276(R14), Z12, Z10
+	VPANDD        Z14, Z0, Z12
+	VPSRLW        $0x02, 960(R10), Z16
+	VPANDD        Z2, Z16, Z16
+	VPORD         Z16, Z12, Z12
+	VPADDB        Z1, Z12, Z12
+	VMOVDQU32     Z12, 4160(R9)
+	VMOVDQU32     4864(R8), Z12
+	VPDPBUSD.BCST 1280(R14), Z12, Z7
+	VPDPBUSD.BCST 1284(R14), Z12, Z8
+	VPDPBUSD.BCST 1288(R14), Z12, Z9
+	VPDPBUSD.BCST 1292(R14), Z12, Z10
+	VPSRLW        $0x02, Z11, Z12
+	VPANDD        Z0, Z12, Z12
+	VPSRLW        $0x03, 768(R10), Z16
+	VPANDD        Z2, Z16, Z16
+	VPORD         Z16, Z12, Z12
+	VPADDB        Z1, Z12, Z12
+	VMOVDQU32     Z12, 4480(R9)
+	PREFETCHT1    1536(R11)
+	PREFETCHT0    174(SI)
+	VMOVDQU32     4928(R8), Z12
+	VPDPBUSD.BCST 1296(R14), Z12, Z7
+	VPDPBUSD.BCST 1300(R14), Z12, Z8
+	VPDPBUSD.BCST 1304(R14), Z12, Z9
+	VPDPBUSD.BCST 1308(R14), Z12, Z10
+	VPSRLW        $0x02, Z15, Z12
+	VPANDD        Z0, Z12, Z12
+	VPSRLW        $0x03, 832(R10), Z16
+	VPANDD        Z2, Z16, Z16
+	VPORD         Z16, Z12, Z12
+	VPADDB        Z1, Z12, Z12
+	VMOVDQU32     Z12, 4544(R9)
+	VPSLLD        $0x10, Z7, Z7
+	VPADDD.BCST   432(R14), Z7, Z7
+	VPSLLD        $0x10, Z8, Z8
+	VPADDD.BCST   436(R14), Z8, Z8
+	VPSLLD        $0x10, Z9, Z9
+	VPADDD.BCST   440(R14), Z9, Z9
+	VPSLLD        $0x10, Z10, Z10
+	VPADDD.BCST   444(R14), Z10, Z10
+	VMOVDQU32     4992(R8), Z12
+	VPDPBUSD.BCST 1312(R14), Z12, Z7
+	VPDPBUSD.BCST 1316(R14), Z12, Z8
+	VPDPBUSD.BCST 1320(R14), Z12, Z9
+	VPDPBUSD.BCST 1324(R14), Z12, Z10
+	VPSRLW        $0x02, Z13, Z12
+	VPANDD        Z0, Z12, Z12
+	VPSRLW        $0x03, 896(R10), Z16
+	VPANDD        Z2, Z16, Z16
+	VPORD         Z16, Z12, Z12
+	VPADDB        Z1, Z12, Z12
+	VMOVDQU32     Z12, 4608(R9)
+	VMOVDQU32     5056(R8), Z12
+	VPDPBUSD.BCST 1328(R14), Z12, Z7
+	VPDPBUSD.BCST 1332(R14), Z12, Z8
+	VPDPBUSD.BCST 1336(R14), Z12, Z9
+	VPDPBUSD.BCST 1340(R14), Z12, Z10
+	VPSRLW        $0x02, Z14, Z12
+	VPANDD        Z0, Z12, Z12
+	VPSRLW        $0x03, 960(R10), Z16
+	VPANDD        Z2, Z16, Z16
+	VPORD         Z16, Z12, Z12
+	VPADDB        Z1, Z12, Z12
+	VMOVDQU32     Z12, 4672(R9)
+	VMOVDQU32     5120(R8), Z12
+	VPDPBUSD.BCST 1344(R14), Z12, Z7
+	VPDPBUSD.BCST 1348(R14), Z12, Z8
+	VPDPBUSD.BCST 1352(R14), Z12, Z9
+	VPDPBUSD.BCST 1356(R14), Z12, Z10
+	VPSRLW        $0x04, Z11, Z12
+	VPANDD        Z0, Z12, Z12
+	VPSRLW        $0x04, 768(R10), Z16
+	VPANDD        Z2, Z16, Z16
+	VPORD         Z16, Z12, Z12
+	VPADDB        Z1, Z12, Z12
+	VMOVDQU32     Z12, 4992(R9)
+	PREFETCHT1    1600(R11)
+	PREFETCHT0    174(SI)(AX*1)
+	VMOVDQU32     5184(R8), Z12
+	VPDPBUSD.BCST 1360(R14), Z12, Z7
+	VPDPBUSD.BCST 1364(R14), Z12, Z8
+	VPDPBUSD.BCST 1368(R14), Z12, Z9
+	VPDPBUSD.BCST 1372(R14), Z12, Z10
+	VMOVDQU32     384(R8), Z12
+	VPXORD.BCST   half<>+0(SB), Z7, Z7
+	VPDPWSSD      Z7, Z12, Z3
+	VPXORD.BCST   half<>+0(SB), Z8, Z8
+	VPDPWSSD      Z8, Z12, Z4
+	VPXORD.BCST   half<>+0(SB), Z9, Z9
+	VPDPWSSD      Z9, Z12, Z5
+	VPXORD.BCST   half<>+0(SB), Z10, Z10
+	VPDPWSSD      Z10, Z12, Z6
+	VPBROADCASTD  320(R14), Z7
+	VPBROADCASTD  324(R14), Z8
+	VPBROADCASTD  328(R14), Z9
+	VPBROADCASTD  332(R14), Z10
+	VMOVDQU32     5248(R8), Z12
+	VPDPBUSD.BCST 1376(R14), Z12, Z7
+	VPDPBUSD.BCST 1380(R14), Z12, Z8
+	VPDPBUSD.BCST 1384(R14), Z12, Z9
+	VPDPBUSD.BCST 1388(R14), Z12, Z10
+	VPSRLW        $0x04, Z15, Z12
+	VPANDD        Z0, Z12, Z12
+	VPSRLW        $0x04, 832(R10), Z16
+	VPANDD        Z2, Z16, Z16
+	VPORD         Z16, Z12, Z12
+	VPADDB        Z1, Z12, Z12
+	VMOVDQU32     Z12, 5056(R9)
+	VMOVDQU32     5312(R8), Z12
+	VPDPBUSD.BCST 1392(R14), Z12, Z7
+	VPDPBUSD.BCST 1396(R14), Z12, Z8
+	VPDPBUSD.BCST 1400(R14), Z12, Z9
+	VPDPBUSD.BCST 1404(R14), Z12, Z10
+	VPSRLW        $0x04, Z13, Z12
+	VPANDD        Z0, Z12, Z12
+	VPSRLW        $0x04, 896(R10), Z16
+	VPANDD        Z2, Z16, Z16
+	VPORD         Z16, Z12, Z12
+	VPADDB        Z1, Z12, Z12
+	VMOVDQU32     Z12, 5120(R9)
+	VMOVDQU32     5376(R8), Z12
+	VPDPBUSD.BCST 1408(R14), Z12, Z7
+	VPDPBUSD.BCST 1412(R14), Z12, Z8
+	VPDPBUSD.BCST 1416(R14), Z12, Z9
+	VPDPBUSD.BCST 1420(R14), Z12, Z10
+	VPSRLW        $0x04, Z14, Z12
+	VPANDD        Z0, Z12, Z12
+	VPSRLW        $0x04, 960(R10), Z16
+	VPANDD        Z2, Z16, Z16
+	VPORD         Z16, Z12, Z12
+	VPADDB        Z1, Z12, Z12
+	VMOVDQU32     Z12, 5184(R9)
+	VMOVDQU32     5440(R8), Z12
+	VPDPBUSD.BCST 1424(R14), Z12, Z7
+	VPDPBUSD.BCST 1428(R14), Z12, Z8
+	VPDPBUSD.BCST 1432(R14), Z12, Z9
+	VPDPBUSD.BCST 1436(R14), Z12, Z10
+	VPSRLW        $0x06, Z11, Z11
+	VPANDD        Z0, Z11, Z11
+	VPSRLW        $0x05, 768(R10), Z12
+	VPANDD        Z2, Z12, Z12
+	VPORD         Z12, Z11, Z11
+	VPADDB        Z1, Z11, Z11
+	VMOVDQU32     Z11, 5504(R9)
+	PREFETCHT1    1664(R11)
+	PREFETCHT0    174(SI)(AX*2)
+	VPSLLD        $0x10, Z7, Z7
+	VPADDD.BCST   448(R14), Z7, Z7
+	VPSLLD        $0x10, Z8, Z8
+	VPADDD.BCST   452(R14), Z8, Z8
+	VPSLLD        $0x10, Z9, Z9
+	VPADDD.BCST   456(R14), Z9, Z9
+	VPSLLD        $0x10, Z10, Z10
+	VPADDD.BCST   460(R14), Z10, Z10
+	VMOVDQU32     5504(R8), Z11
+	VPDPBUSD.BCST 1440(R14), Z11, Z7
+	VPDPBUSD.BCST 1444(R14), Z11, Z8
+	VPDPBUSD.BCST 1448(R14), Z11, Z9
+	VPDPBUSD.BCST 1452(R14), Z11, Z10
+	VPSRLW        $0x06, Z15, Z11
+	VPANDD        Z0, Z11, Z11
+	VPSRLW        $0x05, 832(R10), Z12
+	VPANDD        Z2, Z12, Z12
+	VPORD         Z12, Z11, Z11
+	VPADDB        Z1, Z11, Z11
+	VMOVDQU32     Z11, 5568(R9)
+	VMOVDQU32     5568(R8), Z11
+	VPDPBUSD.BCST 1456(R14), Z11, Z7
+	VPDPBUSD.BCST 1460(R14), Z11, Z8
+	VPDPBUSD.BCST 1464(R14), Z11, Z9
+	VPDPBUSD.BCST 1468(R14), Z11, Z10
+	VPSRLW        $0x06, Z13, Z11
+	VPANDD        Z0, Z11, Z11
+	VPSRLW        $0x05, 896(R10), Z12
+	VPANDD        Z2, Z12, Z12
+	VPORD         Z12, Z11, Z11
+	VPADDB        Z1, Z11, Z11
+	VMOVDQU32     Z11, 5632(R9)
+	VMOVDQU32     5632(R8), Z11
+	VPDPBUSD.BCST 1472(R14), Z11, Z7
+	VPDPBUSD.BCST 1476(R14), Z11, Z8
+	VPDPBUSD.BCST 1480(R14), Z11, Z9
+	VPDPBUSD.BCST 1484(R14), Z11, Z10
+	VPSRLW        $0x06, Z14, Z11
+	VPANDD        Z0, Z11, Z11
+	VPSRLW        $0x05, 960(R10), Z12
+	VPANDD        Z2, Z12, Z12
+	VPORD         Z12, Z11, Z11
+	VPADDB        Z1, Z11, Z11
+	VMOVDQU32     Z11, 5696(R9)
+	VMOVDQU32     5696(R8), Z11
+	VPDPBUSD.BCST 1488(R14), Z11, Z7
+	VPDPBUSD.BCST 1492(R14), Z11, Z8
+	VPDPBUSD.BCST 1496(R14), Z11, Z9
+	VPDPBUSD.BCST 1500(R14), Z11, Z10
+	PREFETCHT1    1728(R11)
+	PREFETCHT0    174(SI)(CX*1)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), R15
+	TESTQ         R15, R15
+	JZ            asked429
+	PREFETCHT1    (R15)
+	PREFETCHT1    64(R15)
+	ADDQ          $0x00000080, R15
+	MOVQ          R15, (R11)
+	CMPQ          R15, 8(R11)
+	JB            asked429
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked429:
+	MOVQ        16(SP), R11
+	VMOVDQU32   448(R8), Z11
+	VPXORD.BCST half<>+0(SB), Z7, Z7
+	VPDPWSSD    Z7, Z11, Z3
+	VPXORD.BCST half<>+0(SB), Z8, Z8
+	VPDPWSSD    Z8, Z11, Z4
+	VPXORD.BCST half<>+0(SB), Z9, Z9
+	VPDPWSSD    Z9, Z11, Z5
+	VPXORD.BCST half<>+0(SB), Z10, Z10
+	VPDPWSSD    Z10, Z11, Z6
+	VMOVUPS     1536(R8), Z7
+	VMULPS.BCST (R14), Z7, Z8
+	VMOVUPS     512(R10), Z9
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z8, Z9
+	VMOVUPS     Z9, 512(R10)
+	VMULPS.BCST 4(R14), Z7, Z3
+	VMOVUPS     576(R10), Z8
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z3, Z8
+	VMOVUPS     Z8, 576(R10)
+	VMULPS.BCST 8(R14), Z7, Z3
+	VMOVUPS     640(R10), Z4
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z3, Z4
+	VMOVUPS     Z4, 640(R10)
+	VMULPS.BCST 12(R14), Z7, Z3
+	VMOVUPS     704(R10), Z4
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z3, Z4
+	VMOVUPS     Z4, 704(R10)
+	ADDQ        $0x000005e0, R12
+	ADDQ        $0x000005e0, R13
+	ADDQ        $0x000005e0, R14
+	ADDQ        $0x000006e0, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block419
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored421
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored421
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored421
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored421
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored421
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored421
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored421
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x08
+	JLE         stored421
+	ADDQ        R13, R12
+	VMOVUPS     512(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x09
+	JLE         stored421
+	ADDQ        R13, R12
+	VMOVUPS     576(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0a
+	JLE         stored421
+	ADDQ        R13, R12
+	VMOVUPS     640(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0b
+	JLE         stored421
+	ADDQ        R13, R12
+	VMOVUPS     704(R10), Z3
+	VMOVUPS     Z3, (R12)
+	ADDQ        R13, R12
+
+stored421:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group344
+	JNZ  group418
 	VZEROUPPER
 	RET
 
-// func fewQ3_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ3_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ3_Kx16(SB), $13184-64
+TEXT ·fewQ3_Kx16(SB), $13184-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x0000006e, AX, AX
@@ -48088,7 +49358,7 @@ TEXT ·fewQ3_Kx16(SB), $13184-64
 	VPADDB          Z1, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group348:
+group430:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -48116,16 +49386,16 @@ group348:
 	VMOVUPS Z3, 896(R10)
 	VMOVUPS Z3, 960(R10)
 
-block349:
+block431:
 	MOVQ $0x0000006e, BP
 	CMPQ (SP), $0x01
-	JNE  within350
+	JNE  within432
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within350
+	JE   within432
 	LEAQ 110(CX)(CX*4), BP
 
-within350:
+within432:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -48438,6 +49708,22 @@ within350:
 	VPSHUFB         order0_2_0_1<>+0(SB), Z25, Z11
 	VPSRAW          $0x08, Z11, Z11
 	VMOVDQU32       Z11, 256(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked434
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked434
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked434:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z12, Z12
 	VPDPWSSD        Z12, Z11, Z3
@@ -48733,328 +50019,360 @@ within350:
 	VPUNPCKHQDQ     Z22, Z20, Z22
 	PREFETCHT1      384(R11)
 	PREFETCHT0      110(BX)(AX*2)
-	VMOVDQU32       192(R8), Z20
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z20, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z20, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z20, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z20, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z20, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z20, Z8
-	VPXORD.BCST     half<>+0(SB), Z17, Z17
-	VPDPWSSD        Z17, Z20, Z9
-	VPXORD.BCST     half<>+0(SB), Z18, Z18
-	VPDPWSSD        Z18, Z20, Z10
-	VPBROADCASTD    272(R12), Z11
-	VPBROADCASTD    276(R12), Z12
-	VPBROADCASTD    280(R12), Z13
-	VPBROADCASTD    284(R12), Z14
-	VPBROADCASTD    272(R13), Z15
-	VPBROADCASTD    276(R13), Z16
-	VPBROADCASTD    280(R13), Z17
-	VPBROADCASTD    284(R13), Z18
-	VMOVDQU32       3712(R8), Z20
-	VPDPBUSD.BCST   992(R12), Z20, Z11
-	VPDPBUSD.BCST   996(R12), Z20, Z12
-	VPDPBUSD.BCST   1000(R12), Z20, Z13
-	VPDPBUSD.BCST   1004(R12), Z20, Z14
-	VPDPBUSD.BCST   992(R13), Z20, Z15
-	VPDPBUSD.BCST   996(R13), Z20, Z16
-	VPDPBUSD.BCST   1000(R13), Z20, Z17
-	VPDPBUSD.BCST   1004(R13), Z20, Z18
-	VPANDD          Z19, Z0, Z20
-	VPSLLW          $0x02, 1024(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 1664(R9)
-	VMOVDQU32       3776(R8), Z20
-	VPDPBUSD.BCST   1008(R12), Z20, Z11
-	VPDPBUSD.BCST   1012(R12), Z20, Z12
-	VPDPBUSD.BCST   1016(R12), Z20, Z13
-	VPDPBUSD.BCST   1020(R12), Z20, Z14
-	VPDPBUSD.BCST   1008(R13), Z20, Z15
-	VPDPBUSD.BCST   1012(R13), Z20, Z16
-	VPDPBUSD.BCST   1016(R13), Z20, Z17
-	VPDPBUSD.BCST   1020(R13), Z20, Z18
-	VPANDD          Z23, Z0, Z20
-	VPSLLW          $0x02, 1088(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 1728(R9)
-	VMOVDQU32       3840(R8), Z20
-	VPDPBUSD.BCST   1024(R12), Z20, Z11
-	VPDPBUSD.BCST   1028(R12), Z20, Z12
-	VPDPBUSD.BCST   1032(R12), Z20, Z13
-	VPDPBUSD.BCST   1036(R12), Z20, Z14
-	VPDPBUSD.BCST   1024(R13), Z20, Z15
-	VPDPBUSD.BCST   1028(R13), Z20, Z16
-	VPDPBUSD.BCST   1032(R13), Z20, Z17
-	VPDPBUSD.BCST   1036(R13), Z20, Z18
-	VMOVDQU32       3904(R8), Z20
-	VPDPBUSD.BCST   1040(R12), Z20, Z11
-	VPDPBUSD.BCST   1044(R12), Z20, Z12
-	VPDPBUSD.BCST   1048(R12), Z20, Z13
-	VPDPBUSD.BCST   1052(R12), Z20, Z14
-	VPDPBUSD.BCST   1040(R13), Z20, Z15
-	VPDPBUSD.BCST   1044(R13), Z20, Z16
-	VPDPBUSD.BCST   1048(R13), Z20, Z17
-	VPDPBUSD.BCST   1052(R13), Z20, Z18
-	VPANDD          Z21, Z0, Z20
-	VPSLLW          $0x02, 1152(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 1792(R9)
-	VPSLLD          $0x10, Z11, Z11
-	VPADDD.BCST     400(R12), Z11, Z11
-	VPSLLD          $0x10, Z12, Z12
-	VPADDD.BCST     404(R12), Z12, Z12
-	VPSLLD          $0x10, Z13, Z13
-	VPADDD.BCST     408(R12), Z13, Z13
-	VPSLLD          $0x10, Z14, Z14
-	VPADDD.BCST     412(R12), Z14, Z14
-	VPSLLD          $0x10, Z15, Z15
-	VPADDD.BCST     400(R13), Z15, Z15
-	VPSLLD          $0x10, Z16, Z16
-	VPADDD.BCST     404(R13), Z16, Z16
-	VPSLLD          $0x10, Z17, Z17
-	VPADDD.BCST     408(R13), Z17, Z17
-	VPSLLD          $0x10, Z18, Z18
-	VPADDD.BCST     412(R13), Z18, Z18
-	VMOVDQU32       3968(R8), Z20
-	VPDPBUSD.BCST   1056(R12), Z20, Z11
-	VPDPBUSD.BCST   1060(R12), Z20, Z12
-	VPDPBUSD.BCST   1064(R12), Z20, Z13
-	VPDPBUSD.BCST   1068(R12), Z20, Z14
-	VPDPBUSD.BCST   1056(R13), Z20, Z15
-	VPDPBUSD.BCST   1060(R13), Z20, Z16
-	VPDPBUSD.BCST   1064(R13), Z20, Z17
-	VPDPBUSD.BCST   1068(R13), Z20, Z18
-	VPANDD          Z22, Z0, Z20
-	VPSLLW          $0x02, 1216(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 1856(R9)
-	PREFETCHT1      448(R11)
-	PREFETCHT0      110(BX)(CX*1)
-	VMOVDQU32       4032(R8), Z20
-	VPDPBUSD.BCST   1072(R12), Z20, Z11
-	VPDPBUSD.BCST   1076(R12), Z20, Z12
-	VPDPBUSD.BCST   1080(R12), Z20, Z13
-	VPDPBUSD.BCST   1084(R12), Z20, Z14
-	VPDPBUSD.BCST   1072(R13), Z20, Z15
-	VPDPBUSD.BCST   1076(R13), Z20, Z16
-	VPDPBUSD.BCST   1080(R13), Z20, Z17
-	VPDPBUSD.BCST   1084(R13), Z20, Z18
-	VPSRLW          $0x02, Z19, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSLLW          $0x01, 1024(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2176(R9)
-	VMOVDQU32       4096(R8), Z20
-	VPDPBUSD.BCST   1088(R12), Z20, Z11
-	VPDPBUSD.BCST   1092(R12), Z20, Z12
-	VPDPBUSD.BCST   1096(R12), Z20, Z13
-	VPDPBUSD.BCST   1100(R12), Z20, Z14
-	VPDPBUSD.BCST   1088(R13), Z20, Z15
-	VPDPBUSD.BCST   1092(R13), Z20, Z16
-	VPDPBUSD.BCST   1096(R13), Z20, Z17
-	VPDPBUSD.BCST   1100(R13), Z20, Z18
-	VPSRLW          $0x02, Z23, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSLLW          $0x01, 1088(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2240(R9)
-	VMOVDQU32       4160(R8), Z20
-	VPDPBUSD.BCST   1104(R12), Z20, Z11
-	VPDPBUSD.BCST   1108(R12), Z20, Z12
-	VPDPBUSD.BCST   1112(R12), Z20, Z13
-	VPDPBUSD.BCST   1116(R12), Z20, Z14
-	VPDPBUSD.BCST   1104(R13), Z20, Z15
-	VPDPBUSD.BCST   1108(R13), Z20, Z16
-	VPDPBUSD.BCST   1112(R13), Z20, Z17
-	VPDPBUSD.BCST   1116(R13), Z20, Z18
-	VPSRLW          $0x02, Z21, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSLLW          $0x01, 1152(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2304(R9)
-	VMOVDQU32       256(R8), Z20
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z20, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z20, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z20, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z20, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z20, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z20, Z8
-	VPXORD.BCST     half<>+0(SB), Z17, Z17
-	VPDPWSSD        Z17, Z20, Z9
-	VPXORD.BCST     half<>+0(SB), Z18, Z18
-	VPDPWSSD        Z18, Z20, Z10
-	VPBROADCASTD    288(R12), Z11
-	VPBROADCASTD    292(R12), Z12
-	VPBROADCASTD    296(R12), Z13
-	VPBROADCASTD    300(R12), Z14
-	VPBROADCASTD    288(R13), Z15
-	VPBROADCASTD    292(R13), Z16
-	VPBROADCASTD    296(R13), Z17
-	VPBROADCASTD    300(R13), Z18
-	VMOVDQU32       4224(R8), Z20
-	VPDPBUSD.BCST   1120(R12), Z20, Z11
-	VPDPBUSD.BCST   1124(R12), Z20, Z12
-	VPDPBUSD.BCST   1128(R12), Z20, Z13
-	VPDPBUSD.BCST   1132(R12), Z20, Z14
-	VPDPBUSD.BCST   1120(R13), Z20, Z15
-	VPDPBUSD.BCST   1124(R13), Z20, Z16
-	VPDPBUSD.BCST   1128(R13), Z20, Z17
-	VPDPBUSD.BCST   1132(R13), Z20, Z18
-	VPSRLW          $0x02, Z22, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSLLW          $0x01, 1216(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2368(R9)
-	VMOVDQU32       4288(R8), Z20
-	VPDPBUSD.BCST   1136(R12), Z20, Z11
-	VPDPBUSD.BCST   1140(R12), Z20, Z12
-	VPDPBUSD.BCST   1144(R12), Z20, Z13
-	VPDPBUSD.BCST   1148(R12), Z20, Z14
-	VPDPBUSD.BCST   1136(R13), Z20, Z15
-	VPDPBUSD.BCST   1140(R13), Z20, Z16
-	VPDPBUSD.BCST   1144(R13), Z20, Z17
-	VPDPBUSD.BCST   1148(R13), Z20, Z18
-	VPSRLW          $0x04, Z19, Z20
-	VPANDD          Z0, Z20, Z20
-	VPANDD          1024(R10), Z2, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2688(R9)
-	PREFETCHT1      512(R11)
-	PREFETCHT0      110(SI)
-	VMOVDQU32       4352(R8), Z20
-	VPDPBUSD.BCST   1152(R12), Z20, Z11
-	VPDPBUSD.BCST   1156(R12), Z20, Z12
-	VPDPBUSD.BCST   1160(R12), Z20, Z13
-	VPDPBUSD.BCST   1164(R12), Z20, Z14
-	VPDPBUSD.BCST   1152(R13), Z20, Z15
-	VPDPBUSD.BCST   1156(R13), Z20, Z16
-	VPDPBUSD.BCST   1160(R13), Z20, Z17
-	VPDPBUSD.BCST   1164(R13), Z20, Z18
-	VMOVDQU32       4416(R8), Z20
-	VPDPBUSD.BCST   1168(R12), Z20, Z11
-	VPDPBUSD.BCST   1172(R12), Z20, Z12
-	VPDPBUSD.BCST   1176(R12), Z20, Z13
-	VPDPBUSD.BCST   1180(R12), Z20, Z14
-	VPDPBUSD.BCST   1168(R13), Z20, Z15
-	VPDPBUSD.BCST   1172(R13), Z20, Z16
-	VPDPBUSD.BCST   1176(R13), Z20, Z17
-	VPDPBUSD.BCST   1180(R13), Z20, Z18
-	VPSRLW          $0x04, Z23, Z20
-	VPANDD          Z0, Z20, Z20
-	VPANDD          1088(R10), Z2, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2752(R9)
-	VPSLLD          $0x10, Z11, Z11
-	VPADDD.BCST     416(R12), Z11, Z11
-	VPSLLD          $0x10, Z12, Z12
-	VPADDD.BCST     420(R12), Z12, Z12
-	VPSLLD          $0x10, Z13, Z13
-	VPADDD.BCST     424(R12), Z13, Z13
-	VPSLLD          $0x10, Z14, Z14
-	VPADDD.BCST     428(R12), Z14, Z14
-	VPSLLD          $0x10, Z15, Z15
-	VPADDD.BCST     416(R13), Z15, Z15
-	VPSLLD          $0x10, Z16, Z16
-	VPADDD.BCST     420(R13), Z16, Z16
-	VPSLLD          $0x10, Z17, Z17
-	VPADDD.BCST     424(R13), Z17, Z17
-	VPSLLD          $0x10, Z18, Z18
-	VPADDD.BCST     428(R13), Z18, Z18
-	VMOVDQU32       4480(R8), Z20
-	VPDPBUSD.BCST   1184(R12), Z20, Z11
-	VPDPBUSD.BCST   1188(R12), Z20, Z12
-	VPDPBUSD.BCST   1192(R12), Z20, Z13
-	VPDPBUSD.BCST   1196(R12), Z20, Z14
-	VPDPBUSD.BCST   1184(R13), Z20, Z15
-	VPDPBUSD.BCST   1188(R13), Z20, Z16
-	VPDPBUSD.BCST   1192(R13), Z20, Z17
-	VPDPBUSD.BCST   1196(R13), Z20, Z18
-	VPSRLW          $0x04, Z21, Z20
-	VPANDD          Z0, Z20, Z20
-	VPANDD          1152(R10), Z2, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2816(R9)
-	VMOVDQU32       4544(R8), Z20
-	VPDPBUSD.BCST   1200(R12), Z20, Z11
-	VPDPBUSD.BCST   1204(R12), Z20, Z12
-	VPDPBUSD.BCST   1208(R12), Z20, Z13
-	VPDPBUSD.BCST   1212(R12), Z20, Z14
-	VPDPBUSD.BCST   1200(R13), Z20, Z15
-	VPDPBUSD.BCST   1204(R13), Z20, Z16
-	VPDPBUSD.BCST   1208(R13), Z20, Z17
-	VPDPBUSD.BCST   1212(R13), Z20, Z18
-	VPSRLW          $0x04, Z22, Z20
-	VPANDD          Z0, Z20, Z20
-	VPANDD          1216(R10), Z2, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 2880(R9)
-	PREFETCHT1      576(R11)
-	PREFETCHT0      110(SI)(AX*1)
-	VMOVDQU32       4608(R8), Z20
-	VPDPBUSD.BCST   1216(R12), Z20, Z11
-	VPDPBUSD.BCST   1220(R12), Z20, Z12
-	VPDPBUSD.BCST   1224(R12), Z20, Z13
-	VPDPBUSD.BCST   1228(R12), Z20, Z14
-	VPDPBUSD.BCST   1216(R13), Z20, Z15
-	VPDPBUSD.BCST   1220(R13), Z20, Z16
-	VPDPBUSD.BCST   1224(R13), Z20, Z17
-	VPDPBUSD.BCST   1228(R13), Z20, Z18
-	VPSRLW          $0x06, Z19, Z19
-	VPANDD          Z0, Z19, Z19
-	VPSRLW          $0x01, 1024(R10), Z20
-	VPANDD          Z2, Z20, Z20
-	VPORD           Z20, Z19, Z19
-	VPADDB          Z1, Z19, Z19
-	VMOVDQU32       Z19, 3200(R9)
-	VMOVDQU32       4672(R8), Z19
-	VPDPBUSD.BCST   1232(R12), Z19, Z11
-	VPDPBUSD.BCST   1236(R12), Z19, Z12
-	VPDPBUSD.BCST   1240(R12), Z19, Z13
-	VPDPBUSD.BCST   1244(R12), Z19, Z14
-	VPDPBUSD.BCST   1232(R13), Z19, Z15
-	VPDPBUSD.BCST   1236(R13), Z19, Z16
-	VPDPBUSD.BCST   1240(R13), Z19, Z17
-	VPDPBUSD.BCST   1244(R13), Z19, Z18
-	VPSRLW          $0x06, Z23, Z19
-	VPANDD          Z0, Z19, Z19
-	VPSRLW          $0x01, 1088(R10), Z20
-	VPANDD          Z2, Z20, Z20
-	VPORD           Z20, Z19, Z19
-	VPADDB          Z1, Z19, Z19
-	VMOVDQU32       Z19, 3264(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked435
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked435
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked435:
+	MOVQ          16(SP), R11
+	VMOVDQU32     192(R8), Z20
+	VPXORD.BCST   half<>+0(SB), Z11, Z11
+	VPDPWSSD      Z11, Z20, Z3
+	VPXORD.BCST   half<>+0(SB), Z12, Z12
+	VPDPWSSD      Z12, Z20, Z4
+	VPXORD.BCST   half<>+0(SB), Z13, Z13
+	VPDPWSSD      Z13, Z20, Z5
+	VPXORD.BCST   half<>+0(SB), Z14, Z14
+	VPDPWSSD      Z14, Z20, Z6
+	VPXORD.BCST   half<>+0(SB), Z15, Z15
+	VPDPWSSD      Z15, Z20, Z7
+	VPXORD.BCST   half<>+0(SB), Z16, Z16
+	VPDPWSSD      Z16, Z20, Z8
+	VPXORD.BCST   half<>+0(SB), Z17, Z17
+	VPDPWSSD      Z17, Z20, Z9
+	VPXORD.BCST   half<>+0(SB), Z18, Z18
+	VPDPWSSD      Z18, Z20, Z10
+	VPBROADCASTD  272(R12), Z11
+	VPBROADCASTD  276(R12), Z12
+	VPBROADCASTD  280(R12), Z13
+	VPBROADCASTD  284(R12), Z14
+	VPBROADCASTD  272(R13), Z15
+	VPBROADCASTD  276(R13), Z16
+	VPBROADCASTD  280(R13), Z17
+	VPBROADCASTD  284(R13), Z18
+	VMOVDQU32     3712(R8), Z20
+	VPDPBUSD.BCST 992(R12), Z20, Z11
+	VPDPBUSD.BCST 996(R12), Z20, Z12
+	VPDPBUSD.BCST 1000(R12), Z20, Z13
+	VPDPBUSD.BCST 1004(R12), Z20, Z14
+	VPDPBUSD.BCST 992(R13), Z20, Z15
+	VPDPBUSD.BCST 996(R13), Z20, Z16
+	VPDPBUSD.BCST 1000(R13), Z20, Z17
+	VPDPBUSD.BCST 1004(R13), Z20, Z18
+	VPANDD        Z19, Z0, Z20
+	VPSLLW        $0x02, 1024(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 1664(R9)
+	VMOVDQU32     3776(R8), Z20
+	VPDPBUSD.BCST 1008(R12), Z20, Z11
+	VPDPBUSD.BCST 1012(R12), Z20, Z12
+	VPDPBUSD.BCST 1016(R12), Z20, Z13
+	VPDPBUSD.BCST 1020(R12), Z20, Z14
+	VPDPBUSD.BCST 1008(R13), Z20, Z15
+	VPDPBUSD.BCST 1012(R13), Z20, Z16
+	VPDPBUSD.BCST 1016(R13), Z20, Z17
+	VPDPBUSD.BCST 1020(R13), Z20, Z18
+	VPANDD        Z23, Z0, Z20
+	VPSLLW        $0x02, 1088(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 1728(R9)
+	VMOVDQU32     3840(R8), Z20
+	VPDPBUSD.BCST 1024(R12), Z20, Z11
+	VPDPBUSD.BCST 1028(R12), Z20, Z12
+	VPDPBUSD.BCST 1032(R12), Z20, Z13
+	VPDPBUSD.BCST 1036(R12), Z20, Z14
+	VPDPBUSD.BCST 1024(R13), Z20, Z15
+	VPDPBUSD.BCST 1028(R13), Z20, Z16
+	VPDPBUSD.BCST 1032(R13), Z20, Z17
+	VPDPBUSD.BCST 1036(R13), Z20, Z18
+	VMOVDQU32     3904(R8), Z20
+	VPDPBUSD.BCST 1040(R12), Z20, Z11
+	VPDPBUSD.BCST 1044(R12), Z20, Z12
+	VPDPBUSD.BCST 1048(R12), Z20, Z13
+	VPDPBUSD.BCST 1052(R12), Z20, Z14
+	VPDPBUSD.BCST 1040(R13), Z20, Z15
+	VPDPBUSD.BCST 1044(R13), Z20, Z16
+	VPDPBUSD.BCST 1048(R13), Z20, Z17
+	VPDPBUSD.BCST 1052(R13), Z20, Z18
+	VPANDD        Z21, Z0, Z20
+	VPSLLW        $0x02, 1152(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 1792(R9)
+	VPSLLD        $0x10, Z11, Z11
+	VPADDD.BCST   400(R12), Z11, Z11
+	VPSLLD        $0x10, Z12, Z12
+	VPADDD.BCST   404(R12), Z12, Z12
+	VPSLLD        $0x10, Z13, Z13
+	VPADDD.BCST   408(R12), Z13, Z13
+	VPSLLD        $0x10, Z14, Z14
+	VPADDD.BCST   412(R12), Z14, Z14
+	VPSLLD        $0x10, Z15, Z15
+	VPADDD.BCST   400(R13), Z15, Z15
+	VPSLLD        $0x10, Z16, Z16
+	VPADDD.BCST   404(R13), Z16, Z16
+	VPSLLD        $0x10, Z17, Z17
+	VPADDD.BCST   408(R13), Z17, Z17
+	VPSLLD        $0x10, Z18, Z18
+	VPADDD.BCST   412(R13), Z18, Z18
+	VMOVDQU32     3968(R8), Z20
+	VPDPBUSD.BCST 1056(R12), Z20, Z11
+	VPDPBUSD.BCST 1060(R12), Z20, Z12
+	VPDPBUSD.BCST 1064(R12), Z20, Z13
+	VPDPBUSD.BCST 1068(R12), Z20, Z14
+	VPDPBUSD.BCST 1056(R13), Z20, Z15
+	VPDPBUSD.BCST 1060(R13), Z20, Z16
+	VPDPBUSD.BCST 1064(R13), Z20, Z17
+	VPDPBUSD.BCST 1068(R13), Z20, Z18
+	VPANDD        Z22, Z0, Z20
+	VPSLLW        $0x02, 1216(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 1856(R9)
+	PREFETCHT1    448(R11)
+	PREFETCHT0    110(BX)(CX*1)
+	VMOVDQU32     4032(R8), Z20
+	VPDPBUSD.BCST 1072(R12), Z20, Z11
+	VPDPBUSD.BCST 1076(R12), Z20, Z12
+	VPDPBUSD.BCST 1080(R12), Z20, Z13
+	VPDPBUSD.BCST 1084(R12), Z20, Z14
+	VPDPBUSD.BCST 1072(R13), Z20, Z15
+	VPDPBUSD.BCST 1076(R13), Z20, Z16
+	VPDPBUSD.BCST 1080(R13), Z20, Z17
+	VPDPBUSD.BCST 1084(R13), Z20, Z18
+	VPSRLW        $0x02, Z19, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSLLW        $0x01, 1024(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2176(R9)
+	VMOVDQU32     4096(R8), Z20
+	VPDPBUSD.BCST 1088(R12), Z20, Z11
+	VPDPBUSD.BCST 1092(R12), Z20, Z12
+	VPDPBUSD.BCST 1096(R12), Z20, Z13
+	VPDPBUSD.BCST 1100(R12), Z20, Z14
+	VPDPBUSD.BCST 1088(R13), Z20, Z15
+	VPDPBUSD.BCST 1092(R13), Z20, Z16
+	VPDPBUSD.BCST 1096(R13), Z20, Z17
+	VPDPBUSD.BCST 1100(R13), Z20, Z18
+	VPSRLW        $0x02, Z23, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSLLW        $0x01, 1088(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2240(R9)
+	VMOVDQU32     4160(R8), Z20
+	VPDPBUSD.BCST 1104(R12), Z20, Z11
+	VPDPBUSD.BCST 1108(R12), Z20, Z12
+	VPDPBUSD.BCST 1112(R12), Z20, Z13
+	VPDPBUSD.BCST 1116(R12), Z20, Z14
+	VPDPBUSD.BCST 1104(R13), Z20, Z15
+	VPDPBUSD.BCST 1108(R13), Z20, Z16
+	VPDPBUSD.BCST 1112(R13), Z20, Z17
+	VPDPBUSD.BCST 1116(R13), Z20, Z18
+	VPSRLW        $0x02, Z21, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSLLW        $0x01, 1152(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2304(R9)
+	VMOVDQU32     256(R8), Z20
+	VPXORD.BCST   half<>+0(SB), Z11, Z11
+	VPDPWSSD      Z11, Z20, Z3
+	VPXORD.BCST   half<>+0(SB), Z12, Z12
+	VPDPWSSD      Z12, Z20, Z4
+	VPXORD.BCST   half<>+0(SB), Z13, Z13
+	VPDPWSSD      Z13, Z20, Z5
+	VPXORD.BCST   half<>+0(SB), Z14, Z14
+	VPDPWSSD      Z14, Z20, Z6
+	VPXORD.BCST   half<>+0(SB), Z15, Z15
+	VPDPWSSD      Z15, Z20, Z7
+	VPXORD.BCST   half<>+0(SB), Z16, Z16
+	VPDPWSSD      Z16, Z20, Z8
+	VPXORD.BCST   half<>+0(SB), Z17, Z17
+	VPDPWSSD      Z17, Z20, Z9
+	VPXORD.BCST   half<>+0(SB), Z18, Z18
+	VPDPWSSD      Z18, Z20, Z10
+	VPBROADCASTD  288(R12), Z11
+	VPBROADCASTD  292(R12), Z12
+	VPBROADCASTD  296(R12), Z13
+	VPBROADCASTD  300(R12), Z14
+	VPBROADCASTD  288(R13), Z15
+	VPBROADCASTD  292(R13), Z16
+	VPBROADCASTD  296(R13), Z17
+	VPBROADCASTD  300(R13), Z18
+	VMOVDQU32     4224(R8), Z20
+	VPDPBUSD.BCST 1120(R12), Z20, Z11
+	VPDPBUSD.BCST 1124(R12), Z20, Z12
+	VPDPBUSD.BCST 1128(R12), Z20, Z13
+	VPDPBUSD.BCST 1132(R12), Z20, Z14
+	VPDPBUSD.BCST 1120(R13), Z20, Z15
+	VPDPBUSD.BCST 1124(R13), Z20, Z16
+	VPDPBUSD.BCST 1128(R13), Z20, Z17
+	VPDPBUSD.BCST 1132(R13), Z20, Z18
+	VPSRLW        $0x02, Z22, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSLLW        $0x01, 1216(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2368(R9)
+	VMOVDQU32     4288(R8), Z20
+	VPDPBUSD.BCST 1136(R12), Z20, Z11
+	VPDPBUSD.BCST 1140(R12), Z20, Z12
+	VPDPBUSD.BCST 1144(R12), Z20, Z13
+	VPDPBUSD.BCST 1148(R12), Z20, Z14
+	VPDPBUSD.BCST 1136(R13), Z20, Z15
+	VPDPBUSD.BCST 1140(R13), Z20, Z16
+	VPDPBUSD.BCST 1144(R13), Z20, Z17
+	VPDPBUSD.BCST 1148(R13), Z20, Z18
+	VPSRLW        $0x04, Z19, Z20
+	VPANDD        Z0, Z20, Z20
+	VPANDD        1024(R10), Z2, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2688(R9)
+	PREFETCHT1    512(R11)
+	PREFETCHT0    110(SI)
+	VMOVDQU32     4352(R8), Z20
+	VPDPBUSD.BCST 1152(R12), Z20, Z11
+	VPDPBUSD.BCST 1156(R12), Z20, Z12
+	VPDPBUSD.BCST 1160(R12), Z20, Z13
+	VPDPBUSD.BCST 1164(R12), Z20, Z14
+	VPDPBUSD.BCST 1152(R13), Z20, Z15
+	VPDPBUSD.BCST 1156(R13), Z20, Z16
+	VPDPBUSD.BCST 1160(R13), Z20, Z17
+	VPDPBUSD.BCST 1164(R13), Z20, Z18
+	VMOVDQU32     4416(R8), Z20
+	VPDPBUSD.BCST 1168(R12), Z20, Z11
+	VPDPBUSD.BCST 1172(R12), Z20, Z12
+	VPDPBUSD.BCST 1176(R12), Z20, Z13
+	VPDPBUSD.BCST 1180(R12), Z20, Z14
+	VPDPBUSD.BCST 1168(R13), Z20, Z15
+	VPDPBUSD.BCST 1172(R13), Z20, Z16
+	VPDPBUSD.BCST 1176(R13), Z20, Z17
+	VPDPBUSD.BCST 1180(R13), Z20, Z18
+	VPSRLW        $0x04, Z23, Z20
+	VPANDD        Z0, Z20, Z20
+	VPANDD        1088(R10), Z2, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2752(R9)
+	VPSLLD        $0x10, Z11, Z11
+	VPADDD.BCST   416(R12), Z11, Z11
+	VPSLLD        $0x10, Z12, Z12
+	VPADDD.BCST   420(R12), Z12, Z12
+	VPSLLD        $0x10, Z13, Z13
+	VPADDD.BCST   424(R12), Z13, Z13
+	VPSLLD        $0x10, Z14, Z14
+	VPADDD.BCST   428(R12), Z14, Z14
+	VPSLLD        $0x10, Z15, Z15
+	VPADDD.BCST   416(R13), Z15, Z15
+	VPSLLD        $0x10, Z16, Z16
+	VPADDD.BCST   420(R13), Z16, Z16
+	VPSLLD        $0x10, Z17, Z17
+	VPADDD.BCST   424(R13), Z17, Z17
+	VPSLLD        $0x10, Z18, Z18
+	VPADDD.BCST   428(R13), Z18, Z18
+	VMOVDQU32     4480(R8), Z20
+	VPDPBUSD.BCST 1184(R12), Z20, Z11
+	VPDPBUSD.BCST 1188(R12), Z20, Z12
+	VPDPBUSD.BCST 1192(R12), Z20, Z13
+	VPDPBUSD.BCST 1196(R12), Z20, Z14
+	VPDPBUSD.BCST 1184(R13), Z20, Z15
+	VPDPBUSD.BCST 1188(R13), Z20, Z16
+	VPDPBUSD.BCST 1192(R13), Z20, Z17
+	VPDPBUSD.BCST 1196(R13), Z20, Z18
+	VPSRLW        $0x04, Z21, Z20
+	VPANDD        Z0, Z20, Z20
+	VPANDD        1152(R10), Z2, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2816(R9)
+	VMOVDQU32     4544(R8), Z20
+	VPDPBUSD.BCST 1200(R12), Z20, Z11
+	VPDPBUSD.BCST 1204(R12), Z20, Z12
+	VPDPBUSD.BCST 1208(R12), Z20, Z13
+	VPDPBUSD.BCST 1212(R12), Z20, Z14
+	VPDPBUSD.BCST 1200(R13), Z20, Z15
+	VPDPBUSD.BCST 1204(R13), Z20, Z16
+	VPDPBUSD.BCST 1208(R13), Z20, Z17
+	VPDPBUSD.BCST 1212(R13), Z20, Z18
+	VPSRLW        $0x04, Z22, Z20
+	VPANDD        Z0, Z20, Z20
+	VPANDD        1216(R10), Z2, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 2880(R9)
+	PREFETCHT1    576(R11)
+	PREFETCHT0    110(SI)(AX*1)
+	VMOVDQU32     4608(R8), Z20
+	VPDPBUSD.BCST 1216(R12), Z20, Z11
+	VPDPBUSD.BCST 1220(R12), Z20, Z12
+	VPDPBUSD.BCST 1224(R12), Z20, Z13
+	VPDPBUSD.BCST 1228(R12), Z20, Z14
+	VPDPBUSD.BCST 1216(R13), Z20, Z15
+	VPDPBUSD.BCST 1220(R13), Z20, Z16
+	VPDPBUSD.BCST 1224(R13), Z20, Z17
+	VPDPBUSD.BCST 1228(R13), Z20, Z18
+	VPSRLW        $0x06, Z19, Z19
+	VPANDD        Z0, Z19, Z19
+	VPSRLW        $0x01, 1024(R10), Z20
+	VPANDD        Z2, Z20, Z20
+	VPORD         Z20, Z19, Z19
+	VPADDB        Z1, Z19, Z19
+	VMOVDQU32     Z19, 3200(R9)
+	VMOVDQU32     4672(R8), Z19
+	VPDPBUSD.BCST 1232(R12), Z19, Z11
+	VPDPBUSD.BCST 1236(R12), Z19, Z12
+	VPDPBUSD.BCST 1240(R12), Z19, Z13
+	VPDPBUSD.BCST 1244(R12), Z19, Z14
+	VPDPBUSD.BCST 1232(R13), Z19, Z15
+	VPDPBUSD.BCST 1236(R13), Z19, Z16
+	VPDPBUSD.BCST 1240(R13), Z19, Z17
+	VPDPBUSD.BCST 1244(R13), Z19, Z18
+	VPSRLW        $0x06, Z23, Z19
+	VPANDD        Z0, Z19, Z19
+	VPSRLW        $0x01, 1088(R10), Z20
+	VPANDD        Z2, Z20, Z20
+	VPORD         Z20, Z19, Z19
+	VPADDB        Z1, Z19, Z19
+	VMOVDQU32     Z19, 3264(R9)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), BP
+	TESTQ         BP, BP
+	JZ            asked436
+	PREFETCHT1    (BP)
+	PREFETCHT1    64(BP)
+	ADDQ          $0x00000080, BP
+	MOVQ          BP, (R11)
+	CMPQ          BP, 8(R11)
+	JB            asked436
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked436:
+	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z19, Z3
@@ -49372,6 +50690,22 @@ within350:
 	VMOVDQU32       Z20, 4352(R9)
 	PREFETCHT1      832(R11)
 	PREFETCHT0      110(DI)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked437
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked437
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked437:
+	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z20, Z3
@@ -49740,6 +51074,22 @@ within350:
 	VPUNPCKHQDQ     Z24, Z23, Z23
 	VPUNPCKLQDQ     Z22, Z20, Z21
 	VPUNPCKHQDQ     Z22, Z20, Z22
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked438
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked438
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked438:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z20, Z3
@@ -50060,6 +51410,22 @@ within350:
 	VMOVDQU32       Z20, 2944(R9)
 	PREFETCHT1      1280(R11)
 	PREFETCHT0      174(BX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked439
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked439
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked439:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z20, Z3
@@ -50374,493 +51740,525 @@ within350:
 	VPORD           Z24, Z20, Z20
 	VPADDB          Z1, Z20, Z20
 	VMOVDQU32       Z20, 4032(R9)
-	VMOVDQU32       320(R8), Z20
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z20, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z20, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z20, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z20, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z20, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z20, Z8
-	VPXORD.BCST     half<>+0(SB), Z17, Z17
-	VPDPWSSD        Z17, Z20, Z9
-	VPXORD.BCST     half<>+0(SB), Z18, Z18
-	VPDPWSSD        Z18, Z20, Z10
-	VPBROADCASTD    304(R14), Z11
-	VPBROADCASTD    308(R14), Z12
-	VPBROADCASTD    312(R14), Z13
-	VPBROADCASTD    316(R14), Z14
-	VPBROADCASTD    304(R15), Z15
-	VPBROADCASTD    308(R15), Z16
-	VPBROADCASTD    312(R15), Z17
-	VPBROADCASTD    316(R15), Z18
-	VMOVDQU32       4736(R8), Z20
-	VPDPBUSD.BCST   1248(R14), Z20, Z11
-	VPDPBUSD.BCST   1252(R14), Z20, Z12
-	VPDPBUSD.BCST   1256(R14), Z20, Z13
-	VPDPBUSD.BCST   1260(R14), Z20, Z14
-	VPDPBUSD.BCST   1248(R15), Z20, Z15
-	VPDPBUSD.BCST   1252(R15), Z20, Z16
-	VPDPBUSD.BCST   1256(R15), Z20, Z17
-	VPDPBUSD.BCST   1260(R15), Z20, Z18
-	VPANDD          Z21, Z0, Z20
-	VPSRLW          $0x02, 1152(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 4096(R9)
-	VMOVDQU32       4800(R8), Z20
-	VPDPBUSD.BCST   1264(R14), Z20, Z11
-	VPDPBUSD.BCST   1268(R14), Z20, Z12
-	VPDPBUSD.BCST   1272(R14), Z20, Z13
-	VPDPBUSD.BCST   1276(R14), Z20, Z14
-	VPDPBUSD.BCST   1264(R15), Z20, Z15
-	VPDPBUSD.BCST   1268(R15), Z20, Z16
-	VPDPBUSD.BCST   1272(R15), Z20, Z17
-	VPDPBUSD.BCST   1276(R15), Z20, Z18
-	VPANDD          Z22, Z0, Z20
-	VPSRLW          $0x02, 1216(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 4160(R9)
-	VMOVDQU32       4864(R8), Z20
-	VPDPBUSD.BCST   1280(R14), Z20, Z11
-	VPDPBUSD.BCST   1284(R14), Z20, Z12
-	VPDPBUSD.BCST   1288(R14), Z20, Z13
-	VPDPBUSD.BCST   1292(R14), Z20, Z14
-	VPDPBUSD.BCST   1280(R15), Z20, Z15
-	VPDPBUSD.BCST   1284(R15), Z20, Z16
-	VPDPBUSD.BCST   1288(R15), Z20, Z17
-	VPDPBUSD.BCST   1292(R15), Z20, Z18
-	VPSRLW          $0x02, Z19, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSRLW          $0x03, 1024(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 4480(R9)
-	PREFETCHT1      1536(R11)
-	PREFETCHT0      174(SI)
-	VMOVDQU32       4928(R8), Z20
-	VPDPBUSD.BCST   1296(R14), Z20, Z11
-	VPDPBUSD.BCST   1300(R14), Z20, Z12
-	VPDPBUSD.BCST   1304(R14), Z20, Z13
-	VPDPBUSD.BCST   1308(R14), Z20, Z14
-	VPDPBUSD.BCST   1296(R15), Z20, Z15
-	VPDPBUSD.BCST   1300(R15), Z20, Z16
-	VPDPBUSD.BCST   1304(R15), Z20, Z17
-	VPDPBUSD.BCST   1308(R15), Z20, Z18
-	VPSRLW          $0x02, Z23, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSRLW          $0x03, 1088(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 4544(R9)
-	VPSLLD          $0x10, Z11, Z11
-	VPADDD.BCST     432(R14), Z11, Z11
-	VPSLLD          $0x10, Z12, Z12
-	VPADDD.BCST     436(R14), Z12, Z12
-	VPSLLD          $0x10, Z13, Z13
-	VPADDD.BCST     440(R14), Z13, Z13
-	VPSLLD          $0x10, Z14, Z14
-	VPADDD.BCST     444(R14), Z14, Z14
-	VPSLLD          $0x10, Z15, Z15
-	VPADDD.BCST     432(R15), Z15, Z15
-	VPSLLD          $0x10, Z16, Z16
-	VPADDD.BCST     436(R15), Z16, Z16
-	VPSLLD          $0x10, Z17, Z17
-	VPADDD.BCST     440(R15), Z17, Z17
-	VPSLLD          $0x10, Z18, Z18
-	VPADDD.BCST     444(R15), Z18, Z18
-	VMOVDQU32       4992(R8), Z20
-	VPDPBUSD.BCST   1312(R14), Z20, Z11
-	VPDPBUSD.BCST   1316(R14), Z20, Z12
-	VPDPBUSD.BCST   1320(R14), Z20, Z13
-	VPDPBUSD.BCST   1324(R14), Z20, Z14
-	VPDPBUSD.BCST   1312(R15), Z20, Z15
-	VPDPBUSD.BCST   1316(R15), Z20, Z16
-	VPDPBUSD.BCST   1320(R15), Z20, Z17
-	VPDPBUSD.BCST   1324(R15), Z20, Z18
-	VPSRLW          $0x02, Z21, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSRLW          $0x03, 1152(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 4608(R9)
-	VMOVDQU32       5056(R8), Z20
-	VPDPBUSD.BCST   1328(R14), Z20, Z11
-	VPDPBUSD.BCST   1332(R14), Z20, Z12
-	VPDPBUSD.BCST   1336(R14), Z20, Z13
-	VPDPBUSD.BCST   1340(R14), Z20, Z14
-	VPDPBUSD.BCST   1328(R15), Z20, Z15
-	VPDPBUSD.BCST   1332(R15), Z20, Z16
-	VPDPBUSD.BCST   1336(R15), Z20, Z17
-	VPDPBUSD.BCST   1340(R15), Z20, Z18
-	VPSRLW          $0x02, Z22, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSRLW          $0x03, 1216(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 4672(R9)
-	VMOVDQU32       5120(R8), Z20
-	VPDPBUSD.BCST   1344(R14), Z20, Z11
-	VPDPBUSD.BCST   1348(R14), Z20, Z12
-	VPDPBUSD.BCST   1352(R14), Z20, Z13
-	VPDPBUSD.BCST   1356(R14), Z20, Z14
-	VPDPBUSD.BCST   1344(R15), Z20, Z15
-	VPDPBUSD.BCST   1348(R15), Z20, Z16
-	VPDPBUSD.BCST   1352(R15), Z20, Z17
-	VPDPBUSD.BCST   1356(R15), Z20, Z18
-	VPSRLW          $0x04, Z19, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSRLW          $0x04, 1024(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 4992(R9)
-	PREFETCHT1      1600(R11)
-	PREFETCHT0      174(SI)(AX*1)
-	VMOVDQU32       5184(R8), Z20
-	VPDPBUSD.BCST   1360(R14), Z20, Z11
-	VPDPBUSD.BCST   1364(R14), Z20, Z12
-	VPDPBUSD.BCST   1368(R14), Z20, Z13
-	VPDPBUSD.BCST   1372(R14), Z20, Z14
-	VPDPBUSD.BCST   1360(R15), Z20, Z15
-	VPDPBUSD.BCST   1364(R15), Z20, Z16
-	VPDPBUSD.BCST   1368(R15), Z20, Z17
-	VPDPBUSD.BCST   1372(R15), Z20, Z18
-	VMOVDQU32       384(R8), Z20
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z20, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z20, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z20, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z20, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z20, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z20, Z8
-	VPXORD.BCST     half<>+0(SB), Z17, Z17
-	VPDPWSSD        Z17, Z20, Z9
-	VPXORD.BCST     half<>+0(SB), Z18, Z18
-	VPDPWSSD        Z18, Z20, Z10
-	VPBROADCASTD    320(R14), Z11
-	VPBROADCASTD    324(R14), Z12
-	VPBROADCASTD    328(R14), Z13
-	VPBROADCASTD    332(R14), Z14
-	VPBROADCASTD    320(R15), Z15
-	VPBROADCASTD    324(R15), Z16
-	VPBROADCASTD    328(R15), Z17
-	VPBROADCASTD    332(R15), Z18
-	VMOVDQU32       5248(R8), Z20
-	VPDPBUSD.BCST   1376(R14), Z20, Z11
-	VPDPBUSD.BCST   1380(R14), Z20, Z12
-	VPDPBUSD.BCST   1384(R14), Z20, Z13
-	VPDPBUSD.BCST   1388(R14), Z20, Z14
-	VPDPBUSD.BCST   1376(R15), Z20, Z15
-	VPDPBUSD.BCST   1380(R15), Z20, Z16
-	VPDPBUSD.BCST   1384(R15), Z20, Z17
-	VPDPBUSD.BCST   1388(R15), Z20, Z18
-	VPSRLW          $0x04, Z23, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSRLW          $0x04, 1088(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 5056(R9)
-	VMOVDQU32       5312(R8), Z20
-	VPDPBUSD.BCST   1392(R14), Z20, Z11
-	VPDPBUSD.BCST   1396(R14), Z20, Z12
-	VPDPBUSD.BCST   1400(R14), Z20, Z13
-	VPDPBUSD.BCST   1404(R14), Z20, Z14
-	VPDPBUSD.BCST   1392(R15), Z20, Z15
-	VPDPBUSD.BCST   1396(R15), Z20, Z16
-	VPDPBUSD.BCST   1400(R15), Z20, Z17
-	VPDPBUSD.BCST   1404(R15), Z20, Z18
-	VPSRLW          $0x04, Z21, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSRLW          $0x04, 1152(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 5120(R9)
-	VMOVDQU32       5376(R8), Z20
-	VPDPBUSD.BCST   1408(R14), Z20, Z11
-	VPDPBUSD.BCST   1412(R14), Z20, Z12
-	VPDPBUSD.BCST   1416(R14), Z20, Z13
-	VPDPBUSD.BCST   1420(R14), Z20, Z14
-	VPDPBUSD.BCST   1408(R15), Z20, Z15
-	VPDPBUSD.BCST   1412(R15), Z20, Z16
-	VPDPBUSD.BCST   1416(R15), Z20, Z17
-	VPDPBUSD.BCST   1420(R15), Z20, Z18
-	VPSRLW          $0x04, Z22, Z20
-	VPANDD          Z0, Z20, Z20
-	VPSRLW          $0x04, 1216(R10), Z24
-	VPANDD          Z2, Z24, Z24
-	VPORD           Z24, Z20, Z20
-	VPADDB          Z1, Z20, Z20
-	VMOVDQU32       Z20, 5184(R9)
-	VMOVDQU32       5440(R8), Z20
-	VPDPBUSD.BCST   1424(R14), Z20, Z11
-	VPDPBUSD.BCST   1428(R14), Z20, Z12
-	VPDPBUSD.BCST   1432(R14), Z20, Z13
-	VPDPBUSD.BCST   1436(R14), Z20, Z14
-	VPDPBUSD.BCST   1424(R15), Z20, Z15
-	VPDPBUSD.BCST   1428(R15), Z20, Z16
-	VPDPBUSD.BCST   1432(R15), Z20, Z17
-	VPDPBUSD.BCST   1436(R15), Z20, Z18
-	VPSRLW          $0x06, Z19, Z19
-	VPANDD          Z0, Z19, Z19
-	VPSRLW          $0x05, 1024(R10), Z20
-	VPANDD          Z2, Z20, Z20
-	VPORD           Z20, Z19, Z19
-	VPADDB          Z1, Z19, Z19
-	VMOVDQU32       Z19, 5504(R9)
-	PREFETCHT1      1664(R11)
-	PREFETCHT0      174(SI)(AX*2)
-	VPSLLD          $0x10, Z11, Z11
-	VPADDD.BCST     448(R14), Z11, Z11
-	VPSLLD          $0x10, Z12, Z12
-	VPADDD.BCST     452(R14), Z12, Z12
-	VPSLLD          $0x10, Z13, Z13
-	VPADDD.BCST     456(R14), Z13, Z13
-	VPSLLD          $0x10, Z14, Z14
-	VPADDD.BCST     460(R14), Z14, Z14
-	VPSLLD          $0x10, Z15, Z15
-	VPADDD.BCST     448(R15), Z15, Z15
-	VPSLLD          $0x10, Z16, Z16
-	VPADDD.BCST     452(R15), Z16, Z16
-	VPSLLD          $0x10, Z17, Z17
-	VPADDD.BCST     456(R15), Z17, Z17
-	VPSLLD          $0x10, Z18, Z18
-	VPADDD.BCST     460(R15), Z18, Z18
-	VMOVDQU32       5504(R8), Z19
-	VPDPBUSD.BCST   1440(R14), Z19, Z11
-	VPDPBUSD.BCST   1444(R14), Z19, Z12
-	VPDPBUSD.BCST   1448(R14), Z19, Z13
-	VPDPBUSD.BCST   1452(R14), Z19, Z14
-	VPDPBUSD.BCST   1440(R15), Z19, Z15
-	VPDPBUSD.BCST   1444(R15), Z19, Z16
-	VPDPBUSD.BCST   1448(R15), Z19, Z17
-	VPDPBUSD.BCST   1452(R15), Z19, Z18
-	VPSRLW          $0x06, Z23, Z19
-	VPANDD          Z0, Z19, Z19
-	VPSRLW          $0x05, 1088(R10), Z20
-	VPANDD          Z2, Z20, Z20
-	VPORD           Z20, Z19, Z19
-	VPADDB          Z1, Z19, Z19
-	VMOVDQU32       Z19, 5568(R9)
-	VMOVDQU32       5568(R8), Z19
-	VPDPBUSD.BCST   1456(R14), Z19, Z11
-	VPDPBUSD.BCST   1460(R14), Z19, Z12
-	VPDPBUSD.BCST   1464(R14), Z19, Z13
-	VPDPBUSD.BCST   1468(R14), Z19, Z14
-	VPDPBUSD.BCST   1456(R15), Z19, Z15
-	VPDPBUSD.BCST   1460(R15), Z19, Z16
-	VPDPBUSD.BCST   1464(R15), Z19, Z17
-	VPDPBUSD.BCST   1468(R15), Z19, Z18
-	VPSRLW          $0x06, Z21, Z19
-	VPANDD          Z0, Z19, Z19
-	VPSRLW          $0x05, 1152(R10), Z20
-	VPANDD          Z2, Z20, Z20
-	VPORD           Z20, Z19, Z19
-	VPADDB          Z1, Z19, Z19
-	VMOVDQU32       Z19, 5632(R9)
-	VMOVDQU32       5632(R8), Z19
-	VPDPBUSD.BCST   1472(R14), Z19, Z11
-	VPDPBUSD.BCST   1476(R14), Z19, Z12
-	VPDPBUSD.BCST   1480(R14), Z19, Z13
-	VPDPBUSD.BCST   1484(R14), Z19, Z14
-	VPDPBUSD.BCST   1472(R15), Z19, Z15
-	VPDPBUSD.BCST   1476(R15), Z19, Z16
-	VPDPBUSD.BCST   1480(R15), Z19, Z17
-	VPDPBUSD.BCST   1484(R15), Z19, Z18
-	VPSRLW          $0x06, Z22, Z19
-	VPANDD          Z0, Z19, Z19
-	VPSRLW          $0x05, 1216(R10), Z20
-	VPANDD          Z2, Z20, Z20
-	VPORD           Z20, Z19, Z19
-	VPADDB          Z1, Z19, Z19
-	VMOVDQU32       Z19, 5696(R9)
-	VMOVDQU32       5696(R8), Z19
-	VPDPBUSD.BCST   1488(R14), Z19, Z11
-	VPDPBUSD.BCST   1492(R14), Z19, Z12
-	VPDPBUSD.BCST   1496(R14), Z19, Z13
-	VPDPBUSD.BCST   1500(R14), Z19, Z14
-	VPDPBUSD.BCST   1488(R15), Z19, Z15
-	VPDPBUSD.BCST   1492(R15), Z19, Z16
-	VPDPBUSD.BCST   1496(R15), Z19, Z17
-	VPDPBUSD.BCST   1500(R15), Z19, Z18
-	PREFETCHT1      1728(R11)
-	PREFETCHT0      174(SI)(CX*1)
-	VMOVDQU32       448(R8), Z19
-	VPXORD.BCST     half<>+0(SB), Z11, Z11
-	VPDPWSSD        Z11, Z19, Z3
-	VPXORD.BCST     half<>+0(SB), Z12, Z12
-	VPDPWSSD        Z12, Z19, Z4
-	VPXORD.BCST     half<>+0(SB), Z13, Z13
-	VPDPWSSD        Z13, Z19, Z5
-	VPXORD.BCST     half<>+0(SB), Z14, Z14
-	VPDPWSSD        Z14, Z19, Z6
-	VPXORD.BCST     half<>+0(SB), Z15, Z15
-	VPDPWSSD        Z15, Z19, Z7
-	VPXORD.BCST     half<>+0(SB), Z16, Z16
-	VPDPWSSD        Z16, Z19, Z8
-	VPXORD.BCST     half<>+0(SB), Z17, Z17
-	VPDPWSSD        Z17, Z19, Z9
-	VPXORD.BCST     half<>+0(SB), Z18, Z18
-	VPDPWSSD        Z18, Z19, Z10
-	VMOVUPS         1536(R8), Z11
-	VMULPS.BCST     (R14), Z11, Z12
-	VMOVUPS         512(R10), Z13
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z12, Z13
-	VMOVUPS         Z13, 512(R10)
-	VMULPS.BCST     4(R14), Z11, Z3
-	VMOVUPS         576(R10), Z12
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z3, Z12
-	VMOVUPS         Z12, 576(R10)
-	VMULPS.BCST     8(R14), Z11, Z3
-	VMOVUPS         640(R10), Z4
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z3, Z4
-	VMOVUPS         Z4, 640(R10)
-	VMULPS.BCST     12(R14), Z11, Z3
-	VMOVUPS         704(R10), Z4
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z3, Z4
-	VMOVUPS         Z4, 704(R10)
-	VMULPS.BCST     (R15), Z11, Z3
-	VMOVUPS         768(R10), Z4
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z3, Z4
-	VMOVUPS         Z4, 768(R10)
-	VMULPS.BCST     4(R15), Z11, Z3
-	VMOVUPS         832(R10), Z4
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z3, Z4
-	VMOVUPS         Z4, 832(R10)
-	VMULPS.BCST     8(R15), Z11, Z3
-	VMOVUPS         896(R10), Z4
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z3, Z4
-	VMOVUPS         Z4, 896(R10)
-	VMULPS.BCST     12(R15), Z11, Z3
-	VMOVUPS         960(R10), Z4
-	VCVTDQ2PS       Z10, Z10
-	VFMADD231PS     Z10, Z3, Z4
-	VMOVUPS         Z4, 960(R10)
-	ADDQ            $0x000005e0, R12
-	ADDQ            $0x000005e0, R13
-	ADDQ            $0x000005e0, R14
-	ADDQ            $0x000005e0, R15
-	ADDQ            $0x000006e0, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block349
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored351
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored351
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored351
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored351
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored351
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored351
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored351
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored351
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored351
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored351
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored351
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0c
-	JLE             stored351
-	ADDQ            R13, R12
-	VMOVUPS         768(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0d
-	JLE             stored351
-	ADDQ            R13, R12
-	VMOVUPS         832(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0e
-	JLE             stored351
-	ADDQ            R13, R12
-	VMOVUPS         896(R10), Z3
-	VMOVUPS         Z3, (R12)
-	CMPQ            count+56(FP), $0x0f
-	JLE             stored351
-	ADDQ            R13, R12
-	VMOVUPS         960(R10), Z3
-	VMOVUPS         Z3, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked440
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked440
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored351:
+asked440:
+	MOVQ          16(SP), R11
+	VMOVDQU32     320(R8), Z20
+	VPXORD.BCST   half<>+0(SB), Z11, Z11
+	VPDPWSSD      Z11, Z20, Z3
+	VPXORD.BCST   half<>+0(SB), Z12, Z12
+	VPDPWSSD      Z12, Z20, Z4
+	VPXORD.BCST   half<>+0(SB), Z13, Z13
+	VPDPWSSD      Z13, Z20, Z5
+	VPXORD.BCST   half<>+0(SB), Z14, Z14
+	VPDPWSSD      Z14, Z20, Z6
+	VPXORD.BCST   half<>+0(SB), Z15, Z15
+	VPDPWSSD      Z15, Z20, Z7
+	VPXORD.BCST   half<>+0(SB), Z16, Z16
+	VPDPWSSD      Z16, Z20, Z8
+	VPXORD.BCST   half<>+0(SB), Z17, Z17
+	VPDPWSSD      Z17, Z20, Z9
+	VPXORD.BCST   half<>+0(SB), Z18, Z18
+	VPDPWSSD      Z18, Z20, Z10
+	VPBROADCASTD  304(R14), Z11
+	VPBROADCASTD  308(R14), Z12
+	VPBROADCASTD  312(R14), Z13
+	VPBROADCASTD  316(R14), Z14
+	VPBROADCASTD  304(R15), Z15
+	VPBROADCASTD  308(R15), Z16
+	VPBROADCASTD  312(R15), Z17
+	VPBROADCASTD  316(R15), Z18
+	VMOVDQU32     4736(R8), Z20
+	VPDPBUSD.BCST 1248(R14), Z20, Z11
+	VPDPBUSD.BCST 1252(R14), Z20, Z12
+	VPDPBUSD.BCST 1256(R14), Z20, Z13
+	VPDPBUSD.BCST 1260(R14), Z20, Z14
+	VPDPBUSD.BCST 1248(R15), Z20, Z15
+	VPDPBUSD.BCST 1252(R15), Z20, Z16
+	VPDPBUSD.BCST 1256(R15), Z20, Z17
+	VPDPBUSD.BCST 1260(R15), Z20, Z18
+	VPANDD        Z21, Z0, Z20
+	VPSRLW        $0x02, 1152(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 4096(R9)
+	VMOVDQU32     4800(R8), Z20
+	VPDPBUSD.BCST 1264(R14), Z20, Z11
+	VPDPBUSD.BCST 1268(R14), Z20, Z12
+	VPDPBUSD.BCST 1272(R14), Z20, Z13
+	VPDPBUSD.BCST 1276(R14), Z20, Z14
+	VPDPBUSD.BCST 1264(R15), Z20, Z15
+	VPDPBUSD.BCST 1268(R15), Z20, Z16
+	VPDPBUSD.BCST 1272(R15), Z20, Z17
+	VPDPBUSD.BCST 1276(R15), Z20, Z18
+	VPANDD        Z22, Z0, Z20
+	VPSRLW        $0x02, 1216(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 4160(R9)
+	VMOVDQU32     4864(R8), Z20
+	VPDPBUSD.BCST 1280(R14), Z20, Z11
+	VPDPBUSD.BCST 1284(R14), Z20, Z12
+	VPDPBUSD.BCST 1288(R14), Z20, Z13
+	VPDPBUSD.BCST 1292(R14), Z20, Z14
+	VPDPBUSD.BCST 1280(R15), Z20, Z15
+	VPDPBUSD.BCST 1284(R15), Z20, Z16
+	VPDPBUSD.BCST 1288(R15), Z20, Z17
+	VPDPBUSD.BCST 1292(R15), Z20, Z18
+	VPSRLW        $0x02, Z19, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSRLW        $0x03, 1024(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 4480(R9)
+	PREFETCHT1    1536(R11)
+	PREFETCHT0    174(SI)
+	VMOVDQU32     4928(R8), Z20
+	VPDPBUSD.BCST 1296(R14), Z20, Z11
+	VPDPBUSD.BCST 1300(R14), Z20, Z12
+	VPDPBUSD.BCST 1304(R14), Z20, Z13
+	VPDPBUSD.BCST 1308(R14), Z20, Z14
+	VPDPBUSD.BCST 1296(R15), Z20, Z15
+	VPDPBUSD.BCST 1300(R15), Z20, Z16
+	VPDPBUSD.BCST 1304(R15), Z20, Z17
+	VPDPBUSD.BCST 1308(R15), Z20, Z18
+	VPSRLW        $0x02, Z23, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSRLW        $0x03, 1088(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 4544(R9)
+	VPSLLD        $0x10, Z11, Z11
+	VPADDD.BCST   432(R14), Z11, Z11
+	VPSLLD        $0x10, Z12, Z12
+	VPADDD.BCST   436(R14), Z12, Z12
+	VPSLLD        $0x10, Z13, Z13
+	VPADDD.BCST   440(R14), Z13, Z13
+	VPSLLD        $0x10, Z14, Z14
+	VPADDD.BCST   444(R14), Z14, Z14
+	VPSLLD        $0x10, Z15, Z15
+	VPADDD.BCST   432(R15), Z15, Z15
+	VPSLLD        $0x10, Z16, Z16
+	VPADDD.BCST   436(R15), Z16, Z16
+	VPSLLD        $0x10, Z17, Z17
+	VPADDD.BCST   440(R15), Z17, Z17
+	VPSLLD        $0x10, Z18, Z18
+	VPADDD.BCST   444(R15), Z18, Z18
+	VMOVDQU32     4992(R8), Z20
+	VPDPBUSD.BCST 1312(R14), Z20, Z11
+	VPDPBUSD.BCST 1316(R14), Z20, Z12
+	VPDPBUSD.BCST 1320(R14), Z20, Z13
+	VPDPBUSD.BCST 1324(R14), Z20, Z14
+	VPDPBUSD.BCST 1312(R15), Z20, Z15
+	VPDPBUSD.BCST 1316(R15), Z20, Z16
+	VPDPBUSD.BCST 1320(R15), Z20, Z17
+	VPDPBUSD.BCST 1324(R15), Z20, Z18
+	VPSRLW        $0x02, Z21, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSRLW        $0x03, 1152(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 4608(R9)
+	VMOVDQU32     5056(R8), Z20
+	VPDPBUSD.BCST 1328(R14), Z20, Z11
+	VPDPBUSD.BCST 1332(R14), Z20, Z12
+	VPDPBUSD.BCST 1336(R14), Z20, Z13
+	VPDPBUSD.BCST 1340(R14), Z20, Z14
+	VPDPBUSD.BCST 1328(R15), Z20, Z15
+	VPDPBUSD.BCST 1332(R15), Z20, Z16
+	VPDPBUSD.BCST 1336(R15), Z20, Z17
+	VPDPBUSD.BCST 1340(R15), Z20, Z18
+	VPSRLW        $0x02, Z22, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSRLW        $0x03, 1216(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 4672(R9)
+	VMOVDQU32     5120(R8), Z20
+	VPDPBUSD.BCST 1344(R14), Z20, Z11
+	VPDPBUSD.BCST 1348(R14), Z20, Z12
+	VPDPBUSD.BCST 1352(R14), Z20, Z13
+	VPDPBUSD.BCST 1356(R14), Z20, Z14
+	VPDPBUSD.BCST 1344(R15), Z20, Z15
+	VPDPBUSD.BCST 1348(R15), Z20, Z16
+	VPDPBUSD.BCST 1352(R15), Z20, Z17
+	VPDPBUSD.BCST 1356(R15), Z20, Z18
+	VPSRLW        $0x04, Z19, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSRLW        $0x04, 1024(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 4992(R9)
+	PREFETCHT1    1600(R11)
+	PREFETCHT0    174(SI)(AX*1)
+	VMOVDQU32     5184(R8), Z20
+	VPDPBUSD.BCST 1360(R14), Z20, Z11
+	VPDPBUSD.BCST 1364(R14), Z20, Z12
+	VPDPBUSD.BCST 1368(R14), Z20, Z13
+	VPDPBUSD.BCST 1372(R14), Z20, Z14
+	VPDPBUSD.BCST 1360(R15), Z20, Z15
+	VPDPBUSD.BCST 1364(R15), Z20, Z16
+	VPDPBUSD.BCST 1368(R15), Z20, Z17
+	VPDPBUSD.BCST 1372(R15), Z20, Z18
+	VMOVDQU32     384(R8), Z20
+	VPXORD.BCST   half<>+0(SB), Z11, Z11
+	VPDPWSSD      Z11, Z20, Z3
+	VPXORD.BCST   half<>+0(SB), Z12, Z12
+	VPDPWSSD      Z12, Z20, Z4
+	VPXORD.BCST   half<>+0(SB), Z13, Z13
+	VPDPWSSD      Z13, Z20, Z5
+	VPXORD.BCST   half<>+0(SB), Z14, Z14
+	VPDPWSSD      Z14, Z20, Z6
+	VPXORD.BCST   half<>+0(SB), Z15, Z15
+	VPDPWSSD      Z15, Z20, Z7
+	VPXORD.BCST   half<>+0(SB), Z16, Z16
+	VPDPWSSD      Z16, Z20, Z8
+	VPXORD.BCST   half<>+0(SB), Z17, Z17
+	VPDPWSSD      Z17, Z20, Z9
+	VPXORD.BCST   half<>+0(SB), Z18, Z18
+	VPDPWSSD      Z18, Z20, Z10
+	VPBROADCASTD  320(R14), Z11
+	VPBROADCASTD  324(R14), Z12
+	VPBROADCASTD  328(R14), Z13
+	VPBROADCASTD  332(R14), Z14
+	VPBROADCASTD  320(R15), Z15
+	VPBROADCASTD  324(R15), Z16
+	VPBROADCASTD  328(R15), Z17
+	VPBROADCASTD  332(R15), Z18
+	VMOVDQU32     5248(R8), Z20
+	VPDPBUSD.BCST 1376(R14), Z20, Z11
+	VPDPBUSD.BCST 1380(R14), Z20, Z12
+	VPDPBUSD.BCST 1384(R14), Z20, Z13
+	VPDPBUSD.BCST 1388(R14), Z20, Z14
+	VPDPBUSD.BCST 1376(R15), Z20, Z15
+	VPDPBUSD.BCST 1380(R15), Z20, Z16
+	VPDPBUSD.BCST 1384(R15), Z20, Z17
+	VPDPBUSD.BCST 1388(R15), Z20, Z18
+	VPSRLW        $0x04, Z23, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSRLW        $0x04, 1088(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 5056(R9)
+	VMOVDQU32     5312(R8), Z20
+	VPDPBUSD.BCST 1392(R14), Z20, Z11
+	VPDPBUSD.BCST 1396(R14), Z20, Z12
+	VPDPBUSD.BCST 1400(R14), Z20, Z13
+	VPDPBUSD.BCST 1404(R14), Z20, Z14
+	VPDPBUSD.BCST 1392(R15), Z20, Z15
+	VPDPBUSD.BCST 1396(R15), Z20, Z16
+	VPDPBUSD.BCST 1400(R15), Z20, Z17
+	VPDPBUSD.BCST 1404(R15), Z20, Z18
+	VPSRLW        $0x04, Z21, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSRLW        $0x04, 1152(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 5120(R9)
+	VMOVDQU32     5376(R8), Z20
+	VPDPBUSD.BCST 1408(R14), Z20, Z11
+	VPDPBUSD.BCST 1412(R14), Z20, Z12
+	VPDPBUSD.BCST 1416(R14), Z20, Z13
+	VPDPBUSD.BCST 1420(R14), Z20, Z14
+	VPDPBUSD.BCST 1408(R15), Z20, Z15
+	VPDPBUSD.BCST 1412(R15), Z20, Z16
+	VPDPBUSD.BCST 1416(R15), Z20, Z17
+	VPDPBUSD.BCST 1420(R15), Z20, Z18
+	VPSRLW        $0x04, Z22, Z20
+	VPANDD        Z0, Z20, Z20
+	VPSRLW        $0x04, 1216(R10), Z24
+	VPANDD        Z2, Z24, Z24
+	VPORD         Z24, Z20, Z20
+	VPADDB        Z1, Z20, Z20
+	VMOVDQU32     Z20, 5184(R9)
+	VMOVDQU32     5440(R8), Z20
+	VPDPBUSD.BCST 1424(R14), Z20, Z11
+	VPDPBUSD.BCST 1428(R14), Z20, Z12
+	VPDPBUSD.BCST 1432(R14), Z20, Z13
+	VPDPBUSD.BCST 1436(R14), Z20, Z14
+	VPDPBUSD.BCST 1424(R15), Z20, Z15
+	VPDPBUSD.BCST 1428(R15), Z20, Z16
+	VPDPBUSD.BCST 1432(R15), Z20, Z17
+	VPDPBUSD.BCST 1436(R15), Z20, Z18
+	VPSRLW        $0x06, Z19, Z19
+	VPANDD        Z0, Z19, Z19
+	VPSRLW        $0x05, 1024(R10), Z20
+	VPANDD        Z2, Z20, Z20
+	VPORD         Z20, Z19, Z19
+	VPADDB        Z1, Z19, Z19
+	VMOVDQU32     Z19, 5504(R9)
+	PREFETCHT1    1664(R11)
+	PREFETCHT0    174(SI)(AX*2)
+	VPSLLD        $0x10, Z11, Z11
+	VPADDD.BCST   448(R14), Z11, Z11
+	VPSLLD        $0x10, Z12, Z12
+	VPADDD.BCST   452(R14), Z12, Z12
+	VPSLLD        $0x10, Z13, Z13
+	VPADDD.BCST   456(R14), Z13, Z13
+	VPSLLD        $0x10, Z14, Z14
+	VPADDD.BCST   460(R14), Z14, Z14
+	VPSLLD        $0x10, Z15, Z15
+	VPADDD.BCST   448(R15), Z15, Z15
+	VPSLLD        $0x10, Z16, Z16
+	VPADDD.BCST   452(R15), Z16, Z16
+	VPSLLD        $0x10, Z17, Z17
+	VPADDD.BCST   456(R15), Z17, Z17
+	VPSLLD        $0x10, Z18, Z18
+	VPADDD.BCST   460(R15), Z18, Z18
+	VMOVDQU32     5504(R8), Z19
+	VPDPBUSD.BCST 1440(R14), Z19, Z11
+	VPDPBUSD.BCST 1444(R14), Z19, Z12
+	VPDPBUSD.BCST 1448(R14), Z19, Z13
+	VPDPBUSD.BCST 1452(R14), Z19, Z14
+	VPDPBUSD.BCST 1440(R15), Z19, Z15
+	VPDPBUSD.BCST 1444(R15), Z19, Z16
+	VPDPBUSD.BCST 1448(R15), Z19, Z17
+	VPDPBUSD.BCST 1452(R15), Z19, Z18
+	VPSRLW        $0x06, Z23, Z19
+	VPANDD        Z0, Z19, Z19
+	VPSRLW        $0x05, 1088(R10), Z20
+	VPANDD        Z2, Z20, Z20
+	VPORD         Z20, Z19, Z19
+	VPADDB        Z1, Z19, Z19
+	VMOVDQU32     Z19, 5568(R9)
+	VMOVDQU32     5568(R8), Z19
+	VPDPBUSD.BCST 1456(R14), Z19, Z11
+	VPDPBUSD.BCST 1460(R14), Z19, Z12
+	VPDPBUSD.BCST 1464(R14), Z19, Z13
+	VPDPBUSD.BCST 1468(R14), Z19, Z14
+	VPDPBUSD.BCST 1456(R15), Z19, Z15
+	VPDPBUSD.BCST 1460(R15), Z19, Z16
+	VPDPBUSD.BCST 1464(R15), Z19, Z17
+	VPDPBUSD.BCST 1468(R15), Z19, Z18
+	VPSRLW        $0x06, Z21, Z19
+	VPANDD        Z0, Z19, Z19
+	VPSRLW        $0x05, 1152(R10), Z20
+	VPANDD        Z2, Z20, Z20
+	VPORD         Z20, Z19, Z19
+	VPADDB        Z1, Z19, Z19
+	VMOVDQU32     Z19, 5632(R9)
+	VMOVDQU32     5632(R8), Z19
+	VPDPBUSD.BCST 1472(R14), Z19, Z11
+	VPDPBUSD.BCST 1476(R14), Z19, Z12
+	VPDPBUSD.BCST 1480(R14), Z19, Z13
+	VPDPBUSD.BCST 1484(R14), Z19, Z14
+	VPDPBUSD.BCST 1472(R15), Z19, Z15
+	VPDPBUSD.BCST 1476(R15), Z19, Z16
+	VPDPBUSD.BCST 1480(R15), Z19, Z17
+	VPDPBUSD.BCST 1484(R15), Z19, Z18
+	VPSRLW        $0x06, Z22, Z19
+	VPANDD        Z0, Z19, Z19
+	VPSRLW        $0x05, 1216(R10), Z20
+	VPANDD        Z2, Z20, Z20
+	VPORD         Z20, Z19, Z19
+	VPADDB        Z1, Z19, Z19
+	VMOVDQU32     Z19, 5696(R9)
+	VMOVDQU32     5696(R8), Z19
+	VPDPBUSD.BCST 1488(R14), Z19, Z11
+	VPDPBUSD.BCST 1492(R14), Z19, Z12
+	VPDPBUSD.BCST 1496(R14), Z19, Z13
+	VPDPBUSD.BCST 1500(R14), Z19, Z14
+	VPDPBUSD.BCST 1488(R15), Z19, Z15
+	VPDPBUSD.BCST 1492(R15), Z19, Z16
+	VPDPBUSD.BCST 1496(R15), Z19, Z17
+	VPDPBUSD.BCST 1500(R15), Z19, Z18
+	PREFETCHT1    1728(R11)
+	PREFETCHT0    174(SI)(CX*1)
+	MOVQ          R11, 16(SP)
+	MOVQ          spans+64(FP), R11
+	MOVQ          (R11), BP
+	TESTQ         BP, BP
+	JZ            asked441
+	PREFETCHT1    (BP)
+	PREFETCHT1    64(BP)
+	ADDQ          $0x00000080, BP
+	MOVQ          BP, (R11)
+	CMPQ          BP, 8(R11)
+	JB            asked441
+	ADDQ          $0x00000010, R11
+	MOVQ          R11, spans+64(FP)
+
+asked441:
+	MOVQ        16(SP), R11
+	VMOVDQU32   448(R8), Z19
+	VPXORD.BCST half<>+0(SB), Z11, Z11
+	VPDPWSSD    Z11, Z19, Z3
+	VPXORD.BCST half<>+0(SB), Z12, Z12
+	VPDPWSSD    Z12, Z19, Z4
+	VPXORD.BCST half<>+0(SB), Z13, Z13
+	VPDPWSSD    Z13, Z19, Z5
+	VPXORD.BCST half<>+0(SB), Z14, Z14
+	VPDPWSSD    Z14, Z19, Z6
+	VPXORD.BCST half<>+0(SB), Z15, Z15
+	VPDPWSSD    Z15, Z19, Z7
+	VPXORD.BCST half<>+0(SB), Z16, Z16
+	VPDPWSSD    Z16, Z19, Z8
+	VPXORD.BCST half<>+0(SB), Z17, Z17
+	VPDPWSSD    Z17, Z19, Z9
+	VPXORD.BCST half<>+0(SB), Z18, Z18
+	VPDPWSSD    Z18, Z19, Z10
+	VMOVUPS     1536(R8), Z11
+	VMULPS.BCST (R14), Z11, Z12
+	VMOVUPS     512(R10), Z13
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z12, Z13
+	VMOVUPS     Z13, 512(R10)
+	VMULPS.BCST 4(R14), Z11, Z3
+	VMOVUPS     576(R10), Z12
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z3, Z12
+	VMOVUPS     Z12, 576(R10)
+	VMULPS.BCST 8(R14), Z11, Z3
+	VMOVUPS     640(R10), Z4
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z3, Z4
+	VMOVUPS     Z4, 640(R10)
+	VMULPS.BCST 12(R14), Z11, Z3
+	VMOVUPS     704(R10), Z4
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z3, Z4
+	VMOVUPS     Z4, 704(R10)
+	VMULPS.BCST (R15), Z11, Z3
+	VMOVUPS     768(R10), Z4
+	VCVTDQ2PS   Z7, Z7
+	VFMADD231PS Z7, Z3, Z4
+	VMOVUPS     Z4, 768(R10)
+	VMULPS.BCST 4(R15), Z11, Z3
+	VMOVUPS     832(R10), Z4
+	VCVTDQ2PS   Z8, Z8
+	VFMADD231PS Z8, Z3, Z4
+	VMOVUPS     Z4, 832(R10)
+	VMULPS.BCST 8(R15), Z11, Z3
+	VMOVUPS     896(R10), Z4
+	VCVTDQ2PS   Z9, Z9
+	VFMADD231PS Z9, Z3, Z4
+	VMOVUPS     Z4, 896(R10)
+	VMULPS.BCST 12(R15), Z11, Z3
+	VMOVUPS     960(R10), Z4
+	VCVTDQ2PS   Z10, Z10
+	VFMADD231PS Z10, Z3, Z4
+	VMOVUPS     Z4, 960(R10)
+	ADDQ        $0x000005e0, R12
+	ADDQ        $0x000005e0, R13
+	ADDQ        $0x000005e0, R14
+	ADDQ        $0x000005e0, R15
+	ADDQ        $0x000006e0, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block431
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored433
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored433
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored433
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored433
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored433
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored433
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored433
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x08
+	JLE         stored433
+	ADDQ        R13, R12
+	VMOVUPS     512(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x09
+	JLE         stored433
+	ADDQ        R13, R12
+	VMOVUPS     576(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0a
+	JLE         stored433
+	ADDQ        R13, R12
+	VMOVUPS     640(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0b
+	JLE         stored433
+	ADDQ        R13, R12
+	VMOVUPS     704(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0c
+	JLE         stored433
+	ADDQ        R13, R12
+	VMOVUPS     768(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0d
+	JLE         stored433
+	ADDQ        R13, R12
+	VMOVUPS     832(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0e
+	JLE         stored433
+	ADDQ        R13, R12
+	VMOVUPS     896(R10), Z3
+	VMOVUPS     Z3, (R12)
+	CMPQ        count+56(FP), $0x0f
+	JLE         stored433
+	ADDQ        R13, R12
+	VMOVUPS     960(R10), Z3
+	VMOVUPS     Z3, (R12)
+	ADDQ        R13, R12
+
+stored433:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group348
+	JNZ  group430
 	VZEROUPPER
 	RET
 
-// func fewQ4_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ4_K(SB), $12416-64
+TEXT ·fewQ4_K(SB), $12416-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000090, AX, AX
@@ -51297,7 +52695,7 @@ TEXT ·fewQ4_K(SB), $12416-64
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group352:
+group442:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -51307,16 +52705,16 @@ group352:
 	VMOVUPS Z1, 128(R10)
 	VMOVUPS Z1, 192(R10)
 
-block353:
+block443:
 	MOVQ $0x00000090, R13
 	CMPQ (SP), $0x01
-	JNE  within354
+	JNE  within444
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within354
+	JE   within444
 	LEAQ 144(CX)(CX*4), R13
 
-within354:
+within444:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -51551,6 +52949,22 @@ within354:
 	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z10, Z10
 	PREFETCHT1      512(R11)
 	PREFETCHT0      144(SI)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked446
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked446
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked446:
+	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
 	VPDPWSSD        Z5, Z11, Z1
@@ -51776,6 +53190,22 @@ within354:
 	VMOVDQU32       Z10, 2944(R9)
 	PREFETCHT1      1088(R11)
 	PREFETCHT0      208(DX)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked447
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked447
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked447:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
 	VPDPWSSD        Z5, Z10, Z1
@@ -51993,6 +53423,22 @@ within354:
 	VMOVDQU32       Z9, 4096(R9)
 	PREFETCHT1      1664(R11)
 	PREFETCHT0      208(SI)(AX*2)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked448
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked448
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked448:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z9
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
 	VPDPWSSD        Z5, Z9, Z1
@@ -52208,6 +53654,22 @@ within354:
 	VMOVDQU32       Z9, 5696(R9)
 	PREFETCHT1      2240(R11)
 	PREFETCHT0      272(DX)(CX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked449
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked449
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked449:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z9
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
 	VPDPWSSD        Z5, Z9, Z1
@@ -52221,7 +53683,7 @@ within354:
 	VPTESTMD.BCST   mark1<>+0(SB), Y5, K1
 	KMOVW           K1, R13
 	TESTB           R13, 8(SP)
-	JEQ             quiet356
+	JEQ             quiet450
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -52229,7 +53691,7 @@ within354:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again357:
+again451:
 	MOVQ          R11, R13
 	SHRQ          $0x03, R13
 	VPXORD        Z5, Z5, Z5
@@ -52341,10 +53803,10 @@ again357:
 	VPADDD        Z8, Z4, Z4
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again357
+	JLT           again451
 	MOVQ          16(SP), R11
 
-quiet356:
+quiet450:
 	VMOVUPS       1536(R8), Z5
 	VMULPS.BCST   (R12), Z5, Z6
 	VMOVUPS       (R10), Z7
@@ -52414,7 +53876,7 @@ quiet356:
 	ADDQ          $0x000005e0, R12
 	ADDQ          $0x00000900, R11
 	SUBQ          $0x00000001, (SP)
-	JNZ           block353
+	JNZ           block443
 	MOVQ          dst+0(FP), R12
 	MOVQ          dstStride+8(FP), R13
 	LEAQ          64(R12), R14
@@ -52422,31 +53884,31 @@ quiet356:
 	VMOVUPS       (R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x01
-	JLE           stored355
+	JLE           stored445
 	ADDQ          R13, R12
 	VMOVUPS       64(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x02
-	JLE           stored355
+	JLE           stored445
 	ADDQ          R13, R12
 	VMOVUPS       128(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x03
-	JLE           stored355
+	JLE           stored445
 	ADDQ          R13, R12
 	VMOVUPS       192(R10), Z1
 	VMOVUPS       Z1, (R12)
 	ADDQ          R13, R12
 
-stored355:
+stored445:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group352
+	JNZ  group442
 	VZEROUPPER
 	RET
 
-// func fewQ4_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ4_Kx8(SB), $12672-64
+TEXT ·fewQ4_Kx8(SB), $12672-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000090, AX, AX
@@ -52883,7 +54345,7 @@ TEXT ·fewQ4_Kx8(SB), $12672-64
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group358:
+group452:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -52899,16 +54361,16 @@ group358:
 	VMOVUPS Z1, 384(R10)
 	VMOVUPS Z1, 448(R10)
 
-block359:
+block453:
 	MOVQ $0x00000090, R14
 	CMPQ (SP), $0x01
-	JNE  within360
+	JNE  within454
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within360
+	JE   within454
 	LEAQ 144(CX)(CX*4), R14
 
-within360:
+within454:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -53223,6 +54685,22 @@ within360:
 	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z18, Z18
 	PREFETCHT1      512(R11)
 	PREFETCHT0      144(SI)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked456
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked456
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked456:
+	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z19, Z1
@@ -53532,6 +55010,22 @@ within360:
 	VMOVDQU32       Z18, 2944(R9)
 	PREFETCHT1      1088(R11)
 	PREFETCHT0      208(DX)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked457
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked457
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked457:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z18, Z1
@@ -53833,6 +55327,22 @@ within360:
 	VMOVDQU32       Z17, 4096(R9)
 	PREFETCHT1      1664(R11)
 	PREFETCHT0      208(SI)(AX*2)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked458
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked458
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked458:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z17, Z1
@@ -54132,6 +55642,22 @@ within360:
 	VMOVDQU32       Z17, 5696(R9)
 	PREFETCHT1      2240(R11)
 	PREFETCHT0      272(DX)(CX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked459
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked459
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked459:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z17, Z1
@@ -54154,7 +55680,7 @@ within360:
 	VPTESTMD.BCST   mark1<>+0(SB), Y9, K1
 	KMOVW           K1, R14
 	TESTB           R14, 8(SP)
-	JEQ             quiet362
+	JEQ             quiet460
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -54166,7 +55692,7 @@ within360:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again363:
+again461:
 	MOVQ          R11, R14
 	SHRQ          $0x03, R14
 	VPXORD        Z9, Z9, Z9
@@ -54366,10 +55892,10 @@ again363:
 	VPADDD        Z16, Z8, Z8
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again363
+	JLT           again461
 	MOVQ          16(SP), R11
 
-quiet362:
+quiet460:
 	VMOVUPS       1536(R8), Z9
 	VMULPS.BCST   (R12), Z9, Z10
 	VMOVUPS       (R10), Z11
@@ -54500,7 +56026,7 @@ quiet362:
 	ADDQ          $0x000005e0, R13
 	ADDQ          $0x00000900, R11
 	SUBQ          $0x00000001, (SP)
-	JNZ           block359
+	JNZ           block453
 	MOVQ          dst+0(FP), R12
 	MOVQ          dstStride+8(FP), R13
 	LEAQ          64(R12), R14
@@ -54508,51 +56034,51 @@ quiet362:
 	VMOVUPS       (R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x01
-	JLE           stored361
+	JLE           stored455
 	ADDQ          R13, R12
 	VMOVUPS       64(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x02
-	JLE           stored361
+	JLE           stored455
 	ADDQ          R13, R12
 	VMOVUPS       128(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x03
-	JLE           stored361
+	JLE           stored455
 	ADDQ          R13, R12
 	VMOVUPS       192(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x04
-	JLE           stored361
+	JLE           stored455
 	ADDQ          R13, R12
 	VMOVUPS       256(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x05
-	JLE           stored361
+	JLE           stored455
 	ADDQ          R13, R12
 	VMOVUPS       320(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x06
-	JLE           stored361
+	JLE           stored455
 	ADDQ          R13, R12
 	VMOVUPS       384(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x07
-	JLE           stored361
+	JLE           stored455
 	ADDQ          R13, R12
 	VMOVUPS       448(R10), Z1
 	VMOVUPS       Z1, (R12)
 	ADDQ          R13, R12
 
-stored361:
+stored455:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group358
+	JNZ  group452
 	VZEROUPPER
 	RET
 
-// func fewQ4_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ4_Kx12(SB), $12928-64
+TEXT ·fewQ4_Kx12(SB), $12928-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000090, AX, AX
@@ -54989,7 +56515,7 @@ TEXT ·fewQ4_Kx12(SB), $12928-64
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group364:
+group462:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -55011,16 +56537,16 @@ group364:
 	VMOVUPS Z1, 640(R10)
 	VMOVUPS Z1, 704(R10)
 
-block365:
+block463:
 	MOVQ $0x00000090, R15
 	CMPQ (SP), $0x01
-	JNE  within366
+	JNE  within464
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within366
+	JE   within464
 	LEAQ 144(CX)(CX*4), R15
 
-within366:
+within464:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -55273,6 +56799,22 @@ within366:
 	VPDPBUSD.BCST   724(R13), Z17, Z14
 	VPDPBUSD.BCST   728(R13), Z17, Z15
 	VPDPBUSD.BCST   732(R13), Z17, Z16
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked466
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked466
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked466:
+	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z17, Z1
@@ -55520,6 +57062,22 @@ within366:
 	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z18, Z18
 	PREFETCHT1      512(R11)
 	PREFETCHT0      144(SI)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked467
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked467
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked467:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z19, Z1
@@ -55765,6 +57323,22 @@ within366:
 	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z20, Z20
 	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z20, Z20
 	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z20, Z20
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked468
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked468
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked468:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z21
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z21, Z1
@@ -56014,6 +57588,22 @@ within366:
 	VMOVDQU32       Z18, 2944(R9)
 	PREFETCHT1      1088(R11)
 	PREFETCHT0      208(DX)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked469
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked469
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked469:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z18, Z1
@@ -56036,7 +57626,7 @@ within366:
 	VPTESTMD.BCST   mark1<>+0(SB), Y9, K1
 	KMOVW           K1, R15
 	TESTB           R15, 8(SP)
-	JEQ             quiet368
+	JEQ             quiet470
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -56048,7 +57638,7 @@ within366:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again369:
+again471:
 	MOVQ          R11, R15
 	SHRQ          $0x03, R15
 	VPXORD        Z9, Z9, Z9
@@ -56248,10 +57838,10 @@ again369:
 	VPADDD        Z16, Z8, Z8
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again369
+	JLT           again471
 	MOVQ          16(SP), R11
 
-quiet368:
+quiet470:
 	VMOVUPS         1536(R8), Z9
 	VMULPS.BCST     (R12), Z9, Z10
 	VMOVUPS         (R10), Z11
@@ -56531,6 +58121,22 @@ quiet368:
 	VPDPBUSD.BCST   732(R14), Z9, Z8
 	VPANDD          Z13, Z0, Z9
 	VMOVDQU32       Z9, 3776(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked472
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked472
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked472:
+	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z9
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
 	VPDPWSSD        Z5, Z9, Z1
@@ -56691,6 +58297,22 @@ quiet368:
 	VMOVDQU32       Z9, 4096(R9)
 	PREFETCHT1      1664(R11)
 	PREFETCHT0      208(SI)(AX*2)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked473
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked473
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked473:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z9
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
 	VPDPWSSD        Z5, Z9, Z1
@@ -56849,6 +58471,22 @@ quiet368:
 	VPDPBUSD.BCST   1244(R14), Z9, Z8
 	VPANDD          Z12, Z0, Z9
 	VMOVDQU32       Z9, 4928(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked474
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked474
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked474:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z9
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
 	VPDPWSSD        Z5, Z9, Z1
@@ -57007,6 +58645,22 @@ quiet368:
 	VPDPBUSD.BCST   1500(R14), Z9, Z8
 	PREFETCHT1      2240(R11)
 	PREFETCHT0      272(DX)(CX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked475
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked475
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked475:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z9
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
 	VPDPWSSD        Z5, Z9, Z1
@@ -57020,7 +58674,7 @@ quiet368:
 	VPTESTMD.BCST   mark1<>+0(SB), Y5, K1
 	KMOVW           K1, R15
 	TESTB           R15, 9(SP)
-	JEQ             quiet370
+	JEQ             quiet476
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -57028,7 +58682,7 @@ quiet368:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again371:
+again477:
 	MOVQ          R11, R15
 	SHRQ          $0x03, R15
 	VPXORD        Z5, Z5, Z5
@@ -57140,10 +58794,10 @@ again371:
 	VPADDD        Z8, Z4, Z4
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again371
+	JLT           again477
 	MOVQ          16(SP), R11
 
-quiet370:
+quiet476:
 	VMOVUPS       1536(R8), Z5
 	VMULPS.BCST   (R14), Z5, Z6
 	VMOVUPS       512(R10), Z7
@@ -57215,7 +58869,7 @@ quiet370:
 	ADDQ          $0x000005e0, R14
 	ADDQ          $0x00000900, R11
 	SUBQ          $0x00000001, (SP)
-	JNZ           block365
+	JNZ           block463
 	MOVQ          dst+0(FP), R12
 	MOVQ          dstStride+8(FP), R13
 	LEAQ          64(R12), R14
@@ -57223,71 +58877,71 @@ quiet370:
 	VMOVUPS       (R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x01
-	JLE           stored367
+	JLE           stored465
 	ADDQ          R13, R12
 	VMOVUPS       64(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x02
-	JLE           stored367
+	JLE           stored465
 	ADDQ          R13, R12
 	VMOVUPS       128(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x03
-	JLE           stored367
+	JLE           stored465
 	ADDQ          R13, R12
 	VMOVUPS       192(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x04
-	JLE           stored367
+	JLE           stored465
 	ADDQ          R13, R12
 	VMOVUPS       256(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x05
-	JLE           stored367
+	JLE           stored465
 	ADDQ          R13, R12
 	VMOVUPS       320(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x06
-	JLE           stored367
+	JLE           stored465
 	ADDQ          R13, R12
 	VMOVUPS       384(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x07
-	JLE           stored367
+	JLE           stored465
 	ADDQ          R13, R12
 	VMOVUPS       448(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x08
-	JLE           stored367
+	JLE           stored465
 	ADDQ          R13, R12
 	VMOVUPS       512(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x09
-	JLE           stored367
+	JLE           stored465
 	ADDQ          R13, R12
 	VMOVUPS       576(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x0a
-	JLE           stored367
+	JLE           stored465
 	ADDQ          R13, R12
 	VMOVUPS       640(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x0b
-	JLE           stored367
+	JLE           stored465
 	ADDQ          R13, R12
 	VMOVUPS       704(R10), Z1
 	VMOVUPS       Z1, (R12)
 	ADDQ          R13, R12
 
-stored367:
+stored465:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group364
+	JNZ  group462
 	VZEROUPPER
 	RET
 
-// func fewQ4_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ4_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ4_Kx16(SB), $13184-64
+TEXT ·fewQ4_Kx16(SB), $13184-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000090, AX, AX
@@ -57724,7 +59378,7 @@ TEXT ·fewQ4_Kx16(SB), $13184-64
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group372:
+group478:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -57752,16 +59406,16 @@ group372:
 	VMOVUPS Z1, 896(R10)
 	VMOVUPS Z1, 960(R10)
 
-block373:
+block479:
 	MOVQ $0x00000090, BP
 	CMPQ (SP), $0x01
-	JNE  within374
+	JNE  within480
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within374
+	JE   within480
 	LEAQ 144(CX)(CX*4), BP
 
-within374:
+within480:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -58014,6 +59668,22 @@ within374:
 	VPDPBUSD.BCST   724(R13), Z17, Z14
 	VPDPBUSD.BCST   728(R13), Z17, Z15
 	VPDPBUSD.BCST   732(R13), Z17, Z16
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked482
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked482
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked482:
+	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z17, Z1
@@ -58261,6 +59931,22 @@ within374:
 	VINSERTI32X4    $0x03, 32(DI)(AX*1), Z18, Z18
 	PREFETCHT1      512(R11)
 	PREFETCHT0      144(SI)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked483
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked483
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked483:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z19, Z1
@@ -58506,6 +60192,22 @@ within374:
 	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z20, Z20
 	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z20, Z20
 	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z20, Z20
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked484
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked484
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked484:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z21
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z21, Z1
@@ -58755,6 +60457,22 @@ within374:
 	VMOVDQU32       Z18, 2944(R9)
 	PREFETCHT1      1088(R11)
 	PREFETCHT0      208(DX)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked485
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked485
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked485:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z18, Z1
@@ -58777,7 +60495,7 @@ within374:
 	VPTESTMD.BCST   mark1<>+0(SB), Y9, K1
 	KMOVW           K1, BP
 	TESTB           BP, 8(SP)
-	JEQ             quiet376
+	JEQ             quiet486
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -58789,7 +60507,7 @@ within374:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again377:
+again487:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPXORD        Z9, Z9, Z9
@@ -58989,10 +60707,10 @@ again377:
 	VPADDD        Z16, Z8, Z8
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again377
+	JLT           again487
 	MOVQ          16(SP), R11
 
-quiet376:
+quiet486:
 	VMOVUPS         1536(R8), Z9
 	VMULPS.BCST     (R12), Z9, Z10
 	VMOVUPS         (R10), Z11
@@ -59352,6 +61070,22 @@ quiet376:
 	VPDPBUSD.BCST   732(R15), Z17, Z16
 	VPANDD          Z21, Z0, Z17
 	VMOVDQU32       Z17, 3776(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked488
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked488
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked488:
+	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z17, Z1
@@ -59596,6 +61330,22 @@ quiet376:
 	VMOVDQU32       Z17, 4096(R9)
 	PREFETCHT1      1664(R11)
 	PREFETCHT0      208(SI)(AX*2)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked489
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked489
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked489:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z17, Z1
@@ -59838,6 +61588,22 @@ quiet376:
 	VPDPBUSD.BCST   1244(R15), Z17, Z16
 	VPANDD          Z20, Z0, Z17
 	VMOVDQU32       Z17, 4928(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked490
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked490
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked490:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z17, Z1
@@ -60080,6 +61846,22 @@ quiet376:
 	VPDPBUSD.BCST   1500(R15), Z17, Z16
 	PREFETCHT1      2240(R11)
 	PREFETCHT0      272(DX)(CX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked491
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked491
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked491:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
 	VPDPWSSD        Z9, Z17, Z1
@@ -60102,7 +61884,7 @@ quiet376:
 	VPTESTMD.BCST   mark1<>+0(SB), Y9, K1
 	KMOVW           K1, BP
 	TESTB           BP, 9(SP)
-	JEQ             quiet378
+	JEQ             quiet492
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -60114,7 +61896,7 @@ quiet376:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again379:
+again493:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPXORD        Z9, Z9, Z9
@@ -60314,10 +62096,10 @@ again379:
 	VPADDD        Z16, Z8, Z8
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again379
+	JLT           again493
 	MOVQ          16(SP), R11
 
-quiet378:
+quiet492:
 	VMOVUPS       1536(R8), Z9
 	VMULPS.BCST   (R14), Z9, Z10
 	VMOVUPS       512(R10), Z11
@@ -60450,7 +62232,7 @@ quiet378:
 	ADDQ          $0x000005e0, R15
 	ADDQ          $0x00000900, R11
 	SUBQ          $0x00000001, (SP)
-	JNZ           block373
+	JNZ           block479
 	MOVQ          dst+0(FP), R12
 	MOVQ          dstStride+8(FP), R13
 	LEAQ          64(R12), R14
@@ -60458,91 +62240,91 @@ quiet378:
 	VMOVUPS       (R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x01
-	JLE           stored375
+	JLE           stored481
 	ADDQ          R13, R12
 	VMOVUPS       64(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x02
-	JLE           stored375
+	JLE           stored481
 	ADDQ          R13, R12
 	VMOVUPS       128(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x03
-	JLE           stored375
+	JLE           stored481
 	ADDQ          R13, R12
 	VMOVUPS       192(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x04
-	JLE           stored375
+	JLE           stored481
 	ADDQ          R13, R12
 	VMOVUPS       256(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x05
-	JLE           stored375
+	JLE           stored481
 	ADDQ          R13, R12
 	VMOVUPS       320(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x06
-	JLE           stored375
+	JLE           stored481
 	ADDQ          R13, R12
 	VMOVUPS       384(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x07
-	JLE           stored375
+	JLE           stored481
 	ADDQ          R13, R12
 	VMOVUPS       448(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x08
-	JLE           stored375
+	JLE           stored481
 	ADDQ          R13, R12
 	VMOVUPS       512(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x09
-	JLE           stored375
+	JLE           stored481
 	ADDQ          R13, R12
 	VMOVUPS       576(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x0a
-	JLE           stored375
+	JLE           stored481
 	ADDQ          R13, R12
 	VMOVUPS       640(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x0b
-	JLE           stored375
+	JLE           stored481
 	ADDQ          R13, R12
 	VMOVUPS       704(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x0c
-	JLE           stored375
+	JLE           stored481
 	ADDQ          R13, R12
 	VMOVUPS       768(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x0d
-	JLE           stored375
+	JLE           stored481
 	ADDQ          R13, R12
 	VMOVUPS       832(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x0e
-	JLE           stored375
+	JLE           stored481
 	ADDQ          R13, R12
 	VMOVUPS       896(R10), Z1
 	VMOVUPS       Z1, (R12)
 	CMPQ          count+56(FP), $0x0f
-	JLE           stored375
+	JLE           stored481
 	ADDQ          R13, R12
 	VMOVUPS       960(R10), Z1
 	VMOVUPS       Z1, (R12)
 	ADDQ          R13, R12
 
-stored375:
+stored481:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group372
+	JNZ  group478
 	VZEROUPPER
 	RET
 
-// func fewQ5_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ5_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ5_K(SB), $12416-64
+TEXT ·fewQ5_K(SB), $12416-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x000000b0, AX, AX
@@ -61220,7 +63002,7 @@ TEXT ·fewQ5_K(SB), $12416-64
 	VPORD           Z3, Z2, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group380:
+group494:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -61230,16 +63012,16 @@ group380:
 	VMOVUPS Z2, 128(R10)
 	VMOVUPS Z2, 192(R10)
 
-block381:
+block495:
 	MOVQ $0x000000b0, R13
 	CMPQ (SP), $0x01
-	JNE  within382
+	JNE  within496
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within382
+	JE   within496
 	LEAQ 176(CX)(CX*4), R13
 
-within382:
+within496:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -61522,6 +63304,22 @@ within382:
 	VMOVDQU32       Z10, 1728(R9)
 	PREFETCHT1      640(R11)
 	PREFETCHT0      176(SI)(AX*2)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked498
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked498
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked498:
+	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
 	VPDPWSSD        Z6, Z10, Z2
@@ -61813,6 +63611,22 @@ within382:
 	VINSERTI32X4    $0x03, 96(DI), Z10, Z10
 	PREFETCHT1      1344(R11)
 	PREFETCHT0      240(BX)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked499
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked499
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked499:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
 	VPDPWSSD        Z6, Z11, Z2
@@ -62098,6 +63912,22 @@ within382:
 	VMOVDQU32       Z10, 4480(R9)
 	PREFETCHT1      2048(R11)
 	PREFETCHT0      304(DX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked500
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked500
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked500:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
 	VPDPWSSD        Z6, Z10, Z2
@@ -62387,6 +64217,22 @@ within382:
 	VMOVDQU32       Z10, 5696(R9)
 	PREFETCHT1      2752(R11)
 	PREFETCHT0      304(SI)(CX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked501
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked501
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked501:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
 	VPDPWSSD        Z6, Z10, Z2
@@ -62400,7 +64246,7 @@ within382:
 	VPTESTMD.BCST   mark2<>+0(SB), Y6, K1
 	KMOVW           K1, R13
 	TESTB           R13, 8(SP)
-	JEQ             quiet384
+	JEQ             quiet502
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -62408,7 +64254,7 @@ within382:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again385:
+again503:
 	MOVQ          R11, R13
 	SHRQ          $0x03, R13
 	VPXORD        Z6, Z6, Z6
@@ -62520,10 +64366,10 @@ again385:
 	VPADDD        Z9, Z5, Z5
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again385
+	JLT           again503
 	MOVQ          16(SP), R11
 
-quiet384:
+quiet502:
 	VMOVUPS       1536(R8), Z6
 	VMULPS.BCST   (R12), Z6, Z7
 	VMOVUPS       (R10), Z8
@@ -62593,7 +64439,7 @@ quiet384:
 	ADDQ          $0x000005e0, R12
 	ADDQ          $0x00000b00, R11
 	SUBQ          $0x00000001, (SP)
-	JNZ           block381
+	JNZ           block495
 	MOVQ          dst+0(FP), R12
 	MOVQ          dstStride+8(FP), R13
 	LEAQ          64(R12), R14
@@ -62601,31 +64447,31 @@ quiet384:
 	VMOVUPS       (R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x01
-	JLE           stored383
+	JLE           stored497
 	ADDQ          R13, R12
 	VMOVUPS       64(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x02
-	JLE           stored383
+	JLE           stored497
 	ADDQ          R13, R12
 	VMOVUPS       128(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x03
-	JLE           stored383
+	JLE           stored497
 	ADDQ          R13, R12
 	VMOVUPS       192(R10), Z2
 	VMOVUPS       Z2, (R12)
 	ADDQ          R13, R12
 
-stored383:
+stored497:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group380
+	JNZ  group494
 	VZEROUPPER
 	RET
 
-// func fewQ5_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ5_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ5_Kx8(SB), $12672-64
+TEXT ·fewQ5_Kx8(SB), $12672-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x000000b0, AX, AX
@@ -63303,7 +65149,7 @@ TEXT ·fewQ5_Kx8(SB), $12672-64
 	VPORD           Z3, Z2, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group386:
+group504:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -63319,16 +65165,16 @@ group386:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block387:
+block505:
 	MOVQ $0x000000b0, R14
 	CMPQ (SP), $0x01
-	JNE  within388
+	JNE  within506
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within388
+	JE   within506
 	LEAQ 176(CX)(CX*4), R14
 
-within388:
+within506:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -63691,6 +65537,22 @@ within388:
 	VMOVDQU32       Z18, 1728(R9)
 	PREFETCHT1      640(R11)
 	PREFETCHT0      176(SI)(AX*2)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked508
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked508
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked508:
+	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z18, Z2
@@ -64066,6 +65928,22 @@ within388:
 	VINSERTI32X4    $0x03, 96(DI), Z18, Z18
 	PREFETCHT1      1344(R11)
 	PREFETCHT0      240(BX)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked509
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked509
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked509:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z19, Z2
@@ -64435,6 +66313,22 @@ within388:
 	VMOVDQU32       Z18, 4480(R9)
 	PREFETCHT1      2048(R11)
 	PREFETCHT0      304(DX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked510
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked510
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked510:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z18, Z2
@@ -64808,6 +66702,22 @@ within388:
 	VMOVDQU32       Z18, 5696(R9)
 	PREFETCHT1      2752(R11)
 	PREFETCHT0      304(SI)(CX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked511
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked511
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked511:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z18, Z2
@@ -64830,7 +66740,7 @@ within388:
 	VPTESTMD.BCST   mark2<>+0(SB), Y10, K1
 	KMOVW           K1, R14
 	TESTB           R14, 8(SP)
-	JEQ             quiet390
+	JEQ             quiet512
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -64842,7 +66752,7 @@ within388:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again391:
+again513:
 	MOVQ          R11, R14
 	SHRQ          $0x03, R14
 	VPXORD        Z10, Z10, Z10
@@ -65042,10 +66952,10 @@ again391:
 	VPADDD        Z17, Z9, Z9
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again391
+	JLT           again513
 	MOVQ          16(SP), R11
 
-quiet390:
+quiet512:
 	VMOVUPS       1536(R8), Z10
 	VMULPS.BCST   (R12), Z10, Z11
 	VMOVUPS       (R10), Z12
@@ -65176,7 +67086,7 @@ quiet390:
 	ADDQ          $0x000005e0, R13
 	ADDQ          $0x00000b00, R11
 	SUBQ          $0x00000001, (SP)
-	JNZ           block387
+	JNZ           block505
 	MOVQ          dst+0(FP), R12
 	MOVQ          dstStride+8(FP), R13
 	LEAQ          64(R12), R14
@@ -65184,51 +67094,51 @@ quiet390:
 	VMOVUPS       (R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x01
-	JLE           stored389
+	JLE           stored507
 	ADDQ          R13, R12
 	VMOVUPS       64(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x02
-	JLE           stored389
+	JLE           stored507
 	ADDQ          R13, R12
 	VMOVUPS       128(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x03
-	JLE           stored389
+	JLE           stored507
 	ADDQ          R13, R12
 	VMOVUPS       192(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x04
-	JLE           stored389
+	JLE           stored507
 	ADDQ          R13, R12
 	VMOVUPS       256(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x05
-	JLE           stored389
+	JLE           stored507
 	ADDQ          R13, R12
 	VMOVUPS       320(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x06
-	JLE           stored389
+	JLE           stored507
 	ADDQ          R13, R12
 	VMOVUPS       384(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x07
-	JLE           stored389
+	JLE           stored507
 	ADDQ          R13, R12
 	VMOVUPS       448(R10), Z2
 	VMOVUPS       Z2, (R12)
 	ADDQ          R13, R12
 
-stored389:
+stored507:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group386
+	JNZ  group504
 	VZEROUPPER
 	RET
 
-// func fewQ5_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ5_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ5_Kx12(SB), $12928-64
+TEXT ·fewQ5_Kx12(SB), $12928-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x000000b0, AX, AX
@@ -65906,7 +67816,7 @@ TEXT ·fewQ5_Kx12(SB), $12928-64
 	VPORD           Z3, Z2, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group392:
+group514:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -65928,16 +67838,16 @@ group392:
 	VMOVUPS Z2, 640(R10)
 	VMOVUPS Z2, 704(R10)
 
-block393:
+block515:
 	MOVQ $0x000000b0, R15
 	CMPQ (SP), $0x01
-	JNE  within394
+	JNE  within516
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within394
+	JE   within516
 	LEAQ 176(CX)(CX*4), R15
 
-within394:
+within516:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -66200,6 +68110,22 @@ within394:
 	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z19, Z19
 	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z19, Z19
 	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z19, Z19
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked518
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked518
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked518:
+	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z20, Z2
@@ -66485,6 +68411,22 @@ within394:
 	VMOVDQU32       Z18, 1728(R9)
 	PREFETCHT1      640(R11)
 	PREFETCHT0      176(SI)(AX*2)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked519
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked519
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked519:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z18, Z2
@@ -66765,6 +68707,22 @@ within394:
 	VPANDD          Z1, Z19, Z19
 	VPORD           Z19, Z18, Z18
 	VMOVDQU32       Z18, 2560(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked520
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked520
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked520:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z18, Z2
@@ -67045,6 +69003,22 @@ within394:
 	VINSERTI32X4    $0x03, 96(DI), Z18, Z18
 	PREFETCHT1      1344(R11)
 	PREFETCHT0      240(BX)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked521
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked521
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked521:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z19, Z2
@@ -67067,7 +69041,7 @@ within394:
 	VPTESTMD.BCST   mark2<>+0(SB), Y10, K1
 	KMOVW           K1, R15
 	TESTB           R15, 8(SP)
-	JEQ             quiet396
+	JEQ             quiet522
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -67079,7 +69053,7 @@ within394:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again397:
+again523:
 	MOVQ          R11, R15
 	SHRQ          $0x03, R15
 	VPXORD        Z10, Z10, Z10
@@ -67279,10 +69253,10 @@ again397:
 	VPADDD        Z17, Z9, Z9
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again397
+	JLT           again523
 	MOVQ          16(SP), R11
 
-quiet396:
+quiet522:
 	VMOVUPS         1536(R8), Z10
 	VMULPS.BCST     (R12), Z10, Z11
 	VMOVUPS         (R10), Z12
@@ -67595,6 +69569,22 @@ quiet396:
 	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z13, Z13
 	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z13, Z13
 	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z13, Z13
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked524
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked524
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked524:
+	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z14
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
 	VPDPWSSD        Z6, Z14, Z2
@@ -67790,6 +69780,22 @@ quiet396:
 	VMOVDQU32       Z10, 4480(R9)
 	PREFETCHT1      2048(R11)
 	PREFETCHT0      304(DX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked525
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked525
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked525:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
 	VPDPWSSD        Z6, Z10, Z2
@@ -67982,6 +69988,22 @@ quiet396:
 	VPANDD          Z1, Z11, Z11
 	VPORD           Z11, Z10, Z10
 	VMOVDQU32       Z10, 4864(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked526
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked526
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked526:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
 	VPDPWSSD        Z6, Z10, Z2
@@ -68180,6 +70202,22 @@ quiet396:
 	VMOVDQU32       Z10, 5696(R9)
 	PREFETCHT1      2752(R11)
 	PREFETCHT0      304(SI)(CX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked527
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked527
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked527:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
 	VPDPWSSD        Z6, Z10, Z2
@@ -68193,7 +70231,7 @@ quiet396:
 	VPTESTMD.BCST   mark2<>+0(SB), Y6, K1
 	KMOVW           K1, R15
 	TESTB           R15, 9(SP)
-	JEQ             quiet398
+	JEQ             quiet528
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -68201,7 +70239,7 @@ quiet396:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again399:
+again529:
 	MOVQ          R11, R15
 	SHRQ          $0x03, R15
 	VPXORD        Z6, Z6, Z6
@@ -68313,10 +70351,10 @@ again399:
 	VPADDD        Z9, Z5, Z5
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again399
+	JLT           again529
 	MOVQ          16(SP), R11
 
-quiet398:
+quiet528:
 	VMOVUPS       1536(R8), Z6
 	VMULPS.BCST   (R14), Z6, Z7
 	VMOVUPS       512(R10), Z8
@@ -68388,7 +70426,7 @@ quiet398:
 	ADDQ          $0x000005e0, R14
 	ADDQ          $0x00000b00, R11
 	SUBQ          $0x00000001, (SP)
-	JNZ           block393
+	JNZ           block515
 	MOVQ          dst+0(FP), R12
 	MOVQ          dstStride+8(FP), R13
 	LEAQ          64(R12), R14
@@ -68396,71 +70434,71 @@ quiet398:
 	VMOVUPS       (R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x01
-	JLE           stored395
+	JLE           stored517
 	ADDQ          R13, R12
 	VMOVUPS       64(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x02
-	JLE           stored395
+	JLE           stored517
 	ADDQ          R13, R12
 	VMOVUPS       128(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x03
-	JLE           stored395
+	JLE           stored517
 	ADDQ          R13, R12
 	VMOVUPS       192(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x04
-	JLE           stored395
+	JLE           stored517
 	ADDQ          R13, R12
 	VMOVUPS       256(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x05
-	JLE           stored395
+	JLE           stored517
 	ADDQ          R13, R12
 	VMOVUPS       320(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x06
-	JLE           stored395
+	JLE           stored517
 	ADDQ          R13, R12
 	VMOVUPS       384(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x07
-	JLE           stored395
+	JLE           stored517
 	ADDQ          R13, R12
 	VMOVUPS       448(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x08
-	JLE           stored395
+	JLE           stored517
 	ADDQ          R13, R12
 	VMOVUPS       512(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x09
-	JLE           stored395
+	JLE           stored517
 	ADDQ          R13, R12
 	VMOVUPS       576(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x0a
-	JLE           stored395
+	JLE           stored517
 	ADDQ          R13, R12
 	VMOVUPS       640(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x0b
-	JLE           stored395
+	JLE           stored517
 	ADDQ          R13, R12
 	VMOVUPS       704(R10), Z2
 	VMOVUPS       Z2, (R12)
 	ADDQ          R13, R12
 
-stored395:
+stored517:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group392
+	JNZ  group514
 	VZEROUPPER
 	RET
 
-// func fewQ5_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ5_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ5_Kx16(SB), $13184-64
+TEXT ·fewQ5_Kx16(SB), $13184-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x000000b0, AX, AX
@@ -69138,7 +71176,7 @@ TEXT ·fewQ5_Kx16(SB), $13184-64
 	VPORD           Z3, Z2, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group400:
+group530:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -69166,16 +71204,16 @@ group400:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block401:
+block531:
 	MOVQ $0x000000b0, BP
 	CMPQ (SP), $0x01
-	JNE  within402
+	JNE  within532
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within402
+	JE   within532
 	LEAQ 176(CX)(CX*4), BP
 
-within402:
+within532:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -69438,6 +71476,22 @@ within402:
 	VINSERTI32X4    $0x01, 16(BX)(AX*1), Z19, Z19
 	VINSERTI32X4    $0x02, 16(SI)(AX*1), Z19, Z19
 	VINSERTI32X4    $0x03, 16(DI)(AX*1), Z19, Z19
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked534
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked534
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked534:
+	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z20, Z2
@@ -69723,6 +71777,22 @@ within402:
 	VMOVDQU32       Z18, 1728(R9)
 	PREFETCHT1      640(R11)
 	PREFETCHT0      176(SI)(AX*2)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked535
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked535
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked535:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z18, Z2
@@ -70003,6 +72073,22 @@ within402:
 	VPANDD          Z1, Z19, Z19
 	VPORD           Z19, Z18, Z18
 	VMOVDQU32       Z18, 2560(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked536
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked536
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked536:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z18, Z2
@@ -70283,6 +72369,22 @@ within402:
 	VINSERTI32X4    $0x03, 96(DI), Z18, Z18
 	PREFETCHT1      1344(R11)
 	PREFETCHT0      240(BX)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked537
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked537
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked537:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z19, Z2
@@ -70305,7 +72407,7 @@ within402:
 	VPTESTMD.BCST   mark2<>+0(SB), Y10, K1
 	KMOVW           K1, BP
 	TESTB           BP, 8(SP)
-	JEQ             quiet404
+	JEQ             quiet538
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -70317,7 +72419,7 @@ within402:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again405:
+again539:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPXORD        Z10, Z10, Z10
@@ -70517,10 +72619,10 @@ again405:
 	VPADDD        Z17, Z9, Z9
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again405
+	JLT           again539
 	MOVQ          16(SP), R11
 
-quiet404:
+quiet538:
 	VMOVUPS         1536(R8), Z10
 	VMULPS.BCST     (R12), Z10, Z11
 	VMOVUPS         (R10), Z12
@@ -70913,6 +73015,22 @@ quiet404:
 	VINSERTI32X4    $0x01, 112(BX)(CX*1), Z21, Z21
 	VINSERTI32X4    $0x02, 112(SI)(CX*1), Z21, Z21
 	VINSERTI32X4    $0x03, 112(DI)(CX*1), Z21, Z21
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked540
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked540
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked540:
+	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z22
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z22, Z2
@@ -71192,6 +73310,22 @@ quiet404:
 	VMOVDQU32       Z18, 4480(R9)
 	PREFETCHT1      2048(R11)
 	PREFETCHT0      304(DX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked541
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked541
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked541:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z18, Z2
@@ -71468,6 +73602,22 @@ quiet404:
 	VPANDD          Z1, Z19, Z19
 	VPORD           Z19, Z18, Z18
 	VMOVDQU32       Z18, 4864(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked542
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked542
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked542:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z18, Z2
@@ -71750,6 +73900,22 @@ quiet404:
 	VMOVDQU32       Z18, 5696(R9)
 	PREFETCHT1      2752(R11)
 	PREFETCHT0      304(SI)(CX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked543
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked543
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked543:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
 	VPDPWSSD        Z10, Z18, Z2
@@ -71772,7 +73938,7 @@ quiet404:
 	VPTESTMD.BCST   mark2<>+0(SB), Y10, K1
 	KMOVW           K1, BP
 	TESTB           BP, 9(SP)
-	JEQ             quiet406
+	JEQ             quiet544
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -71784,7 +73950,7 @@ quiet404:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again407:
+again545:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPXORD        Z10, Z10, Z10
@@ -71984,10 +74150,10 @@ again407:
 	VPADDD        Z17, Z9, Z9
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again407
+	JLT           again545
 	MOVQ          16(SP), R11
 
-quiet406:
+quiet544:
 	VMOVUPS       1536(R8), Z10
 	VMULPS.BCST   (R14), Z10, Z11
 	VMOVUPS       512(R10), Z12
@@ -72120,7 +74286,7 @@ quiet406:
 	ADDQ          $0x000005e0, R15
 	ADDQ          $0x00000b00, R11
 	SUBQ          $0x00000001, (SP)
-	JNZ           block401
+	JNZ           block531
 	MOVQ          dst+0(FP), R12
 	MOVQ          dstStride+8(FP), R13
 	LEAQ          64(R12), R14
@@ -72128,91 +74294,91 @@ quiet406:
 	VMOVUPS       (R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x01
-	JLE           stored403
+	JLE           stored533
 	ADDQ          R13, R12
 	VMOVUPS       64(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x02
-	JLE           stored403
+	JLE           stored533
 	ADDQ          R13, R12
 	VMOVUPS       128(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x03
-	JLE           stored403
+	JLE           stored533
 	ADDQ          R13, R12
 	VMOVUPS       192(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x04
-	JLE           stored403
+	JLE           stored533
 	ADDQ          R13, R12
 	VMOVUPS       256(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x05
-	JLE           stored403
+	JLE           stored533
 	ADDQ          R13, R12
 	VMOVUPS       320(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x06
-	JLE           stored403
+	JLE           stored533
 	ADDQ          R13, R12
 	VMOVUPS       384(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x07
-	JLE           stored403
+	JLE           stored533
 	ADDQ          R13, R12
 	VMOVUPS       448(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x08
-	JLE           stored403
+	JLE           stored533
 	ADDQ          R13, R12
 	VMOVUPS       512(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x09
-	JLE           stored403
+	JLE           stored533
 	ADDQ          R13, R12
 	VMOVUPS       576(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x0a
-	JLE           stored403
+	JLE           stored533
 	ADDQ          R13, R12
 	VMOVUPS       640(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x0b
-	JLE           stored403
+	JLE           stored533
 	ADDQ          R13, R12
 	VMOVUPS       704(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x0c
-	JLE           stored403
+	JLE           stored533
 	ADDQ          R13, R12
 	VMOVUPS       768(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x0d
-	JLE           stored403
+	JLE           stored533
 	ADDQ          R13, R12
 	VMOVUPS       832(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x0e
-	JLE           stored403
+	JLE           stored533
 	ADDQ          R13, R12
 	VMOVUPS       896(R10), Z2
 	VMOVUPS       Z2, (R12)
 	CMPQ          count+56(FP), $0x0f
-	JLE           stored403
+	JLE           stored533
 	ADDQ          R13, R12
 	VMOVUPS       960(R10), Z2
 	VMOVUPS       Z2, (R12)
 	ADDQ          R13, R12
 
-stored403:
+stored533:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group400
+	JNZ  group530
 	VZEROUPPER
 	RET
 
-// func fewQ6_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ6_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ6_K(SB), $12416-64
+TEXT ·fewQ6_K(SB), $12416-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x000000d2, AX, AX
@@ -73009,7 +75175,7 @@ TEXT ·fewQ6_K(SB), $12416-64
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group408:
+group546:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -73019,16 +75185,16 @@ group408:
 	VMOVUPS Z3, 128(R10)
 	VMOVUPS Z3, 192(R10)
 
-block409:
+block547:
 	MOVQ $0x000000d2, R13
 	CMPQ (SP), $0x01
-	JNE  within410
+	JNE  within548
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within410
+	JE   within548
 	LEAQ 210(CX)(CX*4), R13
 
-within410:
+within548:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -73340,6 +75506,22 @@ within410:
 	VMOVDQU32       Z11, 2816(R9)
 	PREFETCHT1      768(R11)
 	PREFETCHT0      210(DI)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked550
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked550
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked550:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
 	VPDPWSSD        Z7, Z11, Z3
@@ -73686,6 +75868,22 @@ within410:
 	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z14, Z14
 	PREFETCHT1      1600(R11)
 	PREFETCHT0      274(SI)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked551
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked551
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked551:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z15
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
 	VPDPWSSD        Z7, Z15, Z3
@@ -74042,6 +76240,22 @@ within410:
 	VMOVDQU32       Z12, 4416(R9)
 	PREFETCHT1      2432(R11)
 	PREFETCHT0      338(BX)(AX*2)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked552
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked552
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked552:
+	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
 	VPDPWSSD        Z7, Z12, Z3
@@ -74396,6 +76610,22 @@ within410:
 	VMOVDQU32       Z11, 5696(R9)
 	PREFETCHT1      3328(R11)
 	PREFETCHT0      402(BX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked553
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked553
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked553:
+	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
 	VPDPWSSD        Z7, Z11, Z3
@@ -74409,7 +76639,7 @@ within410:
 	VPTESTMD.BCST   mark1<>+0(SB), Y7, K1
 	KMOVW           K1, R13
 	TESTB           R13, 8(SP)
-	JEQ             quiet412
+	JEQ             quiet554
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -74417,7 +76647,7 @@ within410:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again413:
+again555:
 	MOVQ          R11, R13
 	SHRQ          $0x03, R13
 	VPBROADCASTD  208(R12)(R13*1), Z7
@@ -74493,10 +76723,10 @@ again413:
 	VPADDD        Z10, Z6, Z6
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again413
+	JLT           again555
 	MOVQ          16(SP), R11
 
-quiet412:
+quiet554:
 	VMOVUPS     1536(R8), Z7
 	VMULPS.BCST (R12), Z7, Z8
 	VMOVUPS     (R10), Z9
@@ -74521,7 +76751,7 @@ quiet412:
 	ADDQ        $0x000005e0, R12
 	ADDQ        $0x00000d20, R11
 	SUBQ        $0x00000001, (SP)
-	JNZ         block409
+	JNZ         block547
 	MOVQ        dst+0(FP), R12
 	MOVQ        dstStride+8(FP), R13
 	LEAQ        64(R12), R14
@@ -74529,31 +76759,31 @@ quiet412:
 	VMOVUPS     (R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x01
-	JLE         stored411
+	JLE         stored549
 	ADDQ        R13, R12
 	VMOVUPS     64(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x02
-	JLE         stored411
+	JLE         stored549
 	ADDQ        R13, R12
 	VMOVUPS     128(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x03
-	JLE         stored411
+	JLE         stored549
 	ADDQ        R13, R12
 	VMOVUPS     192(R10), Z3
 	VMOVUPS     Z3, (R12)
 	ADDQ        R13, R12
 
-stored411:
+stored549:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group408
+	JNZ  group546
 	VZEROUPPER
 	RET
 
-// func fewQ6_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ6_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ6_Kx8(SB), $12672-64
+TEXT ·fewQ6_Kx8(SB), $12672-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x000000d2, AX, AX
@@ -75350,7 +77580,7 @@ TEXT ·fewQ6_Kx8(SB), $12672-64
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group414:
+group556:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -75366,16 +77596,16 @@ group414:
 	VMOVUPS Z3, 384(R10)
 	VMOVUPS Z3, 448(R10)
 
-block415:
+block557:
 	MOVQ $0x000000d2, R14
 	CMPQ (SP), $0x01
-	JNE  within416
+	JNE  within558
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within416
+	JE   within558
 	LEAQ 210(CX)(CX*4), R14
 
-within416:
+within558:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -75787,6 +78017,22 @@ within416:
 	VMOVDQU32       Z19, 2816(R9)
 	PREFETCHT1      768(R11)
 	PREFETCHT0      210(DI)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked560
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked560
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked560:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z19, Z3
@@ -76237,6 +78483,22 @@ within416:
 	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z22, Z22
 	PREFETCHT1      1600(R11)
 	PREFETCHT0      274(SI)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked561
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked561
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked561:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z23
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z23, Z3
@@ -76697,6 +78959,22 @@ within416:
 	VMOVDQU32       Z20, 4416(R9)
 	PREFETCHT1      2432(R11)
 	PREFETCHT0      338(BX)(AX*2)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked562
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked562
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked562:
+	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z20, Z3
@@ -77155,6 +79433,22 @@ within416:
 	VMOVDQU32       Z19, 5696(R9)
 	PREFETCHT1      3328(R11)
 	PREFETCHT0      402(BX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked563
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked563
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked563:
+	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z19, Z3
@@ -77177,7 +79471,7 @@ within416:
 	VPTESTMD.BCST   mark1<>+0(SB), Y11, K1
 	KMOVW           K1, R14
 	TESTB           R14, 8(SP)
-	JEQ             quiet418
+	JEQ             quiet564
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -77189,7 +79483,7 @@ within416:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again419:
+again565:
 	MOVQ          R11, R14
 	SHRQ          $0x03, R14
 	VPBROADCASTD  208(R12)(R14*1), Z11
@@ -77325,10 +79619,10 @@ again419:
 	VPADDD        Z18, Z10, Z10
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again419
+	JLT           again565
 	MOVQ          16(SP), R11
 
-quiet418:
+quiet564:
 	VMOVUPS     1536(R8), Z11
 	VMULPS.BCST (R12), Z11, Z12
 	VMOVUPS     (R10), Z13
@@ -77374,7 +79668,7 @@ quiet418:
 	ADDQ        $0x000005e0, R13
 	ADDQ        $0x00000d20, R11
 	SUBQ        $0x00000001, (SP)
-	JNZ         block415
+	JNZ         block557
 	MOVQ        dst+0(FP), R12
 	MOVQ        dstStride+8(FP), R13
 	LEAQ        64(R12), R14
@@ -77382,51 +79676,51 @@ quiet418:
 	VMOVUPS     (R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x01
-	JLE         stored417
+	JLE         stored559
 	ADDQ        R13, R12
 	VMOVUPS     64(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x02
-	JLE         stored417
+	JLE         stored559
 	ADDQ        R13, R12
 	VMOVUPS     128(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x03
-	JLE         stored417
+	JLE         stored559
 	ADDQ        R13, R12
 	VMOVUPS     192(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x04
-	JLE         stored417
+	JLE         stored559
 	ADDQ        R13, R12
 	VMOVUPS     256(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x05
-	JLE         stored417
+	JLE         stored559
 	ADDQ        R13, R12
 	VMOVUPS     320(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x06
-	JLE         stored417
+	JLE         stored559
 	ADDQ        R13, R12
 	VMOVUPS     384(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x07
-	JLE         stored417
+	JLE         stored559
 	ADDQ        R13, R12
 	VMOVUPS     448(R10), Z3
 	VMOVUPS     Z3, (R12)
 	ADDQ        R13, R12
 
-stored417:
+stored559:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group414
+	JNZ  group556
 	VZEROUPPER
 	RET
 
-// func fewQ6_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ6_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ6_Kx12(SB), $12928-64
+TEXT ·fewQ6_Kx12(SB), $12928-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x000000d2, AX, AX
@@ -78223,7 +80517,7 @@ TEXT ·fewQ6_Kx12(SB), $12928-64
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group420:
+group566:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -78245,16 +80539,16 @@ group420:
 	VMOVUPS Z3, 640(R10)
 	VMOVUPS Z3, 704(R10)
 
-block421:
+block567:
 	MOVQ $0x000000d2, R15
 	CMPQ (SP), $0x01
-	JNE  within422
+	JNE  within568
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within422
+	JE   within568
 	LEAQ 210(CX)(CX*4), R15
 
-within422:
+within568:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -78558,6 +80852,22 @@ within422:
 	VPSHUFB         order0_4_0_3<>+0(SB), Z23, Z19
 	VPSRAW          $0x08, Z19, Z19
 	VMOVDQU32       Z19, 448(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked570
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked570
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked570:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z19, Z3
@@ -78892,6 +81202,22 @@ within422:
 	VMOVDQU32       Z19, 2816(R9)
 	PREFETCHT1      768(R11)
 	PREFETCHT0      210(DI)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked571
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked571
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked571:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z19, Z3
@@ -79228,6 +81554,22 @@ within422:
 	VINSERTI32X4    $0x01, 144(BX)(CX*1), Z22, Z22
 	VINSERTI32X4    $0x02, 144(SI)(CX*1), Z22, Z22
 	VINSERTI32X4    $0x03, 144(DI)(CX*1), Z22, Z22
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked572
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked572
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked572:
+	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z23
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z23, Z3
@@ -79568,6 +81910,22 @@ within422:
 	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z22, Z22
 	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z22, Z22
 	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z22, Z22
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked573
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked573
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked573:
+	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z23
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z23, Z3
@@ -79590,7 +81948,7 @@ within422:
 	VPTESTMD.BCST   mark1<>+0(SB), Y11, K1
 	KMOVW           K1, R15
 	TESTB           R15, 8(SP)
-	JEQ             quiet424
+	JEQ             quiet574
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -79602,7 +81960,7 @@ within422:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again425:
+again575:
 	MOVQ          R11, R15
 	SHRQ          $0x03, R15
 	VPBROADCASTD  208(R12)(R15*1), Z11
@@ -79738,10 +82096,10 @@ again425:
 	VPADDD        Z18, Z10, Z10
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again425
+	JLT           again575
 	MOVQ          16(SP), R11
 
-quiet424:
+quiet574:
 	VMOVUPS         1536(R8), Z11
 	VMULPS.BCST     (R12), Z11, Z12
 	VMOVUPS         (R10), Z13
@@ -80018,6 +82376,22 @@ quiet424:
 	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z14, Z14
 	PREFETCHT1      2048(R11)
 	PREFETCHT0      338(DX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked576
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked576
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked576:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z15
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
 	VPDPWSSD        Z7, Z15, Z3
@@ -80256,6 +82630,22 @@ quiet424:
 	VPORD           Z16, Z12, Z12
 	VPADDB          Z2, Z12, Z12
 	VMOVDQU32       Z12, 4416(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked577
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked577
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked577:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
 	VPDPWSSD        Z7, Z12, Z3
@@ -80496,6 +82886,22 @@ quiet424:
 	VMOVDQU32       Z12, 4160(R9)
 	PREFETCHT1      2880(R11)
 	PREFETCHT0      338(DI)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked578
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked578
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked578:
+	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
 	VPDPWSSD        Z7, Z12, Z3
@@ -80732,6 +83138,22 @@ quiet424:
 	VMOVDQU32       Z11, 5696(R9)
 	PREFETCHT1      3328(R11)
 	PREFETCHT0      402(BX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked579
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked579
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked579:
+	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
 	VPDPWSSD        Z7, Z11, Z3
@@ -80745,7 +83167,7 @@ quiet424:
 	VPTESTMD.BCST   mark1<>+0(SB), Y7, K1
 	KMOVW           K1, R15
 	TESTB           R15, 9(SP)
-	JEQ             quiet426
+	JEQ             quiet580
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -80753,7 +83175,7 @@ quiet424:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again427:
+again581:
 	MOVQ          R11, R15
 	SHRQ          $0x03, R15
 	VPBROADCASTD  208(R14)(R15*1), Z7
@@ -80829,10 +83251,10 @@ again427:
 	VPADDD        Z10, Z6, Z6
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again427
+	JLT           again581
 	MOVQ          16(SP), R11
 
-quiet426:
+quiet580:
 	VMOVUPS     1536(R8), Z7
 	VMULPS.BCST (R14), Z7, Z8
 	VMOVUPS     512(R10), Z9
@@ -80859,7 +83281,7 @@ quiet426:
 	ADDQ        $0x000005e0, R14
 	ADDQ        $0x00000d20, R11
 	SUBQ        $0x00000001, (SP)
-	JNZ         block421
+	JNZ         block567
 	MOVQ        dst+0(FP), R12
 	MOVQ        dstStride+8(FP), R13
 	LEAQ        64(R12), R14
@@ -80867,71 +83289,71 @@ quiet426:
 	VMOVUPS     (R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x01
-	JLE         stored423
+	JLE         stored569
 	ADDQ        R13, R12
 	VMOVUPS     64(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x02
-	JLE         stored423
+	JLE         stored569
 	ADDQ        R13, R12
 	VMOVUPS     128(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x03
-	JLE         stored423
+	JLE         stored569
 	ADDQ        R13, R12
 	VMOVUPS     192(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x04
-	JLE         stored423
+	JLE         stored569
 	ADDQ        R13, R12
 	VMOVUPS     256(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x05
-	JLE         stored423
+	JLE         stored569
 	ADDQ        R13, R12
 	VMOVUPS     320(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x06
-	JLE         stored423
+	JLE         stored569
 	ADDQ        R13, R12
 	VMOVUPS     384(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x07
-	JLE         stored423
+	JLE         stored569
 	ADDQ        R13, R12
 	VMOVUPS     448(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x08
-	JLE         stored423
+	JLE         stored569
 	ADDQ        R13, R12
 	VMOVUPS     512(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x09
-	JLE         stored423
+	JLE         stored569
 	ADDQ        R13, R12
 	VMOVUPS     576(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x0a
-	JLE         stored423
+	JLE         stored569
 	ADDQ        R13, R12
 	VMOVUPS     640(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x0b
-	JLE         stored423
+	JLE         stored569
 	ADDQ        R13, R12
 	VMOVUPS     704(R10), Z3
 	VMOVUPS     Z3, (R12)
 	ADDQ        R13, R12
 
-stored423:
+stored569:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group420
+	JNZ  group566
 	VZEROUPPER
 	RET
 
-// func fewQ6_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewQ6_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
-TEXT ·fewQ6_Kx16(SB), $13184-64
+TEXT ·fewQ6_Kx16(SB), $13184-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x000000d2, AX, AX
@@ -81728,7 +84150,7 @@ TEXT ·fewQ6_Kx16(SB), $13184-64
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group428:
+group582:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -81756,16 +84178,16 @@ group428:
 	VMOVUPS Z3, 896(R10)
 	VMOVUPS Z3, 960(R10)
 
-block429:
+block583:
 	MOVQ $0x000000d2, BP
 	CMPQ (SP), $0x01
-	JNE  within430
+	JNE  within584
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within430
+	JE   within584
 	LEAQ 210(CX)(CX*4), BP
 
-within430:
+within584:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -82069,6 +84491,22 @@ within430:
 	VPSHUFB         order0_4_0_3<>+0(SB), Z23, Z19
 	VPSRAW          $0x08, Z19, Z19
 	VMOVDQU32       Z19, 448(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked586
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked586
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked586:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z19, Z3
@@ -82403,6 +84841,22 @@ within430:
 	VMOVDQU32       Z19, 2816(R9)
 	PREFETCHT1      768(R11)
 	PREFETCHT0      210(DI)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked587
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked587
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked587:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z19, Z3
@@ -82739,6 +85193,22 @@ within430:
 	VINSERTI32X4    $0x01, 144(BX)(CX*1), Z22, Z22
 	VINSERTI32X4    $0x02, 144(SI)(CX*1), Z22, Z22
 	VINSERTI32X4    $0x03, 144(DI)(CX*1), Z22, Z22
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked588
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked588
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked588:
+	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z23
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z23, Z3
@@ -83079,6 +85549,22 @@ within430:
 	VINSERTI32X4    $0x01, 48(BX)(CX*1), Z22, Z22
 	VINSERTI32X4    $0x02, 48(SI)(CX*1), Z22, Z22
 	VINSERTI32X4    $0x03, 48(DI)(CX*1), Z22, Z22
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked589
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked589
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked589:
+	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z23
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z23, Z3
@@ -83101,7 +85587,7 @@ within430:
 	VPTESTMD.BCST   mark1<>+0(SB), Y11, K1
 	KMOVW           K1, BP
 	TESTB           BP, 8(SP)
-	JEQ             quiet432
+	JEQ             quiet590
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -83113,7 +85599,7 @@ within430:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again433:
+again591:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPBROADCASTD  208(R12)(BP*1), Z11
@@ -83249,10 +85735,10 @@ again433:
 	VPADDD        Z18, Z10, Z10
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again433
+	JLT           again591
 	MOVQ          16(SP), R11
 
-quiet432:
+quiet590:
 	VMOVUPS         1536(R8), Z11
 	VMULPS.BCST     (R12), Z11, Z12
 	VMOVUPS         (R10), Z13
@@ -83629,6 +86115,22 @@ quiet432:
 	VINSERTI32X4    $0x03, 64(DI)(CX*1), Z22, Z22
 	PREFETCHT1      2048(R11)
 	PREFETCHT0      338(DX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked592
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked592
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked592:
+	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z23
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z23, Z3
@@ -83971,6 +86473,22 @@ quiet432:
 	VPORD           Z24, Z20, Z20
 	VPADDB          Z2, Z20, Z20
 	VMOVDQU32       Z20, 4416(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked593
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked593
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked593:
+	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z20, Z3
@@ -84315,6 +86833,22 @@ quiet432:
 	VMOVDQU32       Z20, 4160(R9)
 	PREFETCHT1      2880(R11)
 	PREFETCHT0      338(DI)(AX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked594
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked594
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked594:
+	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z20, Z3
@@ -84655,6 +87189,22 @@ quiet432:
 	VMOVDQU32       Z19, 5696(R9)
 	PREFETCHT1      3328(R11)
 	PREFETCHT0      402(BX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked595
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked595
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked595:
+	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
 	VPDPWSSD        Z11, Z19, Z3
@@ -84677,7 +87227,7 @@ quiet432:
 	VPTESTMD.BCST   mark1<>+0(SB), Y11, K1
 	KMOVW           K1, BP
 	TESTB           BP, 9(SP)
-	JEQ             quiet434
+	JEQ             quiet596
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -84689,7 +87239,7 @@ quiet432:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again435:
+again597:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPBROADCASTD  208(R14)(BP*1), Z11
@@ -84825,10 +87375,10 @@ again435:
 	VPADDD        Z18, Z10, Z10
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again435
+	JLT           again597
 	MOVQ          16(SP), R11
 
-quiet434:
+quiet596:
 	VMOVUPS     1536(R8), Z11
 	VMULPS.BCST (R14), Z11, Z12
 	VMOVUPS     512(R10), Z13
@@ -84876,7 +87426,7 @@ quiet434:
 	ADDQ        $0x000005e0, R15
 	ADDQ        $0x00000d20, R11
 	SUBQ        $0x00000001, (SP)
-	JNZ         block429
+	JNZ         block583
 	MOVQ        dst+0(FP), R12
 	MOVQ        dstStride+8(FP), R13
 	LEAQ        64(R12), R14
@@ -84884,91 +87434,91 @@ quiet434:
 	VMOVUPS     (R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x01
-	JLE         stored431
+	JLE         stored585
 	ADDQ        R13, R12
 	VMOVUPS     64(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x02
-	JLE         stored431
+	JLE         stored585
 	ADDQ        R13, R12
 	VMOVUPS     128(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x03
-	JLE         stored431
+	JLE         stored585
 	ADDQ        R13, R12
 	VMOVUPS     192(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x04
-	JLE         stored431
+	JLE         stored585
 	ADDQ        R13, R12
 	VMOVUPS     256(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x05
-	JLE         stored431
+	JLE         stored585
 	ADDQ        R13, R12
 	VMOVUPS     320(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x06
-	JLE         stored431
+	JLE         stored585
 	ADDQ        R13, R12
 	VMOVUPS     384(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x07
-	JLE         stored431
+	JLE         stored585
 	ADDQ        R13, R12
 	VMOVUPS     448(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x08
-	JLE         stored431
+	JLE         stored585
 	ADDQ        R13, R12
 	VMOVUPS     512(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x09
-	JLE         stored431
+	JLE         stored585
 	ADDQ        R13, R12
 	VMOVUPS     576(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x0a
-	JLE         stored431
+	JLE         stored585
 	ADDQ        R13, R12
 	VMOVUPS     640(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x0b
-	JLE         stored431
+	JLE         stored585
 	ADDQ        R13, R12
 	VMOVUPS     704(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x0c
-	JLE         stored431
+	JLE         stored585
 	ADDQ        R13, R12
 	VMOVUPS     768(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x0d
-	JLE         stored431
+	JLE         stored585
 	ADDQ        R13, R12
 	VMOVUPS     832(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x0e
-	JLE         stored431
+	JLE         stored585
 	ADDQ        R13, R12
 	VMOVUPS     896(R10), Z3
 	VMOVUPS     Z3, (R12)
 	CMPQ        count+56(FP), $0x0f
-	JLE         stored431
+	JLE         stored585
 	ADDQ        R13, R12
 	VMOVUPS     960(R10), Z3
 	VMOVUPS     Z3, (R12)
 	ADDQ        R13, R12
 
-stored431:
+stored585:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group428
+	JNZ  group582
 	VZEROUPPER
 	RET
 
-// func fewIQ4_XS(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewIQ4_XS(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewIQ4_XS(SB), $12416-64
+TEXT ·fewIQ4_XS(SB), $12416-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000088, AX, AX
@@ -85543,7 +88093,7 @@ TEXT ·fewIQ4_XS(SB), $12416-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group436:
+group598:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -85553,16 +88103,16 @@ group436:
 	VMOVUPS Z2, 128(R10)
 	VMOVUPS Z2, 192(R10)
 
-block437:
+block599:
 	MOVQ $0x00000088, R13
 	CMPQ (SP), $0x01
-	JNE  within438
+	JNE  within600
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within438
+	JE   within600
 	LEAQ 136(CX)(CX*4), R13
 
-within438:
+within600:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -85904,6 +88454,22 @@ within438:
 	VMOVDQU32       Z10, 1984(R9)
 	PREFETCHT1      448(R11)
 	PREFETCHT0      136(BX)(CX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked602
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked602
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked602:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z10
 	VPMULLD         Z10, Z6, Z6
 	VPADDD          Z6, Z2, Z2
@@ -86154,6 +88720,22 @@ within438:
 	VINSERTI32X4    $0x03, 56(DI)(AX*1), Z12, Z12
 	PREFETCHT1      1024(R11)
 	PREFETCHT0      200(DX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked603
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked603
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked603:
+	MOVQ            16(SP), R11
 	VMOVDQU32       384(R8), Z10
 	VPMULLD         Z10, Z6, Z6
 	VPADDD          Z6, Z2, Z2
@@ -86408,6 +88990,22 @@ within438:
 	VMOVDQU32       Z10, 4288(R9)
 	PREFETCHT1      1536(R11)
 	PREFETCHT0      200(SI)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked604
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked604
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked604:
+	MOVQ            16(SP), R11
 	VMOVDQU32       640(R8), Z10
 	VPMULLD         Z10, Z6, Z6
 	VPADDD          Z6, Z2, Z2
@@ -86652,72 +89250,88 @@ within438:
 	VMOVDQU32       Z10, 5696(R9)
 	PREFETCHT1      2112(R11)
 	PREFETCHT0      264(DX)(AX*1)
-	VMOVDQU32       896(R8), Z10
-	VPMULLD         Z10, Z6, Z6
-	VPADDD          Z6, Z2, Z2
-	VPMULLD         Z10, Z7, Z7
-	VPADDD          Z7, Z3, Z3
-	VPMULLD         Z10, Z8, Z8
-	VPADDD          Z8, Z4, Z4
-	VPMULLD         Z10, Z9, Z9
-	VPADDD          Z9, Z5, Z5
-	VMOVUPS         1536(R8), Z6
-	VMULPS.BCST     (R12), Z6, Z7
-	VMOVUPS         (R10), Z8
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z7, Z8
-	VMOVUPS         Z8, (R10)
-	VMULPS.BCST     4(R12), Z6, Z2
-	VMOVUPS         64(R10), Z7
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z7
-	VMOVUPS         Z7, 64(R10)
-	VMULPS.BCST     8(R12), Z6, Z2
-	VMOVUPS         128(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 128(R10)
-	VMULPS.BCST     12(R12), Z6, Z2
-	VMOVUPS         192(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 192(R10)
-	ADDQ            $0x000005e0, R12
-	ADDQ            $0x00000880, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block437
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored439
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored439
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored439
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R13
+	TESTQ           R13, R13
+	JZ              asked605
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	ADDQ            $0x00000080, R13
+	MOVQ            R13, (R11)
+	CMPQ            R13, 8(R11)
+	JB              asked605
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored439:
+asked605:
+	MOVQ        16(SP), R11
+	VMOVDQU32   896(R8), Z10
+	VPMULLD     Z10, Z6, Z6
+	VPADDD      Z6, Z2, Z2
+	VPMULLD     Z10, Z7, Z7
+	VPADDD      Z7, Z3, Z3
+	VPMULLD     Z10, Z8, Z8
+	VPADDD      Z8, Z4, Z4
+	VPMULLD     Z10, Z9, Z9
+	VPADDD      Z9, Z5, Z5
+	VMOVUPS     1536(R8), Z6
+	VMULPS.BCST (R12), Z6, Z7
+	VMOVUPS     (R10), Z8
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z7, Z8
+	VMOVUPS     Z8, (R10)
+	VMULPS.BCST 4(R12), Z6, Z2
+	VMOVUPS     64(R10), Z7
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z7
+	VMOVUPS     Z7, 64(R10)
+	VMULPS.BCST 8(R12), Z6, Z2
+	VMOVUPS     128(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 128(R10)
+	VMULPS.BCST 12(R12), Z6, Z2
+	VMOVUPS     192(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 192(R10)
+	ADDQ        $0x000005e0, R12
+	ADDQ        $0x00000880, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block599
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored601
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored601
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored601
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
+
+stored601:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group436
+	JNZ  group598
 	VZEROUPPER
 	RET
 
-// func fewIQ4_XSx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewIQ4_XSx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewIQ4_XSx8(SB), $12672-64
+TEXT ·fewIQ4_XSx8(SB), $12672-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000088, AX, AX
@@ -87292,7 +89906,7 @@ TEXT ·fewIQ4_XSx8(SB), $12672-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group440:
+group606:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -87308,16 +89922,16 @@ group440:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block441:
+block607:
 	MOVQ $0x00000088, R14
 	CMPQ (SP), $0x01
-	JNE  within442
+	JNE  within608
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within442
+	JE   within608
 	LEAQ 136(CX)(CX*4), R14
 
-within442:
+within608:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -87775,6 +90389,22 @@ within442:
 	VMOVDQU32       Z18, 1984(R9)
 	PREFETCHT1      448(R11)
 	PREFETCHT0      136(BX)(CX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked610
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked610
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked610:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPMULLD         Z18, Z10, Z10
 	VPADDD          Z10, Z2, Z2
@@ -88113,6 +90743,22 @@ within442:
 	VINSERTI32X4    $0x03, 56(DI)(AX*1), Z20, Z20
 	PREFETCHT1      1024(R11)
 	PREFETCHT0      200(DX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked611
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked611
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked611:
+	MOVQ            16(SP), R11
 	VMOVDQU32       384(R8), Z18
 	VPMULLD         Z18, Z10, Z10
 	VPADDD          Z10, Z2, Z2
@@ -88455,6 +91101,22 @@ within442:
 	VMOVDQU32       Z18, 4288(R9)
 	PREFETCHT1      1536(R11)
 	PREFETCHT0      200(SI)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked612
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked612
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked612:
+	MOVQ            16(SP), R11
 	VMOVDQU32       640(R8), Z18
 	VPMULLD         Z18, Z10, Z10
 	VPADDD          Z10, Z2, Z2
@@ -88787,121 +91449,137 @@ within442:
 	VMOVDQU32       Z18, 5696(R9)
 	PREFETCHT1      2112(R11)
 	PREFETCHT0      264(DX)(AX*1)
-	VMOVDQU32       896(R8), Z18
-	VPMULLD         Z18, Z10, Z10
-	VPADDD          Z10, Z2, Z2
-	VPMULLD         Z18, Z11, Z11
-	VPADDD          Z11, Z3, Z3
-	VPMULLD         Z18, Z12, Z12
-	VPADDD          Z12, Z4, Z4
-	VPMULLD         Z18, Z13, Z13
-	VPADDD          Z13, Z5, Z5
-	VPMULLD         Z18, Z14, Z14
-	VPADDD          Z14, Z6, Z6
-	VPMULLD         Z18, Z15, Z15
-	VPADDD          Z15, Z7, Z7
-	VPMULLD         Z18, Z16, Z16
-	VPADDD          Z16, Z8, Z8
-	VPMULLD         Z18, Z17, Z17
-	VPADDD          Z17, Z9, Z9
-	VMOVUPS         1536(R8), Z10
-	VMULPS.BCST     (R12), Z10, Z11
-	VMOVUPS         (R10), Z12
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z11, Z12
-	VMOVUPS         Z12, (R10)
-	VMULPS.BCST     4(R12), Z10, Z2
-	VMOVUPS         64(R10), Z11
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z11
-	VMOVUPS         Z11, 64(R10)
-	VMULPS.BCST     8(R12), Z10, Z2
-	VMOVUPS         128(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 128(R10)
-	VMULPS.BCST     12(R12), Z10, Z2
-	VMOVUPS         192(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 192(R10)
-	VMULPS.BCST     (R13), Z10, Z2
-	VMOVUPS         256(R10), Z3
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z2, Z3
-	VMOVUPS         Z3, 256(R10)
-	VMULPS.BCST     4(R13), Z10, Z2
-	VMOVUPS         320(R10), Z3
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z2, Z3
-	VMOVUPS         Z3, 320(R10)
-	VMULPS.BCST     8(R13), Z10, Z2
-	VMOVUPS         384(R10), Z3
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z2, Z3
-	VMOVUPS         Z3, 384(R10)
-	VMULPS.BCST     12(R13), Z10, Z2
-	VMOVUPS         448(R10), Z3
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z2, Z3
-	VMOVUPS         Z3, 448(R10)
-	ADDQ            $0x000005e0, R12
-	ADDQ            $0x000005e0, R13
-	ADDQ            $0x00000880, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block441
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored443
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored443
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored443
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored443
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored443
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored443
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored443
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R14
+	TESTQ           R14, R14
+	JZ              asked613
+	PREFETCHT1      (R14)
+	PREFETCHT1      64(R14)
+	ADDQ            $0x00000080, R14
+	MOVQ            R14, (R11)
+	CMPQ            R14, 8(R11)
+	JB              asked613
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored443:
+asked613:
+	MOVQ        16(SP), R11
+	VMOVDQU32   896(R8), Z18
+	VPMULLD     Z18, Z10, Z10
+	VPADDD      Z10, Z2, Z2
+	VPMULLD     Z18, Z11, Z11
+	VPADDD      Z11, Z3, Z3
+	VPMULLD     Z18, Z12, Z12
+	VPADDD      Z12, Z4, Z4
+	VPMULLD     Z18, Z13, Z13
+	VPADDD      Z13, Z5, Z5
+	VPMULLD     Z18, Z14, Z14
+	VPADDD      Z14, Z6, Z6
+	VPMULLD     Z18, Z15, Z15
+	VPADDD      Z15, Z7, Z7
+	VPMULLD     Z18, Z16, Z16
+	VPADDD      Z16, Z8, Z8
+	VPMULLD     Z18, Z17, Z17
+	VPADDD      Z17, Z9, Z9
+	VMOVUPS     1536(R8), Z10
+	VMULPS.BCST (R12), Z10, Z11
+	VMOVUPS     (R10), Z12
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z11, Z12
+	VMOVUPS     Z12, (R10)
+	VMULPS.BCST 4(R12), Z10, Z2
+	VMOVUPS     64(R10), Z11
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z11
+	VMOVUPS     Z11, 64(R10)
+	VMULPS.BCST 8(R12), Z10, Z2
+	VMOVUPS     128(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 128(R10)
+	VMULPS.BCST 12(R12), Z10, Z2
+	VMOVUPS     192(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 192(R10)
+	VMULPS.BCST (R13), Z10, Z2
+	VMOVUPS     256(R10), Z3
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, 256(R10)
+	VMULPS.BCST 4(R13), Z10, Z2
+	VMOVUPS     320(R10), Z3
+	VCVTDQ2PS   Z7, Z7
+	VFMADD231PS Z7, Z2, Z3
+	VMOVUPS     Z3, 320(R10)
+	VMULPS.BCST 8(R13), Z10, Z2
+	VMOVUPS     384(R10), Z3
+	VCVTDQ2PS   Z8, Z8
+	VFMADD231PS Z8, Z2, Z3
+	VMOVUPS     Z3, 384(R10)
+	VMULPS.BCST 12(R13), Z10, Z2
+	VMOVUPS     448(R10), Z3
+	VCVTDQ2PS   Z9, Z9
+	VFMADD231PS Z9, Z2, Z3
+	VMOVUPS     Z3, 448(R10)
+	ADDQ        $0x000005e0, R12
+	ADDQ        $0x000005e0, R13
+	ADDQ        $0x00000880, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block607
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored609
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored609
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored609
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored609
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored609
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored609
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored609
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
+
+stored609:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group440
+	JNZ  group606
 	VZEROUPPER
 	RET
 
-// func fewIQ4_XSx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewIQ4_XSx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewIQ4_XSx12(SB), $12928-64
+TEXT ·fewIQ4_XSx12(SB), $12928-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000088, AX, AX
@@ -89476,7 +92154,7 @@ TEXT ·fewIQ4_XSx12(SB), $12928-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group444:
+group614:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -89498,16 +92176,16 @@ group444:
 	VMOVUPS Z2, 640(R10)
 	VMOVUPS Z2, 704(R10)
 
-block445:
+block615:
 	MOVQ $0x00000088, R15
 	CMPQ (SP), $0x01
-	JNE  within446
+	JNE  within616
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within446
+	JE   within616
 	LEAQ 136(CX)(CX*4), R15
 
-within446:
+within616:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -89889,6 +92567,22 @@ within446:
 	VMOVDQU32       Z18, 1088(R9)
 	PREFETCHT1      192(R11)
 	PREFETCHT0      136(DX)(CX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked618
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked618
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked618:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPMULLD         Z18, Z10, Z10
 	VPADDD          Z10, Z2, Z2
@@ -90159,6 +92853,22 @@ within446:
 	VPDPBUSD.BCST   988(R13), Z19, Z17
 	VPSHUFB         Z18, Z1, Z18
 	VMOVDQU32       Z18, 1984(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked619
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked619
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked619:
+	MOVQ            16(SP), R11
 	VMOVDQU32       384(R8), Z18
 	VPMULLD         Z18, Z10, Z10
 	VPADDD          Z10, Z2, Z2
@@ -90425,6 +93135,22 @@ within446:
 	VPANDD          Z0, Z22, Z22
 	VPSHUFB         Z22, Z1, Z22
 	VMOVDQU32       Z22, 2368(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked620
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked620
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked620:
+	MOVQ            16(SP), R11
 	VMOVDQU32       640(R8), Z19
 	VPMULLD         Z19, Z10, Z10
 	VPADDD          Z10, Z2, Z2
@@ -90691,6 +93417,22 @@ within446:
 	VINSERTI32X4    $0x03, 56(DI)(AX*1), Z20, Z20
 	PREFETCHT1      1024(R11)
 	PREFETCHT0      200(DX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked621
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked621
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked621:
+	MOVQ            16(SP), R11
 	VMOVDQU32       896(R8), Z18
 	VPMULLD         Z18, Z10, Z10
 	VPADDD          Z10, Z2, Z2
@@ -90966,6 +93708,22 @@ within446:
 	VPUNPCKHQDQ     Z13, Z10, Z13
 	PREFETCHT1      1280(R11)
 	PREFETCHT0      200(BX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked622
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked622
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked622:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z10
 	VPMULLD         Z10, Z6, Z6
 	VPADDD          Z6, Z2, Z2
@@ -91144,6 +93902,22 @@ within446:
 	VPANDD          Z0, Z10, Z10
 	VPSHUFB         Z10, Z1, Z10
 	VMOVDQU32       Z10, 4288(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked623
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked623
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked623:
+	MOVQ            16(SP), R11
 	VMOVDQU32       384(R8), Z10
 	VPMULLD         Z10, Z6, Z6
 	VPADDD          Z6, Z2, Z2
@@ -91319,6 +94093,22 @@ within446:
 	VPDPBUSD.BCST   1244(R14), Z12, Z9
 	VPSHUFB         Z11, Z1, Z11
 	VMOVDQU32       Z11, 5120(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked624
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked624
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked624:
+	MOVQ            16(SP), R11
 	VMOVDQU32       640(R8), Z11
 	VPMULLD         Z11, Z6, Z6
 	VPADDD          Z6, Z2, Z2
@@ -91494,114 +94284,130 @@ within446:
 	VPDPBUSD.BCST   1500(R14), Z10, Z9
 	PREFETCHT1      2112(R11)
 	PREFETCHT0      264(DX)(AX*1)
-	VMOVDQU32       896(R8), Z10
-	VPMULLD         Z10, Z6, Z6
-	VPADDD          Z6, Z2, Z2
-	VPMULLD         Z10, Z7, Z7
-	VPADDD          Z7, Z3, Z3
-	VPMULLD         Z10, Z8, Z8
-	VPADDD          Z8, Z4, Z4
-	VPMULLD         Z10, Z9, Z9
-	VPADDD          Z9, Z5, Z5
-	VMOVUPS         1536(R8), Z6
-	VMULPS.BCST     (R14), Z6, Z7
-	VMOVUPS         512(R10), Z8
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z7, Z8
-	VMOVUPS         Z8, 512(R10)
-	VMULPS.BCST     4(R14), Z6, Z2
-	VMOVUPS         576(R10), Z7
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z7
-	VMOVUPS         Z7, 576(R10)
-	VMULPS.BCST     8(R14), Z6, Z2
-	VMOVUPS         640(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 640(R10)
-	VMULPS.BCST     12(R14), Z6, Z2
-	VMOVUPS         704(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 704(R10)
-	ADDQ            $0x000005e0, R12
-	ADDQ            $0x000005e0, R13
-	ADDQ            $0x000005e0, R14
-	ADDQ            $0x00000880, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block445
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored447
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored447
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored447
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored447
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored447
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored447
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored447
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored447
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored447
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored447
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored447
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), R15
+	TESTQ           R15, R15
+	JZ              asked625
+	PREFETCHT1      (R15)
+	PREFETCHT1      64(R15)
+	ADDQ            $0x00000080, R15
+	MOVQ            R15, (R11)
+	CMPQ            R15, 8(R11)
+	JB              asked625
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored447:
+asked625:
+	MOVQ        16(SP), R11
+	VMOVDQU32   896(R8), Z10
+	VPMULLD     Z10, Z6, Z6
+	VPADDD      Z6, Z2, Z2
+	VPMULLD     Z10, Z7, Z7
+	VPADDD      Z7, Z3, Z3
+	VPMULLD     Z10, Z8, Z8
+	VPADDD      Z8, Z4, Z4
+	VPMULLD     Z10, Z9, Z9
+	VPADDD      Z9, Z5, Z5
+	VMOVUPS     1536(R8), Z6
+	VMULPS.BCST (R14), Z6, Z7
+	VMOVUPS     512(R10), Z8
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z7, Z8
+	VMOVUPS     Z8, 512(R10)
+	VMULPS.BCST 4(R14), Z6, Z2
+	VMOVUPS     576(R10), Z7
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z7
+	VMOVUPS     Z7, 576(R10)
+	VMULPS.BCST 8(R14), Z6, Z2
+	VMOVUPS     640(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 640(R10)
+	VMULPS.BCST 12(R14), Z6, Z2
+	VMOVUPS     704(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 704(R10)
+	ADDQ        $0x000005e0, R12
+	ADDQ        $0x000005e0, R13
+	ADDQ        $0x000005e0, R14
+	ADDQ        $0x00000880, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block615
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored617
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored617
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored617
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored617
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored617
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored617
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored617
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x08
+	JLE         stored617
+	ADDQ        R13, R12
+	VMOVUPS     512(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x09
+	JLE         stored617
+	ADDQ        R13, R12
+	VMOVUPS     576(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0a
+	JLE         stored617
+	ADDQ        R13, R12
+	VMOVUPS     640(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0b
+	JLE         stored617
+	ADDQ        R13, R12
+	VMOVUPS     704(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
+
+stored617:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group444
+	JNZ  group614
 	VZEROUPPER
 	RET
 
-// func fewIQ4_XSx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+// func fewIQ4_XSx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·fewIQ4_XSx16(SB), $13184-64
+TEXT ·fewIQ4_XSx16(SB), $13184-72
 	MOVQ            w+16(FP), DX
 	MOVQ            blocks+32(FP), AX
 	IMUL3Q          $0x00000088, AX, AX
@@ -92176,7 +94982,7 @@ TEXT ·fewIQ4_XSx16(SB), $13184-64
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group448:
+group626:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -92204,16 +95010,16 @@ group448:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block449:
+block627:
 	MOVQ $0x00000088, BP
 	CMPQ (SP), $0x01
-	JNE  within450
+	JNE  within628
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within450
+	JE   within628
 	LEAQ 136(CX)(CX*4), BP
 
-within450:
+within628:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -92595,6 +95401,22 @@ within450:
 	VMOVDQU32       Z18, 1088(R9)
 	PREFETCHT1      192(R11)
 	PREFETCHT0      136(DX)(CX*1)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked630
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked630
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked630:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPMULLD         Z18, Z10, Z10
 	VPADDD          Z10, Z2, Z2
@@ -92865,6 +95687,22 @@ within450:
 	VPDPBUSD.BCST   988(R13), Z19, Z17
 	VPSHUFB         Z18, Z1, Z18
 	VMOVDQU32       Z18, 1984(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked631
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked631
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked631:
+	MOVQ            16(SP), R11
 	VMOVDQU32       384(R8), Z18
 	VPMULLD         Z18, Z10, Z10
 	VPADDD          Z10, Z2, Z2
@@ -93131,6 +95969,22 @@ within450:
 	VPANDD          Z0, Z22, Z22
 	VPSHUFB         Z22, Z1, Z22
 	VMOVDQU32       Z22, 2368(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked632
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked632
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked632:
+	MOVQ            16(SP), R11
 	VMOVDQU32       640(R8), Z19
 	VPMULLD         Z19, Z10, Z10
 	VPADDD          Z10, Z2, Z2
@@ -93397,6 +96251,22 @@ within450:
 	VINSERTI32X4    $0x03, 56(DI)(AX*1), Z20, Z20
 	PREFETCHT1      1024(R11)
 	PREFETCHT0      200(DX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked633
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked633
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked633:
+	MOVQ            16(SP), R11
 	VMOVDQU32       896(R8), Z18
 	VPMULLD         Z18, Z10, Z10
 	VPADDD          Z10, Z2, Z2
@@ -93788,6 +96658,22 @@ within450:
 	VPUNPCKHQDQ     Z21, Z18, Z21
 	PREFETCHT1      1280(R11)
 	PREFETCHT0      200(BX)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked634
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked634
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked634:
+	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPMULLD         Z18, Z10, Z10
 	VPADDD          Z10, Z2, Z2
@@ -94054,6 +96940,22 @@ within450:
 	VPANDD          Z0, Z18, Z18
 	VPSHUFB         Z18, Z1, Z18
 	VMOVDQU32       Z18, 4288(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked635
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked635
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked635:
+	MOVQ            16(SP), R11
 	VMOVDQU32       384(R8), Z18
 	VPMULLD         Z18, Z10, Z10
 	VPADDD          Z10, Z2, Z2
@@ -94317,6 +97219,22 @@ within450:
 	VPDPBUSD.BCST   1244(R15), Z20, Z17
 	VPSHUFB         Z19, Z1, Z19
 	VMOVDQU32       Z19, 5120(R9)
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked636
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked636
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
+
+asked636:
+	MOVQ            16(SP), R11
 	VMOVDQU32       640(R8), Z19
 	VPMULLD         Z19, Z10, Z10
 	VPADDD          Z10, Z2, Z2
@@ -94580,157 +97498,173 @@ within450:
 	VPDPBUSD.BCST   1500(R15), Z18, Z17
 	PREFETCHT1      2112(R11)
 	PREFETCHT0      264(DX)(AX*1)
-	VMOVDQU32       896(R8), Z18
-	VPMULLD         Z18, Z10, Z10
-	VPADDD          Z10, Z2, Z2
-	VPMULLD         Z18, Z11, Z11
-	VPADDD          Z11, Z3, Z3
-	VPMULLD         Z18, Z12, Z12
-	VPADDD          Z12, Z4, Z4
-	VPMULLD         Z18, Z13, Z13
-	VPADDD          Z13, Z5, Z5
-	VPMULLD         Z18, Z14, Z14
-	VPADDD          Z14, Z6, Z6
-	VPMULLD         Z18, Z15, Z15
-	VPADDD          Z15, Z7, Z7
-	VPMULLD         Z18, Z16, Z16
-	VPADDD          Z16, Z8, Z8
-	VPMULLD         Z18, Z17, Z17
-	VPADDD          Z17, Z9, Z9
-	VMOVUPS         1536(R8), Z10
-	VMULPS.BCST     (R14), Z10, Z11
-	VMOVUPS         512(R10), Z12
-	VCVTDQ2PS       Z2, Z2
-	VFMADD231PS     Z2, Z11, Z12
-	VMOVUPS         Z12, 512(R10)
-	VMULPS.BCST     4(R14), Z10, Z2
-	VMOVUPS         576(R10), Z11
-	VCVTDQ2PS       Z3, Z3
-	VFMADD231PS     Z3, Z2, Z11
-	VMOVUPS         Z11, 576(R10)
-	VMULPS.BCST     8(R14), Z10, Z2
-	VMOVUPS         640(R10), Z3
-	VCVTDQ2PS       Z4, Z4
-	VFMADD231PS     Z4, Z2, Z3
-	VMOVUPS         Z3, 640(R10)
-	VMULPS.BCST     12(R14), Z10, Z2
-	VMOVUPS         704(R10), Z3
-	VCVTDQ2PS       Z5, Z5
-	VFMADD231PS     Z5, Z2, Z3
-	VMOVUPS         Z3, 704(R10)
-	VMULPS.BCST     (R15), Z10, Z2
-	VMOVUPS         768(R10), Z3
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z6, Z2, Z3
-	VMOVUPS         Z3, 768(R10)
-	VMULPS.BCST     4(R15), Z10, Z2
-	VMOVUPS         832(R10), Z3
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z7, Z2, Z3
-	VMOVUPS         Z3, 832(R10)
-	VMULPS.BCST     8(R15), Z10, Z2
-	VMOVUPS         896(R10), Z3
-	VCVTDQ2PS       Z8, Z8
-	VFMADD231PS     Z8, Z2, Z3
-	VMOVUPS         Z3, 896(R10)
-	VMULPS.BCST     12(R15), Z10, Z2
-	VMOVUPS         960(R10), Z3
-	VCVTDQ2PS       Z9, Z9
-	VFMADD231PS     Z9, Z2, Z3
-	VMOVUPS         Z3, 960(R10)
-	ADDQ            $0x000005e0, R12
-	ADDQ            $0x000005e0, R13
-	ADDQ            $0x000005e0, R14
-	ADDQ            $0x000005e0, R15
-	ADDQ            $0x00000880, R11
-	SUBQ            $0x00000001, (SP)
-	JNZ             block449
-	MOVQ            dst+0(FP), R12
-	MOVQ            dstStride+8(FP), R13
-	LEAQ            64(R12), R14
-	MOVQ            R14, dst+0(FP)
-	VMOVUPS         (R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x01
-	JLE             stored451
-	ADDQ            R13, R12
-	VMOVUPS         64(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x02
-	JLE             stored451
-	ADDQ            R13, R12
-	VMOVUPS         128(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x03
-	JLE             stored451
-	ADDQ            R13, R12
-	VMOVUPS         192(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x04
-	JLE             stored451
-	ADDQ            R13, R12
-	VMOVUPS         256(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x05
-	JLE             stored451
-	ADDQ            R13, R12
-	VMOVUPS         320(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x06
-	JLE             stored451
-	ADDQ            R13, R12
-	VMOVUPS         384(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x07
-	JLE             stored451
-	ADDQ            R13, R12
-	VMOVUPS         448(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x08
-	JLE             stored451
-	ADDQ            R13, R12
-	VMOVUPS         512(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x09
-	JLE             stored451
-	ADDQ            R13, R12
-	VMOVUPS         576(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0a
-	JLE             stored451
-	ADDQ            R13, R12
-	VMOVUPS         640(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0b
-	JLE             stored451
-	ADDQ            R13, R12
-	VMOVUPS         704(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0c
-	JLE             stored451
-	ADDQ            R13, R12
-	VMOVUPS         768(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0d
-	JLE             stored451
-	ADDQ            R13, R12
-	VMOVUPS         832(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0e
-	JLE             stored451
-	ADDQ            R13, R12
-	VMOVUPS         896(R10), Z2
-	VMOVUPS         Z2, (R12)
-	CMPQ            count+56(FP), $0x0f
-	JLE             stored451
-	ADDQ            R13, R12
-	VMOVUPS         960(R10), Z2
-	VMOVUPS         Z2, (R12)
-	ADDQ            R13, R12
+	MOVQ            R11, 16(SP)
+	MOVQ            spans+64(FP), R11
+	MOVQ            (R11), BP
+	TESTQ           BP, BP
+	JZ              asked637
+	PREFETCHT1      (BP)
+	PREFETCHT1      64(BP)
+	ADDQ            $0x00000080, BP
+	MOVQ            BP, (R11)
+	CMPQ            BP, 8(R11)
+	JB              asked637
+	ADDQ            $0x00000010, R11
+	MOVQ            R11, spans+64(FP)
 
-stored451:
+asked637:
+	MOVQ        16(SP), R11
+	VMOVDQU32   896(R8), Z18
+	VPMULLD     Z18, Z10, Z10
+	VPADDD      Z10, Z2, Z2
+	VPMULLD     Z18, Z11, Z11
+	VPADDD      Z11, Z3, Z3
+	VPMULLD     Z18, Z12, Z12
+	VPADDD      Z12, Z4, Z4
+	VPMULLD     Z18, Z13, Z13
+	VPADDD      Z13, Z5, Z5
+	VPMULLD     Z18, Z14, Z14
+	VPADDD      Z14, Z6, Z6
+	VPMULLD     Z18, Z15, Z15
+	VPADDD      Z15, Z7, Z7
+	VPMULLD     Z18, Z16, Z16
+	VPADDD      Z16, Z8, Z8
+	VPMULLD     Z18, Z17, Z17
+	VPADDD      Z17, Z9, Z9
+	VMOVUPS     1536(R8), Z10
+	VMULPS.BCST (R14), Z10, Z11
+	VMOVUPS     512(R10), Z12
+	VCVTDQ2PS   Z2, Z2
+	VFMADD231PS Z2, Z11, Z12
+	VMOVUPS     Z12, 512(R10)
+	VMULPS.BCST 4(R14), Z10, Z2
+	VMOVUPS     576(R10), Z11
+	VCVTDQ2PS   Z3, Z3
+	VFMADD231PS Z3, Z2, Z11
+	VMOVUPS     Z11, 576(R10)
+	VMULPS.BCST 8(R14), Z10, Z2
+	VMOVUPS     640(R10), Z3
+	VCVTDQ2PS   Z4, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, 640(R10)
+	VMULPS.BCST 12(R14), Z10, Z2
+	VMOVUPS     704(R10), Z3
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMOVUPS     Z3, 704(R10)
+	VMULPS.BCST (R15), Z10, Z2
+	VMOVUPS     768(R10), Z3
+	VCVTDQ2PS   Z6, Z6
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, 768(R10)
+	VMULPS.BCST 4(R15), Z10, Z2
+	VMOVUPS     832(R10), Z3
+	VCVTDQ2PS   Z7, Z7
+	VFMADD231PS Z7, Z2, Z3
+	VMOVUPS     Z3, 832(R10)
+	VMULPS.BCST 8(R15), Z10, Z2
+	VMOVUPS     896(R10), Z3
+	VCVTDQ2PS   Z8, Z8
+	VFMADD231PS Z8, Z2, Z3
+	VMOVUPS     Z3, 896(R10)
+	VMULPS.BCST 12(R15), Z10, Z2
+	VMOVUPS     960(R10), Z3
+	VCVTDQ2PS   Z9, Z9
+	VFMADD231PS Z9, Z2, Z3
+	VMOVUPS     Z3, 960(R10)
+	ADDQ        $0x000005e0, R12
+	ADDQ        $0x000005e0, R13
+	ADDQ        $0x000005e0, R14
+	ADDQ        $0x000005e0, R15
+	ADDQ        $0x00000880, R11
+	SUBQ        $0x00000001, (SP)
+	JNZ         block627
+	MOVQ        dst+0(FP), R12
+	MOVQ        dstStride+8(FP), R13
+	LEAQ        64(R12), R14
+	MOVQ        R14, dst+0(FP)
+	VMOVUPS     (R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x01
+	JLE         stored629
+	ADDQ        R13, R12
+	VMOVUPS     64(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x02
+	JLE         stored629
+	ADDQ        R13, R12
+	VMOVUPS     128(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x03
+	JLE         stored629
+	ADDQ        R13, R12
+	VMOVUPS     192(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x04
+	JLE         stored629
+	ADDQ        R13, R12
+	VMOVUPS     256(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x05
+	JLE         stored629
+	ADDQ        R13, R12
+	VMOVUPS     320(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x06
+	JLE         stored629
+	ADDQ        R13, R12
+	VMOVUPS     384(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x07
+	JLE         stored629
+	ADDQ        R13, R12
+	VMOVUPS     448(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x08
+	JLE         stored629
+	ADDQ        R13, R12
+	VMOVUPS     512(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x09
+	JLE         stored629
+	ADDQ        R13, R12
+	VMOVUPS     576(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0a
+	JLE         stored629
+	ADDQ        R13, R12
+	VMOVUPS     640(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0b
+	JLE         stored629
+	ADDQ        R13, R12
+	VMOVUPS     704(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0c
+	JLE         stored629
+	ADDQ        R13, R12
+	VMOVUPS     768(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0d
+	JLE         stored629
+	ADDQ        R13, R12
+	VMOVUPS     832(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0e
+	JLE         stored629
+	ADDQ        R13, R12
+	VMOVUPS     896(R10), Z2
+	VMOVUPS     Z2, (R12)
+	CMPQ        count+56(FP), $0x0f
+	JLE         stored629
+	ADDQ        R13, R12
+	VMOVUPS     960(R10), Z2
+	VMOVUPS     Z2, (R12)
+	ADDQ        R13, R12
+
+stored629:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group448
+	JNZ  group626
 	VZEROUPPER
 	RET
 
@@ -94740,9 +97674,9 @@ TEXT ·mulFloats(SB), NOSPLIT, $0-56
 	MOVQ x+32(FP), AX
 	MOVQ count+48(FP), CX
 
-loop452:
+loop638:
 	CMPQ CX, $0x06
-	JL   done453
+	JL   done639
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -94751,9 +97685,9 @@ loop452:
 	SHLQ $0x02, SI
 	LEAQ (SI)(SI*2), DI
 
-loop454:
+loop640:
 	CMPQ   BX, $0x04
-	JL     done455
+	JL     done641
 	MOVQ   cols+40(FP), R12
 	MOVQ   AX, R10
 	LEAQ   (AX)(DI*1), R11
@@ -94782,9 +97716,9 @@ loop454:
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
 
-loop456:
+loop642:
 	CMPQ        R12, $0x10
-	JL          done457
+	JL          done643
 	VMOVUPS     (DX), Z24
 	VMOVUPS     (DX)(SI*1), Z25
 	VMOVUPS     (DX)(SI*2), Z26
@@ -94823,9 +97757,9 @@ loop456:
 	ADDQ        $0x00000040, R11
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R12
-	JMP         loop456
+	JMP         loop642
 
-done457:
+done643:
 	MOVQ          R8, R10
 	VEXTRACTF64X4 $0x01, Z0, Y24
 	VADDPS        Y24, Y0, Y0
@@ -95052,9 +97986,9 @@ done457:
 	ADDQ          DI, DX
 	ADDQ          $0x00000010, R8
 	SUBQ          $0x00000004, BX
-	JMP           loop454
+	JMP           loop640
 
-done455:
+done641:
 	MOVQ dst+0(FP), DX
 	ADDQ R9, DX
 	ADDQ SI, AX
@@ -95070,12 +98004,12 @@ done455:
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000006, CX
-	JMP  loop452
+	JMP  loop638
 
-done453:
-loop458:
+done639:
+loop644:
 	CMPQ CX, $0x02
-	JL   done459
+	JL   done645
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -95084,9 +98018,9 @@ loop458:
 	SHLQ $0x02, SI
 	LEAQ (SI)(SI*2), DI
 
-loop460:
+loop646:
 	CMPQ   BX, $0x04
-	JL     done461
+	JL     done647
 	MOVQ   cols+40(FP), R12
 	MOVQ   AX, R10
 	LEAQ   (AX)(DI*1), R11
@@ -95099,9 +98033,9 @@ loop460:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 
-loop462:
+loop648:
 	CMPQ        R12, $0x10
-	JL          done463
+	JL          done649
 	VMOVUPS     (DX), Z8
 	VMOVUPS     (DX)(SI*1), Z9
 	VMOVUPS     (DX)(SI*2), Z10
@@ -95120,9 +98054,9 @@ loop462:
 	ADDQ        $0x00000040, R11
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R12
-	JMP         loop462
+	JMP         loop648
 
-done463:
+done649:
 	MOVQ          R8, R10
 	VEXTRACTF64X4 $0x01, Z0, Y8
 	VADDPS        Y8, Y0, Y0
@@ -95201,9 +98135,9 @@ done463:
 	ADDQ          DI, DX
 	ADDQ          $0x00000010, R8
 	SUBQ          $0x00000004, BX
-	JMP           loop460
+	JMP           loop646
 
-done461:
+done647:
 	MOVQ dst+0(FP), DX
 	ADDQ R9, DX
 	ADDQ SI, AX
@@ -95211,12 +98145,12 @@ done461:
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000002, CX
-	JMP  loop458
+	JMP  loop644
 
-done459:
-loop464:
+done645:
+loop650:
 	CMPQ CX, $0x01
-	JL   done465
+	JL   done651
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -95225,9 +98159,9 @@ loop464:
 	SHLQ $0x02, SI
 	LEAQ (SI)(SI*2), DI
 
-loop466:
+loop652:
 	CMPQ   BX, $0x04
-	JL     done467
+	JL     done653
 	MOVQ   cols+40(FP), R12
 	MOVQ   AX, R10
 	LEAQ   (AX)(DI*1), R11
@@ -95236,9 +98170,9 @@ loop466:
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 
-loop468:
+loop654:
 	CMPQ        R12, $0x10
-	JL          done469
+	JL          done655
 	VMOVUPS     (DX), Z4
 	VMOVUPS     (DX)(SI*1), Z5
 	VMOVUPS     (DX)(SI*2), Z6
@@ -95252,9 +98186,9 @@ loop468:
 	ADDQ        $0x00000040, R11
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R12
-	JMP         loop468
+	JMP         loop654
 
-done469:
+done655:
 	MOVQ          R8, R10
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
@@ -95296,17 +98230,17 @@ done469:
 	ADDQ          DI, DX
 	ADDQ          $0x00000010, R8
 	SUBQ          $0x00000004, BX
-	JMP           loop466
+	JMP           loop652
 
-done467:
+done653:
 	MOVQ dst+0(FP), DX
 	ADDQ R9, DX
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000001, CX
-	JMP  loop464
+	JMP  loop650
 
-done465:
+done651:
 	VZEROUPPER
 	RET
 
@@ -95319,9 +98253,9 @@ TEXT ·scores(SB), NOSPLIT, $0-44
 	MOVQ dim+32(FP), BX
 	SHLQ $0x02, BX
 
-loop470:
+loop656:
 	CMPQ   DX, $0x06
-	JL     done471
+	JL     done657
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -95352,9 +98286,9 @@ loop470:
 	MOVQ   keys+16(FP), R8
 	MOVQ   dim+32(FP), R9
 
-loop472:
+loop658:
 	CMPQ         R9, $0x01
-	JL           done473
+	JL           done659
 	VMOVUPS      (R8), Z24
 	VMOVUPS      64(R8), Z25
 	VMOVUPS      128(R8), Z26
@@ -95393,9 +98327,9 @@ loop472:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop472
+	JMP          loop658
 
-done473:
+done659:
 	VBROADCASTSS scale+40(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -95453,12 +98387,12 @@ done473:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop470
+	JMP          loop656
 
-done471:
-loop474:
+done657:
+loop660:
 	CMPQ   DX, $0x03
-	JL     done475
+	JL     done661
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -95475,9 +98409,9 @@ loop474:
 	MOVQ   keys+16(FP), DI
 	MOVQ   dim+32(FP), R8
 
-loop476:
+loop662:
 	CMPQ         R8, $0x01
-	JL           done477
+	JL           done663
 	VMOVUPS      (DI), Z12
 	VMOVUPS      64(DI), Z13
 	VMOVUPS      128(DI), Z14
@@ -95500,9 +98434,9 @@ loop476:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop476
+	JMP          loop662
 
-done477:
+done663:
 	VBROADCASTSS scale+40(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -95533,12 +98467,12 @@ done477:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop474
+	JMP          loop660
 
-done475:
-loop478:
+done661:
+loop664:
 	CMPQ   DX, $0x02
-	JL     done479
+	JL     done665
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -95551,9 +98485,9 @@ loop478:
 	MOVQ   keys+16(FP), DI
 	MOVQ   dim+32(FP), R8
 
-loop480:
+loop666:
 	CMPQ         R8, $0x01
-	JL           done481
+	JL           done667
 	VMOVUPS      (DI), Z8
 	VMOVUPS      64(DI), Z9
 	VMOVUPS      128(DI), Z10
@@ -95571,9 +98505,9 @@ loop480:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop480
+	JMP          loop666
 
-done481:
+done667:
 	VBROADCASTSS scale+40(FP), Z8
 	VMULPS       Z8, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -95595,12 +98529,12 @@ done481:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop478
+	JMP          loop664
 
-done479:
-loop482:
+done665:
+loop668:
 	CMPQ   DX, $0x01
-	JL     done483
+	JL     done669
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -95609,9 +98543,9 @@ loop482:
 	MOVQ   keys+16(FP), DI
 	MOVQ   dim+32(FP), R8
 
-loop484:
+loop670:
 	CMPQ         R8, $0x01
-	JL           done485
+	JL           done671
 	VBROADCASTSS (SI), Z5
 	VMOVUPS      (DI), Z4
 	VFMADD231PS  Z4, Z5, Z0
@@ -95624,9 +98558,9 @@ loop484:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop484
+	JMP          loop670
 
-done485:
+done671:
 	VBROADCASTSS scale+40(FP), Z4
 	VMULPS       Z4, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -95639,9 +98573,9 @@ done485:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop482
+	JMP          loop668
 
-done483:
+done669:
 	VZEROUPPER
 	RET
 
@@ -95675,9 +98609,9 @@ TEXT ·weights(SB), NOSPLIT, $0-40
 	VBROADCASTSS expC3<>+0(SB), Z9
 	VBROADCASTSS expC2<>+0(SB), Z10
 
-loop486:
+loop672:
 	CMPQ          CX, $0x01
-	JL            done487
+	JL            done673
 	VBROADCASTSS  (BX), Z16
 	VMOVAPS       Z16, Z15
 	VMOVUPS       (AX), Z11
@@ -95800,9 +98734,9 @@ loop486:
 	ADDQ          $0x00000008, BX
 	ADDQ          $0x00000004, SI
 	SUBQ          $0x00000001, CX
-	JMP           loop486
+	JMP           loop672
 
-done487:
+done673:
 	VZEROUPPER
 	RET
 
@@ -95926,15 +98860,15 @@ TEXT ·mix(SB), NOSPLIT, $0-56
 	MOVQ corrections+48(FP), SI
 	SHLQ $0x02, BX
 
-loop488:
+loop674:
 	CMPQ DX, $0x06
-	JL   done489
+	JL   done675
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop490:
+loop676:
 	CMPQ         R8, $0x40
-	JL           done491
+	JL           done677
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -95973,9 +98907,9 @@ loop490:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop492:
+loop678:
 	CMPQ         R11, $0x01
-	JL           done493
+	JL           done679
 	VMOVUPS      (R9), Z24
 	VMOVUPS      64(R9), Z25
 	VMOVUPS      128(R9), Z26
@@ -96013,9 +98947,9 @@ loop492:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop492
+	JMP          loop678
 
-done493:
+done679:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -96045,12 +98979,12 @@ done493:
 	VMOVUPS Z23, 192(R10)(BX*2)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop490
+	JMP     loop676
 
-done491:
-loop494:
+done677:
+loop680:
 	CMPQ         R8, $0x10
-	JL           done495
+	JL           done681
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -96071,9 +99005,9 @@ loop494:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop496:
+loop682:
 	CMPQ         R11, $0x01
-	JL           done497
+	JL           done683
 	VMOVUPS      (R9), Z6
 	VBROADCASTSS (R10), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -96090,9 +99024,9 @@ loop496:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop496
+	JMP          loop682
 
-done497:
+done683:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -96104,9 +99038,9 @@ done497:
 	VMOVUPS Z5, (R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop494
+	JMP     loop680
 
-done495:
+done681:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -96116,18 +99050,18 @@ done495:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop488
+	JMP  loop674
 
-done489:
-loop498:
+done675:
+loop684:
 	CMPQ DX, $0x03
-	JL   done499
+	JL   done685
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop500:
+loop686:
 	CMPQ         R8, $0x40
-	JL           done501
+	JL           done687
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -96149,9 +99083,9 @@ loop500:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop502:
+loop688:
 	CMPQ         R11, $0x01
-	JL           done503
+	JL           done689
 	VMOVUPS      (R9), Z12
 	VMOVUPS      64(R9), Z13
 	VMOVUPS      128(R9), Z14
@@ -96174,9 +99108,9 @@ loop502:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop502
+	JMP          loop688
 
-done503:
+done689:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -96192,12 +99126,12 @@ done503:
 	VMOVUPS Z11, 192(R9)(BX*2)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop500
+	JMP     loop686
 
-done501:
-loop504:
+done687:
+loop690:
 	CMPQ         R8, $0x10
-	JL           done505
+	JL           done691
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -96210,9 +99144,9 @@ loop504:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop506:
+loop692:
 	CMPQ         R11, $0x01
-	JL           done507
+	JL           done693
 	VMOVUPS      (R9), Z3
 	VBROADCASTSS (R10), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -96223,36 +99157,36 @@ loop506:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop506
+	JMP          loop692
 
-done507:
+done693:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, (R9)(BX*1)
 	VMOVUPS Z2, (R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop504
+	JMP     loop690
 
-done505:
+done691:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop498
+	JMP  loop684
 
-done499:
-loop508:
+done685:
+loop694:
 	CMPQ DX, $0x02
-	JL   done509
+	JL   done695
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop510:
+loop696:
 	CMPQ         R8, $0x40
-	JL           done511
+	JL           done697
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -96269,9 +99203,9 @@ loop510:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop512:
+loop698:
 	CMPQ         R11, $0x01
-	JL           done513
+	JL           done699
 	VMOVUPS      (R9), Z8
 	VMOVUPS      64(R9), Z9
 	VMOVUPS      128(R9), Z10
@@ -96289,9 +99223,9 @@ loop512:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop512
+	JMP          loop698
 
-done513:
+done699:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -96303,12 +99237,12 @@ done513:
 	VMOVUPS Z7, 192(R9)(BX*1)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop510
+	JMP     loop696
 
-done511:
-loop514:
+done697:
+loop700:
 	CMPQ         R8, $0x10
-	JL           done515
+	JL           done701
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -96319,9 +99253,9 @@ loop514:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop516:
+loop702:
 	CMPQ         R11, $0x01
-	JL           done517
+	JL           done703
 	VMOVUPS      (R9), Z2
 	VBROADCASTSS (R10), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -96330,34 +99264,34 @@ loop516:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop516
+	JMP          loop702
 
-done517:
+done703:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, (R9)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop514
+	JMP     loop700
 
-done515:
+done701:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop508
+	JMP  loop694
 
-done509:
-loop518:
+done695:
+loop704:
 	CMPQ DX, $0x01
-	JL   done519
+	JL   done705
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop520:
+loop706:
 	CMPQ         R8, $0x40
-	JL           done521
+	JL           done707
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -96369,9 +99303,9 @@ loop520:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop522:
+loop708:
 	CMPQ         R11, $0x01
-	JL           done523
+	JL           done709
 	VBROADCASTSS (R10), Z5
 	VMOVUPS      (R9), Z4
 	VFMADD231PS  Z4, Z5, Z0
@@ -96384,9 +99318,9 @@ loop522:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop522
+	JMP          loop708
 
-done523:
+done709:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -96394,12 +99328,12 @@ done523:
 	VMOVUPS Z3, 192(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop520
+	JMP     loop706
 
-done521:
-loop524:
+done707:
+loop710:
 	CMPQ         R8, $0x10
-	JL           done525
+	JL           done711
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -96408,32 +99342,32 @@ loop524:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop526:
+loop712:
 	CMPQ         R11, $0x01
-	JL           done527
+	JL           done713
 	VBROADCASTSS (R10), Z2
 	VMOVUPS      (R9), Z1
 	VFMADD231PS  Z1, Z2, Z0
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop526
+	JMP          loop712
 
-done527:
+done713:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop524
+	JMP     loop710
 
-done525:
+done711:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop518
+	JMP  loop704
 
-done519:
+done705:
 	VZEROUPPER
 	RET
 
@@ -96448,9 +99382,9 @@ TEXT ·scoresHalves(SB), NOSPLIT, $0-60
 	MOVQ dim+40(FP), SI
 	SHLQ $0x02, SI
 
-loop528:
+loop714:
 	CMPQ   BX, $0x08
-	JL     done529
+	JL     done715
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -96481,9 +99415,9 @@ loop528:
 	MOVQ   (R14), R15
 	MOVQ   8(R14), R14
 
-loop530:
+loop716:
 	CMPQ             R13, $0x02
-	JL               done531
+	JL               done717
 	VCVTPH2PS        (R11)(R12*1), Z16
 	VCVTPH2PS        (R10)(R12*1), Z17
 	VFMADD231PS.BCST (DI), Z16, Z0
@@ -96528,9 +99462,9 @@ loop530:
 	ADDQ             $0x00000008, R8
 	ADDQ             $0x00000008, R9
 	SUBQ             $0x00000002, R13
-	JMP              loop530
+	JMP              loop716
 
-done531:
+done717:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -96594,9 +99528,9 @@ done531:
 	MOVQ         16(R14), R15
 	MOVQ         24(R14), R14
 
-loop532:
+loop718:
 	CMPQ             R13, $0x02
-	JL               done533
+	JL               done719
 	VCVTPH2PS        (R11)(R12*1), Z16
 	VCVTPH2PS        (R10)(R12*1), Z17
 	VFMADD231PS.BCST (DI), Z16, Z0
@@ -96641,9 +99575,9 @@ loop532:
 	ADDQ             $0x00000008, R8
 	ADDQ             $0x00000008, R9
 	SUBQ             $0x00000002, R13
-	JMP              loop532
+	JMP              loop718
 
-done533:
+done719:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, 128(CX)
@@ -96687,12 +99621,12 @@ done533:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop528
+	JMP          loop714
 
-done529:
-loop534:
+done715:
+loop720:
 	CMPQ   BX, $0x07
-	JL     done535
+	JL     done721
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -96721,9 +99655,9 @@ loop534:
 	MOVQ   (R14), R15
 	MOVQ   8(R14), R14
 
-loop536:
+loop722:
 	CMPQ             R13, $0x02
-	JL               done537
+	JL               done723
 	VCVTPH2PS        (R11)(R12*1), Z14
 	VCVTPH2PS        (R10)(R12*1), Z15
 	VFMADD231PS.BCST (DI), Z14, Z0
@@ -96764,9 +99698,9 @@ loop536:
 	ADDQ             $0x00000008, R8
 	ADDQ             $0x00000008, R9
 	SUBQ             $0x00000002, R13
-	JMP              loop536
+	JMP              loop722
 
-done537:
+done723:
 	VBROADCASTSS scale+56(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -96824,9 +99758,9 @@ done537:
 	MOVQ         16(R14), R15
 	MOVQ         24(R14), R14
 
-loop538:
+loop724:
 	CMPQ             R13, $0x02
-	JL               done539
+	JL               done725
 	VCVTPH2PS        (R11)(R12*1), Z14
 	VCVTPH2PS        (R10)(R12*1), Z15
 	VFMADD231PS.BCST (DI), Z14, Z0
@@ -96867,9 +99801,9 @@ loop538:
 	ADDQ             $0x00000008, R8
 	ADDQ             $0x00000008, R9
 	SUBQ             $0x00000002, R13
-	JMP              loop538
+	JMP              loop724
 
-done539:
+done725:
 	VBROADCASTSS scale+56(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMOVUPS      Z0, 128(CX)
@@ -96908,12 +99842,12 @@ done539:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000007, BX
-	JMP          loop534
+	JMP          loop720
 
-done535:
-loop540:
+done721:
+loop726:
 	CMPQ   BX, $0x06
-	JL     done541
+	JL     done727
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -96938,9 +99872,9 @@ loop540:
 	MOVQ   (R13), R14
 	MOVQ   8(R13), R13
 
-loop542:
+loop728:
 	CMPQ             R12, $0x02
-	JL               done543
+	JL               done729
 	VCVTPH2PS        (R10)(R11*1), Z12
 	VCVTPH2PS        (R9)(R11*1), Z13
 	VFMADD231PS.BCST (DI), Z12, Z0
@@ -96976,9 +99910,9 @@ loop542:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R12
-	JMP              loop542
+	JMP              loop728
 
-done543:
+done729:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -97028,9 +99962,9 @@ done543:
 	MOVQ         16(R13), R14
 	MOVQ         24(R13), R13
 
-loop544:
+loop730:
 	CMPQ             R12, $0x02
-	JL               done545
+	JL               done731
 	VCVTPH2PS        (R10)(R11*1), Z12
 	VCVTPH2PS        (R9)(R11*1), Z13
 	VFMADD231PS.BCST (DI), Z12, Z0
@@ -97066,9 +100000,9 @@ loop544:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R12
-	JMP              loop544
+	JMP              loop730
 
-done545:
+done731:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, 128(CX)
@@ -97102,12 +100036,12 @@ done545:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000006, BX
-	JMP          loop540
+	JMP          loop726
 
-done541:
-loop546:
+done727:
+loop732:
 	CMPQ   BX, $0x05
-	JL     done547
+	JL     done733
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -97130,9 +100064,9 @@ loop546:
 	MOVQ   (R13), R14
 	MOVQ   8(R13), R13
 
-loop548:
+loop734:
 	CMPQ             R12, $0x02
-	JL               done549
+	JL               done735
 	VCVTPH2PS        (R10)(R11*1), Z10
 	VCVTPH2PS        (R9)(R11*1), Z11
 	VFMADD231PS.BCST (DI), Z10, Z0
@@ -97164,9 +100098,9 @@ loop548:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R12
-	JMP              loop548
+	JMP              loop734
 
-done549:
+done735:
 	VBROADCASTSS scale+56(FP), Z10
 	VMULPS       Z10, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -97210,9 +100144,9 @@ done549:
 	MOVQ         16(R13), R14
 	MOVQ         24(R13), R13
 
-loop550:
+loop736:
 	CMPQ             R12, $0x02
-	JL               done551
+	JL               done737
 	VCVTPH2PS        (R10)(R11*1), Z10
 	VCVTPH2PS        (R9)(R11*1), Z11
 	VFMADD231PS.BCST (DI), Z10, Z0
@@ -97244,9 +100178,9 @@ loop550:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R12
-	JMP              loop550
+	JMP              loop736
 
-done551:
+done737:
 	VBROADCASTSS scale+56(FP), Z10
 	VMULPS       Z10, Z0, Z0
 	VMOVUPS      Z0, 128(CX)
@@ -97275,12 +100209,12 @@ done551:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000005, BX
-	JMP          loop546
+	JMP          loop732
 
-done547:
-loop552:
+done733:
+loop738:
 	CMPQ   BX, $0x04
-	JL     done553
+	JL     done739
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -97308,9 +100242,9 @@ loop552:
 	MOVQ   dim+40(FP), R14
 	XORQ   R13, R13
 
-loop554:
+loop740:
 	CMPQ             R14, $0x02
-	JL               done555
+	JL               done741
 	VCVTPH2PS        (R10)(R13*1), Z16
 	VCVTPH2PS        (R11)(R13*1), Z17
 	VCVTPH2PS        (R12)(R13*1), Z18
@@ -97368,9 +100302,9 @@ loop554:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JMP              loop554
+	JMP              loop740
 
-done555:
+done741:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -97410,12 +100344,12 @@ done555:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000004, BX
-	JMP          loop552
+	JMP          loop738
 
-done553:
-loop556:
+done739:
+loop742:
 	CMPQ   BX, $0x03
-	JL     done557
+	JL     done743
 	MOVQ   DX, DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -97437,9 +100371,9 @@ loop556:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop558:
+loop744:
 	CMPQ             R13, $0x02
-	JL               done559
+	JL               done745
 	VCVTPH2PS        (R9)(R12*1), Z12
 	VCVTPH2PS        (R10)(R12*1), Z13
 	VCVTPH2PS        (R11)(R12*1), Z14
@@ -97488,9 +100422,9 @@ loop558:
 	ADDQ             AX, R12
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JMP              loop558
+	JMP              loop744
 
-done559:
+done745:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -97521,12 +100455,12 @@ done559:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000003, BX
-	JMP          loop556
+	JMP          loop742
 
-done557:
-loop560:
+done743:
+loop746:
 	CMPQ   BX, $0x02
-	JL     done561
+	JL     done747
 	MOVQ   DX, DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -97544,9 +100478,9 @@ loop560:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop562:
+loop748:
 	CMPQ             R13, $0x02
-	JL               done563
+	JL               done749
 	VCVTPH2PS        (R9)(R12*1), Z8
 	VCVTPH2PS        (R10)(R12*1), Z9
 	VCVTPH2PS        (R11)(R12*1), Z10
@@ -97587,9 +100521,9 @@ loop562:
 	ADDQ             AX, R12
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JMP              loop562
+	JMP              loop748
 
-done563:
+done749:
 	VBROADCASTSS scale+56(FP), Z8
 	VMULPS       Z8, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -97611,12 +100545,12 @@ done563:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000002, BX
-	JMP          loop560
+	JMP          loop746
 
-done561:
-loop564:
+done747:
+loop750:
 	CMPQ   BX, $0x01
-	JL     done565
+	JL     done751
 	MOVQ   DX, DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -97630,9 +100564,9 @@ loop564:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop566:
+loop752:
 	CMPQ             R13, $0x02
-	JL               done567
+	JL               done753
 	VCVTPH2PS        (R9)(R12*1), Z4
 	VCVTPH2PS        (R10)(R12*1), Z5
 	VCVTPH2PS        (R11)(R12*1), Z6
@@ -97665,9 +100599,9 @@ loop566:
 	ADDQ             AX, R12
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JMP              loop566
+	JMP              loop752
 
-done567:
+done753:
 	VBROADCASTSS scale+56(FP), Z4
 	VMULPS       Z4, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -97680,9 +100614,9 @@ done567:
 	ADDQ         $0x00000100, CX
 	ADDQ         SI, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop564
+	JMP          loop750
 
-done565:
+done751:
 	VZEROUPPER
 	RET
 
@@ -97696,15 +100630,15 @@ TEXT ·mixHalves(SB), NOSPLIT, $0-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop568:
+loop754:
 	CMPQ DX, $0x08
-	JL   done569
+	JL   done755
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop570:
+loop756:
 	CMPQ         R8, $0x20
-	JL           done571
+	JL           done757
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -97738,10 +100672,10 @@ loop570:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place572:
+place758:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done573
+	JLE     done759
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -97759,7 +100693,7 @@ place572:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat574:
+repeat760:
 	VCVTPH2PS        (R12), Z16
 	VCVTPH2PS        32(R12), Z17
 	VFMADD231PS.BCST (CX)(R10*4), Z16, Z0
@@ -97782,10 +100716,10 @@ repeat574:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat574
-	JMP              place572
+	JNE              repeat760
+	JMP              place758
 
-done573:
+done759:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -97809,12 +100743,12 @@ done573:
 	VMOVUPS Z15, 64(R11)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop570
+	JMP     loop756
 
-done571:
-loop575:
+done757:
+loop761:
 	CMPQ         R8, $0x10
-	JL           done576
+	JL           done762
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -97840,10 +100774,10 @@ loop575:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place577:
+place763:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done578
+	JLE     done764
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -97861,7 +100795,7 @@ place577:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat579:
+repeat765:
 	VCVTPH2PS        (R12), Z8
 	VFMADD231PS.BCST (CX)(R10*4), Z8, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z8, Z1
@@ -97875,10 +100809,10 @@ repeat579:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat579
-	JMP              place577
+	JNE              repeat765
+	JMP              place763
 
-done578:
+done764:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -97894,9 +100828,9 @@ done578:
 	VMOVUPS Z7, (R11)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop575
+	JMP     loop761
 
-done576:
+done762:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -97908,18 +100842,18 @@ done576:
 	ADDQ $0x00000800, CX
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000008, DX
-	JMP  loop568
+	JMP  loop754
 
-done569:
-loop580:
+done755:
+loop766:
 	CMPQ DX, $0x07
-	JL   done581
+	JL   done767
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop582:
+loop768:
 	CMPQ         R8, $0x20
-	JL           done583
+	JL           done769
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -97950,10 +100884,10 @@ loop582:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place584:
+place770:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done585
+	JLE     done771
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -97971,7 +100905,7 @@ place584:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat586:
+repeat772:
 	VCVTPH2PS        (R12), Z14
 	VCVTPH2PS        32(R12), Z15
 	VFMADD231PS.BCST (CX)(R10*4), Z14, Z0
@@ -97992,10 +100926,10 @@ repeat586:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat586
-	JMP              place584
+	JNE              repeat772
+	JMP              place770
 
-done585:
+done771:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -98017,12 +100951,12 @@ done585:
 	VMOVUPS Z13, 64(R11)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop582
+	JMP     loop768
 
-done583:
-loop587:
+done769:
+loop773:
 	CMPQ         R8, $0x10
-	JL           done588
+	JL           done774
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -98046,10 +100980,10 @@ loop587:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place589:
+place775:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done590
+	JLE     done776
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -98067,7 +101001,7 @@ place589:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat591:
+repeat777:
 	VCVTPH2PS        (R12), Z7
 	VFMADD231PS.BCST (CX)(R10*4), Z7, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z7, Z1
@@ -98080,10 +101014,10 @@ repeat591:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat591
-	JMP              place589
+	JNE              repeat777
+	JMP              place775
 
-done590:
+done776:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -98098,9 +101032,9 @@ done590:
 	VMOVUPS Z6, (R11)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop587
+	JMP     loop773
 
-done588:
+done774:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -98111,18 +101045,18 @@ done588:
 	ADDQ $0x00000700, CX
 	ADDQ $0x0000001c, SI
 	SUBQ $0x00000007, DX
-	JMP  loop580
+	JMP  loop766
 
-done581:
-loop592:
+done767:
+loop778:
 	CMPQ DX, $0x06
-	JL   done593
+	JL   done779
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop594:
+loop780:
 	CMPQ         R8, $0x20
-	JL           done595
+	JL           done781
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -98148,10 +101082,10 @@ loop594:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place596:
+place782:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done597
+	JLE     done783
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -98169,7 +101103,7 @@ place596:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat598:
+repeat784:
 	VCVTPH2PS        (R12), Z12
 	VCVTPH2PS        32(R12), Z13
 	VFMADD231PS.BCST (CX)(R10*4), Z12, Z0
@@ -98188,10 +101122,10 @@ repeat598:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat598
-	JMP              place596
+	JNE              repeat784
+	JMP              place782
 
-done597:
+done783:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -98209,12 +101143,12 @@ done597:
 	VMOVUPS Z11, 64(R10)(BX*2)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop594
+	JMP     loop780
 
-done595:
-loop599:
+done781:
+loop785:
 	CMPQ         R8, $0x10
-	JL           done600
+	JL           done786
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -98234,10 +101168,10 @@ loop599:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place601:
+place787:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done602
+	JLE     done788
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -98255,7 +101189,7 @@ place601:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat603:
+repeat789:
 	VCVTPH2PS        (R12), Z6
 	VFMADD231PS.BCST (CX)(R10*4), Z6, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z6, Z1
@@ -98267,10 +101201,10 @@ repeat603:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat603
-	JMP              place601
+	JNE              repeat789
+	JMP              place787
 
-done602:
+done788:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -98282,9 +101216,9 @@ done602:
 	VMOVUPS Z5, (R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop599
+	JMP     loop785
 
-done600:
+done786:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -98294,18 +101228,18 @@ done600:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop592
+	JMP  loop778
 
-done593:
-loop604:
+done779:
+loop790:
 	CMPQ DX, $0x05
-	JL   done605
+	JL   done791
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop606:
+loop792:
 	CMPQ         R8, $0x20
-	JL           done607
+	JL           done793
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -98328,10 +101262,10 @@ loop606:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place608:
+place794:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done609
+	JLE     done795
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -98349,7 +101283,7 @@ place608:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat610:
+repeat796:
 	VCVTPH2PS        (R12), Z10
 	VCVTPH2PS        32(R12), Z11
 	VFMADD231PS.BCST (CX)(R10*4), Z10, Z0
@@ -98366,10 +101300,10 @@ repeat610:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat610
-	JMP              place608
+	JNE              repeat796
+	JMP              place794
 
-done609:
+done795:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -98385,12 +101319,12 @@ done609:
 	VMOVUPS Z9, 64(R10)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop606
+	JMP     loop792
 
-done607:
-loop611:
+done793:
+loop797:
 	CMPQ         R8, $0x10
-	JL           done612
+	JL           done798
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -98408,10 +101342,10 @@ loop611:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place613:
+place799:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done614
+	JLE     done800
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -98429,7 +101363,7 @@ place613:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat615:
+repeat801:
 	VCVTPH2PS        (R12), Z5
 	VFMADD231PS.BCST (CX)(R10*4), Z5, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z5, Z1
@@ -98440,10 +101374,10 @@ repeat615:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat615
-	JMP              place613
+	JNE              repeat801
+	JMP              place799
 
-done614:
+done800:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -98454,9 +101388,9 @@ done614:
 	VMOVUPS Z4, (R10)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop611
+	JMP     loop797
 
-done612:
+done798:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -98465,18 +101399,18 @@ done612:
 	ADDQ $0x00000500, CX
 	ADDQ $0x00000014, SI
 	SUBQ $0x00000005, DX
-	JMP  loop604
+	JMP  loop790
 
-done605:
-loop616:
+done791:
+loop802:
 	CMPQ DX, $0x04
-	JL   done617
+	JL   done803
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop618:
+loop804:
 	CMPQ         R8, $0x40
-	JL           done619
+	JL           done805
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -98504,10 +101438,10 @@ loop618:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place620:
+place806:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done621
+	JLE     done807
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -98525,7 +101459,7 @@ place620:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat622:
+repeat808:
 	VCVTPH2PS        (R12), Z16
 	VCVTPH2PS        32(R12), Z17
 	VCVTPH2PS        64(R12), Z18
@@ -98551,10 +101485,10 @@ repeat622:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat622
-	JMP              place620
+	JNE              repeat808
+	JMP              place806
 
-done621:
+done807:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -98576,12 +101510,12 @@ done621:
 	VMOVUPS Z15, 192(R10)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop618
+	JMP     loop804
 
-done619:
-loop623:
+done805:
+loop809:
 	CMPQ         R8, $0x10
-	JL           done624
+	JL           done810
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -98597,10 +101531,10 @@ loop623:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place625:
+place811:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done626
+	JLE     done812
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -98618,7 +101552,7 @@ place625:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat627:
+repeat813:
 	VCVTPH2PS        (R12), Z4
 	VFMADD231PS.BCST (CX)(R10*4), Z4, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z4, Z1
@@ -98628,10 +101562,10 @@ repeat627:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat627
-	JMP              place625
+	JNE              repeat813
+	JMP              place811
 
-done626:
+done812:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -98641,9 +101575,9 @@ done626:
 	VMOVUPS Z3, (R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop623
+	JMP     loop809
 
-done624:
+done810:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -98651,18 +101585,18 @@ done624:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop616
+	JMP  loop802
 
-done617:
-loop628:
+done803:
+loop814:
 	CMPQ DX, $0x03
-	JL   done629
+	JL   done815
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop630:
+loop816:
 	CMPQ         R8, $0x40
-	JL           done631
+	JL           done817
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -98683,10 +101617,10 @@ loop630:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place632:
+place818:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done633
+	JLE     done819
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -98704,7 +101638,7 @@ place632:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat634:
+repeat820:
 	VCVTPH2PS        (R12), Z12
 	VCVTPH2PS        32(R12), Z13
 	VCVTPH2PS        64(R12), Z14
@@ -98726,10 +101660,10 @@ repeat634:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat634
-	JMP              place632
+	JNE              repeat820
+	JMP              place818
 
-done633:
+done819:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -98745,12 +101679,12 @@ done633:
 	VMOVUPS Z11, 192(R9)(BX*2)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop630
+	JMP     loop816
 
-done631:
-loop635:
+done817:
+loop821:
 	CMPQ         R8, $0x10
-	JL           done636
+	JL           done822
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -98762,10 +101696,10 @@ loop635:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place637:
+place823:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done638
+	JLE     done824
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -98783,7 +101717,7 @@ place637:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat639:
+repeat825:
 	VCVTPH2PS        (R12), Z3
 	VFMADD231PS.BCST (CX)(R10*4), Z3, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z3, Z1
@@ -98792,37 +101726,37 @@ repeat639:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat639
-	JMP              place637
+	JNE              repeat825
+	JMP              place823
 
-done638:
+done824:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, (R9)(BX*1)
 	VMOVUPS Z2, (R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop635
+	JMP     loop821
 
-done636:
+done822:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop628
+	JMP  loop814
 
-done629:
-loop640:
+done815:
+loop826:
 	CMPQ DX, $0x02
-	JL   done641
+	JL   done827
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop642:
+loop828:
 	CMPQ         R8, $0x40
-	JL           done643
+	JL           done829
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -98838,10 +101772,10 @@ loop642:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place644:
+place830:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done645
+	JLE     done831
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -98859,7 +101793,7 @@ place644:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat646:
+repeat832:
 	VCVTPH2PS        (R12), Z8
 	VCVTPH2PS        32(R12), Z9
 	VCVTPH2PS        64(R12), Z10
@@ -98877,10 +101811,10 @@ repeat646:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat646
-	JMP              place644
+	JNE              repeat832
+	JMP              place830
 
-done645:
+done831:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -98892,12 +101826,12 @@ done645:
 	VMOVUPS Z7, 192(R9)(BX*1)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop642
+	JMP     loop828
 
-done643:
-loop647:
+done829:
+loop833:
 	CMPQ         R8, $0x10
-	JL           done648
+	JL           done834
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -98907,10 +101841,10 @@ loop647:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place649:
+place835:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done650
+	JLE     done836
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -98928,7 +101862,7 @@ place649:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat651:
+repeat837:
 	VCVTPH2PS        (R12), Z2
 	VFMADD231PS.BCST (CX)(R10*4), Z2, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z2, Z1
@@ -98936,35 +101870,35 @@ repeat651:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat651
-	JMP              place649
+	JNE              repeat837
+	JMP              place835
 
-done650:
+done836:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, (R9)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop647
+	JMP     loop833
 
-done648:
+done834:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop640
+	JMP  loop826
 
-done641:
-loop652:
+done827:
+loop838:
 	CMPQ DX, $0x01
-	JL   done653
+	JL   done839
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop654:
+loop840:
 	CMPQ         R8, $0x40
-	JL           done655
+	JL           done841
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -98975,10 +101909,10 @@ loop654:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place656:
+place842:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done657
+	JLE     done843
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -98996,7 +101930,7 @@ place656:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat658:
+repeat844:
 	VCVTPH2PS        (R12), Z4
 	VCVTPH2PS        32(R12), Z5
 	VCVTPH2PS        64(R12), Z6
@@ -99010,10 +101944,10 @@ repeat658:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat658
-	JMP              place656
+	JNE              repeat844
+	JMP              place842
 
-done657:
+done843:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -99021,12 +101955,12 @@ done657:
 	VMOVUPS Z3, 192(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop654
+	JMP     loop840
 
-done655:
-loop659:
+done841:
+loop845:
 	CMPQ         R8, $0x10
-	JL           done660
+	JL           done846
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -99034,10 +101968,10 @@ loop659:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place661:
+place847:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done662
+	JLE     done848
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -99055,31 +101989,31 @@ place661:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat663:
+repeat849:
 	VCVTPH2PS        (R12), Z1
 	VFMADD231PS.BCST (CX)(R10*4), Z1, Z0
 	PREFETCHT1       (R12)(R14*1)
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat663
-	JMP              place661
+	JNE              repeat849
+	JMP              place847
 
-done662:
+done848:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop659
+	JMP     loop845
 
-done660:
+done846:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop652
+	JMP  loop838
 
-done653:
+done839:
 	VZEROUPPER
 	RET
 
@@ -99092,9 +102026,9 @@ TEXT ·scoresQ8_0(SB), NOSPLIT, $8-60
 	MOVQ dim+40(FP), BX
 	SHLQ $0x02, BX
 
-loop664:
+loop850:
 	CMPQ   DX, $0x08
-	JL     done665
+	JL     done851
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -99126,9 +102060,9 @@ loop664:
 	MOVQ   32(R14), R15
 	MOVQ   40(R14), BP
 
-loop666:
+loop852:
 	CMPQ       R13, $0x20
-	JL         done667
+	JL         done853
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z16
@@ -99143,7 +102077,7 @@ loop666:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat668:
+repeat854:
 	VPMOVSXBD        (R11)(R12*1), Z18
 	VCVTDQ2PS        Z18, Z18
 	VMULPS           Z16, Z18, Z18
@@ -99196,12 +102130,12 @@ repeat668:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat668
+	JNE              repeat854
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop666
+	JMP              loop852
 
-done667:
+done853:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -99266,9 +102200,9 @@ done667:
 	MOVQ         48(R14), R15
 	MOVQ         56(R14), BP
 
-loop669:
+loop855:
 	CMPQ       R13, $0x20
-	JL         done670
+	JL         done856
 	MOVQ       keys+16(FP), R14
 	MOVQ       16(R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z16
@@ -99283,7 +102217,7 @@ loop669:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat671:
+repeat857:
 	VPMOVSXBD        (R11)(R12*1), Z18
 	VCVTDQ2PS        Z18, Z18
 	VMULPS           Z16, Z18, Z18
@@ -99336,12 +102270,12 @@ repeat671:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat671
+	JNE              repeat857
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop669
+	JMP              loop855
 
-done670:
+done856:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, 128(AX)
@@ -99385,12 +102319,12 @@ done670:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000008, DX
-	JMP          loop664
+	JMP          loop850
 
-done665:
-loop672:
+done851:
+loop858:
 	CMPQ   DX, $0x07
-	JL     done673
+	JL     done859
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -99420,9 +102354,9 @@ loop672:
 	MOVQ   32(R14), R15
 	MOVQ   40(R14), BP
 
-loop674:
+loop860:
 	CMPQ       R13, $0x20
-	JL         done675
+	JL         done861
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z14
@@ -99437,7 +102371,7 @@ loop674:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat676:
+repeat862:
 	VPMOVSXBD        (R11)(R12*1), Z16
 	VCVTDQ2PS        Z16, Z16
 	VMULPS           Z14, Z16, Z16
@@ -99486,12 +102420,12 @@ repeat676:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat676
+	JNE              repeat862
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop674
+	JMP              loop860
 
-done675:
+done861:
 	VBROADCASTSS scale+56(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -99550,9 +102484,9 @@ done675:
 	MOVQ         48(R14), R15
 	MOVQ         56(R14), BP
 
-loop677:
+loop863:
 	CMPQ       R13, $0x20
-	JL         done678
+	JL         done864
 	MOVQ       keys+16(FP), R14
 	MOVQ       16(R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z14
@@ -99567,7 +102501,7 @@ loop677:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat679:
+repeat865:
 	VPMOVSXBD        (R11)(R12*1), Z16
 	VCVTDQ2PS        Z16, Z16
 	VMULPS           Z14, Z16, Z16
@@ -99616,12 +102550,12 @@ repeat679:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat679
+	JNE              repeat865
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop677
+	JMP              loop863
 
-done678:
+done864:
 	VBROADCASTSS scale+56(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMOVUPS      Z0, 128(AX)
@@ -99660,12 +102594,12 @@ done678:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000007, DX
-	JMP          loop672
+	JMP          loop858
 
-done673:
-loop680:
+done859:
+loop866:
 	CMPQ   DX, $0x06
-	JL     done681
+	JL     done867
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -99691,9 +102625,9 @@ loop680:
 	MOVQ   32(R13), R14
 	MOVQ   40(R13), R15
 
-loop682:
+loop868:
 	CMPQ       R12, $0x20
-	JL         done683
+	JL         done869
 	MOVQ       keys+16(FP), R13
 	MOVQ       (R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z12
@@ -99708,7 +102642,7 @@ loop682:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000020, R13
 
-repeat684:
+repeat870:
 	VPMOVSXBD        (R10)(R11*1), Z14
 	VCVTDQ2PS        Z14, Z14
 	VMULPS           Z12, Z14, Z14
@@ -99752,12 +102686,12 @@ repeat684:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat684
+	JNE              repeat870
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop682
+	JMP              loop868
 
-done683:
+done869:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -99808,9 +102742,9 @@ done683:
 	MOVQ         48(R13), R14
 	MOVQ         56(R13), R15
 
-loop685:
+loop871:
 	CMPQ       R12, $0x20
-	JL         done686
+	JL         done872
 	MOVQ       keys+16(FP), R13
 	MOVQ       16(R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z12
@@ -99825,7 +102759,7 @@ loop685:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000020, R13
 
-repeat687:
+repeat873:
 	VPMOVSXBD        (R10)(R11*1), Z14
 	VCVTDQ2PS        Z14, Z14
 	VMULPS           Z12, Z14, Z14
@@ -99869,12 +102803,12 @@ repeat687:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat687
+	JNE              repeat873
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop685
+	JMP              loop871
 
-done686:
+done872:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, 128(AX)
@@ -99908,12 +102842,12 @@ done686:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop680
+	JMP          loop866
 
-done681:
-loop688:
+done867:
+loop874:
 	CMPQ   DX, $0x05
-	JL     done689
+	JL     done875
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -99937,9 +102871,9 @@ loop688:
 	MOVQ   32(R13), R14
 	MOVQ   40(R13), R15
 
-loop690:
+loop876:
 	CMPQ       R12, $0x20
-	JL         done691
+	JL         done877
 	MOVQ       keys+16(FP), R13
 	MOVQ       (R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z10
@@ -99954,7 +102888,7 @@ loop690:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000020, R13
 
-repeat692:
+repeat878:
 	VPMOVSXBD        (R10)(R11*1), Z12
 	VCVTDQ2PS        Z12, Z12
 	VMULPS           Z10, Z12, Z12
@@ -99994,12 +102928,12 @@ repeat692:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat692
+	JNE              repeat878
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop690
+	JMP              loop876
 
-done691:
+done877:
 	VBROADCASTSS scale+56(FP), Z10
 	VMULPS       Z10, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -100044,9 +102978,9 @@ done691:
 	MOVQ         48(R13), R14
 	MOVQ         56(R13), R15
 
-loop693:
+loop879:
 	CMPQ       R12, $0x20
-	JL         done694
+	JL         done880
 	MOVQ       keys+16(FP), R13
 	MOVQ       16(R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z10
@@ -100061,7 +102995,7 @@ loop693:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000020, R13
 
-repeat695:
+repeat881:
 	VPMOVSXBD        (R10)(R11*1), Z12
 	VCVTDQ2PS        Z12, Z12
 	VMULPS           Z10, Z12, Z12
@@ -100101,12 +103035,12 @@ repeat695:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat695
+	JNE              repeat881
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop693
+	JMP              loop879
 
-done694:
+done880:
 	VBROADCASTSS scale+56(FP), Z10
 	VMULPS       Z10, Z0, Z0
 	VMOVUPS      Z0, 128(AX)
@@ -100135,12 +103069,12 @@ done694:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000005, DX
-	JMP          loop688
+	JMP          loop874
 
-done689:
-loop696:
+done875:
+loop882:
 	CMPQ   DX, $0x04
-	JL     done697
+	JL     done883
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -100169,9 +103103,9 @@ loop696:
 	MOVQ   dim+40(FP), R14
 	XORQ   R13, R13
 
-loop698:
+loop884:
 	CMPQ       R14, $0x20
-	JL         done699
+	JL         done885
 	MOVQ       keys+16(FP), R15
 	MOVQ       (R15), R15
 	VCVTPH2PS  (R15)(R13*1), Z16
@@ -100198,7 +103132,7 @@ loop698:
 	PREFETCHT1 (R15)(R13*1)
 	MOVQ       $0x00000020, R15
 
-repeat700:
+repeat886:
 	VPMOVSXBD        (R10)(R13*1), Z20
 	VCVTDQ2PS        Z20, Z20
 	VMULPS           Z16, Z20, Z20
@@ -100272,12 +103206,12 @@ repeat700:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R15
-	JNE              repeat700
+	JNE              repeat886
 	LEAQ             (R13)(R8*2), R13
 	SUBQ             $0x00000020, R14
-	JMP              loop698
+	JMP              loop884
 
-done699:
+done885:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -100317,12 +103251,12 @@ done699:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop696
+	JMP          loop882
 
-done697:
-loop701:
+done883:
+loop887:
 	CMPQ   DX, $0x03
-	JL     done702
+	JL     done888
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -100345,9 +103279,9 @@ loop701:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop703:
+loop889:
 	CMPQ       R13, $0x20
-	JL         done704
+	JL         done890
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z12
@@ -100374,7 +103308,7 @@ loop703:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat705:
+repeat891:
 	VPMOVSXBD        (R9)(R12*1), Z16
 	VCVTDQ2PS        Z16, Z16
 	VMULPS           Z12, Z16, Z16
@@ -100439,12 +103373,12 @@ repeat705:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat705
+	JNE              repeat891
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop703
+	JMP              loop889
 
-done704:
+done890:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -100475,12 +103409,12 @@ done704:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop701
+	JMP          loop887
 
-done702:
-loop706:
+done888:
+loop892:
 	CMPQ   DX, $0x02
-	JL     done707
+	JL     done893
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -100499,9 +103433,9 @@ loop706:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop708:
+loop894:
 	CMPQ       R13, $0x20
-	JL         done709
+	JL         done895
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z8
@@ -100528,7 +103462,7 @@ loop708:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat710:
+repeat896:
 	VPMOVSXBD        (R9)(R12*1), Z12
 	VCVTDQ2PS        Z12, Z12
 	VMULPS           Z8, Z12, Z12
@@ -100585,12 +103519,12 @@ repeat710:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat710
+	JNE              repeat896
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop708
+	JMP              loop894
 
-done709:
+done895:
 	VBROADCASTSS scale+56(FP), Z8
 	VMULPS       Z8, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -100612,12 +103546,12 @@ done709:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop706
+	JMP          loop892
 
-done707:
-loop711:
+done893:
+loop897:
 	CMPQ   DX, $0x01
-	JL     done712
+	JL     done898
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -100632,9 +103566,9 @@ loop711:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop713:
+loop899:
 	CMPQ       R13, $0x20
-	JL         done714
+	JL         done900
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z4
@@ -100661,7 +103595,7 @@ loop713:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat715:
+repeat901:
 	VPMOVSXBD        (R9)(R12*1), Z8
 	VCVTDQ2PS        Z8, Z8
 	VMULPS           Z4, Z8, Z8
@@ -100710,12 +103644,12 @@ repeat715:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat715
+	JNE              repeat901
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop713
+	JMP              loop899
 
-done714:
+done900:
 	VBROADCASTSS scale+56(FP), Z4
 	VMULPS       Z4, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -100728,9 +103662,9 @@ done714:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop711
+	JMP          loop897
 
-done712:
+done898:
 	VZEROUPPER
 	RET
 
@@ -100744,15 +103678,15 @@ TEXT ·mixQ8_0(SB), NOSPLIT, $0-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop716:
+loop902:
 	CMPQ DX, $0x08
-	JL   done717
+	JL   done903
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop718:
+loop904:
 	CMPQ         R8, $0x20
-	JL           done719
+	JL           done905
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -100787,10 +103721,10 @@ loop718:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place720:
+place906:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done721
+	JLE     done907
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -100811,7 +103745,7 @@ place720:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat722:
+repeat908:
 	VPBROADCASTW     (R12), Y18
 	VCVTPH2PS        Y18, Z18
 	VPMOVSXBD        2(R12), Z16
@@ -100840,10 +103774,10 @@ repeat722:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat722
-	JMP              place720
+	JNE              repeat908
+	JMP              place906
 
-done721:
+done907:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -100867,9 +103801,9 @@ done721:
 	VMOVUPS Z15, 64(R11)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop718
+	JMP     loop904
 
-done719:
+done905:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -100881,18 +103815,18 @@ done719:
 	ADDQ $0x00000800, CX
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000008, DX
-	JMP  loop716
+	JMP  loop902
 
-done717:
-loop723:
+done903:
+loop909:
 	CMPQ DX, $0x07
-	JL   done724
+	JL   done910
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop725:
+loop911:
 	CMPQ         R8, $0x20
-	JL           done726
+	JL           done912
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -100924,10 +103858,10 @@ loop725:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place727:
+place913:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done728
+	JLE     done914
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -100948,7 +103882,7 @@ place727:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat729:
+repeat915:
 	VPBROADCASTW     (R12), Y16
 	VCVTPH2PS        Y16, Z16
 	VPMOVSXBD        2(R12), Z14
@@ -100975,10 +103909,10 @@ repeat729:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat729
-	JMP              place727
+	JNE              repeat915
+	JMP              place913
 
-done728:
+done914:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -101000,9 +103934,9 @@ done728:
 	VMOVUPS Z13, 64(R11)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop725
+	JMP     loop911
 
-done726:
+done912:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -101013,18 +103947,18 @@ done726:
 	ADDQ $0x00000700, CX
 	ADDQ $0x0000001c, SI
 	SUBQ $0x00000007, DX
-	JMP  loop723
+	JMP  loop909
 
-done724:
-loop730:
+done910:
+loop916:
 	CMPQ DX, $0x06
-	JL   done731
+	JL   done917
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop732:
+loop918:
 	CMPQ         R8, $0x20
-	JL           done733
+	JL           done919
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -101051,10 +103985,10 @@ loop732:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place734:
+place920:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done735
+	JLE     done921
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -101075,7 +104009,7 @@ place734:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat736:
+repeat922:
 	VPBROADCASTW     (R12), Y14
 	VCVTPH2PS        Y14, Z14
 	VPMOVSXBD        2(R12), Z12
@@ -101100,10 +104034,10 @@ repeat736:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat736
-	JMP              place734
+	JNE              repeat922
+	JMP              place920
 
-done735:
+done921:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -101121,9 +104055,9 @@ done735:
 	VMOVUPS Z11, 64(R10)(BX*2)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop732
+	JMP     loop918
 
-done733:
+done919:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -101133,18 +104067,18 @@ done733:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop730
+	JMP  loop916
 
-done731:
-loop737:
+done917:
+loop923:
 	CMPQ DX, $0x05
-	JL   done738
+	JL   done924
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop739:
+loop925:
 	CMPQ         R8, $0x20
-	JL           done740
+	JL           done926
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -101168,10 +104102,10 @@ loop739:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place741:
+place927:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done742
+	JLE     done928
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -101192,7 +104126,7 @@ place741:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat743:
+repeat929:
 	VPBROADCASTW     (R12), Y12
 	VCVTPH2PS        Y12, Z12
 	VPMOVSXBD        2(R12), Z10
@@ -101215,10 +104149,10 @@ repeat743:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat743
-	JMP              place741
+	JNE              repeat929
+	JMP              place927
 
-done742:
+done928:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -101234,9 +104168,9 @@ done742:
 	VMOVUPS Z9, 64(R10)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop739
+	JMP     loop925
 
-done740:
+done926:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -101245,18 +104179,18 @@ done740:
 	ADDQ $0x00000500, CX
 	ADDQ $0x00000014, SI
 	SUBQ $0x00000005, DX
-	JMP  loop737
+	JMP  loop923
 
-done738:
-loop744:
+done924:
+loop930:
 	CMPQ DX, $0x04
-	JL   done745
+	JL   done931
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop746:
+loop932:
 	CMPQ         R8, $0x40
-	JL           done747
+	JL           done933
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -101285,10 +104219,10 @@ loop746:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place748:
+place934:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done749
+	JLE     done935
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -101309,7 +104243,7 @@ place748:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat750:
+repeat936:
 	VPBROADCASTW     (R12), Y18
 	VCVTPH2PS        Y18, Z18
 	VPMOVSXBD        2(R12), Z16
@@ -101347,10 +104281,10 @@ repeat750:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat750
-	JMP              place748
+	JNE              repeat936
+	JMP              place934
 
-done749:
+done935:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -101372,12 +104306,12 @@ done749:
 	VMOVUPS Z15, 192(R10)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop746
+	JMP     loop932
 
-done747:
-loop751:
+done933:
+loop937:
 	CMPQ         R8, $0x20
-	JL           done752
+	JL           done938
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -101398,10 +104332,10 @@ loop751:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place753:
+place939:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done754
+	JLE     done940
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -101422,7 +104356,7 @@ place753:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat755:
+repeat941:
 	VPBROADCASTW     (R12), Y10
 	VCVTPH2PS        Y10, Z10
 	VPMOVSXBD        2(R12), Z8
@@ -101443,10 +104377,10 @@ repeat755:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat755
-	JMP              place753
+	JNE              repeat941
+	JMP              place939
 
-done754:
+done940:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -101460,9 +104394,9 @@ done754:
 	VMOVUPS Z7, 64(R10)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop751
+	JMP     loop937
 
-done752:
+done938:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -101470,18 +104404,18 @@ done752:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop744
+	JMP  loop930
 
-done745:
-loop756:
+done931:
+loop942:
 	CMPQ DX, $0x03
-	JL   done757
+	JL   done943
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop758:
+loop944:
 	CMPQ         R8, $0x40
-	JL           done759
+	JL           done945
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -101503,10 +104437,10 @@ loop758:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place760:
+place946:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done761
+	JLE     done947
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -101527,7 +104461,7 @@ place760:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat762:
+repeat948:
 	VPBROADCASTW     (R12), Y14
 	VCVTPH2PS        Y14, Z14
 	VPMOVSXBD        2(R12), Z12
@@ -101561,10 +104495,10 @@ repeat762:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat762
-	JMP              place760
+	JNE              repeat948
+	JMP              place946
 
-done761:
+done947:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -101580,12 +104514,12 @@ done761:
 	VMOVUPS Z11, 192(R9)(BX*2)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop758
+	JMP     loop944
 
-done759:
-loop763:
+done945:
+loop949:
 	CMPQ         R8, $0x20
-	JL           done764
+	JL           done950
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z1
 	VMULPS       (R9), Z1, Z0
@@ -101601,10 +104535,10 @@ loop763:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place765:
+place951:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done766
+	JLE     done952
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -101625,7 +104559,7 @@ place765:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat767:
+repeat953:
 	VPBROADCASTW     (R12), Y8
 	VCVTPH2PS        Y8, Z8
 	VPMOVSXBD        2(R12), Z6
@@ -101644,10 +104578,10 @@ repeat767:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat767
-	JMP              place765
+	JNE              repeat953
+	JMP              place951
 
-done766:
+done952:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -101657,27 +104591,27 @@ done766:
 	VMOVUPS Z5, 64(R9)(BX*2)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop763
+	JMP     loop949
 
-done764:
+done950:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop756
+	JMP  loop942
 
-done757:
-loop768:
+done943:
+loop954:
 	CMPQ DX, $0x02
-	JL   done769
+	JL   done955
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop770:
+loop956:
 	CMPQ         R8, $0x40
-	JL           done771
+	JL           done957
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -101694,10 +104628,10 @@ loop770:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place772:
+place958:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done773
+	JLE     done959
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -101718,7 +104652,7 @@ place772:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat774:
+repeat960:
 	VPBROADCASTW     (R12), Y10
 	VCVTPH2PS        Y10, Z10
 	VPMOVSXBD        2(R12), Z8
@@ -101748,10 +104682,10 @@ repeat774:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat774
-	JMP              place772
+	JNE              repeat960
+	JMP              place958
 
-done773:
+done959:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -101763,12 +104697,12 @@ done773:
 	VMOVUPS Z7, 192(R9)(BX*1)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop770
+	JMP     loop956
 
-done771:
-loop775:
+done957:
+loop961:
 	CMPQ         R8, $0x20
-	JL           done776
+	JL           done962
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z1
 	VMULPS       (R9), Z1, Z0
@@ -101781,10 +104715,10 @@ loop775:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place777:
+place963:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done778
+	JLE     done964
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -101805,7 +104739,7 @@ place777:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat779:
+repeat965:
 	VPBROADCASTW     (R12), Y6
 	VCVTPH2PS        Y6, Z6
 	VPMOVSXBD        2(R12), Z4
@@ -101822,10 +104756,10 @@ repeat779:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat779
-	JMP              place777
+	JNE              repeat965
+	JMP              place963
 
-done778:
+done964:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -101833,26 +104767,26 @@ done778:
 	VMOVUPS Z3, 64(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop775
+	JMP     loop961
 
-done776:
+done962:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop768
+	JMP  loop954
 
-done769:
-loop780:
+done955:
+loop966:
 	CMPQ DX, $0x01
-	JL   done781
+	JL   done967
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop782:
+loop968:
 	CMPQ         R8, $0x40
-	JL           done783
+	JL           done969
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -101864,10 +104798,10 @@ loop782:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place784:
+place970:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done785
+	JLE     done971
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -101888,7 +104822,7 @@ place784:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat786:
+repeat972:
 	VPBROADCASTW     (R12), Y6
 	VCVTPH2PS        Y6, Z6
 	VPMOVSXBD        2(R12), Z4
@@ -101914,10 +104848,10 @@ repeat786:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat786
-	JMP              place784
+	JNE              repeat972
+	JMP              place970
 
-done785:
+done971:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -101925,12 +104859,12 @@ done785:
 	VMOVUPS Z3, 192(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop782
+	JMP     loop968
 
-done783:
-loop787:
+done969:
+loop973:
 	CMPQ         R8, $0x20
-	JL           done788
+	JL           done974
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z1
 	VMULPS       (R9), Z1, Z0
@@ -101940,10 +104874,10 @@ loop787:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place789:
+place975:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done790
+	JLE     done976
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -101964,7 +104898,7 @@ place789:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat791:
+repeat977:
 	VPBROADCASTW     (R12), Y4
 	VCVTPH2PS        Y4, Z4
 	VPMOVSXBD        2(R12), Z2
@@ -101979,25 +104913,25 @@ repeat791:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat791
-	JMP              place789
+	JNE              repeat977
+	JMP              place975
 
-done790:
+done976:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop787
+	JMP     loop973
 
-done788:
+done974:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop780
+	JMP  loop966
 
-done781:
+done967:
 	VZEROUPPER
 	RET
 
@@ -102011,9 +104945,9 @@ TEXT ·scoresQ4_0(SB), NOSPLIT, $8-60
 	MOVQ    dim+40(FP), BX
 	SHLQ    $0x02, BX
 
-loop792:
+loop978:
 	CMPQ   DX, $0x08
-	JL     done793
+	JL     done979
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -102045,9 +104979,9 @@ loop792:
 	MOVQ   32(R14), R15
 	MOVQ   40(R14), BP
 
-loop794:
+loop980:
 	CMPQ       R13, $0x20
-	JL         done795
+	JL         done981
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z17
@@ -102062,7 +104996,7 @@ loop794:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat796:
+repeat982:
 	VPMOVZXBD        (R11)(R12*1), Z19
 	VPERMPS          Z0, Z19, Z19
 	VMULPS           Z17, Z19, Z19
@@ -102115,13 +105049,13 @@ repeat796:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat796
+	JNE              repeat982
 	MOVQ             R9, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat797:
+repeat983:
 	VPMOVZXBD        (R11)(R12*1), Z19
 	VPSRLD           $0x04, Z19, Z19
 	VPERMPS          Z0, Z19, Z19
@@ -102176,12 +105110,12 @@ repeat797:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat797
+	JNE              repeat983
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop794
+	JMP              loop980
 
-done795:
+done981:
 	VBROADCASTSS scale+56(FP), Z17
 	VMULPS       Z17, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -102246,9 +105180,9 @@ done795:
 	MOVQ         48(R14), R15
 	MOVQ         56(R14), BP
 
-loop798:
+loop984:
 	CMPQ       R13, $0x20
-	JL         done799
+	JL         done985
 	MOVQ       keys+16(FP), R14
 	MOVQ       16(R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z17
@@ -102263,7 +105197,7 @@ loop798:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat800:
+repeat986:
 	VPMOVZXBD        (R11)(R12*1), Z19
 	VPERMPS          Z0, Z19, Z19
 	VMULPS           Z17, Z19, Z19
@@ -102316,13 +105250,13 @@ repeat800:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat800
+	JNE              repeat986
 	MOVQ             R9, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat801:
+repeat987:
 	VPMOVZXBD        (R11)(R12*1), Z19
 	VPSRLD           $0x04, Z19, Z19
 	VPERMPS          Z0, Z19, Z19
@@ -102377,12 +105311,12 @@ repeat801:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat801
+	JNE              repeat987
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop798
+	JMP              loop984
 
-done799:
+done985:
 	VBROADCASTSS scale+56(FP), Z17
 	VMULPS       Z17, Z1, Z1
 	VMOVUPS      Z1, 128(AX)
@@ -102426,12 +105360,12 @@ done799:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000008, DX
-	JMP          loop792
+	JMP          loop978
 
-done793:
-loop802:
+done979:
+loop988:
 	CMPQ   DX, $0x07
-	JL     done803
+	JL     done989
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -102461,9 +105395,9 @@ loop802:
 	MOVQ   32(R14), R15
 	MOVQ   40(R14), BP
 
-loop804:
+loop990:
 	CMPQ       R13, $0x20
-	JL         done805
+	JL         done991
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z15
@@ -102478,7 +105412,7 @@ loop804:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat806:
+repeat992:
 	VPMOVZXBD        (R11)(R12*1), Z17
 	VPERMPS          Z0, Z17, Z17
 	VMULPS           Z15, Z17, Z17
@@ -102527,13 +105461,13 @@ repeat806:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat806
+	JNE              repeat992
 	MOVQ             R9, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat807:
+repeat993:
 	VPMOVZXBD        (R11)(R12*1), Z17
 	VPSRLD           $0x04, Z17, Z17
 	VPERMPS          Z0, Z17, Z17
@@ -102584,12 +105518,12 @@ repeat807:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat807
+	JNE              repeat993
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop804
+	JMP              loop990
 
-done805:
+done991:
 	VBROADCASTSS scale+56(FP), Z15
 	VMULPS       Z15, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -102648,9 +105582,9 @@ done805:
 	MOVQ         48(R14), R15
 	MOVQ         56(R14), BP
 
-loop808:
+loop994:
 	CMPQ       R13, $0x20
-	JL         done809
+	JL         done995
 	MOVQ       keys+16(FP), R14
 	MOVQ       16(R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z15
@@ -102665,7 +105599,7 @@ loop808:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat810:
+repeat996:
 	VPMOVZXBD        (R11)(R12*1), Z17
 	VPERMPS          Z0, Z17, Z17
 	VMULPS           Z15, Z17, Z17
@@ -102714,13 +105648,13 @@ repeat810:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat810
+	JNE              repeat996
 	MOVQ             R9, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat811:
+repeat997:
 	VPMOVZXBD        (R11)(R12*1), Z17
 	VPSRLD           $0x04, Z17, Z17
 	VPERMPS          Z0, Z17, Z17
@@ -102771,12 +105705,12 @@ repeat811:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat811
+	JNE              repeat997
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop808
+	JMP              loop994
 
-done809:
+done995:
 	VBROADCASTSS scale+56(FP), Z15
 	VMULPS       Z15, Z1, Z1
 	VMOVUPS      Z1, 128(AX)
@@ -102815,12 +105749,12 @@ done809:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000007, DX
-	JMP          loop802
+	JMP          loop988
 
-done803:
-loop812:
+done989:
+loop998:
 	CMPQ   DX, $0x06
-	JL     done813
+	JL     done999
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -102846,9 +105780,9 @@ loop812:
 	MOVQ   32(R13), R14
 	MOVQ   40(R13), R15
 
-loop814:
+loop1000:
 	CMPQ       R12, $0x20
-	JL         done815
+	JL         done1001
 	MOVQ       keys+16(FP), R13
 	MOVQ       (R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z13
@@ -102863,7 +105797,7 @@ loop814:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000010, R13
 
-repeat816:
+repeat1002:
 	VPMOVZXBD        (R10)(R11*1), Z15
 	VPERMPS          Z0, Z15, Z15
 	VMULPS           Z13, Z15, Z15
@@ -102907,13 +105841,13 @@ repeat816:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat816
+	JNE              repeat1002
 	MOVQ             R8, R13
 	SHLQ             $0x04, R13
 	SUBQ             R13, R11
 	MOVQ             $0x00000010, R13
 
-repeat817:
+repeat1003:
 	VPMOVZXBD        (R10)(R11*1), Z15
 	VPSRLD           $0x04, Z15, Z15
 	VPERMPS          Z0, Z15, Z15
@@ -102959,12 +105893,12 @@ repeat817:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat817
+	JNE              repeat1003
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop814
+	JMP              loop1000
 
-done815:
+done1001:
 	VBROADCASTSS scale+56(FP), Z13
 	VMULPS       Z13, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -103015,9 +105949,9 @@ done815:
 	MOVQ         48(R13), R14
 	MOVQ         56(R13), R15
 
-loop818:
+loop1004:
 	CMPQ       R12, $0x20
-	JL         done819
+	JL         done1005
 	MOVQ       keys+16(FP), R13
 	MOVQ       16(R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z13
@@ -103032,7 +105966,7 @@ loop818:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000010, R13
 
-repeat820:
+repeat1006:
 	VPMOVZXBD        (R10)(R11*1), Z15
 	VPERMPS          Z0, Z15, Z15
 	VMULPS           Z13, Z15, Z15
@@ -103076,13 +106010,13 @@ repeat820:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat820
+	JNE              repeat1006
 	MOVQ             R8, R13
 	SHLQ             $0x04, R13
 	SUBQ             R13, R11
 	MOVQ             $0x00000010, R13
 
-repeat821:
+repeat1007:
 	VPMOVZXBD        (R10)(R11*1), Z15
 	VPSRLD           $0x04, Z15, Z15
 	VPERMPS          Z0, Z15, Z15
@@ -103128,12 +106062,12 @@ repeat821:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat821
+	JNE              repeat1007
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop818
+	JMP              loop1004
 
-done819:
+done1005:
 	VBROADCASTSS scale+56(FP), Z13
 	VMULPS       Z13, Z1, Z1
 	VMOVUPS      Z1, 128(AX)
@@ -103167,12 +106101,12 @@ done819:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop812
+	JMP          loop998
 
-done813:
-loop822:
+done999:
+loop1008:
 	CMPQ   DX, $0x05
-	JL     done823
+	JL     done1009
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -103196,9 +106130,9 @@ loop822:
 	MOVQ   32(R13), R14
 	MOVQ   40(R13), R15
 
-loop824:
+loop1010:
 	CMPQ       R12, $0x20
-	JL         done825
+	JL         done1011
 	MOVQ       keys+16(FP), R13
 	MOVQ       (R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z11
@@ -103213,7 +106147,7 @@ loop824:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000010, R13
 
-repeat826:
+repeat1012:
 	VPMOVZXBD        (R10)(R11*1), Z13
 	VPERMPS          Z0, Z13, Z13
 	VMULPS           Z11, Z13, Z13
@@ -103253,13 +106187,13 @@ repeat826:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat826
+	JNE              repeat1012
 	MOVQ             R8, R13
 	SHLQ             $0x04, R13
 	SUBQ             R13, R11
 	MOVQ             $0x00000010, R13
 
-repeat827:
+repeat1013:
 	VPMOVZXBD        (R10)(R11*1), Z13
 	VPSRLD           $0x04, Z13, Z13
 	VPERMPS          Z0, Z13, Z13
@@ -103301,12 +106235,12 @@ repeat827:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat827
+	JNE              repeat1013
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop824
+	JMP              loop1010
 
-done825:
+done1011:
 	VBROADCASTSS scale+56(FP), Z11
 	VMULPS       Z11, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -103351,9 +106285,9 @@ done825:
 	MOVQ         48(R13), R14
 	MOVQ         56(R13), R15
 
-loop828:
+loop1014:
 	CMPQ       R12, $0x20
-	JL         done829
+	JL         done1015
 	MOVQ       keys+16(FP), R13
 	MOVQ       16(R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z11
@@ -103368,7 +106302,7 @@ loop828:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000010, R13
 
-repeat830:
+repeat1016:
 	VPMOVZXBD        (R10)(R11*1), Z13
 	VPERMPS          Z0, Z13, Z13
 	VMULPS           Z11, Z13, Z13
@@ -103408,13 +106342,13 @@ repeat830:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat830
+	JNE              repeat1016
 	MOVQ             R8, R13
 	SHLQ             $0x04, R13
 	SUBQ             R13, R11
 	MOVQ             $0x00000010, R13
 
-repeat831:
+repeat1017:
 	VPMOVZXBD        (R10)(R11*1), Z13
 	VPSRLD           $0x04, Z13, Z13
 	VPERMPS          Z0, Z13, Z13
@@ -103456,12 +106390,12 @@ repeat831:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat831
+	JNE              repeat1017
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop828
+	JMP              loop1014
 
-done829:
+done1015:
 	VBROADCASTSS scale+56(FP), Z11
 	VMULPS       Z11, Z1, Z1
 	VMOVUPS      Z1, 128(AX)
@@ -103490,12 +106424,12 @@ done829:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000005, DX
-	JMP          loop822
+	JMP          loop1008
 
-done823:
-loop832:
+done1009:
+loop1018:
 	CMPQ   DX, $0x04
-	JL     done833
+	JL     done1019
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -103524,9 +106458,9 @@ loop832:
 	MOVQ   dim+40(FP), R14
 	XORQ   R13, R13
 
-loop834:
+loop1020:
 	CMPQ       R14, $0x20
-	JL         done835
+	JL         done1021
 	MOVQ       keys+16(FP), R15
 	MOVQ       (R15), R15
 	VCVTPH2PS  (R15)(R13*1), Z17
@@ -103553,7 +106487,7 @@ loop834:
 	PREFETCHT1 (R15)(R13*1)
 	MOVQ       $0x00000010, R15
 
-repeat836:
+repeat1022:
 	VPMOVZXBD        (R10)(R13*1), Z21
 	VPERMPS          Z0, Z21, Z21
 	VMULPS           Z17, Z21, Z21
@@ -103627,13 +106561,13 @@ repeat836:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R15
-	JNE              repeat836
+	JNE              repeat1022
 	MOVQ             R8, R15
 	SHLQ             $0x04, R15
 	SUBQ             R15, R13
 	MOVQ             $0x00000010, R15
 
-repeat837:
+repeat1023:
 	VPMOVZXBD        (R10)(R13*1), Z21
 	VPSRLD           $0x04, Z21, Z21
 	VPERMPS          Z0, Z21, Z21
@@ -103703,12 +106637,12 @@ repeat837:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R15
-	JNE              repeat837
+	JNE              repeat1023
 	LEAQ             (R13)(R8*2), R13
 	SUBQ             $0x00000020, R14
-	JMP              loop834
+	JMP              loop1020
 
-done835:
+done1021:
 	VBROADCASTSS scale+56(FP), Z17
 	VMULPS       Z17, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -103748,12 +106682,12 @@ done835:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop832
+	JMP          loop1018
 
-done833:
-loop838:
+done1019:
+loop1024:
 	CMPQ   DX, $0x03
-	JL     done839
+	JL     done1025
 	MOVQ   CX, SI
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -103776,9 +106710,9 @@ loop838:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop840:
+loop1026:
 	CMPQ       R13, $0x20
-	JL         done841
+	JL         done1027
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z13
@@ -103805,7 +106739,7 @@ loop840:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat842:
+repeat1028:
 	VPMOVZXBD        (R9)(R12*1), Z17
 	VPERMPS          Z0, Z17, Z17
 	VMULPS           Z13, Z17, Z17
@@ -103870,13 +106804,13 @@ repeat842:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat842
+	JNE              repeat1028
 	MOVQ             DI, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat843:
+repeat1029:
 	VPMOVZXBD        (R9)(R12*1), Z17
 	VPSRLD           $0x04, Z17, Z17
 	VPERMPS          Z0, Z17, Z17
@@ -103937,12 +106871,12 @@ repeat843:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat843
+	JNE              repeat1029
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop840
+	JMP              loop1026
 
-done841:
+done1027:
 	VBROADCASTSS scale+56(FP), Z13
 	VMULPS       Z13, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -103973,12 +106907,12 @@ done841:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop838
+	JMP          loop1024
 
-done839:
-loop844:
+done1025:
+loop1030:
 	CMPQ   DX, $0x02
-	JL     done845
+	JL     done1031
 	MOVQ   CX, SI
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -103997,9 +106931,9 @@ loop844:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop846:
+loop1032:
 	CMPQ       R13, $0x20
-	JL         done847
+	JL         done1033
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z9
@@ -104026,7 +106960,7 @@ loop846:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat848:
+repeat1034:
 	VPMOVZXBD        (R9)(R12*1), Z13
 	VPERMPS          Z0, Z13, Z13
 	VMULPS           Z9, Z13, Z13
@@ -104083,13 +107017,13 @@ repeat848:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat848
+	JNE              repeat1034
 	MOVQ             DI, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat849:
+repeat1035:
 	VPMOVZXBD        (R9)(R12*1), Z13
 	VPSRLD           $0x04, Z13, Z13
 	VPERMPS          Z0, Z13, Z13
@@ -104142,12 +107076,12 @@ repeat849:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat849
+	JNE              repeat1035
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop846
+	JMP              loop1032
 
-done847:
+done1033:
 	VBROADCASTSS scale+56(FP), Z9
 	VMULPS       Z9, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -104169,12 +107103,12 @@ done847:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop844
+	JMP          loop1030
 
-done845:
-loop850:
+done1031:
+loop1036:
 	CMPQ   DX, $0x01
-	JL     done851
+	JL     done1037
 	MOVQ   CX, SI
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -104189,9 +107123,9 @@ loop850:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop852:
+loop1038:
 	CMPQ       R13, $0x20
-	JL         done853
+	JL         done1039
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z5
@@ -104218,7 +107152,7 @@ loop852:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat854:
+repeat1040:
 	VPMOVZXBD        (R9)(R12*1), Z9
 	VPERMPS          Z0, Z9, Z9
 	VMULPS           Z5, Z9, Z9
@@ -104267,13 +107201,13 @@ repeat854:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat854
+	JNE              repeat1040
 	MOVQ             DI, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat855:
+repeat1041:
 	VPMOVZXBD        (R9)(R12*1), Z9
 	VPSRLD           $0x04, Z9, Z9
 	VPERMPS          Z0, Z9, Z9
@@ -104318,12 +107252,12 @@ repeat855:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat855
+	JNE              repeat1041
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop852
+	JMP              loop1038
 
-done853:
+done1039:
 	VBROADCASTSS scale+56(FP), Z5
 	VMULPS       Z5, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -104336,9 +107270,9 @@ done853:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop850
+	JMP          loop1036
 
-done851:
+done1037:
 	VZEROUPPER
 	RET
 
@@ -104371,15 +107305,15 @@ TEXT ·mixQ4_0(SB), NOSPLIT, $0-72
 	MOVQ    corrections+64(FP), SI
 	SHLQ    $0x02, BX
 
-loop856:
+loop1042:
 	CMPQ DX, $0x08
-	JL   done857
+	JL   done1043
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop858:
+loop1044:
 	CMPQ         R8, $0x20
-	JL           done859
+	JL           done1045
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -104414,10 +107348,10 @@ loop858:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place860:
+place1046:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done861
+	JLE     done1047
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -104438,7 +107372,7 @@ place860:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat862:
+repeat1048:
 	VPBROADCASTW     (R12), Y19
 	VCVTPH2PS        Y19, Z19
 	VPMOVZXBD        2(R12), Z17
@@ -104468,10 +107402,10 @@ repeat862:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat862
-	JMP              place860
+	JNE              repeat1048
+	JMP              place1046
 
-done861:
+done1047:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -104495,9 +107429,9 @@ done861:
 	VMOVUPS Z16, 64(R11)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop858
+	JMP     loop1044
 
-done859:
+done1045:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -104509,18 +107443,18 @@ done859:
 	ADDQ $0x00000800, CX
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000008, DX
-	JMP  loop856
+	JMP  loop1042
 
-done857:
-loop863:
+done1043:
+loop1049:
 	CMPQ DX, $0x07
-	JL   done864
+	JL   done1050
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop865:
+loop1051:
 	CMPQ         R8, $0x20
-	JL           done866
+	JL           done1052
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -104552,10 +107486,10 @@ loop865:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place867:
+place1053:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done868
+	JLE     done1054
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -104576,7 +107510,7 @@ place867:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat869:
+repeat1055:
 	VPBROADCASTW     (R12), Y17
 	VCVTPH2PS        Y17, Z17
 	VPMOVZXBD        2(R12), Z15
@@ -104604,10 +107538,10 @@ repeat869:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat869
-	JMP              place867
+	JNE              repeat1055
+	JMP              place1053
 
-done868:
+done1054:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -104629,9 +107563,9 @@ done868:
 	VMOVUPS Z14, 64(R11)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop865
+	JMP     loop1051
 
-done866:
+done1052:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -104642,18 +107576,18 @@ done866:
 	ADDQ $0x00000700, CX
 	ADDQ $0x0000001c, SI
 	SUBQ $0x00000007, DX
-	JMP  loop863
+	JMP  loop1049
 
-done864:
-loop870:
+done1050:
+loop1056:
 	CMPQ DX, $0x06
-	JL   done871
+	JL   done1057
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop872:
+loop1058:
 	CMPQ         R8, $0x20
-	JL           done873
+	JL           done1059
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -104680,10 +107614,10 @@ loop872:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place874:
+place1060:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done875
+	JLE     done1061
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -104704,7 +107638,7 @@ place874:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat876:
+repeat1062:
 	VPBROADCASTW     (R12), Y15
 	VCVTPH2PS        Y15, Z15
 	VPMOVZXBD        2(R12), Z13
@@ -104730,10 +107664,10 @@ repeat876:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat876
-	JMP              place874
+	JNE              repeat1062
+	JMP              place1060
 
-done875:
+done1061:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -104751,9 +107685,9 @@ done875:
 	VMOVUPS Z12, 64(R10)(BX*2)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop872
+	JMP     loop1058
 
-done873:
+done1059:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -104763,18 +107697,18 @@ done873:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop870
+	JMP  loop1056
 
-done871:
-loop877:
+done1057:
+loop1063:
 	CMPQ DX, $0x05
-	JL   done878
+	JL   done1064
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop879:
+loop1065:
 	CMPQ         R8, $0x20
-	JL           done880
+	JL           done1066
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -104798,10 +107732,10 @@ loop879:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place881:
+place1067:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done882
+	JLE     done1068
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -104822,7 +107756,7 @@ place881:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat883:
+repeat1069:
 	VPBROADCASTW     (R12), Y13
 	VCVTPH2PS        Y13, Z13
 	VPMOVZXBD        2(R12), Z11
@@ -104846,10 +107780,10 @@ repeat883:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat883
-	JMP              place881
+	JNE              repeat1069
+	JMP              place1067
 
-done882:
+done1068:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -104865,9 +107799,9 @@ done882:
 	VMOVUPS Z10, 64(R10)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop879
+	JMP     loop1065
 
-done880:
+done1066:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -104876,18 +107810,18 @@ done880:
 	ADDQ $0x00000500, CX
 	ADDQ $0x00000014, SI
 	SUBQ $0x00000005, DX
-	JMP  loop877
+	JMP  loop1063
 
-done878:
-loop884:
+done1064:
+loop1070:
 	CMPQ DX, $0x04
-	JL   done885
+	JL   done1071
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop886:
+loop1072:
 	CMPQ         R8, $0x40
-	JL           done887
+	JL           done1073
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -104916,10 +107850,10 @@ loop886:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place888:
+place1074:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done889
+	JLE     done1075
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -104940,7 +107874,7 @@ place888:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat890:
+repeat1076:
 	VPBROADCASTW     (R12), Y19
 	VCVTPH2PS        Y19, Z19
 	VPMOVZXBD        2(R12), Z17
@@ -104980,10 +107914,10 @@ repeat890:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat890
-	JMP              place888
+	JNE              repeat1076
+	JMP              place1074
 
-done889:
+done1075:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -105005,12 +107939,12 @@ done889:
 	VMOVUPS Z16, 192(R10)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop886
+	JMP     loop1072
 
-done887:
-loop891:
+done1073:
+loop1077:
 	CMPQ         R8, $0x20
-	JL           done892
+	JL           done1078
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -105031,10 +107965,10 @@ loop891:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place893:
+place1079:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done894
+	JLE     done1080
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105055,7 +107989,7 @@ place893:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat895:
+repeat1081:
 	VPBROADCASTW     (R12), Y11
 	VCVTPH2PS        Y11, Z11
 	VPMOVZXBD        2(R12), Z9
@@ -105077,10 +108011,10 @@ repeat895:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat895
-	JMP              place893
+	JNE              repeat1081
+	JMP              place1079
 
-done894:
+done1080:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -105094,9 +108028,9 @@ done894:
 	VMOVUPS Z8, 64(R10)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop891
+	JMP     loop1077
 
-done892:
+done1078:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -105104,18 +108038,18 @@ done892:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop884
+	JMP  loop1070
 
-done885:
-loop896:
+done1071:
+loop1082:
 	CMPQ DX, $0x03
-	JL   done897
+	JL   done1083
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop898:
+loop1084:
 	CMPQ         R8, $0x40
-	JL           done899
+	JL           done1085
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z4
 	VMULPS       (R9), Z4, Z1
@@ -105137,10 +108071,10 @@ loop898:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place900:
+place1086:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done901
+	JLE     done1087
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105161,7 +108095,7 @@ place900:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat902:
+repeat1088:
 	VPBROADCASTW     (R12), Y15
 	VCVTPH2PS        Y15, Z15
 	VPMOVZXBD        2(R12), Z13
@@ -105197,10 +108131,10 @@ repeat902:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat902
-	JMP              place900
+	JNE              repeat1088
+	JMP              place1086
 
-done901:
+done1087:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
@@ -105216,12 +108150,12 @@ done901:
 	VMOVUPS Z12, 192(R9)(BX*2)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop898
+	JMP     loop1084
 
-done899:
-loop903:
+done1085:
+loop1089:
 	CMPQ         R8, $0x20
-	JL           done904
+	JL           done1090
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z2
 	VMULPS       (R9), Z2, Z1
@@ -105237,10 +108171,10 @@ loop903:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place905:
+place1091:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done906
+	JLE     done1092
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105261,7 +108195,7 @@ place905:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat907:
+repeat1093:
 	VPBROADCASTW     (R12), Y9
 	VCVTPH2PS        Y9, Z9
 	VPMOVZXBD        2(R12), Z7
@@ -105281,10 +108215,10 @@ repeat907:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat907
-	JMP              place905
+	JNE              repeat1093
+	JMP              place1091
 
-done906:
+done1092:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
@@ -105294,27 +108228,27 @@ done906:
 	VMOVUPS Z6, 64(R9)(BX*2)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop903
+	JMP     loop1089
 
-done904:
+done1090:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop896
+	JMP  loop1082
 
-done897:
-loop908:
+done1083:
+loop1094:
 	CMPQ DX, $0x02
-	JL   done909
+	JL   done1095
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop910:
+loop1096:
 	CMPQ         R8, $0x40
-	JL           done911
+	JL           done1097
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z4
 	VMULPS       (R9), Z4, Z1
@@ -105331,10 +108265,10 @@ loop910:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place912:
+place1098:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done913
+	JLE     done1099
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105355,7 +108289,7 @@ place912:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat914:
+repeat1100:
 	VPBROADCASTW     (R12), Y11
 	VCVTPH2PS        Y11, Z11
 	VPMOVZXBD        2(R12), Z9
@@ -105387,10 +108321,10 @@ repeat914:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat914
-	JMP              place912
+	JNE              repeat1100
+	JMP              place1098
 
-done913:
+done1099:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
@@ -105402,12 +108336,12 @@ done913:
 	VMOVUPS Z8, 192(R9)(BX*1)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop910
+	JMP     loop1096
 
-done911:
-loop915:
+done1097:
+loop1101:
 	CMPQ         R8, $0x20
-	JL           done916
+	JL           done1102
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z2
 	VMULPS       (R9), Z2, Z1
@@ -105420,10 +108354,10 @@ loop915:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place917:
+place1103:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done918
+	JLE     done1104
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105444,7 +108378,7 @@ place917:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat919:
+repeat1105:
 	VPBROADCASTW     (R12), Y7
 	VCVTPH2PS        Y7, Z7
 	VPMOVZXBD        2(R12), Z5
@@ -105462,10 +108396,10 @@ repeat919:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat919
-	JMP              place917
+	JNE              repeat1105
+	JMP              place1103
 
-done918:
+done1104:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
@@ -105473,26 +108407,26 @@ done918:
 	VMOVUPS Z4, 64(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop915
+	JMP     loop1101
 
-done916:
+done1102:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop908
+	JMP  loop1094
 
-done909:
-loop920:
+done1095:
+loop1106:
 	CMPQ DX, $0x01
-	JL   done921
+	JL   done1107
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop922:
+loop1108:
 	CMPQ         R8, $0x40
-	JL           done923
+	JL           done1109
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z4
 	VMULPS       (R9), Z4, Z1
@@ -105504,10 +108438,10 @@ loop922:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place924:
+place1110:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done925
+	JLE     done1111
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105528,7 +108462,7 @@ place924:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat926:
+repeat1112:
 	VPBROADCASTW     (R12), Y7
 	VCVTPH2PS        Y7, Z7
 	VPMOVZXBD        2(R12), Z5
@@ -105556,10 +108490,10 @@ repeat926:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat926
-	JMP              place924
+	JNE              repeat1112
+	JMP              place1110
 
-done925:
+done1111:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
@@ -105567,12 +108501,12 @@ done925:
 	VMOVUPS Z4, 192(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop922
+	JMP     loop1108
 
-done923:
-loop927:
+done1109:
+loop1113:
 	CMPQ         R8, $0x20
-	JL           done928
+	JL           done1114
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z2
 	VMULPS       (R9), Z2, Z1
@@ -105582,10 +108516,10 @@ loop927:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place929:
+place1115:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done930
+	JLE     done1116
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105606,7 +108540,7 @@ place929:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat931:
+repeat1117:
 	VPBROADCASTW     (R12), Y5
 	VCVTPH2PS        Y5, Z5
 	VPMOVZXBD        2(R12), Z3
@@ -105622,25 +108556,25 @@ repeat931:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat931
-	JMP              place929
+	JNE              repeat1117
+	JMP              place1115
 
-done930:
+done1116:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop927
+	JMP     loop1113
 
-done928:
+done1114:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop920
+	JMP  loop1106
 
-done921:
+done1107:
 	VZEROUPPER
 	RET
 
@@ -105653,24 +108587,24 @@ TEXT ·keysQ8_0(SB), NOSPLIT, $0-40
 	MOVQ groups+24(FP), BX
 	MOVQ tokens+32(FP), SI
 
-loop932:
+loop1118:
 	CMPQ BX, $0x01
-	JL   done933
+	JL   done1119
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop934:
+loop1120:
 	CMPQ      R11, $0x10
-	JL        done935
+	JL        done1121
 	VCVTPH2PS (DX), Z0
 	MOVQ      R9, DI
 	MOVQ      R10, R8
 	MOVQ      $0x00000020, R12
 
-loop936:
+loop1122:
 	CMPQ      R12, $0x04
-	JL        done937
+	JL        done1123
 	VPMOVSXBD (DI), Z1
 	VCVTDQ2PS Z1, Z1
 	VMULPS    Z0, Z1, Z1
@@ -105692,25 +108626,25 @@ loop936:
 	LEAQ      (DI)(SI*2), DI
 	LEAQ      (R8)(CX*2), R8
 	SUBQ      $0x00000004, R12
-	JMP       loop936
+	JMP       loop1122
 
-done937:
+done1123:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop934
+	JMP  loop1120
 
-done935:
+done1121:
 	IMUL3Q $0x0000001f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop932
+	JMP    loop1118
 
-done933:
+done1119:
 	VZEROUPPER
 	RET
 
@@ -105724,16 +108658,16 @@ TEXT ·keysQ4_0(SB), NOSPLIT, $0-40
 	MOVQ    tokens+32(FP), SI
 	VMOVUPS nibbleValues<>+0(SB), Z0
 
-loop938:
+loop1124:
 	CMPQ BX, $0x01
-	JL   done939
+	JL   done1125
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop940:
+loop1126:
 	CMPQ      R11, $0x10
-	JL        done941
+	JL        done1127
 	VCVTPH2PS (DX), Z1
 	MOVQ      R9, DI
 	MOVQ      R10, R8
@@ -105742,9 +108676,9 @@ loop940:
 	ADDQ      R8, R13
 	MOVQ      $0x00000010, R12
 
-loop942:
+loop1128:
 	CMPQ      R12, $0x02
-	JL        done943
+	JL        done1129
 	VPMOVZXBD (DI), Z2
 	VPSRLD    $0x04, Z2, Z3
 	VPERMPS   Z0, Z2, Z2
@@ -105766,25 +108700,25 @@ loop942:
 	LEAQ      (R8)(CX*2), R8
 	LEAQ      (R13)(CX*2), R13
 	SUBQ      $0x00000002, R12
-	JMP       loop942
+	JMP       loop1128
 
-done943:
+done1129:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop940
+	JMP  loop1126
 
-done941:
+done1127:
 	IMUL3Q $0x0000000f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop938
+	JMP    loop1124
 
-done939:
+done1125:
 	VZEROUPPER
 	RET
 
@@ -105795,9 +108729,9 @@ TEXT ·valuesQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop944:
+loop1130:
 	CMPQ         DX, $0x01
-	JL           done945
+	JL           done1131
 	VPBROADCASTW (CX), Y0
 	VCVTPH2PS    Y0, Z0
 	VPMOVSXBD    2(CX), Z1
@@ -105811,9 +108745,9 @@ loop944:
 	ADDQ         $0x00000022, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop944
+	JMP          loop1130
 
-done945:
+done1131:
 	VZEROUPPER
 	RET
 
@@ -105825,9 +108759,9 @@ TEXT ·valuesQ4_0(SB), NOSPLIT, $0-24
 	MOVQ    blocks+16(FP), DX
 	VMOVUPS nibbleValues<>+0(SB), Z0
 
-loop946:
+loop1132:
 	CMPQ         DX, $0x01
-	JL           done947
+	JL           done1133
 	VPBROADCASTW (CX), Y1
 	VCVTPH2PS    Y1, Z1
 	VPMOVZXBD    2(CX), Z2
@@ -105841,9 +108775,9 @@ loop946:
 	ADDQ         $0x00000012, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop946
+	JMP          loop1132
 
-done947:
+done1133:
 	VZEROUPPER
 	RET
 
@@ -105865,9 +108799,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VPXORD       Z10, Z10, Z10
 	VPXORD       Z11, Z11, Z11
 
-loop948:
+loop1134:
 	CMPQ     AX, $0x01
-	JL       done949
+	JL       done1135
 	VPDPBUSD Z12, Z12, Z0
 	VPDPBUSD Z12, Z12, Z1
 	VPDPBUSD Z12, Z12, Z2
@@ -105881,9 +108815,9 @@ loop948:
 	VPDPBUSD Z12, Z12, Z10
 	VPDPBUSD Z12, Z12, Z11
 	SUBQ     $0x00000001, AX
-	JMP      loop948
+	JMP      loop1134
 
-done949:
+done1135:
 	VZEROUPPER
 	RET
 

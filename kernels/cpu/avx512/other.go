@@ -16,7 +16,7 @@ const Built = false
 func RowsQuant(t quant.Type, dst []float32, w []byte, x *ref.Quants) { ref.RowsQuant(t, dst, w, x) }
 
 // FewRows is ref.RowsQuant for each row of x.
-func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref.Quants) {
+func FewRows(t quant.Type, dst []float32, stride int, w []byte, rows int, x *ref.Quants, _ [][2]uintptr) {
 	for i := range len(x.Scale) / (x.Cols / x.BlockLen) {
 		one := x.Rows(i, 1)
 		ref.RowsQuant(t, dst[i*stride:i*stride+rows], w, &one)

@@ -135,316 +135,368 @@ func rowsQ6_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *flo
 func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
 
 // fewQ4_0 sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ4_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ4_0x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ4_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ4_0x12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ4_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ4_0x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ4_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ4_1 sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ4_1(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_1(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ4_1x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ4_1x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_1x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ4_1x12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ4_1x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_1x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ4_1x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ4_1x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_1x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ5_0 sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ5_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ5_0x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ5_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ5_0x12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ5_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ5_0x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ5_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ5_1 sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ5_1(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_1(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ5_1x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ5_1x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_1x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ5_1x12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ5_1x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_1x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ5_1x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ5_1x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_1x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ8_0 sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ8_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ8_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ8_0x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ8_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ8_0x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ8_0x12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ8_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ8_0x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ8_0x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ8_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ8_0x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewIQ4_NL sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewIQ4_NL(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewIQ4_NL(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewIQ4_NLx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewIQ4_NLx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewIQ4_NLx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewIQ4_NLx12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewIQ4_NLx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewIQ4_NLx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewIQ4_NLx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewIQ4_NLx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewIQ4_NLx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewMXFP4 sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewMXFP4(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewMXFP4(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewMXFP4x8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewMXFP4x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewMXFP4x8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewMXFP4x12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewMXFP4x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewMXFP4x12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewMXFP4x16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewMXFP4x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewMXFP4x16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ2_K sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ2_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ2_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ2_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ2_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ2_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ2_Kx12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ2_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ2_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ2_Kx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ2_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ2_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ3_K sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ3_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ3_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ3_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ3_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ3_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ3_Kx12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ3_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ3_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ3_Kx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ3_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ3_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ4_K sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ4_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ4_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ4_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ4_Kx12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ4_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ4_Kx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ4_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ4_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ5_K sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ5_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ5_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ5_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ5_Kx12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ5_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ5_Kx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ5_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ5_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ6_K sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ6_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ6_K(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ6_Kx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ6_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ6_Kx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ6_Kx12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ6_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ6_Kx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewQ6_Kx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewQ6_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewQ6_Kx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewIQ4_XS sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewIQ4_XS(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewIQ4_XS(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewIQ4_XSx8 sets up to 8 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewIQ4_XSx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewIQ4_XSx8(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewIQ4_XSx12 sets up to 12 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewIQ4_XSx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewIQ4_XSx12(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // fewIQ4_XSx16 sets up to 16 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
-// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart.
+// as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
+// each span too, up to one that begins at 0, and moves what it asked for out of them.
 //
 //go:noescape
-func fewIQ4_XSx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int)
+func fewIQ4_XSx16(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 
 // mulFloats multiplies rows rows of weights, a multiple of four, with count rows of activations, all of cols columns, a
 // multiple of sixteen: ref.MulFloats. dstStride is in bytes.
