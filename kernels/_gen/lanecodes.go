@@ -66,10 +66,10 @@ func (k *fourRows) withBits(v, bits, value VecVirtual, low, at int) {
 		VPADDB(value, v, mask, v)
 		return
 	}
-	k.or(k.moved(bits, value, low-at), v, v)
+	VPOR(k.moved(bits, value, low-at), v, v)
 }
 
-// lanePairs reads 128 bytes of nibbles at disp and, unless high is none, 32 bytes of fifth bits there.
+// lanePairs reads 128 bytes of nibbles at disp and, unless high is none, 32 bytes of fifth bits there, with 256 bits.
 func lanePairs(disp, high int) func(k *fourRows) vectorsOf {
 	return func(k *fourRows) vectorsOf {
 		nibble := k.repeat("nibbles", 0x0f0f0f0f)
@@ -80,19 +80,10 @@ func lanePairs(disp, high int) func(k *fourRows) vectorsOf {
 		return func(r int, use func(v int, bytes VecVirtual, x Op)) {
 			var bits VecVirtual
 			if high != none {
-				bits = k.piece(k.at(r, high))
+				bits = k.load(k.at(r, high))
 			}
 			for c := range 4 {
-				piece := k.piece(k.at(r, disp+32*c))
-				if k.wide {
-					v := both(piece, 0, 4)
-					k.and(nibble, v, v)
-					if high != none {
-						k.withBits(v, bits, sixteen, 2*c, 4)
-					}
-					use(c, v, nil)
-					continue
-				}
+				piece := k.load(k.at(r, disp+32*c))
 				for h := range 2 {
 					v := k.moved(piece, nibble, 4*h)
 					if high != none {
@@ -143,32 +134,17 @@ func laneQuarters(disp, high int) func(k *fourRows) vectorsOf {
 	}
 }
 
-// laneSixths reads 128 bytes of low 4 bits and 64 bytes of high 2 bits.
+// laneSixths reads 128 bytes of low 4 bits and 64 bytes of high 2 bits, with 256 bits.
 func laneSixths(k *fourRows) vectorsOf {
 	nibble, upper := k.repeat("nibbles", 0x0f0f0f0f), k.repeat("bytes48", 0x30303030)
 	return func(r int, use func(v int, bytes VecVirtual, x Op)) {
 		for n := range 2 {
-			bits := k.piece(k.at(r, 128+32*n))
-			if k.wide {
-				low := k.load(k.at(r, 64*n))
-				for h := range 2 {
-					v, top := k.moved(low, nibble, 4*h), ZMM()
-					if h == 0 {
-						VPSLLVW(shifts(4, 2), bits, top)
-					} else {
-						VPSRLVW(shifts(0, 2), bits, top)
-					}
-					k.and(upper, top, top)
-					k.or(top, v, v)
-					use(2*n+h, v, nil)
-				}
-				continue
-			}
+			bits := k.load(k.at(r, 128+32*n))
 			for i := range 2 {
 				low := k.load(k.at(r, 64*n+32*i))
 				for h := range 2 {
 					v := k.moved(low, nibble, 4*h)
-					k.or(k.moved(bits, upper, 4*h+2*i-4), v, v)
+					VPOR(k.moved(bits, upper, 4*h+2*i-4), v, v)
 					use(4*n+2*h+i, v, nil)
 				}
 			}

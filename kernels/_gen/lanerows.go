@@ -70,14 +70,6 @@ func (k *fourRows) and(a, b Op, dst VecVirtual) {
 	}
 }
 
-func (k *fourRows) or(a, b Op, dst VecVirtual) {
-	if k.wide {
-		VPORD(a, b, dst)
-	} else {
-		VPOR(a, b, dst)
-	}
-}
-
 // load reads a vector from memory.
 func (k *fourRows) load(m Mem) VecVirtual {
 	v := k.vec()

@@ -17,6 +17,7 @@ type superLanes struct {
 	blockBytes int
 	d          int  // where the scale of the super-block lies
 	minima     bool // and the scale of its minima behind it
+	narrow     bool // with 512 bits it is one of packedLaneFormats
 	shift      int  // bytes are above the weights by 1<<shift; 0: by nothing
 
 	// scales returns sixteen 16-bit scales of row r; minima those minima that meet the sums of quants, in the order that
@@ -32,15 +33,17 @@ type superLanes struct {
 var superLaneFormats = []superLanes{
 	{name: "Q2_K", blockBytes: 84, d: 80, minima: true, scales: laneScalesQ2, word: same, sums: plainSums, setup: laneQuarters(16, none)},
 	{name: "Q3_K", blockBytes: 110, d: 108, shift: 2, scales: laneScalesQ3, word: same, sums: plainSums, setup: laneQuarters(32, 0)},
-	{name: "Q4_K", blockBytes: 144, minima: true, scales: laneScalesQ4, word: besideMinima, sums: sumsBesideScales, setup: lanePairs(16, none)},
-	{name: "Q5_K", blockBytes: 176, minima: true, scales: laneScalesQ4, word: besideMinima, sums: sumsBesideScales, setup: lanePairs(48, 16)},
-	{name: "Q6_K", blockBytes: 210, d: 208, shift: 5, scales: laneScalesQ6, word: same, sums: plainSums, setup: laneSixths},
+	{name: "Q4_K", narrow: true, blockBytes: 144, minima: true, scales: laneScalesQ4, word: besideMinima, sums: sumsBesideScales, setup: lanePairs(16, none)},
+	{name: "Q5_K", narrow: true, blockBytes: 176, minima: true, scales: laneScalesQ4, word: besideMinima, sums: sumsBesideScales, setup: lanePairs(48, 16)},
+	{name: "Q6_K", narrow: true, blockBytes: 210, d: 208, shift: 5, scales: laneScalesQ6, word: same, sums: plainSums, setup: laneSixths},
 	{name: "IQ4_XS", blockBytes: 136, scales: laneScalesIQ4, word: half, setup: laneCodes},
 }
 
 func laneSupers(wide bool) {
 	for _, f := range superLaneFormats {
-		f.write(wide)
+		if !wide || !f.narrow {
+			f.write(wide)
+		}
 	}
 }
 

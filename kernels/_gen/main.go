@@ -38,6 +38,7 @@ var levels = map[string]func(){
 		byteUnpacking()
 		byteProducts()
 		laneSupers(true)
+		lanePacked()
 		fewRows()
 		wideFloats()
 		attention512()

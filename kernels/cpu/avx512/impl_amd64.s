@@ -15481,1219 +15481,6 @@ DATA bits6<>+62(SB)/1, $0x80
 DATA bits6<>+63(SB)/1, $0x80
 GLOBL bits6<>(SB), RODATA|NOPTR, $64
 
-// func rowsQ4_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·rowsQ4_K(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), AX
-	MOVQ         blocks+24(FP), CX
-	IMUL3Q       $0x00000090, CX, CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         16384(AX), BX
-	VPBROADCASTD nibbles<>+0(SB), Z1
-	VMOVDQU32    pick0_0_1_1<>+0(SB), Z2
-	VMOVDQU32    pick2_2_3_3<>+0(SB), Z3
-	VMOVDQU32    pick8_8_9_9<>+0(SB), Z4
-	VMOVDQU32    pick10_10_11_11<>+0(SB), Z5
-	MOVQ         groups+16(FP), R9
-
-loop192:
-	CMPQ   R9, $0x01
-	JL     done193
-	MOVQ   q+32(FP), SI
-	MOVQ   scale+40(FP), DI
-	MOVQ   sums+48(FP), R8
-	MOVQ   blocks+24(FP), R10
-	VXORPS X0, X0, X0
-
-loop194:
-	CMPQ            R10, $0x01
-	JL              done195
-	PREFETCHT1      (BX)
-	PREFETCHT1      64(BX)
-	PREFETCHT1      128(BX)
-	PREFETCHT1      192(BX)
-	PREFETCHT1      256(BX)
-	PREFETCHT1      320(BX)
-	PREFETCHT1      384(BX)
-	PREFETCHT1      448(BX)
-	PREFETCHT1      512(BX)
-	ADDQ            $0x00000240, BX
-	VMOVDQU         16(R8), X7
-	VMOVDQU         (R8), X6
-	VPHADDW         X7, X6, X6
-	VPERMQ          $0x62, Y6, Y6
-	MOVQ            4(AX), R11
-	MOVL            12(AX), R12
-	MOVQ            R12, R13
-	SHLQ            $0x1c, R13
-	ORQ             R13, R12
-	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
-	ANDQ            R14, R12
-	MOVQ            R11, R13
-	SHRQ            $0x02, R13
-	MOVQ            $0x3030303030303030, R14
-	ANDQ            R14, R13
-	ORQ             R13, R12
-	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
-	ANDQ            R14, R11
-	VMOVQ           R11, X7
-	VPINSRQ         $0x01, R12, X7, X7
-	VPMOVZXBW       X7, Y7
-	VPMADDWD        Y6, Y7, Y9
-	VBROADCASTI64X4 16(AX), Z8
-	VPSRLVW         shifts0_4<>+0(SB), Z8, Z8
-	VPANDD          Z1, Z8, Z8
-	VPERMW          Z7, Z2, Z10
-	VPMADDUBSW      (SI), Z8, Z8
-	VPMADDWD        Z10, Z8, Z8
-	VBROADCASTI64X4 48(AX), Z10
-	VPSRLVW         shifts0_4<>+0(SB), Z10, Z10
-	VPANDD          Z1, Z10, Z10
-	VPERMW          Z7, Z3, Z11
-	VPMADDUBSW      64(SI), Z10, Z10
-	VPDPWSSD        Z11, Z10, Z8
-	VBROADCASTI64X4 80(AX), Z10
-	VPSRLVW         shifts0_4<>+0(SB), Z10, Z10
-	VPANDD          Z1, Z10, Z10
-	VPERMW          Z7, Z4, Z11
-	VPMADDUBSW      128(SI), Z10, Z10
-	VPDPWSSD        Z11, Z10, Z8
-	VBROADCASTI64X4 112(AX), Z10
-	VPSRLVW         shifts0_4<>+0(SB), Z10, Z10
-	VPANDD          Z1, Z10, Z10
-	VPERMW          Z7, Z5, Z7
-	VPMADDUBSW      192(SI), Z10, Z10
-	VPDPWSSD        Z7, Z10, Z8
-	MOVQ            4(AX)(CX*1), R11
-	MOVL            12(AX)(CX*1), R12
-	MOVQ            R12, R13
-	SHLQ            $0x1c, R13
-	ORQ             R13, R12
-	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
-	ANDQ            R14, R12
-	MOVQ            R11, R13
-	SHRQ            $0x02, R13
-	MOVQ            $0x3030303030303030, R14
-	ANDQ            R14, R13
-	ORQ             R13, R12
-	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
-	ANDQ            R14, R11
-	VMOVQ           R11, X7
-	VPINSRQ         $0x01, R12, X7, X7
-	VPMOVZXBW       X7, Y7
-	VPMADDWD        Y6, Y7, Y11
-	VBROADCASTI64X4 16(AX)(CX*1), Z10
-	VPSRLVW         shifts0_4<>+0(SB), Z10, Z10
-	VPANDD          Z1, Z10, Z10
-	VPERMW          Z7, Z2, Z12
-	VPMADDUBSW      (SI), Z10, Z10
-	VPMADDWD        Z12, Z10, Z10
-	VBROADCASTI64X4 48(AX)(CX*1), Z12
-	VPSRLVW         shifts0_4<>+0(SB), Z12, Z12
-	VPANDD          Z1, Z12, Z12
-	VPERMW          Z7, Z3, Z13
-	VPMADDUBSW      64(SI), Z12, Z12
-	VPDPWSSD        Z13, Z12, Z10
-	VBROADCASTI64X4 80(AX)(CX*1), Z12
-	VPSRLVW         shifts0_4<>+0(SB), Z12, Z12
-	VPANDD          Z1, Z12, Z12
-	VPERMW          Z7, Z4, Z13
-	VPMADDUBSW      128(SI), Z12, Z12
-	VPDPWSSD        Z13, Z12, Z10
-	VBROADCASTI64X4 112(AX)(CX*1), Z12
-	VPSRLVW         shifts0_4<>+0(SB), Z12, Z12
-	VPANDD          Z1, Z12, Z12
-	VPERMW          Z7, Z5, Z7
-	VPMADDUBSW      192(SI), Z12, Z12
-	VPDPWSSD        Z7, Z12, Z10
-	MOVQ            4(AX)(CX*2), R11
-	MOVL            12(AX)(CX*2), R12
-	MOVQ            R12, R13
-	SHLQ            $0x1c, R13
-	ORQ             R13, R12
-	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
-	ANDQ            R14, R12
-	MOVQ            R11, R13
-	SHRQ            $0x02, R13
-	MOVQ            $0x3030303030303030, R14
-	ANDQ            R14, R13
-	ORQ             R13, R12
-	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
-	ANDQ            R14, R11
-	VMOVQ           R11, X7
-	VPINSRQ         $0x01, R12, X7, X7
-	VPMOVZXBW       X7, Y7
-	VPMADDWD        Y6, Y7, Y13
-	VBROADCASTI64X4 16(AX)(CX*2), Z12
-	VPSRLVW         shifts0_4<>+0(SB), Z12, Z12
-	VPANDD          Z1, Z12, Z12
-	VPERMW          Z7, Z2, Z14
-	VPMADDUBSW      (SI), Z12, Z12
-	VPMADDWD        Z14, Z12, Z12
-	VBROADCASTI64X4 48(AX)(CX*2), Z14
-	VPSRLVW         shifts0_4<>+0(SB), Z14, Z14
-	VPANDD          Z1, Z14, Z14
-	VPERMW          Z7, Z3, Z15
-	VPMADDUBSW      64(SI), Z14, Z14
-	VPDPWSSD        Z15, Z14, Z12
-	VBROADCASTI64X4 80(AX)(CX*2), Z14
-	VPSRLVW         shifts0_4<>+0(SB), Z14, Z14
-	VPANDD          Z1, Z14, Z14
-	VPERMW          Z7, Z4, Z15
-	VPMADDUBSW      128(SI), Z14, Z14
-	VPDPWSSD        Z15, Z14, Z12
-	VBROADCASTI64X4 112(AX)(CX*2), Z14
-	VPSRLVW         shifts0_4<>+0(SB), Z14, Z14
-	VPANDD          Z1, Z14, Z14
-	VPERMW          Z7, Z5, Z7
-	VPMADDUBSW      192(SI), Z14, Z14
-	VPDPWSSD        Z7, Z14, Z12
-	MOVQ            4(AX)(DX*1), R11
-	MOVL            12(AX)(DX*1), R12
-	MOVQ            R12, R13
-	SHLQ            $0x1c, R13
-	ORQ             R13, R12
-	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
-	ANDQ            R14, R12
-	MOVQ            R11, R13
-	SHRQ            $0x02, R13
-	MOVQ            $0x3030303030303030, R14
-	ANDQ            R14, R13
-	ORQ             R13, R12
-	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
-	ANDQ            R14, R11
-	VMOVQ           R11, X7
-	VPINSRQ         $0x01, R12, X7, X7
-	VPMOVZXBW       X7, Y7
-	VPMADDWD        Y6, Y7, Y14
-	VBROADCASTI64X4 16(AX)(DX*1), Z6
-	VPSRLVW         shifts0_4<>+0(SB), Z6, Z6
-	VPANDD          Z1, Z6, Z6
-	VPERMW          Z7, Z2, Z15
-	VPMADDUBSW      (SI), Z6, Z6
-	VPMADDWD        Z15, Z6, Z6
-	VBROADCASTI64X4 48(AX)(DX*1), Z15
-	VPSRLVW         shifts0_4<>+0(SB), Z15, Z15
-	VPANDD          Z1, Z15, Z15
-	VPERMW          Z7, Z3, Z16
-	VPMADDUBSW      64(SI), Z15, Z15
-	VPDPWSSD        Z16, Z15, Z6
-	VBROADCASTI64X4 80(AX)(DX*1), Z15
-	VPSRLVW         shifts0_4<>+0(SB), Z15, Z15
-	VPANDD          Z1, Z15, Z15
-	VPERMW          Z7, Z4, Z16
-	VPMADDUBSW      128(SI), Z15, Z15
-	VPDPWSSD        Z16, Z15, Z6
-	VBROADCASTI64X4 112(AX)(DX*1), Z15
-	VPSRLVW         shifts0_4<>+0(SB), Z15, Z15
-	VPANDD          Z1, Z15, Z15
-	VPERMW          Z7, Z5, Z7
-	VPMADDUBSW      192(SI), Z15, Z15
-	VPDPWSSD        Z7, Z15, Z6
-	VPUNPCKLDQ      Z10, Z8, Z7
-	VPUNPCKHDQ      Z10, Z8, Z8
-	VPADDD          Z7, Z8, Z8
-	VPUNPCKLDQ      Z6, Z12, Z7
-	VPUNPCKHDQ      Z6, Z12, Z12
-	VPADDD          Z7, Z12, Z12
-	VPUNPCKLQDQ     Z12, Z8, Z6
-	VPUNPCKHQDQ     Z12, Z8, Z8
-	VPADDD          Z6, Z8, Z8
-	VEXTRACTI64X4   $0x01, Z8, Y6
-	VPADDD          Y6, Y8, Y8
-	VEXTRACTI32X4   $0x01, Y8, X6
-	VPADDD          X6, X8, X8
-	VMOVD           (AX), X6
-	VPINSRD         $0x01, (AX)(CX*1), X6, X6
-	VPINSRD         $0x02, (AX)(CX*2), X6, X6
-	VPINSRD         $0x03, (AX)(DX*1), X6, X6
-	VPSHUFB         pickhalves<>+0(SB), X6, X6
-	VPSRLDQ         $0x08, X6, X7
-	VCVTPH2PS       X6, X6
-	VCVTPH2PS       X7, X7
-	VBROADCASTSS    (DI), X10
-	VMULPS          X10, X6, X6
-	VCVTDQ2PS       X8, X8
-	VFMADD231PS     X8, X6, X0
-	VPUNPCKLDQ      Y11, Y9, Y6
-	VPUNPCKHDQ      Y11, Y9, Y9
-	VPADDD          Y6, Y9, Y9
-	VPUNPCKLDQ      Y14, Y13, Y6
-	VPUNPCKHDQ      Y14, Y13, Y13
-	VPADDD          Y6, Y13, Y13
-	VPUNPCKLQDQ     Y13, Y9, Y6
-	VPUNPCKHQDQ     Y13, Y9, Y9
-	VPADDD          Y6, Y9, Y9
-	VEXTRACTI128    $0x01, Y9, X6
-	VPADDD          X6, X9, X9
-	VMULPS          X10, X7, X7
-	VCVTDQ2PS       X9, X9
-	VFNMADD231PS    X9, X7, X0
-	ADDQ            $0x00000090, AX
-	ADDQ            $0x00000100, SI
-	ADDQ            $0x00000004, DI
-	ADDQ            $0x00000020, R8
-	SUBQ            $0x00000001, R10
-	JMP             loop194
-
-done195:
-	MOVQ    dst+0(FP), SI
-	VMOVUPS X0, (SI)
-	ADDQ    $0x00000010, SI
-	MOVQ    SI, dst+0(FP)
-	ADDQ    DX, AX
-	SUBQ    $0x00000001, R9
-	JMP     loop192
-
-done193:
-	VZEROUPPER
-	RET
-
-DATA pick0_0_1_1<>+0(SB)/1, $0x00
-DATA pick0_0_1_1<>+1(SB)/1, $0x00
-DATA pick0_0_1_1<>+2(SB)/1, $0x00
-DATA pick0_0_1_1<>+3(SB)/1, $0x00
-DATA pick0_0_1_1<>+4(SB)/1, $0x00
-DATA pick0_0_1_1<>+5(SB)/1, $0x00
-DATA pick0_0_1_1<>+6(SB)/1, $0x00
-DATA pick0_0_1_1<>+7(SB)/1, $0x00
-DATA pick0_0_1_1<>+8(SB)/1, $0x00
-DATA pick0_0_1_1<>+9(SB)/1, $0x00
-DATA pick0_0_1_1<>+10(SB)/1, $0x00
-DATA pick0_0_1_1<>+11(SB)/1, $0x00
-DATA pick0_0_1_1<>+12(SB)/1, $0x00
-DATA pick0_0_1_1<>+13(SB)/1, $0x00
-DATA pick0_0_1_1<>+14(SB)/1, $0x00
-DATA pick0_0_1_1<>+15(SB)/1, $0x00
-DATA pick0_0_1_1<>+16(SB)/1, $0x00
-DATA pick0_0_1_1<>+17(SB)/1, $0x00
-DATA pick0_0_1_1<>+18(SB)/1, $0x00
-DATA pick0_0_1_1<>+19(SB)/1, $0x00
-DATA pick0_0_1_1<>+20(SB)/1, $0x00
-DATA pick0_0_1_1<>+21(SB)/1, $0x00
-DATA pick0_0_1_1<>+22(SB)/1, $0x00
-DATA pick0_0_1_1<>+23(SB)/1, $0x00
-DATA pick0_0_1_1<>+24(SB)/1, $0x00
-DATA pick0_0_1_1<>+25(SB)/1, $0x00
-DATA pick0_0_1_1<>+26(SB)/1, $0x00
-DATA pick0_0_1_1<>+27(SB)/1, $0x00
-DATA pick0_0_1_1<>+28(SB)/1, $0x00
-DATA pick0_0_1_1<>+29(SB)/1, $0x00
-DATA pick0_0_1_1<>+30(SB)/1, $0x00
-DATA pick0_0_1_1<>+31(SB)/1, $0x00
-DATA pick0_0_1_1<>+32(SB)/1, $0x01
-DATA pick0_0_1_1<>+33(SB)/1, $0x00
-DATA pick0_0_1_1<>+34(SB)/1, $0x01
-DATA pick0_0_1_1<>+35(SB)/1, $0x00
-DATA pick0_0_1_1<>+36(SB)/1, $0x01
-DATA pick0_0_1_1<>+37(SB)/1, $0x00
-DATA pick0_0_1_1<>+38(SB)/1, $0x01
-DATA pick0_0_1_1<>+39(SB)/1, $0x00
-DATA pick0_0_1_1<>+40(SB)/1, $0x01
-DATA pick0_0_1_1<>+41(SB)/1, $0x00
-DATA pick0_0_1_1<>+42(SB)/1, $0x01
-DATA pick0_0_1_1<>+43(SB)/1, $0x00
-DATA pick0_0_1_1<>+44(SB)/1, $0x01
-DATA pick0_0_1_1<>+45(SB)/1, $0x00
-DATA pick0_0_1_1<>+46(SB)/1, $0x01
-DATA pick0_0_1_1<>+47(SB)/1, $0x00
-DATA pick0_0_1_1<>+48(SB)/1, $0x01
-DATA pick0_0_1_1<>+49(SB)/1, $0x00
-DATA pick0_0_1_1<>+50(SB)/1, $0x01
-DATA pick0_0_1_1<>+51(SB)/1, $0x00
-DATA pick0_0_1_1<>+52(SB)/1, $0x01
-DATA pick0_0_1_1<>+53(SB)/1, $0x00
-DATA pick0_0_1_1<>+54(SB)/1, $0x01
-DATA pick0_0_1_1<>+55(SB)/1, $0x00
-DATA pick0_0_1_1<>+56(SB)/1, $0x01
-DATA pick0_0_1_1<>+57(SB)/1, $0x00
-DATA pick0_0_1_1<>+58(SB)/1, $0x01
-DATA pick0_0_1_1<>+59(SB)/1, $0x00
-DATA pick0_0_1_1<>+60(SB)/1, $0x01
-DATA pick0_0_1_1<>+61(SB)/1, $0x00
-DATA pick0_0_1_1<>+62(SB)/1, $0x01
-DATA pick0_0_1_1<>+63(SB)/1, $0x00
-GLOBL pick0_0_1_1<>(SB), RODATA|NOPTR, $64
-
-DATA pick2_2_3_3<>+0(SB)/1, $0x02
-DATA pick2_2_3_3<>+1(SB)/1, $0x00
-DATA pick2_2_3_3<>+2(SB)/1, $0x02
-DATA pick2_2_3_3<>+3(SB)/1, $0x00
-DATA pick2_2_3_3<>+4(SB)/1, $0x02
-DATA pick2_2_3_3<>+5(SB)/1, $0x00
-DATA pick2_2_3_3<>+6(SB)/1, $0x02
-DATA pick2_2_3_3<>+7(SB)/1, $0x00
-DATA pick2_2_3_3<>+8(SB)/1, $0x02
-DATA pick2_2_3_3<>+9(SB)/1, $0x00
-DATA pick2_2_3_3<>+10(SB)/1, $0x02
-DATA pick2_2_3_3<>+11(SB)/1, $0x00
-DATA pick2_2_3_3<>+12(SB)/1, $0x02
-DATA pick2_2_3_3<>+13(SB)/1, $0x00
-DATA pick2_2_3_3<>+14(SB)/1, $0x02
-DATA pick2_2_3_3<>+15(SB)/1, $0x00
-DATA pick2_2_3_3<>+16(SB)/1, $0x02
-DATA pick2_2_3_3<>+17(SB)/1, $0x00
-DATA pick2_2_3_3<>+18(SB)/1, $0x02
-DATA pick2_2_3_3<>+19(SB)/1, $0x00
-DATA pick2_2_3_3<>+20(SB)/1, $0x02
-DATA pick2_2_3_3<>+21(SB)/1, $0x00
-DATA pick2_2_3_3<>+22(SB)/1, $0x02
-DATA pick2_2_3_3<>+23(SB)/1, $0x00
-DATA pick2_2_3_3<>+24(SB)/1, $0x02
-DATA pick2_2_3_3<>+25(SB)/1, $0x00
-DATA pick2_2_3_3<>+26(SB)/1, $0x02
-DATA pick2_2_3_3<>+27(SB)/1, $0x00
-DATA pick2_2_3_3<>+28(SB)/1, $0x02
-DATA pick2_2_3_3<>+29(SB)/1, $0x00
-DATA pick2_2_3_3<>+30(SB)/1, $0x02
-DATA pick2_2_3_3<>+31(SB)/1, $0x00
-DATA pick2_2_3_3<>+32(SB)/1, $0x03
-DATA pick2_2_3_3<>+33(SB)/1, $0x00
-DATA pick2_2_3_3<>+34(SB)/1, $0x03
-DATA pick2_2_3_3<>+35(SB)/1, $0x00
-DATA pick2_2_3_3<>+36(SB)/1, $0x03
-DATA pick2_2_3_3<>+37(SB)/1, $0x00
-DATA pick2_2_3_3<>+38(SB)/1, $0x03
-DATA pick2_2_3_3<>+39(SB)/1, $0x00
-DATA pick2_2_3_3<>+40(SB)/1, $0x03
-DATA pick2_2_3_3<>+41(SB)/1, $0x00
-DATA pick2_2_3_3<>+42(SB)/1, $0x03
-DATA pick2_2_3_3<>+43(SB)/1, $0x00
-DATA pick2_2_3_3<>+44(SB)/1, $0x03
-DATA pick2_2_3_3<>+45(SB)/1, $0x00
-DATA pick2_2_3_3<>+46(SB)/1, $0x03
-DATA pick2_2_3_3<>+47(SB)/1, $0x00
-DATA pick2_2_3_3<>+48(SB)/1, $0x03
-DATA pick2_2_3_3<>+49(SB)/1, $0x00
-DATA pick2_2_3_3<>+50(SB)/1, $0x03
-DATA pick2_2_3_3<>+51(SB)/1, $0x00
-DATA pick2_2_3_3<>+52(SB)/1, $0x03
-DATA pick2_2_3_3<>+53(SB)/1, $0x00
-DATA pick2_2_3_3<>+54(SB)/1, $0x03
-DATA pick2_2_3_3<>+55(SB)/1, $0x00
-DATA pick2_2_3_3<>+56(SB)/1, $0x03
-DATA pick2_2_3_3<>+57(SB)/1, $0x00
-DATA pick2_2_3_3<>+58(SB)/1, $0x03
-DATA pick2_2_3_3<>+59(SB)/1, $0x00
-DATA pick2_2_3_3<>+60(SB)/1, $0x03
-DATA pick2_2_3_3<>+61(SB)/1, $0x00
-DATA pick2_2_3_3<>+62(SB)/1, $0x03
-DATA pick2_2_3_3<>+63(SB)/1, $0x00
-GLOBL pick2_2_3_3<>(SB), RODATA|NOPTR, $64
-
-DATA pick8_8_9_9<>+0(SB)/1, $0x08
-DATA pick8_8_9_9<>+1(SB)/1, $0x00
-DATA pick8_8_9_9<>+2(SB)/1, $0x08
-DATA pick8_8_9_9<>+3(SB)/1, $0x00
-DATA pick8_8_9_9<>+4(SB)/1, $0x08
-DATA pick8_8_9_9<>+5(SB)/1, $0x00
-DATA pick8_8_9_9<>+6(SB)/1, $0x08
-DATA pick8_8_9_9<>+7(SB)/1, $0x00
-DATA pick8_8_9_9<>+8(SB)/1, $0x08
-DATA pick8_8_9_9<>+9(SB)/1, $0x00
-DATA pick8_8_9_9<>+10(SB)/1, $0x08
-DATA pick8_8_9_9<>+11(SB)/1, $0x00
-DATA pick8_8_9_9<>+12(SB)/1, $0x08
-DATA pick8_8_9_9<>+13(SB)/1, $0x00
-DATA pick8_8_9_9<>+14(SB)/1, $0x08
-DATA pick8_8_9_9<>+15(SB)/1, $0x00
-DATA pick8_8_9_9<>+16(SB)/1, $0x08
-DATA pick8_8_9_9<>+17(SB)/1, $0x00
-DATA pick8_8_9_9<>+18(SB)/1, $0x08
-DATA pick8_8_9_9<>+19(SB)/1, $0x00
-DATA pick8_8_9_9<>+20(SB)/1, $0x08
-DATA pick8_8_9_9<>+21(SB)/1, $0x00
-DATA pick8_8_9_9<>+22(SB)/1, $0x08
-DATA pick8_8_9_9<>+23(SB)/1, $0x00
-DATA pick8_8_9_9<>+24(SB)/1, $0x08
-DATA pick8_8_9_9<>+25(SB)/1, $0x00
-DATA pick8_8_9_9<>+26(SB)/1, $0x08
-DATA pick8_8_9_9<>+27(SB)/1, $0x00
-DATA pick8_8_9_9<>+28(SB)/1, $0x08
-DATA pick8_8_9_9<>+29(SB)/1, $0x00
-DATA pick8_8_9_9<>+30(SB)/1, $0x08
-DATA pick8_8_9_9<>+31(SB)/1, $0x00
-DATA pick8_8_9_9<>+32(SB)/1, $0x09
-DATA pick8_8_9_9<>+33(SB)/1, $0x00
-DATA pick8_8_9_9<>+34(SB)/1, $0x09
-DATA pick8_8_9_9<>+35(SB)/1, $0x00
-DATA pick8_8_9_9<>+36(SB)/1, $0x09
-DATA pick8_8_9_9<>+37(SB)/1, $0x00
-DATA pick8_8_9_9<>+38(SB)/1, $0x09
-DATA pick8_8_9_9<>+39(SB)/1, $0x00
-DATA pick8_8_9_9<>+40(SB)/1, $0x09
-DATA pick8_8_9_9<>+41(SB)/1, $0x00
-DATA pick8_8_9_9<>+42(SB)/1, $0x09
-DATA pick8_8_9_9<>+43(SB)/1, $0x00
-DATA pick8_8_9_9<>+44(SB)/1, $0x09
-DATA pick8_8_9_9<>+45(SB)/1, $0x00
-DATA pick8_8_9_9<>+46(SB)/1, $0x09
-DATA pick8_8_9_9<>+47(SB)/1, $0x00
-DATA pick8_8_9_9<>+48(SB)/1, $0x09
-DATA pick8_8_9_9<>+49(SB)/1, $0x00
-DATA pick8_8_9_9<>+50(SB)/1, $0x09
-DATA pick8_8_9_9<>+51(SB)/1, $0x00
-DATA pick8_8_9_9<>+52(SB)/1, $0x09
-DATA pick8_8_9_9<>+53(SB)/1, $0x00
-DATA pick8_8_9_9<>+54(SB)/1, $0x09
-DATA pick8_8_9_9<>+55(SB)/1, $0x00
-DATA pick8_8_9_9<>+56(SB)/1, $0x09
-DATA pick8_8_9_9<>+57(SB)/1, $0x00
-DATA pick8_8_9_9<>+58(SB)/1, $0x09
-DATA pick8_8_9_9<>+59(SB)/1, $0x00
-DATA pick8_8_9_9<>+60(SB)/1, $0x09
-DATA pick8_8_9_9<>+61(SB)/1, $0x00
-DATA pick8_8_9_9<>+62(SB)/1, $0x09
-DATA pick8_8_9_9<>+63(SB)/1, $0x00
-GLOBL pick8_8_9_9<>(SB), RODATA|NOPTR, $64
-
-DATA pick10_10_11_11<>+0(SB)/1, $0x0a
-DATA pick10_10_11_11<>+1(SB)/1, $0x00
-DATA pick10_10_11_11<>+2(SB)/1, $0x0a
-DATA pick10_10_11_11<>+3(SB)/1, $0x00
-DATA pick10_10_11_11<>+4(SB)/1, $0x0a
-DATA pick10_10_11_11<>+5(SB)/1, $0x00
-DATA pick10_10_11_11<>+6(SB)/1, $0x0a
-DATA pick10_10_11_11<>+7(SB)/1, $0x00
-DATA pick10_10_11_11<>+8(SB)/1, $0x0a
-DATA pick10_10_11_11<>+9(SB)/1, $0x00
-DATA pick10_10_11_11<>+10(SB)/1, $0x0a
-DATA pick10_10_11_11<>+11(SB)/1, $0x00
-DATA pick10_10_11_11<>+12(SB)/1, $0x0a
-DATA pick10_10_11_11<>+13(SB)/1, $0x00
-DATA pick10_10_11_11<>+14(SB)/1, $0x0a
-DATA pick10_10_11_11<>+15(SB)/1, $0x00
-DATA pick10_10_11_11<>+16(SB)/1, $0x0a
-DATA pick10_10_11_11<>+17(SB)/1, $0x00
-DATA pick10_10_11_11<>+18(SB)/1, $0x0a
-DATA pick10_10_11_11<>+19(SB)/1, $0x00
-DATA pick10_10_11_11<>+20(SB)/1, $0x0a
-DATA pick10_10_11_11<>+21(SB)/1, $0x00
-DATA pick10_10_11_11<>+22(SB)/1, $0x0a
-DATA pick10_10_11_11<>+23(SB)/1, $0x00
-DATA pick10_10_11_11<>+24(SB)/1, $0x0a
-DATA pick10_10_11_11<>+25(SB)/1, $0x00
-DATA pick10_10_11_11<>+26(SB)/1, $0x0a
-DATA pick10_10_11_11<>+27(SB)/1, $0x00
-DATA pick10_10_11_11<>+28(SB)/1, $0x0a
-DATA pick10_10_11_11<>+29(SB)/1, $0x00
-DATA pick10_10_11_11<>+30(SB)/1, $0x0a
-DATA pick10_10_11_11<>+31(SB)/1, $0x00
-DATA pick10_10_11_11<>+32(SB)/1, $0x0b
-DATA pick10_10_11_11<>+33(SB)/1, $0x00
-DATA pick10_10_11_11<>+34(SB)/1, $0x0b
-DATA pick10_10_11_11<>+35(SB)/1, $0x00
-DATA pick10_10_11_11<>+36(SB)/1, $0x0b
-DATA pick10_10_11_11<>+37(SB)/1, $0x00
-DATA pick10_10_11_11<>+38(SB)/1, $0x0b
-DATA pick10_10_11_11<>+39(SB)/1, $0x00
-DATA pick10_10_11_11<>+40(SB)/1, $0x0b
-DATA pick10_10_11_11<>+41(SB)/1, $0x00
-DATA pick10_10_11_11<>+42(SB)/1, $0x0b
-DATA pick10_10_11_11<>+43(SB)/1, $0x00
-DATA pick10_10_11_11<>+44(SB)/1, $0x0b
-DATA pick10_10_11_11<>+45(SB)/1, $0x00
-DATA pick10_10_11_11<>+46(SB)/1, $0x0b
-DATA pick10_10_11_11<>+47(SB)/1, $0x00
-DATA pick10_10_11_11<>+48(SB)/1, $0x0b
-DATA pick10_10_11_11<>+49(SB)/1, $0x00
-DATA pick10_10_11_11<>+50(SB)/1, $0x0b
-DATA pick10_10_11_11<>+51(SB)/1, $0x00
-DATA pick10_10_11_11<>+52(SB)/1, $0x0b
-DATA pick10_10_11_11<>+53(SB)/1, $0x00
-DATA pick10_10_11_11<>+54(SB)/1, $0x0b
-DATA pick10_10_11_11<>+55(SB)/1, $0x00
-DATA pick10_10_11_11<>+56(SB)/1, $0x0b
-DATA pick10_10_11_11<>+57(SB)/1, $0x00
-DATA pick10_10_11_11<>+58(SB)/1, $0x0b
-DATA pick10_10_11_11<>+59(SB)/1, $0x00
-DATA pick10_10_11_11<>+60(SB)/1, $0x0b
-DATA pick10_10_11_11<>+61(SB)/1, $0x00
-DATA pick10_10_11_11<>+62(SB)/1, $0x0b
-DATA pick10_10_11_11<>+63(SB)/1, $0x00
-GLOBL pick10_10_11_11<>(SB), RODATA|NOPTR, $64
-
-DATA shifts0_4<>+0(SB)/1, $0x00
-DATA shifts0_4<>+1(SB)/1, $0x00
-DATA shifts0_4<>+2(SB)/1, $0x00
-DATA shifts0_4<>+3(SB)/1, $0x00
-DATA shifts0_4<>+4(SB)/1, $0x00
-DATA shifts0_4<>+5(SB)/1, $0x00
-DATA shifts0_4<>+6(SB)/1, $0x00
-DATA shifts0_4<>+7(SB)/1, $0x00
-DATA shifts0_4<>+8(SB)/1, $0x00
-DATA shifts0_4<>+9(SB)/1, $0x00
-DATA shifts0_4<>+10(SB)/1, $0x00
-DATA shifts0_4<>+11(SB)/1, $0x00
-DATA shifts0_4<>+12(SB)/1, $0x00
-DATA shifts0_4<>+13(SB)/1, $0x00
-DATA shifts0_4<>+14(SB)/1, $0x00
-DATA shifts0_4<>+15(SB)/1, $0x00
-DATA shifts0_4<>+16(SB)/1, $0x00
-DATA shifts0_4<>+17(SB)/1, $0x00
-DATA shifts0_4<>+18(SB)/1, $0x00
-DATA shifts0_4<>+19(SB)/1, $0x00
-DATA shifts0_4<>+20(SB)/1, $0x00
-DATA shifts0_4<>+21(SB)/1, $0x00
-DATA shifts0_4<>+22(SB)/1, $0x00
-DATA shifts0_4<>+23(SB)/1, $0x00
-DATA shifts0_4<>+24(SB)/1, $0x00
-DATA shifts0_4<>+25(SB)/1, $0x00
-DATA shifts0_4<>+26(SB)/1, $0x00
-DATA shifts0_4<>+27(SB)/1, $0x00
-DATA shifts0_4<>+28(SB)/1, $0x00
-DATA shifts0_4<>+29(SB)/1, $0x00
-DATA shifts0_4<>+30(SB)/1, $0x00
-DATA shifts0_4<>+31(SB)/1, $0x00
-DATA shifts0_4<>+32(SB)/1, $0x04
-DATA shifts0_4<>+33(SB)/1, $0x00
-DATA shifts0_4<>+34(SB)/1, $0x04
-DATA shifts0_4<>+35(SB)/1, $0x00
-DATA shifts0_4<>+36(SB)/1, $0x04
-DATA shifts0_4<>+37(SB)/1, $0x00
-DATA shifts0_4<>+38(SB)/1, $0x04
-DATA shifts0_4<>+39(SB)/1, $0x00
-DATA shifts0_4<>+40(SB)/1, $0x04
-DATA shifts0_4<>+41(SB)/1, $0x00
-DATA shifts0_4<>+42(SB)/1, $0x04
-DATA shifts0_4<>+43(SB)/1, $0x00
-DATA shifts0_4<>+44(SB)/1, $0x04
-DATA shifts0_4<>+45(SB)/1, $0x00
-DATA shifts0_4<>+46(SB)/1, $0x04
-DATA shifts0_4<>+47(SB)/1, $0x00
-DATA shifts0_4<>+48(SB)/1, $0x04
-DATA shifts0_4<>+49(SB)/1, $0x00
-DATA shifts0_4<>+50(SB)/1, $0x04
-DATA shifts0_4<>+51(SB)/1, $0x00
-DATA shifts0_4<>+52(SB)/1, $0x04
-DATA shifts0_4<>+53(SB)/1, $0x00
-DATA shifts0_4<>+54(SB)/1, $0x04
-DATA shifts0_4<>+55(SB)/1, $0x00
-DATA shifts0_4<>+56(SB)/1, $0x04
-DATA shifts0_4<>+57(SB)/1, $0x00
-DATA shifts0_4<>+58(SB)/1, $0x04
-DATA shifts0_4<>+59(SB)/1, $0x00
-DATA shifts0_4<>+60(SB)/1, $0x04
-DATA shifts0_4<>+61(SB)/1, $0x00
-DATA shifts0_4<>+62(SB)/1, $0x04
-DATA shifts0_4<>+63(SB)/1, $0x00
-GLOBL shifts0_4<>(SB), RODATA|NOPTR, $64
-
-// func rowsQ5_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·rowsQ5_K(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), AX
-	MOVQ         blocks+24(FP), CX
-	IMUL3Q       $0x000000b0, CX, CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         16384(AX), BX
-	VPBROADCASTD nibbles<>+0(SB), Z1
-	VPBROADCASTD bytes16<>+0(SB), Z2
-	VMOVDQU32    pick0_0_1_1<>+0(SB), Z3
-	VMOVDQU32    pick2_2_3_3<>+0(SB), Z4
-	VMOVDQU32    pick8_8_9_9<>+0(SB), Z5
-	VMOVDQU32    pick10_10_11_11<>+0(SB), Z6
-	MOVQ         groups+16(FP), R9
-
-loop196:
-	CMPQ   R9, $0x01
-	JL     done197
-	MOVQ   q+32(FP), SI
-	MOVQ   scale+40(FP), DI
-	MOVQ   sums+48(FP), R8
-	MOVQ   blocks+24(FP), R10
-	VXORPS X0, X0, X0
-
-loop198:
-	CMPQ            R10, $0x01
-	JL              done199
-	PREFETCHT1      (BX)
-	PREFETCHT1      64(BX)
-	PREFETCHT1      128(BX)
-	PREFETCHT1      192(BX)
-	PREFETCHT1      256(BX)
-	PREFETCHT1      320(BX)
-	PREFETCHT1      384(BX)
-	PREFETCHT1      448(BX)
-	PREFETCHT1      512(BX)
-	PREFETCHT1      576(BX)
-	PREFETCHT1      640(BX)
-	ADDQ            $0x000002c0, BX
-	VMOVDQU         16(R8), X8
-	VMOVDQU         (R8), X7
-	VPHADDW         X8, X7, X7
-	VPERMQ          $0x62, Y7, Y7
-	MOVQ            4(AX), R11
-	MOVL            12(AX), R12
-	MOVQ            R12, R13
-	SHLQ            $0x1c, R13
-	ORQ             R13, R12
-	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
-	ANDQ            R14, R12
-	MOVQ            R11, R13
-	SHRQ            $0x02, R13
-	MOVQ            $0x3030303030303030, R14
-	ANDQ            R14, R13
-	ORQ             R13, R12
-	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
-	ANDQ            R14, R11
-	VMOVQ           R11, X8
-	VPINSRQ         $0x01, R12, X8, X8
-	VPMOVZXBW       X8, Y8
-	VPMADDWD        Y7, Y8, Y10
-	VBROADCASTI64X4 16(AX), Z11
-	VBROADCASTI64X4 48(AX), Z9
-	VPSRLVW         shifts0_4<>+0(SB), Z9, Z9
-	VPANDD          Z1, Z9, Z9
-	VPTESTMB        bits0<>+0(SB), Z11, K1
-	VPADDB          Z2, Z9, K1, Z9
-	VPERMW          Z8, Z3, Z12
-	VPMADDUBSW      (SI), Z9, Z9
-	VPMADDWD        Z12, Z9, Z9
-	VBROADCASTI64X4 80(AX), Z12
-	VPSRLVW         shifts0_4<>+0(SB), Z12, Z12
-	VPANDD          Z1, Z12, Z12
-	VPTESTMB        bits2<>+0(SB), Z11, K1
-	VPADDB          Z2, Z12, K1, Z12
-	VPERMW          Z8, Z4, Z13
-	VPMADDUBSW      64(SI), Z12, Z12
-	VPDPWSSD        Z13, Z12, Z9
-	VBROADCASTI64X4 112(AX), Z12
-	VPSRLVW         shifts0_4<>+0(SB), Z12, Z12
-	VPANDD          Z1, Z12, Z12
-	VPTESTMB        bits4<>+0(SB), Z11, K1
-	VPADDB          Z2, Z12, K1, Z12
-	VPERMW          Z8, Z5, Z13
-	VPMADDUBSW      128(SI), Z12, Z12
-	VPDPWSSD        Z13, Z12, Z9
-	VBROADCASTI64X4 144(AX), Z12
-	VPSRLVW         shifts0_4<>+0(SB), Z12, Z12
-	VPANDD          Z1, Z12, Z12
-	VPTESTMB        bits6<>+0(SB), Z11, K1
-	VPADDB          Z2, Z12, K1, Z12
-	VPERMW          Z8, Z6, Z8
-	VPMADDUBSW      192(SI), Z12, Z12
-	VPDPWSSD        Z8, Z12, Z9
-	MOVQ            4(AX)(CX*1), R11
-	MOVL            12(AX)(CX*1), R12
-	MOVQ            R12, R13
-	SHLQ            $0x1c, R13
-	ORQ             R13, R12
-	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
-	ANDQ            R14, R12
-	MOVQ            R11, R13
-	SHRQ            $0x02, R13
-	MOVQ            $0x3030303030303030, R14
-	ANDQ            R14, R13
-	ORQ             R13, R12
-	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
-	ANDQ            R14, R11
-	VMOVQ           R11, X8
-	VPINSRQ         $0x01, R12, X8, X8
-	VPMOVZXBW       X8, Y8
-	VPMADDWD        Y7, Y8, Y12
-	VBROADCASTI64X4 16(AX)(CX*1), Z13
-	VBROADCASTI64X4 48(AX)(CX*1), Z11
-	VPSRLVW         shifts0_4<>+0(SB), Z11, Z11
-	VPANDD          Z1, Z11, Z11
-	VPTESTMB        bits0<>+0(SB), Z13, K1
-	VPADDB          Z2, Z11, K1, Z11
-	VPERMW          Z8, Z3, Z14
-	VPMADDUBSW      (SI), Z11, Z11
-	VPMADDWD        Z14, Z11, Z11
-	VBROADCASTI64X4 80(AX)(CX*1), Z14
-	VPSRLVW         shifts0_4<>+0(SB), Z14, Z14
-	VPANDD          Z1, Z14, Z14
-	VPTESTMB        bits2<>+0(SB), Z13, K1
-	VPADDB          Z2, Z14, K1, Z14
-	VPERMW          Z8, Z4, Z15
-	VPMADDUBSW      64(SI), Z14, Z14
-	VPDPWSSD        Z15, Z14, Z11
-	VBROADCASTI64X4 112(AX)(CX*1), Z14
-	VPSRLVW         shifts0_4<>+0(SB), Z14, Z14
-	VPANDD          Z1, Z14, Z14
-	VPTESTMB        bits4<>+0(SB), Z13, K1
-	VPADDB          Z2, Z14, K1, Z14
-	VPERMW          Z8, Z5, Z15
-	VPMADDUBSW      128(SI), Z14, Z14
-	VPDPWSSD        Z15, Z14, Z11
-	VBROADCASTI64X4 144(AX)(CX*1), Z14
-	VPSRLVW         shifts0_4<>+0(SB), Z14, Z14
-	VPANDD          Z1, Z14, Z14
-	VPTESTMB        bits6<>+0(SB), Z13, K1
-	VPADDB          Z2, Z14, K1, Z14
-	VPERMW          Z8, Z6, Z8
-	VPMADDUBSW      192(SI), Z14, Z14
-	VPDPWSSD        Z8, Z14, Z11
-	MOVQ            4(AX)(CX*2), R11
-	MOVL            12(AX)(CX*2), R12
-	MOVQ            R12, R13
-	SHLQ            $0x1c, R13
-	ORQ             R13, R12
-	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
-	ANDQ            R14, R12
-	MOVQ            R11, R13
-	SHRQ            $0x02, R13
-	MOVQ            $0x3030303030303030, R14
-	ANDQ            R14, R13
-	ORQ             R13, R12
-	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
-	ANDQ            R14, R11
-	VMOVQ           R11, X8
-	VPINSRQ         $0x01, R12, X8, X8
-	VPMOVZXBW       X8, Y8
-	VPMADDWD        Y7, Y8, Y14
-	VBROADCASTI64X4 16(AX)(CX*2), Z15
-	VBROADCASTI64X4 48(AX)(CX*2), Z13
-	VPSRLVW         shifts0_4<>+0(SB), Z13, Z13
-	VPANDD          Z1, Z13, Z13
-	VPTESTMB        bits0<>+0(SB), Z15, K1
-	VPADDB          Z2, Z13, K1, Z13
-	VPERMW          Z8, Z3, Z16
-	VPMADDUBSW      (SI), Z13, Z13
-	VPMADDWD        Z16, Z13, Z13
-	VBROADCASTI64X4 80(AX)(CX*2), Z16
-	VPSRLVW         shifts0_4<>+0(SB), Z16, Z16
-	VPANDD          Z1, Z16, Z16
-	VPTESTMB        bits2<>+0(SB), Z15, K1
-	VPADDB          Z2, Z16, K1, Z16
-	VPERMW          Z8, Z4, Z17
-	VPMADDUBSW      64(SI), Z16, Z16
-	VPDPWSSD        Z17, Z16, Z13
-	VBROADCASTI64X4 112(AX)(CX*2), Z16
-	VPSRLVW         shifts0_4<>+0(SB), Z16, Z16
-	VPANDD          Z1, Z16, Z16
-	VPTESTMB        bits4<>+0(SB), Z15, K1
-	VPADDB          Z2, Z16, K1, Z16
-	VPERMW          Z8, Z5, Z17
-	VPMADDUBSW      128(SI), Z16, Z16
-	VPDPWSSD        Z17, Z16, Z13
-	VBROADCASTI64X4 144(AX)(CX*2), Z16
-	VPSRLVW         shifts0_4<>+0(SB), Z16, Z16
-	VPANDD          Z1, Z16, Z16
-	VPTESTMB        bits6<>+0(SB), Z15, K1
-	VPADDB          Z2, Z16, K1, Z16
-	VPERMW          Z8, Z6, Z8
-	VPMADDUBSW      192(SI), Z16, Z16
-	VPDPWSSD        Z8, Z16, Z13
-	MOVQ            4(AX)(DX*1), R11
-	MOVL            12(AX)(DX*1), R12
-	MOVQ            R12, R13
-	SHLQ            $0x1c, R13
-	ORQ             R13, R12
-	MOVQ            $0x0f0f0f0f0f0f0f0f, R14
-	ANDQ            R14, R12
-	MOVQ            R11, R13
-	SHRQ            $0x02, R13
-	MOVQ            $0x3030303030303030, R14
-	ANDQ            R14, R13
-	ORQ             R13, R12
-	MOVQ            $0x3f3f3f3f3f3f3f3f, R14
-	ANDQ            R14, R11
-	VMOVQ           R11, X8
-	VPINSRQ         $0x01, R12, X8, X8
-	VPMOVZXBW       X8, Y8
-	VPMADDWD        Y7, Y8, Y15
-	VBROADCASTI64X4 16(AX)(DX*1), Z16
-	VBROADCASTI64X4 48(AX)(DX*1), Z7
-	VPSRLVW         shifts0_4<>+0(SB), Z7, Z7
-	VPANDD          Z1, Z7, Z7
-	VPTESTMB        bits0<>+0(SB), Z16, K1
-	VPADDB          Z2, Z7, K1, Z7
-	VPERMW          Z8, Z3, Z17
-	VPMADDUBSW      (SI), Z7, Z7
-	VPMADDWD        Z17, Z7, Z7
-	VBROADCASTI64X4 80(AX)(DX*1), Z17
-	VPSRLVW         shifts0_4<>+0(SB), Z17, Z17
-	VPANDD          Z1, Z17, Z17
-	VPTESTMB        bits2<>+0(SB), Z16, K1
-	VPADDB          Z2, Z17, K1, Z17
-	VPERMW          Z8, Z4, Z18
-	VPMADDUBSW      64(SI), Z17, Z17
-	VPDPWSSD        Z18, Z17, Z7
-	VBROADCASTI64X4 112(AX)(DX*1), Z17
-	VPSRLVW         shifts0_4<>+0(SB), Z17, Z17
-	VPANDD          Z1, Z17, Z17
-	VPTESTMB        bits4<>+0(SB), Z16, K1
-	VPADDB          Z2, Z17, K1, Z17
-	VPERMW          Z8, Z5, Z18
-	VPMADDUBSW      128(SI), Z17, Z17
-	VPDPWSSD        Z18, Z17, Z7
-	VBROADCASTI64X4 144(AX)(DX*1), Z17
-	VPSRLVW         shifts0_4<>+0(SB), Z17, Z17
-	VPANDD          Z1, Z17, Z17
-	VPTESTMB        bits6<>+0(SB), Z16, K1
-	VPADDB          Z2, Z17, K1, Z17
-	VPERMW          Z8, Z6, Z8
-	VPMADDUBSW      192(SI), Z17, Z17
-	VPDPWSSD        Z8, Z17, Z7
-	VPUNPCKLDQ      Z11, Z9, Z8
-	VPUNPCKHDQ      Z11, Z9, Z9
-	VPADDD          Z8, Z9, Z9
-	VPUNPCKLDQ      Z7, Z13, Z8
-	VPUNPCKHDQ      Z7, Z13, Z13
-	VPADDD          Z8, Z13, Z13
-	VPUNPCKLQDQ     Z13, Z9, Z7
-	VPUNPCKHQDQ     Z13, Z9, Z9
-	VPADDD          Z7, Z9, Z9
-	VEXTRACTI64X4   $0x01, Z9, Y7
-	VPADDD          Y7, Y9, Y9
-	VEXTRACTI32X4   $0x01, Y9, X7
-	VPADDD          X7, X9, X9
-	VMOVD           (AX), X7
-	VPINSRD         $0x01, (AX)(CX*1), X7, X7
-	VPINSRD         $0x02, (AX)(CX*2), X7, X7
-	VPINSRD         $0x03, (AX)(DX*1), X7, X7
-	VPSHUFB         pickhalves<>+0(SB), X7, X7
-	VPSRLDQ         $0x08, X7, X8
-	VCVTPH2PS       X7, X7
-	VCVTPH2PS       X8, X8
-	VBROADCASTSS    (DI), X11
-	VMULPS          X11, X7, X7
-	VCVTDQ2PS       X9, X9
-	VFMADD231PS     X9, X7, X0
-	VPUNPCKLDQ      Y12, Y10, Y7
-	VPUNPCKHDQ      Y12, Y10, Y10
-	VPADDD          Y7, Y10, Y10
-	VPUNPCKLDQ      Y15, Y14, Y7
-	VPUNPCKHDQ      Y15, Y14, Y14
-	VPADDD          Y7, Y14, Y14
-	VPUNPCKLQDQ     Y14, Y10, Y7
-	VPUNPCKHQDQ     Y14, Y10, Y10
-	VPADDD          Y7, Y10, Y10
-	VEXTRACTI128    $0x01, Y10, X7
-	VPADDD          X7, X10, X10
-	VMULPS          X11, X8, X8
-	VCVTDQ2PS       X10, X10
-	VFNMADD231PS    X10, X8, X0
-	ADDQ            $0x000000b0, AX
-	ADDQ            $0x00000100, SI
-	ADDQ            $0x00000004, DI
-	ADDQ            $0x00000020, R8
-	SUBQ            $0x00000001, R10
-	JMP             loop198
-
-done199:
-	MOVQ    dst+0(FP), SI
-	VMOVUPS X0, (SI)
-	ADDQ    $0x00000010, SI
-	MOVQ    SI, dst+0(FP)
-	ADDQ    DX, AX
-	SUBQ    $0x00000001, R9
-	JMP     loop196
-
-done197:
-	VZEROUPPER
-	RET
-
-// func rowsQ6_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·rowsQ6_K(SB), NOSPLIT, $0-56
-	MOVQ         w+8(FP), AX
-	MOVQ         blocks+24(FP), CX
-	IMUL3Q       $0x000000d2, CX, CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         16384(AX), BX
-	VPBROADCASTD nibbles<>+0(SB), Z1
-	VPBROADCASTD bytes48<>+0(SB), Z2
-	VMOVDQU32    pick0_1_2_3<>+0(SB), Z3
-	VMOVDQU32    pick4_5_6_7<>+0(SB), Z4
-	VMOVDQU32    pick8_9_10_11<>+0(SB), Z5
-	VMOVDQU32    pick12_13_14_15<>+0(SB), Z6
-	MOVQ         groups+16(FP), R9
-
-loop200:
-	CMPQ   R9, $0x01
-	JL     done201
-	MOVQ   q+32(FP), SI
-	MOVQ   scale+40(FP), DI
-	MOVQ   sums+48(FP), R8
-	MOVQ   blocks+24(FP), R10
-	VXORPS X0, X0, X0
-
-loop202:
-	CMPQ            R10, $0x01
-	JL              done203
-	PREFETCHT1      (BX)
-	PREFETCHT1      64(BX)
-	PREFETCHT1      128(BX)
-	PREFETCHT1      192(BX)
-	PREFETCHT1      256(BX)
-	PREFETCHT1      320(BX)
-	PREFETCHT1      384(BX)
-	PREFETCHT1      448(BX)
-	PREFETCHT1      512(BX)
-	PREFETCHT1      576(BX)
-	PREFETCHT1      640(BX)
-	PREFETCHT1      704(BX)
-	PREFETCHT1      768(BX)
-	PREFETCHT1      832(BX)
-	ADDQ            $0x00000348, BX
-	VPMOVSXBW       192(AX), Y7
-	VPMADDWD        (R8), Y7, Y9
-	VPSLLD          $0x05, Y9, Y9
-	VPXORD          Z8, Z8, Z8
-	VPSUBD          Z9, Z8, Z8
-	VBROADCASTI64X4 128(AX), Z9
-	VMOVDQU32       (AX), Z10
-	VPANDD          Z1, Z10, Z11
-	VPSLLVW         shifts4_2<>+0(SB), Z9, Z12
-	VPANDD          Z2, Z12, Z12
-	VPORD           Z12, Z11, Z11
-	VPERMW          Z7, Z3, Z12
-	VPMADDUBSW      (SI), Z11, Z11
-	VPDPWSSD        Z12, Z11, Z8
-	VPSRLW          $0x04, Z10, Z10
-	VPANDD          Z1, Z10, Z10
-	VPSRLVW         shifts0_2<>+0(SB), Z9, Z9
-	VPANDD          Z2, Z9, Z9
-	VPORD           Z9, Z10, Z10
-	VPERMW          Z7, Z4, Z9
-	VPMADDUBSW      64(SI), Z10, Z10
-	VPDPWSSD        Z9, Z10, Z8
-	VBROADCASTI64X4 160(AX), Z9
-	VMOVDQU32       64(AX), Z10
-	VPANDD          Z1, Z10, Z11
-	VPSLLVW         shifts4_2<>+0(SB), Z9, Z12
-	VPANDD          Z2, Z12, Z12
-	VPORD           Z12, Z11, Z11
-	VPERMW          Z7, Z5, Z12
-	VPMADDUBSW      128(SI), Z11, Z11
-	VPDPWSSD        Z12, Z11, Z8
-	VPSRLW          $0x04, Z10, Z10
-	VPANDD          Z1, Z10, Z10
-	VPSRLVW         shifts0_2<>+0(SB), Z9, Z9
-	VPANDD          Z2, Z9, Z9
-	VPORD           Z9, Z10, Z10
-	VPERMW          Z7, Z6, Z7
-	VPMADDUBSW      192(SI), Z10, Z10
-	VPDPWSSD        Z7, Z10, Z8
-	VPMOVSXBW       192(AX)(CX*1), Y7
-	VPMADDWD        (R8), Y7, Y10
-	VPSLLD          $0x05, Y10, Y10
-	VPXORD          Z9, Z9, Z9
-	VPSUBD          Z10, Z9, Z9
-	VBROADCASTI64X4 128(AX)(CX*1), Z10
-	VMOVDQU32       (AX)(CX*1), Z11
-	VPANDD          Z1, Z11, Z12
-	VPSLLVW         shifts4_2<>+0(SB), Z10, Z13
-	VPANDD          Z2, Z13, Z13
-	VPORD           Z13, Z12, Z12
-	VPERMW          Z7, Z3, Z13
-	VPMADDUBSW      (SI), Z12, Z12
-	VPDPWSSD        Z13, Z12, Z9
-	VPSRLW          $0x04, Z11, Z11
-	VPANDD          Z1, Z11, Z11
-	VPSRLVW         shifts0_2<>+0(SB), Z10, Z10
-	VPANDD          Z2, Z10, Z10
-	VPORD           Z10, Z11, Z11
-	VPERMW          Z7, Z4, Z10
-	VPMADDUBSW      64(SI), Z11, Z11
-	VPDPWSSD        Z10, Z11, Z9
-	VBROADCASTI64X4 160(AX)(CX*1), Z10
-	VMOVDQU32       64(AX)(CX*1), Z11
-	VPANDD          Z1, Z11, Z12
-	VPSLLVW         shifts4_2<>+0(SB), Z10, Z13
-	VPANDD          Z2, Z13, Z13
-	VPORD           Z13, Z12, Z12
-	VPERMW          Z7, Z5, Z13
-	VPMADDUBSW      128(SI), Z12, Z12
-	VPDPWSSD        Z13, Z12, Z9
-	VPSRLW          $0x04, Z11, Z11
-	VPANDD          Z1, Z11, Z11
-	VPSRLVW         shifts0_2<>+0(SB), Z10, Z10
-	VPANDD          Z2, Z10, Z10
-	VPORD           Z10, Z11, Z11
-	VPERMW          Z7, Z6, Z7
-	VPMADDUBSW      192(SI), Z11, Z11
-	VPDPWSSD        Z7, Z11, Z9
-	VPMOVSXBW       192(AX)(CX*2), Y7
-	VPMADDWD        (R8), Y7, Y11
-	VPSLLD          $0x05, Y11, Y11
-	VPXORD          Z10, Z10, Z10
-	VPSUBD          Z11, Z10, Z10
-	VBROADCASTI64X4 128(AX)(CX*2), Z11
-	VMOVDQU32       (AX)(CX*2), Z12
-	VPANDD          Z1, Z12, Z13
-	VPSLLVW         shifts4_2<>+0(SB), Z11, Z14
-	VPANDD          Z2, Z14, Z14
-	VPORD           Z14, Z13, Z13
-	VPERMW          Z7, Z3, Z14
-	VPMADDUBSW      (SI), Z13, Z13
-	VPDPWSSD        Z14, Z13, Z10
-	VPSRLW          $0x04, Z12, Z12
-	VPANDD          Z1, Z12, Z12
-	VPSRLVW         shifts0_2<>+0(SB), Z11, Z11
-	VPANDD          Z2, Z11, Z11
-	VPORD           Z11, Z12, Z12
-	VPERMW          Z7, Z4, Z11
-	VPMADDUBSW      64(SI), Z12, Z12
-	VPDPWSSD        Z11, Z12, Z10
-	VBROADCASTI64X4 160(AX)(CX*2), Z11
-	VMOVDQU32       64(AX)(CX*2), Z12
-	VPANDD          Z1, Z12, Z13
-	VPSLLVW         shifts4_2<>+0(SB), Z11, Z14
-	VPANDD          Z2, Z14, Z14
-	VPORD           Z14, Z13, Z13
-	VPERMW          Z7, Z5, Z14
-	VPMADDUBSW      128(SI), Z13, Z13
-	VPDPWSSD        Z14, Z13, Z10
-	VPSRLW          $0x04, Z12, Z12
-	VPANDD          Z1, Z12, Z12
-	VPSRLVW         shifts0_2<>+0(SB), Z11, Z11
-	VPANDD          Z2, Z11, Z11
-	VPORD           Z11, Z12, Z12
-	VPERMW          Z7, Z6, Z7
-	VPMADDUBSW      192(SI), Z12, Z12
-	VPDPWSSD        Z7, Z12, Z10
-	VPMOVSXBW       192(AX)(DX*1), Y7
-	VPMADDWD        (R8), Y7, Y12
-	VPSLLD          $0x05, Y12, Y12
-	VPXORD          Z11, Z11, Z11
-	VPSUBD          Z12, Z11, Z11
-	VBROADCASTI64X4 128(AX)(DX*1), Z12
-	VMOVDQU32       (AX)(DX*1), Z13
-	VPANDD          Z1, Z13, Z14
-	VPSLLVW         shifts4_2<>+0(SB), Z12, Z15
-	VPANDD          Z2, Z15, Z15
-	VPORD           Z15, Z14, Z14
-	VPERMW          Z7, Z3, Z15
-	VPMADDUBSW      (SI), Z14, Z14
-	VPDPWSSD        Z15, Z14, Z11
-	VPSRLW          $0x04, Z13, Z13
-	VPANDD          Z1, Z13, Z13
-	VPSRLVW         shifts0_2<>+0(SB), Z12, Z12
-	VPANDD          Z2, Z12, Z12
-	VPORD           Z12, Z13, Z13
-	VPERMW          Z7, Z4, Z12
-	VPMADDUBSW      64(SI), Z13, Z13
-	VPDPWSSD        Z12, Z13, Z11
-	VBROADCASTI64X4 160(AX)(DX*1), Z12
-	VMOVDQU32       64(AX)(DX*1), Z13
-	VPANDD          Z1, Z13, Z14
-	VPSLLVW         shifts4_2<>+0(SB), Z12, Z15
-	VPANDD          Z2, Z15, Z15
-	VPORD           Z15, Z14, Z14
-	VPERMW          Z7, Z5, Z15
-	VPMADDUBSW      128(SI), Z14, Z14
-	VPDPWSSD        Z15, Z14, Z11
-	VPSRLW          $0x04, Z13, Z13
-	VPANDD          Z1, Z13, Z13
-	VPSRLVW         shifts0_2<>+0(SB), Z12, Z12
-	VPANDD          Z2, Z12, Z12
-	VPORD           Z12, Z13, Z13
-	VPERMW          Z7, Z6, Z7
-	VPMADDUBSW      192(SI), Z13, Z13
-	VPDPWSSD        Z7, Z13, Z11
-	VPUNPCKLDQ      Z9, Z8, Z7
-	VPUNPCKHDQ      Z9, Z8, Z8
-	VPADDD          Z7, Z8, Z8
-	VPUNPCKLDQ      Z11, Z10, Z7
-	VPUNPCKHDQ      Z11, Z10, Z10
-	VPADDD          Z7, Z10, Z10
-	VPUNPCKLQDQ     Z10, Z8, Z7
-	VPUNPCKHQDQ     Z10, Z8, Z8
-	VPADDD          Z7, Z8, Z8
-	VEXTRACTI64X4   $0x01, Z8, Y7
-	VPADDD          Y7, Y8, Y8
-	VEXTRACTI32X4   $0x01, Y8, X7
-	VPADDD          X7, X8, X8
-	VXORPS          X7, X7, X7
-	VPINSRW         $0x00, 208(AX), X7, X7
-	VPINSRW         $0x01, 208(AX)(CX*1), X7, X7
-	VPINSRW         $0x02, 208(AX)(CX*2), X7, X7
-	VPINSRW         $0x03, 208(AX)(DX*1), X7, X7
-	VCVTPH2PS       X7, X7
-	VBROADCASTSS    (DI), X9
-	VMULPS          X9, X7, X7
-	VCVTDQ2PS       X8, X8
-	VFMADD231PS     X8, X7, X0
-	ADDQ            $0x000000d2, AX
-	ADDQ            $0x00000100, SI
-	ADDQ            $0x00000004, DI
-	ADDQ            $0x00000020, R8
-	SUBQ            $0x00000001, R10
-	JMP             loop202
-
-done203:
-	MOVQ    dst+0(FP), SI
-	VMOVUPS X0, (SI)
-	ADDQ    $0x00000010, SI
-	MOVQ    SI, dst+0(FP)
-	ADDQ    DX, AX
-	SUBQ    $0x00000001, R9
-	JMP     loop200
-
-done201:
-	VZEROUPPER
-	RET
-
-DATA shifts4_2<>+0(SB)/1, $0x04
-DATA shifts4_2<>+1(SB)/1, $0x00
-DATA shifts4_2<>+2(SB)/1, $0x04
-DATA shifts4_2<>+3(SB)/1, $0x00
-DATA shifts4_2<>+4(SB)/1, $0x04
-DATA shifts4_2<>+5(SB)/1, $0x00
-DATA shifts4_2<>+6(SB)/1, $0x04
-DATA shifts4_2<>+7(SB)/1, $0x00
-DATA shifts4_2<>+8(SB)/1, $0x04
-DATA shifts4_2<>+9(SB)/1, $0x00
-DATA shifts4_2<>+10(SB)/1, $0x04
-DATA shifts4_2<>+11(SB)/1, $0x00
-DATA shifts4_2<>+12(SB)/1, $0x04
-DATA shifts4_2<>+13(SB)/1, $0x00
-DATA shifts4_2<>+14(SB)/1, $0x04
-DATA shifts4_2<>+15(SB)/1, $0x00
-DATA shifts4_2<>+16(SB)/1, $0x04
-DATA shifts4_2<>+17(SB)/1, $0x00
-DATA shifts4_2<>+18(SB)/1, $0x04
-DATA shifts4_2<>+19(SB)/1, $0x00
-DATA shifts4_2<>+20(SB)/1, $0x04
-DATA shifts4_2<>+21(SB)/1, $0x00
-DATA shifts4_2<>+22(SB)/1, $0x04
-DATA shifts4_2<>+23(SB)/1, $0x00
-DATA shifts4_2<>+24(SB)/1, $0x04
-DATA shifts4_2<>+25(SB)/1, $0x00
-DATA shifts4_2<>+26(SB)/1, $0x04
-DATA shifts4_2<>+27(SB)/1, $0x00
-DATA shifts4_2<>+28(SB)/1, $0x04
-DATA shifts4_2<>+29(SB)/1, $0x00
-DATA shifts4_2<>+30(SB)/1, $0x04
-DATA shifts4_2<>+31(SB)/1, $0x00
-DATA shifts4_2<>+32(SB)/1, $0x02
-DATA shifts4_2<>+33(SB)/1, $0x00
-DATA shifts4_2<>+34(SB)/1, $0x02
-DATA shifts4_2<>+35(SB)/1, $0x00
-DATA shifts4_2<>+36(SB)/1, $0x02
-DATA shifts4_2<>+37(SB)/1, $0x00
-DATA shifts4_2<>+38(SB)/1, $0x02
-DATA shifts4_2<>+39(SB)/1, $0x00
-DATA shifts4_2<>+40(SB)/1, $0x02
-DATA shifts4_2<>+41(SB)/1, $0x00
-DATA shifts4_2<>+42(SB)/1, $0x02
-DATA shifts4_2<>+43(SB)/1, $0x00
-DATA shifts4_2<>+44(SB)/1, $0x02
-DATA shifts4_2<>+45(SB)/1, $0x00
-DATA shifts4_2<>+46(SB)/1, $0x02
-DATA shifts4_2<>+47(SB)/1, $0x00
-DATA shifts4_2<>+48(SB)/1, $0x02
-DATA shifts4_2<>+49(SB)/1, $0x00
-DATA shifts4_2<>+50(SB)/1, $0x02
-DATA shifts4_2<>+51(SB)/1, $0x00
-DATA shifts4_2<>+52(SB)/1, $0x02
-DATA shifts4_2<>+53(SB)/1, $0x00
-DATA shifts4_2<>+54(SB)/1, $0x02
-DATA shifts4_2<>+55(SB)/1, $0x00
-DATA shifts4_2<>+56(SB)/1, $0x02
-DATA shifts4_2<>+57(SB)/1, $0x00
-DATA shifts4_2<>+58(SB)/1, $0x02
-DATA shifts4_2<>+59(SB)/1, $0x00
-DATA shifts4_2<>+60(SB)/1, $0x02
-DATA shifts4_2<>+61(SB)/1, $0x00
-DATA shifts4_2<>+62(SB)/1, $0x02
-DATA shifts4_2<>+63(SB)/1, $0x00
-GLOBL shifts4_2<>(SB), RODATA|NOPTR, $64
-
 // func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·rowsIQ4_XS(SB), NOSPLIT, $0-56
@@ -16713,18 +15500,18 @@ TEXT ·rowsIQ4_XS(SB), NOSPLIT, $0-56
 	VMOVDQU32    pick6_6_7_7<>+0(SB), Z9
 	MOVQ         groups+16(FP), R9
 
-loop204:
+loop192:
 	CMPQ   R9, $0x01
-	JL     done205
+	JL     done193
 	MOVQ   q+32(FP), SI
 	MOVQ   scale+40(FP), DI
 	MOVQ   sums+48(FP), R8
 	MOVQ   blocks+24(FP), R10
 	VXORPS X0, X0, X0
 
-loop206:
+loop194:
 	CMPQ            R10, $0x01
-	JL              done207
+	JL              done195
 	PREFETCHT1      (BX)
 	PREFETCHT1      64(BX)
 	PREFETCHT1      128(BX)
@@ -16983,18 +15770,18 @@ loop206:
 	ADDQ            $0x00000004, DI
 	ADDQ            $0x00000020, R8
 	SUBQ            $0x00000001, R10
-	JMP             loop206
+	JMP             loop194
 
-done207:
+done195:
 	MOVQ    dst+0(FP), SI
 	VMOVUPS X0, (SI)
 	ADDQ    $0x00000010, SI
 	MOVQ    SI, dst+0(FP)
 	ADDQ    DX, AX
 	SUBQ    $0x00000001, R9
-	JMP     loop204
+	JMP     loop192
 
-done205:
+done193:
 	VZEROUPPER
 	RET
 
@@ -17139,6 +15926,138 @@ DATA twice<>+61(SB)/1, $0x00
 DATA twice<>+62(SB)/1, $0x00
 DATA twice<>+63(SB)/1, $0x00
 GLOBL twice<>(SB), RODATA|NOPTR, $64
+
+DATA pick0_0_1_1<>+0(SB)/1, $0x00
+DATA pick0_0_1_1<>+1(SB)/1, $0x00
+DATA pick0_0_1_1<>+2(SB)/1, $0x00
+DATA pick0_0_1_1<>+3(SB)/1, $0x00
+DATA pick0_0_1_1<>+4(SB)/1, $0x00
+DATA pick0_0_1_1<>+5(SB)/1, $0x00
+DATA pick0_0_1_1<>+6(SB)/1, $0x00
+DATA pick0_0_1_1<>+7(SB)/1, $0x00
+DATA pick0_0_1_1<>+8(SB)/1, $0x00
+DATA pick0_0_1_1<>+9(SB)/1, $0x00
+DATA pick0_0_1_1<>+10(SB)/1, $0x00
+DATA pick0_0_1_1<>+11(SB)/1, $0x00
+DATA pick0_0_1_1<>+12(SB)/1, $0x00
+DATA pick0_0_1_1<>+13(SB)/1, $0x00
+DATA pick0_0_1_1<>+14(SB)/1, $0x00
+DATA pick0_0_1_1<>+15(SB)/1, $0x00
+DATA pick0_0_1_1<>+16(SB)/1, $0x00
+DATA pick0_0_1_1<>+17(SB)/1, $0x00
+DATA pick0_0_1_1<>+18(SB)/1, $0x00
+DATA pick0_0_1_1<>+19(SB)/1, $0x00
+DATA pick0_0_1_1<>+20(SB)/1, $0x00
+DATA pick0_0_1_1<>+21(SB)/1, $0x00
+DATA pick0_0_1_1<>+22(SB)/1, $0x00
+DATA pick0_0_1_1<>+23(SB)/1, $0x00
+DATA pick0_0_1_1<>+24(SB)/1, $0x00
+DATA pick0_0_1_1<>+25(SB)/1, $0x00
+DATA pick0_0_1_1<>+26(SB)/1, $0x00
+DATA pick0_0_1_1<>+27(SB)/1, $0x00
+DATA pick0_0_1_1<>+28(SB)/1, $0x00
+DATA pick0_0_1_1<>+29(SB)/1, $0x00
+DATA pick0_0_1_1<>+30(SB)/1, $0x00
+DATA pick0_0_1_1<>+31(SB)/1, $0x00
+DATA pick0_0_1_1<>+32(SB)/1, $0x01
+DATA pick0_0_1_1<>+33(SB)/1, $0x00
+DATA pick0_0_1_1<>+34(SB)/1, $0x01
+DATA pick0_0_1_1<>+35(SB)/1, $0x00
+DATA pick0_0_1_1<>+36(SB)/1, $0x01
+DATA pick0_0_1_1<>+37(SB)/1, $0x00
+DATA pick0_0_1_1<>+38(SB)/1, $0x01
+DATA pick0_0_1_1<>+39(SB)/1, $0x00
+DATA pick0_0_1_1<>+40(SB)/1, $0x01
+DATA pick0_0_1_1<>+41(SB)/1, $0x00
+DATA pick0_0_1_1<>+42(SB)/1, $0x01
+DATA pick0_0_1_1<>+43(SB)/1, $0x00
+DATA pick0_0_1_1<>+44(SB)/1, $0x01
+DATA pick0_0_1_1<>+45(SB)/1, $0x00
+DATA pick0_0_1_1<>+46(SB)/1, $0x01
+DATA pick0_0_1_1<>+47(SB)/1, $0x00
+DATA pick0_0_1_1<>+48(SB)/1, $0x01
+DATA pick0_0_1_1<>+49(SB)/1, $0x00
+DATA pick0_0_1_1<>+50(SB)/1, $0x01
+DATA pick0_0_1_1<>+51(SB)/1, $0x00
+DATA pick0_0_1_1<>+52(SB)/1, $0x01
+DATA pick0_0_1_1<>+53(SB)/1, $0x00
+DATA pick0_0_1_1<>+54(SB)/1, $0x01
+DATA pick0_0_1_1<>+55(SB)/1, $0x00
+DATA pick0_0_1_1<>+56(SB)/1, $0x01
+DATA pick0_0_1_1<>+57(SB)/1, $0x00
+DATA pick0_0_1_1<>+58(SB)/1, $0x01
+DATA pick0_0_1_1<>+59(SB)/1, $0x00
+DATA pick0_0_1_1<>+60(SB)/1, $0x01
+DATA pick0_0_1_1<>+61(SB)/1, $0x00
+DATA pick0_0_1_1<>+62(SB)/1, $0x01
+DATA pick0_0_1_1<>+63(SB)/1, $0x00
+GLOBL pick0_0_1_1<>(SB), RODATA|NOPTR, $64
+
+DATA pick2_2_3_3<>+0(SB)/1, $0x02
+DATA pick2_2_3_3<>+1(SB)/1, $0x00
+DATA pick2_2_3_3<>+2(SB)/1, $0x02
+DATA pick2_2_3_3<>+3(SB)/1, $0x00
+DATA pick2_2_3_3<>+4(SB)/1, $0x02
+DATA pick2_2_3_3<>+5(SB)/1, $0x00
+DATA pick2_2_3_3<>+6(SB)/1, $0x02
+DATA pick2_2_3_3<>+7(SB)/1, $0x00
+DATA pick2_2_3_3<>+8(SB)/1, $0x02
+DATA pick2_2_3_3<>+9(SB)/1, $0x00
+DATA pick2_2_3_3<>+10(SB)/1, $0x02
+DATA pick2_2_3_3<>+11(SB)/1, $0x00
+DATA pick2_2_3_3<>+12(SB)/1, $0x02
+DATA pick2_2_3_3<>+13(SB)/1, $0x00
+DATA pick2_2_3_3<>+14(SB)/1, $0x02
+DATA pick2_2_3_3<>+15(SB)/1, $0x00
+DATA pick2_2_3_3<>+16(SB)/1, $0x02
+DATA pick2_2_3_3<>+17(SB)/1, $0x00
+DATA pick2_2_3_3<>+18(SB)/1, $0x02
+DATA pick2_2_3_3<>+19(SB)/1, $0x00
+DATA pick2_2_3_3<>+20(SB)/1, $0x02
+DATA pick2_2_3_3<>+21(SB)/1, $0x00
+DATA pick2_2_3_3<>+22(SB)/1, $0x02
+DATA pick2_2_3_3<>+23(SB)/1, $0x00
+DATA pick2_2_3_3<>+24(SB)/1, $0x02
+DATA pick2_2_3_3<>+25(SB)/1, $0x00
+DATA pick2_2_3_3<>+26(SB)/1, $0x02
+DATA pick2_2_3_3<>+27(SB)/1, $0x00
+DATA pick2_2_3_3<>+28(SB)/1, $0x02
+DATA pick2_2_3_3<>+29(SB)/1, $0x00
+DATA pick2_2_3_3<>+30(SB)/1, $0x02
+DATA pick2_2_3_3<>+31(SB)/1, $0x00
+DATA pick2_2_3_3<>+32(SB)/1, $0x03
+DATA pick2_2_3_3<>+33(SB)/1, $0x00
+DATA pick2_2_3_3<>+34(SB)/1, $0x03
+DATA pick2_2_3_3<>+35(SB)/1, $0x00
+DATA pick2_2_3_3<>+36(SB)/1, $0x03
+DATA pick2_2_3_3<>+37(SB)/1, $0x00
+DATA pick2_2_3_3<>+38(SB)/1, $0x03
+DATA pick2_2_3_3<>+39(SB)/1, $0x00
+DATA pick2_2_3_3<>+40(SB)/1, $0x03
+DATA pick2_2_3_3<>+41(SB)/1, $0x00
+DATA pick2_2_3_3<>+42(SB)/1, $0x03
+DATA pick2_2_3_3<>+43(SB)/1, $0x00
+DATA pick2_2_3_3<>+44(SB)/1, $0x03
+DATA pick2_2_3_3<>+45(SB)/1, $0x00
+DATA pick2_2_3_3<>+46(SB)/1, $0x03
+DATA pick2_2_3_3<>+47(SB)/1, $0x00
+DATA pick2_2_3_3<>+48(SB)/1, $0x03
+DATA pick2_2_3_3<>+49(SB)/1, $0x00
+DATA pick2_2_3_3<>+50(SB)/1, $0x03
+DATA pick2_2_3_3<>+51(SB)/1, $0x00
+DATA pick2_2_3_3<>+52(SB)/1, $0x03
+DATA pick2_2_3_3<>+53(SB)/1, $0x00
+DATA pick2_2_3_3<>+54(SB)/1, $0x03
+DATA pick2_2_3_3<>+55(SB)/1, $0x00
+DATA pick2_2_3_3<>+56(SB)/1, $0x03
+DATA pick2_2_3_3<>+57(SB)/1, $0x00
+DATA pick2_2_3_3<>+58(SB)/1, $0x03
+DATA pick2_2_3_3<>+59(SB)/1, $0x00
+DATA pick2_2_3_3<>+60(SB)/1, $0x03
+DATA pick2_2_3_3<>+61(SB)/1, $0x00
+DATA pick2_2_3_3<>+62(SB)/1, $0x03
+DATA pick2_2_3_3<>+63(SB)/1, $0x00
+GLOBL pick2_2_3_3<>(SB), RODATA|NOPTR, $64
 
 DATA pick4_4_5_5<>+0(SB)/1, $0x04
 DATA pick4_4_5_5<>+1(SB)/1, $0x00
@@ -17387,6 +16306,2141 @@ DATA alternate<>+61(SB)/1, $0x00
 DATA alternate<>+62(SB)/1, $0x04
 DATA alternate<>+63(SB)/1, $0x00
 GLOBL alternate<>(SB), RODATA|NOPTR, $64
+
+// func rowsQ4_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
+TEXT ·rowsQ4_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), AX
+	MOVQ         blocks+24(FP), CX
+	IMUL3Q       $0x00000090, CX, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         16384(AX), BX
+	VPBROADCASTD nibbles<>+0(SB), Z1
+	VMOVDQU32    packedQ4_K_0_0<>+0(SB), Z2
+	VMOVDQU32    packedQ4_K_0_1<>+0(SB), Z3
+	VMOVDQU32    packedQ4_K_1_0<>+0(SB), Z4
+	VMOVDQU32    packedQ4_K_1_1<>+0(SB), Z5
+	VMOVDQU32    packedQ4_K_2_0<>+0(SB), Z6
+	VMOVDQU32    packedQ4_K_2_1<>+0(SB), Z7
+	VMOVDQU32    packedQ4_K_3_0<>+0(SB), Z8
+	VMOVDQU32    packedQ4_K_3_1<>+0(SB), Z9
+	MOVQ         groups+16(FP), R9
+
+loop196:
+	CMPQ   R9, $0x01
+	JL     done197
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R10
+	VXORPS X0, X0, X0
+
+loop198:
+	CMPQ          R10, $0x01
+	JL            done199
+	PREFETCHT1    (BX)
+	PREFETCHT1    64(BX)
+	PREFETCHT1    128(BX)
+	PREFETCHT1    192(BX)
+	PREFETCHT1    256(BX)
+	PREFETCHT1    320(BX)
+	PREFETCHT1    384(BX)
+	PREFETCHT1    448(BX)
+	PREFETCHT1    512(BX)
+	ADDQ          $0x00000240, BX
+	VMOVDQU       (AX), X10
+	VINSERTI32X4  $0x01, (AX)(CX*1), Z10, Z10
+	VINSERTI32X4  $0x02, (AX)(CX*2), Z10, Z10
+	VINSERTI32X4  $0x03, (AX)(DX*1), Z10, Z10
+	VPSHUFD       $0xed, Z10, Z11
+	VPSRLVD       packedshifts<>+0(SB), Z11, Z11
+	VPANDD        packedlower<>+0(SB), Z11, Z11
+	VPSHUFD       $0x84, Z10, Z12
+	VPSRLD        $0x02, Z12, Z12
+	VPTERNLOGD    $0xf8, packedupper<>+0(SB), Z12, Z11
+	VPXORD        Z12, Z12, Z12
+	VPUNPCKLBW    Z12, Z11, Z15
+	VPUNPCKHBW    Z12, Z11, Z11
+	VMOVDQU       (R8), X13
+	VPHADDW       16(R8), X13, X13
+	VSHUFI32X4    $0x00, Z13, Z13, Z12
+	VPMADDWD      Z12, Z11, Z11
+	VPSHUFD       $0x4e, Z11, Z12
+	VPADDD        Z12, Z11, Z11
+	VPSHUFD       $0xb1, Z11, Z12
+	VPADDD        Z12, Z11, Z11
+	VMOVDQU32     firsts<>+0(SB), Z12
+	VPERMD        Z10, Z12, Z12
+	VPSHUFB       pickhalves<>+0(SB), X12, X12
+	VPSRLDQ       $0x08, X12, X13
+	VCVTPH2PS     X12, X12
+	VCVTPH2PS     X13, X13
+	VMOVDQU32     firsts<>+0(SB), Z10
+	VPERMD        Z11, Z10, Z10
+	VMOVDQU       (SI), Y14
+	VINSERTI64X4  $0x01, 64(SI), Z14, Z11
+	VMOVDQU       32(SI), Y14
+	VINSERTI64X4  $0x01, 96(SI), Z14, Z16
+	VMOVDQU       128(SI), Y14
+	VINSERTI64X4  $0x01, 192(SI), Z14, Z17
+	VMOVDQU       160(SI), Y14
+	VINSERTI64X4  $0x01, 224(SI), Z14, Z18
+	VMOVDQU32     16(AX), Z19
+	VPANDD        Z1, Z19, Z20
+	VPXORD        Z21, Z21, Z21
+	VPDPBUSD      Z11, Z20, Z21
+	VPSRLW        $0x04, Z19, Z19
+	VPANDD        Z1, Z19, Z19
+	VPXORD        Z20, Z20, Z20
+	VPDPBUSD      Z16, Z19, Z20
+	VPACKSSDW     Z20, Z21, Z20
+	VPERMW        Z15, Z2, Z19
+	VPMADDWD      Z19, Z20, Z19
+	VMOVDQU32     80(AX), Z20
+	VPANDD        Z1, Z20, Z21
+	VPXORD        Z22, Z22, Z22
+	VPDPBUSD      Z17, Z21, Z22
+	VPSRLW        $0x04, Z20, Z20
+	VPANDD        Z1, Z20, Z20
+	VPXORD        Z21, Z21, Z21
+	VPDPBUSD      Z18, Z20, Z21
+	VPACKSSDW     Z21, Z22, Z21
+	VPERMW        Z15, Z3, Z20
+	VPDPWSSD      Z20, Z21, Z19
+	VMOVDQU32     16(AX)(CX*1), Z20
+	VPANDD        Z1, Z20, Z21
+	VPXORD        Z22, Z22, Z22
+	VPDPBUSD      Z11, Z21, Z22
+	VPSRLW        $0x04, Z20, Z20
+	VPANDD        Z1, Z20, Z20
+	VPXORD        Z21, Z21, Z21
+	VPDPBUSD      Z16, Z20, Z21
+	VPACKSSDW     Z21, Z22, Z21
+	VPERMW        Z15, Z4, Z20
+	VPMADDWD      Z20, Z21, Z20
+	VMOVDQU32     80(AX)(CX*1), Z21
+	VPANDD        Z1, Z21, Z22
+	VPXORD        Z23, Z23, Z23
+	VPDPBUSD      Z17, Z22, Z23
+	VPSRLW        $0x04, Z21, Z21
+	VPANDD        Z1, Z21, Z21
+	VPXORD        Z22, Z22, Z22
+	VPDPBUSD      Z18, Z21, Z22
+	VPACKSSDW     Z22, Z23, Z22
+	VPERMW        Z15, Z5, Z21
+	VPDPWSSD      Z21, Z22, Z20
+	VMOVDQU32     16(AX)(CX*2), Z21
+	VPANDD        Z1, Z21, Z22
+	VPXORD        Z23, Z23, Z23
+	VPDPBUSD      Z11, Z22, Z23
+	VPSRLW        $0x04, Z21, Z21
+	VPANDD        Z1, Z21, Z21
+	VPXORD        Z22, Z22, Z22
+	VPDPBUSD      Z16, Z21, Z22
+	VPACKSSDW     Z22, Z23, Z22
+	VPERMW        Z15, Z6, Z21
+	VPMADDWD      Z21, Z22, Z21
+	VMOVDQU32     80(AX)(CX*2), Z22
+	VPANDD        Z1, Z22, Z23
+	VPXORD        Z24, Z24, Z24
+	VPDPBUSD      Z17, Z23, Z24
+	VPSRLW        $0x04, Z22, Z22
+	VPANDD        Z1, Z22, Z22
+	VPXORD        Z23, Z23, Z23
+	VPDPBUSD      Z18, Z22, Z23
+	VPACKSSDW     Z23, Z24, Z23
+	VPERMW        Z15, Z7, Z22
+	VPDPWSSD      Z22, Z23, Z21
+	VMOVDQU32     16(AX)(DX*1), Z22
+	VPANDD        Z1, Z22, Z23
+	VPXORD        Z24, Z24, Z24
+	VPDPBUSD      Z11, Z23, Z24
+	VPSRLW        $0x04, Z22, Z11
+	VPANDD        Z1, Z11, Z11
+	VPXORD        Z22, Z22, Z22
+	VPDPBUSD      Z16, Z11, Z22
+	VPACKSSDW     Z22, Z24, Z22
+	VPERMW        Z15, Z8, Z11
+	VPMADDWD      Z11, Z22, Z11
+	VMOVDQU32     80(AX)(DX*1), Z16
+	VPANDD        Z1, Z16, Z22
+	VPXORD        Z23, Z23, Z23
+	VPDPBUSD      Z17, Z22, Z23
+	VPSRLW        $0x04, Z16, Z16
+	VPANDD        Z1, Z16, Z16
+	VPXORD        Z17, Z17, Z17
+	VPDPBUSD      Z18, Z16, Z17
+	VPACKSSDW     Z17, Z23, Z17
+	VPERMW        Z15, Z9, Z15
+	VPDPWSSD      Z15, Z17, Z11
+	VPUNPCKLDQ    Z20, Z19, Z15
+	VPUNPCKHDQ    Z20, Z19, Z19
+	VPADDD        Z15, Z19, Z19
+	VPUNPCKLDQ    Z11, Z21, Z15
+	VPUNPCKHDQ    Z11, Z21, Z21
+	VPADDD        Z15, Z21, Z21
+	VPUNPCKLQDQ   Z21, Z19, Z11
+	VPUNPCKHQDQ   Z21, Z19, Z19
+	VPADDD        Z11, Z19, Z19
+	VEXTRACTI64X4 $0x01, Z19, Y11
+	VPADDD        Y11, Y19, Y19
+	VEXTRACTI32X4 $0x01, Y19, X11
+	VPADDD        X11, X19, X19
+	VBROADCASTSS  (DI), X11
+	VMULPS        X11, X12, X12
+	VCVTDQ2PS     X19, X19
+	VFMADD231PS   X19, X12, X0
+	VMULPS        X11, X13, X13
+	VCVTDQ2PS     X10, X10
+	VFNMADD231PS  X10, X13, X0
+	ADDQ          $0x00000090, AX
+	ADDQ          $0x00000100, SI
+	ADDQ          $0x00000004, DI
+	ADDQ          $0x00000020, R8
+	SUBQ          $0x00000001, R10
+	JMP           loop198
+
+done199:
+	MOVQ    dst+0(FP), SI
+	VMOVUPS X0, (SI)
+	ADDQ    $0x00000010, SI
+	MOVQ    SI, dst+0(FP)
+	ADDQ    DX, AX
+	SUBQ    $0x00000001, R9
+	JMP     loop196
+
+done197:
+	VZEROUPPER
+	RET
+
+DATA packedQ4_K_0_0<>+0(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+1(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+2(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+3(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+4(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+5(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+6(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+7(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+8(SB)/1, $0x01
+DATA packedQ4_K_0_0<>+9(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+10(SB)/1, $0x01
+DATA packedQ4_K_0_0<>+11(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+12(SB)/1, $0x01
+DATA packedQ4_K_0_0<>+13(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+14(SB)/1, $0x01
+DATA packedQ4_K_0_0<>+15(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+16(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+17(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+18(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+19(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+20(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+21(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+22(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+23(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+24(SB)/1, $0x01
+DATA packedQ4_K_0_0<>+25(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+26(SB)/1, $0x01
+DATA packedQ4_K_0_0<>+27(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+28(SB)/1, $0x01
+DATA packedQ4_K_0_0<>+29(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+30(SB)/1, $0x01
+DATA packedQ4_K_0_0<>+31(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+32(SB)/1, $0x02
+DATA packedQ4_K_0_0<>+33(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+34(SB)/1, $0x02
+DATA packedQ4_K_0_0<>+35(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+36(SB)/1, $0x02
+DATA packedQ4_K_0_0<>+37(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+38(SB)/1, $0x02
+DATA packedQ4_K_0_0<>+39(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+40(SB)/1, $0x03
+DATA packedQ4_K_0_0<>+41(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+42(SB)/1, $0x03
+DATA packedQ4_K_0_0<>+43(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+44(SB)/1, $0x03
+DATA packedQ4_K_0_0<>+45(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+46(SB)/1, $0x03
+DATA packedQ4_K_0_0<>+47(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+48(SB)/1, $0x02
+DATA packedQ4_K_0_0<>+49(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+50(SB)/1, $0x02
+DATA packedQ4_K_0_0<>+51(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+52(SB)/1, $0x02
+DATA packedQ4_K_0_0<>+53(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+54(SB)/1, $0x02
+DATA packedQ4_K_0_0<>+55(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+56(SB)/1, $0x03
+DATA packedQ4_K_0_0<>+57(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+58(SB)/1, $0x03
+DATA packedQ4_K_0_0<>+59(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+60(SB)/1, $0x03
+DATA packedQ4_K_0_0<>+61(SB)/1, $0x00
+DATA packedQ4_K_0_0<>+62(SB)/1, $0x03
+DATA packedQ4_K_0_0<>+63(SB)/1, $0x00
+GLOBL packedQ4_K_0_0<>(SB), RODATA|NOPTR, $64
+
+DATA packedQ4_K_0_1<>+0(SB)/1, $0x04
+DATA packedQ4_K_0_1<>+1(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+2(SB)/1, $0x04
+DATA packedQ4_K_0_1<>+3(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+4(SB)/1, $0x04
+DATA packedQ4_K_0_1<>+5(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+6(SB)/1, $0x04
+DATA packedQ4_K_0_1<>+7(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+8(SB)/1, $0x05
+DATA packedQ4_K_0_1<>+9(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+10(SB)/1, $0x05
+DATA packedQ4_K_0_1<>+11(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+12(SB)/1, $0x05
+DATA packedQ4_K_0_1<>+13(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+14(SB)/1, $0x05
+DATA packedQ4_K_0_1<>+15(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+16(SB)/1, $0x04
+DATA packedQ4_K_0_1<>+17(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+18(SB)/1, $0x04
+DATA packedQ4_K_0_1<>+19(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+20(SB)/1, $0x04
+DATA packedQ4_K_0_1<>+21(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+22(SB)/1, $0x04
+DATA packedQ4_K_0_1<>+23(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+24(SB)/1, $0x05
+DATA packedQ4_K_0_1<>+25(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+26(SB)/1, $0x05
+DATA packedQ4_K_0_1<>+27(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+28(SB)/1, $0x05
+DATA packedQ4_K_0_1<>+29(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+30(SB)/1, $0x05
+DATA packedQ4_K_0_1<>+31(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+32(SB)/1, $0x06
+DATA packedQ4_K_0_1<>+33(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+34(SB)/1, $0x06
+DATA packedQ4_K_0_1<>+35(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+36(SB)/1, $0x06
+DATA packedQ4_K_0_1<>+37(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+38(SB)/1, $0x06
+DATA packedQ4_K_0_1<>+39(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+40(SB)/1, $0x07
+DATA packedQ4_K_0_1<>+41(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+42(SB)/1, $0x07
+DATA packedQ4_K_0_1<>+43(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+44(SB)/1, $0x07
+DATA packedQ4_K_0_1<>+45(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+46(SB)/1, $0x07
+DATA packedQ4_K_0_1<>+47(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+48(SB)/1, $0x06
+DATA packedQ4_K_0_1<>+49(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+50(SB)/1, $0x06
+DATA packedQ4_K_0_1<>+51(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+52(SB)/1, $0x06
+DATA packedQ4_K_0_1<>+53(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+54(SB)/1, $0x06
+DATA packedQ4_K_0_1<>+55(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+56(SB)/1, $0x07
+DATA packedQ4_K_0_1<>+57(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+58(SB)/1, $0x07
+DATA packedQ4_K_0_1<>+59(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+60(SB)/1, $0x07
+DATA packedQ4_K_0_1<>+61(SB)/1, $0x00
+DATA packedQ4_K_0_1<>+62(SB)/1, $0x07
+DATA packedQ4_K_0_1<>+63(SB)/1, $0x00
+GLOBL packedQ4_K_0_1<>(SB), RODATA|NOPTR, $64
+
+DATA packedQ4_K_1_0<>+0(SB)/1, $0x08
+DATA packedQ4_K_1_0<>+1(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+2(SB)/1, $0x08
+DATA packedQ4_K_1_0<>+3(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+4(SB)/1, $0x08
+DATA packedQ4_K_1_0<>+5(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+6(SB)/1, $0x08
+DATA packedQ4_K_1_0<>+7(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+8(SB)/1, $0x09
+DATA packedQ4_K_1_0<>+9(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+10(SB)/1, $0x09
+DATA packedQ4_K_1_0<>+11(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+12(SB)/1, $0x09
+DATA packedQ4_K_1_0<>+13(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+14(SB)/1, $0x09
+DATA packedQ4_K_1_0<>+15(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+16(SB)/1, $0x08
+DATA packedQ4_K_1_0<>+17(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+18(SB)/1, $0x08
+DATA packedQ4_K_1_0<>+19(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+20(SB)/1, $0x08
+DATA packedQ4_K_1_0<>+21(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+22(SB)/1, $0x08
+DATA packedQ4_K_1_0<>+23(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+24(SB)/1, $0x09
+DATA packedQ4_K_1_0<>+25(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+26(SB)/1, $0x09
+DATA packedQ4_K_1_0<>+27(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+28(SB)/1, $0x09
+DATA packedQ4_K_1_0<>+29(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+30(SB)/1, $0x09
+DATA packedQ4_K_1_0<>+31(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+32(SB)/1, $0x0a
+DATA packedQ4_K_1_0<>+33(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+34(SB)/1, $0x0a
+DATA packedQ4_K_1_0<>+35(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+36(SB)/1, $0x0a
+DATA packedQ4_K_1_0<>+37(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+38(SB)/1, $0x0a
+DATA packedQ4_K_1_0<>+39(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+40(SB)/1, $0x0b
+DATA packedQ4_K_1_0<>+41(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+42(SB)/1, $0x0b
+DATA packedQ4_K_1_0<>+43(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+44(SB)/1, $0x0b
+DATA packedQ4_K_1_0<>+45(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+46(SB)/1, $0x0b
+DATA packedQ4_K_1_0<>+47(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+48(SB)/1, $0x0a
+DATA packedQ4_K_1_0<>+49(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+50(SB)/1, $0x0a
+DATA packedQ4_K_1_0<>+51(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+52(SB)/1, $0x0a
+DATA packedQ4_K_1_0<>+53(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+54(SB)/1, $0x0a
+DATA packedQ4_K_1_0<>+55(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+56(SB)/1, $0x0b
+DATA packedQ4_K_1_0<>+57(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+58(SB)/1, $0x0b
+DATA packedQ4_K_1_0<>+59(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+60(SB)/1, $0x0b
+DATA packedQ4_K_1_0<>+61(SB)/1, $0x00
+DATA packedQ4_K_1_0<>+62(SB)/1, $0x0b
+DATA packedQ4_K_1_0<>+63(SB)/1, $0x00
+GLOBL packedQ4_K_1_0<>(SB), RODATA|NOPTR, $64
+
+DATA packedQ4_K_1_1<>+0(SB)/1, $0x0c
+DATA packedQ4_K_1_1<>+1(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+2(SB)/1, $0x0c
+DATA packedQ4_K_1_1<>+3(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+4(SB)/1, $0x0c
+DATA packedQ4_K_1_1<>+5(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+6(SB)/1, $0x0c
+DATA packedQ4_K_1_1<>+7(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+8(SB)/1, $0x0d
+DATA packedQ4_K_1_1<>+9(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+10(SB)/1, $0x0d
+DATA packedQ4_K_1_1<>+11(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+12(SB)/1, $0x0d
+DATA packedQ4_K_1_1<>+13(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+14(SB)/1, $0x0d
+DATA packedQ4_K_1_1<>+15(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+16(SB)/1, $0x0c
+DATA packedQ4_K_1_1<>+17(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+18(SB)/1, $0x0c
+DATA packedQ4_K_1_1<>+19(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+20(SB)/1, $0x0c
+DATA packedQ4_K_1_1<>+21(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+22(SB)/1, $0x0c
+DATA packedQ4_K_1_1<>+23(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+24(SB)/1, $0x0d
+DATA packedQ4_K_1_1<>+25(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+26(SB)/1, $0x0d
+DATA packedQ4_K_1_1<>+27(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+28(SB)/1, $0x0d
+DATA packedQ4_K_1_1<>+29(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+30(SB)/1, $0x0d
+DATA packedQ4_K_1_1<>+31(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+32(SB)/1, $0x0e
+DATA packedQ4_K_1_1<>+33(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+34(SB)/1, $0x0e
+DATA packedQ4_K_1_1<>+35(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+36(SB)/1, $0x0e
+DATA packedQ4_K_1_1<>+37(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+38(SB)/1, $0x0e
+DATA packedQ4_K_1_1<>+39(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+40(SB)/1, $0x0f
+DATA packedQ4_K_1_1<>+41(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+42(SB)/1, $0x0f
+DATA packedQ4_K_1_1<>+43(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+44(SB)/1, $0x0f
+DATA packedQ4_K_1_1<>+45(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+46(SB)/1, $0x0f
+DATA packedQ4_K_1_1<>+47(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+48(SB)/1, $0x0e
+DATA packedQ4_K_1_1<>+49(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+50(SB)/1, $0x0e
+DATA packedQ4_K_1_1<>+51(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+52(SB)/1, $0x0e
+DATA packedQ4_K_1_1<>+53(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+54(SB)/1, $0x0e
+DATA packedQ4_K_1_1<>+55(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+56(SB)/1, $0x0f
+DATA packedQ4_K_1_1<>+57(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+58(SB)/1, $0x0f
+DATA packedQ4_K_1_1<>+59(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+60(SB)/1, $0x0f
+DATA packedQ4_K_1_1<>+61(SB)/1, $0x00
+DATA packedQ4_K_1_1<>+62(SB)/1, $0x0f
+DATA packedQ4_K_1_1<>+63(SB)/1, $0x00
+GLOBL packedQ4_K_1_1<>(SB), RODATA|NOPTR, $64
+
+DATA packedQ4_K_2_0<>+0(SB)/1, $0x10
+DATA packedQ4_K_2_0<>+1(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+2(SB)/1, $0x10
+DATA packedQ4_K_2_0<>+3(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+4(SB)/1, $0x10
+DATA packedQ4_K_2_0<>+5(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+6(SB)/1, $0x10
+DATA packedQ4_K_2_0<>+7(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+8(SB)/1, $0x11
+DATA packedQ4_K_2_0<>+9(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+10(SB)/1, $0x11
+DATA packedQ4_K_2_0<>+11(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+12(SB)/1, $0x11
+DATA packedQ4_K_2_0<>+13(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+14(SB)/1, $0x11
+DATA packedQ4_K_2_0<>+15(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+16(SB)/1, $0x10
+DATA packedQ4_K_2_0<>+17(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+18(SB)/1, $0x10
+DATA packedQ4_K_2_0<>+19(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+20(SB)/1, $0x10
+DATA packedQ4_K_2_0<>+21(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+22(SB)/1, $0x10
+DATA packedQ4_K_2_0<>+23(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+24(SB)/1, $0x11
+DATA packedQ4_K_2_0<>+25(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+26(SB)/1, $0x11
+DATA packedQ4_K_2_0<>+27(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+28(SB)/1, $0x11
+DATA packedQ4_K_2_0<>+29(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+30(SB)/1, $0x11
+DATA packedQ4_K_2_0<>+31(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+32(SB)/1, $0x12
+DATA packedQ4_K_2_0<>+33(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+34(SB)/1, $0x12
+DATA packedQ4_K_2_0<>+35(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+36(SB)/1, $0x12
+DATA packedQ4_K_2_0<>+37(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+38(SB)/1, $0x12
+DATA packedQ4_K_2_0<>+39(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+40(SB)/1, $0x13
+DATA packedQ4_K_2_0<>+41(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+42(SB)/1, $0x13
+DATA packedQ4_K_2_0<>+43(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+44(SB)/1, $0x13
+DATA packedQ4_K_2_0<>+45(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+46(SB)/1, $0x13
+DATA packedQ4_K_2_0<>+47(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+48(SB)/1, $0x12
+DATA packedQ4_K_2_0<>+49(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+50(SB)/1, $0x12
+DATA packedQ4_K_2_0<>+51(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+52(SB)/1, $0x12
+DATA packedQ4_K_2_0<>+53(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+54(SB)/1, $0x12
+DATA packedQ4_K_2_0<>+55(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+56(SB)/1, $0x13
+DATA packedQ4_K_2_0<>+57(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+58(SB)/1, $0x13
+DATA packedQ4_K_2_0<>+59(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+60(SB)/1, $0x13
+DATA packedQ4_K_2_0<>+61(SB)/1, $0x00
+DATA packedQ4_K_2_0<>+62(SB)/1, $0x13
+DATA packedQ4_K_2_0<>+63(SB)/1, $0x00
+GLOBL packedQ4_K_2_0<>(SB), RODATA|NOPTR, $64
+
+DATA packedQ4_K_2_1<>+0(SB)/1, $0x14
+DATA packedQ4_K_2_1<>+1(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+2(SB)/1, $0x14
+DATA packedQ4_K_2_1<>+3(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+4(SB)/1, $0x14
+DATA packedQ4_K_2_1<>+5(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+6(SB)/1, $0x14
+DATA packedQ4_K_2_1<>+7(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+8(SB)/1, $0x15
+DATA packedQ4_K_2_1<>+9(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+10(SB)/1, $0x15
+DATA packedQ4_K_2_1<>+11(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+12(SB)/1, $0x15
+DATA packedQ4_K_2_1<>+13(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+14(SB)/1, $0x15
+DATA packedQ4_K_2_1<>+15(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+16(SB)/1, $0x14
+DATA packedQ4_K_2_1<>+17(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+18(SB)/1, $0x14
+DATA packedQ4_K_2_1<>+19(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+20(SB)/1, $0x14
+DATA packedQ4_K_2_1<>+21(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+22(SB)/1, $0x14
+DATA packedQ4_K_2_1<>+23(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+24(SB)/1, $0x15
+DATA packedQ4_K_2_1<>+25(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+26(SB)/1, $0x15
+DATA packedQ4_K_2_1<>+27(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+28(SB)/1, $0x15
+DATA packedQ4_K_2_1<>+29(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+30(SB)/1, $0x15
+DATA packedQ4_K_2_1<>+31(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+32(SB)/1, $0x16
+DATA packedQ4_K_2_1<>+33(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+34(SB)/1, $0x16
+DATA packedQ4_K_2_1<>+35(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+36(SB)/1, $0x16
+DATA packedQ4_K_2_1<>+37(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+38(SB)/1, $0x16
+DATA packedQ4_K_2_1<>+39(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+40(SB)/1, $0x17
+DATA packedQ4_K_2_1<>+41(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+42(SB)/1, $0x17
+DATA packedQ4_K_2_1<>+43(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+44(SB)/1, $0x17
+DATA packedQ4_K_2_1<>+45(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+46(SB)/1, $0x17
+DATA packedQ4_K_2_1<>+47(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+48(SB)/1, $0x16
+DATA packedQ4_K_2_1<>+49(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+50(SB)/1, $0x16
+DATA packedQ4_K_2_1<>+51(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+52(SB)/1, $0x16
+DATA packedQ4_K_2_1<>+53(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+54(SB)/1, $0x16
+DATA packedQ4_K_2_1<>+55(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+56(SB)/1, $0x17
+DATA packedQ4_K_2_1<>+57(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+58(SB)/1, $0x17
+DATA packedQ4_K_2_1<>+59(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+60(SB)/1, $0x17
+DATA packedQ4_K_2_1<>+61(SB)/1, $0x00
+DATA packedQ4_K_2_1<>+62(SB)/1, $0x17
+DATA packedQ4_K_2_1<>+63(SB)/1, $0x00
+GLOBL packedQ4_K_2_1<>(SB), RODATA|NOPTR, $64
+
+DATA packedQ4_K_3_0<>+0(SB)/1, $0x18
+DATA packedQ4_K_3_0<>+1(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+2(SB)/1, $0x18
+DATA packedQ4_K_3_0<>+3(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+4(SB)/1, $0x18
+DATA packedQ4_K_3_0<>+5(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+6(SB)/1, $0x18
+DATA packedQ4_K_3_0<>+7(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+8(SB)/1, $0x19
+DATA packedQ4_K_3_0<>+9(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+10(SB)/1, $0x19
+DATA packedQ4_K_3_0<>+11(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+12(SB)/1, $0x19
+DATA packedQ4_K_3_0<>+13(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+14(SB)/1, $0x19
+DATA packedQ4_K_3_0<>+15(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+16(SB)/1, $0x18
+DATA packedQ4_K_3_0<>+17(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+18(SB)/1, $0x18
+DATA packedQ4_K_3_0<>+19(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+20(SB)/1, $0x18
+DATA packedQ4_K_3_0<>+21(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+22(SB)/1, $0x18
+DATA packedQ4_K_3_0<>+23(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+24(SB)/1, $0x19
+DATA packedQ4_K_3_0<>+25(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+26(SB)/1, $0x19
+DATA packedQ4_K_3_0<>+27(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+28(SB)/1, $0x19
+DATA packedQ4_K_3_0<>+29(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+30(SB)/1, $0x19
+DATA packedQ4_K_3_0<>+31(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+32(SB)/1, $0x1a
+DATA packedQ4_K_3_0<>+33(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+34(SB)/1, $0x1a
+DATA packedQ4_K_3_0<>+35(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+36(SB)/1, $0x1a
+DATA packedQ4_K_3_0<>+37(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+38(SB)/1, $0x1a
+DATA packedQ4_K_3_0<>+39(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+40(SB)/1, $0x1b
+DATA packedQ4_K_3_0<>+41(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+42(SB)/1, $0x1b
+DATA packedQ4_K_3_0<>+43(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+44(SB)/1, $0x1b
+DATA packedQ4_K_3_0<>+45(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+46(SB)/1, $0x1b
+DATA packedQ4_K_3_0<>+47(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+48(SB)/1, $0x1a
+DATA packedQ4_K_3_0<>+49(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+50(SB)/1, $0x1a
+DATA packedQ4_K_3_0<>+51(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+52(SB)/1, $0x1a
+DATA packedQ4_K_3_0<>+53(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+54(SB)/1, $0x1a
+DATA packedQ4_K_3_0<>+55(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+56(SB)/1, $0x1b
+DATA packedQ4_K_3_0<>+57(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+58(SB)/1, $0x1b
+DATA packedQ4_K_3_0<>+59(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+60(SB)/1, $0x1b
+DATA packedQ4_K_3_0<>+61(SB)/1, $0x00
+DATA packedQ4_K_3_0<>+62(SB)/1, $0x1b
+DATA packedQ4_K_3_0<>+63(SB)/1, $0x00
+GLOBL packedQ4_K_3_0<>(SB), RODATA|NOPTR, $64
+
+DATA packedQ4_K_3_1<>+0(SB)/1, $0x1c
+DATA packedQ4_K_3_1<>+1(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+2(SB)/1, $0x1c
+DATA packedQ4_K_3_1<>+3(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+4(SB)/1, $0x1c
+DATA packedQ4_K_3_1<>+5(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+6(SB)/1, $0x1c
+DATA packedQ4_K_3_1<>+7(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+8(SB)/1, $0x1d
+DATA packedQ4_K_3_1<>+9(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+10(SB)/1, $0x1d
+DATA packedQ4_K_3_1<>+11(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+12(SB)/1, $0x1d
+DATA packedQ4_K_3_1<>+13(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+14(SB)/1, $0x1d
+DATA packedQ4_K_3_1<>+15(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+16(SB)/1, $0x1c
+DATA packedQ4_K_3_1<>+17(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+18(SB)/1, $0x1c
+DATA packedQ4_K_3_1<>+19(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+20(SB)/1, $0x1c
+DATA packedQ4_K_3_1<>+21(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+22(SB)/1, $0x1c
+DATA packedQ4_K_3_1<>+23(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+24(SB)/1, $0x1d
+DATA packedQ4_K_3_1<>+25(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+26(SB)/1, $0x1d
+DATA packedQ4_K_3_1<>+27(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+28(SB)/1, $0x1d
+DATA packedQ4_K_3_1<>+29(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+30(SB)/1, $0x1d
+DATA packedQ4_K_3_1<>+31(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+32(SB)/1, $0x1e
+DATA packedQ4_K_3_1<>+33(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+34(SB)/1, $0x1e
+DATA packedQ4_K_3_1<>+35(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+36(SB)/1, $0x1e
+DATA packedQ4_K_3_1<>+37(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+38(SB)/1, $0x1e
+DATA packedQ4_K_3_1<>+39(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+40(SB)/1, $0x1f
+DATA packedQ4_K_3_1<>+41(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+42(SB)/1, $0x1f
+DATA packedQ4_K_3_1<>+43(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+44(SB)/1, $0x1f
+DATA packedQ4_K_3_1<>+45(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+46(SB)/1, $0x1f
+DATA packedQ4_K_3_1<>+47(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+48(SB)/1, $0x1e
+DATA packedQ4_K_3_1<>+49(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+50(SB)/1, $0x1e
+DATA packedQ4_K_3_1<>+51(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+52(SB)/1, $0x1e
+DATA packedQ4_K_3_1<>+53(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+54(SB)/1, $0x1e
+DATA packedQ4_K_3_1<>+55(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+56(SB)/1, $0x1f
+DATA packedQ4_K_3_1<>+57(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+58(SB)/1, $0x1f
+DATA packedQ4_K_3_1<>+59(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+60(SB)/1, $0x1f
+DATA packedQ4_K_3_1<>+61(SB)/1, $0x00
+DATA packedQ4_K_3_1<>+62(SB)/1, $0x1f
+DATA packedQ4_K_3_1<>+63(SB)/1, $0x00
+GLOBL packedQ4_K_3_1<>(SB), RODATA|NOPTR, $64
+
+DATA packedshifts<>+0(SB)/1, $0x00
+DATA packedshifts<>+1(SB)/1, $0x00
+DATA packedshifts<>+2(SB)/1, $0x00
+DATA packedshifts<>+3(SB)/1, $0x00
+DATA packedshifts<>+4(SB)/1, $0x00
+DATA packedshifts<>+5(SB)/1, $0x00
+DATA packedshifts<>+6(SB)/1, $0x00
+DATA packedshifts<>+7(SB)/1, $0x00
+DATA packedshifts<>+8(SB)/1, $0x00
+DATA packedshifts<>+9(SB)/1, $0x00
+DATA packedshifts<>+10(SB)/1, $0x00
+DATA packedshifts<>+11(SB)/1, $0x00
+DATA packedshifts<>+12(SB)/1, $0x04
+DATA packedshifts<>+13(SB)/1, $0x00
+DATA packedshifts<>+14(SB)/1, $0x00
+DATA packedshifts<>+15(SB)/1, $0x00
+DATA packedshifts<>+16(SB)/1, $0x00
+DATA packedshifts<>+17(SB)/1, $0x00
+DATA packedshifts<>+18(SB)/1, $0x00
+DATA packedshifts<>+19(SB)/1, $0x00
+DATA packedshifts<>+20(SB)/1, $0x00
+DATA packedshifts<>+21(SB)/1, $0x00
+DATA packedshifts<>+22(SB)/1, $0x00
+DATA packedshifts<>+23(SB)/1, $0x00
+DATA packedshifts<>+24(SB)/1, $0x00
+DATA packedshifts<>+25(SB)/1, $0x00
+DATA packedshifts<>+26(SB)/1, $0x00
+DATA packedshifts<>+27(SB)/1, $0x00
+DATA packedshifts<>+28(SB)/1, $0x04
+DATA packedshifts<>+29(SB)/1, $0x00
+DATA packedshifts<>+30(SB)/1, $0x00
+DATA packedshifts<>+31(SB)/1, $0x00
+DATA packedshifts<>+32(SB)/1, $0x00
+DATA packedshifts<>+33(SB)/1, $0x00
+DATA packedshifts<>+34(SB)/1, $0x00
+DATA packedshifts<>+35(SB)/1, $0x00
+DATA packedshifts<>+36(SB)/1, $0x00
+DATA packedshifts<>+37(SB)/1, $0x00
+DATA packedshifts<>+38(SB)/1, $0x00
+DATA packedshifts<>+39(SB)/1, $0x00
+DATA packedshifts<>+40(SB)/1, $0x00
+DATA packedshifts<>+41(SB)/1, $0x00
+DATA packedshifts<>+42(SB)/1, $0x00
+DATA packedshifts<>+43(SB)/1, $0x00
+DATA packedshifts<>+44(SB)/1, $0x04
+DATA packedshifts<>+45(SB)/1, $0x00
+DATA packedshifts<>+46(SB)/1, $0x00
+DATA packedshifts<>+47(SB)/1, $0x00
+DATA packedshifts<>+48(SB)/1, $0x00
+DATA packedshifts<>+49(SB)/1, $0x00
+DATA packedshifts<>+50(SB)/1, $0x00
+DATA packedshifts<>+51(SB)/1, $0x00
+DATA packedshifts<>+52(SB)/1, $0x00
+DATA packedshifts<>+53(SB)/1, $0x00
+DATA packedshifts<>+54(SB)/1, $0x00
+DATA packedshifts<>+55(SB)/1, $0x00
+DATA packedshifts<>+56(SB)/1, $0x00
+DATA packedshifts<>+57(SB)/1, $0x00
+DATA packedshifts<>+58(SB)/1, $0x00
+DATA packedshifts<>+59(SB)/1, $0x00
+DATA packedshifts<>+60(SB)/1, $0x04
+DATA packedshifts<>+61(SB)/1, $0x00
+DATA packedshifts<>+62(SB)/1, $0x00
+DATA packedshifts<>+63(SB)/1, $0x00
+GLOBL packedshifts<>(SB), RODATA|NOPTR, $64
+
+DATA packedlower<>+0(SB)/1, $0x3f
+DATA packedlower<>+1(SB)/1, $0x3f
+DATA packedlower<>+2(SB)/1, $0x3f
+DATA packedlower<>+3(SB)/1, $0x3f
+DATA packedlower<>+4(SB)/1, $0x0f
+DATA packedlower<>+5(SB)/1, $0x0f
+DATA packedlower<>+6(SB)/1, $0x0f
+DATA packedlower<>+7(SB)/1, $0x0f
+DATA packedlower<>+8(SB)/1, $0x3f
+DATA packedlower<>+9(SB)/1, $0x3f
+DATA packedlower<>+10(SB)/1, $0x3f
+DATA packedlower<>+11(SB)/1, $0x3f
+DATA packedlower<>+12(SB)/1, $0x0f
+DATA packedlower<>+13(SB)/1, $0x0f
+DATA packedlower<>+14(SB)/1, $0x0f
+DATA packedlower<>+15(SB)/1, $0x0f
+DATA packedlower<>+16(SB)/1, $0x3f
+DATA packedlower<>+17(SB)/1, $0x3f
+DATA packedlower<>+18(SB)/1, $0x3f
+DATA packedlower<>+19(SB)/1, $0x3f
+DATA packedlower<>+20(SB)/1, $0x0f
+DATA packedlower<>+21(SB)/1, $0x0f
+DATA packedlower<>+22(SB)/1, $0x0f
+DATA packedlower<>+23(SB)/1, $0x0f
+DATA packedlower<>+24(SB)/1, $0x3f
+DATA packedlower<>+25(SB)/1, $0x3f
+DATA packedlower<>+26(SB)/1, $0x3f
+DATA packedlower<>+27(SB)/1, $0x3f
+DATA packedlower<>+28(SB)/1, $0x0f
+DATA packedlower<>+29(SB)/1, $0x0f
+DATA packedlower<>+30(SB)/1, $0x0f
+DATA packedlower<>+31(SB)/1, $0x0f
+DATA packedlower<>+32(SB)/1, $0x3f
+DATA packedlower<>+33(SB)/1, $0x3f
+DATA packedlower<>+34(SB)/1, $0x3f
+DATA packedlower<>+35(SB)/1, $0x3f
+DATA packedlower<>+36(SB)/1, $0x0f
+DATA packedlower<>+37(SB)/1, $0x0f
+DATA packedlower<>+38(SB)/1, $0x0f
+DATA packedlower<>+39(SB)/1, $0x0f
+DATA packedlower<>+40(SB)/1, $0x3f
+DATA packedlower<>+41(SB)/1, $0x3f
+DATA packedlower<>+42(SB)/1, $0x3f
+DATA packedlower<>+43(SB)/1, $0x3f
+DATA packedlower<>+44(SB)/1, $0x0f
+DATA packedlower<>+45(SB)/1, $0x0f
+DATA packedlower<>+46(SB)/1, $0x0f
+DATA packedlower<>+47(SB)/1, $0x0f
+DATA packedlower<>+48(SB)/1, $0x3f
+DATA packedlower<>+49(SB)/1, $0x3f
+DATA packedlower<>+50(SB)/1, $0x3f
+DATA packedlower<>+51(SB)/1, $0x3f
+DATA packedlower<>+52(SB)/1, $0x0f
+DATA packedlower<>+53(SB)/1, $0x0f
+DATA packedlower<>+54(SB)/1, $0x0f
+DATA packedlower<>+55(SB)/1, $0x0f
+DATA packedlower<>+56(SB)/1, $0x3f
+DATA packedlower<>+57(SB)/1, $0x3f
+DATA packedlower<>+58(SB)/1, $0x3f
+DATA packedlower<>+59(SB)/1, $0x3f
+DATA packedlower<>+60(SB)/1, $0x0f
+DATA packedlower<>+61(SB)/1, $0x0f
+DATA packedlower<>+62(SB)/1, $0x0f
+DATA packedlower<>+63(SB)/1, $0x0f
+GLOBL packedlower<>(SB), RODATA|NOPTR, $64
+
+DATA packedupper<>+0(SB)/1, $0x00
+DATA packedupper<>+1(SB)/1, $0x00
+DATA packedupper<>+2(SB)/1, $0x00
+DATA packedupper<>+3(SB)/1, $0x00
+DATA packedupper<>+4(SB)/1, $0x30
+DATA packedupper<>+5(SB)/1, $0x30
+DATA packedupper<>+6(SB)/1, $0x30
+DATA packedupper<>+7(SB)/1, $0x30
+DATA packedupper<>+8(SB)/1, $0x00
+DATA packedupper<>+9(SB)/1, $0x00
+DATA packedupper<>+10(SB)/1, $0x00
+DATA packedupper<>+11(SB)/1, $0x00
+DATA packedupper<>+12(SB)/1, $0x30
+DATA packedupper<>+13(SB)/1, $0x30
+DATA packedupper<>+14(SB)/1, $0x30
+DATA packedupper<>+15(SB)/1, $0x30
+DATA packedupper<>+16(SB)/1, $0x00
+DATA packedupper<>+17(SB)/1, $0x00
+DATA packedupper<>+18(SB)/1, $0x00
+DATA packedupper<>+19(SB)/1, $0x00
+DATA packedupper<>+20(SB)/1, $0x30
+DATA packedupper<>+21(SB)/1, $0x30
+DATA packedupper<>+22(SB)/1, $0x30
+DATA packedupper<>+23(SB)/1, $0x30
+DATA packedupper<>+24(SB)/1, $0x00
+DATA packedupper<>+25(SB)/1, $0x00
+DATA packedupper<>+26(SB)/1, $0x00
+DATA packedupper<>+27(SB)/1, $0x00
+DATA packedupper<>+28(SB)/1, $0x30
+DATA packedupper<>+29(SB)/1, $0x30
+DATA packedupper<>+30(SB)/1, $0x30
+DATA packedupper<>+31(SB)/1, $0x30
+DATA packedupper<>+32(SB)/1, $0x00
+DATA packedupper<>+33(SB)/1, $0x00
+DATA packedupper<>+34(SB)/1, $0x00
+DATA packedupper<>+35(SB)/1, $0x00
+DATA packedupper<>+36(SB)/1, $0x30
+DATA packedupper<>+37(SB)/1, $0x30
+DATA packedupper<>+38(SB)/1, $0x30
+DATA packedupper<>+39(SB)/1, $0x30
+DATA packedupper<>+40(SB)/1, $0x00
+DATA packedupper<>+41(SB)/1, $0x00
+DATA packedupper<>+42(SB)/1, $0x00
+DATA packedupper<>+43(SB)/1, $0x00
+DATA packedupper<>+44(SB)/1, $0x30
+DATA packedupper<>+45(SB)/1, $0x30
+DATA packedupper<>+46(SB)/1, $0x30
+DATA packedupper<>+47(SB)/1, $0x30
+DATA packedupper<>+48(SB)/1, $0x00
+DATA packedupper<>+49(SB)/1, $0x00
+DATA packedupper<>+50(SB)/1, $0x00
+DATA packedupper<>+51(SB)/1, $0x00
+DATA packedupper<>+52(SB)/1, $0x30
+DATA packedupper<>+53(SB)/1, $0x30
+DATA packedupper<>+54(SB)/1, $0x30
+DATA packedupper<>+55(SB)/1, $0x30
+DATA packedupper<>+56(SB)/1, $0x00
+DATA packedupper<>+57(SB)/1, $0x00
+DATA packedupper<>+58(SB)/1, $0x00
+DATA packedupper<>+59(SB)/1, $0x00
+DATA packedupper<>+60(SB)/1, $0x30
+DATA packedupper<>+61(SB)/1, $0x30
+DATA packedupper<>+62(SB)/1, $0x30
+DATA packedupper<>+63(SB)/1, $0x30
+GLOBL packedupper<>(SB), RODATA|NOPTR, $64
+
+DATA firsts<>+0(SB)/1, $0x00
+DATA firsts<>+1(SB)/1, $0x00
+DATA firsts<>+2(SB)/1, $0x00
+DATA firsts<>+3(SB)/1, $0x00
+DATA firsts<>+4(SB)/1, $0x04
+DATA firsts<>+5(SB)/1, $0x00
+DATA firsts<>+6(SB)/1, $0x00
+DATA firsts<>+7(SB)/1, $0x00
+DATA firsts<>+8(SB)/1, $0x08
+DATA firsts<>+9(SB)/1, $0x00
+DATA firsts<>+10(SB)/1, $0x00
+DATA firsts<>+11(SB)/1, $0x00
+DATA firsts<>+12(SB)/1, $0x0c
+DATA firsts<>+13(SB)/1, $0x00
+DATA firsts<>+14(SB)/1, $0x00
+DATA firsts<>+15(SB)/1, $0x00
+DATA firsts<>+16(SB)/1, $0x00
+DATA firsts<>+17(SB)/1, $0x00
+DATA firsts<>+18(SB)/1, $0x00
+DATA firsts<>+19(SB)/1, $0x00
+DATA firsts<>+20(SB)/1, $0x04
+DATA firsts<>+21(SB)/1, $0x00
+DATA firsts<>+22(SB)/1, $0x00
+DATA firsts<>+23(SB)/1, $0x00
+DATA firsts<>+24(SB)/1, $0x08
+DATA firsts<>+25(SB)/1, $0x00
+DATA firsts<>+26(SB)/1, $0x00
+DATA firsts<>+27(SB)/1, $0x00
+DATA firsts<>+28(SB)/1, $0x0c
+DATA firsts<>+29(SB)/1, $0x00
+DATA firsts<>+30(SB)/1, $0x00
+DATA firsts<>+31(SB)/1, $0x00
+DATA firsts<>+32(SB)/1, $0x00
+DATA firsts<>+33(SB)/1, $0x00
+DATA firsts<>+34(SB)/1, $0x00
+DATA firsts<>+35(SB)/1, $0x00
+DATA firsts<>+36(SB)/1, $0x04
+DATA firsts<>+37(SB)/1, $0x00
+DATA firsts<>+38(SB)/1, $0x00
+DATA firsts<>+39(SB)/1, $0x00
+DATA firsts<>+40(SB)/1, $0x08
+DATA firsts<>+41(SB)/1, $0x00
+DATA firsts<>+42(SB)/1, $0x00
+DATA firsts<>+43(SB)/1, $0x00
+DATA firsts<>+44(SB)/1, $0x0c
+DATA firsts<>+45(SB)/1, $0x00
+DATA firsts<>+46(SB)/1, $0x00
+DATA firsts<>+47(SB)/1, $0x00
+DATA firsts<>+48(SB)/1, $0x00
+DATA firsts<>+49(SB)/1, $0x00
+DATA firsts<>+50(SB)/1, $0x00
+DATA firsts<>+51(SB)/1, $0x00
+DATA firsts<>+52(SB)/1, $0x04
+DATA firsts<>+53(SB)/1, $0x00
+DATA firsts<>+54(SB)/1, $0x00
+DATA firsts<>+55(SB)/1, $0x00
+DATA firsts<>+56(SB)/1, $0x08
+DATA firsts<>+57(SB)/1, $0x00
+DATA firsts<>+58(SB)/1, $0x00
+DATA firsts<>+59(SB)/1, $0x00
+DATA firsts<>+60(SB)/1, $0x0c
+DATA firsts<>+61(SB)/1, $0x00
+DATA firsts<>+62(SB)/1, $0x00
+DATA firsts<>+63(SB)/1, $0x00
+GLOBL firsts<>(SB), RODATA|NOPTR, $64
+
+// func rowsQ5_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
+TEXT ·rowsQ5_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), AX
+	MOVQ         blocks+24(FP), CX
+	IMUL3Q       $0x000000b0, CX, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         16384(AX), BX
+	VPBROADCASTD nibbles<>+0(SB), Z1
+	VPBROADCASTD bytes16<>+0(SB), Z2
+	VMOVDQU32    packedQ5_K_0_0<>+0(SB), Z3
+	VMOVDQU32    packedQ5_K_0_1<>+0(SB), Z4
+	VMOVDQU32    packedQ5_K_1_0<>+0(SB), Z5
+	VMOVDQU32    packedQ5_K_1_1<>+0(SB), Z6
+	VMOVDQU32    packedQ5_K_2_0<>+0(SB), Z7
+	VMOVDQU32    packedQ5_K_2_1<>+0(SB), Z8
+	VMOVDQU32    packedQ5_K_3_0<>+0(SB), Z9
+	VMOVDQU32    packedQ5_K_3_1<>+0(SB), Z10
+	MOVQ         groups+16(FP), R9
+
+loop200:
+	CMPQ   R9, $0x01
+	JL     done201
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R10
+	VXORPS X0, X0, X0
+
+loop202:
+	CMPQ            R10, $0x01
+	JL              done203
+	PREFETCHT1      (BX)
+	PREFETCHT1      64(BX)
+	PREFETCHT1      128(BX)
+	PREFETCHT1      192(BX)
+	PREFETCHT1      256(BX)
+	PREFETCHT1      320(BX)
+	PREFETCHT1      384(BX)
+	PREFETCHT1      448(BX)
+	PREFETCHT1      512(BX)
+	PREFETCHT1      576(BX)
+	PREFETCHT1      640(BX)
+	ADDQ            $0x000002c0, BX
+	VMOVDQU         (AX), X11
+	VINSERTI32X4    $0x01, (AX)(CX*1), Z11, Z11
+	VINSERTI32X4    $0x02, (AX)(CX*2), Z11, Z11
+	VINSERTI32X4    $0x03, (AX)(DX*1), Z11, Z11
+	VPSHUFD         $0xed, Z11, Z12
+	VPSRLVD         packedshifts<>+0(SB), Z12, Z12
+	VPANDD          packedlower<>+0(SB), Z12, Z12
+	VPSHUFD         $0x84, Z11, Z13
+	VPSRLD          $0x02, Z13, Z13
+	VPTERNLOGD      $0xf8, packedupper<>+0(SB), Z13, Z12
+	VPXORD          Z13, Z13, Z13
+	VPUNPCKLBW      Z13, Z12, Z16
+	VPUNPCKHBW      Z13, Z12, Z12
+	VMOVDQU         (R8), X14
+	VPHADDW         16(R8), X14, X14
+	VSHUFI32X4      $0x00, Z14, Z14, Z13
+	VPMADDWD        Z13, Z12, Z12
+	VPSHUFD         $0x4e, Z12, Z13
+	VPADDD          Z13, Z12, Z12
+	VPSHUFD         $0xb1, Z12, Z13
+	VPADDD          Z13, Z12, Z12
+	VMOVDQU32       firsts<>+0(SB), Z13
+	VPERMD          Z11, Z13, Z13
+	VPSHUFB         pickhalves<>+0(SB), X13, X13
+	VPSRLDQ         $0x08, X13, X14
+	VCVTPH2PS       X13, X13
+	VCVTPH2PS       X14, X14
+	VMOVDQU32       firsts<>+0(SB), Z11
+	VPERMD          Z12, Z11, Z11
+	VMOVDQU         (SI), Y15
+	VINSERTI64X4    $0x01, 64(SI), Z15, Z12
+	VMOVDQU         32(SI), Y15
+	VINSERTI64X4    $0x01, 96(SI), Z15, Z17
+	VMOVDQU         128(SI), Y15
+	VINSERTI64X4    $0x01, 192(SI), Z15, Z18
+	VMOVDQU         160(SI), Y15
+	VINSERTI64X4    $0x01, 224(SI), Z15, Z19
+	VBROADCASTI64X4 16(AX), Z20
+	VPSRLVW         shifts0_2<>+0(SB), Z20, Z20
+	VMOVDQU32       48(AX), Z21
+	VPANDD          Z1, Z21, Z22
+	VPSLLW          $0x04, Z20, Z23
+	VPTERNLOGD      $0xf8, Z2, Z23, Z22
+	VPXORD          Z23, Z23, Z23
+	VPDPBUSD        Z12, Z22, Z23
+	VPSRLW          $0x04, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSLLW          $0x03, Z20, Z22
+	VPTERNLOGD      $0xf8, Z2, Z22, Z21
+	VPXORD          Z22, Z22, Z22
+	VPDPBUSD        Z17, Z21, Z22
+	VPACKSSDW       Z22, Z23, Z22
+	VPERMW          Z16, Z3, Z21
+	VPMADDWD        Z21, Z22, Z21
+	VMOVDQU32       112(AX), Z22
+	VPANDD          Z1, Z22, Z23
+	VPTERNLOGD      $0xf8, Z2, Z20, Z23
+	VPXORD          Z24, Z24, Z24
+	VPDPBUSD        Z18, Z23, Z24
+	VPSRLW          $0x04, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VPSRLW          $0x01, Z20, Z20
+	VPTERNLOGD      $0xf8, Z2, Z20, Z22
+	VPXORD          Z20, Z20, Z20
+	VPDPBUSD        Z19, Z22, Z20
+	VPACKSSDW       Z20, Z24, Z20
+	VPERMW          Z16, Z4, Z22
+	VPDPWSSD        Z22, Z20, Z21
+	VBROADCASTI64X4 16(AX)(CX*1), Z20
+	VPSRLVW         shifts0_2<>+0(SB), Z20, Z20
+	VMOVDQU32       48(AX)(CX*1), Z22
+	VPANDD          Z1, Z22, Z23
+	VPSLLW          $0x04, Z20, Z24
+	VPTERNLOGD      $0xf8, Z2, Z24, Z23
+	VPXORD          Z24, Z24, Z24
+	VPDPBUSD        Z12, Z23, Z24
+	VPSRLW          $0x04, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VPSLLW          $0x03, Z20, Z23
+	VPTERNLOGD      $0xf8, Z2, Z23, Z22
+	VPXORD          Z23, Z23, Z23
+	VPDPBUSD        Z17, Z22, Z23
+	VPACKSSDW       Z23, Z24, Z23
+	VPERMW          Z16, Z5, Z22
+	VPMADDWD        Z22, Z23, Z22
+	VMOVDQU32       112(AX)(CX*1), Z23
+	VPANDD          Z1, Z23, Z24
+	VPTERNLOGD      $0xf8, Z2, Z20, Z24
+	VPXORD          Z25, Z25, Z25
+	VPDPBUSD        Z18, Z24, Z25
+	VPSRLW          $0x04, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VPSRLW          $0x01, Z20, Z20
+	VPTERNLOGD      $0xf8, Z2, Z20, Z23
+	VPXORD          Z20, Z20, Z20
+	VPDPBUSD        Z19, Z23, Z20
+	VPACKSSDW       Z20, Z25, Z20
+	VPERMW          Z16, Z6, Z23
+	VPDPWSSD        Z23, Z20, Z22
+	VBROADCASTI64X4 16(AX)(CX*2), Z20
+	VPSRLVW         shifts0_2<>+0(SB), Z20, Z20
+	VMOVDQU32       48(AX)(CX*2), Z23
+	VPANDD          Z1, Z23, Z24
+	VPSLLW          $0x04, Z20, Z25
+	VPTERNLOGD      $0xf8, Z2, Z25, Z24
+	VPXORD          Z25, Z25, Z25
+	VPDPBUSD        Z12, Z24, Z25
+	VPSRLW          $0x04, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VPSLLW          $0x03, Z20, Z24
+	VPTERNLOGD      $0xf8, Z2, Z24, Z23
+	VPXORD          Z24, Z24, Z24
+	VPDPBUSD        Z17, Z23, Z24
+	VPACKSSDW       Z24, Z25, Z24
+	VPERMW          Z16, Z7, Z23
+	VPMADDWD        Z23, Z24, Z23
+	VMOVDQU32       112(AX)(CX*2), Z24
+	VPANDD          Z1, Z24, Z25
+	VPTERNLOGD      $0xf8, Z2, Z20, Z25
+	VPXORD          Z26, Z26, Z26
+	VPDPBUSD        Z18, Z25, Z26
+	VPSRLW          $0x04, Z24, Z24
+	VPANDD          Z1, Z24, Z24
+	VPSRLW          $0x01, Z20, Z20
+	VPTERNLOGD      $0xf8, Z2, Z20, Z24
+	VPXORD          Z20, Z20, Z20
+	VPDPBUSD        Z19, Z24, Z20
+	VPACKSSDW       Z20, Z26, Z20
+	VPERMW          Z16, Z8, Z24
+	VPDPWSSD        Z24, Z20, Z23
+	VBROADCASTI64X4 16(AX)(DX*1), Z20
+	VPSRLVW         shifts0_2<>+0(SB), Z20, Z20
+	VMOVDQU32       48(AX)(DX*1), Z24
+	VPANDD          Z1, Z24, Z25
+	VPSLLW          $0x04, Z20, Z26
+	VPTERNLOGD      $0xf8, Z2, Z26, Z25
+	VPXORD          Z26, Z26, Z26
+	VPDPBUSD        Z12, Z25, Z26
+	VPSRLW          $0x04, Z24, Z12
+	VPANDD          Z1, Z12, Z12
+	VPSLLW          $0x03, Z20, Z24
+	VPTERNLOGD      $0xf8, Z2, Z24, Z12
+	VPXORD          Z24, Z24, Z24
+	VPDPBUSD        Z17, Z12, Z24
+	VPACKSSDW       Z24, Z26, Z24
+	VPERMW          Z16, Z9, Z12
+	VPMADDWD        Z12, Z24, Z12
+	VMOVDQU32       112(AX)(DX*1), Z17
+	VPANDD          Z1, Z17, Z24
+	VPTERNLOGD      $0xf8, Z2, Z20, Z24
+	VPXORD          Z25, Z25, Z25
+	VPDPBUSD        Z18, Z24, Z25
+	VPSRLW          $0x04, Z17, Z17
+	VPANDD          Z1, Z17, Z17
+	VPSRLW          $0x01, Z20, Z18
+	VPTERNLOGD      $0xf8, Z2, Z18, Z17
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD        Z19, Z17, Z18
+	VPACKSSDW       Z18, Z25, Z18
+	VPERMW          Z16, Z10, Z16
+	VPDPWSSD        Z16, Z18, Z12
+	VPUNPCKLDQ      Z22, Z21, Z16
+	VPUNPCKHDQ      Z22, Z21, Z21
+	VPADDD          Z16, Z21, Z21
+	VPUNPCKLDQ      Z12, Z23, Z16
+	VPUNPCKHDQ      Z12, Z23, Z23
+	VPADDD          Z16, Z23, Z23
+	VPUNPCKLQDQ     Z23, Z21, Z12
+	VPUNPCKHQDQ     Z23, Z21, Z21
+	VPADDD          Z12, Z21, Z21
+	VEXTRACTI64X4   $0x01, Z21, Y12
+	VPADDD          Y12, Y21, Y21
+	VEXTRACTI32X4   $0x01, Y21, X12
+	VPADDD          X12, X21, X21
+	VBROADCASTSS    (DI), X12
+	VMULPS          X12, X13, X13
+	VCVTDQ2PS       X21, X21
+	VFMADD231PS     X21, X13, X0
+	VMULPS          X12, X14, X14
+	VCVTDQ2PS       X11, X11
+	VFNMADD231PS    X11, X14, X0
+	ADDQ            $0x000000b0, AX
+	ADDQ            $0x00000100, SI
+	ADDQ            $0x00000004, DI
+	ADDQ            $0x00000020, R8
+	SUBQ            $0x00000001, R10
+	JMP             loop202
+
+done203:
+	MOVQ    dst+0(FP), SI
+	VMOVUPS X0, (SI)
+	ADDQ    $0x00000010, SI
+	MOVQ    SI, dst+0(FP)
+	ADDQ    DX, AX
+	SUBQ    $0x00000001, R9
+	JMP     loop200
+
+done201:
+	VZEROUPPER
+	RET
+
+DATA packedQ5_K_0_0<>+0(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+1(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+2(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+3(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+4(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+5(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+6(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+7(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+8(SB)/1, $0x01
+DATA packedQ5_K_0_0<>+9(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+10(SB)/1, $0x01
+DATA packedQ5_K_0_0<>+11(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+12(SB)/1, $0x01
+DATA packedQ5_K_0_0<>+13(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+14(SB)/1, $0x01
+DATA packedQ5_K_0_0<>+15(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+16(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+17(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+18(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+19(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+20(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+21(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+22(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+23(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+24(SB)/1, $0x01
+DATA packedQ5_K_0_0<>+25(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+26(SB)/1, $0x01
+DATA packedQ5_K_0_0<>+27(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+28(SB)/1, $0x01
+DATA packedQ5_K_0_0<>+29(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+30(SB)/1, $0x01
+DATA packedQ5_K_0_0<>+31(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+32(SB)/1, $0x02
+DATA packedQ5_K_0_0<>+33(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+34(SB)/1, $0x02
+DATA packedQ5_K_0_0<>+35(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+36(SB)/1, $0x02
+DATA packedQ5_K_0_0<>+37(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+38(SB)/1, $0x02
+DATA packedQ5_K_0_0<>+39(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+40(SB)/1, $0x03
+DATA packedQ5_K_0_0<>+41(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+42(SB)/1, $0x03
+DATA packedQ5_K_0_0<>+43(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+44(SB)/1, $0x03
+DATA packedQ5_K_0_0<>+45(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+46(SB)/1, $0x03
+DATA packedQ5_K_0_0<>+47(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+48(SB)/1, $0x02
+DATA packedQ5_K_0_0<>+49(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+50(SB)/1, $0x02
+DATA packedQ5_K_0_0<>+51(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+52(SB)/1, $0x02
+DATA packedQ5_K_0_0<>+53(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+54(SB)/1, $0x02
+DATA packedQ5_K_0_0<>+55(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+56(SB)/1, $0x03
+DATA packedQ5_K_0_0<>+57(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+58(SB)/1, $0x03
+DATA packedQ5_K_0_0<>+59(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+60(SB)/1, $0x03
+DATA packedQ5_K_0_0<>+61(SB)/1, $0x00
+DATA packedQ5_K_0_0<>+62(SB)/1, $0x03
+DATA packedQ5_K_0_0<>+63(SB)/1, $0x00
+GLOBL packedQ5_K_0_0<>(SB), RODATA|NOPTR, $64
+
+DATA packedQ5_K_0_1<>+0(SB)/1, $0x04
+DATA packedQ5_K_0_1<>+1(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+2(SB)/1, $0x04
+DATA packedQ5_K_0_1<>+3(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+4(SB)/1, $0x04
+DATA packedQ5_K_0_1<>+5(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+6(SB)/1, $0x04
+DATA packedQ5_K_0_1<>+7(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+8(SB)/1, $0x05
+DATA packedQ5_K_0_1<>+9(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+10(SB)/1, $0x05
+DATA packedQ5_K_0_1<>+11(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+12(SB)/1, $0x05
+DATA packedQ5_K_0_1<>+13(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+14(SB)/1, $0x05
+DATA packedQ5_K_0_1<>+15(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+16(SB)/1, $0x04
+DATA packedQ5_K_0_1<>+17(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+18(SB)/1, $0x04
+DATA packedQ5_K_0_1<>+19(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+20(SB)/1, $0x04
+DATA packedQ5_K_0_1<>+21(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+22(SB)/1, $0x04
+DATA packedQ5_K_0_1<>+23(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+24(SB)/1, $0x05
+DATA packedQ5_K_0_1<>+25(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+26(SB)/1, $0x05
+DATA packedQ5_K_0_1<>+27(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+28(SB)/1, $0x05
+DATA packedQ5_K_0_1<>+29(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+30(SB)/1, $0x05
+DATA packedQ5_K_0_1<>+31(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+32(SB)/1, $0x06
+DATA packedQ5_K_0_1<>+33(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+34(SB)/1, $0x06
+DATA packedQ5_K_0_1<>+35(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+36(SB)/1, $0x06
+DATA packedQ5_K_0_1<>+37(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+38(SB)/1, $0x06
+DATA packedQ5_K_0_1<>+39(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+40(SB)/1, $0x07
+DATA packedQ5_K_0_1<>+41(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+42(SB)/1, $0x07
+DATA packedQ5_K_0_1<>+43(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+44(SB)/1, $0x07
+DATA packedQ5_K_0_1<>+45(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+46(SB)/1, $0x07
+DATA packedQ5_K_0_1<>+47(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+48(SB)/1, $0x06
+DATA packedQ5_K_0_1<>+49(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+50(SB)/1, $0x06
+DATA packedQ5_K_0_1<>+51(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+52(SB)/1, $0x06
+DATA packedQ5_K_0_1<>+53(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+54(SB)/1, $0x06
+DATA packedQ5_K_0_1<>+55(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+56(SB)/1, $0x07
+DATA packedQ5_K_0_1<>+57(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+58(SB)/1, $0x07
+DATA packedQ5_K_0_1<>+59(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+60(SB)/1, $0x07
+DATA packedQ5_K_0_1<>+61(SB)/1, $0x00
+DATA packedQ5_K_0_1<>+62(SB)/1, $0x07
+DATA packedQ5_K_0_1<>+63(SB)/1, $0x00
+GLOBL packedQ5_K_0_1<>(SB), RODATA|NOPTR, $64
+
+DATA packedQ5_K_1_0<>+0(SB)/1, $0x08
+DATA packedQ5_K_1_0<>+1(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+2(SB)/1, $0x08
+DATA packedQ5_K_1_0<>+3(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+4(SB)/1, $0x08
+DATA packedQ5_K_1_0<>+5(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+6(SB)/1, $0x08
+DATA packedQ5_K_1_0<>+7(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+8(SB)/1, $0x09
+DATA packedQ5_K_1_0<>+9(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+10(SB)/1, $0x09
+DATA packedQ5_K_1_0<>+11(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+12(SB)/1, $0x09
+DATA packedQ5_K_1_0<>+13(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+14(SB)/1, $0x09
+DATA packedQ5_K_1_0<>+15(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+16(SB)/1, $0x08
+DATA packedQ5_K_1_0<>+17(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+18(SB)/1, $0x08
+DATA packedQ5_K_1_0<>+19(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+20(SB)/1, $0x08
+DATA packedQ5_K_1_0<>+21(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+22(SB)/1, $0x08
+DATA packedQ5_K_1_0<>+23(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+24(SB)/1, $0x09
+DATA packedQ5_K_1_0<>+25(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+26(SB)/1, $0x09
+DATA packedQ5_K_1_0<>+27(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+28(SB)/1, $0x09
+DATA packedQ5_K_1_0<>+29(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+30(SB)/1, $0x09
+DATA packedQ5_K_1_0<>+31(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+32(SB)/1, $0x0a
+DATA packedQ5_K_1_0<>+33(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+34(SB)/1, $0x0a
+DATA packedQ5_K_1_0<>+35(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+36(SB)/1, $0x0a
+DATA packedQ5_K_1_0<>+37(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+38(SB)/1, $0x0a
+DATA packedQ5_K_1_0<>+39(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+40(SB)/1, $0x0b
+DATA packedQ5_K_1_0<>+41(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+42(SB)/1, $0x0b
+DATA packedQ5_K_1_0<>+43(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+44(SB)/1, $0x0b
+DATA packedQ5_K_1_0<>+45(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+46(SB)/1, $0x0b
+DATA packedQ5_K_1_0<>+47(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+48(SB)/1, $0x0a
+DATA packedQ5_K_1_0<>+49(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+50(SB)/1, $0x0a
+DATA packedQ5_K_1_0<>+51(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+52(SB)/1, $0x0a
+DATA packedQ5_K_1_0<>+53(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+54(SB)/1, $0x0a
+DATA packedQ5_K_1_0<>+55(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+56(SB)/1, $0x0b
+DATA packedQ5_K_1_0<>+57(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+58(SB)/1, $0x0b
+DATA packedQ5_K_1_0<>+59(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+60(SB)/1, $0x0b
+DATA packedQ5_K_1_0<>+61(SB)/1, $0x00
+DATA packedQ5_K_1_0<>+62(SB)/1, $0x0b
+DATA packedQ5_K_1_0<>+63(SB)/1, $0x00
+GLOBL packedQ5_K_1_0<>(SB), RODATA|NOPTR, $64
+
+DATA packedQ5_K_1_1<>+0(SB)/1, $0x0c
+DATA packedQ5_K_1_1<>+1(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+2(SB)/1, $0x0c
+DATA packedQ5_K_1_1<>+3(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+4(SB)/1, $0x0c
+DATA packedQ5_K_1_1<>+5(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+6(SB)/1, $0x0c
+DATA packedQ5_K_1_1<>+7(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+8(SB)/1, $0x0d
+DATA packedQ5_K_1_1<>+9(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+10(SB)/1, $0x0d
+DATA packedQ5_K_1_1<>+11(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+12(SB)/1, $0x0d
+DATA packedQ5_K_1_1<>+13(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+14(SB)/1, $0x0d
+DATA packedQ5_K_1_1<>+15(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+16(SB)/1, $0x0c
+DATA packedQ5_K_1_1<>+17(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+18(SB)/1, $0x0c
+DATA packedQ5_K_1_1<>+19(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+20(SB)/1, $0x0c
+DATA packedQ5_K_1_1<>+21(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+22(SB)/1, $0x0c
+DATA packedQ5_K_1_1<>+23(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+24(SB)/1, $0x0d
+DATA packedQ5_K_1_1<>+25(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+26(SB)/1, $0x0d
+DATA packedQ5_K_1_1<>+27(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+28(SB)/1, $0x0d
+DATA packedQ5_K_1_1<>+29(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+30(SB)/1, $0x0d
+DATA packedQ5_K_1_1<>+31(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+32(SB)/1, $0x0e
+DATA packedQ5_K_1_1<>+33(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+34(SB)/1, $0x0e
+DATA packedQ5_K_1_1<>+35(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+36(SB)/1, $0x0e
+DATA packedQ5_K_1_1<>+37(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+38(SB)/1, $0x0e
+DATA packedQ5_K_1_1<>+39(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+40(SB)/1, $0x0f
+DATA packedQ5_K_1_1<>+41(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+42(SB)/1, $0x0f
+DATA packedQ5_K_1_1<>+43(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+44(SB)/1, $0x0f
+DATA packedQ5_K_1_1<>+45(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+46(SB)/1, $0x0f
+DATA packedQ5_K_1_1<>+47(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+48(SB)/1, $0x0e
+DATA packedQ5_K_1_1<>+49(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+50(SB)/1, $0x0e
+DATA packedQ5_K_1_1<>+51(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+52(SB)/1, $0x0e
+DATA packedQ5_K_1_1<>+53(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+54(SB)/1, $0x0e
+DATA packedQ5_K_1_1<>+55(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+56(SB)/1, $0x0f
+DATA packedQ5_K_1_1<>+57(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+58(SB)/1, $0x0f
+DATA packedQ5_K_1_1<>+59(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+60(SB)/1, $0x0f
+DATA packedQ5_K_1_1<>+61(SB)/1, $0x00
+DATA packedQ5_K_1_1<>+62(SB)/1, $0x0f
+DATA packedQ5_K_1_1<>+63(SB)/1, $0x00
+GLOBL packedQ5_K_1_1<>(SB), RODATA|NOPTR, $64
+
+DATA packedQ5_K_2_0<>+0(SB)/1, $0x10
+DATA packedQ5_K_2_0<>+1(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+2(SB)/1, $0x10
+DATA packedQ5_K_2_0<>+3(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+4(SB)/1, $0x10
+DATA packedQ5_K_2_0<>+5(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+6(SB)/1, $0x10
+DATA packedQ5_K_2_0<>+7(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+8(SB)/1, $0x11
+DATA packedQ5_K_2_0<>+9(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+10(SB)/1, $0x11
+DATA packedQ5_K_2_0<>+11(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+12(SB)/1, $0x11
+DATA packedQ5_K_2_0<>+13(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+14(SB)/1, $0x11
+DATA packedQ5_K_2_0<>+15(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+16(SB)/1, $0x10
+DATA packedQ5_K_2_0<>+17(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+18(SB)/1, $0x10
+DATA packedQ5_K_2_0<>+19(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+20(SB)/1, $0x10
+DATA packedQ5_K_2_0<>+21(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+22(SB)/1, $0x10
+DATA packedQ5_K_2_0<>+23(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+24(SB)/1, $0x11
+DATA packedQ5_K_2_0<>+25(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+26(SB)/1, $0x11
+DATA packedQ5_K_2_0<>+27(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+28(SB)/1, $0x11
+DATA packedQ5_K_2_0<>+29(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+30(SB)/1, $0x11
+DATA packedQ5_K_2_0<>+31(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+32(SB)/1, $0x12
+DATA packedQ5_K_2_0<>+33(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+34(SB)/1, $0x12
+DATA packedQ5_K_2_0<>+35(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+36(SB)/1, $0x12
+DATA packedQ5_K_2_0<>+37(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+38(SB)/1, $0x12
+DATA packedQ5_K_2_0<>+39(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+40(SB)/1, $0x13
+DATA packedQ5_K_2_0<>+41(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+42(SB)/1, $0x13
+DATA packedQ5_K_2_0<>+43(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+44(SB)/1, $0x13
+DATA packedQ5_K_2_0<>+45(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+46(SB)/1, $0x13
+DATA packedQ5_K_2_0<>+47(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+48(SB)/1, $0x12
+DATA packedQ5_K_2_0<>+49(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+50(SB)/1, $0x12
+DATA packedQ5_K_2_0<>+51(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+52(SB)/1, $0x12
+DATA packedQ5_K_2_0<>+53(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+54(SB)/1, $0x12
+DATA packedQ5_K_2_0<>+55(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+56(SB)/1, $0x13
+DATA packedQ5_K_2_0<>+57(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+58(SB)/1, $0x13
+DATA packedQ5_K_2_0<>+59(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+60(SB)/1, $0x13
+DATA packedQ5_K_2_0<>+61(SB)/1, $0x00
+DATA packedQ5_K_2_0<>+62(SB)/1, $0x13
+DATA packedQ5_K_2_0<>+63(SB)/1, $0x00
+GLOBL packedQ5_K_2_0<>(SB), RODATA|NOPTR, $64
+
+DATA packedQ5_K_2_1<>+0(SB)/1, $0x14
+DATA packedQ5_K_2_1<>+1(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+2(SB)/1, $0x14
+DATA packedQ5_K_2_1<>+3(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+4(SB)/1, $0x14
+DATA packedQ5_K_2_1<>+5(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+6(SB)/1, $0x14
+DATA packedQ5_K_2_1<>+7(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+8(SB)/1, $0x15
+DATA packedQ5_K_2_1<>+9(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+10(SB)/1, $0x15
+DATA packedQ5_K_2_1<>+11(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+12(SB)/1, $0x15
+DATA packedQ5_K_2_1<>+13(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+14(SB)/1, $0x15
+DATA packedQ5_K_2_1<>+15(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+16(SB)/1, $0x14
+DATA packedQ5_K_2_1<>+17(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+18(SB)/1, $0x14
+DATA packedQ5_K_2_1<>+19(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+20(SB)/1, $0x14
+DATA packedQ5_K_2_1<>+21(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+22(SB)/1, $0x14
+DATA packedQ5_K_2_1<>+23(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+24(SB)/1, $0x15
+DATA packedQ5_K_2_1<>+25(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+26(SB)/1, $0x15
+DATA packedQ5_K_2_1<>+27(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+28(SB)/1, $0x15
+DATA packedQ5_K_2_1<>+29(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+30(SB)/1, $0x15
+DATA packedQ5_K_2_1<>+31(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+32(SB)/1, $0x16
+DATA packedQ5_K_2_1<>+33(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+34(SB)/1, $0x16
+DATA packedQ5_K_2_1<>+35(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+36(SB)/1, $0x16
+DATA packedQ5_K_2_1<>+37(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+38(SB)/1, $0x16
+DATA packedQ5_K_2_1<>+39(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+40(SB)/1, $0x17
+DATA packedQ5_K_2_1<>+41(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+42(SB)/1, $0x17
+DATA packedQ5_K_2_1<>+43(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+44(SB)/1, $0x17
+DATA packedQ5_K_2_1<>+45(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+46(SB)/1, $0x17
+DATA packedQ5_K_2_1<>+47(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+48(SB)/1, $0x16
+DATA packedQ5_K_2_1<>+49(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+50(SB)/1, $0x16
+DATA packedQ5_K_2_1<>+51(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+52(SB)/1, $0x16
+DATA packedQ5_K_2_1<>+53(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+54(SB)/1, $0x16
+DATA packedQ5_K_2_1<>+55(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+56(SB)/1, $0x17
+DATA packedQ5_K_2_1<>+57(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+58(SB)/1, $0x17
+DATA packedQ5_K_2_1<>+59(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+60(SB)/1, $0x17
+DATA packedQ5_K_2_1<>+61(SB)/1, $0x00
+DATA packedQ5_K_2_1<>+62(SB)/1, $0x17
+DATA packedQ5_K_2_1<>+63(SB)/1, $0x00
+GLOBL packedQ5_K_2_1<>(SB), RODATA|NOPTR, $64
+
+DATA packedQ5_K_3_0<>+0(SB)/1, $0x18
+DATA packedQ5_K_3_0<>+1(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+2(SB)/1, $0x18
+DATA packedQ5_K_3_0<>+3(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+4(SB)/1, $0x18
+DATA packedQ5_K_3_0<>+5(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+6(SB)/1, $0x18
+DATA packedQ5_K_3_0<>+7(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+8(SB)/1, $0x19
+DATA packedQ5_K_3_0<>+9(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+10(SB)/1, $0x19
+DATA packedQ5_K_3_0<>+11(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+12(SB)/1, $0x19
+DATA packedQ5_K_3_0<>+13(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+14(SB)/1, $0x19
+DATA packedQ5_K_3_0<>+15(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+16(SB)/1, $0x18
+DATA packedQ5_K_3_0<>+17(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+18(SB)/1, $0x18
+DATA packedQ5_K_3_0<>+19(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+20(SB)/1, $0x18
+DATA packedQ5_K_3_0<>+21(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+22(SB)/1, $0x18
+DATA packedQ5_K_3_0<>+23(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+24(SB)/1, $0x19
+DATA packedQ5_K_3_0<>+25(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+26(SB)/1, $0x19
+DATA packedQ5_K_3_0<>+27(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+28(SB)/1, $0x19
+DATA packedQ5_K_3_0<>+29(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+30(SB)/1, $0x19
+DATA packedQ5_K_3_0<>+31(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+32(SB)/1, $0x1a
+DATA packedQ5_K_3_0<>+33(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+34(SB)/1, $0x1a
+DATA packedQ5_K_3_0<>+35(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+36(SB)/1, $0x1a
+DATA packedQ5_K_3_0<>+37(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+38(SB)/1, $0x1a
+DATA packedQ5_K_3_0<>+39(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+40(SB)/1, $0x1b
+DATA packedQ5_K_3_0<>+41(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+42(SB)/1, $0x1b
+DATA packedQ5_K_3_0<>+43(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+44(SB)/1, $0x1b
+DATA packedQ5_K_3_0<>+45(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+46(SB)/1, $0x1b
+DATA packedQ5_K_3_0<>+47(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+48(SB)/1, $0x1a
+DATA packedQ5_K_3_0<>+49(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+50(SB)/1, $0x1a
+DATA packedQ5_K_3_0<>+51(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+52(SB)/1, $0x1a
+DATA packedQ5_K_3_0<>+53(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+54(SB)/1, $0x1a
+DATA packedQ5_K_3_0<>+55(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+56(SB)/1, $0x1b
+DATA packedQ5_K_3_0<>+57(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+58(SB)/1, $0x1b
+DATA packedQ5_K_3_0<>+59(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+60(SB)/1, $0x1b
+DATA packedQ5_K_3_0<>+61(SB)/1, $0x00
+DATA packedQ5_K_3_0<>+62(SB)/1, $0x1b
+DATA packedQ5_K_3_0<>+63(SB)/1, $0x00
+GLOBL packedQ5_K_3_0<>(SB), RODATA|NOPTR, $64
+
+DATA packedQ5_K_3_1<>+0(SB)/1, $0x1c
+DATA packedQ5_K_3_1<>+1(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+2(SB)/1, $0x1c
+DATA packedQ5_K_3_1<>+3(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+4(SB)/1, $0x1c
+DATA packedQ5_K_3_1<>+5(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+6(SB)/1, $0x1c
+DATA packedQ5_K_3_1<>+7(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+8(SB)/1, $0x1d
+DATA packedQ5_K_3_1<>+9(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+10(SB)/1, $0x1d
+DATA packedQ5_K_3_1<>+11(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+12(SB)/1, $0x1d
+DATA packedQ5_K_3_1<>+13(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+14(SB)/1, $0x1d
+DATA packedQ5_K_3_1<>+15(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+16(SB)/1, $0x1c
+DATA packedQ5_K_3_1<>+17(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+18(SB)/1, $0x1c
+DATA packedQ5_K_3_1<>+19(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+20(SB)/1, $0x1c
+DATA packedQ5_K_3_1<>+21(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+22(SB)/1, $0x1c
+DATA packedQ5_K_3_1<>+23(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+24(SB)/1, $0x1d
+DATA packedQ5_K_3_1<>+25(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+26(SB)/1, $0x1d
+DATA packedQ5_K_3_1<>+27(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+28(SB)/1, $0x1d
+DATA packedQ5_K_3_1<>+29(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+30(SB)/1, $0x1d
+DATA packedQ5_K_3_1<>+31(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+32(SB)/1, $0x1e
+DATA packedQ5_K_3_1<>+33(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+34(SB)/1, $0x1e
+DATA packedQ5_K_3_1<>+35(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+36(SB)/1, $0x1e
+DATA packedQ5_K_3_1<>+37(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+38(SB)/1, $0x1e
+DATA packedQ5_K_3_1<>+39(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+40(SB)/1, $0x1f
+DATA packedQ5_K_3_1<>+41(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+42(SB)/1, $0x1f
+DATA packedQ5_K_3_1<>+43(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+44(SB)/1, $0x1f
+DATA packedQ5_K_3_1<>+45(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+46(SB)/1, $0x1f
+DATA packedQ5_K_3_1<>+47(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+48(SB)/1, $0x1e
+DATA packedQ5_K_3_1<>+49(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+50(SB)/1, $0x1e
+DATA packedQ5_K_3_1<>+51(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+52(SB)/1, $0x1e
+DATA packedQ5_K_3_1<>+53(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+54(SB)/1, $0x1e
+DATA packedQ5_K_3_1<>+55(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+56(SB)/1, $0x1f
+DATA packedQ5_K_3_1<>+57(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+58(SB)/1, $0x1f
+DATA packedQ5_K_3_1<>+59(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+60(SB)/1, $0x1f
+DATA packedQ5_K_3_1<>+61(SB)/1, $0x00
+DATA packedQ5_K_3_1<>+62(SB)/1, $0x1f
+DATA packedQ5_K_3_1<>+63(SB)/1, $0x00
+GLOBL packedQ5_K_3_1<>(SB), RODATA|NOPTR, $64
+
+// func rowsQ6_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
+TEXT ·rowsQ6_K(SB), NOSPLIT, $0-56
+	MOVQ         w+8(FP), AX
+	MOVQ         blocks+24(FP), CX
+	IMUL3Q       $0x000000d2, CX, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         16384(AX), BX
+	VPBROADCASTD nibbles<>+0(SB), Z1
+	VPBROADCASTD bytes48<>+0(SB), Z2
+	VMOVDQU32    packedQ6_K_0_0<>+0(SB), Z3
+	VMOVDQU32    packedQ6_K_0_1<>+0(SB), Z4
+	MOVQ         groups+16(FP), R9
+
+loop204:
+	CMPQ   R9, $0x01
+	JL     done205
+	MOVQ   q+32(FP), SI
+	MOVQ   scale+40(FP), DI
+	MOVQ   sums+48(FP), R8
+	MOVQ   blocks+24(FP), R10
+	VXORPS X0, X0, X0
+
+loop206:
+	CMPQ            R10, $0x01
+	JL              done207
+	PREFETCHT1      (BX)
+	PREFETCHT1      64(BX)
+	PREFETCHT1      128(BX)
+	PREFETCHT1      192(BX)
+	PREFETCHT1      256(BX)
+	PREFETCHT1      320(BX)
+	PREFETCHT1      384(BX)
+	PREFETCHT1      448(BX)
+	PREFETCHT1      512(BX)
+	PREFETCHT1      576(BX)
+	PREFETCHT1      640(BX)
+	PREFETCHT1      704(BX)
+	PREFETCHT1      768(BX)
+	PREFETCHT1      832(BX)
+	ADDQ            $0x00000348, BX
+	VMOVDQU         (R8), Y5
+	VPSLLW          $0x04, Y5, Y5
+	VXORPS          Y6, Y6, Y6
+	VPSUBW          Y5, Y6, Y6
+	VXORPS          X5, X5, X5
+	VPINSRW         $0x00, 208(AX), X5, X5
+	VPINSRW         $0x01, 208(AX)(CX*1), X5, X5
+	VPINSRW         $0x02, 208(AX)(CX*2), X5, X5
+	VPINSRW         $0x03, 208(AX)(DX*1), X5, X5
+	VCVTPH2PS       X5, X5
+	VMOVDQU32       (SI), Z7
+	VMOVDQU32       64(SI), Z8
+	VMOVDQU32       128(SI), Z9
+	VMOVDQU32       192(SI), Z10
+	VPMOVSXBW       192(AX), Y11
+	VPMADDWD        Y6, Y11, Y12
+	VPADDD          Z12, Z12, Z12
+	VMOVDQU32       (AX), Z13
+	VBROADCASTI64X4 128(AX), Z14
+	VPSRLVW         shifts0_2<>+0(SB), Z14, Z14
+	VPANDD          Z1, Z13, Z15
+	VPSLLW          $0x04, Z14, Z16
+	VPTERNLOGD      $0xf8, Z2, Z16, Z15
+	VPXORD          Z16, Z16, Z16
+	VPDPBUSD        Z7, Z15, Z16
+	VPSRLW          $0x04, Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPTERNLOGD      $0xf8, Z2, Z14, Z13
+	VPXORD          Z14, Z14, Z14
+	VPDPBUSD        Z8, Z13, Z14
+	VPACKSSDW       Z14, Z16, Z14
+	VPERMW          Z11, Z3, Z13
+	VPDPWSSD        Z13, Z14, Z12
+	VMOVDQU32       64(AX), Z13
+	VBROADCASTI64X4 160(AX), Z14
+	VPSRLVW         shifts0_2<>+0(SB), Z14, Z14
+	VPANDD          Z1, Z13, Z15
+	VPSLLW          $0x04, Z14, Z16
+	VPTERNLOGD      $0xf8, Z2, Z16, Z15
+	VPXORD          Z16, Z16, Z16
+	VPDPBUSD        Z9, Z15, Z16
+	VPSRLW          $0x04, Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPTERNLOGD      $0xf8, Z2, Z14, Z13
+	VPXORD          Z14, Z14, Z14
+	VPDPBUSD        Z10, Z13, Z14
+	VPACKSSDW       Z14, Z16, Z14
+	VPERMW          Z11, Z4, Z11
+	VPDPWSSD        Z11, Z14, Z12
+	VPMOVSXBW       192(AX)(CX*1), Y11
+	VPMADDWD        Y6, Y11, Y13
+	VPADDD          Z13, Z13, Z13
+	VMOVDQU32       (AX)(CX*1), Z14
+	VBROADCASTI64X4 128(AX)(CX*1), Z15
+	VPSRLVW         shifts0_2<>+0(SB), Z15, Z15
+	VPANDD          Z1, Z14, Z16
+	VPSLLW          $0x04, Z15, Z17
+	VPTERNLOGD      $0xf8, Z2, Z17, Z16
+	VPXORD          Z17, Z17, Z17
+	VPDPBUSD        Z7, Z16, Z17
+	VPSRLW          $0x04, Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPTERNLOGD      $0xf8, Z2, Z15, Z14
+	VPXORD          Z15, Z15, Z15
+	VPDPBUSD        Z8, Z14, Z15
+	VPACKSSDW       Z15, Z17, Z15
+	VPERMW          Z11, Z3, Z14
+	VPDPWSSD        Z14, Z15, Z13
+	VMOVDQU32       64(AX)(CX*1), Z14
+	VBROADCASTI64X4 160(AX)(CX*1), Z15
+	VPSRLVW         shifts0_2<>+0(SB), Z15, Z15
+	VPANDD          Z1, Z14, Z16
+	VPSLLW          $0x04, Z15, Z17
+	VPTERNLOGD      $0xf8, Z2, Z17, Z16
+	VPXORD          Z17, Z17, Z17
+	VPDPBUSD        Z9, Z16, Z17
+	VPSRLW          $0x04, Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPTERNLOGD      $0xf8, Z2, Z15, Z14
+	VPXORD          Z15, Z15, Z15
+	VPDPBUSD        Z10, Z14, Z15
+	VPACKSSDW       Z15, Z17, Z15
+	VPERMW          Z11, Z4, Z11
+	VPDPWSSD        Z11, Z15, Z13
+	VPMOVSXBW       192(AX)(CX*2), Y11
+	VPMADDWD        Y6, Y11, Y14
+	VPADDD          Z14, Z14, Z14
+	VMOVDQU32       (AX)(CX*2), Z15
+	VBROADCASTI64X4 128(AX)(CX*2), Z16
+	VPSRLVW         shifts0_2<>+0(SB), Z16, Z16
+	VPANDD          Z1, Z15, Z17
+	VPSLLW          $0x04, Z16, Z18
+	VPTERNLOGD      $0xf8, Z2, Z18, Z17
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD        Z7, Z17, Z18
+	VPSRLW          $0x04, Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPTERNLOGD      $0xf8, Z2, Z16, Z15
+	VPXORD          Z16, Z16, Z16
+	VPDPBUSD        Z8, Z15, Z16
+	VPACKSSDW       Z16, Z18, Z16
+	VPERMW          Z11, Z3, Z15
+	VPDPWSSD        Z15, Z16, Z14
+	VMOVDQU32       64(AX)(CX*2), Z15
+	VBROADCASTI64X4 160(AX)(CX*2), Z16
+	VPSRLVW         shifts0_2<>+0(SB), Z16, Z16
+	VPANDD          Z1, Z15, Z17
+	VPSLLW          $0x04, Z16, Z18
+	VPTERNLOGD      $0xf8, Z2, Z18, Z17
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD        Z9, Z17, Z18
+	VPSRLW          $0x04, Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPTERNLOGD      $0xf8, Z2, Z16, Z15
+	VPXORD          Z16, Z16, Z16
+	VPDPBUSD        Z10, Z15, Z16
+	VPACKSSDW       Z16, Z18, Z16
+	VPERMW          Z11, Z4, Z11
+	VPDPWSSD        Z11, Z16, Z14
+	VPMOVSXBW       192(AX)(DX*1), Y11
+	VPMADDWD        Y6, Y11, Y6
+	VPADDD          Z6, Z6, Z6
+	VMOVDQU32       (AX)(DX*1), Z15
+	VBROADCASTI64X4 128(AX)(DX*1), Z16
+	VPSRLVW         shifts0_2<>+0(SB), Z16, Z16
+	VPANDD          Z1, Z15, Z17
+	VPSLLW          $0x04, Z16, Z18
+	VPTERNLOGD      $0xf8, Z2, Z18, Z17
+	VPXORD          Z18, Z18, Z18
+	VPDPBUSD        Z7, Z17, Z18
+	VPSRLW          $0x04, Z15, Z7
+	VPANDD          Z1, Z7, Z7
+	VPTERNLOGD      $0xf8, Z2, Z16, Z7
+	VPXORD          Z15, Z15, Z15
+	VPDPBUSD        Z8, Z7, Z15
+	VPACKSSDW       Z15, Z18, Z15
+	VPERMW          Z11, Z3, Z7
+	VPDPWSSD        Z7, Z15, Z6
+	VMOVDQU32       64(AX)(DX*1), Z7
+	VBROADCASTI64X4 160(AX)(DX*1), Z8
+	VPSRLVW         shifts0_2<>+0(SB), Z8, Z8
+	VPANDD          Z1, Z7, Z15
+	VPSLLW          $0x04, Z8, Z16
+	VPTERNLOGD      $0xf8, Z2, Z16, Z15
+	VPXORD          Z16, Z16, Z16
+	VPDPBUSD        Z9, Z15, Z16
+	VPSRLW          $0x04, Z7, Z7
+	VPANDD          Z1, Z7, Z7
+	VPTERNLOGD      $0xf8, Z2, Z8, Z7
+	VPXORD          Z8, Z8, Z8
+	VPDPBUSD        Z10, Z7, Z8
+	VPACKSSDW       Z8, Z16, Z8
+	VPERMW          Z11, Z4, Z7
+	VPDPWSSD        Z7, Z8, Z6
+	VPUNPCKLDQ      Z13, Z12, Z7
+	VPUNPCKHDQ      Z13, Z12, Z12
+	VPADDD          Z7, Z12, Z12
+	VPUNPCKLDQ      Z6, Z14, Z7
+	VPUNPCKHDQ      Z6, Z14, Z14
+	VPADDD          Z7, Z14, Z14
+	VPUNPCKLQDQ     Z14, Z12, Z6
+	VPUNPCKHQDQ     Z14, Z12, Z12
+	VPADDD          Z6, Z12, Z12
+	VEXTRACTI64X4   $0x01, Z12, Y6
+	VPADDD          Y6, Y12, Y12
+	VEXTRACTI32X4   $0x01, Y12, X6
+	VPADDD          X6, X12, X12
+	VBROADCASTSS    (DI), X6
+	VMULPS          X6, X5, X5
+	VCVTDQ2PS       X12, X12
+	VFMADD231PS     X12, X5, X0
+	ADDQ            $0x000000d2, AX
+	ADDQ            $0x00000100, SI
+	ADDQ            $0x00000004, DI
+	ADDQ            $0x00000020, R8
+	SUBQ            $0x00000001, R10
+	JMP             loop206
+
+done207:
+	MOVQ    dst+0(FP), SI
+	VMOVUPS X0, (SI)
+	ADDQ    $0x00000010, SI
+	MOVQ    SI, dst+0(FP)
+	ADDQ    DX, AX
+	SUBQ    $0x00000001, R9
+	JMP     loop204
+
+done205:
+	VZEROUPPER
+	RET
+
+DATA packedQ6_K_0_0<>+0(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+1(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+2(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+3(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+4(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+5(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+6(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+7(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+8(SB)/1, $0x04
+DATA packedQ6_K_0_0<>+9(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+10(SB)/1, $0x04
+DATA packedQ6_K_0_0<>+11(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+12(SB)/1, $0x04
+DATA packedQ6_K_0_0<>+13(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+14(SB)/1, $0x04
+DATA packedQ6_K_0_0<>+15(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+16(SB)/1, $0x01
+DATA packedQ6_K_0_0<>+17(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+18(SB)/1, $0x01
+DATA packedQ6_K_0_0<>+19(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+20(SB)/1, $0x01
+DATA packedQ6_K_0_0<>+21(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+22(SB)/1, $0x01
+DATA packedQ6_K_0_0<>+23(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+24(SB)/1, $0x05
+DATA packedQ6_K_0_0<>+25(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+26(SB)/1, $0x05
+DATA packedQ6_K_0_0<>+27(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+28(SB)/1, $0x05
+DATA packedQ6_K_0_0<>+29(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+30(SB)/1, $0x05
+DATA packedQ6_K_0_0<>+31(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+32(SB)/1, $0x02
+DATA packedQ6_K_0_0<>+33(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+34(SB)/1, $0x02
+DATA packedQ6_K_0_0<>+35(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+36(SB)/1, $0x02
+DATA packedQ6_K_0_0<>+37(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+38(SB)/1, $0x02
+DATA packedQ6_K_0_0<>+39(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+40(SB)/1, $0x06
+DATA packedQ6_K_0_0<>+41(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+42(SB)/1, $0x06
+DATA packedQ6_K_0_0<>+43(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+44(SB)/1, $0x06
+DATA packedQ6_K_0_0<>+45(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+46(SB)/1, $0x06
+DATA packedQ6_K_0_0<>+47(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+48(SB)/1, $0x03
+DATA packedQ6_K_0_0<>+49(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+50(SB)/1, $0x03
+DATA packedQ6_K_0_0<>+51(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+52(SB)/1, $0x03
+DATA packedQ6_K_0_0<>+53(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+54(SB)/1, $0x03
+DATA packedQ6_K_0_0<>+55(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+56(SB)/1, $0x07
+DATA packedQ6_K_0_0<>+57(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+58(SB)/1, $0x07
+DATA packedQ6_K_0_0<>+59(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+60(SB)/1, $0x07
+DATA packedQ6_K_0_0<>+61(SB)/1, $0x00
+DATA packedQ6_K_0_0<>+62(SB)/1, $0x07
+DATA packedQ6_K_0_0<>+63(SB)/1, $0x00
+GLOBL packedQ6_K_0_0<>(SB), RODATA|NOPTR, $64
+
+DATA packedQ6_K_0_1<>+0(SB)/1, $0x08
+DATA packedQ6_K_0_1<>+1(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+2(SB)/1, $0x08
+DATA packedQ6_K_0_1<>+3(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+4(SB)/1, $0x08
+DATA packedQ6_K_0_1<>+5(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+6(SB)/1, $0x08
+DATA packedQ6_K_0_1<>+7(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+8(SB)/1, $0x0c
+DATA packedQ6_K_0_1<>+9(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+10(SB)/1, $0x0c
+DATA packedQ6_K_0_1<>+11(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+12(SB)/1, $0x0c
+DATA packedQ6_K_0_1<>+13(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+14(SB)/1, $0x0c
+DATA packedQ6_K_0_1<>+15(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+16(SB)/1, $0x09
+DATA packedQ6_K_0_1<>+17(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+18(SB)/1, $0x09
+DATA packedQ6_K_0_1<>+19(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+20(SB)/1, $0x09
+DATA packedQ6_K_0_1<>+21(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+22(SB)/1, $0x09
+DATA packedQ6_K_0_1<>+23(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+24(SB)/1, $0x0d
+DATA packedQ6_K_0_1<>+25(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+26(SB)/1, $0x0d
+DATA packedQ6_K_0_1<>+27(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+28(SB)/1, $0x0d
+DATA packedQ6_K_0_1<>+29(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+30(SB)/1, $0x0d
+DATA packedQ6_K_0_1<>+31(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+32(SB)/1, $0x0a
+DATA packedQ6_K_0_1<>+33(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+34(SB)/1, $0x0a
+DATA packedQ6_K_0_1<>+35(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+36(SB)/1, $0x0a
+DATA packedQ6_K_0_1<>+37(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+38(SB)/1, $0x0a
+DATA packedQ6_K_0_1<>+39(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+40(SB)/1, $0x0e
+DATA packedQ6_K_0_1<>+41(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+42(SB)/1, $0x0e
+DATA packedQ6_K_0_1<>+43(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+44(SB)/1, $0x0e
+DATA packedQ6_K_0_1<>+45(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+46(SB)/1, $0x0e
+DATA packedQ6_K_0_1<>+47(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+48(SB)/1, $0x0b
+DATA packedQ6_K_0_1<>+49(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+50(SB)/1, $0x0b
+DATA packedQ6_K_0_1<>+51(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+52(SB)/1, $0x0b
+DATA packedQ6_K_0_1<>+53(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+54(SB)/1, $0x0b
+DATA packedQ6_K_0_1<>+55(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+56(SB)/1, $0x0f
+DATA packedQ6_K_0_1<>+57(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+58(SB)/1, $0x0f
+DATA packedQ6_K_0_1<>+59(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+60(SB)/1, $0x0f
+DATA packedQ6_K_0_1<>+61(SB)/1, $0x00
+DATA packedQ6_K_0_1<>+62(SB)/1, $0x0f
+DATA packedQ6_K_0_1<>+63(SB)/1, $0x00
+GLOBL packedQ6_K_0_1<>(SB), RODATA|NOPTR, $64
 
 // func fewQ4_0(dst *float32, dstStride int, w *byte, groups int, blocks int, tiles *int32, tileBytes int, count int, spans *[2]uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+

@@ -114,6 +114,11 @@ func rowsQ2_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *flo
 //go:noescape
 func rowsQ3_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
 
+// rowsIQ4_XS sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
+//
+//go:noescape
+func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
+
 // rowsQ4_K sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
 //
 //go:noescape
@@ -128,11 +133,6 @@ func rowsQ5_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *flo
 //
 //go:noescape
 func rowsQ6_K(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
-
-// rowsIQ4_XS sets dst to the products of 4*groups rows of weights with one row of activations: ref.RowsQuant.
-//
-//go:noescape
-func rowsIQ4_XS(dst *float32, w *byte, groups int, blocks int, q *int8, scale *float32, sums *int16)
 
 // fewQ4_0 sets up to 4 rows of dst, dstStride bytes apart, to the products of groups of sixteen rows of weights with
 // as many rows of activations: ref.RowsQuant. Tiles of four rows are tileBytes apart. It asks for the memory between the addresses of
