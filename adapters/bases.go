@@ -2,6 +2,7 @@ package adapters
 
 import (
 	"context"
+	"time"
 
 	"github.com/weft-run/weft/kernels/quant"
 	"github.com/weft-run/weft/runtime/models"
@@ -62,6 +63,9 @@ type Bases interface {
 	Lease(ctx context.Context, name string) (Base, error)
 	// Idle says whether no request is being computed: then what can wait is done.
 	Idle() bool
+	// MakeWay rests behind a piece of work as long as that took, or until ctx ends, if requests are being computed: their steps take as long as the
+	// thread that has the least of its core.
+	MakeWay(ctx context.Context, took time.Duration)
 	// Ready says whether all models that were there at the start have been looked at. Until then the base that is missing may still come.
 	Ready() bool
 }

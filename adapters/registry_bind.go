@@ -114,7 +114,7 @@ func (r *Registry) readNow(b *binding, binder Binder) error {
 		return err
 	}
 	defer c.close()
-	digest, err := c.load(b.base, told{binder, unfit}, r.makeWay)
+	digest, err := c.load(b.base, told{binder, unfit}, func(took time.Duration) { r.o.Bases.MakeWay(r.ctx, took) })
 	if errors.Is(err, ErrChanged) {
 		return &changedError{name: g.name}
 	}
@@ -131,17 +131,6 @@ func (r *Registry) readNow(b *binding, binder Binder) error {
 	b.invocation = c.invocation()
 	b.adapter, err = binder.Bound(digest, b.invocation)
 	return unfit(err)
-}
-
-// makeWay rests as long as a piece of work took, if requests are being computed: their steps take as long as the thread that has the least of its core.
-func (r *Registry) makeWay(took time.Duration) {
-	if r.o.Bases.Idle() {
-		return
-	}
-	select {
-	case <-r.ctx.Done():
-	case <-time.After(took):
-	}
 }
 
 // told is a Binder whose errors say whose they are.

@@ -29,6 +29,8 @@ func (s *stormBases) info() BaseInfo {
 func (s *stormBases) Serving() []BaseInfo { return []BaseInfo{s.info()} }
 func (s *stormBases) Idle() bool          { return rand.IntN(2) == 0 }
 
+func (s *stormBases) MakeWay(context.Context, time.Duration) {}
+
 func (s *stormBases) Ready() bool { return true }
 
 func (s *stormBases) Lease(context.Context, string) (Base, error) {

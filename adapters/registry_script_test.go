@@ -25,8 +25,9 @@ import (
 type fakeBases struct {
 	serving []BaseInfo
 	busy    bool
-	young   bool       // not all models have been looked at
-	coming  []BaseInfo // come into service, the last ones to be looked at, behind the next look at what serves
+	way     time.Duration // behind which way was made
+	young   bool          // not all models have been looked at
+	coming  []BaseInfo    // come into service, the last ones to be looked at, behind the next look at what serves
 	leases  int
 	probes  int
 }
@@ -40,6 +41,8 @@ func (f *fakeBases) Serving() []BaseInfo {
 }
 
 func (f *fakeBases) Idle() bool { return !f.busy }
+
+func (f *fakeBases) MakeWay(_ context.Context, took time.Duration) { f.way += took }
 
 func (f *fakeBases) Ready() bool { return !f.young }
 
@@ -118,7 +121,8 @@ func (c *fakeContent) fits(b BaseInfo) error {
 
 func (c *fakeContent) invocation() []int32 { return nil }
 
-func (c *fakeContent) load(_ BaseInfo, to Taker, _ func(time.Duration)) (string, error) {
+func (c *fakeContent) load(_ BaseInfo, to Taker, rest func(time.Duration)) (string, error) {
+	rest(3 * time.Second)
 	if c.words["broken"] != "" {
 		return "", errors.New("its weights are cut")
 	}

@@ -3,7 +3,6 @@ package adapters
 import (
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/weft-run/weft/runtime/models"
@@ -28,18 +27,13 @@ func TestReadRests(t *testing.T) {
 	}
 }
 
-// TestReadingMakesWay: who reads rests as long as it worked, if there are requests.
+// TestReadingMakesWay: who reads an adapter makes way for the steps of the bases behind each piece.
 func TestReadingMakesWay(t *testing.T) {
-	for _, c := range []struct {
-		busy bool
-		want time.Duration
-	}{{false, 0}, {true, 3 * time.Second}} {
-		synctest.Test(t, func(t *testing.T) {
-			r := newRegistry(Options{Bases: &fakeBases{busy: c.busy}})
-			began := time.Now()
-			if r.makeWay(3 * time.Second); time.Since(began) != c.want {
-				t.Errorf("busy %v: rested %v, want %v", c.busy, time.Since(began), c.want)
-			}
-		})
+	bases := &fakeBases{}
+	r := newRegistry(Options{Bases: bases})
+	r.open = func(*Origin) (content, error) { return &fakeContent{}, nil }
+	must(t, r.read(&binding{of: &generation{}}, &fakeBase{of: bases}))
+	if bases.way != 3*time.Second {
+		t.Errorf("way was made behind %v of work, want 3 s", bases.way)
 	}
 }

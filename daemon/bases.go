@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/weft-run/weft/adapters"
 	"github.com/weft-run/weft/runtime/engine"
@@ -45,9 +46,9 @@ func (b bases) Lease(ctx context.Context, name string) (adapters.Base, error) {
 	return base{l, b.device}, nil
 }
 
-func (b bases) Idle() bool {
-	return !slices.ContainsFunc(b.models.List(), func(s repository.Status) bool { return s.Engine.Running+s.Engine.Queue > 0 })
-}
+func (b bases) Idle() bool { return !b.models.Busy() }
+
+func (b bases) MakeWay(ctx context.Context, took time.Duration) { b.models.MakeWay(ctx, took) }
 
 func (b bases) Ready() bool { return b.ready() }
 

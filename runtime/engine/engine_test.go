@@ -175,6 +175,25 @@ func newHeld(t *testing.T, change func(*Config)) (f fake, step, open func()) {
 	return f, step, open
 }
 
+// TestBusy: there is something to compute from the moment when a request has come until its end.
+func TestBusy(t *testing.T) {
+	f, step, open := newHeld(t, nil)
+	if f.Busy() {
+		t.Error("busy without requests")
+	}
+	s := f.submit(t, Request{Prompt: prompt(4, 1), MaxTokens: 3})
+	if !f.Busy() {
+		t.Error("not busy, though a request waits")
+	}
+	step()
+	if !f.Busy() {
+		t.Error("not busy, though a request runs")
+	}
+	open()
+	read(t, s)
+	eventually(t, "the end of the work", func() bool { return !f.Busy() })
+}
+
 func TestQueueFull(t *testing.T) {
 	f, _, open := newHeld(t, func(c *Config) { c.MaxBatch, c.MaxQueue = 2, 3 })
 	var streams []*Stream

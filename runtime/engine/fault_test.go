@@ -169,6 +169,9 @@ func TestSlowReader(t *testing.T) {
 	f := newFake(t, func(c *Config) { c.StreamTokens, c.MaxBatch = 4, 1 })
 	slow := f.submit(t, Request{Prompt: prompt(3, 1), IgnoreEOS: true})
 	eventually(t, "a pause", func() bool { return f.Stats().Paused == 1 })
+	if f.Busy() {
+		t.Error("there is something to compute, though nobody reads it")
+	}
 	want, _ := expect(prompt(3, 2), 40, 64, true)
 	quick := f.submit(t, Request{Prompt: prompt(3, 2), IgnoreEOS: true, MaxTokens: 40})
 	if got := read(t, quick); !slices.Equal(got, want) {

@@ -37,6 +37,12 @@ type Stats struct {
 	DraftedByModel, AcceptedByModel uint64
 }
 
+// Busy says whether there is something to compute: requests that wait, or run, and whose readers read.
+func (e *Engine) Busy() bool {
+	s := e.Stats()
+	return s.Queue+s.Running > s.Paused
+}
+
 // Stats returns how the engine stands.
 func (e *Engine) Stats() Stats {
 	e.mu.Lock()

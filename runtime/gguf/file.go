@@ -6,9 +6,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -121,6 +121,20 @@ func (f *File) join() error {
 	return nil
 }
 
+// GiveBack gives back the memory that the tensors were mapped with, ahead of Close, which has little to do then. It calls rest behind each piece, with the
+// time that it took. Nobody is to read the tensors any more.
+func (f *File) GiveBack(rest func(took time.Duration)) {
+	for i := range f.shards {
+		for n := int64(0); ; n++ {
+			began := time.Now()
+			if !f.shards[i].mem.discard(n) {
+				break
+			}
+			rest(time.Since(began))
+		}
+	}
+}
+
 // Close unmaps the tensors and closes the files. What Data returned must not be read any more: it would fault.
 func (f *File) Close() error {
 	f.closing.Lock()
@@ -195,12 +209,10 @@ func (f *File) ReadAt(shard int, p []byte, off int64) (int, error) {
 	return f.shards[shard].file.ReadAt(p, off)
 }
 
-// loaders bring a file in at the same time: mapping what is in the page cache is work for processors.
-const loaders = 4
-
-// Load waits until all files are in memory, so that who reads the tensors next does not wait for the disk where others wait for him. The
-// error is that of ctx, when it ends first; a file that cannot be read is found by who reads it.
-func (f *File) Load(ctx context.Context) error {
+// Load waits until all files are in memory, so that who reads the tensors next does not wait for the disk where others wait for him. That many
+// threads bring them in, as mapping what is in the page cache is work for processors. Each calls rest behind each piece, with the time that it took
+// a processor. The error is that of ctx, when it ends first; a file that cannot be read is found by who reads it.
+func (f *File) Load(ctx context.Context, threads int, rest func(took time.Duration)) error {
 	for i := range f.shards {
 		f.shards[i].mem.prefetch()
 	}
@@ -208,9 +220,14 @@ func (f *File) Load(ctx context.Context) error {
 		s := &f.shards[i]
 		var next atomic.Int64
 		var group sync.WaitGroup
-		for range min(loaders, runtime.GOMAXPROCS(0), runtime.NumCPU()) {
+		for range threads {
 			group.Go(func() {
-				for ctx.Err() == nil && s.mem.load(s.file, next.Add(1)-1) {
+				for ctx.Err() == nil {
+					began := time.Now()
+					if !s.mem.load(s.file, next.Add(1)-1) {
+						return
+					}
+					rest(min(time.Since(began), mostWork))
 				}
 			})
 		}

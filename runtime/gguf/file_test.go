@@ -9,8 +9,10 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -103,13 +105,62 @@ func TestLoad(t *testing.T) {
 	path := writeFile(t, sample(t))
 	f := open(t, path)
 	defer f.Close()
-	check(t, f.Load(t.Context()))
+	var pieces atomic.Int32
+	count := func(took time.Duration) {
+		if took < 0 || took > mostWork {
+			t.Errorf("a piece took a processor for %v", took)
+		}
+		pieces.Add(1)
+	}
+	check(t, f.Load(t.Context(), 2, count))
 	check(t, os.Truncate(path, 1))
-	check(t, f.Load(t.Context()))
+	check(t, f.Load(t.Context(), 2, count))
+	if n := pieces.Load(); n != 2 {
+		t.Errorf("a file of one piece was loaded twice, with %d rests", n)
+	}
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := f.Load(over); !errors.Is(err, context.Canceled) {
+	if err := f.Load(over, 2, count); !errors.Is(err, context.Canceled) {
 		t.Errorf("Load ended with %v, though it was told to end", err)
+	}
+}
+
+// A large file is brought in and given back in pieces, with a rest behind each, and after that its pages are mapped no more; who reads one all the
+// same has it from the file.
+func TestPieces(t *testing.T) {
+	const size = 3*mapPiece + 5
+	data := make([]byte, size)
+	data[size-1] = 7
+	var b bytes.Buffer
+	check(t, Write(&b, nil, []TensorData{{TensorSpec{"t", 24, []uint64{size}}, data}}))
+	f := open(t, writeFile(t, b.Bytes()))
+	defer f.Close()
+	tensor, _ := f.Tensor("t")
+	var loads atomic.Int32
+	check(t, f.Load(t.Context(), 2, func(time.Duration) { loads.Add(1) }))
+	page := os.Getpagesize()
+	resident := func(piece int) bool {
+		state := make([]byte, 8)
+		table, err := os.Open("/proc/self/pagemap")
+		check(t, err)
+		defer table.Close()
+		at := uintptr(unsafe.Pointer(&f.shards[0].mem.bytes[piece*mapPiece])) / uintptr(page)
+		_, err = table.ReadAt(state, int64(at)*8)
+		check(t, err)
+		return state[7]&0x80 != 0 // bit 63: it can be read without a fault
+	}
+	rests := 0
+	f.GiveBack(func(time.Duration) {
+		if resident(rests) || rests < 3 && !resident(rests+1) {
+			t.Errorf("piece %d was not given back, or the next one was too", rests)
+		}
+		rests++
+	})
+	if loads.Load() != 4 || rests != 4 {
+		t.Errorf("%d rests behind pieces that came in, %d behind those given back, want 4", loads.Load(), rests)
+	}
+	if got := f.Data(tensor)[size-1]; got != 7 {
+		t.Errorf("the last byte is %d by now", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -56,19 +57,42 @@ func (m *mapping) prefetch() {
 	_ = unix.Madvise(m.bytes, unix.MADV_WILLNEED)
 }
 
-// loadPiece is how much is brought in between two looks at the context: a second of a slow card.
-const loadPiece = 16 << 20
+const (
+	// mapPiece is how much is brought in or given back in one go, half a millisecond's work and less: who loses a core to it has it back soon. Smaller ones
+	// disturb a step as much, each.
+	mapPiece = 8 << 20
+	// mostWork is the most that bringing in a piece takes a processor. What took longer waited for a disk.
+	mostWork = 2 * time.Millisecond
+)
+
+// piece returns piece number n of the file, or nil where there is none.
+func (m *mapping) piece(n int64) []byte {
+	from := n * mapPiece
+	if from >= int64(len(m.bytes)) {
+		return nil
+	}
+	return m.bytes[from:min(from+mapPiece, int64(len(m.bytes)))]
+}
 
 // load waits until the piece number n of the file is in memory and its pages are mapped; it is false where there is none. What the disk
 // does not give is left to who reads it.
 func (m *mapping) load(f *os.File, n int64) bool {
-	from := n * loadPiece
-	if from >= int64(len(m.bytes)) {
+	piece := m.piece(n)
+	if piece == nil {
 		return false
 	}
-	piece := m.bytes[from:min(from+loadPiece, int64(len(m.bytes)))]
 	if err := unix.Madvise(piece, unix.MADV_POPULATE_READ); errors.Is(err, unix.EINVAL) { // Linux before 5.14
-		_, _ = io.Copy(io.Discard, io.NewSectionReader(f, from, int64(len(piece))))
+		_, _ = io.Copy(io.Discard, io.NewSectionReader(f, n*mapPiece, int64(len(piece))))
 	}
+	return true
+}
+
+// discard gives the memory of piece number n back; it is false where there is none.
+func (m *mapping) discard(n int64) bool {
+	piece := m.piece(n)
+	if piece == nil {
+		return false
+	}
+	_ = unix.Madvise(piece, unix.MADV_DONTNEED) // advice only: unmap gives back what is left
 	return true
 }

@@ -164,7 +164,7 @@ func (r *Repository) replace(ctx context.Context, e *entry, l *look, replaced *M
 		return
 	}
 	if err := r.publish(e, m); err != nil {
-		r.discard(m)
+		r.discard(ctx, m)
 		if !errors.Is(err, ErrClosed) {
 			r.refuse(l, lostReason(err), forContent)
 		}

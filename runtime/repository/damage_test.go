@@ -61,7 +61,7 @@ func TestH18RequestsMeetDamageFirst(t *testing.T) {
 	must(t, err)
 	defer func() {
 		b.inspector.forget(m)
-		b.discard(m)
+		b.discard(t.Context(), m)
 	}()
 	l := &Lease{Model: m, r: b.Repository}
 	s, err := m.Engine.Submit(engine.Request{Prompt: []int32{5}, MaxTokens: 5, Sampling: sampler.Default(), IgnoreEOS: true})
@@ -85,22 +85,18 @@ func TestH18RequestsMeetDamageFirst(t *testing.T) {
 
 // TestH18RestsWhileRequestsAreAtWork: what is read in the background takes less of the machine while streams are there, and a suspect waits for none.
 func TestH18RestsWhileRequestsAreAtWork(t *testing.T) {
-	b := newBench(t, nil)
-	b.put("a", modeltest.Spec{})
-	b.sync()
-	b.want("a", StateServing)
-	l, err := b.Acquire("a")
-	must(t, err)
-	if got := b.inspector.rests(l.Model); got != busyRests {
+	busy, m := true, &Model{}
+	i := newInspector(nil, nil, nil, func() bool { return busy })
+	if got := i.rests(m); got != busyRests {
 		t.Errorf("%d rests behind a piece while a request is at work, want %d", got, busyRests)
 	}
-	l.Model.suspected.Store(true)
-	if got := b.inspector.rests(l.Model); got != quietRests {
+	m.suspected.Store(true)
+	if got := i.rests(m); got != quietRests {
 		t.Errorf("%d rests behind a piece of a suspect, want %d", got, quietRests)
 	}
-	l.Model.suspected.Store(false)
-	l.Release()
-	if got := b.inspector.rests(l.Model); got != quietRests {
+	m.suspected.Store(false)
+	busy = false
+	if got := i.rests(m); got != quietRests {
 		t.Errorf("%d rests behind a piece while nothing is at work, want %d", got, quietRests)
 	}
 }

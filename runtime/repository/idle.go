@@ -118,15 +118,3 @@ func (r *Repository) tryShort(buried []*Model) (any bool) {
 	}
 	return any
 }
-
-// busy says whether requests are at work on any generation.
-func (r *Repository) busy() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, e := range r.entries {
-		if e.current != nil && e.current.leases > 0 {
-			return true
-		}
-	}
-	return slices.ContainsFunc(r.retired, func(m *Model) bool { return m.leases > 0 })
-}

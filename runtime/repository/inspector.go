@@ -175,8 +175,9 @@ func (d *inspector) rests(m *Model) int {
 // noRests is for who is waited for.
 func noRests() int { return 0 }
 
-// pieceBytes is what is read, hashed and looked at in one go, about a millisecond's work.
-const pieceBytes = 1 << 20
+// pieceBytes is what is read, hashed and looked at in one go: a fifth of a millisecond's work, so that a step's thread which loses its core to it has
+// it back before it counts as late.
+const pieceBytes = 256 << 10
 
 // read reads all files of a model and returns the digest of the model. After each piece it rests as many times as long as that took as rests says then. The
 // error is one that is gguf.ErrDamaged where weights are no numbers.

@@ -28,7 +28,7 @@ func (r *Repository) load(ctx context.Context, e *entry, l *look, replaced *Mode
 		return nil, err
 	}
 	if err := r.bringUp(ctx, e, m, replaced); err != nil {
-		r.discard(m)
+		r.discard(ctx, m)
 		return nil, err
 	}
 	m.Served = time.Now()
@@ -68,8 +68,8 @@ func (r *Repository) explain(ctx context.Context, m *Model, err error) error {
 }
 
 // discard gives back all that a generation has which never was in service.
-func (r *Repository) discard(m *Model) {
-	m.free()
+func (r *Repository) discard(ctx context.Context, m *Model) {
+	r.giveBack(ctx, m, true)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held -= m.Memory
@@ -166,10 +166,7 @@ func (r *Repository) run(ctx context.Context, e *entry, m *Model, arch models.Mo
 	if r.o.Observer != nil {
 		cfg.Observer = r.o.Observer(m.Name)
 	}
-	// A step that met the disk would hold up the steps of all models, which take turns.
-	err = m.file.Load(ctx)
-	r.o.Calm()
-	if err != nil {
+	if err := r.bringIn(ctx, m); err != nil {
 		return err
 	}
 	cfg.Backend = r.o.OpenBackend(m.Name)

@@ -80,11 +80,13 @@ func (m *Model) intact() error {
 	return m.file.Changed()
 }
 
-// free closes the engine, which waits for the step that runs and gives back the backend, and then unmaps the weights.
-func (m *Model) free() {
+// free closes the engine, which waits for the step that runs and gives back the backend, and then unmaps the weights, in pieces
+// behind each of which it calls rest.
+func (m *Model) free(rest func(took time.Duration)) {
 	if m.Engine != nil {
 		m.Engine.Close()
 	}
+	m.file.GiveBack(rest)
 	// Closing a file that was only read has nothing to report.
 	_ = m.file.Close()
 }

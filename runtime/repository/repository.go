@@ -180,7 +180,7 @@ func New(o Options) *Repository {
 		lined: make(chan struct{}, 1), wake: make(chan struct{}, 1), wanted: make(chan struct{}, 1), now: time.Now,
 		patience: probePatience,
 	}
-	r.inspector = newInspector(o.StateDir, o.Log, r.fail, r.busy)
+	r.inspector = newInspector(o.StateDir, o.Log, r.fail, r.Busy)
 	r.workers.Go(func() { r.reap(ctx) })
 	r.workers.Go(func() { r.inspector.run(ctx) })
 	r.workers.Go(func() { r.runChecks(ctx) })
@@ -224,7 +224,7 @@ func (r *Repository) Close() {
 		m.Engine.Close()
 	}
 	for _, m := range dead {
-		r.bury(m)
+		r.bury(context.Background(), m) // no engine computes any more
 	}
 }
 
@@ -299,6 +299,6 @@ func (r *Repository) release(m *Model) {
 	}
 	r.mu.Unlock()
 	if last {
-		r.bury(m)
+		r.bury(context.Background(), m) // no engine computes any more
 	}
 }

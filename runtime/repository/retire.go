@@ -69,7 +69,7 @@ func (r *Repository) reap(ctx context.Context) {
 		r.dead = nil
 		r.mu.Unlock()
 		for _, m := range dead {
-			r.bury(m)
+			r.bury(ctx, m)
 		}
 		if r.tryShort(dead) {
 			r.resync()
@@ -78,9 +78,12 @@ func (r *Repository) reap(ctx context.Context) {
 }
 
 // bury gives back all that a retired model has. Nobody holds it, or the repository closes.
-func (r *Repository) bury(m *Model) {
+func (r *Repository) bury(ctx context.Context, m *Model) {
 	r.inspector.forget(m)
-	m.free()
+	r.mu.Lock()
+	wanted := m.resting
+	r.mu.Unlock()
+	r.giveBack(ctx, m, wanted)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held -= m.Memory
