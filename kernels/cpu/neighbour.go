@@ -8,11 +8,13 @@ import (
 // A chunk takes some hundreds of microseconds, on a slow core and in a long context more. A worker that holds the caller up for longer than
 // stall, and than two of the caller's own chunks take, has lost its core, and will again: it rests, and the caller goes on without it, because
 // where memory is the limit half of the cores do far more than half of the work. It is tried again after firstRest, and after twice as long each
-// time that it loses its core again, unless it has learnt to share it by then.
+// time that it loses its core again, unless it has learnt to share it by then. But one that holds the caller up for less than 1/worthwhile of the
+// time since it last did goes on: where memory is the limit a second thread adds about a quarter to what one does, elsewhere more.
 const (
-	stall     = time.Millisecond
-	firstRest = 25 * time.Millisecond
-	longRest  = 800 * time.Millisecond
+	stall      = time.Millisecond
+	worthwhile = 4
+	firstRest  = 25 * time.Millisecond
+	longRest   = 800 * time.Millisecond
 )
 
 // A core that another process wants too is given in slices of some milliseconds. Whoever loses it inside a chunk holds up the dispatch for as
@@ -151,10 +153,14 @@ func (p *pool) busyWorkers() (set uint64) {
 	return set
 }
 
-// beginRests lets the workers rest that held up the caller.
-func (p *pool) beginRests(late uint64, now time.Time) {
+// beginRests lets the workers rest that held up the caller for that long, and cost more than they bring.
+func (p *pool) beginRests(late uint64, now time.Time, wait time.Duration) {
 	for i, w := range p.workers {
 		if late>>i&1 == 0 || w.resting.Load() || w.shares.Load() { // one that shares is late by a slice now and then
+			continue
+		}
+		since := now.Sub(w.late)
+		if w.late = now; wait < since/worthwhile {
 			continue
 		}
 		if now.Sub(w.until) < 2*w.rest {

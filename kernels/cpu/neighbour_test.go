@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -130,9 +131,25 @@ func TestLongChunksAreNoStall(t *testing.T) {
 func TestSharingWorkersDoNotRest(t *testing.T) {
 	p := &pool{workers: []*worker{{}, {}}}
 	p.workers[0].shares.Store(true)
-	p.beginRests(3, time.Now())
+	p.beginRests(3, time.Now(), math.MaxInt64)
 	if p.workers[0].resting.Load() || !p.workers[1].resting.Load() {
 		t.Error("the worker that shares its core rests, or the other does not")
+	}
+}
+
+// A worker that a host, or a disk, holds up once in a while brings more than it costs.
+func TestWorkerThatIsSeldomLateGoesOn(t *testing.T) {
+	w := new(worker)
+	p := &pool{workers: []*worker{w}}
+	now := time.Now()
+	for range 100 {
+		if p.beginRests(1, now, 3*time.Millisecond); w.resting.Load() {
+			t.Fatal("it rests for 3 ms of 20")
+		}
+		now = now.Add(20 * time.Millisecond)
+	}
+	if p.beginRests(1, now.Add(-12*time.Millisecond), 3*time.Millisecond); !w.resting.Load() {
+		t.Error("it goes on though it held the caller up for 3 ms of 8")
 	}
 }
 

@@ -93,7 +93,8 @@ type worker struct {
 	due    bool          // it is to pass its core on
 	shares atomic.Bool   // it does so in time: it needs no rest
 
-	// The caller's: when the rest ends, and how long it is.
+	// The caller's: when it last held the caller up, when the rest ends, and how long it is.
+	late  time.Time
 	until time.Time
 	rest  time.Duration
 }
@@ -176,8 +177,9 @@ func (p *pool) awaitEmpty() {
 		return
 	}
 	<-p.left
-	if now := time.Now(); p.stalled(now.Sub(start)) {
-		p.beginRests(late, now)
+	now := time.Now()
+	if wait := now.Sub(start); p.stalled(wait) {
+		p.beginRests(late, now, wait)
 	}
 }
 

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"math"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -139,8 +140,8 @@ func TestPoolEndsRestsWhenItIsCalm(t *testing.T) {
 	defer p.close()
 	inAnHour := time.Now().Add(time.Hour)
 	c := &slow{p: p}
-	p.beginRests(3, inAnHour)
-	p.beginRests(3, inAnHour)
+	p.beginRests(3, inAnHour, math.MaxInt64)
+	p.beginRests(3, inAnHour, math.MaxInt64)
 	if p.dispatch(c, 3); p.resting != 2 {
 		t.Errorf("%d of 2 workers rest", p.resting)
 	}
