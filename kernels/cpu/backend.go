@@ -18,7 +18,7 @@ type backend struct {
 
 	rows    rowTask // its operations wait for the next one
 	project projectTask
-	shrink  shrinkTask
+	shrink  shrinking
 	attend  attendTask
 }
 

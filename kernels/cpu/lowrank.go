@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/weft-run/weft/kernels"
@@ -8,27 +9,30 @@ import (
 	"github.com/weft-run/weft/kernels/ref"
 )
 
-// A low-rank change is computed in two pieces. What A makes of x is small and all outputs want it whole: shrinkTask computes it before
-// the product. What B makes of that is added by the chunks of the product itself, to the outputs that they have just computed.
+// A low-rank change is computed in two pieces. What A makes of x is small and all outputs want it whole: each thread computes some of it
+// before its first chunk of the product. What B makes of that is added by the chunks of the product, to the outputs that they have just
+// computed, as soon as all of it is there.
 
-// Shrinking up to inlineWork multiply-adds is not worth waking the workers; a chunk of it has up to chunkMACs.
+// A chunk of shrinking has up to chunkMACs multiply-adds, of a change that has few rows of x chunkRanks rows of A.
 const (
-	inlineWork = 1 << 15
 	chunkMACs  = 1 << 20
-	chunkRanks = 8 // rows of A in a chunk of a change that has few rows of x
+	chunkRanks = 8
 )
 
 // mostExpand bounds a call of expand, in multiply-adds, as maxCall does for products.
 const mostExpand = 1 << 21
 
-// shrinkTask computes Scale * (A x) of all changes of one Project.
-type shrinkTask struct {
+// shrinking computes Scale * (A x) of all changes of one Project.
+type shrinking struct {
 	b     *backend
 	x     kernels.Matrix
 	units []shrinkUnit
 	place []int // where the values of a change begin in t, by change, those of the first projection first
 	first []int // of the projections: their first change in place
 	t     []float32
+	share int          // units of a call of help
+	taken atomic.Int32 // units that some thread took
+	done  atomic.Int32
 }
 
 // shrinkUnit is a chunk: some rows of x with some rows of A.
@@ -39,10 +43,12 @@ type shrinkUnit struct {
 	k, ranks  int
 }
 
-// all computes what the changes of out make of x. The rows of x must be there.
-func (s *shrinkTask) all(x kernels.Matrix, out []kernels.Projection) {
+// begin cuts what the changes of out make of x into units, for a number of calls of help at least.
+func (s *shrinking) begin(x kernels.Matrix, out []kernels.Projection, calls int) {
 	s.units, s.place, s.first = s.units[:0], s.place[:0], s.first[:0]
-	size, work := 0, 0
+	s.taken.Store(0)
+	s.done.Store(0)
+	size := 0
 	for i := range out {
 		s.first = append(s.first, len(s.place))
 		for j := range out[i].LowRank {
@@ -50,26 +56,35 @@ func (s *shrinkTask) all(x kernels.Matrix, out []kernels.Projection) {
 			s.place = append(s.place, size)
 			s.cut(c, size)
 			size += c.Count * c.Rank
-			work += c.Count * c.Rank * c.In
 		}
-	}
-	if len(s.units) == 0 {
-		return
 	}
 	s.x, s.t = x, grow(s.t, size)
-	if work <= inlineWork {
-		for i := range s.units {
-			s.run(&s.b.device.pool.caller.scratch, i)
-		}
-	} else {
-		s.b.device.pool.dispatch(s, len(s.units))
-	}
+	s.share = (len(s.units) + calls - 1) / calls
+}
+
+// end forgets the memory of others.
+func (s *shrinking) end() {
 	clear(s.units)
 	s.x = kernels.Matrix{}
 }
 
+// help computes a thread's share of the units, if any is left.
+func (s *shrinking) help(w *scratch) {
+	if int(s.taken.Load()) >= len(s.units) {
+		return
+	}
+	end := int(s.taken.Add(int32(s.share)))
+	for i := end - s.share; i < min(end, len(s.units)); i++ {
+		s.run(w, i)
+		s.done.Add(1)
+	}
+}
+
+// ready says whether all units are computed.
+func (s *shrinking) ready() bool { return int(s.done.Load()) == len(s.units) }
+
 // cut makes the chunks of a change.
-func (s *shrinkTask) cut(c *kernels.LowRank, place int) {
+func (s *shrinking) cut(c *kernels.LowRank, place int) {
 	if c.Rank == 0 {
 		return
 	}
@@ -90,21 +105,18 @@ func (s *shrinkTask) cut(c *kernels.LowRank, place int) {
 }
 
 // of returns the values of change j of projection i, [Count, Rank].
-func (s *shrinkTask) of(i, j int) []float32 { return s.t[s.place[s.first[i]+j]:] }
+func (s *shrinking) of(i, j int) []float32 { return s.t[s.place[s.first[i]+j]:] }
 
-// tensorAt knows none: factors are memory of the process.
-func (s *shrinkTask) tensorAt(uintptr) (string, bool) { return "", false }
-
-func (s *shrinkTask) run(w *scratch, chunk int) {
-	u := &s.units[chunk]
+func (s *shrinking) run(w *scratch, unit int) {
+	u := &s.units[unit]
 	c, table := u.change, s.b.table
 	a := c.A[2*u.k*c.In : 2*(u.k+u.ranks)*c.In]
 	t := s.t[u.place+u.row*c.Rank : u.place+(u.row+u.rows)*c.Rank]
 	if c.Count < panelFrom {
 		for r := range u.rows {
 			next := a
-			if r == u.rows-1 && chunk+1 < len(s.units) {
-				n := &s.units[chunk+1]
+			if r == u.rows-1 && unit+1 < len(s.units) {
+				n := &s.units[unit+1]
 				next = n.change.A[2*n.k*n.change.In:]
 			}
 			table.shrink(t[r*c.Rank+u.k:r*c.Rank+u.k+u.ranks], a, row(s.x, c.First+u.row+r), c.Scale, next)
@@ -131,7 +143,7 @@ func (s *shrinkTask) run(w *scratch, chunk int) {
 }
 
 // dense returns rows of x without gaps, of padded columns: where they lie, if they lie so.
-func (s *shrinkTask) dense(w *scratch, first, rows, padded int) []float32 {
+func (s *shrinking) dense(w *scratch, first, rows, padded int) []float32 {
 	if x := &s.x; x.Stride == padded && x.Cols == padded {
 		return x.Buf.(*buffer).data[x.First+first*padded : x.First+(first+rows)*padded]
 	}

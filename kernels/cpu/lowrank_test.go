@@ -91,6 +91,27 @@ func TestLowRankIsTheDefinition(t *testing.T) {
 	})
 }
 
+// A product of fewer chunks than threads has all of its change.
+func TestLowRankOfOneChunk(t *testing.T) {
+	const cols, out = 256, 16
+	x := kerneltest.Floats(kerneltest.Rand(), kerneltest.Normal, cols)
+	devices(t, func(t *testing.T, d *Device) {
+		b := open(t, d)
+		p := kernels.Projection{
+			Dst: matrix(b, make([]float32, out), 1, 1), W: tensor(quant.Q4_K, out, cols),
+			LowRank: []kernels.LowRank{{Count: 1, Factors: lowRank(37, cols, out), Scale: 2}},
+		}
+		b.Project(matrix(b, x, 1, 0), []kernels.Projection{p})
+		if err := b.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		want := changed(wantProduct(x, 1, p.W, nil), out, p.LowRank, func(t []float32, c *kernels.LowRank, _ int) {
+			ref.Shrink(t, c.A, x, c.Scale)
+		})
+		kerneltest.Equal(t, "row", read(b, p.Dst), want)
+	})
+}
+
 // The same for rows of an embedding, whose factor A is looked up by id.
 func TestEmbedLowRank(t *testing.T) {
 	const vocab, width = 7, 288

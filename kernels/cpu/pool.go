@@ -111,6 +111,14 @@ func newPool(threads int) *pool {
 	return p
 }
 
+// scratchOf returns the memory of a thread, of which the caller is number 0. Only a task may use it, or who dispatches while none runs.
+func (p *pool) scratchOf(thread int) *scratch {
+	if thread == 0 {
+		return &p.caller.scratch
+	}
+	return &p.workers[thread-1].scratch
+}
+
 // close stops the workers and waits for them.
 func (p *pool) close() {
 	p.stop.Store(true)

@@ -16,6 +16,9 @@ const (
 	maxRead = 1 << 20
 )
 
+// A row's factors B are asked for beside each askEach bytes of weights: all at once they wait for memory, and so does the product.
+const askEach = 36 << 10
+
 // projectTask is one Project: the activations in each form that its products read, and the cutting into chunks.
 type projectTask struct {
 	b    *backend
@@ -25,6 +28,7 @@ type projectTask struct {
 	size []int
 	per  int   // weight rows in a chunk, a multiple of ref.PanelRows
 	last []int // last[i] is the number of chunks of products 0 to i
+	rest bool  // chunks are threads whose outputs want their changes yet
 
 	forms  [3]bool // which forms are needed
 	wide   bool    // int16 copies of the quants too
@@ -68,10 +72,12 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	} else {
 		b.begin()
 	}
-	b.shrink.all(x, out)
 	t.cut(rows, size)
-	b.device.pool.dispatch(t, t.last[len(out)-1])
+	chunks := t.last[len(out)-1]
+	b.shrink.begin(x, out, min(b.device.threads, chunks))
+	t.dispatch(chunks)
 	t.x, t.out = kernels.Matrix{}, nil
+	b.shrink.end()
 }
 
 // allocate makes room for the activations in the forms needed.
@@ -164,132 +170,4 @@ func (t *projectTask) tensorAt(address uintptr) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// run computes one chunk: some rows of one weight matrix with all rows of activations.
-func (t *projectTask) run(s *scratch, chunk int) {
-	i := 0
-	for chunk >= t.last[i] {
-		i++
-	}
-	if i > 0 {
-		chunk -= t.last[i-1]
-	}
-	out := &t.out[i]
-	first := chunk * t.per
-	last := min(first+t.per, out.W.Rows)
-	p, w := t.with[i], out.W.Data[first*t.size[i]:last*t.size[i]]
-	switch {
-	case t.fits(p):
-		p.few(out.Dst.Buf.(*buffer).data[out.Dst.First+first:], out.Dst.Stride, w, last-first, &t.quants[p.form],
-			s.piecesOfB(out.LowRank, first, last))
-	case t.x.Rows < p.panelFrom:
-		t.single(s, p, out, w, first, last)
-	case p.form == ref.Float:
-		t.floatPanels(s, p, out, first, last)
-	default:
-		t.quantPanels(s, p, out, t.size[i], first, last)
-	}
-	for j := range out.LowRank {
-		t.b.change(out, j, t.b.shrink.of(i, j), first, last)
-	}
-	if out.Bias != nil {
-		bias := floats(out.Bias, &s.weight)[first:last]
-		for r := range t.x.Rows {
-			t.b.table.add(row(out.Dst, r)[first:last], bias)
-		}
-	}
-}
-
-// single multiplies weight rows where they lie with each row of activations.
-func (t *projectTask) single(s *scratch, p *product, out *kernels.Projection, w []byte, first, last int) {
-	for r := range t.x.Rows {
-		dst := row(out.Dst, r)[first:last]
-		switch {
-		case p.form == ref.Float:
-			p.rowsFloat(dst, w, row(t.x, r))
-		case t.x.Rows == 1:
-			p.rowsQuant(dst, w, &t.quants[p.form])
-		default:
-			s.view = t.quants[p.form].Rows(r, 1)
-			p.rowsQuant(dst, w, &s.view)
-		}
-	}
-}
-
-// fits says whether p multiplies few rows, and x has so many.
-func (t *projectTask) fits(p *product) bool {
-	return p.few != nil && t.x.Rows >= p.fewFrom && t.x.Rows < p.panelFrom
-}
-
-// quantPanels unpacks ref.PanelRows weight rows at a time and walks over the activations with each panel.
-func (t *projectTask) quantPanels(s *scratch, p *product, out *kernels.Projection, size, first, last int) {
-	cols := out.W.Cols
-	s.growPanel(cols)
-	s.panel.Rest = grow(s.panel.Rest, ref.PanelRows*size)
-	x := &t.quants[p.form]
-	step := max(1, maxCall/(cols*ref.PanelRows)/ref.TileRows) * ref.TileRows // whole tiles
-	data, stride := out.Dst.Buf.(*buffer).data, out.Dst.Stride
-	for n := first; n < last; n += ref.PanelRows {
-		rows := min(ref.PanelRows, last-n)
-		p.unpack(&s.panel, out.W.Data[n*size:(n+rows)*size], rows, cols)
-		for r := 0; r < t.x.Rows; r += step {
-			count := min(step, t.x.Rows-r)
-			s.view = x.Rows(r, count)
-			if rows == ref.PanelRows {
-				p.mul(data[out.Dst.First+r*stride+n:], stride, &s.panel, &s.view)
-				continue
-			}
-			s.tile = grow(s.tile, count*ref.PanelRows)
-			p.mul(s.tile, ref.PanelRows, &s.panel, &s.view)
-			for i := range count {
-				copy(row(out.Dst, r+i)[n:n+rows], s.tile[i*ref.PanelRows:])
-			}
-		}
-	}
-}
-
-// floatPanels takes ref.PanelRows weight rows at a time, as float32, and walks over the activations with them.
-func (t *projectTask) floatPanels(s *scratch, p *product, out *kernels.Projection, first, last int) {
-	cols := out.W.Cols
-	step := max(1, maxCall/(4*cols*ref.PanelRows))
-	data, stride := out.Dst.Buf.(*buffer).data, out.Dst.Stride
-	for n := first; n < last; n += ref.PanelRows {
-		rows := min(ref.PanelRows, last-n)
-		w := t.decoded(s, p, &out.W, n, rows)
-		for r := 0; r < t.x.Rows; r += step {
-			count := min(step, t.x.Rows-r)
-			t.b.table.mulFloats(data[out.Dst.First+r*stride+n:], stride, w,
-				t.dense[r*t.padded:(r+count)*t.padded], t.padded)
-		}
-	}
-}
-
-// decoded returns rows of weights as float32 of t.padded columns: where they lie, if they lie so.
-func (t *projectTask) decoded(s *scratch, p *product, w *kernels.Tensor, first, rows int) []float32 {
-	cols := w.Cols
-	if t.padded == cols {
-		if view, ok := view(w); ok {
-			return view[first*cols : (first+rows)*cols]
-		}
-	}
-	size := w.Type.RowBytes(cols)
-	s.floats = grow(s.floats, rows*t.padded)
-	for r := range rows {
-		row := s.floats[r*t.padded : (r+1)*t.padded]
-		p.decode(row[:cols], w.Data[(first+r)*size:(first+r+1)*size])
-		clear(row[cols:])
-	}
-	return s.floats
-}
-
-// growPanel makes room for a panel of cols columns in any format.
-func (s *scratch) growPanel(cols int) {
-	s.panel.Q = grow(s.panel.Q, cols*ref.PanelRows)
-	s.panel.Bytes = grow(s.panel.Bytes, cols*ref.PanelRows)
-	s.panel.Scales = grow(s.panel.Scales, cols/16*ref.PanelRows)
-	s.panel.Pairs = grow(s.panel.Pairs, cols/8*ref.PanelRows)
-	s.panel.Mins = grow(s.panel.Mins, cols/16*ref.PanelRows)
-	s.panel.D = grow(s.panel.D, cols/32*ref.PanelRows)
-	s.panel.M = grow(s.panel.M, cols/32*ref.PanelRows)
 }

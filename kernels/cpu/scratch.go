@@ -15,6 +15,7 @@ type scratch struct {
 	blocks []byte     // one row of keys, quantized
 	weight []float32  // a vector of weights decoded to float32
 	spans  []span     // what a product of few rows asks for
+	late   []int      // chunks of a product that want their changes yet
 	// Of attention, for each query of a unit: the softmax and the sums over one stretch, then over all yet.
 	states, totals []ref.Softmax
 	sums, outputs  []float32
