@@ -44,15 +44,20 @@ func (k *fourRows) piece(m Mem) VecVirtual {
 // moved returns v shifted right (or, if negative, left) by n bits and masked; n may cross bytes because of the mask.
 func (k *fourRows) moved(v, mask VecVirtual, n int) VecVirtual {
 	out := k.vec()
-	switch {
-	case n > 0:
+	k.and(mask, k.shifted(v, n), out)
+	return out
+}
+
+// shifted returns v shifted right (or, if negative, left) by n bits, across bytes.
+func (k *fourRows) shifted(v VecVirtual, n int) VecVirtual {
+	if n == 0 {
+		return v
+	}
+	out := k.vec()
+	if n > 0 {
 		VPSRLW(Imm(uint64(n)), v, out)
-		k.and(mask, out, out)
-	case n < 0:
+	} else {
 		VPSLLW(Imm(uint64(-n)), v, out)
-		k.and(mask, out, out)
-	default:
-		k.and(mask, v, out)
 	}
 	return out
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math/bits"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -39,7 +38,7 @@ type packedBlock struct {
 var packedLaneFormats = []packedLanes{
 	{name: "Q4_K", blockBytes: 144, order: crossed, words: [2]int{8, 4}, word: half, begin: packedFours, setup: crossedPairs(16, none)},
 	{name: "Q5_K", blockBytes: 176, order: crossed, words: [2]int{8, 4}, word: half, begin: packedFours, setup: crossedPairs(48, 16)},
-	{name: "Q6_K", blockBytes: 210, order: straight, words: [2]int{0, 1}, word: same, begin: packedSixteens(208, 16, laneScalesQ6), setup: packedSixths},
+	{name: "Q6_K", blockBytes: 210, order: straight, words: [2]int{0, 1}, word: same, begin: packedSixteens, setup: packedSixths},
 }
 
 // crossed is the order of two pieces of 32 bytes in one vector: their low nibbles, then their high ones.
@@ -168,34 +167,26 @@ func packedFours(k *fourRows) packedBlock {
 	}
 }
 
-// packedSixteens reads sixteen scales of each row, for weights that lie above their values by 2*offset: a row's sum starts at what they are
+// packedSixteens reads the sixteen scales of each row of Q6_K, whose weights lie 32 above their values: a row's sum starts at what they are
 // above them, times the sums of quants.
-func packedSixteens(d, offset int, words func(k *fourRows, r int) (scales, minima VecVirtual)) func(k *fourRows) packedBlock {
-	return func(k *fourRows) packedBlock {
-		above, sums := YMM(), YMM()
-		VMOVDQU(Mem{Base: k.sums}, above)
-		VPSLLW(Imm(uint64(bits.TrailingZeros(uint(offset)))), above, above)
-		zero(sums)
-		VPSUBW(above, sums, sums) // at least -16*16*127: 32 times would not fit
-		block := packedBlock{
-			scales: func(r int) VecVirtual {
-				scales, _ := words(k, r)
-				return scales
-			},
-			total: func(_ int, scales VecVirtual) VecVirtual {
-				total := ZMM()
-				whole(total)(x86.VPMADDWD(sums, scales.AsY(), total.AsY()))
-				VPADDD(total, total, total)
-				return total
-			},
-			d: XMM(),
-		}
-		zero(block.d)
-		for r := range 4 {
-			VPINSRW(Imm(uint64(r)), k.at(r, d), block.d, block.d)
-		}
-		VCVTPH2PS(block.d, block.d)
-		return block
+func packedSixteens(k *fourRows) packedBlock {
+	above, sums := YMM(), YMM()
+	VMOVDQU(Mem{Base: k.sums}, above)
+	VPSLLW(Imm(4), above, above)
+	zero(sums)
+	VPSUBW(above, sums, sums) // at least -16*16*127: 32 times would not fit
+	return packedBlock{
+		scales: func(r int) VecVirtual {
+			scales, _ := laneScalesQ6(k, r)
+			return scales
+		},
+		total: func(_ int, scales VecVirtual) VecVirtual {
+			total := ZMM()
+			whole(total)(x86.VPMADDWD(sums, scales.AsY(), total.AsY()))
+			VPADDD(total, total, total)
+			return total
+		},
+		d: k.halves(208),
 	}
 }
 
@@ -215,16 +206,6 @@ func firstWords(v VecVirtual) VecVirtual {
 	VMOVDQU32(dwords16("firsts", 0, 4, 8, 12), out)
 	VPERMD(v, out, out)
 	return out.AsX().(VecVirtual)
-}
-
-// halvesOf returns the lower and the upper halves of four words as float32.
-func halvesOf(v VecVirtual) (low, high VecVirtual) {
-	low, high = XMM(), XMM()
-	VPSHUFB(constant128("pickhalves", 0x0d0c090805040100, 0x0f0e0b0a07060302), v, low)
-	VPSRLDQ(Imm(8), low, high)
-	VCVTPH2PS(low, low)
-	VCVTPH2PS(high, high)
-	return low, high
 }
 
 // dwords16 returns four words, four times.
@@ -257,20 +238,6 @@ func crossedPairs(disp, high int) func(k *fourRows) func(r int, use func(v int, 
 			}
 		}
 	}
-}
-
-// shifted returns v shifted right (or, if negative, left) by n bits, across bytes.
-func (k *fourRows) shifted(v VecVirtual, n int) VecVirtual {
-	if n == 0 {
-		return v
-	}
-	out := k.vec()
-	if n > 0 {
-		VPSRLW(Imm(uint64(n)), v, out)
-	} else {
-		VPSLLW(Imm(uint64(-n)), v, out)
-	}
-	return out
 }
 
 // packedSixths reads 128 bytes of low 4 bits and 64 bytes of high 2 bits.

@@ -116,24 +116,36 @@ func (f *superLanes) superBlock(k *fourRows, picks []Op, each func(r int, use fu
 
 // superScales returns the scales of the four super-blocks as float32.
 func (f *superLanes) superScales(k *fourRows) (d, m VecVirtual) {
-	d, m = XMM(), XMM()
 	if !f.minima {
-		zero(d)
-		for r := range 4 {
-			VPINSRW(Imm(uint64(r)), k.at(r, f.d), d, d)
-		}
-		VCVTPH2PS(d, d)
-		return d, nil
+		return k.halves(f.d), nil
 	}
-	VMOVD(k.at(0, f.d), d)
+	pairs := XMM()
+	VMOVD(k.at(0, f.d), pairs)
 	for r := 1; r < 4; r++ {
-		VPINSRD(Imm(uint64(r)), k.at(r, f.d), d, d)
+		VPINSRD(Imm(uint64(r)), k.at(r, f.d), pairs, pairs)
 	}
-	VPSHUFB(constant128("pickhalves", 0x0d0c090805040100, 0x0f0e0b0a07060302), d, d)
-	VPSRLDQ(Imm(8), d, m)
+	return halvesOf(pairs)
+}
+
+// halves returns the float16 at disp of each row as float32.
+func (k *fourRows) halves(disp int) VecVirtual {
+	d := XMM()
+	zero(d)
+	for r := range 4 {
+		VPINSRW(Imm(uint64(r)), k.at(r, disp), d, d)
+	}
 	VCVTPH2PS(d, d)
-	VCVTPH2PS(m, m)
-	return d, m
+	return d
+}
+
+// halvesOf returns the lower and the upper halves of four words as float32, the lower ones in place of the words.
+func halvesOf(v VecVirtual) (low, high VecVirtual) {
+	high = XMM()
+	VPSHUFB(constant128("pickhalves", 0x0d0c090805040100, 0x0f0e0b0a07060302), v, v)
+	VPSRLDQ(Imm(8), v, high)
+	VCVTPH2PS(v, v)
+	VCVTPH2PS(high, high)
+	return v, high
 }
 
 // picks returns what spreads scales over vectors: an order of VPERMW for each vector, or of VPSHUFB for each pair of words.
