@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/weft-run/weft/kernels"
@@ -36,13 +35,7 @@ func BenchmarkAttend(b *testing.B) {
 }
 
 func benchmarkAttend(b *testing.B, layout kernels.CacheLayout, heads, rows, depth, threads int) {
-	d, err := NewDevice(Options{Threads: threads, Level: os.Getenv("WEFT_CPU")})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer d.Close()
-	backend := d.Open()
-	defer backend.Close()
+	backend := benchBackend(b, threads)
 	c, err := backend.NewCache(layout)
 	if err != nil {
 		b.Fatal(err)

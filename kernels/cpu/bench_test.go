@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/weft-run/weft/kernels"
@@ -28,14 +29,18 @@ func BenchmarkProject(b *testing.B) {
 	}
 }
 
-func benchmarkProject(b *testing.B, typ quant.Type, rows, cols, tokens int) {
-	d, err := NewDevice(Options{})
+// benchBackend returns a backend of so many threads, 0 for as many as there are, at the level that WEFT_CPU allows.
+func benchBackend(b *testing.B, threads int) kernels.Backend {
+	d, err := NewDevice(Options{Threads: threads, Level: os.Getenv("WEFT_CPU")})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer d.Close()
-	backend := d.Open()
-	defer backend.Close()
+	b.Cleanup(d.Close)
+	return open(b, d)
+}
+
+func benchmarkProject(b *testing.B, typ quant.Type, rows, cols, tokens int) {
+	backend := benchBackend(b, 0)
 	r := kerneltest.Rand()
 	size := rows * typ.RowBytes(cols)
 	copies := max(1, min(64, 128<<20/size))

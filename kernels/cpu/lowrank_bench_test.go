@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -23,13 +22,7 @@ func BenchmarkLowRank(b *testing.B) {
 }
 
 func benchmarkLowRank(b *testing.B, rows, threads int) {
-	d, err := NewDevice(Options{Threads: threads, Level: os.Getenv("WEFT_CPU")})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer d.Close()
-	backend := d.Open()
-	defer backend.Close()
+	backend := benchBackend(b, threads)
 	var layers [4][]changedProducts
 	for i := range layers {
 		layers[i] = changedLayer(backend, rows)
