@@ -225,6 +225,9 @@ func (e *Engine) Submit(req Request) (*Stream, error) {
 	s.id = e.lastID
 	e.stats.Queue = e.live - e.stats.Running
 	e.post(event{kind: submitted, stream: s})
+	if e.spills(&req) {
+		e.spiller.asked.Store(true)
+	}
 	return s, nil
 }
 

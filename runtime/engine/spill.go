@@ -44,6 +44,7 @@ type spiller struct {
 	flushed chan struct{} // closed when nothing waits to be written, once hurry is set
 	workers sync.WaitGroup
 
+	asked    atomic.Bool  // a request came whose pages go to disk
 	prefill  atomic.Int64 // tokens computed in a second, 0: not known; a moving average
 	readRate float64      // bytes read and moved in a second, 0: not known; of the reader
 	readAt   time.Time    // when that was seen; of the reader
@@ -138,6 +139,10 @@ func (sp *spiller) ask(m *move) int {
 func (e *Engine) spills(r *Request) bool {
 	return e.spiller != nil && (r.Session != "" || e.cfg.Spill.All)
 }
+
+// Keeps says whether a request came whose pages are to outlast the engine. They are known by the digest of the base, so who closes the engine sees to it
+// that Spill.Digest knows it.
+func (e *Engine) Keeps() bool { return e.spiller != nil && e.spiller.asked.Load() }
 
 // keep has the pages of an ended sequence written, whose computed tokens are given.
 func (e *Engine) keep(s *Stream, tokens []int32) {

@@ -68,11 +68,11 @@ func (sp *spiller) rest(d time.Duration) bool {
 func (sp *spiller) writePages(j job) {
 	memory, disk := sp.keys(j.stream, j.tokens)
 	for disk == nil {
-		if !sp.rest(digestPatience) {
+		rested := sp.rest(digestPatience)
+		if memory, disk = sp.keys(j.stream, j.tokens); disk == nil && !rested {
 			sp.e.cfg.Log.Info("engine: pages are not written, because the digest of the model is not known yet", "pages", len(j.tokens)/sp.e.cfg.PageTokens)
 			return
 		}
-		memory, disk = sp.keys(j.stream, j.tokens)
 	}
 	store := sp.e.cfg.Spill.Store
 	store.Touch(disk)

@@ -134,14 +134,28 @@ func (d *inspector) run(ctx context.Context) {
 		case <-d.wake:
 		}
 		for work, m := d.next(ctx); m != nil; work, m = d.next(ctx) {
-			d.work(work, m)
+			d.work(work, m, func() int { return d.rests(m) })
 			d.done()
 		}
 	}
 }
 
-func (d *inspector) work(ctx context.Context, m *Model) {
-	digest, err := d.read(ctx, m, func() int { return d.rests(m) })
+// hastenTime is how long a model that goes may be read for its digest: some 10 GB that lie in memory.
+const hastenTime = 10 * time.Second
+
+// hasten has the digest known of a model that is not read any more and whose engine is about to close, where it has pages to leave: they are known by
+// the digest, and would be lost.
+func (d *inspector) hasten(ctx context.Context, m *Model) {
+	if _, known := m.Digest(); known || m.Engine == nil || !m.Engine.Keeps() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, hastenTime)
+	defer cancel()
+	d.work(ctx, m, noRests)
+}
+
+func (d *inspector) work(ctx context.Context, m *Model, rests func() int) {
+	digest, err := d.read(ctx, m, rests)
 	switch {
 	case err == nil:
 		m.digest.Store(&digest)

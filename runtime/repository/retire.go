@@ -82,10 +82,17 @@ func (r *Repository) bury(ctx context.Context, m *Model) {
 	r.inspector.forget(m)
 	r.mu.Lock()
 	wanted := m.resting
+	comesBack := wanted || r.closed
 	r.mu.Unlock()
+	if comesBack {
+		r.inspector.hasten(ctx, m)
+	}
 	r.giveBack(ctx, m, wanted)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if e := r.entries[m.Name]; e != nil && e.known != nil && e.known.key == m.key {
+		e.known.digest = m.digest.Load() // it may have become known on the way
+	}
 	r.held -= m.Memory
 	r.retired = slices.DeleteFunc(r.retired, func(x *Model) bool { return x == m })
 	close(m.gone)

@@ -9,9 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weft-run/weft/runtime/engine"
 	"github.com/weft-run/weft/runtime/modeltest"
-	"github.com/weft-run/weft/runtime/pagestore"
 )
 
 // TestUnloadedModelComesBack: unloading gives the memory back and keeps the name; the next request that names it, by an alias too, has it loaded,
@@ -228,42 +226,6 @@ func TestTheIdleTimerGoesByItself(t *testing.T) {
 		eventually(t, "it is unloaded", func() bool { return b.status("a").State == StateUnloaded })
 		if err := b.Load(t.Context(), "a"); err != nil && !errors.As(err, new(*RefusedError)) { // it may be idle again by now
 			t.Fatal(err)
-		}
-	}
-}
-
-// TestSessionsOutlastUnloading: what a session leaves is on disk when its model is loaded again, and the answers are the same to the bit.
-func TestSessionsOutlastUnloading(t *testing.T) {
-	dir := t.TempDir()
-	store := pagestore.Open(pagestore.Options{Dir: func() (*os.Root, error) { return os.OpenRoot(dir) }, Quota: 1 << 30, MaxAge: time.Hour})
-	b := newBench(t, func(o *Options) { o.Spill = engine.Spill{Store: store, Numerics: 1} })
-	b.put("a", modeltest.Spec{Context: 2200})
-	b.sync()
-	b.digest("a")
-	talk := func() ([]int32, int) {
-		l := b.acquire("a")
-		defer l.Release()
-		r := request(7, 12)
-		r.Prompt, r.Session, r.Caller = make([]int32, 2000), "talk", "me"
-		for i := range r.Prompt {
-			r.Prompt[i] = int32(10 + i*i%80)
-		}
-		s, err := l.Engine.Submit(r)
-		must(t, err)
-		tokens, err := drain(t, s)
-		must(t, err)
-		return tokens, s.Result().ReusedTokens
-	}
-	cold, reused := talk()
-	if reused != 0 {
-		t.Fatalf("%d tokens were found before there were any", reused)
-	}
-	for range 2 {
-		must(t, b.Unload("a"))
-		must(t, b.Load(t.Context(), "a"))
-		warm, reused := talk()
-		if want := 1999 / 16 * 16; reused != want || !slices.Equal(cold, warm) {
-			t.Errorf("%d tokens were found on disk, want %d; answers %v and %v", reused, want, cold, warm)
 		}
 	}
 }
