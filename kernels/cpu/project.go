@@ -89,9 +89,9 @@ func (t *projectTask) allocate() {
 		}
 		q := &t.quants[form]
 		q.Cols, q.BlockLen = t.x.Cols, form.BlockLen()
-		q.Q = grow(q.Q, n)
-		q.Scale = grow(q.Scale, n/q.BlockLen)
-		q.Sums = grow(q.Sums, n/16)
+		q.Q = growFours(q.Q, t.x.Rows, t.x.Cols)
+		q.Scale = growFours(q.Scale, t.x.Rows, t.x.Cols/q.BlockLen)
+		q.Sums = growFours(q.Sums, t.x.Rows, t.x.Cols/16)
 		if t.wide {
 			q.Wide = grow(q.Wide, n)
 		} else {
@@ -114,6 +114,13 @@ func (t *projectTask) allocate() {
 		t.padded = (t.x.Cols + ref.Lanes - 1) / ref.Lanes * ref.Lanes
 		t.dense = grow(t.dense, t.x.Rows*t.padded)
 	}
+}
+
+// growFours makes room for rows of so many elements each, and for zeros behind them up to a multiple of four rows: those that pack takes for rows.
+func growFours[T any](s []T, rows, each int) []T {
+	s = grow(s, (rows+ref.FourRows-1)/ref.FourRows*ref.FourRows*each)
+	clear(s[rows*each:])
+	return s[:rows*each]
 }
 
 // prepareRows brings rows of the activations into the forms needed.

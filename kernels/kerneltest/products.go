@@ -113,7 +113,9 @@ func TestPack(t *testing.T, f func(x *ref.Quants, first, last int)) {
 		for _, perTile := range []int{ref.TileRows, ref.NarrowTileRows} {
 			for rows := 1; rows <= 29; rows++ {
 				cols := (1 + r.IntN(4)) * blockLen
-				testPack(t, Floats(r, Normal, rows*cols), rows, blockLen, perTile, f)
+				for _, room := range []bool{false, true} {
+					testPack(t, Floats(r, Normal, rows*cols), rows, blockLen, perTile, room, f)
+				}
 			}
 			var values []float32
 			rows := 0
@@ -121,17 +123,21 @@ func TestPack(t *testing.T, f func(x *ref.Quants, first, last int)) {
 				values = append(values, row...)
 				rows++
 			}
-			testPack(t, values, rows, blockLen, perTile, f)
+			testPack(t, values, rows, blockLen, perTile, false, f)
 		}
 	}
 }
 
-func testPack(t *testing.T, values []float32, rows, blockLen, perTile int, f func(x *ref.Quants, first, last int)) {
+// testPack packs rows in some pieces; room says whether there is room behind them for whole fours.
+func testPack(t *testing.T, values []float32, rows, blockLen, perTile int, room bool, f func(x *ref.Quants, first, last int)) {
 	t.Helper()
 	r, cols := Rand(), len(values)/rows
 	want := quantsInTiles(values, rows, blockLen, perTile)
 	got := want
-	tiles, checkTiles := Guarded[int32](len(want.Tiles), rows%16, -1) // what lies beyond the last row stays -1
+	if room {
+		got.Q, got.Scale, got.Sums = withRoom(got.Q, 3*cols, 99), withRoom(got.Scale, 3*cols/blockLen, 99), withRoom(got.Sums, 3*cols/16, 99)
+	}
+	tiles, checkTiles := Guarded[int32](len(want.Tiles), rows%16, -1)
 	fours, checkFours := Guarded[int32](len(want.Fours), rows%16, -1)
 	got.Tiles, got.Fours = tiles, fours
 	for first := 0; first < rows; {
@@ -139,11 +145,30 @@ func testPack(t *testing.T, values []float32, rows, blockLen, perTile int, f fun
 		f(&got, first, last)
 		first = last
 	}
+	for t := rows; t%ref.FourRows != 0; t++ { // rows that mean nothing
+		tile, apart := got.TileOf(t)
+		fours := got.FourOf(t)
+		for i := 0; i < len(tile); i += apart {
+			tile[i] = -1
+		}
+		for i := 0; i < len(fours); i += ref.FourRows {
+			fours[i] = -1
+		}
+	}
 	what := fmt.Sprintf("blocks of %d, tiles of %d, %d rows of %d", blockLen, perTile, rows, cols)
 	equal(t, what+": tiles", got.Tiles, want.Tiles)
 	equal(t, what+": fours", got.Fours, want.Fours)
 	checkTiles(t, what)
 	checkFours(t, what)
+}
+
+// withRoom returns a copy of s with so many elements more in its capacity, which are v.
+func withRoom[T any](s []T, more int, v T) []T {
+	all := append(make([]T, 0, len(s)+more), s...)
+	for i := range more {
+		all[len(s) : len(s)+more][i] = v
+	}
+	return all
 }
 
 // TestRowsQuant holds a level's product with a single row of activations against ref.RowsQuant.

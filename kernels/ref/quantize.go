@@ -3,7 +3,8 @@ package ref
 import "math"
 
 // Quants is rows of activations as int8, one row behind the other. Of Cols columns, each BlockLen share a scale, and each
-// 16 have their sum kept beside them for the minima and offsets of weight formats.
+// 16 have their sum kept beside them for the minima and offsets of weight formats. Where Q, Scale and Sums have the capacity for whole fours
+// of rows, Pack may read what lies there as rows that mean nothing.
 type Quants struct {
 	Cols     int
 	BlockLen int       // 32 or 256

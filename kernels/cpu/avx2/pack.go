@@ -10,14 +10,15 @@ type packKernel struct {
 	words int
 }
 
-// Pack is ref.Quants.Pack: fours of rows that begin at a multiple of four by the assembly, the others by it.
+// Pack is ref.Quants.Pack: fours of rows that begin at a multiple of four by the assembly, the last rows of x as if they were four where x has the room,
+// and the others by it.
 func Pack(x *ref.Quants, first, last int) {
 	tile, four := packKernel{packTileBlocks, 11}, packKernel{packFourBlocks, 11}
 	if x.BlockLen == 256 {
 		tile, four = packKernel{packTileSupers, 94}, packKernel{packFourSupers, 93}
 	}
 	for t := first; t < last; {
-		if t%ref.FourRows != 0 || t+ref.FourRows > last {
+		if t%ref.FourRows != 0 || t+ref.FourRows > last && !hasRoom(x, t, last) {
 			x.Pack(t, t+1)
 			t++
 			continue
@@ -31,6 +32,12 @@ func Pack(x *ref.Quants, first, last int) {
 		}
 		t += ref.FourRows
 	}
+}
+
+// hasRoom says whether rows t to last-1 are the last of x and there is room behind them, up to four.
+func hasRoom(x *ref.Quants, t, last int) bool {
+	blocks, end := x.Cols/x.BlockLen, t+ref.FourRows
+	return last == len(x.Scale)/blocks && end*x.Cols <= cap(x.Q) && end*blocks <= cap(x.Scale) && end*x.Cols/16 <= cap(x.Sums)
 }
 
 // pack packs four rows from t on. Their first words are at out, the next ones so many words apart: between them lie other rows'.
