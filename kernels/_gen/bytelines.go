@@ -37,7 +37,9 @@ func (f *byteFormat) per() int {
 // need none: 16*127*4 fits 16 bits.
 func (f *byteFormat) paired() (is bool, mark int) {
 	switch f.name {
-	case "Q4_K", "Q6_K":
+	case "Q4_K":
+		return true, quiet4
+	case "Q6_K":
 		return true, quiet16
 	case "Q5_K":
 		return true, quiet32

@@ -16,7 +16,7 @@ func byteProducts() {
 	mulBytes("mulSupers", true, func(n int, k *tileProduct) { k.supers(n, 16, 0, false) })
 	mulBytes("mulSupersQuiet", true, func(n int, k *tileProduct) { k.supers(n, 16, quiet16, false) })
 	mulBytes("mulSupersMinima", true, func(n int, k *tileProduct) { k.supers(n, 16, 0, true) })
-	mulBytes("mulSupersMinimaQ4", true, func(n int, k *tileProduct) { k.supers(n, 32, quiet16, true) })
+	mulBytes("mulSupersMinimaQ4", true, func(n int, k *tileProduct) { k.supers(n, 32, quiet4, true) })
 	mulBytes("mulSupersMinimaQ5", true, func(n int, k *tileProduct) { k.supers(n, 32, quiet32, true) })
 }
 
@@ -136,8 +136,9 @@ func (k *tileProduct) blocks(n int, minima bool) {
 
 // Marks of super-blocks whose sums of products do not all fit 16 bits: ref.pairMark.
 const (
-	quiet16 = 1 << iota // of 16 weights from -32 to 31, or of 32 from 0 to 15
+	quiet16 = 1 << iota // of 16 weights from -32 to 31
 	quiet32             // of 32 weights from 0 to 31
+	quiet4              // of 32 weights from 0 to 15
 )
 
 // supers multiplies n rows in super-blocks of 256. Of each the tile holds n scales, 8 times n pairs of sums of 16 quants,

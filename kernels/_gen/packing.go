@@ -265,4 +265,5 @@ func (p *packer) addMarks(mark VecVirtual, quants []VecVirtual) {
 	VPSUBD(up.AsX(), all.AsX(), all.AsX()) // of the negative ones
 	VPMAXSD(up.AsX(), all.AsX(), all.AsX())
 	over(all, 1057, 1, "32")
+	over(all, 2184, 2, "4")
 }

@@ -60,7 +60,7 @@ func extremeValues(n int) iter.Seq2[string, []float32] {
 					return
 				}
 			}
-			for _, sums := range [][2]int{{16, 1023}, {16, 1024}, {32, 1057}, {32, 1058}} {
+			for _, sums := range [][2]int{{16, 1023}, {16, 1024}, {32, 1057}, {32, 1058}, {32, 2184}, {32, 2185}} {
 				count, rest := sums[0], sums[1]
 				for i := range values {
 					left := count - i%count

@@ -104,10 +104,11 @@ func pairStarts(first, second int16) (int32, int32) {
 const (
 	quiet16 = 1023 // of the magnitudes of 16: times 32
 	quiet32 = 1057 // of 32, those of one sign: times 31
+	quiet4  = 2184 // of the same: times 15
 )
 
 // pairMark is what stands in the way of pairs in the 256 quants of a super-block: 1 if the magnitudes of some 16 come to more than
-// quiet16, and 2 if those of one sign of some 32 come to more than quiet32.
+// quiet16, and 2 if those of one sign of some 32 come to more than quiet32, 4 if to more than quiet4.
 func pairMark(q []int8) int32 {
 	var mark int32
 	for i := 0; i < len(q); i += 32 {
@@ -120,8 +121,12 @@ func pairMark(q []int8) int32 {
 		if max(a[0]+a[1], b[0]+b[1]) > quiet16 {
 			mark |= 1
 		}
-		if max(a[0]+b[0], a[1]+b[1]) > quiet32 {
+		one := max(a[0]+b[0], a[1]+b[1])
+		if one > quiet32 {
 			mark |= 2
+		}
+		if one > quiet4 {
+			mark |= 4
 		}
 	}
 	return mark

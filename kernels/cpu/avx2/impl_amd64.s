@@ -31655,9 +31655,14 @@ loop435:
 	VPSUBD       X11, X7, X7
 	VPMAXSD      X11, X7, X7
 	VPBROADCASTD quiet32<>+0(SB), X8
+	VPCMPGTD     X8, X7, X8
+	VPSRLD       $0x1f, X8, X8
+	VPSLLD       $0x01, X8, X8
+	VPOR         X8, X2, X2
+	VPBROADCASTD quiet4<>+0(SB), X8
 	VPCMPGTD     X8, X7, X7
 	VPSRLD       $0x1f, X7, X7
-	VPSLLD       $0x01, X7, X7
+	VPSLLD       $0x02, X7, X7
 	VPOR         X7, X2, X2
 	VMOVDQU      X3, (AX)
 	VMOVDQU      X4, (AX)(CX*1)
@@ -31713,6 +31718,16 @@ DATA quiet32<>+20(SB)/4, $0x00000421
 DATA quiet32<>+24(SB)/4, $0x00000421
 DATA quiet32<>+28(SB)/4, $0x00000421
 GLOBL quiet32<>(SB), RODATA|NOPTR, $32
+
+DATA quiet4<>+0(SB)/4, $0x00000888
+DATA quiet4<>+4(SB)/4, $0x00000888
+DATA quiet4<>+8(SB)/4, $0x00000888
+DATA quiet4<>+12(SB)/4, $0x00000888
+DATA quiet4<>+16(SB)/4, $0x00000888
+DATA quiet4<>+20(SB)/4, $0x00000888
+DATA quiet4<>+24(SB)/4, $0x00000888
+DATA quiet4<>+28(SB)/4, $0x00000888
+GLOBL quiet4<>(SB), RODATA|NOPTR, $32
 
 // func packFourSupers(out *int32, apart int, q *int8, scale *float32, sums *int16, blocks int, cols int)
 // Requires: AVX, AVX2

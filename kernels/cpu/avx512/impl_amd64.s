@@ -11139,7 +11139,7 @@ loop126:
 	VPXORD       Z11, Z11, Z11
 	VPXORD       Z12, Z12, Z12
 	LEAQ         1440(AX), R9
-	VPBROADCASTD mark1<>+0(SB), Z13
+	VPBROADCASTD mark4<>+0(SB), Z13
 	VPTESTMD     1392(AX), Z13, K2
 	KMOVW        K2, R11
 	TESTL        $0x00000fff, R11
@@ -11857,7 +11857,7 @@ loop135:
 	VPXORD       Z7, Z7, Z7
 	VPXORD       Z8, Z8, Z8
 	LEAQ         960(AX), R9
-	VPBROADCASTD mark1<>+0(SB), Z9
+	VPBROADCASTD mark4<>+0(SB), Z9
 	VPTESTMD     928(AX), Z9, K2
 	KMOVW        K2, R11
 	TESTL        $0x000000ff, R11
@@ -12366,7 +12366,7 @@ loop144:
 	VPXORD       Z3, Z3, Z3
 	VPXORD       Z4, Z4, Z4
 	LEAQ         480(AX), R9
-	VPBROADCASTD mark1<>+0(SB), Z5
+	VPBROADCASTD mark4<>+0(SB), Z5
 	VPTESTMD     464(AX), Z5, K2
 	KMOVW        K2, R11
 	TESTL        $0x0000000f, R11
@@ -12651,6 +12651,16 @@ stored152:
 end124:
 	VZEROUPPER
 	RET
+
+DATA mark4<>+0(SB)/4, $0x00000004
+DATA mark4<>+4(SB)/4, $0x00000004
+DATA mark4<>+8(SB)/4, $0x00000004
+DATA mark4<>+12(SB)/4, $0x00000004
+DATA mark4<>+16(SB)/4, $0x00000004
+DATA mark4<>+20(SB)/4, $0x00000004
+DATA mark4<>+24(SB)/4, $0x00000004
+DATA mark4<>+28(SB)/4, $0x00000004
+GLOBL mark4<>(SB), RODATA|NOPTR, $32
 
 // func mulSupersMinimaQ5(dst *float32, dstStride int, panel *uint8, scales *int8, mins *int16, d *float32, m *float32, blocks int, tiles *int32, count int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
@@ -54734,7 +54744,7 @@ asked449:
 	VPXORD.BCST     half<>+0(SB), Z8, Z8
 	VPDPWSSD        Z8, Z9, Z4
 	VBROADCASTI32X4 464(R12), Y5
-	VPTESTMD.BCST   mark1<>+0(SB), Y5, K1
+	VPTESTMD.BCST   mark4<>+0(SB), Y5, K1
 	KMOVW           K1, R13
 	TESTB           R13, 8(SP)
 	JEQ             quiet450
@@ -56731,7 +56741,7 @@ asked459:
 	VPDPWSSD        Z16, Z17, Z8
 	VBROADCASTI32X4 464(R12), Y9
 	VINSERTI32X4    $0x01, 464(R13), Y9, Y9
-	VPTESTMD.BCST   mark1<>+0(SB), Y9, K1
+	VPTESTMD.BCST   mark4<>+0(SB), Y9, K1
 	KMOVW           K1, R14
 	TESTB           R14, 8(SP)
 	JEQ             quiet460
@@ -58677,7 +58687,7 @@ asked469:
 	VPDPWSSD        Z16, Z18, Z8
 	VBROADCASTI32X4 464(R12), Y9
 	VINSERTI32X4    $0x01, 464(R13), Y9, Y9
-	VPTESTMD.BCST   mark1<>+0(SB), Y9, K1
+	VPTESTMD.BCST   mark4<>+0(SB), Y9, K1
 	KMOVW           K1, R15
 	TESTB           R15, 8(SP)
 	JEQ             quiet470
@@ -59725,7 +59735,7 @@ asked475:
 	VPXORD.BCST     half<>+0(SB), Z8, Z8
 	VPDPWSSD        Z8, Z9, Z4
 	VBROADCASTI32X4 464(R14), Y5
-	VPTESTMD.BCST   mark1<>+0(SB), Y5, K1
+	VPTESTMD.BCST   mark4<>+0(SB), Y5, K1
 	KMOVW           K1, R15
 	TESTB           R15, 9(SP)
 	JEQ             quiet476
@@ -61546,7 +61556,7 @@ asked485:
 	VPDPWSSD        Z16, Z18, Z8
 	VBROADCASTI32X4 464(R12), Y9
 	VINSERTI32X4    $0x01, 464(R13), Y9, Y9
-	VPTESTMD.BCST   mark1<>+0(SB), Y9, K1
+	VPTESTMD.BCST   mark4<>+0(SB), Y9, K1
 	KMOVW           K1, BP
 	TESTB           BP, 8(SP)
 	JEQ             quiet486
@@ -62935,7 +62945,7 @@ asked491:
 	VPDPWSSD        Z16, Z17, Z8
 	VBROADCASTI32X4 464(R14), Y9
 	VINSERTI32X4    $0x01, 464(R15), Y9, Y9
-	VPTESTMD.BCST   mark1<>+0(SB), Y9, K1
+	VPTESTMD.BCST   mark4<>+0(SB), Y9, K1
 	KMOVW           K1, BP
 	TESTB           BP, 9(SP)
 	JEQ             quiet492
