@@ -124,7 +124,7 @@ func few(f byteFormat, n int) {
 	for _, x := range k.x {
 		ADDQ(imm(4*narrowTile*k.f.tileWords()), x)
 	}
-	ADDQ(imm(16*f.blockBytes), k.ahead)
+	k.askPages()
 	SUBQ(imm(1), left)
 	JNZ(LabelRef(block))
 
@@ -243,4 +243,27 @@ func (k *fewFrame) askSpans() {
 	}
 	askSpans(lines, k.ahead)
 	MOVQ(k.local.Offset(fewAhead), k.ahead)
+}
+
+// askPages moves on to what is asked for beside the next block. Where that enters another 256 KB it asks for a line of each page of the
+// 256 KB behind them, so that what asks for the others later finds translations of addresses: an instruction that waits for one holds up
+// all behind it. Here many wait at once. Eight pages have their entries in one line of a page table: first it asks for one of each eight.
+func (k *fewFrame) askPages() {
+	const page, table, stretch = 12, 15, 18 // log2 of bytes: of a page, of those with entries in a line, of what is asked for at once
+	at, again, within := GP64(), label("pages"), label("nopages")
+	MOVQ(k.ahead, at)
+	ADDQ(imm(16*k.f.blockBytes), k.ahead)
+	XORQ(k.ahead, at)
+	SHRQ(Imm(stretch), at)
+	JEQ(LabelRef(within))
+	MOVQ(k.ahead, at)
+	ANDQ(I32(-1<<stretch), at)
+	Label(again)
+	for line := 1 << stretch; line < 2<<stretch; line += 1 << table {
+		PREFETCHT1(Mem{Base: at, Disp: line})
+	}
+	ADDQ(imm(1<<page), at)
+	TESTQ(U32(1<<table-1<<page), at)
+	JNE(LabelRef(again))
+	Label(within)
 }

@@ -18734,31 +18734,52 @@ asked212:
 	VFMADD231PS Z5, Z2, Z3
 	VMOVUPS     Z3, 192(R10)
 	ADDQ        $0x000000b0, R12
+	MOVQ        R11, R13
 	ADDQ        $0x00000120, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block209
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored211
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored211
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored211
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R13
+	SHRQ        $0x12, R13
+	JEQ         nopages214
+	MOVQ        R11, R13
+	ANDQ        $-262144, R13
+
+pages213:
+	PREFETCHT1 262144(R13)
+	PREFETCHT1 294912(R13)
+	PREFETCHT1 327680(R13)
+	PREFETCHT1 360448(R13)
+	PREFETCHT1 393216(R13)
+	PREFETCHT1 425984(R13)
+	PREFETCHT1 458752(R13)
+	PREFETCHT1 491520(R13)
+	ADDQ       $0x00001000, R13
+	TESTQ      $0x00007000, R13
+	JNE        pages213
+
+nopages214:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block209
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored211
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored211
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored211
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
 
 stored211:
 	SUBQ $0x00000001, groups+24(FP)
@@ -18859,7 +18880,7 @@ TEXT ·fewQ4_0x8(SB), $12672-72
 	VPADDB          Z1, Z2, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group213:
+group215:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -18875,16 +18896,16 @@ group213:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block214:
+block216:
 	MOVQ $0x00000012, R14
 	CMPQ (SP), $0x01
-	JNE  within215
+	JNE  within217
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within215
+	JE   within217
 	LEAQ 18(CX)(CX*4), R14
 
-within215:
+within217:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -19057,16 +19078,16 @@ within215:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked217
+	JZ              asked219
 	PREFETCHT1      (R14)
 	ADDQ            $0x00000040, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked217
+	JB              asked219
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked217:
+asked219:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z10
 	VMULPS.BCST (R12), Z10, Z11
@@ -19111,55 +19132,76 @@ asked217:
 	VMOVUPS     Z3, 448(R10)
 	ADDQ        $0x000000b0, R12
 	ADDQ        $0x000000b0, R13
+	MOVQ        R11, R14
 	ADDQ        $0x00000120, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block214
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored216
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored216
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored216
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored216
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored216
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored216
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored216
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R14
+	SHRQ        $0x12, R14
+	JEQ         nopages221
+	MOVQ        R11, R14
+	ANDQ        $-262144, R14
 
-stored216:
+pages220:
+	PREFETCHT1 262144(R14)
+	PREFETCHT1 294912(R14)
+	PREFETCHT1 327680(R14)
+	PREFETCHT1 360448(R14)
+	PREFETCHT1 393216(R14)
+	PREFETCHT1 425984(R14)
+	PREFETCHT1 458752(R14)
+	PREFETCHT1 491520(R14)
+	ADDQ       $0x00001000, R14
+	TESTQ      $0x00007000, R14
+	JNE        pages220
+
+nopages221:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block216
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored218
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored218
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored218
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored218
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored218
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored218
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored218
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored218:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group213
+	JNZ  group215
 	VZEROUPPER
 	RET
 
@@ -19256,7 +19298,7 @@ TEXT ·fewQ4_0x12(SB), $12928-72
 	VPADDB          Z1, Z2, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group218:
+group222:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -19278,16 +19320,16 @@ group218:
 	VMOVUPS Z2, 640(R10)
 	VMOVUPS Z2, 704(R10)
 
-block219:
+block223:
 	MOVQ $0x00000012, R15
 	CMPQ (SP), $0x01
-	JNE  within220
+	JNE  within224
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within220
+	JE   within224
 	LEAQ 18(CX)(CX*4), R15
 
-within220:
+within224:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -19418,16 +19460,16 @@ within220:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked222
+	JZ              asked226
 	PREFETCHT1      (R15)
 	ADDQ            $0x00000040, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked222
+	JB              asked226
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked222:
+asked226:
 	MOVQ          16(SP), R11
 	VMOVUPS       1536(R8), Z14
 	VMULPS.BCST   (R12), Z14, Z15
@@ -19560,16 +19602,16 @@ asked222:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), R15
 	TESTQ         R15, R15
-	JZ            asked223
+	JZ            asked227
 	PREFETCHT1    (R15)
 	ADDQ          $0x00000040, R15
 	MOVQ          R15, (R11)
 	CMPQ          R15, 8(R11)
-	JB            asked223
+	JB            asked227
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked223:
+asked227:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z6
 	VMULPS.BCST (R14), Z6, Z7
@@ -19595,75 +19637,96 @@ asked223:
 	ADDQ        $0x000000b0, R12
 	ADDQ        $0x000000b0, R13
 	ADDQ        $0x000000b0, R14
+	MOVQ        R11, R15
 	ADDQ        $0x00000120, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block219
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored221
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored221
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored221
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored221
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored221
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored221
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored221
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored221
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored221
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored221
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored221
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R15
+	SHRQ        $0x12, R15
+	JEQ         nopages229
+	MOVQ        R11, R15
+	ANDQ        $-262144, R15
 
-stored221:
+pages228:
+	PREFETCHT1 262144(R15)
+	PREFETCHT1 294912(R15)
+	PREFETCHT1 327680(R15)
+	PREFETCHT1 360448(R15)
+	PREFETCHT1 393216(R15)
+	PREFETCHT1 425984(R15)
+	PREFETCHT1 458752(R15)
+	PREFETCHT1 491520(R15)
+	ADDQ       $0x00001000, R15
+	TESTQ      $0x00007000, R15
+	JNE        pages228
+
+nopages229:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block223
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored225
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored225
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored225
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored225
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored225
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored225
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored225
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored225
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored225
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored225
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored225
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored225:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group218
+	JNZ  group222
 	VZEROUPPER
 	RET
 
@@ -19760,7 +19823,7 @@ TEXT ·fewQ4_0x16(SB), $13184-72
 	VPADDB          Z1, Z2, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group224:
+group230:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -19788,16 +19851,16 @@ group224:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block225:
+block231:
 	MOVQ $0x00000012, BP
 	CMPQ (SP), $0x01
-	JNE  within226
+	JNE  within232
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within226
+	JE   within232
 	LEAQ 18(CX)(CX*4), BP
 
-within226:
+within232:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -19928,16 +19991,16 @@ within226:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked228
+	JZ              asked234
 	PREFETCHT1      (BP)
 	ADDQ            $0x00000040, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked228
+	JB              asked234
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked228:
+asked234:
 	MOVQ          16(SP), R11
 	VMOVUPS       1536(R8), Z14
 	VMULPS.BCST   (R12), Z14, Z15
@@ -20106,16 +20169,16 @@ asked228:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), BP
 	TESTQ         BP, BP
-	JZ            asked229
+	JZ            asked235
 	PREFETCHT1    (BP)
 	ADDQ          $0x00000040, BP
 	MOVQ          BP, (R11)
 	CMPQ          BP, 8(R11)
-	JB            asked229
+	JB            asked235
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked229:
+asked235:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z10
 	VMULPS.BCST (R14), Z10, Z11
@@ -20162,95 +20225,116 @@ asked229:
 	ADDQ        $0x000000b0, R13
 	ADDQ        $0x000000b0, R14
 	ADDQ        $0x000000b0, R15
+	MOVQ        R11, BP
 	ADDQ        $0x00000120, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block225
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored227
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored227
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored227
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored227
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored227
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored227
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored227
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored227
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored227
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored227
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored227
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0c
-	JLE         stored227
-	ADDQ        R13, R12
-	VMOVUPS     768(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0d
-	JLE         stored227
-	ADDQ        R13, R12
-	VMOVUPS     832(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0e
-	JLE         stored227
-	ADDQ        R13, R12
-	VMOVUPS     896(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0f
-	JLE         stored227
-	ADDQ        R13, R12
-	VMOVUPS     960(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, BP
+	SHRQ        $0x12, BP
+	JEQ         nopages237
+	MOVQ        R11, BP
+	ANDQ        $-262144, BP
 
-stored227:
+pages236:
+	PREFETCHT1 262144(BP)
+	PREFETCHT1 294912(BP)
+	PREFETCHT1 327680(BP)
+	PREFETCHT1 360448(BP)
+	PREFETCHT1 393216(BP)
+	PREFETCHT1 425984(BP)
+	PREFETCHT1 458752(BP)
+	PREFETCHT1 491520(BP)
+	ADDQ       $0x00001000, BP
+	TESTQ      $0x00007000, BP
+	JNE        pages236
+
+nopages237:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block231
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored233
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored233
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored233
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored233
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored233
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored233
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored233
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored233
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored233
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored233
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored233
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0c
+	JLE     stored233
+	ADDQ    R13, R12
+	VMOVUPS 768(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0d
+	JLE     stored233
+	ADDQ    R13, R12
+	VMOVUPS 832(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0e
+	JLE     stored233
+	ADDQ    R13, R12
+	VMOVUPS 896(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0f
+	JLE     stored233
+	ADDQ    R13, R12
+	VMOVUPS 960(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored233:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group224
+	JNZ  group230
 	VZEROUPPER
 	RET
 
@@ -20343,7 +20427,7 @@ TEXT ·fewQ4_1(SB), $12416-72
 	VMOVDQU32       Z4, 1856(R9)
 	VMOVDQU32       Z1, 2112(R9)
 
-group230:
+group238:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -20353,16 +20437,16 @@ group230:
 	VMOVUPS Z1, 128(R10)
 	VMOVUPS Z1, 192(R10)
 
-block231:
+block239:
 	MOVQ $0x00000014, R13
 	CMPQ (SP), $0x01
-	JNE  within232
+	JNE  within240
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within232
+	JE   within240
 	LEAQ 20(CX)(CX*4), R13
 
-within232:
+within240:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -20496,16 +20580,16 @@ within232:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked234
+	JZ              asked242
 	PREFETCHT1      (R13)
 	ADDQ            $0x00000040, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked234
+	JB              asked242
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked234:
+asked242:
 	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z5
 	VMULPS.BCST      (R12), Z5, Z6
@@ -20546,35 +20630,56 @@ asked234:
 	VFMADD231PS.BCST 44(R12), Z1, Z2
 	VMOVUPS          Z2, 192(R10)
 	ADDQ             $0x000000b0, R12
+	MOVQ             R11, R13
 	ADDQ             $0x00000140, R11
-	SUBQ             $0x00000001, (SP)
-	JNZ              block231
-	MOVQ             dst+0(FP), R12
-	MOVQ             dstStride+8(FP), R13
-	LEAQ             64(R12), R14
-	MOVQ             R14, dst+0(FP)
-	VMOVUPS          (R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x01
-	JLE              stored233
-	ADDQ             R13, R12
-	VMOVUPS          64(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x02
-	JLE              stored233
-	ADDQ             R13, R12
-	VMOVUPS          128(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x03
-	JLE              stored233
-	ADDQ             R13, R12
-	VMOVUPS          192(R10), Z1
-	VMOVUPS          Z1, (R12)
-	ADDQ             R13, R12
+	XORQ             R11, R13
+	SHRQ             $0x12, R13
+	JEQ              nopages244
+	MOVQ             R11, R13
+	ANDQ             $-262144, R13
 
-stored233:
+pages243:
+	PREFETCHT1 262144(R13)
+	PREFETCHT1 294912(R13)
+	PREFETCHT1 327680(R13)
+	PREFETCHT1 360448(R13)
+	PREFETCHT1 393216(R13)
+	PREFETCHT1 425984(R13)
+	PREFETCHT1 458752(R13)
+	PREFETCHT1 491520(R13)
+	ADDQ       $0x00001000, R13
+	TESTQ      $0x00007000, R13
+	JNE        pages243
+
+nopages244:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block239
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored241
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored241
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored241
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored241:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group230
+	JNZ  group238
 	VZEROUPPER
 	RET
 
@@ -20667,7 +20772,7 @@ TEXT ·fewQ4_1x8(SB), $12672-72
 	VMOVDQU32       Z4, 1856(R9)
 	VMOVDQU32       Z1, 2112(R9)
 
-group235:
+group245:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -20683,16 +20788,16 @@ group235:
 	VMOVUPS Z1, 384(R10)
 	VMOVUPS Z1, 448(R10)
 
-block236:
+block246:
 	MOVQ $0x00000014, R14
 	CMPQ (SP), $0x01
-	JNE  within237
+	JNE  within247
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within237
+	JE   within247
 	LEAQ 20(CX)(CX*4), R14
 
-within237:
+within247:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -20862,16 +20967,16 @@ within237:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked239
+	JZ              asked249
 	PREFETCHT1      (R14)
 	ADDQ            $0x00000040, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked239
+	JB              asked249
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked239:
+asked249:
 	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z9
 	VMULPS.BCST      (R12), Z9, Z10
@@ -20949,55 +21054,76 @@ asked239:
 	VMOVUPS          Z2, 448(R10)
 	ADDQ             $0x000000b0, R12
 	ADDQ             $0x000000b0, R13
+	MOVQ             R11, R14
 	ADDQ             $0x00000140, R11
-	SUBQ             $0x00000001, (SP)
-	JNZ              block236
-	MOVQ             dst+0(FP), R12
-	MOVQ             dstStride+8(FP), R13
-	LEAQ             64(R12), R14
-	MOVQ             R14, dst+0(FP)
-	VMOVUPS          (R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x01
-	JLE              stored238
-	ADDQ             R13, R12
-	VMOVUPS          64(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x02
-	JLE              stored238
-	ADDQ             R13, R12
-	VMOVUPS          128(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x03
-	JLE              stored238
-	ADDQ             R13, R12
-	VMOVUPS          192(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x04
-	JLE              stored238
-	ADDQ             R13, R12
-	VMOVUPS          256(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x05
-	JLE              stored238
-	ADDQ             R13, R12
-	VMOVUPS          320(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x06
-	JLE              stored238
-	ADDQ             R13, R12
-	VMOVUPS          384(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x07
-	JLE              stored238
-	ADDQ             R13, R12
-	VMOVUPS          448(R10), Z1
-	VMOVUPS          Z1, (R12)
-	ADDQ             R13, R12
+	XORQ             R11, R14
+	SHRQ             $0x12, R14
+	JEQ              nopages251
+	MOVQ             R11, R14
+	ANDQ             $-262144, R14
 
-stored238:
+pages250:
+	PREFETCHT1 262144(R14)
+	PREFETCHT1 294912(R14)
+	PREFETCHT1 327680(R14)
+	PREFETCHT1 360448(R14)
+	PREFETCHT1 393216(R14)
+	PREFETCHT1 425984(R14)
+	PREFETCHT1 458752(R14)
+	PREFETCHT1 491520(R14)
+	ADDQ       $0x00001000, R14
+	TESTQ      $0x00007000, R14
+	JNE        pages250
+
+nopages251:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block246
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored248
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored248
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored248
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored248
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored248
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored248
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored248
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored248:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group235
+	JNZ  group245
 	VZEROUPPER
 	RET
 
@@ -21090,7 +21216,7 @@ TEXT ·fewQ4_1x12(SB), $12928-72
 	VMOVDQU32       Z4, 1856(R9)
 	VMOVDQU32       Z1, 2112(R9)
 
-group240:
+group252:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -21112,16 +21238,16 @@ group240:
 	VMOVUPS Z1, 640(R10)
 	VMOVUPS Z1, 704(R10)
 
-block241:
+block253:
 	MOVQ $0x00000014, R15
 	CMPQ (SP), $0x01
-	JNE  within242
+	JNE  within254
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within242
+	JE   within254
 	LEAQ 20(CX)(CX*4), R15
 
-within242:
+within254:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -21269,16 +21395,16 @@ within242:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked244
+	JZ              asked256
 	PREFETCHT1      (R15)
 	ADDQ            $0x00000040, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked244
+	JB              asked256
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked244:
+asked256:
 	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z9
 	VMULPS.BCST      (R12), Z9, Z14
@@ -21424,16 +21550,16 @@ asked244:
 	MOVQ             spans+64(FP), R11
 	MOVQ             (R11), R15
 	TESTQ            R15, R15
-	JZ               asked245
+	JZ               asked257
 	PREFETCHT1       (R15)
 	ADDQ             $0x00000040, R15
 	MOVQ             R15, (R11)
 	CMPQ             R15, 8(R11)
-	JB               asked245
+	JB               asked257
 	ADDQ             $0x00000010, R11
 	MOVQ             R11, spans+64(FP)
 
-asked245:
+asked257:
 	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z5
 	VMULPS.BCST      (R14), Z5, Z6
@@ -21476,75 +21602,96 @@ asked245:
 	ADDQ             $0x000000b0, R12
 	ADDQ             $0x000000b0, R13
 	ADDQ             $0x000000b0, R14
+	MOVQ             R11, R15
 	ADDQ             $0x00000140, R11
-	SUBQ             $0x00000001, (SP)
-	JNZ              block241
-	MOVQ             dst+0(FP), R12
-	MOVQ             dstStride+8(FP), R13
-	LEAQ             64(R12), R14
-	MOVQ             R14, dst+0(FP)
-	VMOVUPS          (R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x01
-	JLE              stored243
-	ADDQ             R13, R12
-	VMOVUPS          64(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x02
-	JLE              stored243
-	ADDQ             R13, R12
-	VMOVUPS          128(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x03
-	JLE              stored243
-	ADDQ             R13, R12
-	VMOVUPS          192(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x04
-	JLE              stored243
-	ADDQ             R13, R12
-	VMOVUPS          256(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x05
-	JLE              stored243
-	ADDQ             R13, R12
-	VMOVUPS          320(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x06
-	JLE              stored243
-	ADDQ             R13, R12
-	VMOVUPS          384(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x07
-	JLE              stored243
-	ADDQ             R13, R12
-	VMOVUPS          448(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x08
-	JLE              stored243
-	ADDQ             R13, R12
-	VMOVUPS          512(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x09
-	JLE              stored243
-	ADDQ             R13, R12
-	VMOVUPS          576(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x0a
-	JLE              stored243
-	ADDQ             R13, R12
-	VMOVUPS          640(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x0b
-	JLE              stored243
-	ADDQ             R13, R12
-	VMOVUPS          704(R10), Z1
-	VMOVUPS          Z1, (R12)
-	ADDQ             R13, R12
+	XORQ             R11, R15
+	SHRQ             $0x12, R15
+	JEQ              nopages259
+	MOVQ             R11, R15
+	ANDQ             $-262144, R15
 
-stored243:
+pages258:
+	PREFETCHT1 262144(R15)
+	PREFETCHT1 294912(R15)
+	PREFETCHT1 327680(R15)
+	PREFETCHT1 360448(R15)
+	PREFETCHT1 393216(R15)
+	PREFETCHT1 425984(R15)
+	PREFETCHT1 458752(R15)
+	PREFETCHT1 491520(R15)
+	ADDQ       $0x00001000, R15
+	TESTQ      $0x00007000, R15
+	JNE        pages258
+
+nopages259:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block253
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored255
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored255
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored255
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored255
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored255
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored255
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored255
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored255
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored255
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored255
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored255
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored255:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group240
+	JNZ  group252
 	VZEROUPPER
 	RET
 
@@ -21637,7 +21784,7 @@ TEXT ·fewQ4_1x16(SB), $13184-72
 	VMOVDQU32       Z4, 1856(R9)
 	VMOVDQU32       Z1, 2112(R9)
 
-group246:
+group260:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -21665,16 +21812,16 @@ group246:
 	VMOVUPS Z1, 896(R10)
 	VMOVUPS Z1, 960(R10)
 
-block247:
+block261:
 	MOVQ $0x00000014, BP
 	CMPQ (SP), $0x01
-	JNE  within248
+	JNE  within262
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within248
+	JE   within262
 	LEAQ 20(CX)(CX*4), BP
 
-within248:
+within262:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -21822,16 +21969,16 @@ within248:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked250
+	JZ              asked264
 	PREFETCHT1      (BP)
 	ADDQ            $0x00000040, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked250
+	JB              asked264
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked250:
+asked264:
 	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z9
 	VMULPS.BCST      (R12), Z9, Z14
@@ -22013,16 +22160,16 @@ asked250:
 	MOVQ             spans+64(FP), R11
 	MOVQ             (R11), BP
 	TESTQ            BP, BP
-	JZ               asked251
+	JZ               asked265
 	PREFETCHT1       (BP)
 	ADDQ             $0x00000040, BP
 	MOVQ             BP, (R11)
 	CMPQ             BP, 8(R11)
-	JB               asked251
+	JB               asked265
 	ADDQ             $0x00000010, R11
 	MOVQ             R11, spans+64(FP)
 
-asked251:
+asked265:
 	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z9
 	VMULPS.BCST      (R14), Z9, Z10
@@ -22102,95 +22249,116 @@ asked251:
 	ADDQ             $0x000000b0, R13
 	ADDQ             $0x000000b0, R14
 	ADDQ             $0x000000b0, R15
+	MOVQ             R11, BP
 	ADDQ             $0x00000140, R11
-	SUBQ             $0x00000001, (SP)
-	JNZ              block247
-	MOVQ             dst+0(FP), R12
-	MOVQ             dstStride+8(FP), R13
-	LEAQ             64(R12), R14
-	MOVQ             R14, dst+0(FP)
-	VMOVUPS          (R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x01
-	JLE              stored249
-	ADDQ             R13, R12
-	VMOVUPS          64(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x02
-	JLE              stored249
-	ADDQ             R13, R12
-	VMOVUPS          128(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x03
-	JLE              stored249
-	ADDQ             R13, R12
-	VMOVUPS          192(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x04
-	JLE              stored249
-	ADDQ             R13, R12
-	VMOVUPS          256(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x05
-	JLE              stored249
-	ADDQ             R13, R12
-	VMOVUPS          320(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x06
-	JLE              stored249
-	ADDQ             R13, R12
-	VMOVUPS          384(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x07
-	JLE              stored249
-	ADDQ             R13, R12
-	VMOVUPS          448(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x08
-	JLE              stored249
-	ADDQ             R13, R12
-	VMOVUPS          512(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x09
-	JLE              stored249
-	ADDQ             R13, R12
-	VMOVUPS          576(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x0a
-	JLE              stored249
-	ADDQ             R13, R12
-	VMOVUPS          640(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x0b
-	JLE              stored249
-	ADDQ             R13, R12
-	VMOVUPS          704(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x0c
-	JLE              stored249
-	ADDQ             R13, R12
-	VMOVUPS          768(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x0d
-	JLE              stored249
-	ADDQ             R13, R12
-	VMOVUPS          832(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x0e
-	JLE              stored249
-	ADDQ             R13, R12
-	VMOVUPS          896(R10), Z1
-	VMOVUPS          Z1, (R12)
-	CMPQ             count+56(FP), $0x0f
-	JLE              stored249
-	ADDQ             R13, R12
-	VMOVUPS          960(R10), Z1
-	VMOVUPS          Z1, (R12)
-	ADDQ             R13, R12
+	XORQ             R11, BP
+	SHRQ             $0x12, BP
+	JEQ              nopages267
+	MOVQ             R11, BP
+	ANDQ             $-262144, BP
 
-stored249:
+pages266:
+	PREFETCHT1 262144(BP)
+	PREFETCHT1 294912(BP)
+	PREFETCHT1 327680(BP)
+	PREFETCHT1 360448(BP)
+	PREFETCHT1 393216(BP)
+	PREFETCHT1 425984(BP)
+	PREFETCHT1 458752(BP)
+	PREFETCHT1 491520(BP)
+	ADDQ       $0x00001000, BP
+	TESTQ      $0x00007000, BP
+	JNE        pages266
+
+nopages267:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block261
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored263
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored263
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored263
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored263
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored263
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored263
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored263
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored263
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored263
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored263
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored263
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0c
+	JLE     stored263
+	ADDQ    R13, R12
+	VMOVUPS 768(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0d
+	JLE     stored263
+	ADDQ    R13, R12
+	VMOVUPS 832(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0e
+	JLE     stored263
+	ADDQ    R13, R12
+	VMOVUPS 896(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0f
+	JLE     stored263
+	ADDQ    R13, R12
+	VMOVUPS 960(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored263:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group246
+	JNZ  group260
 	VZEROUPPER
 	RET
 
@@ -22339,7 +22507,7 @@ TEXT ·fewQ5_0(SB), $12416-72
 	VPADDB          Z1, Z4, K1, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group252:
+group268:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -22349,16 +22517,16 @@ group252:
 	VMOVUPS Z3, 128(R10)
 	VMOVUPS Z3, 192(R10)
 
-block253:
+block269:
 	MOVQ $0x00000016, R13
 	CMPQ (SP), $0x01
-	JNE  within254
+	JNE  within270
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within254
+	JE   within270
 	LEAQ 22(CX)(CX*4), R13
 
-within254:
+within270:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -22548,16 +22716,16 @@ within254:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked256
+	JZ              asked272
 	PREFETCHT1      (R13)
 	ADDQ            $0x00000040, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked256
+	JB              asked272
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked256:
+asked272:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z7
 	VMULPS.BCST (R12), Z7, Z8
@@ -22581,35 +22749,56 @@ asked256:
 	VFMADD231PS Z6, Z3, Z4
 	VMOVUPS     Z4, 192(R10)
 	ADDQ        $0x000000b0, R12
+	MOVQ        R11, R13
 	ADDQ        $0x00000160, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block253
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored255
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored255
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored255
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z3
-	VMOVUPS     Z3, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R13
+	SHRQ        $0x12, R13
+	JEQ         nopages274
+	MOVQ        R11, R13
+	ANDQ        $-262144, R13
 
-stored255:
+pages273:
+	PREFETCHT1 262144(R13)
+	PREFETCHT1 294912(R13)
+	PREFETCHT1 327680(R13)
+	PREFETCHT1 360448(R13)
+	PREFETCHT1 393216(R13)
+	PREFETCHT1 425984(R13)
+	PREFETCHT1 458752(R13)
+	PREFETCHT1 491520(R13)
+	ADDQ       $0x00001000, R13
+	TESTQ      $0x00007000, R13
+	JNE        pages273
+
+nopages274:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block269
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored271
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored271
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored271
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z3
+	VMOVUPS Z3, (R12)
+	ADDQ    R13, R12
+
+stored271:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group252
+	JNZ  group268
 	VZEROUPPER
 	RET
 
@@ -22758,7 +22947,7 @@ TEXT ·fewQ5_0x8(SB), $12672-72
 	VPADDB          Z1, Z4, K1, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group257:
+group275:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -22774,16 +22963,16 @@ group257:
 	VMOVUPS Z3, 384(R10)
 	VMOVUPS Z3, 448(R10)
 
-block258:
+block276:
 	MOVQ $0x00000016, R14
 	CMPQ (SP), $0x01
-	JNE  within259
+	JNE  within277
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within259
+	JE   within277
 	LEAQ 22(CX)(CX*4), R14
 
-within259:
+within277:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -23009,16 +23198,16 @@ within259:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked261
+	JZ              asked279
 	PREFETCHT1      (R14)
 	ADDQ            $0x00000040, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked261
+	JB              asked279
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked261:
+asked279:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z11
 	VMULPS.BCST (R12), Z11, Z12
@@ -23063,55 +23252,76 @@ asked261:
 	VMOVUPS     Z4, 448(R10)
 	ADDQ        $0x000000b0, R12
 	ADDQ        $0x000000b0, R13
+	MOVQ        R11, R14
 	ADDQ        $0x00000160, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block258
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored260
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored260
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored260
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored260
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored260
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored260
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored260
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z3
-	VMOVUPS     Z3, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R14
+	SHRQ        $0x12, R14
+	JEQ         nopages281
+	MOVQ        R11, R14
+	ANDQ        $-262144, R14
 
-stored260:
+pages280:
+	PREFETCHT1 262144(R14)
+	PREFETCHT1 294912(R14)
+	PREFETCHT1 327680(R14)
+	PREFETCHT1 360448(R14)
+	PREFETCHT1 393216(R14)
+	PREFETCHT1 425984(R14)
+	PREFETCHT1 458752(R14)
+	PREFETCHT1 491520(R14)
+	ADDQ       $0x00001000, R14
+	TESTQ      $0x00007000, R14
+	JNE        pages280
+
+nopages281:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block276
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored278
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored278
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored278
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored278
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored278
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored278
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored278
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z3
+	VMOVUPS Z3, (R12)
+	ADDQ    R13, R12
+
+stored278:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group257
+	JNZ  group275
 	VZEROUPPER
 	RET
 
@@ -23260,7 +23470,7 @@ TEXT ·fewQ5_0x12(SB), $12928-72
 	VPADDB          Z1, Z4, K1, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group262:
+group282:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -23282,16 +23492,16 @@ group262:
 	VMOVUPS Z3, 640(R10)
 	VMOVUPS Z3, 704(R10)
 
-block263:
+block283:
 	MOVQ $0x00000016, R15
 	CMPQ (SP), $0x01
-	JNE  within264
+	JNE  within284
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within264
+	JE   within284
 	LEAQ 22(CX)(CX*4), R15
 
-within264:
+within284:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -23443,16 +23653,16 @@ within264:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked266
+	JZ              asked286
 	PREFETCHT1      (R15)
 	ADDQ            $0x00000040, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked266
+	JB              asked286
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked266:
+asked286:
 	MOVQ          16(SP), R11
 	VMOVUPS       1536(R8), Z16
 	VMULPS.BCST   (R12), Z16, Z17
@@ -23617,16 +23827,16 @@ asked266:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), R15
 	TESTQ         R15, R15
-	JZ            asked267
+	JZ            asked287
 	PREFETCHT1    (R15)
 	ADDQ          $0x00000040, R15
 	MOVQ          R15, (R11)
 	CMPQ          R15, 8(R11)
-	JB            asked267
+	JB            asked287
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked267:
+asked287:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z7
 	VMULPS.BCST (R14), Z7, Z8
@@ -23652,75 +23862,96 @@ asked267:
 	ADDQ        $0x000000b0, R12
 	ADDQ        $0x000000b0, R13
 	ADDQ        $0x000000b0, R14
+	MOVQ        R11, R15
 	ADDQ        $0x00000160, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block263
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored265
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored265
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored265
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored265
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored265
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored265
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored265
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored265
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored265
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored265
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored265
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z3
-	VMOVUPS     Z3, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R15
+	SHRQ        $0x12, R15
+	JEQ         nopages289
+	MOVQ        R11, R15
+	ANDQ        $-262144, R15
 
-stored265:
+pages288:
+	PREFETCHT1 262144(R15)
+	PREFETCHT1 294912(R15)
+	PREFETCHT1 327680(R15)
+	PREFETCHT1 360448(R15)
+	PREFETCHT1 393216(R15)
+	PREFETCHT1 425984(R15)
+	PREFETCHT1 458752(R15)
+	PREFETCHT1 491520(R15)
+	ADDQ       $0x00001000, R15
+	TESTQ      $0x00007000, R15
+	JNE        pages288
+
+nopages289:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block283
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored285
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored285
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored285
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored285
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored285
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored285
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored285
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored285
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored285
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored285
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored285
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z3
+	VMOVUPS Z3, (R12)
+	ADDQ    R13, R12
+
+stored285:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group262
+	JNZ  group282
 	VZEROUPPER
 	RET
 
@@ -23869,7 +24100,7 @@ TEXT ·fewQ5_0x16(SB), $13184-72
 	VPADDB          Z1, Z4, K1, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group268:
+group290:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -23897,16 +24128,16 @@ group268:
 	VMOVUPS Z3, 896(R10)
 	VMOVUPS Z3, 960(R10)
 
-block269:
+block291:
 	MOVQ $0x00000016, BP
 	CMPQ (SP), $0x01
-	JNE  within270
+	JNE  within292
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within270
+	JE   within292
 	LEAQ 22(CX)(CX*4), BP
 
-within270:
+within292:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -24058,16 +24289,16 @@ within270:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked272
+	JZ              asked294
 	PREFETCHT1      (BP)
 	ADDQ            $0x00000040, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked272
+	JB              asked294
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked272:
+asked294:
 	MOVQ          16(SP), R11
 	VMOVUPS       1536(R8), Z16
 	VMULPS.BCST   (R12), Z16, Z17
@@ -24268,16 +24499,16 @@ asked272:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), BP
 	TESTQ         BP, BP
-	JZ            asked273
+	JZ            asked295
 	PREFETCHT1    (BP)
 	ADDQ          $0x00000040, BP
 	MOVQ          BP, (R11)
 	CMPQ          BP, 8(R11)
-	JB            asked273
+	JB            asked295
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked273:
+asked295:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z11
 	VMULPS.BCST (R14), Z11, Z12
@@ -24324,95 +24555,116 @@ asked273:
 	ADDQ        $0x000000b0, R13
 	ADDQ        $0x000000b0, R14
 	ADDQ        $0x000000b0, R15
+	MOVQ        R11, BP
 	ADDQ        $0x00000160, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block269
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored271
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored271
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored271
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored271
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored271
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored271
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored271
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored271
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored271
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored271
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored271
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0c
-	JLE         stored271
-	ADDQ        R13, R12
-	VMOVUPS     768(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0d
-	JLE         stored271
-	ADDQ        R13, R12
-	VMOVUPS     832(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0e
-	JLE         stored271
-	ADDQ        R13, R12
-	VMOVUPS     896(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0f
-	JLE         stored271
-	ADDQ        R13, R12
-	VMOVUPS     960(R10), Z3
-	VMOVUPS     Z3, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, BP
+	SHRQ        $0x12, BP
+	JEQ         nopages297
+	MOVQ        R11, BP
+	ANDQ        $-262144, BP
 
-stored271:
+pages296:
+	PREFETCHT1 262144(BP)
+	PREFETCHT1 294912(BP)
+	PREFETCHT1 327680(BP)
+	PREFETCHT1 360448(BP)
+	PREFETCHT1 393216(BP)
+	PREFETCHT1 425984(BP)
+	PREFETCHT1 458752(BP)
+	PREFETCHT1 491520(BP)
+	ADDQ       $0x00001000, BP
+	TESTQ      $0x00007000, BP
+	JNE        pages296
+
+nopages297:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block291
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored293
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored293
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored293
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored293
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored293
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored293
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored293
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored293
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored293
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored293
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored293
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0c
+	JLE     stored293
+	ADDQ    R13, R12
+	VMOVUPS 768(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0d
+	JLE     stored293
+	ADDQ    R13, R12
+	VMOVUPS 832(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0e
+	JLE     stored293
+	ADDQ    R13, R12
+	VMOVUPS 896(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0f
+	JLE     stored293
+	ADDQ    R13, R12
+	VMOVUPS 960(R10), Z3
+	VMOVUPS Z3, (R12)
+	ADDQ    R13, R12
+
+stored293:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group268
+	JNZ  group290
 	VZEROUPPER
 	RET
 
@@ -24557,7 +24809,7 @@ TEXT ·fewQ5_1(SB), $12416-72
 	VPADDB          Z1, Z3, K1, Z3
 	VMOVDQU32       Z3, 2112(R9)
 
-group274:
+group298:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -24567,16 +24819,16 @@ group274:
 	VMOVUPS Z2, 128(R10)
 	VMOVUPS Z2, 192(R10)
 
-block275:
+block299:
 	MOVQ $0x00000018, R13
 	CMPQ (SP), $0x01
-	JNE  within276
+	JNE  within300
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within276
+	JE   within300
 	LEAQ 24(CX)(CX*4), R13
 
-within276:
+within300:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -24763,16 +25015,16 @@ within276:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked278
+	JZ              asked302
 	PREFETCHT1      (R13)
 	ADDQ            $0x00000040, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked278
+	JB              asked302
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked278:
+asked302:
 	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z6
 	VMULPS.BCST      (R12), Z6, Z7
@@ -24813,35 +25065,56 @@ asked278:
 	VFMADD231PS.BCST 44(R12), Z2, Z3
 	VMOVUPS          Z3, 192(R10)
 	ADDQ             $0x000000b0, R12
+	MOVQ             R11, R13
 	ADDQ             $0x00000180, R11
-	SUBQ             $0x00000001, (SP)
-	JNZ              block275
-	MOVQ             dst+0(FP), R12
-	MOVQ             dstStride+8(FP), R13
-	LEAQ             64(R12), R14
-	MOVQ             R14, dst+0(FP)
-	VMOVUPS          (R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x01
-	JLE              stored277
-	ADDQ             R13, R12
-	VMOVUPS          64(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x02
-	JLE              stored277
-	ADDQ             R13, R12
-	VMOVUPS          128(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x03
-	JLE              stored277
-	ADDQ             R13, R12
-	VMOVUPS          192(R10), Z2
-	VMOVUPS          Z2, (R12)
-	ADDQ             R13, R12
+	XORQ             R11, R13
+	SHRQ             $0x12, R13
+	JEQ              nopages304
+	MOVQ             R11, R13
+	ANDQ             $-262144, R13
 
-stored277:
+pages303:
+	PREFETCHT1 262144(R13)
+	PREFETCHT1 294912(R13)
+	PREFETCHT1 327680(R13)
+	PREFETCHT1 360448(R13)
+	PREFETCHT1 393216(R13)
+	PREFETCHT1 425984(R13)
+	PREFETCHT1 458752(R13)
+	PREFETCHT1 491520(R13)
+	ADDQ       $0x00001000, R13
+	TESTQ      $0x00007000, R13
+	JNE        pages303
+
+nopages304:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block299
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored301
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored301
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored301
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored301:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group274
+	JNZ  group298
 	VZEROUPPER
 	RET
 
@@ -24986,7 +25259,7 @@ TEXT ·fewQ5_1x8(SB), $12672-72
 	VPADDB          Z1, Z3, K1, Z3
 	VMOVDQU32       Z3, 2112(R9)
 
-group279:
+group305:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -25002,16 +25275,16 @@ group279:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block280:
+block306:
 	MOVQ $0x00000018, R14
 	CMPQ (SP), $0x01
-	JNE  within281
+	JNE  within307
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within281
+	JE   within307
 	LEAQ 24(CX)(CX*4), R14
 
-within281:
+within307:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -25234,16 +25507,16 @@ within281:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked283
+	JZ              asked309
 	PREFETCHT1      (R14)
 	ADDQ            $0x00000040, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked283
+	JB              asked309
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked283:
+asked309:
 	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z10
 	VMULPS.BCST      (R12), Z10, Z11
@@ -25321,55 +25594,76 @@ asked283:
 	VMOVUPS          Z3, 448(R10)
 	ADDQ             $0x000000b0, R12
 	ADDQ             $0x000000b0, R13
+	MOVQ             R11, R14
 	ADDQ             $0x00000180, R11
-	SUBQ             $0x00000001, (SP)
-	JNZ              block280
-	MOVQ             dst+0(FP), R12
-	MOVQ             dstStride+8(FP), R13
-	LEAQ             64(R12), R14
-	MOVQ             R14, dst+0(FP)
-	VMOVUPS          (R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x01
-	JLE              stored282
-	ADDQ             R13, R12
-	VMOVUPS          64(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x02
-	JLE              stored282
-	ADDQ             R13, R12
-	VMOVUPS          128(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x03
-	JLE              stored282
-	ADDQ             R13, R12
-	VMOVUPS          192(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x04
-	JLE              stored282
-	ADDQ             R13, R12
-	VMOVUPS          256(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x05
-	JLE              stored282
-	ADDQ             R13, R12
-	VMOVUPS          320(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x06
-	JLE              stored282
-	ADDQ             R13, R12
-	VMOVUPS          384(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x07
-	JLE              stored282
-	ADDQ             R13, R12
-	VMOVUPS          448(R10), Z2
-	VMOVUPS          Z2, (R12)
-	ADDQ             R13, R12
+	XORQ             R11, R14
+	SHRQ             $0x12, R14
+	JEQ              nopages311
+	MOVQ             R11, R14
+	ANDQ             $-262144, R14
 
-stored282:
+pages310:
+	PREFETCHT1 262144(R14)
+	PREFETCHT1 294912(R14)
+	PREFETCHT1 327680(R14)
+	PREFETCHT1 360448(R14)
+	PREFETCHT1 393216(R14)
+	PREFETCHT1 425984(R14)
+	PREFETCHT1 458752(R14)
+	PREFETCHT1 491520(R14)
+	ADDQ       $0x00001000, R14
+	TESTQ      $0x00007000, R14
+	JNE        pages310
+
+nopages311:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block306
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored308
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored308
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored308
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored308
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored308
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored308
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored308
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored308:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group279
+	JNZ  group305
 	VZEROUPPER
 	RET
 
@@ -25514,7 +25808,7 @@ TEXT ·fewQ5_1x12(SB), $12928-72
 	VPADDB          Z1, Z3, K1, Z3
 	VMOVDQU32       Z3, 2112(R9)
 
-group284:
+group312:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -25536,16 +25830,16 @@ group284:
 	VMOVUPS Z2, 640(R10)
 	VMOVUPS Z2, 704(R10)
 
-block285:
+block313:
 	MOVQ $0x00000018, R15
 	CMPQ (SP), $0x01
-	JNE  within286
+	JNE  within314
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within286
+	JE   within314
 	LEAQ 24(CX)(CX*4), R15
 
-within286:
+within314:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -25718,16 +26012,16 @@ within286:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked288
+	JZ              asked316
 	PREFETCHT1      (R15)
 	ADDQ            $0x00000040, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked288
+	JB              asked316
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked288:
+asked316:
 	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z11
 	VMULPS.BCST      (R12), Z11, Z16
@@ -25901,16 +26195,16 @@ asked288:
 	MOVQ             spans+64(FP), R11
 	MOVQ             (R11), R15
 	TESTQ            R15, R15
-	JZ               asked289
+	JZ               asked317
 	PREFETCHT1       (R15)
 	ADDQ             $0x00000040, R15
 	MOVQ             R15, (R11)
 	CMPQ             R15, 8(R11)
-	JB               asked289
+	JB               asked317
 	ADDQ             $0x00000010, R11
 	MOVQ             R11, spans+64(FP)
 
-asked289:
+asked317:
 	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z6
 	VMULPS.BCST      (R14), Z6, Z7
@@ -25953,75 +26247,96 @@ asked289:
 	ADDQ             $0x000000b0, R12
 	ADDQ             $0x000000b0, R13
 	ADDQ             $0x000000b0, R14
+	MOVQ             R11, R15
 	ADDQ             $0x00000180, R11
-	SUBQ             $0x00000001, (SP)
-	JNZ              block285
-	MOVQ             dst+0(FP), R12
-	MOVQ             dstStride+8(FP), R13
-	LEAQ             64(R12), R14
-	MOVQ             R14, dst+0(FP)
-	VMOVUPS          (R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x01
-	JLE              stored287
-	ADDQ             R13, R12
-	VMOVUPS          64(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x02
-	JLE              stored287
-	ADDQ             R13, R12
-	VMOVUPS          128(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x03
-	JLE              stored287
-	ADDQ             R13, R12
-	VMOVUPS          192(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x04
-	JLE              stored287
-	ADDQ             R13, R12
-	VMOVUPS          256(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x05
-	JLE              stored287
-	ADDQ             R13, R12
-	VMOVUPS          320(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x06
-	JLE              stored287
-	ADDQ             R13, R12
-	VMOVUPS          384(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x07
-	JLE              stored287
-	ADDQ             R13, R12
-	VMOVUPS          448(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x08
-	JLE              stored287
-	ADDQ             R13, R12
-	VMOVUPS          512(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x09
-	JLE              stored287
-	ADDQ             R13, R12
-	VMOVUPS          576(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x0a
-	JLE              stored287
-	ADDQ             R13, R12
-	VMOVUPS          640(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x0b
-	JLE              stored287
-	ADDQ             R13, R12
-	VMOVUPS          704(R10), Z2
-	VMOVUPS          Z2, (R12)
-	ADDQ             R13, R12
+	XORQ             R11, R15
+	SHRQ             $0x12, R15
+	JEQ              nopages319
+	MOVQ             R11, R15
+	ANDQ             $-262144, R15
 
-stored287:
+pages318:
+	PREFETCHT1 262144(R15)
+	PREFETCHT1 294912(R15)
+	PREFETCHT1 327680(R15)
+	PREFETCHT1 360448(R15)
+	PREFETCHT1 393216(R15)
+	PREFETCHT1 425984(R15)
+	PREFETCHT1 458752(R15)
+	PREFETCHT1 491520(R15)
+	ADDQ       $0x00001000, R15
+	TESTQ      $0x00007000, R15
+	JNE        pages318
+
+nopages319:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block313
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored315
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored315
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored315
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored315
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored315
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored315
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored315
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored315
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored315
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored315
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored315
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored315:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group284
+	JNZ  group312
 	VZEROUPPER
 	RET
 
@@ -26166,7 +26481,7 @@ TEXT ·fewQ5_1x16(SB), $13184-72
 	VPADDB          Z1, Z3, K1, Z3
 	VMOVDQU32       Z3, 2112(R9)
 
-group290:
+group320:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -26194,16 +26509,16 @@ group290:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block291:
+block321:
 	MOVQ $0x00000018, BP
 	CMPQ (SP), $0x01
-	JNE  within292
+	JNE  within322
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within292
+	JE   within322
 	LEAQ 24(CX)(CX*4), BP
 
-within292:
+within322:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -26376,16 +26691,16 @@ within292:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked294
+	JZ              asked324
 	PREFETCHT1      (BP)
 	ADDQ            $0x00000040, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked294
+	JB              asked324
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked294:
+asked324:
 	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z11
 	VMULPS.BCST      (R12), Z11, Z16
@@ -26595,16 +26910,16 @@ asked294:
 	MOVQ             spans+64(FP), R11
 	MOVQ             (R11), BP
 	TESTQ            BP, BP
-	JZ               asked295
+	JZ               asked325
 	PREFETCHT1       (BP)
 	ADDQ             $0x00000040, BP
 	MOVQ             BP, (R11)
 	CMPQ             BP, 8(R11)
-	JB               asked295
+	JB               asked325
 	ADDQ             $0x00000010, R11
 	MOVQ             R11, spans+64(FP)
 
-asked295:
+asked325:
 	MOVQ             16(SP), R11
 	VMOVUPS          1536(R8), Z10
 	VMULPS.BCST      (R14), Z10, Z11
@@ -26684,95 +26999,116 @@ asked295:
 	ADDQ             $0x000000b0, R13
 	ADDQ             $0x000000b0, R14
 	ADDQ             $0x000000b0, R15
+	MOVQ             R11, BP
 	ADDQ             $0x00000180, R11
-	SUBQ             $0x00000001, (SP)
-	JNZ              block291
-	MOVQ             dst+0(FP), R12
-	MOVQ             dstStride+8(FP), R13
-	LEAQ             64(R12), R14
-	MOVQ             R14, dst+0(FP)
-	VMOVUPS          (R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x01
-	JLE              stored293
-	ADDQ             R13, R12
-	VMOVUPS          64(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x02
-	JLE              stored293
-	ADDQ             R13, R12
-	VMOVUPS          128(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x03
-	JLE              stored293
-	ADDQ             R13, R12
-	VMOVUPS          192(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x04
-	JLE              stored293
-	ADDQ             R13, R12
-	VMOVUPS          256(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x05
-	JLE              stored293
-	ADDQ             R13, R12
-	VMOVUPS          320(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x06
-	JLE              stored293
-	ADDQ             R13, R12
-	VMOVUPS          384(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x07
-	JLE              stored293
-	ADDQ             R13, R12
-	VMOVUPS          448(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x08
-	JLE              stored293
-	ADDQ             R13, R12
-	VMOVUPS          512(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x09
-	JLE              stored293
-	ADDQ             R13, R12
-	VMOVUPS          576(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x0a
-	JLE              stored293
-	ADDQ             R13, R12
-	VMOVUPS          640(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x0b
-	JLE              stored293
-	ADDQ             R13, R12
-	VMOVUPS          704(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x0c
-	JLE              stored293
-	ADDQ             R13, R12
-	VMOVUPS          768(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x0d
-	JLE              stored293
-	ADDQ             R13, R12
-	VMOVUPS          832(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x0e
-	JLE              stored293
-	ADDQ             R13, R12
-	VMOVUPS          896(R10), Z2
-	VMOVUPS          Z2, (R12)
-	CMPQ             count+56(FP), $0x0f
-	JLE              stored293
-	ADDQ             R13, R12
-	VMOVUPS          960(R10), Z2
-	VMOVUPS          Z2, (R12)
-	ADDQ             R13, R12
+	XORQ             R11, BP
+	SHRQ             $0x12, BP
+	JEQ              nopages327
+	MOVQ             R11, BP
+	ANDQ             $-262144, BP
 
-stored293:
+pages326:
+	PREFETCHT1 262144(BP)
+	PREFETCHT1 294912(BP)
+	PREFETCHT1 327680(BP)
+	PREFETCHT1 360448(BP)
+	PREFETCHT1 393216(BP)
+	PREFETCHT1 425984(BP)
+	PREFETCHT1 458752(BP)
+	PREFETCHT1 491520(BP)
+	ADDQ       $0x00001000, BP
+	TESTQ      $0x00007000, BP
+	JNE        pages326
+
+nopages327:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block321
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored323
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored323
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored323
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored323
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored323
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored323
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored323
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored323
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored323
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored323
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored323
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0c
+	JLE     stored323
+	ADDQ    R13, R12
+	VMOVUPS 768(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0d
+	JLE     stored323
+	ADDQ    R13, R12
+	VMOVUPS 832(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0e
+	JLE     stored323
+	ADDQ    R13, R12
+	VMOVUPS 896(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0f
+	JLE     stored323
+	ADDQ    R13, R12
+	VMOVUPS 960(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored323:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group290
+	JNZ  group320
 	VZEROUPPER
 	RET
 
@@ -26880,7 +27216,7 @@ TEXT ·fewQ8_0(SB), $12416-72
 	VPXORD          Z0, Z4, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group296:
+group328:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -26890,16 +27226,16 @@ group296:
 	VMOVUPS Z1, 128(R10)
 	VMOVUPS Z1, 192(R10)
 
-block297:
+block329:
 	MOVQ $0x00000022, R13
 	CMPQ (SP), $0x01
-	JNE  within298
+	JNE  within330
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within298
+	JE   within330
 	LEAQ 34(CX)(CX*4), R13
 
-within298:
+within330:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -27056,16 +27392,16 @@ within298:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked300
+	JZ              asked332
 	PREFETCHT1      (R13)
 	ADDQ            $0x00000040, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked300
+	JB              asked332
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked300:
+asked332:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z5
 	VMULPS.BCST (R12), Z5, Z6
@@ -27089,35 +27425,56 @@ asked300:
 	VFMADD231PS Z4, Z1, Z2
 	VMOVUPS     Z2, 192(R10)
 	ADDQ        $0x000000b0, R12
+	MOVQ        R11, R13
 	ADDQ        $0x00000220, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block297
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored299
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored299
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored299
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z1
-	VMOVUPS     Z1, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R13
+	SHRQ        $0x12, R13
+	JEQ         nopages334
+	MOVQ        R11, R13
+	ANDQ        $-262144, R13
 
-stored299:
+pages333:
+	PREFETCHT1 262144(R13)
+	PREFETCHT1 294912(R13)
+	PREFETCHT1 327680(R13)
+	PREFETCHT1 360448(R13)
+	PREFETCHT1 393216(R13)
+	PREFETCHT1 425984(R13)
+	PREFETCHT1 458752(R13)
+	PREFETCHT1 491520(R13)
+	ADDQ       $0x00001000, R13
+	TESTQ      $0x00007000, R13
+	JNE        pages333
+
+nopages334:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block329
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored331
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored331
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored331
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored331:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group296
+	JNZ  group328
 	VZEROUPPER
 	RET
 
@@ -27225,7 +27582,7 @@ TEXT ·fewQ8_0x8(SB), $12672-72
 	VPXORD          Z0, Z4, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group301:
+group335:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -27241,16 +27598,16 @@ group301:
 	VMOVUPS Z1, 384(R10)
 	VMOVUPS Z1, 448(R10)
 
-block302:
+block336:
 	MOVQ $0x00000022, R14
 	CMPQ (SP), $0x01
-	JNE  within303
+	JNE  within337
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within303
+	JE   within337
 	LEAQ 34(CX)(CX*4), R14
 
-within303:
+within337:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -27443,16 +27800,16 @@ within303:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked305
+	JZ              asked339
 	PREFETCHT1      (R14)
 	ADDQ            $0x00000040, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked305
+	JB              asked339
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked305:
+asked339:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z9
 	VMULPS.BCST (R12), Z9, Z10
@@ -27497,55 +27854,76 @@ asked305:
 	VMOVUPS     Z2, 448(R10)
 	ADDQ        $0x000000b0, R12
 	ADDQ        $0x000000b0, R13
+	MOVQ        R11, R14
 	ADDQ        $0x00000220, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block302
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored304
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored304
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored304
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored304
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored304
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored304
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored304
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z1
-	VMOVUPS     Z1, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R14
+	SHRQ        $0x12, R14
+	JEQ         nopages341
+	MOVQ        R11, R14
+	ANDQ        $-262144, R14
 
-stored304:
+pages340:
+	PREFETCHT1 262144(R14)
+	PREFETCHT1 294912(R14)
+	PREFETCHT1 327680(R14)
+	PREFETCHT1 360448(R14)
+	PREFETCHT1 393216(R14)
+	PREFETCHT1 425984(R14)
+	PREFETCHT1 458752(R14)
+	PREFETCHT1 491520(R14)
+	ADDQ       $0x00001000, R14
+	TESTQ      $0x00007000, R14
+	JNE        pages340
+
+nopages341:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block336
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored338
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored338
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored338
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored338
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored338
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored338
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored338
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored338:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group301
+	JNZ  group335
 	VZEROUPPER
 	RET
 
@@ -27653,7 +28031,7 @@ TEXT ·fewQ8_0x12(SB), $12928-72
 	VPXORD          Z0, Z4, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group306:
+group342:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -27675,16 +28053,16 @@ group306:
 	VMOVUPS Z1, 640(R10)
 	VMOVUPS Z1, 704(R10)
 
-block307:
+block343:
 	MOVQ $0x00000022, R15
 	CMPQ (SP), $0x01
-	JNE  within308
+	JNE  within344
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within308
+	JE   within344
 	LEAQ 34(CX)(CX*4), R15
 
-within308:
+within344:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -27831,16 +28209,16 @@ within308:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked310
+	JZ              asked346
 	PREFETCHT1      (R15)
 	ADDQ            $0x00000040, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked310
+	JB              asked346
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked310:
+asked346:
 	MOVQ            16(SP), R11
 	VMOVUPS         1536(R8), Z9
 	VMULPS.BCST     (R12), Z9, Z10
@@ -27977,16 +28355,16 @@ asked310:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked311
+	JZ              asked347
 	PREFETCHT1      (R15)
 	ADDQ            $0x00000040, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked311
+	JB              asked347
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked311:
+asked347:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z5
 	VMULPS.BCST (R14), Z5, Z6
@@ -28012,75 +28390,96 @@ asked311:
 	ADDQ        $0x000000b0, R12
 	ADDQ        $0x000000b0, R13
 	ADDQ        $0x000000b0, R14
+	MOVQ        R11, R15
 	ADDQ        $0x00000220, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block307
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored309
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored309
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored309
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored309
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored309
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored309
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored309
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored309
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored309
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored309
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored309
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z1
-	VMOVUPS     Z1, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R15
+	SHRQ        $0x12, R15
+	JEQ         nopages349
+	MOVQ        R11, R15
+	ANDQ        $-262144, R15
 
-stored309:
+pages348:
+	PREFETCHT1 262144(R15)
+	PREFETCHT1 294912(R15)
+	PREFETCHT1 327680(R15)
+	PREFETCHT1 360448(R15)
+	PREFETCHT1 393216(R15)
+	PREFETCHT1 425984(R15)
+	PREFETCHT1 458752(R15)
+	PREFETCHT1 491520(R15)
+	ADDQ       $0x00001000, R15
+	TESTQ      $0x00007000, R15
+	JNE        pages348
+
+nopages349:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block343
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored345
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored345
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored345
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored345
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored345
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored345
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored345
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored345
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored345
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored345
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored345
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored345:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group306
+	JNZ  group342
 	VZEROUPPER
 	RET
 
@@ -28188,7 +28587,7 @@ TEXT ·fewQ8_0x16(SB), $13184-72
 	VPXORD          Z0, Z4, Z4
 	VMOVDQU32       Z4, 2112(R9)
 
-group312:
+group350:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -28216,16 +28615,16 @@ group312:
 	VMOVUPS Z1, 896(R10)
 	VMOVUPS Z1, 960(R10)
 
-block313:
+block351:
 	MOVQ $0x00000022, BP
 	CMPQ (SP), $0x01
-	JNE  within314
+	JNE  within352
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within314
+	JE   within352
 	LEAQ 34(CX)(CX*4), BP
 
-within314:
+within352:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -28372,16 +28771,16 @@ within314:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked316
+	JZ              asked354
 	PREFETCHT1      (BP)
 	ADDQ            $0x00000040, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked316
+	JB              asked354
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked316:
+asked354:
 	MOVQ            16(SP), R11
 	VMOVUPS         1536(R8), Z9
 	VMULPS.BCST     (R12), Z9, Z10
@@ -28554,16 +28953,16 @@ asked316:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked317
+	JZ              asked355
 	PREFETCHT1      (BP)
 	ADDQ            $0x00000040, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked317
+	JB              asked355
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked317:
+asked355:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z9
 	VMULPS.BCST (R14), Z9, Z10
@@ -28610,95 +29009,116 @@ asked317:
 	ADDQ        $0x000000b0, R13
 	ADDQ        $0x000000b0, R14
 	ADDQ        $0x000000b0, R15
+	MOVQ        R11, BP
 	ADDQ        $0x00000220, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block313
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored315
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored315
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored315
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored315
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored315
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored315
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored315
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored315
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored315
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored315
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored315
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x0c
-	JLE         stored315
-	ADDQ        R13, R12
-	VMOVUPS     768(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x0d
-	JLE         stored315
-	ADDQ        R13, R12
-	VMOVUPS     832(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x0e
-	JLE         stored315
-	ADDQ        R13, R12
-	VMOVUPS     896(R10), Z1
-	VMOVUPS     Z1, (R12)
-	CMPQ        count+56(FP), $0x0f
-	JLE         stored315
-	ADDQ        R13, R12
-	VMOVUPS     960(R10), Z1
-	VMOVUPS     Z1, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, BP
+	SHRQ        $0x12, BP
+	JEQ         nopages357
+	MOVQ        R11, BP
+	ANDQ        $-262144, BP
 
-stored315:
+pages356:
+	PREFETCHT1 262144(BP)
+	PREFETCHT1 294912(BP)
+	PREFETCHT1 327680(BP)
+	PREFETCHT1 360448(BP)
+	PREFETCHT1 393216(BP)
+	PREFETCHT1 425984(BP)
+	PREFETCHT1 458752(BP)
+	PREFETCHT1 491520(BP)
+	ADDQ       $0x00001000, BP
+	TESTQ      $0x00007000, BP
+	JNE        pages356
+
+nopages357:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block351
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored353
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored353
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored353
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored353
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored353
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored353
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored353
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored353
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored353
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored353
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored353
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0c
+	JLE     stored353
+	ADDQ    R13, R12
+	VMOVUPS 768(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0d
+	JLE     stored353
+	ADDQ    R13, R12
+	VMOVUPS 832(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0e
+	JLE     stored353
+	ADDQ    R13, R12
+	VMOVUPS 896(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0f
+	JLE     stored353
+	ADDQ    R13, R12
+	VMOVUPS 960(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored353:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group312
+	JNZ  group350
 	VZEROUPPER
 	RET
 
@@ -28795,7 +29215,7 @@ TEXT ·fewIQ4_NL(SB), $12416-72
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group318:
+group358:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -28805,16 +29225,16 @@ group318:
 	VMOVUPS Z2, 128(R10)
 	VMOVUPS Z2, 192(R10)
 
-block319:
+block359:
 	MOVQ $0x00000012, R13
 	CMPQ (SP), $0x01
-	JNE  within320
+	JNE  within360
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within320
+	JE   within360
 	LEAQ 18(CX)(CX*4), R13
 
-within320:
+within360:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -28951,16 +29371,16 @@ within320:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked322
+	JZ              asked362
 	PREFETCHT1      (R13)
 	ADDQ            $0x00000040, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked322
+	JB              asked362
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked322:
+asked362:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z6
 	VMULPS.BCST (R12), Z6, Z7
@@ -28984,35 +29404,56 @@ asked322:
 	VFMADD231PS Z5, Z2, Z3
 	VMOVUPS     Z3, 192(R10)
 	ADDQ        $0x000000b0, R12
+	MOVQ        R11, R13
 	ADDQ        $0x00000120, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block319
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored321
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored321
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored321
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R13
+	SHRQ        $0x12, R13
+	JEQ         nopages364
+	MOVQ        R11, R13
+	ANDQ        $-262144, R13
 
-stored321:
+pages363:
+	PREFETCHT1 262144(R13)
+	PREFETCHT1 294912(R13)
+	PREFETCHT1 327680(R13)
+	PREFETCHT1 360448(R13)
+	PREFETCHT1 393216(R13)
+	PREFETCHT1 425984(R13)
+	PREFETCHT1 458752(R13)
+	PREFETCHT1 491520(R13)
+	ADDQ       $0x00001000, R13
+	TESTQ      $0x00007000, R13
+	JNE        pages363
+
+nopages364:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block359
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored361
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored361
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored361
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored361:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group318
+	JNZ  group358
 	VZEROUPPER
 	RET
 
@@ -29109,7 +29550,7 @@ TEXT ·fewIQ4_NLx8(SB), $12672-72
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group323:
+group365:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -29125,16 +29566,16 @@ group323:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block324:
+block366:
 	MOVQ $0x00000012, R14
 	CMPQ (SP), $0x01
-	JNE  within325
+	JNE  within367
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within325
+	JE   within367
 	LEAQ 18(CX)(CX*4), R14
 
-within325:
+within367:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -29307,16 +29748,16 @@ within325:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked327
+	JZ              asked369
 	PREFETCHT1      (R14)
 	ADDQ            $0x00000040, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked327
+	JB              asked369
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked327:
+asked369:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z10
 	VMULPS.BCST (R12), Z10, Z11
@@ -29361,55 +29802,76 @@ asked327:
 	VMOVUPS     Z3, 448(R10)
 	ADDQ        $0x000000b0, R12
 	ADDQ        $0x000000b0, R13
+	MOVQ        R11, R14
 	ADDQ        $0x00000120, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block324
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored326
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored326
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored326
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored326
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored326
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored326
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored326
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R14
+	SHRQ        $0x12, R14
+	JEQ         nopages371
+	MOVQ        R11, R14
+	ANDQ        $-262144, R14
 
-stored326:
+pages370:
+	PREFETCHT1 262144(R14)
+	PREFETCHT1 294912(R14)
+	PREFETCHT1 327680(R14)
+	PREFETCHT1 360448(R14)
+	PREFETCHT1 393216(R14)
+	PREFETCHT1 425984(R14)
+	PREFETCHT1 458752(R14)
+	PREFETCHT1 491520(R14)
+	ADDQ       $0x00001000, R14
+	TESTQ      $0x00007000, R14
+	JNE        pages370
+
+nopages371:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block366
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored368
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored368
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored368
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored368
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored368
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored368
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored368
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored368:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group323
+	JNZ  group365
 	VZEROUPPER
 	RET
 
@@ -29506,7 +29968,7 @@ TEXT ·fewIQ4_NLx12(SB), $12928-72
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group328:
+group372:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -29528,16 +29990,16 @@ group328:
 	VMOVUPS Z2, 640(R10)
 	VMOVUPS Z2, 704(R10)
 
-block329:
+block373:
 	MOVQ $0x00000012, R15
 	CMPQ (SP), $0x01
-	JNE  within330
+	JNE  within374
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within330
+	JE   within374
 	LEAQ 18(CX)(CX*4), R15
 
-within330:
+within374:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -29668,16 +30130,16 @@ within330:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked332
+	JZ              asked376
 	PREFETCHT1      (R15)
 	ADDQ            $0x00000040, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked332
+	JB              asked376
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked332:
+asked376:
 	MOVQ          16(SP), R11
 	VMOVUPS       1536(R8), Z14
 	VMULPS.BCST   (R12), Z14, Z15
@@ -29810,16 +30272,16 @@ asked332:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), R15
 	TESTQ         R15, R15
-	JZ            asked333
+	JZ            asked377
 	PREFETCHT1    (R15)
 	ADDQ          $0x00000040, R15
 	MOVQ          R15, (R11)
 	CMPQ          R15, 8(R11)
-	JB            asked333
+	JB            asked377
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked333:
+asked377:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z6
 	VMULPS.BCST (R14), Z6, Z7
@@ -29845,75 +30307,96 @@ asked333:
 	ADDQ        $0x000000b0, R12
 	ADDQ        $0x000000b0, R13
 	ADDQ        $0x000000b0, R14
+	MOVQ        R11, R15
 	ADDQ        $0x00000120, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block329
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored331
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored331
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored331
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored331
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored331
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored331
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored331
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored331
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored331
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored331
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored331
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R15
+	SHRQ        $0x12, R15
+	JEQ         nopages379
+	MOVQ        R11, R15
+	ANDQ        $-262144, R15
 
-stored331:
+pages378:
+	PREFETCHT1 262144(R15)
+	PREFETCHT1 294912(R15)
+	PREFETCHT1 327680(R15)
+	PREFETCHT1 360448(R15)
+	PREFETCHT1 393216(R15)
+	PREFETCHT1 425984(R15)
+	PREFETCHT1 458752(R15)
+	PREFETCHT1 491520(R15)
+	ADDQ       $0x00001000, R15
+	TESTQ      $0x00007000, R15
+	JNE        pages378
+
+nopages379:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block373
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored375
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored375
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored375
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored375
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored375
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored375
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored375
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored375
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored375
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored375
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored375
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored375:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group328
+	JNZ  group372
 	VZEROUPPER
 	RET
 
@@ -30010,7 +30493,7 @@ TEXT ·fewIQ4_NLx16(SB), $13184-72
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group334:
+group380:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -30038,16 +30521,16 @@ group334:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block335:
+block381:
 	MOVQ $0x00000012, BP
 	CMPQ (SP), $0x01
-	JNE  within336
+	JNE  within382
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within336
+	JE   within382
 	LEAQ 18(CX)(CX*4), BP
 
-within336:
+within382:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -30178,16 +30661,16 @@ within336:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked338
+	JZ              asked384
 	PREFETCHT1      (BP)
 	ADDQ            $0x00000040, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked338
+	JB              asked384
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked338:
+asked384:
 	MOVQ          16(SP), R11
 	VMOVUPS       1536(R8), Z14
 	VMULPS.BCST   (R12), Z14, Z15
@@ -30356,16 +30839,16 @@ asked338:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), BP
 	TESTQ         BP, BP
-	JZ            asked339
+	JZ            asked385
 	PREFETCHT1    (BP)
 	ADDQ          $0x00000040, BP
 	MOVQ          BP, (R11)
 	CMPQ          BP, 8(R11)
-	JB            asked339
+	JB            asked385
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked339:
+asked385:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z10
 	VMULPS.BCST (R14), Z10, Z11
@@ -30412,95 +30895,116 @@ asked339:
 	ADDQ        $0x000000b0, R13
 	ADDQ        $0x000000b0, R14
 	ADDQ        $0x000000b0, R15
+	MOVQ        R11, BP
 	ADDQ        $0x00000120, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block335
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored337
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored337
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored337
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored337
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored337
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored337
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored337
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored337
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored337
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored337
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored337
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0c
-	JLE         stored337
-	ADDQ        R13, R12
-	VMOVUPS     768(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0d
-	JLE         stored337
-	ADDQ        R13, R12
-	VMOVUPS     832(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0e
-	JLE         stored337
-	ADDQ        R13, R12
-	VMOVUPS     896(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0f
-	JLE         stored337
-	ADDQ        R13, R12
-	VMOVUPS     960(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, BP
+	SHRQ        $0x12, BP
+	JEQ         nopages387
+	MOVQ        R11, BP
+	ANDQ        $-262144, BP
 
-stored337:
+pages386:
+	PREFETCHT1 262144(BP)
+	PREFETCHT1 294912(BP)
+	PREFETCHT1 327680(BP)
+	PREFETCHT1 360448(BP)
+	PREFETCHT1 393216(BP)
+	PREFETCHT1 425984(BP)
+	PREFETCHT1 458752(BP)
+	PREFETCHT1 491520(BP)
+	ADDQ       $0x00001000, BP
+	TESTQ      $0x00007000, BP
+	JNE        pages386
+
+nopages387:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block381
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored383
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored383
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored383
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored383
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored383
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored383
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored383
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored383
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored383
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored383
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored383
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0c
+	JLE     stored383
+	ADDQ    R13, R12
+	VMOVUPS 768(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0d
+	JLE     stored383
+	ADDQ    R13, R12
+	VMOVUPS 832(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0e
+	JLE     stored383
+	ADDQ    R13, R12
+	VMOVUPS 896(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0f
+	JLE     stored383
+	ADDQ    R13, R12
+	VMOVUPS 960(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored383:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group334
+	JNZ  group380
 	VZEROUPPER
 	RET
 
@@ -30603,7 +31107,7 @@ TEXT ·fewMXFP4(SB), $12416-72
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group340:
+group388:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -30613,16 +31117,16 @@ group340:
 	VMOVUPS Z2, 128(R10)
 	VMOVUPS Z2, 192(R10)
 
-block341:
+block389:
 	MOVQ $0x00000011, R13
 	CMPQ (SP), $0x01
-	JNE  within342
+	JNE  within390
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within342
+	JE   within390
 	LEAQ 17(CX)(CX*4), R13
 
-within342:
+within390:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -30765,16 +31269,16 @@ within342:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked344
+	JZ              asked392
 	PREFETCHT1      (R13)
 	ADDQ            $0x00000040, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked344
+	JB              asked392
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked344:
+asked392:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z6
 	VMULPS.BCST (R12), Z6, Z7
@@ -30798,35 +31302,56 @@ asked344:
 	VFMADD231PS Z5, Z2, Z3
 	VMOVUPS     Z3, 192(R10)
 	ADDQ        $0x000000b0, R12
+	MOVQ        R11, R13
 	ADDQ        $0x00000110, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block341
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored343
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored343
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored343
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R13
+	SHRQ        $0x12, R13
+	JEQ         nopages394
+	MOVQ        R11, R13
+	ANDQ        $-262144, R13
 
-stored343:
+pages393:
+	PREFETCHT1 262144(R13)
+	PREFETCHT1 294912(R13)
+	PREFETCHT1 327680(R13)
+	PREFETCHT1 360448(R13)
+	PREFETCHT1 393216(R13)
+	PREFETCHT1 425984(R13)
+	PREFETCHT1 458752(R13)
+	PREFETCHT1 491520(R13)
+	ADDQ       $0x00001000, R13
+	TESTQ      $0x00007000, R13
+	JNE        pages393
+
+nopages394:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block389
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored391
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored391
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored391
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored391:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group340
+	JNZ  group388
 	VZEROUPPER
 	RET
 
@@ -30929,7 +31454,7 @@ TEXT ·fewMXFP4x8(SB), $12672-72
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group345:
+group395:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -30945,16 +31470,16 @@ group345:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block346:
+block396:
 	MOVQ $0x00000011, R14
 	CMPQ (SP), $0x01
-	JNE  within347
+	JNE  within397
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within347
+	JE   within397
 	LEAQ 17(CX)(CX*4), R14
 
-within347:
+within397:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -31133,16 +31658,16 @@ within347:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked349
+	JZ              asked399
 	PREFETCHT1      (R14)
 	ADDQ            $0x00000040, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked349
+	JB              asked399
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked349:
+asked399:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z10
 	VMULPS.BCST (R12), Z10, Z11
@@ -31187,55 +31712,76 @@ asked349:
 	VMOVUPS     Z3, 448(R10)
 	ADDQ        $0x000000b0, R12
 	ADDQ        $0x000000b0, R13
+	MOVQ        R11, R14
 	ADDQ        $0x00000110, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block346
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored348
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored348
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored348
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored348
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored348
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored348
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored348
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R14
+	SHRQ        $0x12, R14
+	JEQ         nopages401
+	MOVQ        R11, R14
+	ANDQ        $-262144, R14
 
-stored348:
+pages400:
+	PREFETCHT1 262144(R14)
+	PREFETCHT1 294912(R14)
+	PREFETCHT1 327680(R14)
+	PREFETCHT1 360448(R14)
+	PREFETCHT1 393216(R14)
+	PREFETCHT1 425984(R14)
+	PREFETCHT1 458752(R14)
+	PREFETCHT1 491520(R14)
+	ADDQ       $0x00001000, R14
+	TESTQ      $0x00007000, R14
+	JNE        pages400
+
+nopages401:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block396
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored398
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored398
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored398
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored398
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored398
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored398
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored398
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored398:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group345
+	JNZ  group395
 	VZEROUPPER
 	RET
 
@@ -31338,7 +31884,7 @@ TEXT ·fewMXFP4x12(SB), $12928-72
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group350:
+group402:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -31360,16 +31906,16 @@ group350:
 	VMOVUPS Z2, 640(R10)
 	VMOVUPS Z2, 704(R10)
 
-block351:
+block403:
 	MOVQ $0x00000011, R15
 	CMPQ (SP), $0x01
-	JNE  within352
+	JNE  within404
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within352
+	JE   within404
 	LEAQ 17(CX)(CX*4), R15
 
-within352:
+within404:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -31519,16 +32065,16 @@ within352:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked354
+	JZ              asked406
 	PREFETCHT1      (R15)
 	ADDQ            $0x00000040, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked354
+	JB              asked406
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked354:
+asked406:
 	MOVQ          16(SP), R11
 	VMOVUPS       1536(R8), Z10
 	VMULPS.BCST   (R12), Z10, Z15
@@ -31648,16 +32194,16 @@ asked354:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), R15
 	TESTQ         R15, R15
-	JZ            asked355
+	JZ            asked407
 	PREFETCHT1    (R15)
 	ADDQ          $0x00000040, R15
 	MOVQ          R15, (R11)
 	CMPQ          R15, 8(R11)
-	JB            asked355
+	JB            asked407
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked355:
+asked407:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z6
 	VMULPS.BCST (R14), Z6, Z7
@@ -31683,75 +32229,96 @@ asked355:
 	ADDQ        $0x000000b0, R12
 	ADDQ        $0x000000b0, R13
 	ADDQ        $0x000000b0, R14
+	MOVQ        R11, R15
 	ADDQ        $0x00000110, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block351
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored353
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored353
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored353
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored353
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored353
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored353
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored353
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored353
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored353
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored353
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored353
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R15
+	SHRQ        $0x12, R15
+	JEQ         nopages409
+	MOVQ        R11, R15
+	ANDQ        $-262144, R15
 
-stored353:
+pages408:
+	PREFETCHT1 262144(R15)
+	PREFETCHT1 294912(R15)
+	PREFETCHT1 327680(R15)
+	PREFETCHT1 360448(R15)
+	PREFETCHT1 393216(R15)
+	PREFETCHT1 425984(R15)
+	PREFETCHT1 458752(R15)
+	PREFETCHT1 491520(R15)
+	ADDQ       $0x00001000, R15
+	TESTQ      $0x00007000, R15
+	JNE        pages408
+
+nopages409:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block403
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored405
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored405
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored405
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored405
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored405
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored405
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored405
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored405
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored405
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored405
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored405
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored405:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group350
+	JNZ  group402
 	VZEROUPPER
 	RET
 
@@ -31854,7 +32421,7 @@ TEXT ·fewMXFP4x16(SB), $13184-72
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 2112(R9)
 
-group356:
+group410:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -31882,16 +32449,16 @@ group356:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block357:
+block411:
 	MOVQ $0x00000011, BP
 	CMPQ (SP), $0x01
-	JNE  within358
+	JNE  within412
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within358
+	JE   within412
 	LEAQ 17(CX)(CX*4), BP
 
-within358:
+within412:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -32041,16 +32608,16 @@ within358:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked360
+	JZ              asked414
 	PREFETCHT1      (BP)
 	ADDQ            $0x00000040, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked360
+	JB              asked414
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked360:
+asked414:
 	MOVQ          16(SP), R11
 	VMOVUPS       1536(R8), Z10
 	VMULPS.BCST   (R12), Z10, Z15
@@ -32206,16 +32773,16 @@ asked360:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), BP
 	TESTQ         BP, BP
-	JZ            asked361
+	JZ            asked415
 	PREFETCHT1    (BP)
 	ADDQ          $0x00000040, BP
 	MOVQ          BP, (R11)
 	CMPQ          BP, 8(R11)
-	JB            asked361
+	JB            asked415
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked361:
+asked415:
 	MOVQ        16(SP), R11
 	VMOVUPS     1536(R8), Z10
 	VMULPS.BCST (R14), Z10, Z11
@@ -32262,95 +32829,116 @@ asked361:
 	ADDQ        $0x000000b0, R13
 	ADDQ        $0x000000b0, R14
 	ADDQ        $0x000000b0, R15
+	MOVQ        R11, BP
 	ADDQ        $0x00000110, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block357
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored359
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored359
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored359
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored359
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored359
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored359
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored359
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored359
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored359
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored359
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored359
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0c
-	JLE         stored359
-	ADDQ        R13, R12
-	VMOVUPS     768(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0d
-	JLE         stored359
-	ADDQ        R13, R12
-	VMOVUPS     832(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0e
-	JLE         stored359
-	ADDQ        R13, R12
-	VMOVUPS     896(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0f
-	JLE         stored359
-	ADDQ        R13, R12
-	VMOVUPS     960(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, BP
+	SHRQ        $0x12, BP
+	JEQ         nopages417
+	MOVQ        R11, BP
+	ANDQ        $-262144, BP
 
-stored359:
+pages416:
+	PREFETCHT1 262144(BP)
+	PREFETCHT1 294912(BP)
+	PREFETCHT1 327680(BP)
+	PREFETCHT1 360448(BP)
+	PREFETCHT1 393216(BP)
+	PREFETCHT1 425984(BP)
+	PREFETCHT1 458752(BP)
+	PREFETCHT1 491520(BP)
+	ADDQ       $0x00001000, BP
+	TESTQ      $0x00007000, BP
+	JNE        pages416
+
+nopages417:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block411
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored413
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored413
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored413
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored413
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored413
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored413
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored413
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored413
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored413
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored413
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored413
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0c
+	JLE     stored413
+	ADDQ    R13, R12
+	VMOVUPS 768(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0d
+	JLE     stored413
+	ADDQ    R13, R12
+	VMOVUPS 832(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0e
+	JLE     stored413
+	ADDQ    R13, R12
+	VMOVUPS 896(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0f
+	JLE     stored413
+	ADDQ    R13, R12
+	VMOVUPS 960(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored413:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group356
+	JNZ  group410
 	VZEROUPPER
 	RET
 
@@ -32742,7 +33330,7 @@ TEXT ·fewQ2_K(SB), $12416-72
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group362:
+group418:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -32752,16 +33340,16 @@ group362:
 	VMOVUPS Z1, 128(R10)
 	VMOVUPS Z1, 192(R10)
 
-block363:
+block419:
 	MOVQ $0x00000054, R13
 	CMPQ (SP), $0x01
-	JNE  within364
+	JNE  within420
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within364
+	JE   within420
 	LEAQ 84(CX)(CX*4), R13
 
-within364:
+within420:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -33011,17 +33599,17 @@ within364:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked366
+	JZ              asked422
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked366
+	JB              asked422
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked366:
+asked422:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z13
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
@@ -33246,17 +33834,17 @@ asked366:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked367
+	JZ              asked423
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked367
+	JB              asked423
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked367:
+asked423:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
@@ -33480,17 +34068,17 @@ asked367:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked368
+	JZ              asked424
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked368
+	JB              asked424
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked368:
+asked424:
 	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
@@ -33713,17 +34301,17 @@ asked368:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked369
+	JZ              asked425
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked369
+	JB              asked425
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked369:
+asked425:
 	MOVQ          16(SP), R11
 	VMOVDQU32     448(R8), Z9
 	VPXORD.BCST   half<>+0(SB), Z5, Z5
@@ -33821,35 +34409,56 @@ asked369:
 	VFMADD231PS   Z4, Z1, Z2
 	VMOVUPS       Z2, 192(R10)
 	ADDQ          $0x000005e0, R12
+	MOVQ          R11, R13
 	ADDQ          $0x00000540, R11
-	SUBQ          $0x00000001, (SP)
-	JNZ           block363
-	MOVQ          dst+0(FP), R12
-	MOVQ          dstStride+8(FP), R13
-	LEAQ          64(R12), R14
-	MOVQ          R14, dst+0(FP)
-	VMOVUPS       (R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x01
-	JLE           stored365
-	ADDQ          R13, R12
-	VMOVUPS       64(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x02
-	JLE           stored365
-	ADDQ          R13, R12
-	VMOVUPS       128(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x03
-	JLE           stored365
-	ADDQ          R13, R12
-	VMOVUPS       192(R10), Z1
-	VMOVUPS       Z1, (R12)
-	ADDQ          R13, R12
+	XORQ          R11, R13
+	SHRQ          $0x12, R13
+	JEQ           nopages427
+	MOVQ          R11, R13
+	ANDQ          $-262144, R13
 
-stored365:
+pages426:
+	PREFETCHT1 262144(R13)
+	PREFETCHT1 294912(R13)
+	PREFETCHT1 327680(R13)
+	PREFETCHT1 360448(R13)
+	PREFETCHT1 393216(R13)
+	PREFETCHT1 425984(R13)
+	PREFETCHT1 458752(R13)
+	PREFETCHT1 491520(R13)
+	ADDQ       $0x00001000, R13
+	TESTQ      $0x00007000, R13
+	JNE        pages426
+
+nopages427:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block419
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored421
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored421
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored421
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored421:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group362
+	JNZ  group418
 	VZEROUPPER
 	RET
 
@@ -34373,7 +34982,7 @@ TEXT ·fewQ2_Kx8(SB), $12672-72
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group370:
+group428:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -34389,16 +34998,16 @@ group370:
 	VMOVUPS Z1, 384(R10)
 	VMOVUPS Z1, 448(R10)
 
-block371:
+block429:
 	MOVQ $0x00000054, R14
 	CMPQ (SP), $0x01
-	JNE  within372
+	JNE  within430
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within372
+	JE   within430
 	LEAQ 84(CX)(CX*4), R14
 
-within372:
+within430:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -34748,17 +35357,17 @@ within372:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked374
+	JZ              asked432
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked374
+	JB              asked432
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked374:
+asked432:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z21
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -35087,17 +35696,17 @@ asked374:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked375
+	JZ              asked433
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked375
+	JB              asked433
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked375:
+asked433:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -35425,17 +36034,17 @@ asked375:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked376
+	JZ              asked434
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked376
+	JB              asked434
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked376:
+asked434:
 	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -35762,17 +36371,17 @@ asked376:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked377
+	JZ              asked435
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked377
+	JB              asked435
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked377:
+asked435:
 	MOVQ          16(SP), R11
 	VMOVDQU32     448(R8), Z17
 	VPXORD.BCST   half<>+0(SB), Z9, Z9
@@ -35955,55 +36564,76 @@ asked377:
 	VMOVUPS       Z2, 448(R10)
 	ADDQ          $0x000005e0, R12
 	ADDQ          $0x000005e0, R13
+	MOVQ          R11, R14
 	ADDQ          $0x00000540, R11
-	SUBQ          $0x00000001, (SP)
-	JNZ           block371
-	MOVQ          dst+0(FP), R12
-	MOVQ          dstStride+8(FP), R13
-	LEAQ          64(R12), R14
-	MOVQ          R14, dst+0(FP)
-	VMOVUPS       (R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x01
-	JLE           stored373
-	ADDQ          R13, R12
-	VMOVUPS       64(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x02
-	JLE           stored373
-	ADDQ          R13, R12
-	VMOVUPS       128(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x03
-	JLE           stored373
-	ADDQ          R13, R12
-	VMOVUPS       192(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x04
-	JLE           stored373
-	ADDQ          R13, R12
-	VMOVUPS       256(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x05
-	JLE           stored373
-	ADDQ          R13, R12
-	VMOVUPS       320(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x06
-	JLE           stored373
-	ADDQ          R13, R12
-	VMOVUPS       384(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x07
-	JLE           stored373
-	ADDQ          R13, R12
-	VMOVUPS       448(R10), Z1
-	VMOVUPS       Z1, (R12)
-	ADDQ          R13, R12
+	XORQ          R11, R14
+	SHRQ          $0x12, R14
+	JEQ           nopages437
+	MOVQ          R11, R14
+	ANDQ          $-262144, R14
 
-stored373:
+pages436:
+	PREFETCHT1 262144(R14)
+	PREFETCHT1 294912(R14)
+	PREFETCHT1 327680(R14)
+	PREFETCHT1 360448(R14)
+	PREFETCHT1 393216(R14)
+	PREFETCHT1 425984(R14)
+	PREFETCHT1 458752(R14)
+	PREFETCHT1 491520(R14)
+	ADDQ       $0x00001000, R14
+	TESTQ      $0x00007000, R14
+	JNE        pages436
+
+nopages437:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block429
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored431
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored431
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored431
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored431
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored431
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored431
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored431
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored431:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group370
+	JNZ  group428
 	VZEROUPPER
 	RET
 
@@ -36395,7 +37025,7 @@ TEXT ·fewQ2_Kx12(SB), $12928-72
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group378:
+group438:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -36417,16 +37047,16 @@ group378:
 	VMOVUPS Z1, 640(R10)
 	VMOVUPS Z1, 704(R10)
 
-block379:
+block439:
 	MOVQ $0x00000054, R15
 	CMPQ (SP), $0x01
-	JNE  within380
+	JNE  within440
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within380
+	JE   within440
 	LEAQ 84(CX)(CX*4), R15
 
-within380:
+within440:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -36738,17 +37368,17 @@ within380:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked382
+	JZ              asked442
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked382
+	JB              asked442
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked382:
+asked442:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -37018,17 +37648,17 @@ asked382:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked383
+	JZ              asked443
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked383
+	JB              asked443
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked383:
+asked443:
 	MOVQ          16(SP), R11
 	VMOVDQU32     192(R8), Z21
 	VPXORD.BCST   half<>+0(SB), Z9, Z9
@@ -37307,17 +37937,17 @@ asked383:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), R15
 	TESTQ         R15, R15
-	JZ            asked384
+	JZ            asked444
 	PREFETCHT1    (R15)
 	PREFETCHT1    64(R15)
 	ADDQ          $0x00000080, R15
 	MOVQ          R15, (R11)
 	CMPQ          R15, 8(R11)
-	JB            asked384
+	JB            asked444
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked384:
+asked444:
 	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -37599,17 +38229,17 @@ asked384:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked385
+	JZ              asked445
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked385
+	JB              asked445
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked385:
+asked445:
 	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -37958,17 +38588,17 @@ asked385:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked386
+	JZ              asked446
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked386
+	JB              asked446
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked386:
+asked446:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
@@ -38145,17 +38775,17 @@ asked386:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked387
+	JZ              asked447
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked387
+	JB              asked447
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked387:
+asked447:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
@@ -38334,17 +38964,17 @@ asked387:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked388
+	JZ              asked448
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked388
+	JB              asked448
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked388:
+asked448:
 	MOVQ          16(SP), R11
 	VMOVDQU32     320(R8), Z10
 	VPXORD.BCST   half<>+0(SB), Z5, Z5
@@ -38516,17 +39146,17 @@ asked388:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), R15
 	TESTQ         R15, R15
-	JZ            asked389
+	JZ            asked449
 	PREFETCHT1    (R15)
 	PREFETCHT1    64(R15)
 	ADDQ          $0x00000080, R15
 	MOVQ          R15, (R11)
 	CMPQ          R15, 8(R11)
-	JB            asked389
+	JB            asked449
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked389:
+asked449:
 	MOVQ          16(SP), R11
 	VMOVDQU32     448(R8), Z9
 	VPXORD.BCST   half<>+0(SB), Z5, Z5
@@ -38626,75 +39256,96 @@ asked389:
 	ADDQ          $0x000005e0, R12
 	ADDQ          $0x000005e0, R13
 	ADDQ          $0x000005e0, R14
+	MOVQ          R11, R15
 	ADDQ          $0x00000540, R11
-	SUBQ          $0x00000001, (SP)
-	JNZ           block379
-	MOVQ          dst+0(FP), R12
-	MOVQ          dstStride+8(FP), R13
-	LEAQ          64(R12), R14
-	MOVQ          R14, dst+0(FP)
-	VMOVUPS       (R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x01
-	JLE           stored381
-	ADDQ          R13, R12
-	VMOVUPS       64(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x02
-	JLE           stored381
-	ADDQ          R13, R12
-	VMOVUPS       128(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x03
-	JLE           stored381
-	ADDQ          R13, R12
-	VMOVUPS       192(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x04
-	JLE           stored381
-	ADDQ          R13, R12
-	VMOVUPS       256(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x05
-	JLE           stored381
-	ADDQ          R13, R12
-	VMOVUPS       320(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x06
-	JLE           stored381
-	ADDQ          R13, R12
-	VMOVUPS       384(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x07
-	JLE           stored381
-	ADDQ          R13, R12
-	VMOVUPS       448(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x08
-	JLE           stored381
-	ADDQ          R13, R12
-	VMOVUPS       512(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x09
-	JLE           stored381
-	ADDQ          R13, R12
-	VMOVUPS       576(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0a
-	JLE           stored381
-	ADDQ          R13, R12
-	VMOVUPS       640(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0b
-	JLE           stored381
-	ADDQ          R13, R12
-	VMOVUPS       704(R10), Z1
-	VMOVUPS       Z1, (R12)
-	ADDQ          R13, R12
+	XORQ          R11, R15
+	SHRQ          $0x12, R15
+	JEQ           nopages451
+	MOVQ          R11, R15
+	ANDQ          $-262144, R15
 
-stored381:
+pages450:
+	PREFETCHT1 262144(R15)
+	PREFETCHT1 294912(R15)
+	PREFETCHT1 327680(R15)
+	PREFETCHT1 360448(R15)
+	PREFETCHT1 393216(R15)
+	PREFETCHT1 425984(R15)
+	PREFETCHT1 458752(R15)
+	PREFETCHT1 491520(R15)
+	ADDQ       $0x00001000, R15
+	TESTQ      $0x00007000, R15
+	JNE        pages450
+
+nopages451:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block439
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored441
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored441
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored441
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored441
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored441
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored441
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored441
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored441
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored441
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored441
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored441
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored441:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group378
+	JNZ  group438
 	VZEROUPPER
 	RET
 
@@ -39086,7 +39737,7 @@ TEXT ·fewQ2_Kx16(SB), $13184-72
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group390:
+group452:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -39114,16 +39765,16 @@ group390:
 	VMOVUPS Z1, 896(R10)
 	VMOVUPS Z1, 960(R10)
 
-block391:
+block453:
 	MOVQ $0x00000054, BP
 	CMPQ (SP), $0x01
-	JNE  within392
+	JNE  within454
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within392
+	JE   within454
 	LEAQ 84(CX)(CX*4), BP
 
-within392:
+within454:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -39435,17 +40086,17 @@ within392:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked394
+	JZ              asked456
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked394
+	JB              asked456
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked394:
+asked456:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -39715,17 +40366,17 @@ asked394:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked395
+	JZ              asked457
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked395
+	JB              asked457
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked395:
+asked457:
 	MOVQ          16(SP), R11
 	VMOVDQU32     192(R8), Z21
 	VPXORD.BCST   half<>+0(SB), Z9, Z9
@@ -40004,17 +40655,17 @@ asked395:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), BP
 	TESTQ         BP, BP
-	JZ            asked396
+	JZ            asked458
 	PREFETCHT1    (BP)
 	PREFETCHT1    64(BP)
 	ADDQ          $0x00000080, BP
 	MOVQ          BP, (R11)
 	CMPQ          BP, 8(R11)
-	JB            asked396
+	JB            asked458
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked396:
+asked458:
 	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -40296,17 +40947,17 @@ asked396:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked397
+	JZ              asked459
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked397
+	JB              asked459
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked397:
+asked459:
 	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -40755,17 +41406,17 @@ asked397:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked398
+	JZ              asked460
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked398
+	JB              asked460
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked398:
+asked460:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -41046,17 +41697,17 @@ asked398:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked399
+	JZ              asked461
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked399
+	JB              asked461
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked399:
+asked461:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -41339,17 +41990,17 @@ asked399:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked400
+	JZ              asked462
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked400
+	JB              asked462
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked400:
+asked462:
 	MOVQ          16(SP), R11
 	VMOVDQU32     320(R8), Z18
 	VPXORD.BCST   half<>+0(SB), Z9, Z9
@@ -41625,17 +42276,17 @@ asked400:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), BP
 	TESTQ         BP, BP
-	JZ            asked401
+	JZ            asked463
 	PREFETCHT1    (BP)
 	PREFETCHT1    64(BP)
 	ADDQ          $0x00000080, BP
 	MOVQ          BP, (R11)
 	CMPQ          BP, 8(R11)
-	JB            asked401
+	JB            asked463
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked401:
+asked463:
 	MOVQ          16(SP), R11
 	VMOVDQU32     448(R8), Z17
 	VPXORD.BCST   half<>+0(SB), Z9, Z9
@@ -41820,95 +42471,116 @@ asked401:
 	ADDQ          $0x000005e0, R13
 	ADDQ          $0x000005e0, R14
 	ADDQ          $0x000005e0, R15
+	MOVQ          R11, BP
 	ADDQ          $0x00000540, R11
-	SUBQ          $0x00000001, (SP)
-	JNZ           block391
-	MOVQ          dst+0(FP), R12
-	MOVQ          dstStride+8(FP), R13
-	LEAQ          64(R12), R14
-	MOVQ          R14, dst+0(FP)
-	VMOVUPS       (R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x01
-	JLE           stored393
-	ADDQ          R13, R12
-	VMOVUPS       64(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x02
-	JLE           stored393
-	ADDQ          R13, R12
-	VMOVUPS       128(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x03
-	JLE           stored393
-	ADDQ          R13, R12
-	VMOVUPS       192(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x04
-	JLE           stored393
-	ADDQ          R13, R12
-	VMOVUPS       256(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x05
-	JLE           stored393
-	ADDQ          R13, R12
-	VMOVUPS       320(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x06
-	JLE           stored393
-	ADDQ          R13, R12
-	VMOVUPS       384(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x07
-	JLE           stored393
-	ADDQ          R13, R12
-	VMOVUPS       448(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x08
-	JLE           stored393
-	ADDQ          R13, R12
-	VMOVUPS       512(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x09
-	JLE           stored393
-	ADDQ          R13, R12
-	VMOVUPS       576(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0a
-	JLE           stored393
-	ADDQ          R13, R12
-	VMOVUPS       640(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0b
-	JLE           stored393
-	ADDQ          R13, R12
-	VMOVUPS       704(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0c
-	JLE           stored393
-	ADDQ          R13, R12
-	VMOVUPS       768(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0d
-	JLE           stored393
-	ADDQ          R13, R12
-	VMOVUPS       832(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0e
-	JLE           stored393
-	ADDQ          R13, R12
-	VMOVUPS       896(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0f
-	JLE           stored393
-	ADDQ          R13, R12
-	VMOVUPS       960(R10), Z1
-	VMOVUPS       Z1, (R12)
-	ADDQ          R13, R12
+	XORQ          R11, BP
+	SHRQ          $0x12, BP
+	JEQ           nopages465
+	MOVQ          R11, BP
+	ANDQ          $-262144, BP
 
-stored393:
+pages464:
+	PREFETCHT1 262144(BP)
+	PREFETCHT1 294912(BP)
+	PREFETCHT1 327680(BP)
+	PREFETCHT1 360448(BP)
+	PREFETCHT1 393216(BP)
+	PREFETCHT1 425984(BP)
+	PREFETCHT1 458752(BP)
+	PREFETCHT1 491520(BP)
+	ADDQ       $0x00001000, BP
+	TESTQ      $0x00007000, BP
+	JNE        pages464
+
+nopages465:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block453
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored455
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored455
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored455
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored455
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored455
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored455
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored455
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored455
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored455
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored455
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored455
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0c
+	JLE     stored455
+	ADDQ    R13, R12
+	VMOVUPS 768(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0d
+	JLE     stored455
+	ADDQ    R13, R12
+	VMOVUPS 832(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0e
+	JLE     stored455
+	ADDQ    R13, R12
+	VMOVUPS 896(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0f
+	JLE     stored455
+	ADDQ    R13, R12
+	VMOVUPS 960(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored455:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group390
+	JNZ  group452
 	VZEROUPPER
 	RET
 
@@ -42602,7 +43274,7 @@ TEXT ·fewQ3_K(SB), $12416-72
 	VPADDB          Z1, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group402:
+group466:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -42612,16 +43284,16 @@ group402:
 	VMOVUPS Z3, 128(R10)
 	VMOVUPS Z3, 192(R10)
 
-block403:
+block467:
 	MOVQ $0x0000006e, R13
 	CMPQ (SP), $0x01
-	JNE  within404
+	JNE  within468
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within404
+	JE   within468
 	LEAQ 110(CX)(CX*4), R13
 
-within404:
+within468:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -42907,17 +43579,17 @@ within404:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked406
+	JZ              asked470
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked406
+	JB              asked470
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked406:
+asked470:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
@@ -43232,17 +43904,17 @@ asked406:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked407
+	JZ              asked471
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked407
+	JB              asked471
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked407:
+asked471:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
@@ -43557,17 +44229,17 @@ asked407:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked408
+	JZ              asked472
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked408
+	JB              asked472
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked408:
+asked472:
 	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
@@ -43887,17 +44559,17 @@ asked408:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked409
+	JZ              asked473
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked409
+	JB              asked473
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked409:
+asked473:
 	MOVQ        16(SP), R11
 	VMOVDQU32   448(R8), Z11
 	VPXORD.BCST half<>+0(SB), Z7, Z7
@@ -43930,35 +44602,56 @@ asked409:
 	VFMADD231PS Z6, Z3, Z4
 	VMOVUPS     Z4, 192(R10)
 	ADDQ        $0x000005e0, R12
+	MOVQ        R11, R13
 	ADDQ        $0x000006e0, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block403
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored405
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored405
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored405
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z3
-	VMOVUPS     Z3, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R13
+	SHRQ        $0x12, R13
+	JEQ         nopages475
+	MOVQ        R11, R13
+	ANDQ        $-262144, R13
 
-stored405:
+pages474:
+	PREFETCHT1 262144(R13)
+	PREFETCHT1 294912(R13)
+	PREFETCHT1 327680(R13)
+	PREFETCHT1 360448(R13)
+	PREFETCHT1 393216(R13)
+	PREFETCHT1 425984(R13)
+	PREFETCHT1 458752(R13)
+	PREFETCHT1 491520(R13)
+	ADDQ       $0x00001000, R13
+	TESTQ      $0x00007000, R13
+	JNE        pages474
+
+nopages475:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block467
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored469
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored469
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored469
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z3
+	VMOVUPS Z3, (R12)
+	ADDQ    R13, R12
+
+stored469:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group402
+	JNZ  group466
 	VZEROUPPER
 	RET
 
@@ -44784,7 +45477,7 @@ TEXT ·fewQ3_Kx8(SB), $12672-72
 	VPADDB          Z1, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group410:
+group476:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -44800,16 +45493,16 @@ group410:
 	VMOVUPS Z3, 384(R10)
 	VMOVUPS Z3, 448(R10)
 
-block411:
+block477:
 	MOVQ $0x0000006e, R14
 	CMPQ (SP), $0x01
-	JNE  within412
+	JNE  within478
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within412
+	JE   within478
 	LEAQ 110(CX)(CX*4), R14
 
-within412:
+within478:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -45195,17 +45888,17 @@ within412:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked414
+	JZ              asked480
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked414
+	JB              asked480
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked414:
+asked480:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -45624,17 +46317,17 @@ asked414:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked415
+	JZ              asked481
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked415
+	JB              asked481
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked415:
+asked481:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -46053,17 +46746,17 @@ asked415:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked416
+	JZ              asked482
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked416
+	JB              asked482
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked416:
+asked482:
 	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -46487,17 +47180,17 @@ asked416:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked417
+	JZ              asked483
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked417
+	JB              asked483
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked417:
+asked483:
 	MOVQ        16(SP), R11
 	VMOVDQU32   448(R8), Z19
 	VPXORD.BCST half<>+0(SB), Z11, Z11
@@ -46559,55 +47252,76 @@ asked417:
 	VMOVUPS     Z4, 448(R10)
 	ADDQ        $0x000005e0, R12
 	ADDQ        $0x000005e0, R13
+	MOVQ        R11, R14
 	ADDQ        $0x000006e0, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block411
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored413
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored413
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored413
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored413
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored413
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored413
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored413
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z3
-	VMOVUPS     Z3, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R14
+	SHRQ        $0x12, R14
+	JEQ         nopages485
+	MOVQ        R11, R14
+	ANDQ        $-262144, R14
 
-stored413:
+pages484:
+	PREFETCHT1 262144(R14)
+	PREFETCHT1 294912(R14)
+	PREFETCHT1 327680(R14)
+	PREFETCHT1 360448(R14)
+	PREFETCHT1 393216(R14)
+	PREFETCHT1 425984(R14)
+	PREFETCHT1 458752(R14)
+	PREFETCHT1 491520(R14)
+	ADDQ       $0x00001000, R14
+	TESTQ      $0x00007000, R14
+	JNE        pages484
+
+nopages485:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block477
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored479
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored479
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored479
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored479
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored479
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored479
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored479
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z3
+	VMOVUPS Z3, (R12)
+	ADDQ    R13, R12
+
+stored479:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group410
+	JNZ  group476
 	VZEROUPPER
 	RET
 
@@ -47301,7 +48015,7 @@ TEXT ·fewQ3_Kx12(SB), $12928-72
 	VPADDB          Z1, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group418:
+group486:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -47323,16 +48037,16 @@ group418:
 	VMOVUPS Z3, 640(R10)
 	VMOVUPS Z3, 704(R10)
 
-block419:
+block487:
 	MOVQ $0x0000006e, R15
 	CMPQ (SP), $0x01
-	JNE  within420
+	JNE  within488
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within420
+	JE   within488
 	LEAQ 110(CX)(CX*4), R15
 
-within420:
+within488:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -47649,17 +48363,17 @@ within420:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked422
+	JZ              asked490
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked422
+	JB              asked490
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked422:
+asked490:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z12, Z12
@@ -47960,17 +48674,17 @@ asked422:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked423
+	JZ              asked491
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked423
+	JB              asked491
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked423:
+asked491:
 	MOVQ          16(SP), R11
 	VMOVDQU32     192(R8), Z20
 	VPXORD.BCST   half<>+0(SB), Z11, Z11
@@ -48298,17 +49012,17 @@ asked423:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), R15
 	TESTQ         R15, R15
-	JZ            asked424
+	JZ            asked492
 	PREFETCHT1    (R15)
 	PREFETCHT1    64(R15)
 	ADDQ          $0x00000080, R15
 	MOVQ          R15, (R11)
 	CMPQ          R15, 8(R11)
-	JB            asked424
+	JB            asked492
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked424:
+asked492:
 	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -48631,17 +49345,17 @@ asked424:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked425
+	JZ              asked493
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked425
+	JB              asked493
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked425:
+asked493:
 	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -48915,17 +49629,17 @@ asked425:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked426
+	JZ              asked494
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked426
+	JB              asked494
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked426:
+asked494:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
@@ -49147,17 +49861,17 @@ asked426:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked427
+	JZ              asked495
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked427
+	JB              asked495
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked427:
+asked495:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
@@ -49373,17 +50087,17 @@ asked427:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked428
+	JZ              asked496
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked428
+	JB              asked496
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked428:
+asked496:
 	MOVQ          16(SP), R11
 	VMOVDQU32     320(R8), Z12
 	VPXORD.BCST   half<>+0(SB), Z7, Z7
@@ -49615,17 +50329,17 @@ asked428:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), R15
 	TESTQ         R15, R15
-	JZ            asked429
+	JZ            asked497
 	PREFETCHT1    (R15)
 	PREFETCHT1    64(R15)
 	ADDQ          $0x00000080, R15
 	MOVQ          R15, (R11)
 	CMPQ          R15, 8(R11)
-	JB            asked429
+	JB            asked497
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked429:
+asked497:
 	MOVQ        16(SP), R11
 	VMOVDQU32   448(R8), Z11
 	VPXORD.BCST half<>+0(SB), Z7, Z7
@@ -49660,75 +50374,96 @@ asked429:
 	ADDQ        $0x000005e0, R12
 	ADDQ        $0x000005e0, R13
 	ADDQ        $0x000005e0, R14
+	MOVQ        R11, R15
 	ADDQ        $0x000006e0, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block419
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored421
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored421
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored421
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored421
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored421
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored421
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored421
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored421
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored421
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored421
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored421
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z3
-	VMOVUPS     Z3, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R15
+	SHRQ        $0x12, R15
+	JEQ         nopages499
+	MOVQ        R11, R15
+	ANDQ        $-262144, R15
 
-stored421:
+pages498:
+	PREFETCHT1 262144(R15)
+	PREFETCHT1 294912(R15)
+	PREFETCHT1 327680(R15)
+	PREFETCHT1 360448(R15)
+	PREFETCHT1 393216(R15)
+	PREFETCHT1 425984(R15)
+	PREFETCHT1 458752(R15)
+	PREFETCHT1 491520(R15)
+	ADDQ       $0x00001000, R15
+	TESTQ      $0x00007000, R15
+	JNE        pages498
+
+nopages499:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block487
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored489
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored489
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored489
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored489
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored489
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored489
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored489
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored489
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored489
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored489
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored489
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z3
+	VMOVUPS Z3, (R12)
+	ADDQ    R13, R12
+
+stored489:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group418
+	JNZ  group486
 	VZEROUPPER
 	RET
 
@@ -50422,7 +51157,7 @@ TEXT ·fewQ3_Kx16(SB), $13184-72
 	VPADDB          Z1, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group430:
+group500:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -50450,16 +51185,16 @@ group430:
 	VMOVUPS Z3, 896(R10)
 	VMOVUPS Z3, 960(R10)
 
-block431:
+block501:
 	MOVQ $0x0000006e, BP
 	CMPQ (SP), $0x01
-	JNE  within432
+	JNE  within502
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within432
+	JE   within502
 	LEAQ 110(CX)(CX*4), BP
 
-within432:
+within502:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -50776,17 +51511,17 @@ within432:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked434
+	JZ              asked504
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked434
+	JB              asked504
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked434:
+asked504:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z12, Z12
@@ -51087,17 +51822,17 @@ asked434:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked435
+	JZ              asked505
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked435
+	JB              asked505
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked435:
+asked505:
 	MOVQ          16(SP), R11
 	VMOVDQU32     192(R8), Z20
 	VPXORD.BCST   half<>+0(SB), Z11, Z11
@@ -51425,17 +52160,17 @@ asked435:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), BP
 	TESTQ         BP, BP
-	JZ            asked436
+	JZ            asked506
 	PREFETCHT1    (BP)
 	PREFETCHT1    64(BP)
 	ADDQ          $0x00000080, BP
 	MOVQ          BP, (R11)
 	CMPQ          BP, 8(R11)
-	JB            asked436
+	JB            asked506
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked436:
+asked506:
 	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -51758,17 +52493,17 @@ asked436:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked437
+	JZ              asked507
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked437
+	JB              asked507
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked437:
+asked507:
 	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -52142,17 +52877,17 @@ asked437:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked438
+	JZ              asked508
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked438
+	JB              asked508
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked438:
+asked508:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -52478,17 +53213,17 @@ asked438:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked439
+	JZ              asked509
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked439
+	JB              asked509
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked439:
+asked509:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -52808,17 +53543,17 @@ asked439:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked440
+	JZ              asked510
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked440
+	JB              asked510
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked440:
+asked510:
 	MOVQ          16(SP), R11
 	VMOVDQU32     320(R8), Z20
 	VPXORD.BCST   half<>+0(SB), Z11, Z11
@@ -53154,17 +53889,17 @@ asked440:
 	MOVQ          spans+64(FP), R11
 	MOVQ          (R11), BP
 	TESTQ         BP, BP
-	JZ            asked441
+	JZ            asked511
 	PREFETCHT1    (BP)
 	PREFETCHT1    64(BP)
 	ADDQ          $0x00000080, BP
 	MOVQ          BP, (R11)
 	CMPQ          BP, 8(R11)
-	JB            asked441
+	JB            asked511
 	ADDQ          $0x00000010, R11
 	MOVQ          R11, spans+64(FP)
 
-asked441:
+asked511:
 	MOVQ        16(SP), R11
 	VMOVDQU32   448(R8), Z19
 	VPXORD.BCST half<>+0(SB), Z11, Z11
@@ -53228,95 +53963,116 @@ asked441:
 	ADDQ        $0x000005e0, R13
 	ADDQ        $0x000005e0, R14
 	ADDQ        $0x000005e0, R15
+	MOVQ        R11, BP
 	ADDQ        $0x000006e0, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block431
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored433
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored433
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored433
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored433
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored433
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored433
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored433
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored433
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored433
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored433
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored433
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0c
-	JLE         stored433
-	ADDQ        R13, R12
-	VMOVUPS     768(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0d
-	JLE         stored433
-	ADDQ        R13, R12
-	VMOVUPS     832(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0e
-	JLE         stored433
-	ADDQ        R13, R12
-	VMOVUPS     896(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0f
-	JLE         stored433
-	ADDQ        R13, R12
-	VMOVUPS     960(R10), Z3
-	VMOVUPS     Z3, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, BP
+	SHRQ        $0x12, BP
+	JEQ         nopages513
+	MOVQ        R11, BP
+	ANDQ        $-262144, BP
 
-stored433:
+pages512:
+	PREFETCHT1 262144(BP)
+	PREFETCHT1 294912(BP)
+	PREFETCHT1 327680(BP)
+	PREFETCHT1 360448(BP)
+	PREFETCHT1 393216(BP)
+	PREFETCHT1 425984(BP)
+	PREFETCHT1 458752(BP)
+	PREFETCHT1 491520(BP)
+	ADDQ       $0x00001000, BP
+	TESTQ      $0x00007000, BP
+	JNE        pages512
+
+nopages513:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block501
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored503
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored503
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored503
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored503
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored503
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored503
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored503
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored503
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored503
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored503
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored503
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0c
+	JLE     stored503
+	ADDQ    R13, R12
+	VMOVUPS 768(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0d
+	JLE     stored503
+	ADDQ    R13, R12
+	VMOVUPS 832(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0e
+	JLE     stored503
+	ADDQ    R13, R12
+	VMOVUPS 896(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0f
+	JLE     stored503
+	ADDQ    R13, R12
+	VMOVUPS 960(R10), Z3
+	VMOVUPS Z3, (R12)
+	ADDQ    R13, R12
+
+stored503:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group430
+	JNZ  group500
 	VZEROUPPER
 	RET
 
@@ -53759,7 +54515,7 @@ TEXT ·fewQ4_K(SB), $12416-72
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group442:
+group514:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -53769,16 +54525,16 @@ group442:
 	VMOVUPS Z1, 128(R10)
 	VMOVUPS Z1, 192(R10)
 
-block443:
+block515:
 	MOVQ $0x00000090, R13
 	CMPQ (SP), $0x01
-	JNE  within444
+	JNE  within516
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within444
+	JE   within516
 	LEAQ 144(CX)(CX*4), R13
 
-within444:
+within516:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -54017,17 +54773,17 @@ within444:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked446
+	JZ              asked518
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked446
+	JB              asked518
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked446:
+asked518:
 	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
@@ -54258,17 +55014,17 @@ asked446:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked447
+	JZ              asked519
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked447
+	JB              asked519
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked447:
+asked519:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
@@ -54491,17 +55247,17 @@ asked447:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked448
+	JZ              asked520
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked448
+	JB              asked520
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked448:
+asked520:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z9
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
@@ -54722,17 +55478,17 @@ asked448:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked449
+	JZ              asked521
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked449
+	JB              asked521
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked449:
+asked521:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z9
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
@@ -54747,7 +55503,7 @@ asked449:
 	VPTESTMD.BCST   mark4<>+0(SB), Y5, K1
 	KMOVW           K1, R13
 	TESTB           R13, 8(SP)
-	JEQ             quiet450
+	JEQ             quiet522
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -54755,7 +55511,7 @@ asked449:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again451:
+again523:
 	MOVQ          R11, R13
 	SHRQ          $0x03, R13
 	VPXORD        Z5, Z5, Z5
@@ -54867,10 +55623,10 @@ again451:
 	VPADDD        Z8, Z4, Z4
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again451
+	JLT           again523
 	MOVQ          16(SP), R11
 
-quiet450:
+quiet522:
 	VMOVUPS       1536(R8), Z5
 	VMULPS.BCST   (R12), Z5, Z6
 	VMOVUPS       (R10), Z7
@@ -54938,35 +55694,56 @@ quiet450:
 	VFMADD231PS   Z4, Z1, Z2
 	VMOVUPS       Z2, 192(R10)
 	ADDQ          $0x000005e0, R12
+	MOVQ          R11, R13
 	ADDQ          $0x00000900, R11
-	SUBQ          $0x00000001, (SP)
-	JNZ           block443
-	MOVQ          dst+0(FP), R12
-	MOVQ          dstStride+8(FP), R13
-	LEAQ          64(R12), R14
-	MOVQ          R14, dst+0(FP)
-	VMOVUPS       (R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x01
-	JLE           stored445
-	ADDQ          R13, R12
-	VMOVUPS       64(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x02
-	JLE           stored445
-	ADDQ          R13, R12
-	VMOVUPS       128(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x03
-	JLE           stored445
-	ADDQ          R13, R12
-	VMOVUPS       192(R10), Z1
-	VMOVUPS       Z1, (R12)
-	ADDQ          R13, R12
+	XORQ          R11, R13
+	SHRQ          $0x12, R13
+	JEQ           nopages525
+	MOVQ          R11, R13
+	ANDQ          $-262144, R13
 
-stored445:
+pages524:
+	PREFETCHT1 262144(R13)
+	PREFETCHT1 294912(R13)
+	PREFETCHT1 327680(R13)
+	PREFETCHT1 360448(R13)
+	PREFETCHT1 393216(R13)
+	PREFETCHT1 425984(R13)
+	PREFETCHT1 458752(R13)
+	PREFETCHT1 491520(R13)
+	ADDQ       $0x00001000, R13
+	TESTQ      $0x00007000, R13
+	JNE        pages524
+
+nopages525:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block515
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored517
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored517
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored517
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored517:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group442
+	JNZ  group514
 	VZEROUPPER
 	RET
 
@@ -55409,7 +56186,7 @@ TEXT ·fewQ4_Kx8(SB), $12672-72
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group452:
+group526:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -55425,16 +56202,16 @@ group452:
 	VMOVUPS Z1, 384(R10)
 	VMOVUPS Z1, 448(R10)
 
-block453:
+block527:
 	MOVQ $0x00000090, R14
 	CMPQ (SP), $0x01
-	JNE  within454
+	JNE  within528
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within454
+	JE   within528
 	LEAQ 144(CX)(CX*4), R14
 
-within454:
+within528:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -55753,17 +56530,17 @@ within454:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked456
+	JZ              asked530
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked456
+	JB              asked530
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked456:
+asked530:
 	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -56078,17 +56855,17 @@ asked456:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked457
+	JZ              asked531
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked457
+	JB              asked531
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked457:
+asked531:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -56395,17 +57172,17 @@ asked457:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked458
+	JZ              asked532
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked458
+	JB              asked532
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked458:
+asked532:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -56710,17 +57487,17 @@ asked458:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked459
+	JZ              asked533
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked459
+	JB              asked533
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked459:
+asked533:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -56744,7 +57521,7 @@ asked459:
 	VPTESTMD.BCST   mark4<>+0(SB), Y9, K1
 	KMOVW           K1, R14
 	TESTB           R14, 8(SP)
-	JEQ             quiet460
+	JEQ             quiet534
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -56756,7 +57533,7 @@ asked459:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again461:
+again535:
 	MOVQ          R11, R14
 	SHRQ          $0x03, R14
 	VPXORD        Z9, Z9, Z9
@@ -56956,10 +57733,10 @@ again461:
 	VPADDD        Z16, Z8, Z8
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again461
+	JLT           again535
 	MOVQ          16(SP), R11
 
-quiet460:
+quiet534:
 	VMOVUPS       1536(R8), Z9
 	VMULPS.BCST   (R12), Z9, Z10
 	VMOVUPS       (R10), Z11
@@ -57088,55 +57865,76 @@ quiet460:
 	VMOVUPS       Z2, 448(R10)
 	ADDQ          $0x000005e0, R12
 	ADDQ          $0x000005e0, R13
+	MOVQ          R11, R14
 	ADDQ          $0x00000900, R11
-	SUBQ          $0x00000001, (SP)
-	JNZ           block453
-	MOVQ          dst+0(FP), R12
-	MOVQ          dstStride+8(FP), R13
-	LEAQ          64(R12), R14
-	MOVQ          R14, dst+0(FP)
-	VMOVUPS       (R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x01
-	JLE           stored455
-	ADDQ          R13, R12
-	VMOVUPS       64(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x02
-	JLE           stored455
-	ADDQ          R13, R12
-	VMOVUPS       128(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x03
-	JLE           stored455
-	ADDQ          R13, R12
-	VMOVUPS       192(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x04
-	JLE           stored455
-	ADDQ          R13, R12
-	VMOVUPS       256(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x05
-	JLE           stored455
-	ADDQ          R13, R12
-	VMOVUPS       320(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x06
-	JLE           stored455
-	ADDQ          R13, R12
-	VMOVUPS       384(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x07
-	JLE           stored455
-	ADDQ          R13, R12
-	VMOVUPS       448(R10), Z1
-	VMOVUPS       Z1, (R12)
-	ADDQ          R13, R12
+	XORQ          R11, R14
+	SHRQ          $0x12, R14
+	JEQ           nopages537
+	MOVQ          R11, R14
+	ANDQ          $-262144, R14
 
-stored455:
+pages536:
+	PREFETCHT1 262144(R14)
+	PREFETCHT1 294912(R14)
+	PREFETCHT1 327680(R14)
+	PREFETCHT1 360448(R14)
+	PREFETCHT1 393216(R14)
+	PREFETCHT1 425984(R14)
+	PREFETCHT1 458752(R14)
+	PREFETCHT1 491520(R14)
+	ADDQ       $0x00001000, R14
+	TESTQ      $0x00007000, R14
+	JNE        pages536
+
+nopages537:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block527
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored529
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored529
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored529
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored529
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored529
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored529
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored529
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored529:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group452
+	JNZ  group526
 	VZEROUPPER
 	RET
 
@@ -57579,7 +58377,7 @@ TEXT ·fewQ4_Kx12(SB), $12928-72
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group462:
+group538:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -57601,16 +58399,16 @@ group462:
 	VMOVUPS Z1, 640(R10)
 	VMOVUPS Z1, 704(R10)
 
-block463:
+block539:
 	MOVQ $0x00000090, R15
 	CMPQ (SP), $0x01
-	JNE  within464
+	JNE  within540
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within464
+	JE   within540
 	LEAQ 144(CX)(CX*4), R15
 
-within464:
+within540:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -57867,17 +58665,17 @@ within464:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked466
+	JZ              asked542
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked466
+	JB              asked542
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked466:
+asked542:
 	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -58130,17 +58928,17 @@ asked466:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked467
+	JZ              asked543
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked467
+	JB              asked543
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked467:
+asked543:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -58391,17 +59189,17 @@ asked467:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked468
+	JZ              asked544
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked468
+	JB              asked544
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked468:
+asked544:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z21
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -58656,17 +59454,17 @@ asked468:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked469
+	JZ              asked545
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked469
+	JB              asked545
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked469:
+asked545:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -58690,7 +59488,7 @@ asked469:
 	VPTESTMD.BCST   mark4<>+0(SB), Y9, K1
 	KMOVW           K1, R15
 	TESTB           R15, 8(SP)
-	JEQ             quiet470
+	JEQ             quiet546
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -58702,7 +59500,7 @@ asked469:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again471:
+again547:
 	MOVQ          R11, R15
 	SHRQ          $0x03, R15
 	VPXORD        Z9, Z9, Z9
@@ -58902,10 +59700,10 @@ again471:
 	VPADDD        Z16, Z8, Z8
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again471
+	JLT           again547
 	MOVQ          16(SP), R11
 
-quiet470:
+quiet546:
 	VMOVUPS         1536(R8), Z9
 	VMULPS.BCST     (R12), Z9, Z10
 	VMOVUPS         (R10), Z11
@@ -59189,17 +59987,17 @@ quiet470:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked472
+	JZ              asked548
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked472
+	JB              asked548
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked472:
+asked548:
 	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z9
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
@@ -59365,17 +60163,17 @@ asked472:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked473
+	JZ              asked549
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked473
+	JB              asked549
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked473:
+asked549:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z9
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
@@ -59539,17 +60337,17 @@ asked473:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked474
+	JZ              asked550
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked474
+	JB              asked550
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked474:
+asked550:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z9
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
@@ -59713,17 +60511,17 @@ asked474:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked475
+	JZ              asked551
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked475
+	JB              asked551
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked475:
+asked551:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z9
 	VPXORD.BCST     half<>+0(SB), Z5, Z5
@@ -59738,7 +60536,7 @@ asked475:
 	VPTESTMD.BCST   mark4<>+0(SB), Y5, K1
 	KMOVW           K1, R15
 	TESTB           R15, 9(SP)
-	JEQ             quiet476
+	JEQ             quiet552
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -59746,7 +60544,7 @@ asked475:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again477:
+again553:
 	MOVQ          R11, R15
 	SHRQ          $0x03, R15
 	VPXORD        Z5, Z5, Z5
@@ -59858,10 +60656,10 @@ again477:
 	VPADDD        Z8, Z4, Z4
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again477
+	JLT           again553
 	MOVQ          16(SP), R11
 
-quiet476:
+quiet552:
 	VMOVUPS       1536(R8), Z5
 	VMULPS.BCST   (R14), Z5, Z6
 	VMOVUPS       512(R10), Z7
@@ -59931,75 +60729,96 @@ quiet476:
 	ADDQ          $0x000005e0, R12
 	ADDQ          $0x000005e0, R13
 	ADDQ          $0x000005e0, R14
+	MOVQ          R11, R15
 	ADDQ          $0x00000900, R11
-	SUBQ          $0x00000001, (SP)
-	JNZ           block463
-	MOVQ          dst+0(FP), R12
-	MOVQ          dstStride+8(FP), R13
-	LEAQ          64(R12), R14
-	MOVQ          R14, dst+0(FP)
-	VMOVUPS       (R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x01
-	JLE           stored465
-	ADDQ          R13, R12
-	VMOVUPS       64(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x02
-	JLE           stored465
-	ADDQ          R13, R12
-	VMOVUPS       128(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x03
-	JLE           stored465
-	ADDQ          R13, R12
-	VMOVUPS       192(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x04
-	JLE           stored465
-	ADDQ          R13, R12
-	VMOVUPS       256(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x05
-	JLE           stored465
-	ADDQ          R13, R12
-	VMOVUPS       320(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x06
-	JLE           stored465
-	ADDQ          R13, R12
-	VMOVUPS       384(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x07
-	JLE           stored465
-	ADDQ          R13, R12
-	VMOVUPS       448(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x08
-	JLE           stored465
-	ADDQ          R13, R12
-	VMOVUPS       512(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x09
-	JLE           stored465
-	ADDQ          R13, R12
-	VMOVUPS       576(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0a
-	JLE           stored465
-	ADDQ          R13, R12
-	VMOVUPS       640(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0b
-	JLE           stored465
-	ADDQ          R13, R12
-	VMOVUPS       704(R10), Z1
-	VMOVUPS       Z1, (R12)
-	ADDQ          R13, R12
+	XORQ          R11, R15
+	SHRQ          $0x12, R15
+	JEQ           nopages555
+	MOVQ          R11, R15
+	ANDQ          $-262144, R15
 
-stored465:
+pages554:
+	PREFETCHT1 262144(R15)
+	PREFETCHT1 294912(R15)
+	PREFETCHT1 327680(R15)
+	PREFETCHT1 360448(R15)
+	PREFETCHT1 393216(R15)
+	PREFETCHT1 425984(R15)
+	PREFETCHT1 458752(R15)
+	PREFETCHT1 491520(R15)
+	ADDQ       $0x00001000, R15
+	TESTQ      $0x00007000, R15
+	JNE        pages554
+
+nopages555:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block539
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored541
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored541
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored541
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored541
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored541
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored541
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored541
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored541
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored541
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored541
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored541
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored541:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group462
+	JNZ  group538
 	VZEROUPPER
 	RET
 
@@ -60442,7 +61261,7 @@ TEXT ·fewQ4_Kx16(SB), $13184-72
 	VPANDD          Z0, Z1, Z1
 	VMOVDQU32       Z1, 5696(R9)
 
-group478:
+group556:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -60470,16 +61289,16 @@ group478:
 	VMOVUPS Z1, 896(R10)
 	VMOVUPS Z1, 960(R10)
 
-block479:
+block557:
 	MOVQ $0x00000090, BP
 	CMPQ (SP), $0x01
-	JNE  within480
+	JNE  within558
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within480
+	JE   within558
 	LEAQ 144(CX)(CX*4), BP
 
-within480:
+within558:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -60736,17 +61555,17 @@ within480:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked482
+	JZ              asked560
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked482
+	JB              asked560
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked482:
+asked560:
 	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -60999,17 +61818,17 @@ asked482:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked483
+	JZ              asked561
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked483
+	JB              asked561
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked483:
+asked561:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -61260,17 +62079,17 @@ asked483:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked484
+	JZ              asked562
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked484
+	JB              asked562
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked484:
+asked562:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z21
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -61525,17 +62344,17 @@ asked484:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked485
+	JZ              asked563
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked485
+	JB              asked563
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked485:
+asked563:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -61559,7 +62378,7 @@ asked485:
 	VPTESTMD.BCST   mark4<>+0(SB), Y9, K1
 	KMOVW           K1, BP
 	TESTB           BP, 8(SP)
-	JEQ             quiet486
+	JEQ             quiet564
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -61571,7 +62390,7 @@ asked485:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again487:
+again565:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPXORD        Z9, Z9, Z9
@@ -61771,10 +62590,10 @@ again487:
 	VPADDD        Z16, Z8, Z8
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again487
+	JLT           again565
 	MOVQ          16(SP), R11
 
-quiet486:
+quiet564:
 	VMOVUPS         1536(R8), Z9
 	VMULPS.BCST     (R12), Z9, Z10
 	VMOVUPS         (R10), Z11
@@ -62138,17 +62957,17 @@ quiet486:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked488
+	JZ              asked566
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked488
+	JB              asked566
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked488:
+asked566:
 	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -62398,17 +63217,17 @@ asked488:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked489
+	JZ              asked567
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked489
+	JB              asked567
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked489:
+asked567:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -62656,17 +63475,17 @@ asked489:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked490
+	JZ              asked568
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked490
+	JB              asked568
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked490:
+asked568:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -62914,17 +63733,17 @@ asked490:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked491
+	JZ              asked569
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked491
+	JB              asked569
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked491:
+asked569:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z17
 	VPXORD.BCST     half<>+0(SB), Z9, Z9
@@ -62948,7 +63767,7 @@ asked491:
 	VPTESTMD.BCST   mark4<>+0(SB), Y9, K1
 	KMOVW           K1, BP
 	TESTB           BP, 9(SP)
-	JEQ             quiet492
+	JEQ             quiet570
 	VPXORD          Z1, Z1, Z1
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
@@ -62960,7 +63779,7 @@ asked491:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again493:
+again571:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPXORD        Z9, Z9, Z9
@@ -63160,10 +63979,10 @@ again493:
 	VPADDD        Z16, Z8, Z8
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again493
+	JLT           again571
 	MOVQ          16(SP), R11
 
-quiet492:
+quiet570:
 	VMOVUPS       1536(R8), Z9
 	VMULPS.BCST   (R14), Z9, Z10
 	VMOVUPS       512(R10), Z11
@@ -63294,95 +64113,116 @@ quiet492:
 	ADDQ          $0x000005e0, R13
 	ADDQ          $0x000005e0, R14
 	ADDQ          $0x000005e0, R15
+	MOVQ          R11, BP
 	ADDQ          $0x00000900, R11
-	SUBQ          $0x00000001, (SP)
-	JNZ           block479
-	MOVQ          dst+0(FP), R12
-	MOVQ          dstStride+8(FP), R13
-	LEAQ          64(R12), R14
-	MOVQ          R14, dst+0(FP)
-	VMOVUPS       (R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x01
-	JLE           stored481
-	ADDQ          R13, R12
-	VMOVUPS       64(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x02
-	JLE           stored481
-	ADDQ          R13, R12
-	VMOVUPS       128(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x03
-	JLE           stored481
-	ADDQ          R13, R12
-	VMOVUPS       192(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x04
-	JLE           stored481
-	ADDQ          R13, R12
-	VMOVUPS       256(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x05
-	JLE           stored481
-	ADDQ          R13, R12
-	VMOVUPS       320(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x06
-	JLE           stored481
-	ADDQ          R13, R12
-	VMOVUPS       384(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x07
-	JLE           stored481
-	ADDQ          R13, R12
-	VMOVUPS       448(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x08
-	JLE           stored481
-	ADDQ          R13, R12
-	VMOVUPS       512(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x09
-	JLE           stored481
-	ADDQ          R13, R12
-	VMOVUPS       576(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0a
-	JLE           stored481
-	ADDQ          R13, R12
-	VMOVUPS       640(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0b
-	JLE           stored481
-	ADDQ          R13, R12
-	VMOVUPS       704(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0c
-	JLE           stored481
-	ADDQ          R13, R12
-	VMOVUPS       768(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0d
-	JLE           stored481
-	ADDQ          R13, R12
-	VMOVUPS       832(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0e
-	JLE           stored481
-	ADDQ          R13, R12
-	VMOVUPS       896(R10), Z1
-	VMOVUPS       Z1, (R12)
-	CMPQ          count+56(FP), $0x0f
-	JLE           stored481
-	ADDQ          R13, R12
-	VMOVUPS       960(R10), Z1
-	VMOVUPS       Z1, (R12)
-	ADDQ          R13, R12
+	XORQ          R11, BP
+	SHRQ          $0x12, BP
+	JEQ           nopages573
+	MOVQ          R11, BP
+	ANDQ          $-262144, BP
 
-stored481:
+pages572:
+	PREFETCHT1 262144(BP)
+	PREFETCHT1 294912(BP)
+	PREFETCHT1 327680(BP)
+	PREFETCHT1 360448(BP)
+	PREFETCHT1 393216(BP)
+	PREFETCHT1 425984(BP)
+	PREFETCHT1 458752(BP)
+	PREFETCHT1 491520(BP)
+	ADDQ       $0x00001000, BP
+	TESTQ      $0x00007000, BP
+	JNE        pages572
+
+nopages573:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block557
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored559
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored559
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored559
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored559
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored559
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored559
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored559
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored559
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored559
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored559
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored559
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0c
+	JLE     stored559
+	ADDQ    R13, R12
+	VMOVUPS 768(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0d
+	JLE     stored559
+	ADDQ    R13, R12
+	VMOVUPS 832(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0e
+	JLE     stored559
+	ADDQ    R13, R12
+	VMOVUPS 896(R10), Z1
+	VMOVUPS Z1, (R12)
+	CMPQ    count+56(FP), $0x0f
+	JLE     stored559
+	ADDQ    R13, R12
+	VMOVUPS 960(R10), Z1
+	VMOVUPS Z1, (R12)
+	ADDQ    R13, R12
+
+stored559:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group478
+	JNZ  group556
 	VZEROUPPER
 	RET
 
@@ -64066,7 +64906,7 @@ TEXT ·fewQ5_K(SB), $12416-72
 	VPORD           Z3, Z2, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group494:
+group574:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -64076,16 +64916,16 @@ group494:
 	VMOVUPS Z2, 128(R10)
 	VMOVUPS Z2, 192(R10)
 
-block495:
+block575:
 	MOVQ $0x000000b0, R13
 	CMPQ (SP), $0x01
-	JNE  within496
+	JNE  within576
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within496
+	JE   within576
 	LEAQ 176(CX)(CX*4), R13
 
-within496:
+within576:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -64372,17 +65212,17 @@ within496:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked498
+	JZ              asked578
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked498
+	JB              asked578
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked498:
+asked578:
 	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
@@ -64679,17 +65519,17 @@ asked498:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked499
+	JZ              asked579
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked499
+	JB              asked579
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked499:
+asked579:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
@@ -64980,17 +65820,17 @@ asked499:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked500
+	JZ              asked580
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked500
+	JB              asked580
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked500:
+asked580:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
@@ -65285,17 +66125,17 @@ asked500:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked501
+	JZ              asked581
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked501
+	JB              asked581
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked501:
+asked581:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
@@ -65310,7 +66150,7 @@ asked501:
 	VPTESTMD.BCST   mark2<>+0(SB), Y6, K1
 	KMOVW           K1, R13
 	TESTB           R13, 8(SP)
-	JEQ             quiet502
+	JEQ             quiet582
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -65318,7 +66158,7 @@ asked501:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again503:
+again583:
 	MOVQ          R11, R13
 	SHRQ          $0x03, R13
 	VPXORD        Z6, Z6, Z6
@@ -65430,10 +66270,10 @@ again503:
 	VPADDD        Z9, Z5, Z5
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again503
+	JLT           again583
 	MOVQ          16(SP), R11
 
-quiet502:
+quiet582:
 	VMOVUPS       1536(R8), Z6
 	VMULPS.BCST   (R12), Z6, Z7
 	VMOVUPS       (R10), Z8
@@ -65501,35 +66341,56 @@ quiet502:
 	VFMADD231PS   Z5, Z2, Z3
 	VMOVUPS       Z3, 192(R10)
 	ADDQ          $0x000005e0, R12
+	MOVQ          R11, R13
 	ADDQ          $0x00000b00, R11
-	SUBQ          $0x00000001, (SP)
-	JNZ           block495
-	MOVQ          dst+0(FP), R12
-	MOVQ          dstStride+8(FP), R13
-	LEAQ          64(R12), R14
-	MOVQ          R14, dst+0(FP)
-	VMOVUPS       (R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x01
-	JLE           stored497
-	ADDQ          R13, R12
-	VMOVUPS       64(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x02
-	JLE           stored497
-	ADDQ          R13, R12
-	VMOVUPS       128(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x03
-	JLE           stored497
-	ADDQ          R13, R12
-	VMOVUPS       192(R10), Z2
-	VMOVUPS       Z2, (R12)
-	ADDQ          R13, R12
+	XORQ          R11, R13
+	SHRQ          $0x12, R13
+	JEQ           nopages585
+	MOVQ          R11, R13
+	ANDQ          $-262144, R13
 
-stored497:
+pages584:
+	PREFETCHT1 262144(R13)
+	PREFETCHT1 294912(R13)
+	PREFETCHT1 327680(R13)
+	PREFETCHT1 360448(R13)
+	PREFETCHT1 393216(R13)
+	PREFETCHT1 425984(R13)
+	PREFETCHT1 458752(R13)
+	PREFETCHT1 491520(R13)
+	ADDQ       $0x00001000, R13
+	TESTQ      $0x00007000, R13
+	JNE        pages584
+
+nopages585:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block575
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored577
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored577
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored577
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored577:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group494
+	JNZ  group574
 	VZEROUPPER
 	RET
 
@@ -66213,7 +67074,7 @@ TEXT ·fewQ5_Kx8(SB), $12672-72
 	VPORD           Z3, Z2, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group504:
+group586:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -66229,16 +67090,16 @@ group504:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block505:
+block587:
 	MOVQ $0x000000b0, R14
 	CMPQ (SP), $0x01
-	JNE  within506
+	JNE  within588
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within506
+	JE   within588
 	LEAQ 176(CX)(CX*4), R14
 
-within506:
+within588:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -66605,17 +67466,17 @@ within506:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked508
+	JZ              asked590
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked508
+	JB              asked590
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked508:
+asked590:
 	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -66996,17 +67857,17 @@ asked508:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked509
+	JZ              asked591
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked509
+	JB              asked591
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked509:
+asked591:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -67381,17 +68242,17 @@ asked509:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked510
+	JZ              asked592
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked510
+	JB              asked592
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked510:
+asked592:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -67770,17 +68631,17 @@ asked510:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked511
+	JZ              asked593
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked511
+	JB              asked593
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked511:
+asked593:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -67804,7 +68665,7 @@ asked511:
 	VPTESTMD.BCST   mark2<>+0(SB), Y10, K1
 	KMOVW           K1, R14
 	TESTB           R14, 8(SP)
-	JEQ             quiet512
+	JEQ             quiet594
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -67816,7 +68677,7 @@ asked511:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again513:
+again595:
 	MOVQ          R11, R14
 	SHRQ          $0x03, R14
 	VPXORD        Z10, Z10, Z10
@@ -68016,10 +68877,10 @@ again513:
 	VPADDD        Z17, Z9, Z9
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again513
+	JLT           again595
 	MOVQ          16(SP), R11
 
-quiet512:
+quiet594:
 	VMOVUPS       1536(R8), Z10
 	VMULPS.BCST   (R12), Z10, Z11
 	VMOVUPS       (R10), Z12
@@ -68148,55 +69009,76 @@ quiet512:
 	VMOVUPS       Z3, 448(R10)
 	ADDQ          $0x000005e0, R12
 	ADDQ          $0x000005e0, R13
+	MOVQ          R11, R14
 	ADDQ          $0x00000b00, R11
-	SUBQ          $0x00000001, (SP)
-	JNZ           block505
-	MOVQ          dst+0(FP), R12
-	MOVQ          dstStride+8(FP), R13
-	LEAQ          64(R12), R14
-	MOVQ          R14, dst+0(FP)
-	VMOVUPS       (R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x01
-	JLE           stored507
-	ADDQ          R13, R12
-	VMOVUPS       64(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x02
-	JLE           stored507
-	ADDQ          R13, R12
-	VMOVUPS       128(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x03
-	JLE           stored507
-	ADDQ          R13, R12
-	VMOVUPS       192(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x04
-	JLE           stored507
-	ADDQ          R13, R12
-	VMOVUPS       256(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x05
-	JLE           stored507
-	ADDQ          R13, R12
-	VMOVUPS       320(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x06
-	JLE           stored507
-	ADDQ          R13, R12
-	VMOVUPS       384(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x07
-	JLE           stored507
-	ADDQ          R13, R12
-	VMOVUPS       448(R10), Z2
-	VMOVUPS       Z2, (R12)
-	ADDQ          R13, R12
+	XORQ          R11, R14
+	SHRQ          $0x12, R14
+	JEQ           nopages597
+	MOVQ          R11, R14
+	ANDQ          $-262144, R14
 
-stored507:
+pages596:
+	PREFETCHT1 262144(R14)
+	PREFETCHT1 294912(R14)
+	PREFETCHT1 327680(R14)
+	PREFETCHT1 360448(R14)
+	PREFETCHT1 393216(R14)
+	PREFETCHT1 425984(R14)
+	PREFETCHT1 458752(R14)
+	PREFETCHT1 491520(R14)
+	ADDQ       $0x00001000, R14
+	TESTQ      $0x00007000, R14
+	JNE        pages596
+
+nopages597:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block587
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored589
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored589
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored589
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored589
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored589
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored589
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored589
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored589:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group504
+	JNZ  group586
 	VZEROUPPER
 	RET
 
@@ -68880,7 +69762,7 @@ TEXT ·fewQ5_Kx12(SB), $12928-72
 	VPORD           Z3, Z2, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group514:
+group598:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -68902,16 +69784,16 @@ group514:
 	VMOVUPS Z2, 640(R10)
 	VMOVUPS Z2, 704(R10)
 
-block515:
+block599:
 	MOVQ $0x000000b0, R15
 	CMPQ (SP), $0x01
-	JNE  within516
+	JNE  within600
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within516
+	JE   within600
 	LEAQ 176(CX)(CX*4), R15
 
-within516:
+within600:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -69178,17 +70060,17 @@ within516:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked518
+	JZ              asked602
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked518
+	JB              asked602
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked518:
+asked602:
 	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -69479,17 +70361,17 @@ asked518:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked519
+	JZ              asked603
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked519
+	JB              asked603
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked519:
+asked603:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -69775,17 +70657,17 @@ asked519:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked520
+	JZ              asked604
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked520
+	JB              asked604
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked520:
+asked604:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -70071,17 +70953,17 @@ asked520:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked521
+	JZ              asked605
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked521
+	JB              asked605
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked521:
+asked605:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -70105,7 +70987,7 @@ asked521:
 	VPTESTMD.BCST   mark2<>+0(SB), Y10, K1
 	KMOVW           K1, R15
 	TESTB           R15, 8(SP)
-	JEQ             quiet522
+	JEQ             quiet606
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -70117,7 +70999,7 @@ asked521:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again523:
+again607:
 	MOVQ          R11, R15
 	SHRQ          $0x03, R15
 	VPXORD        Z10, Z10, Z10
@@ -70317,10 +71199,10 @@ again523:
 	VPADDD        Z17, Z9, Z9
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again523
+	JLT           again607
 	MOVQ          16(SP), R11
 
-quiet522:
+quiet606:
 	VMOVUPS         1536(R8), Z10
 	VMULPS.BCST     (R12), Z10, Z11
 	VMOVUPS         (R10), Z12
@@ -70637,17 +71519,17 @@ quiet522:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked524
+	JZ              asked608
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked524
+	JB              asked608
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked524:
+asked608:
 	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z14
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
@@ -70848,17 +71730,17 @@ asked524:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked525
+	JZ              asked609
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked525
+	JB              asked609
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked525:
+asked609:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
@@ -71056,17 +71938,17 @@ asked525:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked526
+	JZ              asked610
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked526
+	JB              asked610
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked526:
+asked610:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
@@ -71270,17 +72152,17 @@ asked526:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked527
+	JZ              asked611
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked527
+	JB              asked611
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked527:
+asked611:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z10
 	VPXORD.BCST     half<>+0(SB), Z6, Z6
@@ -71295,7 +72177,7 @@ asked527:
 	VPTESTMD.BCST   mark2<>+0(SB), Y6, K1
 	KMOVW           K1, R15
 	TESTB           R15, 9(SP)
-	JEQ             quiet528
+	JEQ             quiet612
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -71303,7 +72185,7 @@ asked527:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again529:
+again613:
 	MOVQ          R11, R15
 	SHRQ          $0x03, R15
 	VPXORD        Z6, Z6, Z6
@@ -71415,10 +72297,10 @@ again529:
 	VPADDD        Z9, Z5, Z5
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again529
+	JLT           again613
 	MOVQ          16(SP), R11
 
-quiet528:
+quiet612:
 	VMOVUPS       1536(R8), Z6
 	VMULPS.BCST   (R14), Z6, Z7
 	VMOVUPS       512(R10), Z8
@@ -71488,75 +72370,96 @@ quiet528:
 	ADDQ          $0x000005e0, R12
 	ADDQ          $0x000005e0, R13
 	ADDQ          $0x000005e0, R14
+	MOVQ          R11, R15
 	ADDQ          $0x00000b00, R11
-	SUBQ          $0x00000001, (SP)
-	JNZ           block515
-	MOVQ          dst+0(FP), R12
-	MOVQ          dstStride+8(FP), R13
-	LEAQ          64(R12), R14
-	MOVQ          R14, dst+0(FP)
-	VMOVUPS       (R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x01
-	JLE           stored517
-	ADDQ          R13, R12
-	VMOVUPS       64(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x02
-	JLE           stored517
-	ADDQ          R13, R12
-	VMOVUPS       128(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x03
-	JLE           stored517
-	ADDQ          R13, R12
-	VMOVUPS       192(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x04
-	JLE           stored517
-	ADDQ          R13, R12
-	VMOVUPS       256(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x05
-	JLE           stored517
-	ADDQ          R13, R12
-	VMOVUPS       320(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x06
-	JLE           stored517
-	ADDQ          R13, R12
-	VMOVUPS       384(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x07
-	JLE           stored517
-	ADDQ          R13, R12
-	VMOVUPS       448(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x08
-	JLE           stored517
-	ADDQ          R13, R12
-	VMOVUPS       512(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x09
-	JLE           stored517
-	ADDQ          R13, R12
-	VMOVUPS       576(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x0a
-	JLE           stored517
-	ADDQ          R13, R12
-	VMOVUPS       640(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x0b
-	JLE           stored517
-	ADDQ          R13, R12
-	VMOVUPS       704(R10), Z2
-	VMOVUPS       Z2, (R12)
-	ADDQ          R13, R12
+	XORQ          R11, R15
+	SHRQ          $0x12, R15
+	JEQ           nopages615
+	MOVQ          R11, R15
+	ANDQ          $-262144, R15
 
-stored517:
+pages614:
+	PREFETCHT1 262144(R15)
+	PREFETCHT1 294912(R15)
+	PREFETCHT1 327680(R15)
+	PREFETCHT1 360448(R15)
+	PREFETCHT1 393216(R15)
+	PREFETCHT1 425984(R15)
+	PREFETCHT1 458752(R15)
+	PREFETCHT1 491520(R15)
+	ADDQ       $0x00001000, R15
+	TESTQ      $0x00007000, R15
+	JNE        pages614
+
+nopages615:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block599
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored601
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored601
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored601
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored601
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored601
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored601
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored601
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored601
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored601
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored601
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored601
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored601:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group514
+	JNZ  group598
 	VZEROUPPER
 	RET
 
@@ -72240,7 +73143,7 @@ TEXT ·fewQ5_Kx16(SB), $13184-72
 	VPORD           Z3, Z2, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group530:
+group616:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -72268,16 +73171,16 @@ group530:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block531:
+block617:
 	MOVQ $0x000000b0, BP
 	CMPQ (SP), $0x01
-	JNE  within532
+	JNE  within618
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within532
+	JE   within618
 	LEAQ 176(CX)(CX*4), BP
 
-within532:
+within618:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -72544,17 +73447,17 @@ within532:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked534
+	JZ              asked620
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked534
+	JB              asked620
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked534:
+asked620:
 	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -72845,17 +73748,17 @@ asked534:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked535
+	JZ              asked621
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked535
+	JB              asked621
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked535:
+asked621:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -73141,17 +74044,17 @@ asked535:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked536
+	JZ              asked622
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked536
+	JB              asked622
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked536:
+asked622:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -73437,17 +74340,17 @@ asked536:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked537
+	JZ              asked623
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked537
+	JB              asked623
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked537:
+asked623:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -73471,7 +74374,7 @@ asked537:
 	VPTESTMD.BCST   mark2<>+0(SB), Y10, K1
 	KMOVW           K1, BP
 	TESTB           BP, 8(SP)
-	JEQ             quiet538
+	JEQ             quiet624
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -73483,7 +74386,7 @@ asked537:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again539:
+again625:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPXORD        Z10, Z10, Z10
@@ -73683,10 +74586,10 @@ again539:
 	VPADDD        Z17, Z9, Z9
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again539
+	JLT           again625
 	MOVQ          16(SP), R11
 
-quiet538:
+quiet624:
 	VMOVUPS         1536(R8), Z10
 	VMULPS.BCST     (R12), Z10, Z11
 	VMOVUPS         (R10), Z12
@@ -74083,17 +74986,17 @@ quiet538:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked540
+	JZ              asked626
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked540
+	JB              asked626
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked540:
+asked626:
 	MOVQ            16(SP), R11
 	VMOVDQU32       (R8), Z22
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -74378,17 +75281,17 @@ asked540:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked541
+	JZ              asked627
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked541
+	JB              asked627
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked541:
+asked627:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -74670,17 +75573,17 @@ asked541:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked542
+	JZ              asked628
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked542
+	JB              asked628
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked542:
+asked628:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -74968,17 +75871,17 @@ asked542:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked543
+	JZ              asked629
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked543
+	JB              asked629
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked543:
+asked629:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z18
 	VPXORD.BCST     half<>+0(SB), Z10, Z10
@@ -75002,7 +75905,7 @@ asked543:
 	VPTESTMD.BCST   mark2<>+0(SB), Y10, K1
 	KMOVW           K1, BP
 	TESTB           BP, 9(SP)
-	JEQ             quiet544
+	JEQ             quiet630
 	VPXORD          Z2, Z2, Z2
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
@@ -75014,7 +75917,7 @@ asked543:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again545:
+again631:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPXORD        Z10, Z10, Z10
@@ -75214,10 +76117,10 @@ again545:
 	VPADDD        Z17, Z9, Z9
 	ADDQ          $0x00000100, R11
 	CMPQ          R11, $0x00000400
-	JLT           again545
+	JLT           again631
 	MOVQ          16(SP), R11
 
-quiet544:
+quiet630:
 	VMOVUPS       1536(R8), Z10
 	VMULPS.BCST   (R14), Z10, Z11
 	VMOVUPS       512(R10), Z12
@@ -75348,95 +76251,116 @@ quiet544:
 	ADDQ          $0x000005e0, R13
 	ADDQ          $0x000005e0, R14
 	ADDQ          $0x000005e0, R15
+	MOVQ          R11, BP
 	ADDQ          $0x00000b00, R11
-	SUBQ          $0x00000001, (SP)
-	JNZ           block531
-	MOVQ          dst+0(FP), R12
-	MOVQ          dstStride+8(FP), R13
-	LEAQ          64(R12), R14
-	MOVQ          R14, dst+0(FP)
-	VMOVUPS       (R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x01
-	JLE           stored533
-	ADDQ          R13, R12
-	VMOVUPS       64(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x02
-	JLE           stored533
-	ADDQ          R13, R12
-	VMOVUPS       128(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x03
-	JLE           stored533
-	ADDQ          R13, R12
-	VMOVUPS       192(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x04
-	JLE           stored533
-	ADDQ          R13, R12
-	VMOVUPS       256(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x05
-	JLE           stored533
-	ADDQ          R13, R12
-	VMOVUPS       320(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x06
-	JLE           stored533
-	ADDQ          R13, R12
-	VMOVUPS       384(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x07
-	JLE           stored533
-	ADDQ          R13, R12
-	VMOVUPS       448(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x08
-	JLE           stored533
-	ADDQ          R13, R12
-	VMOVUPS       512(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x09
-	JLE           stored533
-	ADDQ          R13, R12
-	VMOVUPS       576(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x0a
-	JLE           stored533
-	ADDQ          R13, R12
-	VMOVUPS       640(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x0b
-	JLE           stored533
-	ADDQ          R13, R12
-	VMOVUPS       704(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x0c
-	JLE           stored533
-	ADDQ          R13, R12
-	VMOVUPS       768(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x0d
-	JLE           stored533
-	ADDQ          R13, R12
-	VMOVUPS       832(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x0e
-	JLE           stored533
-	ADDQ          R13, R12
-	VMOVUPS       896(R10), Z2
-	VMOVUPS       Z2, (R12)
-	CMPQ          count+56(FP), $0x0f
-	JLE           stored533
-	ADDQ          R13, R12
-	VMOVUPS       960(R10), Z2
-	VMOVUPS       Z2, (R12)
-	ADDQ          R13, R12
+	XORQ          R11, BP
+	SHRQ          $0x12, BP
+	JEQ           nopages633
+	MOVQ          R11, BP
+	ANDQ          $-262144, BP
 
-stored533:
+pages632:
+	PREFETCHT1 262144(BP)
+	PREFETCHT1 294912(BP)
+	PREFETCHT1 327680(BP)
+	PREFETCHT1 360448(BP)
+	PREFETCHT1 393216(BP)
+	PREFETCHT1 425984(BP)
+	PREFETCHT1 458752(BP)
+	PREFETCHT1 491520(BP)
+	ADDQ       $0x00001000, BP
+	TESTQ      $0x00007000, BP
+	JNE        pages632
+
+nopages633:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block617
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored619
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored619
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored619
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored619
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored619
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored619
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored619
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored619
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored619
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored619
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored619
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0c
+	JLE     stored619
+	ADDQ    R13, R12
+	VMOVUPS 768(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0d
+	JLE     stored619
+	ADDQ    R13, R12
+	VMOVUPS 832(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0e
+	JLE     stored619
+	ADDQ    R13, R12
+	VMOVUPS 896(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0f
+	JLE     stored619
+	ADDQ    R13, R12
+	VMOVUPS 960(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored619:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group530
+	JNZ  group616
 	VZEROUPPER
 	RET
 
@@ -76239,7 +77163,7 @@ TEXT ·fewQ6_K(SB), $12416-72
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group546:
+group634:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -76249,16 +77173,16 @@ group546:
 	VMOVUPS Z3, 128(R10)
 	VMOVUPS Z3, 192(R10)
 
-block547:
+block635:
 	MOVQ $0x000000d2, R13
 	CMPQ (SP), $0x01
-	JNE  within548
+	JNE  within636
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within548
+	JE   within636
 	LEAQ 210(CX)(CX*4), R13
 
-within548:
+within636:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -76574,17 +77498,17 @@ within548:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked550
+	JZ              asked638
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked550
+	JB              asked638
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked550:
+asked638:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
@@ -76936,17 +77860,17 @@ asked550:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked551
+	JZ              asked639
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked551
+	JB              asked639
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked551:
+asked639:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z15
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
@@ -77308,17 +78232,17 @@ asked551:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked552
+	JZ              asked640
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked552
+	JB              asked640
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked552:
+asked640:
 	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
@@ -77678,17 +78602,17 @@ asked552:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked553
+	JZ              asked641
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked553
+	JB              asked641
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked553:
+asked641:
 	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
@@ -77703,7 +78627,7 @@ asked553:
 	VPTESTMD.BCST   mark1<>+0(SB), Y7, K1
 	KMOVW           K1, R13
 	TESTB           R13, 8(SP)
-	JEQ             quiet554
+	JEQ             quiet642
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -77711,7 +78635,7 @@ asked553:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again555:
+again643:
 	MOVQ          R11, R13
 	SHRQ          $0x03, R13
 	VPBROADCASTD  208(R12)(R13*1), Z7
@@ -77787,10 +78711,10 @@ again555:
 	VPADDD        Z10, Z6, Z6
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again555
+	JLT           again643
 	MOVQ          16(SP), R11
 
-quiet554:
+quiet642:
 	VMOVUPS     1536(R8), Z7
 	VMULPS.BCST (R12), Z7, Z8
 	VMOVUPS     (R10), Z9
@@ -77813,35 +78737,56 @@ quiet554:
 	VFMADD231PS Z6, Z3, Z4
 	VMOVUPS     Z4, 192(R10)
 	ADDQ        $0x000005e0, R12
+	MOVQ        R11, R13
 	ADDQ        $0x00000d20, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block547
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored549
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored549
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored549
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z3
-	VMOVUPS     Z3, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R13
+	SHRQ        $0x12, R13
+	JEQ         nopages645
+	MOVQ        R11, R13
+	ANDQ        $-262144, R13
 
-stored549:
+pages644:
+	PREFETCHT1 262144(R13)
+	PREFETCHT1 294912(R13)
+	PREFETCHT1 327680(R13)
+	PREFETCHT1 360448(R13)
+	PREFETCHT1 393216(R13)
+	PREFETCHT1 425984(R13)
+	PREFETCHT1 458752(R13)
+	PREFETCHT1 491520(R13)
+	ADDQ       $0x00001000, R13
+	TESTQ      $0x00007000, R13
+	JNE        pages644
+
+nopages645:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block635
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored637
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored637
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored637
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z3
+	VMOVUPS Z3, (R12)
+	ADDQ    R13, R12
+
+stored637:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group546
+	JNZ  group634
 	VZEROUPPER
 	RET
 
@@ -78644,7 +79589,7 @@ TEXT ·fewQ6_Kx8(SB), $12672-72
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group556:
+group646:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -78660,16 +79605,16 @@ group556:
 	VMOVUPS Z3, 384(R10)
 	VMOVUPS Z3, 448(R10)
 
-block557:
+block647:
 	MOVQ $0x000000d2, R14
 	CMPQ (SP), $0x01
-	JNE  within558
+	JNE  within648
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within558
+	JE   within648
 	LEAQ 210(CX)(CX*4), R14
 
-within558:
+within648:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -79085,17 +80030,17 @@ within558:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked560
+	JZ              asked650
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked560
+	JB              asked650
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked560:
+asked650:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -79551,17 +80496,17 @@ asked560:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked561
+	JZ              asked651
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked561
+	JB              asked651
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked561:
+asked651:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z23
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -80027,17 +80972,17 @@ asked561:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked562
+	JZ              asked652
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked562
+	JB              asked652
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked562:
+asked652:
 	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -80501,17 +81446,17 @@ asked562:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked563
+	JZ              asked653
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked563
+	JB              asked653
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked563:
+asked653:
 	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -80535,7 +81480,7 @@ asked563:
 	VPTESTMD.BCST   mark1<>+0(SB), Y11, K1
 	KMOVW           K1, R14
 	TESTB           R14, 8(SP)
-	JEQ             quiet564
+	JEQ             quiet654
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -80547,7 +81492,7 @@ asked563:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again565:
+again655:
 	MOVQ          R11, R14
 	SHRQ          $0x03, R14
 	VPBROADCASTD  208(R12)(R14*1), Z11
@@ -80683,10 +81628,10 @@ again565:
 	VPADDD        Z18, Z10, Z10
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again565
+	JLT           again655
 	MOVQ          16(SP), R11
 
-quiet564:
+quiet654:
 	VMOVUPS     1536(R8), Z11
 	VMULPS.BCST (R12), Z11, Z12
 	VMOVUPS     (R10), Z13
@@ -80730,55 +81675,76 @@ quiet564:
 	VMOVUPS     Z4, 448(R10)
 	ADDQ        $0x000005e0, R12
 	ADDQ        $0x000005e0, R13
+	MOVQ        R11, R14
 	ADDQ        $0x00000d20, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block557
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored559
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored559
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored559
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored559
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored559
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored559
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored559
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z3
-	VMOVUPS     Z3, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R14
+	SHRQ        $0x12, R14
+	JEQ         nopages657
+	MOVQ        R11, R14
+	ANDQ        $-262144, R14
 
-stored559:
+pages656:
+	PREFETCHT1 262144(R14)
+	PREFETCHT1 294912(R14)
+	PREFETCHT1 327680(R14)
+	PREFETCHT1 360448(R14)
+	PREFETCHT1 393216(R14)
+	PREFETCHT1 425984(R14)
+	PREFETCHT1 458752(R14)
+	PREFETCHT1 491520(R14)
+	ADDQ       $0x00001000, R14
+	TESTQ      $0x00007000, R14
+	JNE        pages656
+
+nopages657:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block647
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored649
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored649
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored649
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored649
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored649
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored649
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored649
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z3
+	VMOVUPS Z3, (R12)
+	ADDQ    R13, R12
+
+stored649:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group556
+	JNZ  group646
 	VZEROUPPER
 	RET
 
@@ -81581,7 +82547,7 @@ TEXT ·fewQ6_Kx12(SB), $12928-72
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group566:
+group658:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -81603,16 +82569,16 @@ group566:
 	VMOVUPS Z3, 640(R10)
 	VMOVUPS Z3, 704(R10)
 
-block567:
+block659:
 	MOVQ $0x000000d2, R15
 	CMPQ (SP), $0x01
-	JNE  within568
+	JNE  within660
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within568
+	JE   within660
 	LEAQ 210(CX)(CX*4), R15
 
-within568:
+within660:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -81920,17 +82886,17 @@ within568:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked570
+	JZ              asked662
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked570
+	JB              asked662
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked570:
+asked662:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -82270,17 +83236,17 @@ asked570:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked571
+	JZ              asked663
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked571
+	JB              asked663
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked571:
+asked663:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -82622,17 +83588,17 @@ asked571:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked572
+	JZ              asked664
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked572
+	JB              asked664
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked572:
+asked664:
 	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z23
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -82978,17 +83944,17 @@ asked572:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked573
+	JZ              asked665
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked573
+	JB              asked665
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked573:
+asked665:
 	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z23
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -83012,7 +83978,7 @@ asked573:
 	VPTESTMD.BCST   mark1<>+0(SB), Y11, K1
 	KMOVW           K1, R15
 	TESTB           R15, 8(SP)
-	JEQ             quiet574
+	JEQ             quiet666
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -83024,7 +83990,7 @@ asked573:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again575:
+again667:
 	MOVQ          R11, R15
 	SHRQ          $0x03, R15
 	VPBROADCASTD  208(R12)(R15*1), Z11
@@ -83160,10 +84126,10 @@ again575:
 	VPADDD        Z18, Z10, Z10
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again575
+	JLT           again667
 	MOVQ          16(SP), R11
 
-quiet574:
+quiet666:
 	VMOVUPS         1536(R8), Z11
 	VMULPS.BCST     (R12), Z11, Z12
 	VMOVUPS         (R10), Z13
@@ -83444,17 +84410,17 @@ quiet574:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked576
+	JZ              asked668
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked576
+	JB              asked668
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked576:
+asked668:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z15
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
@@ -83698,17 +84664,17 @@ asked576:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked577
+	JZ              asked669
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked577
+	JB              asked669
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked577:
+asked669:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
@@ -83954,17 +84920,17 @@ asked577:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked578
+	JZ              asked670
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked578
+	JB              asked670
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked578:
+asked670:
 	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z12
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
@@ -84206,17 +85172,17 @@ asked578:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked579
+	JZ              asked671
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked579
+	JB              asked671
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked579:
+asked671:
 	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z11
 	VPXORD.BCST     half<>+0(SB), Z7, Z7
@@ -84231,7 +85197,7 @@ asked579:
 	VPTESTMD.BCST   mark1<>+0(SB), Y7, K1
 	KMOVW           K1, R15
 	TESTB           R15, 9(SP)
-	JEQ             quiet580
+	JEQ             quiet672
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -84239,7 +85205,7 @@ asked579:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again581:
+again673:
 	MOVQ          R11, R15
 	SHRQ          $0x03, R15
 	VPBROADCASTD  208(R14)(R15*1), Z7
@@ -84315,10 +85281,10 @@ again581:
 	VPADDD        Z10, Z6, Z6
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again581
+	JLT           again673
 	MOVQ          16(SP), R11
 
-quiet580:
+quiet672:
 	VMOVUPS     1536(R8), Z7
 	VMULPS.BCST (R14), Z7, Z8
 	VMOVUPS     512(R10), Z9
@@ -84343,75 +85309,96 @@ quiet580:
 	ADDQ        $0x000005e0, R12
 	ADDQ        $0x000005e0, R13
 	ADDQ        $0x000005e0, R14
+	MOVQ        R11, R15
 	ADDQ        $0x00000d20, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block567
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored569
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored569
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored569
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored569
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored569
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored569
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored569
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored569
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored569
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored569
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored569
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z3
-	VMOVUPS     Z3, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R15
+	SHRQ        $0x12, R15
+	JEQ         nopages675
+	MOVQ        R11, R15
+	ANDQ        $-262144, R15
 
-stored569:
+pages674:
+	PREFETCHT1 262144(R15)
+	PREFETCHT1 294912(R15)
+	PREFETCHT1 327680(R15)
+	PREFETCHT1 360448(R15)
+	PREFETCHT1 393216(R15)
+	PREFETCHT1 425984(R15)
+	PREFETCHT1 458752(R15)
+	PREFETCHT1 491520(R15)
+	ADDQ       $0x00001000, R15
+	TESTQ      $0x00007000, R15
+	JNE        pages674
+
+nopages675:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block659
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored661
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored661
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored661
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored661
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored661
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored661
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored661
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored661
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored661
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored661
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored661
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z3
+	VMOVUPS Z3, (R12)
+	ADDQ    R13, R12
+
+stored661:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group566
+	JNZ  group658
 	VZEROUPPER
 	RET
 
@@ -85214,7 +86201,7 @@ TEXT ·fewQ6_Kx16(SB), $13184-72
 	VPADDB          Z2, Z3, Z3
 	VMOVDQU32       Z3, 5696(R9)
 
-group582:
+group676:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -85242,16 +86229,16 @@ group582:
 	VMOVUPS Z3, 896(R10)
 	VMOVUPS Z3, 960(R10)
 
-block583:
+block677:
 	MOVQ $0x000000d2, BP
 	CMPQ (SP), $0x01
-	JNE  within584
+	JNE  within678
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within584
+	JE   within678
 	LEAQ 210(CX)(CX*4), BP
 
-within584:
+within678:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -85559,17 +86546,17 @@ within584:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked586
+	JZ              asked680
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked586
+	JB              asked680
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked586:
+asked680:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -85909,17 +86896,17 @@ asked586:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked587
+	JZ              asked681
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked587
+	JB              asked681
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked587:
+asked681:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -86261,17 +87248,17 @@ asked587:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked588
+	JZ              asked682
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked588
+	JB              asked682
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked588:
+asked682:
 	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z23
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -86617,17 +87604,17 @@ asked588:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked589
+	JZ              asked683
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked589
+	JB              asked683
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked589:
+asked683:
 	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z23
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -86651,7 +87638,7 @@ asked589:
 	VPTESTMD.BCST   mark1<>+0(SB), Y11, K1
 	KMOVW           K1, BP
 	TESTB           BP, 8(SP)
-	JEQ             quiet590
+	JEQ             quiet684
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -86663,7 +87650,7 @@ asked589:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again591:
+again685:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPBROADCASTD  208(R12)(BP*1), Z11
@@ -86799,10 +87786,10 @@ again591:
 	VPADDD        Z18, Z10, Z10
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again591
+	JLT           again685
 	MOVQ          16(SP), R11
 
-quiet590:
+quiet684:
 	VMOVUPS         1536(R8), Z11
 	VMULPS.BCST     (R12), Z11, Z12
 	VMOVUPS         (R10), Z13
@@ -87183,17 +88170,17 @@ quiet590:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked592
+	JZ              asked686
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked592
+	JB              asked686
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked592:
+asked686:
 	MOVQ            16(SP), R11
 	VMOVDQU32       64(R8), Z23
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -87541,17 +88528,17 @@ asked592:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked593
+	JZ              asked687
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked593
+	JB              asked687
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked593:
+asked687:
 	MOVQ            16(SP), R11
 	VMOVDQU32       192(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -87901,17 +88888,17 @@ asked593:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked594
+	JZ              asked688
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked594
+	JB              asked688
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked594:
+asked688:
 	MOVQ            16(SP), R11
 	VMOVDQU32       320(R8), Z20
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -88257,17 +89244,17 @@ asked594:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked595
+	JZ              asked689
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked595
+	JB              asked689
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked595:
+asked689:
 	MOVQ            16(SP), R11
 	VMOVDQU32       448(R8), Z19
 	VPXORD.BCST     half<>+0(SB), Z11, Z11
@@ -88291,7 +89278,7 @@ asked595:
 	VPTESTMD.BCST   mark1<>+0(SB), Y11, K1
 	KMOVW           K1, BP
 	TESTB           BP, 9(SP)
-	JEQ             quiet596
+	JEQ             quiet690
 	VPXORD          Z3, Z3, Z3
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
@@ -88303,7 +89290,7 @@ asked595:
 	MOVQ            R11, 16(SP)
 	XORQ            R11, R11
 
-again597:
+again691:
 	MOVQ          R11, BP
 	SHRQ          $0x03, BP
 	VPBROADCASTD  208(R14)(BP*1), Z11
@@ -88439,10 +89426,10 @@ again597:
 	VPADDD        Z18, Z10, Z10
 	ADDQ          $0x00000080, R11
 	CMPQ          R11, $0x00000400
-	JLT           again597
+	JLT           again691
 	MOVQ          16(SP), R11
 
-quiet596:
+quiet690:
 	VMOVUPS     1536(R8), Z11
 	VMULPS.BCST (R14), Z11, Z12
 	VMOVUPS     512(R10), Z13
@@ -88488,95 +89475,116 @@ quiet596:
 	ADDQ        $0x000005e0, R13
 	ADDQ        $0x000005e0, R14
 	ADDQ        $0x000005e0, R15
+	MOVQ        R11, BP
 	ADDQ        $0x00000d20, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block583
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored585
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored585
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored585
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored585
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored585
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored585
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored585
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored585
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored585
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored585
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored585
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0c
-	JLE         stored585
-	ADDQ        R13, R12
-	VMOVUPS     768(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0d
-	JLE         stored585
-	ADDQ        R13, R12
-	VMOVUPS     832(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0e
-	JLE         stored585
-	ADDQ        R13, R12
-	VMOVUPS     896(R10), Z3
-	VMOVUPS     Z3, (R12)
-	CMPQ        count+56(FP), $0x0f
-	JLE         stored585
-	ADDQ        R13, R12
-	VMOVUPS     960(R10), Z3
-	VMOVUPS     Z3, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, BP
+	SHRQ        $0x12, BP
+	JEQ         nopages693
+	MOVQ        R11, BP
+	ANDQ        $-262144, BP
 
-stored585:
+pages692:
+	PREFETCHT1 262144(BP)
+	PREFETCHT1 294912(BP)
+	PREFETCHT1 327680(BP)
+	PREFETCHT1 360448(BP)
+	PREFETCHT1 393216(BP)
+	PREFETCHT1 425984(BP)
+	PREFETCHT1 458752(BP)
+	PREFETCHT1 491520(BP)
+	ADDQ       $0x00001000, BP
+	TESTQ      $0x00007000, BP
+	JNE        pages692
+
+nopages693:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block677
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored679
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored679
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored679
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored679
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored679
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored679
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored679
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored679
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored679
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored679
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored679
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0c
+	JLE     stored679
+	ADDQ    R13, R12
+	VMOVUPS 768(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0d
+	JLE     stored679
+	ADDQ    R13, R12
+	VMOVUPS 832(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0e
+	JLE     stored679
+	ADDQ    R13, R12
+	VMOVUPS 896(R10), Z3
+	VMOVUPS Z3, (R12)
+	CMPQ    count+56(FP), $0x0f
+	JLE     stored679
+	ADDQ    R13, R12
+	VMOVUPS 960(R10), Z3
+	VMOVUPS Z3, (R12)
+	ADDQ    R13, R12
+
+stored679:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group582
+	JNZ  group676
 	VZEROUPPER
 	RET
 
@@ -89157,7 +90165,7 @@ TEXT ·fewIQ4_XS(SB), $12416-72
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group598:
+group694:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    blocks+32(FP), R13
 	MOVQ    R13, (SP)
@@ -89167,16 +90175,16 @@ group598:
 	VMOVUPS Z2, 128(R10)
 	VMOVUPS Z2, 192(R10)
 
-block599:
+block695:
 	MOVQ $0x00000088, R13
 	CMPQ (SP), $0x01
-	JNE  within600
+	JNE  within696
 	MOVQ $0x00000000, R13
 	CMPQ groups+24(FP), $0x01
-	JE   within600
+	JE   within696
 	LEAQ 136(CX)(CX*4), R13
 
-within600:
+within696:
 	ADDQ            R13, DX
 	ADDQ            R13, BX
 	ADDQ            R13, SI
@@ -89522,17 +90530,17 @@ within600:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked602
+	JZ              asked698
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked602
+	JB              asked698
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked602:
+asked698:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z10
 	VPMULLD         Z10, Z6, Z6
@@ -89788,17 +90796,17 @@ asked602:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked603
+	JZ              asked699
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked603
+	JB              asked699
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked603:
+asked699:
 	MOVQ            16(SP), R11
 	VMOVDQU32       384(R8), Z10
 	VPMULLD         Z10, Z6, Z6
@@ -90058,17 +91066,17 @@ asked603:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked604
+	JZ              asked700
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked604
+	JB              asked700
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked604:
+asked700:
 	MOVQ            16(SP), R11
 	VMOVDQU32       640(R8), Z10
 	VPMULLD         Z10, Z6, Z6
@@ -90318,17 +91326,17 @@ asked604:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R13
 	TESTQ           R13, R13
-	JZ              asked605
+	JZ              asked701
 	PREFETCHT1      (R13)
 	PREFETCHT1      64(R13)
 	ADDQ            $0x00000080, R13
 	MOVQ            R13, (R11)
 	CMPQ            R13, 8(R11)
-	JB              asked605
+	JB              asked701
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked605:
+asked701:
 	MOVQ        16(SP), R11
 	VMOVDQU32   896(R8), Z10
 	VPMULLD     Z10, Z6, Z6
@@ -90361,35 +91369,56 @@ asked605:
 	VFMADD231PS Z5, Z2, Z3
 	VMOVUPS     Z3, 192(R10)
 	ADDQ        $0x000005e0, R12
+	MOVQ        R11, R13
 	ADDQ        $0x00000880, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block599
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored601
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored601
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored601
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R13
+	SHRQ        $0x12, R13
+	JEQ         nopages703
+	MOVQ        R11, R13
+	ANDQ        $-262144, R13
 
-stored601:
+pages702:
+	PREFETCHT1 262144(R13)
+	PREFETCHT1 294912(R13)
+	PREFETCHT1 327680(R13)
+	PREFETCHT1 360448(R13)
+	PREFETCHT1 393216(R13)
+	PREFETCHT1 425984(R13)
+	PREFETCHT1 458752(R13)
+	PREFETCHT1 491520(R13)
+	ADDQ       $0x00001000, R13
+	TESTQ      $0x00007000, R13
+	JNE        pages702
+
+nopages703:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block695
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored697
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored697
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored697
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored697:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group598
+	JNZ  group694
 	VZEROUPPER
 	RET
 
@@ -90970,7 +91999,7 @@ TEXT ·fewIQ4_XSx8(SB), $12672-72
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group606:
+group704:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -90986,16 +92015,16 @@ group606:
 	VMOVUPS Z2, 384(R10)
 	VMOVUPS Z2, 448(R10)
 
-block607:
+block705:
 	MOVQ $0x00000088, R14
 	CMPQ (SP), $0x01
-	JNE  within608
+	JNE  within706
 	MOVQ $0x00000000, R14
 	CMPQ groups+24(FP), $0x01
-	JE   within608
+	JE   within706
 	LEAQ 136(CX)(CX*4), R14
 
-within608:
+within706:
 	ADDQ            R14, DX
 	ADDQ            R14, BX
 	ADDQ            R14, SI
@@ -91457,17 +92486,17 @@ within608:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked610
+	JZ              asked708
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked610
+	JB              asked708
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked610:
+asked708:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPMULLD         Z18, Z10, Z10
@@ -91811,17 +92840,17 @@ asked610:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked611
+	JZ              asked709
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked611
+	JB              asked709
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked611:
+asked709:
 	MOVQ            16(SP), R11
 	VMOVDQU32       384(R8), Z18
 	VPMULLD         Z18, Z10, Z10
@@ -92169,17 +93198,17 @@ asked611:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked612
+	JZ              asked710
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked612
+	JB              asked710
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked612:
+asked710:
 	MOVQ            16(SP), R11
 	VMOVDQU32       640(R8), Z18
 	VPMULLD         Z18, Z10, Z10
@@ -92517,17 +93546,17 @@ asked612:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R14
 	TESTQ           R14, R14
-	JZ              asked613
+	JZ              asked711
 	PREFETCHT1      (R14)
 	PREFETCHT1      64(R14)
 	ADDQ            $0x00000080, R14
 	MOVQ            R14, (R11)
 	CMPQ            R14, 8(R11)
-	JB              asked613
+	JB              asked711
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked613:
+asked711:
 	MOVQ        16(SP), R11
 	VMOVDQU32   896(R8), Z18
 	VPMULLD     Z18, Z10, Z10
@@ -92589,55 +93618,76 @@ asked613:
 	VMOVUPS     Z3, 448(R10)
 	ADDQ        $0x000005e0, R12
 	ADDQ        $0x000005e0, R13
+	MOVQ        R11, R14
 	ADDQ        $0x00000880, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block607
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored609
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored609
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored609
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored609
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored609
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored609
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored609
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R14
+	SHRQ        $0x12, R14
+	JEQ         nopages713
+	MOVQ        R11, R14
+	ANDQ        $-262144, R14
 
-stored609:
+pages712:
+	PREFETCHT1 262144(R14)
+	PREFETCHT1 294912(R14)
+	PREFETCHT1 327680(R14)
+	PREFETCHT1 360448(R14)
+	PREFETCHT1 393216(R14)
+	PREFETCHT1 425984(R14)
+	PREFETCHT1 458752(R14)
+	PREFETCHT1 491520(R14)
+	ADDQ       $0x00001000, R14
+	TESTQ      $0x00007000, R14
+	JNE        pages712
+
+nopages713:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block705
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored707
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored707
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored707
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored707
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored707
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored707
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored707
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored707:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group606
+	JNZ  group704
 	VZEROUPPER
 	RET
 
@@ -93218,7 +94268,7 @@ TEXT ·fewIQ4_XSx12(SB), $12928-72
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group614:
+group714:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -93240,16 +94290,16 @@ group614:
 	VMOVUPS Z2, 640(R10)
 	VMOVUPS Z2, 704(R10)
 
-block615:
+block715:
 	MOVQ $0x00000088, R15
 	CMPQ (SP), $0x01
-	JNE  within616
+	JNE  within716
 	MOVQ $0x00000000, R15
 	CMPQ groups+24(FP), $0x01
-	JE   within616
+	JE   within716
 	LEAQ 136(CX)(CX*4), R15
 
-within616:
+within716:
 	ADDQ            R15, DX
 	ADDQ            R15, BX
 	ADDQ            R15, SI
@@ -93635,17 +94685,17 @@ within616:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked618
+	JZ              asked718
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked618
+	JB              asked718
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked618:
+asked718:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPMULLD         Z18, Z10, Z10
@@ -93921,17 +94971,17 @@ asked618:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked619
+	JZ              asked719
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked619
+	JB              asked719
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked619:
+asked719:
 	MOVQ            16(SP), R11
 	VMOVDQU32       384(R8), Z18
 	VPMULLD         Z18, Z10, Z10
@@ -94203,17 +95253,17 @@ asked619:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked620
+	JZ              asked720
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked620
+	JB              asked720
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked620:
+asked720:
 	MOVQ            16(SP), R11
 	VMOVDQU32       640(R8), Z19
 	VPMULLD         Z19, Z10, Z10
@@ -94485,17 +95535,17 @@ asked620:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked621
+	JZ              asked721
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked621
+	JB              asked721
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked621:
+asked721:
 	MOVQ            16(SP), R11
 	VMOVDQU32       896(R8), Z18
 	VPMULLD         Z18, Z10, Z10
@@ -94776,17 +95826,17 @@ asked621:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked622
+	JZ              asked722
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked622
+	JB              asked722
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked622:
+asked722:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z10
 	VPMULLD         Z10, Z6, Z6
@@ -94970,17 +96020,17 @@ asked622:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked623
+	JZ              asked723
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked623
+	JB              asked723
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked623:
+asked723:
 	MOVQ            16(SP), R11
 	VMOVDQU32       384(R8), Z10
 	VPMULLD         Z10, Z6, Z6
@@ -95161,17 +96211,17 @@ asked623:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked624
+	JZ              asked724
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked624
+	JB              asked724
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked624:
+asked724:
 	MOVQ            16(SP), R11
 	VMOVDQU32       640(R8), Z11
 	VPMULLD         Z11, Z6, Z6
@@ -95352,17 +96402,17 @@ asked624:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), R15
 	TESTQ           R15, R15
-	JZ              asked625
+	JZ              asked725
 	PREFETCHT1      (R15)
 	PREFETCHT1      64(R15)
 	ADDQ            $0x00000080, R15
 	MOVQ            R15, (R11)
 	CMPQ            R15, 8(R11)
-	JB              asked625
+	JB              asked725
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked625:
+asked725:
 	MOVQ        16(SP), R11
 	VMOVDQU32   896(R8), Z10
 	VPMULLD     Z10, Z6, Z6
@@ -95397,75 +96447,96 @@ asked625:
 	ADDQ        $0x000005e0, R12
 	ADDQ        $0x000005e0, R13
 	ADDQ        $0x000005e0, R14
+	MOVQ        R11, R15
 	ADDQ        $0x00000880, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block615
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored617
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored617
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored617
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored617
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored617
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored617
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored617
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored617
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored617
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored617
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored617
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, R15
+	SHRQ        $0x12, R15
+	JEQ         nopages727
+	MOVQ        R11, R15
+	ANDQ        $-262144, R15
 
-stored617:
+pages726:
+	PREFETCHT1 262144(R15)
+	PREFETCHT1 294912(R15)
+	PREFETCHT1 327680(R15)
+	PREFETCHT1 360448(R15)
+	PREFETCHT1 393216(R15)
+	PREFETCHT1 425984(R15)
+	PREFETCHT1 458752(R15)
+	PREFETCHT1 491520(R15)
+	ADDQ       $0x00001000, R15
+	TESTQ      $0x00007000, R15
+	JNE        pages726
+
+nopages727:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block715
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored717
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored717
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored717
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored717
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored717
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored717
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored717
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored717
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored717
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored717
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored717
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored717:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group614
+	JNZ  group714
 	VZEROUPPER
 	RET
 
@@ -96046,7 +97117,7 @@ TEXT ·fewIQ4_XSx16(SB), $13184-72
 	VPSHUFB         Z2, Z1, Z2
 	VMOVDQU32       Z2, 5696(R9)
 
-group626:
+group728:
 	MOVQ    tiles+40(FP), R12
 	MOVQ    tileBytes+48(FP), R13
 	ADDQ    R12, R13
@@ -96074,16 +97145,16 @@ group626:
 	VMOVUPS Z2, 896(R10)
 	VMOVUPS Z2, 960(R10)
 
-block627:
+block729:
 	MOVQ $0x00000088, BP
 	CMPQ (SP), $0x01
-	JNE  within628
+	JNE  within730
 	MOVQ $0x00000000, BP
 	CMPQ groups+24(FP), $0x01
-	JE   within628
+	JE   within730
 	LEAQ 136(CX)(CX*4), BP
 
-within628:
+within730:
 	ADDQ            BP, DX
 	ADDQ            BP, BX
 	ADDQ            BP, SI
@@ -96469,17 +97540,17 @@ within628:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked630
+	JZ              asked732
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked630
+	JB              asked732
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked630:
+asked732:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPMULLD         Z18, Z10, Z10
@@ -96755,17 +97826,17 @@ asked630:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked631
+	JZ              asked733
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked631
+	JB              asked733
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked631:
+asked733:
 	MOVQ            16(SP), R11
 	VMOVDQU32       384(R8), Z18
 	VPMULLD         Z18, Z10, Z10
@@ -97037,17 +98108,17 @@ asked631:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked632
+	JZ              asked734
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked632
+	JB              asked734
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked632:
+asked734:
 	MOVQ            16(SP), R11
 	VMOVDQU32       640(R8), Z19
 	VPMULLD         Z19, Z10, Z10
@@ -97319,17 +98390,17 @@ asked632:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked633
+	JZ              asked735
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked633
+	JB              asked735
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked633:
+asked735:
 	MOVQ            16(SP), R11
 	VMOVDQU32       896(R8), Z18
 	VPMULLD         Z18, Z10, Z10
@@ -97726,17 +98797,17 @@ asked633:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked634
+	JZ              asked736
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked634
+	JB              asked736
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked634:
+asked736:
 	MOVQ            16(SP), R11
 	VMOVDQU32       128(R8), Z18
 	VPMULLD         Z18, Z10, Z10
@@ -98008,17 +99079,17 @@ asked634:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked635
+	JZ              asked737
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked635
+	JB              asked737
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked635:
+asked737:
 	MOVQ            16(SP), R11
 	VMOVDQU32       384(R8), Z18
 	VPMULLD         Z18, Z10, Z10
@@ -98287,17 +99358,17 @@ asked635:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked636
+	JZ              asked738
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked636
+	JB              asked738
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked636:
+asked738:
 	MOVQ            16(SP), R11
 	VMOVDQU32       640(R8), Z19
 	VPMULLD         Z19, Z10, Z10
@@ -98566,17 +99637,17 @@ asked636:
 	MOVQ            spans+64(FP), R11
 	MOVQ            (R11), BP
 	TESTQ           BP, BP
-	JZ              asked637
+	JZ              asked739
 	PREFETCHT1      (BP)
 	PREFETCHT1      64(BP)
 	ADDQ            $0x00000080, BP
 	MOVQ            BP, (R11)
 	CMPQ            BP, 8(R11)
-	JB              asked637
+	JB              asked739
 	ADDQ            $0x00000010, R11
 	MOVQ            R11, spans+64(FP)
 
-asked637:
+asked739:
 	MOVQ        16(SP), R11
 	VMOVDQU32   896(R8), Z18
 	VPMULLD     Z18, Z10, Z10
@@ -98640,95 +99711,116 @@ asked637:
 	ADDQ        $0x000005e0, R13
 	ADDQ        $0x000005e0, R14
 	ADDQ        $0x000005e0, R15
+	MOVQ        R11, BP
 	ADDQ        $0x00000880, R11
-	SUBQ        $0x00000001, (SP)
-	JNZ         block627
-	MOVQ        dst+0(FP), R12
-	MOVQ        dstStride+8(FP), R13
-	LEAQ        64(R12), R14
-	MOVQ        R14, dst+0(FP)
-	VMOVUPS     (R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x01
-	JLE         stored629
-	ADDQ        R13, R12
-	VMOVUPS     64(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x02
-	JLE         stored629
-	ADDQ        R13, R12
-	VMOVUPS     128(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x03
-	JLE         stored629
-	ADDQ        R13, R12
-	VMOVUPS     192(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x04
-	JLE         stored629
-	ADDQ        R13, R12
-	VMOVUPS     256(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x05
-	JLE         stored629
-	ADDQ        R13, R12
-	VMOVUPS     320(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x06
-	JLE         stored629
-	ADDQ        R13, R12
-	VMOVUPS     384(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x07
-	JLE         stored629
-	ADDQ        R13, R12
-	VMOVUPS     448(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x08
-	JLE         stored629
-	ADDQ        R13, R12
-	VMOVUPS     512(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x09
-	JLE         stored629
-	ADDQ        R13, R12
-	VMOVUPS     576(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0a
-	JLE         stored629
-	ADDQ        R13, R12
-	VMOVUPS     640(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0b
-	JLE         stored629
-	ADDQ        R13, R12
-	VMOVUPS     704(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0c
-	JLE         stored629
-	ADDQ        R13, R12
-	VMOVUPS     768(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0d
-	JLE         stored629
-	ADDQ        R13, R12
-	VMOVUPS     832(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0e
-	JLE         stored629
-	ADDQ        R13, R12
-	VMOVUPS     896(R10), Z2
-	VMOVUPS     Z2, (R12)
-	CMPQ        count+56(FP), $0x0f
-	JLE         stored629
-	ADDQ        R13, R12
-	VMOVUPS     960(R10), Z2
-	VMOVUPS     Z2, (R12)
-	ADDQ        R13, R12
+	XORQ        R11, BP
+	SHRQ        $0x12, BP
+	JEQ         nopages741
+	MOVQ        R11, BP
+	ANDQ        $-262144, BP
 
-stored629:
+pages740:
+	PREFETCHT1 262144(BP)
+	PREFETCHT1 294912(BP)
+	PREFETCHT1 327680(BP)
+	PREFETCHT1 360448(BP)
+	PREFETCHT1 393216(BP)
+	PREFETCHT1 425984(BP)
+	PREFETCHT1 458752(BP)
+	PREFETCHT1 491520(BP)
+	ADDQ       $0x00001000, BP
+	TESTQ      $0x00007000, BP
+	JNE        pages740
+
+nopages741:
+	SUBQ    $0x00000001, (SP)
+	JNZ     block729
+	MOVQ    dst+0(FP), R12
+	MOVQ    dstStride+8(FP), R13
+	LEAQ    64(R12), R14
+	MOVQ    R14, dst+0(FP)
+	VMOVUPS (R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x01
+	JLE     stored731
+	ADDQ    R13, R12
+	VMOVUPS 64(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x02
+	JLE     stored731
+	ADDQ    R13, R12
+	VMOVUPS 128(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x03
+	JLE     stored731
+	ADDQ    R13, R12
+	VMOVUPS 192(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x04
+	JLE     stored731
+	ADDQ    R13, R12
+	VMOVUPS 256(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x05
+	JLE     stored731
+	ADDQ    R13, R12
+	VMOVUPS 320(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x06
+	JLE     stored731
+	ADDQ    R13, R12
+	VMOVUPS 384(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x07
+	JLE     stored731
+	ADDQ    R13, R12
+	VMOVUPS 448(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x08
+	JLE     stored731
+	ADDQ    R13, R12
+	VMOVUPS 512(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x09
+	JLE     stored731
+	ADDQ    R13, R12
+	VMOVUPS 576(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0a
+	JLE     stored731
+	ADDQ    R13, R12
+	VMOVUPS 640(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0b
+	JLE     stored731
+	ADDQ    R13, R12
+	VMOVUPS 704(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0c
+	JLE     stored731
+	ADDQ    R13, R12
+	VMOVUPS 768(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0d
+	JLE     stored731
+	ADDQ    R13, R12
+	VMOVUPS 832(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0e
+	JLE     stored731
+	ADDQ    R13, R12
+	VMOVUPS 896(R10), Z2
+	VMOVUPS Z2, (R12)
+	CMPQ    count+56(FP), $0x0f
+	JLE     stored731
+	ADDQ    R13, R12
+	VMOVUPS 960(R10), Z2
+	VMOVUPS Z2, (R12)
+	ADDQ    R13, R12
+
+stored731:
 	SUBQ $0x00000001, groups+24(FP)
-	JNZ  group626
+	JNZ  group728
 	VZEROUPPER
 	RET
 
@@ -98738,9 +99830,9 @@ TEXT ·mulFloats(SB), NOSPLIT, $0-56
 	MOVQ x+32(FP), AX
 	MOVQ count+48(FP), CX
 
-loop638:
+loop742:
 	CMPQ CX, $0x06
-	JL   done639
+	JL   done743
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -98749,9 +99841,9 @@ loop638:
 	SHLQ $0x02, SI
 	LEAQ (SI)(SI*2), DI
 
-loop640:
+loop744:
 	CMPQ   BX, $0x04
-	JL     done641
+	JL     done745
 	MOVQ   cols+40(FP), R12
 	MOVQ   AX, R10
 	LEAQ   (AX)(DI*1), R11
@@ -98780,9 +99872,9 @@ loop640:
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
 
-loop642:
+loop746:
 	CMPQ        R12, $0x10
-	JL          done643
+	JL          done747
 	VMOVUPS     (DX), Z24
 	VMOVUPS     (DX)(SI*1), Z25
 	VMOVUPS     (DX)(SI*2), Z26
@@ -98821,9 +99913,9 @@ loop642:
 	ADDQ        $0x00000040, R11
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R12
-	JMP         loop642
+	JMP         loop746
 
-done643:
+done747:
 	MOVQ          R8, R10
 	VEXTRACTF64X4 $0x01, Z0, Y24
 	VADDPS        Y24, Y0, Y0
@@ -99050,9 +100142,9 @@ done643:
 	ADDQ          DI, DX
 	ADDQ          $0x00000010, R8
 	SUBQ          $0x00000004, BX
-	JMP           loop640
+	JMP           loop744
 
-done641:
+done745:
 	MOVQ dst+0(FP), DX
 	ADDQ R9, DX
 	ADDQ SI, AX
@@ -99068,12 +100160,12 @@ done641:
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000006, CX
-	JMP  loop638
+	JMP  loop742
 
-done639:
-loop644:
+done743:
+loop748:
 	CMPQ CX, $0x02
-	JL   done645
+	JL   done749
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -99082,9 +100174,9 @@ loop644:
 	SHLQ $0x02, SI
 	LEAQ (SI)(SI*2), DI
 
-loop646:
+loop750:
 	CMPQ   BX, $0x04
-	JL     done647
+	JL     done751
 	MOVQ   cols+40(FP), R12
 	MOVQ   AX, R10
 	LEAQ   (AX)(DI*1), R11
@@ -99097,9 +100189,9 @@ loop646:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 
-loop648:
+loop752:
 	CMPQ        R12, $0x10
-	JL          done649
+	JL          done753
 	VMOVUPS     (DX), Z8
 	VMOVUPS     (DX)(SI*1), Z9
 	VMOVUPS     (DX)(SI*2), Z10
@@ -99118,9 +100210,9 @@ loop648:
 	ADDQ        $0x00000040, R11
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R12
-	JMP         loop648
+	JMP         loop752
 
-done649:
+done753:
 	MOVQ          R8, R10
 	VEXTRACTF64X4 $0x01, Z0, Y8
 	VADDPS        Y8, Y0, Y0
@@ -99199,9 +100291,9 @@ done649:
 	ADDQ          DI, DX
 	ADDQ          $0x00000010, R8
 	SUBQ          $0x00000004, BX
-	JMP           loop646
+	JMP           loop750
 
-done647:
+done751:
 	MOVQ dst+0(FP), DX
 	ADDQ R9, DX
 	ADDQ SI, AX
@@ -99209,12 +100301,12 @@ done647:
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000002, CX
-	JMP  loop644
+	JMP  loop748
 
-done645:
-loop650:
+done749:
+loop754:
 	CMPQ CX, $0x01
-	JL   done651
+	JL   done755
 	MOVQ w+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ cols+40(FP), SI
@@ -99223,9 +100315,9 @@ loop650:
 	SHLQ $0x02, SI
 	LEAQ (SI)(SI*2), DI
 
-loop652:
+loop756:
 	CMPQ   BX, $0x04
-	JL     done653
+	JL     done757
 	MOVQ   cols+40(FP), R12
 	MOVQ   AX, R10
 	LEAQ   (AX)(DI*1), R11
@@ -99234,9 +100326,9 @@ loop652:
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 
-loop654:
+loop758:
 	CMPQ        R12, $0x10
-	JL          done655
+	JL          done759
 	VMOVUPS     (DX), Z4
 	VMOVUPS     (DX)(SI*1), Z5
 	VMOVUPS     (DX)(SI*2), Z6
@@ -99250,9 +100342,9 @@ loop654:
 	ADDQ        $0x00000040, R11
 	ADDQ        $0x00000040, DX
 	SUBQ        $0x00000010, R12
-	JMP         loop654
+	JMP         loop758
 
-done655:
+done759:
 	MOVQ          R8, R10
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
@@ -99294,17 +100386,17 @@ done655:
 	ADDQ          DI, DX
 	ADDQ          $0x00000010, R8
 	SUBQ          $0x00000004, BX
-	JMP           loop652
+	JMP           loop756
 
-done653:
+done757:
 	MOVQ dst+0(FP), DX
 	ADDQ R9, DX
 	ADDQ SI, AX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000001, CX
-	JMP  loop650
+	JMP  loop754
 
-done651:
+done755:
 	VZEROUPPER
 	RET
 
@@ -99317,9 +100409,9 @@ TEXT ·scores(SB), NOSPLIT, $0-44
 	MOVQ dim+32(FP), BX
 	SHLQ $0x02, BX
 
-loop656:
+loop760:
 	CMPQ   DX, $0x06
-	JL     done657
+	JL     done761
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -99350,9 +100442,9 @@ loop656:
 	MOVQ   keys+16(FP), R8
 	MOVQ   dim+32(FP), R9
 
-loop658:
+loop762:
 	CMPQ         R9, $0x01
-	JL           done659
+	JL           done763
 	VMOVUPS      (R8), Z24
 	VMOVUPS      64(R8), Z25
 	VMOVUPS      128(R8), Z26
@@ -99391,9 +100483,9 @@ loop658:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop658
+	JMP          loop762
 
-done659:
+done763:
 	VBROADCASTSS scale+40(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -99451,12 +100543,12 @@ done659:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop656
+	JMP          loop760
 
-done657:
-loop660:
+done761:
+loop764:
 	CMPQ   DX, $0x03
-	JL     done661
+	JL     done765
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -99473,9 +100565,9 @@ loop660:
 	MOVQ   keys+16(FP), DI
 	MOVQ   dim+32(FP), R8
 
-loop662:
+loop766:
 	CMPQ         R8, $0x01
-	JL           done663
+	JL           done767
 	VMOVUPS      (DI), Z12
 	VMOVUPS      64(DI), Z13
 	VMOVUPS      128(DI), Z14
@@ -99498,9 +100590,9 @@ loop662:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop662
+	JMP          loop766
 
-done663:
+done767:
 	VBROADCASTSS scale+40(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -99531,12 +100623,12 @@ done663:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop660
+	JMP          loop764
 
-done661:
-loop664:
+done765:
+loop768:
 	CMPQ   DX, $0x02
-	JL     done665
+	JL     done769
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -99549,9 +100641,9 @@ loop664:
 	MOVQ   keys+16(FP), DI
 	MOVQ   dim+32(FP), R8
 
-loop666:
+loop770:
 	CMPQ         R8, $0x01
-	JL           done667
+	JL           done771
 	VMOVUPS      (DI), Z8
 	VMOVUPS      64(DI), Z9
 	VMOVUPS      128(DI), Z10
@@ -99569,9 +100661,9 @@ loop666:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop666
+	JMP          loop770
 
-done667:
+done771:
 	VBROADCASTSS scale+40(FP), Z8
 	VMULPS       Z8, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -99593,12 +100685,12 @@ done667:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop664
+	JMP          loop768
 
-done665:
-loop668:
+done769:
+loop772:
 	CMPQ   DX, $0x01
-	JL     done669
+	JL     done773
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -99607,9 +100699,9 @@ loop668:
 	MOVQ   keys+16(FP), DI
 	MOVQ   dim+32(FP), R8
 
-loop670:
+loop774:
 	CMPQ         R8, $0x01
-	JL           done671
+	JL           done775
 	VBROADCASTSS (SI), Z5
 	VMOVUPS      (DI), Z4
 	VFMADD231PS  Z4, Z5, Z0
@@ -99622,9 +100714,9 @@ loop670:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop670
+	JMP          loop774
 
-done671:
+done775:
 	VBROADCASTSS scale+40(FP), Z4
 	VMULPS       Z4, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -99637,9 +100729,9 @@ done671:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop668
+	JMP          loop772
 
-done669:
+done773:
 	VZEROUPPER
 	RET
 
@@ -99673,9 +100765,9 @@ TEXT ·weights(SB), NOSPLIT, $0-40
 	VBROADCASTSS expC3<>+0(SB), Z9
 	VBROADCASTSS expC2<>+0(SB), Z10
 
-loop672:
+loop776:
 	CMPQ          CX, $0x01
-	JL            done673
+	JL            done777
 	VBROADCASTSS  (BX), Z16
 	VMOVAPS       Z16, Z15
 	VMOVUPS       (AX), Z11
@@ -99798,9 +100890,9 @@ loop672:
 	ADDQ          $0x00000008, BX
 	ADDQ          $0x00000004, SI
 	SUBQ          $0x00000001, CX
-	JMP           loop672
+	JMP           loop776
 
-done673:
+done777:
 	VZEROUPPER
 	RET
 
@@ -99924,15 +101016,15 @@ TEXT ·mix(SB), NOSPLIT, $0-56
 	MOVQ corrections+48(FP), SI
 	SHLQ $0x02, BX
 
-loop674:
+loop778:
 	CMPQ DX, $0x06
-	JL   done675
+	JL   done779
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop676:
+loop780:
 	CMPQ         R8, $0x40
-	JL           done677
+	JL           done781
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -99971,9 +101063,9 @@ loop676:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop678:
+loop782:
 	CMPQ         R11, $0x01
-	JL           done679
+	JL           done783
 	VMOVUPS      (R9), Z24
 	VMOVUPS      64(R9), Z25
 	VMOVUPS      128(R9), Z26
@@ -100011,9 +101103,9 @@ loop678:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop678
+	JMP          loop782
 
-done679:
+done783:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -100043,12 +101135,12 @@ done679:
 	VMOVUPS Z23, 192(R10)(BX*2)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop676
+	JMP     loop780
 
-done677:
-loop680:
+done781:
+loop784:
 	CMPQ         R8, $0x10
-	JL           done681
+	JL           done785
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -100069,9 +101161,9 @@ loop680:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop682:
+loop786:
 	CMPQ         R11, $0x01
-	JL           done683
+	JL           done787
 	VMOVUPS      (R9), Z6
 	VBROADCASTSS (R10), Z7
 	VFMADD231PS  Z6, Z7, Z0
@@ -100088,9 +101180,9 @@ loop682:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop682
+	JMP          loop786
 
-done683:
+done787:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -100102,9 +101194,9 @@ done683:
 	VMOVUPS Z5, (R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop680
+	JMP     loop784
 
-done681:
+done785:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -100114,18 +101206,18 @@ done681:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop674
+	JMP  loop778
 
-done675:
-loop684:
+done779:
+loop788:
 	CMPQ DX, $0x03
-	JL   done685
+	JL   done789
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop686:
+loop790:
 	CMPQ         R8, $0x40
-	JL           done687
+	JL           done791
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -100147,9 +101239,9 @@ loop686:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop688:
+loop792:
 	CMPQ         R11, $0x01
-	JL           done689
+	JL           done793
 	VMOVUPS      (R9), Z12
 	VMOVUPS      64(R9), Z13
 	VMOVUPS      128(R9), Z14
@@ -100172,9 +101264,9 @@ loop688:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop688
+	JMP          loop792
 
-done689:
+done793:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -100190,12 +101282,12 @@ done689:
 	VMOVUPS Z11, 192(R9)(BX*2)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop686
+	JMP     loop790
 
-done687:
-loop690:
+done791:
+loop794:
 	CMPQ         R8, $0x10
-	JL           done691
+	JL           done795
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -100208,9 +101300,9 @@ loop690:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop692:
+loop796:
 	CMPQ         R11, $0x01
-	JL           done693
+	JL           done797
 	VMOVUPS      (R9), Z3
 	VBROADCASTSS (R10), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -100221,36 +101313,36 @@ loop692:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop692
+	JMP          loop796
 
-done693:
+done797:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, (R9)(BX*1)
 	VMOVUPS Z2, (R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop690
+	JMP     loop794
 
-done691:
+done795:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop684
+	JMP  loop788
 
-done685:
-loop694:
+done789:
+loop798:
 	CMPQ DX, $0x02
-	JL   done695
+	JL   done799
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop696:
+loop800:
 	CMPQ         R8, $0x40
-	JL           done697
+	JL           done801
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -100267,9 +101359,9 @@ loop696:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop698:
+loop802:
 	CMPQ         R11, $0x01
-	JL           done699
+	JL           done803
 	VMOVUPS      (R9), Z8
 	VMOVUPS      64(R9), Z9
 	VMOVUPS      128(R9), Z10
@@ -100287,9 +101379,9 @@ loop698:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop698
+	JMP          loop802
 
-done699:
+done803:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -100301,12 +101393,12 @@ done699:
 	VMOVUPS Z7, 192(R9)(BX*1)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop696
+	JMP     loop800
 
-done697:
-loop700:
+done801:
+loop804:
 	CMPQ         R8, $0x10
-	JL           done701
+	JL           done805
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -100317,9 +101409,9 @@ loop700:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop702:
+loop806:
 	CMPQ         R11, $0x01
-	JL           done703
+	JL           done807
 	VMOVUPS      (R9), Z2
 	VBROADCASTSS (R10), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -100328,34 +101420,34 @@ loop702:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop702
+	JMP          loop806
 
-done703:
+done807:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, (R9)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop700
+	JMP     loop804
 
-done701:
+done805:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop694
+	JMP  loop798
 
-done695:
-loop704:
+done799:
+loop808:
 	CMPQ DX, $0x01
-	JL   done705
+	JL   done809
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop706:
+loop810:
 	CMPQ         R8, $0x40
-	JL           done707
+	JL           done811
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -100367,9 +101459,9 @@ loop706:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop708:
+loop812:
 	CMPQ         R11, $0x01
-	JL           done709
+	JL           done813
 	VBROADCASTSS (R10), Z5
 	VMOVUPS      (R9), Z4
 	VFMADD231PS  Z4, Z5, Z0
@@ -100382,9 +101474,9 @@ loop708:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop708
+	JMP          loop812
 
-done709:
+done813:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -100392,12 +101484,12 @@ done709:
 	VMOVUPS Z3, 192(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop706
+	JMP     loop810
 
-done707:
-loop710:
+done811:
+loop814:
 	CMPQ         R8, $0x10
-	JL           done711
+	JL           done815
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -100406,32 +101498,32 @@ loop710:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop712:
+loop816:
 	CMPQ         R11, $0x01
-	JL           done713
+	JL           done817
 	VBROADCASTSS (R10), Z2
 	VMOVUPS      (R9), Z1
 	VFMADD231PS  Z1, Z2, Z0
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop712
+	JMP          loop816
 
-done713:
+done817:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop710
+	JMP     loop814
 
-done711:
+done815:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop704
+	JMP  loop808
 
-done705:
+done809:
 	VZEROUPPER
 	RET
 
@@ -100446,9 +101538,9 @@ TEXT ·scoresHalves(SB), NOSPLIT, $0-60
 	MOVQ dim+40(FP), SI
 	SHLQ $0x02, SI
 
-loop714:
+loop818:
 	CMPQ   BX, $0x08
-	JL     done715
+	JL     done819
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -100479,9 +101571,9 @@ loop714:
 	MOVQ   (R14), R15
 	MOVQ   8(R14), R14
 
-loop716:
+loop820:
 	CMPQ             R13, $0x02
-	JL               done717
+	JL               done821
 	VCVTPH2PS        (R11)(R12*1), Z16
 	VCVTPH2PS        (R10)(R12*1), Z17
 	VFMADD231PS.BCST (DI), Z16, Z0
@@ -100526,9 +101618,9 @@ loop716:
 	ADDQ             $0x00000008, R8
 	ADDQ             $0x00000008, R9
 	SUBQ             $0x00000002, R13
-	JMP              loop716
+	JMP              loop820
 
-done717:
+done821:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -100592,9 +101684,9 @@ done717:
 	MOVQ         16(R14), R15
 	MOVQ         24(R14), R14
 
-loop718:
+loop822:
 	CMPQ             R13, $0x02
-	JL               done719
+	JL               done823
 	VCVTPH2PS        (R11)(R12*1), Z16
 	VCVTPH2PS        (R10)(R12*1), Z17
 	VFMADD231PS.BCST (DI), Z16, Z0
@@ -100639,9 +101731,9 @@ loop718:
 	ADDQ             $0x00000008, R8
 	ADDQ             $0x00000008, R9
 	SUBQ             $0x00000002, R13
-	JMP              loop718
+	JMP              loop822
 
-done719:
+done823:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, 128(CX)
@@ -100685,12 +101777,12 @@ done719:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop714
+	JMP          loop818
 
-done715:
-loop720:
+done819:
+loop824:
 	CMPQ   BX, $0x07
-	JL     done721
+	JL     done825
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -100719,9 +101811,9 @@ loop720:
 	MOVQ   (R14), R15
 	MOVQ   8(R14), R14
 
-loop722:
+loop826:
 	CMPQ             R13, $0x02
-	JL               done723
+	JL               done827
 	VCVTPH2PS        (R11)(R12*1), Z14
 	VCVTPH2PS        (R10)(R12*1), Z15
 	VFMADD231PS.BCST (DI), Z14, Z0
@@ -100762,9 +101854,9 @@ loop722:
 	ADDQ             $0x00000008, R8
 	ADDQ             $0x00000008, R9
 	SUBQ             $0x00000002, R13
-	JMP              loop722
+	JMP              loop826
 
-done723:
+done827:
 	VBROADCASTSS scale+56(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -100822,9 +101914,9 @@ done723:
 	MOVQ         16(R14), R15
 	MOVQ         24(R14), R14
 
-loop724:
+loop828:
 	CMPQ             R13, $0x02
-	JL               done725
+	JL               done829
 	VCVTPH2PS        (R11)(R12*1), Z14
 	VCVTPH2PS        (R10)(R12*1), Z15
 	VFMADD231PS.BCST (DI), Z14, Z0
@@ -100865,9 +101957,9 @@ loop724:
 	ADDQ             $0x00000008, R8
 	ADDQ             $0x00000008, R9
 	SUBQ             $0x00000002, R13
-	JMP              loop724
+	JMP              loop828
 
-done725:
+done829:
 	VBROADCASTSS scale+56(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMOVUPS      Z0, 128(CX)
@@ -100906,12 +101998,12 @@ done725:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000007, BX
-	JMP          loop720
+	JMP          loop824
 
-done721:
-loop726:
+done825:
+loop830:
 	CMPQ   BX, $0x06
-	JL     done727
+	JL     done831
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -100936,9 +102028,9 @@ loop726:
 	MOVQ   (R13), R14
 	MOVQ   8(R13), R13
 
-loop728:
+loop832:
 	CMPQ             R12, $0x02
-	JL               done729
+	JL               done833
 	VCVTPH2PS        (R10)(R11*1), Z12
 	VCVTPH2PS        (R9)(R11*1), Z13
 	VFMADD231PS.BCST (DI), Z12, Z0
@@ -100974,9 +102066,9 @@ loop728:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R12
-	JMP              loop728
+	JMP              loop832
 
-done729:
+done833:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -101026,9 +102118,9 @@ done729:
 	MOVQ         16(R13), R14
 	MOVQ         24(R13), R13
 
-loop730:
+loop834:
 	CMPQ             R12, $0x02
-	JL               done731
+	JL               done835
 	VCVTPH2PS        (R10)(R11*1), Z12
 	VCVTPH2PS        (R9)(R11*1), Z13
 	VFMADD231PS.BCST (DI), Z12, Z0
@@ -101064,9 +102156,9 @@ loop730:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R12
-	JMP              loop730
+	JMP              loop834
 
-done731:
+done835:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, 128(CX)
@@ -101100,12 +102192,12 @@ done731:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000006, BX
-	JMP          loop726
+	JMP          loop830
 
-done727:
-loop732:
+done831:
+loop836:
 	CMPQ   BX, $0x05
-	JL     done733
+	JL     done837
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -101128,9 +102220,9 @@ loop732:
 	MOVQ   (R13), R14
 	MOVQ   8(R13), R13
 
-loop734:
+loop838:
 	CMPQ             R12, $0x02
-	JL               done735
+	JL               done839
 	VCVTPH2PS        (R10)(R11*1), Z10
 	VCVTPH2PS        (R9)(R11*1), Z11
 	VFMADD231PS.BCST (DI), Z10, Z0
@@ -101162,9 +102254,9 @@ loop734:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R12
-	JMP              loop734
+	JMP              loop838
 
-done735:
+done839:
 	VBROADCASTSS scale+56(FP), Z10
 	VMULPS       Z10, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -101208,9 +102300,9 @@ done735:
 	MOVQ         16(R13), R14
 	MOVQ         24(R13), R13
 
-loop736:
+loop840:
 	CMPQ             R12, $0x02
-	JL               done737
+	JL               done841
 	VCVTPH2PS        (R10)(R11*1), Z10
 	VCVTPH2PS        (R9)(R11*1), Z11
 	VFMADD231PS.BCST (DI), Z10, Z0
@@ -101242,9 +102334,9 @@ loop736:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R12
-	JMP              loop736
+	JMP              loop840
 
-done737:
+done841:
 	VBROADCASTSS scale+56(FP), Z10
 	VMULPS       Z10, Z0, Z0
 	VMOVUPS      Z0, 128(CX)
@@ -101273,12 +102365,12 @@ done737:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000005, BX
-	JMP          loop732
+	JMP          loop836
 
-done733:
-loop738:
+done837:
+loop842:
 	CMPQ   BX, $0x04
-	JL     done739
+	JL     done843
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -101306,9 +102398,9 @@ loop738:
 	MOVQ   dim+40(FP), R14
 	XORQ   R13, R13
 
-loop740:
+loop844:
 	CMPQ             R14, $0x02
-	JL               done741
+	JL               done845
 	VCVTPH2PS        (R10)(R13*1), Z16
 	VCVTPH2PS        (R11)(R13*1), Z17
 	VCVTPH2PS        (R12)(R13*1), Z18
@@ -101366,9 +102458,9 @@ loop740:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JMP              loop740
+	JMP              loop844
 
-done741:
+done845:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -101408,12 +102500,12 @@ done741:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000004, BX
-	JMP          loop738
+	JMP          loop842
 
-done739:
-loop742:
+done843:
+loop846:
 	CMPQ   BX, $0x03
-	JL     done743
+	JL     done847
 	MOVQ   DX, DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -101435,9 +102527,9 @@ loop742:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop744:
+loop848:
 	CMPQ             R13, $0x02
-	JL               done745
+	JL               done849
 	VCVTPH2PS        (R9)(R12*1), Z12
 	VCVTPH2PS        (R10)(R12*1), Z13
 	VCVTPH2PS        (R11)(R12*1), Z14
@@ -101486,9 +102578,9 @@ loop744:
 	ADDQ             AX, R12
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JMP              loop744
+	JMP              loop848
 
-done745:
+done849:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -101519,12 +102611,12 @@ done745:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000003, BX
-	JMP          loop742
+	JMP          loop846
 
-done743:
-loop746:
+done847:
+loop850:
 	CMPQ   BX, $0x02
-	JL     done747
+	JL     done851
 	MOVQ   DX, DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -101542,9 +102634,9 @@ loop746:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop748:
+loop852:
 	CMPQ             R13, $0x02
-	JL               done749
+	JL               done853
 	VCVTPH2PS        (R9)(R12*1), Z8
 	VCVTPH2PS        (R10)(R12*1), Z9
 	VCVTPH2PS        (R11)(R12*1), Z10
@@ -101585,9 +102677,9 @@ loop748:
 	ADDQ             AX, R12
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JMP              loop748
+	JMP              loop852
 
-done749:
+done853:
 	VBROADCASTSS scale+56(FP), Z8
 	VMULPS       Z8, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -101609,12 +102701,12 @@ done749:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000002, BX
-	JMP          loop746
+	JMP          loop850
 
-done747:
-loop750:
+done851:
+loop854:
 	CMPQ   BX, $0x01
-	JL     done751
+	JL     done855
 	MOVQ   DX, DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -101628,9 +102720,9 @@ loop750:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop752:
+loop856:
 	CMPQ             R13, $0x02
-	JL               done753
+	JL               done857
 	VCVTPH2PS        (R9)(R12*1), Z4
 	VCVTPH2PS        (R10)(R12*1), Z5
 	VCVTPH2PS        (R11)(R12*1), Z6
@@ -101663,9 +102755,9 @@ loop752:
 	ADDQ             AX, R12
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JMP              loop752
+	JMP              loop856
 
-done753:
+done857:
 	VBROADCASTSS scale+56(FP), Z4
 	VMULPS       Z4, Z0, Z0
 	VMOVUPS      Z0, (CX)
@@ -101678,9 +102770,9 @@ done753:
 	ADDQ         $0x00000100, CX
 	ADDQ         SI, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop750
+	JMP          loop854
 
-done751:
+done855:
 	VZEROUPPER
 	RET
 
@@ -101694,15 +102786,15 @@ TEXT ·mixHalves(SB), NOSPLIT, $0-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop754:
+loop858:
 	CMPQ DX, $0x08
-	JL   done755
+	JL   done859
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop756:
+loop860:
 	CMPQ         R8, $0x20
-	JL           done757
+	JL           done861
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -101736,10 +102828,10 @@ loop756:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place758:
+place862:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done759
+	JLE     done863
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -101757,7 +102849,7 @@ place758:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat760:
+repeat864:
 	VCVTPH2PS        (R12), Z16
 	VCVTPH2PS        32(R12), Z17
 	VFMADD231PS.BCST (CX)(R10*4), Z16, Z0
@@ -101780,10 +102872,10 @@ repeat760:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat760
-	JMP              place758
+	JNE              repeat864
+	JMP              place862
 
-done759:
+done863:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -101807,12 +102899,12 @@ done759:
 	VMOVUPS Z15, 64(R11)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop756
+	JMP     loop860
 
-done757:
-loop761:
+done861:
+loop865:
 	CMPQ         R8, $0x10
-	JL           done762
+	JL           done866
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -101838,10 +102930,10 @@ loop761:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place763:
+place867:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done764
+	JLE     done868
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -101859,7 +102951,7 @@ place763:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat765:
+repeat869:
 	VCVTPH2PS        (R12), Z8
 	VFMADD231PS.BCST (CX)(R10*4), Z8, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z8, Z1
@@ -101873,10 +102965,10 @@ repeat765:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat765
-	JMP              place763
+	JNE              repeat869
+	JMP              place867
 
-done764:
+done868:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -101892,9 +102984,9 @@ done764:
 	VMOVUPS Z7, (R11)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop761
+	JMP     loop865
 
-done762:
+done866:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -101906,18 +102998,18 @@ done762:
 	ADDQ $0x00000800, CX
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000008, DX
-	JMP  loop754
+	JMP  loop858
 
-done755:
-loop766:
+done859:
+loop870:
 	CMPQ DX, $0x07
-	JL   done767
+	JL   done871
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop768:
+loop872:
 	CMPQ         R8, $0x20
-	JL           done769
+	JL           done873
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -101948,10 +103040,10 @@ loop768:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place770:
+place874:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done771
+	JLE     done875
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -101969,7 +103061,7 @@ place770:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat772:
+repeat876:
 	VCVTPH2PS        (R12), Z14
 	VCVTPH2PS        32(R12), Z15
 	VFMADD231PS.BCST (CX)(R10*4), Z14, Z0
@@ -101990,10 +103082,10 @@ repeat772:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat772
-	JMP              place770
+	JNE              repeat876
+	JMP              place874
 
-done771:
+done875:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -102015,12 +103107,12 @@ done771:
 	VMOVUPS Z13, 64(R11)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop768
+	JMP     loop872
 
-done769:
-loop773:
+done873:
+loop877:
 	CMPQ         R8, $0x10
-	JL           done774
+	JL           done878
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -102044,10 +103136,10 @@ loop773:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place775:
+place879:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done776
+	JLE     done880
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -102065,7 +103157,7 @@ place775:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat777:
+repeat881:
 	VCVTPH2PS        (R12), Z7
 	VFMADD231PS.BCST (CX)(R10*4), Z7, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z7, Z1
@@ -102078,10 +103170,10 @@ repeat777:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat777
-	JMP              place775
+	JNE              repeat881
+	JMP              place879
 
-done776:
+done880:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -102096,9 +103188,9 @@ done776:
 	VMOVUPS Z6, (R11)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop773
+	JMP     loop877
 
-done774:
+done878:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -102109,18 +103201,18 @@ done774:
 	ADDQ $0x00000700, CX
 	ADDQ $0x0000001c, SI
 	SUBQ $0x00000007, DX
-	JMP  loop766
+	JMP  loop870
 
-done767:
-loop778:
+done871:
+loop882:
 	CMPQ DX, $0x06
-	JL   done779
+	JL   done883
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop780:
+loop884:
 	CMPQ         R8, $0x20
-	JL           done781
+	JL           done885
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -102146,10 +103238,10 @@ loop780:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place782:
+place886:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done783
+	JLE     done887
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -102167,7 +103259,7 @@ place782:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat784:
+repeat888:
 	VCVTPH2PS        (R12), Z12
 	VCVTPH2PS        32(R12), Z13
 	VFMADD231PS.BCST (CX)(R10*4), Z12, Z0
@@ -102186,10 +103278,10 @@ repeat784:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat784
-	JMP              place782
+	JNE              repeat888
+	JMP              place886
 
-done783:
+done887:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -102207,12 +103299,12 @@ done783:
 	VMOVUPS Z11, 64(R10)(BX*2)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop780
+	JMP     loop884
 
-done781:
-loop785:
+done885:
+loop889:
 	CMPQ         R8, $0x10
-	JL           done786
+	JL           done890
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -102232,10 +103324,10 @@ loop785:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place787:
+place891:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done788
+	JLE     done892
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -102253,7 +103345,7 @@ place787:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat789:
+repeat893:
 	VCVTPH2PS        (R12), Z6
 	VFMADD231PS.BCST (CX)(R10*4), Z6, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z6, Z1
@@ -102265,10 +103357,10 @@ repeat789:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat789
-	JMP              place787
+	JNE              repeat893
+	JMP              place891
 
-done788:
+done892:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -102280,9 +103372,9 @@ done788:
 	VMOVUPS Z5, (R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop785
+	JMP     loop889
 
-done786:
+done890:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -102292,18 +103384,18 @@ done786:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop778
+	JMP  loop882
 
-done779:
-loop790:
+done883:
+loop894:
 	CMPQ DX, $0x05
-	JL   done791
+	JL   done895
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop792:
+loop896:
 	CMPQ         R8, $0x20
-	JL           done793
+	JL           done897
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -102326,10 +103418,10 @@ loop792:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place794:
+place898:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done795
+	JLE     done899
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -102347,7 +103439,7 @@ place794:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat796:
+repeat900:
 	VCVTPH2PS        (R12), Z10
 	VCVTPH2PS        32(R12), Z11
 	VFMADD231PS.BCST (CX)(R10*4), Z10, Z0
@@ -102364,10 +103456,10 @@ repeat796:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat796
-	JMP              place794
+	JNE              repeat900
+	JMP              place898
 
-done795:
+done899:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -102383,12 +103475,12 @@ done795:
 	VMOVUPS Z9, 64(R10)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop792
+	JMP     loop896
 
-done793:
-loop797:
+done897:
+loop901:
 	CMPQ         R8, $0x10
-	JL           done798
+	JL           done902
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -102406,10 +103498,10 @@ loop797:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place799:
+place903:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done800
+	JLE     done904
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -102427,7 +103519,7 @@ place799:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat801:
+repeat905:
 	VCVTPH2PS        (R12), Z5
 	VFMADD231PS.BCST (CX)(R10*4), Z5, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z5, Z1
@@ -102438,10 +103530,10 @@ repeat801:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat801
-	JMP              place799
+	JNE              repeat905
+	JMP              place903
 
-done800:
+done904:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -102452,9 +103544,9 @@ done800:
 	VMOVUPS Z4, (R10)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop797
+	JMP     loop901
 
-done798:
+done902:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -102463,18 +103555,18 @@ done798:
 	ADDQ $0x00000500, CX
 	ADDQ $0x00000014, SI
 	SUBQ $0x00000005, DX
-	JMP  loop790
+	JMP  loop894
 
-done791:
-loop802:
+done895:
+loop906:
 	CMPQ DX, $0x04
-	JL   done803
+	JL   done907
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop804:
+loop908:
 	CMPQ         R8, $0x40
-	JL           done805
+	JL           done909
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -102502,10 +103594,10 @@ loop804:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place806:
+place910:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done807
+	JLE     done911
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -102523,7 +103615,7 @@ place806:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat808:
+repeat912:
 	VCVTPH2PS        (R12), Z16
 	VCVTPH2PS        32(R12), Z17
 	VCVTPH2PS        64(R12), Z18
@@ -102549,10 +103641,10 @@ repeat808:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat808
-	JMP              place806
+	JNE              repeat912
+	JMP              place910
 
-done807:
+done911:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -102574,12 +103666,12 @@ done807:
 	VMOVUPS Z15, 192(R10)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop804
+	JMP     loop908
 
-done805:
-loop809:
+done909:
+loop913:
 	CMPQ         R8, $0x10
-	JL           done810
+	JL           done914
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -102595,10 +103687,10 @@ loop809:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place811:
+place915:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done812
+	JLE     done916
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -102616,7 +103708,7 @@ place811:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat813:
+repeat917:
 	VCVTPH2PS        (R12), Z4
 	VFMADD231PS.BCST (CX)(R10*4), Z4, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z4, Z1
@@ -102626,10 +103718,10 @@ repeat813:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat813
-	JMP              place811
+	JNE              repeat917
+	JMP              place915
 
-done812:
+done916:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -102639,9 +103731,9 @@ done812:
 	VMOVUPS Z3, (R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop809
+	JMP     loop913
 
-done810:
+done914:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -102649,18 +103741,18 @@ done810:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop802
+	JMP  loop906
 
-done803:
-loop814:
+done907:
+loop918:
 	CMPQ DX, $0x03
-	JL   done815
+	JL   done919
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop816:
+loop920:
 	CMPQ         R8, $0x40
-	JL           done817
+	JL           done921
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -102681,10 +103773,10 @@ loop816:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place818:
+place922:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done819
+	JLE     done923
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -102702,7 +103794,7 @@ place818:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat820:
+repeat924:
 	VCVTPH2PS        (R12), Z12
 	VCVTPH2PS        32(R12), Z13
 	VCVTPH2PS        64(R12), Z14
@@ -102724,10 +103816,10 @@ repeat820:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat820
-	JMP              place818
+	JNE              repeat924
+	JMP              place922
 
-done819:
+done923:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -102743,12 +103835,12 @@ done819:
 	VMOVUPS Z11, 192(R9)(BX*2)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop816
+	JMP     loop920
 
-done817:
-loop821:
+done921:
+loop925:
 	CMPQ         R8, $0x10
-	JL           done822
+	JL           done926
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -102760,10 +103852,10 @@ loop821:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place823:
+place927:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done824
+	JLE     done928
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -102781,7 +103873,7 @@ place823:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat825:
+repeat929:
 	VCVTPH2PS        (R12), Z3
 	VFMADD231PS.BCST (CX)(R10*4), Z3, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z3, Z1
@@ -102790,37 +103882,37 @@ repeat825:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat825
-	JMP              place823
+	JNE              repeat929
+	JMP              place927
 
-done824:
+done928:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, (R9)(BX*1)
 	VMOVUPS Z2, (R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop821
+	JMP     loop925
 
-done822:
+done926:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop814
+	JMP  loop918
 
-done815:
-loop826:
+done919:
+loop930:
 	CMPQ DX, $0x02
-	JL   done827
+	JL   done931
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop828:
+loop932:
 	CMPQ         R8, $0x40
-	JL           done829
+	JL           done933
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -102836,10 +103928,10 @@ loop828:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place830:
+place934:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done831
+	JLE     done935
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -102857,7 +103949,7 @@ place830:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat832:
+repeat936:
 	VCVTPH2PS        (R12), Z8
 	VCVTPH2PS        32(R12), Z9
 	VCVTPH2PS        64(R12), Z10
@@ -102875,10 +103967,10 @@ repeat832:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat832
-	JMP              place830
+	JNE              repeat936
+	JMP              place934
 
-done831:
+done935:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -102890,12 +103982,12 @@ done831:
 	VMOVUPS Z7, 192(R9)(BX*1)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop828
+	JMP     loop932
 
-done829:
-loop833:
+done933:
+loop937:
 	CMPQ         R8, $0x10
-	JL           done834
+	JL           done938
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -102905,10 +103997,10 @@ loop833:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place835:
+place939:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done836
+	JLE     done940
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -102926,7 +104018,7 @@ place835:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat837:
+repeat941:
 	VCVTPH2PS        (R12), Z2
 	VFMADD231PS.BCST (CX)(R10*4), Z2, Z0
 	VFMADD231PS.BCST 256(CX)(R10*4), Z2, Z1
@@ -102934,35 +104026,35 @@ repeat837:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat837
-	JMP              place835
+	JNE              repeat941
+	JMP              place939
 
-done836:
+done940:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, (R9)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop833
+	JMP     loop937
 
-done834:
+done938:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop826
+	JMP  loop930
 
-done827:
-loop838:
+done931:
+loop942:
 	CMPQ DX, $0x01
-	JL   done839
+	JL   done943
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop840:
+loop944:
 	CMPQ         R8, $0x40
-	JL           done841
+	JL           done945
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -102973,10 +104065,10 @@ loop840:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place842:
+place946:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done843
+	JLE     done947
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -102994,7 +104086,7 @@ place842:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat844:
+repeat948:
 	VCVTPH2PS        (R12), Z4
 	VCVTPH2PS        32(R12), Z5
 	VCVTPH2PS        64(R12), Z6
@@ -103008,10 +104100,10 @@ repeat844:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat844
-	JMP              place842
+	JNE              repeat948
+	JMP              place946
 
-done843:
+done947:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -103019,12 +104111,12 @@ done843:
 	VMOVUPS Z3, 192(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop840
+	JMP     loop944
 
-done841:
-loop845:
+done945:
+loop949:
 	CMPQ         R8, $0x10
-	JL           done846
+	JL           done950
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z0
 	VMULPS       (R9), Z0, Z0
@@ -103032,10 +104124,10 @@ loop845:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place847:
+place951:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done848
+	JLE     done952
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -103053,31 +104145,31 @@ place847:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat849:
+repeat953:
 	VCVTPH2PS        (R12), Z1
 	VFMADD231PS.BCST (CX)(R10*4), Z1, Z0
 	PREFETCHT1       (R12)(R14*1)
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat849
-	JMP              place847
+	JNE              repeat953
+	JMP              place951
 
-done848:
+done952:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop845
+	JMP     loop949
 
-done846:
+done950:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop838
+	JMP  loop942
 
-done839:
+done943:
 	VZEROUPPER
 	RET
 
@@ -103090,9 +104182,9 @@ TEXT ·scoresQ8_0(SB), NOSPLIT, $8-60
 	MOVQ dim+40(FP), BX
 	SHLQ $0x02, BX
 
-loop850:
+loop954:
 	CMPQ   DX, $0x08
-	JL     done851
+	JL     done955
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -103124,9 +104216,9 @@ loop850:
 	MOVQ   32(R14), R15
 	MOVQ   40(R14), BP
 
-loop852:
+loop956:
 	CMPQ       R13, $0x20
-	JL         done853
+	JL         done957
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z16
@@ -103141,7 +104233,7 @@ loop852:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat854:
+repeat958:
 	VPMOVSXBD        (R11)(R12*1), Z18
 	VCVTDQ2PS        Z18, Z18
 	VMULPS           Z16, Z18, Z18
@@ -103194,12 +104286,12 @@ repeat854:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat854
+	JNE              repeat958
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop852
+	JMP              loop956
 
-done853:
+done957:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -103264,9 +104356,9 @@ done853:
 	MOVQ         48(R14), R15
 	MOVQ         56(R14), BP
 
-loop855:
+loop959:
 	CMPQ       R13, $0x20
-	JL         done856
+	JL         done960
 	MOVQ       keys+16(FP), R14
 	MOVQ       16(R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z16
@@ -103281,7 +104373,7 @@ loop855:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat857:
+repeat961:
 	VPMOVSXBD        (R11)(R12*1), Z18
 	VCVTDQ2PS        Z18, Z18
 	VMULPS           Z16, Z18, Z18
@@ -103334,12 +104426,12 @@ repeat857:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat857
+	JNE              repeat961
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop855
+	JMP              loop959
 
-done856:
+done960:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, 128(AX)
@@ -103383,12 +104475,12 @@ done856:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000008, DX
-	JMP          loop850
+	JMP          loop954
 
-done851:
-loop858:
+done955:
+loop962:
 	CMPQ   DX, $0x07
-	JL     done859
+	JL     done963
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -103418,9 +104510,9 @@ loop858:
 	MOVQ   32(R14), R15
 	MOVQ   40(R14), BP
 
-loop860:
+loop964:
 	CMPQ       R13, $0x20
-	JL         done861
+	JL         done965
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z14
@@ -103435,7 +104527,7 @@ loop860:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat862:
+repeat966:
 	VPMOVSXBD        (R11)(R12*1), Z16
 	VCVTDQ2PS        Z16, Z16
 	VMULPS           Z14, Z16, Z16
@@ -103484,12 +104576,12 @@ repeat862:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat862
+	JNE              repeat966
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop860
+	JMP              loop964
 
-done861:
+done965:
 	VBROADCASTSS scale+56(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -103548,9 +104640,9 @@ done861:
 	MOVQ         48(R14), R15
 	MOVQ         56(R14), BP
 
-loop863:
+loop967:
 	CMPQ       R13, $0x20
-	JL         done864
+	JL         done968
 	MOVQ       keys+16(FP), R14
 	MOVQ       16(R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z14
@@ -103565,7 +104657,7 @@ loop863:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat865:
+repeat969:
 	VPMOVSXBD        (R11)(R12*1), Z16
 	VCVTDQ2PS        Z16, Z16
 	VMULPS           Z14, Z16, Z16
@@ -103614,12 +104706,12 @@ repeat865:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat865
+	JNE              repeat969
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop863
+	JMP              loop967
 
-done864:
+done968:
 	VBROADCASTSS scale+56(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMOVUPS      Z0, 128(AX)
@@ -103658,12 +104750,12 @@ done864:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000007, DX
-	JMP          loop858
+	JMP          loop962
 
-done859:
-loop866:
+done963:
+loop970:
 	CMPQ   DX, $0x06
-	JL     done867
+	JL     done971
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -103689,9 +104781,9 @@ loop866:
 	MOVQ   32(R13), R14
 	MOVQ   40(R13), R15
 
-loop868:
+loop972:
 	CMPQ       R12, $0x20
-	JL         done869
+	JL         done973
 	MOVQ       keys+16(FP), R13
 	MOVQ       (R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z12
@@ -103706,7 +104798,7 @@ loop868:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000020, R13
 
-repeat870:
+repeat974:
 	VPMOVSXBD        (R10)(R11*1), Z14
 	VCVTDQ2PS        Z14, Z14
 	VMULPS           Z12, Z14, Z14
@@ -103750,12 +104842,12 @@ repeat870:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat870
+	JNE              repeat974
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop868
+	JMP              loop972
 
-done869:
+done973:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -103806,9 +104898,9 @@ done869:
 	MOVQ         48(R13), R14
 	MOVQ         56(R13), R15
 
-loop871:
+loop975:
 	CMPQ       R12, $0x20
-	JL         done872
+	JL         done976
 	MOVQ       keys+16(FP), R13
 	MOVQ       16(R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z12
@@ -103823,7 +104915,7 @@ loop871:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000020, R13
 
-repeat873:
+repeat977:
 	VPMOVSXBD        (R10)(R11*1), Z14
 	VCVTDQ2PS        Z14, Z14
 	VMULPS           Z12, Z14, Z14
@@ -103867,12 +104959,12 @@ repeat873:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat873
+	JNE              repeat977
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop871
+	JMP              loop975
 
-done872:
+done976:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, 128(AX)
@@ -103906,12 +104998,12 @@ done872:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop866
+	JMP          loop970
 
-done867:
-loop874:
+done971:
+loop978:
 	CMPQ   DX, $0x05
-	JL     done875
+	JL     done979
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -103935,9 +105027,9 @@ loop874:
 	MOVQ   32(R13), R14
 	MOVQ   40(R13), R15
 
-loop876:
+loop980:
 	CMPQ       R12, $0x20
-	JL         done877
+	JL         done981
 	MOVQ       keys+16(FP), R13
 	MOVQ       (R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z10
@@ -103952,7 +105044,7 @@ loop876:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000020, R13
 
-repeat878:
+repeat982:
 	VPMOVSXBD        (R10)(R11*1), Z12
 	VCVTDQ2PS        Z12, Z12
 	VMULPS           Z10, Z12, Z12
@@ -103992,12 +105084,12 @@ repeat878:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat878
+	JNE              repeat982
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop876
+	JMP              loop980
 
-done877:
+done981:
 	VBROADCASTSS scale+56(FP), Z10
 	VMULPS       Z10, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -104042,9 +105134,9 @@ done877:
 	MOVQ         48(R13), R14
 	MOVQ         56(R13), R15
 
-loop879:
+loop983:
 	CMPQ       R12, $0x20
-	JL         done880
+	JL         done984
 	MOVQ       keys+16(FP), R13
 	MOVQ       16(R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z10
@@ -104059,7 +105151,7 @@ loop879:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000020, R13
 
-repeat881:
+repeat985:
 	VPMOVSXBD        (R10)(R11*1), Z12
 	VCVTDQ2PS        Z12, Z12
 	VMULPS           Z10, Z12, Z12
@@ -104099,12 +105191,12 @@ repeat881:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat881
+	JNE              repeat985
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop879
+	JMP              loop983
 
-done880:
+done984:
 	VBROADCASTSS scale+56(FP), Z10
 	VMULPS       Z10, Z0, Z0
 	VMOVUPS      Z0, 128(AX)
@@ -104133,12 +105225,12 @@ done880:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000005, DX
-	JMP          loop874
+	JMP          loop978
 
-done875:
-loop882:
+done979:
+loop986:
 	CMPQ   DX, $0x04
-	JL     done883
+	JL     done987
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -104167,9 +105259,9 @@ loop882:
 	MOVQ   dim+40(FP), R14
 	XORQ   R13, R13
 
-loop884:
+loop988:
 	CMPQ       R14, $0x20
-	JL         done885
+	JL         done989
 	MOVQ       keys+16(FP), R15
 	MOVQ       (R15), R15
 	VCVTPH2PS  (R15)(R13*1), Z16
@@ -104196,7 +105288,7 @@ loop884:
 	PREFETCHT1 (R15)(R13*1)
 	MOVQ       $0x00000020, R15
 
-repeat886:
+repeat990:
 	VPMOVSXBD        (R10)(R13*1), Z20
 	VCVTDQ2PS        Z20, Z20
 	VMULPS           Z16, Z20, Z20
@@ -104270,12 +105362,12 @@ repeat886:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R15
-	JNE              repeat886
+	JNE              repeat990
 	LEAQ             (R13)(R8*2), R13
 	SUBQ             $0x00000020, R14
-	JMP              loop884
+	JMP              loop988
 
-done885:
+done989:
 	VBROADCASTSS scale+56(FP), Z16
 	VMULPS       Z16, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -104315,12 +105407,12 @@ done885:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop882
+	JMP          loop986
 
-done883:
-loop887:
+done987:
+loop991:
 	CMPQ   DX, $0x03
-	JL     done888
+	JL     done992
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -104343,9 +105435,9 @@ loop887:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop889:
+loop993:
 	CMPQ       R13, $0x20
-	JL         done890
+	JL         done994
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z12
@@ -104372,7 +105464,7 @@ loop889:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat891:
+repeat995:
 	VPMOVSXBD        (R9)(R12*1), Z16
 	VCVTDQ2PS        Z16, Z16
 	VMULPS           Z12, Z16, Z16
@@ -104437,12 +105529,12 @@ repeat891:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat891
+	JNE              repeat995
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop889
+	JMP              loop993
 
-done890:
+done994:
 	VBROADCASTSS scale+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -104473,12 +105565,12 @@ done890:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop887
+	JMP          loop991
 
-done888:
-loop892:
+done992:
+loop996:
 	CMPQ   DX, $0x02
-	JL     done893
+	JL     done997
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -104497,9 +105589,9 @@ loop892:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop894:
+loop998:
 	CMPQ       R13, $0x20
-	JL         done895
+	JL         done999
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z8
@@ -104526,7 +105618,7 @@ loop894:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat896:
+repeat1000:
 	VPMOVSXBD        (R9)(R12*1), Z12
 	VCVTDQ2PS        Z12, Z12
 	VMULPS           Z8, Z12, Z12
@@ -104583,12 +105675,12 @@ repeat896:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat896
+	JNE              repeat1000
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop894
+	JMP              loop998
 
-done895:
+done999:
 	VBROADCASTSS scale+56(FP), Z8
 	VMULPS       Z8, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -104610,12 +105702,12 @@ done895:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop892
+	JMP          loop996
 
-done893:
-loop897:
+done997:
+loop1001:
 	CMPQ   DX, $0x01
-	JL     done898
+	JL     done1002
 	MOVQ   CX, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -104630,9 +105722,9 @@ loop897:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop899:
+loop1003:
 	CMPQ       R13, $0x20
-	JL         done900
+	JL         done1004
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z4
@@ -104659,7 +105751,7 @@ loop899:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000020, R14
 
-repeat901:
+repeat1005:
 	VPMOVSXBD        (R9)(R12*1), Z8
 	VCVTDQ2PS        Z8, Z8
 	VMULPS           Z4, Z8, Z8
@@ -104708,12 +105800,12 @@ repeat901:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat901
+	JNE              repeat1005
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop899
+	JMP              loop1003
 
-done900:
+done1004:
 	VBROADCASTSS scale+56(FP), Z4
 	VMULPS       Z4, Z0, Z0
 	VMOVUPS      Z0, (AX)
@@ -104726,9 +105818,9 @@ done900:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop897
+	JMP          loop1001
 
-done898:
+done1002:
 	VZEROUPPER
 	RET
 
@@ -104742,15 +105834,15 @@ TEXT ·mixQ8_0(SB), NOSPLIT, $0-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop902:
+loop1006:
 	CMPQ DX, $0x08
-	JL   done903
+	JL   done1007
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop904:
+loop1008:
 	CMPQ         R8, $0x20
-	JL           done905
+	JL           done1009
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -104785,10 +105877,10 @@ loop904:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place906:
+place1010:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done907
+	JLE     done1011
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -104809,7 +105901,7 @@ place906:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat908:
+repeat1012:
 	VPBROADCASTW     (R12), Y18
 	VCVTPH2PS        Y18, Z18
 	VPMOVSXBD        2(R12), Z16
@@ -104838,10 +105930,10 @@ repeat908:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat908
-	JMP              place906
+	JNE              repeat1012
+	JMP              place1010
 
-done907:
+done1011:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -104865,9 +105957,9 @@ done907:
 	VMOVUPS Z15, 64(R11)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop904
+	JMP     loop1008
 
-done905:
+done1009:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -104879,18 +105971,18 @@ done905:
 	ADDQ $0x00000800, CX
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000008, DX
-	JMP  loop902
+	JMP  loop1006
 
-done903:
-loop909:
+done1007:
+loop1013:
 	CMPQ DX, $0x07
-	JL   done910
+	JL   done1014
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop911:
+loop1015:
 	CMPQ         R8, $0x20
-	JL           done912
+	JL           done1016
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -104922,10 +106014,10 @@ loop911:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place913:
+place1017:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done914
+	JLE     done1018
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -104946,7 +106038,7 @@ place913:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat915:
+repeat1019:
 	VPBROADCASTW     (R12), Y16
 	VCVTPH2PS        Y16, Z16
 	VPMOVSXBD        2(R12), Z14
@@ -104973,10 +106065,10 @@ repeat915:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat915
-	JMP              place913
+	JNE              repeat1019
+	JMP              place1017
 
-done914:
+done1018:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -104998,9 +106090,9 @@ done914:
 	VMOVUPS Z13, 64(R11)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop911
+	JMP     loop1015
 
-done912:
+done1016:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -105011,18 +106103,18 @@ done912:
 	ADDQ $0x00000700, CX
 	ADDQ $0x0000001c, SI
 	SUBQ $0x00000007, DX
-	JMP  loop909
+	JMP  loop1013
 
-done910:
-loop916:
+done1014:
+loop1020:
 	CMPQ DX, $0x06
-	JL   done917
+	JL   done1021
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop918:
+loop1022:
 	CMPQ         R8, $0x20
-	JL           done919
+	JL           done1023
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -105049,10 +106141,10 @@ loop918:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place920:
+place1024:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done921
+	JLE     done1025
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105073,7 +106165,7 @@ place920:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat922:
+repeat1026:
 	VPBROADCASTW     (R12), Y14
 	VCVTPH2PS        Y14, Z14
 	VPMOVSXBD        2(R12), Z12
@@ -105098,10 +106190,10 @@ repeat922:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat922
-	JMP              place920
+	JNE              repeat1026
+	JMP              place1024
 
-done921:
+done1025:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -105119,9 +106211,9 @@ done921:
 	VMOVUPS Z11, 64(R10)(BX*2)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop918
+	JMP     loop1022
 
-done919:
+done1023:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -105131,18 +106223,18 @@ done919:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop916
+	JMP  loop1020
 
-done917:
-loop923:
+done1021:
+loop1027:
 	CMPQ DX, $0x05
-	JL   done924
+	JL   done1028
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop925:
+loop1029:
 	CMPQ         R8, $0x20
-	JL           done926
+	JL           done1030
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -105166,10 +106258,10 @@ loop925:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place927:
+place1031:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done928
+	JLE     done1032
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105190,7 +106282,7 @@ place927:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat929:
+repeat1033:
 	VPBROADCASTW     (R12), Y12
 	VCVTPH2PS        Y12, Z12
 	VPMOVSXBD        2(R12), Z10
@@ -105213,10 +106305,10 @@ repeat929:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat929
-	JMP              place927
+	JNE              repeat1033
+	JMP              place1031
 
-done928:
+done1032:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -105232,9 +106324,9 @@ done928:
 	VMOVUPS Z9, 64(R10)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop925
+	JMP     loop1029
 
-done926:
+done1030:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -105243,18 +106335,18 @@ done926:
 	ADDQ $0x00000500, CX
 	ADDQ $0x00000014, SI
 	SUBQ $0x00000005, DX
-	JMP  loop923
+	JMP  loop1027
 
-done924:
-loop930:
+done1028:
+loop1034:
 	CMPQ DX, $0x04
-	JL   done931
+	JL   done1035
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop932:
+loop1036:
 	CMPQ         R8, $0x40
-	JL           done933
+	JL           done1037
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -105283,10 +106375,10 @@ loop932:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place934:
+place1038:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done935
+	JLE     done1039
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105307,7 +106399,7 @@ place934:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat936:
+repeat1040:
 	VPBROADCASTW     (R12), Y18
 	VCVTPH2PS        Y18, Z18
 	VPMOVSXBD        2(R12), Z16
@@ -105345,10 +106437,10 @@ repeat936:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat936
-	JMP              place934
+	JNE              repeat1040
+	JMP              place1038
 
-done935:
+done1039:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -105370,12 +106462,12 @@ done935:
 	VMOVUPS Z15, 192(R10)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop932
+	JMP     loop1036
 
-done933:
-loop937:
+done1037:
+loop1041:
 	CMPQ         R8, $0x20
-	JL           done938
+	JL           done1042
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -105396,10 +106488,10 @@ loop937:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place939:
+place1043:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done940
+	JLE     done1044
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105420,7 +106512,7 @@ place939:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat941:
+repeat1045:
 	VPBROADCASTW     (R12), Y10
 	VCVTPH2PS        Y10, Z10
 	VPMOVSXBD        2(R12), Z8
@@ -105441,10 +106533,10 @@ repeat941:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat941
-	JMP              place939
+	JNE              repeat1045
+	JMP              place1043
 
-done940:
+done1044:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -105458,9 +106550,9 @@ done940:
 	VMOVUPS Z7, 64(R10)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop937
+	JMP     loop1041
 
-done938:
+done1042:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -105468,18 +106560,18 @@ done938:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop930
+	JMP  loop1034
 
-done931:
-loop942:
+done1035:
+loop1046:
 	CMPQ DX, $0x03
-	JL   done943
+	JL   done1047
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop944:
+loop1048:
 	CMPQ         R8, $0x40
-	JL           done945
+	JL           done1049
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -105501,10 +106593,10 @@ loop944:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place946:
+place1050:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done947
+	JLE     done1051
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105525,7 +106617,7 @@ place946:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat948:
+repeat1052:
 	VPBROADCASTW     (R12), Y14
 	VCVTPH2PS        Y14, Z14
 	VPMOVSXBD        2(R12), Z12
@@ -105559,10 +106651,10 @@ repeat948:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat948
-	JMP              place946
+	JNE              repeat1052
+	JMP              place1050
 
-done947:
+done1051:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -105578,12 +106670,12 @@ done947:
 	VMOVUPS Z11, 192(R9)(BX*2)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop944
+	JMP     loop1048
 
-done945:
-loop949:
+done1049:
+loop1053:
 	CMPQ         R8, $0x20
-	JL           done950
+	JL           done1054
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z1
 	VMULPS       (R9), Z1, Z0
@@ -105599,10 +106691,10 @@ loop949:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place951:
+place1055:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done952
+	JLE     done1056
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105623,7 +106715,7 @@ place951:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat953:
+repeat1057:
 	VPBROADCASTW     (R12), Y8
 	VCVTPH2PS        Y8, Z8
 	VPMOVSXBD        2(R12), Z6
@@ -105642,10 +106734,10 @@ repeat953:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat953
-	JMP              place951
+	JNE              repeat1057
+	JMP              place1055
 
-done952:
+done1056:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -105655,27 +106747,27 @@ done952:
 	VMOVUPS Z5, 64(R9)(BX*2)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop949
+	JMP     loop1053
 
-done950:
+done1054:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop942
+	JMP  loop1046
 
-done943:
-loop954:
+done1047:
+loop1058:
 	CMPQ DX, $0x02
-	JL   done955
+	JL   done1059
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop956:
+loop1060:
 	CMPQ         R8, $0x40
-	JL           done957
+	JL           done1061
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -105692,10 +106784,10 @@ loop956:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place958:
+place1062:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done959
+	JLE     done1063
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105716,7 +106808,7 @@ place958:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat960:
+repeat1064:
 	VPBROADCASTW     (R12), Y10
 	VCVTPH2PS        Y10, Z10
 	VPMOVSXBD        2(R12), Z8
@@ -105746,10 +106838,10 @@ repeat960:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat960
-	JMP              place958
+	JNE              repeat1064
+	JMP              place1062
 
-done959:
+done1063:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -105761,12 +106853,12 @@ done959:
 	VMOVUPS Z7, 192(R9)(BX*1)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop956
+	JMP     loop1060
 
-done957:
-loop961:
+done1061:
+loop1065:
 	CMPQ         R8, $0x20
-	JL           done962
+	JL           done1066
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z1
 	VMULPS       (R9), Z1, Z0
@@ -105779,10 +106871,10 @@ loop961:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place963:
+place1067:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done964
+	JLE     done1068
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105803,7 +106895,7 @@ place963:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat965:
+repeat1069:
 	VPBROADCASTW     (R12), Y6
 	VCVTPH2PS        Y6, Z6
 	VPMOVSXBD        2(R12), Z4
@@ -105820,10 +106912,10 @@ repeat965:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat965
-	JMP              place963
+	JNE              repeat1069
+	JMP              place1067
 
-done964:
+done1068:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -105831,26 +106923,26 @@ done964:
 	VMOVUPS Z3, 64(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop961
+	JMP     loop1065
 
-done962:
+done1066:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop954
+	JMP  loop1058
 
-done955:
-loop966:
+done1059:
+loop1070:
 	CMPQ DX, $0x01
-	JL   done967
+	JL   done1071
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop968:
+loop1072:
 	CMPQ         R8, $0x40
-	JL           done969
+	JL           done1073
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z3
 	VMULPS       (R9), Z3, Z0
@@ -105862,10 +106954,10 @@ loop968:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place970:
+place1074:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done971
+	JLE     done1075
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105886,7 +106978,7 @@ place970:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat972:
+repeat1076:
 	VPBROADCASTW     (R12), Y6
 	VCVTPH2PS        Y6, Z6
 	VPMOVSXBD        2(R12), Z4
@@ -105912,10 +107004,10 @@ repeat972:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat972
-	JMP              place970
+	JNE              repeat1076
+	JMP              place1074
 
-done971:
+done1075:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
@@ -105923,12 +107015,12 @@ done971:
 	VMOVUPS Z3, 192(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop968
+	JMP     loop1072
 
-done969:
-loop973:
+done1073:
+loop1077:
 	CMPQ         R8, $0x20
-	JL           done974
+	JL           done1078
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z1
 	VMULPS       (R9), Z1, Z0
@@ -105938,10 +107030,10 @@ loop973:
 	IMUL3Q       $0x00000022, R9, R9
 	MOVQ         first+48(FP), R10
 
-place975:
+place1079:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done976
+	JLE     done1080
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -105962,7 +107054,7 @@ place975:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat977:
+repeat1081:
 	VPBROADCASTW     (R12), Y4
 	VCVTPH2PS        Y4, Z4
 	VPMOVSXBD        2(R12), Z2
@@ -105977,25 +107069,25 @@ repeat977:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat977
-	JMP              place975
+	JNE              repeat1081
+	JMP              place1079
 
-done976:
+done1080:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop973
+	JMP     loop1077
 
-done974:
+done1078:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop966
+	JMP  loop1070
 
-done967:
+done1071:
 	VZEROUPPER
 	RET
 
@@ -106009,9 +107101,9 @@ TEXT ·scoresQ4_0(SB), NOSPLIT, $8-60
 	MOVQ    dim+40(FP), BX
 	SHLQ    $0x02, BX
 
-loop978:
+loop1082:
 	CMPQ   DX, $0x08
-	JL     done979
+	JL     done1083
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -106043,9 +107135,9 @@ loop978:
 	MOVQ   32(R14), R15
 	MOVQ   40(R14), BP
 
-loop980:
+loop1084:
 	CMPQ       R13, $0x20
-	JL         done981
+	JL         done1085
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z17
@@ -106060,7 +107152,7 @@ loop980:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat982:
+repeat1086:
 	VPMOVZXBD        (R11)(R12*1), Z19
 	VPERMPS          Z0, Z19, Z19
 	VMULPS           Z17, Z19, Z19
@@ -106113,13 +107205,13 @@ repeat982:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat982
+	JNE              repeat1086
 	MOVQ             R9, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat983:
+repeat1087:
 	VPMOVZXBD        (R11)(R12*1), Z19
 	VPSRLD           $0x04, Z19, Z19
 	VPERMPS          Z0, Z19, Z19
@@ -106174,12 +107266,12 @@ repeat983:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat983
+	JNE              repeat1087
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop980
+	JMP              loop1084
 
-done981:
+done1085:
 	VBROADCASTSS scale+56(FP), Z17
 	VMULPS       Z17, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -106244,9 +107336,9 @@ done981:
 	MOVQ         48(R14), R15
 	MOVQ         56(R14), BP
 
-loop984:
+loop1088:
 	CMPQ       R13, $0x20
-	JL         done985
+	JL         done1089
 	MOVQ       keys+16(FP), R14
 	MOVQ       16(R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z17
@@ -106261,7 +107353,7 @@ loop984:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat986:
+repeat1090:
 	VPMOVZXBD        (R11)(R12*1), Z19
 	VPERMPS          Z0, Z19, Z19
 	VMULPS           Z17, Z19, Z19
@@ -106314,13 +107406,13 @@ repeat986:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat986
+	JNE              repeat1090
 	MOVQ             R9, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat987:
+repeat1091:
 	VPMOVZXBD        (R11)(R12*1), Z19
 	VPSRLD           $0x04, Z19, Z19
 	VPERMPS          Z0, Z19, Z19
@@ -106375,12 +107467,12 @@ repeat987:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat987
+	JNE              repeat1091
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop984
+	JMP              loop1088
 
-done985:
+done1089:
 	VBROADCASTSS scale+56(FP), Z17
 	VMULPS       Z17, Z1, Z1
 	VMOVUPS      Z1, 128(AX)
@@ -106424,12 +107516,12 @@ done985:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000008, DX
-	JMP          loop978
+	JMP          loop1082
 
-done979:
-loop988:
+done1083:
+loop1092:
 	CMPQ   DX, $0x07
-	JL     done989
+	JL     done1093
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -106459,9 +107551,9 @@ loop988:
 	MOVQ   32(R14), R15
 	MOVQ   40(R14), BP
 
-loop990:
+loop1094:
 	CMPQ       R13, $0x20
-	JL         done991
+	JL         done1095
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z15
@@ -106476,7 +107568,7 @@ loop990:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat992:
+repeat1096:
 	VPMOVZXBD        (R11)(R12*1), Z17
 	VPERMPS          Z0, Z17, Z17
 	VMULPS           Z15, Z17, Z17
@@ -106525,13 +107617,13 @@ repeat992:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat992
+	JNE              repeat1096
 	MOVQ             R9, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat993:
+repeat1097:
 	VPMOVZXBD        (R11)(R12*1), Z17
 	VPSRLD           $0x04, Z17, Z17
 	VPERMPS          Z0, Z17, Z17
@@ -106582,12 +107674,12 @@ repeat993:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat993
+	JNE              repeat1097
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop990
+	JMP              loop1094
 
-done991:
+done1095:
 	VBROADCASTSS scale+56(FP), Z15
 	VMULPS       Z15, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -106646,9 +107738,9 @@ done991:
 	MOVQ         48(R14), R15
 	MOVQ         56(R14), BP
 
-loop994:
+loop1098:
 	CMPQ       R13, $0x20
-	JL         done995
+	JL         done1099
 	MOVQ       keys+16(FP), R14
 	MOVQ       16(R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z15
@@ -106663,7 +107755,7 @@ loop994:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat996:
+repeat1100:
 	VPMOVZXBD        (R11)(R12*1), Z17
 	VPERMPS          Z0, Z17, Z17
 	VMULPS           Z15, Z17, Z17
@@ -106712,13 +107804,13 @@ repeat996:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat996
+	JNE              repeat1100
 	MOVQ             R9, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat997:
+repeat1101:
 	VPMOVZXBD        (R11)(R12*1), Z17
 	VPSRLD           $0x04, Z17, Z17
 	VPERMPS          Z0, Z17, Z17
@@ -106769,12 +107861,12 @@ repeat997:
 	ADDQ             $0x00000008, DI
 	ADDQ             $0x00000008, R8
 	SUBQ             $0x00000002, R14
-	JNE              repeat997
+	JNE              repeat1101
 	LEAQ             (R12)(R9*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop994
+	JMP              loop1098
 
-done995:
+done1099:
 	VBROADCASTSS scale+56(FP), Z15
 	VMULPS       Z15, Z1, Z1
 	VMOVUPS      Z1, 128(AX)
@@ -106813,12 +107905,12 @@ done995:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000007, DX
-	JMP          loop988
+	JMP          loop1092
 
-done989:
-loop998:
+done1093:
+loop1102:
 	CMPQ   DX, $0x06
-	JL     done999
+	JL     done1103
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -106844,9 +107936,9 @@ loop998:
 	MOVQ   32(R13), R14
 	MOVQ   40(R13), R15
 
-loop1000:
+loop1104:
 	CMPQ       R12, $0x20
-	JL         done1001
+	JL         done1105
 	MOVQ       keys+16(FP), R13
 	MOVQ       (R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z13
@@ -106861,7 +107953,7 @@ loop1000:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000010, R13
 
-repeat1002:
+repeat1106:
 	VPMOVZXBD        (R10)(R11*1), Z15
 	VPERMPS          Z0, Z15, Z15
 	VMULPS           Z13, Z15, Z15
@@ -106905,13 +107997,13 @@ repeat1002:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat1002
+	JNE              repeat1106
 	MOVQ             R8, R13
 	SHLQ             $0x04, R13
 	SUBQ             R13, R11
 	MOVQ             $0x00000010, R13
 
-repeat1003:
+repeat1107:
 	VPMOVZXBD        (R10)(R11*1), Z15
 	VPSRLD           $0x04, Z15, Z15
 	VPERMPS          Z0, Z15, Z15
@@ -106957,12 +108049,12 @@ repeat1003:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat1003
+	JNE              repeat1107
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop1000
+	JMP              loop1104
 
-done1001:
+done1105:
 	VBROADCASTSS scale+56(FP), Z13
 	VMULPS       Z13, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -107013,9 +108105,9 @@ done1001:
 	MOVQ         48(R13), R14
 	MOVQ         56(R13), R15
 
-loop1004:
+loop1108:
 	CMPQ       R12, $0x20
-	JL         done1005
+	JL         done1109
 	MOVQ       keys+16(FP), R13
 	MOVQ       16(R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z13
@@ -107030,7 +108122,7 @@ loop1004:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000010, R13
 
-repeat1006:
+repeat1110:
 	VPMOVZXBD        (R10)(R11*1), Z15
 	VPERMPS          Z0, Z15, Z15
 	VMULPS           Z13, Z15, Z15
@@ -107074,13 +108166,13 @@ repeat1006:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat1006
+	JNE              repeat1110
 	MOVQ             R8, R13
 	SHLQ             $0x04, R13
 	SUBQ             R13, R11
 	MOVQ             $0x00000010, R13
 
-repeat1007:
+repeat1111:
 	VPMOVZXBD        (R10)(R11*1), Z15
 	VPSRLD           $0x04, Z15, Z15
 	VPERMPS          Z0, Z15, Z15
@@ -107126,12 +108218,12 @@ repeat1007:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat1007
+	JNE              repeat1111
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop1004
+	JMP              loop1108
 
-done1005:
+done1109:
 	VBROADCASTSS scale+56(FP), Z13
 	VMULPS       Z13, Z1, Z1
 	VMOVUPS      Z1, 128(AX)
@@ -107165,12 +108257,12 @@ done1005:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop998
+	JMP          loop1102
 
-done999:
-loop1008:
+done1103:
+loop1112:
 	CMPQ   DX, $0x05
-	JL     done1009
+	JL     done1113
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -107194,9 +108286,9 @@ loop1008:
 	MOVQ   32(R13), R14
 	MOVQ   40(R13), R15
 
-loop1010:
+loop1114:
 	CMPQ       R12, $0x20
-	JL         done1011
+	JL         done1115
 	MOVQ       keys+16(FP), R13
 	MOVQ       (R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z11
@@ -107211,7 +108303,7 @@ loop1010:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000010, R13
 
-repeat1012:
+repeat1116:
 	VPMOVZXBD        (R10)(R11*1), Z13
 	VPERMPS          Z0, Z13, Z13
 	VMULPS           Z11, Z13, Z13
@@ -107251,13 +108343,13 @@ repeat1012:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat1012
+	JNE              repeat1116
 	MOVQ             R8, R13
 	SHLQ             $0x04, R13
 	SUBQ             R13, R11
 	MOVQ             $0x00000010, R13
 
-repeat1013:
+repeat1117:
 	VPMOVZXBD        (R10)(R11*1), Z13
 	VPSRLD           $0x04, Z13, Z13
 	VPERMPS          Z0, Z13, Z13
@@ -107299,12 +108391,12 @@ repeat1013:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat1013
+	JNE              repeat1117
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop1010
+	JMP              loop1114
 
-done1011:
+done1115:
 	VBROADCASTSS scale+56(FP), Z11
 	VMULPS       Z11, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -107349,9 +108441,9 @@ done1011:
 	MOVQ         48(R13), R14
 	MOVQ         56(R13), R15
 
-loop1014:
+loop1118:
 	CMPQ       R12, $0x20
-	JL         done1015
+	JL         done1119
 	MOVQ       keys+16(FP), R13
 	MOVQ       16(R13), R13
 	VCVTPH2PS  (R13)(R11*1), Z11
@@ -107366,7 +108458,7 @@ loop1014:
 	PREFETCHT1 (R13)(R11*1)
 	MOVQ       $0x00000010, R13
 
-repeat1016:
+repeat1120:
 	VPMOVZXBD        (R10)(R11*1), Z13
 	VPERMPS          Z0, Z13, Z13
 	VMULPS           Z11, Z13, Z13
@@ -107406,13 +108498,13 @@ repeat1016:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat1016
+	JNE              repeat1120
 	MOVQ             R8, R13
 	SHLQ             $0x04, R13
 	SUBQ             R13, R11
 	MOVQ             $0x00000010, R13
 
-repeat1017:
+repeat1121:
 	VPMOVZXBD        (R10)(R11*1), Z13
 	VPSRLD           $0x04, Z13, Z13
 	VPERMPS          Z0, Z13, Z13
@@ -107454,12 +108546,12 @@ repeat1017:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R13
-	JNE              repeat1017
+	JNE              repeat1121
 	LEAQ             (R11)(R8*2), R11
 	SUBQ             $0x00000020, R12
-	JMP              loop1014
+	JMP              loop1118
 
-done1015:
+done1119:
 	VBROADCASTSS scale+56(FP), Z11
 	VMULPS       Z11, Z1, Z1
 	VMOVUPS      Z1, 128(AX)
@@ -107488,12 +108580,12 @@ done1015:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000005, DX
-	JMP          loop1008
+	JMP          loop1112
 
-done1009:
-loop1018:
+done1113:
+loop1122:
 	CMPQ   DX, $0x04
-	JL     done1019
+	JL     done1123
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -107522,9 +108614,9 @@ loop1018:
 	MOVQ   dim+40(FP), R14
 	XORQ   R13, R13
 
-loop1020:
+loop1124:
 	CMPQ       R14, $0x20
-	JL         done1021
+	JL         done1125
 	MOVQ       keys+16(FP), R15
 	MOVQ       (R15), R15
 	VCVTPH2PS  (R15)(R13*1), Z17
@@ -107551,7 +108643,7 @@ loop1020:
 	PREFETCHT1 (R15)(R13*1)
 	MOVQ       $0x00000010, R15
 
-repeat1022:
+repeat1126:
 	VPMOVZXBD        (R10)(R13*1), Z21
 	VPERMPS          Z0, Z21, Z21
 	VMULPS           Z17, Z21, Z21
@@ -107625,13 +108717,13 @@ repeat1022:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R15
-	JNE              repeat1022
+	JNE              repeat1126
 	MOVQ             R8, R15
 	SHLQ             $0x04, R15
 	SUBQ             R15, R13
 	MOVQ             $0x00000010, R15
 
-repeat1023:
+repeat1127:
 	VPMOVZXBD        (R10)(R13*1), Z21
 	VPSRLD           $0x04, Z21, Z21
 	VPERMPS          Z0, Z21, Z21
@@ -107701,12 +108793,12 @@ repeat1023:
 	ADDQ             $0x00000008, SI
 	ADDQ             $0x00000008, DI
 	SUBQ             $0x00000002, R15
-	JNE              repeat1023
+	JNE              repeat1127
 	LEAQ             (R13)(R8*2), R13
 	SUBQ             $0x00000020, R14
-	JMP              loop1020
+	JMP              loop1124
 
-done1021:
+done1125:
 	VBROADCASTSS scale+56(FP), Z17
 	VMULPS       Z17, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -107746,12 +108838,12 @@ done1021:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop1018
+	JMP          loop1122
 
-done1019:
-loop1024:
+done1123:
+loop1128:
 	CMPQ   DX, $0x03
-	JL     done1025
+	JL     done1129
 	MOVQ   CX, SI
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -107774,9 +108866,9 @@ loop1024:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop1026:
+loop1130:
 	CMPQ       R13, $0x20
-	JL         done1027
+	JL         done1131
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z13
@@ -107803,7 +108895,7 @@ loop1026:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat1028:
+repeat1132:
 	VPMOVZXBD        (R9)(R12*1), Z17
 	VPERMPS          Z0, Z17, Z17
 	VMULPS           Z13, Z17, Z17
@@ -107868,13 +108960,13 @@ repeat1028:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat1028
+	JNE              repeat1132
 	MOVQ             DI, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat1029:
+repeat1133:
 	VPMOVZXBD        (R9)(R12*1), Z17
 	VPSRLD           $0x04, Z17, Z17
 	VPERMPS          Z0, Z17, Z17
@@ -107935,12 +109027,12 @@ repeat1029:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat1029
+	JNE              repeat1133
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop1026
+	JMP              loop1130
 
-done1027:
+done1131:
 	VBROADCASTSS scale+56(FP), Z13
 	VMULPS       Z13, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -107971,12 +109063,12 @@ done1027:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop1024
+	JMP          loop1128
 
-done1025:
-loop1030:
+done1129:
+loop1134:
 	CMPQ   DX, $0x02
-	JL     done1031
+	JL     done1135
 	MOVQ   CX, SI
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -107995,9 +109087,9 @@ loop1030:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop1032:
+loop1136:
 	CMPQ       R13, $0x20
-	JL         done1033
+	JL         done1137
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z9
@@ -108024,7 +109116,7 @@ loop1032:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat1034:
+repeat1138:
 	VPMOVZXBD        (R9)(R12*1), Z13
 	VPERMPS          Z0, Z13, Z13
 	VMULPS           Z9, Z13, Z13
@@ -108081,13 +109173,13 @@ repeat1034:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat1034
+	JNE              repeat1138
 	MOVQ             DI, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat1035:
+repeat1139:
 	VPMOVZXBD        (R9)(R12*1), Z13
 	VPSRLD           $0x04, Z13, Z13
 	VPERMPS          Z0, Z13, Z13
@@ -108140,12 +109232,12 @@ repeat1035:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat1035
+	JNE              repeat1139
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop1032
+	JMP              loop1136
 
-done1033:
+done1137:
 	VBROADCASTSS scale+56(FP), Z9
 	VMULPS       Z9, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -108167,12 +109259,12 @@ done1033:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop1030
+	JMP          loop1134
 
-done1031:
-loop1036:
+done1135:
+loop1140:
 	CMPQ   DX, $0x01
-	JL     done1037
+	JL     done1141
 	MOVQ   CX, SI
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -108187,9 +109279,9 @@ loop1036:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop1038:
+loop1142:
 	CMPQ       R13, $0x20
-	JL         done1039
+	JL         done1143
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	VCVTPH2PS  (R14)(R12*1), Z5
@@ -108216,7 +109308,7 @@ loop1038:
 	PREFETCHT1 (R14)(R12*1)
 	MOVQ       $0x00000010, R14
 
-repeat1040:
+repeat1144:
 	VPMOVZXBD        (R9)(R12*1), Z9
 	VPERMPS          Z0, Z9, Z9
 	VMULPS           Z5, Z9, Z9
@@ -108265,13 +109357,13 @@ repeat1040:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat1040
+	JNE              repeat1144
 	MOVQ             DI, R14
 	SHLQ             $0x04, R14
 	SUBQ             R14, R12
 	MOVQ             $0x00000010, R14
 
-repeat1041:
+repeat1145:
 	VPMOVZXBD        (R9)(R12*1), Z9
 	VPSRLD           $0x04, Z9, Z9
 	VPERMPS          Z0, Z9, Z9
@@ -108316,12 +109408,12 @@ repeat1041:
 	ADDQ             DI, R12
 	ADDQ             $0x00000008, SI
 	SUBQ             $0x00000002, R14
-	JNE              repeat1041
+	JNE              repeat1145
 	LEAQ             (R12)(DI*2), R12
 	SUBQ             $0x00000020, R13
-	JMP              loop1038
+	JMP              loop1142
 
-done1039:
+done1143:
 	VBROADCASTSS scale+56(FP), Z5
 	VMULPS       Z5, Z1, Z1
 	VMOVUPS      Z1, (AX)
@@ -108334,9 +109426,9 @@ done1039:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop1036
+	JMP          loop1140
 
-done1037:
+done1141:
 	VZEROUPPER
 	RET
 
@@ -108369,15 +109461,15 @@ TEXT ·mixQ4_0(SB), NOSPLIT, $0-72
 	MOVQ    corrections+64(FP), SI
 	SHLQ    $0x02, BX
 
-loop1042:
+loop1146:
 	CMPQ DX, $0x08
-	JL   done1043
+	JL   done1147
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop1044:
+loop1148:
 	CMPQ         R8, $0x20
-	JL           done1045
+	JL           done1149
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -108412,10 +109504,10 @@ loop1044:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place1046:
+place1150:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done1047
+	JLE     done1151
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -108436,7 +109528,7 @@ place1046:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat1048:
+repeat1152:
 	VPBROADCASTW     (R12), Y19
 	VCVTPH2PS        Y19, Z19
 	VPMOVZXBD        2(R12), Z17
@@ -108466,10 +109558,10 @@ repeat1048:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat1048
-	JMP              place1046
+	JNE              repeat1152
+	JMP              place1150
 
-done1047:
+done1151:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -108493,9 +109585,9 @@ done1047:
 	VMOVUPS Z16, 64(R11)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop1044
+	JMP     loop1148
 
-done1045:
+done1149:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -108507,18 +109599,18 @@ done1045:
 	ADDQ $0x00000800, CX
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000008, DX
-	JMP  loop1042
+	JMP  loop1146
 
-done1043:
-loop1049:
+done1147:
+loop1153:
 	CMPQ DX, $0x07
-	JL   done1050
+	JL   done1154
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop1051:
+loop1155:
 	CMPQ         R8, $0x20
-	JL           done1052
+	JL           done1156
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -108550,10 +109642,10 @@ loop1051:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place1053:
+place1157:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done1054
+	JLE     done1158
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -108574,7 +109666,7 @@ place1053:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat1055:
+repeat1159:
 	VPBROADCASTW     (R12), Y17
 	VCVTPH2PS        Y17, Z17
 	VPMOVZXBD        2(R12), Z15
@@ -108602,10 +109694,10 @@ repeat1055:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat1055
-	JMP              place1053
+	JNE              repeat1159
+	JMP              place1157
 
-done1054:
+done1158:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -108627,9 +109719,9 @@ done1054:
 	VMOVUPS Z14, 64(R11)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop1051
+	JMP     loop1155
 
-done1052:
+done1156:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -108640,18 +109732,18 @@ done1052:
 	ADDQ $0x00000700, CX
 	ADDQ $0x0000001c, SI
 	SUBQ $0x00000007, DX
-	JMP  loop1049
+	JMP  loop1153
 
-done1050:
-loop1056:
+done1154:
+loop1160:
 	CMPQ DX, $0x06
-	JL   done1057
+	JL   done1161
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop1058:
+loop1162:
 	CMPQ         R8, $0x20
-	JL           done1059
+	JL           done1163
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -108678,10 +109770,10 @@ loop1058:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place1060:
+place1164:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done1061
+	JLE     done1165
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -108702,7 +109794,7 @@ place1060:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat1062:
+repeat1166:
 	VPBROADCASTW     (R12), Y15
 	VCVTPH2PS        Y15, Z15
 	VPMOVZXBD        2(R12), Z13
@@ -108728,10 +109820,10 @@ repeat1062:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat1062
-	JMP              place1060
+	JNE              repeat1166
+	JMP              place1164
 
-done1061:
+done1165:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -108749,9 +109841,9 @@ done1061:
 	VMOVUPS Z12, 64(R10)(BX*2)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop1058
+	JMP     loop1162
 
-done1059:
+done1163:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -108761,18 +109853,18 @@ done1059:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop1056
+	JMP  loop1160
 
-done1057:
-loop1063:
+done1161:
+loop1167:
 	CMPQ DX, $0x05
-	JL   done1064
+	JL   done1168
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop1065:
+loop1169:
 	CMPQ         R8, $0x20
-	JL           done1066
+	JL           done1170
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -108796,10 +109888,10 @@ loop1065:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place1067:
+place1171:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done1068
+	JLE     done1172
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -108820,7 +109912,7 @@ place1067:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat1069:
+repeat1173:
 	VPBROADCASTW     (R12), Y13
 	VCVTPH2PS        Y13, Z13
 	VPMOVZXBD        2(R12), Z11
@@ -108844,10 +109936,10 @@ repeat1069:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat1069
-	JMP              place1067
+	JNE              repeat1173
+	JMP              place1171
 
-done1068:
+done1172:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -108863,9 +109955,9 @@ done1068:
 	VMOVUPS Z10, 64(R10)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop1065
+	JMP     loop1169
 
-done1066:
+done1170:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -108874,18 +109966,18 @@ done1066:
 	ADDQ $0x00000500, CX
 	ADDQ $0x00000014, SI
 	SUBQ $0x00000005, DX
-	JMP  loop1063
+	JMP  loop1167
 
-done1064:
-loop1070:
+done1168:
+loop1174:
 	CMPQ DX, $0x04
-	JL   done1071
+	JL   done1175
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop1072:
+loop1176:
 	CMPQ         R8, $0x40
-	JL           done1073
+	JL           done1177
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -108914,10 +110006,10 @@ loop1072:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place1074:
+place1178:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done1075
+	JLE     done1179
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -108938,7 +110030,7 @@ place1074:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat1076:
+repeat1180:
 	VPBROADCASTW     (R12), Y19
 	VCVTPH2PS        Y19, Z19
 	VPMOVZXBD        2(R12), Z17
@@ -108978,10 +110070,10 @@ repeat1076:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat1076
-	JMP              place1074
+	JNE              repeat1180
+	JMP              place1178
 
-done1075:
+done1179:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -109003,12 +110095,12 @@ done1075:
 	VMOVUPS Z16, 192(R10)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop1072
+	JMP     loop1176
 
-done1073:
-loop1077:
+done1177:
+loop1181:
 	CMPQ         R8, $0x20
-	JL           done1078
+	JL           done1182
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -109029,10 +110121,10 @@ loop1077:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place1079:
+place1183:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done1080
+	JLE     done1184
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -109053,7 +110145,7 @@ place1079:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat1081:
+repeat1185:
 	VPBROADCASTW     (R12), Y11
 	VCVTPH2PS        Y11, Z11
 	VPMOVZXBD        2(R12), Z9
@@ -109075,10 +110167,10 @@ repeat1081:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat1081
-	JMP              place1079
+	JNE              repeat1185
+	JMP              place1183
 
-done1080:
+done1184:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -109092,9 +110184,9 @@ done1080:
 	VMOVUPS Z8, 64(R10)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop1077
+	JMP     loop1181
 
-done1078:
+done1182:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -109102,18 +110194,18 @@ done1078:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop1070
+	JMP  loop1174
 
-done1071:
-loop1082:
+done1175:
+loop1186:
 	CMPQ DX, $0x03
-	JL   done1083
+	JL   done1187
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop1084:
+loop1188:
 	CMPQ         R8, $0x40
-	JL           done1085
+	JL           done1189
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z4
 	VMULPS       (R9), Z4, Z1
@@ -109135,10 +110227,10 @@ loop1084:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place1086:
+place1190:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done1087
+	JLE     done1191
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -109159,7 +110251,7 @@ place1086:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat1088:
+repeat1192:
 	VPBROADCASTW     (R12), Y15
 	VCVTPH2PS        Y15, Z15
 	VPMOVZXBD        2(R12), Z13
@@ -109195,10 +110287,10 @@ repeat1088:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat1088
-	JMP              place1086
+	JNE              repeat1192
+	JMP              place1190
 
-done1087:
+done1191:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
@@ -109214,12 +110306,12 @@ done1087:
 	VMOVUPS Z12, 192(R9)(BX*2)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop1084
+	JMP     loop1188
 
-done1085:
-loop1089:
+done1189:
+loop1193:
 	CMPQ         R8, $0x20
-	JL           done1090
+	JL           done1194
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z2
 	VMULPS       (R9), Z2, Z1
@@ -109235,10 +110327,10 @@ loop1089:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place1091:
+place1195:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done1092
+	JLE     done1196
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -109259,7 +110351,7 @@ place1091:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat1093:
+repeat1197:
 	VPBROADCASTW     (R12), Y9
 	VCVTPH2PS        Y9, Z9
 	VPMOVZXBD        2(R12), Z7
@@ -109279,10 +110371,10 @@ repeat1093:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat1093
-	JMP              place1091
+	JNE              repeat1197
+	JMP              place1195
 
-done1092:
+done1196:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
@@ -109292,27 +110384,27 @@ done1092:
 	VMOVUPS Z6, 64(R9)(BX*2)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop1089
+	JMP     loop1193
 
-done1090:
+done1194:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop1082
+	JMP  loop1186
 
-done1083:
-loop1094:
+done1187:
+loop1198:
 	CMPQ DX, $0x02
-	JL   done1095
+	JL   done1199
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop1096:
+loop1200:
 	CMPQ         R8, $0x40
-	JL           done1097
+	JL           done1201
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z4
 	VMULPS       (R9), Z4, Z1
@@ -109329,10 +110421,10 @@ loop1096:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place1098:
+place1202:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done1099
+	JLE     done1203
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -109353,7 +110445,7 @@ place1098:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat1100:
+repeat1204:
 	VPBROADCASTW     (R12), Y11
 	VCVTPH2PS        Y11, Z11
 	VPMOVZXBD        2(R12), Z9
@@ -109385,10 +110477,10 @@ repeat1100:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat1100
-	JMP              place1098
+	JNE              repeat1204
+	JMP              place1202
 
-done1099:
+done1203:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
@@ -109400,12 +110492,12 @@ done1099:
 	VMOVUPS Z8, 192(R9)(BX*1)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop1096
+	JMP     loop1200
 
-done1097:
-loop1101:
+done1201:
+loop1205:
 	CMPQ         R8, $0x20
-	JL           done1102
+	JL           done1206
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z2
 	VMULPS       (R9), Z2, Z1
@@ -109418,10 +110510,10 @@ loop1101:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place1103:
+place1207:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done1104
+	JLE     done1208
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -109442,7 +110534,7 @@ place1103:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat1105:
+repeat1209:
 	VPBROADCASTW     (R12), Y7
 	VCVTPH2PS        Y7, Z7
 	VPMOVZXBD        2(R12), Z5
@@ -109460,10 +110552,10 @@ repeat1105:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat1105
-	JMP              place1103
+	JNE              repeat1209
+	JMP              place1207
 
-done1104:
+done1208:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
@@ -109471,26 +110563,26 @@ done1104:
 	VMOVUPS Z4, 64(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop1101
+	JMP     loop1205
 
-done1102:
+done1206:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop1094
+	JMP  loop1198
 
-done1095:
-loop1106:
+done1199:
+loop1210:
 	CMPQ DX, $0x01
-	JL   done1107
+	JL   done1211
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop1108:
+loop1212:
 	CMPQ         R8, $0x40
-	JL           done1109
+	JL           done1213
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z4
 	VMULPS       (R9), Z4, Z1
@@ -109502,10 +110594,10 @@ loop1108:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place1110:
+place1214:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done1111
+	JLE     done1215
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -109526,7 +110618,7 @@ place1110:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat1112:
+repeat1216:
 	VPBROADCASTW     (R12), Y7
 	VCVTPH2PS        Y7, Z7
 	VPMOVZXBD        2(R12), Z5
@@ -109554,10 +110646,10 @@ repeat1112:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat1112
-	JMP              place1110
+	JNE              repeat1216
+	JMP              place1214
 
-done1111:
+done1215:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
@@ -109565,12 +110657,12 @@ done1111:
 	VMOVUPS Z4, 192(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop1108
+	JMP     loop1212
 
-done1109:
-loop1113:
+done1213:
+loop1217:
 	CMPQ         R8, $0x20
-	JL           done1114
+	JL           done1218
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Z2
 	VMULPS       (R9), Z2, Z1
@@ -109580,10 +110672,10 @@ loop1113:
 	IMUL3Q       $0x00000012, R9, R9
 	MOVQ         first+48(FP), R10
 
-place1115:
+place1219:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done1116
+	JLE     done1220
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -109604,7 +110696,7 @@ place1115:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat1117:
+repeat1221:
 	VPBROADCASTW     (R12), Y5
 	VCVTPH2PS        Y5, Z5
 	VPMOVZXBD        2(R12), Z3
@@ -109620,25 +110712,25 @@ repeat1117:
 	INCQ             R10
 	ADDQ             R9, R12
 	SUBQ             $0x00000001, R11
-	JNE              repeat1117
-	JMP              place1115
+	JNE              repeat1221
+	JMP              place1219
 
-done1116:
+done1220:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Z1, (R9)
 	VMOVUPS Z2, 64(R9)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop1113
+	JMP     loop1217
 
-done1114:
+done1218:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop1106
+	JMP  loop1210
 
-done1107:
+done1211:
 	VZEROUPPER
 	RET
 
@@ -109651,24 +110743,24 @@ TEXT ·keysQ8_0(SB), NOSPLIT, $0-40
 	MOVQ groups+24(FP), BX
 	MOVQ tokens+32(FP), SI
 
-loop1118:
+loop1222:
 	CMPQ BX, $0x01
-	JL   done1119
+	JL   done1223
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop1120:
+loop1224:
 	CMPQ      R11, $0x10
-	JL        done1121
+	JL        done1225
 	VCVTPH2PS (DX), Z0
 	MOVQ      R9, DI
 	MOVQ      R10, R8
 	MOVQ      $0x00000020, R12
 
-loop1122:
+loop1226:
 	CMPQ      R12, $0x04
-	JL        done1123
+	JL        done1227
 	VPMOVSXBD (DI), Z1
 	VCVTDQ2PS Z1, Z1
 	VMULPS    Z0, Z1, Z1
@@ -109690,25 +110782,25 @@ loop1122:
 	LEAQ      (DI)(SI*2), DI
 	LEAQ      (R8)(CX*2), R8
 	SUBQ      $0x00000004, R12
-	JMP       loop1122
+	JMP       loop1226
 
-done1123:
+done1227:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop1120
+	JMP  loop1224
 
-done1121:
+done1225:
 	IMUL3Q $0x0000001f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop1118
+	JMP    loop1222
 
-done1119:
+done1223:
 	VZEROUPPER
 	RET
 
@@ -109722,16 +110814,16 @@ TEXT ·keysQ4_0(SB), NOSPLIT, $0-40
 	MOVQ    tokens+32(FP), SI
 	VMOVUPS nibbleValues<>+0(SB), Z0
 
-loop1124:
+loop1228:
 	CMPQ BX, $0x01
-	JL   done1125
+	JL   done1229
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop1126:
+loop1230:
 	CMPQ      R11, $0x10
-	JL        done1127
+	JL        done1231
 	VCVTPH2PS (DX), Z1
 	MOVQ      R9, DI
 	MOVQ      R10, R8
@@ -109740,9 +110832,9 @@ loop1126:
 	ADDQ      R8, R13
 	MOVQ      $0x00000010, R12
 
-loop1128:
+loop1232:
 	CMPQ      R12, $0x02
-	JL        done1129
+	JL        done1233
 	VPMOVZXBD (DI), Z2
 	VPSRLD    $0x04, Z2, Z3
 	VPERMPS   Z0, Z2, Z2
@@ -109764,25 +110856,25 @@ loop1128:
 	LEAQ      (R8)(CX*2), R8
 	LEAQ      (R13)(CX*2), R13
 	SUBQ      $0x00000002, R12
-	JMP       loop1128
+	JMP       loop1232
 
-done1129:
+done1233:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop1126
+	JMP  loop1230
 
-done1127:
+done1231:
 	IMUL3Q $0x0000000f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop1124
+	JMP    loop1228
 
-done1125:
+done1229:
 	VZEROUPPER
 	RET
 
@@ -109793,9 +110885,9 @@ TEXT ·valuesQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop1130:
+loop1234:
 	CMPQ         DX, $0x01
-	JL           done1131
+	JL           done1235
 	VPBROADCASTW (CX), Y0
 	VCVTPH2PS    Y0, Z0
 	VPMOVSXBD    2(CX), Z1
@@ -109809,9 +110901,9 @@ loop1130:
 	ADDQ         $0x00000022, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop1130
+	JMP          loop1234
 
-done1131:
+done1235:
 	VZEROUPPER
 	RET
 
@@ -109823,9 +110915,9 @@ TEXT ·valuesQ4_0(SB), NOSPLIT, $0-24
 	MOVQ    blocks+16(FP), DX
 	VMOVUPS nibbleValues<>+0(SB), Z0
 
-loop1132:
+loop1236:
 	CMPQ         DX, $0x01
-	JL           done1133
+	JL           done1237
 	VPBROADCASTW (CX), Y1
 	VCVTPH2PS    Y1, Z1
 	VPMOVZXBD    2(CX), Z2
@@ -109839,9 +110931,9 @@ loop1132:
 	ADDQ         $0x00000012, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop1132
+	JMP          loop1236
 
-done1133:
+done1237:
 	VZEROUPPER
 	RET
 
@@ -109863,9 +110955,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VPXORD       Z10, Z10, Z10
 	VPXORD       Z11, Z11, Z11
 
-loop1134:
+loop1238:
 	CMPQ     AX, $0x01
-	JL       done1135
+	JL       done1239
 	VPDPBUSD Z12, Z12, Z0
 	VPDPBUSD Z12, Z12, Z1
 	VPDPBUSD Z12, Z12, Z2
@@ -109879,9 +110971,9 @@ loop1134:
 	VPDPBUSD Z12, Z12, Z10
 	VPDPBUSD Z12, Z12, Z11
 	SUBQ     $0x00000001, AX
-	JMP      loop1134
+	JMP      loop1238
 
-done1135:
+done1239:
 	VZEROUPPER
 	RET
 
