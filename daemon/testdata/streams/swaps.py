@@ -16,7 +16,6 @@ import argparse
 import ctypes
 import json
 import os
-import queue
 import shutil
 import threading
 import time
@@ -35,7 +34,7 @@ STATUS = f"/weft/v1/models/{args.model}" if args.base else "/weft/v1/adapters/sw
 FOLDERS = os.path.isdir(args.a)
 PLACE = os.path.join(args.folder, (args.model if args.base else "swapped") + ("" if FOLDERS else ".gguf"))
 gaps, failures, generations, swapped = [], [], set(), []  # a gap: when, how long
-lock, end, ready = threading.Lock(), threading.Event(), queue.Queue(8)
+lock, end = threading.Lock(), threading.Event()
 began = threading.Barrier(args.streams + 1)
 
 
@@ -95,12 +94,6 @@ def prepare(n):
     return path
 
 
-def preparer():
-    """Has some ready ahead of their swaps."""
-    for n in range(1, args.swaps + 1):
-        ready.put((prepare(n), time.monotonic()))
-
-
 def place(path):
     if FOLDERS and os.path.exists(PLACE):
         if ctypes.CDLL(None, use_errno=True).renameat2(-100, path.encode(), -100, PLACE.encode(), 2):  # AT_FDCWD, RENAME_EXCHANGE
@@ -110,19 +103,21 @@ def place(path):
         os.rename(path, PLACE)
 
 
+asked = connection(args.url)
+
+
 def generation():
-    c = connection(args.url)
-    c.request("GET", STATUS)
-    r = c.getresponse()
+    asked.request("GET", STATUS)
+    r = asked.getresponse()
     status = json.loads(r.read())
     return status.get("generation", 0) if r.status == 200 else 0
 
 
 place(prepare(0))
-threading.Thread(target=preparer, daemon=True).start()
 while not generation():
     time.sleep(0.05)
 stream("warm", 4)
+path, written = prepare(1) if args.swaps else None, time.monotonic()
 clients = [threading.Thread(target=client, args=(i,)) for i in range(args.streams)]
 for t in clients:
     t.start()
@@ -130,18 +125,19 @@ began.wait(300)  # all streams are running
 begun = time.monotonic()
 for n in range(args.swaps):
     before = generation()
-    path, written = ready.get()
     time.sleep(max(0, written + 1 - time.monotonic()))
     start = time.monotonic()
     place(path)
     while generation() == before:
-        time.sleep(0.01)  # asking more often would take the time that is measured
+        time.sleep(0.02)  # asking more often would take the time that is measured
     published = time.monotonic()
     times, info = stream("a", 1)
     if times is None:
         failures.append(info)
     else:
         swapped.append((published - start, times[0] - start))
+    if n + 1 < args.swaps:  # not while the daemon reads what came before: both share the processors
+        path, written = prepare(n + 2), time.monotonic()
     time.sleep(max(0, begun + (n + 1) * args.seconds / args.swaps - time.monotonic()))
 if not args.swaps:
     time.sleep(args.seconds)
