@@ -144,12 +144,12 @@ func (d *inspector) run(ctx context.Context) {
 const hastenTime = 10 * time.Second
 
 // hasten has the digest known of a model that is not read any more and whose engine is about to close, where it has pages to leave: they are known by
-// the digest, and would be lost.
-func (d *inspector) hasten(ctx context.Context, m *Model) {
+// the digest, and would be lost. The end of the repository does not end it.
+func (d *inspector) hasten(m *Model) {
 	if _, known := m.Digest(); known || m.Engine == nil || !m.Engine.Keeps() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, hastenTime)
+	ctx, cancel := context.WithTimeout(context.Background(), hastenTime)
 	defer cancel()
 	d.work(ctx, m, noRests)
 }

@@ -221,7 +221,7 @@ func (r *Repository) Close() {
 	r.dead = nil
 	r.mu.Unlock()
 	for _, m := range held {
-		r.inspector.hasten(context.Background(), m)
+		r.inspector.hasten(m)
 		m.Engine.Close()
 	}
 	for _, m := range dead {

@@ -85,7 +85,7 @@ func (r *Repository) bury(ctx context.Context, m *Model) {
 	comesBack := wanted || r.closed
 	r.mu.Unlock()
 	if comesBack {
-		r.inspector.hasten(ctx, m)
+		r.inspector.hasten(m)
 	}
 	r.giveBack(ctx, m, wanted)
 	r.mu.Lock()

@@ -40,6 +40,11 @@ func TestSessionsOutlastAnUnknownDigest(t *testing.T) {
 			must(t, b.Load(t.Context(), "a"))
 			return b
 		}},
+		{"unloaded and closed at once", func(b *bench) *bench {
+			must(t, b.Unload("a"))
+			b.Close()
+			return nil
+		}},
 		{"closed", func(b *bench) *bench {
 			b.Close()
 			return nil
