@@ -113,9 +113,9 @@ func hasAVX512() bool {
 		x.HasAVX512F && x.HasAVX512BW && x.HasAVX512VL && x.HasAVX512DQ && x.HasAVX512VNNI
 }
 
-// panelsOfBytesFrom is the number of rows of activations from which on unpacking weights to a panel costs less than meeting
-// them in registers again for every few rows.
-const panelsOfBytesFrom = 17
+// panelsOfBytesFrom and, for super-blocks, whose unpacking costs more, panelsOfSupersFrom is the number of rows of activations from which
+// on unpacking weights to a panel costs less than meeting them in registers again for every sixteen rows.
+const panelsOfBytesFrom, panelsOfSupersFrom = 17, 65
 
 // overlayAVX512 sets the quantized products and attention. Where many queries see a tile alike they meet float32 too.
 func overlayAVX512(t *table) {
@@ -154,7 +154,9 @@ func overlayAVX512(t *table) {
 		p.few = func(dst []float32, stride int, w []byte, rows int, x *ref.Quants, ahead [][2]uintptr) {
 			avx512.FewRows(typ, dst, stride, w, rows, x, ahead)
 		}
-		if p.form == ref.Supers { // others are read by avx2 as fast as memory allows
+		if p.form == ref.Supers {
+			p.panelFrom = panelsOfSupersFrom
+			// Others are read by avx2 as fast as memory allows.
 			p.rowsQuant = func(dst []float32, w []byte, x *ref.Quants) { avx512.RowsQuant(typ, dst, w, x) }
 		}
 	}

@@ -32,8 +32,8 @@ type projectTask struct {
 
 	forms  [3]bool // which forms are needed
 	wide   bool    // int16 copies of the quants too
-	tiles  bool    // their tiles too
-	narrow bool    // their tiles too, and narrow ones
+	tiles  [3]bool // their tiles too, each form's: panels of one serve where they do not yet of the other
+	narrow [3]bool // their tiles too, and narrow ones
 	fours  bool    // their tiles of four rows too
 	floats bool    // dense too
 	quants [3]ref.Quants
@@ -50,7 +50,8 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	}
 	t := &b.project
 	t.x, t.out = x, out
-	t.forms, t.wide, t.tiles, t.narrow, t.fours, t.floats = [3]bool{}, false, false, false, false, false
+	t.forms, t.tiles, t.narrow = [3]bool{}, [3]bool{}, [3]bool{}
+	t.wide, t.fours, t.floats = false, false, false
 	rows, size := 0, 0
 	t.with, t.size = grow(t.with, len(out)), grow(t.size, len(out))
 	for i := range out {
@@ -60,15 +61,15 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 		t.forms[p.form] = true
 		panels := x.Rows >= p.panelFrom
 		t.wide = t.wide || panels && p.widePanels || !panels && p.wideRows
-		t.tiles = t.tiles || panels && p.tiles
-		t.narrow = t.narrow || t.fits(p) && !p.fewFours
+		t.tiles[p.form] = t.tiles[p.form] || panels && p.tiles
+		t.narrow[p.form] = t.narrow[p.form] || t.fits(p) && !p.fewFours
 		t.fours = t.fours || panels && p.fours || t.fits(p) && p.fewFours
 		t.floats = t.floats || panels && p.form == ref.Float
 		rows += out[i].W.Rows
 	}
 	t.allocate()
 	if t.floats || t.forms[ref.Blocks] || t.forms[ref.Supers] {
-		b.eachRow(rowOp{run: prepareRows, x: x, side: t.tiles || t.narrow || t.fours}, x.Rows, x.Cols)
+		b.eachRow(rowOp{run: prepareRows, x: x, side: t.tiled(ref.Blocks) || t.tiled(ref.Supers)}, x.Rows, x.Cols)
 	} else {
 		b.begin()
 	}
@@ -99,10 +100,10 @@ func (t *projectTask) allocate() {
 		}
 		q.Tiles = q.Tiles[:0]
 		q.PerTile = ref.TileRows
-		if t.narrow {
+		if t.narrow[form] {
 			q.PerTile = ref.NarrowTileRows
 		}
-		if t.tiles || t.narrow {
+		if t.tiles[form] || t.narrow[form] {
 			q.Tiles = grow(q.Tiles, ref.TilesLen(t.x.Rows, t.x.Cols, q.BlockLen))
 		}
 		q.Fours = q.Fours[:0]
@@ -115,6 +116,9 @@ func (t *projectTask) allocate() {
 		t.dense = grow(t.dense, t.x.Rows*t.padded)
 	}
 }
+
+// tiled says whether rows of a form stand side by side.
+func (t *projectTask) tiled(form ref.Form) bool { return t.tiles[form] || t.narrow[form] || t.fours }
 
 // growFours makes room for rows of so many elements each, and for zeros behind them up to a multiple of four rows: those that pack takes for rows.
 func growFours[T any](s []T, rows, each int) []T {

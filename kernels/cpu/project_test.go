@@ -78,7 +78,7 @@ func wantProduct(x []float32, rows int, w kernels.Tensor, bias []float32) []floa
 
 // Every type, alone or in a batch, on every level and number of threads: the bits of the definition.
 func TestProjectIsTheDefinition(t *testing.T) {
-	const cols, most = 512, panelsOfEightFrom // the most rows that panels wait for at any level
+	const cols, most = 512, panelsOfSupersFrom // the most rows that panels wait for at any level
 	r := kerneltest.Rand()
 	all := kerneltest.Floats(r, kerneltest.Normal, most*cols)
 	biasValues := kerneltest.Floats(r, kerneltest.Normal, 53)
@@ -90,7 +90,7 @@ func TestProjectIsTheDefinition(t *testing.T) {
 	}
 	devices(t, func(t *testing.T, d *Device) {
 		b := open(t, d)
-		for _, rows := range []int{1, 2, panelFrom, 9, most} {
+		for _, rows := range []int{1, 2, panelFrom, 9, panelsOfEightFrom, most} {
 			x := matrix(b, all[:rows*cols], rows, rows%2*5)
 			var out []kernels.Projection
 			for _, typ := range quant.Computable() {
