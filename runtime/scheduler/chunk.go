@@ -10,9 +10,10 @@ const (
 	firstRows, mostRows = 8, 1 << 20
 	// A comparison changes a length by half at first, by half of that when it says other than the one before, and at last by leastChange.
 	firstChange, leastChange = 0.5, 0.125
-	// For the first comparisons of a length every other step goes without a chunk, later one in measureEvery.
-	comparisons  = 16
+	// At first every other step goes without a chunk, behind each two comparisons of a length one less often, and at last one in measureEvery.
 	measureEvery = 16
+	// rowsAtOnce is how many rows a kernel takes side by side: one more takes as long as so many.
+	rowsAtOnce = 4
 	// besideRows is how many rows a step has where others wait for it, prompts included; those that decode leave prompts at least half of it. So many
 	// take less than twice the time of one row, and prompts no longer make steps that many times as long as those of the others.
 	besideRows = 8
@@ -58,28 +59,38 @@ func (c *chunk) rows(decode int) int {
 	c.asked, c.limited = min(decode, len(c.lengths)-1), true
 	l := &c.lengths[c.asked]
 	if l.rows == 0 {
-		l.rows, l.change, l.grew = c.first(), firstChange, true
+		*l = c.first()
 	}
-	if l.since >= measureEvery || l.since > 0 && l.compared < comparisons {
+	if l.since > min(measureEvery-1, l.compared/2) {
 		c.measuring = true
 		return 0
 	}
-	return int(l.rows)
+	return l.whole(decode)
 }
 
-// first is the length to begin with. More decoding rows take longer, and leave time for chunks that are no shorter.
-func (c *chunk) first() float64 {
+// first is the length to begin with. More decoding rows take longer, and leave time for chunks that are no shorter: what is known of fewer
+// is half believed, so that streams that begin one after the other do not begin to measure with each.
+func (c *chunk) first() length {
 	for i := c.asked - 1; i > 0; i-- {
-		if c.lengths[i].compared > 0 {
-			return c.lengths[i].rows
+		if l := &c.lengths[i]; l.compared > 0 {
+			return length{rows: l.rows, change: min(2*l.change, firstChange), grew: l.grew, compared: l.compared / 2}
 		}
 	}
 	for i := c.asked + 1; i < len(c.lengths); i++ {
-		if c.lengths[i].compared > 0 {
-			return max(1, c.lengths[i].rows/2)
+		if l := &c.lengths[i]; l.compared > 0 {
+			return length{rows: max(1, l.rows/2), change: firstChange, grew: true}
 		}
 	}
-	return firstRows
+	return length{rows: firstRows, change: firstChange, grew: true}
+}
+
+// whole is the length in rows, of which the last ones beside decode others leave no kernel half idle.
+func (l *length) whole(decode int) int {
+	rows := int(l.rows)
+	if over := (decode + rows) % rowsAtOnce; over < rows {
+		rows -= over
+	}
+	return rows
 }
 
 // took takes in how long a step was.
@@ -116,7 +127,7 @@ func (l *length) compare(with, without plain) {
 	l.compared++
 	grow := with.took < stretch*without.took
 	// A shorter chunk, as at the end of a prompt, may say that this length is too much, a longer one that it is not enough.
-	if rows := int(l.rows); grow && with.rows < rows || !grow && (with.rows > rows || 2*with.rows < rows) {
+	if rows := l.whole(with.decode); grow && with.rows < rows || !grow && (with.rows > rows || 2*with.rows < rows) {
 		return
 	}
 	if grow != l.grew {
