@@ -3,9 +3,11 @@
 
     streams.py URL MODEL STREAMS [LORAS]
 
-Each of STREAMS requests has a short prompt of its own and is answered whole. All are asked for once with 16 tokens and once with 80: the
-time between is that of 64 steps. LORAS of 0 uses no adapter, of N the adapters 0 to N-1 in rotation, by llama-server's field "lora".
-Prints one line of JSON. URL is http://host:port or unix:///path. Needs nothing but Python."""
+Each of STREAMS requests has a short prompt of its own and is answered whole. All are asked for with 208 tokens, and again, as servers keep
+prompts, with 16 and with 208: the time between those two is that of 192 steps in which all streams take part. The first is the whole time,
+in which streams begin one after the other, where a server lets those that are there go on meanwhile, and end so. LORAS of 0 uses no
+adapter, of N the adapters 0 to N-1 in rotation, by llama-server's field "lora". Prints one line of JSON. URL is http://host:port or
+unix:///path. Needs nothing but Python."""
 import http.client
 import json
 import socket
@@ -13,7 +15,7 @@ import sys
 import threading
 import time
 
-FEW, MANY = 16, 80
+FEW, MANY = 16, 208
 
 
 class Unix(http.client.HTTPConnection):
@@ -62,8 +64,11 @@ def together(url, model, streams, loras, tokens):
 def main():
     url, model, streams = sys.argv[1], sys.argv[2], int(sys.argv[3])
     loras = int(sys.argv[4]) if len(sys.argv) > 4 else 0
-    few, many = together(url, model, streams, loras, FEW), together(url, model, streams, loras, MANY)
-    print(json.dumps({"streams": streams, "loras": loras, "tokens_per_second": round(streams * (MANY - FEW) / (many - few), 2)}))
+    whole, few, many = (together(url, model, streams, loras, tokens) for tokens in (MANY, FEW, MANY))
+    print(json.dumps({
+        "streams": streams, "loras": loras, "tokens_per_second": round(streams * (MANY - FEW) / (many - few), 2),
+        "tokens_per_second_with_prompts": round(streams * MANY / whole, 2),
+    }))
 
 
 if __name__ == "__main__":
