@@ -17,20 +17,20 @@ type pacer struct {
 	r                 *rand.Rand
 	alone, first, row time.Duration // of a step of one decoding row; what a chunk adds, and each row of it
 	busy              bool          // others use the processor, for forty steps in a hundred and now and then
-	steps             int
+	steps, streams    int
 	prompts           scheduler.SeqID
 }
 
 func newPacer(t *testing.T, alone, first, row time.Duration, busy bool) *pacer {
-	pages, err := kvcache.New(600, 32)
+	pages, err := kvcache.New(900, 32)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := scheduler.New(scheduler.Config{MaxBatch: 2, StepTokens: 512, LogitRows: 2, ContextLen: 9000}, pages)
+	s, err := scheduler.New(scheduler.Config{MaxBatch: 3, StepTokens: 512, LogitRows: 3, ContextLen: 9000}, pages)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pacer{t: t, s: s, r: rand.New(rand.NewPCG(5, 0)), alone: alone, first: first, row: row, busy: busy, prompts: 1}
+	p := &pacer{t: t, s: s, r: rand.New(rand.NewPCG(5, 0)), alone: alone, first: first, row: row, busy: busy, streams: 1, prompts: 1}
 	p.add(1, 1, 8000)
 	return p
 }
@@ -64,7 +64,7 @@ func (p *pacer) took(chunk int) time.Duration {
 // run makes steps, always with a prompt where there are to be some, and returns how long they took in ascending order, and the rows of prompts in them.
 func (p *pacer) run(steps int, prompts bool) (gaps []time.Duration, rows int) {
 	for range steps {
-		if c := p.s.Counts(); prompts && c.Waiting+c.Running < 2 {
+		if c := p.s.Counts(); prompts && c.Waiting+c.Running < p.streams+1 {
 			p.prompts++
 			p.add(p.prompts, 8900, 1)
 		}
@@ -125,5 +125,26 @@ func TestChunksLastThroughBusyTimes(t *testing.T) {
 	p.alone, p.row = 3*p.alone, 3*p.row
 	if _, busy := p.run(500, true); busy < quiet*3/4 {
 		t.Errorf("%d rows of a prompt in 500 steps, and %d while all steps take three times longer", quiet, busy)
+	}
+}
+
+// Streams that begin one after the other, as where many requests come at once, do not each begin to measure: every other step without a chunk
+// made half of their beginning.
+func TestBeginningStreamsAreComparedSeldom(t *testing.T) {
+	p := newPacer(t, 40*time.Millisecond, 0, 2*time.Millisecond, false)
+	p.add(2, 1, 8000)
+	p.streams, p.prompts = 2, 2
+	p.run(2, false)
+	p.s.Pause(2, true)
+	p.run(200, true) // beside one that decodes
+	p.s.Pause(2, false)
+	plain := 0
+	for range 12 {
+		if _, rows := p.run(1, true); rows == 0 {
+			plain++
+		}
+	}
+	if plain > 2 {
+		t.Errorf("of 12 steps beside one stream more %d went without a chunk", plain)
 	}
 }
