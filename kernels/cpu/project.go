@@ -69,7 +69,7 @@ func (b *backend) Project(x kernels.Matrix, out []kernels.Projection) {
 	}
 	t.allocate()
 	if t.floats || t.forms[ref.Blocks] || t.forms[ref.Supers] {
-		b.eachRow(rowOp{run: prepareRows, x: x, side: t.tiled(ref.Blocks) || t.tiled(ref.Supers)}, x.Rows, x.Cols)
+		b.eachRow(rowOp{run: prepareRows, x: x, side: t.fours || t.tiled(ref.Blocks) || t.tiled(ref.Supers)}, x.Rows, x.Cols)
 	} else {
 		b.begin()
 	}
@@ -103,7 +103,7 @@ func (t *projectTask) allocate() {
 		if t.narrow[form] {
 			q.PerTile = ref.NarrowTileRows
 		}
-		if t.tiles[form] || t.narrow[form] {
+		if t.tiled(form) {
 			q.Tiles = grow(q.Tiles, ref.TilesLen(t.x.Rows, t.x.Cols, q.BlockLen))
 		}
 		q.Fours = q.Fours[:0]
@@ -117,8 +117,8 @@ func (t *projectTask) allocate() {
 	}
 }
 
-// tiled says whether rows of a form stand side by side.
-func (t *projectTask) tiled(form ref.Form) bool { return t.tiles[form] || t.narrow[form] || t.fours }
+// tiled says whether rows of a form stand side by side in tiles.
+func (t *projectTask) tiled(form ref.Form) bool { return t.tiles[form] || t.narrow[form] }
 
 // growFours makes room for rows of so many elements each, and for zeros behind them up to a multiple of four rows: those that pack takes for rows.
 func growFours[T any](s []T, rows, each int) []T {
