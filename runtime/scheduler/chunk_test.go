@@ -85,6 +85,16 @@ func (p *pacer) run(steps int, prompts bool) (gaps []time.Duration, rows int) {
 	return gaps, rows
 }
 
+// plain makes steps beside prompts, and returns how many of them had no chunk of one.
+func (p *pacer) plain(steps int) (plain int) {
+	for range steps {
+		if _, rows := p.run(1, true); rows == 0 {
+			plain++
+		}
+	}
+	return plain
+}
+
 // Beside long prompts the time between a stream's tokens stays within two and a half times what it is alone, at the 99th of 100, on machines
 // of which rows cost more or less, the first of a chunk most, and something else takes the processor now and then or much of the time.
 // And chunks are not much smaller than that asks for.
@@ -138,13 +148,16 @@ func TestBeginningStreamsAreComparedSeldom(t *testing.T) {
 	p.s.Pause(2, true)
 	p.run(200, true) // beside one that decodes
 	p.s.Pause(2, false)
-	plain := 0
-	for range 12 {
-		if _, rows := p.run(1, true); rows == 0 {
-			plain++
-		}
-	}
-	if plain > 2 {
+	if plain := p.plain(12); plain > 2 {
 		t.Errorf("of 12 steps beside one stream more %d went without a chunk", plain)
+	}
+}
+
+// When a length has settled, one step goes without a chunk behind sixteen that have one.
+func TestSettledChunksAreComparedSeldom(t *testing.T) {
+	p := newPacer(t, 40*time.Millisecond, 0, 2*time.Millisecond, false)
+	p.run(400, true)
+	if plain := p.plain(170); plain != 10 {
+		t.Errorf("%d of 170 steps went without a chunk, want 10", plain)
 	}
 }
