@@ -3,11 +3,11 @@
 
     streams.py URL MODEL STREAMS [LORAS]
 
-Each of STREAMS requests has a short prompt of its own and is answered whole. All are asked for with 208 tokens, and again, as servers keep
-prompts, with 16 and with 208: the time between those two is that of 192 steps in which all streams take part. The first is the whole time,
-in which streams begin one after the other, where a server lets those that are there go on meanwhile, and end so. LORAS of 0 uses no
-adapter, of N the adapters 0 to N-1 in rotation, by llama-server's field "lora". Prints one line of JSON. URL is http://host:port or
-unix:///path. Needs nothing but Python."""
+Each of STREAMS requests has a short prompt of its own and is answered whole. All are asked for with 272 tokens, and again with 80 and with
+272: the time between those two is that of 192 steps in which all streams take part, as 80 tokens last longer than the beginning, in which
+streams come one after the other where a server lets those that are there go on meanwhile, and both find the same prompts kept, if a server
+keeps any. The first is the whole time. LORAS of 0 uses no adapter, of N the adapters 0 to N-1 in rotation, by llama-server's field "lora".
+Prints one line of JSON. URL is http://host:port or unix:///path. Needs nothing but Python."""
 import http.client
 import json
 import socket
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 
-FEW, MANY = 16, 208
+FEW, MANY = 80, 272
 
 
 class Unix(http.client.HTTPConnection):
