@@ -28,6 +28,22 @@ func addScaled() {
 	})
 	ret()
 
+	TEXT("divide", NOSPLIT, "func(dst, x *float32, by float32, n int)")
+	Doc("divide sets dst = x / by for n elements: ref.Divide.")
+	Pragma("noescape")
+	dst, x, n = load("dst"), load("x"), load("n")
+	by := YMM()
+	VBROADCASTSS(address("by"), by)
+	loop(n, 8, func() {
+		v := YMM()
+		VMOVUPS(Mem{Base: x}, v)
+		VDIVPS(by, v, v)
+		VMOVUPS(v, Mem{Base: dst})
+		ADDQ(imm(32), dst)
+		ADDQ(imm(32), x)
+	})
+	ret()
+
 	TEXT("scaleMul", NOSPLIT, "func(dst, x, weight *float32, r float32, n int)")
 	Doc("scaleMul sets dst = x * r * weight for n elements: the second half of ref.RMSNorm.")
 	Pragma("noescape")

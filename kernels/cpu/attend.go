@@ -186,7 +186,7 @@ func (t *attendTask) run(s *scratch, chunk int) {
 		dst := t.queries(t.dst, u, n)
 		for h := range t.group {
 			i := n*t.group + h
-			divide(dst[h*dim:(h+1)*dim], s.outputs[i*dim:(i+1)*dim], s.totals[i].Sum)
+			t.b.table.divide(dst[h*dim:(h+1)*dim], s.outputs[i*dim:(i+1)*dim], s.totals[i].Sum)
 		}
 	}
 }

@@ -24,16 +24,9 @@ func mergeRows(b *backend, _ *rowOp, _ *scratch, first, last int) {
 					}
 				}
 				if t.round < to && to <= t.round+roundParts {
-					divide(dst[h*dim:(h+1)*dim], out, t.states[at].Sum)
+					b.table.divide(dst[h*dim:(h+1)*dim], out, t.states[at].Sum)
 				}
 			}
 		}
-	}
-}
-
-// divide sets dst to x divided by l.
-func divide(dst, x []float32, l float32) {
-	for d, v := range x {
-		dst[d] = v / l
 	}
 }

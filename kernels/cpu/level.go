@@ -26,6 +26,7 @@ type table struct {
 	weights        func(p []float32, first, last int, states []ref.Softmax, corrections []float32)
 	mix            func(acc, p, values []float32, dim, first, last int, corrections []float32)
 	merge          func(acc []float32, total *ref.Softmax, later []float32, state *ref.Softmax)
+	divide         func(dst, x []float32, by float32)
 	halvesToFloats func(dst []float32, stride int, src []uint16, cols int)
 	floatsToHalves func(dst []uint16, src []float32)
 	coders         map[quant.Type]*coder   // of the quantized cache types
@@ -122,6 +123,7 @@ func overlayRef(t *table) {
 		merge: func(acc []float32, total *ref.Softmax, later []float32, state *ref.Softmax) {
 			*total = ref.Merge(acc, *total, later, *state)
 		},
+		divide:         ref.Divide,
 		halvesToFloats: ref.HalvesToFloats,
 		floatsToHalves: ref.FloatsToHalves,
 		prefetch:       func([]byte) {},

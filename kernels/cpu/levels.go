@@ -39,6 +39,7 @@ func overlayAVX2(t *table) {
 	t.rmsNorm, t.siluMul, t.add = avx2.RMSNorm, avx2.SiluMul, avx2.Add
 	t.rotateAdjacent, t.rotateHalves = avx2.RotateAdjacent, avx2.RotateHalves
 	t.scores, t.weights, t.mix, t.merge = avx2.Scores, avx2.Weights, avx2.Mix, avx2.Merge
+	t.divide = avx2.Divide
 	t.halvesToFloats, t.floatsToHalves = avx2.HalvesToFloats, avx2.FloatsToHalves
 	t.coders[quant.Q8_0] = &coder{encode: avx2.EncodeQ8_0, keys: avx2.LoadKeysQ8_0, values: avx2.DecodeQ8_0}
 	t.coders[quant.Q4_0] = &coder{encode: avx2.EncodeQ4_0, keys: avx2.LoadKeysQ4_0, values: avx2.DecodeQ4_0}

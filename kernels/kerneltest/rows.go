@@ -63,6 +63,25 @@ func TestSiluMul(t *testing.T, f func(dst, gate, up []float32)) {
 	Equal(t, "all exponents", got, want)
 }
 
+// TestDivide holds a level's Divide against ref.Divide.
+func TestDivide(t *testing.T, f func(dst, x []float32, by float32)) {
+	r := Rand()
+	for _, k := range Kinds() {
+		for n := range lengths {
+			x := Floats(r, k, n)
+			for _, by := range append(Floats(r, k, 3), 3, 0, 1e-42, float32(math.Inf(1)), float32(math.NaN())) {
+				want := make([]float32, n)
+				ref.Divide(want, x, by)
+				got, check := Guarded(n, n%9, mark)
+				f(got, shift(x, n%5), by)
+				what := fmt.Sprintf("%d %s values by %v", n, k, by)
+				Equal(t, what, got, want)
+				check(t, what)
+			}
+		}
+	}
+}
+
 // TestAdd holds a level's Add against ref.Add.
 func TestAdd(t *testing.T, f func(dst, x []float32)) {
 	r := Rand()

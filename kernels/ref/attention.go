@@ -45,9 +45,7 @@ func Attend(dst, q, keys, values []float32, scale float32, window int, softCap f
 			total = Merge(dst, total, acc, state)
 		}
 	}
-	for d := range dst {
-		dst[d] /= total.Sum
-	}
+	Divide(dst, dst, total.Sum)
 }
 
 // attendStretch sets acc to the weighted sum of the values of one stretch, from position from of it on, and returns the

@@ -34,3 +34,10 @@ func Add(dst, x []float32) {
 		dst[i] += v
 	}
 }
+
+// Divide sets dst = x / by. dst may be x.
+func Divide(dst, x []float32, by float32) {
+	for i, v := range x {
+		dst[i] = v / by
+	}
+}

@@ -62,9 +62,21 @@ func appendBest(dst []Logprob, logits []float32, k int) []Logprob {
 // argmax returns the index of the largest logit, the lowest one of equals. A NaN is never the largest.
 func argmax(logits []float32) int {
 	at, best := 0, float32(math.Inf(-1))
-	for i, x := range logits {
-		if x > best {
-			at, best = i, x
+	i := 0
+	for rest := logits; len(rest) >= 4; rest = rest[4:] { // a larger one is rare: four are asked at once
+		x := (*[4]float32)(rest)
+		if x[0] > best || x[1] > best || x[2] > best || x[3] > best {
+			for j, v := range x {
+				if v > best {
+					at, best = i+j, v
+				}
+			}
+		}
+		i += 4
+	}
+	for ; i < len(logits); i++ {
+		if logits[i] > best {
+			at, best = i, logits[i]
 		}
 	}
 	return at

@@ -584,3 +584,27 @@ func TestBits(t *testing.T) {
 		t.Errorf("sha256 of tokens and logprobs %s, want %s", got, want)
 	}
 }
+
+// TestArgmax holds argmax, which asks four logits at once, against a search one by one: of all lengths, with equals and with NaN.
+func TestArgmax(t *testing.T) {
+	nan, below := float32(math.NaN()), float32(math.Inf(-1))
+	values := []float32{below, -1, 0, 2, 2, 3, nan}
+	r := rand.New(rand.NewPCG(3, 4))
+	for n := range 70 {
+		for range 200 {
+			logits := make([]float32, n)
+			for i := range logits {
+				logits[i] = values[r.IntN(len(values))]
+			}
+			want, best := 0, below
+			for i, x := range logits {
+				if x > best {
+					want, best = i, x
+				}
+			}
+			if got := argmax(logits); got != want {
+				t.Fatalf("argmax(%v) = %d, want %d", logits, got, want)
+			}
+		}
+	}
+}

@@ -104,6 +104,7 @@ func TestOthers(t *testing.T) {
 		"pack":           func(t *testing.T) { kerneltest.TestPack(t, Pack) },
 		"rmsNorm":        func(t *testing.T) { kerneltest.TestRMSNorm(t, RMSNorm) },
 		"siluMul":        func(t *testing.T) { kerneltest.TestSiluMul(t, SiluMul) },
+		"divide":         func(t *testing.T) { kerneltest.TestDivide(t, Divide) },
 		"add":            func(t *testing.T) { kerneltest.TestAdd(t, Add) },
 		"rotateAdjacent": func(t *testing.T) { kerneltest.TestRotate(t, RotateAdjacent, ref.RotateAdjacent) },
 		"rotateHalves":   func(t *testing.T) { kerneltest.TestRotate(t, RotateHalves, ref.RotateHalves) },

@@ -51,6 +51,17 @@ func Add(dst, x []float32) {
 	ref.Add(dst[n:], x[n:])
 }
 
+// Divide is ref.Divide.
+func Divide(dst, x []float32, by float32) {
+	n := len(x) &^ 7
+	if n > 0 {
+		writes(dst[:n])
+		reads(x[:n])
+		divide(&dst[0], &x[0], by, n)
+	}
+	ref.Divide(dst[n:], x[n:], by)
+}
+
 // RotateAdjacent is ref.RotateAdjacent.
 func RotateAdjacent(x, cos, sin []float32) {
 	n := len(cos) &^ 3

@@ -31870,6 +31870,29 @@ done442:
 	VZEROUPPER
 	RET
 
+// func divide(dst *float32, x *float32, by float32, n int)
+// Requires: AVX
+TEXT ·divide(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS by+16(FP), Y0
+
+loop443:
+	CMPQ    DX, $0x08
+	JL      done444
+	VMOVUPS (CX), Y1
+	VDIVPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000008, DX
+	JMP     loop443
+
+done444:
+	VZEROUPPER
+	RET
+
 // func scaleMul(dst *float32, x *float32, weight *float32, r float32, n int)
 // Requires: AVX
 TEXT ·scaleMul(SB), NOSPLIT, $0-40
@@ -31879,9 +31902,9 @@ TEXT ·scaleMul(SB), NOSPLIT, $0-40
 	MOVQ         weight+16(FP), BX
 	VBROADCASTSS r+24(FP), Y0
 
-loop443:
+loop445:
 	CMPQ    DX, $0x08
-	JL      done444
+	JL      done446
 	VMULPS  (CX), Y0, Y1
 	VMULPS  (BX), Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -31889,9 +31912,9 @@ loop443:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, BX
 	SUBQ    $0x00000008, DX
-	JMP     loop443
+	JMP     loop445
 
-done444:
+done446:
 	VZEROUPPER
 	RET
 
@@ -31903,9 +31926,9 @@ TEXT ·siluMul(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 
-loop445:
+loop447:
 	CMPQ         BX, $0x08
-	JL           done446
+	JL           done448
 	VMOVUPS      (CX), Y0
 	VXORPS       signs<>+0(SB), Y0, Y1
 	VMOVUPS      expMagic<>+0(SB), Y2
@@ -31937,9 +31960,9 @@ loop445:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop445
+	JMP          loop447
 
-done446:
+done448:
 	VZEROUPPER
 	RET
 
@@ -32092,9 +32115,9 @@ TEXT ·rotateHalves(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	LEAQ (AX)(BX*4), SI
 
-loop447:
+loop449:
 	CMPQ    BX, $0x08
-	JL      done448
+	JL      done450
 	VMOVUPS (AX), Y0
 	VMOVUPS (SI), Y1
 	VMOVUPS (CX), Y2
@@ -32112,9 +32135,9 @@ loop447:
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, DX
 	SUBQ    $0x00000008, BX
-	JMP     loop447
+	JMP     loop449
 
-done448:
+done450:
 	VZEROUPPER
 	RET
 
@@ -32127,9 +32150,9 @@ TEXT ·rotateAdjacent(SB), NOSPLIT, $0-32
 	MOVQ    n+24(FP), BX
 	VMOVDQU doubled<>+0(SB), Y0
 
-loop449:
+loop451:
 	CMPQ      BX, $0x04
-	JL        done450
+	JL        done452
 	VMOVUPS   (AX), Y1
 	VMOVUPS   (CX), X3
 	VMOVUPS   (DX), X4
@@ -32144,9 +32167,9 @@ loop449:
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000010, DX
 	SUBQ      $0x00000004, BX
-	JMP       loop449
+	JMP       loop451
 
-done450:
+done452:
 	VZEROUPPER
 	RET
 
@@ -32169,9 +32192,9 @@ TEXT ·scores(SB), NOSPLIT, $0-44
 	MOVQ dim+32(FP), BX
 	SHLQ $0x02, BX
 
-loop451:
+loop453:
 	CMPQ   DX, $0x06
-	JL     done452
+	JL     done454
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -32190,9 +32213,9 @@ loop451:
 	MOVQ   keys+16(FP), R8
 	MOVQ   dim+32(FP), R9
 
-loop453:
+loop455:
 	CMPQ         R9, $0x01
-	JL           done454
+	JL           done456
 	VMOVUPS      (R8), Y12
 	VMOVUPS      32(R8), Y13
 	VBROADCASTSS (SI), Y14
@@ -32217,9 +32240,9 @@ loop453:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop453
+	JMP          loop455
 
-done454:
+done456:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -32263,9 +32286,9 @@ done454:
 	MOVQ         keys+16(FP), R8
 	MOVQ         dim+32(FP), R9
 
-loop455:
+loop457:
 	CMPQ         R9, $0x01
-	JL           done456
+	JL           done458
 	VMOVUPS      64(R8), Y12
 	VMOVUPS      96(R8), Y13
 	VBROADCASTSS (SI), Y14
@@ -32290,9 +32313,9 @@ loop455:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop455
+	JMP          loop457
 
-done456:
+done458:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -32336,9 +32359,9 @@ done456:
 	MOVQ         keys+16(FP), R8
 	MOVQ         dim+32(FP), R9
 
-loop457:
+loop459:
 	CMPQ         R9, $0x01
-	JL           done458
+	JL           done460
 	VMOVUPS      128(R8), Y12
 	VMOVUPS      160(R8), Y13
 	VBROADCASTSS (SI), Y14
@@ -32363,9 +32386,9 @@ loop457:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop457
+	JMP          loop459
 
-done458:
+done460:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -32409,9 +32432,9 @@ done458:
 	MOVQ         keys+16(FP), R8
 	MOVQ         dim+32(FP), R9
 
-loop459:
+loop461:
 	CMPQ         R9, $0x01
-	JL           done460
+	JL           done462
 	VMOVUPS      192(R8), Y12
 	VMOVUPS      224(R8), Y13
 	VBROADCASTSS (SI), Y14
@@ -32436,9 +32459,9 @@ loop459:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop459
+	JMP          loop461
 
-done460:
+done462:
 	VBROADCASTSS scale+40(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -32472,12 +32495,12 @@ done460:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop451
+	JMP          loop453
 
-done452:
-loop461:
+done454:
+loop463:
 	CMPQ   DX, $0x04
-	JL     done462
+	JL     done464
 	MOVQ   CX, SI
 	LEAQ   (SI)(BX*2), DI
 	ADDQ   BX, DI
@@ -32492,9 +32515,9 @@ loop461:
 	MOVQ   keys+16(FP), R8
 	MOVQ   dim+32(FP), R9
 
-loop463:
+loop465:
 	CMPQ         R9, $0x01
-	JL           done464
+	JL           done466
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (SI), Y10
@@ -32513,9 +32536,9 @@ loop463:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop463
+	JMP          loop465
 
-done464:
+done466:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -32547,9 +32570,9 @@ done464:
 	MOVQ         keys+16(FP), R8
 	MOVQ         dim+32(FP), R9
 
-loop465:
+loop467:
 	CMPQ         R9, $0x01
-	JL           done466
+	JL           done468
 	VMOVUPS      64(R8), Y8
 	VMOVUPS      96(R8), Y9
 	VBROADCASTSS (SI), Y10
@@ -32568,9 +32591,9 @@ loop465:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop465
+	JMP          loop467
 
-done466:
+done468:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -32602,9 +32625,9 @@ done466:
 	MOVQ         keys+16(FP), R8
 	MOVQ         dim+32(FP), R9
 
-loop467:
+loop469:
 	CMPQ         R9, $0x01
-	JL           done468
+	JL           done470
 	VMOVUPS      128(R8), Y8
 	VMOVUPS      160(R8), Y9
 	VBROADCASTSS (SI), Y10
@@ -32623,9 +32646,9 @@ loop467:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop467
+	JMP          loop469
 
-done468:
+done470:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -32657,9 +32680,9 @@ done468:
 	MOVQ         keys+16(FP), R8
 	MOVQ         dim+32(FP), R9
 
-loop469:
+loop471:
 	CMPQ         R9, $0x01
-	JL           done470
+	JL           done472
 	VMOVUPS      192(R8), Y8
 	VMOVUPS      224(R8), Y9
 	VBROADCASTSS (SI), Y10
@@ -32678,9 +32701,9 @@ loop469:
 	ADDQ         $0x00000004, SI
 	ADDQ         $0x00000004, DI
 	SUBQ         $0x00000001, R9
-	JMP          loop469
+	JMP          loop471
 
-done470:
+done472:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -32704,12 +32727,12 @@ done470:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop461
+	JMP          loop463
 
-done462:
-loop471:
+done464:
+loop473:
 	CMPQ   DX, $0x03
-	JL     done472
+	JL     done474
 	MOVQ   CX, SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -32720,9 +32743,9 @@ loop471:
 	MOVQ   keys+16(FP), DI
 	MOVQ   dim+32(FP), R8
 
-loop473:
+loop475:
 	CMPQ         R8, $0x01
-	JL           done474
+	JL           done476
 	VMOVUPS      (DI), Y6
 	VMOVUPS      32(DI), Y7
 	VBROADCASTSS (SI), Y8
@@ -32737,9 +32760,9 @@ loop473:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop473
+	JMP          loop475
 
-done474:
+done476:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -32763,9 +32786,9 @@ done474:
 	MOVQ         keys+16(FP), DI
 	MOVQ         dim+32(FP), R8
 
-loop475:
+loop477:
 	CMPQ         R8, $0x01
-	JL           done476
+	JL           done478
 	VMOVUPS      64(DI), Y6
 	VMOVUPS      96(DI), Y7
 	VBROADCASTSS (SI), Y8
@@ -32780,9 +32803,9 @@ loop475:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop475
+	JMP          loop477
 
-done476:
+done478:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -32806,9 +32829,9 @@ done476:
 	MOVQ         keys+16(FP), DI
 	MOVQ         dim+32(FP), R8
 
-loop477:
+loop479:
 	CMPQ         R8, $0x01
-	JL           done478
+	JL           done480
 	VMOVUPS      128(DI), Y6
 	VMOVUPS      160(DI), Y7
 	VBROADCASTSS (SI), Y8
@@ -32823,9 +32846,9 @@ loop477:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop477
+	JMP          loop479
 
-done478:
+done480:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -32849,9 +32872,9 @@ done478:
 	MOVQ         keys+16(FP), DI
 	MOVQ         dim+32(FP), R8
 
-loop479:
+loop481:
 	CMPQ         R8, $0x01
-	JL           done480
+	JL           done482
 	VMOVUPS      192(DI), Y6
 	VMOVUPS      224(DI), Y7
 	VBROADCASTSS (SI), Y8
@@ -32866,9 +32889,9 @@ loop479:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop479
+	JMP          loop481
 
-done480:
+done482:
 	VBROADCASTSS scale+40(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -32887,12 +32910,12 @@ done480:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop471
+	JMP          loop473
 
-done472:
-loop481:
+done474:
+loop483:
 	CMPQ   DX, $0x02
-	JL     done482
+	JL     done484
 	MOVQ   CX, SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -32905,9 +32928,9 @@ loop481:
 	MOVQ   keys+16(FP), DI
 	MOVQ   dim+32(FP), R8
 
-loop483:
+loop485:
 	CMPQ         R8, $0x01
-	JL           done484
+	JL           done486
 	VMOVUPS      (DI), Y8
 	VMOVUPS      32(DI), Y9
 	VMOVUPS      64(DI), Y10
@@ -32925,9 +32948,9 @@ loop483:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop483
+	JMP          loop485
 
-done484:
+done486:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -32957,9 +32980,9 @@ done484:
 	MOVQ         keys+16(FP), DI
 	MOVQ         dim+32(FP), R8
 
-loop485:
+loop487:
 	CMPQ         R8, $0x01
-	JL           done486
+	JL           done488
 	VMOVUPS      128(DI), Y8
 	VMOVUPS      160(DI), Y9
 	VMOVUPS      192(DI), Y10
@@ -32977,9 +33000,9 @@ loop485:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop485
+	JMP          loop487
 
-done486:
+done488:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -33001,12 +33024,12 @@ done486:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop481
+	JMP          loop483
 
-done482:
-loop487:
+done484:
+loop489:
 	CMPQ   DX, $0x01
-	JL     done488
+	JL     done490
 	MOVQ   CX, SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -33019,9 +33042,9 @@ loop487:
 	MOVQ   keys+16(FP), DI
 	MOVQ   dim+32(FP), R8
 
-loop489:
+loop491:
 	CMPQ         R8, $0x01
-	JL           done490
+	JL           done492
 	VBROADCASTSS (SI), Y9
 	VMOVUPS      (DI), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -33042,9 +33065,9 @@ loop489:
 	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop489
+	JMP          loop491
 
-done490:
+done492:
 	VBROADCASTSS scale+40(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -33065,9 +33088,9 @@ done490:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop487
+	JMP          loop489
 
-done488:
+done490:
 	VZEROUPPER
 	RET
 
@@ -33079,9 +33102,9 @@ TEXT ·weights(SB), NOSPLIT, $0-32
 	MOVQ corrections+24(FP), DX
 	MOVQ n+8(FP), BX
 
-loop491:
+loop493:
 	CMPQ         BX, $0x01
-	JL           done492
+	JL           done494
 	VBROADCASTSS (CX), Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
@@ -33115,9 +33138,9 @@ loop491:
 	ADDQ         $0x00000008, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop491
+	JMP          loop493
 
-done492:
+done494:
 	MOVQ    states+16(FP), CX
 	MOVQ    corrections+24(FP), DX
 	MOVQ    n+8(FP), BX
@@ -33130,9 +33153,9 @@ done492:
 	VMOVDQU expC3<>+0(SB), Y6
 	VMOVDQU expC4<>+0(SB), Y7
 
-loop493:
+loop495:
 	CMPQ         BX, $0x08
-	JL           done494
+	JL           done496
 	VMOVUPS      (DX), Y8
 	VMOVUPS      Y0, Y9
 	VFMADD231PS  Y1, Y8, Y9
@@ -33156,12 +33179,12 @@ loop493:
 	VMOVUPS      Y8, (DX)
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop493
+	JMP          loop495
 
-done494:
-loop495:
+done496:
+loop497:
 	CMPQ         BX, $0x01
-	JL           done496
+	JL           done498
 	VBROADCASTSS (DX), Y8
 	VMOVUPS      Y0, Y9
 	VFMADD231PS  Y1, Y8, Y9
@@ -33185,17 +33208,17 @@ loop495:
 	VMOVSS       X8, (DX)
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop495
+	JMP          loop497
 
-done496:
+done498:
 	MOVQ p+0(FP), AX
 	MOVQ states+16(FP), CX
 	MOVQ corrections+24(FP), DX
 	MOVQ n+8(FP), BX
 
-loop497:
+loop499:
 	CMPQ         BX, $0x01
-	JL           done498
+	JL           done500
 	VBROADCASTSS (CX), Y8
 	VXORPS       Y9, Y9, Y9
 	VXORPS       Y10, Y10, Y10
@@ -33398,9 +33421,9 @@ loop497:
 	ADDQ         $0x00000008, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop497
+	JMP          loop499
 
-done498:
+done500:
 	VZEROUPPER
 	RET
 
@@ -33456,9 +33479,9 @@ TEXT ·weightsSeen(SB), NOSPLIT, $256-48
 	MOVQ         corrections+24(FP), DX
 	MOVQ         n+8(FP), BX
 
-loop499:
+loop501:
 	CMPQ         BX, $0x01
-	JL           done500
+	JL           done502
 	VBROADCASTSS (CX), Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
@@ -33508,9 +33531,9 @@ loop499:
 	ADDQ         $0x00000008, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop499
+	JMP          loop501
 
-done500:
+done502:
 	MOVQ    states+16(FP), CX
 	MOVQ    corrections+24(FP), DX
 	MOVQ    n+8(FP), BX
@@ -33523,9 +33546,9 @@ done500:
 	VMOVDQU expC3<>+0(SB), Y6
 	VMOVDQU expC4<>+0(SB), Y7
 
-loop501:
+loop503:
 	CMPQ         BX, $0x08
-	JL           done502
+	JL           done504
 	VMOVUPS      (DX), Y8
 	VMOVUPS      Y0, Y9
 	VFMADD231PS  Y1, Y8, Y9
@@ -33549,12 +33572,12 @@ loop501:
 	VMOVUPS      Y8, (DX)
 	ADDQ         $0x00000020, DX
 	SUBQ         $0x00000008, BX
-	JMP          loop501
+	JMP          loop503
 
-done502:
-loop503:
+done504:
+loop505:
 	CMPQ         BX, $0x01
-	JL           done504
+	JL           done506
 	VBROADCASTSS (DX), Y8
 	VMOVUPS      Y0, Y9
 	VFMADD231PS  Y1, Y8, Y9
@@ -33578,17 +33601,17 @@ loop503:
 	VMOVSS       X8, (DX)
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop503
+	JMP          loop505
 
-done504:
+done506:
 	MOVQ p+0(FP), AX
 	MOVQ states+16(FP), CX
 	MOVQ corrections+24(FP), DX
 	MOVQ n+8(FP), BX
 
-loop505:
+loop507:
 	CMPQ         BX, $0x01
-	JL           done506
+	JL           done508
 	VBROADCASTSS (CX), Y8
 	VXORPS       Y9, Y9, Y9
 	VXORPS       Y10, Y10, Y10
@@ -33799,9 +33822,9 @@ loop505:
 	ADDQ         $0x00000008, CX
 	ADDQ         $0x00000004, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop505
+	JMP          loop507
 
-done506:
+done508:
 	VZEROUPPER
 	RET
 
@@ -33845,15 +33868,15 @@ TEXT ·mix(SB), NOSPLIT, $0-56
 	MOVQ corrections+48(FP), SI
 	SHLQ $0x02, BX
 
-loop507:
+loop509:
 	CMPQ DX, $0x06
-	JL   done508
+	JL   done510
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop509:
+loop511:
 	CMPQ         R8, $0x10
-	JL           done510
+	JL           done512
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -33880,9 +33903,9 @@ loop509:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop511:
+loop513:
 	CMPQ         R11, $0x01
-	JL           done512
+	JL           done514
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (R10), Y14
@@ -33906,9 +33929,9 @@ loop511:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop511
+	JMP          loop513
 
-done512:
+done514:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -33926,12 +33949,12 @@ done512:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop509
+	JMP     loop511
 
-done510:
-loop513:
+done512:
+loop515:
 	CMPQ         R8, $0x08
-	JL           done514
+	JL           done516
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -33952,9 +33975,9 @@ loop513:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop515:
+loop517:
 	CMPQ         R11, $0x01
-	JL           done516
+	JL           done518
 	VMOVUPS      (R9), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -33971,9 +33994,9 @@ loop515:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop515
+	JMP          loop517
 
-done516:
+done518:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -33985,9 +34008,9 @@ done516:
 	VMOVUPS Y5, (R10)(BX*2)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop513
+	JMP     loop515
 
-done514:
+done516:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -33997,18 +34020,18 @@ done514:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop507
+	JMP  loop509
 
-done508:
-loop517:
+done510:
+loop519:
 	CMPQ DX, $0x04
-	JL   done518
+	JL   done520
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop519:
+loop521:
 	CMPQ         R8, $0x10
-	JL           done520
+	JL           done522
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -34029,9 +34052,9 @@ loop519:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop521:
+loop523:
 	CMPQ         R11, $0x01
-	JL           done522
+	JL           done524
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VBROADCASTSS (R10), Y10
@@ -34049,9 +34072,9 @@ loop521:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop521
+	JMP          loop523
 
-done522:
+done524:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -34065,12 +34088,12 @@ done522:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop519
+	JMP     loop521
 
-done520:
-loop523:
+done522:
+loop525:
 	CMPQ         R8, $0x08
-	JL           done524
+	JL           done526
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -34087,9 +34110,9 @@ loop523:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop525:
+loop527:
 	CMPQ         R11, $0x01
-	JL           done526
+	JL           done528
 	VMOVUPS      (R9), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -34102,9 +34125,9 @@ loop525:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop525
+	JMP          loop527
 
-done526:
+done528:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -34114,9 +34137,9 @@ done526:
 	VMOVUPS Y3, (R10)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop523
+	JMP     loop525
 
-done524:
+done526:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -34124,18 +34147,18 @@ done524:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop517
+	JMP  loop519
 
-done518:
-loop527:
+done520:
+loop529:
 	CMPQ DX, $0x03
-	JL   done528
+	JL   done530
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop529:
+loop531:
 	CMPQ         R8, $0x10
-	JL           done530
+	JL           done532
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -34151,9 +34174,9 @@ loop529:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop531:
+loop533:
 	CMPQ         R11, $0x01
-	JL           done532
+	JL           done534
 	VMOVUPS      (R9), Y6
 	VMOVUPS      32(R9), Y7
 	VBROADCASTSS (R10), Y8
@@ -34168,9 +34191,9 @@ loop531:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop531
+	JMP          loop533
 
-done532:
+done534:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -34180,12 +34203,12 @@ done532:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop529
+	JMP     loop531
 
-done530:
-loop533:
+done532:
+loop535:
 	CMPQ         R8, $0x08
-	JL           done534
+	JL           done536
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -34198,9 +34221,9 @@ loop533:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop535:
+loop537:
 	CMPQ         R11, $0x01
-	JL           done536
+	JL           done538
 	VMOVUPS      (R9), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -34211,36 +34234,36 @@ loop535:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop535
+	JMP          loop537
 
-done536:
+done538:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, (R9)(BX*1)
 	VMOVUPS Y2, (R9)(BX*2)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop533
+	JMP     loop535
 
-done534:
+done536:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop527
+	JMP  loop529
 
-done528:
-loop537:
+done530:
+loop539:
 	CMPQ DX, $0x02
-	JL   done538
+	JL   done540
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop539:
+loop541:
 	CMPQ         R8, $0x20
-	JL           done540
+	JL           done542
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -34257,9 +34280,9 @@ loop539:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop541:
+loop543:
 	CMPQ         R11, $0x01
-	JL           done542
+	JL           done544
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VMOVUPS      64(R9), Y10
@@ -34277,9 +34300,9 @@ loop541:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop541
+	JMP          loop543
 
-done542:
+done544:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -34291,12 +34314,12 @@ done542:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop539
+	JMP     loop541
 
-done540:
-loop543:
+done542:
+loop545:
 	CMPQ         R8, $0x08
-	JL           done544
+	JL           done546
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -34307,9 +34330,9 @@ loop543:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop545:
+loop547:
 	CMPQ         R11, $0x01
-	JL           done546
+	JL           done548
 	VMOVUPS      (R9), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -34318,34 +34341,34 @@ loop545:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop545
+	JMP          loop547
 
-done546:
+done548:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, (R9)(BX*1)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop543
+	JMP     loop545
 
-done544:
+done546:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop537
+	JMP  loop539
 
-done538:
-loop547:
+done540:
+loop549:
 	CMPQ DX, $0x01
-	JL   done548
+	JL   done550
 	MOVQ dim+32(FP), R8
 	XORQ DI, DI
 
-loop549:
+loop551:
 	CMPQ         R8, $0x40
-	JL           done550
+	JL           done552
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -34361,9 +34384,9 @@ loop549:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop551:
+loop553:
 	CMPQ         R11, $0x01
-	JL           done552
+	JL           done554
 	VBROADCASTSS (R10), Y9
 	VMOVUPS      (R9), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -34384,9 +34407,9 @@ loop551:
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop551
+	JMP          loop553
 
-done552:
+done554:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -34398,12 +34421,12 @@ done552:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop549
+	JMP     loop551
 
-done550:
-loop553:
+done552:
+loop555:
 	CMPQ         R8, $0x08
-	JL           done554
+	JL           done556
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y0
 	VMULPS       (R9), Y0, Y0
@@ -34412,32 +34435,32 @@ loop553:
 	MOVQ         CX, R10
 	MOVQ         count+40(FP), R11
 
-loop555:
+loop557:
 	CMPQ         R11, $0x01
-	JL           done556
+	JL           done558
 	VBROADCASTSS (R10), Y2
 	VMOVUPS      (R9), Y1
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         $0x00000004, R10
 	ADDQ         BX, R9
 	SUBQ         $0x00000001, R11
-	JMP          loop555
+	JMP          loop557
 
-done556:
+done558:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	ADDQ    $0x00000008, DI
 	SUBQ    $0x00000008, R8
-	JMP     loop553
+	JMP     loop555
 
-done554:
+done556:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop547
+	JMP  loop549
 
-done548:
+done550:
 	VZEROUPPER
 	RET
 
@@ -34452,9 +34475,9 @@ TEXT ·scoresHalves(SB), NOSPLIT, $0-60
 	MOVQ dim+40(FP), SI
 	SHLQ $0x02, SI
 
-loop557:
+loop559:
 	CMPQ   BX, $0x06
-	JL     done558
+	JL     done560
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -34477,9 +34500,9 @@ loop557:
 	MOVQ   next+24(FP), R12
 	MOVQ   (R12), R12
 
-loop559:
+loop561:
 	CMPQ         R11, $0x02
-	JL           done560
+	JL           done562
 	VCVTPH2PS    (R9)(R10*1), Y12
 	VCVTPH2PS    16(R9)(R10*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -34526,9 +34549,9 @@ loop559:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop559
+	JMP          loop561
 
-done560:
+done562:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (CX)
@@ -34576,9 +34599,9 @@ done560:
 	MOVQ         next+24(FP), R12
 	MOVQ         8(R12), R12
 
-loop561:
+loop563:
 	CMPQ         R11, $0x02
-	JL           done562
+	JL           done564
 	VCVTPH2PS    (R9)(R10*1), Y12
 	VCVTPH2PS    16(R9)(R10*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -34625,9 +34648,9 @@ loop561:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop561
+	JMP          loop563
 
-done562:
+done564:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(CX)
@@ -34675,9 +34698,9 @@ done562:
 	MOVQ         next+24(FP), R12
 	MOVQ         16(R12), R12
 
-loop563:
+loop565:
 	CMPQ         R11, $0x02
-	JL           done564
+	JL           done566
 	VCVTPH2PS    (R9)(R10*1), Y12
 	VCVTPH2PS    16(R9)(R10*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -34724,9 +34747,9 @@ loop563:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop563
+	JMP          loop565
 
-done564:
+done566:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(CX)
@@ -34774,9 +34797,9 @@ done564:
 	MOVQ         next+24(FP), R12
 	MOVQ         24(R12), R12
 
-loop565:
+loop567:
 	CMPQ         R11, $0x02
-	JL           done566
+	JL           done568
 	VCVTPH2PS    (R9)(R10*1), Y12
 	VCVTPH2PS    16(R9)(R10*1), Y13
 	VBROADCASTSS (DI), Y14
@@ -34823,9 +34846,9 @@ loop565:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop565
+	JMP          loop567
 
-done566:
+done568:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(CX)
@@ -34859,12 +34882,12 @@ done566:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000006, BX
-	JMP          loop557
+	JMP          loop559
 
-done558:
-loop567:
+done560:
+loop569:
 	CMPQ   BX, $0x04
-	JL     done568
+	JL     done570
 	MOVQ   DX, DI
 	LEAQ   (DI)(SI*2), R8
 	ADDQ   SI, R8
@@ -34883,9 +34906,9 @@ loop567:
 	MOVQ   next+24(FP), R12
 	MOVQ   (R12), R12
 
-loop569:
+loop571:
 	CMPQ         R11, $0x02
-	JL           done570
+	JL           done572
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -34920,9 +34943,9 @@ loop569:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop569
+	JMP          loop571
 
-done570:
+done572:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (CX)
@@ -34958,9 +34981,9 @@ done570:
 	MOVQ         next+24(FP), R12
 	MOVQ         8(R12), R12
 
-loop571:
+loop573:
 	CMPQ         R11, $0x02
-	JL           done572
+	JL           done574
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -34995,9 +35018,9 @@ loop571:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop571
+	JMP          loop573
 
-done572:
+done574:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(CX)
@@ -35033,9 +35056,9 @@ done572:
 	MOVQ         next+24(FP), R12
 	MOVQ         16(R12), R12
 
-loop573:
+loop575:
 	CMPQ         R11, $0x02
-	JL           done574
+	JL           done576
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -35070,9 +35093,9 @@ loop573:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop573
+	JMP          loop575
 
-done574:
+done576:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(CX)
@@ -35108,9 +35131,9 @@ done574:
 	MOVQ         next+24(FP), R12
 	MOVQ         24(R12), R12
 
-loop575:
+loop577:
 	CMPQ         R11, $0x02
-	JL           done576
+	JL           done578
 	VCVTPH2PS    (R9)(R10*1), Y8
 	VCVTPH2PS    16(R9)(R10*1), Y9
 	VBROADCASTSS (DI), Y10
@@ -35145,9 +35168,9 @@ loop575:
 	ADDQ         $0x00000008, DI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, R11
-	JMP          loop575
+	JMP          loop577
 
-done576:
+done578:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(CX)
@@ -35171,12 +35194,12 @@ done576:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000004, BX
-	JMP          loop567
+	JMP          loop569
 
-done568:
-loop577:
+done570:
+loop579:
 	CMPQ   BX, $0x03
-	JL     done578
+	JL     done580
 	MOVQ   DX, DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -35191,9 +35214,9 @@ loop577:
 	MOVQ   next+24(FP), R11
 	MOVQ   (R11), R11
 
-loop579:
+loop581:
 	CMPQ         R10, $0x02
-	JL           done580
+	JL           done582
 	VCVTPH2PS    (R8)(R9*1), Y6
 	VCVTPH2PS    16(R8)(R9*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -35221,9 +35244,9 @@ loop579:
 	ADDQ         AX, R9
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R10
-	JMP          loop579
+	JMP          loop581
 
-done580:
+done582:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (CX)
@@ -35251,9 +35274,9 @@ done580:
 	MOVQ         next+24(FP), R11
 	MOVQ         8(R11), R11
 
-loop581:
+loop583:
 	CMPQ         R10, $0x02
-	JL           done582
+	JL           done584
 	VCVTPH2PS    (R8)(R9*1), Y6
 	VCVTPH2PS    16(R8)(R9*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -35281,9 +35304,9 @@ loop581:
 	ADDQ         AX, R9
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R10
-	JMP          loop581
+	JMP          loop583
 
-done582:
+done584:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(CX)
@@ -35311,9 +35334,9 @@ done582:
 	MOVQ         next+24(FP), R11
 	MOVQ         16(R11), R11
 
-loop583:
+loop585:
 	CMPQ         R10, $0x02
-	JL           done584
+	JL           done586
 	VCVTPH2PS    (R8)(R9*1), Y6
 	VCVTPH2PS    16(R8)(R9*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -35341,9 +35364,9 @@ loop583:
 	ADDQ         AX, R9
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R10
-	JMP          loop583
+	JMP          loop585
 
-done584:
+done586:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(CX)
@@ -35371,9 +35394,9 @@ done584:
 	MOVQ         next+24(FP), R11
 	MOVQ         24(R11), R11
 
-loop585:
+loop587:
 	CMPQ         R10, $0x02
-	JL           done586
+	JL           done588
 	VCVTPH2PS    (R8)(R9*1), Y6
 	VCVTPH2PS    16(R8)(R9*1), Y7
 	VBROADCASTSS (DI), Y8
@@ -35401,9 +35424,9 @@ loop585:
 	ADDQ         AX, R9
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R10
-	JMP          loop585
+	JMP          loop587
 
-done586:
+done588:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(CX)
@@ -35422,12 +35445,12 @@ done586:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000003, BX
-	JMP          loop577
+	JMP          loop579
 
-done578:
-loop587:
+done580:
+loop589:
 	CMPQ   BX, $0x02
-	JL     done588
+	JL     done590
 	MOVQ   DX, DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -35445,81 +35468,6 @@ loop587:
 	MOVQ   next+24(FP), R12
 	MOVQ   (R12), R13
 	MOVQ   8(R12), R12
-
-loop589:
-	CMPQ         R11, $0x02
-	JL           done590
-	VCVTPH2PS    (R9)(R10*1), Y8
-	VCVTPH2PS    16(R9)(R10*1), Y9
-	VCVTPH2PS    (R8)(R10*1), Y10
-	VCVTPH2PS    16(R8)(R10*1), Y11
-	VBROADCASTSS (DI), Y12
-	VFMADD231PS  Y8, Y12, Y0
-	VFMADD231PS  Y9, Y12, Y1
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (DI)(SI*1), Y12
-	VFMADD231PS  Y8, Y12, Y4
-	VFMADD231PS  Y9, Y12, Y5
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	PREFETCHT1   (R13)(R10*1)
-	ADDQ         AX, R10
-	VCVTPH2PS    (R9)(R10*1), Y8
-	VCVTPH2PS    16(R9)(R10*1), Y9
-	VCVTPH2PS    (R8)(R10*1), Y10
-	VCVTPH2PS    16(R8)(R10*1), Y11
-	VBROADCASTSS 4(DI), Y12
-	VFMADD231PS  Y8, Y12, Y0
-	VFMADD231PS  Y9, Y12, Y1
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 4(DI)(SI*1), Y12
-	VFMADD231PS  Y8, Y12, Y4
-	VFMADD231PS  Y9, Y12, Y5
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	PREFETCHT1   (R12)(R10*1)
-	ADDQ         AX, R10
-	ADDQ         $0x00000008, DI
-	SUBQ         $0x00000002, R11
-	JMP          loop589
-
-done590:
-	VBROADCASTSS scale+56(FP), Y8
-	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, (CX)
-	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 32(CX)
-	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 64(CX)
-	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 96(CX)
-	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 256(CX)
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 288(CX)
-	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 320(CX)
-	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 352(CX)
-	MOVQ         DX, DI
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
-	VXORPS       Y6, Y6, Y6
-	VXORPS       Y7, Y7, Y7
-	MOVQ         keys+16(FP), R8
-	MOVQ         16(R8), R9
-	MOVQ         24(R8), R8
-	MOVQ         dim+40(FP), R11
-	XORQ         R10, R10
-	MOVQ         next+24(FP), R12
-	MOVQ         16(R12), R13
-	MOVQ         24(R12), R12
 
 loop591:
 	CMPQ         R11, $0x02
@@ -35563,6 +35511,81 @@ loop591:
 done592:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, (CX)
+	VMULPS       Y8, Y1, Y1
+	VMOVUPS      Y1, 32(CX)
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, 64(CX)
+	VMULPS       Y8, Y3, Y3
+	VMOVUPS      Y3, 96(CX)
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, 256(CX)
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 288(CX)
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 320(CX)
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 352(CX)
+	MOVQ         DX, DI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	MOVQ         keys+16(FP), R8
+	MOVQ         16(R8), R9
+	MOVQ         24(R8), R8
+	MOVQ         dim+40(FP), R11
+	XORQ         R10, R10
+	MOVQ         next+24(FP), R12
+	MOVQ         16(R12), R13
+	MOVQ         24(R12), R12
+
+loop593:
+	CMPQ         R11, $0x02
+	JL           done594
+	VCVTPH2PS    (R9)(R10*1), Y8
+	VCVTPH2PS    16(R9)(R10*1), Y9
+	VCVTPH2PS    (R8)(R10*1), Y10
+	VCVTPH2PS    16(R8)(R10*1), Y11
+	VBROADCASTSS (DI), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (DI)(SI*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	PREFETCHT1   (R13)(R10*1)
+	ADDQ         AX, R10
+	VCVTPH2PS    (R9)(R10*1), Y8
+	VCVTPH2PS    16(R9)(R10*1), Y9
+	VCVTPH2PS    (R8)(R10*1), Y10
+	VCVTPH2PS    16(R8)(R10*1), Y11
+	VBROADCASTSS 4(DI), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 4(DI)(SI*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	PREFETCHT1   (R12)(R10*1)
+	ADDQ         AX, R10
+	ADDQ         $0x00000008, DI
+	SUBQ         $0x00000002, R11
+	JMP          loop593
+
+done594:
+	VBROADCASTSS scale+56(FP), Y8
+	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(CX)
 	VMULPS       Y8, Y1, Y1
 	VMOVUPS      Y1, 160(CX)
@@ -35582,12 +35605,12 @@ done592:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	SUBQ         $0x00000002, BX
-	JMP          loop587
+	JMP          loop589
 
-done588:
-loop593:
+done590:
+loop595:
 	CMPQ   BX, $0x01
-	JL     done594
+	JL     done596
 	MOVQ   DX, DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -35605,9 +35628,9 @@ loop593:
 	MOVQ   dim+40(FP), R13
 	XORQ   R12, R12
 
-loop595:
+loop597:
 	CMPQ         R13, $0x02
-	JL           done596
+	JL           done598
 	VBROADCASTSS (DI), Y9
 	VCVTPH2PS    (R9)(R12*1), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -35658,9 +35681,9 @@ loop595:
 	ADDQ         AX, R12
 	ADDQ         $0x00000008, DI
 	SUBQ         $0x00000002, R13
-	JMP          loop595
+	JMP          loop597
 
-done596:
+done598:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (CX)
@@ -35681,9 +35704,9 @@ done596:
 	ADDQ         $0x00000100, CX
 	ADDQ         SI, DX
 	SUBQ         $0x00000001, BX
-	JMP          loop593
+	JMP          loop595
 
-done594:
+done596:
 	VZEROUPPER
 	RET
 
@@ -35697,15 +35720,15 @@ TEXT ·mixHalves(SB), NOSPLIT, $0-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop597:
+loop599:
 	CMPQ DX, $0x06
-	JL   done598
+	JL   done600
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop599:
+loop601:
 	CMPQ         R8, $0x10
-	JL           done600
+	JL           done602
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -35731,10 +35754,10 @@ loop599:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place601:
+place603:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done602
+	JLE     done604
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -35752,7 +35775,7 @@ place601:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat603:
+repeat605:
 	VCVTPH2PS    (R12), Y12
 	VCVTPH2PS    16(R12), Y13
 	VBROADCASTSS (CX)(R10*4), Y14
@@ -35777,10 +35800,10 @@ repeat603:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat603
-	JMP          place601
+	JNE          repeat605
+	JMP          place603
 
-done602:
+done604:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -35798,9 +35821,9 @@ done602:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop599
+	JMP     loop601
 
-done600:
+done602:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -35810,18 +35833,18 @@ done600:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop597
+	JMP  loop599
 
-done598:
-loop604:
+done600:
+loop606:
 	CMPQ DX, $0x04
-	JL   done605
+	JL   done607
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop606:
+loop608:
 	CMPQ         R8, $0x10
-	JL           done607
+	JL           done609
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -35841,10 +35864,10 @@ loop606:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place608:
+place610:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done609
+	JLE     done611
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -35862,7 +35885,7 @@ place608:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat610:
+repeat612:
 	VCVTPH2PS    (R12), Y8
 	VCVTPH2PS    16(R12), Y9
 	VBROADCASTSS (CX)(R10*4), Y10
@@ -35881,10 +35904,10 @@ repeat610:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat610
-	JMP          place608
+	JNE          repeat612
+	JMP          place610
 
-done609:
+done611:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -35898,9 +35921,9 @@ done609:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop606
+	JMP     loop608
 
-done607:
+done609:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -35908,18 +35931,18 @@ done607:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop604
+	JMP  loop606
 
-done605:
-loop611:
+done607:
+loop613:
 	CMPQ DX, $0x03
-	JL   done612
+	JL   done614
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop613:
+loop615:
 	CMPQ         R8, $0x10
-	JL           done614
+	JL           done616
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -35934,10 +35957,10 @@ loop613:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place615:
+place617:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done616
+	JLE     done618
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -35955,7 +35978,7 @@ place615:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat617:
+repeat619:
 	VCVTPH2PS    (R12), Y6
 	VCVTPH2PS    16(R12), Y7
 	VBROADCASTSS (CX)(R10*4), Y8
@@ -35971,10 +35994,10 @@ repeat617:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat617
-	JMP          place615
+	JNE          repeat619
+	JMP          place617
 
-done616:
+done618:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -35984,27 +36007,27 @@ done616:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop613
+	JMP     loop615
 
-done614:
+done616:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop611
+	JMP  loop613
 
-done612:
-loop618:
+done614:
+loop620:
 	CMPQ DX, $0x02
-	JL   done619
+	JL   done621
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop620:
+loop622:
 	CMPQ         R8, $0x20
-	JL           done621
+	JL           done623
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -36020,10 +36043,10 @@ loop620:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place622:
+place624:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done623
+	JLE     done625
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -36041,7 +36064,7 @@ place622:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat624:
+repeat626:
 	VCVTPH2PS    (R12), Y8
 	VCVTPH2PS    16(R12), Y9
 	VCVTPH2PS    32(R12), Y10
@@ -36060,10 +36083,10 @@ repeat624:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat624
-	JMP          place622
+	JNE          repeat626
+	JMP          place624
 
-done623:
+done625:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -36075,12 +36098,12 @@ done623:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop620
+	JMP     loop622
 
-done621:
-loop625:
+done623:
+loop627:
 	CMPQ         R8, $0x10
-	JL           done626
+	JL           done628
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -36092,10 +36115,10 @@ loop625:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place627:
+place629:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done628
+	JLE     done630
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -36113,7 +36136,7 @@ place627:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat629:
+repeat631:
 	VCVTPH2PS    (R12), Y4
 	VCVTPH2PS    16(R12), Y5
 	VBROADCASTSS (CX)(R10*4), Y6
@@ -36126,10 +36149,10 @@ repeat629:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat629
-	JMP          place627
+	JNE          repeat631
+	JMP          place629
 
-done628:
+done630:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -36137,26 +36160,26 @@ done628:
 	VMOVUPS Y3, 32(R9)(BX*1)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop625
+	JMP     loop627
 
-done626:
+done628:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop618
+	JMP  loop620
 
-done619:
-loop630:
+done621:
+loop632:
 	CMPQ DX, $0x01
-	JL   done631
+	JL   done633
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop632:
+loop634:
 	CMPQ         R8, $0x40
-	JL           done633
+	JL           done635
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -36171,10 +36194,10 @@ loop632:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place634:
+place636:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done635
+	JLE     done637
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -36192,7 +36215,7 @@ place634:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat636:
+repeat638:
 	VBROADCASTSS (CX)(R10*4), Y9
 	VCVTPH2PS    (R12), Y8
 	VFMADD231PS  Y8, Y9, Y0
@@ -36215,10 +36238,10 @@ repeat636:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat636
-	JMP          place634
+	JNE          repeat638
+	JMP          place636
 
-done635:
+done637:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -36230,12 +36253,12 @@ done635:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop632
+	JMP     loop634
 
-done633:
-loop637:
+done635:
+loop639:
 	CMPQ         R8, $0x10
-	JL           done638
+	JL           done640
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -36244,10 +36267,10 @@ loop637:
 	SHRQ         $0x01, R9
 	MOVQ         first+48(FP), R10
 
-place639:
+place641:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done640
+	JLE     done642
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -36265,7 +36288,7 @@ place639:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat641:
+repeat643:
 	VBROADCASTSS (CX)(R10*4), Y3
 	VCVTPH2PS    (R12), Y2
 	VFMADD231PS  Y2, Y3, Y0
@@ -36275,25 +36298,25 @@ repeat641:
 	INCQ         R10
 	ADDQ         R9, R12
 	SUBQ         $0x00000001, R11
-	JNE          repeat641
-	JMP          place639
+	JNE          repeat643
+	JMP          place641
 
-done640:
+done642:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000010, R8
-	JMP     loop637
+	JMP     loop639
 
-done638:
+done640:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop630
+	JMP  loop632
 
-done631:
+done633:
 	VZEROUPPER
 	RET
 
@@ -36306,9 +36329,9 @@ TEXT ·scoresQ8_0(SB), NOSPLIT, $256-60
 	MOVQ dim+40(FP), BX
 	SHLQ $0x02, BX
 
-loop642:
+loop644:
 	CMPQ    DX, $0x06
-	JL      done643
+	JL      done645
 	MOVQ    CX, SI
 	LEAQ    (SI)(BX*2), DI
 	ADDQ    BX, DI
@@ -36333,9 +36356,9 @@ loop642:
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop644:
+loop646:
 	CMPQ       R11, $0x20
-	JL         done645
+	JL         done647
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -36351,7 +36374,7 @@ loop644:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat646:
+repeat648:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -36461,12 +36484,12 @@ repeat646:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat646
+	JNE            repeat648
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop644
+	JMP            loop646
 
-done645:
+done647:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -36516,9 +36539,9 @@ done645:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop647:
+loop649:
 	CMPQ       R11, $0x20
-	JL         done648
+	JL         done650
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -36534,7 +36557,7 @@ loop647:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat649:
+repeat651:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -36644,12 +36667,12 @@ repeat649:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat649
+	JNE            repeat651
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop647
+	JMP            loop649
 
-done648:
+done650:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -36699,9 +36722,9 @@ done648:
 	MOVQ         next+24(FP), R12
 	MOVQ         48(R12), R13
 
-loop650:
+loop652:
 	CMPQ       R11, $0x20
-	JL         done651
+	JL         done653
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -36717,7 +36740,7 @@ loop650:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat652:
+repeat654:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -36827,12 +36850,12 @@ repeat652:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat652
+	JNE            repeat654
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop650
+	JMP            loop652
 
-done651:
+done653:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -36882,9 +36905,9 @@ done651:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop653:
+loop655:
 	CMPQ       R11, $0x20
-	JL         done654
+	JL         done656
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -36900,7 +36923,7 @@ loop653:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat655:
+repeat657:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -37010,12 +37033,12 @@ repeat655:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat655
+	JNE            repeat657
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop653
+	JMP            loop655
 
-done654:
+done656:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -37049,12 +37072,12 @@ done654:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop642
+	JMP          loop644
 
-done643:
-loop656:
+done645:
+loop658:
 	CMPQ    DX, $0x04
-	JL      done657
+	JL      done659
 	MOVQ    CX, SI
 	LEAQ    (SI)(BX*2), DI
 	ADDQ    BX, DI
@@ -37076,9 +37099,9 @@ loop656:
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop658:
+loop660:
 	CMPQ       R11, $0x20
-	JL         done659
+	JL         done661
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -37096,7 +37119,7 @@ loop658:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000020, R12
 
-repeat660:
+repeat662:
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -37182,12 +37205,12 @@ repeat660:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat660
+	JNE            repeat662
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop658
+	JMP            loop660
 
-done659:
+done661:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -37226,9 +37249,9 @@ done659:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop661:
+loop663:
 	CMPQ       R11, $0x20
-	JL         done662
+	JL         done664
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -37246,7 +37269,7 @@ loop661:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000020, R12
 
-repeat663:
+repeat665:
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -37332,12 +37355,12 @@ repeat663:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat663
+	JNE            repeat665
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop661
+	JMP            loop663
 
-done662:
+done664:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -37376,9 +37399,9 @@ done662:
 	MOVQ         next+24(FP), R12
 	MOVQ         48(R12), R13
 
-loop664:
+loop666:
 	CMPQ       R11, $0x20
-	JL         done665
+	JL         done667
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -37396,7 +37419,7 @@ loop664:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000020, R12
 
-repeat666:
+repeat668:
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -37482,12 +37505,12 @@ repeat666:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat666
+	JNE            repeat668
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop664
+	JMP            loop666
 
-done665:
+done667:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -37526,9 +37549,9 @@ done665:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop667:
+loop669:
 	CMPQ       R11, $0x20
-	JL         done668
+	JL         done670
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -37546,7 +37569,7 @@ loop667:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000020, R12
 
-repeat669:
+repeat671:
 	VBROADCASTI128 (R9)(R10*1), Y13
 	VPSHUFB        Y8, Y13, Y12
 	VCVTDQ2PS      Y12, Y12
@@ -37632,12 +37655,12 @@ repeat669:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat669
+	JNE            repeat671
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop667
+	JMP            loop669
 
-done668:
+done670:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -37661,12 +37684,12 @@ done668:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop656
+	JMP          loop658
 
-done657:
-loop670:
+done659:
+loop672:
 	CMPQ    DX, $0x03
-	JL      done671
+	JL      done673
 	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -37684,9 +37707,9 @@ loop670:
 	MOVQ    next+24(FP), R11
 	MOVQ    32(R11), R12
 
-loop672:
+loop674:
 	CMPQ       R10, $0x20
-	JL         done673
+	JL         done675
 	MOVQ       keys+16(FP), R11
 	MOVQ       (R11), R11
 	MOVQ       next+24(FP), R13
@@ -37704,7 +37727,7 @@ loop672:
 	VMOVDQU    32(SP), Y9
 	MOVQ       $0x00000020, R11
 
-repeat674:
+repeat676:
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -37777,12 +37800,12 @@ repeat674:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat674
+	JNE            repeat676
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop672
+	JMP            loop674
 
-done673:
+done675:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -37813,9 +37836,9 @@ done673:
 	MOVQ         next+24(FP), R11
 	MOVQ         40(R11), R12
 
-loop675:
+loop677:
 	CMPQ       R10, $0x20
-	JL         done676
+	JL         done678
 	MOVQ       keys+16(FP), R11
 	MOVQ       8(R11), R11
 	MOVQ       next+24(FP), R13
@@ -37833,7 +37856,7 @@ loop675:
 	VMOVDQU    32(SP), Y9
 	MOVQ       $0x00000020, R11
 
-repeat677:
+repeat679:
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -37906,12 +37929,12 @@ repeat677:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat677
+	JNE            repeat679
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop675
+	JMP            loop677
 
-done676:
+done678:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -37942,9 +37965,9 @@ done676:
 	MOVQ         next+24(FP), R11
 	MOVQ         48(R11), R12
 
-loop678:
+loop680:
 	CMPQ       R10, $0x20
-	JL         done679
+	JL         done681
 	MOVQ       keys+16(FP), R11
 	MOVQ       16(R11), R11
 	MOVQ       next+24(FP), R13
@@ -37962,7 +37985,7 @@ loop678:
 	VMOVDQU    32(SP), Y9
 	MOVQ       $0x00000020, R11
 
-repeat680:
+repeat682:
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -38035,12 +38058,12 @@ repeat680:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat680
+	JNE            repeat682
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop678
+	JMP            loop680
 
-done679:
+done681:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -38071,9 +38094,9 @@ done679:
 	MOVQ         next+24(FP), R11
 	MOVQ         56(R11), R12
 
-loop681:
+loop683:
 	CMPQ       R10, $0x20
-	JL         done682
+	JL         done684
 	MOVQ       keys+16(FP), R11
 	MOVQ       24(R11), R11
 	MOVQ       next+24(FP), R13
@@ -38091,7 +38114,7 @@ loop681:
 	VMOVDQU    32(SP), Y9
 	MOVQ       $0x00000020, R11
 
-repeat683:
+repeat685:
 	VBROADCASTI128 (R8)(R9*1), Y11
 	VPSHUFB        Y6, Y11, Y10
 	VCVTDQ2PS      Y10, Y10
@@ -38164,12 +38187,12 @@ repeat683:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat683
+	JNE            repeat685
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop681
+	JMP            loop683
 
-done682:
+done684:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -38188,12 +38211,12 @@ done682:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop670
+	JMP          loop672
 
-done671:
-loop684:
+done673:
+loop686:
 	CMPQ    DX, $0x02
-	JL      done685
+	JL      done687
 	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -38215,9 +38238,9 @@ loop684:
 	MOVQ    32(R12), R13
 	MOVQ    40(R12), R14
 
-loop686:
+loop688:
 	CMPQ       R11, $0x20
-	JL         done687
+	JL         done689
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R15
@@ -38247,7 +38270,7 @@ loop686:
 	VMOVDQU    (SP), Y10
 	MOVQ       $0x00000020, R12
 
-repeat688:
+repeat690:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSHUFB        Y8, Y12, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -38354,12 +38377,12 @@ repeat688:
 	ADDQ           DI, R10
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat688
+	JNE            repeat690
 	LEAQ           (R10)(DI*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop686
+	JMP            loop688
 
-done687:
+done689:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -38398,9 +38421,9 @@ done687:
 	MOVQ         48(R12), R13
 	MOVQ         56(R12), R14
 
-loop689:
+loop691:
 	CMPQ       R11, $0x20
-	JL         done690
+	JL         done692
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R15
@@ -38430,7 +38453,7 @@ loop689:
 	VMOVDQU    (SP), Y10
 	MOVQ       $0x00000020, R12
 
-repeat691:
+repeat693:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSHUFB        Y8, Y12, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -38537,12 +38560,12 @@ repeat691:
 	ADDQ           DI, R10
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat691
+	JNE            repeat693
 	LEAQ           (R10)(DI*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop689
+	JMP            loop691
 
-done690:
+done692:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -38564,12 +38587,12 @@ done690:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop684
+	JMP          loop686
 
-done685:
-loop692:
+done687:
+loop694:
 	CMPQ    DX, $0x01
-	JL      done693
+	JL      done695
 	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -38590,9 +38613,9 @@ loop692:
 	VMOVDQU spread0<>+0(SB), Y8
 	VMOVDQU spread8<>+0(SB), Y9
 
-loop694:
+loop696:
 	CMPQ       R13, $0x20
-	JL         done695
+	JL         done697
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	MOVQ       next+24(FP), R15
@@ -38650,7 +38673,7 @@ loop694:
 	VMOVDQU    64(SP), Y12
 	MOVQ       $0x00000020, R14
 
-repeat696:
+repeat698:
 	VBROADCASTSS   (SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPSHUFB        Y8, Y15, Y13
@@ -38829,12 +38852,12 @@ repeat696:
 	ADDQ           DI, R12
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R14
-	JNE            repeat696
+	JNE            repeat698
 	LEAQ           (R12)(DI*2), R12
 	SUBQ           $0x00000020, R13
-	JMP            loop694
+	JMP            loop696
 
-done695:
+done697:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -38855,9 +38878,9 @@ done695:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop692
+	JMP          loop694
 
-done693:
+done695:
 	VZEROUPPER
 	RET
 
@@ -38924,9 +38947,9 @@ TEXT ·keepScoresQ8_0(SB), NOSPLIT, $256-68
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop697:
+loop699:
 	CMPQ       R11, $0x20
-	JL         done698
+	JL         done700
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -38942,7 +38965,7 @@ loop697:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat699:
+repeat701:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -39064,12 +39087,12 @@ repeat699:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat699
+	JNE            repeat701
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop697
+	JMP            loop699
 
-done698:
+done700:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -39121,9 +39144,9 @@ done698:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop700:
+loop702:
 	CMPQ       R11, $0x20
-	JL         done701
+	JL         done703
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -39139,7 +39162,7 @@ loop700:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat702:
+repeat704:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -39261,12 +39284,12 @@ repeat702:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat702
+	JNE            repeat704
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop700
+	JMP            loop702
 
-done701:
+done703:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -39303,9 +39326,9 @@ done701:
 	ADDQ         DX, SI
 	SUBQ         $0x00000006, DI
 
-loop703:
+loop705:
 	CMPQ   DI, $0x02
-	JL     done704
+	JL     done706
 	MOVQ   SI, R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -39318,9 +39341,9 @@ loop703:
 	MOVQ   room+32(FP), R9
 	MOVQ   dim+48(FP), R10
 
-loop705:
+loop707:
 	CMPQ         R10, $0x01
-	JL           done706
+	JL           done708
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VMOVUPS      64(R9), Y10
@@ -39338,9 +39361,9 @@ loop705:
 	ADDQ         $0x00000080, R9
 	ADDQ         $0x00000004, R8
 	SUBQ         $0x00000001, R10
-	JMP          loop705
+	JMP          loop707
 
-done706:
+done708:
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (BX)
@@ -39362,12 +39385,12 @@ done706:
 	ADDQ         DX, SI
 	ADDQ         DX, SI
 	SUBQ         $0x00000002, DI
-	JMP          loop703
+	JMP          loop705
 
-done704:
-loop707:
+done706:
+loop709:
 	CMPQ   DI, $0x01
-	JL     done708
+	JL     done710
 	MOVQ   SI, R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -39376,9 +39399,9 @@ loop707:
 	MOVQ   room+32(FP), R9
 	MOVQ   dim+48(FP), R10
 
-loop709:
+loop711:
 	CMPQ         R10, $0x01
-	JL           done710
+	JL           done712
 	VBROADCASTSS (R8), Y5
 	VMOVUPS      (R9), Y4
 	VFMADD231PS  Y4, Y5, Y0
@@ -39391,9 +39414,9 @@ loop709:
 	ADDQ         $0x00000080, R9
 	ADDQ         $0x00000004, R8
 	SUBQ         $0x00000001, R10
-	JMP          loop709
+	JMP          loop711
 
-done710:
+done712:
 	VBROADCASTSS scale+64(FP), Y4
 	VMULPS       Y4, Y0, Y0
 	VMOVUPS      Y0, (BX)
@@ -39406,9 +39429,9 @@ done710:
 	ADDQ         $0x00000100, BX
 	ADDQ         DX, SI
 	SUBQ         $0x00000001, DI
-	JMP          loop707
+	JMP          loop709
 
-done708:
+done710:
 	MOVQ    CX, BX
 	LEAQ    (BX)(DX*2), SI
 	ADDQ    DX, SI
@@ -39435,9 +39458,9 @@ done708:
 	MOVQ    next+24(FP), R12
 	MOVQ    48(R12), R13
 
-loop711:
+loop713:
 	CMPQ       R11, $0x20
-	JL         done712
+	JL         done714
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -39453,7 +39476,7 @@ loop711:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat713:
+repeat715:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -39575,12 +39598,12 @@ repeat713:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat713
+	JNE            repeat715
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop711
+	JMP            loop713
 
-done712:
+done714:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -39632,9 +39655,9 @@ done712:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop714:
+loop716:
 	CMPQ       R11, $0x20
-	JL         done715
+	JL         done717
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -39650,7 +39673,7 @@ loop714:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000020, R12
 
-repeat716:
+repeat718:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSHUFB        Y12, Y14, Y13
 	VCVTDQ2PS      Y13, Y13
@@ -39772,12 +39795,12 @@ repeat716:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat716
+	JNE            repeat718
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop714
+	JMP            loop716
 
-done715:
+done717:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -39813,9 +39836,9 @@ done715:
 	ADDQ         DX, CX
 	SUBQ         $0x00000006, BX
 
-loop717:
+loop719:
 	CMPQ   BX, $0x02
-	JL     done718
+	JL     done720
 	MOVQ   CX, SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -39828,9 +39851,9 @@ loop717:
 	MOVQ   room+32(FP), DI
 	MOVQ   dim+48(FP), R8
 
-loop719:
+loop721:
 	CMPQ         R8, $0x01
-	JL           done720
+	JL           done722
 	VMOVUPS      (DI), Y8
 	VMOVUPS      32(DI), Y9
 	VMOVUPS      64(DI), Y10
@@ -39848,9 +39871,9 @@ loop719:
 	ADDQ         $0x00000080, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop719
+	JMP          loop721
 
-done720:
+done722:
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -39872,12 +39895,12 @@ done720:
 	ADDQ         DX, CX
 	ADDQ         DX, CX
 	SUBQ         $0x00000002, BX
-	JMP          loop717
+	JMP          loop719
 
-done718:
-loop721:
+done720:
+loop723:
 	CMPQ   BX, $0x01
-	JL     done722
+	JL     done724
 	MOVQ   CX, SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -39886,9 +39909,9 @@ loop721:
 	MOVQ   room+32(FP), DI
 	MOVQ   dim+48(FP), R8
 
-loop723:
+loop725:
 	CMPQ         R8, $0x01
-	JL           done724
+	JL           done726
 	VBROADCASTSS (SI), Y5
 	VMOVUPS      (DI), Y4
 	VFMADD231PS  Y4, Y5, Y0
@@ -39901,9 +39924,9 @@ loop723:
 	ADDQ         $0x00000080, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop723
+	JMP          loop725
 
-done724:
+done726:
 	VBROADCASTSS scale+64(FP), Y4
 	VMULPS       Y4, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -39916,9 +39939,9 @@ done724:
 	ADDQ         $0x00000100, AX
 	ADDQ         DX, CX
 	SUBQ         $0x00000001, BX
-	JMP          loop721
+	JMP          loop723
 
-done722:
+done724:
 	VZEROUPPER
 	RET
 
@@ -39932,15 +39955,15 @@ TEXT ·mixQ8_0(SB), NOSPLIT, $256-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop725:
+loop727:
 	CMPQ DX, $0x06
-	JL   done726
+	JL   done728
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop727:
+loop729:
 	CMPQ         R8, $0x20
-	JL           done728
+	JL           done730
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -40152,10 +40175,10 @@ loop727:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+48(FP), R10
 
-place729:
+place731:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done730
+	JLE     done732
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -40176,7 +40199,7 @@ place729:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat731:
+repeat733:
 	VBROADCASTSS   (SP)(R10*4), Y15
 	VBROADCASTI128 2(R12), Y14
 	VPSHUFB        Y12, Y14, Y13
@@ -40207,10 +40230,10 @@ repeat731:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat731
-	JMP            place729
+	JNE            repeat733
+	JMP            place731
 
-done730:
+done732:
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -40254,10 +40277,10 @@ done730:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+48(FP), R10
 
-place732:
+place734:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done733
+	JLE     done735
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -40278,7 +40301,7 @@ place732:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat734:
+repeat736:
 	VBROADCASTSS   (SP)(R10*4), Y15
 	VBROADCASTI128 18(R12), Y14
 	VPSHUFB        Y12, Y14, Y13
@@ -40308,10 +40331,10 @@ repeat734:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat734
-	JMP            place732
+	JNE            repeat736
+	JMP            place734
 
-done733:
+done735:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -40329,9 +40352,9 @@ done733:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop727
+	JMP     loop729
 
-done728:
+done730:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -40341,18 +40364,18 @@ done728:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop725
+	JMP  loop727
 
-done726:
-loop735:
+done728:
+loop737:
 	CMPQ DX, $0x04
-	JL   done736
+	JL   done738
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop737:
+loop739:
 	CMPQ         R8, $0x20
-	JL           done738
+	JL           done740
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -40559,10 +40582,10 @@ loop737:
 	VMOVDQU      spread8<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place739:
+place741:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done740
+	JLE     done742
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -40583,7 +40606,7 @@ place739:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat741:
+repeat743:
 	VBROADCASTSS   (SP)(R10*4), Y12
 	VBROADCASTI128 2(R12), Y11
 	VPSHUFB        Y8, Y11, Y10
@@ -40608,10 +40631,10 @@ repeat741:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat741
-	JMP            place739
+	JNE            repeat743
+	JMP            place741
 
-done740:
+done742:
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -40646,10 +40669,10 @@ done740:
 	VMOVDQU      spread8<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place742:
+place744:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done743
+	JLE     done745
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -40670,7 +40693,7 @@ place742:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat744:
+repeat746:
 	VBROADCASTSS   (SP)(R10*4), Y12
 	VBROADCASTI128 18(R12), Y11
 	VPSHUFB        Y8, Y11, Y10
@@ -40694,10 +40717,10 @@ repeat744:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat744
-	JMP            place742
+	JNE            repeat746
+	JMP            place744
 
-done743:
+done745:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -40711,9 +40734,9 @@ done743:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop737
+	JMP     loop739
 
-done738:
+done740:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -40721,18 +40744,18 @@ done738:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop735
+	JMP  loop737
 
-done736:
-loop745:
+done738:
+loop747:
 	CMPQ DX, $0x03
-	JL   done746
+	JL   done748
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop747:
+loop749:
 	CMPQ         R8, $0x20
-	JL           done748
+	JL           done750
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -40934,10 +40957,10 @@ loop747:
 	VMOVDQU      spread8<>+0(SB), Y7
 	MOVQ         first+48(FP), R10
 
-place749:
+place751:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done750
+	JLE     done752
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -40958,7 +40981,7 @@ place749:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat751:
+repeat753:
 	VBROADCASTSS   (SP)(R10*4), Y10
 	VBROADCASTI128 2(R12), Y9
 	VPSHUFB        Y6, Y9, Y8
@@ -40980,10 +41003,10 @@ repeat751:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat751
-	JMP            place749
+	JNE            repeat753
+	JMP            place751
 
-done750:
+done752:
 	LEAQ         (AX)(DI*4), R9
 	VMOVUPS      Y0, (R9)
 	VMOVUPS      Y1, 32(R9)
@@ -41009,10 +41032,10 @@ done750:
 	VMOVDQU      spread8<>+0(SB), Y7
 	MOVQ         first+48(FP), R10
 
-place752:
+place754:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done753
+	JLE     done755
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -41033,7 +41056,7 @@ place752:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat754:
+repeat756:
 	VBROADCASTSS   (SP)(R10*4), Y10
 	VBROADCASTI128 18(R12), Y9
 	VPSHUFB        Y6, Y9, Y8
@@ -41054,10 +41077,10 @@ repeat754:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat754
-	JMP            place752
+	JNE            repeat756
+	JMP            place754
 
-done753:
+done755:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -41067,27 +41090,27 @@ done753:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop747
+	JMP     loop749
 
-done748:
+done750:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop745
+	JMP  loop747
 
-done746:
-loop755:
+done748:
+loop757:
 	CMPQ DX, $0x02
-	JL   done756
+	JL   done758
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop757:
+loop759:
 	CMPQ         R8, $0x20
-	JL           done758
+	JL           done760
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -41106,10 +41129,10 @@ loop757:
 	VMOVDQU      spread8<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place759:
+place761:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done760
+	JLE     done762
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -41130,7 +41153,7 @@ place759:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat761:
+repeat763:
 	VPBROADCASTW   (R12), X14
 	VCVTPH2PS      X14, Y14
 	VMULPS         unitQ8_0<>+0(SB), Y14, Y14
@@ -41162,10 +41185,10 @@ repeat761:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat761
-	JMP            place759
+	JNE            repeat763
+	JMP            place761
 
-done760:
+done762:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -41177,26 +41200,26 @@ done760:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop757
+	JMP     loop759
 
-done758:
+done760:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop755
+	JMP  loop757
 
-done756:
-loop762:
+done758:
+loop764:
 	CMPQ DX, $0x01
-	JL   done763
+	JL   done765
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop764:
+loop766:
 	CMPQ         R8, $0x40
-	JL           done765
+	JL           done767
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -41214,10 +41237,10 @@ loop764:
 	VMOVDQU      spread8<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place766:
+place768:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done767
+	JLE     done769
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -41238,7 +41261,7 @@ place766:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat768:
+repeat770:
 	VBROADCASTSS   (CX)(R10*4), Y11
 	VPBROADCASTW   (R12), X12
 	VCVTPH2PS      X12, Y12
@@ -41287,10 +41310,10 @@ repeat768:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat768
-	JMP            place766
+	JNE            repeat770
+	JMP            place768
 
-done767:
+done769:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -41302,12 +41325,12 @@ done767:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop764
+	JMP     loop766
 
-done765:
-loop769:
+done767:
+loop771:
 	CMPQ         R8, $0x20
-	JL           done770
+	JL           done772
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -41321,10 +41344,10 @@ loop769:
 	VMOVDQU      spread8<>+0(SB), Y5
 	MOVQ         first+48(FP), R10
 
-place771:
+place773:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done772
+	JLE     done774
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -41345,7 +41368,7 @@ place771:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat773:
+repeat775:
 	VBROADCASTSS   (CX)(R10*4), Y7
 	VPBROADCASTW   (R12), X8
 	VCVTPH2PS      X8, Y8
@@ -41372,10 +41395,10 @@ repeat773:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat773
-	JMP            place771
+	JNE            repeat775
+	JMP            place773
 
-done772:
+done774:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -41383,16 +41406,16 @@ done772:
 	VMOVUPS Y3, 96(R9)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop769
+	JMP     loop771
 
-done770:
+done772:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop762
+	JMP  loop764
 
-done763:
+done765:
 	VZEROUPPER
 	RET
 
@@ -41404,9 +41427,9 @@ TEXT ·keepMixQ8_0(SB), NOSPLIT, $256-80
 	SHLQ $0x02, AX
 	XORQ CX, CX
 
-loop774:
+loop776:
 	CMPQ         DX, $0x20
-	JL           done775
+	JL           done777
 	MOVQ         p+8(FP), BX
 	MOVQ         acc+0(FP), SI
 	MOVQ         corrections+72(FP), DI
@@ -41626,10 +41649,10 @@ loop774:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+56(FP), R9
 
-place776:
+place778:
 	MOVQ    last+64(FP), R10
 	SUBQ    R9, R10
-	JLE     done777
+	JLE     done779
 	MOVQ    R9, R11
 	ANDQ    $0x0f, R11
 	MOVQ    $0x00000010, R12
@@ -41650,7 +41673,7 @@ place776:
 	ADDQ    R12, R11
 	SUBQ    R12, R13
 
-repeat778:
+repeat780:
 	VBROADCASTSS   (SP)(R9*4), Y15
 	VBROADCASTI128 2(R11), Y14
 	VPSHUFB        Y12, Y14, Y13
@@ -41684,10 +41707,10 @@ repeat778:
 	INCQ           R9
 	ADDQ           R8, R11
 	SUBQ           $0x00000001, R10
-	JNE            repeat778
-	JMP            place776
+	JNE            repeat780
+	JMP            place778
 
-done777:
+done779:
 	LEAQ         (SI)(CX*4), BX
 	LEAQ         (BX)(AX*2), SI
 	ADDQ         AX, SI
@@ -41739,10 +41762,10 @@ done777:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+56(FP), R9
 
-place779:
+place781:
 	MOVQ    last+64(FP), R10
 	SUBQ    R9, R10
-	JLE     done780
+	JLE     done782
 	MOVQ    R9, R11
 	ANDQ    $0x0f, R11
 	MOVQ    $0x00000010, R12
@@ -41763,7 +41786,7 @@ place779:
 	ADDQ    R12, R11
 	SUBQ    R12, R13
 
-repeat781:
+repeat783:
 	VBROADCASTSS   (SP)(R9*4), Y15
 	VBROADCASTI128 18(R11), Y14
 	VPSHUFB        Y12, Y14, Y13
@@ -41796,10 +41819,10 @@ repeat781:
 	INCQ           R9
 	ADDQ           R8, R11
 	SUBQ           $0x00000001, R10
-	JNE            repeat781
-	JMP            place779
+	JNE            repeat783
+	JMP            place781
 
-done780:
+done782:
 	LEAQ    (SI)(CX*4), BX
 	LEAQ    (BX)(AX*2), SI
 	ADDQ    AX, SI
@@ -41831,9 +41854,9 @@ done780:
 	ADDQ    $0x00000018, R8
 	SUBQ    $0x00000006, DI
 
-loop782:
+loop784:
 	CMPQ         DI, $0x02
-	JL           done783
+	JL           done785
 	LEAQ         (BX)(CX*4), R9
 	VBROADCASTSS (R8), Y3
 	VMULPS       (R9), Y3, Y0
@@ -41853,7 +41876,7 @@ loop782:
 	MOVQ         last+64(FP), R11
 	SUBQ         R10, R11
 
-repeat784:
+repeat786:
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VMOVUPS      64(R9), Y10
@@ -41871,7 +41894,7 @@ repeat784:
 	ADDQ         $0x00000080, R9
 	INCQ         R10
 	SUBQ         $0x00000001, R11
-	JNE          repeat784
+	JNE          repeat786
 	LEAQ         (BX)(CX*4), R9
 	VMOVUPS      Y0, (R9)
 	VMOVUPS      Y1, 32(R9)
@@ -41886,12 +41909,12 @@ repeat784:
 	ADDQ         $0x00000200, SI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, DI
-	JMP          loop782
+	JMP          loop784
 
-done783:
-loop785:
+done785:
+loop787:
 	CMPQ         DI, $0x01
-	JL           done786
+	JL           done788
 	LEAQ         (BX)(CX*4), R9
 	VBROADCASTSS (R8), Y3
 	VMULPS       (R9), Y3, Y0
@@ -41906,7 +41929,7 @@ loop785:
 	MOVQ         last+64(FP), R11
 	SUBQ         R10, R11
 
-repeat787:
+repeat789:
 	VBROADCASTSS (SI)(R10*4), Y5
 	VMOVUPS      (R9), Y4
 	VFMADD231PS  Y4, Y5, Y0
@@ -41919,7 +41942,7 @@ repeat787:
 	ADDQ         $0x00000080, R9
 	INCQ         R10
 	SUBQ         $0x00000001, R11
-	JNE          repeat787
+	JNE          repeat789
 	LEAQ         (BX)(CX*4), R9
 	VMOVUPS      Y0, (R9)
 	VMOVUPS      Y1, 32(R9)
@@ -41929,14 +41952,14 @@ repeat787:
 	ADDQ         $0x00000100, SI
 	ADDQ         $0x00000004, R8
 	SUBQ         $0x00000001, DI
-	JMP          loop785
+	JMP          loop787
 
-done786:
+done788:
 	ADDQ $0x00000020, CX
 	SUBQ $0x00000020, DX
-	JMP  loop774
+	JMP  loop776
 
-done775:
+done777:
 	VZEROUPPER
 	RET
 
@@ -41949,9 +41972,9 @@ TEXT ·scoresQ4_0(SB), NOSPLIT, $256-60
 	MOVQ dim+40(FP), BX
 	SHLQ $0x02, BX
 
-loop788:
+loop790:
 	CMPQ    DX, $0x06
-	JL      done789
+	JL      done791
 	MOVQ    CX, SI
 	LEAQ    (SI)(BX*2), DI
 	ADDQ    BX, DI
@@ -41976,9 +41999,9 @@ loop788:
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop790:
+loop792:
 	CMPQ       R11, $0x20
-	JL         done791
+	JL         done793
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -41994,7 +42017,7 @@ loop790:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat792:
+repeat794:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -42116,13 +42139,13 @@ repeat792:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat792
+	JNE            repeat794
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat793:
+repeat795:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -42238,12 +42261,12 @@ repeat793:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat793
+	JNE            repeat795
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop790
+	JMP            loop792
 
-done791:
+done793:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -42293,9 +42316,9 @@ done791:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop794:
+loop796:
 	CMPQ       R11, $0x20
-	JL         done795
+	JL         done797
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -42311,7 +42334,7 @@ loop794:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat796:
+repeat798:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -42433,13 +42456,13 @@ repeat796:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat796
+	JNE            repeat798
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat797:
+repeat799:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -42555,12 +42578,12 @@ repeat797:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat797
+	JNE            repeat799
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop794
+	JMP            loop796
 
-done795:
+done797:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -42610,9 +42633,9 @@ done795:
 	MOVQ         next+24(FP), R12
 	MOVQ         48(R12), R13
 
-loop798:
+loop800:
 	CMPQ       R11, $0x20
-	JL         done799
+	JL         done801
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -42628,7 +42651,7 @@ loop798:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat800:
+repeat802:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -42750,13 +42773,13 @@ repeat800:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat800
+	JNE            repeat802
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat801:
+repeat803:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -42872,12 +42895,12 @@ repeat801:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat801
+	JNE            repeat803
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop798
+	JMP            loop800
 
-done799:
+done801:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -42927,9 +42950,9 @@ done799:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop802:
+loop804:
 	CMPQ       R11, $0x20
-	JL         done803
+	JL         done805
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -42945,7 +42968,7 @@ loop802:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat804:
+repeat806:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -43067,13 +43090,13 @@ repeat804:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat804
+	JNE            repeat806
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat805:
+repeat807:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -43189,12 +43212,12 @@ repeat805:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat805
+	JNE            repeat807
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop802
+	JMP            loop804
 
-done803:
+done805:
 	VBROADCASTSS scale+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -43228,12 +43251,12 @@ done803:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000006, DX
-	JMP          loop788
+	JMP          loop790
 
-done789:
-loop806:
+done791:
+loop808:
 	CMPQ    DX, $0x04
-	JL      done807
+	JL      done809
 	MOVQ    CX, SI
 	LEAQ    (SI)(BX*2), DI
 	ADDQ    BX, DI
@@ -43257,9 +43280,9 @@ loop806:
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop808:
+loop810:
 	CMPQ       R11, $0x20
-	JL         done809
+	JL         done811
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -43276,7 +43299,7 @@ loop808:
 	VMOVDQU    (SP), Y12
 	MOVQ       $0x00000010, R12
 
-repeat810:
+repeat812:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -43374,13 +43397,13 @@ repeat810:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat810
+	JNE            repeat812
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat811:
+repeat813:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -43472,12 +43495,12 @@ repeat811:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat811
+	JNE            repeat813
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop808
+	JMP            loop810
 
-done809:
+done811:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -43518,9 +43541,9 @@ done809:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop812:
+loop814:
 	CMPQ       R11, $0x20
-	JL         done813
+	JL         done815
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -43537,7 +43560,7 @@ loop812:
 	VMOVDQU    (SP), Y12
 	MOVQ       $0x00000010, R12
 
-repeat814:
+repeat816:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -43635,13 +43658,13 @@ repeat814:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat814
+	JNE            repeat816
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat815:
+repeat817:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -43733,12 +43756,12 @@ repeat815:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat815
+	JNE            repeat817
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop812
+	JMP            loop814
 
-done813:
+done815:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -43779,9 +43802,9 @@ done813:
 	MOVQ         next+24(FP), R12
 	MOVQ         48(R12), R13
 
-loop816:
+loop818:
 	CMPQ       R11, $0x20
-	JL         done817
+	JL         done819
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -43798,7 +43821,7 @@ loop816:
 	VMOVDQU    (SP), Y12
 	MOVQ       $0x00000010, R12
 
-repeat818:
+repeat820:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -43896,13 +43919,13 @@ repeat818:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat818
+	JNE            repeat820
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat819:
+repeat821:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -43994,12 +44017,12 @@ repeat819:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat819
+	JNE            repeat821
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop816
+	JMP            loop818
 
-done817:
+done819:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -44040,9 +44063,9 @@ done817:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop820:
+loop822:
 	CMPQ       R11, $0x20
-	JL         done821
+	JL         done823
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -44059,7 +44082,7 @@ loop820:
 	VMOVDQU    (SP), Y12
 	MOVQ       $0x00000010, R12
 
-repeat822:
+repeat824:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          Y10, Y14, Y14
@@ -44157,13 +44180,13 @@ repeat822:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat822
+	JNE            repeat824
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat823:
+repeat825:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          Y10, Y14, Y14
 	VPXOR          Y11, Y14, Y14
@@ -44255,12 +44278,12 @@ repeat823:
 	ADDQ           $0x00000010, SI
 	ADDQ           $0x00000010, DI
 	SUBQ           $0x00000004, R12
-	JNE            repeat823
+	JNE            repeat825
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop820
+	JMP            loop822
 
-done821:
+done823:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -44284,12 +44307,12 @@ done821:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000004, DX
-	JMP          loop806
+	JMP          loop808
 
-done807:
-loop824:
+done809:
+loop826:
 	CMPQ    DX, $0x03
-	JL      done825
+	JL      done827
 	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -44309,9 +44332,9 @@ loop824:
 	MOVQ    next+24(FP), R11
 	MOVQ    32(R11), R12
 
-loop826:
+loop828:
 	CMPQ       R10, $0x20
-	JL         done827
+	JL         done829
 	MOVQ       keys+16(FP), R11
 	MOVQ       (R11), R11
 	MOVQ       next+24(FP), R13
@@ -44329,7 +44352,7 @@ loop826:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000010, R11
 
-repeat828:
+repeat830:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -44414,13 +44437,13 @@ repeat828:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat828
+	JNE            repeat830
 	MOVQ           DI, R11
 	SHLQ           $0x04, R11
 	SUBQ           R11, R9
 	MOVQ           $0x00000010, R11
 
-repeat829:
+repeat831:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -44499,12 +44522,12 @@ repeat829:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat829
+	JNE            repeat831
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop826
+	JMP            loop828
 
-done827:
+done829:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -44537,9 +44560,9 @@ done827:
 	MOVQ         next+24(FP), R11
 	MOVQ         40(R11), R12
 
-loop830:
+loop832:
 	CMPQ       R10, $0x20
-	JL         done831
+	JL         done833
 	MOVQ       keys+16(FP), R11
 	MOVQ       8(R11), R11
 	MOVQ       next+24(FP), R13
@@ -44557,7 +44580,7 @@ loop830:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000010, R11
 
-repeat832:
+repeat834:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -44642,13 +44665,13 @@ repeat832:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat832
+	JNE            repeat834
 	MOVQ           DI, R11
 	SHLQ           $0x04, R11
 	SUBQ           R11, R9
 	MOVQ           $0x00000010, R11
 
-repeat833:
+repeat835:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -44727,12 +44750,12 @@ repeat833:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat833
+	JNE            repeat835
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop830
+	JMP            loop832
 
-done831:
+done833:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -44765,9 +44788,9 @@ done831:
 	MOVQ         next+24(FP), R11
 	MOVQ         48(R11), R12
 
-loop834:
+loop836:
 	CMPQ       R10, $0x20
-	JL         done835
+	JL         done837
 	MOVQ       keys+16(FP), R11
 	MOVQ       16(R11), R11
 	MOVQ       next+24(FP), R13
@@ -44785,7 +44808,7 @@ loop834:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000010, R11
 
-repeat836:
+repeat838:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -44870,13 +44893,13 @@ repeat836:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat836
+	JNE            repeat838
 	MOVQ           DI, R11
 	SHLQ           $0x04, R11
 	SUBQ           R11, R9
 	MOVQ           $0x00000010, R11
 
-repeat837:
+repeat839:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -44955,12 +44978,12 @@ repeat837:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat837
+	JNE            repeat839
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop834
+	JMP            loop836
 
-done835:
+done837:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -44993,9 +45016,9 @@ done835:
 	MOVQ         next+24(FP), R11
 	MOVQ         56(R11), R12
 
-loop838:
+loop840:
 	CMPQ       R10, $0x20
-	JL         done839
+	JL         done841
 	MOVQ       keys+16(FP), R11
 	MOVQ       24(R11), R11
 	MOVQ       next+24(FP), R13
@@ -45013,7 +45036,7 @@ loop838:
 	VMOVDQU    32(SP), Y11
 	MOVQ       $0x00000010, R11
 
-repeat840:
+repeat842:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPSLLW         $0x04, Y13, Y13
 	VPAND          Y8, Y13, Y13
@@ -45098,13 +45121,13 @@ repeat840:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat840
+	JNE            repeat842
 	MOVQ           DI, R11
 	SHLQ           $0x04, R11
 	SUBQ           R11, R9
 	MOVQ           $0x00000010, R11
 
-repeat841:
+repeat843:
 	VBROADCASTI128 (R8)(R9*1), Y13
 	VPAND          Y8, Y13, Y13
 	VPXOR          Y9, Y13, Y13
@@ -45183,12 +45206,12 @@ repeat841:
 	ADDQ           DI, R9
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R11
-	JNE            repeat841
+	JNE            repeat843
 	LEAQ           (R9)(DI*2), R9
 	SUBQ           $0x00000020, R10
-	JMP            loop838
+	JMP            loop840
 
-done839:
+done841:
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -45207,12 +45230,12 @@ done839:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000003, DX
-	JMP          loop824
+	JMP          loop826
 
-done825:
-loop842:
+done827:
+loop844:
 	CMPQ    DX, $0x02
-	JL      done843
+	JL      done845
 	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -45235,9 +45258,9 @@ loop842:
 	MOVQ    32(R12), R13
 	MOVQ    40(R12), R14
 
-loop844:
+loop846:
 	CMPQ       R11, $0x20
-	JL         done845
+	JL         done847
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R15
@@ -45266,7 +45289,7 @@ loop844:
 	VMOVUPS    Y11, 96(SP)
 	MOVQ       $0x00000010, R12
 
-repeat846:
+repeat848:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSLLW         $0x04, Y12, Y12
 	VPAND          Y10, Y12, Y12
@@ -45397,13 +45420,13 @@ repeat846:
 	ADDQ           DI, R10
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat846
+	JNE            repeat848
 	MOVQ           DI, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat847:
+repeat849:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPAND          Y10, Y12, Y12
 	VPXOR          highestBits<>+0(SB), Y12, Y12
@@ -45522,12 +45545,12 @@ repeat847:
 	ADDQ           DI, R10
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat847
+	JNE            repeat849
 	LEAQ           (R10)(DI*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop844
+	JMP            loop846
 
-done845:
+done847:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -45567,9 +45590,9 @@ done845:
 	MOVQ         48(R12), R13
 	MOVQ         56(R12), R14
 
-loop848:
+loop850:
 	CMPQ       R11, $0x20
-	JL         done849
+	JL         done851
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R15
@@ -45598,7 +45621,7 @@ loop848:
 	VMOVUPS    Y11, 96(SP)
 	MOVQ       $0x00000010, R12
 
-repeat850:
+repeat852:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPSLLW         $0x04, Y12, Y12
 	VPAND          Y10, Y12, Y12
@@ -45729,13 +45752,13 @@ repeat850:
 	ADDQ           DI, R10
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat850
+	JNE            repeat852
 	MOVQ           DI, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat851:
+repeat853:
 	VBROADCASTI128 (R9)(R10*1), Y12
 	VPAND          Y10, Y12, Y12
 	VPXOR          highestBits<>+0(SB), Y12, Y12
@@ -45854,12 +45877,12 @@ repeat851:
 	ADDQ           DI, R10
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat851
+	JNE            repeat853
 	LEAQ           (R10)(DI*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop848
+	JMP            loop850
 
-done849:
+done851:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -45881,12 +45904,12 @@ done849:
 	ADDQ         BX, CX
 	ADDQ         BX, CX
 	SUBQ         $0x00000002, DX
-	JMP          loop842
+	JMP          loop844
 
-done843:
-loop852:
+done845:
+loop854:
 	CMPQ    DX, $0x01
-	JL      done853
+	JL      done855
 	MOVQ    CX, SI
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
@@ -45909,9 +45932,9 @@ loop852:
 	VMOVDQU upperNibbles<>+0(SB), Y10
 	VMOVDQU highestBits<>+0(SB), Y11
 
-loop854:
+loop856:
 	CMPQ       R13, $0x20
-	JL         done855
+	JL         done857
 	MOVQ       keys+16(FP), R14
 	MOVQ       (R14), R14
 	MOVQ       next+24(FP), R15
@@ -45967,7 +45990,7 @@ loop854:
 	VMOVDQU    (SP), Y12
 	MOVQ       $0x00000010, R14
 
-repeat856:
+repeat858:
 	VBROADCASTSS   (SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPSLLW         $0x04, Y15, Y15
@@ -46194,13 +46217,13 @@ repeat856:
 	ADDQ           DI, R12
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R14
-	JNE            repeat856
+	JNE            repeat858
 	MOVQ           DI, R14
 	SHLQ           $0x04, R14
 	SUBQ           R14, R12
 	MOVQ           $0x00000010, R14
 
-repeat857:
+repeat859:
 	VBROADCASTSS   (SI), Y14
 	VBROADCASTI128 (R9)(R12*1), Y15
 	VPAND          Y10, Y15, Y15
@@ -46387,12 +46410,12 @@ repeat857:
 	ADDQ           DI, R12
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R14
-	JNE            repeat857
+	JNE            repeat859
 	LEAQ           (R12)(DI*2), R12
 	SUBQ           $0x00000020, R13
-	JMP            loop854
+	JMP            loop856
 
-done855:
+done857:
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -46413,9 +46436,9 @@ done855:
 	ADDQ         $0x00000100, AX
 	ADDQ         BX, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop852
+	JMP          loop854
 
-done853:
+done855:
 	VZEROUPPER
 	RET
 
@@ -46482,9 +46505,9 @@ TEXT ·keepScoresQ4_0(SB), NOSPLIT, $256-68
 	MOVQ    next+24(FP), R12
 	MOVQ    32(R12), R13
 
-loop858:
+loop860:
 	CMPQ       R11, $0x20
-	JL         done859
+	JL         done861
 	MOVQ       keys+16(FP), R12
 	MOVQ       (R12), R12
 	MOVQ       next+24(FP), R14
@@ -46500,7 +46523,7 @@ loop858:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat860:
+repeat862:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -46634,13 +46657,13 @@ repeat860:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat860
+	JNE            repeat862
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat861:
+repeat863:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -46768,12 +46791,12 @@ repeat861:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat861
+	JNE            repeat863
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop858
+	JMP            loop860
 
-done859:
+done861:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -46825,9 +46848,9 @@ done859:
 	MOVQ         next+24(FP), R12
 	MOVQ         40(R12), R13
 
-loop862:
+loop864:
 	CMPQ       R11, $0x20
-	JL         done863
+	JL         done865
 	MOVQ       keys+16(FP), R12
 	MOVQ       8(R12), R12
 	MOVQ       next+24(FP), R14
@@ -46843,7 +46866,7 @@ loop862:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat864:
+repeat866:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -46977,13 +47000,13 @@ repeat864:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat864
+	JNE            repeat866
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat865:
+repeat867:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -47111,12 +47134,12 @@ repeat865:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat865
+	JNE            repeat867
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop862
+	JMP            loop864
 
-done863:
+done865:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 64(AX)
@@ -47153,9 +47176,9 @@ done863:
 	ADDQ         DX, SI
 	SUBQ         $0x00000006, DI
 
-loop866:
+loop868:
 	CMPQ   DI, $0x02
-	JL     done867
+	JL     done869
 	MOVQ   SI, R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -47168,9 +47191,9 @@ loop866:
 	MOVQ   room+32(FP), R9
 	MOVQ   dim+48(FP), R10
 
-loop868:
+loop870:
 	CMPQ         R10, $0x01
-	JL           done869
+	JL           done871
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VMOVUPS      64(R9), Y10
@@ -47188,9 +47211,9 @@ loop868:
 	ADDQ         $0x00000080, R9
 	ADDQ         $0x00000004, R8
 	SUBQ         $0x00000001, R10
-	JMP          loop868
+	JMP          loop870
 
-done869:
+done871:
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, (BX)
@@ -47212,12 +47235,12 @@ done869:
 	ADDQ         DX, SI
 	ADDQ         DX, SI
 	SUBQ         $0x00000002, DI
-	JMP          loop866
+	JMP          loop868
 
-done867:
-loop870:
+done869:
+loop872:
 	CMPQ   DI, $0x01
-	JL     done871
+	JL     done873
 	MOVQ   SI, R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -47226,9 +47249,9 @@ loop870:
 	MOVQ   room+32(FP), R9
 	MOVQ   dim+48(FP), R10
 
-loop872:
+loop874:
 	CMPQ         R10, $0x01
-	JL           done873
+	JL           done875
 	VBROADCASTSS (R8), Y5
 	VMOVUPS      (R9), Y4
 	VFMADD231PS  Y4, Y5, Y0
@@ -47241,9 +47264,9 @@ loop872:
 	ADDQ         $0x00000080, R9
 	ADDQ         $0x00000004, R8
 	SUBQ         $0x00000001, R10
-	JMP          loop872
+	JMP          loop874
 
-done873:
+done875:
 	VBROADCASTSS scale+64(FP), Y4
 	VMULPS       Y4, Y0, Y0
 	VMOVUPS      Y0, (BX)
@@ -47256,9 +47279,9 @@ done873:
 	ADDQ         $0x00000100, BX
 	ADDQ         DX, SI
 	SUBQ         $0x00000001, DI
-	JMP          loop870
+	JMP          loop872
 
-done871:
+done873:
 	MOVQ    CX, BX
 	LEAQ    (BX)(DX*2), SI
 	ADDQ    DX, SI
@@ -47285,9 +47308,9 @@ done871:
 	MOVQ    next+24(FP), R12
 	MOVQ    48(R12), R13
 
-loop874:
+loop876:
 	CMPQ       R11, $0x20
-	JL         done875
+	JL         done877
 	MOVQ       keys+16(FP), R12
 	MOVQ       16(R12), R12
 	MOVQ       next+24(FP), R14
@@ -47303,7 +47326,7 @@ loop874:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat876:
+repeat878:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -47437,13 +47460,13 @@ repeat876:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat876
+	JNE            repeat878
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat877:
+repeat879:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -47571,12 +47594,12 @@ repeat877:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat877
+	JNE            repeat879
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop874
+	JMP            loop876
 
-done875:
+done877:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -47628,9 +47651,9 @@ done875:
 	MOVQ         next+24(FP), R12
 	MOVQ         56(R12), R13
 
-loop878:
+loop880:
 	CMPQ       R11, $0x20
-	JL         done879
+	JL         done881
 	MOVQ       keys+16(FP), R12
 	MOVQ       24(R12), R12
 	MOVQ       next+24(FP), R14
@@ -47646,7 +47669,7 @@ loop878:
 	VMOVUPS    Y13, 32(SP)
 	MOVQ       $0x00000010, R12
 
-repeat880:
+repeat882:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPSLLW         $0x04, Y14, Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -47780,13 +47803,13 @@ repeat880:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat880
+	JNE            repeat882
 	MOVQ           R8, R12
 	SHLQ           $0x04, R12
 	SUBQ           R12, R10
 	MOVQ           $0x00000010, R12
 
-repeat881:
+repeat883:
 	VBROADCASTI128 (R9)(R10*1), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
 	VPXOR          highestBits<>+0(SB), Y14, Y14
@@ -47914,12 +47937,12 @@ repeat881:
 	ADDQ           $0x00000010, BX
 	ADDQ           $0x00000010, SI
 	SUBQ           $0x00000004, R12
-	JNE            repeat881
+	JNE            repeat883
 	LEAQ           (R10)(R8*2), R10
 	SUBQ           $0x00000020, R11
-	JMP            loop878
+	JMP            loop880
 
-done879:
+done881:
 	VBROADCASTSS scale+64(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMOVUPS      Y0, 192(AX)
@@ -47955,9 +47978,9 @@ done879:
 	ADDQ         DX, CX
 	SUBQ         $0x00000006, BX
 
-loop882:
+loop884:
 	CMPQ   BX, $0x02
-	JL     done883
+	JL     done885
 	MOVQ   CX, SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -47970,9 +47993,9 @@ loop882:
 	MOVQ   room+32(FP), DI
 	MOVQ   dim+48(FP), R8
 
-loop884:
+loop886:
 	CMPQ         R8, $0x01
-	JL           done885
+	JL           done887
 	VMOVUPS      (DI), Y8
 	VMOVUPS      32(DI), Y9
 	VMOVUPS      64(DI), Y10
@@ -47990,9 +48013,9 @@ loop884:
 	ADDQ         $0x00000080, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop884
+	JMP          loop886
 
-done885:
+done887:
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -48014,12 +48037,12 @@ done885:
 	ADDQ         DX, CX
 	ADDQ         DX, CX
 	SUBQ         $0x00000002, BX
-	JMP          loop882
+	JMP          loop884
 
-done883:
-loop886:
+done885:
+loop888:
 	CMPQ   BX, $0x01
-	JL     done887
+	JL     done889
 	MOVQ   CX, SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -48028,9 +48051,9 @@ loop886:
 	MOVQ   room+32(FP), DI
 	MOVQ   dim+48(FP), R8
 
-loop888:
+loop890:
 	CMPQ         R8, $0x01
-	JL           done889
+	JL           done891
 	VBROADCASTSS (SI), Y5
 	VMOVUPS      (DI), Y4
 	VFMADD231PS  Y4, Y5, Y0
@@ -48043,9 +48066,9 @@ loop888:
 	ADDQ         $0x00000080, DI
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop888
+	JMP          loop890
 
-done889:
+done891:
 	VBROADCASTSS scale+64(FP), Y4
 	VMULPS       Y4, Y0, Y0
 	VMOVUPS      Y0, 128(AX)
@@ -48058,9 +48081,9 @@ done889:
 	ADDQ         $0x00000100, AX
 	ADDQ         DX, CX
 	SUBQ         $0x00000001, BX
-	JMP          loop886
+	JMP          loop888
 
-done887:
+done889:
 	VZEROUPPER
 	RET
 
@@ -48074,15 +48097,15 @@ TEXT ·mixQ4_0(SB), NOSPLIT, $256-72
 	MOVQ corrections+64(FP), SI
 	SHLQ $0x02, BX
 
-loop890:
+loop892:
 	CMPQ DX, $0x06
-	JL   done891
+	JL   done893
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop892:
+loop894:
 	CMPQ         R8, $0x20
-	JL           done893
+	JL           done895
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -48294,10 +48317,10 @@ loop892:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+48(FP), R10
 
-place894:
+place896:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done895
+	JLE     done897
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -48318,7 +48341,7 @@ place894:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat896:
+repeat898:
 	VBROADCASTSS   (SP)(R10*4), Y15
 	VBROADCASTI128 2(R12), Y14
 	VPSLLW         $0x04, Y14, Y14
@@ -48352,10 +48375,10 @@ repeat896:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat896
-	JMP            place894
+	JNE            repeat898
+	JMP            place896
 
-done895:
+done897:
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -48399,10 +48422,10 @@ done895:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+48(FP), R10
 
-place897:
+place899:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done898
+	JLE     done900
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -48423,7 +48446,7 @@ place897:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat899:
+repeat901:
 	VBROADCASTSS   (SP)(R10*4), Y15
 	VBROADCASTI128 2(R12), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -48455,10 +48478,10 @@ repeat899:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat899
-	JMP            place897
+	JNE            repeat901
+	JMP            place899
 
-done898:
+done900:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -48476,9 +48499,9 @@ done898:
 	VMOVUPS Y11, 32(R10)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop892
+	JMP     loop894
 
-done893:
+done895:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -48488,18 +48511,18 @@ done893:
 	ADDQ $0x00000600, CX
 	ADDQ $0x00000018, SI
 	SUBQ $0x00000006, DX
-	JMP  loop890
+	JMP  loop892
 
-done891:
-loop900:
+done893:
+loop902:
 	CMPQ DX, $0x04
-	JL   done901
+	JL   done903
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop902:
+loop904:
 	CMPQ         R8, $0x20
-	JL           done903
+	JL           done905
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -48708,10 +48731,10 @@ loop902:
 	VMOVDQU      highestBits<>+0(SB), Y11
 	MOVQ         first+48(FP), R10
 
-place904:
+place906:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done905
+	JLE     done907
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -48732,7 +48755,7 @@ place904:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat906:
+repeat908:
 	VBROADCASTSS   (SP)(R10*4), Y14
 	VBROADCASTI128 2(R12), Y13
 	VPSLLW         $0x04, Y13, Y13
@@ -48760,10 +48783,10 @@ repeat906:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat906
-	JMP            place904
+	JNE            repeat908
+	JMP            place906
 
-done905:
+done907:
 	LEAQ         (AX)(DI*4), R9
 	LEAQ         (R9)(BX*2), R10
 	ADDQ         BX, R10
@@ -48800,10 +48823,10 @@ done905:
 	VMOVDQU      highestBits<>+0(SB), Y11
 	MOVQ         first+48(FP), R10
 
-place907:
+place909:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done908
+	JLE     done910
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -48824,7 +48847,7 @@ place907:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat909:
+repeat911:
 	VBROADCASTSS   (SP)(R10*4), Y14
 	VBROADCASTI128 2(R12), Y13
 	VPAND          Y10, Y13, Y13
@@ -48850,10 +48873,10 @@ repeat909:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat909
-	JMP            place907
+	JNE            repeat911
+	JMP            place909
 
-done908:
+done910:
 	LEAQ    (AX)(DI*4), R9
 	LEAQ    (R9)(BX*2), R10
 	ADDQ    BX, R10
@@ -48867,9 +48890,9 @@ done908:
 	VMOVUPS Y7, 32(R10)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop902
+	JMP     loop904
 
-done903:
+done905:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
@@ -48877,18 +48900,18 @@ done903:
 	ADDQ $0x00000400, CX
 	ADDQ $0x00000010, SI
 	SUBQ $0x00000004, DX
-	JMP  loop900
+	JMP  loop902
 
-done901:
-loop910:
+done903:
+loop912:
 	CMPQ DX, $0x03
-	JL   done911
+	JL   done913
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop912:
+loop914:
 	CMPQ         R8, $0x20
-	JL           done913
+	JL           done915
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y1
 	VMULPS       (R9), Y1, Y0
@@ -49092,10 +49115,10 @@ loop912:
 	VMOVDQU      highestBits<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place914:
+place916:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done915
+	JLE     done917
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -49116,7 +49139,7 @@ place914:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat916:
+repeat918:
 	VBROADCASTSS   (SP)(R10*4), Y12
 	VBROADCASTI128 2(R12), Y11
 	VPSLLW         $0x04, Y11, Y11
@@ -49141,10 +49164,10 @@ repeat916:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat916
-	JMP            place914
+	JNE            repeat918
+	JMP            place916
 
-done915:
+done917:
 	LEAQ         (AX)(DI*4), R9
 	VMOVUPS      Y0, (R9)
 	VMOVUPS      Y1, 32(R9)
@@ -49172,10 +49195,10 @@ done915:
 	VMOVDQU      highestBits<>+0(SB), Y9
 	MOVQ         first+48(FP), R10
 
-place917:
+place919:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done918
+	JLE     done920
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -49196,7 +49219,7 @@ place917:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat919:
+repeat921:
 	VBROADCASTSS   (SP)(R10*4), Y12
 	VBROADCASTI128 2(R12), Y11
 	VPAND          Y8, Y11, Y11
@@ -49219,10 +49242,10 @@ repeat919:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat919
-	JMP            place917
+	JNE            repeat921
+	JMP            place919
 
-done918:
+done920:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -49232,27 +49255,27 @@ done918:
 	VMOVUPS Y5, 32(R9)(BX*2)
 	ADDQ    $0x00000010, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop912
+	JMP     loop914
 
-done913:
+done915:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000300, CX
 	ADDQ $0x0000000c, SI
 	SUBQ $0x00000003, DX
-	JMP  loop910
+	JMP  loop912
 
-done911:
-loop920:
+done913:
+loop922:
 	CMPQ DX, $0x02
-	JL   done921
+	JL   done923
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop922:
+loop924:
 	CMPQ         R8, $0x20
-	JL           done923
+	JL           done925
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -49272,10 +49295,10 @@ loop922:
 	VMOVDQU      upperNibbles<>+0(SB), Y10
 	MOVQ         first+48(FP), R10
 
-place924:
+place926:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done925
+	JLE     done927
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -49296,7 +49319,7 @@ place924:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat926:
+repeat928:
 	VPBROADCASTW   (R12), X15
 	VCVTPH2PS      X15, Y15
 	VMULPS         unitQ4_0<>+0(SB), Y15, Y15
@@ -49333,10 +49356,10 @@ repeat926:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat926
-	JMP            place924
+	JNE            repeat928
+	JMP            place926
 
-done925:
+done927:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -49348,26 +49371,26 @@ done925:
 	VMOVUPS Y7, 96(R9)(BX*1)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop922
+	JMP     loop924
 
-done923:
+done925:
 	ADDQ BX, AX
 	ADDQ BX, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000008, SI
 	SUBQ $0x00000002, DX
-	JMP  loop920
+	JMP  loop922
 
-done921:
-loop927:
+done923:
+loop929:
 	CMPQ DX, $0x01
-	JL   done928
+	JL   done930
 	MOVQ dim+40(FP), R8
 	XORQ DI, DI
 
-loop929:
+loop931:
 	CMPQ         R8, $0x40
-	JL           done930
+	JL           done932
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y7
 	VMULPS       (R9), Y7, Y0
@@ -49387,10 +49410,10 @@ loop929:
 	VMOVDQU      highestBits<>+0(SB), Y11
 	MOVQ         first+48(FP), R10
 
-place931:
+place933:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done932
+	JLE     done934
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -49411,7 +49434,7 @@ place931:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat933:
+repeat935:
 	VBROADCASTSS   (CX)(R10*4), Y13
 	VPBROADCASTW   (R12), X14
 	VCVTPH2PS      X14, Y14
@@ -49470,10 +49493,10 @@ repeat933:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat933
-	JMP            place931
+	JNE            repeat935
+	JMP            place933
 
-done932:
+done934:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -49485,12 +49508,12 @@ done932:
 	VMOVUPS Y7, 224(R9)
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000040, R8
-	JMP     loop929
+	JMP     loop931
 
-done930:
-loop934:
+done932:
+loop936:
 	CMPQ         R8, $0x20
-	JL           done935
+	JL           done937
 	LEAQ         (AX)(DI*4), R9
 	VBROADCASTSS (SI), Y3
 	VMULPS       (R9), Y3, Y0
@@ -49506,10 +49529,10 @@ loop934:
 	VMOVDQU      highestBits<>+0(SB), Y7
 	MOVQ         first+48(FP), R10
 
-place936:
+place938:
 	MOVQ    last+56(FP), R11
 	SUBQ    R10, R11
-	JLE     done937
+	JLE     done939
 	MOVQ    R10, R12
 	ANDQ    $0x0f, R12
 	MOVQ    $0x00000010, R13
@@ -49530,7 +49553,7 @@ place936:
 	ADDQ    R13, R12
 	SUBQ    R13, R14
 
-repeat938:
+repeat940:
 	VBROADCASTSS   (CX)(R10*4), Y9
 	VPBROADCASTW   (R12), X10
 	VCVTPH2PS      X10, Y10
@@ -49562,10 +49585,10 @@ repeat938:
 	INCQ           R10
 	ADDQ           R9, R12
 	SUBQ           $0x00000001, R11
-	JNE            repeat938
-	JMP            place936
+	JNE            repeat940
+	JMP            place938
 
-done937:
+done939:
 	LEAQ    (AX)(DI*4), R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
@@ -49573,16 +49596,16 @@ done937:
 	VMOVUPS Y3, 96(R9)
 	ADDQ    $0x00000020, DI
 	SUBQ    $0x00000020, R8
-	JMP     loop934
+	JMP     loop936
 
-done935:
+done937:
 	ADDQ BX, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000004, SI
 	SUBQ $0x00000001, DX
-	JMP  loop927
+	JMP  loop929
 
-done928:
+done930:
 	VZEROUPPER
 	RET
 
@@ -49594,9 +49617,9 @@ TEXT ·keepMixQ4_0(SB), NOSPLIT, $256-80
 	SHLQ $0x02, AX
 	XORQ CX, CX
 
-loop939:
+loop941:
 	CMPQ         DX, $0x20
-	JL           done940
+	JL           done942
 	MOVQ         p+8(FP), BX
 	MOVQ         acc+0(FP), SI
 	MOVQ         corrections+72(FP), DI
@@ -49816,10 +49839,10 @@ loop939:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+56(FP), R9
 
-place941:
+place943:
 	MOVQ    last+64(FP), R10
 	SUBQ    R9, R10
-	JLE     done942
+	JLE     done944
 	MOVQ    R9, R11
 	ANDQ    $0x0f, R11
 	MOVQ    $0x00000010, R12
@@ -49840,7 +49863,7 @@ place941:
 	ADDQ    R12, R11
 	SUBQ    R12, R13
 
-repeat943:
+repeat945:
 	VBROADCASTSS   (SP)(R9*4), Y15
 	VBROADCASTI128 2(R11), Y14
 	VPSLLW         $0x04, Y14, Y14
@@ -49877,10 +49900,10 @@ repeat943:
 	INCQ           R9
 	ADDQ           R8, R11
 	SUBQ           $0x00000001, R10
-	JNE            repeat943
-	JMP            place941
+	JNE            repeat945
+	JMP            place943
 
-done942:
+done944:
 	LEAQ         (SI)(CX*4), BX
 	LEAQ         (BX)(AX*2), SI
 	ADDQ         AX, SI
@@ -49932,10 +49955,10 @@ done942:
 	VMOVDQU      spread0<>+0(SB), Y12
 	MOVQ         first+56(FP), R9
 
-place944:
+place946:
 	MOVQ    last+64(FP), R10
 	SUBQ    R9, R10
-	JLE     done945
+	JLE     done947
 	MOVQ    R9, R11
 	ANDQ    $0x0f, R11
 	MOVQ    $0x00000010, R12
@@ -49956,7 +49979,7 @@ place944:
 	ADDQ    R12, R11
 	SUBQ    R12, R13
 
-repeat946:
+repeat948:
 	VBROADCASTSS   (SP)(R9*4), Y15
 	VBROADCASTI128 2(R11), Y14
 	VPAND          upperNibbles<>+0(SB), Y14, Y14
@@ -49991,10 +50014,10 @@ repeat946:
 	INCQ           R9
 	ADDQ           R8, R11
 	SUBQ           $0x00000001, R10
-	JNE            repeat946
-	JMP            place944
+	JNE            repeat948
+	JMP            place946
 
-done945:
+done947:
 	LEAQ    (SI)(CX*4), BX
 	LEAQ    (BX)(AX*2), SI
 	ADDQ    AX, SI
@@ -50026,9 +50049,9 @@ done945:
 	ADDQ    $0x00000018, R8
 	SUBQ    $0x00000006, DI
 
-loop947:
+loop949:
 	CMPQ         DI, $0x02
-	JL           done948
+	JL           done950
 	LEAQ         (BX)(CX*4), R9
 	VBROADCASTSS (R8), Y3
 	VMULPS       (R9), Y3, Y0
@@ -50048,7 +50071,7 @@ loop947:
 	MOVQ         last+64(FP), R11
 	SUBQ         R10, R11
 
-repeat949:
+repeat951:
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VMOVUPS      64(R9), Y10
@@ -50066,7 +50089,7 @@ repeat949:
 	ADDQ         $0x00000080, R9
 	INCQ         R10
 	SUBQ         $0x00000001, R11
-	JNE          repeat949
+	JNE          repeat951
 	LEAQ         (BX)(CX*4), R9
 	VMOVUPS      Y0, (R9)
 	VMOVUPS      Y1, 32(R9)
@@ -50081,12 +50104,12 @@ repeat949:
 	ADDQ         $0x00000200, SI
 	ADDQ         $0x00000008, R8
 	SUBQ         $0x00000002, DI
-	JMP          loop947
+	JMP          loop949
 
-done948:
-loop950:
+done950:
+loop952:
 	CMPQ         DI, $0x01
-	JL           done951
+	JL           done953
 	LEAQ         (BX)(CX*4), R9
 	VBROADCASTSS (R8), Y3
 	VMULPS       (R9), Y3, Y0
@@ -50101,7 +50124,7 @@ loop950:
 	MOVQ         last+64(FP), R11
 	SUBQ         R10, R11
 
-repeat952:
+repeat954:
 	VBROADCASTSS (SI)(R10*4), Y5
 	VMOVUPS      (R9), Y4
 	VFMADD231PS  Y4, Y5, Y0
@@ -50114,7 +50137,7 @@ repeat952:
 	ADDQ         $0x00000080, R9
 	INCQ         R10
 	SUBQ         $0x00000001, R11
-	JNE          repeat952
+	JNE          repeat954
 	LEAQ         (BX)(CX*4), R9
 	VMOVUPS      Y0, (R9)
 	VMOVUPS      Y1, 32(R9)
@@ -50124,14 +50147,14 @@ repeat952:
 	ADDQ         $0x00000100, SI
 	ADDQ         $0x00000004, R8
 	SUBQ         $0x00000001, DI
-	JMP          loop950
+	JMP          loop952
 
-done951:
+done953:
 	ADDQ $0x00000020, CX
 	SUBQ $0x00000020, DX
-	JMP  loop939
+	JMP  loop941
 
-done940:
+done942:
 	VZEROUPPER
 	RET
 
@@ -50179,9 +50202,9 @@ TEXT ·merge(SB), NOSPLIT, $0-40
 	VADDSS       X3, X2, X2
 	VMOVSS       X2, 4(BX)
 
-loop953:
+loop955:
 	CMPQ    DX, $0x08
-	JL      done954
+	JL      done956
 	VMULPS  (AX), Y0, Y2
 	VMULPS  (CX), Y1, Y3
 	VADDPS  Y3, Y2, Y2
@@ -50189,12 +50212,12 @@ loop953:
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, CX
 	SUBQ    $0x00000008, DX
-	JMP     loop953
+	JMP     loop955
 
-done954:
-loop955:
+done956:
+loop957:
 	CMPQ   DX, $0x01
-	JL     done956
+	JL     done958
 	VMULSS (AX), X0, X2
 	VMULSS (CX), X1, X3
 	VADDSS X3, X2, X2
@@ -50202,9 +50225,9 @@ loop955:
 	ADDQ   $0x00000004, AX
 	ADDQ   $0x00000004, CX
 	SUBQ   $0x00000001, DX
-	JMP    loop955
+	JMP    loop957
 
-done956:
+done958:
 	VZEROUPPER
 	RET
 
@@ -50217,11 +50240,11 @@ TEXT ·halvesToFloats(SB), NOSPLIT, $0-40
 	MOVQ rows+24(FP), BX
 	MOVQ cols+32(FP), DI
 	CMPQ DI, $0x00000010
-	JNE  others957
+	JNE  others959
 
-loop958:
+loop960:
 	CMPQ      BX, $0x01
-	JL        done959
+	JL        done961
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (AX)
 	VCVTPH2PS 16(DX), Y0
@@ -50229,19 +50252,19 @@ loop958:
 	ADDQ      $0x00000020, DX
 	ADDQ      CX, AX
 	SUBQ      $0x00000001, BX
-	JMP       loop958
+	JMP       loop960
 
-done959:
-others957:
-loop960:
+done961:
+others959:
+loop962:
 	CMPQ BX, $0x01
-	JL   done961
+	JL   done963
 	MOVQ cols+32(FP), DI
 	MOVQ AX, SI
 
-loop962:
+loop964:
 	CMPQ      DI, $0x20
-	JL        done963
+	JL        done965
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	VCVTPH2PS 16(DX), Y0
@@ -50253,25 +50276,25 @@ loop962:
 	ADDQ      $0x00000040, DX
 	ADDQ      $0x00000080, SI
 	SUBQ      $0x00000020, DI
-	JMP       loop962
+	JMP       loop964
 
-done963:
-loop964:
+done965:
+loop966:
 	CMPQ      DI, $0x08
-	JL        done965
+	JL        done967
 	VCVTPH2PS (DX), Y0
 	VMOVUPS   Y0, (SI)
 	ADDQ      $0x00000010, DX
 	ADDQ      $0x00000020, SI
 	SUBQ      $0x00000008, DI
-	JMP       loop964
+	JMP       loop966
 
-done965:
+done967:
 	ADDQ CX, AX
 	SUBQ $0x00000001, BX
-	JMP  loop960
+	JMP  loop962
 
-done961:
+done963:
 	VZEROUPPER
 	RET
 
@@ -50282,18 +50305,18 @@ TEXT ·bfloatsToFloats(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop966:
+loop968:
 	CMPQ      DX, $0x08
-	JL        done967
+	JL        done969
 	VPMOVZXWD (CX), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x00000010, CX
 	ADDQ      $0x00000020, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop966
+	JMP       loop968
 
-done967:
+done969:
 	VZEROUPPER
 	RET
 
@@ -50304,17 +50327,17 @@ TEXT ·floatsToHalves(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 
-loop968:
+loop970:
 	CMPQ      DX, $0x08
-	JL        done969
+	JL        done971
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $0x00000020, CX
 	ADDQ      $0x00000010, AX
 	SUBQ      $0x00000008, DX
-	JMP       loop968
+	JMP       loop970
 
-done969:
+done971:
 	VZEROUPPER
 	RET
 
@@ -50324,15 +50347,15 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ bytes+8(FP), CX
 
-loop970:
+loop972:
 	CMPQ       CX, $0x40
-	JL         done971
+	JL         done973
 	PREFETCHT1 (AX)
 	ADDQ       $0x00000040, AX
 	SUBQ       $0x00000040, CX
-	JMP        loop970
+	JMP        loop972
 
-done971:
+done973:
 	VZEROUPPER
 	RET
 
@@ -50345,25 +50368,25 @@ TEXT ·keysQ8_0(SB), NOSPLIT, $0-40
 	MOVQ groups+24(FP), BX
 	MOVQ tokens+32(FP), SI
 
-loop972:
+loop974:
 	CMPQ BX, $0x01
-	JL   done973
+	JL   done975
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop974:
+loop976:
 	CMPQ      R11, $0x10
-	JL        done975
+	JL        done977
 	VCVTPH2PS (DX), Y0
 	VCVTPH2PS 16(DX), Y1
 	MOVQ      R9, DI
 	MOVQ      R10, R8
 	MOVQ      $0x00000020, R12
 
-loop976:
+loop978:
 	CMPQ      R12, $0x04
-	JL        done977
+	JL        done979
 	VPMOVSXBD (DI), Y2
 	VCVTDQ2PS Y2, Y2
 	VPMOVSXBD 8(DI), Y3
@@ -50401,25 +50424,25 @@ loop976:
 	LEAQ      (DI)(SI*2), DI
 	LEAQ      (R8)(CX*2), R8
 	SUBQ      $0x00000004, R12
-	JMP       loop976
+	JMP       loop978
 
-done977:
+done979:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop974
+	JMP  loop976
 
-done975:
+done977:
 	IMUL3Q $0x0000001f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop972
+	JMP    loop974
 
-done973:
+done975:
 	VZEROUPPER
 	RET
 
@@ -50434,16 +50457,16 @@ TEXT ·keysQ4_0(SB), NOSPLIT, $0-40
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop978:
+loop980:
 	CMPQ BX, $0x01
-	JL   done979
+	JL   done981
 	LEAQ (DX)(SI*2), R9
 	MOVQ AX, R10
 	MOVQ SI, R11
 
-loop980:
+loop982:
 	CMPQ      R11, $0x10
-	JL        done981
+	JL        done983
 	VCVTPH2PS (DX), Y2
 	VCVTPH2PS 16(DX), Y3
 	MOVQ      R9, DI
@@ -50453,9 +50476,9 @@ loop980:
 	ADDQ      R8, R13
 	MOVQ      $0x00000010, R12
 
-loop982:
+loop984:
 	CMPQ      R12, $0x02
-	JL        done983
+	JL        done985
 	VPMOVZXBD (DI), Y4
 	VPSRLD    $0x04, Y4, Y6
 	VPAND     Y1, Y4, Y4
@@ -50505,25 +50528,25 @@ loop982:
 	LEAQ      (R8)(CX*2), R8
 	LEAQ      (R13)(CX*2), R13
 	SUBQ      $0x00000002, R12
-	JMP       loop982
+	JMP       loop984
 
-done983:
+done985:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000010, R9
 	ADDQ $0x00000040, R10
 	SUBQ $0x00000010, R11
-	JMP  loop980
+	JMP  loop982
 
-done981:
+done983:
 	IMUL3Q $0x0000000f, SI, DX
 	ADDQ   R9, DX
 	MOVQ   CX, R10
 	SHLQ   $0x05, R10
 	ADDQ   R10, AX
 	SUBQ   $0x00000001, BX
-	JMP    loop978
+	JMP    loop980
 
-done979:
+done981:
 	VZEROUPPER
 	RET
 
@@ -50544,9 +50567,9 @@ TEXT ·valuesQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop984:
+loop986:
 	CMPQ         DX, $0x01
-	JL           done985
+	JL           done987
 	VPBROADCASTW (CX), X0
 	VCVTPH2PS    X0, Y0
 	VPMOVSXBD    2(CX), Y1
@@ -50568,9 +50591,9 @@ loop984:
 	ADDQ         $0x00000022, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop984
+	JMP          loop986
 
-done985:
+done987:
 	VZEROUPPER
 	RET
 
@@ -50583,9 +50606,9 @@ TEXT ·valuesQ4_0(SB), NOSPLIT, $0-24
 	VMOVDQU eights32<>+0(SB), Y0
 	VMOVDQU nibbles32<>+0(SB), Y1
 
-loop986:
+loop988:
 	CMPQ         DX, $0x01
-	JL           done987
+	JL           done989
 	VPBROADCASTW (CX), X2
 	VCVTPH2PS    X2, Y2
 	VPMOVZXBD    2(CX), Y3
@@ -50613,9 +50636,9 @@ loop986:
 	ADDQ         $0x00000012, CX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x00000001, DX
-	JMP          loop986
+	JMP          loop988
 
-done987:
+done989:
 	VZEROUPPER
 	RET
 
@@ -50626,9 +50649,9 @@ TEXT ·encodeQ8_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop988:
+loop990:
 	CMPQ         DX, $0x01
-	JL           done989
+	JL           done991
 	VXORPS       Y5, Y5, Y5
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y1
@@ -50691,9 +50714,9 @@ loop988:
 	ADDQ         $0x00000022, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop988
+	JMP          loop990
 
-done989:
+done991:
 	VZEROUPPER
 	RET
 
@@ -50714,9 +50737,9 @@ TEXT ·encodeQ4_0(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ blocks+16(FP), DX
 
-loop990:
+loop992:
 	CMPQ         DX, $0x01
-	JL           done991
+	JL           done993
 	VXORPS       Y8, Y8, Y8
 	VMOVUPS      (CX), Y0
 	VANDPS       magnitude<>+0(SB), Y0, Y4
@@ -50798,9 +50821,9 @@ loop990:
 	ADDQ         $0x00000012, AX
 	ADDQ         $0x00000080, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop990
+	JMP          loop992
 
-done991:
+done993:
 	VZEROUPPER
 	RET
 
@@ -50845,9 +50868,9 @@ TEXT ·limitBytes(SB), NOSPLIT, $0-8
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 
-loop992:
+loop994:
 	CMPQ       AX, $0x01
-	JL         done993
+	JL         done995
 	VPMADDUBSW Y9, Y9, Y0
 	VPMADDUBSW Y9, Y9, Y1
 	VPMADDUBSW Y9, Y9, Y2
@@ -50917,9 +50940,9 @@ loop992:
 	VPMADDWD   Y8, Y3, Y3
 	VPADDD     Y3, Y7, Y7
 	SUBQ       $0x00000001, AX
-	JMP        loop992
+	JMP        loop994
 
-done993:
+done995:
 	VZEROUPPER
 	RET
 
@@ -50951,9 +50974,9 @@ TEXT ·limitFloats(SB), NOSPLIT, $0-8
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 
-loop994:
+loop996:
 	CMPQ        AX, $0x01
-	JL          done995
+	JL          done997
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -50967,9 +50990,9 @@ loop994:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	SUBQ        $0x00000001, AX
-	JMP         loop994
+	JMP         loop996
 
-done995:
+done997:
 	VZEROUPPER
 	RET
 
@@ -50989,9 +51012,9 @@ TEXT ·limitRead(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ turns+8(FP), CX
 
-loop996:
+loop998:
 	CMPQ       CX, $0x01
-	JL         done997
+	JL         done999
 	PREFETCHT0 4096(AX)
 	PREFETCHT0 4160(AX)
 	PREFETCHT0 4224(AX)
@@ -51006,9 +51029,9 @@ loop996:
 	VMOVDQU    224(AX), Y0
 	ADDQ       $0x00000100, AX
 	SUBQ       $0x00000001, CX
-	JMP        loop996
+	JMP        loop998
 
-done997:
+done999:
 	VZEROUPPER
 	RET
 
@@ -51022,15 +51045,15 @@ TEXT ·shrink(SB), NOSPLIT, $0-48
 	MOVQ BX, SI
 	ADDQ SI, SI
 
-loop998:
+loop1000:
 	CMPQ DX, $0x04
-	JL   done999
+	JL   done1001
 	LEAQ (CX)(SI*4), DI
 	CMPQ DX, $0x08
-	JGE  more1000
+	JGE  more1002
 	MOVQ next+40(FP), DI
 
-more1000:
+more1002:
 	MOVQ   x+32(FP), R8
 	MOVQ   CX, R9
 	LEAQ   (SI)(SI*2), R11
@@ -51044,9 +51067,9 @@ more1000:
 	VXORPS Y7, Y7, Y7
 	MOVQ   BX, R10
 
-loop1001:
+loop1003:
 	CMPQ        R10, $0x10
-	JL          done1002
+	JL          done1004
 	PREFETCHT1  (DI)
 	PREFETCHT1  64(DI)
 	ADDQ        $0x00000080, DI
@@ -51071,9 +51094,9 @@ loop1001:
 	ADDQ        $0x00000020, R9
 	ADDQ        $0x00000040, R8
 	SUBQ        $0x00000010, R10
-	JMP         loop1001
+	JMP         loop1003
 
-done1002:
+done1004:
 	VADDPS       Y4, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X4
 	VADDPS       X4, X0, X0
@@ -51109,12 +51132,12 @@ done1002:
 	ADDQ         $0x00000010, AX
 	LEAQ         (CX)(SI*4), CX
 	SUBQ         $0x00000004, DX
-	JMP          loop998
+	JMP          loop1000
 
-done999:
-loop1003:
+done1001:
+loop1005:
 	CMPQ   DX, $0x01
-	JL     done1004
+	JL     done1006
 	MOVQ   x+32(FP), DI
 	MOVQ   CX, R8
 	LEAQ   (SI)(SI*2), R9
@@ -51122,9 +51145,9 @@ loop1003:
 	VXORPS Y1, Y1, Y1
 	MOVQ   BX, R9
 
-loop1005:
+loop1007:
 	CMPQ        R9, $0x10
-	JL          done1006
+	JL          done1008
 	VMOVUPS     (DI), Y2
 	VMOVUPS     32(DI), Y3
 	VCVTPH2PS   (R8), Y4
@@ -51134,9 +51157,9 @@ loop1005:
 	ADDQ        $0x00000020, R8
 	ADDQ        $0x00000040, DI
 	SUBQ        $0x00000010, R9
-	JMP         loop1005
+	JMP         loop1007
 
-done1006:
+done1008:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -51148,9 +51171,9 @@ done1006:
 	ADDQ         $0x00000004, AX
 	ADDQ         SI, CX
 	SUBQ         $0x00000001, DX
-	JMP          loop1003
+	JMP          loop1005
 
-done1004:
+done1006:
 	VZEROUPPER
 	RET
 
@@ -51159,16 +51182,16 @@ done1004:
 TEXT ·expand(SB), NOSPLIT, $0-56
 	MOVQ rows+48(FP), AX
 
-loop1007:
+loop1009:
 	CMPQ AX, $0x04
-	JL   done1008
+	JL   done1010
 	MOVQ b+16(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ panels+24(FP), BX
 
-loop1009:
+loop1011:
 	CMPQ   BX, $0x01
-	JL     done1010
+	JL     done1012
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R9
@@ -51186,9 +51209,9 @@ loop1009:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-loop1011:
+loop1013:
 	CMPQ         R9, $0x01
-	JL           done1012
+	JL           done1014
 	VCVTPH2PS    (CX), Y8
 	VCVTPH2PS    16(CX), Y9
 	VBROADCASTSS (SI), Y10
@@ -51206,9 +51229,9 @@ loop1011:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R9
-	JMP          loop1011
+	JMP          loop1013
 
-done1012:
+done1014:
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), DI
 	VADDPS  (DX), Y0, Y0
@@ -51229,9 +51252,9 @@ done1012:
 	VMOVUPS Y7, 32(DX)(DI*1)
 	ADDQ    $0x00000040, DX
 	SUBQ    $0x00000001, BX
-	JMP     loop1009
+	JMP     loop1011
 
-done1010:
+done1012:
 	MOVQ rank+40(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ t+32(FP), BX
@@ -51248,19 +51271,19 @@ done1010:
 	ADDQ CX, DX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000004, AX
-	JMP  loop1007
+	JMP  loop1009
 
-done1008:
-loop1013:
+done1010:
+loop1015:
 	CMPQ AX, $0x01
-	JL   done1014
+	JL   done1016
 	MOVQ b+16(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ panels+24(FP), BX
 
-loop1015:
+loop1017:
 	CMPQ   BX, $0x02
-	JL     done1016
+	JL     done1018
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R8
@@ -51274,9 +51297,9 @@ loop1015:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-loop1017:
+loop1019:
 	CMPQ         R8, $0x01
-	JL           done1018
+	JL           done1020
 	VCVTPH2PS    (CX), Y4
 	VCVTPH2PS    16(CX), Y5
 	VCVTPH2PS    (CX)(DI*1), Y6
@@ -51289,9 +51312,9 @@ loop1017:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop1017
+	JMP          loop1019
 
-done1018:
+done1020:
 	ADDQ    DI, CX
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), SI
@@ -51305,12 +51328,12 @@ done1018:
 	VMOVUPS Y3, 96(DX)
 	ADDQ    $0x00000080, DX
 	SUBQ    $0x00000002, BX
-	JMP     loop1015
+	JMP     loop1017
 
-done1016:
-loop1019:
+done1018:
+loop1021:
 	CMPQ   BX, $0x01
-	JL     done1020
+	JL     done1022
 	MOVQ   t+32(FP), SI
 	MOVQ   rank+40(FP), DI
 	MOVQ   rank+40(FP), R8
@@ -51322,9 +51345,9 @@ loop1019:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
-loop1021:
+loop1023:
 	CMPQ         R8, $0x01
-	JL           done1022
+	JL           done1024
 	VCVTPH2PS    (CX), Y2
 	VCVTPH2PS    16(CX), Y3
 	VBROADCASTSS (SI), Y4
@@ -51333,9 +51356,9 @@ loop1021:
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000004, SI
 	SUBQ         $0x00000001, R8
-	JMP          loop1021
+	JMP          loop1023
 
-done1022:
+done1024:
 	MOVQ    stride+8(FP), SI
 	LEAQ    (SI)(SI*2), SI
 	VADDPS  (DX), Y0, Y0
@@ -51344,9 +51367,9 @@ done1022:
 	VMOVUPS Y1, 32(DX)
 	ADDQ    $0x00000040, DX
 	SUBQ    $0x00000001, BX
-	JMP     loop1019
+	JMP     loop1021
 
-done1020:
+done1022:
 	MOVQ rank+40(FP), CX
 	MOVQ dst+0(FP), DX
 	MOVQ t+32(FP), BX
@@ -51357,8 +51380,8 @@ done1020:
 	ADDQ CX, DX
 	MOVQ DX, dst+0(FP)
 	SUBQ $0x00000001, AX
-	JMP  loop1013
+	JMP  loop1015
 
-done1014:
+done1016:
 	VZEROUPPER
 	RET

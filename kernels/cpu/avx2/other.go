@@ -100,6 +100,9 @@ func SiluMul(dst, gate, up []float32) { ref.SiluMul(dst, gate, up) }
 // Add is ref.Add.
 func Add(dst, x []float32) { ref.Add(dst, x) }
 
+// Divide is ref.Divide.
+func Divide(dst, x []float32, by float32) { ref.Divide(dst, x, by) }
+
 // RotateAdjacent is ref.RotateAdjacent.
 func RotateAdjacent(x, cos, sin []float32) { ref.RotateAdjacent(x, cos, sin) }
 

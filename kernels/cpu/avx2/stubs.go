@@ -345,6 +345,11 @@ func packFourSupers(out *int32, apart int, q *int8, scale *float32, sums *int16,
 //go:noescape
 func add(dst *float32, x *float32, n int)
 
+// divide sets dst = x / by for n elements: ref.Divide.
+//
+//go:noescape
+func divide(dst *float32, x *float32, by float32, n int)
+
 // scaleMul sets dst = x * r * weight for n elements: the second half of ref.RMSNorm.
 //
 //go:noescape
