@@ -20,6 +20,8 @@ type backend struct {
 	project projectTask
 	shrink  shrinking
 	attend  attendTask
+
+	mapped [][]byte // the memory of large buffers
 }
 
 func newBackend(d *Device, model string) *backend {
@@ -36,7 +38,18 @@ type buffer struct {
 
 func (b *buffer) Len() int { return len(b.data) }
 
+// mappedFrom is from how many elements on a buffer has memory of its own.
+const mappedFrom = 1 << 17
+
+// NewBuffer takes a large buffer from the system, as caches are, until Close: the heap would clear it whole, 40 ms of a processor for the scratch
+// of an engine beside the steps of another. So its pages come as they are used, and decoding uses few of them.
 func (b *backend) NewBuffer(n int) kernels.Buffer {
+	if n >= mappedFrom {
+		if memory, err := reserve(4 * int64(n)); err == nil {
+			b.mapped = append(b.mapped, memory)
+			return &buffer{data: unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(memory))), n)}
+		}
+	}
 	return &buffer{data: make([]float32, n)}
 }
 
@@ -88,11 +101,15 @@ func (b *backend) Sync() error {
 	return err
 }
 
-// Close ends a step that was left open, and drops what waits. The buffers are left to the garbage collector.
+// Close ends a step that was left open, drops what waits, and gives large buffers back; the others are left to the garbage collector.
 func (b *backend) Close() {
 	b.rows.drop()
 	_ = b.Sync()
 	b.device.turns.leave(b.turn)
+	for _, memory := range b.mapped {
+		release(memory)
+	}
+	b.mapped = nil
 }
 
 // view returns weights as float32 where they lie, if they are and are aligned.

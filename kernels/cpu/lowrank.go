@@ -178,6 +178,9 @@ func (b *backend) change(out *kernels.Projection, j int, t []float32, first, las
 		rows := min(step, c.Count-r)
 		b.table.expand(data[out.Dst.First+(c.First+r)*stride+first:], stride, factors, t[r*c.Rank:(r+rows)*c.Rank], c.Rank, last-first)
 	}
+	if c.Gain == nil && c.Bias == nil {
+		return
+	}
 	for r := range c.Count {
 		b.finish(c, row(out.Dst, c.First+r), first, last)
 	}
