@@ -45,7 +45,8 @@ const mappedFrom = 1 << 17
 // of an engine beside the steps of another. So its pages come as they are used, and decoding uses few of them.
 func (b *backend) NewBuffer(n int) kernels.Buffer {
 	if n >= mappedFrom {
-		if memory, err := reserve(4 * int64(n)); err == nil {
+		const behind = 64 // so that a vector load which begins at the last element does not fault
+		if memory, err := reserve(4*int64(n) + behind); err == nil {
 			b.mapped = append(b.mapped, memory)
 			return &buffer{data: unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(memory))), n)}
 		}
