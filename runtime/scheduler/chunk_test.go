@@ -120,7 +120,7 @@ func TestChunksKeepGapsShort(t *testing.T) {
 			if was, is := alone[len(alone)*99/100], beside[len(beside)*99/100]; is > was*5/2 {
 				t.Errorf("99 of 100 gaps are within %v alone and within %v beside a prompt", was, is)
 			}
-			if want := m.steps * int((m.alone-m.first)/m.row) / 2; rows < want {
+			if want := m.steps * int((m.alone*3/4-m.first)/m.row) / 2; rows < want {
 				t.Errorf("%d rows of the prompt in %d steps, %d would be half of what there was time for", rows, m.steps, want)
 			}
 		})
