@@ -3,9 +3,9 @@ package scheduler
 import "time"
 
 const (
-	// stretch is how many quarters of a step without a chunk one with a chunk may take: a reader sees a gap as long as the step that its next
-	// token comes in. The promise is two and a half times; the rest is for what is not foreseen, as others' use of the machine.
-	stretch = 7
+	// stretch is how many times longer than without a chunk a step may be: a reader sees a gap as long as the step that its next token
+	// comes in. The promise is two and a half times; the rest is for what is not foreseen, as others' use of the machine.
+	stretch = 1.75
 	// firstRows is the length of a chunk of which nothing is known, and mostRows bounds what is remembered.
 	firstRows, mostRows = 8, 1 << 20
 	// A comparison changes a length by half at first, by half of that when it says other than the one before, and at last by leastChange.
@@ -125,7 +125,7 @@ func (c *chunk) took(step *Step, d time.Duration) {
 // compare changes the length by how long a step with a chunk took beside one without.
 func (l *length) compare(with, without plain) {
 	l.compared++
-	grow := 4*with.took < stretch*without.took
+	grow := float64(with.took) < stretch*float64(without.took)
 	// A shorter chunk, as at the end of a prompt, may say that this length is too much, a longer one that it is not enough.
 	if rows := l.whole(with.decode); grow && with.rows < rows || !grow && (with.rows > rows || 2*with.rows < rows) {
 		return
